@@ -1,0 +1,4 @@
+//! Switchboard: one GraphQL graph over LeadLex's integration status and Composio's connected accounts.
+
+pub mod cli;
+pub mod sandbox;
