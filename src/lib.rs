@@ -1,4 +1,10 @@
 //! Switchboard: one GraphQL graph over LeadLex's integration status and Composio's connected accounts.
 
 pub mod cli;
+pub mod domain;
+pub mod graphql;
+pub mod http;
+pub mod loaders;
+pub mod operation;
 pub mod sandbox;
+pub mod upstream;

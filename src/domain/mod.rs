@@ -1,0 +1,18 @@
+//! The words of the business: what a provider, an account, a page and a caller are.
+//!
+//! No async, no I/O and no GraphQL in here: every other layer may use these words, and they use
+//! nothing of any other layer.
+
+pub mod accounts;
+pub mod caller;
+pub mod clock;
+pub mod connection_state;
+pub mod credential;
+pub mod filters;
+pub mod global_id;
+pub mod input;
+pub mod page;
+pub mod providers;
+pub mod toolkits;
+pub mod upstream_name;
+pub mod vocabulary;

@@ -1,0 +1,174 @@
+//! Which Composio toolkits stand for which LeadLex provider.
+//!
+//! The two systems share no account id, only services (UPSTREAMS.md A3, C), and their spelling
+//! cannot be derived from one another, so the mapping is data: many-to-many, compared without
+//! regard to case, compiled in from `toolkits.toml` and replaceable by the setting `toolkits.file`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::input::{BadInput, BadInputReason};
+use super::providers::Provider;
+
+/// A toolkit's slug, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ToolkitSlug(Arc<str>);
+
+impl ToolkitSlug {
+    /// Reads a slug in any case; `None` where it is not well-formed.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
+        fits.then(|| Self(text.to_ascii_lowercase().into()))
+    }
+
+    /// Reads a slug that a caller gave.
+    ///
+    /// # Errors
+    /// `BAD_SLUG` where it is not well-formed.
+    pub fn check(text: &str) -> Result<Self, BadInput> {
+        Self::parse(text).ok_or_else(|| {
+            BadInput::new(
+                BadInputReason::BadSlug,
+                "A toolkit's slug is 1 to 64 letters, digits, `_`, `-` and `.`, like `gmail` or `one_drive`.",
+            )
+        })
+    }
+
+    /// The slug's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The mapping between providers and toolkits, both ways.
+#[derive(Debug)]
+pub struct ToolkitMapping {
+    toolkits_of: HashMap<(String, String), Vec<ToolkitSlug>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    provider: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    category: String,
+    name: String,
+    toolkits: Vec<String>,
+}
+
+/// What is wrong with a mapping file.
+#[derive(Debug, thiserror::Error)]
+pub enum MappingError {
+    /// No TOML, or of another shape.
+    #[error("{0}")]
+    Toml(#[from] toml::de::Error),
+    /// A slug that no toolkit can have.
+    #[error("`{category}` `{name}`: `{slug}` is no toolkit's slug")]
+    Slug {
+        /// The row's category.
+        category: String,
+        /// The row's name.
+        name: String,
+        /// The slug as written.
+        slug: String,
+    },
+    /// One provider mapped twice.
+    #[error("`{category}` `{name}` is mapped twice: put all its toolkits into one row")]
+    Twice {
+        /// The row's category.
+        category: String,
+        /// The row's name.
+        name: String,
+    },
+}
+
+impl ToolkitMapping {
+    /// The mapping that is compiled in.
+    ///
+    /// # Errors
+    /// None in a build whose tests pass: one of them reads it.
+    pub fn built_in() -> Result<Self, MappingError> {
+        Self::parse(include_str!("toolkits.toml"))
+    }
+
+    /// Reads a mapping file.
+    ///
+    /// # Errors
+    /// Where it is no TOML of this shape, names a slug that cannot be one, or a provider twice.
+    pub fn parse(text: &str) -> Result<Self, MappingError> {
+        let file: File = toml::from_str(text)?;
+        let mut toolkits_of = HashMap::new();
+        for Row { category, name, toolkits } in file.provider {
+            let slugs = toolkits
+                .into_iter()
+                .map(|slug| {
+                    ToolkitSlug::parse(&slug).ok_or_else(|| MappingError::Slug {
+                        category: category.clone(),
+                        name: name.clone(),
+                        slug,
+                    })
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            if toolkits_of.insert(key(&category, &name), slugs).is_some() {
+                return Err(MappingError::Twice { category, name });
+            }
+        }
+        Ok(Self { toolkits_of })
+    }
+
+    /// The toolkits that stand for a provider; none for one that is not mapped.
+    #[must_use]
+    pub fn toolkits_of(&self, provider: &Provider) -> &[ToolkitSlug] {
+        self.toolkits_of.get(&key(provider.category.raw(), &provider.name)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a toolkit stands for a provider.
+    #[must_use]
+    pub fn stands_for(&self, slug: &ToolkitSlug, provider: &Provider) -> bool {
+        self.toolkits_of(provider).contains(slug)
+    }
+}
+
+fn key(category: &str, name: &str) -> (String, String) {
+    (category.to_lowercase(), name.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_mapping_reads_and_knows_what_the_documents_name() {
+        let mapping = ToolkitMapping::built_in().unwrap();
+        let of = |category: &str, name: &str| -> Vec<&str> {
+            mapping.toolkits_of[&key(category, name)].iter().map(ToolkitSlug::as_str).collect()
+        };
+        assert_eq!(of("email", "gmail"), ["gmail"]);
+        assert_eq!(of("EMAIL", "Microsoft"), ["outlook"]);
+        assert_eq!(of("calendar", "microsoft"), ["outlook"]);
+        assert_eq!(of("channels", "slack"), ["slack", "slackbot"]);
+        assert_eq!(of("identity", "okta"), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_wrong_file_says_what_is_wrong_and_where() {
+        let row = |toolkits: &str| {
+            format!("[[provider]]\ncategory = \"email\"\nname = \"x\"\ntoolkits = {toolkits}\n")
+        };
+        let refused = ToolkitMapping::parse(&row("[\"a b\"]")).unwrap_err().to_string();
+        assert_eq!(refused, "`email` `x`: `a b` is no toolkit's slug");
+        let twice = ToolkitMapping::parse(&(row("[]") + &row("[\"a\"]"))).unwrap_err().to_string();
+        assert!(twice.contains("mapped twice"), "{twice}");
+        let shape = ToolkitMapping::parse(&row("3")).unwrap_err().to_string();
+        assert!(shape.contains("line 4") && shape.contains("sequence"), "{shape}");
+    }
+}

@@ -1,0 +1,46 @@
+//! The two sources, as values and as types.
+//!
+//! They are types so that a credential, a fingerprint or a cache key of one upstream cannot be
+//! handed to the other: the compiler refuses it.
+
+use std::fmt;
+
+/// A source of this layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum UpstreamName {
+    /// The workspace's integration status: `GET /v1/settings/providers`.
+    Leadlex,
+    /// The connected accounts: `GET /api/v3/connected_accounts`.
+    Composio,
+}
+
+impl fmt::Display for UpstreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Leadlex => "LEADLEX",
+            Self::Composio => "COMPOSIO",
+        })
+    }
+}
+
+/// An upstream as a type parameter.
+pub trait Upstream: Send + Sync + 'static {
+    /// The same upstream as a value.
+    const NAME: UpstreamName;
+}
+
+/// LeadLex, as a type.
+#[derive(Debug)]
+pub enum Leadlex {}
+
+/// Composio, as a type.
+#[derive(Debug)]
+pub enum Composio {}
+
+impl Upstream for Leadlex {
+    const NAME: UpstreamName = UpstreamName::Leadlex;
+}
+
+impl Upstream for Composio {
+    const NAME: UpstreamName = UpstreamName::Composio;
+}

@@ -1,0 +1,104 @@
+//! Words that an upstream uses for a closed idea, and may add to at any time.
+//!
+//! Both upstreams' enums grew within a year (UPSTREAMS.md A3), so every one is open: a known word
+//! becomes a variant, an unknown one is kept raw. The rejected choice was to fail on a new word,
+//! which loses a page for one letter.
+
+use std::fmt::Debug;
+
+/// A set of words that this layer knows.
+pub trait Vocabulary: Copy + Eq + Debug + Send + Sync + 'static {
+    /// What an unknown word stands for.
+    const UNKNOWN: Self;
+
+    /// The variant of a word, spelt exactly as the upstream spells it.
+    fn from_word(word: &str) -> Option<Self>;
+
+    /// The upstream's spelling; empty for [`Self::UNKNOWN`], which no upstream spells.
+    fn word(self) -> &'static str;
+}
+
+/// One word of an upstream: known, or kept as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word<V> {
+    /// A word that this layer knows.
+    Known(V),
+    /// Any other, raw.
+    Other(Box<str>),
+}
+
+impl<V: Vocabulary> Word<V> {
+    /// Reads a word as the upstream wrote it.
+    #[must_use]
+    pub fn read(word: &str) -> Self {
+        V::from_word(word).map_or_else(|| Self::Other(word.into()), Self::Known)
+    }
+
+    /// The variant; [`Vocabulary::UNKNOWN`] for a word that is not known.
+    #[must_use]
+    pub fn kind(&self) -> V {
+        match self {
+            Self::Known(known) => *known,
+            Self::Other(_) => V::UNKNOWN,
+        }
+    }
+
+    /// The word in the upstream's own spelling.
+    #[must_use]
+    pub fn raw(&self) -> &str {
+        match self {
+            Self::Known(known) => known.word(),
+            Self::Other(raw) => raw,
+        }
+    }
+}
+
+/// Declares an enum and its [`Vocabulary`] from one list.
+macro_rules! vocabulary {
+    (
+        $(#[$meta:meta])* $name:ident, unknown: $(#[$unknown_meta:meta])* $unknown:ident,
+        $($(#[$variant_meta:meta])* $variant:ident = $word:literal),+ $(,)?
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name {
+            $($(#[$variant_meta])* #[doc = concat!("`", $word, "`")] $variant,)+
+            $(#[$unknown_meta])* $unknown,
+        }
+
+        impl $crate::domain::vocabulary::Vocabulary for $name {
+            const UNKNOWN: Self = Self::$unknown;
+
+            fn from_word(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+
+            fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                    Self::$unknown => "",
+                }
+            }
+        }
+    };
+}
+pub(crate) use vocabulary;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::accounts::AccountStatus;
+
+    #[test]
+    fn a_known_word_is_its_variant_and_an_unknown_one_stays_raw() {
+        let known = Word::<AccountStatus>::read("EXPIRED");
+        assert_eq!((known.kind(), known.raw()), (AccountStatus::Expired, "EXPIRED"));
+        let new = Word::<AccountStatus>::read("PAUSED");
+        assert_eq!((new.kind(), new.raw()), (AccountStatus::Unknown, "PAUSED"));
+        let near = Word::<AccountStatus>::read("expired");
+        assert_eq!((near.kind(), near.raw()), (AccountStatus::Unknown, "expired"));
+    }
+}

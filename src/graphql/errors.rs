@@ -1,0 +1,52 @@
+//! The errors that resolvers raise, each with a code that clients can act on.
+//!
+//! A resolver never turns a foreign error into a GraphQL one with `?`: that would put its text on
+//! the wire. It raises a [`FieldError`], which travels as the source of async-graphql's error; what
+//! arrives at the edge without one is masked as INTERNAL. (The library's blanket conversion from anything
+//! that displays keeps the value as the source, which is what `?` on a `FieldError` relies on.)
+
+use std::fmt;
+
+use crate::domain::input::BadInput;
+use crate::upstream::error::UpstreamError;
+
+/// Why a field is null, or an operation refused.
+#[derive(Debug, Clone)]
+pub enum FieldError {
+    /// The caller asked for something that cannot be.
+    BadInput(BadInput),
+    /// An upstream could not be read.
+    Upstream(UpstreamError),
+}
+
+impl FieldError {
+    /// The error code of answers.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BadInput(_) => "BAD_USER_INPUT",
+            Self::Upstream(error) => error.failure.code(),
+        }
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadInput(error) => error.fmt(f),
+            Self::Upstream(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<BadInput> for FieldError {
+    fn from(error: BadInput) -> Self {
+        Self::BadInput(error)
+    }
+}
+
+impl From<UpstreamError> for FieldError {
+    fn from(error: UpstreamError) -> Self {
+        Self::Upstream(error)
+    }
+}

@@ -1,0 +1,4 @@
+//! The schema that clients see.
+
+pub mod errors;
+pub mod schema;

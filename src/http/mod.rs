@@ -1,0 +1,3 @@
+//! The edge: HTTP in, HTTP out.
+
+pub mod settings;

@@ -1,0 +1,71 @@
+//! What can be set about how values are got and kept.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::domain::page::PageSizes;
+
+/// `[cache]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheSettings {
+    /// How much memory what is kept may take, in bytes, over everything.
+    pub limit_bytes: u64,
+    /// How long the workspace's list of providers is kept, in milliseconds.
+    pub providers_ttl_ms: u64,
+    /// How long a page of accounts, or an account by its id, is kept, in milliseconds.
+    pub accounts_ttl_ms: u64,
+}
+
+impl CacheSettings {
+    /// How long the list of providers is kept.
+    #[must_use]
+    pub fn providers_ttl(&self) -> Duration {
+        Duration::from_millis(self.providers_ttl_ms)
+    }
+
+    /// How long a page of accounts is kept.
+    #[must_use]
+    pub fn accounts_ttl(&self) -> Duration {
+        Duration::from_millis(self.accounts_ttl_ms)
+    }
+}
+
+/// `[connections]`: sizes of Relay connections and of by-ids fields.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionSettings {
+    /// Providers where neither `first` nor `last` is given.
+    pub providers_default: usize,
+    /// Accounts where neither `first` nor `last` is given.
+    pub accounts_default: usize,
+    /// The most that `first` or `last` may ask for.
+    pub page_max: usize,
+    /// The most ids that one field takes.
+    pub ids_max: usize,
+}
+
+impl ConnectionSettings {
+    /// The sizes of provider connections.
+    #[must_use]
+    pub fn providers(&self) -> PageSizes {
+        PageSizes { default: self.providers_default, max: self.page_max }
+    }
+
+    /// The sizes of account connections.
+    #[must_use]
+    pub fn accounts(&self) -> PageSizes {
+        PageSizes { default: self.accounts_default, max: self.page_max }
+    }
+}
+
+/// `[lists]`: how upstream lists are walked.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListSettings {
+    /// The `limit` of every list call to Composio; 100 at most (UPSTREAMS.md A2).
+    pub page_rows: usize,
+    /// The most upstream pages that one walk reads.
+    pub pages_max: usize,
+}

@@ -1,0 +1,1 @@
+//! One operation's life, the same for every transport.

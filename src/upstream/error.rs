@@ -1,0 +1,131 @@
+//! How a call to an upstream fails, in words that may be shown to a client.
+//!
+//! The `Display` of [`UpstreamError`] is the public sentence. What the upstream said, its URL and
+//! its headers stay behind `source()`, which nothing that answers or logs a request prints.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::upstream_name::UpstreamName;
+
+/// What went wrong, in the terms of DESIGN's error codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UpstreamFailure {
+    /// There is no key to call it with.
+    NoCredential,
+    /// No answer within the time allowed.
+    Timeout,
+    /// No connection, or an answer of 5xx.
+    Unavailable,
+    /// 429: a limit of its quota is met.
+    RateLimited,
+    /// 401: the key is wrong or expired.
+    Unauthorized,
+    /// 403: the key lacks a permission.
+    Forbidden,
+    /// Any other 4xx: it did not accept the request.
+    Rejected,
+    /// An answer that cannot be read.
+    BadResponse,
+    /// A fault of this layer while it read the answer.
+    Internal,
+}
+
+impl UpstreamFailure {
+    /// The error code of answers.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NoCredential => "UNAUTHENTICATED",
+            Self::Timeout => "UPSTREAM_TIMEOUT",
+            Self::Unavailable => "UPSTREAM_UNAVAILABLE",
+            Self::RateLimited => "UPSTREAM_RATE_LIMITED",
+            Self::Unauthorized => "UPSTREAM_UNAUTHORIZED",
+            Self::Forbidden => "UPSTREAM_FORBIDDEN",
+            Self::Rejected => "UPSTREAM_REJECTED",
+            Self::BadResponse => "UPSTREAM_BAD_RESPONSE",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    /// Whether asking again later, unchanged, can succeed.
+    #[must_use]
+    pub fn is_retryable(self) -> bool {
+        matches!(self, Self::Timeout | Self::Unavailable | Self::RateLimited | Self::BadResponse)
+    }
+}
+
+/// A failed call to an upstream; cheap to clone, as one failure answers many fields.
+#[derive(Debug, Clone)]
+pub struct UpstreamError {
+    /// Which one failed.
+    pub upstream: UpstreamName,
+    /// How.
+    pub failure: UpstreamFailure,
+    /// The HTTP status that it answered, where it answered one.
+    pub status: Option<u16>,
+    /// When it wants to be asked again, in its own words.
+    pub retry_after: Option<Duration>,
+    /// Its request id, where that is `[A-Za-z0-9_-]{1,64}`.
+    pub request_id: Option<Arc<str>>,
+    /// Its error code or slug, where that is `[A-Za-z0-9_-]{1,64}`.
+    pub slug: Option<Arc<str>>,
+    detail: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl UpstreamError {
+    /// A failure of which nothing else is known.
+    #[must_use]
+    pub fn new(upstream: UpstreamName, failure: UpstreamFailure) -> Self {
+        Self {
+            upstream,
+            failure,
+            status: None,
+            retry_after: None,
+            request_id: None,
+            slug: None,
+            detail: None,
+        }
+    }
+
+    /// With what caused it, for whoever debugs with the source at hand; never shown.
+    #[must_use]
+    pub fn caused_by(mut self, detail: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.detail = Some(Arc::from(detail.into()));
+        self
+    }
+}
+
+impl fmt::Display for UpstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.upstream {
+            UpstreamName::Leadlex => "The workspace API (LeadLex)",
+            UpstreamName::Composio => "The connected-accounts API (Composio)",
+        };
+        match self.failure {
+            UpstreamFailure::NoCredential => {
+                let header = match self.upstream {
+                    UpstreamName::Leadlex => "`Authorization: Bearer wbk_…`",
+                    UpstreamName::Composio => "`x-api-key`",
+                };
+                write!(f, "{name} needs a key of yours: send it as {header}.")
+            }
+            UpstreamFailure::Timeout => write!(f, "{name} did not answer in time."),
+            UpstreamFailure::Unavailable => write!(f, "{name} is unavailable."),
+            UpstreamFailure::RateLimited => write!(f, "{name} has no calls left for now."),
+            UpstreamFailure::Unauthorized => write!(f, "{name} did not accept the key."),
+            UpstreamFailure::Forbidden => write!(f, "{name} does not permit this with the key in use."),
+            UpstreamFailure::Rejected => write!(f, "{name} did not accept the request."),
+            UpstreamFailure::BadResponse => write!(f, "{name} answered something that cannot be read."),
+            UpstreamFailure::Internal => write!(f, "Something went wrong while {name} was read."),
+        }
+    }
+}
+
+impl Error for UpstreamError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.detail.as_deref().map(|detail| detail as &(dyn Error + 'static))
+    }
+}

@@ -1,0 +1,29 @@
+//! What can be set about the two upstreams.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+/// The settings of one upstream: `[upstream.leadlex]` and `[upstream.composio]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamSettings {
+    /// Where its API begins; `http` or `https`.
+    pub base_url: Url,
+    /// The key to it for the tenant `default`; empty where callers bring their own.
+    pub api_key: SecretString,
+    /// How long one call may take, from connecting to the last byte, in milliseconds.
+    pub timeout_ms: u64,
+    /// The largest answer that is read, in bytes.
+    pub body_limit_bytes: usize,
+}
+
+impl UpstreamSettings {
+    /// How long one call may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+}
