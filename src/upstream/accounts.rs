@@ -21,6 +21,8 @@ const PATH: &str = "/api/v3/connected_accounts";
 pub struct AccountPage {
     /// The accounts that could be read, in the upstream's order.
     pub items: Vec<SharedAccount>,
+    /// How many rows it held, those that could not be read included.
+    pub rows_sent: usize,
     /// Where the next page begins; `None` at the end.
     pub next_cursor: Option<Box<str>>,
     /// How many accounts match, over all pages, where it said so.
@@ -53,8 +55,7 @@ impl AccountsClient {
         limit: usize,
     ) -> Result<AccountPage, UpstreamError> {
         let answer = self.call(credential, &query(filter, order, cursor, limit)).await?;
-        let (page, _problems) = self.decode(&answer)?;
-        Ok(page)
+        self.decode(&answer)
     }
 
     /// Asks for one account, to see how the upstream is.
@@ -62,9 +63,10 @@ impl AccountsClient {
     /// # Errors
     /// As [`Self::fetch_page`].
     pub async fn probe(&self, credential: &Credential<Composio>) -> Result<ProbeReport, UpstreamError> {
-        let order = AccountOrder { field: AccountOrderField::CreatedAt, direction: OrderDirection::Desc };
-        let answer = self.call(credential, &query(&AccountFilter::default(), order, None, 1)).await?;
-        let (_page, problems) = self.decode(&answer)?;
+        let query = query(&AccountFilter::default(), AccountOrder::NEWEST_FIRST, None, 1);
+        let answer = self.call(credential, &query).await?;
+        let page = self.decode(&answer)?;
+        let problems = page.rows_sent - page.items.len();
         Ok(ProbeReport::new(&answer.headers, self.transport.clock().now(), problems))
     }
 
@@ -73,7 +75,7 @@ impl AccountsClient {
         self.transport.send(PATH, query, key).await
     }
 
-    fn decode(&self, answer: &Answer) -> Result<(AccountPage, usize), UpstreamError> {
+    fn decode(&self, answer: &Answer) -> Result<AccountPage, UpstreamError> {
         wire::accounts::page(&answer.body)
             .map_err(|error| self.transport.error(UpstreamFailure::BadResponse).caused_by(error))
     }

@@ -84,20 +84,17 @@ struct Deprecated {
     labels: Vec<Text>,
 }
 
-/// Reads a page, and counts the items that could not be read.
-pub(in crate::upstream) fn page(body: &[u8]) -> Result<(AccountPage, usize), NotThatShape> {
+/// Reads a page, without the items that cannot be read.
+pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, NotThatShape> {
     let json = std::str::from_utf8(body).map_err(|_| NotThatShape)?;
     let page: Page<'_> = object(json).ok_or(NotThatShape)?;
-    let (items, problems) =
-        items(UpstreamName::Composio, "items", &page.items, |json| account(object(json)?));
-    Ok((
-        AccountPage {
-            items,
-            next_cursor: page.next_cursor.0.filter(|cursor| !cursor.is_empty()),
-            total_items: page.total_items.and_then(count),
-        },
-        problems,
-    ))
+    let items = items(UpstreamName::Composio, "items", &page.items, |json| account(object(json)?));
+    Ok(AccountPage {
+        items,
+        rows_sent: page.items.len(),
+        next_cursor: page.next_cursor.0.filter(|cursor| !cursor.is_empty()),
+        total_items: page.total_items.and_then(count),
+    })
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
@@ -154,8 +151,11 @@ mod tests {
 
     #[test]
     fn an_item_with_nothing_but_what_it_must_have_is_read() {
-        let (page, problems) = page(format!(r#"{{"items":[{ITEM}],"total_items":3.0}}"#).as_bytes()).unwrap();
-        assert_eq!((page.items.len(), page.next_cursor, page.total_items, problems), (1, None, Some(3), 0));
+        let page = page(format!(r#"{{"items":[{ITEM}],"total_items":3.0}}"#).as_bytes()).unwrap();
+        assert_eq!(
+            (page.items.len(), page.rows_sent, page.next_cursor, page.total_items),
+            (1, 1, None, Some(3))
+        );
         assert_eq!(page.items[0].auth_config.auth_scheme.raw(), "");
     }
 
@@ -168,9 +168,8 @@ mod tests {
             r#"{"id":"","toolkit":{"slug":"a"},"auth_config":{"id":"b"},"status":"ACTIVE"}"#,
         ];
         for bad in bad {
-            let (page, problems) =
-                page(format!(r#"{{"items":[{bad},{ITEM}],"next_cursor":""}}"#).as_bytes()).unwrap();
-            assert_eq!((page.items.len(), problems, page.next_cursor), (1, 1, None), "{bad}");
+            let page = page(format!(r#"{{"items":[{bad},{ITEM}],"next_cursor":""}}"#).as_bytes()).unwrap();
+            assert_eq!((page.items.len(), page.rows_sent, page.next_cursor), (1, 2, None), "{bad}");
         }
     }
 

@@ -25,28 +25,24 @@ fn object<'j, T: Deserialize<'j>>(json: &'j str) -> Option<T> {
     json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok()).flatten()
 }
 
-/// Reads each item by itself, and says where those are that could not be read.
+/// Reads each item by itself; those that cannot be read are left out, and located in the log.
 fn items<T>(
     upstream: UpstreamName,
     list: &str,
     raw: &[&RawValue],
     read: impl Fn(&str) -> Option<T>,
-) -> (Vec<T>, usize) {
-    let mut problems = 0;
-    let mut items = Vec::with_capacity(raw.len());
-    for (place, json) in raw.iter().enumerate() {
-        match read(json.get()) {
-            Some(item) => items.push(item),
-            None => {
-                problems += 1;
-                tracing::warn!(
-                    %upstream,
-                    path = format!("{list}[{place}]"),
-                    rule = "a required field is missing or of another type",
-                    "an item was left out"
-                );
-            }
+) -> Vec<T> {
+    let read_or_say = |(place, json): (usize, &&RawValue)| {
+        let item = read(json.get());
+        if item.is_none() {
+            tracing::warn!(
+                %upstream,
+                path = format!("{list}[{place}]"),
+                rule = "a required field is missing or of another type",
+                "an item was left out"
+            );
         }
-    }
-    (items, problems)
+        item
+    };
+    raw.iter().enumerate().filter_map(read_or_say).collect()
 }

@@ -45,13 +45,14 @@ struct Row {
     error_message: Text,
 }
 
-/// Reads the list, and counts the rows that could not be read.
+/// Reads the list without the rows that cannot be read, and counts those.
 pub(in crate::upstream) fn list(body: &[u8]) -> Result<(Vec<Provider>, usize), NotThatShape> {
     let json = std::str::from_utf8(body).map_err(|_| NotThatShape)?;
     let answer: Answer<'_> = object(json).ok_or(NotThatShape)?;
     let data: Data<'_> = object(answer.data.get()).ok_or(NotThatShape)?;
-    let (mut rows, problems) =
+    let mut rows =
         items(UpstreamName::Leadlex, "data.providers", &data.providers, |json| Some(provider(object(json)?)));
+    let problems = data.providers.len() - rows.len();
     number_repeats(&mut rows);
     Ok((rows, problems))
 }
