@@ -1,0 +1,12 @@
+//! The integration tests, in one binary.
+
+#![allow(missing_docs, reason = "tests are read, not called")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod sandbox;
