@@ -1,3 +1,5 @@
 //! The edge: HTTP in, HTTP out.
 
+#[allow(dead_code)]
+mod graphiql;
 pub mod settings;
