@@ -9,4 +9,6 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod graph;
 mod sandbox;
+mod world;
