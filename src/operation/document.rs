@@ -19,6 +19,7 @@ use moka::sync::Cache;
 use super::bounds;
 use super::codes::Code;
 use super::errors::GraphqlError;
+use super::positions;
 
 /// How many errors of a document are listed.
 const ERRORS_LISTED: usize = 10;
@@ -94,6 +95,10 @@ impl Documents {
         let judged = syntax
             .to_executable_validate(&self.schema)
             .map_err(|found| listed(Code::GraphqlValidationFailed, &found.errors))?;
+        let misplaced = positions::check(&self.schema, &judged);
+        if !misplaced.is_empty() {
+            return Err(cut(misplaced, Code::GraphqlValidationFailed));
+        }
         bounds::check(&judged)
             .map_err(|bound| vec![GraphqlError::new(Code::LimitExceeded, bound.to_string())])?;
         // What it refuses after apollo-compiler is little, and its words would repeat the document's line.
@@ -107,15 +112,20 @@ impl Documents {
 
 impl Document {
     /// The operation that a request means (specification, 6.1 `GetOperation`).
-    pub(crate) fn operation(&self, name: Option<&str>) -> Result<&Operation, GraphqlError> {
+    pub(crate) fn operation(&self, name: Option<&str>) -> Result<&Operation, Vec<GraphqlError>> {
         self.judged.operations.get(name).map(AsRef::as_ref).map_err(|_| {
             let sentence = match name {
                 Some(name) => shortened(format!("Unknown operation named \"{name}\".")),
                 None if self.judged.operations.is_empty() => "Must provide an operation.".to_owned(),
                 None => "Must provide operation name if query contains multiple operations.".to_owned(),
             };
-            GraphqlError::new(Code::OperationResolutionFailure, sentence)
+            vec![GraphqlError::new(Code::OperationResolutionFailure, sentence)]
         })
+    }
+
+    /// The form that was judged.
+    pub(crate) fn judged(&self) -> &ExecutableDocument {
+        &self.judged
     }
 
     /// The form that the executor walks.
@@ -125,19 +135,36 @@ impl Document {
 }
 
 fn listed(code: Code, found: &DiagnosticList) -> Vec<GraphqlError> {
-    let mut errors: Vec<_> = found.iter().take(ERRORS_LISTED).map(|one| told(code, &one)).collect();
-    let left_out = found.len().saturating_sub(ERRORS_LISTED);
+    cut(found.iter().map(|one| told(code, &one)), code)
+}
+
+/// The first few errors, and how many more there are.
+fn cut(
+    errors: impl IntoIterator<Item = GraphqlError, IntoIter: ExactSizeIterator>,
+    code: Code,
+) -> Vec<GraphqlError> {
+    let errors = errors.into_iter();
+    let left_out = errors.len().saturating_sub(ERRORS_LISTED);
+    let mut listed: Vec<_> = errors.take(ERRORS_LISTED).collect();
     if left_out > 0 {
-        let sentence = format!("Too many errors: {left_out} more are not listed.");
-        errors.push(GraphqlError::new(code, sentence));
+        listed.push(GraphqlError::new(code, format!("Too many errors: {left_out} more are not listed.")));
     }
-    errors
+    listed
 }
 
 fn told(code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
     let Judged { message, locations, .. } = one.unstable_to_json_compat();
-    let message = match code {
-        Code::GraphqlParseFailed => format!("Syntax Error: {}", message.trim_start_matches("syntax error: ")),
+    let message = match (code, one.error.unstable_error_name()) {
+        (Code::GraphqlParseFailed, _) => {
+            format!("Syntax Error: {}", message.trim_start_matches("syntax error: "))
+        }
+        // In graphql-js's words it would repeat the literal, which can be a secret in the wrong place.
+        (_, Some("UnsupportedValueType")) => one.error.to_string(),
+        // It would name the type that the field is of for the type that the field has.
+        (_, Some("MissingSubselection")) => match message.split_once(" of type ") {
+            Some((field, _)) => format!("{field} must have a selection of subfields."),
+            None => one.error.to_string(),
+        },
         _ => message,
     };
     let places = locations.iter().map(|at| Pos { line: at.line, column: at.column }).collect();

@@ -1,6 +1,7 @@
 //! One operation's life, the same for every transport.
 //!
-//! A decoded request ([`request`]) becomes a judged document ([`document`], within [`bounds`]), an operation of
+//! A decoded request ([`request`]) becomes a judged document ([`document`], within [`bounds`], each
+//! variable in its [`positions`]), an operation of
 //! it and coerced [`variables`]; then it is executed, and what failed is masked and merged ([`errors`], under
 //! the [`codes`] that clients know). Nothing here knows HTTP: the [`Answer`] says what happened, and the edge
 //! makes a status of it.
@@ -9,6 +10,7 @@ mod bounds;
 pub mod codes;
 mod document;
 pub mod errors;
+mod positions;
 pub mod request;
 mod variables;
 
@@ -121,7 +123,7 @@ impl Operations {
             verdict.as_ref().as_ref().map_err(|errors| Answer::failed(Outcome::Refused, errors))?;
         let operation = document
             .operation(operation_name.as_deref())
-            .map_err(|error| Answer::failed(Outcome::Refused, &[error]))?;
+            .map_err(|errors| Answer::failed(Outcome::Refused, &errors))?;
         match operation.operation_type {
             OperationType::Mutation if !rules.mutations => {
                 let error = GraphqlError::new(Code::BadUserInput, "Mutations are run by POST alone.");
@@ -135,7 +137,7 @@ impl Operations {
             }
             OperationType::Mutation | OperationType::Query => {}
         }
-        let values = variables::coerce(self.documents.schema(), operation, &variables)
+        let values = variables::coerce(self.documents.schema(), document.judged(), operation, &variables)
             .map_err(|errors| Answer::failed(Outcome::Refused, &errors))?;
         let mut judged = Request::new(query).variables(values);
         judged.operation_name = operation.name.as_ref().map(ToString::to_string);

@@ -8,12 +8,13 @@ use apollo_compiler::executable::Operation;
 use apollo_compiler::request::coerce_variable_values;
 use apollo_compiler::response::{JsonMap, JsonValue};
 use apollo_compiler::validation::Valid;
-use apollo_compiler::{Node, Schema};
+use apollo_compiler::{ExecutableDocument, Node, Schema};
 use async_graphql::{Name, Value, Variables};
 
 use super::codes::Code;
 use super::document::shortened;
 use super::errors::GraphqlError;
+use super::positions;
 
 /// The values that an operation runs with; variables that it does not declare are left out.
 ///
@@ -21,19 +22,23 @@ use super::errors::GraphqlError;
 /// One for each variable whose value does not fit. None repeats a value: it can be a secret in the wrong place.
 pub(crate) fn coerce(
     schema: &Valid<Schema>,
+    document: &ExecutableDocument,
     operation: &Operation,
     values: &JsonMap,
 ) -> Result<Variables, Vec<GraphqlError>> {
     if operation.variables.is_empty() {
         return Ok(Variables::default());
     }
-    match coerce_variable_values(schema, operation, values) {
-        Ok(coerced) => match object(coerced.into_inner()) {
-            object @ Value::Object(_) => Ok(Variables::from_value(object)),
-            _ => Ok(Variables::default()),
-        },
-        Err(_) => Err(refusals(schema, operation, values)),
+    let Ok(coerced) = coerce_variable_values(schema, operation, values) else {
+        return Err(refusals(schema, operation, values));
+    };
+    if coerced.values().any(JsonValue::is_null) {
+        let misplaced = positions::check_nulls(schema, document, operation, &coerced);
+        if !misplaced.is_empty() {
+            return Err(misplaced);
+        }
     }
+    Ok(Variables::from_value(object(coerced.into_inner())))
 }
 
 /// apollo-compiler stops at the first wrong variable and names it in a sentence alone: asking for each on its

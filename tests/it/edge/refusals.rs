@@ -29,7 +29,6 @@ async fn an_empty_document() {
 
 #[tokio::test]
 async fn a_document_that_only_the_second_parser_refuses() {
-    // A deep list is one of the few things that apollo-compiler reads and async-graphql does not.
     let seen = query("{ echo(filter: { name: \"\\u{48}i\" }) }").await;
     assert_eq!(seen.code(), "GRAPHQL_PARSE_FAILED", "{}", seen.text);
 }
@@ -38,18 +37,27 @@ async fn a_document_that_only_the_second_parser_refuses() {
 async fn a_document_that_does_not_fit_the_schema() {
     for (document, message) in [
         ("{ nothing }", "Cannot query field \"nothing\" on type \"Query\"."),
-        (
-            "{ items }",
-            "Field \"items\" of type \"[Item!]!\" must have a selection of subfields. Did you mean \"items { ... }\"?",
-        ),
+        ("{ items }", "Field \"items\" must have a selection of subfields."),
         ("{ echo(first: 1) }", "Unknown argument \"first\" on field \"Query.echo\"."),
-        ("{ echo(number: \"1\") }", "Int cannot represent value: \"1\""),
+        ("{ echo(number: \"hunter2\") }", "expected value of type Int, found a string"),
         ("{ echo(number: 4294967296) }", "Int cannot represent non 32-bit signed integer value: 4294967296"),
-        ("{ echo(filter: { name: null }) }", "String cannot represent value: null"),
+        ("{ echo(filter: { name: \"a\", size: null }) }", "expected value of type Int!, found null"),
         ("query ($n: Int) { hello }", "Variable \"$n\" is never used."),
         (
             "query ($f: String) { echo(filter: { name: $f }) }",
             "Variable \"$f\" of type \"String\" used in position expecting type \"String!\".",
+        ),
+        (
+            "query ($c: Colour) { echo(filter: { name: \"a\", colours: [$c] }) }",
+            "Variable \"$c\" of type \"Colour\" used in position expecting type \"Colour!\".",
+        ),
+        (
+            "query ($c: Colour!) { ...F } fragment F on Query { echo(filter: { name: \"a\", colours: $c }) }",
+            "Variable \"$c\" of type \"Colour!\" used in position expecting type \"[Colour!]\".",
+        ),
+        (
+            "query ($n: String = null) { echo(filter: { name: $n }) }",
+            "Variable \"$n\" of type \"String\" used in position expecting type \"String!\".",
         ),
         ("{ ...F } fragment F on Query { ...F }", "Cannot spread fragment \"F\" within itself via \"F\""),
     ] {
@@ -121,6 +129,10 @@ async fn variables_that_do_not_fit() {
         assert_eq!(seen.json()["errors"][0]["extensions"]["reason"], "BAD_VARIABLE");
         assert!(!seen.text.contains("hunter2"), "{}", seen.text);
     }
+    let optional = "query ($s: Int) { echo(filter: { name: \"a\", size: $s }) }";
+    let seen = query_with(optional, json!({ "s": null })).await;
+    refused(&seen, "BAD_USER_INPUT", "Variable \"$s\" must not be null in position expecting type \"Int!\".");
+
     let both = query_with(document, json!({ "n": null, "f": 1 })).await.json();
     assert_eq!(both["errors"].as_array().map(Vec::len), Some(2), "{both}");
 }

@@ -101,6 +101,9 @@ async fn variables_arrive_coerced() {
     assert_eq!(seen.json()["data"]["echo"], r#"Some(3) Some("7") Some("a Some(1) None 7")"#, "{}", seen.text);
     let seen = query_with("query ($n: Int = 5) { echo(number: $n) }", json!({})).await;
     assert_eq!(seen.json()["data"]["echo"], "Some(5) None None");
+    let document = "query ($n: String = \"b\", $s: Int, $c: Colour!) { echo(filter: { name: $n, size: $s, colours: [$c] }) }";
+    let seen = query_with(document, json!({ "c": "GREEN" })).await;
+    assert_eq!(seen.json()["data"]["echo"], r#"None None Some("b Some(1) None 7")"#, "{}", seen.text);
 }
 
 #[tokio::test]
