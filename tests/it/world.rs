@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::{Request, Variables};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use switchboard::domain::caller::{Caller, Role, Tenant};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
@@ -19,6 +18,8 @@ use switchboard::loaders::by_id::AccountsById;
 use switchboard::loaders::lists::Lists;
 use switchboard::loaders::providers::Providers;
 use switchboard::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings};
+use switchboard::operation::request::OperationRequest;
+use switchboard::operation::{Operations, TransportRules};
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox};
 use switchboard::upstream::accounts::AccountsClient;
 use switchboard::upstream::providers::ProvidersClient;
@@ -30,7 +31,7 @@ use tower::{BoxError, ServiceExt, service_fn};
 /// A graph and the sandbox below it.
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
-    pub(crate) graph: Graph,
+    pub(crate) operations: Operations,
 }
 
 pub(crate) const NOW: &str = "2026-11-21T12:00:00Z";
@@ -82,7 +83,8 @@ impl World {
         let network = network(&sandbox);
         let leadlex = Transport::new(UpstreamName::Leadlex, settings(LEADLEX_PATH), network.clone(), clock);
         let composio = Transport::new(UpstreamName::Composio, settings("/"), network, clock);
-        let cache = CacheSettings { limit_bytes: 64 << 20, providers_ttl_ms: 60_000, accounts_ttl_ms: 30_000 };
+        let cache =
+            CacheSettings { limit_bytes: 64 << 20, providers_ttl_ms: 60_000, accounts_ttl_ms: 30_000 };
         let lists = ListSettings { page_rows: 100, pages_max: 50 };
         let lists = Arc::new(Lists::new(AccountsClient::new(composio), lists, &cache, None));
         let sources = Sources {
@@ -90,26 +92,33 @@ impl World {
             accounts_by_id: AccountsById::new(Arc::clone(&lists), &cache),
             lists,
         };
-        let connections =
-            ConnectionSettings { providers_default: 100, accounts_default: 20, page_max: 100, ids_max: 1_000 };
+        let connections = ConnectionSettings {
+            providers_default: 100,
+            accounts_default: 20,
+            page_max: 100,
+            ids_max: 1_000,
+        };
         let mapping = ToolkitMapping::built_in().unwrap();
         let graph = Graph::new(GraphParts { sources: Arc::new(sources), mapping, connections });
-        Self { sandbox, graph }
+        Self { sandbox, operations: Operations::new(graph).unwrap() }
     }
 
     /// The answer to a query of tenant A.
     pub(crate) async fn ask(&self, query: &str) -> Value {
-        self.ask_as(tenant_a(), query, serde_json::json!({})).await
+        self.ask_as(tenant_a(), query, json!({})).await
     }
 
     pub(crate) async fn ask_as(&self, caller: Caller, query: &str, variables: Value) -> Value {
-        let request = Request::new(query).variables(Variables::from_json(variables));
-        serde_json::to_value(self.graph.execute(request, caller).await).unwrap()
+        let request = json!({ "query": query, "variables": variables }).to_string();
+        let request = OperationRequest::from_json(request.as_bytes()).unwrap();
+        let answer = self.operations.run(request, TransportRules { mutations: true }, caller).await;
+        serde_json::from_slice(&answer.body).unwrap()
     }
 
     /// The calls that the sandbox saw since the last look, as `GET path?query`.
     pub(crate) fn calls(&self) -> Vec<String> {
-        let calls = self.sandbox.requests().iter().map(|call| format!("{} {}", call.method, call.target)).collect();
+        let calls =
+            self.sandbox.requests().iter().map(|call| format!("{} {}", call.method, call.target)).collect();
         self.sandbox.forget_requests();
         calls
     }
