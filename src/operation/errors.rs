@@ -192,7 +192,7 @@ fn place(error: &ServerError) -> impl Ord + use<> {
         PathSegment::Field(name) => (0, name.clone()),
     };
     let document = error.locations.first().map(|at| (at.line, at.column));
-    (document, error.path.iter().map(segment).collect())
+    (document, error.path.iter().map(segment).collect::<Vec<_>>())
 }
 
 impl GraphqlError {
