@@ -4,4 +4,5 @@
 //! `send` of the crate; [`wire`] decodes by allow-list, so that a secret never enters memory.
 
 pub mod error;
+pub mod probe;
 pub mod settings;

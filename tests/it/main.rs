@@ -1,0 +1,3 @@
+//! Switchboard from the outside: one module for each thing that users meet.
+
+mod config;
