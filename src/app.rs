@@ -105,7 +105,9 @@ pub(crate) async fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<T
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            bail!("{setting}: {address} is taken by another program: stop it, or set another port")
+            bail!(
+                "{setting}: {address} is taken by another program: stop it, or set another port (0 takes a free one)"
+            )
         }
         Err(error) => bail!("{setting}: cannot listen on {address}: {error}"),
     }

@@ -178,7 +178,7 @@ fn a_port_that_is_taken_is_named_with_its_setting() {
         assert_eq!(
             error_lines(&output),
             [format!(
-                "switchboard: {setting}: {address} is taken by another program: stop it, or set another port"
+                "switchboard: {setting}: {address} is taken by another program: stop it, or set another port (0 takes a free one)"
             )]
         );
     }
@@ -189,6 +189,7 @@ fn an_unknown_flag_is_a_mistake_in_usage() {
     assert_eq!(switchboard(&["serve", "--prot", "1"]).output().unwrap().status.code(), Some(2));
 }
 
+#[cfg(unix)]
 #[test]
 fn serve_says_where_it_listens_and_ends_well_when_it_is_told_to() {
     let command = switchboard(&["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
@@ -196,7 +197,7 @@ fn serve_says_where_it_listens_and_ends_well_when_it_is_told_to() {
     let address = printed.trim_end().strip_prefix("listening on http://127.0.0.1:").unwrap();
     let port: u16 = address.strip_suffix("/graphql").unwrap().parse().unwrap();
     assert_ne!(port, 0);
-    let told = Command::new("kill").args(["-TERM", &process.0.id().to_string()]).status().unwrap();
+    let told = Command::new("sh").args(["-c", &format!("kill -TERM {}", process.0.id())]).status().unwrap();
     assert!(told.success());
     assert!(process.0.wait().unwrap().success());
     assert!(!process.errors().contains(CANARY));
@@ -244,6 +245,6 @@ fn schema_prints_the_schema_and_takes_a_reader_who_stops_early() {
 
     let mut early = switchboard(&["schema"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(early.stdout.take());
-    let output: Output = early.wait_with_output().unwrap();
+    let output = early.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
