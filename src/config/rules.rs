@@ -9,10 +9,10 @@ use toml::Value;
 use url::Url;
 
 use super::known::variable;
-use super::layers::Layers;
+use super::layers::{self, Layers};
 use super::{Config, Keys};
 use crate::domain::credential::Credential;
-use crate::domain::toolkits::ToolkitMapping;
+use crate::domain::toolkits::{MappingError, ToolkitMapping};
 use crate::domain::upstream_name::{Composio, Leadlex, Upstream};
 use crate::http::settings::AuthMode;
 
@@ -164,5 +164,12 @@ pub(super) fn toolkit_mapping(config: &Config) -> Result<ToolkitMapping, String>
         return ToolkitMapping::built_in().map_err(|error| error.to_string());
     };
     let text = fs::read_to_string(path).map_err(|error| format!("cannot read {path:?}: {error}"))?;
-    ToolkitMapping::parse(&text).map_err(|error| format!("{path:?}: {error}"))
+    ToolkitMapping::parse(&text).map_err(|error| match error {
+        // The library's own Display quotes the line, over several lines.
+        MappingError::Toml(error) => {
+            let (line, column) = layers::position(&text, error.span().map_or(0, |span| span.start));
+            format!("{path:?}, line {line}, column {column}: {}", error.message())
+        }
+        error => format!("{path:?}: {error}"),
+    })
 }

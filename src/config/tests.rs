@@ -316,6 +316,10 @@ fn the_mapping_of_toolkits_is_read_and_judged_with_the_rest() {
         Scratch::new("mapping", "[[provider]]\ncategory = \"a\"\nname = \"b\"\ntoolkits = [\"c d\"]");
     let lines = environment(&[("SWITCHBOARD__TOOLKITS__FILE", &mapping.path())]).unwrap_err();
     assert!(lines.len() == 1 && lines[0].contains("`c d` is no toolkit's slug"), "{lines:?}");
+    let shape = Scratch::new("shape", "[[provider]]\ncategory = 3\n");
+    let lines = environment(&[("SWITCHBOARD__TOOLKITS__FILE", &shape.path())]).unwrap_err();
+    let place = format!("toolkits.file: {:?}, line 2, column 12: invalid type: integer `3`", shape.path());
+    assert!(lines.len() == 1 && lines[0].starts_with(&place), "{lines:?}");
     let lines = environment(&[("SWITCHBOARD__TOOLKITS__FILE", "no/such/file")]).unwrap_err();
     assert!(lines[0].starts_with("toolkits.file: cannot read \"no/such/file\""), "{lines:?}");
     assert!(file("").unwrap().toolkit_mapping().is_ok());
