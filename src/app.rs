@@ -1,10 +1,10 @@
 //! The only file that constructs shared parts and wires them: a configuration becomes a running
-//! process, from the listeners down to the upstreams' clients.
+//! process, from the upstreams' clients up to the listeners.
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use axum::Router;
@@ -14,13 +14,24 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::domain::caller::Tenant;
+use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
 use crate::domain::upstream_name::UpstreamName;
+use crate::graphql::schema::{Graph, GraphParts};
+use crate::http::caller::Callers;
+use crate::http::settings::AuthMode;
+use crate::http::{self, EdgeParts};
+use crate::loaders::batch::Sources;
+use crate::loaders::by_id::AccountsById;
+use crate::loaders::lists::Lists;
+use crate::loaders::providers::Providers;
+use crate::operation::Operations;
+use crate::upstream::accounts::AccountsClient;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::probe::ProbeReport;
-
-/// How long requests under way may take to end once the process is asked to stop.
-const DRAIN: Duration = Duration::from_secs(10);
+use crate::upstream::providers::ProvidersClient;
+use crate::upstream::settings::UpstreamSettings;
+use crate::upstream::transport::{self, Transport};
 
 /// The graph and its probes on bound listeners, not answering yet.
 #[derive(Debug)]
@@ -40,12 +51,18 @@ impl App {
     /// Builds every part and takes both ports.
     ///
     /// # Errors
-    /// Where a port cannot be had, or the mapping of toolkits cannot be read any more.
+    /// Where a port cannot be had, TLS cannot be set up, or the mapping of toolkits cannot be read
+    /// any more.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        let _toolkits = config.toolkit_mapping()?;
+        let operations = Operations::new(graph(config)?).context("the schema contradicts itself")?;
+        let callers = match config.auth.mode {
+            AuthMode::None => Callers::Anybody(default_tenant(config)),
+            AuthMode::Passthrough => Callers::TheirOwnKeys,
+        };
+        let edge = EdgeParts { operations, callers, settings: config.http.clone() };
         Ok(Self {
-            http: Server::bind("http.listen", config.http.listen, Router::new()).await?,
-            ops: Server::bind("ops.listen", config.ops.listen, Router::new()).await?,
+            http: Server::bind("http.listen", config.http.listen, http::router(edge)).await?,
+            ops: Server::bind("ops.listen", config.ops.listen, http::ops::router()).await?,
         })
     }
 
@@ -61,27 +78,27 @@ impl App {
         self.ops.address
     }
 
-    /// Answers until `stop`, and then until requests under way have ended, ten seconds at most.
+    /// Answers until `stop`, and then until requests under way have ended.
     ///
     /// # Errors
     /// Where a listener fails.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let (ask_to_stop, asked_to_stop) = watch::channel(());
+        let stop = async {
+            stop.await;
+            drop(ask_to_stop);
+        };
         let servers = async {
             tokio::try_join!(self.http.run(asked_to_stop.clone()), self.ops.run(asked_to_stop.clone()))
         };
+        // The servers end after `stop` has, or when a listener fails: then there is none to wait for.
         tokio::pin!(servers);
         tokio::select! {
-            ended = &mut servers => return ended.map(drop).context("a listener failed"),
-            () = stop => drop(ask_to_stop),
+            ended = &mut servers => ended,
+            () = stop => servers.await,
         }
-        match tokio::time::timeout(DRAIN, servers).await {
-            Ok(ended) => ended.map(drop).context("a listener failed"),
-            Err(_) => {
-                tracing::warn!("requests under way were cut off after {} s", DRAIN.as_secs());
-                Ok(())
-            }
-        }
+        .map(drop)
+        .context("a listener failed")
     }
 }
 
@@ -93,10 +110,9 @@ impl Server {
     }
 
     async fn run(self, mut asked_to_stop: watch::Receiver<()>) -> io::Result<()> {
-        axum::serve(self.listener, self.router)
-            // The sender is dropped to ask: waiting for a value ends with an error then.
-            .with_graceful_shutdown(async move { drop(asked_to_stop.changed().await) })
-            .await
+        // The sender is dropped to ask: waiting for a value ends with an error then.
+        let shutdown = async move { drop(asked_to_stop.changed().await) };
+        http::serve::serve(self.listener, self.router, shutdown).await
     }
 }
 
@@ -113,24 +129,30 @@ pub(crate) async fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<T
     }
 }
 
-/// The schema in GraphQL's schema definition language; it needs no configuration.
-#[must_use]
-pub fn sdl() -> String {
-    use async_graphql::{EmptyMutation, EmptySubscription, Schema};
-    Schema::new(crate::graphql::schema::Query, EmptyMutation, EmptySubscription).sdl()
+fn graph(config: &Config) -> anyhow::Result<Graph> {
+    let (providers, accounts) = clients(config, Clock::system())?;
+    let lists = Lists::new(accounts, config.lists.clone(), &config.cache, config.ids.key());
+    let lists = Arc::new(lists);
+    let sources = Sources {
+        providers: Providers::new(providers, &config.cache, config.ids.key()),
+        accounts_by_id: AccountsById::new(Arc::clone(&lists), &config.cache),
+        lists,
+    };
+    Ok(Graph::new(GraphParts {
+        sources: Arc::new(sources),
+        mapping: config.toolkit_mapping()?,
+        connections: config.connections.clone(),
+    }))
 }
 
-/// Calls both upstreams once with the configured keys, at the same time.
-pub(crate) async fn probe(config: &Config) -> [(UpstreamName, Result<ProbeReport, UpstreamError>); 2] {
-    let tenant = default_tenant(config);
-    let failed = |upstream, has_key| {
-        let failure = if has_key { UpstreamFailure::Unavailable } else { UpstreamFailure::NoCredential };
-        (upstream, Err(UpstreamError::new(upstream, failure)))
+fn clients(config: &Config, clock: Clock) -> anyhow::Result<(ProvidersClient, AccountsClient)> {
+    let transport = |upstream, settings: &UpstreamSettings| {
+        let network = transport::network(&settings.base_url).context("TLS cannot be set up")?;
+        anyhow::Ok(Transport::new(upstream, settings.clone(), network, clock))
     };
-    [
-        failed(UpstreamName::Leadlex, tenant.leadlex.is_some()),
-        failed(UpstreamName::Composio, tenant.composio.is_some()),
-    ]
+    let leadlex = transport(UpstreamName::Leadlex, &config.upstream.leadlex)?;
+    let composio = transport(UpstreamName::Composio, &config.upstream.composio)?;
+    Ok((ProvidersClient::new(leadlex), AccountsClient::new(composio)))
 }
 
 /// The tenant `default`: the keys of the plain `upstream.*.api_key` settings.
@@ -139,4 +161,28 @@ fn default_tenant(config: &Config) -> Tenant {
         .map(|settings| settings.api_key.expose_secret());
     // A key that is set is one: the configuration was refused otherwise. An empty one is none.
     Tenant { leadlex: Credential::new(leadlex).ok(), composio: Credential::new(composio).ok() }
+}
+
+/// What calling an upstream once has told.
+pub(crate) type Probed = Result<ProbeReport, UpstreamError>;
+
+/// Calls both upstreams once with the configured keys, at the same time.
+pub(crate) async fn probe(config: &Config) -> anyhow::Result<[(UpstreamName, Probed); 2]> {
+    let (providers, accounts) = clients(config, Clock::system())?;
+    let tenant = default_tenant(config);
+    let without_key = |upstream| Err(UpstreamError::new(upstream, UpstreamFailure::NoCredential));
+    let leadlex = async {
+        match &tenant.leadlex {
+            Some(key) => providers.probe(key).await,
+            None => without_key(UpstreamName::Leadlex),
+        }
+    };
+    let composio = async {
+        match &tenant.composio {
+            Some(key) => accounts.probe(key).await,
+            None => without_key(UpstreamName::Composio),
+        }
+    };
+    let (leadlex, composio) = tokio::join!(leadlex, composio);
+    Ok([(UpstreamName::Leadlex, leadlex), (UpstreamName::Composio, composio)])
 }

@@ -8,7 +8,6 @@ use super::verdict::{Verdict, verdict};
 use super::{Failure, configuration, print};
 use crate::app;
 use crate::config::Keys;
-use crate::domain::clock::Clock;
 use crate::http::settings::AuthMode;
 use crate::telemetry;
 
@@ -17,10 +16,9 @@ pub(super) async fn run(file: Option<PathBuf>) -> Result<(), Failure> {
     telemetry::start(&config.log).map_err(anyhow::Error::from)?;
     print(&format!("{}\n", config.redacted()))?;
     let callers_bring_keys = config.auth.mode == AuthMode::Passthrough;
-    let clock = Clock::system();
     let mut wrong = 0_usize;
-    for (upstream, probed) in app::probe(&config).await {
-        let verdict = verdict(upstream, &probed, callers_bring_keys, clock.now());
+    for (upstream, probed) in app::probe(&config).await? {
+        let verdict = verdict(upstream, &probed, callers_bring_keys);
         wrong += usize::from(matches!(verdict, Verdict::Wrong(_)));
         print(&verdict.line(upstream))?;
     }

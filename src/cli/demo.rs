@@ -7,33 +7,34 @@
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use axum::Router;
-
 use super::serve::StopSignal;
 use super::{Failure, print};
 use crate::app::{self, App};
 use crate::config::{Config, Keys, Sources};
+use crate::sandbox::{self, LEADLEX_PATH, Sandbox, Scenario};
 use crate::telemetry;
 
 /// What `demo` takes.
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
     /// The state of the world to show.
-    #[arg(long, value_name = "NAME", default_value = "healthy")]
-    scenario: String,
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = Scenario::Healthy)]
+    scenario: Scenario,
     /// Where GraphiQL and the graph listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Where the emulated upstreams listen; a free port where it is left out.
     #[arg(long, value_name = "ADDR")]
     sandbox_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    sandbox: sandbox::Settings,
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let stop = StopSignal::listen()?;
-    let sandbox = app::bind("--sandbox-listen", arguments.sandbox_listen.unwrap_or(free)).await?;
-    let sandbox_address = sandbox.local_addr()?;
+    let upstreams = app::bind("--sandbox-listen", arguments.sandbox_listen.unwrap_or(free)).await?;
+    let sandbox_address = upstreams.local_addr()?;
     let config = Config::load(Sources {
         variables: std::env::vars_os().filter(|(name, _)| is_of_log(name)).collect(),
         flags: settings(arguments.listen, free, sandbox_address),
@@ -42,16 +43,14 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     })?;
     telemetry::start(&config.log).map_err(anyhow::Error::from)?;
     let app = App::start(&config).await?;
-    let sandbox = tokio::spawn(axum::serve(sandbox, sandbox_router(&arguments)).into_future());
+    let sandbox = Sandbox::new(arguments.scenario.settings(arguments.sandbox), sandbox::Clock::system());
+    arguments.scenario.arrange(&sandbox);
+    let upstreams = tokio::spawn(sandbox::serve(upstreams, sandbox.router(), std::future::pending()));
     print(&greeting(app.http_address(), sandbox_address))?;
     let ended = app.run(stop.received()).await;
-    sandbox.abort();
+    // Only when the graph has ended, whose last requests it answers.
+    upstreams.abort();
     Ok(ended?)
-}
-
-fn sandbox_router(arguments: &Arguments) -> Router {
-    let _ = &arguments.scenario;
-    Router::new()
 }
 
 fn is_of_log(variable: &OsString) -> bool {
@@ -68,7 +67,7 @@ fn settings(
         ("http.listen", "--listen", listen.to_string()),
         ("ops.listen", "demo", ops.to_string()),
         ("auth.mode", "demo", "none".to_owned()),
-        ("upstream.leadlex.base_url", "demo", format!("http://{sandbox}/functions/v1/api-gateway")),
+        ("upstream.leadlex.base_url", "demo", format!("http://{sandbox}{LEADLEX_PATH}")),
         ("upstream.leadlex.api_key", "demo", "wbk_sandbox_a".to_owned()),
         ("upstream.composio.base_url", "demo", format!("http://{sandbox}")),
         ("upstream.composio.api_key", "demo", "ak_sandbox_a".to_owned()),

@@ -16,8 +16,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::app;
 use crate::config::{Config, ConfigErrors, Keys, Sources};
+use crate::graphql::schema;
 
 /// One GraphQL graph over LeadLex's integration status and Composio's connected accounts.
 #[derive(Parser, Debug)]
@@ -87,7 +87,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Sandbox(arguments) => sandbox::run(arguments).await,
-        Command::Schema { format: SchemaFormat::Plain } => print(&app::sdl()).map_err(Failure::from),
+        Command::Schema { format: SchemaFormat::Plain } => print(&schema::sdl()).map_err(Failure::from),
         Command::Check { config } => check::run(config).await,
     };
     match ended {

@@ -1,10 +1,8 @@
 //! What one call to an upstream tells about key, permission, clock, quota and version, in plain words.
 
-use jiff::Timestamp;
-
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
-use crate::upstream::probe::{ProbeReport, Quota};
+use crate::upstream::probe::ProbeReport;
 
 /// How far the two clocks may differ: more than a slow answer and a rounded header explain.
 const CLOCK_SECONDS: i64 = 60;
@@ -44,10 +42,9 @@ pub(super) fn verdict(
     upstream: UpstreamName,
     probed: &Result<ProbeReport, UpstreamError>,
     callers_bring_keys: bool,
-    now: Timestamp,
 ) -> Verdict {
     match probed {
-        Ok(report) => of_answer(report, now),
+        Ok(report) => of_answer(report),
         Err(error) if error.failure == UpstreamFailure::NoCredential && callers_bring_keys => {
             Verdict::NotAsked("not asked: there is no key here, callers bring their own".to_owned())
         }
@@ -55,24 +52,26 @@ pub(super) fn verdict(
     }
 }
 
-fn of_answer(report: &ProbeReport, now: Timestamp) -> Verdict {
+fn of_answer(report: &ProbeReport) -> Verdict {
     let mut wrong = Vec::new();
     if let Some(date) = report.date {
-        let ahead = now.as_second().saturating_sub(date.as_second());
+        let ahead = report.local_date.as_second().saturating_sub(date.as_second());
         if ahead.abs() > CLOCK_SECONDS {
             let side = if ahead > 0 { "ahead of" } else { "behind" };
-            wrong.push(format!(
-                "the clock here is {} s {side} its clock: set it right",
-                grouped(ahead.unsigned_abs())
-            ));
+            let seconds = grouped(ahead.unsigned_abs());
+            wrong.push(format!("the clock here is {seconds} s {side} its clock: set it right"));
         }
     }
-    match report.quota {
-        Some(quota) if quota.remaining == 0 => wrong.push(format!("no calls are left: {}", words(quota))),
-        Some(quota) if is_nearly_used_up(quota) => {
-            wrong.push(format!("few calls are left: {}", words(quota)));
+    if report.problems > 0 {
+        wrong.push(format!("{} of its items cannot be read: its version may have changed", report.problems));
+    }
+    let quota = quota(report);
+    match (report.remaining, report.limit) {
+        (Some(0), _) => wrong.push(format!("no calls are left: {quota}")),
+        (Some(left), Some(limit)) if left < limit.div_ceil(20) => {
+            wrong.push(format!("few calls are left: {quota}"));
         }
-        quota if wrong.is_empty() => return Verdict::Fine(quota.map(words).unwrap_or_default()),
+        _ if wrong.is_empty() => return Verdict::Fine(quota),
         _ => {}
     }
     if let Some(id) = &report.request_id {
@@ -81,17 +80,18 @@ fn of_answer(report: &ProbeReport, now: Timestamp) -> Verdict {
     Verdict::Wrong(wrong.join("; "))
 }
 
-fn is_nearly_used_up(quota: Quota) -> bool {
-    quota.remaining < quota.limit.div_ceil(20)
-}
-
-fn words(quota: Quota) -> String {
-    let left = format!("quota {} of {} left", grouped(quota.remaining), grouped(quota.limit));
-    match (quota.resets_at, quota.window) {
-        (Some(moment), _) => format!("{left} until {moment}"),
-        (None, Some(window)) => format!("{left} of every {} s", window.as_secs()),
-        (None, None) => left,
+/// The quota as far as the upstream tells it: nothing, where it tells nothing (an unmetered key).
+fn quota(report: &ProbeReport) -> String {
+    let Some(remaining) = report.remaining else { return String::new() };
+    let mut words = format!("quota {}", grouped(remaining));
+    if let Some(limit) = report.limit {
+        words.push_str(&format!(" of {}", grouped(limit)));
     }
+    words.push_str(" left");
+    if let Some(moment) = report.resets_at {
+        words.push_str(&format!(" until {moment}"));
+    }
+    words
 }
 
 fn of_failure(upstream: UpstreamName, error: &UpstreamError) -> String {
@@ -152,42 +152,50 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use jiff::Timestamp;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
 
-    fn now() -> Timestamp {
-        at("2026-11-21T12:00:00Z")
-    }
-
-    fn quota(remaining: u64) -> Option<Quota> {
-        Some(Quota { limit: 10_000, remaining, resets_at: Some(at("2026-11-22T00:00:00Z")), window: None })
-    }
-
-    fn report(date: &str, quota: Option<Quota>) -> Result<ProbeReport, UpstreamError> {
-        Ok(ProbeReport { status: 200, request_id: Some("req_1".into()), date: Some(at(date)), quota })
+    /// An answer at noon, by the clock here.
+    fn report(date: &str, remaining: Option<u64>) -> Result<ProbeReport, UpstreamError> {
+        Ok(ProbeReport {
+            date: Some(at(date)),
+            local_date: at("2026-11-21T12:00:00Z"),
+            limit: remaining.and(Some(10_000)),
+            remaining,
+            resets_at: remaining.and(Some(at("2026-11-22T00:00:00Z"))),
+            request_id: Some("req_1".into()),
+            problems: 0,
+        })
     }
 
     fn leadlex(probed: &Result<ProbeReport, UpstreamError>) -> String {
-        verdict(UpstreamName::Leadlex, probed, false, now()).line(UpstreamName::Leadlex)
+        verdict(UpstreamName::Leadlex, probed, false).line(UpstreamName::Leadlex)
     }
 
     #[test]
     fn an_upstream_that_answers_well_is_ok_with_its_quota() {
-        let line = leadlex(&report("2026-11-21T12:00:58Z", quota(9_873)));
+        let line = leadlex(&report("2026-11-21T12:00:58Z", Some(9_873)));
         assert_eq!(line, "LeadLex   ok     quota 9,873 of 10,000 left until 2026-11-22T00:00:00Z");
         assert_eq!(leadlex(&report("2026-11-21T12:00:00Z", None)), "LeadLex   ok");
-        let minute =
-            Quota { limit: 2_000, remaining: 1_999, resets_at: None, window: Some(Duration::from_secs(60)) };
-        let line = leadlex(&report("2026-11-21T12:00:00Z", Some(minute)));
-        assert_eq!(line, "LeadLex   ok     quota 1,999 of 2,000 left of every 60 s");
+        // Composio tells no moment, only how long a window is.
+        let mut minute = report("2026-11-21T12:00:00Z", Some(9_999)).unwrap();
+        minute.resets_at = None;
+        assert_eq!(leadlex(&Ok(minute)), "LeadLex   ok     quota 9,999 of 10,000 left");
+    }
+
+    #[test]
+    fn items_that_cannot_be_read_hint_at_another_version() {
+        let mut strange = report("2026-11-21T12:00:00Z", None).unwrap();
+        strange.problems = 3;
+        assert!(leadlex(&Ok(strange)).contains("WRONG  3 of its items cannot be read"));
     }
 
     #[test]
     fn a_clock_that_is_off_is_wrong_on_either_side() {
-        let line = leadlex(&report("2026-11-21T11:00:00Z", quota(9_000)));
+        let line = leadlex(&report("2026-11-21T11:00:00Z", Some(9_000)));
         assert_eq!(
             line,
             "LeadLex   WRONG  the clock here is 3,600 s ahead of its clock: set it right; request req_1"
@@ -198,11 +206,9 @@ mod tests {
     #[test]
     fn a_quota_that_is_used_up_or_nearly_is_wrong() {
         let date = "2026-11-21T12:00:00Z";
-        assert!(leadlex(&report(date, quota(0))).contains("WRONG  no calls are left: quota 0 of 10,000"));
-        assert!(
-            leadlex(&report(date, quota(499))).contains("WRONG  few calls are left: quota 499 of 10,000")
-        );
-        assert!(leadlex(&report(date, quota(500))).contains(" ok "));
+        assert!(leadlex(&report(date, Some(0))).contains("WRONG  no calls are left: quota 0 of 10,000"));
+        assert!(leadlex(&report(date, Some(499))).contains("WRONG  few calls are left: quota 499 of 10,000"));
+        assert!(leadlex(&report(date, Some(500))).contains(" ok "));
     }
 
     #[test]
@@ -210,7 +216,7 @@ mod tests {
         let line = |upstream, failure, status: Option<u16>| {
             let mut error = UpstreamError::new(upstream, failure).caused_by("x-api-key: ak_canary");
             error.status = status;
-            let line = verdict(upstream, &Err(error), false, now()).line(upstream);
+            let line = verdict(upstream, &Err(error), false).line(upstream);
             assert!(!line.contains("canary"), "{line}");
             line
         };
@@ -240,7 +246,7 @@ mod tests {
     #[test]
     fn a_missing_key_is_nothing_wrong_where_callers_bring_theirs() {
         let missing = Err(UpstreamError::new(UpstreamName::Composio, UpstreamFailure::NoCredential));
-        let said = verdict(UpstreamName::Composio, &missing, true, now());
+        let said = verdict(UpstreamName::Composio, &missing, true);
         assert!(said.line(UpstreamName::Composio).starts_with("Composio  -      not asked"), "{said:?}");
     }
 }

@@ -14,6 +14,7 @@ use super::{Config, Keys};
 use crate::domain::credential::Credential;
 use crate::domain::toolkits::{MappingError, ToolkitMapping};
 use crate::domain::upstream_name::{Composio, Leadlex, Upstream};
+use crate::http::caller::refuse_exposed;
 use crate::http::settings::AuthMode;
 
 const GIB: i64 = 1 << 30;
@@ -117,18 +118,12 @@ fn listeners(config: &Config, layers: &mut Layers<'_>) {
     if http == ops && http.port() != 0 && !concerned(layers, "http.listen") {
         layers.refuse("ops.listen", format!("{ops} is http.listen as well: give each a port of its own"));
     }
-    if config.auth.mode != AuthMode::None || concerned(layers, "auth.mode") {
+    if concerned(layers, "auth.mode") {
         return;
     }
     for (name, address) in [("http.listen", http), ("ops.listen", ops)] {
-        if !address.ip().is_loopback() {
-            layers.refuse(
-                name,
-                format!(
-                    "{address} can be reached from other machines, and auth.mode \"none\" lets anybody in: \
-                     listen on 127.0.0.1 or [::1], or set auth.mode to \"passthrough\""
-                ),
-            );
+        if let Err(exposed) = refuse_exposed(config.auth.mode, &[address]) {
+            layers.refuse(name, exposed.to_string());
         }
     }
 }

@@ -160,6 +160,12 @@ pub struct AccountOrder {
     pub direction: OrderDirection,
 }
 
+impl AccountOrder {
+    /// The order where a query names none: newest first, as upstream (UPSTREAMS.md A2).
+    pub const NEWEST_FIRST: Self =
+        Self { field: AccountOrderField::CreatedAt, direction: OrderDirection::Desc };
+}
+
 /// A filter over providers, applied in memory; `None` asks for everything.
 #[derive(Debug, Clone, Default)]
 pub struct ProviderFilter {

@@ -116,6 +116,12 @@ fn upstream_id(text: &str) -> Option<&str> {
 #[derive(Clone)]
 pub struct IdKey([u8; 32]);
 
+impl std::fmt::Debug for IdKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
 impl IdKey {
     /// From the setting `ids.key`: the same on all replicas.
     #[must_use]

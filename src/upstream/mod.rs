@@ -1,8 +1,15 @@
-//! The two REST APIs, seen as a client sees them: one file each, and the one road to the network.
+//! The two REST APIs, seen as a client sees them.
 //!
-//! [`providers`] and [`accounts`] know paths, parameters and answers; [`transport`] holds the only
-//! `send` of the crate; [`wire`] decodes by allow-list, so that a secret never enters memory.
+//! [`providers`] and [`accounts`] know paths, parameters and answers, one upstream each;
+//! [`transport`] holds the only `send` of the crate; `wire` decodes by allow-list, so that a secret
+//! never gets a place in memory that outlives the answer's bytes.
 
+pub mod accounts;
 pub mod error;
+mod failure_body;
 pub mod probe;
+pub mod providers;
+pub mod rate_limit;
 pub mod settings;
+pub mod transport;
+mod wire;

@@ -1,32 +1,41 @@
-//! What one call to an upstream tells besides its data: for `switchboard check`.
+//! One call that asks an upstream how it is: what `switchboard check` makes.
 
-use std::sync::Arc;
-use std::time::Duration;
-
+use http::HeaderMap;
 use jiff::Timestamp;
 
-/// What an answer told besides its data.
+use super::rate_limit;
+use super::transport::request_id;
+
+/// What one successful call told of an upstream.
 #[derive(Debug, Clone)]
 pub struct ProbeReport {
-    /// The HTTP status, a successful one.
-    pub status: u16,
-    /// The upstream's own id of the call, where that is `[A-Za-z0-9_-]{1,64}`.
-    pub request_id: Option<Arc<str>>,
-    /// The upstream's clock, as the header `Date` tells it.
+    /// Its own time, by the `Date` header.
     pub date: Option<Timestamp>,
-    /// Its quota, where it told one.
-    pub quota: Option<Quota>,
+    /// The time here when it answered.
+    pub local_date: Timestamp,
+    /// The calls of the counted window, in all.
+    pub limit: Option<u64>,
+    /// The calls left in it.
+    pub remaining: Option<u64>,
+    /// When the window ends.
+    pub resets_at: Option<Timestamp>,
+    /// Its request id.
+    pub request_id: Option<String>,
+    /// How many items could not be read: more than none hints at another version of the API.
+    pub problems: usize,
 }
 
-/// How many calls are left (UPSTREAMS.md A8 and B1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quota {
-    /// Calls allowed in the whole window.
-    pub limit: u64,
-    /// Calls left in it.
-    pub remaining: u64,
-    /// When the window ends, where the upstream tells that (LeadLex).
-    pub resets_at: Option<Timestamp>,
-    /// How long a window is, where it tells that instead (Composio).
-    pub window: Option<Duration>,
+impl ProbeReport {
+    pub(super) fn new(headers: &HeaderMap, local_date: Timestamp, problems: usize) -> Self {
+        let date = rate_limit::date(headers);
+        Self {
+            date,
+            local_date,
+            limit: rate_limit::limit(headers),
+            remaining: rate_limit::remaining(headers),
+            resets_at: rate_limit::resets_at(headers, date.unwrap_or(local_date)),
+            request_id: request_id(headers),
+            problems,
+        }
+    }
 }

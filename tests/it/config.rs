@@ -4,8 +4,8 @@
 //! `switchboard: …` line each on standard error, with exit code 2 (1 where the machine is at fault).
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -161,7 +161,7 @@ fn strangers_are_not_let_in() {
     let output = switchboard(&["serve", "--listen", "0.0.0.0:0"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let lines = error_lines(&output);
-    assert!(lines[0].contains("http.listen: 0.0.0.0:0 can be reached from other machines"), "{lines:?}");
+    assert!(lines[0].contains("http.listen: auth.mode = \"none\" lets anybody who reaches"), "{lines:?}");
     assert!(lines[0].ends_with("(--listen)"), "{lines:?}");
 }
 
@@ -216,7 +216,60 @@ fn demo_needs_no_keys_and_says_where_everything_is() {
     let graphiql = place("GraphiQL: ");
     assert_eq!(place("GraphQL: "), format!("{graphiql}graphql"));
     assert!(place("Sandbox: ").starts_with("http://127.0.0.1:"));
-    assert!(place("Try: ").starts_with(&format!("curl -s {graphiql}graphql ")));
+    let curl = place("Try: ");
+    assert!(curl.starts_with(&format!("curl -s {graphiql}graphql ")));
+    let (_, query) = curl.trim_end_matches('\'').split_once("-d '").unwrap();
+    let answer = post(&place("GraphQL: "), query);
+    assert_eq!(answer.matches("\"name\"").count(), 3, "{answer}");
+    assert!(!answer.contains("\"errors\""), "{answer}");
+}
+
+/// What a JSON body posted there is answered with.
+fn post(url: &str, body: &str) -> String {
+    let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(
+        connection,
+        "POST /{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn check_says_of_each_upstream_whether_it_can_be_used() {
+    let command = switchboard(&["sandbox", "--listen", "127.0.0.1:0"]);
+    let (_sandbox, printed) = Running::until(command, "sandbox listening on ");
+    let sandbox = printed.trim_end().strip_prefix("sandbox listening on ").unwrap();
+    let check = |leadlex: &str, composio: &str| {
+        let output = switchboard(&["check"])
+            .env("SWITCHBOARD__UPSTREAM__LEADLEX__BASE_URL", format!("{sandbox}/functions/v1/api-gateway"))
+            .env("SWITCHBOARD__UPSTREAM__COMPOSIO__BASE_URL", sandbox)
+            .env("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY", leadlex)
+            .env("SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY", composio)
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout.clone()).unwrap();
+        assert!(!printed.contains("_sandbox_") && !printed.contains(CANARY), "{printed}");
+        let said: Vec<String> = printed.lines().rev().take(2).map(str::to_owned).collect();
+        (output.status.code(), said[1].clone(), said[0].clone(), error_lines(&output).join("\n"))
+    };
+    let (code, leadlex, composio, errors) = check("wbk_sandbox_a", "ak_sandbox_a");
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert!(leadlex.starts_with("LeadLex   ok     quota 9,999 of 10,000 left until "), "{leadlex}");
+    assert!(composio.starts_with("Composio  ok     quota 9,999 of 10,000 left"), "{composio}");
+
+    let (code, leadlex, composio, errors) = check("wbk_sandbox_a", &format!("ak_{CANARY}"));
+    assert_eq!(code, Some(1));
+    assert!(leadlex.starts_with("LeadLex   ok "), "{leadlex}");
+    assert!(
+        composio.starts_with("Composio  WRONG  the key was refused (401): set upstream.composio.api_key"),
+        "{composio}"
+    );
+    assert_eq!(errors, "switchboard: one upstream cannot be used as it is configured");
 }
 
 #[test]

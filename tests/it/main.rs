@@ -1,6 +1,16 @@
-//! Switchboard from the outside: one module for each thing that users meet.
+//! The integration tests, in one binary.
 
-// The lints' own exception for tests covers `#[test]` functions, not what these share.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(missing_docs, reason = "tests are read, not called")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 
 mod config;
+mod edge;
+mod graph;
+mod sandbox;
+mod world;

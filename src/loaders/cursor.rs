@@ -1,0 +1,205 @@
+//! A connection's cursor: where an item stands in its scan.
+//!
+//! Version, walk direction, the scan's binding, the upstream page's cursor, the index in that page,
+//! the item's order value and its id, and a truncated HMAC over all of it; base64url. Resuming looks
+//! the *item* up, so rows that come and go elsewhere neither repeat nor hide others; an offset, the
+//! rejected choice, does both. What this layer did not write, or wrote for another list, is refused.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+
+use crate::domain::global_id::IdKey;
+use crate::domain::input::{BadInput, BadInputReason};
+
+/// Written before everything else; a later layout gets another number.
+const VERSION: u8 = 1;
+/// The direction of a walk by the scan's own order.
+const FORWARD: u8 = 0;
+const BINDING_BYTES: usize = 8;
+const MAC_BYTES: usize = 12;
+/// Longer than any cursor of ours: an upstream's cursor of 4 KiB would already be no cursor.
+const TEXT_BYTES_MAX: usize = 8 * 1024;
+
+/// Where an item stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cursor {
+    /// The upstream's cursor of the page that holds it.
+    pub(super) page: Option<Arc<str>>,
+    /// Its index in that page.
+    pub(super) index: u16,
+    /// The moment that the scan is ordered by; `None` where the account has none.
+    pub(super) order_value: Option<Timestamp>,
+    /// The item's own id.
+    pub(super) id: Box<str>,
+}
+
+impl Cursor {
+    /// The cursor as answers show it.
+    pub(super) fn encode(&self, binding: [u8; BINDING_BYTES], ids: &IdKey) -> String {
+        let mut bytes = vec![VERSION, FORWARD];
+        bytes.extend(binding);
+        bytes.extend(self.index.to_be_bytes());
+        let micros = self.order_value.map_or(i64::MIN, Timestamp::as_microsecond);
+        bytes.extend(micros.to_be_bytes());
+        let id_bytes = u8::try_from(self.id.len()).unwrap_or(u8::MAX);
+        bytes.push(id_bytes);
+        bytes.extend(self.id.bytes().take(usize::from(id_bytes)));
+        if let Some(page) = &self.page {
+            bytes.push(1);
+            bytes.extend(page.bytes());
+        }
+        let mac = mac(ids, &bytes);
+        bytes.extend(mac);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Reads a cursor of the scan with this binding.
+    ///
+    /// # Errors
+    /// `BAD_CURSOR`, with the cause, for any other text.
+    pub(super) fn parse(text: &str, binding: [u8; BINDING_BYTES], ids: &IdKey) -> Result<Self, BadInput> {
+        let refused = |cause: &str| {
+            Err(BadInput::new(
+                BadInputReason::BadCursor,
+                format!(
+                    "This cursor {cause}: give one that this list answered, as it was, or leave it out to begin again."
+                ),
+            ))
+        };
+        let damaged = || refused("is damaged, or was not made here");
+        if text.len() > TEXT_BYTES_MAX {
+            return damaged();
+        }
+        let Ok(bytes) = URL_SAFE_NO_PAD.decode(text) else {
+            return damaged();
+        };
+        let Some((signed, told)) = bytes.split_last_chunk::<MAC_BYTES>() else {
+            return damaged();
+        };
+        if !same(&mac(ids, signed), told) {
+            return damaged();
+        }
+        let Some(([version, direction], rest)) = signed.split_first_chunk::<2>() else {
+            return damaged();
+        };
+        if (*version, *direction) != (VERSION, FORWARD) {
+            return refused("is of another version of this service");
+        }
+        let Some((bound, rest)) = rest.split_first_chunk::<BINDING_BYTES>() else {
+            return damaged();
+        };
+        if *bound != binding {
+            return refused("belongs to another list: its filter, its order or its parent was another one");
+        }
+        Self::read(rest).map_or_else(damaged, Ok)
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (index, bytes) = bytes.split_first_chunk::<2>()?;
+        let (micros, bytes) = bytes.split_first_chunk::<8>()?;
+        let (id_bytes, bytes) = bytes.split_first()?;
+        let (id, page) = bytes.split_at_checked(usize::from(*id_bytes))?;
+        let page = match page.split_first() {
+            None => None,
+            Some((_, page)) => Some(std::str::from_utf8(page).ok()?.into()),
+        };
+        let micros = i64::from_be_bytes(*micros);
+        Some(Self {
+            page,
+            index: u16::from_be_bytes(*index),
+            order_value: match micros {
+                i64::MIN => None,
+                micros => Some(Timestamp::from_microsecond(micros).ok()?),
+            },
+            id: std::str::from_utf8(id).ok()?.into(),
+        })
+    }
+}
+
+fn mac(ids: &IdKey, bytes: &[u8]) -> [u8; MAC_BYTES] {
+    let mut truncated = [0; MAC_BYTES];
+    for (byte, signed) in truncated.iter_mut().zip(ids.sign("cursor", &[bytes])) {
+        *byte = signed;
+    }
+    truncated
+}
+
+/// Compares in a time that does not tell how much was right.
+fn same(ours: &[u8; MAC_BYTES], theirs: &[u8; MAC_BYTES]) -> bool {
+    ours.iter().zip(theirs).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIST: [u8; 8] = *b"the list";
+
+    fn key() -> IdKey {
+        IdKey::from_secret("test")
+    }
+
+    fn cursor(page: Option<String>, index: u16, micros: Option<i64>, id: &str) -> Cursor {
+        Cursor {
+            page: page.map(Into::into),
+            index,
+            order_value: micros.map(|micros| Timestamp::from_microsecond(micros).unwrap()),
+            id: id.into(),
+        }
+    }
+
+    fn cause(text: &str, list: [u8; 8]) -> String {
+        let refused = Cursor::parse(text, list, &key()).unwrap_err();
+        assert_eq!(refused.reason, BadInputReason::BadCursor);
+        refused.message
+    }
+
+    proptest! {
+        #[test]
+        fn a_cursor_reads_back_as_itself(
+            page in proptest::option::of(".{0,60}"), index: u16, id in "ca_[a-z0-9]{1,60}",
+            micros in proptest::option::of(0i64..4_000_000_000_000_000),
+        ) {
+            let cursor = cursor(page, index, micros, &id);
+            prop_assert_eq!(Cursor::parse(&cursor.encode(LIST, &key()), LIST, &key()).unwrap(), cursor);
+        }
+
+        #[test]
+        fn a_mangled_cursor_is_refused(place: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
+            let whole = cursor(Some("page".into()), 7, Some(1_000_000), "ca_1").encode(LIST, &key());
+            let mut bytes = whole.clone().into_bytes();
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            if text != whole {
+                prop_assert!(cause(&text, LIST).contains("damaged"));
+            }
+            let cut: String = whole.chars().take(cut.index(whole.len())).collect();
+            prop_assert!(cause(&cut, LIST).contains("damaged"));
+        }
+
+        #[test]
+        fn no_text_is_taken_for_a_cursor(text in ".{0,200}") {
+            cause(&text, LIST);
+        }
+    }
+
+    #[test]
+    fn a_foreign_cursor_says_so() {
+        let text = cursor(None, 0, None, "ca_1").encode(LIST, &key());
+        assert!(cause(&text, *b"another!").contains("another list"));
+        assert!(Cursor::parse(&text, LIST, &IdKey::from_secret("other")).is_err());
+    }
+
+    #[test]
+    fn an_old_cursor_says_so() {
+        let mut bytes = vec![0, FORWARD];
+        bytes.extend(LIST);
+        bytes.extend(mac(&key(), &bytes.clone()));
+        assert!(cause(&URL_SAFE_NO_PAD.encode(bytes), LIST).contains("another version"));
+    }
+}

@@ -1,0 +1,142 @@
+//! A scan: one upstream list, whole, whatever part of it a query asks for.
+//!
+//! Its pages have one fixed size, so that queries that ask for 3, 10 or 50 items share them.
+
+use std::sync::Arc;
+
+use super::cache::Weigh;
+use crate::domain::accounts::{AccountType, ConnectedAccount, SharedAccount};
+use crate::domain::credential::{Credential, Fingerprint};
+use crate::domain::filters::{
+    AccountFilter, AccountOrder, AccountOrderField, AccountTypeFilter, OrderDirection, Values,
+};
+use crate::domain::global_id::IdKey;
+use crate::domain::upstream_name::Composio;
+
+/// What makes two scans the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ScanKey {
+    /// Whose list it is.
+    pub credential: Fingerprint<Composio>,
+    /// What is in it.
+    pub filter: AccountFilter,
+    /// How it runs.
+    pub order: AccountOrder,
+}
+
+/// A scan, with the credential to fetch it by.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    pub(super) credential: Credential<Composio>,
+    pub(super) key: Arc<ScanKey>,
+}
+
+impl Scan {
+    /// The scan of a filter and an order.
+    #[must_use]
+    pub fn new(credential: Credential<Composio>, filter: AccountFilter, order: AccountOrder) -> Self {
+        let key = Arc::new(ScanKey { credential: credential.fingerprint(), filter, order });
+        Self { credential, key }
+    }
+
+    /// Eight bytes that cursors of this scan bear, so that no other scan takes them.
+    pub(super) fn binding(&self, ids: &IdKey) -> [u8; 8] {
+        let ScanKey { credential, filter, order } = &*self.key;
+        // A derived `Debug` is one text per value and cannot forget a field that is added later;
+        // cursors are versioned, should that text ever change.
+        let text = format!("{filter:?}{order:?}");
+        let digest = ids.sign("scan", &[credential.digest(), text.as_bytes()]);
+        let mut binding = [0; 8];
+        for (byte, digested) in binding.iter_mut().zip(digest) {
+            *byte = digested;
+        }
+        binding
+    }
+
+    /// The moment that an account is ordered by.
+    pub(super) fn order_value(&self, account: &ConnectedAccount) -> Option<jiff::Timestamp> {
+        match self.key.order.field {
+            AccountOrderField::CreatedAt => account.created_at,
+            AccountOrderField::UpdatedAt => account.updated_at,
+        }
+    }
+
+    /// Whether `later` comes after `earlier` in this scan's order.
+    pub(super) fn runs_past(&self, earlier: jiff::Timestamp, later: jiff::Timestamp) -> bool {
+        match self.key.order.direction {
+            OrderDirection::Asc => later > earlier,
+            OrderDirection::Desc => later < earlier,
+        }
+    }
+
+    /// Whether an account is what the filter asked for. An upstream that answers others is not
+    /// trusted: their rows are dropped.
+    pub(super) fn admits(&self, account: &ConnectedAccount) -> bool {
+        let AccountFilter { ids, toolkits, statuses, user_ids, auth_config_ids, account_type } =
+            &self.key.filter;
+        let held = |values: &Option<Values>, value: &str| {
+            values.as_ref().is_none_or(|values| values.contains(value))
+        };
+        held(ids, &account.id)
+            && held(toolkits, &account.toolkit.to_ascii_lowercase())
+            && held(statuses, account.status.raw())
+            && held(auth_config_ids, &account.auth_config.id)
+            && held(user_ids, account.user_id.as_deref().unwrap_or_default())
+            && match (account_type.unwrap_or(AccountTypeFilter::Private), account.account_type) {
+                (AccountTypeFilter::All, _) | (_, None) => true,
+                (AccountTypeFilter::Private, Some(account_type)) => account_type == AccountType::Private,
+                (AccountTypeFilter::Shared, Some(account_type)) => account_type == AccountType::Shared,
+            }
+    }
+}
+
+/// One upstream page of a scan.
+#[derive(Debug)]
+pub struct Page {
+    /// Its accounts, in the scan's order.
+    pub items: Vec<SharedAccount>,
+    /// How many rows the upstream sent, those that could not be read or did not fit included.
+    pub rows_sent: usize,
+    /// Where the next page begins.
+    pub next_cursor: Option<Arc<str>>,
+    /// How many accounts the scan holds, where the upstream said so.
+    pub total_items: Option<u64>,
+}
+
+/// Which page of a scan: the one behind an upstream cursor, the first where there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PageKey {
+    /// The scan.
+    pub scan: Arc<ScanKey>,
+    /// The upstream's cursor.
+    pub cursor: Option<Arc<str>>,
+}
+
+impl Weigh for ScanKey {
+    fn weight_bytes(&self) -> usize {
+        let AccountFilter { ids, toolkits, statuses, user_ids, auth_config_ids, account_type: _ } =
+            &self.filter;
+        let lists = [ids, toolkits, statuses, user_ids, auth_config_ids];
+        let values = lists.into_iter().flatten().flat_map(Values::iter);
+        size_of::<Self>() + values.map(|value| value.len() + size_of::<Box<str>>()).sum::<usize>()
+    }
+}
+
+impl Weigh for PageKey {
+    fn weight_bytes(&self) -> usize {
+        self.scan.weight_bytes() + self.cursor.as_deref().map_or(0, str::len) + size_of::<Self>()
+    }
+}
+
+impl Weigh for Arc<ScanKey> {
+    fn weight_bytes(&self) -> usize {
+        self.as_ref().weight_bytes()
+    }
+}
+
+impl Weigh for Arc<Page> {
+    fn weight_bytes(&self) -> usize {
+        let items = self.items.iter().map(|account| account.weight_bytes() + size_of::<SharedAccount>());
+        size_of::<Page>() + items.sum::<usize>() + self.next_cursor.as_deref().map_or(0, str::len)
+    }
+}

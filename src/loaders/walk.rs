@@ -1,0 +1,75 @@
+//! A walk over the pages of a scan that always ends.
+//!
+//! It stops where there is no next cursor, at an empty page, at a cursor that it has seen before,
+//! and at the page cap; an id that it has seen before is not told again. The upstream is page-based
+//! and lives while it is read, so rows may come twice (UPSTREAMS.md A5).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::lists::Lists;
+use super::scan::{Page, Scan};
+use crate::domain::accounts::SharedAccount;
+use crate::upstream::error::UpstreamError;
+
+/// A walk under way.
+pub(super) struct Walk<'l> {
+    lists: &'l Lists,
+    scan: &'l Scan,
+    next: Next,
+    cursors_seen: HashSet<Option<Arc<str>>>,
+    ids_seen: HashSet<Box<str>>,
+}
+
+enum Next {
+    /// The page behind this cursor.
+    At(Option<Arc<str>>),
+    /// The scan was read to its end, or the walk was cut short.
+    Over,
+}
+
+/// One page of a walk.
+pub(super) struct Step {
+    /// The upstream's cursor of the page.
+    pub(super) cursor: Option<Arc<str>>,
+    /// The page.
+    pub(super) page: Arc<Page>,
+}
+
+impl<'l> Walk<'l> {
+    /// A walk that begins with the page behind `cursor`, or with the first.
+    pub(super) fn from(lists: &'l Lists, scan: &'l Scan, cursor: Option<Arc<str>>) -> Self {
+        let next = Next::At(cursor);
+        Self { lists, scan, next, cursors_seen: HashSet::new(), ids_seen: HashSet::new() }
+    }
+
+    /// The next page; `None` where the walk is over.
+    pub(super) async fn step(&mut self) -> Result<Option<Step>, UpstreamError> {
+        let Next::At(cursor) = &self.next else {
+            return Ok(None);
+        };
+        let cursor = cursor.clone();
+        if self.cursors_seen.len() >= self.lists.settings().pages_max
+            || !self.cursors_seen.insert(cursor.clone())
+        {
+            self.next = Next::Over;
+            return Ok(None);
+        }
+        let page = self.lists.page(self.scan, cursor.clone()).await?;
+        self.next = match &page.next_cursor {
+            Some(cursor) if page.rows_sent > 0 => Next::At(Some(Arc::clone(cursor))),
+            _ => Next::Over,
+        };
+        Ok(Some(Step { cursor, page }))
+    }
+
+    /// Whether an item is told for the first time.
+    pub(super) fn is_new(&mut self, account: &SharedAccount) -> bool {
+        self.ids_seen.insert(account.id.clone())
+    }
+
+    /// Whether there is, for all that is known, another page.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self.next, Next::At(_))
+    }
+}

@@ -1,0 +1,111 @@
+//! Composio's two reads of connected accounts: the list and the single one (UPSTREAMS.md A1 to A3).
+
+use std::sync::PoisonError;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use serde_json::{Value, json};
+
+use super::query::ListQuery;
+use super::quota::MINUTE;
+use super::tenants::{Access, Tenant, composio_access};
+use super::{Sandbox, errors, item, pages};
+
+/// `GET /connected_accounts`.
+pub(super) async fn list(State(sandbox): State<Sandbox>, uri: Uri, headers: HeaderMap) -> Response {
+    let tenant = match admit(&sandbox, &headers) {
+        Ok(Access::Data(tenant)) => tenant,
+        Ok(Access::Document(list)) => return document(StatusCode::OK, list),
+        Ok(Access::Forbidden) => return refuse(&sandbox, StatusCode::FORBIDDEN, "Forbidden", &[]),
+        Err(refusal) => return *refusal,
+    };
+    let invalid =
+        |wrong: &[String]| refuse(&sandbox, StatusCode::BAD_REQUEST, "Invalid query parameters", wrong);
+    let asked = match ListQuery::parse(uri.query().unwrap_or_default()) {
+        Ok(asked) => asked,
+        Err(wrong) => return invalid(&wrong),
+    };
+    let holdings = sandbox.inner.tenants.of(tenant);
+    let accounts = holdings.accounts.read().unwrap_or_else(PoisonError::into_inner);
+    match pages::page(&accounts, &asked, holdings.auth_configs, sandbox.inner.settings.cursor) {
+        Err(wrong) => invalid(&[wrong.to_owned()]),
+        Ok(page) => {
+            let items: Vec<Value> =
+                page.rows.iter().map(|row| item::item(row, holdings.auth_configs)).collect();
+            Json(json!({
+                "items": items,
+                "next_cursor": page.next_cursor,
+                "total_pages": page.total_pages,
+                "current_page": page.current_page,
+                "total_items": page.total_items,
+            }))
+            .into_response()
+        }
+    }
+}
+
+/// `GET /connected_accounts/{id}`.
+pub(super) async fn one(
+    State(sandbox): State<Sandbox>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let tenant: Tenant = match admit(&sandbox, &headers) {
+        Ok(Access::Data(tenant)) => tenant,
+        // The document of the five errors; none of them says which it is, and 404 is what this can be.
+        Ok(Access::Document(_)) => {
+            return document(StatusCode::NOT_FOUND, include_str!("seeds/composio-error.json"));
+        }
+        Ok(Access::Forbidden) => return refuse(&sandbox, StatusCode::FORBIDDEN, "Forbidden", &[]),
+        Err(refusal) => return *refusal,
+    };
+    let holdings = sandbox.inner.tenants.of(tenant);
+    let accounts = holdings.accounts.read().unwrap_or_else(PoisonError::into_inner);
+    match accounts.get(&id) {
+        Some(account) => Json(item::one(account, holdings.auth_configs)).into_response(),
+        None => refuse(&sandbox, StatusCode::NOT_FOUND, "Connected account not found", &[]),
+    }
+}
+
+/// What the key opens, once the call is counted.
+fn admit(sandbox: &Sandbox, headers: &HeaderMap) -> Result<Access, Box<Response>> {
+    let key = key(headers);
+    let Some(access) = composio_access(key) else {
+        return Err(Box::new(refuse(sandbox, StatusCode::UNAUTHORIZED, "Invalid API key", &[])));
+    };
+    if sandbox.inner.composio_quota.admit(key, sandbox.now()) {
+        return Ok(access);
+    }
+    let now = sandbox.now();
+    let minute = sandbox.inner.composio_quota.standing(key, MINUTE, now);
+    let (limit, wait) = minute.map_or((0, MINUTE), |minute| (minute.limit, minute.reset - now.as_second()));
+    let mut refusal = errors::bare(StatusCode::TOO_MANY_REQUESTS, limit);
+    refusal.headers_mut().insert(RETRY_AFTER, wait.into());
+    Err(Box::new(refusal))
+}
+
+fn refuse(sandbox: &Sandbox, status: StatusCode, message: &str, details: &[String]) -> Response {
+    errors::composio(status, message, &sandbox.next_id(), details)
+}
+
+fn document(status: StatusCode, text: &'static str) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// The project key, or the user's; empty where there is none.
+pub(super) fn key(headers: &HeaderMap) -> &str {
+    let header = headers.get("x-api-key").or_else(|| headers.get("x-user-api-key"));
+    header.and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// What every answer says: how the key's minute stands (UPSTREAMS.md A8).
+pub(super) fn label(sandbox: &Sandbox, asked: &HeaderMap, answer: &mut HeaderMap) {
+    if let Some(minute) = sandbox.inner.composio_quota.standing(key(asked), MINUTE, sandbox.now()) {
+        answer.insert("x-ratelimit", minute.limit.into());
+        answer.insert("x-ratelimit-remaining", minute.remaining.into());
+        answer.insert("x-ratelimit-window-size", HeaderValue::from_static("60s"));
+    }
+}

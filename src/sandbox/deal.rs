@@ -1,0 +1,124 @@
+//! The accounts that a sandbox starts with, dealt over twenty toolkits.
+//!
+//! Serial 0 is the newest account, whatever their number, so an id means the same account in a small and in a large
+//! sandbox. Dealt in turn and not at random: the newest 20 are one of each toolkit, and any page is evenly mixed.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::accounts::{Account, Accounts};
+use super::chance::scatter;
+use super::settings::Settings;
+
+/// The toolkits that accounts are dealt over, each with the scheme of its one auth config. Together they bear all 15
+/// schemes (UPSTREAMS.md A3), and LeadLex's rows (`data/leadlex-a.json`) stand for all of them (UPSTREAMS.md C).
+pub const TOOLKITS: [(&str, &str); 20] = [
+    ("gmail", "OAUTH2"),
+    ("googlecalendar", "OAUTH2"),
+    ("slack", "OAUTH2"),
+    ("outlook", "OAUTH2"),
+    ("microsoft_teams", "S2S_OAUTH2"),
+    ("whatsapp", "API_KEY"),
+    ("telegram", "BEARER_TOKEN"),
+    ("discord", "OAUTH1"),
+    ("zoom", "BASIC_WITH_JWT"),
+    ("googlesuper", "GOOGLE_SERVICE_ACCOUNT"),
+    ("linkedin", "OAUTH2"),
+    ("jumpcloud", "SAML"),
+    ("googledrive", "OAUTH2"),
+    ("one_drive", "CIMD_OAUTH"),
+    ("dropbox", "DCR_OAUTH"),
+    ("stripe", "SERVICE_ACCOUNT"),
+    ("paypal", "BASIC"),
+    ("quickbooks", "BILLCOM_AUTH"),
+    ("calendly", "CALCOM_AUTH"),
+    ("mailchimp", "NO_AUTH"),
+];
+
+/// A status that no client knows; one account in 200 has it.
+const UNKNOWN_STATUS: &str = "QUARANTINED";
+
+/// When the newest account was made: 2026-04-17T10:00:00Z.
+const NEWEST: i64 = 1_776_420_000;
+/// Between one account and the next.
+const STEP_SECONDS: i64 = 420;
+/// Of so many accounts one is SHARED.
+const SHARED_EVERY: u64 = 25;
+/// With skew: so many of the newest accounts are all of the first toolkit …
+const SKEWED: u64 = 3_000;
+/// … and there are so many in all, that every other toolkit still has 350 PRIVATE ones.
+const SKEWED_AT_LEAST: usize = 10_400;
+
+/// Deals `settings.accounts` accounts. `salt` makes the ids, `user` the user ids of a tenant.
+pub(super) fn deal(settings: &Settings, salt: u64, user: &str) -> Accounts {
+    let skewed = if settings.skew { SKEWED } else { 0 };
+    let count = if settings.skew { settings.accounts.max(SKEWED_AT_LEAST) } else { settings.accounts } as u64;
+    Accounts::of((0..count).map(|serial| dealt(serial, count, skewed, salt, user)).collect())
+}
+
+/// Account number `serial` of `count`, of which the first `skewed` are of the first toolkit.
+///
+/// PRIVATE and SHARED accounts are dealt each in their own turn, so that what a list shows unless asked otherwise is
+/// evenly mixed.
+fn dealt(serial: u64, count: u64, skewed: u64, salt: u64, user: &str) -> Account {
+    let after = serial.saturating_sub(skewed);
+    let shared = serial >= skewed && after % SHARED_EVERY == SHARED_EVERY - 1;
+    let turn = if serial < skewed {
+        0
+    } else if shared {
+        after / SHARED_EVERY
+    } else {
+        after - after / SHARED_EVERY
+    };
+    let toolkits = TOOLKITS.len() as u64;
+    let (toolkit, auth_scheme) = TOOLKITS.get((turn % toolkits) as usize).copied().unwrap_or_default();
+
+    // Every 50th is as old as the one before it, so that equal times also meet at the end of a page.
+    let private = serial - after / SHARED_EVERY;
+    let tied = i64::from(!shared && private > 0 && private.is_multiple_of(50));
+    let created = NEWEST - (serial as i64 - tied) * STEP_SECONDS;
+    let created_at = Timestamp::from_second(created).unwrap_or_default();
+    let chance = scatter(serial ^ salt.rotate_left(32));
+    let updated_at = created_at + SignedDuration::from_millis((1_000 + chance % 2_592_000_000) as i64);
+
+    // One step further each round, so that a user meets all toolkits.
+    let users = (count / 8).max(1);
+    Account {
+        id: id(serial, salt),
+        toolkit,
+        auth_scheme,
+        status: status(serial, chance),
+        user_id: format!("{user}{}", (private + private / toolkits) % users),
+        created_at,
+        updated_at,
+        shared,
+        is_disabled: serial % 37 == 5,
+        serial,
+    }
+}
+
+fn id(serial: u64, salt: u64) -> String {
+    const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut rest = u128::from(scatter(serial ^ salt)) << 8 | u128::from(scatter(salt) & 0xff);
+    let mut id = String::with_capacity(15);
+    id.push_str("ca_");
+    for _ in 0..12 {
+        id.push(LETTERS.get((rest % 62) as usize).copied().map_or('-', char::from));
+        rest /= 62;
+    }
+    id
+}
+
+fn status(serial: u64, chance: u64) -> &'static str {
+    if serial % 200 == 57 {
+        return UNKNOWN_STATUS;
+    }
+    match (chance >> 40) % 100 {
+        0..=69 => "ACTIVE",
+        70..=78 => "EXPIRED",
+        79..=83 => "FAILED",
+        84..=88 => "INITIATED",
+        89..=92 => "INACTIVE",
+        93..=96 => "REVOKED",
+        _ => "INITIALIZING",
+    }
+}

@@ -1,0 +1,234 @@
+//! Failures on demand: the words of `X-Emulate`, and who is due to fail.
+//!
+//! One small language for both ways in, the request header and [`super::Sandbox::emulate`], so that what a test does in
+//! process can be repeated with curl. What a fault does to an answer is `spoil.rs`.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use http::{HeaderMap, StatusCode};
+
+use super::EmulatedUpstream;
+
+/// Keys are forgotten, all at once, when there are more than this.
+const KEYS: usize = 10_000;
+/// No answer is padded beyond this.
+const SIZE_MOST: usize = 256 << 20;
+
+/// One failure, as `status=429; times=1; retry-after=1; key=K` says it.
+///
+/// | word | means |
+/// |---|---|
+/// | `status=N` | this status, 200 to 599; from 300 up without asking the upstream |
+/// | `times=N` | only the first N requests fail; `-1` is all. Unsaid: 1 for a header, all for a standing fault |
+/// | `key=K` | what `times` counts by; unsaid, the whole header |
+/// | `retry-after=N` | the header, in seconds |
+/// | `latency-ms=N` | so much slower |
+/// | `cut=1` | the body breaks off half-way |
+/// | `garbage=1` | an HTML page, with 200 unless `status` says otherwise |
+/// | `empty=1` | no body |
+/// | `size=N` | a body of N bytes (blanks after the JSON) |
+/// | `shape=documented` | the documented 429, a bare message |
+/// | `shape=list` | a list where an object is due |
+/// | `shape=wrong-types` | every scalar of another type |
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fault {
+    /// The status; none leaves the upstream's own.
+    pub status: Option<StatusCode>,
+    /// How many requests fail; below zero, all.
+    pub times: Option<i64>,
+    /// What `times` counts by.
+    pub key: Option<String>,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u64>,
+    /// Milliseconds of delay.
+    pub latency_ms: u64,
+    /// What is wrong with the body.
+    pub body: FaultBody,
+}
+
+/// What is wrong with a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FaultBody {
+    /// Nothing: the upstream's own answer, or its own error body.
+    #[default]
+    Right,
+    /// It breaks off half-way.
+    Cut,
+    /// An HTML page.
+    Garbage,
+    /// There is none.
+    Empty,
+    /// So many bytes long.
+    Size(usize),
+    /// Composio's documented 429: a bare message.
+    Documented,
+    /// A list where an object is due.
+    List,
+    /// Every scalar is of another type.
+    WrongTypes,
+}
+
+/// What is wrong with an `X-Emulate`.
+#[derive(Debug, thiserror::Error)]
+#[error("X-Emulate: {0}")]
+pub struct BadFault(String);
+
+impl Fault {
+    /// Reads the words of the table above, separated by `;`.
+    ///
+    /// # Errors
+    ///
+    /// An unknown word, a value of the wrong kind, or two words about the body.
+    pub fn parse(text: &str) -> Result<Self, BadFault> {
+        let mut fault = Self::default();
+        for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
+            let Some((word, value)) = part.split_once('=') else {
+                return Err(BadFault(format!("{part:?} is not of the form word=value")));
+            };
+            let (word, value) = (word.trim(), value.trim());
+            match word {
+                "status" => fault.status = Some(status(value)?),
+                "times" => fault.times = Some(number(word, value)?),
+                "key" => fault.key = Some(value.to_owned()),
+                "retry-after" => fault.retry_after = Some(number(word, value)?),
+                "latency-ms" => fault.latency_ms = number(word, value)?,
+                _ => {
+                    let body = body(word, value)?;
+                    if fault.body != FaultBody::Right {
+                        return Err(BadFault(format!("{part:?} is a second word about the body")));
+                    }
+                    fault.body = body;
+                }
+            }
+        }
+        if fault.body == FaultBody::Documented && fault.status.is_none() {
+            fault.status = Some(StatusCode::TOO_MANY_REQUESTS);
+        }
+        Ok(fault)
+    }
+
+    /// The status with which the request fails before the upstream is asked.
+    pub(super) fn refusal(&self) -> Option<StatusCode> {
+        self.status.filter(|status| status.as_u16() >= 300)
+    }
+}
+
+fn number<N: std::str::FromStr>(word: &str, value: &str) -> Result<N, BadFault> {
+    value.parse().map_err(|_| BadFault(format!("{word}={value:?} is not a number that fits")))
+}
+
+fn status(value: &str) -> Result<StatusCode, BadFault> {
+    let status = number("status", value)?;
+    StatusCode::from_u16(status)
+        .ok()
+        .filter(|_| (200..=599).contains(&status))
+        .ok_or_else(|| BadFault(format!("status={status} is not between 200 and 599")))
+}
+
+fn body(word: &str, value: &str) -> Result<FaultBody, BadFault> {
+    Ok(match (word, value) {
+        ("cut", "1") => FaultBody::Cut,
+        ("garbage", "1") => FaultBody::Garbage,
+        ("empty", "1") => FaultBody::Empty,
+        ("cut" | "garbage" | "empty", _) => return Err(BadFault(format!("{word} can only be 1"))),
+        ("size", _) => match number(word, value)? {
+            size if size <= SIZE_MOST => FaultBody::Size(size),
+            _ => return Err(BadFault(format!("size can be at most {SIZE_MOST}"))),
+        },
+        ("shape", "documented") => FaultBody::Documented,
+        ("shape", "list") => FaultBody::List,
+        ("shape", "wrong-types") => FaultBody::WrongTypes,
+        ("shape", _) => return Err(BadFault("shape is documented, list or wrong-types".to_owned())),
+        _ => return Err(BadFault(format!("unknown word {word:?}"))),
+    })
+}
+
+/// The standing faults, and how often each key has failed.
+#[derive(Default)]
+pub(super) struct Faults {
+    standing: Mutex<HashMap<EmulatedUpstream, (Fault, i64)>>,
+    failed: Mutex<HashMap<String, i64>>,
+}
+
+impl Faults {
+    pub(super) fn stand(&self, upstream: EmulatedUpstream, fault: Option<Fault>) {
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        match fault {
+            Some(fault) => standing.insert(upstream, (fault, 0)),
+            None => standing.remove(&upstream),
+        };
+    }
+
+    /// The fault that this request meets: its own header's, else the upstream's standing one.
+    ///
+    /// # Errors
+    ///
+    /// The header cannot be read.
+    pub(super) fn due(
+        &self,
+        upstream: EmulatedUpstream,
+        headers: &HeaderMap,
+    ) -> Result<Option<Fault>, BadFault> {
+        if let Some(header) = headers.get("x-emulate") {
+            let text = header.to_str().map_err(|_| BadFault("it is not plain ASCII".to_owned()))?;
+            let fault = Fault::parse(text)?;
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            if failed.len() > KEYS {
+                failed.clear();
+            }
+            let key = fault.key.clone().unwrap_or_else(|| text.to_owned());
+            if strikes(fault.times.unwrap_or(1), failed.entry(key).or_default()) {
+                return Ok(Some(fault));
+            }
+        }
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(standing
+            .get_mut(&upstream)
+            .and_then(|(fault, failed)| strikes(fault.times.unwrap_or(-1), failed).then(|| fault.clone())))
+    }
+}
+
+/// Whether a fault that strikes `times` times strikes again, after `failed`.
+fn strikes(times: i64, failed: &mut i64) -> bool {
+    let strikes = times < 0 || *failed < times;
+    *failed = failed.saturating_add(i64::from(strikes));
+    strikes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_malformed_fault_says_what_is_wrong() {
+        let cases = [
+            ("status", "X-Emulate: \"status\" is not of the form word=value"),
+            ("status=abc", "X-Emulate: status=\"abc\" is not a number that fits"),
+            ("status=600", "X-Emulate: status=600 is not between 200 and 599"),
+            ("cut=yes", "X-Emulate: cut can only be 1"),
+            ("shape=round", "X-Emulate: shape is documented, list or wrong-types"),
+            ("cut=1; empty=1", "X-Emulate: \"empty=1\" is a second word about the body"),
+            ("size=999999999999", "X-Emulate: size can be at most 268435456"),
+            ("colour=red", "X-Emulate: unknown word \"colour\""),
+        ];
+        for (text, sentence) in cases {
+            assert_eq!(Fault::parse(text).unwrap_err().to_string(), sentence);
+        }
+    }
+
+    #[test]
+    fn a_fault_is_read_word_by_word() {
+        let fault =
+            Fault::parse("status=429; times=-1; retry-after=7; key=K; latency-ms=5; shape=documented;");
+        let expected = Fault {
+            status: Some(StatusCode::TOO_MANY_REQUESTS),
+            times: Some(-1),
+            key: Some("K".to_owned()),
+            retry_after: Some(7),
+            latency_ms: 5,
+            body: FaultBody::Documented,
+        };
+        assert_eq!(fault.unwrap(), expected);
+    }
+}

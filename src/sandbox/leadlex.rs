@@ -1,0 +1,75 @@
+//! LeadLex's one endpoint: the integrations of a workspace (UPSTREAMS.md B).
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use serde_json::{Value, json};
+
+use super::quota::DAY;
+use super::tenants::{Access, leadlex_access};
+use super::{Sandbox, errors};
+
+/// LeadLex's documented categories (UPSTREAMS.md B1.1).
+const CATEGORIES: [&str; 6] = ["email", "calendar", "channels", "identity", "storage", "billing"];
+
+/// `GET /v1/settings/providers[?category=]`: the key, the quota, the permission, the question.
+pub(super) async fn list(State(sandbox): State<Sandbox>, uri: Uri, headers: HeaderMap) -> Response {
+    let key = key(&headers);
+    let Some(access) = leadlex_access(key) else {
+        return errors::leadlex(StatusCode::UNAUTHORIZED, "Invalid or expired API key");
+    };
+    if !sandbox.inner.leadlex_quota.admit(key, sandbox.now()) {
+        return errors::leadlex(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded");
+    }
+    let tenant = match access {
+        Access::Data(tenant) => tenant,
+        Access::Document(document) => {
+            return ([(CONTENT_TYPE, "application/json")], document).into_response();
+        }
+        Access::Forbidden => {
+            return errors::leadlex(StatusCode::FORBIDDEN, "Missing read:settings permission");
+        }
+    };
+    let query = uri.query().unwrap_or_default();
+    let category = url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, value)| name == "category" && !value.is_empty())
+        .map(|(_, value)| value.into_owned());
+    if let Some(category) = &category
+        && !CATEGORIES.contains(&category.as_str())
+    {
+        let message = format!("category must be one of: {}", CATEGORIES.join(", "));
+        return errors::leadlex(StatusCode::BAD_REQUEST, &message);
+    }
+    let mut providers = sandbox.providers(tenant);
+    if let Some(category) = &category {
+        providers.retain(|row| row.get("category").and_then(Value::as_str) == Some(category));
+    }
+    Json(json!({ "data": { "providers": providers } })).into_response()
+}
+
+/// The key in `Authorization: Bearer …`; empty where there is none.
+pub(super) fn key(headers: &HeaderMap) -> &str {
+    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match value.split_once(' ') {
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => key.trim(),
+        _ => "",
+    }
+}
+
+/// What every answer says: its id, and for a known key how the day stands. The minute limit has no headers.
+pub(super) fn label(sandbox: &Sandbox, asked: &HeaderMap, answer: &mut HeaderMap) {
+    if let Ok(id) = HeaderValue::try_from(format!("req_{}", sandbox.next_id())) {
+        answer.insert("x-request-id", id);
+    }
+    let key = key(asked);
+    if leadlex_access(key).is_none() {
+        return;
+    }
+    if let Some(day) = sandbox.inner.leadlex_quota.standing(key, DAY, sandbox.now()) {
+        answer.insert("x-ratelimit-limit", day.limit.into());
+        answer.insert("x-ratelimit-remaining", day.remaining.into());
+        answer.insert("x-ratelimit-reset", day.reset.into());
+    }
+}

@@ -1,0 +1,145 @@
+//! What an answer's headers say of the upstream's limits, in every dialect of UPSTREAMS.md A8 and B3.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use jiff::{SignedDuration, Timestamp};
+
+/// Waits over this are nonsense and not heeded (UPSTREAMS.md B3).
+const WAIT_MAX: Duration = Duration::from_secs(31 * 86_400);
+
+/// How long a refused caller shall wait, by `Retry-After` or else by the limit's reset; `None`
+/// where the headers say nothing that makes sense.
+#[must_use]
+pub fn wait(headers: &HeaderMap, local_now: Timestamp) -> Option<Duration> {
+    let now = date(headers).unwrap_or(local_now);
+    let sane = |wait: SignedDuration| {
+        let wait = wait.max(SignedDuration::from_secs(1));
+        Duration::try_from(wait).ok().filter(|wait| *wait <= WAIT_MAX)
+    };
+    if let Some(text) = text(headers, &["retry-after"]) {
+        let asked = match seconds(text) {
+            Some(seconds) => SignedDuration::try_from_secs_f64(seconds).ok(),
+            None => moment(text).map(|at| at.duration_since(now)),
+        };
+        if let Some(wait) = asked.and_then(sane) {
+            return Some(wait);
+        }
+    }
+    // With calls left, the reset is the day's and the refusal was the minute's, which has no header.
+    if remaining(headers).is_some_and(|left| left > 0) {
+        return None;
+    }
+    sane(resets_at(headers, now)?.duration_since(now))
+}
+
+/// When the counted window ends.
+#[must_use]
+pub fn resets_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+    let text = text(headers, &["x-ratelimit-reset", "ratelimit-reset"])?;
+    let Some(number) = seconds(text) else {
+        return moment(text);
+    };
+    if number >= 1e12 {
+        Timestamp::from_millisecond(whole(number)).ok()
+    } else if number >= 1e9 {
+        Timestamp::from_second(whole(number)).ok()
+    } else {
+        now.checked_add(SignedDuration::try_from_secs_f64(number).ok()?).ok()
+    }
+}
+
+/// The limit of the counted window.
+#[must_use]
+pub fn limit(headers: &HeaderMap) -> Option<u64> {
+    text(headers, &["x-ratelimit-limit", "x-ratelimit"])?.parse().ok()
+}
+
+/// The calls left in it; a negative number is none.
+#[must_use]
+pub fn remaining(headers: &HeaderMap) -> Option<u64> {
+    let left: i64 = text(headers, &["x-ratelimit-remaining"])?.parse().ok()?;
+    Some(u64::try_from(left).unwrap_or(0))
+}
+
+/// The upstream's own time, where it told it.
+#[must_use]
+pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    moment(text(headers, &["date"])?)
+}
+
+fn text<'h>(headers: &'h HeaderMap, names: &[&str]) -> Option<&'h str> {
+    names.iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(str::trim)
+}
+
+fn seconds(text: &str) -> Option<f64> {
+    text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a float becomes the nearest whole number, at worst the largest"
+)]
+fn whole(number: f64) -> i64 {
+    number as i64
+}
+
+/// RFC 3339 or an HTTP date (RFC 9110, 5.6.7).
+fn moment(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "2026-11-21T12:00:00Z";
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
+    }
+
+    fn wait_s(pairs: &[(&'static str, &str)]) -> Option<u64> {
+        wait(&headers(pairs), NOW.parse().unwrap()).map(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn every_dialect_of_a_wait_is_understood() {
+        for (name, value, says) in [
+            ("retry-after", "7", 7),
+            ("retry-after", "1.5", 1),
+            ("retry-after", "Sat, 21 Nov 2026 12:01:00 GMT", 60),
+            ("x-ratelimit-reset", "1795262430", 30),
+            ("x-ratelimit-reset", "1795262430000", 30),
+            ("ratelimit-reset", "45", 45),
+            ("x-ratelimit-reset", "2026-11-21T12:00:10Z", 10),
+            ("x-ratelimit-reset", "1", 1),
+            ("retry-after", "0", 1),
+        ] {
+            assert_eq!(wait_s(&[(name, value)]), Some(says), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_no_wait() {
+        for value in ["", "soon", "NaN", "-3", "1e300", "99999999"] {
+            assert_eq!(wait_s(&[("retry-after", value)]), None, "{value}");
+        }
+        assert_eq!(wait_s(&[]), None);
+    }
+
+    #[test]
+    fn the_upstreams_own_clock_is_the_one_that_counts() {
+        let skewed = [("date", "Sat, 21 Nov 2026 11:50:00 GMT"), ("x-ratelimit-reset", "1795261810")];
+        assert_eq!(wait_s(&skewed), Some(10));
+    }
+
+    #[test]
+    fn a_refusal_with_calls_left_is_the_minutes_and_not_the_days() {
+        assert_eq!(wait_s(&[("x-ratelimit-remaining", "995"), ("x-ratelimit-reset", "1795262430")]), None);
+        assert_eq!(wait_s(&[("x-ratelimit-remaining", "-1"), ("x-ratelimit-reset", "1795262430")]), Some(30));
+    }
+}

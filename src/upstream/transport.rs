@@ -1,0 +1,172 @@
+//! The one road to the network.
+//!
+//! A client hands over a path, a query and its authorisation, and gets the bytes of a successful
+//! answer or one [`UpstreamError`]. The network itself sits behind a small tower `Service`
+//! ([`Network`]), because a paused clock runs ahead while a real socket is pending: tests plug the
+//! sandbox in there, in-process, and time stands still while they do.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, ServiceExt, service_fn};
+use url::Url;
+
+use super::error::{UpstreamError, UpstreamFailure};
+use super::failure_body::{self, public_token};
+use super::rate_limit;
+use super::settings::UpstreamSettings;
+use crate::domain::clock::Clock;
+use crate::domain::upstream_name::UpstreamName;
+
+/// A body as it comes from the network.
+pub type NetworkBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// Whatever carries a request to an upstream and its answer back.
+pub type Network = BoxCloneSyncService<Request<()>, Response<NetworkBody>, BoxError>;
+
+/// The real network: reqwest over rustls, which follows no redirect, as a redirect would carry a
+/// key to wherever it points.
+///
+/// # Errors
+/// Where the TLS stack cannot be set up, for example without any root certificate.
+pub fn network(base_url: &Url) -> Result<Network, reqwest::Error> {
+    let mut builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("switchboard/", env!("CARGO_PKG_VERSION")));
+    if is_loopback(base_url) {
+        // A proxy of the environment cannot reach this machine's own loopback.
+        builder = builder.no_proxy();
+    }
+    let client = builder.build()?;
+    Ok(BoxCloneSyncService::new(service_fn(move |request: Request<()>| {
+        let client = client.clone();
+        async move {
+            let request = reqwest::Request::try_from(request.map(|()| reqwest::Body::default()))
+                .map_err(reqwest::Error::without_url)?;
+            let response = client.execute(request).await.map_err(reqwest::Error::without_url)?;
+            Ok(Response::from(response).map(|body| body.map_err(BoxError::from).boxed_unsync()))
+        }
+    })))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// The road to one upstream.
+#[derive(Clone)]
+pub struct Transport {
+    upstream: UpstreamName,
+    settings: UpstreamSettings,
+    network: Network,
+    clock: Clock,
+}
+
+/// A successful answer.
+pub(super) struct Answer {
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Transport {
+    /// The road to `upstream` over a network.
+    #[must_use]
+    pub fn new(upstream: UpstreamName, settings: UpstreamSettings, network: Network, clock: Clock) -> Self {
+        Self { upstream, settings, network, clock }
+    }
+
+    /// Its clock, for what an answer's headers say of time.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Sends one GET and reads the whole answer, within the time and the bytes allowed.
+    pub(super) async fn send(
+        &self,
+        path: &str,
+        query: &str,
+        (header_name, key): (HeaderName, String),
+    ) -> Result<Answer, UpstreamError> {
+        let mut url = self.settings.base_url.clone();
+        url.set_path(&format!("{}{path}", self.settings.base_url.path().trim_end_matches('/')));
+        url.set_query((!query.is_empty()).then_some(query));
+        let fault = |detail: BoxError| self.error(UpstreamFailure::Internal).caused_by(detail);
+        let mut key = HeaderValue::try_from(key).map_err(|error| fault(error.into()))?;
+        key.set_sensitive(true);
+        let request = Request::get(url.as_str())
+            .header(header::ACCEPT, "application/json")
+            .header(header_name, key)
+            .body(())
+            .map_err(|error| fault(error.into()))?;
+        match tokio::time::timeout(self.settings.timeout(), self.attempt(request).boxed()).await {
+            Ok(answered) => answered,
+            Err(_elapsed) => Err(self.error(UpstreamFailure::Timeout)),
+        }
+    }
+
+    async fn attempt(&self, request: Request<()>) -> Result<Answer, UpstreamError> {
+        let unavailable = |error: BoxError| self.error(UpstreamFailure::Unavailable).caused_by(error);
+        let response = self.network.clone().oneshot(request).await.map_err(unavailable)?;
+        let (head, body) = response.into_parts();
+        let body = self.read(body).await;
+        if head.status == StatusCode::OK {
+            return Ok(Answer { headers: head.headers, body: body? });
+        }
+        Err(self.refusal(head.status, &head.headers, &body.unwrap_or_default()))
+    }
+
+    async fn read(&self, mut body: NetworkBody) -> Result<Bytes, UpstreamError> {
+        let bad = || self.error(UpstreamFailure::BadResponse);
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| bad().caused_by(error))?;
+            if let Some(data) = frame.data_ref() {
+                if bytes.len() + data.len() > self.settings.body_limit_bytes {
+                    return Err(bad().caused_by("the answer is larger than `body_limit_bytes`"));
+                }
+                bytes.extend_from_slice(data);
+            }
+        }
+        Ok(bytes.freeze())
+    }
+
+    /// What a status other than 200 means (UPSTREAMS.md A7, B2: the status decides, the body only
+    /// adds to it).
+    fn refusal(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
+        let failure = match status.as_u16() {
+            401 => UpstreamFailure::Unauthorized,
+            403 => UpstreamFailure::Forbidden,
+            429 => UpstreamFailure::RateLimited,
+            408 => UpstreamFailure::Timeout,
+            400..=499 => UpstreamFailure::Rejected,
+            500.. => UpstreamFailure::Unavailable,
+            // 1xx never gets here; another 2xx or a redirect is no answer to this question.
+            _ => UpstreamFailure::BadResponse,
+        };
+        let told = failure_body::read(body);
+        let request_id = request_id(headers).or(told.request_id);
+        let mut error = self.error(failure);
+        error.status = Some(status.as_u16());
+        error.retry_after = rate_limit::wait(headers, self.clock.now()).filter(|_| failure.is_retryable());
+        error.request_id = request_id.map(Into::into);
+        error.slug = told.slug.map(Into::into);
+        error
+    }
+
+    pub(super) fn error(&self, failure: UpstreamFailure) -> UpstreamError {
+        UpstreamError::new(self.upstream, failure)
+    }
+}
+
+/// The upstream's request id, where it is one that may be shown.
+pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
+    public_token(headers.get("x-request-id")?.to_str().ok()?)
+}

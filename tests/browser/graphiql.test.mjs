@@ -1,0 +1,215 @@
+// GraphiQL in a real browser, with everything but this machine cut off: what a person does on a first visit, and no
+// console error, policy report or foreign request on the way.
+//
+//   SWITCHBOARD_BIN   the binary to start with `demo`; target/debug/switchboard unless given
+//   SWITCHBOARD_URL   a server that runs already, instead
+//   CHROMIUM          the browser; /usr/bin/chromium (Debian's package `chromium`) unless given
+//   SCREENSHOT        where to leave the picture that the README shows, from the repository's root (docs/graphiql.png)
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { after, before, describe, test } from "node:test";
+import { chromium } from "playwright-core";
+
+const root = resolve(import.meta.dirname, "../..");
+const quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
+const queryEditor = ".graphiql-query-editor";
+const toolEditor = ".graphiql-editor-tool .graphiql-editor:not(.hidden)";
+
+/** Starts the demo and resolves with the address that it prints. */
+async function demo() {
+  const binary = process.env.SWITCHBOARD_BIN ?? resolve(root, "target/debug/switchboard");
+  const server = spawn(binary, ["demo", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "pipe"] });
+  const lines = [];
+  const url = await new Promise((found, failed) => {
+    server.once("error", failed);
+    server.once("exit", (code) => failed(new Error(`the demo ended with ${code}:\n${lines.join("\n")}`)));
+    for (const stream of [server.stdout, server.stderr]) {
+      createInterface(stream).on("line", (line) => {
+        lines.push(line);
+        const address = /GraphiQL: (http:\/\/\S+)/.exec(line)?.[1];
+        if (address) found(address);
+      });
+    }
+  });
+  return { url, stop: () => server.kill() };
+}
+
+describe("GraphiQL", { timeout: 180_000 }, () => {
+  let server, browser;
+
+  before(async () => {
+    const url = process.env.SWITCHBOARD_URL;
+    server = url ? { url, stop() {} } : await demo();
+    browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", ...quiet] });
+  });
+
+  after(async () => {
+    await browser?.close();
+    server?.stop();
+  });
+
+  /** A first visit. `problems` collects all that must not happen; `leave` fails where there is any. */
+  async function visit(colorScheme = "light") {
+    const origin = new URL(server.url).origin;
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme });
+    await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin });
+    const page = await context.newPage();
+    const problems = [];
+    page.on("console", (message) => message.type() === "error" && problems.push(`console: ${message.text()}`));
+    page.on("pageerror", (error) => problems.push(`page: ${error.stack}`));
+    page.on("request", (request) => {
+      const url = new URL(request.url());
+      if (url.protocol !== "data:" && url.origin !== origin) problems.push(`request: ${url}`);
+    });
+    await context.route((url) => url.origin !== origin, (route) => route.abort());
+    await page.addInitScript(() => {
+      document.addEventListener("securitypolicyviolation", (report) => {
+        console.error(`policy: ${report.effectiveDirective} refused ${report.blockedURI}`);
+      });
+    });
+    const schema = page.waitForResponse((response) => response.request().postData()?.includes("__schema"));
+    await page.goto(server.url);
+    await schema;
+    // Not plain text any more: monaco's language has arrived.
+    await page.locator(`${queryEditor} .view-line span:not(.mtk1)`, { hasText: /^query$/ }).first().waitFor();
+    const leave = async () => {
+      await context.close();
+      assert.deepEqual(problems, []);
+    };
+    return { page, problems, leave };
+  }
+
+  /** Does what runs a query, and resolves with the answer that came over the wire. */
+  async function run(page, act) {
+    const answer = page.waitForResponse((response) => new URL(response.url()).pathname === "/graphql");
+    await act();
+    return (await answer).json();
+  }
+
+  const press = (page) => () => page.getByRole("button", { name: /^Execute query/ }).click();
+
+  /** Waits until GraphiQL has read what stands in its editor: it keeps the text in that same step. */
+  const read = (page, text) =>
+    page.waitForFunction((text) => localStorage.getItem("graphiql:query")?.includes(text), text);
+
+  const shown = (page, text) => page.locator(".graphiql-response .view-line", { hasText: text }).first().waitFor();
+
+  /** Pastes, since what is typed would be completed by the editor. */
+  async function write(page, editor, text) {
+    await page.evaluate((text) => navigator.clipboard.writeText(text), text);
+    await page.locator(`${editor} .view-lines`).click();
+    await page.keyboard.press("Control+A");
+    await page.keyboard.press("Control+V");
+  }
+
+
+  test("runs the first example by the keyboard and shows the answer", async () => {
+    const { page, leave } = await visit();
+    await page.locator(`${queryEditor} .view-lines`).click();
+    await page.keyboard.press("Control+Home");
+    const answer = await run(page, () => page.keyboard.press("Control+Enter"));
+    assert.equal(answer.errors, undefined);
+    assert.ok(answer.data.providers.nodes.some((provider) => provider.connectedAccounts.nodes.length > 0));
+    await shown(page, '"providers": {');
+    await shown(page, '"connectedAccounts": {');
+    assert.equal(await page.title(), "Switchboard");
+    if (process.env.SCREENSHOT) {
+      // The whole query in sight, and nothing that comes and goes.
+      await page.getByRole("button", { name: "Hide editor tools" }).click();
+      await page.mouse.move(0, 0);
+      await page.evaluate(() => document.activeElement.blur());
+      const style = ".scrollbar, [role=tooltip] { visibility: hidden !important; }";
+      await page.screenshot({ path: resolve(root, process.env.SCREENSHOT), animations: "disabled", style });
+    }
+    await leave();
+  });
+
+  test("runs every example in its tabs without an error", async () => {
+    const { page, leave } = await visit();
+    for (const operation of ["Integrations", "Broken"]) {
+      const answer = await run(page, async () => {
+        await press(page)();
+        await page.getByRole("menuitem", { name: operation }).click();
+      });
+      assert.equal(answer.errors, undefined, operation);
+    }
+    await page.getByRole("tab", { name: "AccountsPage" }).click();
+    await read(page, "query AccountsPage");
+    const accounts = await run(page, press(page));
+    assert.equal(accounts.errors, undefined);
+    assert.equal(accounts.data.connectedAccounts.edges.length, 5);
+    await shown(page, '"hasNextPage": true');
+    await page.getByRole("tab", { name: "Refetch" }).click();
+    await read(page, "query Refetch");
+    const refetched = await run(page, press(page));
+    assert.equal(refetched.errors, undefined);
+    await shown(page, '"__typename": "Toolkit"');
+    await shown(page, '"slug": "gmail"');
+    await leave();
+  });
+
+  test("explains a type in the docs explorer", async () => {
+    const { page, leave } = await visit();
+    await page.getByRole("button", { name: "Show Documentation Explorer" }).click();
+    await page.locator(".graphiql-doc-explorer").getByRole("link", { name: "Provider", exact: true }).click();
+    await page.getByText("An integration of the workspace, as the workspace API reports it.").waitFor();
+    await page.getByText("The last successful sync.").waitFor();
+    await leave();
+  });
+
+  test("runs what a person writes and sends the headers along", async () => {
+    const { page, leave } = await visit();
+    await write(page, queryEditor, '{ toolkit(slug: "slack") { slug } }');
+    await read(page, "toolkit");
+    await page.getByRole("button", { name: "Headers", exact: true }).click();
+    await write(page, toolEditor, '{ "x-api-key": "ak_browser" }');
+    const request = page.waitForRequest((request) => request.postData()?.includes("slack"));
+    const answer = await run(page, press(page));
+    assert.deepEqual(answer, { data: { toolkit: { slug: "slack" } } });
+    await shown(page, '"slug": "slack"');
+    assert.equal((await request).headers()["x-api-key"], "ak_browser");
+    await leave();
+  });
+
+  test("underlines an unknown field before it is sent, and tidies a query", async () => {
+    const { page, leave } = await visit();
+    await write(page, queryEditor, "{ providers { nodes { nonsense } } }");
+    await page.locator(`${queryEditor} .squiggly-error`).first().waitFor();
+    await write(page, queryEditor, "{providers{totalCount}}");
+    await page.getByRole("button", { name: /^Prettify query/ }).click();
+    await page.locator(`${queryEditor} .view-line`, { hasText: /^\s*totalCount$/ }).waitFor();
+    await leave();
+  });
+
+  test("follows the system's light and dark", async () => {
+    const lightness = {};
+    for (const scheme of ["light", "dark"]) {
+      const { page, leave } = await visit(scheme);
+      const colour = await page.locator(".graphiql-container").evaluate((element) => getComputedStyle(element).backgroundColor);
+      lightness[scheme] = colour.match(/\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0);
+      await leave();
+    }
+    assert.ok(lightness.light > 600 && lightness.dark < 200, JSON.stringify(lightness));
+  });
+
+  test("would have noticed a script, a picture or a call from elsewhere", async () => {
+    const { page, problems, leave } = await visit();
+    await page.evaluate(async () => {
+      const reports = [];
+      document.addEventListener("securitypolicyviolation", (report) => reports.push(report));
+      document.body.append(Object.assign(document.createElement("img"), { src: "https://elsewhere.example/a.png" }));
+      document.body.append(Object.assign(document.createElement("script"), { textContent: "window.inline = true" }));
+      await fetch("https://elsewhere.example/").catch(() => {});
+      await new Promise((done) => (function look() { reports.length >= 3 ? done() : requestAnimationFrame(look); })());
+    });
+    for (const directive of ["img-src", "script-src-elem", "connect-src"]) {
+      assert.ok(problems.some((problem) => problem.startsWith(`console: policy: ${directive} refused`)), directive);
+    }
+    assert.equal(await page.evaluate(() => window.inline), undefined);
+    problems.length = 0;
+    await leave();
+  });
+});

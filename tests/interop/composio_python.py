@@ -1,0 +1,30 @@
+"""Asks one question with PyPI composio-client and prints what it saw, for composio-python.test.mjs.
+
+Reads lines of JSON from stdin, {"url", "params"?, "headers"?, "key"?, "retrieve"?}, and answers each with a line.
+"""
+
+import json
+import sys
+
+from composio_client import APIStatusError, Composio
+
+
+def see(question):
+    client = Composio(
+        api_key=question.get("key", "ak_sandbox_a"),
+        base_url=question["url"],
+        default_headers=question.get("headers"),
+    )
+    try:
+        if "retrieve" in question:
+            account = client.connected_accounts.retrieve(question["retrieve"])
+            return {"one": account.model_dump(mode="json", warnings=False)}
+        page = client.connected_accounts.list(**question["params"])
+        # Without warnings: the client takes words that its version does not know, and remarks on each.
+        return {"page": page.model_dump(mode="json", warnings=False)}
+    except APIStatusError as error:
+        return {"error": {"status": error.status_code, "kind": type(error).__name__, "body": error.body}}
+
+
+for line in sys.stdin:
+    print(json.dumps(see(json.loads(line))), flush=True)

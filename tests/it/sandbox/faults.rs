@@ -1,0 +1,170 @@
+//! Failures on demand, drift, scenarios, latency, and what is recorded.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use switchboard::sandbox::{EmulatedUpstream, Fault, LEADLEX_PATH, Scenario, Settings};
+
+use super::{Answer, Bench};
+
+async fn faulty(bench: &Bench, fault: &str) -> Answer {
+    let headers = [("x-api-key", "ak_sandbox_a"), ("x-emulate", fault)];
+    bench.ask("/api/v3/connected_accounts?limit=3", &headers).await
+}
+
+#[tokio::test]
+async fn a_fault_strikes_as_often_as_it_says() {
+    let bench = Bench::new(Settings::default());
+    for (fault, statuses) in [
+        ("status=500", [500, 200, 200]),
+        ("status=503; times=2; key=K", [503, 503, 200]),
+        ("status=502; times=-1; key=L", [502, 502, 502]),
+        ("status=503; times=3; key=K", [503, 200, 200]),
+    ] {
+        for status in statuses {
+            assert_eq!(faulty(&bench, fault).await.status, status, "{fault}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_has_the_upstreams_own_body() {
+    let bench = Bench::new(Settings::default());
+    for status in [400, 401, 404, 422, 500] {
+        let answer = faulty(&bench, &format!("status={status}")).await;
+        let error = &answer.json()["error"];
+        assert_eq!((answer.status.as_u16(), &error["status"]), (status, &json!(status)));
+        assert!(error["slug"].is_string() && error["request_id"].is_string());
+        assert_eq!(answer.header("x-ratelimit-window-size"), Some("60s"));
+    }
+    let bare = faulty(&bench, "status=429; retry-after=7; shape=documented").await;
+    assert_eq!((bare.status.as_u16(), bare.header("retry-after")), (429, Some("7")));
+    assert_eq!(bare.json(), json!({ "message": "Rate limit exceeded. Limit: 2000 requests per 60 seconds" }));
+
+    let headers = [("authorization", "Bearer wbk_sandbox_a"), ("x-emulate", "status=429")];
+    let answer = bench.ask(&format!("{LEADLEX_PATH}/v1/settings/providers"), &headers).await;
+    assert_eq!(answer.json()["error"]["code"], "rate_limited");
+    assert_eq!(answer.header("x-ratelimit-remaining"), Some("10000"), "a failure is not counted");
+}
+
+#[tokio::test]
+async fn bodies_go_wrong_as_asked() {
+    let bench = Bench::new(Settings::default());
+    assert!(faulty(&bench, "cut=1").await.body.is_none());
+
+    let garbage = faulty(&bench, "garbage=1").await;
+    assert_eq!(
+        (garbage.status, garbage.header("content-type")),
+        (StatusCode::OK, Some("text/html; charset=utf-8"))
+    );
+    assert!(garbage.text().starts_with("<!DOCTYPE html>"));
+
+    let empty = faulty(&bench, "empty=1; status=200").await;
+    assert_eq!((empty.status, empty.text()), (StatusCode::OK, String::new()));
+
+    let padded = faulty(&bench, "size=10485760").await;
+    assert_eq!(padded.body.as_ref().unwrap().len(), 10_485_760);
+    assert_eq!(padded.json()["total_items"], 384);
+
+    assert_eq!(faulty(&bench, "shape=list").await.json()[0]["total_items"], 384);
+    let wrong = faulty(&bench, "shape=wrong-types").await.json();
+    assert_eq!((&wrong["total_items"], &wrong["items"][0]["id"]), (&json!("384"), &json!(15)));
+
+    let redirect = faulty(&bench, "status=302").await;
+    assert_eq!(redirect.header("location"), Some("http://elsewhere.invalid/"));
+}
+
+#[tokio::test]
+async fn a_malformed_fault_is_refused_with_the_reason() {
+    let answer = faulty(&Bench::new(Settings::default()), "status=loud").await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer.text(), "X-Emulate: status=\"loud\" is not a number that fits");
+}
+
+#[tokio::test]
+async fn a_standing_fault_strikes_one_upstream_until_it_is_lifted() {
+    let bench = Bench::new(Settings::default());
+    bench.sandbox.emulate(EmulatedUpstream::Leadlex, Some(Fault::parse("status=503").unwrap()));
+    for _ in 0..3 {
+        assert_eq!(bench.leadlex("wbk_sandbox_a", "").await.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(bench.list("").await.status, StatusCode::OK);
+    }
+    bench.sandbox.emulate(EmulatedUpstream::Leadlex, None);
+    assert_eq!(bench.leadlex("wbk_sandbox_a", "").await.status, StatusCode::OK);
+
+    bench.sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=500; times=1").unwrap()));
+    assert_eq!(bench.list("").await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(bench.list("").await.status, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn delays_are_on_tokios_clock() {
+    let bench = Bench::new(Settings { latency_ms: 3_600_000, ..Settings::default() });
+    let start = tokio::time::Instant::now();
+    assert_eq!(bench.list("limit=1").await.status, StatusCode::OK);
+    assert_eq!(start.elapsed().as_secs(), 3_600);
+    faulty(&bench, "latency-ms=1000").await;
+    assert_eq!(start.elapsed().as_secs(), 7_201);
+}
+
+#[tokio::test]
+async fn drift_brings_new_fields_new_words_and_one_useless_row() {
+    let bench = Bench::new(Settings::default());
+    let before = bench.items("limit=8").await;
+    Scenario::Drift.arrange(&bench.sandbox);
+    let after = bench.items("limit=8").await;
+    assert_eq!(after[1], json!({ "id": 42, "toolkit": "gmail", "state": "none" }));
+    assert_eq!(after[5]["status"], "HIBERNATING");
+    assert_eq!(after[2]["state"]["authScheme"], "PASSKEY");
+    assert!(before[3].get("word_id").is_some() && after[3].get("word_id").is_none());
+    assert!(after[0]["risk"].is_object());
+    let rows = bench.leadlex("wbk_sandbox_a", "").await.json();
+    assert_eq!(rows["data"]["providers"][2]["status"], "hibernating");
+    assert_eq!(rows["data"]["providers"][1]["category"], 7);
+    bench.sandbox.drift(false);
+    assert_eq!(bench.items("limit=8").await, before);
+}
+
+#[tokio::test]
+async fn scenarios_are_what_they_say() {
+    for (scenario, leadlex, composio) in [
+        (Scenario::Healthy, 200, 200),
+        (Scenario::LeadlexDown, 503, 200),
+        (Scenario::Leadlex429, 429, 200),
+        (Scenario::ComposioDown, 200, 503),
+        (Scenario::Composio429, 200, 429),
+        (Scenario::Skewed, 200, 200),
+    ] {
+        let bench = Bench::new(scenario.settings(Settings::default()));
+        scenario.arrange(&bench.sandbox);
+        assert_eq!(bench.leadlex("wbk_sandbox_a", "").await.status, leadlex, "{scenario:?}");
+        assert_eq!(bench.list("limit=1").await.status, composio, "{scenario:?}");
+    }
+    assert_eq!(Scenario::Slow.settings(Settings::default()).latency_ms, 1_500);
+    assert!(Scenario::Skewed.settings(Settings::default()).skew);
+}
+
+#[tokio::test]
+async fn what_was_asked_is_kept_until_it_is_forgotten() {
+    let bench = Bench::new(Settings::default());
+    bench.list("limit=2&user_ids=a%2Cb").await;
+    bench.leadlex("wrong", "").await;
+    let asked = bench.ask("/__requests", &[]).await.json();
+    assert_eq!(
+        asked[0],
+        json!({
+            "upstream": "composio",
+            "method": "GET",
+            "target": "/api/v3/connected_accounts?limit=2&user_ids=a%2Cb",
+            "headers": [["x-api-key", "ak_sandbox_a"]],
+            "body": "",
+            "time": "2026-04-17T10:30:00Z",
+        })
+    );
+    assert_eq!(asked[1]["target"], format!("{LEADLEX_PATH}/v1/settings/providers"));
+    let kept = bench.sandbox.requests();
+    assert_eq!(kept[0].query("user_ids").as_deref(), Some("a,b"));
+    assert_eq!(kept[1].header("authorization"), Some("Bearer wrong"));
+
+    assert_eq!(bench.send("DELETE", "/__requests", &[]).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(bench.ask("/__requests", &[]).await.json(), Value::Array(Vec::new()));
+}

@@ -1,0 +1,50 @@
+//! The command: one line once it listens, an end by signal, and one clear line where the port is taken.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+
+fn sandbox(listen: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+    command.args(["sandbox", "--listen", listen]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn it_says_where_it_listens_serves_and_ends_by_signal() {
+    let mut child = sandbox("127.0.0.1:0").spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    let address = line.trim_end().strip_prefix("sandbox listening on http://").expect("the line").to_owned();
+
+    // A body cut short breaks the connection after a part of what its header promised.
+    let mut stream = TcpStream::connect(&address).unwrap();
+    let head = "GET /api/v3/connected_accounts HTTP/1.1\r\nhost: h\r\nx-api-key: ak_sandbox_a\r\n";
+    write!(stream, "{head}x-emulate: cut=1\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let promised = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+    assert!(head.starts_with("HTTP/1.1 200"));
+    assert!(!body.is_empty() && body.len() < promised.parse().unwrap(), "{} of {promised}", body.len());
+
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert!(child.wait().unwrap().success());
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "", "one line and no more");
+}
+
+#[test]
+fn a_taken_port_is_one_clear_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let done = sandbox(&address).output().unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(said.starts_with(&format!("switchboard: cannot listen on {address}: ")), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(done.stdout.is_empty());
+}
