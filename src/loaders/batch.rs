@@ -17,12 +17,17 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::task::{FutureObj, Spawn, SpawnError};
 
+use super::ahead;
 use super::by_id::AccountsById;
-use super::joined::{Parent, Question};
-use super::lists::{ListError, Lists, Slice, Wanted};
+use super::counts::{CountQuestion, Counts};
+use super::joined::Question;
+use super::ledger::Ledger;
+use super::lists::{ListError, Lists};
+use super::parent::Parent;
 use super::provider_page::{ProviderPage, ProviderQuestion};
 use super::providers::{ProviderList, Providers};
-use super::scan::Scan;
+use super::scan::Reader;
+use super::slice::{Slice, Wanted};
 use crate::domain::accounts::SharedAccount;
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::filters::{AccountFilter, AccountOrder};
@@ -44,12 +49,17 @@ pub struct Sources {
 pub struct OperationLoader {
     sources: Arc<Sources>,
     tenant: Tenant,
+    ledger: Option<Arc<Ledger>>,
 }
 
-/// A loader for one operation of a caller.
+/// A loader for one operation of a caller; what it costs is entered in the ledger, where there is one.
 #[must_use]
-pub fn loader(sources: Arc<Sources>, caller: &Caller) -> DataLoader<OperationLoader> {
-    let loader = OperationLoader { sources, tenant: caller.tenant.clone() };
+pub fn loader(
+    sources: Arc<Sources>,
+    caller: &Caller,
+    ledger: Option<Arc<Ledger>>,
+) -> DataLoader<OperationLoader> {
+    let loader = OperationLoader { sources, tenant: caller.tenant.clone(), ledger };
     DataLoader::new(loader, TaskSpawner, NextTurn).max_batch_size(usize::MAX)
 }
 
@@ -88,11 +98,32 @@ pub struct CountOf {
     pub parent: Parent,
     /// Which of them.
     pub filter: AccountFilter,
-    /// The order of the connection that asks: its pages know the count.
+    /// The order of the connection that asks: its pages may know the count.
     pub order: AccountOrder,
+    /// Whether the numbers by status are wanted too.
+    pub by_status: bool,
 }
 
 impl OperationLoader {
+    /// Who reads Composio, where there is a key to it.
+    fn reader(&self) -> Option<Reader> {
+        let credential = self.tenant.composio.clone()?;
+        Some(Reader { credential, ledger: self.ledger.clone() })
+    }
+
+    /// The providers that will most likely be answered, where answering them costs a call.
+    #[must_use]
+    pub fn expected_providers(&self) -> Option<ProviderList> {
+        self.sources.providers.expected(self.tenant.leadlex.as_ref()?)
+    }
+
+    /// Asks for the accounts of some parents before anybody needs them.
+    pub fn start_ahead(&self, questions: Vec<AccountArguments>, parents: BTreeSet<Parent>) {
+        if let Some(reader) = self.reader() {
+            ahead::start(&self.sources, &reader, questions, parents);
+        }
+    }
+
     /// A page of providers out of the whole list.
     ///
     /// # Errors
@@ -114,7 +145,7 @@ impl Loader<AllProviders> for OperationLoader {
 
     async fn load(&self, _: &[AllProviders]) -> Result<HashMap<AllProviders, Self::Value>, Infallible> {
         let list = match &self.tenant.leadlex {
-            Some(credential) => self.sources.providers.list(credential).await,
+            Some(credential) => self.sources.providers.list(credential, self.ledger.as_deref()).await,
             None => Err(no_leadlex_key()),
         };
         Ok(HashMap::from([(AllProviders, list)]))
@@ -126,11 +157,11 @@ impl Loader<AccountId> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[AccountId]) -> Result<HashMap<AccountId, Self::Value>, Infallible> {
-        let Some(credential) = &self.tenant.composio else {
+        let Some(reader) = self.reader() else {
             return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
         };
         let ids = keys.iter().map(|AccountId(id)| id.clone());
-        let found = self.sources.accounts_by_id.get(credential, ids).await;
+        let found = self.sources.accounts_by_id.get(&reader, ids).await;
         Ok(found.into_iter().map(|(id, account)| (AccountId(id), account)).collect())
     }
 }
@@ -140,7 +171,7 @@ impl Loader<AccountsOf> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[AccountsOf]) -> Result<HashMap<AccountsOf, Self::Value>, Infallible> {
-        let Some(credential) = &self.tenant.composio else {
+        let Some(reader) = self.reader() else {
             return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key().into()))).collect());
         };
         // One question per set of arguments and kind of parent; several of them run side by side.
@@ -149,11 +180,10 @@ impl Loader<AccountsOf> for OperationLoader {
             let kind = std::mem::discriminant(parent);
             questions.entry((Arc::clone(arguments), kind)).or_default().insert(parent.clone());
         }
-        let answers = questions.into_iter().map(|((arguments, _kind), parents)| async move {
+        let answers = questions.into_iter().map(|((arguments, _kind), parents)| {
             let AccountArguments { filter, order, wanted } = (*arguments).clone();
-            let question = Question { credential: credential.clone(), filter, order, wanted };
-            let slices = question.ask(&self.sources.lists, parents).await;
-            (arguments, slices)
+            let question = Question { reader: reader.clone(), filter, order, wanted };
+            async move { (arguments, question.ask(&self.sources.lists, parents).await) }
         });
         let mut loaded = HashMap::new();
         for (arguments, slices) in join_all(answers).await {
@@ -166,21 +196,33 @@ impl Loader<AccountsOf> for OperationLoader {
 }
 
 impl Loader<CountOf> for OperationLoader {
-    type Value = Result<Option<u64>, UpstreamError>;
+    type Value = Result<Counts, UpstreamError>;
     type Error = Infallible;
 
     async fn load(&self, keys: &[CountOf]) -> Result<HashMap<CountOf, Self::Value>, Infallible> {
-        let counts = keys.iter().map(|key| async {
-            let count = match &self.tenant.composio {
-                Some(credential) => {
-                    let scan = Scan::new(credential.clone(), key.parent.narrow(&key.filter), key.order);
-                    self.sources.lists.count(&scan).await
-                }
-                None => Err(no_composio_key()),
-            };
-            (key.clone(), count)
+        let Some(reader) = self.reader() else {
+            return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
+        };
+        let mut questions: HashMap<_, Vec<Parent>> = HashMap::new();
+        for CountOf { parent, filter, order, by_status } in keys {
+            let kind = std::mem::discriminant(parent);
+            let question = (filter.clone(), *order, *by_status, kind);
+            questions.entry(question).or_default().push(parent.clone());
+        }
+        let answers = questions.into_iter().map(|((filter, order, by_status, _kind), parents)| {
+            let question = CountQuestion { reader: reader.clone(), filter, order, by_status };
+            async move {
+                let counted = question.ask(&self.sources.lists, parents).await;
+                (question, counted)
+            }
         });
-        Ok(join_all(counts).await.into_iter().collect())
+        let mut loaded = HashMap::new();
+        for (CountQuestion { filter, order, by_status, .. }, counted) in join_all(answers).await {
+            for (parent, counts) in counted {
+                loaded.insert(CountOf { parent, filter: filter.clone(), order, by_status }, counts);
+            }
+        }
+        Ok(loaded)
     }
 }
 

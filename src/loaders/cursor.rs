@@ -153,7 +153,7 @@ impl Cursor {
 
 /// The short hash by which a row is remembered among others of one moment.
 pub(super) fn tie(id: &str) -> u32 {
-    let [a, b, c, d, ..] = Sha256::digest(id).into();
+    let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(id).into();
     u32::from_be_bytes([a, b, c, d])
 }
 

@@ -96,6 +96,11 @@ impl Ledger {
         });
     }
 
+    /// Enters that so many values were kept already.
+    pub(super) fn save_by_cache(&self, values: usize) {
+        self.change(|entries| entries.saved.by_cache += values);
+    }
+
     /// Enters that one call stood for so many more.
     pub(super) fn save_by_batching(&self, calls: usize) {
         self.change(|entries| entries.saved.by_batching += calls);

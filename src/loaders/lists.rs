@@ -53,7 +53,12 @@ pub struct Lists {
 impl Lists {
     /// Lists over a client; `ids` is the key of cursors, derived from the credential where absent.
     #[must_use]
-    pub fn new(client: AccountsClient, settings: ListSettings, cache: &CacheSettings, ids: Option<IdKey>) -> Self {
+    pub fn new(
+        client: AccountsClient,
+        settings: ListSettings,
+        cache: &CacheSettings,
+        ids: Option<IdKey>,
+    ) -> Self {
         let (ttl, bytes) = (cache.accounts_ttl(), cache.limit_bytes);
         Self {
             client,
@@ -61,7 +66,10 @@ impl Lists {
             ids,
             pages: Cache::new(UpstreamName::Composio, ttl, bytes / 8 * 5),
             totals: Cache::new(UpstreamName::Composio, ttl, bytes / 16),
-            ways_back: moka::sync::Cache::builder().max_capacity(WAYS_BACK_MAX).time_to_live(ttl * 100).build(),
+            ways_back: moka::sync::Cache::builder()
+                .max_capacity(WAYS_BACK_MAX)
+                .time_to_live(ttl * 100)
+                .build(),
         }
     }
 
@@ -75,7 +83,11 @@ impl Lists {
     }
 
     /// One page of a scan.
-    pub(super) async fn page(&self, scan: &Scan, cursor: Option<Arc<str>>) -> Result<Arc<Page>, UpstreamError> {
+    pub(super) async fn page(
+        &self,
+        scan: &Scan,
+        cursor: Option<Arc<str>>,
+    ) -> Result<Arc<Page>, UpstreamError> {
         let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
         let (client, fetched, limit) = (self.client.clone(), scan.clone(), self.settings.page_rows);
         let at = cursor.clone();
@@ -88,7 +100,8 @@ impl Lists {
         let asked_at = Instant::now();
         let (page, got) = self.pages.get(key, fetch).await;
         if let Some(ledger) = &scan.reader.ledger {
-            let asked = || describe(&scan.key, if cursor.is_some() { "a further page" } else { "the first page" });
+            let asked =
+                || describe(&scan.key, if cursor.is_some() { "a further page" } else { "the first page" });
             ledger.enter(UpstreamName::Composio, asked, asked_at, got, &page);
         }
         if let Ok(Some(next)) = page.as_ref().map(|page| &page.next_cursor) {

@@ -85,7 +85,8 @@ impl Reading<'_> {
             seen = seen.saturating_add(u32::try_from(unread).unwrap_or(u32::MAX));
             for (index, account) in step.page.items.iter().enumerate() {
                 let is_new = walk.is_new(account);
-                let place = position.as_ref().map(|position| position.place(self.scan, &step, index, account));
+                let place =
+                    position.as_ref().map(|position| position.place(self.scan, &step, index, account));
                 run.behind |= place.is_some_and(|place| place != Place::After);
                 if !is_new || place.is_some_and(|place| place != Place::After) {
                     continue;
@@ -155,7 +156,11 @@ impl Reading<'_> {
     }
 
     /// Walks from a page up to a position, keeping as many rows as can be needed.
-    async fn rows_up_to(&self, position: &Position<'_>, start: Option<Arc<str>>) -> Result<Led, UpstreamError> {
+    async fn rows_up_to(
+        &self,
+        position: &Position<'_>,
+        start: Option<Arc<str>>,
+    ) -> Result<Led, UpstreamError> {
         let keep = self.size + 1;
         let is_counted = start.is_none();
         let mut walk = Walk::from(self.lists, self.scan, start);
@@ -221,7 +226,8 @@ impl Reading<'_> {
                 Ok(read) => {
                     let step = Step { cursor: start.clone(), page: read };
                     let first = step.page.items.first();
-                    let leads = first.map(|account| position.place(self.scan, &step, 0, account) != Place::After);
+                    let leads =
+                        first.map(|account| position.place(self.scan, &step, 0, account) != Place::After);
                     if leads == Some(true) {
                         return Ok(start);
                     }

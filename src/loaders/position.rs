@@ -42,7 +42,11 @@ impl<'c> Position<'c> {
                 if was_seen == self.same_course { Place::Before } else { Place::After }
             }
             (Some(item), Some(row)) => {
-                if scan.runs_past(item, row) { Place::After } else { Place::Before }
+                if scan.runs_past(item, row) {
+                    Place::After
+                } else {
+                    Place::Before
+                }
             }
             _ => self.place_by_index(step, index),
         }
