@@ -10,3 +10,4 @@
 )]
 
 mod sandbox;
+mod tidy;
