@@ -23,7 +23,7 @@ help: ## This list
 demo: ## The graph on its built-in sandbox, as `cargo run --release -- demo` (ARGS="--scenario drift")
 	cargo run --locked --release -- demo $(ARGS)
 
-test: install check interop browser deny ## Every test; installs what they need and this machine lacks
+test: install check deny interop browser ## Every test; installs what they need and this machine lacks
 	@echo "== All passed"
 
 check: fmt clippy doc rust ## What needs Rust alone: format, lints, documentation, Rust tests
@@ -51,11 +51,11 @@ binary:
 
 interop: binary tests/interop/node_modules/.installed ## Real clients against the binary (needs Node)
 	@echo "== Real clients"
-	cd tests/interop && SWITCHBOARD_BIN="$(BIN)" node --test
+	cd tests/interop && SWITCHBOARD_BIN="$(BIN)" node --test --test-reporter=spec
 
 browser: binary tests/browser/node_modules/.installed ## GraphiQL in headless Chromium (needs Node and Chromium)
 	@echo "== GraphiQL in a browser"
-	cd tests/browser && SWITCHBOARD_BIN="$(BIN)" node --test
+	cd tests/browser && SWITCHBOARD_BIN="$(BIN)" node --test --test-reporter=spec
 
 %/node_modules/.installed: %/package-lock.json
 	@echo "== Installing npm packages into $(dir $(@D))"
