@@ -8,6 +8,7 @@
 use std::fmt;
 
 use crate::domain::input::BadInput;
+use crate::loaders::lists::ListError;
 use crate::upstream::error::UpstreamError;
 
 /// Why a field is null, or an operation refused.
@@ -48,5 +49,14 @@ impl From<BadInput> for FieldError {
 impl From<UpstreamError> for FieldError {
     fn from(error: UpstreamError) -> Self {
         Self::Upstream(error)
+    }
+}
+
+impl From<ListError> for FieldError {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::BadInput(error) => Self::BadInput(error),
+            ListError::Upstream(error) => Self::Upstream(error),
+        }
     }
 }

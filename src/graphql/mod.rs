@@ -1,4 +1,22 @@
-//! The schema that clients see.
+//! The schema that clients see: one file a type family, named as in the other layers.
+//!
+//! Resolvers read through the operation's loader and nothing else. A field that crosses to an
+//! upstream is `Option<Result<…>>`: where the upstream fails, that field is null with one error and
+//! its neighbours stand; `Result<Option<…>>` would null the parent.
 
+mod account_connection;
+mod account_filters;
+mod accounts;
+mod connection_state;
 pub mod errors;
+mod moment;
+mod node;
+mod operation_context;
+mod page_info;
+mod provider_connection;
+mod providers;
+mod query;
 pub mod schema;
+mod toolkits;
+mod users;
+mod words;

@@ -20,11 +20,13 @@ use futures_util::task::{FutureObj, Spawn, SpawnError};
 use super::by_id::AccountsById;
 use super::joined::{Parent, Question};
 use super::lists::{ListError, Lists, Slice, Wanted};
+use super::provider_page::{ProviderPage, ProviderQuestion};
 use super::providers::{ProviderList, Providers};
 use super::scan::Scan;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::filters::{AccountFilter, AccountOrder};
+use crate::domain::page::PageRequest;
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
@@ -90,6 +92,22 @@ pub struct CountOf {
     pub order: AccountOrder,
 }
 
+impl OperationLoader {
+    /// A page of providers out of the whole list.
+    ///
+    /// # Errors
+    /// `BAD_CURSOR` for a cursor of another list, or where there is no key to the upstream.
+    pub fn provider_page(
+        &self,
+        list: &ProviderList,
+        question: &ProviderQuestion,
+        page: &PageRequest,
+    ) -> Result<ProviderPage, ListError> {
+        let credential = self.tenant.leadlex.as_ref().ok_or_else(no_leadlex_key)?;
+        Ok(ProviderPage::cut(list, question, page, self.sources.providers.id_key(credential))?)
+    }
+}
+
 impl Loader<AllProviders> for OperationLoader {
     type Value = Result<ProviderList, UpstreamError>;
     type Error = Infallible;
@@ -97,7 +115,7 @@ impl Loader<AllProviders> for OperationLoader {
     async fn load(&self, _: &[AllProviders]) -> Result<HashMap<AllProviders, Self::Value>, Infallible> {
         let list = match &self.tenant.leadlex {
             Some(credential) => self.sources.providers.list(credential).await,
-            None => Err(UpstreamError::new(UpstreamName::Leadlex, UpstreamFailure::NoCredential)),
+            None => Err(no_leadlex_key()),
         };
         Ok(HashMap::from([(AllProviders, list)]))
     }
@@ -164,6 +182,10 @@ impl Loader<CountOf> for OperationLoader {
         });
         Ok(join_all(counts).await.into_iter().collect())
     }
+}
+
+fn no_leadlex_key() -> UpstreamError {
+    UpstreamError::new(UpstreamName::Leadlex, UpstreamFailure::NoCredential)
 }
 
 fn no_composio_key() -> UpstreamError {

@@ -11,6 +11,7 @@ pub mod cache;
 pub mod cursor;
 pub mod joined;
 pub mod lists;
+pub mod provider_page;
 pub mod providers;
 pub mod scan;
 pub mod settings;

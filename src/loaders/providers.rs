@@ -42,13 +42,18 @@ impl Providers {
         Self { client, ids, lists }
     }
 
+    /// The key of a workspace's provider ids and cursors.
+    #[must_use]
+    pub fn id_key(&self, credential: &Credential<Leadlex>) -> IdKey {
+        self.ids.clone().unwrap_or_else(|| IdKey::from_fingerprint(&credential.fingerprint()))
+    }
+
     /// The whole list.
     ///
     /// # Errors
     /// Where the upstream cannot be read.
     pub async fn list(&self, credential: &Credential<Leadlex>) -> Result<ProviderList, UpstreamError> {
-        let fingerprint = credential.fingerprint();
-        let ids = self.ids.clone().unwrap_or_else(|| IdKey::from_fingerprint(&fingerprint));
+        let (fingerprint, ids) = (credential.fingerprint(), self.id_key(credential));
         let (client, credential) = (self.client.clone(), credential.clone());
         let fetch = async move {
             let providers = client.fetch_list(&credential).await?;

@@ -9,5 +9,8 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod edge;
+mod graph;
 mod sandbox;
 mod tidy;
+mod world;

@@ -1,0 +1,140 @@
+//! The input types that narrow and order connections of accounts.
+
+use async_graphql::{ID, InputObject};
+
+use super::words::{AccountTypeFilter, ConnectedAccountOrderField, ConnectedAccountStatus, OrderDirection};
+use crate::domain::filters::{AccountFilter, AccountOrder, Values, status_values};
+use crate::domain::global_id;
+use crate::domain::input::BadInput;
+use crate::domain::toolkits::ToolkitSlug;
+
+/// Narrows connected accounts; a list that is left out or null asks for all, an empty one for none.
+#[derive(InputObject, Default)]
+pub(super) struct ConnectedAccountFilter {
+    /// Accounts by their ids, global or the upstream's `ca_…`.
+    ids: Option<Vec<ID>>,
+    /// Toolkits by slug, without regard to case.
+    toolkits: Option<Vec<String>>,
+    statuses: Option<Vec<ConnectedAccountStatus>>,
+    user_ids: Option<Vec<String>>,
+    auth_config_ids: Option<Vec<ID>>,
+    account_type: Option<AccountTypeFilter>,
+}
+
+/// Narrows the accounts of a provider or a toolkit.
+#[derive(InputObject, Default)]
+pub(super) struct ProviderAccountFilter {
+    statuses: Option<Vec<ConnectedAccountStatus>>,
+    user_ids: Option<Vec<String>>,
+    auth_config_ids: Option<Vec<ID>>,
+    account_type: Option<AccountTypeFilter>,
+}
+
+/// Narrows the accounts of an end user.
+#[derive(InputObject, Default)]
+pub(super) struct UserAccountFilter {
+    /// Toolkits by slug, without regard to case.
+    toolkits: Option<Vec<String>>,
+    statuses: Option<Vec<ConnectedAccountStatus>>,
+    auth_config_ids: Option<Vec<ID>>,
+    account_type: Option<AccountTypeFilter>,
+}
+
+/// Narrows the accounts of an auth config.
+#[derive(InputObject, Default)]
+pub(super) struct AuthConfigAccountFilter {
+    /// Toolkits by slug, without regard to case.
+    toolkits: Option<Vec<String>>,
+    statuses: Option<Vec<ConnectedAccountStatus>>,
+    user_ids: Option<Vec<String>>,
+    account_type: Option<AccountTypeFilter>,
+}
+
+/// The order of connected accounts.
+#[derive(InputObject, Clone, Copy)]
+pub(super) struct ConnectedAccountOrder {
+    field: ConnectedAccountOrderField,
+    #[graphql(default_with = "OrderDirection::Desc")]
+    direction: OrderDirection,
+}
+
+impl Default for ConnectedAccountOrder {
+    fn default() -> Self {
+        Self { field: ConnectedAccountOrderField::CreatedAt, direction: OrderDirection::Desc }
+    }
+}
+
+impl From<ConnectedAccountOrder> for AccountOrder {
+    fn from(order: ConnectedAccountOrder) -> Self {
+        Self { field: order.field.into(), direction: order.direction.into() }
+    }
+}
+
+impl ConnectedAccountFilter {
+    pub(super) fn check(self) -> Result<AccountFilter, BadInput> {
+        let ids = |ids: Vec<ID>| -> Result<Values, BadInput> {
+            let ids = ids.iter().map(|id| global_id::account_id(id)).collect::<Result<Vec<_>, _>>()?;
+            Values::new("ids", ids)
+        };
+        Ok(AccountFilter {
+            ids: self.ids.map(ids).transpose()?,
+            toolkits: toolkits(self.toolkits)?,
+            statuses: statuses(self.statuses)?,
+            user_ids: texts("userIds", self.user_ids)?,
+            auth_config_ids: texts("authConfigIds", self.auth_config_ids)?,
+            account_type: self.account_type.map(Into::into),
+        })
+    }
+}
+
+impl ProviderAccountFilter {
+    pub(super) fn check(self) -> Result<AccountFilter, BadInput> {
+        Ok(AccountFilter {
+            statuses: statuses(self.statuses)?,
+            user_ids: texts("userIds", self.user_ids)?,
+            auth_config_ids: texts("authConfigIds", self.auth_config_ids)?,
+            account_type: self.account_type.map(Into::into),
+            ..Default::default()
+        })
+    }
+}
+
+impl UserAccountFilter {
+    pub(super) fn check(self) -> Result<AccountFilter, BadInput> {
+        Ok(AccountFilter {
+            toolkits: toolkits(self.toolkits)?,
+            statuses: statuses(self.statuses)?,
+            auth_config_ids: texts("authConfigIds", self.auth_config_ids)?,
+            account_type: self.account_type.map(Into::into),
+            ..Default::default()
+        })
+    }
+}
+
+impl AuthConfigAccountFilter {
+    pub(super) fn check(self) -> Result<AccountFilter, BadInput> {
+        Ok(AccountFilter {
+            toolkits: toolkits(self.toolkits)?,
+            statuses: statuses(self.statuses)?,
+            user_ids: texts("userIds", self.user_ids)?,
+            account_type: self.account_type.map(Into::into),
+            ..Default::default()
+        })
+    }
+}
+
+fn toolkits(slugs: Option<Vec<String>>) -> Result<Option<Values>, BadInput> {
+    let checked = |slugs: Vec<String>| -> Result<Values, BadInput> {
+        let slugs = slugs.iter().map(|slug| ToolkitSlug::check(slug)).collect::<Result<Vec<_>, _>>()?;
+        Values::new("toolkits", slugs.iter().map(ToolkitSlug::as_str))
+    };
+    slugs.map(checked).transpose()
+}
+
+fn statuses(statuses: Option<Vec<ConnectedAccountStatus>>) -> Result<Option<Values>, BadInput> {
+    statuses.map(|statuses| status_values(statuses.into_iter().map(Into::into))).transpose()
+}
+
+fn texts(list: &str, values: Option<Vec<impl Into<String>>>) -> Result<Option<Values>, BadInput> {
+    values.map(|values| Values::new(list, values.into_iter().map(Into::into))).transpose()
+}

@@ -1,0 +1,61 @@
+//! Objects by their global ids (Relay's Global Object Identification).
+
+use async_graphql::{Context, ID, Interface};
+use futures_util::future::join_all;
+
+use super::accounts::ConnectedAccount;
+use super::errors::FieldError;
+use super::operation_context::operation;
+use super::providers::Provider;
+use super::toolkits::Toolkit;
+use crate::domain::global_id::{GlobalId, ProviderId};
+
+/// An object with a globally unique `id`, which `Query.node` resolves again.
+#[derive(Interface)]
+#[graphql(field(
+    name = "id",
+    ty = "ID",
+    desc = "Opaque, stable across restarts and replicas, and free of personal data."
+))]
+pub(super) enum Node {
+    Provider(Provider),
+    ConnectedAccount(ConnectedAccount),
+    Toolkit(Toolkit),
+}
+
+/// The object of an id; `None` where there is none.
+pub(super) async fn node(ctx: &Context<'_>, id: &ID) -> Option<Result<Node, FieldError>> {
+    match GlobalId::parse(id) {
+        Err(refused) => Some(Err(refused.into())),
+        Ok(GlobalId::Toolkit(slug)) => Some(Ok(Node::Toolkit(Toolkit::Known(slug)))),
+        Ok(GlobalId::Provider(id)) => Some(provider(ctx, id).await?.map(Node::Provider)),
+        Ok(GlobalId::Account(id)) => Some(account(ctx, id).await?.map(Node::ConnectedAccount)),
+    }
+}
+
+/// A provider by what its global id is made of.
+pub(super) async fn provider(ctx: &Context<'_>, id: ProviderId) -> Option<Result<Provider, FieldError>> {
+    let list = operation(ctx).providers().await;
+    let found = list.map(|list| list.iter().find(|listed| listed.id == id).cloned().map(Provider));
+    found.transpose()
+}
+
+/// An account by its `ca_…`.
+pub(super) async fn account(ctx: &Context<'_>, id: Box<str>) -> Option<Result<ConnectedAccount, FieldError>> {
+    operation(ctx).account(id).await.transpose().map(|found| found.map(ConnectedAccount))
+}
+
+/// Resolves each of some ids in its own place: one that is wrong or cannot be read nulls itself
+/// alone. All of them are asked for in one turn, so they share their calls.
+pub(super) async fn each<'i, I, T, F>(
+    ctx: &Context<'_>,
+    name: &str,
+    ids: &'i [I],
+    resolve: impl Fn(&'i I) -> F,
+) -> Result<Vec<Option<Result<T, FieldError>>>, FieldError>
+where
+    F: Future<Output = Option<Result<T, FieldError>>>,
+{
+    operation(ctx).check_ids(name, ids.len())?;
+    Ok(join_all(ids.iter().map(resolve)).await)
+}

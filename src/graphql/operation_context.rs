@@ -1,0 +1,97 @@
+//! What the resolvers of one operation have at hand.
+
+use std::sync::Arc;
+
+use async_graphql::Context;
+use async_graphql::dataloader::{DataLoader, Loader};
+use std::convert::Infallible;
+use std::hash::Hash;
+
+use super::errors::FieldError;
+use super::schema::GraphParts;
+use crate::domain::accounts::SharedAccount;
+use crate::domain::caller::Caller;
+use crate::domain::input::{BadInput, BadInputReason};
+use crate::domain::toolkits::ToolkitMapping;
+use crate::domain::upstream_name::UpstreamName;
+use crate::loaders::batch::{AccountId, AccountsOf, AllProviders, CountOf, OperationLoader, loader};
+use crate::loaders::lists::Slice;
+use crate::loaders::providers::ProviderList;
+use crate::loaders::settings::ConnectionSettings;
+use crate::upstream::error::{UpstreamError, UpstreamFailure};
+
+/// One operation's loader, and the shared parts.
+pub(super) struct OperationContext {
+    parts: Arc<GraphParts>,
+    loader: DataLoader<OperationLoader>,
+}
+
+/// The context of the operation that a resolver runs in.
+pub(super) fn operation<'c>(ctx: &Context<'c>) -> &'c OperationContext {
+    ctx.data_unchecked()
+}
+
+impl OperationContext {
+    pub(super) fn new(parts: Arc<GraphParts>, caller: &Caller) -> Self {
+        let loader = loader(Arc::clone(&parts.sources), caller);
+        Self { parts, loader }
+    }
+
+    pub(super) fn mapping(&self) -> &ToolkitMapping {
+        &self.parts.mapping
+    }
+
+    pub(super) fn connections(&self) -> &ConnectionSettings {
+        &self.parts.connections
+    }
+
+    pub(super) fn loader(&self) -> &OperationLoader {
+        self.loader.loader()
+    }
+
+    /// Refuses more ids than one field takes.
+    pub(super) fn check_ids(&self, name: &str, ids: usize) -> Result<(), BadInput> {
+        let max = self.parts.connections.ids_max;
+        if ids <= max {
+            return Ok(());
+        }
+        let message =
+            format!("`{name}` holds {ids} values; it takes {max}: ask for the others in another field.");
+        Err(BadInput::new(BadInputReason::TooManyIds, message))
+    }
+
+    /// Every integration of the workspace.
+    pub(super) async fn providers(&self) -> Result<ProviderList, FieldError> {
+        Ok(self.load(AllProviders, UpstreamName::Leadlex).await??)
+    }
+
+    /// An account by its `ca_…`.
+    pub(super) async fn account(&self, id: Box<str>) -> Result<Option<SharedAccount>, FieldError> {
+        Ok(self.load(AccountId(id), UpstreamName::Composio).await??)
+    }
+
+    /// A parent's accounts.
+    pub(super) async fn accounts(&self, key: AccountsOf) -> Result<Arc<Slice>, FieldError> {
+        Ok(self.load(key, UpstreamName::Composio).await??)
+    }
+
+    /// How many accounts a parent has.
+    pub(super) async fn count(&self, key: CountOf) -> Result<Option<u64>, FieldError> {
+        Ok(self.load(key, UpstreamName::Composio).await??)
+    }
+
+    /// One key through the loader. A loader answers every key; that it did not, or panicked, is a
+    /// fault of this layer.
+    async fn load<K>(
+        &self,
+        key: K,
+        upstream: UpstreamName,
+    ) -> Result<<OperationLoader as Loader<K>>::Value, UpstreamError>
+    where
+        K: Send + Sync + Hash + Eq + Clone + 'static,
+        OperationLoader: Loader<K, Error = Infallible>,
+    {
+        let Ok(value) = self.loader.load_one(key).await;
+        value.ok_or_else(|| UpstreamError::new(upstream, UpstreamFailure::Internal))
+    }
+}

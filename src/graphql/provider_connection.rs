@@ -1,0 +1,123 @@
+//! The connection over the workspace's integrations.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, InputObject, Object};
+
+use super::errors::FieldError;
+use super::operation_context::operation;
+use super::page_info::PageInfo;
+use super::providers::Provider;
+use super::words::{OrderDirection, ProviderCategory, ProviderOrderField, ProviderStatus};
+use crate::domain::filters;
+use crate::domain::global_id;
+use crate::domain::input::BadInput;
+use crate::domain::page::PageArguments;
+use crate::loaders::provider_page::{self, ProviderPage, ProviderQuestion};
+use crate::loaders::providers::ListedProvider;
+
+/// Narrows integrations; a list that is left out or null asks for all, an empty one for none.
+#[derive(InputObject, Default)]
+pub(super) struct ProviderFilter {
+    ids: Option<Vec<ID>>,
+    categories: Option<Vec<ProviderCategory>>,
+    /// Names, to the letter.
+    names: Option<Vec<String>>,
+    statuses: Option<Vec<ProviderStatus>>,
+    connected: Option<bool>,
+    /// Matches in the name or the display name, without regard to case.
+    search: Option<String>,
+}
+
+/// The order of integrations; equals keep the upstream's order.
+#[derive(InputObject)]
+pub(super) struct ProviderOrder {
+    field: ProviderOrderField,
+    #[graphql(default_with = "OrderDirection::Asc")]
+    direction: OrderDirection,
+}
+
+fn question(filter: ProviderFilter, order: Option<ProviderOrder>) -> Result<ProviderQuestion, BadInput> {
+    let ids = |ids: Vec<ID>| ids.iter().map(|id| global_id::provider_id(id)).collect::<Result<Vec<_>, _>>();
+    Ok(ProviderQuestion {
+        ids: filter.ids.map(ids).transpose()?,
+        filter: filters::ProviderFilter {
+            categories: filter.categories.map(|list| list.into_iter().map(Into::into).collect()),
+            names: filter.names,
+            statuses: filter.statuses.map(|list| list.into_iter().map(Into::into).collect()),
+            connected: filter.connected,
+            search: filter.search,
+        },
+        order: order.map(|order| provider_page::ProviderOrder {
+            field: order.field.into(),
+            direction: order.direction.into(),
+        }),
+    })
+}
+
+/// Resolves the connection: checks the arguments, then cuts a page out of the list.
+pub(super) async fn connect(
+    ctx: &Context<'_>,
+    arguments: PageArguments,
+    filter: Option<ProviderFilter>,
+    order: Option<ProviderOrder>,
+) -> Result<ProviderConnection, FieldError> {
+    let operation = operation(ctx);
+    let page = arguments.check(operation.connections().providers())?;
+    let question = question(filter.unwrap_or_default(), order)?;
+    let list = operation.providers().await?;
+    let page = operation.loader().provider_page(&list, &question, &page)?;
+    Ok(ProviderConnection(Arc::new(page)))
+}
+
+pub(super) struct ProviderConnection(Arc<ProviderPage>);
+
+/// A page of integrations.
+#[Object]
+impl ProviderConnection {
+    /// The integrations with their cursors.
+    async fn edges(&self) -> Vec<ProviderEdge> {
+        let rows = self.0.rows().iter().cloned().enumerate();
+        rows.map(|(place, listed)| ProviderEdge { page: Arc::clone(&self.0), place, listed }).collect()
+    }
+
+    /// The integrations without their cursors.
+    async fn nodes(&self) -> Vec<Provider> {
+        self.0.rows().iter().cloned().map(Provider).collect()
+    }
+
+    /// Where this page stands in its list.
+    async fn page_info(&self) -> PageInfo {
+        PageInfo {
+            has_next_page: self.0.around.has_next,
+            has_previous_page: self.0.around.has_previous,
+            start_cursor: self.0.cursor(0),
+            end_cursor: self.0.rows().len().checked_sub(1).and_then(|last| self.0.cursor(last)),
+        }
+    }
+
+    /// How many integrations match.
+    async fn total_count(&self) -> i32 {
+        i32::try_from(self.0.total).unwrap_or(i32::MAX)
+    }
+}
+
+pub(super) struct ProviderEdge {
+    page: Arc<ProviderPage>,
+    place: usize,
+    listed: Arc<ListedProvider>,
+}
+
+/// An integration in a page.
+#[Object]
+impl ProviderEdge {
+    /// Where the integration stands: the `after` or `before` of another page.
+    async fn cursor(&self) -> String {
+        self.page.cursor(self.place).unwrap_or_default()
+    }
+
+    /// The integration.
+    async fn node(&self) -> Provider {
+        Provider(Arc::clone(&self.listed))
+    }
+}

@@ -1,0 +1,103 @@
+//! An integration of the workspace.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object};
+
+use super::account_connection::{ConnectedAccountConnection, ConnectionArguments, connect};
+use super::account_filters::{ConnectedAccountOrder, ProviderAccountFilter};
+use super::errors::FieldError;
+use super::moment::{DateTime, moment};
+use super::operation_context::operation;
+use super::toolkits::Toolkit;
+use super::words::{ProviderCategory, ProviderStatus};
+use crate::domain::global_id::GlobalId;
+use crate::loaders::joined::Parent;
+use crate::loaders::providers::ListedProvider;
+
+pub(super) struct Provider(pub(super) Arc<ListedProvider>);
+
+/// An integration of the workspace, as the workspace API reports it.
+#[Object]
+impl Provider {
+    /// Opaque, stable across restarts and replicas, and free of personal data.
+    pub(super) async fn id(&self) -> ID {
+        GlobalId::Provider(self.0.id).encode().into()
+    }
+
+    async fn category(&self) -> ProviderCategory {
+        self.0.provider.category.kind().into()
+    }
+
+    /// The category in the upstream's own word, also when it is one that this layer does not know.
+    async fn raw_category(&self) -> &str {
+        self.0.provider.category.raw()
+    }
+
+    /// The integration's name in the upstream's own word: `gmail`, `microsoft`, `slack`. Not unique: `microsoft` is an e-mail and a calendar provider.
+    async fn name(&self) -> &str {
+        &self.0.provider.name
+    }
+
+    async fn connected(&self) -> bool {
+        self.0.provider.connected
+    }
+
+    /// The provider-side account; null while nothing is connected.
+    async fn account_id(&self) -> Option<&str> {
+        self.0.provider.account_id.as_deref()
+    }
+
+    async fn display_name(&self) -> Option<&str> {
+        self.0.provider.display_name.as_deref()
+    }
+
+    /// The OAuth scopes that were granted.
+    async fn scopes(&self) -> Vec<&str> {
+        self.0.provider.scopes.iter().map(AsRef::as_ref).collect()
+    }
+
+    async fn connected_at(&self) -> Option<DateTime> {
+        moment(self.0.provider.connected_at)
+    }
+
+    /// The last successful sync.
+    async fn last_sync_at(&self) -> Option<DateTime> {
+        moment(self.0.provider.last_sync_at)
+    }
+
+    async fn status(&self) -> ProviderStatus {
+        self.0.provider.status.kind().into()
+    }
+
+    /// The status in the upstream's own word.
+    async fn raw_status(&self) -> &str {
+        self.0.provider.status.raw()
+    }
+
+    /// The upstream's explanation while the provider is not healthy.
+    async fn error_message(&self) -> Option<&str> {
+        self.0.provider.error_message.as_deref()
+    }
+
+    /// The toolkits that stand for this provider in the connected-accounts system.
+    async fn toolkits(&self, ctx: &Context<'_>) -> Vec<Toolkit> {
+        operation(ctx).mapping().toolkits_of(&self.0.provider).iter().cloned().map(Toolkit::Known).collect()
+    }
+
+    /// The accounts connected through this provider's toolkits. Asked for on many providers at once, it costs one upstream call, not one each.
+    async fn connected_accounts(
+        &self,
+        ctx: &Context<'_>,
+        after: Option<String>,
+        first: Option<i32>,
+        filter: Option<ProviderAccountFilter>,
+        #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
+            ConnectedAccountOrder,
+        >,
+    ) -> Option<Result<ConnectedAccountConnection, FieldError>> {
+        let parent = Parent::toolkits(operation(ctx).mapping().toolkits_of(&self.0.provider));
+        let arguments = ConnectionArguments { after, first, order_by };
+        Some(connect(ctx, parent, filter.unwrap_or_default().check(), arguments).await)
+    }
+}

@@ -1,0 +1,135 @@
+//! The root of every query.
+
+use async_graphql::{Context, ID, Object};
+
+use super::account_connection::{self, ConnectedAccountConnection, ConnectionArguments};
+use super::account_filters::{ConnectedAccountFilter, ConnectedAccountOrder};
+use super::accounts::ConnectedAccount;
+use super::errors::FieldError;
+use super::node::{self, Node, each};
+use super::provider_connection::{self, ProviderConnection, ProviderFilter, ProviderOrder};
+use super::providers::Provider;
+use super::toolkits::Toolkit;
+use super::users::User;
+use crate::domain::global_id;
+use crate::domain::page::PageArguments;
+use crate::domain::toolkits::ToolkitSlug;
+use crate::loaders::joined::Parent;
+
+pub(super) struct Query;
+
+type Each<T> = Result<Vec<Option<Result<T, FieldError>>>, FieldError>;
+
+/// The root of every query.
+#[Object]
+impl Query {
+    /// One object by its global `id`; null where it does not exist or the caller may not see it.
+    async fn node(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Node, FieldError>> {
+        node::node(ctx, &id).await
+    }
+
+    /// Objects by their global `id`, in the order asked; null at the place of each that is missing. One upstream call per upstream, however many ids.
+    async fn nodes(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<Node> {
+        each(ctx, "ids", &ids, |id| node::node(ctx, id)).await
+    }
+
+    /// One integration of the workspace.
+    async fn provider(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Provider, FieldError>> {
+        provider(ctx, &id).await
+    }
+
+    /// Integrations by their ids, in the order asked: the batched root field for schema stitching.
+    async fn providers_by_ids(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<Provider> {
+        each(ctx, "ids", &ids, |id| provider(ctx, id)).await
+    }
+
+    /// The integrations of the workspace.
+    #[expect(clippy::too_many_arguments, reason = "the schema's own arguments")]
+    async fn providers(
+        &self,
+        ctx: &Context<'_>,
+        after: Option<String>,
+        before: Option<String>,
+        first: Option<i32>,
+        last: Option<i32>,
+        filter: Option<ProviderFilter>,
+        order_by: Option<ProviderOrder>,
+    ) -> Option<Result<ProviderConnection, FieldError>> {
+        let page = PageArguments { after, before, first, last };
+        Some(provider_connection::connect(ctx, page, filter, order_by).await)
+    }
+
+    /// One connected account.
+    async fn connected_account(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+    ) -> Option<Result<ConnectedAccount, FieldError>> {
+        account(ctx, &id).await
+    }
+
+    /// Connected accounts by their ids (global, or the upstream's `ca_…`), in the order asked: the batched root field for schema stitching.
+    async fn connected_accounts_by_ids(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<ConnectedAccount> {
+        each(ctx, "ids", &ids, |id| account(ctx, id)).await
+    }
+
+    /// The connected accounts of the project. Every filter and order is applied by the upstream, so pages are exact.
+    async fn connected_accounts(
+        &self,
+        ctx: &Context<'_>,
+        after: Option<String>,
+        first: Option<i32>,
+        filter: Option<ConnectedAccountFilter>,
+        #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
+            ConnectedAccountOrder,
+        >,
+    ) -> Option<Result<ConnectedAccountConnection, FieldError>> {
+        let arguments = ConnectionArguments { after, first, order_by };
+        let filter = filter.unwrap_or_default().check();
+        Some(account_connection::connect(ctx, Ok(Parent::Project), filter, arguments).await)
+    }
+
+    /// A toolkit by its slug (`gmail`, `googlecalendar`), compared without regard to case. Makes no call: every well-formed slug is answered.
+    async fn toolkit(&self, slug: String) -> Option<Result<Toolkit, FieldError>> {
+        Some(toolkit(&slug))
+    }
+
+    /// Toolkits by their slugs, in the order asked: the batched root field for schema stitching.
+    async fn toolkits_by_slugs(&self, ctx: &Context<'_>, slugs: Vec<String>) -> Each<Toolkit> {
+        each(ctx, "slugs", &slugs, |slug| async move { Some(toolkit(slug)) }).await
+    }
+
+    /// An end user of the project, by the id that the application gave when the account was connected. Makes no call; null where the caller may not see that user.
+    async fn user(&self, id: ID) -> Option<Result<User, FieldError>> {
+        Some(user(&id))
+    }
+
+    /// Users by their ids, in the order asked: the batched root field for schema stitching.
+    async fn users_by_ids(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<User> {
+        each(ctx, "ids", &ids, |id| async move { Some(user(id)) }).await
+    }
+}
+
+async fn provider(ctx: &Context<'_>, id: &ID) -> Option<Result<Provider, FieldError>> {
+    match global_id::provider_id(id) {
+        Ok(id) => node::provider(ctx, id).await,
+        Err(refused) => Some(Err(refused.into())),
+    }
+}
+
+async fn account(ctx: &Context<'_>, id: &ID) -> Option<Result<ConnectedAccount, FieldError>> {
+    match global_id::account_id(id) {
+        Ok(id) => node::account(ctx, id).await,
+        Err(refused) => Some(Err(refused.into())),
+    }
+}
+
+fn toolkit(slug: &str) -> Result<Toolkit, FieldError> {
+    Ok(Toolkit::Known(ToolkitSlug::check(slug)?))
+}
+
+/// An id that the accounts could not be asked for is no user's.
+fn user(id: &ID) -> Result<User, FieldError> {
+    Parent::user(id)?;
+    Ok(User::new(id))
+}

@@ -1,0 +1,88 @@
+//! A toolkit: what joins the two upstreams.
+
+use async_graphql::{Context, ID, Object};
+
+use super::account_connection::{ConnectedAccountConnection, ConnectionArguments, connect};
+use super::account_filters::{ConnectedAccountOrder, ProviderAccountFilter};
+use super::errors::FieldError;
+use super::operation_context::operation;
+use super::providers::Provider;
+use crate::domain::global_id::GlobalId;
+use crate::domain::input::{BadInput, BadInputReason};
+use crate::domain::toolkits::ToolkitSlug;
+use crate::loaders::joined::Parent;
+
+pub(super) enum Toolkit {
+    /// A well-formed slug.
+    Known(ToolkitSlug),
+    /// What an account bears in a slug's place, and is none.
+    Malformed(String),
+}
+
+impl Toolkit {
+    /// The toolkit that an account bears.
+    pub(super) fn upstreams(slug: &str) -> Self {
+        ToolkitSlug::parse(slug).map_or_else(|| Self::Malformed(slug.to_owned()), Self::Known)
+    }
+
+    fn parent(&self) -> Result<Parent, BadInput> {
+        match self {
+            Self::Known(slug) => Parent::toolkits([slug]),
+            Self::Malformed(_) => Err(BadInput::new(
+                BadInputReason::BadSlug,
+                "The upstream's slug of this toolkit cannot be asked for.",
+            )),
+        }
+    }
+}
+
+/// The integrations that a toolkit stands for.
+pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Result<Vec<Provider>, FieldError> {
+    let operation = operation(ctx);
+    let list = operation.providers().await?;
+    let stands_for = list.iter().filter(|listed| operation.mapping().stands_for(slug, &listed.provider));
+    Ok(stands_for.cloned().map(Provider).collect())
+}
+
+/// A service that accounts are connected to, by Composio's name for it.
+#[Object]
+impl Toolkit {
+    /// Opaque, stable across restarts and replicas, and free of personal data.
+    pub(super) async fn id(&self) -> ID {
+        match self {
+            Self::Known(slug) => GlobalId::Toolkit(slug.clone()).encode().into(),
+            Self::Malformed(text) => ID::from(text),
+        }
+    }
+
+    /// The slug, in lower case: `gmail`, `googlecalendar`.
+    async fn slug(&self) -> &str {
+        match self {
+            Self::Known(slug) => slug.as_str(),
+            Self::Malformed(text) => text,
+        }
+    }
+
+    /// The workspace integrations that this toolkit stands for.
+    async fn providers(&self, ctx: &Context<'_>) -> Option<Result<Vec<Provider>, FieldError>> {
+        match self {
+            Self::Known(slug) => Some(providers_of(ctx, slug).await),
+            Self::Malformed(_) => Some(Ok(Vec::new())),
+        }
+    }
+
+    /// The accounts that are connected to it.
+    async fn connected_accounts(
+        &self,
+        ctx: &Context<'_>,
+        after: Option<String>,
+        first: Option<i32>,
+        filter: Option<ProviderAccountFilter>,
+        #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
+            ConnectedAccountOrder,
+        >,
+    ) -> Option<Result<ConnectedAccountConnection, FieldError>> {
+        let arguments = ConnectionArguments { after, first, order_by };
+        Some(connect(ctx, self.parent(), filter.unwrap_or_default().check(), arguments).await)
+    }
+}

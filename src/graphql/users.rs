@@ -1,0 +1,42 @@
+//! An end user of the project.
+
+use async_graphql::{Context, ID, Object};
+
+use super::account_connection::{ConnectedAccountConnection, ConnectionArguments, connect};
+use super::account_filters::{ConnectedAccountOrder, UserAccountFilter};
+use super::errors::FieldError;
+use crate::loaders::joined::Parent;
+
+pub(super) struct User {
+    id: String,
+}
+
+impl User {
+    pub(super) fn new(id: &str) -> Self {
+        Self { id: id.to_owned() }
+    }
+}
+
+/// An end user, known to this layer only by id: other subgraphs own the rest of it.
+#[Object]
+impl User {
+    /// The id that the application gave when the account was connected.
+    async fn id(&self) -> ID {
+        ID::from(&self.id)
+    }
+
+    /// The accounts that this user connected.
+    async fn connected_accounts(
+        &self,
+        ctx: &Context<'_>,
+        after: Option<String>,
+        first: Option<i32>,
+        filter: Option<UserAccountFilter>,
+        #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
+            ConnectedAccountOrder,
+        >,
+    ) -> Option<Result<ConnectedAccountConnection, FieldError>> {
+        let arguments = ConnectionArguments { after, first, order_by };
+        Some(connect(ctx, Parent::user(&self.id), filter.unwrap_or_default().check(), arguments).await)
+    }
+}

@@ -1,0 +1,120 @@
+//! Whatever the edge itself refuses, as one type and in the shape of a GraphQL answer.
+//!
+//! Clients parse every answer of this endpoint the same way; a plain-text 404 or 413 would reach their users as
+//! "unexpected token".
+
+use axum::body::Body;
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::media::MediaType;
+use crate::operation::codes::Code;
+use crate::operation::request::NoRequest;
+
+/// A request that the edge refuses.
+#[derive(Debug)]
+pub(crate) struct HttpError {
+    status: StatusCode,
+    code: Code,
+    reason: Option<&'static str>,
+    message: String,
+    header: Option<(HeaderName, HeaderValue)>,
+    media: MediaType,
+}
+
+impl HttpError {
+    fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
+        Self { status, code, reason: None, message: message.into(), header: None, media: MediaType::Json }
+    }
+
+    fn bad_input(status: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason: Some(reason), ..Self::new(status, Code::BadUserInput, message) }
+    }
+
+    fn with(self, name: HeaderName, value: &'static str) -> Self {
+        Self { header: Some((name, HeaderValue::from_static(value))), ..self }
+    }
+
+    /// The same in the media type that the client asked for.
+    pub(crate) fn written_as(self, media: MediaType) -> Self {
+        Self { media, ..self }
+    }
+
+    /// 400: the request could not be read to its end.
+    pub(crate) fn unread_body() -> Self {
+        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", "The request's body did not arrive whole.")
+    }
+
+    /// 401: no key came with the request.
+    pub(crate) fn no_credentials() -> Self {
+        let sentence = "Keys are missing: send `Authorization: Bearer wbk_…` for the workspace API, `x-api-key` for \
+                        the connected-accounts API, or both.";
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, sentence)
+            .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\"")
+    }
+
+    /// 401: a key came, and cannot be one.
+    pub(crate) fn bad_credentials(sentence: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, sentence)
+            .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\", error=\"invalid_token\"")
+    }
+
+    /// 403: it came from a place that may not ask.
+    pub(crate) fn forbidden(sentence: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, Code::Forbidden, sentence)
+    }
+
+    /// 404.
+    pub(crate) fn nothing_here() -> Self {
+        let sentence = "There is nothing at this path: the graph answers at /graphql.";
+        Self::bad_input(StatusCode::NOT_FOUND, "NOT_FOUND", sentence)
+    }
+
+    /// 405, with the methods that are taken.
+    pub(crate) fn method(allowed: &'static str) -> Self {
+        let sentence = format!("This method is not taken here; these are: {allowed}.");
+        Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", sentence).with(ALLOW, allowed)
+    }
+
+    /// 406: the client takes none of the media types that there are.
+    pub(crate) fn not_acceptable() -> Self {
+        let sentence = "Answers are application/graphql-response+json or application/json, and the request's `Accept` \
+                        takes neither.";
+        Self::bad_input(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", sentence)
+    }
+
+    /// 413, with the limit in bytes.
+    pub(crate) fn body_too_large(limit: usize) -> Self {
+        let sentence = format!("The request's body is larger than {limit} bytes.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::LimitExceeded, sentence)
+    }
+
+    /// 415: the body is in another form than it must be.
+    pub(crate) fn unsupported(sentence: &'static str) -> Self {
+        Self::bad_input(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", sentence)
+    }
+}
+
+impl From<NoRequest> for HttpError {
+    fn from(error: NoRequest) -> Self {
+        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", error.to_string())
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let mut extensions = json!({ "code": self.code.word() });
+        if let (Some(reason), Some(members)) = (self.reason, extensions.as_object_mut()) {
+            members.insert("reason".to_owned(), reason.into());
+        }
+        let body = json!({ "errors": [{ "message": self.message, "extensions": extensions }] });
+        let mut response = (self.status, Body::from(body.to_string())).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, self.media.content_type());
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.extend(self.header);
+        response
+    }
+}

@@ -1,0 +1,39 @@
+//! A name for each request, so that a client's report and this layer's log can be laid side by side.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::Instrument as _;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Takes the client's `x-request-id` where it is `[A-Za-z0-9_-]{1,64}`, makes one otherwise, logs under it and
+/// gives it back. Any other text of a client stays out of the log.
+pub(crate) async fn named(request: Request, next: Next) -> Response {
+    let id = request.headers().get(X_REQUEST_ID).filter(|id| is_plain(id)).cloned();
+    let id = id.unwrap_or_else(fresh);
+    let span =
+        tracing::info_span!("request", id = id.to_str().unwrap_or_default(), method = %request.method());
+    let mut response = next.run(request).instrument(span).await;
+    response.headers_mut().insert(X_REQUEST_ID, id);
+    response
+}
+
+fn is_plain(id: &HeaderValue) -> bool {
+    let id = id.as_bytes();
+    (1..=64).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
+}
+
+/// A count under two keys that are new at each start: unlike on all replicas, and no secret hangs on it.
+fn fresh() -> HeaderValue {
+    static KEYS: LazyLock<(RandomState, RandomState)> = LazyLock::new(Default::default);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let id = format!("{:016x}{:016x}", KEYS.0.hash_one(count), KEYS.1.hash_one(count));
+    HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("unnamed"))
+}

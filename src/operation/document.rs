@@ -1,0 +1,182 @@
+//! Is the document right? Parsed and judged once, its verdict kept by its text.
+//!
+//! apollo-compiler judges, since async-graphql's validation accepts documents that graphql-js refuses
+//! (nullable variables in non-null places, overlapping fields, …). Of async-graphql only the parsed form is
+//! needed, which its executor walks; both forms are kept, so that a known text costs one look-up.
+
+use std::sync::Arc;
+
+use apollo_compiler::diagnostic::Diagnostic;
+use apollo_compiler::executable::Operation;
+use apollo_compiler::parser::Parser;
+use apollo_compiler::response::GraphQLError as Judged;
+use apollo_compiler::validation::{DiagnosticData, DiagnosticList, Valid};
+use apollo_compiler::{ExecutableDocument, Schema};
+use async_graphql::Pos;
+use async_graphql::parser::{parse_query, types::ExecutableDocument as Executable};
+use moka::sync::Cache;
+
+use super::bounds;
+use super::codes::Code;
+use super::errors::GraphqlError;
+use super::positions;
+
+/// How many errors of a document are listed.
+const ERRORS_LISTED: usize = 10;
+
+/// How much of one error's sentence is shown, in bytes: it can repeat names out of the document.
+const MESSAGE_BYTES: usize = 300;
+
+/// What all verdicts together may weigh, in bytes. No setting: a frontend has some hundred documents, which
+/// fill a tenth of it, and a document that is not found costs a millisecond and nothing else.
+const VERDICTS_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What a verdict takes for each byte of the document's text: both trees, measured on introspection and on
+/// lists, and rounded up.
+const BYTES_PER_TEXT_BYTE: usize = 64;
+
+/// What a verdict takes even of an empty document.
+const BYTES_PER_VERDICT: usize = 2048;
+
+/// A document that fits the schema.
+pub(crate) struct Document {
+    judged: Valid<ExecutableDocument>,
+    executable: Executable,
+}
+
+/// A document that can be run, or all that is wrong with it.
+pub(crate) type Verdict = Result<Document, Vec<GraphqlError>>;
+
+/// The judge of documents, and its memory.
+pub(crate) struct Documents {
+    schema: Valid<Schema>,
+    verdicts: Cache<Arc<str>, Arc<Verdict>>,
+}
+
+/// The schema that documents were to be judged by is none.
+#[derive(Debug, thiserror::Error)]
+#[error("the schema cannot be read back: {0}")]
+pub struct BadSchema(String);
+
+impl Documents {
+    /// A judge by the schema that `sdl` defines.
+    pub(crate) fn new(sdl: &str) -> Result<Self, BadSchema> {
+        let schema = Schema::parse_and_validate(sdl, "schema.graphql")
+            .map_err(|found| BadSchema(found.errors.to_string()))?;
+        let verdicts = Cache::builder()
+            .max_capacity(VERDICTS_BYTES)
+            .weigher(|text: &Arc<str>, _: &Arc<Verdict>| {
+                let weight = text.len().saturating_mul(BYTES_PER_TEXT_BYTE).saturating_add(BYTES_PER_VERDICT);
+                u32::try_from(weight).unwrap_or(u32::MAX)
+            })
+            .build();
+        Ok(Self { schema, verdicts })
+    }
+
+    /// The schema that documents are judged by.
+    pub(crate) fn schema(&self) -> &Valid<Schema> {
+        &self.schema
+    }
+
+    /// The verdict on a document.
+    pub(crate) fn judge(&self, text: &str) -> Arc<Verdict> {
+        if let Some(known) = self.verdicts.get(text) {
+            return known;
+        }
+        let verdict = Arc::new(self.judge_anew(text));
+        self.verdicts.insert(Arc::from(text), Arc::clone(&verdict));
+        verdict
+    }
+
+    fn judge_anew(&self, text: &str) -> Verdict {
+        let syntax = Parser::new()
+            .parse_ast(text, "document")
+            .map_err(|found| listed(Code::GraphqlParseFailed, &found.errors))?;
+        let judged = syntax
+            .to_executable_validate(&self.schema)
+            .map_err(|found| listed(Code::GraphqlValidationFailed, &found.errors))?;
+        let misplaced = positions::check(&self.schema, &judged);
+        if !misplaced.is_empty() {
+            return Err(cut(misplaced, Code::GraphqlValidationFailed));
+        }
+        bounds::check(&judged)
+            .map_err(|bound| vec![GraphqlError::new(Code::LimitExceeded, bound.to_string())])?;
+        // What it refuses after apollo-compiler is little, and its words would repeat the document's line.
+        let executable = parse_query(text).map_err(|error| {
+            let places = error.positions().collect();
+            vec![GraphqlError::new(Code::GraphqlParseFailed, "Syntax Error: this cannot be read.").at(places)]
+        })?;
+        Ok(Document { judged, executable })
+    }
+}
+
+impl Document {
+    /// The operation that a request means (specification, 6.1 `GetOperation`).
+    pub(crate) fn operation(&self, name: Option<&str>) -> Result<&Operation, Vec<GraphqlError>> {
+        self.judged.operations.get(name).map(AsRef::as_ref).map_err(|_| {
+            let sentence = match name {
+                Some(name) => shortened(format!("Unknown operation named \"{name}\".")),
+                None if self.judged.operations.is_empty() => "Must provide an operation.".to_owned(),
+                None => "Must provide operation name if query contains multiple operations.".to_owned(),
+            };
+            vec![GraphqlError::new(Code::OperationResolutionFailure, sentence)]
+        })
+    }
+
+    /// The form that was judged.
+    pub(crate) fn judged(&self) -> &ExecutableDocument {
+        &self.judged
+    }
+
+    /// The form that the executor walks.
+    pub(crate) fn executable(&self) -> Executable {
+        self.executable.clone()
+    }
+}
+
+fn listed(code: Code, found: &DiagnosticList) -> Vec<GraphqlError> {
+    cut(found.iter().map(|one| told(code, &one)), code)
+}
+
+/// The first few errors, and how many more there are.
+fn cut(
+    errors: impl IntoIterator<Item = GraphqlError, IntoIter: ExactSizeIterator>,
+    code: Code,
+) -> Vec<GraphqlError> {
+    let errors = errors.into_iter();
+    let left_out = errors.len().saturating_sub(ERRORS_LISTED);
+    let mut listed: Vec<_> = errors.take(ERRORS_LISTED).collect();
+    if left_out > 0 {
+        listed.push(GraphqlError::new(code, format!("Too many errors: {left_out} more are not listed.")));
+    }
+    listed
+}
+
+fn told(code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
+    let Judged { message, locations, .. } = one.unstable_to_json_compat();
+    let message = match (code, one.error.unstable_error_name()) {
+        (Code::GraphqlParseFailed, _) => {
+            format!("Syntax Error: {}", message.trim_start_matches("syntax error: "))
+        }
+        // In graphql-js's words it would repeat the literal, which can be a secret in the wrong place.
+        (_, Some("UnsupportedValueType")) => one.error.to_string(),
+        // It would name the type that the field is of for the type that the field has.
+        (_, Some("MissingSubselection")) => match message.split_once(" of type ") {
+            Some((field, _)) => format!("{field} must have a selection of subfields."),
+            None => one.error.to_string(),
+        },
+        _ => message,
+    };
+    let places = locations.iter().map(|at| Pos { line: at.line, column: at.column }).collect();
+    GraphqlError::new(code, shortened(message)).at(places)
+}
+
+/// Ends an overlong sentence at a character's border.
+pub(crate) fn shortened(mut sentence: String) -> String {
+    if sentence.len() > MESSAGE_BYTES {
+        let border = (0..=MESSAGE_BYTES).rev().find(|&at| sentence.is_char_boundary(at)).unwrap_or(0);
+        sentence.truncate(border);
+        sentence.push('…');
+    }
+    sentence
+}

@@ -1,0 +1,208 @@
+//! What an answer says went wrong: masked, and one error for one cause.
+//!
+//! Resolvers raise [`FieldError`]s, which arrive here as the source of async-graphql's errors. What has no
+//! such source is a text that nobody meant for clients (the library's `?` would put any error's words on
+//! the wire), and is told as INTERNAL. It is done after execution, and not by an extension of the
+//! library: one extension, whatever it does, doubles the time of execution.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use async_graphql::{PathSegment, Pos, ServerError};
+use serde::Serialize;
+
+use super::codes::Code;
+use crate::graphql::errors::FieldError;
+use crate::upstream::error::UpstreamError;
+
+/// How many places `extensions.paths` names; `extensions.count` says how many there are.
+const PATHS_NAMED: usize = 100;
+
+/// What is said instead of anything that nobody meant for clients.
+const MASKED: &str = "Something went wrong in Switchboard.";
+
+/// One entry of an answer's `errors`.
+#[derive(Debug, Clone, Serialize)]
+pub struct GraphqlError {
+    /// A sentence for people.
+    pub message: String,
+    /// Where in the document.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub locations: Vec<Pos>,
+    /// Where in the answer; empty where the operation was not executed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<PathSegment>,
+    /// What programs need.
+    pub extensions: Extensions,
+}
+
+/// The `extensions` of an error.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Extensions {
+    /// One of [`Code::ALL`].
+    pub code: &'static str,
+    /// What kind of bad input it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retryable: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "is_one")]
+    count: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    paths: Vec<Vec<PathSegment>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_one(count: &usize) -> bool {
+    *count == 1
+}
+
+impl GraphqlError {
+    /// An error of the request, or of this layer itself.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self::coded(code.word(), message)
+    }
+
+    /// The one error that stands for whatever must not be told.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(Code::Internal, MASKED)
+    }
+
+    /// With the kind of bad input.
+    #[must_use]
+    pub fn because(mut self, reason: &'static str) -> Self {
+        self.extensions.reason = Some(reason);
+        self
+    }
+
+    /// With its places in the document.
+    #[must_use]
+    pub fn at(mut self, locations: Vec<Pos>) -> Self {
+        self.locations = locations;
+        self
+    }
+
+    fn coded(code: &'static str, message: impl Into<String>) -> Self {
+        let extensions = Extensions {
+            code,
+            reason: None,
+            upstream: None,
+            retryable: None,
+            retry_after_ms: None,
+            request_id: None,
+            count: 1,
+            paths: Vec::new(),
+        };
+        Self { message: message.into(), locations: Vec::new(), path: Vec::new(), extensions }
+    }
+
+    fn masked(error: ServerError) -> Self {
+        let mut masked = match error.source::<FieldError>() {
+            Some(FieldError::Upstream(failed)) => Self::of_upstream(failed),
+            Some(known @ FieldError::BadInput(input)) => {
+                Self::coded(known.code(), known.to_string()).because(input.reason.word())
+            }
+            None => Self::internal(),
+        };
+        masked.locations = error.locations;
+        masked.path = error.path;
+        masked
+    }
+
+    fn of_upstream(failed: &UpstreamError) -> Self {
+        let mut error = Self::coded(failed.failure.code(), failed.to_string());
+        error.extensions.upstream = Some(failed.upstream.to_string());
+        error.extensions.retryable = Some(failed.failure.is_retryable());
+        error.extensions.retry_after_ms =
+            failed.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        error.extensions.request_id.clone_from(&failed.request_id);
+        error
+    }
+
+    fn is_internal(&self) -> bool {
+        self.extensions.code == Code::Internal.word()
+    }
+}
+
+/// What makes errors one: a call that failed under twenty parents failed once.
+#[derive(PartialEq, Eq, Hash)]
+struct Cause {
+    code: &'static str,
+    upstream: Option<String>,
+    reason: Option<&'static str>,
+    message: String,
+}
+
+impl Cause {
+    fn of(error: &GraphqlError) -> Self {
+        Self {
+            code: error.extensions.code,
+            upstream: error.extensions.upstream.clone(),
+            reason: error.extensions.reason,
+            message: error.message.clone(),
+        }
+    }
+}
+
+/// The errors of an execution as clients get them: masked, and merged by cause in the order of their
+/// first places.
+pub(crate) fn masked_and_merged(mut errors: Vec<ServerError>) -> Vec<GraphqlError> {
+    // The executor tells them in the order in which they came up, which differs from run to run.
+    errors.sort_by_cached_key(place);
+    let mut merged: Vec<GraphqlError> = Vec::new();
+    let mut places: HashMap<Cause, usize> = HashMap::new();
+    for error in errors.into_iter().map(GraphqlError::masked) {
+        match places.entry(Cause::of(&error)) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(merged.len());
+                merged.push(error);
+            }
+            Entry::Occupied(known) => {
+                if let Some(first) = merged.get_mut(*known.get()) {
+                    first.join(error.path);
+                }
+            }
+        }
+    }
+    for error in merged.iter().filter(|error| error.is_internal()) {
+        // Neither the text, which can be anybody's, nor the path, which is made of the client's aliases.
+        tracing::error!(
+            places = error.extensions.count,
+            location = ?error.locations.first(),
+            "fields failed with an error that is not for clients"
+        );
+    }
+    merged
+}
+
+/// Where an error stands: by the document first, then by the answer's lists.
+fn place(error: &ServerError) -> impl Ord + use<> {
+    let segment = |segment: &PathSegment| match segment {
+        PathSegment::Index(index) => (*index, String::new()),
+        PathSegment::Field(name) => (0, name.clone()),
+    };
+    let document = error.locations.first().map(|at| (at.line, at.column));
+    (document, error.path.iter().map(segment).collect::<Vec<_>>())
+}
+
+impl GraphqlError {
+    fn join(&mut self, path: Vec<PathSegment>) {
+        if self.extensions.paths.is_empty() {
+            self.extensions.paths.push(self.path.clone());
+        }
+        self.extensions.count += 1;
+        if self.extensions.paths.len() < PATHS_NAMED {
+            self.extensions.paths.push(path);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Whether each variable may stand where it is used (specification, 5.8.5 "All Variable Usages Are Allowed").
+//!
+//! apollo-compiler 1.33 asks this of whole arguments alone: of a variable within a list or an input object it
+//! compares the name of the type, and a default of null counts as one. What slips through reaches the executor
+//! as a null or a lone item where none can be, and would end as a fault of this layer.
+
+use apollo_compiler::ast::{InputValueDefinition, Type, Value, VariableDefinition};
+use apollo_compiler::executable::Operation;
+use apollo_compiler::parser::SourceMap;
+use apollo_compiler::response::{JsonMap, JsonValue};
+use apollo_compiler::schema::ExtendedType;
+use apollo_compiler::{ExecutableDocument, Node, Schema};
+use async_graphql::Pos;
+
+use super::codes::Code;
+use super::document::shortened;
+use super::errors::GraphqlError;
+
+/// The variables of a document that stand where they may not.
+pub(crate) fn check(schema: &Schema, document: &ExecutableDocument) -> Vec<GraphqlError> {
+    let operations = document.operations.iter();
+    operations.flat_map(|operation| Walk::over(schema, document, operation, None)).collect()
+}
+
+/// The variables that are null, as their types let them, where only the absent value would stand for a default.
+pub(crate) fn check_nulls(
+    schema: &Schema,
+    document: &ExecutableDocument,
+    operation: &Operation,
+    values: &JsonMap,
+) -> Vec<GraphqlError> {
+    Walk::over(schema, document, operation, Some(values))
+}
+
+struct Walk<'a> {
+    schema: &'a Schema,
+    variables: &'a [Node<VariableDefinition>],
+    sources: &'a SourceMap,
+    /// Where they are known, it is these that are judged, and not the types.
+    values: Option<&'a JsonMap>,
+    misplaced: Vec<GraphqlError>,
+}
+
+impl<'a> Walk<'a> {
+    fn over(
+        schema: &'a Schema,
+        document: &'a ExecutableDocument,
+        operation: &'a Operation,
+        values: Option<&'a JsonMap>,
+    ) -> Vec<GraphqlError> {
+        let (variables, sources) = (&operation.variables, &document.sources);
+        let mut walk = Self { schema, variables, sources, values, misplaced: Vec::new() };
+        if variables.is_empty() {
+            return walk.misplaced;
+        }
+        for field in operation.all_fields(document) {
+            for argument in &field.arguments {
+                if let Some(definition) = field.definition.argument_by_name(&argument.name) {
+                    walk.given(definition, &argument.value);
+                }
+            }
+        }
+        walk.misplaced
+    }
+
+    /// A value given to an argument or a field of an input object.
+    fn given(&mut self, definition: &InputValueDefinition, value: &Node<Value>) {
+        self.value(&definition.ty, definition.default_value.is_some(), value);
+    }
+
+    fn value(&mut self, ty: &Type, has_default: bool, value: &Node<Value>) {
+        match value.as_ref() {
+            Value::Variable(name) => {
+                if let Some(variable) = self.variables.iter().find(|variable| variable.name == *name) {
+                    self.misplaced.extend(self.variable(variable, ty, has_default, value));
+                }
+            }
+            Value::List(items) => {
+                if let Type::List(item) | Type::NonNullList(item) = ty {
+                    items.iter().for_each(|value| self.value(item, false, value));
+                }
+            }
+            Value::Object(members) => {
+                let Some(ExtendedType::InputObject(object)) = self.schema.types.get(ty.inner_named_type())
+                else {
+                    return;
+                };
+                for (name, value) in members {
+                    if let Some(definition) = object.fields.get(name) {
+                        self.given(definition, value);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn variable(
+        &self,
+        variable: &Node<VariableDefinition>,
+        place: &Type,
+        place_has_default: bool,
+        usage: &Node<Value>,
+    ) -> Option<GraphqlError> {
+        let (name, ty) = (&variable.name, &variable.ty);
+        let error = match self.values {
+            None if is_allowed(variable, place, place_has_default) => return None,
+            None => GraphqlError::new(
+                Code::GraphqlValidationFailed,
+                shortened(format!(
+                    "Variable \"${name}\" of type \"{ty}\" used in position expecting type \"{place}\"."
+                )),
+            ),
+            Some(values) if place.is_non_null() && values.get(name.as_str()) == Some(&JsonValue::Null) => {
+                let sentence =
+                    format!("Variable \"${name}\" must not be null in position expecting type \"{place}\".");
+                GraphqlError::new(Code::BadUserInput, shortened(sentence)).because("BAD_VARIABLE")
+            }
+            Some(_) => return None,
+        };
+        let places = [variable.line_column_range(self.sources), usage.line_column_range(self.sources)];
+        let places =
+            places.into_iter().flatten().map(|at| Pos { line: at.start.line, column: at.start.column });
+        Some(error.at(places.collect()))
+    }
+}
+
+/// `IsVariableUsageAllowed` of the specification.
+fn is_allowed(variable: &VariableDefinition, place: &Type, place_has_default: bool) -> bool {
+    let never_null = variable.default_value.as_ref().is_some_and(|value| !value.is_null());
+    if place.is_non_null() && !variable.ty.is_non_null() {
+        return (never_null || place_has_default) && variable.ty.is_assignable_to(&place.clone().nullable());
+    }
+    variable.ty.is_assignable_to(place)
+}

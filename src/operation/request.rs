@@ -1,0 +1,184 @@
+//! A GraphQL request as clients send it, decoded with an error for each way to get it wrong.
+//!
+//! The decoding is our own: the library's takes whatever it can and says of the rest what serde says,
+//! and it always takes arrays of requests, which would let one HTTP request multiply every limit.
+//! (GraphQL over HTTP, 5.1 "Request Parameters".)
+
+use apollo_compiler::response::{JsonMap, JsonValue, serde_json_bytes::ByteString};
+
+/// One operation to run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OperationRequest {
+    /// The document's text.
+    pub query: String,
+    /// Which of the document's operations is meant.
+    pub operation_name: Option<String>,
+    /// The variables' values, not yet coerced.
+    pub variables: JsonMap,
+    /// What clients and servers agree on beyond the specification.
+    pub extensions: JsonMap,
+}
+
+/// Why something is no GraphQL request; its `Display` is for the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoRequest(String);
+
+impl OperationRequest {
+    /// Reads the body of a POST.
+    ///
+    /// # Errors
+    /// Where the body is no JSON object, or one of its members has another type than the specification says.
+    pub fn from_json(body: &[u8]) -> Result<Self, NoRequest> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return refuse("The request has no body. Send a JSON object with a `query`.");
+        }
+        // Only the place of the mistake is passed on: serde's own words can repeat what was sent.
+        let value: JsonValue = serde_json::from_slice(body).map_err(|error| {
+            NoRequest(format!("The body is no JSON: line {}, column {}.", error.line(), error.column()))
+        })?;
+        match value {
+            JsonValue::Object(members) => Self::from_members(members),
+            JsonValue::Array(_) => refuse(
+                "The body is an array of requests. They are not taken in batches: ask for several root fields in one \
+                 operation, or send one request each.",
+            ),
+            other => refuse(format!("The body must be a JSON object, but it is {}.", kind(&other))),
+        }
+    }
+
+    /// Reads the parameters of a GET, as they stand after the `?`.
+    ///
+    /// # Errors
+    /// Where `query` is missing, a parameter is given twice, or `variables` or `extensions` is no JSON object.
+    pub fn from_url(query: &str) -> Result<Self, NoRequest> {
+        let mut members = JsonMap::new();
+        for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
+            let value = match name.as_ref() {
+                "query" => JsonValue::from(text.into_owned()),
+                // An empty parameter is how an HTML form says that there is none.
+                "operationName" | "variables" | "extensions" if text.is_empty() => JsonValue::Null,
+                "operationName" => JsonValue::from(text.into_owned()),
+                "variables" | "extensions" => serde_json::from_str(&text)
+                    .map_err(|_| NoRequest(format!("The URL's parameter `{name}` must be a JSON object.")))?,
+                _ => continue,
+            };
+            if members.insert(ByteString::from(name.as_ref()), value).is_some() {
+                return refuse(format!("The URL has the parameter `{name}` twice."));
+            }
+        }
+        Self::from_members(members)
+    }
+
+    fn from_members(mut members: JsonMap) -> Result<Self, NoRequest> {
+        let query = match members.remove("query") {
+            Some(JsonValue::String(text)) => text.as_str().to_owned(),
+            None | Some(JsonValue::Null) => {
+                return refuse("`query` is missing: the text of a GraphQL document.");
+            }
+            Some(other) => return refuse(format!("`query` must be a string, but it is {}.", kind(&other))),
+        };
+        let operation_name = match members.remove("operationName") {
+            Some(JsonValue::String(name)) => Some(name.as_str().to_owned()),
+            None | Some(JsonValue::Null) => None,
+            Some(other) => {
+                return refuse(format!(
+                    "`operationName` must be a string or null, but it is {}.",
+                    kind(&other)
+                ));
+            }
+        };
+        let variables = object(&mut members, "variables")?;
+        let extensions = object(&mut members, "extensions")?;
+        Ok(Self { query, operation_name, variables, extensions })
+    }
+}
+
+fn object(members: &mut JsonMap, name: &str) -> Result<JsonMap, NoRequest> {
+    match members.remove(name) {
+        Some(JsonValue::Object(map)) => Ok(map),
+        None | Some(JsonValue::Null) => Ok(JsonMap::new()),
+        Some(other) => refuse(format!("`{name}` must be a JSON object or null, but it is {}.", kind(&other))),
+    }
+}
+
+fn kind(value: &JsonValue) -> &'static str {
+    match value {
+        JsonValue::Null => "null",
+        JsonValue::Bool(_) => "a boolean",
+        JsonValue::Number(_) => "a number",
+        JsonValue::String(_) => "a string",
+        JsonValue::Array(_) => "an array",
+        JsonValue::Object(_) => "an object",
+    }
+}
+
+fn refuse<T>(sentence: impl Into<String>) -> Result<T, NoRequest> {
+    Err(NoRequest(sentence.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(body: &str) -> String {
+        OperationRequest::from_json(body.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_body_is_read_whole() {
+        let body =
+            br#"{"query":"{ a }","operationName":null,"variables":{"n":1},"extensions":{"e":[]},"other":1}"#;
+        let request = OperationRequest::from_json(body).unwrap();
+        assert_eq!(request.query, "{ a }");
+        assert_eq!(request.operation_name, None);
+        assert_eq!(request.variables.get("n"), Some(&JsonValue::from(1)));
+        assert!(request.extensions.contains_key("e"));
+    }
+
+    #[test]
+    fn each_mistake_in_a_body_has_its_own_sentence() {
+        for (body, sentence) in [
+            ("", "The request has no body. Send a JSON object with a `query`."),
+            ("{ \"secret\": hunter2", "The body is no JSON: line 1, column 13."),
+            ("7", "The body must be a JSON object, but it is a number."),
+            ("{}", "`query` is missing: the text of a GraphQL document."),
+            (r#"{"query":null}"#, "`query` is missing: the text of a GraphQL document."),
+            (r#"{"query":["a"]}"#, "`query` must be a string, but it is an array."),
+            (
+                r#"{"query":"","operationName":0}"#,
+                "`operationName` must be a string or null, but it is a number.",
+            ),
+            (
+                r#"{"query":"","variables":"x"}"#,
+                "`variables` must be a JSON object or null, but it is a string.",
+            ),
+            (
+                r#"{"query":"","extensions":false}"#,
+                "`extensions` must be a JSON object or null, but it is a boolean.",
+            ),
+        ] {
+            assert_eq!(refusal(body), sentence);
+        }
+        assert!(refusal("[]").contains("not taken in batches"), "{}", refusal("[]"));
+    }
+
+    #[test]
+    fn a_url_is_read_and_each_mistake_in_it_named() {
+        let request = OperationRequest::from_url(
+            "query=%7B+a+%7D&operationName=&variables=%7B%22n%22%3A1%7D&extensions=&unknown=1",
+        );
+        let request = request.unwrap();
+        assert_eq!((request.query.as_str(), request.operation_name), ("{ a }", None));
+        assert_eq!(request.variables.get("n"), Some(&JsonValue::from(1)));
+
+        for (url, sentence) in [
+            ("", "`query` is missing: the text of a GraphQL document."),
+            ("query=a&query=b", "The URL has the parameter `query` twice."),
+            ("query=a&variables=%7B", "The URL's parameter `variables` must be a JSON object."),
+            ("query=a&extensions=1", "`extensions` must be a JSON object or null, but it is a number."),
+        ] {
+            assert_eq!(OperationRequest::from_url(url).unwrap_err().to_string(), sentence);
+        }
+    }
+}

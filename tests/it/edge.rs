@@ -1,0 +1,104 @@
+//! The edge and the operation layer, over a schema that fails on demand.
+
+mod faulty;
+mod front_door;
+mod keys;
+mod over_http;
+mod refusals;
+mod results;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use switchboard::domain::caller::Tenant;
+use switchboard::domain::credential::Credential;
+use switchboard::http::caller::Callers;
+use switchboard::http::settings::HttpSettings;
+use switchboard::http::{EdgeParts, router};
+use switchboard::operation::Operations;
+use tower::ServiceExt as _;
+
+use self::faulty::Faulty;
+
+const BODY_LIMIT: usize = 4096;
+
+fn edge(callers: Callers) -> Router {
+    let settings = HttpSettings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        graphiql: false,
+        body_limit_bytes: BODY_LIMIT,
+    };
+    router(EdgeParts { operations: Operations::new(Faulty::new()).unwrap(), callers, settings })
+}
+
+fn anybody() -> Callers {
+    Callers::Anybody(Tenant {
+        leadlex: Credential::new("wbk_default").ok(),
+        composio: Credential::new("ak_default").ok(),
+    })
+}
+
+/// An answer as a client sees it.
+struct Seen {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Seen {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The message of the only error.
+    fn message(&self) -> String {
+        let answer = self.json();
+        assert_eq!(answer["errors"].as_array().map(Vec::len), Some(1), "{answer}");
+        answer["errors"][0]["message"].as_str().unwrap().to_owned()
+    }
+
+    fn code(&self) -> String {
+        self.json()["errors"][0]["extensions"]["code"].as_str().unwrap().to_owned()
+    }
+}
+
+async fn ask(router: Router, request: Request<Body>) -> Seen {
+    let (head, body) = router.oneshot(request).await.unwrap().into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    Seen { status: head.status, headers: head.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+}
+
+/// A POST as Relay and GraphiQL send it; a test overrides what it is about.
+fn post(body: impl Into<Body>) -> Request<Body> {
+    Request::post("/graphql")
+        .header("host", "localhost:8080")
+        .header("content-type", "application/json")
+        .header("accept", "application/graphql-response+json")
+        .body(body.into())
+        .unwrap()
+}
+
+fn get(path_and_query: &str) -> Request<Body> {
+    let accept = "application/graphql-response+json";
+    let request = Request::get(path_and_query).header("host", "localhost:8080").header("accept", accept);
+    request.body(Body::empty()).unwrap()
+}
+
+fn with(mut request: Request<Body>, name: &'static str, value: &str) -> Request<Body> {
+    request.headers_mut().insert(name, value.parse().unwrap());
+    request
+}
+
+async fn query(document: &str) -> Seen {
+    ask(edge(anybody()), post(json!({ "query": document }).to_string())).await
+}
+
+async fn query_with(document: &str, variables: Value) -> Seen {
+    ask(edge(anybody()), post(json!({ "query": document, "variables": variables }).to_string())).await
+}

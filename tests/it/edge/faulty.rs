@@ -1,0 +1,161 @@
+//! A schema that fails in every way that a resolver can, which the real graph hopefully never does.
+
+use std::time::Duration;
+
+use async_graphql::{
+    Context, EmptySubscription, Enum, InputObject, Object, Request, Response, Result, Scalar, ScalarType,
+    Schema, SimpleObject, ValidationMode, Value,
+};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use switchboard::domain::caller::Caller;
+use switchboard::domain::input::{BadInput, BadInputReason};
+use switchboard::domain::upstream_name::UpstreamName;
+use switchboard::graphql::errors::FieldError;
+use switchboard::operation::Executor;
+use switchboard::upstream::error::{UpstreamError, UpstreamFailure};
+
+pub(super) const LEAK: &str = "text that must not leak";
+
+pub(super) struct Faulty {
+    schema: Schema<Query, Mutation, EmptySubscription>,
+}
+
+impl Faulty {
+    pub(super) fn new() -> Self {
+        let schema = Schema::build(Query, Mutation, EmptySubscription);
+        Self { schema: schema.validation_mode(ValidationMode::Fast).finish() }
+    }
+}
+
+impl Executor for Faulty {
+    fn sdl(&self) -> String {
+        self.schema.sdl()
+    }
+
+    fn execute(&self, request: Request, caller: Caller) -> BoxFuture<'_, Response> {
+        self.schema.execute(request.data(caller)).boxed()
+    }
+}
+
+fn rate_limited() -> UpstreamError {
+    let mut error = UpstreamError::new(UpstreamName::Composio, UpstreamFailure::RateLimited).caused_by(LEAK);
+    error.retry_after = Some(Duration::from_millis(1500));
+    error.request_id = Some("req_42".into());
+    error
+}
+
+pub(super) struct Moment(String);
+
+/// A moment, as the real graph has it.
+#[Scalar(name = "DateTime", specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
+impl ScalarType for Moment {
+    fn parse(value: Value) -> async_graphql::InputValueResult<Self> {
+        Ok(Self(value.to_string()))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.clone())
+    }
+}
+
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+enum Colour {
+    Red,
+    Green,
+}
+
+#[derive(InputObject)]
+struct Filter {
+    colours: Option<Vec<Colour>>,
+    connected: Option<bool>,
+    name: String,
+    #[graphql(default = 7)]
+    size: i32,
+}
+
+#[derive(SimpleObject)]
+#[graphql(complex)]
+struct Item {
+    index: usize,
+}
+
+#[async_graphql::ComplexObject]
+impl Item {
+    async fn broken(&self) -> Option<Result<String>> {
+        Some(Err(FieldError::from(rate_limited()).into()))
+    }
+
+    async fn deeper(&self) -> Item {
+        Item { index: self.index + 1 }
+    }
+}
+
+pub(super) struct Query;
+
+#[Object]
+impl Query {
+    async fn hello(&self) -> &str {
+        "hello"
+    }
+
+    async fn moment(&self) -> Moment {
+        Moment("2026-11-21T00:00:00Z".to_owned())
+    }
+
+    async fn echo(
+        &self,
+        number: Option<i32>,
+        id: Option<async_graphql::ID>,
+        filter: Option<Filter>,
+    ) -> String {
+        let filter = filter.map(|f| {
+            let colours = f.colours.map(|colours| colours.len());
+            format!("{} {colours:?} {:?} {}", f.name, f.connected, f.size)
+        });
+        format!("{number:?} {:?} {filter:?}", id.map(|id| id.0))
+    }
+
+    async fn keys(&self, context: &Context<'_>) -> Result<String> {
+        let tenant = &context.data::<Caller>()?.tenant;
+        Ok(format!("leadlex: {}, composio: {}", tenant.leadlex.is_some(), tenant.composio.is_some()))
+    }
+
+    async fn limited(&self) -> Option<Result<String>> {
+        Some(Err(FieldError::from(rate_limited()).into()))
+    }
+
+    async fn refused(&self) -> Option<Result<String>> {
+        let input = BadInput::new(BadInputReason::BadPageSize, "`first` must be between 0 and 100.");
+        Some(Err(FieldError::from(input).into()))
+    }
+
+    async fn foreign(&self) -> Option<Result<String>> {
+        Some(foreign())
+    }
+
+    async fn foreign_at_the_root(&self) -> Result<String> {
+        foreign()
+    }
+
+    async fn panics(&self) -> Option<String> {
+        Some(std::hint::black_box(None).expect("a resolver's bug"))
+    }
+
+    async fn items(&self, count: Option<usize>) -> Vec<Item> {
+        (0..count.unwrap_or(20)).map(|index| Item { index }).collect()
+    }
+}
+
+fn foreign() -> Result<String> {
+    Err(LEAK)?
+}
+
+pub(super) struct Mutation;
+
+#[Object]
+impl Mutation {
+    async fn bump(&self) -> i32 {
+        1
+    }
+}

@@ -1,0 +1,134 @@
+//! What an executed operation answers: data, and errors masked and merged.
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use super::faulty::LEAK;
+use super::{query, query_with};
+
+#[tokio::test]
+async fn data_is_answered_and_may_be_revalidated() {
+    let seen = query("{ hello moment }").await;
+    assert_eq!(seen.status, StatusCode::OK);
+    assert_eq!(seen.text, r#"{"data":{"hello":"hello","moment":"2026-11-21T00:00:00Z"}}"#);
+    assert_eq!(seen.header("cache-control"), "private, no-cache");
+    assert_eq!(seen.header("vary"), "Authorization, x-api-key, Accept, Accept-Encoding, Origin");
+    assert_eq!(seen.header("content-type"), "application/graphql-response+json; charset=utf-8");
+}
+
+#[tokio::test]
+async fn a_failing_upstream_nulls_its_field_and_says_what_a_client_can_do() {
+    let seen = query("{ hello limited }").await;
+    assert_eq!(seen.status, StatusCode::OK);
+    assert_eq!(seen.header("cache-control"), "no-store");
+    assert_eq!(
+        seen.json(),
+        json!({
+            "data": { "hello": "hello", "limited": null },
+            "errors": [{
+                "message": "The connected-accounts API (Composio) has no calls left for now.",
+                "locations": [{ "line": 1, "column": 9 }],
+                "path": ["limited"],
+                "extensions": {
+                    "code": "UPSTREAM_RATE_LIMITED",
+                    "upstream": "COMPOSIO",
+                    "retryable": true,
+                    "retryAfterMs": 1500,
+                    "requestId": "req_42",
+                },
+            }],
+        })
+    );
+}
+
+#[tokio::test]
+async fn one_cause_is_one_error_that_names_its_places() {
+    let answer = query("{ items { index broken } limited refused }").await.json();
+    assert_eq!(answer["data"]["items"][19], json!({ "index": 19, "broken": null }));
+    let errors = answer["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 2, "{answer}");
+    let limited = errors.iter().find(|e| e["extensions"]["code"] == "UPSTREAM_RATE_LIMITED").unwrap();
+    assert_eq!(limited["extensions"]["count"], 21);
+    let paths = limited["extensions"]["paths"].as_array().unwrap();
+    assert_eq!(paths.len(), 21);
+    assert!(paths.contains(&json!(["items", 19, "broken"])) && paths.contains(&json!(["limited"])));
+    assert_eq!(limited["path"], paths[0]);
+
+    let refused = errors.iter().find(|e| e["extensions"]["code"] == "BAD_USER_INPUT").unwrap();
+    assert_eq!(refused["message"], "`first` must be between 0 and 100.");
+    assert_eq!(refused["extensions"], json!({ "code": "BAD_USER_INPUT", "reason": "BAD_PAGE_SIZE" }));
+}
+
+#[tokio::test]
+async fn of_many_places_a_hundred_are_named() {
+    let extensions = query("{ items(count: 250) { broken } }").await.json()["errors"][0]["extensions"].take();
+    assert_eq!(extensions["count"], 250);
+    assert_eq!(extensions["paths"].as_array().map(Vec::len), Some(100));
+}
+
+#[tokio::test]
+async fn a_text_that_nobody_meant_for_clients_is_masked() {
+    let seen = query("{ hello foreign again: foreign }").await;
+    assert!(!seen.text.contains(LEAK), "{}", seen.text);
+    assert_eq!(seen.message(), "Something went wrong in Switchboard.");
+    assert_eq!(seen.json()["errors"][0]["extensions"]["code"], "INTERNAL");
+    assert_eq!(seen.json()["data"]["hello"], "hello");
+
+    let seen = query("{ hello foreignAtTheRoot }").await;
+    assert_eq!((seen.status, seen.code().as_str()), (StatusCode::OK, "INTERNAL"));
+    assert_eq!(seen.json()["data"], json!(null));
+    assert!(!seen.text.contains(LEAK), "{}", seen.text);
+}
+
+#[tokio::test]
+async fn a_panic_is_answered() {
+    let seen = query("{ hello panics }").await;
+    assert_eq!(seen.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(
+        seen.text,
+        r#"{"errors":[{"message":"Something went wrong in Switchboard.","extensions":{"code":"INTERNAL"}}]}"#
+    );
+}
+
+#[tokio::test]
+async fn variables_arrive_coerced() {
+    let document = "query ($n: Int, $i: ID, $f: Filter) { echo(number: $n, id: $i, filter: $f) }";
+    let seen = query_with(
+        document,
+        json!({ "n": 3, "i": 7, "f": { "name": "a", "colours": "RED", "connected": null }, "unknown": {} }),
+    );
+    let seen = seen.await;
+    assert_eq!(seen.json()["data"]["echo"], r#"Some(3) Some("7") Some("a Some(1) None 7")"#, "{}", seen.text);
+    let seen = query_with("query ($n: Int = 5) { echo(number: $n) }", json!({})).await;
+    assert_eq!(seen.json()["data"]["echo"], "Some(5) None None");
+    let document = "query ($n: String = \"b\", $s: Int, $c: Colour!) { echo(filter: { name: $n, size: $s, colours: [$c] }) }";
+    let seen = query_with(document, json!({ "c": "GREEN" })).await;
+    assert_eq!(seen.json()["data"]["echo"], r#"None None Some("b Some(1) None 7")"#, "{}", seen.text);
+}
+
+#[tokio::test]
+async fn the_named_operation_runs() {
+    let document = "query A { hello } query B { moment }";
+    let body = json!({ "query": document, "operationName": "B" }).to_string();
+    let seen = super::ask(super::edge(super::anybody()), super::post(body)).await;
+    assert_eq!(seen.json()["data"], json!({ "moment": "2026-11-21T00:00:00Z" }));
+}
+
+#[tokio::test]
+async fn introspection_as_graphiql_sends_it_is_answered() {
+    let seen = query(
+        "query IntrospectionQuery { __schema { queryType { name } types { ...T } directives { name isRepeatable \
+         locations args(includeDeprecated: true) { ...V } } } } \
+         fragment T on __Type { kind name description specifiedByURL fields(includeDeprecated: true) { name \
+         args(includeDeprecated: true) { ...V } type { ...R } isDeprecated deprecationReason } \
+         inputFields(includeDeprecated: true) { ...V } interfaces { ...R } enumValues(includeDeprecated: true) \
+         { name } possibleTypes { ...R } } \
+         fragment V on __InputValue { name type { ...R } defaultValue isDeprecated deprecationReason } \
+         fragment R on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind \
+         name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } }",
+    );
+    let seen = seen.await;
+    assert_eq!(seen.status, StatusCode::OK, "{}", seen.text);
+    assert_eq!(seen.json().get("errors"), None);
+    assert!(seen.text.contains("https://scalars.graphql.org/andimarek/date-time"));
+}
