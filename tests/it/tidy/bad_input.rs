@@ -213,7 +213,7 @@ fn an_orphan_and_a_moved_module_are_found() {
         ("src/lib.rs", "pub mod a;\n// mod lost;\n"),
         ("src/a/mod.rs", "mod b;\n#[cfg(test)]\nmod tests;"),
         ("src/a/b.rs", "#[path = \"elsewhere.rs\"]\nmod c;"),
-        ("src/a/b/c.rs", ""),
+        ("src/a/b/c.rs", "let [path, line] = place;"),
         ("src/a/tests.rs", ""),
         ("src/lost.rs", ""),
         ("examples/page.rs", ""),

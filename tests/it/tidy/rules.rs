@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::source::Source;
+use super::source::{Source, Token};
 
 /// From the street down to the ground. What a file names lies in its own layer or below.
 const LAYERS: [&str; 12] = [
@@ -239,10 +239,11 @@ pub(crate) fn every_file_is_reached(sources: &[Source]) -> Vec<Problem> {
         let unseen =
             |other: &&Source| declared.contains(&other.path) && !reached.contains(other.path.as_str());
         next.extend(sources.iter().filter(unseen));
-        for three in source.tokens.windows(3).filter(|three| three[0].text == "[" && three[1].text == "path")
-        {
+        let moved =
+            |four: &&[Token]| four.iter().map(|token| token.text.as_str()).eq(["#", "[", "path", "="]);
+        for four in source.tokens.windows(4).filter(moved) {
             let right = "the file where the module's name says that it is";
-            problems.push(problem(source, three[1].line, "`#[path]` moves a module", right));
+            problems.push(problem(source, four[0].line, "`#[path]` moves a module", right));
         }
     }
     for source in sources.iter().filter(|source| !reached.contains(source.path.as_str())) {
