@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use switchboard::domain::caller::{Caller, Role, Tenant};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
+use switchboard::domain::settings::ExpectedProviders;
 use switchboard::domain::toolkits::ToolkitMapping;
 use switchboard::domain::upstream_name::UpstreamName;
 use switchboard::graphql::schema::{Graph, GraphParts};
@@ -87,7 +88,12 @@ impl World {
         let lists = ListSettings { page_rows: 100, pages_max: 50, count_calls_max: 40 };
         let lists = Arc::new(Lists::new(AccountsClient::new(composio), lists, &cache, None));
         let sources = Sources {
-            providers: Providers::new(ProvidersClient::new(leadlex), &cache, None),
+            providers: Providers::new(
+                ProvidersClient::new(leadlex),
+                &cache,
+                None,
+                &ExpectedProviders::default(),
+            ),
             accounts_by_id: AccountsById::new(Arc::clone(&lists), &cache),
             lists,
         };
