@@ -196,7 +196,10 @@ impl Lists {
             return Ok(Slice::new(self, scan, Vec::new(), false, false));
         }
         let (mut walk, mut step, from) = match &after {
-            Some(cursor) => self.resume(&scan, cursor).await?,
+            Some(cursor) => match self.resume(&scan, cursor).await? {
+                Some((walk, step, from)) => (walk, Some(step), from),
+                None => return Ok(Slice::new(self, scan.clone(), Vec::new(), false, true)),
+            },
             None => {
                 let mut walk = Walk::from(self, &scan, None);
                 let first = walk.step().await?;
@@ -213,8 +216,9 @@ impl Lists {
             seen += u64::try_from(page.rows_sent).unwrap_or(u64::MAX);
             total_items = page.total_items;
             let mut left_over = false;
-            for (index, account) in page.items.iter().enumerate().skip(skip) {
-                if !walk.is_new(account) {
+            for (index, account) in page.items.iter().enumerate() {
+                // What stands before the cursor was told before: the upstream may repeat it on a later page.
+                if !walk.is_new(account) || index < skip {
                     continue;
                 }
                 if rows.len() == wanted.size {
@@ -240,7 +244,7 @@ impl Lists {
         Ok(Slice { total_items, ..Slice::new(self, scan, rows, has_next, has_previous) })
     }
 
-    /// The page and the index that follow a cursor's item.
+    /// The page and the index that follow a cursor's item; `None` where nothing follows.
     ///
     /// The item is looked up by its id, in its page and in the next; after that, and where the
     /// upstream does not take its own cursor any more, the scan is walked again from its beginning,
@@ -250,60 +254,81 @@ impl Lists {
         &'l self,
         scan: &'l Scan,
         cursor: &Cursor,
-    ) -> Result<(Walk<'l>, Option<Step>, usize), UpstreamError> {
-        let mut walk = Walk::from(self, scan, cursor.page.clone());
-        let found = match self.find(scan, cursor, &mut walk, 2).await {
+    ) -> Result<Option<Found<'l>>, UpstreamError> {
+        let near = match self.find(scan, cursor, cursor.page.clone(), 2).await {
             Err(error) if cursor.page.is_some() && error.failure == UpstreamFailure::Rejected => None,
-            found => found?,
+            near => near?,
         };
-        let (step, from) = match found {
-            Some((step, from)) => (Some(step), from),
-            None => {
-                walk = Walk::from(self, scan, None);
-                match self.find(scan, cursor, &mut walk, usize::MAX).await? {
-                    Some((step, from)) => (Some(step), from),
-                    None => (None, 0),
-                }
-            }
-        };
-        Ok((walk, step, from))
+        match near {
+            None => self.find(scan, cursor, None, usize::MAX).await,
+            near => Ok(near),
+        }
     }
 
-    /// Looks for a cursor's item, or for its old place, within some pages of a walk.
-    async fn find(
-        &self,
-        scan: &Scan,
+    /// Looks for a cursor's item within some pages from one on, and for its old place where it is certain
+    /// that the item is gone: pages shift, so it may stand on an earlier or a later one.
+    async fn find<'l>(
+        &'l self,
+        scan: &'l Scan,
         cursor: &Cursor,
-        walk: &mut Walk<'_>,
+        page: Option<Arc<str>>,
         pages: usize,
-    ) -> Result<Option<(Step, usize)>, UpstreamError> {
+    ) -> Result<Option<Found<'l>>, UpstreamError> {
+        let is = |account: &SharedAccount| {
+            account.id == cursor.id && scan.order_value(account) == cursor.order_value
+        };
+        let mut walk = Walk::from(self, scan, page);
         let mut place = None;
-        for _ in 0..pages {
-            let Some(step) = walk.step().await? else { break };
-            let found = step.page.items.iter().position(|account| {
-                account.id == cursor.id && scan.order_value(account) == cursor.order_value
-            });
-            if let Some(index) = found {
-                return Ok(Some((step, index + 1)));
+        let mut is_passed = false;
+        for nth in 0..pages {
+            let Some(step) = walk.step().await? else {
+                is_passed = true;
+                break;
+            };
+            let items = &step.page.items;
+            if let Some(index) = items.iter().position(is) {
+                return Ok(Some((walk, step, index + 1)));
             }
-            if let Some(index) = old_place(scan, cursor, &step) {
-                place = Some((step, index));
+            if nth == 0
+                && step.cursor.is_some()
+                && !items.first().is_some_and(|row| precedes(scan, row, cursor))
+            {
+                return Ok(None);
+            }
+            if place.is_none() {
+                place = old_place(scan, cursor, &step).map(|index| (step.cursor.clone(), index));
+            }
+            if items.iter().any(|row| follows(scan, row, cursor)) {
+                is_passed = true;
                 break;
             }
         }
-        Ok(place)
+        let Some((page, index)) = place.filter(|_| is_passed) else { return Ok(None) };
+        let mut walk = Walk::from(self, scan, page);
+        Ok(walk.step().await?.map(|step| (walk, step, index)))
     }
+}
+
+/// Where a slice begins: a walk, the page that it stands on, and the index in it.
+type Found<'l> = (Walk<'l>, Step, usize);
+
+/// Whether a row comes before a cursor's item, by its moment alone.
+fn precedes(scan: &Scan, row: &SharedAccount, cursor: &Cursor) -> bool {
+    scan.order_value(row).zip(cursor.order_value).is_some_and(|(row, item)| scan.runs_past(row, item))
+}
+
+/// Whether a row comes after a cursor's item, by its moment alone.
+fn follows(scan: &Scan, row: &SharedAccount, cursor: &Cursor) -> bool {
+    scan.order_value(row).zip(cursor.order_value).is_some_and(|(row, item)| scan.runs_past(item, row))
 }
 
 /// Where the item would stand, if a page reaches that far: at the first row that runs past its
 /// order value, or that shares it and stands no earlier than the item did.
 fn old_place(scan: &Scan, cursor: &Cursor, step: &Step) -> Option<usize> {
-    let value = cursor.order_value?;
     let same_page = step.cursor == cursor.page;
-    step.page.items.iter().enumerate().position(|(index, account)| {
-        scan.order_value(account).is_some_and(|at| {
-            scan.runs_past(value, at) || (same_page && at == value && index >= usize::from(cursor.index))
-        })
+    step.page.items.iter().enumerate().position(|(index, row)| {
+        let ties = scan.order_value(row) == cursor.order_value && cursor.order_value.is_some();
+        follows(scan, row, cursor) || (same_page && ties && index >= usize::from(cursor.index))
     })
 }
 
