@@ -1,5 +1,6 @@
 //! The graph as a client sees it, and the exact upstream calls behind each answer.
 
-mod roots;
 mod accounts_paging;
+mod changing_lists;
 mod providers_paging;
+mod roots;

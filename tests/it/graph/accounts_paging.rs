@@ -5,7 +5,8 @@ use switchboard::sandbox::{Account, CursorKind, Settings, Tenant};
 
 use crate::world::{World, at, list, texts};
 
-const QUERY: &str = "query ($after: String, $first: Int, $filter: ConnectedAccountFilter, $orderBy: ConnectedAccountOrder) {
+const QUERY: &str =
+    "query ($after: String, $first: Int, $filter: ConnectedAccountFilter, $orderBy: ConnectedAccountOrder) {
     connectedAccounts(after: $after, first: $first, filter: $filter, orderBy: $orderBy) {
         edges { cursor } nodes { connectedAccountId }
         pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount
@@ -65,15 +66,35 @@ async fn every_filter_asks_the_upstream_and_walks_what_fits() {
     let config = |account: &Account| format!("ac_{}", account.toolkit);
     type Fits<'t> = Box<dyn Fn(&Account) -> bool + 't>;
     let filters: [(Value, &str, Fits<'_>); 9] = [
-        (json!({ "toolkits": ["Slack", "gmail"] }), "toolkit_slugs=gmail%2Cslack", Box::new(|a| !a.shared && ["gmail", "slack"].contains(&a.toolkit))),
-        (json!({ "statuses": ["EXPIRED", "ACTIVE"] }), "statuses=ACTIVE%2CEXPIRED", Box::new(|a| !a.shared && ["EXPIRED", "ACTIVE"].contains(&a.status))),
-        (json!({ "userIds": ["user_4", "user_2"] }), "user_ids=user_2%2Cuser_4", Box::new(|a| !a.shared && ["user_2", "user_4"].contains(&a.user_id.as_str()))),
-        (json!({ "authConfigIds": ["ac_zoom"] }), "auth_config_ids=ac_zoom", Box::new(move |a| !a.shared && config(a) == "ac_zoom")),
+        (
+            json!({ "toolkits": ["Slack", "gmail"] }),
+            "toolkit_slugs=gmail%2Cslack",
+            Box::new(|a| !a.shared && ["gmail", "slack"].contains(&a.toolkit)),
+        ),
+        (
+            json!({ "statuses": ["EXPIRED", "ACTIVE"] }),
+            "statuses=ACTIVE%2CEXPIRED",
+            Box::new(|a| !a.shared && ["EXPIRED", "ACTIVE"].contains(&a.status)),
+        ),
+        (
+            json!({ "userIds": ["user_4", "user_2"] }),
+            "user_ids=user_2%2Cuser_4",
+            Box::new(|a| !a.shared && ["user_2", "user_4"].contains(&a.user_id.as_str())),
+        ),
+        (
+            json!({ "authConfigIds": ["ac_zoom"] }),
+            "auth_config_ids=ac_zoom",
+            Box::new(move |a| !a.shared && config(a) == "ac_zoom"),
+        ),
         (json!({ "ids": ids }), "connected_account_ids=", Box::new(|a| !a.shared && ids.contains(&a.id))),
         (json!({ "accountType": "SHARED" }), "account_type=SHARED", Box::new(|a| a.shared)),
         (json!({ "accountType": "ALL" }), "account_type=ALL", Box::new(|_| true)),
         (json!({ "accountType": "PRIVATE" }), "account_type=PRIVATE", Box::new(|a| !a.shared)),
-        (json!({ "toolkits": ["outlook"], "statuses": ["ACTIVE"], "accountType": "ALL" }), "toolkit_slugs=outlook&statuses=ACTIVE&account_type=ALL", Box::new(|a| a.toolkit == "outlook" && a.status == "ACTIVE")),
+        (
+            json!({ "toolkits": ["outlook"], "statuses": ["ACTIVE"], "accountType": "ALL" }),
+            "toolkit_slugs=outlook&statuses=ACTIVE&account_type=ALL",
+            Box::new(|a| a.toolkit == "outlook" && a.status == "ACTIVE"),
+        ),
     ];
     for (filter, query, fits) in filters {
         let expected = sandbox_list(&world, fits);
@@ -97,7 +118,9 @@ async fn every_order_is_the_upstreams() {
         let mut expected: Vec<_> = rows.iter().map(|account| account.id.clone()).collect();
         let descending = walk(&world, 50, Value::Null, json!({ "field": field, "direction": "DESC" })).await;
         assert_eq!(descending, expected, "{field}");
-        assert!(world.calls()[0].contains(&format!("order_by={}&order_direction=desc", field.to_lowercase())));
+        assert!(
+            world.calls()[0].contains(&format!("order_by={}&order_direction=desc", field.to_lowercase()))
+        );
         expected.reverse();
         let ascending = walk(&world, 50, Value::Null, json!({ "field": field, "direction": "ASC" })).await;
         assert_eq!(ascending, expected, "{field}");
@@ -123,12 +146,17 @@ async fn a_cursor_from_a_joined_call_goes_on_in_its_parents_own_list() {
             assert_eq!(edge["node"]["connectedAccountId"], own[place]);
             let data = world.data_with(next, json!({ "id": provider["id"], "after": edge["cursor"] })).await;
             let page = at(&data, "node.connectedAccounts");
-            assert_eq!(texts(&page, "nodes.*.connectedAccountId"), own[place + 1..], "{slugs:?} after {place}");
+            assert_eq!(
+                texts(&page, "nodes.*.connectedAccountId"),
+                own[place + 1..],
+                "{slugs:?} after {place}"
+            );
             assert_eq!(page["pageInfo"], json!({ "hasPreviousPage": true, "hasNextPage": false }));
         }
         assert_eq!(provider["connectedAccounts"]["pageInfo"]["hasNextPage"], own.len() > 3);
     }
-    let filters: Vec<_> = world.calls().iter().map(|call| call.split('&').next().unwrap().to_owned()).collect();
+    let filters: Vec<_> =
+        world.calls().iter().map(|call| call.split('&').next().unwrap().to_owned()).collect();
     let once: std::collections::BTreeSet<_> = filters.iter().collect();
     assert_eq!(filters.len(), once.len(), "each parent's list was asked for once");
 }

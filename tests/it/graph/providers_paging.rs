@@ -105,17 +105,29 @@ async fn every_filter_narrows_as_its_name_says() {
     type Fits<'t> = Box<dyn Fn(&Value) -> bool + 't>;
     let filters: [(Value, Fits<'_>); 12] = [
         (json!({ "ids": [ids[3], ids[1]] }), Box::new(|n| n["id"] == ids[3] || n["id"] == ids[1])),
-        (json!({ "categories": ["EMAIL", "BILLING"] }), Box::new(|n| n["category"] == "EMAIL" || n["category"] == "BILLING")),
+        (
+            json!({ "categories": ["EMAIL", "BILLING"] }),
+            Box::new(|n| n["category"] == "EMAIL" || n["category"] == "BILLING"),
+        ),
         (json!({ "categories": ["OTHER"] }), Box::new(|n| n["rawCategory"] == "crm")),
         (json!({ "names": ["microsoft"] }), Box::new(|n| n["name"] == "microsoft")),
         (json!({ "names": ["Microsoft"] }), Box::new(|_| false)),
         (json!({ "statuses": ["NEEDS_REAUTH"] }), Box::new(|n| n["status"] == "NEEDS_REAUTH")),
         (json!({ "statuses": ["UNKNOWN"] }), Box::new(|n| n["status"] == "UNKNOWN")),
         (json!({ "connected": false }), Box::new(|n| n["connected"] == false)),
-        (json!({ "search": "MAIL" }), Box::new(move |n| text(n, "name").contains("mail") || text(n, "displayName").contains("mail"))),
+        (
+            json!({ "search": "MAIL" }),
+            Box::new(move |n| text(n, "name").contains("mail") || text(n, "displayName").contains("mail")),
+        ),
         (json!({ "ids": [] }), Box::new(|_| false)),
-        (json!({ "categories": null, "names": null, "statuses": null, "connected": null, "search": null, "ids": null }), Box::new(|_| true)),
-        (json!({ "categories": ["EMAIL"], "connected": true, "names": ["gmail"] }), Box::new(|n| n["name"] == "gmail")),
+        (
+            json!({ "categories": null, "names": null, "statuses": null, "connected": null, "search": null, "ids": null }),
+            Box::new(|_| true),
+        ),
+        (
+            json!({ "categories": ["EMAIL"], "connected": true, "names": ["gmail"] }),
+            Box::new(|n| n["name"] == "gmail"),
+        ),
     ];
     for (filter, fits) in filters {
         let expected: Vec<_> = all.iter().filter(|node| fits(node)).cloned().collect();
@@ -131,7 +143,9 @@ async fn every_filter_narrows_as_its_name_says() {
 #[tokio::test(start_paused = true)]
 async fn every_order_runs_both_ways_and_what_has_no_value_comes_last() {
     let world = World::new();
-    let declared = |list: &'static [&'static str]| move |value: &Value| list.iter().position(|word| value == *word).unwrap();
+    let declared = |list: &'static [&'static str]| {
+        move |value: &Value| list.iter().position(|word| value == *word).unwrap()
+    };
     let category = declared(&["EMAIL", "CALENDAR", "CHANNELS", "IDENTITY", "STORAGE", "BILLING", "OTHER"]);
     let status = declared(&["HEALTHY", "DEGRADED", "NEEDS_REAUTH", "DISCONNECTED", "UNKNOWN"]);
     let mut all = page(&world, json!({})).await["nodes"].as_array().unwrap().clone();
@@ -154,7 +168,8 @@ async fn every_order_runs_both_ways_and_what_has_no_value_comes_last() {
                 };
                 if direction == "ASC" { ordering } else { ordering.reverse() }
             });
-            let ordered = page(&world, json!({ "orderBy": { "field": field, "direction": direction } })).await;
+            let ordered =
+                page(&world, json!({ "orderBy": { "field": field, "direction": direction } })).await;
             assert_eq!(texts(&ordered, "nodes.*.id"), texts(&json!(expected), "*.id"), "{field} {direction}");
         }
     }

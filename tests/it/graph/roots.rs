@@ -96,7 +96,8 @@ async fn an_account_is_got_by_either_id_on_every_road_whether_shared_or_private(
         ("connectedAccount", private.id.clone(), private),
         ("connectedAccount", shared.id.clone(), shared),
     ] {
-        let query = format!("query ($id: ID!) {{ {root}(id: $id) {{ ... on ConnectedAccount {{ {one} }} }} }}");
+        let query =
+            format!("query ($id: ID!) {{ {root}(id: $id) {{ ... on ConnectedAccount {{ {one} }} }} }}");
         let data = thrice(&world, &query, json!({ "id": id }), &[by_ids([account.id.as_str()])]).await;
         let account_type = if account.shared { "SHARED" } else { "PRIVATE" };
         assert_eq!(
@@ -120,8 +121,10 @@ async fn an_account_is_got_by_either_id_on_every_road_whether_shared_or_private(
     let data = thrice(&world, query, json!({ "ids": ids }), &calls).await;
     assert_eq!(texts(&data, "connectedAccountsByIds.*.connectedAccountId"), ids);
     world.pass(LONGEST_TTL).await;
-    let query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ConnectedAccount { connectedAccountId } } }";
-    let data = thrice(&world, query, json!({ "ids": ids.map(|id| global_id("ConnectedAccount", id)) }), &calls);
+    let query =
+        "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ConnectedAccount { connectedAccountId } } }";
+    let data =
+        thrice(&world, query, json!({ "ids": ids.map(|id| global_id("ConnectedAccount", id)) }), &calls);
     assert_eq!(texts(&data.await, "nodes.*.connectedAccountId"), ids);
 }
 
@@ -155,12 +158,14 @@ async fn toolkits_and_users_cost_nothing_until_their_lists_are_asked_for() {
     assert_eq!(texts(&data, "usersByIds.*.id"), ["user_9", "whoever", "user_3"]);
 
     let query = r#"{ toolkit(slug: "outlook") { providers { rawCategory name } connectedAccounts(first: 4) { nodes { connectedAccountId } } } }"#;
-    let data = thrice(&world, query, json!({}), &[PROVIDERS.to_owned(), list(&["toolkit_slugs=outlook"])]).await;
+    let data =
+        thrice(&world, query, json!({}), &[PROVIDERS.to_owned(), list(&["toolkit_slugs=outlook"])]).await;
     assert_eq!(texts(&data, "toolkit.providers.*.rawCategory"), ["email", "calendar", "channels"]);
     let of = private_ids(&world, |account| account.toolkit == "outlook");
     assert_eq!(texts(&data, "toolkit.connectedAccounts.nodes.*.connectedAccountId"), listed(&of)[..4]);
 
-    let query = r#"{ user(id: "user_3") { connectedAccounts { nodes { connectedAccountId user { id } } } } }"#;
+    let query =
+        r#"{ user(id: "user_3") { connectedAccounts { nodes { connectedAccountId user { id } } } } }"#;
     let data = thrice(&world, query, json!({}), &[list(&["user_ids=user_3"])]).await;
     let of = private_ids(&world, |account| account.user_id == "user_3");
     assert_eq!(texts(&data, "user.connectedAccounts.nodes.*.connectedAccountId"), of);
@@ -180,10 +185,7 @@ async fn many_users_and_many_toolkits_are_one_call_each() {
         let owners = texts(user, "connectedAccounts.nodes.*.userId");
         assert_eq!(owners, vec![user["id"].as_str().unwrap(); 2]);
     }
-    assert_eq!(
-        texts(&data, "toolkitsBySlugs.1.connectedAccounts.nodes.*.toolkit.slug"),
-        ["slack", "slack"]
-    );
+    assert_eq!(texts(&data, "toolkitsBySlugs.1.connectedAccounts.nodes.*.toolkit.slug"), ["slack", "slack"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,10 +204,7 @@ async fn an_accounts_own_links_lead_back() {
     assert_eq!(slugs, ["gmail", "googlecalendar", "slack"]);
     assert_eq!(texts(nodes, "*.authConfig.connectedAccounts.nodes.0.toolkit.slug"), slugs);
     assert_eq!(at(nodes, "*.user.id"), at(nodes, "*.userId"));
-    assert_eq!(
-        at(nodes, "*.providers.*.name"),
-        json!([["gmail", "gmail", "email"], ["google"], ["slack"]])
-    );
+    assert_eq!(at(nodes, "*.providers.*.name"), json!([["gmail", "gmail", "email"], ["google"], ["slack"]]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -290,7 +289,8 @@ async fn a_count_costs_a_call_only_where_no_page_tells_it() {
     let query = "{ connectedAccounts(first: 0) { nodes { id } pageInfo { hasNextPage } } }";
     let data = thrice(&world, query, json!({}), &[]).await;
     assert_eq!(data["connectedAccounts"]["nodes"], json!([]));
-    let data = thrice(&world, "{ connectedAccounts(first: 0) { totalCount } }", json!({}), &[count(&[])]).await;
+    let data =
+        thrice(&world, "{ connectedAccounts(first: 0) { totalCount } }", json!({}), &[count(&[])]).await;
     let private = private_ids(&world, |_| true).len();
     assert_eq!(data["connectedAccounts"]["totalCount"], private);
 
