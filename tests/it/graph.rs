@@ -2,5 +2,6 @@
 
 mod accounts_paging;
 mod changing_lists;
+mod joined;
 mod providers_paging;
 mod roots;
