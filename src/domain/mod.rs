@@ -13,6 +13,7 @@ pub mod global_id;
 pub mod input;
 pub mod page;
 pub mod providers;
+pub mod settings;
 pub mod toolkits;
 pub mod upstream_name;
 pub mod vocabulary;

@@ -1,0 +1,125 @@
+//! `switchboard demo`: everything in one process, without keys, network or configuration.
+//!
+//! It serves over its own sandbox by HTTP, exactly as `serve` would, and so shows what `serve` does.
+//! Of the environment it takes the `[log]` settings alone: keys that lie there for `serve` must not
+//! meet a demo.
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::serve::StopSignal;
+use super::{Failure, print};
+use crate::app::{self, App};
+use crate::config::{Config, Keys, Sources};
+use crate::sandbox::{self, LEADLEX_PATH, Sandbox, Scenario};
+use crate::telemetry;
+
+/// What `demo` takes.
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    /// The state of the world to show.
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = Scenario::Healthy)]
+    scenario: Scenario,
+    /// Where GraphiQL and the graph listen; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where the emulated upstreams listen; a free port where it is left out.
+    #[arg(long, value_name = "ADDR")]
+    sandbox_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    sandbox: sandbox::Settings,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let stop = StopSignal::listen()?;
+    let upstreams = app::bind("--sandbox-listen", arguments.sandbox_listen.unwrap_or(free)).await?;
+    let sandbox_address = upstreams.local_addr()?;
+    let config = Config::load(Sources {
+        variables: std::env::vars_os().filter(|(name, _)| is_of_log(name)).collect(),
+        flags: settings(arguments.listen, free, sandbox_address),
+        keys: Keys::Required,
+        file: None,
+    })?;
+    telemetry::start(&config.log).map_err(anyhow::Error::from)?;
+    let app = App::start(&config).await?;
+    let sandbox = Sandbox::new(arguments.scenario.settings(arguments.sandbox), sandbox::Clock::system());
+    arguments.scenario.arrange(&sandbox);
+    let upstreams = tokio::spawn(sandbox::serve(upstreams, sandbox.router(), std::future::pending()));
+    print(&greeting(app.http_address(), sandbox_address))?;
+    let ended = app.run(stop.received()).await;
+    // Only when the graph has ended, whose last requests it answers.
+    upstreams.abort();
+    Ok(ended?)
+}
+
+fn is_of_log(variable: &OsString) -> bool {
+    variable.to_str().is_some_and(|name| name.starts_with("SWITCHBOARD__LOG__"))
+}
+
+/// What would be in the file of a `serve` over this sandbox, as its first tenant.
+fn settings(
+    listen: SocketAddr,
+    ops: SocketAddr,
+    sandbox: SocketAddr,
+) -> Vec<(&'static str, &'static str, String)> {
+    [
+        ("http.listen", "--listen", listen.to_string()),
+        ("ops.listen", "demo", ops.to_string()),
+        ("auth.mode", "demo", "none".to_owned()),
+        ("upstream.leadlex.base_url", "demo", format!("http://{sandbox}{LEADLEX_PATH}")),
+        ("upstream.leadlex.api_key", "demo", "wbk_sandbox_a".to_owned()),
+        ("upstream.composio.base_url", "demo", format!("http://{sandbox}")),
+        ("upstream.composio.api_key", "demo", "ak_sandbox_a".to_owned()),
+    ]
+    .into()
+}
+
+fn greeting(graph: SocketAddr, sandbox: SocketAddr) -> String {
+    format!(
+        "GraphiQL: http://{graph}/\n\
+         GraphQL: http://{graph}/graphql\n\
+         Sandbox: http://{sandbox}\n\
+         Try: curl -s http://{graph}/graphql -H 'content-type: application/json' \
+         -d '{{\"query\":\"{{ providers(first: 3) {{ nodes {{ name status }} }} }}\"}}'\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_demo_sets_is_a_whole_configuration() {
+        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let flags = settings(at(8080), at(0), at(8090));
+        let config = Config::load(Sources { flags, ..Sources::default() }).unwrap();
+        assert_eq!(
+            config.upstream.leadlex.base_url.as_str(),
+            "http://127.0.0.1:8090/functions/v1/api-gateway"
+        );
+        assert_eq!(config.http.listen, at(8080));
+    }
+
+    #[test]
+    fn the_greeting_holds_the_lines_that_others_read() {
+        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let text = greeting(at(8080), at(8090));
+        for line in [
+            "GraphiQL: http://127.0.0.1:8080/",
+            "GraphQL: http://127.0.0.1:8080/graphql",
+            "Sandbox: http://127.0.0.1:8090",
+        ] {
+            assert!(text.lines().any(|printed| printed == line), "{text}");
+        }
+        let curl = text.lines().find(|line| line.contains("curl ")).unwrap();
+        let body = curl.split("-d '").nth(1).unwrap().trim_end_matches('\'');
+        assert!(serde_json::from_str::<serde_json::Value>(body).is_ok(), "{body}");
+    }
+
+    #[test]
+    fn the_demo_takes_nothing_of_the_environment_but_the_log() {
+        assert!(is_of_log(&"SWITCHBOARD__LOG__LEVEL".into()));
+        assert!(!is_of_log(&"SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY".into()));
+    }
+}

@@ -1,0 +1,137 @@
+//! The commands: what each takes, runs and prints, and how it fails.
+//!
+//! Standard output is for what was asked for, standard error for `switchboard: …` lines and the log.
+//! Exit codes: 0, 1 where something went wrong while it ran, 2 where the command or its
+//! configuration is wrong.
+
+mod check;
+mod demo;
+mod sandbox;
+mod serve;
+mod verdict;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::{Config, ConfigErrors, Keys, Sources};
+use crate::graphql::schema;
+
+/// One GraphQL graph over LeadLex's integration status and Composio's connected accounts.
+#[derive(Parser, Debug)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// The graph, GraphiQL and both emulated upstreams in one process; no keys, no network.
+    Demo(demo::Arguments),
+    /// The graph over the real upstreams.
+    Serve(serve::Arguments),
+    /// Only the two emulated REST APIs, for other people's tests.
+    Sandbox(sandbox::Arguments),
+    /// Prints the schema.
+    Schema {
+        /// For whom.
+        #[arg(long, value_enum, default_value_t = SchemaFormat::Plain)]
+        format: SchemaFormat,
+    },
+    /// Prints the configuration in force, calls both upstreams once, and says what is wrong.
+    Check {
+        /// A TOML file over the defaults; `switchboard.default.toml` shows its shape.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum SchemaFormat {
+    /// As clients see it.
+    Plain,
+}
+
+/// Why a command ended.
+enum Failure {
+    /// The configuration is wrong.
+    Config(ConfigErrors),
+    /// Something went wrong while it ran.
+    Run(anyhow::Error),
+}
+
+impl From<ConfigErrors> for Failure {
+    fn from(errors: ConfigErrors) -> Self {
+        Self::Config(errors)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Run(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Run(error.into())
+    }
+}
+
+/// Runs one command to its end.
+pub async fn run(cli: Cli) -> ExitCode {
+    let ended = match cli.command {
+        Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Sandbox(arguments) => sandbox::run(arguments).await,
+        Command::Schema { format: SchemaFormat::Plain } => print(&schema::sdl()).map_err(Failure::from),
+        Command::Check { config } => check::run(config).await,
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has read enough, as in `switchboard schema | head`.
+        Err(Failure::Run(error)) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(Failure::Run(error)) => {
+            complain([format!("{error:#}")]);
+            ExitCode::FAILURE
+        }
+        Err(Failure::Config(errors)) => {
+            complain(errors.iter().map(ToString::to_string));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The configuration of a file, the environment and flags.
+fn configuration(
+    file: Option<PathBuf>,
+    flags: Vec<(&'static str, &'static str, String)>,
+    keys: Keys,
+) -> Result<Config, ConfigErrors> {
+    Config::load(Sources { file, variables: std::env::vars_os().collect(), flags, keys })
+}
+
+/// Writes to standard output, at once: whoever waits for a line must not wait for a full buffer.
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}
+
+/// Writes error lines; where standard error itself is gone there is nobody left to tell.
+fn complain(lines: impl IntoIterator<Item = String>) {
+    let mut out = io::stderr().lock();
+    for line in lines {
+        let _ = writeln!(out, "switchboard: {line}");
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

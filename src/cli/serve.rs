@@ -1,0 +1,80 @@
+//! `switchboard serve`: the graph over the real upstreams, until it is told to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::{Failure, configuration, print};
+use crate::app::App;
+use crate::config::Keys;
+use crate::telemetry;
+
+/// What `serve` takes.
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    /// A TOML file over the defaults; `switchboard.default.toml` shows its shape.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where clients connect (`http.listen`).
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Where probes connect (`ops.listen`).
+    #[arg(long, value_name = "ADDR")]
+    ops_listen: Option<SocketAddr>,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let mut flags = Vec::new();
+    if let Some(address) = arguments.listen {
+        flags.push(("http.listen", "--listen", address.to_string()));
+    }
+    if let Some(address) = arguments.ops_listen {
+        flags.push(("ops.listen", "--ops-listen", address.to_string()));
+    }
+    let config = configuration(arguments.config, flags, Keys::Required)?;
+    telemetry::start(&config.log).map_err(anyhow::Error::from)?;
+    let stop = StopSignal::listen()?;
+    let app = App::start(&config).await?;
+    print(&format!("listening on http://{}/graphql", app.http_address()))?;
+    app.run(stop.received()).await?;
+    Ok(())
+}
+
+/// The signals by which a process is asked to stop: SIGINT (Ctrl-C) and SIGTERM.
+///
+/// They are caught from the moment this is made, so that one that comes early is not lost.
+pub(super) struct StopSignal {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl StopSignal {
+    pub(super) fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    pub(super) async fn received(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl StopSignal {
+    pub(super) fn listen() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    pub(super) async fn received(self) {
+        // Where Ctrl-C cannot be caught, the process ends by other means.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The configuration: the sum of each component's own settings.
+//!
+//! Layers, each over the one before: `switchboard.default.toml`, which is compiled in and is the
+//! documentation; a file; `SWITCHBOARD__SECTION__KEY` variables; flags. All problems are reported at
+//! once, a line each, with the setting's name and where its value stands.
+//!
+//! Not the `config` crate: its values remember a file but no line, it stops at the first value that
+//! does not fit, and its variables are either all texts or guessed at, so that a key made of digits
+//! becomes a number. Here the default file says of what kind a setting is, and `toml` where it stands.
+
+mod known;
+mod layers;
+mod problem;
+mod rules;
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::domain::settings::{IdSettings, ToolkitSettings};
+use crate::domain::toolkits::ToolkitMapping;
+use crate::http::settings::{AuthSettings, HttpSettings, OpsSettings};
+use crate::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings};
+use crate::telemetry::LogSettings;
+use crate::upstream::settings::UpstreamSettings;
+use known::Known;
+use layers::Layers;
+use problem::Origin;
+pub use problem::{ConfigErrors, Problem};
+
+/// The settings of every component. Only `app` and the commands see it whole.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `[http]`
+    pub http: HttpSettings,
+    /// `[ops]`
+    pub ops: OpsSettings,
+    /// `[auth]`
+    pub auth: AuthSettings,
+    /// `[upstream.leadlex]` and `[upstream.composio]`
+    pub upstream: Upstreams,
+    /// `[cache]`
+    pub cache: CacheSettings,
+    /// `[connections]`
+    pub connections: ConnectionSettings,
+    /// `[lists]`
+    pub lists: ListSettings,
+    /// `[ids]`
+    pub ids: IdSettings,
+    /// `[toolkits]`
+    pub toolkits: ToolkitSettings,
+    /// `[log]`
+    pub log: LogSettings,
+    #[serde(skip)]
+    redacted: String,
+}
+
+/// The settings of both upstreams.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstreams {
+    /// `[upstream.leadlex]`
+    pub leadlex: UpstreamSettings,
+    /// `[upstream.composio]`
+    pub composio: UpstreamSettings,
+}
+
+/// Whether both upstreams' keys must be there in a mode that uses them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Keys {
+    /// Yes, as to serve.
+    #[default]
+    Required,
+    /// No: whoever asks will say what it makes of a missing one.
+    Optional,
+}
+
+/// What a configuration is made of, besides the defaults.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// A TOML file.
+    pub file: Option<PathBuf>,
+    /// The environment; what does not begin with `SWITCHBOARD__` is passed over.
+    pub variables: Vec<(OsString, OsString)>,
+    /// Settings given on the command line: the setting's name, the flag's, and the value's text.
+    pub flags: Vec<(&'static str, &'static str, String)>,
+    /// Whether keys must be there.
+    pub keys: Keys,
+}
+
+impl Config {
+    /// Lays the sources over the defaults and judges the whole.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once: unknown settings, values of another kind or out of
+    /// range, files that cannot be read, settings that do not go together, keys that are missing.
+    pub fn load(sources: Sources) -> Result<Self, ConfigErrors> {
+        let known = Known::built_in().map_err(ConfigErrors::from)?;
+        let mut layers = Layers::over_defaults(&known);
+        let mut keys = sources.keys;
+        if let Some(file) = &sources.file
+            && !layers.lay_file(file)
+        {
+            keys = Keys::Optional;
+        }
+        layers.lay_variables(sources.variables);
+        for (name, flag, text) in sources.flags {
+            layers.lay_text(name, text, Origin::Flag(flag));
+        }
+        layers.read_secret_files();
+        refuse_unfit(&known, &mut layers);
+        let mut config: Self = nested(&known, &layers)
+            .try_into()
+            .map_err(|error: toml::de::Error| Problem::new("configuration", error.message(), None))?;
+        rules::judge(&config, keys, &mut layers);
+        config.redacted = redacted(&known, &layers);
+        if layers.problems.is_empty() { Ok(config) } else { Err(layers.problems) }
+    }
+
+    /// The settings in force as TOML, each that was set with where; secrets as `[redacted]`.
+    #[must_use]
+    pub fn redacted(&self) -> &str {
+        &self.redacted
+    }
+
+    /// Which toolkits stand for which provider: the file of `toolkits.file`, else what is compiled in.
+    ///
+    /// # Errors
+    /// Where the file has changed for the worse since the configuration was loaded.
+    pub fn toolkit_mapping(&self) -> Result<ToolkitMapping, ConfigErrors> {
+        rules::toolkit_mapping(self).map_err(|why| Problem::new("toolkits.file", why, None).into())
+    }
+}
+
+/// Tries each value that was set, alone over the defaults, so that every one that does not fit is
+/// named and not only the first; those that do not are put back to the default.
+fn refuse_unfit<'a>(known: &'a Known, layers: &mut Layers<'a>) {
+    let defaults = nested(known, &Layers::over_defaults(known));
+    for setting in known.iter().filter(|setting| !known.is_file_of_another(setting)) {
+        let Some((value, origin)) = layers.get(&setting.name) else { continue };
+        if *origin == Origin::Default {
+            continue;
+        }
+        let objection = rules::objection(&setting.name, value).or_else(|| {
+            let mut table = defaults.clone();
+            known::insert(&mut table, &setting.name, value.clone());
+            let unfit = table.try_into::<Config>().err()?;
+            let reason = unfit.message();
+            Some(match known.file_of(setting) {
+                Some(_) => "does not fit".to_owned(),
+                None => format!(
+                    "{} does not fit: {reason}; {} would",
+                    layers::shown(value),
+                    layers::shown(&setting.default)
+                ),
+            })
+        });
+        if let Some(objection) = objection {
+            layers.refuse(&setting.name, objection);
+            layers.forget(setting);
+        }
+    }
+}
+
+/// The values in force as the components' settings want them: in sections, secrets already read.
+fn nested(known: &Known, layers: &Layers<'_>) -> Table {
+    let mut table = Table::new();
+    for setting in known.iter().filter(|setting| !known.is_file_of_another(setting)) {
+        if let Some((value, _)) = layers.get(&setting.name) {
+            known::insert(&mut table, &setting.name, value.clone());
+        }
+    }
+    table
+}
+
+fn redacted(known: &Known, layers: &Layers<'_>) -> String {
+    let mut text = String::new();
+    let mut section = "";
+    for setting in known.iter() {
+        let Some((value, origin)) = layers.get(&setting.name) else { continue };
+        if setting.section() != section {
+            section = setting.section();
+            let gap = if text.is_empty() { "" } else { "\n" };
+            let _ = writeln!(text, "{gap}[{section}]");
+        }
+        let secret = known.file_of(setting).is_some() && value.as_str() != Some("");
+        let value = if secret { &Value::from("[redacted]") } else { value };
+        let _ = match origin {
+            Origin::Default => writeln!(text, "{} = {value}", setting.key()),
+            origin => writeln!(text, "{} = {value} # {origin}", setting.key()),
+        };
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! What a value must be beyond its kind, and what settings must be to each other.
+//!
+//! A rule that looks at several settings says nothing where one of them is wrong already.
+
+use std::fs;
+
+use secrecy::{ExposeSecret, SecretString};
+use toml::Value;
+use url::Url;
+
+use super::known::variable;
+use super::layers::{self, Layers};
+use super::{Config, Keys};
+use crate::domain::credential::Credential;
+use crate::domain::toolkits::{MappingError, ToolkitMapping};
+use crate::domain::upstream_name::{Composio, Leadlex, Upstream};
+use crate::http::caller::refuse_exposed;
+use crate::http::settings::AuthMode;
+
+const GIB: i64 = 1 << 30;
+
+/// The range of every setting that is a number.
+///
+/// Upper ends are where a number is surely a slip (milliseconds for seconds, a key one line down),
+/// and keep every sum of times and sizes far from overflow.
+pub(super) const RANGES: [(&str, i64, i64); 14] = [
+    ("http.body_limit_bytes", 1, GIB),
+    ("upstream.leadlex.timeout_ms", 1, 600_000),
+    ("upstream.leadlex.body_limit_bytes", 1, GIB),
+    ("upstream.composio.timeout_ms", 1, 600_000),
+    ("upstream.composio.body_limit_bytes", 1, GIB),
+    ("cache.limit_bytes", 0, 1024 * GIB),
+    ("cache.providers_ttl_ms", 0, 86_400_000),
+    ("cache.accounts_ttl_ms", 0, 86_400_000),
+    ("connections.providers_default", 1, 10_000),
+    ("connections.accounts_default", 1, 10_000),
+    ("connections.page_max", 1, 10_000),
+    ("connections.ids_max", 1, 100_000),
+    // The upstream clamps `limit` at 100 (UPSTREAMS.md A2).
+    ("lists.page_rows", 1, 100),
+    ("lists.pages_max", 1, 10_000),
+];
+
+/// Why a single value, of the right kind, will not do; `None` where nothing is known against it.
+pub(super) fn objection(name: &str, value: &Value) -> Option<String> {
+    match value {
+        Value::Integer(number) => {
+            let (_, least, most) = RANGES.iter().find(|(ranged, ..)| *ranged == name)?;
+            (!(least..=most).contains(&number))
+                .then(|| format!("{number} is out of range: it takes {least} to {most}"))
+        }
+        Value::String(text) if name.ends_with("base_url") => url_objection(text),
+        _ => None,
+    }
+}
+
+/// Why a text cannot be where an upstream's API begins. One that could hold a secret (a password,
+/// a key in its query) is not repeated.
+fn url_objection(text: &str) -> Option<String> {
+    let quoted = if text.contains(['@', '?', '#']) { "the URL".to_owned() } else { format!("{text:?}") };
+    if !text.contains("://") {
+        return Some(format!("{quoted} has no scheme: begin it with https:// (or http://)"));
+    }
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(error) => return Some(format!("{quoted} is no URL: {error}")),
+    };
+    let why = if !matches!(url.scheme(), "http" | "https") {
+        "its scheme is neither https nor http"
+    } else if !url.username().is_empty() || url.password().is_some() {
+        "it holds a user name or password, which belongs to no setting"
+    } else if url.query().is_some() {
+        "it holds a query: give only where the API begins"
+    } else if url.fragment().is_some() {
+        "it holds a fragment: give only where the API begins"
+    } else {
+        return None;
+    };
+    Some(format!("{quoted} will not do: {why}"))
+}
+
+/// Judges the configuration as a whole. Whether keys are missing cannot be told where the file
+/// that may hold them was not read.
+pub(super) fn judge(config: &Config, keys: Keys, layers: &mut Layers<'_>) {
+    sizes(config, layers);
+    listeners(config, layers);
+    key::<Leadlex>("upstream.leadlex", &config.upstream.leadlex.api_key, layers);
+    key::<Composio>("upstream.composio", &config.upstream.composio.api_key, layers);
+    if keys == Keys::Required && config.auth.mode == AuthMode::None {
+        for section in ["upstream.leadlex", "upstream.composio"] {
+            missing_key(section, layers);
+        }
+    }
+    let ids = config.ids.key.expose_secret().chars().count();
+    if (1..16).contains(&ids) {
+        layers.refuse("ids.key", "too short to keep ids from being guessed: give 16 characters or more");
+    }
+    if let Err(why) = toolkit_mapping(config) {
+        layers.refuse("toolkits.file", why);
+    }
+}
+
+fn sizes(config: &Config, layers: &mut Layers<'_>) {
+    let sizes = &config.connections;
+    for (name, default) in [
+        ("connections.providers_default", sizes.providers_default),
+        ("connections.accounts_default", sizes.accounts_default),
+    ] {
+        if default > sizes.page_max && !layers.problems.concern("connections.page_max") {
+            layers.refuse(name, format!("{default} is more than connections.page_max, {}", sizes.page_max));
+        }
+    }
+}
+
+fn listeners(config: &Config, layers: &mut Layers<'_>) {
+    let (http, ops) = (config.http.listen, config.ops.listen);
+    let concerned = |layers: &Layers<'_>, name| layers.problems.concern(name);
+    if http == ops && http.port() != 0 && !concerned(layers, "http.listen") {
+        layers.refuse("ops.listen", format!("{ops} is http.listen as well: give each a port of its own"));
+    }
+    if concerned(layers, "auth.mode") {
+        return;
+    }
+    for (name, address) in [("http.listen", http), ("ops.listen", ops)] {
+        if let Err(exposed) = refuse_exposed(config.auth.mode, &[address]) {
+            layers.refuse(name, exposed.to_string());
+        }
+    }
+}
+
+fn key<U: Upstream>(section: &str, key: &SecretString, layers: &mut Layers<'_>) {
+    let name = format!("{section}.api_key");
+    let key = key.expose_secret();
+    if key.is_empty() {
+        return;
+    }
+    let (other, prefix) =
+        if section == "upstream.leadlex" { ("Composio", "ak_") } else { ("LeadLex", "wbk_") };
+    if key.starts_with(prefix) {
+        layers.refuse(&name, format!("begins with {prefix}: that is a key to {other}"));
+    } else if let Err(error) = Credential::<U>::new(key) {
+        layers.refuse(&name, error.to_string());
+    }
+}
+
+fn missing_key(section: &str, layers: &mut Layers<'_>) {
+    let name = format!("{section}.api_key");
+    let by_file = format!("{section}.api_key_file");
+    let concerned = layers.problems.concern(&name) || layers.problems.concern(&by_file);
+    if layers.text(&name).is_empty() && !concerned && !layers.problems.concern("auth.mode") {
+        let message = format!("missing: set {}, or name a file in {by_file}", variable(&name));
+        layers.refuse(&name, message);
+    }
+}
+
+/// The mapping in force: the file's where one is set, else the one compiled in.
+pub(super) fn toolkit_mapping(config: &Config) -> Result<ToolkitMapping, String> {
+    let Some(path) = config.toolkits.file() else {
+        return ToolkitMapping::built_in().map_err(|error| error.to_string());
+    };
+    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {path:?}: {error}"))?;
+    ToolkitMapping::parse(&text).map_err(|error| match error {
+        // The library's own Display quotes the line, over several lines.
+        MappingError::Toml(error) => {
+            let (line, column) = layers::position(&text, error.span().map_or(0, |span| span.start));
+            format!("{path:?}, line {line}, column {column}: {}", error.message())
+        }
+        error => format!("{path:?}: {error}"),
+    })
+}

@@ -1,0 +1,392 @@
+//! What whoever sets something wrong is told; what whoever reads the settings is not.
+
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use secrecy::ExposeSecret;
+
+use super::*;
+
+const CANARY: &str = "canary_never_to_be_shown";
+
+/// A file of its own, gone at the end of the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str, text: &str) -> Self {
+        // Tests of one process run side by side, and those of other processes too.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("switchboard-{}-{count}-{name}", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).unwrap();
+    }
+}
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// What a file alone gives, keys not asked for.
+fn file(text: &str) -> Result<Config, Vec<String>> {
+    let scratch = Scratch::new("x.toml", text);
+    let sources = Sources { file: Some(scratch.0.clone()), keys: Keys::Optional, ..Sources::default() };
+    lines(Config::load(sources))
+        .map_err(|lines| lines.into_iter().map(|line| line.replace(&scratch.path(), "x.toml")).collect())
+}
+
+fn environment(pairs: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let sources = Sources { variables: variables(pairs), keys: Keys::Optional, ..Sources::default() };
+    lines(Config::load(sources))
+}
+
+fn lines(loaded: Result<Config, ConfigErrors>) -> Result<Config, Vec<String>> {
+    loaded.map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(lines.join("\n"), errors.to_string());
+        lines
+    })
+}
+
+/// The only line that a wrong file is refused with.
+fn refusal(text: &str) -> String {
+    let lines = file(text).unwrap_err();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    lines[0].clone()
+}
+
+#[test]
+fn the_defaults_alone_are_a_configuration_but_for_the_keys() {
+    let config = file("").unwrap();
+    assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(
+        config.upstream.leadlex.base_url.as_str(),
+        "https://data.leadlex.com/functions/v1/api-gateway"
+    );
+    assert!(config.ids.key().is_none() && config.toolkits.file().is_none());
+    let lines = lines(Config::load(Sources::default())).unwrap_err();
+    assert_eq!(
+        lines,
+        [
+            "upstream.leadlex.api_key: missing: set SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY, or name a file in upstream.leadlex.api_key_file",
+            "upstream.composio.api_key: missing: set SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY, or name a file in upstream.composio.api_key_file",
+        ]
+    );
+}
+
+#[test]
+fn callers_who_bring_keys_need_none_here_and_may_come_from_anywhere() {
+    let variables = variables(&[
+        ("SWITCHBOARD__AUTH__MODE", "passthrough"),
+        ("SWITCHBOARD__HTTP__LISTEN", "0.0.0.0:8080"),
+    ]);
+    Config::load(Sources { variables, ..Sources::default() }).unwrap();
+}
+
+#[test]
+fn each_layer_goes_over_the_one_before() {
+    let scratch = Scratch::new("layers", "[connections]\npage_max = 50\naccounts_default = 5\nids_max = 7\n");
+    let load = |variables, flags| {
+        let file = Some(scratch.0.clone());
+        let config = Config::load(Sources { file, variables, flags, keys: Keys::Optional }).unwrap();
+        (config.connections.accounts_default, config.connections.ids_max, config.http.listen.port())
+    };
+    // `providers_default` would be over `page_max`.
+    let set = |pairs: &[(&str, &str)]| {
+        variables(&[&[("SWITCHBOARD__CONNECTIONS__PROVIDERS_DEFAULT", "50")], pairs].concat())
+    };
+    assert_eq!(load(set(&[]), vec![]), (5, 7, 8080));
+    let environment =
+        [("SWITCHBOARD__CONNECTIONS__IDS_MAX", "8"), ("SWITCHBOARD__HTTP__LISTEN", "127.0.0.1:1")];
+    assert_eq!(load(set(&environment), vec![]), (5, 8, 1));
+    let flag = ("http.listen", "--listen", "127.0.0.1:2".to_owned());
+    assert_eq!(load(set(&environment), vec![flag]), (5, 8, 2));
+}
+
+#[test]
+fn an_unknown_setting_is_refused_with_the_nearest_known_one() {
+    assert_eq!(
+        refusal("[upstream.leadlex]\n\napi_kye = \"x\"\n"),
+        "upstream.leadlex.api_kye: unknown setting; did you mean upstream.leadlex.api_key? (x.toml, line 3)"
+    );
+    for (text, meant) in [
+        ("[https]\nlisten = \"127.0.0.1:1\"", "did you mean http.listen?"),
+        ("[http]\nport = 80", "did you mean http.listen?"),
+        (
+            "[redis]\nurl = \"x\"",
+            "the sections are http, ops, auth, upstream.leadlex, upstream.composio, cache",
+        ),
+        ("page_rows = 10", "did you mean lists.page_rows?"),
+        ("[composio]\napi_key = \"x\"", "did you mean upstream.composio.api_key?"),
+        ("http = 3", "http: this is a section: it takes settings, not a value"),
+        ("[[http]]\nlisten = \"127.0.0.1:1\"", "this is a section"),
+    ] {
+        let line = refusal(text);
+        assert!(line.contains(meant), "{line}");
+    }
+    assert_eq!(
+        environment(&[("SWITCHBOARD__UPSTREAM__LEADLEX__API_KYE", CANARY)]).unwrap_err(),
+        [
+            "upstream.leadlex.api_kye: unknown setting; did you mean SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY? (variable SWITCHBOARD__UPSTREAM__LEADLEX__API_KYE)"
+        ]
+    );
+    assert!(file("[http]\n# nothing set\n").is_ok());
+    assert!(environment(&[("SWITCHBOARD_HOME", "x"), ("PATH", "x")]).is_ok());
+}
+
+#[test]
+fn a_value_of_another_kind_says_what_was_given_and_what_is_right() {
+    for (text, expected) in [
+        (
+            "[cache]\nlimit_bytes = \"64MB\"",
+            "cache.limit_bytes: takes a whole number, like 67108864, not the text \"64MB\" (x.toml, line 2)",
+        ),
+        (
+            "[http]\ngraphiql = 1",
+            "http.graphiql: takes true or false, like true, not the number 1 (x.toml, line 2)",
+        ),
+        (
+            "[http]\nlisten = []",
+            "http.listen: takes a text in quotes, like \"127.0.0.1:8080\", not a list (x.toml, line 2)",
+        ),
+        (
+            "[http]\nlisten = \"localhost:80\"",
+            "http.listen: \"localhost:80\" does not fit: invalid socket address syntax; \"127.0.0.1:8080\" would (x.toml, line 2)",
+        ),
+        (
+            "[auth]\nmode = \"off\"",
+            "auth.mode: \"off\" does not fit: unknown variant `off`, expected `none` or `passthrough`; \"none\" would (x.toml, line 2)",
+        ),
+        (
+            "[log]\nlevel = \"inf\"",
+            "log.level: \"inf\" does not fit: `inf` is none of off, error, warn, info, debug, trace; \"info\" would (x.toml, line 2)",
+        ),
+        (
+            "[cache]\nlimit_bytes = 99999999999999999999",
+            "cache.limit_bytes: the number is too large (x.toml, line 2)",
+        ),
+        (
+            "[upstream.composio]\napi_key = 90125",
+            "upstream.composio.api_key: takes a text in quotes, not a whole number (x.toml, line 2)",
+        ),
+    ] {
+        assert_eq!(refusal(text), expected);
+    }
+    assert_eq!(
+        environment(&[("SWITCHBOARD__HTTP__GRAPHIQL", "yes")]).unwrap_err(),
+        [
+            "http.graphiql: takes true or false, like true, not the text \"yes\" (variable SWITCHBOARD__HTTP__GRAPHIQL)"
+        ]
+    );
+    let digits = environment(&[("SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY", "90125")]).unwrap();
+    assert_eq!(digits.upstream.composio.api_key.expose_secret(), "90125");
+}
+
+#[test]
+fn a_number_out_of_range_names_the_range() {
+    for (text, expected) in [
+        ("[lists]\npage_rows = 0", "lists.page_rows: 0 is out of range: it takes 1 to 100 (x.toml, line 2)"),
+        (
+            "[lists]\npage_rows = 101",
+            "lists.page_rows: 101 is out of range: it takes 1 to 100 (x.toml, line 2)",
+        ),
+        (
+            "[upstream.leadlex]\ntimeout_ms = 0",
+            "upstream.leadlex.timeout_ms: 0 is out of range: it takes 1 to 600000 (x.toml, line 2)",
+        ),
+        (
+            "[connections]\nids_max = -1",
+            "connections.ids_max: -1 is out of range: it takes 1 to 100000 (x.toml, line 2)",
+        ),
+        (
+            "[connections]\naccounts_default = 101",
+            "connections.accounts_default: 101 is more than connections.page_max, 100 (x.toml, line 2)",
+        ),
+    ] {
+        assert_eq!(refusal(text), expected);
+    }
+    let known = Known::built_in().unwrap();
+    let numbers: Vec<&str> =
+        known.iter().filter(|s| s.default.is_integer()).map(|s| s.name.as_str()).collect();
+    assert_eq!(numbers, rules::RANGES.map(|(name, ..)| name), "every number has a range, and no other does");
+}
+
+#[test]
+fn an_upstream_url_must_say_where_an_api_begins_and_nothing_else() {
+    let refused = |url: &str| refusal(&format!("[upstream.leadlex]\nbase_url = \"{url}\""));
+    for url in ["data.leadlex.com", "localhost:8090", "//data.leadlex.com", "data.leadlex.com/a"] {
+        assert_eq!(
+            refused(url),
+            format!(
+                "upstream.leadlex.base_url: \"{url}\" has no scheme: begin it with https:// (or http://) (x.toml, line 2)"
+            )
+        );
+    }
+    for (url, why) in [
+        ("ftp://data.leadlex.com", "neither https nor http"),
+        ("https://", "is no URL: empty host"),
+        ("", "has no scheme"),
+        ("https://data.leadlex.com?key=canary", "holds a query"),
+        ("https://me:canary@data.leadlex.com", "holds a user name or password"),
+        ("https://data.leadlex.com#canary", "holds a fragment"),
+        ("me:canary@data.leadlex.com", "has no scheme"),
+    ] {
+        let line = refused(url);
+        assert!(line.contains(why) && !line.contains("canary"), "{line}");
+    }
+}
+
+#[test]
+fn nobody_is_let_in_from_elsewhere_without_a_key() {
+    let line = refusal("[http]\nlisten = \"0.0.0.0:8080\"");
+    assert!(line.starts_with("http.listen: auth.mode = \"none\" lets anybody"), "{line}");
+    let line = refusal("[ops]\nlisten = \"[::]:9090\"");
+    assert!(line.starts_with("ops.listen: ") && line.contains("[::]:9090 is no loopback"), "{line}");
+    assert!(refusal("[ops]\nlisten = \"127.0.0.1:8080\"").contains("is http.listen as well"));
+    assert!(file("[http]\nlisten = \"[::1]:0\"\n[ops]\nlisten = \"127.1.2.3:0\"").is_ok());
+}
+
+#[test]
+fn a_secret_comes_from_a_file_without_its_line_end() {
+    let secret = Scratch::new("secret", "wbk_from_a_file\r\n");
+    let path = secret.path();
+    let by_file = [("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY_FILE", path.as_str())];
+    let config = environment(&by_file).unwrap();
+    assert_eq!(config.upstream.leadlex.api_key.expose_secret(), "wbk_from_a_file");
+
+    let both = [by_file[0], ("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY", CANARY)];
+    assert_eq!(
+        environment(&both).unwrap_err(),
+        [
+            "upstream.leadlex.api_key_file: set beside upstream.leadlex.api_key (variable SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY): give one of the two (variable SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY_FILE)"
+        ]
+    );
+    let lines = environment(&[("SWITCHBOARD__IDS__KEY_FILE", "no/such/file")]).unwrap_err();
+    assert_eq!(
+        lines,
+        [
+            "ids.key_file: cannot read \"no/such/file\": No such file or directory (os error 2) (variable SWITCHBOARD__IDS__KEY_FILE)"
+        ]
+    );
+    let empty = Scratch::new("empty", "\n");
+    let lines = environment(&[("SWITCHBOARD__IDS__KEY_FILE", &empty.path())]).unwrap_err();
+    assert!(lines.len() == 1 && lines[0].contains("is empty"), "{lines:?}");
+}
+
+#[test]
+fn a_key_that_is_none_or_the_other_upstream_s_is_refused() {
+    let refused = |name: &str, value: &str| environment(&[(name, value)]).unwrap_err().join("\n");
+    let leadlex = "SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY";
+    assert!(refused(leadlex, "ak_canary").contains("begins with ak_: that is a key to Composio"));
+    assert!(refused(leadlex, "canary canary").contains("printable ASCII without spaces"));
+    let composio = "SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY";
+    assert!(refused(composio, "wbk_canary").contains("begins with wbk_: that is a key to LeadLex"));
+    assert!(refused("SWITCHBOARD__IDS__KEY", "canary").contains("16 characters or more"));
+    for (name, value) in [(leadlex, "ak_canary"), (composio, "can ary"), ("SWITCHBOARD__IDS__KEY", "canary")]
+    {
+        assert!(!refused(name, value).contains("canary") && !refused(name, value).contains("can ary"));
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_where_and_repeats_no_line_of_it() {
+    let line = refusal(&format!("[http]\n[upstream.leadlex]\napi_key = \"{CANARY}\n"));
+    assert!(line.starts_with("x.toml: line 3, column "), "{line}");
+    assert!(line.contains("no TOML: ") && !line.contains(CANARY) && !line.contains('\n'), "{line}");
+
+    let gone = Sources { file: Some("no/such/file.toml".into()), ..Sources::default() };
+    assert_eq!(
+        lines(Config::load(gone)).unwrap_err(),
+        ["no/such/file.toml: cannot read the configuration: No such file or directory (os error 2)"]
+    );
+}
+
+#[test]
+fn the_mapping_of_toolkits_is_read_and_judged_with_the_rest() {
+    let mapping =
+        Scratch::new("mapping", "[[provider]]\ncategory = \"a\"\nname = \"b\"\ntoolkits = [\"c d\"]");
+    let lines = environment(&[("SWITCHBOARD__TOOLKITS__FILE", &mapping.path())]).unwrap_err();
+    assert!(lines.len() == 1 && lines[0].contains("`c d` is no toolkit's slug"), "{lines:?}");
+    let shape = Scratch::new("shape", "[[provider]]\ncategory = 3\n");
+    let lines = environment(&[("SWITCHBOARD__TOOLKITS__FILE", &shape.path())]).unwrap_err();
+    let place = format!("toolkits.file: {:?}, line 2, column 12: invalid type: integer `3`", shape.path());
+    assert!(lines.len() == 1 && lines[0].starts_with(&place), "{lines:?}");
+    let lines = environment(&[("SWITCHBOARD__TOOLKITS__FILE", "no/such/file")]).unwrap_err();
+    assert!(lines[0].starts_with("toolkits.file: cannot read \"no/such/file\""), "{lines:?}");
+    assert!(file("").unwrap().toolkit_mapping().is_ok());
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let scratch = Scratch::new(
+        "all",
+        "[http]\nlisten = \"x\"\nbody_limit_bytes = 0\n[lists]\npage_rows = \"x\"\n[nowhere]\na_b = 1\n",
+    );
+    let variables = variables(&[
+        ("SWITCHBOARD__UPSTREAM__COMPOSIO__BASE_URL", "backend"),
+        ("SWITCHBOARD__OPS__LISTEN", "1.2.3.4:9"),
+    ]);
+    let flags = vec![("auth.mode", "--mode", "nobody".to_owned())];
+    let sources = Sources { file: Some(scratch.0.clone()), variables, flags, keys: Keys::Optional };
+    let lines = lines(Config::load(sources)).unwrap_err();
+    for subject in [
+        "http.listen: ",
+        "http.body_limit_bytes: ",
+        "lists.page_rows: ",
+        "nowhere.a_b: ",
+        "upstream.composio.base_url: ",
+        "auth.mode: ",
+    ] {
+        assert_eq!(lines.iter().filter(|line| line.starts_with(subject)).count(), 1, "{lines:#?}");
+    }
+    assert_eq!(lines.len(), 6, "nothing is said twice, or of what depends on a wrong one: {lines:#?}");
+}
+
+#[test]
+fn every_setting_in_the_default_file_has_a_comment_above_it() {
+    let mut before = "";
+    for line in known::DEFAULTS.lines() {
+        let is_entry = !line.starts_with('#') && !line.is_empty();
+        assert!(!is_entry || before.starts_with("# "), "no comment above `{line}`");
+        before = line;
+    }
+}
+
+#[test]
+fn every_secret_is_known_for_one_and_shown_nowhere() {
+    let known = Known::built_in().unwrap();
+    let secrets: Vec<&str> =
+        known.iter().filter(|s| known.file_of(s).is_some()).map(|s| s.name.as_str()).collect();
+    assert_eq!(secrets, ["upstream.leadlex.api_key", "upstream.composio.api_key", "ids.key"]);
+    for setting in known.iter() {
+        let sounds_secret =
+            ["key", "token", "secret", "password"].iter().any(|word| setting.key().ends_with(word));
+        assert_eq!(sounds_secret, secrets.contains(&&*setting.name), "{}", setting.name);
+    }
+    let pairs: Vec<(String, &str)> = secrets.iter().map(|name| (known::variable(name), CANARY)).collect();
+    let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let config = environment(&pairs).unwrap();
+    assert!(!format!("{config:?}").contains(CANARY));
+    assert!(!config.redacted().contains(CANARY));
+    assert_eq!(config.redacted().matches("\"[redacted]\"").count(), secrets.len());
+}
+
+#[test]
+fn the_printed_settings_are_toml_and_say_what_was_set_where() {
+    let config = environment(&[("SWITCHBOARD__LISTS__PAGE_ROWS", "7")]).unwrap();
+    let printed: Table = toml::from_str(config.redacted()).unwrap();
+    assert_eq!(printed["lists"]["page_rows"].as_integer(), Some(7));
+    assert_eq!(printed["upstream"]["leadlex"]["api_key"].as_str(), Some(""));
+    assert!(config.redacted().starts_with("[http]\nlisten = \"127.0.0.1:8080\"\n"));
+    assert!(config.redacted().contains("\npage_rows = 7 # variable SWITCHBOARD__LISTS__PAGE_ROWS\n"));
+}

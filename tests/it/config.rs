@@ -1,0 +1,303 @@
+//! What the binary says to a configuration that is wrong, and how it starts and stops with a right one.
+//!
+//! Every single message is held by the unit tests of `config`; here is that they reach a user: one
+//! `switchboard: …` line each on standard error, with exit code 2 (1 where the machine is at fault).
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const CANARY: &str = "canary_never_to_be_shown";
+
+/// The binary in an environment that sets nothing but two keys.
+fn switchboard(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY", format!("wbk_{CANARY}"))
+        .env("SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY", format!("ak_{CANARY}"));
+    command
+}
+
+/// A configuration file of its own, gone at the end of the test.
+struct ConfigFile(PathBuf);
+
+impl ConfigFile {
+    fn new(text: &str) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("switchboard-it-{}-{count}.toml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for ConfigFile {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).unwrap();
+    }
+}
+
+/// A process that is ended with the test, however that ends.
+struct Running(Child);
+
+impl Running {
+    /// Starts, and waits for a line of its standard output that begins so.
+    fn until(mut command: Command, line: &str) -> (Self, String) {
+        let mut process = Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+        let mut out = BufReader::new(process.0.stdout.take().unwrap());
+        let mut printed = String::new();
+        while !printed.lines().last().is_some_and(|last| last.starts_with(line)) {
+            let read = out.read_line(&mut printed).unwrap();
+            assert!(read > 0, "it ended without `{line}`: {printed}{}", process.errors());
+        }
+        process.0.stdout = Some(out.into_inner());
+        (process, printed)
+    }
+
+    fn errors(&mut self) -> String {
+        let mut text = String::new();
+        self.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is what some tests wait for.
+        let _ = self.0.kill();
+        self.0.wait().unwrap();
+    }
+}
+
+fn error_lines(output: &Output) -> Vec<&str> {
+    let lines: Vec<&str> = std::str::from_utf8(&output.stderr).unwrap().lines().collect();
+    assert!(lines.iter().all(|line| line.starts_with("switchboard: ")), "{lines:#?}");
+    assert!(lines.iter().all(|line| !line.contains(CANARY)), "{lines:#?}");
+    lines
+}
+
+/// The only error line of a `serve` with this file; exit code 2.
+fn refusal(text: &str) -> String {
+    let file = ConfigFile::new(text);
+    let output = switchboard(&["serve", "--config", file.path()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let lines = error_lines(&output);
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    lines[0].replace(file.path(), "x.toml")
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_known_one() {
+    assert_eq!(
+        refusal(&format!("[upstream.leadlex]\napi_kye = \"{CANARY}\"\n")),
+        "switchboard: upstream.leadlex.api_kye: unknown setting; did you mean upstream.leadlex.api_key? (x.toml, line 2)"
+    );
+    let output = switchboard(&["serve"]).env("SWITCHBOARD__HTTP__LISTNE", "x").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        error_lines(&output),
+        [
+            "switchboard: http.listne: unknown setting; did you mean SWITCHBOARD__HTTP__LISTEN? (variable SWITCHBOARD__HTTP__LISTNE)"
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_type_says_what_was_given_and_what_is_right() {
+    assert_eq!(
+        refusal("[lists]\npage_rows = \"many\"\n"),
+        "switchboard: lists.page_rows: takes a whole number, like 100, not the text \"many\" (x.toml, line 2)"
+    );
+}
+
+#[test]
+fn an_upstream_url_without_a_scheme_is_refused() {
+    assert_eq!(
+        refusal("[upstream.composio]\nbase_url = \"backend.composio.dev\"\n"),
+        "switchboard: upstream.composio.base_url: \"backend.composio.dev\" has no scheme: begin it with https:// (or http://) (x.toml, line 2)"
+    );
+}
+
+#[test]
+fn missing_keys_are_named_with_what_sets_them_all_at_once() {
+    let output = switchboard(&["serve"]).env_clear().output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        error_lines(&output),
+        [
+            "switchboard: upstream.leadlex.api_key: missing: set SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY, or name a file in upstream.leadlex.api_key_file",
+            "switchboard: upstream.composio.api_key: missing: set SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY, or name a file in upstream.composio.api_key_file",
+        ]
+    );
+}
+
+#[test]
+fn an_unreadable_file_and_a_broken_one_say_where() {
+    let output = switchboard(&["serve", "--config", "no/such/file.toml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        error_lines(&output),
+        [
+            "switchboard: no/such/file.toml: cannot read the configuration: No such file or directory (os error 2)"
+        ]
+    );
+    let line = refusal(&format!("[upstream.composio]\napi_key = \"{CANARY}\n"));
+    assert!(line.starts_with("switchboard: x.toml: line 2, column "), "{line}");
+}
+
+#[test]
+fn strangers_are_not_let_in() {
+    let output = switchboard(&["serve", "--listen", "0.0.0.0:0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let lines = error_lines(&output);
+    assert!(lines[0].contains("http.listen: auth.mode = \"none\" lets anybody who reaches"), "{lines:?}");
+    assert!(lines[0].ends_with("(--listen)"), "{lines:?}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_its_setting() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (arguments, setting) in [
+        (["serve", "--ops-listen", "127.0.0.1:0", "--listen", &address], "http.listen"),
+        (["serve", "--listen", "127.0.0.1:0", "--ops-listen", &address], "ops.listen"),
+    ] {
+        let output = switchboard(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(
+            error_lines(&output),
+            [format!(
+                "switchboard: {setting}: {address} is taken by another program: stop it, or set another port (0 takes a free one)"
+            )]
+        );
+    }
+}
+
+#[test]
+fn an_unknown_flag_is_a_mistake_in_usage() {
+    assert_eq!(switchboard(&["serve", "--prot", "1"]).output().unwrap().status.code(), Some(2));
+}
+
+#[cfg(unix)]
+#[test]
+fn serve_says_where_it_listens_and_ends_well_when_it_is_told_to() {
+    let command = switchboard(&["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+    let (mut process, printed) = Running::until(command, "listening on ");
+    let address = printed.trim_end().strip_prefix("listening on http://127.0.0.1:").unwrap();
+    let port: u16 = address.strip_suffix("/graphql").unwrap().parse().unwrap();
+    assert_ne!(port, 0);
+    let told = Command::new("sh").args(["-c", &format!("kill -TERM {}", process.0.id())]).status().unwrap();
+    assert!(told.success());
+    assert!(process.0.wait().unwrap().success());
+    assert!(!process.errors().contains(CANARY));
+}
+
+#[test]
+fn demo_needs_no_keys_and_says_where_everything_is() {
+    let mut command = switchboard(&["demo", "--listen", "127.0.0.1:0"]);
+    // What lies in the environment for `serve` is not the demo's.
+    command.env("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY_FILE", "no/such/file");
+    let (_process, printed) = Running::until(command, "Try: ");
+    let place = |name: &str| {
+        let line = printed.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no `{name}` in {printed}")).to_owned()
+    };
+    let graphiql = place("GraphiQL: ");
+    assert_eq!(place("GraphQL: "), format!("{graphiql}graphql"));
+    assert!(place("Sandbox: ").starts_with("http://127.0.0.1:"));
+    let curl = place("Try: ");
+    assert!(curl.starts_with(&format!("curl -s {graphiql}graphql ")));
+    let (_, query) = curl.trim_end_matches('\'').split_once("-d '").unwrap();
+    let answer = post(&place("GraphQL: "), query);
+    assert_eq!(answer.matches("\"name\"").count(), 3, "{answer}");
+    assert!(!answer.contains("\"errors\""), "{answer}");
+}
+
+/// What a JSON body posted there is answered with.
+fn post(url: &str, body: &str) -> String {
+    let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(
+        connection,
+        "POST /{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn check_says_of_each_upstream_whether_it_can_be_used() {
+    let command = switchboard(&["sandbox", "--listen", "127.0.0.1:0"]);
+    let (_sandbox, printed) = Running::until(command, "sandbox listening on ");
+    let sandbox = printed.trim_end().strip_prefix("sandbox listening on ").unwrap();
+    let check = |leadlex: &str, composio: &str| {
+        let output = switchboard(&["check"])
+            .env("SWITCHBOARD__UPSTREAM__LEADLEX__BASE_URL", format!("{sandbox}/functions/v1/api-gateway"))
+            .env("SWITCHBOARD__UPSTREAM__COMPOSIO__BASE_URL", sandbox)
+            .env("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY", leadlex)
+            .env("SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY", composio)
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout.clone()).unwrap();
+        assert!(!printed.contains("_sandbox_") && !printed.contains(CANARY), "{printed}");
+        let said: Vec<String> = printed.lines().rev().take(2).map(str::to_owned).collect();
+        (output.status.code(), said[1].clone(), said[0].clone(), error_lines(&output).join("\n"))
+    };
+    let (code, leadlex, composio, errors) = check("wbk_sandbox_a", "ak_sandbox_a");
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert!(leadlex.starts_with("LeadLex   ok     quota 9,999 of 10,000 left until "), "{leadlex}");
+    assert!(composio.starts_with("Composio  ok     quota 9,999 of 10,000 left"), "{composio}");
+
+    let (code, leadlex, composio, errors) = check("wbk_sandbox_a", &format!("ak_{CANARY}"));
+    assert_eq!(code, Some(1));
+    assert!(leadlex.starts_with("LeadLex   ok "), "{leadlex}");
+    assert!(
+        composio.starts_with("Composio  WRONG  the key was refused (401): set upstream.composio.api_key"),
+        "{composio}"
+    );
+    assert_eq!(errors, "switchboard: one upstream cannot be used as it is configured");
+}
+
+#[test]
+fn check_prints_the_configuration_without_secrets_and_what_is_wrong() {
+    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = switchboard(&["check"]);
+    command
+        .env_remove("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY")
+        .env("SWITCHBOARD__UPSTREAM__COMPOSIO__BASE_URL", format!("http://{nowhere}"));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    error_lines(&output);
+    let printed = std::str::from_utf8(&output.stdout).unwrap();
+    assert!(!printed.contains(CANARY), "{printed}");
+    assert!(printed.contains("api_key = \"[redacted]\" # variable SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY"));
+    let said: Vec<&str> = printed.lines().rev().take(2).collect();
+    assert_eq!(said[1], "LeadLex   WRONG  there is no key: set upstream.leadlex.api_key");
+    assert!(said[0].starts_with("Composio  WRONG  it cannot be reached: is upstream.composio.base_url"));
+}
+
+#[test]
+fn schema_prints_the_schema_and_takes_a_reader_who_stops_early() {
+    let output = switchboard(&["schema", "--format", "plain"]).env_clear().output().unwrap();
+    assert!(output.status.success());
+    assert!(std::str::from_utf8(&output.stdout).unwrap().contains("type Query {"));
+
+    let mut early = switchboard(&["schema"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(early.stdout.take());
+    let output = early.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
