@@ -3,6 +3,7 @@
 mod accounts_paging;
 mod bad_input;
 mod changing_lists;
+mod failures;
 mod joined;
 mod providers_paging;
 mod roots;
