@@ -8,3 +8,4 @@ mod joined;
 mod providers_paging;
 mod roots;
 mod sdl;
+mod seeds;
