@@ -2,6 +2,7 @@
 
 mod accounts_paging;
 mod bad_input;
+mod canaries;
 mod changing_lists;
 mod failures;
 mod joined;
@@ -9,3 +10,5 @@ mod providers_paging;
 mod roots;
 mod sdl;
 mod seeds;
+mod selections;
+mod tenants;
