@@ -224,7 +224,7 @@ async fn cursors_of_other_lists_and_damaged_ones_are_refused() {
             &foreign,
         ),
         (accounts(""), &mangled, &damaged),
-        (accounts(""), &own[1..].to_owned(), &damaged),
+        (accounts(""), &own.chars().skip(1).collect(), &damaged),
         (accounts(""), &String::new(), &damaged),
         (accounts(""), &"nonsense".to_owned(), &damaged),
         (accounts(""), &of_providers[3], &damaged),
