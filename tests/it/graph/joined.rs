@@ -99,6 +99,19 @@ async fn a_feed_seen_to_its_end_answers_whatever_is_asked_of_its_parents() {
     assert_eq!(world.calls(), [] as [&str; 0]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn rows_that_cannot_be_read_are_counted_nevertheless() {
+    let world = World::over(Settings { accounts: 60, ..Settings::default() });
+    Scenario::Drift.arrange(&world.sandbox);
+    let query = r#"{ toolkitsBySlugs(slugs: ["gmail", "zoom", "slack"]) { slug connectedAccounts(first: 1) { totalCount } } }"#;
+    let data = world.data(query).await;
+    for toolkit in data["toolkitsBySlugs"].as_array().unwrap() {
+        let accounts = world.sandbox.accounts(Tenant::A).into_iter();
+        let own = accounts.filter(|account| !account.shared && toolkit["slug"] == account.toolkit);
+        assert_eq!(toolkit["connectedAccounts"]["totalCount"], own.count(), "{toolkit}");
+    }
+}
+
 const TOOLKITS: [&str; 7] = ["gmail", "outlook", "slack", "slackbot", "zoom", "googlecalendar", "stripe"];
 
 /// Providers of one toolkit, of two, of some that others have too, and of none.
