@@ -1,10 +1,15 @@
 //! Every root field: its answer is the sandbox's own data, and its calls are exactly these: cold; none when asked
 //! again; the same once what was kept is too old.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use switchboard::sandbox::{Account, Tenant};
 
 use crate::world::{LONGEST_TTL, PROVIDERS, World, at, by_ids, count, global_id, list, tenant_a, texts};
+
+/// How long a missing account is believed to be missing.
+const A_MOMENT: Duration = Duration::from_secs(5);
 
 /// The data of a query that makes these calls, and makes them only where nothing fresh is kept.
 async fn thrice(world: &World, query: &str, variables: Value, calls: &[String]) -> Value {
@@ -277,10 +282,39 @@ async fn what_does_not_exist_is_null_in_its_place_and_believed_for_a_moment_only
     world.sandbox.change_accounts(Tenant::A, |rows| rows.push(account));
     assert_eq!(world.data_with(query, variables.clone()).await, data);
     assert_eq!(world.calls(), [] as [&str; 0]);
-    world.pass(std::time::Duration::from_secs(5)).await;
+    world.pass(A_MOMENT).await;
     let data = world.data_with(query, variables).await;
     assert_eq!(data["connectedAccountsByIds"][0]["connectedAccountId"], "ca_nobody");
     assert_eq!(world.calls(), [by_ids(["ca_nobody"])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_again_alone_is_believed_to_be_missing_no_longer() {
+    let world = World::new();
+    let query = r#"{ connectedAccount(id: "ca_later") { userId } }"#;
+    assert_eq!(world.data(query).await["connectedAccount"], Value::Null);
+    let account = Account::new("ca_later", "gmail", "user_1", "2026-11-21T11:00:00Z".parse().unwrap());
+    world.sandbox.change_accounts(Tenant::A, |rows| rows.push(account));
+    world.pass(A_MOMENT).await;
+    assert_eq!(world.data(query).await["connectedAccount"]["userId"], "user_1");
+    assert_eq!(world.calls(), [by_ids(["ca_later"]), by_ids(["ca_later"])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_are_read_again_while_the_providers_are_still_kept() {
+    let world = World::new();
+    let query = "{ providers(first: 1) { nodes { name connectedAccounts(first: 1) { nodes { id } } } } }";
+    world.data(query).await;
+    world.calls();
+    world.pass(Duration::from_millis(29_999)).await;
+    world.data(query).await;
+    assert_eq!(world.calls(), [] as [&str; 0]);
+    world.pass(Duration::from_millis(1)).await;
+    world.data(query).await;
+    assert_eq!(world.calls(), [list(&["toolkit_slugs=gmail"])]);
+    world.pass(Duration::from_secs(30)).await;
+    world.data(query).await;
+    assert_eq!(world.calls(), [PROVIDERS.to_owned(), list(&["toolkit_slugs=gmail"])]);
 }
 
 #[tokio::test(start_paused = true)]
