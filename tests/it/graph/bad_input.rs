@@ -39,7 +39,7 @@ async fn documents_that_cannot_run_say_where_they_are_wrong() {
     for (query, code, message) in [
         ("{ providers { nodes { name } }", "GRAPHQL_PARSE_FAILED", "Syntax Error: expected R_CURLY, got EOF"),
         (
-            "{ providers { nodes { name nam } } }",
+            "{ providers { nodes { nam } } }",
             "GRAPHQL_VALIDATION_FAILED",
             "Cannot query field \"nam\" on type \"Provider\".",
         ),
