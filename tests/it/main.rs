@@ -14,4 +14,5 @@ mod edge;
 mod executor_pin;
 mod graph;
 mod sandbox;
+mod tidy;
 mod world;

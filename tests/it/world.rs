@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use switchboard::domain::caller::{self, Caller, Role};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
+use switchboard::domain::settings::ExpectedProviders;
 use switchboard::domain::toolkits::ToolkitMapping;
 use switchboard::domain::upstream_name::UpstreamName;
 use switchboard::graphql::schema::{Graph, GraphParts};
@@ -169,10 +170,15 @@ impl World {
         let composio = Transport::new(UpstreamName::Composio, settings("/"), network, clock);
         let cache =
             CacheSettings { limit_bytes: 64 << 20, providers_ttl_ms: 60_000, accounts_ttl_ms: 30_000 };
-        let lists = ListSettings { page_rows, pages_max: 50 };
+        let lists = ListSettings { page_rows, pages_max: 50, count_calls_max: 40 };
         let lists = Arc::new(Lists::new(AccountsClient::new(composio), lists, &cache, None));
         let sources = Sources {
-            providers: Providers::new(ProvidersClient::new(leadlex), &cache, None),
+            providers: Providers::new(
+                ProvidersClient::new(leadlex),
+                &cache,
+                None,
+                &ExpectedProviders::default(),
+            ),
             accounts_by_id: AccountsById::new(Arc::clone(&lists), &cache),
             lists,
         };
