@@ -1,4 +1,4 @@
-//! Pages of accounts, forward: walks that meet every account once, filters, orders, and cursors from joined calls.
+//! Pages of accounts, both ways: walks that meet every account once, filters, orders, and cursors from joined calls.
 
 use serde_json::{Value, json};
 use switchboard::sandbox::{Account, CursorKind, Settings, Tenant};
@@ -171,4 +171,35 @@ async fn the_next_page_is_looked_for_only_where_it_is_asked_about() {
     let last = page(&world, json!({ "first": 100 })).await;
     assert_eq!(last["pageInfo"]["hasNextPage"], true);
     assert_eq!(world.calls(), [] as [&str; 0], "a next cursor and the total agree: no need to look");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_from_the_end_is_the_same_list() {
+    let query = "query ($before: String) { connectedAccounts(last: 7, before: $before) {
+        nodes { connectedAccountId } pageInfo { hasNextPage hasPreviousPage startCursor } totalCount isComplete } }";
+    for cursor in [CursorKind::Page, CursorKind::Keyset] {
+        let world = World::over(Settings { cursor, ..Settings::default() });
+        let expected = sandbox_list(&world, |account| !account.shared);
+        let (mut walked, mut before) = (Vec::new(), Value::Null);
+        loop {
+            let data = world.data_with(query, json!({ "before": before })).await;
+            let page = &data["connectedAccounts"];
+            let held = texts(page, "nodes.*.connectedAccountId");
+            let from = expected.len() - walked.len() - held.len();
+            assert_eq!(
+                held,
+                expected[from..from + held.len()],
+                "{cursor:?}, the page before {}",
+                walked.len()
+            );
+            assert_eq!(page["pageInfo"]["hasNextPage"], !walked.is_empty());
+            assert_eq!((&page["totalCount"], &page["isComplete"]), (&json!(expected.len()), &json!(true)));
+            walked.splice(0..0, held);
+            before = page["pageInfo"]["startCursor"].clone();
+            if page["pageInfo"]["hasPreviousPage"] == false {
+                break;
+            }
+        }
+        assert_eq!(walked, expected, "{cursor:?}");
+    }
 }
