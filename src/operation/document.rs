@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use apollo_compiler::diagnostic::Diagnostic;
+use apollo_compiler::diagnostic::{Diagnostic, ToCliReport as _};
 use apollo_compiler::executable::Operation;
 use apollo_compiler::parser::Parser;
 use apollo_compiler::response::GraphQLError as Judged;
-use apollo_compiler::validation::{DiagnosticData, DiagnosticList, Valid};
+use apollo_compiler::validation::{DiagnosticData, Valid};
 use apollo_compiler::{ExecutableDocument, Schema};
 use async_graphql::Pos;
 use async_graphql::parser::{parse_query, types::ExecutableDocument as Executable};
@@ -91,10 +91,11 @@ impl Documents {
     fn judge_anew(&self, text: &str) -> Verdict {
         let syntax = Parser::new()
             .parse_ast(text, "document")
-            .map_err(|found| listed(Code::GraphqlParseFailed, &found.errors))?;
-        let judged = syntax
-            .to_executable_validate(&self.schema)
-            .map_err(|found| listed(Code::GraphqlValidationFailed, &found.errors))?;
+            .map_err(|found| listed(Code::GraphqlParseFailed, found.errors.iter()))?;
+        let judged = syntax.to_executable_validate(&self.schema).map_err(|found| {
+            let true_ones = found.errors.iter().filter(|one| !has_its_subselection(text, one));
+            listed(Code::GraphqlValidationFailed, true_ones)
+        })?;
         let misplaced = positions::check(&self.schema, &judged);
         if !misplaced.is_empty() {
             return Err(cut(misplaced, Code::GraphqlValidationFailed));
@@ -134,8 +135,20 @@ impl Document {
     }
 }
 
-fn listed(code: Code, found: &DiagnosticList) -> Vec<GraphqlError> {
-    cut(found.iter().map(|one| told(code, &one)), code)
+/// Whether a field is blamed for a missing selection that it has: apollo-compiler leaves out the fields that
+/// it does not know first, and `{ nodes { nam } }` then looks to it like `{ nodes }`.
+fn has_its_subselection(text: &str, one: &Diagnostic<'_, DiagnosticData>) -> bool {
+    one.error.unstable_error_name() == Some("MissingSubselection")
+        && one.error.location().and_then(|field| text.get(..field.end_offset())).is_some_and(
+            |up_to_its_end| {
+                // A field that has none ends with a name or a `)`.
+                up_to_its_end.ends_with('}')
+            },
+        )
+}
+
+fn listed<'a>(code: Code, found: impl Iterator<Item = Diagnostic<'a, DiagnosticData>>) -> Vec<GraphqlError> {
+    cut(found.map(|one| told(code, &one)).collect::<Vec<_>>(), code)
 }
 
 /// The first few errors, and how many more there are.
