@@ -134,7 +134,7 @@ fn graph(config: &Config) -> anyhow::Result<Graph> {
     let lists = Lists::new(accounts, config.lists.clone(), &config.cache, config.ids.key());
     let lists = Arc::new(lists);
     let sources = Sources {
-        providers: Providers::new(providers, &config.cache, config.ids.key()),
+        providers: Providers::new(providers, &config.cache, config.ids.key(), &config.toolkits.expected),
         accounts_by_id: AccountsById::new(Arc::clone(&lists), &config.cache),
         lists,
     };

@@ -23,7 +23,7 @@ const GIB: i64 = 1 << 30;
 ///
 /// Upper ends are where a number is surely a slip (milliseconds for seconds, a key one line down),
 /// and keep every sum of times and sizes far from overflow.
-pub(super) const RANGES: [(&str, i64, i64); 14] = [
+pub(super) const RANGES: [(&str, i64, i64); 15] = [
     ("http.body_limit_bytes", 1, GIB),
     ("upstream.leadlex.timeout_ms", 1, 600_000),
     ("upstream.leadlex.body_limit_bytes", 1, GIB),
@@ -39,6 +39,7 @@ pub(super) const RANGES: [(&str, i64, i64); 14] = [
     // The upstream clamps `limit` at 100 (UPSTREAMS.md A2).
     ("lists.page_rows", 1, 100),
     ("lists.pages_max", 1, 10_000),
+    ("lists.count_calls_max", 0, 10_000),
 ];
 
 /// Why a single value, of the right kind, will not do; `None` where nothing is known against it.

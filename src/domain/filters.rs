@@ -164,6 +164,16 @@ impl AccountOrder {
     /// The order where a query names none: newest first, as upstream (UPSTREAMS.md A2).
     pub const NEWEST_FIRST: Self =
         Self { field: AccountOrderField::CreatedAt, direction: OrderDirection::Desc };
+
+    /// The same order from its other end.
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        let direction = match self.direction {
+            OrderDirection::Asc => OrderDirection::Desc,
+            OrderDirection::Desc => OrderDirection::Asc,
+        };
+        Self { direction, ..self }
+    }
 }
 
 /// A filter over providers, applied in memory; `None` asks for everything.

@@ -3,26 +3,45 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Object};
+use async_graphql::{Context, Object, SimpleObject};
 
 use super::account_filters::ConnectedAccountOrder;
 use super::accounts::ConnectedAccount;
 use super::errors::FieldError;
 use super::operation_context::operation;
 use super::page_info::PageInfo;
+use super::words::ConnectedAccountStatus;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::filters::AccountFilter;
 use crate::domain::input::BadInput;
-use crate::domain::page::PageArguments;
+use crate::domain::page::{Direction, PageArguments, PageRequest, PageSizes};
 use crate::loaders::batch::{AccountArguments, AccountsOf, CountOf};
-use crate::loaders::joined::Parent;
-use crate::loaders::lists::{Slice, Wanted};
+use crate::loaders::parent::Parent;
+use crate::loaders::slice::{Slice, Wanted};
 
 /// The arguments of a connection, as far as all of them have the same.
 pub(super) struct ConnectionArguments {
-    pub(super) after: Option<String>,
-    pub(super) first: Option<i32>,
+    pub(super) page: PageArguments,
     pub(super) order_by: Option<ConnectedAccountOrder>,
+}
+
+impl ConnectionArguments {
+    /// What is to be loaded. `asks` tells which fields of `pageInfo` the query selects: only where it
+    /// asks what lies beyond the page may knowing it cost another row.
+    pub(super) fn check(
+        self,
+        filter: AccountFilter,
+        sizes: PageSizes,
+        asks: impl Fn(&str) -> bool,
+    ) -> Result<AccountArguments, BadInput> {
+        let PageRequest { after, before, size, direction } = self.page.check(sizes)?;
+        let is_more_asked = match direction {
+            Direction::Forward => asks("hasNextPage"),
+            Direction::Backward => asks("hasPreviousPage"),
+        };
+        let wanted = Wanted { after, before, size, direction, is_more_asked };
+        Ok(AccountArguments { filter, order: self.order_by.unwrap_or_default().into(), wanted })
+    }
 }
 
 /// Resolves a connection of accounts: checks the arguments and joins the batch of its level.
@@ -30,25 +49,33 @@ pub(super) async fn connect(
     ctx: &Context<'_>,
     parent: Result<Parent, BadInput>,
     filter: Result<AccountFilter, BadInput>,
-    ConnectionArguments { after, first, order_by }: ConnectionArguments,
+    arguments: ConnectionArguments,
 ) -> Result<ConnectedAccountConnection, FieldError> {
     let (parent, filter) = (parent?, filter?);
     let operation = operation(ctx);
-    let page =
-        PageArguments { after, first, ..Default::default() }.check(operation.connections().accounts())?;
-    // Asked of the query and not guessed: only then may knowing it cost another row.
-    let is_next_asked = ctx.look_ahead().field("pageInfo").field("hasNextPage").exists();
-    let wanted = Wanted { after: page.after, size: page.size, is_next_asked };
-    let order = order_by.unwrap_or_default().into();
-    let count = CountOf { parent: parent.clone(), filter: filter.clone(), order };
-    let arguments = Arc::new(AccountArguments { filter, order, wanted });
-    let slice = operation.accounts(AccountsOf { parent, arguments }).await?;
+    let selected = ctx.look_ahead();
+    let asks = |field: &str| selected.field("pageInfo").field(field).exists();
+    let arguments = arguments.check(filter, operation.connections().accounts(), asks)?;
+    let count = CountOf {
+        parent: parent.clone(),
+        filter: arguments.filter.clone(),
+        order: arguments.order,
+        by_status: selected.field("statusCounts").exists(),
+    };
+    let slice = operation.accounts(AccountsOf { parent, arguments: Arc::new(arguments) }).await?;
     Ok(ConnectedAccountConnection { slice, count })
 }
 
 pub(super) struct ConnectedAccountConnection {
     slice: Arc<Slice>,
     count: CountOf,
+}
+
+/// How many accounts are in one status.
+#[derive(SimpleObject)]
+pub(super) struct ConnectedAccountStatusCount {
+    status: ConnectedAccountStatus,
+    count: i32,
 }
 
 /// A page of connected accounts.
@@ -80,12 +107,38 @@ impl ConnectedAccountConnection {
 
     /// How many accounts match; null where the upstream did not say.
     async fn total_count(&self, ctx: &Context<'_>) -> Option<Result<i32, FieldError>> {
-        let count = match self.slice.total_items {
-            Some(total) => Ok(Some(total)),
-            None => operation(ctx).count(self.count.clone()).await,
-        };
-        Some(count.transpose()?.map(|count| i32::try_from(count).unwrap_or(i32::MAX)))
+        if let Some(total) = self.slice.total_items {
+            return Some(Ok(int(total)));
+        }
+        let counts = operation(ctx).counts(self.count.clone()).await;
+        counts.map(|counts| counts.total.map(int)).transpose()
     }
+
+    /// How many accounts match, by status. Exact, or null.
+    async fn status_counts(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Option<Result<Vec<ConnectedAccountStatusCount>, FieldError>> {
+        let counts = operation(ctx).counts(self.count.clone()).await;
+        let listed = counts.map(|counts| {
+            let count = |(status, count)| ConnectedAccountStatusCount {
+                status: ConnectedAccountStatus::from(status),
+                count: int(count),
+            };
+            counts.by_status.map(|by_status| by_status.into_iter().map(count).collect())
+        });
+        listed.transpose()
+    }
+
+    /// False where the upstream stopped answering, or a page limit was met, before the asked-for page was whole.
+    async fn is_complete(&self) -> bool {
+        self.slice.is_complete
+    }
+}
+
+/// GraphQL's Int ends at 2^31 - 1 (specification, 3.5.1).
+fn int(count: u64) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 pub(super) struct ConnectedAccountEdge {
@@ -97,7 +150,7 @@ pub(super) struct ConnectedAccountEdge {
 /// A connected account in a page.
 #[Object]
 impl ConnectedAccountEdge {
-    /// Where the account stands: the `after` of the page that follows it.
+    /// Where the account stands: the `after` or `before` of another page.
     async fn cursor(&self) -> String {
         self.slice.cursor(self.place).unwrap_or_default()
     }

@@ -13,8 +13,9 @@ use super::users::User;
 use super::words::{AccountType, AuthScheme, ConnectedAccountStatus};
 use crate::domain::accounts::SharedAccount;
 use crate::domain::global_id::GlobalId;
+use crate::domain::page::PageArguments;
 use crate::domain::toolkits::ToolkitSlug;
-use crate::loaders::joined::Parent;
+use crate::loaders::parent::Parent;
 
 pub(super) struct ConnectedAccount(pub(super) SharedAccount);
 
@@ -154,18 +155,21 @@ impl AuthConfig {
     }
 
     /// The accounts that were made with it.
+    #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
     async fn connected_accounts(
         &self,
         ctx: &Context<'_>,
         after: Option<String>,
+        before: Option<String>,
         first: Option<i32>,
+        last: Option<i32>,
         filter: Option<AuthConfigAccountFilter>,
         #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
             ConnectedAccountOrder,
         >,
     ) -> Option<Result<ConnectedAccountConnection, FieldError>> {
         let parent = Parent::auth_config(&self.0.auth_config.id);
-        let arguments = ConnectionArguments { after, first, order_by };
+        let arguments = ConnectionArguments { page: PageArguments { after, before, first, last }, order_by };
         Some(connect(ctx, parent, filter.unwrap_or_default().check(), arguments).await)
     }
 }

@@ -7,6 +7,7 @@
 mod account_connection;
 mod account_filters;
 mod accounts;
+mod accounts_ahead;
 mod connection_state;
 pub mod errors;
 mod moment;

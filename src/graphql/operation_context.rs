@@ -15,9 +15,12 @@ use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::toolkits::ToolkitMapping;
 use crate::domain::upstream_name::UpstreamName;
 use crate::loaders::batch::{AccountId, AccountsOf, AllProviders, CountOf, OperationLoader, loader};
-use crate::loaders::lists::Slice;
+use crate::loaders::counts::Counts;
+use crate::loaders::ledger::Ledger;
 use crate::loaders::providers::ProviderList;
 use crate::loaders::settings::ConnectionSettings;
+use crate::loaders::slice::Slice;
+use crate::loaders::turn::Batches;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// One operation's loader, and the shared parts.
@@ -32,8 +35,13 @@ pub(super) fn operation<'c>(ctx: &Context<'c>) -> &'c OperationContext {
 }
 
 impl OperationContext {
-    pub(super) fn new(parts: Arc<GraphParts>, caller: &Caller) -> Self {
-        let loader = loader(Arc::clone(&parts.sources), caller);
+    pub(super) fn new(
+        parts: Arc<GraphParts>,
+        caller: &Caller,
+        ledger: Option<Arc<Ledger>>,
+        batches: Batches,
+    ) -> Self {
+        let loader = loader(Arc::clone(&parts.sources), caller, ledger, batches);
         Self { parts, loader }
     }
 
@@ -76,7 +84,7 @@ impl OperationContext {
     }
 
     /// How many accounts a parent has.
-    pub(super) async fn count(&self, key: CountOf) -> Result<Option<u64>, FieldError> {
+    pub(super) async fn counts(&self, key: CountOf) -> Result<Counts, FieldError> {
         Ok(self.load(key, UpstreamName::Composio).await??)
     }
 

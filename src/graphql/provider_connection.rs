@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object};
 
+use super::accounts_ahead;
 use super::errors::FieldError;
 use super::operation_context::operation;
 use super::page_info::PageInfo;
@@ -65,6 +66,7 @@ pub(super) async fn connect(
     let operation = operation(ctx);
     let page = arguments.check(operation.connections().providers())?;
     let question = question(filter.unwrap_or_default(), order)?;
+    accounts_ahead::start(ctx, &question, &page);
     let list = operation.providers().await?;
     let page = operation.loader().provider_page(&list, &question, &page)?;
     Ok(ProviderConnection(Arc::new(page)))

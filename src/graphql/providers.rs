@@ -12,7 +12,8 @@ use super::operation_context::operation;
 use super::toolkits::Toolkit;
 use super::words::{ProviderCategory, ProviderStatus};
 use crate::domain::global_id::GlobalId;
-use crate::loaders::joined::Parent;
+use crate::domain::page::PageArguments;
+use crate::loaders::parent::Parent;
 use crate::loaders::providers::ListedProvider;
 
 pub(super) struct Provider(pub(super) Arc<ListedProvider>);
@@ -86,18 +87,21 @@ impl Provider {
     }
 
     /// The accounts connected through this provider's toolkits. Asked for on many providers at once, it costs one upstream call, not one each.
+    #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
     async fn connected_accounts(
         &self,
         ctx: &Context<'_>,
         after: Option<String>,
+        before: Option<String>,
         first: Option<i32>,
+        last: Option<i32>,
         filter: Option<ProviderAccountFilter>,
         #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
             ConnectedAccountOrder,
         >,
     ) -> Option<Result<ConnectedAccountConnection, FieldError>> {
         let parent = Parent::toolkits(operation(ctx).mapping().toolkits_of(&self.0.provider));
-        let arguments = ConnectionArguments { after, first, order_by };
+        let arguments = ConnectionArguments { page: PageArguments { after, before, first, last }, order_by };
         Some(connect(ctx, parent, filter.unwrap_or_default().check(), arguments).await)
     }
 }

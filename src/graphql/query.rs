@@ -14,7 +14,7 @@ use super::users::User;
 use crate::domain::global_id;
 use crate::domain::page::PageArguments;
 use crate::domain::toolkits::ToolkitSlug;
-use crate::loaders::joined::Parent;
+use crate::loaders::parent::Parent;
 
 pub(super) struct Query;
 
@@ -74,17 +74,20 @@ impl Query {
     }
 
     /// The connected accounts of the project. Every filter and order is applied by the upstream, so pages are exact.
+    #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
     async fn connected_accounts(
         &self,
         ctx: &Context<'_>,
         after: Option<String>,
+        before: Option<String>,
         first: Option<i32>,
+        last: Option<i32>,
         filter: Option<ConnectedAccountFilter>,
         #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
             ConnectedAccountOrder,
         >,
     ) -> Option<Result<ConnectedAccountConnection, FieldError>> {
-        let arguments = ConnectionArguments { after, first, order_by };
+        let arguments = ConnectionArguments { page: PageArguments { after, before, first, last }, order_by };
         let filter = filter.unwrap_or_default().check();
         Some(account_connection::connect(ctx, Ok(Parent::Project), filter, arguments).await)
     }

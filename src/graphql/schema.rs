@@ -11,7 +11,9 @@ use super::query::Query;
 use crate::domain::caller::Caller;
 use crate::domain::toolkits::ToolkitMapping;
 use crate::loaders::batch::Sources;
+use crate::loaders::ledger::Ledger;
 use crate::loaders::settings::ConnectionSettings;
+use crate::loaders::turn::Batches;
 
 /// The parts that all operations share.
 pub struct GraphParts {
@@ -55,9 +57,11 @@ impl Graph {
         Self { schema: schema(), parts: Arc::new(parts) }
     }
 
-    /// Executes one operation on a caller's behalf; its document has passed validation.
-    pub async fn execute(&self, request: Request, caller: Caller) -> Response {
-        let context = OperationContext::new(Arc::clone(&self.parts), &caller);
-        self.schema.execute(request.data(context)).await
+    /// Executes one operation on a caller's behalf; its document has passed validation. What it costs
+    /// upstream is entered in the ledger, where there is one.
+    pub async fn execute(&self, request: Request, caller: Caller, ledger: Option<Arc<Ledger>>) -> Response {
+        let batches = Batches::default();
+        let context = OperationContext::new(Arc::clone(&self.parts), &caller, ledger, batches.clone());
+        batches.drive(self.schema.execute(request.data(context))).await
     }
 }

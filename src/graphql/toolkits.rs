@@ -9,8 +9,9 @@ use super::operation_context::operation;
 use super::providers::Provider;
 use crate::domain::global_id::GlobalId;
 use crate::domain::input::{BadInput, BadInputReason};
+use crate::domain::page::PageArguments;
 use crate::domain::toolkits::ToolkitSlug;
-use crate::loaders::joined::Parent;
+use crate::loaders::parent::Parent;
 
 pub(super) enum Toolkit {
     /// A well-formed slug.
@@ -72,17 +73,20 @@ impl Toolkit {
     }
 
     /// The accounts that are connected to it.
+    #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
     async fn connected_accounts(
         &self,
         ctx: &Context<'_>,
         after: Option<String>,
+        before: Option<String>,
         first: Option<i32>,
+        last: Option<i32>,
         filter: Option<ProviderAccountFilter>,
         #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
             ConnectedAccountOrder,
         >,
     ) -> Option<Result<ConnectedAccountConnection, FieldError>> {
-        let arguments = ConnectionArguments { after, first, order_by };
+        let arguments = ConnectionArguments { page: PageArguments { after, before, first, last }, order_by };
         Some(connect(ctx, self.parent(), filter.unwrap_or_default().check(), arguments).await)
     }
 }

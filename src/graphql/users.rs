@@ -5,7 +5,8 @@ use async_graphql::{Context, ID, Object};
 use super::account_connection::{ConnectedAccountConnection, ConnectionArguments, connect};
 use super::account_filters::{ConnectedAccountOrder, UserAccountFilter};
 use super::errors::FieldError;
-use crate::loaders::joined::Parent;
+use crate::domain::page::PageArguments;
+use crate::loaders::parent::Parent;
 
 pub(super) struct User {
     id: String,
@@ -26,17 +27,20 @@ impl User {
     }
 
     /// The accounts that this user connected.
+    #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
     async fn connected_accounts(
         &self,
         ctx: &Context<'_>,
         after: Option<String>,
+        before: Option<String>,
         first: Option<i32>,
+        last: Option<i32>,
         filter: Option<UserAccountFilter>,
         #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
             ConnectedAccountOrder,
         >,
     ) -> Option<Result<ConnectedAccountConnection, FieldError>> {
-        let arguments = ConnectionArguments { after, first, order_by };
+        let arguments = ConnectionArguments { page: PageArguments { after, before, first, last }, order_by };
         Some(connect(ctx, Parent::user(&self.id), filter.unwrap_or_default().check(), arguments).await)
     }
 }

@@ -1,7 +1,7 @@
 //! What resolvers call: one batching loader per operation.
 //!
-//! All fields of one level ask in the same turn of the executor, so they arrive here as one batch
-//! (async-graphql's `DataLoader`). A loader lives for one operation and holds its caller: a batch
+//! All fields of one level ask in the same turn of the executor ([`super::turn`]), so they arrive here
+//! as one batch (async-graphql's `DataLoader`). A loader lives for one operation and holds its caller: a batch
 //! never mixes callers, whatever its keys look like. What outlives the operation is the cache below.
 //!
 //! Every value is a `Result` of its own, so that one parent's failure is not everybody's.
@@ -9,20 +9,22 @@
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::dataloader::{DataLoader, Loader};
-use async_graphql::runtime::Timer;
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
-use futures_util::task::{FutureObj, Spawn, SpawnError};
+use futures_util::future::join_all;
 
+use super::ahead;
 use super::by_id::AccountsById;
-use super::joined::{Parent, Question};
-use super::lists::{ListError, Lists, Slice, Wanted};
+use super::counts::{CountQuestion, Counts};
+use super::joined::Question;
+use super::ledger::Ledger;
+use super::lists::{ListError, Lists};
+use super::parent::Parent;
 use super::provider_page::{ProviderPage, ProviderQuestion};
 use super::providers::{ProviderList, Providers};
-use super::scan::Scan;
+use super::scan::Reader;
+use super::slice::{Slice, Wanted};
+use super::turn::{AtOnce, Batches};
 use crate::domain::accounts::SharedAccount;
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::filters::{AccountFilter, AccountOrder};
@@ -44,13 +46,20 @@ pub struct Sources {
 pub struct OperationLoader {
     sources: Arc<Sources>,
     tenant: Tenant,
+    ledger: Option<Arc<Ledger>>,
 }
 
-/// A loader for one operation of a caller.
+/// A loader for one operation of a caller. What it costs is entered in the ledger, where there is one;
+/// its batches run where the operation is driven.
 #[must_use]
-pub fn loader(sources: Arc<Sources>, caller: &Caller) -> DataLoader<OperationLoader> {
-    let loader = OperationLoader { sources, tenant: caller.tenant.clone() };
-    DataLoader::new(loader, TaskSpawner, NextTurn).max_batch_size(usize::MAX)
+pub fn loader(
+    sources: Arc<Sources>,
+    caller: &Caller,
+    ledger: Option<Arc<Ledger>>,
+    batches: Batches,
+) -> DataLoader<OperationLoader> {
+    let loader = OperationLoader { sources, tenant: caller.tenant.clone(), ledger };
+    DataLoader::new(loader, batches, AtOnce).max_batch_size(usize::MAX)
 }
 
 /// Key: every integration of the workspace.
@@ -88,11 +97,32 @@ pub struct CountOf {
     pub parent: Parent,
     /// Which of them.
     pub filter: AccountFilter,
-    /// The order of the connection that asks: its pages know the count.
+    /// The order of the connection that asks: its pages may know the count.
     pub order: AccountOrder,
+    /// Whether the numbers by status are wanted too.
+    pub by_status: bool,
 }
 
 impl OperationLoader {
+    /// Who reads Composio, where there is a key to it.
+    fn reader(&self) -> Option<Reader> {
+        let credential = self.tenant.composio.clone()?;
+        Some(Reader { credential, ledger: self.ledger.clone() })
+    }
+
+    /// The providers that will most likely be answered, where answering them costs a call.
+    #[must_use]
+    pub fn expected_providers(&self) -> Option<ProviderList> {
+        self.sources.providers.expected(self.tenant.leadlex.as_ref()?)
+    }
+
+    /// Asks for the accounts of some parents before anybody needs them.
+    pub fn start_ahead(&self, questions: Vec<AccountArguments>, parents: BTreeSet<Parent>) {
+        if let Some(reader) = self.reader() {
+            ahead::start(&self.sources, &reader, questions, parents);
+        }
+    }
+
     /// A page of providers out of the whole list.
     ///
     /// # Errors
@@ -114,7 +144,7 @@ impl Loader<AllProviders> for OperationLoader {
 
     async fn load(&self, _: &[AllProviders]) -> Result<HashMap<AllProviders, Self::Value>, Infallible> {
         let list = match &self.tenant.leadlex {
-            Some(credential) => self.sources.providers.list(credential).await,
+            Some(credential) => self.sources.providers.list(credential, self.ledger.as_deref()).await,
             None => Err(no_leadlex_key()),
         };
         Ok(HashMap::from([(AllProviders, list)]))
@@ -126,11 +156,11 @@ impl Loader<AccountId> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[AccountId]) -> Result<HashMap<AccountId, Self::Value>, Infallible> {
-        let Some(credential) = &self.tenant.composio else {
+        let Some(reader) = self.reader() else {
             return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
         };
         let ids = keys.iter().map(|AccountId(id)| id.clone());
-        let found = self.sources.accounts_by_id.get(credential, ids).await;
+        let found = self.sources.accounts_by_id.get(&reader, ids).await;
         Ok(found.into_iter().map(|(id, account)| (AccountId(id), account)).collect())
     }
 }
@@ -140,7 +170,7 @@ impl Loader<AccountsOf> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[AccountsOf]) -> Result<HashMap<AccountsOf, Self::Value>, Infallible> {
-        let Some(credential) = &self.tenant.composio else {
+        let Some(reader) = self.reader() else {
             return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key().into()))).collect());
         };
         // One question per set of arguments and kind of parent; several of them run side by side.
@@ -149,11 +179,10 @@ impl Loader<AccountsOf> for OperationLoader {
             let kind = std::mem::discriminant(parent);
             questions.entry((Arc::clone(arguments), kind)).or_default().insert(parent.clone());
         }
-        let answers = questions.into_iter().map(|((arguments, _kind), parents)| async move {
+        let answers = questions.into_iter().map(|((arguments, _kind), parents)| {
             let AccountArguments { filter, order, wanted } = (*arguments).clone();
-            let question = Question { credential: credential.clone(), filter, order, wanted };
-            let slices = question.ask(&self.sources.lists, parents).await;
-            (arguments, slices)
+            let question = Question { reader: reader.clone(), filter, order, wanted };
+            async move { (arguments, question.ask(&self.sources.lists, parents).await) }
         });
         let mut loaded = HashMap::new();
         for (arguments, slices) in join_all(answers).await {
@@ -166,21 +195,33 @@ impl Loader<AccountsOf> for OperationLoader {
 }
 
 impl Loader<CountOf> for OperationLoader {
-    type Value = Result<Option<u64>, UpstreamError>;
+    type Value = Result<Counts, UpstreamError>;
     type Error = Infallible;
 
     async fn load(&self, keys: &[CountOf]) -> Result<HashMap<CountOf, Self::Value>, Infallible> {
-        let counts = keys.iter().map(|key| async {
-            let count = match &self.tenant.composio {
-                Some(credential) => {
-                    let scan = Scan::new(credential.clone(), key.parent.narrow(&key.filter), key.order);
-                    self.sources.lists.count(&scan).await
-                }
-                None => Err(no_composio_key()),
-            };
-            (key.clone(), count)
+        let Some(reader) = self.reader() else {
+            return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
+        };
+        let mut questions: HashMap<_, Vec<Parent>> = HashMap::new();
+        for CountOf { parent, filter, order, by_status } in keys {
+            let kind = std::mem::discriminant(parent);
+            let question = (filter.clone(), *order, *by_status, kind);
+            questions.entry(question).or_default().push(parent.clone());
+        }
+        let answers = questions.into_iter().map(|((filter, order, by_status, _kind), parents)| {
+            let question = CountQuestion { reader: reader.clone(), filter, order, by_status };
+            async move {
+                let counted = question.ask(&self.sources.lists, parents).await;
+                (question, counted)
+            }
         });
-        Ok(join_all(counts).await.into_iter().collect())
+        let mut loaded = HashMap::new();
+        for (CountQuestion { filter, order, by_status, .. }, counted) in join_all(answers).await {
+            for (parent, counts) in counted {
+                loaded.insert(CountOf { parent, filter: filter.clone(), order, by_status }, counts);
+            }
+        }
+        Ok(loaded)
     }
 }
 
@@ -190,29 +231,4 @@ fn no_leadlex_key() -> UpstreamError {
 
 fn no_composio_key() -> UpstreamError {
     UpstreamError::new(UpstreamName::Composio, UpstreamFailure::NoCredential)
-}
-
-/// Lets the executor finish its turn before a batch leaves. The library's own timer rounds up to a
-/// whole millisecond, twice, at every level; three yields take a tenth of that and still gather all
-/// that one level asks for.
-struct NextTurn;
-
-impl Timer for NextTurn {
-    fn delay(&self, _: Duration) -> BoxFuture<'static, ()> {
-        async {
-            for _ in 0..3 {
-                tokio::task::yield_now().await;
-            }
-        }
-        .boxed()
-    }
-}
-
-struct TaskSpawner;
-
-impl Spawn for TaskSpawner {
-    fn spawn_obj(&self, future: FutureObj<'static, ()>) -> Result<(), SpawnError> {
-        tokio::spawn(future);
-        Ok(())
-    }
 }

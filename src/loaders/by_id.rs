@@ -11,11 +11,11 @@ use futures_util::stream::{self, StreamExt};
 
 use super::cache::{Cache, Weigh};
 use super::lists::Lists;
-use super::scan::Scan;
+use super::scan::{Reader, Scan};
 use super::settings::CacheSettings;
 use super::walk::Walk;
 use crate::domain::accounts::SharedAccount;
-use crate::domain::credential::{Credential, Fingerprint};
+use crate::domain::credential::Fingerprint;
 use crate::domain::filters::{AccountFilter, AccountOrder, AccountTypeFilter, FILTER_VALUES_MAX, Values};
 use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
@@ -60,12 +60,8 @@ impl AccountsById {
     }
 
     /// Gets accounts by their `ca_…` ids.
-    pub async fn get(
-        &self,
-        credential: &Credential<Composio>,
-        ids: impl IntoIterator<Item = Box<str>>,
-    ) -> Found {
-        let key = |id: &str| AccountKey { credential: credential.fingerprint(), id: id.into() };
+    pub async fn get(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Found {
+        let key = |id: &str| AccountKey { credential: reader.credential.fingerprint(), id: id.into() };
         let (mut found, mut missing) = (Found::new(), Vec::new());
         for id in ids {
             match self.accounts.peek(&key(&id)) {
@@ -73,11 +69,14 @@ impl AccountsById {
                 None => missing.push(id),
             }
         }
+        if let Some(ledger) = &reader.ledger {
+            ledger.save_by_cache(found.len());
+            ledger.save_by_batching(missing.len().saturating_sub(missing.len().div_ceil(FILTER_VALUES_MAX)));
+        }
         missing.sort_unstable();
         missing.dedup();
-        let calls = missing
-            .chunks(FILTER_VALUES_MAX)
-            .map(|ids| async move { (ids, self.fetch(credential, ids).await) });
+        let calls =
+            missing.chunks(FILTER_VALUES_MAX).map(|ids| async move { (ids, self.fetch(reader, ids).await) });
         let calls = stream::iter(calls.collect::<Vec<_>>()).buffered(8).collect::<Vec<_>>().await;
         for (ids, fetched) in calls {
             for id in ids {
@@ -97,21 +96,17 @@ impl AccountsById {
     }
 
     /// At most 100 ids: shared accounts too, unless this credential may not ask for them.
-    async fn fetch(
-        &self,
-        credential: &Credential<Composio>,
-        ids: &[Box<str>],
-    ) -> Result<Vec<SharedAccount>, UpstreamError> {
-        let fingerprint = credential.fingerprint();
+    async fn fetch(&self, reader: &Reader, ids: &[Box<str>]) -> Result<Vec<SharedAccount>, UpstreamError> {
+        let fingerprint = reader.credential.fingerprint();
         if self.without_account_type.contains_key(&fingerprint) {
-            return self.walk(credential, ids, None).await;
+            return self.walk(reader, ids, None).await;
         }
-        match self.walk(credential, ids, Some(AccountTypeFilter::All)).await {
+        match self.walk(reader, ids, Some(AccountTypeFilter::All)).await {
             Err(error)
                 if error.failure == UpstreamFailure::Rejected && matches!(error.status, Some(400 | 422)) =>
             {
                 // Only where the same question passes without it was `account_type` the reason.
-                let accounts = self.walk(credential, ids, None).await?;
+                let accounts = self.walk(reader, ids, None).await?;
                 self.without_account_type.insert(fingerprint, ());
                 Ok(accounts)
             }
@@ -121,7 +116,7 @@ impl AccountsById {
 
     async fn walk(
         &self,
-        credential: &Credential<Composio>,
+        reader: &Reader,
         ids: &[Box<str>],
         account_type: Option<AccountTypeFilter>,
     ) -> Result<Vec<SharedAccount>, UpstreamError> {
@@ -129,7 +124,7 @@ impl AccountsById {
             |error| UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal).caused_by(error);
         let values = Values::new("ids", ids.iter().cloned()).map_err(refused)?;
         let filter = AccountFilter { ids: Some(values), account_type, ..Default::default() };
-        let scan = Scan::new(credential.clone(), filter, AccountOrder::NEWEST_FIRST);
+        let scan = Scan::new(reader.clone(), filter, AccountOrder::NEWEST_FIRST);
         let mut walk = Walk::from(&self.lists, &scan, None);
         let mut accounts = Vec::new();
         while accounts.len() < ids.len() {

@@ -18,6 +18,17 @@ pub trait Weigh {
     fn weight_bytes(&self) -> usize;
 }
 
+/// Where a value came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Got {
+    /// It was kept.
+    Kept,
+    /// Somebody else was fetching it.
+    Joined,
+    /// It was fetched for this caller.
+    Fetched,
+}
+
 /// A cache of one kind of value.
 pub struct Cache<K, V> {
     entries: moka::sync::Cache<K, Entry<V>>,
@@ -69,15 +80,14 @@ where
 
     /// What is kept under a key, or else what `fetch` brings, once for all who ask meanwhile.
     ///
-    /// # Errors
-    /// Where the fetch fails; the failure is not kept.
+    /// A failure is not kept.
     pub async fn get(
         &self,
         key: K,
         fetch: impl Future<Output = Result<V, UpstreamError>> + Send + 'static,
-    ) -> Result<V, UpstreamError> {
+    ) -> (Result<V, UpstreamError>, Got) {
         if let Some(value) = self.peek(&key) {
-            return Ok(value);
+            return (Ok(value), Got::Kept);
         }
         let (entries, ttl) = (self.entries.clone(), self.ttl);
         let fetch_and_keep = {
@@ -149,12 +159,12 @@ mod tests {
     async fn a_value_is_fetched_once_until_its_time_is_over() {
         let (cache, calls) = (cache(), Arc::new(AtomicUsize::new(0)));
         for _ in 0..3 {
-            assert_eq!(&*cache.get(1, counted(&calls)).await.unwrap(), "value");
+            assert_eq!(&*cache.get(1, counted(&calls)).await.0.unwrap(), "value");
         }
         assert_eq!(calls.load(Ordering::SeqCst), 1);
         tokio::time::advance(Duration::from_secs(30)).await;
         assert!(cache.peek(&1).is_none());
-        cache.get(1, counted(&calls)).await.unwrap();
+        cache.get(1, counted(&calls)).await.0.unwrap();
         assert_eq!(calls.load(Ordering::SeqCst), 2);
     }
 
@@ -175,7 +185,7 @@ mod tests {
         tokio::task::yield_now().await;
         first.abort();
         for follower in followers {
-            assert_eq!(&*follower.await.unwrap().unwrap(), "value");
+            assert_eq!(&*follower.await.unwrap().0.unwrap(), "value");
         }
         assert_eq!(calls.load(Ordering::SeqCst), 1);
     }
@@ -183,11 +193,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_not_kept_and_a_panic_leaves_the_key_usable() {
         let cache = cache();
-        assert!(cache.get(1, async { Err(failure()) }).await.is_err());
-        let panicked = cache.get(1, async { panic!("in a fetch") }).await.unwrap_err();
+        assert!(cache.get(1, async { Err(failure()) }).await.0.is_err());
+        let panicked = cache.get(1, async { panic!("in a fetch") }).await.0.unwrap_err();
         assert_eq!(panicked.failure, UpstreamFailure::Internal);
         assert!(!panicked.to_string().contains("in a fetch"));
-        assert_eq!(&*cache.get(1, async { Ok(Arc::from("later")) }).await.unwrap(), "later");
+        assert_eq!(&*cache.get(1, async { Ok(Arc::from("later")) }).await.0.unwrap(), "later");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,37 +1,55 @@
-//! A connection's cursor: where an item stands in its scan.
+//! A connection's cursor: where an item stands in its list.
 //!
-//! Version, walk direction, the scan's binding, the upstream page's cursor, the index in that page,
-//! the item's order value and its id, and a truncated HMAC over all of it; base64url. Resuming looks
-//! the *item* up, so rows that come and go elsewhere neither repeat nor hide others; an offset, the
-//! rejected choice, does both. What this layer did not write, or wrote for another list, is refused.
+//! Version, walk direction, the list's binding, the upstream page's cursor, the index in that page, how
+//! many rows were seen up to it, the item's order value and id, the rows before it that share that value,
+//! and a truncated HMAC over all of it; base64url. Resuming goes by the *item*, so rows that come and go
+//! elsewhere neither repeat nor hide others; an offset, the rejected choice, does both. What this layer
+//! did not write, or wrote for another list, is refused.
 
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use crate::domain::global_id::IdKey;
 use crate::domain::input::{BadInput, BadInputReason};
 
 /// Written before everything else; a later layout gets another number.
 const VERSION: u8 = 1;
-/// The direction of a walk by the scan's own order.
-const FORWARD: u8 = 0;
+/// How many rows of equal order value are remembered; more than that share one moment only where the
+/// upstream's clock stands still, and then the oldest of them are forgotten.
+const TIES_MAX: usize = 32;
 const BINDING_BYTES: usize = 8;
 const MAC_BYTES: usize = 12;
 /// Longer than any cursor of ours: an upstream's cursor of 4 KiB would already be no cursor.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
+/// Which way the scan ran that an item was met in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Course {
+    /// As the connection's own order says.
+    Own,
+    /// The other way round, from the list's end.
+    Opposite,
+}
+
 /// Where an item stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cursor {
+    /// Which way its scan ran.
+    pub(super) course: Course,
     /// The upstream's cursor of the page that holds it.
     pub(super) page: Option<Arc<str>>,
     /// Its index in that page.
     pub(super) index: u16,
-    /// The moment that the scan is ordered by; `None` where the account has none.
-    pub(super) order_value: Option<Timestamp>,
+    /// How many rows of the scan were seen up to it and with it; 0 where that is not known.
+    pub(super) seen: u32,
+    /// The moment that the scan is ordered by, in microseconds; `None` where the item has none.
+    pub(super) order_micros: Option<i64>,
+    /// Short hashes of the rows that share its order value and came before it: which of several rows of
+    /// one moment comes first is the upstream's secret, so what was seen is remembered.
+    pub(super) ties: Vec<u32>,
     /// The item's own id.
     pub(super) id: Box<str>,
 }
@@ -39,11 +57,20 @@ pub(super) struct Cursor {
 impl Cursor {
     /// The cursor as answers show it.
     pub(super) fn encode(&self, binding: [u8; BINDING_BYTES], ids: &IdKey) -> String {
-        let mut bytes = vec![VERSION, FORWARD];
+        let course = match self.course {
+            Course::Own => 0,
+            Course::Opposite => 1,
+        };
+        let mut bytes = vec![VERSION, course];
         bytes.extend(binding);
         bytes.extend(self.index.to_be_bytes());
-        let micros = self.order_value.map_or(i64::MIN, Timestamp::as_microsecond);
-        bytes.extend(micros.to_be_bytes());
+        bytes.extend(self.seen.to_be_bytes());
+        bytes.extend(self.order_micros.unwrap_or(i64::MIN).to_be_bytes());
+        let ties = self.ties.len().min(TIES_MAX);
+        bytes.push(u8::try_from(ties).unwrap_or(0));
+        for tie in self.ties.iter().rev().take(ties) {
+            bytes.extend(tie.to_be_bytes());
+        }
         let id_bytes = u8::try_from(self.id.len()).unwrap_or(u8::MAX);
         bytes.push(id_bytes);
         bytes.extend(self.id.bytes().take(usize::from(id_bytes)));
@@ -82,41 +109,52 @@ impl Cursor {
         if !same(&mac(ids, signed), told) {
             return damaged();
         }
-        let Some(([version, direction], rest)) = signed.split_first_chunk::<2>() else {
+        let Some(([version, course], rest)) = signed.split_first_chunk::<2>() else {
             return damaged();
         };
-        if (*version, *direction) != (VERSION, FORWARD) {
-            return refused("is of another version of this service");
-        }
+        let course = match (*version, *course) {
+            (VERSION, 0) => Course::Own,
+            (VERSION, 1) => Course::Opposite,
+            _ => return refused("is of another version of this service"),
+        };
         let Some((bound, rest)) = rest.split_first_chunk::<BINDING_BYTES>() else {
             return damaged();
         };
         if *bound != binding {
             return refused("belongs to another list: its filter, its order or its parent was another one");
         }
-        Self::read(rest).map_or_else(damaged, Ok)
+        Self::read(course, rest).map_or_else(damaged, Ok)
     }
 
-    fn read(bytes: &[u8]) -> Option<Self> {
+    fn read(course: Course, bytes: &[u8]) -> Option<Self> {
         let (index, bytes) = bytes.split_first_chunk::<2>()?;
+        let (seen, bytes) = bytes.split_first_chunk::<4>()?;
         let (micros, bytes) = bytes.split_first_chunk::<8>()?;
+        let (ties, bytes) = bytes.split_first()?;
+        let (ties, bytes) = bytes.split_at_checked(usize::from(*ties) * 4)?;
         let (id_bytes, bytes) = bytes.split_first()?;
         let (id, page) = bytes.split_at_checked(usize::from(*id_bytes))?;
         let page = match page.split_first() {
             None => None,
             Some((_, page)) => Some(std::str::from_utf8(page).ok()?.into()),
         };
-        let micros = i64::from_be_bytes(*micros);
+        let ties = ties.as_chunks::<4>().0.iter().rev().map(|tie| u32::from_be_bytes(*tie));
         Some(Self {
+            course,
             page,
             index: u16::from_be_bytes(*index),
-            order_value: match micros {
-                i64::MIN => None,
-                micros => Some(Timestamp::from_microsecond(micros).ok()?),
-            },
+            seen: u32::from_be_bytes(*seen),
+            order_micros: Some(i64::from_be_bytes(*micros)).filter(|micros| *micros != i64::MIN),
+            ties: ties.collect(),
             id: std::str::from_utf8(id).ok()?.into(),
         })
     }
+}
+
+/// The short hash by which a row is remembered among others of one moment.
+pub(super) fn tie(id: &str) -> u32 {
+    let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(id).into();
+    u32::from_be_bytes([a, b, c, d])
 }
 
 fn mac(ids: &IdKey, bytes: &[u8]) -> [u8; MAC_BYTES] {
@@ -143,13 +181,9 @@ mod tests {
         IdKey::from_secret("test")
     }
 
-    fn cursor(page: Option<String>, index: u16, micros: Option<i64>, id: &str) -> Cursor {
-        Cursor {
-            page: page.map(Into::into),
-            index,
-            order_value: micros.map(|micros| Timestamp::from_microsecond(micros).unwrap()),
-            id: id.into(),
-        }
+    fn cursor(page: Option<String>, order_micros: Option<i64>, id: &str) -> Cursor {
+        let page = page.map(Into::into);
+        Cursor { course: Course::Own, page, index: 7, seen: 8, order_micros, ties: vec![], id: id.into() }
     }
 
     fn cause(text: &str, list: [u8; 8]) -> String {
@@ -161,16 +195,18 @@ mod tests {
     proptest! {
         #[test]
         fn a_cursor_reads_back_as_itself(
-            page in proptest::option::of(".{0,60}"), index: u16, id in "ca_[a-z0-9]{1,60}",
-            micros in proptest::option::of(0i64..4_000_000_000_000_000),
+            page in proptest::option::of(".{0,60}"), index: u16, seen: u32, id in "ca_[a-z0-9]{1,60}",
+            order_micros in proptest::option::of(0i64..4_000_000_000_000_000), opposite: bool,
+            ties in proptest::collection::vec(any::<u32>(), 0..TIES_MAX),
         ) {
-            let cursor = cursor(page, index, micros, &id);
+            let course = if opposite { Course::Opposite } else { Course::Own };
+            let cursor = Cursor { course, index, seen, ties, ..cursor(page, order_micros, &id) };
             prop_assert_eq!(Cursor::parse(&cursor.encode(LIST, &key()), LIST, &key()).unwrap(), cursor);
         }
 
         #[test]
         fn a_mangled_cursor_is_refused(place: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
-            let whole = cursor(Some("page".into()), 7, Some(1_000_000), "ca_1").encode(LIST, &key());
+            let whole = cursor(Some("page".into()), Some(1_000_000), "ca_1").encode(LIST, &key());
             let mut bytes = whole.clone().into_bytes();
             let place = place.index(bytes.len());
             bytes[place] = byte;
@@ -190,14 +226,14 @@ mod tests {
 
     #[test]
     fn a_foreign_cursor_says_so() {
-        let text = cursor(None, 0, None, "ca_1").encode(LIST, &key());
+        let text = cursor(None, None, "ca_1").encode(LIST, &key());
         assert!(cause(&text, *b"another!").contains("another list"));
         assert!(Cursor::parse(&text, LIST, &IdKey::from_secret("other")).is_err());
     }
 
     #[test]
     fn an_old_cursor_says_so() {
-        let mut bytes = vec![0, FORWARD];
+        let mut bytes = vec![0, 0];
         bytes.extend(LIST);
         bytes.extend(mac(&key(), &bytes.clone()));
         assert!(cause(&URL_SAFE_NO_PAD.encode(bytes), LIST).contains("another version"));

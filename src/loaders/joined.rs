@@ -14,96 +14,20 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 
-use super::lists::{ListError, Lists, Row, Slice, Wanted};
-use super::scan::{Page, Scan};
-use crate::domain::accounts::{ConnectedAccount, SharedAccount};
-use crate::domain::credential::Credential;
-use crate::domain::filters::{AccountFilter, AccountOrder, Values};
-use crate::domain::input::BadInput;
-use crate::domain::toolkits::ToolkitSlug;
-use crate::domain::upstream_name::Composio;
-
-/// What a connection's accounts belong to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Parent {
-    /// Nothing: the whole project.
-    Project,
-    /// Any of these toolkits.
-    Toolkits(Values),
-    /// One end user.
-    User(Values),
-    /// One auth config.
-    AuthConfig(Values),
-}
-
-impl Parent {
-    /// The accounts of some toolkits.
-    ///
-    /// # Errors
-    /// `BAD_FILTER` for more toolkits than a filter takes.
-    pub fn toolkits<'a>(slugs: impl IntoIterator<Item = &'a ToolkitSlug>) -> Result<Self, BadInput> {
-        Ok(Self::Toolkits(Values::new("toolkits", slugs.into_iter().map(ToolkitSlug::as_str))?))
-    }
-
-    /// The accounts of an end user.
-    ///
-    /// # Errors
-    /// `BAD_FILTER` for an id that would widen the upstream's filter.
-    pub fn user(id: &str) -> Result<Self, BadInput> {
-        Ok(Self::User(Values::one("userIds", id)?))
-    }
-
-    /// The accounts of an auth config.
-    ///
-    /// # Errors
-    /// `BAD_FILTER` for an id that would widen the upstream's filter.
-    pub fn auth_config(id: &str) -> Result<Self, BadInput> {
-        Ok(Self::AuthConfig(Values::one("authConfigIds", id)?))
-    }
-
-    /// A filter, narrowed to this parent.
-    #[must_use]
-    pub fn narrow(&self, filter: &AccountFilter) -> AccountFilter {
-        let mut filter = filter.clone();
-        match self {
-            Self::Project => {}
-            Self::Toolkits(slugs) => filter.toolkits = Some(slugs.clone()),
-            Self::User(id) => filter.user_ids = Some(id.clone()),
-            Self::AuthConfig(id) => filter.auth_config_ids = Some(id.clone()),
-        }
-        filter
-    }
-
-    fn owns(&self, account: &ConnectedAccount) -> bool {
-        match self {
-            Self::Project => true,
-            Self::Toolkits(slugs) => slugs.contains(&account.toolkit.to_ascii_lowercase()),
-            Self::User(id) => account.user_id.as_deref().is_some_and(|user| id.contains(user)),
-            Self::AuthConfig(id) => id.contains(&account.auth_config.id),
-        }
-    }
-
-    /// Some parents of one kind as one.
-    fn union(parents: &[Self]) -> Self {
-        let of = |parent: &'_ Self| match parent {
-            Self::Project => None,
-            Self::Toolkits(values) | Self::User(values) | Self::AuthConfig(values) => Some(values.clone()),
-        };
-        let values = Values::union(&parents.iter().filter_map(of).collect::<Vec<_>>());
-        match parents.first() {
-            None | Some(Self::Project) => Self::Project,
-            Some(Self::Toolkits(_)) => Self::Toolkits(values),
-            Some(Self::User(_)) => Self::User(values),
-            Some(Self::AuthConfig(_)) => Self::AuthConfig(values),
-        }
-    }
-}
+use super::cursor::Course;
+use super::lists::{ListError, Lists};
+use super::parent::Parent;
+use super::scan::{Page, Reader, Scan};
+use super::slice::{Row, Run, Slice, TieRun, Wanted};
+use crate::domain::accounts::SharedAccount;
+use crate::domain::filters::{AccountFilter, AccountOrder};
+use crate::domain::page::Direction;
 
 /// One question about many parents.
 #[derive(Debug, Clone)]
 pub struct Question {
-    /// Whose accounts.
-    pub credential: Credential<Composio>,
+    /// Who asks.
+    pub reader: Reader,
     /// Which of them.
     pub filter: AccountFilter,
     /// In which order.
@@ -123,13 +47,30 @@ const JOINED_ROUNDS: usize = 3;
 const CALLS_AT_ONCE: usize = 16;
 
 impl Question {
+    /// A parent's list.
+    fn list(&self, parent: &Parent) -> Scan {
+        Scan::new(self.reader.clone(), parent.narrow(&self.filter), self.order)
+    }
+
+    /// The scan that begins at the end of the list that is asked for.
     fn scan(&self, parent: &Parent) -> Scan {
-        Scan::new(self.credential.clone(), parent.narrow(&self.filter), self.order)
+        let list = self.list(parent);
+        match self.course() {
+            Course::Own => list,
+            Course::Opposite => list.opposite(),
+        }
+    }
+
+    fn course(&self) -> Course {
+        match self.wanted.direction {
+            Direction::Forward => Course::Own,
+            Direction::Backward => Course::Opposite,
+        }
     }
 
     /// How many rows of a parent are enough.
     fn rows_enough(&self) -> usize {
-        self.wanted.size + usize::from(self.wanted.is_next_asked)
+        self.wanted.size + usize::from(self.wanted.is_more_asked)
     }
 
     /// Answers the question for every parent; all of them are of one kind.
@@ -146,7 +87,7 @@ impl Question {
         }
         alone.append(&mut short);
         let answered = stream::iter(alone).map(|parent| async move {
-            let slice = lists.slice(self.scan(&parent), &self.wanted).await;
+            let slice = lists.slice(self.list(&parent), &self.wanted).await;
             (parent, slice.map(Arc::new))
         });
         slices.extend(answered.buffer_unordered(CALLS_AT_ONCE).collect::<Vec<_>>().await);
@@ -159,6 +100,7 @@ impl Question {
         let scan = self.scan(parent);
         *parent != Parent::Project
             && self.wanted.after.is_none()
+            && self.wanted.before.is_none()
             && self.wanted.size > 0
             && !scan.key.filter.matches_nothing()
             && lists.first_page_kept(&scan).is_none()
@@ -178,6 +120,7 @@ impl Question {
             stream::iter(calls.collect::<Vec<_>>()).buffered(CALLS_AT_ONCE).collect::<Vec<_>>().await;
         let mut short = Vec::new();
         for (group, answer) in answers {
+            let short_before = short.len();
             for parent in group {
                 let slice = match &answer {
                     Err(error) => Some(Err(error.clone().into())),
@@ -188,6 +131,10 @@ impl Question {
                     None => short.push(parent.clone()),
                 }
             }
+            if let Some(ledger) = &self.reader.ledger {
+                let answered = group.len() - (short.len() - short_before);
+                ledger.save_by_batching(answered.saturating_sub(1));
+            }
         }
         short
     }
@@ -195,11 +142,11 @@ impl Question {
     /// A parent's part of a joined page; `None` where it is short.
     fn part(&self, lists: &Lists, parent: &Parent, page: &Page) -> Option<Slice> {
         let scan = self.scan(parent);
-        let mut seen = BTreeSet::new();
+        let mut ids = BTreeSet::new();
         let own: Vec<SharedAccount> = page
             .items
             .iter()
-            .filter(|account| parent.owns(account) && seen.insert(&*account.id))
+            .filter(|account| parent.owns(account) && ids.insert(&*account.id))
             .cloned()
             .collect();
         let is_whole = page.next_cursor.is_none();
@@ -207,15 +154,18 @@ impl Question {
             return None;
         }
         // A row's place here is its place in the parent's own list, whose first page begins alike.
-        let rows = own.iter().enumerate().take(self.wanted.size);
-        let rows =
-            rows.map(|(index, account)| Row { account: Arc::clone(account), page: None, index }).collect();
-        let has_next = own.len() > self.wanted.size;
-        let mut slice = Slice::new(lists, scan.clone(), rows, has_next, false);
+        let (mut ties, mut seen) = (TieRun::default(), 0);
+        let row = |(index, account): (usize, &SharedAccount)| {
+            seen += 1;
+            Row { account: Arc::clone(account), page: None, index, seen, ties: ties.next(&scan, account) }
+        };
+        let mut run = Run::empty();
+        run.rows = own.iter().enumerate().take(self.wanted.size).map(row).collect();
+        run.more = own.len() > self.wanted.size || (!is_whole && !self.wanted.is_more_asked);
         if is_whole {
-            slice.total_items = u64::try_from(own.len()).ok();
+            run.total_items = u64::try_from(own.len()).ok();
             lists.keep_whole(&scan, own);
         }
-        Some(slice)
+        Some(Slice::new(lists, self.list(parent), self.course(), self.wanted.direction, run))
     }
 }

@@ -1,22 +1,19 @@
-//! The lists of connected accounts: pages through the cache, slices of a scan, counts.
-//!
-//! Composio's list runs forward only and is cut in pages; a Relay connection wants any number of
-//! items after any item. So a scan's pages are fetched whole and kept, and a slice is cut out of as
-//! many of them as it needs.
+//! The upstream's lists of accounts, page by page, through the cache.
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::cache::{Cache, Weigh};
-use super::cursor::Cursor;
 use super::scan::{Page, PageKey, Scan, ScanKey};
 use super::settings::{CacheSettings, ListSettings};
-use super::walk::{Step, Walk};
 use crate::domain::accounts::SharedAccount;
+use crate::domain::filters::AccountFilter;
 use crate::domain::global_id::IdKey;
 use crate::domain::input::BadInput;
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::accounts::{AccountPage, AccountsClient};
-use crate::upstream::error::{UpstreamError, UpstreamFailure};
+use crate::upstream::error::UpstreamError;
 
 /// Why a list could not be got.
 #[derive(Debug, Clone)]
@@ -39,70 +36,18 @@ impl From<UpstreamError> for ListError {
     }
 }
 
-/// How much of a scan is wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Wanted {
-    /// Only what follows this cursor.
-    pub after: Option<String>,
-    /// At most so many items.
-    pub size: usize,
-    /// Whether it matters if more follow: to know, one more item may have to be read.
-    pub is_next_asked: bool,
-}
+/// How many ways back are remembered.
+const WAYS_BACK_MAX: u64 = 100_000;
 
-/// Some consecutive items of a scan.
-#[derive(Debug)]
-pub struct Slice {
-    scan: Scan,
-    ids: IdKey,
-    rows: Vec<Row>,
-    /// Whether items follow.
-    pub has_next: bool,
-    /// Whether items precede.
-    pub has_previous: bool,
-    /// How many items the whole scan holds, where that is already known.
-    pub total_items: Option<u64>,
-}
-
-#[derive(Debug)]
-pub(super) struct Row {
-    pub(super) account: SharedAccount,
-    pub(super) page: Option<Arc<str>>,
-    pub(super) index: usize,
-}
-
-impl Slice {
-    pub(super) fn new(lists: &Lists, scan: Scan, rows: Vec<Row>, has_next: bool, has_previous: bool) -> Self {
-        let ids = lists.id_key(&scan);
-        Self { scan, ids, rows, has_next, has_previous, total_items: None }
-    }
-
-    /// The items.
-    pub fn accounts(&self) -> impl ExactSizeIterator<Item = &SharedAccount> {
-        self.rows.iter().map(|row| &row.account)
-    }
-
-    /// The cursor of the item at a place of the slice.
-    #[must_use]
-    pub fn cursor(&self, place: usize) -> Option<String> {
-        let Row { account, page, index } = self.rows.get(place)?;
-        let cursor = Cursor {
-            page: page.clone(),
-            index: u16::try_from(*index).unwrap_or(u16::MAX),
-            order_value: self.scan.order_value(account),
-            id: account.id.clone(),
-        };
-        Some(cursor.encode(self.scan.binding(&self.ids), &self.ids))
-    }
-}
-
-/// The list engine for single scans.
+/// The upstream's lists.
 pub struct Lists {
     client: AccountsClient,
     settings: ListSettings,
     ids: Option<IdKey>,
     pages: Cache<PageKey, Arc<Page>>,
-    counts: Cache<Arc<ScanKey>, Count>,
+    totals: Cache<Arc<ScanKey>, Total>,
+    /// By a page, the cursor of the page that led to it: upstream cursors only lead forward.
+    ways_back: moka::sync::Cache<PageKey, Option<Arc<str>>>,
 }
 
 impl Lists {
@@ -120,7 +65,11 @@ impl Lists {
             settings,
             ids,
             pages: Cache::new(UpstreamName::Composio, ttl, bytes / 8 * 5),
-            counts: Cache::new(UpstreamName::Composio, ttl, bytes / 16),
+            totals: Cache::new(UpstreamName::Composio, ttl, bytes / 16),
+            ways_back: moka::sync::Cache::builder()
+                .max_capacity(WAYS_BACK_MAX)
+                .time_to_live(ttl * 100)
+                .build(),
         }
     }
 
@@ -128,7 +77,8 @@ impl Lists {
         &self.settings
     }
 
-    fn id_key(&self, scan: &Scan) -> IdKey {
+    /// The key of a scan's cursors.
+    pub(super) fn id_key(&self, scan: &Scan) -> IdKey {
         self.ids.clone().unwrap_or_else(|| IdKey::from_fingerprint(&scan.key.credential))
     }
 
@@ -139,14 +89,32 @@ impl Lists {
         cursor: Option<Arc<str>>,
     ) -> Result<Arc<Page>, UpstreamError> {
         let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
-        let (client, scan, limit) = (self.client.clone(), scan.clone(), self.settings.page_rows);
+        let (client, fetched, limit) = (self.client.clone(), scan.clone(), self.settings.page_rows);
+        let at = cursor.clone();
         let fetch = async move {
-            let ScanKey { filter, order, .. } = &*scan.key;
-            let fetched =
-                client.fetch_page(&scan.credential, filter, *order, cursor.as_deref(), limit).await?;
-            Ok(Arc::new(admit(&scan, fetched)))
+            let ScanKey { filter, order, .. } = &*fetched.key;
+            let credential = &fetched.reader.credential;
+            let page = client.fetch_page(credential, filter, *order, at.as_deref(), limit).await?;
+            Ok(Arc::new(admit(&fetched, page)))
         };
-        self.pages.get(key, fetch).await
+        let asked_at = Instant::now();
+        let (page, got) = self.pages.get(key, fetch).await;
+        if let Some(ledger) = &scan.reader.ledger {
+            let asked =
+                || describe(&scan.key, if cursor.is_some() { "a further page" } else { "the first page" });
+            ledger.enter(UpstreamName::Composio, asked, asked_at, got, &page);
+        }
+        if let Ok(Some(next)) = page.as_ref().map(|page| &page.next_cursor) {
+            let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(next)) };
+            self.ways_back.insert(key, cursor);
+        }
+        page
+    }
+
+    /// The cursor of the page before another, as far as it is remembered; else the first page's.
+    pub(super) fn way_back(&self, scan: &Scan, cursor: &Arc<str>) -> Option<Arc<str>> {
+        let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(cursor)) };
+        self.ways_back.get(&key).flatten()
     }
 
     /// The first page of a scan, where it need not be asked for.
@@ -161,150 +129,57 @@ impl Lists {
         self.pages.keep(PageKey { scan: Arc::clone(&scan.key), cursor: None }, Arc::new(page));
     }
 
-    /// How many accounts a scan holds; `None` where the upstream does not say. A page that is kept
-    /// says it for nothing; otherwise it costs one call for one row.
-    ///
-    /// # Errors
-    /// Where the upstream cannot be read.
-    pub async fn count(&self, scan: &Scan) -> Result<Option<u64>, UpstreamError> {
+    /// How many accounts a scan holds, where it need not be asked for.
+    pub(super) fn total_kept(&self, scan: &Scan) -> Option<Option<u64>> {
         if scan.key.filter.matches_nothing() {
-            return Ok(Some(0));
+            return Some(Some(0));
         }
-        if let Some(page) = self.first_page_kept(scan) {
-            return Ok(page.total_items);
+        match self.first_page_kept(scan) {
+            Some(page) => Some(page.total_items),
+            None => self.totals.peek(&scan.key).map(|Total(total)| total),
+        }
+    }
+
+    /// How many accounts a scan holds, for the price of one row; `None` where the upstream does not say.
+    pub(super) async fn total(&self, scan: &Scan) -> Result<Option<u64>, UpstreamError> {
+        if let Some(total) = self.total_kept(scan) {
+            return Ok(total);
         }
         let (client, counted) = (self.client.clone(), scan.clone());
         let fetch = async move {
             let ScanKey { filter, order, .. } = &*counted.key;
-            let page = client.fetch_page(&counted.credential, filter, *order, None, 1).await?;
-            Ok(Count(page.total_items))
+            let page = client.fetch_page(&counted.reader.credential, filter, *order, None, 1).await?;
+            Ok(Total(page.total_items))
         };
-        Ok(self.counts.get(Arc::clone(&scan.key), fetch).await?.0)
-    }
-
-    /// Some consecutive items of a scan.
-    ///
-    /// # Errors
-    /// `BAD_CURSOR` for a cursor of another list, or where the upstream cannot be read.
-    pub async fn slice(&self, scan: Scan, wanted: &Wanted) -> Result<Slice, ListError> {
-        let ids = self.id_key(&scan);
-        let after = match &wanted.after {
-            Some(text) => Some(Cursor::parse(text, scan.binding(&ids), &ids)?),
-            None => None,
-        };
-        if scan.key.filter.matches_nothing() || wanted.size == 0 {
-            return Ok(Slice::new(self, scan, Vec::new(), false, false));
+        let asked_at = Instant::now();
+        let (total, got) = self.totals.get(Arc::clone(&scan.key), fetch).await;
+        if let Some(ledger) = &scan.reader.ledger {
+            ledger.enter(UpstreamName::Composio, || describe(&scan.key, "the total"), asked_at, got, &total);
         }
-        let (mut walk, mut step, from) = match &after {
-            Some(cursor) => self.resume(&scan, cursor).await?,
-            None => {
-                let mut walk = Walk::from(self, &scan, None);
-                let first = walk.step().await?;
-                (walk, first, 0)
-            }
-        };
-        let has_previous = from > 0 || step.as_ref().is_some_and(|step| step.cursor.is_some());
-        let mut rows = Vec::new();
-        let (mut skip, mut seen, mut total_items) = (from, 0_u64, None);
-        let has_next = loop {
-            let Some(Step { cursor, page }) = step else {
-                break false;
-            };
-            seen += u64::try_from(page.rows_sent).unwrap_or(u64::MAX);
-            total_items = page.total_items;
-            let mut left_over = false;
-            for (index, account) in page.items.iter().enumerate().skip(skip) {
-                if !walk.is_new(account) {
-                    continue;
-                }
-                if rows.len() == wanted.size {
-                    left_over = true;
-                    break;
-                }
-                rows.push(Row { account: Arc::clone(account), page: cursor.clone(), index });
-            }
-            skip = 0;
-            if left_over {
-                break true;
-            }
-            if rows.len() == wanted.size {
-                // Two signs that agree are believed: a next cursor, and a total that was not met.
-                let more_by_total = after.is_none() && total_items.is_some_and(|total| seen < total);
-                if !walk.goes_on() || more_by_total || !wanted.is_next_asked {
-                    break walk.goes_on();
-                }
-            }
-            step = walk.step().await?;
-        };
-        drop(walk);
-        Ok(Slice { total_items, ..Slice::new(self, scan, rows, has_next, has_previous) })
-    }
-
-    /// The page and the index that follow a cursor's item.
-    ///
-    /// The item is looked up by its id, in its page and in the next; after that, and where the
-    /// upstream does not take its own cursor any more, the scan is walked again from its beginning,
-    /// under the cap. An item that is gone, or moved because the order is by a moment that changed,
-    /// is followed by what comes after its old place.
-    async fn resume<'l>(
-        &'l self,
-        scan: &'l Scan,
-        cursor: &Cursor,
-    ) -> Result<(Walk<'l>, Option<Step>, usize), UpstreamError> {
-        let mut walk = Walk::from(self, scan, cursor.page.clone());
-        let found = match self.find(scan, cursor, &mut walk, 2).await {
-            Err(error) if cursor.page.is_some() && error.failure == UpstreamFailure::Rejected => None,
-            found => found?,
-        };
-        let (step, from) = match found {
-            Some((step, from)) => (Some(step), from),
-            None => {
-                walk = Walk::from(self, scan, None);
-                match self.find(scan, cursor, &mut walk, usize::MAX).await? {
-                    Some((step, from)) => (Some(step), from),
-                    None => (None, 0),
-                }
-            }
-        };
-        Ok((walk, step, from))
-    }
-
-    /// Looks for a cursor's item, or for its old place, within some pages of a walk.
-    async fn find(
-        &self,
-        scan: &Scan,
-        cursor: &Cursor,
-        walk: &mut Walk<'_>,
-        pages: usize,
-    ) -> Result<Option<(Step, usize)>, UpstreamError> {
-        let mut place = None;
-        for _ in 0..pages {
-            let Some(step) = walk.step().await? else { break };
-            let found = step.page.items.iter().position(|account| {
-                account.id == cursor.id && scan.order_value(account) == cursor.order_value
-            });
-            if let Some(index) = found {
-                return Ok(Some((step, index + 1)));
-            }
-            if let Some(index) = old_place(scan, cursor, &step) {
-                place = Some((step, index));
-                break;
-            }
-        }
-        Ok(place)
+        total.map(|Total(total)| total)
     }
 }
 
-/// Where the item would stand, if a page reaches that far: at the first row that runs past its
-/// order value, or that shares it and stands no earlier than the item did.
-fn old_place(scan: &Scan, cursor: &Cursor, step: &Step) -> Option<usize> {
-    let value = cursor.order_value?;
-    let same_page = step.cursor == cursor.page;
-    step.page.items.iter().enumerate().position(|(index, account)| {
-        scan.order_value(account).is_some_and(|at| {
-            scan.runs_past(value, at) || (same_page && at == value && index >= usize::from(cursor.index))
-        })
-    })
+/// A call in this layer's own words: how it is narrowed, never by what.
+fn describe(scan: &ScanKey, part: &str) -> String {
+    let AccountFilter { ids, toolkits, statuses, user_ids, auth_config_ids, account_type } = &scan.filter;
+    let mut text = format!("{part} of accounts");
+    let lists = [
+        (ids, "ids"),
+        (toolkits, "toolkits"),
+        (statuses, "statuses"),
+        (user_ids, "users"),
+        (auth_config_ids, "auth configs"),
+    ];
+    for (values, name) in lists {
+        if let Some(values) = values {
+            text = format!("{text}, {} {name}", values.iter().count());
+        }
+    }
+    if account_type.is_some() {
+        text.push_str(", by account type");
+    }
+    text
 }
 
 /// The rows that are what was asked for; others are dropped and counted.
@@ -324,9 +199,9 @@ fn admit(scan: &Scan, fetched: AccountPage) -> Page {
 
 /// A scan's size as its upstream told it.
 #[derive(Debug, Clone, Copy)]
-struct Count(Option<u64>);
+struct Total(Option<u64>);
 
-impl Weigh for Count {
+impl Weigh for Total {
     fn weight_bytes(&self) -> usize {
         size_of::<Self>()
     }

@@ -1,19 +1,28 @@
 //! How a value is got: by key through the cache, as a page of a list, in batches.
 //!
 //! From the ground up: [`cache`] keeps what was fetched, and joins those who want the same at the
-//! same time; [`lists`] walks one upstream list, [`joined`] many lists in few calls, [`cursor`]
-//! says where a walk stands; [`by_id`] and [`providers`] are the other two roads; [`batch`] is what
-//! resolvers call.
+//! same time; [`scan`] is one upstream list, [`lists`] its pages, `walk` and `paging` go over them in
+//! both directions, `cursor` and `position` say where they stand; [`joined`] asks for many lists in
+//! few calls, [`counts`] counts; [`by_id`] and [`providers`] are the other two roads; [`batch`] is what
+//! resolvers call and [`turn`] when it leaves, [`ahead`] what starts before they do, [`ledger`] what all of it cost.
 
+pub mod ahead;
 pub mod batch;
 pub mod by_id;
 pub mod cache;
-pub mod cursor;
+pub mod counts;
+mod cursor;
 pub mod joined;
+pub mod ledger;
 pub mod lists;
+mod paging;
+pub mod parent;
+mod position;
 pub mod provider_page;
 pub mod providers;
 pub mod scan;
 pub mod settings;
 mod single_flight;
+pub mod slice;
+pub mod turn;
 mod walk;

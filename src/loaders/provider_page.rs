@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::cursor::Cursor;
+use super::cursor::{Course, Cursor};
 use super::providers::{ListedProvider, ProviderList};
 use crate::domain::filters::{OrderDirection, ProviderFilter};
 use crate::domain::global_id::{IdKey, ProviderId};
@@ -106,9 +106,12 @@ impl ProviderPage {
     #[must_use]
     pub fn cursor(&self, place: usize) -> Option<String> {
         let cursor = Cursor {
+            course: Course::Own,
             page: None,
             index: u16::try_from(self.first_index + place).unwrap_or(u16::MAX),
-            order_value: None,
+            seen: 0,
+            order_micros: None,
+            ties: Vec::new(),
             id: id_text(self.rows.get(place)?),
         };
         Some(cursor.encode(self.binding, &self.ids))

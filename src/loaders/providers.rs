@@ -5,11 +5,15 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::cache::{Cache, Weigh};
+use super::ledger::Ledger;
 use super::settings::CacheSettings;
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::global_id::{IdKey, ProviderId};
 use crate::domain::providers::Provider;
+use crate::domain::settings::ExpectedProviders;
 use crate::domain::upstream_name::{Leadlex, UpstreamName};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::providers::ProvidersClient;
@@ -31,15 +35,32 @@ pub struct Providers {
     client: ProvidersClient,
     ids: Option<IdKey>,
     lists: Cache<Fingerprint<Leadlex>, ProviderList>,
+    last_known: moka::sync::Cache<Fingerprint<Leadlex>, ProviderList>,
+    configured: Option<ProviderList>,
 }
 
 impl Providers {
     /// Providers over a client; `ids` is the key of provider ids, derived from the credential where
-    /// absent.
+    /// absent, and `expected` what a workspace is taken to have before it was ever read.
     #[must_use]
-    pub fn new(client: ProvidersClient, cache: &CacheSettings, ids: Option<IdKey>) -> Self {
-        let lists = Cache::new(UpstreamName::Leadlex, cache.providers_ttl(), cache.limit_bytes / 8);
-        Self { client, ids, lists }
+    pub fn new(
+        client: ProvidersClient,
+        cache: &CacheSettings,
+        ids: Option<IdKey>,
+        expected: &ExpectedProviders,
+    ) -> Self {
+        let bytes = cache.limit_bytes / 16;
+        let lists = Cache::new(UpstreamName::Leadlex, cache.providers_ttl(), bytes);
+        let last_known = moka::sync::Cache::builder()
+            .max_capacity(bytes)
+            .weigher(|_, list: &ProviderList| u32::try_from(list.weight_bytes()).unwrap_or(u32::MAX))
+            .build();
+        let rows = expected.0.iter().map(|(category, name)| {
+            // Nobody sees these rows: they only say whose accounts to ask for, so they need no id.
+            Arc::new(ListedProvider { id: [0; 16], provider: Provider::expected(category, name) })
+        });
+        let configured = Some(rows.collect::<ProviderList>()).filter(|list| !list.is_empty());
+        Self { client, ids, lists, last_known, configured }
     }
 
     /// The key of a workspace's provider ids and cursors.
@@ -48,11 +69,26 @@ impl Providers {
         self.ids.clone().unwrap_or_else(|| IdKey::from_fingerprint(&credential.fingerprint()))
     }
 
+    /// What the list will most likely be, where reading it costs a call: the last one that was read,
+    /// however old, or the configured one.
+    #[must_use]
+    pub fn expected(&self, credential: &Credential<Leadlex>) -> Option<ProviderList> {
+        let fingerprint = credential.fingerprint();
+        match self.lists.peek(&fingerprint) {
+            Some(_) => None,
+            None => self.last_known.get(&fingerprint).or_else(|| self.configured.clone()),
+        }
+    }
+
     /// The whole list.
     ///
     /// # Errors
     /// Where the upstream cannot be read.
-    pub async fn list(&self, credential: &Credential<Leadlex>) -> Result<ProviderList, UpstreamError> {
+    pub async fn list(
+        &self,
+        credential: &Credential<Leadlex>,
+        ledger: Option<&Ledger>,
+    ) -> Result<ProviderList, UpstreamError> {
         let (fingerprint, ids) = (credential.fingerprint(), self.id_key(credential));
         let (client, credential) = (self.client.clone(), credential.clone());
         let fetch = async move {
@@ -60,7 +96,15 @@ impl Providers {
             let listed = |provider| Arc::new(ListedProvider { id: ids.provider_id(&provider), provider });
             Ok(providers.into_iter().map(listed).collect())
         };
-        self.lists.get(fingerprint, fetch).await
+        let asked_at = Instant::now();
+        let (list, got) = self.lists.get(fingerprint, fetch).await;
+        if let Some(ledger) = ledger {
+            ledger.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), asked_at, got, &list);
+        }
+        if let Ok(list) = &list {
+            self.last_known.insert(fingerprint, Arc::clone(list));
+        }
+        list
     }
 }
 

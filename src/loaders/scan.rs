@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::cache::Weigh;
+use super::ledger::Ledger;
 use crate::domain::accounts::{AccountType, ConnectedAccount, SharedAccount};
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::filters::{
@@ -24,19 +25,34 @@ pub struct ScanKey {
     pub order: AccountOrder,
 }
 
-/// A scan, with the credential to fetch it by.
+/// On whose behalf Composio is read.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    /// The key to it.
+    pub credential: Credential<Composio>,
+    /// Where its calls are entered, if anywhere.
+    pub ledger: Option<Arc<Ledger>>,
+}
+
+/// A scan, with whoever reads it.
 #[derive(Debug, Clone)]
 pub struct Scan {
-    pub(super) credential: Credential<Composio>,
+    pub(super) reader: Reader,
     pub(super) key: Arc<ScanKey>,
 }
 
 impl Scan {
     /// The scan of a filter and an order.
     #[must_use]
-    pub fn new(credential: Credential<Composio>, filter: AccountFilter, order: AccountOrder) -> Self {
-        let key = Arc::new(ScanKey { credential: credential.fingerprint(), filter, order });
-        Self { credential, key }
+    pub fn new(reader: Reader, filter: AccountFilter, order: AccountOrder) -> Self {
+        let key = Arc::new(ScanKey { credential: reader.credential.fingerprint(), filter, order });
+        Self { reader, key }
+    }
+
+    /// The same list from its other end.
+    pub(super) fn opposite(&self) -> Self {
+        let ScanKey { filter, order, .. } = &*self.key;
+        Self::new(self.reader.clone(), filter.clone(), order.opposite())
     }
 
     /// Eight bytes that cursors of this scan bear, so that no other scan takes them.
@@ -53,16 +69,17 @@ impl Scan {
         binding
     }
 
-    /// The moment that an account is ordered by.
-    pub(super) fn order_value(&self, account: &ConnectedAccount) -> Option<jiff::Timestamp> {
-        match self.key.order.field {
+    /// The moment that an account is ordered by, in microseconds.
+    pub(super) fn order_micros(&self, account: &ConnectedAccount) -> Option<i64> {
+        let moment = match self.key.order.field {
             AccountOrderField::CreatedAt => account.created_at,
             AccountOrderField::UpdatedAt => account.updated_at,
-        }
+        };
+        moment.map(jiff::Timestamp::as_microsecond)
     }
 
-    /// Whether `later` comes after `earlier` in this scan's order.
-    pub(super) fn runs_past(&self, earlier: jiff::Timestamp, later: jiff::Timestamp) -> bool {
+    /// Whether `later` comes after `earlier` as this scan runs.
+    pub(super) fn runs_past(&self, earlier: i64, later: i64) -> bool {
         match self.key.order.direction {
             OrderDirection::Asc => later > earlier,
             OrderDirection::Desc => later < earlier,

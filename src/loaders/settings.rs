@@ -68,4 +68,6 @@ pub struct ListSettings {
     pub page_rows: usize,
     /// The most upstream pages that one walk reads.
     pub pages_max: usize,
+    /// The most calls that the counts of one field of one level may cost; dearer ones are null.
+    pub count_calls_max: usize,
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
+use super::cache::Got;
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
@@ -32,27 +33,27 @@ where
         Self { upstream, flights: Arc::default() }
     }
 
-    /// Joins the fetch of this key that is under way, or starts it. `landed` is asked once more
-    /// under the lock, for a flight that ended between the caller's look and this one.
+    /// Joins the fetch of this key that is under way, or starts it, and says which. `landed` is asked
+    /// once more under the lock, for a flight that ended between the caller's look and this one.
     pub(super) async fn join(
         &self,
         key: K,
         landed: impl FnOnce() -> Option<V>,
         fetch: impl Future<Output = Result<V, UpstreamError>> + Send + 'static,
-    ) -> Result<V, UpstreamError> {
-        let flight = {
+    ) -> (Result<V, UpstreamError>, Got) {
+        let (flight, got) = {
             let mut flights = lock(&self.flights);
             if let Some(flight) = flights.get(&key) {
-                flight.clone()
+                (flight.clone(), Got::Joined)
             } else if let Some(value) = landed() {
-                return Ok(value);
+                return (Ok(value), Got::Kept);
             } else {
                 let flight = self.start(key.clone(), fetch);
                 flights.insert(key, flight.clone());
-                flight
+                (flight, Got::Fetched)
             }
         };
-        flight.await
+        (flight.await, got)
     }
 
     fn start(

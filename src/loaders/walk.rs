@@ -24,11 +24,14 @@ pub(super) struct Walk<'l> {
 enum Next {
     /// The page behind this cursor.
     At(Option<Arc<str>>),
-    /// The scan was read to its end, or the walk was cut short.
-    Over,
+    /// The scan was read to its end.
+    End,
+    /// The walk was cut short.
+    Cut,
 }
 
 /// One page of a walk.
+#[derive(Clone)]
 pub(super) struct Step {
     /// The upstream's cursor of the page.
     pub(super) cursor: Option<Arc<str>>,
@@ -49,21 +52,21 @@ impl<'l> Walk<'l> {
             return Ok(None);
         };
         let cursor = cursor.clone();
-        if self.cursors_seen.len() >= self.lists.settings().pages_max
-            || !self.cursors_seen.insert(cursor.clone())
-        {
-            self.next = Next::Over;
+        let is_over = self.cursors_seen.len() >= self.lists.settings().pages_max;
+        if is_over || !self.cursors_seen.insert(cursor.clone()) {
+            self.next = Next::Cut;
             return Ok(None);
         }
         let page = self.lists.page(self.scan, cursor.clone()).await?;
         self.next = match &page.next_cursor {
-            Some(cursor) if page.rows_sent > 0 => Next::At(Some(Arc::clone(cursor))),
-            _ => Next::Over,
+            None => Next::End,
+            Some(_) if page.rows_sent == 0 => Next::Cut,
+            Some(next) => Next::At(Some(Arc::clone(next))),
         };
         Ok(Some(Step { cursor, page }))
     }
 
-    /// Whether an item is told for the first time.
+    /// Whether an item is met for the first time.
     pub(super) fn is_new(&mut self, account: &SharedAccount) -> bool {
         self.ids_seen.insert(account.id.clone())
     }
@@ -71,5 +74,10 @@ impl<'l> Walk<'l> {
     /// Whether there is, for all that is known, another page.
     pub(super) fn goes_on(&self) -> bool {
         matches!(self.next, Next::At(_))
+    }
+
+    /// Whether it ended before the scan did.
+    pub(super) fn was_cut(&self) -> bool {
+        matches!(self.next, Next::Cut)
     }
 }

@@ -14,12 +14,11 @@ mod positions;
 pub mod request;
 mod variables;
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use apollo_compiler::ast::OperationType;
-use async_graphql::{Request, Response, Value};
+use async_graphql::{Request, Response, ServerError, Value};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde::Serialize;
@@ -29,16 +28,23 @@ pub use self::document::BadSchema;
 use self::document::Documents;
 use self::errors::GraphqlError;
 use self::request::OperationRequest;
-use crate::domain::caller::Caller;
+use crate::domain::caller::{Caller, Role};
 use crate::graphql::schema::{self, Graph};
+use crate::loaders::ledger::{Ledger, Trace};
 
 /// What executes operations: the [`Graph`], or in tests a schema that fails on demand.
 pub trait Executor: Send + Sync + 'static {
     /// The schema in GraphQL's schema definition language.
     fn sdl(&self) -> String;
 
-    /// Executes one operation, already judged, on a caller's behalf.
-    fn execute(&self, request: Request, caller: Caller) -> BoxFuture<'_, Response>;
+    /// Executes one operation, already judged, on a caller's behalf, and enters what it cost upstream
+    /// in the ledger, where there is one.
+    fn execute(
+        &self,
+        request: Request,
+        caller: Caller,
+        ledger: Option<Arc<Ledger>>,
+    ) -> BoxFuture<'_, Response>;
 }
 
 impl Executor for Graph {
@@ -46,8 +52,13 @@ impl Executor for Graph {
         schema::sdl()
     }
 
-    fn execute(&self, request: Request, caller: Caller) -> BoxFuture<'_, Response> {
-        self.execute(request, caller).boxed()
+    fn execute(
+        &self,
+        request: Request,
+        caller: Caller,
+        ledger: Option<Arc<Ledger>>,
+    ) -> BoxFuture<'_, Response> {
+        self.execute(request, caller, ledger).boxed()
     }
 }
 
@@ -102,13 +113,17 @@ impl Operations {
 
     /// Runs one operation to its answer. It never fails: whatever goes wrong is in the answer.
     pub async fn run(&self, request: OperationRequest, rules: TransportRules, caller: Caller) -> Answer {
+        // ADMINs alone may see what a query costs; there is no other role yet.
+        let is_traced = request.asks_for_trace() && caller.role == Role::Admin;
+        let ledger = is_traced.then(|| Arc::new(Ledger::begin()));
         let judged = match self.prepare(request, rules) {
             Ok(judged) => judged,
             Err(refused) => return refused,
         };
         // A panic is one operation's end, not its connection's. What it leaves behind is dropped with the future.
-        match AssertUnwindSafe(self.executor.execute(judged, caller)).catch_unwind().await {
-            Ok(response) => Answer::executed(response),
+        let executed = self.executor.execute(judged, caller, ledger.clone());
+        match AssertUnwindSafe(executed).catch_unwind().await {
+            Ok(response) => Answer::executed(&response.data, response.errors, ledger.as_deref()),
             Err(_) => {
                 tracing::error!("an operation panicked");
                 Answer::failed(Outcome::Crashed, &[GraphqlError::internal()])
@@ -153,20 +168,32 @@ struct Written<'a> {
     errors: &'a [GraphqlError],
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a Value>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    extensions: BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extensions: Option<Extensions>,
+}
+
+/// What an answer says beyond the specification.
+#[derive(Serialize)]
+struct Extensions {
+    switchboard: Switchboard,
+}
+
+#[derive(Serialize)]
+struct Switchboard {
+    trace: Trace,
 }
 
 impl Answer {
-    fn executed(response: Response) -> Self {
-        let errors = errors::masked_and_merged(response.errors);
-        let written =
-            Written { errors: &errors, data: Some(&response.data), extensions: response.extensions };
+    fn executed(data: &Value, errors: Vec<ServerError>, ledger: Option<&Ledger>) -> Self {
+        let errors = errors::masked_and_merged(errors);
+        let extensions =
+            ledger.map(|ledger| Extensions { switchboard: Switchboard { trace: ledger.trace() } });
+        let written = Written { errors: &errors, data: Some(data), extensions };
         Self::written(Outcome::Executed { whole: errors.is_empty() }, &written)
     }
 
     fn failed(outcome: Outcome, errors: &[GraphqlError]) -> Self {
-        Self::written(outcome, &Written { errors, data: None, extensions: BTreeMap::new() })
+        Self::written(outcome, &Written { errors, data: None, extensions: None })
     }
 
     fn written(outcome: Outcome, written: &Written<'_>) -> Self {

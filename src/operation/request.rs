@@ -25,6 +25,14 @@ pub struct OperationRequest {
 pub struct NoRequest(String);
 
 impl OperationRequest {
+    /// Whether the answer shall list what it cost upstream: `{"switchboard": {"trace": true}}` in the
+    /// extensions.
+    #[must_use]
+    pub fn asks_for_trace(&self) -> bool {
+        let switchboard = self.extensions.get("switchboard").and_then(JsonValue::as_object);
+        switchboard.and_then(|ours| ours.get("trace")).and_then(JsonValue::as_bool) == Some(true)
+    }
+
     /// Reads the body of a POST.
     ///
     /// # Errors

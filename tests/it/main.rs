@@ -13,4 +13,5 @@ mod config;
 mod edge;
 mod graph;
 mod sandbox;
+mod tidy;
 mod world;

@@ -1,7 +1,6 @@
 //! The graph over an in-process sandbox: no sockets, so a paused clock stands still while it works.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http_body_util::BodyExt;
 use jiff::Timestamp;
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 use switchboard::domain::caller::{Caller, Role, Tenant};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
+use switchboard::domain::settings::ExpectedProviders;
 use switchboard::domain::toolkits::ToolkitMapping;
 use switchboard::domain::upstream_name::UpstreamName;
 use switchboard::graphql::schema::{Graph, GraphParts};
@@ -85,10 +85,15 @@ impl World {
         let composio = Transport::new(UpstreamName::Composio, settings("/"), network, clock);
         let cache =
             CacheSettings { limit_bytes: 64 << 20, providers_ttl_ms: 60_000, accounts_ttl_ms: 30_000 };
-        let lists = ListSettings { page_rows: 100, pages_max: 50 };
+        let lists = ListSettings { page_rows: 100, pages_max: 50, count_calls_max: 40 };
         let lists = Arc::new(Lists::new(AccountsClient::new(composio), lists, &cache, None));
         let sources = Sources {
-            providers: Providers::new(ProvidersClient::new(leadlex), &cache, None),
+            providers: Providers::new(
+                ProvidersClient::new(leadlex),
+                &cache,
+                None,
+                &ExpectedProviders::default(),
+            ),
             accounts_by_id: AccountsById::new(Arc::clone(&lists), &cache),
             lists,
         };
@@ -121,10 +126,5 @@ impl World {
             self.sandbox.requests().iter().map(|call| format!("{} {}", call.method, call.target)).collect();
         self.sandbox.forget_requests();
         calls
-    }
-
-    /// Lets so much time pass.
-    pub(crate) async fn pass(&self, time: Duration) {
-        tokio::time::advance(time).await;
     }
 }

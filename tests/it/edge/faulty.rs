@@ -1,5 +1,6 @@
 //! A schema that fails in every way that a resolver can, which the real graph hopefully never does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::{
@@ -12,6 +13,7 @@ use switchboard::domain::caller::Caller;
 use switchboard::domain::input::{BadInput, BadInputReason};
 use switchboard::domain::upstream_name::UpstreamName;
 use switchboard::graphql::errors::FieldError;
+use switchboard::loaders::ledger::Ledger;
 use switchboard::operation::Executor;
 use switchboard::upstream::error::{UpstreamError, UpstreamFailure};
 
@@ -33,7 +35,7 @@ impl Executor for Faulty {
         self.schema.sdl()
     }
 
-    fn execute(&self, request: Request, caller: Caller) -> BoxFuture<'_, Response> {
+    fn execute(&self, request: Request, caller: Caller, _: Option<Arc<Ledger>>) -> BoxFuture<'_, Response> {
         self.schema.execute(request.data(caller)).boxed()
     }
 }

@@ -1,0 +1,90 @@
+//! What a query for providers will ask about their accounts, read off the query before the providers
+//! are there.
+
+use std::collections::BTreeSet;
+
+use async_graphql::{Context, InputType, SelectionField, Value};
+
+use super::account_connection::ConnectionArguments;
+use super::account_filters::{ConnectedAccountOrder, ProviderAccountFilter};
+use super::operation_context::{OperationContext, operation};
+use crate::domain::page::{PageArguments, PageRequest};
+use crate::loaders::batch::AccountArguments;
+use crate::loaders::parent::Parent;
+use crate::loaders::provider_page::ProviderQuestion;
+
+/// Asks for the accounts of the providers that are expected, where the providers have to be read and
+/// the query wants both.
+pub(super) fn start(ctx: &Context<'_>, question: &ProviderQuestion, page: &PageRequest) {
+    let operation = operation(ctx);
+    let Some(expected) = operation.loader().expected_providers() else {
+        return;
+    };
+    let questions = questions(ctx, operation);
+    if questions.is_empty() {
+        return;
+    }
+    // The same filter, order and cut as the page will have, so that the same parents are asked about.
+    if let Ok(page) = operation.loader().provider_page(&expected, question, page) {
+        let toolkits = page.rows().iter().map(|listed| operation.mapping().toolkits_of(&listed.provider));
+        let parents: BTreeSet<Parent> = toolkits.filter_map(|slugs| Parent::toolkits(slugs).ok()).collect();
+        operation.loader().start_ahead(questions, parents);
+    }
+}
+
+/// The arguments of each `connectedAccounts` that stands directly under a provider.
+fn questions(ctx: &Context<'_>, operation: &OperationContext) -> Vec<AccountArguments> {
+    let providers = ctx.field();
+    let under =
+        |name: &'static str| move |field: &SelectionField<'_>| field.name() == name && is_included(field);
+    let nodes = providers.selection_set().filter(under("nodes"));
+    let edges = providers.selection_set().filter(under("edges"));
+    let of_edges = edges.flat_map(|edge| edge.selection_set().filter(under("node")).collect::<Vec<_>>());
+    nodes
+        .chain(of_edges)
+        .flat_map(|node| node.selection_set().filter(under("connectedAccounts")).collect::<Vec<_>>())
+        .filter_map(|field| arguments(&field, operation))
+        .collect()
+}
+
+/// A field's arguments as its resolver will see them; `None` where they are wrong, which it will say
+/// itself, or name a cursor, which belongs to one provider's list.
+fn arguments(field: &SelectionField<'_>, operation: &OperationContext) -> Option<AccountArguments> {
+    let (mut page, mut filter, mut order_by) = (PageArguments::default(), None, None);
+    for (name, value) in field.arguments().ok()? {
+        match name.as_str() {
+            "first" => page.first = parse(value)?,
+            "last" => page.last = parse(value)?,
+            "filter" => filter = parse::<Option<ProviderAccountFilter>>(value)?,
+            "orderBy" => order_by = parse::<Option<ConnectedAccountOrder>>(value)?,
+            _ if value == Value::Null => {}
+            _ => return None,
+        }
+    }
+    let page_info: Vec<_> = field.selection_set().filter(|inner| inner.name() == "pageInfo").collect();
+    let asks = |wanted: &str| {
+        page_info
+            .iter()
+            .any(|info| info.selection_set().any(|inner| inner.name() == wanted && is_included(&inner)))
+    };
+    let filter = filter.unwrap_or_default().check().ok()?;
+    ConnectionArguments { page, order_by }.check(filter, operation.connections().accounts(), asks).ok()
+}
+
+fn parse<T: InputType>(value: Value) -> Option<T> {
+    T::parse(Some(value)).ok()
+}
+
+/// Whether `@skip` and `@include` leave a field in.
+fn is_included(field: &SelectionField<'_>) -> bool {
+    field.directives().is_ok_and(|directives| {
+        directives.iter().all(|directive| {
+            let condition = directive.get_argument("if").map(|value| value.node == Value::Boolean(true));
+            match directive.name.node.as_str() {
+                "skip" => condition != Some(true),
+                "include" => condition != Some(false),
+                _ => true,
+            }
+        })
+    })
+}

@@ -1,0 +1,126 @@
+//! What one operation cost its upstreams, for whoever asks to see it: the trace of a request with
+//! `"extensions": {"switchboard": {"trace": true}}`.
+//!
+//! It holds what was asked for in this layer's own words. An upstream's URL, headers and body are never
+//! in it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::cache::Got;
+use crate::domain::upstream_name::UpstreamName;
+use crate::upstream::error::UpstreamError;
+
+/// The account of one operation.
+#[derive(Debug)]
+pub struct Ledger {
+    started: Instant,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    calls: Vec<Call>,
+    saved: Saved,
+}
+
+/// One upstream call that the operation made or waited for.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Call {
+    /// Which upstream.
+    pub upstream: String,
+    /// What was asked for.
+    pub asked: String,
+    /// When it was sent, in milliseconds from the operation's start.
+    pub started_at_ms: f64,
+    /// How long it took, in milliseconds.
+    pub took_ms: f64,
+    /// `OK`, or an error code.
+    pub outcome: &'static str,
+}
+
+/// The calls that were not made.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Saved {
+    /// What was kept already.
+    pub by_cache: usize,
+    /// What was answered by one call for several fields.
+    pub by_batching: usize,
+    /// What somebody else was fetching at the same moment.
+    pub by_joining: usize,
+}
+
+/// A ledger as an answer shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trace {
+    /// How long the operation took, in milliseconds.
+    pub took_ms: f64,
+    /// Its upstream calls, in the order in which they were sent.
+    pub calls: Vec<Call>,
+    /// The calls that were not made.
+    pub saved: Saved,
+}
+
+impl Ledger {
+    /// A ledger that begins now.
+    #[must_use]
+    pub fn begin() -> Self {
+        Self { started: Instant::now(), entries: Mutex::default() }
+    }
+
+    /// Enters how something was got.
+    pub(super) fn enter<T>(
+        &self,
+        upstream: UpstreamName,
+        asked: impl FnOnce() -> String,
+        asked_at: Instant,
+        got: Got,
+        result: &Result<T, UpstreamError>,
+    ) {
+        self.change(|entries| match got {
+            Got::Kept => entries.saved.by_cache += 1,
+            Got::Joined => entries.saved.by_joining += 1,
+            Got::Fetched => entries.calls.push(Call {
+                upstream: upstream.to_string(),
+                asked: asked(),
+                started_at_ms: milliseconds(asked_at - self.started),
+                took_ms: milliseconds(asked_at.elapsed()),
+                outcome: result.as_ref().map_or_else(|error| error.failure.code(), |_| "OK"),
+            }),
+        });
+    }
+
+    /// Enters that so many values were kept already.
+    pub(super) fn save_by_cache(&self, values: usize) {
+        self.change(|entries| entries.saved.by_cache += values);
+    }
+
+    /// Enters that one call stood for so many more.
+    pub(super) fn save_by_batching(&self, calls: usize) {
+        self.change(|entries| entries.saved.by_batching += calls);
+    }
+
+    /// The account so far.
+    #[must_use]
+    pub fn trace(&self) -> Trace {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = entries.calls.clone();
+        calls.sort_by(|a, b| a.started_at_ms.total_cmp(&b.started_at_ms));
+        Trace { took_ms: milliseconds(self.started.elapsed()), calls, saved: entries.saved }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Entries)) {
+        change(&mut self.entries.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// To a hundredth.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 100_000.0).round() / 100.0
+}

@@ -1,0 +1,254 @@
+//! Pages of one list, in both directions, over an upstream that only leads forward.
+//!
+//! A list can be read as its order says or from its other end, which is the scan with the opposite
+//! order. A page that starts at an end is read *along* one of the two. A page that starts at a cursor
+//! stays in the scan that the cursor was made in: *along* it where the page lies that way, else
+//! *against* it, inside the cursor's own page first, then through the pages that lead to it. So
+//! whatever steps a client takes from one end, it moves in one order, also among rows of one moment.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::cursor::{Course, Cursor};
+use super::lists::{ListError, Lists};
+use super::position::{Place, Position};
+use super::scan::Scan;
+use super::slice::{Row, Run, Slice, TieRun, Wanted};
+use super::walk::{Step, Walk};
+use crate::domain::page::Direction;
+use crate::upstream::error::{UpstreamError, UpstreamFailure};
+
+impl Lists {
+    /// A slice of a list.
+    ///
+    /// # Errors
+    /// `BAD_CURSOR` for a cursor of another list, or where the upstream cannot be read.
+    pub async fn slice(&self, list: Scan, wanted: &Wanted) -> Result<Slice, ListError> {
+        let ids = self.id_key(&list);
+        let parse = |text: &Option<String>| {
+            text.as_ref().map(|text| Cursor::parse(text, list.binding(&ids), &ids)).transpose()
+        };
+        let (after, before) = (parse(&wanted.after)?, parse(&wanted.before)?);
+        let (anchor, bound, from_the_end) = match wanted.direction {
+            Direction::Forward => (after, before, Course::Own),
+            Direction::Backward => (before, after, Course::Opposite),
+        };
+        let course = anchor.as_ref().map_or(from_the_end, |cursor| cursor.course);
+        if list.key.filter.matches_nothing() || wanted.size == 0 {
+            return Ok(Slice::new(self, list, course, wanted.direction, Run::empty()));
+        }
+        let scan = match course {
+            Course::Own => list.clone(),
+            Course::Opposite => list.opposite(),
+        };
+        let reading = Reading {
+            lists: self,
+            scan: &scan,
+            bound: bound.as_ref().map(|cursor| Position::new(cursor, course)),
+            size: wanted.size,
+            is_more_asked: wanted.is_more_asked,
+        };
+        let run = match &anchor {
+            Some(cursor) if course != from_the_end => reading.against(cursor).await?,
+            anchor => reading.along(anchor.as_ref()).await?,
+        };
+        Ok(Slice::new(self, list, course, wanted.direction, run))
+    }
+}
+
+/// One way of reading one scan.
+struct Reading<'r> {
+    lists: &'r Lists,
+    scan: &'r Scan,
+    /// Where to stop.
+    bound: Option<Position<'r>>,
+    size: usize,
+    is_more_asked: bool,
+}
+
+impl Reading<'_> {
+    /// Reads on from a cursor's item, or from the scan's beginning.
+    async fn along(&self, anchor: Option<&Cursor>) -> Result<Run, UpstreamError> {
+        let start = match anchor {
+            Some(cursor) => self.page_before_what_follows(cursor).await?,
+            None => None,
+        };
+        let position = anchor.map(|cursor| Position::new(cursor, cursor.course));
+        let mut ties = anchor.map_or_else(TieRun::default, TieRun::behind);
+        let mut seen = anchor.map_or(0, |cursor| cursor.seen);
+        let is_counted = anchor.is_none_or(|cursor| cursor.seen > 0);
+        let mut walk = Walk::from(self.lists, self.scan, start);
+        let mut run = Run::empty();
+        while let Some(step) = walk.step().await? {
+            run.total_items = step.page.total_items;
+            let unread = step.page.rows_sent.saturating_sub(step.page.items.len());
+            seen = seen.saturating_add(u32::try_from(unread).unwrap_or(u32::MAX));
+            for (index, account) in step.page.items.iter().enumerate() {
+                let is_new = walk.is_new(account);
+                let place =
+                    position.as_ref().map(|position| position.place(self.scan, &step, index, account));
+                run.behind |= place.is_some_and(|place| place != Place::After);
+                if !is_new || place.is_some_and(|place| place != Place::After) {
+                    continue;
+                }
+                if self.is_at_the_bound(&step, index) || run.rows.len() == self.size {
+                    run.more = true;
+                    return Ok(run);
+                }
+                seen = seen.saturating_add(1);
+                run.rows.push(Row {
+                    account: Arc::clone(account),
+                    page: step.cursor.clone(),
+                    index,
+                    seen: if is_counted { seen } else { 0 },
+                    ties: ties.next(self.scan, account),
+                });
+            }
+            if run.rows.len() == self.size && walk.goes_on() {
+                // Two signs that agree are believed: a next cursor, and a total that was not met.
+                let by_total = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
+                if by_total || !self.is_more_asked {
+                    run.more = true;
+                    return Ok(run);
+                }
+            }
+        }
+        let passed_over = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
+        run.is_complete = !walk.was_cut() && !passed_over;
+        Ok(run)
+    }
+
+    /// Reads back from a cursor's item: the rows that lead to it, nearest first.
+    async fn against(&self, cursor: &Cursor) -> Result<Run, UpstreamError> {
+        let position = Position::new(cursor, cursor.course);
+        let enough = self.size + usize::from(self.is_more_asked);
+        let mut start = cursor.page.clone();
+        loop {
+            match self.rows_up_to(&position, start.clone()).await {
+                Err(error) if start.is_some() && error.failure == UpstreamFailure::Rejected => start = None,
+                Err(error) => return Err(error),
+                Ok(led) => {
+                    let is_enough = led.stopped || led.rows.len() >= enough || start.is_none();
+                    if is_enough {
+                        return Ok(self.nearest(led, start.is_some()));
+                    }
+                    start = start.and_then(|cursor| self.lists.way_back(self.scan, &cursor));
+                }
+            }
+        }
+    }
+
+    fn nearest(&self, mut led: Led, pages_precede: bool) -> Run {
+        if !led.reached {
+            // The walk was cut before it came to the item: what it read does not border on it.
+            return Run { is_complete: false, ..Run::empty() };
+        }
+        let more = led.stopped || led.rows.len() > self.size || pages_precede;
+        let surplus = led.rows.len().saturating_sub(self.size);
+        led.rows.drain(..surplus);
+        Run {
+            rows: led.rows.into_iter().rev().collect(),
+            more,
+            behind: led.behind,
+            total_items: led.total_items,
+            is_complete: true,
+        }
+    }
+
+    /// Walks from a page up to a position, keeping as many rows as can be needed.
+    async fn rows_up_to(
+        &self,
+        position: &Position<'_>,
+        start: Option<Arc<str>>,
+    ) -> Result<Led, UpstreamError> {
+        let keep = self.size + 1;
+        let is_counted = start.is_none();
+        let mut walk = Walk::from(self.lists, self.scan, start);
+        let mut ties = TieRun::default();
+        let mut led = Led::default();
+        let mut seen = 0_u32;
+        while let Some(step) = walk.step().await? {
+            led.total_items = step.page.total_items;
+            for (index, account) in step.page.items.iter().enumerate() {
+                if !walk.is_new(account) {
+                    continue;
+                }
+                if position.place(self.scan, &step, index, account) != Place::Before {
+                    led.reached = true;
+                    led.behind = true;
+                    return Ok(led);
+                }
+                seen = seen.saturating_add(1);
+                let ties = ties.next(self.scan, account);
+                if self.is_beyond_the_bound(&step, index) {
+                    led.rows.clear();
+                    led.stopped = true;
+                    continue;
+                }
+                if led.rows.len() == keep {
+                    led.rows.pop_front();
+                }
+                let seen = if is_counted { seen } else { 0 };
+                let page = step.cursor.clone();
+                led.rows.push_back(Row { account: Arc::clone(account), page, index, seen, ties });
+            }
+        }
+        // At the scan's end without meeting it: everything leads to it.
+        led.reached = !walk.was_cut();
+        Ok(led)
+    }
+
+    /// Reading along: whether a row is the bound or lies beyond it.
+    fn is_at_the_bound(&self, step: &Step, index: usize) -> bool {
+        self.place_to_bound(step, index).is_some_and(|place| place != Place::Before)
+    }
+
+    /// Reading against: whether a row is the bound or lies beyond it.
+    fn is_beyond_the_bound(&self, step: &Step, index: usize) -> bool {
+        self.place_to_bound(step, index).is_some_and(|place| place != Place::After)
+    }
+
+    fn place_to_bound(&self, step: &Step, index: usize) -> Option<Place> {
+        let (bound, account) = (self.bound.as_ref()?, step.page.items.get(index)?);
+        Some(bound.place(self.scan, step, index, account))
+    }
+
+    /// The page to read on from: the cursor's own, unless all of it lies behind the item, as then what
+    /// follows the item may begin on a page before it; and the first page where the upstream does not
+    /// take its own cursor any more.
+    async fn page_before_what_follows(&self, cursor: &Cursor) -> Result<Option<Arc<str>>, UpstreamError> {
+        let position = Position::new(cursor, cursor.course);
+        let mut start = cursor.page.clone();
+        while let Some(page) = start.clone() {
+            match self.lists.page(self.scan, Some(Arc::clone(&page))).await {
+                Err(error) if error.failure == UpstreamFailure::Rejected => return Ok(None),
+                Err(error) => return Err(error),
+                Ok(read) => {
+                    let step = Step { cursor: start.clone(), page: read };
+                    let first = step.page.items.first();
+                    let leads =
+                        first.map(|account| position.place(self.scan, &step, 0, account) != Place::After);
+                    if leads == Some(true) {
+                        return Ok(start);
+                    }
+                    start = self.lists.way_back(self.scan, &page);
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The rows that lead up to an item.
+#[derive(Default)]
+struct Led {
+    /// The last of them, in the scan's order.
+    rows: VecDeque<Row>,
+    /// The bound was met: there are none beyond `rows` that may be shown.
+    stopped: bool,
+    /// The walk came to the item, to its place, or to the scan's end.
+    reached: bool,
+    /// There is a row at the item's place or behind it.
+    behind: bool,
+    total_items: Option<u64>,
+}

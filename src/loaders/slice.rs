@@ -1,0 +1,137 @@
+//! Some consecutive items of a list: what a connection shows.
+
+use std::sync::Arc;
+
+use super::cursor::{Course, Cursor, tie};
+use super::lists::Lists;
+use super::scan::Scan;
+use crate::domain::accounts::{ConnectedAccount, SharedAccount};
+use crate::domain::global_id::IdKey;
+use crate::domain::page::Direction;
+
+/// How much of a list is wanted, and from where.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// Only what follows this cursor.
+    pub after: Option<String>,
+    /// Only what precedes this cursor.
+    pub before: Option<String>,
+    /// At most so many items.
+    pub size: usize,
+    /// From which end.
+    pub direction: Direction,
+    /// Whether it matters if there are more beyond them: to know, one more may have to be read.
+    pub is_more_asked: bool,
+}
+
+/// A slice of a list, in the list's own order whichever way it was read.
+#[derive(Debug)]
+pub struct Slice {
+    list: Scan,
+    course: Course,
+    ids: IdKey,
+    rows: Vec<Row>,
+    /// Whether items follow.
+    pub has_next: bool,
+    /// Whether items precede.
+    pub has_previous: bool,
+    /// How many items the whole list holds, where that is already known.
+    pub total_items: Option<u64>,
+    /// False where the upstream stopped answering, or a page limit was met, before the slice was
+    /// whole, or where its totals say that rows were passed over.
+    pub is_complete: bool,
+}
+
+/// An item, and where it was met.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) account: SharedAccount,
+    pub(super) page: Option<Arc<str>>,
+    pub(super) index: usize,
+    pub(super) seen: u32,
+    pub(super) ties: Vec<u32>,
+}
+
+/// The rows before the one at hand that share its order value, as a scan runs.
+#[derive(Debug, Default)]
+pub(super) struct TieRun {
+    micros: Option<i64>,
+    ties: Vec<u32>,
+}
+
+impl TieRun {
+    /// The run up to a cursor's item and with it.
+    pub(super) fn behind(cursor: &Cursor) -> Self {
+        let mut ties = cursor.ties.clone();
+        ties.push(tie(&cursor.id));
+        Self { micros: cursor.order_micros, ties }
+    }
+
+    /// The ties of the next row.
+    pub(super) fn next(&mut self, scan: &Scan, account: &ConnectedAccount) -> Vec<u32> {
+        let micros = scan.order_micros(account);
+        if self.micros != micros {
+            self.micros = micros;
+            self.ties.clear();
+        }
+        let before = self.ties.clone();
+        self.ties.push(tie(&account.id));
+        before
+    }
+}
+
+/// What reading a list one way brought, nearest first.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) rows: Vec<Row>,
+    /// Items follow in the way that was read.
+    pub(super) more: bool,
+    /// Items lie the other way.
+    pub(super) behind: bool,
+    pub(super) total_items: Option<u64>,
+    pub(super) is_complete: bool,
+}
+
+impl Run {
+    /// Nothing, and nothing around it that is known.
+    pub(super) fn empty() -> Self {
+        Self { rows: Vec::new(), more: false, behind: false, total_items: None, is_complete: true }
+    }
+}
+
+impl Slice {
+    /// The slice of a list that a run is, read from one end or the other.
+    pub(super) fn new(lists: &Lists, list: Scan, course: Course, direction: Direction, run: Run) -> Self {
+        let Run { mut rows, more, behind, total_items, is_complete } = run;
+        let (has_next, has_previous) = match direction {
+            Direction::Forward => (more, behind),
+            Direction::Backward => {
+                rows.reverse();
+                (behind, more)
+            }
+        };
+        let ids = lists.id_key(&list);
+        Self { list, course, ids, rows, has_next, has_previous, total_items, is_complete }
+    }
+
+    /// The items.
+    pub fn accounts(&self) -> impl ExactSizeIterator<Item = &SharedAccount> {
+        self.rows.iter().map(|row| &row.account)
+    }
+
+    /// The cursor of the item at a place of the slice.
+    #[must_use]
+    pub fn cursor(&self, place: usize) -> Option<String> {
+        let Row { account, page, index, seen, ties } = self.rows.get(place)?;
+        let cursor = Cursor {
+            course: self.course,
+            page: page.clone(),
+            index: u16::try_from(*index).unwrap_or(u16::MAX),
+            seen: *seen,
+            order_micros: self.list.order_micros(account),
+            ties: ties.clone(),
+            id: account.id.clone(),
+        };
+        Some(cursor.encode(self.list.binding(&self.ids), &self.ids))
+    }
+}
