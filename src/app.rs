@@ -54,7 +54,7 @@ impl App {
     /// Where a port cannot be had, TLS cannot be set up, or the mapping of toolkits cannot be read
     /// any more.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        let operations = Operations::new(graph(config)?).context("the schema contradicts itself")?;
+        let operations = operations(config)?;
         let callers = match config.auth.mode {
             AuthMode::None => Callers::Anybody(default_tenant(config)),
             AuthMode::Passthrough => Callers::TheirOwnKeys,
@@ -127,6 +127,14 @@ pub(crate) async fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<T
         }
         Err(error) => bail!("{setting}: cannot listen on {address}: {error}"),
     }
+}
+
+/// What runs operations, without the edge: for programs that embed the graph, and for benchmarks.
+///
+/// # Errors
+/// Where TLS cannot be set up, or the mapping of toolkits cannot be read any more.
+pub fn operations(config: &Config) -> anyhow::Result<Operations> {
+    Operations::new(graph(config)?).context("the schema contradicts itself")
 }
 
 fn graph(config: &Config) -> anyhow::Result<Graph> {
