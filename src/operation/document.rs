@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use apollo_compiler::diagnostic::{Diagnostic, ToCliReport as _};
+use apollo_compiler::diagnostic::{Diagnostic, ToCliReport};
 use apollo_compiler::executable::Operation;
 use apollo_compiler::parser::Parser;
 use apollo_compiler::response::GraphQLError as Judged;
-use apollo_compiler::validation::{DiagnosticData, Valid};
+use apollo_compiler::validation::{DiagnosticData, DiagnosticList, Valid};
 use apollo_compiler::{ExecutableDocument, Schema};
 use async_graphql::Pos;
 use async_graphql::parser::{parse_query, types::ExecutableDocument as Executable};
@@ -91,11 +91,10 @@ impl Documents {
     fn judge_anew(&self, text: &str) -> Verdict {
         let syntax = Parser::new()
             .parse_ast(text, "document")
-            .map_err(|found| listed(Code::GraphqlParseFailed, found.errors.iter()))?;
-        let judged = syntax.to_executable_validate(&self.schema).map_err(|found| {
-            let true_ones = found.errors.iter().filter(|one| !has_its_subselection(text, one));
-            listed(Code::GraphqlValidationFailed, true_ones)
-        })?;
+            .map_err(|found| listed(Code::GraphqlParseFailed, &found.errors))?;
+        let judged = syntax
+            .to_executable_validate(&self.schema)
+            .map_err(|found| listed(Code::GraphqlValidationFailed, &found.errors))?;
         let misplaced = positions::check(&self.schema, &judged);
         if !misplaced.is_empty() {
             return Err(cut(misplaced, Code::GraphqlValidationFailed));
@@ -135,20 +134,19 @@ impl Document {
     }
 }
 
-/// Whether a field is blamed for a missing selection that it has: apollo-compiler leaves out the fields that
-/// it does not know first, and `{ nodes { nam } }` then looks to it like `{ nodes }`.
-fn has_its_subselection(text: &str, one: &Diagnostic<'_, DiagnosticData>) -> bool {
-    one.error.unstable_error_name() == Some("MissingSubselection")
-        && one.error.location().and_then(|field| text.get(..field.end_offset())).is_some_and(
-            |up_to_its_end| {
-                // A field that has none ends with a name or a `)`.
-                up_to_its_end.ends_with('}')
-            },
-        )
+fn listed(code: Code, found: &DiagnosticList) -> Vec<GraphqlError> {
+    cut(found.iter().filter(|one| !is_echo(one)).map(|one| told(code, &one)).collect::<Vec<_>>(), code)
 }
 
-fn listed<'a>(code: Code, found: impl Iterator<Item = Diagnostic<'a, DiagnosticData>>) -> Vec<GraphqlError> {
-    cut(found.map(|one| told(code, &one)).collect::<Vec<_>>(), code)
+/// Whether an error only repeats another: apollo-compiler leaves out a field that it does not know, and then
+/// misses the selection that held nothing else. In the document, a field with a selection ends with its brace.
+fn is_echo(one: &Diagnostic<'_, DiagnosticData>) -> bool {
+    let text = || {
+        let at = one.error.location()?;
+        one.sources.get(&at.file_id())?.source_text().get(at.offset()..at.end_offset())
+    };
+    one.error.unstable_error_name() == Some("MissingSubselection")
+        && text().is_some_and(|text| text.trim_end().ends_with('}'))
 }
 
 /// The first few errors, and how many more there are.
