@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::connection_state::State;
-use super::lenient::Text;
+use super::lenient::{Text, Texts};
 use super::{NotThatShape, items, object};
 use crate::domain::accounts::{AccountType, AuthConfig, ConnectedAccount, LegacyAccount};
 use crate::domain::upstream_name::UpstreamName;
@@ -81,7 +81,7 @@ struct Deprecated {
     #[serde(default)]
     uuid: Text,
     #[serde(default)]
-    labels: Vec<Text>,
+    labels: Texts,
 }
 
 /// Reads a page, without the items that cannot be read.
@@ -134,10 +134,7 @@ fn account(wire: Account) -> Option<Arc<ConnectedAccount>> {
         state,
         test_request_endpoint: wire.test_request_endpoint.0,
         legacy: wire.deprecated.and_then(|deprecated| {
-            Some(LegacyAccount {
-                uuid: deprecated.uuid.0?,
-                labels: deprecated.labels.into_iter().filter_map(|label| label.0).collect(),
-            })
+            Some(LegacyAccount { uuid: deprecated.uuid.0?, labels: deprecated.labels.0 })
         }),
     }))
 }
@@ -157,6 +154,13 @@ mod tests {
             (1, 1, None, Some(3))
         );
         assert_eq!(page.items[0].auth_config.auth_scheme.raw(), "");
+    }
+
+    #[test]
+    fn an_optional_list_that_is_null_costs_itself_alone() {
+        let item = ITEM.replacen('{', r#"{"deprecated":{"uuid":"u","labels":null},"#, 1);
+        let page = page(format!(r#"{{"items":[{item}]}}"#).as_bytes()).unwrap();
+        assert_eq!(&*page.items[0].legacy.as_ref().unwrap().uuid, "u");
     }
 
     #[test]
