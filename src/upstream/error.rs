@@ -132,7 +132,7 @@ impl fmt::Display for UpstreamError {
             UpstreamFailure::Forbidden => write!(f, "{name} does not permit this with the key in use."),
             UpstreamFailure::Rejected => write!(f, "{name} did not accept the request."),
             UpstreamFailure::BadResponse => write!(f, "{name} answered something that cannot be read."),
-            UpstreamFailure::Internal => write!(f, "Something went wrong while {name} was read."),
+            UpstreamFailure::Internal => write!(f, "{name} could not be read, for a fault of Switchboard."),
         }
     }
 }
