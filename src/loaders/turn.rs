@@ -18,7 +18,7 @@ use futures_util::future::{BoxFuture, poll_fn, ready};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::task::{ArcWake, AtomicWaker, FutureObj, Spawn, SpawnError, waker};
 
-/// Takes an operation's batches; they run while its [`Turns`] drive its execution.
+/// Takes an operation's batches; they run while [`Batches::drive`] runs its execution.
 #[derive(Clone, Default)]
 pub struct Batches(Arc<Mutex<Vec<FutureObj<'static, ()>>>>);
 
