@@ -50,7 +50,7 @@ pub use faults::{BadFault, Fault, FaultBody};
 pub use recording::RecordedRequest;
 pub use scenario::Scenario;
 pub use serve::{run, serve};
-pub use settings::{ComposioPlan, CursorKind, LeadlexPlan, Settings};
+pub use settings::{ComposioPlan, CursorKind, LeadlexPlan, Settings, Ties};
 pub use tenants::Tenant;
 
 /// Where LeadLex's API begins under the sandbox's address; Composio's begins at its root.

@@ -12,5 +12,6 @@
 mod config;
 mod edge;
 mod graph;
+mod laws;
 mod sandbox;
 mod world;

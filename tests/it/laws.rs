@@ -1,0 +1,26 @@
+//! The laws of the list engine, held over random data: what any client sees, whatever the upstream's cursors and ties are.
+//!
+//! `model` knows the true list from the sandbox's own data, `bench` is the list engine over the sandbox without the
+//! graph above it, which costs more to build than most cases take; `graph` asks the same laws through GraphQL. The
+//! number of cases is `PROPTEST_CASES`, 1,000 unless set; a failure prints its smallest case.
+
+mod bench;
+mod model;
+mod walking;
+
+use proptest::prelude::ProptestConfig;
+
+/// 1,000 cases unless `PROPTEST_CASES` says otherwise.
+fn cases() -> ProptestConfig {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => config,
+        None => ProptestConfig { cases: 1_000, ..config },
+    }
+}
+
+/// Runs one case on a clock that stands still.
+fn on_a_paused_clock(case: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(case);
+}
