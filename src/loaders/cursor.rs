@@ -17,8 +17,7 @@ use crate::domain::input::{BadInput, BadInputReason};
 
 /// Written before everything else; a later layout gets another number.
 const VERSION: u8 = 1;
-/// How many rows of equal order value are remembered; more than that share one moment only where the
-/// upstream's clock stands still, and then the oldest of them are forgotten.
+/// How many rows of equal order value are remembered; of more than that, the first are forgotten.
 const TIES_MAX: usize = 32;
 const BINDING_BYTES: usize = 8;
 const MAC_BYTES: usize = 12;
@@ -81,6 +80,11 @@ impl Cursor {
         let mac = mac(ids, &bytes);
         bytes.extend(mac);
         URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Whether there may be more rows of its moment before it than it remembers.
+    pub(super) fn forgets_ties(&self) -> bool {
+        self.ties.len() >= TIES_MAX
     }
 
     /// Reads a cursor of the scan with this binding.

@@ -44,7 +44,8 @@ impl Lists {
         let reading = Reading {
             lists: self,
             scan: &scan,
-            bound: bound.as_ref().map(|cursor| Position::new(cursor, course)),
+            bound: bound.as_ref(),
+            course,
             size: wanted.size,
             is_more_asked: wanted.is_more_asked,
         };
@@ -61,7 +62,9 @@ struct Reading<'r> {
     lists: &'r Lists,
     scan: &'r Scan,
     /// Where to stop.
-    bound: Option<Position<'r>>,
+    bound: Option<&'r Cursor>,
+    /// Which way the scan runs.
+    course: Course,
     size: usize,
     is_more_asked: bool,
 }
@@ -73,7 +76,8 @@ impl Reading<'_> {
             Some(cursor) => self.page_before_what_follows(cursor).await?,
             None => None,
         };
-        let position = anchor.map(|cursor| Position::new(cursor, cursor.course));
+        let mut position = anchor.map(|cursor| Position::new(cursor, self.course));
+        let mut bound = self.bound.map(|cursor| Position::new(cursor, self.course));
         let mut ties = anchor.map_or_else(TieRun::default, TieRun::behind);
         let mut seen = anchor.map_or(0, |cursor| cursor.seen);
         let is_counted = anchor.is_none_or(|cursor| cursor.seen > 0);
@@ -84,14 +88,16 @@ impl Reading<'_> {
             let unread = step.page.rows_sent.saturating_sub(step.page.items.len());
             seen = seen.saturating_add(u32::try_from(unread).unwrap_or(u32::MAX));
             for (index, account) in step.page.items.iter().enumerate() {
-                let is_new = walk.is_new(account);
                 let place =
-                    position.as_ref().map(|position| position.place(self.scan, &step, index, account));
-                run.behind |= place.is_some_and(|place| place != Place::After);
-                if !is_new || place.is_some_and(|place| place != Place::After) {
+                    position.as_mut().map(|position| position.place(self.scan, &step, index, account));
+                let to_bound = bound.as_mut().map(|bound| bound.place(self.scan, &step, index, account));
+                let is_behind_it = place.is_some_and(|place| place != Place::After);
+                run.behind |= is_behind_it;
+                if !walk.is_new(account) || is_behind_it {
                     continue;
                 }
-                if self.is_at_the_bound(&step, index) || run.rows.len() == self.size {
+                let is_at_the_bound = to_bound.is_some_and(|place| place != Place::Before);
+                if is_at_the_bound || run.rows.len() == self.size {
                     run.more = true;
                     return Ok(run);
                 }
@@ -120,11 +126,10 @@ impl Reading<'_> {
 
     /// Reads back from a cursor's item: the rows that lead to it, nearest first.
     async fn against(&self, cursor: &Cursor) -> Result<Run, UpstreamError> {
-        let position = Position::new(cursor, cursor.course);
         let enough = self.size + usize::from(self.is_more_asked);
         let mut start = cursor.page.clone();
         loop {
-            match self.rows_up_to(&position, start.clone()).await {
+            match self.rows_up_to(cursor, start.clone()).await {
                 Err(error) if start.is_some() && error.failure == UpstreamFailure::Rejected => start = None,
                 Err(error) => return Err(error),
                 Ok(led) => {
@@ -155,12 +160,10 @@ impl Reading<'_> {
         }
     }
 
-    /// Walks from a page up to a position, keeping as many rows as can be needed.
-    async fn rows_up_to(
-        &self,
-        position: &Position<'_>,
-        start: Option<Arc<str>>,
-    ) -> Result<Led, UpstreamError> {
+    /// Walks from a page up to a cursor's item, keeping as many rows as can be needed.
+    async fn rows_up_to(&self, cursor: &Cursor, start: Option<Arc<str>>) -> Result<Led, UpstreamError> {
+        let mut position = Position::new(cursor, self.course);
+        let mut bound = self.bound.map(|cursor| Position::new(cursor, self.course));
         let keep = self.size + 1;
         let is_counted = start.is_none();
         let mut walk = Walk::from(self.lists, self.scan, start);
@@ -180,7 +183,8 @@ impl Reading<'_> {
                 }
                 seen = seen.saturating_add(1);
                 let ties = ties.next(self.scan, account);
-                if self.is_beyond_the_bound(&step, index) {
+                let to_bound = bound.as_mut().map(|bound| bound.place(self.scan, &step, index, account));
+                if to_bound.is_some_and(|place| place != Place::After) {
                     led.rows.clear();
                     led.stopped = true;
                     continue;
@@ -198,26 +202,10 @@ impl Reading<'_> {
         Ok(led)
     }
 
-    /// Reading along: whether a row is the bound or lies beyond it.
-    fn is_at_the_bound(&self, step: &Step, index: usize) -> bool {
-        self.place_to_bound(step, index).is_some_and(|place| place != Place::Before)
-    }
-
-    /// Reading against: whether a row is the bound or lies beyond it.
-    fn is_beyond_the_bound(&self, step: &Step, index: usize) -> bool {
-        self.place_to_bound(step, index).is_some_and(|place| place != Place::After)
-    }
-
-    fn place_to_bound(&self, step: &Step, index: usize) -> Option<Place> {
-        let (bound, account) = (self.bound.as_ref()?, step.page.items.get(index)?);
-        Some(bound.place(self.scan, step, index, account))
-    }
-
     /// The page to read on from: the cursor's own, unless all of it lies behind the item, as then what
     /// follows the item may begin on a page before it; and the first page where the upstream does not
     /// take its own cursor any more.
     async fn page_before_what_follows(&self, cursor: &Cursor) -> Result<Option<Arc<str>>, UpstreamError> {
-        let position = Position::new(cursor, cursor.course);
         let mut start = cursor.page.clone();
         while let Some(page) = start.clone() {
             match self.lists.page(self.scan, Some(Arc::clone(&page))).await {
@@ -226,6 +214,7 @@ impl Reading<'_> {
                 Ok(read) => {
                     let step = Step { cursor: start.clone(), page: read };
                     let first = step.page.items.first();
+                    let mut position = Position::new(cursor, self.course);
                     let leads =
                         first.map(|account| position.place(self.scan, &step, 0, account) != Place::After);
                     if leads == Some(true) {

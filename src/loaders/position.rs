@@ -2,7 +2,9 @@
 //!
 //! It is told by the order value, so the item itself may be gone, or have moved because what it is
 //! ordered by changed. Rows of one moment are told apart by those that the cursor remembers: whatever
-//! order the upstream gives them, none of them is told twice and none is passed over.
+//! order the upstream gives them, none of them is told twice and none is passed over. Where more of them
+//! share a moment than a cursor remembers (a bulk update writes one `updated_at` into thousands of
+//! rows), and where there is no moment to go by, the item's place among them decides.
 
 use super::cursor::{Course, Cursor, tie};
 use super::scan::Scan;
@@ -17,50 +19,75 @@ pub(super) enum Place {
     After,
 }
 
-/// A cursor, looked at from a scan.
+/// A cursor, looked at while a scan is read: it is shown the rows one by one, as they come.
 pub(super) struct Position<'c> {
     cursor: &'c Cursor,
     /// Whether the cursor was made in a scan that ran this way.
     same_course: bool,
+    /// Whether the item's own page was read.
+    page_met: bool,
+    /// Whether the item was met, or a row that lies behind it.
+    passed: bool,
 }
 
 impl<'c> Position<'c> {
     pub(super) fn new(cursor: &'c Cursor, course: Course) -> Self {
-        Self { cursor, same_course: cursor.course == course }
+        Self { cursor, same_course: cursor.course == course, page_met: false, passed: false }
     }
 
-    /// Where a row of a page stands.
-    pub(super) fn place(&self, scan: &Scan, step: &Step, index: usize, account: &ConnectedAccount) -> Place {
-        let Cursor { id, order_micros, ties, .. } = self.cursor;
-        let own_micros = scan.order_micros(account);
-        if account.id == *id && own_micros == *order_micros {
+    /// Where the next row of a page stands.
+    pub(super) fn place(
+        &mut self,
+        scan: &Scan,
+        step: &Step,
+        index: usize,
+        account: &ConnectedAccount,
+    ) -> Place {
+        let place = self.look(scan, step, index, account);
+        self.passed |= place != Place::Before;
+        self.page_met |= step.cursor == self.cursor.page;
+        place
+    }
+
+    fn look(&self, scan: &Scan, step: &Step, index: usize, account: &ConnectedAccount) -> Place {
+        let (item, row) = (self.cursor.order_micros, scan.order_micros(account));
+        if account.id == self.cursor.id && row == item {
             return Place::At;
         }
-        match (*order_micros, own_micros) {
-            (Some(item), Some(row)) if item == row => {
-                let was_seen = ties.contains(&tie(&account.id));
-                if was_seen == self.same_course { Place::Before } else { Place::After }
-            }
-            (Some(item), Some(row)) => {
-                if scan.runs_past(item, row) {
-                    Place::After
-                } else {
-                    Place::Before
-                }
-            }
-            _ => self.place_by_index(step, index),
+        match (item, row) {
+            (Some(item), Some(row)) if item != row => match scan.runs_past(item, row) {
+                true => Place::After,
+                false => Place::Before,
+            },
+            _ => self.place_of_an_equal(step, index, account, item.is_some() && row.is_some()),
         }
     }
 
-    /// Where there is no order value to go by, the item's place in its own page decides.
-    fn place_by_index(&self, step: &Step, index: usize) -> Place {
+    /// The place of a row that the order value does not tell. All rows of the item's moment that came
+    /// before it are remembered, unless they were too many.
+    fn place_of_an_equal(
+        &self,
+        step: &Step,
+        index: usize,
+        account: &ConnectedAccount,
+        is_of_one_moment: bool,
+    ) -> Place {
+        let was_seen = self.cursor.ties.contains(&tie(&account.id));
+        let is_after = match (was_seen, self.same_course) {
+            (true, same_course) => !same_course,
+            (false, same_course) if is_of_one_moment && !self.cursor.forgets_ties() => same_course,
+            (false, same_course) => self.passed || (same_course && self.is_behind(step, index)),
+        };
+        if is_after { Place::After } else { Place::Before }
+    }
+
+    /// Whether a row lies behind the item in its own page, or behind that page.
+    fn is_behind(&self, step: &Step, index: usize) -> bool {
         let Cursor { page, index: was_at, id, .. } = self.cursor;
-        let item = step.page.items.iter().position(|account| account.id == *id);
-        let is_own_page = step.cursor == *page;
-        match item {
-            Some(item) if index > item => Place::After,
-            None if is_own_page && index >= usize::from(*was_at) => Place::After,
-            _ => Place::Before,
+        match step.page.items.iter().position(|account| account.id == *id) {
+            Some(item) => index > item,
+            None if step.cursor == *page => index >= usize::from(*was_at),
+            None => self.page_met,
         }
     }
 }

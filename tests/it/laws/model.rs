@@ -141,8 +141,9 @@ pub(super) fn orders() -> impl Strategy<Value = AccountOrder> {
 /// The parents of one kind: every toolkit, a few sets of toolkits that overlap, every user or every auth config.
 pub(super) fn parents() -> impl Strategy<Value = Vec<Parent>> {
     let slug = |place: usize| ToolkitSlug::parse(TOOLKITS[place].0).unwrap();
-    let toolkits =
-        move |places: &[usize]| Parent::toolkits(&places.iter().map(|place| slug(*place)).collect::<Vec<_>>());
+    let toolkits = move |places: &[usize]| {
+        Parent::toolkits(&places.iter().map(|place| slug(*place)).collect::<Vec<_>>())
+    };
     let sets = btree_set(btree_set(0..=TOOLKITS_USED, 1..=3), 1..=8).prop_map(move |sets| {
         sets.iter().map(|set| toolkits(&set.iter().copied().collect::<Vec<_>>()).unwrap()).collect::<Vec<_>>()
     });
@@ -151,7 +152,10 @@ pub(super) fn parents() -> impl Strategy<Value = Vec<Parent>> {
         sets,
         Just((0..=USERS).map(|user| Parent::user(&format!("user_{user}")).unwrap()).collect::<Vec<_>>()),
         Just(
-            slugs().iter().map(|slug| Parent::auth_config(&format!("ac_{slug}")).unwrap()).collect::<Vec<_>>()
+            slugs()
+                .iter()
+                .map(|slug| Parent::auth_config(&format!("ac_{slug}")).unwrap())
+                .collect::<Vec<_>>()
         ),
     ]
 }

@@ -117,9 +117,8 @@ async fn wanders(accounts: &[Account], manners: Manners, list: &List, steps: &[S
         if step.is_late {
             bench.forget().await;
         }
-        let pick = |place: Option<Index>| {
-            place.filter(|_| !seen.is_empty()).map(|place| place.get(&seen).clone())
-        };
+        let pick =
+            |place: Option<Index>| place.filter(|_| !seen.is_empty()).map(|place| place.get(&seen).clone());
         let (after, before) = (pick(step.after), pick(step.before));
         let (anchor, bound, end) = match step.direction {
             Direction::Forward => (&after, &before, Course::Own),
