@@ -18,7 +18,8 @@ use super::cursor::Course;
 use super::lists::{ListError, Lists};
 use super::parent::Parent;
 use super::scan::{Page, Reader, Scan};
-use super::slice::{Row, Run, Slice, TieRun, Wanted};
+use super::slice::{Row, Run, Slice, Wanted};
+use super::ties::TieRun;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::page::Direction;
@@ -154,7 +155,7 @@ impl Question {
             return None;
         }
         // A row's place here is its place in the parent's own list, whose first page begins alike.
-        let (mut ties, mut seen) = (TieRun::default(), 0);
+        let (mut ties, mut seen) = (TieRun::at_the_beginning(), 0);
         let row = |(index, account): (usize, &SharedAccount)| {
             seen += 1;
             Row { account: Arc::clone(account), page: None, index, seen, ties: ties.next(&scan, account) }

@@ -13,7 +13,8 @@ use super::cursor::{Course, Cursor};
 use super::lists::{ListError, Lists};
 use super::position::{Place, Position};
 use super::scan::Scan;
-use super::slice::{Row, Run, Slice, TieRun, Wanted};
+use super::slice::{Row, Run, Slice, Wanted};
+use super::ties::TieRun;
 use super::walk::{Step, Walk};
 use crate::domain::page::Direction;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
@@ -78,7 +79,7 @@ impl Reading<'_> {
         };
         let mut position = anchor.map(|cursor| Position::new(cursor, self.course));
         let mut bound = self.bound.map(|cursor| Position::new(cursor, self.course));
-        let mut ties = anchor.map_or_else(TieRun::default, TieRun::behind);
+        let mut ties = anchor.map_or_else(TieRun::at_the_beginning, TieRun::behind);
         let mut seen = anchor.map_or(0, |cursor| cursor.seen);
         let is_counted = anchor.is_none_or(|cursor| cursor.seen > 0);
         let mut walk = Walk::from(self.lists, self.scan, start);
@@ -167,7 +168,7 @@ impl Reading<'_> {
         let keep = self.size + 1;
         let is_counted = start.is_none();
         let mut walk = Walk::from(self.lists, self.scan, start);
-        let mut ties = TieRun::default();
+        let mut ties = if is_counted { TieRun::at_the_beginning() } else { TieRun::in_the_midst() };
         let mut led = Led::default();
         let mut seen = 0_u32;
         while let Some(step) = walk.step().await? {

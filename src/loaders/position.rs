@@ -6,10 +6,10 @@
 //! share a moment than a cursor remembers (a bulk update writes one `updated_at` into thousands of
 //! rows), and where there is no moment to go by, the item's place among them decides.
 
-use super::cursor::{Course, Cursor, tie};
+use super::cursor::{Course, Cursor};
 use super::scan::Scan;
 use super::walk::Step;
-use crate::domain::accounts::ConnectedAccount;
+use crate::domain::accounts::{ConnectedAccount, SharedAccount};
 
 /// A row's place, seen from a cursor's item, along a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) struct Position<'c> {
     same_course: bool,
     /// Whether the item's own page was read.
     page_met: bool,
-    /// Whether the item was met, or a row that lies behind it.
+    /// Whether the item was met, a row that is known to border on it, or one that lies behind it.
     passed: bool,
 }
 
@@ -44,7 +44,7 @@ impl<'c> Position<'c> {
         account: &ConnectedAccount,
     ) -> Place {
         let place = self.look(scan, step, index, account);
-        self.passed |= place != Place::Before;
+        self.passed |= place != Place::Before || self.is_remembered(account);
         self.page_met |= step.cursor == self.cursor.page;
         place
     }
@@ -72,21 +72,26 @@ impl<'c> Position<'c> {
         account: &ConnectedAccount,
         is_of_one_moment: bool,
     ) -> Place {
-        let was_seen = self.cursor.ties.contains(&tie(&account.id));
-        let is_after = match (was_seen, self.same_course) {
+        let is_after = match (self.is_remembered(account), self.same_course) {
             (true, same_course) => !same_course,
-            (false, same_course) if is_of_one_moment && !self.cursor.forgets_ties() => same_course,
+            (false, same_course) if is_of_one_moment && self.cursor.ties.is_whole => same_course,
             (false, same_course) => self.passed || (same_course && self.is_behind(step, index)),
         };
         if is_after { Place::After } else { Place::Before }
     }
 
-    /// Whether a row lies behind the item in its own page, or behind that page.
+    fn is_remembered(&self, account: &ConnectedAccount) -> bool {
+        self.cursor.ties.holds(&account.id)
+    }
+
+    /// Whether a row lies behind the item, or behind what is left of the rows that led to it: they
+    /// followed one another.
     fn is_behind(&self, step: &Step, index: usize) -> bool {
-        let Cursor { page, index: was_at, id, .. } = self.cursor;
-        match step.page.items.iter().position(|account| account.id == *id) {
-            Some(item) => index > item,
-            None if step.cursor == *page => index >= usize::from(*was_at),
+        let Cursor { page, index: was_at, id, ties, .. } = self.cursor;
+        let borders = |account: &SharedAccount| account.id == *id || self.is_remembered(account);
+        match step.page.items.iter().position(borders) {
+            Some(border) => index > border,
+            None if step.cursor == *page => index >= usize::from(*was_at).saturating_sub(ties.len()),
             None => self.page_met,
         }
     }

@@ -5,14 +5,18 @@
 //! number of cases is `PROPTEST_CASES`, 1,000 unless set; a failure prints its smallest case.
 
 mod bench;
+mod changing;
 mod model;
+mod walker;
 mod walking;
+mod wire;
 
 use proptest::prelude::ProptestConfig;
 
 /// 1,000 cases unless `PROPTEST_CASES` says otherwise.
 fn cases() -> ProptestConfig {
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let config =
+        ProptestConfig { failure_persistence: None, max_shrink_iters: 500, ..ProptestConfig::default() };
     match std::env::var_os("PROPTEST_CASES") {
         Some(_) => config,
         None => ProptestConfig { cases: 1_000, ..config },

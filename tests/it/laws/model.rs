@@ -1,6 +1,8 @@
 //! The true lists: what is in them and in which order, told from the sandbox's data and not from its answers.
 
 use std::cmp::Reverse;
+use std::fmt;
+use std::ops::Deref;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::collection::{btree_set, vec};
@@ -82,11 +84,34 @@ pub(super) fn skew() -> impl Strategy<Value = u16> {
     prop_oneof![2 => Just(0_u16), 1 => Just(700), 1 => Just(950)]
 }
 
+/// Accounts that a failure prints a line each.
+#[derive(Clone)]
+pub(super) struct Accounts(pub(super) Vec<Account>);
+
+impl Deref for Accounts {
+    type Target = [Account];
+
+    fn deref(&self) -> &[Account] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Account { id, toolkit, user_id, status, created_at, updated_at, shared, .. } in self.iter() {
+            let shared = if *shared { "shared" } else { "private" };
+            writeln!(f)?;
+            write!(f, "{id} {toolkit} {user_id} {status} {shared} {created_at:.0} {updated_at:.0}")?;
+        }
+        Ok(())
+    }
+}
+
 /// 10 to 120 accounts, evenly mixed or heavily skewed, many of them of one moment.
-pub(super) fn accounts() -> impl Strategy<Value = Vec<Account>> {
+pub(super) fn accounts() -> impl Strategy<Value = Accounts> {
     (vec(traits(), 10..=120), skew(), moments()).prop_map(|(rows, skew, moments)| {
         let row = |(number, traits)| account(&format!("ca_{number}"), traits, skew, moments);
-        rows.into_iter().enumerate().map(row).collect()
+        Accounts(rows.into_iter().enumerate().map(row).collect())
     })
 }
 
