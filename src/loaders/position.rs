@@ -9,7 +9,7 @@
 use super::cursor::{Course, Cursor};
 use super::scan::Scan;
 use super::walk::Step;
-use crate::domain::accounts::{ConnectedAccount, SharedAccount};
+use crate::domain::accounts::ConnectedAccount;
 
 /// A row's place, seen from a cursor's item, along a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl<'c> Position<'c> {
         account: &ConnectedAccount,
     ) -> Place {
         let place = self.look(scan, step, index, account);
-        self.passed |= place != Place::Before || self.is_remembered(account);
+        self.passed |= place != Place::Before || self.borders(scan, account);
         self.page_met |= step.cursor == self.cursor.page;
         place
     }
@@ -59,23 +59,18 @@ impl<'c> Position<'c> {
                 true => Place::After,
                 false => Place::Before,
             },
-            _ => self.place_of_an_equal(step, index, account, item.is_some() && row.is_some()),
+            _ => self.place_of_an_equal(scan, step, index, account),
         }
     }
 
     /// The place of a row that the order value does not tell. All rows of the item's moment that came
     /// before it are remembered, unless they were too many.
-    fn place_of_an_equal(
-        &self,
-        step: &Step,
-        index: usize,
-        account: &ConnectedAccount,
-        is_of_one_moment: bool,
-    ) -> Place {
+    fn place_of_an_equal(&self, scan: &Scan, step: &Step, index: usize, account: &ConnectedAccount) -> Place {
+        let is_of_one_moment = scan.order_micros(account).is_some() && self.cursor.order_micros.is_some();
         let is_after = match (self.is_remembered(account), self.same_course) {
             (true, same_course) => !same_course,
             (false, same_course) if is_of_one_moment && self.cursor.ties.is_whole => same_course,
-            (false, same_course) => self.passed || (same_course && self.is_behind(step, index)),
+            (false, same_course) => self.passed || (same_course && self.is_behind(scan, step, index)),
         };
         if is_after { Place::After } else { Place::Before }
     }
@@ -84,12 +79,19 @@ impl<'c> Position<'c> {
         self.cursor.ties.holds(&account.id)
     }
 
+    /// Whether a row is the item or one of those that led to it, and stands where it stood: what it is
+    /// ordered by may have changed.
+    fn borders(&self, scan: &Scan, account: &ConnectedAccount) -> bool {
+        let Cursor { id, order_micros, .. } = self.cursor;
+        let is_known = account.id == *id || self.is_remembered(account);
+        is_known && (order_micros.is_none() || scan.order_micros(account) == *order_micros)
+    }
+
     /// Whether a row lies behind the item, or behind what is left of the rows that led to it: they
     /// followed one another.
-    fn is_behind(&self, step: &Step, index: usize) -> bool {
-        let Cursor { page, index: was_at, id, ties, .. } = self.cursor;
-        let borders = |account: &SharedAccount| account.id == *id || self.is_remembered(account);
-        match step.page.items.iter().position(borders) {
+    fn is_behind(&self, scan: &Scan, step: &Step, index: usize) -> bool {
+        let Cursor { page, index: was_at, ties, .. } = self.cursor;
+        match step.page.items.iter().position(|account| self.borders(scan, account)) {
             Some(border) => index > border,
             None if step.cursor == *page => index >= usize::from(*was_at).saturating_sub(ties.len()),
             None => self.page_met,
