@@ -6,7 +6,7 @@
 //! *against* it, inside the cursor's own page first, then through the pages that lead to it. So
 //! whatever steps a client takes from one end, it moves in one order, also among rows of one moment.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::cursor::{Course, Cursor};
@@ -122,6 +122,8 @@ impl Reading<'_> {
         }
         let passed_over = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
         run.is_complete = !walk.was_cut() && !passed_over;
+        // Where only the cap ended it, it can be gone on with, from the last row.
+        run.more = walk.was_capped() && !run.rows.is_empty();
         Ok(run)
     }
 
@@ -129,16 +131,18 @@ impl Reading<'_> {
     async fn against(&self, cursor: &Cursor) -> Result<Run, UpstreamError> {
         let enough = self.size + usize::from(self.is_more_asked);
         let mut start = cursor.page.clone();
+        let mut way = WayBack::of(self);
         loop {
             match self.rows_up_to(cursor, start.clone()).await {
                 Err(error) if start.is_some() && error.failure == UpstreamFailure::Rejected => start = None,
                 Err(error) => return Err(error),
                 Ok(led) => {
-                    let is_enough = led.stopped || led.rows.len() >= enough || start.is_none();
-                    if is_enough {
+                    // A walk that was cut before the item is cut there from further back, too.
+                    let is_enough = led.stopped || led.rows.len() >= enough || !led.reached;
+                    if is_enough || start.is_none() {
                         return Ok(self.nearest(led, start.is_some()));
                     }
-                    start = start.and_then(|cursor| self.lists.way_back(self.scan, &cursor));
+                    start = start.and_then(|cursor| way.before(&cursor));
                 }
             }
         }
@@ -208,6 +212,7 @@ impl Reading<'_> {
     /// take its own cursor any more.
     async fn page_before_what_follows(&self, cursor: &Cursor) -> Result<Option<Arc<str>>, UpstreamError> {
         let mut start = cursor.page.clone();
+        let mut way = WayBack::of(self);
         while let Some(page) = start.clone() {
             match self.lists.page(self.scan, Some(Arc::clone(&page))).await {
                 Err(error) if error.failure == UpstreamFailure::Rejected => return Ok(None),
@@ -221,11 +226,31 @@ impl Reading<'_> {
                     if leads == Some(true) {
                         return Ok(start);
                     }
-                    start = self.lists.way_back(self.scan, &page);
+                    start = way.before(&page);
                 }
             }
         }
         Ok(None)
+    }
+}
+
+/// From page to page back to a scan's beginning. Upstreams have led in circles: it ends.
+struct WayBack<'r> {
+    reading: &'r Reading<'r>,
+    pages_seen: HashSet<Arc<str>>,
+}
+
+impl<'r> WayBack<'r> {
+    fn of(reading: &'r Reading<'r>) -> Self {
+        Self { reading, pages_seen: HashSet::new() }
+    }
+
+    /// The page before another; the first where that is not known.
+    fn before(&mut self, page: &Arc<str>) -> Option<Arc<str>> {
+        let Reading { lists, scan, .. } = self.reading;
+        let is_new = self.pages_seen.insert(Arc::clone(page));
+        let goes_on = is_new && self.pages_seen.len() < lists.settings().pages_max;
+        lists.way_back(scan, page).filter(|_| goes_on)
     }
 }
 

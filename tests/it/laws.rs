@@ -6,6 +6,7 @@
 
 mod bench;
 mod changing;
+mod feeds;
 mod model;
 mod walker;
 mod walking;
