@@ -6,7 +6,10 @@
 
 mod bench;
 mod changing;
+mod counting;
+mod cursors;
 mod feeds;
+mod joined;
 mod model;
 mod walker;
 mod walking;
