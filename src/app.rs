@@ -54,7 +54,7 @@ impl App {
     /// Where a port cannot be had, TLS cannot be set up, or the mapping of toolkits cannot be read
     /// any more.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        let operations = Operations::new(graph(config)?).context("the schema contradicts itself")?;
+        let operations = operations(config)?;
         let callers = match config.auth.mode {
             AuthMode::None => Callers::Anybody(default_tenant(config)),
             AuthMode::Passthrough => Callers::TheirOwnKeys,
@@ -129,12 +129,20 @@ pub(crate) async fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<T
     }
 }
 
+/// What runs operations, without the edge: for programs that embed the graph, and for benchmarks.
+///
+/// # Errors
+/// Where TLS cannot be set up, or the mapping of toolkits cannot be read any more.
+pub fn operations(config: &Config) -> anyhow::Result<Operations> {
+    Operations::new(graph(config)?).context("the schema contradicts itself")
+}
+
 fn graph(config: &Config) -> anyhow::Result<Graph> {
     let (providers, accounts) = clients(config, Clock::system())?;
     let lists = Lists::new(accounts, config.lists.clone(), &config.cache, config.ids.key());
     let lists = Arc::new(lists);
     let sources = Sources {
-        providers: Providers::new(providers, &config.cache, config.ids.key()),
+        providers: Providers::new(providers, &config.cache, config.ids.key(), &config.toolkits.expected),
         accounts_by_id: AccountsById::new(Arc::clone(&lists), &config.cache),
         lists,
     };

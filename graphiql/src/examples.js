@@ -60,16 +60,51 @@ query Broken {
 }
 `;
 
+const cost = `# What a query costs: the answer's "extensions" list
+# each upstream call with its time, and the calls that
+# the cache and batching saved. Run it twice. It is
+# switched on by "x-switchboard-trace" in Headers,
+# which this page sends as the request's extension
+# {"switchboard": {"trace": true}}.
+query Cost {
+  providers(first: 20) {
+    nodes {
+      name
+      newest: connectedAccounts(first: 3) {
+        nodes {
+          status
+        }
+      }
+      oldest: connectedAccounts(last: 1) {
+        statusCounts {
+          status
+          count
+        }
+        nodes {
+          createdAt
+        }
+      }
+    }
+  }
+}
+`;
+
 const page = `# One page of accounts. For the next one, copy
-# "endCursor" into "after", in Variables below.
-query AccountsPage($first: Int!, $after: String) {
+# "endCursor" into "after", in Variables below; to go
+# back, give "last" and "before" and not the others.
+query AccountsPage($first: Int, $after: String, $last: Int, $before: String) {
   connectedAccounts(
     first: $first
     after: $after
+    last: $last
+    before: $before
     orderBy: { field: CREATED_AT, direction: DESC }
   ) {
     totalCount
+    isComplete
     pageInfo {
+      hasPreviousPage
+      startCursor
       hasNextPage
       endCursor
     }
@@ -136,6 +171,7 @@ const json = (variables) => JSON.stringify(variables, null, 2);
 
 export const examples = [
   { query: overview },
+  { query: cost, headers: json({ "x-switchboard-trace": "true" }) },
   { query: page, variables: json({ first: 5, after: null }) },
   { query: refetch, variables: json({ id: "VG9vbGtpdDpnbWFpbA" }) },
 ];

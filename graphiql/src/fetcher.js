@@ -2,7 +2,12 @@
 
 const endpoint = new URL("graphql", document.baseURI);
 
-export async function fetcher(request, { headers } = {}) {
+// GraphiQL has no place for a request's extensions, so the one that there is goes by a header of its own, which is
+// not sent.
+const traceHeader = "x-switchboard-trace";
+
+export async function fetcher(request, { headers: { [traceHeader]: trace, ...headers } = {} } = {}) {
+  if (trace && String(trace) !== "false") request = { ...request, extensions: { switchboard: { trace: true } } };
   const response = await fetch(endpoint, {
     method: "POST",
     headers: {

@@ -56,6 +56,24 @@ pub struct Provider {
 }
 
 impl Provider {
+    /// A provider of which nothing is known but that it is expected.
+    #[must_use]
+    pub fn expected(category: &str, name: &str) -> Self {
+        Self {
+            category: Word::read(category),
+            name: name.into(),
+            ordinal: 0,
+            connected: true,
+            account_id: None,
+            display_name: None,
+            scopes: Vec::new(),
+            connected_at: None,
+            last_sync_at: None,
+            status: Word::Known(ProviderStatus::Healthy),
+            error_message: None,
+        }
+    }
+
     /// About how many bytes it takes in memory.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {

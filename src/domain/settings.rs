@@ -33,6 +33,28 @@ impl IdSettings {
 pub struct ToolkitSettings {
     /// The file that replaces the compiled-in mapping; empty where none does.
     pub file: PathBuf,
+    /// The providers that workspaces most likely have.
+    pub expected: ExpectedProviders,
+}
+
+/// Providers by category and name, in LeadLex's words: `email/gmail, calendar/google`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ExpectedProviders(pub Vec<(String, String)>);
+
+impl TryFrom<String> for ExpectedProviders {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let parsed = entries.map(|entry| match entry.split_once('/') {
+            Some((category, name)) if !category.trim().is_empty() && !name.trim().is_empty() => {
+                Ok((category.trim().to_owned(), name.trim().to_owned()))
+            }
+            _ => Err(format!("`{entry}` is no provider: write category/name, as in email/gmail")),
+        });
+        parsed.collect::<Result<_, _>>().map(Self)
+    }
 }
 
 impl ToolkitSettings {

@@ -20,6 +20,7 @@ use crate::loaders::ledger::Ledger;
 use crate::loaders::providers::ProviderList;
 use crate::loaders::settings::ConnectionSettings;
 use crate::loaders::slice::Slice;
+use crate::loaders::turn::Batches;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// One operation's loader, and the shared parts.
@@ -34,8 +35,13 @@ pub(super) fn operation<'c>(ctx: &Context<'c>) -> &'c OperationContext {
 }
 
 impl OperationContext {
-    pub(super) fn new(parts: Arc<GraphParts>, caller: &Caller, ledger: Option<Arc<Ledger>>) -> Self {
-        let loader = loader(Arc::clone(&parts.sources), caller, ledger);
+    pub(super) fn new(
+        parts: Arc<GraphParts>,
+        caller: &Caller,
+        ledger: Option<Arc<Ledger>>,
+        batches: Batches,
+    ) -> Self {
+        let loader = loader(Arc::clone(&parts.sources), caller, ledger, batches);
         Self { parts, loader }
     }
 

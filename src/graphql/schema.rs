@@ -13,6 +13,7 @@ use crate::domain::toolkits::ToolkitMapping;
 use crate::loaders::batch::Sources;
 use crate::loaders::ledger::Ledger;
 use crate::loaders::settings::ConnectionSettings;
+use crate::loaders::turn::Batches;
 
 /// The parts that all operations share.
 pub struct GraphParts {
@@ -59,7 +60,8 @@ impl Graph {
     /// Executes one operation on a caller's behalf; its document has passed validation. What it costs
     /// upstream is entered in the ledger, where there is one.
     pub async fn execute(&self, request: Request, caller: Caller, ledger: Option<Arc<Ledger>>) -> Response {
-        let context = OperationContext::new(Arc::clone(&self.parts), &caller, ledger);
-        self.schema.execute(request.data(context)).await
+        let batches = Batches::default();
+        let context = OperationContext::new(Arc::clone(&self.parts), &caller, ledger, batches.clone());
+        batches.drive(self.schema.execute(request.data(context))).await
     }
 }

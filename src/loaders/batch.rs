@@ -1,7 +1,7 @@
 //! What resolvers call: one batching loader per operation.
 //!
-//! All fields of one level ask in the same turn of the executor, so they arrive here as one batch
-//! (async-graphql's `DataLoader`). A loader lives for one operation and holds its caller: a batch
+//! All fields of one level ask in the same turn of the executor ([`super::turn`]), so they arrive here
+//! as one batch (async-graphql's `DataLoader`). A loader lives for one operation and holds its caller: a batch
 //! never mixes callers, whatever its keys look like. What outlives the operation is the cache below.
 //!
 //! Every value is a `Result` of its own, so that one parent's failure is not everybody's.
@@ -9,13 +9,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::dataloader::{DataLoader, Loader};
-use async_graphql::runtime::Timer;
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
-use futures_util::task::{FutureObj, Spawn, SpawnError};
+use futures_util::future::join_all;
 
 use super::ahead;
 use super::by_id::AccountsById;
@@ -28,6 +24,7 @@ use super::provider_page::{ProviderPage, ProviderQuestion};
 use super::providers::{ProviderList, Providers};
 use super::scan::Reader;
 use super::slice::{Slice, Wanted};
+use super::turn::{AtOnce, Batches};
 use crate::domain::accounts::SharedAccount;
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::filters::{AccountFilter, AccountOrder};
@@ -52,15 +49,17 @@ pub struct OperationLoader {
     ledger: Option<Arc<Ledger>>,
 }
 
-/// A loader for one operation of a caller; what it costs is entered in the ledger, where there is one.
+/// A loader for one operation of a caller. What it costs is entered in the ledger, where there is one;
+/// its batches run where the operation is driven.
 #[must_use]
 pub fn loader(
     sources: Arc<Sources>,
     caller: &Caller,
     ledger: Option<Arc<Ledger>>,
+    batches: Batches,
 ) -> DataLoader<OperationLoader> {
     let loader = OperationLoader { sources, tenant: caller.tenant.clone(), ledger };
-    DataLoader::new(loader, TaskSpawner, NextTurn).max_batch_size(usize::MAX)
+    DataLoader::new(loader, batches, AtOnce).max_batch_size(usize::MAX)
 }
 
 /// Key: every integration of the workspace.
@@ -232,29 +231,4 @@ fn no_leadlex_key() -> UpstreamError {
 
 fn no_composio_key() -> UpstreamError {
     UpstreamError::new(UpstreamName::Composio, UpstreamFailure::NoCredential)
-}
-
-/// Lets the executor finish its turn before a batch leaves. The library's own timer rounds up to a
-/// whole millisecond, twice, at every level; three yields take a tenth of that and still gather all
-/// that one level asks for.
-struct NextTurn;
-
-impl Timer for NextTurn {
-    fn delay(&self, _: Duration) -> BoxFuture<'static, ()> {
-        async {
-            for _ in 0..3 {
-                tokio::task::yield_now().await;
-            }
-        }
-        .boxed()
-    }
-}
-
-struct TaskSpawner;
-
-impl Spawn for TaskSpawner {
-    fn spawn_obj(&self, future: FutureObj<'static, ()>) -> Result<(), SpawnError> {
-        tokio::spawn(future);
-        Ok(())
-    }
 }

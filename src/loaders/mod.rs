@@ -4,7 +4,7 @@
 //! same time; [`scan`] is one upstream list, [`lists`] its pages, `walk` and `paging` go over them in
 //! both directions, `cursor`, `ties` and `position` say where they stand; [`joined`] asks for many lists in
 //! few calls, [`counts`] counts; [`by_id`] and [`providers`] are the other two roads; [`batch`] is what
-//! resolvers call, [`ahead`] what starts before they do, [`ledger`] what all of it cost.
+//! resolvers call and [`turn`] when it leaves, [`ahead`] what starts before they do, [`ledger`] what all of it cost.
 
 pub mod ahead;
 pub mod batch;
@@ -25,4 +25,5 @@ pub mod settings;
 mod single_flight;
 pub mod slice;
 mod ties;
+pub mod turn;
 mod walk;

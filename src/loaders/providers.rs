@@ -13,6 +13,7 @@ use super::settings::CacheSettings;
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::global_id::{IdKey, ProviderId};
 use crate::domain::providers::Provider;
+use crate::domain::settings::ExpectedProviders;
 use crate::domain::upstream_name::{Leadlex, UpstreamName};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::providers::ProvidersClient;
@@ -35,20 +36,31 @@ pub struct Providers {
     ids: Option<IdKey>,
     lists: Cache<Fingerprint<Leadlex>, ProviderList>,
     last_known: moka::sync::Cache<Fingerprint<Leadlex>, ProviderList>,
+    configured: Option<ProviderList>,
 }
 
 impl Providers {
     /// Providers over a client; `ids` is the key of provider ids, derived from the credential where
-    /// absent.
+    /// absent, and `expected` what a workspace is taken to have before it was ever read.
     #[must_use]
-    pub fn new(client: ProvidersClient, cache: &CacheSettings, ids: Option<IdKey>) -> Self {
+    pub fn new(
+        client: ProvidersClient,
+        cache: &CacheSettings,
+        ids: Option<IdKey>,
+        expected: &ExpectedProviders,
+    ) -> Self {
         let bytes = cache.limit_bytes / 16;
         let lists = Cache::new(UpstreamName::Leadlex, cache.providers_ttl(), bytes);
         let last_known = moka::sync::Cache::builder()
             .max_capacity(bytes)
             .weigher(|_, list: &ProviderList| u32::try_from(list.weight_bytes()).unwrap_or(u32::MAX))
             .build();
-        Self { client, ids, lists, last_known }
+        let rows = expected.0.iter().map(|(category, name)| {
+            // Nobody sees these rows: they only say whose accounts to ask for, so they need no id.
+            Arc::new(ListedProvider { id: [0; 16], provider: Provider::expected(category, name) })
+        });
+        let configured = Some(rows.collect::<ProviderList>()).filter(|list| !list.is_empty());
+        Self { client, ids, lists, last_known, configured }
     }
 
     /// The key of a workspace's provider ids and cursors.
@@ -57,14 +69,14 @@ impl Providers {
         self.ids.clone().unwrap_or_else(|| IdKey::from_fingerprint(&credential.fingerprint()))
     }
 
-    /// The last list that was read, however old, where reading it now would cost a call: what the
-    /// next list will most likely be.
+    /// What the list will most likely be, where reading it costs a call: the last one that was read,
+    /// however old, or the configured one.
     #[must_use]
     pub fn expected(&self, credential: &Credential<Leadlex>) -> Option<ProviderList> {
         let fingerprint = credential.fingerprint();
         match self.lists.peek(&fingerprint) {
             Some(_) => None,
-            None => self.last_known.get(&fingerprint),
+            None => self.last_known.get(&fingerprint).or_else(|| self.configured.clone()),
         }
     }
 

@@ -136,6 +136,14 @@ describe("GraphiQL", { timeout: 180_000 }, () => {
       });
       assert.equal(answer.errors, undefined, operation);
     }
+    await page.getByRole("tab", { name: "Cost" }).click();
+    await read(page, "query Cost");
+    const costed = await run(page, press(page));
+    assert.equal(costed.errors, undefined);
+    const { calls, saved } = costed.extensions.switchboard.trace;
+    assert.ok(calls.length > 0 && calls.every((call) => call.outcome === "OK" && call.tookMs >= 0), JSON.stringify(calls));
+    assert.ok(saved.byBatching >= 19, JSON.stringify(saved));
+    await shown(page, '"oldest": {');
     await page.getByRole("tab", { name: "AccountsPage" }).click();
     await read(page, "query AccountsPage");
     const accounts = await run(page, press(page));

@@ -11,7 +11,9 @@
 
 mod config;
 mod edge;
+mod executor_pin;
 mod graph;
 mod laws;
 mod sandbox;
+mod tidy;
 mod world;

@@ -1,0 +1,90 @@
+# What a contributor types. `make` alone lists it.
+
+CARGO_TARGET_DIR ?= target
+BIN := $(abspath $(CARGO_TARGET_DIR))/debug/switchboard
+# cargo-deny goes here where the machine has none: inside the project, so that `cargo clean` takes it away again.
+TOOLS := $(abspath $(CARGO_TARGET_DIR))/tools
+export PATH := $(PATH):$(TOOLS)/bin
+
+# The browser of the browser tests.
+CHROMIUM ?= $(or $(shell command -v chromium || command -v chromium-browser || command -v google-chrome),/usr/bin/chromium)
+export CHROMIUM
+
+DENY_VERSION := 0.20.2
+
+.DEFAULT_GOAL := help
+# Steps share target/, and a heading must stand over its own step's output.
+.NOTPARALLEL:
+.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema graphiql
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## The graph on its built-in sandbox, as `cargo run --release -- demo` (ARGS="--scenario drift")
+	cargo run --locked --release -- demo $(ARGS)
+
+test: install check deny interop browser ## Every test; installs what they need and this machine lacks
+	@echo "== All passed"
+
+check: fmt clippy doc rust ## What needs Rust alone: format, lints, documentation, Rust tests
+
+fmt:
+	@echo "== Format"
+	cargo fmt --check
+
+clippy:
+	@echo "== Lints"
+	cargo clippy --locked --all-targets -- -D warnings
+
+# Private items too: the heads of modules are the map of the house, read by those who work on it, and each link in
+# them must lead somewhere. Without private items most of those links would not be looked at.
+doc:
+	@echo "== Documentation"
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --no-deps --document-private-items
+
+# Not nextest: one runner everywhere, and the one that runs the examples in the documentation.
+rust:
+	@echo "== Rust tests"
+	cargo test --locked
+
+binary:
+	@echo "== The binary that the Node tests start"
+	cargo build --locked
+
+interop: binary tests/interop/node_modules/.installed ## Real clients against the binary (needs Node)
+	@echo "== Real clients"
+	cd tests/interop && SWITCHBOARD_BIN="$(BIN)" node --test --test-reporter=spec
+
+browser: binary tests/browser/node_modules/.installed ## GraphiQL in headless Chromium (needs Node and Chromium)
+	@echo "== GraphiQL in a browser"
+	cd tests/browser && SWITCHBOARD_BIN="$(BIN)" node --test --test-reporter=spec
+
+%/node_modules/.installed: %/package-lock.json
+	@echo "== Installing npm packages into $(dir $(@D))"
+	cd $* && npm ci --no-audit --no-fund
+	@touch $@
+
+# Advisories live in a Git repository that a closed network does not reach: then they alone are left out.
+deny: $(if $(shell PATH="$(PATH)" command -v cargo-deny),,$(TOOLS)/bin/cargo-deny) ## Licences, banned crates, sources, and known vulnerabilities
+	@echo "== Dependencies"
+	cargo deny --locked --offline check bans licenses sources
+	@if timeout 120 cargo deny --locked fetch db >/dev/null 2>&1; then \
+		cargo deny --locked --offline check advisories; \
+	else \
+		echo "NOT CHECKED: known vulnerabilities, as the advisory database cannot be reached from here"; \
+	fi
+
+$(TOOLS)/bin/cargo-deny:
+	@echo "== Installing cargo-deny $(DENY_VERSION) into $(TOOLS) (once; about three minutes)"
+	cargo install --quiet --locked --root "$(TOOLS)" cargo-deny@$(DENY_VERSION)
+
+install:
+	@echo "== What the tests need of this machine"
+	@./.ci/install
+
+schema: ## Writes schema.graphql from the code
+	cargo run --locked --quiet -- schema > "$(CARGO_TARGET_DIR)/schema.graphql"
+	mv "$(CARGO_TARGET_DIR)/schema.graphql" schema.graphql
+
+graphiql: graphiql/node_modules/.installed ## Rebuilds the embedded GraphiQL from graphiql/ (needs Node)
+	cd graphiql && npm run build

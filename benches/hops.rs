@@ -1,0 +1,108 @@
+//! How long a cold query for providers with their accounts takes, as a ratio to one hop to an upstream.
+//!
+//! `cargo bench --bench hops`: the sandbox answers over real sockets with 50 ms of latency. A hop is one
+//! call to it by itself. With the toolkits unknown the query takes two hops in a row, with them known
+//! (the workspace was read before, and its list is due again) one. Rounds are interleaved; the medians
+//! and their ratios to the hop count, the machine's own speed does not.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a program for the terminal"
+)]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use switchboard::config::{Config, Keys, Sources};
+use switchboard::domain::caller::{Caller, Role, Tenant};
+use switchboard::domain::credential::Credential;
+use switchboard::operation::request::OperationRequest;
+use switchboard::operation::{Operations, TransportRules};
+use switchboard::sandbox::{Clock, LEADLEX_PATH, Sandbox, Settings};
+use tokio::time::Instant;
+
+const ROUNDS: usize = 15;
+const QUERY: &str = r#"{"query":"{ providers(first: 20) { nodes { name connectedAccounts(first: 5) { nodes { id status } } } } }"}"#;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(rounds());
+}
+
+async fn rounds() {
+    let sandbox = Sandbox::new(Settings { latency_ms: 50, ..Settings::default() }, Clock::system());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    tokio::spawn(async move { axum::serve(listener, sandbox.router()).await });
+
+    let (mut hops, mut unknown, mut known) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        hops.push(hop(address).await);
+        let operations = operations(address);
+        unknown.push(ask(&operations).await);
+        // Both lists are due again at once, by the settings below; the connections stay open.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        known.push(ask(&operations).await);
+    }
+    let hop = median(hops);
+    println!("| what | median, ms | ÷ one hop |");
+    println!("|---|---:|---:|");
+    for (what, times) in
+        [("one hop", vec![hop]), ("cold, toolkits unknown", unknown), ("cold, toolkits known", known)]
+    {
+        let time = median(times);
+        println!(
+            "| {what} | {:.1} | {:.2} |",
+            time.as_secs_f64() * 1e3,
+            time.as_secs_f64() / hop.as_secs_f64()
+        );
+    }
+}
+
+/// One call to the sandbox on an open connection.
+async fn hop(address: SocketAddr) -> Duration {
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let call = || {
+        client
+            .get(format!("http://{address}/api/v3/connected_accounts?limit=100"))
+            .header("x-api-key", "ak_sandbox_a")
+    };
+    call().send().await.expect("an answer").bytes().await.expect("its body");
+    let start = Instant::now();
+    call().send().await.expect("an answer").bytes().await.expect("its body");
+    start.elapsed()
+}
+
+fn operations(address: SocketAddr) -> Operations {
+    let variables = [
+        ("SWITCHBOARD__UPSTREAM__LEADLEX__BASE_URL", format!("http://{address}{LEADLEX_PATH}")),
+        ("SWITCHBOARD__UPSTREAM__COMPOSIO__BASE_URL", format!("http://{address}")),
+        ("SWITCHBOARD__CACHE__PROVIDERS_TTL_MS", "1".to_owned()),
+        ("SWITCHBOARD__CACHE__ACCOUNTS_TTL_MS", "1".to_owned()),
+    ];
+    let variables = variables.map(|(name, value)| (name.into(), value.into())).to_vec();
+    let config =
+        Config::load(Sources { variables, keys: Keys::Optional, ..Sources::default() }).expect("settings");
+    switchboard::app::operations(&config).expect("the graph")
+}
+
+async fn ask(operations: &Operations) -> Duration {
+    let tenant = Tenant {
+        leadlex: Credential::new("wbk_sandbox_a").ok(),
+        composio: Credential::new("ak_sandbox_a").ok(),
+    };
+    let caller = Caller { role: Role::Admin, tenant };
+    let request = OperationRequest::from_json(QUERY.as_bytes()).expect("a request");
+    let start = Instant::now();
+    let answer = operations.run(request, TransportRules { mutations: true }, caller).await;
+    let took = start.elapsed();
+    assert!(!answer.body.windows(8).any(|window| window == b"\"errors\""), "the query failed");
+    took
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}

@@ -1,0 +1,267 @@
+//! A Rust file as the rules see it: its tokens with their lines, and the paths that it names.
+//!
+//! A small tokenizer and no parser crate: rules ask who names whom and how long a file is, and both are answered by
+//! tokens that know what a comment and a literal are. `grep`, the simpler choice, takes a comment for an import and
+//! misses `use crate::{a, b}`.
+
+use std::collections::BTreeSet;
+
+pub(crate) struct Token {
+    pub(crate) text: String,
+    pub(crate) line: usize,
+    last_line: usize,
+}
+
+/// A path that the code names, as `crate::a::b` where it lies in this crate, each leaf of a group for itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) line: usize,
+    pub(crate) path: Vec<String>,
+}
+
+pub(crate) struct Source {
+    /// From the repository's root, with `/`.
+    pub(crate) path: String,
+    /// Whether the file opens by saying what it is for.
+    pub(crate) has_head: bool,
+    /// Everything but comments, tests included.
+    pub(crate) tokens: Vec<Token>,
+    /// What is left without tests.
+    pub(crate) shipped: Vec<Token>,
+}
+
+impl Source {
+    pub(crate) fn read(path: &str, text: &str) -> Self {
+        let tests_alone = path.ends_with("/tests.rs") || path.starts_with("tests/");
+        Self {
+            path: path.to_owned(),
+            has_head: text.trim_start().starts_with("//!"),
+            tokens: tokens(text),
+            shipped: if tests_alone { Vec::new() } else { without_tests(tokens(text)) },
+        }
+    }
+
+    /// The layer that a file under `src` belongs to: `http` for `src/http/ops.rs`, `app` for `src/app.rs`.
+    pub(crate) fn layer(&self) -> Option<&str> {
+        let inside = self.path.strip_prefix("src/")?;
+        inside.split('/').next().map(|first| first.trim_end_matches(".rs"))
+    }
+
+    /// How many lines hold code: no comment alone, no blank line, no test.
+    pub(crate) fn code_lines(&self) -> usize {
+        self.shipped.iter().flat_map(|token| token.line..=token.last_line).collect::<BTreeSet<_>>().len()
+    }
+
+    /// What the code names, tests left out.
+    pub(crate) fn names(&self) -> Vec<Named> {
+        names(&self.shipped, &self.module())
+    }
+
+    /// The modules that are declared in files of their own, tests included, each with the paths where the compiler
+    /// looks for it.
+    pub(crate) fn declared_files(&self) -> Vec<[String; 2]> {
+        let directory = match self.path.rsplit_once('/') {
+            Some((directory, "lib.rs" | "main.rs" | "mod.rs")) => directory,
+            _ => self.path.trim_end_matches(".rs"),
+        };
+        let declared = self.tokens.windows(3).filter(|three| three[0].text == "mod" && three[2].text == ";");
+        declared
+            .map(|three| {
+                let name = &three[1].text;
+                [format!("{directory}/{name}.rs"), format!("{directory}/{name}/mod.rs")]
+            })
+            .collect()
+    }
+
+    fn module(&self) -> Vec<String> {
+        let inside = self.path.trim_start_matches("src/").trim_end_matches(".rs");
+        inside.split('/').filter(|part| !matches!(*part, "lib" | "main" | "mod")).map(str::to_owned).collect()
+    }
+}
+
+fn tokens(text: &str) -> Vec<Token> {
+    let chars: Vec<char> = text.chars().collect();
+    let mut tokens = Vec::new();
+    let (mut at, mut line) = (0, 1);
+    while at < chars.len() {
+        let rest = &chars[at..];
+        let length = length(rest).clamp(1, rest.len());
+        let piece: String = rest[..length].iter().collect();
+        let last_line = line + piece.matches('\n').count();
+        let blank = rest[0].is_whitespace() || piece.starts_with("//") || piece.starts_with("/*");
+        if !blank {
+            tokens.push(Token { text: piece, line, last_line });
+        }
+        (at, line) = (at + length, last_line);
+    }
+    tokens
+}
+
+/// How long the comment, literal, word or sign is that `rest` begins with.
+fn length(rest: &[char]) -> usize {
+    let at = |index: usize| rest.get(index).copied().unwrap_or('\0');
+    let word = |index: usize| at(index).is_alphanumeric() || at(index) == '_';
+    match (at(0), at(1)) {
+        ('/', '/') => rest.iter().position(|&c| c == '\n').unwrap_or(rest.len()),
+        ('/', '*') => block_comment(rest),
+        (':', ':') => 2,
+        ('\'', '\\') => 3 + rest.iter().skip(3).position(|&c| c == '\'').map_or(0, |quote| quote + 1),
+        ('\'', _) if at(2) == '\'' => 3,
+        _ => match string(rest) {
+            Some(length) => length,
+            None => (0..).take_while(|&index| word(index)).count(),
+        },
+    }
+}
+
+fn block_comment(rest: &[char]) -> usize {
+    let mut depth = 0;
+    let mut at = 0;
+    while at < rest.len() {
+        match rest[at..] {
+            ['/', '*', ..] => (depth, at) = (depth + 1, at + 2),
+            ['*', '/', ..] => (depth, at) = (depth - 1, at + 2),
+            _ => at += 1,
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    at
+}
+
+/// The length of a string literal of any kind, where `rest` begins with one.
+fn string(rest: &[char]) -> Option<usize> {
+    let prefix = rest.iter().take(2).take_while(|c| matches!(c, 'b' | 'c' | 'r')).count();
+    let raw = rest[..prefix].contains(&'r');
+    let hashes = if raw { rest[prefix..].iter().take_while(|&&c| c == '#').count() } else { 0 };
+    let mut at = prefix + hashes;
+    if rest.get(at) != Some(&'"') {
+        return None;
+    }
+    at += 1;
+    while at < rest.len() {
+        let closed = rest[at] == '"' && rest[at + 1..].iter().take_while(|&&c| c == '#').count() >= hashes;
+        if closed {
+            return Some(at + 1 + hashes);
+        }
+        at += if rest[at] == '\\' && !raw { 2 } else { 1 };
+    }
+    Some(rest.len())
+}
+
+/// Leaves out each item that `#[cfg(test)]` stands over.
+fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
+    const MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
+    let mut kept = Vec::new();
+    let mut rest = tokens.into_iter().peekable();
+    while let Some(token) = rest.next() {
+        kept.push(token);
+        if !kept.iter().rev().zip(MARK.iter().rev()).all(|(token, mark)| token.text == *mark)
+            || kept.len() < 7
+        {
+            continue;
+        }
+        kept.truncate(kept.len() - MARK.len());
+        let mut depth = 0;
+        while let Some(token) = rest.next() {
+            match token.text.as_str() {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => depth -= 1,
+                _ => {}
+            }
+            let whole = token.text == "}" && rest.peek().is_none_or(|next| next.text != ";");
+            if depth <= 0 && (whole || token.text == ";") {
+                break;
+            }
+        }
+    }
+    kept
+}
+
+fn names(tokens: &[Token], module: &[String]) -> Vec<Named> {
+    let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
+    let mut found = Vec::new();
+    let mut here = module.to_vec();
+    let mut inline_modules = Vec::new();
+    let (mut at, mut depth) = (0, 0);
+    while at < tokens.len() {
+        match text(at) {
+            "mod" if text(at + 2) == "{" => {
+                here.push(text(at + 1).to_owned());
+                inline_modules.push(depth);
+            }
+            "{" => depth += 1,
+            "}" => {
+                depth -= 1;
+                if inline_modules.pop_if(|outside| *outside == depth).is_some() {
+                    here.pop();
+                }
+            }
+            _ => {}
+        }
+        let start = match text(at) {
+            "use" if text(at + 1) == "::" => Some(at + 2),
+            "use" => Some(at + 1),
+            _ if is_word(text(at)) && text(at + 1) == "::" => Some(at),
+            _ => None,
+        };
+        let already = found.len();
+        at = start.map_or(at, |start| tree(tokens, start, Vec::new(), &mut found)).max(at + 1);
+        for named in &mut found[already..] {
+            named.path = absolute(std::mem::take(&mut named.path), &here);
+        }
+    }
+    found
+}
+
+/// Reads one path or one tree of a `use` from `at` on, and says where it ends.
+fn tree(tokens: &[Token], mut at: usize, mut path: Vec<String>, found: &mut Vec<Named>) -> usize {
+    let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
+    let line = tokens.get(at).map_or(0, |token| token.line);
+    loop {
+        match text(at) {
+            "{" => {
+                at += 1;
+                while !matches!(text(at), "}" | "") {
+                    at = tree(tokens, at, path.clone(), found);
+                    // What is left of a leaf is `as name`.
+                    while !matches!(text(at), "," | "}" | "") {
+                        at += 1;
+                    }
+                    at += usize::from(text(at) == ",");
+                }
+                return at + 1;
+            }
+            word if is_word(word) || word == "*" => path.push(word.to_owned()),
+            _ => break,
+        }
+        at += 1;
+        if text(at) != "::" {
+            break;
+        }
+        at += 1;
+    }
+    path.pop_if(|last| last == "self");
+    if !path.is_empty() {
+        found.push(Named { line, path });
+    }
+    at
+}
+
+fn is_word(text: &str) -> bool {
+    text.chars().all(|c| c.is_alphanumeric() || c == '_') && text.starts_with(|c: char| !c.is_numeric())
+}
+
+/// `path`, written in the module `here`, from the crate's root on; paths of other crates stay as they are.
+fn absolute(path: Vec<String>, here: &[String]) -> Vec<String> {
+    let ups = path.iter().take_while(|part| *part == "super").count();
+    let (base, skipped) = match path.first().map(String::as_str) {
+        Some("crate" | "switchboard") => (&here[..0], 1),
+        Some("self") => (here, 1),
+        Some("super") => (&here[..here.len().saturating_sub(ups)], ups),
+        _ => return path,
+    };
+    let root = std::iter::once("crate".to_owned());
+    root.chain(base.iter().cloned()).chain(path.into_iter().skip(skipped)).collect()
+}
