@@ -162,7 +162,7 @@ impl CountQuestion {
             return Ok(None);
         };
         let pages = usize::try_from(total).unwrap_or(usize::MAX).div_ceil(lists.settings().page_rows.max(1));
-        if pages >= calls || pages > lists.settings().count_calls_max.min(lists.settings().pages_max) {
+        if pages > calls || pages > lists.settings().count_calls_max.min(lists.settings().pages_max) {
             return Ok(None);
         }
         let mut walk = Walk::from(lists, &joined, None);

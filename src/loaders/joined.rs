@@ -107,11 +107,11 @@ impl Question {
             && lists.first_page_kept(&scan).is_none()
     }
 
-    /// One round: fixed groups of sorted parents, as many as their rows need pages, asked for at
+    /// One round: fixed groups of sorted parents, each as many as one page can satisfy, asked for at
     /// once. Gives back the parents that came out short.
     async fn ask_joined(&self, lists: &Lists, parents: Vec<Parent>, slices: &mut Slices) -> Vec<Parent> {
-        let rows = parents.len() * self.rows_enough();
-        let groups = rows.div_ceil(lists.settings().page_rows.max(1));
+        let group_most = (lists.settings().page_rows / self.rows_enough().max(1)).max(1);
+        let groups = parents.len().div_ceil(group_most);
         let group_size = parents.len().div_ceil(groups.max(1)).max(1);
         let calls = parents.chunks(group_size).map(|group| async move {
             let joined = self.scan(&Parent::union(group));

@@ -97,7 +97,7 @@ impl Reading<'_> {
                 if !walk.is_new(account) || is_behind_it {
                     continue;
                 }
-                let is_at_the_bound = to_bound.is_some_and(|place| place != Place::Before);
+                let is_at_the_bound = to_bound.is_some_and(Place::is_reached);
                 if is_at_the_bound || run.rows.len() == self.size {
                     run.more = true;
                     return Ok(run);
@@ -138,7 +138,10 @@ impl Reading<'_> {
                 Err(error) => return Err(error),
                 Ok(led) => {
                     // A walk that was cut before the item is cut there from further back, too.
-                    let is_enough = led.stopped || led.rows.len() >= enough || !led.reached;
+                    let is_enough = match led.reached {
+                        true => led.stopped || (led.rows.len() >= enough && !led.is_bound_ahead),
+                        false => true,
+                    };
                     if is_enough || start.is_none() {
                         return Ok(self.nearest(led, start.is_some()));
                     }
@@ -181,7 +184,7 @@ impl Reading<'_> {
                 if !walk.is_new(account) {
                     continue;
                 }
-                if position.place(self.scan, &step, index, account) != Place::Before {
+                if position.place(self.scan, &step, index, account).is_reached() {
                     led.reached = true;
                     led.behind = true;
                     return Ok(led);
@@ -189,10 +192,14 @@ impl Reading<'_> {
                 seen = seen.saturating_add(1);
                 let ties = ties.next(self.scan, account);
                 let to_bound = bound.as_mut().map(|bound| bound.place(self.scan, &step, index, account));
-                if to_bound.is_some_and(|place| place != Place::After) {
-                    led.rows.clear();
-                    led.stopped = true;
-                    continue;
+                match to_bound {
+                    None | Some(Place::After) => {}
+                    Some(Place::Unsure) if !is_counted => led.is_bound_ahead = true,
+                    Some(Place::Before | Place::At | Place::Unsure) => {
+                        led.rows.clear();
+                        led.stopped = true;
+                        continue;
+                    }
                 }
                 if led.rows.len() == keep {
                     led.rows.pop_front();
@@ -221,10 +228,11 @@ impl Reading<'_> {
                     let step = Step { cursor: start.clone(), page: read };
                     let first = step.page.items.first();
                     let mut position = Position::new(cursor, self.course);
-                    let leads =
-                        first.map(|account| position.place(self.scan, &step, 0, account) != Place::After);
-                    if leads == Some(true) {
-                        return Ok(start);
+                    match first.map(|account| position.place(self.scan, &step, 0, account)) {
+                        Some(Place::Before | Place::At) => return Ok(start),
+                        // Nothing that the cursor knows is left there: what is behind its page follows.
+                        Some(Place::Unsure) => return Ok(cursor.page.clone()),
+                        Some(Place::After) | None => {}
                     }
                     start = way.before(&page);
                 }
@@ -261,6 +269,8 @@ struct Led {
     rows: VecDeque<Row>,
     /// The bound was met: there are none beyond `rows` that may be shown.
     stopped: bool,
+    /// Nothing told whether the bound lies among `rows`: it has to be looked for further ahead.
+    is_bound_ahead: bool,
     /// The walk came to the item, to its place, or to the scan's end.
     reached: bool,
     /// There is a row at the item's place or behind it.

@@ -17,6 +17,16 @@ pub(super) enum Place {
     Before,
     At,
     After,
+    /// Nothing tells: it shares the item's moment, the cursor does not remember it, and nothing that the
+    /// cursor knows was met yet.
+    Unsure,
+}
+
+impl Place {
+    /// At the item or behind it.
+    pub(super) fn is_reached(self) -> bool {
+        matches!(self, Self::At | Self::After)
+    }
 }
 
 /// A cursor, looked at while a scan is read: it is shown the rows one by one, as they come.
@@ -44,7 +54,7 @@ impl<'c> Position<'c> {
         account: &ConnectedAccount,
     ) -> Place {
         let place = self.look(scan, step, index, account);
-        self.passed |= place != Place::Before || self.borders(scan, account);
+        self.passed |= place.is_reached() || self.borders(scan, account);
         self.page_met |= step.cursor == self.cursor.page;
         place
     }
@@ -67,12 +77,14 @@ impl<'c> Position<'c> {
     /// before it are remembered, unless they were too many.
     fn place_of_an_equal(&self, scan: &Scan, step: &Step, index: usize, account: &ConnectedAccount) -> Place {
         let is_of_one_moment = scan.order_micros(account).is_some() && self.cursor.order_micros.is_some();
-        let is_after = match (self.is_remembered(account), self.same_course) {
-            (true, same_course) => !same_course,
-            (false, same_course) if is_of_one_moment && self.cursor.ties.is_whole => same_course,
-            (false, same_course) => self.passed || (same_course && self.is_behind(scan, step, index)),
-        };
-        if is_after { Place::After } else { Place::Before }
+        let after = |is_after| if is_after { Place::After } else { Place::Before };
+        match (self.is_remembered(account), self.same_course) {
+            (true, same_course) => after(!same_course),
+            (false, same_course) if is_of_one_moment && self.cursor.ties.is_whole => after(same_course),
+            _ if self.passed => Place::After,
+            (false, true) => self.is_behind(scan, step, index).map_or(Place::Unsure, after),
+            (false, false) => Place::Unsure,
+        }
     }
 
     fn is_remembered(&self, account: &ConnectedAccount) -> bool {
@@ -89,12 +101,12 @@ impl<'c> Position<'c> {
 
     /// Whether a row lies behind the item, or behind what is left of the rows that led to it: they
     /// followed one another.
-    fn is_behind(&self, scan: &Scan, step: &Step, index: usize) -> bool {
+    fn is_behind(&self, scan: &Scan, step: &Step, index: usize) -> Option<bool> {
         let Cursor { page, index: was_at, ties, .. } = self.cursor;
         match step.page.items.iter().position(|account| self.borders(scan, account)) {
-            Some(border) => index > border,
-            None if step.cursor == *page => index >= usize::from(*was_at).saturating_sub(ties.len()),
-            None => self.page_met,
+            Some(border) => Some(index > border),
+            None if step.cursor == *page => Some(index >= usize::from(*was_at).saturating_sub(ties.len())),
+            None => self.page_met.then_some(true),
         }
     }
 }

@@ -83,7 +83,7 @@ async fn is_right_or_refused(
             bytes[place.index(whole.len())] = u8::try_from(*letter).unwrap();
             String::from_utf8(bytes).unwrap()
         }
-        Mangling::Cut(place) => whole[..place.index(whole.len())].to_owned(),
+        Mangling::Cut(place) => whole.chars().take(place.index(whole.len())).collect(),
         Mangling::Longer(more) => format!("{whole}{more}"),
         Mangling::OtherList(other) if other.is_the_same_as(list) => return,
         Mangling::OtherList(other) => match some_cursor(&bench, other, made, place).await {

@@ -1,7 +1,7 @@
 //! Law 3: many parents asked at once get what each would get alone, in few calls.
 
 use proptest::prelude::*;
-use switchboard::domain::filters::{AccountFilter, AccountOrder};
+use switchboard::domain::filters::{AccountFilter, AccountOrder, AccountTypeFilter};
 use switchboard::domain::page::Direction;
 use switchboard::loaders::parent::Parent;
 use switchboard::loaders::slice::Wanted;
@@ -86,47 +86,33 @@ fn most_calls(accounts: &Accounts, manners: Manners, asked: &Asked) -> Option<us
     if wanted.size == 0 || parents.is_empty() {
         return Some(0);
     }
-    let groups = (parents.len() * enough).div_ceil(manners.page_rows);
+    let groups = parents.len().div_ceil(manners.page_rows / enough);
     let group_size = parents.len().div_ceil(groups);
     let course = match wanted.direction {
         Direction::Forward => Course::Own,
         Direction::Backward => Course::Opposite,
     };
-    let rows = |parent: &Parent| {
-        let mut rows = model::list(accounts, &parent.narrow(filter), *order, manners.ties, course);
+    let rows = |filter: &AccountFilter| {
+        let mut rows = model::list(accounts, filter, *order, manners.ties, course);
         if wanted.direction == Direction::Backward {
             rows.reverse();
         }
-        rows
+        rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>()
     };
-    let mut most = 0;
-    for group in parents.chunks(group_size) {
+    let everything =
+        rows(&AccountFilter { account_type: Some(AccountTypeFilter::All), ..Default::default() });
+    let calls_of = |group: &[&Parent]| {
+        let own: Vec<_> = group.iter().map(|parent| rows(&parent.narrow(filter))).collect();
         // What the group's one page holds: its first rows, by the order that all of them share.
-        let mut page = model::list(
-            accounts,
-            &AccountFilter { account_type: filter.account_type, ..all() },
-            *order,
-            manners.ties,
-            course,
-        );
-        if wanted.direction == Direction::Backward {
-            page.reverse();
-        }
-        let own: Vec<Vec<_>> = group.iter().map(|parent| rows(parent)).collect();
-        page.retain(|row| own.iter().flatten().any(|other| other.id == row.id));
+        let mut page = everything.clone();
+        page.retain(|id| own.iter().flatten().any(|other| other == id));
         let is_whole = page.len() <= manners.page_rows;
         page.truncate(manners.page_rows);
-        let held = |rows: &Vec<&switchboard::sandbox::Account>| {
-            rows.iter().filter(|row| page.iter().any(|other| other.id == row.id)).count()
-        };
-        let short = own.iter().filter(|rows| !is_whole && held(rows) < enough).count();
-        most += 1 + short;
-    }
+        let is_short = |own: &&Vec<&str>| own.iter().filter(|id| page.contains(id)).count() < enough;
+        1 + own.iter().filter(|own| !is_whole && is_short(own)).count()
+    };
+    let most = parents.chunks(group_size).map(calls_of).sum();
     Some(most)
-}
-
-fn all() -> AccountFilter {
-    AccountFilter::default()
 }
 
 proptest! {

@@ -48,13 +48,6 @@ impl Walker {
         slice
     }
 
-    /// Reads every page that is left.
-    pub(super) async fn finish(&mut self, bench: &Bench, list: &List) {
-        while !self.is_over {
-            self.step(bench, list).await;
-        }
-    }
-
     /// What was shown, in the order in which the walk goes.
     pub(super) fn shown(&self) -> Vec<&str> {
         self.pages.iter().flatten().map(String::as_str).collect()
