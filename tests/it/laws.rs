@@ -5,6 +5,7 @@
 //! number of cases is `PROPTEST_CASES`, 1,000 unless set; a failure prints its smallest case.
 
 mod bench;
+mod calls;
 mod changing;
 mod counting;
 mod cursors;
