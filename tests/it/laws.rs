@@ -10,6 +10,7 @@ mod changing;
 mod counting;
 mod cursors;
 mod feeds;
+mod graph;
 mod joined;
 mod model;
 mod walker;

@@ -125,7 +125,7 @@ fn some_of(from: Vec<String>) -> impl Strategy<Value = Values> {
     ]
 }
 
-fn slugs() -> Vec<String> {
+pub(super) fn slugs() -> Vec<String> {
     TOOLKITS.iter().take(TOOLKITS_USED + 1).map(|(slug, _)| (*slug).to_owned()).collect()
 }
 
