@@ -21,7 +21,7 @@ use switchboard::upstream::accounts::AccountsClient;
 use switchboard::upstream::settings::UpstreamSettings;
 use switchboard::upstream::transport::{Network, Transport};
 
-use super::model::Manners;
+use super::truth::Manners;
 use crate::world::{NOW, network};
 
 /// How long pages are kept.

@@ -28,7 +28,7 @@ fn ids(page: &Value) -> Vec<String> {
 /// Thirty accounts, newest first as listed: `ca_29` to `ca_0`, over pages of five.
 fn thirty() -> World {
     let account =
-        |number: i64| Account::new(&format!("ca_{number}"), "gmail", "user_0", super::model::moment(number));
+        |number: i64| Account::new(&format!("ca_{number}"), "gmail", "user_0", super::truth::moment(number));
     World::holding((0..30).map(account).collect(), 5)
 }
 

@@ -15,7 +15,7 @@ use switchboard::loaders::settings::ListSettings;
 use switchboard::sandbox::{Account, CursorKind, Tenant};
 
 use super::bench::{Bench, List, Of};
-use super::model::{self, Manners, Traits, accounts, is_in, manners, time, traits};
+use super::truth::{self, Manners, Traits, accounts, is_in, manners, time, traits};
 use super::walker::Walker;
 use super::walking::lists;
 use super::wire::Heard;
@@ -93,9 +93,9 @@ impl Others {
             Change::Insert(traits) | Change::InsertNewest(traits) => {
                 let id = format!("ca_new_{}", self.inserted);
                 self.inserted += 1;
-                let mut row = model::account(&id, *traits, 0, self.moments);
+                let mut row = truth::account(&id, *traits, 0, self.moments);
                 if matches!(change, Change::InsertNewest(_)) {
-                    row.created_at = model::moment(20_000 + i64::try_from(self.inserted).unwrap());
+                    row.created_at = truth::moment(20_000 + i64::try_from(self.inserted).unwrap());
                     row.updated_at = row.created_at;
                 }
                 rows.push(row);
@@ -113,11 +113,11 @@ impl Others {
                 let pages: Vec<_> = walker.pages.iter().rev().take(usize::from(*pages)).flatten().collect();
                 rows.retain(|row| !pages.contains(&&row.id));
             }
-            Change::Update(index, at) => self.touch(rows, &[*index], model::moment(at % self.moments)),
-            Change::Touch(index) => self.touch(rows, &[*index], model::moment(30_000)),
+            Change::Update(index, at) => self.touch(rows, &[*index], truth::moment(at % self.moments)),
+            Change::Touch(index) => self.touch(rows, &[*index], truth::moment(30_000)),
             Change::TouchLastShown => {
                 if let Some(row) = rows.iter_mut().find(|row| Some(&row.id) == last.as_ref()) {
-                    row.updated_at = model::moment(30_000);
+                    row.updated_at = truth::moment(30_000);
                     self.touched.insert(row.id.clone());
                 }
             }

@@ -13,7 +13,7 @@ use switchboard::loaders::settings::ListSettings;
 use switchboard::sandbox::Account;
 
 use super::bench::{Bench, Of, wanted};
-use super::model::{self, Accounts, Course, Manners, accounts, filters, manners, orders, parents};
+use super::truth::{self, Accounts, Course, Manners, accounts, filters, manners, orders, parents};
 use super::{cases, on_a_paused_clock};
 
 const STATUSES: [AccountStatus; 8] = [
@@ -77,7 +77,7 @@ async fn counts_are_exact(accounts: &Accounts, manners: Manners, asked: &Asked) 
     let counted = question.ask(&bench.lists, parents.clone()).await;
     let calls = bench.calls().len();
     let rows =
-        |parent: &Parent| model::list(accounts, &parent.narrow(filter), *order, manners.ties, Course::Own);
+        |parent: &Parent| truth::list(accounts, &parent.narrow(filter), *order, manners.ties, Course::Own);
     let is_affordable = costs(accounts, manners, asked, calls);
     for parent in parents {
         let counts = counted[parent].as_ref().unwrap();
@@ -97,7 +97,7 @@ fn costs(accounts: &Accounts, manners: Manners, asked: &Asked, calls: usize) -> 
     let asking: Vec<_> = parents.iter().filter(|parent| !parent.narrow(filter).matches_nothing()).collect();
     let statuses = filter.statuses.as_ref().map_or(7, |statuses| statuses.iter().count());
     let one_by_one = asking.len() * if asked.by_status { 1 + statuses } else { 1 };
-    let is_in_any = |row: &&Account| asking.iter().any(|parent| model::is_in(&parent.narrow(filter), row));
+    let is_in_any = |row: &&Account| asking.iter().any(|parent| truth::is_in(&parent.narrow(filter), row));
     let pages = accounts.iter().filter(is_in_any).count().div_ceil(manners.page_rows).max(1);
     // To know which way is the cheaper takes the first page of the walk.
     let most = if asking.is_empty() { 0 } else { pages.min(one_by_one + 1).max(1) };

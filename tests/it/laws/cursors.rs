@@ -11,7 +11,7 @@ use switchboard::loaders::slice::Wanted;
 use switchboard::sandbox::Tenant;
 
 use super::bench::{Bench, List, ids, wanted};
-use super::model::{Accounts, Course, Manners, accounts, manners};
+use super::truth::{Accounts, Course, Manners, accounts, manners};
 use super::walking::lists;
 use super::{cases, on_a_paused_clock};
 

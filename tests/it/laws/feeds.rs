@@ -15,7 +15,7 @@ use switchboard::upstream::error::UpstreamFailure;
 use switchboard::upstream::transport::Network;
 
 use super::bench::{Bench, List, ids, wanted};
-use super::model::{Accounts, Course, Manners, accounts, manners};
+use super::truth::{Accounts, Course, Manners, accounts, manners};
 use super::walking::lists;
 use super::wire::{Told, between};
 use super::{cases, on_a_paused_clock};

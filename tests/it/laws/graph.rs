@@ -8,7 +8,7 @@ use switchboard::domain::page::Direction;
 use switchboard::loaders::parent::Parent;
 use switchboard::sandbox::Ties;
 
-use super::model::{self, Accounts, Course, TOOLKITS_USED, accounts, orders};
+use super::truth::{self, Accounts, Course, TOOLKITS_USED, accounts, orders};
 use super::{cases, on_a_paused_clock};
 use crate::world::{World, texts};
 
@@ -93,10 +93,10 @@ async fn shows_the_lists(
 ) {
     let world = World::holding(accounts.0.clone(), page_rows);
     let list = |filter: &AccountFilter| {
-        let rows = model::list(accounts, filter, order, Ties::Mirrored, Course::Own);
+        let rows = truth::list(accounts, filter, order, Ties::Mirrored, Course::Own);
         rows.iter().map(|row| row.id.clone()).collect::<Vec<_>>()
     };
-    let slugs = model::slugs();
+    let slugs = truth::slugs();
     assert!(slugs.len() > TOOLKITS_USED);
     let Words { size: size_argument, is_more, .. } = words(direction);
     let variables = json!({ "slugs": slugs, size_argument: size, "orderBy": order_by(order) });
@@ -119,8 +119,12 @@ async fn shows_the_lists(
     walks(&world, &list(&AccountFilter::default()), order, direction, size).await;
 }
 
+fn a_fortieth(config: ProptestConfig) -> ProptestConfig {
+    ProptestConfig { cases: config.cases.div_ceil(40), ..config }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases().cases.div_ceil(40), ..cases() })]
+    #![proptest_config(a_fortieth(cases()))]
 
     #[test]
     fn connections_show_what_the_lists_hold(

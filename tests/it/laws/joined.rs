@@ -7,7 +7,7 @@ use switchboard::loaders::parent::Parent;
 use switchboard::loaders::slice::Wanted;
 
 use super::bench::{Bench, List, ids};
-use super::model::{self, Accounts, Course, Manners, accounts, filters, manners, orders, parents};
+use super::truth::{self, Accounts, Course, Manners, accounts, filters, manners, orders, parents};
 use super::{cases, on_a_paused_clock};
 
 /// What is asked of each parent.
@@ -93,7 +93,7 @@ fn most_calls(accounts: &Accounts, manners: Manners, asked: &Asked) -> Option<us
         Direction::Backward => Course::Opposite,
     };
     let rows = |filter: &AccountFilter| {
-        let mut rows = model::list(accounts, filter, *order, manners.ties, course);
+        let mut rows = truth::list(accounts, filter, *order, manners.ties, course);
         if wanted.direction == Direction::Backward {
             rows.reverse();
         }

@@ -13,7 +13,7 @@ use switchboard::loaders::slice::{Slice, Wanted};
 use switchboard::sandbox::{Account, Ties};
 
 use super::bench::{Bench, List, ids, wanted};
-use super::model::{self, Course, Manners, accounts, filters, manners, orders, parents};
+use super::truth::{self, Course, Manners, accounts, filters, manners, orders, parents};
 use super::{cases, on_a_paused_clock};
 
 /// One page, asked for from places among the cursors seen so far.
@@ -63,7 +63,7 @@ pub(super) fn lists() -> impl Strategy<Value = List> {
 impl List {
     /// What the list truly holds.
     pub(super) fn rows<'a>(&self, accounts: &'a [Account], ties: Ties, course: Course) -> Vec<&'a Account> {
-        model::list(accounts, &self.parent.narrow(&self.filter), self.order, ties, course)
+        truth::list(accounts, &self.parent.narrow(&self.filter), self.order, ties, course)
     }
 
     pub(super) fn ids(&self, accounts: &[Account], ties: Ties, course: Course) -> Vec<String> {
