@@ -23,6 +23,7 @@ use proptest::prelude::ProptestConfig;
 use proptest::test_runner::RngSeed;
 
 /// 1,000 cases unless `PROPTEST_CASES` says otherwise.
+#[expect(clippy::print_stderr, reason = "the harness shows it where the law fails")]
 fn cases() -> ProptestConfig {
     let mut config =
         ProptestConfig { failure_persistence: None, max_shrink_iters: 500, ..ProptestConfig::default() };
