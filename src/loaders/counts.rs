@@ -157,11 +157,12 @@ impl CountQuestion {
             return Ok(None);
         }
         let joined = self.list(&Parent::union(parents));
-        let Some(total) = lists.total(&joined).await? else {
+        // The first page and not one row: where the walk is the cheaper way, it has begun.
+        let Some(total) = lists.page(&joined, None).await?.total_items else {
             return Ok(None);
         };
         let pages = usize::try_from(total).unwrap_or(usize::MAX).div_ceil(lists.settings().page_rows.max(1));
-        if pages >= calls || pages > lists.settings().count_calls_max.min(lists.settings().pages_max) {
+        if pages > calls || pages > lists.settings().count_calls_max.min(lists.settings().pages_max) {
             return Ok(None);
         }
         let mut walk = Walk::from(lists, &joined, None);

@@ -10,16 +10,15 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
 
+use super::ties::Ties;
 use crate::domain::global_id::IdKey;
 use crate::domain::input::{BadInput, BadInputReason};
 
 /// Written before everything else; a later layout gets another number.
 const VERSION: u8 = 1;
-/// How many rows of equal order value are remembered; more than that share one moment only where the
-/// upstream's clock stands still, and then the oldest of them are forgotten.
-const TIES_MAX: usize = 32;
+/// In the number of ties: they are not whole.
+const TIES_IN_PART: u8 = 0x80;
 const BINDING_BYTES: usize = 8;
 const MAC_BYTES: usize = 12;
 /// Longer than any cursor of ours: an upstream's cursor of 4 KiB would already be no cursor.
@@ -47,9 +46,8 @@ pub(super) struct Cursor {
     pub(super) seen: u32,
     /// The moment that the scan is ordered by, in microseconds; `None` where the item has none.
     pub(super) order_micros: Option<i64>,
-    /// Short hashes of the rows that share its order value and came before it: which of several rows of
-    /// one moment comes first is the upstream's secret, so what was seen is remembered.
-    pub(super) ties: Vec<u32>,
+    /// The rows that share its order value and came before it.
+    pub(super) ties: Ties,
     /// The item's own id.
     pub(super) id: Box<str>,
 }
@@ -66,10 +64,11 @@ impl Cursor {
         bytes.extend(self.index.to_be_bytes());
         bytes.extend(self.seen.to_be_bytes());
         bytes.extend(self.order_micros.unwrap_or(i64::MIN).to_be_bytes());
-        let ties = self.ties.len().min(TIES_MAX);
-        bytes.push(u8::try_from(ties).unwrap_or(0));
-        for tie in self.ties.iter().rev().take(ties) {
-            bytes.extend(tie.to_be_bytes());
+        let Ties { hashes, is_whole } = &self.ties;
+        let in_part = if *is_whole { 0 } else { TIES_IN_PART };
+        bytes.push(u8::try_from(hashes.len()).unwrap_or(0) | in_part);
+        for hash in hashes {
+            bytes.extend(hash.to_be_bytes());
         }
         let id_bytes = u8::try_from(self.id.len()).unwrap_or(u8::MAX);
         bytes.push(id_bytes);
@@ -131,30 +130,25 @@ impl Cursor {
         let (seen, bytes) = bytes.split_first_chunk::<4>()?;
         let (micros, bytes) = bytes.split_first_chunk::<8>()?;
         let (ties, bytes) = bytes.split_first()?;
-        let (ties, bytes) = bytes.split_at_checked(usize::from(*ties) * 4)?;
+        let is_whole = ties & TIES_IN_PART == 0;
+        let (ties, bytes) = bytes.split_at_checked(usize::from(ties & !TIES_IN_PART) * 4)?;
         let (id_bytes, bytes) = bytes.split_first()?;
         let (id, page) = bytes.split_at_checked(usize::from(*id_bytes))?;
         let page = match page.split_first() {
             None => None,
             Some((_, page)) => Some(std::str::from_utf8(page).ok()?.into()),
         };
-        let ties = ties.as_chunks::<4>().0.iter().rev().map(|tie| u32::from_be_bytes(*tie));
+        let hashes = ties.as_chunks::<4>().0.iter().map(|hash| u32::from_be_bytes(*hash)).collect();
         Some(Self {
             course,
             page,
             index: u16::from_be_bytes(*index),
             seen: u32::from_be_bytes(*seen),
             order_micros: Some(i64::from_be_bytes(*micros)).filter(|micros| *micros != i64::MIN),
-            ties: ties.collect(),
+            ties: Ties { hashes, is_whole },
             id: std::str::from_utf8(id).ok()?.into(),
         })
     }
-}
-
-/// The short hash by which a row is remembered among others of one moment.
-pub(super) fn tie(id: &str) -> u32 {
-    let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(id).into();
-    u32::from_be_bytes([a, b, c, d])
 }
 
 fn mac(ids: &IdKey, bytes: &[u8]) -> [u8; MAC_BYTES] {
@@ -172,6 +166,7 @@ fn same(ours: &[u8; MAC_BYTES], theirs: &[u8; MAC_BYTES]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ties::TIES_MAX;
     use super::*;
     use proptest::prelude::*;
 
@@ -183,7 +178,7 @@ mod tests {
 
     fn cursor(page: Option<String>, order_micros: Option<i64>, id: &str) -> Cursor {
         let page = page.map(Into::into);
-        Cursor { course: Course::Own, page, index: 7, seen: 8, order_micros, ties: vec![], id: id.into() }
+        Cursor { course: Course::Own, page, index: 7, seen: 8, order_micros, ties: Ties::NONE, id: id.into() }
     }
 
     fn cause(text: &str, list: [u8; 8]) -> String {
@@ -197,9 +192,10 @@ mod tests {
         fn a_cursor_reads_back_as_itself(
             page in proptest::option::of(".{0,60}"), index: u16, seen: u32, id in "ca_[a-z0-9]{1,60}",
             order_micros in proptest::option::of(0i64..4_000_000_000_000_000), opposite: bool,
-            ties in proptest::collection::vec(any::<u32>(), 0..TIES_MAX),
+            hashes in proptest::collection::vec(any::<u32>(), 0..=TIES_MAX), is_whole: bool,
         ) {
             let course = if opposite { Course::Opposite } else { Course::Own };
+            let ties = Ties { hashes, is_whole };
             let cursor = Cursor { course, index, seen, ties, ..cursor(page, order_micros, &id) };
             prop_assert_eq!(Cursor::parse(&cursor.encode(LIST, &key()), LIST, &key()).unwrap(), cursor);
         }

@@ -18,7 +18,8 @@ use super::cursor::Course;
 use super::lists::{ListError, Lists};
 use super::parent::Parent;
 use super::scan::{Page, Reader, Scan};
-use super::slice::{Row, Run, Slice, TieRun, Wanted};
+use super::slice::{Row, Run, Slice, Wanted};
+use super::ties::TieRun;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::page::Direction;
@@ -106,11 +107,11 @@ impl Question {
             && lists.first_page_kept(&scan).is_none()
     }
 
-    /// One round: fixed groups of sorted parents, as many as their rows need pages, asked for at
+    /// One round: fixed groups of sorted parents, each as many as one page can satisfy, asked for at
     /// once. Gives back the parents that came out short.
     async fn ask_joined(&self, lists: &Lists, parents: Vec<Parent>, slices: &mut Slices) -> Vec<Parent> {
-        let rows = parents.len() * self.rows_enough();
-        let groups = rows.div_ceil(lists.settings().page_rows.max(1));
+        let group_most = (lists.settings().page_rows / self.rows_enough().max(1)).max(1);
+        let groups = parents.len().div_ceil(group_most);
         let group_size = parents.len().div_ceil(groups.max(1)).max(1);
         let calls = parents.chunks(group_size).map(|group| async move {
             let joined = self.scan(&Parent::union(group));
@@ -154,7 +155,7 @@ impl Question {
             return None;
         }
         // A row's place here is its place in the parent's own list, whose first page begins alike.
-        let (mut ties, mut seen) = (TieRun::default(), 0);
+        let (mut ties, mut seen) = (TieRun::at_the_beginning(), 0);
         let row = |(index, account): (usize, &SharedAccount)| {
             seen += 1;
             Row { account: Arc::clone(account), page: None, index, seen, ties: ties.next(&scan, account) }

@@ -2,7 +2,7 @@
 //!
 //! From the ground up: [`cache`] keeps what was fetched, and joins those who want the same at the
 //! same time; [`scan`] is one upstream list, [`lists`] its pages, `walk` and `paging` go over them in
-//! both directions, `cursor` and `position` say where they stand; [`joined`] asks for many lists in
+//! both directions, `cursor`, `ties` and `position` say where they stand; [`joined`] asks for many lists in
 //! few calls, [`counts`] counts; [`by_id`] and [`providers`] are the other two roads; [`batch`] is what
 //! resolvers call and [`turn`] when it leaves, [`ahead`] what starts before they do, [`ledger`] what all of it cost.
 
@@ -24,5 +24,6 @@ pub mod scan;
 pub mod settings;
 mod single_flight;
 pub mod slice;
+mod ties;
 pub mod turn;
 mod walk;

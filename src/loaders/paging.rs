@@ -6,14 +6,15 @@
 //! *against* it, inside the cursor's own page first, then through the pages that lead to it. So
 //! whatever steps a client takes from one end, it moves in one order, also among rows of one moment.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::cursor::{Course, Cursor};
 use super::lists::{ListError, Lists};
 use super::position::{Place, Position};
 use super::scan::Scan;
-use super::slice::{Row, Run, Slice, TieRun, Wanted};
+use super::slice::{Row, Run, Slice, Wanted};
+use super::ties::TieRun;
 use super::walk::{Step, Walk};
 use crate::domain::page::Direction;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
@@ -44,7 +45,8 @@ impl Lists {
         let reading = Reading {
             lists: self,
             scan: &scan,
-            bound: bound.as_ref().map(|cursor| Position::new(cursor, course)),
+            bound: bound.as_ref(),
+            course,
             size: wanted.size,
             is_more_asked: wanted.is_more_asked,
         };
@@ -61,7 +63,9 @@ struct Reading<'r> {
     lists: &'r Lists,
     scan: &'r Scan,
     /// Where to stop.
-    bound: Option<Position<'r>>,
+    bound: Option<&'r Cursor>,
+    /// Which way the scan runs.
+    course: Course,
     size: usize,
     is_more_asked: bool,
 }
@@ -73,8 +77,9 @@ impl Reading<'_> {
             Some(cursor) => self.page_before_what_follows(cursor).await?,
             None => None,
         };
-        let position = anchor.map(|cursor| Position::new(cursor, cursor.course));
-        let mut ties = anchor.map_or_else(TieRun::default, TieRun::behind);
+        let mut position = anchor.map(|cursor| Position::new(cursor, self.course));
+        let mut bound = self.bound.map(|cursor| Position::new(cursor, self.course));
+        let mut ties = anchor.map_or_else(TieRun::at_the_beginning, TieRun::behind);
         let mut seen = anchor.map_or(0, |cursor| cursor.seen);
         let is_counted = anchor.is_none_or(|cursor| cursor.seen > 0);
         let mut walk = Walk::from(self.lists, self.scan, start);
@@ -84,14 +89,16 @@ impl Reading<'_> {
             let unread = step.page.rows_sent.saturating_sub(step.page.items.len());
             seen = seen.saturating_add(u32::try_from(unread).unwrap_or(u32::MAX));
             for (index, account) in step.page.items.iter().enumerate() {
-                let is_new = walk.is_new(account);
                 let place =
-                    position.as_ref().map(|position| position.place(self.scan, &step, index, account));
-                run.behind |= place.is_some_and(|place| place != Place::After);
-                if !is_new || place.is_some_and(|place| place != Place::After) {
+                    position.as_mut().map(|position| position.place(self.scan, &step, index, account));
+                let to_bound = bound.as_mut().map(|bound| bound.place(self.scan, &step, index, account));
+                let is_behind_it = place.is_some_and(|place| place != Place::After);
+                run.behind |= is_behind_it;
+                if !walk.is_new(account) || is_behind_it {
                     continue;
                 }
-                if self.is_at_the_bound(&step, index) || run.rows.len() == self.size {
+                let is_at_the_bound = to_bound.is_some_and(Place::is_reached);
+                if is_at_the_bound || run.rows.len() == self.size {
                     run.more = true;
                     return Ok(run);
                 }
@@ -115,24 +122,30 @@ impl Reading<'_> {
         }
         let passed_over = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
         run.is_complete = !walk.was_cut() && !passed_over;
+        // Where only the cap ended it, it can be gone on with, from the last row.
+        run.more = walk.was_capped() && !run.rows.is_empty();
         Ok(run)
     }
 
     /// Reads back from a cursor's item: the rows that lead to it, nearest first.
     async fn against(&self, cursor: &Cursor) -> Result<Run, UpstreamError> {
-        let position = Position::new(cursor, cursor.course);
         let enough = self.size + usize::from(self.is_more_asked);
         let mut start = cursor.page.clone();
+        let mut way = WayBack::of(self);
         loop {
-            match self.rows_up_to(&position, start.clone()).await {
+            match self.rows_up_to(cursor, start.clone()).await {
                 Err(error) if start.is_some() && error.failure == UpstreamFailure::Rejected => start = None,
                 Err(error) => return Err(error),
                 Ok(led) => {
-                    let is_enough = led.stopped || led.rows.len() >= enough || start.is_none();
-                    if is_enough {
+                    // A walk that was cut before the item is cut there from further back, too.
+                    let is_enough = match led.reached {
+                        true => led.stopped || (led.rows.len() >= enough && !led.is_bound_ahead),
+                        false => true,
+                    };
+                    if is_enough || start.is_none() {
                         return Ok(self.nearest(led, start.is_some()));
                     }
-                    start = start.and_then(|cursor| self.lists.way_back(self.scan, &cursor));
+                    start = start.and_then(|cursor| way.before(&cursor));
                 }
             }
         }
@@ -155,16 +168,14 @@ impl Reading<'_> {
         }
     }
 
-    /// Walks from a page up to a position, keeping as many rows as can be needed.
-    async fn rows_up_to(
-        &self,
-        position: &Position<'_>,
-        start: Option<Arc<str>>,
-    ) -> Result<Led, UpstreamError> {
+    /// Walks from a page up to a cursor's item, keeping as many rows as can be needed.
+    async fn rows_up_to(&self, cursor: &Cursor, start: Option<Arc<str>>) -> Result<Led, UpstreamError> {
+        let mut position = Position::new(cursor, self.course);
+        let mut bound = self.bound.map(|cursor| Position::new(cursor, self.course));
         let keep = self.size + 1;
         let is_counted = start.is_none();
         let mut walk = Walk::from(self.lists, self.scan, start);
-        let mut ties = TieRun::default();
+        let mut ties = if is_counted { TieRun::at_the_beginning() } else { TieRun::in_the_midst() };
         let mut led = Led::default();
         let mut seen = 0_u32;
         while let Some(step) = walk.step().await? {
@@ -173,17 +184,22 @@ impl Reading<'_> {
                 if !walk.is_new(account) {
                     continue;
                 }
-                if position.place(self.scan, &step, index, account) != Place::Before {
+                if position.place(self.scan, &step, index, account).is_reached() {
                     led.reached = true;
                     led.behind = true;
                     return Ok(led);
                 }
                 seen = seen.saturating_add(1);
                 let ties = ties.next(self.scan, account);
-                if self.is_beyond_the_bound(&step, index) {
-                    led.rows.clear();
-                    led.stopped = true;
-                    continue;
+                let to_bound = bound.as_mut().map(|bound| bound.place(self.scan, &step, index, account));
+                match to_bound {
+                    None | Some(Place::After) => {}
+                    Some(Place::Unsure) if !is_counted => led.is_bound_ahead = true,
+                    Some(Place::Before | Place::At | Place::Unsure) => {
+                        led.rows.clear();
+                        led.stopped = true;
+                        continue;
+                    }
                 }
                 if led.rows.len() == keep {
                     led.rows.pop_front();
@@ -198,27 +214,12 @@ impl Reading<'_> {
         Ok(led)
     }
 
-    /// Reading along: whether a row is the bound or lies beyond it.
-    fn is_at_the_bound(&self, step: &Step, index: usize) -> bool {
-        self.place_to_bound(step, index).is_some_and(|place| place != Place::Before)
-    }
-
-    /// Reading against: whether a row is the bound or lies beyond it.
-    fn is_beyond_the_bound(&self, step: &Step, index: usize) -> bool {
-        self.place_to_bound(step, index).is_some_and(|place| place != Place::After)
-    }
-
-    fn place_to_bound(&self, step: &Step, index: usize) -> Option<Place> {
-        let (bound, account) = (self.bound.as_ref()?, step.page.items.get(index)?);
-        Some(bound.place(self.scan, step, index, account))
-    }
-
     /// The page to read on from: the cursor's own, unless all of it lies behind the item, as then what
     /// follows the item may begin on a page before it; and the first page where the upstream does not
     /// take its own cursor any more.
     async fn page_before_what_follows(&self, cursor: &Cursor) -> Result<Option<Arc<str>>, UpstreamError> {
-        let position = Position::new(cursor, cursor.course);
         let mut start = cursor.page.clone();
+        let mut way = WayBack::of(self);
         while let Some(page) = start.clone() {
             match self.lists.page(self.scan, Some(Arc::clone(&page))).await {
                 Err(error) if error.failure == UpstreamFailure::Rejected => return Ok(None),
@@ -226,16 +227,38 @@ impl Reading<'_> {
                 Ok(read) => {
                     let step = Step { cursor: start.clone(), page: read };
                     let first = step.page.items.first();
-                    let leads =
-                        first.map(|account| position.place(self.scan, &step, 0, account) != Place::After);
-                    if leads == Some(true) {
-                        return Ok(start);
+                    let mut position = Position::new(cursor, self.course);
+                    match first.map(|account| position.place(self.scan, &step, 0, account)) {
+                        Some(Place::Before | Place::At) => return Ok(start),
+                        // Nothing that the cursor knows is left there: what is behind its page follows.
+                        Some(Place::Unsure) => return Ok(cursor.page.clone()),
+                        Some(Place::After) | None => {}
                     }
-                    start = self.lists.way_back(self.scan, &page);
+                    start = way.before(&page);
                 }
             }
         }
         Ok(None)
+    }
+}
+
+/// From page to page back to a scan's beginning. Upstreams have led in circles: it ends.
+struct WayBack<'r> {
+    reading: &'r Reading<'r>,
+    pages_seen: HashSet<Arc<str>>,
+}
+
+impl<'r> WayBack<'r> {
+    fn of(reading: &'r Reading<'r>) -> Self {
+        Self { reading, pages_seen: HashSet::new() }
+    }
+
+    /// The page before another; the first where that is not known.
+    fn before(&mut self, page: &Arc<str>) -> Option<Arc<str>> {
+        let Reading { lists, scan, .. } = self.reading;
+        let is_new = self.pages_seen.insert(Arc::clone(page));
+        let goes_on = is_new && self.pages_seen.len() < lists.settings().pages_max;
+        lists.way_back(scan, page).filter(|_| goes_on)
     }
 }
 
@@ -246,6 +269,8 @@ struct Led {
     rows: VecDeque<Row>,
     /// The bound was met: there are none beyond `rows` that may be shown.
     stopped: bool,
+    /// Nothing told whether the bound lies among `rows`: it has to be looked for further ahead.
+    is_bound_ahead: bool,
     /// The walk came to the item, to its place, or to the scan's end.
     reached: bool,
     /// There is a row at the item's place or behind it.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::cursor::{Course, Cursor};
 use super::providers::{ListedProvider, ProviderList};
+use super::ties::Ties;
 use crate::domain::filters::{OrderDirection, ProviderFilter};
 use crate::domain::global_id::{IdKey, ProviderId};
 use crate::domain::input::BadInput;
@@ -111,7 +112,7 @@ impl ProviderPage {
             index: u16::try_from(self.first_index + place).unwrap_or(u16::MAX),
             seen: 0,
             order_micros: None,
-            ties: Vec::new(),
+            ties: Ties::NONE,
             id: id_text(self.rows.get(place)?),
         };
         Some(cursor.encode(self.binding, &self.ids))

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::cursor::{Course, Cursor, tie};
+use super::cursor::{Course, Cursor};
 use super::lists::Lists;
 use super::scan::Scan;
-use crate::domain::accounts::{ConnectedAccount, SharedAccount};
+use super::ties::Ties;
+use crate::domain::accounts::SharedAccount;
 use crate::domain::global_id::IdKey;
 use crate::domain::page::Direction;
 
@@ -49,35 +50,7 @@ pub(super) struct Row {
     pub(super) page: Option<Arc<str>>,
     pub(super) index: usize,
     pub(super) seen: u32,
-    pub(super) ties: Vec<u32>,
-}
-
-/// The rows before the one at hand that share its order value, as a scan runs.
-#[derive(Debug, Default)]
-pub(super) struct TieRun {
-    micros: Option<i64>,
-    ties: Vec<u32>,
-}
-
-impl TieRun {
-    /// The run up to a cursor's item and with it.
-    pub(super) fn behind(cursor: &Cursor) -> Self {
-        let mut ties = cursor.ties.clone();
-        ties.push(tie(&cursor.id));
-        Self { micros: cursor.order_micros, ties }
-    }
-
-    /// The ties of the next row.
-    pub(super) fn next(&mut self, scan: &Scan, account: &ConnectedAccount) -> Vec<u32> {
-        let micros = scan.order_micros(account);
-        if self.micros != micros {
-            self.micros = micros;
-            self.ties.clear();
-        }
-        let before = self.ties.clone();
-        self.ties.push(tie(&account.id));
-        before
-    }
+    pub(super) ties: Ties,
 }
 
 /// What reading a list one way brought, nearest first.

@@ -26,8 +26,10 @@ enum Next {
     At(Option<Arc<str>>),
     /// The scan was read to its end.
     End,
-    /// The walk was cut short.
+    /// The walk was cut short: the upstream leads nowhere.
     Cut,
+    /// The walk was cut short by the page cap.
+    Capped,
 }
 
 /// One page of a walk.
@@ -52,11 +54,15 @@ impl<'l> Walk<'l> {
             return Ok(None);
         };
         let cursor = cursor.clone();
-        let is_over = self.cursors_seen.len() >= self.lists.settings().pages_max;
-        if is_over || !self.cursors_seen.insert(cursor.clone()) {
+        if self.cursors_seen.contains(&cursor) {
             self.next = Next::Cut;
             return Ok(None);
         }
+        if self.cursors_seen.len() >= self.lists.settings().pages_max {
+            self.next = Next::Capped;
+            return Ok(None);
+        }
+        self.cursors_seen.insert(cursor.clone());
         let page = self.lists.page(self.scan, cursor.clone()).await?;
         self.next = match &page.next_cursor {
             None => Next::End,
@@ -78,6 +84,11 @@ impl<'l> Walk<'l> {
 
     /// Whether it ended before the scan did.
     pub(super) fn was_cut(&self) -> bool {
-        matches!(self.next, Next::Cut)
+        matches!(self.next, Next::Cut | Next::Capped)
+    }
+
+    /// Whether nothing but the page cap ended it.
+    pub(super) fn was_capped(&self) -> bool {
+        matches!(self.next, Next::Capped)
     }
 }

@@ -59,6 +59,12 @@ impl Account {
         }
     }
 
+    /// The order among accounts of one moment: in a list that runs oldest first, the larger rank comes first.
+    #[must_use]
+    pub fn rank(&self) -> u64 {
+        self.serial
+    }
+
     /// The place in an ascending list ordered by `time`; what is younger has the smaller serial.
     pub(super) fn place(&self, order: Order) -> (Timestamp, std::cmp::Reverse<u64>) {
         let time = match order {

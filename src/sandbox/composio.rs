@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::query::ListQuery;
 use super::quota::MINUTE;
+use super::settings::Settings;
 use super::tenants::{Access, Tenant, composio_access};
 use super::{Sandbox, errors, item, pages};
 
@@ -30,7 +31,8 @@ pub(super) async fn list(State(sandbox): State<Sandbox>, uri: Uri, headers: Head
     };
     let holdings = sandbox.inner.tenants.of(tenant);
     let accounts = holdings.accounts.read().unwrap_or_else(PoisonError::into_inner);
-    match pages::page(&accounts, &asked, holdings.auth_configs, sandbox.inner.settings.cursor) {
+    let Settings { cursor, ties, .. } = sandbox.inner.settings;
+    match pages::page(&accounts, &asked, holdings.auth_configs, cursor, ties) {
         Err(wrong) => invalid(&[wrong.to_owned()]),
         Ok(page) => {
             let items: Vec<Value> =

@@ -48,7 +48,7 @@ pub use deal::TOOLKITS;
 pub use faults::{BadFault, Fault, FaultBody};
 pub use recording::RecordedRequest;
 pub use scenario::Scenario;
-pub use settings::{ComposioPlan, CursorKind, LeadlexPlan, Settings};
+pub use settings::{ComposioPlan, CursorKind, LeadlexPlan, Settings, Ties};
 pub use tenants::Tenant;
 
 /// Where LeadLex's API begins under the sandbox's address; Composio's begins at its root.

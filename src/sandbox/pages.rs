@@ -3,12 +3,16 @@
 //! Every list scans the tenant's accounts once, because `total_items` needs the whole count anyway; 100,000 rows are a
 //! matter of a millisecond or two.
 
+use std::cmp::{Ordering, Reverse};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use jiff::Timestamp;
+
 use super::accounts::{Account, Accounts, Order};
 use super::query::{ListQuery, Shown};
-use super::settings::CursorKind;
+use super::settings::{CursorKind, Ties};
 
 /// What no `limit` means; no source says (UPSTREAMS.md A2).
 const LIMIT: usize = 20;
@@ -33,10 +37,11 @@ pub(super) fn page<'a>(
     asked: &ListQuery,
     auth_configs: &str,
     kind: CursorKind,
+    ties: Ties,
 ) -> Result<Page<'a>, &'static str> {
     let order = asked.order();
     let fits = |row: &&Account| fits(row, asked, auth_configs);
-    let rows: Vec<&Account> = if !asked.ids.is_empty() {
+    let mut rows: Vec<&Account> = if !asked.ids.is_empty() {
         let mut found: Vec<_> = asked.ids.iter().filter_map(|id| accounts.get(id)).filter(fits).collect();
         found.sort_unstable_by_key(|row| row.place(order));
         found.dedup_by_key(|row| row.serial);
@@ -50,9 +55,13 @@ pub(super) fn page<'a>(
         accounts.ascending(order).rev().filter(fits).collect()
     };
 
+    if ties == Ties::Stable && !asked.ascending {
+        rows.sort_by(|a, b| compare(a.place(order), b.place(order), asked, ties));
+    }
+
     let (start, limit) = match &asked.cursor {
         None => (0, asked.limit.unwrap_or(LIMIT)),
-        Some(cursor) => start(cursor, &rows, asked, kind).ok_or("cursor: invalid")?,
+        Some(cursor) => start(cursor, &rows, asked, kind, ties).ok_or("cursor: invalid")?,
     };
     let shown: Vec<_> = rows.iter().skip(start).take(limit).copied().collect();
     let more = start.saturating_add(shown.len()) < rows.len();
@@ -76,7 +85,13 @@ pub(super) fn page<'a>(
 }
 
 /// Where a cursor's page starts, and how long it is: a `limit` in the query outranks the cursor's own.
-fn start(cursor: &str, rows: &[&Account], asked: &ListQuery, kind: CursorKind) -> Option<(usize, usize)> {
+fn start(
+    cursor: &str,
+    rows: &[&Account],
+    asked: &ListQuery,
+    kind: CursorKind,
+    ties: Ties,
+) -> Option<(usize, usize)> {
     let text = String::from_utf8(STANDARD.decode(cursor).ok()?).ok()?;
     let parts: Vec<&str> = text.split(',').collect();
     let limit = |own: &str| Some(asked.limit.unwrap_or(own.parse().ok()?)).filter(|limit| *limit > 0);
@@ -87,15 +102,23 @@ fn start(cursor: &str, rows: &[&Account], asked: &ListQuery, kind: CursorKind) -
         }
         (CursorKind::Keyset, [told, time, serial, own]) if *told == way(asked) => {
             let (time, serial): (i128, u64) = (time.parse().ok()?, serial.parse().ok()?);
-            let time = jiff::Timestamp::from_nanosecond(time).ok()?;
-            let last = (time, std::cmp::Reverse(serial));
-            let before = |row: &&Account| {
-                let place = row.place(asked.order());
-                if asked.ascending { place <= last } else { place >= last }
-            };
+            let last = (Timestamp::from_nanosecond(time).ok()?, Reverse(serial));
+            let before = |row: &&Account| compare(row.place(asked.order()), last, asked, ties).is_le();
             Some((rows.partition_point(before), limit(own)?))
         }
         _ => None,
+    }
+}
+
+/// A row's time, and its rank among rows of that time.
+type Place = (Timestamp, Reverse<u64>);
+
+/// How two places follow each other in the list that is asked for.
+fn compare(a: Place, b: Place, asked: &ListQuery, ties: Ties) -> Ordering {
+    match (asked.ascending, ties) {
+        (true, _) => a.cmp(&b),
+        (false, Ties::Mirrored) => b.cmp(&a),
+        (false, Ties::Stable) => b.0.cmp(&a.0).then(a.1.cmp(&b.1)),
     }
 }
 

@@ -28,6 +28,10 @@ pub struct Settings {
     /// What a Composio cursor stands for.
     #[arg(long, value_enum, default_value_t = CursorKind::Page)]
     pub cursor: CursorKind,
+
+    /// How accounts of one moment are ordered when a list runs the other way.
+    #[arg(long, value_enum, default_value_t = Ties::Mirrored)]
+    pub ties: Ties,
 }
 
 impl Default for Settings {
@@ -39,6 +43,7 @@ impl Default for Settings {
             leadlex_plan: LeadlexPlan::Org,
             composio_plan: ComposioPlan::Pro,
             cursor: CursorKind::Page,
+            ties: Ties::Mirrored,
         }
     }
 }
@@ -82,6 +87,16 @@ pub enum CursorKind {
     Page,
     /// The last row's place in the order: rows do not move between pages.
     Keyset,
+}
+
+/// How accounts of one moment are ordered when a list runs the other way; no source says, so a client must live with
+/// either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Ties {
+    /// The other way too, as `ORDER BY time DESC, id DESC` does: one list is the other, turned round.
+    Mirrored,
+    /// The same way in both, as `ORDER BY time DESC, id` does.
+    Stable,
 }
 
 #[cfg(test)]

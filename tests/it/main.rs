@@ -13,6 +13,7 @@ mod config;
 mod edge;
 mod executor_pin;
 mod graph;
+mod laws;
 mod sandbox;
 mod tidy;
 mod world;

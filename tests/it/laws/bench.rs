@@ -1,0 +1,143 @@
+//! The list engine over the sandbox, without the graph: built in a moment, so that every case has its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use switchboard::domain::clock::Clock;
+use switchboard::domain::credential::Credential;
+use switchboard::domain::filters::{AccountFilter, AccountOrder};
+use switchboard::domain::page::Direction;
+use switchboard::domain::upstream_name::UpstreamName;
+use switchboard::loaders::joined::{Question, Slices};
+use switchboard::loaders::lists::{ListError, Lists};
+use switchboard::loaders::parent::Parent;
+use switchboard::loaders::scan::Reader;
+use switchboard::loaders::settings::{CacheSettings, ListSettings};
+use switchboard::loaders::slice::{Slice, Wanted};
+use switchboard::sandbox::{self, Account, ComposioPlan, Sandbox, Tenant};
+use switchboard::upstream::accounts::AccountsClient;
+use switchboard::upstream::settings::UpstreamSettings;
+use switchboard::upstream::transport::{Network, Transport};
+
+use super::truth::Manners;
+use crate::world::{NOW, network};
+
+/// How long pages are kept.
+pub(super) const TTL: Duration = Duration::from_secs(30);
+
+pub(super) const PAGES_MAX: usize = 100;
+
+/// The engine and the sandbox below it.
+pub(super) struct Bench {
+    pub(super) sandbox: Sandbox,
+    pub(super) lists: Lists,
+    pub(super) reader: Reader,
+}
+
+/// A list, and how it runs.
+#[derive(Debug, Clone)]
+pub(super) struct List {
+    pub(super) parent: Parent,
+    pub(super) filter: AccountFilter,
+    pub(super) order: AccountOrder,
+}
+
+impl Bench {
+    pub(super) fn over(accounts: &[Account], manners: Manners) -> Self {
+        Self::wired(accounts, manners, ListSettings::of(manners), |network| network)
+    }
+
+    /// With other settings, and something between the engine and the sandbox.
+    pub(super) fn wired(
+        accounts: &[Account],
+        manners: Manners,
+        settings: ListSettings,
+        rewire: impl FnOnce(Network) -> Network,
+    ) -> Self {
+        let clock = Clock::starting_at(NOW.parse::<Timestamp>().unwrap());
+        let sandbox = Sandbox::new(
+            sandbox::Settings {
+                accounts: 0,
+                cursor: manners.cursor,
+                ties: manners.ties,
+                composio_plan: ComposioPlan::Enterprise,
+                ..Default::default()
+            },
+            sandbox::Clock::new(move || clock.now()),
+        );
+        sandbox.change_accounts(Tenant::A, |rows| *rows = accounts.to_vec());
+        let upstream = UpstreamSettings {
+            base_url: "http://sandbox.invalid/".parse().unwrap(),
+            api_key: SecretString::from(""),
+            timeout_ms: 5_000,
+            body_limit_bytes: 8 << 20,
+        };
+        let network = rewire(network(&sandbox));
+        let client = AccountsClient::new(Transport::new(UpstreamName::Composio, upstream, network, clock));
+        let ttl = u64::try_from(TTL.as_millis()).unwrap();
+        let cache = CacheSettings { limit_bytes: 64 << 20, providers_ttl_ms: ttl, accounts_ttl_ms: ttl };
+        let credential = Credential::new(Tenant::A.composio_key()).unwrap();
+        let reader = Reader { credential, ledger: None };
+        Self { sandbox, lists: Lists::new(client, settings, &cache, None), reader }
+    }
+
+    /// The same question about many parents.
+    pub(super) async fn ask_all(
+        &self,
+        parents: &[Parent],
+        filter: &AccountFilter,
+        order: AccountOrder,
+        wanted: Wanted,
+    ) -> Slices {
+        let question = Question { reader: self.reader.clone(), filter: filter.clone(), order, wanted };
+        question.ask(&self.lists, parents.iter().cloned().collect()).await
+    }
+
+    pub(super) async fn try_ask(&self, list: &List, wanted: Wanted) -> Result<Arc<Slice>, ListError> {
+        let parents = [list.parent.clone()];
+        let slices = self.ask_all(&parents, &list.filter, list.order, wanted).await;
+        slices.into_values().next().unwrap()
+    }
+
+    pub(super) async fn ask(&self, list: &List, wanted: Wanted) -> Arc<Slice> {
+        self.try_ask(list, wanted).await.unwrap()
+    }
+
+    /// How many calls the sandbox saw since the last look.
+    pub(super) fn calls(&self) -> Vec<String> {
+        let calls = self.sandbox.requests().into_iter().map(|call| call.target).collect();
+        self.sandbox.forget_requests();
+        calls
+    }
+
+    /// Lets everything that is kept grow too old.
+    pub(super) async fn forget(&self) {
+        tokio::time::advance(TTL).await;
+    }
+
+    pub(super) fn accounts(&self) -> Vec<Account> {
+        self.sandbox.accounts(Tenant::A)
+    }
+}
+
+/// What an engine of such manners is set to.
+pub(super) trait Of {
+    fn of(manners: Manners) -> Self;
+}
+
+impl Of for ListSettings {
+    fn of(manners: Manners) -> Self {
+        Self { page_rows: manners.page_rows, pages_max: PAGES_MAX, count_calls_max: 40 }
+    }
+}
+
+/// The first or the last so many of a list.
+pub(super) fn wanted(direction: Direction, size: usize) -> Wanted {
+    Wanted { after: None, before: None, size, direction, is_more_asked: true }
+}
+
+pub(super) fn ids(slice: &Slice) -> Vec<String> {
+    slice.accounts().map(|account| account.id.to_string()).collect()
+}

@@ -1,0 +1,140 @@
+//! Law 5: no cursor, however mangled, gives anything but `BAD_CURSOR` or the right page.
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use switchboard::domain::credential::Credential;
+use switchboard::domain::input::BadInputReason;
+use switchboard::domain::page::Direction;
+use switchboard::loaders::lists::ListError;
+use switchboard::loaders::scan::Reader;
+use switchboard::loaders::slice::Wanted;
+use switchboard::sandbox::Tenant;
+
+use super::bench::{Bench, List, ids, wanted};
+use super::truth::{Accounts, Course, Manners, accounts, manners};
+use super::walking::lists;
+use super::{cases, on_a_paused_clock};
+
+/// What happened to a cursor.
+#[derive(Debug, Clone)]
+enum Mangling {
+    Nothing,
+    FlipBit(Index, u8),
+    OtherLetter(Index, char),
+    Cut(Index),
+    Longer(String),
+    OtherList(List),
+    OtherTenant,
+    Text(String),
+}
+
+fn manglings() -> impl Strategy<Value = Mangling> {
+    prop_oneof![
+        1 => Just(Mangling::Nothing),
+        3 => (any::<Index>(), 0..8_u8).prop_map(|(place, bit)| Mangling::FlipBit(place, bit)),
+        3 => (any::<Index>(), "[A-Za-z0-9_+/=-]".prop_map(|text| text.chars().next().unwrap()))
+            .prop_map(|(place, letter)| Mangling::OtherLetter(place, letter)),
+        2 => any::<Index>().prop_map(Mangling::Cut),
+        1 => "[A-Za-z0-9_=-]{1,8}".prop_map(Mangling::Longer),
+        2 => lists().prop_map(Mangling::OtherList),
+        1 => Just(Mangling::OtherTenant),
+        1 => ".{0,80}".prop_map(Mangling::Text),
+    ]
+}
+
+impl List {
+    /// Whether two parents with their filters come to one list.
+    fn is_the_same_as(&self, other: &Self) -> bool {
+        let own = self.parent.narrow(&self.filter);
+        own == other.parent.narrow(&other.filter) && self.order == other.order
+    }
+}
+
+async fn some_cursor(
+    bench: &Bench,
+    list: &List,
+    direction: Direction,
+    place: Index,
+) -> Option<(String, String)> {
+    let slice = bench.ask(list, wanted(direction, 40)).await;
+    let ids = ids(&slice);
+    let place = (!ids.is_empty()).then(|| place.index(ids.len()))?;
+    Some((slice.cursor(place)?, ids[place].clone()))
+}
+
+async fn is_right_or_refused(
+    accounts: &Accounts,
+    manners: Manners,
+    list: &List,
+    (made, asked, place): (Direction, Direction, Index),
+    mangling: &Mangling,
+) {
+    let mut bench = Bench::over(accounts, manners);
+    bench.sandbox.change_accounts(Tenant::B, |rows| *rows = accounts.to_vec());
+    let Some((whole, id)) = some_cursor(&bench, list, made, place).await else { return };
+    let mut bytes = whole.clone().into_bytes();
+    let cursor = match mangling {
+        Mangling::Nothing => whole.clone(),
+        Mangling::FlipBit(place, bit) => {
+            bytes[place.index(whole.len())] ^= 1 << bit;
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+        Mangling::OtherLetter(place, letter) => {
+            bytes[place.index(whole.len())] = u8::try_from(*letter).unwrap();
+            String::from_utf8(bytes).unwrap()
+        }
+        Mangling::Cut(place) => whole.chars().take(place.index(whole.len())).collect(),
+        Mangling::Longer(more) => format!("{whole}{more}"),
+        Mangling::OtherList(other) if other.is_the_same_as(list) => return,
+        Mangling::OtherList(other) => match some_cursor(&bench, other, made, place).await {
+            Some((cursor, _)) => cursor,
+            None => return,
+        },
+        Mangling::OtherTenant => {
+            let credential = Credential::new(Tenant::B.composio_key()).unwrap();
+            bench.reader = Reader { credential, ledger: None };
+            whole.clone()
+        }
+        Mangling::Text(text) => text.clone(),
+    };
+    let (after, before) = match asked {
+        Direction::Forward => (Some(cursor.clone()), None),
+        Direction::Backward => (None, Some(cursor.clone())),
+    };
+    let answer = bench.try_ask(list, Wanted { after, before, ..wanted(asked, 7) }).await;
+    let is_whole = cursor == whole && !matches!(mangling, Mangling::OtherTenant);
+    match answer {
+        Err(ListError::BadInput(refusal)) => {
+            assert_eq!(refusal.reason, BadInputReason::BadCursor);
+            assert!(!is_whole, "refused: {}", refusal.message);
+        }
+        Err(error) => panic!("{error:?}"),
+        Ok(slice) => {
+            assert!(is_whole, "{cursor} was taken for {whole}");
+            let course = if made == Direction::Forward { Course::Own } else { Course::Opposite };
+            let rows = list.ids(accounts, manners.ties, course);
+            let place = rows.iter().position(|row| *row == id).unwrap();
+            let page = match asked {
+                Direction::Forward => &rows[place + 1..rows.len().min(place + 8)],
+                Direction::Backward => &rows[place.saturating_sub(7)..place],
+            };
+            assert_eq!(ids(&slice), page);
+        }
+    }
+}
+
+fn directions() -> impl Strategy<Value = Direction> {
+    prop_oneof![Just(Direction::Forward), Just(Direction::Backward)]
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn a_cursor_is_whole_and_its_lists_own_or_refused(
+        accounts in accounts(), manners in manners(), list in lists(),
+        way in (directions(), directions(), any::<Index>()), mangling in manglings(),
+    ) {
+        on_a_paused_clock(is_right_or_refused(&accounts, manners, &list, way, &mangling));
+    }
+}

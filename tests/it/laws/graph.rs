@@ -1,0 +1,136 @@
+//! Laws 1, 3 and 4 once more, through GraphQL: what the connections show of them. A fortieth of the cases, as a graph is
+//! dearer to build than the engine.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use switchboard::domain::filters::{AccountFilter, AccountOrder, AccountOrderField, OrderDirection};
+use switchboard::domain::page::Direction;
+use switchboard::loaders::parent::Parent;
+use switchboard::sandbox::Ties;
+
+use super::truth::{self, Accounts, Course, TOOLKITS_USED, accounts, orders};
+use super::{cases, on_a_paused_clock};
+use crate::world::{World, texts};
+
+const WALK: &str =
+    "query ($first: Int, $last: Int, $after: String, $before: String, $orderBy: ConnectedAccountOrder) {
+    connectedAccounts(first: $first, last: $last, after: $after, before: $before, orderBy: $orderBy) {
+        edges { node { connectedAccountId } }
+        pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+        totalCount
+        isComplete
+    }
+}";
+
+const NESTED: &str = "query ($slugs: [String!]!, $first: Int, $last: Int, $orderBy: ConnectedAccountOrder) {
+    toolkitsBySlugs(slugs: $slugs) {
+        connectedAccounts(first: $first, last: $last, orderBy: $orderBy) {
+            edges { node { connectedAccountId } }
+            pageInfo { hasNextPage hasPreviousPage }
+            totalCount
+        }
+    }
+}";
+
+fn order_by(order: AccountOrder) -> Value {
+    let field = match order.field {
+        AccountOrderField::CreatedAt => "CREATED_AT",
+        AccountOrderField::UpdatedAt => "UPDATED_AT",
+    };
+    let direction = match order.direction {
+        OrderDirection::Asc => "ASC",
+        OrderDirection::Desc => "DESC",
+    };
+    json!({ "field": field, "direction": direction })
+}
+
+/// The names of the arguments and fields of one direction.
+struct Words {
+    size: &'static str,
+    from: &'static str,
+    cursor: &'static str,
+    is_more: &'static str,
+}
+
+fn words(direction: Direction) -> Words {
+    match direction {
+        Direction::Forward => {
+            Words { size: "first", from: "after", cursor: "endCursor", is_more: "hasNextPage" }
+        }
+        Direction::Backward => {
+            Words { size: "last", from: "before", cursor: "startCursor", is_more: "hasPreviousPage" }
+        }
+    }
+}
+
+async fn walks(world: &World, truth: &[String], order: AccountOrder, direction: Direction, size: usize) {
+    let Words { size: size_argument, from, cursor, is_more } = words(direction);
+    let (mut shown, mut place) = (Vec::new(), Value::Null);
+    loop {
+        let variables = json!({ size_argument: size, from: place, "orderBy": order_by(order) });
+        let page = world.data_with(WALK, variables).await["connectedAccounts"].take();
+        let ids = texts(&page, "edges.*.node.connectedAccountId");
+        match direction {
+            Direction::Forward => shown.extend(ids),
+            Direction::Backward => drop(shown.splice(0..0, ids)),
+        }
+        assert_eq!(page["totalCount"], json!(truth.len()));
+        assert_eq!(page["isComplete"], json!(true));
+        if page["pageInfo"][is_more] == json!(false) {
+            break;
+        }
+        place = page["pageInfo"][cursor].clone();
+    }
+    assert_eq!(shown, truth);
+}
+
+async fn shows_the_lists(
+    accounts: &Accounts,
+    page_rows: usize,
+    order: AccountOrder,
+    direction: Direction,
+    size: usize,
+) {
+    let world = World::holding(accounts.0.clone(), page_rows);
+    let list = |filter: &AccountFilter| {
+        let rows = truth::list(accounts, filter, order, Ties::Mirrored, Course::Own);
+        rows.iter().map(|row| row.id.clone()).collect::<Vec<_>>()
+    };
+    let slugs = truth::slugs();
+    assert!(slugs.len() > TOOLKITS_USED);
+    let Words { size: size_argument, is_more, .. } = words(direction);
+    let variables = json!({ "slugs": slugs, size_argument: size, "orderBy": order_by(order) });
+    let nested = world.data_with(NESTED, variables).await;
+    for (slug, toolkit) in slugs.iter().zip(nested["toolkitsBySlugs"].as_array().unwrap()) {
+        let slug = switchboard::domain::toolkits::ToolkitSlug::parse(slug).unwrap();
+        let truth = list(&Parent::toolkits([&slug]).unwrap().narrow(&AccountFilter::default()));
+        let connection = &toolkit["connectedAccounts"];
+        let shown = texts(connection, "edges.*.node.connectedAccountId");
+        let cut = truth.len().saturating_sub(size);
+        let page = match direction {
+            Direction::Forward => &truth[..truth.len() - cut],
+            Direction::Backward => &truth[cut..],
+        };
+        assert_eq!(shown, page);
+        assert_eq!(connection["pageInfo"][is_more], json!(cut > 0));
+        let total = &connection["totalCount"];
+        assert!(total.is_null() || *total == json!(truth.len()), "{total} of {}", truth.len());
+    }
+    walks(&world, &list(&AccountFilter::default()), order, direction, size).await;
+}
+
+fn a_fortieth(config: ProptestConfig) -> ProptestConfig {
+    ProptestConfig { cases: config.cases.div_ceil(40), ..config }
+}
+
+proptest! {
+    #![proptest_config(a_fortieth(cases()))]
+
+    #[test]
+    fn connections_show_what_the_lists_hold(
+        accounts in accounts(), page_rows in 2..=9_usize, order in orders(),
+        direction in prop_oneof![Just(Direction::Forward), Just(Direction::Backward)], size in 1..30_usize,
+    ) {
+        on_a_paused_clock(shows_the_lists(&accounts, page_rows, order, direction, size));
+    }
+}

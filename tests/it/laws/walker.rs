@@ -1,0 +1,64 @@
+//! A client that walks a list page by page, from one end, while others change it.
+
+use std::sync::Arc;
+
+use switchboard::domain::page::Direction;
+use switchboard::loaders::slice::{Slice, Wanted};
+
+use super::bench::{Bench, List, ids, wanted};
+
+/// More pages than any walk of these tests can have.
+const STEPS_MAX: usize = 400;
+
+pub(super) struct Walker {
+    direction: Direction,
+    wanted: Wanted,
+    /// What was shown, page after page, each in the order in which the walk goes.
+    pub(super) pages: Vec<Vec<String>>,
+    pub(super) is_over: bool,
+}
+
+impl Walker {
+    pub(super) fn new(direction: Direction, size: usize) -> Self {
+        Self { direction, wanted: wanted(direction, size), pages: Vec::new(), is_over: false }
+    }
+
+    /// Reads one page further.
+    pub(super) async fn step(&mut self, bench: &Bench, list: &List) -> Arc<Slice> {
+        let slice = bench.ask(list, self.wanted.clone()).await;
+        let mut page = ids(&slice);
+        assert!(page.len() <= self.wanted.size);
+        let last = page.len().checked_sub(1);
+        let is_more = match self.direction {
+            Direction::Forward => {
+                self.wanted.after =
+                    last.and_then(|last| slice.cursor(last)).or_else(|| self.wanted.after.take());
+                slice.has_next
+            }
+            Direction::Backward => {
+                page.reverse();
+                self.wanted.before = slice.cursor(0).or_else(|| self.wanted.before.take());
+                slice.has_previous
+            }
+        };
+        assert!(!is_more || !page.is_empty(), "more is promised and nothing is shown");
+        self.pages.push(page);
+        self.is_over = !is_more;
+        assert!(self.pages.len() <= STEPS_MAX, "a walk without end: {:?}", self.pages);
+        slice
+    }
+
+    /// What was shown, in the order in which the walk goes.
+    pub(super) fn shown(&self) -> Vec<&str> {
+        self.pages.iter().flatten().map(String::as_str).collect()
+    }
+
+    /// The last item that was shown: where the next page begins.
+    pub(super) fn last(&self) -> Option<&str> {
+        self.shown().last().copied()
+    }
+
+    pub(super) fn times_shown(&self, id: &str) -> usize {
+        self.shown().into_iter().filter(|shown| *shown == id).count()
+    }
+}

@@ -1,0 +1,63 @@
+//! Something between the engine and the sandbox: it hears answers, and may answer otherwise.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
+use switchboard::upstream::transport::Network;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, ServiceExt, service_fn};
+
+/// An answer: its status and its JSON.
+pub(super) type Told = (StatusCode, Value);
+
+/// A network whose answers pass through `change`, with the query that they answer.
+pub(super) fn between(
+    network: Network,
+    change: impl Fn(&str, Told) -> Told + Send + Sync + 'static,
+) -> Network {
+    let change = Arc::new(change);
+    BoxCloneSyncService::new(service_fn(move |request: http::Request<()>| {
+        let (network, change) = (network.clone(), Arc::clone(&change));
+        async move {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            let (mut head, body) = network.oneshot(request).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            let told = serde_json::from_slice(&body).unwrap_or_default();
+            let (status, told) = change(&query, (head.status, told));
+            head.status = status;
+            let body = Full::new(Bytes::from(told.to_string()));
+            Ok::<_, BoxError>(http::Response::from_parts(
+                head,
+                body.map_err(|never| match never {}).boxed_unsync(),
+            ))
+        }
+    }))
+}
+
+/// The upstream's pages as they were last told, by query: the ids of each.
+#[derive(Clone, Default)]
+pub(super) struct Heard(Arc<Mutex<HashMap<String, Vec<String>>>>);
+
+impl Heard {
+    pub(super) fn on(&self, network: Network) -> Network {
+        let heard = self.clone();
+        between(network, move |query, (status, page)| {
+            heard.0.lock().unwrap().insert(query.to_owned(), page_ids(&page));
+            (status, page)
+        })
+    }
+
+    /// Whether some page, as it was last told, holds an account.
+    pub(super) fn holds(&self, id: &str) -> bool {
+        self.0.lock().unwrap().values().flatten().any(|heard| heard == id)
+    }
+}
+
+fn page_ids(page: &Value) -> Vec<String> {
+    let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    items.iter().filter_map(|item| item["id"].as_str()).map(str::to_owned).collect()
+}
