@@ -70,8 +70,8 @@ impl Cursor {
         for hash in hashes {
             bytes.extend(hash.to_be_bytes());
         }
-        let id_bytes = u8::try_from(self.id.len()).unwrap_or(u8::MAX);
-        bytes.push(id_bytes);
+        let id_bytes = u16::try_from(self.id.len()).unwrap_or(u16::MAX);
+        bytes.extend(id_bytes.to_be_bytes());
         bytes.extend(self.id.bytes().take(usize::from(id_bytes)));
         if let Some(page) = &self.page {
             bytes.push(1);
@@ -132,8 +132,8 @@ impl Cursor {
         let (ties, bytes) = bytes.split_first()?;
         let is_whole = ties & TIES_IN_PART == 0;
         let (ties, bytes) = bytes.split_at_checked(usize::from(ties & !TIES_IN_PART) * 4)?;
-        let (id_bytes, bytes) = bytes.split_first()?;
-        let (id, page) = bytes.split_at_checked(usize::from(*id_bytes))?;
+        let (id_bytes, bytes) = bytes.split_first_chunk::<2>()?;
+        let (id, page) = bytes.split_at_checked(usize::from(u16::from_be_bytes(*id_bytes)))?;
         let page = match page.split_first() {
             None => None,
             Some((_, page)) => Some(std::str::from_utf8(page).ok()?.into()),
@@ -190,7 +190,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_cursor_reads_back_as_itself(
-            page in proptest::option::of(".{0,60}"), index: u16, seen: u32, id in "ca_[a-z0-9]{1,60}",
+            page in proptest::option::of(".{0,60}"), index: u16, seen: u32, id in "ca_[a-z0-9]{1,400}",
             order_micros in proptest::option::of(0i64..4_000_000_000_000_000), opposite: bool,
             hashes in proptest::collection::vec(any::<u32>(), 0..=TIES_MAX), is_whole: bool,
         ) {

@@ -44,6 +44,10 @@ pub type Slices = BTreeMap<Parent, Result<Arc<Slice>, ListError>>;
 /// asked for one by one, all at once, so that the wait is bounded as well as the calls.
 const JOINED_ROUNDS: usize = 3;
 
+/// How much text the values of one group may be, in bytes: many servers refuse URLs of more than 8 KiB,
+/// and a value can double when it is percent-encoded.
+const GROUP_BYTES_MAX: usize = 4_000;
+
 /// How many calls of one question are under way at once.
 const CALLS_AT_ONCE: usize = 16;
 
@@ -113,7 +117,7 @@ impl Question {
         let group_most = (lists.settings().page_rows / self.rows_enough().max(1)).max(1);
         let groups = parents.len().div_ceil(group_most);
         let group_size = parents.len().div_ceil(groups.max(1)).max(1);
-        let calls = parents.chunks(group_size).map(|group| async move {
+        let calls = groups_of(&parents, group_size).into_iter().map(|group| async move {
             let joined = self.scan(&Parent::union(group));
             (group, lists.page(&joined, None).await)
         });
@@ -150,7 +154,11 @@ impl Question {
             .filter(|account| parent.owns(account) && ids.insert(&*account.id))
             .cloned()
             .collect();
-        let is_whole = page.next_cursor.is_none();
+        // A feed that ends before it told what it promised is not taken for the whole of anybody's list.
+        let is_promised = page
+            .total_items
+            .is_none_or(|total| u64::try_from(page.rows_sent).is_ok_and(|sent| total <= sent));
+        let is_whole = page.next_cursor.is_none() && is_promised;
         if !is_whole && own.len() < self.rows_enough() {
             return None;
         }
@@ -164,10 +172,29 @@ impl Question {
         run.rows = own.iter().enumerate().take(self.wanted.size).map(row).collect();
         run.more = own.len() > self.wanted.size || (!is_whole && !self.wanted.is_more_asked);
         // Of rows that could not be read nobody knows whose they were: then each parent is counted by itself.
-        if is_whole && page.rows_sent == page.items.len() {
+        let is_readable = page.rows_sent == page.items.len();
+        run.is_complete = is_readable || run.rows.len() == self.wanted.size;
+        if is_whole && is_readable {
             run.total_items = u64::try_from(own.len()).ok();
             lists.keep_whole(&scan, own);
         }
         Some(Slice::new(lists, self.list(parent), self.course(), self.wanted.direction, run))
     }
+}
+
+/// Sorted parents in groups of a size, and of no more text than a URL takes.
+fn groups_of(parents: &[Parent], size: usize) -> Vec<&[Parent]> {
+    let mut groups = Vec::new();
+    let mut rest = parents;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fitting = rest.iter().take(size).take_while(|parent| {
+            bytes += parent.text_bytes();
+            bytes <= GROUP_BYTES_MAX
+        });
+        let (group, others) = rest.split_at(fitting.count().max(1));
+        groups.push(group);
+        rest = others;
+    }
+    groups
 }

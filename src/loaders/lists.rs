@@ -1,6 +1,7 @@
 //! The upstream's lists of accounts, page by page, through the cache.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -36,8 +37,8 @@ impl From<UpstreamError> for ListError {
     }
 }
 
-/// How many ways back are remembered.
-const WAYS_BACK_MAX: u64 = 100_000;
+/// How long a way back is remembered.
+const WAY_BACK_TTL: Duration = Duration::from_secs(3_600);
 
 /// The upstream's lists.
 pub struct Lists {
@@ -67,8 +68,12 @@ impl Lists {
             pages: Cache::new(UpstreamName::Composio, ttl, bytes / 8 * 5),
             totals: Cache::new(UpstreamName::Composio, ttl, bytes / 16),
             ways_back: moka::sync::Cache::builder()
-                .max_capacity(WAYS_BACK_MAX)
-                .time_to_live(ttl * 100)
+                .max_capacity(bytes / 16)
+                .weigher(|key: &PageKey, back: &Option<Arc<str>>| {
+                    let bytes = key.weight_bytes() + back.as_deref().map_or(0, str::len);
+                    u32::try_from(bytes).unwrap_or(u32::MAX)
+                })
+                .time_to_live(WAY_BACK_TTL)
                 .build(),
         }
     }
@@ -139,7 +144,8 @@ impl Lists {
         if scan.key.filter.matches_nothing() {
             return Some(Some(0));
         }
-        match self.first_page_kept(scan) {
+        let page = self.first_page_kept(scan).or_else(|| self.first_page_kept(&scan.opposite()));
+        match page {
             Some(page) => Some(page.total_items),
             None => self.totals.peek(&scan.key).map(|Total(total)| total),
         }
@@ -172,13 +178,15 @@ fn describe(scan: &ScanKey, part: &str) -> String {
     let lists = [
         (ids, "ids"),
         (toolkits, "toolkits"),
-        (statuses, "statuses"),
+        (statuses, "status values"),
         (user_ids, "users"),
         (auth_config_ids, "auth configs"),
     ];
-    for (values, name) in lists {
+    for (values, names) in lists {
         if let Some(values) = values {
-            text = format!("{text}, {} {name}", values.iter().count());
+            let count = values.iter().count();
+            let name = if count == 1 { names.trim_end_matches('s') } else { names };
+            text = format!("{text}, {count} {name}");
         }
     }
     if account_type.is_some() {

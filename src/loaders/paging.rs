@@ -36,7 +36,11 @@ impl Lists {
         };
         let course = anchor.as_ref().map_or(from_the_end, |cursor| cursor.course);
         if list.key.filter.matches_nothing() || wanted.size == 0 {
-            return Ok(Slice::new(self, list, course, wanted.direction, Run::empty()));
+            // Asking for no items costs no call: there are more where that is already known.
+            let is_more_known =
+                anchor.is_none() && self.total_kept(&list).flatten().is_some_and(|total| total > 0);
+            let run = Run { more: is_more_known, ..Run::empty() };
+            return Ok(Slice::new(self, list, course, wanted.direction, run));
         }
         let scan = match course {
             Course::Own => list.clone(),
@@ -83,10 +87,11 @@ impl Reading<'_> {
         let mut seen = anchor.map_or(0, |cursor| cursor.seen);
         let is_counted = anchor.is_none_or(|cursor| cursor.seen > 0);
         let mut walk = Walk::from(self.lists, self.scan, start);
-        let mut run = Run::empty();
+        let (mut run, mut has_unread) = (Run::empty(), false);
         while let Some(step) = walk.step().await? {
             run.total_items = step.page.total_items;
             let unread = step.page.rows_sent.saturating_sub(step.page.items.len());
+            has_unread |= unread > 0;
             seen = seen.saturating_add(u32::try_from(unread).unwrap_or(u32::MAX));
             for (index, account) in step.page.items.iter().enumerate() {
                 let place =
@@ -121,7 +126,8 @@ impl Reading<'_> {
             }
         }
         let passed_over = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
-        run.is_complete = !walk.was_cut() && !passed_over;
+        let left_out = has_unread && run.rows.len() < self.size;
+        run.is_complete = !(walk.was_cut() || passed_over || left_out);
         // Where only the cap ended it, it can be gone on with, from the last row.
         run.more = walk.was_capped() && !run.rows.is_empty();
         Ok(run)

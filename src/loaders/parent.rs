@@ -65,6 +65,16 @@ impl Parent {
         }
     }
 
+    /// How much text its values add to a query, in bytes, the commas between them included.
+    pub(super) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Project => 0,
+            Self::Toolkits(values) | Self::User(values) | Self::AuthConfig(values) => {
+                values.iter().map(|value| value.len() + 1).sum()
+            }
+        }
+    }
+
     /// Some parents of one kind as one.
     pub(super) fn union(parents: &[Self]) -> Self {
         let of = |parent: &'_ Self| match parent {

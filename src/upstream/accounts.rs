@@ -72,7 +72,7 @@ impl AccountsClient {
 
     async fn call(&self, credential: &Credential<Composio>, query: &str) -> Result<Answer, UpstreamError> {
         let key = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
-        self.transport.send(PATH, query, key).await
+        self.transport.send(PATH, query, credential, key).await
     }
 
     fn decode(&self, answer: &Answer) -> Result<AccountPage, UpstreamError> {

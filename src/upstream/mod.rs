@@ -10,6 +10,7 @@ mod failure_body;
 pub mod probe;
 pub mod providers;
 pub mod rate_limit;
+mod refused_keys;
 pub mod settings;
 pub mod transport;
 mod wire;

@@ -49,7 +49,9 @@ impl ProvidersClient {
     }
 
     async fn call(&self, credential: &Credential<Leadlex>) -> Result<Answer, UpstreamError> {
-        self.transport.send(PATH, "", (AUTHORIZATION, format!("Bearer {}", credential.expose()))).await
+        self.transport
+            .send(PATH, "", credential, (AUTHORIZATION, format!("Bearer {}", credential.expose())))
+            .await
     }
 
     fn decode(&self, answer: &Answer) -> Result<(Vec<Provider>, usize), UpstreamError> {

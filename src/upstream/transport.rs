@@ -17,9 +17,11 @@ use url::Url;
 use super::error::{UpstreamError, UpstreamFailure};
 use super::failure_body::{self, public_token};
 use super::rate_limit;
+use super::refused_keys::RefusedKeys;
 use super::settings::UpstreamSettings;
 use crate::domain::clock::Clock;
-use crate::domain::upstream_name::UpstreamName;
+use crate::domain::credential::Credential;
+use crate::domain::upstream_name::{Upstream, UpstreamName};
 
 /// A body as it comes from the network.
 pub type NetworkBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -68,6 +70,7 @@ pub struct Transport {
     settings: UpstreamSettings,
     network: Network,
     clock: Clock,
+    refused: RefusedKeys,
 }
 
 /// A successful answer.
@@ -80,7 +83,7 @@ impl Transport {
     /// The road to `upstream` over a network.
     #[must_use]
     pub fn new(upstream: UpstreamName, settings: UpstreamSettings, network: Network, clock: Clock) -> Self {
-        Self { upstream, settings, network, clock }
+        Self { upstream, settings, network, clock, refused: RefusedKeys::new() }
     }
 
     /// Its clock, for what an answer's headers say of time.
@@ -88,13 +91,19 @@ impl Transport {
         &self.clock
     }
 
-    /// Sends one GET and reads the whole answer, within the time and the bytes allowed.
-    pub(super) async fn send(
+    /// Sends one GET and reads the whole answer, within the time and the bytes allowed. A key that was
+    /// refused a moment ago is not tried again at once.
+    pub(super) async fn send<U: Upstream>(
         &self,
         path: &str,
         query: &str,
+        credential: &Credential<U>,
         (header_name, key): (HeaderName, String),
     ) -> Result<Answer, UpstreamError> {
+        let fingerprint = *credential.fingerprint().digest();
+        if let Some(refusal) = self.refused.get(&fingerprint) {
+            return Err(refusal);
+        }
         let mut url = self.settings.base_url.clone();
         url.set_path(&format!("{}{path}", self.settings.base_url.path().trim_end_matches('/')));
         url.set_query((!query.is_empty()).then_some(query));
@@ -107,10 +116,14 @@ impl Transport {
             .body(())
             // The one thing that can be wrong is a URL of more than 64 KiB, which no server takes either (414).
             .map_err(|error| self.error(UpstreamFailure::Rejected).caused_by(error))?;
-        match tokio::time::timeout(self.settings.timeout(), self.attempt(request).boxed()).await {
-            Ok(answered) => answered,
-            Err(_elapsed) => Err(self.error(UpstreamFailure::Timeout)),
+        let answered = tokio::time::timeout(self.settings.timeout(), self.attempt(request).boxed()).await;
+        let answered = answered.unwrap_or_else(|_elapsed| Err(self.error(UpstreamFailure::Timeout)));
+        if let Err(error) = &answered
+            && error.failure == UpstreamFailure::Unauthorized
+        {
+            self.refused.remember(fingerprint, error.clone());
         }
+        answered
     }
 
     async fn attempt(&self, request: Request<()>) -> Result<Answer, UpstreamError> {

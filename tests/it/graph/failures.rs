@@ -1,6 +1,8 @@
 //! One upstream failing: null at its fields, the other's data whole, one error that says what a client can do, and
 //! nothing of the upstream's own.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use switchboard::sandbox::{EmulatedUpstream, Fault, Scenario, Settings};
 
@@ -90,8 +92,10 @@ async fn whatever_befalls_composio_the_providers_stay_and_twenty_failed_parents_
         assert_eq!(at(data, "providers.nodes.*.connectedAccounts"), json!(vec![Value::Null; 20]));
         assert_eq!(data["connectedAccounts"], Value::Null);
 
-        // A failure is not kept: the next request asks again, and is answered.
+        // A failure is not kept: the next request asks again, and is answered. (A refused key alone is
+        // given a moment.)
         world.sandbox.emulate(EmulatedUpstream::Composio, None);
+        tokio::time::advance(A_MOMENT).await;
         world.calls();
         let answer = world.ask(BOTH).await;
         assert_eq!(answer.get("errors"), None, "after {}", case.0);
@@ -119,8 +123,30 @@ async fn whatever_befalls_leadlex_the_accounts_stay() {
         assert_eq!(at(nodes, "*.providers"), json!([null, null]));
 
         world.sandbox.emulate(EmulatedUpstream::Leadlex, None);
+        tokio::time::advance(A_MOMENT).await;
         assert_eq!(world.ask(query).await.get("errors"), None, "after {}", case.0);
     }
+}
+
+/// For how long a refused key is not tried again.
+const A_MOMENT: Duration = Duration::from_secs(5);
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_key_is_not_tried_again_for_a_moment_and_no_other_key_suffers() {
+    let world = World::new();
+    let wrong = || caller(Some("wbk_nobody_knows"), Some("ak_sandbox_a"));
+    let query = "{ providers { totalCount } connectedAccounts(first: 1) { nodes { id } } }";
+    for _ in 0..3 {
+        let answer = world.ask_as(wrong(), query, json!({})).await;
+        assert_eq!(only_error(&answer)["extensions"]["code"], "UPSTREAM_UNAUTHORIZED");
+        assert_ne!(answer["data"]["connectedAccounts"], Value::Null);
+    }
+    assert_eq!(world.calls().len(), 2, "one to LeadLex, one to Composio");
+    assert_eq!(world.ask("{ providers { totalCount } }").await["data"]["providers"]["totalCount"], 25);
+    assert_eq!(world.calls().len(), 1);
+    tokio::time::advance(A_MOMENT).await;
+    world.ask_as(wrong(), "{ providers { totalCount } }", json!({})).await;
+    assert_eq!(world.calls().len(), 1, "the key may have been put right");
 }
 
 #[tokio::test(start_paused = true)]
