@@ -22,10 +22,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", value_enum, default_value_t = Scenario::Healthy)]
     scenario: Scenario,
     /// Where GraphiQL and the graph listen; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = super::address)]
     listen: SocketAddr,
     /// Where the emulated upstreams listen; a free port where it is left out.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = super::address)]
     sandbox_listen: Option<SocketAddr>,
     #[command(flatten)]
     sandbox: sandbox::Settings,

@@ -11,6 +11,7 @@ mod serve;
 mod verdict;
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -53,6 +54,13 @@ enum Command {
 enum SchemaFormat {
     /// As clients see it.
     Plain,
+}
+
+/// An address to listen on, or what would be one.
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(
+        |_| "give an IP address and a port, as in 127.0.0.1:8080 or [::1]:8080; port 0 takes a free one",
+    )
 }
 
 /// Why a command ended.

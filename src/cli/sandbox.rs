@@ -12,7 +12,7 @@ use crate::sandbox::{self, LEADLEX_PATH, Sandbox};
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
     /// Where to listen; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090", value_parser = super::address)]
     listen: SocketAddr,
     #[command(flatten)]
     settings: sandbox::Settings,
