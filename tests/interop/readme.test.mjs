@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -88,7 +88,10 @@ describe('README', () => {
     const help = (...command) => spawnSync(binary, [...command, '--help'], { encoding: 'utf8' }).stdout;
     for (const [, command] of readme.matchAll(/(?:`|\/)switchboard (\w+)/g)) assert.ok(help(command), command);
     const flags = help('demo') + help('sandbox') + help('check');
-    for (const [flag] of readme.matchAll(/(?<=`|\s)--(?!release)[a-z-]+/g)) assert.ok(flags.includes(flag), flag);
+    // Cargo's own, and the files that they name.
+    const targets = readme.matchAll(/cargo (run|bench) --(example|bench) (\w+)/g);
+    for (const [, , kind, name] of targets) assert.ok(existsSync(new URL(`../../${kind === 'example' ? 'examples' : 'benches'}/${name}.rs`, import.meta.url)), name);
+    for (const [flag] of readme.matchAll(/(?<=`|\s)--(?!release|example|bench)[a-z-]+/g)) assert.ok(flags.includes(flag), flag);
     for (const [, name] of readme.matchAll(/--scenario ([\w-]+)/g)) assert.ok(flags.includes(`- ${name}:`), name);
   });
 
