@@ -24,7 +24,7 @@ use switchboard::sandbox::{Clock, LEADLEX_PATH, Sandbox, Settings};
 use tokio::time::Instant;
 
 const ROUNDS: usize = 15;
-const QUERY: &str = r#"{"query":"{ providers(first: 20) { nodes { name connectedAccounts(first: 5) { nodes { id status } } } } }"}"#;
+const QUERY: &str = r#"{"query":"{ providers(first: 20) { nodes { name connectedAccounts(first: 10) { nodes { id status } } } } }"}"#;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
