@@ -246,7 +246,7 @@ impl Quota {
                 Purpose::Refresh => self.pace(now)?.next(now, self.calls.last()),
             };
         }
-        let maybe_used_up = window.told_left().is_some_and(|left| left > floor);
+        let maybe_used_up = window.left_at_best(self.per_day()).is_some_and(|left| left > floor);
         match self.calls.last() {
             Some(last) if maybe_used_up => Some(window.resets().min(last + PROBE_AFTER)),
             _ => Some(window.resets()),

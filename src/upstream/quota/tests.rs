@@ -61,12 +61,16 @@ impl Story {
         self.quota.refused(&call, self.now, self.wall(), headers, 0.0);
     }
 
-    /// How long a call has to wait.
+    /// How long a call has to wait, to the millisecond.
     fn wait(&self, purpose: Purpose) -> Duration {
         match self.quota.may_call(self.now, purpose) {
             Verdict::Now => Duration::ZERO,
-            Verdict::At(at) => at - self.now,
+            Verdict::At(at) => rounded(at - self.now),
         }
+    }
+
+    fn fresh_for(&self, ttl: Duration, keys: usize) -> Duration {
+        rounded(self.quota.fresh_for(self.now, ttl, keys))
     }
 
     fn remaining(&self) -> Option<u64> {
@@ -98,6 +102,10 @@ fn composio(limit: u32, remaining: u32) -> HeaderMap {
     ])
 }
 
+fn rounded(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from((time.as_nanos() + 500_000) / 1_000_000).unwrap())
+}
+
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -109,7 +117,7 @@ fn without_any_headers_everything_goes_at_once() {
         story.call(&HeaderMap::new());
         assert_eq!((story.wait(Refresh), story.wait(Needed)), (Duration::ZERO, Duration::ZERO));
     }
-    assert_eq!(story.quota.fresh_for(story.now, MINUTE, 1_000), MINUTE);
+    assert_eq!(story.fresh_for(MINUTE, 1_000), MINUTE);
     assert_eq!(story.quota.figures(story.now).limit, None);
 }
 
@@ -192,13 +200,13 @@ fn refreshes_are_spread_evenly_until_the_reset() {
     let mut story = Story::told(100, 46);
     // 36 refreshes cut half a day into 37 pieces.
     let piece = HALF_DAY / 37;
-    assert_eq!(story.wait(Refresh), piece);
-    assert_eq!(story.quota.fresh_for(story.now, MINUTE, 1), piece);
-    assert_eq!(story.quota.fresh_for(story.now, MINUTE, 2), piece * 2);
-    assert_eq!(story.quota.fresh_for(story.now, DAY, 2), DAY, "never shorter than asked for");
+    assert_eq!(story.wait(Refresh), rounded(piece));
+    assert_eq!(story.fresh_for(MINUTE, 1), rounded(piece));
+    assert_eq!(story.fresh_for(MINUTE, 2), rounded(piece * 2));
+    assert_eq!(story.fresh_for(DAY, 2), DAY, "never shorter than asked for");
     let beyond = HALF_DAY + DAY.mul_f64(3.0 / 91.0);
-    assert_eq!(story.quota.fresh_for(story.now, MINUTE, 40), beyond, "the next day's pace goes on");
-    assert_eq!(story.at(piece).wait(Refresh), Duration::ZERO);
+    assert_eq!(story.fresh_for(MINUTE, 40), rounded(beyond), "the next day's pace goes on");
+    assert_eq!(story.at(piece + Duration::from_nanos(1)).wait(Refresh), Duration::ZERO);
 }
 
 #[test]
@@ -206,7 +214,7 @@ fn an_ample_quota_changes_nothing() {
     let mut story = Story::new(QuotaSettings::default());
     story.call(&composio(2_000, 1_999));
     story.at(seconds(10));
-    assert_eq!(story.quota.fresh_for(story.now, seconds(30), 100), seconds(30));
+    assert_eq!(story.fresh_for(seconds(30), 100), seconds(30));
     for _ in 0..100 {
         assert_eq!(story.wait(Refresh), Duration::ZERO);
         let _under_way = story.sent();
@@ -227,7 +235,7 @@ fn the_pace_adapts_to_other_programs() {
     let mut story = Story::told(100, 46);
     let alone = story.wait(Refresh);
     story.call(&leadlex(100, 20));
-    assert_eq!(story.wait(Refresh), HALF_DAY / 11);
+    assert_eq!(story.wait(Refresh), rounded(HALF_DAY / 11));
     assert!(story.wait(Refresh) > alone * 3);
 }
 
@@ -252,7 +260,7 @@ fn the_first_refresh_after_the_reset_keeps_its_distance_from_the_last_before() {
     let mut story = Story::told(100, 100);
     story.at(HALF_DAY - seconds(60)).call(&leadlex(100, 50));
     story.at(HALF_DAY);
-    assert_eq!(story.wait(Refresh), DAY / 91 - seconds(60) + (DAY / 91 * 91 - DAY));
+    assert_eq!(story.wait(Refresh), rounded(DAY / 91 - seconds(60)));
 }
 
 #[test]
@@ -282,7 +290,8 @@ fn a_clock_that_is_ten_minutes_off_does_not_matter() {
 #[test]
 fn the_minutes_limit_follows_from_the_days_and_slides() {
     for (limit, per_minute) in [(100, 10), (1_000, 50), (10_000, 200)] {
-        let mut story = Story::told(limit, limit);
+        let mut story = Story::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
+        story.call(&leadlex(limit, limit));
         for gone in 1..per_minute {
             assert_eq!(story.wait(Needed), Duration::ZERO, "{limit}: {gone}");
             story.at(Duration::from_millis(gone)).call(&leadlex(limit, limit));

@@ -137,17 +137,20 @@ impl Window {
         self.presumed = self.presumed.saturating_add(unheard);
     }
 
-    /// What is left for us, where `unheard` calls may have gone off the number told; `per_day` caps our
-    /// own calls where the headers allow more.
+    /// What is left for us, where `unheard` calls may have gone off the number told.
     pub(super) fn left(&self, unheard: u64, per_day: Option<u64>) -> Option<u64> {
-        let told = self.told_left.map(|left| left.saturating_sub(unheard).saturating_sub(self.presumed));
-        let cap = self.cap(per_day).map(|cap| cap.saturating_sub(self.ours));
-        told.into_iter().chain(cap).min()
+        self.left_but_for(unheard.saturating_add(self.presumed), per_day)
     }
 
-    /// The smallest number left that was told in this window, whatever may have happened since.
-    pub(super) fn told_left(&self) -> Option<u64> {
-        self.told_left
+    /// What would be left if the upstream had counted none of the calls of which nothing was heard.
+    pub(super) fn left_at_best(&self, per_day: Option<u64>) -> Option<u64> {
+        self.left_but_for(0, per_day)
+    }
+
+    fn left_but_for(&self, calls: u64, per_day: Option<u64>) -> Option<u64> {
+        let told = self.told_left.map(|left| left.saturating_sub(calls));
+        let cap = self.cap(per_day).map(|cap| cap.saturating_sub(self.ours));
+        told.into_iter().chain(cap).min()
     }
 
     /// The calls of the whole window.
@@ -163,6 +166,7 @@ impl Window {
         self.limit.or(per_day).filter(|_| self.counts_days()).and_then(minute_of_day)
     }
 
+    /// The most calls of our own, where the headers allow more.
     fn cap(&self, per_day: Option<u64>) -> Option<u64> {
         per_day.filter(|cap| self.counts_days() && self.limit.is_none_or(|limit| limit > *cap))
     }
