@@ -208,10 +208,11 @@ fn pattern(name: &str, chance: &mut Chance) -> Vec<Millis> {
     moments
 }
 
-/// The mean age where that many calls a day go evenly over all the days: the least that anyone can
-/// reach for requests that come evenly.
+/// The mean age where that many calls go evenly over each day (the first is shorter): the least that
+/// anyone can reach for requests that come evenly.
 fn even_mean_age_s(keys: u64, per_day: u64) -> u64 {
-    (END - START) / 1_000 * keys / (per_day * 3) / 2
+    let days = [DAY - START, DAY, DAY].map(|day| day / 1_000);
+    days.map(|day| day * day * keys / per_day / 2).iter().sum::<u64>() / days.iter().sum::<u64>()
 }
 
 fn simulate(name: &str, keys: usize, seed: u64) -> Day {
@@ -266,7 +267,7 @@ fn what_is_served_is_about_as_old_as_the_quota_makes_it() {
             let day = simulate(name, keys, 7);
             let best = even_mean_age_s(keys as u64, 90);
             let mean = day.mean_age_s();
-            assert!(mean * 100 <= best * 110, "{name}, {keys}: {mean} s, at best {best} s");
+            assert!(mean * 100 <= best * 102, "{name}, {keys}: {mean} s, at best {best} s");
         }
     }
 }

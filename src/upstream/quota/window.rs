@@ -94,8 +94,9 @@ impl Window {
                 let rise = self.told_left.and_then(|left| told.remaining?.checked_sub(left));
                 if rise.is_some_and(|rise| rise > self.limit.unwrap_or(0) / 2) {
                     self.start_afresh(told, now);
-                } else {
-                    self.resets = self.resets.min(now + told.resets_in);
+                } else if rise.is_none_or(|rise| rise == 0) {
+                    // The window of this number ends later than that of the one before, perhaps.
+                    (self.resets, self.resets_at) = (now + told.resets_in, Some(told.resets_at));
                 }
             }
             (Ends::Untold, Some(_)) => {}
