@@ -13,6 +13,7 @@
 mod calls;
 mod headers;
 mod pace;
+mod settings;
 mod window;
 
 #[cfg(test)]
@@ -26,10 +27,10 @@ use std::time::Duration;
 
 use http::{HeaderMap, header};
 use jiff::Timestamp;
-use serde::Deserialize;
 use tokio::time::Instant;
 
 pub use calls::Call;
+pub use settings::QuotaSettings;
 
 use super::rate_limit;
 use calls::Calls;
@@ -46,27 +47,6 @@ const LEARNED_FOR: Duration = Duration::from_secs(3_600);
 /// How long after the last call one more may go where the headers' calls are not used up, and only
 /// calls of which nothing was heard may have used them up: after an outage somebody has to ask.
 const PROBE_AFTER: Duration = Duration::from_secs(600);
-
-/// What can be set about one upstream's quota.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct QuotaSettings {
-    /// The most calls that this layer makes in a day; 0: what the upstream's headers say. Where they
-    /// allow less, they win. Of no effect where the headers count by another window than the day.
-    pub per_day: u32,
-    /// The most calls in any minute; 0: follows from the day's as LeadLex's plans have it (UPSTREAMS.md
-    /// B1.6: 100 a day are 10 a minute, 1,000 are 50, 10,000 are 200), else none until a 429.
-    pub per_minute: u32,
-    /// How many of a hundred calls are kept for the customer's other programs. A call that somebody
-    /// waits for may take half of them, a refresh none.
-    pub reserve_percent: u8,
-}
-
-impl Default for QuotaSettings {
-    fn default() -> Self {
-        Self { per_day: 0, per_minute: 0, reserve_percent: 10 }
-    }
-}
 
 /// What a call is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
