@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::Failure;
 use super::serve::StopSignal;
-use crate::sandbox;
+use super::{Failure, print};
+use crate::app;
+use crate::sandbox::{self, LEADLEX_PATH, Sandbox};
 
 /// What `sandbox` takes.
 #[derive(clap::Args, Debug)]
@@ -18,6 +19,18 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let stop = StopSignal::listen()?;
-    sandbox::run(arguments.listen, arguments.settings, stop.received()).await?;
+    let listener = app::bind("--listen", arguments.listen).await?;
+    let sandbox = Sandbox::new(arguments.settings, sandbox::Clock::system());
+    print(&greeting(listener.local_addr()?))?;
+    sandbox::serve(listener, sandbox.router(), stop.received()).await?;
     Ok(())
+}
+
+fn greeting(at: SocketAddr) -> String {
+    format!(
+        "sandbox listening on http://{at}\n\
+         LeadLex: http://{at}{LEADLEX_PATH}, key wbk_sandbox_a or wbk_sandbox_b\n\
+         Composio: http://{at}, key ak_sandbox_a or ak_sandbox_b\n\
+         What was asked: http://{at}/__requests\n"
+    )
 }

@@ -35,9 +35,14 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     telemetry::start(&config.log).map_err(anyhow::Error::from)?;
     let stop = StopSignal::listen()?;
     let app = App::start(&config).await?;
-    print(&format!("listening on http://{}/graphql", app.http_address()))?;
+    print(&greeting(app.http_address(), app.ops_address(), config.http.graphiql))?;
     app.run(stop.received()).await?;
     Ok(())
+}
+
+fn greeting(graph: SocketAddr, ops: SocketAddr, graphiql: bool) -> String {
+    let graphiql = if graphiql { format!("GraphiQL: http://{graph}/\n") } else { String::new() };
+    format!("listening on http://{graph}/graphql\n{graphiql}Probes: http://{ops}/live, http://{ops}/ready\n")
 }
 
 /// The signals by which a process is asked to stop: SIGINT (Ctrl-C) and SIGTERM.

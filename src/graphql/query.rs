@@ -12,6 +12,7 @@ use super::providers::Provider;
 use super::toolkits::Toolkit;
 use super::users::User;
 use crate::domain::global_id;
+use crate::domain::input::BadInput;
 use crate::domain::page::PageArguments;
 use crate::domain::toolkits::ToolkitSlug;
 use crate::loaders::parent::Parent;
@@ -131,8 +132,27 @@ fn toolkit(slug: &str) -> Result<Toolkit, FieldError> {
     Ok(Toolkit::Known(ToolkitSlug::check(slug)?))
 }
 
-/// An id that the accounts could not be asked for is no user's.
+/// An id that the accounts could not be asked for is no user's. Told in words of its own: those of the filter
+/// name an argument that is not here, and advise to leave it out.
 fn user(id: &ID) -> Result<User, FieldError> {
-    Parent::user(id)?;
+    let refused = |refused: BadInput| BadInput {
+        message: "A user's id is not blank, and holds no comma and no control character.".to_owned(),
+        ..refused
+    };
+    Parent::user(id).map_err(refused)?;
     Ok(User::new(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_user_id_is_refused_as_an_id_and_not_as_a_filter() {
+        for id in ["", " ", "a,b", "a\u{7}"] {
+            let refused = user(&ID::from(id)).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(refused.starts_with("A user's id is not blank"), "{id:?}: {refused}");
+        }
+        assert!(user(&ID::from("user_1")).is_ok());
+    }
 }

@@ -3,14 +3,15 @@
 //! Clients parse every answer of this endpoint the same way; a plain-text 404 or 413 would reach their users as
 //! "unexpected token".
 
-use axum::body::Body;
+use axum::Json;
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
 
 use super::media::MediaType;
 use crate::operation::codes::Code;
+use crate::operation::errors::GraphqlError;
 use crate::operation::request::NoRequest;
 
 /// A request that the edge refuses.
@@ -103,14 +104,17 @@ impl From<NoRequest> for HttpError {
     }
 }
 
+/// An answer without `data`, as nothing was executed.
+#[derive(Serialize)]
+struct Refusal {
+    errors: [GraphqlError; 1],
+}
+
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        let mut extensions = json!({ "code": self.code.word() });
-        if let (Some(reason), Some(members)) = (self.reason, extensions.as_object_mut()) {
-            members.insert("reason".to_owned(), reason.into());
-        }
-        let body = json!({ "errors": [{ "message": self.message, "extensions": extensions }] });
-        let mut response = (self.status, Body::from(body.to_string())).into_response();
+        let mut error = GraphqlError::new(self.code, self.message);
+        error.extensions.reason = self.reason;
+        let mut response = (self.status, Json(Refusal { errors: [error] })).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, self.media.content_type());
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -131,6 +131,10 @@ impl AccountsById {
             let Some(step) = walk.step().await? else { break };
             accounts.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());
         }
+        if accounts.len() < ids.len() {
+            // The page would be kept longer than it is believed that the others are missing.
+            self.lists.forget_first_page(&scan);
+        }
         Ok(accounts)
     }
 }

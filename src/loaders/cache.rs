@@ -78,6 +78,11 @@ where
         store(&self.entries, key, value, ttl);
     }
 
+    /// Drops what is kept under a key.
+    pub fn forget(&self, key: &K) {
+        self.entries.invalidate(key);
+    }
+
     /// What is kept under a key, or else what `fetch` brings, once for all who ask meanwhile.
     ///
     /// A failure is not kept.

@@ -162,7 +162,8 @@ impl Question {
         let mut run = Run::empty();
         run.rows = own.iter().enumerate().take(self.wanted.size).map(row).collect();
         run.more = own.len() > self.wanted.size || (!is_whole && !self.wanted.is_more_asked);
-        if is_whole {
+        // Of rows that could not be read nobody knows whose they were: then each parent is counted by itself.
+        if is_whole && page.rows_sent == page.items.len() {
             run.total_items = u64::try_from(own.len()).ok();
             lists.keep_whole(&scan, own);
         }

@@ -122,6 +122,11 @@ impl Lists {
         self.pages.peek(&PageKey { scan: Arc::clone(&scan.key), cursor: None })
     }
 
+    /// Lets the first page of a scan be asked for again.
+    pub(super) fn forget_first_page(&self, scan: &Scan) {
+        self.pages.forget(&PageKey { scan: Arc::clone(&scan.key), cursor: None });
+    }
+
     /// Keeps a whole scan that was read as part of another.
     pub(super) fn keep_whole(&self, scan: &Scan, items: Vec<SharedAccount>) {
         let (rows_sent, total_items) = (items.len(), u64::try_from(items.len()).ok());

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use apollo_compiler::diagnostic::Diagnostic;
+use apollo_compiler::diagnostic::{Diagnostic, ToCliReport};
 use apollo_compiler::executable::Operation;
 use apollo_compiler::parser::Parser;
 use apollo_compiler::response::GraphQLError as Judged;
@@ -135,7 +135,18 @@ impl Document {
 }
 
 fn listed(code: Code, found: &DiagnosticList) -> Vec<GraphqlError> {
-    cut(found.iter().map(|one| told(code, &one)), code)
+    cut(found.iter().filter(|one| !is_echo(one)).map(|one| told(code, &one)).collect::<Vec<_>>(), code)
+}
+
+/// Whether an error only repeats another: apollo-compiler leaves out a field that it does not know, and then
+/// misses the selection that held nothing else. In the document, a field with a selection ends with its brace.
+fn is_echo(one: &Diagnostic<'_, DiagnosticData>) -> bool {
+    let text = || {
+        let at = one.error.location()?;
+        one.sources.get(&at.file_id())?.source_text().get(at.offset()..at.end_offset())
+    };
+    one.error.unstable_error_name() == Some("MissingSubselection")
+        && text().is_some_and(|text| text.trim_end().ends_with('}'))
 }
 
 /// The first few errors, and how many more there are.

@@ -49,7 +49,7 @@ pub use deal::TOOLKITS;
 pub use faults::{BadFault, Fault, FaultBody};
 pub use recording::RecordedRequest;
 pub use scenario::Scenario;
-pub use serve::{run, serve};
+pub use serve::serve;
 pub use settings::{ComposioPlan, CursorKind, LeadlexPlan, Settings};
 pub use tenants::Tenant;
 
@@ -105,8 +105,8 @@ impl Sandbox {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Everything the sandbox answers: LeadLex under [`LEADLEX_PATH`], Composio under `/api/v3` and `/api/v3.1`, and
-    /// `/__requests`.
+    /// Everything the sandbox answers: LeadLex under [`LEADLEX_PATH`], Composio under `/api/v3` and `/api/v3.1`,
+    /// `/__requests`, and at `/` what there is.
     pub fn router(&self) -> Router {
         let door = |upstream| from_fn_with_state(door::Door { sandbox: self.clone(), upstream }, door::pass);
         let leadlex = Router::new()
@@ -122,6 +122,7 @@ impl Sandbox {
         Router::new()
             .merge(leadlex)
             .merge(composio)
+            .route("/", get(signpost))
             .route("/__requests", get(asked).delete(forget))
             .with_state(self.clone())
     }
@@ -185,6 +186,16 @@ impl Sandbox {
     fn next_id(&self) -> String {
         chance::uuid(self.inner.answers.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// For whoever opens the sandbox's address in a browser.
+async fn signpost() -> String {
+    format!(
+        "The Switchboard sandbox: both upstream APIs, emulated.\n\n\
+         LeadLex    GET {LEADLEX_PATH}/v1/settings/providers    Authorization: Bearer wbk_sandbox_a or wbk_sandbox_b\n\
+         Composio   GET /api/v3/connected_accounts    x-api-key: ak_sandbox_a or ak_sandbox_b\n\n\
+         GET /__requests lists what was asked, DELETE empties it.\n"
+    )
 }
 
 async fn asked(State(sandbox): State<Sandbox>) -> Json<Vec<RecordedRequest>> {

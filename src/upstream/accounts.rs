@@ -54,8 +54,8 @@ impl AccountsClient {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<AccountPage, UpstreamError> {
-        let answer = self.call(credential, &query(filter, order, cursor, limit)).await?;
-        self.decode(&answer)
+        let answered = self.call(credential, &query(filter, order, cursor, limit)).await;
+        answered.and_then(|answer| self.decode(&answer)).inspect_err(UpstreamError::log)
     }
 
     /// Asks for one account, to see how the upstream is.

@@ -96,6 +96,19 @@ impl UpstreamError {
         self.detail = Some(Arc::from(detail.into()));
         self
     }
+
+    /// Tells whoever operates this that a call failed: what clients are told of it, and the status. Not the
+    /// source, which can quote the request.
+    pub(super) fn log(&self) {
+        tracing::warn!(
+            upstream = %self.upstream,
+            code = self.failure.code(),
+            status = self.status,
+            slug = self.slug.as_deref(),
+            request_id = self.request_id.as_deref(),
+            "a call failed"
+        );
+    }
 }
 
 impl fmt::Display for UpstreamError {
@@ -127,5 +140,44 @@ impl fmt::Display for UpstreamError {
 impl Error for UpstreamError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.detail.as_deref().map(|detail| detail as &(dyn Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_log_tells_of_a_failed_call_in_public_words() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let mut error = UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Unavailable)
+            .caused_by("x-api-key: ak_canary");
+        error.status = Some(503);
+        error.request_id = Some("req_7".into());
+        tracing::subscriber::with_default(subscriber, || error.log());
+        let line = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        for word in ["WARN", "upstream=COMPOSIO", "code=\"UPSTREAM_UNAVAILABLE\"", "status=503", "req_7"] {
+            assert!(line.contains(word), "{word}: {line}");
+        }
+        assert!(!line.contains("slug") && !line.contains("canary"), "{line}");
     }
 }

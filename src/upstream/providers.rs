@@ -33,8 +33,8 @@ impl ProvidersClient {
     /// # Errors
     /// Where the upstream cannot be reached, refuses, or answers no list.
     pub async fn fetch_list(&self, credential: &Credential<Leadlex>) -> Result<Vec<Provider>, UpstreamError> {
-        let answer = self.call(credential).await?;
-        let (list, _problems) = self.decode(&answer)?;
+        let answered = self.call(credential).await.and_then(|answer| self.decode(&answer));
+        let (list, _problems) = answered.inspect_err(UpstreamError::log)?;
         Ok(list)
     }
 

@@ -5,12 +5,13 @@ import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const binary =
+/** The binary that is tested. */
+export const binary =
   process.env.SWITCHBOARD_BIN ?? fileURLToPath(new URL('../../target/debug/switchboard', import.meta.url));
 
 /**
  * Runs `switchboard` with `args` until `stop()`; resolves with the address of the first line that it prints
- * ("… listening on http://…"), and rejects with what it said instead where it ends before that.
+ * ("… listening on http://…", or a demo's "GraphiQL: http://…"), and rejects with what it said instead where it ends before that.
  */
 export async function start(...args) {
   if (!existsSync(binary)) {
@@ -24,7 +25,7 @@ export async function start(...args) {
   });
   const url = await new Promise((resolve, reject) => {
     createInterface(child.stdout).on('line', (line) => {
-      const address = / on (http:\/\/\S+)/.exec(line);
+      const address = /(?: on |^GraphiQL: )(http:\/\/\S+)/.exec(line);
       if (address) resolve(address[1]);
     });
     child.once('error', reject);

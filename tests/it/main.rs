@@ -11,6 +11,7 @@
 
 mod config;
 mod edge;
+mod executor_pin;
 mod graph;
 mod sandbox;
 mod tidy;

@@ -1,12 +1,15 @@
 //! The graph over an in-process sandbox: no sockets, so a paused clock stands still while it works.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use switchboard::domain::caller::{Caller, Role, Tenant};
+use switchboard::domain::caller::{self, Caller, Role};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::domain::settings::ExpectedProviders;
@@ -20,7 +23,7 @@ use switchboard::loaders::providers::Providers;
 use switchboard::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings};
 use switchboard::operation::request::OperationRequest;
 use switchboard::operation::{Operations, TransportRules};
-use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox};
+use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox, Tenant};
 use switchboard::upstream::accounts::AccountsClient;
 use switchboard::upstream::providers::ProvidersClient;
 use switchboard::upstream::settings::UpstreamSettings;
@@ -35,6 +38,71 @@ pub(crate) struct World {
 }
 
 pub(crate) const NOW: &str = "2026-11-21T12:00:00Z";
+
+/// How many rows an upstream page has unless a test says otherwise: the default of `lists.page_rows`.
+pub(crate) const PAGE_ROWS: usize = 100;
+
+/// How long everything is kept, at most.
+pub(crate) const LONGEST_TTL: Duration = Duration::from_secs(60);
+
+/// The only question that LeadLex is asked.
+pub(crate) const PROVIDERS: &str = "GET /functions/v1/api-gateway/v1/settings/providers";
+
+const NEWEST_FIRST: &str = "order_by=created_at&order_direction=desc";
+
+/// A list call to Composio, newest first, behind some filters (`toolkit_slugs=gmail`).
+pub(crate) fn list(filters: &[&str]) -> String {
+    let filters: String = filters.iter().map(|filter| format!("{filter}&")).collect();
+    format!("GET /api/v3/connected_accounts?{filters}{NEWEST_FIRST}&limit={PAGE_ROWS}")
+}
+
+/// The call that counts a list.
+pub(crate) fn count(filters: &[&str]) -> String {
+    list(filters).replace("limit=100", "limit=1")
+}
+
+/// The call that gets accounts by their `ca_…` ids.
+pub(crate) fn by_ids<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
+    let mut ids: Vec<_> = ids.into_iter().collect();
+    ids.sort_unstable();
+    list(&[&format!("connected_account_ids={}", ids.join("%2C")), "account_type=ALL"])
+}
+
+/// The global id of an account, a toolkit, or anything that calls itself one.
+pub(crate) fn global_id(kind: &str, own: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{kind}:{own}"))
+}
+
+/// What stands at a path like `providers.nodes.0.name`; of a list, `*` makes a list of what each holds.
+#[track_caller]
+pub(crate) fn at(value: &Value, path: &str) -> Value {
+    let (step, rest) = path.split_once('.').map_or((path, None), |(step, rest)| (step, Some(rest)));
+    let follow = |value: &Value| rest.map_or_else(|| value.clone(), |rest| at(value, rest));
+    match value {
+        Value::Array(all) if step == "*" => Some(all.iter().map(follow).collect()),
+        Value::Array(all) => step.parse().ok().and_then(|place: usize| all.get(place)).map(follow),
+        Value::Object(fields) => fields.get(step).map(follow),
+        _ => None,
+    }
+    .unwrap_or_else(|| panic!("nothing at `{path}` of {value}"))
+}
+
+/// The texts at such a path.
+#[track_caller]
+pub(crate) fn texts(value: &Value, path: &str) -> Vec<String> {
+    let list = at(value, path);
+    let list = list.as_array().unwrap_or_else(|| panic!("no list at `{path}`: {list}"));
+    list.iter().map(|text| text.as_str().unwrap_or_else(|| panic!("no text: {text}")).to_owned()).collect()
+}
+
+/// The only error of an answer.
+#[track_caller]
+pub(crate) fn only_error(answer: &Value) -> &Value {
+    match answer["errors"].as_array().map(Vec::as_slice) {
+        Some([error]) => error,
+        _ => panic!("not one error: {answer}"),
+    }
+}
 
 /// A network that is the sandbox's router.
 pub(crate) fn network(sandbox: &Sandbox) -> Network {
@@ -51,7 +119,7 @@ pub(crate) fn network(sandbox: &Sandbox) -> Network {
 pub(crate) fn caller(leadlex: Option<&str>, composio: Option<&str>) -> Caller {
     Caller {
         role: Role::Admin,
-        tenant: Tenant {
+        tenant: caller::Tenant {
             leadlex: leadlex.map(|key| Credential::new(key).unwrap()),
             composio: composio.map(|key| Credential::new(key).unwrap()),
         },
@@ -72,6 +140,23 @@ impl World {
     }
 
     pub(crate) fn over(settings: sandbox::Settings) -> Self {
+        Self::wired(settings, PAGE_ROWS, |network| network)
+    }
+
+    /// A world whose sandbox has no accounts but these, and whose upstream pages are this long.
+    pub(crate) fn holding(accounts: Vec<sandbox::Account>, page_rows: usize) -> Self {
+        let settings = sandbox::Settings { accounts: 0, ..sandbox::Settings::default() };
+        let world = Self::wired(settings, page_rows, |network| network);
+        world.sandbox.change_accounts(Tenant::A, |rows| *rows = accounts);
+        world
+    }
+
+    /// A world with something between the graph and its sandbox.
+    pub(crate) fn wired(
+        settings: sandbox::Settings,
+        page_rows: usize,
+        rewire: impl FnOnce(Network) -> Network,
+    ) -> Self {
         let clock = Clock::starting_at(NOW.parse::<Timestamp>().unwrap());
         let sandbox = Sandbox::new(settings, sandbox::Clock::new(move || clock.now()));
         let settings = |base: &str| UpstreamSettings {
@@ -80,12 +165,12 @@ impl World {
             timeout_ms: 5_000,
             body_limit_bytes: 8 << 20,
         };
-        let network = network(&sandbox);
+        let network = rewire(network(&sandbox));
         let leadlex = Transport::new(UpstreamName::Leadlex, settings(LEADLEX_PATH), network.clone(), clock);
         let composio = Transport::new(UpstreamName::Composio, settings("/"), network, clock);
         let cache =
             CacheSettings { limit_bytes: 64 << 20, providers_ttl_ms: 60_000, accounts_ttl_ms: 30_000 };
-        let lists = ListSettings { page_rows: 100, pages_max: 50, count_calls_max: 40 };
+        let lists = ListSettings { page_rows, pages_max: 50, count_calls_max: 40 };
         let lists = Arc::new(Lists::new(AccountsClient::new(composio), lists, &cache, None));
         let sources = Sources {
             providers: Providers::new(
@@ -113,6 +198,17 @@ impl World {
         self.ask_as(tenant_a(), query, json!({})).await
     }
 
+    /// The data of an answer without errors to a query of tenant A.
+    pub(crate) async fn data(&self, query: &str) -> Value {
+        self.data_with(query, json!({})).await
+    }
+
+    pub(crate) async fn data_with(&self, query: &str, variables: Value) -> Value {
+        let mut answer = self.ask_as(tenant_a(), query, variables).await;
+        assert_eq!(answer.get("errors"), None, "{query}");
+        answer["data"].take()
+    }
+
     pub(crate) async fn ask_as(&self, caller: Caller, query: &str, variables: Value) -> Value {
         let request = json!({ "query": query, "variables": variables }).to_string();
         let request = OperationRequest::from_json(request.as_bytes()).unwrap();
@@ -126,5 +222,17 @@ impl World {
             self.sandbox.requests().iter().map(|call| format!("{} {}", call.method, call.target)).collect();
         self.sandbox.forget_requests();
         calls
+    }
+
+    /// The same calls in an order of their own, as those that are under way at once come in any.
+    pub(crate) fn calls_sorted(&self) -> Vec<String> {
+        let mut calls = self.calls();
+        calls.sort_unstable();
+        calls
+    }
+
+    /// Lets so much time pass.
+    pub(crate) async fn pass(&self, time: Duration) {
+        tokio::time::advance(time).await;
     }
 }

@@ -45,7 +45,8 @@ struct Row {
     error_message: Text,
 }
 
-/// Reads the list without the rows that cannot be read, and counts those.
+/// Reads the list without the rows that cannot be read, and counts those. A list of which no row can be
+/// read is none: the workspace is not without integrations, only its answer is without meaning.
 pub(in crate::upstream) fn list(body: &[u8]) -> Result<(Vec<Provider>, usize), NotThatShape> {
     let json = std::str::from_utf8(body).map_err(|_| NotThatShape)?;
     let answer: Answer<'_> = object(json).ok_or(NotThatShape)?;
@@ -53,6 +54,9 @@ pub(in crate::upstream) fn list(body: &[u8]) -> Result<(Vec<Provider>, usize), N
     let mut rows =
         items(UpstreamName::Leadlex, "data.providers", &data.providers, |json| Some(provider(object(json)?)));
     let problems = data.providers.len() - rows.len();
+    if rows.is_empty() && problems > 0 {
+        return Err(NotThatShape);
+    }
     number_repeats(&mut rows);
     Ok((rows, problems))
 }
@@ -133,6 +137,7 @@ mod tests {
             r#"{"data":{"providers":{}}}"#,
             "\u{fffd}",
             r#"{"data":{"providers":["#,
+            r#"{"data":{"providers":[{"category":7,"name":"a"},{}]}}"#,
         ] {
             assert!(list(body.as_bytes()).is_err(), "{body}");
         }

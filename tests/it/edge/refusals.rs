@@ -67,6 +67,14 @@ async fn a_document_that_does_not_fit_the_schema() {
 }
 
 #[tokio::test]
+async fn an_unknown_field_alone_in_its_braces_is_the_only_thing_wrong() {
+    let answer = query("{ items { nothing } two: items(count: 2) { nothing } three: items }").await.json();
+    let messages: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|one| &one["message"]).collect();
+    let unknown = "Cannot query field \"nothing\" on type \"Item\".";
+    assert_eq!(messages, [unknown, unknown, "Field \"items\" must have a selection of subfields."]);
+}
+
+#[tokio::test]
 async fn ten_errors_are_listed_and_the_rest_counted() {
     let document = format!("{{ {} }}", (0..25).map(|i| format!("n{i} ")).collect::<String>());
     let answer = query(&document).await.json();

@@ -1,4 +1,4 @@
-//! The command: one line once it listens, an end by signal, and one clear line where the port is taken.
+//! The command: where and with which keys to ask once it listens, an end by signal, and one clear line where the port is taken.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -34,7 +34,10 @@ fn it_says_where_it_listens_serves_and_ends_by_signal() {
     assert!(child.wait().unwrap().success());
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
-    assert_eq!(rest, "", "one line and no more");
+    let leadlex =
+        format!("LeadLex: http://{address}/functions/v1/api-gateway, key wbk_sandbox_a or wbk_sandbox_b");
+    let composio = format!("Composio: http://{address}, key ak_sandbox_a or ak_sandbox_b");
+    assert!(rest.contains(&leadlex) && rest.contains(&composio), "{rest}");
 }
 
 #[test]
@@ -44,7 +47,10 @@ fn a_taken_port_is_one_clear_line() {
     let done = sandbox(&address).output().unwrap();
     assert_eq!(done.status.code(), Some(1));
     let said = String::from_utf8(done.stderr).unwrap();
-    assert!(said.starts_with(&format!("switchboard: cannot listen on {address}: ")), "{said}");
+    assert!(
+        said.starts_with(&format!("switchboard: --listen: {address} is taken by another program: ")),
+        "{said}"
+    );
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(done.stdout.is_empty());
 }

@@ -1,0 +1,115 @@
+// README's blocks, run as they stand: a reader will.
+//
+// A `graphql` or `curl` block goes to a demo of its own, and is answered with the `json` block that follows it, or
+// without errors where none does. `toml` blocks pass `switchboard check` against a sandbox.
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { binary, start, startSandbox } from './support.mjs';
+
+const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+
+/** Every fenced block: its language, its text, its line, and the block after it. */
+const blocks = [...readme.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([whole, language, text], place, all) => ({
+  language,
+  text,
+  line: readme.slice(0, all[place].index).split('\n').length,
+  next: all[place + 1],
+}));
+const of = (...languages) => blocks.filter(({ language }) => languages.includes(language));
+
+/** What the JSON block right after a block says, without the times in a trace. */
+const expected = ({ next }) => (next?.[1] === 'json' ? timeless(next[2]) : undefined);
+const timeless = (text) => JSON.parse(text, (name, value) => (/^(took|startedAt)Ms$/.test(name) ? 0 : value));
+
+async function onADemo(ask) {
+  const demo = await start('demo', '--listen', '127.0.0.1:0');
+  try {
+    return timeless(await ask(`${demo.url}graphql`));
+  } finally {
+    await demo.stop();
+  }
+}
+
+function answered(block, answer) {
+  const right = expected(block);
+  if (right) assert.deepEqual(answer, right);
+  else assert.equal(answer.errors, undefined);
+}
+
+describe('README', () => {
+  for (const block of of('graphql')) {
+    test(`the query at line ${block.line} is answered as it says`, async () => {
+      const body = JSON.stringify({ query: block.text });
+      const headers = { 'content-type': 'application/json' };
+      answered(block, await onADemo(async (url) => (await fetch(url, { method: 'POST', headers, body })).text()));
+    });
+  }
+
+  for (const block of of('sh').filter(({ text }) => text.startsWith('curl '))) {
+    test(`the curl line at line ${block.line} works`, async () => {
+      const own = 'http://127.0.0.1:8080/graphql';
+      assert.ok(block.text.includes(own), `it asks at ${own}`);
+      const ask = (url) => execFileSync('sh', ['-c', block.text.replace(own, url)], { encoding: 'utf8' });
+      answered(block, await onADemo(ask));
+    });
+  }
+
+  for (const { text, line } of of('toml')) {
+    test(`the configuration at line ${line} passes check`, async () => {
+      const directory = mkdtempSync(join(tmpdir(), 'switchboard-'));
+      const sandbox = await startSandbox();
+      try {
+        mkdirSync(join(directory, 'secrets'));
+        writeFileSync(join(directory, 'secrets/leadlex'), 'wbk_sandbox_a\n');
+        writeFileSync(join(directory, 'secrets/composio'), 'ak_sandbox_a\n');
+        writeFileSync(join(directory, 'switchboard.toml'), text);
+        const checked = spawnSync(binary, ['check', '--config', 'switchboard.toml'], {
+          cwd: directory,
+          encoding: 'utf8',
+          env: {
+            SWITCHBOARD__UPSTREAM__LEADLEX__BASE_URL: `${sandbox.url}/functions/v1/api-gateway`,
+            SWITCHBOARD__UPSTREAM__COMPOSIO__BASE_URL: sandbox.url,
+          },
+        });
+        assert.equal(checked.status, 0, checked.stdout + checked.stderr);
+      } finally {
+        await sandbox.stop();
+        rmSync(directory, { recursive: true });
+      }
+    });
+  }
+
+  test('every command and flag that it shows exists', () => {
+    const help = (...command) => spawnSync(binary, [...command, '--help'], { encoding: 'utf8' }).stdout;
+    for (const [, command] of readme.matchAll(/(?:`|\/)switchboard (\w+)/g)) assert.ok(help(command), command);
+    const flags = help('demo') + help('sandbox') + help('check');
+    for (const [flag] of readme.matchAll(/(?<=`|\s)--(?!release)[a-z-]+/g)) assert.ok(flags.includes(flag), flag);
+    for (const [, name] of readme.matchAll(/--scenario ([\w-]+)/g)) assert.ok(flags.includes(`- ${name}:`), name);
+  });
+
+  test('it has queries with answers, a curl line and configurations', () => {
+    assert.ok(of('graphql').filter(expected).length >= 2);
+    assert.ok(of('sh').some(({ text }) => text.startsWith('curl ')));
+    assert.ok(of('toml').length >= 2);
+  });
+
+  test('its error codes, reasons and settings are those that there are', () => {
+    const source = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+    const codes = [...source('src/operation/codes.rs').matchAll(/=> "([A-Z_]+)"/g)].map(([, code]) => code);
+    const told = readme.slice(readme.indexOf('| code | when |'), readme.indexOf('Errors of an API name it'));
+    for (const code of codes) assert.ok(told.includes(`\`${code}\``), `${code} is missing`);
+    for (const [, word] of told.matchAll(/^\| (`.*?) \|/gm)) {
+      for (const [, code] of word.matchAll(/`([A-Z_]+)`/g)) assert.ok(codes.includes(code), `${code} does not exist`);
+    }
+    const defaults = source('switchboard.default.toml');
+    for (const [, section, key] of readme.matchAll(/`((?:http|ops|auth|upstream|cache|connections|lists|ids|toolkits|log)[a-z.]*)\.(\w+)`/g)) {
+      const of = defaults.split(`[${section}]`)[1]?.split(/^\[/m)[0] ?? '';
+      assert.match(of, new RegExp(`^${key} = `, 'm'), `${section}.${key}`);
+    }
+  });
+});

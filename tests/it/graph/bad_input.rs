@@ -1,0 +1,319 @@
+//! What a caller gets wrong is refused in a sentence that says what would be right, before anybody is asked for it.
+
+use serde_json::{Value, json};
+
+use super::accounts_paging::page;
+use crate::world::{World, at, global_id, only_error, tenant_a, texts};
+
+struct Refusal {
+    message: String,
+    code: String,
+    reason: Value,
+    data: Value,
+}
+
+async fn refusal(world: &World, query: &str, variables: Value) -> Refusal {
+    let answer = world.ask_as(tenant_a(), query, variables).await;
+    let error = only_error(&answer);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    Refusal {
+        message: text(&error["message"]),
+        code: text(&error["extensions"]["code"]),
+        reason: error["extensions"]["reason"].clone(),
+        data: answer["data"].clone(),
+    }
+}
+
+/// A refusal as BAD_USER_INPUT with this sentence, before any call.
+async fn refused(query: &str, variables: Value, reason: &str, message: &str) {
+    let world = World::new();
+    let refusal = refusal(&world, query, variables).await;
+    assert_eq!((refusal.code.as_str(), refusal.message.as_str()), ("BAD_USER_INPUT", message), "{query}");
+    assert_eq!(refusal.reason, reason, "{query}");
+    assert_eq!(world.calls(), [] as [&str; 0], "{query}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn documents_that_cannot_run_say_where_they_are_wrong() {
+    let world = World::new();
+    for (query, code, message) in [
+        ("{ providers { nodes { name } }", "GRAPHQL_PARSE_FAILED", "Syntax Error: expected R_CURLY, got EOF"),
+        (
+            "{ providers { nodes { nam } } }",
+            "GRAPHQL_VALIDATION_FAILED",
+            "Cannot query field \"nam\" on type \"Provider\".",
+        ),
+        (
+            "{ providers { nodes } }",
+            "GRAPHQL_VALIDATION_FAILED",
+            "Field \"nodes\" must have a selection of subfields.",
+        ),
+        (
+            "{ providers(size: 3) { totalCount } }",
+            "GRAPHQL_VALIDATION_FAILED",
+            "Unknown argument \"size\" on field \"Query.providers\".",
+        ),
+        (
+            "{ node { id } }",
+            "GRAPHQL_VALIDATION_FAILED",
+            "Field \"node\" argument \"id\" of type \"ID!\" is required, but it was not provided.",
+        ),
+        (
+            "query A { __typename } query B { __typename }",
+            "OPERATION_RESOLUTION_FAILURE",
+            "Must provide operation name if query contains multiple operations.",
+        ),
+    ] {
+        let refusal = refusal(&world, query, json!({})).await;
+        assert_eq!((refusal.code.as_str(), refusal.message.as_str()), (code, message), "{query}");
+        assert_eq!(refusal.data, Value::Null);
+    }
+    assert_eq!(world.calls(), [] as [&str; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn variables_of_the_wrong_type_are_refused_without_being_repeated() {
+    let query = "query ($first: Int, $ids: [ID!]!, $order: ConnectedAccountOrder) { connectedAccounts(first: $first, orderBy: $order) { totalCount } nodes(ids: $ids) { id } }";
+    for (variables, message) in [
+        (
+            json!({ "first": "hush", "ids": [] }),
+            "Variable \"$first\" got an invalid value for type \"Int\": could not coerce variable first to type Int.",
+        ),
+        (
+            json!({ "first": 2.5, "ids": [] }),
+            "Variable \"$first\" got an invalid value for type \"Int\": could not coerce variable first to type Int.",
+        ),
+        (json!({ "ids": null }), "Variable \"$ids\" of non-null type \"[ID!]!\" must not be null."),
+        (json!({}), "Variable \"$ids\" of required type \"[ID!]!\" was not provided."),
+    ] {
+        refused(query, variables, "BAD_VARIABLE", message).await;
+    }
+    let world = World::new();
+    let order = json!({ "ids": [], "order": { "field": "hush" } });
+    let wrong = refusal(&world, query, order).await;
+    assert!(
+        wrong.message.contains("ConnectedAccountOrderField") && !wrong.message.contains("hush"),
+        "{}",
+        wrong.message
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn sizes_are_refused_with_the_range_that_would_be_right() {
+    let accounts =
+        |size: &str| format!("`{size}` is out of range: it takes 0 to 100, and is 20 where it is left out.");
+    let providers = |size: &str| accounts(size).replace("20", "100");
+    for size in ["first: -1", "first: 101", "first: 10000", "last: -1", "last: 101"] {
+        for root in ["", "toolkit(slug: \"gmail\") { ", "user(id: \"user_1\") { "] {
+            let end = if root.is_empty() { "" } else { " }" };
+            let query = format!("{{ {root}connectedAccounts({size}) {{ totalCount }}{end} }}");
+            refused(&query, json!({}), "BAD_PAGE_SIZE", &accounts(size)).await;
+        }
+        refused(
+            &format!("{{ providers({size}) {{ totalCount }} }}"),
+            json!({}),
+            "BAD_PAGE_SIZE",
+            &providers(size),
+        )
+        .await;
+    }
+    let both =
+        "`first` and `last` exclude each other: give `first` to page forward, `last` to page backward.";
+    refused("{ providers(first: 1, last: 1) { totalCount } }", json!({}), "BAD_PAGE_SIZE", both).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_field_is_null_alone_and_told_once_for_all_its_places() {
+    let world = World::new();
+    let query = "{ providers(first: 20) { nodes { name connectedAccounts(first: -1) { totalCount } } } }";
+    let answer = world.ask(query).await;
+    let error = only_error(&answer);
+    assert_eq!(error["extensions"]["count"], 20);
+    assert_eq!(
+        at(&error["extensions"]["paths"], "19"),
+        json!(["providers", "nodes", 19, "connectedAccounts"])
+    );
+    assert_eq!(
+        answer["data"]["providers"]["nodes"][0],
+        json!({ "name": "gmail", "connectedAccounts": null })
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn ids_that_no_object_can_have_are_refused_and_unknown_ones_are_null() {
+    let any = "This is no id of this graph: give the `id` of an object that it answered, as it was.";
+    let account = "This is no connected account's id: give its `id`, or its `connectedAccountId` (`ca_…`).";
+    let provider = "This is no provider's id: give the `id` of a Provider, as it was answered.";
+    let query = |root: &str| format!("query ($id: ID!) {{ {root}(id: $id) {{ id }} }}");
+    for (root, id, message) in [
+        ("node", "nonsense".to_owned(), any),
+        ("node", String::new(), any),
+        ("node", "ca_1".to_owned(), any),
+        ("node", global_id("User", "user_1"), any),
+        ("node", global_id("Toolkit", "Gmail"), any),
+        ("node", global_id("ConnectedAccount", "ca_1,ca_2"), any),
+        ("node", global_id("Provider", "short"), any),
+        ("connectedAccount", "ca_1,ca_2".to_owned(), account),
+        ("connectedAccount", "ca_\n".to_owned(), account),
+        ("connectedAccount", global_id("Provider", "0123456789abcdef"), account),
+        ("provider", global_id("ConnectedAccount", "ca_1"), provider),
+        ("provider", "gmail".to_owned(), provider),
+    ] {
+        refused(&query(root), json!({ "id": id }), "BAD_ID", message).await;
+    }
+    let world = World::new();
+    for (root, id) in [
+        ("node", global_id("ConnectedAccount", "ca_nobody")),
+        ("node", global_id("Provider", "0123456789abcdef")),
+        ("provider", global_id("Provider", "0123456789abcdef")),
+        ("connectedAccount", "ca_nobody".to_owned()),
+    ] {
+        let data = world.data_with(&query(root), json!({ "id": id })).await;
+        assert_eq!(data, json!({ root: null }), "{id}");
+    }
+    // Of many, each in its own place.
+    let ids = json!({ "ids": [global_id("Toolkit", "gmail"), "nonsense", global_id("ConnectedAccount", "ca_nobody")] });
+    let answer = world.ask_as(tenant_a(), "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids).await;
+    assert_eq!(answer["data"]["nodes"], json!([{ "id": global_id("Toolkit", "gmail") }, null, null]));
+    let error = only_error(&answer);
+    assert_eq!((&error["path"], &error["extensions"]["reason"]), (&json!(["nodes", 1]), &json!("BAD_ID")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn cursors_of_other_lists_and_damaged_ones_are_refused() {
+    let cause = |cause: &str| {
+        format!(
+            "This cursor {cause}: give one that this list answered, as it was, or leave it out to begin again."
+        )
+    };
+    let foreign = cause("belongs to another list: its filter, its order or its parent was another one");
+    let damaged = cause("is damaged, or was not made here");
+    let world = World::new();
+    let own = page(&world, json!({ "first": 3 })).await["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
+    let of_providers =
+        texts(&world.data("{ providers { edges { cursor } } }").await, "providers.edges.*.cursor");
+    world.calls();
+    let mut mangled = own.clone();
+    mangled.replace_range(10..11, if own.as_bytes()[10] == b'A' { "B" } else { "A" });
+    let accounts = |arguments: &str| {
+        format!("query ($c: String) {{ connectedAccounts({arguments} after: $c) {{ totalCount }} }}")
+    };
+    let cases = [
+        (accounts("filter: { statuses: [ACTIVE] }"), &own, &foreign),
+        (accounts("filter: { accountType: PRIVATE }"), &own, &foreign),
+        (accounts("orderBy: { field: UPDATED_AT }"), &own, &foreign),
+        (accounts("orderBy: { field: CREATED_AT, direction: ASC }"), &own, &foreign),
+        (
+            "query ($c: String) { toolkit(slug: \"gmail\") { connectedAccounts(after: $c) { totalCount } } }"
+                .to_owned(),
+            &own,
+            &foreign,
+        ),
+        (
+            "query ($c: String) { providers(after: $c, filter: { connected: true }) { totalCount } }"
+                .to_owned(),
+            &of_providers[3],
+            &foreign,
+        ),
+        (
+            "query ($c: String) { providers(before: $c, orderBy: { field: NAME }) { totalCount } }"
+                .to_owned(),
+            &of_providers[3],
+            &foreign,
+        ),
+        (accounts(""), &mangled, &damaged),
+        (accounts(""), &own.chars().skip(1).collect(), &damaged),
+        (accounts(""), &String::new(), &damaged),
+        (accounts(""), &"nonsense".to_owned(), &damaged),
+        (accounts(""), &of_providers[3], &damaged),
+        ("query ($c: String) { providers(after: $c) { totalCount } }".to_owned(), &own, &damaged),
+    ];
+    for (query, cursor, message) in cases {
+        let refusal = refusal(&world, &query, json!({ "c": cursor })).await;
+        assert_eq!(&refusal.message, message, "{query}");
+        assert_eq!((refusal.code.as_str(), &refusal.reason), ("BAD_USER_INPUT", &json!("BAD_CURSOR")));
+    }
+    assert_eq!(world.calls(), [] as [&str; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_that_would_widen_a_filter_are_refused_and_an_empty_list_is_nothing() {
+    let empty = "is empty; leave the list out to ask for everything.";
+    let comma = "holds a comma, which the upstream reads as two values.";
+    let slug = "A toolkit's slug is 1 to 64 letters, digits, `_`, `-` and `.`, like `gmail` or `one_drive`.";
+    let unknown = "`statuses`: UNKNOWN stands for words that this layer does not know, and the upstream cannot filter by it.";
+    for (filter, reason, message) in [
+        (json!({ "userIds": ["user_1", ""] }), "BAD_FILTER", format!("`userIds`: value 1 {empty}")),
+        (json!({ "userIds": ["a,b"] }), "BAD_FILTER", format!("`userIds`: value 0 {comma}")),
+        (
+            json!({ "userIds": ["a\u{7}"] }),
+            "BAD_FILTER",
+            "`userIds`: value 0 holds a control character.".to_owned(),
+        ),
+        (json!({ "authConfigIds": [" "] }), "BAD_FILTER", format!("`authConfigIds`: value 0 {empty}")),
+        (
+            json!({ "authConfigIds": ["ac_a,ac_b"] }),
+            "BAD_FILTER",
+            format!("`authConfigIds`: value 0 {comma}"),
+        ),
+        (json!({ "statuses": ["ACTIVE", "UNKNOWN"] }), "BAD_FILTER", unknown.to_owned()),
+        (json!({ "toolkits": [""] }), "BAD_SLUG", slug.to_owned()),
+        (json!({ "toolkits": ["gmail,slack"] }), "BAD_SLUG", slug.to_owned()),
+        (
+            json!({ "userIds": (0..101).map(|n| n.to_string()).collect::<Vec<_>>() }),
+            "BAD_FILTER",
+            "`userIds`: holds 101 values; it takes 100.".to_owned(),
+        ),
+        (
+            json!({ "ids": ["nonsense"] }),
+            "BAD_ID",
+            "This is no connected account's id: give its `id`, or its `connectedAccountId` (`ca_…`)."
+                .to_owned(),
+        ),
+    ] {
+        let query = "query ($f: ConnectedAccountFilter) { connectedAccounts(filter: $f) { totalCount } }";
+        refused(query, json!({ "f": filter }), reason, &message).await;
+    }
+    for id in ["a,b", "", " "] {
+        let answer = World::new()
+            .ask_as(tenant_a(), "query ($id: ID!) { user(id: $id) { id } }", json!({ "id": id }))
+            .await;
+        assert_eq!(only_error(&answer)["extensions"]["reason"], "BAD_FILTER", "{id:?}");
+        assert_eq!(answer["data"]["user"], Value::Null);
+    }
+    for text in ["", "a b", "gmail,slack", "ü", &"x".repeat(65)] {
+        let query = "query ($slug: String!) { toolkit(slug: $slug) { id } }";
+        refused(query, json!({ "slug": text }), "BAD_SLUG", slug).await;
+    }
+
+    let world = World::new();
+    for list in ["ids", "toolkits", "statuses", "userIds", "authConfigIds"] {
+        let page = page(&world, json!({ "filter": { list: [] } })).await;
+        assert_eq!((&page["nodes"], &page["totalCount"]), (&json!([]), &json!(0)), "{list}");
+    }
+    let nested = "{ toolkit(slug: \"gmail\") { connectedAccounts(filter: { userIds: [] }) { nodes { id } totalCount } } }";
+    assert_eq!(
+        world.data(nested).await["toolkit"]["connectedAccounts"],
+        json!({ "nodes": [], "totalCount": 0 })
+    );
+    assert_eq!(world.calls(), [] as [&str; 0]);
+    // Null is "not given".
+    let all = page(&world, json!({ "filter": { "toolkits": null, "userIds": null } })).await;
+    assert_eq!(all["totalCount"], 384);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_ids_than_one_field_takes_are_refused() {
+    for (root, kind, name) in [
+        ("nodes", "[ID!]!", "ids"),
+        ("providersByIds", "[ID!]!", "ids"),
+        ("connectedAccountsByIds", "[ID!]!", "ids"),
+        ("usersByIds", "[ID!]!", "ids"),
+        ("toolkitsBySlugs", "[String!]!", "slugs"),
+    ] {
+        let query = format!("query ($ids: {kind}) {{ {root}({name}: $ids) {{ id }} }}");
+        let message =
+            format!("`{name}` holds 1001 values; it takes 1000: ask for the others in another field.");
+        refused(&query, json!({ "ids": vec!["ca_1"; 1_001] }), "TOO_MANY_IDS", &message).await;
+    }
+}

@@ -1,0 +1,292 @@
+//! One upstream failing: null at its fields, the other's data whole, one error that says what a client can do, and
+//! nothing of the upstream's own.
+
+use serde_json::{Value, json};
+use switchboard::sandbox::{EmulatedUpstream, Fault, Scenario, Settings};
+
+use crate::world::{World, at, caller, only_error, tenant_a, texts};
+
+/// Everything at once: what LeadLex knows, what Composio knows, and what hangs below either.
+const BOTH: &str = "{
+    providers(first: 20) { nodes { name connectedAccounts(first: 3) { nodes { id } } } }
+    connectedAccounts(first: 2) { nodes { userId } }
+}";
+
+const COMPOSIO: &str = "The connected-accounts API (Composio)";
+const LEADLEX: &str = "The workspace API (LeadLex)";
+
+fn strike(world: &World, upstream: EmulatedUpstream, fault: &str) {
+    world.sandbox.emulate(upstream, Some(Fault::parse(fault).unwrap()));
+}
+
+/// What an answer must not hold, whatever happened.
+fn keeps_secrets(answer: &Value) {
+    let text = answer.to_string();
+    for secret in [
+        "sandbox.invalid",
+        "http",
+        "api-gateway",
+        "CANARY-",
+        "wbk_sandbox",
+        "ak_sandbox",
+        "Emulated",
+        "DOCTYPE",
+    ] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
+/// A fault; the code and the rest of the sentence that it is told by, and when to come back.
+type Case = (&'static str, &'static str, &'static str, Option<u64>);
+
+const CASES: [Case; 18] = [
+    ("status=400", "UPSTREAM_REJECTED", "did not accept the request.", None),
+    ("status=401", "UPSTREAM_UNAUTHORIZED", "did not accept the key.", None),
+    ("status=403", "UPSTREAM_FORBIDDEN", "does not permit this with the key in use.", None),
+    ("status=404", "UPSTREAM_REJECTED", "did not accept the request.", None),
+    ("status=422", "UPSTREAM_REJECTED", "did not accept the request.", None),
+    ("status=429; retry-after=7", "UPSTREAM_RATE_LIMITED", "has no calls left for now.", Some(7_000)),
+    ("shape=documented; retry-after=30", "UPSTREAM_RATE_LIMITED", "has no calls left for now.", Some(30_000)),
+    ("status=429", "UPSTREAM_RATE_LIMITED", "has no calls left for now.", None),
+    ("status=500", "UPSTREAM_UNAVAILABLE", "is unavailable.", None),
+    ("status=503; retry-after=2", "UPSTREAM_UNAVAILABLE", "is unavailable.", Some(2_000)),
+    ("status=546", "UPSTREAM_UNAVAILABLE", "is unavailable.", None),
+    ("status=302", "UPSTREAM_BAD_RESPONSE", "answered something that cannot be read.", None),
+    ("garbage=1", "UPSTREAM_BAD_RESPONSE", "answered something that cannot be read.", None),
+    ("empty=1", "UPSTREAM_BAD_RESPONSE", "answered something that cannot be read.", None),
+    ("cut=1", "UPSTREAM_BAD_RESPONSE", "answered something that cannot be read.", None),
+    ("size=10485760", "UPSTREAM_BAD_RESPONSE", "answered something that cannot be read.", None),
+    ("shape=list", "UPSTREAM_BAD_RESPONSE", "answered something that cannot be read.", None),
+    ("latency-ms=5001", "UPSTREAM_TIMEOUT", "did not answer in time.", None),
+];
+
+fn told(answer: &Value, name: &str, upstream: &str, (fault, code, sentence, retry): Case) {
+    let error = only_error(answer);
+    let extensions = &error["extensions"];
+    assert_eq!(error["message"], format!("{name} {sentence}"), "{fault}");
+    assert_eq!(extensions["code"], code, "{fault}");
+    assert_eq!(extensions["upstream"], upstream, "{fault}");
+    let retryable =
+        ["UPSTREAM_TIMEOUT", "UPSTREAM_UNAVAILABLE", "UPSTREAM_RATE_LIMITED", "UPSTREAM_BAD_RESPONSE"];
+    assert_eq!(extensions["retryable"], retryable.contains(&code), "{fault}");
+    assert_eq!(extensions["retryAfterMs"], json!(retry), "{fault}");
+    keeps_secrets(answer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_befalls_composio_the_providers_stay_and_twenty_failed_parents_are_one_error() {
+    for case in CASES {
+        let world = World::new();
+        strike(&world, EmulatedUpstream::Composio, case.0);
+        let answer = world.ask(BOTH).await;
+        told(&answer, COMPOSIO, "COMPOSIO", case);
+        let error = only_error(&answer);
+        assert_eq!(error["path"], json!(["providers", "nodes", 0, "connectedAccounts"]));
+        assert_eq!(error["extensions"]["count"], 21);
+        let paths = error["extensions"]["paths"].as_array().unwrap();
+        assert_eq!((paths.len(), &paths[20]), (21, &json!(["connectedAccounts"])));
+        let data = &answer["data"];
+        assert_eq!(texts(data, "providers.nodes.*.name").len(), 20);
+        assert_eq!(at(data, "providers.nodes.*.connectedAccounts"), json!(vec![Value::Null; 20]));
+        assert_eq!(data["connectedAccounts"], Value::Null);
+
+        // A failure is not kept: the next request asks again, and is answered.
+        world.sandbox.emulate(EmulatedUpstream::Composio, None);
+        world.calls();
+        let answer = world.ask(BOTH).await;
+        assert_eq!(answer.get("errors"), None, "after {}", case.0);
+        assert_eq!(world.calls().len(), 2, "both lists anew, the providers kept");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_befalls_leadlex_the_accounts_stay() {
+    for case in CASES.into_iter().chain([(
+        "shape=wrong-types",
+        "UPSTREAM_BAD_RESPONSE",
+        "answered something that cannot be read.",
+        None,
+    )]) {
+        let world = World::new();
+        strike(&world, EmulatedUpstream::Leadlex, case.0);
+        let query = "{ providers { totalCount } connectedAccounts(first: 2) { nodes { userId providers { name } } } }";
+        let answer = world.ask(query).await;
+        told(&answer, LEADLEX, "LEADLEX", case);
+        assert_eq!(only_error(&answer)["extensions"]["count"], 3);
+        assert_eq!(answer["data"]["providers"], Value::Null);
+        let nodes = &answer["data"]["connectedAccounts"]["nodes"];
+        assert_eq!(texts(nodes, "*.userId").len(), 2);
+        assert_eq!(at(nodes, "*.providers"), json!([null, null]));
+
+        world.sandbox.emulate(EmulatedUpstream::Leadlex, None);
+        assert_eq!(world.ask(query).await.get("errors"), None, "after {}", case.0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_types_where_a_page_is_due_are_a_bad_response() {
+    let world = World::new();
+    strike(&world, EmulatedUpstream::Composio, "shape=wrong-types");
+    let answer = world.ask(BOTH).await;
+    told(
+        &answer,
+        COMPOSIO,
+        "COMPOSIO",
+        ("shape=wrong-types", "UPSTREAM_BAD_RESPONSE", "answered something that cannot be read.", None),
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_failing_are_two_errors() {
+    let world = World::new();
+    strike(&world, EmulatedUpstream::Leadlex, "status=401");
+    strike(&world, EmulatedUpstream::Composio, "status=500");
+    let answer = world.ask(BOTH).await;
+    assert_eq!(texts(&answer, "errors.*.extensions.code"), ["UPSTREAM_UNAUTHORIZED", "UPSTREAM_UNAVAILABLE"]);
+    assert_eq!(answer["data"], json!({ "providers": null, "connectedAccounts": null }));
+    keeps_secrets(&answer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_root_field_is_null_in_its_own_place() {
+    let world = World::new();
+    let id = texts(&world.data("{ providers(first: 1) { nodes { id } } }").await, "providers.nodes.*.id")
+        .remove(0);
+    world.pass(crate::world::LONGEST_TTL).await;
+    strike(&world, EmulatedUpstream::Leadlex, "status=500");
+    strike(&world, EmulatedUpstream::Composio, "status=500");
+    let query = r#"query ($id: ID!) {
+        node(id: $id) { id } nodes(ids: [$id, "VG9vbGtpdDpnbWFpbA"]) { id }
+        provider(id: $id) { id } providersByIds(ids: [$id]) { id } providers { totalCount }
+        connectedAccount(id: "ca_1") { id } connectedAccountsByIds(ids: ["ca_1", "ca_2"]) { id } connectedAccounts { totalCount }
+        counted: connectedAccounts(first: 0) { nodes { id } totalCount }
+        toolkit(slug: "gmail") { slug providers { id } connectedAccounts { totalCount } }
+        user(id: "u") { id connectedAccounts { totalCount } }
+    }"#;
+    let answer = world.ask_as(tenant_a(), query, json!({ "id": id })).await;
+    assert_eq!(
+        answer["data"],
+        json!({
+            "node": null, "nodes": [null, { "id": "VG9vbGtpdDpnbWFpbA" }],
+            "provider": null, "providersByIds": [null], "providers": null,
+            "connectedAccount": null, "connectedAccountsByIds": [null, null], "connectedAccounts": null,
+            "counted": { "nodes": [], "totalCount": null },
+            "toolkit": { "slug": "gmail", "providers": null, "connectedAccounts": null },
+            "user": { "id": "u", "connectedAccounts": null },
+        })
+    );
+    assert_eq!(texts(&answer, "errors.*.extensions.upstream"), ["LEADLEX", "COMPOSIO"]);
+    assert_eq!(at(&answer, "errors.*.extensions.count"), json!([6, 7]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_upstreams_request_id_is_told_for_its_support() {
+    for upstream in [EmulatedUpstream::Leadlex, EmulatedUpstream::Composio] {
+        let world = World::new();
+        strike(&world, upstream, "status=500");
+        let answer = world.ask("{ providers { totalCount } connectedAccounts { totalCount } }").await;
+        let id = only_error(&answer)["extensions"]["requestId"].as_str().unwrap();
+        assert!(id.len() >= 36, "{id}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn some_groups_of_parents_may_fail_while_others_are_answered() {
+    let world = World::new();
+    strike(&world, EmulatedUpstream::Composio, "status=500; times=1");
+    let query = "{ providers(first: 20) { nodes { connectedAccounts(first: 10) { nodes { id } } } } }";
+    let answer = world.ask(query).await;
+    assert_eq!(only_error(&answer)["extensions"]["count"], 10);
+    let connections = at(&answer["data"], "providers.nodes.*.connectedAccounts");
+    let answered = connections.as_array().unwrap().iter().filter(|one| !one.is_null()).count();
+    assert_eq!(answered, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_without_account_type_is_asked_without_it_from_then_on() {
+    let world = World::new();
+    let account = world.sandbox.accounts(switchboard::sandbox::Tenant::A).remove(0);
+    strike(&world, EmulatedUpstream::Composio, "status=422; times=1");
+    let query = "query ($id: ID!) { connectedAccount(id: $id) { userId } }";
+    let data = world.data_with(query, json!({ "id": account.id })).await;
+    assert_eq!(data["connectedAccount"]["userId"], account.user_id);
+    let calls = world.calls();
+    assert_eq!(
+        (calls.len(), calls[0].contains("account_type=ALL"), calls[1].contains("account_type")),
+        (2, true, false)
+    );
+    world.data_with(query, json!({ "id": "ca_2" })).await;
+    let calls = world.calls();
+    assert!(calls.len() == 1 && !calls[0].contains("account_type"), "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_key_nulls_its_own_upstream_alone() {
+    let no = |name: &str, header: &str| format!("{name} needs a key of yours: send it as {header}.");
+    let world = World::new();
+    let answer = world.ask_as(caller(Some("wbk_sandbox_a"), None), BOTH, json!({})).await;
+    let error = only_error(&answer);
+    assert_eq!(error["message"], no(COMPOSIO, "`x-api-key`"));
+    assert_eq!(error["extensions"]["code"], "UNAUTHENTICATED");
+    assert_eq!(
+        (&error["extensions"]["upstream"], &error["extensions"]["count"]),
+        (&json!("COMPOSIO"), &json!(21))
+    );
+    assert_eq!(texts(&answer["data"], "providers.nodes.*.name").len(), 20);
+    assert_eq!(world.calls().len(), 1);
+
+    let answer = world.ask_as(caller(None, Some("ak_sandbox_a")), BOTH, json!({})).await;
+    let error = only_error(&answer);
+    assert_eq!(error["message"], no(LEADLEX, "`Authorization: Bearer wbk_…`"));
+    assert_eq!(
+        (&error["extensions"]["code"], &error["path"]),
+        (&json!("UNAUTHENTICATED"), &json!(["providers"]))
+    );
+    assert_eq!(texts(&answer["data"], "connectedAccounts.nodes.*.userId").len(), 2);
+    assert_eq!(world.calls().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_the_upstreams_refuse_say_so() {
+    let world = World::new();
+    let answer = world.ask_as(caller(Some("wbk_wrong"), Some("ak_wrong")), BOTH, json!({})).await;
+    assert_eq!(texts(&answer, "errors.*.extensions.code"), ["UPSTREAM_UNAUTHORIZED"; 2]);
+    let keys = caller(Some("wbk_sandbox_forbidden"), Some("ak_sandbox_forbidden"));
+    let answer = world.ask_as(keys, BOTH, json!({})).await;
+    assert_eq!(texts(&answer, "errors.*.extensions.code"), ["UPSTREAM_FORBIDDEN"; 2]);
+    keeps_secrets(&answer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn upstreams_of_a_year_from_now_are_still_read() {
+    let world = World::over(Scenario::Drift.settings(Settings::default()));
+    Scenario::Drift.arrange(&world.sandbox);
+    let query = "{
+        providers { totalCount nodes { rawCategory category rawStatus status connected accountId scopes connectedAccounts(first: 2) { nodes { rawStatus status accountType userId state { rawAuthScheme authScheme withheld } } } } }
+        connectedAccounts(first: 8) { totalCount nodes { rawStatus status accountType userId wordId state { rawAuthScheme authScheme withheld } } }
+    }";
+    let data = world.data(query).await;
+    assert_eq!(data["providers"]["totalCount"], 24, "one of the 25 rows is of no use");
+    let rows = &data["providers"]["nodes"];
+    assert_eq!((&rows[1]["rawStatus"], &rows[1]["status"]), (&json!("hibernating"), &json!("UNKNOWN")));
+    assert_eq!((&rows[2]["rawCategory"], &rows[2]["category"]), (&json!("telephony"), &json!("OTHER")));
+    let accounts = data["connectedAccounts"]["nodes"].as_array().unwrap();
+    assert_eq!(accounts.len(), 8);
+    assert!(accounts.iter().any(|a| a["rawStatus"] == "HIBERNATING" && a["status"] == "UNKNOWN"));
+    assert!(
+        accounts
+            .iter()
+            .any(|a| a["state"]["rawAuthScheme"] == "PASSKEY" && a["state"]["authScheme"] == "OTHER")
+    );
+    assert!(accounts.iter().any(|a| a["userId"].is_null() && a["wordId"].is_null()));
+    assert!(accounts.iter().all(|a| a["state"]["withheld"].as_array().unwrap().contains(&json!("passkey"))));
+    assert!(!data.to_string().contains("CANARY-"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_upstream_within_its_time_is_waited_for() {
+    let world = World::over(Scenario::Slow.settings(Settings::default()));
+    let start = tokio::time::Instant::now();
+    world.data(BOTH).await;
+    assert_eq!(start.elapsed().as_millis(), 3_000, "two hops, one behind the other");
+}

@@ -1,0 +1,148 @@
+//! Two tenants over one layer, at once: neither ever meets anything of the other.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use switchboard::domain::caller::Caller;
+use switchboard::sandbox::{EmulatedUpstream, Tenant};
+
+use crate::world::{World, caller, global_id, only_error, tenant_a, tenant_b, texts};
+
+fn of(tenant: Tenant) -> Caller {
+    match tenant {
+        Tenant::A => tenant_a(),
+        Tenant::B => tenant_b(),
+    }
+}
+
+/// Everything that is a tenant's own, as it may stand in an answer.
+fn belongings(world: &World, tenant: Tenant) -> BTreeSet<String> {
+    let accounts = world.sandbox.accounts(tenant).into_iter();
+    let own = accounts.flat_map(|a| [global_id("ConnectedAccount", &a.id), a.id, a.user_id]);
+    let rows = world.sandbox.providers(tenant);
+    let names = rows.iter().filter_map(|row| row["display_name"].as_str().map(str::to_owned));
+    own.chain(names).collect()
+}
+
+fn strings(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => drop(into.insert(text.clone())),
+        Value::Array(all) => all.iter().for_each(|value| strings(value, into)),
+        Value::Object(fields) => fields.values().for_each(|value| strings(value, into)),
+        _ => {}
+    }
+}
+
+const QUERIES: [&str; 5] = [
+    "{ providers { edges { cursor } nodes { id name displayName accountId connectedAccounts(first: 3) { edges { cursor } nodes { id connectedAccountId userId authConfig { id } } } } } }",
+    "{ connectedAccounts(first: 50) { totalCount edges { cursor node { id userId wordId alias } } } }",
+    "{ toolkit(slug: \"gmail\") { providers { id displayName } connectedAccounts { totalCount nodes { id userId authConfig { id connectedAccounts(first: 2) { nodes { id } } } } } } }",
+    "{ usersByIds(ids: [\"user_1\", \"member_1\"]) { id connectedAccounts { totalCount nodes { id } } } }",
+    "{ connectedAccounts(first: 0, filter: { statuses: [ACTIVE] }) { totalCount } }",
+];
+
+#[tokio::test(start_paused = true)]
+async fn interleaved_requests_never_meet_the_others_data() {
+    let world = World::new();
+    // Both alone, on layers of their own.
+    let mut alone = Vec::new();
+    for tenant in [Tenant::A, Tenant::B] {
+        for query in QUERIES {
+            alone.push(World::new().ask_as(of(tenant), query, json!({})).await);
+        }
+    }
+    // Then together, cold and warm, all at once and in turns.
+    for _ in 0..3 {
+        let requests = (0..60).map(|turn| {
+            let tenant = if turn % 2 == 0 { Tenant::A } else { Tenant::B };
+            let query = turn / 2 % QUERIES.len();
+            let place = query + if tenant == Tenant::A { 0 } else { QUERIES.len() };
+            let asked = world.ask_as(of(tenant), QUERIES[query], json!({}));
+            async move { (tenant, place, asked.await) }
+        });
+        for (tenant, place, answer) in join_all(requests).await {
+            assert_eq!(answer, alone[place]);
+            let other = if tenant == Tenant::A { Tenant::B } else { Tenant::A };
+            let mut told = BTreeSet::new();
+            strings(&answer["data"], &mut told);
+            // The ids of the users that were asked about stand in the answer to whoever asked.
+            told.retain(|text| text != "user_1" && text != "member_1");
+            let leaked: Vec<_> = told.intersection(&belongings(&world, other)).cloned().collect();
+            assert!(leaked.is_empty(), "{tenant:?} was told {leaked:?}");
+            if place != 4 && place != 9 {
+                assert!(
+                    !told.is_disjoint(&belongings(&world, tenant)),
+                    "{tenant:?} was told nothing of its own"
+                );
+            }
+        }
+    }
+    let of_other = &alone[3]["data"]["usersByIds"][1]["connectedAccounts"];
+    assert_eq!(*of_other, json!({ "totalCount": 0, "nodes": [] }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_key_goes_to_its_own_upstream_alone() {
+    let world = World::new();
+    for tenant in [Tenant::A, Tenant::B] {
+        world.ask_as(of(tenant), QUERIES[0], json!({})).await;
+    }
+    let requests = world.sandbox.requests();
+    assert_eq!(requests.len(), 4);
+    for (request, tenant) in requests.iter().zip([Tenant::A, Tenant::A, Tenant::B, Tenant::B]) {
+        let keys = (request.header("authorization"), request.header("x-api-key"));
+        let bearer = format!("Bearer {}", tenant.leadlex_key());
+        match request.upstream {
+            EmulatedUpstream::Leadlex => assert_eq!(keys, (Some(bearer.as_str()), None)),
+            EmulatedUpstream::Composio => assert_eq!(keys, (None, Some(tenant.composio_key()))),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_was_given_opens_nothing_to_the_other() {
+    let world = World::new();
+    let first = world.data(QUERIES[0]).await;
+    let provider = texts(&first, "providers.nodes.*.id").remove(0);
+    let account = world.sandbox.accounts(Tenant::A).remove(0).id;
+    let query = "query ($p: ID!, $a: ID!, $ca: ID!) {
+        node(id: $p) { id } provider(id: $p) { id } providersByIds(ids: [$p]) { id }
+        nodes(ids: [$p, $a]) { id } connectedAccount(id: $a) { id } connectedAccountsByIds(ids: [$ca]) { id }
+    }";
+    let variables = json!({ "p": provider, "a": global_id("ConnectedAccount", &account), "ca": account });
+    let answer = world.ask_as(tenant_b(), query, variables.clone()).await;
+    let nothing = json!({
+        "node": null, "provider": null, "providersByIds": [null],
+        "nodes": [null, null], "connectedAccount": null, "connectedAccountsByIds": [null],
+    });
+    assert_eq!(answer, json!({ "data": nothing }));
+    assert!(!world.data_with(query, variables).await["node"].is_null());
+
+    let of_providers = texts(&first, "providers.edges.*.cursor").remove(0);
+    let of_accounts = texts(&first, "providers.nodes.0.connectedAccounts.edges.*.cursor").remove(0);
+    let gmail =
+        "query ($c: String) { toolkit(slug: \"gmail\") { connectedAccounts(after: $c) { totalCount } } }";
+    world.data_with(gmail, json!({ "c": of_accounts })).await;
+    for (query, cursor) in
+        [("query ($c: String) { providers(after: $c) { totalCount } }", of_providers), (gmail, of_accounts)]
+    {
+        let answer = world.ask_as(tenant_b(), query, json!({ "c": cursor })).await;
+        assert_eq!(only_error(&answer)["extensions"]["reason"], "BAD_CURSOR", "{query}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_is_kept_by_each_upstreams_own_key() {
+    let world = World::new();
+    world.data(QUERIES[0]).await;
+    world.calls();
+    // A's workspace with B's project: A's list is kept, B's accounts are not.
+    let mixed = caller(Some("wbk_sandbox_a"), Some("ak_sandbox_b"));
+    let answer = world.ask_as(mixed, QUERIES[0], json!({})).await;
+    assert_eq!(answer["data"]["providers"]["nodes"][0]["displayName"], "Team Mailbox");
+    let calls = world.calls();
+    assert!(calls.len() == 1 && calls[0].contains("connected_accounts"), "{calls:?}");
+    let users = texts(&answer["data"], "providers.nodes.0.connectedAccounts.nodes.*.userId");
+    assert!(users.iter().all(|user| user.starts_with("member_")), "{users:?}");
+}
