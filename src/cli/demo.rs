@@ -11,6 +11,7 @@ use super::serve::StopSignal;
 use super::{Failure, print};
 use crate::app::{self, App};
 use crate::config::{Config, Keys, Sources};
+use crate::http;
 use crate::sandbox::{self, LEADLEX_PATH, Sandbox, Scenario};
 use crate::telemetry;
 
@@ -45,7 +46,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let app = App::start(&config).await?;
     let sandbox = Sandbox::new(arguments.scenario.settings(arguments.sandbox), sandbox::Clock::system());
     arguments.scenario.arrange(&sandbox);
-    let upstreams = tokio::spawn(sandbox::serve(upstreams, sandbox.router(), std::future::pending()));
+    let upstreams = tokio::spawn(http::serve::serve(upstreams, sandbox.router(), std::future::pending()));
     print(&greeting(app.http_address(), sandbox_address))?;
     let ended = app.run(stop.received()).await;
     // Only when the graph has ended, whose last requests it answers.

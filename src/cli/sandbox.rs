@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::serve::StopSignal;
 use super::{Failure, print};
 use crate::app;
+use crate::http;
 use crate::sandbox::{self, LEADLEX_PATH, Sandbox};
 
 /// What `sandbox` takes.
@@ -22,7 +23,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let listener = app::bind("--listen", arguments.listen).await?;
     let sandbox = Sandbox::new(arguments.settings, sandbox::Clock::system());
     print(&greeting(listener.local_addr()?))?;
-    sandbox::serve(listener, sandbox.router(), stop.received()).await?;
+    http::serve::serve(listener, sandbox.router(), stop.received()).await?;
     Ok(())
 }
 

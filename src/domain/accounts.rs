@@ -123,14 +123,17 @@ impl ConnectedAccount {
             + self.id.len()
             + self.toolkit.len()
             + self.auth_config.id.len()
+            + self.auth_config.auth_scheme.weight_bytes()
             + text(&self.auth_config.legacy_uuid)
             + text(&self.word_id)
             + text(&self.alias)
             + text(&self.user_id)
+            + self.status.weight_bytes()
             + text(&self.status_reason)
             + text(&self.test_request_endpoint)
             + self.legacy.as_ref().map_or(0, |legacy| {
-                legacy.uuid.len() + legacy.labels.iter().map(|label| label.len() + 16).sum::<usize>()
+                legacy.uuid.len()
+                    + legacy.labels.iter().map(|label| label.len() + size_of::<Box<str>>()).sum::<usize>()
             })
             + self.state.weight_bytes()
     }

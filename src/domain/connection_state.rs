@@ -51,7 +51,8 @@ impl ConnectionState {
         let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
         let list =
             |list: &[Box<str>]| list.iter().map(|item| item.len() + size_of::<Box<str>>()).sum::<usize>();
-        list(&self.scopes)
+        self.auth_scheme.weight_bytes()
+            + list(&self.scopes)
             + list(&self.withheld)
             + self
                 .settings

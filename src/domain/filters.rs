@@ -12,6 +12,10 @@ use super::providers::{Provider, ProviderCategory, ProviderStatus};
 /// How many values one list of a filter takes: what one upstream page can answer.
 pub const FILTER_VALUES_MAX: usize = 100;
 
+/// How long one value may be, in bytes: far over any id of either upstream. A list goes into a URL, and a hundred of
+/// these fill the longest that there is.
+pub const FILTER_VALUE_BYTES_MAX: usize = 256;
+
 /// A filter's values: sorted, without repeats, none that could widen it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Values(Box<[Box<str>]>);
@@ -20,7 +24,7 @@ impl Values {
     /// Checks and sorts the values of one list.
     ///
     /// # Errors
-    /// `BAD_FILTER` for an empty value, one with a comma or a control character, and too many.
+    /// `BAD_FILTER` for an empty value, one with a comma or a control character, one that is too long, and too many.
     pub fn new(list: &str, values: impl IntoIterator<Item = impl Into<Box<str>>>) -> Result<Self, BadInput> {
         let refused = |why: String| Err(BadInput::new(BadInputReason::BadFilter, format!("`{list}`: {why}")));
         let mut values: Vec<Box<str>> = values.into_iter().map(Into::into).collect();
@@ -32,6 +36,9 @@ impl Values {
         }
         if let Some(place) = values.iter().position(|value| value.contains(char::is_control)) {
             return refused(format!("value {place} holds a control character."));
+        }
+        if let Some(place) = values.iter().position(|value| value.len() > FILTER_VALUE_BYTES_MAX) {
+            return refused(format!("value {place} is longer than {FILTER_VALUE_BYTES_MAX} bytes."));
         }
         values.sort_unstable();
         values.dedup();
@@ -224,6 +231,9 @@ mod tests {
             assert_eq!(refused.reason, BadInputReason::BadFilter);
             assert!(refused.message.starts_with("`userIds`") && refused.message.contains(says), "{refused}");
         }
+        assert!(Values::new("userIds", ["a".repeat(256)]).is_ok());
+        let long = Values::new("userIds", ["a".repeat(257)]).unwrap_err();
+        assert!(long.message.contains("value 0 is longer than 256 bytes"), "{long}");
         let many = (0..101).map(|number| number.to_string());
         assert!(Values::new("toolkits", many).unwrap_err().message.contains("takes 100"));
         assert!(status_values([AccountStatus::Unknown]).is_err());

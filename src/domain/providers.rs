@@ -79,7 +79,9 @@ impl Provider {
     pub fn weight_bytes(&self) -> usize {
         let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
         size_of::<Self>()
+            + self.category.weight_bytes()
             + self.name.len()
+            + self.status.weight_bytes()
             + text(&self.account_id)
             + text(&self.display_name)
             + text(&self.error_message)

@@ -43,6 +43,15 @@ impl<V: Vocabulary> Word<V> {
         }
     }
 
+    /// How many bytes it holds outside of itself.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        match self {
+            Self::Known(_) => 0,
+            Self::Other(raw) => raw.len(),
+        }
+    }
+
     /// The word in the upstream's own spelling.
     #[must_use]
     pub fn raw(&self) -> &str {
@@ -98,6 +107,7 @@ mod tests {
         assert_eq!((known.kind(), known.raw()), (AccountStatus::Expired, "EXPIRED"));
         let new = Word::<AccountStatus>::read("PAUSED");
         assert_eq!((new.kind(), new.raw()), (AccountStatus::Unknown, "PAUSED"));
+        assert_eq!((known.weight_bytes(), new.weight_bytes()), (0, "PAUSED".len()));
         let near = Word::<AccountStatus>::read("expired");
         assert_eq!((near.kind(), near.raw()), (AccountStatus::Unknown, "expired"));
     }

@@ -108,10 +108,10 @@ impl ConnectedAccountConnection {
     /// How many accounts match; null where the upstream did not say.
     async fn total_count(&self, ctx: &Context<'_>) -> Option<Result<i32, FieldError>> {
         if let Some(total) = self.slice.total_items {
-            return Some(Ok(int(total)));
+            return int(total).map(Ok);
         }
         let counts = operation(ctx).counts(self.count.clone()).await;
-        counts.map(|counts| counts.total.map(int)).transpose()
+        counts.map(|counts| counts.total.and_then(int)).transpose()
     }
 
     /// How many accounts match, by status. Exact, or null.
@@ -121,11 +121,11 @@ impl ConnectedAccountConnection {
     ) -> Option<Result<Vec<ConnectedAccountStatusCount>, FieldError>> {
         let counts = operation(ctx).counts(self.count.clone()).await;
         let listed = counts.map(|counts| {
-            let count = |(status, count)| ConnectedAccountStatusCount {
-                status: ConnectedAccountStatus::from(status),
-                count: int(count),
+            let count = |(status, count)| {
+                let status = ConnectedAccountStatus::from(status);
+                Some(ConnectedAccountStatusCount { status, count: int(count)? })
             };
-            counts.by_status.map(|by_status| by_status.into_iter().map(count).collect())
+            counts.by_status?.into_iter().map(count).collect()
         });
         listed.transpose()
     }
@@ -136,9 +136,9 @@ impl ConnectedAccountConnection {
     }
 }
 
-/// GraphQL's Int ends at 2^31 - 1 (specification, 3.5.1).
-fn int(count: u64) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
+/// GraphQL's Int ends at 2^31 - 1 (specification, 3.5.1): a count beyond it is not told, as none may be wrong.
+fn int(count: u64) -> Option<i32> {
+    i32::try_from(count).ok()
 }
 
 pub(super) struct ConnectedAccountEdge {

@@ -11,8 +11,9 @@ use super::provider_connection::{self, ProviderConnection, ProviderFilter, Provi
 use super::providers::Provider;
 use super::toolkits::Toolkit;
 use super::users::User;
+use crate::domain::filters::FILTER_VALUE_BYTES_MAX;
 use crate::domain::global_id;
-use crate::domain::input::BadInput;
+use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::page::PageArguments;
 use crate::domain::toolkits::ToolkitSlug;
 use crate::loaders::parent::Parent;
@@ -135,9 +136,12 @@ fn toolkit(slug: &str) -> Result<Toolkit, FieldError> {
 /// An id that the accounts could not be asked for is no user's. Told in words of its own: those of the filter
 /// name an argument that is not here, and advise to leave it out.
 fn user(id: &ID) -> Result<User, FieldError> {
-    let refused = |refused: BadInput| BadInput {
-        message: "A user's id is not blank, and holds no comma and no control character.".to_owned(),
-        ..refused
+    let refused = |_| {
+        let sentence = format!(
+            "A user's id is not blank, has at most {FILTER_VALUE_BYTES_MAX} bytes, and holds no comma and no control \
+             character."
+        );
+        BadInput::new(BadInputReason::BadId, sentence)
     };
     Parent::user(id).map_err(refused)?;
     Ok(User::new(id))
@@ -149,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_wrong_user_id_is_refused_as_an_id_and_not_as_a_filter() {
-        for id in ["", " ", "a,b", "a\u{7}"] {
+        for id in ["", " ", "a,b", "a\u{7}", &"x".repeat(257)] {
             let refused = user(&ID::from(id)).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(refused.starts_with("A user's id is not blank"), "{id:?}: {refused}");
         }

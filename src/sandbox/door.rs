@@ -11,8 +11,8 @@ use http::StatusCode;
 use super::recording::RecordedRequest;
 use super::{EmulatedUpstream, Sandbox, composio, leadlex, spoil};
 
-/// No read has a body; a larger one is refused.
-const BODY_MOST: usize = 1 << 20;
+/// In bytes. No read has a body, and each is recorded; a larger one is refused.
+const BODY_MOST: usize = 16 << 10;
 
 /// The way in to one upstream.
 #[derive(Clone)]

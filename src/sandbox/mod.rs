@@ -25,7 +25,6 @@ mod query;
 mod quota;
 mod recording;
 mod scenario;
-mod serve;
 mod settings;
 mod spoil;
 mod state;
@@ -49,7 +48,6 @@ pub use deal::TOOLKITS;
 pub use faults::{BadFault, Fault, FaultBody};
 pub use recording::RecordedRequest;
 pub use scenario::Scenario;
-pub use serve::serve;
 pub use settings::{ComposioPlan, CursorKind, LeadlexPlan, Settings};
 pub use tenants::Tenant;
 

@@ -5,8 +5,8 @@ use clap::{Args, ValueEnum};
 /// The sandbox's size and manners. Every field is a command-line flag, and [`Settings::default`] is what no flag means.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
-    /// Connected accounts of the first tenant; the second has a quarter of them.
-    #[arg(long, value_name = "N", default_value_t = 400)]
+    /// Connected accounts of the first tenant, at most a million; the second has a quarter of them.
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = up_to_a_million)]
     pub accounts: usize,
 
     /// Make the newest 3,000 accounts all of one toolkit (and at least 10,400 accounts in all).
@@ -40,6 +40,14 @@ impl Default for Settings {
             composio_plan: ComposioPlan::Pro,
             cursor: CursorKind::Page,
         }
+    }
+}
+
+/// All of them are held in memory, some 250 bytes each.
+fn up_to_a_million(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number <= 1_000_000 => Ok(number),
+        _ => Err("it takes 0 to 1000000".to_owned()),
     }
 }
 
@@ -86,6 +94,16 @@ mod tests {
     struct Line {
         #[command(flatten)]
         settings: Settings,
+    }
+
+    #[test]
+    fn more_accounts_than_a_sandbox_can_hold_are_refused() {
+        let asked = |number: &str| Line::try_parse_from(["sandbox", "--accounts", number]);
+        assert_eq!(asked("1000000").map(|line| line.settings.accounts).ok(), Some(1_000_000));
+        for number in ["1000001", "99999999999999999999", "few"] {
+            let refused = asked(number).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(refused.contains("it takes 0 to 1000000"), "{refused}");
+        }
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl fmt::Display for UpstreamError {
             UpstreamFailure::Forbidden => write!(f, "{name} does not permit this with the key in use."),
             UpstreamFailure::Rejected => write!(f, "{name} did not accept the request."),
             UpstreamFailure::BadResponse => write!(f, "{name} answered something that cannot be read."),
-            UpstreamFailure::Internal => write!(f, "Something went wrong while {name} was read."),
+            UpstreamFailure::Internal => write!(f, "{name} could not be read, for a fault of Switchboard."),
         }
     }
 }
@@ -145,36 +145,16 @@ impl Error for UpstreamError {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::Mutex;
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::telemetry::tests::logged;
 
     #[test]
     fn the_log_tells_of_a_failed_call_in_public_words() {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber =
-            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         let mut error = UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Unavailable)
             .caused_by("x-api-key: ak_canary");
         error.status = Some(503);
         error.request_id = Some("req_7".into());
-        tracing::subscriber::with_default(subscriber, || error.log());
-        let line = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let line = logged(|| error.log());
         for word in ["WARN", "upstream=COMPOSIO", "code=\"UPSTREAM_UNAVAILABLE\"", "status=503", "req_7"] {
             assert!(line.contains(word), "{word}: {line}");
         }

@@ -4,6 +4,9 @@
 //! nothing is required. Messages are never read: they are the upstream's own text.
 
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess};
+
+use super::wire::lenient::{Lenient, Text, lenient};
 
 /// The parts of an error's body that may be shown.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -14,49 +17,53 @@ pub(super) struct Told {
 
 #[derive(Deserialize)]
 struct Envelope {
-    error: Option<Inner>,
-    code: Option<Token>,
+    #[serde(default)]
+    error: Inner,
+    #[serde(default)]
+    code: Text,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Inner {
-    Object { slug: Option<Token>, code: Option<Token>, request_id: Option<Token> },
-    Code(Token),
+/// `error`: an object with more of it, or a code by itself.
+#[derive(Default)]
+struct Inner {
+    slug: Text,
+    code: Text,
+    request_id: Text,
 }
 
-/// A code as a word or a number; anything else is no code.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Token {
-    Word(String),
-    Number(u64),
-    Other(serde::de::IgnoredAny),
-}
+impl Lenient for Inner {
+    fn of_text(code: &str) -> Self {
+        Self { code: Text::of_text(code), ..Self::default() }
+    }
 
-impl Token {
-    fn public(self) -> Option<String> {
-        match self {
-            Self::Word(word) => public_token(&word),
-            Self::Number(number) => Some(number.to_string()),
-            Self::Other(_) => None,
+    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+        let mut inner = Self::default();
+        while let Some(name) = object.next_key::<Box<str>>()? {
+            match &*name {
+                "slug" => inner.slug = object.next_value()?,
+                "code" => inner.code = object.next_value()?,
+                "request_id" => inner.request_id = object.next_value()?,
+                _ => drop(object.next_value::<IgnoredAny>()?),
+            }
         }
+        Ok(inner)
+    }
+}
+
+impl<'de> Deserialize<'de> for Inner {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient(deserializer)
     }
 }
 
 /// Reads `{"error":{…}}`, `{"error":"code"}`, `{"code":…}`, or nothing.
 pub(super) fn read(body: &[u8]) -> Told {
-    let Ok(envelope) = serde_json::from_slice::<Envelope>(body) else {
+    let Ok(Envelope { error, code }) = serde_json::from_slice(body) else {
         return Told::default();
     };
-    match envelope.error {
-        Some(Inner::Object { slug, code, request_id }) => Told {
-            slug: slug.and_then(Token::public).or_else(|| code?.public()),
-            request_id: request_id.and_then(Token::public),
-        },
-        Some(Inner::Code(code)) => Told { slug: code.public(), request_id: None },
-        None => Told { slug: envelope.code.and_then(Token::public), request_id: None },
-    }
+    let public = |text: Text| public_token(&text.0?);
+    let slug = public(error.slug).or_else(|| public(error.code)).or_else(|| public(code));
+    Told { slug, request_id: public(error.request_id) }
 }
 
 /// A text that may be shown: `[A-Za-z0-9_-]{1,64}`.
@@ -91,6 +98,7 @@ mod tests {
             "null",
             r#"{"message":"Rate limit exceeded"}"#,
             r#"{"error":{"slug":["x"]}}"#,
+            r#"{"error":["slug"],"code":{}}"#,
         ] {
             assert_eq!(told(none), (None, None), "{none}");
         }

@@ -105,7 +105,8 @@ impl Transport {
             .header(header::ACCEPT, "application/json")
             .header(header_name, key)
             .body(())
-            .map_err(|error| fault(error.into()))?;
+            // The one thing that can be wrong is a URL of more than 64 KiB, which no server takes either (414).
+            .map_err(|error| self.error(UpstreamFailure::Rejected).caused_by(error))?;
         match tokio::time::timeout(self.settings.timeout(), self.attempt(request).boxed()).await {
             Ok(answered) => answered,
             Err(_elapsed) => Err(self.error(UpstreamFailure::Timeout)),

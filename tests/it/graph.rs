@@ -5,6 +5,7 @@ mod bad_input;
 mod canaries;
 mod changing_lists;
 mod failures;
+mod hostile;
 mod joined;
 mod providers_paging;
 mod roots;

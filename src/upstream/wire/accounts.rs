@@ -6,12 +6,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::connection_state::State;
-use super::lenient::Text;
+use super::lenient::{Text, Texts};
 use super::{NotThatShape, items, object};
 use crate::domain::accounts::{AccountType, AuthConfig, ConnectedAccount, LegacyAccount};
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::vocabulary::Word;
 use crate::upstream::accounts::AccountPage;
+
+/// The longest cursor that is taken, in bytes. It goes into cache keys, into the URL of the next call and, whole,
+/// into the cursors that clients get. Those seen are under 100 bytes.
+const CURSOR_BYTES_MAX: usize = 4 * 1024;
 
 #[derive(Deserialize)]
 struct Page<'j> {
@@ -81,18 +85,23 @@ struct Deprecated {
     #[serde(default)]
     uuid: Text,
     #[serde(default)]
-    labels: Vec<Text>,
+    labels: Texts,
 }
 
-/// Reads a page, without the items that cannot be read.
+/// Reads a page, without the items that cannot be read. A page whose cursor is too long is none: without the
+/// cursor the list would end there in silence.
 pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, NotThatShape> {
     let json = std::str::from_utf8(body).map_err(|_| NotThatShape)?;
     let page: Page<'_> = object(json).ok_or(NotThatShape)?;
+    let next_cursor = page.next_cursor.0.filter(|cursor| !cursor.is_empty());
+    if next_cursor.as_ref().is_some_and(|cursor| cursor.len() > CURSOR_BYTES_MAX) {
+        return Err(NotThatShape);
+    }
     let items = items(UpstreamName::Composio, "items", &page.items, |json| account(object(json)?));
     Ok(AccountPage {
         items,
         rows_sent: page.items.len(),
-        next_cursor: page.next_cursor.0.filter(|cursor| !cursor.is_empty()),
+        next_cursor,
         total_items: page.total_items.and_then(count),
     })
 }
@@ -134,10 +143,7 @@ fn account(wire: Account) -> Option<Arc<ConnectedAccount>> {
         state,
         test_request_endpoint: wire.test_request_endpoint.0,
         legacy: wire.deprecated.and_then(|deprecated| {
-            Some(LegacyAccount {
-                uuid: deprecated.uuid.0?,
-                labels: deprecated.labels.into_iter().filter_map(|label| label.0).collect(),
-            })
+            Some(LegacyAccount { uuid: deprecated.uuid.0?, labels: deprecated.labels.0 })
         }),
     }))
 }
@@ -160,6 +166,13 @@ mod tests {
     }
 
     #[test]
+    fn an_optional_list_that_is_null_costs_itself_alone() {
+        let item = ITEM.replacen('{', r#"{"deprecated":{"uuid":"u","labels":null},"#, 1);
+        let page = page(format!(r#"{{"items":[{item}]}}"#).as_bytes()).unwrap();
+        assert_eq!(&*page.items[0].legacy.as_ref().unwrap().uuid, "u");
+    }
+
+    #[test]
     fn one_bad_item_costs_itself_alone() {
         let bad = [
             r#"{"id":3}"#,
@@ -171,6 +184,14 @@ mod tests {
             let page = page(format!(r#"{{"items":[{bad},{ITEM}],"next_cursor":""}}"#).as_bytes()).unwrap();
             assert_eq!((page.items.len(), page.rows_sent, page.next_cursor), (1, 2, None), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_cursor_is_taken_up_to_four_kibibytes_and_no_page_ends_for_one_that_is_longer() {
+        let with =
+            |bytes| page(format!(r#"{{"items":[],"next_cursor":"{}"}}"#, "c".repeat(bytes)).as_bytes());
+        assert_eq!(with(4_096).unwrap().next_cursor.unwrap().len(), 4_096);
+        assert!(with(4_097).is_err());
     }
 
     #[test]

@@ -1,14 +1,12 @@
 //! `state`: `{"authScheme": …, "val": {…}}`, where `val` is open and full of secrets.
 //!
-//! UPSTREAMS.md A4 is the allow-list. The visitor keeps the values of the fields named here, skips
+//! UPSTREAMS.md A4 is the allow-list. What reads `val` keeps the values of the fields named here, skips
 //! every other value unread, and keeps only its name.
 
-use std::fmt;
-
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess};
 
-use super::lenient::{Scopes, Text};
+use super::lenient::{Lenient, Scopes, Text, lenient};
 use crate::domain::connection_state::{ConnectionSetting, ConnectionState};
 use crate::domain::vocabulary::Word;
 
@@ -41,7 +39,7 @@ const SETTINGS: [&str; 25] = [
     "long_redirect_url",
 ];
 
-/// How many names of withheld fields are kept, and how long one may be.
+/// How many names of withheld fields are kept, and how long one may be, in bytes.
 const WITHHELD_MAX: usize = 64;
 
 #[derive(Deserialize, Default)]
@@ -99,21 +97,13 @@ struct Val {
 
 impl<'de> Deserialize<'de> for Val {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ValVisitor)
+        lenient(deserializer)
     }
 }
 
-struct ValVisitor;
-
-impl<'de> Visitor<'de> for ValVisitor {
-    type Value = Val;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Val, A::Error> {
-        let mut val = Val::default();
+impl Lenient for Val {
+    fn of_object<'de, A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        let mut val = Self::default();
         while let Some(name) = map.next_key::<Box<str>>()? {
             match &*name {
                 "status" => val.status = map.next_value()?,
@@ -127,6 +117,8 @@ impl<'de> Visitor<'de> for ValVisitor {
                 other => match SETTINGS.into_iter().find(|setting| *setting == other) {
                     Some(name) => {
                         if let Text(Some(value)) = map.next_value()? {
+                            // Of a name that comes twice the last is meant, as everywhere in JSON.
+                            val.settings.retain(|known| known.name != name);
                             val.settings.push(ConnectionSetting { name, value });
                         }
                     }
@@ -143,9 +135,9 @@ impl<'de> Visitor<'de> for ValVisitor {
 
 /// Keeps a name that is one; a hostile upstream could write anything where a name belongs.
 fn withhold(withheld: &mut Vec<Box<str>>, name: Box<str>) {
-    let is_name = name.len() <= 64
+    let is_name = name.len() <= WITHHELD_MAX
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
-    if is_name && withheld.len() < WITHHELD_MAX {
+    if is_name && withheld.len() < WITHHELD_MAX && !withheld.contains(&name) {
         withheld.push(name);
     }
 }
@@ -176,5 +168,20 @@ mod tests {
         let state = read(r#"{"val":{"my token is hush":1,"ok":2}}"#);
         assert_eq!(state.withheld.join(" "), "ok");
         assert_eq!(state.auth_scheme.raw(), "OAUTH2");
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_is_told_once() {
+        let state = read(r#"{"val":{"region":"us","token":1,"region":"eu","token":2}}"#);
+        let settings: Vec<_> = state.settings.iter().map(|setting| (setting.name, &*setting.value)).collect();
+        assert_eq!((settings, state.withheld.join(" ")), (vec![("region", "eu")], "token".to_owned()));
+    }
+
+    #[test]
+    fn a_val_that_is_no_object_is_an_empty_one() {
+        for val in ["null", "[]", "\"none\"", "7"] {
+            let state = read(&format!(r#"{{"authScheme":"SAML","val":{val}}}"#));
+            assert_eq!((state.auth_scheme.raw(), state.withheld.len()), ("SAML", 0), "{val}");
+        }
     }
 }

@@ -1,9 +1,84 @@
 //! Optional fields that are read if they are what they should be, and are absent otherwise.
+//!
+//! A type says which kinds of values it wants and what becomes of them ([`Lenient`]); one visitor does
+//! the rest. Untagged enums, the rejected choice, first build every
+//! value that they look at, secrets included.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use jiff::Timestamp;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// What a JSON value of any kind becomes: a kind that is not wanted is skipped, and is absent.
+pub(in crate::upstream) trait Lenient: Default {
+    fn of_text(_: &str) -> Self {
+        Self::default()
+    }
+
+    fn of_number_or_boolean(_: impl ToString) -> Self {
+        Self::default()
+    }
+
+    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Self::default())
+    }
+
+    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Self::default())
+    }
+}
+
+/// Reads whatever value comes next.
+pub(in crate::upstream) fn lenient<'de, T: Lenient, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    deserializer.deserialize_any(AnyValue(PhantomData))
+}
+
+struct AnyValue<T>(PhantomData<T>);
+
+impl<'de, T: Lenient> Visitor<'de> for AnyValue<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        Ok(T::of_text(text))
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
+        Ok(T::of_number_or_boolean(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<T, E> {
+        Ok(T::of_number_or_boolean(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<T, E> {
+        Ok(T::of_number_or_boolean(value))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
+        Ok(T::of_number_or_boolean(value))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<T, A::Error> {
+        T::of_list(list)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<T, A::Error> {
+        T::of_object(object)
+    }
+}
 
 /// A string, number or boolean as text; anything else is absent.
 #[derive(Debug, Default)]
@@ -16,53 +91,39 @@ impl Text {
     }
 }
 
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
+impl Lenient for Text {
+    fn of_text(text: &str) -> Self {
+        Self(Some(text.into()))
+    }
+
+    fn of_number_or_boolean(value: impl ToString) -> Self {
+        Self(Some(value.to_string().into()))
     }
 }
 
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient(deserializer)
     }
+}
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
-        Ok(Text(Some(text.into())))
+/// A list of texts; items that are none are left out.
+#[derive(Debug, Default)]
+pub(in crate::upstream) struct Texts(pub(in crate::upstream) Vec<Box<str>>);
+
+impl Lenient for Texts {
+    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        let mut texts = Vec::new();
+        while let Some(Text(text)) = list.next_element()? {
+            texts.extend(text);
+        }
+        Ok(Self(texts))
     }
+}
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Text, E> {
-        Ok(Text(Some(value.to_string().into())))
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Text, E> {
-        Ok(Text(Some(value.to_string().into())))
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Text, E> {
-        Ok(Text(Some(value.to_string().into())))
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Text, E> {
-        Ok(Text(Some(value.to_string().into())))
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Text, E> {
-        Ok(Text(None))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Text, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Text(None))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Text(None))
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient(deserializer)
     }
 }
 
@@ -71,110 +132,39 @@ impl<'de> Visitor<'de> for TextVisitor {
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Scopes(pub(in crate::upstream) Vec<Box<str>>);
 
-impl<'de> Deserialize<'de> for Scopes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ScopesVisitor)
-    }
-}
-
-struct ScopesVisitor;
-
-impl<'de> Visitor<'de> for ScopesVisitor {
-    type Value = Scopes;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Scopes, E> {
+impl Lenient for Scopes {
+    fn of_text(text: &str) -> Self {
         let scopes = text.split([' ', ',', '\t', '\n']).filter(|scope| !scope.is_empty());
-        Ok(Scopes(scopes.map(Into::into).collect()))
+        Self(scopes.map(Into::into).collect())
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Scopes, E> {
-        Ok(Scopes::default())
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Scopes, E> {
-        Ok(Scopes::default())
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Scopes, E> {
-        Ok(Scopes::default())
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Scopes, E> {
-        Ok(Scopes::default())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Scopes, E> {
-        Ok(Scopes::default())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Scopes, A::Error> {
+    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
         let mut scopes = Vec::new();
         while let Some(Scope(scope)) = list.next_element()? {
             scopes.extend(scope);
         }
-        Ok(Scopes(scopes))
+        Ok(Self(scopes))
     }
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scopes, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Scopes::default())
+impl<'de> Deserialize<'de> for Scopes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient(deserializer)
     }
 }
 
 /// One scope of a list: a string, or an object that names it as `scope`, `name`, `value` or `id`.
+#[derive(Default)]
 struct Scope(Option<Box<str>>);
 
-impl<'de> Deserialize<'de> for Scope {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ScopeVisitor)
-    }
-}
-
-struct ScopeVisitor;
-
-impl<'de> Visitor<'de> for ScopeVisitor {
-    type Value = Scope;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
+impl Lenient for Scope {
+    fn of_text(text: &str) -> Self {
+        Self((!text.is_empty()).then(|| text.into()))
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Scope, E> {
-        Ok(Scope((!text.is_empty()).then(|| text.into())))
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Scope, E> {
-        Ok(Scope(None))
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Scope, E> {
-        Ok(Scope(None))
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Scope, E> {
-        Ok(Scope(None))
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Scope, E> {
-        Ok(Scope(None))
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Scope, E> {
-        Ok(Scope(None))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Scope, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Scope(None))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scope, A::Error> {
+    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
         let mut named: [Option<Box<str>>; 4] = Default::default();
-        while let Some(key) = map.next_key::<Box<str>>()? {
+        while let Some(key) = object.next_key::<Box<str>>()? {
             let [scope, name, value, id] = &mut named;
             let place = match &*key {
                 "scope" => scope,
@@ -182,13 +172,19 @@ impl<'de> Visitor<'de> for ScopeVisitor {
                 "value" => value,
                 "id" => id,
                 _ => {
-                    map.next_value::<IgnoredAny>()?;
+                    object.next_value::<IgnoredAny>()?;
                     continue;
                 }
             };
-            *place = map.next_value::<Text>()?.0;
+            *place = object.next_value::<Text>()?.0;
         }
-        Ok(Scope(named.into_iter().flatten().next()))
+        Ok(Self(named.into_iter().flatten().next()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient(deserializer)
     }
 }
 
@@ -218,6 +214,15 @@ mod tests {
             ("null", None),
         ] {
             assert_eq!(serde_json::from_str::<Text>(json).unwrap().0.as_deref(), text);
+        }
+    }
+
+    #[test]
+    fn of_a_list_of_texts_what_is_none_is_left_out() {
+        let texts = |json: &str| serde_json::from_str::<Texts>(json).unwrap().0.join("|");
+        assert_eq!(texts(r#"["a",null,{"b":["c"]},2]"#), "a|2");
+        for none in ["null", "\"a\"", "7", "{}"] {
+            assert_eq!(texts(none), "", "{none}");
         }
     }
 }

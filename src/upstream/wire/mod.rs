@@ -25,24 +25,54 @@ fn object<'j, T: Deserialize<'j>>(json: &'j str) -> Option<T> {
     json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok()).flatten()
 }
 
-/// Reads each item by itself; those that cannot be read are left out, and located in the log.
+/// How many items that cannot be read are located: a megabyte of them is no reason for a megabyte of log.
+const PROBLEMS_LOCATED: usize = 10;
+
+/// Reads each item by itself; those that cannot be read are left out, the first of them located in the log,
+/// and all counted there.
 fn items<T>(
     upstream: UpstreamName,
     list: &str,
     raw: &[&RawValue],
     read: impl Fn(&str) -> Option<T>,
 ) -> Vec<T> {
+    let mut problems = 0_usize;
     let read_or_say = |(place, json): (usize, &&RawValue)| {
         let item = read(json.get());
         if item.is_none() {
-            tracing::warn!(
-                %upstream,
-                path = format!("{list}[{place}]"),
-                rule = "a required field is missing or of another type",
-                "an item was left out"
-            );
+            problems += 1;
+            if problems <= PROBLEMS_LOCATED {
+                tracing::warn!(
+                    %upstream,
+                    path = format!("{list}[{place}]"),
+                    rule = "a required field is missing or of another type",
+                    "an item was left out"
+                );
+            }
         }
         item
     };
-    raw.iter().enumerate().filter_map(read_or_say).collect()
+    let read = raw.iter().enumerate().filter_map(read_or_say).collect();
+    if problems > PROBLEMS_LOCATED {
+        tracing::warn!(%upstream, problems, items = raw.len(), "many items were left out");
+    }
+    read
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::tests::logged;
+
+    #[test]
+    fn of_many_items_that_cannot_be_read_ten_are_located_and_all_counted() {
+        let json = format!("[{}]", vec!["0"; 5_000].join(","));
+        let raw: Vec<&RawValue> = serde_json::from_str(&json).unwrap();
+        let log = logged(|| {
+            let read = items(UpstreamName::Composio, "items", &raw, |_| None::<()>);
+            assert!(read.is_empty());
+        });
+        assert_eq!(log.lines().count(), PROBLEMS_LOCATED + 1, "{log}");
+        assert!(log.contains("items[9]") && log.contains("problems=5000"), "{log}");
+    }
 }

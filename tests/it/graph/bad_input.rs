@@ -265,6 +265,11 @@ async fn values_that_would_widen_a_filter_are_refused_and_an_empty_list_is_nothi
             "`userIds`: holds 101 values; it takes 100.".to_owned(),
         ),
         (
+            json!({ "userIds": ["user_1", "x".repeat(257)] }),
+            "BAD_FILTER",
+            "`userIds`: value 1 is longer than 256 bytes.".to_owned(),
+        ),
+        (
             json!({ "ids": ["nonsense"] }),
             "BAD_ID",
             "This is no connected account's id: give its `id`, or its `connectedAccountId` (`ca_…`)."
@@ -274,11 +279,11 @@ async fn values_that_would_widen_a_filter_are_refused_and_an_empty_list_is_nothi
         let query = "query ($f: ConnectedAccountFilter) { connectedAccounts(filter: $f) { totalCount } }";
         refused(query, json!({ "f": filter }), reason, &message).await;
     }
-    for id in ["a,b", "", " "] {
+    for id in ["a,b", "", " ", &"x".repeat(257)] {
         let answer = World::new()
             .ask_as(tenant_a(), "query ($id: ID!) { user(id: $id) { id } }", json!({ "id": id }))
             .await;
-        assert_eq!(only_error(&answer)["extensions"]["reason"], "BAD_FILTER", "{id:?}");
+        assert_eq!(only_error(&answer)["extensions"]["reason"], "BAD_ID", "{id:?}");
         assert_eq!(answer["data"]["user"], Value::Null);
     }
     for text in ["", "a b", "gmail,slack", "ü", &"x".repeat(65)] {
@@ -300,6 +305,18 @@ async fn values_that_would_widen_a_filter_are_refused_and_an_empty_list_is_nothi
     // Null is "not given".
     let all = page(&world, json!({ "filter": { "toolkits": null, "userIds": null } })).await;
     assert_eq!(all["totalCount"], 384);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_that_fills_no_url_is_no_fault_of_this_layer() {
+    let users: Vec<_> = (0..100).map(|n| format!("{}{n:03}", "ü".repeat(126))).collect();
+    let query = "query ($u: [String!]) { connectedAccounts(filter: { userIds: $u }) { totalCount } }";
+    let world = World::new();
+    let answer = world.ask_as(tenant_a(), query, json!({ "u": users })).await;
+    let error = only_error(&answer);
+    assert_eq!(error["extensions"]["code"], "UPSTREAM_REJECTED", "{error}");
+    assert_eq!(error["message"], "The connected-accounts API (Composio) did not accept the request.");
+    assert_eq!(world.calls(), [] as [&str; 0]);
 }
 
 #[tokio::test(start_paused = true)]
