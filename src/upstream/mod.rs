@@ -9,6 +9,7 @@ pub mod error;
 mod failure_body;
 pub mod probe;
 pub mod providers;
+pub mod quota;
 pub mod rate_limit;
 mod refused_keys;
 pub mod settings;

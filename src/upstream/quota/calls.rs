@@ -1,0 +1,113 @@
+//! Our own calls of the last minutes.
+//!
+//! When the upstream counts a call is not known, only that it lies between its leaving and its coming
+//! back. So a call takes its place in the minute from the one until a minute after the other, and is
+//! taken off what the headers say is left until an answer of its own has told. Counting at the moment
+//! of sending alone would let eleven calls arrive in one minute where the first was slow.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::MINUTE;
+
+/// A call that has not come back by then never will; far above any deadline of a call.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(120);
+
+/// The most that are remembered, some 600 KB. More calls in two minutes have no limit that matters.
+const REMEMBERED_MAX: usize = 16_384;
+
+/// A call under way, as [`Quota::sent`](super::Quota::sent) numbered it.
+#[derive(Debug)]
+pub struct Call(u64);
+
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// The number of the first in `recent`; the others follow without a gap.
+    first: u64,
+    recent: VecDeque<Recent>,
+    last: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Recent {
+    sent: Instant,
+    ended: Option<Instant>,
+    /// Whether an answer told what was left after it.
+    heard: bool,
+}
+
+impl Recent {
+    fn leaves_minute(&self) -> Instant {
+        self.ended.map_or(self.sent + GIVEN_UP_AFTER, |ended| ended + MINUTE)
+    }
+
+    fn matters(&self, now: Instant) -> bool {
+        self.leaves_minute() > now || (!self.heard && self.sent + GIVEN_UP_AFTER > now)
+    }
+}
+
+impl Calls {
+    pub(super) fn start(&mut self, now: Instant) -> Call {
+        let call = Call(self.first + self.recent.len() as u64);
+        self.recent.push_back(Recent { sent: now, ended: None, heard: false });
+        self.last = Some(now);
+        call
+    }
+
+    pub(super) fn end(&mut self, call: &Call, now: Instant) {
+        if let Some(recent) = self.find(call) {
+            recent.ended.get_or_insert(now);
+        }
+    }
+
+    pub(super) fn hear(&mut self, call: &Call) {
+        if let Some(recent) = self.find(call) {
+            recent.heard = true;
+        }
+    }
+
+    fn find(&mut self, call: &Call) -> Option<&mut Recent> {
+        let place = usize::try_from(call.0.checked_sub(self.first)?).ok()?;
+        self.recent.get_mut(place)
+    }
+
+    /// Forgets the calls that no longer matter; says of how many nothing was heard.
+    pub(super) fn forget(&mut self, now: Instant) -> u64 {
+        let mut unheard = 0;
+        while let Some(front) = self.recent.front() {
+            if front.matters(now) && self.recent.len() <= REMEMBERED_MAX {
+                break;
+            }
+            unheard += u64::from(!front.heard);
+            self.recent.pop_front();
+            self.first += 1;
+        }
+        unheard
+    }
+
+    /// The calls of which no answer has told yet.
+    pub(super) fn unheard(&self) -> u64 {
+        self.recent.iter().filter(|recent| !recent.heard).count() as u64
+    }
+
+    /// The calls that an upstream may have counted within one minute with one that leaves now.
+    pub(super) fn in_minute(&self, now: Instant) -> u64 {
+        self.recent.iter().filter(|recent| recent.leaves_minute() > now).count() as u64
+    }
+
+    /// When there will be room for one more, of at most `limit` in a minute; none where there is now.
+    pub(super) fn room_at(&self, now: Instant, limit: u64) -> Option<Instant> {
+        let mut leaving: Vec<_> =
+            self.recent.iter().map(Recent::leaves_minute).filter(|leaves| *leaves > now).collect();
+        let over = usize::try_from((leaving.len() as u64).checked_sub(limit)?).ok()?;
+        leaving.sort_unstable();
+        leaving.get(over).copied()
+    }
+
+    /// When the last one left.
+    pub(super) fn last(&self) -> Option<Instant> {
+        self.last
+    }
+}

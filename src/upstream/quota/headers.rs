@@ -1,0 +1,91 @@
+//! What one answer's headers say of the counted window, in the terms of the model.
+//!
+//! Times are read against the answer's own `Date`, so that no clock but the upstream's decides when
+//! its window ends (UPSTREAMS.md B3).
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{super::rate_limit, DAY};
+
+/// Resets further away are nonsense and not heeded (UPSTREAMS.md B3).
+const RESET_MAX: Duration = Duration::from_secs(31 * 86_400);
+
+/// What one answer told.
+pub(super) struct Told {
+    pub(super) limit: Option<u64>,
+    pub(super) remaining: Option<u64>,
+    pub(super) ends: Ends,
+    /// When the window ends at the latest, from now, on the upstream's clock; at least 1 s.
+    pub(super) resets_in: Duration,
+    /// The same as a moment of that clock.
+    pub(super) resets_at: Timestamp,
+}
+
+/// How an answer told when its window ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// By a reset, which also says which window is meant.
+    Told,
+    /// By its length alone (Composio, A8): at the latest that long from now.
+    Within(Duration),
+    /// Not at all: taken for a day that ends at midnight UTC (LeadLex, B1.6).
+    Untold,
+}
+
+impl Told {
+    /// Reads what an answer that came at `wall` told.
+    pub(super) fn read(headers: &HeaderMap, wall: Timestamp) -> Self {
+        let now = rate_limit::date(headers).unwrap_or(wall);
+        let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        let told = rate_limit::resets_at(headers, now).filter(|at| until(*at) <= RESET_MAX);
+        let (ends, resets_at) = match (told, length(headers)) {
+            (Some(at), _) => (Ends::Told, at),
+            (None, Some(length)) => {
+                let wait = rate_limit::wait(headers, wall).unwrap_or(length);
+                (Ends::Within(length), later(now, wait.min(length)))
+            }
+            (None, None) => (Ends::Untold, midnight_after(now)),
+        };
+        Self {
+            limit: rate_limit::limit(headers).map(|limit| limit.max(1)),
+            remaining: rate_limit::remaining(headers),
+            ends,
+            resets_in: until(resets_at).max(Duration::from_secs(1)),
+            resets_at,
+        }
+    }
+
+    /// Whether it told of any count.
+    pub(super) fn counts(&self) -> bool {
+        self.limit.is_some() || self.remaining.is_some()
+    }
+}
+
+/// The moment that much later.
+pub(super) fn later(at: Timestamp, wait: Duration) -> Timestamp {
+    SignedDuration::try_from(wait).ok().and_then(|wait| at.checked_add(wait).ok()).unwrap_or(Timestamp::MAX)
+}
+
+fn midnight_after(now: Timestamp) -> Timestamp {
+    let day = i64::try_from(DAY.as_secs()).unwrap_or(i64::MAX);
+    Timestamp::from_second((now.as_second().div_euclid(day) + 1) * day).unwrap_or(Timestamp::MAX)
+}
+
+/// The window's length: a whole number with its unit, as in `60s` (A8); without one, seconds.
+fn length(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("x-ratelimit-window-size")?.to_str().ok()?.trim();
+    let (number, unit) =
+        text.split_at_checked(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))?;
+    let seconds = match unit.trim() {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let length = Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?);
+    Some(length).filter(|length| !length.is_zero() && *length <= RESET_MAX)
+}
