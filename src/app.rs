@@ -23,6 +23,7 @@ use crate::http::settings::AuthMode;
 use crate::http::{self, EdgeParts};
 use crate::loaders::batch::Sources;
 use crate::loaders::by_id::AccountsById;
+use crate::loaders::holdings::Holdings;
 use crate::loaders::lists::Lists;
 use crate::loaders::providers::Providers;
 use crate::operation::Operations;
@@ -31,7 +32,7 @@ use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::probe::ProbeReport;
 use crate::upstream::providers::ProvidersClient;
 use crate::upstream::settings::UpstreamSettings;
-use crate::upstream::transport::{self, Transport};
+use crate::upstream::transport::{self, Network, Transport};
 
 /// The graph and its probes on bound listeners, not answering yet.
 #[derive(Debug)]
@@ -134,33 +135,62 @@ pub(crate) async fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<T
 /// # Errors
 /// Where TLS cannot be set up, or the mapping of toolkits cannot be read any more.
 pub fn operations(config: &Config) -> anyhow::Result<Operations> {
-    Operations::new(graph(config)?).context("the schema contradicts itself")
+    operations_over(config, Clock::system(), &Networks::real(config)?)
 }
 
-fn graph(config: &Config) -> anyhow::Result<Graph> {
-    let (providers, accounts) = clients(config, Clock::system())?;
-    let lists = Lists::new(accounts, config.lists.clone(), &config.cache, config.ids.key());
-    let lists = Arc::new(lists);
+/// The same over other networks, by another clock: for tests, which plug the sandbox in.
+///
+/// # Errors
+/// Where the mapping of toolkits cannot be read any more.
+pub fn operations_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow::Result<Operations> {
+    let (providers, accounts) = clients(config, clock, networks);
+    let (leadlex, composio) =
+        (Holdings::new(config.cache.clone(), clock), Holdings::new(config.cache.clone(), clock));
+    let ids = config.ids.key();
+    let lists = Arc::new(Lists::new(accounts, config.lists.clone(), Arc::new(composio), ids.clone()));
     let sources = Sources {
-        providers: Providers::new(providers, &config.cache, config.ids.key(), &config.toolkits.expected),
-        accounts_by_id: AccountsById::new(Arc::clone(&lists), &config.cache),
+        providers: Providers::new(providers, Arc::new(leadlex), ids, &config.toolkits.expected),
+        accounts_by_id: AccountsById::new(Arc::clone(&lists)),
         lists,
     };
-    Ok(Graph::new(GraphParts {
+    let graph = Graph::new(GraphParts {
         sources: Arc::new(sources),
         mapping: config.toolkit_mapping()?,
         connections: config.connections.clone(),
-    }))
+    });
+    Operations::new(graph).context("the schema contradicts itself")
 }
 
-fn clients(config: &Config, clock: Clock) -> anyhow::Result<(ProvidersClient, AccountsClient)> {
-    let transport = |upstream, settings: &UpstreamSettings| {
-        let network = transport::network(&settings.base_url).context("TLS cannot be set up")?;
-        anyhow::Ok(Transport::new(upstream, settings.clone(), network, clock))
-    };
-    let leadlex = transport(UpstreamName::Leadlex, &config.upstream.leadlex)?;
-    let composio = transport(UpstreamName::Composio, &config.upstream.composio)?;
-    Ok((ProvidersClient::new(leadlex), AccountsClient::new(composio)))
+/// What carries the calls to both upstreams.
+#[derive(Clone)]
+pub struct Networks {
+    /// To LeadLex.
+    pub leadlex: Network,
+    /// To Composio.
+    pub composio: Network,
+}
+
+impl Networks {
+    /// The real ones.
+    ///
+    /// # Errors
+    /// Where TLS cannot be set up.
+    pub fn real(config: &Config) -> anyhow::Result<Self> {
+        let network = |settings: &UpstreamSettings| {
+            transport::network(&settings.base_url).context("TLS cannot be set up")
+        };
+        Ok(Self {
+            leadlex: network(&config.upstream.leadlex)?,
+            composio: network(&config.upstream.composio)?,
+        })
+    }
+}
+
+fn clients(config: &Config, clock: Clock, networks: &Networks) -> (ProvidersClient, AccountsClient) {
+    let Networks { leadlex, composio } = networks.clone();
+    let leadlex = Transport::new(UpstreamName::Leadlex, config.upstream.leadlex.clone(), leadlex, clock);
+    let composio = Transport::new(UpstreamName::Composio, config.upstream.composio.clone(), composio, clock);
+    (ProvidersClient::new(leadlex), AccountsClient::new(composio))
 }
 
 /// The tenant `default`: the keys of the plain `upstream.*.api_key` settings.
@@ -176,7 +206,7 @@ pub(crate) type Probed = Result<ProbeReport, UpstreamError>;
 
 /// Calls both upstreams once with the configured keys, at the same time.
 pub(crate) async fn probe(config: &Config) -> anyhow::Result<[(UpstreamName, Probed); 2]> {
-    let (providers, accounts) = clients(config, Clock::system())?;
+    let (providers, accounts) = clients(config, Clock::system(), &Networks::real(config)?);
     let tenant = default_tenant(config);
     let without_key = |upstream| Err(UpstreamError::new(upstream, UpstreamFailure::NoCredential));
     let leadlex = async {

@@ -23,7 +23,7 @@ const GIB: i64 = 1 << 30;
 ///
 /// Upper ends are where a number is surely a slip (milliseconds for seconds, a key one line down),
 /// and keep every sum of times and sizes far from overflow.
-pub(super) const RANGES: [(&str, i64, i64); 15] = [
+pub(super) const RANGES: [(&str, i64, i64); 18] = [
     ("http.body_limit_bytes", 1, GIB),
     ("upstream.leadlex.timeout_ms", 1, 600_000),
     ("upstream.leadlex.body_limit_bytes", 1, GIB),
@@ -32,6 +32,9 @@ pub(super) const RANGES: [(&str, i64, i64); 15] = [
     ("cache.limit_bytes", 0, 1024 * GIB),
     ("cache.providers_ttl_ms", 0, 86_400_000),
     ("cache.accounts_ttl_ms", 0, 86_400_000),
+    ("cache.stale_while_revalidate_ms", 0, 86_400_000),
+    ("cache.stale_if_error_ms", 0, 604_800_000),
+    ("cache.jitter_percent", 0, 50),
     ("connections.providers_default", 1, 10_000),
     ("connections.accounts_default", 1, 10_000),
     ("connections.page_max", 1, 10_000),

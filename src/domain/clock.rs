@@ -43,4 +43,17 @@ impl Clock {
         };
         self.started_at.saturating_add(passed.unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
     }
+
+    /// The instant of Tokio's clock at which the time is, was or will be `moment`.
+    #[must_use]
+    pub fn instant(&self, moment: Timestamp) -> Instant {
+        let passed = moment.duration_since(self.started_at);
+        let distance = passed.unsigned_abs();
+        let instant = if passed.is_negative() {
+            self.started.checked_sub(distance)
+        } else {
+            self.started.checked_add(distance)
+        };
+        instant.unwrap_or(self.started)
+    }
 }

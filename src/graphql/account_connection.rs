@@ -8,6 +8,7 @@ use async_graphql::{Context, Object, SimpleObject};
 use super::account_filters::ConnectedAccountOrder;
 use super::accounts::ConnectedAccount;
 use super::errors::FieldError;
+use super::freshness::DataFreshness;
 use super::operation_context::operation;
 use super::page_info::PageInfo;
 use super::words::ConnectedAccountStatus;
@@ -16,6 +17,7 @@ use crate::domain::filters::AccountFilter;
 use crate::domain::input::BadInput;
 use crate::domain::page::{Direction, PageArguments, PageRequest, PageSizes};
 use crate::loaders::batch::{AccountArguments, AccountsOf, CountOf};
+use crate::loaders::freshness::Freshness;
 use crate::loaders::parent::Parent;
 use crate::loaders::slice::{Slice, Wanted};
 
@@ -63,12 +65,16 @@ pub(super) async fn connect(
         by_status: selected.field("statusCounts").exists(),
     };
     let slice = operation.accounts(AccountsOf { parent, arguments: Arc::new(arguments) }).await?;
-    Ok(ConnectedAccountConnection { slice, count })
+    let is_counted =
+        count.by_status || (slice.total_items.is_none() && selected.field("totalCount").exists());
+    Ok(ConnectedAccountConnection { slice, count, is_counted })
 }
 
 pub(super) struct ConnectedAccountConnection {
     slice: Arc<Slice>,
     count: CountOf,
+    /// Whether the query selects counts that the slice does not know.
+    is_counted: bool,
 }
 
 /// How many accounts are in one status.
@@ -83,15 +89,15 @@ pub(super) struct ConnectedAccountStatusCount {
 impl ConnectedAccountConnection {
     /// The accounts with their cursors.
     async fn edges(&self) -> Vec<ConnectedAccountEdge> {
-        let accounts = self.slice.accounts().cloned().enumerate();
-        accounts
-            .map(|(place, account)| ConnectedAccountEdge { slice: Arc::clone(&self.slice), place, account })
+        let nodes = self.slice.accounts().map(node).enumerate();
+        nodes
+            .map(|(place, node)| ConnectedAccountEdge { slice: Arc::clone(&self.slice), place, node })
             .collect()
     }
 
     /// The accounts without their cursors.
     async fn nodes(&self) -> Vec<ConnectedAccount> {
-        self.slice.accounts().cloned().map(ConnectedAccount).collect()
+        self.slice.accounts().map(node).collect()
     }
 
     /// Where this page stands in its list.
@@ -134,6 +140,21 @@ impl ConnectedAccountConnection {
     async fn is_complete(&self) -> bool {
         self.slice.is_complete
     }
+
+    /// Of the oldest part; null where nothing had to be read.
+    async fn freshness(&self, ctx: &Context<'_>) -> Option<DataFreshness> {
+        let counts = match self.is_counted {
+            // Counts that could not be had say so in their own fields.
+            true => operation(ctx).counts(self.count.clone()).await.ok(),
+            false => None,
+        };
+        let parts = self.slice.freshness.into_iter().chain(counts.and_then(|counts| counts.freshness));
+        Freshness::of(parts).map(DataFreshness)
+    }
+}
+
+fn node((account, freshness): (&SharedAccount, Freshness)) -> ConnectedAccount {
+    ConnectedAccount(Arc::clone(account), freshness)
 }
 
 /// GraphQL's Int ends at 2^31 - 1 (specification, 3.5.1): a count beyond it is not told, as none may be wrong.
@@ -144,7 +165,7 @@ fn int(count: u64) -> Option<i32> {
 pub(super) struct ConnectedAccountEdge {
     slice: Arc<Slice>,
     place: usize,
-    account: SharedAccount,
+    node: ConnectedAccount,
 }
 
 /// A connected account in a page.
@@ -156,7 +177,7 @@ impl ConnectedAccountEdge {
     }
 
     /// The account.
-    async fn node(&self) -> ConnectedAccount {
-        ConnectedAccount(Arc::clone(&self.account))
+    async fn node(&self) -> &ConnectedAccount {
+        &self.node
     }
 }

@@ -6,6 +6,7 @@ use super::account_connection::{ConnectedAccountConnection, ConnectionArguments,
 use super::account_filters::{AuthConfigAccountFilter, ConnectedAccountOrder};
 use super::connection_state::ConnectionState;
 use super::errors::FieldError;
+use super::freshness::DataFreshness;
 use super::moment::{DateTime, moment};
 use super::providers::Provider;
 use super::toolkits::{Toolkit, providers_of};
@@ -15,9 +16,10 @@ use crate::domain::accounts::SharedAccount;
 use crate::domain::global_id::GlobalId;
 use crate::domain::page::PageArguments;
 use crate::domain::toolkits::ToolkitSlug;
+use crate::loaders::freshness::Freshness;
 use crate::loaders::parent::Parent;
 
-pub(super) struct ConnectedAccount(pub(super) SharedAccount);
+pub(super) struct ConnectedAccount(pub(super) SharedAccount, pub(super) Freshness);
 
 /// A user's authenticated connection to an external service.
 #[Object]
@@ -103,6 +105,10 @@ impl ConnectedAccount {
         let legacy = self.0.legacy.as_ref()?;
         let labels = legacy.labels.iter().map(ToString::to_string).collect();
         Some(LegacyAccount { uuid: legacy.uuid.to_string(), labels })
+    }
+
+    async fn freshness(&self) -> DataFreshness {
+        DataFreshness(self.1)
     }
 
     /// The workspace integrations that this account's toolkit stands for.

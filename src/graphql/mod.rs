@@ -10,6 +10,7 @@ mod accounts;
 mod accounts_ahead;
 mod connection_state;
 pub mod errors;
+mod freshness;
 mod moment;
 mod node;
 mod operation_context;

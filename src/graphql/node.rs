@@ -1,5 +1,7 @@
 //! Objects by their global ids (Relay's Global Object Identification).
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Interface};
 use futures_util::future::join_all;
 
@@ -9,6 +11,7 @@ use super::operation_context::operation;
 use super::providers::Provider;
 use super::toolkits::Toolkit;
 use crate::domain::global_id::{GlobalId, ProviderId};
+use crate::loaders::freshness::Kept;
 
 /// An object with a globally unique `id`, which `Query.node` resolves again.
 #[derive(Interface)]
@@ -36,13 +39,18 @@ pub(super) async fn node(ctx: &Context<'_>, id: &ID) -> Option<Result<Node, Fiel
 /// A provider by what its global id is made of.
 pub(super) async fn provider(ctx: &Context<'_>, id: ProviderId) -> Option<Result<Provider, FieldError>> {
     let list = operation(ctx).providers().await;
-    let found = list.map(|list| list.iter().find(|listed| listed.id == id).cloned().map(Provider));
+    let found = list.map(|Kept { value: list, freshness }| {
+        list.iter().find(|listed| listed.id == id).map(|listed| Provider(Arc::clone(listed), freshness))
+    });
     found.transpose()
 }
 
 /// An account by its `ca_…`.
 pub(super) async fn account(ctx: &Context<'_>, id: Box<str>) -> Option<Result<ConnectedAccount, FieldError>> {
-    operation(ctx).account(id).await.transpose().map(|found| found.map(ConnectedAccount))
+    let found = operation(ctx).account(id).await;
+    let found =
+        found.map(|Kept { value, freshness }| value.map(|account| ConnectedAccount(account, freshness)));
+    found.transpose()
 }
 
 /// Resolves each of some ids in its own place: one that is wrong or cannot be read nulls itself

@@ -16,6 +16,7 @@ use crate::domain::toolkits::ToolkitMapping;
 use crate::domain::upstream_name::UpstreamName;
 use crate::loaders::batch::{AccountId, AccountsOf, AllProviders, CountOf, OperationLoader, loader};
 use crate::loaders::counts::Counts;
+use crate::loaders::freshness::Kept;
 use crate::loaders::ledger::Ledger;
 use crate::loaders::providers::ProviderList;
 use crate::loaders::settings::ConnectionSettings;
@@ -38,7 +39,7 @@ impl OperationContext {
     pub(super) fn new(
         parts: Arc<GraphParts>,
         caller: &Caller,
-        ledger: Option<Arc<Ledger>>,
+        ledger: Arc<Ledger>,
         batches: Batches,
     ) -> Self {
         let loader = loader(Arc::clone(&parts.sources), caller, ledger, batches);
@@ -69,12 +70,12 @@ impl OperationContext {
     }
 
     /// Every integration of the workspace.
-    pub(super) async fn providers(&self) -> Result<ProviderList, FieldError> {
+    pub(super) async fn providers(&self) -> Result<Kept<ProviderList>, FieldError> {
         Ok(self.load(AllProviders, UpstreamName::Leadlex).await??)
     }
 
     /// An account by its `ca_…`.
-    pub(super) async fn account(&self, id: Box<str>) -> Result<Option<SharedAccount>, FieldError> {
+    pub(super) async fn account(&self, id: Box<str>) -> Result<Kept<Option<SharedAccount>>, FieldError> {
         Ok(self.load(AccountId(id), UpstreamName::Composio).await??)
     }
 

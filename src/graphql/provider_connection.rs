@@ -6,6 +6,7 @@ use async_graphql::{Context, ID, InputObject, Object};
 
 use super::accounts_ahead;
 use super::errors::FieldError;
+use super::freshness::DataFreshness;
 use super::operation_context::operation;
 use super::page_info::PageInfo;
 use super::providers::Provider;
@@ -14,8 +15,8 @@ use crate::domain::filters;
 use crate::domain::global_id;
 use crate::domain::input::BadInput;
 use crate::domain::page::PageArguments;
+use crate::loaders::freshness::{Freshness, Kept};
 use crate::loaders::provider_page::{self, ProviderPage, ProviderQuestion};
-use crate::loaders::providers::ListedProvider;
 
 /// Narrows integrations; a list that is left out or null asks for all, an empty one for none.
 #[derive(InputObject, Default)]
@@ -67,12 +68,12 @@ pub(super) async fn connect(
     let page = arguments.check(operation.connections().providers())?;
     let question = question(filter.unwrap_or_default(), order)?;
     accounts_ahead::start(ctx, &question, &page);
-    let list = operation.providers().await?;
+    let Kept { value: list, freshness } = operation.providers().await?;
     let page = operation.loader().provider_page(&list, &question, &page)?;
-    Ok(ProviderConnection(Arc::new(page)))
+    Ok(ProviderConnection(Arc::new(page), freshness))
 }
 
-pub(super) struct ProviderConnection(Arc<ProviderPage>);
+pub(super) struct ProviderConnection(Arc<ProviderPage>, Freshness);
 
 /// A page of integrations.
 #[Object]
@@ -80,12 +81,16 @@ impl ProviderConnection {
     /// The integrations with their cursors.
     async fn edges(&self) -> Vec<ProviderEdge> {
         let rows = self.0.rows().iter().cloned().enumerate();
-        rows.map(|(place, listed)| ProviderEdge { page: Arc::clone(&self.0), place, listed }).collect()
+        let edge = |(place, listed)| {
+            let node = Provider(listed, self.1);
+            ProviderEdge { page: Arc::clone(&self.0), place, node }
+        };
+        rows.map(edge).collect()
     }
 
     /// The integrations without their cursors.
     async fn nodes(&self) -> Vec<Provider> {
-        self.0.rows().iter().cloned().map(Provider).collect()
+        self.0.rows().iter().map(|listed| Provider(Arc::clone(listed), self.1)).collect()
     }
 
     /// Where this page stands in its list.
@@ -102,12 +107,16 @@ impl ProviderConnection {
     async fn total_count(&self) -> i32 {
         i32::try_from(self.0.total).unwrap_or(i32::MAX)
     }
+
+    async fn freshness(&self) -> DataFreshness {
+        DataFreshness(self.1)
+    }
 }
 
 pub(super) struct ProviderEdge {
     page: Arc<ProviderPage>,
     place: usize,
-    listed: Arc<ListedProvider>,
+    node: Provider,
 }
 
 /// An integration in a page.
@@ -119,7 +128,7 @@ impl ProviderEdge {
     }
 
     /// The integration.
-    async fn node(&self) -> Provider {
-        Provider(Arc::clone(&self.listed))
+    async fn node(&self) -> &Provider {
+        &self.node
     }
 }

@@ -7,16 +7,18 @@ use async_graphql::{Context, ID, Object};
 use super::account_connection::{ConnectedAccountConnection, ConnectionArguments, connect};
 use super::account_filters::{ConnectedAccountOrder, ProviderAccountFilter};
 use super::errors::FieldError;
+use super::freshness::DataFreshness;
 use super::moment::{DateTime, moment};
 use super::operation_context::operation;
 use super::toolkits::Toolkit;
 use super::words::{ProviderCategory, ProviderStatus};
 use crate::domain::global_id::GlobalId;
 use crate::domain::page::PageArguments;
+use crate::loaders::freshness::Freshness;
 use crate::loaders::parent::Parent;
 use crate::loaders::providers::ListedProvider;
 
-pub(super) struct Provider(pub(super) Arc<ListedProvider>);
+pub(super) struct Provider(pub(super) Arc<ListedProvider>, pub(super) Freshness);
 
 /// An integration of the workspace, as the workspace API reports it.
 #[Object]
@@ -79,6 +81,10 @@ impl Provider {
     /// The upstream's explanation while the provider is not healthy.
     async fn error_message(&self) -> Option<&str> {
         self.0.provider.error_message.as_deref()
+    }
+
+    async fn freshness(&self) -> DataFreshness {
+        DataFreshness(self.1)
     }
 
     /// The toolkits that stand for this provider in the connected-accounts system.

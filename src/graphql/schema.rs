@@ -59,7 +59,7 @@ impl Graph {
 
     /// Executes one operation on a caller's behalf; its document has passed validation. What it costs
     /// upstream is entered in the ledger, where there is one.
-    pub async fn execute(&self, request: Request, caller: Caller, ledger: Option<Arc<Ledger>>) -> Response {
+    pub async fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> Response {
         let batches = Batches::default();
         let context = OperationContext::new(Arc::clone(&self.parts), &caller, ledger, batches.clone());
         batches.drive(self.schema.execute(request.data(context))).await

@@ -1,5 +1,7 @@
 //! A toolkit: what joins the two upstreams.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Object};
 
 use super::account_connection::{ConnectedAccountConnection, ConnectionArguments, connect};
@@ -11,6 +13,7 @@ use crate::domain::global_id::GlobalId;
 use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::page::PageArguments;
 use crate::domain::toolkits::ToolkitSlug;
+use crate::loaders::freshness::Kept;
 use crate::loaders::parent::Parent;
 
 pub(super) enum Toolkit {
@@ -40,9 +43,9 @@ impl Toolkit {
 /// The integrations that a toolkit stands for.
 pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Result<Vec<Provider>, FieldError> {
     let operation = operation(ctx);
-    let list = operation.providers().await?;
+    let Kept { value: list, freshness } = operation.providers().await?;
     let stands_for = list.iter().filter(|listed| operation.mapping().stands_for(slug, &listed.provider));
-    Ok(stands_for.cloned().map(Provider).collect())
+    Ok(stands_for.map(|listed| Provider(Arc::clone(listed), freshness)).collect())
 }
 
 /// A service that accounts are connected to, by Composio's name for it.

@@ -16,6 +16,7 @@ use futures_util::future::join_all;
 use super::ahead;
 use super::by_id::AccountsById;
 use super::counts::{CountQuestion, Counts};
+use super::freshness::Kept;
 use super::joined::Question;
 use super::ledger::Ledger;
 use super::lists::{ListError, Lists};
@@ -46,16 +47,15 @@ pub struct Sources {
 pub struct OperationLoader {
     sources: Arc<Sources>,
     tenant: Tenant,
-    ledger: Option<Arc<Ledger>>,
+    ledger: Arc<Ledger>,
 }
 
-/// A loader for one operation of a caller. What it costs is entered in the ledger, where there is one;
-/// its batches run where the operation is driven.
+/// A loader for one operation of a caller. What it reads is entered in the ledger; its batches run where the operation is driven.
 #[must_use]
 pub fn loader(
     sources: Arc<Sources>,
     caller: &Caller,
-    ledger: Option<Arc<Ledger>>,
+    ledger: Arc<Ledger>,
     batches: Batches,
 ) -> DataLoader<OperationLoader> {
     let loader = OperationLoader { sources, tenant: caller.tenant.clone(), ledger };
@@ -107,7 +107,7 @@ impl OperationLoader {
     /// Who reads Composio, where there is a key to it.
     fn reader(&self) -> Option<Reader> {
         let credential = self.tenant.composio.clone()?;
-        Some(Reader { credential, ledger: self.ledger.clone() })
+        Some(Reader { credential, ledger: Arc::clone(&self.ledger) })
     }
 
     /// The providers that will most likely be answered, where answering them costs a call.
@@ -139,12 +139,12 @@ impl OperationLoader {
 }
 
 impl Loader<AllProviders> for OperationLoader {
-    type Value = Result<ProviderList, UpstreamError>;
+    type Value = Result<Kept<ProviderList>, UpstreamError>;
     type Error = Infallible;
 
     async fn load(&self, _: &[AllProviders]) -> Result<HashMap<AllProviders, Self::Value>, Infallible> {
         let list = match &self.tenant.leadlex {
-            Some(credential) => self.sources.providers.list(credential, self.ledger.as_deref()).await,
+            Some(credential) => self.sources.providers.list(credential, &self.ledger).await,
             None => Err(no_leadlex_key()),
         };
         Ok(HashMap::from([(AllProviders, list)]))
@@ -152,7 +152,7 @@ impl Loader<AllProviders> for OperationLoader {
 }
 
 impl Loader<AccountId> for OperationLoader {
-    type Value = Result<Option<SharedAccount>, UpstreamError>;
+    type Value = Result<Kept<Option<SharedAccount>>, UpstreamError>;
     type Error = Infallible;
 
     async fn load(&self, keys: &[AccountId]) -> Result<HashMap<AccountId, Self::Value>, Infallible> {

@@ -3,22 +3,26 @@
 //! The list with `connected_account_ids` is used and not get-one, which would be one call each and
 //! carries `params`, which are secrets (UPSTREAMS.md A6).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
+use tokio::time::Instant;
 
-use super::cache::{Cache, Weigh};
+use super::cache::{Cache, Key, Weigh};
+use super::freshness::Kept;
 use super::lists::Lists;
 use super::scan::{Reader, Scan};
-use super::settings::CacheSettings;
+use super::shelf::{Began, Look};
+use super::single_flight::{SingleFlight, guarded};
 use super::walk::Walk;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::credential::Fingerprint;
 use crate::domain::filters::{AccountFilter, AccountOrder, AccountTypeFilter, FILTER_VALUES_MAX, Values};
 use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
+use crate::upstream::quota::Purpose;
 
 /// How long an id that was not found is believed to be missing: an account may be connected at any
 /// moment.
@@ -34,79 +38,132 @@ struct AccountKey {
     id: Box<str>,
 }
 
+/// The ids of one call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct BatchKey {
+    credential: Fingerprint<Composio>,
+    ids: Arc<[Box<str>]>,
+}
+
+type Account = Kept<Option<SharedAccount>>;
+
 /// Accounts by id.
+#[derive(Clone)]
 pub struct AccountsById {
     lists: Arc<Lists>,
-    accounts: Cache<AccountKey, Option<SharedAccount>>,
+    accounts: Arc<Cache<AccountKey, Option<SharedAccount>>>,
+    flights: Arc<SingleFlight<BatchKey, Found>>,
     /// Credentials that were refused `account_type`, which is experimental (UPSTREAMS.md A2).
     without_account_type: moka::sync::Cache<Fingerprint<Composio>, ()>,
 }
 
-/// What was found; `None` for an id that there is no account of.
-pub type Found = HashMap<Box<str>, Result<Option<SharedAccount>, UpstreamError>>;
+/// What was found; no account for an id that there is none of.
+pub type Found = HashMap<Box<str>, Result<Account, UpstreamError>>;
 
 impl AccountsById {
     /// Accounts by id over the lists.
     #[must_use]
-    pub fn new(lists: Arc<Lists>, cache: &CacheSettings) -> Self {
+    pub fn new(lists: Arc<Lists>) -> Self {
+        let bytes = lists.holdings().settings.limit_bytes / 8;
         Self {
-            lists,
-            accounts: Cache::new(UpstreamName::Composio, cache.accounts_ttl(), cache.limit_bytes / 8),
+            accounts: Arc::new(Cache::new(lists.holdings(), bytes)),
+            flights: Arc::new(SingleFlight::new(UpstreamName::Composio)),
             without_account_type: moka::sync::Cache::builder()
                 .max_capacity(REFUSALS_MAX)
                 .time_to_live(REFUSALS_TTL)
                 .build(),
+            lists,
         }
     }
 
     /// Gets accounts by their `ca_…` ids.
     pub async fn get(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Found {
-        let key = |id: &str| AccountKey { credential: reader.credential.fingerprint(), id: id.into() };
-        let (mut found, mut missing) = (Found::new(), Vec::new());
+        let (mut found, mut needed, mut old, mut due) =
+            (Found::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
         for id in ids {
-            match self.accounts.peek(&key(&id)) {
-                Some(account) => drop(found.insert(id, Ok(account))),
-                None => missing.push(id),
-            }
-        }
-        if let Some(ledger) = &reader.ledger {
-            ledger.save_by_cache(found.len());
-            ledger.save_by_batching(missing.len().saturating_sub(missing.len().div_ceil(FILTER_VALUES_MAX)));
-        }
-        missing.sort_unstable();
-        missing.dedup();
-        let calls =
-            missing.chunks(FILTER_VALUES_MAX).map(|ids| async move { (ids, self.fetch(reader, ids).await) });
-        let calls = stream::iter(calls.collect::<Vec<_>>()).buffered(8).collect::<Vec<_>>().await;
-        for (ids, fetched) in calls {
-            for id in ids {
-                let account = match &fetched {
-                    Ok(accounts) => Ok(accounts.iter().find(|account| account.id == *id).cloned()),
-                    Err(error) => Err(error.clone()),
-                };
-                match &account {
-                    Ok(Some(_)) => self.accounts.keep(key(id), account.clone().unwrap_or_default()),
-                    Ok(None) => self.accounts.keep_for(key(id), None, MISSING_TTL),
-                    Err(_) => {}
+            match self.accounts.look(&key(reader, &id)) {
+                Look::Fresh { kept, refresh } | Look::Stale { kept, refresh } => {
+                    due.extend(refresh.then(|| id.clone()));
+                    reader.ledger.uses(kept.freshness);
+                    found.insert(id, Ok(kept));
                 }
-                found.insert(id.clone(), account);
+                Look::Old => drop(old.insert(id)),
+                Look::Missing => drop(needed.insert(id)),
             }
+        }
+        for batch in batches(reader, due) {
+            self.flights.start(batch.clone(), self.clone().read(reader.clone(), batch, Purpose::Refresh));
+        }
+        reader.ledger.save_by_cache(found.len());
+        let unread = needed.len() + old.len();
+        reader.ledger.save_by_batching(unread.saturating_sub(unread.div_ceil(FILTER_VALUES_MAX)));
+        // Where one of them is needed, the others come along for nothing.
+        let purpose = if needed.is_empty() { Purpose::Refresh } else { Purpose::Needed };
+        needed.append(&mut old);
+        let calls = batches(reader, needed).map(|batch| self.join(reader, batch, purpose));
+        let answers = stream::iter(calls.collect::<Vec<_>>()).buffered(8).collect::<Vec<_>>().await;
+        found.extend(answers.into_iter().flatten());
+        found
+    }
+
+    async fn join(&self, reader: &Reader, batch: BatchKey, purpose: Purpose) -> Found {
+        let landed = || {
+            let kept = |id: &Box<str>| Some((id.clone(), Ok(self.accounts.peek(&key(reader, id))?)));
+            batch.ids.iter().map(kept).collect::<Option<Found>>()
+        };
+        let asked_at = Instant::now();
+        let reading = self.clone().read(reader.clone(), batch.clone(), purpose);
+        let (found, got) = self.flights.join(batch.clone(), landed, reading).await;
+        let found = found.unwrap_or_else(|error| failed(&batch, &error));
+        let first = found.values().next().cloned();
+        if let Some(first) = first {
+            let asked = || format!("accounts by {} ids", batch.ids.len());
+            reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &first);
+        }
+        for account in found.values().flatten() {
+            reader.ledger.uses(account.freshness);
         }
         found
     }
 
-    /// At most 100 ids: shared accounts too, unless this credential may not ask for them.
-    async fn fetch(&self, reader: &Reader, ids: &[Box<str>]) -> Result<Vec<SharedAccount>, UpstreamError> {
+    /// Reads at most 100 accounts, keeps what comes, and where that fails falls back on what is kept.
+    async fn read(self, reader: Reader, batch: BatchKey, purpose: Purpose) -> Result<Found, UpstreamError> {
+        let ids = Arc::clone(&batch.ids);
+        let began: Vec<_> = ids.iter().map(|id| self.accounts.begin(&key(&reader, id))).collect();
+        let fetched = guarded(UpstreamName::Composio, self.fetch(&reader, &ids, purpose)).await;
+        let ttl = self.lists.holdings().settings.accounts_ttl();
+        let fresh_for = self.lists.client().fresh_for(&reader.credential, ttl);
+        let account = |(id, began): (&Box<str>, Began)| {
+            let key = key(&reader, id);
+            let account = match &fetched {
+                Ok(accounts) => Ok(match accounts.iter().find(|account| account.id == *id) {
+                    Some(account) => self.accounts.keep(key, Some(account.clone()), began, fresh_for),
+                    None => self.accounts.keep_briefly(key, None, began, MISSING_TTL),
+                }),
+                Err(error) => self.accounts.hold(&key, began, error).ok_or_else(|| error.clone()),
+            };
+            (id.clone(), account)
+        };
+        Ok(ids.iter().zip(began).map(account).collect())
+    }
+
+    /// At most 100 accounts: shared ones too, unless this credential may not ask for them.
+    async fn fetch(
+        &self,
+        reader: &Reader,
+        ids: &[Box<str>],
+        purpose: Purpose,
+    ) -> Result<Vec<SharedAccount>, UpstreamError> {
         let fingerprint = reader.credential.fingerprint();
         if self.without_account_type.contains_key(&fingerprint) {
-            return self.walk(reader, ids, None).await;
+            return self.walk(reader, ids, None, purpose).await;
         }
-        match self.walk(reader, ids, Some(AccountTypeFilter::All)).await {
+        match self.walk(reader, ids, Some(AccountTypeFilter::All), purpose).await {
             Err(error)
                 if error.failure == UpstreamFailure::Rejected && matches!(error.status, Some(400 | 422)) =>
             {
                 // Only where the same question passes without it was `account_type` the reason.
-                let accounts = self.walk(reader, ids, None).await?;
+                let accounts = self.walk(reader, ids, None, purpose).await?;
                 self.without_account_type.insert(fingerprint, ());
                 Ok(accounts)
             }
@@ -119,23 +176,45 @@ impl AccountsById {
         reader: &Reader,
         ids: &[Box<str>],
         account_type: Option<AccountTypeFilter>,
+        purpose: Purpose,
     ) -> Result<Vec<SharedAccount>, UpstreamError> {
         let refused =
             |error| UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal).caused_by(error);
         let values = Values::new("ids", ids.iter().cloned()).map_err(refused)?;
         let filter = AccountFilter { ids: Some(values), account_type, ..Default::default() };
         let scan = Scan::new(reader.clone(), filter, AccountOrder::NEWEST_FIRST);
-        let mut walk = Walk::from(&self.lists, &scan, None);
+        let mut walk = Walk::anew(&self.lists, &scan, purpose);
         let mut accounts = Vec::new();
         while accounts.len() < ids.len() {
             let Some(step) = walk.step().await? else { break };
             accounts.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());
         }
-        if accounts.len() < ids.len() {
-            // The page would be kept longer than it is believed that the others are missing.
-            self.lists.forget_first_page(&scan);
-        }
         Ok(accounts)
+    }
+}
+
+fn key(reader: &Reader, id: &str) -> AccountKey {
+    AccountKey { credential: reader.credential.fingerprint(), id: id.into() }
+}
+
+/// Sorted, so that the same ids make the same calls.
+fn batches(reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> impl Iterator<Item = BatchKey> {
+    let mut ids: Vec<_> = ids.into_iter().collect();
+    ids.sort_unstable();
+    let credential = reader.credential.fingerprint();
+    let chunks: Vec<_> = ids.chunks(FILTER_VALUES_MAX).map(Arc::from).collect();
+    chunks.into_iter().map(move |ids| BatchKey { credential, ids })
+}
+
+fn failed(batch: &BatchKey, error: &UpstreamError) -> Found {
+    batch.ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect()
+}
+
+impl Key for AccountKey {
+    type Upstream = Composio;
+
+    fn credential(&self) -> Fingerprint<Composio> {
+        self.credential
     }
 }
 

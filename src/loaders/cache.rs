@@ -1,21 +1,38 @@
-//! What was fetched, kept for a while: a TTL on Tokio's clock, a limit in bytes, one fetch a key.
+//! What was fetched, kept for a while (RFC 9111, RFC 5861): fresh it is served; past its time it is served
+//! while one refresh runs behind; while its upstream fails, or the quota allows no call, it is served up to
+//! a last moment. One fetch a key, a limit in bytes.
 //!
-//! moka evicts by weight; whether an entry is still fresh is decided here, as moka's clock is not
-//! Tokio's and cannot be paused. Failures are never kept.
+//! moka evicts by weight; how good an entry still is, is decided in [`super::shelf`], as moka's clock is not
+//! Tokio's and cannot be paused. Failures are never kept: they only put off the next attempt.
 
 use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::single_flight::SingleFlight;
-use crate::domain::upstream_name::UpstreamName;
+use super::freshness::{Freshness, Kept};
+use super::holdings::Holdings;
+use super::shelf::{Began, Look, Shelf};
+use super::single_flight::{SingleFlight, guarded};
+use crate::domain::credential::Fingerprint;
+use crate::domain::upstream_name::Upstream;
 use crate::upstream::error::UpstreamError;
+use crate::upstream::quota::Purpose;
 
 /// What an entry adds to a cache's weight, about, in bytes.
 pub trait Weigh {
     /// Its bytes.
     fn weight_bytes(&self) -> usize;
+}
+
+/// What values are kept under: nothing is kept without the credential that it was read with, so that a read
+/// across tenants cannot be written.
+pub trait Key: Weigh + Hash + Eq + Clone + Send + Sync + 'static {
+    /// Which upstream's values they are.
+    type Upstream: Upstream;
+
+    /// Whose they are.
+    fn credential(&self) -> Fingerprint<Self::Upstream>;
 }
 
 /// Where a value came from.
@@ -29,190 +46,156 @@ pub enum Got {
     Fetched,
 }
 
-/// A cache of one kind of value.
-pub struct Cache<K, V> {
-    entries: moka::sync::Cache<K, Entry<V>>,
-    flights: SingleFlight<K, V>,
-    ttl: Duration,
+/// How old a value may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accept {
+    /// Past its time too, where it can be had without waiting.
+    Stale,
+    /// Within its time, unless reading it again fails.
+    Fresh,
 }
 
-#[derive(Clone)]
-struct Entry<V> {
-    value: V,
-    fresh_until: Instant,
+/// A cache of one kind of value.
+pub struct Cache<K: Key, V> {
+    shelf: Arc<Shelf<K, V>>,
+    flights: SingleFlight<K, Kept<V>>,
 }
 
 impl<K, V> Cache<K, V>
 where
-    K: Weigh + Hash + Eq + Clone + Send + Sync + 'static,
+    K: Key,
     V: Weigh + Clone + Send + Sync + 'static,
 {
-    /// A cache of one upstream's values, each fresh for `ttl`, that weighs at most `limit_bytes`.
+    /// A cache that weighs at most `limit_bytes`.
     #[must_use]
-    pub fn new(upstream: UpstreamName, ttl: Duration, limit_bytes: u64) -> Self {
-        let entries = moka::sync::Cache::builder()
-            .max_capacity(limit_bytes)
-            .weigher(|key: &K, entry: &Entry<V>| {
-                let bytes = key.weight_bytes() + entry.value.weight_bytes() + ENTRY_BYTES;
-                u32::try_from(bytes).unwrap_or(u32::MAX)
-            })
-            // Hygiene only: nothing that is not fresh by Tokio's clock is served.
-            .time_to_live(ttl)
-            .build();
-        Self { entries, flights: SingleFlight::new(upstream), ttl }
+    pub fn new(holdings: &Arc<Holdings<K::Upstream>>, limit_bytes: u64) -> Self {
+        let shelf = Arc::new(Shelf::new(Arc::clone(holdings), limit_bytes));
+        Self { shelf, flights: SingleFlight::new(K::Upstream::NAME) }
     }
 
-    /// What is kept under a key and still fresh.
-    pub fn peek(&self, key: &K) -> Option<V> {
-        let entry = self.entries.get(key)?;
-        (Instant::now() < entry.fresh_until).then_some(entry.value)
+    /// What is kept under a key and within its time.
+    pub fn peek(&self, key: &K) -> Option<Kept<V>> {
+        self.shelf.peek(key)
     }
 
-    /// Keeps a value that was got on another road.
-    pub fn keep(&self, key: K, value: V) {
-        self.keep_for(key, value, self.ttl);
+    /// Whether a key can be got without waiting.
+    pub fn is_at_hand(&self, key: &K) -> bool {
+        self.shelf.is_at_hand(key)
     }
 
-    /// Keeps a value for less than the others.
-    pub fn keep_for(&self, key: K, value: V, ttl: Duration) {
-        store(&self.entries, key, value, ttl);
+    /// What is kept under a key, for those who fetch in batches; whoever is told that a refresh is wanted
+    /// is the only one, and is to make it.
+    pub(super) fn look(&self, key: &K) -> Look<V> {
+        let look = self.shelf.look(key);
+        let holding = self.shelf.holdings.of(&key.credential());
+        let figure = match &look {
+            Look::Fresh { .. } => &holding.hits,
+            Look::Stale { .. } => &holding.stale_served,
+            Look::Old | Look::Missing => &holding.misses,
+        };
+        figure.fetch_add(1, Ordering::Relaxed);
+        look
     }
 
-    /// Drops what is kept under a key.
-    pub fn forget(&self, key: &K) {
-        self.entries.invalidate(key);
+    /// What a fetch starts with that ends in [`Self::keep`] or [`Self::hold`].
+    pub(super) fn begin(&self, key: &K) -> Began {
+        self.shelf.begin(key)
     }
 
-    /// What is kept under a key, or else what `fetch` brings, once for all who ask meanwhile.
+    /// Keeps what a fetch brought, fresh for so long from its beginning.
+    pub(super) fn keep(&self, key: K, value: V, began: Began, fresh_for: Duration) -> Kept<V> {
+        self.shelf.store(key, value, began, fresh_for)
+    }
+
+    /// Keeps what a fetch brought where it is not to be believed past its time, whatever fails.
+    pub(super) fn keep_briefly(&self, key: K, value: V, began: Began, fresh_for: Duration) -> Kept<V> {
+        self.shelf.store_briefly(key, value, began, fresh_for)
+    }
+
+    /// Keeps a value that was made of others, as old as they are.
+    pub(super) fn keep_made_of(&self, key: K, value: V, parts: Freshness) {
+        self.shelf.store_made_of(key, value, parts);
+    }
+
+    /// Puts off the next attempt after a failed fetch, and gives what is served meanwhile.
+    pub(super) fn hold(&self, key: &K, began: Began, error: &UpstreamError) -> Option<Kept<V>> {
+        self.shelf.hold(key, began, error)
+    }
+
+    #[cfg(test)]
+    fn settled(&self) -> (u64, u64) {
+        self.shelf.settled()
+    }
+
+    /// What is kept under a key, or else what `fetch` brings, once for all who ask meanwhile: the value,
+    /// and for how long from the beginning of the fetch it is fresh.
     ///
-    /// A failure is not kept.
-    pub async fn get(
+    /// # Errors
+    /// Those of `fetch`, where nothing is kept that may still be served.
+    pub async fn get<F, R>(&self, key: K, accept: Accept, fetch: F) -> (Result<Kept<V>, UpstreamError>, Got)
+    where
+        F: Fn(Purpose) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
+    {
+        let purpose = match self.look(&key) {
+            Look::Fresh { kept, refresh } => return self.kept(key, kept, refresh, fetch),
+            Look::Stale { kept, refresh } if accept == Accept::Stale => {
+                return self.kept(key, kept, refresh, fetch);
+            }
+            Look::Stale { .. } | Look::Old => Purpose::Refresh,
+            Look::Missing => Purpose::Needed,
+        };
+        let landed = || self.peek(&key);
+        self.flights.join(key.clone(), landed, self.read(key.clone(), purpose, fetch)).await
+    }
+
+    fn kept<F, R>(
         &self,
         key: K,
-        fetch: impl Future<Output = Result<V, UpstreamError>> + Send + 'static,
-    ) -> (Result<V, UpstreamError>, Got) {
-        if let Some(value) = self.peek(&key) {
-            return (Ok(value), Got::Kept);
+        kept: Kept<V>,
+        refresh: bool,
+        fetch: F,
+    ) -> (Result<Kept<V>, UpstreamError>, Got)
+    where
+        F: Fn(Purpose) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
+    {
+        if refresh {
+            self.flights.start(key.clone(), self.read(key, Purpose::Refresh, fetch));
         }
-        let (entries, ttl) = (self.entries.clone(), self.ttl);
-        let fetch_and_keep = {
-            let key = key.clone();
-            async move {
-                let value = fetch.await?;
-                store(&entries, key, value.clone(), ttl);
-                Ok(value)
-            }
-        };
-        self.flights.join(key.clone(), || self.peek(&key), fetch_and_keep).await
+        (Ok(kept), Got::Kept)
     }
-}
 
-/// What moka itself keeps of an entry, about.
-const ENTRY_BYTES: usize = 128;
-
-fn store<K, V>(entries: &moka::sync::Cache<K, Entry<V>>, key: K, value: V, ttl: Duration)
-where
-    K: Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    entries.insert(key, Entry { value, fresh_until: Instant::now() + ttl });
+    /// Fetches, keeps what comes, and where that fails falls back on what is kept.
+    fn read<F, R>(
+        &self,
+        key: K,
+        purpose: Purpose,
+        fetch: F,
+    ) -> impl Future<Output = Result<Kept<V>, UpstreamError>> + Send + 'static
+    where
+        F: Fn(Purpose) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
+    {
+        let shelf = Arc::clone(&self.shelf);
+        async move {
+            let began = shelf.begin(&key);
+            let error = match guarded(K::Upstream::NAME, fetch(purpose)).await {
+                Ok((value, fresh_for)) => return Ok(shelf.store(key, value, began, fresh_for)),
+                Err(error) => error,
+            };
+            if let Some(stale) = shelf.hold(&key, began, &error) {
+                return Ok(stale);
+            }
+            if purpose == Purpose::Refresh && error.is_held() {
+                // What was to be refreshed has gone meanwhile: now it is needed.
+                let (value, fresh_for) = guarded(K::Upstream::NAME, fetch(Purpose::Needed)).await?;
+                return Ok(shelf.store(key, value, began, fresh_for));
+            }
+            Err(error)
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-    use crate::upstream::error::UpstreamFailure;
-
-    impl Weigh for u32 {
-        fn weight_bytes(&self) -> usize {
-            4
-        }
-    }
-
-    impl Weigh for Arc<str> {
-        fn weight_bytes(&self) -> usize {
-            self.len()
-        }
-    }
-
-    type Texts = Cache<u32, Arc<str>>;
-
-    fn cache() -> Arc<Texts> {
-        Arc::new(Cache::new(UpstreamName::Composio, Duration::from_secs(30), 1 << 20))
-    }
-
-    fn failure() -> UpstreamError {
-        UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Unavailable)
-    }
-
-    /// A fetch that takes a second and counts how often it is made.
-    fn counted(
-        calls: &Arc<AtomicUsize>,
-    ) -> impl Future<Output = Result<Arc<str>, UpstreamError>> + Send + 'static {
-        let calls = Arc::clone(calls);
-        async move {
-            calls.fetch_add(1, Ordering::SeqCst);
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            Ok(Arc::from("value"))
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_value_is_fetched_once_until_its_time_is_over() {
-        let (cache, calls) = (cache(), Arc::new(AtomicUsize::new(0)));
-        for _ in 0..3 {
-            assert_eq!(&*cache.get(1, counted(&calls)).await.0.unwrap(), "value");
-        }
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
-        tokio::time::advance(Duration::from_secs(30)).await;
-        assert!(cache.peek(&1).is_none());
-        cache.get(1, counted(&calls)).await.0.unwrap();
-        assert_eq!(calls.load(Ordering::SeqCst), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_thousand_who_ask_at_once_make_one_fetch_and_the_first_may_hang_up() {
-        let (cache, calls) = (cache(), Arc::new(AtomicUsize::new(0)));
-        let first = {
-            let (cache, fetch) = (Arc::clone(&cache), counted(&calls));
-            tokio::spawn(async move { cache.get(1, fetch).await })
-        };
-        tokio::task::yield_now().await;
-        let followers: Vec<_> = (0..1_000)
-            .map(|_| {
-                let (cache, fetch) = (Arc::clone(&cache), counted(&calls));
-                tokio::spawn(async move { cache.get(1, fetch).await })
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        first.abort();
-        for follower in followers {
-            assert_eq!(&*follower.await.unwrap().0.unwrap(), "value");
-        }
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_failure_is_not_kept_and_a_panic_leaves_the_key_usable() {
-        let cache = cache();
-        assert!(cache.get(1, async { Err(failure()) }).await.0.is_err());
-        let panicked = cache.get(1, async { panic!("in a fetch") }).await.0.unwrap_err();
-        assert_eq!(panicked.failure, UpstreamFailure::Internal);
-        assert!(!panicked.to_string().contains("in a fetch"));
-        assert_eq!(&*cache.get(1, async { Ok(Arc::from("later")) }).await.0.unwrap(), "later");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_kept_stays_under_its_limit() {
-        let cache: Texts = Cache::new(UpstreamName::Composio, Duration::from_secs(30), 64 * 1024);
-        for key in 0..1_000 {
-            cache.keep(key, Arc::from("x".repeat(1_024)));
-        }
-        cache.entries.run_pending_tasks();
-        assert!(cache.entries.weighted_size() <= 64 * 1024);
-        assert!(cache.entries.entry_count() > 10);
-    }
-}
+mod tests;

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use super::cache::Accept;
+use super::freshness::{Freshness, Kept};
 use super::lists::Lists;
 use super::parent::Parent;
 use super::scan::{Reader, Scan};
@@ -29,6 +31,8 @@ pub struct Counts {
     pub total: Option<u64>,
     /// By status, where that was asked for; `None` as above.
     pub by_status: Option<StatusCounts>,
+    /// The age of the oldest page that told them; none where nothing had to be read.
+    pub freshness: Option<Freshness>,
 }
 
 /// One question for numbers.
@@ -71,7 +75,7 @@ impl CountQuestion {
         let mut counted = HashMap::new();
         let mut unknown = Vec::new();
         for parent in parents {
-            match self.known(lists, &parent) {
+            match self.known(lists, &parent).await {
                 Some(counts) => drop(counted.insert(parent, Ok(counts))),
                 None => unknown.push(parent),
             }
@@ -113,28 +117,35 @@ impl CountQuestion {
     }
 
     /// What costs nothing.
-    fn known(&self, lists: &Lists, parent: &Parent) -> Option<Counts> {
+    async fn known(&self, lists: &Lists, parent: &Parent) -> Option<Counts> {
         let list = self.list(parent);
-        let whole = [list.clone(), list.opposite()]
-            .iter()
-            .find_map(|scan| lists.first_page_kept(scan).filter(|page| page.next_cursor.is_none()));
-        if let Some(page) = whole {
-            let is_whole =
-                page.total_items.is_none_or(|total| usize::try_from(total) == Ok(page.items.len()));
-            if is_whole && page.items.len() == page.rows_sent {
-                return Some(self.of(page.items.iter()));
+        if list.key.filter.matches_nothing() {
+            return Some(self.of(std::iter::empty(), None));
+        }
+        for scan in [list.clone(), list.opposite()] {
+            if let Some(kept) = lists.first_page_kept(&scan).await
+                && let page = &kept.value
+                && page.next_cursor.is_none()
+                && page.total_items.is_none_or(|total| usize::try_from(total) == Ok(page.items.len()))
+                && page.items.len() == page.rows_sent
+            {
+                return Some(self.of(page.items.iter(), Some(kept.freshness)));
             }
         }
-        let total = lists.total_kept(&list)?;
+        let Kept { value: total, freshness } = lists.total_kept(&list).await?;
         match total {
-            _ if !self.by_status => Some(Counts { total, by_status: None }),
-            Some(0) => Some(self.of(std::iter::empty())),
+            _ if !self.by_status => Some(Counts { total, by_status: None, freshness: Some(freshness) }),
+            Some(0) => Some(self.of(std::iter::empty(), Some(freshness))),
             _ => None,
         }
     }
 
     /// Numbers of accounts that are all there.
-    fn of<'a>(&self, accounts: impl Iterator<Item = &'a SharedAccount>) -> Counts {
+    fn of<'a>(
+        &self,
+        accounts: impl Iterator<Item = &'a SharedAccount>,
+        freshness: Option<Freshness>,
+    ) -> Counts {
         let mut by_status: StatusCounts =
             STATUSES.into_iter().chain([AccountStatus::Unknown]).map(|status| (status, 0)).collect();
         let mut total = 0;
@@ -142,7 +153,7 @@ impl CountQuestion {
             total += 1;
             *by_status.entry(account.status.kind()).or_default() += 1;
         }
-        Counts { total: Some(total), by_status: self.by_status.then_some(by_status) }
+        Counts { total: Some(total), by_status: self.by_status.then_some(by_status), freshness }
     }
 
     /// Reads all the lists joined to their end, where that takes fewer calls than asking for each
@@ -158,7 +169,7 @@ impl CountQuestion {
         }
         let joined = self.list(&Parent::union(parents));
         // The first page and not one row: where the walk is the cheaper way, it has begun.
-        let Some(total) = lists.page(&joined, None).await?.total_items else {
+        let Some(total) = lists.page(&joined, None, Accept::Stale).await?.value.total_items else {
             return Ok(None);
         };
         let pages = usize::try_from(total).unwrap_or(usize::MAX).div_ceil(lists.settings().page_rows.max(1));
@@ -167,11 +178,12 @@ impl CountQuestion {
         }
         let mut walk = Walk::from(lists, &joined, None);
         let (mut accounts, mut rows_sent): (Vec<SharedAccount>, _) = (Vec::new(), 0);
-        let mut last_total = Some(total);
+        let (mut last_total, mut freshness) = (Some(total), None);
         while let Some(step) = walk.step().await? {
             accounts.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());
             rows_sent += step.page.rows_sent;
             last_total = step.page.total_items;
+            freshness = Freshness::of(freshness.into_iter().chain([step.freshness]));
         }
         // Rows that came twice, could not be read or moved meanwhile: then the walk counted nothing.
         let is_whole = rows_sent == accounts.len() && last_total == u64::try_from(rows_sent).ok();
@@ -181,9 +193,9 @@ impl CountQuestion {
         let counts = parents.iter().map(|parent| {
             let own: Vec<SharedAccount> =
                 accounts.iter().filter(|account| parent.owns(account)).map(Arc::clone).collect();
-            let counts = self.of(own.iter());
-            if *parent != Parent::Project {
-                lists.keep_whole(&self.list(parent), own);
+            let counts = self.of(own.iter(), freshness);
+            if let Some(freshness) = freshness.filter(|_| *parent != Parent::Project) {
+                lists.keep_whole(&self.list(parent), own, freshness);
             }
             (parent.clone(), counts)
         });
@@ -193,9 +205,9 @@ impl CountQuestion {
     /// One call for one row for each number.
     async fn call(&self, lists: &Lists, parent: &Parent) -> Result<Counts, UpstreamError> {
         let list = self.list(parent);
-        let total = lists.total(&list).await?;
+        let Kept { value: total, mut freshness } = lists.total(&list).await?;
         let (Some(total), true) = (total, self.by_status) else {
-            return Ok(Counts { total, by_status: None });
+            return Ok(Counts { total, by_status: None, freshness: Some(freshness) });
         };
         let of_status = |status: AccountStatus| {
             let mut filter = list.key.filter.clone();
@@ -205,16 +217,17 @@ impl CountQuestion {
             });
             async move {
                 let Ok(scan) = scan else { return Ok((status, None)) };
-                Ok::<_, UpstreamError>((status, lists.total(&scan).await?))
+                Ok::<_, UpstreamError>((status, Some(lists.total(&scan).await?)))
             }
         };
         let calls = self.statuses().into_iter().map(of_status).collect::<Vec<_>>();
         let told: Vec<_> = stream::iter(calls).buffered(CALLS_AT_ONCE).try_collect().await?;
-        let mut by_status = self.of(std::iter::empty()).by_status.unwrap_or_default();
+        let mut by_status = self.of(std::iter::empty(), None).by_status.unwrap_or_default();
         let mut sum = 0;
-        for (status, count) in told {
-            let Some(count) = count else {
-                return Ok(Counts { total: Some(total), by_status: None });
+        for (status, told) in told {
+            freshness = told.as_ref().map_or(freshness, |told| freshness.and(told.freshness));
+            let Some(count) = told.and_then(|told| told.value) else {
+                return Ok(Counts { total: Some(total), by_status: None, freshness: Some(freshness) });
             };
             sum += count;
             by_status.insert(status, count);
@@ -225,6 +238,7 @@ impl CountQuestion {
             by_status
         });
         let is_consistent = self.filter.statuses.is_none() || sum == total;
-        Ok(Counts { total: Some(total), by_status: by_status.filter(|_| is_consistent) })
+        let by_status = by_status.filter(|_| is_consistent);
+        Ok(Counts { total: Some(total), by_status, freshness: Some(freshness) })
     }
 }

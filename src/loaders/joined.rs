@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 
+use super::cache::Accept;
 use super::cursor::Course;
+use super::freshness::Kept;
 use super::lists::{ListError, Lists};
 use super::parent::Parent;
 use super::scan::{Page, Reader, Scan};
@@ -108,7 +110,7 @@ impl Question {
             && self.wanted.before.is_none()
             && self.wanted.size > 0
             && !scan.key.filter.matches_nothing()
-            && lists.first_page_kept(&scan).is_none()
+            && !lists.is_first_page_at_hand(&scan)
     }
 
     /// One round: fixed groups of sorted parents, each as many as one page can satisfy, asked for at
@@ -119,7 +121,7 @@ impl Question {
         let group_size = parents.len().div_ceil(groups.max(1)).max(1);
         let calls = groups_of(&parents, group_size).into_iter().map(|group| async move {
             let joined = self.scan(&Parent::union(group));
-            (group, lists.page(&joined, None).await)
+            (group, lists.page(&joined, None, Accept::Stale).await)
         });
         let answers =
             stream::iter(calls.collect::<Vec<_>>()).buffered(CALLS_AT_ONCE).collect::<Vec<_>>().await;
@@ -136,16 +138,15 @@ impl Question {
                     None => short.push(parent.clone()),
                 }
             }
-            if let Some(ledger) = &self.reader.ledger {
-                let answered = group.len() - (short.len() - short_before);
-                ledger.save_by_batching(answered.saturating_sub(1));
-            }
+            let answered = group.len() - (short.len() - short_before);
+            self.reader.ledger.save_by_batching(answered.saturating_sub(1));
         }
         short
     }
 
     /// A parent's part of a joined page; `None` where it is short.
-    fn part(&self, lists: &Lists, parent: &Parent, page: &Page) -> Option<Slice> {
+    fn part(&self, lists: &Lists, parent: &Parent, joined: &Kept<Arc<Page>>) -> Option<Slice> {
+        let (page, freshness) = (&joined.value, joined.freshness);
         let scan = self.scan(parent);
         let mut ids = BTreeSet::new();
         let own: Vec<SharedAccount> = page
@@ -166,9 +167,11 @@ impl Question {
         let (mut ties, mut seen) = (TieRun::at_the_beginning(), 0);
         let row = |(index, account): (usize, &SharedAccount)| {
             seen += 1;
-            Row { account: Arc::clone(account), page: None, index, seen, ties: ties.next(&scan, account) }
+            let ties = ties.next(&scan, account);
+            Row { account: Arc::clone(account), freshness, page: None, index, seen, ties }
         };
         let mut run = Run::empty();
+        run.reads(freshness);
         run.rows = own.iter().enumerate().take(self.wanted.size).map(row).collect();
         run.more = own.len() > self.wanted.size || (!is_whole && !self.wanted.is_more_asked);
         // Of rows that could not be read nobody knows whose they were: then each parent is counted by itself.
@@ -176,7 +179,7 @@ impl Question {
         run.is_complete = is_readable || run.rows.len() == self.wanted.size;
         if is_whole && is_readable {
             run.total_items = u64::try_from(own.len()).ok();
-            lists.keep_whole(&scan, own);
+            lists.keep_whole(&scan, own, freshness);
         }
         Some(Slice::new(lists, self.list(parent), self.course(), self.wanted.direction, run))
     }

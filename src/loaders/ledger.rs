@@ -1,4 +1,5 @@
-//! What one operation cost its upstreams, for whoever asks to see it: the trace of a request with
+//! What one operation was made of: how old its parts are, which decides how long its answer is good for, and
+//! what it cost its upstreams, for whoever asks to see the trace of a request with
 //! `"extensions": {"switchboard": {"trace": true}}`.
 //!
 //! It holds what was asked for in this layer's own words. An upstream's URL, headers and body are never
@@ -11,6 +12,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::cache::Got;
+use super::freshness::{Freshness, Kept};
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::error::UpstreamError;
 
@@ -18,11 +20,13 @@ use crate::upstream::error::UpstreamError;
 #[derive(Debug)]
 pub struct Ledger {
     started: Instant,
+    is_traced: bool,
     entries: Mutex<Entries>,
 }
 
 #[derive(Debug, Default)]
 struct Entries {
+    freshness: Option<Freshness>,
     calls: Vec<Call>,
     saved: Saved,
 }
@@ -68,10 +72,16 @@ pub struct Trace {
 }
 
 impl Ledger {
-    /// A ledger that begins now.
+    /// A ledger that begins now; where it `is_traced`, it tells calls apart.
     #[must_use]
-    pub fn begin() -> Self {
-        Self { started: Instant::now(), entries: Mutex::default() }
+    pub fn begin(is_traced: bool) -> Self {
+        Self { started: Instant::now(), is_traced, entries: Mutex::default() }
+    }
+
+    /// The age of the oldest part so far; none where nothing was read.
+    #[must_use]
+    pub fn freshness(&self) -> Option<Freshness> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).freshness
     }
 
     /// Enters how something was got.
@@ -81,8 +91,14 @@ impl Ledger {
         asked: impl FnOnce() -> String,
         asked_at: Instant,
         got: Got,
-        result: &Result<T, UpstreamError>,
+        result: &Result<Kept<T>, UpstreamError>,
     ) {
+        if let Ok(kept) = result {
+            self.uses(kept.freshness);
+        }
+        if !self.is_traced {
+            return;
+        }
         self.change(|entries| match got {
             Got::Kept => entries.saved.by_cache += 1,
             Got::Joined => entries.saved.by_joining += 1,
@@ -94,6 +110,11 @@ impl Ledger {
                 outcome: result.as_ref().map_or_else(|error| error.failure.code(), |_| "OK"),
             }),
         });
+    }
+
+    /// Enters that the answer is made of a part of that age.
+    pub(super) fn uses(&self, part: Freshness) {
+        self.change(|entries| entries.freshness = Freshness::of(entries.freshness.into_iter().chain([part])));
     }
 
     /// Enters that so many values were kept already.

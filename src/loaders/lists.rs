@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::cache::{Cache, Weigh};
+use super::cache::{Accept, Cache, Weigh};
+use super::freshness::{Freshness, FreshnessState, Kept};
+use super::holdings::Holdings;
 use super::scan::{Page, PageKey, Scan, ScanKey};
-use super::settings::{CacheSettings, ListSettings};
+use super::settings::ListSettings;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::filters::AccountFilter;
 use crate::domain::global_id::IdKey;
 use crate::domain::input::BadInput;
-use crate::domain::upstream_name::UpstreamName;
+use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::upstream::accounts::{AccountPage, AccountsClient};
 use crate::upstream::error::UpstreamError;
+use crate::upstream::quota::Purpose;
 
 /// Why a list could not be got.
 #[derive(Debug, Clone)]
@@ -45,6 +48,7 @@ pub struct Lists {
     client: AccountsClient,
     settings: ListSettings,
     ids: Option<IdKey>,
+    holdings: Arc<Holdings<Composio>>,
     pages: Cache<PageKey, Arc<Page>>,
     totals: Cache<Arc<ScanKey>, Total>,
     /// By a page, the cursor of the page that led to it: upstream cursors only lead forward.
@@ -57,16 +61,16 @@ impl Lists {
     pub fn new(
         client: AccountsClient,
         settings: ListSettings,
-        cache: &CacheSettings,
+        holdings: Arc<Holdings<Composio>>,
         ids: Option<IdKey>,
     ) -> Self {
-        let (ttl, bytes) = (cache.accounts_ttl(), cache.limit_bytes);
+        let bytes = holdings.settings.limit_bytes;
         Self {
             client,
             settings,
             ids,
-            pages: Cache::new(UpstreamName::Composio, ttl, bytes / 8 * 5),
-            totals: Cache::new(UpstreamName::Composio, ttl, bytes / 16),
+            pages: Cache::new(&holdings, bytes / 2),
+            totals: Cache::new(&holdings, bytes / 16),
             ways_back: moka::sync::Cache::builder()
                 .max_capacity(bytes / 16)
                 .weigher(|key: &PageKey, back: &Option<Arc<str>>| {
@@ -75,7 +79,16 @@ impl Lists {
                 })
                 .time_to_live(WAY_BACK_TTL)
                 .build(),
+            holdings,
         }
+    }
+
+    pub(super) fn holdings(&self) -> &Arc<Holdings<Composio>> {
+        &self.holdings
+    }
+
+    pub(super) fn client(&self) -> &AccountsClient {
+        &self.client
     }
 
     pub(super) fn settings(&self) -> &ListSettings {
@@ -92,28 +105,43 @@ impl Lists {
         &self,
         scan: &Scan,
         cursor: Option<Arc<str>>,
-    ) -> Result<Arc<Page>, UpstreamError> {
+        accept: Accept,
+    ) -> Result<Kept<Arc<Page>>, UpstreamError> {
         let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
-        let (client, fetched, limit) = (self.client.clone(), scan.clone(), self.settings.page_rows);
-        let at = cursor.clone();
-        let fetch = async move {
-            let ScanKey { filter, order, .. } = &*fetched.key;
-            let credential = &fetched.reader.credential;
-            let page = client.fetch_page(credential, filter, *order, at.as_deref(), limit).await?;
-            Ok(Arc::new(admit(&fetched, page)))
+        let (client, limit, ttl) =
+            (self.client.clone(), self.settings.page_rows, self.holdings.settings.accounts_ttl());
+        let (fetched, at) = (scan.clone(), cursor.clone());
+        let fetch = move |purpose| {
+            let (client, scan, at) = (client.clone(), fetched.clone(), at.clone());
+            async move {
+                let page = fetch_page(&client, &scan, at.as_deref(), limit, purpose).await?;
+                Ok((Arc::new(page), client.fresh_for(&scan.reader.credential, ttl)))
+            }
         };
         let asked_at = Instant::now();
-        let (page, got) = self.pages.get(key, fetch).await;
-        if let Some(ledger) = &scan.reader.ledger {
-            let asked =
-                || describe(&scan.key, if cursor.is_some() { "a further page" } else { "the first page" });
-            ledger.enter(UpstreamName::Composio, asked, asked_at, got, &page);
-        }
-        if let Ok(Some(next)) = page.as_ref().map(|page| &page.next_cursor) {
+        let (page, got) = self.pages.get(key, accept, fetch).await;
+        let asked =
+            || describe(&scan.key, if cursor.is_some() { "a further page" } else { "the first page" });
+        scan.reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &page);
+        if let Ok(Some(next)) = page.as_ref().map(|page| &page.value.next_cursor) {
             let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(next)) };
             self.ways_back.insert(key, cursor);
         }
         page
+    }
+
+    /// One page of a scan past the cache.
+    pub(super) async fn page_anew(
+        &self,
+        scan: &Scan,
+        cursor: Option<&str>,
+        purpose: Purpose,
+    ) -> Result<Kept<Arc<Page>>, UpstreamError> {
+        let asked_at = Instant::now();
+        let page = fetch_page(&self.client, scan, cursor, self.settings.page_rows, purpose).await?;
+        let (fetched_at, state) = (self.holdings.clock.at(asked_at), FreshnessState::Fresh);
+        let freshness = Freshness { fetched_at, state, refresh_due_at: fetched_at, changes_at: asked_at };
+        Ok(Kept { value: Arc::new(page), freshness })
     }
 
     /// The cursor of the page before another, as far as it is remembered; else the first page's.
@@ -122,53 +150,77 @@ impl Lists {
         self.ways_back.get(&key).flatten()
     }
 
-    /// The first page of a scan, where it need not be asked for.
-    pub(super) fn first_page_kept(&self, scan: &Scan) -> Option<Arc<Page>> {
-        self.pages.peek(&PageKey { scan: Arc::clone(&scan.key), cursor: None })
+    /// Whether the first page of a scan is served without being read first.
+    pub(super) fn is_first_page_at_hand(&self, scan: &Scan) -> bool {
+        self.pages.is_at_hand(&PageKey { scan: Arc::clone(&scan.key), cursor: None })
     }
 
-    /// Lets the first page of a scan be asked for again.
-    pub(super) fn forget_first_page(&self, scan: &Scan) {
-        self.pages.forget(&PageKey { scan: Arc::clone(&scan.key), cursor: None });
+    /// The first page of a scan, where it need not be asked for.
+    pub(super) async fn first_page_kept(&self, scan: &Scan) -> Option<Kept<Arc<Page>>> {
+        if !self.is_first_page_at_hand(scan) {
+            return None;
+        }
+        // Through the front door: what is stale there has to be read again.
+        self.page(scan, None, Accept::Stale).await.ok()
     }
 
     /// Keeps a whole scan that was read as part of another.
-    pub(super) fn keep_whole(&self, scan: &Scan, items: Vec<SharedAccount>) {
+    pub(super) fn keep_whole(&self, scan: &Scan, items: Vec<SharedAccount>, parts: Freshness) {
         let (rows_sent, total_items) = (items.len(), u64::try_from(items.len()).ok());
         let page = Page { items, rows_sent, next_cursor: None, total_items };
-        self.pages.keep(PageKey { scan: Arc::clone(&scan.key), cursor: None }, Arc::new(page));
+        self.pages.keep_made_of(PageKey { scan: Arc::clone(&scan.key), cursor: None }, Arc::new(page), parts);
     }
 
     /// How many accounts a scan holds, where it need not be asked for.
-    pub(super) fn total_kept(&self, scan: &Scan) -> Option<Option<u64>> {
-        if scan.key.filter.matches_nothing() {
-            return Some(Some(0));
+    pub(super) async fn total_kept(&self, scan: &Scan) -> Option<Kept<Option<u64>>> {
+        for either in [scan.clone(), scan.opposite()] {
+            if let Some(page) = self.first_page_kept(&either).await {
+                return Some(page.map(|page| page.total_items));
+            }
         }
-        let page = self.first_page_kept(scan).or_else(|| self.first_page_kept(&scan.opposite()));
-        match page {
-            Some(page) => Some(page.total_items),
-            None => self.totals.peek(&scan.key).map(|Total(total)| total),
+        if self.totals.is_at_hand(&scan.key) {
+            return self.read_total(scan).await.ok();
         }
+        None
     }
 
     /// How many accounts a scan holds, for the price of one row; `None` where the upstream does not say.
-    pub(super) async fn total(&self, scan: &Scan) -> Result<Option<u64>, UpstreamError> {
-        if let Some(total) = self.total_kept(scan) {
-            return Ok(total);
+    pub(super) async fn total(&self, scan: &Scan) -> Result<Kept<Option<u64>>, UpstreamError> {
+        match self.total_kept(scan).await {
+            Some(total) => Ok(total),
+            None => self.read_total(scan).await,
         }
-        let (client, counted) = (self.client.clone(), scan.clone());
-        let fetch = async move {
-            let ScanKey { filter, order, .. } = &*counted.key;
-            let page = client.fetch_page(&counted.reader.credential, filter, *order, None, 1).await?;
-            Ok(Total(page.total_items))
+    }
+
+    async fn read_total(&self, scan: &Scan) -> Result<Kept<Option<u64>>, UpstreamError> {
+        let (client, counted, ttl) =
+            (self.client.clone(), scan.clone(), self.holdings.settings.accounts_ttl());
+        let fetch = move |purpose| {
+            let (client, scan) = (client.clone(), counted.clone());
+            async move {
+                let page = fetch_page(&client, &scan, None, 1, purpose).await?;
+                Ok((Total(page.total_items), client.fresh_for(&scan.reader.credential, ttl)))
+            }
         };
         let asked_at = Instant::now();
-        let (total, got) = self.totals.get(Arc::clone(&scan.key), fetch).await;
-        if let Some(ledger) = &scan.reader.ledger {
-            ledger.enter(UpstreamName::Composio, || describe(&scan.key, "the total"), asked_at, got, &total);
-        }
-        total.map(|Total(total)| total)
+        let (total, got) = self.totals.get(Arc::clone(&scan.key), Accept::Stale, fetch).await;
+        let asked = || describe(&scan.key, "the total");
+        scan.reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &total);
+        total.map(|total| total.map(|Total(total)| total))
     }
+}
+
+/// One page from the upstream.
+pub(super) async fn fetch_page(
+    client: &AccountsClient,
+    scan: &Scan,
+    cursor: Option<&str>,
+    limit: usize,
+    purpose: Purpose,
+) -> Result<Page, UpstreamError> {
+    let ScanKey { filter, order, .. } = &*scan.key;
+    let page = client.fetch_page(&scan.reader.credential, filter, *order, cursor, limit, purpose).await?;
+    Ok(admit(scan, page))
 }
 
 /// A call in this layer's own words: how it is narrowed, never by what.

@@ -9,7 +9,9 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
+use super::cache::Accept;
 use super::cursor::{Course, Cursor};
+use super::freshness::{Freshness, Kept};
 use super::lists::{ListError, Lists};
 use super::position::{Place, Position};
 use super::scan::Scan;
@@ -37,8 +39,11 @@ impl Lists {
         let course = anchor.as_ref().map_or(from_the_end, |cursor| cursor.course);
         if list.key.filter.matches_nothing() || wanted.size == 0 {
             // Asking for no items costs no call: there are more where that is already known.
-            let is_more_known =
-                anchor.is_none() && self.total_kept(&list).flatten().is_some_and(|total| total > 0);
+            let total = match &anchor {
+                None if !list.key.filter.matches_nothing() => self.total_kept(&list).await,
+                _ => None,
+            };
+            let is_more_known = total.is_some_and(|total| total.value.is_some_and(|total| total > 0));
             let run = Run { more: is_more_known, ..Run::empty() };
             return Ok(Slice::new(self, list, course, wanted.direction, run));
         }
@@ -90,6 +95,7 @@ impl Reading<'_> {
         let (mut run, mut has_unread) = (Run::empty(), false);
         while let Some(step) = walk.step().await? {
             run.total_items = step.page.total_items;
+            run.reads(step.freshness);
             let unread = step.page.rows_sent.saturating_sub(step.page.items.len());
             has_unread |= unread > 0;
             seen = seen.saturating_add(u32::try_from(unread).unwrap_or(u32::MAX));
@@ -110,6 +116,7 @@ impl Reading<'_> {
                 seen = seen.saturating_add(1);
                 run.rows.push(Row {
                     account: Arc::clone(account),
+                    freshness: step.freshness,
                     page: step.cursor.clone(),
                     index,
                     seen: if is_counted { seen } else { 0 },
@@ -171,6 +178,7 @@ impl Reading<'_> {
             behind: led.behind,
             total_items: led.total_items,
             is_complete: true,
+            freshness: led.freshness,
         }
     }
 
@@ -186,6 +194,7 @@ impl Reading<'_> {
         let mut seen = 0_u32;
         while let Some(step) = walk.step().await? {
             led.total_items = step.page.total_items;
+            led.freshness = Freshness::of(led.freshness.into_iter().chain([step.freshness]));
             for (index, account) in step.page.items.iter().enumerate() {
                 if !walk.is_new(account) {
                     continue;
@@ -212,7 +221,8 @@ impl Reading<'_> {
                 }
                 let seen = if is_counted { seen } else { 0 };
                 let page = step.cursor.clone();
-                led.rows.push_back(Row { account: Arc::clone(account), page, index, seen, ties });
+                let (account, freshness) = (Arc::clone(account), step.freshness);
+                led.rows.push_back(Row { account, freshness, page, index, seen, ties });
             }
         }
         // At the scan's end without meeting it: everything leads to it.
@@ -227,11 +237,11 @@ impl Reading<'_> {
         let mut start = cursor.page.clone();
         let mut way = WayBack::of(self);
         while let Some(page) = start.clone() {
-            match self.lists.page(self.scan, Some(Arc::clone(&page))).await {
+            match self.lists.page(self.scan, Some(Arc::clone(&page)), Accept::Stale).await {
                 Err(error) if error.failure == UpstreamFailure::Rejected => return Ok(None),
                 Err(error) => return Err(error),
-                Ok(read) => {
-                    let step = Step { cursor: start.clone(), page: read };
+                Ok(Kept { value: read, freshness }) => {
+                    let step = Step { cursor: start.clone(), page: read, freshness };
                     let first = step.page.items.first();
                     let mut position = Position::new(cursor, self.course);
                     match first.map(|account| position.place(self.scan, &step, 0, account)) {
@@ -282,4 +292,5 @@ struct Led {
     /// There is a row at the item's place or behind it.
     behind: bool,
     total_items: Option<u64>,
+    freshness: Option<Freshness>,
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::cache::{Cache, Weigh};
+use super::cache::{Accept, Cache, Key, Weigh};
+use super::freshness::Kept;
+use super::holdings::Holdings;
 use super::ledger::Ledger;
-use super::settings::CacheSettings;
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::global_id::{IdKey, ProviderId};
 use crate::domain::providers::Provider;
@@ -34,6 +35,7 @@ pub type ProviderList = Arc<[Arc<ListedProvider>]>;
 pub struct Providers {
     client: ProvidersClient,
     ids: Option<IdKey>,
+    holdings: Arc<Holdings<Leadlex>>,
     lists: Cache<Fingerprint<Leadlex>, ProviderList>,
     last_known: moka::sync::Cache<Fingerprint<Leadlex>, ProviderList>,
     configured: Option<ProviderList>,
@@ -45,12 +47,12 @@ impl Providers {
     #[must_use]
     pub fn new(
         client: ProvidersClient,
-        cache: &CacheSettings,
+        holdings: Arc<Holdings<Leadlex>>,
         ids: Option<IdKey>,
         expected: &ExpectedProviders,
     ) -> Self {
-        let bytes = cache.limit_bytes / 16;
-        let lists = Cache::new(UpstreamName::Leadlex, cache.providers_ttl(), bytes);
+        let bytes = holdings.settings.limit_bytes / 16;
+        let lists = Cache::new(&holdings, bytes);
         let last_known = moka::sync::Cache::builder()
             .max_capacity(bytes)
             .weigher(|_, list: &ProviderList| u32::try_from(list.weight_bytes()).unwrap_or(u32::MAX))
@@ -60,7 +62,7 @@ impl Providers {
             Arc::new(ListedProvider { id: [0; 16], provider: Provider::expected(category, name) })
         });
         let configured = Some(rows.collect::<ProviderList>()).filter(|list| !list.is_empty());
-        Self { client, ids, lists, last_known, configured }
+        Self { client, ids, holdings, lists, last_known, configured }
     }
 
     /// The key of a workspace's provider ids and cursors.
@@ -74,10 +76,10 @@ impl Providers {
     #[must_use]
     pub fn expected(&self, credential: &Credential<Leadlex>) -> Option<ProviderList> {
         let fingerprint = credential.fingerprint();
-        match self.lists.peek(&fingerprint) {
-            Some(_) => None,
-            None => self.last_known.get(&fingerprint).or_else(|| self.configured.clone()),
+        if self.lists.is_at_hand(&fingerprint) {
+            return None;
         }
+        self.last_known.get(&fingerprint).or_else(|| self.configured.clone())
     }
 
     /// The whole list.
@@ -87,24 +89,35 @@ impl Providers {
     pub async fn list(
         &self,
         credential: &Credential<Leadlex>,
-        ledger: Option<&Ledger>,
-    ) -> Result<ProviderList, UpstreamError> {
+        ledger: &Ledger,
+    ) -> Result<Kept<ProviderList>, UpstreamError> {
         let (fingerprint, ids) = (credential.fingerprint(), self.id_key(credential));
-        let (client, credential) = (self.client.clone(), credential.clone());
-        let fetch = async move {
-            let providers = client.fetch_list(&credential).await?;
-            let listed = |provider| Arc::new(ListedProvider { id: ids.provider_id(&provider), provider });
-            Ok(providers.into_iter().map(listed).collect())
+        let (client, credential, ttl) =
+            (self.client.clone(), credential.clone(), self.holdings.settings.providers_ttl());
+        let fetch = move |purpose| {
+            let (client, credential, ids) = (client.clone(), credential.clone(), ids.clone());
+            async move {
+                let providers = client.fetch_list(&credential, purpose).await?;
+                let listed = |provider| Arc::new(ListedProvider { id: ids.provider_id(&provider), provider });
+                let list = providers.into_iter().map(listed).collect();
+                Ok((list, client.fresh_for(&credential, ttl)))
+            }
         };
         let asked_at = Instant::now();
-        let (list, got) = self.lists.get(fingerprint, fetch).await;
-        if let Some(ledger) = ledger {
-            ledger.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), asked_at, got, &list);
-        }
+        let (list, got) = self.lists.get(fingerprint, Accept::Stale, fetch).await;
+        ledger.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), asked_at, got, &list);
         if let Ok(list) = &list {
-            self.last_known.insert(fingerprint, Arc::clone(list));
+            self.last_known.insert(fingerprint, Arc::clone(&list.value));
         }
         list
+    }
+}
+
+impl Key for Fingerprint<Leadlex> {
+    type Upstream = Leadlex;
+
+    fn credential(&self) -> Self {
+        *self
     }
 }
 

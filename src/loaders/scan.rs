@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::cache::Weigh;
+use super::cache::{Key, Weigh};
 use super::ledger::Ledger;
 use crate::domain::accounts::{AccountType, ConnectedAccount, SharedAccount};
 use crate::domain::credential::{Credential, Fingerprint};
@@ -30,8 +30,8 @@ pub struct ScanKey {
 pub struct Reader {
     /// The key to it.
     pub credential: Credential<Composio>,
-    /// Where its calls are entered, if anywhere.
-    pub ledger: Option<Arc<Ledger>>,
+    /// Where it enters what it reads.
+    pub ledger: Arc<Ledger>,
 }
 
 /// A scan, with whoever reads it.
@@ -142,6 +142,22 @@ impl Weigh for ScanKey {
 impl Weigh for PageKey {
     fn weight_bytes(&self) -> usize {
         self.scan.weight_bytes() + self.cursor.as_deref().map_or(0, str::len) + size_of::<Self>()
+    }
+}
+
+impl Key for PageKey {
+    type Upstream = Composio;
+
+    fn credential(&self) -> Fingerprint<Composio> {
+        self.scan.credential
+    }
+}
+
+impl Key for Arc<ScanKey> {
+    type Upstream = Composio;
+
+    fn credential(&self) -> Fingerprint<Composio> {
+        self.credential
     }
 }
 

@@ -16,6 +16,14 @@ pub struct CacheSettings {
     pub providers_ttl_ms: u64,
     /// How long a page of accounts, or an account by its id, is kept, in milliseconds.
     pub accounts_ttl_ms: u64,
+    /// How long past its time a value is served at once, while it is read again behind, in milliseconds
+    /// (RFC 5861, 3).
+    pub stale_while_revalidate_ms: u64,
+    /// How long past its time a value is served where reading it again has failed, or the quota allows no
+    /// call, in milliseconds (RFC 5861, 4).
+    pub stale_if_error_ms: u64,
+    /// Up to which part of its time a value's is cut short by chance, in percent.
+    pub jitter_percent: u8,
 }
 
 impl CacheSettings {
@@ -29,6 +37,18 @@ impl CacheSettings {
     #[must_use]
     pub fn accounts_ttl(&self) -> Duration {
         Duration::from_millis(self.accounts_ttl_ms)
+    }
+
+    /// How long past its time a value is served while it is read again.
+    #[must_use]
+    pub fn stale_while_revalidate(&self) -> Duration {
+        Duration::from_millis(self.stale_while_revalidate_ms)
+    }
+
+    /// How long past its time a value is served where it cannot be read again.
+    #[must_use]
+    pub fn stale_if_error(&self) -> Duration {
+        Duration::from_millis(self.stale_if_error_ms.max(self.stale_while_revalidate_ms))
     }
 }
 

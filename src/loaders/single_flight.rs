@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -48,7 +50,7 @@ where
             } else if let Some(value) = landed() {
                 return (Ok(value), Got::Kept);
             } else {
-                let flight = self.start(key.clone(), fetch);
+                let flight = self.take_off(key.clone(), fetch);
                 flights.insert(key, flight.clone());
                 (flight, Got::Fetched)
             }
@@ -56,7 +58,20 @@ where
         (flight.await, got)
     }
 
-    fn start(
+    /// Starts the fetch of this key behind everybody's back, unless it is under way.
+    pub(super) fn start(
+        &self,
+        key: K,
+        fetch: impl Future<Output = Result<V, UpstreamError>> + Send + 'static,
+    ) {
+        let mut flights = lock(&self.flights);
+        if !flights.contains_key(&key) {
+            let flight = self.take_off(key.clone(), fetch);
+            flights.insert(key, flight);
+        }
+    }
+
+    fn take_off(
         &self,
         key: K,
         fetch: impl Future<Output = Result<V, UpstreamError>> + Send + 'static,
@@ -74,6 +89,22 @@ where
         }
         .boxed()
         .shared()
+    }
+}
+
+/// How long one fetch may take in all, whatever it is made of.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A fetch that always ends, and whose panic is an error of its own.
+pub(super) async fn guarded<T>(
+    upstream: UpstreamName,
+    fetch: impl Future<Output = Result<T, UpstreamError>>,
+) -> Result<T, UpstreamError> {
+    let guarded = AssertUnwindSafe(fetch).catch_unwind();
+    match tokio::time::timeout(DEADLINE, guarded).await {
+        Ok(Ok(fetched)) => fetched,
+        Ok(Err(_panic)) => Err(UpstreamError::new(upstream, UpstreamFailure::Internal)),
+        Err(_elapsed) => Err(UpstreamError::new(upstream, UpstreamFailure::Timeout)),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::cursor::{Course, Cursor};
+use super::freshness::Freshness;
 use super::lists::Lists;
 use super::scan::Scan;
 use super::ties::Ties;
@@ -41,12 +42,15 @@ pub struct Slice {
     /// False where the upstream stopped answering, or a page limit was met, before the slice was
     /// whole, or where its totals say that rows were passed over.
     pub is_complete: bool,
+    /// The age of the oldest page that it was read from; none where nothing had to be read.
+    pub freshness: Option<Freshness>,
 }
 
 /// An item, and where it was met.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) account: SharedAccount,
+    pub(super) freshness: Freshness,
     pub(super) page: Option<Arc<str>>,
     pub(super) index: usize,
     pub(super) seen: u32,
@@ -63,19 +67,32 @@ pub(super) struct Run {
     pub(super) behind: bool,
     pub(super) total_items: Option<u64>,
     pub(super) is_complete: bool,
+    pub(super) freshness: Option<Freshness>,
 }
 
 impl Run {
     /// Nothing, and nothing around it that is known.
     pub(super) fn empty() -> Self {
-        Self { rows: Vec::new(), more: false, behind: false, total_items: None, is_complete: true }
+        Self {
+            rows: Vec::new(),
+            more: false,
+            behind: false,
+            total_items: None,
+            is_complete: true,
+            freshness: None,
+        }
+    }
+
+    /// It is made of a page of that age.
+    pub(super) fn reads(&mut self, page: Freshness) {
+        self.freshness = Freshness::of(self.freshness.into_iter().chain([page]));
     }
 }
 
 impl Slice {
     /// The slice of a list that a run is, read from one end or the other.
     pub(super) fn new(lists: &Lists, list: Scan, course: Course, direction: Direction, run: Run) -> Self {
-        let Run { mut rows, more, behind, total_items, is_complete } = run;
+        let Run { mut rows, more, behind, total_items, is_complete, freshness } = run;
         let (has_next, has_previous) = match direction {
             Direction::Forward => (more, behind),
             Direction::Backward => {
@@ -84,18 +101,18 @@ impl Slice {
             }
         };
         let ids = lists.id_key(&list);
-        Self { list, course, ids, rows, has_next, has_previous, total_items, is_complete }
+        Self { list, course, ids, rows, has_next, has_previous, total_items, is_complete, freshness }
     }
 
-    /// The items.
-    pub fn accounts(&self) -> impl ExactSizeIterator<Item = &SharedAccount> {
-        self.rows.iter().map(|row| &row.account)
+    /// The items, each with its age.
+    pub fn accounts(&self) -> impl ExactSizeIterator<Item = (&SharedAccount, Freshness)> {
+        self.rows.iter().map(|row| (&row.account, row.freshness))
     }
 
     /// The cursor of the item at a place of the slice.
     #[must_use]
     pub fn cursor(&self, place: usize) -> Option<String> {
-        let Row { account, page, index, seen, ties } = self.rows.get(place)?;
+        let Row { account, freshness: _, page, index, seen, ties } = self.rows.get(place)?;
         let cursor = Cursor {
             course: self.course,
             page: page.clone(),

@@ -7,16 +7,23 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::cache::Accept;
+use super::freshness::{Freshness, FreshnessState, Kept};
 use super::lists::Lists;
 use super::scan::{Page, Scan};
 use crate::domain::accounts::SharedAccount;
 use crate::upstream::error::UpstreamError;
+use crate::upstream::quota::Purpose;
 
 /// A walk under way.
 pub(super) struct Walk<'l> {
     lists: &'l Lists,
     scan: &'l Scan,
     next: Next,
+    /// What the first page was: a page that is past its time does not go with one that was just read, as
+    /// rows move from one to the other.
+    accept: Accept,
+    anew: Option<Purpose>,
     cursors_seen: HashSet<Option<Arc<str>>>,
     ids_seen: HashSet<Box<str>>,
 }
@@ -39,13 +46,28 @@ pub(super) struct Step {
     pub(super) cursor: Option<Arc<str>>,
     /// The page.
     pub(super) page: Arc<Page>,
+    /// How old it is.
+    pub(super) freshness: Freshness,
 }
 
 impl<'l> Walk<'l> {
+    /// A walk from the first page past the cache: every page is read for that purpose, and none is kept.
+    pub(super) fn anew(lists: &'l Lists, scan: &'l Scan, purpose: Purpose) -> Self {
+        Self { anew: Some(purpose), ..Self::from(lists, scan, None) }
+    }
+
     /// A walk that begins with the page behind `cursor`, or with the first.
     pub(super) fn from(lists: &'l Lists, scan: &'l Scan, cursor: Option<Arc<str>>) -> Self {
         let next = Next::At(cursor);
-        Self { lists, scan, next, cursors_seen: HashSet::new(), ids_seen: HashSet::new() }
+        Self {
+            lists,
+            scan,
+            next,
+            accept: Accept::Stale,
+            anew: None,
+            cursors_seen: HashSet::new(),
+            ids_seen: HashSet::new(),
+        }
     }
 
     /// The next page; `None` where the walk is over.
@@ -63,13 +85,19 @@ impl<'l> Walk<'l> {
             return Ok(None);
         }
         self.cursors_seen.insert(cursor.clone());
-        let page = self.lists.page(self.scan, cursor.clone()).await?;
+        let Kept { value: page, freshness } = match self.anew {
+            Some(purpose) => self.lists.page_anew(self.scan, cursor.as_deref(), purpose).await?,
+            None => self.lists.page(self.scan, cursor.clone(), self.accept).await?,
+        };
+        if freshness.state == FreshnessState::Fresh {
+            self.accept = Accept::Fresh;
+        }
         self.next = match &page.next_cursor {
             None => Next::End,
             Some(_) if page.rows_sent == 0 => Next::Cut,
             Some(next) => Next::At(Some(Arc::clone(next))),
         };
-        Ok(Some(Step { cursor, page }))
+        Ok(Some(Step { cursor, page, freshness }))
     }
 
     /// Whether an item is met for the first time.

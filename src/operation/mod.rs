@@ -39,12 +39,7 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Executes one operation, already judged, on a caller's behalf, and enters what it cost upstream
     /// in the ledger, where there is one.
-    fn execute(
-        &self,
-        request: Request,
-        caller: Caller,
-        ledger: Option<Arc<Ledger>>,
-    ) -> BoxFuture<'_, Response>;
+    fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> BoxFuture<'_, Response>;
 }
 
 impl Executor for Graph {
@@ -52,12 +47,7 @@ impl Executor for Graph {
         schema::sdl()
     }
 
-    fn execute(
-        &self,
-        request: Request,
-        caller: Caller,
-        ledger: Option<Arc<Ledger>>,
-    ) -> BoxFuture<'_, Response> {
+    fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> BoxFuture<'_, Response> {
         self.execute(request, caller, ledger).boxed()
     }
 }
@@ -115,15 +105,15 @@ impl Operations {
     pub async fn run(&self, request: OperationRequest, rules: TransportRules, caller: Caller) -> Answer {
         // ADMINs alone may see what a query costs; there is no other role yet.
         let is_traced = request.asks_for_trace() && caller.role == Role::Admin;
-        let ledger = is_traced.then(|| Arc::new(Ledger::begin()));
+        let ledger = Arc::new(Ledger::begin(is_traced));
         let judged = match self.prepare(request, rules) {
             Ok(judged) => judged,
             Err(refused) => return refused,
         };
         // A panic is one operation's end, not its connection's. What it leaves behind is dropped with the future.
-        let executed = self.executor.execute(judged, caller, ledger.clone());
+        let executed = self.executor.execute(judged, caller, Arc::clone(&ledger));
         match AssertUnwindSafe(executed).catch_unwind().await {
-            Ok(response) => Answer::executed(&response.data, response.errors, ledger.as_deref()),
+            Ok(response) => Answer::executed(&response.data, response.errors, is_traced.then_some(&*ledger)),
             Err(_) => {
                 tracing::error!("an operation panicked");
                 Answer::failed(Outcome::Crashed, &[GraphqlError::internal()])

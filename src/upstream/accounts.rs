@@ -5,6 +5,7 @@ use url::form_urlencoded::Serializer;
 
 use super::error::{UpstreamError, UpstreamFailure};
 use super::probe::ProbeReport;
+use super::quota::Purpose;
 use super::transport::{Answer, Transport};
 use super::wire;
 use crate::domain::accounts::SharedAccount;
@@ -53,9 +54,19 @@ impl AccountsClient {
         order: AccountOrder,
         cursor: Option<&str>,
         limit: usize,
+        _purpose: Purpose,
     ) -> Result<AccountPage, UpstreamError> {
         let answered = self.call(credential, &query(filter, order, cursor, limit)).await;
         answered.and_then(|answer| self.decode(&answer)).inspect_err(UpstreamError::log)
+    }
+
+    /// How long what is read now is to count as fresh.
+    pub fn fresh_for(
+        &self,
+        _credential: &Credential<Composio>,
+        ttl: std::time::Duration,
+    ) -> std::time::Duration {
+        ttl
     }
 
     /// Asks for one account, to see how the upstream is.

@@ -90,6 +90,12 @@ impl UpstreamError {
         }
     }
 
+    /// Whether this layer held the call back, as the quota allows none now; the upstream was not asked.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.failure == UpstreamFailure::RateLimited && self.status.is_none()
+    }
+
     /// With what caused it, for whoever debugs with the source at hand; never shown.
     #[must_use]
     pub fn caused_by(mut self, detail: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

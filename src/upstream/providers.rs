@@ -7,6 +7,7 @@ use http::header::AUTHORIZATION;
 
 use super::error::{UpstreamError, UpstreamFailure};
 use super::probe::ProbeReport;
+use super::quota::Purpose;
 use super::transport::{Answer, Transport};
 use super::wire;
 use crate::domain::credential::Credential;
@@ -32,10 +33,23 @@ impl ProvidersClient {
     ///
     /// # Errors
     /// Where the upstream cannot be reached, refuses, or answers no list.
-    pub async fn fetch_list(&self, credential: &Credential<Leadlex>) -> Result<Vec<Provider>, UpstreamError> {
+    pub async fn fetch_list(
+        &self,
+        credential: &Credential<Leadlex>,
+        _purpose: Purpose,
+    ) -> Result<Vec<Provider>, UpstreamError> {
         let answered = self.call(credential).await.and_then(|answer| self.decode(&answer));
         let (list, _problems) = answered.inspect_err(UpstreamError::log)?;
         Ok(list)
+    }
+
+    /// How long what is read now is to count as fresh.
+    pub fn fresh_for(
+        &self,
+        _credential: &Credential<Leadlex>,
+        ttl: std::time::Duration,
+    ) -> std::time::Duration {
+        ttl
     }
 
     /// Asks for the list once, to see how the upstream is.

@@ -1,33 +1,23 @@
 //! The graph over an in-process sandbox: no sockets, so a paused clock stands still while it works.
 
-use std::sync::Arc;
+use std::ffi::OsString;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
-use secrecy::SecretString;
 use serde_json::{Value, json};
+use switchboard::app::{Networks, operations_over};
+use switchboard::config::{self, Config, Keys};
 use switchboard::domain::caller::{self, Caller, Role};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
-use switchboard::domain::settings::ExpectedProviders;
-use switchboard::domain::toolkits::ToolkitMapping;
-use switchboard::domain::upstream_name::UpstreamName;
-use switchboard::graphql::schema::{Graph, GraphParts};
-use switchboard::loaders::batch::Sources;
-use switchboard::loaders::by_id::AccountsById;
-use switchboard::loaders::lists::Lists;
-use switchboard::loaders::providers::Providers;
-use switchboard::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings};
 use switchboard::operation::request::OperationRequest;
 use switchboard::operation::{Operations, TransportRules};
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox, Tenant};
-use switchboard::upstream::accounts::AccountsClient;
-use switchboard::upstream::providers::ProvidersClient;
-use switchboard::upstream::settings::UpstreamSettings;
-use switchboard::upstream::transport::{Network, Transport};
+use switchboard::upstream::transport::Network;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
 
@@ -134,13 +124,52 @@ pub(crate) fn tenant_b() -> Caller {
     caller(Some("wbk_sandbox_b"), Some("ak_sandbox_b"))
 }
 
+/// What a world is made of; the defaults are the product's own, but that nothing is served past its time: tests
+/// of the list engine go by what is kept and what is not.
+pub(crate) struct Setup {
+    pub(crate) sandbox: sandbox::Settings,
+    pub(crate) config: Config,
+    /// What stands between the graph and its sandbox.
+    pub(crate) rewire: Box<dyn FnOnce(Network) -> Network>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let mut config = DEFAULTS.clone();
+        config.cache.stale_while_revalidate_ms = 0;
+        config.cache.stale_if_error_ms = 0;
+        config.cache.jitter_percent = 0;
+        config.upstream.leadlex.timeout_ms = 5_000;
+        config.upstream.composio.timeout_ms = 5_000;
+        Self { sandbox: sandbox::Settings::default(), config, rewire: Box::new(|network| network) }
+    }
+}
+
+impl Setup {
+    /// The product's own defaults, but for chance.
+    pub(crate) fn as_shipped() -> Self {
+        let mut setup = Self { config: DEFAULTS.clone(), ..Self::default() };
+        setup.config.cache.jitter_percent = 0;
+        setup
+    }
+}
+
+static DEFAULTS: LazyLock<Config> = LazyLock::new(|| {
+    let base = |upstream: &str, path: &str| {
+        let setting = format!("SWITCHBOARD__UPSTREAM__{upstream}__BASE_URL");
+        (OsString::from(setting), OsString::from(format!("http://sandbox.invalid{path}")))
+    };
+    let variables = vec![base("LEADLEX", LEADLEX_PATH), base("COMPOSIO", "/")];
+    Config::load(config::Sources { variables, keys: Keys::Optional, ..Default::default() }).unwrap()
+});
+
 impl World {
     pub(crate) fn new() -> Self {
-        Self::over(sandbox::Settings::default())
+        Self::of(Setup::default())
     }
 
-    pub(crate) fn over(settings: sandbox::Settings) -> Self {
-        Self::wired(settings, PAGE_ROWS, |network| network)
+    pub(crate) fn over(sandbox: sandbox::Settings) -> Self {
+        Self::of(Setup { sandbox, ..Setup::default() })
     }
 
     /// A world whose sandbox has no accounts but these, and whose upstream pages are this long.
@@ -153,44 +182,22 @@ impl World {
 
     /// A world with something between the graph and its sandbox.
     pub(crate) fn wired(
-        settings: sandbox::Settings,
+        sandbox: sandbox::Settings,
         page_rows: usize,
-        rewire: impl FnOnce(Network) -> Network,
+        rewire: impl FnOnce(Network) -> Network + 'static,
     ) -> Self {
+        let mut setup = Setup { sandbox, rewire: Box::new(rewire), ..Setup::default() };
+        setup.config.lists.page_rows = page_rows;
+        Self::of(setup)
+    }
+
+    pub(crate) fn of(setup: Setup) -> Self {
         let clock = Clock::starting_at(NOW.parse::<Timestamp>().unwrap());
-        let sandbox = Sandbox::new(settings, sandbox::Clock::new(move || clock.now()));
-        let settings = |base: &str| UpstreamSettings {
-            base_url: format!("http://sandbox.invalid{base}").parse().unwrap(),
-            api_key: SecretString::from(""),
-            timeout_ms: 5_000,
-            body_limit_bytes: 8 << 20,
-        };
-        let network = rewire(network(&sandbox));
-        let leadlex = Transport::new(UpstreamName::Leadlex, settings(LEADLEX_PATH), network.clone(), clock);
-        let composio = Transport::new(UpstreamName::Composio, settings("/"), network, clock);
-        let cache =
-            CacheSettings { limit_bytes: 64 << 20, providers_ttl_ms: 60_000, accounts_ttl_ms: 30_000 };
-        let lists = ListSettings { page_rows, pages_max: 50, count_calls_max: 40 };
-        let lists = Arc::new(Lists::new(AccountsClient::new(composio), lists, &cache, None));
-        let sources = Sources {
-            providers: Providers::new(
-                ProvidersClient::new(leadlex),
-                &cache,
-                None,
-                &ExpectedProviders::default(),
-            ),
-            accounts_by_id: AccountsById::new(Arc::clone(&lists), &cache),
-            lists,
-        };
-        let connections = ConnectionSettings {
-            providers_default: 100,
-            accounts_default: 20,
-            page_max: 100,
-            ids_max: 1_000,
-        };
-        let mapping = ToolkitMapping::built_in().unwrap();
-        let graph = Graph::new(GraphParts { sources: Arc::new(sources), mapping, connections });
-        Self { sandbox, operations: Operations::new(graph).unwrap() }
+        let sandbox = Sandbox::new(setup.sandbox, sandbox::Clock::new(move || clock.now()));
+        let network = (setup.rewire)(network(&sandbox));
+        let networks = Networks { leadlex: network.clone(), composio: network };
+        let operations = operations_over(&setup.config, clock, &networks).unwrap();
+        Self { sandbox, operations }
     }
 
     /// The answer to a query of tenant A.

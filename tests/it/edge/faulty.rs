@@ -35,7 +35,7 @@ impl Executor for Faulty {
         self.schema.sdl()
     }
 
-    fn execute(&self, request: Request, caller: Caller, _: Option<Arc<Ledger>>) -> BoxFuture<'_, Response> {
+    fn execute(&self, request: Request, caller: Caller, _: Arc<Ledger>) -> BoxFuture<'_, Response> {
         self.schema.execute(request.data(caller)).boxed()
     }
 }

@@ -256,7 +256,7 @@ async fn every_field_of_composios_errors_is_told_or_kept_for_a_reason() {
         (422, "UPSTREAM_REJECTED"),
         (500, "UPSTREAM_UNAVAILABLE"),
     ] {
-        let world = World::wired(Settings::default(), PAGE_ROWS, |_| refusing(status));
+        let world = World::wired(Settings::default(), PAGE_ROWS, move |_| refusing(status));
         let answer = world.ask("{ connectedAccounts { totalCount } }").await;
         let own = "the upstream's own text, which can repeat a key or a URL";
         let table = [

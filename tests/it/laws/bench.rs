@@ -10,7 +10,9 @@ use switchboard::domain::credential::Credential;
 use switchboard::domain::filters::{AccountFilter, AccountOrder};
 use switchboard::domain::page::Direction;
 use switchboard::domain::upstream_name::UpstreamName;
+use switchboard::loaders::holdings::Holdings;
 use switchboard::loaders::joined::{Question, Slices};
+use switchboard::loaders::ledger::Ledger;
 use switchboard::loaders::lists::{ListError, Lists};
 use switchboard::loaders::parent::Parent;
 use switchboard::loaders::scan::Reader;
@@ -77,10 +79,18 @@ impl Bench {
         let network = rewire(network(&sandbox));
         let client = AccountsClient::new(Transport::new(UpstreamName::Composio, upstream, network, clock));
         let ttl = u64::try_from(TTL.as_millis()).unwrap();
-        let cache = CacheSettings { limit_bytes: 64 << 20, providers_ttl_ms: ttl, accounts_ttl_ms: ttl };
+        let cache = CacheSettings {
+            limit_bytes: 64 << 20,
+            providers_ttl_ms: ttl,
+            accounts_ttl_ms: ttl,
+            stale_while_revalidate_ms: 0,
+            stale_if_error_ms: 0,
+            jitter_percent: 0,
+        };
+        let holdings = Arc::new(Holdings::new(cache, clock));
         let credential = Credential::new(Tenant::A.composio_key()).unwrap();
-        let reader = Reader { credential, ledger: None };
-        Self { sandbox, lists: Lists::new(client, settings, &cache, None), reader }
+        let reader = Reader { credential, ledger: Arc::new(Ledger::begin(false)) };
+        Self { sandbox, lists: Lists::new(client, settings, holdings, None), reader }
     }
 
     /// The same question about many parents.
@@ -139,5 +149,5 @@ pub(super) fn wanted(direction: Direction, size: usize) -> Wanted {
 }
 
 pub(super) fn ids(slice: &Slice) -> Vec<String> {
-    slice.accounts().map(|account| account.id.to_string()).collect()
+    slice.accounts().map(|(account, _)| account.id.to_string()).collect()
 }

@@ -92,7 +92,10 @@ async fn is_right_or_refused(
         },
         Mangling::OtherTenant => {
             let credential = Credential::new(Tenant::B.composio_key()).unwrap();
-            bench.reader = Reader { credential, ledger: None };
+            bench.reader = Reader {
+                credential,
+                ledger: std::sync::Arc::new(switchboard::loaders::ledger::Ledger::begin(false)),
+            };
             whole.clone()
         }
         Mangling::Text(text) => text.clone(),

@@ -1,0 +1,109 @@
+//! What the caches of one upstream hold for each credential: since when it may be trusted, whether
+//! anything has changed, and how well it served.
+//!
+//! Everything of a credential is expired by one number and not by a search: each entry bears the epoch in
+//! which its fetch began, and an entry of another epoch is read again before it is served. A fetch that was
+//! under way at that moment bears the old epoch too. A finished answer is good while the revision is
+//! the one that it was made in.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use super::settings::CacheSettings;
+use crate::domain::clock::Clock;
+use crate::domain::credential::Fingerprint;
+use crate::domain::upstream_name::Upstream;
+
+/// For how many credentials this is remembered; what was kept for one that is forgotten is read again.
+const CREDENTIALS_MAX: u64 = 10_000;
+
+/// What all caches of one upstream share.
+pub struct Holdings<U> {
+    pub(super) settings: CacheSettings,
+    pub(super) clock: Clock,
+    by_credential: moka::sync::Cache<Fingerprint<U>, Arc<Holding>>,
+    /// Each number is given once, over all credentials: one that was forgotten cannot meet its own again.
+    next: AtomicU64,
+}
+
+/// What is held for one credential.
+#[derive(Debug)]
+pub(super) struct Holding {
+    epoch: AtomicU64,
+    revision: AtomicU64,
+    pub(super) entries: AtomicI64,
+    pub(super) hits: AtomicU64,
+    pub(super) misses: AtomicU64,
+    pub(super) stale_served: AtomicU64,
+}
+
+/// How the caches of one upstream have served a credential.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheStatistics {
+    /// What is kept now.
+    pub entries: u64,
+    /// Answered with fresh values.
+    pub hits: u64,
+    /// What had to be read.
+    pub misses: u64,
+    /// Answered with values past their time.
+    pub stale_served: u64,
+}
+
+impl<U: Upstream> Holdings<U> {
+    /// Of nobody yet.
+    #[must_use]
+    pub fn new(settings: CacheSettings, clock: Clock) -> Self {
+        let by_credential = moka::sync::Cache::new(CREDENTIALS_MAX);
+        Self { settings, clock, by_credential, next: AtomicU64::new(1) }
+    }
+
+    /// A number that stays the same while nothing of the credential is read, dropped or fails.
+    pub fn revision(&self, credential: &Fingerprint<U>) -> u64 {
+        self.of(credential).revision.load(Ordering::Acquire)
+    }
+
+    /// Has everything of a credential read again before it is served. It stays for the case that this fails.
+    pub fn expire(&self, credential: &Fingerprint<U>) {
+        let holding = self.of(credential);
+        holding.epoch.store(self.next(), Ordering::Release);
+        holding.revision.store(self.next(), Ordering::Release);
+    }
+
+    /// How the caches have served a credential.
+    pub fn statistics(&self, credential: &Fingerprint<U>) -> CacheStatistics {
+        let holding = self.of(credential);
+        CacheStatistics {
+            entries: u64::try_from(holding.entries.load(Ordering::Relaxed)).unwrap_or_default(),
+            hits: holding.hits.load(Ordering::Relaxed),
+            misses: holding.misses.load(Ordering::Relaxed),
+            stale_served: holding.stale_served.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn epoch(&self, credential: &Fingerprint<U>) -> u64 {
+        self.of(credential).epoch.load(Ordering::Acquire)
+    }
+
+    /// Something of the credential is not what it was.
+    pub(super) fn changed(&self, credential: &Fingerprint<U>) {
+        self.of(credential).revision.store(self.next(), Ordering::Release);
+    }
+
+    pub(super) fn of(&self, credential: &Fingerprint<U>) -> Arc<Holding> {
+        self.by_credential.get_with(*credential, || {
+            Arc::new(Holding {
+                epoch: self.next().into(),
+                revision: self.next().into(),
+                entries: AtomicI64::new(0),
+                hits: AtomicU64::new(0),
+                misses: AtomicU64::new(0),
+                stale_served: AtomicU64::new(0),
+            })
+        })
+    }
+
+    fn next(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+}

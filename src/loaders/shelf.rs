@@ -1,0 +1,268 @@
+//! The entries of one cache: how good each still is, and when it is to be read again.
+//!
+//! An entry's life (RFC 5861 has the two windows): *fresh* until its time is over; *stale* for
+//! `stale_while_revalidate`, in which it is served while a refresh runs behind; *old* until `stale_if_error` is
+//! over, in which it is served only where reading it again has failed. A failure, and a quota that allows no
+//! call, put off the next attempt, and until then it is stale again: nobody waits for an upstream that
+//! was just seen to fail.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::cache::{Key, Weigh};
+use super::freshness::{Freshness, FreshnessState, Kept};
+use super::holdings::Holdings;
+use crate::upstream::error::UpstreamError;
+
+/// How often an entry is asked for before it counts as hot, and is refreshed before its time is over.
+const HOT_ASKS: u32 = 3;
+
+/// Which last part of its time an entry is refreshed in where it is hot: a tenth.
+const EARLY_PART: u32 = 10;
+
+/// How long after a failure the next attempt is made; each further failure doubles it, up to the last.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// What moka itself keeps of an entry, about.
+const ENTRY_BYTES: usize = 160;
+
+/// The entries of one cache.
+pub(super) struct Shelf<K: Key, V> {
+    entries: moka::sync::Cache<K, Entry<V>>,
+    pub(super) holdings: Arc<Holdings<K::Upstream>>,
+}
+
+/// When a fetch began, and what had been dropped by then.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Began {
+    at: Instant,
+    epoch: u64,
+}
+
+/// What is kept under a key.
+pub(super) enum Look<V> {
+    /// Within its time; `refresh` where the asker is to read it again behind.
+    Fresh { kept: Kept<V>, refresh: bool },
+    /// Past its time, and served; `refresh` as above.
+    Stale { kept: Kept<V>, refresh: bool },
+    /// To be read again first; served where that fails.
+    Old,
+    /// Nothing that may be served.
+    Missing,
+}
+
+#[derive(Clone)]
+struct Entry<V> {
+    value: V,
+    epoch: u64,
+    fetched: Instant,
+    fresh_until: Instant,
+    /// Before that moment it is not read again: reading it has failed, or the quota allowed no call.
+    held_until: Option<Instant>,
+    failures: u32,
+    asks: Arc<AtomicU32>,
+    /// Whether somebody reads it again already.
+    is_claimed: Arc<AtomicBool>,
+    /// It is never served past its time: it was made of others, and is made of them again at less cost than
+    /// reading it; or it says that something is missing, which may be there now.
+    is_fresh_only: bool,
+}
+
+impl<K, V> Shelf<K, V>
+where
+    K: Key,
+    V: Weigh + Clone + Send + Sync + 'static,
+{
+    pub(super) fn new(holdings: Arc<Holdings<K::Upstream>>, limit_bytes: u64) -> Self {
+        let counted = Arc::clone(&holdings);
+        let entries = moka::sync::Cache::builder()
+            .max_capacity(limit_bytes)
+            .weigher(|key: &K, entry: &Entry<V>| {
+                let bytes = key.weight_bytes() + entry.value.weight_bytes() + ENTRY_BYTES;
+                u32::try_from(bytes).unwrap_or(u32::MAX)
+            })
+            .eviction_listener(move |key: Arc<K>, _, _| {
+                counted.of(&key.credential()).entries.fetch_sub(1, Ordering::Relaxed);
+            })
+            // Hygiene only: nothing is served past its last moment on Tokio's clock.
+            .time_to_idle(holdings.settings.stale_if_error() + holdings.settings.accounts_ttl())
+            .build();
+        Self { entries, holdings }
+    }
+
+    pub(super) fn begin(&self, key: &K) -> Began {
+        Began { at: Instant::now(), epoch: self.holdings.epoch(&key.credential()) }
+    }
+
+    /// What is kept under a key. That a refresh is wanted is told to one asker alone.
+    pub(super) fn look(&self, key: &K) -> Look<V> {
+        let now = Instant::now();
+        let Some(entry) = self.usable(key, now) else {
+            return Look::Missing;
+        };
+        if entry.epoch != self.holdings.epoch(&key.credential()) {
+            return Look::Old;
+        }
+        let is_held = entry.held_until.is_some_and(|until| now < until);
+        if now < entry.fresh_until {
+            let is_hot = entry.asks.fetch_add(1, Ordering::Relaxed) + 1 >= HOT_ASKS;
+            let is_early = now >= entry.early() && !entry.is_fresh_only;
+            let refresh = is_early && is_hot && !is_held && entry.claim();
+            return Look::Fresh { kept: self.kept(&entry, now), refresh };
+        }
+        if is_held {
+            return Look::Stale { kept: self.kept(&entry, now), refresh: false };
+        }
+        if now < self.revalidate_until(&entry) {
+            let refresh = entry.claim();
+            return Look::Stale { kept: self.kept(&entry, now), refresh };
+        }
+        Look::Old
+    }
+
+    /// What is kept under a key and within its time, without counting as an ask.
+    pub(super) fn peek(&self, key: &K) -> Option<Kept<V>> {
+        let now = Instant::now();
+        let entry = self.usable(key, now).filter(|entry| now < entry.fresh_until)?;
+        let is_current = entry.epoch == self.holdings.epoch(&key.credential());
+        is_current.then(|| self.kept(&entry, now))
+    }
+
+    /// Whether a key is served without being read first.
+    pub(super) fn is_at_hand(&self, key: &K) -> bool {
+        let now = Instant::now();
+        self.usable(key, now).is_some_and(|entry| {
+            let is_held = entry.held_until.is_some_and(|until| now < until);
+            let is_current = entry.epoch == self.holdings.epoch(&key.credential());
+            is_current && (is_held || now < self.revalidate_until(&entry))
+        })
+    }
+
+    /// Keeps a value, fresh for so long from the moment that its fetch began, less a little chance: what
+    /// was read together is not due together.
+    pub(super) fn store(&self, key: K, value: V, began: Began, fresh_for: Duration) -> Kept<V> {
+        let most = f64::from(self.holdings.settings.jitter_percent.min(100)) / 100.0;
+        let fresh_until = began.at + fresh_for.mul_f64(1.0 - most * fastrand::f64());
+        let entry = Entry::new(value, began.epoch, began.at, fresh_until);
+        let kept = self.kept(&entry, Instant::now());
+        if !fresh_for.is_zero() {
+            self.put(key, entry);
+        }
+        kept
+    }
+
+    /// Keeps a value that is never served past its time.
+    pub(super) fn store_briefly(&self, key: K, value: V, began: Began, fresh_for: Duration) -> Kept<V> {
+        let entry = Entry::new(value, began.epoch, began.at, began.at + fresh_for);
+        let kept = self.kept(&entry, Instant::now());
+        self.put(key, Entry { is_fresh_only: true, ..entry });
+        kept
+    }
+
+    /// Keeps a value that was made of others, for as long as the first of them is fresh.
+    pub(super) fn store_made_of(&self, key: K, value: V, parts: Freshness) {
+        let clock = &self.holdings.clock;
+        let epoch = self.holdings.epoch(&key.credential());
+        let (fetched, fresh_until) = (clock.instant(parts.fetched_at), clock.instant(parts.refresh_due_at));
+        if parts.state == FreshnessState::Fresh && Instant::now() < fresh_until {
+            self.put(key, Entry { is_fresh_only: true, ..Entry::new(value, epoch, fetched, fresh_until) });
+        }
+    }
+
+    /// Puts off the next attempt to read a key, as one has failed, and gives what is served meanwhile.
+    pub(super) fn hold(&self, key: &K, began: Began, error: &UpstreamError) -> Option<Kept<V>> {
+        let now = Instant::now();
+        let mut entry = self.usable(key, now)?;
+        if !error.is_held() {
+            entry.failures = entry.failures.saturating_add(1);
+        }
+        let backoff = RETRY_AFTER * 2_u32.saturating_pow(entry.failures.saturating_sub(1)).min(64);
+        let wait = backoff.min(RETRY_AFTER_MAX).max(error.retry_after.unwrap_or_default());
+        entry.held_until = Some(now + wait);
+        if entry.epoch != began.epoch {
+            // It was dropped: whatever its time says, it is not fresh.
+            entry.epoch = began.epoch;
+            entry.fresh_until = entry.fresh_until.min(now);
+        }
+        entry.is_claimed = Arc::default();
+        let kept = self.kept(&entry, now);
+        self.put(key.clone(), entry);
+        Some(kept)
+    }
+
+    /// How many entries there are, and their weight in bytes, once all that is due was evicted.
+    #[cfg(test)]
+    pub(super) fn settled(&self) -> (u64, u64) {
+        self.entries.run_pending_tasks();
+        (self.entries.entry_count(), self.entries.weighted_size())
+    }
+
+    fn put(&self, key: K, entry: Entry<V>) {
+        let credential = key.credential();
+        self.holdings.of(&credential).entries.fetch_add(1, Ordering::Relaxed);
+        self.entries.insert(key, entry);
+        self.holdings.changed(&credential);
+    }
+
+    fn usable(&self, key: &K, now: Instant) -> Option<Entry<V>> {
+        let is_usable = |entry: &Entry<V>| match entry.is_fresh_only {
+            true => now < entry.fresh_until && entry.epoch == self.holdings.epoch(&key.credential()),
+            false => now < self.usable_until(entry),
+        };
+        self.entries.get(key).filter(is_usable)
+    }
+
+    fn revalidate_until(&self, entry: &Entry<V>) -> Instant {
+        entry.fresh_until + self.holdings.settings.stale_while_revalidate()
+    }
+
+    fn usable_until(&self, entry: &Entry<V>) -> Instant {
+        entry.fresh_until + self.holdings.settings.stale_if_error()
+    }
+
+    fn kept(&self, entry: &Entry<V>, now: Instant) -> Kept<V> {
+        let state = match entry.failures {
+            _ if now < entry.fresh_until => FreshnessState::Fresh,
+            0 => FreshnessState::Stale,
+            _ => FreshnessState::StaleOnError,
+        };
+        let steps = [
+            Some(entry.early()),
+            Some(entry.fresh_until),
+            entry.held_until,
+            Some(self.revalidate_until(entry)),
+        ];
+        let changes_at = steps.into_iter().flatten().filter(|step| *step > now).min();
+        let clock = &self.holdings.clock;
+        let due = entry.held_until.map_or(entry.fresh_until, |until| until.max(entry.fresh_until));
+        let freshness = Freshness {
+            fetched_at: clock.at(entry.fetched),
+            state,
+            refresh_due_at: clock.at(due),
+            changes_at: changes_at.unwrap_or_else(|| self.usable_until(entry)),
+        };
+        Kept { value: entry.value.clone(), freshness }
+    }
+}
+
+impl<V> Entry<V> {
+    fn new(value: V, epoch: u64, fetched: Instant, fresh_until: Instant) -> Self {
+        let (asks, is_claimed) = (Arc::default(), Arc::default());
+        let (held_until, failures, is_fresh_only) = (None, 0, false);
+        Self { value, epoch, fetched, fresh_until, held_until, failures, asks, is_claimed, is_fresh_only }
+    }
+
+    /// From when on it is refreshed where it is hot.
+    fn early(&self) -> Instant {
+        self.fresh_until - self.fresh_until.saturating_duration_since(self.fetched) / EARLY_PART
+    }
+
+    /// True for the first asker after it was stored or held.
+    fn claim(&self) -> bool {
+        !self.is_claimed.swap(true, Ordering::AcqRel)
+    }
+}
