@@ -20,5 +20,6 @@ mod providers;
 mod query;
 pub mod schema;
 mod toolkits;
+mod upstreams;
 mod users;
 mod words;

@@ -10,6 +10,7 @@ use super::node::{self, Node, each};
 use super::provider_connection::{self, ProviderConnection, ProviderFilter, ProviderOrder};
 use super::providers::Provider;
 use super::toolkits::Toolkit;
+use super::upstreams::{Upstream, upstreams};
 use super::users::User;
 use crate::domain::filters::FILTER_VALUE_BYTES_MAX;
 use crate::domain::global_id;
@@ -112,6 +113,11 @@ impl Query {
     /// Users by their ids, in the order asked: the batched root field for schema stitching.
     async fn users_by_ids(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<User> {
         each(ctx, "ids", &ids, |id| async move { Some(user(id)) }).await
+    }
+
+    /// What this layer knows of its own sources; never fails, and costs no upstream call.
+    async fn upstreams(&self, ctx: &Context<'_>) -> Vec<Upstream> {
+        upstreams(ctx)
     }
 }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use async_graphql::{
-    EmptyMutation, EmptySubscription, Request, Response, SDLExportOptions, Schema, ValidationMode,
+    EmptySubscription, Request, Response, SDLExportOptions, Schema, ValidationMode,
 };
 
 use super::operation_context::OperationContext;
 use super::query::Query;
+use super::upstreams::Mutation;
 use crate::domain::caller::Caller;
 use crate::domain::toolkits::ToolkitMapping;
 use crate::loaders::batch::Sources;
@@ -32,12 +33,12 @@ pub struct Graph {
     parts: Arc<GraphParts>,
 }
 
-type GraphSchema = Schema<Query, EmptyMutation, EmptySubscription>;
+type GraphSchema = Schema<Query, Mutation, EmptySubscription>;
 
 fn schema() -> GraphSchema {
     // No extension is registered, not even one that does nothing: one alone doubles the time of
     // execution. Documents are validated before they get here, so the fast mode is enough.
-    Schema::build(Query, EmptyMutation, EmptySubscription).validation_mode(ValidationMode::Fast).finish()
+    Schema::build(Query, Mutation, EmptySubscription).validation_mode(ValidationMode::Fast).finish()
 }
 
 /// The schema in GraphQL's schema definition language, as `schema.graphql` holds it.

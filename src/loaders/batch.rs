@@ -45,9 +45,9 @@ pub struct Sources {
 
 /// One operation's loader.
 pub struct OperationLoader {
-    sources: Arc<Sources>,
-    tenant: Tenant,
-    ledger: Arc<Ledger>,
+    pub(super) sources: Arc<Sources>,
+    pub(super) tenant: Tenant,
+    pub(super) ledger: Arc<Ledger>,
 }
 
 /// A loader for one operation of a caller. What it reads is entered in the ledger; its batches run where the operation is driven.
@@ -105,7 +105,7 @@ pub struct CountOf {
 
 impl OperationLoader {
     /// Who reads Composio, where there is a key to it.
-    fn reader(&self) -> Option<Reader> {
+    pub(super) fn reader(&self) -> Option<Reader> {
         let credential = self.tenant.composio.clone()?;
         Some(Reader { credential, ledger: Arc::clone(&self.ledger) })
     }

@@ -26,6 +26,7 @@ pub mod scan;
 pub mod settings;
 mod shelf;
 mod single_flight;
+pub mod sources;
 pub mod slice;
 mod ties;
 pub mod turn;

@@ -65,6 +65,14 @@ impl Providers {
         Self { client, ids, holdings, lists, last_known, configured }
     }
 
+    pub(super) fn holdings(&self) -> &Arc<Holdings<Leadlex>> {
+        &self.holdings
+    }
+
+    pub(super) fn client(&self) -> &ProvidersClient {
+        &self.client
+    }
+
     /// The key of a workspace's provider ids and cursors.
     #[must_use]
     pub fn id_key(&self, credential: &Credential<Leadlex>) -> IdKey {

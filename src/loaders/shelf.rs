@@ -18,7 +18,7 @@ use super::holdings::Holdings;
 use crate::upstream::error::UpstreamError;
 
 /// How often an entry is asked for before it counts as hot, and is refreshed before its time is over.
-const HOT_ASKS: u32 = 3;
+const HOT_ASKS: u32 = 2;
 
 /// Which last part of its time an entry is refreshed in where it is hot: a tenth.
 const EARLY_PART: u32 = 10;
@@ -26,6 +26,9 @@ const EARLY_PART: u32 = 10;
 /// How long after a failure the next attempt is made; each further failure doubles it, up to the last.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// The longest that a quota stretches a value's time.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// What moka itself keeps of an entry, about.
 const ENTRY_BYTES: usize = 160;
@@ -89,7 +92,7 @@ where
                 counted.of(&key.credential()).entries.fetch_sub(1, Ordering::Relaxed);
             })
             // Hygiene only: nothing is served past its last moment on Tokio's clock.
-            .time_to_idle(holdings.settings.stale_if_error() + holdings.settings.accounts_ttl())
+            .time_to_idle(holdings.settings.stale_if_error() + DAY)
             .build();
         Self { entries, holdings }
     }
@@ -166,7 +169,7 @@ where
     /// Keeps a value that was made of others, for as long as the first of them is fresh.
     pub(super) fn store_made_of(&self, key: K, value: V, parts: Freshness) {
         let clock = &self.holdings.clock;
-        let epoch = self.holdings.epoch(&key.credential());
+        let epoch = parts.epoch;
         let (fetched, fresh_until) = (clock.instant(parts.fetched_at), clock.instant(parts.refresh_due_at));
         if parts.state == FreshnessState::Fresh && Instant::now() < fresh_until {
             self.put(key, Entry { is_fresh_only: true, ..Entry::new(value, epoch, fetched, fresh_until) });
@@ -244,6 +247,7 @@ where
             state,
             refresh_due_at: clock.at(due),
             changes_at: changes_at.unwrap_or_else(|| self.usable_until(entry)),
+            epoch: entry.epoch,
         };
         Kept { value: entry.value.clone(), freshness }
     }

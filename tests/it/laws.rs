@@ -9,6 +9,7 @@ mod calls;
 mod changing;
 mod counting;
 mod cursors;
+mod day;
 mod feeds;
 mod graph;
 mod joined;

@@ -238,6 +238,13 @@ impl World {
         calls
     }
 
+    /// Lets run what runs behind answers.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Lets so much time pass.
     pub(crate) async fn pass(&self, time: Duration) {
         tokio::time::advance(time).await;

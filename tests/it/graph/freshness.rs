@@ -1,0 +1,207 @@
+//! How old what is shown is, and how it is kept from being older: each answer with the upstream calls behind it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use switchboard::sandbox::{EmulatedUpstream, Fault, Settings, Tenant};
+
+use crate::world::{NOW, PROVIDERS, Setup, World, at, by_ids, texts};
+
+const PROVIDERS_TTL: Duration = Duration::from_secs(60);
+const ACCOUNTS_TTL: Duration = Duration::from_secs(30);
+const STALE_WHILE_REVALIDATE: Duration = Duration::from_secs(300);
+
+const PAGE: &str = "{ providers(first: 2) {
+    freshness { fetchedAt state refreshDueAt }
+    nodes { name freshness { fetchedAt state } }
+} }";
+
+const JOINED: &str = "{ providers(first: 20) { nodes { connectedAccounts(first: 10) { freshness { state } nodes { id } } } } }";
+
+fn shipped() -> World {
+    World::of(Setup::as_shipped())
+}
+
+fn strike(world: &World, upstream: EmulatedUpstream, fault: Option<&str>) {
+    world.sandbox.emulate(upstream, fault.map(|fault| Fault::parse(fault).unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_read_says_when_and_when_again_and_its_text_does_not_change_by_the_second() {
+    let world = shipped();
+    let first = world.data(PAGE).await;
+    assert_eq!(
+        at(&first, "providers.freshness"),
+        json!({ "fetchedAt": NOW, "state": "FRESH", "refreshDueAt": "2026-11-21T12:01:00Z" })
+    );
+    assert_eq!(texts(&first, "providers.nodes.*.freshness.fetchedAt"), [NOW, NOW]);
+    world.pass(Duration::from_secs(40)).await;
+    assert_eq!(world.data(PAGE).await, first);
+    assert_eq!(world.calls(), [PROVIDERS]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn past_its_time_a_list_is_shown_at_once_and_read_again_behind_the_answer_once() {
+    let world = shipped();
+    world.data(PAGE).await;
+    world.pass(PROVIDERS_TTL).await;
+    world.sandbox.change_providers(Tenant::A, |rows| rows.truncate(1));
+    world.calls();
+    let (one, another) = tokio::join!(world.data(PAGE), world.data(PAGE));
+    for stale in [one, another] {
+        assert_eq!(at(&stale, "providers.freshness.state"), "STALE");
+        assert_eq!(at(&stale, "providers.freshness.fetchedAt"), NOW);
+        assert_eq!(texts(&stale, "providers.nodes.*.freshness.state"), ["STALE", "STALE"]);
+    }
+    world.settle().await;
+    assert_eq!(world.calls(), [PROVIDERS]);
+    let fresh = world.data(PAGE).await;
+    assert_eq!(at(&fresh, "providers.freshness.fetchedAt"), "2026-11-21T12:01:00Z");
+    assert_eq!(texts(&fresh, "providers.nodes.*.freshness.state"), ["FRESH"]);
+    assert_eq!(world.calls(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_long_past_its_time_is_read_before_it_is_shown() {
+    let world = shipped();
+    world.data(PAGE).await;
+    world.pass(PROVIDERS_TTL + STALE_WHILE_REVALIDATE).await;
+    assert_eq!(at(&world.data(PAGE).await, "providers.freshness.state"), "FRESH");
+    assert_eq!(world.calls(), [PROVIDERS, PROVIDERS]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_an_upstream_fails_its_last_data_is_shown_and_marked_and_the_other_is_fresh() {
+    let world = shipped();
+    let query = "{ providers(first: 1) { freshness { state } nodes { name } }
+        connectedAccounts(first: 1) { freshness { state } nodes { id freshness { state } } } }";
+    let before = world.data(query).await;
+    strike(&world, EmulatedUpstream::Composio, Some("status=503"));
+    for _ in 0..10 {
+        world.pass(PROVIDERS_TTL + STALE_WHILE_REVALIDATE).await;
+        let data = world.data(query).await;
+        assert_eq!(at(&data, "providers.freshness.state"), "FRESH");
+        assert_eq!(at(&data, "connectedAccounts.freshness.state"), "STALE_ON_ERROR");
+        assert_eq!(texts(&data, "connectedAccounts.nodes.*.freshness.state"), ["STALE_ON_ERROR"]);
+        assert_eq!(at(&data, "connectedAccounts.nodes.0.id"), at(&before, "connectedAccounts.nodes.0.id"));
+    }
+    // A day after it was last read there is nothing left to show.
+    world.pass(Duration::from_secs(86_400)).await;
+    let answer = world.ask(query).await;
+    assert_eq!(answer["data"]["connectedAccounts"], Value::Null);
+    assert_eq!(at(&answer, "errors.0.extensions.code"), "UPSTREAM_UNAVAILABLE");
+    assert_eq!(at(&answer, "data.providers.freshness.state"), "FRESH");
+    strike(&world, EmulatedUpstream::Composio, None);
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(at(&world.data(query).await, "connectedAccounts.freshness.state"), "FRESH");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_again_and_again_for_an_upstream_that_hangs() {
+    let world = shipped();
+    let query = "{ connectedAccounts(first: 1) { freshness { state } } }";
+    world.data(query).await;
+    world.pass(ACCOUNTS_TTL + STALE_WHILE_REVALIDATE).await;
+    strike(&world, EmulatedUpstream::Composio, Some("latency-ms=600000"));
+    let state = async || at(&world.data(query).await, "connectedAccounts.freshness.state");
+    assert_eq!(state().await, "STALE_ON_ERROR");
+    let waited = tokio::time::Instant::now();
+    for _ in 0..10 {
+        assert_eq!(state().await, "STALE_ON_ERROR");
+    }
+    assert_eq!(waited.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_parents_past_their_time_are_refreshed_in_as_few_calls_as_they_were_read_in() {
+    let world = World::of(Setup {
+        sandbox: Settings { accounts: 1_000, ..Settings::default() },
+        ..Setup::as_shipped()
+    });
+    world.data(JOINED).await;
+    let cold = world.calls_sorted();
+    assert_eq!(cold.len(), 3);
+    world.pass(PROVIDERS_TTL).await;
+    let stale = world.data(JOINED).await;
+    let states = texts(&stale, "providers.nodes.*.connectedAccounts.freshness.state");
+    assert_eq!(states, vec!["STALE"; 20]);
+    world.settle().await;
+    assert_eq!(world.calls_sorted(), cold);
+    let fresh = world.data(JOINED).await;
+    let states = texts(&fresh, "providers.nodes.*.connectedAccounts.freshness.state");
+    assert_eq!(states, vec!["FRESH"; 20]);
+    assert_eq!(world.calls(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_page_that_was_read_from_several_the_oldest_counts() {
+    let world = World::of({
+        let mut setup = Setup::as_shipped();
+        setup.config.lists.page_rows = 10;
+        setup
+    });
+    world.data("{ connectedAccounts(first: 5) { nodes { id } } }").await;
+    world.pass(Duration::from_secs(7)).await;
+    let data = world
+        .data(
+            "{ connectedAccounts(first: 15) { freshness { fetchedAt } nodes { freshness { fetchedAt } } } }",
+        )
+        .await;
+    assert_eq!(at(&data, "connectedAccounts.freshness.fetchedAt"), NOW);
+    let moments = texts(&data, "connectedAccounts.nodes.*.freshness.fetchedAt");
+    assert_eq!(moments[..10], vec![NOW; 10]);
+    assert_eq!(moments[10..], vec!["2026-11-21T12:00:07Z"; 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_had_to_be_read_there_is_no_freshness() {
+    let world = shipped();
+    let data = world.data("{ connectedAccounts(first: 0) { freshness { state } } }").await;
+    assert_eq!(at(&data, "connectedAccounts.freshness"), Value::Null);
+    assert_eq!(world.calls(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_by_its_id_is_refreshed_behind_and_a_missing_one_is_soon_asked_for_again() {
+    let world = shipped();
+    let id = world.sandbox.accounts(Tenant::A)[0].id.clone();
+    let query = format!(
+        "{{ here: connectedAccount(id: \"{id}\") {{ id freshness {{ state }} }} missing: connectedAccount(id: \"ca_missing\") {{ id }} }}"
+    );
+    let both = by_ids([&*id, "ca_missing"]);
+    world.data(&query).await;
+    assert_eq!(world.calls(), [both.clone()]);
+    world.pass(Duration::from_secs(5)).await;
+    let data = world.data(&query).await;
+    assert_eq!((at(&data, "here.freshness.state"), at(&data, "missing")), (json!("FRESH"), Value::Null));
+    assert_eq!(world.calls(), [by_ids(["ca_missing"])]);
+    world.pass(ACCOUNTS_TTL).await;
+    let query = format!("{{ connectedAccount(id: \"{id}\") {{ freshness {{ state }} }} }}");
+    assert_eq!(at(&world.data(&query).await, "connectedAccount.freshness.state"), "STALE");
+    assert_eq!(at(&world.data(&query).await, "connectedAccount.freshness.state"), "STALE");
+    world.settle().await;
+    assert_eq!(world.calls(), [by_ids([&*id])]);
+    assert_eq!(at(&world.data(&query).await, "connectedAccount.freshness.state"), "FRESH");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_cold_requests_at_once_make_the_calls_of_one_and_the_first_may_hang_up() {
+    let world = World::of(Setup {
+        sandbox: Settings { accounts: 1_000, latency_ms: 50, ..Settings::default() },
+        ..Setup::as_shipped()
+    });
+    let world = std::sync::Arc::new(world);
+    let mut asking: Vec<_> = (0..1_000)
+        .map(|_| {
+            let world = std::sync::Arc::clone(&world);
+            tokio::spawn(async move { world.data(JOINED).await })
+        })
+        .collect();
+    world.settle().await;
+    asking.remove(0).abort();
+    let first = asking.remove(0).await.unwrap();
+    for answer in asking {
+        assert_eq!(answer.await.unwrap(), first);
+    }
+    assert_eq!(world.calls().len(), 3);
+}

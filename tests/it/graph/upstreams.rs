@@ -1,0 +1,148 @@
+//! What the layer says of its own sources, and reading them again on demand.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use switchboard::sandbox::{EmulatedUpstream, Fault, LeadlexPlan, Settings, Tenant};
+
+use crate::world::{NOW, PROVIDERS, Setup, World, at, caller, list, tenant_b, texts};
+
+const UPSTREAMS: &str = "{ upstreams {
+    name state quota { limit remaining resetsAt } lastSuccessAt lastError { code at requestId }
+    cache { entries hits misses staleServed }
+} }";
+
+const READ: &str = "{ providers(first: 1) { nodes { name } } connectedAccounts(first: 1) { nodes { id } } }";
+
+fn starter() -> World {
+    World::of(Setup {
+        sandbox: Settings { leadlex_plan: LeadlexPlan::Starter, ..Settings::default() },
+        ..Setup::as_shipped()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_anything_was_asked_nothing_is_known_and_looking_costs_no_call() {
+    let world = starter();
+    let data = world.data(UPSTREAMS).await;
+    let unknown = |name: &str| {
+        json!({
+            "name": name, "state": "UNKNOWN", "quota": { "limit": null, "remaining": null, "resetsAt": null },
+            "lastSuccessAt": null, "lastError": null,
+            "cache": { "entries": 0, "hits": 0, "misses": 0, "staleServed": 0 },
+        })
+    };
+    assert_eq!(data["upstreams"], json!([unknown("LEADLEX"), unknown("COMPOSIO")]));
+    assert_eq!(world.calls(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_quota_the_last_success_the_last_error_and_the_caches_figures_are_told() {
+    let world = starter();
+    world.data(READ).await;
+    world.data(READ).await;
+    let data = world.data(UPSTREAMS).await;
+    assert_eq!(texts(&data, "upstreams.*.state"), ["UP", "UP"]);
+    assert_eq!(
+        at(&data, "upstreams.0.quota"),
+        json!({ "limit": 100, "remaining": 99, "resetsAt": "2026-11-22T00:00:00Z" })
+    );
+    assert_eq!(at(&data, "upstreams.0.lastSuccessAt"), NOW);
+    assert_eq!(at(&data, "upstreams.0.cache"), json!({ "entries": 1, "hits": 1, "misses": 1, "staleServed": 0 }));
+
+    world.sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=503").unwrap()));
+    world.pass(Duration::from_secs(30)).await;
+    world.data(READ).await;
+    world.settle().await;
+    let data = world.data(UPSTREAMS).await;
+    assert_ne!(at(&data, "upstreams.1.state"), "UP");
+    assert_eq!(at(&data, "upstreams.1.lastError.code"), "UPSTREAM_UNAVAILABLE");
+    assert_eq!(at(&data, "upstreams.1.cache.staleServed"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_tenants_figures_are_its_own() {
+    let world = starter();
+    world.data(READ).await;
+    let answer = world.ask_as(tenant_b(), UPSTREAMS, json!({})).await;
+    assert_eq!(texts(&answer["data"], "upstreams.*.state"), ["UNKNOWN", "UNKNOWN"]);
+    assert_eq!(at(&answer["data"], "upstreams.*.cache.misses"), json!([0, 0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_reads_both_again_at_once_and_what_was_shown_before_is_not_shown_as_fresh() {
+    let world = World::of(Setup::as_shipped());
+    let query = "{ providers { nodes { name } freshness { fetchedAt } } }";
+    world.data(query).await;
+    world.data("{ connectedAccounts(first: 1, filter: { statuses: [ACTIVE] }) { nodes { id } } }").await;
+    world.sandbox.change_providers(Tenant::A, |rows| rows.truncate(1));
+    world.pass(Duration::from_secs(20)).await;
+    world.calls();
+    let data = world.data("mutation { refresh { retryAt upstreams { name state } } }").await;
+    assert_eq!(
+        data["refresh"],
+        json!({ "retryAt": null, "upstreams": [
+            { "name": "LEADLEX", "state": "UP" }, { "name": "COMPOSIO", "state": "UP" },
+        ] })
+    );
+    assert_eq!(world.calls_sorted(), [list(&[]), PROVIDERS.to_owned()]);
+    let data = world.data(query).await;
+    assert_eq!(texts(&data, "providers.nodes.*.name").len(), 1);
+    assert_eq!(at(&data, "providers.freshness.fetchedAt"), "2026-11-21T12:00:20Z");
+    assert_eq!(world.calls(), [""; 0]);
+    // What the refresh did not read itself is read before it is shown.
+    world.data("{ connectedAccounts(first: 1, filter: { statuses: [ACTIVE] }) { nodes { id } } }").await;
+    assert_eq!(world.calls(), [list(&["statuses=ACTIVE"])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_of_one_upstream_leaves_the_other() {
+    let world = World::of(Setup::as_shipped());
+    world.data(READ).await;
+    world.pass(Duration::from_secs(20)).await;
+    world.calls();
+    world.data("mutation { refresh(upstream: COMPOSIO) { retryAt } }").await;
+    assert_eq!(world.calls(), [list(&[])]);
+    world.data(READ).await;
+    assert_eq!(world.calls(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_the_quota_does_not_allow_changes_nothing_and_says_when() {
+    let world = starter();
+    world.data(READ).await;
+    world.calls();
+    let data = world.data("mutation { refresh(upstream: LEADLEX) { retryAt } }").await;
+    let retry_at: jiff::Timestamp = at(&data, "refresh.retryAt").as_str().unwrap().parse().unwrap();
+    assert_eq!(world.calls(), [""; 0]);
+    let data = world.data("{ providers(first: 1) { freshness { state } } }").await;
+    assert_eq!(at(&data, "providers.freshness.state"), "FRESH");
+    let wait = retry_at.duration_since(NOW.parse().unwrap());
+    world.pass(wait.try_into().unwrap()).await;
+    let data = world.data("mutation { refresh(upstream: LEADLEX) { retryAt } }").await;
+    assert_eq!(at(&data, "refresh.retryAt"), Value::Null);
+    assert_eq!(world.calls(), [PROVIDERS]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_fails_leaves_what_was_there_and_the_source_says_so() {
+    let world = World::of(Setup::as_shipped());
+    world.data(READ).await;
+    world.pass(Duration::from_secs(20)).await;
+    world.sandbox.emulate(EmulatedUpstream::Leadlex, Some(Fault::parse("status=401").unwrap()));
+    let data = world.data("mutation { refresh(upstream: LEADLEX) { upstreams { name state } } }").await;
+    assert_eq!(texts(&data, "refresh.upstreams.*.state"), ["UNAUTHORIZED", "UP"]);
+    let data = world.data("{ providers(first: 1) { nodes { name } freshness { state fetchedAt } } }").await;
+    assert_eq!(at(&data, "providers.freshness"), json!({ "state": "STALE_ON_ERROR", "fetchedAt": NOW }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_key_to_an_upstream_nothing_is_known_of_it_and_nothing_is_refreshed() {
+    let world = World::of(Setup::as_shipped());
+    let only_composio = || caller(None, Some("ak_sandbox_a"));
+    let answer =
+        world.ask_as(only_composio(), "mutation { refresh { retryAt upstreams { state quota { limit } } } }", json!({})).await;
+    assert_eq!(at(&answer, "data.refresh.upstreams.0"), json!({ "state": "UNKNOWN", "quota": null }));
+    assert_eq!(at(&answer, "data.refresh.upstreams.1.state"), "UP");
+    assert_eq!(world.calls(), [list(&[])]);
+}

@@ -1,0 +1,79 @@
+//! Two days of a settings page that polls a starter key: 100 times as many requests as its quota allows.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use switchboard::sandbox::{LeadlexPlan, Settings};
+use switchboard::upstream::transport::Network;
+use tower::util::BoxCloneSyncService;
+use tower::{ServiceExt, service_fn};
+
+use crate::world::{NOW, Setup, World, at};
+
+const DAY: Duration = Duration::from_secs(86_400);
+const CALLS_A_DAY: usize = 100;
+const REQUESTS_A_DAY: u32 = 100 * 100;
+
+const PAGE: &str = "{ providers { freshness { fetchedAt state refreshDueAt } nodes { name status } } }";
+
+/// The status of every answer that passes.
+fn watched(network: Network, seen: Arc<Mutex<Vec<u16>>>) -> Network {
+    BoxCloneSyncService::new(service_fn(move |request: http::Request<()>| {
+        let (network, seen) = (network.clone(), Arc::clone(&seen));
+        async move {
+            let response = network.oneshot(request).await?;
+            seen.lock().unwrap().push(response.status().as_u16());
+            Ok(response)
+        }
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_starter_key_that_is_polled_all_day_serves_everybody_and_meets_no_limit() {
+    let statuses = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&statuses);
+    let world = World::of(Setup {
+        sandbox: Settings { leadlex_plan: LeadlexPlan::Starter, ..Settings::default() },
+        rewire: Box::new(|network| watched(network, seen)),
+        ..Setup::as_shipped()
+    });
+    let started: Timestamp = NOW.parse().unwrap();
+    let mut ages = Vec::new();
+    for request in 0..2 * REQUESTS_A_DAY {
+        let data = world.data(PAGE).await;
+        assert!(!texts_of(&data).is_empty());
+        let now = started + SignedDuration::try_from(DAY / REQUESTS_A_DAY * request).unwrap();
+        let fetched_at: Timestamp = at(&data, "providers.freshness.fetchedAt").as_str().unwrap().parse().unwrap();
+        assert!(fetched_at <= now, "data from the future");
+        ages.push(now.duration_since(fetched_at).as_secs());
+        world.settle().await;
+        world.pass(DAY / REQUESTS_A_DAY).await;
+    }
+
+    assert_eq!(statuses.lock().unwrap().iter().filter(|status| **status != 200).count(), 0, "a 429 of our making");
+    let calls: Vec<Timestamp> = world.sandbox.requests().iter().map(|call| call.time).collect();
+    let midnights = ["2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z"].map(|text| text.parse::<Timestamp>().unwrap());
+    let [first, whole, last] = [0, 1, 2].map(|window| {
+        calls.iter().filter(|call| midnights.iter().filter(|midnight| **midnight <= **call).count() == window).count()
+    });
+    assert!([first, whole, last].into_iter().all(|calls| calls <= CALLS_A_DAY), "{first}, {whole}, {last}");
+    for midnight in midnights {
+        let after = |call: &&Timestamp| (0..600).contains(&call.duration_since(midnight).as_secs());
+        assert!(calls.iter().filter(after).count() <= 2, "a burst after {midnight}");
+    }
+
+    // Half of what lies between two calls, where all of them are spread over the day.
+    let best = DAY.as_secs() / u64::try_from(CALLS_A_DAY).unwrap() / 2;
+    let whole_day: Vec<_> = ages[usize::try_from(REQUESTS_A_DAY / 2).unwrap()..][..usize::try_from(REQUESTS_A_DAY).unwrap()].to_vec();
+    let mean = u64::try_from(whole_day.iter().sum::<i64>()).unwrap() / u64::from(REQUESTS_A_DAY);
+    let oldest = whole_day.iter().max().unwrap();
+    println!("a day of {REQUESTS_A_DAY} requests: {whole} calls; mean age {mean} s (best {best} s), oldest {oldest} s");
+    // The reserve is the customer's: a tenth of the calls is not ours to make.
+    assert!(mean <= best * 100 / 85, "mean age {mean} s, best {best} s");
+}
+
+fn texts_of(data: &Value) -> Vec<String> {
+    crate::world::texts(data, "providers.nodes.*.name")
+}
