@@ -15,6 +15,7 @@ use crate::domain::input::BadInput;
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::accounts::{AccountPage, AccountsClient};
 use crate::upstream::error::UpstreamError;
+use crate::upstream::quota::Purpose;
 
 /// Why a list could not be got.
 #[derive(Debug, Clone)]
@@ -99,7 +100,8 @@ impl Lists {
         let fetch = async move {
             let ScanKey { filter, order, .. } = &*fetched.key;
             let credential = &fetched.reader.credential;
-            let page = client.fetch_page(credential, filter, *order, at.as_deref(), limit).await?;
+            let page =
+                client.fetch_page(credential, filter, *order, at.as_deref(), limit, Purpose::Needed).await?;
             Ok(Arc::new(admit(&fetched, page)))
         };
         let asked_at = Instant::now();
@@ -159,7 +161,9 @@ impl Lists {
         let (client, counted) = (self.client.clone(), scan.clone());
         let fetch = async move {
             let ScanKey { filter, order, .. } = &*counted.key;
-            let page = client.fetch_page(&counted.reader.credential, filter, *order, None, 1).await?;
+            let page = client
+                .fetch_page(&counted.reader.credential, filter, *order, None, 1, Purpose::Needed)
+                .await?;
             Ok(Total(page.total_items))
         };
         let asked_at = Instant::now();

@@ -17,6 +17,7 @@ use crate::domain::settings::ExpectedProviders;
 use crate::domain::upstream_name::{Leadlex, UpstreamName};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::providers::ProvidersClient;
+use crate::upstream::quota::Purpose;
 
 /// A provider with its id, which depends on the key of ids and not on the row alone.
 #[derive(Debug)]
@@ -92,7 +93,7 @@ impl Providers {
         let (fingerprint, ids) = (credential.fingerprint(), self.id_key(credential));
         let (client, credential) = (self.client.clone(), credential.clone());
         let fetch = async move {
-            let providers = client.fetch_list(&credential).await?;
+            let providers = client.fetch_list(&credential, Purpose::Needed).await?;
             let listed = |provider| Arc::new(ListedProvider { id: ids.provider_id(&provider), provider });
             Ok(providers.into_iter().map(listed).collect())
         };

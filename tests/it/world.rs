@@ -26,6 +26,7 @@ use switchboard::operation::{Operations, TransportRules};
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox, Tenant};
 use switchboard::upstream::accounts::AccountsClient;
 use switchboard::upstream::providers::ProvidersClient;
+use switchboard::upstream::quota::QuotaSettings;
 use switchboard::upstream::settings::UpstreamSettings;
 use switchboard::upstream::transport::{Network, Transport};
 use tower::util::BoxCloneSyncService;
@@ -164,6 +165,7 @@ impl World {
             api_key: SecretString::from(""),
             timeout_ms: 5_000,
             body_limit_bytes: 8 << 20,
+            quota: QuotaSettings::default(),
         };
         let network = rewire(network(&sandbox));
         let leadlex = Transport::new(UpstreamName::Leadlex, settings(LEADLEX_PATH), network.clone(), clock);

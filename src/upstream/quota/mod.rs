@@ -163,6 +163,12 @@ impl Quota {
         self.pace(now).map_or(ttl, |pace| pace.each(now, keys).max(ttl))
     }
 
+    /// The calls that left or came back in the last minute.
+    #[must_use]
+    pub fn calls_in_minute(&self, now: Instant) -> u64 {
+        self.calls.in_minute(now)
+    }
+
     /// How it stands.
     #[must_use]
     pub fn figures(&self, now: Instant) -> QuotaFigures {
