@@ -23,12 +23,18 @@ const GIB: i64 = 1 << 30;
 ///
 /// Upper ends are where a number is surely a slip (milliseconds for seconds, a key one line down),
 /// and keep every sum of times and sizes far from overflow.
-pub(super) const RANGES: [(&str, i64, i64); 18] = [
+pub(super) const RANGES: [(&str, i64, i64); 24] = [
     ("http.body_limit_bytes", 1, GIB),
     ("upstream.leadlex.timeout_ms", 1, 600_000),
     ("upstream.leadlex.body_limit_bytes", 1, GIB),
+    ("upstream.leadlex.quota.per_day", 0, 1_000_000_000),
+    ("upstream.leadlex.quota.per_minute", 0, 1_000_000_000),
+    ("upstream.leadlex.quota.reserve_percent", 0, 99),
     ("upstream.composio.timeout_ms", 1, 600_000),
     ("upstream.composio.body_limit_bytes", 1, GIB),
+    ("upstream.composio.quota.per_day", 0, 1_000_000_000),
+    ("upstream.composio.quota.per_minute", 0, 1_000_000_000),
+    ("upstream.composio.quota.reserve_percent", 0, 99),
     ("cache.limit_bytes", 0, 1024 * GIB),
     ("cache.providers_ttl_ms", 0, 86_400_000),
     ("cache.accounts_ttl_ms", 0, 86_400_000),

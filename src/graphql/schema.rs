@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{
-    EmptySubscription, Request, Response, SDLExportOptions, Schema, ValidationMode,
-};
+use async_graphql::{EmptySubscription, Request, Response, SDLExportOptions, Schema, ValidationMode};
 
 use super::operation_context::OperationContext;
 use super::query::Query;

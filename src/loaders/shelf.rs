@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::cache::{Key, Weigh};
 use super::freshness::{Freshness, FreshnessState, Kept};
 use super::holdings::Holdings;
-use crate::upstream::error::UpstreamError;
+use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// How often an entry is asked for before it counts as hot, and is refreshed before its time is over.
 const HOT_ASKS: u32 = 2;
@@ -180,11 +180,14 @@ where
     pub(super) fn hold(&self, key: &K, began: Began, error: &UpstreamError) -> Option<Kept<V>> {
         let now = Instant::now();
         let mut entry = self.usable(key, now)?;
-        if !error.is_held() {
+        let told = error.retry_after.unwrap_or_default();
+        let wait = if error.is_held() && error.failure == UpstreamFailure::RateLimited {
+            told
+        } else {
             entry.failures = entry.failures.saturating_add(1);
-        }
-        let backoff = RETRY_AFTER * 2_u32.saturating_pow(entry.failures.saturating_sub(1)).min(64);
-        let wait = backoff.min(RETRY_AFTER_MAX).max(error.retry_after.unwrap_or_default());
+            let backoff = RETRY_AFTER * 2_u32.saturating_pow(entry.failures.saturating_sub(1)).min(64);
+            backoff.min(RETRY_AFTER_MAX).max(told)
+        };
         entry.held_until = Some(now + wait);
         if entry.epoch != began.epoch {
             // It was dropped: whatever its time says, it is not fresh.

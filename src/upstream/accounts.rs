@@ -1,12 +1,15 @@
 //! Composio's connected accounts: `GET /api/v3/connected_accounts` (UPSTREAMS.md A).
 
+use std::time::Duration;
+
 use http::HeaderName;
 use url::form_urlencoded::Serializer;
 
-use super::error::{UpstreamError, UpstreamFailure};
+use super::error::UpstreamError;
 use super::probe::ProbeReport;
 use super::quota::Purpose;
-use super::transport::{Answer, Transport};
+use super::standing::Standing;
+use super::transport::{Answer, Ask, Transport};
 use super::wire;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::credential::Credential;
@@ -46,7 +49,8 @@ impl AccountsClient {
     /// Fetches one page of at most `limit` accounts.
     ///
     /// # Errors
-    /// Where the upstream cannot be reached, refuses, or answers no page.
+    /// Where the upstream cannot be reached, refuses, or answers no page, and where its quota holds the
+    /// call back ([`UpstreamError::is_held`]).
     pub async fn fetch_page(
         &self,
         credential: &Credential<Composio>,
@@ -54,19 +58,11 @@ impl AccountsClient {
         order: AccountOrder,
         cursor: Option<&str>,
         limit: usize,
-        _purpose: Purpose,
+        purpose: Purpose,
     ) -> Result<AccountPage, UpstreamError> {
-        let answered = self.call(credential, &query(filter, order, cursor, limit)).await;
-        answered.and_then(|answer| self.decode(&answer)).inspect_err(UpstreamError::log)
-    }
-
-    /// How long what is read now is to count as fresh.
-    pub fn fresh_for(
-        &self,
-        _credential: &Credential<Composio>,
-        ttl: std::time::Duration,
-    ) -> std::time::Duration {
-        ttl
+        let query = query(filter, order, cursor, limit);
+        let answer = self.call(credential, &query, purpose).await.inspect_err(UpstreamError::log)?;
+        Ok(answer.body)
     }
 
     /// Asks for one account, to see how the upstream is.
@@ -75,20 +71,37 @@ impl AccountsClient {
     /// As [`Self::fetch_page`].
     pub async fn probe(&self, credential: &Credential<Composio>) -> Result<ProbeReport, UpstreamError> {
         let query = query(&AccountFilter::default(), AccountOrder::NEWEST_FIRST, None, 1);
-        let answer = self.call(credential, &query).await?;
-        let page = self.decode(&answer)?;
+        let Answer { headers, body: page } = self.call(credential, &query, Purpose::Needed).await?;
         let problems = page.rows_sent - page.items.len();
-        Ok(ProbeReport::new(&answer.headers, self.transport.clock().now(), problems))
+        Ok(ProbeReport::new(&headers, self.transport.clock().now(), problems))
     }
 
-    async fn call(&self, credential: &Credential<Composio>, query: &str) -> Result<Answer, UpstreamError> {
+    /// As [`Transport::fresh_for`].
+    #[must_use]
+    pub fn fresh_for(&self, credential: &Credential<Composio>, ttl: Duration) -> Duration {
+        self.transport.fresh_for(credential, ttl)
+    }
+
+    /// As [`Transport::may_refresh`].
+    #[must_use]
+    pub fn may_refresh(&self, credential: &Credential<Composio>) -> Option<Duration> {
+        self.transport.may_refresh(credential)
+    }
+
+    /// As [`Transport::standing`].
+    #[must_use]
+    pub fn standing(&self, credential: &Credential<Composio>) -> Standing {
+        self.transport.standing(credential)
+    }
+
+    async fn call(
+        &self,
+        credential: &Credential<Composio>,
+        query: &str,
+        purpose: Purpose,
+    ) -> Result<Answer<AccountPage>, UpstreamError> {
         let key = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
-        self.transport.send(PATH, query, credential, key).await
-    }
-
-    fn decode(&self, answer: &Answer) -> Result<AccountPage, UpstreamError> {
-        wire::accounts::page(&answer.body)
-            .map_err(|error| self.transport.error(UpstreamFailure::BadResponse).caused_by(error))
+        self.transport.send(Ask { path: PATH, query, credential, key, purpose }, wire::accounts::page).await
     }
 }
 

@@ -66,12 +66,14 @@ pub struct UpstreamError {
     pub failure: UpstreamFailure,
     /// The HTTP status that it answered, where it answered one.
     pub status: Option<u16>,
-    /// When it wants to be asked again, in its own words.
+    /// After how long it is worth asking again: by the upstream's own words, or by what this layer
+    /// knows of its quota.
     pub retry_after: Option<Duration>,
     /// Its request id, where that is `[A-Za-z0-9_-]{1,64}`.
     pub request_id: Option<Arc<str>>,
     /// Its error code or slug, where that is `[A-Za-z0-9_-]{1,64}`.
     pub slug: Option<Arc<str>>,
+    held: bool,
     detail: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -86,14 +88,21 @@ impl UpstreamError {
             retry_after: None,
             request_id: None,
             slug: None,
+            held: false,
             detail: None,
         }
     }
 
-    /// Whether this layer held the call back, as the quota allows none now; the upstream was not asked.
+    /// A call that this layer did not make, as nothing would come of it before `wait` is over.
+    pub(crate) fn held(upstream: UpstreamName, failure: UpstreamFailure, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), held: true, ..Self::new(upstream, failure) }
+    }
+
+    /// Whether this layer held the call back: the upstream was not asked, and has refused nothing. Then
+    /// there is no status, and `retry_after` is when a call may go.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.failure == UpstreamFailure::RateLimited && self.status.is_none()
+        self.held
     }
 
     /// With what caused it, for whoever debugs with the source at hand; never shown.
@@ -104,8 +113,13 @@ impl UpstreamError {
     }
 
     /// Tells whoever operates this that a call failed: what clients are told of it, and the status. Not the
-    /// source, which can quote the request.
+    /// source, which can quote the request. A call that was held back is no event: a page that polls
+    /// would fill the log with it.
     pub(super) fn log(&self) {
+        if self.held {
+            tracing::debug!(upstream = %self.upstream, code = self.failure.code(), "a call was held back");
+            return;
+        }
         tracing::warn!(
             upstream = %self.upstream,
             code = self.failure.code(),

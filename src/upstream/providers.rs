@@ -3,12 +3,15 @@
 //! The list is asked for whole and never by `?category=`: one answer serves every filter, where
 //! six would cost six of a starter key's hundred calls a day.
 
+use std::time::Duration;
+
 use http::header::AUTHORIZATION;
 
-use super::error::{UpstreamError, UpstreamFailure};
+use super::error::UpstreamError;
 use super::probe::ProbeReport;
 use super::quota::Purpose;
-use super::transport::{Answer, Transport};
+use super::standing::Standing;
+use super::transport::{Answer, Ask, Transport};
 use super::wire;
 use crate::domain::credential::Credential;
 use crate::domain::providers::Provider;
@@ -32,24 +35,16 @@ impl ProvidersClient {
     /// Fetches every integration of the workspace, in the upstream's order.
     ///
     /// # Errors
-    /// Where the upstream cannot be reached, refuses, or answers no list.
+    /// Where the upstream cannot be reached, refuses, or answers no list, and where its quota holds the
+    /// call back ([`UpstreamError::is_held`]).
     pub async fn fetch_list(
         &self,
         credential: &Credential<Leadlex>,
-        _purpose: Purpose,
+        purpose: Purpose,
     ) -> Result<Vec<Provider>, UpstreamError> {
-        let answered = self.call(credential).await.and_then(|answer| self.decode(&answer));
-        let (list, _problems) = answered.inspect_err(UpstreamError::log)?;
+        let answer = self.call(credential, purpose).await.inspect_err(UpstreamError::log)?;
+        let (list, _problems) = answer.body;
         Ok(list)
-    }
-
-    /// How long what is read now is to count as fresh.
-    pub fn fresh_for(
-        &self,
-        _credential: &Credential<Leadlex>,
-        ttl: std::time::Duration,
-    ) -> std::time::Duration {
-        ttl
     }
 
     /// Asks for the list once, to see how the upstream is.
@@ -57,19 +52,36 @@ impl ProvidersClient {
     /// # Errors
     /// As [`Self::fetch_list`].
     pub async fn probe(&self, credential: &Credential<Leadlex>) -> Result<ProbeReport, UpstreamError> {
-        let answer = self.call(credential).await?;
-        let (_list, problems) = self.decode(&answer)?;
+        let answer = self.call(credential, Purpose::Needed).await?;
+        let (_list, problems) = answer.body;
         Ok(ProbeReport::new(&answer.headers, self.transport.clock().now(), problems))
     }
 
-    async fn call(&self, credential: &Credential<Leadlex>) -> Result<Answer, UpstreamError> {
-        self.transport
-            .send(PATH, "", credential, (AUTHORIZATION, format!("Bearer {}", credential.expose())))
-            .await
+    /// As [`Transport::fresh_for`].
+    #[must_use]
+    pub fn fresh_for(&self, credential: &Credential<Leadlex>, ttl: Duration) -> Duration {
+        self.transport.fresh_for(credential, ttl)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<(Vec<Provider>, usize), UpstreamError> {
-        wire::providers::list(&answer.body)
-            .map_err(|error| self.transport.error(UpstreamFailure::BadResponse).caused_by(error))
+    /// As [`Transport::may_refresh`].
+    #[must_use]
+    pub fn may_refresh(&self, credential: &Credential<Leadlex>) -> Option<Duration> {
+        self.transport.may_refresh(credential)
+    }
+
+    /// As [`Transport::standing`].
+    #[must_use]
+    pub fn standing(&self, credential: &Credential<Leadlex>) -> Standing {
+        self.transport.standing(credential)
+    }
+
+    async fn call(
+        &self,
+        credential: &Credential<Leadlex>,
+        purpose: Purpose,
+    ) -> Result<Answer<(Vec<Provider>, usize)>, UpstreamError> {
+        let key = (AUTHORIZATION, format!("Bearer {}", credential.expose()));
+        let ask = Ask { path: PATH, query: "", credential, key, purpose };
+        self.transport.send(ask, wire::providers::list).await
     }
 }

@@ -6,6 +6,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
+use super::quota::QuotaSettings;
+
 /// The settings of one upstream: `[upstream.leadlex]` and `[upstream.composio]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +20,8 @@ pub struct UpstreamSettings {
     pub timeout_ms: u64,
     /// The largest answer that is read, in bytes.
     pub body_limit_bytes: usize,
+    /// How the calls of each key are spent.
+    pub quota: QuotaSettings,
 }
 
 impl UpstreamSettings {

@@ -5,6 +5,8 @@
 //! ([`Network`]), because a paused clock runs ahead while a real socket is pending: tests plug the
 //! sandbox in there, in-process, and time stands still while they do.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
@@ -16,9 +18,11 @@ use url::Url;
 
 use super::error::{UpstreamError, UpstreamFailure};
 use super::failure_body::{self, public_token};
+use super::gate::{Gates, Passage};
+use super::quota::Purpose;
 use super::rate_limit;
-use super::refused_keys::RefusedKeys;
 use super::settings::UpstreamSettings;
+use super::standing::Standing;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
@@ -70,20 +74,31 @@ pub struct Transport {
     settings: UpstreamSettings,
     network: Network,
     clock: Clock,
-    refused: RefusedKeys,
+    gates: Gates,
 }
 
-/// A successful answer.
-pub(super) struct Answer {
+/// What is asked of an upstream: one GET.
+pub(super) struct Ask<'a, U> {
+    pub(super) path: &'a str,
+    pub(super) query: &'a str,
+    pub(super) credential: &'a Credential<U>,
+    /// The header that carries the key.
+    pub(super) key: (HeaderName, String),
+    pub(super) purpose: Purpose,
+}
+
+/// A successful answer: its bytes at first, then what was read in them.
+pub(super) struct Answer<T> {
     pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    pub(super) body: T,
 }
 
 impl Transport {
     /// The road to `upstream` over a network.
     #[must_use]
     pub fn new(upstream: UpstreamName, settings: UpstreamSettings, network: Network, clock: Clock) -> Self {
-        Self { upstream, settings, network, clock, refused: RefusedKeys::new() }
+        let gates = Gates::new(upstream, settings.quota.clone(), clock);
+        Self { upstream, settings, network, clock, gates }
     }
 
     /// Its clock, for what an answer's headers say of time.
@@ -91,50 +106,80 @@ impl Transport {
         &self.clock
     }
 
-    /// Sends one GET and reads the whole answer, within the time and the bytes allowed. A key that was
-    /// refused a moment ago is not tried again at once.
-    pub(super) async fn send<U: Upstream>(
+    /// How long what is read now is to count as fresh: `ttl`, stretched to what the credential's quota
+    /// allows until its reset.
+    #[must_use]
+    pub fn fresh_for<U: Upstream>(&self, credential: &Credential<U>, ttl: Duration) -> Duration {
+        self.gates.of(credential).fresh_for(ttl)
+    }
+
+    /// How long a refresh (a call for which there is something older to show) has to wait; `None`: it
+    /// may go now.
+    #[must_use]
+    pub fn may_refresh<U: Upstream>(&self, credential: &Credential<U>) -> Option<Duration> {
+        self.gates.of(credential).may_refresh()
+    }
+
+    /// How the upstream stands for this credential, by what its calls told. It makes no call.
+    #[must_use]
+    pub fn standing<U: Upstream>(&self, credential: &Credential<U>) -> Standing {
+        self.gates.of(credential).standing()
+    }
+
+    /// Sends one GET and reads the whole answer with `decode`, within the time and the bytes allowed,
+    /// unless the credential's gate holds it back.
+    pub(super) async fn send<U: Upstream, T, E: Into<BoxError>>(
         &self,
-        path: &str,
-        query: &str,
-        credential: &Credential<U>,
-        (header_name, key): (HeaderName, String),
-    ) -> Result<Answer, UpstreamError> {
-        let fingerprint = *credential.fingerprint().digest();
-        if let Some(refusal) = self.refused.get(&fingerprint) {
-            return Err(refusal);
-        }
+        ask: Ask<'_, U>,
+        decode: impl Fn(&[u8]) -> Result<T, E>,
+    ) -> Result<Answer<T>, UpstreamError> {
+        let (gate, purpose) = (self.gates.of(ask.credential), ask.purpose);
+        let request = self.request(ask)?;
+        let mut passage = gate.pass(purpose)?;
+        let attempt = self.attempt(request, &mut passage).boxed();
+        let answered = tokio::time::timeout(self.settings.timeout(), attempt).await;
+        let answered = answered.unwrap_or_else(|_elapsed| Err(self.error(UpstreamFailure::Timeout)));
+        let read = answered.and_then(|Answer { headers, body }| match decode(&body) {
+            Ok(body) => Ok(Answer { headers, body }),
+            Err(error) => Err(self.error(UpstreamFailure::BadResponse).caused_by(error)),
+        });
+        passage.end(read.as_ref().map(|_| ()));
+        read
+    }
+
+    fn request<U: Upstream>(&self, ask: Ask<'_, U>) -> Result<Request<()>, UpstreamError> {
         let mut url = self.settings.base_url.clone();
-        url.set_path(&format!("{}{path}", self.settings.base_url.path().trim_end_matches('/')));
-        url.set_query((!query.is_empty()).then_some(query));
-        let fault = |detail: BoxError| self.error(UpstreamFailure::Internal).caused_by(detail);
-        let mut key = HeaderValue::try_from(key).map_err(|error| fault(error.into()))?;
+        url.set_path(&format!("{}{}", self.settings.base_url.path().trim_end_matches('/'), ask.path));
+        url.set_query((!ask.query.is_empty()).then_some(ask.query));
+        let (header_name, key) = ask.key;
+        let mut key = HeaderValue::try_from(key)
+            .map_err(|error| self.error(UpstreamFailure::Internal).caused_by(error))?;
         key.set_sensitive(true);
-        let request = Request::get(url.as_str())
+        Request::get(url.as_str())
             .header(header::ACCEPT, "application/json")
             .header(header_name, key)
             .body(())
             // The one thing that can be wrong is a URL of more than 64 KiB, which no server takes either (414).
-            .map_err(|error| self.error(UpstreamFailure::Rejected).caused_by(error))?;
-        let answered = tokio::time::timeout(self.settings.timeout(), self.attempt(request).boxed()).await;
-        let answered = answered.unwrap_or_else(|_elapsed| Err(self.error(UpstreamFailure::Timeout)));
-        if let Err(error) = &answered
-            && error.failure == UpstreamFailure::Unauthorized
-        {
-            self.refused.remember(fingerprint, error.clone());
-        }
-        answered
+            .map_err(|error| self.error(UpstreamFailure::Rejected).caused_by(error))
     }
 
-    async fn attempt(&self, request: Request<()>) -> Result<Answer, UpstreamError> {
+    async fn attempt(
+        &self,
+        request: Request<()>,
+        passage: &mut Passage,
+    ) -> Result<Answer<Bytes>, UpstreamError> {
         let unavailable = |error: BoxError| self.error(UpstreamFailure::Unavailable).caused_by(error);
         let response = self.network.clone().oneshot(request).await.map_err(unavailable)?;
         let (head, body) = response.into_parts();
+        // At once: whatever becomes of the body, the call was counted.
+        let held = passage.heard(head.status, &head.headers);
         let body = self.read(body).await;
         if head.status == StatusCode::OK {
             return Ok(Answer { headers: head.headers, body: body? });
         }
-        Err(self.refusal(head.status, &head.headers, &body.unwrap_or_default()))
+        let mut refusal = self.refusal(head.status, &head.headers, &body.unwrap_or_default());
+        refusal.retry_after = held.or(refusal.retry_after);
+        Err(refusal)
     }
 
     async fn read(&self, mut body: NetworkBody) -> Result<Bytes, UpstreamError> {

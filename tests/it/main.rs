@@ -16,4 +16,5 @@ mod graph;
 mod laws;
 mod sandbox;
 mod tidy;
+mod upstream;
 mod world;

@@ -130,9 +130,7 @@ fn unavailable() -> UpstreamError {
 }
 
 fn held(seconds: u64) -> UpstreamError {
-    let mut error = UpstreamError::new(UpstreamName::Composio, UpstreamFailure::RateLimited);
-    error.retry_after = Some(Duration::from_secs(seconds));
-    error
+    UpstreamError::held(UpstreamName::Composio, UpstreamFailure::RateLimited, Duration::from_secs(seconds))
 }
 
 async fn pass(seconds: u64) {

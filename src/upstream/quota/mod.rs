@@ -160,7 +160,17 @@ impl Quota {
     /// (all that share this quota) once in each such time can go on until the reset without the reserve.
     #[must_use]
     pub fn fresh_for(&self, now: Instant, ttl: Duration, keys: usize) -> Duration {
-        self.pace(now).map_or(ttl, |pace| pace.each(now, keys).max(ttl))
+        match self.pace(now) {
+            // What is not to be kept at all stays so.
+            Some(pace) if !ttl.is_zero() => pace.each(now, keys).max(ttl),
+            _ => ttl,
+        }
+    }
+
+    /// The calls that left or came back in the last minute.
+    #[must_use]
+    pub fn calls_in_minute(&self, now: Instant) -> u64 {
+        self.calls.in_minute(now)
     }
 
     /// How it stands.

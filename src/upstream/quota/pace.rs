@@ -10,6 +10,10 @@ use tokio::time::Instant;
 /// More things than this cannot be kept fresh by any quota; the times would only grow beyond all clocks.
 const KEYS_MAX: usize = 1_000_000;
 
+/// Refreshes that would go closer together than this go as they come: what one page needs at one moment is not
+/// drawn out by milliseconds, and the floor under the window's calls holds all the same.
+const FINEST: Duration = Duration::from_secs(1);
+
 /// The calls of one window that refreshes may take, the reserve taken off.
 pub(super) struct Pace {
     pub(super) whole: u64,
@@ -32,7 +36,8 @@ impl Pace {
         // The first one after the reset keeps its distance from the last one before it.
         let last = last?;
         let over = self.resets.duration_since(last.max(self.began));
-        Some(self.began.max(last + over.div_f64(intervals(self.left))))
+        let apart = over.div_f64(intervals(self.left));
+        (apart >= FINEST).then(|| self.began.max(last + apart))
     }
 
     /// The time between two refreshes of the same of `keys` things.

@@ -20,6 +20,7 @@ use switchboard::loaders::settings::{CacheSettings, ListSettings};
 use switchboard::loaders::slice::{Slice, Wanted};
 use switchboard::sandbox::{self, Account, ComposioPlan, Sandbox, Tenant};
 use switchboard::upstream::accounts::AccountsClient;
+use switchboard::upstream::quota::QuotaSettings;
 use switchboard::upstream::settings::UpstreamSettings;
 use switchboard::upstream::transport::{Network, Transport};
 
@@ -75,6 +76,7 @@ impl Bench {
             api_key: SecretString::from(""),
             timeout_ms: 5_000,
             body_limit_bytes: 8 << 20,
+            quota: QuotaSettings::default(),
         };
         let network = rewire(network(&sandbox));
         let client = AccountsClient::new(Transport::new(UpstreamName::Composio, upstream, network, clock));

@@ -1,0 +1,89 @@
+//! How an upstream stands for one credential, by what its calls told.
+//!
+//! A record of what was seen, and no probe: whoever looks costs the upstream nothing. A page that showed
+//! the state by calling would spend the quota that it shows.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::error::{UpstreamError, UpstreamFailure};
+use super::quota::QuotaFigures;
+
+/// How an upstream is, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UpstreamState {
+    /// Its last answer was one.
+    Up,
+    /// Its last call failed, and the next may go.
+    Degraded,
+    /// A limit of its quota is met: no call goes before it ends.
+    RateLimited,
+    /// It refused the key, or a permission to it (401, 403).
+    Unauthorized,
+    /// Nobody answers.
+    Down,
+    /// It was not called yet.
+    Unknown,
+}
+
+/// The last call that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastError {
+    /// The error code of answers.
+    pub code: &'static str,
+    /// When.
+    pub at: Timestamp,
+    /// The upstream's request id, for its support.
+    pub request_id: Option<Arc<str>>,
+}
+
+/// How an upstream stands for one credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// In one word.
+    pub state: UpstreamState,
+    /// Its quota, as far as it is known.
+    pub quota: QuotaFigures,
+    /// When it last answered what was asked.
+    pub last_success_at: Option<Timestamp>,
+    /// Its last failure; it stays when a success follows.
+    pub last_error: Option<LastError>,
+}
+
+/// What calls told, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    last: Option<Result<(), UpstreamFailure>>,
+    last_success_at: Option<Timestamp>,
+    last_error: Option<LastError>,
+}
+
+impl Record {
+    pub(super) fn note(&mut self, at: Timestamp, outcome: Result<(), &UpstreamError>) {
+        self.last = Some(outcome.map_err(|error| error.failure));
+        match outcome {
+            Ok(()) => self.last_success_at = Some(at),
+            Err(error) => {
+                let (code, request_id) = (error.failure.code(), error.request_id.clone());
+                self.last_error = Some(LastError { code, at, request_id });
+            }
+        }
+    }
+
+    /// The whole picture, where the quota holds calls back or does not.
+    pub(super) fn standing(&self, quota: QuotaFigures, is_held: bool) -> Standing {
+        use UpstreamFailure as F;
+        let state = match self.last {
+            Some(Err(F::Unauthorized | F::Forbidden)) => UpstreamState::Unauthorized,
+            _ if is_held => UpstreamState::RateLimited,
+            None => UpstreamState::Unknown,
+            // The hold that a 429 brought is over: it answers again, as far as anybody knows.
+            Some(Ok(()) | Err(F::RateLimited)) => UpstreamState::Up,
+            Some(Err(F::Timeout | F::Unavailable)) => UpstreamState::Down,
+            Some(Err(_)) => UpstreamState::Degraded,
+        };
+        let (last_success_at, last_error) = (self.last_success_at, self.last_error.clone());
+        Standing { state, quota, last_success_at, last_error }
+    }
+}
