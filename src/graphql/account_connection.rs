@@ -10,7 +10,10 @@ use super::accounts::ConnectedAccount;
 use super::errors::FieldError;
 use super::operation_context::operation;
 use super::page_info::PageInfo;
+use super::plain::Plain;
+use super::plain::PlainField::{self, Leaf, Objects};
 use super::words::ConnectedAccountStatus;
+use super::written::{One, Rows};
 use crate::domain::accounts::SharedAccount;
 use crate::domain::filters::AccountFilter;
 use crate::domain::input::BadInput;
@@ -50,7 +53,7 @@ pub(super) async fn connect(
     parent: Result<Parent, BadInput>,
     filter: Result<AccountFilter, BadInput>,
     arguments: ConnectionArguments,
-) -> Result<ConnectedAccountConnection, FieldError> {
+) -> Result<One<ConnectedAccountConnection>, FieldError> {
     let (parent, filter) = (parent?, filter?);
     let operation = operation(ctx);
     let selected = ctx.look_ahead();
@@ -63,7 +66,7 @@ pub(super) async fn connect(
         by_status: selected.field("statusCounts").exists(),
     };
     let slice = operation.accounts(AccountsOf { parent, arguments: Arc::new(arguments) }).await?;
-    Ok(ConnectedAccountConnection { slice, count })
+    Ok(One(ConnectedAccountConnection { slice, count }))
 }
 
 pub(super) struct ConnectedAccountConnection {
@@ -82,27 +85,18 @@ pub(super) struct ConnectedAccountStatusCount {
 #[Object]
 impl ConnectedAccountConnection {
     /// The accounts with their cursors.
-    async fn edges(&self) -> Vec<ConnectedAccountEdge> {
-        let accounts = self.slice.accounts().cloned().enumerate();
-        accounts
-            .map(|(place, account)| ConnectedAccountEdge { slice: Arc::clone(&self.slice), place, account })
-            .collect()
+    async fn edges(&self) -> Rows<ConnectedAccountEdge> {
+        Rows(self.iter_edges().collect())
     }
 
     /// The accounts without their cursors.
-    async fn nodes(&self) -> Vec<ConnectedAccount> {
-        self.slice.accounts().cloned().map(ConnectedAccount).collect()
+    async fn nodes(&self) -> Rows<ConnectedAccount> {
+        Rows(self.iter_nodes().collect())
     }
 
     /// Where this page stands in its list.
     async fn page_info(&self) -> PageInfo {
-        let accounts = self.slice.accounts().len();
-        PageInfo {
-            has_next_page: self.slice.has_next,
-            has_previous_page: self.slice.has_previous,
-            start_cursor: self.slice.cursor(0),
-            end_cursor: accounts.checked_sub(1).and_then(|last| self.slice.cursor(last)),
-        }
+        self.place()
     }
 
     /// How many accounts match; null where the upstream did not say.
@@ -136,6 +130,46 @@ impl ConnectedAccountConnection {
     }
 }
 
+impl ConnectedAccountConnection {
+    fn iter_edges(&self) -> impl Iterator<Item = ConnectedAccountEdge> {
+        let accounts = self.slice.accounts().cloned().enumerate();
+        accounts.map(|(place, account)| ConnectedAccountEdge {
+            slice: Arc::clone(&self.slice),
+            place,
+            account,
+        })
+    }
+
+    fn iter_nodes(&self) -> impl Iterator<Item = ConnectedAccount> {
+        self.slice.accounts().cloned().map(ConnectedAccount)
+    }
+
+    fn place(&self) -> PageInfo {
+        let accounts = self.slice.accounts().len();
+        PageInfo {
+            has_next_page: self.slice.has_next,
+            has_previous_page: self.slice.has_previous,
+            start_cursor: self.slice.cursor(0),
+            end_cursor: accounts.checked_sub(1).and_then(|last| self.slice.cursor(last)),
+        }
+    }
+}
+
+impl Plain for ConnectedAccountConnection {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        (
+            "edges",
+            Objects(|below| below.list(|list: &Self, show| list.iter_edges().for_each(|edge| show(&edge)))),
+        ),
+        (
+            "nodes",
+            Objects(|below| below.list(|list: &Self, show| list.iter_nodes().for_each(|node| show(&node)))),
+        ),
+        ("pageInfo", Objects(|below| below.one(|list: &Self, show| show(&list.place())))),
+        ("isComplete", Leaf(|list, json| json.put(list.slice.is_complete))),
+    ];
+}
+
 /// GraphQL's Int ends at 2^31 - 1 (specification, 3.5.1): a count beyond it is not told, as none may be wrong.
 fn int(count: u64) -> Option<i32> {
     i32::try_from(count).ok()
@@ -159,4 +193,16 @@ impl ConnectedAccountEdge {
     async fn node(&self) -> ConnectedAccount {
         ConnectedAccount(Arc::clone(&self.account))
     }
+}
+
+impl Plain for ConnectedAccountEdge {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        ("cursor", Leaf(|edge, json| json.put(edge.slice.cursor(edge.place).unwrap_or_default()))),
+        (
+            "node",
+            Objects(|below| {
+                below.one(|edge: &Self, show| show(&ConnectedAccount(Arc::clone(&edge.account))))
+            }),
+        ),
+    ];
 }

@@ -8,8 +8,11 @@ use super::accounts_ahead;
 use super::errors::FieldError;
 use super::operation_context::operation;
 use super::page_info::PageInfo;
+use super::plain::Plain;
+use super::plain::PlainField::{self, Leaf, Objects};
 use super::providers::Provider;
 use super::words::{OrderDirection, ProviderCategory, ProviderOrderField, ProviderStatus};
+use super::written::{One, Rows};
 use crate::domain::filters;
 use crate::domain::global_id;
 use crate::domain::input::BadInput;
@@ -62,14 +65,14 @@ pub(super) async fn connect(
     arguments: PageArguments,
     filter: Option<ProviderFilter>,
     order: Option<ProviderOrder>,
-) -> Result<ProviderConnection, FieldError> {
+) -> Result<One<ProviderConnection>, FieldError> {
     let operation = operation(ctx);
     let page = arguments.check(operation.connections().providers())?;
     let question = question(filter.unwrap_or_default(), order)?;
     accounts_ahead::start(ctx, &question, &page);
     let list = operation.providers().await?;
     let page = operation.loader().provider_page(&list, &question, &page)?;
-    Ok(ProviderConnection(Arc::new(page)))
+    Ok(One(ProviderConnection(Arc::new(page))))
 }
 
 pub(super) struct ProviderConnection(Arc<ProviderPage>);
@@ -78,18 +81,37 @@ pub(super) struct ProviderConnection(Arc<ProviderPage>);
 #[Object]
 impl ProviderConnection {
     /// The integrations with their cursors.
-    async fn edges(&self) -> Vec<ProviderEdge> {
-        let rows = self.0.rows().iter().cloned().enumerate();
-        rows.map(|(place, listed)| ProviderEdge { page: Arc::clone(&self.0), place, listed }).collect()
+    async fn edges(&self) -> Rows<ProviderEdge> {
+        Rows(self.iter_edges().collect())
     }
 
     /// The integrations without their cursors.
-    async fn nodes(&self) -> Vec<Provider> {
-        self.0.rows().iter().cloned().map(Provider).collect()
+    async fn nodes(&self) -> Rows<Provider> {
+        Rows(self.iter_nodes().collect())
     }
 
     /// Where this page stands in its list.
     async fn page_info(&self) -> PageInfo {
+        self.place()
+    }
+
+    /// How many integrations match.
+    async fn total_count(&self) -> i32 {
+        self.total()
+    }
+}
+
+impl ProviderConnection {
+    fn iter_edges(&self) -> impl Iterator<Item = ProviderEdge> {
+        let rows = self.0.rows().iter().cloned().enumerate();
+        rows.map(|(place, listed)| ProviderEdge { page: Arc::clone(&self.0), place, listed })
+    }
+
+    fn iter_nodes(&self) -> impl Iterator<Item = Provider> {
+        self.0.rows().iter().cloned().map(Provider)
+    }
+
+    fn place(&self) -> PageInfo {
         PageInfo {
             has_next_page: self.0.around.has_next,
             has_previous_page: self.0.around.has_previous,
@@ -98,10 +120,24 @@ impl ProviderConnection {
         }
     }
 
-    /// How many integrations match.
-    async fn total_count(&self) -> i32 {
+    fn total(&self) -> i32 {
         i32::try_from(self.0.total).unwrap_or(i32::MAX)
     }
+}
+
+impl Plain for ProviderConnection {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        (
+            "edges",
+            Objects(|below| below.list(|list: &Self, show| list.iter_edges().for_each(|edge| show(&edge)))),
+        ),
+        (
+            "nodes",
+            Objects(|below| below.list(|list: &Self, show| list.iter_nodes().for_each(|node| show(&node)))),
+        ),
+        ("pageInfo", Objects(|below| below.one(|list: &Self, show| show(&list.place())))),
+        ("totalCount", Leaf(|list, json| json.put(list.total()))),
+    ];
 }
 
 pub(super) struct ProviderEdge {
@@ -122,4 +158,11 @@ impl ProviderEdge {
     async fn node(&self) -> Provider {
         Provider(Arc::clone(&self.listed))
     }
+}
+
+impl Plain for ProviderEdge {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        ("cursor", Leaf(|edge, json| json.put(edge.page.cursor(edge.place).unwrap_or_default()))),
+        ("node", Objects(|below| below.one(|edge: &Self, show| show(&Provider(Arc::clone(&edge.listed)))))),
+    ];
 }
