@@ -11,8 +11,10 @@ use super::errors::FieldError;
 use super::freshness::DataFreshness;
 use super::operation_context::operation;
 use super::page_info::PageInfo;
+use super::plain::Plain;
+use super::plain::PlainField::{self, Leaf, Objects};
 use super::words::ConnectedAccountStatus;
-use crate::domain::accounts::SharedAccount;
+use super::written::{One, Rows};
 use crate::domain::filters::AccountFilter;
 use crate::domain::input::BadInput;
 use crate::domain::page::{Direction, PageArguments, PageRequest, PageSizes};
@@ -52,7 +54,7 @@ pub(super) async fn connect(
     parent: Result<Parent, BadInput>,
     filter: Result<AccountFilter, BadInput>,
     arguments: ConnectionArguments,
-) -> Result<ConnectedAccountConnection, FieldError> {
+) -> Result<One<ConnectedAccountConnection>, FieldError> {
     let (parent, filter) = (parent?, filter?);
     let operation = operation(ctx);
     let selected = ctx.look_ahead();
@@ -67,7 +69,7 @@ pub(super) async fn connect(
     let slice = operation.accounts(AccountsOf { parent, arguments: Arc::new(arguments) }).await?;
     let is_counted =
         count.by_status || (slice.total_items.is_none() && selected.field("totalCount").exists());
-    Ok(ConnectedAccountConnection { slice, count, is_counted })
+    Ok(One(ConnectedAccountConnection { slice, count, is_counted }))
 }
 
 pub(super) struct ConnectedAccountConnection {
@@ -88,27 +90,18 @@ pub(super) struct ConnectedAccountStatusCount {
 #[Object]
 impl ConnectedAccountConnection {
     /// The accounts with their cursors.
-    async fn edges(&self) -> Vec<ConnectedAccountEdge> {
-        let nodes = self.slice.accounts().map(node).enumerate();
-        nodes
-            .map(|(place, node)| ConnectedAccountEdge { slice: Arc::clone(&self.slice), place, node })
-            .collect()
+    async fn edges(&self) -> Rows<ConnectedAccountEdge> {
+        Rows(self.iter_edges().collect())
     }
 
     /// The accounts without their cursors.
-    async fn nodes(&self) -> Vec<ConnectedAccount> {
-        self.slice.accounts().map(node).collect()
+    async fn nodes(&self) -> Rows<ConnectedAccount> {
+        Rows(self.iter_nodes().collect())
     }
 
     /// Where this page stands in its list.
     async fn page_info(&self) -> PageInfo {
-        let accounts = self.slice.accounts().len();
-        PageInfo {
-            has_next_page: self.slice.has_next,
-            has_previous_page: self.slice.has_previous,
-            start_cursor: self.slice.cursor(0),
-            end_cursor: accounts.checked_sub(1).and_then(|last| self.slice.cursor(last)),
-        }
+        self.place()
     }
 
     /// How many accounts match; null where the upstream did not say.
@@ -153,8 +146,40 @@ impl ConnectedAccountConnection {
     }
 }
 
-fn node((account, freshness): (&SharedAccount, Freshness)) -> ConnectedAccount {
-    ConnectedAccount(Arc::clone(account), freshness)
+impl ConnectedAccountConnection {
+    fn iter_edges(&self) -> impl Iterator<Item = ConnectedAccountEdge> {
+        let nodes = self.iter_nodes().enumerate();
+        nodes.map(|(place, node)| ConnectedAccountEdge { slice: Arc::clone(&self.slice), place, node })
+    }
+
+    fn iter_nodes(&self) -> impl Iterator<Item = ConnectedAccount> {
+        self.slice.accounts().map(|(account, freshness)| ConnectedAccount(Arc::clone(account), freshness))
+    }
+
+    fn place(&self) -> PageInfo {
+        let accounts = self.slice.accounts().len();
+        PageInfo {
+            has_next_page: self.slice.has_next,
+            has_previous_page: self.slice.has_previous,
+            start_cursor: self.slice.cursor(0),
+            end_cursor: accounts.checked_sub(1).and_then(|last| self.slice.cursor(last)),
+        }
+    }
+}
+
+impl Plain for ConnectedAccountConnection {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        (
+            "edges",
+            Objects(|below| below.list(|list: &Self, show| list.iter_edges().for_each(|edge| show(&edge)))),
+        ),
+        (
+            "nodes",
+            Objects(|below| below.list(|list: &Self, show| list.iter_nodes().for_each(|node| show(&node)))),
+        ),
+        ("pageInfo", Objects(|below| below.one(|list: &Self, show| show(&list.place())))),
+        ("isComplete", Leaf(|list, json| json.put(list.slice.is_complete))),
+    ];
 }
 
 /// GraphQL's Int ends at 2^31 - 1 (specification, 3.5.1): a count beyond it is not told, as none may be wrong.
@@ -180,4 +205,11 @@ impl ConnectedAccountEdge {
     async fn node(&self) -> &ConnectedAccount {
         &self.node
     }
+}
+
+impl Plain for ConnectedAccountEdge {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        ("cursor", Leaf(|edge, json| json.put(edge.slice.cursor(edge.place).unwrap_or_default()))),
+        ("node", Objects(|below| below.one(|edge: &Self, show| show(&edge.node)))),
+    ];
 }

@@ -8,11 +8,14 @@ use super::connection_state::ConnectionState;
 use super::errors::FieldError;
 use super::freshness::DataFreshness;
 use super::moment::{DateTime, moment};
+use super::plain::Plain;
+use super::plain::PlainField::{self, Leaf, Objects};
 use super::providers::Provider;
 use super::toolkits::{Toolkit, providers_of};
 use super::users::User;
 use super::words::{AccountType, AuthScheme, ConnectedAccountStatus};
-use crate::domain::accounts::SharedAccount;
+use super::written::One;
+use crate::domain::accounts::{self, SharedAccount};
 use crate::domain::global_id::GlobalId;
 use crate::domain::page::PageArguments;
 use crate::domain::toolkits::ToolkitSlug;
@@ -102,9 +105,7 @@ impl ConnectedAccount {
 
     /// Identifiers from before the current API version.
     async fn legacy(&self) -> Option<LegacyAccount> {
-        let legacy = self.0.legacy.as_ref()?;
-        let labels = legacy.labels.iter().map(ToString::to_string).collect();
-        Some(LegacyAccount { uuid: legacy.uuid.to_string(), labels })
+        self.0.legacy.as_ref().map(Into::into)
     }
 
     async fn freshness(&self) -> DataFreshness {
@@ -120,11 +121,81 @@ impl ConnectedAccount {
     }
 }
 
+impl Plain for ConnectedAccount {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        ("id", Leaf(|Self(account, _), json| json.put(GlobalId::Account(account.id.clone()).encode()))),
+        ("connectedAccountId", Leaf(|Self(account, _), json| json.put(&account.id))),
+        ("wordId", Leaf(|Self(account, _), json| json.put(&account.word_id))),
+        ("alias", Leaf(|Self(account, _), json| json.put(&account.alias))),
+        (
+            "toolkit",
+            Objects(|below| below.one(|Self(account, _), show| show(&Toolkit::upstreams(&account.toolkit)))),
+        ),
+        (
+            "authConfig",
+            Objects(|below| below.one(|Self(account, _), show| show(&AuthConfig(account.clone())))),
+        ),
+        (
+            "user",
+            Objects(|below| {
+                below.one_or_null(|Self(account, _), show| {
+                    account.user_id.iter().for_each(|id| show(&User::new(id)))
+                })
+            }),
+        ),
+        ("userId", Leaf(|Self(account, _), json| json.put(&account.user_id))),
+        (
+            "status",
+            Leaf(|Self(account, _), json| json.word(ConnectedAccountStatus::from(account.status.kind()))),
+        ),
+        ("rawStatus", Leaf(|Self(account, _), json| json.put(account.status.raw()))),
+        ("statusReason", Leaf(|Self(account, _), json| json.put(&account.status_reason))),
+        ("isDisabled", Leaf(|Self(account, _), json| json.put(account.is_disabled))),
+        (
+            "accountType",
+            Leaf(|Self(account, _), json| json.word_or_null(account.account_type.map(AccountType::from))),
+        ),
+        ("createdAt", Leaf(|Self(account, _), json| json.moment(account.created_at))),
+        ("updatedAt", Leaf(|Self(account, _), json| json.moment(account.updated_at))),
+        (
+            "state",
+            Objects(|below| below.one(|Self(account, _), show| show(&ConnectionState(account.clone())))),
+        ),
+        ("testRequestEndpoint", Leaf(|Self(account, _), json| json.put(&account.test_request_endpoint))),
+        (
+            "legacy",
+            Objects(|below| {
+                below.one_or_null(|Self(account, _), show| {
+                    account.legacy.iter().for_each(|legacy| show(&LegacyAccount::from(legacy)))
+                })
+            }),
+        ),
+        (
+            "freshness",
+            Objects(|below| below.one(|Self(_, freshness), show| show(&DataFreshness(*freshness)))),
+        ),
+    ];
+}
+
 /// An account's identifiers from before the current API version.
 #[derive(SimpleObject)]
 pub(super) struct LegacyAccount {
     uuid: String,
     labels: Vec<String>,
+}
+
+impl From<&accounts::LegacyAccount> for LegacyAccount {
+    fn from(legacy: &accounts::LegacyAccount) -> Self {
+        let labels = legacy.labels.iter().map(ToString::to_string).collect();
+        Self { uuid: legacy.uuid.to_string(), labels }
+    }
+}
+
+impl Plain for LegacyAccount {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        ("uuid", Leaf(|legacy, json| json.put(&legacy.uuid))),
+        ("labels", Leaf(|legacy, json| json.put(&legacy.labels))),
+    ];
 }
 
 pub(super) struct AuthConfig(SharedAccount);
@@ -173,9 +244,23 @@ impl AuthConfig {
         #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
             ConnectedAccountOrder,
         >,
-    ) -> Option<Result<ConnectedAccountConnection, FieldError>> {
+    ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
         let parent = Parent::auth_config(&self.0.auth_config.id);
         let arguments = ConnectionArguments { page: PageArguments { after, before, first, last }, order_by };
         Some(connect(ctx, parent, filter.unwrap_or_default().check(), arguments).await)
     }
+}
+
+impl Plain for AuthConfig {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        ("id", Leaf(|Self(account), json| json.put(&account.auth_config.id))),
+        (
+            "authScheme",
+            Leaf(|Self(account), json| json.word(AuthScheme::from(account.auth_config.auth_scheme.kind()))),
+        ),
+        ("rawAuthScheme", Leaf(|Self(account), json| json.put(account.auth_config.auth_scheme.raw()))),
+        ("isComposioManaged", Leaf(|Self(account), json| json.put(account.auth_config.is_composio_managed))),
+        ("isDisabled", Leaf(|Self(account), json| json.put(account.auth_config.is_disabled))),
+        ("legacyUuid", Leaf(|Self(account), json| json.put(&account.auth_config.legacy_uuid))),
+    ];
 }

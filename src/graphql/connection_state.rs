@@ -3,8 +3,11 @@
 use async_graphql::{Object, SimpleObject};
 
 use super::moment::{DateTime, moment};
+use super::plain::Plain;
+use super::plain::PlainField::{self, Leaf, Objects};
 use super::words::AuthScheme;
 use crate::domain::accounts::SharedAccount;
+use crate::domain::connection_state;
 
 pub(super) struct ConnectionState(pub(super) SharedAccount);
 
@@ -14,6 +17,19 @@ pub(super) struct ConnectionSetting {
     /// The upstream's name for it.
     name: &'static str,
     value: String,
+}
+
+impl From<&connection_state::ConnectionSetting> for ConnectionSetting {
+    fn from(setting: &connection_state::ConnectionSetting) -> Self {
+        Self { name: setting.name, value: setting.value.to_string() }
+    }
+}
+
+impl Plain for ConnectionSetting {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        ("name", Leaf(|setting, json| json.put(setting.name))),
+        ("value", Leaf(|setting, json| json.put(&setting.value))),
+    ];
 }
 
 /// The authentication of a connection, without its secrets.
@@ -65,14 +81,38 @@ impl ConnectionState {
 
     /// The connection's public settings (`subdomain`, `region`, `shop`, `base_url` and the like): those that are known to be no secret.
     async fn settings(&self) -> Vec<ConnectionSetting> {
-        let settings = self.0.state.settings.iter();
-        settings
-            .map(|setting| ConnectionSetting { name: setting.name, value: setting.value.to_string() })
-            .collect()
+        self.0.state.settings.iter().map(Into::into).collect()
     }
 
     /// The names of the secret or unknown fields that the connection holds; their values are never read into the answer.
     async fn withheld(&self) -> Vec<&str> {
         self.0.state.withheld.iter().map(AsRef::as_ref).collect()
     }
+}
+
+impl Plain for ConnectionState {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        (
+            "authScheme",
+            Leaf(|Self(account), json| json.word(AuthScheme::from(account.state.auth_scheme.kind()))),
+        ),
+        ("rawAuthScheme", Leaf(|Self(account), json| json.put(account.state.auth_scheme.raw()))),
+        ("status", Leaf(|Self(account), json| json.put(&account.state.status))),
+        ("scopes", Leaf(|Self(account), json| json.put(&account.state.scopes))),
+        ("tokenType", Leaf(|Self(account), json| json.put(&account.state.token_type))),
+        ("expiresAt", Leaf(|Self(account), json| json.moment(account.state.expires_at))),
+        ("expiredAt", Leaf(|Self(account), json| json.moment(account.state.expired_at))),
+        ("revokedAt", Leaf(|Self(account), json| json.moment(account.state.revoked_at))),
+        ("error", Leaf(|Self(account), json| json.put(&account.state.error))),
+        ("errorDescription", Leaf(|Self(account), json| json.put(&account.state.error_description))),
+        (
+            "settings",
+            Objects(|below| {
+                below.list(|Self(account), show| {
+                    account.state.settings.iter().for_each(|setting| show(&ConnectionSetting::from(setting)))
+                })
+            }),
+        ),
+        ("withheld", Leaf(|Self(account), json| json.put(&account.state.withheld))),
+    ];
 }

@@ -3,6 +3,8 @@
 use async_graphql::{Enum, Object};
 
 use super::moment::DateTime;
+use super::plain::Plain;
+use super::plain::PlainField::{self, Leaf};
 use crate::loaders::freshness;
 
 /// How old the data is, and why it is served.
@@ -36,4 +38,12 @@ impl DataFreshness {
     async fn refresh_due_at(&self) -> DateTime {
         DateTime(self.0.refresh_due_at)
     }
+}
+
+impl Plain for DataFreshness {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        ("fetchedAt", Leaf(|Self(freshness), json| json.moment(Some(freshness.fetched_at)))),
+        ("state", Leaf(|Self(freshness), json| json.word(FreshnessState::from(freshness.state)))),
+        ("refreshDueAt", Leaf(|Self(freshness), json| json.moment(Some(freshness.refresh_due_at)))),
+    ];
 }

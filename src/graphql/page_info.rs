@@ -2,6 +2,9 @@
 
 use async_graphql::SimpleObject;
 
+use super::plain::Plain;
+use super::plain::PlainField::{self, Leaf};
+
 /// Where a page stands in its list.
 #[derive(SimpleObject)]
 pub(super) struct PageInfo {
@@ -13,4 +16,13 @@ pub(super) struct PageInfo {
     pub(super) start_cursor: Option<String>,
     /// The last item's cursor; null on an empty page.
     pub(super) end_cursor: Option<String>,
+}
+
+impl Plain for PageInfo {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        ("hasNextPage", Leaf(|page, json| json.put(page.has_next_page))),
+        ("hasPreviousPage", Leaf(|page, json| json.put(page.has_previous_page))),
+        ("startCursor", Leaf(|page, json| json.put(&page.start_cursor))),
+        ("endCursor", Leaf(|page, json| json.put(&page.end_cursor))),
+    ];
 }

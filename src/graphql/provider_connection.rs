@@ -9,8 +9,11 @@ use super::errors::FieldError;
 use super::freshness::DataFreshness;
 use super::operation_context::operation;
 use super::page_info::PageInfo;
+use super::plain::Plain;
+use super::plain::PlainField::{self, Leaf, Objects};
 use super::providers::Provider;
 use super::words::{OrderDirection, ProviderCategory, ProviderOrderField, ProviderStatus};
+use super::written::{One, Rows};
 use crate::domain::filters;
 use crate::domain::global_id;
 use crate::domain::input::BadInput;
@@ -63,14 +66,14 @@ pub(super) async fn connect(
     arguments: PageArguments,
     filter: Option<ProviderFilter>,
     order: Option<ProviderOrder>,
-) -> Result<ProviderConnection, FieldError> {
+) -> Result<One<ProviderConnection>, FieldError> {
     let operation = operation(ctx);
     let page = arguments.check(operation.connections().providers())?;
     let question = question(filter.unwrap_or_default(), order)?;
     accounts_ahead::start(ctx, &question, &page);
     let Kept { value: list, freshness } = operation.providers().await?;
     let page = operation.loader().provider_page(&list, &question, &page)?;
-    Ok(ProviderConnection(Arc::new(page), freshness))
+    Ok(One(ProviderConnection(Arc::new(page), freshness)))
 }
 
 pub(super) struct ProviderConnection(Arc<ProviderPage>, Freshness);
@@ -79,22 +82,41 @@ pub(super) struct ProviderConnection(Arc<ProviderPage>, Freshness);
 #[Object]
 impl ProviderConnection {
     /// The integrations with their cursors.
-    async fn edges(&self) -> Vec<ProviderEdge> {
-        let rows = self.0.rows().iter().cloned().enumerate();
-        let edge = |(place, listed)| {
-            let node = Provider(listed, self.1);
-            ProviderEdge { page: Arc::clone(&self.0), place, node }
-        };
-        rows.map(edge).collect()
+    async fn edges(&self) -> Rows<ProviderEdge> {
+        Rows(self.iter_edges().collect())
     }
 
     /// The integrations without their cursors.
-    async fn nodes(&self) -> Vec<Provider> {
-        self.0.rows().iter().map(|listed| Provider(Arc::clone(listed), self.1)).collect()
+    async fn nodes(&self) -> Rows<Provider> {
+        Rows(self.iter_nodes().collect())
     }
 
     /// Where this page stands in its list.
     async fn page_info(&self) -> PageInfo {
+        self.place()
+    }
+
+    /// How many integrations match.
+    async fn total_count(&self) -> i32 {
+        self.total()
+    }
+
+    async fn freshness(&self) -> DataFreshness {
+        DataFreshness(self.1)
+    }
+}
+
+impl ProviderConnection {
+    fn iter_edges(&self) -> impl Iterator<Item = ProviderEdge> {
+        let nodes = self.iter_nodes().enumerate();
+        nodes.map(|(place, node)| ProviderEdge { page: Arc::clone(&self.0), place, node })
+    }
+
+    fn iter_nodes(&self) -> impl Iterator<Item = Provider> {
+        self.0.rows().iter().map(|listed| Provider(Arc::clone(listed), self.1))
+    }
+
+    fn place(&self) -> PageInfo {
         PageInfo {
             has_next_page: self.0.around.has_next,
             has_previous_page: self.0.around.has_previous,
@@ -103,14 +125,25 @@ impl ProviderConnection {
         }
     }
 
-    /// How many integrations match.
-    async fn total_count(&self) -> i32 {
+    fn total(&self) -> i32 {
         i32::try_from(self.0.total).unwrap_or(i32::MAX)
     }
+}
 
-    async fn freshness(&self) -> DataFreshness {
-        DataFreshness(self.1)
-    }
+impl Plain for ProviderConnection {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        (
+            "edges",
+            Objects(|below| below.list(|list: &Self, show| list.iter_edges().for_each(|edge| show(&edge)))),
+        ),
+        (
+            "nodes",
+            Objects(|below| below.list(|list: &Self, show| list.iter_nodes().for_each(|node| show(&node)))),
+        ),
+        ("pageInfo", Objects(|below| below.one(|list: &Self, show| show(&list.place())))),
+        ("totalCount", Leaf(|list, json| json.put(list.total()))),
+        ("freshness", Objects(|below| below.one(|list: &Self, show| show(&DataFreshness(list.1))))),
+    ];
 }
 
 pub(super) struct ProviderEdge {
@@ -131,4 +164,11 @@ impl ProviderEdge {
     async fn node(&self) -> &Provider {
         &self.node
     }
+}
+
+impl Plain for ProviderEdge {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        ("cursor", Leaf(|edge, json| json.put(edge.page.cursor(edge.place).unwrap_or_default()))),
+        ("node", Objects(|below| below.one(|edge: &Self, show| show(&edge.node)))),
+    ];
 }

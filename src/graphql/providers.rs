@@ -10,8 +10,11 @@ use super::errors::FieldError;
 use super::freshness::DataFreshness;
 use super::moment::{DateTime, moment};
 use super::operation_context::operation;
+use super::plain::Plain;
+use super::plain::PlainField::{self, Leaf, Objects};
 use super::toolkits::Toolkit;
 use super::words::{ProviderCategory, ProviderStatus};
+use super::written::One;
 use crate::domain::global_id::GlobalId;
 use crate::domain::page::PageArguments;
 use crate::loaders::freshness::Freshness;
@@ -105,9 +108,37 @@ impl Provider {
         #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
             ConnectedAccountOrder,
         >,
-    ) -> Option<Result<ConnectedAccountConnection, FieldError>> {
+    ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
         let parent = Parent::toolkits(operation(ctx).mapping().toolkits_of(&self.0.provider));
         let arguments = ConnectionArguments { page: PageArguments { after, before, first, last }, order_by };
         Some(connect(ctx, parent, filter.unwrap_or_default().check(), arguments).await)
     }
+}
+
+impl Plain for Provider {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        ("id", Leaf(|Self(listed, _), json| json.put(GlobalId::Provider(listed.id).encode()))),
+        (
+            "category",
+            Leaf(|Self(listed, _), json| json.word(ProviderCategory::from(listed.provider.category.kind()))),
+        ),
+        ("rawCategory", Leaf(|Self(listed, _), json| json.put(listed.provider.category.raw()))),
+        ("name", Leaf(|Self(listed, _), json| json.put(&listed.provider.name))),
+        ("connected", Leaf(|Self(listed, _), json| json.put(listed.provider.connected))),
+        ("accountId", Leaf(|Self(listed, _), json| json.put(&listed.provider.account_id))),
+        ("displayName", Leaf(|Self(listed, _), json| json.put(&listed.provider.display_name))),
+        ("scopes", Leaf(|Self(listed, _), json| json.put(&listed.provider.scopes))),
+        ("connectedAt", Leaf(|Self(listed, _), json| json.moment(listed.provider.connected_at))),
+        ("lastSyncAt", Leaf(|Self(listed, _), json| json.moment(listed.provider.last_sync_at))),
+        (
+            "status",
+            Leaf(|Self(listed, _), json| json.word(ProviderStatus::from(listed.provider.status.kind()))),
+        ),
+        ("rawStatus", Leaf(|Self(listed, _), json| json.put(listed.provider.status.raw()))),
+        ("errorMessage", Leaf(|Self(listed, _), json| json.put(&listed.provider.error_message))),
+        (
+            "freshness",
+            Objects(|below| below.one(|Self(_, freshness), show| show(&DataFreshness(*freshness)))),
+        ),
+    ];
 }

@@ -12,6 +12,7 @@ use super::providers::Provider;
 use super::toolkits::Toolkit;
 use super::upstreams::{Upstream, upstreams};
 use super::users::User;
+use super::written::One;
 use crate::domain::filters::FILTER_VALUE_BYTES_MAX;
 use crate::domain::global_id;
 use crate::domain::input::{BadInput, BadInputReason};
@@ -57,7 +58,7 @@ impl Query {
         last: Option<i32>,
         filter: Option<ProviderFilter>,
         order_by: Option<ProviderOrder>,
-    ) -> Option<Result<ProviderConnection, FieldError>> {
+    ) -> Option<Result<One<ProviderConnection>, FieldError>> {
         let page = PageArguments { after, before, first, last };
         Some(provider_connection::connect(ctx, page, filter, order_by).await)
     }
@@ -89,7 +90,7 @@ impl Query {
         #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
             ConnectedAccountOrder,
         >,
-    ) -> Option<Result<ConnectedAccountConnection, FieldError>> {
+    ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
         let arguments = ConnectionArguments { page: PageArguments { after, before, first, last }, order_by };
         let filter = filter.unwrap_or_default().check();
         Some(account_connection::connect(ctx, Ok(Parent::Project), filter, arguments).await)

@@ -8,7 +8,10 @@ use super::account_connection::{ConnectedAccountConnection, ConnectionArguments,
 use super::account_filters::{ConnectedAccountOrder, ProviderAccountFilter};
 use super::errors::FieldError;
 use super::operation_context::operation;
+use super::plain::Plain;
+use super::plain::PlainField::{self, Leaf};
 use super::providers::Provider;
+use super::written::One;
 use crate::domain::global_id::GlobalId;
 use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::page::PageArguments;
@@ -88,8 +91,27 @@ impl Toolkit {
         #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
             ConnectedAccountOrder,
         >,
-    ) -> Option<Result<ConnectedAccountConnection, FieldError>> {
+    ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
         let arguments = ConnectionArguments { page: PageArguments { after, before, first, last }, order_by };
         Some(connect(ctx, self.parent(), filter.unwrap_or_default().check(), arguments).await)
     }
+}
+
+impl Plain for Toolkit {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        (
+            "id",
+            Leaf(|toolkit, json| match toolkit {
+                Self::Known(slug) => json.put(GlobalId::Toolkit(slug.clone()).encode()),
+                Self::Malformed(text) => json.put(text),
+            }),
+        ),
+        (
+            "slug",
+            Leaf(|toolkit, json| match toolkit {
+                Self::Known(slug) => json.put(slug.as_str()),
+                Self::Malformed(text) => json.put(text),
+            }),
+        ),
+    ];
 }

@@ -5,6 +5,9 @@ use async_graphql::{Context, ID, Object};
 use super::account_connection::{ConnectedAccountConnection, ConnectionArguments, connect};
 use super::account_filters::{ConnectedAccountOrder, UserAccountFilter};
 use super::errors::FieldError;
+use super::plain::Plain;
+use super::plain::PlainField::{self, Leaf};
+use super::written::One;
 use crate::domain::page::PageArguments;
 use crate::loaders::parent::Parent;
 
@@ -39,8 +42,13 @@ impl User {
         #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
             ConnectedAccountOrder,
         >,
-    ) -> Option<Result<ConnectedAccountConnection, FieldError>> {
+    ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
         let arguments = ConnectionArguments { page: PageArguments { after, before, first, last }, order_by };
         Some(connect(ctx, Parent::user(&self.id), filter.unwrap_or_default().check(), arguments).await)
     }
+}
+
+impl Plain for User {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] =
+        &[("id", Leaf(|user, json| json.put(&user.id)))];
 }

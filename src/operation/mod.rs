@@ -29,6 +29,7 @@ use self::document::Documents;
 use self::errors::GraphqlError;
 use self::request::OperationRequest;
 use crate::domain::caller::{Caller, Role};
+use crate::graphql::json::Json;
 use crate::graphql::schema::{self, Graph};
 use crate::loaders::ledger::{Ledger, Trace};
 
@@ -151,17 +152,6 @@ impl Operations {
     }
 }
 
-/// An answer as it is written (specification, 7.1): errors first, so that a reader of a cut body sees them.
-#[derive(Serialize)]
-struct Written<'a> {
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [GraphqlError],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    extensions: Option<Extensions>,
-}
-
 /// What an answer says beyond the specification.
 #[derive(Serialize)]
 struct Extensions {
@@ -178,22 +168,36 @@ impl Answer {
         let errors = errors::masked_and_merged(errors);
         let extensions =
             ledger.map(|ledger| Extensions { switchboard: Switchboard { trace: ledger.trace() } });
-        let written = Written { errors: &errors, data: Some(data), extensions };
-        Self::written(Outcome::Executed { whole: errors.is_empty() }, &written)
+        let outcome = Outcome::Executed { whole: errors.is_empty() };
+        Self { body: written(&errors, Some(data), extensions), outcome }
     }
 
     fn failed(outcome: Outcome, errors: &[GraphqlError]) -> Self {
-        Self::written(outcome, &Written { errors, data: None, extensions: None })
-    }
-
-    fn written(outcome: Outcome, written: &Written<'_>) -> Self {
-        match serde_json::to_vec(written) {
-            Ok(text) => Self { body: text.into(), outcome },
-            // Not reached: values of GraphQL are values of JSON.
-            Err(_) => Self { body: Bytes::from_static(UNWRITABLE), outcome: Outcome::Crashed },
-        }
+        Self { body: written(errors, None, None), outcome }
     }
 }
 
-const UNWRITABLE: &[u8] =
-    br#"{"errors":[{"message":"Something went wrong in Switchboard.","extensions":{"code":"INTERNAL"}}]}"#;
+/// An answer's text (specification, 7.1): errors first, so that a reader of a cut body sees them.
+fn written(errors: &[GraphqlError], data: Option<&Value>, extensions: Option<Extensions>) -> Bytes {
+    let mut json = Json::default();
+    let mut between: &[u8] = b"{";
+    let mut begin = |json: &mut Json, name: &[u8]| {
+        json.text(between);
+        json.text(name);
+        between = b",";
+    };
+    if !errors.is_empty() {
+        begin(&mut json, b"\"errors\":");
+        json.put(errors);
+    }
+    if let Some(data) = data {
+        begin(&mut json, b"\"data\":");
+        json.value(data);
+    }
+    if let Some(extensions) = extensions {
+        begin(&mut json, b"\"extensions\":");
+        json.put(extensions);
+    }
+    json.text(b"}");
+    json.into_bytes().into()
+}

@@ -1,8 +1,8 @@
 //! The laws of the list engine, held over random data: what any client sees, whatever the upstream's cursors and ties are.
 //!
 //! `truth` knows the true list from the sandbox's own data, `bench` is the list engine over the sandbox without the
-//! graph above it, which costs more to build than most cases take; `graph` asks the same laws through GraphQL. The
-//! number of cases is `PROPTEST_CASES`, 1,000 unless set; a failure prints its seed and its smallest case.
+//! graph above it, which costs more to build than most cases take; `graph` asks the same laws through GraphQL, and
+//! `written` holds that answers are the same whichever way they come about. The number of cases is `PROPTEST_CASES`, 1,000 unless set; a failure prints its seed and its smallest case.
 
 mod bench;
 mod calls;
@@ -17,6 +17,7 @@ mod truth;
 mod walker;
 mod walking;
 mod wire;
+mod written;
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -39,6 +40,11 @@ fn cases() -> ProptestConfig {
         eprintln!("PROPTEST_RNG_SEED={seed}");
     }
     config
+}
+
+/// For laws whose cases are dear.
+fn a_tenth(config: ProptestConfig) -> ProptestConfig {
+    ProptestConfig { cases: config.cases.div_ceil(10), ..config }
 }
 
 /// Runs one case on a clock that stands still.

@@ -226,10 +226,13 @@ pub(crate) fn every_file_says_what_it_is_for(sources: &[Source]) -> Vec<Problem>
 }
 
 pub(crate) fn every_file_is_reached(sources: &[Source]) -> Vec<Problem> {
-    // What Cargo finds by itself: a file of `examples` or `benches`, and the roots of the crate and its tests.
+    // What Cargo finds by itself: a file of `examples` or `benches`, or the `main.rs` of a folder there, and the
+    // roots of the crate and its tests.
     let is_root = |path: &str| {
         matches!(path, "src/lib.rs" | "src/main.rs" | "tests/it/main.rs")
-            || path.matches('/').count() == 1 && !path.starts_with("src/")
+            || !path.starts_with("src/")
+                && (path.matches('/').count() == 1
+                    || path.matches('/').count() == 2 && path.ends_with("/main.rs"))
     };
     let (mut problems, mut reached) = (Vec::new(), BTreeSet::new());
     let mut next: Vec<_> = sources.iter().filter(|source| is_root(&source.path)).collect();

@@ -1,0 +1,191 @@
+//! How much CPU one request takes from its text to its answer's text, ours against plain async-graphql.
+//!
+//! `cargo bench --bench execution`: both graphs run in this process on one thread and ask the same upstream, which
+//! answers from a thread of its own; counted is the CPU time of their thread alone. Their answers are compared before
+//! anything is timed. Rounds are interleaved; the medians' ratio counts, the machine's own speed does not.
+//!
+//! - `warm`: 20 providers with 10 accounts each, 38 KB, both with the upstreams' rows already at hand: executing alone.
+//! - `unique`: 20 accounts behind a filter that nobody has asked for yet, in a variable: one call to the upstream each.
+//! - `unique text`: the same, the filter written into the query, so that its document is new too.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a program for the terminal"
+)]
+
+mod plain;
+mod upstream;
+
+use std::time::Duration;
+
+use mimalloc::MiMalloc;
+use serde_json::{Value, json};
+use switchboard::config::{Config, Keys, Sources};
+use switchboard::domain::caller::{Caller, Role, Tenant};
+use switchboard::domain::credential::Credential;
+use switchboard::operation::request::OperationRequest;
+use switchboard::operation::{Operations, TransportRules};
+use switchboard::sandbox::LEADLEX_PATH;
+
+use plain::Plain;
+use upstream::{COMPOSIO_KEY, LEADLEX_KEY, UNIQUE, Upstream};
+
+/// As in the program itself.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+const ROUNDS: usize = 15;
+/// Requests of one side in one round.
+const REQUESTS: usize = 60;
+
+const WARM: &str =
+    "{ providers(first: 20) { nodes { category name status scopes connectedAccounts(first: 10) { nodes {
+    id status userId toolkit { slug } authConfig { id authScheme } createdAt } } } } }";
+
+const ACCOUNTS: &str = "nodes { id status userId toolkit { slug } authConfig { id authScheme } createdAt }";
+
+#[derive(Clone, Copy)]
+enum Job {
+    Warm,
+    Unique,
+    UniqueText,
+}
+
+impl Job {
+    const ALL: [Self; 3] = [Self::Warm, Self::Unique, Self::UniqueText];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Warm => "warm",
+            Self::Unique => "unique",
+            Self::UniqueText => "unique text",
+        }
+    }
+
+    /// The request that a client sends; `serial` is its own.
+    fn request(self, serial: usize) -> Vec<u8> {
+        let unique = format!("{UNIQUE}{serial}");
+        let request = match self {
+            Self::Warm => json!({ "query": WARM }),
+            Self::Unique => {
+                let query = format!(
+                    "query ($users: [String!]) {{ connectedAccounts(first: 20, filter: {{ userIds: $users }}) {{ {ACCOUNTS} }} }}"
+                );
+                json!({ "query": query, "variables": { "users": [unique] } })
+            }
+            Self::UniqueText => {
+                let query = format!(
+                    "{{ connectedAccounts(first: 20, filter: {{ userIds: [\"{unique}\"] }}) {{ {ACCOUNTS} }} }}"
+                );
+                json!({ "query": query })
+            }
+        };
+        request.to_string().into_bytes()
+    }
+}
+
+fn main() {
+    // `cargo bench -- warm ours` runs one side of one job alone, for a profiler.
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let upstream = Upstream::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let ours = ours(&upstream.base_url);
+        let toolkits = serde_json::from_slice(&ask(&ours, TOOLKITS.as_bytes()).await).expect("JSON");
+        let plain = Plain::new(&upstream.base_url, &toolkits);
+        match words.as_slice() {
+            [] => compare(&ours, &plain).await,
+            [job, side] => {
+                let job =
+                    Job::ALL.into_iter().find(|known| known.name().replace(' ', "-") == *job).expect("a job");
+                for serial in 0..20_000 {
+                    match side.as_str() {
+                        "ours" => ask(&ours, &job.request(serial)).await,
+                        _ => plain.ask(&job.request(serial), matches!(job, Job::Warm)).await,
+                    };
+                }
+            }
+            _ => panic!("no word, or a job and a side"),
+        }
+    });
+}
+
+const TOOLKITS: &str =
+    r#"{"query":"{ providers(first: 20) { nodes { category name toolkits { slug } } } }"}"#;
+
+async fn compare(ours: &Operations, plain: &Plain) {
+    println!("| what | answer, KB | plain, µs | ours, µs | plain ÷ ours |");
+    println!("|---|---:|---:|---:|---:|");
+    let mut serial = 0;
+    for job in Job::ALL {
+        let rows_at_hand = matches!(job, Job::Warm);
+        let (our_answer, plain_answer) =
+            (ask(ours, &job.request(serial)).await, plain.ask(&job.request(serial), rows_at_hand).await);
+        let [ours_read, plain_read]: [Value; 2] =
+            [&our_answer, &plain_answer].map(|answer| serde_json::from_slice(answer).expect("JSON"));
+        assert_eq!(ours_read, plain_read, "the two graphs answer differently");
+        let (mut our_times, mut plain_times) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let requests: Vec<_> = (0..REQUESTS)
+                .map(|_| {
+                    serial += 1;
+                    job.request(serial)
+                })
+                .collect();
+            let start = cpu();
+            for request in &requests {
+                ask(ours, request).await;
+            }
+            our_times.push(cpu() - start);
+            let start = cpu();
+            for request in &requests {
+                plain.ask(request, rows_at_hand).await;
+            }
+            plain_times.push(cpu() - start);
+        }
+        let [our_time, plain_time] =
+            [our_times, plain_times].map(|times| median(times).as_secs_f64() * 1e6 / REQUESTS as f64);
+        println!(
+            "| {} | {:.1} | {plain_time:.0} | {our_time:.0} | {:.2} |",
+            job.name(),
+            our_answer.len() as f64 / 1e3,
+            plain_time / our_time
+        );
+    }
+}
+
+fn ours(base_url: &str) -> Operations {
+    let variables = [
+        ("SWITCHBOARD__UPSTREAM__LEADLEX__BASE_URL", format!("{base_url}{LEADLEX_PATH}")),
+        ("SWITCHBOARD__UPSTREAM__COMPOSIO__BASE_URL", base_url.to_owned()),
+        ("SWITCHBOARD__CACHE__PROVIDERS_TTL_MS", "600000".to_owned()),
+        ("SWITCHBOARD__CACHE__ACCOUNTS_TTL_MS", "600000".to_owned()),
+    ];
+    let variables = variables.map(|(name, value)| (name.into(), value.into())).to_vec();
+    let config =
+        Config::load(Sources { variables, keys: Keys::Optional, ..Sources::default() }).expect("settings");
+    switchboard::app::operations(&config).expect("the graph")
+}
+
+async fn ask(operations: &Operations, request: &[u8]) -> Vec<u8> {
+    let tenant =
+        Tenant { leadlex: Credential::new(LEADLEX_KEY).ok(), composio: Credential::new(COMPOSIO_KEY).ok() };
+    let caller = Caller { role: Role::Admin, tenant };
+    let request = OperationRequest::from_json(request).expect("a request");
+    operations.run(request, TransportRules { mutations: true }, caller).await.body.into()
+}
+
+/// The CPU time that this thread has taken.
+fn cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux's own count of CPU time");
+    let nanos = text.split(' ').next().and_then(|first| first.parse().ok());
+    Duration::from_nanos(nanos.expect("nanoseconds"))
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}

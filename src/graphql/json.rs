@@ -1,0 +1,114 @@
+//! An answer's text, written piece by piece.
+//!
+//! Most of an answer is rows whose fields are all at hand: their text is written at once ([`super::plain`])
+//! and stands in the executor's values as [`Value::Binary`], a kind that no type of the schema has. So an
+//! answer's data is written by [`Json::value`], and not by serde, which knows nothing of that. The library's own
+//! way to raw text, its feature `raw_value`, was rejected: it copies the text and parses it again.
+
+use async_graphql::Value;
+use async_graphql::resolver_utils::EnumType;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::io::Write as _;
+
+/// JSON text under way.
+#[derive(Default)]
+pub(crate) struct Json(Vec<u8>);
+
+impl Json {
+    /// Text that is JSON already.
+    pub(crate) fn text(&mut self, json: &[u8]) {
+        self.0.extend_from_slice(json);
+    }
+
+    /// Whatever serde can tell: a text, a number, a boolean, a list of them, or null.
+    pub(crate) fn put(&mut self, value: impl Serialize) {
+        let start = self.0.len();
+        if serde_json::to_writer(&mut self.0, &value).is_err() {
+            // Not reached: writing to memory does not fail, and what is put here is JSON's.
+            self.0.truncate(start);
+            self.text(b"null");
+        }
+    }
+
+    /// An enum's value, by the schema's name for it.
+    pub(super) fn word(&mut self, value: impl EnumType) {
+        let item = value_of(value);
+        self.quoted(item.as_bytes());
+    }
+
+    /// An enum's value, or null.
+    pub(super) fn word_or_null(&mut self, value: Option<impl EnumType>) {
+        match value {
+            Some(value) => self.word(value),
+            None => self.text(b"null"),
+        }
+    }
+
+    /// A moment as the scalar `DateTime` shows it, or null.
+    pub(super) fn moment(&mut self, at: Option<Timestamp>) {
+        // A vector takes every byte.
+        let _ = match at {
+            Some(at) => write!(self.0, "\"{at}\""),
+            None => write!(self.0, "null"),
+        };
+    }
+
+    /// Text that holds nothing which JSON would escape.
+    pub(super) fn quoted(&mut self, text: &[u8]) {
+        self.0.push(b'"');
+        self.text(text);
+        self.0.push(b'"');
+    }
+
+    /// Some values as a list; `each` writes one.
+    pub(super) fn list<I>(&mut self, items: impl IntoIterator<Item = I>, mut each: impl FnMut(&mut Self, I)) {
+        self.0.push(b'[');
+        for (place, item) in items.into_iter().enumerate() {
+            if place > 0 {
+                self.0.push(b',');
+            }
+            each(self, item);
+        }
+        self.0.push(b']');
+    }
+
+    /// A value of the executor.
+    pub(crate) fn value(&mut self, value: &Value) {
+        match value {
+            Value::Null => self.text(b"null"),
+            Value::Boolean(boolean) => self.put(boolean),
+            Value::Number(number) => self.put(number),
+            Value::String(text) => self.put(text),
+            Value::Enum(name) => self.quoted(name.as_bytes()),
+            Value::Binary(json) => self.text(json),
+            Value::List(items) => self.list(items, Self::value),
+            Value::Object(fields) => {
+                self.0.push(b'{');
+                for (place, (name, value)) in fields.iter().enumerate() {
+                    if place > 0 {
+                        self.0.push(b',');
+                    }
+                    self.put(name.as_str());
+                    self.0.push(b':');
+                    self.value(value);
+                }
+                self.0.push(b'}');
+            }
+        }
+    }
+
+    /// The text.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// The text as a value of the executor.
+    pub(super) fn into_value(self) -> Value {
+        Value::Binary(self.0.into())
+    }
+}
+
+fn value_of<E: EnumType>(value: E) -> &'static str {
+    E::items().iter().find(|item| item.value == value).map_or("", |item| item.name)
+}
