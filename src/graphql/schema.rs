@@ -11,6 +11,7 @@ use super::query::Query;
 use crate::domain::caller::Caller;
 use crate::domain::toolkits::ToolkitMapping;
 use crate::loaders::batch::Sources;
+use crate::loaders::holdings::Revision;
 use crate::loaders::ledger::Ledger;
 use crate::loaders::settings::ConnectionSettings;
 use crate::loaders::turn::Batches;
@@ -55,6 +56,12 @@ impl Graph {
     #[must_use]
     pub fn new(parts: GraphParts) -> Self {
         Self { schema: schema(), parts: Arc::new(parts) }
+    }
+
+    /// In which state everything is that a caller's answers are made of.
+    #[must_use]
+    pub fn revision(&self, caller: &Caller) -> Revision {
+        self.parts.sources.revision(&caller.tenant)
     }
 
     /// Executes one operation on a caller's behalf; its document has passed validation. What it costs

@@ -85,8 +85,13 @@ where
                 let bytes = key.weight_bytes() + entry.value.weight_bytes() + ENTRY_BYTES;
                 u32::try_from(bytes).unwrap_or(u32::MAX)
             })
-            .eviction_listener(move |key: Arc<K>, _, _| {
-                counted.of(&key.credential()).entries.fetch_sub(1, Ordering::Relaxed);
+            .eviction_listener(move |key: Arc<K>, _, cause| {
+                let credential = key.credential();
+                counted.of(&credential).entries.fetch_sub(1, Ordering::Relaxed);
+                if cause.was_evicted() {
+                    // What was made of it is made anew, by reading it again.
+                    counted.changed(&credential);
+                }
             })
             // Hygiene only: nothing is served past its last moment on Tokio's clock.
             .time_to_idle(holdings.settings.stale_if_error() + holdings.settings.accounts_ttl())

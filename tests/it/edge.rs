@@ -13,10 +13,12 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use switchboard::domain::caller::Tenant;
+use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::http::caller::Callers;
 use switchboard::http::settings::HttpSettings;
 use switchboard::http::{EdgeParts, router};
+use switchboard::loaders::settings::Shares;
 use switchboard::operation::Operations;
 use tower::ServiceExt as _;
 
@@ -30,7 +32,8 @@ fn edge(callers: Callers) -> Router {
         graphiql: false,
         body_limit_bytes: BODY_LIMIT,
     };
-    router(EdgeParts { operations: Operations::new(Faulty::new()).unwrap(), callers, settings })
+    let operations = Operations::new(Faulty::new(), &Shares::of(1 << 20), Clock::system()).unwrap();
+    router(EdgeParts { operations, callers, settings })
 }
 
 fn anybody() -> Callers {

@@ -13,6 +13,7 @@ use switchboard::domain::caller::Caller;
 use switchboard::domain::input::{BadInput, BadInputReason};
 use switchboard::domain::upstream_name::UpstreamName;
 use switchboard::graphql::errors::FieldError;
+use switchboard::loaders::holdings::Revision;
 use switchboard::loaders::ledger::Ledger;
 use switchboard::operation::Executor;
 use switchboard::upstream::error::{UpstreamError, UpstreamFailure};
@@ -37,6 +38,10 @@ impl Executor for Faulty {
 
     fn execute(&self, request: Request, caller: Caller, _: Arc<Ledger>) -> BoxFuture<'_, Response> {
         self.schema.execute(request.data(caller)).boxed()
+    }
+
+    fn revision(&self, _: &Caller) -> Revision {
+        Revision::default()
     }
 }
 
