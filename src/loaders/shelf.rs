@@ -17,8 +17,9 @@ use super::freshness::{Freshness, FreshnessState, Kept};
 use super::holdings::Holdings;
 use crate::upstream::error::UpstreamError;
 
-/// How often an entry is asked for before it counts as hot, and is refreshed before its time is over.
-const HOT_ASKS: u32 = 3;
+/// How often an entry is asked for before it counts as hot, and is refreshed before its time is over. An answer that
+/// thousands ask for asks for its parts only twice: when it is finished, and again in the last part of their time.
+const HOT_ASKS: u32 = 2;
 
 /// Which last part of its time an entry is refreshed in where it is hot: a tenth.
 const EARLY_PART: u32 = 10;

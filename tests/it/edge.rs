@@ -1,7 +1,10 @@
 //! The edge and the operation layer, over a schema that fails on demand.
 
+mod conditional;
 mod faulty;
 mod front_door;
+mod joined;
+mod kept;
 mod keys;
 mod over_http;
 mod refusals;
@@ -27,12 +30,19 @@ use self::faulty::Faulty;
 const BODY_LIMIT: usize = 4096;
 
 fn edge(callers: Callers) -> Router {
+    edge_over(callers, Faulty::new())
+}
+
+fn edge_over(callers: Callers, faulty: Faulty) -> Router {
+    serving(callers, Operations::new(faulty, &Shares::of(1 << 20), Clock::system()).unwrap())
+}
+
+fn serving(callers: Callers, operations: Operations) -> Router {
     let settings = HttpSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         graphiql: false,
         body_limit_bytes: BODY_LIMIT,
     };
-    let operations = Operations::new(Faulty::new(), &Shares::of(1 << 20), Clock::system()).unwrap();
     router(EdgeParts { operations, callers, settings })
 }
 
@@ -44,6 +54,7 @@ fn anybody() -> Callers {
 }
 
 /// An answer as a client sees it.
+#[derive(Debug)]
 struct Seen {
     status: StatusCode,
     headers: HeaderMap,
