@@ -64,6 +64,11 @@ impl Graph {
         self.parts.sources.revision(&caller.tenant)
     }
 
+    /// Has everything of a caller's tenant read again before it is served.
+    pub fn expire(&self, caller: &Caller) {
+        self.parts.sources.expire(&caller.tenant);
+    }
+
     /// Executes one operation on a caller's behalf; its document has passed validation. What it costs
     /// upstream is entered in the ledger, where there is one.
     pub async fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> Response {

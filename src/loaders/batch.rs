@@ -56,6 +56,16 @@ impl Sources {
             composio: composio.map_or(0, |composio| self.lists.holdings().revision(&composio)),
         }
     }
+
+    /// Has everything of a tenant read again before it is served; with it all its finished answers are gone.
+    pub fn expire(&self, tenant: &Tenant) {
+        if let Some(leadlex) = &tenant.leadlex {
+            self.providers.holdings().expire(&leadlex.fingerprint());
+        }
+        if let Some(composio) = &tenant.composio {
+            self.lists.holdings().expire(&composio.fingerprint());
+        }
+    }
 }
 
 /// One operation's loader.

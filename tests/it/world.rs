@@ -246,6 +246,11 @@ impl World {
         Operations::new(self.graph.graph.clone(), &Shares::of(0), self.clock).unwrap()
     }
 
+    /// Drops everything that is kept for a caller's keys.
+    pub(crate) fn expire(&self, caller: &Caller) {
+        self.graph.graph.expire(caller);
+    }
+
     /// How many operations were executed since the last look.
     pub(crate) fn executions(&self) -> usize {
         self.graph.executions.swap(0, Ordering::Relaxed)

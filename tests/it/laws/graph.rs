@@ -9,7 +9,7 @@ use switchboard::loaders::parent::Parent;
 use switchboard::sandbox::Ties;
 
 use super::truth::{self, Accounts, Course, TOOLKITS_USED, accounts, orders};
-use super::{cases, on_a_paused_clock};
+use super::{a_tenth, cases, on_a_paused_clock};
 use crate::world::{World, texts};
 
 const WALK: &str =
@@ -117,10 +117,6 @@ async fn shows_the_lists(
         assert!(total.is_null() || *total == json!(truth.len()), "{total} of {}", truth.len());
     }
     walks(&world, &list(&AccountFilter::default()), order, direction, size).await;
-}
-
-fn a_tenth(config: ProptestConfig) -> ProptestConfig {
-    ProptestConfig { cases: config.cases.div_ceil(10), ..config }
 }
 
 proptest! {
