@@ -143,6 +143,15 @@ pub fn operations(config: &Config) -> anyhow::Result<Operations> {
 /// # Errors
 /// Where the mapping of toolkits cannot be read any more.
 pub fn operations_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow::Result<Operations> {
+    let graph = graph_over(config, clock, networks)?;
+    Operations::new(graph, &config.cache.shares(), clock).context("the schema contradicts itself")
+}
+
+/// The graph alone: for tests, which put something between it and the operations.
+///
+/// # Errors
+/// Where the mapping of toolkits cannot be read any more.
+pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow::Result<Graph> {
     let (providers, accounts) = clients(config, clock, networks);
     let (leadlex, composio) =
         (Holdings::new(config.cache.clone(), clock), Holdings::new(config.cache.clone(), clock));
@@ -153,12 +162,11 @@ pub fn operations_over(config: &Config, clock: Clock, networks: &Networks) -> an
         accounts_by_id: AccountsById::new(Arc::clone(&lists)),
         lists,
     };
-    let graph = Graph::new(GraphParts {
+    Ok(Graph::new(GraphParts {
         sources: Arc::new(sources),
         mapping: config.toolkit_mapping()?,
         connections: config.connections.clone(),
-    });
-    Operations::new(graph).context("the schema contradicts itself")
+    }))
 }
 
 /// What carries the calls to both upstreams.

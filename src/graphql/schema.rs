@@ -10,6 +10,7 @@ use super::upstreams::Mutation;
 use crate::domain::caller::Caller;
 use crate::domain::toolkits::ToolkitMapping;
 use crate::loaders::batch::Sources;
+use crate::loaders::holdings::Revision;
 use crate::loaders::ledger::Ledger;
 use crate::loaders::settings::ConnectionSettings;
 use crate::loaders::turn::Batches;
@@ -54,6 +55,17 @@ impl Graph {
     #[must_use]
     pub fn new(parts: GraphParts) -> Self {
         Self { schema: schema(), parts: Arc::new(parts) }
+    }
+
+    /// In which state everything is that a caller's answers are made of.
+    #[must_use]
+    pub fn revision(&self, caller: &Caller) -> Revision {
+        self.parts.sources.revision(&caller.tenant)
+    }
+
+    /// Has everything of a caller's tenant read again before it is served.
+    pub fn expire(&self, caller: &Caller) {
+        self.parts.sources.expire(&caller.tenant);
     }
 
     /// Executes one operation on a caller's behalf; its document has passed validation. What it costs

@@ -5,13 +5,14 @@
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::EdgeParts;
+use super::conditional::EntityTag;
 use super::error::HttpError;
 use super::media::{self, MediaType};
 use super::origin;
@@ -47,8 +48,18 @@ async fn answer_as(media: MediaType, edge: &EdgeParts, request: Request) -> Resu
         OperationRequest::from_url(head.uri.query().unwrap_or_default())?
     };
     let rules = TransportRules { mutations: by_post };
-    Ok(written(edge.operations.run(operation, rules, caller).await, media))
+    let answer = edge.operations.run(operation, rules, caller).await;
+    // 304 and what leads to it are GET's and HEAD's alone (RFC 9110, 13.1.2).
+    let tag = (!by_post && answer.outcome == WHOLE).then(|| EntityTag::of(&answer, media));
+    let mut response = match &tag {
+        Some(tag) if tag.is_held(&head.headers) => StatusCode::NOT_MODIFIED.into_response(),
+        _ => written(&answer, media),
+    };
+    describe(response.headers_mut(), &answer, tag.and_then(|tag| tag.header()));
+    Ok(response)
 }
+
+const WHOLE: Outcome = Outcome::Executed { whole: true };
 
 /// The bytes of a POST, as far as they are declared to be JSON and stay under the limit.
 async fn json_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, HttpError> {
@@ -73,22 +84,26 @@ async fn json_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Byte
     }
 }
 
+/// What caches need to know, of a 304 too (RFC 9110, 15.4.5).
+fn describe(headers: &mut HeaderMap, answer: &Answer, tag: Option<HeaderValue>) {
+    let keeping = if answer.outcome == WHOLE { "private, no-cache" } else { "no-store" };
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(keeping));
+    headers.extend(tag.map(|tag| (ETAG, tag)));
+    // In whole seconds (RFC 9111, 5.1), of the oldest part.
+    headers.extend(answer.read_at.map(|read_at| (AGE, read_at.elapsed().as_secs().into())));
+}
+
 /// An answer in the terms of HTTP (GraphQL over HTTP, 6.4 "Status Codes").
-fn written(answer: Answer, media: MediaType) -> Response {
+fn written(answer: &Answer, media: MediaType) -> Response {
     let status = match (answer.outcome, media) {
         (Outcome::Executed { .. }, _) | (Outcome::Refused, MediaType::Json) => StatusCode::OK,
         (Outcome::Refused, MediaType::GraphqlResponse) => StatusCode::BAD_REQUEST,
         (Outcome::NotByThisTransport, _) => StatusCode::METHOD_NOT_ALLOWED,
         (Outcome::Crashed, _) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    let keeping = match answer.outcome {
-        Outcome::Executed { whole: true } => "private, no-cache",
-        _ => "no-store",
-    };
-    let mut response = (status, Body::from(answer.body)).into_response();
+    let mut response = (status, Body::from(answer.body.clone())).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, media.content_type());
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(keeping));
     if answer.outcome == Outcome::NotByThisTransport {
         headers.insert(ALLOW, HeaderValue::from_static("POST"));
     }

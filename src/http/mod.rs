@@ -1,10 +1,12 @@
 //! The edge: HTTP in, HTTP out.
 //!
 //! A request passes [`request_id`], is routed, and at `/graphql` goes through [`graphql`]: [`media`] type,
-//! [`origin`], [`caller`], then down into the operation layer. Whatever is refused on the way is one [`error`] type.
+//! [`origin`], [`caller`], then down into the operation layer; what a client has already it is not sent
+//! again ([`conditional`]). Whatever is refused on the way is one [`error`] type.
 //! [`graphiql`] is the page at `/`. [`ops`] is the second listener's, [`serve`] runs either.
 
 pub mod caller;
+mod conditional;
 mod error;
 mod graphiql;
 mod graphql;

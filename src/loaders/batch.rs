@@ -17,6 +17,7 @@ use super::ahead;
 use super::by_id::AccountsById;
 use super::counts::{CountQuestion, Counts};
 use super::freshness::Kept;
+use super::holdings::Revision;
 use super::joined::Question;
 use super::ledger::Ledger;
 use super::lists::{ListError, Lists};
@@ -28,6 +29,7 @@ use super::slice::{Slice, Wanted};
 use super::turn::{AtOnce, Batches};
 use crate::domain::accounts::SharedAccount;
 use crate::domain::caller::{Caller, Tenant};
+use crate::domain::credential::Credential;
 use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::page::PageRequest;
 use crate::domain::upstream_name::UpstreamName;
@@ -41,6 +43,29 @@ pub struct Sources {
     pub lists: Arc<Lists>,
     /// Accounts by id.
     pub accounts_by_id: AccountsById,
+}
+
+impl Sources {
+    /// In which state everything is that a tenant's answers are made of.
+    #[must_use]
+    pub fn revision(&self, tenant: &Tenant) -> Revision {
+        let leadlex = tenant.leadlex.as_ref().map(Credential::fingerprint);
+        let composio = tenant.composio.as_ref().map(Credential::fingerprint);
+        Revision {
+            leadlex: leadlex.map_or(0, |leadlex| self.providers.holdings().revision(&leadlex)),
+            composio: composio.map_or(0, |composio| self.lists.holdings().revision(&composio)),
+        }
+    }
+
+    /// Has everything of a tenant read again before it is served; with it all its finished answers are gone.
+    pub fn expire(&self, tenant: &Tenant) {
+        if let Some(leadlex) = &tenant.leadlex {
+            self.providers.holdings().expire(&leadlex.fingerprint());
+        }
+        if let Some(composio) = &tenant.composio {
+            self.lists.holdings().expire(&composio.fingerprint());
+        }
+    }
 }
 
 /// One operation's loader.

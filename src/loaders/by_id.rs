@@ -52,7 +52,7 @@ type Account = Kept<Option<SharedAccount>>;
 pub struct AccountsById {
     lists: Arc<Lists>,
     accounts: Arc<Cache<AccountKey, Option<SharedAccount>>>,
-    flights: Arc<SingleFlight<BatchKey, Found>>,
+    flights: Arc<SingleFlight<BatchKey, Result<Found, UpstreamError>>>,
     /// Credentials that were refused `account_type`, which is experimental (UPSTREAMS.md A2).
     without_account_type: moka::sync::Cache<Fingerprint<Composio>, ()>,
 }
@@ -64,10 +64,10 @@ impl AccountsById {
     /// Accounts by id over the lists.
     #[must_use]
     pub fn new(lists: Arc<Lists>) -> Self {
-        let bytes = lists.holdings().settings.limit_bytes / 8;
+        let bytes = lists.holdings().settings.shares().accounts;
         Self {
             accounts: Arc::new(Cache::new(lists.holdings(), bytes)),
-            flights: Arc::new(SingleFlight::new(UpstreamName::Composio)),
+            flights: Arc::new(SingleFlight::of_fetches(UpstreamName::Composio)),
             without_account_type: moka::sync::Cache::builder()
                 .max_capacity(REFUSALS_MAX)
                 .time_to_live(REFUSALS_TTL)
@@ -109,7 +109,7 @@ impl AccountsById {
     async fn join(&self, reader: &Reader, batch: BatchKey, purpose: Purpose) -> Found {
         let landed = || {
             let kept = |id: &Box<str>| Some((id.clone(), Ok(self.accounts.peek(&key(reader, id))?)));
-            batch.ids.iter().map(kept).collect::<Option<Found>>()
+            batch.ids.iter().map(kept).collect::<Option<Found>>().map(Ok)
         };
         let asked_at = Instant::now();
         let reading = self.clone().read(reader.clone(), batch.clone(), purpose);

@@ -58,7 +58,7 @@ pub enum Accept {
 /// A cache of one kind of value.
 pub struct Cache<K: Key, V> {
     shelf: Arc<Shelf<K, V>>,
-    flights: SingleFlight<K, Kept<V>>,
+    flights: SingleFlight<K, Result<Kept<V>, UpstreamError>>,
 }
 
 impl<K, V> Cache<K, V>
@@ -70,7 +70,7 @@ where
     #[must_use]
     pub fn new(holdings: &Arc<Holdings<K::Upstream>>, limit_bytes: u64) -> Self {
         let shelf = Arc::new(Shelf::new(Arc::clone(holdings), limit_bytes));
-        Self { shelf, flights: SingleFlight::new(K::Upstream::NAME) }
+        Self { shelf, flights: SingleFlight::of_fetches(K::Upstream::NAME) }
     }
 
     /// What is kept under a key and within its time.
@@ -145,7 +145,7 @@ where
             Look::Stale { .. } | Look::Old => Purpose::Refresh,
             Look::Missing => Purpose::Needed,
         };
-        let landed = || self.peek(&key);
+        let landed = || self.peek(&key).map(Ok);
         self.flights.join(key.clone(), landed, self.read(key.clone(), purpose, fetch)).await
     }
 

@@ -50,6 +50,14 @@ pub struct CacheStatistics {
     pub stale_served: u64,
 }
 
+/// The state of everything that a tenant's answers are made of: the same while nothing of either of its
+/// credentials is read, dropped or fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Revision {
+    pub(super) leadlex: u64,
+    pub(super) composio: u64,
+}
+
 impl<U: Upstream> Holdings<U> {
     /// Of nobody yet.
     #[must_use]

@@ -64,15 +64,15 @@ impl Lists {
         holdings: Arc<Holdings<Composio>>,
         ids: Option<IdKey>,
     ) -> Self {
-        let bytes = holdings.settings.limit_bytes;
+        let shares = holdings.settings.shares();
         Self {
             client,
             settings,
             ids,
-            pages: Cache::new(&holdings, bytes / 2),
-            totals: Cache::new(&holdings, bytes / 16),
+            pages: Cache::new(&holdings, shares.pages),
+            totals: Cache::new(&holdings, shares.totals),
             ways_back: moka::sync::Cache::builder()
-                .max_capacity(bytes / 16)
+                .max_capacity(shares.ways_back)
                 .weigher(|key: &PageKey, back: &Option<Arc<str>>| {
                     let bytes = key.weight_bytes() + back.as_deref().map_or(0, str::len);
                     u32::try_from(bytes).unwrap_or(u32::MAX)

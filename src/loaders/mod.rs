@@ -25,7 +25,7 @@ pub mod providers;
 pub mod scan;
 pub mod settings;
 mod shelf;
-mod single_flight;
+pub(crate) mod single_flight;
 pub mod slice;
 pub mod sources;
 mod ties;

@@ -51,10 +51,10 @@ impl Providers {
         ids: Option<IdKey>,
         expected: &ExpectedProviders,
     ) -> Self {
-        let bytes = holdings.settings.limit_bytes / 16;
-        let lists = Cache::new(&holdings, bytes);
+        let shares = holdings.settings.shares();
+        let lists = Cache::new(&holdings, shares.providers);
         let last_known = moka::sync::Cache::builder()
-            .max_capacity(bytes)
+            .max_capacity(shares.last_known)
             .weigher(|_, list: &ProviderList| u32::try_from(list.weight_bytes()).unwrap_or(u32::MAX))
             .build();
         let rows = expected.0.iter().map(|(category, name)| {

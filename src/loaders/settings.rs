@@ -27,6 +27,12 @@ pub struct CacheSettings {
 }
 
 impl CacheSettings {
+    /// What each cache may take of [`Self::limit_bytes`].
+    #[must_use]
+    pub fn shares(&self) -> Shares {
+        Shares::of(self.limit_bytes)
+    }
+
     /// How long the list of providers is kept.
     #[must_use]
     pub fn providers_ttl(&self) -> Duration {
@@ -49,6 +55,47 @@ impl CacheSettings {
     #[must_use]
     pub fn stale_if_error(&self) -> Duration {
         Duration::from_millis(self.stale_if_error_ms.max(self.stale_while_revalidate_ms))
+    }
+}
+
+/// One limit in bytes, divided among all that keeps what was fetched or what was made of it: together they
+/// never weigh more. (A cache that is counted in entries and not in bytes holds a few thousand short texts: the
+/// credentials that are known, and those that were refused.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shares {
+    /// Pages of accounts.
+    pub pages: u64,
+    /// Accounts by their ids.
+    pub accounts: u64,
+    /// How long lists of accounts are.
+    pub totals: u64,
+    /// Which page leads to which.
+    pub ways_back: u64,
+    /// Lists of providers.
+    pub providers: u64,
+    /// The last list of providers that was read, however old.
+    pub last_known: u64,
+    /// Finished answers.
+    pub answers: u64,
+    /// Documents, parsed and judged.
+    pub documents: u64,
+}
+
+impl Shares {
+    /// The shares of a limit in bytes.
+    #[must_use]
+    pub fn of(limit_bytes: u64) -> Self {
+        let sixteenth = limit_bytes / 16;
+        Self {
+            pages: sixteenth * 6,
+            accounts: sixteenth * 2,
+            totals: sixteenth,
+            ways_back: sixteenth,
+            providers: sixteenth,
+            last_known: sixteenth,
+            answers: sixteenth * 2,
+            documents: sixteenth * 2,
+        }
     }
 }
 

@@ -17,7 +17,8 @@ use super::freshness::{Freshness, FreshnessState, Kept};
 use super::holdings::Holdings;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
-/// How often an entry is asked for before it counts as hot, and is refreshed before its time is over.
+/// How often an entry is asked for before it counts as hot, and is refreshed before its time is over. An answer that
+/// thousands ask for asks for its parts only twice: when it is finished, and again in the last part of their time.
 const HOT_ASKS: u32 = 2;
 
 /// Which last part of its time an entry is refreshed in where it is hot: a tenth.
@@ -88,8 +89,13 @@ where
                 let bytes = key.weight_bytes() + entry.value.weight_bytes() + ENTRY_BYTES;
                 u32::try_from(bytes).unwrap_or(u32::MAX)
             })
-            .eviction_listener(move |key: Arc<K>, _, _| {
-                counted.of(&key.credential()).entries.fetch_sub(1, Ordering::Relaxed);
+            .eviction_listener(move |key: Arc<K>, _, cause| {
+                let credential = key.credential();
+                counted.of(&credential).entries.fetch_sub(1, Ordering::Relaxed);
+                if cause.was_evicted() {
+                    // What was made of it is made anew, by reading it again.
+                    counted.changed(&credential);
+                }
             })
             // Hygiene only: nothing is served past its last moment on Tokio's clock.
             .time_to_idle(holdings.settings.stale_if_error() + DAY)

@@ -1,8 +1,7 @@
-//! One fetch for everybody who wants the same thing at the same moment.
+//! One flight for everybody who wants the same thing at the same moment: a fetch, or an operation's execution.
 //!
-//! The fetch runs on a task of its own: the client that asked first may hang up, and those who
-//! joined it still get their answer. (A cache that polls the fetch inside its first caller leaves
-//! the followers hanging there.)
+//! It runs on a task of its own: the client that asked first may hang up, and those who joined it still get
+//! their answer. (A cache that polls the fetch inside its first caller leaves the followers hanging there.)
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -12,45 +11,58 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use tokio::task::JoinError;
 
 use super::cache::Got;
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
-type Flight<V> = Shared<BoxFuture<'static, Result<V, UpstreamError>>>;
-type Flights<K, V> = Mutex<HashMap<K, Flight<V>>>;
+type Flight<T> = Shared<BoxFuture<'static, T>>;
+type Flights<K, T> = Mutex<HashMap<K, Flight<T>>>;
 
-/// The fetches that are under way, by key.
-pub(super) struct SingleFlight<K, V> {
-    upstream: UpstreamName,
-    flights: Arc<Flights<K, V>>,
+/// The flights that are under way, by key.
+pub(crate) struct SingleFlight<K, T> {
+    crashed: Arc<dyn Fn(JoinError) -> T + Send + Sync>,
+    flights: Arc<Flights<K, T>>,
 }
 
-impl<K, V> SingleFlight<K, V>
+impl<K, V> SingleFlight<K, Result<V, UpstreamError>>
 where
     K: Hash + Eq + Clone + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(super) fn new(upstream: UpstreamName) -> Self {
-        Self { upstream, flights: Arc::default() }
+    /// Fetches of an upstream; one that panics is an error of its own.
+    pub(super) fn of_fetches(upstream: UpstreamName) -> Self {
+        Self::new(move |error| Err(UpstreamError::new(upstream, UpstreamFailure::Internal).caused_by(error)))
+    }
+}
+
+impl<K, T> SingleFlight<K, T>
+where
+    K: Hash + Eq + Clone + Send + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    /// Flights of any kind; `crashed` is what everybody aboard gets where one panics.
+    pub(crate) fn new(crashed: impl Fn(JoinError) -> T + Send + Sync + 'static) -> Self {
+        Self { crashed: Arc::new(crashed), flights: Arc::default() }
     }
 
-    /// Joins the fetch of this key that is under way, or starts it, and says which. `landed` is asked
+    /// Joins the flight of this key that is under way, or starts it, and says which. `landed` is asked
     /// once more under the lock, for a flight that ended between the caller's look and this one.
-    pub(super) async fn join(
+    pub(crate) async fn join(
         &self,
         key: K,
-        landed: impl FnOnce() -> Option<V>,
-        fetch: impl Future<Output = Result<V, UpstreamError>> + Send + 'static,
-    ) -> (Result<V, UpstreamError>, Got) {
+        landed: impl FnOnce() -> Option<T>,
+        flight: impl Future<Output = T> + Send + 'static,
+    ) -> (T, Got) {
         let (flight, got) = {
             let mut flights = lock(&self.flights);
             if let Some(flight) = flights.get(&key) {
                 (flight.clone(), Got::Joined)
             } else if let Some(value) = landed() {
-                return (Ok(value), Got::Kept);
+                return (value, Got::Kept);
             } else {
-                let flight = self.take_off(key.clone(), fetch);
+                let flight = self.take_off(key.clone(), flight);
                 flights.insert(key, flight.clone());
                 (flight, Got::Fetched)
             }
@@ -58,37 +70,23 @@ where
         (flight.await, got)
     }
 
-    /// Starts the fetch of this key behind everybody's back, unless it is under way.
-    pub(super) fn start(
-        &self,
-        key: K,
-        fetch: impl Future<Output = Result<V, UpstreamError>> + Send + 'static,
-    ) {
+    /// Starts the flight of this key behind everybody's back, unless it is under way.
+    pub(super) fn start(&self, key: K, flight: impl Future<Output = T> + Send + 'static) {
         let mut flights = lock(&self.flights);
         if !flights.contains_key(&key) {
-            let flight = self.take_off(key.clone(), fetch);
+            let flight = self.take_off(key.clone(), flight);
             flights.insert(key, flight);
         }
     }
 
-    fn take_off(
-        &self,
-        key: K,
-        fetch: impl Future<Output = Result<V, UpstreamError>> + Send + 'static,
-    ) -> Flight<V> {
+    fn take_off(&self, key: K, flight: impl Future<Output = T> + Send + 'static) -> Flight<T> {
         let ended = Ended { flights: Arc::clone(&self.flights), key };
         let task = tokio::spawn(async move {
             let _ended = ended;
-            fetch.await
+            flight.await
         });
-        let upstream = self.upstream;
-        async move {
-            task.await.unwrap_or_else(|error| {
-                Err(UpstreamError::new(upstream, UpstreamFailure::Internal).caused_by(error))
-            })
-        }
-        .boxed()
-        .shared()
+        let crashed = Arc::clone(&self.crashed);
+        async move { task.await.unwrap_or_else(|error| crashed(error)) }.boxed().shared()
     }
 }
 
@@ -109,18 +107,18 @@ pub(super) async fn guarded<T>(
 }
 
 /// Leaves the key usable when its flight ends, by a panic too.
-struct Ended<K: Hash + Eq, V> {
-    flights: Arc<Flights<K, V>>,
+struct Ended<K: Hash + Eq, T> {
+    flights: Arc<Flights<K, T>>,
     key: K,
 }
 
-impl<K: Hash + Eq, V> Drop for Ended<K, V> {
+impl<K: Hash + Eq, T> Drop for Ended<K, T> {
     fn drop(&mut self) {
         lock(&self.flights).remove(&self.key);
     }
 }
 
 /// The map is whole at every step, so a panic elsewhere while it was locked does not matter.
-fn lock<K, V>(flights: &Flights<K, V>) -> MutexGuard<'_, HashMap<K, Flight<V>>> {
+fn lock<K, T>(flights: &Flights<K, T>) -> MutexGuard<'_, HashMap<K, Flight<T>>> {
     flights.lock().unwrap_or_else(PoisonError::into_inner)
 }

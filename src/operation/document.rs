@@ -27,10 +27,6 @@ const ERRORS_LISTED: usize = 10;
 /// How much of one error's sentence is shown, in bytes: it can repeat names out of the document.
 const MESSAGE_BYTES: usize = 300;
 
-/// What all verdicts together may weigh, in bytes. No setting: a frontend has some hundred documents, which
-/// fill a tenth of it, and a document that is not found costs a millisecond and nothing else.
-const VERDICTS_BYTES: u64 = 16 * 1024 * 1024;
-
 /// What a verdict takes for each byte of the document's text: both trees, measured on introspection and on
 /// lists, and rounded up.
 const BYTES_PER_TEXT_BYTE: usize = 64;
@@ -59,12 +55,12 @@ pub(crate) struct Documents {
 pub struct BadSchema(String);
 
 impl Documents {
-    /// A judge by the schema that `sdl` defines.
-    pub(crate) fn new(sdl: &str) -> Result<Self, BadSchema> {
+    /// A judge by the schema that `sdl` defines; what it keeps weighs at most `limit_bytes`.
+    pub(crate) fn new(sdl: &str, limit_bytes: u64) -> Result<Self, BadSchema> {
         let schema = Schema::parse_and_validate(sdl, "schema.graphql")
             .map_err(|found| BadSchema(found.errors.to_string()))?;
         let verdicts = Cache::builder()
-            .max_capacity(VERDICTS_BYTES)
+            .max_capacity(limit_bytes)
             .weigher(|text: &Arc<str>, _: &Arc<Verdict>| {
                 let weight = text.len().saturating_mul(BYTES_PER_TEXT_BYTE).saturating_add(BYTES_PER_VERDICT);
                 u32::try_from(weight).unwrap_or(u32::MAX)

@@ -1,11 +1,12 @@
 //! One operation's life, the same for every transport.
 //!
-//! A decoded request ([`request`]) becomes a judged document ([`document`], within [`bounds`], each
+//! A decoded request ([`request`]) whose answer is among the finished [`answers`] gets it at once. Any other becomes a judged document ([`document`], within [`bounds`], each
 //! variable in its [`positions`]), an operation of
 //! it and coerced [`variables`]; then it is executed, and what failed is masked and merged ([`errors`], under
 //! the [`codes`] that clients know). Nothing here knows HTTP: the [`Answer`] says what happened, and the edge
 //! makes a status of it.
 
+mod answers;
 mod bounds;
 pub mod codes;
 mod document;
@@ -22,16 +23,22 @@ use async_graphql::{Request, Response, ServerError, Value};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde::Serialize;
+use tokio::time::Instant;
 
+use self::answers::{Answers, Question, Tag, may_be_shared};
 use self::codes::Code;
 pub use self::document::BadSchema;
 use self::document::Documents;
 use self::errors::GraphqlError;
 use self::request::OperationRequest;
 use crate::domain::caller::{Caller, Role};
+use crate::domain::clock::Clock;
 use crate::graphql::json::Json;
 use crate::graphql::schema::{self, Graph};
+use crate::loaders::freshness::Freshness;
+use crate::loaders::holdings::Revision;
 use crate::loaders::ledger::{Ledger, Trace};
+use crate::loaders::settings::Shares;
 
 /// What executes operations: the [`Graph`], or in tests a schema that fails on demand.
 pub trait Executor: Send + Sync + 'static {
@@ -41,6 +48,10 @@ pub trait Executor: Send + Sync + 'static {
     /// Executes one operation, already judged, on a caller's behalf, and enters what it cost upstream
     /// in the ledger, where there is one.
     fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> BoxFuture<'_, Response>;
+
+    /// In which state everything is that the caller's answers are made of; while it is the same, and until the
+    /// ledger's freshness says that it changes by itself, an operation gives the same answer.
+    fn revision(&self, caller: &Caller) -> Revision;
 }
 
 impl Executor for Graph {
@@ -50,6 +61,10 @@ impl Executor for Graph {
 
     fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> BoxFuture<'_, Response> {
         self.execute(request, caller, ledger).boxed()
+    }
+
+    fn revision(&self, caller: &Caller) -> Revision {
+        self.revision(caller)
     }
 }
 
@@ -83,6 +98,9 @@ pub struct Answer {
     pub body: Bytes,
     /// What the transport has to say of it in its own terms.
     pub outcome: Outcome,
+    /// When the upstream was asked for the oldest of its parts; none where nothing had to be read.
+    pub read_at: Option<Instant>,
+    tag: Tag,
 }
 
 /// The road of every operation, cheap to clone.
@@ -90,39 +108,72 @@ pub struct Answer {
 pub struct Operations {
     executor: Arc<dyn Executor>,
     documents: Arc<Documents>,
+    answers: Arc<Answers>,
+    clock: Clock,
+}
+
+/// An operation that can be run.
+struct Prepared {
+    request: Request,
+    /// Whether its answer may be kept, and given to others who ask for the same.
+    may_be_shared: bool,
 }
 
 impl Operations {
-    /// The operations of one schema.
+    /// The operations of one schema. What they keep stays within its shares; `clock` is the one that the executor
+    /// tells moments by.
     ///
     /// # Errors
     /// Where apollo-compiler cannot read the schema: a fault of this program, told at its start.
-    pub fn new(executor: impl Executor) -> Result<Self, BadSchema> {
-        let documents = Arc::new(Documents::new(&executor.sdl())?);
-        Ok(Self { executor: Arc::new(executor), documents })
+    pub fn new(executor: impl Executor, shares: &Shares, clock: Clock) -> Result<Self, BadSchema> {
+        let documents = Arc::new(Documents::new(&executor.sdl(), shares.documents)?);
+        let answers = Arc::new(Answers::new(shares.answers));
+        Ok(Self { executor: Arc::new(executor), documents, answers, clock })
     }
 
     /// Runs one operation to its answer. It never fails: whatever goes wrong is in the answer.
     pub async fn run(&self, request: OperationRequest, rules: TransportRules, caller: Caller) -> Answer {
         // ADMINs alone may see what a query costs; there is no other role yet.
         let is_traced = request.asks_for_trace() && caller.role == Role::Admin;
-        let ledger = Arc::new(Ledger::begin(is_traced));
-        let judged = match self.prepare(request, rules) {
-            Ok(judged) => judged,
+        let question = if is_traced { None } else { Question::of(&request, &caller) };
+        let finished = |question| self.answers.look(question, || self.executor.revision(&caller));
+        if let Some(finished) = question.as_ref().and_then(finished) {
+            return finished;
+        }
+        let prepared = match self.prepare(request, rules) {
+            Ok(prepared) => prepared,
             Err(refused) => return refused,
         };
-        // A panic is one operation's end, not its connection's. What it leaves behind is dropped with the future.
-        let executed = self.executor.execute(judged, caller, Arc::clone(&ledger));
-        match AssertUnwindSafe(executed).catch_unwind().await {
-            Ok(response) => Answer::executed(&response.data, response.errors, is_traced.then_some(&*ledger)),
-            Err(_) => {
-                tracing::error!("an operation panicked");
-                Answer::failed(Outcome::Crashed, &[GraphqlError::internal()])
-            }
-        }
+        let Some(question) = question.filter(|_| prepared.may_be_shared) else {
+            return self.execute(prepared.request, caller, is_traced).await.0;
+        };
+        let (executor, asker) = (Arc::clone(&self.executor), caller.clone());
+        let revision = move || executor.revision(&asker);
+        let operations = self.clone();
+        let execution = async move { operations.execute(prepared.request, caller, false).await };
+        self.answers.get(question, revision, execution).await
     }
 
-    fn prepare(&self, request: OperationRequest, rules: TransportRules) -> Result<Request, Answer> {
+    /// An operation's answer, and how old the parts are that it is made of.
+    async fn execute(
+        &self,
+        request: Request,
+        caller: Caller,
+        is_traced: bool,
+    ) -> (Answer, Option<Freshness>) {
+        let ledger = Arc::new(Ledger::begin(is_traced));
+        // A panic is one operation's end, not its connection's. What it leaves behind is dropped with the future.
+        let executed = self.executor.execute(request, caller, Arc::clone(&ledger));
+        let mut answer = match AssertUnwindSafe(executed).catch_unwind().await {
+            Ok(response) => Answer::executed(&response.data, response.errors, is_traced.then_some(&*ledger)),
+            Err(_) => Answer::crashed(),
+        };
+        let parts = ledger.freshness();
+        answer.read_at = parts.map(|parts| self.clock.instant(parts.fetched_at));
+        (answer, parts)
+    }
+
+    fn prepare(&self, request: OperationRequest, rules: TransportRules) -> Result<Prepared, Answer> {
         let OperationRequest { query, operation_name, variables, .. } = request;
         let verdict = self.documents.judge(&query);
         let document =
@@ -148,7 +199,9 @@ impl Operations {
         let mut judged = Request::new(query).variables(values);
         judged.operation_name = operation.name.as_ref().map(ToString::to_string);
         judged.set_parsed_query(document.executable());
-        Ok(judged)
+        let root_fields = operation.root_fields(document.judged()).map(|field| field.name.as_str());
+        let may_be_shared = operation.is_query() && may_be_shared(root_fields);
+        Ok(Prepared { request: judged, may_be_shared })
     }
 }
 
@@ -164,16 +217,32 @@ struct Switchboard {
 }
 
 impl Answer {
+    /// What tells its bytes from any other answer's: the same for the same bytes, of the letters `[A-Za-z0-9_-]`.
+    #[must_use]
+    pub fn tag(&self) -> &str {
+        self.tag.of(&self.body)
+    }
+
     fn executed(data: &Value, errors: Vec<ServerError>, ledger: Option<&Ledger>) -> Self {
         let errors = errors::masked_and_merged(errors);
         let extensions =
             ledger.map(|ledger| Extensions { switchboard: Switchboard { trace: ledger.trace() } });
         let outcome = Outcome::Executed { whole: errors.is_empty() };
-        Self { body: written(&errors, Some(data), extensions), outcome }
+        Self::new(outcome, written(&errors, Some(data), extensions))
     }
 
     fn failed(outcome: Outcome, errors: &[GraphqlError]) -> Self {
-        Self { body: written(errors, None, None), outcome }
+        Self::new(outcome, written(errors, None, None))
+    }
+
+    /// What everybody gets who waited for an execution that panicked.
+    fn crashed() -> Self {
+        tracing::error!("an operation panicked");
+        Self::failed(Outcome::Crashed, &[GraphqlError::internal()])
+    }
+
+    fn new(outcome: Outcome, body: Bytes) -> Self {
+        Self { body, outcome, read_at: None, tag: Tag::default() }
     }
 }
 

@@ -1,7 +1,10 @@
 //! The edge and the operation layer, over a schema that fails on demand.
 
+mod conditional;
 mod faulty;
 mod front_door;
+mod joined;
+mod kept;
 mod keys;
 mod over_http;
 mod refusals;
@@ -13,10 +16,12 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use switchboard::domain::caller::Tenant;
+use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::http::caller::Callers;
 use switchboard::http::settings::HttpSettings;
 use switchboard::http::{EdgeParts, router};
+use switchboard::loaders::settings::Shares;
 use switchboard::operation::Operations;
 use tower::ServiceExt as _;
 
@@ -25,12 +30,20 @@ use self::faulty::Faulty;
 const BODY_LIMIT: usize = 4096;
 
 fn edge(callers: Callers) -> Router {
+    edge_over(callers, Faulty::new())
+}
+
+fn edge_over(callers: Callers, faulty: Faulty) -> Router {
+    serving(callers, Operations::new(faulty, &Shares::of(1 << 20), Clock::system()).unwrap())
+}
+
+fn serving(callers: Callers, operations: Operations) -> Router {
     let settings = HttpSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         graphiql: false,
         body_limit_bytes: BODY_LIMIT,
     };
-    router(EdgeParts { operations: Operations::new(Faulty::new()).unwrap(), callers, settings })
+    router(EdgeParts { operations, callers, settings })
 }
 
 fn anybody() -> Callers {
@@ -41,6 +54,7 @@ fn anybody() -> Callers {
 }
 
 /// An answer as a client sees it.
+#[derive(Debug)]
 struct Seen {
     status: StatusCode,
     headers: HeaderMap,

@@ -1,6 +1,7 @@
 //! The graph as a client sees it, and the exact upstream calls behind each answer.
 
 mod accounts_paging;
+mod answers;
 mod bad_input;
 mod canaries;
 mod changing_lists;

@@ -11,7 +11,9 @@ mod counting;
 mod cursors;
 mod day;
 mod feeds;
+mod finished;
 mod graph;
+mod isolation;
 mod joined;
 mod truth;
 mod walker;
@@ -42,9 +44,16 @@ fn cases() -> ProptestConfig {
     config
 }
 
-/// For laws whose cases are dear.
+/// A tenth of the cases, for what is dear to build.
 fn a_tenth(config: ProptestConfig) -> ProptestConfig {
     ProptestConfig { cases: config.cases.div_ceil(10), ..config }
+}
+
+/// Lets what runs behind come to rest, as far as it need not wait for time to pass.
+async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Runs one case on a clock that stands still.

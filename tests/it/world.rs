@@ -1,21 +1,28 @@
 //! The graph over an in-process sandbox: no sockets, so a paused clock stands still while it works.
 
 use std::ffi::OsString;
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use async_graphql::{Request, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use switchboard::app::{Networks, operations_over};
+use switchboard::app::{Networks, graph_over};
 use switchboard::config::{self, Config, Keys};
 use switchboard::domain::caller::{self, Caller, Role};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
+use switchboard::graphql::schema::Graph;
+use switchboard::loaders::holdings::Revision;
+use switchboard::loaders::ledger::Ledger;
+use switchboard::loaders::settings::Shares;
 use switchboard::operation::request::OperationRequest;
-use switchboard::operation::{Operations, TransportRules};
+use switchboard::operation::{Answer, Executor, Operations, TransportRules};
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox, Tenant};
 use switchboard::upstream::transport::Network;
 use tower::util::BoxCloneSyncService;
@@ -25,6 +32,30 @@ use tower::{BoxError, ServiceExt, service_fn};
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
     pub(crate) operations: Operations,
+    graph: Counted,
+    clock: Clock,
+}
+
+/// The graph, and how often it executed.
+#[derive(Clone)]
+struct Counted {
+    graph: Graph,
+    executions: Arc<AtomicUsize>,
+}
+
+impl Executor for Counted {
+    fn sdl(&self) -> String {
+        self.graph.sdl()
+    }
+
+    fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> BoxFuture<'_, Response> {
+        self.executions.fetch_add(1, Ordering::Relaxed);
+        Executor::execute(&self.graph, request, caller, ledger)
+    }
+
+    fn revision(&self, caller: &Caller) -> Revision {
+        self.graph.revision(caller)
+    }
 }
 
 pub(crate) const NOW: &str = "2026-11-21T12:00:00Z";
@@ -83,6 +114,12 @@ pub(crate) fn texts(value: &Value, path: &str) -> Vec<String> {
     let list = at(value, path);
     let list = list.as_array().unwrap_or_else(|| panic!("no list at `{path}`: {list}"));
     list.iter().map(|text| text.as_str().unwrap_or_else(|| panic!("no text: {text}")).to_owned()).collect()
+}
+
+/// The answer to a request as a client sends it.
+pub(crate) async fn run(operations: &Operations, caller: Caller, request: &Value) -> Answer {
+    let request = OperationRequest::from_json(request.to_string().as_bytes()).unwrap();
+    operations.run(request, TransportRules { mutations: true }, caller).await
 }
 
 /// The only error of an answer.
@@ -196,8 +233,27 @@ impl World {
         let sandbox = Sandbox::new(setup.sandbox, sandbox::Clock::new(move || clock.now()));
         let network = (setup.rewire)(network(&sandbox));
         let networks = Networks { leadlex: network.clone(), composio: network };
-        let operations = operations_over(&setup.config, clock, &networks).unwrap();
-        Self { sandbox, operations }
+        let graph = Counted {
+            graph: graph_over(&setup.config, clock, &networks).unwrap(),
+            executions: Arc::default(),
+        };
+        let operations = Operations::new(graph.clone(), &setup.config.cache.shares(), clock).unwrap();
+        Self { sandbox, operations, graph, clock }
+    }
+
+    /// Operations over the same graph that keep no answers.
+    pub(crate) fn operations_that_execute(&self) -> Operations {
+        Operations::new(self.graph.graph.clone(), &Shares::of(0), self.clock).unwrap()
+    }
+
+    /// Drops everything that is kept for a caller's keys.
+    pub(crate) fn expire(&self, caller: &Caller) {
+        self.graph.graph.expire(caller);
+    }
+
+    /// How many operations were executed since the last look.
+    pub(crate) fn executions(&self) -> usize {
+        self.graph.executions.swap(0, Ordering::Relaxed)
     }
 
     /// The answer to a query of tenant A.
@@ -217,10 +273,13 @@ impl World {
     }
 
     pub(crate) async fn ask_as(&self, caller: Caller, query: &str, variables: Value) -> Value {
-        let request = json!({ "query": query, "variables": variables }).to_string();
-        let request = OperationRequest::from_json(request.as_bytes()).unwrap();
-        let answer = self.operations.run(request, TransportRules { mutations: true }, caller).await;
+        let answer = self.run(caller, &json!({ "query": query, "variables": variables })).await;
         serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    /// The answer to a request as a client sends it.
+    pub(crate) async fn run(&self, caller: Caller, request: &Value) -> Answer {
+        run(&self.operations, caller, request).await
     }
 
     /// The calls that the sandbox saw since the last look, as `GET path?query`.

@@ -1,6 +1,8 @@
-//! A schema that fails in every way that a resolver can, which the real graph hopefully never does.
+//! A schema that fails in every way that a resolver can, which the real graph hopefully never does; that counts
+//! how often it is executed, and waits until it is told to go on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_graphql::{
@@ -13,9 +15,11 @@ use switchboard::domain::caller::Caller;
 use switchboard::domain::input::{BadInput, BadInputReason};
 use switchboard::domain::upstream_name::UpstreamName;
 use switchboard::graphql::errors::FieldError;
+use switchboard::loaders::holdings::Revision;
 use switchboard::loaders::ledger::Ledger;
 use switchboard::operation::Executor;
 use switchboard::upstream::error::{UpstreamError, UpstreamFailure};
+use tokio::sync::Semaphore;
 
 pub(super) const LEAK: &str = "text that must not leak";
 
@@ -23,11 +27,42 @@ pub(super) struct Faulty {
     schema: Schema<Query, Mutation, EmptySubscription>,
 }
 
+/// What a test has of a schema that is being asked.
+#[derive(Clone)]
+pub(super) struct Gate {
+    counter: Arc<AtomicU32>,
+    waiting: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+}
+
+impl Gate {
+    /// Waits until so many executions stand before the gate.
+    pub(super) async fn is_reached_by(&self, executions: u32) {
+        self.waiting.acquire_many(executions).await.unwrap().forget();
+    }
+
+    /// Lets everybody pass, from now on.
+    pub(super) fn open(&self) {
+        self.open.close();
+    }
+}
+
 impl Faulty {
     pub(super) fn new() -> Self {
-        let schema = Schema::build(Query, Mutation, EmptySubscription);
-        Self { schema: schema.validation_mode(ValidationMode::Fast).finish() }
+        Self::with_gate().0
     }
+
+    pub(super) fn with_gate() -> (Self, Gate) {
+        let closed = || Arc::new(Semaphore::new(0));
+        let gate = Gate { counter: Arc::default(), waiting: closed(), open: closed() };
+        let schema = Schema::build(Query, Mutation, EmptySubscription).data(gate.clone());
+        (Self { schema: schema.validation_mode(ValidationMode::Fast).finish() }, gate)
+    }
+}
+
+/// How often it was asked for by now.
+fn counted(context: &Context<'_>) -> u32 {
+    context.data_unchecked::<Gate>().counter.fetch_add(1, Ordering::SeqCst) + 1
 }
 
 impl Executor for Faulty {
@@ -37,6 +72,10 @@ impl Executor for Faulty {
 
     fn execute(&self, request: Request, caller: Caller, _: Arc<Ledger>) -> BoxFuture<'_, Response> {
         self.schema.execute(request.data(caller)).boxed()
+    }
+
+    fn revision(&self, _: &Caller) -> Revision {
+        Revision::default()
     }
 }
 
@@ -118,6 +157,27 @@ impl Query {
         format!("{number:?} {:?} {filter:?}", id.map(|id| id.0))
     }
 
+    async fn count(&self, context: &Context<'_>) -> u32 {
+        counted(context)
+    }
+
+    async fn viewer(&self, context: &Context<'_>) -> u32 {
+        counted(context)
+    }
+
+    async fn upstreams(&self, context: &Context<'_>) -> u32 {
+        counted(context)
+    }
+
+    /// Counts, and waits at the gate.
+    async fn waits(&self, context: &Context<'_>) -> u32 {
+        let count = counted(context);
+        let gate = context.data_unchecked::<Gate>();
+        gate.waiting.add_permits(1);
+        gate.open.acquire().await.expect_err("the gate is opened by closing");
+        count
+    }
+
     async fn keys(&self, context: &Context<'_>) -> Result<String> {
         let tenant = &context.data::<Caller>()?.tenant;
         Ok(format!("leadlex: {}, composio: {}", tenant.leadlex.is_some(), tenant.composio.is_some()))
@@ -157,7 +217,7 @@ pub(super) struct Mutation;
 
 #[Object]
 impl Mutation {
-    async fn bump(&self) -> i32 {
-        1
+    async fn bump(&self, context: &Context<'_>) -> u32 {
+        counted(context)
     }
 }

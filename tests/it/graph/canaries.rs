@@ -62,7 +62,7 @@ impl Write for Log {
 }
 
 /// Everything that a tenant can ask for, by ids of its own.
-async fn catalogue(tenant: Tenant) -> String {
+async fn catalogue(tenant: Tenant) -> [String; 2] {
     let world = World::new();
     let caller = if tenant == Tenant::A { tenant_a() } else { tenant_b() };
     let answer = world.ask_as(caller, "{ providers { nodes { id } } }", json!({})).await;
@@ -100,7 +100,7 @@ fn holds_no_secret(text: &str, what: &str) {
 async fn ask_through_everything(tenant: Tenant) {
     let log = Log::default();
     let _listening = log.listen();
-    let query = catalogue(tenant).await;
+    let [query, mutation] = catalogue(tenant).await;
     for (fault, drifts) in FAULTS.map(|fault| (fault, false)).into_iter().chain([("", true)]) {
         let world = World::new();
         if drifts {
@@ -110,6 +110,8 @@ async fn ask_through_everything(tenant: Tenant) {
             world.sandbox.emulate(upstream, Some(Fault::parse(fault).unwrap()));
         }
         let caller = if tenant == Tenant::A { tenant_a() } else { tenant_b() };
+        let mutated = world.ask_as(caller.clone(), &mutation, json!({})).await;
+        holds_no_secret(&mutated.to_string(), &format!("the answer to a mutation with `{fault}`"));
         let answer = world.ask_as(caller, &query, json!({})).await;
         assert_eq!(answer.get("errors").is_none(), fault.is_empty(), "{fault}: {}", answer["errors"]);
         holds_no_secret(&answer.to_string(), &format!("the answer to `{fault}`"));

@@ -178,7 +178,6 @@ async fn an_account_by_its_id_is_refreshed_behind_and_a_missing_one_is_soon_aske
     world.pass(ACCOUNTS_TTL).await;
     let query = format!("{{ connectedAccount(id: \"{id}\") {{ freshness {{ state }} }} }}");
     assert_eq!(at(&world.data(&query).await, "connectedAccount.freshness.state"), "STALE");
-    assert_eq!(at(&world.data(&query).await, "connectedAccount.freshness.state"), "STALE");
     world.settle().await;
     assert_eq!(world.calls(), [by_ids([&*id])]);
     assert_eq!(at(&world.data(&query).await, "connectedAccount.freshness.state"), "FRESH");

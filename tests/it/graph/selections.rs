@@ -20,16 +20,17 @@ struct Selections<'s> {
     asked: BTreeSet<String>,
 }
 
-/// One query with every root field; `arguments` gives the value of a required argument of one of them.
-pub(super) fn everything(arguments: &dyn Fn(&str, &str) -> Value) -> String {
+/// One query with every root field, and one mutation with every root field; `arguments` gives the value of a required argument of one of them.
+pub(super) fn everything(arguments: &dyn Fn(&str, &str) -> Value) -> [String; 2] {
     let schema = Schema::parse_and_validate(sdl(), "schema.graphql").unwrap();
     let mut selections = Selections { schema: &schema, arguments, asked: BTreeSet::new() };
     let query = selections.of("Query", LEVELS).unwrap();
+    let mutation = format!("mutation {}", selections.of("Mutation", LEVELS).unwrap());
     let objects = schema.types.values().filter(|ty| !ty.is_built_in()).filter_map(ExtendedType::as_object);
     let all: BTreeSet<_> =
         objects.flat_map(|ty| ty.fields.keys().map(|field| format!("{}.{field}", ty.name))).collect();
     assert_eq!(selections.asked, all, "some fields are deeper than {LEVELS} levels, or cannot be reached");
-    query
+    [query, mutation]
 }
 
 impl Selections<'_> {

@@ -1,0 +1,94 @@
+//! Conditional requests (RFC 9110, 13): a client that has an answer's bytes is told so instead of sent them again.
+//!
+//! Entity tags are weak ones. A strong tag would have to differ between an answer and the same answer compressed, which is
+//! done further out and per client; and nothing here takes ranges or `If-Match`, which alone need strong ones.
+
+use axum::http::header::IF_NONE_MATCH;
+use axum::http::{HeaderMap, HeaderValue};
+
+use super::media::MediaType;
+use crate::operation::Answer;
+
+/// What a client's copy of an answer is known by (RFC 9110, 8.8.3).
+pub(crate) struct EntityTag {
+    opaque: String,
+}
+
+impl EntityTag {
+    /// The tag of an answer in a media type: the same bytes under another name are another thing.
+    pub(crate) fn of(answer: &Answer, media: MediaType) -> Self {
+        let kind = match media {
+            MediaType::GraphqlResponse => 'g',
+            MediaType::Json => 'j',
+        };
+        Self { opaque: format!("{}-{kind}", answer.tag()) }
+    }
+
+    /// The value of `ETag`.
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
+        HeaderValue::try_from(format!("W/\"{}\"", self.opaque)).ok()
+    }
+
+    /// Whether the client has it already, by its `If-None-Match` (RFC 9110, 13.1.2): any of the tags, compared weakly,
+    /// or `*`, which is whatever there is.
+    pub(crate) fn is_held(&self, headers: &HeaderMap) -> bool {
+        let lines = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|line| line.to_str().ok());
+        lines.map(str::trim).any(|line| line == "*" || opaque_tags(line).any(|tag| tag == self.opaque))
+    }
+}
+
+/// What stands between the quotes of each tag of a list, as far as it is one: a tag can hold a comma.
+fn opaque_tags(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let tag = rest.trim_start_matches([' ', '\t', ',']);
+        let quoted = tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?;
+        let (opaque, behind) = quoted.split_once('"')?;
+        rest = behind;
+        Some(opaque)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_held(lines: &[&str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(IF_NONE_MATCH, HeaderValue::from_str(line).unwrap());
+        }
+        EntityTag { opaque: "a-g".to_owned() }.is_held(&headers)
+    }
+
+    #[test]
+    fn a_tag_is_compared_weakly_and_wherever_it_stands() {
+        for lines in [
+            &["*"][..],
+            &[" * "],
+            &["\"a-g\""],
+            &["W/\"a-g\""],
+            &["\"b\", W/\"a-g\""],
+            &["\"b\"\t,,\"a-g\" , \"c\""],
+            &["\"b,W/\", \"a-g\""],
+            &["\"b\"", "\"a-g\""],
+        ] {
+            assert!(is_held(lines), "{lines:?}");
+        }
+        for lines in [
+            &[][..],
+            &[""],
+            &["a-g"],
+            &["\"a-j\""],
+            &["\"A-G\""],
+            &["w/\"a-g\""],
+            &["\"a-g"],
+            &["\" a-g\""],
+            &["\"x\" *"],
+            &["\"b,\"a-g,\""],
+            &["*, \"b\""],
+        ] {
+            assert!(!is_held(lines), "{lines:?}");
+        }
+    }
+}

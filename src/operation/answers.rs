@@ -1,0 +1,169 @@
+//! Finished answers: the bytes of whole answers, kept above execution, so that a query that is asked again costs one
+//! look-up and is neither parsed nor judged nor executed.
+//!
+//! Whatever an answer is made of changes in one of two ways. By time alone: until then it has
+//! [`Freshness::changes_at`]. Or because something of the tenant was read, dropped or failed: then its [`Revision`]
+//! is another. An answer is kept only if nothing was read while it was made, and served only while neither has
+//! happened, so it equals, byte for byte, what execution would give at that moment. (The first answer, for which its
+//! parts had to be fetched, is therefore not kept; the second is. To remember instead which parts each answer is made of,
+//! and to drop it with them, keeps a few answers longer, but has to be right in every place that reads a part.)
+//!
+//! Who asks for the same at the same moment gets the answer of one execution.
+
+use std::sync::{Arc, OnceLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
+
+use super::request::OperationRequest;
+use super::{Answer, Outcome};
+use crate::domain::caller::{Caller, Role};
+use crate::domain::credential::{Credential, Fingerprint};
+use crate::domain::upstream_name::{Composio, Leadlex};
+use crate::loaders::freshness::Freshness;
+use crate::loaders::holdings::Revision;
+use crate::loaders::single_flight::SingleFlight;
+
+/// Root fields whose answers are of the moment, or of the one who asks.
+const NEVER_KEPT: [&str; 2] = ["upstreams", "viewer"];
+
+/// What an answer takes beside its texts, about, in bytes.
+const ENTRY_BYTES: usize = 640;
+
+/// moka weighs up to 64 insertions late. What is heavier than this part of the limit it has to weigh at once.
+const HEAVY_PART: u64 = 64;
+
+/// Whether answers with such root fields may be kept, and shared by those who ask at once.
+pub(super) fn may_be_shared<'f>(mut root_fields: impl Iterator<Item = &'f str>) -> bool {
+    root_fields.all(|name| !NEVER_KEPT.contains(&name))
+}
+
+/// What makes two answers the same: who asks, and what, compared whole.
+#[derive(PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    leadlex: Option<Fingerprint<Leadlex>>,
+    composio: Option<Fingerprint<Composio>>,
+    view: Role,
+    document: Box<str>,
+    operation_name: Option<Box<str>>,
+    /// As JSON: decoded, a value weighs many times its text. Who orders them otherwise asks something else.
+    variables: Box<str>,
+}
+
+impl Question {
+    /// The question of a caller's request; none where its variables cannot be written.
+    pub(super) fn of(request: &OperationRequest, caller: &Caller) -> Option<Self> {
+        let variables = match request.variables.is_empty() {
+            true => String::new(),
+            false => serde_json::to_string(&request.variables).ok()?,
+        };
+        Some(Self {
+            leadlex: caller.tenant.leadlex.as_ref().map(Credential::fingerprint),
+            composio: caller.tenant.composio.as_ref().map(Credential::fingerprint),
+            view: caller.role,
+            document: request.query.as_str().into(),
+            operation_name: request.operation_name.as_deref().map(Into::into),
+            variables: variables.into(),
+        })
+    }
+
+    fn weight_bytes(&self) -> usize {
+        let name = self.operation_name.as_deref().map_or(0, str::len);
+        self.document.len() + name + self.variables.len()
+    }
+}
+
+/// A kept answer, and how long it is good for.
+struct Finished {
+    answer: Answer,
+    /// Where nothing was read for it, for ever.
+    made_of: Option<(Freshness, Revision)>,
+}
+
+/// The answers that are kept, and those that are being made.
+pub(super) struct Answers {
+    limit_bytes: u64,
+    kept: moka::sync::Cache<Arc<Question>, Arc<Finished>>,
+    flights: SingleFlight<Arc<Question>, Answer>,
+}
+
+impl Answers {
+    /// Answers that weigh at most `limit_bytes`.
+    pub(super) fn new(limit_bytes: u64) -> Self {
+        let kept = moka::sync::Cache::builder()
+            .max_capacity(limit_bytes)
+            .weigher(|question: &Arc<Question>, finished: &Arc<Finished>| weight(question, &finished.answer))
+            .build();
+        Self { limit_bytes, kept, flights: SingleFlight::new(|_| Answer::crashed()) }
+    }
+
+    /// The answer that is kept and still is what execution would give; `revision` is the caller's as it is now.
+    pub(super) fn look(&self, question: &Question, revision: impl FnOnce() -> Revision) -> Option<Answer> {
+        let finished = self.kept.get(question)?;
+        let is_good = finished
+            .made_of
+            .is_none_or(|(parts, made_in)| Instant::now() < parts.changes_at && made_in == revision());
+        is_good.then(|| finished.answer.clone())
+    }
+
+    /// The answer that somebody else's execution is about to give, or that this one gives. An execution tells, beside
+    /// its answer, of which parts that is made.
+    pub(super) async fn get(
+        self: &Arc<Self>,
+        question: Question,
+        revision: impl Fn() -> Revision + Clone + Send + 'static,
+        execution: impl Future<Output = (Answer, Option<Freshness>)> + Send + 'static,
+    ) -> Answer {
+        let question = Arc::new(question);
+        let landed = || self.look(&question, revision.clone());
+        let (answers, key, revised) = (Arc::clone(self), Arc::clone(&question), revision.clone());
+        let flight = async move {
+            let before = revised();
+            let (answer, parts) = execution.await;
+            if answer.outcome == (Outcome::Executed { whole: true }) && before == revised() {
+                answers.keep(key, &answer, parts.map(|parts| (parts, before)));
+            }
+            answer
+        };
+        let (answer, _got) =
+            self.flights.join(Arc::clone(&question), landed, flight.instrument(Span::current())).await;
+        answer
+    }
+
+    fn keep(&self, question: Arc<Question>, answer: &Answer, made_of: Option<(Freshness, Revision)>) {
+        let weight = u64::from(weight(&question, answer));
+        let is_past = made_of.is_some_and(|(parts, _)| parts.changes_at <= Instant::now());
+        if is_past || weight > self.limit_bytes {
+            return;
+        }
+        // Exactly its bytes: a text that was just written has room for more.
+        let answer = Answer { body: Bytes::copy_from_slice(&answer.body), ..answer.clone() };
+        self.kept.insert(question, Arc::new(Finished { answer, made_of }));
+        if weight > self.limit_bytes / HEAVY_PART {
+            self.kept.run_pending_tasks();
+        }
+    }
+}
+
+fn weight(question: &Question, answer: &Answer) -> u32 {
+    u32::try_from(ENTRY_BYTES + question.weight_bytes() + answer.body.len()).unwrap_or(u32::MAX)
+}
+
+/// What tells an answer's bytes from others: made where it is first asked for, and once for all who share them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tag(Arc<OnceLock<Box<str>>>);
+
+impl Tag {
+    /// The first half of the SHA-256 of a body, in base64url.
+    pub(super) fn of(&self, body: &Bytes) -> &str {
+        let digest = || {
+            let digest: [u8; 32] = Sha256::digest(body).into();
+            URL_SAFE_NO_PAD.encode(digest.first_chunk::<16>().unwrap_or(&[0; 16])).into()
+        };
+        self.0.get_or_init(digest)
+    }
+}

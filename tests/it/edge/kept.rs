@@ -1,0 +1,107 @@
+//! Which answers are given again without being executed again: a field that counts its executions tells.
+
+use axum::Router;
+use serde_json::{Value, json};
+use switchboard::http::caller::Callers;
+
+use super::{anybody, ask, edge, get, post, with};
+
+async fn data(router: &Router, request: Value) -> Value {
+    ask(router.clone(), post(request.to_string())).await.json()["data"].take()
+}
+
+#[tokio::test]
+async fn a_whole_answer_is_executed_once_whichever_way_it_is_asked_for() {
+    let router = edge(anybody());
+    for _ in 0..3 {
+        assert_eq!(data(&router, json!({ "query": "{count}" })).await, json!({ "count": 1 }));
+        let seen = ask(router.clone(), get("/graphql?query=%7Bcount%7D")).await;
+        assert_eq!(seen.text, r#"{"data":{"count":1}}"#);
+        let seen = ask(router.clone(), with(get("/graphql?query=%7Bcount%7D"), "accept", "*/*")).await;
+        assert_eq!(seen.text, r#"{"data":{"count":1}}"#);
+        assert_eq!(seen.header("content-type"), "application/json; charset=utf-8");
+    }
+}
+
+#[tokio::test]
+async fn what_is_of_the_moment_or_changes_something_is_executed_each_time() {
+    for request in [
+        json!({ "query": "{ n: viewer }" }),
+        json!({ "query": "{ hello n: upstreams }" }),
+        json!({ "query": "{ ... on Query { ... { n: viewer } } }" }),
+        json!({ "query": "query A { ...B } fragment B on Query { ...C } fragment C on Query { n: upstreams }" }),
+        json!({ "query": "mutation { n: bump }" }),
+        json!({ "query": "{ n: count limited }" }),
+        json!({ "query": "{ n: count }", "extensions": { "switchboard": { "trace": true } } }),
+    ] {
+        let router = edge(anybody());
+        for execution in 1..=3 {
+            assert_eq!(data(&router, request.clone()).await["n"], json!(execution), "{request}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_are_compared_whole() {
+    let router = edge(anybody());
+    let document = "query A($n: Int) { count echo(number: $n) } query B($n: Int) { count echo(number: $n) }";
+    let requests = [
+        json!({ "query": document, "operationName": "A" }),
+        json!({ "query": document, "operationName": "B" }),
+        json!({ "query": format!("{document} "), "operationName": "A" }),
+        json!({ "query": document, "operationName": "A", "variables": { "n": 1 } }),
+        json!({ "query": document, "operationName": "A", "variables": { "n": 2 } }),
+        json!({ "query": document, "operationName": "A", "variables": { "n": null } }),
+    ];
+    for _ in 0..2 {
+        for (nth, request) in requests.iter().enumerate() {
+            assert_eq!(data(&router, request.clone()).await["count"], json!(nth + 1), "{request}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn callers_of_other_keys_have_answers_of_their_own() {
+    let router = edge(Callers::TheirOwnKeys);
+    let of = |leadlex: Option<&str>, composio: Option<&str>| {
+        let mut request = post(r#"{"query":"{ count keys }"}"#);
+        if let Some(key) = leadlex {
+            request = with(request, "authorization", &format!("Bearer {key}"));
+        }
+        if let Some(key) = composio {
+            request = with(request, "x-api-key", key);
+        }
+        request
+    };
+    let callers = [
+        (Some("wbk_a"), Some("ak_a")),
+        (Some("wbk_a"), Some("ak_b")),
+        (Some("wbk_b"), Some("ak_a")),
+        (Some("wbk_a"), None),
+        (None, Some("ak_a")),
+        (None, Some("wbk_a")),
+    ];
+    for _ in 0..2 {
+        for (nth, (leadlex, composio)) in callers.into_iter().enumerate() {
+            let seen = ask(router.clone(), of(leadlex, composio)).await.json();
+            assert_eq!(seen["data"]["count"], json!(nth + 1));
+            let keys = format!("leadlex: {}, composio: {}", leadlex.is_some(), composio.is_some());
+            assert_eq!(seen["data"]["keys"], json!(keys));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kept_answer_does_not_let_a_mutation_run_by_get() {
+    let router = edge(anybody());
+    let document = "query Q { count } mutation M { bump }";
+    assert_eq!(
+        data(&router, json!({ "query": document, "operationName": "Q" })).await,
+        json!({ "count": 1 })
+    );
+    let escaped = "query+Q+%7B+count+%7D+mutation+M+%7B+bump+%7D";
+    let seen = ask(router.clone(), get(&format!("/graphql?query={escaped}&operationName=M"))).await;
+    assert_eq!((seen.status.as_u16(), seen.header("allow")), (405, "POST"));
+    let seen = ask(router, get(&format!("/graphql?query={escaped}&operationName=Q"))).await;
+    assert_eq!(seen.text, r#"{"data":{"count":1}}"#);
+}

@@ -1,0 +1,213 @@
+//! The law of finished answers: whatever is given without being executed equals, byte for byte, what execution gives
+//! at that moment.
+//!
+//! Two roads lead to one graph: one keeps answers, the other executes each time. After each answer that was not executed
+//! the other road is asked the same, at the same moment; what it finds has not been disturbed, as giving a kept answer
+//! reads nothing. Between the questions time passes, data changes, upstreams fail, everything is dropped, and the other
+//! road is taken too.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
+use switchboard::domain::caller::Caller;
+use switchboard::sandbox::{Account, EmulatedUpstream, Fault, Tenant};
+
+use super::{a_tenth, cases, on_a_paused_clock, settle};
+use crate::world::{NOW, Setup, World, at, caller, global_id, run, tenant_a};
+
+const ACCOUNTS: usize = 23;
+
+const FRESHNESS: &str = "freshness { state fetchedAt refreshDueAt }";
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Asks one of the questions, as one of the callers.
+    Ask(usize, usize),
+    /// Asks it of the road that executes each time.
+    Execute(usize, usize),
+    Pass(u64),
+    AddAccount(usize),
+    RemoveAccount(usize),
+    RenameProvider(usize),
+    Fail(EmulatedUpstream, &'static str),
+    Recover(EmulatedUpstream),
+    Expire,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let question = || 0..QUESTIONS;
+    let upstream = || prop_oneof![Just(EmulatedUpstream::Leadlex), Just(EmulatedUpstream::Composio)];
+    let fault = prop_oneof![
+        Just("status=503"),
+        Just("status=429; retry-after=9"),
+        Just("status=503; times=1"),
+        Just("latency-ms=700"),
+        Just("latency-ms=9000"),
+    ];
+    let milliseconds = prop_oneof![1..2_000_u64, 2_000..40_000_u64, 40_000..200_000_u64];
+    let step = prop_oneof![
+        // The same few questions again and again, so that there is something to keep.
+        30 => (0..3_usize, 0..2_usize).prop_map(|(question, caller)| Step::Ask(question, caller)),
+        30 => (question(), 0..CALLERS).prop_map(|(question, caller)| Step::Ask(question, caller)),
+        4 => (question(), 0..CALLERS).prop_map(|(question, caller)| Step::Execute(question, caller)),
+        10 => milliseconds.prop_map(Step::Pass),
+        2 => any::<usize>().prop_map(Step::AddAccount),
+        2 => any::<usize>().prop_map(Step::RemoveAccount),
+        2 => any::<usize>().prop_map(Step::RenameProvider),
+        3 => (upstream(), fault).prop_map(|(upstream, fault)| Step::Fail(upstream, fault)),
+        4 => upstream().prop_map(Step::Recover),
+        1 => Just(Step::Expire),
+    ];
+    prop::collection::vec(step, 1..120)
+}
+
+const CALLERS: usize = 3;
+
+fn callers() -> [Caller; CALLERS] {
+    // The same keys, the one to LeadLex alone, the one to Composio with another's to LeadLex.
+    [tenant_a(), caller(Some("wbk_sandbox_a"), None), caller(Some("wbk_sandbox_b"), Some("ak_sandbox_a"))]
+}
+
+const QUESTIONS: usize = 19;
+
+/// Every root field and several shapes; ids and cursors are those of the beginning.
+async fn questions(world: &World) -> [Value; QUESTIONS] {
+    let bare = world.operations_that_execute();
+    let begin = "{ providers(first: 2) { nodes { id } } connectedAccounts(first: 3) { nodes { id connectedAccountId } pageInfo { startCursor endCursor } } }";
+    let answer = run(&bare, tenant_a(), &json!({ "query": begin })).await;
+    let begin: Value = serde_json::from_slice(&answer.body).unwrap();
+    let text = |path: &str| at(&begin["data"], path).as_str().unwrap().to_owned();
+    let (provider, account) = (text("providers.nodes.1.id"), text("connectedAccounts.nodes.0.id"));
+    let own_id = text("connectedAccounts.nodes.2.connectedAccountId");
+    let (start, end) =
+        (text("connectedAccounts.pageInfo.startCursor"), text("connectedAccounts.pageInfo.endCursor"));
+    let toolkit = global_id("Toolkit", "gmail");
+    let accounts = format!("nodes {{ connectedAccountId status {FRESHNESS} }} {FRESHNESS}");
+    let page = "query ($first: Int, $last: Int, $after: String, $before: String) {
+        connectedAccounts(first: $first, last: $last, after: $after, before: $before) {
+            edges { cursor node { connectedAccountId } } pageInfo { hasNextPage hasPreviousPage } isComplete
+            freshness { state fetchedAt } } }";
+    let one = |query: String| json!({ "query": query });
+    let with = |variables: Value| json!({ "query": page, "variables": variables });
+    [
+        one(format!("{{ connectedAccounts(first: 4) {{ {accounts} }} }}")),
+        one(format!(
+            "{{ providers {{ nodes {{ name displayName status {FRESHNESS} }} {FRESHNESS} totalCount }} }}"
+        )),
+        one(format!(
+            "{{ providers(first: 20) {{ nodes {{ name connectedAccounts(first: 2) {{ {accounts} totalCount }} }} }} }}"
+        )),
+        one(format!(
+            "{{ connectedAccounts(first: 2) {{ totalCount statusCounts {{ status count }} {FRESHNESS} }} }}"
+        )),
+        one(format!(
+            "{{ connectedAccounts(first: 0) {{ totalCount pageInfo {{ hasNextPage }} {FRESHNESS} }} }}"
+        )),
+        with(json!({ "first": 3 })),
+        with(json!({ "last": 7 })),
+        with(json!({ "first": 5, "after": end })),
+        with(json!({ "last": 2, "before": end })),
+        with(json!({ "first": 20, "after": start })),
+        one(format!(
+            "{{ node(id: \"{account}\") {{ ... on ConnectedAccount {{ status {FRESHNESS} providers {{ name }} }} }} }}"
+        )),
+        one(format!("{{ nodes(ids: [\"{account}\", \"{toolkit}\", \"{provider}\"]) {{ id }} }}")),
+        one(format!(
+            "{{ provider(id: \"{provider}\") {{ displayName {FRESHNESS} connectedAccounts(last: 1) {{ {accounts} }} }} }}"
+        )),
+        one(format!("{{ providersByIds(ids: [\"{provider}\"]) {{ name toolkits {{ slug }} }} }}")),
+        one(format!(
+            "{{ connectedAccount(id: \"{own_id}\") {{ alias authConfig {{ connectedAccounts(first: 1) {{ {accounts} }} }} }} }}"
+        )),
+        one(format!(
+            "{{ connectedAccountsByIds(ids: [\"{own_id}\", \"ca_nobody\", \"{account}\"]) {{ id {FRESHNESS} }} }}"
+        )),
+        one(format!(
+            "{{ toolkit(slug: \"gmail\") {{ slug providers {{ name }} connectedAccounts(first: 50) {{ {accounts} }} }} }}"
+        )),
+        one(format!(
+            "{{ toolkitsBySlugs(slugs: [\"slack\", \"github\", \"x\"]) {{ connectedAccounts(first: 3) {{ {accounts} totalCount }} }} }}"
+        )),
+        one(format!(
+            "{{ user(id: \"user_1\") {{ connectedAccounts {{ {accounts} }} }} usersByIds(ids: [\"user_0\", \"user_2\"]) {{ connectedAccounts(first: 1) {{ {accounts} isComplete }} }} }}"
+        )),
+    ]
+}
+
+fn world(page_rows: usize) -> World {
+    let mut setup = Setup::as_shipped();
+    setup.sandbox.accounts = ACCOUNTS;
+    setup.config.lists.page_rows = page_rows;
+    // Short, so that values grow older than each window.
+    setup.config.cache.stale_while_revalidate_ms = 20_000;
+    setup.config.cache.stale_if_error_ms = 120_000;
+    setup.config.cache.jitter_percent = 10;
+    World::of(setup)
+}
+
+/// How many answers were given without being executed.
+async fn gives_what_execution_gives(steps: Vec<Step>, page_rows: usize) -> usize {
+    let world = world(page_rows);
+    let bare = world.operations_that_execute();
+    let (questions, callers) = (questions(&world).await, callers());
+    let mut given = 0;
+    for (nth, step) in steps.into_iter().enumerate() {
+        match step {
+            Step::Ask(question, caller) => {
+                let (question, caller) = (&questions[question], &callers[caller]);
+                world.executions();
+                let answer = world.run(caller.clone(), question).await;
+                if world.executions() == 0 {
+                    let executed = run(&bare, caller.clone(), question).await;
+                    assert_eq!(answer.body, executed.body, "step {nth}: {question}");
+                    assert_eq!(answer.read_at, executed.read_at);
+                    given += 1;
+                }
+            }
+            Step::Execute(question, caller) => {
+                run(&bare, callers[caller].clone(), &questions[question]).await;
+            }
+            Step::Pass(milliseconds) => world.pass(Duration::from_millis(milliseconds)).await,
+            Step::AddAccount(number) => world.sandbox.change_accounts(Tenant::A, |rows| {
+                let (id, user) = (format!("ca_new_{nth}"), format!("user_{}", number % 3));
+                rows.push(Account::new(&id, "gmail", &user, NOW.parse().unwrap()));
+            }),
+            Step::RemoveAccount(number) => world.sandbox.change_accounts(Tenant::A, |rows| {
+                if !rows.is_empty() {
+                    rows.remove(number % rows.len());
+                }
+            }),
+            Step::RenameProvider(number) => world.sandbox.change_providers(Tenant::A, |rows| {
+                let row = number % rows.len();
+                rows[row]["display_name"] = json!(format!("renamed {nth}"));
+            }),
+            Step::Fail(upstream, fault) => {
+                world.sandbox.emulate(upstream, Some(Fault::parse(fault).unwrap()))
+            }
+            Step::Recover(upstream) => world.sandbox.emulate(upstream, None),
+            Step::Expire => world.expire(&tenant_a()),
+        }
+        settle().await;
+    }
+    given
+}
+
+#[test]
+fn what_is_not_executed_is_what_execution_gives() {
+    let given = AtomicUsize::new(0);
+    let config = a_tenth(cases());
+    let cases = config.cases as usize;
+    let mut runner = TestRunner::new(config);
+    let ran = runner.run(&(steps(), prop_oneof![2..9_usize, Just(100)]), |(steps, page_rows)| {
+        on_a_paused_clock(async {
+            given.fetch_add(gives_what_execution_gives(steps, page_rows).await, Ordering::Relaxed);
+        });
+        Ok(())
+    });
+    ran.unwrap_or_else(|failure| panic!("{failure}"));
+    let given = given.into_inner();
+    assert!(given > cases, "{given} answers in {cases} cases say little");
+}
