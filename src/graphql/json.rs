@@ -12,10 +12,14 @@ use serde::Serialize;
 use std::io::Write as _;
 
 /// JSON text under way.
-#[derive(Default)]
 pub(crate) struct Json(Vec<u8>);
 
 impl Json {
+    /// No text yet, and room for so many bytes.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
     /// Text that is JSON already.
     pub(crate) fn text(&mut self, json: &[u8]) {
         self.0.extend_from_slice(json);
@@ -111,4 +115,38 @@ impl Json {
 
 fn value_of<E: EnumType>(value: E) -> &'static str {
     E::items().iter().find(|item| item.value == value).map_or("", |item| item.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::Name;
+    use serde_json::json;
+
+    use super::*;
+
+    fn written(value: &Value) -> String {
+        let mut json = Json::with_room(0);
+        json.value(value);
+        String::from_utf8(json.into_bytes()).unwrap()
+    }
+
+    #[test]
+    fn values_are_written_as_serde_writes_them() {
+        let values = json!({
+            "text": "a \"quoted\" \u{1} line\nand ü", "": "", "numbers": [0, -1, 2147483647, 1.5, 1e300], "none": null,
+            "nested": { "empty": {}, "list": [[], [{ "yes": true }, { "no": false }]] },
+        });
+        let value = Value::from_json(values.clone()).unwrap();
+        assert_eq!(written(&value), serde_json::to_string(&value).unwrap());
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&written(&value)).unwrap(), values);
+        assert_eq!(written(&Value::Enum(Name::new("ACTIVE"))), "\"ACTIVE\"");
+    }
+
+    #[test]
+    fn text_that_was_written_before_stands_as_it_is() {
+        let mut rows = Json::with_room(0);
+        rows.list(["a\"", "b"], |json, text| json.put(text));
+        let value = Value::List(vec![Value::Null, rows.into_value()]);
+        assert_eq!(written(&value), r#"[null,["a\"","b"]]"#);
+    }
 }

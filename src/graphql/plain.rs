@@ -53,6 +53,12 @@ pub(super) struct Below<'a> {
     sets: Vec<&'a SelectionSet>,
 }
 
+/// The fields that were selected under one response name, one field of the type under all of them.
+struct Selected<'a> {
+    first: &'a Positioned<Field>,
+    again: Vec<&'a Positioned<Field>>,
+}
+
 impl<'a, T: Plain> Plan<'a, T> {
     /// The plan of what a context selects; `None` where the library has to do all of it.
     pub(super) fn new(ctx: &'a ContextSelectionSet<'a>) -> Option<Self> {
@@ -144,29 +150,26 @@ impl<'a> Below<'a> {
         for set in &self.sets {
             self.collect(&type_name, set, &mut selected);
         }
-        let steps = selected.into_iter().enumerate().map(|(place, (name, fields))| {
-            let comma = if place == 0 { "" } else { "," };
-            let name = format!("{comma}\"{name}\":").into_bytes().into_boxed_slice();
-            Some((name, self.step(&type_name, &fields)?))
+        let steps = selected.into_iter().enumerate().map(|(place, selected)| {
+            let name = selected.first.node.response_key().node.as_str();
+            let before = if place == 0 { "\"" } else { ",\"" };
+            let name = [before, name, "\":"].concat().into_bytes().into_boxed_slice();
+            Some((name, self.step(&type_name, &selected)?))
         });
         Some(Plan { steps: steps.collect::<Option<_>>()? })
     }
 
     /// `CollectFields` of the specification (6.3.2): the fields of each response name, in the order of their first
     /// appearance. What `@skip` and `@include` leave out was taken away before execution.
-    fn collect(
-        &self,
-        type_name: &str,
-        set: &'a SelectionSet,
-        selected: &mut Vec<(&'a str, Vec<&'a Positioned<Field>>)>,
-    ) {
+    fn collect(&self, type_name: &str, set: &'a SelectionSet, selected: &mut Vec<Selected<'a>>) {
         for selection in &set.items {
             let (condition, set) = match &selection.node {
                 Selection::Field(field) => {
-                    let name = field.node.response_key().node.as_str();
-                    match selected.iter_mut().find(|(known, _)| *known == name) {
-                        Some((_, fields)) => fields.push(field),
-                        None => selected.push((name, vec![field])),
+                    let name = field.node.response_key();
+                    match selected.iter_mut().find(|known| known.first.node.response_key().node == name.node)
+                    {
+                        Some(known) => known.again.push(field),
+                        None => selected.push(Selected { first: field, again: Vec::new() }),
                     }
                     continue;
                 }
@@ -192,8 +195,8 @@ impl<'a> Below<'a> {
     }
 
     /// The step of one response name; `None` where what the library brings for several fields would have to be merged.
-    fn step<T: Plain>(&self, type_name: &str, fields: &[&'a Positioned<Field>]) -> Option<Step<'a, T>> {
-        let first = fields.first()?;
+    fn step<T: Plain>(&self, type_name: &str, selected: &Selected<'a>) -> Option<Step<'a, T>> {
+        let Selected { first, again } = selected;
         let name = first.node.name.node.as_str();
         if name == "__typename" {
             return Some(Step::TypeName(type_name.into()));
@@ -201,11 +204,12 @@ impl<'a> Below<'a> {
         let plain = T::FIELDS.iter().find(|(known, _)| *known == name).and_then(|(_, field)| match field {
             PlainField::Leaf(write) => Some(Step::Leaf(*write)),
             PlainField::Objects(objects) => {
-                let sets = fields.iter().map(|field| &field.node.selection_set.node).collect();
+                let fields = std::iter::once(first).chain(again);
+                let sets = fields.map(|field| &field.node.selection_set.node).collect();
                 objects(&Below { ctx: self.ctx, sets }).map(Step::Objects)
             }
         });
-        plain.or_else(|| (fields.len() == 1).then_some(Step::Waits(first)))
+        plain.or_else(|| again.is_empty().then_some(Step::Waits(first)))
     }
 }
 

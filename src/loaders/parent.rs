@@ -59,7 +59,8 @@ impl Parent {
     pub(super) fn owns(&self, account: &ConnectedAccount) -> bool {
         match self {
             Self::Project => true,
-            Self::Toolkits(slugs) => slugs.contains(&account.toolkit.to_ascii_lowercase()),
+            // Asked for each row of a page by each of its parents; slugs are in lower case.
+            Self::Toolkits(slugs) => slugs.iter().any(|slug| slug.eq_ignore_ascii_case(&account.toolkit)),
             Self::User(id) => account.user_id.as_deref().is_some_and(|user| id.contains(user)),
             Self::AuthConfig(id) => id.contains(&account.auth_config.id),
         }

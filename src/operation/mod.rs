@@ -246,9 +246,12 @@ impl Answer {
     }
 }
 
+/// What an answer's text begins with, in bytes; rows come as one piece, for which it is made larger once.
+const ROOM: usize = 1024;
+
 /// An answer's text (specification, 7.1): errors first, so that a reader of a cut body sees them.
 fn written(errors: &[GraphqlError], data: Option<&Value>, extensions: Option<Extensions>) -> Bytes {
-    let mut json = Json::default();
+    let mut json = Json::with_room(ROOM);
     let mut between: &[u8] = b"{";
     let mut begin = |json: &mut Json, name: &[u8]| {
         json.text(between);
