@@ -241,6 +241,8 @@ where
             Some(entry.fresh_until),
             entry.held_until,
             Some(self.revalidate_until(entry)),
+            // A failure can put the next attempt off past that.
+            Some(self.usable_until(entry)),
         ];
         let changes_at = steps.into_iter().flatten().filter(|step| *step > now).min();
         let clock = &self.holdings.clock;
@@ -249,7 +251,7 @@ where
             fetched_at: clock.at(entry.fetched),
             state,
             refresh_due_at: clock.at(due),
-            changes_at: changes_at.unwrap_or_else(|| self.usable_until(entry)),
+            changes_at: changes_at.unwrap_or(now),
         };
         Kept { value: entry.value.clone(), freshness }
     }
