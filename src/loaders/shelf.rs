@@ -247,6 +247,8 @@ where
             Some(entry.fresh_until),
             entry.held_until,
             Some(self.revalidate_until(entry)),
+            // A failure can put the next attempt off past that.
+            Some(self.usable_until(entry)),
         ];
         let changes_at = steps.into_iter().flatten().filter(|step| *step > now).min();
         let clock = &self.holdings.clock;
@@ -255,7 +257,7 @@ where
             fetched_at: clock.at(entry.fetched),
             state,
             refresh_due_at: clock.at(due),
-            changes_at: changes_at.unwrap_or_else(|| self.usable_until(entry)),
+            changes_at: changes_at.unwrap_or(now),
             epoch: entry.epoch,
         };
         Kept { value: entry.value.clone(), freshness }

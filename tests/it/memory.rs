@@ -1,0 +1,149 @@
+//! One byte limit over all caches: a process that is asked for far more than fits it stays small.
+//!
+//! Over real sockets, as it is the process's own memory that counts. The sandbox is another process.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use futures_util::stream::{self, StreamExt as _};
+use serde_json::{Value, json};
+
+const MIB: usize = 1 << 20;
+
+/// `cache.limit_bytes`.
+const LIMIT: usize = 4 * MIB;
+
+/// What a process may grow by beside what its caches weigh: weights are estimates, an allocator keeps pages of its
+/// own, and some requests are under way.
+const BESIDE: usize = 24 * MIB;
+
+/// A process that ends with the test.
+struct Running {
+    process: Child,
+    /// Its address, by the first line that it printed.
+    told: String,
+}
+
+impl Running {
+    fn start(command: &mut Command, word: &str) -> Self {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut out = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        // Kept open: it may have more to say.
+        process.stdout = Some(out.into_inner());
+        let told = line.trim_end().strip_prefix(word).unwrap_or_else(|| panic!("`{line}`")).to_owned();
+        Self { process, told }
+    }
+
+    /// Its resident memory, where the system tells.
+    fn resident_bytes(&self) -> Option<usize> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(line.trim().strip_suffix(" kB")?.parse::<usize>().unwrap() * 1024)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        self.process.wait().unwrap();
+    }
+}
+
+fn switchboard(command: &str) -> Command {
+    let mut switchboard = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+    switchboard.arg(command).env_clear();
+    switchboard
+}
+
+fn sandbox() -> Running {
+    let mut command = switchboard("sandbox");
+    command.args(["--listen", "127.0.0.1:0", "--accounts", "150", "--composio-plan", "enterprise"]);
+    Running::start(&mut command, "sandbox listening on ")
+}
+
+fn serve(sandbox: &Running) -> Running {
+    let mut command = switchboard("serve");
+    let base = &sandbox.told;
+    for (setting, value) in [
+        ("CACHE__LIMIT_BYTES", LIMIT.to_string()),
+        ("HTTP__LISTEN", "127.0.0.1:0".to_owned()),
+        ("OPS__LISTEN", "127.0.0.1:0".to_owned()),
+        ("UPSTREAM__LEADLEX__BASE_URL", format!("{base}/functions/v1/api-gateway")),
+        ("UPSTREAM__LEADLEX__API_KEY", "wbk_sandbox_a".to_owned()),
+        ("UPSTREAM__COMPOSIO__BASE_URL", base.clone()),
+        ("UPSTREAM__COMPOSIO__API_KEY", "ak_sandbox_a".to_owned()),
+    ] {
+        command.env(format!("SWITCHBOARD__{setting}"), value);
+    }
+    Running::start(&mut command, "listening on ")
+}
+
+/// A request whose answer is large and made of nothing.
+fn large_answer(number: usize) -> Value {
+    let slugs: Vec<_> = (0..100).map(|slug| format!("s{number}x{slug}")).collect();
+    let alias = "a".repeat(2_000);
+    json!({
+        "query": format!("query ($slugs: [String!]!) {{ toolkitsBySlugs(slugs: $slugs) {{ {alias}: slug }} }}"),
+        "variables": { "slugs": slugs },
+    })
+}
+
+/// A request whose document is large, read and judged once.
+fn large_document(number: usize) -> Value {
+    let fields: String = (0..100).map(|field| format!(" f{number}x{field}: __typename")).collect();
+    json!({ "query": format!("{{{fields} }}") })
+}
+
+/// A request for a list of its own, of which a whole page is kept.
+fn page(number: usize) -> Value {
+    let query = "query ($toolkits: [String!]) { connectedAccounts(first: 1, filter: { toolkits: $toolkits }) { totalCount } }";
+    let all = "gmail googlecalendar slack github notion outlook hubspot salesforce linear jira asana trello";
+    let toolkits: Vec<_> = all.split(' ').map(str::to_owned).chain([format!("none{number}")]).collect();
+    json!({ "query": query, "variables": { "toolkits": toolkits } })
+}
+
+/// A request for accounts that there are none of.
+fn missing(number: usize) -> Value {
+    let ids: Vec<_> = (0..500).map(|id| format!("ca_{number}x{id}{}", "y".repeat(40))).collect();
+    json!({ "query": "query ($ids: [ID!]!) { connectedAccountsByIds(ids: $ids) { id } }", "variables": { "ids": ids } })
+}
+
+/// Asks, a few at a time; the bytes of the answers.
+async fn ask(graph: &str, requests: impl Iterator<Item = Value>) -> usize {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answers = stream::iter(requests).map(|request| {
+        let post = client.post(graph).header("content-type", "application/json").body(request.to_string());
+        async move {
+            let text = post.send().await.unwrap().text().await.unwrap();
+            assert!(text.starts_with(r#"{"data""#), "{text:.300}");
+            text.len()
+        }
+    });
+    answers.buffer_unordered(4).fold(0, async |sum, bytes| sum + bytes).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_stays_within_its_limit_however_much_it_is_asked_for() {
+    let sandbox = sandbox();
+    let serve = serve(&sandbox);
+    if serve.resident_bytes().is_none() {
+        // Only Linux tells a process's memory under /proc.
+        return;
+    }
+    let graph = serve.told.clone();
+    let round = |numbers: std::ops::Range<usize>| {
+        let (few, many) = (numbers.clone(), numbers.clone());
+        let large = many.clone().flat_map(|number| [large_answer(number), large_document(number)]);
+        large.chain(few.step_by(2).map(page)).chain(numbers.step_by(10).map(missing))
+    };
+    ask(&graph, round(0..20)).await;
+    let before = serve.resident_bytes().unwrap();
+    let answered = ask(&graph, round(20..260)).await;
+    assert!(answered > 10 * LIMIT, "{answered} bytes");
+    let after = serve.resident_bytes().unwrap();
+    let grown = after.saturating_sub(before);
+    assert!(grown < LIMIT + BESIDE, "from {before} to {after} bytes, by {} MiB", grown / MIB);
+}
