@@ -38,6 +38,12 @@ impl Round {
         self.cpu.as_secs_f64() * 1e6 / self.requests as f64
     }
 
+    /// Requests that a second of the server's core answers: its requests per second where the core is busy all the time, and
+    /// what they would be where the load is the limit.
+    pub(crate) fn per_core_second(&self) -> f64 {
+        1e6 / self.cpu_micros()
+    }
+
     pub(crate) fn per_second(&self) -> f64 {
         self.requests as f64 / self.took.as_secs_f64()
     }

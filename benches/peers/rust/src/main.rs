@@ -20,9 +20,11 @@ mod table;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
 use mimalloc::MiMalloc;
+use tokio::runtime::Builder;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -45,11 +47,24 @@ enum Command {
     },
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match Command::parse() {
-        Command::Run(arguments) => run::run(arguments).await,
-        Command::Bare { listen, file } => bare::serve(listen, &file).await,
-        Command::Plain { listen } => plain::serve(listen).await,
+fn main() -> ExitCode {
+    match run(Command::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench-peers: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    // One thread for the driver, so that no request is handed from one to another; the servers are as `#[tokio::main]` would have
+    // them, which is as Switchboard is.
+    let driver = || Builder::new_current_thread().enable_all().build();
+    let server = || Builder::new_multi_thread().enable_all().build();
+    match command {
+        Command::Run(arguments) => driver()?.block_on(run::run(arguments)),
+        Command::Bare { listen, file } => server()?.block_on(bare::serve(listen, &file)),
+        Command::Plain { listen } => server()?.block_on(plain::serve(listen)),
     }
 }
