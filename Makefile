@@ -15,10 +15,10 @@ DENY_VERSION := 0.20.2
 .DEFAULT_GOAL := help
 # Steps share target/, and a heading must stand over its own step's output.
 .NOTPARALLEL:
-.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema graphiql
+.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema graphiql bench-peers
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## The graph on its built-in sandbox, as `cargo run --release -- demo` (ARGS="--scenario drift")
 	cargo run --locked --release -- demo $(ARGS)
@@ -88,3 +88,6 @@ schema: ## Writes schema.graphql from the code
 
 graphiql: graphiql/node_modules/.installed ## Rebuilds the embedded GraphiQL from graphiql/ (needs Node)
 	cd graphiql && npm run build
+
+bench-peers: ## Switchboard beside other GraphQL servers, measured; writes benches/peers/RESULTS.md (ARGS=--quick tries it)
+	benches/peers/run $(ARGS)

@@ -95,6 +95,10 @@ fn read_into(sources: &mut Vec<Source>, directory: &str) {
     for entry in entries {
         let entry = entry.unwrap();
         let path = format!("{directory}/{}", entry.file_name().into_string().unwrap());
+        // What others wrote, and what a build left.
+        if path.ends_with("/node_modules") || path.ends_with("/target") {
+            continue;
+        }
         if entry.file_type().unwrap().is_dir() {
             read_into(sources, &path);
         } else if path.ends_with(".rs") {

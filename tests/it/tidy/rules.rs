@@ -227,9 +227,9 @@ pub(crate) fn every_file_says_what_it_is_for(sources: &[Source]) -> Vec<Problem>
 
 pub(crate) fn every_file_is_reached(sources: &[Source]) -> Vec<Problem> {
     // What Cargo finds by itself: a file of `examples` or `benches`, or the `main.rs` of a folder there, and the
-    // roots of the crate and its tests.
+    // roots of the crates and their tests.
     let is_root = |path: &str| {
-        matches!(path, "src/lib.rs" | "src/main.rs" | "tests/it/main.rs")
+        matches!(path, "src/lib.rs" | "src/main.rs" | "tests/it/main.rs" | "benches/peers/rust/src/main.rs")
             || !path.starts_with("src/")
                 && (path.matches('/').count() == 1
                     || path.matches('/').count() == 2 && path.ends_with("/main.rs"))

@@ -1,0 +1,124 @@
+//! Load on one server: some connections, each with one request under way, for a fixed time.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use futures_util::future::{join_all, try_join_all};
+use tokio::time::Instant;
+
+use crate::http::{Connection, post};
+use crate::job;
+use crate::process::Process;
+
+/// Connections of a round.
+const CONNECTIONS: usize = 16;
+/// How long after its time a round may still wait for its last answers.
+const OVERTIME: Duration = Duration::from_secs(60);
+
+/// What a round asks.
+pub(crate) enum Question<'a> {
+    /// The same query again and again; an answer is this long.
+    Hot { length: usize },
+    /// Queries that were never asked; the next one's number.
+    Unique { next: &'a Cell<usize> },
+}
+
+/// One round on one server.
+#[derive(Clone, Copy)]
+pub(crate) struct Round {
+    requests: usize,
+    took: Duration,
+    cpu: Duration,
+}
+
+impl Round {
+    /// Of the server.
+    pub(crate) fn cpu_micros(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.requests as f64
+    }
+
+    /// Requests that a second of the server's core answers: its requests per second where the core is busy all the time, and
+    /// what they would be where the load is the limit.
+    pub(crate) fn per_core_second(&self) -> f64 {
+        1e6 / self.cpu_micros()
+    }
+
+    pub(crate) fn per_second(&self) -> f64 {
+        self.requests as f64 / self.took.as_secs_f64()
+    }
+
+    /// How much of its core the server used. Far below 1, the load or the upstream was the limit.
+    pub(crate) fn busy(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.took.as_secs_f64()
+    }
+}
+
+/// Asks `server` for `time`.
+pub(crate) async fn round(server: &Process, question: Question<'_>, time: Duration) -> anyhow::Result<Round> {
+    let mut connections = try_join_all((0..CONNECTIONS).map(|_| Connection::open(server.address))).await?;
+    let hot = post(server.address, &job::hot());
+    let requests = Cell::new(0);
+    let cpu = server.cpu()?;
+    let begun = Instant::now();
+    let asking = try_join_all(connections.iter_mut().map(async |connection| {
+        while begun.elapsed() < time {
+            let answer = match &question {
+                Question::Hot { .. } => connection.ask(&hot).await?,
+                Question::Unique { next } => {
+                    let request = post(server.address, &job::unique(next.replace(next.get() + 1)));
+                    connection.ask(&request).await?
+                }
+            };
+            let least = match &question {
+                Question::Hot { length } => *length,
+                Question::Unique { .. } => 3_000,
+            };
+            ensure!(
+                answer.status == 200 && answer.length() >= least,
+                "a wrong answer under load: {}",
+                tell(&answer.body()?)
+            );
+            requests.set(requests.get() + 1);
+        }
+        Ok(())
+    }));
+    tokio::time::timeout(time + OVERTIME, asking).await.context("it does not answer any more")??;
+    let took = begun.elapsed();
+    Ok(Round { requests: requests.get(), took, cpu: server.cpu()? - cpu })
+}
+
+/// The same query on many connections at once, and how long the last answer took; an answer is this long.
+pub(crate) async fn stampede(server: &Process, many: usize, length: usize) -> anyhow::Result<Duration> {
+    let mut connections = try_join_all((0..many).map(|_| Connection::open(server.address))).await?;
+    let request = post(server.address, &job::hot());
+    let begun = Instant::now();
+    let asking = join_all(connections.iter_mut().map(async |connection| -> std::io::Result<bool> {
+        let answer = connection.ask(&request).await?;
+        Ok(answer.status == 200 && answer.length() >= length)
+    }));
+    let answers =
+        tokio::time::timeout(OVERTIME, asking).await.context("not all were answered in a minute")?;
+    let took = begun.elapsed();
+    let wrong = answers.iter().filter(|answer| !matches!(answer, Ok(true))).count();
+    ensure!(wrong == 0, "{wrong} of {many} answers were wrong");
+    Ok(took)
+}
+
+/// One request on an open connection, and its answer's body.
+pub(crate) async fn ask(
+    connection: &mut Connection,
+    server: &Process,
+    body: &str,
+) -> anyhow::Result<(Vec<u8>, Duration)> {
+    let request = post(server.address, body);
+    let begun = Instant::now();
+    let asking = async { connection.ask(&request).await?.body() };
+    let body = tokio::time::timeout(OVERTIME, asking).await.context("it does not answer")??;
+    Ok((body, begun.elapsed()))
+}
+
+/// The beginning of an answer.
+fn tell(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).chars().take(300).collect()
+}

@@ -1,0 +1,168 @@
+//! The run: every server is started, its answers compared with Switchboard's, and then each is measured in turn.
+//!
+//! Servers share one core and are loaded one at a time, in rounds: Switchboard, the next, …, Switchboard again. A machine that
+//! slows down for a while slows all of them, and the median of the rounds forgets it. Servers that wait for their turn
+//! cost nothing. The alternative, each server alone from start to end, measures the machine's mood with it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cold;
+use crate::sandbox::Sandbox;
+use crate::servers::{Contender, Keeps, Site};
+use crate::steady;
+use crate::table::{self, Row};
+
+/// What `run` takes; `benches/peers/run` gives all of it.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The Switchboard binary.
+    #[arg(long)]
+    switchboard: PathBuf,
+    /// The directory of the Node peers, installed.
+    #[arg(long)]
+    node: PathBuf,
+    /// A directory for logs, which holds Hive's supergraph.
+    #[arg(long)]
+    work: PathBuf,
+    /// Switchboard's mapping of providers to toolkits.
+    #[arg(long)]
+    toolkits: PathBuf,
+    /// The table that is written.
+    #[arg(long)]
+    results: PathBuf,
+    /// Switchboard's README, which shows the first of the tables between two marks.
+    #[arg(long)]
+    readme: PathBuf,
+    /// Today, for the table.
+    #[arg(long)]
+    date: String,
+    /// Few and short rounds: shows that everything works, and measures nothing.
+    #[arg(long)]
+    quick: bool,
+}
+
+/// How much is measured.
+pub(crate) struct Plan {
+    pub(crate) rounds: usize,
+    pub(crate) round: Duration,
+    pub(crate) warm: Duration,
+    pub(crate) cold_samples: usize,
+    pub(crate) stampede: usize,
+}
+
+const FULL: Plan = Plan {
+    rounds: 9,
+    round: Duration::from_secs(2),
+    warm: Duration::from_secs(3),
+    cold_samples: 9,
+    stampede: 1_000,
+};
+const QUICK: Plan = Plan {
+    rounds: 1,
+    round: Duration::from_millis(500),
+    warm: Duration::from_millis(500),
+    cold_samples: 1,
+    stampede: 1_000,
+};
+
+/// Of the cold rows, one way.
+const LATENCY: &str = "50";
+/// Longer than a run.
+pub(crate) const LONG: Keeps = Keeps(3_600);
+/// Filters that no round reaches: for comparing and for warming up.
+pub(crate) const ASIDE: usize = 400_000;
+
+/// Around the table in README.
+const BEGIN: &str = "<!-- make bench-peers writes this -->";
+const END: &str = "<!-- until here -->";
+
+/// A server and what is known of it.
+pub(crate) struct Lane {
+    pub(crate) contender: Contender,
+    pub(crate) row: Row,
+}
+
+impl Lane {
+    /// Whether its answers are right.
+    pub(crate) fn timed(&self) -> bool {
+        self.row.excluded.is_none()
+    }
+}
+
+/// Runs to the end, or until it is told to stop; either way every process that it started ends.
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        done = measure(&arguments) => done,
+        _ = interrupt.recv() => bail!("stopped"),
+        _ = terminate.recv() => bail!("stopped"),
+    }
+}
+
+async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
+    let site = Site {
+        switchboard: arguments.switchboard.clone(),
+        node: arguments.node.clone(),
+        work: arguments.work.clone(),
+    };
+    let plan = if arguments.quick { QUICK } else { FULL };
+    let toolkits = toolkits(&arguments.toolkits)?;
+    std::fs::write(site.toolkits(), serde_json::to_vec(&toolkits)?)?;
+    let mut lanes = Vec::new();
+    for contender in site.contenders()? {
+        lanes.push(Lane { row: Row::new(&contender), contender });
+    }
+
+    let sandbox = Sandbox::start(&site.switchboard, &site.log("sandbox"), &[]).await?;
+    let right = steady::steady(&site, &plan, &sandbox, &mut lanes).await?;
+    sandbox.stop().await?;
+
+    let sandbox = Sandbox::start(&site.switchboard, &site.log("sandbox"), &["--latency-ms", LATENCY]).await?;
+    cold::cold(&site, &plan, &sandbox, &right, &mut lanes).await?;
+    cold::stampedes(&site, &plan, &sandbox, &right, &mut lanes).await?;
+    sandbox.stop().await?;
+
+    let sandbox = Sandbox::start(&site.switchboard, &site.log("sandbox"), &["--skew"]).await?;
+    cold::skewed(&site, &sandbox, &toolkits, &mut lanes).await?;
+    sandbox.stop().await?;
+
+    let rows: Vec<Row> = lanes.into_iter().map(|lane| lane.row).collect();
+    let text = table::write(&rows, &plan, &arguments.date, arguments.quick)?;
+    std::fs::write(&arguments.results, &text)?;
+    if !arguments.quick {
+        show(&arguments.readme, &table::summary(&rows, &plan, &arguments.date)?)?;
+    }
+    println!("\n{text}\nWritten to {}", arguments.results.display());
+    Ok(())
+}
+
+/// Puts `summary` between the marks in README.
+fn show(readme: &Path, summary: &str) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(readme)?;
+    let marks = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) = marks.context("README has lost the marks of the benchmark's table")?;
+    Ok(std::fs::write(readme, format!("{before}{BEGIN}\n{summary}{END}{after}"))?)
+}
+
+/// Switchboard's own file, as `category/name` → toolkits.
+fn toolkits(file: &Path) -> anyhow::Result<HashMap<String, Vec<String>>> {
+    #[derive(Deserialize)]
+    struct Mapping {
+        provider: Vec<Provider>,
+    }
+    #[derive(Deserialize)]
+    struct Provider {
+        category: String,
+        name: String,
+        toolkits: Vec<String>,
+    }
+    let mapping: Mapping = toml::from_str(&std::fs::read_to_string(file)?)?;
+    let entries = mapping.provider.into_iter();
+    Ok(entries.map(|one| (format!("{}/{}", one.category, one.name), one.toolkits)).collect())
+}

@@ -1,0 +1,131 @@
+//! Servers that run all the time: their answers compared, then hot and unique rounds, and memory after them.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::http::Connection;
+use crate::job;
+use crate::load::{self, Question};
+use crate::process::Process;
+use crate::run::{ASIDE, LONG, Lane, Plan};
+use crate::sandbox::Sandbox;
+use crate::servers::{Kind, Site};
+
+/// What Switchboard answered, and the others must.
+pub(crate) struct Right {
+    pub(crate) hot: Value,
+    unique: Vec<Value>,
+    /// Of the hot answer, in bytes.
+    pub(crate) length: usize,
+}
+
+/// Answers compared; then hot and unique rounds, and memory after them.
+pub(crate) async fn steady(
+    site: &Site,
+    plan: &Plan,
+    sandbox: &Sandbox,
+    lanes: &mut [Lane],
+) -> anyhow::Result<Right> {
+    let mut right: Option<Right> = None;
+    let mut running: Vec<(&mut Lane, Process, Cell<usize>)> = Vec::new();
+    for lane in lanes.iter_mut().filter(|lane| lane.contender.kind != Kind::Expecting) {
+        println!("starting {}", lane.contender.name);
+        let server = site.start(&lane.contender, sandbox, LONG).await?;
+        lane.row.start = Some(server.started_in);
+        lane.row.idle = Some(server.memory()?);
+        match &right {
+            None => right = Some(reference(site, &server).await?),
+            Some(right) => lane.row.excluded = disagreement(right, &server, lane.contender.kind).await?,
+        }
+        match &lane.row.excluded {
+            Some(how) => println!("  its answers differ, and it is not timed: {how}"),
+            None => running.push((lane, server, Cell::new(0))),
+        }
+    }
+    let right = right.context("Switchboard is the first")?;
+
+    println!("warming up");
+    for (lane, server, next) in &mut running {
+        let asked = both(lane, server, next, &right, plan.warm).await;
+        asked.with_context(|| format!("{} while warming up", lane.contender.name))?;
+    }
+    for number in 1..=plan.rounds {
+        println!("round {number} of {}", plan.rounds);
+        for (lane, server, next) in &mut running {
+            let asked = both(lane, server, next, &right, plan.round).await;
+            let (hot, unique) =
+                asked.with_context(|| format!("{} in round {number}", lane.contender.name))?;
+            lane.row.hot.extend(hot);
+            lane.row.unique.extend(unique);
+        }
+    }
+    for (lane, server, _) in running {
+        lane.row.memory = Some(server.memory()?);
+        server.stop().await?;
+    }
+    Ok(right)
+}
+
+/// The hot one and the unique one.
+type Rounds = (Option<load::Round>, Option<load::Round>);
+
+/// A hot round and a unique one. Bytes from a file are asked the first alone.
+pub(crate) async fn both(
+    lane: &Lane,
+    server: &Process,
+    next: &Cell<usize>,
+    right: &Right,
+    time: Duration,
+) -> anyhow::Result<Rounds> {
+    let hot = load::round(server, Question::Hot { length: right.length }, time).await?;
+    if lane.contender.kind == Kind::Bare {
+        return Ok((Some(hot), None));
+    }
+    let unique = load::round(server, Question::Unique { next }, time).await?;
+    Ok((Some(hot), Some(unique)))
+}
+
+/// Switchboard's answers, which the others are held against; the hot one is what [`Kind::Bare`] serves.
+async fn reference(site: &Site, server: &Process) -> anyhow::Result<Right> {
+    let mut connection = Connection::open(server.address).await?;
+    let (body, _) = load::ask(&mut connection, server, &job::hot()).await?;
+    std::fs::write(site.bytes(), &body)?;
+    let hot = job::data(&body).map_err(anyhow::Error::msg)?;
+    let ids = job::account_ids(&hot);
+    ensure!(
+        ids.len() == 20 && ids.iter().all(|ids| ids.len() == 10),
+        "Switchboard's hot answer is not 20 × 10 accounts"
+    );
+    let mut unique = Vec::new();
+    for number in ASIDE..ASIDE + 3 {
+        let (body, _) = load::ask(&mut connection, server, &job::unique(number)).await?;
+        let data = job::data(&body).map_err(anyhow::Error::msg)?;
+        let rows = data["connectedAccounts"]["nodes"].as_array().map_or(0, Vec::len);
+        ensure!(rows == 20, "Switchboard's unique answer has {rows} accounts and not 20");
+        unique.push(data);
+    }
+    Ok(Right { hot, unique, length: body.len() })
+}
+
+/// Where a server's answers differ from Switchboard's.
+async fn disagreement(right: &Right, server: &Process, kind: Kind) -> anyhow::Result<Option<String>> {
+    let mut connection = Connection::open(server.address).await?;
+    let mut questions = vec![(job::hot(), &right.hot)];
+    if kind != Kind::Bare {
+        questions.extend((ASIDE..).map(job::unique).zip(&right.unique));
+    }
+    for (question, right) in questions {
+        let (body, _) = load::ask(&mut connection, server, &question).await?;
+        let difference = match job::data(&body) {
+            Ok(data) => job::difference(right, &data),
+            Err(wrong) => Some(wrong),
+        };
+        if difference.is_some() {
+            return Ok(difference);
+        }
+    }
+    Ok(None)
+}
