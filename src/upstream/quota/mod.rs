@@ -163,10 +163,10 @@ impl Quota {
         self.pace(now).map_or(ttl, |pace| pace.each(now, keys).max(ttl))
     }
 
-    /// The calls that left or came back in the last minute.
+    /// The calls that left within the last minute.
     #[must_use]
     pub fn calls_in_minute(&self, now: Instant) -> u64 {
-        self.calls.in_minute(now)
+        self.calls.left_in_minute(now)
     }
 
     /// How it stands.
