@@ -1,14 +1,14 @@
 //! The graph over an in-process sandbox: no sockets, so a paused clock stands still while it works.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
-use secrecy::SecretString;
 use serde_json::{Value, json};
+use switchboard::config::{self, Config};
 use switchboard::domain::caller::{self, Caller, Role};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
@@ -26,7 +26,6 @@ use switchboard::operation::{Operations, TransportRules};
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox, Tenant};
 use switchboard::upstream::accounts::AccountsClient;
 use switchboard::upstream::providers::ProvidersClient;
-use switchboard::upstream::quota::QuotaSettings;
 use switchboard::upstream::settings::UpstreamSettings;
 use switchboard::upstream::transport::{Network, Transport};
 use tower::util::BoxCloneSyncService;
@@ -105,6 +104,23 @@ pub(crate) fn only_error(answer: &Value) -> &Value {
     }
 }
 
+/// The default settings of an upstream that is the sandbox, at that path.
+pub(crate) fn upstream_by_default(base: &str) -> UpstreamSettings {
+    static DEFAULT: LazyLock<UpstreamSettings> = LazyLock::new(|| {
+        let sources = config::Sources { keys: config::Keys::Optional, ..Default::default() };
+        Config::load(sources).unwrap().upstream.composio
+    });
+    let base_url = format!("http://sandbox.invalid{base}").parse().unwrap();
+    UpstreamSettings { base_url, timeout_ms: 5_000, ..DEFAULT.clone() }
+}
+
+/// The same without repeated calls, so that what a test breaks stays broken.
+pub(crate) fn upstream(base: &str) -> UpstreamSettings {
+    let mut settings = upstream_by_default(base);
+    settings.retry.retries_max = 0;
+    settings
+}
+
 /// A network that is the sandbox's router.
 pub(crate) fn network(sandbox: &Sandbox) -> Network {
     let router = sandbox.router();
@@ -160,16 +176,9 @@ impl World {
     ) -> Self {
         let clock = Clock::starting_at(NOW.parse::<Timestamp>().unwrap());
         let sandbox = Sandbox::new(settings, sandbox::Clock::new(move || clock.now()));
-        let settings = |base: &str| UpstreamSettings {
-            base_url: format!("http://sandbox.invalid{base}").parse().unwrap(),
-            api_key: SecretString::from(""),
-            timeout_ms: 5_000,
-            body_limit_bytes: 8 << 20,
-            quota: QuotaSettings::default(),
-        };
         let network = rewire(network(&sandbox));
-        let leadlex = Transport::new(UpstreamName::Leadlex, settings(LEADLEX_PATH), network.clone(), clock);
-        let composio = Transport::new(UpstreamName::Composio, settings("/"), network, clock);
+        let leadlex = Transport::new(UpstreamName::Leadlex, upstream(LEADLEX_PATH), network.clone(), clock);
+        let composio = Transport::new(UpstreamName::Composio, upstream("/"), network, clock);
         let cache =
             CacheSettings { limit_bytes: 64 << 20, providers_ttl_ms: 60_000, accounts_ttl_ms: 30_000 };
         let lists = ListSettings { page_rows, pages_max: 50, count_calls_max: 40 };
