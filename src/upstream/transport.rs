@@ -166,21 +166,23 @@ impl Transport {
         let mut retries = Retries::of_a_call(&self.settings.retry, gate.budget());
         let mut before: Option<UpstreamError> = None;
         loop {
-            let failed = match gate.pass(purpose, deadline).await {
+            let tried = match gate.pass(purpose, deadline).await {
                 Ok(passage) => {
                     if before.is_some() {
                         gate.count_retry();
                     }
-                    match self.attempt(request.clone(), passage, deadline, &decode).await {
-                        Ok(answer) => return Ok(answer),
-                        Err(failed) => failed,
-                    }
+                    self.attempt(request.clone(), passage, deadline, &decode).await
                 }
-                Err(held) => held,
+                Err(held) => Err(held),
             };
-            let wait = retries.wait(&failed, Instant::now(), deadline, jitter());
+            let failed = match tried {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            let now = Instant::now();
+            let again = retries.wait(&failed, now, deadline, jitter()).map(|wait| now + wait);
             let told = if failed.is_held() { before.unwrap_or(failed) } else { failed };
-            match wait.map(|wait| Instant::now() + wait).filter(|at| gate.would_let(purpose, *at)) {
+            match again.filter(|at| gate.would_let(purpose, *at)) {
                 Some(at) => tokio::time::sleep_until(at).await,
                 None => return Err(told),
             }
