@@ -25,7 +25,9 @@ pub enum Code {
     Internal,
     /// The upstream did not answer in time.
     UpstreamTimeout,
-    /// The upstream could not be reached, or answered 5xx.
+    /// The upstream could not be reached, answered 5xx, or is not asked for a moment (`retryAfterMs`), as it
+    /// only failed of late or has as many calls of the key under way as it may. OVERLOADED is none of
+    /// those: that would be this layer itself.
     UpstreamUnavailable,
     /// The upstream's quota is used up for now; `extensions.retryAfterMs` says for how long, where known.
     UpstreamRateLimited,

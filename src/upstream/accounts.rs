@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::HeaderName;
 use url::form_urlencoded::Serializer;
 
+use super::counts::CallCounts;
 use super::error::UpstreamError;
 use super::probe::ProbeReport;
 use super::quota::Purpose;
@@ -94,6 +95,12 @@ impl AccountsClient {
         self.transport.standing(credential)
     }
 
+    /// What became of all calls, for metrics.
+    #[must_use]
+    pub fn counts(&self) -> CallCounts {
+        self.transport.counts()
+    }
+
     async fn call(
         &self,
         credential: &Credential<Composio>,
@@ -101,7 +108,9 @@ impl AccountsClient {
         purpose: Purpose,
     ) -> Result<Answer<AccountPage>, UpstreamError> {
         let key = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
-        self.transport.send(Ask { path: PATH, query, credential, key, purpose }, wire::accounts::page).await
+        let deadline = self.transport.deadline();
+        let ask = Ask { path: PATH, query, credential, key, purpose, deadline };
+        self.transport.send(ask, wire::accounts::page).await
     }
 }
 

@@ -17,7 +17,8 @@ pub enum UpstreamFailure {
     NoCredential,
     /// No answer within the time allowed.
     Timeout,
-    /// No connection, or an answer of 5xx.
+    /// No connection, an answer of 5xx, or none asked for: its breaker is open, or too many calls of the
+    /// key are under way.
     Unavailable,
     /// 429: a limit of its quota is met.
     RateLimited,
@@ -48,6 +49,12 @@ impl UpstreamFailure {
             Self::BadResponse => "UPSTREAM_BAD_RESPONSE",
             Self::Internal => "INTERNAL",
         }
+    }
+
+    /// Whether it is the upstream that is in trouble, and not the question or the key: what counts for
+    /// the breaker. A 429 is no trouble but the quota's.
+    pub(super) fn is_trouble(self) -> bool {
+        matches!(self, Self::Timeout | Self::Unavailable | Self::BadResponse)
     }
 
     /// Whether asking again later, unchanged, can succeed.

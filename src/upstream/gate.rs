@@ -4,15 +4,25 @@
 //! There is one gate for each credential, as quotas are a key's and one tenant's trouble is no other's.
 //! Their number is bounded: callers may bring keys of their own. A credential that was forgotten begins
 //! anew, and its first answer tells its quota again.
+//!
+//! A call passes the quota, then the line for a place, then the breaker. It is judged before the line, so that
+//! nobody stands there for nothing, and once more behind it, as things will have changed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
+use tower::retry::budget::TpsBudget;
 
+use super::breaker::{Breaker, BreakerState, Ticket};
+use super::concurrency::{Place, Places};
+use super::counts::{CallCounts, Counters, Hold};
 use super::error::{UpstreamError, UpstreamFailure};
-use super::quota::{Call, Purpose, Quota, QuotaSettings, Verdict};
+use super::jitter::jitter;
+use super::quota::{Call, Purpose, Quota, Verdict};
+use super::retry;
+use super::settings::UpstreamSettings;
 use super::standing::{Record, Standing};
 use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
@@ -25,18 +35,23 @@ const GATES_MAX: u64 = 10_000;
 /// make a call for each of its requests, and upstreams lock out whoever does that.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 
+/// When to ask again, where no place became free: nobody knows, so not at once.
+const CROWDED_FOR: Duration = Duration::from_secs(1);
+
 /// The gates of all credentials at one upstream.
 #[derive(Clone)]
 pub(super) struct Gates {
     upstream: UpstreamName,
-    quota: QuotaSettings,
+    settings: Arc<UpstreamSettings>,
     clock: Clock,
+    counters: Arc<Counters>,
     gates: moka::sync::Cache<[u8; 32], Arc<Gate>>,
 }
 
 impl Gates {
-    pub(super) fn new(upstream: UpstreamName, quota: QuotaSettings, clock: Clock) -> Self {
-        Self { upstream, quota, clock, gates: moka::sync::Cache::new(GATES_MAX) }
+    pub(super) fn new(upstream: UpstreamName, settings: Arc<UpstreamSettings>, clock: Clock) -> Self {
+        let gates = moka::sync::Cache::new(GATES_MAX);
+        Self { upstream, settings, clock, counters: Arc::default(), gates }
     }
 
     pub(super) fn of<U: Upstream>(&self, credential: &Credential<U>) -> Arc<Gate> {
@@ -44,13 +59,25 @@ impl Gates {
             Arc::new(Gate {
                 upstream: self.upstream,
                 clock: self.clock,
+                counters: Arc::clone(&self.counters),
+                places: Places::new(&self.settings.concurrency),
+                budget: retry::budget(&self.settings.retry),
                 state: Mutex::new(State {
-                    quota: Quota::new(self.quota.clone()),
+                    quota: Quota::new(self.settings.quota.clone()),
+                    breaker: Breaker::new(self.settings.breaker.clone()),
                     record: Record::default(),
                     refused: None,
                 }),
             })
         })
+    }
+
+    /// What became of all calls.
+    pub(super) fn counts(&self) -> CallCounts {
+        let now = Instant::now();
+        let open =
+            self.gates.iter().filter(|(_, gate)| gate.lock().breaker.state(now) != BreakerState::Closed);
+        CallCounts { breakers_open: open.count() as u64, ..self.counters.read() }
     }
 }
 
@@ -58,11 +85,15 @@ impl Gates {
 pub(super) struct Gate {
     upstream: UpstreamName,
     clock: Clock,
+    counters: Arc<Counters>,
+    places: Places,
+    budget: TpsBudget,
     state: Mutex<State>,
 }
 
 struct State {
     quota: Quota,
+    breaker: Breaker,
     record: Record,
     /// The upstream's refusal of the key itself, and until when it is believed.
     refused: Option<(Instant, UpstreamError)>,
@@ -74,7 +105,7 @@ impl State {
         Some((*until - now, refusal))
     }
 
-    fn held(&self, now: Instant, purpose: Purpose) -> Option<Duration> {
+    fn quota_holds(&self, now: Instant, purpose: Purpose) -> Option<Duration> {
         match self.quota.may_call(now, purpose) {
             Verdict::Now => None,
             Verdict::At(at) => Some(at - now),
@@ -83,21 +114,66 @@ impl State {
 }
 
 impl Gate {
-    /// Lets a call leave.
+    /// Lets a call leave, perhaps after a while in line.
     ///
     /// # Errors
-    /// Where none may: the key was refused a moment ago, or the quota has none left for that purpose.
-    pub(super) fn pass(self: &Arc<Self>, purpose: Purpose) -> Result<Passage, UpstreamError> {
+    /// Where none may: the key was refused a moment ago, the quota has none left for that purpose, the
+    /// breaker is open, or no place became free.
+    pub(super) async fn pass(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        deadline: Instant,
+    ) -> Result<Passage, UpstreamError> {
+        self.judge(&self.lock(), Instant::now(), purpose)?;
+        let Some(place) = self.places.take(deadline).await else {
+            return Err(self.held(Hold::Concurrency, CROWDED_FOR));
+        };
         let now = Instant::now();
         let mut state = self.lock();
+        self.judge(&state, now, purpose)?;
+        let (call, ticket) = (state.quota.sent(now), state.breaker.leave());
+        Ok(Passage { gate: Arc::clone(self), call, ticket, heard: false, ended: false, _place: place })
+    }
+
+    fn judge(&self, state: &State, now: Instant, purpose: Purpose) -> Result<(), UpstreamError> {
         if let Some((_, refusal)) = state.refused(now) {
+            self.counters.held(Hold::RefusedKey);
             return Err(refusal.clone());
         }
-        if let Some(wait) = state.held(now, purpose) {
-            return Err(UpstreamError::held(self.upstream, UpstreamFailure::RateLimited, wait));
+        if let Some(wait) = state.quota_holds(now, purpose) {
+            return Err(self.held(Hold::Quota, wait));
         }
-        let call = state.quota.sent(now);
-        Ok(Passage { gate: Arc::clone(self), call, heard: false })
+        match state.breaker.holds(now) {
+            Some(wait) => Err(self.held(Hold::Breaker, wait)),
+            None => Ok(()),
+        }
+    }
+
+    /// A call that is not made. Whether it is the breaker or the crowd, to a client the upstream is
+    /// unavailable (OVERLOADED would be this layer's own trouble), and `retryAfterMs` says for how long.
+    fn held(&self, by: Hold, wait: Duration) -> UpstreamError {
+        self.counters.held(by);
+        let failure = match by {
+            Hold::Quota => UpstreamFailure::RateLimited,
+            Hold::RefusedKey | Hold::Breaker | Hold::Concurrency => UpstreamFailure::Unavailable,
+        };
+        UpstreamError::held(self.upstream, failure, wait)
+    }
+
+    /// Whether, as things stand, a call would pass at that moment: what it is not worth waiting for.
+    pub(super) fn would_let(&self, purpose: Purpose, at: Instant) -> bool {
+        let state = self.lock();
+        state.quota_holds(at, purpose).is_none() && state.breaker.holds(at).is_none()
+    }
+
+    /// What retries of its calls draw on.
+    pub(super) fn budget(&self) -> &TpsBudget {
+        &self.budget
+    }
+
+    /// A call leaves that is another's repetition.
+    pub(super) fn count_retry(&self) {
+        self.counters.retried();
     }
 
     /// How long what is read now is to count as fresh, where everything that shares the quota is to be
@@ -123,13 +199,15 @@ impl Gate {
     pub(super) fn may_refresh(&self) -> Option<Duration> {
         let now = Instant::now();
         let state = self.lock();
-        state.refused(now).map(|(wait, _)| wait).max(state.held(now, Purpose::Refresh))
+        let refused = state.refused(now).map(|(wait, _)| wait);
+        refused.max(state.quota_holds(now, Purpose::Refresh)).max(state.breaker.holds(now))
     }
 
     pub(super) fn standing(&self) -> Standing {
         let now = Instant::now();
         let state = self.lock();
-        state.record.standing(state.quota.figures(now), state.held(now, Purpose::Needed).is_some())
+        let is_held = state.quota_holds(now, Purpose::Needed).is_some();
+        state.record.standing(state.quota.figures(now), is_held, state.breaker.state(now))
     }
 
     /// Every step leaves the state whole, so a panic elsewhere while it was locked does not matter.
@@ -138,12 +216,15 @@ impl Gate {
     }
 }
 
-/// A call under way. One that is dropped before its end was cancelled: that says nothing of the upstream,
-/// and the quota takes it for counted there.
+/// A call under way. One that is dropped before its end was cancelled, which says nothing of the upstream:
+/// its place is free again, and the quota takes it for counted.
 pub(super) struct Passage {
     gate: Arc<Gate>,
     call: Call,
+    ticket: Ticket,
     heard: bool,
+    ended: bool,
+    _place: Place,
 }
 
 impl Passage {
@@ -154,7 +235,7 @@ impl Passage {
         let mut state = self.gate.lock();
         if status == StatusCode::TOO_MANY_REQUESTS {
             state.quota.refused(&self.call, now, wall, headers, jitter());
-            state.held(now, Purpose::Needed)
+            state.quota_holds(now, Purpose::Needed)
         } else {
             state.quota.answered(&self.call, now, wall, headers);
             None
@@ -162,7 +243,9 @@ impl Passage {
     }
 
     /// It is over, by an answer or without one.
-    pub(super) fn end(self, outcome: Result<(), &UpstreamError>) {
+    pub(super) fn end(mut self, outcome: Result<(), &UpstreamError>) {
+        self.ended = true;
+        self.gate.counters.ended(outcome);
         let (now, wall) = (Instant::now(), self.gate.clock.now());
         let mut state = self.gate.lock();
         if !self.heard {
@@ -170,6 +253,13 @@ impl Passage {
             state.quota.answered(&self.call, now, wall, &HeaderMap::new());
         }
         state.record.note(wall, outcome);
+        match outcome {
+            Err(error) if error.failure.is_trouble() => state.breaker.failed(self.ticket, now),
+            Err(error) if error.failure == UpstreamFailure::Internal => {
+                state.breaker.cancelled(self.ticket, now);
+            }
+            Ok(()) | Err(_) => state.breaker.answered(self.ticket),
+        }
         if let Err(error) = outcome
             && error.failure == UpstreamFailure::Unauthorized
         {
@@ -178,10 +268,11 @@ impl Passage {
     }
 }
 
-/// A number in 0 to 1 by chance: the standard library draws a key of its own for each hasher. Nothing
-/// here needs a better one, and a crate for it would be one more.
-fn jitter() -> f64 {
-    use std::hash::{BuildHasher, RandomState};
-    let drawn = RandomState::new().hash_one(());
-    f64::from(u32::try_from(drawn >> 32).unwrap_or(0)) / f64::from(u32::MAX)
+impl Drop for Passage {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.gate.counters.cancelled();
+            self.gate.lock().breaker.cancelled(self.ticket, Instant::now());
+        }
+    }
 }

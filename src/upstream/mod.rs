@@ -1,18 +1,26 @@
 //! The two REST APIs, seen as a client sees them.
 //!
 //! [`providers`] and [`accounts`] know paths, parameters and answers, one upstream each;
-//! [`transport`] holds the only `send` of the crate; `gate` stands before it, one for each credential,
-//! and lets pass what the [`quota`] allows; `wire` decodes by allow-list, so that a secret never gets a
-//! place in memory that outlives the answer's bytes.
+//! [`transport`] holds the only `send` of the crate; `wire` decodes by allow-list, so that a secret never
+//! gets a place in memory that outlives the answer's bytes.
+//!
+//! Before each call stands the credential's `gate`, with a policy in each file: the [`quota`], the places in
+//! [`concurrency`], the [`breaker`]; behind it, [`retry`]. What was seen of an upstream is [`standing`] and
+//! [`counts`].
 
 pub mod accounts;
+pub mod breaker;
+pub mod concurrency;
+pub mod counts;
 pub mod error;
 mod failure_body;
 mod gate;
+mod jitter;
 pub mod probe;
 pub mod providers;
 pub mod quota;
 pub mod rate_limit;
+pub mod retry;
 pub mod settings;
 pub mod standing;
 pub mod transport;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 
+use super::counts::CallCounts;
 use super::error::UpstreamError;
 use super::probe::ProbeReport;
 use super::quota::Purpose;
@@ -75,13 +76,20 @@ impl ProvidersClient {
         self.transport.standing(credential)
     }
 
+    /// What became of all calls, for metrics.
+    #[must_use]
+    pub fn counts(&self) -> CallCounts {
+        self.transport.counts()
+    }
+
     async fn call(
         &self,
         credential: &Credential<Leadlex>,
         purpose: Purpose,
     ) -> Result<Answer<(Vec<Provider>, usize)>, UpstreamError> {
         let key = (AUTHORIZATION, format!("Bearer {}", credential.expose()));
-        let ask = Ask { path: PATH, query: "", credential, key, purpose };
+        let deadline = self.transport.deadline();
+        let ask = Ask { path: PATH, query: "", credential, key, purpose, deadline };
         self.transport.send(ask, wire::providers::list).await
     }
 }

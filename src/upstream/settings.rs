@@ -6,7 +6,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
+use super::breaker::BreakerSettings;
+use super::concurrency::ConcurrencySettings;
 use super::quota::QuotaSettings;
+use super::retry::RetrySettings;
 
 /// The settings of one upstream: `[upstream.leadlex]` and `[upstream.composio]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,10 +21,18 @@ pub struct UpstreamSettings {
     pub api_key: SecretString,
     /// How long one call may take, from connecting to the last byte, in milliseconds.
     pub timeout_ms: u64,
+    /// How long one question may take, with every wait and every repeated call, in milliseconds.
+    pub deadline_ms: u64,
     /// The largest answer that is read, in bytes.
     pub body_limit_bytes: usize,
     /// How the calls of each key are spent.
     pub quota: QuotaSettings,
+    /// How many calls of each key may be under way.
+    pub concurrency: ConcurrencySettings,
+    /// When each key's calls stop, as they only fail.
+    pub breaker: BreakerSettings,
+    /// How failed calls are made again.
+    pub retry: RetrySettings,
 }
 
 impl UpstreamSettings {
@@ -29,5 +40,11 @@ impl UpstreamSettings {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
+    }
+
+    /// How long one question may take.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::breaker::BreakerState;
 use super::error::{UpstreamError, UpstreamFailure};
 use super::quota::QuotaFigures;
 
@@ -21,7 +22,7 @@ pub enum UpstreamState {
     RateLimited,
     /// It refused the key, or a permission to it (401, 403).
     Unauthorized,
-    /// Nobody answers.
+    /// It only fails: its breaker is not closed.
     Down,
     /// It was not called yet.
     Unknown,
@@ -43,6 +44,8 @@ pub struct LastError {
 pub struct Standing {
     /// In one word.
     pub state: UpstreamState,
+    /// Whether calls reach it.
+    pub breaker: BreakerState,
     /// Its quota, as far as it is known.
     pub quota: QuotaFigures,
     /// When it last answered what was asked.
@@ -72,18 +75,18 @@ impl Record {
     }
 
     /// The whole picture, where the quota holds calls back or does not.
-    pub(super) fn standing(&self, quota: QuotaFigures, is_held: bool) -> Standing {
+    pub(super) fn standing(&self, quota: QuotaFigures, is_held: bool, breaker: BreakerState) -> Standing {
         use UpstreamFailure as F;
         let state = match self.last {
             Some(Err(F::Unauthorized | F::Forbidden)) => UpstreamState::Unauthorized,
+            _ if breaker != BreakerState::Closed => UpstreamState::Down,
             _ if is_held => UpstreamState::RateLimited,
             None => UpstreamState::Unknown,
             // The hold that a 429 brought is over: it answers again, as far as anybody knows.
             Some(Ok(()) | Err(F::RateLimited)) => UpstreamState::Up,
-            Some(Err(F::Timeout | F::Unavailable)) => UpstreamState::Down,
             Some(Err(_)) => UpstreamState::Degraded,
         };
         let (last_success_at, last_error) = (self.last_success_at, self.last_error.clone());
-        Standing { state, quota, last_success_at, last_error }
+        Standing { state, breaker, quota, last_success_at, last_error }
     }
 }

@@ -1,10 +1,16 @@
-//! The one road to the network.
+//! The one road to the network, with every policy on it.
+//!
+//! Quota → a place → breaker (`gate.rs`) → the attempt, with its time and its bytes → what its end means →
+//! what is learnt of it → perhaps once more (`retry.rs`): all of it in [`Transport::send`], before one
+//! deadline. A stack of tower layers would be the same in other words, but each layer would have to say
+//! anew whose call it is, what for, and until when.
 //!
 //! A client hands over a path, a query and its authorisation, and gets the bytes of a successful
 //! answer or one [`UpstreamError`]. The network itself sits behind a small tower `Service`
 //! ([`Network`]), because a paused clock runs ahead while a real socket is pending: tests plug the
 //! sandbox in there, in-process, and time stands still while they do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -12,15 +18,19 @@ use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
+use tokio::time::{Instant, timeout_at};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
 use url::Url;
 
+use super::counts::CallCounts;
 use super::error::{UpstreamError, UpstreamFailure};
 use super::failure_body::{self, public_token};
 use super::gate::{Gates, Passage};
+use super::jitter::jitter;
 use super::quota::Purpose;
 use super::rate_limit;
+use super::retry::Retries;
 use super::settings::UpstreamSettings;
 use super::standing::Standing;
 use crate::domain::clock::Clock;
@@ -71,7 +81,7 @@ fn is_loopback(url: &Url) -> bool {
 #[derive(Clone)]
 pub struct Transport {
     upstream: UpstreamName,
-    settings: UpstreamSettings,
+    settings: Arc<UpstreamSettings>,
     network: Network,
     clock: Clock,
     gates: Gates,
@@ -85,6 +95,8 @@ pub(super) struct Ask<'a, U> {
     /// The header that carries the key.
     pub(super) key: (HeaderName, String),
     pub(super) purpose: Purpose,
+    /// When it has to be answered.
+    pub(super) deadline: Instant,
 }
 
 /// A successful answer: its bytes at first, then what was read in them.
@@ -97,7 +109,8 @@ impl Transport {
     /// The road to `upstream` over a network.
     #[must_use]
     pub fn new(upstream: UpstreamName, settings: UpstreamSettings, network: Network, clock: Clock) -> Self {
-        let gates = Gates::new(upstream, settings.quota.clone(), clock);
+        let settings = Arc::new(settings);
+        let gates = Gates::new(upstream, Arc::clone(&settings), clock);
         Self { upstream, settings, network, clock, gates }
     }
 
@@ -126,23 +139,77 @@ impl Transport {
         self.gates.of(credential).standing()
     }
 
-    /// Sends one GET and reads the whole answer with `decode`, within the time and the bytes allowed,
-    /// unless the credential's gate holds it back.
+    /// What became of all calls, for metrics.
+    #[must_use]
+    pub fn counts(&self) -> CallCounts {
+        self.gates.counts()
+    }
+
+    /// When a question that is asked now has to be answered.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.settings.deadline()
+    }
+
+    /// Asks once, or again where that failed and is worth it, and reads the answer with `decode`; all of it
+    /// before the deadline. Each attempt passes the credential's gate by itself.
+    ///
+    /// # Errors
+    /// The last failure of the upstream; where there was none, what held the call back.
     pub(super) async fn send<U: Upstream, T, E: Into<BoxError>>(
         &self,
         ask: Ask<'_, U>,
         decode: impl Fn(&[u8]) -> Result<T, E>,
     ) -> Result<Answer<T>, UpstreamError> {
-        let (gate, purpose) = (self.gates.of(ask.credential), ask.purpose);
+        let gate = self.gates.of(ask.credential);
+        let (purpose, deadline) = (ask.purpose, ask.deadline);
         let request = self.request(ask)?;
-        let mut passage = gate.pass(purpose)?;
-        let attempt = self.attempt(request, &mut passage).boxed();
-        let answered = tokio::time::timeout(self.settings.timeout(), attempt).await;
-        let answered = answered.unwrap_or_else(|_elapsed| Err(self.error(UpstreamFailure::Timeout)));
-        let read = answered.and_then(|Answer { headers, body }| match decode(&body) {
-            Ok(body) => Ok(Answer { headers, body }),
-            Err(error) => Err(self.error(UpstreamFailure::BadResponse).caused_by(error)),
-        });
+        let mut retries = Retries::of_a_call(&self.settings.retry, gate.budget());
+        let mut before: Option<UpstreamError> = None;
+        loop {
+            let tried = match gate.pass(purpose, deadline).await {
+                Ok(passage) => {
+                    if before.is_some() {
+                        gate.count_retry();
+                    }
+                    self.attempt(request.clone(), passage, deadline, &decode).await
+                }
+                Err(held) => Err(held),
+            };
+            let failed = match tried {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            let now = Instant::now();
+            let again = retries.wait(&failed, now, deadline, jitter()).map(|wait| now + wait);
+            let told = if failed.is_held() { before.unwrap_or(failed) } else { failed };
+            match again.filter(|at| gate.would_let(purpose, *at)) {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => return Err(told),
+            }
+            before = Some(told).filter(|told| !told.is_held());
+        }
+    }
+
+    /// One call, within its time. Where the deadline is nearer, the call is cut short, which is as if it
+    /// had been cancelled: how much longer it would have taken, nobody knows.
+    async fn attempt<T, E: Into<BoxError>>(
+        &self,
+        request: Request<()>,
+        mut passage: Passage,
+        deadline: Instant,
+        decode: impl Fn(&[u8]) -> Result<T, E>,
+    ) -> Result<Answer<T>, UpstreamError> {
+        let in_time = Instant::now() + self.settings.timeout();
+        let answered = timeout_at(in_time.min(deadline), self.call(request, &mut passage).boxed()).await;
+        let read = match answered {
+            Ok(Ok(Answer { headers, body })) => match decode(&body) {
+                Ok(body) => Ok(Answer { headers, body }),
+                Err(error) => Err(self.error(UpstreamFailure::BadResponse).caused_by(error)),
+            },
+            Ok(Err(error)) => Err(error),
+            Err(_elapsed) if deadline < in_time => return Err(self.error(UpstreamFailure::Timeout)),
+            Err(_elapsed) => Err(self.error(UpstreamFailure::Timeout)),
+        };
         passage.end(read.as_ref().map(|_| ()));
         read
     }
@@ -163,7 +230,7 @@ impl Transport {
             .map_err(|error| self.error(UpstreamFailure::Rejected).caused_by(error))
     }
 
-    async fn attempt(
+    async fn call(
         &self,
         request: Request<()>,
         passage: &mut Passage,

@@ -1,11 +1,11 @@
 //! The two clients over the in-process sandbox: which calls leave, and what becomes of those that fail.
 
+mod policies;
 mod quota;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use secrecy::SecretString;
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::domain::filters::{AccountFilter, AccountOrder};
@@ -14,11 +14,11 @@ use switchboard::sandbox::{self, EmulatedUpstream, Fault, LEADLEX_PATH, Sandbox}
 use switchboard::upstream::accounts::AccountsClient;
 use switchboard::upstream::error::{UpstreamError, UpstreamFailure};
 use switchboard::upstream::providers::ProvidersClient;
-use switchboard::upstream::quota::{Purpose, QuotaSettings};
+use switchboard::upstream::quota::Purpose;
 use switchboard::upstream::settings::UpstreamSettings;
 use switchboard::upstream::transport::{Network, Transport};
 
-use crate::world::{NOW, network};
+use crate::world::{NOW, network, upstream_by_default};
 
 /// Both clients over a sandbox, with the keys of its first tenant.
 struct Roads {
@@ -33,26 +33,23 @@ struct Roads {
 type Ended = Result<(), UpstreamError>;
 
 impl Roads {
+    /// With the default policies, but no repeated calls.
     fn over(settings: sandbox::Settings) -> Self {
-        Self::wired(settings, QuotaSettings::default(), |network| network)
+        Self::wired(settings, never_again, |network| network)
     }
 
+    /// With the default policies where they are not changed.
     fn wired(
         settings: sandbox::Settings,
-        quota: QuotaSettings,
+        change: impl Fn(&mut UpstreamSettings),
         rewire: impl FnOnce(Network) -> Network,
     ) -> Self {
         let clock = Clock::starting_at(NOW.parse::<Timestamp>().unwrap());
         let sandbox = Sandbox::new(settings, sandbox::Clock::new(move || clock.now()));
         let network = rewire(network(&sandbox));
         let road = |name, base: &str| {
-            let settings = UpstreamSettings {
-                base_url: format!("http://sandbox.invalid{base}").parse().unwrap(),
-                api_key: SecretString::from(""),
-                timeout_ms: 5_000,
-                body_limit_bytes: 8 << 20,
-                quota: quota.clone(),
-            };
+            let mut settings = upstream_by_default(base);
+            change(&mut settings);
             Transport::new(name, settings, network.clone(), clock)
         };
         Self {
@@ -83,6 +80,10 @@ impl Roads {
         self.sandbox.forget_requests();
         calls
     }
+}
+
+fn never_again(upstream: &mut UpstreamSettings) {
+    upstream.retry.retries_max = 0;
 }
 
 /// For how long a call was held back, which no upstream had to do with.

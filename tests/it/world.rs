@@ -24,6 +24,7 @@ use switchboard::loaders::settings::Shares;
 use switchboard::operation::request::OperationRequest;
 use switchboard::operation::{Answer, Executor, Operations, TransportRules};
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox, Tenant};
+use switchboard::upstream::settings::UpstreamSettings;
 use switchboard::upstream::transport::Network;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
@@ -131,6 +132,19 @@ pub(crate) fn only_error(answer: &Value) -> &Value {
     }
 }
 
+/// The default settings of an upstream that is the sandbox, at that path.
+pub(crate) fn upstream_by_default(base: &str) -> UpstreamSettings {
+    let base_url = format!("http://sandbox.invalid{base}").parse().unwrap();
+    UpstreamSettings { base_url, timeout_ms: 5_000, ..DEFAULTS.upstream.composio.clone() }
+}
+
+/// The same without repeated calls, so that what a test breaks stays broken.
+pub(crate) fn upstream(base: &str) -> UpstreamSettings {
+    let mut settings = upstream_by_default(base);
+    settings.retry.retries_max = 0;
+    settings
+}
+
 /// A network that is the sandbox's router.
 pub(crate) fn network(sandbox: &Sandbox) -> Network {
     let router = sandbox.router();
@@ -176,8 +190,8 @@ impl Default for Setup {
         config.cache.stale_while_revalidate_ms = 0;
         config.cache.stale_if_error_ms = 0;
         config.cache.jitter_percent = 0;
-        config.upstream.leadlex.timeout_ms = 5_000;
-        config.upstream.composio.timeout_ms = 5_000;
+        config.upstream.leadlex = upstream(LEADLEX_PATH);
+        config.upstream.composio = upstream("/");
         Self { sandbox: sandbox::Settings::default(), config, rewire: Box::new(|network| network) }
     }
 }

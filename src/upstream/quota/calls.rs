@@ -27,6 +27,9 @@ pub(super) struct Calls {
     /// The number of the first in `recent`; the others follow without a gap.
     first: u64,
     recent: VecDeque<Recent>,
+    /// How many of them are not heard of: a count to keep, as every call asks for it and there may be
+    /// thousands.
+    unheard: u64,
     last: Option<Instant>,
 }
 
@@ -52,6 +55,7 @@ impl Calls {
     pub(super) fn start(&mut self, now: Instant) -> Call {
         let call = Call(self.first + self.recent.len() as u64);
         self.recent.push_back(Recent { sent: now, ended: None, heard: false });
+        self.unheard += 1;
         self.last = Some(now);
         call
     }
@@ -63,8 +67,10 @@ impl Calls {
     }
 
     pub(super) fn hear(&mut self, call: &Call) {
-        if let Some(recent) = self.find(call) {
-            recent.heard = true;
+        if let Some(recent) = self.find(call)
+            && !std::mem::replace(&mut recent.heard, true)
+        {
+            self.unheard -= 1;
         }
     }
 
@@ -84,12 +90,13 @@ impl Calls {
             self.recent.pop_front();
             self.first += 1;
         }
+        self.unheard -= unheard;
         unheard
     }
 
     /// The calls of which no answer has told yet.
     pub(super) fn unheard(&self) -> u64 {
-        self.recent.iter().filter(|recent| !recent.heard).count() as u64
+        self.unheard
     }
 
     /// The calls that an upstream may have counted within one minute with one that leaves now.
@@ -97,8 +104,16 @@ impl Calls {
         self.recent.iter().filter(|recent| recent.leaves_minute() > now).count() as u64
     }
 
+    /// The calls that left within the last minute: the same, but for those that take their time.
+    pub(super) fn left_in_minute(&self, now: Instant) -> u64 {
+        let since = now.checked_sub(MINUTE);
+        let earlier = self.recent.partition_point(|recent| since.is_some_and(|since| recent.sent <= since));
+        (self.recent.len() - earlier) as u64
+    }
+
     /// When there will be room for one more, of at most `limit` in a minute; none where there is now.
     pub(super) fn room_at(&self, now: Instant, limit: u64) -> Option<Instant> {
+        (self.recent.len() as u64).checked_sub(limit)?;
         let mut leaving: Vec<_> =
             self.recent.iter().map(Recent::leaves_minute).filter(|leaves| *leaves > now).collect();
         let over = usize::try_from((leaving.len() as u64).checked_sub(limit)?).ok()?;

@@ -167,10 +167,10 @@ impl Quota {
         }
     }
 
-    /// The calls that left or came back in the last minute.
+    /// The calls that left within the last minute.
     #[must_use]
     pub fn calls_in_minute(&self, now: Instant) -> u64 {
-        self.calls.in_minute(now)
+        self.calls.left_in_minute(now)
     }
 
     /// How it stands.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use secrecy::SecretString;
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::domain::filters::{AccountFilter, AccountOrder};
@@ -20,12 +19,10 @@ use switchboard::loaders::settings::{CacheSettings, ListSettings};
 use switchboard::loaders::slice::{Slice, Wanted};
 use switchboard::sandbox::{self, Account, ComposioPlan, Sandbox, Tenant};
 use switchboard::upstream::accounts::AccountsClient;
-use switchboard::upstream::quota::QuotaSettings;
-use switchboard::upstream::settings::UpstreamSettings;
 use switchboard::upstream::transport::{Network, Transport};
 
 use super::truth::Manners;
-use crate::world::{NOW, network};
+use crate::world::{NOW, network, upstream};
 
 /// How long pages are kept.
 pub(super) const TTL: Duration = Duration::from_secs(30);
@@ -71,15 +68,9 @@ impl Bench {
             sandbox::Clock::new(move || clock.now()),
         );
         sandbox.change_accounts(Tenant::A, |rows| *rows = accounts.to_vec());
-        let upstream = UpstreamSettings {
-            base_url: "http://sandbox.invalid/".parse().unwrap(),
-            api_key: SecretString::from(""),
-            timeout_ms: 5_000,
-            body_limit_bytes: 8 << 20,
-            quota: QuotaSettings::default(),
-        };
         let network = rewire(network(&sandbox));
-        let client = AccountsClient::new(Transport::new(UpstreamName::Composio, upstream, network, clock));
+        let client =
+            AccountsClient::new(Transport::new(UpstreamName::Composio, upstream("/"), network, clock));
         let ttl = u64::try_from(TTL.as_millis()).unwrap();
         let cache = CacheSettings {
             limit_bytes: 64 << 20,

@@ -7,13 +7,12 @@ use switchboard::domain::credential::Credential;
 use switchboard::sandbox::{EmulatedUpstream, LeadlexPlan, Settings};
 use switchboard::upstream::error::UpstreamFailure;
 use switchboard::upstream::quota::Purpose::{Needed, Refresh};
-use switchboard::upstream::quota::QuotaSettings;
 use switchboard::upstream::standing::UpstreamState;
 use switchboard::upstream::transport::Network;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
 
-use super::{Roads, held, pass};
+use super::{Roads, held, never_again, pass};
 use crate::world::{PROVIDERS, Setup, World, only_error};
 
 const DAY: u64 = 86_400;
@@ -118,7 +117,7 @@ async fn with_nothing_left_nothing_goes_until_the_reset() {
 
 #[tokio::test(start_paused = true)]
 async fn the_minutes_limit_is_learnt_from_a_429_where_nothing_else_tells_it() {
-    let roads = Roads::wired(starter(), QuotaSettings::default(), silent);
+    let roads = Roads::wired(starter(), never_again, silent);
     for _ in 0..10 {
         roads.list(Needed).await.expect("ten a minute");
     }
@@ -137,8 +136,8 @@ async fn the_minutes_limit_is_learnt_from_a_429_where_nothing_else_tells_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_is_set_holds_from_the_first_call_on() {
-    let quota = QuotaSettings { per_minute: 3, ..QuotaSettings::default() };
-    let roads = Roads::wired(Settings::default(), quota, |network| network);
+    let roads =
+        Roads::wired(Settings::default(), |upstream| upstream.quota.per_minute = 3, |network| network);
     for _ in 0..3 {
         roads.list(Needed).await.unwrap();
     }
@@ -193,7 +192,7 @@ async fn the_standing_is_what_calls_told_and_costs_none() {
     assert_eq!(up.quota.resets_at.unwrap().to_string(), "2026-11-22T00:00:00Z");
 
     for (fault, state, code) in [
-        ("status=503", UpstreamState::Down, "UPSTREAM_UNAVAILABLE"),
+        ("status=503", UpstreamState::Degraded, "UPSTREAM_UNAVAILABLE"),
         ("garbage=1", UpstreamState::Degraded, "UPSTREAM_BAD_RESPONSE"),
         ("status=429; retry-after=9", UpstreamState::RateLimited, "UPSTREAM_RATE_LIMITED"),
         ("status=401", UpstreamState::Unauthorized, "UPSTREAM_UNAUTHORIZED"),

@@ -1,0 +1,73 @@
+//! How many calls there were at one upstream, by what became of them.
+//!
+//! Plain numbers behind a lock that is held for an addition: whoever serves metrics reads them, and nothing
+//! here has to know how.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::error::UpstreamError;
+
+/// What became of all calls at one upstream since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallCounts {
+    /// Calls that were answered as asked.
+    pub succeeded: u64,
+    /// Calls that failed, by their error code; retries count by themselves.
+    pub failed: BTreeMap<&'static str, u64>,
+    /// Calls that nobody waited for any more.
+    pub cancelled: u64,
+    /// Calls that were made again after a failure; each is one of those above too.
+    pub retried: u64,
+    /// Calls that were not made, by what held them.
+    pub held: BTreeMap<Hold, u64>,
+    /// The credentials whose breaker is not closed, now.
+    pub breakers_open: u64,
+}
+
+/// What holds a call back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hold {
+    /// The key was refused a moment ago.
+    RefusedKey,
+    /// The quota.
+    Quota,
+    /// The breaker.
+    Breaker,
+    /// No place became free.
+    Concurrency,
+}
+
+/// The numbers as they grow.
+#[derive(Debug, Default)]
+pub(super) struct Counters(Mutex<CallCounts>);
+
+impl Counters {
+    pub(super) fn ended(&self, outcome: Result<(), &UpstreamError>) {
+        let mut counts = self.lock();
+        match outcome.map_err(|error| error.failure.code()) {
+            Ok(()) => counts.succeeded += 1,
+            Err(code) => *counts.failed.entry(code).or_default() += 1,
+        }
+    }
+
+    pub(super) fn cancelled(&self) {
+        self.lock().cancelled += 1;
+    }
+
+    pub(super) fn retried(&self) {
+        self.lock().retried += 1;
+    }
+
+    pub(super) fn held(&self, by: Hold) {
+        *self.lock().held.entry(by).or_default() += 1;
+    }
+
+    pub(super) fn read(&self) -> CallCounts {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CallCounts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

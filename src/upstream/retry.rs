@@ -1,0 +1,168 @@
+//! When a failed call is made again, and after how long.
+//!
+//! Every call is a GET, so all may be. What decides is the kind of failure, the time that is left, and a
+//! budget: a share of the calls may be repeated and no more, as an upstream that is in trouble gets over a
+//! tenth more calls, not over three times as many. The delay is drawn from nothing to a bound that doubles
+//! ("full jitter"): those who failed together do not come back together. What the upstream asks for by
+//! `Retry-After` is heeded; where it asks for more than a request can wait, the request fails at once, and
+//! says when to come back.
+//!
+//! The budget is tower's, which runs on Tokio's clock. The delays are our own: `backon` adds its jitter to a
+//! delay, so that nobody comes back early, and everybody at about the same time.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::time::Instant;
+use tower::retry::budget::{Budget, TpsBudget};
+
+use super::error::{UpstreamError, UpstreamFailure};
+
+/// The longest wait for a next call inside a request (UPSTREAMS.md B3).
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// How long a call counts in the budget.
+const BUDGET_WINDOW: Duration = Duration::from_secs(10);
+
+/// What may be repeated besides the share, so that a key that makes few calls has something to draw on.
+const BUDGET_PER_SECOND: u32 = 1;
+
+/// The settings of repeated calls at one upstream.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetrySettings {
+    /// How often one call is repeated, at most; 0: never.
+    pub retries_max: u32,
+    /// The longest delay before the first, in milliseconds; twice as long before each further one.
+    pub backoff_ms: u64,
+    /// How many of a hundred calls of a key may be repeated, besides one a second; at most 1,000.
+    pub budget_percent: u16,
+}
+
+/// The budget of one credential.
+pub(super) fn budget(settings: &RetrySettings) -> TpsBudget {
+    let share = f32::from(settings.budget_percent.min(1_000)) / 100.0;
+    TpsBudget::new(BUDGET_WINDOW, BUDGET_PER_SECOND, share)
+}
+
+/// What is left of one call's repetitions.
+pub(super) struct Retries<'a> {
+    settings: &'a RetrySettings,
+    budget: &'a TpsBudget,
+    waited: u32,
+}
+
+impl<'a> Retries<'a> {
+    /// Those of a call that is about to be made.
+    pub(super) fn of_a_call(settings: &'a RetrySettings, budget: &'a TpsBudget) -> Self {
+        budget.deposit();
+        Self { settings, budget, waited: 0 }
+    }
+
+    /// How long to wait before the next attempt; none where there is to be none. `jitter` is in 0 to 1.
+    ///
+    /// A call that the quota held back for a short time is waited for too, and costs the budget nothing:
+    /// it is no call more.
+    pub(super) fn wait(
+        &mut self,
+        failed: &UpstreamError,
+        now: Instant,
+        deadline: Instant,
+        jitter: f64,
+    ) -> Option<Duration> {
+        let is_held = failed.is_held();
+        if self.waited >= self.settings.retries_max
+            || !failed.failure.is_retryable()
+            || (is_held && failed.failure != UpstreamFailure::RateLimited)
+        {
+            return None;
+        }
+        let asked_for = failed.retry_after.unwrap_or_default();
+        let wait = asked_for + self.backoff().mul_f64(jitter.clamp(0.0, 1.0));
+        if asked_for > WAIT_MAX || now + wait >= deadline || (!is_held && !self.budget.withdraw()) {
+            return None;
+        }
+        self.waited += 1;
+        Some(wait)
+    }
+
+    fn backoff(&self) -> Duration {
+        let doubled = self.settings.backoff_ms.saturating_mul(2_u64.saturating_pow(self.waited));
+        Duration::from_millis(doubled).min(WAIT_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::upstream_name::UpstreamName;
+
+    const SETTINGS: RetrySettings = RetrySettings { retries_max: 4, backoff_ms: 400, budget_percent: 20 };
+
+    fn failed(failure: UpstreamFailure, retry_after_ms: Option<u64>) -> UpstreamError {
+        let mut error = UpstreamError::new(UpstreamName::Composio, failure);
+        error.retry_after = retry_after_ms.map(Duration::from_millis);
+        error
+    }
+
+    /// The waits of one call that fails each time, in milliseconds.
+    fn waits(error: &UpstreamError, left_ms: u64, jitter: f64) -> Vec<u128> {
+        let budget = budget(&SETTINGS);
+        let mut retries = Retries::of_a_call(&SETTINGS, &budget);
+        let now = Instant::now();
+        let deadline = now + Duration::from_millis(left_ms);
+        std::iter::from_fn(|| Some(retries.wait(error, now, deadline, jitter)?.as_millis())).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_delay_is_drawn_from_nothing_to_a_bound_that_doubles() {
+        let error = failed(UpstreamFailure::Unavailable, None);
+        assert_eq!(waits(&error, 60_000, 1.0), [400, 800, 1_600, 2_000]);
+        assert_eq!(waits(&error, 60_000, 0.5), [200, 400, 800, 1_000]);
+        assert_eq!(waits(&error, 60_000, 0.0), [0; 4]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_upstream_asks_for_is_heeded_up_to_two_seconds() {
+        let asked = |ms| failed(UpstreamFailure::Unavailable, Some(ms));
+        assert_eq!(waits(&asked(1_500), 60_000, 0.5)[..2], [1_700, 1_900]);
+        assert_eq!(waits(&asked(2_001), 60_000, 0.0), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_waited_for_beyond_the_deadline() {
+        let error = failed(UpstreamFailure::Timeout, None);
+        assert_eq!(waits(&error, 800, 1.0), [400]);
+        assert_eq!(waits(&error, 0, 0.0), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_may_pass_is_repeated() {
+        use UpstreamFailure as F;
+        for failure in [F::Timeout, F::Unavailable, F::RateLimited, F::BadResponse] {
+            assert_eq!(waits(&failed(failure, None), 60_000, 0.0).len(), 4, "{failure:?}");
+        }
+        for failure in [F::Unauthorized, F::Forbidden, F::Rejected, F::Internal, F::NoCredential] {
+            assert_eq!(waits(&failed(failure, None), 60_000, 0.0), [], "{failure:?}");
+        }
+        let held = |failure| UpstreamError::held(UpstreamName::Composio, failure, Duration::from_secs(1));
+        assert_eq!(waits(&held(F::RateLimited), 60_000, 0.0), [1_000; 4], "its turn comes");
+        assert_eq!(waits(&held(F::Unavailable), 60_000, 0.0), [], "an open breaker is to be quick");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fifth_of_the_calls_may_be_repeated_besides_one_a_second() {
+        let error = failed(UpstreamFailure::Unavailable, None);
+        let budget = budget(&SETTINGS);
+        let repeated = |calls: usize| {
+            let (now, deadline) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+            (0..calls)
+                .filter(|_| Retries::of_a_call(&SETTINGS, &budget).wait(&error, now, deadline, 0.0).is_some())
+                .count()
+        };
+        assert_eq!(repeated(1_000), 210, "ten for the last ten seconds, and the share");
+        assert_eq!(repeated(5), 1);
+        tokio::time::advance(BUDGET_WINDOW * 2).await;
+        assert_eq!(repeated(10), 10, "whoever calls seldom may repeat each");
+    }
+}
