@@ -20,4 +20,5 @@ mod query;
 pub mod schema;
 mod toolkits;
 mod users;
+mod viewer;
 mod words;

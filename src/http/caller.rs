@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Uri};
 use super::error::HttpError;
 use super::origin;
 use super::settings::AuthMode;
-use crate::domain::caller::{Caller, Role, Tenant};
+use crate::domain::caller::{Caller, Tenant};
 use crate::domain::credential::Credential;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -42,7 +42,7 @@ impl Callers {
             }
             Self::TheirOwnKeys => own_keys(headers)?,
         };
-        Ok(Caller { role: Role::Admin, tenant })
+        Ok(Caller::admin("local", tenant))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::domain::accounts::SharedAccount;
 use crate::domain::credential::Fingerprint;
 use crate::domain::filters::{AccountFilter, AccountOrder, AccountTypeFilter, FILTER_VALUES_MAX, Values};
 use crate::domain::upstream_name::{Composio, UpstreamName};
+use crate::domain::view::View;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// How long an id that was not found is believed to be missing: an account may be connected at any
@@ -31,6 +32,9 @@ const REFUSALS_TTL: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct AccountKey {
     credential: Fingerprint<Composio>,
+    /// Somebody else's account is missing to a member, for as long as any other: how fast an answer comes must not tell
+    /// it from one that does not exist.
+    view: View,
     id: Box<str>,
 }
 
@@ -61,7 +65,8 @@ impl AccountsById {
 
     /// Gets accounts by their `ca_…` ids.
     pub async fn get(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Found {
-        let key = |id: &str| AccountKey { credential: reader.credential.fingerprint(), id: id.into() };
+        let fingerprint = reader.credential.fingerprint();
+        let key = |id: &str| AccountKey { credential: fingerprint, view: reader.view.clone(), id: id.into() };
         let (mut found, mut missing) = (Found::new(), Vec::new());
         for id in ids {
             match self.accounts.peek(&key(&id)) {
@@ -141,7 +146,7 @@ impl AccountsById {
 
 impl Weigh for AccountKey {
     fn weight_bytes(&self) -> usize {
-        size_of::<Self>() + self.id.len()
+        size_of::<Self>() + self.id.len() + self.view.member().map_or(0, |id| id.as_str().len())
     }
 }
 

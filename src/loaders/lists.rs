@@ -160,7 +160,7 @@ impl Lists {
         let fetch = async move {
             let ScanKey { filter, order, .. } = &*counted.key;
             let page = client.fetch_page(&counted.reader.credential, filter, *order, None, 1).await?;
-            Ok(Total(page.total_items))
+            Ok(Total(admit(&counted, page).total_items))
         };
         let asked_at = Instant::now();
         let (total, got) = self.totals.get(Arc::clone(&scan.key), fetch).await;
@@ -197,10 +197,12 @@ fn describe(scan: &ScanKey, part: &str) -> String {
 
 /// The rows that are what was asked for; others are dropped and counted.
 fn admit(scan: &Scan, fetched: AccountPage) -> Page {
-    let AccountPage { mut items, rows_sent, next_cursor, total_items } = fetched;
+    let AccountPage { mut items, rows_sent, next_cursor, mut total_items } = fetched;
     let before = items.len();
     items.retain(|account| scan.admits(account));
     if items.len() < before {
+        // Then it counted what the filter did not ask for, too.
+        total_items = None;
         tracing::warn!(
             upstream = %UpstreamName::Composio,
             rows = before - items.len(),

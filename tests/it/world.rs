@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use switchboard::domain::caller::{self, Caller, Role};
+use switchboard::domain::caller::{self, Caller};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::domain::settings::ExpectedProviders;
@@ -117,13 +117,11 @@ pub(crate) fn network(sandbox: &Sandbox) -> Network {
 }
 
 pub(crate) fn caller(leadlex: Option<&str>, composio: Option<&str>) -> Caller {
-    Caller {
-        role: Role::Admin,
-        tenant: caller::Tenant {
-            leadlex: leadlex.map(|key| Credential::new(key).unwrap()),
-            composio: composio.map(|key| Credential::new(key).unwrap()),
-        },
-    }
+    let tenant = caller::Tenant {
+        leadlex: leadlex.map(|key| Credential::new(key).unwrap()),
+        composio: composio.map(|key| Credential::new(key).unwrap()),
+    };
+    Caller::admin("test", tenant)
 }
 
 pub(crate) fn tenant_a() -> Caller {

@@ -10,6 +10,7 @@ use switchboard::domain::credential::Credential;
 use switchboard::domain::filters::{AccountFilter, AccountOrder};
 use switchboard::domain::page::Direction;
 use switchboard::domain::upstream_name::UpstreamName;
+use switchboard::domain::view::View;
 use switchboard::loaders::joined::{Question, Slices};
 use switchboard::loaders::lists::{ListError, Lists};
 use switchboard::loaders::parent::Parent;
@@ -79,7 +80,7 @@ impl Bench {
         let ttl = u64::try_from(TTL.as_millis()).unwrap();
         let cache = CacheSettings { limit_bytes: 64 << 20, providers_ttl_ms: ttl, accounts_ttl_ms: ttl };
         let credential = Credential::new(Tenant::A.composio_key()).unwrap();
-        let reader = Reader { credential, ledger: None };
+        let reader = Reader { credential, view: View::WHOLE, ledger: None };
         Self { sandbox, lists: Lists::new(client, settings, &cache, None), reader }
     }
 
