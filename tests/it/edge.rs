@@ -2,10 +2,14 @@
 
 mod faulty;
 mod front_door;
+mod issuer;
+mod jwks;
+mod jwt;
 mod keys;
 mod over_http;
 mod refusals;
 mod results;
+mod tokens;
 
 use axum::Router;
 use axum::body::Body;

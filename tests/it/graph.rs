@@ -7,6 +7,7 @@ mod changing_lists;
 mod failures;
 mod hostile;
 mod joined;
+mod members;
 mod providers_paging;
 mod roots;
 mod sdl;

@@ -12,6 +12,7 @@ mod cursors;
 mod feeds;
 mod graph;
 mod joined;
+mod members;
 mod truth;
 mod walker;
 mod walking;

@@ -208,7 +208,17 @@ impl World {
     }
 
     pub(crate) async fn ask_as(&self, caller: Caller, query: &str, variables: Value) -> Value {
-        let request = json!({ "query": query, "variables": variables }).to_string();
+        self.ask_with(caller, json!({ "query": query, "variables": variables })).await
+    }
+
+    /// The same, asking to be shown what it costs.
+    pub(crate) async fn ask_traced(&self, caller: Caller, query: &str, traced: bool) -> Value {
+        let extensions = json!({ "switchboard": { "trace": traced } });
+        self.ask_with(caller, json!({ "query": query, "extensions": extensions })).await
+    }
+
+    async fn ask_with(&self, caller: Caller, request: Value) -> Value {
+        let request = request.to_string();
         let request = OperationRequest::from_json(request.as_bytes()).unwrap();
         let answer = self.operations.run(request, TransportRules { mutations: true }, caller).await;
         serde_json::from_slice(&answer.body).unwrap()
