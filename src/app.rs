@@ -164,16 +164,22 @@ fn clients(config: &Config, clock: Clock) -> anyhow::Result<(ProvidersClient, Ac
 }
 
 fn callers(config: &Config) -> anyhow::Result<Callers> {
+    // Whoever brings a token has no key to add to a tenant's.
+    let tenants = || {
+        let mut tenants = tenants(config);
+        tenants.retain(|_, tenant| tenant.leadlex.is_some() && tenant.composio.is_some());
+        tenants
+    };
     Ok(match config.auth.mode {
         AuthMode::None => Callers::Anybody(default_tenant(config)),
         AuthMode::Tokens => {
-            let tokens = Tokens::new(&config.auth.tokens, &tenants(config)).context("auth.tokens")?;
+            let tokens = Tokens::new(&config.auth.tokens, &tenants()).context("auth.tokens")?;
             Callers::Tokens(Arc::new(tokens))
         }
         AuthMode::Jwt => {
             let (jwt, clock) = (config.auth.jwt.clone(), Clock::system());
             let keys = issuer_keys(&jwt)?;
-            Callers::Jwt(Arc::new(Verifier::new(jwt, keys, tenants(config), clock)))
+            Callers::Jwt(Arc::new(Verifier::new(jwt, keys, tenants(), clock)))
         }
         AuthMode::Passthrough => Callers::TheirOwnKeys,
     })

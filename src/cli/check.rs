@@ -30,7 +30,7 @@ pub(super) async fn run(file: Option<PathBuf>) -> Result<(), Failure> {
     }
     if config.auth.mode == AuthMode::Jwt {
         match app::probe_issuer(&config).await? {
-            Ok(keys) => print(&format!("{:<9} ok     {keys} keys to check tokens with", "Issuer"))?,
+            Ok(keys) => print(&format!("{:<9} ok     keys to check tokens with: {keys}", "Issuer"))?,
             Err(why) => {
                 wrong += 1;
                 print(&format!("{:<9} WRONG  its keys cannot be read: {why}", "Issuer"))?;

@@ -45,11 +45,12 @@ fn written(arguments: &Arguments, token: &NewToken) -> String {
         Some(id) => format!("role = \"member\"\nuser_id = {}", quoted(id.as_str())),
         None => "role = \"admin\"".to_owned(),
     };
+    // The first lines are no TOML: who pastes all of it is told so, and does not keep the token beside its hash.
     format!(
-        "# The token, for its bearer alone. It is kept nowhere and cannot be shown again:\n\
-         # {}\n\
-         #\n\
-         # For the file of `serve --config`:\n\
+        "The token, for its bearer alone. It is kept nowhere and cannot be shown again:\n\
+         {}\n\
+         \n\
+         Its entry in the configuration:\n\
          [[auth.tokens]]\n\
          name = {}\n\
          sha256 = \"{}\"\n\
@@ -82,7 +83,9 @@ mod tests {
     #[test]
     fn what_it_prints_is_an_entry_whatever_the_names_are() {
         let text = printed(&["--name", "a\"b", "--tenant", "acme", "--user-id", "x\\y@example.com"]);
-        let entry = &toml::from_str::<toml::Table>(&text).unwrap()["auth"]["tokens"][0];
+        assert!(toml::from_str::<toml::Table>(&text).is_err(), "the token is not to be kept: {text}");
+        let (_, entry) = text.split_once("configuration:\n").unwrap();
+        let entry = &toml::from_str::<toml::Table>(entry).unwrap()["auth"]["tokens"][0];
         let get = |key: &str| entry[key].as_str().unwrap();
         assert_eq!((get("name"), get("tenant"), get("role")), ("a\"b", "acme", "member"));
         assert_eq!((get("user_id"), get("sha256").len()), ("x\\y@example.com", 64));
