@@ -326,13 +326,13 @@ async fn a_member_is_told_of_itself(
     assert_eq!(answer, expected, "{who:?} {}", first.document());
 }
 
-/// A twentieth of the cases: each builds three graphs.
-fn a_twentieth(config: ProptestConfig) -> ProptestConfig {
-    ProptestConfig { cases: config.cases.div_ceil(20), max_shrink_iters: 100, ..config }
+/// A fortieth of the cases: each builds three graphs, and asks a dozen questions.
+fn a_fortieth(config: ProptestConfig) -> ProptestConfig {
+    ProptestConfig { cases: config.cases.div_ceil(40), max_shrink_iters: 100, ..config }
 }
 
 proptest! {
-    #![proptest_config(a_twentieth(cases()))]
+    #![proptest_config(a_fortieth(cases()))]
 
     #[test]
     fn a_member_is_told_of_itself_alone(
