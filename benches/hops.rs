@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use switchboard::config::{Config, Keys, Sources};
-use switchboard::domain::caller::{Caller, Role, Tenant};
+use switchboard::domain::caller::{Caller, Tenant};
 use switchboard::domain::credential::Credential;
 use switchboard::operation::request::OperationRequest;
 use switchboard::operation::{Operations, TransportRules};
@@ -93,7 +93,7 @@ async fn ask(operations: &Operations) -> Duration {
         leadlex: Credential::new("wbk_sandbox_a").ok(),
         composio: Credential::new("ak_sandbox_a").ok(),
     };
-    let caller = Caller { role: Role::Admin, tenant };
+    let caller = Caller::admin("bench", tenant);
     let request = OperationRequest::from_json(QUERY.as_bytes()).expect("a request");
     let start = Instant::now();
     let answer = operations.run(request, TransportRules { mutations: true }, caller).await;

@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
 use switchboard::config::{Config, Keys, Sources};
-use switchboard::domain::caller::{Caller, Role, Tenant};
+use switchboard::domain::caller::{Caller, Tenant};
 use switchboard::domain::credential::Credential;
 use switchboard::operation::TransportRules;
 use switchboard::operation::request::OperationRequest;
@@ -37,7 +37,7 @@ async fn main() -> anyhow::Result<()> {
         leadlex: Some(Credential::new("wbk_sandbox_a")?),
         composio: Some(Credential::new("ak_sandbox_a")?),
     };
-    let caller = Caller { role: Role::Admin, tenant };
+    let caller = Caller::admin("embedded", tenant);
     let request = OperationRequest::from_json(REQUEST.as_bytes())?;
     let answer = operations.run(request, TransportRules { mutations: true }, caller).await;
     println!("{}", String::from_utf8_lossy(&answer.body));

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use axum::Router;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use url::Url;
 
 use crate::config::Config;
 use crate::domain::caller::Tenant;
@@ -19,7 +20,10 @@ use crate::domain::credential::Credential;
 use crate::domain::upstream_name::UpstreamName;
 use crate::graphql::schema::{Graph, GraphParts};
 use crate::http::caller::Callers;
-use crate::http::settings::AuthMode;
+use crate::http::caller::jwks;
+use crate::http::caller::jwt::Verifier;
+use crate::http::caller::settings::{AuthMode, JwtSettings};
+use crate::http::caller::tokens::{Tenants, Tokens};
 use crate::http::{self, EdgeParts};
 use crate::loaders::batch::Sources;
 use crate::loaders::by_id::AccountsById;
@@ -56,11 +60,7 @@ impl App {
     /// any more.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let operations = operations(config)?;
-        let callers = match config.auth.mode {
-            AuthMode::None => Callers::Anybody(default_tenant(config)),
-            AuthMode::Passthrough => Callers::TheirOwnKeys,
-        };
-        let edge = EdgeParts { operations, callers, settings: config.http.clone() };
+        let edge = EdgeParts { operations, callers: callers(config)?, settings: config.http.clone() };
         Ok(Self {
             http: Server::bind("http.listen", config.http.listen, http::router(edge)).await?,
             ops: Server::bind("ops.listen", config.ops.listen, http::ops::router()).await?,
@@ -201,21 +201,89 @@ fn clients(config: &Config, clock: Clock, networks: &Networks) -> (ProvidersClie
     (ProvidersClient::new(leadlex), AccountsClient::new(composio))
 }
 
+fn callers(config: &Config) -> anyhow::Result<Callers> {
+    // Whoever brings a token has no key to add to a tenant's.
+    let tenants = || {
+        let mut tenants = tenants(config);
+        tenants.retain(|_, tenant| tenant.leadlex.is_some() && tenant.composio.is_some());
+        tenants
+    };
+    Ok(match config.auth.mode {
+        AuthMode::None => Callers::Anybody(default_tenant(config)),
+        AuthMode::Tokens => {
+            let tokens = Tokens::new(&config.auth.tokens, &tenants()).context("auth.tokens")?;
+            Callers::Tokens(Arc::new(tokens))
+        }
+        AuthMode::Jwt => {
+            let (jwt, clock) = (config.auth.jwt.clone(), Clock::system());
+            let keys = issuer_keys(&jwt)?;
+            Callers::Jwt(Arc::new(Verifier::new(jwt, keys, tenants(), clock)))
+        }
+        AuthMode::Passthrough => Callers::TheirOwnKeys,
+    })
+}
+
+fn issuer_keys(jwt: &JwtSettings) -> anyhow::Result<jwks::Source> {
+    if let Some(path) = jwt.jwks_file() {
+        return Ok(jwks::Source::File(path.to_owned()));
+    }
+    let url = Url::parse(&jwt.jwks_url).context("auth.jwt.jwks_url is no URL")?;
+    let network = transport::network(&url).context("TLS cannot be set up")?;
+    Ok(jwks::Source::Url(network, url))
+}
+
+/// All customers, by their names.
+fn tenants(config: &Config) -> Tenants {
+    let named = config
+        .tenants
+        .iter()
+        .map(|tenant| (tenant.name.clone(), keys(&tenant.leadlex_api_key, &tenant.composio_api_key)));
+    // Without keys it is nobody.
+    let plain = Some(default_tenant(config)).filter(|own| own.leadlex.is_some() || own.composio.is_some());
+    named.chain(plain.map(|own| ("default".to_owned(), own))).collect()
+}
+
 /// The tenant `default`: the keys of the plain `upstream.*.api_key` settings.
 fn default_tenant(config: &Config) -> Tenant {
-    let [leadlex, composio] = [&config.upstream.leadlex, &config.upstream.composio]
-        .map(|settings| settings.api_key.expose_secret());
-    // A key that is set is one: the configuration was refused otherwise. An empty one is none.
-    Tenant { leadlex: Credential::new(leadlex).ok(), composio: Credential::new(composio).ok() }
+    keys(&config.upstream.leadlex.api_key, &config.upstream.composio.api_key)
+}
+
+/// A key that is set is one: the configuration was refused otherwise. An empty one is none.
+fn keys(leadlex: &SecretString, composio: &SecretString) -> Tenant {
+    Tenant {
+        leadlex: Credential::new(leadlex.expose_secret()).ok(),
+        composio: Credential::new(composio.expose_secret()).ok(),
+    }
 }
 
 /// What calling an upstream once has told.
 pub(crate) type Probed = Result<ProbeReport, UpstreamError>;
 
-/// Calls both upstreams once with the configured keys, at the same time.
-pub(crate) async fn probe(config: &Config) -> anyhow::Result<[(UpstreamName, Probed); 2]> {
+/// Calls both upstreams once with each tenant's keys: by the tenant's name, what they told.
+pub(crate) async fn probe(config: &Config) -> anyhow::Result<Vec<(String, [(UpstreamName, Probed); 2])>> {
+    let mut tenants = tenants(config);
+    if tenants.is_empty() {
+        tenants.insert("default".to_owned(), default_tenant(config));
+    }
     let (providers, accounts) = clients(config, Clock::system(), &Networks::real(config)?);
-    let tenant = default_tenant(config);
+    let mut told = Vec::new();
+    for (name, tenant) in tenants {
+        told.push((name, probe_tenant(&providers, &accounts, &tenant).await));
+    }
+    Ok(told)
+}
+
+/// Reads the keys of the issuer of tokens once, and tells how many there are.
+pub(crate) async fn probe_issuer(config: &Config) -> anyhow::Result<Result<usize, jwks::Unread>> {
+    Ok(issuer_keys(&config.auth.jwt)?.read().await.map(|keys| keys.count()))
+}
+
+/// Calls both at the same time.
+async fn probe_tenant(
+    providers: &ProvidersClient,
+    accounts: &AccountsClient,
+    tenant: &Tenant,
+) -> [(UpstreamName, Probed); 2] {
     let without_key = |upstream| Err(UpstreamError::new(upstream, UpstreamFailure::NoCredential));
     let leadlex = async {
         match &tenant.leadlex {
@@ -230,5 +298,5 @@ pub(crate) async fn probe(config: &Config) -> anyhow::Result<[(UpstreamName, Pro
         }
     };
     let (leadlex, composio) = tokio::join!(leadlex, composio);
-    Ok([(UpstreamName::Leadlex, leadlex), (UpstreamName::Composio, composio)])
+    [(UpstreamName::Leadlex, leadlex), (UpstreamName::Composio, composio)]
 }

@@ -24,7 +24,7 @@ use std::time::Duration;
 use mimalloc::MiMalloc;
 use serde_json::{Value, json};
 use switchboard::config::{Config, Keys, Sources};
-use switchboard::domain::caller::{Caller, Role, Tenant};
+use switchboard::domain::caller::{Caller, Tenant};
 use switchboard::domain::credential::Credential;
 use switchboard::operation::request::OperationRequest;
 use switchboard::operation::{Operations, TransportRules};
@@ -173,7 +173,7 @@ fn ours(base_url: &str) -> Operations {
 async fn ask(operations: &Operations, request: &[u8]) -> Vec<u8> {
     let tenant =
         Tenant { leadlex: Credential::new(LEADLEX_KEY).ok(), composio: Credential::new(COMPOSIO_KEY).ok() };
-    let caller = Caller { role: Role::Admin, tenant };
+    let caller = Caller::admin("bench", tenant);
     let request = OperationRequest::from_json(request).expect("a request");
     operations.run(request, TransportRules { mutations: true }, caller).await.body.into()
 }

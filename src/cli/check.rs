@@ -8,7 +8,7 @@ use super::verdict::{Verdict, verdict};
 use super::{Failure, configuration, print};
 use crate::app;
 use crate::config::Keys;
-use crate::http::settings::AuthMode;
+use crate::http::caller::settings::AuthMode;
 use crate::telemetry;
 
 pub(super) async fn run(file: Option<PathBuf>) -> Result<(), Failure> {
@@ -16,15 +16,30 @@ pub(super) async fn run(file: Option<PathBuf>) -> Result<(), Failure> {
     telemetry::start(&config.log).map_err(anyhow::Error::from)?;
     print(&format!("{}\n", config.redacted()))?;
     let callers_bring_keys = config.auth.mode == AuthMode::Passthrough;
-    let mut wrong = 0_usize;
-    for (upstream, probed) in app::probe(&config).await? {
-        let verdict = verdict(upstream, &probed, callers_bring_keys);
-        wrong += usize::from(matches!(verdict, Verdict::Wrong(_)));
-        print(&verdict.line(upstream))?;
+    let (mut wrong, probed) = (0_usize, app::probe(&config).await?);
+    let are_many = probed.len() > 1;
+    for (tenant, upstreams) in probed {
+        if are_many {
+            print(&format!("Tenant {tenant}:"))?;
+        }
+        for (upstream, probed) in upstreams {
+            let verdict = verdict(upstream, &probed, callers_bring_keys);
+            wrong += usize::from(matches!(verdict, Verdict::Wrong(_)));
+            print(&verdict.line(upstream))?;
+        }
+    }
+    if config.auth.mode == AuthMode::Jwt {
+        match app::probe_issuer(&config).await? {
+            Ok(keys) => print(&format!("{:<9} ok     keys to check tokens with: {keys}", "Issuer"))?,
+            Err(why) => {
+                wrong += 1;
+                print(&format!("{:<9} WRONG  its keys cannot be read: {why}", "Issuer"))?;
+            }
+        }
     }
     match wrong {
         0 => Ok(()),
-        1 => Err(anyhow!("one upstream cannot be used as it is configured").into()),
-        _ => Err(anyhow!("neither upstream can be used as it is configured").into()),
+        1 => Err(anyhow!("one of them cannot be used as it is configured").into()),
+        wrong => Err(anyhow!("{wrong} of them cannot be used as they are configured").into()),
     }
 }

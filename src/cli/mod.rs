@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod sandbox;
 mod serve;
+mod token;
 mod verdict;
 
 use std::io::{self, Write};
@@ -42,6 +43,9 @@ enum Command {
         #[arg(long, value_enum, default_value_t = SchemaFormat::Plain)]
         format: SchemaFormat,
     },
+    /// Tokens for callers.
+    #[command(subcommand)]
+    Token(token::Command),
     /// Prints the configuration in force, calls both upstreams once, and says what is wrong.
     Check {
         /// A TOML file over the defaults; `switchboard.default.toml` shows its shape.
@@ -96,6 +100,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Sandbox(arguments) => sandbox::run(arguments).await,
         Command::Schema { format: SchemaFormat::Plain } => print(&schema::sdl()).map_err(Failure::from),
+        Command::Token(command) => token::run(command),
         Command::Check { config } => check::run(config).await,
     };
     match ended {

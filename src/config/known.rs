@@ -1,52 +1,17 @@
 //! Which settings there are: those of the default file, and no other list.
 //!
 //! The default file tells a setting's name, its kind (that of its default), and whether it is a
-//! secret: one that can be read from a file instead, by a setting of the same name with `_file`.
+//! secret: one that can be read from a file instead, by a setting of the same name with `_file`. A list of
+//! sections (`[[tenants]]`) stands in it once, to tell what an entry holds; none is in force until a file has one.
 
-use serde::Deserialize as _;
-use toml::de::{DeTable, DeValue, ValueDeserializer};
-use toml::{Spanned, Table, Value};
+use toml::de::DeTable;
+use toml::{Table, Value};
 
+use super::document::{self, Content, Leaf};
 use super::problem::Problem;
 
 /// The default file.
 pub(super) const DEFAULTS: &str = include_str!("../../switchboard.default.toml");
-
-/// A value in a file, under its dotted name.
-pub(super) struct Leaf {
-    pub(super) name: String,
-    /// `None` where TOML has it and no setting can (an integer over 64 bits).
-    pub(super) value: Option<Value>,
-    /// Where its name stands in the file, in bytes.
-    pub(super) offset: usize,
-}
-
-/// The leaves of a document, in its order; a table that `is_leaf`, or is empty, is one leaf.
-pub(super) fn leaves(table: &DeTable<'_>, is_leaf: &dyn Fn(&str) -> bool) -> Vec<Leaf> {
-    fn walk(prefix: &str, table: &DeTable<'_>, is_leaf: &dyn Fn(&str) -> bool, found: &mut Vec<Leaf>) {
-        for (key, value) in table {
-            let name = if prefix.is_empty() {
-                key.get_ref().to_string()
-            } else {
-                format!("{prefix}.{}", key.get_ref())
-            };
-            match value.get_ref() {
-                DeValue::Table(inner) if !inner.is_empty() && !is_leaf(&name) => {
-                    walk(&name, inner, is_leaf, found);
-                }
-                _ => found.push(Leaf { name, value: plain(value), offset: key.span().start }),
-            }
-        }
-    }
-    let mut found = Vec::new();
-    walk("", table, is_leaf, &mut found);
-    found.sort_by_key(|leaf| leaf.offset);
-    found
-}
-
-fn plain(value: &Spanned<DeValue<'_>>) -> Option<Value> {
-    Value::deserialize(ValueDeserializer::from(value.clone())).ok()
-}
 
 /// A setting.
 #[derive(Debug)]
@@ -77,28 +42,64 @@ pub(super) fn variable(name: &str) -> String {
 /// What the names of all variables begin with.
 pub(super) const PREFIX: &str = "SWITCHBOARD__";
 
-/// All settings, in the default file's order.
+/// All settings, in the default file's order; or those of an entry of a list.
 #[derive(Debug)]
-pub(super) struct Known(Vec<Setting>);
+pub(super) struct Known {
+    settings: Vec<Setting>,
+    lists: Vec<List>,
+}
+
+/// A list of sections.
+#[derive(Debug)]
+pub(super) struct List {
+    /// Its dotted name, like `auth.tokens`.
+    pub(super) name: String,
+    /// What each entry holds.
+    pub(super) entry: Known,
+}
 
 impl Known {
     /// Reads the default file; fails in no build whose tests pass.
     pub(super) fn built_in() -> Result<Self, Problem> {
-        let broken = |why: &str| Problem::new("switchboard.default.toml", why, None);
         let document = DeTable::parse(DEFAULTS).map_err(|error| broken(error.message()))?;
-        let settings = leaves(document.get_ref(), &|_| false).into_iter().map(|leaf| {
-            let default = leaf.value.ok_or_else(|| broken(&leaf.name))?;
-            Ok(Setting { name: leaf.name, default })
-        });
-        settings.collect::<Result<_, _>>().map(Self)
+        Self::of(document::leaves(document.get_ref(), &|_| false))
+    }
+
+    fn of(leaves: Vec<Leaf>) -> Result<Self, Problem> {
+        let mut known = Self { settings: Vec::new(), lists: Vec::new() };
+        for Leaf { name, content, .. } in leaves {
+            match content {
+                Content::Value(Some(default)) => known.settings.push(Setting { name, default }),
+                Content::Value(None) => return Err(broken(&name)),
+                Content::Entries(entries) => {
+                    let template = entries.into_iter().next().ok_or_else(|| broken(&name))?;
+                    known.lists.push(List { name, entry: Self::of(template.leaves)? });
+                }
+            }
+        }
+        Ok(known)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Setting> {
-        self.0.iter()
+        self.settings.iter()
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Setting> {
-        self.0.iter().find(|setting| setting.name == name)
+        self.settings.iter().find(|setting| setting.name == name)
+    }
+
+    pub(super) fn lists(&self) -> impl Iterator<Item = &List> {
+        self.lists.iter()
+    }
+
+    /// The list of that name.
+    pub(super) fn list(&self, name: &str) -> Option<&List> {
+        self.lists.iter().find(|list| list.name == name)
+    }
+
+    /// The list that a name looks for a setting in, as if it were a section.
+    pub(super) fn list_around(&self, name: &str) -> Option<&List> {
+        self.lists.iter().find(|list| is_under(name, &list.name))
     }
 
     /// The setting that names a file to read a secret from; a setting with one is a secret.
@@ -113,35 +114,40 @@ impl Known {
 
     /// Whether there are settings under this name.
     pub(super) fn is_section(&self, name: &str) -> bool {
-        self.0.iter().any(|setting| setting.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+        self.settings.iter().any(|setting| is_under(&setting.name, name))
     }
 
-    /// The setting that an unknown name was most likely meant to be: the whole name is compared, and,
+    /// The setting or list that an unknown name was most likely meant to be: the whole name is compared, and,
     /// for a setting in the wrong section, the last word.
-    pub(super) fn nearest(&self, name: &str) -> Option<&Setting> {
-        let key = name.rsplit_once('.').map_or(name, |(_, key)| key);
-        let score = |setting: &Setting| {
-            let whole = strsim::normalized_damerau_levenshtein(name, &setting.name);
-            let last = strsim::normalized_damerau_levenshtein(key, setting.key());
-            whole.max(0.8 * last)
-        };
-        self.0
-            .iter()
-            .map(|setting| (score(setting), setting))
-            .filter(|(score, _)| *score >= 0.5)
-            .max_by(|(a, left), (b, right)| {
-                let whole = |s: &Setting| strsim::normalized_damerau_levenshtein(name, &s.name);
-                a.total_cmp(b).then_with(|| whole(left).total_cmp(&whole(right)))
-            })
-            .map(|(_, setting)| setting)
+    pub(super) fn nearest(&self, name: &str) -> Option<&str> {
+        let likeness = strsim::normalized_damerau_levenshtein;
+        let last = |name: &'_ str| name.rsplit_once('.').map_or(0, |(section, _)| section.len() + 1);
+        let key = |name: &'_ str| name.get(last(name)..).unwrap_or_default().to_owned();
+        let score = |known: &str| likeness(name, known).max(0.8 * likeness(&key(name), &key(known)));
+        let settings = self.settings.iter().map(|setting| setting.name.as_str());
+        settings
+            .chain(self.lists.iter().map(|list| list.name.as_str()))
+            .map(|known| (score(known), likeness(name, known), known))
+            .filter(|(score, ..)| *score >= 0.5)
+            .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.total_cmp(&b.1)))
+            .map(|(.., known)| known)
     }
 
     /// The names of the sections, in the default file's order.
     pub(super) fn sections(&self) -> Vec<&str> {
-        let mut sections: Vec<&str> = self.0.iter().map(Setting::section).collect();
+        let mut sections: Vec<&str> = self.settings.iter().map(Setting::section).collect();
         sections.dedup();
+        sections.extend(self.lists.iter().map(|list| list.name.as_str()));
         sections
     }
+}
+
+fn broken(why: &str) -> Problem {
+    Problem::new("switchboard.default.toml", why, None)
+}
+
+fn is_under(name: &str, section: &str) -> bool {
+    name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// Puts a value into nested tables under its dotted name.

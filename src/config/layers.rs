@@ -1,6 +1,8 @@
 //! The layers of a configuration, laid over the defaults: file, variables, flags, secret files.
 //!
-//! Every value keeps its origin, so that a refusal can say where it stands.
+//! Every value keeps its origin, so that a refusal can say where it stands. An entry of a list of sections is a small
+//! configuration of its own, over the defaults of its kind; variables and flags cannot set it, as they have no way to
+//! say which.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,13 +12,19 @@ use std::path::Path;
 use toml::Value;
 use toml::de::DeTable;
 
-use super::known::{self, Known, PREFIX, Setting};
+use super::document::{self, Content, Entry, Leaf};
+use super::known::{self, Known, List, PREFIX, Setting};
 use super::problem::{ConfigErrors, Origin, Problem};
 
 /// The values in force so far, by the setting's name.
 pub(super) struct Layers<'a> {
     known: &'a Known,
     values: BTreeMap<&'a str, (Value, Origin)>,
+    entries: BTreeMap<&'a str, Vec<Self>>,
+    /// What stands before the names of its settings in messages: nothing, or an entry's (`tenants[0].`).
+    prefix: String,
+    /// Where it begins: an entry in its file.
+    pub(super) origin: Origin,
     /// What was wrong so far.
     pub(super) problems: ConfigErrors,
 }
@@ -24,7 +32,33 @@ pub(super) struct Layers<'a> {
 impl<'a> Layers<'a> {
     pub(super) fn over_defaults(known: &'a Known) -> Self {
         let values = known.iter().map(|s| (s.name.as_str(), (s.default.clone(), Origin::Default))).collect();
-        Self { known, values, problems: ConfigErrors::default() }
+        Self {
+            known,
+            values,
+            entries: BTreeMap::new(),
+            prefix: String::new(),
+            origin: Origin::Default,
+            problems: ConfigErrors::default(),
+        }
+    }
+
+    /// The entries of a list, in the file's order.
+    pub(super) fn entries(&self, list: &str) -> &[Self] {
+        self.entries.get(list).map_or(&[], Vec::as_slice)
+    }
+
+    /// The same, to judge them.
+    pub(super) fn entries_mut(&mut self, list: &str) -> &mut [Self] {
+        self.entries.get_mut(list).map_or(&mut [], Vec::as_mut_slice)
+    }
+
+    /// What was wrong, in its entries too.
+    pub(super) fn into_problems(self) -> ConfigErrors {
+        let mut problems = self.problems;
+        for entry in self.entries.into_values().flatten() {
+            problems.join(entry.into_problems());
+        }
+        problems
     }
 
     /// The value in force, and where it came from.
@@ -39,8 +73,18 @@ impl<'a> Layers<'a> {
 
     /// Says that a setting is wrong, and where it was set.
     pub(super) fn refuse(&mut self, name: &str, message: impl Into<String>) {
-        let origin = self.get(name).map(|(_, origin)| origin.clone()).filter(|o| *o != Origin::Default);
-        self.problems.add(Problem::new(name, message, origin));
+        let origin = self.get(name).map(|(_, origin)| origin).filter(|origin| **origin != Origin::Default);
+        let origin = Some(origin.unwrap_or(&self.origin).clone()).filter(|origin| *origin != Origin::Default);
+        self.complain(name, message, origin);
+    }
+
+    fn complain(&mut self, name: &str, message: impl Into<String>, origin: Option<Origin>) {
+        self.problems.add(Problem::new(format!("{}{name}", self.prefix), message, origin));
+    }
+
+    /// Whether a setting is known to be wrong, so that nothing more need be said of it.
+    pub(super) fn concern(&self, name: &str) -> bool {
+        self.problems.concern(&format!("{}{name}", self.prefix))
     }
 
     /// Puts a setting back to its default, so that the rest can still be judged.
@@ -68,15 +112,40 @@ impl<'a> Layers<'a> {
                 return false;
             }
         };
-        for leaf in known::leaves(document.get_ref(), &|name| self.known.get(name).is_some()) {
-            let (line, _) = position(&text, leaf.offset);
-            let origin = Origin::File(path.to_owned(), line);
-            match leaf.value {
-                Some(value) => self.lay(&leaf.name, value, origin),
-                None => self.problems.add(Problem::new(leaf.name, "the number is too large", Some(origin))),
+        let leaves = document::leaves(document.get_ref(), &|name| self.known.get(name).is_some());
+        self.lay_leaves(leaves, &|offset| Origin::File(path.to_owned(), position(&text, offset).0));
+        true
+    }
+
+    fn lay_leaves(&mut self, leaves: Vec<Leaf>, at: &dyn Fn(usize) -> Origin) {
+        for Leaf { name, content, offset } in leaves {
+            match (content, self.known.list(&name)) {
+                (Content::Entries(entries), Some(list)) => self.lay_entries(list, entries, at),
+                // An empty list has no entries.
+                (Content::Value(Some(Value::Array(none))), Some(_)) if none.is_empty() => {}
+                (Content::Value(_), Some(_)) => {
+                    let message = format!("is a list of sections: begin each of them with [[{name}]]");
+                    self.complain(&name, message, Some(at(offset)));
+                }
+                (Content::Entries(_), None) => self.lay(&name, Value::Array(Vec::new()), at(offset)),
+                (Content::Value(Some(value)), None) => self.lay(&name, value, at(offset)),
+                (Content::Value(None), None) => {
+                    self.complain(&name, "the number is too large", Some(at(offset)));
+                }
             }
         }
-        true
+    }
+
+    fn lay_entries(&mut self, list: &'a List, entries: Vec<Entry>, at: &dyn Fn(usize) -> Origin) {
+        let laid = entries.into_iter().enumerate().map(|(index, Entry { leaves, offset })| {
+            let mut entry = Self::over_defaults(&list.entry);
+            entry.prefix = format!("{}{}[{index}].", self.prefix, list.name);
+            entry.origin = at(offset);
+            entry.lay_leaves(leaves, at);
+            entry
+        });
+        let laid = laid.collect();
+        self.entries.insert(&list.name, laid);
     }
 
     /// Lays the environment over: all that begins with `SWITCHBOARD__`.
@@ -89,7 +158,7 @@ impl<'a> Layers<'a> {
             let origin = Origin::Variable(variable);
             match text.into_string() {
                 Ok(text) => self.lay_text(&name, text, origin),
-                Err(_) => self.problems.add(Problem::new(name, "the text is not UTF-8", Some(origin))),
+                Err(_) => self.complain(&name, "the text is not UTF-8", Some(origin)),
             }
         }
     }
@@ -112,7 +181,7 @@ impl<'a> Layers<'a> {
                 return;
             }
             let message = self.unknown(name, &origin);
-            return self.problems.add(Problem::new(name, message, Some(origin)));
+            return self.complain(name, message, Some(origin));
         };
         if !value.same_type(&setting.default) {
             let secret = self.known.file_of(setting).is_some();
@@ -122,7 +191,7 @@ impl<'a> Layers<'a> {
             } else {
                 format!("takes {right}, like {}, not {}", shown(&setting.default), described(&value))
             };
-            return self.problems.add(Problem::new(name, message, Some(origin)));
+            return self.complain(name, message, Some(origin));
         }
         self.values.insert(&setting.name, (value, origin));
     }
@@ -131,17 +200,31 @@ impl<'a> Layers<'a> {
         if self.known.is_section(name) {
             return "this is a section: it takes settings, not a value".to_owned();
         }
-        match (self.known.nearest(name), origin) {
-            (Some(setting), Origin::Variable(_)) => {
-                format!("unknown setting; did you mean {}?", known::variable(&setting.name))
+        let is_variable = matches!(origin, Origin::Variable(_));
+        if let Some(List { name, .. }) = self.known.list(name).or_else(|| self.known.list_around(name)) {
+            return match is_variable {
+                true => format!("{name} is a list of sections, which only a file can hold"),
+                false => format!("{name} is a list of sections: begin each of them with [[{name}]]"),
+            };
+        }
+        match self.known.nearest(name) {
+            Some(near) if is_variable && self.known.get(near).is_some() => {
+                format!("unknown setting; did you mean {}?", known::variable(near))
             }
-            (Some(setting), _) => format!("unknown setting; did you mean {}?", setting.name),
-            (None, _) => format!("unknown setting; the sections are {}", self.known.sections().join(", ")),
+            Some(near) => format!("unknown setting; did you mean {near}?"),
+            None if self.prefix.is_empty() => {
+                format!("unknown setting; the sections are {}", self.known.sections().join(", "))
+            }
+            None => {
+                let names: Vec<&str> = self.known.iter().map(|setting| setting.name.as_str()).collect();
+                format!("unknown setting; an entry has {}", names.join(", "))
+            }
         }
     }
 
     /// Reads the files that secrets are to come from.
     pub(super) fn read_secret_files(&mut self) {
+        self.entries.values_mut().flatten().for_each(Self::read_secret_files);
         for secret in self.known.iter() {
             let Some(by_file) = self.known.file_of(secret) else { continue };
             let path = self.text(&by_file.name).to_owned();

@@ -8,6 +8,8 @@
 //! does not fit, and its variables are either all texts or guessed at, so that a key made of digits
 //! becomes a number. Here the default file says of what kind a setting is, and `toml` where it stands.
 
+mod callers;
+mod document;
 mod known;
 mod layers;
 mod problem;
@@ -22,7 +24,8 @@ use toml::{Table, Value};
 
 use crate::domain::settings::{IdSettings, ToolkitSettings};
 use crate::domain::toolkits::ToolkitMapping;
-use crate::http::settings::{AuthSettings, HttpSettings, OpsSettings};
+use crate::http::caller::settings::{AuthSettings, TenantSettings};
+use crate::http::settings::{HttpSettings, OpsSettings};
 use crate::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings};
 use crate::telemetry::LogSettings;
 use crate::upstream::settings::UpstreamSettings;
@@ -41,6 +44,8 @@ pub struct Config {
     pub ops: OpsSettings,
     /// `[auth]`
     pub auth: AuthSettings,
+    /// `[[tenants]]`
+    pub tenants: Vec<TenantSettings>,
     /// `[upstream.leadlex]` and `[upstream.composio]`
     pub upstream: Upstreams,
     /// `[cache]`
@@ -112,13 +117,25 @@ impl Config {
             layers.lay_text(name, text, Origin::Flag(flag));
         }
         layers.read_secret_files();
-        refuse_unfit(&known, &mut layers);
+        let defaults = nested(&known, &Layers::over_defaults(&known));
+        refuse_unfit(&known, &mut layers, &|table| table);
+        for list in known.lists() {
+            let alone = |entry| {
+                let mut table = defaults.clone();
+                known::insert(&mut table, &list.name, Value::Array(vec![Value::Table(entry)]));
+                table
+            };
+            for entry in layers.entries_mut(&list.name) {
+                refuse_unfit(&list.entry, entry, &alone);
+            }
+        }
         let mut config: Self = nested(&known, &layers)
             .try_into()
             .map_err(|error: toml::de::Error| Problem::new("configuration", error.message(), None))?;
         rules::judge(&config, keys, &mut layers);
         config.redacted = redacted(&known, &layers);
-        if layers.problems.is_empty() { Ok(config) } else { Err(layers.problems) }
+        let problems = layers.into_problems();
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
 
     /// The settings in force as TOML, each that was set with where; secrets as `[redacted]`.
@@ -137,8 +154,9 @@ impl Config {
 }
 
 /// Tries each value that was set, alone over the defaults, so that every one that does not fit is
-/// named and not only the first; those that do not are put back to the default.
-fn refuse_unfit<'a>(known: &'a Known, layers: &mut Layers<'a>) {
+/// named and not only the first; those that do not are put back to the default. `whole` makes a configuration of
+/// defaults with the one value in them: of an entry's, one with that entry alone.
+fn refuse_unfit<'a>(known: &'a Known, layers: &mut Layers<'a>, whole: &dyn Fn(Table) -> Table) {
     let defaults = nested(known, &Layers::over_defaults(known));
     for setting in known.iter().filter(|setting| !known.is_file_of_another(setting)) {
         let Some((value, origin)) = layers.get(&setting.name) else { continue };
@@ -148,7 +166,7 @@ fn refuse_unfit<'a>(known: &'a Known, layers: &mut Layers<'a>) {
         let objection = rules::objection(&setting.name, value).or_else(|| {
             let mut table = defaults.clone();
             known::insert(&mut table, &setting.name, value.clone());
-            let unfit = table.try_into::<Config>().err()?;
+            let unfit = whole(table).try_into::<Config>().err()?;
             let reason = unfit.message();
             Some(match known.file_of(setting) {
                 Some(_) => "does not fit".to_owned(),
@@ -174,11 +192,26 @@ fn nested(known: &Known, layers: &Layers<'_>) -> Table {
             known::insert(&mut table, &setting.name, value.clone());
         }
     }
+    for list in known.lists() {
+        let entries = layers.entries(&list.name).iter().map(|entry| Value::Table(nested(&list.entry, entry)));
+        known::insert(&mut table, &list.name, Value::Array(entries.collect()));
+    }
     table
 }
 
 fn redacted(known: &Known, layers: &Layers<'_>) -> String {
     let mut text = String::new();
+    write_redacted(&mut text, known, layers);
+    for list in known.lists() {
+        for entry in layers.entries(&list.name) {
+            let _ = writeln!(text, "\n[[{}]] # {}", list.name, entry.origin);
+            write_redacted(&mut text, &list.entry, entry);
+        }
+    }
+    text
+}
+
+fn write_redacted(text: &mut String, known: &Known, layers: &Layers<'_>) {
     let mut section = "";
     for setting in known.iter() {
         let Some((value, origin)) = layers.get(&setting.name) else { continue };
@@ -194,7 +227,6 @@ fn redacted(known: &Known, layers: &Layers<'_>) -> String {
             origin => writeln!(text, "{} = {value} # {origin}", setting.key()),
         };
     }
-    text
 }
 
 #[cfg(test)]

@@ -75,6 +75,10 @@ impl ConfigErrors {
         self.0.push(problem);
     }
 
+    pub(super) fn join(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

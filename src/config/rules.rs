@@ -10,12 +10,12 @@ use url::Url;
 
 use super::known::variable;
 use super::layers::{self, Layers};
-use super::{Config, Keys};
+use super::{Config, Keys, callers};
 use crate::domain::credential::Credential;
 use crate::domain::toolkits::{MappingError, ToolkitMapping};
-use crate::domain::upstream_name::{Composio, Leadlex, Upstream};
+use crate::domain::upstream_name::{Composio, Leadlex, Upstream, UpstreamName};
 use crate::http::caller::refuse_exposed;
-use crate::http::settings::AuthMode;
+use crate::http::caller::settings::AuthMode;
 
 const GIB: i64 = 1 << 30;
 
@@ -23,8 +23,10 @@ const GIB: i64 = 1 << 30;
 ///
 /// Upper ends are where a number is surely a slip (milliseconds for seconds, a key one line down),
 /// and keep every sum of times and sizes far from overflow.
-pub(super) const RANGES: [(&str, i64, i64); 42] = [
+pub(super) const RANGES: [(&str, i64, i64); 44] = [
     ("http.body_limit_bytes", 1, GIB),
+    ("auth.jwt.jwks_ttl_ms", 1_000, 86_400_000),
+    ("auth.jwt.leeway_ms", 0, 600_000),
     ("upstream.leadlex.timeout_ms", 1, 600_000),
     ("upstream.leadlex.deadline_ms", 1, 600_000),
     ("upstream.leadlex.body_limit_bytes", 1, GIB),
@@ -112,13 +114,16 @@ fn url_objection(text: &str) -> Option<String> {
 pub(super) fn judge(config: &Config, keys: Keys, layers: &mut Layers<'_>) {
     sizes(config, layers);
     listeners(config, layers);
-    key::<Leadlex>("upstream.leadlex", &config.upstream.leadlex.api_key, layers);
-    key::<Composio>("upstream.composio", &config.upstream.composio.api_key, layers);
-    if keys == Keys::Required && config.auth.mode == AuthMode::None {
+    key::<Leadlex>("upstream.leadlex.api_key", &config.upstream.leadlex.api_key, layers);
+    key::<Composio>("upstream.composio.api_key", &config.upstream.composio.api_key, layers);
+    let needs_keys = config.auth.mode == AuthMode::None || callers::are_of_default_tenant(config);
+    if keys == Keys::Required && needs_keys && !layers.concern("auth.mode") {
         for section in ["upstream.leadlex", "upstream.composio"] {
-            missing_key(section, layers);
+            let name = format!("{section}.api_key");
+            missing_key(&name, &format!("set {}", variable(&name)), layers);
         }
     }
+    callers::judge(config, keys, layers);
     let ids = config.ids.key.expose_secret().chars().count();
     if (1..16).contains(&ids) {
         layers.refuse("ids.key", "too short to keep ids from being guessed: give 16 characters or more");
@@ -134,7 +139,7 @@ fn sizes(config: &Config, layers: &mut Layers<'_>) {
         ("connections.providers_default", sizes.providers_default),
         ("connections.accounts_default", sizes.accounts_default),
     ] {
-        if default > sizes.page_max && !layers.problems.concern("connections.page_max") {
+        if default > sizes.page_max && !layers.concern("connections.page_max") {
             layers.refuse(name, format!("{default} is more than connections.page_max, {}", sizes.page_max));
         }
     }
@@ -142,7 +147,7 @@ fn sizes(config: &Config, layers: &mut Layers<'_>) {
 
 fn listeners(config: &Config, layers: &mut Layers<'_>) {
     let (http, ops) = (config.http.listen, config.ops.listen);
-    let concerned = |layers: &Layers<'_>, name| layers.problems.concern(name);
+    let concerned = |layers: &Layers<'_>, name| layers.concern(name);
     if http == ops && http.port() != 0 && !concerned(layers, "http.listen") {
         layers.refuse("ops.listen", format!("{ops} is http.listen as well: give each a port of its own"));
     }
@@ -156,28 +161,29 @@ fn listeners(config: &Config, layers: &mut Layers<'_>) {
     }
 }
 
-fn key<U: Upstream>(section: &str, key: &SecretString, layers: &mut Layers<'_>) {
-    let name = format!("{section}.api_key");
+/// Judges a key to an upstream under the setting's name.
+pub(super) fn key<U: Upstream>(name: &str, key: &SecretString, layers: &mut Layers<'_>) {
     let key = key.expose_secret();
     if key.is_empty() {
         return;
     }
-    let (other, prefix) =
-        if section == "upstream.leadlex" { ("Composio", "ak_") } else { ("LeadLex", "wbk_") };
+    let (other, prefix) = match U::NAME {
+        UpstreamName::Leadlex => ("Composio", "ak_"),
+        UpstreamName::Composio => ("LeadLex", "wbk_"),
+    };
     if key.starts_with(prefix) {
-        layers.refuse(&name, format!("begins with {prefix}: that is a key to {other}"));
+        layers.refuse(name, format!("begins with {prefix}: that is a key to {other}"));
     } else if let Err(error) = Credential::<U>::new(key) {
-        layers.refuse(&name, error.to_string());
+        layers.refuse(name, error.to_string());
     }
 }
 
-fn missing_key(section: &str, layers: &mut Layers<'_>) {
-    let name = format!("{section}.api_key");
-    let by_file = format!("{section}.api_key_file");
-    let concerned = layers.problems.concern(&name) || layers.problems.concern(&by_file);
-    if layers.text(&name).is_empty() && !concerned && !layers.problems.concern("auth.mode") {
-        let message = format!("missing: set {}, or name a file in {by_file}", variable(&name));
-        layers.refuse(&name, message);
+/// Refuses a key that is not there; `set_it` says how to give one, besides by a file.
+pub(super) fn missing_key(name: &str, set_it: &str, layers: &mut Layers<'_>) {
+    let by_file = format!("{name}_file");
+    let concerned = layers.concern(name) || layers.concern(&by_file);
+    if layers.text(name).is_empty() && !concerned {
+        layers.refuse(name, format!("missing: {set_it}, or name a file in {by_file}"));
     }
 }
 

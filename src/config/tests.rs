@@ -7,13 +7,13 @@ use secrecy::ExposeSecret;
 
 use super::*;
 
-const CANARY: &str = "canary_never_to_be_shown";
+pub(super) const CANARY: &str = "canary_never_to_be_shown";
 
 /// A file of its own, gone at the end of the test.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    fn new(name: &str, text: &str) -> Self {
+    pub(super) fn new(name: &str, text: &str) -> Self {
         // Tests of one process run side by side, and those of other processes too.
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -22,7 +22,7 @@ impl Scratch {
         Self(path)
     }
 
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         self.0.display().to_string()
     }
 }
@@ -33,24 +33,24 @@ impl Drop for Scratch {
     }
 }
 
-fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+pub(super) fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 /// What a file alone gives, keys not asked for.
-fn file(text: &str) -> Result<Config, Vec<String>> {
+pub(super) fn file(text: &str) -> Result<Config, Vec<String>> {
     let scratch = Scratch::new("x.toml", text);
     let sources = Sources { file: Some(scratch.0.clone()), keys: Keys::Optional, ..Sources::default() };
     lines(Config::load(sources))
         .map_err(|lines| lines.into_iter().map(|line| line.replace(&scratch.path(), "x.toml")).collect())
 }
 
-fn environment(pairs: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+pub(super) fn environment(pairs: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     let sources = Sources { variables: variables(pairs), keys: Keys::Optional, ..Sources::default() };
     lines(Config::load(sources))
 }
 
-fn lines(loaded: Result<Config, ConfigErrors>) -> Result<Config, Vec<String>> {
+pub(super) fn lines(loaded: Result<Config, ConfigErrors>) -> Result<Config, Vec<String>> {
     loaded.map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(lines.join("\n"), errors.to_string());
@@ -59,7 +59,7 @@ fn lines(loaded: Result<Config, ConfigErrors>) -> Result<Config, Vec<String>> {
 }
 
 /// The only line that a wrong file is refused with.
-fn refusal(text: &str) -> String {
+pub(super) fn refusal(text: &str) -> String {
     let lines = file(text).unwrap_err();
     assert_eq!(lines.len(), 1, "{lines:#?}");
     lines[0].clone()
@@ -124,7 +124,7 @@ fn an_unknown_setting_is_refused_with_the_nearest_known_one() {
         ("[http]\nport = 80", "did you mean http.listen?"),
         (
             "[redis]\nurl = \"x\"",
-            "the sections are http, ops, auth, upstream.leadlex, upstream.leadlex.quota, upstream.leadlex.concurrency, upstream.leadlex.breaker, upstream.leadlex.retry, upstream.composio, upstream.composio.quota, upstream.composio.concurrency, upstream.composio.breaker, upstream.composio.retry, cache",
+            "the sections are http, ops, auth, auth.jwt, upstream.leadlex, upstream.leadlex.quota, upstream.leadlex.concurrency, upstream.leadlex.breaker, upstream.leadlex.retry, upstream.composio, upstream.composio.quota, upstream.composio.concurrency, upstream.composio.breaker, upstream.composio.retry, cache",
         ),
         ("page_rows = 10", "did you mean lists.page_rows?"),
         ("[composio]\napi_key = \"x\"", "did you mean upstream.composio.api_key?"),
@@ -165,7 +165,7 @@ fn a_value_of_another_kind_says_what_was_given_and_what_is_right() {
         ),
         (
             "[auth]\nmode = \"off\"",
-            "auth.mode: \"off\" does not fit: unknown variant `off`, expected `none` or `passthrough`; \"none\" would (x.toml, line 2)",
+            "auth.mode: \"off\" does not fit: unknown variant `off`, expected one of `none`, `tokens`, `jwt`, `passthrough`; \"none\" would (x.toml, line 2)",
         ),
         (
             "[log]\nlevel = \"inf\"",

@@ -6,6 +6,7 @@
 //! one scan and one cache entry.
 
 use super::accounts::AccountStatus;
+use super::caller::MemberId;
 use super::input::{BadInput, BadInputReason};
 use super::providers::{Provider, ProviderCategory, ProviderStatus};
 
@@ -17,7 +18,7 @@ pub const FILTER_VALUES_MAX: usize = 100;
 pub const FILTER_VALUE_BYTES_MAX: usize = 256;
 
 /// A filter's values: sorted, without repeats, none that could widen it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Values(Box<[Box<str>]>);
 
 impl Values {
@@ -54,6 +55,12 @@ impl Values {
     /// As [`Self::new`].
     pub fn one(list: &str, value: &str) -> Result<Self, BadInput> {
         Self::new(list, [value])
+    }
+
+    /// One member, whose id was checked when it was taken.
+    #[must_use]
+    pub fn member(id: &MemberId) -> Self {
+        Self([id.as_str().into()].into())
     }
 
     /// The union of several lists.

@@ -16,4 +16,5 @@ pub mod providers;
 pub mod settings;
 pub mod toolkits;
 pub mod upstream_name;
+pub mod view;
 pub mod vocabulary;

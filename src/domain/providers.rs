@@ -29,7 +29,7 @@ vocabulary! {
 }
 
 /// An integration of the workspace.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Provider {
     /// What it is for.
     pub category: Word<ProviderCategory>,

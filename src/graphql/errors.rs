@@ -18,6 +18,8 @@ pub enum FieldError {
     BadInput(BadInput),
     /// An upstream could not be read.
     Upstream(UpstreamError),
+    /// It is for an ADMIN, and the caller is none.
+    ForAdmins,
 }
 
 impl FieldError {
@@ -27,6 +29,7 @@ impl FieldError {
         match self {
             Self::BadInput(_) => "BAD_USER_INPUT",
             Self::Upstream(error) => error.failure.code(),
+            Self::ForAdmins => "FORBIDDEN",
         }
     }
 }
@@ -36,6 +39,7 @@ impl fmt::Display for FieldError {
         match self {
             Self::BadInput(error) => error.fmt(f),
             Self::Upstream(error) => error.fmt(f),
+            Self::ForAdmins => f.write_str("This is for an ADMIN; `viewer { role }` tells who is asking."),
         }
     }
 }

@@ -24,5 +24,6 @@ pub mod schema;
 mod toolkits;
 mod upstreams;
 mod users;
+mod viewer;
 mod words;
 mod written;

@@ -27,6 +27,7 @@ use crate::upstream::error::{UpstreamError, UpstreamFailure};
 /// One operation's loader, and the shared parts.
 pub(super) struct OperationContext {
     parts: Arc<GraphParts>,
+    caller: Caller,
     loader: DataLoader<OperationLoader>,
 }
 
@@ -36,14 +37,14 @@ pub(super) fn operation<'c>(ctx: &Context<'c>) -> &'c OperationContext {
 }
 
 impl OperationContext {
-    pub(super) fn new(
-        parts: Arc<GraphParts>,
-        caller: &Caller,
-        ledger: Arc<Ledger>,
-        batches: Batches,
-    ) -> Self {
-        let loader = loader(Arc::clone(&parts.sources), caller, ledger, batches);
-        Self { parts, loader }
+    pub(super) fn new(parts: Arc<GraphParts>, caller: Caller, ledger: Arc<Ledger>, batches: Batches) -> Self {
+        let loader = loader(Arc::clone(&parts.sources), &caller, ledger, batches);
+        Self { parts, caller, loader }
+    }
+
+    /// Who asks: for telling them who they are. What they may see is the loader's to know.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     pub(super) fn mapping(&self) -> &ToolkitMapping {

@@ -7,11 +7,13 @@ use super::account_filters::{ConnectedAccountFilter, ConnectedAccountOrder};
 use super::accounts::ConnectedAccount;
 use super::errors::FieldError;
 use super::node::{self, Node, each};
+use super::operation_context::operation;
 use super::provider_connection::{self, ProviderConnection, ProviderFilter, ProviderOrder};
 use super::providers::Provider;
 use super::toolkits::Toolkit;
 use super::upstreams::{Upstream, upstreams};
 use super::users::User;
+use super::viewer::Viewer;
 use super::written::One;
 use crate::domain::filters::FILTER_VALUE_BYTES_MAX;
 use crate::domain::global_id;
@@ -107,13 +109,18 @@ impl Query {
     }
 
     /// An end user of the project, by the id that the application gave when the account was connected. Makes no call; null where the caller may not see that user.
-    async fn user(&self, id: ID) -> Option<Result<User, FieldError>> {
-        Some(user(&id))
+    async fn user(&self, ctx: &Context<'_>, id: ID) -> Option<Result<User, FieldError>> {
+        user(ctx, &id)
     }
 
     /// Users by their ids, in the order asked: the batched root field for schema stitching.
     async fn users_by_ids(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<User> {
-        each(ctx, "ids", &ids, |id| async move { Some(user(id)) }).await
+        each(ctx, "ids", &ids, |id| async move { user(ctx, id) }).await
+    }
+
+    /// Who is asking, and what they may see.
+    async fn viewer(&self, ctx: &Context<'_>) -> Viewer {
+        Viewer::of(operation(ctx).caller())
     }
 
     /// What this layer knows of its own sources; never fails, and costs no upstream call.
@@ -140,9 +147,17 @@ fn toolkit(slug: &str) -> Result<Toolkit, FieldError> {
     Ok(Toolkit::Known(ToolkitSlug::check(slug)?))
 }
 
+/// A user; `None` for one that the caller may not know of.
+fn user(ctx: &Context<'_>, id: &ID) -> Option<Result<User, FieldError>> {
+    match check_user(id) {
+        Ok(()) if !operation(ctx).loader().shows_user(id) => None,
+        checked => Some(checked.map(|()| User::new(id)).map_err(FieldError::from)),
+    }
+}
+
 /// An id that the accounts could not be asked for is no user's. Told in words of its own: those of the filter
 /// name an argument that is not here, and advise to leave it out.
-fn user(id: &ID) -> Result<User, FieldError> {
+fn check_user(id: &ID) -> Result<(), BadInput> {
     let refused = |_| {
         let sentence = format!(
             "A user's id is not blank, has at most {FILTER_VALUE_BYTES_MAX} bytes, and holds no comma and no control \
@@ -151,7 +166,7 @@ fn user(id: &ID) -> Result<User, FieldError> {
         BadInput::new(BadInputReason::BadId, sentence)
     };
     Parent::user(id).map_err(refused)?;
-    Ok(User::new(id))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -161,9 +176,9 @@ mod tests {
     #[test]
     fn a_wrong_user_id_is_refused_as_an_id_and_not_as_a_filter() {
         for id in ["", " ", "a,b", "a\u{7}", &"x".repeat(257)] {
-            let refused = user(&ID::from(id)).err().map(|error| error.to_string()).unwrap_or_default();
+            let refused = check_user(&ID::from(id)).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(refused.starts_with("A user's id is not blank"), "{id:?}: {refused}");
         }
-        assert!(user(&ID::from("user_1")).is_ok());
+        assert!(check_user(&ID::from("user_1")).is_ok());
     }
 }

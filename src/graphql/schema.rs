@@ -72,7 +72,7 @@ impl Graph {
     /// upstream is entered in the ledger, where there is one.
     pub async fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> Response {
         let batches = Batches::default();
-        let context = OperationContext::new(Arc::clone(&self.parts), &caller, ledger, batches.clone());
+        let context = OperationContext::new(Arc::clone(&self.parts), caller, ledger, batches.clone());
         batches.drive(self.schema.execute(request.data(context))).await
     }
 }

@@ -2,11 +2,12 @@
 
 use async_graphql::{Context, Enum, Object, SimpleObject};
 
+use super::errors::FieldError;
 use super::moment::{DateTime, moment};
 use super::operation_context::operation;
 use crate::domain::upstream_name;
 use crate::loaders::sources::Source;
-use crate::upstream::standing;
+use crate::upstream::standing::{self, Standing};
 
 /// One of the two REST APIs behind this graph.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,22 +37,34 @@ pub(super) enum UpstreamState {
     Unknown,
 }
 
-pub(super) struct Upstream(pub(super) Source);
+pub(super) struct Upstream {
+    source: Source,
+    /// Whether more is told than its name and state.
+    is_told: bool,
+}
+
+impl Upstream {
+    /// What its calls told, for whom that is to know.
+    fn standing(&self) -> Option<&Standing> {
+        self.source.standing.as_ref().filter(|_| self.is_told)
+    }
+}
 
 /// A source of this layer, seen from here.
 #[Object]
 impl Upstream {
     async fn name(&self) -> UpstreamName {
-        self.0.name.into()
+        self.source.name.into()
     }
 
     async fn state(&self) -> UpstreamState {
-        self.0.standing.as_ref().map_or(standing::UpstreamState::Unknown, |standing| standing.state).into()
+        let standing = self.source.standing.as_ref();
+        standing.map_or(standing::UpstreamState::Unknown, |standing| standing.state).into()
     }
 
     /// This and the fields below: null for a caller who is no ADMIN.
     async fn quota(&self) -> Option<UpstreamQuota> {
-        let quota = self.0.standing.as_ref()?.quota;
+        let quota = self.standing()?.quota;
         let int = |calls: u64| i32::try_from(calls).unwrap_or(i32::MAX);
         Some(UpstreamQuota {
             limit: quota.limit.map(int),
@@ -61,11 +74,11 @@ impl Upstream {
     }
 
     async fn last_success_at(&self) -> Option<DateTime> {
-        moment(self.0.standing.as_ref()?.last_success_at)
+        moment(self.standing()?.last_success_at)
     }
 
     async fn last_error(&self) -> Option<UpstreamErrorInfo> {
-        let error = self.0.standing.as_ref()?.last_error.as_ref()?;
+        let error = self.standing()?.last_error.as_ref()?;
         Some(UpstreamErrorInfo {
             code: error.code.to_owned(),
             at: DateTime(error.at),
@@ -74,7 +87,7 @@ impl Upstream {
     }
 
     async fn cache(&self) -> Option<UpstreamCacheStatistics> {
-        let cache = self.0.cache;
+        let cache = self.is_told.then_some(self.source.cache)?;
         let int = |figure: u64| i32::try_from(figure).unwrap_or(i32::MAX);
         Some(UpstreamCacheStatistics {
             entries: int(cache.entries),
@@ -119,7 +132,8 @@ pub(super) struct UpstreamCacheStatistics {
 
 /// Both sources.
 pub(super) fn upstreams(ctx: &Context<'_>) -> Vec<Upstream> {
-    operation(ctx).loader().sources().into_iter().map(Upstream).collect()
+    let is_told = operation(ctx).caller().view().is_whole();
+    operation(ctx).loader().sources().into_iter().map(|source| Upstream { source, is_told }).collect()
 }
 
 pub(super) struct Mutation;
@@ -128,9 +142,16 @@ pub(super) struct Mutation;
 #[Object]
 impl Mutation {
     /// Drops what is cached for the caller and reads it again. Within a quota that allows it; otherwise the payload says when.
-    async fn refresh(&self, ctx: &Context<'_>, upstream: Option<UpstreamName>) -> RefreshPayload {
+    async fn refresh(
+        &self,
+        ctx: &Context<'_>,
+        upstream: Option<UpstreamName>,
+    ) -> Result<RefreshPayload, FieldError> {
+        if !operation(ctx).caller().view().is_whole() {
+            return Err(FieldError::ForAdmins);
+        }
         let retry_at = operation(ctx).loader().refresh(upstream.map(Into::into)).await;
-        RefreshPayload { upstreams: upstreams(ctx), retry_at: moment(retry_at) }
+        Ok(RefreshPayload { upstreams: upstreams(ctx), retry_at: moment(retry_at) })
     }
 }
 

@@ -4,7 +4,7 @@
 //! "unexpected token".
 
 use axum::Json;
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -56,7 +56,21 @@ impl HttpError {
             .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\"")
     }
 
-    /// 401: a key came, and cannot be one.
+    /// 401: no token came with the request. It is not told that anything is wrong with one (RFC 6750, 3.1).
+    pub(crate) fn no_token() -> Self {
+        let sentence = "A token is missing: send `Authorization: Bearer` with it.";
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, sentence)
+            .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\"")
+    }
+
+    /// 503: whether a token is right cannot be told while its issuer's keys cannot be read.
+    pub(crate) fn unreadable_keys() -> Self {
+        let sentence =
+            "The keys that tokens are checked with cannot be read just now: try again in a moment.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, sentence).with(RETRY_AFTER, "5")
+    }
+
+    /// 401: a key or a token came, and is not one that is taken.
     pub(crate) fn bad_credentials(sentence: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, sentence)
             .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\", error=\"invalid_token\"")

@@ -41,7 +41,7 @@ async fn answer_as(media: MediaType, edge: &EdgeParts, request: Request) -> Resu
         _ => return Err(HttpError::method(METHODS)),
     };
     origin::refuse_cross_site(&head.headers, &head.uri)?;
-    let caller = edge.callers.caller(&head.headers, &head.uri)?;
+    let caller = edge.callers.caller(&head.headers, &head.uri).await?;
     let operation = if by_post {
         OperationRequest::from_json(&json_body(&head.headers, body, edge.settings.body_limit_bytes).await?)?
     } else {

@@ -23,7 +23,7 @@ use super::ledger::Ledger;
 use super::lists::{ListError, Lists};
 use super::parent::Parent;
 use super::provider_page::{ProviderPage, ProviderQuestion};
-use super::providers::{ProviderList, Providers};
+use super::providers::{ListedProvider, ProviderList, Providers};
 use super::scan::Reader;
 use super::slice::{Slice, Wanted};
 use super::turn::{AtOnce, Batches};
@@ -33,6 +33,7 @@ use crate::domain::credential::Credential;
 use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::page::PageRequest;
 use crate::domain::upstream_name::UpstreamName;
+use crate::domain::view::View;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// The shared parts that loaders read through.
@@ -72,6 +73,7 @@ impl Sources {
 pub struct OperationLoader {
     pub(super) sources: Arc<Sources>,
     pub(super) tenant: Tenant,
+    pub(super) view: View,
     pub(super) ledger: Arc<Ledger>,
 }
 
@@ -83,7 +85,7 @@ pub fn loader(
     ledger: Arc<Ledger>,
     batches: Batches,
 ) -> DataLoader<OperationLoader> {
-    let loader = OperationLoader { sources, tenant: caller.tenant.clone(), ledger };
+    let loader = OperationLoader { sources, tenant: caller.tenant.clone(), view: caller.view(), ledger };
     DataLoader::new(loader, batches, AtOnce).max_batch_size(usize::MAX)
 }
 
@@ -132,13 +134,20 @@ impl OperationLoader {
     /// Who reads Composio, where there is a key to it.
     pub(super) fn reader(&self) -> Option<Reader> {
         let credential = self.tenant.composio.clone()?;
-        Some(Reader { credential, ledger: Arc::clone(&self.ledger) })
+        Some(Reader { credential, view: self.view.clone(), ledger: Arc::clone(&self.ledger) })
     }
 
     /// The providers that will most likely be answered, where answering them costs a call.
     #[must_use]
     pub fn expected_providers(&self) -> Option<ProviderList> {
-        self.sources.providers.expected(self.tenant.leadlex.as_ref()?)
+        let expected = self.sources.providers.expected(self.tenant.leadlex.as_ref()?)?;
+        Some(seen_by(&self.view, expected))
+    }
+
+    /// Whether there is such a user, as far as the caller may know.
+    #[must_use]
+    pub fn shows_user(&self, id: &str) -> bool {
+        self.view.shows_user(id)
     }
 
     /// Asks for the accounts of some parents before anybody needs them.
@@ -159,7 +168,8 @@ impl OperationLoader {
         page: &PageRequest,
     ) -> Result<ProviderPage, ListError> {
         let credential = self.tenant.leadlex.as_ref().ok_or_else(no_leadlex_key)?;
-        Ok(ProviderPage::cut(list, question, page, self.sources.providers.id_key(credential))?)
+        let ids = self.sources.providers.id_key(credential);
+        Ok(ProviderPage::cut(list, question, page, &self.view, ids)?)
     }
 }
 
@@ -172,7 +182,7 @@ impl Loader<AllProviders> for OperationLoader {
             Some(credential) => self.sources.providers.list(credential, &self.ledger).await,
             None => Err(no_leadlex_key()),
         };
-        Ok(HashMap::from([(AllProviders, list)]))
+        Ok(HashMap::from([(AllProviders, list.map(|list| list.map(|list| seen_by(&self.view, list))))]))
     }
 }
 
@@ -248,6 +258,18 @@ impl Loader<CountOf> for OperationLoader {
         }
         Ok(loaded)
     }
+}
+
+/// A list of providers as a caller sees it. What a member does not see is not in the list that resolvers get, so that no
+/// field and no filter can tell it. Ids are made of the whole row, and stay.
+fn seen_by(view: &View, list: ProviderList) -> ProviderList {
+    if view.is_whole() {
+        return list;
+    }
+    let seen = |listed: &Arc<ListedProvider>| {
+        Arc::new(ListedProvider { id: listed.id, provider: view.provider(&listed.provider) })
+    };
+    list.iter().map(seen).collect()
 }
 
 fn no_leadlex_key() -> UpstreamError {

@@ -21,6 +21,7 @@ use crate::domain::accounts::SharedAccount;
 use crate::domain::credential::Fingerprint;
 use crate::domain::filters::{AccountFilter, AccountOrder, AccountTypeFilter, FILTER_VALUES_MAX, Values};
 use crate::domain::upstream_name::{Composio, UpstreamName};
+use crate::domain::view::View;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::quota::Purpose;
 
@@ -35,6 +36,9 @@ const REFUSALS_TTL: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct AccountKey {
     credential: Fingerprint<Composio>,
+    /// Somebody else's account is missing to a member, for as long as any other: how fast an answer comes must not tell
+    /// it from one that does not exist.
+    view: View,
     id: Box<str>,
 }
 
@@ -42,6 +46,7 @@ struct AccountKey {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct BatchKey {
     credential: Fingerprint<Composio>,
+    view: View,
     ids: Arc<[Box<str>]>,
 }
 
@@ -194,16 +199,16 @@ impl AccountsById {
 }
 
 fn key(reader: &Reader, id: &str) -> AccountKey {
-    AccountKey { credential: reader.credential.fingerprint(), id: id.into() }
+    AccountKey { credential: reader.credential.fingerprint(), view: reader.view.clone(), id: id.into() }
 }
 
 /// Sorted, so that the same ids make the same calls.
 fn batches(reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> impl Iterator<Item = BatchKey> {
     let mut ids: Vec<_> = ids.into_iter().collect();
     ids.sort_unstable();
-    let credential = reader.credential.fingerprint();
+    let (credential, view) = (reader.credential.fingerprint(), reader.view.clone());
     let chunks: Vec<_> = ids.chunks(FILTER_VALUES_MAX).map(Arc::from).collect();
-    chunks.into_iter().map(move |ids| BatchKey { credential, ids })
+    chunks.into_iter().map(move |ids| BatchKey { credential, view: view.clone(), ids })
 }
 
 fn failed(batch: &BatchKey, error: &UpstreamError) -> Found {
@@ -220,7 +225,7 @@ impl Key for AccountKey {
 
 impl Weigh for AccountKey {
     fn weight_bytes(&self) -> usize {
-        size_of::<Self>() + self.id.len()
+        size_of::<Self>() + self.id.len() + self.view.member().map_or(0, |id| id.as_str().len())
     }
 }
 

@@ -250,10 +250,12 @@ fn describe(scan: &ScanKey, part: &str) -> String {
 
 /// The rows that are what was asked for; others are dropped and counted.
 fn admit(scan: &Scan, fetched: AccountPage) -> Page {
-    let AccountPage { mut items, rows_sent, next_cursor, total_items } = fetched;
+    let AccountPage { mut items, rows_sent, next_cursor, mut total_items } = fetched;
     let before = items.len();
     items.retain(|account| scan.admits(account));
     if items.len() < before {
+        // Then it counted what the filter did not ask for, too.
+        total_items = None;
         tracing::warn!(
             upstream = %UpstreamName::Composio,
             rows = before - items.len(),

@@ -13,6 +13,7 @@ use crate::domain::filters::{OrderDirection, ProviderFilter};
 use crate::domain::global_id::{IdKey, ProviderId};
 use crate::domain::input::BadInput;
 use crate::domain::page::{PageRequest, Surroundings, cut};
+use crate::domain::view::View;
 
 /// What providers can be ordered by; providers without the value come last, both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub struct ProviderPage {
 }
 
 impl ProviderPage {
-    /// Cuts a page out of the list.
+    /// Cuts a page out of the list as a caller sees it; its cursors are for callers who see the same.
     ///
     /// # Errors
     /// `BAD_CURSOR` for a cursor of another list.
@@ -70,9 +71,10 @@ impl ProviderPage {
         list: &ProviderList,
         question: &ProviderQuestion,
         page: &PageRequest,
+        view: &View,
         ids: IdKey,
     ) -> Result<Self, BadInput> {
-        let binding = question.binding(&ids);
+        let binding = question.binding(view, &ids);
         let mut rows: Vec<_> = list.iter().filter(|listed| question.admits(listed)).cloned().collect();
         if let Some(order) = question.order {
             rows.sort_by(|a, b| order.compare(a, b));
@@ -133,10 +135,12 @@ impl ProviderQuestion {
         self.ids.as_ref().is_none_or(|ids| ids.contains(&listed.id)) && self.filter.matches(&listed.provider)
     }
 
-    /// Eight bytes that cursors of this list bear, so that no other list takes them.
-    fn binding(&self, ids: &IdKey) -> [u8; 8] {
+    /// Eight bytes that cursors of this list bear, so that no other list takes them, and nobody who sees something else
+    /// of it.
+    fn binding(&self, view: &View, ids: &IdKey) -> [u8; 8] {
+        let (text, [role, member]) = (format!("{self:?}"), view.signed());
         let mut binding = [0; 8];
-        for (byte, signed) in binding.iter_mut().zip(ids.sign("providers", &[format!("{self:?}").as_bytes()]))
+        for (byte, signed) in binding.iter_mut().zip(ids.sign("providers", &[text.as_bytes(), role, member]))
         {
             *byte = signed;
         }

@@ -13,6 +13,7 @@ use crate::domain::filters::{
 };
 use crate::domain::global_id::IdKey;
 use crate::domain::upstream_name::Composio;
+use crate::domain::view::View;
 
 /// What makes two scans the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,6 +31,8 @@ pub struct ScanKey {
 pub struct Reader {
     /// The key to it.
     pub credential: Credential<Composio>,
+    /// What of it is seen. Every scan is narrowed to that, so that whoever makes one cannot forget it.
+    pub view: View,
     /// Where it enters what it reads.
     pub ledger: Arc<Ledger>,
 }
@@ -42,9 +45,10 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// The scan of a filter and an order.
+    /// The scan of a filter and an order: of what of it the reader sees.
     #[must_use]
     pub fn new(reader: Reader, filter: AccountFilter, order: AccountOrder) -> Self {
+        let filter = reader.view.narrow(filter);
         let key = Arc::new(ScanKey { credential: reader.credential.fingerprint(), filter, order });
         Self { reader, key }
     }
@@ -55,13 +59,15 @@ impl Scan {
         Self::new(self.reader.clone(), filter.clone(), order.opposite())
     }
 
-    /// Eight bytes that cursors of this scan bear, so that no other scan takes them.
+    /// Eight bytes that cursors of this scan bear, so that no other scan takes them, and nobody who sees something
+    /// else of it.
     pub(super) fn binding(&self, ids: &IdKey) -> [u8; 8] {
         let ScanKey { credential, filter, order } = &*self.key;
         // A derived `Debug` is one text per value and cannot forget a field that is added later;
         // cursors are versioned, should that text ever change.
         let text = format!("{filter:?}{order:?}");
-        let digest = ids.sign("scan", &[credential.digest(), text.as_bytes()]);
+        let [role, member] = self.reader.view.signed();
+        let digest = ids.sign("scan", &[credential.digest(), text.as_bytes(), role, member]);
         let mut binding = [0; 8];
         for (byte, digested) in binding.iter_mut().zip(digest) {
             *byte = digested;
@@ -94,7 +100,8 @@ impl Scan {
         let held = |values: &Option<Values>, value: &str| {
             values.as_ref().is_none_or(|values| values.contains(value))
         };
-        held(ids, &account.id)
+        self.reader.view.shows(account)
+            && held(ids, &account.id)
             && held(toolkits, &account.toolkit.to_ascii_lowercase())
             && held(statuses, account.status.raw())
             && held(auth_config_ids, &account.auth_config.id)

@@ -21,9 +21,10 @@ use tracing::{Instrument as _, Span};
 
 use super::request::OperationRequest;
 use super::{Answer, Outcome};
-use crate::domain::caller::{Caller, Role};
+use crate::domain::caller::Caller;
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::upstream_name::{Composio, Leadlex};
+use crate::domain::view::View;
 use crate::loaders::freshness::Freshness;
 use crate::loaders::holdings::Revision;
 use crate::loaders::single_flight::SingleFlight;
@@ -47,7 +48,7 @@ pub(super) fn may_be_shared<'f>(mut root_fields: impl Iterator<Item = &'f str>) 
 pub(super) struct Question {
     leadlex: Option<Fingerprint<Leadlex>>,
     composio: Option<Fingerprint<Composio>>,
-    view: Role,
+    view: View,
     document: Box<str>,
     operation_name: Option<Box<str>>,
     /// As JSON: decoded, a value weighs many times its text. Who orders them otherwise asks something else.
@@ -64,7 +65,7 @@ impl Question {
         Some(Self {
             leadlex: caller.tenant.leadlex.as_ref().map(Credential::fingerprint),
             composio: caller.tenant.composio.as_ref().map(Credential::fingerprint),
-            view: caller.role,
+            view: caller.view(),
             document: request.query.as_str().into(),
             operation_name: request.operation_name.as_deref().map(Into::into),
             variables: variables.into(),

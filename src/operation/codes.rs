@@ -21,6 +21,8 @@ pub enum Code {
     Forbidden,
     /// The request is larger than this layer takes.
     LimitExceeded,
+    /// This layer cannot answer now, and soon can.
+    Overloaded,
     /// A fault of this layer, which its log knows more about.
     Internal,
     /// The upstream did not answer in time.
@@ -43,7 +45,7 @@ pub enum Code {
 
 impl Code {
     /// The whole list.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::GraphqlParseFailed,
         Self::GraphqlValidationFailed,
         Self::OperationResolutionFailure,
@@ -51,6 +53,7 @@ impl Code {
         Self::Unauthenticated,
         Self::Forbidden,
         Self::LimitExceeded,
+        Self::Overloaded,
         Self::Internal,
         Self::UpstreamTimeout,
         Self::UpstreamUnavailable,
@@ -72,6 +75,7 @@ impl Code {
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::Forbidden => "FORBIDDEN",
             Self::LimitExceeded => "LIMIT_EXCEEDED",
+            Self::Overloaded => "OVERLOADED",
             Self::Internal => "INTERNAL",
             Self::UpstreamTimeout => "UPSTREAM_TIMEOUT",
             Self::UpstreamUnavailable => "UPSTREAM_UNAVAILABLE",

@@ -112,6 +112,7 @@ impl GraphqlError {
             Some(known @ FieldError::BadInput(input)) => {
                 Self::coded(known.code(), known.to_string()).because(input.reason.word())
             }
+            Some(known @ FieldError::ForAdmins) => Self::coded(known.code(), known.to_string()),
             None => Self::internal(),
         };
         masked.locations = error.locations;

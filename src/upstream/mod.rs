@@ -1,7 +1,7 @@
 //! The two REST APIs, seen as a client sees them.
 //!
 //! [`providers`] and [`accounts`] know paths, parameters and answers, one upstream each;
-//! [`transport`] holds the only `send` of the crate; `wire` decodes by allow-list, so that a secret never
+//! [`jwks`] reads the keys of whoever signs callers' tokens; [`transport`] holds the only client of the crate; `wire` decodes by allow-list, so that a secret never
 //! gets a place in memory that outlives the answer's bytes.
 //!
 //! Before each call stands the credential's `gate`, with a policy in each file: the [`quota`], the places in
@@ -16,6 +16,7 @@ pub mod error;
 mod failure_body;
 mod gate;
 mod jitter;
+pub mod jwks;
 pub mod probe;
 pub mod providers;
 pub mod quota;

@@ -87,7 +87,7 @@ describe('README', () => {
   test('every command and flag that it shows exists', () => {
     const help = (...command) => spawnSync(binary, [...command, '--help'], { encoding: 'utf8' }).stdout;
     for (const [, command] of readme.matchAll(/(?:`|\/)switchboard (\w+)/g)) assert.ok(help(command), command);
-    const flags = help('demo') + help('sandbox') + help('check');
+    const flags = help('demo') + help('sandbox') + help('check') + help('token', 'new');
     // Cargo's own, and the files that they name.
     const targets = readme.matchAll(/cargo (run|bench) --(example|bench) (\w+)/g);
     for (const [, , kind, name] of targets) assert.ok(existsSync(new URL(`../../${kind === 'example' ? 'examples' : 'benches'}/${name}.rs`, import.meta.url)), name);

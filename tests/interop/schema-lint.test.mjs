@@ -21,8 +21,8 @@ const rules = {
       acceptedIdTypes: ['ID'],
       exceptions: {
         suffixes: ['Connection', 'Edge', 'Count'],
-        // Values without an identity: parts of a page, and of a connected account.
-        types: ['PageInfo', 'ConnectionState', 'ConnectionSetting', 'LegacyAccount'],
+        // Values without an identity: parts of a page, and of a connected account, and whoever asks.
+        types: ['PageInfo', 'Viewer', 'ConnectionState', 'ConnectionSetting', 'LegacyAccount'],
       },
     },
   ],

@@ -309,7 +309,7 @@ fn check_says_of_each_upstream_whether_it_can_be_used() {
         composio.starts_with("Composio  WRONG  the key was refused (401): set upstream.composio.api_key"),
         "{composio}"
     );
-    assert_eq!(errors, "switchboard: one upstream cannot be used as it is configured");
+    assert_eq!(errors, "switchboard: one of them cannot be used as it is configured");
 }
 
 #[test]

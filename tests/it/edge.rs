@@ -3,12 +3,16 @@
 mod conditional;
 mod faulty;
 mod front_door;
+mod issuer;
 mod joined;
+mod jwks;
+mod jwt;
 mod kept;
 mod keys;
 mod over_http;
 mod refusals;
 mod results;
+mod tokens;
 
 use axum::Router;
 use axum::body::Body;

@@ -9,6 +9,7 @@ mod failures;
 mod freshness;
 mod hostile;
 mod joined;
+mod members;
 mod providers_paging;
 mod roots;
 mod sdl;

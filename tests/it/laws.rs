@@ -15,6 +15,7 @@ mod finished;
 mod graph;
 mod isolation;
 mod joined;
+mod members;
 mod truth;
 mod walker;
 mod walking;

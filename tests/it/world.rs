@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use switchboard::app::{Networks, graph_over};
 use switchboard::config::{self, Config, Keys};
-use switchboard::domain::caller::{self, Caller, Role};
+use switchboard::domain::caller::{self, Caller};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::graphql::schema::Graph;
@@ -158,13 +158,11 @@ pub(crate) fn network(sandbox: &Sandbox) -> Network {
 }
 
 pub(crate) fn caller(leadlex: Option<&str>, composio: Option<&str>) -> Caller {
-    Caller {
-        role: Role::Admin,
-        tenant: caller::Tenant {
-            leadlex: leadlex.map(|key| Credential::new(key).unwrap()),
-            composio: composio.map(|key| Credential::new(key).unwrap()),
-        },
-    }
+    let tenant = caller::Tenant {
+        leadlex: leadlex.map(|key| Credential::new(key).unwrap()),
+        composio: composio.map(|key| Credential::new(key).unwrap()),
+    };
+    Caller::admin("test", tenant)
 }
 
 pub(crate) fn tenant_a() -> Caller {
@@ -287,7 +285,17 @@ impl World {
     }
 
     pub(crate) async fn ask_as(&self, caller: Caller, query: &str, variables: Value) -> Value {
-        let answer = self.run(caller, &json!({ "query": query, "variables": variables })).await;
+        self.ask_with(caller, json!({ "query": query, "variables": variables })).await
+    }
+
+    /// The same, asking to be shown what it costs.
+    pub(crate) async fn ask_traced(&self, caller: Caller, query: &str, traced: bool) -> Value {
+        let extensions = json!({ "switchboard": { "trace": traced } });
+        self.ask_with(caller, json!({ "query": query, "extensions": extensions })).await
+    }
+
+    async fn ask_with(&self, caller: Caller, request: Value) -> Value {
+        let answer = self.run(caller, &request).await;
         serde_json::from_slice(&answer.body).unwrap()
     }
 

@@ -183,6 +183,13 @@ impl Query {
         Ok(format!("leadlex: {}, composio: {}", tenant.leadlex.is_some(), tenant.composio.is_some()))
     }
 
+    /// Who asks, and of which tenant: by its key's fingerprint.
+    async fn whoami(&self, context: &Context<'_>) -> Result<String> {
+        let Caller { name, role, tenant } = context.data::<Caller>()?;
+        let key = tenant.composio.as_ref().map(|key| key.fingerprint());
+        Ok(format!("{name} {role:?} {key:?}"))
+    }
+
     async fn limited(&self) -> Option<Result<String>> {
         Some(Err(FieldError::from(rate_limited()).into()))
     }

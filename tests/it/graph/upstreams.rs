@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use switchboard::domain::caller::{Caller, MemberId, Role};
 use switchboard::sandbox::{EmulatedUpstream, Fault, LeadlexPlan, Settings, Tenant};
 
-use crate::world::{NOW, PROVIDERS, Setup, World, at, caller, list, tenant_b, texts};
+use crate::world::{NOW, PROVIDERS, Setup, World, at, caller, list, only_error, tenant_a, tenant_b, texts};
 
 const UPSTREAMS: &str = "{ upstreams {
     name state quota { limit remaining resetsAt } lastSuccessAt lastError { code at requestId }
@@ -161,4 +162,23 @@ async fn without_a_key_to_an_upstream_nothing_is_known_of_it_and_nothing_is_refr
     assert_eq!(at(&answer, "data.refresh.upstreams.0"), json!({ "state": "UNKNOWN", "quota": null }));
     assert_eq!(at(&answer, "data.refresh.upstreams.1.state"), "UP");
     assert_eq!(world.calls(), [list(&[])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_learns_name_and_state_alone_and_may_refresh_nothing() {
+    let world = World::of(Setup::as_shipped());
+    world.data(READ).await;
+    world.calls();
+    let member = || Caller { role: Role::Member(MemberId::new("user_0").unwrap()), ..tenant_a() };
+    let answer = world.ask_as(member(), UPSTREAMS, json!({})).await;
+    for (place, name) in ["LEADLEX", "COMPOSIO"].into_iter().enumerate() {
+        assert_eq!(
+            at(&answer["data"], &format!("upstreams.{place}")),
+            json!({ "name": name, "state": "UP", "quota": null, "lastSuccessAt": null, "lastError": null, "cache": null })
+        );
+    }
+    let answer = world.ask_as(member(), "mutation { refresh { retryAt } }", json!({})).await;
+    assert_eq!(only_error(&answer)["extensions"]["code"], "FORBIDDEN");
+    assert_eq!(answer["data"], Value::Null);
+    assert_eq!(world.calls(), [""; 0]);
 }

@@ -9,6 +9,7 @@ use switchboard::domain::credential::Credential;
 use switchboard::domain::filters::{AccountFilter, AccountOrder};
 use switchboard::domain::page::Direction;
 use switchboard::domain::upstream_name::UpstreamName;
+use switchboard::domain::view::View;
 use switchboard::loaders::holdings::Holdings;
 use switchboard::loaders::joined::{Question, Slices};
 use switchboard::loaders::ledger::Ledger;
@@ -82,7 +83,7 @@ impl Bench {
         };
         let holdings = Arc::new(Holdings::new(cache, clock));
         let credential = Credential::new(Tenant::A.composio_key()).unwrap();
-        let reader = Reader { credential, ledger: Arc::new(Ledger::begin(false)) };
+        let reader = Reader { credential, view: View::WHOLE, ledger: Arc::new(Ledger::begin(false)) };
         Self { sandbox, lists: Lists::new(client, settings, holdings, None), reader }
     }
 

@@ -5,6 +5,7 @@ use proptest::sample::Index;
 use switchboard::domain::credential::Credential;
 use switchboard::domain::input::BadInputReason;
 use switchboard::domain::page::Direction;
+use switchboard::domain::view::View;
 use switchboard::loaders::lists::ListError;
 use switchboard::loaders::scan::Reader;
 use switchboard::loaders::slice::Wanted;
@@ -94,6 +95,7 @@ async fn is_right_or_refused(
             let credential = Credential::new(Tenant::B.composio_key()).unwrap();
             bench.reader = Reader {
                 credential,
+                view: View::WHOLE,
                 ledger: std::sync::Arc::new(switchboard::loaders::ledger::Ledger::begin(false)),
             };
             whole.clone()

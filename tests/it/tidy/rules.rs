@@ -33,12 +33,17 @@ enum Place {
 }
 
 /// Which layers may name what of other crates, and what the others do instead.
-const PLACES: [(&str, Place, &str); 11] = [
+const PLACES: [(&str, Place, &str); 12] = [
     ("reqwest", Place::OnlyIn(&["upstream"]), "ask through `upstream::transport`"),
     (
         "axum",
         Place::NotIn(&["operation", "graphql", "loaders", "upstream", "telemetry", "domain"]),
         "HTTP is the edge's: take and answer words of `operation` or `domain`",
+    ),
+    (
+        "jsonwebtoken",
+        Place::OnlyIn(&["http"]),
+        "who asks is found out at the edge: take a `domain::caller::Caller`",
     ),
     ("moka", Place::NotIn(&["graphql", "domain"]), "keep values in `loaders::cache`"),
     ("redis", Place::NotIn(&["graphql", "domain"]), "keep values in `loaders::cache`"),

@@ -1,0 +1,277 @@
+use std::fmt::Write as _;
+
+use secrecy::ExposeSecret;
+
+use super::super::tests::{CANARY, Scratch, environment, file, lines, refusal, variables};
+use super::super::{Sources, known::Known};
+use crate::domain::caller::Role;
+
+/// An entry of `[[auth.tokens]]`, with a hash of its own.
+fn token(name: &str, more: &str) -> String {
+    let hash: String = name.bytes().fold(String::new(), |mut hash, byte| {
+        let _ = write!(hash, "{byte:02x}");
+        hash
+    });
+    format!("[[auth.tokens]]\nname = \"{name}\"\nsha256 = \"{hash:0<64}\"\n{more}\n")
+}
+
+fn refusals(text: &str) -> Vec<String> {
+    file(text).unwrap_err()
+}
+
+#[test]
+fn tenants_and_tokens_are_read_in_their_order() {
+    let text = format!(
+        "[auth]\nmode = \"tokens\"\n{}{}[[tenants]]\nname = \"acme\"\nleadlex_api_key = \"wbk_a\"\ncomposio_api_key = \"ak_a\"\n",
+        token("frontend", "role = \"admin\"\ntenant = \"acme\""),
+        token("ann@acme", "user_id = \"user_1\""),
+    );
+    let config = file(&text).unwrap();
+    let [acme] = config.tenants.as_slice() else { panic!("{:?}", config.tenants) };
+    assert_eq!((acme.name.as_str(), acme.composio_api_key.expose_secret()), ("acme", "ak_a"));
+    let [frontend, ann] = config.auth.tokens.as_slice() else { panic!("{:?}", config.auth.tokens) };
+    assert_eq!((frontend.role(), frontend.tenant.as_str()), (Ok(Role::Admin), "acme"));
+    // What is left out is the least: a member, of the tenant of the plain keys.
+    assert_eq!((ann.name.as_str(), ann.tenant.as_str()), ("ann@acme", "default"));
+    assert!(matches!(ann.role(), Ok(Role::Member(id)) if id.as_str() == "user_1"));
+    let none = file("tenants = []\n[auth]\ntokens = []\n").unwrap();
+    assert!(none.tenants.is_empty() && none.auth.tokens.is_empty());
+}
+
+#[test]
+fn what_is_wrong_in_an_entry_says_in_which_one_and_what_was_meant() {
+    let entry = token("a", "rol = \"admin\"\nuser_id = 7");
+    assert_eq!(
+        refusals(&format!("{}{entry}", token("b", "user_id = \"x\""))),
+        [
+            "auth.tokens[1].rol: unknown setting; did you mean role? (x.toml, line 8)",
+            "auth.tokens[1].user_id: takes a text in quotes, like \"\", not the number 7 (x.toml, line 9)",
+            "auth.tokens[1].user_id: a member's user id is not empty, has no comma, no control character and no white space at its ends, and at most 256 bytes (x.toml, line 5)",
+        ]
+    );
+    assert_eq!(
+        refusals(&token("a", "role = \"owner\"")),
+        [
+            "auth.tokens[0].role: \"owner\" does not fit: unknown variant `owner`, expected `admin` or `member`; \"member\" would (x.toml, line 4)"
+        ]
+    );
+    assert_eq!(
+        refusal("[[tenants]]\nname = \"a\"\nzzz = 1\n"),
+        "tenants[0].zzz: unknown setting; an entry has name, leadlex_api_key, leadlex_api_key_file, composio_api_key, composio_api_key_file (x.toml, line 3)"
+    );
+}
+
+#[test]
+fn a_list_that_is_written_otherwise_says_how_it_is_written() {
+    let right = "tenants is a list of sections: begin each of them with [[tenants]] (x.toml, line 2)";
+    assert_eq!(refusal("[tenants]\nname = \"a\"\n"), format!("tenants.name: {right}"));
+    assert_eq!(
+        refusal("tenants = \"a\""),
+        "tenants: is a list of sections: begin each of them with [[tenants]] (x.toml, line 1)"
+    );
+    assert!(refusal("tenants = [1, 2]").contains("[[tenants]]"));
+    assert_eq!(
+        refusal("[[tenant]]\nname = \"a\"\n"),
+        "tenant: unknown setting; did you mean tenants? (x.toml, line 1)"
+    );
+    assert!(refusal("[[http]]\nlisten = \"127.0.0.1:1\"\n").contains("this is a section"));
+    assert_eq!(
+        environment(&[("SWITCHBOARD__TENANTS__NAME", "a")]).unwrap_err(),
+        [
+            "tenants.name: tenants is a list of sections, which only a file can hold (variable SWITCHBOARD__TENANTS__NAME)"
+        ]
+    );
+}
+
+#[test]
+fn names_and_hashes_tell_entries_apart() {
+    let twice = format!("{}{}", token("a", "user_id = \"x\""), token("a", "user_id = \"x\""));
+    assert_eq!(
+        refusals(&twice),
+        [
+            "auth.tokens[1].name: \"a\" is another entry's name as well (x.toml, line 6)",
+            "auth.tokens[1].sha256: is another entry's as well: each bearer needs a token of its own (x.toml, line 7)",
+        ]
+    );
+    for name in ["", "a b", "a\\nb", &"x".repeat(65)] {
+        let line = refusal(&format!("[[tenants]]\nname = \"{name}\"\n"));
+        assert!(line.starts_with("tenants[0].name: takes 1 to 64 letters"), "{line}");
+    }
+    assert!(refusal("[[tenants]]\n").starts_with("tenants[0].name: takes 1 to 64 letters"));
+    assert!(refusal("[[tenants]]\nname = \"default\"\n").contains("is the tenant of the plain"));
+}
+
+#[test]
+fn a_token_needs_a_hash_a_tenant_and_a_member_that_can_be_one() {
+    let wrong = |more: &str| refusals(&token("a", more)).join("\n");
+    assert_eq!(
+        wrong("user_id = \"x\"\ntenant = \"acme\""),
+        "auth.tokens[0].tenant: \"acme\" is none of default (x.toml, line 5)"
+    );
+    for more in ["", "user_id = \"\"", "user_id = \"a,b\"", "user_id = \" a\""] {
+        assert!(wrong(more).starts_with("auth.tokens[0].user_id: a member's user id is not empty"), "{more}");
+    }
+    assert!(wrong("role = \"admin\"\nuser_id = \"x\"").contains("an admin is no end user"));
+    let text = format!("[[auth.tokens]]\nname = \"a\"\nuser_id = \"x\"\nsha256 = \"swb_{CANARY}\"\n");
+    let line = refusal(&text);
+    // Whoever put the token itself there must not find it in a log.
+    assert!(line.contains("64 hexadecimal digits") && !line.contains(CANARY), "{line}");
+}
+
+#[test]
+fn tokens_are_needed_where_they_are_all_that_lets_in() {
+    let line = refusal("[auth]\nmode = \"tokens\"");
+    assert!(line.contains("lets nobody in") && line.contains("switchboard token new"), "{line}");
+    let text = format!(
+        "[http]\nlisten = \"0.0.0.0:80\"\n[auth]\nmode = \"tokens\"\n{}",
+        token("a", "user_id = \"x\"")
+    );
+    assert!(file(&text).is_ok(), "it may be reached from elsewhere");
+}
+
+/// What `serve` refuses.
+fn served(text: &str, keys: &[(&str, &str)]) -> Vec<String> {
+    let scratch = Scratch::new("served", text);
+    let file = Some(scratch.0.clone());
+    let sources = Sources { file, variables: variables(keys), ..Sources::default() };
+    let refused = lines(crate::config::Config::load(sources)).err().unwrap_or_default();
+    refused.into_iter().map(|line| line.replace(&scratch.path(), "x.toml")).collect()
+}
+
+#[test]
+fn whoever_is_served_needs_the_keys_of_its_tenant() {
+    let tenants = "[[tenants]]\nname = \"acme\"\nleadlex_api_key = \"wbk_a\"\n";
+    let of = |tenant: &str| {
+        format!(
+            "[auth]\nmode = \"tokens\"\n{}{tenants}",
+            token("a", &format!("user_id = \"x\"\ntenant = \"{tenant}\""))
+        )
+    };
+    assert_eq!(
+        served(&of("acme"), &[]),
+        [
+            "tenants[0].composio_api_key: missing: give one, or name a file in composio_api_key_file (x.toml, line 8)"
+        ]
+    );
+    let lines = served(&of("default"), &[]);
+    assert!(lines.len() == 3 && lines[0].starts_with("upstream.leadlex.api_key: missing"), "{lines:#?}");
+    let keys = [
+        ("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY", "wbk_x"),
+        ("SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY", "ak_x"),
+    ];
+    assert_eq!(
+        served(&format!("[auth]\nmode = \"tokens\"\n{}", token("a", "user_id = \"x\"")), &keys),
+        [""; 0]
+    );
+    // Callers who bring keys need none here, also where tenants are configured for another mode.
+    assert_eq!(served(&format!("[auth]\nmode = \"passthrough\"\n{tenants}"), &[]), [""; 0]);
+}
+
+#[test]
+fn a_tenants_keys_come_from_files_and_are_judged_and_shown_nowhere() {
+    let secret = Scratch::new("tenant", &format!("ak_{CANARY}\n"));
+    let text = format!(
+        "[[tenants]]\nname = \"acme\"\nleadlex_api_key = \"wbk_{CANARY}\"\ncomposio_api_key_file = {:?}\n{}",
+        secret.path(),
+        token("a", "user_id = \"x\"\ntenant = \"acme\"")
+    );
+    let config = file(&text).unwrap();
+    assert_eq!(config.tenants[0].composio_api_key.expose_secret(), format!("ak_{CANARY}"));
+    let printed: toml::Table = toml::from_str(config.redacted()).unwrap();
+    assert_eq!(printed["tenants"][0]["leadlex_api_key"].as_str(), Some("[redacted]"));
+    assert_eq!(printed["auth"]["tokens"][0]["name"].as_str(), Some("a"));
+    assert!(!config.redacted().contains(CANARY) && !format!("{config:?}").contains(CANARY));
+    assert!(config.redacted().contains("[[tenants]] # "), "{}", config.redacted());
+
+    let wrong = format!(
+        "[[tenants]]\nname = \"a\"\nleadlex_api_key = \"ak_{CANARY}\"\ncomposio_api_key = \"{CANARY} x\"\n\
+         [[tenants]]\nname = \"b\"\ncomposio_api_key_file = \"no/such/file\"\n"
+    );
+    let lines = refusals(&wrong);
+    assert_eq!(
+        lines,
+        [
+            "tenants[0].leadlex_api_key: begins with ak_: that is a key to Composio (x.toml, line 3)",
+            "tenants[0].composio_api_key: a key is printable ASCII without spaces, and not empty (x.toml, line 4)",
+            "tenants[1].composio_api_key_file: cannot read \"no/such/file\": No such file or directory (os error 2) (x.toml, line 7)",
+        ]
+    );
+}
+
+#[test]
+fn every_secret_of_an_entry_is_known_for_one() {
+    let known = Known::built_in().unwrap();
+    for list in known.lists() {
+        for setting in list.entry.iter() {
+            let sounds_secret =
+                ["key", "token", "secret", "password"].iter().any(|word| setting.name.ends_with(word));
+            assert_eq!(sounds_secret, list.entry.file_of(setting).is_some(), "{}", setting.name);
+        }
+    }
+}
+
+const JWKS: &str =
+    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+fn jwt(more: &str) -> String {
+    format!("[auth]\nmode = \"jwt\"\n[auth.jwt]\nissuer = \"i\"\naudience = \"a\"\n{more}\n")
+}
+
+#[test]
+fn tokens_of_an_issuer_need_its_keys_its_name_and_theirs() {
+    assert_eq!(
+        refusals("[auth]\nmode = \"jwt\"\n"),
+        [
+            "auth.jwt.issuer: missing: auth.mode = \"jwt\" needs it",
+            "auth.jwt.audience: missing: auth.mode = \"jwt\" needs it",
+            "auth.jwt.jwks_url: missing: auth.mode = \"jwt\" needs it, or a file in auth.jwt.jwks_file",
+        ]
+    );
+    assert!(file(&jwt("jwks_url = \"https://issuer.example/keys\"")).is_ok());
+    assert!(file(&jwt("jwks_url = \"http://127.0.0.1:8070/keys\"")).is_ok());
+    for (url, why) in [
+        ("http://issuer.example/keys", "takes https"),
+        ("ftp://127.0.0.1/keys", "takes https"),
+        ("issuer.example", "is no URL"),
+        ("https://me:canary@issuer.example", "holds a user name or password"),
+    ] {
+        let line = refusal(&jwt(&format!("jwks_url = \"{url}\"")));
+        assert!(line.contains(why) && !line.contains("canary"), "{line}");
+    }
+    // What is switched off is not asked for.
+    assert!(file("[auth.jwt]\nissuer = \"i\"\n").is_ok());
+}
+
+#[test]
+fn a_file_of_keys_must_hold_some() {
+    let set = Scratch::new("jwks", JWKS);
+    let by_file = format!("jwks_file = {:?}", set.path());
+    assert!(file(&jwt(&by_file)).is_ok());
+    let both = refusal(&jwt(&format!("{by_file}\njwks_url = \"https://issuer.example/keys\"")));
+    assert!(both.starts_with("auth.jwt.jwks_file: set beside auth.jwt.jwks_url"), "{both}");
+    let none = Scratch::new("none", r#"{"keys":[{"kty":"oct","k":"canary"}]}"#);
+    let line = refusal(&jwt(&format!("jwks_file = {:?}", none.path())));
+    assert!(
+        line.contains("holds no key that a signature can be checked with") && !line.contains("canary"),
+        "{line}"
+    );
+    assert!(refusal(&jwt("jwks_file = \"no/such/file\"")).contains("cannot read \"no/such/file\""));
+}
+
+#[test]
+fn what_is_no_signature_with_a_private_key_cannot_be_configured() {
+    for word in ["none", "HS256", "HS512", "rs256", "ES512", "RS256, none", ""] {
+        let line = refusal(&jwt(&format!("jwks_url = \"https://issuer.example\"\nalgorithms = \"{word}\"")));
+        assert!(line.starts_with("auth.jwt.algorithms: ") && line.contains("does not fit"), "{line}");
+    }
+    assert!(file(&jwt("jwks_url = \"https://issuer.example\"\nalgorithms = \"PS512,EdDSA\"")).is_ok());
+}
+
+#[test]
+fn where_no_claim_names_a_tenant_the_plain_keys_are_needed() {
+    let jwt = jwt("jwks_url = \"https://issuer.example\"");
+    assert_eq!(served(&jwt, &[]).len(), 2, "there is no other tenant");
+    let tenant = "[[tenants]]\nname = \"a\"\nleadlex_api_key = \"wbk_a\"\ncomposio_api_key = \"ak_a\"\n";
+    assert_eq!(served(&format!("{jwt}{tenant}"), &[]), [""; 0]);
+    assert_eq!(served(&format!("{jwt}tenant_claim = \"\"\n{tenant}"), &[]).len(), 2);
+}

@@ -1,0 +1,64 @@
+//! A TOML document as settings: leaves under their dotted names, each with its place.
+
+use serde::Deserialize as _;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+use toml::{Spanned, Value};
+
+/// What stands under a dotted name.
+pub(super) struct Leaf {
+    pub(super) name: String,
+    pub(super) content: Content,
+    /// Where its name stands in the file, in bytes.
+    pub(super) offset: usize,
+}
+
+pub(super) enum Content {
+    /// A value; `None` where TOML has it and no setting can (an integer over 64 bits).
+    Value(Option<Value>),
+    /// The entries of a list of sections (`[[name]]`).
+    Entries(Vec<Entry>),
+}
+
+/// One section of a list of them.
+pub(super) struct Entry {
+    pub(super) leaves: Vec<Leaf>,
+    /// Where it begins in the file, in bytes.
+    pub(super) offset: usize,
+}
+
+/// The leaves of a document, in its order; a table that `is_leaf`, or is empty, is one leaf.
+pub(super) fn leaves(table: &DeTable<'_>, is_leaf: &dyn Fn(&str) -> bool) -> Vec<Leaf> {
+    fn walk(prefix: &str, table: &DeTable<'_>, is_leaf: &dyn Fn(&str) -> bool, found: &mut Vec<Leaf>) {
+        for (key, value) in table {
+            let name = if prefix.is_empty() {
+                key.get_ref().to_string()
+            } else {
+                format!("{prefix}.{}", key.get_ref())
+            };
+            match value.get_ref() {
+                DeValue::Table(inner) if !inner.is_empty() && !is_leaf(&name) => {
+                    walk(&name, inner, is_leaf, found);
+                }
+                _ => found.push(Leaf { name, content: content(value), offset: key.span().start }),
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk("", table, is_leaf, &mut found);
+    found.sort_by_key(|leaf| leaf.offset);
+    found
+}
+
+fn content(value: &Spanned<DeValue<'_>>) -> Content {
+    let entry = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
+        DeValue::Table(table) => Some(Entry { leaves: leaves(table, &|_| false), offset: item.span().start }),
+        _ => None,
+    };
+    if let DeValue::Array(items) = value.get_ref()
+        && !items.is_empty()
+        && let Some(entries) = items.iter().map(entry).collect()
+    {
+        return Content::Entries(entries);
+    }
+    Content::Value(Value::deserialize(ValueDeserializer::from(value.clone())).ok())
+}

@@ -1,0 +1,189 @@
+//! Mode `jwt`: tokens that an issuer signed (RFC 7519).
+//!
+//! What a token says of itself decides nothing: its algorithm must be one of the configured ones and its key's, its key is
+//! one that the issuer publishes, and whom it is from and for is compared with the settings. The times are checked here and not
+//! by the library, whose clock cannot be stopped in tests.
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
+use serde_json::Value;
+
+use super::jwks::{IssuerKeys, Lookup, Source};
+use super::settings::JwtSettings;
+use super::tokens::Tenants;
+use crate::domain::caller::{Caller, MemberId, Role};
+use crate::domain::clock::Clock;
+use crate::http::error::HttpError;
+
+/// Longer than any token that a proxy lets through.
+const TOKEN_BYTES_MAX: usize = 16 * 1024;
+
+/// The tenant of all tokens where no claim names it.
+const DEFAULT_TENANT: &str = "default";
+
+mod sentences {
+    //! What callers are told of a token; nothing of it is repeated.
+    pub(super) const NO_JWT: &str =
+        "The token in `Authorization` is no JWT that is signed as it must be here.";
+    pub(super) const UNKNOWN_KEY: &str = "The token was signed with a key that its issuer does not publish.";
+    pub(super) const FORGED: &str = "The token's signature is wrong.";
+    pub(super) const ISSUER: &str = "The token is from another issuer.";
+    pub(super) const AUDIENCE: &str = "The token is for another audience.";
+    pub(super) const INCOMPLETE: &str = "The token lacks `exp`, `iss` or `aud`, or one of them is malformed.";
+    pub(super) const EXPIRED: &str = "The token has expired.";
+    pub(super) const NOT_YET: &str = "The token is not valid yet.";
+    pub(super) const NO_ROLE: &str =
+        "The token's claims give no role here: `auth.jwt.role_claim` must be ADMIN or MEMBER.";
+    pub(super) const NO_TENANT: &str = "The token's claims give no tenant that is known here.";
+    pub(super) const NO_MEMBER: &str = "The token's claims give no user id that a member can have: a text that is not empty and \
+                                        holds no comma.";
+}
+
+/// Checks tokens of one issuer.
+pub struct Verifier {
+    settings: JwtSettings,
+    keys: IssuerKeys,
+    tenants: Tenants,
+    clock: Clock,
+}
+
+impl Verifier {
+    /// A verifier over an issuer's keys, which are read when they are first needed.
+    #[must_use]
+    pub fn new(settings: JwtSettings, source: Source, tenants: Tenants, clock: Clock) -> Self {
+        let keys = IssuerKeys::new(source, settings.jwks_ttl());
+        Self { settings, keys, tenants, clock }
+    }
+
+    /// Who bears a token.
+    pub(super) async fn caller(&self, token: &str) -> Result<Caller, HttpError> {
+        let Header { alg, kid, .. } = self.header(token)?;
+        let key = match self.keys.find(kid.as_deref(), alg).await {
+            Lookup::Found(key) => key,
+            Lookup::Unknown => return Err(HttpError::bad_credentials(sentences::UNKNOWN_KEY)),
+            Lookup::Unreadable => return Err(HttpError::unreadable_keys()),
+        };
+        let claims = self.verified(token, alg, &key)?;
+        self.check_times(&claims)?;
+        self.read(&claims)
+    }
+
+    /// The header of a token that may be looked at further. `none` is no algorithm to the library, and a shared secret's
+    /// cannot be configured.
+    fn header(&self, token: &str) -> Result<Header, HttpError> {
+        let header = Some(token).filter(|token| token.len() <= TOKEN_BYTES_MAX);
+        header
+            .and_then(|token| decode_header(token).ok())
+            // An extension that must be understood is not (RFC 7515, 4.1.11).
+            .filter(|header| self.settings.algorithms.allow(header.alg) && header.crit.is_none())
+            .ok_or_else(|| HttpError::bad_credentials(sentences::NO_JWT))
+    }
+
+    fn verified(&self, token: &str, algorithm: Algorithm, key: &DecodingKey) -> Result<Value, HttpError> {
+        let mut validation = Validation::new(algorithm);
+        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+        validation.set_issuer(&[&self.settings.issuer]);
+        validation.set_audience(&self.settings.audiences());
+        (validation.validate_exp, validation.validate_nbf) = (false, false);
+        let decoded = decode::<Value>(token, key, &validation).map_err(|error| {
+            HttpError::bad_credentials(match error.kind() {
+                ErrorKind::InvalidIssuer => sentences::ISSUER,
+                ErrorKind::InvalidAudience => sentences::AUDIENCE,
+                ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) => {
+                    sentences::INCOMPLETE
+                }
+                ErrorKind::InvalidSignature => sentences::FORGED,
+                _ => sentences::NO_JWT,
+            })
+        })?;
+        Ok(decoded.claims)
+    }
+
+    /// RFC 7519, 4.1.4 and 4.1.5, with the leeway that they allow for clocks.
+    fn check_times(&self, claims: &Value) -> Result<(), HttpError> {
+        let (now, leeway) =
+            (self.clock.now().as_duration().as_secs_f64(), self.settings.leeway().as_secs_f64());
+        let moment = |name: &str| claims.get(name).map(|value| value.as_f64());
+        match moment("exp") {
+            Some(Some(expiry)) if now < expiry + leeway => {}
+            Some(Some(_)) => return Err(HttpError::bad_credentials(sentences::EXPIRED)),
+            Some(None) | None => return Err(HttpError::bad_credentials(sentences::INCOMPLETE)),
+        }
+        match moment("nbf") {
+            None => Ok(()),
+            Some(Some(begin)) if begin - leeway <= now => Ok(()),
+            Some(_) => Err(HttpError::bad_credentials(sentences::NOT_YET)),
+        }
+    }
+
+    /// Who a token says its bearer is. It is a right one: whoever has no place here is forbidden, and not unknown.
+    fn read(&self, claims: &Value) -> Result<Caller, HttpError> {
+        let text = |name: &str| claim(claims, name).and_then(Value::as_str);
+        let is_admin = is_admin(claim(claims, &self.settings.role_claim))
+            .ok_or(HttpError::forbidden(sentences::NO_ROLE))?;
+        let tenant = match self.settings.tenant_claim.as_str() {
+            "" => Some(DEFAULT_TENANT),
+            name => text(name),
+        };
+        let tenant = tenant.and_then(|name| self.tenants.get(name));
+        let tenant = tenant.ok_or(HttpError::forbidden(sentences::NO_TENANT))?.clone();
+        let role = if is_admin {
+            Role::Admin
+        } else {
+            let id = text(&self.settings.user_id_claim).and_then(|id| MemberId::new(id).ok());
+            Role::Member(id.ok_or(HttpError::forbidden(sentences::NO_MEMBER))?)
+        };
+        Ok(Caller { name: text("sub").unwrap_or("jwt").into(), role, tenant })
+    }
+}
+
+/// A claim by its name, or by a JSON Pointer to it (RFC 6901), which begins with a slash.
+fn claim<'c>(claims: &'c Value, name: &str) -> Option<&'c Value> {
+    if name.starts_with('/') { claims.pointer(name) } else { claims.get(name) }
+}
+
+/// A role out of its claim: a word, or a list of words of which one is a role. Two roles are none.
+fn is_admin(claim: Option<&Value>) -> Option<bool> {
+    let words = match claim? {
+        Value::Array(words) => words.as_slice(),
+        word => std::slice::from_ref(word),
+    };
+    let has = |role: &str| words.iter().filter_map(Value::as_str).any(|word| word.eq_ignore_ascii_case(role));
+    match (has("ADMIN"), has("MEMBER")) {
+        (true, false) => Some(true),
+        (false, true) => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_role_is_read_only_where_it_is_plain() {
+        for (claim, role) in [
+            (json!("ADMIN"), Some(true)),
+            (json!("member"), Some(false)),
+            (json!(["editor", "Member", 7]), Some(false)),
+            (json!(["member", "admin"]), None),
+            (json!("administrator"), None),
+            (json!([]), None),
+            (json!(true), None),
+            (json!({ "admin": true }), None),
+        ] {
+            assert_eq!(is_admin(Some(&claim)), role, "{claim}");
+        }
+        assert_eq!(is_admin(None), None);
+    }
+
+    #[test]
+    fn a_claim_is_found_by_its_name_whatever_it_holds_and_deeper_by_a_pointer() {
+        let claims = json!({ "https://example.com/role": "a", "realm": { "roles": ["b"] } });
+        assert_eq!(claim(&claims, "https://example.com/role"), Some(&json!("a")));
+        assert_eq!(claim(&claims, "/realm/roles/0"), Some(&json!("b")));
+        assert_eq!(claim(&claims, "realm.roles"), None);
+    }
+}

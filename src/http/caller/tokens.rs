@@ -1,0 +1,177 @@
+//! Mode `tokens`: bearer tokens that the configuration names by their hashes.
+//!
+//! A plain SHA-256 is enough for a token of 256 random bits, which nobody can guess; a slow password hash, the rejected
+//! choice, would make every request pay for what only guessable secrets need.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::settings::{RoleWord, TokenSettings};
+use crate::domain::caller::{Caller, MemberId, NoMember, Role, Tenant};
+use crate::http::error::HttpError;
+
+const UNKNOWN: &str = "The token in `Authorization` is not one that is known here.";
+
+/// What tokens begin with, so that people and scanners know a leaked one for what it is.
+const PREFIX: &str = "swb_";
+const RANDOM_BYTES: usize = 32;
+
+/// The tenants by their names.
+pub type Tenants = BTreeMap<String, Tenant>;
+
+/// The tokens that are known, as their hashes, and who bears them.
+#[derive(Debug)]
+pub struct Tokens(Vec<(Digest, Caller)>);
+
+type Digest = [u8; 32];
+
+/// What is wrong with a configured token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadToken {
+    /// It cannot be compared with anything.
+    #[error("takes the 64 hexadecimal digits that `switchboard token new` prints")]
+    Hash,
+    /// A member without a usable id.
+    #[error("{0}")]
+    Member(#[from] NoMember),
+    /// An id where none has a meaning.
+    #[error("an admin is no end user: leave it out, or set role = \"member\"")]
+    AdminWithUser,
+    /// Nobody's data.
+    #[error("there is no such tenant")]
+    Tenant,
+}
+
+impl TokenSettings {
+    /// The hash to compare with.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub fn digest(&self) -> Result<[u8; 32], BadToken> {
+        let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let bytes = self.sha256.as_bytes().chunks(2).map(|pair| match pair {
+            [high, low] => Some(nibble(*high)? << 4 | nibble(*low)?),
+            _ => None,
+        });
+        let bytes: Option<Vec<u8>> = bytes.collect();
+        bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(BadToken::Hash)
+    }
+
+    /// What its bearer may see.
+    ///
+    /// # Errors
+    /// For a MEMBER without an id, or with one that could stand for others, and for an ADMIN with one.
+    pub fn role(&self) -> Result<Role, BadToken> {
+        match self.role {
+            RoleWord::Admin if self.user_id.is_empty() => Ok(Role::Admin),
+            RoleWord::Admin => Err(BadToken::AdminWithUser),
+            RoleWord::Member => Ok(Role::Member(MemberId::new(&self.user_id)?)),
+        }
+    }
+}
+
+impl Tokens {
+    /// The configured tokens.
+    ///
+    /// # Errors
+    /// Where one of them names no hash, no tenant that there is, or no member.
+    pub fn new(settings: &[TokenSettings], tenants: &Tenants) -> Result<Self, BadToken> {
+        let known = settings.iter().map(|token| {
+            let tenant = tenants.get(&token.tenant).ok_or(BadToken::Tenant)?.clone();
+            let caller = Caller { name: token.name.as_str().into(), role: token.role()?, tenant };
+            Ok((token.digest()?, caller))
+        });
+        known.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Who bears a token. Every hash is compared, and to its end, so that the time tells nothing of them.
+    pub(super) fn caller(&self, token: &str) -> Result<Caller, HttpError> {
+        let digest: Digest = Sha256::digest(token).into();
+        let mut found = None;
+        for (known, caller) in &self.0 {
+            if known.ct_eq(&digest).into() {
+                found = Some(caller);
+            }
+        }
+        found.cloned().ok_or_else(|| HttpError::bad_credentials(UNKNOWN))
+    }
+}
+
+/// A token that was made a moment ago: its text is shown once and kept nowhere.
+pub struct NewToken {
+    /// What its bearer sends.
+    pub text: String,
+    /// What the configuration holds.
+    pub sha256: String,
+}
+
+impl NewToken {
+    /// Makes a token of 256 random bits.
+    ///
+    /// # Errors
+    /// Where the machine gives no randomness.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; RANDOM_BYTES];
+        getrandom::fill(&mut bytes)?;
+        let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
+        let sha256 = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { text, sha256 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenants() -> Tenants {
+        Tenants::from([("default".to_owned(), Tenant { leadlex: None, composio: None })])
+    }
+
+    fn settings(token: &NewToken, role: RoleWord, user_id: &str) -> TokenSettings {
+        TokenSettings {
+            name: "frontend".to_owned(),
+            sha256: token.sha256.clone(),
+            role,
+            tenant: "default".to_owned(),
+            user_id: user_id.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_new_token_is_known_by_its_hash_and_no_two_are_alike() {
+        let (one, other) = (NewToken::random().unwrap(), NewToken::random().unwrap());
+        assert!(one.text.starts_with("swb_") && one.text.len() == 4 + 43, "{}", one.text);
+        assert!(one.text != other.text && one.sha256 != other.sha256 && one.sha256.len() == 64);
+        let known = [settings(&one, RoleWord::Admin, ""), settings(&other, RoleWord::Member, "user_1")];
+        let tokens = Tokens::new(&known, &tenants()).unwrap();
+        assert_eq!(tokens.caller(&one.text).unwrap().role, Role::Admin);
+        assert_eq!(tokens.caller(&other.text).unwrap().view().member().unwrap().as_str(), "user_1");
+        for wrong in [&one.sha256, "swb_", "", &one.text.to_uppercase(), &format!("{}x", one.text)] {
+            assert!(tokens.caller(wrong).is_err(), "{wrong}");
+        }
+        assert!(!format!("{tokens:?}").contains(&one.text));
+    }
+
+    #[test]
+    fn a_token_that_is_none_is_refused_and_says_why() {
+        let token = NewToken::random().unwrap();
+        let refused = |settings: TokenSettings| Tokens::new(&[settings], &tenants()).unwrap_err();
+        let right = || settings(&token, RoleWord::Member, "user_1");
+        for hash in ["", "ab", &token.text, &format!("{}0", token.sha256), &"é".repeat(32), &"g".repeat(64)]
+        {
+            assert_eq!(
+                refused(TokenSettings { sha256: hash.to_owned(), ..right() }),
+                BadToken::Hash,
+                "{hash}"
+            );
+        }
+        assert_eq!(refused(settings(&token, RoleWord::Member, "a,b")), BadToken::Member(NoMember));
+        assert_eq!(refused(settings(&token, RoleWord::Member, "")), BadToken::Member(NoMember));
+        assert_eq!(refused(settings(&token, RoleWord::Admin, "user_1")), BadToken::AdminWithUser);
+        assert_eq!(refused(TokenSettings { tenant: "none".to_owned(), ..right() }), BadToken::Tenant);
+    }
+}

@@ -1,0 +1,199 @@
+//! What a member sees, road by road; `laws::members` holds the same over random questions.
+
+use serde_json::{Value, json};
+use switchboard::domain::caller::{Caller, MemberId, Role};
+use switchboard::sandbox::Tenant;
+
+use crate::world::{World, at, global_id, only_error, tenant_a, texts};
+
+fn member(id: &str) -> Caller {
+    Caller { name: "Ann".into(), role: Role::Member(MemberId::new(id).unwrap()), ..tenant_a() }
+}
+
+async fn told(world: &World, caller: Caller, query: &str, variables: Value) -> Value {
+    let mut answer = world.ask_as(caller, query, variables).await;
+    assert_eq!(answer.get("errors"), None, "{query}");
+    answer["data"].take()
+}
+
+/// The ids of one user's accounts, or of all others'.
+fn ids(world: &World, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let accounts = world.sandbox.accounts(Tenant::A).into_iter();
+    accounts.filter(|account| is_wanted(&account.user_id)).map(|account| account.id).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_is_told_who_they_are() {
+    let world = World::new();
+    let query = "{ viewer { name role user { id connectedAccounts { totalCount } } } }";
+    let own = ids(&world, |user| user == "user_3").len();
+    let seen = told(&world, member("user_3"), query, json!({})).await;
+    assert_eq!(seen["viewer"]["name"], "Ann");
+    assert_eq!(seen["viewer"]["role"], "MEMBER");
+    assert_eq!(seen["viewer"]["user"]["id"], "user_3");
+    let shared =
+        world.sandbox.accounts(Tenant::A).iter().filter(|a| a.user_id == "user_3" && a.shared).count();
+    assert_eq!(seen["viewer"]["user"]["connectedAccounts"]["totalCount"], json!(own - shared));
+    let seen = told(&world, tenant_a(), query, json!({})).await;
+    assert_eq!(seen["viewer"], json!({ "name": "test", "role": "ADMIN", "user": null }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_sees_providers_without_what_is_personal_in_them() {
+    let world = World::new();
+    let query = "query ($search: String) {
+        providers(filter: { search: $search }) { totalCount nodes { id name status connected accountId displayName errorMessage } }
+    }";
+    let all = told(&world, tenant_a(), query, json!({})).await;
+    let seen = told(&world, member("user_1"), query, json!({})).await;
+    let mut expected = all.clone();
+    for node in expected["providers"]["nodes"].as_array_mut().unwrap() {
+        for hidden in ["accountId", "displayName", "errorMessage"] {
+            node[hidden] = Value::Null;
+        }
+    }
+    assert_eq!(seen, expected);
+    assert_ne!(all, expected, "there is something to hide");
+
+    // `Team Mailbox` is the display name of `gmail`.
+    for (search, as_admin, as_member) in [("mailbox", 1, 0), ("gmail", 1, 1), ("GOOGLE", 1, 1)] {
+        let variables = json!({ "search": search });
+        let of = async |caller| {
+            told(&world, caller, query, variables.clone()).await["providers"]["totalCount"].clone()
+        };
+        let (admin, member) = (of(tenant_a()).await, of(member("user_1")).await);
+        assert!(
+            admin.as_i64() >= Some(as_admin) && member.as_i64() >= Some(as_member),
+            "{search} {admin} {member}"
+        );
+        assert!(member.as_i64() <= admin.as_i64());
+        if search == "mailbox" {
+            assert_eq!(member, json!(0));
+        }
+    }
+    let id = texts(&all, "providers.nodes.*.id").remove(0);
+    let one = "query ($id: ID!) {
+        provider(id: $id) { displayName } providersByIds(ids: [$id]) { accountId }
+        node(id: $id) { ... on Provider { name displayName accountId errorMessage } }
+        toolkit(slug: \"gmail\") { providers { displayName } }
+    }";
+    let seen = told(&world, member("user_1"), one, json!({ "id": id })).await.to_string();
+    assert!(seen.contains("\"gmail\"") && !seen.contains("Team") && !seen.contains('@'), "{seen}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_account_is_one_that_does_not_exist() {
+    let world = World::new();
+    let (own, others) = (ids(&world, |user| user == "user_1"), ids(&world, |user| user != "user_1"));
+    let (own, other) = (own[0].as_str(), others[0].as_str());
+    let query = "query ($a: ID!, $ca: ID!) {
+        node(id: $a) { id } nodes(ids: [$a, $a]) { id } connectedAccount(id: $ca) { userId }
+        connectedAccountsByIds(ids: [$ca, $a]) { userId }
+        connectedAccounts(filter: { ids: [$ca] }) { totalCount isComplete nodes { id } }
+    }";
+    let variables = |id: &str| json!({ "a": global_id("ConnectedAccount", id), "ca": id });
+    let nothing = json!({
+        "node": null, "nodes": [null, null], "connectedAccount": null, "connectedAccountsByIds": [null, null],
+        "connectedAccounts": { "totalCount": 0, "isComplete": true, "nodes": [] },
+    });
+    // An ADMIN has read it a moment ago: it is kept, and still not there for the member.
+    assert_eq!(told(&world, tenant_a(), query, variables(other)).await["nodes"].as_array().unwrap().len(), 2);
+    for id in [other, "ca_there_is_none"] {
+        world.calls();
+        assert_eq!(told(&world, member("user_1"), query, variables(id)).await, nothing, "{id}");
+        assert_eq!(world.calls().len(), 2, "{id}");
+        assert_eq!(told(&world, member("user_1"), query, variables(id)).await, nothing);
+        assert_eq!(world.calls().len(), 0, "{id}");
+    }
+    let seen = told(&world, member("user_1"), query, variables(own)).await;
+    assert_eq!(at(&seen, "connectedAccount.userId"), "user_1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_users_are_not_there_and_asking_for_them_costs_nothing() {
+    let world = World::new();
+    let query = "{
+        user(id: \"user_2\") { id } usersByIds(ids: [\"user_1\", \"user_2\", \"nobody\"]) { id }
+        connectedAccounts(filter: { userIds: [\"user_2\"] }) { totalCount isComplete statusCounts { count } nodes { id } }
+        toolkit(slug: \"gmail\") { connectedAccounts(filter: { userIds: [\"user_2\"] }) { totalCount nodes { id } } }
+    }";
+    let seen = told(&world, member("user_1"), query, json!({})).await;
+    assert_eq!(
+        (&seen["user"], &seen["usersByIds"]),
+        (&Value::Null, &json!([{ "id": "user_1" }, null, null]))
+    );
+    for path in ["connectedAccounts", "toolkit.connectedAccounts"] {
+        assert_eq!(at(&seen, path)["totalCount"], json!(0));
+        assert_eq!(at(&seen, path)["nodes"], json!([]));
+    }
+    assert_eq!(world.calls(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_is_for_those_who_see_the_same() {
+    let world = World::new();
+    let accounts = "query ($after: String) {
+        connectedAccounts(first: 1, after: $after, filter: { userIds: [\"user_1\"] }) { edges { cursor } nodes { id } }
+    }";
+    let providers =
+        "query ($after: String) { providers(first: 1, after: $after) { edges { cursor } nodes { id } } }";
+    for (query, path) in [(accounts, "connectedAccounts"), (providers, "providers")] {
+        let cursor = async |caller| {
+            let seen = told(&world, caller, query, json!({})).await;
+            at(&seen, &format!("{path}.edges.0.cursor"))
+        };
+        let (admins, own) = (cursor(tenant_a()).await, cursor(member("user_1")).await);
+        assert_ne!(admins, own);
+        let again = told(&world, member("user_1"), query, json!({ "after": own.clone() })).await;
+        assert_eq!(at(&again, path)["nodes"].as_array().unwrap().len(), 1);
+        for (caller, cursor) in [
+            (member("user_1"), &admins),
+            (tenant_a(), &own),
+            (member("user_2"), &own),
+            (member("user_2"), &admins),
+        ] {
+            let answer = world.ask_as(caller, query, json!({ "after": cursor })).await;
+            assert_eq!(only_error(&answer)["extensions"]["reason"], "BAD_CURSOR", "{path}");
+            assert_eq!(answer["data"][path], Value::Null);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trace_is_an_admins() {
+    let world = World::new();
+    let query = "{ connectedAccounts { totalCount } }";
+    assert!(world.ask_traced(tenant_a(), query, true).await["extensions"].is_object());
+    assert_eq!(world.ask_traced(member("user_1"), query, true).await.get("extensions"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_answers_too_much_is_not_passed_on() {
+    let settings = switchboard::sandbox::Settings::default();
+    // It takes no notice of `user_ids`.
+    let world = World::wired(settings, 100, |network| {
+        tower::util::BoxCloneSyncService::new(tower::service_fn(move |request: http::Request<()>| {
+            let network = network.clone();
+            let (mut head, ()) = request.into_parts();
+            let target = head.uri.to_string().replace("user_ids=", "unknown=");
+            head.uri = target.parse().unwrap();
+            tower::ServiceExt::oneshot(network, http::Request::from_parts(head, ()))
+        }))
+    });
+    let query = "{
+        connectedAccounts(first: 10) { totalCount statusCounts { count } nodes { userId } }
+        toolkitsBySlugs(slugs: [\"gmail\", \"slack\"]) { connectedAccounts(first: 3) { totalCount nodes { userId } } }
+        viewer { user { connectedAccounts(first: 0) { totalCount statusCounts { count } } } }
+    }";
+    let answer = told(&world, member("user_1"), query, json!({})).await;
+    let users = texts(&answer, "connectedAccounts.nodes.*.userId");
+    assert!(!users.is_empty() && users.iter().all(|user| user == "user_1"), "{users:?}");
+    // The counts that it tells are of everybody.
+    for path in ["connectedAccounts", "toolkitsBySlugs.0.connectedAccounts", "viewer.user.connectedAccounts"]
+    {
+        assert_eq!(at(&answer, path)["totalCount"], Value::Null, "{path}");
+    }
+    assert_eq!(answer["connectedAccounts"]["statusCounts"], Value::Null);
+    let text = answer.to_string();
+    assert!(!text.contains("user_2") && !text.contains("user_3"), "{text}");
+}
