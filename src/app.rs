@@ -19,7 +19,7 @@ use crate::domain::credential::Credential;
 use crate::domain::upstream_name::UpstreamName;
 use crate::graphql::schema::{Graph, GraphParts};
 use crate::http::caller::Callers;
-use crate::http::settings::AuthMode;
+use crate::http::settings::{AuthMode, ServerSettings};
 use crate::http::{self, EdgeParts};
 use crate::loaders::batch::Sources;
 use crate::loaders::by_id::AccountsById;
@@ -45,6 +45,7 @@ struct Server {
     listener: TcpListener,
     address: SocketAddr,
     router: Router,
+    settings: ServerSettings,
 }
 
 impl App {
@@ -61,8 +62,8 @@ impl App {
         };
         let edge = EdgeParts { operations, callers, settings: config.http.clone() };
         Ok(Self {
-            http: Server::bind("http.listen", config.http.listen, http::router(edge)).await?,
-            ops: Server::bind("ops.listen", config.ops.listen, http::ops::router()).await?,
+            http: Server::bind("http.listen", config.http.listen, http::router(edge), &config.server).await?,
+            ops: Server::bind("ops.listen", config.ops.listen, http::ops::router(), &config.server).await?,
         })
     }
 
@@ -103,16 +104,21 @@ impl App {
 }
 
 impl Server {
-    async fn bind(setting: &str, address: SocketAddr, router: Router) -> anyhow::Result<Self> {
+    async fn bind(
+        setting: &str,
+        address: SocketAddr,
+        router: Router,
+        settings: &ServerSettings,
+    ) -> anyhow::Result<Self> {
         let listener = bind(setting, address).await?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, router })
+        Ok(Self { listener, address, router, settings: settings.clone() })
     }
 
     async fn run(self, mut asked_to_stop: watch::Receiver<()>) -> io::Result<()> {
         // The sender is dropped to ask: waiting for a value ends with an error then.
         let shutdown = async move { drop(asked_to_stop.changed().await) };
-        http::serve::serve(self.listener, self.router, shutdown).await
+        http::serve::serve(self.listener, self.router, self.settings, shutdown).await
     }
 }
 
@@ -134,7 +140,10 @@ pub(crate) async fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<T
 /// # Errors
 /// Where TLS cannot be set up, or the mapping of toolkits cannot be read any more.
 pub fn operations(config: &Config) -> anyhow::Result<Operations> {
-    Operations::new(graph(config)?).context("the schema contradicts itself")
+    let operations = Operations::new(graph(config)?).context("the schema contradicts itself")?;
+    let limits = config.limits.clone();
+    let operations = operations.within(limits, config.connections.clone(), config.lists.clone());
+    operations.context("the schema contradicts itself")
 }
 
 fn graph(config: &Config) -> anyhow::Result<Graph> {

@@ -22,8 +22,9 @@ use toml::{Table, Value};
 
 use crate::domain::settings::{IdSettings, ToolkitSettings};
 use crate::domain::toolkits::ToolkitMapping;
-use crate::http::settings::{AuthSettings, HttpSettings, OpsSettings};
+use crate::http::settings::{AuthSettings, HttpSettings, OpsSettings, ServerSettings};
 use crate::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings};
+use crate::operation::settings::LimitSettings;
 use crate::telemetry::LogSettings;
 use crate::upstream::settings::UpstreamSettings;
 use known::Known;
@@ -39,6 +40,10 @@ pub struct Config {
     pub http: HttpSettings,
     /// `[ops]`
     pub ops: OpsSettings,
+    /// `[server]`
+    pub server: ServerSettings,
+    /// `[limits]`
+    pub limits: LimitSettings,
     /// `[auth]`
     pub auth: AuthSettings,
     /// `[upstream.leadlex]` and `[upstream.composio]`

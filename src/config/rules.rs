@@ -23,8 +23,26 @@ const GIB: i64 = 1 << 30;
 ///
 /// Upper ends are where a number is surely a slip (milliseconds for seconds, a key one line down),
 /// and keep every sum of times and sizes far from overflow.
-pub(super) const RANGES: [(&str, i64, i64); 15] = [
+pub(super) const RANGES: [(&str, i64, i64); 32] = [
     ("http.body_limit_bytes", 1, GIB),
+    ("http.body_timeout_ms", 1, 600_000),
+    ("http.bodies_limit_bytes", 1, 1024 * GIB),
+    ("server.connections_max", 1, 1_000_000),
+    // Below it hyper reads no head at all.
+    ("server.head_limit_bytes", 8_192, 1 << 20),
+    ("server.head_timeout_ms", 1, 600_000),
+    ("server.idle_timeout_ms", 1, 86_400_000),
+    ("server.write_timeout_ms", 1, 600_000),
+    ("server.shutdown_ms", 0, 600_000),
+    ("limits.depth", 1, 32),
+    ("limits.complexity", 1, 1_000_000_000),
+    ("limits.aliases", 0, 10_000),
+    ("limits.directives", 0, 10_000),
+    ("limits.tokens", 1, 10_000_000),
+    ("limits.upstream_calls", 0, 1_000_000),
+    ("limits.operation_timeout_ms", 1, 600_000),
+    ("limits.complexity_at_once", 1, 4_000_000_000),
+    ("limits.wait_ms", 0, 600_000),
     ("upstream.leadlex.timeout_ms", 1, 600_000),
     ("upstream.leadlex.body_limit_bytes", 1, GIB),
     ("upstream.composio.timeout_ms", 1, 600_000),

@@ -4,15 +4,19 @@
 //! "unexpected token".
 
 use axum::Json;
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::media::MediaType;
+use crate::operation::COME_AGAIN;
 use crate::operation::codes::Code;
 use crate::operation::errors::GraphqlError;
 use crate::operation::request::NoRequest;
+
+/// [`COME_AGAIN`] as `Retry-After` says it, in whole seconds.
+pub(crate) const RETRY_AFTER_SECONDS: &str = "1";
 
 /// A request that the edge refuses.
 #[derive(Debug)]
@@ -86,10 +90,22 @@ impl HttpError {
         Self::bad_input(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", sentence)
     }
 
+    /// 408: the body took too long to arrive.
+    pub(crate) fn body_too_slow(limit_ms: u64) -> Self {
+        let sentence = format!("The request's body did not arrive within {limit_ms} ms.");
+        Self::new(StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, sentence)
+    }
+
+    /// 503, with the time after which to come again.
+    pub(crate) fn overloaded(sentence: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, sentence).with(RETRY_AFTER, RETRY_AFTER_SECONDS)
+    }
+
     /// 413, with the limit in bytes.
     pub(crate) fn body_too_large(limit: usize) -> Self {
         let sentence = format!("The request's body is larger than {limit} bytes.");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::LimitExceeded, sentence)
+        let error = Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::LimitExceeded, sentence);
+        Self { reason: Some("BODY_SIZE"), ..error }
     }
 
     /// 415: the body is in another form than it must be.
@@ -113,6 +129,9 @@ struct Refusal {
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let mut error = GraphqlError::new(self.code, self.message);
+        if self.code == Code::Overloaded {
+            error = error.worth_retrying_after(COME_AGAIN);
+        }
         error.extensions.reason = self.reason;
         let mut response = (self.status, Json(Refusal { errors: [error] })).into_response();
         let headers = response.headers_mut();

@@ -1,17 +1,22 @@
 //! One operation's life, the same for every transport.
 //!
-//! A decoded request ([`request`]) becomes a judged document ([`document`], within [`bounds`], each
-//! variable in its [`positions`]), an operation of
-//! it and coerced [`variables`]; then it is executed, and what failed is masked and merged ([`errors`], under
+//! A decoded request ([`request`]) becomes a judged document ([`document`], within [`bounds`] and [`limits`], each
+//! variable in its [`positions`], with [`suggestions`] for names that do not exist), an operation of
+//! it and coerced [`variables`]; its [`price`] gets it a place ([`admission`]); then it is executed, and what failed is masked and merged ([`errors`], under
 //! the [`codes`] that clients know). Nothing here knows HTTP: the [`Answer`] says what happened, and the edge
 //! makes a status of it.
 
+mod admission;
 mod bounds;
 pub mod codes;
 mod document;
 pub mod errors;
+mod limits;
 mod positions;
+mod price;
 pub mod request;
+pub mod settings;
+mod suggestions;
 mod variables;
 
 use std::panic::AssertUnwindSafe;
@@ -23,14 +28,19 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde::Serialize;
 
+pub(crate) use self::admission::COME_AGAIN;
+use self::admission::{Admission, Cost};
 use self::codes::Code;
 pub use self::document::BadSchema;
-use self::document::Documents;
+use self::document::{Documents, Verdict};
 use self::errors::GraphqlError;
+use self::price::PriceList;
 use self::request::OperationRequest;
+use self::settings::LimitSettings;
 use crate::domain::caller::{Caller, Role};
 use crate::graphql::schema::{self, Graph};
 use crate::loaders::ledger::{Ledger, Trace};
+use crate::loaders::settings::{ConnectionSettings, ListSettings};
 
 /// What executes operations: the [`Graph`], or in tests a schema that fails on demand.
 pub trait Executor: Send + Sync + 'static {
@@ -81,6 +91,8 @@ pub enum Outcome {
     Refused,
     /// It is a mutation, and the transport runs none.
     NotByThisTransport,
+    /// There was no place for it; it did not run.
+    Overloaded,
     /// This layer failed while it ran.
     Crashed,
 }
@@ -99,16 +111,39 @@ pub struct Answer {
 pub struct Operations {
     executor: Arc<dyn Executor>,
     documents: Arc<Documents>,
+    admission: Option<Arc<Admission>>,
+}
+
+/// An operation that can be run.
+struct Prepared {
+    request: Request,
+    document: Arc<Verdict>,
 }
 
 impl Operations {
-    /// The operations of one schema.
+    /// The operations of one schema, of any price: [`Self::within`] adds limits.
     ///
     /// # Errors
     /// Where apollo-compiler cannot read the schema: a fault of this program, told at its start.
     pub fn new(executor: impl Executor) -> Result<Self, BadSchema> {
-        let documents = Arc::new(Documents::new(&executor.sdl())?);
-        Ok(Self { executor: Arc::new(executor), documents })
+        let documents = Arc::new(Documents::new(&executor.sdl(), None)?);
+        Ok(Self { executor: Arc::new(executor), documents, admission: None })
+    }
+
+    /// The same within limits; what lists cost is read off their settings.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn within(
+        self,
+        limits: LimitSettings,
+        connections: ConnectionSettings,
+        lists: ListSettings,
+    ) -> Result<Self, BadSchema> {
+        let documents = Documents::new(&self.executor.sdl(), Some(limits.clone()))?;
+        let prices = PriceList::new(documents.schema(), connections, lists);
+        let admission = Some(Arc::new(Admission::new(limits, prices)));
+        Ok(Self { documents: Arc::new(documents), admission, ..self })
     }
 
     /// Runs one operation to its answer. It never fails: whatever goes wrong is in the answer.
@@ -116,14 +151,43 @@ impl Operations {
         // ADMINs alone may see what a query costs; there is no other role yet.
         let is_traced = request.asks_for_trace() && caller.role == Role::Admin;
         let ledger = is_traced.then(|| Arc::new(Ledger::begin()));
-        let judged = match self.prepare(request, rules) {
-            Ok(judged) => judged,
+        let prepared = match self.prepare(request, rules) {
+            Ok(prepared) => prepared,
             Err(refused) => return refused,
         };
+        let Some(admission) = &self.admission else {
+            return self.execute(prepared, caller, ledger.as_ref(), None).await;
+        };
+        let price = match admission.judge_prepared(&prepared) {
+            Ok(price) => price,
+            Err(errors) => return Answer::failed(Outcome::Refused, &errors),
+        };
+        let running = async {
+            match admission.enter(price).await {
+                Ok(_place) => {
+                    let cost = ledger.is_some().then(|| admission.cost(price));
+                    self.execute(prepared, caller, ledger.as_ref(), cost).await
+                }
+                Err(overloaded) => Answer::failed(Outcome::Overloaded, &[overloaded]),
+            }
+        };
+        match admission.in_time(running).await {
+            Ok(answer) => answer,
+            Err(late) => Answer::ended(&[late]),
+        }
+    }
+
+    async fn execute(
+        &self,
+        prepared: Prepared,
+        caller: Caller,
+        ledger: Option<&Arc<Ledger>>,
+        cost: Option<Cost>,
+    ) -> Answer {
         // A panic is one operation's end, not its connection's. What it leaves behind is dropped with the future.
-        let executed = self.executor.execute(judged, caller, ledger.clone());
+        let executed = self.executor.execute(prepared.request, caller, ledger.cloned());
         match AssertUnwindSafe(executed).catch_unwind().await {
-            Ok(response) => Answer::executed(&response.data, response.errors, ledger.as_deref()),
+            Ok(response) => Answer::executed(&response.data, response.errors, ledger.map(AsRef::as_ref), cost),
             Err(_) => {
                 tracing::error!("an operation panicked");
                 Answer::failed(Outcome::Crashed, &[GraphqlError::internal()])
@@ -131,7 +195,7 @@ impl Operations {
         }
     }
 
-    fn prepare(&self, request: OperationRequest, rules: TransportRules) -> Result<Request, Answer> {
+    fn prepare(&self, request: OperationRequest, rules: TransportRules) -> Result<Prepared, Answer> {
         let OperationRequest { query, operation_name, variables, .. } = request;
         let verdict = self.documents.judge(&query);
         let document =
@@ -157,7 +221,7 @@ impl Operations {
         let mut judged = Request::new(query).variables(values);
         judged.operation_name = operation.name.as_ref().map(ToString::to_string);
         judged.set_parsed_query(document.executable());
-        Ok(judged)
+        Ok(Prepared { request: judged, document: verdict })
     }
 }
 
@@ -175,6 +239,8 @@ struct Written<'a> {
 /// What an answer says beyond the specification.
 #[derive(Serialize)]
 struct Extensions {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<Cost>,
     switchboard: Switchboard,
 }
 
@@ -184,16 +250,27 @@ struct Switchboard {
 }
 
 impl Answer {
-    fn executed(data: &Value, errors: Vec<ServerError>, ledger: Option<&Ledger>) -> Self {
+    fn executed(
+        data: &Value,
+        errors: Vec<ServerError>,
+        ledger: Option<&Ledger>,
+        cost: Option<Cost>,
+    ) -> Self {
         let errors = errors::masked_and_merged(errors);
         let extensions =
-            ledger.map(|ledger| Extensions { switchboard: Switchboard { trace: ledger.trace() } });
+            ledger.map(|ledger| Extensions { cost, switchboard: Switchboard { trace: ledger.trace() } });
         let written = Written { errors: &errors, data: Some(data), extensions };
         Self::written(Outcome::Executed { whole: errors.is_empty() }, &written)
     }
 
     fn failed(outcome: Outcome, errors: &[GraphqlError]) -> Self {
         Self::written(outcome, &Written { errors, data: None, extensions: None })
+    }
+
+    /// It ran, and came to nothing.
+    fn ended(errors: &[GraphqlError]) -> Self {
+        let written = Written { errors, data: Some(&Value::Null), extensions: None };
+        Self::written(Outcome::Executed { whole: false }, &written)
     }
 
     fn written(outcome: Outcome, written: &Written<'_>) -> Self {

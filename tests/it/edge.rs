@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use switchboard::domain::caller::Tenant;
 use switchboard::domain::credential::Credential;
 use switchboard::http::caller::Callers;
-use switchboard::http::settings::HttpSettings;
+use switchboard::http::cors::Origins;
+use switchboard::http::settings::{HttpSettings, ServerSettings};
 use switchboard::http::{EdgeParts, router};
 use switchboard::operation::Operations;
 use tower::ServiceExt as _;
@@ -24,12 +25,34 @@ use self::faulty::Faulty;
 
 const BODY_LIMIT: usize = 4096;
 
-fn edge(callers: Callers) -> Router {
-    let settings = HttpSettings {
+fn http_settings() -> HttpSettings {
+    HttpSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         graphiql: false,
         body_limit_bytes: BODY_LIMIT,
-    };
+        body_timeout_ms: 10_000,
+        bodies_limit_bytes: 1 << 20,
+        cors_origins: Origins::default(),
+        compression: true,
+    }
+}
+
+fn server_settings() -> ServerSettings {
+    ServerSettings {
+        connections_max: 64,
+        head_limit_bytes: 16 << 10,
+        head_timeout_ms: 10_000,
+        idle_timeout_ms: 60_000,
+        write_timeout_ms: 30_000,
+        shutdown_ms: 10_000,
+    }
+}
+
+fn edge(callers: Callers) -> Router {
+    edge_with(callers, http_settings())
+}
+
+fn edge_with(callers: Callers, settings: HttpSettings) -> Router {
     router(EdgeParts { operations: Operations::new(Faulty::new()).unwrap(), callers, settings })
 }
 
