@@ -125,9 +125,9 @@ impl Documents {
 
     /// What is wrong with a text that is no document; where it is only too long, that alone, as nothing else was looked at.
     fn unread(&self, found: &DiagnosticList) -> Vec<GraphqlError> {
-        let too_long = found.iter().find(|one| one.error.unstable_error_name() == Some("ParserLimit"));
-        match (too_long, &self.limits) {
-            (Some(one), Some(limits)) if one.error.to_string().contains("token") => {
+        let is_too_long = found.iter().any(|one| one.error.to_string().contains("token limit reached"));
+        match &self.limits {
+            Some(limits) if is_too_long => {
                 let sentence = format!(
                     "The document has more than {} tokens, white space and comments counted.",
                     limits.tokens

@@ -14,6 +14,7 @@ mod edge;
 mod executor_pin;
 mod graph;
 mod laws;
+mod limits;
 mod sandbox;
 mod tidy;
 mod world;

@@ -22,7 +22,8 @@ use switchboard::loaders::lists::Lists;
 use switchboard::loaders::providers::Providers;
 use switchboard::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings};
 use switchboard::operation::request::OperationRequest;
-use switchboard::operation::{Operations, TransportRules};
+use switchboard::operation::settings::LimitSettings;
+use switchboard::operation::{Operations, Outcome, TransportRules};
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox, Tenant};
 use switchboard::upstream::accounts::AccountsClient;
 use switchboard::upstream::providers::ProvidersClient;
@@ -134,6 +135,14 @@ pub(crate) fn tenant_b() -> Caller {
     caller(Some("wbk_sandbox_b"), Some("ak_sandbox_b"))
 }
 
+fn lists(page_rows: usize) -> ListSettings {
+    ListSettings { page_rows, pages_max: 50, count_calls_max: 40 }
+}
+
+fn connections() -> ConnectionSettings {
+    ConnectionSettings { providers_default: 100, accounts_default: 20, page_max: 100, ids_max: 1_000 }
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         Self::over(sandbox::Settings::default())
@@ -170,8 +179,7 @@ impl World {
         let composio = Transport::new(UpstreamName::Composio, settings("/"), network, clock);
         let cache =
             CacheSettings { limit_bytes: 64 << 20, providers_ttl_ms: 60_000, accounts_ttl_ms: 30_000 };
-        let lists = ListSettings { page_rows, pages_max: 50, count_calls_max: 40 };
-        let lists = Arc::new(Lists::new(AccountsClient::new(composio), lists, &cache, None));
+        let lists = Arc::new(Lists::new(AccountsClient::new(composio), lists(page_rows), &cache, None));
         let sources = Sources {
             providers: Providers::new(
                 ProvidersClient::new(leadlex),
@@ -182,15 +190,23 @@ impl World {
             accounts_by_id: AccountsById::new(Arc::clone(&lists), &cache),
             lists,
         };
-        let connections = ConnectionSettings {
-            providers_default: 100,
-            accounts_default: 20,
-            page_max: 100,
-            ids_max: 1_000,
-        };
+        let connections = connections();
         let mapping = ToolkitMapping::built_in().unwrap();
         let graph = Graph::new(GraphParts { sources: Arc::new(sources), mapping, connections });
         Self { sandbox, operations: Operations::new(graph).unwrap() }
+    }
+
+    /// The same world, its operations held to limits.
+    pub(crate) fn within(self, limits: LimitSettings) -> Self {
+        let (connections, lists) = (connections(), lists(PAGE_ROWS));
+        Self { operations: self.operations.within(limits, connections, lists).unwrap(), ..self }
+    }
+
+    /// The answer to a whole request of tenant A.
+    pub(crate) async fn run(&self, request: Value) -> (Value, Outcome) {
+        let request = OperationRequest::from_json(request.to_string().as_bytes()).unwrap();
+        let answer = self.operations.run(request, TransportRules { mutations: true }, tenant_a()).await;
+        (serde_json::from_slice(&answer.body).unwrap(), answer.outcome)
     }
 
     /// The answer to a query of tenant A.
