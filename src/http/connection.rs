@@ -193,3 +193,6 @@ impl HttpBody for Taken {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,13 @@
 //! The edge and the operation layer, over a schema that fails on demand.
 
+mod bodies;
 mod faulty;
 mod front_door;
 mod keys;
 mod over_http;
 mod refusals;
 mod results;
+mod sites;
 
 use axum::Router;
 use axum::body::Body;
