@@ -143,7 +143,8 @@ pub fn operations(config: &Config) -> anyhow::Result<Operations> {
     let operations = Operations::new(graph(config)?).context("the schema contradicts itself")?;
     let limits = config.limits.clone();
     let operations = operations.within(limits, config.connections.clone(), config.lists.clone());
-    operations.context("the schema contradicts itself")
+    let operations = operations.context("the schema contradicts itself")?;
+    Ok(operations.naming(&config.documents, config.trusted_documents()?))
 }
 
 fn graph(config: &Config) -> anyhow::Result<Graph> {

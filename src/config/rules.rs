@@ -16,6 +16,7 @@ use crate::domain::toolkits::{MappingError, ToolkitMapping};
 use crate::domain::upstream_name::{Composio, Leadlex, Upstream};
 use crate::http::caller::refuse_exposed;
 use crate::http::settings::AuthMode;
+use crate::operation::persisted::trusted::Trusted;
 
 const GIB: i64 = 1 << 30;
 
@@ -23,7 +24,7 @@ const GIB: i64 = 1 << 30;
 ///
 /// Upper ends are where a number is surely a slip (milliseconds for seconds, a key one line down),
 /// and keep every sum of times and sizes far from overflow.
-pub(super) const RANGES: [(&str, i64, i64); 32] = [
+pub(super) const RANGES: [(&str, i64, i64); 33] = [
     ("http.body_limit_bytes", 1, GIB),
     ("http.body_timeout_ms", 1, 600_000),
     ("http.bodies_limit_bytes", 1, 1024 * GIB),
@@ -43,6 +44,7 @@ pub(super) const RANGES: [(&str, i64, i64); 32] = [
     ("limits.operation_timeout_ms", 1, 600_000),
     ("limits.complexity_at_once", 1, 4_000_000_000),
     ("limits.wait_ms", 0, 600_000),
+    ("documents.automatic_limit_bytes", 0, 1024 * GIB),
     ("upstream.leadlex.timeout_ms", 1, 600_000),
     ("upstream.leadlex.body_limit_bytes", 1, GIB),
     ("upstream.composio.timeout_ms", 1, 600_000),
@@ -114,6 +116,9 @@ pub(super) fn judge(config: &Config, keys: Keys, layers: &mut Layers<'_>) {
     if (1..16).contains(&ids) {
         layers.refuse("ids.key", "too short to keep ids from being guessed: give 16 characters or more");
     }
+    if let Err(why) = trusted_documents(config) {
+        layers.refuse("documents.trusted", why);
+    }
     if let Err(why) = toolkit_mapping(config) {
         layers.refuse("toolkits.file", why);
     }
@@ -170,6 +175,15 @@ fn missing_key(section: &str, layers: &mut Layers<'_>) {
         let message = format!("missing: set {}, or name a file in {by_file}", variable(&name));
         layers.refuse(&name, message);
     }
+}
+
+/// The trusted documents, where there are any.
+pub(super) fn trusted_documents(config: &Config) -> Result<Option<Trusted>, String> {
+    let path = &config.documents.trusted;
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    Trusted::read(path).map(Some).map_err(|error| error.to_string())
 }
 
 /// The mapping in force: the file's where one is set, else the one compiled in.

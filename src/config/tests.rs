@@ -124,7 +124,7 @@ fn an_unknown_setting_is_refused_with_the_nearest_known_one() {
         ("[http]\nport = 80", "did you mean http.listen?"),
         (
             "[redis]\nurl = \"x\"",
-            "the sections are http, server, limits, ops, auth, upstream.leadlex, upstream.composio, cache",
+            "the sections are http, server, limits, documents, ops, auth, upstream.leadlex, upstream.composio, cache",
         ),
         ("page_rows = 10", "did you mean lists.page_rows?"),
         ("[composio]\napi_key = \"x\"", "did you mean upstream.composio.api_key?"),

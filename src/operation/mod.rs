@@ -1,6 +1,6 @@
 //! One operation's life, the same for every transport.
 //!
-//! A decoded request ([`request`]) becomes a judged document ([`document`], within [`bounds`] and [`limits`], each
+//! A decoded request ([`request`]), whose document may be a [`persisted`] one, becomes a judged document ([`document`], within [`bounds`] and [`limits`], each
 //! variable in its [`positions`], with [`suggestions`] for names that do not exist), an operation of
 //! it and coerced [`variables`]; its [`price`] gets it a place ([`admission`]); then it is executed, and what failed is masked and merged ([`errors`], under
 //! the [`codes`] that clients know). Nothing here knows HTTP: the [`Answer`] says what happened, and the edge
@@ -12,6 +12,7 @@ pub mod codes;
 mod document;
 pub mod errors;
 mod limits;
+pub mod persisted;
 mod positions;
 mod price;
 pub mod request;
@@ -34,9 +35,11 @@ use self::codes::Code;
 pub use self::document::BadSchema;
 use self::document::{Documents, Verdict};
 use self::errors::GraphqlError;
+use self::persisted::trusted::Trusted;
+use self::persisted::{Meant, Persisted};
 use self::price::PriceList;
 use self::request::OperationRequest;
-use self::settings::LimitSettings;
+use self::settings::{DocumentSettings, LimitSettings};
 use crate::domain::caller::{Caller, Role};
 use crate::graphql::schema::{self, Graph};
 use crate::loaders::ledger::{Ledger, Trace};
@@ -112,6 +115,7 @@ pub struct Operations {
     executor: Arc<dyn Executor>,
     documents: Arc<Documents>,
     admission: Option<Arc<Admission>>,
+    persisted: Arc<Persisted>,
 }
 
 /// An operation that can be run.
@@ -127,7 +131,7 @@ impl Operations {
     /// Where apollo-compiler cannot read the schema: a fault of this program, told at its start.
     pub fn new(executor: impl Executor) -> Result<Self, BadSchema> {
         let documents = Arc::new(Documents::new(&executor.sdl(), None)?);
-        Ok(Self { executor: Arc::new(executor), documents, admission: None })
+        Ok(Self { executor: Arc::new(executor), documents, admission: None, persisted: Arc::new(Persisted::none()) })
     }
 
     /// The same within limits; what lists cost is read off their settings.
@@ -144,6 +148,18 @@ impl Operations {
         let prices = PriceList::new(documents.schema(), connections, lists);
         let admission = Some(Arc::new(Admission::new(limits, prices)));
         Ok(Self { documents: Arc::new(documents), admission, ..self })
+    }
+
+    /// The same with documents that clients can name. Trusted ones that are wrong are told to the log, and whoever names them.
+    #[must_use]
+    pub fn naming(self, settings: &DocumentSettings, trusted: Option<Trusted>) -> Self {
+        for (id, text) in trusted.iter().flat_map(Trusted::all) {
+            if let Err(errors) = self.documents.judge(text).as_ref() {
+                let why = errors.first().map(|error| error.message.as_str());
+                tracing::warn!(id, why, "a trusted document cannot be run");
+            }
+        }
+        Self { persisted: Arc::new(Persisted::new(settings, trusted)), ..self }
     }
 
     /// Runs one operation to its answer. It never fails: whatever goes wrong is in the answer.
@@ -195,11 +211,16 @@ impl Operations {
         }
     }
 
-    fn prepare(&self, request: OperationRequest, rules: TransportRules) -> Result<Prepared, Answer> {
-        let OperationRequest { query, operation_name, variables, .. } = request;
-        let verdict = self.documents.judge(&query);
+    fn prepare(&self, mut request: OperationRequest, rules: TransportRules) -> Result<Prepared, Answer> {
+        let Meant { text, to_keep } =
+            self.persisted.text(&mut request).map_err(|error| Answer::failed(Outcome::Refused, &[error]))?;
+        let OperationRequest { operation_name, variables, .. } = request;
+        let verdict = self.documents.judge(&text);
         let document =
             verdict.as_ref().as_ref().map_err(|errors| Answer::failed(Outcome::Refused, errors))?;
+        if let Some(hash) = to_keep {
+            self.persisted.keep(hash, Arc::clone(&text));
+        }
         let operation = document
             .operation(operation_name.as_deref())
             .map_err(|errors| Answer::failed(Outcome::Refused, &errors))?;
@@ -218,7 +239,7 @@ impl Operations {
         }
         let values = variables::coerce(self.documents.schema(), document.judged(), operation, &variables)
             .map_err(|errors| Answer::failed(Outcome::Refused, &errors))?;
-        let mut judged = Request::new(query).variables(values);
+        let mut judged = Request::new(&*text).variables(values);
         judged.operation_name = operation.name.as_ref().map(ToString::to_string);
         judged.set_parsed_query(document.executable());
         Ok(Prepared { request: judged, document: verdict })

@@ -5,6 +5,7 @@ mod faulty;
 mod front_door;
 mod keys;
 mod over_http;
+mod persisted;
 mod refusals;
 mod results;
 mod sites;
