@@ -19,6 +19,7 @@ use moka::sync::Cache;
 use super::bounds;
 use super::codes::Code;
 use super::errors::GraphqlError;
+use super::input_fields;
 use super::limits;
 use super::positions;
 use super::settings::LimitSettings;
@@ -101,6 +102,10 @@ impl Documents {
         let too_large =
             |bound: bounds::TooLarge| vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).because(bound.reason())];
         bounds::check_operations(&syntax).map_err(too_large)?;
+        let repeated = input_fields::check(&syntax);
+        if !repeated.is_empty() {
+            return Err(cut(repeated, Code::GraphqlValidationFailed));
+        }
         let judged = syntax
             .to_executable_validate(&self.schema)
             .map_err(|found| self.listed(Code::GraphqlValidationFailed, &found.errors))?;
@@ -115,11 +120,7 @@ impl Documents {
                 return Err(cut(beyond, Code::LimitExceeded));
             }
         }
-        // What it refuses after apollo-compiler is little, and its words would repeat the document's line.
-        let executable = parse_query(text).map_err(|error| {
-            let places = error.positions().collect();
-            vec![GraphqlError::new(Code::GraphqlParseFailed, "Syntax Error: this cannot be read.").at(places)]
-        })?;
+        let executable = executable(text, &judged)?;
         Ok(Document { judged, executable })
     }
 
@@ -152,6 +153,17 @@ impl Documents {
         }
         error
     }
+}
+
+/// The form that the executor walks. Its parser knows no `\u{…}` and no surrogate pairs: a document with those is read as
+/// apollo-compiler writes it, without escapes; the places in errors of its fields are then those of that text.
+fn executable(text: &str, judged: &Valid<ExecutableDocument>) -> Result<Executable, Vec<GraphqlError>> {
+    let read = parse_query(text).or_else(|_| parse_query(judged.to_string()));
+    // Its words would repeat the document's line.
+    read.map_err(|error| {
+        let places = error.positions().collect();
+        vec![GraphqlError::new(Code::GraphqlParseFailed, "Syntax Error: this cannot be read.").at(places)]
+    })
 }
 
 impl Document {

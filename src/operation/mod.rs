@@ -1,7 +1,7 @@
 //! One operation's life, the same for every transport.
 //!
 //! A decoded request ([`request`]), whose document may be a [`persisted`] one, becomes a judged document ([`document`], within [`bounds`] and [`limits`], each
-//! variable in its [`positions`], with [`suggestions`] for names that do not exist), an operation of
+//! variable in its [`positions`] and each of its [`input_fields`] once, with [`suggestions`] for names that do not exist), an operation of
 //! it and coerced [`variables`]; its [`price`] gets it a place ([`admission`]); then it is executed, and what failed is masked and merged ([`errors`], under
 //! the [`codes`] that clients know). Nothing here knows HTTP: the [`Answer`] says what happened, and the edge
 //! makes a status of it.
@@ -11,6 +11,7 @@ mod bounds;
 pub mod codes;
 mod document;
 pub mod errors;
+mod input_fields;
 mod limits;
 pub mod persisted;
 mod positions;
