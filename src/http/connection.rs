@@ -69,7 +69,8 @@ impl Conduct {
     {
         let pulse = Pulse::new();
         let socket = TokioIo::new(Socket::new(stream, Arc::clone(&pulse), place));
-        let service = TowerToHyperService::new(Watched { router: self.router.clone(), pulse: Arc::clone(&pulse) });
+        let service =
+            TowerToHyperService::new(Watched { router: self.router.clone(), pulse: Arc::clone(&pulse) });
         let builder = self.protocols();
         let mut connection = pin!(builder.serve_connection_with_upgrades(socket, service));
         let tick = self.tick();

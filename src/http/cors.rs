@@ -30,12 +30,16 @@ impl TryFrom<String> for Origins {
 fn origin(text: &str) -> Result<HeaderValue, String> {
     match text {
         "*" => return Err("`*` would let every page ask: name each origin".to_owned()),
-        "null" => return Err("`null` is the origin of sandboxed and local pages, whosever they are".to_owned()),
+        "null" => {
+            return Err("`null` is the origin of sandboxed and local pages, whosever they are".to_owned());
+        }
         _ => {}
     }
     let spelt = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let Some(spelt) = spelt.map(|url| url.origin().ascii_serialization()) else {
-        return Err(format!("`{text}` is no origin: give scheme, host and port, as in https://app.example.com"));
+        return Err(format!(
+            "`{text}` is no origin: give scheme, host and port, as in https://app.example.com"
+        ));
     };
     if spelt != text {
         return Err(format!("`{text}` is no origin as browsers send it: give `{spelt}`"));

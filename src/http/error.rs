@@ -98,7 +98,8 @@ impl HttpError {
 
     /// 503, with the time after which to come again.
     pub(crate) fn overloaded(sentence: &'static str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, sentence).with(RETRY_AFTER, RETRY_AFTER_SECONDS)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, sentence)
+            .with(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// 413, with the limit in bytes.

@@ -79,7 +79,8 @@ fn graph(settings: &HttpSettings) -> MethodRouter<Edge> {
     let mut route = any(graphql::answer);
     if settings.compression {
         let worth_it = SizeAbove::new(COMPRESSED_FROM_BYTES);
-        route = route.layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it));
+        route =
+            route.layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it));
     }
     if let Some(cors) = settings.cors_origins.layer() {
         route = route.layer(cors);

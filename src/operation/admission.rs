@@ -34,7 +34,9 @@ pub(crate) struct Admission {
 
 /// A place among the operations that run, for as long as this is kept.
 #[must_use]
-pub(crate) struct Admitted(#[expect(dead_code, reason = "it is kept to be dropped")] Option<OwnedSemaphorePermit>);
+pub(crate) struct Admitted(
+    #[expect(dead_code, reason = "it is kept to be dropped")] Option<OwnedSemaphorePermit>,
+);
 
 /// What an operation could cost, beside what it may.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
@@ -79,7 +81,9 @@ impl Admission {
         let refusal = |reason, sentence: String, dearest: Option<(&Node<Field>, u64)>| {
             let most = dearest.map(|(field, part)| format!(" `{}` has {part} of them.", field.name));
             let error = GraphqlError::new(Code::LimitExceeded, sentence + &most.unwrap_or_default());
-            error.because(reason).at(dearest.and_then(|(field, _)| place(document, field)).into_iter().collect())
+            error
+                .because(reason)
+                .at(dearest.and_then(|(field, _)| place(document, field)).into_iter().collect())
         };
         let mut errors = Vec::new();
         if price.complexity > self.limits.complexity {

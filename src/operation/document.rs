@@ -99,8 +99,9 @@ impl Documents {
             parser = parser.token_limit(limits.tokens);
         }
         let syntax = parser.parse_ast(text, "document").map_err(|found| self.unread(&found.errors))?;
-        let too_large =
-            |bound: bounds::TooLarge| vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).because(bound.reason())];
+        let too_large = |bound: bounds::TooLarge| {
+            vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).because(bound.reason())]
+        };
         bounds::check_operations(&syntax).map_err(too_large)?;
         let repeated = input_fields::check(&syntax);
         if !repeated.is_empty() {

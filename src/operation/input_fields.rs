@@ -75,9 +75,11 @@ impl Walk<'_> {
                 let mut names = HashSet::new();
                 for (name, value) in fields {
                     if !names.insert(name.as_str()) {
-                        let sentence = shortened(format!("There can be only one input field named \"{name}\"."));
+                        let sentence =
+                            shortened(format!("There can be only one input field named \"{name}\"."));
                         let error = GraphqlError::new(Code::GraphqlValidationFailed, sentence);
-                        let place = name.location().and_then(|at| at.line_column_range(&self.document.sources));
+                        let place =
+                            name.location().and_then(|at| at.line_column_range(&self.document.sources));
                         let place = place.map(|at| Pos { line: at.start.line, column: at.start.column });
                         self.repeated.push(error.at(place.into_iter().collect()));
                     }

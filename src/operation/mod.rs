@@ -132,7 +132,12 @@ impl Operations {
     /// Where apollo-compiler cannot read the schema: a fault of this program, told at its start.
     pub fn new(executor: impl Executor) -> Result<Self, BadSchema> {
         let documents = Arc::new(Documents::new(&executor.sdl(), None)?);
-        Ok(Self { executor: Arc::new(executor), documents, admission: None, persisted: Arc::new(Persisted::none()) })
+        Ok(Self {
+            executor: Arc::new(executor),
+            documents,
+            admission: None,
+            persisted: Arc::new(Persisted::none()),
+        })
     }
 
     /// The same within limits; what lists cost is read off their settings.
@@ -204,7 +209,9 @@ impl Operations {
         // A panic is one operation's end, not its connection's. What it leaves behind is dropped with the future.
         let executed = self.executor.execute(prepared.request, caller, ledger.cloned());
         match AssertUnwindSafe(executed).catch_unwind().await {
-            Ok(response) => Answer::executed(&response.data, response.errors, ledger.map(AsRef::as_ref), cost),
+            Ok(response) => {
+                Answer::executed(&response.data, response.errors, ledger.map(AsRef::as_ref), cost)
+            }
             Err(_) => {
                 tracing::error!("an operation panicked");
                 Answer::failed(Outcome::Crashed, &[GraphqlError::internal()])
@@ -214,7 +221,7 @@ impl Operations {
 
     fn prepare(&self, mut request: OperationRequest, rules: TransportRules) -> Result<Prepared, Answer> {
         let Meant { text, to_keep } =
-            self.persisted.text(&mut request).map_err(|error| Answer::failed(Outcome::Refused, &[error]))?;
+            self.persisted.text(&mut request).map_err(|error| Answer::failed(Outcome::Refused, &[*error]))?;
         let OperationRequest { operation_name, variables, .. } = request;
         let verdict = self.documents.judge(&text);
         let document =
@@ -272,12 +279,7 @@ struct Switchboard {
 }
 
 impl Answer {
-    fn executed(
-        data: &Value,
-        errors: Vec<ServerError>,
-        ledger: Option<&Ledger>,
-        cost: Option<Cost>,
-    ) -> Self {
+    fn executed(data: &Value, errors: Vec<ServerError>, ledger: Option<&Ledger>, cost: Option<Cost>) -> Self {
         let errors = errors::masked_and_merged(errors);
         let extensions =
             ledger.map(|ledger| Extensions { cost, switchboard: Switchboard { trace: ledger.trace() } });

@@ -73,19 +73,19 @@ impl Persisted {
     ///
     /// # Errors
     /// Where it names a document that is not known, names it wrongly, or brings one that is not trusted.
-    pub(crate) fn text(&self, request: &mut OperationRequest) -> Result<Meant, GraphqlError> {
+    pub(crate) fn text(&self, request: &mut OperationRequest) -> Result<Meant, Box<GraphqlError>> {
         let named = Named::of(request)?;
         match (request.query.take(), named) {
             (Some(text), None) => self.brought(text.into(), None),
             (Some(text), Some(Named::Hash(hash))) => self.brought(text.into(), Some(hash)),
             (Some(_), Some(Named::Id(_))) => {
                 let sentence = "The request has a `documentId` and a `query`: send one of the two.";
-                Err(GraphqlError::new(Code::BadUserInput, sentence).because("BAD_REQUEST"))
+                refuse(Code::BadUserInput, sentence, "BAD_REQUEST")
             }
             (None, Some(named)) => self.named(&named).map(|text| Meant { text, to_keep: None }),
             (None, None) => {
                 let sentence = "`query` is missing: the text of a GraphQL document.";
-                Err(GraphqlError::new(Code::BadUserInput, sentence).because("BAD_REQUEST"))
+                refuse(Code::BadUserInput, sentence, "BAD_REQUEST")
             }
         }
     }
@@ -97,7 +97,7 @@ impl Persisted {
         }
     }
 
-    fn named(&self, named: &Named) -> Result<Arc<str>, GraphqlError> {
+    fn named(&self, named: &Named) -> Result<Arc<str>, Box<GraphqlError>> {
         let trusted = self.trusted.as_ref().and_then(|(trusted, _)| match named {
             Named::Hash(hash) => trusted.by_hash(hash),
             Named::Id(id) => trusted.by_id(id),
@@ -107,23 +107,23 @@ impl Persisted {
             _ => None,
         });
         known.ok_or_else(|| {
-            if self.trusted.is_none() && self.automatic.is_none() {
+            // The words that clients compare.
+            Box::new(if self.trusted.is_none() && self.automatic.is_none() {
                 GraphqlError::new(Code::PersistedQueryNotSupported, "PersistedQueryNotSupported")
             } else {
-                // The words that clients compare.
                 GraphqlError::new(Code::PersistedQueryNotFound, "PersistedQueryNotFound")
-            }
+            })
         })
     }
 
-    fn brought(&self, text: Arc<str>, said: Option<Hash>) -> Result<Meant, GraphqlError> {
+    fn brought(&self, text: Arc<str>, said: Option<Hash>) -> Result<Meant, Box<GraphqlError>> {
         if said.is_none() && self.trusted.is_none() {
             return Ok(Meant { text, to_keep: None });
         }
         let hash: Hash = Sha256::digest(text.as_bytes()).into();
         if said.is_some_and(|said| said != hash) {
             let sentence = "The document's SHA-256 is not the one that the request names it by.";
-            return Err(GraphqlError::new(Code::BadUserInput, sentence).because("BAD_HASH"));
+            return refuse(Code::BadUserInput, sentence, "BAD_HASH");
         }
         if let Some((trusted, mode)) = &self.trusted
             && trusted.by_hash(&hash).is_none()
@@ -131,7 +131,7 @@ impl Persisted {
             match mode {
                 DocumentMode::Enforce => {
                     let sentence = "This document is not among those that are trusted here.";
-                    return Err(GraphqlError::new(Code::Forbidden, sentence).because("NOT_TRUSTED"));
+                    return refuse(Code::Forbidden, sentence, "NOT_TRUSTED");
                 }
                 DocumentMode::Log => self.log(hash),
             }
@@ -159,14 +159,16 @@ enum Named {
 }
 
 impl Named {
-    fn of(request: &mut OperationRequest) -> Result<Option<Self>, GraphqlError> {
-        let bad = |sentence: &str| Err(GraphqlError::new(Code::BadUserInput, sentence).because("BAD_REQUEST"));
+    fn of(request: &mut OperationRequest) -> Result<Option<Self>, Box<GraphqlError>> {
+        let bad = |sentence| refuse(Code::BadUserInput, sentence, "BAD_REQUEST");
         if let Some(id) = request.document_id.take() {
             return match id.strip_prefix(BY_HASH) {
                 None => Ok(Some(Self::Id(id))),
                 Some(digits) => match read_hex(digits) {
                     Some(hash) => Ok(Some(Self::Hash(hash))),
-                    None => bad("`documentId` begins with `sha256:` and has no 64 hexadecimal digits after it."),
+                    None => {
+                        bad("`documentId` begins with `sha256:` and has no 64 hexadecimal digits after it.")
+                    }
                 },
             };
         }
@@ -185,6 +187,10 @@ impl Named {
             _ => bad("`extensions.persistedQuery` must be `{\"version\": 1, \"sha256Hash\": \"…\"}`."),
         }
     }
+}
+
+fn refuse<T>(code: Code, sentence: &str, reason: &'static str) -> Result<T, Box<GraphqlError>> {
+    Err(Box::new(GraphqlError::new(code, sentence).because(reason)))
 }
 
 fn read_hex(digits: &str) -> Option<Hash> {

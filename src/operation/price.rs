@@ -59,8 +59,14 @@ impl PriceList {
         variables: &'a Variables,
     ) -> Bill<'a> {
         let calls = Calls::new(&self.lists);
-        let mut walk =
-            Walk { document, variables, prices: self, calls, dearest_by_fields: None, dearest_by_calls: None };
+        let mut walk = Walk {
+            document,
+            variables,
+            prices: self,
+            calls,
+            dearest_by_fields: None,
+            dearest_by_calls: None,
+        };
         let root = Parents { count: 1.0, page: None, is_root: true };
         let complexity = walk.selections(&operation.selection_set, root);
         let price = Price { complexity: whole(complexity), upstream_calls: walk.calls.sum() };

@@ -87,7 +87,8 @@ impl OperationRequest {
         let operation_name = text(&mut members, "operationName", "a string or null")?;
         let variables = object(&mut members, "variables")?;
         let extensions = object(&mut members, "extensions")?;
-        let is_named = document_id.is_some() || extensions.get("persistedQuery").is_some_and(|it| !it.is_null());
+        let is_named =
+            document_id.is_some() || extensions.get("persistedQuery").is_some_and(|it| !it.is_null());
         if query.is_none() && !is_named {
             return refuse("`query` is missing: the text of a GraphQL document.");
         }

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod abuse;
 mod config;
 mod edge;
 mod executor_pin;

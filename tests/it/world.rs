@@ -202,6 +202,11 @@ impl World {
         Self { operations: self.operations.within(limits, connections, lists).unwrap(), ..self }
     }
 
+    /// What runs its operations, for an edge in front of it.
+    pub(crate) fn operations(&self) -> Operations {
+        self.operations.clone()
+    }
+
     /// The answer to a whole request of tenant A.
     pub(crate) async fn run(&self, request: Value) -> (Value, Outcome) {
         let request = OperationRequest::from_json(request.to_string().as_bytes()).unwrap();

@@ -12,11 +12,8 @@ use tokio::time::sleep;
 
 use super::*;
 
-const PATIENCE: Patience = Patience {
-    head: Duration::from_secs(10),
-    idle: Duration::from_secs(60),
-    write: Duration::from_secs(30),
-};
+const PATIENCE: Patience =
+    Patience { head: Duration::from_secs(10), idle: Duration::from_secs(60), write: Duration::from_secs(30) };
 const LARGE: usize = 1 << 20;
 
 /// A server with one place.
@@ -170,7 +167,17 @@ fn http2_without_a_window(path: &str) -> Vec<u8> {
     head.push(u8::try_from(path.len()).unwrap());
     head.extend(path.as_bytes());
     head.extend([/* :authority */ 0x41, 1, b'a']);
-    bytes.extend([0, 0, u8::try_from(head.len()).unwrap(), 1, /* END_STREAM, END_HEADERS */ 5, 0, 0, 0, 1]);
+    bytes.extend([
+        0,
+        0,
+        u8::try_from(head.len()).unwrap(),
+        1,
+        /* END_STREAM, END_HEADERS */ 5,
+        0,
+        0,
+        0,
+        1,
+    ]);
     bytes.extend(head);
     bytes
 }

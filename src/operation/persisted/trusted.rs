@@ -83,9 +83,8 @@ impl Trusted {
     }
 
     fn add_manifest(&mut self, path: &Path, text: &str) -> Result<(), Unreadable> {
-        let wrong = |error: &serde_json::Error| {
-            Unreadable::Manifest(path.to_owned(), error.line(), error.column())
-        };
+        let wrong =
+            |error: &serde_json::Error| Unreadable::Manifest(path.to_owned(), error.line(), error.column());
         // An untagged enum tells no place: what is no JSON at all is told first.
         let value: serde_json::Value = serde_json::from_str(text).map_err(|error| wrong(&error))?;
         match serde_json::from_value(value).map_err(|error| wrong(&error))? {
@@ -137,7 +136,10 @@ mod tests {
     #[test]
     fn relays_and_apollos_manifests_are_told_apart() {
         let relay = manifest(r#"{"5d41402abc4b2a76b9719d911017c592":"query A { __typename }"}"#).unwrap();
-        assert_eq!(relay.by_id("5d41402abc4b2a76b9719d911017c592").as_deref(), Some("query A { __typename }"));
+        assert_eq!(
+            relay.by_id("5d41402abc4b2a76b9719d911017c592").as_deref(),
+            Some("query A { __typename }")
+        );
         let apollo = manifest(
             r#"{"format":"apollo-persisted-query-manifest","version":1,
                 "operations":[{"id":"x1","name":"A","type":"query","body":"query A { __typename }"}]}"#,

@@ -65,7 +65,10 @@ fn escaped(text: &str) -> String {
 async fn a_document_is_left_once_and_named_from_then_on_by_post_and_get() {
     let router = edge(&settings(), None);
     let unknown = send(&router, json!({ "extensions": by_hash(HELLO) })).await;
-    assert_eq!((unknown.message().as_str(), unknown.code().as_str()), ("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND"));
+    assert_eq!(
+        (unknown.message().as_str(), unknown.code().as_str()),
+        ("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
+    );
     assert_eq!(unknown.header("cache-control"), "no-store");
 
     let left = send(&router, json!({ "query": HELLO, "extensions": by_hash(HELLO) })).await;
@@ -100,7 +103,10 @@ async fn a_mutation_by_get_is_refused_however_it_is_named() {
 async fn nobody_leaves_a_document_under_anothers_hash_nor_one_that_is_wrong() {
     let router = edge(&settings(), None);
     let seen = send(&router, json!({ "query": "{ hello }", "extensions": by_hash(HELLO) })).await;
-    assert_eq!(seen.json()["errors"][0]["extensions"], json!({ "code": "BAD_USER_INPUT", "reason": "BAD_HASH" }));
+    assert_eq!(
+        seen.json()["errors"][0]["extensions"],
+        json!({ "code": "BAD_USER_INPUT", "reason": "BAD_HASH" })
+    );
     let wrong = "{ nothing }";
     let seen = send(&router, json!({ "query": wrong, "extensions": by_hash(wrong) })).await;
     assert_eq!(seen.code(), "GRAPHQL_VALIDATION_FAILED");
@@ -116,7 +122,8 @@ async fn what_is_left_is_bounded_and_the_newest_stays() {
     for number in 0..200 {
         let text = format!("query Q{number} {{ hello }}");
         send(&router, json!({ "query": text, "extensions": by_hash(&text) })).await;
-        known += usize::from(send(&router, json!({ "extensions": by_hash(&text) })).await.status.is_success());
+        known +=
+            usize::from(send(&router, json!({ "extensions": by_hash(&text) })).await.status.is_success());
     }
     assert_eq!(known, 200, "what was left a moment ago is there");
     let first = send(&router, json!({ "extensions": by_hash("query Q0 { hello }") })).await;
@@ -147,9 +154,13 @@ async fn enforced_nothing_runs_but_what_is_trusted() {
         assert_eq!(seen.json(), json!({ "data": { "hello": "hello" } }), "{body}");
     }
     let stranger = "{ hello }";
-    for body in [json!({ "query": stranger }), json!({ "query": stranger, "extensions": by_hash(stranger) })] {
+    for body in [json!({ "query": stranger }), json!({ "query": stranger, "extensions": by_hash(stranger) })]
+    {
         let seen = send(&router, body).await;
-        assert_eq!(seen.json()["errors"][0]["extensions"], json!({ "code": "FORBIDDEN", "reason": "NOT_TRUSTED" }));
+        assert_eq!(
+            seen.json()["errors"][0]["extensions"],
+            json!({ "code": "FORBIDDEN", "reason": "NOT_TRUSTED" })
+        );
     }
     for body in [json!({ "extensions": by_hash(stranger) }), json!({ "documentId": "Nobody" })] {
         assert_eq!(send(&router, body).await.code(), "PERSISTED_QUERY_NOT_FOUND");
@@ -173,12 +184,18 @@ async fn each_mistake_in_naming_has_its_own_sentence() {
             json!({ "documentId": "sha256:abc" }),
             "`documentId` begins with `sha256:` and has no 64 hexadecimal digits after it.",
         ),
-        (json!({ "documentId": "a", "query": HELLO }), "The request has a `documentId` and a `query`: send one of the two."),
+        (
+            json!({ "documentId": "a", "query": HELLO }),
+            "The request has a `documentId` and a `query`: send one of the two.",
+        ),
         (
             json!({ "extensions": { "persistedQuery": { "version": 2, "sha256Hash": "a" } } }),
             "`extensions.persistedQuery` must be `{\"version\": 1, \"sha256Hash\": \"…\"}`.",
         ),
-        (json!({ "extensions": { "persistedQuery": null } }), "`query` is missing: the text of a GraphQL document."),
+        (
+            json!({ "extensions": { "persistedQuery": null } }),
+            "`query` is missing: the text of a GraphQL document.",
+        ),
     ] {
         let seen = send(&router, body).await;
         assert_eq!((seen.message().as_str(), seen.code().as_str()), (sentence, "BAD_USER_INPUT"));

@@ -6,10 +6,8 @@ use switchboard::operation::settings::LimitSettings;
 use super::{refused, shipped, world};
 use crate::world::{World, only_error};
 
-const INTROSPECTION: [&str; 2] = [
-    include_str!("introspection_of_graphiql.graphql"),
-    include_str!("introspection_of_older_tools.graphql"),
-];
+const INTROSPECTION: [&str; 2] =
+    [include_str!("introspection_of_graphiql.graphql"), include_str!("introspection_of_older_tools.graphql")];
 
 #[tokio::test(start_paused = true)]
 async fn the_introspection_of_every_tool_is_let_through() {
@@ -23,10 +21,15 @@ async fn the_introspection_of_every_tool_is_let_through() {
 #[tokio::test(start_paused = true)]
 async fn introspection_can_be_switched_off_and_type_names_are_told_still() {
     let world = World::new().within(LimitSettings { introspection: false, ..shipped() });
-    for query in [INTROSPECTION[0], "{ __type(name: \"Query\") { name } }", "{ ... { a: __schema { description } } }"] {
+    for query in
+        [INTROSPECTION[0], "{ __type(name: \"Query\") { name } }", "{ ... { a: __schema { description } } }"]
+    {
         let answer = world.ask(query).await;
         let error = only_error(&answer);
-        assert_eq!(error["extensions"], json!({ "code": "GRAPHQL_VALIDATION_FAILED", "reason": "INTROSPECTION_OFF" }));
+        assert_eq!(
+            error["extensions"],
+            json!({ "code": "GRAPHQL_VALIDATION_FAILED", "reason": "INTROSPECTION_OFF" })
+        );
         assert!(error["message"].as_str().unwrap().ends_with("is switched off."), "{error}");
     }
     assert_eq!(world.data("{ __typename }").await["__typename"], "Query");
@@ -67,8 +70,9 @@ async fn depth_is_counted_in_fields_and_fragments_are_no_way_round() {
 
     let inner = deep(16);
     let inner = inner.trim_start_matches("{ providers(first: 0) { nodes {").trim_end_matches("} } }");
-    let through =
-        format!("{{ providers(first: 0) {{ nodes {{ ...Inner }} }} }} fragment Inner on Provider {{ {inner} }}");
+    let through = format!(
+        "{{ providers(first: 0) {{ nodes {{ ...Inner }} }} }} fragment Inner on Provider {{ {inner} }}"
+    );
     let (reason, _, _) = refused(&world, &through, json!({})).await;
     assert_eq!(reason, "DEPTH", "{through}");
 }
@@ -98,10 +102,7 @@ async fn a_document_is_read_up_to_its_last_token_that_is_allowed() {
     for text in [long, "{".repeat(20_000), "#\n".repeat(20_000)] {
         let (reason, sentence, _) = refused(&world, &text, json!({})).await;
         assert_eq!(reason, "TOKENS");
-        assert_eq!(
-            sentence,
-            "The document has more than 15000 tokens, white space and comments counted."
-        );
+        assert_eq!(sentence, "The document has more than 15000 tokens, white space and comments counted.");
     }
 }
 
@@ -126,7 +127,13 @@ async fn lists_of_introspection_do_not_multiply_each_other() {
     assert_eq!(reason, "INTROSPECTION_DEPTH");
     assert!(sentence.ends_with("more than 2 deep, at `inputFields`."), "{sentence}");
     assert_eq!(at[0]["line"], 2);
-    let flood: String = (0..90).map(|i| format!("a{i}: __schema {{ types {{ fields {{ type {{ fields {{ name args {{ name }} }} }} }} }} }} ")).collect();
+    let flood: String = (0..90)
+        .map(|i| {
+            format!(
+                "a{i}: __schema {{ types {{ fields {{ type {{ fields {{ name args {{ name }} }} }} }} }} }} "
+            )
+        })
+        .collect();
     let (reason, _, _) = refused(&world, &format!("{{ {flood} }}"), json!({})).await;
     assert_eq!(reason, "COMPLEXITY");
 }

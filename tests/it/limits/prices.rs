@@ -7,8 +7,7 @@ use switchboard::sandbox::{Scenario, Settings};
 use super::{refused, shipped, world};
 use crate::world::{World, at};
 
-const EVERYTHING: &str =
-    "query ($p: Int, $a: Int) { providers(first: $p) { nodes { connectedAccounts(first: $a) { nodes { id } } } } }";
+const EVERYTHING: &str = "query ($p: Int, $a: Int) { providers(first: $p) { nodes { connectedAccounts(first: $a) { nodes { id } } } } }";
 
 #[tokio::test(start_paused = true)]
 async fn complexity_is_fields_times_the_lengths_of_their_lists() {
@@ -30,7 +29,9 @@ async fn the_price_follows_the_variables() {
     let (answer, _) = world.run(json!({ "query": EVERYTHING, "variables": { "p": 10, "a": 10 } })).await;
     assert_eq!(answer.get("errors"), None);
     world.calls();
-    for variables in [json!({ "p": 100, "a": 10 }), json!({ "p": 10, "a": 100 }), json!({}), json!({ "p": null })] {
+    for variables in
+        [json!({ "p": 100, "a": 10 }), json!({ "p": 10, "a": 100 }), json!({}), json!({ "p": null })]
+    {
         let (reason, _, _) = refused(&world, EVERYTHING, variables).await;
         assert_eq!(reason, "COMPLEXITY");
     }

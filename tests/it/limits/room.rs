@@ -8,8 +8,8 @@ use switchboard::operation::settings::LimitSettings;
 use switchboard::sandbox::Settings;
 use switchboard::upstream::transport::Network;
 use tokio::sync::Semaphore;
-use tower::util::BoxCloneSyncService;
 use tower::service_fn;
+use tower::util::BoxCloneSyncService;
 
 use super::shipped;
 use crate::world::{PAGE_ROWS, World, only_error};
