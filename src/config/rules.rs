@@ -42,7 +42,7 @@ pub(super) const RANGES: [(&str, i64, i64); 33] = [
     ("limits.tokens", 1, 10_000_000),
     ("limits.upstream_calls", 0, 1_000_000),
     ("limits.operation_timeout_ms", 1, 600_000),
-    ("limits.complexity_at_once", 1, 4_000_000_000),
+    ("limits.complexity_at_once", 1_000, 4_000_000_000),
     ("limits.wait_ms", 0, 600_000),
     ("documents.automatic_limit_bytes", 0, 1024 * GIB),
     ("upstream.leadlex.timeout_ms", 1, 600_000),
