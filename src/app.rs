@@ -24,6 +24,7 @@ use crate::http::caller::jwks;
 use crate::http::caller::jwt::Verifier;
 use crate::http::caller::settings::{AuthMode, JwtSettings};
 use crate::http::caller::tokens::{Tenants, Tokens};
+use crate::http::settings::ServerSettings;
 use crate::http::{self, EdgeParts};
 use crate::loaders::batch::Sources;
 use crate::loaders::by_id::AccountsById;
@@ -50,6 +51,7 @@ struct Server {
     listener: TcpListener,
     address: SocketAddr,
     router: Router,
+    settings: ServerSettings,
 }
 
 impl App {
@@ -62,8 +64,8 @@ impl App {
         let operations = operations(config)?;
         let edge = EdgeParts { operations, callers: callers(config)?, settings: config.http.clone() };
         Ok(Self {
-            http: Server::bind("http.listen", config.http.listen, http::router(edge)).await?,
-            ops: Server::bind("ops.listen", config.ops.listen, http::ops::router()).await?,
+            http: Server::bind("http.listen", config.http.listen, http::router(edge), &config.server).await?,
+            ops: Server::bind("ops.listen", config.ops.listen, http::ops::router(), &config.server).await?,
         })
     }
 
@@ -104,16 +106,21 @@ impl App {
 }
 
 impl Server {
-    async fn bind(setting: &str, address: SocketAddr, router: Router) -> anyhow::Result<Self> {
+    async fn bind(
+        setting: &str,
+        address: SocketAddr,
+        router: Router,
+        settings: &ServerSettings,
+    ) -> anyhow::Result<Self> {
         let listener = bind(setting, address).await?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, router })
+        Ok(Self { listener, address, router, settings: settings.clone() })
     }
 
     async fn run(self, mut asked_to_stop: watch::Receiver<()>) -> io::Result<()> {
         // The sender is dropped to ask: waiting for a value ends with an error then.
         let shutdown = async move { drop(asked_to_stop.changed().await) };
-        http::serve::serve(self.listener, self.router, shutdown).await
+        http::serve::serve(self.listener, self.router, self.settings, shutdown).await
     }
 }
 
@@ -144,7 +151,11 @@ pub fn operations(config: &Config) -> anyhow::Result<Operations> {
 /// Where the mapping of toolkits cannot be read any more.
 pub fn operations_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow::Result<Operations> {
     let graph = graph_over(config, clock, networks)?;
-    Operations::new(graph, &config.cache.shares(), clock).context("the schema contradicts itself")
+    let contradicts = "the schema contradicts itself";
+    let operations = Operations::new(graph, &config.cache.shares(), clock).context(contradicts)?;
+    let limits = config.limits.clone();
+    let operations = operations.within(limits, config.connections.clone(), config.lists.clone());
+    Ok(operations.context(contradicts)?.naming(&config.documents, config.trusted_documents()?))
 }
 
 /// The graph alone: for tests, which put something between it and the operations.

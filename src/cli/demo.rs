@@ -46,7 +46,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let app = App::start(&config).await?;
     let sandbox = Sandbox::new(arguments.scenario.settings(arguments.sandbox), sandbox::Clock::system());
     arguments.scenario.arrange(&sandbox);
-    let upstreams = tokio::spawn(http::serve::serve(upstreams, sandbox.router(), std::future::pending()));
+    let never = std::future::pending();
+    let serving = http::serve::serve(upstreams, sandbox.router(), config.server.clone(), never);
+    let upstreams = tokio::spawn(serving);
     print(&greeting(app.http_address(), sandbox_address))?;
     let ended = app.run(stop.received()).await;
     // Only when the graph has ended, whose last requests it answers.

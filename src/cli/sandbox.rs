@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::serve::StopSignal;
 use super::{Failure, print};
 use crate::app;
+use crate::config::{Config, Keys, Sources};
 use crate::http;
 use crate::sandbox::{self, LEADLEX_PATH, Sandbox};
 
@@ -23,7 +24,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let listener = app::bind("--listen", arguments.listen).await?;
     let sandbox = Sandbox::new(arguments.settings, sandbox::Clock::system());
     print(&greeting(listener.local_addr()?))?;
-    http::serve::serve(listener, sandbox.router(), stop.received()).await?;
+    // Its connections are kept as the graph's own, unless somebody changes those.
+    let connections = Config::load(Sources { keys: Keys::Optional, ..Sources::default() })?.server;
+    http::serve::serve(listener, sandbox.router(), connections, stop.received()).await?;
     Ok(())
 }
 

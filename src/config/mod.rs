@@ -25,8 +25,10 @@ use toml::{Table, Value};
 use crate::domain::settings::{IdSettings, ToolkitSettings};
 use crate::domain::toolkits::ToolkitMapping;
 use crate::http::caller::settings::{AuthSettings, TenantSettings};
-use crate::http::settings::{HttpSettings, OpsSettings};
+use crate::http::settings::{HttpSettings, OpsSettings, ServerSettings};
 use crate::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings};
+use crate::operation::persisted::trusted::Trusted;
+use crate::operation::settings::{DocumentSettings, LimitSettings};
 use crate::telemetry::LogSettings;
 use crate::upstream::settings::UpstreamSettings;
 use known::Known;
@@ -42,6 +44,12 @@ pub struct Config {
     pub http: HttpSettings,
     /// `[ops]`
     pub ops: OpsSettings,
+    /// `[server]`
+    pub server: ServerSettings,
+    /// `[limits]`
+    pub limits: LimitSettings,
+    /// `[documents]`
+    pub documents: DocumentSettings,
     /// `[auth]`
     pub auth: AuthSettings,
     /// `[[tenants]]`
@@ -142,6 +150,14 @@ impl Config {
     #[must_use]
     pub fn redacted(&self) -> &str {
         &self.redacted
+    }
+
+    /// The documents of `documents.trusted`; none where it is not set.
+    ///
+    /// # Errors
+    /// Where they have changed for the worse since the configuration was loaded.
+    pub fn trusted_documents(&self) -> Result<Option<Trusted>, ConfigErrors> {
+        rules::trusted_documents(self).map_err(|why| Problem::new("documents.trusted", why, None).into())
     }
 
     /// Which toolkits stand for which provider: the file of `toolkits.file`, else what is compiled in.

@@ -16,6 +16,7 @@ use crate::domain::toolkits::{MappingError, ToolkitMapping};
 use crate::domain::upstream_name::{Composio, Leadlex, Upstream, UpstreamName};
 use crate::http::caller::refuse_exposed;
 use crate::http::caller::settings::AuthMode;
+use crate::operation::persisted::trusted::Trusted;
 
 const GIB: i64 = 1 << 30;
 
@@ -23,8 +24,27 @@ const GIB: i64 = 1 << 30;
 ///
 /// Upper ends are where a number is surely a slip (milliseconds for seconds, a key one line down),
 /// and keep every sum of times and sizes far from overflow.
-pub(super) const RANGES: [(&str, i64, i64); 44] = [
+pub(super) const RANGES: [(&str, i64, i64); 62] = [
     ("http.body_limit_bytes", 1, GIB),
+    ("http.body_timeout_ms", 1, 600_000),
+    ("http.bodies_limit_bytes", 1, 1024 * GIB),
+    ("server.connections_max", 1, 1_000_000),
+    // Below it hyper reads no head at all.
+    ("server.head_limit_bytes", 8_192, 1 << 20),
+    ("server.head_timeout_ms", 1, 600_000),
+    ("server.idle_timeout_ms", 1, 86_400_000),
+    ("server.write_timeout_ms", 1, 600_000),
+    ("server.shutdown_ms", 0, 600_000),
+    ("limits.depth", 1, 32),
+    ("limits.complexity", 1, 1_000_000_000),
+    ("limits.aliases", 0, 10_000),
+    ("limits.directives", 0, 10_000),
+    ("limits.tokens", 1, 10_000_000),
+    ("limits.upstream_calls", 0, 1_000_000),
+    ("limits.operation_timeout_ms", 1, 600_000),
+    ("limits.complexity_at_once", 1_000, 4_000_000_000),
+    ("limits.wait_ms", 0, 600_000),
+    ("documents.automatic_limit_bytes", 0, 1024 * GIB),
     ("auth.jwt.jwks_ttl_ms", 1_000, 86_400_000),
     ("auth.jwt.leeway_ms", 0, 600_000),
     ("upstream.leadlex.timeout_ms", 1, 600_000),
@@ -128,6 +148,9 @@ pub(super) fn judge(config: &Config, keys: Keys, layers: &mut Layers<'_>) {
     if (1..16).contains(&ids) {
         layers.refuse("ids.key", "too short to keep ids from being guessed: give 16 characters or more");
     }
+    if let Err(why) = trusted_documents(config) {
+        layers.refuse("documents.trusted", why);
+    }
     if let Err(why) = toolkit_mapping(config) {
         layers.refuse("toolkits.file", why);
     }
@@ -185,6 +208,15 @@ pub(super) fn missing_key(name: &str, set_it: &str, layers: &mut Layers<'_>) {
     if layers.text(name).is_empty() && !concerned {
         layers.refuse(name, format!("missing: {set_it}, or name a file in {by_file}"));
     }
+}
+
+/// The trusted documents, where there are any.
+pub(super) fn trusted_documents(config: &Config) -> Result<Option<Trusted>, String> {
+    let path = &config.documents.trusted;
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    Trusted::read(path).map(Some).map_err(|error| error.to_string())
 }
 
 /// The mapping in force: the file's where one is set, else the one compiled in.

@@ -10,9 +10,13 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::media::MediaType;
+use crate::operation::COME_AGAIN;
 use crate::operation::codes::Code;
 use crate::operation::errors::GraphqlError;
 use crate::operation::request::NoRequest;
+
+/// [`COME_AGAIN`] as `Retry-After` says it, in whole seconds.
+pub(crate) const RETRY_AFTER_SECONDS: &str = "1";
 
 /// A request that the edge refuses.
 #[derive(Debug)]
@@ -100,10 +104,23 @@ impl HttpError {
         Self::bad_input(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", sentence)
     }
 
+    /// 408: the body took too long to arrive.
+    pub(crate) fn body_too_slow(limit_ms: u64) -> Self {
+        let sentence = format!("The request's body did not arrive within {limit_ms} ms.");
+        Self::new(StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, sentence)
+    }
+
+    /// 503, with the time after which to come again.
+    pub(crate) fn overloaded(sentence: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, sentence)
+            .with(RETRY_AFTER, RETRY_AFTER_SECONDS)
+    }
+
     /// 413, with the limit in bytes.
     pub(crate) fn body_too_large(limit: usize) -> Self {
         let sentence = format!("The request's body is larger than {limit} bytes.");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::LimitExceeded, sentence)
+        let error = Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::LimitExceeded, sentence);
+        Self { reason: Some("BODY_SIZE"), ..error }
     }
 
     /// 415: the body is in another form than it must be.
@@ -127,6 +144,9 @@ struct Refusal {
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let mut error = GraphqlError::new(self.code, self.message);
+        if self.code == Code::Overloaded {
+            error = error.worth_retrying_after(COME_AGAIN);
+        }
         error.extensions.reason = self.reason;
         let mut response = (self.status, Json(Refusal { errors: [error] })).into_response();
         let headers = response.headers_mut();

@@ -5,16 +5,15 @@
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
+use axum::http::header::{AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::EdgeParts;
+use super::Edge;
+use super::body::Whole;
 use super::conditional::EntityTag;
-use super::error::HttpError;
-use super::media::{self, MediaType};
+use super::error::{HttpError, RETRY_AFTER_SECONDS};
+use super::media::MediaType;
 use super::origin;
 use crate::operation::request::OperationRequest;
 use crate::operation::{Answer, Outcome, TransportRules};
@@ -22,7 +21,7 @@ use crate::operation::{Answer, Outcome, TransportRules};
 const METHODS: &str = "GET, HEAD, POST";
 
 /// Answers one request.
-pub(crate) async fn answer(State(edge): State<EdgeParts>, request: Request) -> Response {
+pub(crate) async fn answer(State(edge): State<Edge>, request: Request) -> Response {
     let Some(media) = MediaType::negotiated(request.headers()) else {
         return HttpError::not_acceptable().into_response();
     };
@@ -32,7 +31,7 @@ pub(crate) async fn answer(State(edge): State<EdgeParts>, request: Request) -> R
     }
 }
 
-async fn answer_as(media: MediaType, edge: &EdgeParts, request: Request) -> Result<Response, HttpError> {
+async fn answer_as(media: MediaType, edge: &Edge, request: Request) -> Result<Response, HttpError> {
     let (head, body) = request.into_parts();
     // HEAD is GET without the body (RFC 9110, 9.3.2), which the server beneath leaves out.
     let by_post = match head.method {
@@ -40,10 +39,14 @@ async fn answer_as(media: MediaType, edge: &EdgeParts, request: Request) -> Resu
         Method::GET | Method::HEAD => false,
         _ => return Err(HttpError::method(METHODS)),
     };
-    origin::refuse_cross_site(&head.headers, &head.uri)?;
+    if !edge.sites.hold(&head.headers) {
+        origin::refuse_cross_site(&head.headers, &head.uri)?;
+    }
     let caller = edge.callers.caller(&head.headers, &head.uri).await?;
+    // The body keeps its place in the room for bodies until it is answered: the request is made of its bytes.
+    let body = if by_post { edge.bodies.json(&head.headers, body).await? } else { Whole::default() };
     let operation = if by_post {
-        OperationRequest::from_json(&json_body(&head.headers, body, edge.settings.body_limit_bytes).await?)?
+        OperationRequest::from_json(&body.bytes)?
     } else {
         OperationRequest::from_url(head.uri.query().unwrap_or_default())?
     };
@@ -61,29 +64,6 @@ async fn answer_as(media: MediaType, edge: &EdgeParts, request: Request) -> Resu
 
 const WHOLE: Outcome = Outcome::Executed { whole: true };
 
-/// The bytes of a POST, as far as they are declared to be JSON and stay under the limit.
-async fn json_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, HttpError> {
-    if !media::is_json(headers) {
-        return Err(HttpError::unsupported(
-            "A POST must be declared `Content-Type: application/json`, in UTF-8.",
-        ));
-    }
-    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return Err(HttpError::unsupported(
-            "Request bodies are taken as they are, without `Content-Encoding`.",
-        ));
-    }
-    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
-        return Err(HttpError::body_too_large(limit));
-    }
-    match Limited::new(body, limit).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(HttpError::body_too_large(limit)),
-        Err(_) => Err(HttpError::unread_body()),
-    }
-}
-
 /// What caches need to know, of a 304 too (RFC 9110, 15.4.5).
 fn describe(headers: &mut HeaderMap, answer: &Answer, tag: Option<HeaderValue>) {
     let keeping = if answer.outcome == WHOLE { "private, no-cache" } else { "no-store" };
@@ -99,13 +79,16 @@ fn written(answer: &Answer, media: MediaType) -> Response {
         (Outcome::Executed { .. }, _) | (Outcome::Refused, MediaType::Json) => StatusCode::OK,
         (Outcome::Refused, MediaType::GraphqlResponse) => StatusCode::BAD_REQUEST,
         (Outcome::NotByThisTransport, _) => StatusCode::METHOD_NOT_ALLOWED,
+        (Outcome::Overloaded, _) => StatusCode::SERVICE_UNAVAILABLE,
         (Outcome::Crashed, _) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let mut response = (status, Body::from(answer.body.clone())).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, media.content_type());
-    if answer.outcome == Outcome::NotByThisTransport {
-        headers.insert(ALLOW, HeaderValue::from_static("POST"));
-    }
+    match answer.outcome {
+        Outcome::NotByThisTransport => headers.insert(ALLOW, HeaderValue::from_static("POST")),
+        Outcome::Overloaded => headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)),
+        _ => None,
+    };
     response
 }

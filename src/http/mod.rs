@@ -1,30 +1,42 @@
 //! The edge: HTTP in, HTTP out.
 //!
 //! A request passes [`request_id`], is routed, and at `/graphql` goes through [`graphql`]: [`media`] type,
-//! [`origin`], [`caller`], then down into the operation layer; what a client has already it is not sent
-//! again ([`conditional`]). Whatever is refused on the way is one [`error`] type.
-//! [`graphiql`] is the page at `/`. [`ops`] is the second listener's, [`serve`] runs either.
+//! [`origin`] and [`cors`], [`caller`], [`body`], then down into the operation layer; what a client has already it is not
+//! sent again ([`conditional`]). Whatever is refused on the way is one [`error`] type. [`graphiql`] is the page at `/`.
+//! [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`].
 
+mod body;
 pub mod caller;
 mod conditional;
+mod connection;
+pub mod cors;
 mod error;
 mod graphiql;
 mod graphql;
 mod media;
 pub mod ops;
 mod origin;
+mod pulse;
 mod request_id;
 pub mod serve;
 pub mod settings;
+mod socket;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::http::header::{VARY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{from_fn, map_response};
 use axum::response::Response;
-use axum::routing::{any, get};
+use axum::routing::{MethodRouter, any, get};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
 
+use self::body::Bodies;
 use self::caller::Callers;
+use self::cors::Origins;
 use self::error::HttpError;
 use self::settings::HttpSettings;
 use crate::operation::Operations;
@@ -40,19 +52,48 @@ pub struct EdgeParts {
     pub settings: HttpSettings,
 }
 
+/// What requests to the graph share.
+#[derive(Clone)]
+struct Edge {
+    operations: Operations,
+    callers: Callers,
+    sites: Origins,
+    bodies: Arc<Bodies>,
+}
+
 /// The public listener's routes, and around them what every request passes, the outermost last.
 pub fn router(parts: EdgeParts) -> Router {
+    let EdgeParts { operations, callers, settings } = parts;
+    let bodies = Arc::new(Bodies::new(&settings));
+    let edge = Edge { operations, callers, sites: settings.cors_origins.clone(), bodies };
     Router::new()
-        .merge(front(&parts.settings))
-        .route("/graphql", any(graphql::answer).layer(map_response(varying)))
+        .merge(front(&settings))
+        .route("/graphql", graph(&settings))
         .fallback(async || HttpError::nothing_here())
         .layer(map_response(unsniffed))
         .layer(from_fn(request_id::named))
-        .with_state(parts)
+        .with_state(edge)
 }
 
+/// `/graphql`, and what is done about its answers.
+fn graph(settings: &HttpSettings) -> MethodRouter<Edge> {
+    let mut route = any(graphql::answer);
+    if settings.compression {
+        let worth_it = SizeAbove::new(COMPRESSED_FROM_BYTES);
+        route =
+            route.layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it));
+    }
+    if let Some(cors) = settings.cors_origins.layer() {
+        route = route.layer(cors);
+    }
+    route.layer(map_response(varying))
+}
+
+/// From which size on an answer is compressed, in bytes: below, a packet takes it as it is.
+const COMPRESSED_FROM_BYTES: u64 = 1_400;
+
 /// `/`: GraphiQL where it is switched on, else a word to whoever looks.
-fn front(settings: &HttpSettings) -> Router<EdgeParts> {
+fn front(settings: &HttpSettings) -> Router<Edge> {
     if settings.graphiql {
         return graphiql::routes();
     }

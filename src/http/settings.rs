@@ -1,8 +1,12 @@
 //! What can be set about the edge.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::Deserialize;
+
+use super::cors::Origins;
+use super::pulse::Patience;
 
 /// `[http]`
 #[derive(Debug, Clone, Deserialize)]
@@ -14,6 +18,48 @@ pub struct HttpSettings {
     pub graphiql: bool,
     /// The largest request body that is read, in bytes.
     pub body_limit_bytes: usize,
+    /// How long a request's body may take to arrive, in milliseconds.
+    pub body_timeout_ms: u64,
+    /// How much memory the bodies of all requests may take that are being read or answered, in bytes.
+    pub bodies_limit_bytes: usize,
+    /// Whose pages may ask from a browser.
+    pub cors_origins: Origins,
+    /// Whether answers are compressed for those who take that.
+    pub compression: bool,
+}
+
+/// `[server]`: how connections are kept, on both listeners.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// How many connections each listener has at once.
+    pub connections_max: usize,
+    /// The longest head of a request, its URL and headers, in bytes.
+    pub head_limit_bytes: usize,
+    /// How long a request's head may take to arrive, in milliseconds.
+    pub head_timeout_ms: u64,
+    /// How long a connection is kept without any request, in milliseconds.
+    pub idle_timeout_ms: u64,
+    /// How long a client may take to take an answer, in milliseconds.
+    pub write_timeout_ms: u64,
+    /// How long running requests are given when the end is asked for, in milliseconds.
+    pub shutdown_ms: u64,
+}
+
+impl ServerSettings {
+    /// How long running requests are given at the end.
+    pub(crate) fn shutdown(&self) -> Duration {
+        Duration::from_millis(self.shutdown_ms)
+    }
+
+    /// How long a connection may take for what.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience {
+            head: Duration::from_millis(self.head_timeout_ms),
+            idle: Duration::from_millis(self.idle_timeout_ms),
+            write: Duration::from_millis(self.write_timeout_ms),
+        }
+    }
 }
 
 /// `[ops]`: the second listener, for probes.

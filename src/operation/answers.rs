@@ -49,7 +49,7 @@ pub(super) struct Question {
     leadlex: Option<Fingerprint<Leadlex>>,
     composio: Option<Fingerprint<Composio>>,
     view: View,
-    document: Box<str>,
+    document: Arc<str>,
     operation_name: Option<Box<str>>,
     /// As JSON: decoded, a value weighs many times its text. Who orders them otherwise asks something else.
     variables: Box<str>,
@@ -57,7 +57,7 @@ pub(super) struct Question {
 
 impl Question {
     /// The question of a caller's request; none where its variables cannot be written.
-    pub(super) fn of(request: &OperationRequest, caller: &Caller) -> Option<Self> {
+    pub(super) fn of(document: &Arc<str>, request: &OperationRequest, caller: &Caller) -> Option<Self> {
         let variables = match request.variables.is_empty() {
             true => String::new(),
             false => serde_json::to_string(&request.variables).ok()?,
@@ -66,7 +66,7 @@ impl Question {
             leadlex: caller.tenant.leadlex.as_ref().map(Credential::fingerprint),
             composio: caller.tenant.composio.as_ref().map(Credential::fingerprint),
             view: caller.view(),
-            document: request.query.as_str().into(),
+            document: Arc::clone(document),
             operation_name: request.operation_name.as_deref().map(Into::into),
             variables: variables.into(),
         })

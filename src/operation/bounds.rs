@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use apollo_compiler::ExecutableDocument;
+use apollo_compiler::ast::Document;
 use apollo_compiler::executable::{Selection, SelectionSet};
 
 /// How many selection sets may lie in each other, fragments counted: the executor's own bound.
@@ -14,6 +15,10 @@ pub(crate) const MAX_DEPTH: usize = 32;
 
 /// How many selections an operation may have, fragments spread out. GraphiQL's introspection has some 150.
 pub(crate) const MAX_SELECTIONS: usize = 10_000;
+
+/// How many operations a document may have: each is judged with all its fragments, so a few thousand tokens of both could
+/// come to half a million errors.
+pub(crate) const MAX_OPERATIONS: usize = 50;
 
 /// What a selection set comes to with its fragments spread out.
 #[derive(Clone, Copy, Default)]
@@ -27,8 +32,27 @@ struct Size {
 pub(crate) enum TooLarge {
     #[error("The operation nests selections more than {MAX_DEPTH} levels deep, fragments counted.")]
     Deep,
+    #[error("The document has more than {MAX_OPERATIONS} operations.")]
+    Many,
     #[error("The operation has more than {MAX_SELECTIONS} selections, fragments spread out.")]
     Wide,
+}
+
+impl TooLarge {
+    /// The word for it in `extensions.reason`.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Deep => "DEPTH",
+            Self::Many => "OPERATIONS",
+            Self::Wide => "SELECTIONS",
+        }
+    }
+}
+
+/// Counts the operations of a document that nobody has judged yet.
+pub(crate) fn check_operations(document: &Document) -> Result<(), TooLarge> {
+    let operations = document.definitions.iter().filter(|one| one.as_operation_definition().is_some());
+    if operations.count() > MAX_OPERATIONS { Err(TooLarge::Many) } else { Ok(()) }
 }
 
 /// Measures every operation of a document that is valid, so that its fragments form no cycle.

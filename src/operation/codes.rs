@@ -13,6 +13,10 @@ pub enum Code {
     GraphqlValidationFailed,
     /// The document holds no such operation, or several and none was named.
     OperationResolutionFailure,
+    /// No document is known by the id that the request names; with the document beside it, it will be.
+    PersistedQueryNotFound,
+    /// Documents cannot be named here: the request must bring its own.
+    PersistedQueryNotSupported,
     /// The request, a variable or an argument is wrong; `extensions.reason` says in which way.
     BadUserInput,
     /// No key came with the request, or none for the upstream that the field needs.
@@ -21,7 +25,9 @@ pub enum Code {
     Forbidden,
     /// The request is larger than this layer takes.
     LimitExceeded,
-    /// This layer cannot answer now, and soon can.
+    /// The operation took longer than it may, and was ended.
+    DeadlineExceeded,
+    /// Too much is executed already; `extensions.retryAfterMs` says when to come again.
     Overloaded,
     /// A fault of this layer, which its log knows more about.
     Internal,
@@ -45,14 +51,17 @@ pub enum Code {
 
 impl Code {
     /// The whole list.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::GraphqlParseFailed,
         Self::GraphqlValidationFailed,
         Self::OperationResolutionFailure,
+        Self::PersistedQueryNotFound,
+        Self::PersistedQueryNotSupported,
         Self::BadUserInput,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::LimitExceeded,
+        Self::DeadlineExceeded,
         Self::Overloaded,
         Self::Internal,
         Self::UpstreamTimeout,
@@ -71,10 +80,13 @@ impl Code {
             Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Self::OperationResolutionFailure => "OPERATION_RESOLUTION_FAILURE",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
             Self::BadUserInput => "BAD_USER_INPUT",
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::Forbidden => "FORBIDDEN",
             Self::LimitExceeded => "LIMIT_EXCEEDED",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Overloaded => "OVERLOADED",
             Self::Internal => "INTERNAL",
             Self::UpstreamTimeout => "UPSTREAM_TIMEOUT",

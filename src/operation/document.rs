@@ -19,7 +19,11 @@ use moka::sync::Cache;
 use super::bounds;
 use super::codes::Code;
 use super::errors::GraphqlError;
+use super::input_fields;
+use super::limits;
 use super::positions;
+use super::settings::LimitSettings;
+use super::suggestions;
 
 /// How many errors of a document are listed.
 const ERRORS_LISTED: usize = 10;
@@ -46,7 +50,9 @@ pub(crate) type Verdict = Result<Document, Vec<GraphqlError>>;
 /// The judge of documents, and its memory.
 pub(crate) struct Documents {
     schema: Valid<Schema>,
+    limits: Option<LimitSettings>,
     verdicts: Cache<Arc<str>, Arc<Verdict>>,
+    limit_bytes: u64,
 }
 
 /// The schema that documents were to be judged by is none.
@@ -55,8 +61,8 @@ pub(crate) struct Documents {
 pub struct BadSchema(String);
 
 impl Documents {
-    /// A judge by the schema that `sdl` defines; what it keeps weighs at most `limit_bytes`.
-    pub(crate) fn new(sdl: &str, limit_bytes: u64) -> Result<Self, BadSchema> {
+    /// A judge by the schema that `sdl` defines, and by limits where there are any; what it keeps weighs at most `limit_bytes`.
+    pub(crate) fn new(sdl: &str, limits: Option<LimitSettings>, limit_bytes: u64) -> Result<Self, BadSchema> {
         let schema = Schema::parse_and_validate(sdl, "schema.graphql")
             .map_err(|found| BadSchema(found.errors.to_string()))?;
         let verdicts = Cache::builder()
@@ -66,7 +72,12 @@ impl Documents {
                 u32::try_from(weight).unwrap_or(u32::MAX)
             })
             .build();
-        Ok(Self { schema, verdicts })
+        Ok(Self { schema, limits, verdicts, limit_bytes })
+    }
+
+    /// What its verdicts may weigh.
+    pub(crate) fn limit_bytes(&self) -> u64 {
+        self.limit_bytes
     }
 
     /// The schema that documents are judged by.
@@ -85,25 +96,77 @@ impl Documents {
     }
 
     fn judge_anew(&self, text: &str) -> Verdict {
-        let syntax = Parser::new()
-            .parse_ast(text, "document")
-            .map_err(|found| listed(Code::GraphqlParseFailed, &found.errors))?;
+        let mut parser = Parser::new();
+        if let Some(limits) = &self.limits {
+            parser = parser.token_limit(limits.tokens);
+        }
+        let syntax = parser.parse_ast(text, "document").map_err(|found| self.unread(&found.errors))?;
+        let too_large = |bound: bounds::TooLarge| {
+            vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).because(bound.reason())]
+        };
+        bounds::check_operations(&syntax).map_err(too_large)?;
+        let repeated = input_fields::check(&syntax);
+        if !repeated.is_empty() {
+            return Err(cut(repeated, Code::GraphqlValidationFailed));
+        }
         let judged = syntax
             .to_executable_validate(&self.schema)
-            .map_err(|found| listed(Code::GraphqlValidationFailed, &found.errors))?;
+            .map_err(|found| self.listed(Code::GraphqlValidationFailed, &found.errors))?;
         let misplaced = positions::check(&self.schema, &judged);
         if !misplaced.is_empty() {
             return Err(cut(misplaced, Code::GraphqlValidationFailed));
         }
-        bounds::check(&judged)
-            .map_err(|bound| vec![GraphqlError::new(Code::LimitExceeded, bound.to_string())])?;
-        // What it refuses after apollo-compiler is little, and its words would repeat the document's line.
-        let executable = parse_query(text).map_err(|error| {
-            let places = error.positions().collect();
-            vec![GraphqlError::new(Code::GraphqlParseFailed, "Syntax Error: this cannot be read.").at(places)]
-        })?;
+        bounds::check(&judged).map_err(too_large)?;
+        if let Some(limits) = &self.limits {
+            let beyond = limits::check(&judged, limits);
+            if !beyond.is_empty() {
+                return Err(cut(beyond, Code::LimitExceeded));
+            }
+        }
+        let executable = executable(text, &judged)?;
         Ok(Document { judged, executable })
     }
+
+    /// What is wrong with a text that is no document; where it is only too long, that alone, as nothing else was looked at.
+    fn unread(&self, found: &DiagnosticList) -> Vec<GraphqlError> {
+        let is_too_long = found.iter().any(|one| one.error.to_string().contains("token limit reached"));
+        match &self.limits {
+            Some(limits) if is_too_long => {
+                let sentence = format!(
+                    "The document has more than {} tokens, white space and comments counted.",
+                    limits.tokens
+                );
+                vec![GraphqlError::new(Code::LimitExceeded, sentence).because("TOKENS")]
+            }
+            _ => self.listed(Code::GraphqlParseFailed, found),
+        }
+    }
+
+    fn listed(&self, code: Code, found: &DiagnosticList) -> Vec<GraphqlError> {
+        let told: Vec<_> = found.iter().filter(|one| !is_echo(one)).collect();
+        cut(told.iter().map(|one| self.told(code, one)), code)
+    }
+
+    fn told(&self, code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
+        let mut error = told(code, one);
+        if self.limits.as_ref().is_none_or(|limits| limits.suggestions)
+            && let Some(like) = suggestions::like(&self.schema, &error.message)
+        {
+            error.message.push_str(&like);
+        }
+        error
+    }
+}
+
+/// The form that the executor walks. Its parser knows no `\u{…}` and no surrogate pairs: a document with those is read as
+/// apollo-compiler writes it, without escapes; the places in errors of its fields are then those of that text.
+fn executable(text: &str, judged: &Valid<ExecutableDocument>) -> Result<Executable, Vec<GraphqlError>> {
+    let read = parse_query(text).or_else(|_| parse_query(judged.to_string()));
+    // Its words would repeat the document's line.
+    read.map_err(|error| {
+        let places = error.positions().collect();
+        vec![GraphqlError::new(Code::GraphqlParseFailed, "Syntax Error: this cannot be read.").at(places)]
+    })
 }
 
 impl Document {
@@ -128,10 +191,6 @@ impl Document {
     pub(crate) fn executable(&self) -> Executable {
         self.executable.clone()
     }
-}
-
-fn listed(code: Code, found: &DiagnosticList) -> Vec<GraphqlError> {
-    cut(found.iter().filter(|one| !is_echo(one)).map(|one| told(code, &one)).collect::<Vec<_>>(), code)
 }
 
 /// Whether an error only repeats another: apollo-compiler leaves out a field that it does not know, and then

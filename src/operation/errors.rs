@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::{PathSegment, Pos, ServerError};
 use serde::Serialize;
@@ -85,6 +86,14 @@ impl GraphqlError {
         self
     }
 
+    /// With the time after which the same request may succeed.
+    #[must_use]
+    pub fn worth_retrying_after(mut self, wait: Duration) -> Self {
+        self.extensions.retryable = Some(true);
+        self.extensions.retry_after_ms = Some(millis(wait));
+        self
+    }
+
     /// With its places in the document.
     #[must_use]
     pub fn at(mut self, locations: Vec<Pos>) -> Self {
@@ -124,8 +133,7 @@ impl GraphqlError {
         let mut error = Self::coded(failed.failure.code(), failed.to_string());
         error.extensions.upstream = Some(failed.upstream.to_string());
         error.extensions.retryable = Some(failed.failure.is_retryable());
-        error.extensions.retry_after_ms =
-            failed.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        error.extensions.retry_after_ms = failed.retry_after.map(millis);
         error.extensions.request_id.clone_from(&failed.request_id);
         error
     }
@@ -133,6 +141,10 @@ impl GraphqlError {
     fn is_internal(&self) -> bool {
         self.extensions.code == Code::Internal.word()
     }
+}
+
+fn millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What makes errors one: a call that failed under twenty parents failed once.

@@ -1,18 +1,26 @@
 //! One operation's life, the same for every transport.
 //!
-//! A decoded request ([`request`]) whose answer is among the finished [`answers`] gets it at once. Any other becomes a judged document ([`document`], within [`bounds`], each
-//! variable in its [`positions`]), an operation of
-//! it and coerced [`variables`]; then it is executed, and what failed is masked and merged ([`errors`], under
-//! the [`codes`] that clients know). Nothing here knows HTTP: the [`Answer`] says what happened, and the edge
-//! makes a status of it.
+//! A decoded request ([`request`]), whose document may be a [`persisted`] one, gets its answer at once where that is among the
+//! finished [`answers`]. Any other becomes a judged document ([`document`], within [`bounds`] and [`limits`], each
+//! variable in its [`positions`] and each of its [`input_fields`] once, with [`suggestions`] for names that do not exist), an
+//! operation of it and coerced [`variables`]; its [`price`] gets it a place ([`admission`]); then it is executed, and what failed is
+//! masked and merged ([`errors`], under the [`codes`] that clients know). Nothing here knows HTTP: the [`Answer`] says what
+//! happened, and the edge makes a status of it.
 
+mod admission;
 mod answers;
 mod bounds;
 pub mod codes;
 mod document;
 pub mod errors;
+mod input_fields;
+mod limits;
+pub mod persisted;
 mod positions;
+mod price;
 pub mod request;
+pub mod settings;
+mod suggestions;
 mod variables;
 
 use std::panic::AssertUnwindSafe;
@@ -25,12 +33,18 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use serde::Serialize;
 use tokio::time::Instant;
 
+pub(crate) use self::admission::COME_AGAIN;
+use self::admission::{Admission, Cost};
 use self::answers::{Answers, Question, Tag, may_be_shared};
 use self::codes::Code;
 pub use self::document::BadSchema;
-use self::document::Documents;
+use self::document::{Documents, Verdict};
 use self::errors::GraphqlError;
+use self::persisted::trusted::Trusted;
+use self::persisted::{Meant, Persisted};
+use self::price::PriceList;
 use self::request::OperationRequest;
+use self::settings::{DocumentSettings, LimitSettings};
 use crate::domain::caller::Caller;
 use crate::domain::clock::Clock;
 use crate::graphql::json::Json;
@@ -38,7 +52,7 @@ use crate::graphql::schema::{self, Graph};
 use crate::loaders::freshness::Freshness;
 use crate::loaders::holdings::Revision;
 use crate::loaders::ledger::{Ledger, Trace};
-use crate::loaders::settings::Shares;
+use crate::loaders::settings::{ConnectionSettings, ListSettings, Shares};
 
 /// What executes operations: the [`Graph`], or in tests a schema that fails on demand.
 pub trait Executor: Send + Sync + 'static {
@@ -87,6 +101,8 @@ pub enum Outcome {
     Refused,
     /// It is a mutation, and the transport runs none.
     NotByThisTransport,
+    /// There was no place for it; it did not run.
+    Overloaded,
     /// This layer failed while it ran.
     Crashed,
 }
@@ -110,48 +126,119 @@ pub struct Operations {
     documents: Arc<Documents>,
     answers: Arc<Answers>,
     clock: Clock,
+    admission: Option<Arc<Admission>>,
+    persisted: Arc<Persisted>,
 }
 
 /// An operation that can be run.
 struct Prepared {
     request: Request,
+    document: Arc<Verdict>,
     /// Whether its answer may be kept, and given to others who ask for the same.
     may_be_shared: bool,
 }
 
 impl Operations {
-    /// The operations of one schema. What they keep stays within its shares; `clock` is the one that the executor
-    /// tells moments by.
+    /// The operations of one schema, of any price: [`Self::within`] adds limits. What they keep stays within its shares;
+    /// `clock` is the one that the executor tells moments by.
     ///
     /// # Errors
     /// Where apollo-compiler cannot read the schema: a fault of this program, told at its start.
     pub fn new(executor: impl Executor, shares: &Shares, clock: Clock) -> Result<Self, BadSchema> {
-        let documents = Arc::new(Documents::new(&executor.sdl(), shares.documents)?);
-        let answers = Arc::new(Answers::new(shares.answers));
-        Ok(Self { executor: Arc::new(executor), documents, answers, clock })
+        Ok(Self {
+            documents: Arc::new(Documents::new(&executor.sdl(), None, shares.documents)?),
+            executor: Arc::new(executor),
+            answers: Arc::new(Answers::new(shares.answers)),
+            clock,
+            admission: None,
+            persisted: Arc::new(Persisted::none()),
+        })
+    }
+
+    /// The same within limits; what lists cost is read off their settings.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn within(
+        self,
+        limits: LimitSettings,
+        connections: ConnectionSettings,
+        lists: ListSettings,
+    ) -> Result<Self, BadSchema> {
+        let limit_bytes = self.documents.limit_bytes();
+        let documents = Documents::new(&self.executor.sdl(), Some(limits.clone()), limit_bytes)?;
+        let prices = PriceList::new(documents.schema(), connections, lists);
+        let admission = Some(Arc::new(Admission::new(limits, prices)));
+        Ok(Self { documents: Arc::new(documents), admission, ..self })
+    }
+
+    /// The same with documents that clients can name. Trusted ones that are wrong are told to the log, and whoever names them.
+    #[must_use]
+    pub fn naming(self, settings: &DocumentSettings, trusted: Option<Trusted>) -> Self {
+        for (id, text) in trusted.iter().flat_map(Trusted::all) {
+            if let Err(errors) = self.documents.judge(text).as_ref() {
+                let why = errors.first().map(|error| error.message.as_str());
+                tracing::warn!(id, why, "a trusted document cannot be run");
+            }
+        }
+        Self { persisted: Arc::new(Persisted::new(settings, trusted)), ..self }
     }
 
     /// Runs one operation to its answer. It never fails: whatever goes wrong is in the answer.
-    pub async fn run(&self, request: OperationRequest, rules: TransportRules, caller: Caller) -> Answer {
+    pub async fn run(&self, mut request: OperationRequest, rules: TransportRules, caller: Caller) -> Answer {
+        let meant = match self.persisted.text(&mut request) {
+            Ok(meant) => meant,
+            Err(refused) => return Answer::failed(Outcome::Refused, &[*refused]),
+        };
         // ADMINs alone may see what a query costs: what is kept already was asked for by others.
         let is_traced = request.asks_for_trace() && caller.view().is_whole();
-        let question = if is_traced { None } else { Question::of(&request, &caller) };
+        let question = if is_traced { None } else { Question::of(&meant.text, &request, &caller) };
         let finished = |question| self.answers.look(question, || self.executor.revision(&caller));
         if let Some(finished) = question.as_ref().and_then(finished) {
+            self.persisted.keep_right(&meant);
             return finished;
         }
-        let prepared = match self.prepare(request, rules) {
+        let prepared = match self.prepare(&meant, &request, rules) {
             Ok(prepared) => prepared,
             Err(refused) => return refused,
         };
         let Some(question) = question.filter(|_| prepared.may_be_shared) else {
-            return self.execute(prepared.request, caller, is_traced).await.0;
+            return self.admit(prepared, caller, is_traced).await.0;
         };
         let (executor, asker) = (Arc::clone(&self.executor), caller.clone());
         let revision = move || executor.revision(&asker);
         let operations = self.clone();
-        let execution = async move { operations.execute(prepared.request, caller, false).await };
+        let execution = async move { operations.admit(prepared, caller, false).await };
         self.answers.get(question, revision, execution).await
+    }
+
+    /// Executes an operation within its limits, where there are any: it can be too dear, find no place, or take too long.
+    async fn admit(
+        &self,
+        prepared: Prepared,
+        caller: Caller,
+        is_traced: bool,
+    ) -> (Answer, Option<Freshness>) {
+        let Some(admission) = &self.admission else {
+            return self.execute(prepared.request, caller, is_traced, None).await;
+        };
+        let price = match admission.judge_prepared(&prepared) {
+            Ok(price) => price,
+            Err(errors) => return (Answer::failed(Outcome::Refused, &errors), None),
+        };
+        let running = async {
+            match admission.enter(price).await {
+                Ok(_place) => {
+                    let cost = is_traced.then(|| admission.cost(price));
+                    self.execute(prepared.request, caller, is_traced, cost).await
+                }
+                Err(overloaded) => (Answer::failed(Outcome::Overloaded, &[overloaded]), None),
+            }
+        };
+        match admission.in_time(running).await {
+            Ok(answered) => answered,
+            Err(late) => (Answer::ended(&[late]), None),
+        }
     }
 
     /// An operation's answer, and how old the parts are that it is made of.
@@ -160,12 +247,15 @@ impl Operations {
         request: Request,
         caller: Caller,
         is_traced: bool,
+        cost: Option<Cost>,
     ) -> (Answer, Option<Freshness>) {
         let ledger = Arc::new(Ledger::begin(is_traced));
         // A panic is one operation's end, not its connection's. What it leaves behind is dropped with the future.
         let executed = self.executor.execute(request, caller, Arc::clone(&ledger));
         let mut answer = match AssertUnwindSafe(executed).catch_unwind().await {
-            Ok(response) => Answer::executed(&response.data, response.errors, is_traced.then_some(&*ledger)),
+            Ok(response) => {
+                Answer::executed(&response.data, response.errors, is_traced.then_some(&*ledger), cost)
+            }
             Err(_) => Answer::crashed(),
         };
         let parts = ledger.freshness();
@@ -173,11 +263,17 @@ impl Operations {
         (answer, parts)
     }
 
-    fn prepare(&self, request: OperationRequest, rules: TransportRules) -> Result<Prepared, Answer> {
-        let OperationRequest { query, operation_name, variables, .. } = request;
-        let verdict = self.documents.judge(&query);
+    fn prepare(
+        &self,
+        meant: &Meant,
+        request: &OperationRequest,
+        rules: TransportRules,
+    ) -> Result<Prepared, Answer> {
+        let OperationRequest { operation_name, variables, .. } = request;
+        let verdict = self.documents.judge(&meant.text);
         let document =
             verdict.as_ref().as_ref().map_err(|errors| Answer::failed(Outcome::Refused, errors))?;
+        self.persisted.keep_right(meant);
         let operation = document
             .operation(operation_name.as_deref())
             .map_err(|errors| Answer::failed(Outcome::Refused, &errors))?;
@@ -194,20 +290,22 @@ impl Operations {
             }
             OperationType::Mutation | OperationType::Query => {}
         }
-        let values = variables::coerce(self.documents.schema(), document.judged(), operation, &variables)
+        let values = variables::coerce(self.documents.schema(), document.judged(), operation, variables)
             .map_err(|errors| Answer::failed(Outcome::Refused, &errors))?;
-        let mut judged = Request::new(query).variables(values);
+        let mut judged = Request::new(&*meant.text).variables(values);
         judged.operation_name = operation.name.as_ref().map(ToString::to_string);
         judged.set_parsed_query(document.executable());
         let root_fields = operation.root_fields(document.judged()).map(|field| field.name.as_str());
         let may_be_shared = operation.is_query() && may_be_shared(root_fields);
-        Ok(Prepared { request: judged, may_be_shared })
+        Ok(Prepared { request: judged, may_be_shared, document: Arc::clone(&verdict) })
     }
 }
 
 /// What an answer says beyond the specification.
 #[derive(Serialize)]
 struct Extensions {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<Cost>,
     switchboard: Switchboard,
 }
 
@@ -223,16 +321,21 @@ impl Answer {
         self.tag.of(&self.body)
     }
 
-    fn executed(data: &Value, errors: Vec<ServerError>, ledger: Option<&Ledger>) -> Self {
+    fn executed(data: &Value, errors: Vec<ServerError>, ledger: Option<&Ledger>, cost: Option<Cost>) -> Self {
         let errors = errors::masked_and_merged(errors);
         let extensions =
-            ledger.map(|ledger| Extensions { switchboard: Switchboard { trace: ledger.trace() } });
+            ledger.map(|ledger| Extensions { cost, switchboard: Switchboard { trace: ledger.trace() } });
         let outcome = Outcome::Executed { whole: errors.is_empty() };
         Self::new(outcome, written(&errors, Some(data), extensions))
     }
 
     fn failed(outcome: Outcome, errors: &[GraphqlError]) -> Self {
         Self::new(outcome, written(errors, None, None))
+    }
+
+    /// It ran, and came to nothing.
+    fn ended(errors: &[GraphqlError]) -> Self {
+        Self::new(Outcome::Executed { whole: false }, written(errors, Some(&Value::Null), None))
     }
 
     /// What everybody gets who waited for an execution that panicked.

@@ -9,8 +9,10 @@ use apollo_compiler::response::{JsonMap, JsonValue, serde_json_bytes::ByteString
 /// One operation to run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OperationRequest {
-    /// The document's text.
-    pub query: String,
+    /// The document's text; absent where the request names one.
+    pub query: Option<String>,
+    /// The id of a document that is known here.
+    pub document_id: Option<String>,
     /// Which of the document's operations is meant.
     pub operation_name: Option<String>,
     /// The variables' values, not yet coerced.
@@ -58,12 +60,13 @@ impl OperationRequest {
     /// Reads the parameters of a GET, as they stand after the `?`.
     ///
     /// # Errors
-    /// Where `query` is missing, a parameter is given twice, or `variables` or `extensions` is no JSON object.
+    /// Where `query` is missing and no document is named, a parameter is given twice, or `variables` or `extensions` is no JSON object.
     pub fn from_url(query: &str) -> Result<Self, NoRequest> {
         let mut members = JsonMap::new();
         for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
             let value = match name.as_ref() {
                 "query" => JsonValue::from(text.into_owned()),
+                "documentId" => JsonValue::from(text.into_owned()),
                 // An empty parameter is how an HTML form says that there is none.
                 "operationName" | "variables" | "extensions" if text.is_empty() => JsonValue::Null,
                 "operationName" => JsonValue::from(text.into_owned()),
@@ -79,26 +82,25 @@ impl OperationRequest {
     }
 
     fn from_members(mut members: JsonMap) -> Result<Self, NoRequest> {
-        let query = match members.remove("query") {
-            Some(JsonValue::String(text)) => text.as_str().to_owned(),
-            None | Some(JsonValue::Null) => {
-                return refuse("`query` is missing: the text of a GraphQL document.");
-            }
-            Some(other) => return refuse(format!("`query` must be a string, but it is {}.", kind(&other))),
-        };
-        let operation_name = match members.remove("operationName") {
-            Some(JsonValue::String(name)) => Some(name.as_str().to_owned()),
-            None | Some(JsonValue::Null) => None,
-            Some(other) => {
-                return refuse(format!(
-                    "`operationName` must be a string or null, but it is {}.",
-                    kind(&other)
-                ));
-            }
-        };
+        let query = text(&mut members, "query", "a string")?;
+        let document_id = text(&mut members, "documentId", "a string or null")?;
+        let operation_name = text(&mut members, "operationName", "a string or null")?;
         let variables = object(&mut members, "variables")?;
         let extensions = object(&mut members, "extensions")?;
-        Ok(Self { query, operation_name, variables, extensions })
+        let is_named =
+            document_id.is_some() || extensions.get("persistedQuery").is_some_and(|it| !it.is_null());
+        if query.is_none() && !is_named {
+            return refuse("`query` is missing: the text of a GraphQL document.");
+        }
+        Ok(Self { query, document_id, operation_name, variables, extensions })
+    }
+}
+
+fn text(members: &mut JsonMap, name: &str, what: &str) -> Result<Option<String>, NoRequest> {
+    match members.remove(name) {
+        Some(JsonValue::String(text)) => Ok(Some(text.as_str().to_owned())),
+        None | Some(JsonValue::Null) => Ok(None),
+        Some(other) => refuse(format!("`{name}` must be {what}, but it is {}.", kind(&other))),
     }
 }
 
@@ -138,7 +140,7 @@ mod tests {
         let body =
             br#"{"query":"{ a }","operationName":null,"variables":{"n":1},"extensions":{"e":[]},"other":1}"#;
         let request = OperationRequest::from_json(body).unwrap();
-        assert_eq!(request.query, "{ a }");
+        assert_eq!(request.query.as_deref(), Some("{ a }"));
         assert_eq!(request.operation_name, None);
         assert_eq!(request.variables.get("n"), Some(&JsonValue::from(1)));
         assert!(request.extensions.contains_key("e"));
@@ -177,7 +179,7 @@ mod tests {
             "query=%7B+a+%7D&operationName=&variables=%7B%22n%22%3A1%7D&extensions=&unknown=1",
         );
         let request = request.unwrap();
-        assert_eq!((request.query.as_str(), request.operation_name), ("{ a }", None));
+        assert_eq!((request.query.as_deref(), request.operation_name), (Some("{ a }"), None));
         assert_eq!(request.variables.get("n"), Some(&JsonValue::from(1)));
 
         for (url, sentence) in [

@@ -1,35 +1,22 @@
 // PyPI composio-client, in a virtual environment that is made where it is missing.
 
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { claims } from './composio-claims.mjs';
+import { programs } from './python.mjs';
 import { startSandbox } from './support.mjs';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-
-/** The interpreter of the virtual environment, which has exactly what requirements.txt says. */
-function python() {
-  const wanted = readFileSync(here('requirements.txt'), 'utf8');
-  const [installed, interpreter] = [here('.venv/installed.txt'), here('.venv/bin/python')];
-  if (!existsSync(installed) || readFileSync(installed, 'utf8') !== wanted) {
-    process.stderr.write('installing tests/interop/requirements.txt into tests/interop/.venv\n');
-    execFileSync(process.env.PYTHON ?? 'python3', ['-m', 'venv', '--clear', here('.venv')]);
-    execFileSync(interpreter, ['-m', 'pip', 'install', '--quiet', '-r', here('requirements.txt')]);
-    writeFileSync(installed, wanted);
-  }
-  return interpreter;
-}
 
 describe('composio-client for Python', () => {
   let sandbox, child, answers;
   before(async () => {
     sandbox = await startSandbox();
-    child = spawn(python(), [here('composio_python.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
+    child = spawn(`${programs()}/python`, [here('composio_python.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
     answers = createInterface(child.stdout)[Symbol.asyncIterator]();
   });
   after(async () => {

@@ -1,5 +1,6 @@
 //! The edge and the operation layer, over a schema that fails on demand.
 
+mod bodies;
 mod conditional;
 mod faulty;
 mod front_door;
@@ -10,8 +11,10 @@ mod jwt;
 mod kept;
 mod keys;
 mod over_http;
+mod persisted;
 mod refusals;
 mod results;
+mod sites;
 mod tokens;
 
 use axum::Router;
@@ -23,7 +26,8 @@ use switchboard::domain::caller::Tenant;
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::http::caller::Callers;
-use switchboard::http::settings::HttpSettings;
+use switchboard::http::cors::Origins;
+use switchboard::http::settings::{HttpSettings, ServerSettings};
 use switchboard::http::{EdgeParts, router};
 use switchboard::loaders::settings::Shares;
 use switchboard::operation::Operations;
@@ -33,21 +37,47 @@ use self::faulty::Faulty;
 
 const BODY_LIMIT: usize = 4096;
 
-fn edge(callers: Callers) -> Router {
-    edge_over(callers, Faulty::new())
-}
-
-fn edge_over(callers: Callers, faulty: Faulty) -> Router {
-    serving(callers, Operations::new(faulty, &Shares::of(1 << 20), Clock::system()).unwrap())
-}
-
-fn serving(callers: Callers, operations: Operations) -> Router {
-    let settings = HttpSettings {
+fn http_settings() -> HttpSettings {
+    HttpSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         graphiql: false,
         body_limit_bytes: BODY_LIMIT,
-    };
-    router(EdgeParts { operations, callers, settings })
+        body_timeout_ms: 10_000,
+        bodies_limit_bytes: 1 << 20,
+        cors_origins: Origins::default(),
+        compression: true,
+    }
+}
+
+fn server_settings() -> ServerSettings {
+    ServerSettings {
+        connections_max: 64,
+        head_limit_bytes: 16 << 10,
+        head_timeout_ms: 10_000,
+        idle_timeout_ms: 60_000,
+        write_timeout_ms: 30_000,
+        shutdown_ms: 10_000,
+    }
+}
+
+fn edge(callers: Callers) -> Router {
+    edge_with(callers, http_settings())
+}
+
+fn edge_with(callers: Callers, settings: HttpSettings) -> Router {
+    router(EdgeParts { operations: operations(Faulty::new()), callers, settings })
+}
+
+fn edge_over(callers: Callers, faulty: Faulty) -> Router {
+    serving(callers, operations(faulty))
+}
+
+fn serving(callers: Callers, operations: Operations) -> Router {
+    router(EdgeParts { operations, callers, settings: http_settings() })
+}
+
+fn operations(faulty: Faulty) -> Operations {
+    Operations::new(faulty, &Shares::of(1 << 20), Clock::system()).unwrap()
 }
 
 fn anybody() -> Callers {

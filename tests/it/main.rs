@@ -9,11 +9,13 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod abuse;
 mod config;
 mod edge;
 mod executor_pin;
 mod graph;
 mod laws;
+mod limits;
 mod memory;
 mod sandbox;
 mod tidy;

@@ -22,7 +22,8 @@ use switchboard::loaders::holdings::Revision;
 use switchboard::loaders::ledger::Ledger;
 use switchboard::loaders::settings::Shares;
 use switchboard::operation::request::OperationRequest;
-use switchboard::operation::{Answer, Executor, Operations, TransportRules};
+use switchboard::operation::settings::LimitSettings;
+use switchboard::operation::{Answer, Executor, Operations, Outcome, TransportRules};
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox, Tenant};
 use switchboard::upstream::settings::UpstreamSettings;
 use switchboard::upstream::transport::Network;
@@ -266,6 +267,24 @@ impl World {
     /// How many operations were executed since the last look.
     pub(crate) fn executions(&self) -> usize {
         self.graph.executions.swap(0, Ordering::Relaxed)
+    }
+
+    /// The same world, its operations held to limits.
+    pub(crate) fn within(self, limits: LimitSettings) -> Self {
+        let (connections, lists) = (DEFAULTS.connections.clone(), DEFAULTS.lists.clone());
+        Self { operations: self.operations.within(limits, connections, lists).unwrap(), ..self }
+    }
+
+    /// What runs its operations, for an edge in front of it.
+    pub(crate) fn operations(&self) -> Operations {
+        self.operations.clone()
+    }
+
+    /// The answer to a whole request of tenant A.
+    pub(crate) async fn outcome(&self, request: Value) -> (Value, Outcome) {
+        let request = OperationRequest::from_json(request.to_string().as_bytes()).unwrap();
+        let answer = self.operations.run(request, TransportRules { mutations: true }, tenant_a()).await;
+        (serde_json::from_slice(&answer.body).unwrap(), answer.outcome)
     }
 
     /// The answer to a query of tenant A.

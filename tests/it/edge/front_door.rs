@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{anybody, ask, edge, get, post};
+use super::{anybody, ask, edge, get, post, server_settings};
 
 #[tokio::test]
 async fn the_front_page_names_the_graph() {
@@ -53,7 +53,8 @@ async fn a_running_request_is_answered_after_the_end_is_asked_for() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(listener, Router::new().route("/", route_get(slow)), async {
+    let router = Router::new().route("/", route_get(slow));
+    let serving = tokio::spawn(serve(listener, router, server_settings(), async {
         let _ = stopped.await;
     }));
 

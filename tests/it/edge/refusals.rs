@@ -28,9 +28,19 @@ async fn an_empty_document() {
 }
 
 #[tokio::test]
-async fn a_document_that_only_the_second_parser_refuses() {
-    let seen = query("{ echo(filter: { name: \"\\u{48}i\" }) }").await;
-    assert_eq!(seen.code(), "GRAPHQL_PARSE_FAILED", "{}", seen.text);
+async fn escapes_that_only_the_first_parser_knows_are_read() {
+    for name in ["\\u{48}i", "\\uD83D\\uDE00", "\\u{1F600} \\n \\u0022"] {
+        let seen = query(&format!("{{ echo(filter: {{ name: \"{name}\" }}) }}")).await;
+        let meant: String = serde_json::from_str(&format!(
+            "\"{}\"",
+            name.replace("\\u{48}", "H").replace("\\u{1F600}", "😀")
+        ))
+        .unwrap();
+        assert_eq!(
+            seen.json()["data"]["echo"],
+            format!("None None {:?}", Some(format!("{meant} None None 7")))
+        );
+    }
 }
 
 #[tokio::test]
@@ -42,6 +52,10 @@ async fn a_document_that_does_not_fit_the_schema() {
         ("{ echo(number: \"hunter2\") }", "expected value of type Int, found a string"),
         ("{ echo(number: 4294967296) }", "Int cannot represent non 32-bit signed integer value: 4294967296"),
         ("{ echo(filter: { name: \"a\", size: null }) }", "expected value of type Int!, found null"),
+        (
+            "{ echo(filter: { name: \"a\", name: \"b\" }) }",
+            "There can be only one input field named \"name\".",
+        ),
         ("query ($n: Int) { hello }", "Variable \"$n\" is never used."),
         (
             "query ($f: String) { echo(filter: { name: $f }) }",

@@ -41,7 +41,7 @@ async fn documents_that_cannot_run_say_where_they_are_wrong() {
         (
             "{ providers { nodes { nam } } }",
             "GRAPHQL_VALIDATION_FAILED",
-            "Cannot query field \"nam\" on type \"Provider\".",
+            "Cannot query field \"nam\" on type \"Provider\". Did you mean \"name\"?",
         ),
         (
             "{ providers { nodes } }",

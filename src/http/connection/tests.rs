@@ -1,0 +1,228 @@
+//! Connections whose clients are slow, gone or greedy, over in-memory pipes and on the paused clock.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::response::IntoResponse as _;
+use axum::routing::get;
+use futures_util::StreamExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::*;
+
+const PATIENCE: Patience =
+    Patience { head: Duration::from_secs(10), idle: Duration::from_secs(60), write: Duration::from_secs(30) };
+const LARGE: usize = 1 << 20;
+
+/// A server with one place.
+struct Served {
+    client: DuplexStream,
+    places: Arc<Semaphore>,
+    course: watch::Sender<Course>,
+    is_crowded: Arc<AtomicBool>,
+    serving: JoinHandle<()>,
+}
+
+fn served() -> Served {
+    let (client, server) = duplex(16 << 10);
+    let places = Arc::new(Semaphore::new(1));
+    let place = Arc::clone(&places).try_acquire_owned().unwrap();
+    let (course, watched) = watch::channel(Course::Serve);
+    let is_crowded = Arc::new(AtomicBool::new(false));
+    let crowd = Arc::clone(&is_crowded);
+    let router = Router::new()
+        .route("/", get("hello"))
+        .route("/large", get(async || "x".repeat(LARGE)))
+        .route("/never", get(async || std::future::pending::<&str>().await))
+        .route("/events", get(events));
+    let conduct = Conduct {
+        router,
+        head_limit_bytes: 16 << 10,
+        patience: PATIENCE,
+        is_crowded: Arc::new(move || crowd.load(Ordering::Relaxed)),
+    };
+    let serving = tokio::spawn(conduct.serve(server, place, watched));
+    Served { client, places, course, is_crowded, serving }
+}
+
+/// An event every ten seconds, for ever.
+async fn events() -> axum::response::Response {
+    let ticks = futures_util::stream::unfold((), async |()| {
+        sleep(Duration::from_secs(10)).await;
+        Some((Ok::<_, std::io::Error>("data: tick\n\n"), ()))
+    });
+    ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(ticks.boxed())).into_response()
+}
+
+impl Served {
+    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.client.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    async fn ask(&mut self, path: &str) {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
+    }
+
+    /// What comes until `end` does.
+    async fn until(&mut self, end: &str) -> String {
+        let mut seen = Vec::new();
+        while !seen.ends_with(end.as_bytes()) {
+            let mut byte = [0];
+            self.client.read_exact(&mut byte).await.unwrap();
+            seen.extend(byte);
+        }
+        String::from_utf8(seen).unwrap()
+    }
+
+    /// After how many seconds the server gave the connection up.
+    async fn ended_after(&mut self) -> u64 {
+        let start = Instant::now();
+        (&mut self.serving).await.unwrap();
+        assert_eq!(self.places.available_permits(), 1, "its place is free again");
+        start.elapsed().as_secs()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_nothing_is_hung_up_on() {
+    assert_eq!(served().ended_after().await, PATIENCE.head.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_drips_is_hung_up_on_however_often_a_byte_comes() {
+    for beginning in ["GET / HTTP/1.1\r\nx-slow: ", "PRI * HTT"] {
+        let mut served = served();
+        served.send(beginning).await;
+        let mut bytes = 0;
+        while served.client.write_all(b"P").await.is_ok() && bytes < 100 {
+            bytes += 1;
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert!(bytes <= PATIENCE.head.as_secs() + 1, "{bytes} bytes were taken");
+        served.ended_after().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_kept_between_requests_and_not_for_ever() {
+    let mut served = served();
+    for _ in 0..3 {
+        served.ask("/").await;
+        assert!(served.until("hello").await.starts_with("HTTP/1.1 200"));
+        sleep(PATIENCE.idle / 2).await;
+    }
+    served.ask("/").await;
+    served.until("hello").await;
+    // Half a head after an answer has the time of a head, and not that of an idle connection.
+    served.send("GET / HT").await;
+    assert_eq!(served.ended_after().await, PATIENCE.head.as_secs());
+
+    let mut idle = self::served();
+    idle.ask("/").await;
+    idle.until("hello").await;
+    assert_eq!(idle.ended_after().await, PATIENCE.idle.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_makes_room_where_others_wait() {
+    let mut served = served();
+    served.is_crowded.store(true, Ordering::Relaxed);
+    served.ask("/").await;
+    served.until("hello").await;
+    assert_eq!(served.ended_after().await, IDLE_IN_A_CROWD.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_may_take_its_time() {
+    let mut served = served();
+    served.ask("/never").await;
+    sleep(Duration::from_secs(3_600)).await;
+    assert!(!served.serving.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_takes_is_dropped() {
+    let mut served = served();
+    served.ask("/large").await;
+    assert_eq!(served.ended_after().await, PATIENCE.write.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_taken_is_sent_whole() {
+    let mut served = served();
+    served.ask("/large").await;
+    served.until("\r\n\r\n").await;
+    let mut body = vec![0; LARGE];
+    served.client.read_exact(&mut body).await.unwrap();
+    assert!(body.iter().all(|byte| *byte == b'x'));
+}
+
+/// A request over HTTP/2 for `path`, by a client that lets nothing be sent to it (RFC 9113, 4.1 and 6.5.2; RFC 7541, 6.1).
+fn http2_without_a_window(path: &str) -> Vec<u8> {
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend([0, 0, 6, 4, 0, 0, 0, 0, 0, /* INITIAL_WINDOW_SIZE */ 0, 4, 0, 0, 0, 0]);
+    let mut head = vec![/* GET */ 0x82, /* http */ 0x86, /* :path */ 0x44];
+    head.push(u8::try_from(path.len()).unwrap());
+    head.extend(path.as_bytes());
+    head.extend([/* :authority */ 0x41, 1, b'a']);
+    bytes.extend([
+        0,
+        0,
+        u8::try_from(head.len()).unwrap(),
+        1,
+        /* END_STREAM, END_HEADERS */ 5,
+        0,
+        0,
+        0,
+        1,
+    ]);
+    bytes.extend(head);
+    bytes
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_over_http2_that_nobody_takes_is_dropped_too() {
+    let mut served = served();
+    served.send(http2_without_a_window("/large")).await;
+    assert_eq!(served.ended_after().await, PATIENCE.write.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_events_is_no_slow_answer() {
+    let mut served = served();
+    served.ask("/events").await;
+    for _ in 0..20 {
+        served.until("data: tick\n\n").await;
+    }
+    drop(served.client);
+    served.serving.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_waits_for_what_is_under_way_and_not_for_what_is_idle() {
+    let mut idle = served();
+    idle.ask("/").await;
+    idle.until("hello").await;
+    idle.course.send(Course::Finish).unwrap();
+    assert_eq!(idle.ended_after().await, 0);
+
+    let mut busy = served();
+    busy.ask("/never").await;
+    sleep(Duration::from_secs(1)).await;
+    busy.course.send(Course::Finish).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    assert!(!busy.serving.is_finished());
+    busy.course.send(Course::Cut).unwrap();
+    assert_eq!(busy.ended_after().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_too_long_is_refused() {
+    let mut served = served();
+    let long = format!("GET / HTTP/1.1\r\nx-long: {}\r\n\r\n", "x".repeat(20 << 10));
+    let _ = served.client.write_all(long.as_bytes()).await;
+    let status = served.until("\r\n").await;
+    assert_eq!(status, "HTTP/1.1 431 Request Header Fields Too Large\r\n");
+}

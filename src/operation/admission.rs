@@ -1,0 +1,164 @@
+//! Whether an operation may run, and when: its price against the limits, and its place among those that run already.
+//!
+//! Places are weighed by price, as it is what operations could answer that fills memory, not how many there are. Cheap ones
+//! have a share of their own, so that a flood of dear ones does not shut out those who ask for little. Whoever finds no place
+//! waits a moment, since most operations end soon, and is then told so: a queue without end would answer nobody in time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apollo_compiler::executable::{Field, Operation};
+use apollo_compiler::{ExecutableDocument, Node};
+use async_graphql::{Pos, Variables};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Prepared;
+use super::codes::Code;
+use super::errors::GraphqlError;
+use super::price::{Bill, Price, PriceList};
+use super::settings::LimitSettings;
+
+/// Up to which complexity an operation is cheap: some pages of a list.
+const CHEAP: u64 = 1_000;
+
+/// When to come again after `OVERLOADED`: in the time that most operations take to end.
+pub(crate) const COME_AGAIN: Duration = Duration::from_secs(1);
+
+/// The door to execution.
+pub(crate) struct Admission {
+    limits: LimitSettings,
+    prices: PriceList,
+    cheap: Lane,
+    dear: Lane,
+}
+
+/// A place among the operations that run, for as long as this is kept.
+#[must_use]
+pub(crate) struct Admitted(
+    #[expect(dead_code, reason = "it is kept to be dropped")] Option<OwnedSemaphorePermit>,
+);
+
+/// What an operation could cost, beside what it may.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Cost {
+    #[serde(flatten)]
+    price: Price,
+    complexity_max: u64,
+    upstream_calls_max: u64,
+}
+
+impl Admission {
+    pub(crate) fn new(limits: LimitSettings, prices: PriceList) -> Self {
+        let of_cheap = limits.complexity_at_once / 4;
+        Self {
+            cheap: Lane::of(of_cheap),
+            dear: Lane::of(limits.complexity_at_once - of_cheap),
+            limits,
+            prices,
+        }
+    }
+
+    /// Judges the price of an operation that can be run.
+    pub(crate) fn judge_prepared(&self, prepared: &Prepared) -> Result<Price, Vec<GraphqlError>> {
+        let document = prepared.document.as_ref().as_ref().map_err(Clone::clone)?;
+        let operation = document.operation(prepared.request.operation_name.as_deref())?;
+        self.judge(document.judged(), operation, &prepared.request.variables)
+    }
+
+    /// Judges an operation's price.
+    ///
+    /// # Errors
+    /// One for each limit that it is over.
+    fn judge(
+        &self,
+        document: &ExecutableDocument,
+        operation: &Operation,
+        variables: &Variables,
+    ) -> Result<Price, Vec<GraphqlError>> {
+        let Bill { price, dearest_by_fields, dearest_by_calls } =
+            self.prices.bill(document, operation, variables);
+        let refusal = |reason, sentence: String, dearest: Option<(&Node<Field>, u64)>| {
+            let most = dearest.map(|(field, part)| format!(" `{}` has {part} of them.", field.name));
+            let error = GraphqlError::new(Code::LimitExceeded, sentence + &most.unwrap_or_default());
+            error
+                .because(reason)
+                .at(dearest.and_then(|(field, _)| place(document, field)).into_iter().collect())
+        };
+        let mut errors = Vec::new();
+        if price.complexity > self.limits.complexity {
+            let sentence = format!(
+                "The operation could answer {} fields, as its pages are long; {} are allowed.",
+                price.complexity, self.limits.complexity
+            );
+            errors.push(refusal("COMPLEXITY", sentence, dearest_by_fields));
+        }
+        if price.upstream_calls > self.limits.upstream_calls {
+            let sentence = format!(
+                "The operation could cause {} upstream calls; {} are allowed.",
+                price.upstream_calls, self.limits.upstream_calls
+            );
+            errors.push(refusal("UPSTREAM_CALLS", sentence, dearest_by_calls));
+        }
+        if errors.is_empty() { Ok(price) } else { Err(errors) }
+    }
+
+    /// Waits for a place.
+    ///
+    /// # Errors
+    /// `OVERLOADED` where there is none in time.
+    pub(crate) async fn enter(&self, price: Price) -> Result<Admitted, GraphqlError> {
+        let lane = if price.complexity <= CHEAP { &self.cheap } else { &self.dear };
+        match tokio::time::timeout(self.limits.wait(), lane.place(price.complexity)).await {
+            Ok(place) => Ok(Admitted(place)),
+            Err(_) => {
+                let sentence = "Too much is executed at the moment: send the request again a little later.";
+                Err(GraphqlError::new(Code::Overloaded, sentence).worth_retrying_after(COME_AGAIN))
+            }
+        }
+    }
+
+    /// Runs an operation for as long as it may take.
+    ///
+    /// # Errors
+    /// `DEADLINE_EXCEEDED` where it takes longer; it is dropped, and with it whatever it waited for.
+    pub(crate) async fn in_time<T>(&self, running: impl Future<Output = T>) -> Result<T, GraphqlError> {
+        tokio::time::timeout(self.limits.operation_timeout(), running).await.map_err(|_| {
+            let sentence = format!(
+                "The operation took longer than {} ms and was ended: ask for less at once, or again later.",
+                self.limits.operation_timeout_ms
+            );
+            GraphqlError::new(Code::DeadlineExceeded, sentence)
+        })
+    }
+
+    /// A price beside the limits.
+    pub(crate) fn cost(&self, price: Price) -> Cost {
+        let LimitSettings { complexity, upstream_calls, .. } = self.limits;
+        Cost { price, complexity_max: complexity, upstream_calls_max: upstream_calls }
+    }
+}
+
+fn place(document: &ExecutableDocument, field: &Node<Field>) -> Option<Pos> {
+    let start = field.name.location()?.line_column_range(&document.sources)?.start;
+    Some(Pos { line: start.line, column: start.column })
+}
+
+/// So much complexity at once.
+struct Lane {
+    places: Arc<Semaphore>,
+    all: u32,
+}
+
+impl Lane {
+    fn of(all: u32) -> Self {
+        Self { places: Arc::new(Semaphore::new(usize::try_from(all).unwrap_or(Semaphore::MAX_PERMITS))), all }
+    }
+
+    /// As many places as the complexity has points; one that is larger than all of them takes all. `None` only where the
+    /// semaphore is closed, which it never is.
+    async fn place(&self, complexity: u64) -> Option<OwnedSemaphorePermit> {
+        let wanted = u32::try_from(complexity).unwrap_or(u32::MAX).clamp(1, self.all.max(1));
+        Arc::clone(&self.places).acquire_many_owned(wanted).await.ok()
+    }
+}

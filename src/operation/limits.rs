@@ -1,0 +1,183 @@
+//! The limits that a document alone decides: depth, aliases, directives, and what it asks of the schema itself.
+//!
+//! They are judged once for a document, with its verdict. [`super::bounds`] came before and held it to a size that can
+//! be walked with every fragment spread out, as is done here: what counts is what would be executed. What depends on
+//! variables too is the [`super::price`].
+
+use apollo_compiler::ExecutableDocument;
+use apollo_compiler::Node;
+use apollo_compiler::ast::DirectiveList;
+use apollo_compiler::executable::{Field, Operation, Selection, SelectionSet};
+use async_graphql::Pos;
+
+use super::codes::Code;
+use super::errors::GraphqlError;
+use super::settings::LimitSettings;
+
+/// How many lists of introspection may lie in each other, as graphql-js has it (`MaxIntrospectionDepthRule`): the query
+/// of every tool has two, and each more multiplies the answer by the length of such a list.
+const INTROSPECTION_LISTS: usize = 2;
+
+/// The fields of introspection that are lists, but for `types`, under which all others lie, and those that end at once.
+const NESTING_LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"];
+
+/// What is beyond a limit, in every operation of a document that `bounds` let pass; the first of each kind.
+pub(crate) fn check(document: &ExecutableDocument, limits: &LimitSettings) -> Vec<GraphqlError> {
+    document.operations.iter().flat_map(|operation| Walk::over(document, operation, limits)).collect()
+}
+
+struct Walk<'a> {
+    document: &'a ExecutableDocument,
+    limits: &'a LimitSettings,
+    aliases: usize,
+    directives: usize,
+    first_alias_beyond: Option<Pos>,
+    first_directive_beyond: Option<Pos>,
+    too_deep: Option<(&'a Node<Field>, usize)>,
+    deepest: usize,
+    introspection_too_deep: Option<&'a Node<Field>>,
+    introspection: Option<&'a Node<Field>>,
+}
+
+/// Where in the answer a selection set stands.
+#[derive(Clone, Copy)]
+struct Place {
+    /// How many fields it lies in.
+    depth: usize,
+    /// In how many lists of introspection; `None` where it is none of introspection's.
+    lists: Option<usize>,
+}
+
+impl<'a> Walk<'a> {
+    fn over(
+        document: &'a ExecutableDocument,
+        operation: &'a Operation,
+        limits: &'a LimitSettings,
+    ) -> Vec<GraphqlError> {
+        let mut walk = Self {
+            document,
+            limits,
+            aliases: 0,
+            directives: 0,
+            first_alias_beyond: None,
+            first_directive_beyond: None,
+            too_deep: None,
+            deepest: 0,
+            introspection_too_deep: None,
+            introspection: None,
+        };
+        walk.directives(&operation.directives);
+        for variable in &operation.variables {
+            walk.directives(&variable.directives);
+        }
+        walk.selections(&operation.selection_set, Place { depth: 0, lists: None });
+        walk.told()
+    }
+
+    fn selections(&mut self, set: &'a SelectionSet, place: Place) {
+        for selection in &set.selections {
+            match selection {
+                Selection::Field(field) => self.field(field, place),
+                Selection::InlineFragment(inline) => {
+                    self.directives(&inline.directives);
+                    self.selections(&inline.selection_set, place);
+                }
+                Selection::FragmentSpread(spread) => {
+                    self.directives(&spread.directives);
+                    let document = self.document;
+                    if let Some(fragment) = document.fragments.get(&spread.fragment_name) {
+                        self.directives(&fragment.directives);
+                        self.selections(&fragment.selection_set, place);
+                    }
+                }
+            }
+        }
+    }
+
+    fn field(&mut self, field: &'a Node<Field>, place: Place) {
+        self.directives(&field.directives);
+        if let Some(alias) = &field.alias {
+            self.aliases += 1;
+            if self.aliases == self.limits.aliases + 1 {
+                self.first_alias_beyond = self.position(alias.location());
+            }
+        }
+        let is_meta = matches!(field.name.as_str(), "__schema" | "__type");
+        if is_meta && self.introspection.is_none() {
+            self.introspection = Some(field);
+        }
+        let lists = match place.lists {
+            None => is_meta.then_some(0),
+            Some(lists) => Some(lists + usize::from(NESTING_LISTS.contains(&field.name.as_str()))),
+        };
+        if lists.is_some_and(|lists| lists > INTROSPECTION_LISTS) && self.introspection_too_deep.is_none() {
+            self.introspection_too_deep = Some(field);
+        }
+        let depth = place.depth + 1;
+        if lists.is_none() {
+            self.deepest = self.deepest.max(depth);
+            if depth > self.limits.depth && self.too_deep.is_none() {
+                self.too_deep = Some((field, depth));
+            }
+        }
+        self.selections(&field.selection_set, Place { depth, lists });
+    }
+
+    fn directives(&mut self, directives: &'a DirectiveList) {
+        for directive in directives.iter() {
+            self.directives += 1;
+            if self.directives == self.limits.directives + 1 {
+                self.first_directive_beyond = self.position(directive.location());
+            }
+        }
+    }
+
+    fn position(&self, at: Option<apollo_compiler::parser::SourceSpan>) -> Option<Pos> {
+        let at = at?.line_column_range(&self.document.sources)?.start;
+        Some(Pos { line: at.line, column: at.column })
+    }
+
+    fn told(self) -> Vec<GraphqlError> {
+        let limits = self.limits;
+        let mut errors = Vec::new();
+        let mut tell = |reason, sentence: String, at: Option<Pos>| {
+            let error = GraphqlError::new(Code::LimitExceeded, sentence).because(reason);
+            errors.push(error.at(at.into_iter().collect()));
+        };
+        if let Some((field, _)) = self.too_deep {
+            let sentence = format!(
+                "The operation nests fields {} levels deep; {} are allowed, and `{}` lies beyond them.",
+                self.deepest, limits.depth, field.name
+            );
+            tell("DEPTH", sentence, self.position(field.name.location()));
+        }
+        if self.aliases > limits.aliases {
+            let sentence = format!(
+                "The operation has {} aliases, fragments spread out; {} are allowed.",
+                self.aliases, limits.aliases
+            );
+            tell("ALIASES", sentence, self.first_alias_beyond);
+        }
+        if self.directives > limits.directives {
+            let sentence = format!(
+                "The operation has {} directives, fragments spread out; {} are allowed.",
+                self.directives, limits.directives
+            );
+            tell("DIRECTIVES", sentence, self.first_directive_beyond);
+        }
+        if let Some(field) = self.introspection_too_deep {
+            let sentence = format!(
+                "The operation nests lists of introspection more than {INTROSPECTION_LISTS} deep, at `{}`.",
+                field.name
+            );
+            tell("INTROSPECTION_DEPTH", sentence, self.position(field.name.location()));
+        }
+        if let Some(field) = self.introspection.filter(|_| !limits.introspection) {
+            let sentence = format!("The schema is not told here: `{}` is switched off.", field.name);
+            let error = GraphqlError::new(Code::GraphqlValidationFailed, sentence);
+            let at = self.position(field.name.location());
+            errors.push(error.because("INTROSPECTION_OFF").at(at.into_iter().collect()));
+        }
+        errors
+    }
+}

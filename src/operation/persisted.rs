@@ -1,0 +1,214 @@
+//! Documents that clients name instead of sending them: which text a request means.
+//!
+//! Two kinds. *Trusted* ones come with the deployment ([`trusted`]); where they are enforced, nothing else is executed.
+//! *Automatic* ones a client leaves here under their own hash (Apollo's automatic persisted queries, which urql speaks too): a
+//! shorter way to say what it could say anyway, and no protection. This runs before anything is judged, so that a mutation
+//! by GET is refused however it was named.
+//!
+//! A request names a document by `documentId` (GraphQL over HTTP, appendix "Persisted Documents": `sha256:…`, or an id
+//! that a manifest has) or by `extensions.persistedQuery.sha256Hash`.
+
+pub mod trusted;
+
+use std::sync::Arc;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use sha2::{Digest as _, Sha256};
+
+use self::trusted::Trusted;
+use super::codes::Code;
+use super::errors::GraphqlError;
+use super::request::OperationRequest;
+use super::settings::{DocumentMode, DocumentSettings};
+
+/// The prefix of a document id that is a hash.
+const BY_HASH: &str = "sha256:";
+
+/// What an entry takes beside its text, in bytes: the hash, and the cache's own bookkeeping.
+const BYTES_PER_ENTRY: usize = 256;
+
+/// How many different untrusted documents are logged: beyond them the oldest is logged anew.
+const LOGGED: u64 = 10_000;
+
+/// A text, and where it came from.
+#[derive(Debug)]
+pub(crate) struct Meant {
+    pub(crate) text: Arc<str>,
+    /// The hash under which it is to be kept, once it has been found right.
+    pub(crate) to_keep: Option<Hash>,
+}
+
+/// A document's SHA-256.
+pub(crate) type Hash = [u8; 32];
+
+/// All documents that can be named.
+pub(crate) struct Persisted {
+    trusted: Option<(Trusted, DocumentMode)>,
+    automatic: Option<Cache<Hash, Arc<str>>>,
+    logged: Cache<Hash, ()>,
+}
+
+impl Persisted {
+    /// What the settings say, with the trusted documents read already, where there are any.
+    pub(crate) fn new(settings: &DocumentSettings, trusted: Option<Trusted>) -> Self {
+        let automatic = settings.automatic.then(|| {
+            let weigh = |_: &Hash, text: &Arc<str>| {
+                u32::try_from(text.len().saturating_add(BYTES_PER_ENTRY)).unwrap_or(u32::MAX)
+            };
+            let cache = Cache::builder().max_capacity(settings.automatic_limit_bytes).weigher(weigh);
+            // By frequency a new document would be turned away where all places are taken, each time that it is left here.
+            cache.eviction_policy(EvictionPolicy::lru()).build()
+        });
+        let trusted = trusted.map(|trusted| (trusted, settings.mode));
+        Self { trusted, automatic, logged: Cache::new(LOGGED) }
+    }
+
+    /// None of either kind: a request brings its document.
+    pub(crate) fn none() -> Self {
+        Self { trusted: None, automatic: None, logged: Cache::new(0) }
+    }
+
+    /// The text that a request means.
+    ///
+    /// # Errors
+    /// Where it names a document that is not known, names it wrongly, or brings one that is not trusted.
+    pub(crate) fn text(&self, request: &mut OperationRequest) -> Result<Meant, Box<GraphqlError>> {
+        let named = Named::of(request)?;
+        match (request.query.take(), named) {
+            (Some(text), None) => self.brought(text.into(), None),
+            (Some(text), Some(Named::Hash(hash))) => self.brought(text.into(), Some(hash)),
+            (Some(_), Some(Named::Id(_))) => {
+                let sentence = "The request has a `documentId` and a `query`: send one of the two.";
+                refuse(Code::BadUserInput, sentence, "BAD_REQUEST")
+            }
+            (None, Some(named)) => self.named(&named).map(|text| Meant { text, to_keep: None }),
+            (None, None) => {
+                let sentence = "`query` is missing: the text of a GraphQL document.";
+                refuse(Code::BadUserInput, sentence, "BAD_REQUEST")
+            }
+        }
+    }
+
+    /// Keeps a document that has been found right under the hash that it was sent with. One that is wrong is not kept: it
+    /// would only push others out.
+    pub(crate) fn keep_right(&self, meant: &Meant) {
+        if let (Some(automatic), Some(hash)) = (&self.automatic, meant.to_keep) {
+            automatic.insert(hash, Arc::clone(&meant.text));
+        }
+    }
+
+    fn named(&self, named: &Named) -> Result<Arc<str>, Box<GraphqlError>> {
+        let trusted = self.trusted.as_ref().and_then(|(trusted, _)| match named {
+            Named::Hash(hash) => trusted.by_hash(hash),
+            Named::Id(id) => trusted.by_id(id),
+        });
+        let known = trusted.or_else(|| match (named, &self.automatic) {
+            (Named::Hash(hash), Some(automatic)) if !self.is_enforced() => automatic.get(hash),
+            _ => None,
+        });
+        known.ok_or_else(|| {
+            // The words that clients compare.
+            Box::new(if self.trusted.is_none() && self.automatic.is_none() {
+                GraphqlError::new(Code::PersistedQueryNotSupported, "PersistedQueryNotSupported")
+            } else {
+                GraphqlError::new(Code::PersistedQueryNotFound, "PersistedQueryNotFound")
+            })
+        })
+    }
+
+    fn brought(&self, text: Arc<str>, said: Option<Hash>) -> Result<Meant, Box<GraphqlError>> {
+        if said.is_none() && self.trusted.is_none() {
+            return Ok(Meant { text, to_keep: None });
+        }
+        let hash: Hash = Sha256::digest(text.as_bytes()).into();
+        if said.is_some_and(|said| said != hash) {
+            let sentence = "The document's SHA-256 is not the one that the request names it by.";
+            return refuse(Code::BadUserInput, sentence, "BAD_HASH");
+        }
+        if let Some((trusted, mode)) = &self.trusted
+            && trusted.by_hash(&hash).is_none()
+        {
+            match mode {
+                DocumentMode::Enforce => {
+                    let sentence = "This document is not among those that are trusted here.";
+                    return refuse(Code::Forbidden, sentence, "NOT_TRUSTED");
+                }
+                DocumentMode::Log => self.log(hash),
+            }
+        }
+        Ok(Meant { text, to_keep: said.filter(|_| self.automatic.is_some()) })
+    }
+
+    fn is_enforced(&self) -> bool {
+        matches!(self.trusted, Some((_, DocumentMode::Enforce)))
+    }
+
+    /// Says once of each document that it is not trusted; its hash and not its text, which is anybody's.
+    fn log(&self, hash: Hash) {
+        if self.logged.get(&hash).is_none() {
+            self.logged.insert(hash, ());
+            tracing::warn!(sha256 = hex(&hash), "a document that is not trusted was run");
+        }
+    }
+}
+
+/// How a request names a document.
+enum Named {
+    Hash(Hash),
+    Id(String),
+}
+
+impl Named {
+    fn of(request: &mut OperationRequest) -> Result<Option<Self>, Box<GraphqlError>> {
+        let bad = |sentence| refuse(Code::BadUserInput, sentence, "BAD_REQUEST");
+        if let Some(id) = request.document_id.take() {
+            return match id.strip_prefix(BY_HASH) {
+                None => Ok(Some(Self::Id(id))),
+                Some(digits) => match read_hex(digits) {
+                    Some(hash) => Ok(Some(Self::Hash(hash))),
+                    None => {
+                        bad("`documentId` begins with `sha256:` and has no 64 hexadecimal digits after it.")
+                    }
+                },
+            };
+        }
+        let Some(named) = request.extensions.get("persistedQuery").filter(|named| !named.is_null()) else {
+            return Ok(None);
+        };
+        let named = named.as_object();
+        let is_of_version = named.and_then(|it| it.get("version")).and_then(|it| it.as_i64()) == Some(1);
+        let digits = named.and_then(|it| it.get("sha256Hash")).and_then(|it| it.as_str());
+        match digits {
+            Some(digits) if is_of_version => match read_hex(digits) {
+                Some(hash) => Ok(Some(Self::Hash(hash))),
+                // Apollo's manifests may have ids of their own kind, which their clients send here.
+                None => Ok(Some(Self::Id(digits.to_owned()))),
+            },
+            _ => bad("`extensions.persistedQuery` must be `{\"version\": 1, \"sha256Hash\": \"…\"}`."),
+        }
+    }
+}
+
+fn refuse<T>(code: Code, sentence: &str, reason: &'static str) -> Result<T, Box<GraphqlError>> {
+    Err(Box::new(GraphqlError::new(code, sentence).because(reason)))
+}
+
+fn read_hex(digits: &str) -> Option<Hash> {
+    if digits.len() != 64 || !digits.is_ascii() {
+        return None;
+    }
+    let mut hash = Hash::default();
+    for (byte, pair) in hash.iter_mut().zip(digits.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(hash)
+}
+
+fn hex(hash: &Hash) -> String {
+    use std::fmt::Write as _;
+    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,214 @@
+//! What an operation could cost: fields of its answer, and upstream calls.
+//!
+//! Both are read off the operation and its variables before anything is asked for, on the assumption that every list is
+//! as long as it may be, nothing is cached, and rows are spread as unevenly as they can be: what is let through costs no more. What
+//! the graph's fields mean is known by their types alone (a connection, a list by ids), so a new field has a price without
+//! a word here. Rejected: weights in the schema (`@cost`), which cannot say that two fields share one call.
+//!
+//! An upstream's price is that of one that keeps its word. Rows that its filter should have left out, a cursor that it does
+//! not know again, a workspace that changed since it was last read: those cost calls more, each under its own cap (`[lists]`).
+
+mod calls;
+mod lengths;
+
+use apollo_compiler::ast::{DirectiveList, Value as Literal};
+use apollo_compiler::executable::{Field, Operation, Selection, SelectionSet};
+use apollo_compiler::validation::Valid;
+use apollo_compiler::{ExecutableDocument, Node, Schema};
+use async_graphql::{Value, Variables};
+use serde::Serialize;
+
+use self::calls::Calls;
+use self::lengths::Lengths;
+use crate::loaders::settings::{ConnectionSettings, ListSettings};
+
+/// What an operation could cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Price {
+    /// Fields of the answer.
+    pub(crate) complexity: u64,
+    /// Calls to both upstreams together.
+    pub(crate) upstream_calls: u64,
+}
+
+/// A price, and the fields that most of it comes from, each with its part.
+pub(crate) struct Bill<'a> {
+    pub(crate) price: Price,
+    pub(crate) dearest_by_fields: Option<(&'a Node<Field>, u64)>,
+    pub(crate) dearest_by_calls: Option<(&'a Node<Field>, u64)>,
+}
+
+/// What prices are made of.
+pub(crate) struct PriceList {
+    lengths: Lengths,
+    lists: ListSettings,
+}
+
+impl PriceList {
+    /// The prices of a schema's operations under these settings.
+    pub(crate) fn new(schema: &Valid<Schema>, connections: ConnectionSettings, lists: ListSettings) -> Self {
+        Self { lengths: Lengths::new(schema, connections), lists }
+    }
+
+    /// The price of one operation with these values.
+    pub(crate) fn bill<'a>(
+        &'a self,
+        document: &'a ExecutableDocument,
+        operation: &'a Operation,
+        variables: &'a Variables,
+    ) -> Bill<'a> {
+        let calls = Calls::new(&self.lists);
+        let mut walk = Walk {
+            document,
+            variables,
+            prices: self,
+            calls,
+            dearest_by_fields: None,
+            dearest_by_calls: None,
+        };
+        let root = Parents { count: 1.0, page: None, is_root: true };
+        let complexity = walk.selections(&operation.selection_set, root);
+        let price = Price { complexity: whole(complexity), upstream_calls: walk.calls.sum() };
+        let Walk { dearest_by_fields, dearest_by_calls, .. } = walk;
+        Bill { price, dearest_by_fields, dearest_by_calls }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates, as is meant")]
+fn whole(number: f64) -> u64 {
+    number.ceil() as u64
+}
+
+/// The objects that a selection set is applied to.
+#[derive(Clone, Copy)]
+struct Parents {
+    /// How many there can be; a fraction where a list has so many items on average.
+    count: f64,
+    /// Where they are connections, the length of each one's page.
+    page: Option<f64>,
+    is_root: bool,
+}
+
+struct Walk<'a> {
+    document: &'a ExecutableDocument,
+    variables: &'a Variables,
+    prices: &'a PriceList,
+    calls: Calls<'a>,
+    dearest_by_fields: Option<(&'a Node<Field>, u64)>,
+    dearest_by_calls: Option<(&'a Node<Field>, u64)>,
+}
+
+impl<'a> Walk<'a> {
+    /// How many fields a selection set comes to; the calls that it causes are counted on the way.
+    fn selections(&mut self, set: &'a SelectionSet, parents: Parents) -> f64 {
+        let mut fields = 0.0;
+        for selection in &set.selections {
+            fields += match selection {
+                Selection::Field(field) if self.is_included(&field.directives) => {
+                    let own = self.field(field, parents);
+                    if parents.is_root {
+                        keep_dearest(&mut self.dearest_by_fields, field, whole(own));
+                    }
+                    own
+                }
+                Selection::InlineFragment(inline) if self.is_included(&inline.directives) => {
+                    self.selections(&inline.selection_set, parents)
+                }
+                Selection::FragmentSpread(spread) if self.is_included(&spread.directives) => {
+                    let document = self.document;
+                    let fragment = document.fragments.get(&spread.fragment_name);
+                    fragment.map_or(0.0, |fragment| self.selections(&fragment.selection_set, parents))
+                }
+                _ => 0.0,
+            };
+        }
+        fields
+    }
+
+    fn field(&mut self, field: &'a Node<Field>, parents: Parents) -> f64 {
+        if field.selection_set.is_empty() {
+            return parents.count;
+        }
+        let length = self.prices.lengths.of(field, parents.page, |name| self.argument(field, name));
+        let page = self.prices.lengths.page(field, |name| self.argument(field, name));
+        let before = self.calls.sum();
+        if let (Some(page), true) = (page, calls::is_list_of_accounts(field)) {
+            let has_cursor =
+                ["after", "before"].into_iter().any(|name| self.argument(field, name) != Argument::None);
+            self.calls.list(field, parents.count, page, has_cursor);
+        } else {
+            self.calls.objects(field, parents.count * length);
+        }
+        let caused = self.calls.sum() - before;
+        if caused > 0 {
+            keep_dearest(&mut self.dearest_by_calls, field, caused);
+        }
+        let inner = Parents { count: parents.count * length, page, is_root: false };
+        parents.count + self.selections(&field.selection_set, inner)
+    }
+
+    /// An argument's value as far as prices hang on it.
+    fn argument(&self, field: &Field, name: &str) -> Argument {
+        match field.arguments.iter().find(|argument| argument.name == name) {
+            Some(argument) => self.value(&argument.value),
+            None => match field.definition.argument_by_name(name).and_then(|it| it.default_value.as_ref()) {
+                Some(default) => self.value(default),
+                None => Argument::None,
+            },
+        }
+    }
+
+    fn value(&self, value: &Literal) -> Argument {
+        match value {
+            Literal::Null => Argument::None,
+            Literal::Int(number) => Argument::number(number.try_to_f64().ok()),
+            Literal::List(items) => Argument::Items(items.len()),
+            Literal::Boolean(value) => Argument::Is(*value),
+            Literal::Variable(name) => match self.variables.get(name.as_str()) {
+                None | Some(Value::Null) => Argument::None,
+                Some(Value::Number(number)) => Argument::number(number.as_f64()),
+                Some(Value::List(items)) => Argument::Items(items.len()),
+                Some(Value::Boolean(value)) => Argument::Is(*value),
+                Some(_) => Argument::Other,
+            },
+            _ => Argument::Other,
+        }
+    }
+
+    /// Whether `@skip` and `@include` leave a selection in.
+    fn is_included(&self, directives: &DirectiveList) -> bool {
+        directives.iter().all(|directive| {
+            let condition = directive.specified_argument_by_name("if").map(|value| self.value(value));
+            match (directive.name.as_str(), condition) {
+                ("skip", Some(Argument::Is(value))) => !value,
+                ("include", Some(Argument::Is(value))) => value,
+                _ => true,
+            }
+        })
+    }
+}
+
+/// What a price has to know of an argument.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Argument {
+    /// Left out, or null.
+    None,
+    Number(f64),
+    /// A list of so many items.
+    Items(usize),
+    Is(bool),
+    Other,
+}
+
+impl Argument {
+    fn number(number: Option<f64>) -> Self {
+        number.map_or(Self::Other, |number| Self::Number(number.max(0.0)))
+    }
+}
+
+fn keep_dearest<'a>(dearest: &mut Option<(&'a Node<Field>, u64)>, field: &'a Node<Field>, amount: u64) {
+    if dearest.is_none_or(|(_, known)| known < amount) {
+        *dearest = Some((field, amount));
+    }
+}

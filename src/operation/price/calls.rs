@@ -1,0 +1,100 @@
+//! How many upstream calls an operation could cause: what the loaders do at their dearest, in numbers.
+//!
+//! - LeadLex is one list, read once for an operation however many fields need it.
+//! - Accounts by ids, from all fields together, are one call for each hundred.
+//! - A list of accounts is a call for each upstream page. Under many parents the lists are joined, so that each page holds
+//!   several parents' rows; where rows are spread unevenly, each parent can come out short and be asked for again.
+//! - Counts are a call for each number, up to a cap, and a walk's first page before that is decided.
+
+use apollo_compiler::executable::{Field, Selection, SelectionSet};
+
+use super::lengths::count;
+use super::whole;
+use crate::loaders::settings::ListSettings;
+
+/// How many numbers `statusCounts` are made of.
+const STATUSES: f64 = 7.0;
+
+/// How many ids one call takes (`connected_account_ids`).
+const IDS_OF_A_CALL: u64 = 100;
+
+/// The calls counted so far.
+pub(super) struct Calls<'a> {
+    lists: &'a ListSettings,
+    are_providers_read: bool,
+    accounts_by_id: u64,
+    /// Of lists and counts.
+    others: u64,
+}
+
+impl<'a> Calls<'a> {
+    pub(super) fn new(lists: &'a ListSettings) -> Self {
+        Self { lists, are_providers_read: false, accounts_by_id: 0, others: 0 }
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        let by_id = self.accounts_by_id.div_ceil(IDS_OF_A_CALL);
+        self.others.saturating_add(by_id).saturating_add(u64::from(self.are_providers_read))
+    }
+
+    /// Counts what a field causes that gives so many objects, over all its parents.
+    pub(super) fn objects(&mut self, field: &Field, objects: f64) {
+        // Within a page that is there already, nothing is asked for.
+        let is_read = matches!(field.name.as_str(), "nodes" | "edges" | "node") && field.arguments.is_empty();
+        if is_read {
+            return;
+        }
+        match field.definition.ty.inner_named_type().as_str() {
+            "Provider" | "ProviderConnection" => self.are_providers_read = true,
+            "ConnectedAccount" => self.by_ids(objects),
+            "Node" => {
+                self.are_providers_read = true;
+                self.by_ids(objects);
+            }
+            _ => {}
+        }
+    }
+
+    fn by_ids(&mut self, ids: f64) {
+        self.accounts_by_id = self.accounts_by_id.saturating_add(whole(ids));
+    }
+
+    /// Counts what a list of accounts causes under so many parents.
+    pub(super) fn list(&mut self, field: &Field, parents: f64, page: f64, has_cursor: bool) {
+        let selected = &field.selection_set;
+        let rows_of_a_page = count(self.lists.page_rows.max(1));
+        if page > 0.0 {
+            // Whether there are more is told by one row more.
+            let wanted = page + f64::from(u8::from(selects(selected, &["pageInfo"])));
+            let alone = (wanted / rows_of_a_page).ceil() + f64::from(u8::from(has_cursor));
+            let calls = if parents > 1.0 && !has_cursor {
+                let parents_of_a_call = (rows_of_a_page / wanted).floor().max(1.0);
+                (parents / parents_of_a_call).ceil() + parents * alone
+            } else {
+                parents * alone
+            };
+            self.others = self.others.saturating_add(whole(calls));
+        }
+        let by_status = selects(selected, &["statusCounts"]);
+        if by_status || selects(selected, &["totalCount"]) {
+            let numbers = parents * (1.0 + if by_status { STATUSES } else { 0.0 });
+            let walk_or_calls = numbers.min(count(self.lists.count_calls_max));
+            let first_page = if numbers > 1.0 { 1.0 } else { 0.0 };
+            self.others = self.others.saturating_add(whole(walk_or_calls + first_page));
+        }
+    }
+}
+
+/// Whether a field is a list of accounts.
+pub(super) fn is_list_of_accounts(field: &Field) -> bool {
+    field.definition.ty.inner_named_type() == "ConnectedAccountConnection"
+}
+
+/// Whether a selection set has one of these fields. A fragment that is not looked into counts as one that has.
+fn selects(set: &SelectionSet, names: &[&str]) -> bool {
+    set.selections.iter().any(|selection| match selection {
+        Selection::Field(field) => names.contains(&field.name.as_str()),
+        Selection::InlineFragment(inline) => selects(&inline.selection_set, names),
+        Selection::FragmentSpread(_) => true,
+    })
+}

@@ -1,0 +1,110 @@
+//! How long the lists of an answer can be.
+
+use std::collections::HashMap;
+
+use apollo_compiler::Schema;
+use apollo_compiler::executable::Field;
+use apollo_compiler::schema::ExtendedType;
+
+use super::Argument;
+use crate::loaders::settings::ConnectionSettings;
+
+/// How long a list is taken to be of which nothing says how long it is: a provider's toolkits, an account's providers,
+/// a connection's settings are a handful each.
+const A_HANDFUL: f64 = 5.0;
+
+/// The arguments that name each object of a list.
+const NAMES: [&str; 2] = ["ids", "slugs"];
+
+/// The lengths of a schema's lists.
+pub(super) struct Lengths {
+    connections: ConnectionSettings,
+    /// The lists of introspection: as long as the schema's own are on average, so that what asks for all of them once is
+    /// priced at what it gets.
+    introspection: HashMap<&'static str, f64>,
+}
+
+impl Lengths {
+    pub(super) fn new(schema: &Schema, connections: ConnectionSettings) -> Self {
+        let (mut fields, mut arguments, mut inputs, mut values) = (0, 0, 0, 0);
+        for definition in schema.types.values() {
+            let of_type = match definition {
+                ExtendedType::Object(object) => Some(&object.fields),
+                ExtendedType::Interface(interface) => Some(&interface.fields),
+                ExtendedType::InputObject(input) => {
+                    inputs += input.fields.len();
+                    None
+                }
+                ExtendedType::Enum(listed) => {
+                    values += listed.values.len();
+                    None
+                }
+                _ => None,
+            };
+            for field in of_type.into_iter().flat_map(|fields| fields.values()) {
+                fields += 1;
+                arguments += field.arguments.len();
+            }
+        }
+        let types = schema.types.len();
+        let introspection = HashMap::from([
+            ("types", count(types)),
+            ("fields", average(fields, types)),
+            ("args", average(arguments, fields)),
+            ("inputFields", average(inputs, types)),
+            ("enumValues", average(values, types)),
+            ("interfaces", 1.0),
+            ("possibleTypes", 1.0),
+            ("directives", count(schema.directive_definitions.len())),
+        ]);
+        Self { connections, introspection }
+    }
+
+    /// How many objects a field gives for each parent; `page` is the length of the parent's page, where it is a connection.
+    pub(super) fn of(&self, field: &Field, page: Option<f64>, argument: impl Fn(&str) -> Argument) -> f64 {
+        if !field.definition.ty.is_list() {
+            return 1.0;
+        }
+        if let (Some(page), "edges" | "nodes") = (page, field.name.as_str()) {
+            return page;
+        }
+        if field.definition.ty.inner_named_type().starts_with("__") {
+            return self.introspection.get(field.name.as_str()).copied().unwrap_or(A_HANDFUL);
+        }
+        let named = NAMES.iter().find_map(|name| match argument(name) {
+            Argument::Items(items) => Some(count(items)),
+            // A lone value stands for a list of one (specification, 3.11 "Input Coercion" of lists).
+            Argument::Number(_) | Argument::Is(_) | Argument::Other => Some(1.0),
+            Argument::None => None,
+        });
+        named.unwrap_or(A_HANDFUL)
+    }
+
+    /// The length of the page that a field asks for, where it is a connection. Longer ones than may be are refused later.
+    pub(super) fn page(&self, field: &Field, argument: impl Fn(&str) -> Argument) -> Option<f64> {
+        let name = field.definition.ty.inner_named_type();
+        if !name.ends_with("Connection") {
+            return None;
+        }
+        let most = count(self.connections.page_max);
+        let asked = ["first", "last"].into_iter().find_map(|name| match argument(name) {
+            Argument::Number(number) => Some(number),
+            _ => None,
+        });
+        let default = if name.as_str() == "ProviderConnection" {
+            self.connections.providers_default
+        } else {
+            self.connections.accounts_default
+        };
+        Some(asked.unwrap_or(count(default)).min(most))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "lengths lie far below 2^52")]
+pub(super) fn count(number: usize) -> f64 {
+    number as f64
+}
+
+fn average(items: usize, of: usize) -> f64 {
+    count(items) / count(of.max(1))
+}

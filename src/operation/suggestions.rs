@@ -1,0 +1,78 @@
+//! Names that are like one that does not exist, as graphql-js suggests them: "Did you mean …?".
+//!
+//! apollo-compiler tells what is wrong in graphql-js's words but suggests nothing. A typo is found sooner with it; a stranger
+//! finds the schema with it too, where introspection is switched off, so it can be switched off as well.
+
+use apollo_compiler::Schema;
+use apollo_compiler::schema::ExtendedType;
+
+/// How many names are suggested.
+const SUGGESTED: usize = 3;
+
+/// Names that are longer are not compared: no name of a schema is, and comparing costs the product of both lengths.
+const LONGEST: usize = 64;
+
+/// What to add to a sentence about an unknown field or argument; nothing where no name is like it, or the sentence is about
+/// something else.
+pub(crate) fn like(schema: &Schema, sentence: &str) -> Option<String> {
+    let mut quoted = sentence.split('"').skip(1).step_by(2);
+    let (unknown, place) = (quoted.next()?, quoted.next()?);
+    if unknown.len() > LONGEST {
+        return None;
+    }
+    let names: Vec<&str> = if sentence.starts_with("Cannot query field") {
+        fields(schema.types.get(place)?)
+    } else if sentence.starts_with("Unknown argument") {
+        let (of_type, field) = place.split_once('.')?;
+        let field = schema.type_field(of_type, field).ok()?;
+        field.arguments.iter().map(|argument| argument.name.as_str()).collect()
+    } else {
+        return None;
+    };
+    let mut like: Vec<(usize, &str)> = names
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance <= name.len().max(unknown.len()) * 2 / 5)
+        .collect();
+    like.sort_unstable();
+    let mut like = like.into_iter().take(SUGGESTED).map(|(_, name)| format!("\"{name}\""));
+    let first = like.next()?;
+    let others: Vec<_> = like.collect();
+    Some(match others.split_last() {
+        None => format!(" Did you mean {first}?"),
+        Some((last, [])) => format!(" Did you mean {first} or {last}?"),
+        Some((last, between)) => format!(" Did you mean {first}, {}, or {last}?", between.join(", ")),
+    })
+}
+
+fn fields(of: &ExtendedType) -> Vec<&str> {
+    match of {
+        ExtendedType::Object(object) => object.fields.keys().map(|name| name.as_str()).collect(),
+        ExtendedType::Interface(interface) => interface.fields.keys().map(|name| name.as_str()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_names_of_the_same_place_are_suggested() {
+        let sdl = "type Query { provider(id: ID): Int providers: Int provide: Int toolkit: Int }";
+        let schema = Schema::parse_and_validate(sdl, "schema").unwrap();
+        for (sentence, suggested) in [
+            (
+                "Cannot query field \"providres\" on type \"Query\".",
+                Some(" Did you mean \"providers\", \"provide\", or \"provider\"?"),
+            ),
+            ("Cannot query field \"Toolkits\" on type \"Query\".", Some(" Did you mean \"toolkit\"?")),
+            ("Unknown argument \"ids\" on field \"Query.provider\".", Some(" Did you mean \"id\"?")),
+            ("Cannot query field \"viewer\" on type \"Query\".", None),
+            ("Cannot query field \"provider\" on type \"Nothing\".", None),
+            ("Variable \"$providers\" is never used, \"provider\" is.", None),
+        ] {
+            assert_eq!(like(&schema, sentence).as_deref(), suggested, "{sentence}");
+        }
+    }
+}

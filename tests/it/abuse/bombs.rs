@@ -1,0 +1,171 @@
+//! Documents and variables that stand for far more than they are long.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::Server;
+
+/// Documents, and what each is refused with: code and reason.
+fn bombs() -> Vec<(&'static str, String, &'static str, &'static str)> {
+    let repeated = |count: usize, make: &dyn Fn(usize) -> String| (0..count).map(make).collect::<String>();
+    let fragments = |count: usize, inner: &dyn Fn(usize) -> String| {
+        repeated(count, &|i| format!("fragment F{i} on Node {{ {} }} ", inner(i)))
+    };
+    vec![
+        (
+            "deep",
+            format!(
+                "{{ node(id: \"x\") {{ ... on Provider {{ {} id {} }} }} }}",
+                "connectedAccounts { nodes { providers { ".repeat(6),
+                "} } }".repeat(6)
+            ),
+            "LIMIT_EXCEEDED",
+            "DEPTH",
+        ),
+        ("deeper than any parser goes", "{ a".repeat(4_000), "GRAPHQL_PARSE_FAILED", ""),
+        ("wide", format!("{{ {} }}", "__typename ".repeat(50_000)), "LIMIT_EXCEEDED", "TOKENS"),
+        (
+            "aliases",
+            format!("{{ {} }}", repeated(500, &|i| format!("a{i}: toolkit(slug: \"gmail\") {{ id }} "))),
+            "LIMIT_EXCEEDED",
+            "ALIASES",
+        ),
+        (
+            "directives",
+            format!("{{ {} }}", "... @include(if: true) { __typename } ".repeat(500)),
+            "LIMIT_EXCEEDED",
+            "DIRECTIVES",
+        ),
+        ("one directive often", format!("{{ __typename {} }}", "@skip(if: false) ".repeat(1_500)), "GRAPHQL_VALIDATION_FAILED", ""),
+        (
+            "fragments in a circle",
+            format!("{{ node(id: \"x\") {{ ...F0 }} }} {}", fragments(60, &|i| format!("...F{} ...F{}", (i + 1) % 60, (i + 7) % 60))),
+            "GRAPHQL_VALIDATION_FAILED",
+            "",
+        ),
+        (
+            "fragments that double each other",
+            format!("{{ node(id: \"x\") {{ ...F0 }} }} {} fragment F20 on Node {{ id }}", fragments(20, &|i| format!("...F{n} ...F{n}", n = i + 1))),
+            "LIMIT_EXCEEDED",
+            "SELECTIONS",
+        ),
+        (
+            "fields that overlap, through fragments of each other",
+            format!(
+                "{{ node(id: \"x\") {{ {} }} }} {}",
+                repeated(25, &|i| format!("...F{i} ")),
+                fragments(25, &|i| repeated(25 - i - 1, &|j| format!("...F{} ", i + j + 1)) + "id")
+            ),
+            "LIMIT_EXCEEDED",
+            "SELECTIONS",
+        ),
+        (
+            "fields that overlap and differ",
+            format!("{{ {} }}", repeated(1_000, &|i| format!("toolkit(slug: \"a{i}\") {{ id }} "))),
+            "GRAPHQL_VALIDATION_FAILED",
+            "",
+        ),
+        (
+            "operations beside fragments that are wrong",
+            format!("{} fragment F on Query {{ {} }}", repeated(500, &|i| format!("query Q{i} {{ ...F }} ")), repeated(800, &|i| format!("x{i} "))),
+            "LIMIT_EXCEEDED",
+            "OPERATIONS",
+        ),
+        (
+            "introspection",
+            format!("{{ {} }}", repeated(90, &|i| format!("a{i}: __schema {{ types {{ fields {{ type {{ fields {{ name args {{ name }} }} }} }} }} }} "))),
+            "LIMIT_EXCEEDED",
+            "COMPLEXITY",
+        ),
+        (
+            "lists in lists",
+            "{ providers { nodes { connectedAccounts(first: 100) { nodes { toolkit { connectedAccounts(first: 100) { nodes { id } } } } } } } }".to_owned(),
+            "LIMIT_EXCEEDED",
+            "COMPLEXITY",
+        ),
+        ("a list in a list in a list …", format!("{{ nodes(ids: {}) {{ id }} }}", "[".repeat(5_000)), "GRAPHQL_PARSE_FAILED", ""),
+        ("a name without end", format!("{{ {} }}", "x".repeat(900_000)), "GRAPHQL_VALIDATION_FAILED", ""),
+        ("comments", "#\n".repeat(300_000), "LIMIT_EXCEEDED", "TOKENS"),
+        ("opened and never closed", "{".repeat(900_000), "LIMIT_EXCEEDED", "TOKENS"),
+    ]
+}
+
+#[tokio::test]
+async fn each_is_refused_with_its_own_error_and_costs_no_call() {
+    let server = Server::start().await;
+    for (what, document, code, reason) in bombs() {
+        let (status, answer) = server.post(&json!({ "query": document })).await;
+        assert_eq!(status, 400, "{what}: {answer}");
+        let errors = answer["errors"].as_array().unwrap();
+        let extensions = &errors[0]["extensions"];
+        assert_eq!(extensions["code"], code, "{what}: {}", errors[0]);
+        assert_eq!(extensions["reason"].as_str().unwrap_or_default(), reason, "{what}: {}", errors[0]);
+        assert!(
+            errors.len() <= 11 && answer.to_string().len() < 8_000,
+            "{what}: {} bytes",
+            answer.to_string().len()
+        );
+    }
+    assert_eq!(server.world.calls(), [] as [&str; 0]);
+    let (status, _) = server.post(&json!({ "query": "{ providers(first: 1) { totalCount } }" })).await;
+    assert_eq!(status, 200, "and whoever asks for little is answered");
+}
+
+#[tokio::test]
+async fn variables_are_no_way_round() {
+    let server = Server::start().await;
+    let ids: Vec<_> = (0..1_001).map(|i| format!("ca_{i}")).collect();
+    let (_, answer) = server
+        .post(&json!({ "query": "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", "variables": { "ids": ids } }))
+        .await;
+    assert_eq!(answer["errors"][0]["extensions"]["reason"], "TOO_MANY_IDS");
+
+    let ids: Vec<_> = (0..60_000).map(|i| format!("ca_{i}")).collect();
+    let (status, answer) = server
+        .post(&json!({ "query": "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", "variables": { "ids": ids } }))
+        .await;
+    assert_eq!((status, answer["errors"][0]["extensions"]["reason"].as_str()), (400, Some("COMPLEXITY")));
+
+    let mut nested = Value::Null;
+    for _ in 0..100 {
+        nested = json!([nested]);
+    }
+    let (status, _) = server.post(&json!({ "query": "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", "variables": { "ids": nested } })).await;
+    assert_eq!(status, 400);
+    let mut deep = String::from(r#"{"query":"{ __typename }","variables":"#);
+    let _ = write!(deep, "{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let head = format!(
+        "POST /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        deep.len()
+    );
+    assert_eq!(super::status(&server.raw(head + &deep).await), 400);
+    assert_eq!(server.world.calls(), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn requests_in_one_body_are_not_taken() {
+    let server = Server::start().await;
+    let one = json!({ "query": "{ providers { totalCount } }" });
+    let (status, answer) = server.post(&Value::Array(vec![one; 1_000])).await;
+    assert_eq!(status, 400);
+    assert!(answer["errors"][0]["message"].as_str().unwrap().contains("not taken in batches"), "{answer}");
+    assert_eq!(server.world.calls(), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn nothing_that_a_client_sends_becomes_a_header_or_a_parameter_upstream() {
+    let server = Server::start().await;
+    for value in ["a\r\nx-api-key: stolen", "a\u{0}b", "a,b", "", " "] {
+        let query = "query ($u: [String!]) { connectedAccounts(filter: { userIds: $u }) { isComplete } }";
+        let (_, answer) = server.post(&json!({ "query": query, "variables": { "u": [value] } })).await;
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{value:?}: {answer}");
+    }
+    assert_eq!(server.world.calls(), [] as [&str; 0]);
+    let (_, answer) = server
+        .post(&json!({ "query": "{ connectedAccounts(filter: { userIds: [\"a&limit=1#b\"] }) { isComplete } }" }))
+        .await;
+    assert_eq!(answer.get("errors"), None);
+    let calls = server.world.calls();
+    assert!(calls[0].contains("user_ids=a%26limit%3D1%23b"), "{calls:?}");
+}

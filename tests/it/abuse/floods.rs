@@ -1,0 +1,203 @@
+//! Too much, too long, too many: bodies, heads and connections.
+
+use std::io;
+
+use axum::Router;
+use axum::routing::get;
+use serde_json::{Value, json};
+use switchboard::http::settings::ServerSettings;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use super::{Server, body_of, listening, shipped, status};
+
+const HEAD: &str = "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+const HUNDRED_MB: usize = 100_000_000;
+
+fn reason(answer: &str) -> Value {
+    serde_json::from_str::<Value>(body_of(answer)).unwrap()["errors"][0]["extensions"]["reason"].clone()
+}
+
+#[tokio::test]
+async fn a_body_that_is_declared_too_long_is_refused_unread() {
+    let server = Server::start().await;
+    let answer = server.raw(format!("{HEAD}content-length: {HUNDRED_MB}\r\n\r\n{{\"query\":")).await;
+    assert_eq!((status(&answer), reason(&answer)), (413, json!("BODY_SIZE")));
+}
+
+#[tokio::test]
+async fn a_body_in_chunks_is_read_no_further_than_it_may_be_long() {
+    for declared in ["", "content-length: 5\r\n"] {
+        let server = Server::start().await;
+        let mut connection = server.connect().await;
+        let head = format!("{HEAD}{declared}transfer-encoding: chunked\r\n\r\n");
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let (mut reading, mut writing) = connection.into_split();
+        let flood = async {
+            let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
+            let mut sent = 0;
+            while sent < HUNDRED_MB && writing.write_all(&chunk).await.is_ok() {
+                sent += 0x10000;
+            }
+            sent
+        };
+        let answer = async {
+            let mut answer = Vec::new();
+            let _ = reading.read_to_end(&mut answer).await;
+            String::from_utf8(answer).unwrap()
+        };
+        let (sent, answer) = tokio::join!(flood, answer);
+        // The limit, and what lies in the buffers of both sockets.
+        assert!(sent < 20_000_000, "{sent} bytes were taken");
+        // The reset of what nobody reads can overtake the answer; a length beside chunks is refused at once.
+        if !answer.is_empty() {
+            assert!([413, 400].contains(&status(&answer)), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_plain_json_is_refused_by_its_head() {
+    let server = Server::start().await;
+    for head in [
+        "content-type: text/plain\r\n",
+        "content-type: application/x-www-form-urlencoded\r\n",
+        "content-type: multipart/form-data; boundary=x\r\n",
+        "content-type: application/graphql\r\n",
+        "content-type: application/json; charset=utf-16\r\n",
+        "content-type: application/json\r\ncontent-type: text/plain\r\n",
+        "content-type: application/json\r\ncontent-encoding: gzip\r\n",
+        "content-type: application/json\r\ncontent-encoding: br, gzip\r\n",
+        "",
+    ] {
+        let body = r#"{"query":"{ __typename }"}"#;
+        let answer = server
+            .raw(format!(
+                "POST /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{head}content-length: {}\r\n\r\n{body}",
+                body.len()
+            ))
+            .await;
+        assert_eq!((status(&answer), reason(&answer)), (415, json!("UNSUPPORTED_MEDIA_TYPE")), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn heads_are_bounded_in_length_and_number_and_must_be_heads() {
+    let server = Server::start().await;
+    let many = (0..200).map(|i| format!("x-{i}: 1\r\n")).collect::<String>();
+    for (request, expected) in [
+        (
+            format!("GET /graphql?query={} HTTP/1.1\r\nhost: localhost\r\n\r\n", "x".repeat(100_000)),
+            [414, 431],
+        ),
+        (format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "x".repeat(100_000)), [431, 431]),
+        (format!("GET / HTTP/1.1\r\nhost: localhost\r\n{many}\r\n"), [431, 431]),
+        ("GET / HTTP/1.1\r\nhost: localhost\r\nx-api-key: a\r\n b: c\r\n\r\n".to_owned(), [400, 400]),
+        ("GET / HTTP/1.1\r\nhost: localhost\r\nx\0: 1\r\n\r\n".to_owned(), [400, 400]),
+        (
+            "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab"
+                .to_owned(),
+            [400, 400],
+        ),
+        (
+            "POST /graphql HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: gzip\r\n\r\n".to_owned(),
+            [400, 400],
+        ),
+    ] {
+        let answer = server.raw(&request).await;
+        assert!(
+            expected.contains(&status(&answer)),
+            "{}: {answer}",
+            request.split("\r\n").next().unwrap_or_default()
+        );
+    }
+}
+
+/// One answered request on a connection that stays.
+async fn ask(connection: &mut TcpStream) -> io::Result<String> {
+    connection.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
+    let mut answer = vec![0; 4096];
+    let read = connection.read(&mut answer).await?;
+    answer.truncate(read);
+    Ok(String::from_utf8(answer).unwrap())
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_told_so_and_those_within_are_served() {
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let busy = async move || {
+        arrived.send(()).unwrap();
+        std::future::pending::<&str>().await
+    };
+    let router = Router::new().route("/", get("hello")).route("/busy", get(busy));
+    let settings = ServerSettings { connections_max: 2, ..shipped().server };
+    let (address, _stop, _serving) = listening(router, settings).await;
+
+    let mut holding = Vec::new();
+    for _ in 0..2 {
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        connection.write_all(b"GET /busy HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        arrivals.recv().await.unwrap();
+        holding.push(connection);
+    }
+    for _ in 0..3 {
+        let mut beyond = TcpStream::connect(address).await.unwrap();
+        let answer = ask(&mut beyond).await.unwrap();
+        assert_eq!(status(&answer), 503);
+        let head = answer.to_lowercase();
+        assert!(head.contains("retry-after: 1\r\n") && head.contains("connection: close\r\n"), "{answer}");
+        let told: Value = serde_json::from_str(body_of(&answer)).unwrap();
+        assert_eq!(told["errors"][0]["extensions"]["code"], "OVERLOADED");
+        assert_eq!(beyond.read(&mut [0]).await.unwrap(), 0, "and it is closed");
+    }
+    holding.pop();
+    // The place is free once the server has seen that its client is gone.
+    loop {
+        let mut next = TcpStream::connect(address).await.unwrap();
+        if ask(&mut next).await.is_ok_and(|answer| answer.ends_with("hello")) {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn http2_is_spoken_to_those_who_begin_with_it() {
+    let server = Server::start().await;
+    let mut connection = server.connect().await;
+    // The preface, and empty settings (RFC 9113, 3.4).
+    connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut frame = [0; 9];
+    connection.read_exact(&mut frame).await.unwrap();
+    assert_eq!(frame[3], 4, "it answers with its settings");
+}
+
+#[tokio::test]
+async fn the_end_refuses_new_connections_and_waits_for_running_requests() {
+    let mut server = Server::start().await;
+    let mut idle = server.connect().await;
+    assert!(ask(&mut idle).await.unwrap().starts_with("HTTP/1.1 200"));
+    server.stop.take().unwrap().send(()).unwrap();
+    server.serving.await.unwrap().unwrap();
+    assert_eq!(idle.read(&mut [0]).await.unwrap_or(0), 0, "an idle connection is closed");
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_process_that_is_told_to_stop_ends_well() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+    for signal in ["-TERM", "-INT"] {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_switchboard"))
+            .args(["demo", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("GraphiQL: http://"), "{line}");
+        assert!(Command::new("kill").args([signal, &process.id().to_string()]).status().unwrap().success());
+        assert_eq!(process.wait().unwrap().code(), Some(0), "{signal}");
+    }
+}

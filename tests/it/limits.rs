@@ -1,0 +1,37 @@
+//! What one operation may ask for: each limit with its own refusal, before anything is asked upstream, and the time that it
+//! may take and the room that it finds.
+
+mod documents;
+mod prices;
+mod room;
+
+use serde_json::{Value, json};
+use switchboard::config::{Config, Keys, Sources};
+use switchboard::operation::settings::LimitSettings;
+
+use crate::world::{World, only_error};
+
+/// The limits that are in force where nobody sets any.
+fn shipped() -> LimitSettings {
+    Config::load(Sources { keys: Keys::Optional, ..Sources::default() }).unwrap().limits
+}
+
+fn world() -> World {
+    World::new().within(shipped())
+}
+
+/// Why a query is refused: reason, sentence, and where in it. Nothing was asked for it.
+#[track_caller]
+fn refusal(world: &World, answer: &Value) -> (String, String, Value) {
+    let error = only_error(answer);
+    assert_eq!(error["extensions"]["code"], "LIMIT_EXCEEDED", "{answer}");
+    assert_eq!(answer.get("data"), None);
+    assert_eq!(world.calls(), [] as [&str; 0]);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    (text(&error["extensions"]["reason"]), text(&error["message"]), error["locations"].clone())
+}
+
+async fn refused(world: &World, query: &str, variables: Value) -> (String, String, Value) {
+    let (answer, _) = world.outcome(json!({ "query": query, "variables": variables })).await;
+    refusal(world, &answer)
+}

@@ -1,0 +1,130 @@
+//! What an operation could cost: refused where it is too much, and never less than it then costs.
+
+use serde_json::{Value, json};
+use switchboard::operation::settings::LimitSettings;
+use switchboard::sandbox::{Scenario, Settings};
+
+use super::{refused, shipped, world};
+use crate::world::{World, at};
+
+const EVERYTHING: &str = "query ($p: Int, $a: Int) { providers(first: $p) { nodes { connectedAccounts(first: $a) { nodes { id } } } } }";
+
+#[tokio::test(start_paused = true)]
+async fn complexity_is_fields_times_the_lengths_of_their_lists() {
+    let world = world();
+    let (reason, sentence, at) =
+        refused(&world, "{ providers { nodes { connectedAccounts(first: 100) { nodes { id userId status createdAt rawStatus } } } } }", json!({})).await;
+    assert_eq!(reason, "COMPLEXITY");
+    // 1 connection, `nodes`, 100 × a connection with its `nodes`, 100 × 100 × 5.
+    assert_eq!(
+        sentence,
+        "The operation could answer 50202 fields, as its pages are long; 50000 are allowed. `providers` has 50202 of them."
+    );
+    assert_eq!(at, json!([{ "line": 1, "column": 3 }]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_price_follows_the_variables() {
+    let world = World::new().within(LimitSettings { complexity: 1_000, ..shipped() });
+    let (answer, _) = world.outcome(json!({ "query": EVERYTHING, "variables": { "p": 10, "a": 10 } })).await;
+    assert_eq!(answer.get("errors"), None);
+    world.calls();
+    for variables in
+        [json!({ "p": 100, "a": 10 }), json!({ "p": 10, "a": 100 }), json!({}), json!({ "p": null })]
+    {
+        let (reason, _, _) = refused(&world, EVERYTHING, variables).await;
+        assert_eq!(reason, "COMPLEXITY");
+    }
+    let ids: Vec<_> = (0..600).map(|i| format!("ca_{i}")).collect();
+    let by_ids = "query ($ids: [ID!]!) { connectedAccountsByIds(ids: $ids) { id userId } }";
+    assert_eq!(refused(&world, by_ids, json!({ "ids": ids })).await.0, "COMPLEXITY");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_skipped_has_no_price() {
+    let world = World::new().within(LimitSettings { complexity: 10, ..shipped() });
+    let query = "query ($with: Boolean!) { __typename providers @include(if: $with) { nodes { id name } } }";
+    let (answer, _) = world.outcome(json!({ "query": query, "variables": { "with": false } })).await;
+    assert_eq!(answer["data"]["__typename"], "Query");
+    assert_eq!(refused(&world, query, json!({ "with": true })).await.0, "COMPLEXITY");
+}
+
+#[tokio::test(start_paused = true)]
+async fn upstream_calls_are_priced_before_the_first_is_made() {
+    let world = World::new().within(LimitSettings { upstream_calls: 20, ..shipped() });
+    let dear = "{ user(id: \"user_1\") { connectedAccounts { nodes { toolkit { connectedAccounts(first: 3) { nodes { id } } } } } } }";
+    let (reason, sentence, at) = refused(&world, dear, json!({})).await;
+    assert_eq!(reason, "UPSTREAM_CALLS");
+    assert_eq!(
+        sentence,
+        "The operation could cause 22 upstream calls; 20 are allowed. `connectedAccounts` has 21 of them."
+    );
+    assert_eq!(at, json!([{ "line": 1, "column": 62 }]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trace_tells_the_price_beside_the_limits() {
+    let request = json!({
+        "query": "{ providers(first: 20) { nodes { connectedAccounts(first: 10) { nodes { id } } } } }",
+        "extensions": { "switchboard": { "trace": true } },
+    });
+    let (answer, _) = world().outcome(request).await;
+    assert_eq!(
+        answer["extensions"]["cost"],
+        json!({ "complexity": 242, "upstreamCalls": 23, "complexityMax": 50_000, "upstreamCallsMax": 300 })
+    );
+}
+
+/// Queries of every kind of field that asks something upstream.
+const QUERIES: [&str; 23] = [
+    include_str!("introspection_of_graphiql.graphql"),
+    "{ providers { totalCount } }",
+    "{ providers { nodes { name toolkits { slug } } } }",
+    "{ providers(first: 20) { nodes { connectedAccounts(first: 3) { nodes { id } } } } }",
+    "{ providers(first: 20) { nodes { connectedAccounts(first: 10) { nodes { id } pageInfo { hasNextPage } } } } }",
+    "{ providers { edges { node { connectedAccounts(last: 100) { edges { cursor node { id } } pageInfo { hasPreviousPage } } } } } }",
+    "{ providers { nodes { connectedAccounts(first: 0) { totalCount statusCounts { status count } } } } }",
+    "{ providers(first: 3) { nodes { connectedAccounts(first: 5) { totalCount statusCounts { count } nodes { id } } } } }",
+    "{ connectedAccounts { nodes { id } } }",
+    "{ connectedAccounts(first: 100) { nodes { id } pageInfo { hasNextPage } } }",
+    "{ connectedAccounts(last: 100) { nodes { id } pageInfo { hasNextPage hasPreviousPage } totalCount statusCounts { count } } }",
+    "{ a: connectedAccounts(first: 5) { nodes { id } } b: connectedAccounts(first: 5, filter: { statuses: [ACTIVE] }) { nodes { id } } }",
+    "{ connectedAccounts(first: 20) { nodes { toolkit { connectedAccounts(first: 5) { nodes { id } } } } } }",
+    "{ connectedAccounts(first: 20) { nodes { user { connectedAccounts(first: 5) { nodes { id } totalCount } } } } }",
+    "{ connectedAccounts(first: 20) { nodes { authConfig { connectedAccounts(first: 5) { nodes { id } } } providers { name } } } }",
+    "{ toolkit(slug: \"gmail\") { providers { name } connectedAccounts { nodes { id } } } }",
+    "{ toolkitsBySlugs(slugs: [\"gmail\", \"slack\", \"notion\"]) { connectedAccounts(first: 100) { nodes { id } statusCounts { count } } } }",
+    "{ usersByIds(ids: [\"user_1\", \"user_2\"]) { connectedAccounts { nodes { id } totalCount } } }",
+    "{ connectedAccount(id: \"ca_1\") { id } b: connectedAccount(id: \"ca_2\") { id } }",
+    "{ connectedAccountsByIds(ids: [\"ca_1\", \"ca_2\", \"ca_3\"]) { id providers { name } } }",
+    "{ node(id: \"Q29ubmVjdGVkQWNjb3VudDpjYV8x\") { id } }",
+    "{ nodes(ids: [\"Q29ubmVjdGVkQWNjb3VudDpjYV8x\", \"VG9vbGtpdDpnbWFpbA\"]) { id ... on Toolkit { connectedAccounts(first: 1) { nodes { id } } } } }",
+    "{ __typename }",
+];
+
+#[tokio::test(start_paused = true)]
+async fn no_query_costs_more_calls_than_its_price() {
+    for scenario in [Scenario::Healthy, Scenario::Skewed] {
+        for query in QUERIES {
+            let limits = LimitSettings { complexity: 1_000_000, upstream_calls: 10_000, ..shipped() };
+            let world = World::over(scenario.settings(Settings::default())).within(limits);
+            scenario.arrange(&world.sandbox);
+            let request = json!({ "query": query, "extensions": { "switchboard": { "trace": true } } });
+            let (answer, _) = world.outcome(request).await;
+            assert_eq!(answer.get("errors"), None, "{query}");
+            let price = at(&answer, "extensions.cost.upstreamCalls").as_u64().unwrap();
+            let made = world.calls();
+            assert!(made.len() as u64 <= price, "{query}: {price} was its price, {} calls made", made.len());
+            assert_eq!(made.is_empty(), price == 0, "{query}");
+            assert!(leaves(&answer["data"]) <= at(&answer, "extensions.cost.complexity").as_u64().unwrap());
+        }
+    }
+}
+
+fn leaves(value: &Value) -> u64 {
+    match value {
+        Value::Object(fields) => fields.values().map(leaves).sum(),
+        Value::Array(items) if items.iter().any(Value::is_object) => items.iter().map(leaves).sum(),
+        _ => 1,
+    }
+}

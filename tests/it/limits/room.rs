@@ -1,0 +1,92 @@
+//! How long an operation may take, and how many find room at once.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use switchboard::operation::Outcome;
+use switchboard::operation::settings::LimitSettings;
+use switchboard::sandbox::Settings;
+use switchboard::upstream::transport::Network;
+use tokio::sync::Semaphore;
+use tower::service_fn;
+use tower::util::BoxCloneSyncService;
+
+use super::shipped;
+use crate::world::{PAGE_ROWS, World, only_error};
+use std::sync::Arc;
+
+const DEAR: &str = "{ connectedAccounts(first: 100) { nodes { id userId status createdAt rawStatus updatedAt wordId alias isDisabled accountType } } }";
+const CHEAP: &str = "{ connectedAccounts(first: 1) { nodes { id } } }";
+
+/// A world whose upstreams answer only once `go` has a permit.
+fn waiting(limits: LimitSettings) -> (World, Arc<Semaphore>) {
+    let go = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&go);
+    let behind_a_gate = move |network: Network| -> Network {
+        BoxCloneSyncService::new(service_fn(move |request: http::Request<()>| {
+            let (mut network, held) = (network.clone(), Arc::clone(&held));
+            async move {
+                drop(held.acquire().await);
+                tower::ServiceExt::ready(&mut network).await?;
+                tower::Service::call(&mut network, request).await
+            }
+        }))
+    };
+    (World::wired(Settings::default(), PAGE_ROWS, behind_a_gate).within(limits), go)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_takes_too_long_is_ended_with_one_error() {
+    let (world, _go) = waiting(LimitSettings { operation_timeout_ms: 1_000, ..shipped() });
+    let (answer, outcome) = world.outcome(json!({ "query": DEAR })).await;
+    assert_eq!(outcome, Outcome::Executed { whole: false });
+    assert_eq!(
+        answer,
+        json!({
+            "errors": [{
+                "message": "The operation took longer than 1000 ms and was ended: ask for less at once, or again later.",
+                "extensions": { "code": "DEADLINE_EXCEEDED" },
+            }],
+            "data": null,
+        })
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_dear_operations_is_refused_early_and_leaves_room_for_cheap_ones() {
+    let limits = LimitSettings { complexity_at_once: 4_000, ..shipped() };
+    let (world, go) = waiting(limits);
+    let world = Arc::new(world);
+    let flood: Vec<_> = (0..20)
+        .map(|_| {
+            let world = Arc::clone(&world);
+            tokio::spawn(async move { world.outcome(json!({ "query": DEAR })).await })
+        })
+        .collect();
+    // All of them have begun, and those that found no place have waited for it.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let done = flood.iter().filter(|task| task.is_finished()).count();
+    assert_eq!(done, 18, "3,000 of 4,000 are for dear operations, of which each takes 1,002");
+    go.add_permits(1);
+    let (cheap, _) = world.outcome(json!({ "query": CHEAP })).await;
+    assert_eq!(cheap.get("errors"), None);
+
+    let mut refused = 0;
+    for task in flood {
+        let (answer, outcome) = task.await.unwrap();
+        if outcome == Outcome::Overloaded {
+            refused += 1;
+            let error = only_error(&answer);
+            assert_eq!(
+                error["extensions"],
+                json!({ "code": "OVERLOADED", "retryable": true, "retryAfterMs": 1_000 })
+            );
+        } else {
+            assert_eq!(answer.get("errors"), None);
+        }
+    }
+    assert_eq!(refused, 18);
+    // Whoever comes later finds the room that the others left.
+    let (later, _) = world.outcome(json!({ "query": DEAR })).await;
+    assert_ne!(later["data"], Value::Null);
+}
