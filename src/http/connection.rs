@@ -78,6 +78,8 @@ impl Conduct {
         let mut ending_since = None;
         loop {
             tokio::select! {
+                // The connection first: what has arrived while this server was busy must not count as late.
+                biased;
                 // How it ended is its peer's affair.
                 _ = connection.as_mut() => return,
                 changed = course.changed() => {

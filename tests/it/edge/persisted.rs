@@ -8,7 +8,6 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use switchboard::http::{EdgeParts, router};
-use switchboard::operation::Operations;
 use switchboard::operation::persisted::trusted::Trusted;
 use switchboard::operation::settings::{DocumentMode, DocumentSettings};
 

@@ -1,5 +1,6 @@
 //! How long an operation may take, and how many find room at once.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,7 +14,6 @@ use tower::util::BoxCloneSyncService;
 
 use super::shipped;
 use crate::world::{PAGE_ROWS, World, only_error};
-use std::sync::Arc;
 
 const DEAR: &str = "{ connectedAccounts(first: 100) { nodes { id userId status createdAt rawStatus updatedAt wordId alias isDisabled accountType } } }";
 const CHEAP: &str = "{ connectedAccounts(first: 1) { nodes { id } } }";
@@ -54,7 +54,7 @@ async fn an_operation_that_takes_too_long_is_ended_with_one_error() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_dear_operations_is_refused_early_and_leaves_room_for_cheap_ones() {
-    let limits = LimitSettings { complexity_at_once: 4_000, ..shipped() };
+    let limits = LimitSettings { complexity_at_once: 4_000, wait_ms: 1_000, ..shipped() };
     let (world, go) = waiting(limits);
     let world = Arc::new(world);
     let flood: Vec<_> = (0..20)
@@ -89,4 +89,28 @@ async fn a_flood_of_dear_operations_is_refused_early_and_leaves_room_for_cheap_o
     // Whoever comes later finds the room that the others left.
     let (later, _) = world.outcome(json!({ "query": DEAR })).await;
     assert_ne!(later["data"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_out_of_the_cache_does_not_keep_the_processor_from_cheap_ones() {
+    let world = World::new().within(LimitSettings { complexity_at_once: 4_000, ..shipped() });
+    for query in [DEAR, CHEAP] {
+        assert_eq!(world.run(json!({ "query": query })).await.0.get("errors"), None);
+    }
+    let (world, order) = (Arc::new(world), Arc::new(Mutex::new(Vec::new())));
+    let tasks: Vec<_> = std::iter::repeat_n(DEAR, 20)
+        .chain([CHEAP])
+        .map(|query| {
+            let (world, order) = (Arc::clone(&world), Arc::clone(&order));
+            tokio::spawn(async move {
+                world.run(json!({ "query": query })).await;
+                order.lock().unwrap().push(query);
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let before = order.lock().unwrap().iter().take_while(|query| **query == DEAR).count();
+    assert!(before <= 2, "{before} dear ones ended before the cheap one that came last");
 }
