@@ -30,3 +30,4 @@ pub mod slice;
 mod ties;
 pub mod turn;
 mod walk;
+pub(crate) mod weighed;

@@ -14,12 +14,12 @@ use apollo_compiler::validation::{DiagnosticData, DiagnosticList, Valid};
 use apollo_compiler::{ExecutableDocument, Schema};
 use async_graphql::Pos;
 use async_graphql::parser::{parse_query, types::ExecutableDocument as Executable};
-use moka::sync::Cache;
 
 use super::bounds;
 use super::codes::Code;
 use super::errors::GraphqlError;
 use super::positions;
+use crate::loaders::weighed::Weighed;
 
 /// How many errors of a document are listed.
 const ERRORS_LISTED: usize = 10;
@@ -46,7 +46,7 @@ pub(crate) type Verdict = Result<Document, Vec<GraphqlError>>;
 /// The judge of documents, and its memory.
 pub(crate) struct Documents {
     schema: Valid<Schema>,
-    verdicts: Cache<Arc<str>, Arc<Verdict>>,
+    verdicts: Weighed<Arc<str>, Arc<Verdict>>,
 }
 
 /// The schema that documents were to be judged by is none.
@@ -59,13 +59,9 @@ impl Documents {
     pub(crate) fn new(sdl: &str, limit_bytes: u64) -> Result<Self, BadSchema> {
         let schema = Schema::parse_and_validate(sdl, "schema.graphql")
             .map_err(|found| BadSchema(found.errors.to_string()))?;
-        let verdicts = Cache::builder()
-            .max_capacity(limit_bytes)
-            .weigher(|text: &Arc<str>, _: &Arc<Verdict>| {
-                let weight = text.len().saturating_mul(BYTES_PER_TEXT_BYTE).saturating_add(BYTES_PER_VERDICT);
-                u32::try_from(weight).unwrap_or(u32::MAX)
-            })
-            .build();
+        let verdicts = Weighed::new(limit_bytes, |text: &Arc<str>, _: &Arc<Verdict>| {
+            text.len().saturating_mul(BYTES_PER_TEXT_BYTE).saturating_add(BYTES_PER_VERDICT)
+        });
         Ok(Self { schema, verdicts })
     }
 
