@@ -113,8 +113,8 @@ impl AccountsById {
 
     async fn join(&self, reader: &Reader, batch: BatchKey, purpose: Purpose) -> Found {
         let landed = || {
-            let kept = |id: &Box<str>| Some((id.clone(), Ok(self.accounts.peek(&key(reader, id))?)));
-            batch.ids.iter().map(kept).collect::<Option<Found>>().map(Ok)
+            let kept = |id: &str| Some((id.into(), Ok(self.accounts.peek(&key(reader, id))?)));
+            batch.ids.iter().map(|id| kept(id)).collect::<Option<Found>>().map(Ok)
         };
         let asked_at = Instant::now();
         let reading = self.clone().read(reader.clone(), batch.clone(), purpose);
@@ -138,18 +138,18 @@ impl AccountsById {
         let fetched = guarded(UpstreamName::Composio, self.fetch(&reader, &ids, purpose)).await;
         let ttl = self.lists.holdings().settings.accounts_ttl();
         let fresh_for = self.lists.client().fresh_for(&reader.credential, ttl);
-        let account = |(id, began): (&Box<str>, Began)| {
+        let account = |id: &str, began: Began| {
             let key = key(&reader, id);
             let account = match &fetched {
-                Ok(accounts) => Ok(match accounts.iter().find(|account| account.id == *id) {
+                Ok(accounts) => Ok(match accounts.iter().find(|account| &*account.id == id) {
                     Some(account) => self.accounts.keep(key, Some(account.clone()), began, fresh_for),
                     None => self.accounts.keep_briefly(key, None, began, MISSING_TTL),
                 }),
                 Err(error) => self.accounts.hold(&key, began, error).ok_or_else(|| error.clone()),
             };
-            (id.clone(), account)
+            (id.into(), account)
         };
-        Ok(ids.iter().zip(began).map(account).collect())
+        Ok(ids.iter().zip(began).map(|(id, began)| account(id, began)).collect())
     }
 
     /// At most 100 accounts: shared ones too, unless this credential may not ask for them.

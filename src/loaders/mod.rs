@@ -31,3 +31,4 @@ pub mod sources;
 mod ties;
 pub mod turn;
 mod walk;
+pub(crate) mod weighed;

@@ -11,6 +11,7 @@ use super::cache::{Accept, Cache, Key, Weigh};
 use super::freshness::Kept;
 use super::holdings::Holdings;
 use super::ledger::Ledger;
+use super::weighed::Weighed;
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::global_id::{IdKey, ProviderId};
 use crate::domain::providers::Provider;
@@ -37,7 +38,7 @@ pub struct Providers {
     ids: Option<IdKey>,
     holdings: Arc<Holdings<Leadlex>>,
     lists: Cache<Fingerprint<Leadlex>, ProviderList>,
-    last_known: moka::sync::Cache<Fingerprint<Leadlex>, ProviderList>,
+    last_known: Weighed<Fingerprint<Leadlex>, ProviderList>,
     configured: Option<ProviderList>,
 }
 
@@ -53,10 +54,7 @@ impl Providers {
     ) -> Self {
         let shares = holdings.settings.shares();
         let lists = Cache::new(&holdings, shares.providers);
-        let last_known = moka::sync::Cache::builder()
-            .max_capacity(shares.last_known)
-            .weigher(|_, list: &ProviderList| u32::try_from(list.weight_bytes()).unwrap_or(u32::MAX))
-            .build();
+        let last_known = Weighed::new(shares.last_known, |_, list: &ProviderList| list.weight_bytes());
         let rows = expected.0.iter().map(|(category, name)| {
             // Nobody sees these rows: they only say whose accounts to ask for, so they need no id.
             Arc::new(ListedProvider { id: [0; 16], provider: Provider::expected(category, name) })

@@ -4,6 +4,7 @@
 //! their answer. (A cache that polls the fetch inside its first caller leaves the followers hanging there.)
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,10 +73,8 @@ where
 
     /// Starts the flight of this key behind everybody's back, unless it is under way.
     pub(super) fn start(&self, key: K, flight: impl Future<Output = T> + Send + 'static) {
-        let mut flights = lock(&self.flights);
-        if !flights.contains_key(&key) {
-            let flight = self.take_off(key.clone(), flight);
-            flights.insert(key, flight);
+        if let Entry::Vacant(vacant) = lock(&self.flights).entry(key.clone()) {
+            vacant.insert(self.take_off(key, flight));
         }
     }
 

@@ -28,15 +28,13 @@ use crate::domain::view::View;
 use crate::loaders::freshness::Freshness;
 use crate::loaders::holdings::Revision;
 use crate::loaders::single_flight::SingleFlight;
+use crate::loaders::weighed::Weighed;
 
 /// Root fields whose answers are of the moment, or of the one who asks.
 const NEVER_KEPT: [&str; 2] = ["upstreams", "viewer"];
 
 /// What an answer takes beside its texts, about, in bytes.
 const ENTRY_BYTES: usize = 640;
-
-/// moka weighs up to 64 insertions late. What is heavier than this part of the limit it has to weigh at once.
-const HEAVY_PART: u64 = 64;
 
 /// Whether answers with such root fields may be kept, and shared by those who ask at once.
 pub(super) fn may_be_shared<'f>(mut root_fields: impl Iterator<Item = &'f str>) -> bool {
@@ -87,19 +85,17 @@ struct Finished {
 
 /// The answers that are kept, and those that are being made.
 pub(super) struct Answers {
-    limit_bytes: u64,
-    kept: moka::sync::Cache<Arc<Question>, Arc<Finished>>,
+    kept: Weighed<Arc<Question>, Arc<Finished>>,
     flights: SingleFlight<Arc<Question>, Answer>,
 }
 
 impl Answers {
     /// Answers that weigh at most `limit_bytes`.
     pub(super) fn new(limit_bytes: u64) -> Self {
-        let kept = moka::sync::Cache::builder()
-            .max_capacity(limit_bytes)
-            .weigher(|question: &Arc<Question>, finished: &Arc<Finished>| weight(question, &finished.answer))
-            .build();
-        Self { limit_bytes, kept, flights: SingleFlight::new(|_| Answer::crashed()) }
+        let weigh = |question: &Arc<Question>, finished: &Arc<Finished>| {
+            ENTRY_BYTES + question.weight_bytes() + finished.answer.body.len()
+        };
+        Self { kept: Weighed::new(limit_bytes, weigh), flights: SingleFlight::new(|_| Answer::crashed()) }
     }
 
     /// The answer that is kept and still is what execution would give; `revision` is the caller's as it is now.
@@ -136,22 +132,13 @@ impl Answers {
     }
 
     fn keep(&self, question: Arc<Question>, answer: &Answer, made_of: Option<(Freshness, Revision)>) {
-        let weight = u64::from(weight(&question, answer));
-        let is_past = made_of.is_some_and(|(parts, _)| parts.changes_at <= Instant::now());
-        if is_past || weight > self.limit_bytes {
+        if made_of.is_some_and(|(parts, _)| parts.changes_at <= Instant::now()) {
             return;
         }
         // Exactly its bytes: a text that was just written has room for more.
         let answer = Answer { body: Bytes::copy_from_slice(&answer.body), ..answer.clone() };
         self.kept.insert(question, Arc::new(Finished { answer, made_of }));
-        if weight > self.limit_bytes / HEAVY_PART {
-            self.kept.run_pending_tasks();
-        }
     }
-}
-
-fn weight(question: &Question, answer: &Answer) -> u32 {
-    u32::try_from(ENTRY_BYTES + question.weight_bytes() + answer.body.len()).unwrap_or(u32::MAX)
 }
 
 /// What tells an answer's bytes from others: made where it is first asked for, and once for all who share them.

@@ -14,7 +14,6 @@ use apollo_compiler::validation::{DiagnosticData, DiagnosticList, Valid};
 use apollo_compiler::{ExecutableDocument, Schema};
 use async_graphql::Pos;
 use async_graphql::parser::{parse_query, types::ExecutableDocument as Executable};
-use moka::sync::Cache;
 
 use super::bounds;
 use super::codes::Code;
@@ -24,6 +23,7 @@ use super::limits;
 use super::positions;
 use super::settings::LimitSettings;
 use super::suggestions;
+use crate::loaders::weighed::Weighed;
 
 /// How many errors of a document are listed.
 const ERRORS_LISTED: usize = 10;
@@ -51,7 +51,7 @@ pub(crate) type Verdict = Result<Document, Vec<GraphqlError>>;
 pub(crate) struct Documents {
     schema: Valid<Schema>,
     limits: Option<LimitSettings>,
-    verdicts: Cache<Arc<str>, Arc<Verdict>>,
+    verdicts: Weighed<Arc<str>, Arc<Verdict>>,
     limit_bytes: u64,
 }
 
@@ -65,13 +65,9 @@ impl Documents {
     pub(crate) fn new(sdl: &str, limits: Option<LimitSettings>, limit_bytes: u64) -> Result<Self, BadSchema> {
         let schema = Schema::parse_and_validate(sdl, "schema.graphql")
             .map_err(|found| BadSchema(found.errors.to_string()))?;
-        let verdicts = Cache::builder()
-            .max_capacity(limit_bytes)
-            .weigher(|text: &Arc<str>, _: &Arc<Verdict>| {
-                let weight = text.len().saturating_mul(BYTES_PER_TEXT_BYTE).saturating_add(BYTES_PER_VERDICT);
-                u32::try_from(weight).unwrap_or(u32::MAX)
-            })
-            .build();
+        let verdicts = Weighed::new(limit_bytes, |text: &Arc<str>, _: &Arc<Verdict>| {
+            text.len().saturating_mul(BYTES_PER_TEXT_BYTE).saturating_add(BYTES_PER_VERDICT)
+        });
         Ok(Self { schema, limits, verdicts, limit_bytes })
     }
 

@@ -95,7 +95,7 @@ async fn a_flood_of_dear_operations_is_refused_early_and_leaves_room_for_cheap_o
 async fn a_flood_out_of_the_cache_does_not_keep_the_processor_from_cheap_ones() {
     let world = World::new().within(LimitSettings { complexity_at_once: 4_000, ..shipped() });
     for query in [DEAR, CHEAP] {
-        assert_eq!(world.run(json!({ "query": query })).await.0.get("errors"), None);
+        assert_eq!(world.outcome(json!({ "query": query })).await.0.get("errors"), None);
     }
     let (world, order) = (Arc::new(world), Arc::new(Mutex::new(Vec::new())));
     let tasks: Vec<_> = std::iter::repeat_n(DEAR, 20)
@@ -103,7 +103,7 @@ async fn a_flood_out_of_the_cache_does_not_keep_the_processor_from_cheap_ones() 
         .map(|query| {
             let (world, order) = (Arc::clone(&world), Arc::clone(&order));
             tokio::spawn(async move {
-                world.run(json!({ "query": query })).await;
+                world.outcome(json!({ "query": query })).await;
                 order.lock().unwrap().push(query);
             })
         })
