@@ -220,6 +220,10 @@ pub(super) async fn fetch_page(
     purpose: Purpose,
 ) -> Result<Page, UpstreamError> {
     let ScanKey { filter, order, .. } = &*scan.key;
+    if filter.matches_nothing() {
+        // The upstream would take an empty list for none, and answer everything (UPSTREAMS.md A2).
+        return Ok(Page { items: Vec::new(), rows_sent: 0, next_cursor: None, total_items: Some(0) });
+    }
     let page = client.fetch_page(&scan.reader.credential, filter, *order, cursor, limit, purpose).await?;
     Ok(admit(scan, page))
 }

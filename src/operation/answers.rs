@@ -72,7 +72,8 @@ impl Question {
 
     fn weight_bytes(&self) -> usize {
         let name = self.operation_name.as_deref().map_or(0, str::len);
-        self.document.len() + name + self.variables.len()
+        let member = self.view.member().map_or(0, |id| id.as_str().len());
+        self.document.len() + name + self.variables.len() + member
     }
 }
 

@@ -1,12 +1,12 @@
 //! The two REST APIs, seen as a client sees them.
 //!
 //! [`providers`] and [`accounts`] know paths, parameters and answers, one upstream each;
-//! [`jwks`] reads the keys of whoever signs callers' tokens; [`transport`] holds the only client of the crate; `wire` decodes by allow-list, so that a secret never
+//! [`transport`] holds the only client of the crate; `wire` decodes by allow-list, so that a secret never
 //! gets a place in memory that outlives the answer's bytes.
 //!
 //! Before each call stands the credential's `gate`, with a policy in each file: the [`quota`], the places in
 //! [`concurrency`], the [`breaker`]; behind it, [`retry`]. What was seen of an upstream is [`standing`] and
-//! [`counts`].
+//! [`counts`]. [`jwks`] reads the keys of whoever signs callers' tokens.
 
 pub mod accounts;
 pub mod breaker;

@@ -21,8 +21,11 @@ const rules = {
       acceptedIdTypes: ['ID'],
       exceptions: {
         suffixes: ['Connection', 'Edge', 'Count'],
-        // Values without an identity: parts of a page, and of a connected account, and whoever asks.
-        types: ['PageInfo', 'Viewer', 'ConnectionState', 'ConnectionSetting', 'LegacyAccount'],
+        // Values without an identity: parts of a page and of a connected account, whoever asks, and what is known of sources.
+        types: [
+          'PageInfo', 'Viewer', 'ConnectionState', 'ConnectionSetting', 'LegacyAccount', 'DataFreshness',
+          'RefreshPayload', 'Upstream', 'UpstreamQuota', 'UpstreamErrorInfo', 'UpstreamCacheStatistics',
+        ],
       },
     },
   ],

@@ -160,6 +160,31 @@ async fn a_cursor_is_for_those_who_see_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn finished_answers_and_readings_under_way_are_for_those_who_see_the_same() {
+    let world = World::new();
+    let other = ids(&world, |user| user == "user_2").remove(0);
+    let query = format!(
+        "{{ connectedAccount(id: \"{other}\") {{ userId }} providers(first: 1) {{ nodes {{ displayName }} }} }}"
+    );
+    for _ in 0..3 {
+        let everybody = [tenant_a(), member("user_1"), member("user_2"), tenant_a(), member("user_1")];
+        let asked = everybody.map(|caller| told(&world, caller, &query, json!({})));
+        let told = futures_util::future::join_all(asked).await;
+        let of = |user: Value, name: Value| {
+            json!({
+                "connectedAccount": user, "providers": { "nodes": [{ "displayName": name }] },
+            })
+        };
+        let (all, own) = (
+            of(json!({ "userId": "user_2" }), "Team Mailbox".into()),
+            of(json!({ "userId": "user_2" }), Value::Null),
+        );
+        let none = of(Value::Null, Value::Null);
+        assert_eq!(told, [all.clone(), none.clone(), own, all, none]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_trace_is_an_admins() {
     let world = World::new();
     let query = "{ connectedAccounts { totalCount } }";
