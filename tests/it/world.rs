@@ -196,10 +196,12 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// The product's own defaults, but for chance.
+    /// The product's own defaults, but for chance: for values that are due early, and for calls made again.
     pub(crate) fn as_shipped() -> Self {
         let mut setup = Self { config: DEFAULTS.clone(), ..Self::default() };
         setup.config.cache.jitter_percent = 0;
+        setup.config.upstream.leadlex.retry.retries_max = 0;
+        setup.config.upstream.composio.retry.retries_max = 0;
         setup
     }
 }

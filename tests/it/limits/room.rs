@@ -58,9 +58,11 @@ async fn a_flood_of_dear_operations_is_refused_early_and_leaves_room_for_cheap_o
     let (world, go) = waiting(limits);
     let world = Arc::new(world);
     let flood: Vec<_> = (0..20)
-        .map(|_| {
+        .map(|number| {
             let world = Arc::clone(&world);
-            tokio::spawn(async move { world.outcome(json!({ "query": DEAR })).await })
+            // Those who ask for the same would wait for one execution.
+            let query = format!("{DEAR} # {number}");
+            tokio::spawn(async move { world.outcome(json!({ "query": query })).await })
         })
         .collect();
     // All of them have begun, and those that found no place have waited for it.
