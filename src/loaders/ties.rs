@@ -71,16 +71,27 @@ impl TieRun {
         Self { micros: cursor.order_micros, ties }
     }
 
-    /// The ties of the next row. One without a moment ends no run: those around it may share theirs.
+    /// The ties of the next row. One without a moment ends no run: those around it may share theirs. Nor does one
+    /// of a moment that is past: pages that were read at different times need not go on where the one before
+    /// ended, and what follows may be of the run's moment again.
     pub(super) fn next(&mut self, scan: &Scan, account: &ConnectedAccount) -> Ties {
-        if let Some(micros) = scan.order_micros(account) {
-            if self.micros.is_some_and(|run| run != micros) {
+        let micros = scan.order_micros(account);
+        let is_past = matches!((self.micros, micros), (Some(run), Some(row)) if scan.runs_past(row, run));
+        self.step(&account.id, micros, is_past)
+    }
+
+    fn step(&mut self, id: &str, micros: Option<i64>, is_past: bool) -> Ties {
+        if is_past {
+            return Ties { hashes: Vec::new(), is_whole: false };
+        }
+        if micros.is_some() && self.micros != micros {
+            if self.micros.is_some() {
                 self.ties = Ties::NONE;
             }
-            self.micros = Some(micros);
+            self.micros = micros;
         }
         let before = self.ties.clone();
-        self.ties.push(&account.id);
+        self.ties.push(id);
         before
     }
 }
@@ -88,4 +99,24 @@ impl TieRun {
 fn hash(id: &str) -> u32 {
     let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(id).into();
     u32::from_be_bytes([a, b, c, d])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_a_moment_that_is_past_ends_no_run() {
+        let mut run = TieRun::at_the_beginning();
+        let mut step = |id: &str, micros, is_past| {
+            let ties = run.step(id, Some(micros), is_past);
+            (ties.len(), ties.is_whole)
+        };
+        assert_eq!(step("ca_a", 5, false), (0, true));
+        assert_eq!(step("ca_b", 5, false), (1, true));
+        assert_eq!(step("ca_late", 3, true), (0, false));
+        assert_eq!(step("ca_c", 5, false), (2, true));
+        assert_eq!(step("ca_d", 6, false), (0, true));
+        assert!(run.ties.holds("ca_d") && !run.ties.holds("ca_c"));
+    }
 }
