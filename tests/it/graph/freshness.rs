@@ -170,7 +170,7 @@ async fn an_account_by_its_id_is_refreshed_behind_and_a_missing_one_is_soon_aske
     );
     let both = by_ids([&*id, "ca_missing"]);
     world.data(&query).await;
-    assert_eq!(world.calls(), [both.clone()]);
+    assert_eq!(world.calls(), std::slice::from_ref(&both));
     world.pass(Duration::from_secs(5)).await;
     let data = world.data(&query).await;
     assert_eq!((at(&data, "here.freshness.state"), at(&data, "missing")), (json!("FRESH"), Value::Null));

@@ -29,6 +29,7 @@ fn watched(network: Network, seen: Arc<Mutex<Vec<u16>>>) -> Network {
     }))
 }
 
+#[expect(clippy::print_stderr, reason = "the figures, for whoever asks for them with --nocapture")]
 #[tokio::test(start_paused = true)]
 async fn a_starter_key_that_is_polled_all_day_serves_everybody_and_meets_no_limit() {
     let statuses = Arc::new(Mutex::new(Vec::new()));
@@ -81,7 +82,7 @@ async fn a_starter_key_that_is_polled_all_day_serves_everybody_and_meets_no_limi
         .to_vec();
     let mean = u64::try_from(whole_day.iter().sum::<i64>()).unwrap() / u64::from(REQUESTS_A_DAY);
     let oldest = whole_day.iter().max().unwrap();
-    println!(
+    eprintln!(
         "a day of {REQUESTS_A_DAY} requests: {whole} calls; mean age {mean} s (best {best} s), oldest {oldest} s"
     );
     // The reserve is the customer's: a tenth of the calls is not ours to make.
