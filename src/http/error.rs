@@ -71,7 +71,8 @@ impl HttpError {
     pub(crate) fn unreadable_keys() -> Self {
         let sentence =
             "The keys that tokens are checked with cannot be read just now: try again in a moment.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, sentence).with(RETRY_AFTER, "5")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, sentence)
+            .with(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// 401: a key or a token came, and is not one that is taken.

@@ -55,6 +55,10 @@ impl Sources {
         Revision {
             leadlex: leadlex.map_or(0, |leadlex| self.providers.holdings().revision(&leadlex)),
             composio: composio.map_or(0, |composio| self.lists.holdings().revision(&composio)),
+            epochs: (
+                leadlex.map_or(0, |leadlex| self.providers.holdings().epoch(&leadlex)),
+                composio.map_or(0, |composio| self.lists.holdings().epoch(&composio)),
+            ),
         }
     }
 

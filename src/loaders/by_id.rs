@@ -46,6 +46,8 @@ struct AccountKey {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct BatchKey {
     credential: Fingerprint<Composio>,
+    /// In which it begins: what began before a drop is not given to those who ask after it.
+    epoch: u64,
     view: View,
     ids: Arc<[Box<str>]>,
 }
@@ -87,7 +89,7 @@ impl AccountsById {
             (Found::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
         for id in ids {
             match self.accounts.look(&key(reader, &id)) {
-                Look::Fresh { kept, refresh } | Look::Stale { kept, refresh } => {
+                Look::Fresh { kept, refresh } | Look::Stale { kept, refresh, .. } => {
                     due.extend(refresh.then(|| id.clone()));
                     reader.ledger.uses(kept.freshness);
                     found.insert(id, Ok(kept));
@@ -96,7 +98,7 @@ impl AccountsById {
                 Look::Missing => drop(needed.insert(id)),
             }
         }
-        for batch in batches(reader, due) {
+        for batch in self.batches(reader, due) {
             self.flights.start(batch.clone(), self.clone().read(reader.clone(), batch, Purpose::Refresh));
         }
         reader.ledger.save_by_cache(found.len());
@@ -105,10 +107,20 @@ impl AccountsById {
         // Where one of them is needed, the others come along for nothing.
         let purpose = if needed.is_empty() { Purpose::Refresh } else { Purpose::Needed };
         needed.append(&mut old);
-        let calls = batches(reader, needed).map(|batch| self.join(reader, batch, purpose));
+        let calls = self.batches(reader, needed).into_iter().map(|batch| self.join(reader, batch, purpose));
         let answers = stream::iter(calls.collect::<Vec<_>>()).buffered(8).collect::<Vec<_>>().await;
         found.extend(answers.into_iter().flatten());
         found
+    }
+
+    /// Sorted, so that the same ids make the same calls.
+    fn batches(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Vec<BatchKey> {
+        let mut ids: Vec<_> = ids.into_iter().collect();
+        ids.sort_unstable();
+        let (credential, view) = (reader.credential.fingerprint(), reader.view.clone());
+        let epoch = self.lists.holdings().epoch(&credential);
+        let batch = |ids: &[_]| BatchKey { credential, epoch, view: view.clone(), ids: Arc::from(ids) };
+        ids.chunks(FILTER_VALUES_MAX).map(batch).collect()
     }
 
     async fn join(&self, reader: &Reader, batch: BatchKey, purpose: Purpose) -> Found {
@@ -143,7 +155,7 @@ impl AccountsById {
             let account = match &fetched {
                 Ok(accounts) => Ok(match accounts.iter().find(|account| &*account.id == id) {
                     Some(account) => self.accounts.keep(key, Some(account.clone()), began, fresh_for),
-                    None => self.accounts.keep_briefly(key, None, began, MISSING_TTL),
+                    None => self.accounts.keep_briefly(key, None, began, MISSING_TTL.min(fresh_for)),
                 }),
                 Err(error) => self.accounts.hold(&key, began, error).ok_or_else(|| error.clone()),
             };
@@ -200,15 +212,6 @@ impl AccountsById {
 
 fn key(reader: &Reader, id: &str) -> AccountKey {
     AccountKey { credential: reader.credential.fingerprint(), view: reader.view.clone(), id: id.into() }
-}
-
-/// Sorted, so that the same ids make the same calls.
-fn batches(reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> impl Iterator<Item = BatchKey> {
-    let mut ids: Vec<_> = ids.into_iter().collect();
-    ids.sort_unstable();
-    let (credential, view) = (reader.credential.fingerprint(), reader.view.clone());
-    let chunks: Vec<_> = ids.chunks(FILTER_VALUES_MAX).map(Arc::from).collect();
-    chunks.into_iter().map(move |ids| BatchKey { credential, view: view.clone(), ids })
 }
 
 fn failed(batch: &BatchKey, error: &UpstreamError) -> Found {

@@ -58,7 +58,8 @@ pub enum Accept {
 /// A cache of one kind of value.
 pub struct Cache<K: Key, V> {
     shelf: Arc<Shelf<K, V>>,
-    flights: SingleFlight<K, Result<Kept<V>, UpstreamError>>,
+    /// With the epoch in which each began: what began before a drop is not given to those who ask after it.
+    flights: SingleFlight<(K, u64), Result<Kept<V>, UpstreamError>>,
 }
 
 impl<K, V> Cache<K, V>
@@ -139,14 +140,16 @@ where
     {
         let purpose = match self.look(&key) {
             Look::Fresh { kept, refresh } => return self.kept(key, kept, refresh, fetch),
-            Look::Stale { kept, refresh } if accept == Accept::Stale => {
+            // What was just seen to fail is not waited for again.
+            Look::Stale { kept, refresh, is_held } if accept == Accept::Stale || is_held => {
                 return self.kept(key, kept, refresh, fetch);
             }
             Look::Stale { .. } | Look::Old => Purpose::Refresh,
             Look::Missing => Purpose::Needed,
         };
         let landed = || self.peek(&key).map(Ok);
-        self.flights.join(key.clone(), landed, self.read(key.clone(), purpose, fetch)).await
+        let flight = (key.clone(), self.shelf.holdings.epoch(&key.credential()));
+        self.flights.join(flight, landed, self.read(key.clone(), purpose, fetch)).await
     }
 
     fn kept<F, R>(
@@ -161,7 +164,8 @@ where
         R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
     {
         if refresh {
-            self.flights.start(key.clone(), self.read(key, Purpose::Refresh, fetch));
+            let flight = (key.clone(), self.shelf.holdings.epoch(&key.credential()));
+            self.flights.start(flight, self.read(key, Purpose::Refresh, fetch));
         }
         (Ok(kept), Got::Kept)
     }

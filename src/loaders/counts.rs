@@ -48,6 +48,9 @@ pub struct CountQuestion {
     pub by_status: bool,
 }
 
+/// How far apart numbers may have been read that are to add up, in seconds.
+const ONE_TIME_SECONDS: i64 = 2;
+
 /// The statuses that an upstream can be asked for.
 const STATUSES: [AccountStatus; 7] = [
     AccountStatus::Initializing,
@@ -176,7 +179,7 @@ impl CountQuestion {
         if pages > calls || pages > lists.settings().count_calls_max.min(lists.settings().pages_max) {
             return Ok(None);
         }
-        let mut walk = Walk::from(lists, &joined, None);
+        let mut walk = Walk::from(lists, &joined, None, Accept::Fresh);
         let (mut accounts, mut rows_sent): (Vec<SharedAccount>, _) = (Vec::new(), 0);
         let (mut last_total, mut freshness) = (Some(total), None);
         while let Some(step) = walk.step().await? {
@@ -223,8 +226,9 @@ impl CountQuestion {
         let calls = self.statuses().into_iter().map(of_status).collect::<Vec<_>>();
         let told: Vec<_> = stream::iter(calls).buffered(CALLS_AT_ONCE).try_collect().await?;
         let mut by_status = self.of(std::iter::empty(), None).by_status.unwrap_or_default();
-        let mut sum = 0;
+        let (mut sum, mut newest) = (0, freshness.fetched_at);
         for (status, told) in told {
+            newest = told.as_ref().map_or(newest, |told| newest.max(told.freshness.fetched_at));
             freshness = told.as_ref().map_or(freshness, |told| freshness.and(told.freshness));
             let Some(count) = told.and_then(|told| told.value) else {
                 return Ok(Counts { total: Some(total), by_status: None, freshness: Some(freshness) });
@@ -238,7 +242,11 @@ impl CountQuestion {
             by_status
         });
         let is_consistent = self.filter.statuses.is_none() || sum == total;
-        let by_status = by_status.filter(|_| is_consistent);
+        // Numbers of different times do not add up: what is left over of them is of no status.
+        let is_of_one_time = sum == total
+            || newest.duration_since(freshness.fetched_at)
+                <= jiff::SignedDuration::from_secs(ONE_TIME_SECONDS);
+        let by_status = by_status.filter(|_| is_consistent && is_of_one_time);
         Ok(Counts { total: Some(total), by_status, freshness: Some(freshness) })
     }
 }

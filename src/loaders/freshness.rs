@@ -28,6 +28,8 @@ pub struct Freshness {
     pub refresh_due_at: Timestamp,
     /// Until when asking again gives the same, unless something is read, dropped or fails meanwhile.
     pub changes_at: Instant,
+    /// Until when it is within its time.
+    pub(super) fresh_until: Instant,
     /// The epoch of its credential in which reading it began; of several, the oldest.
     pub(super) epoch: u64,
 }
@@ -41,6 +43,7 @@ impl Freshness {
             state: self.state.max(other.state),
             refresh_due_at: self.refresh_due_at.min(other.refresh_due_at),
             changes_at: self.changes_at.min(other.changes_at),
+            fresh_until: self.fresh_until.min(other.fresh_until),
             epoch: self.epoch.min(other.epoch),
         }
     }

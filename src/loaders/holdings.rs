@@ -56,6 +56,15 @@ pub struct CacheStatistics {
 pub struct Revision {
     pub(super) leadlex: u64,
     pub(super) composio: u64,
+    pub(super) epochs: (u64, u64),
+}
+
+impl Revision {
+    /// What stays the same while nothing is dropped: executions that began before a drop are not joined after it.
+    #[must_use]
+    pub fn epochs(&self) -> (u64, u64) {
+        self.epochs
+    }
 }
 
 impl<U: Upstream> Holdings<U> {

@@ -140,8 +140,14 @@ impl Lists {
         let (asked_at, epoch) = (Instant::now(), self.holdings.epoch(&scan.key.credential));
         let page = fetch_page(&self.client, scan, cursor, self.settings.page_rows, purpose).await?;
         let (fetched_at, state) = (self.holdings.clock.at(asked_at), FreshnessState::Fresh);
-        let freshness =
-            Freshness { fetched_at, state, refresh_due_at: fetched_at, changes_at: asked_at, epoch };
+        let freshness = Freshness {
+            fetched_at,
+            state,
+            refresh_due_at: fetched_at,
+            changes_at: asked_at,
+            fresh_until: asked_at,
+            epoch,
+        };
         Ok(Kept { value: Arc::new(page), freshness })
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::cache::Accept;
 use super::cursor::{Course, Cursor};
-use super::freshness::{Freshness, Kept};
+use super::freshness::{Freshness, FreshnessState, Kept};
 use super::lists::{ListError, Lists};
 use super::position::{Place, Position};
 use super::scan::Scan;
@@ -43,8 +43,10 @@ impl Lists {
                 None if !list.key.filter.matches_nothing() => self.total_kept(&list).await,
                 _ => None,
             };
-            let is_more_known = total.is_some_and(|total| total.value.is_some_and(|total| total > 0));
-            let run = Run { more: is_more_known, ..Run::empty() };
+            let is_more_known =
+                total.as_ref().is_some_and(|total| total.value.is_some_and(|total| total > 0));
+            let freshness = total.map(|total| total.freshness);
+            let run = Run { more: is_more_known, freshness, ..Run::empty() };
             return Ok(Slice::new(self, list, course, wanted.direction, run));
         }
         let scan = match course {
@@ -61,7 +63,12 @@ impl Lists {
         };
         let run = match &anchor {
             Some(cursor) if course != from_the_end => reading.against(cursor).await?,
-            anchor => reading.along(anchor.as_ref()).await?,
+            // A page that follows another is not put together with an old one: rows have moved between them.
+            Some(cursor) => reading.along(Some(cursor), Accept::Fresh).await?.unwrap_or_else(Run::empty),
+            None => match reading.along(None, Accept::Stale).await? {
+                Some(run) => run,
+                None => reading.along(None, Accept::Fresh).await?.unwrap_or_else(Run::empty),
+            },
         };
         Ok(Slice::new(self, list, course, wanted.direction, run))
     }
@@ -80,8 +87,9 @@ struct Reading<'r> {
 }
 
 impl Reading<'_> {
-    /// Reads on from a cursor's item, or from the scan's beginning.
-    async fn along(&self, anchor: Option<&Cursor>) -> Result<Run, UpstreamError> {
+    /// Reads on from a cursor's item, or from the scan's beginning; nothing where the first page is stale and not enough:
+    /// what it lacks would be read now, and rows may have moved between the two.
+    async fn along(&self, anchor: Option<&Cursor>, accept: Accept) -> Result<Option<Run>, UpstreamError> {
         let start = match anchor {
             Some(cursor) => self.page_before_what_follows(cursor).await?,
             None => None,
@@ -91,7 +99,7 @@ impl Reading<'_> {
         let mut ties = anchor.map_or_else(TieRun::at_the_beginning, TieRun::behind);
         let mut seen = anchor.map_or(0, |cursor| cursor.seen);
         let is_counted = anchor.is_none_or(|cursor| cursor.seen > 0);
-        let mut walk = Walk::from(self.lists, self.scan, start);
+        let mut walk = Walk::from(self.lists, self.scan, start, accept);
         let (mut run, mut has_unread) = (Run::empty(), false);
         while let Some(step) = walk.step().await? {
             run.total_items = step.page.total_items;
@@ -111,7 +119,7 @@ impl Reading<'_> {
                 let is_at_the_bound = to_bound.is_some_and(Place::is_reached);
                 if is_at_the_bound || run.rows.len() == self.size {
                     run.more = true;
-                    return Ok(run);
+                    return Ok(Some(run));
                 }
                 seen = seen.saturating_add(1);
                 run.rows.push(Row {
@@ -128,8 +136,11 @@ impl Reading<'_> {
                 let by_total = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
                 if by_total || !self.is_more_asked {
                     run.more = true;
-                    return Ok(run);
+                    return Ok(Some(run));
                 }
+            }
+            if accept == Accept::Stale && step.freshness.state != FreshnessState::Fresh && walk.goes_on() {
+                return Ok(None);
             }
         }
         let passed_over = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
@@ -137,7 +148,7 @@ impl Reading<'_> {
         run.is_complete = !(walk.was_cut() || passed_over || left_out);
         // Where only the cap ended it, it can be gone on with, from the last row.
         run.more = walk.was_capped() && !run.rows.is_empty();
-        Ok(run)
+        Ok(Some(run))
     }
 
     /// Reads back from a cursor's item: the rows that lead to it, nearest first.
@@ -188,7 +199,7 @@ impl Reading<'_> {
         let mut bound = self.bound.map(|cursor| Position::new(cursor, self.course));
         let keep = self.size + 1;
         let is_counted = start.is_none();
-        let mut walk = Walk::from(self.lists, self.scan, start);
+        let mut walk = Walk::from(self.lists, self.scan, start, Accept::Fresh);
         let mut ties = if is_counted { TieRun::at_the_beginning() } else { TieRun::in_the_midst() };
         let mut led = Led::default();
         let mut seen = 0_u32;
@@ -237,7 +248,7 @@ impl Reading<'_> {
         let mut start = cursor.page.clone();
         let mut way = WayBack::of(self);
         while let Some(page) = start.clone() {
-            match self.lists.page(self.scan, Some(Arc::clone(&page)), Accept::Stale).await {
+            match self.lists.page(self.scan, Some(Arc::clone(&page)), Accept::Fresh).await {
                 Err(error) if error.failure == UpstreamFailure::Rejected => return Ok(None),
                 Err(error) => return Err(error),
                 Ok(Kept { value: read, freshness }) => {

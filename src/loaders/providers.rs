@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::cache::{Accept, Cache, Key, Weigh};
+use super::cache::{Accept, Cache, Got, Key, Weigh};
 use super::freshness::Kept;
 use super::holdings::Holdings;
 use super::ledger::Ledger;
@@ -112,7 +112,7 @@ impl Providers {
         let asked_at = Instant::now();
         let (list, got) = self.lists.get(fingerprint, Accept::Stale, fetch).await;
         ledger.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), asked_at, got, &list);
-        if let Ok(list) = &list {
+        if let (Ok(list), true) = (&list, got != Got::Kept) {
             self.last_known.insert(fingerprint, Arc::clone(&list.value));
         }
         list

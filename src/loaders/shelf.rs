@@ -28,8 +28,14 @@ const EARLY_PART: u32 = 10;
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
+/// The longest that an upstream's own `Retry-After` is waited for.
+const TOLD_MAX: Duration = Duration::from_secs(600);
+
 /// The longest that a quota stretches a value's time.
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// An entry is heavy from this part of the limit on.
+const HEAVY_PART: u64 = 64;
 
 /// What moka itself keeps of an entry, about.
 const ENTRY_BYTES: usize = 160;
@@ -37,6 +43,7 @@ const ENTRY_BYTES: usize = 160;
 /// The entries of one cache.
 pub(super) struct Shelf<K: Key, V> {
     entries: moka::sync::Cache<K, Entry<V>>,
+    limit_bytes: u64,
     pub(super) holdings: Arc<Holdings<K::Upstream>>,
 }
 
@@ -51,8 +58,9 @@ pub(super) struct Began {
 pub(super) enum Look<V> {
     /// Within its time; `refresh` where the asker is to read it again behind.
     Fresh { kept: Kept<V>, refresh: bool },
-    /// Past its time, and served; `refresh` as above.
-    Stale { kept: Kept<V>, refresh: bool },
+    /// Past its time, and served; `refresh` as above. Where it `is_held`, reading it was just seen to fail, or the
+    /// quota allows no call.
+    Stale { kept: Kept<V>, refresh: bool, is_held: bool },
     /// To be read again first; served where that fails.
     Old,
     /// Nothing that may be served.
@@ -100,7 +108,7 @@ where
             // Hygiene only: nothing is served past its last moment on Tokio's clock.
             .time_to_idle(holdings.settings.stale_if_error() + DAY)
             .build();
-        Self { entries, holdings }
+        Self { entries, limit_bytes, holdings }
     }
 
     pub(super) fn begin(&self, key: &K) -> Began {
@@ -124,11 +132,11 @@ where
             return Look::Fresh { kept: self.kept(&entry, now), refresh };
         }
         if is_held {
-            return Look::Stale { kept: self.kept(&entry, now), refresh: false };
+            return Look::Stale { kept: self.kept(&entry, now), refresh: false, is_held };
         }
         if now < self.revalidate_until(&entry) {
             let refresh = entry.claim();
-            return Look::Stale { kept: self.kept(&entry, now), refresh };
+            return Look::Stale { kept: self.kept(&entry, now), refresh, is_held };
         }
         Look::Old
     }
@@ -157,7 +165,9 @@ where
         let most = f64::from(self.holdings.settings.jitter_percent.min(100)) / 100.0;
         let fresh_until = began.at + fresh_for.mul_f64(1.0 - most * fastrand::f64());
         let entry = Entry::new(value, began.epoch, began.at, fresh_until);
-        let kept = self.kept(&entry, Instant::now());
+        let mut kept = self.kept(&entry, Instant::now());
+        // Whoever waited for it has the newest there is, however short its time.
+        kept.freshness.state = FreshnessState::Fresh;
         if !fresh_for.is_zero() {
             self.put(key, entry);
         }
@@ -176,7 +186,7 @@ where
     pub(super) fn store_made_of(&self, key: K, value: V, parts: Freshness) {
         let clock = &self.holdings.clock;
         let epoch = parts.epoch;
-        let (fetched, fresh_until) = (clock.instant(parts.fetched_at), clock.instant(parts.refresh_due_at));
+        let (fetched, fresh_until) = (clock.instant(parts.fetched_at), parts.fresh_until);
         if parts.state == FreshnessState::Fresh && Instant::now() < fresh_until {
             self.put(key, Entry { is_fresh_only: true, ..Entry::new(value, epoch, fetched, fresh_until) });
         }
@@ -186,13 +196,19 @@ where
     pub(super) fn hold(&self, key: &K, began: Began, error: &UpstreamError) -> Option<Kept<V>> {
         let now = Instant::now();
         let mut entry = self.usable(key, now)?;
+        if matches!(error.failure, UpstreamFailure::Unauthorized | UpstreamFailure::Forbidden) {
+            // The key is what opened it: whoever holds one that is no longer taken sees nothing any more.
+            self.entries.invalidate(key);
+            self.holdings.changed(&key.credential());
+            return None;
+        }
         let told = error.retry_after.unwrap_or_default();
         let wait = if error.is_held() && error.failure == UpstreamFailure::RateLimited {
             told
         } else {
             entry.failures = entry.failures.saturating_add(1);
             let backoff = RETRY_AFTER * 2_u32.saturating_pow(entry.failures.saturating_sub(1)).min(64);
-            backoff.min(RETRY_AFTER_MAX).max(told)
+            backoff.min(RETRY_AFTER_MAX).max(told.min(TOLD_MAX))
         };
         entry.held_until = Some(now + wait);
         if entry.epoch != began.epoch {
@@ -215,9 +231,19 @@ where
 
     fn put(&self, key: K, entry: Entry<V>) {
         let credential = key.credential();
+        let is_newer = |kept: &Entry<V>| (kept.epoch, kept.fetched) > (entry.epoch, entry.fetched);
+        if self.entries.get(&key).as_ref().is_some_and(is_newer) {
+            // Two reads of one key ended in the other order than they began in.
+            return;
+        }
+        let weight = key.weight_bytes() + entry.value.weight_bytes();
         self.holdings.of(&credential).entries.fetch_add(1, Ordering::Relaxed);
         self.entries.insert(key, entry);
         self.holdings.changed(&credential);
+        if u64::try_from(weight).unwrap_or(u64::MAX) > self.limit_bytes / HEAVY_PART {
+            // moka weighs up to 64 insertions late.
+            self.entries.run_pending_tasks();
+        }
     }
 
     fn usable(&self, key: &K, now: Instant) -> Option<Entry<V>> {
@@ -258,6 +284,7 @@ where
             state,
             refresh_due_at: clock.at(due),
             changes_at: changes_at.unwrap_or(now),
+            fresh_until: entry.fresh_until,
             epoch: entry.epoch,
         };
         Kept { value: entry.value.clone(), freshness }

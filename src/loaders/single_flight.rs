@@ -79,9 +79,10 @@ where
     }
 
     fn take_off(&self, key: K, flight: impl Future<Output = T> + Send + 'static) -> Flight<T> {
-        let ended = Ended { flights: Arc::clone(&self.flights), key };
+        let flights = Arc::clone(&self.flights);
         let task = tokio::spawn(async move {
-            let _ended = ended;
+            // Made in here: a runtime that is closing drops a new task at once, while the map is locked.
+            let _ended = Ended { flights, key };
             flight.await
         });
         let crashed = Arc::clone(&self.crashed);

@@ -53,21 +53,14 @@ pub(super) struct Step {
 impl<'l> Walk<'l> {
     /// A walk from the first page past the cache: every page is read for that purpose, and none is kept.
     pub(super) fn anew(lists: &'l Lists, scan: &'l Scan, purpose: Purpose) -> Self {
-        Self { anew: Some(purpose), ..Self::from(lists, scan, None) }
+        Self { anew: Some(purpose), ..Self::from(lists, scan, None, Accept::Fresh) }
     }
 
-    /// A walk that begins with the page behind `cursor`, or with the first.
-    pub(super) fn from(lists: &'l Lists, scan: &'l Scan, cursor: Option<Arc<str>>) -> Self {
+    /// A walk that begins with the page behind `cursor`, or with the first. Where it may `accept` stale pages, that is over
+    /// with the first that is fresh.
+    pub(super) fn from(lists: &'l Lists, scan: &'l Scan, cursor: Option<Arc<str>>, accept: Accept) -> Self {
         let next = Next::At(cursor);
-        Self {
-            lists,
-            scan,
-            next,
-            accept: Accept::Stale,
-            anew: None,
-            cursors_seen: HashSet::new(),
-            ids_seen: HashSet::new(),
-        }
+        Self { lists, scan, next, accept, anew: None, cursors_seen: HashSet::new(), ids_seen: HashSet::new() }
     }
 
     /// The next page; `None` where the walk is over.

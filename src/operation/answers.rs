@@ -70,7 +70,7 @@ impl Question {
         })
     }
 
-    fn weight_bytes(&self) -> usize {
+    pub(super) fn weight_bytes(&self) -> usize {
         let name = self.operation_name.as_deref().map_or(0, str::len);
         let member = self.view.member().map_or(0, |id| id.as_str().len());
         self.document.len() + name + self.variables.len() + member
@@ -80,14 +80,16 @@ impl Question {
 /// A kept answer, and how long it is good for.
 struct Finished {
     answer: Answer,
-    /// Where nothing was read for it, for ever.
-    made_of: Option<(Freshness, Revision)>,
+    /// None where nothing was read for it; it may still say that nothing is known, which holds while the revision does.
+    made_of: Option<Freshness>,
+    made_in: Revision,
 }
 
 /// The answers that are kept, and those that are being made.
 pub(super) struct Answers {
     kept: Weighed<Arc<Question>, Arc<Finished>>,
-    flights: SingleFlight<Arc<Question>, Answer>,
+    /// With the epochs in which each began: what began before a drop is not given to those who ask after it.
+    flights: SingleFlight<(Arc<Question>, (u64, u64)), Answer>,
 }
 
 impl Answers {
@@ -102,9 +104,8 @@ impl Answers {
     /// The answer that is kept and still is what execution would give; `revision` is the caller's as it is now.
     pub(super) fn look(&self, question: &Question, revision: impl FnOnce() -> Revision) -> Option<Answer> {
         let finished = self.kept.get(question)?;
-        let is_good = finished
-            .made_of
-            .is_none_or(|(parts, made_in)| Instant::now() < parts.changes_at && made_in == revision());
+        let is_in_time = finished.made_of.is_none_or(|parts| Instant::now() < parts.changes_at);
+        let is_good = is_in_time && finished.made_in == revision();
         is_good.then(|| finished.answer.clone())
     }
 
@@ -123,22 +124,22 @@ impl Answers {
             let before = revised();
             let (answer, parts) = execution.await;
             if answer.outcome == (Outcome::Executed { whole: true }) && before == revised() {
-                answers.keep(key, &answer, parts.map(|parts| (parts, before)));
+                answers.keep(key, &answer, parts, before);
             }
             answer
         };
-        let (answer, _got) =
-            self.flights.join(Arc::clone(&question), landed, flight.instrument(Span::current())).await;
+        let key = (Arc::clone(&question), revision().epochs());
+        let (answer, _got) = self.flights.join(key, landed, flight.instrument(Span::current())).await;
         answer
     }
 
-    fn keep(&self, question: Arc<Question>, answer: &Answer, made_of: Option<(Freshness, Revision)>) {
-        if made_of.is_some_and(|(parts, _)| parts.changes_at <= Instant::now()) {
+    fn keep(&self, question: Arc<Question>, answer: &Answer, made_of: Option<Freshness>, made_in: Revision) {
+        if made_of.is_some_and(|parts| parts.changes_at <= Instant::now()) {
             return;
         }
         // Exactly its bytes: a text that was just written has room for more.
         let answer = Answer { body: Bytes::copy_from_slice(&answer.body), ..answer.clone() };
-        self.kept.insert(question, Arc::new(Finished { answer, made_of }));
+        self.kept.insert(question, Arc::new(Finished { answer, made_of, made_in }));
     }
 }
 

@@ -201,7 +201,7 @@ fn is_echo(one: &Diagnostic<'_, DiagnosticData>) -> bool {
 }
 
 /// The first few errors, and how many more there are.
-fn cut(
+pub(super) fn cut(
     errors: impl IntoIterator<Item = GraphqlError, IntoIter: ExactSizeIterator>,
     code: Code,
 ) -> Vec<GraphqlError> {

@@ -130,6 +130,10 @@ pub struct Operations {
     persisted: Arc<Persisted>,
 }
 
+/// Up to which weight requests are joined and their answers kept, in bytes. An execution that others may join goes on where
+/// its client has hung up, and holds its request meanwhile: that is not to be a way around the room for bodies.
+const JOINED_MAX_BYTES: usize = 64 * 1024;
+
 /// An operation that can be run.
 struct Prepared {
     request: Request,
@@ -202,7 +206,8 @@ impl Operations {
             Ok(prepared) => prepared,
             Err(refused) => return refused,
         };
-        let Some(question) = question.filter(|_| prepared.may_be_shared) else {
+        let is_light = |question: &Question| question.weight_bytes() <= JOINED_MAX_BYTES;
+        let Some(question) = question.filter(|question| prepared.may_be_shared && is_light(question)) else {
             return self.admit(prepared, caller, is_traced).await.0;
         };
         let (executor, asker) = (Arc::clone(&self.executor), caller.clone());
@@ -220,7 +225,7 @@ impl Operations {
         is_traced: bool,
     ) -> (Answer, Option<Freshness>) {
         let Some(admission) = &self.admission else {
-            return self.execute(prepared.request, caller, is_traced, None).await;
+            return self.execute(prepared, caller, is_traced, None).await;
         };
         let price = match admission.judge_prepared(&prepared) {
             Ok(price) => price,
@@ -230,7 +235,7 @@ impl Operations {
             match admission.enter(price).await {
                 Ok(_place) => {
                     let cost = is_traced.then(|| admission.cost(price));
-                    self.execute(prepared.request, caller, is_traced, cost).await
+                    self.execute(prepared, caller, is_traced, cost).await
                 }
                 Err(overloaded) => (Answer::failed(Outcome::Overloaded, &[overloaded]), None),
             }
@@ -244,11 +249,16 @@ impl Operations {
     /// An operation's answer, and how old the parts are that it is made of.
     async fn execute(
         &self,
-        request: Request,
+        prepared: Prepared,
         caller: Caller,
         is_traced: bool,
         cost: Option<Cost>,
     ) -> (Answer, Option<Freshness>) {
+        let Prepared { mut request, document, .. } = prepared;
+        if let Ok(document) = document.as_ref() {
+            // The library wants a tree of its own, which those who wait for a place need not hold.
+            request.set_parsed_query(document.executable());
+        }
         let ledger = Arc::new(Ledger::begin(is_traced));
         // A panic is one operation's end, not its connection's. What it leaves behind is dropped with the future.
         let executed = self.executor.execute(request, caller, Arc::clone(&ledger));
@@ -291,10 +301,9 @@ impl Operations {
             OperationType::Mutation | OperationType::Query => {}
         }
         let values = variables::coerce(self.documents.schema(), document.judged(), operation, variables)
-            .map_err(|errors| Answer::failed(Outcome::Refused, &errors))?;
+            .map_err(|errors| Answer::failed(Outcome::Refused, &document::cut(errors, Code::BadUserInput)))?;
         let mut judged = Request::new(&*meant.text).variables(values);
         judged.operation_name = operation.name.as_ref().map(ToString::to_string);
-        judged.set_parsed_query(document.executable());
         let root_fields = operation.root_fields(document.judged()).map(|field| field.name.as_str());
         let may_be_shared = operation.is_query() && may_be_shared(root_fields);
         Ok(Prepared { request: judged, may_be_shared, document: Arc::clone(&verdict) })

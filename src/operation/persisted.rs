@@ -95,6 +95,8 @@ impl Persisted {
     pub(crate) fn keep_right(&self, meant: &Meant) {
         if let (Some(automatic), Some(hash)) = (&self.automatic, meant.to_keep) {
             automatic.insert(hash, Arc::clone(&meant.text));
+            // moka weighs up to 64 insertions late, and each of these can be as large as a body.
+            automatic.run_pending_tasks();
         }
     }
 

@@ -43,6 +43,7 @@ impl OperationRequest {
         if body.iter().all(u8::is_ascii_whitespace) {
             return refuse("The request has no body. Send a JSON object with a `query`.");
         }
+        refuse_too_many_values(body)?;
         // Only the place of the mistake is passed on: serde's own words can repeat what was sent.
         let value: JsonValue = serde_json::from_slice(body).map_err(|error| {
             NoRequest(format!("The body is no JSON: line {}, column {}.", error.line(), error.column()))
@@ -70,8 +71,12 @@ impl OperationRequest {
                 // An empty parameter is how an HTML form says that there is none.
                 "operationName" | "variables" | "extensions" if text.is_empty() => JsonValue::Null,
                 "operationName" => JsonValue::from(text.into_owned()),
-                "variables" | "extensions" => serde_json::from_str(&text)
-                    .map_err(|_| NoRequest(format!("The URL's parameter `{name}` must be a JSON object.")))?,
+                "variables" | "extensions" => {
+                    refuse_too_many_values(text.as_bytes())?;
+                    serde_json::from_str(&text).map_err(|_| {
+                        NoRequest(format!("The URL's parameter `{name}` must be a JSON object."))
+                    })?
+                }
                 _ => continue,
             };
             if members.insert(ByteString::from(name.as_ref()), value).is_some() {
@@ -94,6 +99,28 @@ impl OperationRequest {
         }
         Ok(Self { query, document_id, operation_name, variables, extensions })
     }
+}
+
+/// How many values the JSON of a request may hold: ten times as many as a list of ids takes.
+const VALUES_MAX: usize = 10_000;
+
+/// A number of one digit takes some 70 bytes once it is decoded: a body of nothing else would become many times what the
+/// room for bodies was asked for. So values are counted before they are decoded, by what separates them.
+fn refuse_too_many_values(json: &[u8]) -> Result<(), NoRequest> {
+    let (mut values, mut is_text, mut is_escaped) = (0, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b',' | b'[' | b'{' if !is_text => values += 1,
+            _ => {}
+        }
+    }
+    if values > VALUES_MAX {
+        return refuse(format!("The request's JSON holds more than {VALUES_MAX} values."));
+    }
+    Ok(())
 }
 
 fn text(members: &mut JsonMap, name: &str, what: &str) -> Result<Option<String>, NoRequest> {
@@ -171,6 +198,17 @@ mod tests {
             assert_eq!(refusal(body), sentence);
         }
         assert!(refusal("[]").contains("not taken in batches"), "{}", refusal("[]"));
+    }
+
+    #[test]
+    fn values_are_counted_before_they_are_decoded_and_texts_are_not_looked_into() {
+        let body = |values: &str| format!(r#"{{"query":"{{ a }}","variables":{{"x":[{values}]}}}}"#);
+        let sentence = "The request's JSON holds more than 10000 values.";
+        assert_eq!(refusal(&body(&["0"; 10_000].join(","))), sentence);
+        assert_eq!(refusal(&body(&"[".repeat(10_000))), sentence);
+        assert!(OperationRequest::from_json(body(&["0"; 9_000].join(",")).as_bytes()).is_ok());
+        let text = format!(r#""\\\"{}""#, ",".repeat(20_000));
+        assert!(OperationRequest::from_json(body(&text).as_bytes()).is_ok());
     }
 
     #[test]

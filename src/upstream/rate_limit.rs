@@ -52,13 +52,13 @@ pub fn resets_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
 /// The limit of the counted window.
 #[must_use]
 pub fn limit(headers: &HeaderMap) -> Option<u64> {
-    text(headers, &["x-ratelimit-limit", "x-ratelimit"])?.parse().ok()
+    text(headers, &["x-ratelimit-limit", "ratelimit-limit", "x-ratelimit"])?.parse().ok()
 }
 
 /// The calls left in it; a negative number is none.
 #[must_use]
 pub fn remaining(headers: &HeaderMap) -> Option<u64> {
-    let left: i64 = text(headers, &["x-ratelimit-remaining"])?.parse().ok()?;
+    let left: i64 = text(headers, &["x-ratelimit-remaining", "ratelimit-remaining"])?.parse().ok()?;
     Some(u64::try_from(left).unwrap_or(0))
 }
 

@@ -110,7 +110,7 @@ describe('README', () => {
       for (const [, code] of word.matchAll(/`([A-Z_]+)`/g)) assert.ok(codes.includes(code), `${code} does not exist`);
     }
     const defaults = source('switchboard.default.toml');
-    for (const [, section, key] of readme.matchAll(/`((?:http|ops|auth|upstream|cache|connections|lists|ids|toolkits|log)[a-z.]*)\.(\w+)`/g)) {
+    for (const [, section, key] of readme.matchAll(/`((?:http|ops|server|limits|documents|auth|upstream|cache|connections|lists|ids|toolkits|log)[a-z.]*)\.(\w+)`/g)) {
       const of = defaults.split(`[${section}]`)[1]?.split(/^\[/m)[0] ?? '';
       assert.match(of, new RegExp(`^${key} = `, 'm'), `${section}.${key}`);
     }

@@ -4,6 +4,7 @@
 //! - Accounts by ids, from all fields together, are one call for each hundred.
 //! - A list of accounts is a call for each upstream page. Under many parents the lists are joined, so that each page holds
 //!   several parents' rows; where rows are spread unevenly, each parent can come out short and be asked for again.
+//! - A refresh reads both again, whatever has been read.
 //! - Counts are a call for each number, up to a cap, and a walk's first page before that is decided.
 
 use apollo_compiler::executable::{Field, Selection, SelectionSet};
@@ -47,6 +48,8 @@ impl<'a> Calls<'a> {
         match field.definition.ty.inner_named_type().as_str() {
             "Provider" | "ProviderConnection" => self.are_providers_read = true,
             "ConnectedAccount" => self.by_ids(objects),
+            // Both sources are read again, each in one call.
+            "RefreshPayload" => self.others = self.others.saturating_add(whole(objects).saturating_mul(2)),
             "Node" => {
                 self.are_providers_read = true;
                 self.by_ids(objects);

@@ -17,7 +17,7 @@ fn valid_for_days() -> serde_json::Value {
 #[track_caller]
 fn unreadable(seen: &Seen) {
     assert_eq!((seen.status, seen.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED"));
-    assert_eq!(seen.header("retry-after"), "5");
+    assert_eq!(seen.header("retry-after"), "1");
     assert_eq!(seen.header("cache-control"), "no-store");
 }
 

@@ -112,6 +112,9 @@ async fn ask_through_everything(tenant: Tenant) {
         let caller = if tenant == Tenant::A { tenant_a() } else { tenant_b() };
         let mutated = world.ask_as(caller.clone(), &mutation, json!({})).await;
         holds_no_secret(&mutated.to_string(), &format!("the answer to a mutation with `{fault}`"));
+        let traced = world.ask_traced(caller.clone(), &query, true).await;
+        assert!(traced["extensions"]["switchboard"]["trace"].is_object(), "{fault}");
+        holds_no_secret(&traced.to_string(), &format!("the trace of `{fault}`"));
         let answer = world.ask_as(caller, &query, json!({})).await;
         assert_eq!(answer.get("errors").is_none(), fault.is_empty(), "{fault}: {}", answer["errors"]);
         holds_no_secret(&answer.to_string(), &format!("the answer to `{fault}`"));

@@ -204,3 +204,68 @@ async fn a_thousand_cold_requests_at_once_make_the_calls_of_one_and_the_first_ma
     }
     assert_eq!(world.calls().len(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_no_longer_taken_opens_nothing_that_was_read_with_it() {
+    for status in ["status=401", "status=403"] {
+        let world = shipped();
+        let query = "{ connectedAccounts(first: 1) { nodes { id } } }";
+        world.data(query).await;
+        strike(&world, EmulatedUpstream::Composio, Some(status));
+        world.pass(ACCOUNTS_TTL).await;
+        world.ask(query).await;
+        world.settle().await;
+        let answer = world.ask(query).await;
+        assert_eq!(answer["data"]["connectedAccounts"], Value::Null, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_says_that_nothing_is_known_ends_when_something_is() {
+    let world = shipped();
+    let query = "{ connectedAccounts(first: 0) { pageInfo { hasNextPage } freshness { fetchedAt } } }";
+    let more = async || at(&world.data(query).await, "connectedAccounts.pageInfo.hasNextPage");
+    assert_eq!((more().await, more().await), (json!(false), json!(false)));
+    world.data("{ connectedAccounts(first: 1) { nodes { id } } }").await;
+    assert_eq!(more().await, true);
+    assert_eq!(at(&world.data(query).await, "connectedAccounts.freshness.fetchedAt"), NOW);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_began_before_a_refresh_is_not_given_to_those_who_ask_after_it() {
+    let world = std::sync::Arc::new(World::of(Setup {
+        sandbox: Settings { latency_ms: 1_000, ..Settings::default() },
+        ..Setup::as_shipped()
+    }));
+    let query = "{ providers { nodes { name } } }";
+    let before = {
+        let world = std::sync::Arc::clone(&world);
+        tokio::spawn(async move { world.data(query).await })
+    };
+    world.settle().await;
+    world.expire(&crate::world::tenant_a());
+    let after = world.data(query).await;
+    assert_eq!(before.await.unwrap(), after);
+    assert_eq!(world.calls(), [PROVIDERS, PROVIDERS]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_page_of_one_that_is_past_its_time_skips_nothing() {
+    let mut setup = Setup::as_shipped();
+    setup.config.lists.page_rows = 10;
+    let world = World::of(setup);
+    let page = "query ($after: String) { connectedAccounts(first: 10, after: $after) {
+        nodes { connectedAccountId } pageInfo { endCursor }
+    } }";
+    let first = world.data(page).await;
+    let shown = texts(&first, "connectedAccounts.nodes.*.connectedAccountId");
+    world.pass(ACCOUNTS_TTL).await;
+    world.sandbox.change_accounts(Tenant::A, |rows| rows.retain(|row| !shown[..3].contains(&row.id)));
+    let standing: Vec<_> = {
+        let rows = world.sandbox.accounts(Tenant::A).into_iter();
+        rows.filter(|row| !row.shared && !shown.contains(&row.id)).map(|row| row.id).take(10).collect()
+    };
+    let after = at(&first, "connectedAccounts.pageInfo.endCursor");
+    let second = world.data_with(page, json!({ "after": after })).await;
+    assert_eq!(texts(&second, "connectedAccounts.nodes.*.connectedAccountId"), standing);
+}

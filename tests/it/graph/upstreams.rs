@@ -141,9 +141,9 @@ async fn a_refresh_that_fails_leaves_what_was_there_and_the_source_says_so() {
     let world = World::of(Setup::as_shipped());
     world.data(READ).await;
     world.pass(Duration::from_secs(20)).await;
-    world.sandbox.emulate(EmulatedUpstream::Leadlex, Some(Fault::parse("status=401").unwrap()));
+    world.sandbox.emulate(EmulatedUpstream::Leadlex, Some(Fault::parse("status=503").unwrap()));
     let data = world.data("mutation { refresh(upstream: LEADLEX) { upstreams { name state } } }").await;
-    assert_eq!(texts(&data, "refresh.upstreams.*.state"), ["UNAUTHORIZED", "UP"]);
+    assert_eq!(texts(&data, "refresh.upstreams.*.state"), ["DEGRADED", "UP"]);
     let data = world.data("{ providers(first: 1) { nodes { name } freshness { state fetchedAt } } }").await;
     assert_eq!(at(&data, "providers.freshness"), json!({ "state": "STALE_ON_ERROR", "fetchedAt": NOW }));
 }

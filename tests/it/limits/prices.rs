@@ -76,7 +76,7 @@ async fn a_trace_tells_the_price_beside_the_limits() {
 }
 
 /// Queries of every kind of field that asks something upstream.
-const QUERIES: [&str; 23] = [
+const QUERIES: [&str; 25] = [
     include_str!("introspection_of_graphiql.graphql"),
     "{ providers { totalCount } }",
     "{ providers { nodes { name toolkits { slug } } } }",
@@ -100,6 +100,8 @@ const QUERIES: [&str; 23] = [
     "{ node(id: \"Q29ubmVjdGVkQWNjb3VudDpjYV8x\") { id } }",
     "{ nodes(ids: [\"Q29ubmVjdGVkQWNjb3VudDpjYV8x\", \"VG9vbGtpdDpnbWFpbA\"]) { id ... on Toolkit { connectedAccounts(first: 1) { nodes { id } } } } }",
     "{ __typename }",
+    "mutation { refresh { retryAt } }",
+    "mutation { a: refresh { retryAt } b: refresh(upstream: LEADLEX) { retryAt } c: refresh { retryAt } }",
 ];
 
 #[tokio::test(start_paused = true)]
