@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     /// What its bearer is called.
     #[arg(long, value_name = "NAME", default_value = "frontend")]
     name: String,
-    /// Whose data it is about: a name of [[tenants]].
+    /// Whose data it is about: a name of `[[tenants]]`.
     #[arg(long, value_name = "TENANT", default_value = "default")]
     tenant: String,
     /// Makes it a member's, who sees this end user's accounts alone; an admin's without it.
