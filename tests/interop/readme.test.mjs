@@ -90,7 +90,11 @@ describe('README', () => {
     const flags = help('demo') + help('sandbox') + help('check') + help('token', 'new');
     // Cargo's own, and the files that they name.
     const targets = readme.matchAll(/cargo (run|bench) --(example|bench) (\w+)/g);
-    for (const [, , kind, name] of targets) assert.ok(existsSync(new URL(`../../${kind === 'example' ? 'examples' : 'benches'}/${name}.rs`, import.meta.url)), name);
+    const isThere = (path) => existsSync(new URL(`../../${path}`, import.meta.url));
+    for (const [, , kind, name] of targets) {
+      const path = `${kind === 'example' ? 'examples' : 'benches'}/${name}`;
+      assert.ok(isThere(`${path}.rs`) || isThere(`${path}/main.rs`), name);
+    }
     for (const [flag] of readme.matchAll(/(?<=`|\s)--(?!release|example|bench)[a-z-]+/g)) assert.ok(flags.includes(flag), flag);
     for (const [, name] of readme.matchAll(/--scenario ([\w-]+)/g)) assert.ok(flags.includes(`- ${name}:`), name);
   });
