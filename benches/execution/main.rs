@@ -148,10 +148,12 @@ async fn compare(both: &Ours, plain: &Plain) {
                 })
                 .collect();
             let start = cpu();
-            for request in &requests {
+            // A finished answer is quicker than this clock is fine.
+            let times = if matches!(job, Job::Hot) { 100 } else { 1 };
+            for request in requests.iter().cycle().take(REQUESTS * times as usize) {
                 ask(ours, request).await;
             }
-            our_times.push(cpu() - start);
+            our_times.push((cpu() - start) / times);
             let start = cpu();
             for request in &requests {
                 plain.ask(request, rows_at_hand).await;
@@ -161,7 +163,7 @@ async fn compare(both: &Ours, plain: &Plain) {
         let [our_time, plain_time] =
             [our_times, plain_times].map(|times| median(times).as_secs_f64() * 1e6 / REQUESTS as f64);
         println!(
-            "| {} | {:.1} | {plain_time:.0} | {our_time:.0} | {:.2} |",
+            "| {} | {:.1} | {plain_time:.0} | {our_time:.1} | {:.2} |",
             job.name(),
             our_answer.len() as f64 / 1e3,
             plain_time / our_time
