@@ -24,7 +24,7 @@ const GIB: i64 = 1 << 30;
 ///
 /// Upper ends are where a number is surely a slip (milliseconds for seconds, a key one line down),
 /// and keep every sum of times and sizes far from overflow.
-pub(super) const RANGES: [(&str, i64, i64); 62] = [
+pub(super) const RANGES: [(&str, i64, i64); 64] = [
     ("http.body_limit_bytes", 1, GIB),
     ("http.body_timeout_ms", 1, 600_000),
     ("http.bodies_limit_bytes", 1, 1024 * GIB),
@@ -54,6 +54,7 @@ pub(super) const RANGES: [(&str, i64, i64); 62] = [
     ("upstream.leadlex.quota.per_minute", 0, 1_000_000_000),
     ("upstream.leadlex.quota.reserve_percent", 0, 99),
     ("upstream.leadlex.concurrency.calls_max", 1, 100_000),
+    ("upstream.leadlex.concurrency.all_calls_max", 1, 100_000),
     ("upstream.leadlex.concurrency.wait_ms", 0, 600_000),
     ("upstream.leadlex.breaker.failures", 0, 1_000_000),
     ("upstream.leadlex.breaker.open_ms", 1, 3_600_000),
@@ -68,6 +69,7 @@ pub(super) const RANGES: [(&str, i64, i64); 62] = [
     ("upstream.composio.quota.per_minute", 0, 1_000_000_000),
     ("upstream.composio.quota.reserve_percent", 0, 99),
     ("upstream.composio.concurrency.calls_max", 1, 100_000),
+    ("upstream.composio.concurrency.all_calls_max", 1, 100_000),
     ("upstream.composio.concurrency.wait_ms", 0, 600_000),
     ("upstream.composio.breaker.failures", 0, 1_000_000),
     ("upstream.composio.breaker.open_ms", 1, 3_600_000),
