@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
@@ -129,7 +130,7 @@ impl AccountsById {
             batch.ids.iter().map(|id| kept(id)).collect::<Option<Found>>().map(Ok)
         };
         let asked_at = Instant::now();
-        let reading = self.clone().read(reader.clone(), batch.clone(), purpose);
+        let reading = self.clone().read(reader.clone(), batch.clone(), purpose).boxed();
         let joined = self.flights.join(batch.clone(), landed, reading);
         let (found, got) = match reader.ledger.in_time(UpstreamName::Composio, joined).await {
             Ok((found, got)) => (found.unwrap_or_else(|error| failed(&batch, &error)), got),

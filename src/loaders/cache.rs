@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use super::freshness::{Freshness, Kept};
 use super::holdings::Holdings;
 use super::ledger::Ledger;
@@ -161,7 +163,8 @@ where
         };
         let landed = || self.peek(&key).map(Ok);
         let flight = (key.clone(), self.shelf.holdings.epoch(&key.credential()));
-        let joined = self.flights.join(flight, landed, self.read(key.clone(), purpose, fetch));
+        // Boxed: it is moved through several futures, of which each would be as large as the whole fetch.
+        let joined = self.flights.join(flight, landed, self.read(key.clone(), purpose, fetch).boxed());
         match ledger.in_time(K::Upstream::NAME, joined).await {
             Ok(read) => read,
             Err(late) => (self.last_resort(&key).ok_or(late), Got::Fetched),

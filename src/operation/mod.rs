@@ -224,7 +224,7 @@ impl Operations {
             let (executor, asker) = (Arc::clone(&self.executor), caller.clone());
             let revision = move || executor.revision(&asker);
             let (operations, asker) = (self.clone(), caller.clone());
-            let execution = async move { operations.admit(prepared, asker, false, deadline).await };
+            let execution = async move { operations.admit(prepared, asker, false, deadline).await }.boxed();
             let (answer, got) = self.answers.get(question, revision, execution).await;
             // Somebody else's time was up, and there is some left here: then what was under way is joined once more.
             if got != Got::Joined || !answer.is_late || deadline.is_over() {
