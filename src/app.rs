@@ -31,6 +31,7 @@ use crate::loaders::by_id::AccountsById;
 use crate::loaders::holdings::Holdings;
 use crate::loaders::lists::Lists;
 use crate::loaders::providers::Providers;
+use crate::loaders::watch::Watches;
 use crate::operation::Operations;
 use crate::upstream::accounts::AccountsClient;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
@@ -174,8 +175,10 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow:
         lists,
         health: config.health.rules(),
     };
+    let sources = Arc::new(sources);
     Ok(Graph::new(GraphParts {
-        sources: Arc::new(sources),
+        watches: Arc::new(Watches::new(Arc::clone(&sources), config.subscriptions.clone())),
+        sources,
         mapping: config.toolkit_mapping()?,
         connections: config.connections.clone(),
     }))

@@ -26,7 +26,7 @@ use crate::domain::settings::{HealthSettings, IdSettings, ToolkitSettings};
 use crate::domain::toolkits::ToolkitMapping;
 use crate::http::caller::settings::{AuthSettings, TenantSettings};
 use crate::http::settings::{HttpSettings, OpsSettings, ServerSettings};
-use crate::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings};
+use crate::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings, WatchSettings};
 use crate::operation::persisted::trusted::Trusted;
 use crate::operation::settings::{DocumentSettings, LimitSettings};
 use crate::telemetry::LogSettings;
@@ -60,6 +60,8 @@ pub struct Config {
     pub cache: CacheSettings,
     /// `[connections]`
     pub connections: ConnectionSettings,
+    /// `[subscriptions]`
+    pub subscriptions: WatchSettings,
     /// `[lists]`
     pub lists: ListSettings,
     /// `[ids]`

@@ -24,7 +24,7 @@ const GIB: i64 = 1 << 30;
 ///
 /// Upper ends are where a number is surely a slip (milliseconds for seconds, a key one line down),
 /// and keep every sum of times and sizes far from overflow.
-pub(super) const RANGES: [(&str, i64, i64); 64] = [
+pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("http.body_limit_bytes", 1, GIB),
     ("http.body_timeout_ms", 1, 600_000),
     ("http.bodies_limit_bytes", 1, 1024 * GIB),
@@ -93,6 +93,10 @@ pub(super) const RANGES: [(&str, i64, i64); 64] = [
     ("lists.count_calls_max", 0, 10_000),
     ("health.abandoned_after_ms", 1, 31_536_000_000),
     ("health.sync_stale_after_ms", 0, 31_536_000_000),
+    ("subscriptions.subscribers_max", 0, 1_000_000),
+    ("subscriptions.events_max", 1, 1_000_000),
+    ("subscriptions.linger_ms", 0, 3_600_000),
+    ("subscriptions.walk_pages_max", 1, 1_000),
 ];
 
 /// Why a single value, of the right kind, will not do; `None` where nothing is known against it.

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod caller;
+pub mod change;
 pub mod clock;
 pub mod connection_state;
 pub mod credential;

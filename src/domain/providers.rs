@@ -29,7 +29,7 @@ vocabulary! {
 }
 
 /// An integration of the workspace.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provider {
     /// What it is for.
     pub category: Word<ProviderCategory>,

@@ -23,6 +23,7 @@ mod provider_connection;
 mod providers;
 mod query;
 pub mod schema;
+pub mod subscription;
 mod toolkits;
 mod upstreams;
 mod users;

@@ -48,7 +48,10 @@ pub(super) struct ProviderOrder {
     direction: OrderDirection,
 }
 
-fn question(filter: ProviderFilter, order: Option<ProviderOrder>) -> Result<ProviderQuestion, BadInput> {
+pub(super) fn question(
+    filter: ProviderFilter,
+    order: Option<ProviderOrder>,
+) -> Result<ProviderQuestion, BadInput> {
     let ids = |ids: Vec<ID>| ids.iter().map(|id| global_id::provider_id(id)).collect::<Result<Vec<_>, _>>();
     Ok(ProviderQuestion {
         ids: filter.ids.map(ids).transpose()?,

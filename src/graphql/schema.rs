@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use async_graphql::{EmptySubscription, Request, Response, SDLExportOptions, Schema, ValidationMode};
+use async_graphql::{Request, Response, SDLExportOptions, Schema, ValidationMode};
+
+use futures_util::StreamExt as _;
 
 use super::operation_context::OperationContext;
 use super::query::Query;
+use super::subscription::{Event, Subscription};
 use super::upstreams::Mutation;
 use crate::domain::caller::Caller;
 use crate::domain::toolkits::ToolkitMapping;
@@ -14,6 +17,7 @@ use crate::loaders::holdings::Revision;
 use crate::loaders::ledger::Ledger;
 use crate::loaders::settings::ConnectionSettings;
 use crate::loaders::turn::Batches;
+use crate::loaders::watch::Watches;
 
 /// The parts that all operations share.
 pub struct GraphParts {
@@ -21,6 +25,8 @@ pub struct GraphParts {
     pub sources: Arc<Sources>,
     /// Which toolkits stand for which provider.
     pub mapping: ToolkitMapping,
+    /// What is listened to.
+    pub watches: Arc<Watches>,
     /// Sizes of connections and of by-ids fields.
     pub connections: ConnectionSettings,
 }
@@ -32,12 +38,12 @@ pub struct Graph {
     parts: Arc<GraphParts>,
 }
 
-type GraphSchema = Schema<Query, Mutation, EmptySubscription>;
+type GraphSchema = Schema<Query, Mutation, Subscription>;
 
 fn schema() -> GraphSchema {
     // No extension is registered, not even one that does nothing: one alone doubles the time of
     // execution. Documents are validated before they get here, so the fast mode is enough.
-    Schema::build(Query, Mutation, EmptySubscription).validation_mode(ValidationMode::Fast).finish()
+    Schema::build(Query, Mutation, Subscription).validation_mode(ValidationMode::Fast).finish()
 }
 
 /// The schema in GraphQL's schema definition language, as `schema.graphql` holds it.
@@ -74,5 +80,26 @@ impl Graph {
         let batches = Batches::default();
         let context = OperationContext::new(Arc::clone(&self.parts), caller, ledger, batches.clone());
         batches.drive(self.schema.execute(request.data(context))).await
+    }
+
+    /// What can be listened to.
+    #[must_use]
+    pub fn watches(&self) -> &Arc<Watches> {
+        &self.parts.watches
+    }
+
+    /// Executes a subscription for one event; no answer where it is none for this caller, or not asked for. Without an
+    /// event it is an answer only where it cannot be listened with.
+    pub async fn execute_event(
+        &self,
+        request: Request,
+        caller: Caller,
+        ledger: Arc<Ledger>,
+        event: Event,
+    ) -> Option<Response> {
+        let batches = Batches::default();
+        let context = OperationContext::new(Arc::clone(&self.parts), caller, ledger, batches.clone());
+        let mut answers = self.schema.execute_stream(request.data(context).data(event));
+        batches.drive(answers.next()).await
     }
 }

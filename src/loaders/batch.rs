@@ -15,6 +15,7 @@ use futures_util::future::join_all;
 
 use super::ahead;
 use super::by_id::AccountsById;
+use super::cache::Accept;
 use super::counts::{CountQuestion, Counts};
 use super::freshness::Kept;
 use super::holdings::Revision;
@@ -30,6 +31,7 @@ use super::slice::{Slice, Wanted};
 use super::turn::{AtOnce, Batches};
 use crate::domain::accounts::SharedAccount;
 use crate::domain::caller::{Caller, Tenant};
+use crate::domain::change::ChangeCause;
 use crate::domain::credential::Credential;
 use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::health::HealthRules;
@@ -69,10 +71,10 @@ impl Sources {
     /// Has everything of a tenant read again before it is served; with it all its finished answers are gone.
     pub fn expire(&self, tenant: &Tenant) {
         if let Some(leadlex) = &tenant.leadlex {
-            self.providers.holdings().expire(&leadlex.fingerprint());
+            self.providers.holdings().expire(&leadlex.fingerprint(), ChangeCause::Refresh);
         }
         if let Some(composio) = &tenant.composio {
-            self.lists.holdings().expire(&composio.fingerprint());
+            self.lists.holdings().expire(&composio.fingerprint(), ChangeCause::Refresh);
         }
     }
 }
@@ -196,7 +198,7 @@ impl Loader<AllProviders> for OperationLoader {
 
     async fn load(&self, _: &[AllProviders]) -> Result<HashMap<AllProviders, Self::Value>, Infallible> {
         let list = match &self.tenant.leadlex {
-            Some(credential) => self.sources.providers.list(credential, &self.ledger).await,
+            Some(credential) => self.sources.providers.list(credential, Accept::Stale, &self.ledger).await,
             None => Err(no_leadlex_key()),
         };
         Ok(HashMap::from([(AllProviders, list.map(|list| list.map(|list| seen_by(&self.view, list))))]))

@@ -9,7 +9,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use tokio::sync::watch;
+
 use super::settings::CacheSettings;
+use crate::domain::change::ChangeCause;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::Upstream;
@@ -35,6 +38,14 @@ pub(super) struct Holding {
     pub(super) hits: AtomicU64,
     pub(super) misses: AtomicU64,
     pub(super) stale_served: AtomicU64,
+    dropped: watch::Sender<Dropped>,
+}
+
+/// Everything of a credential is to be read again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dropped {
+    /// Why.
+    pub(super) cause: ChangeCause,
 }
 
 /// How the caches of one upstream have served a credential.
@@ -81,10 +92,16 @@ impl<U: Upstream> Holdings<U> {
     }
 
     /// Has everything of a credential read again before it is served. It stays for the case that this fails.
-    pub fn expire(&self, credential: &Fingerprint<U>) {
+    pub fn expire(&self, credential: &Fingerprint<U>, cause: ChangeCause) {
         let holding = self.of(credential);
         holding.epoch.store(self.next(), Ordering::Release);
         holding.revision.store(self.next(), Ordering::Release);
+        holding.dropped.send_replace(Dropped { cause });
+    }
+
+    /// Tells whenever everything of a credential is to be read again.
+    pub(super) fn drops(&self, credential: &Fingerprint<U>) -> watch::Receiver<Dropped> {
+        self.of(credential).dropped.subscribe()
     }
 
     /// How the caches have served a credential.
@@ -116,6 +133,7 @@ impl<U: Upstream> Holdings<U> {
                 hits: AtomicU64::new(0),
                 misses: AtomicU64::new(0),
                 stale_served: AtomicU64::new(0),
+                dropped: watch::Sender::new(Dropped { cause: ChangeCause::Refresh }),
             })
         })
     }

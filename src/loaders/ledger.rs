@@ -84,6 +84,11 @@ impl Ledger {
         Self { started: Instant::now(), until, is_late, is_traced, entries: Mutex::default() }
     }
 
+    /// The ledger of what reads on nobody's behalf: nobody waits, and nobody asks what it cost.
+    pub(super) fn of_nobody() -> Self {
+        Self::begin(false, Instant::now() + NEVER)
+    }
+
     /// Waits for what others may wait for too, and no longer than the operation may: a shared fetch has a deadline of its
     /// own, and goes on for those who have more time.
     ///
@@ -189,6 +194,9 @@ impl Ledger {
         change(&mut self.entries.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
+
+/// Longer than anything runs.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// To a hundredth.
 fn milliseconds(time: Duration) -> f64 {

@@ -5,7 +5,7 @@
 //! both directions, `cursor`, `ties` and `position` say where they stand; [`joined`] asks for many lists in
 //! few calls, [`counts`] counts; [`by_id`] and [`providers`] are the other two roads; [`batch`] is what
 //! resolvers call and [`turn`] when it leaves, [`ahead`] what starts before they do, [`ledger`] what all of it cost,
-//! and [`judge`] says what of it is healthy.
+//! and [`judge`] says what of it is healthy. [`watch`] looks again and again while somebody listens.
 
 pub mod ahead;
 pub mod batch;
@@ -33,4 +33,5 @@ pub mod sources;
 mod ties;
 pub mod turn;
 mod walk;
+pub mod watch;
 pub(crate) mod weighed;

@@ -133,7 +133,7 @@ fn id_text(listed: &ListedProvider) -> Box<str> {
 }
 
 impl ProviderQuestion {
-    fn admits(&self, listed: &ListedProvider, judge: &Judge) -> bool {
+    pub(super) fn admits(&self, listed: &ListedProvider, judge: &Judge) -> bool {
         self.ids.as_ref().is_none_or(|ids| ids.contains(&listed.id))
             && self.filter.matches(&listed.provider, || judge.provider(&listed.provider))
     }

@@ -95,6 +95,7 @@ impl Providers {
     pub async fn list(
         &self,
         credential: &Credential<Leadlex>,
+        accept: Accept,
         ledger: &Ledger,
     ) -> Result<Kept<ProviderList>, UpstreamError> {
         let (fingerprint, ids) = (credential.fingerprint(), self.id_key(credential));
@@ -110,7 +111,7 @@ impl Providers {
             }
         };
         let asked_at = Instant::now();
-        let (list, got) = self.lists.get(fingerprint, Accept::Stale, ledger, fetch).await;
+        let (list, got) = self.lists.get(fingerprint, accept, ledger, fetch).await;
         ledger.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), asked_at, got, &list);
         if let (Ok(list), true) = (&list, got != Got::Kept) {
             self.last_known.insert(fingerprint, Arc::clone(&list.value));

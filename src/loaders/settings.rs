@@ -127,6 +127,29 @@ impl ConnectionSettings {
     }
 }
 
+/// `[subscriptions]`: how changes are watched for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchSettings {
+    /// How many may subscribe at once, over all callers.
+    pub subscribers_max: usize,
+    /// How many changes of one credential are remembered, for listeners that are slow or come back.
+    pub events_max: usize,
+    /// How long it is watched on after the last listener has gone, in milliseconds, so that one that comes back misses
+    /// nothing.
+    pub linger_ms: u64,
+    /// The most upstream pages of accounts that are read to know what there is at the beginning, and to see what went.
+    pub walk_pages_max: usize,
+}
+
+impl WatchSettings {
+    /// How long it is watched on after the last listener has gone.
+    #[must_use]
+    pub fn linger(&self) -> Duration {
+        Duration::from_millis(self.linger_ms)
+    }
+}
+
 /// `[lists]`: how upstream lists are walked.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,6 +8,7 @@ use super::batch::OperationLoader;
 use super::cache::Accept;
 use super::holdings::CacheStatistics;
 use super::scan::Scan;
+use crate::domain::change::ChangeCause;
 use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::standing::Standing;
@@ -57,9 +58,9 @@ impl OperationLoader {
             let providers = &self.sources.providers;
             let wait = providers.client().may_refresh(credential);
             if wait.is_none() {
-                providers.holdings().expire(&credential.fingerprint());
+                providers.holdings().expire(&credential.fingerprint(), ChangeCause::Refresh);
                 // Whether it could be read is told by the source's standing.
-                drop(providers.list(credential, &self.ledger).await);
+                drop(providers.list(credential, Accept::Stale, &self.ledger).await);
             }
             wait
         };
@@ -68,7 +69,7 @@ impl OperationLoader {
             let lists = &self.sources.lists;
             let wait = lists.client().may_refresh(&reader.credential);
             if wait.is_none() {
-                lists.holdings().expire(&reader.credential.fingerprint());
+                lists.holdings().expire(&reader.credential.fingerprint(), ChangeCause::Refresh);
                 let newest = Scan::new(reader, AccountFilter::default(), AccountOrder::NEWEST_FIRST);
                 drop(lists.page(&newest, None, Accept::Stale).await);
             }

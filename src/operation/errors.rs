@@ -129,7 +129,7 @@ impl GraphqlError {
         masked
     }
 
-    fn of_upstream(failed: &UpstreamError) -> Self {
+    pub(super) fn of_upstream(failed: &UpstreamError) -> Self {
         let mut error = Self::coded(failed.failure.code(), failed.to_string());
         error.extensions.upstream = Some(failed.upstream.to_string());
         error.extensions.retryable = Some(failed.failure.is_retryable());

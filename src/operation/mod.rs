@@ -21,6 +21,7 @@ mod positions;
 mod price;
 pub mod request;
 pub mod settings;
+pub mod subscription;
 mod suggestions;
 mod variables;
 
@@ -47,15 +48,19 @@ use self::persisted::{Meant, Persisted};
 use self::price::PriceList;
 use self::request::OperationRequest;
 use self::settings::{DocumentSettings, LimitSettings};
+use self::subscription::Source;
 use crate::domain::caller::Caller;
 use crate::domain::clock::Clock;
 use crate::graphql::json::Json;
 use crate::graphql::schema::{self, Graph};
+use crate::graphql::subscription::Event;
 use crate::loaders::cache::Got;
 use crate::loaders::freshness::Freshness;
 use crate::loaders::holdings::Revision;
 use crate::loaders::ledger::{Ledger, Trace};
 use crate::loaders::settings::{ConnectionSettings, ListSettings, Shares};
+use crate::loaders::watch::WatchError;
+use crate::loaders::watch::feed::Position;
 
 /// What executes operations: the [`Graph`], or in tests a schema that fails on demand.
 pub trait Executor: Send + Sync + 'static {
@@ -69,6 +74,26 @@ pub trait Executor: Send + Sync + 'static {
     /// In which state everything is that the caller's answers are made of; while it is the same, and until the
     /// ledger's freshness says that it changes by itself, an operation gives the same answer.
     fn revision(&self, caller: &Caller) -> Revision;
+
+    /// Listens to what a root field of a subscription is about, from now on or from a position on. An executor whose
+    /// schema has no subscriptions is never asked.
+    ///
+    /// # Errors
+    /// Where the upstream has no key, the position is not known any more, or too many listen.
+    fn listen(&self, _: &str, _: &Caller, _: Option<Position>) -> Result<Source, WatchError> {
+        Err(WatchError::PositionGone)
+    }
+
+    /// Executes a subscription for one event; no answer where it is none for this caller.
+    fn execute_event(
+        &self,
+        _: Request,
+        _: Caller,
+        _: Arc<Ledger>,
+        _: Event,
+    ) -> BoxFuture<'_, Option<Response>> {
+        std::future::ready(None).boxed()
+    }
 }
 
 impl Executor for Graph {
@@ -83,6 +108,23 @@ impl Executor for Graph {
     fn revision(&self, caller: &Caller) -> Revision {
         self.revision(caller)
     }
+
+    fn listen(&self, field: &str, caller: &Caller, after: Option<Position>) -> Result<Source, WatchError> {
+        match field {
+            "providerChanged" => self.watches().providers(&caller.tenant, after).map(Source::Providers),
+            _ => self.watches().accounts(&caller.tenant, after).map(Source::Accounts),
+        }
+    }
+
+    fn execute_event(
+        &self,
+        request: Request,
+        caller: Caller,
+        ledger: Arc<Ledger>,
+        event: Event,
+    ) -> BoxFuture<'_, Option<Response>> {
+        self.execute_event(request, caller, ledger, event).boxed()
+    }
 }
 
 /// What a transport lets an operation do.
@@ -90,6 +132,14 @@ impl Executor for Graph {
 pub struct TransportRules {
     /// Whether it may run mutations: not by GET, which anybody may repeat or prefetch.
     pub mutations: bool,
+}
+
+/// Which operations are prepared.
+#[derive(Debug, Clone, Copy)]
+enum Kinds {
+    /// Queries, and mutations where the transport runs them.
+    AnsweredOnce(TransportRules),
+    Subscriptions,
 }
 
 /// How an operation ended.
@@ -199,6 +249,16 @@ impl Operations {
             Ok(meant) => meant,
             Err(refused) => return Answer::failed(Outcome::Refused, &[*refused]),
         };
+        self.run_meant(meant, request, rules, caller).await
+    }
+
+    async fn run_meant(
+        &self,
+        meant: Meant,
+        request: OperationRequest,
+        rules: TransportRules,
+        caller: Caller,
+    ) -> Answer {
         // ADMINs alone may see what a query costs: what is kept already was asked for by others.
         let is_traced = request.asks_for_trace() && caller.view().is_whole();
         let question = if is_traced { None } else { Question::of(&meant.text, &request, &caller) };
@@ -212,7 +272,7 @@ impl Operations {
                 self.persisted.keep_right(&meant);
                 return finished;
             }
-            let prepared = match self.prepare(&meant, &request, rules) {
+            let prepared = match self.prepare(&meant, &request, Kinds::AnsweredOnce(rules)) {
                 Ok(prepared) => prepared,
                 Err(refused) => return refused,
             };
@@ -294,12 +354,7 @@ impl Operations {
         (answer, parts)
     }
 
-    fn prepare(
-        &self,
-        meant: &Meant,
-        request: &OperationRequest,
-        rules: TransportRules,
-    ) -> Result<Prepared, Answer> {
+    fn prepare(&self, meant: &Meant, request: &OperationRequest, kinds: Kinds) -> Result<Prepared, Answer> {
         let OperationRequest { operation_name, variables, .. } = request;
         let verdict = self.documents.judge(&meant.text);
         let document =
@@ -308,18 +363,18 @@ impl Operations {
         let operation = document
             .operation(operation_name.as_deref())
             .map_err(|errors| Answer::failed(Outcome::Refused, &errors))?;
-        match operation.operation_type {
-            OperationType::Mutation if !rules.mutations => {
+        match (operation.operation_type, kinds) {
+            (OperationType::Mutation, Kinds::AnsweredOnce(TransportRules { mutations: false })) => {
                 let error = GraphqlError::new(Code::BadUserInput, "Mutations are run by POST alone.");
                 let error = error.because("METHOD_NOT_ALLOWED");
                 return Err(Answer::failed(Outcome::NotByThisTransport, &[error]));
             }
-            OperationType::Subscription => {
+            (OperationType::Subscription, Kinds::AnsweredOnce(_)) => {
                 let sentence = "Subscriptions need a transport that streams: this one answers once.";
                 let error = GraphqlError::new(Code::OperationResolutionFailure, sentence);
                 return Err(Answer::failed(Outcome::Refused, &[error]));
             }
-            OperationType::Mutation | OperationType::Query => {}
+            _ => {}
         }
         let values = variables::coerce(self.documents.schema(), document.judged(), operation, variables)
             .map_err(|errors| Answer::failed(Outcome::Refused, &document::cut(errors, Code::BadUserInput)))?;

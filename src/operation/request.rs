@@ -35,6 +35,13 @@ impl OperationRequest {
         switchboard.and_then(|ours| ours.get("trace")).and_then(JsonValue::as_bool) == Some(true)
     }
 
+    /// The position that a subscriber comes back with: `{"switchboard": {"after": "…"}}` in the extensions.
+    #[must_use]
+    pub fn resumes_after(&self) -> Option<&str> {
+        let switchboard = self.extensions.get("switchboard").and_then(JsonValue::as_object);
+        switchboard.and_then(|ours| ours.get("after")).and_then(JsonValue::as_str)
+    }
+
     /// Reads the body of a POST.
     ///
     /// # Errors

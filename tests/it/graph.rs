@@ -15,6 +15,8 @@ mod providers_paging;
 mod roots;
 mod sdl;
 mod seeds;
+
 mod selections;
+mod subscriptions;
 mod tenants;
 mod upstreams;

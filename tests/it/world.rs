@@ -18,11 +18,15 @@ use switchboard::domain::caller::{self, Caller};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::graphql::schema::Graph;
+use switchboard::graphql::subscription::Event;
 use switchboard::loaders::holdings::Revision;
 use switchboard::loaders::ledger::Ledger;
 use switchboard::loaders::settings::Shares;
+use switchboard::loaders::watch::WatchError;
+use switchboard::loaders::watch::feed::Position;
 use switchboard::operation::request::OperationRequest;
 use switchboard::operation::settings::LimitSettings;
+use switchboard::operation::subscription::{Opened, Source, Subscription};
 use switchboard::operation::{Answer, Executor, Operations, Outcome, TransportRules};
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox, Tenant};
 use switchboard::upstream::settings::UpstreamSettings;
@@ -57,6 +61,21 @@ impl Executor for Counted {
 
     fn revision(&self, caller: &Caller) -> Revision {
         self.graph.revision(caller)
+    }
+
+    fn listen(&self, field: &str, caller: &Caller, after: Option<Position>) -> Result<Source, WatchError> {
+        Executor::listen(&self.graph, field, caller, after)
+    }
+
+    fn execute_event(
+        &self,
+        request: Request,
+        caller: Caller,
+        ledger: Arc<Ledger>,
+        event: Event,
+    ) -> BoxFuture<'_, Option<Response>> {
+        self.executions.fetch_add(1, Ordering::Relaxed);
+        Executor::execute_event(&self.graph, request, caller, ledger, event)
     }
 }
 
@@ -323,6 +342,22 @@ impl World {
     async fn ask_with(&self, caller: Caller, request: Value) -> Value {
         let answer = self.run(caller, &request).await;
         serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    /// Subscribes, with whatever else a request holds.
+    pub(crate) async fn open(&self, caller: Caller, request: Value) -> Result<Subscription, Value> {
+        let request = OperationRequest::from_json(request.to_string().as_bytes()).unwrap();
+        match self.operations.open(request, caller, None).await {
+            Opened::Stream(subscription) => Ok(*subscription),
+            Opened::Once(answer) => Err(serde_json::from_slice(&answer.body).unwrap()),
+        }
+    }
+
+    /// Subscribes, and waits until it is known what there is to begin with.
+    pub(crate) async fn subscribe(&self, caller: Caller, query: &str) -> Subscription {
+        let subscription = self.open(caller, json!({ "query": query })).await.ok().unwrap();
+        self.settle().await;
+        subscription
     }
 
     /// The answer to a request as a client sends it.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::super::freshness::FreshnessState::{self, Fresh, Stale, StaleOnError};
 use super::super::settings::CacheSettings;
 use super::*;
+use crate::domain::change::ChangeCause;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
 use crate::domain::upstream_name::{Composio, UpstreamName};
@@ -253,11 +254,11 @@ async fn what_is_dropped_is_read_again_first_and_served_as_stale_where_that_fail
     let story = Story::new();
     story.ask().await;
     let revision = story.holdings.revision(&name(1).credential());
-    story.holdings.expire(&name(1).credential());
+    story.holdings.expire(&name(1).credential(), ChangeCause::Refresh);
     assert_ne!(story.holdings.revision(&name(1).credential()), revision);
     story.fails_with(unavailable());
     assert_eq!(story.ask().await, served("call 1", StaleOnError));
-    story.holdings.expire(&name(1).credential());
+    story.holdings.expire(&name(1).credential(), ChangeCause::Refresh);
     story.fails_with(None);
     assert_eq!(story.ask().await.1, Fresh);
     assert_eq!(story.calls().len(), 3);
@@ -269,7 +270,7 @@ async fn what_was_under_way_when_everything_was_dropped_is_read_again() {
     story.upstream.takes_seconds.store(1, SeqCst);
     let before = tokio::spawn(story.asking());
     tokio::task::yield_now().await;
-    story.holdings.expire(&name(1).credential());
+    story.holdings.expire(&name(1).credential(), ChangeCause::Refresh);
     assert_eq!(&*before.await.unwrap().unwrap().value, "call 1");
     assert_eq!(story.ask().await, served("call 2", Fresh));
 }

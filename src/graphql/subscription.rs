@@ -1,0 +1,167 @@
+//! The root of every subscription.
+//!
+//! An event is executed by itself, as the specification has it (6.2.3.2 "MapSourceToResponseEvent"): with loaders, a moment
+//! and a deadline of its own. So a field here does not wait for changes. It is asked about each one, and its stream
+//! holds that change where the filter and the caller's view let it through, and nothing where they do not. The library's
+//! own way, one stream of one context for as long as the client listens, was rejected: what a context remembers
+//! would grow old with it.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, ID, Object, Subscription as GraphqlSubscription};
+use futures_util::stream::{self, Stream};
+
+use super::account_filters::ConnectedAccountFilter;
+use super::accounts::ConnectedAccount;
+use super::errors::FieldError;
+use super::moment::DateTime;
+use super::operation_context::operation;
+use super::provider_connection::{ProviderFilter, question};
+use super::providers::Provider;
+use super::words::{ConnectedAccountStatus, ProviderStatus};
+use crate::domain::accounts::SharedAccount;
+use crate::domain::change;
+use crate::domain::global_id::GlobalId;
+use crate::loaders::providers::ListedProvider;
+use crate::loaders::watch;
+
+/// What an operation is asked about.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Nothing: whether it can be listened with at all.
+    None,
+    /// A change of an integration.
+    Provider(Arc<watch::ProviderChange>),
+    /// A change of a connected account.
+    Account(Arc<watch::AccountChange>),
+}
+
+pub(super) struct Subscription;
+
+/// The root of every subscription.
+#[GraphqlSubscription]
+impl Subscription {
+    /// Integrations that appeared, changed or went, from the moment of subscribing.
+    async fn provider_changed(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<ProviderFilter>,
+    ) -> Result<impl Stream<Item = ProviderChange>, FieldError> {
+        let question = question(filter.unwrap_or_default(), None)?;
+        let Event::Provider(change) = ctx.data_unchecked::<Event>() else {
+            return Ok(stream::iter(None));
+        };
+        let loader = operation(ctx).loader();
+        Ok(stream::iter(loader.hears_of_provider(change, &question).map(ProviderChange)))
+    }
+
+    /// Connected accounts that appeared, changed or went, from the moment of subscribing. That one went is told where the
+    /// project's total fell and a walk over all its accounts missed it, as long as they are few enough to be walked over.
+    async fn connected_account_changed(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<ConnectedAccountFilter>,
+    ) -> Result<impl Stream<Item = ConnectedAccountChange>, FieldError> {
+        let filter = filter.unwrap_or_default().check()?;
+        let Event::Account(change) = ctx.data_unchecked::<Event>() else {
+            return Ok(stream::iter(None));
+        };
+        let is_heard = operation(ctx).loader().hears_of_account(change, &filter);
+        Ok(stream::iter(is_heard.then(|| ConnectedAccountChange(Arc::clone(change)))))
+    }
+}
+
+/// What happened to an object.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "change::ChangeKind")]
+pub(super) enum ChangeKind {
+    /// It was not there before.
+    Added,
+    /// It is not what it was.
+    Updated,
+    /// It is there no more.
+    Removed,
+}
+
+/// What made this layer look.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "change::ChangeCause")]
+pub(super) enum ChangeCause {
+    /// It looks again and again while somebody listens.
+    Poll,
+    /// The upstream said so.
+    Webhook,
+    /// Somebody asked for a refresh.
+    Refresh,
+}
+
+pub(super) struct ProviderChange(watch::ProviderChange);
+
+/// A change of an integration.
+#[Object]
+impl ProviderChange {
+    async fn kind(&self) -> ChangeKind {
+        self.0.states.kind().into()
+    }
+
+    async fn cause(&self) -> ChangeCause {
+        self.0.cause.into()
+    }
+
+    /// The integration's id.
+    async fn id(&self) -> ID {
+        GlobalId::Provider(self.0.states.last().id).encode().into()
+    }
+
+    /// As it is now; null where it went.
+    async fn provider(&self, ctx: &Context<'_>) -> Option<Provider> {
+        let listed: &Arc<ListedProvider> = self.0.states.now()?;
+        Some(Provider(Arc::clone(listed), self.0.freshness, Arc::clone(operation(ctx).loader().judge())))
+    }
+
+    /// The status before, where it was seen.
+    async fn previous_status(&self) -> Option<ProviderStatus> {
+        Some(self.0.states.before()?.provider.status.kind().into())
+    }
+
+    /// When it was seen.
+    async fn at(&self) -> DateTime {
+        DateTime(self.0.at)
+    }
+}
+
+pub(super) struct ConnectedAccountChange(Arc<watch::AccountChange>);
+
+/// A change of a connected account.
+#[Object]
+impl ConnectedAccountChange {
+    async fn kind(&self) -> ChangeKind {
+        self.0.states.kind().into()
+    }
+
+    async fn cause(&self) -> ChangeCause {
+        self.0.cause.into()
+    }
+
+    /// The account's id.
+    async fn id(&self) -> ID {
+        GlobalId::Account(self.0.states.last().id.clone()).encode().into()
+    }
+
+    /// As it is now; null where it went.
+    async fn connected_account(&self, ctx: &Context<'_>) -> Option<ConnectedAccount> {
+        let account: &SharedAccount = self.0.states.now()?;
+        let judge = Arc::clone(operation(ctx).loader().judge());
+        Some(ConnectedAccount(Arc::clone(account), self.0.freshness, judge))
+    }
+
+    /// The status before, where it was seen.
+    async fn previous_status(&self) -> Option<ConnectedAccountStatus> {
+        Some(self.0.states.before()?.status.kind().into())
+    }
+
+    /// When it was seen.
+    async fn at(&self) -> DateTime {
+        DateTime(self.0.at)
+    }
+}

@@ -1,0 +1,260 @@
+//! What changed between two looks at a project's accounts.
+//!
+//! The list is long, so it is not read whole: newest change first and of all types, it is read down to the last change
+//! that was seen. An account that goes leaves no trace there; that one went is told by the list's total alone, and which
+//! it was by a walk over the whole list, where that is no longer than a setting allows. Nothing is claimed to be gone that such a
+//! walk did not miss.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{AccountChange, Change, Look, Watched};
+use crate::domain::accounts::SharedAccount;
+use crate::domain::change::{ChangeCause, States};
+use crate::domain::credential::Credential;
+use crate::domain::filters::{
+    AccountFilter, AccountOrder, AccountOrderField, AccountTypeFilter, OrderDirection,
+};
+use crate::domain::upstream_name::Composio;
+use crate::domain::view::View;
+use crate::loaders::batch::Sources;
+use crate::loaders::cache::Accept;
+use crate::loaders::freshness::Kept;
+use crate::loaders::ledger::Ledger;
+use crate::loaders::scan::{Page, Reader, Scan};
+use crate::loaders::walk::Walk;
+use crate::upstream::error::{UpstreamError, UpstreamFailure};
+use crate::upstream::quota::Purpose;
+
+const NEWEST_CHANGE_FIRST: AccountOrder =
+    AccountOrder { field: AccountOrderField::UpdatedAt, direction: OrderDirection::Desc };
+
+pub(super) struct AccountsWatched {
+    sources: Arc<Sources>,
+    scan: Scan,
+    pages_max: usize,
+    /// What was seen at the last look; none before the first.
+    seen: Option<Seen>,
+}
+
+struct Seen {
+    first_page: Arc<Page>,
+    /// The accounts that were met, by id.
+    accounts: HashMap<Box<str>, SharedAccount>,
+    /// The last change that was met, and whose.
+    newest: Option<Timestamp>,
+    newest_ids: HashSet<Box<str>>,
+    /// How many accounts there were.
+    total: Option<u64>,
+}
+
+/// What is read of the list from its newest change on.
+struct Read {
+    rows: Vec<SharedAccount>,
+    total: Option<u64>,
+    is_whole: bool,
+}
+
+impl AccountsWatched {
+    pub(super) fn new(sources: Arc<Sources>, credential: Credential<Composio>, pages_max: usize) -> Self {
+        let scan = scan(credential, Some(AccountTypeFilter::All));
+        Self { sources, scan, pages_max, seen: None }
+    }
+
+    /// The first page, through the cache. A key that may not ask for all types (UPSTREAMS.md A2: experimental) asks for
+    /// what it is answered without.
+    async fn first_page(&mut self) -> Result<Kept<Arc<Page>>, UpstreamError> {
+        match self.sources.lists.page(&self.scan, None, Accept::Fresh).await {
+            Err(error)
+                if error.failure == UpstreamFailure::Rejected
+                    && matches!(error.status, Some(400 | 422))
+                    && self.scan.key.filter.account_type.is_some() =>
+            {
+                let without = scan(self.scan.reader.credential.clone(), None);
+                let page = self.sources.lists.page(&without, None, Accept::Fresh).await?;
+                self.scan = without;
+                Ok(page)
+            }
+            page => page,
+        }
+    }
+
+    /// The list's beginning, until `is_enough`. Where its first page is not, all of it is read anew: rows have moved
+    /// from it to pages that are kept.
+    async fn read(
+        &self,
+        first: &Arc<Page>,
+        is_enough: impl Fn(&SharedAccount) -> bool,
+    ) -> Result<Read, UpstreamError> {
+        let is_end = first.next_cursor.is_none();
+        if is_end || first.items.iter().any(&is_enough) {
+            return Ok(Read { rows: first.items.clone(), total: first.total_items, is_whole: is_end });
+        }
+        let mut walk = Walk::anew(&self.sources.lists, &self.scan, Purpose::Refresh);
+        let mut read = Read { rows: Vec::new(), total: first.total_items, is_whole: false };
+        for _ in 0..self.pages_max {
+            let Some(step) = walk.step().await? else { break };
+            let enough = step.page.items.iter().any(&is_enough);
+            read.total = step.page.total_items;
+            read.rows.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());
+            if enough {
+                return Ok(read);
+            }
+        }
+        read.is_whole = !walk.goes_on() && !walk.was_cut();
+        Ok(read)
+    }
+}
+
+impl Watched for AccountsWatched {
+    type Upstream = Composio;
+    type Change = AccountChange;
+
+    async fn look(&mut self, cause: ChangeCause) -> Result<Look<AccountChange>, UpstreamError> {
+        let Kept { value: first, freshness } = self.first_page().await?;
+        let clock = self.sources.lists.holdings().clock;
+        let next_at = clock.instant(freshness.refresh_due_at);
+        let Some(mut seen) = self.seen.take() else {
+            let read = self.read(&first, |_| false).await?;
+            self.seen = Some(Seen::of(first, read));
+            return Ok(Look { changes: Vec::new(), next_at });
+        };
+        if Arc::ptr_eq(&first, &seen.first_page) {
+            self.seen = Some(seen);
+            return Ok(Look { changes: Vec::new(), next_at });
+        }
+        let looked = self.changes(&mut seen, first).await;
+        self.seen = Some(seen);
+        let at = clock.at(Instant::now());
+        let changes = looked?.into_iter().map(|states| Change { cause, at, freshness, states }).collect();
+        Ok(Look { changes, next_at })
+    }
+}
+
+impl AccountsWatched {
+    /// What changed since the last look, oldest change first, what went last. Where reading fails, nothing was seen.
+    async fn changes(
+        &self,
+        seen: &mut Seen,
+        first: Arc<Page>,
+    ) -> Result<Vec<States<SharedAccount>>, UpstreamError> {
+        let newest = seen.newest;
+        let is_behind = |account: &SharedAccount| match (newest, account.updated_at) {
+            (Some(newest), Some(updated_at)) => updated_at < newest,
+            _ => false,
+        };
+        let read = self.read(&first, is_behind).await?;
+        let total_before = seen.total;
+        let mut changes: Vec<_> =
+            read.rows.iter().rev().filter(|row| !is_behind(row)).filter_map(|row| seen.states(row)).collect();
+        let added = changes.iter().filter(|states| matches!(states, States::Added(_))).count() as u64;
+        let has_fewer = match (total_before, read.total) {
+            (Some(before), Some(now)) => now < before + added,
+            _ => false,
+        };
+        let went = match has_fewer {
+            true => self.went(seen, &read, &first).await?,
+            false => Vec::new(),
+        };
+        seen.take_in(first, &read);
+        for account in &went {
+            seen.accounts.remove(&account.id);
+        }
+        changes.extend(went.into_iter().map(States::Removed));
+        Ok(changes)
+    }
+
+    /// The accounts that were seen and that the whole list does not hold; none where it cannot be read whole.
+    async fn went(
+        &self,
+        seen: &Seen,
+        read: &Read,
+        first: &Arc<Page>,
+    ) -> Result<Vec<SharedAccount>, UpstreamError> {
+        let walked;
+        let whole = if read.is_whole {
+            read
+        } else {
+            walked = self.read(first, |_| false).await?;
+            &walked
+        };
+        let is_told = whole.total.is_none_or(|total| total == whole.rows.len() as u64);
+        if !whole.is_whole || !is_told {
+            return Ok(Vec::new());
+        }
+        let there: HashSet<&str> = whole.rows.iter().map(|account| &*account.id).collect();
+        let mut went: Vec<SharedAccount> =
+            seen.accounts.values().filter(|account| !there.contains(&*account.id)).cloned().collect();
+        went.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(went)
+    }
+}
+
+/// How many accounts are remembered, to tell what they were.
+const ACCOUNTS_MAX: usize = 10_000;
+
+impl Seen {
+    fn of(first_page: Arc<Page>, read: Read) -> Self {
+        let mut seen = Self {
+            first_page: Arc::clone(&first_page),
+            accounts: HashMap::new(),
+            newest: None,
+            newest_ids: HashSet::new(),
+            total: None,
+        };
+        seen.take_in(first_page, &read);
+        seen
+    }
+
+    /// What a row says that was not known; `None` where it says nothing new.
+    fn states(&self, row: &SharedAccount) -> Option<States<SharedAccount>> {
+        let is = Arc::clone(row);
+        match self.accounts.get(&row.id) {
+            Some(was) if is_same(was, row) => None,
+            Some(was) => Some(States::Updated { was: Some(Arc::clone(was)), is }),
+            // At the moment of the last change that was seen, and seen then.
+            None if self.newest_ids.contains(&row.id) => None,
+            None if row.created_at >= self.newest => Some(States::Added(is)),
+            None => Some(States::Updated { was: None, is }),
+        }
+    }
+
+    fn take_in(&mut self, first_page: Arc<Page>, read: &Read) {
+        self.first_page = first_page;
+        self.total = read.total;
+        if let Some(newest) = read.rows.iter().filter_map(|row| row.updated_at).max()
+            && self.newest.is_none_or(|known| known <= newest)
+        {
+            if self.newest != Some(newest) {
+                self.newest_ids.clear();
+            }
+            self.newest = Some(newest);
+            let of_then = read.rows.iter().filter(|row| row.updated_at == Some(newest));
+            self.newest_ids.extend(of_then.map(|row| row.id.clone()));
+        }
+        for row in &read.rows {
+            if self.accounts.len() < ACCOUNTS_MAX || self.accounts.contains_key(&row.id) {
+                self.accounts.insert(row.id.clone(), Arc::clone(row));
+            }
+        }
+    }
+}
+
+/// Whether an account is what it was, as far as a listener would notice.
+fn is_same(was: &SharedAccount, is: &SharedAccount) -> bool {
+    was.updated_at == is.updated_at
+        && was.status == is.status
+        && was.is_disabled == is.is_disabled
+        && was.auth_config.is_disabled == is.auth_config.is_disabled
+        && was.user_id == is.user_id
+        && was.alias == is.alias
+}
+
+fn scan(credential: Credential<Composio>, account_type: Option<AccountTypeFilter>) -> Scan {
+    // Everybody's: what each listener may hear is its own operation's to say.
+    let reader = Reader { credential, view: View::WHOLE, ledger: Arc::new(Ledger::of_nobody()) };
+    Scan::new(reader, AccountFilter { account_type, ..AccountFilter::default() }, NEWEST_CHANGE_FIRST)
+}

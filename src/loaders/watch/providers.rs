@@ -1,0 +1,71 @@
+//! What changed between two looks at a workspace's list of integrations.
+//!
+//! The list is whole, so what is gone from it is gone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Change, Look, ProviderChange, Watched};
+use crate::domain::change::{ChangeCause, States};
+use crate::domain::credential::Credential;
+use crate::domain::global_id::ProviderId;
+use crate::domain::upstream_name::Leadlex;
+use crate::loaders::batch::Sources;
+use crate::loaders::cache::Accept;
+use crate::loaders::freshness::Kept;
+use crate::loaders::ledger::Ledger;
+use crate::loaders::providers::{ListedProvider, ProviderList};
+use crate::upstream::error::UpstreamError;
+
+pub(super) struct ProvidersWatched {
+    sources: Arc<Sources>,
+    credential: Credential<Leadlex>,
+    last: Option<ProviderList>,
+}
+
+impl ProvidersWatched {
+    pub(super) fn new(sources: Arc<Sources>, credential: Credential<Leadlex>) -> Self {
+        Self { sources, credential, last: None }
+    }
+}
+
+impl Watched for ProvidersWatched {
+    type Upstream = Leadlex;
+    type Change = ProviderChange;
+
+    async fn look(&mut self, cause: ChangeCause) -> Result<Look<ProviderChange>, UpstreamError> {
+        let providers = &self.sources.providers;
+        let clock = providers.holdings().clock;
+        let Kept { value: list, freshness } =
+            providers.list(&self.credential, Accept::Fresh, &Ledger::of_nobody()).await?;
+        let at = clock.at(Instant::now());
+        let states = self.last.as_ref().map_or_else(Vec::new, |last| differences(last, &list));
+        self.last = Some(list);
+        let changes = states.into_iter().map(|states| Change { cause, at, freshness, states }).collect();
+        Ok(Look { changes, next_at: clock.instant(freshness.refresh_due_at) })
+    }
+}
+
+/// What came, changed and went, in the order of the list, what went last.
+fn differences(before: &ProviderList, now: &ProviderList) -> Vec<States<Arc<ListedProvider>>> {
+    if Arc::ptr_eq(before, now) {
+        return Vec::new();
+    }
+    let mut gone: HashMap<ProviderId, &Arc<ListedProvider>> =
+        before.iter().map(|listed| (listed.id, listed)).collect();
+    let mut differences = Vec::new();
+    for listed in now.iter() {
+        match gone.remove(&listed.id) {
+            None => differences.push(States::Added(Arc::clone(listed))),
+            Some(was) if was.provider == listed.provider => {}
+            Some(was) => {
+                differences.push(States::Updated { was: Some(Arc::clone(was)), is: Arc::clone(listed) });
+            }
+        }
+    }
+    let went = before.iter().filter(|listed| gone.contains_key(&listed.id));
+    differences.extend(went.map(|listed| States::Removed(Arc::clone(listed))));
+    differences
+}

@@ -1,0 +1,228 @@
+//! One subscription's life, the same for every transport that streams.
+//!
+//! It is judged as any operation, once, and asked whether it can be listened with at all. Then each change is an execution by
+//! itself (specification, 6.2.3), with a price, a place and a deadline of its own: one answer where the change is for this
+//! caller, none where it is not. Who may see what is decided for every change anew, by the same loaders as for queries.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use apollo_compiler::ast::OperationType;
+use async_graphql::{Request, Variables};
+use futures_util::future::FutureExt as _;
+
+use super::codes::Code;
+use super::deadline::Deadline;
+use super::document::Verdict;
+use super::errors::GraphqlError;
+use super::persisted::Meant;
+use super::request::OperationRequest;
+use super::{Answer, Kinds, Operations, Outcome, Prepared, TransportRules};
+use crate::domain::caller::Caller;
+use crate::graphql::subscription::Event;
+use crate::loaders::ledger::Ledger;
+use crate::loaders::watch::WatchError;
+use crate::loaders::watch::feed::{Heard, Listener, Position};
+use crate::loaders::watch::{AccountChange, ProviderChange};
+
+/// What a transport that streams gets for a request.
+pub enum Opened {
+    /// A query or a mutation, which is answered once, or a subscription that was refused.
+    Once(Answer),
+    /// A subscription.
+    Stream(Box<Subscription>),
+}
+
+/// A subscription under way.
+pub struct Subscription {
+    operations: Operations,
+    document: Arc<Verdict>,
+    text: Box<str>,
+    operation_name: Option<String>,
+    variables: Variables,
+    caller: Caller,
+    source: Source,
+    has_ended: bool,
+}
+
+/// What it listens to.
+pub enum Source {
+    /// Changes of integrations.
+    Providers(Listener<ProviderChange>),
+    /// Changes of accounts.
+    Accounts(Listener<AccountChange>),
+}
+
+/// One answer of a subscription.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The answer.
+    pub answer: Answer,
+    /// Where the subscription stands now: whoever comes back with it hears what it missed.
+    pub position: String,
+}
+
+impl Operations {
+    /// Begins an operation of any kind for a transport that streams. `after` is the position that a subscriber comes back
+    /// with; it may be in the request's extensions as well, as `{"switchboard": {"after": "…"}}`.
+    pub async fn open(&self, mut request: OperationRequest, caller: Caller, after: Option<&str>) -> Opened {
+        let meant = match self.persisted.text(&mut request) {
+            Ok(meant) => meant,
+            Err(refused) => return Opened::Once(Answer::failed(Outcome::Refused, &[*refused])),
+        };
+        if !self.is_subscription(&meant, &request) {
+            return Opened::Once(
+                self.run_meant(meant, request, TransportRules { mutations: true }, caller).await,
+            );
+        }
+        match self.subscribe(&meant, &request, caller, after).await {
+            Ok(subscription) => Opened::Stream(Box::new(subscription)),
+            Err(refused) => Opened::Once(refused),
+        }
+    }
+
+    fn is_subscription(&self, meant: &Meant, request: &OperationRequest) -> bool {
+        let verdict = self.documents.judge(&meant.text);
+        let operation = verdict
+            .as_ref()
+            .as_ref()
+            .ok()
+            .and_then(|it| it.operation(request.operation_name.as_deref()).ok());
+        operation.is_some_and(|operation| operation.operation_type == OperationType::Subscription)
+    }
+
+    async fn subscribe(
+        &self,
+        meant: &Meant,
+        request: &OperationRequest,
+        caller: Caller,
+        after: Option<&str>,
+    ) -> Result<Subscription, Answer> {
+        let Prepared { request: judged, document, .. } =
+            self.prepare(meant, request, Kinds::Subscriptions)?;
+        let refused = |error: &GraphqlError| Answer::failed(Outcome::Refused, std::slice::from_ref(error));
+        let after = after.or_else(|| request.resumes_after()).map(str::parse::<Position>).transpose();
+        let after = after.map_err(|error| refused(&GraphqlError::of_watch(&error)))?;
+        let field = document.as_ref().as_ref().ok().and_then(|document| {
+            let operation = document.operation(request.operation_name.as_deref()).ok()?;
+            let field = operation.root_fields(document.judged()).next()?;
+            Some(field.name.clone())
+        });
+        let source = self.executor.listen(field.as_deref().unwrap_or_default(), &caller, after);
+        let source = source.map_err(|error| refused(&GraphqlError::of_watch(&error)))?;
+        let subscription = Subscription {
+            operations: self.clone(),
+            document,
+            text: (*meant.text).into(),
+            operation_name: judged.operation_name,
+            variables: judged.variables,
+            caller,
+            source,
+            has_ended: false,
+        };
+        match subscription.answer(Event::None).await {
+            Some(answer) => Err(answer),
+            None => Ok(subscription),
+        }
+    }
+}
+
+impl Subscription {
+    /// The next answer; `None` where none will follow.
+    pub async fn next(&mut self) -> Option<Message> {
+        if self.has_ended {
+            return None;
+        }
+        loop {
+            let heard = match &mut self.source {
+                Source::Providers(listener) => heard(listener.next().await, Event::Provider),
+                Source::Accounts(listener) => heard(listener.next().await, Event::Account),
+            };
+            let answer = match heard {
+                Ok(event) => self.answer(event).await,
+                Err(error) => {
+                    self.has_ended = true;
+                    Some(Answer::failed(Outcome::Executed { whole: false }, &[error]))
+                }
+            };
+            if let Some(answer) = answer {
+                return Some(Message { answer, position: self.position() });
+            }
+        }
+    }
+
+    /// Where it stands: behind all that it has heard.
+    #[must_use]
+    pub fn position(&self) -> String {
+        match &self.source {
+            Source::Providers(listener) => listener.position().to_string(),
+            Source::Accounts(listener) => listener.position().to_string(),
+        }
+    }
+
+    /// The answer to one event, where it is one for this caller.
+    async fn answer(&self, event: Event) -> Option<Answer> {
+        let admission = self.operations.admission.as_deref();
+        let deadline = Deadline::after(admission.map(|admission| admission.operation_timeout()));
+        let Some(admission) = admission else {
+            return self.execute(event, deadline).await;
+        };
+        let mut request = Request::new("").variables(self.variables.clone());
+        request.operation_name.clone_from(&self.operation_name);
+        let priced = Prepared { request, may_be_shared: false, document: Arc::clone(&self.document) };
+        let price = match admission.judge_prepared(&priced) {
+            Ok(price) => price,
+            Err(errors) => return Some(Answer::failed(Outcome::Refused, &errors)),
+        };
+        let running = async {
+            match admission.enter(price).await {
+                Ok(_place) => self.execute(event, deadline).await,
+                Err(overloaded) => Some(Answer::failed(Outcome::Overloaded, &[overloaded])),
+            }
+        };
+        admission.in_time(deadline, running).await.unwrap_or_else(|late| Some(Answer::ended(&[late])))
+    }
+
+    async fn execute(&self, event: Event, deadline: Deadline) -> Option<Answer> {
+        let mut request = Request::new(&*self.text).variables(self.variables.clone());
+        request.operation_name.clone_from(&self.operation_name);
+        if let Ok(document) = self.document.as_ref() {
+            request.set_parsed_query(document.executable());
+        }
+        let ledger = Arc::new(Ledger::begin(false, deadline.waits));
+        let executed =
+            self.operations.executor.execute_event(request, self.caller.clone(), Arc::clone(&ledger), event);
+        match AssertUnwindSafe(executed).catch_unwind().await {
+            Ok(None) => None,
+            Ok(Some(response)) => Some(Answer::executed(&response.data, response.errors, None, None)),
+            Err(_) => Some(Answer::crashed()),
+        }
+    }
+}
+
+fn heard<E>(heard: Heard<E>, event: impl FnOnce(Arc<E>) -> Event) -> Result<Event, GraphqlError> {
+    match heard {
+        Heard::Change(change, _) => Ok(event(change)),
+        Heard::TooSlow => Err(GraphqlError::new(
+            Code::Overloaded,
+            "Changes came faster than they were taken, and some were missed: read what there is now, and subscribe anew.",
+        )),
+        Heard::Ended(error) => Err(GraphqlError::of_upstream(&error)),
+    }
+}
+
+impl GraphqlError {
+    fn of_watch(error: &WatchError) -> Self {
+        match error {
+            WatchError::Upstream(failed) => Self::of_upstream(failed),
+            WatchError::PositionGone => Self::new(
+                Code::BadUserInput,
+                "What came after this position is not known any more: read what there is now, and subscribe anew.",
+            )
+            .because("BAD_POSITION"),
+            WatchError::TooMany => {
+                Self::new(Code::Overloaded, "There are as many subscribers as there may be: come again later.")
+            }
+        }
+    }
+}
