@@ -25,6 +25,7 @@ use crate::http::caller::jwt::Verifier;
 use crate::http::caller::settings::{AuthMode, JwtSettings};
 use crate::http::caller::tokens::{Tenants, Tokens};
 use crate::http::settings::ServerSettings;
+use crate::http::webhook::{self, Webhooks};
 use crate::http::{self, EdgeParts};
 use crate::loaders::batch::Sources;
 use crate::loaders::by_id::AccountsById;
@@ -63,7 +64,12 @@ impl App {
     /// any more.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let operations = operations(config)?;
-        let edge = EdgeParts { operations, callers: callers(config)?, settings: config.http.clone() };
+        let edge = EdgeParts {
+            operations,
+            callers: callers(config)?,
+            webhooks: webhooks(config),
+            settings: config.http.clone(),
+        };
         Ok(Self {
             http: Server::bind("http.listen", config.http.listen, http::router(edge), &config.server).await?,
             ops: Server::bind("ops.listen", config.ops.listen, http::ops::router(), &config.server).await?,
@@ -245,6 +251,18 @@ fn issuer_keys(jwt: &JwtSettings) -> anyhow::Result<jwks::Source> {
     let url = Url::parse(&jwt.jwks_url).context("auth.jwt.jwks_url is no URL")?;
     let network = transport::network(&url).context("TLS cannot be set up")?;
     Ok(jwks::Source::Url(network, url))
+}
+
+/// Whose deliveries are taken: those of all customers who have a secret.
+fn webhooks(config: &Config) -> Webhooks {
+    let named = config.tenants.iter().map(|tenant| {
+        (keys(&tenant.leadlex_api_key, &tenant.composio_api_key), &tenant.composio_webhook_secrets)
+    });
+    let all = named.chain([(default_tenant(config), &config.webhooks.composio_secrets)]);
+    let secrets = all.flat_map(|(tenant, setting)| {
+        webhook::settings::secrets(setting).into_iter().map(move |secret| (secret, tenant.clone()))
+    });
+    Webhooks::new(secrets.collect(), Clock::system())
 }
 
 /// All customers, by their names.

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
 use super::layers::Layers;
@@ -15,9 +16,12 @@ use crate::domain::upstream_name::{Composio, Leadlex};
 use crate::http::caller::keys;
 use crate::http::caller::settings::{AuthMode, JwtSettings, TokenSettings};
 use crate::http::caller::tokens::BadToken;
+use crate::http::webhook;
 
 /// The tenant of the plain `upstream.*.api_key` settings.
 const DEFAULT: &str = "default";
+
+const WEBHOOK_SECRET_BYTES_MIN: usize = 16;
 
 pub(super) fn judge(config: &Config, keys: Keys, layers: &mut Layers<'_>) {
     let mode = Some(config.auth.mode).filter(|_| !layers.concern("auth.mode"));
@@ -30,17 +34,30 @@ pub(super) fn judge(config: &Config, keys: Keys, layers: &mut Layers<'_>) {
         }
         key::<Leadlex>("leadlex_api_key", &tenant.leadlex_api_key, entry);
         key::<Composio>("composio_api_key", &tenant.composio_api_key, entry);
+        webhook_secrets("composio_webhook_secrets", &tenant.composio_webhook_secrets, entry);
         if keys == Keys::Required && uses_tenants {
             missing_key("leadlex_api_key", "give one", entry);
             missing_key("composio_api_key", "give one", entry);
         }
     }
+    webhook_secrets("webhooks.composio_secrets", &config.webhooks.composio_secrets, layers);
     tokens(config, layers);
     if mode == Some(AuthMode::Tokens) && config.auth.tokens.is_empty() {
         let message = "\"tokens\" lets nobody in without [[auth.tokens]]: `switchboard token new` makes one";
         layers.refuse("auth.mode", message);
     }
     jwt(&config.auth.jwt, mode == Some(AuthMode::Jwt), layers);
+}
+
+/// Whoever guesses a secret can have everything read again as often as it likes.
+fn webhook_secrets(name: &str, setting: &SecretString, layers: &mut Layers<'_>) {
+    let is_short = |secret: &SecretString| secret.expose_secret().len() < WEBHOOK_SECRET_BYTES_MIN;
+    if webhook::settings::secrets(setting).iter().any(is_short) {
+        layers.refuse(
+            name,
+            format!("one is too short to be a secret: {WEBHOOK_SECRET_BYTES_MIN} characters or more"),
+        );
+    }
 }
 
 /// Whether callers with tokens read with the plain `upstream.*.api_key` settings.

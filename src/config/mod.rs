@@ -26,6 +26,7 @@ use crate::domain::settings::{HealthSettings, IdSettings, ToolkitSettings};
 use crate::domain::toolkits::ToolkitMapping;
 use crate::http::caller::settings::{AuthSettings, TenantSettings};
 use crate::http::settings::{HttpSettings, OpsSettings, ServerSettings};
+use crate::http::webhook::settings::WebhookSettings;
 use crate::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings, WatchSettings};
 use crate::operation::persisted::trusted::Trusted;
 use crate::operation::settings::{DocumentSettings, LimitSettings};
@@ -52,6 +53,8 @@ pub struct Config {
     pub documents: DocumentSettings,
     /// `[auth]`
     pub auth: AuthSettings,
+    /// `[webhooks]`
+    pub webhooks: WebhookSettings,
     /// `[[tenants]]`
     pub tenants: Vec<TenantSettings>,
     /// `[upstream.leadlex]` and `[upstream.composio]`

@@ -371,10 +371,14 @@ fn every_secret_is_known_for_one_and_shown_nowhere() {
     let known = Known::built_in().unwrap();
     let secrets: Vec<&str> =
         known.iter().filter(|s| known.file_of(s).is_some()).map(|s| s.name.as_str()).collect();
-    assert_eq!(secrets, ["upstream.leadlex.api_key", "upstream.composio.api_key", "ids.key"]);
+    assert_eq!(
+        secrets,
+        ["upstream.leadlex.api_key", "upstream.composio.api_key", "ids.key", "webhooks.composio_secrets"]
+    );
     for setting in known.iter() {
-        let sounds_secret =
-            ["key", "token", "secret", "password"].iter().any(|word| setting.key().ends_with(word));
+        let sounds_secret = ["key", "token", "secret", "secrets", "password"]
+            .iter()
+            .any(|word| setting.key().ends_with(word));
         assert_eq!(sounds_secret, secrets.contains(&&*setting.name), "{}", setting.name);
     }
     let pairs: Vec<(String, &str)> = secrets.iter().map(|name| (known::variable(name), CANARY)).collect();

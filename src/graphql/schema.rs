@@ -10,7 +10,7 @@ use super::operation_context::OperationContext;
 use super::query::Query;
 use super::subscription::{Event, Subscription};
 use super::upstreams::Mutation;
-use crate::domain::caller::Caller;
+use crate::domain::caller::{Caller, Tenant};
 use crate::domain::toolkits::ToolkitMapping;
 use crate::loaders::batch::Sources;
 use crate::loaders::holdings::Revision;
@@ -80,6 +80,11 @@ impl Graph {
         let batches = Batches::default();
         let context = OperationContext::new(Arc::clone(&self.parts), caller, ledger, batches.clone());
         batches.drive(self.schema.execute(request.data(context))).await
+    }
+
+    /// A tenant's accounts are not what they were: all of them are read again before they are served.
+    pub fn accounts_changed(&self, tenant: &Tenant) {
+        self.parts.sources.accounts_changed(tenant);
     }
 
     /// What can be listened to.

@@ -81,6 +81,16 @@ impl HttpError {
             .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\", error=\"invalid_token\"")
     }
 
+    /// 401: a webhook's delivery that nobody known here has signed.
+    pub(crate) fn bad_delivery(sentence: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, sentence)
+    }
+
+    /// 400: a webhook's delivery that is none.
+    pub(crate) fn malformed_delivery(sentence: &'static str) -> Self {
+        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", sentence)
+    }
+
     /// 403: it came from a place that may not ask.
     pub(crate) fn forbidden(sentence: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, Code::Forbidden, sentence)

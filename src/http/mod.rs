@@ -2,7 +2,8 @@
 //!
 //! A request passes [`request_id`], is routed, and at `/graphql` goes through [`graphql`]: [`media`] type,
 //! [`origin`] and [`cors`], [`caller`], [`body`], then down into the operation layer; what a client has already it is not
-//! sent again ([`conditional`]). Whatever is refused on the way is one [`error`] type. [`graphiql`] is the page at `/`.
+//! sent again ([`conditional`]). Whatever is refused on the way is one [`error`] type. [`graphiql`] is the page at `/`,
+//! [`webhook`] where Composio tells of what has expired.
 //! [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`].
 
 mod body;
@@ -21,6 +22,7 @@ mod request_id;
 pub mod serve;
 pub mod settings;
 mod socket;
+pub mod webhook;
 
 use std::sync::Arc;
 
@@ -39,15 +41,17 @@ use self::caller::Callers;
 use self::cors::Origins;
 use self::error::HttpError;
 use self::settings::HttpSettings;
+use self::webhook::Webhooks;
 use crate::operation::Operations;
 
 /// What the edge is made of.
-#[derive(Clone)]
 pub struct EdgeParts {
     /// What runs operations.
     pub operations: Operations,
     /// How callers are known.
     pub callers: Callers,
+    /// Whose webhooks are taken.
+    pub webhooks: Webhooks,
     /// `[http]`
     pub settings: HttpSettings,
 }
@@ -59,16 +63,19 @@ struct Edge {
     callers: Callers,
     sites: Origins,
     bodies: Arc<Bodies>,
+    webhooks: Arc<Webhooks>,
 }
 
 /// The public listener's routes, and around them what every request passes, the outermost last.
 pub fn router(parts: EdgeParts) -> Router {
-    let EdgeParts { operations, callers, settings } = parts;
+    let EdgeParts { operations, callers, webhooks, settings } = parts;
     let bodies = Arc::new(Bodies::new(&settings));
-    let edge = Edge { operations, callers, sites: settings.cors_origins.clone(), bodies };
+    let (sites, webhooks) = (settings.cors_origins.clone(), Arc::new(webhooks));
+    let edge = Edge { operations, callers, sites, bodies, webhooks };
     Router::new()
         .merge(front(&settings))
         .route("/graphql", graph(&settings))
+        .route("/webhooks/composio", any(webhook::take))
         .fallback(async || HttpError::nothing_here())
         .layer(map_response(unsniffed))
         .layer(from_fn(request_id::named))

@@ -79,6 +79,15 @@ impl Sources {
     }
 }
 
+impl Sources {
+    /// Has a tenant's accounts read again before they are served, as their upstream says that they have changed.
+    pub fn accounts_changed(&self, tenant: &Tenant) {
+        if let Some(composio) = &tenant.composio {
+            self.lists.holdings().expire(&composio.fingerprint(), ChangeCause::Webhook);
+        }
+    }
+}
+
 /// One operation's loader.
 pub struct OperationLoader {
     pub(super) sources: Arc<Sources>,

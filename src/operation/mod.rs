@@ -49,7 +49,7 @@ use self::price::PriceList;
 use self::request::OperationRequest;
 use self::settings::{DocumentSettings, LimitSettings};
 use self::subscription::Source;
-use crate::domain::caller::Caller;
+use crate::domain::caller::{Caller, Tenant};
 use crate::domain::clock::Clock;
 use crate::graphql::json::Json;
 use crate::graphql::schema::{self, Graph};
@@ -74,6 +74,9 @@ pub trait Executor: Send + Sync + 'static {
     /// In which state everything is that the caller's answers are made of; while it is the same, and until the
     /// ledger's freshness says that it changes by itself, an operation gives the same answer.
     fn revision(&self, caller: &Caller) -> Revision;
+
+    /// A tenant's accounts are not what they were: all of them are read again before they are served.
+    fn accounts_changed(&self, _: &Tenant) {}
 
     /// Listens to what a root field of a subscription is about, from now on or from a position on. An executor whose
     /// schema has no subscriptions is never asked.
@@ -107,6 +110,10 @@ impl Executor for Graph {
 
     fn revision(&self, caller: &Caller) -> Revision {
         self.revision(caller)
+    }
+
+    fn accounts_changed(&self, tenant: &Tenant) {
+        self.accounts_changed(tenant);
     }
 
     fn listen(&self, field: &str, caller: &Caller, after: Option<Position>) -> Result<Source, WatchError> {
@@ -241,6 +248,11 @@ impl Operations {
             }
         }
         Self { persisted: Arc::new(Persisted::new(settings, trusted)), ..self }
+    }
+
+    /// Takes word from Composio that a tenant's accounts are not what they were.
+    pub fn accounts_changed(&self, tenant: &Tenant) {
+        self.executor.accounts_changed(tenant);
     }
 
     /// Runs one operation to its answer. It never fails: whatever goes wrong is in the answer.

@@ -13,6 +13,7 @@ use switchboard::config::{Config, Keys, Sources};
 use switchboard::http::caller::Callers;
 use switchboard::http::serve::serve;
 use switchboard::http::settings::ServerSettings;
+use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
 use switchboard::operation::Operations;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -90,7 +91,7 @@ async fn listening(
 
 fn graph(operations: Operations) -> Router {
     let callers = Callers::Anybody(tenant_a().tenant);
-    router(EdgeParts { operations, callers, settings: shipped().http })
+    router(EdgeParts { operations, callers, webhooks: Webhooks::none(), settings: shipped().http })
 }
 
 fn status(answer: &str) -> u16 {

@@ -28,6 +28,7 @@ use switchboard::domain::credential::Credential;
 use switchboard::http::caller::Callers;
 use switchboard::http::cors::Origins;
 use switchboard::http::settings::{HttpSettings, ServerSettings};
+use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
 use switchboard::loaders::settings::Shares;
 use switchboard::operation::Operations;
@@ -65,7 +66,7 @@ fn edge(callers: Callers) -> Router {
 }
 
 fn edge_with(callers: Callers, settings: HttpSettings) -> Router {
-    router(EdgeParts { operations: operations(Faulty::new()), callers, settings })
+    router(EdgeParts { operations: operations(Faulty::new()), callers, webhooks: Webhooks::none(), settings })
 }
 
 fn edge_over(callers: Callers, faulty: Faulty) -> Router {
@@ -73,7 +74,7 @@ fn edge_over(callers: Callers, faulty: Faulty) -> Router {
 }
 
 fn serving(callers: Callers, operations: Operations) -> Router {
-    router(EdgeParts { operations, callers, settings: http_settings() })
+    router(EdgeParts { operations, callers, webhooks: Webhooks::none(), settings: http_settings() })
 }
 
 fn operations(faulty: Faulty) -> Operations {

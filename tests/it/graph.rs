@@ -20,3 +20,4 @@ mod selections;
 mod subscriptions;
 mod tenants;
 mod upstreams;
+mod webhooks;

@@ -63,6 +63,10 @@ impl Executor for Counted {
         self.graph.revision(caller)
     }
 
+    fn accounts_changed(&self, tenant: &caller::Tenant) {
+        self.graph.accounts_changed(tenant);
+    }
+
     fn listen(&self, field: &str, caller: &Caller, after: Option<Position>) -> Result<Source, WatchError> {
         Executor::listen(&self.graph, field, caller, after)
     }
@@ -304,6 +308,11 @@ impl World {
     /// What runs its operations, for an edge in front of it.
     pub(crate) fn operations(&self) -> Operations {
         self.operations.clone()
+    }
+
+    /// The clock that the graph goes by.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// The answer to a whole request of tenant A.

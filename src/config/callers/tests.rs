@@ -57,7 +57,7 @@ fn what_is_wrong_in_an_entry_says_in_which_one_and_what_was_meant() {
     );
     assert_eq!(
         refusal("[[tenants]]\nname = \"a\"\nzzz = 1\n"),
-        "tenants[0].zzz: unknown setting; an entry has name, leadlex_api_key, leadlex_api_key_file, composio_api_key, composio_api_key_file (x.toml, line 3)"
+        "tenants[0].zzz: unknown setting; an entry has name, leadlex_api_key, leadlex_api_key_file, composio_api_key, composio_api_key_file, composio_webhook_secrets, composio_webhook_secrets_file (x.toml, line 3)"
     );
 }
 
@@ -203,8 +203,9 @@ fn every_secret_of_an_entry_is_known_for_one() {
     let known = Known::built_in().unwrap();
     for list in known.lists() {
         for setting in list.entry.iter() {
-            let sounds_secret =
-                ["key", "token", "secret", "password"].iter().any(|word| setting.name.ends_with(word));
+            let sounds_secret = ["key", "token", "secret", "secrets", "password"]
+                .iter()
+                .any(|word| setting.name.ends_with(word));
             assert_eq!(sounds_secret, list.entry.file_of(setting).is_some(), "{}", setting.name);
         }
     }

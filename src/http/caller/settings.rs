@@ -162,4 +162,6 @@ pub struct TenantSettings {
     pub leadlex_api_key: SecretString,
     /// Its key to Composio.
     pub composio_api_key: SecretString,
+    /// What Composio signs its deliveries with; several with commas between.
+    pub composio_webhook_secrets: SecretString,
 }

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
 use switchboard::operation::persisted::trusted::Trusted;
 use switchboard::operation::settings::{DocumentMode, DocumentSettings};
@@ -28,7 +29,12 @@ fn settings() -> DocumentSettings {
 
 fn edge(settings: &DocumentSettings, trusted: Option<Trusted>) -> Router {
     let operations = super::operations(Faulty::new()).naming(settings, trusted);
-    router(EdgeParts { operations, callers: anybody(), settings: http_settings() })
+    router(EdgeParts {
+        operations,
+        callers: anybody(),
+        webhooks: Webhooks::none(),
+        settings: http_settings(),
+    })
 }
 
 /// A directory of its own with two documents in it.

@@ -20,6 +20,7 @@ use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::domain::upstream_name::UpstreamName::{self, Composio, Leadlex};
 use switchboard::http::caller::Callers;
+use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
 use switchboard::operation::Operations;
 use switchboard::sandbox::{self, CANARY, EmulatedUpstream, LEADLEX_PATH, Sandbox};
@@ -253,7 +254,7 @@ impl Bench {
             leadlex: Credential::new(&format!("wbk_cell_{}", self.cells)).ok(),
             composio: Credential::new(&format!("ak_cell_{}", self.cells)).ok(),
         });
-        router(EdgeParts { operations, callers, settings })
+        router(EdgeParts { operations, callers, webhooks: Webhooks::none(), settings })
     }
 
     /// Until nothing of it is under way.

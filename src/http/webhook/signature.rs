@@ -1,0 +1,117 @@
+//! The signature of a delivery (Standard Webhooks, as Composio speaks it: UPSTREAMS.md A10).
+//!
+//! `v1,` and the base64 of an HMAC-SHA-256 over id, moment and raw body; a header can hold several, with spaces between. The
+//! key is the secret's text as it was given: it is neither decoded nor cut.
+
+use axum::http::HeaderMap;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, Mac as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::Sha256;
+
+use super::{ID_BYTES_MAX, header};
+use crate::http::error::HttpError;
+
+/// How many signatures of one delivery are looked at.
+const SIGNATURES_MAX: usize = 8;
+
+/// What a delivery's headers say.
+pub(super) struct Signature<'h> {
+    pub(super) id: &'h str,
+    /// In seconds since 1970.
+    pub(super) timestamp: i64,
+    /// The same as it was written: it is signed so.
+    written: &'h str,
+    codes: Vec<Vec<u8>>,
+}
+
+impl<'h> Signature<'h> {
+    /// Reads the three headers.
+    pub(super) fn read(headers: &'h HeaderMap) -> Result<Self, HttpError> {
+        let missing = || {
+            HttpError::malformed_delivery(
+                "A delivery has `webhook-id`, `webhook-timestamp` and `webhook-signature`, once each.",
+            )
+        };
+        let id = header(headers, "webhook-id").filter(|id| (1..=ID_BYTES_MAX).contains(&id.len()));
+        let written = header(headers, "webhook-timestamp").ok_or_else(missing)?;
+        let codes = header(headers, "webhook-signature").ok_or_else(missing)?;
+        let codes = codes.split(' ').filter_map(|code| code.strip_prefix("v1,")).take(SIGNATURES_MAX);
+        let codes = codes.filter_map(|code| BASE64_STANDARD.decode(code).ok()).collect();
+        let timestamp = written.parse().map_err(|_| missing())?;
+        Ok(Self { id: id.ok_or_else(missing)?, timestamp, written, codes })
+    }
+
+    /// Whether it was made with a secret.
+    pub(super) fn is_of(&self, secret: &SecretString, body: &[u8]) -> bool {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) else {
+            return false;
+        };
+        mac.update(self.id.as_bytes());
+        mac.update(b".");
+        mac.update(self.written.as_bytes());
+        mac.update(b".");
+        mac.update(body);
+        // Each in constant time, and all of them.
+        self.codes.iter().filter(|code| mac.clone().verify_slice(code).is_ok()).count() > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn headers(id: &str, timestamp: &str, signature: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in
+            [("webhook-id", id), ("webhook-timestamp", timestamp), ("webhook-signature", signature)]
+        {
+            headers.insert(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    /// Computed apart, with OpenSSL: `printf 'msg_1.1700000000.{}' | openssl dgst -sha256 -hmac whsec_abc -binary | base64`.
+    const KNOWN: &str = "lhQs/PLrX1gVq9Hrcgh2RFtdY4WlKgwJG57ZgXGcRhI=";
+
+    #[test]
+    fn a_signature_is_of_its_secret_its_id_its_moment_and_its_body_alone() {
+        let secret = SecretString::from("whsec_abc");
+        let several = format!("v1,AAAA v2,{KNOWN} v1,{KNOWN} v1,?");
+        for (id, timestamp, signature, secret, body, is_right) in [
+            ("msg_1", "1700000000", format!("v1,{KNOWN}"), &secret, "{}", true),
+            ("msg_1", "1700000000", several, &secret, "{}", true),
+            ("msg_2", "1700000000", format!("v1,{KNOWN}"), &secret, "{}", false),
+            ("msg_1", "1700000001", format!("v1,{KNOWN}"), &secret, "{}", false),
+            ("msg_1", "1700000000", format!("v1,{KNOWN}"), &secret, "{ }", false),
+            ("msg_1", "1700000000", format!("v1,{KNOWN}"), &SecretString::from("abc"), "{}", false),
+            ("msg_1", "1700000000", format!("v2,{KNOWN}"), &secret, "{}", false),
+            ("msg_1", "1700000000", String::new(), &secret, "{}", false),
+        ] {
+            let headers = headers(id, timestamp, &signature);
+            let signature = Signature::read(&headers).ok().unwrap();
+            assert_eq!(signature.is_of(secret, body.as_bytes()), is_right, "{id} {timestamp} {body}");
+        }
+    }
+
+    #[test]
+    fn a_delivery_without_its_three_headers_is_none() {
+        let whole = headers("msg_1", "1700000000", "v1,AAAA");
+        assert!(Signature::read(&whole).is_ok());
+        for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
+            let mut without = whole.clone();
+            without.remove(name);
+            assert!(Signature::read(&without).is_err(), "{name}");
+            let mut twice = whole.clone();
+            twice.append(name, HeaderValue::from_static("1"));
+            assert!(Signature::read(&twice).is_err(), "{name} twice");
+        }
+        for (id, timestamp) in [("", "1"), (&*"x".repeat(129), "1"), ("msg_1", "yesterday"), ("msg_1", "1e9")]
+        {
+            assert!(Signature::read(&headers(id, timestamp, "v1,AAAA")).is_err(), "{id} {timestamp}");
+        }
+    }
+}
