@@ -6,6 +6,8 @@ import * as cosmo from '@wundergraph/composition';
 import { parse } from 'graphql';
 import { ask } from './demo.mjs';
 
+export { apollo, hive, parse };
+
 /** What the services tell of themselves. */
 export const subgraphs = (urls) =>
   Promise.all(

@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { buildSchema, graphql, parse } from 'graphql';
 
-const person = (id) => (/^user_\d+$/.test(id) ? { __typename: 'User', id, name: `Person ${id.slice(5)}` } : null);
+const person = (id) => (/^user_\d+$/.test(id) ? { __typename: 'User', id, name: `Person ${id.slice(5)}`, since: '2026-01-01T00:00:00Z' } : null);
 const noted = (key) => ({ __typename: 'ConnectedAccount', ...key, note: `Seen ${key.connectedAccountId ?? key.id}` });
 
 /** What both schemas have. `accountKey` is the field by which the other service's accounts are known. */
@@ -15,11 +15,13 @@ const types = (accountKey, { key = () => '', shared = '' } = {}) => `
     user(id: ID!): User
     node(id: ID!): Node
     viewer: Viewer
-    team: [User!]!
+    team(order: OrderDirection): [User!]!
   }
   interface Node { id: ID! }
   type Viewer { id: ID! locale: String }
-  type User implements Node ${key('id')} { id: ID! name: String! }
+  type User implements Node ${key('id')} { id: ID! name: String! since: DateTime }
+  scalar DateTime
+  enum OrderDirection { ASC DESC }
   type ConnectedAccount ${key(accountKey)} { ${accountKey}: ID! note: String }
   type Team { members: [User!]! page: PageInfo! }
   type PageInfo ${shared} {

@@ -39,9 +39,7 @@ impl TryFrom<String> for FederationVersion {
 
     fn try_from(text: String) -> Result<Self, String> {
         let minor = text.strip_prefix("2.").and_then(|minor| minor.parse().ok());
-        minor.map(|minor| Self { minor }).ok_or_else(|| {
-            format!("{text:?} is no version of federation: write 2 and the minor one, as in 2.9")
-        })
+        minor.map(|minor| Self { minor }).ok_or_else(|| format!("{text:?} is no version of federation 2"))
     }
 }
 
@@ -86,13 +84,14 @@ const ASKING: [&str; 5] =
 /// How long a list is taken to be of which nothing says how long it is, as this layer's own price has it.
 const A_HANDFUL: i32 = 5;
 
-/// What a contract leaves out that shows nobody's data: those fields a MEMBER does not see either, and who an account is of.
+/// What a contract leaves out that is for eyes which see nobody's data: the fields that a MEMBER does not see either, and
+/// whose an account is and what it was given by them.
 const PERSONAL: [(&str, &[&str]); 2] = [
     ("Provider", &["accountId", "displayName", "errorMessage"]),
     ("ConnectedAccount", &["user", "userId", "alias", "wordId", "state"]),
 ];
 
-/// What a contract leaves out that is for those who show data, and not for those who operate this layer.
+/// What a contract leaves out that is not for those who operate this layer.
 const OPERATIONS: [(&str, &[&str]); 2] = [("Query", &["upstreams"]), ("Mutation", &["refresh"])];
 
 /// The schema for composers.

@@ -3,7 +3,7 @@
 //! They are served always, as they tell nothing that the other roots do not tell, and stand neither in `schema.graphql`
 //! nor in introspection: a gateway that copies what it finds there (stitching without directives) must not have them, and
 //! people look for data. The text of the schema is what introspection tells, so whoever may not introspect is not told
-//! it ([`super::super::operation`] judges that).
+//! it: that is judged with the document.
 
 use std::sync::OnceLock;
 

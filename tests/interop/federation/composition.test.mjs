@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
-import { byApollo, byCosmo, byHive } from '../../../examples/federation/compose.mjs';
+import { apollo, byApollo, byCosmo, byHive, hive, parse, subgraphs } from '../../../examples/federation/compose.mjs';
 import { ask, demo } from '../../../examples/federation/demo.mjs';
 import { serve, subgraph } from '../../../examples/federation/people.mjs';
 import { binary } from '../support.mjs';
@@ -36,6 +36,18 @@ describe('composition', () => {
     assert.ok(schema.getType('User').getFields().name && schema.getType('User').getFields().connectedAccounts);
     assert.deepEqual(Object.keys(schema.getType('Viewer').getFields()).sort(), ['id', 'locale']);
   });
+
+  // Hive's knows none after 2.9.
+  for (const [version, ...composers] of [['2.0', apollo, hive], ['2.5', apollo, hive], ['2.9', apollo, hive], ['2.14', apollo]]) {
+    it(`composes where it links version ${version}`, async () => {
+      const env = { SWITCHBOARD__FEDERATION__VERSION: version };
+      const sdl = execFileSync(binary, ['schema', '--format', 'federation'], { encoding: 'utf8', env });
+      assert.ok(sdl.startsWith(`extend schema @link(url: "https://specs.apollo.dev/federation/v${version}"`));
+      const [ours, theirs] = await subgraphs(urls);
+      const parts = [{ ...ours, typeDefs: parse(sdl) }, theirs];
+      for (const { composeServices } of composers) assert.equal(composeServices(parts).errors, undefined);
+    });
+  }
 
   it('what is printed is what a gateway is told', async () => {
     const { data } = await ask(switchboard.url, '{ _service { sdl } _sdl }');

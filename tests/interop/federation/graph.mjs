@@ -81,7 +81,7 @@ export const questions = [
   },
   {
     what: 'twenty people of the other service with their accounts here, and the notes on those',
-    query: '{ team { id name connectedAccounts(first: 3) { nodes { userId note } } } }',
+    query: '{ team(order: ASC) { id name since connectedAccounts(first: 3) { nodes { userId note } } } }',
     right({ team }) {
       assert.equal(team.length, 20);
       for (const { id, name, connectedAccounts } of team) {
