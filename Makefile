@@ -51,7 +51,7 @@ binary:
 	@echo "== The binary that the Node tests start"
 	cargo build --locked
 
-interop: binary tests/interop/node_modules/.installed ## Real clients against the binary (needs Node)
+interop: binary tests/interop/node_modules/.installed examples/federation/node_modules/.installed ## Real clients against the binary (needs Node)
 	@echo "== Real clients"
 	cd tests/interop && SWITCHBOARD_BIN="$(BIN)" node --test --test-reporter=spec
 
@@ -82,9 +82,11 @@ install:
 	@echo "== What the tests need of this machine"
 	@./.ci/install
 
-schema: ## Writes schema.graphql from the code
+schema: ## Writes schema.graphql, and the schemas for larger graphs that the tests compare with, from the code
 	cargo run --locked --quiet -- schema > "$(CARGO_TARGET_DIR)/schema.graphql"
 	mv "$(CARGO_TARGET_DIR)/schema.graphql" schema.graphql
+	"$(BIN)" schema --format federation > tests/it/graph/sdl/federation.graphql
+	"$(BIN)" schema --format stitching > tests/it/graph/sdl/stitching.graphql
 
 graphiql: graphiql/node_modules/.installed ## Rebuilds the embedded GraphiQL from graphiql/ (needs Node)
 	cd graphiql && npm run build

@@ -174,11 +174,8 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow:
         lists,
         health: config.health.rules(),
     };
-    Ok(Graph::new(GraphParts {
-        sources: Arc::new(sources),
-        mapping: config.toolkit_mapping()?,
-        connections: config.connections.clone(),
-    }))
+    let (mapping, connections) = (config.toolkit_mapping()?, config.connections.clone());
+    Ok(Graph::new(GraphParts::new(Arc::new(sources), mapping, connections, config.federation.clone())))
 }
 
 /// What carries the calls to both upstreams.

@@ -16,6 +16,13 @@ use crate::upstream::error::UpstreamError;
 pub enum FieldError {
     /// The caller asked for something that cannot be.
     BadInput(BadInput),
+    /// One of the representations that a router sent asks for something that cannot be.
+    BadRepresentation {
+        /// Where it stands among them.
+        place: usize,
+        /// What is wrong with it.
+        input: BadInput,
+    },
     /// An upstream could not be read.
     Upstream(UpstreamError),
     /// It is for an ADMIN, and the caller is none.
@@ -27,7 +34,7 @@ impl FieldError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::BadInput(_) => "BAD_USER_INPUT",
+            Self::BadInput(_) | Self::BadRepresentation { .. } => "BAD_USER_INPUT",
             Self::Upstream(error) => error.failure.code(),
             Self::ForAdmins => "FORBIDDEN",
         }
@@ -37,7 +44,7 @@ impl FieldError {
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadInput(error) => error.fmt(f),
+            Self::BadInput(error) | Self::BadRepresentation { input: error, .. } => error.fmt(f),
             Self::Upstream(error) => error.fmt(f),
             Self::ForAdmins => f.write_str("This is for an ADMIN; `viewer { role }` tells who is asking."),
         }

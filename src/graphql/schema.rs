@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use async_graphql::{EmptySubscription, Request, Response, SDLExportOptions, Schema, ValidationMode};
+use async_graphql::{
+    EmptySubscription, MergedObject, ObjectType, Request, Response, SDLExportOptions, Schema, ValidationMode,
+};
 
+use super::federation::FederationSettings;
+use super::larger_graphs::{LargerGraphs, Texts};
 use super::operation_context::OperationContext;
 use super::query::Query;
 use super::upstreams::Mutation;
@@ -23,6 +27,22 @@ pub struct GraphParts {
     pub mapping: ToolkitMapping,
     /// Sizes of connections and of by-ids fields.
     pub connections: ConnectionSettings,
+    /// The schema as others read it that this one is a part of.
+    pub(super) texts: Texts,
+}
+
+impl GraphParts {
+    /// The parts of a graph that can be one of a larger one.
+    #[must_use]
+    pub fn new(
+        sources: Arc<Sources>,
+        mapping: ToolkitMapping,
+        connections: ConnectionSettings,
+        federation: FederationSettings,
+    ) -> Self {
+        let texts = Texts::new(federation, connections.clone());
+        Self { sources, mapping, connections, texts }
+    }
 }
 
 /// The graph: executes operations for callers.
@@ -32,19 +52,41 @@ pub struct Graph {
     parts: Arc<GraphParts>,
 }
 
-type GraphSchema = Schema<Query, Mutation, EmptySubscription>;
+type GraphSchema = Schema<Root, Mutation, EmptySubscription>;
 
-fn schema() -> GraphSchema {
+/// The root of every query.
+#[derive(MergedObject)]
+#[graphql(name = "Query")]
+struct Plain(Query);
+
+/// The root of every query.
+// What stands last is looked into first.
+#[derive(MergedObject)]
+#[graphql(name = "Query")]
+struct Root(LargerGraphs, Query);
+
+/// The schema with these queries.
+fn schema<Q: ObjectType + 'static>(query: Q) -> Schema<Q, Mutation, EmptySubscription> {
     // No extension is registered, not even one that does nothing: one alone doubles the time of
     // execution. Documents are validated before they get here, so the fast mode is enough.
-    Schema::build(Query, Mutation, EmptySubscription).validation_mode(ValidationMode::Fast).finish()
+    Schema::build(query, Mutation, EmptySubscription).validation_mode(ValidationMode::Fast).finish()
 }
 
 /// The schema in GraphQL's schema definition language, as `schema.graphql` holds it.
 #[must_use]
 pub fn sdl() -> String {
+    printed(&schema(Plain(Query)))
+}
+
+/// The same with the root fields that gateways ask: what documents are judged by.
+#[must_use]
+pub fn whole_sdl() -> String {
+    printed(&schema(Root(LargerGraphs, Query)))
+}
+
+fn printed<Q: ObjectType + 'static>(schema: &Schema<Q, Mutation, EmptySubscription>) -> String {
     let options = SDLExportOptions::new().prefer_single_line_descriptions().use_space_ident().indent_width(2);
-    let sdl = schema().sdl_with_options(options);
+    let sdl = schema.sdl_with_options(options);
     // `@include` and `@skip` are every server's own, and not this schema's to define.
     let (definitions, _directives) = sdl.split_once("\"Directs the executor").unwrap_or((&sdl, ""));
     format!("{}\n", definitions.trim())
@@ -54,7 +96,7 @@ impl Graph {
     /// A graph over some parts.
     #[must_use]
     pub fn new(parts: GraphParts) -> Self {
-        Self { schema: schema(), parts: Arc::new(parts) }
+        Self { schema: schema(Root(LargerGraphs, Query)), parts: Arc::new(parts) }
     }
 
     /// In which state everything is that a caller's answers are made of.

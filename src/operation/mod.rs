@@ -70,7 +70,7 @@ pub trait Executor: Send + Sync + 'static {
 
 impl Executor for Graph {
     fn sdl(&self) -> String {
-        schema::sdl()
+        schema::whole_sdl()
     }
 
     fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> BoxFuture<'_, Response> {

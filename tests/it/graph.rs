@@ -5,6 +5,7 @@ mod answers;
 mod bad_input;
 mod canaries;
 mod changing_lists;
+mod entities;
 mod failures;
 mod freshness;
 mod health;

@@ -71,7 +71,7 @@ fn callers() -> [Caller; CALLERS] {
     [tenant_a(), caller(Some("wbk_sandbox_a"), None), caller(Some("wbk_sandbox_b"), Some("ak_sandbox_a"))]
 }
 
-const QUESTIONS: usize = 19;
+const QUESTIONS: usize = 20;
 
 /// Every root field and several shapes; ids and cursors are those of the beginning.
 async fn questions(world: &World) -> [Value; QUESTIONS] {
@@ -92,6 +92,14 @@ async fn questions(world: &World) -> [Value; QUESTIONS] {
             freshness { state fetchedAt } } }";
     let one = |query: String| json!({ "query": query });
     let with = |variables: Value| json!({ "query": page, "variables": variables });
+    let with_representations = |of: Value| {
+        let query = format!(
+            "query ($of: [_Any!]!) {{ _entities(representations: $of) {{ __typename
+                ... on Provider {{ displayName {FRESHNESS} }} ... on ConnectedAccount {{ status {FRESHNESS} }}
+                ... on Toolkit {{ providers {{ name }} }} ... on User {{ connectedAccounts(first: 2) {{ {accounts} }} }} }} }}"
+        );
+        json!({ "query": query, "variables": { "of": of } })
+    };
     [
         one(format!("{{ connectedAccounts(first: 4) {{ {accounts} }} }}")),
         one(format!(
@@ -125,6 +133,10 @@ async fn questions(world: &World) -> [Value; QUESTIONS] {
         one(format!(
             "{{ connectedAccountsByIds(ids: [\"{own_id}\", \"ca_nobody\", \"{account}\"]) {{ id {FRESHNESS} }} }}"
         )),
+        with_representations(json!([
+            { "__typename": "User", "id": "user_1" }, { "__typename": "Provider", "id": provider }, { "id": "?" },
+            { "__typename": "ConnectedAccount", "connectedAccountId": own_id }, { "__typename": "Toolkit", "slug": "gmail" },
+        ])),
         one(format!(
             "{{ toolkit(slug: \"gmail\") {{ slug providers {{ name }} connectedAccounts(first: 50) {{ {accounts} }} }} }}"
         )),

@@ -58,7 +58,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..25)
 }
 
-const QUESTIONS: usize = 12;
+const QUESTIONS: usize = 13;
 
 /// Every root field, by ids of both tenants where it takes ids; no answer repeats an id that was only asked for.
 fn questions(world: &World) -> [Value; QUESTIONS] {
@@ -107,6 +107,12 @@ fn questions(world: &World) -> [Value; QUESTIONS] {
                 "query ($ids: [ID!]!) {{ connectedAccountsByIds(ids: $ids) {{ {account} authConfig {{ connectedAccounts(first: 1) {{ {accounts} }} }} }} }}"
             ),
             json!({ "ids": ids }),
+        ),
+        with(
+            format!(
+                "query ($of: [_Any!]!) {{ _entities(representations: $of) {{ ... on ConnectedAccount {{ {account} }} }} }}"
+            ),
+            json!({ "of": ids.iter().map(|id| json!({ "__typename": "ConnectedAccount", "connectedAccountId": id })).collect::<Value>() }),
         ),
         with(
             format!("query ($id: ID!) {{ user(id: $id) {{ connectedAccounts {{ {accounts} }} }} }}"),

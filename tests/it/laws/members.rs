@@ -52,11 +52,11 @@ fn who() -> impl Strategy<Value = Who> {
     (any::<bool>(), option::weighted(0.8, 0..8_u8)).prop_map(|(of_b, user)| Who { of_b, user })
 }
 
-/// A root field, and the users that it asks for by id, in order.
+/// A root field, and the users that it asks for by id, in order; none where it asks for something else there.
 #[derive(Debug, Clone)]
 struct Root {
     text: String,
-    users: Option<Vec<String>>,
+    users: Option<Vec<Option<String>>>,
 }
 
 fn root(text: String) -> Root {
@@ -106,6 +106,21 @@ fn account_id() -> impl Strategy<Value = String> {
 fn ids() -> impl Strategy<Value = Vec<String>> {
     let own = account_id().prop_map(|id| global_id("ConnectedAccount", &id));
     vec(prop_oneof![account_id(), own], 0..20)
+}
+
+/// What a router sends for an account or a user, and the user that it asks for.
+fn representation() -> impl Strategy<Value = (String, Option<String>)> {
+    let of = |ty: &str, key: &str, value: &str| {
+        format!("{{ __typename: {}, {key}: {} }}", quoted(ty), quoted(value))
+    };
+    prop_oneof![
+        account_id().prop_map(move |id| (of("ConnectedAccount", "connectedAccountId", &id), None)),
+        account_id().prop_map(move |id| {
+            (of("ConnectedAccount", "id", &global_id("ConnectedAccount", &id)), None)
+        }),
+        user().prop_map(move |id| (of("User", "id", &id), Some(id))),
+        Just(("{ __typename: \"Viewer\" }".to_owned(), None)),
+    ]
 }
 
 fn page() -> impl Strategy<Value = String> {
@@ -176,11 +191,19 @@ fn roots() -> impl Strategy<Value = Root> {
         }),
         1 => user().prop_map(|user| Root {
             text: format!("user(id: {}) {{ id connectedAccounts(first: 4) {{ ...C nodes {{ ...A }} }} }}", quoted(&user)),
-            users: Some(vec![user]),
+            users: Some(vec![Some(user)]),
         }),
         1 => vec(user(), 0..5).prop_map(|users| Root {
             text: format!("usersByIds(ids: {}) {{ id connectedAccounts(last: 2) {{ ...C }} }}", list(&users)),
-            users: Some(users),
+            users: Some(users.into_iter().map(Some).collect()),
+        }),
+        2 => vec(representation(), 0..9).prop_map(|of| {
+            let (texts, users): (Vec<_>, Vec<_>) = of.into_iter().unzip();
+            let user = "... on User { id connectedAccounts(first: 3) { ...C } }";
+            Root {
+                text: format!("_entities(representations: [{}]) {{ __typename ...A {user} }}", texts.join(", ")),
+                users: Some(users),
+            }
         }),
     ]
 }
@@ -268,8 +291,8 @@ fn as_member(mut answer: Value, question: &Question, who: Who) -> Value {
     for (place, root) in question.roots.iter().enumerate() {
         let Some(users) = &root.users else { continue };
         let value = &mut answer["data"][format!("r{place}")];
-        let hide = |value: &mut Value, user: &String| {
-            if value.is_object() && Some(user) != who.user().as_ref() {
+        let hide = |value: &mut Value, user: &Option<String>| {
+            if value.is_object() && user.is_some() && *user != who.user() {
                 *value = Value::Null;
             }
         };
