@@ -24,7 +24,7 @@ const GIB: i64 = 1 << 30;
 ///
 /// Upper ends are where a number is surely a slip (milliseconds for seconds, a key one line down),
 /// and keep every sum of times and sizes far from overflow.
-pub(super) const RANGES: [(&str, i64, i64); 62] = [
+pub(super) const RANGES: [(&str, i64, i64); 63] = [
     ("http.body_limit_bytes", 1, GIB),
     ("http.body_timeout_ms", 1, 600_000),
     ("http.bodies_limit_bytes", 1, 1024 * GIB),
@@ -85,6 +85,7 @@ pub(super) const RANGES: [(&str, i64, i64); 62] = [
     ("connections.accounts_default", 1, 10_000),
     ("connections.page_max", 1, 10_000),
     ("connections.ids_max", 1, 100_000),
+    ("connections.toolkit_providers_max", 1, 10_000),
     // The upstream clamps `limit` at 100 (UPSTREAMS.md A2).
     ("lists.page_rows", 1, 100),
     ("lists.pages_max", 1, 10_000),

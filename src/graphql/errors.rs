@@ -20,6 +20,13 @@ pub enum FieldError {
     Upstream(UpstreamError),
     /// It is for an ADMIN, and the caller is none.
     ForAdmins,
+    /// A toolkit stands for more integrations of the workspace than its price knows of.
+    TooManyProviders {
+        /// For how many.
+        there: usize,
+        /// `connections.toolkit_providers_max`.
+        allowed: usize,
+    },
 }
 
 impl FieldError {
@@ -30,6 +37,7 @@ impl FieldError {
             Self::BadInput(_) => "BAD_USER_INPUT",
             Self::Upstream(error) => error.failure.code(),
             Self::ForAdmins => "FORBIDDEN",
+            Self::TooManyProviders { .. } => "LIMIT_EXCEEDED",
         }
     }
 }
@@ -40,6 +48,11 @@ impl fmt::Display for FieldError {
             Self::BadInput(error) => error.fmt(f),
             Self::Upstream(error) => error.fmt(f),
             Self::ForAdmins => f.write_str("This is for an ADMIN; `viewer { role }` tells who is asking."),
+            Self::TooManyProviders { there, allowed } => write!(
+                f,
+                "The toolkit stands for {there} integrations of the workspace; {allowed} are listed here at most: \
+                 ask for `providers`, which has pages."
+            ),
         }
     }
 }

@@ -122,6 +122,9 @@ impl GraphqlError {
                 Self::coded(known.code(), known.to_string()).because(input.reason.word())
             }
             Some(known @ FieldError::ForAdmins) => Self::coded(known.code(), known.to_string()),
+            Some(known @ FieldError::TooManyProviders { .. }) => {
+                Self::coded(known.code(), known.to_string()).because("TOOLKIT_PROVIDERS")
+            }
             None => Self::internal(),
         };
         masked.locations = error.locations;

@@ -188,9 +188,15 @@ impl Operations {
         Self { persisted: Arc::new(Persisted::new(settings, trusted)), ..self }
     }
 
+    /// All finished answers that are kept, each behind its question.
+    #[cfg(test)]
+    pub(crate) fn dump(&self) -> Vec<(String, Bytes)> {
+        self.answers.dump()
+    }
+
     /// Runs one operation to its answer. It never fails: whatever goes wrong is in the answer.
     pub async fn run(&self, mut request: OperationRequest, rules: TransportRules, caller: Caller) -> Answer {
-        let meant = match self.persisted.text(&mut request) {
+        let meant = match self.persisted.text(&mut request, &caller.tenant) {
             Ok(meant) => meant,
             Err(refused) => return Answer::failed(Outcome::Refused, &[*refused]),
         };

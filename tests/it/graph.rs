@@ -3,7 +3,6 @@
 mod accounts_paging;
 mod answers;
 mod bad_input;
-mod canaries;
 mod changing_lists;
 mod failures;
 mod freshness;
@@ -14,6 +13,5 @@ mod providers_paging;
 mod roots;
 mod sdl;
 mod seeds;
-mod selections;
 mod tenants;
 mod upstreams;
