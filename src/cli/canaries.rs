@@ -376,8 +376,10 @@ async fn look_everywhere(log: &Log) {
     let of_a = catalogue(open, &open.bearers[0], Tenant::A, &mut watch).await;
     let of_b = catalogue(passthrough, &passthrough.bearers[0], Tenant::B, &mut watch).await;
     let mut passed = tap::Passed::default();
+    let judge = World::of(&open.config, &situations().remove(0));
     for situation in situations() {
         let world = World::of(&open.config, &situation);
+        let world = World { operations: world.operations.judging_as(&judge.operations), ..world };
         for mode in &modes {
             // Who asks in which mode matters where there are answers; where there are none, the mode does.
             let all_ask = situation.fault == Fault::default() && situation.accident == Accident::None;

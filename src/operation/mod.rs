@@ -188,6 +188,12 @@ impl Operations {
         Self { persisted: Arc::new(Persisted::new(settings, trusted)), ..self }
     }
 
+    /// The same with another's verdicts on documents, for a test that asks the same of many.
+    #[cfg(test)]
+    pub(crate) fn judging_as(self, other: &Self) -> Self {
+        Self { documents: Arc::clone(&other.documents), ..self }
+    }
+
     /// All finished answers that are kept, each behind its question.
     #[cfg(test)]
     pub(crate) fn dump(&self) -> Vec<(String, Bytes)> {

@@ -71,6 +71,8 @@ base_url = \"http://sandbox.invalid/\"
 api_key = \"ak_sandbox_a\"
 [ids]
 key = \"CANARY-ids-key-0123456789\"
+[cache]
+limit_bytes = 4_000_000_000
 [log]
 level = \"trace\"
 [limits]
