@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderValue, Request, Response, header};
 use http_body::Frame;
@@ -12,6 +13,11 @@ use http_body_util::{BodyExt as _, StreamBody};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt as _, service_fn};
 
+use crate::domain::caller::Caller;
+use crate::graphql::schema::Graph;
+use crate::loaders::holdings::Revision;
+use crate::loaders::ledger::Ledger;
+use crate::operation::Executor;
 use crate::sandbox::{CANARY, Sandbox};
 use crate::upstream::transport::Network;
 
@@ -85,6 +91,32 @@ pub(super) enum Accident {
     None,
     PanicBeforeTheAnswer,
     PanicInTheBody,
+    PanicInAResolver,
+}
+
+/// The graph, and what panics in its midst: with the whole answer at hand.
+pub(super) struct Panicking(pub(super) Graph);
+
+impl Executor for Panicking {
+    fn sdl(&self) -> String {
+        Executor::sdl(&self.0)
+    }
+
+    fn execute(
+        &self,
+        request: async_graphql::Request,
+        caller: Caller,
+        ledger: Arc<Ledger>,
+    ) -> BoxFuture<'_, async_graphql::Response> {
+        Box::pin(async move {
+            let answer = Executor::execute(&self.0, request, caller, ledger).await;
+            panic!("{PANIC}{answer:?} {CANARY}panic");
+        })
+    }
+
+    fn revision(&self, caller: &Caller) -> Revision {
+        Executor::revision(&self.0, caller)
+    }
 }
 
 #[derive(Clone)]
@@ -165,7 +197,8 @@ fn with_more_secrets(text: &str) -> String {
     let of_account = "\"params\":{\"k\":[\"CANARY-params-0\"]},\"credentials\":\"CANARY-credentials-0\",\
         \"shared_credentials\":{\"a\":\"CANARY-shared_credentials-0\"},\
         \"proxy_config\":{\"proxy_auth_key\":\"CANARY-proxy_auth_key-0\"},\"state\":{";
-    let of_val = "\"val\":{\"authed_user\":{\"access_token\":\"CANARY-authed_user-0\"},";
+    let of_val = "\"val\":{\"authed_user\":{\"access_token\":\"CANARY-authed_user-0\"},\"authUri\":\"CANARY-authUri-0\",\
+        \"callbackUrl\":\"CANARY-callbackUrl-0\",";
     let of_provider = "\"access_token\":\"CANARY-leadlex_token-0\",\
         \"credentials\":{\"all\":[{\"of\":\"CANARY-leadlex_nested-0\"}]},\"category\":";
     let text = text.replace("\"state\":{", of_account).replace("\"val\":{", of_val);
