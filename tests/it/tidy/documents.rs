@@ -59,6 +59,18 @@ fn every_test_that_the_documents_name_is_there() {
 }
 
 #[test]
+fn every_threat_has_a_test() {
+    let text = fs::read_to_string(Path::new(ROOT).join("SECURITY.md")).unwrap();
+    let is_head = |row: &&str| ["| asset", "| point", "|---"].iter().any(|head| row.starts_with(head));
+    let rows: Vec<_> = text.lines().filter(|line| line.starts_with('|') && !is_head(line)).collect();
+    assert!(rows.len() > 40, "{} rows", rows.len());
+    for row in rows {
+        let last = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default();
+        assert!(!named(last).is_empty(), "no test: {row}");
+    }
+}
+
+#[test]
 fn a_test_that_is_not_there_is_seen() {
     assert!(is_there("laws::members") && is_there("tidy::documents::a_test_that_is_not_there_is_seen"));
     for name in [
