@@ -375,6 +375,7 @@ fn no_secret_is_anywhere_whoever_asks_for_whatever_and_whatever_goes_wrong() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(look_everywhere(&log));
     drop(take_hook());
+    std::fs::remove_file(bearers::issuers_keys()).unwrap();
     assert!(panics_told.load(Ordering::Relaxed) > 0, "nothing panicked");
 }
 

@@ -1,5 +1,7 @@
 //! Every caller mode with everybody who asks in it: administrators, members, and those who are not let in.
 
+use std::path::PathBuf;
+
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -107,11 +109,16 @@ fn tokens() -> Mode {
     Mode { name: "tokens", config: configured(&text("tokens", &entries.concat())).unwrap(), bearers }
 }
 
+/// Where the issuer's keys are while the test runs.
+pub(super) fn issuers_keys() -> PathBuf {
+    std::env::temp_dir().join(format!("switchboard-canaries-{}.jwks", std::process::id()))
+}
+
 fn jwt() -> Mode {
     let pair = Ed25519KeyPair::generate().unwrap();
     let public = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
     let keys = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "kid": "k", "x": public }] });
-    let file = std::env::temp_dir().join(format!("switchboard-canaries-{}.jwks", std::process::id()));
+    let file = issuers_keys();
     std::fs::write(&file, keys.to_string()).unwrap();
     let issuer = format!(
         "[auth.jwt]\njwks_file = {file:?}\nissuer = \"https://issuer.example/\"\naudience = \"graph\"\n"
