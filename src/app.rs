@@ -203,14 +203,20 @@ impl Networks {
     }
 }
 
-fn clients(config: &Config, clock: Clock, networks: &Networks) -> (ProvidersClient, AccountsClient) {
+/// The clients of both upstreams.
+pub(crate) fn clients(
+    config: &Config,
+    clock: Clock,
+    networks: &Networks,
+) -> (ProvidersClient, AccountsClient) {
     let Networks { leadlex, composio } = networks.clone();
     let leadlex = Transport::new(UpstreamName::Leadlex, config.upstream.leadlex.clone(), leadlex, clock);
     let composio = Transport::new(UpstreamName::Composio, config.upstream.composio.clone(), composio, clock);
     (ProvidersClient::new(leadlex), AccountsClient::new(composio))
 }
 
-fn callers(config: &Config) -> anyhow::Result<Callers> {
+/// How callers are known.
+pub(crate) fn callers(config: &Config) -> anyhow::Result<Callers> {
     // Whoever brings a token has no key to add to a tenant's.
     let tenants = || {
         let mut tenants = tenants(config);
@@ -269,17 +275,20 @@ fn keys(leadlex: &SecretString, composio: &SecretString) -> Tenant {
 pub(crate) type Probed = Result<ProbeReport, UpstreamError>;
 
 /// Calls both upstreams once with each tenant's keys: by the tenant's name, what they told.
-pub(crate) async fn probe(config: &Config) -> anyhow::Result<Vec<(String, [(UpstreamName, Probed); 2])>> {
+pub(crate) async fn probe(
+    config: &Config,
+    networks: &Networks,
+) -> Vec<(String, [(UpstreamName, Probed); 2])> {
     let mut tenants = tenants(config);
     if tenants.is_empty() {
         tenants.insert("default".to_owned(), default_tenant(config));
     }
-    let (providers, accounts) = clients(config, Clock::system(), &Networks::real(config)?);
+    let (providers, accounts) = clients(config, Clock::system(), networks);
     let mut told = Vec::new();
     for (name, tenant) in tenants {
         told.push((name, probe_tenant(&providers, &accounts, &tenant).await));
     }
-    Ok(told)
+    told
 }
 
 /// Reads the keys of the issuer of tokens once, and tells how many there are.

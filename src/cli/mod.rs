@@ -4,6 +4,8 @@
 //! Exit codes: 0, 1 where something went wrong while it ran, 2 where the command or its
 //! configuration is wrong.
 
+#[cfg(test)]
+mod canaries;
 mod check;
 mod demo;
 mod sandbox;

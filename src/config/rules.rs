@@ -24,7 +24,7 @@ const GIB: i64 = 1 << 30;
 ///
 /// Upper ends are where a number is surely a slip (milliseconds for seconds, a key one line down),
 /// and keep every sum of times and sizes far from overflow.
-pub(super) const RANGES: [(&str, i64, i64); 64] = [
+pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("http.body_limit_bytes", 1, GIB),
     ("http.body_timeout_ms", 1, 600_000),
     ("http.bodies_limit_bytes", 1, 1024 * GIB),
@@ -46,6 +46,7 @@ pub(super) const RANGES: [(&str, i64, i64); 64] = [
     ("limits.wait_ms", 0, 600_000),
     ("documents.automatic_limit_bytes", 0, 1024 * GIB),
     ("auth.jwt.jwks_ttl_ms", 1_000, 86_400_000),
+    ("auth.jwt.jwks_pause_ms", 1, 3_600_000),
     ("auth.jwt.leeway_ms", 0, 600_000),
     ("upstream.leadlex.timeout_ms", 1, 600_000),
     ("upstream.leadlex.deadline_ms", 1, 600_000),
@@ -85,6 +86,7 @@ pub(super) const RANGES: [(&str, i64, i64); 64] = [
     ("connections.accounts_default", 1, 10_000),
     ("connections.page_max", 1, 10_000),
     ("connections.ids_max", 1, 100_000),
+    ("connections.toolkit_providers_max", 1, 10_000),
     // The upstream clamps `limit` at 100 (UPSTREAMS.md A2).
     ("lists.page_rows", 1, 100),
     ("lists.pages_max", 1, 10_000),

@@ -27,6 +27,13 @@ pub enum FieldError {
     Upstream(UpstreamError),
     /// It is for an ADMIN, and the caller is none.
     ForAdmins,
+    /// A toolkit stands for more integrations of the workspace than its price knows of.
+    TooManyProviders {
+        /// For how many.
+        there: usize,
+        /// `connections.toolkit_providers_max`.
+        allowed: usize,
+    },
 }
 
 impl FieldError {
@@ -37,6 +44,7 @@ impl FieldError {
             Self::BadInput(_) | Self::BadRepresentation { .. } => "BAD_USER_INPUT",
             Self::Upstream(error) => error.failure.code(),
             Self::ForAdmins => "FORBIDDEN",
+            Self::TooManyProviders { .. } => "LIMIT_EXCEEDED",
         }
     }
 }
@@ -47,6 +55,11 @@ impl fmt::Display for FieldError {
             Self::BadInput(error) | Self::BadRepresentation { input: error, .. } => error.fmt(f),
             Self::Upstream(error) => error.fmt(f),
             Self::ForAdmins => f.write_str("This is for an ADMIN; `viewer { role }` tells who is asking."),
+            Self::TooManyProviders { there, allowed } => write!(
+                f,
+                "The toolkit stands for {there} integrations of the workspace; {allowed} are listed here at most: \
+                 ask for `providers`, which has pages."
+            ),
         }
     }
 }

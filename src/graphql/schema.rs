@@ -110,6 +110,12 @@ impl Graph {
         self.parts.sources.expire(&caller.tenant);
     }
 
+    /// As [`Sources::dump`].
+    #[cfg(test)]
+    pub(crate) fn dump(&self, caller: &Caller) -> String {
+        self.parts.sources.dump(&caller.tenant)
+    }
+
     /// Executes one operation on a caller's behalf; its document has passed validation. What it costs
     /// upstream is entered in the ledger, where there is one.
     pub async fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> Response {

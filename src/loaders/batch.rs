@@ -66,6 +66,16 @@ impl Sources {
         }
     }
 
+    /// Everything that outlives operations, and how the sources stand for a tenant, for a test that looks for what must not
+    /// be there.
+    #[cfg(test)]
+    pub(crate) fn dump(&self, tenant: &Tenant) -> String {
+        let Self { providers, lists, accounts_by_id } = self;
+        let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().standing(key));
+        let composio = tenant.composio.as_ref().map(|key| lists.client().standing(key));
+        format!("{}{}{}{leadlex:?}{composio:?}", providers.dump(), lists.dump(), accounts_by_id.dump())
+    }
+
     /// Has everything of a tenant read again before it is served; with it all its finished answers are gone.
     pub fn expire(&self, tenant: &Tenant) {
         if let Some(leadlex) = &tenant.leadlex {

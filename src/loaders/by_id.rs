@@ -83,6 +83,12 @@ impl AccountsById {
         }
     }
 
+    /// Everything that is kept of them, for a test that looks for what must not be there.
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> String {
+        format!("{}{:?}", self.accounts.dump(), self.without_account_type.iter().collect::<Vec<_>>())
+    }
+
     /// Gets accounts by their `ca_…` ids.
     pub async fn get(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Found {
         let (mut found, mut needed, mut old, mut due) =

@@ -86,6 +86,13 @@ impl Lists {
         }
     }
 
+    /// Everything that is kept of them, for a test that looks for what must not be there.
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> String {
+        let ways: Vec<_> = self.ways_back.iter().collect();
+        format!("{}{}{ways:?}", self.pages.dump(), self.totals.dump())
+    }
+
     pub(super) fn holdings(&self) -> &Arc<Holdings<Composio>> {
         &self.holdings
     }

@@ -63,6 +63,12 @@ impl Providers {
         Self { client, ids, holdings, lists, last_known, configured }
     }
 
+    /// Everything that is kept of them, for a test that looks for what must not be there.
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> String {
+        format!("{}{:?}{:?}", self.lists.dump(), self.last_known.all(), self.configured)
+    }
+
     pub(super) fn holdings(&self) -> &Arc<Holdings<Leadlex>> {
         &self.holdings
     }

@@ -222,6 +222,16 @@ where
         Some(kept)
     }
 
+    /// Everything that is kept, with its keys, for a test that looks for what must not be there.
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> String
+    where
+        K: std::fmt::Debug,
+        V: std::fmt::Debug,
+    {
+        self.entries.iter().map(|(key, entry)| format!("{key:?}: {:?}\n", entry.value)).collect()
+    }
+
     /// How many entries there are, and their weight in bytes, once all that is due was evicted.
     #[cfg(test)]
     pub(super) fn settled(&self) -> (u64, u64) {

@@ -131,6 +131,9 @@ impl GraphqlError {
                 error
             }
             Some(known @ FieldError::ForAdmins) => Self::coded(known.code(), known.to_string()),
+            Some(known @ FieldError::TooManyProviders { .. }) => {
+                Self::coded(known.code(), known.to_string()).because("TOOLKIT_PROVIDERS")
+            }
             None => Self::internal(),
         };
         masked.locations = error.locations;

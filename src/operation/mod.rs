@@ -188,9 +188,21 @@ impl Operations {
         Self { persisted: Arc::new(Persisted::new(settings, trusted)), ..self }
     }
 
+    /// The same with another's verdicts on documents, for a test that asks the same of many.
+    #[cfg(test)]
+    pub(crate) fn judging_as(self, other: &Self) -> Self {
+        Self { documents: Arc::clone(&other.documents), ..self }
+    }
+
+    /// All finished answers that are kept, each behind its question.
+    #[cfg(test)]
+    pub(crate) fn dump(&self) -> Vec<(String, Bytes)> {
+        self.answers.dump()
+    }
+
     /// Runs one operation to its answer. It never fails: whatever goes wrong is in the answer.
     pub async fn run(&self, mut request: OperationRequest, rules: TransportRules, caller: Caller) -> Answer {
-        let meant = match self.persisted.text(&mut request) {
+        let meant = match self.persisted.text(&mut request, &caller.tenant) {
             Ok(meant) => meant,
             Err(refused) => return Answer::failed(Outcome::Refused, &[*refused]),
         };

@@ -3,7 +3,6 @@
 mod accounts_paging;
 mod answers;
 mod bad_input;
-mod canaries;
 mod changing_lists;
 mod entities;
 mod failures;
@@ -16,6 +15,5 @@ mod providers_paging;
 mod roots;
 mod sdl;
 mod seeds;
-mod selections;
 mod tenants;
 mod upstreams;

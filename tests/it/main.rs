@@ -17,6 +17,7 @@ mod graph;
 mod laws;
 mod limits;
 mod memory;
+mod modes;
 mod sandbox;
 mod tidy;
 mod upstream;
