@@ -34,6 +34,7 @@ use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::page::PageRequest;
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::view::View;
+use crate::upstream::counts::CallCounts;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// The shared parts that loaders read through.
@@ -60,6 +61,12 @@ impl Sources {
                 composio.map_or(0, |composio| self.lists.holdings().epoch(&composio)),
             ),
         }
+    }
+
+    /// What became of all calls: to LeadLex, then to Composio.
+    #[must_use]
+    pub fn calls(&self) -> [CallCounts; 2] {
+        [self.providers.client().counts(), self.lists.client().counts()]
     }
 
     /// Has everything of a tenant read again before it is served; with it all its finished answers are gone.
