@@ -3,15 +3,15 @@
 //! It is the product's own `App`, as `switchboard serve` runs it, beside a small door on its standard input: a line asks for
 //! its counters, and the end of the input is the order to stop.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 use switchboard::app::App;
 use switchboard::config::{Config, Keys, Sources};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines, Stdin};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::oneshot;
+use tokio::task::block_in_place;
 
 /// Runs it; `file` is its configuration.
 pub(crate) async fn serve(file: PathBuf) {
@@ -20,9 +20,9 @@ pub(crate) async fn serve(file: PathBuf) {
     let app = App::start(&config).await.unwrap();
     let graph = app.graph();
     tell(&json!({ "port": app.http_address().port() }));
-    let asked = async move {
-        let mut lines: Lines<BufReader<Stdin>> = BufReader::new(tokio::io::stdin()).lines();
-        while let Ok(Some(_)) = lines.next_line().await {
+    let (stop, stopped) = oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        for _ in std::io::stdin().lock().lines() {
             let counts = graph.calls().map(|counts| {
                 json!({
                     "succeeded": counts.succeeded,
@@ -35,8 +35,9 @@ pub(crate) async fn serve(file: PathBuf) {
             });
             tell(&json!(counts));
         }
-    };
-    app.run(asked).await.unwrap();
+        drop(stop);
+    });
+    app.run(async { drop(stopped.await) }).await.unwrap();
 }
 
 fn tell(what: &Value) {
@@ -48,7 +49,7 @@ fn tell(what: &Value) {
 pub(crate) struct Server {
     process: Child,
     door: ChildStdin,
-    told: Lines<BufReader<ChildStdout>>,
+    told: BufReader<ChildStdout>,
     pub(crate) id: u32,
     pub(crate) port: u16,
 }
@@ -79,26 +80,31 @@ impl Counted {
 }
 
 impl Server {
-    pub(crate) async fn start(file: &Path) -> Self {
+    pub(crate) fn start(file: &Path) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .arg("serve")
             .arg(file)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .unwrap();
         let (door, told) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
-        let mut told = BufReader::new(told).lines();
-        let greeting: Value = serde_json::from_str(&told.next_line().await.unwrap().unwrap()).unwrap();
-        let port = greeting["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap();
-        Self { id: process.id().unwrap(), process, door, told, port }
+        let mut server = Self { id: process.id(), process, door, told: BufReader::new(told), port: 0 };
+        let port = server.hear()["port"].as_u64().unwrap();
+        server.port = u16::try_from(port).unwrap();
+        server
+    }
+
+    fn hear(&mut self) -> Value {
+        let mut line = String::new();
+        self.told.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
     }
 
     /// Its counters: of LeadLex, then of Composio.
-    pub(crate) async fn counted(&mut self) -> [Counted; 2] {
-        self.door.write_all(b"calls\n").await.unwrap();
-        let told: Value = serde_json::from_str(&self.told.next_line().await.unwrap().unwrap()).unwrap();
+    pub(crate) fn counted(&mut self) -> [Counted; 2] {
+        self.door.write_all(b"calls\n").unwrap();
+        let told = block_in_place(|| self.hear());
         [0, 1].map(|upstream| {
             let of = |name: &str| told[upstream][name].as_u64().unwrap();
             Counted {
@@ -135,8 +141,8 @@ impl Server {
     }
 
     /// Tells it to stop; whether it ended as it should.
-    pub(crate) async fn stop(mut self) -> bool {
+    pub(crate) fn stop(mut self) -> bool {
         drop(self.door);
-        self.process.wait().await.is_ok_and(|status| status.success())
+        block_in_place(|| self.process.wait()).is_ok_and(|status| status.success())
     }
 }

@@ -52,9 +52,14 @@ async fn main() {
     {
         return child::serve(PathBuf::from(file)).await;
     }
-    let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(600);
-    let seed =
-        std::env::var("SOAK_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    // No benchmark, though Cargo takes it for one: it is not to run among them.
+    let Some(seconds) = std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()) else {
+        return println!("soak: `make soak` runs this");
+    };
+    let seed = std::env::var("SOAK_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..));
     println!("soak: {seconds} s, seed {seed}");
     let unexplained = soak(Duration::from_secs(seconds), seed).await;
     std::process::exit(i32::from(unexplained > 0));
@@ -63,7 +68,7 @@ async fn main() {
 async fn soak(time: Duration, seed: u64) -> usize {
     let upstreams = Arc::new(Upstreams::start(ACCOUNTS).await);
     let file = configuration(&upstreams);
-    let mut server = Server::start(&file).await;
+    let mut server = Server::start(&file);
     let known = Arc::new(Known::of_sandbox(&upstreams.sandbox));
     let tally = Arc::new(Mutex::new(Tally::default()));
     let load =
@@ -134,7 +139,7 @@ async fn soak(time: Duration, seed: u64) -> usize {
         tally.accuse(format!("memory grows: {:.1} MB, then {:.1} MB", thirds[1], thirds[2]));
     }
     let most = server.memory().most;
-    if !server.stop().await {
+    if !server.stop() {
         tally.accuse("the server did not end as it should");
     }
     report(&tally, &upstreams, (counted_after, asked_after), (thirds, most));
@@ -144,10 +149,10 @@ async fn soak(time: Duration, seed: u64) -> usize {
 /// Waits until no call is under way, nor about to be.
 async fn quiet(server: &mut Server) -> [Counted; 2] {
     let deadline = Instant::now() + Duration::from_secs(60);
-    let mut last = server.counted().await;
+    let mut last = server.counted();
     loop {
         tokio::time::sleep(Duration::from_secs(3)).await;
-        let now = server.counted().await;
+        let now = server.counted();
         let is_quiet = [0, 1].iter().all(|at| now[*at].under_way == 0 && now[*at].all() == last[*at].all());
         if is_quiet || Instant::now() > deadline {
             return now;
