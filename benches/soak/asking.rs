@@ -167,7 +167,9 @@ impl Tally {
                 }
             };
             if !upstreams.explains(upstream, code, asked_at) {
-                self.accuse(format!("{code} of {} to {}", upstreams.both[upstream].name, caller.name));
+                let (name, last) = (upstreams.both[upstream].name, upstreams.last(upstream));
+                let waited = asked_at.elapsed();
+                self.accuse(format!("{code} of {name} to {} after {waited:.1?}; it had {last}", caller.name));
             }
         }
     }

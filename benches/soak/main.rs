@@ -193,14 +193,14 @@ fn configuration(upstreams: &Upstreams) -> PathBuf {
         let url = upstreams.base_url(upstream);
         // Short times, so that in ten minutes everything happens often.
         format!(
-            "[upstream.{name}]\nbase_url = \"{url}\"\napi_key = \"{key}\"\ntimeout_ms = 1500\ndeadline_ms = 3000\n\
+            "[upstream.{name}]\nbase_url = \"{url}\"\napi_key = \"{key}\"\ntimeout_ms = 3000\ndeadline_ms = 5000\n\
              [upstream.{name}.breaker]\nopen_max_ms = 2000\n"
         )
     };
     let text = format!(
         "[http]\nlisten = \"127.0.0.1:0\"\n[ops]\nlisten = \"127.0.0.1:0\"\n[auth]\nmode = \"tokens\"\n{}\
          [[tenants]]\nname = \"b\"\nleadlex_api_key = \"wbk_sandbox_b\"\ncomposio_api_key = \"ak_sandbox_b\"\n\
-         {}{}[server]\nwrite_timeout_ms = 4000\nidle_timeout_ms = 5000\n[limits]\noperation_timeout_ms = 8000\n\
+         {}{}[server]\nwrite_timeout_ms = 4000\nidle_timeout_ms = 5000\n[limits]\noperation_timeout_ms = 12000\n\
          [cache]\nlimit_bytes = 16777216\nproviders_ttl_ms = 1500\naccounts_ttl_ms = 1000\n\
          stale_while_revalidate_ms = 1000\nstale_if_error_ms = 6000\n[log]\nlevel = \"off\"\n",
         Caller::all().map(|caller| caller.entry()).concat(),
