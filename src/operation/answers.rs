@@ -123,7 +123,9 @@ impl Answers {
         let flight = async move {
             let before = revised();
             let (answer, parts) = execution.await;
-            if answer.outcome == (Outcome::Executed { whole: true }) && before == revised() {
+            let is_whole = answer.outcome == (Outcome::Executed { whole: true });
+            // One that had no time to wait shows what is old, and the next that has waits for what is newer.
+            if is_whole && !answer.is_late && before == revised() {
                 answers.keep(key, &answer, parts, before);
             }
             answer
