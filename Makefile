@@ -15,7 +15,7 @@ DENY_VERSION := 0.20.2
 .DEFAULT_GOAL := help
 # Steps share target/, and a heading must stand over its own step's output.
 .NOTPARALLEL:
-.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema graphiql bench-peers
+.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema graphiql bench-peers soak
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ schema: ## Writes schema.graphql, and the schemas for larger graphs that the tes
 
 graphiql: graphiql/node_modules/.installed ## Rebuilds the embedded GraphiQL from graphiql/ (needs Node)
 	cd graphiql && npm run build
+
+soak: ## Ten minutes of load while the upstreams fail by chance (SECONDS=60 for one; SEED=N repeats one)
+	SOAK_SECONDS=$(or $(SECONDS),600) $(if $(SEED),SOAK_SEED=$(SEED)) cargo bench --locked --profile dev --bench soak
 
 bench-peers: ## Switchboard beside other GraphQL servers, measured; writes benches/peers/RESULTS.md (ARGS=--quick tries it)
 	benches/peers/run $(ARGS)

@@ -40,10 +40,10 @@ use crate::upstream::settings::UpstreamSettings;
 use crate::upstream::transport::{self, Network, Transport};
 
 /// The graph and its probes on bound listeners, not answering yet.
-#[derive(Debug)]
 pub struct App {
     http: Server,
     ops: Server,
+    graph: Graph,
 }
 
 #[derive(Debug)]
@@ -61,12 +61,21 @@ impl App {
     /// Where a port cannot be had, TLS cannot be set up, or the mapping of toolkits cannot be read
     /// any more.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        let operations = operations(config)?;
+        let clock = Clock::system();
+        let graph = graph_over(config, clock, &Networks::real(config)?)?;
+        let operations = operations_of(graph.clone(), config, clock)?;
         let edge = EdgeParts { operations, callers: callers(config)?, settings: config.http.clone() };
         Ok(Self {
             http: Server::bind("http.listen", config.http.listen, http::router(edge), &config.server).await?,
             ops: Server::bind("ops.listen", config.ops.listen, http::ops::router(), &config.server).await?,
+            graph,
         })
+    }
+
+    /// What it serves: for whoever counts its upstream calls.
+    #[must_use]
+    pub fn graph(&self) -> Graph {
+        self.graph.clone()
     }
 
     /// Where clients connect; the port is the one taken, where the setting left it open.
@@ -150,7 +159,10 @@ pub fn operations(config: &Config) -> anyhow::Result<Operations> {
 /// # Errors
 /// Where the mapping of toolkits cannot be read any more.
 pub fn operations_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow::Result<Operations> {
-    let graph = graph_over(config, clock, networks)?;
+    operations_of(graph_over(config, clock, networks)?, config, clock)
+}
+
+fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<Operations> {
     let contradicts = "the schema contradicts itself";
     let operations = Operations::new(graph, &config.cache.shares(), clock).context(contradicts)?;
     let limits = config.limits.clone();

@@ -112,7 +112,9 @@ fn of_failure(upstream: UpstreamName, error: &UpstreamError) -> String {
             }
             None => "the quota is used up (429)".to_owned(),
         },
-        UpstreamFailure::Timeout => format!("no answer within {section}.timeout_ms"),
+        UpstreamFailure::Timeout | UpstreamFailure::DeadlineExceeded => {
+            format!("no answer within {section}.timeout_ms")
+        }
         UpstreamFailure::Unavailable => match error.status {
             Some(status) => format!("it is down: it answered {status}"),
             None => format!("it cannot be reached: is {section}.base_url right, and the network up?"),

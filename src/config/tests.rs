@@ -218,7 +218,11 @@ fn a_number_out_of_range_names_the_range() {
     let known = Known::built_in().unwrap();
     let numbers: Vec<&str> =
         known.iter().filter(|s| s.default.is_integer()).map(|s| s.name.as_str()).collect();
-    assert_eq!(numbers, rules::RANGES.iter().map(|(name, ..)| *name).collect::<Vec<_>>(), "every number has a range, and no other does");
+    assert_eq!(
+        numbers,
+        rules::RANGES.iter().map(|(name, ..)| *name).collect::<Vec<_>>(),
+        "every number has a range, and no other does"
+    );
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::loaders::holdings::Revision;
 use crate::loaders::ledger::Ledger;
 use crate::loaders::settings::ConnectionSettings;
 use crate::loaders::turn::Batches;
+use crate::upstream::counts::CallCounts;
 
 /// The parts that all operations share.
 pub struct GraphParts {
@@ -103,6 +104,12 @@ impl Graph {
     #[must_use]
     pub fn revision(&self, caller: &Caller) -> Revision {
         self.parts.sources.revision(&caller.tenant)
+    }
+
+    /// What became of all upstream calls: to LeadLex, then to Composio.
+    #[must_use]
+    pub fn calls(&self) -> [CallCounts; 2] {
+        self.parts.sources.calls()
     }
 
     /// Has everything of a caller's tenant read again before it is served.

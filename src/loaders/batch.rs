@@ -36,6 +36,7 @@ use crate::domain::health::HealthRules;
 use crate::domain::page::PageRequest;
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::view::View;
+use crate::upstream::counts::CallCounts;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// The shared parts that loaders read through.
@@ -70,10 +71,16 @@ impl Sources {
     /// be there.
     #[cfg(test)]
     pub(crate) fn dump(&self, tenant: &Tenant) -> String {
-        let Self { providers, lists, accounts_by_id } = self;
+        let Self { providers, lists, accounts_by_id, health: _ } = self;
         let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().standing(key));
         let composio = tenant.composio.as_ref().map(|key| lists.client().standing(key));
         format!("{}{}{}{leadlex:?}{composio:?}", providers.dump(), lists.dump(), accounts_by_id.dump())
+    }
+
+    /// What became of all calls: to LeadLex, then to Composio.
+    #[must_use]
+    pub fn calls(&self) -> [CallCounts; 2] {
+        [self.providers.client().counts(), self.lists.client().counts()]
     }
 
     /// Has everything of a tenant read again before it is served; with it all its finished answers are gone.

@@ -7,10 +7,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
-use super::cache::{Cache, Key, Weigh};
+use super::cache::{Cache, Got, Key, Weigh};
 use super::freshness::Kept;
 use super::lists::Lists;
 use super::scan::{Reader, Scan};
@@ -135,9 +136,15 @@ impl AccountsById {
             batch.ids.iter().map(|id| kept(id)).collect::<Option<Found>>().map(Ok)
         };
         let asked_at = Instant::now();
-        let reading = self.clone().read(reader.clone(), batch.clone(), purpose);
-        let (found, got) = self.flights.join(batch.clone(), landed, reading).await;
-        let found = found.unwrap_or_else(|error| failed(&batch, &error));
+        let reading = self.clone().read(reader.clone(), batch.clone(), purpose).boxed();
+        let joined = self.flights.join(batch.clone(), landed, reading);
+        let (found, got) = match reader.ledger.in_time(UpstreamName::Composio, joined).await {
+            Ok((found, got)) => (found.unwrap_or_else(|error| failed(&batch, &error)), got),
+            Err(late) => {
+                let old = |id: &str| self.accounts.last_resort(&key(reader, id)).ok_or_else(|| late.clone());
+                (batch.ids.iter().map(|id| (id.clone(), old(id))).collect(), Got::Fetched)
+            }
+        };
         let first = found.values().next().cloned();
         if let Some(first) = first {
             let asked = || format!("accounts by {} ids", batch.ids.len());

@@ -4,14 +4,22 @@
 //!
 //! moka evicts by weight; how good an entry still is, is decided in [`super::shelf`], as moka's clock is not
 //! Tokio's and cannot be paused. Failures are never kept: they only put off the next attempt.
+//!
+//! A fetch is nobody's own: its calls have the transport's deadline and not that of the operation which began it. Others
+//! may have joined it that have more time, and what comes late is there for whoever asks again. Each asker waits for it
+//! only until its own operation's time is up, and then has what is old, or `UPSTREAM_TIMEOUT`. (A fetch that ends with its
+//! leader would fail the followers for another's reason; one that is begun anew by them would be a second call.)
 
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use super::freshness::{Freshness, Kept};
 use super::holdings::Holdings;
+use super::ledger::Ledger;
 use super::shelf::{Began, Look, Shelf};
 use super::single_flight::{SingleFlight, guarded};
 use crate::domain::credential::Fingerprint;
@@ -138,11 +146,17 @@ where
     }
 
     /// What is kept under a key, or else what `fetch` brings, once for all who ask meanwhile: the value,
-    /// and for how long from the beginning of the fetch it is fresh.
+    /// and for how long from the beginning of the fetch it is fresh. The asker waits as long as its operation may.
     ///
     /// # Errors
-    /// Those of `fetch`, where nothing is kept that may still be served.
-    pub async fn get<F, R>(&self, key: K, accept: Accept, fetch: F) -> (Result<Kept<V>, UpstreamError>, Got)
+    /// Those of `fetch`, and of [`Ledger::in_time`], where nothing is kept that may still be served.
+    pub async fn get<F, R>(
+        &self,
+        key: K,
+        accept: Accept,
+        ledger: &Ledger,
+        fetch: F,
+    ) -> (Result<Kept<V>, UpstreamError>, Got)
     where
         F: Fn(Purpose) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
@@ -158,7 +172,17 @@ where
         };
         let landed = || self.peek(&key).map(Ok);
         let flight = (key.clone(), self.shelf.holdings.epoch(&key.credential()));
-        self.flights.join(flight, landed, self.read(key.clone(), purpose, fetch)).await
+        // Boxed: it is moved through several futures, of which each would be as large as the whole fetch.
+        let joined = self.flights.join(flight, landed, self.read(key.clone(), purpose, fetch).boxed());
+        match ledger.in_time(K::Upstream::NAME, joined).await {
+            Ok(read) => read,
+            Err(late) => (self.last_resort(&key).ok_or(late), Got::Fetched),
+        }
+    }
+
+    /// What may be served of a key where there is no time to read it again.
+    pub(super) fn last_resort(&self, key: &K) -> Option<Kept<V>> {
+        self.shelf.last_resort(key)
     }
 
     fn kept<F, R>(

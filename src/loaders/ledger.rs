@@ -1,25 +1,28 @@
-//! What one operation was made of: how old its parts are, which decides how long its answer is good for, and
-//! what it cost its upstreams, for whoever asks to see the trace of a request with
+//! What one operation is made of: until when it may wait, how old its parts are, which decides how long its answer is
+//! good for, and what it cost its upstreams, for whoever asks to see the trace of a request with
 //! `"extensions": {"switchboard": {"trace": true}}`.
 //!
 //! It holds what was asked for in this layer's own words. An upstream's URL, headers and body are never
 //! in it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::cache::Got;
 use super::freshness::{Freshness, Kept};
 use crate::domain::upstream_name::UpstreamName;
-use crate::upstream::error::UpstreamError;
+use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// The account of one operation.
 #[derive(Debug)]
 pub struct Ledger {
     started: Instant,
+    until: Instant,
+    is_late: AtomicBool,
     is_traced: bool,
     entries: Mutex<Entries>,
 }
@@ -73,10 +76,45 @@ pub struct Trace {
 }
 
 impl Ledger {
-    /// A ledger that begins now; where it `is_traced`, it tells calls apart.
+    /// A ledger that begins now, of an operation that waits for upstreams `until` then; where it `is_traced`, it tells
+    /// calls apart.
     #[must_use]
-    pub fn begin(is_traced: bool) -> Self {
-        Self { started: Instant::now(), is_traced, entries: Mutex::default() }
+    pub fn begin(is_traced: bool, until: Instant) -> Self {
+        let is_late = AtomicBool::new(false);
+        Self { started: Instant::now(), until, is_late, is_traced, entries: Mutex::default() }
+    }
+
+    /// Waits for what others may wait for too, and no longer than the operation may: a shared fetch has a deadline of its
+    /// own, and goes on for those who have more time.
+    ///
+    /// # Errors
+    /// `UPSTREAM_TIMEOUT` where its time was up first; `DEADLINE_EXCEEDED` where it was up before: then nothing is begun.
+    pub(super) async fn in_time<T>(
+        &self,
+        upstream: UpstreamName,
+        fetch: impl Future<Output = T>,
+    ) -> Result<T, UpstreamError> {
+        let ended = if self.until <= Instant::now() {
+            Err(UpstreamFailure::DeadlineExceeded)
+        } else {
+            timeout_at(self.until, fetch).await.map_err(|_elapsed| UpstreamFailure::Timeout)
+        };
+        ended.map_err(|failure| {
+            self.is_late.store(true, Ordering::Relaxed);
+            UpstreamError::new(upstream, failure)
+        })
+    }
+
+    /// Whether its account is asked for.
+    #[must_use]
+    pub fn is_traced(&self) -> bool {
+        self.is_traced
+    }
+
+    /// Whether something was not waited for, as the operation's time was up.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.is_late.load(Ordering::Relaxed)
     }
 
     /// The age of the oldest part so far; none where nothing was read.

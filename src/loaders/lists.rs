@@ -129,7 +129,7 @@ impl Lists {
             }
         };
         let asked_at = Instant::now();
-        let (page, got) = self.pages.get(key, accept, fetch).await;
+        let (page, got) = self.pages.get(key, accept, &scan.reader.ledger, fetch).await;
         let asked =
             || describe(&scan.key, if cursor.is_some() { "a further page" } else { "the first page" });
         scan.reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &page);
@@ -223,7 +223,8 @@ impl Lists {
             }
         };
         let asked_at = Instant::now();
-        let (total, got) = self.totals.get(Arc::clone(&scan.key), Accept::Stale, fetch).await;
+        let (key, ledger) = (Arc::clone(&scan.key), &scan.reader.ledger);
+        let (total, got) = self.totals.get(key, Accept::Stale, ledger, fetch).await;
         let asked = || describe(&scan.key, "the total");
         scan.reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &total);
         total.map(|total| total.map(|Total(total)| total))

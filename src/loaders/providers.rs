@@ -116,7 +116,7 @@ impl Providers {
             }
         };
         let asked_at = Instant::now();
-        let (list, got) = self.lists.get(fingerprint, Accept::Stale, fetch).await;
+        let (list, got) = self.lists.get(fingerprint, Accept::Stale, ledger, fetch).await;
         ledger.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), asked_at, got, &list);
         if let (Ok(list), true) = (&list, got != Got::Kept) {
             self.last_known.insert(fingerprint, Arc::clone(&list.value));

@@ -232,6 +232,17 @@ where
         self.entries.iter().map(|(key, entry)| format!("{key:?}: {:?}\n", entry.value)).collect()
     }
 
+    /// What may be served of a key without waiting any longer for its reading, which goes on.
+    pub(super) fn last_resort(&self, key: &K) -> Option<Kept<V>> {
+        let now = Instant::now();
+        let mut entry = self.usable(key, now)?;
+        if entry.epoch != self.holdings.epoch(&key.credential()) {
+            // It was dropped: whatever its time says, it is not fresh.
+            entry.fresh_until = entry.fresh_until.min(now);
+        }
+        Some(self.kept(&entry, now))
+    }
+
     /// How many entries there are, and their weight in bytes, once all that is due was evicted.
     #[cfg(test)]
     pub(super) fn settled(&self) -> (u64, u64) {

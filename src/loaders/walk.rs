@@ -1,8 +1,9 @@
 //! A walk over the pages of a scan that always ends.
 //!
-//! It stops where there is no next cursor, at an empty page, at a cursor that it has seen before,
-//! and at the page cap; an id that it has seen before is not told again. The upstream is page-based
-//! and lives while it is read, so rows may come twice (UPSTREAMS.md A5).
+//! It stops where there is no next cursor, at an empty page, at a cursor that it has seen before, after some pages that
+//! hold nothing new, and at the page cap; an id that it has seen before is not told again. The upstream is page-based
+//! and lives while it is read, so rows may come twice (UPSTREAMS.md A5), a page of them too; but one that tells the same
+//! for ever behind ever new cursors is not to be asked up to the cap, for each of many parents.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,6 +16,9 @@ use crate::domain::accounts::SharedAccount;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::quota::Purpose;
 
+/// After how many pages in a row that hold nothing new a walk leads nowhere.
+const PAGES_OF_NOTHING_NEW: usize = 3;
+
 /// A walk under way.
 pub(super) struct Walk<'l> {
     lists: &'l Lists,
@@ -26,6 +30,30 @@ pub(super) struct Walk<'l> {
     anew: Option<Purpose>,
     cursors_seen: HashSet<Option<Arc<str>>>,
     ids_seen: HashSet<Box<str>>,
+    before: Before,
+}
+
+/// What the pages before the newest held.
+#[derive(Default)]
+struct Before {
+    /// Most walks are of one page: its ids are looked at when there is another.
+    last: Option<Arc<Page>>,
+    ids: HashSet<Box<str>>,
+    in_vain: usize,
+}
+
+impl Before {
+    /// Whether another page, with those before it, says that there is nothing more to be had.
+    fn leads_nowhere(&mut self, page: &Arc<Page>) -> bool {
+        let Some(last) = self.last.replace(Arc::clone(page)) else {
+            return false;
+        };
+        self.ids.extend(last.items.iter().map(|account| account.id.clone()));
+        let is_known = |account: &SharedAccount| self.ids.contains(&account.id);
+        let is_in_vain = !page.items.is_empty() && page.items.iter().all(is_known);
+        self.in_vain = if is_in_vain { self.in_vain + 1 } else { 0 };
+        self.in_vain >= PAGES_OF_NOTHING_NEW
+    }
 }
 
 enum Next {
@@ -60,7 +88,8 @@ impl<'l> Walk<'l> {
     /// with the first that is fresh.
     pub(super) fn from(lists: &'l Lists, scan: &'l Scan, cursor: Option<Arc<str>>, accept: Accept) -> Self {
         let next = Next::At(cursor);
-        Self { lists, scan, next, accept, anew: None, cursors_seen: HashSet::new(), ids_seen: HashSet::new() }
+        let (cursors_seen, ids_seen, before) = (HashSet::new(), HashSet::new(), Before::default());
+        Self { lists, scan, next, accept, anew: None, cursors_seen, ids_seen, before }
     }
 
     /// The next page; `None` where the walk is over.
@@ -85,9 +114,10 @@ impl<'l> Walk<'l> {
         if freshness.state == FreshnessState::Fresh {
             self.accept = Accept::Fresh;
         }
+        let leads_nowhere = self.before.leads_nowhere(&page);
         self.next = match &page.next_cursor {
             None => Next::End,
-            Some(_) if page.rows_sent == 0 => Next::Cut,
+            Some(_) if page.rows_sent == 0 || leads_nowhere => Next::Cut,
             Some(next) => Next::At(Some(Arc::clone(next))),
         };
         Ok(Some(Step { cursor, page, freshness }))

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Prepared;
 use super::codes::Code;
+use super::deadline::Deadline;
 use super::errors::GraphqlError;
 use super::price::{Bill, Price, PriceList};
 use super::settings::LimitSettings;
@@ -126,12 +127,21 @@ impl Admission {
         }
     }
 
+    /// How long an operation may take.
+    pub(super) fn operation_timeout(&self) -> Duration {
+        self.limits.operation_timeout()
+    }
+
     /// Runs an operation for as long as it may take.
     ///
     /// # Errors
     /// `DEADLINE_EXCEEDED` where it takes longer; it is dropped, and with it whatever it waited for.
-    pub(crate) async fn in_time<T>(&self, running: impl Future<Output = T>) -> Result<T, GraphqlError> {
-        tokio::time::timeout(self.limits.operation_timeout(), running).await.map_err(|_| {
+    pub(super) async fn in_time<T>(
+        &self,
+        deadline: Deadline,
+        running: impl Future<Output = T>,
+    ) -> Result<T, GraphqlError> {
+        tokio::time::timeout_at(deadline.ends, running).await.map_err(|_| {
             let sentence = format!(
                 "The operation took longer than {} ms and was ended: ask for less at once, or again later.",
                 self.limits.operation_timeout_ms

@@ -25,6 +25,7 @@ use crate::domain::caller::Caller;
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::upstream_name::{Composio, Leadlex};
 use crate::domain::view::View;
+use crate::loaders::cache::Got;
 use crate::loaders::freshness::Freshness;
 use crate::loaders::holdings::Revision;
 use crate::loaders::single_flight::SingleFlight;
@@ -120,28 +121,28 @@ impl Answers {
         is_good.then(|| finished.answer.clone())
     }
 
-    /// The answer that somebody else's execution is about to give, or that this one gives. An execution tells, beside
+    /// The answer that somebody else's execution is about to give, or that this one gives, and which of both. An execution tells, beside
     /// its answer, of which parts that is made.
     pub(super) async fn get(
         self: &Arc<Self>,
-        question: Question,
+        question: Arc<Question>,
         revision: impl Fn() -> Revision + Clone + Send + 'static,
         execution: impl Future<Output = (Answer, Option<Freshness>)> + Send + 'static,
-    ) -> Answer {
-        let question = Arc::new(question);
+    ) -> (Answer, Got) {
         let landed = || self.look(&question, revision.clone());
         let (answers, key, revised) = (Arc::clone(self), Arc::clone(&question), revision.clone());
         let flight = async move {
             let before = revised();
             let (answer, parts) = execution.await;
-            if answer.outcome == (Outcome::Executed { whole: true }) && before == revised() {
+            let is_whole = answer.outcome == (Outcome::Executed { whole: true });
+            // One that had no time to wait shows what is old, and the next that has waits for what is newer.
+            if is_whole && !answer.is_late && before == revised() {
                 answers.keep(key, &answer, parts, before);
             }
             answer
         };
         let key = (Arc::clone(&question), revision().epochs());
-        let (answer, _got) = self.flights.join(key, landed, flight.instrument(Span::current())).await;
-        answer
+        self.flights.join(key, landed, flight.instrument(Span::current())).await
     }
 
     fn keep(&self, question: Arc<Question>, answer: &Answer, made_of: Option<Freshness>, made_in: Revision) {

@@ -25,7 +25,7 @@ pub enum Code {
     Forbidden,
     /// The request is larger than this layer takes.
     LimitExceeded,
-    /// The operation took longer than it may, and was ended.
+    /// The operation took longer than it may, and was ended; at a field, its time was up before that was asked for.
     DeadlineExceeded,
     /// Too much is executed already; `extensions.retryAfterMs` says when to come again.
     Overloaded,
@@ -110,6 +110,7 @@ mod tests {
         for failure in [
             UpstreamFailure::NoCredential,
             UpstreamFailure::Timeout,
+            UpstreamFailure::DeadlineExceeded,
             UpstreamFailure::Unavailable,
             UpstreamFailure::RateLimited,
             UpstreamFailure::Unauthorized,

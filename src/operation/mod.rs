@@ -3,14 +3,15 @@
 //! A decoded request ([`request`]), whose document may be a [`persisted`] one, gets its answer at once where that is among the
 //! finished [`answers`]. Any other becomes a judged document ([`document`], within [`bounds`] and [`limits`], each
 //! variable in its [`positions`] and each of its [`input_fields`] once, with [`suggestions`] for names that do not exist), an
-//! operation of it and coerced [`variables`]; its [`price`] gets it a place ([`admission`]); then it is executed, and what failed is
-//! masked and merged ([`errors`], under the [`codes`] that clients know). Nothing here knows HTTP: the [`Answer`] says what
+//! operation of it and coerced [`variables`]; its [`price`] gets it a place ([`admission`]); then it is executed before its
+//! [`deadline`], and what failed is masked and merged ([`errors`], under the [`codes`] that clients know). Nothing here knows HTTP: the [`Answer`] says what
 //! happened, and the edge makes a status of it.
 
 mod admission;
 mod answers;
 mod bounds;
 pub mod codes;
+mod deadline;
 mod document;
 pub mod errors;
 mod input_fields;
@@ -37,6 +38,7 @@ pub(crate) use self::admission::COME_AGAIN;
 use self::admission::{Admission, Cost};
 use self::answers::{Answers, Question, Tag, may_be_shared};
 use self::codes::Code;
+use self::deadline::Deadline;
 pub use self::document::BadSchema;
 use self::document::{Documents, Verdict};
 use self::errors::GraphqlError;
@@ -49,6 +51,7 @@ use crate::domain::caller::Caller;
 use crate::domain::clock::Clock;
 use crate::graphql::json::Json;
 use crate::graphql::schema::{self, Graph};
+use crate::loaders::cache::Got;
 use crate::loaders::freshness::Freshness;
 use crate::loaders::holdings::Revision;
 use crate::loaders::ledger::{Ledger, Trace};
@@ -117,6 +120,8 @@ pub struct Answer {
     /// When the upstream was asked for the oldest of its parts; none where nothing had to be read.
     pub read_at: Option<Instant>,
     tag: Tag,
+    /// Whether it lacks something that was not waited for, as the operation's time was up.
+    is_late: bool,
 }
 
 /// The road of every operation, cheap to clone.
@@ -209,24 +214,35 @@ impl Operations {
         // ADMINs alone may see what a query costs: what is kept already was asked for by others.
         let is_traced = request.asks_for_trace() && caller.view().is_whole();
         let question = if is_traced { None } else { Question::of(&meant.text, &request, &caller) };
-        let finished = |question| self.answers.look(question, || self.executor.revision(&caller));
-        if let Some(finished) = question.as_ref().and_then(finished) {
-            self.persisted.keep_right(&meant);
-            return finished;
+        let question = question.map(Arc::new);
+        let deadline =
+            Deadline::after(self.admission.as_ref().map(|admission| admission.operation_timeout()));
+        loop {
+            let finished =
+                |question: &Arc<_>| self.answers.look(question, || self.executor.revision(&caller));
+            if let Some(finished) = question.as_ref().and_then(finished) {
+                self.persisted.keep_right(&meant);
+                return finished;
+            }
+            let prepared = match self.prepare(&meant, &request, rules) {
+                Ok(prepared) => prepared,
+                Err(refused) => return refused,
+            };
+            let is_light = |question: &&Arc<Question>| question.weight_bytes() <= JOINED_MAX_BYTES;
+            let shared = question.as_ref().filter(|_| prepared.may_be_shared).filter(is_light);
+            let Some(question) = shared.map(Arc::clone) else {
+                return self.admit(prepared, caller, is_traced, deadline).await.0;
+            };
+            let (executor, asker) = (Arc::clone(&self.executor), caller.clone());
+            let revision = move || executor.revision(&asker);
+            let (operations, asker) = (self.clone(), caller.clone());
+            let execution = async move { operations.admit(prepared, asker, false, deadline).await }.boxed();
+            let (answer, got) = self.answers.get(question, revision, execution).await;
+            // Somebody else's time was up, and there is some left here: then what was under way is joined once more.
+            if got != Got::Joined || !answer.is_late || deadline.is_over() {
+                return answer;
+            }
         }
-        let prepared = match self.prepare(&meant, &request, rules) {
-            Ok(prepared) => prepared,
-            Err(refused) => return refused,
-        };
-        let is_light = |question: &Question| question.weight_bytes() <= JOINED_MAX_BYTES;
-        let Some(question) = question.filter(|question| prepared.may_be_shared && is_light(question)) else {
-            return self.admit(prepared, caller, is_traced).await.0;
-        };
-        let (executor, asker) = (Arc::clone(&self.executor), caller.clone());
-        let revision = move || executor.revision(&asker);
-        let operations = self.clone();
-        let execution = async move { operations.admit(prepared, caller, false).await };
-        self.answers.get(question, revision, execution).await
     }
 
     /// Executes an operation within its limits, where there are any: it can be too dear, find no place, or take too long.
@@ -235,9 +251,10 @@ impl Operations {
         prepared: Prepared,
         caller: Caller,
         is_traced: bool,
+        deadline: Deadline,
     ) -> (Answer, Option<Freshness>) {
         let Some(admission) = &self.admission else {
-            return self.execute(prepared, caller, is_traced, None).await;
+            return self.execute(prepared, caller, Ledger::begin(is_traced, deadline.waits), None).await;
         };
         let price = match admission.judge_prepared(&prepared) {
             Ok(price) => price,
@@ -247,12 +264,12 @@ impl Operations {
             match admission.enter(price).await {
                 Ok(_place) => {
                     let cost = is_traced.then(|| admission.cost(price));
-                    self.execute(prepared, caller, is_traced, cost).await
+                    self.execute(prepared, caller, Ledger::begin(is_traced, deadline.waits), cost).await
                 }
                 Err(overloaded) => (Answer::failed(Outcome::Overloaded, &[overloaded]), None),
             }
         };
-        match admission.in_time(running).await {
+        match admission.in_time(deadline, running).await {
             Ok(answered) => answered,
             Err(late) => (Answer::ended(&[late]), None),
         }
@@ -263,7 +280,7 @@ impl Operations {
         &self,
         prepared: Prepared,
         caller: Caller,
-        is_traced: bool,
+        ledger: Ledger,
         cost: Option<Cost>,
     ) -> (Answer, Option<Freshness>) {
         let Prepared { mut request, document, .. } = prepared;
@@ -271,16 +288,20 @@ impl Operations {
             // The library wants a tree of its own, which those who wait for a place need not hold.
             request.set_parsed_query(document.executable());
         }
-        let ledger = Arc::new(Ledger::begin(is_traced));
+        let ledger = Arc::new(ledger);
         // A panic is one operation's end, not its connection's. What it leaves behind is dropped with the future.
         let executed = self.executor.execute(request, caller, Arc::clone(&ledger));
         let mut answer = match AssertUnwindSafe(executed).catch_unwind().await {
-            Ok(response) => {
-                Answer::executed(&response.data, response.errors, is_traced.then_some(&*ledger), cost)
-            }
+            Ok(response) => Answer::executed(
+                &response.data,
+                response.errors,
+                ledger.is_traced().then_some(&*ledger),
+                cost,
+            ),
             Err(_) => Answer::crashed(),
         };
         let parts = ledger.freshness();
+        answer.is_late = ledger.is_late();
         answer.read_at = parts.map(|parts| self.clock.instant(parts.fetched_at));
         (answer, parts)
     }
@@ -356,7 +377,8 @@ impl Answer {
 
     /// It ran, and came to nothing.
     fn ended(errors: &[GraphqlError]) -> Self {
-        Self::new(Outcome::Executed { whole: false }, written(errors, Some(&Value::Null), None))
+        let outcome = Outcome::Executed { whole: false };
+        Self { is_late: true, ..Self::new(outcome, written(errors, Some(&Value::Null), None)) }
     }
 
     /// What everybody gets who waited for an execution that panicked.
@@ -366,7 +388,7 @@ impl Answer {
     }
 
     fn new(outcome: Outcome, body: Bytes) -> Self {
-        Self { body, outcome, read_at: None, tag: Tag::default() }
+        Self { body, outcome, read_at: None, tag: Tag::default(), is_late: false }
     }
 }
 

@@ -1,8 +1,10 @@
-//! How many calls of one credential are under way at once, and how long the next may stand in line.
+//! How many calls of one credential, and of all together, are under way at once, and how long the next may stand in line.
 //!
-//! The limit is each credential's own: one tenant's slow upstream takes no place from another. The wait is
-//! bounded, as a line that only grows answers nobody. The line is the semaphore's: first come, first served,
-//! and whoever hangs up has left it.
+//! A call needs a place of its credential's and one of the upstream's, in that order: so no more of one tenant's calls
+//! stand in the common line than it has places, and its slow answers fill at most as many of those that all share. The wait
+//! is bounded, as a line that only grows answers nobody. The lines are the semaphores': first come, first served, and
+//! whoever hangs up has left them. Refreshes stand in them like others: for many of them somebody waits, too, as what is too
+//! old to be served is refreshed first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,43 +13,79 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-/// The settings of the calls at once of each key at one upstream.
+/// The settings of the calls at once at one upstream.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConcurrencySettings {
-    /// The most calls at once.
+    /// The most calls of one key at once.
     pub calls_max: u32,
+    /// The most calls of all keys together at once.
+    pub all_calls_max: u32,
     /// How long a call waits for its place, in milliseconds.
     pub wait_ms: u64,
+}
+
+/// The places that all credentials of one upstream share.
+#[derive(Debug, Clone)]
+pub(super) struct CommonPlaces {
+    semaphore: Arc<Semaphore>,
+    all: usize,
 }
 
 /// The places of one credential.
 #[derive(Debug)]
 pub(super) struct Places {
-    semaphore: Arc<Semaphore>,
+    own: Arc<Semaphore>,
+    common: CommonPlaces,
     wait: Duration,
 }
 
-/// A place; it is free again where this is dropped.
-pub(super) type Place = OwnedSemaphorePermit;
+/// A place of both kinds; it is free again where this is dropped.
+#[must_use]
+#[derive(Debug)]
+pub(super) struct Place {
+    _own: OwnedSemaphorePermit,
+    _common: OwnedSemaphorePermit,
+}
+
+fn places(calls_max: u32) -> Arc<Semaphore> {
+    let calls_max = usize::try_from(calls_max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+    Arc::new(Semaphore::new(calls_max))
+}
+
+impl CommonPlaces {
+    pub(super) fn new(settings: &ConcurrencySettings) -> Self {
+        let semaphore = places(settings.all_calls_max);
+        Self { all: semaphore.available_permits(), semaphore }
+    }
+
+    /// How many are taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.all.saturating_sub(self.semaphore.available_permits()) as u64
+    }
+}
 
 impl Places {
-    pub(super) fn new(settings: &ConcurrencySettings) -> Self {
-        let calls_max = usize::try_from(settings.calls_max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Self { semaphore: Arc::new(Semaphore::new(calls_max)), wait: Duration::from_millis(settings.wait_ms) }
+    pub(super) fn new(settings: &ConcurrencySettings, common: CommonPlaces) -> Self {
+        Self { own: places(settings.calls_max), common, wait: Duration::from_millis(settings.wait_ms) }
     }
 
     /// Takes a place, and waits for one as long as a call may, or until the deadline; none where none
     /// became free.
     pub(super) async fn take(&self, deadline: Instant) -> Option<Place> {
         let until = deadline.min(Instant::now() + self.wait);
-        timeout_at(until, Arc::clone(&self.semaphore).acquire_owned()).await.ok()?.ok()
+        let both = async {
+            let own = Arc::clone(&self.own).acquire_owned().await.ok()?;
+            let common = Arc::clone(&self.common.semaphore).acquire_owned().await.ok()?;
+            Some(Place { _own: own, _common: common })
+        };
+        timeout_at(until, both).await.ok()?
     }
 
-    /// How many calls are under way or in line, at most `calls_max`: how many places are taken.
+    /// How many of its own are free.
     #[cfg(test)]
     fn free(&self) -> usize {
-        self.semaphore.available_permits()
+        self.own.available_permits()
     }
 }
 
@@ -57,7 +95,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_waits_its_turn_and_no_longer_than_it_may() {
-        let places = Arc::new(Places::new(&ConcurrencySettings { calls_max: 2, wait_ms: 300 }));
+        let settings = ConcurrencySettings { calls_max: 2, all_calls_max: 9, wait_ms: 300 };
+        let places = Arc::new(Places::new(&settings, CommonPlaces::new(&settings)));
         let far = Instant::now() + Duration::from_secs(60);
         let (first, _second) = (places.take(far).await.unwrap(), places.take(far).await.unwrap());
 
@@ -84,5 +123,21 @@ mod tests {
         assert_eq!((served - began).as_millis(), 450);
         drop(place);
         assert_eq!(places.free(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_credential_fills_its_own_places_and_all_together_those_they_share() {
+        let settings = ConcurrencySettings { calls_max: 2, all_calls_max: 3, wait_ms: 300 };
+        let common = CommonPlaces::new(&settings);
+        let [a, b] = [(); 2].map(|()| Places::new(&settings, common.clone()));
+        let far = Instant::now() + Duration::from_secs(60);
+        let mut taken = vec![a.take(far).await.unwrap(), a.take(far).await.unwrap()];
+        assert!(a.take(far).await.is_none(), "it has two");
+        assert_eq!(common.taken(), 2);
+        taken.push(b.take(far).await.unwrap());
+        assert!(b.take(far).await.is_none(), "it has another, and there is none left");
+        assert_eq!((a.free(), b.free(), common.taken()), (0, 1, 3), "who gave up holds nothing");
+        taken.clear();
+        assert_eq!((a.free(), b.free(), common.taken()), (2, 2, 0));
     }
 }

@@ -23,6 +23,8 @@ pub struct CallCounts {
     pub held: BTreeMap<Hold, u64>,
     /// The credentials whose breaker is not closed, now.
     pub breakers_open: u64,
+    /// The calls that have a place, now.
+    pub under_way: u64,
 }
 
 /// What holds a call back.

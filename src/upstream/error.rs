@@ -17,6 +17,8 @@ pub enum UpstreamFailure {
     NoCredential,
     /// No answer within the time allowed.
     Timeout,
+    /// Not asked: the operation that would have asked had no time left.
+    DeadlineExceeded,
     /// No connection, an answer of 5xx, or none asked for: its breaker is open, or too many calls of the
     /// key are under way.
     Unavailable,
@@ -41,6 +43,7 @@ impl UpstreamFailure {
         match self {
             Self::NoCredential => "UNAUTHENTICATED",
             Self::Timeout => "UPSTREAM_TIMEOUT",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Unavailable => "UPSTREAM_UNAVAILABLE",
             Self::RateLimited => "UPSTREAM_RATE_LIMITED",
             Self::Unauthorized => "UPSTREAM_UNAUTHORIZED",
@@ -60,7 +63,14 @@ impl UpstreamFailure {
     /// Whether asking again later, unchanged, can succeed.
     #[must_use]
     pub fn is_retryable(self) -> bool {
-        matches!(self, Self::Timeout | Self::Unavailable | Self::RateLimited | Self::BadResponse)
+        matches!(
+            self,
+            Self::Timeout
+                | Self::DeadlineExceeded
+                | Self::Unavailable
+                | Self::RateLimited
+                | Self::BadResponse
+        )
     }
 }
 
@@ -153,6 +163,10 @@ impl fmt::Display for UpstreamError {
                 write!(f, "{name} needs a key of yours: send it as {header}.")
             }
             UpstreamFailure::Timeout => write!(f, "{name} did not answer in time."),
+            UpstreamFailure::DeadlineExceeded => {
+                let name = name.strip_prefix("The ").unwrap_or(name);
+                write!(f, "The operation's time was up before the {name} could be asked.")
+            }
             UpstreamFailure::Unavailable => write!(f, "{name} is unavailable."),
             UpstreamFailure::RateLimited => write!(f, "{name} has no calls left for now."),
             UpstreamFailure::Unauthorized => write!(f, "{name} did not accept the key."),

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tower::retry::budget::TpsBudget;
 
 use super::breaker::{Breaker, BreakerState, Ticket};
-use super::concurrency::{Place, Places};
+use super::concurrency::{CommonPlaces, Place, Places};
 use super::counts::{CallCounts, Counters, Hold};
 use super::error::{UpstreamError, UpstreamFailure};
 use super::jitter::jitter;
@@ -45,13 +45,15 @@ pub(super) struct Gates {
     settings: Arc<UpstreamSettings>,
     clock: Clock,
     counters: Arc<Counters>,
+    places: CommonPlaces,
     gates: moka::sync::Cache<[u8; 32], Arc<Gate>>,
 }
 
 impl Gates {
     pub(super) fn new(upstream: UpstreamName, settings: Arc<UpstreamSettings>, clock: Clock) -> Self {
         let gates = moka::sync::Cache::new(GATES_MAX);
-        Self { upstream, settings, clock, counters: Arc::default(), gates }
+        let places = CommonPlaces::new(&settings.concurrency);
+        Self { upstream, settings, clock, counters: Arc::default(), places, gates }
     }
 
     pub(super) fn of<U: Upstream>(&self, credential: &Credential<U>) -> Arc<Gate> {
@@ -60,7 +62,7 @@ impl Gates {
                 upstream: self.upstream,
                 clock: self.clock,
                 counters: Arc::clone(&self.counters),
-                places: Places::new(&self.settings.concurrency),
+                places: Places::new(&self.settings.concurrency, self.places.clone()),
                 budget: retry::budget(&self.settings.retry),
                 state: Mutex::new(State {
                     quota: Quota::new(self.settings.quota.clone()),
@@ -77,7 +79,8 @@ impl Gates {
         let now = Instant::now();
         let open =
             self.gates.iter().filter(|(_, gate)| gate.lock().breaker.state(now) != BreakerState::Closed);
-        CallCounts { breakers_open: open.count() as u64, ..self.counters.read() }
+        let breakers_open = open.count() as u64;
+        CallCounts { breakers_open, under_way: self.places.taken(), ..self.counters.read() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What one operation may ask for: each limit with its own refusal, before anything is asked upstream, and the time that it
 //! may take and the room that it finds.
 
+mod deadline;
 mod documents;
 mod prices;
 mod room;

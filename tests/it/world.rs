@@ -110,6 +110,11 @@ pub(crate) fn at(value: &Value, path: &str) -> Value {
     .unwrap_or_else(|| panic!("nothing at `{path}` of {value}"))
 }
 
+/// A moment that no test comes to.
+pub(crate) fn far() -> tokio::time::Instant {
+    tokio::time::Instant::now() + Duration::from_secs(86_400)
+}
+
 /// The texts at such a path.
 #[track_caller]
 pub(crate) fn texts(value: &Value, path: &str) -> Vec<String> {

@@ -98,7 +98,7 @@ impl Story {
                     }
                 }
             };
-            cache.get(name(1), Accept::Stale, fetch).await.0
+            cache.get(name(1), Accept::Stale, &patient(), fetch).await.0
         }
     }
 
@@ -292,7 +292,8 @@ async fn a_thousand_who_ask_at_once_make_one_fetch_and_the_first_may_hang_up() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_an_error_for_its_waiters_and_leaves_the_key_usable() {
     let story = Story::new();
-    let panicked = story.cache.get(name(1), Accept::Stale, |_| async { panic!("in a fetch") }).await.0;
+    let panicked =
+        story.cache.get(name(1), Accept::Stale, &patient(), |_| async { panic!("in a fetch") }).await.0;
     let error = panicked.unwrap_err();
     assert_eq!(error.failure, UpstreamFailure::Internal);
     assert!(!error.to_string().contains("in a fetch"));
@@ -304,10 +305,32 @@ async fn a_fetch_that_never_ends_is_ended() {
     let story = Story::new();
     let (never, got) = story
         .cache
-        .get(name(1), Accept::Stale, |_| std::future::pending::<Result<(Arc<str>, Duration), _>>())
+        .get(name(1), Accept::Stale, &patient(), |_| {
+            std::future::pending::<Result<(Arc<str>, Duration), _>>()
+        })
         .await;
     assert_eq!((never.unwrap_err().failure, got), (UpstreamFailure::Timeout, Got::Fetched));
     assert_eq!(story.ask().await, served("call 1", Fresh));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_has_no_time_left_begins_nothing_and_takes_what_is_kept() {
+    let story = Story::new();
+    let ended = Ledger::begin(false, tokio::time::Instant::now());
+    let fetch = |_| async { panic!("nobody may ask") };
+    let never: Result<Kept<Arc<str>>, _> = story.cache.get(name(1), Accept::Stale, &ended, fetch).await.0;
+    let error = never.unwrap_err();
+    assert_eq!(error.failure, UpstreamFailure::DeadlineExceeded);
+    assert_eq!(
+        error.to_string(),
+        "The operation's time was up before the connected-accounts API (Composio) could be asked."
+    );
+    assert!(ended.is_late());
+
+    assert_eq!(story.ask().await, served("call 1", Fresh));
+    let fetch = |_| async { panic!("nobody may ask") };
+    let kept = story.cache.get(name(1), Accept::Stale, &ended, fetch).await.0;
+    assert_eq!(&*kept.unwrap().value, "call 1");
 }
 
 #[tokio::test(start_paused = true)]
@@ -320,4 +343,9 @@ async fn what_is_kept_stays_under_its_limit_and_is_counted() {
     let (entries, weight) = story.cache.settled();
     assert!(weight <= 64 * 1024 && entries > 10, "{entries} entries of {weight} bytes");
     assert_eq!(story.holdings.statistics(&name(0).credential()).entries, entries);
+}
+
+/// The ledger of an operation that has all the time there is.
+fn patient() -> Ledger {
+    Ledger::begin(false, tokio::time::Instant::now() + Duration::from_secs(86_400))
 }

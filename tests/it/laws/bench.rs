@@ -83,7 +83,11 @@ impl Bench {
         };
         let holdings = Arc::new(Holdings::new(cache, clock));
         let credential = Credential::new(Tenant::A.composio_key()).unwrap();
-        let reader = Reader { credential, view: View::WHOLE, ledger: Arc::new(Ledger::begin(false)) };
+        let reader = Reader {
+            credential,
+            view: View::WHOLE,
+            ledger: Arc::new(Ledger::begin(false, crate::world::far())),
+        };
         Self { sandbox, lists: Lists::new(client, settings, holdings, None), reader }
     }
 

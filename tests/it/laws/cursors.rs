@@ -96,7 +96,10 @@ async fn is_right_or_refused(
             bench.reader = Reader {
                 credential,
                 view: View::WHOLE,
-                ledger: std::sync::Arc::new(switchboard::loaders::ledger::Ledger::begin(false)),
+                ledger: std::sync::Arc::new(switchboard::loaders::ledger::Ledger::begin(
+                    false,
+                    crate::world::far(),
+                )),
             };
             whole.clone()
         }

@@ -9,6 +9,7 @@ use switchboard::operation::settings::LimitSettings;
 use switchboard::sandbox::Settings;
 use switchboard::upstream::transport::Network;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tower::service_fn;
 use tower::util::BoxCloneSyncService;
 
@@ -36,20 +37,17 @@ fn waiting(limits: LimitSettings) -> (World, Arc<Semaphore>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_that_takes_too_long_is_ended_with_one_error() {
+async fn an_operation_whose_upstreams_take_too_long_says_so_at_its_fields() {
     let (world, _go) = waiting(LimitSettings { operation_timeout_ms: 1_000, ..shipped() });
+    let began = Instant::now();
     let (answer, outcome) = world.outcome(json!({ "query": DEAR })).await;
     assert_eq!(outcome, Outcome::Executed { whole: false });
-    assert_eq!(
-        answer,
-        json!({
-            "errors": [{
-                "message": "The operation took longer than 1000 ms and was ended: ask for less at once, or again later.",
-                "extensions": { "code": "DEADLINE_EXCEEDED" },
-            }],
-            "data": null,
-        })
-    );
+    assert_eq!(began.elapsed(), Duration::from_millis(980), "and has time to say it");
+    assert_eq!(answer["data"], json!({ "connectedAccounts": null }));
+    let error = only_error(&answer);
+    assert_eq!(error["path"], json!(["connectedAccounts"]));
+    let extensions = json!({ "code": "UPSTREAM_TIMEOUT", "upstream": "COMPOSIO", "retryable": true });
+    assert_eq!(error["extensions"], extensions);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,225 @@
+//! What can befall an upstream, and how it is made: at the seam where the network would be, or by the sandbox itself.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::Response;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use serde_json::{Value, json};
+use switchboard::domain::upstream_name::UpstreamName;
+use switchboard::upstream::transport::NetworkBody;
+use tower::BoxError;
+
+/// A word that neither API has.
+pub(super) const UNKNOWN_WORD: &str = "HIBERNATING";
+
+/// One fault; the table has a row for each at each upstream, and at both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    Refused,
+    Reset,
+    DnsGone,
+    TlsWrong,
+    TimeoutBefore,
+    TimeoutWithin,
+    SlowTrickle,
+    Status(u16),
+    RateLimitedFor7s,
+    RateLimited,
+    Html,
+    Empty,
+    Cut,
+    TenMegabytes,
+    WrongTypes,
+    UnknownWords,
+    RepeatedCursor,
+    EndlessCursor,
+    Flapping,
+    ClockAhead,
+    ClockBehind,
+}
+
+use Fault::{
+    ClockAhead, ClockBehind, Cut, DnsGone, Empty, EndlessCursor, Flapping, Html, RateLimited,
+    RateLimitedFor7s, Refused, RepeatedCursor, Reset, SlowTrickle, Status, TenMegabytes, TimeoutBefore,
+    TimeoutWithin, TlsWrong, UnknownWords, WrongTypes,
+};
+
+impl Fault {
+    pub(super) const ALL: [Self; 29] = [
+        Refused,
+        Reset,
+        DnsGone,
+        TlsWrong,
+        TimeoutBefore,
+        TimeoutWithin,
+        SlowTrickle,
+        Status(500),
+        Status(502),
+        Status(503),
+        Status(504),
+        Status(546),
+        RateLimitedFor7s,
+        RateLimited,
+        Status(401),
+        Status(403),
+        Status(404),
+        Status(422),
+        Html,
+        Empty,
+        Cut,
+        TenMegabytes,
+        WrongTypes,
+        UnknownWords,
+        RepeatedCursor,
+        EndlessCursor,
+        Flapping,
+        ClockAhead,
+        ClockBehind,
+    ];
+
+    /// What the table calls it.
+    pub(super) fn name(self) -> String {
+        match self {
+            Refused => "connection refused",
+            Reset => "connection reset",
+            DnsGone => "name not found (DNS)",
+            TlsWrong => "certificate wrong (TLS)",
+            TimeoutBefore => "no answer at all",
+            TimeoutWithin => "body stops half-way, connection stays",
+            SlowTrickle => "body comes byte by byte",
+            Status(status) => return status.to_string(),
+            RateLimitedFor7s => "429, `Retry-After: 7`",
+            RateLimited => "429",
+            Html => "HTML with 200",
+            Empty => "empty body with 200",
+            Cut => "connection breaks half-way",
+            TenMegabytes => "10 MB",
+            WrongTypes => "every scalar of another type",
+            UnknownWords => "unknown status words",
+            RepeatedCursor => "the same cursor again and again",
+            EndlessCursor => "a new cursor for ever",
+            Flapping => "every other call 500",
+            ClockAhead => "clock 10 minutes ahead",
+            ClockBehind => "clock 10 minutes behind",
+        }
+        .to_owned()
+    }
+
+    /// Whether it means something to an upstream: LeadLex has no pages.
+    pub(super) fn concerns(self, upstream: UpstreamName) -> bool {
+        upstream == UpstreamName::Composio || !matches!(self, RepeatedCursor | EndlessCursor)
+    }
+
+    /// In the sandbox's own words, where it can do it.
+    pub(super) fn emulated(self) -> Option<String> {
+        Some(match self {
+            Status(status) => format!("status={status}"),
+            RateLimitedFor7s => "status=429; retry-after=7".to_owned(),
+            RateLimited => "status=429".to_owned(),
+            Html => "garbage=1".to_owned(),
+            Empty => "empty=1".to_owned(),
+            Cut => "cut=1".to_owned(),
+            WrongTypes => "shape=wrong-types".to_owned(),
+            TimeoutBefore => "latency-ms=3600000".to_owned(),
+            _ => return None,
+        })
+    }
+
+    /// What the network says instead of carrying the call. Its words are those that must not get out.
+    pub(super) fn connection_error(self) -> Option<BoxError> {
+        let (kind, words) = match self {
+            Refused => (std::io::ErrorKind::ConnectionRefused, "connection refused"),
+            Reset => (std::io::ErrorKind::ConnectionReset, "connection reset by peer"),
+            DnsGone => (std::io::ErrorKind::NotFound, "failed to look up address: sandbox.invalid"),
+            TlsWrong => (std::io::ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer"),
+            _ => return None,
+        };
+        Some(std::io::Error::new(kind, format!("http://sandbox.invalid/ with wbk_: {words}")).into())
+    }
+
+    /// Whether the call with that number, from nought, fails by it at all.
+    pub(super) fn strikes(self, call: usize) -> bool {
+        self != Flapping || call.is_multiple_of(2)
+    }
+
+    /// What is done to an answer that the sandbox gave; `call` is its number.
+    pub(super) async fn spoil(self, answer: Response<NetworkBody>, call: usize) -> Response<NetworkBody> {
+        match self {
+            TimeoutWithin => {
+                let (head, body) = taken(answer).await;
+                let half = stream::iter([Ok(Frame::data(body.slice(..body.len() / 2)))]);
+                Response::from_parts(head, streamed(half.chain(stream::pending())))
+            }
+            SlowTrickle => {
+                let (head, body) = taken(answer).await;
+                let bytes = stream::iter(0..body.len()).then(move |place| {
+                    let byte = body.slice(place..=place);
+                    async move {
+                        tokio::time::sleep(Duration::from_millis(500)).await;
+                        Ok(Frame::data(byte))
+                    }
+                });
+                Response::from_parts(head, streamed(bytes))
+            }
+            TenMegabytes => {
+                let (head, _) = answer.into_parts();
+                let blanks = Bytes::from_static(&[b' '; 64 << 10]);
+                let frames = (0..160).map(move |_| Ok(Frame::data(blanks.clone())));
+                Response::from_parts(head, streamed(stream::iter(frames)))
+            }
+            UnknownWords => changed(answer, |body| rename(body, "status")).await,
+            RepeatedCursor => changed(answer, |body| body["next_cursor"] = json!("again")).await,
+            EndlessCursor => {
+                changed(answer, |body| body["next_cursor"] = json!(format!("endless-{call}"))).await
+            }
+            _ => answer,
+        }
+    }
+
+    /// How far the upstream's clock is off, in seconds.
+    pub(super) fn clock_off(self) -> Option<i64> {
+        match self {
+            ClockAhead => Some(600),
+            ClockBehind => Some(-600),
+            _ => None,
+        }
+    }
+}
+
+fn streamed(
+    frames: impl futures_util::Stream<Item = Result<Frame<Bytes>, BoxError>> + Send + 'static,
+) -> NetworkBody {
+    StreamBody::new(frames).boxed_unsync()
+}
+
+async fn taken(answer: Response<NetworkBody>) -> (http::response::Parts, Bytes) {
+    let (head, body) = answer.into_parts();
+    (head, body.collect().await.unwrap().to_bytes())
+}
+
+async fn changed(answer: Response<NetworkBody>, change: impl FnOnce(&mut Value)) -> Response<NetworkBody> {
+    let (head, body) = taken(answer).await;
+    let mut json: Value = serde_json::from_slice(&body).unwrap();
+    change(&mut json);
+    let text = Bytes::from(json.to_string());
+    Response::from_parts(head, streamed(stream::iter([Ok(Frame::data(text))])))
+}
+
+fn rename(value: &mut Value, field: &str) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(|value| rename(value, field)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if name == field && value.is_string() {
+                    *value = json!(UNKNOWN_WORD);
+                } else {
+                    rename(value, field);
+                }
+            }
+        }
+        _ => {}
+    }
+}

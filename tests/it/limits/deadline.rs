@@ -1,0 +1,126 @@
+//! An operation's time: what has not come when it is up is null at its own field, and harms nobody else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::{Request, Response};
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use switchboard::domain::caller::Caller;
+use switchboard::domain::clock::Clock;
+use switchboard::loaders::holdings::Revision;
+use switchboard::loaders::ledger::Ledger;
+use switchboard::loaders::settings::{ConnectionSettings, ListSettings, Shares};
+use switchboard::operation::settings::LimitSettings;
+use switchboard::operation::{Executor, Operations};
+use switchboard::sandbox::{EmulatedUpstream, Fault};
+use tokio::time::Instant;
+
+use super::shipped;
+use crate::world::{NOW, Setup, World, only_error, run, tenant_a, texts};
+
+const BOTH: &str = "{
+    providers(first: 2) { nodes { name } }
+    connectedAccounts(first: 2) { freshness { state } nodes { userId } }
+}";
+
+/// Three seconds for an operation, five for a call.
+fn world() -> World {
+    World::of(Setup::as_shipped()).within(LimitSettings { operation_timeout_ms: 3_000, ..shipped() })
+}
+
+fn slow_down(world: &World, upstream: EmulatedUpstream, milliseconds: u64) {
+    let fault = Fault { latency_ms: milliseconds, ..Fault::default() };
+    world.sandbox.emulate(upstream, Some(fault));
+}
+
+fn told(answer: &Value) -> Value {
+    let error = only_error(answer);
+    json!([error["path"], error["extensions"]["code"], error["extensions"]["upstream"]])
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_upstream_that_is_slower_than_the_operation_may_be_leaves_the_others_half() {
+    let world = world();
+    slow_down(&world, EmulatedUpstream::Composio, 4_000);
+    let began = Instant::now();
+    let answer = world.ask(BOTH).await;
+    assert_eq!(began.elapsed(), Duration::from_millis(2_940));
+    assert_eq!(told(&answer), json!([["connectedAccounts"], "UPSTREAM_TIMEOUT", "COMPOSIO"]));
+    assert_eq!(answer["data"]["connectedAccounts"], Value::Null);
+    assert_eq!(texts(&answer["data"], "providers.nodes.*.name").len(), 2);
+
+    // What was asked for comes all the same, and serves whoever asks again.
+    world.pass(Duration::from_secs(2)).await;
+    world.settle().await;
+    assert_eq!(world.ask(BOTH).await.get("errors"), None);
+    assert_eq!(world.calls().len(), 2, "one to each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_joins_another_has_its_own_time() {
+    for queries in [[BOTH, BOTH], [BOTH, "{ connectedAccounts(first: 5) { nodes { id } } }"]] {
+        let world = Arc::new(world());
+        slow_down(&world, EmulatedUpstream::Composio, 4_000);
+        let [leader, follower] = queries.map(str::to_owned);
+        let asking = Arc::clone(&world);
+        let leader = tokio::spawn(async move { asking.ask(&leader).await });
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let answer = world.ask(&follower).await;
+        assert_eq!(answer.get("errors"), None, "it had until the fifth second: {answer}");
+        assert_eq!(told(&leader.await.unwrap())[1], "UPSTREAM_TIMEOUT");
+        let calls = world.calls();
+        assert_eq!(calls.len(), 2, "both waited for the same: {calls:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_old_is_served_where_there_is_no_time_for_newer() {
+    let world = world();
+    world.data(BOTH).await;
+    slow_down(&world, EmulatedUpstream::Composio, 4_000);
+    world.pass(Duration::from_secs(3_600)).await;
+    let answer = world.ask(BOTH).await;
+    assert_eq!(answer.get("errors"), None);
+    assert_eq!(answer["data"]["connectedAccounts"]["freshness"]["state"], "STALE");
+    // It is nobody else's answer: who comes now has time enough to see what is on its way.
+    assert_eq!(world.ask(BOTH).await["data"]["connectedAccounts"]["freshness"]["state"], "FRESH");
+}
+
+/// Executes for ever.
+struct Endless;
+
+impl Executor for Endless {
+    fn sdl(&self) -> String {
+        "type Query { a: Int }".to_owned()
+    }
+
+    fn execute(&self, _: Request, _: Caller, _: Arc<Ledger>) -> BoxFuture<'_, Response> {
+        Box::pin(std::future::pending())
+    }
+
+    fn revision(&self, _: &Caller) -> Revision {
+        Revision::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_does_not_end_by_itself_is_ended() {
+    let limits = LimitSettings { operation_timeout_ms: 1_000, ..shipped() };
+    let Setup { config, .. } = Setup::default();
+    let (connections, lists): (ConnectionSettings, ListSettings) = (config.connections, config.lists);
+    let clock = Clock::starting_at(NOW.parse().unwrap());
+    let operations = Operations::new(Endless, &Shares::of(0), clock).unwrap();
+    let operations = operations.within(limits, connections, lists).unwrap();
+    let answer = run(&operations, tenant_a(), &json!({ "query": "{ a }" })).await;
+    assert_eq!(
+        serde_json::from_slice::<Value>(&answer.body).unwrap(),
+        json!({
+            "errors": [{
+                "message": "The operation took longer than 1000 ms and was ended: ask for less at once, or again later.",
+                "extensions": { "code": "DEADLINE_EXCEEDED" },
+            }],
+            "data": null,
+        })
+    );
+}
