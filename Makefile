@@ -51,7 +51,10 @@ binary:
 	@echo "== The binary that the Node tests start"
 	cargo build --locked
 
-interop: binary tests/interop/node_modules/.installed ## Real clients against the binary (needs Node)
+# Every example with a lock file: the tests run them as a reader would.
+EXAMPLES := $(patsubst %/package-lock.json,%/node_modules/.installed,$(wildcard examples/*/package-lock.json))
+
+interop: binary tests/interop/node_modules/.installed $(EXAMPLES) ## Real clients against the binary (needs Node)
 	@echo "== Real clients"
 	cd tests/interop && SWITCHBOARD_BIN="$(BIN)" node --test --test-reporter=spec
 
