@@ -15,7 +15,7 @@ DENY_VERSION := 0.20.2
 .DEFAULT_GOAL := help
 # Steps share target/, and a heading must stand over its own step's output.
 .NOTPARALLEL:
-.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema graphiql bench-peers
+.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema schema-diff graphiql bench-peers
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ install:
 schema: ## Writes schema.graphql from the code
 	cargo run --locked --quiet -- schema > "$(CARGO_TARGET_DIR)/schema.graphql"
 	mv "$(CARGO_TARGET_DIR)/schema.graphql" schema.graphql
+
+schema-diff: tests/interop/node_modules/.installed ## Fails on a breaking change of schema.graphql that CHANGELOG.md does not name (needs Node)
+	node tests/interop/schema-diff.mjs
 
 graphiql: graphiql/node_modules/.installed ## Rebuilds the embedded GraphiQL from graphiql/ (needs Node)
 	cd graphiql && npm run build
