@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -20,6 +20,9 @@ async function npmStart(client, url) {
   const { stdout } = await run('npm', ['--silent', 'start', '--', url], { cwd: folder(client) });
   return stdout.trimEnd().split('\n');
 }
+
+/** What the README says that it prints: its block of text. */
+const shown = (client) => /^```text\n(.*?)\n```$/ms.exec(readFileSync(join(folder(client), 'README.md'), 'utf8'))[1].split('\n');
 
 /** The same program again, without what its build has left. */
 async function again(client, url, program = 'main.mjs') {
@@ -53,7 +56,7 @@ const clients = [
   {
     client: 'apollo-client',
     why: '',
-    // A document is sent once: that of the next page is that of the first.
+    // Three documents, each of them sent once: that of the next page is that of the first.
     whole: ['asked: 5 by GET with a hash, 3 with the document'],
     inPart: ['asked: 2 by GET with a hash, 2 with the document'],
   },
@@ -120,13 +123,15 @@ for (const { client, why, whole, inPart } of clients) {
   describe(client, () => {
     test('pages both ways, reads again by node, and shows both APIs', async (t) => {
       const demo = await startDemo(t);
-      assert.deepEqual(await npmStart(client, demo.graphql), [
+      const printed = await npmStart(client, demo.graphql);
+      assert.deepEqual(printed, [
         ...accounts,
         'gmail is HEALTHY, its newest account is ACTIVE',
         'google is HEALTHY, its newest account is INACTIVE',
         'slack is HEALTHY, its newest account is ACTIVE',
         ...whole,
       ]);
+      assert.deepEqual(shown(client), printed);
       // The accounts of gmail are known by then, those of the other integrations come in one call.
       assert.deepEqual(calls(await demo.requests()), [
         ...accountCalls,
@@ -185,7 +190,9 @@ describe('codegen', () => {
 
   test('its documents get types that tsc accepts, and are answered', async (t) => {
     const demo = await startDemo(t);
-    assert.deepEqual(await npmStart('codegen', demo.graphql), lines.map((line, place) => line + users[place]));
+    const printed = await npmStart('codegen', demo.graphql);
+    assert.deepEqual(printed, lines.map((line, place) => line + users[place]));
+    assert.deepEqual(shown('codegen'), printed);
     assert.deepEqual(calls(await demo.requests()), ['providers', 'connected_accounts discord,discordbot,gmail,linkedin desc']);
   });
 
