@@ -31,13 +31,13 @@ const Overview = gql`
     }
   }`;
 
-/** An answer's data, when its errors have been said, one for each failure. */
+/** An answer, when its errors have been said, one for each failure. */
 async function ask(client, query, variables, context) {
   const { data, error } = await client.query(query, variables, context).toPromise();
   if (error?.networkError) throw error.networkError;
   const said = new Set(error?.graphQLErrors.map(({ message, extensions }) => `${extensions.code}: ${message}`));
   for (const sentence of said) console.log(sentence);
-  return data;
+  return { data, errors: error?.graphQLErrors ?? [] };
 }
 
 /** Every account of the list, by pages from one end; none where a page is not there. */
@@ -45,7 +45,8 @@ async function pages(client, forward) {
   const variables = forward ? { first: size } : { last: size };
   for (let beyond = {}, count = 1; ; count += 1) {
     // With all pages that the cache has joined to it.
-    const accounts = (await ask(client, Accounts, { ...variables, ...beyond }))?.toolkit.connectedAccounts;
+    const { data } = await ask(client, Accounts, { ...variables, ...beyond });
+    const accounts = data?.toolkit.connectedAccounts;
     if (!accounts) return;
     const { hasNextPage, endCursor, hasPreviousPage, startCursor } = accounts.pageInfo;
     if (!(forward ? hasNextPage : hasPreviousPage)) return { nodes: accounts.edges.map(({ node }) => node), count };
@@ -61,15 +62,18 @@ if (forward && backward) {
   console.log(`forward: ${forward.nodes.length} accounts of gmail in ${forward.count} pages`);
   console.log(`backward: ${backward.nodes.length} in ${backward.count} pages, ${ids(forward) === ids(backward) ? "the same list" : "another list"}`);
   const [{ id }] = forward.nodes;
-  const { node } = await ask(client, Account, { id }, { requestPolicy: "network-only" });
-  console.log(`read again by node: ${node.connectedAccountId} is ${node.status}`);
+  const { data } = await ask(client, Account, { id }, { requestPolicy: "network-only" });
+  console.log(`read again by node: ${data.node.connectedAccountId} is ${data.node.status}`);
 } else {
   console.log("the accounts of gmail: not there");
 }
 
-const overview = await ask(client, Overview, {});
-for (const { name, status, connectedAccounts } of overview?.providers?.nodes ?? []) {
-  const newest = connectedAccounts ? `its newest account is ${connectedAccounts.nodes[0]?.status ?? "none"}` : "its accounts are not there";
+const { data, errors } = await ask(client, Overview, {});
+for (const [place, { name, status, connectedAccounts }] of (data?.providers?.nodes ?? []).entries()) {
+  const failure = errors.find(({ path }) => path.join(".") === `providers.nodes.${place}.connectedAccounts`);
+  const newest = connectedAccounts
+    ? `its newest account is ${connectedAccounts.nodes[0]?.status ?? "none"}`
+    : `its accounts are not there: ${failure.extensions.code}`;
   console.log(`${name} is ${status}, ${newest}`);
 }
 console.log(`asked: ${asked.hash} by GET with a hash, ${asked.document} with the document`);

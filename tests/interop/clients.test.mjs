@@ -62,7 +62,7 @@ const clients = [
   },
   {
     client: 'urql',
-    why: '',
+    why: ': UPSTREAM_UNAVAILABLE',
     whole: ['asked: 5 by GET with a hash, 3 with the document'],
     inPart: ['asked: 2 by GET with a hash, 2 with the document'],
   },
