@@ -172,6 +172,7 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow:
         providers: Providers::new(providers, Arc::new(leadlex), ids, &config.toolkits.expected),
         accounts_by_id: AccountsById::new(Arc::clone(&lists)),
         lists,
+        health: config.health.rules(),
     };
     Ok(Graph::new(GraphParts {
         sources: Arc::new(sources),

@@ -11,6 +11,7 @@ use super::serve::StopSignal;
 use super::{Failure, print};
 use crate::app::{self, App};
 use crate::config::{Config, Keys, Sources};
+use crate::domain::clock::Clock;
 use crate::http;
 use crate::sandbox::{self, LEADLEX_PATH, Sandbox, Scenario};
 use crate::telemetry;
@@ -45,6 +46,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     telemetry::start(&config.log).map_err(anyhow::Error::from)?;
     let app = App::start(&config).await?;
     let sandbox = Sandbox::new(arguments.scenario.settings(arguments.sandbox), sandbox::Clock::system());
+    sandbox.bring_near(Clock::system().now());
     arguments.scenario.arrange(&sandbox);
     let never = std::future::pending();
     let serving = http::serve::serve(upstreams, sandbox.router(), config.server.clone(), never);

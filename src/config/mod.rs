@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::domain::settings::{IdSettings, ToolkitSettings};
+use crate::domain::settings::{HealthSettings, IdSettings, ToolkitSettings};
 use crate::domain::toolkits::ToolkitMapping;
 use crate::http::caller::settings::{AuthSettings, TenantSettings};
 use crate::http::settings::{HttpSettings, OpsSettings, ServerSettings};
@@ -66,6 +66,8 @@ pub struct Config {
     pub ids: IdSettings,
     /// `[toolkits]`
     pub toolkits: ToolkitSettings,
+    /// `[health]`
+    pub health: HealthSettings,
     /// `[log]`
     pub log: LogSettings,
     #[serde(skip)]

@@ -24,7 +24,7 @@ const GIB: i64 = 1 << 30;
 ///
 /// Upper ends are where a number is surely a slip (milliseconds for seconds, a key one line down),
 /// and keep every sum of times and sizes far from overflow.
-pub(super) const RANGES: [(&str, i64, i64); 62] = [
+pub(super) const RANGES: [(&str, i64, i64); 64] = [
     ("http.body_limit_bytes", 1, GIB),
     ("http.body_timeout_ms", 1, 600_000),
     ("http.bodies_limit_bytes", 1, 1024 * GIB),
@@ -89,6 +89,8 @@ pub(super) const RANGES: [(&str, i64, i64); 62] = [
     ("lists.page_rows", 1, 100),
     ("lists.pages_max", 1, 10_000),
     ("lists.count_calls_max", 0, 10_000),
+    ("health.abandoned_after_ms", 1, 31_536_000_000),
+    ("health.sync_stale_after_ms", 0, 31_536_000_000),
 ];
 
 /// Why a single value, of the right kind, will not do; `None` where nothing is known against it.

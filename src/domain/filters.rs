@@ -5,10 +5,14 @@
 //! refused here, before anything is built of them. Equal filters have one form, so that they share
 //! one scan and one cache entry.
 
+use std::time::Duration;
+
 use super::accounts::AccountStatus;
 use super::caller::MemberId;
+use super::health::{HealthRules, HealthState, STATUSES_OF_ATTENTION, Verdict};
 use super::input::{BadInput, BadInputReason};
 use super::providers::{Provider, ProviderCategory, ProviderStatus};
+use super::vocabulary::Vocabulary;
 
 /// How many values one list of a filter takes: what one upstream page can answer.
 pub const FILTER_VALUES_MAX: usize = 100;
@@ -115,9 +119,25 @@ pub struct AccountFilter {
     pub auth_config_ids: Option<Values>,
     /// Private or shared.
     pub account_type: Option<AccountTypeFilter>,
+    /// Of the accounts that wait for their users, only those whose last change is longer ago than this. No upstream filters
+    /// by it: it is looked at when a page is read, and is as old as the page.
+    pub pending_longer_than: Option<Duration>,
 }
 
 impl AccountFilter {
+    /// The accounts that somebody has to act on, by some rules.
+    #[must_use]
+    pub fn of_attention(rules: &HealthRules) -> Self {
+        let mut words: Vec<Box<str>> =
+            STATUSES_OF_ATTENTION.iter().map(|status| status.word().into()).collect();
+        words.sort_unstable();
+        Self {
+            statuses: Some(Values(words.into())),
+            pending_longer_than: Some(rules.abandoned_after),
+            ..Self::default()
+        }
+    }
+
     /// Whether an empty list makes it match nothing, so that nobody need be asked.
     #[must_use]
     pub fn matches_nothing(&self) -> bool {
@@ -133,7 +153,6 @@ impl AccountFilter {
 /// # Errors
 /// `BAD_FILTER` for UNKNOWN, which no upstream can filter by.
 pub fn status_values(statuses: impl IntoIterator<Item = AccountStatus>) -> Result<Values, BadInput> {
-    use super::vocabulary::Vocabulary;
     let mut words = Vec::new();
     for status in statuses {
         if status == AccountStatus::Unknown {
@@ -201,14 +220,17 @@ pub struct ProviderFilter {
     pub statuses: Option<Vec<ProviderStatus>>,
     /// Whether a valid connection exists.
     pub connected: Option<bool>,
+    /// States of health.
+    pub health_states: Option<Vec<HealthState>>,
+    /// Whether somebody has to act.
+    pub needs_attention: Option<bool>,
     /// Part of the name or the display name, without regard to case.
     pub search: Option<String>,
 }
 
 impl ProviderFilter {
-    /// Whether a provider passes.
-    #[must_use]
-    pub fn matches(&self, provider: &Provider) -> bool {
+    /// Whether a provider passes; `judge` is asked where that hangs on its health.
+    pub fn matches(&self, provider: &Provider, judge: impl FnOnce() -> Verdict) -> bool {
         let found = |needle: &String| {
             let needle = needle.to_lowercase();
             provider.name.to_lowercase().contains(&needle)
@@ -219,6 +241,16 @@ impl ProviderFilter {
             && self.statuses.as_ref().is_none_or(|wanted| wanted.contains(&provider.status.kind()))
             && self.connected.is_none_or(|wanted| wanted == provider.connected)
             && self.search.as_ref().is_none_or(found)
+            && self.matches_health(judge)
+    }
+
+    fn matches_health(&self, judge: impl FnOnce() -> Verdict) -> bool {
+        if self.health_states.is_none() && self.needs_attention.is_none() {
+            return true;
+        }
+        let verdict = judge();
+        self.health_states.as_ref().is_none_or(|wanted| wanted.contains(&verdict.state))
+            && self.needs_attention.is_none_or(|wanted| wanted == verdict.needs_attention)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod connection_state;
 pub mod credential;
 pub mod filters;
 pub mod global_id;
+pub mod health;
 pub mod input;
 pub mod page;
 pub mod providers;

@@ -3,11 +3,13 @@
 //! Only values: files that they name are read by whoever loads the configuration.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::global_id::IdKey;
+use super::health::HealthRules;
 
 /// `[ids]`
 #[derive(Debug, Clone, Deserialize)]
@@ -24,6 +26,28 @@ impl IdSettings {
     pub fn key(&self) -> Option<IdKey> {
         let secret = self.key.expose_secret();
         (!secret.is_empty()).then(|| IdKey::from_secret(secret))
+    }
+}
+
+/// `[health]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HealthSettings {
+    /// How long connecting an account may take before it counts as abandoned, in milliseconds.
+    pub abandoned_after_ms: u64,
+    /// How long ago a provider's last successful sync may be, in milliseconds; 0 where that is not looked at.
+    pub sync_stale_after_ms: u64,
+}
+
+impl HealthSettings {
+    /// The rules that verdicts go by.
+    #[must_use]
+    pub fn rules(&self) -> HealthRules {
+        let sync_stale_after = Duration::from_millis(self.sync_stale_after_ms);
+        HealthRules {
+            abandoned_after: Duration::from_millis(self.abandoned_after_ms),
+            sync_stale_after: Some(sync_stale_after).filter(|time| !time.is_zero()),
+        }
     }
 }
 

@@ -19,7 +19,9 @@ use crate::domain::filters::AccountFilter;
 use crate::domain::input::BadInput;
 use crate::domain::page::{Direction, PageArguments, PageRequest, PageSizes};
 use crate::loaders::batch::{AccountArguments, AccountsOf, CountOf};
+use crate::loaders::counts::StatusCounts;
 use crate::loaders::freshness::Freshness;
+use crate::loaders::judge::Judge;
 use crate::loaders::parent::Parent;
 use crate::loaders::slice::{Slice, Wanted};
 
@@ -69,7 +71,8 @@ pub(super) async fn connect(
     let slice = operation.accounts(AccountsOf { parent, arguments: Arc::new(arguments) }).await?;
     let is_counted =
         count.by_status || (slice.total_items.is_none() && selected.field("totalCount").exists());
-    Ok(One(ConnectedAccountConnection { slice, count, is_counted }))
+    let judge = Arc::clone(operation.loader().judge());
+    Ok(One(ConnectedAccountConnection { slice, count, is_counted, judge }))
 }
 
 pub(super) struct ConnectedAccountConnection {
@@ -77,6 +80,7 @@ pub(super) struct ConnectedAccountConnection {
     count: CountOf,
     /// Whether the query selects counts that the slice does not know.
     is_counted: bool,
+    judge: Arc<Judge>,
 }
 
 /// How many accounts are in one status.
@@ -119,14 +123,7 @@ impl ConnectedAccountConnection {
         ctx: &Context<'_>,
     ) -> Option<Result<Vec<ConnectedAccountStatusCount>, FieldError>> {
         let counts = operation(ctx).counts(self.count.clone()).await;
-        let listed = counts.map(|counts| {
-            let count = |(status, count)| {
-                let status = ConnectedAccountStatus::from(status);
-                Some(ConnectedAccountStatusCount { status, count: int(count)? })
-            };
-            counts.by_status?.into_iter().map(count).collect()
-        });
-        listed.transpose()
+        counts.map(|counts| status_counts(counts.by_status)).transpose()
     }
 
     /// False where the upstream stopped answering, or a page limit was met, before the asked-for page was whole.
@@ -153,7 +150,9 @@ impl ConnectedAccountConnection {
     }
 
     fn iter_nodes(&self) -> impl Iterator<Item = ConnectedAccount> {
-        self.slice.accounts().map(|(account, freshness)| ConnectedAccount(Arc::clone(account), freshness))
+        let row =
+            |(account, freshness)| ConnectedAccount(Arc::clone(account), freshness, Arc::clone(&self.judge));
+        self.slice.accounts().map(row)
     }
 
     fn place(&self) -> PageInfo {
@@ -183,8 +182,17 @@ impl Plain for ConnectedAccountConnection {
 }
 
 /// GraphQL's Int ends at 2^31 - 1 (specification, 3.5.1): a count beyond it is not told, as none may be wrong.
-fn int(count: u64) -> Option<i32> {
+pub(super) fn int(count: u64) -> Option<i32> {
     i32::try_from(count).ok()
+}
+
+/// Counts as clients see them; none where one of them cannot be told.
+pub(super) fn status_counts(counts: Option<StatusCounts>) -> Option<Vec<ConnectedAccountStatusCount>> {
+    let count = |(status, count)| {
+        let status = ConnectedAccountStatus::from(status);
+        Some(ConnectedAccountStatusCount { status, count: int(count)? })
+    };
+    counts?.into_iter().map(count).collect()
 }
 
 pub(super) struct ConnectedAccountEdge {

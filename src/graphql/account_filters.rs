@@ -58,6 +58,11 @@ pub(super) struct ConnectedAccountOrder {
     direction: OrderDirection,
 }
 
+impl ConnectedAccountOrder {
+    pub(super) const NEWEST_CHANGE_FIRST: Self =
+        Self { field: ConnectedAccountOrderField::UpdatedAt, direction: OrderDirection::Desc };
+}
+
 impl Default for ConnectedAccountOrder {
     fn default() -> Self {
         Self { field: ConnectedAccountOrderField::CreatedAt, direction: OrderDirection::Desc }
@@ -83,6 +88,7 @@ impl ConnectedAccountFilter {
             user_ids: texts("userIds", self.user_ids)?,
             auth_config_ids: texts("authConfigIds", self.auth_config_ids)?,
             account_type: self.account_type.map(Into::into),
+            ..Default::default()
         })
     }
 }

@@ -1,5 +1,7 @@
 //! A connected account, and what it was made with.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::account_connection::{ConnectedAccountConnection, ConnectionArguments, connect};
@@ -7,6 +9,7 @@ use super::account_filters::{AuthConfigAccountFilter, ConnectedAccountOrder};
 use super::connection_state::ConnectionState;
 use super::errors::FieldError;
 use super::freshness::DataFreshness;
+use super::health::HealthVerdict;
 use super::moment::{DateTime, moment};
 use super::plain::Plain;
 use super::plain::PlainField::{self, Leaf, Objects};
@@ -20,9 +23,10 @@ use crate::domain::global_id::GlobalId;
 use crate::domain::page::PageArguments;
 use crate::domain::toolkits::ToolkitSlug;
 use crate::loaders::freshness::Freshness;
+use crate::loaders::judge::Judge;
 use crate::loaders::parent::Parent;
 
-pub(super) struct ConnectedAccount(pub(super) SharedAccount, pub(super) Freshness);
+pub(super) struct ConnectedAccount(pub(super) SharedAccount, pub(super) Freshness, pub(super) Arc<Judge>);
 
 /// A user's authenticated connection to an external service.
 #[Object]
@@ -108,6 +112,11 @@ impl ConnectedAccount {
         self.0.legacy.as_ref().map(Into::into)
     }
 
+    /// The verdict for people: one state, the reasons for it, and whether somebody has to act.
+    async fn health(&self) -> HealthVerdict {
+        HealthVerdict(self.2.account(&self.0))
+    }
+
     async fn freshness(&self) -> DataFreshness {
         DataFreshness(self.1)
     }
@@ -123,56 +132,62 @@ impl ConnectedAccount {
 
 impl Plain for ConnectedAccount {
     const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
-        ("id", Leaf(|Self(account, _), json| json.put(GlobalId::Account(account.id.clone()).encode()))),
-        ("connectedAccountId", Leaf(|Self(account, _), json| json.put(&account.id))),
-        ("wordId", Leaf(|Self(account, _), json| json.put(&account.word_id))),
-        ("alias", Leaf(|Self(account, _), json| json.put(&account.alias))),
+        ("id", Leaf(|Self(account, ..), json| json.put(GlobalId::Account(account.id.clone()).encode()))),
+        ("connectedAccountId", Leaf(|Self(account, ..), json| json.put(&account.id))),
+        ("wordId", Leaf(|Self(account, ..), json| json.put(&account.word_id))),
+        ("alias", Leaf(|Self(account, ..), json| json.put(&account.alias))),
         (
             "toolkit",
-            Objects(|below| below.one(|Self(account, _), show| show(&Toolkit::upstreams(&account.toolkit)))),
+            Objects(|below| below.one(|Self(account, ..), show| show(&Toolkit::upstreams(&account.toolkit)))),
         ),
         (
             "authConfig",
-            Objects(|below| below.one(|Self(account, _), show| show(&AuthConfig(account.clone())))),
+            Objects(|below| below.one(|Self(account, ..), show| show(&AuthConfig(account.clone())))),
         ),
         (
             "user",
             Objects(|below| {
-                below.one_or_null(|Self(account, _), show| {
+                below.one_or_null(|Self(account, ..), show| {
                     account.user_id.iter().for_each(|id| show(&User::new(id)))
                 })
             }),
         ),
-        ("userId", Leaf(|Self(account, _), json| json.put(&account.user_id))),
+        ("userId", Leaf(|Self(account, ..), json| json.put(&account.user_id))),
         (
             "status",
-            Leaf(|Self(account, _), json| json.word(ConnectedAccountStatus::from(account.status.kind()))),
+            Leaf(|Self(account, ..), json| json.word(ConnectedAccountStatus::from(account.status.kind()))),
         ),
-        ("rawStatus", Leaf(|Self(account, _), json| json.put(account.status.raw()))),
-        ("statusReason", Leaf(|Self(account, _), json| json.put(&account.status_reason))),
-        ("isDisabled", Leaf(|Self(account, _), json| json.put(account.is_disabled))),
+        ("rawStatus", Leaf(|Self(account, ..), json| json.put(account.status.raw()))),
+        ("statusReason", Leaf(|Self(account, ..), json| json.put(&account.status_reason))),
+        ("isDisabled", Leaf(|Self(account, ..), json| json.put(account.is_disabled))),
         (
             "accountType",
-            Leaf(|Self(account, _), json| json.word_or_null(account.account_type.map(AccountType::from))),
+            Leaf(|Self(account, ..), json| json.word_or_null(account.account_type.map(AccountType::from))),
         ),
-        ("createdAt", Leaf(|Self(account, _), json| json.moment(account.created_at))),
-        ("updatedAt", Leaf(|Self(account, _), json| json.moment(account.updated_at))),
+        ("createdAt", Leaf(|Self(account, ..), json| json.moment(account.created_at))),
+        ("updatedAt", Leaf(|Self(account, ..), json| json.moment(account.updated_at))),
         (
             "state",
-            Objects(|below| below.one(|Self(account, _), show| show(&ConnectionState(account.clone())))),
+            Objects(|below| below.one(|Self(account, ..), show| show(&ConnectionState(account.clone())))),
         ),
-        ("testRequestEndpoint", Leaf(|Self(account, _), json| json.put(&account.test_request_endpoint))),
+        ("testRequestEndpoint", Leaf(|Self(account, ..), json| json.put(&account.test_request_endpoint))),
         (
             "legacy",
             Objects(|below| {
-                below.one_or_null(|Self(account, _), show| {
+                below.one_or_null(|Self(account, ..), show| {
                     account.legacy.iter().for_each(|legacy| show(&LegacyAccount::from(legacy)))
                 })
             }),
         ),
         (
+            "health",
+            Objects(|below| {
+                below.one(|Self(account, _, judge), show| show(&HealthVerdict(judge.account(account))))
+            }),
+        ),
+        (
             "freshness",
-            Objects(|below| below.one(|Self(_, freshness), show| show(&DataFreshness(*freshness)))),
+            Objects(|below| below.one(|Self(_, freshness, _), show| show(&DataFreshness(*freshness)))),
         ),
     ];
 }

@@ -11,6 +11,8 @@ mod accounts_ahead;
 mod connection_state;
 pub mod errors;
 mod freshness;
+mod health;
+mod integration_health;
 pub(crate) mod json;
 mod moment;
 mod node;

@@ -38,18 +38,20 @@ pub(super) async fn node(ctx: &Context<'_>, id: &ID) -> Option<Result<Node, Fiel
 
 /// A provider by what its global id is made of.
 pub(super) async fn provider(ctx: &Context<'_>, id: ProviderId) -> Option<Result<Provider, FieldError>> {
-    let list = operation(ctx).providers().await;
+    let (judge, list) = (operation(ctx).loader().judge(), operation(ctx).providers().await);
     let found = list.map(|Kept { value: list, freshness }| {
-        list.iter().find(|listed| listed.id == id).map(|listed| Provider(Arc::clone(listed), freshness))
+        let found = list.iter().find(|listed| listed.id == id);
+        found.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(judge)))
     });
     found.transpose()
 }
 
 /// An account by its `ca_…`.
 pub(super) async fn account(ctx: &Context<'_>, id: Box<str>) -> Option<Result<ConnectedAccount, FieldError>> {
-    let found = operation(ctx).account(id).await;
-    let found =
-        found.map(|Kept { value, freshness }| value.map(|account| ConnectedAccount(account, freshness)));
+    let (judge, found) = (operation(ctx).loader().judge(), operation(ctx).account(id).await);
+    let found = found.map(|Kept { value, freshness }| {
+        value.map(|account| ConnectedAccount(account, freshness, Arc::clone(judge)))
+    });
     found.transpose()
 }
 

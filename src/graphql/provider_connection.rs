@@ -7,6 +7,7 @@ use async_graphql::{Context, ID, InputObject, Object};
 use super::accounts_ahead;
 use super::errors::FieldError;
 use super::freshness::DataFreshness;
+use super::health::HealthState;
 use super::operation_context::operation;
 use super::page_info::PageInfo;
 use super::plain::Plain;
@@ -19,6 +20,7 @@ use crate::domain::global_id;
 use crate::domain::input::BadInput;
 use crate::domain::page::PageArguments;
 use crate::loaders::freshness::{Freshness, Kept};
+use crate::loaders::judge::Judge;
 use crate::loaders::provider_page::{self, ProviderPage, ProviderQuestion};
 
 /// Narrows integrations; a list that is left out or null asks for all, an empty one for none.
@@ -30,6 +32,10 @@ pub(super) struct ProviderFilter {
     names: Option<Vec<String>>,
     statuses: Option<Vec<ProviderStatus>>,
     connected: Option<bool>,
+    /// States of their verdicts.
+    health_states: Option<Vec<HealthState>>,
+    /// Whether somebody has to act.
+    needs_attention: Option<bool>,
     /// Matches in the name or the display name, without regard to case.
     search: Option<String>,
 }
@@ -51,6 +57,8 @@ fn question(filter: ProviderFilter, order: Option<ProviderOrder>) -> Result<Prov
             names: filter.names,
             statuses: filter.statuses.map(|list| list.into_iter().map(Into::into).collect()),
             connected: filter.connected,
+            health_states: filter.health_states.map(|list| list.into_iter().map(Into::into).collect()),
+            needs_attention: filter.needs_attention,
             search: filter.search,
         },
         order: order.map(|order| provider_page::ProviderOrder {
@@ -73,10 +81,10 @@ pub(super) async fn connect(
     accounts_ahead::start(ctx, &question, &page);
     let Kept { value: list, freshness } = operation.providers().await?;
     let page = operation.loader().provider_page(&list, &question, &page)?;
-    Ok(One(ProviderConnection(Arc::new(page), freshness)))
+    Ok(One(ProviderConnection(Arc::new(page), freshness, Arc::clone(operation.loader().judge()))))
 }
 
-pub(super) struct ProviderConnection(Arc<ProviderPage>, Freshness);
+pub(super) struct ProviderConnection(Arc<ProviderPage>, Freshness, Arc<Judge>);
 
 /// A page of integrations.
 #[Object]
@@ -113,7 +121,8 @@ impl ProviderConnection {
     }
 
     fn iter_nodes(&self) -> impl Iterator<Item = Provider> {
-        self.0.rows().iter().map(|listed| Provider(Arc::clone(listed), self.1))
+        let row = |listed| Provider(Arc::clone(listed), self.1, Arc::clone(&self.2));
+        self.0.rows().iter().map(row)
     }
 
     fn place(&self) -> PageInfo {

@@ -8,6 +8,7 @@ use super::account_connection::{ConnectedAccountConnection, ConnectionArguments,
 use super::account_filters::{ConnectedAccountOrder, ProviderAccountFilter};
 use super::errors::FieldError;
 use super::freshness::DataFreshness;
+use super::health::{HealthReason, HealthVerdict, disagreement};
 use super::moment::{DateTime, moment};
 use super::operation_context::operation;
 use super::plain::Plain;
@@ -18,10 +19,11 @@ use super::written::One;
 use crate::domain::global_id::GlobalId;
 use crate::domain::page::PageArguments;
 use crate::loaders::freshness::Freshness;
+use crate::loaders::judge::Judge;
 use crate::loaders::parent::Parent;
 use crate::loaders::providers::ListedProvider;
 
-pub(super) struct Provider(pub(super) Arc<ListedProvider>, pub(super) Freshness);
+pub(super) struct Provider(pub(super) Arc<ListedProvider>, pub(super) Freshness, pub(super) Arc<Judge>);
 
 /// An integration of the workspace, as the workspace API reports it.
 #[Object]
@@ -86,6 +88,16 @@ impl Provider {
         self.0.provider.error_message.as_deref()
     }
 
+    /// The verdict for people, of this object's own upstream: one state, the reasons for it, and whether somebody has to act.
+    async fn health(&self) -> HealthVerdict {
+        HealthVerdict(self.2.provider(&self.0.provider))
+    }
+
+    /// Where the two upstreams say opposite things of this integration; null where they agree, or where one cannot be read. Asks the other upstream.
+    async fn disagreement(&self, ctx: &Context<'_>) -> Option<Result<HealthReason, FieldError>> {
+        disagreement(ctx, &self.0.provider).await.transpose()
+    }
+
     async fn freshness(&self) -> DataFreshness {
         DataFreshness(self.1)
     }
@@ -117,28 +129,36 @@ impl Provider {
 
 impl Plain for Provider {
     const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
-        ("id", Leaf(|Self(listed, _), json| json.put(GlobalId::Provider(listed.id).encode()))),
+        ("id", Leaf(|Self(listed, ..), json| json.put(GlobalId::Provider(listed.id).encode()))),
         (
             "category",
-            Leaf(|Self(listed, _), json| json.word(ProviderCategory::from(listed.provider.category.kind()))),
+            Leaf(|Self(listed, ..), json| json.word(ProviderCategory::from(listed.provider.category.kind()))),
         ),
-        ("rawCategory", Leaf(|Self(listed, _), json| json.put(listed.provider.category.raw()))),
-        ("name", Leaf(|Self(listed, _), json| json.put(&listed.provider.name))),
-        ("connected", Leaf(|Self(listed, _), json| json.put(listed.provider.connected))),
-        ("accountId", Leaf(|Self(listed, _), json| json.put(&listed.provider.account_id))),
-        ("displayName", Leaf(|Self(listed, _), json| json.put(&listed.provider.display_name))),
-        ("scopes", Leaf(|Self(listed, _), json| json.put(&listed.provider.scopes))),
-        ("connectedAt", Leaf(|Self(listed, _), json| json.moment(listed.provider.connected_at))),
-        ("lastSyncAt", Leaf(|Self(listed, _), json| json.moment(listed.provider.last_sync_at))),
+        ("rawCategory", Leaf(|Self(listed, ..), json| json.put(listed.provider.category.raw()))),
+        ("name", Leaf(|Self(listed, ..), json| json.put(&listed.provider.name))),
+        ("connected", Leaf(|Self(listed, ..), json| json.put(listed.provider.connected))),
+        ("accountId", Leaf(|Self(listed, ..), json| json.put(&listed.provider.account_id))),
+        ("displayName", Leaf(|Self(listed, ..), json| json.put(&listed.provider.display_name))),
+        ("scopes", Leaf(|Self(listed, ..), json| json.put(&listed.provider.scopes))),
+        ("connectedAt", Leaf(|Self(listed, ..), json| json.moment(listed.provider.connected_at))),
+        ("lastSyncAt", Leaf(|Self(listed, ..), json| json.moment(listed.provider.last_sync_at))),
         (
             "status",
-            Leaf(|Self(listed, _), json| json.word(ProviderStatus::from(listed.provider.status.kind()))),
+            Leaf(|Self(listed, ..), json| json.word(ProviderStatus::from(listed.provider.status.kind()))),
         ),
-        ("rawStatus", Leaf(|Self(listed, _), json| json.put(listed.provider.status.raw()))),
-        ("errorMessage", Leaf(|Self(listed, _), json| json.put(&listed.provider.error_message))),
+        ("rawStatus", Leaf(|Self(listed, ..), json| json.put(listed.provider.status.raw()))),
+        ("errorMessage", Leaf(|Self(listed, ..), json| json.put(&listed.provider.error_message))),
+        (
+            "health",
+            Objects(|below| {
+                below.one(|Self(listed, _, judge), show| {
+                    show(&HealthVerdict(judge.provider(&listed.provider)));
+                })
+            }),
+        ),
         (
             "freshness",
-            Objects(|below| below.one(|Self(_, freshness), show| show(&DataFreshness(*freshness)))),
+            Objects(|below| below.one(|Self(_, freshness, _), show| show(&DataFreshness(*freshness)))),
         ),
     ];
 }

@@ -6,6 +6,7 @@ use super::account_connection::{self, ConnectedAccountConnection, ConnectionArgu
 use super::account_filters::{ConnectedAccountFilter, ConnectedAccountOrder};
 use super::accounts::ConnectedAccount;
 use super::errors::FieldError;
+use super::integration_health::IntegrationHealth;
 use super::node::{self, Node, each};
 use super::operation_context::operation;
 use super::provider_connection::{self, ProviderConnection, ProviderFilter, ProviderOrder};
@@ -116,6 +117,11 @@ impl Query {
     /// Users by their ids, in the order asked: the batched root field for schema stitching.
     async fn users_by_ids(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<User> {
         each(ctx, "ids", &ids, |id| async move { user(ctx, id) }).await
+    }
+
+    /// The workspace at a glance: how many integrations and accounts are in which state, and which need somebody.
+    async fn integration_health(&self) -> IntegrationHealth {
+        IntegrationHealth
     }
 
     /// Who is asking, and what they may see.

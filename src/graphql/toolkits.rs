@@ -48,7 +48,8 @@ pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Resul
     let operation = operation(ctx);
     let Kept { value: list, freshness } = operation.providers().await?;
     let stands_for = list.iter().filter(|listed| operation.mapping().stands_for(slug, &listed.provider));
-    Ok(stands_for.map(|listed| Provider(Arc::clone(listed), freshness)).collect())
+    let judge = operation.loader().judge();
+    Ok(stands_for.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(judge))).collect())
 }
 
 /// A service that accounts are connected to, by Composio's name for it.

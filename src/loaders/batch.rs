@@ -19,6 +19,7 @@ use super::counts::{CountQuestion, Counts};
 use super::freshness::Kept;
 use super::holdings::Revision;
 use super::joined::Question;
+use super::judge::Judge;
 use super::ledger::Ledger;
 use super::lists::{ListError, Lists};
 use super::parent::Parent;
@@ -31,6 +32,7 @@ use crate::domain::accounts::SharedAccount;
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::credential::Credential;
 use crate::domain::filters::{AccountFilter, AccountOrder};
+use crate::domain::health::HealthRules;
 use crate::domain::page::PageRequest;
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::view::View;
@@ -44,6 +46,8 @@ pub struct Sources {
     pub lists: Arc<Lists>,
     /// Accounts by id.
     pub accounts_by_id: AccountsById,
+    /// From which ages on something is taken for unhealthy.
+    pub health: HealthRules,
 }
 
 impl Sources {
@@ -79,6 +83,7 @@ pub struct OperationLoader {
     pub(super) tenant: Tenant,
     pub(super) view: View,
     pub(super) ledger: Arc<Ledger>,
+    judge: Arc<Judge>,
 }
 
 /// A loader for one operation of a caller. What it reads is entered in the ledger; its batches run where the operation is driven.
@@ -89,7 +94,9 @@ pub fn loader(
     ledger: Arc<Ledger>,
     batches: Batches,
 ) -> DataLoader<OperationLoader> {
-    let loader = OperationLoader { sources, tenant: caller.tenant.clone(), view: caller.view(), ledger };
+    let judge = Arc::new(Judge::new(sources.health, sources.lists.holdings().clock, Arc::clone(&ledger)));
+    let loader =
+        OperationLoader { sources, tenant: caller.tenant.clone(), view: caller.view(), ledger, judge };
     DataLoader::new(loader, batches, AtOnce).max_batch_size(usize::MAX)
 }
 
@@ -173,7 +180,13 @@ impl OperationLoader {
     ) -> Result<ProviderPage, ListError> {
         let credential = self.tenant.leadlex.as_ref().ok_or_else(no_leadlex_key)?;
         let ids = self.sources.providers.id_key(credential);
-        Ok(ProviderPage::cut(list, question, page, &self.view, ids)?)
+        Ok(ProviderPage::cut(list, question, page, &self.view, ids, &self.judge)?)
+    }
+
+    /// Who judges what the operation reads.
+    #[must_use]
+    pub fn judge(&self) -> &Arc<Judge> {
+        &self.judge
     }
 }
 

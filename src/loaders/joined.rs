@@ -175,7 +175,7 @@ impl Question {
         run.rows = own.iter().enumerate().take(self.wanted.size).map(row).collect();
         run.more = own.len() > self.wanted.size || (!is_whole && !self.wanted.is_more_asked);
         // Of rows that could not be read nobody knows whose they were: then each parent is counted by itself.
-        let is_readable = page.rows_sent == page.items.len();
+        let is_readable = page.rows_unread() == 0;
         run.is_complete = is_readable || run.rows.len() == self.wanted.size;
         if is_whole && is_readable {
             run.total_items = u64::try_from(own.len()).ok();

@@ -27,6 +27,7 @@ pub struct Ledger {
 #[derive(Debug, Default)]
 struct Entries {
     freshness: Option<Freshness>,
+    changes_at: Option<Instant>,
     calls: Vec<Call>,
     saved: Saved,
 }
@@ -81,7 +82,17 @@ impl Ledger {
     /// The age of the oldest part so far; none where nothing was read.
     #[must_use]
     pub fn freshness(&self) -> Option<Freshness> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).freshness
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes_at =
+            |parts: Freshness| entries.changes_at.map_or(parts.changes_at, |at| at.min(parts.changes_at));
+        entries.freshness.map(|parts| Freshness { changes_at: changes_at(parts), ..parts })
+    }
+
+    /// Enters that time alone changes the answer then.
+    pub(super) fn changes_at(&self, instant: Instant) {
+        self.change(|entries| {
+            entries.changes_at = Some(entries.changes_at.map_or(instant, |known| known.min(instant)));
+        });
     }
 
     /// Enters how something was got.

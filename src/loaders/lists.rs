@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::cache::{Accept, Cache, Weigh};
@@ -11,8 +12,10 @@ use super::holdings::Holdings;
 use super::scan::{Page, PageKey, Scan, ScanKey};
 use super::settings::ListSettings;
 use crate::domain::accounts::SharedAccount;
+use crate::domain::clock::Clock;
 use crate::domain::filters::AccountFilter;
 use crate::domain::global_id::IdKey;
+use crate::domain::health::HealthRules;
 use crate::domain::input::BadInput;
 use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::upstream::accounts::{AccountPage, AccountsClient};
@@ -110,11 +113,11 @@ impl Lists {
         let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
         let (client, limit, ttl) =
             (self.client.clone(), self.settings.page_rows, self.holdings.settings.accounts_ttl());
-        let (fetched, at) = (scan.clone(), cursor.clone());
+        let (fetched, at, clock) = (scan.clone(), cursor.clone(), self.holdings.clock);
         let fetch = move |purpose| {
             let (client, scan, at) = (client.clone(), fetched.clone(), at.clone());
             async move {
-                let page = fetch_page(&client, &scan, at.as_deref(), limit, purpose).await?;
+                let page = fetch_page(&client, &scan, at.as_deref(), limit, purpose, clock).await?;
                 Ok((Arc::new(page), client.fresh_for(&scan.reader.credential, ttl)))
             }
         };
@@ -138,7 +141,9 @@ impl Lists {
         purpose: Purpose,
     ) -> Result<Kept<Arc<Page>>, UpstreamError> {
         let (asked_at, epoch) = (Instant::now(), self.holdings.epoch(&scan.key.credential));
-        let page = fetch_page(&self.client, scan, cursor, self.settings.page_rows, purpose).await?;
+        let page =
+            fetch_page(&self.client, scan, cursor, self.settings.page_rows, purpose, self.holdings.clock)
+                .await?;
         let (fetched_at, state) = (self.holdings.clock.at(asked_at), FreshnessState::Fresh);
         let freshness = Freshness {
             fetched_at,
@@ -174,7 +179,7 @@ impl Lists {
     /// Keeps a whole scan that was read as part of another.
     pub(super) fn keep_whole(&self, scan: &Scan, items: Vec<SharedAccount>, parts: Freshness) {
         let (rows_sent, total_items) = (items.len(), u64::try_from(items.len()).ok());
-        let page = Page { items, rows_sent, next_cursor: None, total_items };
+        let page = Page { items, rows_sent, rows_set_aside: 0, next_cursor: None, total_items };
         self.pages.keep_made_of(PageKey { scan: Arc::clone(&scan.key), cursor: None }, Arc::new(page), parts);
     }
 
@@ -202,10 +207,11 @@ impl Lists {
     async fn read_total(&self, scan: &Scan) -> Result<Kept<Option<u64>>, UpstreamError> {
         let (client, counted, ttl) =
             (self.client.clone(), scan.clone(), self.holdings.settings.accounts_ttl());
+        let clock = self.holdings.clock;
         let fetch = move |purpose| {
             let (client, scan) = (client.clone(), counted.clone());
             async move {
-                let page = fetch_page(&client, &scan, None, 1, purpose).await?;
+                let page = fetch_page(&client, &scan, None, 1, purpose, clock).await?;
                 Ok((Total(page.total_items), client.fresh_for(&scan.reader.credential, ttl)))
             }
         };
@@ -224,19 +230,36 @@ pub(super) async fn fetch_page(
     cursor: Option<&str>,
     limit: usize,
     purpose: Purpose,
+    clock: Clock,
 ) -> Result<Page, UpstreamError> {
     let ScanKey { filter, order, .. } = &*scan.key;
     if filter.matches_nothing() {
         // The upstream would take an empty list for none, and answer everything (UPSTREAMS.md A2).
-        return Ok(Page { items: Vec::new(), rows_sent: 0, next_cursor: None, total_items: Some(0) });
+        let total_items = Some(0);
+        return Ok(Page {
+            items: Vec::new(),
+            rows_sent: 0,
+            rows_set_aside: 0,
+            next_cursor: None,
+            total_items,
+        });
     }
     let page = client.fetch_page(&scan.reader.credential, filter, *order, cursor, limit, purpose).await?;
-    Ok(admit(scan, page))
+    let is_first = cursor.is_none();
+    Ok(set_aside(scan, admit(scan, page), is_first, clock.now()))
 }
 
 /// A call in this layer's own words: how it is narrowed, never by what.
 fn describe(scan: &ScanKey, part: &str) -> String {
-    let AccountFilter { ids, toolkits, statuses, user_ids, auth_config_ids, account_type } = &scan.filter;
+    let AccountFilter {
+        ids,
+        toolkits,
+        statuses,
+        user_ids,
+        auth_config_ids,
+        account_type,
+        pending_longer_than: _,
+    } = &scan.filter;
     let mut text = format!("{part} of accounts");
     let lists = [
         (ids, "ids"),
@@ -272,7 +295,21 @@ fn admit(scan: &Scan, fetched: AccountPage) -> Page {
             "rows were left out that the filter did not ask for"
         );
     }
-    Page { items, rows_sent, next_cursor: next_cursor.map(Into::into), total_items }
+    let next_cursor = next_cursor.map(Into::into);
+    Page { items, rows_sent, rows_set_aside: 0, next_cursor, total_items }
+}
+
+/// A page without the accounts that have not waited for long enough. Other pages have such rows too, which the
+/// upstream's total counts: it is known of a list of one page alone.
+fn set_aside(scan: &Scan, mut page: Page, is_first: bool, now: Timestamp) -> Page {
+    let Some(abandoned_after) = scan.key.filter.pending_longer_than else { return page };
+    let rules = HealthRules { abandoned_after, sync_stale_after: None };
+    let before = page.items.len();
+    page.items.retain(|account| rules.account(account, now).needs_attention);
+    page.rows_set_aside = before - page.items.len();
+    let is_whole = is_first && page.next_cursor.is_none() && page.rows_unread() == 0;
+    page.total_items = is_whole.then(|| u64::try_from(page.items.len()).ok()).flatten();
+    page
 }
 
 /// A scan's size as its upstream told it.

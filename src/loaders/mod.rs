@@ -4,7 +4,8 @@
 //! same time; [`scan`] is one upstream list, [`lists`] its pages, `walk` and `paging` go over them in
 //! both directions, `cursor`, `ties` and `position` say where they stand; [`joined`] asks for many lists in
 //! few calls, [`counts`] counts; [`by_id`] and [`providers`] are the other two roads; [`batch`] is what
-//! resolvers call and [`turn`] when it leaves, [`ahead`] what starts before they do, [`ledger`] what all of it cost.
+//! resolvers call and [`turn`] when it leaves, [`ahead`] what starts before they do, [`ledger`] what all of it cost,
+//! and [`judge`] says what of it is healthy.
 
 pub mod ahead;
 pub mod batch;
@@ -15,6 +16,7 @@ mod cursor;
 pub mod freshness;
 pub mod holdings;
 pub mod joined;
+pub mod judge;
 pub mod ledger;
 pub mod lists;
 mod paging;

@@ -104,7 +104,7 @@ impl Reading<'_> {
         while let Some(step) = walk.step().await? {
             run.total_items = step.page.total_items;
             run.reads(step.freshness);
-            let unread = step.page.rows_sent.saturating_sub(step.page.items.len());
+            let unread = step.page.rows_unread();
             has_unread |= unread > 0;
             seen = seen.saturating_add(u32::try_from(unread).unwrap_or(u32::MAX));
             for (index, account) in step.page.items.iter().enumerate() {

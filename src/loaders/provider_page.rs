@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::cursor::{Course, Cursor};
+use super::judge::Judge;
 use super::providers::{ListedProvider, ProviderList};
 use super::ties::Ties;
 use crate::domain::filters::{OrderDirection, ProviderFilter};
@@ -73,9 +74,10 @@ impl ProviderPage {
         page: &PageRequest,
         view: &View,
         ids: IdKey,
+        judge: &Judge,
     ) -> Result<Self, BadInput> {
         let binding = question.binding(view, &ids);
-        let mut rows: Vec<_> = list.iter().filter(|listed| question.admits(listed)).cloned().collect();
+        let mut rows: Vec<_> = list.iter().filter(|listed| question.admits(listed, judge)).cloned().collect();
         if let Some(order) = question.order {
             rows.sort_by(|a, b| order.compare(a, b));
         }
@@ -131,8 +133,9 @@ fn id_text(listed: &ListedProvider) -> Box<str> {
 }
 
 impl ProviderQuestion {
-    fn admits(&self, listed: &ListedProvider) -> bool {
-        self.ids.as_ref().is_none_or(|ids| ids.contains(&listed.id)) && self.filter.matches(&listed.provider)
+    fn admits(&self, listed: &ListedProvider, judge: &Judge) -> bool {
+        self.ids.as_ref().is_none_or(|ids| ids.contains(&listed.id))
+            && self.filter.matches(&listed.provider, || judge.provider(&listed.provider))
     }
 
     /// Eight bytes that cursors of this list bear, so that no other list takes them, and nobody who sees something else

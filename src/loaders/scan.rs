@@ -95,8 +95,15 @@ impl Scan {
     /// Whether an account is what the filter asked for. An upstream that answers others is not
     /// trusted: their rows are dropped.
     pub(super) fn admits(&self, account: &ConnectedAccount) -> bool {
-        let AccountFilter { ids, toolkits, statuses, user_ids, auth_config_ids, account_type } =
-            &self.key.filter;
+        let AccountFilter {
+            ids,
+            toolkits,
+            statuses,
+            user_ids,
+            auth_config_ids,
+            account_type,
+            pending_longer_than: _,
+        } = &self.key.filter;
         let held = |values: &Option<Values>, value: &str| {
             values.as_ref().is_none_or(|values| values.contains(value))
         };
@@ -121,10 +128,20 @@ pub struct Page {
     pub items: Vec<SharedAccount>,
     /// How many rows the upstream sent, those that could not be read or did not fit included.
     pub rows_sent: usize,
+    /// How many of them are none of the list, as no upstream can be asked for it as it is meant.
+    pub rows_set_aside: usize,
     /// Where the next page begins.
     pub next_cursor: Option<Arc<str>>,
     /// How many accounts the scan holds, where the upstream said so.
     pub total_items: Option<u64>,
+}
+
+impl Page {
+    /// How many rows could not be read or did not fit the filter: of them nobody knows what they are.
+    #[must_use]
+    pub fn rows_unread(&self) -> usize {
+        self.rows_sent.saturating_sub(self.items.len() + self.rows_set_aside)
+    }
 }
 
 /// Which page of a scan: the one behind an upstream cursor, the first where there is none.
@@ -138,8 +155,7 @@ pub struct PageKey {
 
 impl Weigh for ScanKey {
     fn weight_bytes(&self) -> usize {
-        let AccountFilter { ids, toolkits, statuses, user_ids, auth_config_ids, account_type: _ } =
-            &self.filter;
+        let AccountFilter { ids, toolkits, statuses, user_ids, auth_config_ids, .. } = &self.filter;
         let lists = [ids, toolkits, statuses, user_ids, auth_config_ids];
         let values = lists.into_iter().flatten().flat_map(Values::iter);
         size_of::<Self>() + values.map(|value| value.len() + size_of::<Box<str>>()).sum::<usize>()

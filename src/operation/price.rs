@@ -137,6 +137,8 @@ impl<'a> Walk<'a> {
             let has_cursor =
                 ["after", "before"].into_iter().any(|name| self.argument(field, name) != Argument::None);
             self.calls.list(field, parents.count, page, has_cursor);
+        } else if field.name == "disagreement" {
+            self.calls.disagreements(parents.count);
         } else {
             self.calls.objects(field, parents.count * length);
         }

@@ -24,6 +24,7 @@ mod leadlex;
 mod pages;
 mod query;
 mod quota;
+mod recent;
 mod recording;
 mod scenario;
 mod settings;

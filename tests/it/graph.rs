@@ -7,6 +7,7 @@ mod canaries;
 mod changing_lists;
 mod failures;
 mod freshness;
+mod health;
 mod hostile;
 mod joined;
 mod members;

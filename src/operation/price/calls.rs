@@ -4,6 +4,7 @@
 //! - Accounts by ids, from all fields together, are one call for each hundred.
 //! - A list of accounts is a call for each upstream page. Under many parents the lists are joined, so that each page holds
 //!   several parents' rows; where rows are spread unevenly, each parent can come out short and be asked for again.
+//! - A disagreement is two questions for one row of each provider's accounts.
 //! - A refresh reads both again, whatever has been read.
 //! - Counts are a call for each number, up to a cap, and a walk's first page before that is decided.
 
@@ -46,7 +47,9 @@ impl<'a> Calls<'a> {
             return;
         }
         match field.definition.ty.inner_named_type().as_str() {
-            "Provider" | "ProviderConnection" => self.are_providers_read = true,
+            "Provider" | "ProviderConnection" | "ProviderStatusCount" => self.are_providers_read = true,
+            // Of the whole project; within a connection counts are that connection's.
+            "ConnectedAccountStatusCount" if field.name == "accountCounts" => self.counts(1.0 + STATUSES),
             "ConnectedAccount" => self.by_ids(objects),
             // Both sources are read again, each in one call.
             "RefreshPayload" => self.others = self.others.saturating_add(whole(objects).saturating_mul(2)),
@@ -80,11 +83,21 @@ impl<'a> Calls<'a> {
         }
         let by_status = selects(selected, &["statusCounts"]);
         if by_status || selects(selected, &["totalCount"]) {
-            let numbers = parents * (1.0 + if by_status { STATUSES } else { 0.0 });
-            let walk_or_calls = numbers.min(count(self.lists.count_calls_max));
-            let first_page = if numbers > 1.0 { 1.0 } else { 0.0 };
-            self.others = self.others.saturating_add(whole(walk_or_calls + first_page));
+            self.counts(parents * (1.0 + if by_status { STATUSES } else { 0.0 }));
         }
+    }
+
+    fn counts(&mut self, numbers: f64) {
+        let walk_or_calls = numbers.min(count(self.lists.count_calls_max));
+        let first_page = if numbers > 1.0 { 1.0 } else { 0.0 };
+        self.others = self.others.saturating_add(whole(walk_or_calls + first_page));
+    }
+
+    /// Counts what it costs to hear whether the accounts of so many providers contradict them: two questions, each for one
+    /// row of each provider, and each asked of those that are said to work and of the others.
+    pub(super) fn disagreements(&mut self, providers: f64) {
+        let joined = (providers / count(self.lists.page_rows.max(1))).ceil() + 1.0;
+        self.others = self.others.saturating_add(whole(2.0 * (joined + providers)));
     }
 }
 

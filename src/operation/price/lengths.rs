@@ -71,6 +71,9 @@ impl Lengths {
         if field.definition.ty.inner_named_type().starts_with("__") {
             return self.introspection.get(field.name.as_str()).copied().unwrap_or(A_HANDFUL);
         }
+        if field.name == "providersNeedingAttention" {
+            return count(self.connections.providers_default);
+        }
         let named = NAMES.iter().find_map(|name| match argument(name) {
             Argument::Items(items) => Some(count(items)),
             // A lone value stands for a list of one (specification, 3.11 "Input Coercion" of lists).

@@ -1,0 +1,200 @@
+//! The verdict on an integration or an account, as clients see it.
+
+use async_graphql::{Context, Enum, Object};
+
+use super::errors::FieldError;
+use super::moment::{DateTime, moment};
+use super::operation_context::{OperationContext, operation};
+use super::plain::Plain;
+use super::plain::PlainField::{self, Leaf, Objects};
+use super::upstreams::UpstreamName;
+use crate::domain::accounts::AccountStatus;
+use crate::domain::filters::{AccountFilter, AccountOrder, status_values};
+use crate::domain::health::{self, Reason, Verdict};
+use crate::domain::page::Direction;
+use crate::domain::providers::{Provider, ProviderStatus};
+use crate::domain::upstream_name;
+use crate::loaders::batch::{AccountArguments, AccountsOf};
+use crate::loaders::parent::Parent;
+use crate::loaders::slice::Wanted;
+
+/// How an integration or an account fares, in one word.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "health::HealthState")]
+pub(super) enum HealthState {
+    /// It works.
+    Healthy,
+    /// It works with restrictions, or its last successful sync is long ago.
+    Degraded,
+    /// Its user has begun to connect it; where that is too long ago, somebody has to act.
+    Pending,
+    /// Somebody has to connect it again.
+    NeedsReauth,
+    /// It was switched off.
+    Disabled,
+    /// It is not connected, or not any more.
+    Disconnected,
+    /// The upstream uses a word that this layer does not know.
+    Unknown,
+}
+
+/// Why an integration or an account is in its state.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "health::ReasonCode")]
+pub(super) enum HealthReasonCode {
+    /// The workspace's sign-in is no longer accepted.
+    ReauthRequired,
+    /// The authorisation has expired.
+    Expired,
+    /// Connecting or renewing failed.
+    Failed,
+    /// It was revoked on purpose.
+    Revoked,
+    /// It is not connected.
+    Disconnected,
+    /// The upstream says that it works with restrictions.
+    Degraded,
+    /// It was switched off.
+    Disabled,
+    /// What it was connected with was switched off for the whole project.
+    AuthConfigDisabled,
+    /// Its user has begun to connect it.
+    Pending,
+    /// Its user has begun to connect it, and did not finish in time.
+    Abandoned,
+    /// The last successful sync is longer ago than it should be.
+    SyncStale,
+    /// The two upstreams say opposite things of the same integration.
+    Disagreement,
+    /// A word that this layer does not know.
+    UnknownStatus,
+}
+
+pub(super) struct HealthVerdict(pub(super) Verdict);
+
+/// One state out of one documented truth table over both upstreams' vocabularies.
+#[Object]
+impl HealthVerdict {
+    async fn state(&self) -> HealthState {
+        self.0.state.into()
+    }
+
+    /// Whether somebody has to act.
+    async fn needs_attention(&self) -> bool {
+        self.0.needs_attention
+    }
+
+    /// Why it is in its state; empty where nothing is wrong.
+    async fn reasons(&self) -> Vec<HealthReason> {
+        self.0.reasons.iter().copied().map(HealthReason).collect()
+    }
+}
+
+impl Plain for HealthVerdict {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        ("state", Leaf(|Self(verdict), json| json.word(HealthState::from(verdict.state)))),
+        ("needsAttention", Leaf(|Self(verdict), json| json.put(verdict.needs_attention))),
+        (
+            "reasons",
+            Objects(|below| {
+                below.list(|Self(verdict), show| {
+                    verdict.reasons.iter().for_each(|reason| show(&HealthReason(*reason)));
+                })
+            }),
+        ),
+    ];
+}
+
+pub(super) struct HealthReason(Reason);
+
+/// Why an integration or an account is in its state.
+#[Object]
+impl HealthReason {
+    async fn code(&self) -> HealthReasonCode {
+        self.0.code.into()
+    }
+
+    /// A sentence for people; holds no secret and no raw upstream text.
+    async fn message(&self) -> &str {
+        self.0.code.sentence()
+    }
+
+    /// Whose word it is.
+    async fn source(&self) -> UpstreamName {
+        self.0.source.into()
+    }
+
+    /// Since when, where the upstream told a moment.
+    async fn since(&self) -> Option<DateTime> {
+        moment(self.0.since)
+    }
+}
+
+impl Plain for HealthReason {
+    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
+        ("code", Leaf(|Self(reason), json| json.word(HealthReasonCode::from(reason.code)))),
+        ("message", Leaf(|Self(reason), json| json.put(reason.code.sentence()))),
+        ("source", Leaf(|Self(reason), json| json.word(UpstreamName::from(reason.source)))),
+        ("since", Leaf(|Self(reason), json| json.moment(reason.since))),
+    ];
+}
+
+/// The statuses that accounts can be asked for by, and that say that something is or is not connected.
+const TOLD_APART: [AccountStatus; 7] = [
+    AccountStatus::Initializing,
+    AccountStatus::Initiated,
+    AccountStatus::Active,
+    AccountStatus::Failed,
+    AccountStatus::Expired,
+    AccountStatus::Inactive,
+    AccountStatus::Revoked,
+];
+
+/// What all accounts of an integration's toolkits must be, for them to say the opposite of its status.
+fn opposite(status: ProviderStatus) -> Option<AccountStatus> {
+    match status {
+        ProviderStatus::Healthy => Some(AccountStatus::Expired),
+        ProviderStatus::NeedsReauth | ProviderStatus::Disconnected => Some(AccountStatus::Active),
+        ProviderStatus::Degraded | ProviderStatus::Unknown => None,
+    }
+}
+
+/// Where the accounts say the opposite of an integration. Of many integrations at once it is asked in few calls: first
+/// whether there is an account of another status, as there mostly is, then whether there is one at all.
+pub(super) async fn disagreement(
+    ctx: &Context<'_>,
+    provider: &Provider,
+) -> Result<Option<HealthReason>, FieldError> {
+    let Some(status) = opposite(provider.status.kind()) else { return Ok(None) };
+    let operation = operation(ctx);
+    let slugs = operation.mapping().toolkits_of(provider);
+    if slugs.is_empty() {
+        return Ok(None);
+    }
+    let parent = Parent::toolkits(slugs)?;
+    let others = TOLD_APART.into_iter().filter(|other| *other != status);
+    if is_any(operation, &parent, others).await? || !is_any(operation, &parent, [status]).await? {
+        return Ok(None);
+    }
+    Ok(Some(HealthReason(Reason {
+        code: health::ReasonCode::Disagreement,
+        source: upstream_name::UpstreamName::Composio,
+        since: None,
+    })))
+}
+
+/// Whether a parent has an account of one of some statuses.
+async fn is_any(
+    operation: &OperationContext,
+    parent: &Parent,
+    statuses: impl IntoIterator<Item = AccountStatus>,
+) -> Result<bool, FieldError> {
+    let filter = AccountFilter { statuses: Some(status_values(statuses)?), ..AccountFilter::default() };
+    let wanted =
+        Wanted { after: None, before: None, size: 1, direction: Direction::Forward, is_more_asked: false };
+    let arguments = AccountArguments { filter, order: AccountOrder::NEWEST_FIRST, wanted };
+    let slice =
+        operation.accounts(AccountsOf { parent: parent.clone(), arguments: arguments.into() }).await?;
+    // What was not seen to its end may hold one.
+    Ok(slice.accounts().len() > 0 || !slice.is_complete)
+}

@@ -1,0 +1,108 @@
+//! The workspace at a glance.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_graphql::{Context, Object, SimpleObject};
+
+use super::account_connection::{
+    ConnectedAccountConnection, ConnectedAccountStatusCount, ConnectionArguments, connect, int, status_counts,
+};
+use super::account_filters::ConnectedAccountOrder;
+use super::errors::FieldError;
+use super::operation_context::operation;
+use super::providers::Provider;
+use super::words::ProviderStatus;
+use super::written::One;
+use crate::domain::filters::{AccountFilter, AccountOrder};
+use crate::domain::page::PageArguments;
+use crate::domain::providers;
+use crate::loaders::batch::CountOf;
+use crate::loaders::freshness::Kept;
+use crate::loaders::parent::Parent;
+
+/// How many integrations are in one status.
+#[derive(SimpleObject)]
+pub(super) struct ProviderStatusCount {
+    status: ProviderStatus,
+    count: i32,
+}
+
+pub(super) struct IntegrationHealth;
+
+/// The workspace at a glance: each field asks for what it needs, and no field loses what another could not read.
+#[Object]
+impl IntegrationHealth {
+    /// Null while the workspace API cannot be read.
+    async fn provider_counts(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Option<Result<Vec<ProviderStatusCount>, FieldError>> {
+        let listed = operation(ctx).providers().await;
+        Some(listed.map(|Kept { value: list, .. }| {
+            let mut counts: BTreeMap<_, u64> = STATUSES.into_iter().map(|status| (status, 0)).collect();
+            for listed in list.iter() {
+                *counts.entry(listed.provider.status.kind()).or_default() += 1;
+            }
+            let count = |(status, count)| {
+                Some(ProviderStatusCount { status: ProviderStatus::from(status), count: int(count)? })
+            };
+            counts.into_iter().filter_map(count).collect()
+        }))
+    }
+
+    /// Null while the connected-accounts API cannot be read, or where counting would cost too many calls.
+    async fn account_counts(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Option<Result<Vec<ConnectedAccountStatusCount>, FieldError>> {
+        let everybodys = CountOf {
+            parent: Parent::Project,
+            filter: AccountFilter::default(),
+            order: AccountOrder::NEWEST_FIRST,
+            by_status: true,
+        };
+        let counts = operation(ctx).counts(everybodys).await;
+        counts.map(|counts| status_counts(counts.by_status)).transpose()
+    }
+
+    /// Providers somebody has to act on.
+    async fn providers_needing_attention(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Option<Result<Vec<Provider>, FieldError>> {
+        let operation = operation(ctx);
+        let judge = operation.loader().judge();
+        let listed = operation.providers().await;
+        Some(listed.map(|Kept { value: list, freshness }| {
+            let needing = list.iter().filter(|listed| judge.provider(&listed.provider).needs_attention);
+            needing.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(judge))).collect()
+        }))
+    }
+
+    /// Accounts somebody has to act on (EXPIRED, FAILED, and those pending for more than ten minutes), newest change first.
+    async fn accounts_needing_attention(
+        &self,
+        ctx: &Context<'_>,
+        after: Option<String>,
+        before: Option<String>,
+        first: Option<i32>,
+        last: Option<i32>,
+    ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
+        let filter = AccountFilter::of_attention(operation(ctx).loader().judge().rules());
+        let arguments = ConnectionArguments {
+            page: PageArguments { after, before, first, last },
+            order_by: Some(ConnectedAccountOrder::NEWEST_CHANGE_FIRST),
+        };
+        Some(connect(ctx, Ok(Parent::Project), Ok(filter), arguments).await)
+    }
+}
+
+/// Every status, so that one that nobody is in is told as 0.
+const STATUSES: [providers::ProviderStatus; 5] = [
+    providers::ProviderStatus::Healthy,
+    providers::ProviderStatus::Degraded,
+    providers::ProviderStatus::NeedsReauth,
+    providers::ProviderStatus::Disconnected,
+    providers::ProviderStatus::Unknown,
+];

@@ -1,0 +1,306 @@
+//! What people come for: is it healthy, and who has to act; each answer with the upstream calls behind it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use switchboard::domain::caller::{Caller, MemberId, Role};
+use switchboard::sandbox::{Account, EmulatedUpstream, Fault, Tenant};
+
+use crate::world::{NOW, PROVIDERS, Setup, World, at, list, only_error, tenant_a, texts};
+
+const ATTENTION: &str = "GET /api/v3/connected_accounts?statuses=EXPIRED%2CFAILED%2CINITIALIZING%2CINITIATED\
+                         &order_by=updated_at&order_direction=desc&limit=100";
+
+fn ago(seconds: u64) -> Timestamp {
+    NOW.parse::<Timestamp>().unwrap() - Duration::from_secs(seconds)
+}
+
+/// An account of a status whose last change is so long ago.
+fn account(id: &str, toolkit: &'static str, status: &'static str, changed_ago_s: u64) -> Account {
+    let mut account = Account::new(id, toolkit, "user_1", ago(changed_ago_s + 1_000));
+    account.updated_at = ago(changed_ago_s);
+    account.status = status;
+    account
+}
+
+/// The providers of tenant A in a world of few accounts, each with a status of its own.
+fn world(statuses: &[(&str, &str)], accounts: Vec<Account>) -> World {
+    let world = World::holding(accounts, 100);
+    let rows = statuses.iter().map(|(name, status)| {
+        json!({ "category": "email", "name": name, "connected": true, "status": status, "last_sync_at": NOW })
+    });
+    let rows: Vec<Value> = rows.collect();
+    world.sandbox.change_providers(Tenant::A, |held| *held = rows);
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verdict_costs_nothing_beside_the_object_that_it_is_about() {
+    let world = world(
+        &[("gmail", "healthy"), ("sendgrid", "needs_reauth"), ("resend", "paused")],
+        vec![account("ca_new", "gmail", "INITIATED", 60), account("ca_old", "gmail", "INITIATED", 601)],
+    );
+    let health = "health { state needsAttention reasons { code message source since } }";
+    let query = format!(
+        "{{ providers {{ nodes {{ name {health} }} }} connectedAccounts {{ nodes {{ connectedAccountId {health} }} }} }}"
+    );
+    let data = world.data(&query).await;
+    assert_eq!(texts(&data, "providers.nodes.*.health.state"), ["HEALTHY", "NEEDS_REAUTH", "UNKNOWN"]);
+    assert_eq!(
+        at(&data, "providers.nodes.1.health"),
+        json!({
+            "state": "NEEDS_REAUTH",
+            "needsAttention": true,
+            "reasons": [{
+                "code": "REAUTH_REQUIRED",
+                "message": "The sign-in to this integration is no longer accepted: somebody of the workspace has to sign in again.",
+                "source": "LEADLEX",
+                "since": null,
+            }],
+        })
+    );
+    assert_eq!(texts(&data, "connectedAccounts.nodes.*.connectedAccountId"), ["ca_new", "ca_old"]);
+    let first_reason = |place: usize| at(&data, &format!("connectedAccounts.nodes.{place}.health.reasons.0"));
+    assert_eq!(first_reason(0)["code"], "PENDING");
+    assert_eq!(first_reason(1)["code"], "ABANDONED");
+    assert_eq!(first_reason(1)["since"], json!(ago(601).to_string()));
+    assert_eq!(world.calls_sorted(), [list(&[]), PROVIDERS.to_owned()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verdict_that_hangs_on_the_clock_ends_the_answer_that_bears_it_in_time() {
+    let mut setup = Setup::as_shipped();
+    setup.config.cache.accounts_ttl_ms = 3_600_000;
+    let world = World::of(setup);
+    world.sandbox.change_accounts(Tenant::A, |held| *held = vec![account("ca_1", "gmail", "INITIATED", 540)]);
+    let query = "{ connectedAccounts { nodes { health { needsAttention reasons { code } } } } }";
+    let codes = async || texts(&world.data(query).await, "connectedAccounts.nodes.*.health.reasons.0.code");
+    assert_eq!(codes().await, ["PENDING"]);
+    assert_eq!(codes().await, ["PENDING"]);
+    world.executions();
+    assert_eq!(codes().await, ["PENDING"]);
+    assert_eq!(world.executions(), 0, "it is kept");
+    world.pass(Duration::from_secs(61)).await;
+    assert_eq!(codes().await, ["ABANDONED"]);
+    assert_eq!(world.calls(), [list(&[])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn providers_are_filtered_by_their_verdicts() {
+    let world = world(
+        &[
+            ("gmail", "healthy"),
+            ("sendgrid", "needs_reauth"),
+            ("resend", "degraded"),
+            ("brevo", "disconnected"),
+        ],
+        Vec::new(),
+    );
+    world.sandbox.change_providers(Tenant::A, |rows| {
+        rows.push(json!({
+            "category": "email", "name": "postmark", "connected": true, "status": "healthy", "last_sync_at": ago(90_000).to_string(),
+        }));
+    });
+    for (filter, names) in [
+        ("needsAttention: true", vec!["sendgrid"]),
+        ("needsAttention: false", vec!["gmail", "resend", "brevo", "postmark"]),
+        ("healthStates: [DEGRADED]", vec!["resend", "postmark"]),
+        ("healthStates: [DEGRADED, NEEDS_REAUTH], needsAttention: true", vec!["sendgrid"]),
+        ("healthStates: []", vec![]),
+        ("healthStates: null, needsAttention: null, names: [\"gmail\"]", vec!["gmail"]),
+    ] {
+        let data = world
+            .data(&format!("{{ providers(filter: {{ {filter} }}) {{ totalCount nodes {{ name }} }} }}"))
+            .await;
+        assert_eq!(texts(&data, "providers.nodes.*.name"), names, "{filter}");
+        assert_eq!(at(&data, "providers.totalCount"), json!(names.len()));
+    }
+    assert_eq!(world.calls(), [PROVIDERS]);
+}
+
+const DISAGREEMENT: &str = "{ providers { nodes { name disagreement { code source } } } }";
+
+fn question(slugs: &str, statuses: &str) -> String {
+    list(&[&format!("toolkit_slugs={slugs}"), &format!("statuses={statuses}")])
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_two_say_opposite_things_it_is_told_in_few_calls() {
+    let world = world(
+        &[
+            ("gmail", "healthy"),
+            ("sendgrid", "needs_reauth"),
+            ("resend", "healthy"),
+            ("brevo", "disconnected"),
+            ("yandex", "healthy"),
+        ],
+        vec![
+            // All expired, under a provider that is said to be healthy.
+            account("ca_1", "gmail", "EXPIRED", 60),
+            account("ca_2", "gmail", "EXPIRED", 70),
+            // All active, under one that is said to be broken.
+            account("ca_3", "sendgrid", "ACTIVE", 60),
+            // Mixed.
+            account("ca_4", "resend", "EXPIRED", 60),
+            account("ca_5", "resend", "ACTIVE", 60),
+        ],
+    );
+    let data = world.data(DISAGREEMENT).await;
+    let found: Vec<(String, Value)> = at(&data, "providers.nodes")
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| (node["name"].as_str().unwrap().to_owned(), node["disagreement"]["code"].clone()))
+        .collect();
+    let expected = [
+        ("gmail", "DISAGREEMENT"),
+        ("sendgrid", "DISAGREEMENT"),
+        ("resend", ""),
+        ("brevo", ""),
+        ("yandex", ""),
+    ];
+    for ((name, code), (expected_name, expected_code)) in found.iter().zip(expected) {
+        assert_eq!(name, expected_name);
+        assert_eq!(
+            code,
+            &if expected_code.is_empty() { Value::Null } else { json!(expected_code) },
+            "{name}"
+        );
+    }
+    let but_expired = "ACTIVE%2CFAILED%2CINACTIVE%2CINITIALIZING%2CINITIATED%2CREVOKED";
+    let but_active = "EXPIRED%2CFAILED%2CINACTIVE%2CINITIALIZING%2CINITIATED%2CREVOKED";
+    let mut expected = [
+        PROVIDERS.to_owned(),
+        question("gmail%2Cresend%2Cyandex", but_expired),
+        question("brevo%2Csendgrid", but_active),
+        // Of those alone that have no account of another status.
+        question("gmail%2Cyandex", "EXPIRED"),
+        question("brevo%2Csendgrid", "ACTIVE"),
+    ];
+    expected.sort();
+    assert_eq!(world.calls_sorted(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_is_away_takes_the_disagreement_alone() {
+    let world = world(&[("gmail", "healthy"), ("sendgrid", "needs_reauth")], Vec::new());
+    world.sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=503").unwrap()));
+    let answer = world.ask("{ providers { nodes { name health { state } disagreement { code } } } }").await;
+    assert_eq!(texts(&answer["data"], "providers.nodes.*.health.state"), ["HEALTHY", "NEEDS_REAUTH"]);
+    assert_eq!(at(&answer["data"], "providers.nodes.*.disagreement"), json!([null, null]));
+    let error = only_error(&answer);
+    assert_eq!(
+        (&error["extensions"]["code"], &error["extensions"]["count"]),
+        (&json!("UPSTREAM_UNAVAILABLE"), &json!(2))
+    );
+}
+
+const GLANCE: &str = "{ integrationHealth {
+    providerCounts { status count }
+    accountCounts { status count }
+    providersNeedingAttention { name }
+    accountsNeedingAttention(first: 2) {
+        totalCount isComplete pageInfo { hasNextPage endCursor } nodes { connectedAccountId health { needsAttention } }
+    }
+} }";
+
+fn some_accounts() -> Vec<Account> {
+    vec![
+        account("ca_failed", "gmail", "FAILED", 400),
+        account("ca_expired", "slack", "EXPIRED", 300),
+        account("ca_young", "gmail", "INITIATED", 100),
+        account("ca_left", "gmail", "INITIALIZING", 700),
+        account("ca_fine", "gmail", "ACTIVE", 10),
+        account("ca_gone", "gmail", "REVOKED", 10),
+    ]
+}
+
+fn counts_of(list: &Value) -> Vec<(String, i64)> {
+    let counts = list.as_array().unwrap().iter();
+    let counts =
+        counts.map(|row| (row["status"].as_str().unwrap().to_owned(), row["count"].as_i64().unwrap()));
+    counts.filter(|(_, count)| *count > 0).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_workspace_at_a_glance() {
+    let world =
+        world(&[("gmail", "healthy"), ("sendgrid", "needs_reauth"), ("resend", "healthy")], some_accounts());
+    let data = world.data(GLANCE).await;
+    let glance = at(&data, "integrationHealth");
+    assert_eq!(
+        glance["providerCounts"],
+        json!([
+            { "status": "HEALTHY", "count": 2 }, { "status": "DEGRADED", "count": 0 },
+            { "status": "NEEDS_REAUTH", "count": 1 }, { "status": "DISCONNECTED", "count": 0 },
+            { "status": "UNKNOWN", "count": 0 },
+        ])
+    );
+    let one = |status: &str| (status.to_owned(), 1);
+    assert_eq!(
+        counts_of(&glance["accountCounts"]),
+        [one("INITIALIZING"), one("INITIATED"), one("ACTIVE"), one("FAILED"), one("EXPIRED"), one("REVOKED")]
+    );
+    assert_eq!(texts(&glance, "providersNeedingAttention.*.name"), ["sendgrid"]);
+    let attention = &glance["accountsNeedingAttention"];
+    // Newest change first; the one that was begun a moment ago is left to its user, and is not counted.
+    assert_eq!(texts(attention, "nodes.*.connectedAccountId"), ["ca_expired", "ca_failed"]);
+    assert_eq!((&attention["totalCount"], &attention["isComplete"]), (&json!(3), &json!(true)));
+    assert_eq!(attention["pageInfo"]["hasNextPage"], true);
+    assert_eq!(world.calls_sorted(), [list(&[]), ATTENTION.to_owned(), PROVIDERS.to_owned()]);
+
+    let query =
+        "query ($after: String) { integrationHealth { accountsNeedingAttention(first: 2, after: $after) {
+        pageInfo { hasNextPage } nodes { connectedAccountId } } } }";
+    let next = world.data_with(query, json!({ "after": attention["pageInfo"]["endCursor"] })).await;
+    let next = at(&next, "integrationHealth.accountsNeedingAttention");
+    assert_eq!(texts(&next, "nodes.*.connectedAccountId"), ["ca_left"]);
+    assert_eq!(next["pageInfo"]["hasNextPage"], false);
+    assert_eq!(world.calls(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_shorter_for_those_left_to_their_users_is_filled_up_and_not_counted_wrong() {
+    let mut accounts: Vec<Account> =
+        (0..150).map(|n| account(&format!("ca_young_{n}"), "gmail", "INITIATED", n)).collect();
+    accounts.extend((0..5).map(|n| account(&format!("ca_expired_{n}"), "gmail", "EXPIRED", 300 + n)));
+    let world = World::holding(accounts, 100);
+    let query = "{ integrationHealth { accountsNeedingAttention(first: 3) {
+        totalCount isComplete pageInfo { hasNextPage } nodes { connectedAccountId } } } }";
+    let data = at(&world.data(query).await, "integrationHealth.accountsNeedingAttention");
+    assert_eq!(texts(&data, "nodes.*.connectedAccountId"), ["ca_expired_0", "ca_expired_1", "ca_expired_2"]);
+    assert_eq!((&data["totalCount"], &data["isComplete"]), (&Value::Null, &json!(true)));
+    assert_eq!(data["pageInfo"]["hasNextPage"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_upstream_does_not_tell_the_other_half_still_shows() {
+    let world = world(&[("sendgrid", "needs_reauth")], some_accounts());
+    world.sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=503").unwrap()));
+    let answer = world.ask(GLANCE).await;
+    let glance = &answer["data"]["integrationHealth"];
+    assert_eq!(texts(glance, "providersNeedingAttention.*.name"), ["sendgrid"]);
+    assert_eq!((&glance["accountCounts"], &glance["accountsNeedingAttention"]), (&Value::Null, &Value::Null));
+    assert_eq!(only_error(&answer)["extensions"]["upstream"], "COMPOSIO");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_is_told_of_its_own_accounts_alone() {
+    let mut accounts = some_accounts();
+    let mut own = account("ca_mine", "gmail", "EXPIRED", 50);
+    own.user_id = "user_2".to_owned();
+    accounts.push(own);
+    let world = world(&[("gmail", "healthy"), ("sendgrid", "needs_reauth")], accounts);
+    let role = Role::Member(MemberId::new("user_2").unwrap());
+    let member = Caller { name: "Ann".into(), role, ..tenant_a() };
+    let answer = world.ask_as(member.clone(), GLANCE, json!({})).await;
+    let glance = &answer["data"]["integrationHealth"];
+    assert_eq!(texts(glance, "accountsNeedingAttention.nodes.*.connectedAccountId"), ["ca_mine"]);
+    assert_eq!(counts_of(&glance["accountCounts"]), [("EXPIRED".to_owned(), 1)]);
+    // All that it sees of gmail is expired, whatever others have.
+    let answer = world.ask_as(member, DISAGREEMENT, json!({})).await;
+    assert_eq!(answer["data"]["providers"]["nodes"][0]["disagreement"]["code"], "DISAGREEMENT");
+    let whole = world.data(DISAGREEMENT).await;
+    assert_eq!(whole["providers"]["nodes"][0]["disagreement"], Value::Null);
+}
