@@ -10,15 +10,15 @@ const sdl = readFileSync(new URL("../../schema.graphql", import.meta.url), "utf8
 const { data: schema } = graphqlSync({ schema: buildSchema(sdl), source: getIntrospectionQuery() });
 
 const list = relayPagination();
-// Values without an id of their own: kept with the object that they are a part of.
-const embedded = Object.fromEntries(
-  ["ConnectionState", "ConnectionSetting", "LegacyAccount", "DataFreshness", "ConnectedAccountStatusCount", "Viewer", "Upstream",
-    "UpstreamQuota", "UpstreamErrorInfo", "UpstreamCacheStatistics", "RefreshPayload"].map((name) => [name, () => null]),
-);
+// Values without an id of their own are kept with the object that they are a part of.
+const roots = ["Query", "Mutation", "Subscription"];
+const embedded = schema.__schema.types
+  .filter(({ kind, name, fields }) => kind === "OBJECT" && !name.startsWith("__") && !roots.includes(name) && !fields.some(({ name }) => name === "id"))
+  .map(({ name }) => [name, () => null]);
 
 const cache = cacheExchange({
   schema,
-  keys: embedded,
+  keys: Object.fromEntries(embedded),
   resolvers: {
     Query: { providers: list, connectedAccounts: list },
     Provider: { connectedAccounts: list },

@@ -186,7 +186,7 @@ describe('codegen', () => {
     'linkedin is NEEDS_REAUTH (The token expired on 2026-04-16): ',
     'gmail is NEEDS_REAUTH (Consent was withdrawn): ',
   ];
-  const users = [[7, 28], [10, 31], [0, 21]].map((ids) => ids.map((id) => `user_${id} since 2026-04-17`).join(', '));
+  const users = ['user_7 EXPIRED, user_28 ACTIVE', 'user_10 ACTIVE, user_31 ACTIVE', 'user_0 ACTIVE, user_21 ACTIVE'];
 
   test('its documents get types that tsc accepts, and are answered', async (t) => {
     const demo = await startDemo(t);

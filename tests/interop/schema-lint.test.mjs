@@ -26,7 +26,8 @@ const rules = {
         // Values without an identity: parts of a page and of a connected account, whoever asks, and what is known of sources.
         types: [
           'PageInfo', 'Viewer', 'ConnectionState', 'ConnectionSetting', 'LegacyAccount', 'DataFreshness',
-          'RefreshPayload', 'Upstream', 'UpstreamQuota', 'UpstreamErrorInfo', 'UpstreamCacheStatistics',
+          'HealthVerdict', 'HealthReason', 'IntegrationHealth', 'RefreshPayload', 'Upstream', 'UpstreamQuota',
+          'UpstreamErrorInfo', 'UpstreamCacheStatistics',
         ],
       },
     },

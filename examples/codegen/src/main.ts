@@ -16,7 +16,7 @@ const Attention = graphql(`
         connectedAccounts(first: $first) {
           nodes {
             userId
-            createdAt
+            status
           }
         }
       }
@@ -30,6 +30,6 @@ const { data, errors } = await ask(Attention, { statuses, first: 2 });
 
 for (const { message, extensions } of errors ?? []) console.log(`${extensions.code}: ${message}`);
 for (const { name, status, errorMessage, connectedAccounts } of data?.providers?.nodes ?? []) {
-  const users = connectedAccounts?.nodes.map(({ userId, createdAt }) => `${userId ?? "nobody"} since ${createdAt?.slice(0, 10) ?? "?"}`);
+  const users = connectedAccounts?.nodes.map(({ userId, status }) => `${userId ?? "nobody"} ${status}`);
   console.log(`${name} is ${status} (${errorMessage ?? "no reason"}): ${users?.join(", ") ?? "its accounts are not there"}`);
 }
