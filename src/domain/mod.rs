@@ -12,6 +12,7 @@ pub mod filters;
 pub mod global_id;
 pub mod input;
 pub mod page;
+pub mod problems;
 pub mod providers;
 pub mod settings;
 pub mod toolkits;

@@ -1,11 +1,12 @@
-//! What one operation was made of: how old its parts are, which decides how long its answer is good for, and
-//! what it cost its upstreams, for whoever asks to see the trace of a request with
-//! `"extensions": {"switchboard": {"trace": true}}`.
+//! What one operation was made of: how old its parts are, which decides how long its answer is good for, what of them could
+//! not be read (`extensions.switchboard.problems`), and what it cost its upstreams, for whoever asks to see the trace of a
+//! request with `"extensions": {"switchboard": {"trace": true}}`.
 //!
 //! It holds what was asked for in this layer's own words. An upstream's URL, headers and body are never
 //! in it.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,7 +14,10 @@ use tokio::time::Instant;
 
 use super::cache::Got;
 use super::freshness::{Freshness, Kept};
+use super::scan::{PageKey, ScanKey};
+use crate::domain::problems::{self, Reports, Told};
 use crate::domain::upstream_name::UpstreamName;
+use crate::domain::view::View;
 use crate::upstream::error::UpstreamError;
 
 /// The account of one operation.
@@ -29,6 +33,21 @@ struct Entries {
     freshness: Option<Freshness>,
     calls: Vec<Call>,
     saved: Saved,
+    /// Of the parts that have any.
+    problems: HashMap<Part, Reports>,
+}
+
+/// A part of an answer. One that an operation reads twice, stale and then anew, is one part still.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Part {
+    /// The list of providers.
+    Providers,
+    /// A page of accounts.
+    Page(PageKey),
+    /// A list's size.
+    Total(Arc<ScanKey>),
+    /// An account by its `ca_…`.
+    Account(Box<str>),
 }
 
 /// One upstream call that the operation made or waited for.
@@ -115,6 +134,22 @@ impl Ledger {
     /// Enters that the answer is made of a part of that age.
     pub(super) fn uses(&self, part: Freshness) {
         self.change(|entries| entries.freshness = Freshness::of(entries.freshness.into_iter().chain([part])));
+    }
+
+    /// Enters what is to be told of a part, in place of what was told of it before.
+    pub(super) fn reports(&self, part: impl FnOnce() -> Part, problems: &Reports) {
+        self.change(|entries| match problems.is_empty() {
+            true if entries.problems.is_empty() => {}
+            true => drop(entries.problems.remove(&part())),
+            false => drop(entries.problems.insert(part(), problems.clone())),
+        });
+    }
+
+    /// What a view is told of the problems in all the parts so far.
+    #[must_use]
+    pub fn problems(&self, view: &View) -> Told {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        problems::told(view, entries.problems.values().flatten())
     }
 
     /// Enters that so many values were kept already.

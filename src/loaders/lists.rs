@@ -8,12 +8,14 @@ use tokio::time::Instant;
 use super::cache::{Accept, Cache, Weigh};
 use super::freshness::{Freshness, FreshnessState, Kept};
 use super::holdings::Holdings;
+use super::ledger::Part;
 use super::scan::{Page, PageKey, Scan, ScanKey};
 use super::settings::ListSettings;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::filters::AccountFilter;
 use crate::domain::global_id::IdKey;
 use crate::domain::input::BadInput;
+use crate::domain::problems::{Place, Reports, Rule};
 use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::upstream::accounts::{AccountPage, AccountsClient};
 use crate::upstream::error::UpstreamError;
@@ -119,10 +121,13 @@ impl Lists {
             }
         };
         let asked_at = Instant::now();
-        let (page, got) = self.pages.get(key, accept, fetch).await;
+        let (page, got) = self.pages.get(key.clone(), accept, fetch).await;
         let asked =
             || describe(&scan.key, if cursor.is_some() { "a further page" } else { "the first page" });
         scan.reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &page);
+        if let Ok(page) = &page {
+            scan.reader.reports(|| Part::Page(key), &page.value.problems);
+        }
         if let Ok(Some(next)) = page.as_ref().map(|page| &page.value.next_cursor) {
             let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(next)) };
             self.ways_back.insert(key, cursor);
@@ -171,10 +176,16 @@ impl Lists {
         self.page(scan, None, Accept::Stale).await.ok()
     }
 
-    /// Keeps a whole scan that was read as part of another.
-    pub(super) fn keep_whole(&self, scan: &Scan, items: Vec<SharedAccount>, parts: Freshness) {
+    /// Keeps a whole scan that was read as part of others, with what is to be told of them.
+    pub(super) fn keep_whole(
+        &self,
+        scan: &Scan,
+        items: Vec<SharedAccount>,
+        parts: Freshness,
+        problems: Reports,
+    ) {
         let (rows_sent, total_items) = (items.len(), u64::try_from(items.len()).ok());
-        let page = Page { items, rows_sent, next_cursor: None, total_items };
+        let page = Page { items, rows_sent, next_cursor: None, total_items, problems };
         self.pages.keep_made_of(PageKey { scan: Arc::clone(&scan.key), cursor: None }, Arc::new(page), parts);
     }
 
@@ -206,14 +217,18 @@ impl Lists {
             let (client, scan) = (client.clone(), counted.clone());
             async move {
                 let page = fetch_page(&client, &scan, None, 1, purpose).await?;
-                Ok((Total(page.total_items), client.fresh_for(&scan.reader.credential, ttl)))
+                let total = Total { items: page.total_items, problems: page.problems };
+                Ok((total, client.fresh_for(&scan.reader.credential, ttl)))
             }
         };
         let asked_at = Instant::now();
         let (total, got) = self.totals.get(Arc::clone(&scan.key), Accept::Stale, fetch).await;
         let asked = || describe(&scan.key, "the total");
         scan.reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &total);
-        total.map(|total| total.map(|Total(total)| total))
+        if let Ok(total) = &total {
+            scan.reader.reports(|| Part::Total(Arc::clone(&scan.key)), &total.value.problems);
+        }
+        total.map(|total| total.map(|total| total.items))
     }
 }
 
@@ -228,10 +243,15 @@ pub(super) async fn fetch_page(
     let ScanKey { filter, order, .. } = &*scan.key;
     if filter.matches_nothing() {
         // The upstream would take an empty list for none, and answer everything (UPSTREAMS.md A2).
-        return Ok(Page { items: Vec::new(), rows_sent: 0, next_cursor: None, total_items: Some(0) });
+        let (items, problems) = (Vec::new(), Reports::new());
+        return Ok(Page { items, rows_sent: 0, next_cursor: None, total_items: Some(0), problems });
     }
-    let page = client.fetch_page(&scan.reader.credential, filter, *order, cursor, limit, purpose).await?;
-    Ok(admit(scan, page))
+    let mut page = client.fetch_page(&scan.reader.credential, filter, *order, cursor, limit, purpose).await?;
+    admit(scan, &mut page);
+    client.count_problems(&page.problems);
+    let AccountPage { items, rows_sent, next_cursor, total_items, problems } = page;
+    let problems = problems.reports();
+    Ok(Page { items, rows_sent, next_cursor: next_cursor.map(Into::into), total_items, problems })
 }
 
 /// A call in this layer's own words: how it is narrowed, never by what.
@@ -258,29 +278,33 @@ fn describe(scan: &ScanKey, part: &str) -> String {
     text
 }
 
-/// The rows that are what was asked for; others are dropped and counted.
-fn admit(scan: &Scan, fetched: AccountPage) -> Page {
-    let AccountPage { mut items, rows_sent, next_cursor, mut total_items } = fetched;
-    let before = items.len();
-    items.retain(|account| scan.admits(account));
-    if items.len() < before {
+/// Leaves in a page the rows that are what was asked for; others are dropped and counted.
+fn admit(scan: &Scan, page: &mut AccountPage) {
+    let before = page.items.len();
+    page.items.retain(|account| scan.admits(account));
+    let rows = before - page.items.len();
+    if rows > 0 {
         // Then it counted what the filter did not ask for, too.
-        total_items = None;
+        page.total_items = None;
+        let place = Place { row: None, field: "" };
+        page.problems.note(place, Rule::NotInFilter, u64::try_from(rows).unwrap_or(u64::MAX));
         tracing::warn!(
             upstream = %UpstreamName::Composio,
-            rows = before - items.len(),
+            rows,
             "rows were left out that the filter did not ask for"
         );
     }
-    Page { items, rows_sent, next_cursor: next_cursor.map(Into::into), total_items }
 }
 
 /// A scan's size as its upstream told it.
-#[derive(Debug, Clone, Copy)]
-struct Total(Option<u64>);
+#[derive(Debug, Clone)]
+struct Total {
+    items: Option<u64>,
+    problems: Reports,
+}
 
 impl Weigh for Total {
     fn weight_bytes(&self) -> usize {
-        size_of::<Self>()
+        size_of::<Self>() + self.problems.weight_bytes()
     }
 }

@@ -10,6 +10,7 @@ mod freshness;
 mod hostile;
 mod joined;
 mod members;
+mod problems;
 mod providers_paging;
 mod roots;
 mod sdl;

@@ -124,7 +124,7 @@ async fn ask_through_everything(tenant: Tenant) {
         }
     }
     let log = log.text();
-    assert!(log.contains("an item was left out"), "nothing was logged: {log}");
+    assert!(log.contains("a row was left out"), "nothing was logged: {log}");
     holds_no_secret(&log, "the log");
 }
 
