@@ -15,7 +15,7 @@ use crate::domain::accounts::SharedAccount;
 use crate::domain::filters::AccountFilter;
 use crate::domain::global_id::IdKey;
 use crate::domain::input::BadInput;
-use crate::domain::problems::{Place, Reports, Rule};
+use crate::domain::problems::{Place, Problems, Reports, Rule};
 use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::upstream::accounts::{AccountPage, AccountsClient};
 use crate::upstream::error::UpstreamError;
@@ -247,8 +247,7 @@ pub(super) async fn fetch_page(
         return Ok(Page { items, rows_sent: 0, next_cursor: None, total_items: Some(0), problems });
     }
     let mut page = client.fetch_page(&scan.reader.credential, filter, *order, cursor, limit, purpose).await?;
-    admit(scan, &mut page);
-    client.count_problems(&page.problems);
+    admit(client, scan, &mut page);
     let AccountPage { items, rows_sent, next_cursor, total_items, problems } = page;
     let problems = problems.reports();
     Ok(Page { items, rows_sent, next_cursor: next_cursor.map(Into::into), total_items, problems })
@@ -279,15 +278,19 @@ fn describe(scan: &ScanKey, part: &str) -> String {
 }
 
 /// Leaves in a page the rows that are what was asked for; others are dropped and counted.
-fn admit(scan: &Scan, page: &mut AccountPage) {
+fn admit(client: &AccountsClient, scan: &Scan, page: &mut AccountPage) {
     let before = page.items.len();
     page.items.retain(|account| scan.admits(account));
     let rows = before - page.items.len();
     if rows > 0 {
         // Then it counted what the filter did not ask for, too.
         page.total_items = None;
-        let place = Place { row: None, field: "" };
-        page.problems.note(place, Rule::NotInFilter, u64::try_from(rows).unwrap_or(u64::MAX));
+        let mut problems = Problems::none(UpstreamName::Composio);
+        let (place, count) = (Place { row: None, field: "" }, u64::try_from(rows).unwrap_or(u64::MAX));
+        for noted in [&mut problems, &mut page.problems] {
+            noted.note(place, Rule::NotInFilter, count);
+        }
+        client.count_problems(&problems);
         tracing::warn!(
             upstream = %UpstreamName::Composio,
             rows,

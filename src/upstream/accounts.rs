@@ -65,11 +65,13 @@ impl AccountsClient {
         purpose: Purpose,
     ) -> Result<AccountPage, UpstreamError> {
         let query = query(filter, order, cursor, limit);
-        let answer = self.call(credential, &query, purpose).await.inspect_err(UpstreamError::log)?;
-        Ok(answer.body)
+        let Answer { body: page, .. } =
+            self.call(credential, &query, purpose).await.inspect_err(UpstreamError::log)?;
+        self.transport.count_problems(&page.problems);
+        Ok(page)
     }
 
-    /// Counts the problems of a page for metrics: its own, and what whoever asked for it found.
+    /// Counts, for metrics, what was wrong with a page beyond its form.
     pub fn count_problems(&self, problems: &Problems) {
         self.transport.count_problems(problems);
     }

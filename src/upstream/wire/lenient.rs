@@ -40,20 +40,15 @@ pub(in crate::upstream) trait Shape: Sized {
 }
 
 /// What was found where a field belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(in crate::upstream) enum Field<T> {
     /// Nothing, or `null`.
+    #[default]
     Absent,
     /// What belongs there.
     Read(T),
     /// Something else.
     Unreadable,
-}
-
-impl<T> Default for Field<T> {
-    fn default() -> Self {
-        Self::Absent
-    }
 }
 
 impl<T> Field<T> {
