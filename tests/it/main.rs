@@ -13,6 +13,7 @@ mod abuse;
 mod config;
 mod edge;
 mod executor_pin;
+mod fuzz;
 mod graph;
 mod laws;
 mod limits;
