@@ -15,7 +15,7 @@ DENY_VERSION := 0.20.2
 .DEFAULT_GOAL := help
 # Steps share target/, and a heading must stand over its own step's output.
 .NOTPARALLEL:
-.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema graphiql bench-peers
+.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema graphiql bench-peers fuzz
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ schema: ## Writes schema.graphql from the code
 
 graphiql: graphiql/node_modules/.installed ## Rebuilds the embedded GraphiQL from graphiql/ (needs Node)
 	cd graphiql && npm run build
+
+fuzz: ## Fuzzes with libFuzzer, SECONDS (60) each target, or TARGETS alone (builds once; about ten minutes)
+	fuzz/run $(or $(SECONDS),60) $(TARGETS)
 
 bench-peers: ## Switchboard beside other GraphQL servers, measured; writes benches/peers/RESULTS.md (ARGS=--quick tries it)
 	benches/peers/run $(ARGS)
