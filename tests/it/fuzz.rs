@@ -142,6 +142,19 @@ fn fuzz(name: &str) {
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
+/// What is refused at once teaches nothing.
+#[test]
+fn the_seeds_are_what_their_targets_read() {
+    use self::targets::{decoders, http};
+    assert!(
+        seeds("accounts")
+            .iter()
+            .all(|seed| decoders::page_of(seed).is_some_and(|page| !page.items.is_empty()))
+    );
+    assert!(seeds("providers").iter().filter(|seed| decoders::list_of(seed).is_some()).count() >= 3);
+    assert!(seeds("http").iter().all(|seed| http::read(seed).is_some()));
+}
+
 #[test]
 fn accounts() {
     fuzz("accounts");

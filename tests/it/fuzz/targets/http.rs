@@ -20,7 +20,7 @@ use crate::world::{Setup, World, tenant_a};
 const FOREVER: Duration = Duration::from_secs(600);
 
 /// A line `METHOD query-string`, headers, an empty line, the body.
-fn read(bytes: &[u8]) -> Option<Request<Body>> {
+pub(crate) fn read(bytes: &[u8]) -> Option<Request<Body>> {
     let mut rest = bytes;
     let mut line = || {
         let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());

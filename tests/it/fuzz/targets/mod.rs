@@ -6,7 +6,7 @@
 mod configuration;
 pub(crate) mod decoders;
 mod headers;
-mod http;
+pub(crate) mod http;
 mod ids;
 pub(crate) mod seeds;
 
