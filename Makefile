@@ -15,7 +15,7 @@ DENY_VERSION := 0.20.2
 .DEFAULT_GOAL := help
 # Steps share target/, and a heading must stand over its own step's output.
 .NOTPARALLEL:
-.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema schema-diff graphiql bench-peers soak
+.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema schema-diff graphiql bench-peers soak fuzz
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ graphiql: graphiql/node_modules/.installed ## Rebuilds the embedded GraphiQL fro
 
 soak: ## Ten minutes of load while the upstreams fail by chance (SECONDS=60 for one; SEED=N repeats one)
 	SOAK_SECONDS=$(or $(SECONDS),600) $(if $(SEED),SOAK_SEED=$(SEED)) cargo bench --locked --profile dev --bench soak
+
+fuzz: ## Fuzzes with libFuzzer, SECONDS (60) each target, or TARGETS alone (builds once; about ten minutes)
+	fuzz/run $(or $(SECONDS),60) $(TARGETS)
 
 bench-peers: ## Switchboard beside other GraphQL servers, measured; writes benches/peers/RESULTS.md (ARGS=--quick tries it)
 	benches/peers/run $(ARGS)

@@ -162,7 +162,8 @@ impl OperationLoader {
     /// Who reads Composio, where there is a key to it.
     pub(super) fn reader(&self) -> Option<Reader> {
         let credential = self.tenant.composio.clone()?;
-        Some(Reader { credential, view: self.view.clone(), ledger: Arc::clone(&self.ledger) })
+        let (view, ledger) = (self.view.clone(), Arc::clone(&self.ledger));
+        Some(Reader { credential, view, ledger, is_ahead: false })
     }
 
     /// The providers that will most likely be answered, where answering them costs a call.

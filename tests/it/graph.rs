@@ -11,6 +11,7 @@ mod health;
 mod hostile;
 mod joined;
 mod members;
+mod problems;
 mod providers_paging;
 mod roots;
 mod sdl;

@@ -34,6 +34,8 @@ enum Step {
     RenameProvider(usize),
     Fail(EmulatedUpstream, &'static str),
     Recover(EmulatedUpstream),
+    /// Answers have rows and values that cannot be read, which an answer tells of; or have none again.
+    Drift(bool),
     Expire,
 }
 
@@ -59,6 +61,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => any::<usize>().prop_map(Step::RenameProvider),
         3 => (upstream(), fault).prop_map(|(upstream, fault)| Step::Fail(upstream, fault)),
         4 => upstream().prop_map(Step::Recover),
+        2 => any::<bool>().prop_map(Step::Drift),
         1 => Just(Step::Expire),
     ];
     prop::collection::vec(step, 1..120)
@@ -200,6 +203,7 @@ async fn gives_what_execution_gives(steps: Vec<Step>, page_rows: usize) -> usize
                 world.sandbox.emulate(upstream, Some(Fault::parse(fault).unwrap()))
             }
             Step::Recover(upstream) => world.sandbox.emulate(upstream, None),
+            Step::Drift(drifts) => world.sandbox.drift(drifts),
             Step::Expire => world.expire(&tenant_a()),
         }
         settle().await;
