@@ -257,8 +257,12 @@ impl World {
             watch.look(Place::Error, what, &errors.to_string());
         }
         if let Some(extensions) = answer.get("extensions") {
-            assert!(extensions["cost"].is_object(), "{extensions}");
-            watch.look(Place::Trace, what, &extensions.to_string());
+            let (is_traced, tells_problems) =
+                (extensions["cost"].is_object(), extensions["switchboard"]["problems"].is_array());
+            assert!(is_traced || tells_problems, "{extensions}");
+            if is_traced {
+                watch.look(Place::Trace, what, &extensions.to_string());
+            }
         }
         answer
     }
