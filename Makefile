@@ -15,7 +15,7 @@ DENY_VERSION := 0.20.2
 .DEFAULT_GOAL := help
 # Steps share target/, and a heading must stand over its own step's output.
 .NOTPARALLEL:
-.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema graphiql bench-peers
+.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema schema-diff graphiql bench-peers soak fuzz
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,7 +51,10 @@ binary:
 	@echo "== The binary that the Node tests start"
 	cargo build --locked
 
-interop: binary tests/interop/node_modules/.installed ## Real clients against the binary (needs Node)
+# Every example with a lock file: the tests run them as a reader would.
+EXAMPLES := $(patsubst %/package-lock.json,%/node_modules/.installed,$(wildcard examples/*/package-lock.json))
+
+interop: binary tests/interop/node_modules/.installed $(EXAMPLES) ## Real clients against the binary (needs Node)
 	@echo "== Real clients"
 	cd tests/interop && SWITCHBOARD_BIN="$(BIN)" node --test --test-reporter=spec
 
@@ -82,12 +85,23 @@ install:
 	@echo "== What the tests need of this machine"
 	@./.ci/install
 
-schema: ## Writes schema.graphql from the code
+schema: ## Writes schema.graphql, and the schemas for larger graphs that the tests compare with, from the code
 	cargo run --locked --quiet -- schema > "$(CARGO_TARGET_DIR)/schema.graphql"
 	mv "$(CARGO_TARGET_DIR)/schema.graphql" schema.graphql
+	"$(BIN)" schema --format federation > tests/it/graph/sdl/federation.graphql
+	"$(BIN)" schema --format stitching > tests/it/graph/sdl/stitching.graphql
+
+schema-diff: tests/interop/node_modules/.installed ## Fails on a breaking change of schema.graphql that CHANGELOG.md does not name (needs Node)
+	node tests/interop/schema-diff.mjs
 
 graphiql: graphiql/node_modules/.installed ## Rebuilds the embedded GraphiQL from graphiql/ (needs Node)
 	cd graphiql && npm run build
+
+soak: ## Ten minutes of load while the upstreams fail by chance (SECONDS=60 for one; SEED=N repeats one)
+	SOAK_SECONDS=$(or $(SECONDS),600) $(if $(SEED),SOAK_SEED=$(SEED)) cargo bench --locked --profile dev --bench soak
+
+fuzz: ## Fuzzes with libFuzzer, SECONDS (60) each target, or TARGETS alone (builds once; about ten minutes)
+	fuzz/run $(or $(SECONDS),60) $(TARGETS)
 
 bench-peers: ## Switchboard beside other GraphQL servers, measured; writes benches/peers/RESULTS.md (ARGS=--quick tries it)
 	benches/peers/run $(ARGS)

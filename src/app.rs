@@ -32,7 +32,6 @@ use crate::loaders::by_id::AccountsById;
 use crate::loaders::holdings::Holdings;
 use crate::loaders::lists::Lists;
 use crate::loaders::providers::Providers;
-use crate::loaders::watch::Watches;
 use crate::operation::Operations;
 use crate::upstream::accounts::AccountsClient;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
@@ -42,10 +41,10 @@ use crate::upstream::settings::UpstreamSettings;
 use crate::upstream::transport::{self, Network, Transport};
 
 /// The graph and its probes on bound listeners, not answering yet.
-#[derive(Debug)]
 pub struct App {
     http: Server,
     ops: Server,
+    graph: Graph,
 }
 
 #[derive(Debug)]
@@ -63,17 +62,22 @@ impl App {
     /// Where a port cannot be had, TLS cannot be set up, or the mapping of toolkits cannot be read
     /// any more.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        let operations = operations(config)?;
-        let edge = EdgeParts {
-            operations,
-            callers: callers(config)?,
-            webhooks: webhooks(config),
-            settings: config.http.clone(),
-        };
+        let clock = Clock::system();
+        let graph = graph_over(config, clock, &Networks::real(config)?)?;
+        let operations = operations_of(graph.clone(), config, clock)?;
+        let (callers, webhooks, settings) = (callers(config)?, webhooks(config), config.http.clone());
+        let edge = EdgeParts { operations, callers, webhooks, settings };
         Ok(Self {
             http: Server::bind("http.listen", config.http.listen, http::router(edge), &config.server).await?,
             ops: Server::bind("ops.listen", config.ops.listen, http::ops::router(), &config.server).await?,
+            graph,
         })
+    }
+
+    /// What it serves: for whoever counts its upstream calls.
+    #[must_use]
+    pub fn graph(&self) -> Graph {
+        self.graph.clone()
     }
 
     /// Where clients connect; the port is the one taken, where the setting left it open.
@@ -157,7 +161,10 @@ pub fn operations(config: &Config) -> anyhow::Result<Operations> {
 /// # Errors
 /// Where the mapping of toolkits cannot be read any more.
 pub fn operations_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow::Result<Operations> {
-    let graph = graph_over(config, clock, networks)?;
+    operations_of(graph_over(config, clock, networks)?, config, clock)
+}
+
+fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<Operations> {
     let contradicts = "the schema contradicts itself";
     let operations = Operations::new(graph, &config.cache.shares(), clock).context(contradicts)?;
     let limits = config.limits.clone();
@@ -181,13 +188,9 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow:
         lists,
         health: config.health.rules(),
     };
-    let sources = Arc::new(sources);
-    Ok(Graph::new(GraphParts {
-        watches: Arc::new(Watches::new(Arc::clone(&sources), config.subscriptions.clone())),
-        sources,
-        mapping: config.toolkit_mapping()?,
-        connections: config.connections.clone(),
-    }))
+    let (mapping, connections) = (config.toolkit_mapping()?, config.connections.clone());
+    let (federation, watching) = (config.federation.clone(), config.subscriptions.clone());
+    Ok(Graph::new(GraphParts::new(Arc::new(sources), mapping, connections, federation, watching)))
 }
 
 /// What carries the calls to both upstreams.
@@ -215,14 +218,20 @@ impl Networks {
     }
 }
 
-fn clients(config: &Config, clock: Clock, networks: &Networks) -> (ProvidersClient, AccountsClient) {
+/// The clients of both upstreams.
+pub(crate) fn clients(
+    config: &Config,
+    clock: Clock,
+    networks: &Networks,
+) -> (ProvidersClient, AccountsClient) {
     let Networks { leadlex, composio } = networks.clone();
     let leadlex = Transport::new(UpstreamName::Leadlex, config.upstream.leadlex.clone(), leadlex, clock);
     let composio = Transport::new(UpstreamName::Composio, config.upstream.composio.clone(), composio, clock);
     (ProvidersClient::new(leadlex), AccountsClient::new(composio))
 }
 
-fn callers(config: &Config) -> anyhow::Result<Callers> {
+/// How callers are known.
+pub(crate) fn callers(config: &Config) -> anyhow::Result<Callers> {
     // Whoever brings a token has no key to add to a tenant's.
     let tenants = || {
         let mut tenants = tenants(config);
@@ -293,17 +302,20 @@ fn keys(leadlex: &SecretString, composio: &SecretString) -> Tenant {
 pub(crate) type Probed = Result<ProbeReport, UpstreamError>;
 
 /// Calls both upstreams once with each tenant's keys: by the tenant's name, what they told.
-pub(crate) async fn probe(config: &Config) -> anyhow::Result<Vec<(String, [(UpstreamName, Probed); 2])>> {
+pub(crate) async fn probe(
+    config: &Config,
+    networks: &Networks,
+) -> Vec<(String, [(UpstreamName, Probed); 2])> {
     let mut tenants = tenants(config);
     if tenants.is_empty() {
         tenants.insert("default".to_owned(), default_tenant(config));
     }
-    let (providers, accounts) = clients(config, Clock::system(), &Networks::real(config)?);
+    let (providers, accounts) = clients(config, Clock::system(), networks);
     let mut told = Vec::new();
     for (name, tenant) in tenants {
         told.push((name, probe_tenant(&providers, &accounts, &tenant).await));
     }
-    Ok(told)
+    told
 }
 
 /// Reads the keys of the issuer of tokens once, and tells how many there are.

@@ -2,7 +2,9 @@
 //!
 //! HTTP libraries write requests, headers and URLs at `debug` and `trace`, and those hold keys. So a
 //! filter of our own decides: this crate's level is a setting, every other crate's is `warn` at most.
-//! The usual `RUST_LOG` filter is not read, as its directives could not be held to that.
+//! The usual `RUST_LOG` filter is not read, as its directives could not be held to that. Of [`panics`] the place is logged.
+
+pub(crate) mod panics;
 
 use std::io::{self, IsTerminal};
 
@@ -99,7 +101,9 @@ pub fn start(settings: &LogSettings) -> Result<(), TryInitError> {
         }
         LogFormat::Json => fmt::layer().json().with_writer(io::stderr).boxed(),
     };
-    tracing_subscriber::registry().with(written.with_filter(settings.level.targets())).try_init()
+    tracing_subscriber::registry().with(written.with_filter(settings.level.targets())).try_init()?;
+    panics::hush();
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,22 +1,36 @@
 //! `switchboard check`: the configuration in force, and what the upstreams say to it.
 
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
 
 use super::verdict::{Verdict, verdict};
 use super::{Failure, configuration, print};
-use crate::app;
-use crate::config::Keys;
+use crate::app::{self, Networks};
+use crate::config::{Config, Keys};
 use crate::http::caller::settings::AuthMode;
 use crate::telemetry;
 
 pub(super) async fn run(file: Option<PathBuf>) -> Result<(), Failure> {
     let config = configuration(file, Vec::new(), Keys::Optional)?;
     telemetry::start(&config.log).map_err(anyhow::Error::from)?;
+    match report(&config, &Networks::real(&config)?, &mut print).await? {
+        0 => Ok(()),
+        1 => Err(anyhow!("one of them cannot be used as it is configured").into()),
+        wrong => Err(anyhow!("{wrong} of them cannot be used as they are configured").into()),
+    }
+}
+
+/// Tells everything, and gives how much of it is wrong.
+pub(super) async fn report(
+    config: &Config,
+    networks: &Networks,
+    print: &mut dyn FnMut(&str) -> io::Result<()>,
+) -> anyhow::Result<usize> {
     print(&format!("{}\n", config.redacted()))?;
     let callers_bring_keys = config.auth.mode == AuthMode::Passthrough;
-    let (mut wrong, probed) = (0_usize, app::probe(&config).await?);
+    let (mut wrong, probed) = (0_usize, app::probe(config, networks).await);
     let are_many = probed.len() > 1;
     for (tenant, upstreams) in probed {
         if are_many {
@@ -29,7 +43,7 @@ pub(super) async fn run(file: Option<PathBuf>) -> Result<(), Failure> {
         }
     }
     if config.auth.mode == AuthMode::Jwt {
-        match app::probe_issuer(&config).await? {
+        match app::probe_issuer(config).await? {
             Ok(keys) => print(&format!("{:<9} ok     keys to check tokens with: {keys}", "Issuer"))?,
             Err(why) => {
                 wrong += 1;
@@ -37,9 +51,5 @@ pub(super) async fn run(file: Option<PathBuf>) -> Result<(), Failure> {
             }
         }
     }
-    match wrong {
-        0 => Ok(()),
-        1 => Err(anyhow!("one of them cannot be used as it is configured").into()),
-        wrong => Err(anyhow!("{wrong} of them cannot be used as they are configured").into()),
-    }
+    Ok(wrong)
 }

@@ -4,6 +4,8 @@
 //! Exit codes: 0, 1 where something went wrong while it ran, 2 where the command or its
 //! configuration is wrong.
 
+#[cfg(test)]
+mod canaries;
 mod check;
 mod demo;
 mod sandbox;
@@ -19,7 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{Config, ConfigErrors, Keys, Sources};
-use crate::graphql::schema;
+use crate::graphql::{federation, schema, stitching};
 
 /// One GraphQL graph over LeadLex's integration status and Composio's connected accounts.
 #[derive(Parser, Debug)]
@@ -42,6 +44,9 @@ enum Command {
         /// For whom.
         #[arg(long, value_enum, default_value_t = SchemaFormat::Plain)]
         format: SchemaFormat,
+        /// A TOML file over the defaults, for what `[federation]` says in it.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
     /// Tokens for callers.
     #[command(subcommand)]
@@ -58,6 +63,10 @@ enum Command {
 enum SchemaFormat {
     /// As clients see it.
     Plain,
+    /// As a subgraph of Apollo Federation.
+    Federation,
+    /// With the directives by which schema stitching configures itself.
+    Stitching,
 }
 
 /// An address to listen on, or what would be one.
@@ -99,7 +108,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Sandbox(arguments) => sandbox::run(arguments).await,
-        Command::Schema { format: SchemaFormat::Plain } => print(&schema::sdl()).map_err(Failure::from),
+        Command::Schema { format, config } => print_schema(format, config),
         Command::Token(command) => token::run(command),
         Command::Check { config } => check::run(config).await,
     };
@@ -116,6 +125,18 @@ pub async fn run(cli: Cli) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn print_schema(format: SchemaFormat, file: Option<PathBuf>) -> Result<(), Failure> {
+    let text = match format {
+        SchemaFormat::Plain => schema::sdl(),
+        SchemaFormat::Federation => {
+            let config = configuration(file, Vec::new(), Keys::Optional)?;
+            federation::sdl(&config.federation, &config.connections)
+        }
+        SchemaFormat::Stitching => stitching::sdl(),
+    };
+    Ok(print(&text)?)
 }
 
 /// The configuration of a file, the environment and flags.

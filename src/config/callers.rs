@@ -168,8 +168,14 @@ fn url_objection(text: &str) -> Option<String> {
             "takes https, and http to this machine alone: whoever can change the keys can sign".to_owned(),
         );
     }
-    let has_password = !url.username().is_empty() || url.password().is_some();
-    has_password.then(|| "holds a user name or password, which belongs to no setting".to_owned())
+    let why = if !url.username().is_empty() || url.password().is_some() {
+        "holds a user name or password, which belongs to no setting"
+    } else if url.query().is_some() || url.fragment().is_some() {
+        "holds a query or a fragment, where a secret could stand: keys are public, and so is the URL of theirs"
+    } else {
+        return None;
+    };
+    Some(why.to_owned())
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use toml::{Table, Value};
 
 use crate::domain::settings::{HealthSettings, IdSettings, ToolkitSettings};
 use crate::domain::toolkits::ToolkitMapping;
+use crate::graphql::federation::FederationSettings;
 use crate::http::caller::settings::{AuthSettings, TenantSettings};
 use crate::http::settings::{HttpSettings, OpsSettings, ServerSettings};
 use crate::http::webhook::settings::WebhookSettings;
@@ -67,6 +68,8 @@ pub struct Config {
     pub subscriptions: WatchSettings,
     /// `[lists]`
     pub lists: ListSettings,
+    /// `[federation]`
+    pub federation: FederationSettings,
     /// `[ids]`
     pub ids: IdSettings,
     /// `[toolkits]`

@@ -46,6 +46,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("limits.wait_ms", 0, 600_000),
     ("documents.automatic_limit_bytes", 0, 1024 * GIB),
     ("auth.jwt.jwks_ttl_ms", 1_000, 86_400_000),
+    ("auth.jwt.jwks_pause_ms", 1, 3_600_000),
     ("auth.jwt.leeway_ms", 0, 600_000),
     ("upstream.leadlex.timeout_ms", 1, 600_000),
     ("upstream.leadlex.deadline_ms", 1, 600_000),
@@ -87,6 +88,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("connections.accounts_default", 1, 10_000),
     ("connections.page_max", 1, 10_000),
     ("connections.ids_max", 1, 100_000),
+    ("connections.toolkit_providers_max", 1, 10_000),
     // The upstream clamps `limit` at 100 (UPSTREAMS.md A2).
     ("lists.page_rows", 1, 100),
     ("lists.pages_max", 1, 10_000),

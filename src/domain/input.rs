@@ -17,6 +17,8 @@ pub enum BadInputReason {
     TooManyIds,
     /// A slug that no toolkit can have.
     BadSlug,
+    /// What a router sent for an object has no key of it, or is of no type that it could be asked for here.
+    BadRepresentation,
 }
 
 impl BadInputReason {
@@ -30,6 +32,7 @@ impl BadInputReason {
             Self::BadFilter => "BAD_FILTER",
             Self::TooManyIds => "TOO_MANY_IDS",
             Self::BadSlug => "BAD_SLUG",
+            Self::BadRepresentation => "BAD_REPRESENTATION",
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod global_id;
 pub mod health;
 pub mod input;
 pub mod page;
+pub mod problems;
 pub mod providers;
 pub mod settings;
 pub mod toolkits;

@@ -45,6 +45,9 @@ impl ToolkitSlug {
     }
 }
 
+/// The most toolkits that stand for one provider: the length that a provider's list of them is priced at.
+pub const TOOLKITS_OF_PROVIDER_MAX: usize = 10;
+
 /// The mapping between providers and toolkits, both ways.
 #[derive(Debug)]
 pub struct ToolkitMapping {
@@ -81,6 +84,16 @@ pub enum MappingError {
         /// The slug as written.
         slug: String,
     },
+    /// More toolkits than a provider can have.
+    #[error("`{category}` `{name}` has {count} toolkits; {TOOLKITS_OF_PROVIDER_MAX} is the most")]
+    TooMany {
+        /// The row's category.
+        category: String,
+        /// The row's name.
+        name: String,
+        /// How many it has.
+        count: usize,
+    },
     /// One provider mapped twice.
     #[error("`{category}` `{name}` is mapped twice: put all its toolkits into one row")]
     Twice {
@@ -103,11 +116,15 @@ impl ToolkitMapping {
     /// Reads a mapping file.
     ///
     /// # Errors
-    /// Where it is no TOML of this shape, names a slug that cannot be one, or a provider twice.
+    /// Where it is no TOML of this shape, names a slug that cannot be one, too many of them for one provider, or a
+    /// provider twice.
     pub fn parse(text: &str) -> Result<Self, MappingError> {
         let file: File = toml::from_str(text)?;
         let mut toolkits_of = HashMap::new();
         for Row { category, name, toolkits } in file.provider {
+            if toolkits.len() > TOOLKITS_OF_PROVIDER_MAX {
+                return Err(MappingError::TooMany { category, name, count: toolkits.len() });
+            }
             let slugs = toolkits
                 .into_iter()
                 .map(|slug| {
@@ -168,6 +185,9 @@ mod tests {
         assert_eq!(refused, "`email` `x`: `a b` is no toolkit's slug");
         let twice = ToolkitMapping::parse(&(row("[]") + &row("[\"a\"]"))).unwrap_err().to_string();
         assert!(twice.contains("mapped twice"), "{twice}");
+        let many =
+            ToolkitMapping::parse(&row(&format!("[{}]", "\"a\", ".repeat(11)))).unwrap_err().to_string();
+        assert_eq!(many, "`email` `x` has 11 toolkits; 10 is the most");
         let shape = ToolkitMapping::parse(&row("3")).unwrap_err().to_string();
         assert!(shape.contains("line 4") && shape.contains("sequence"), "{shape}");
     }

@@ -7,7 +7,9 @@
 use super::accounts::ConnectedAccount;
 use super::caller::{MemberId, Role};
 use super::filters::{AccountFilter, Values};
+use super::problems::Rule;
 use super::providers::Provider;
+use super::upstream_name::UpstreamName;
 
 /// What a caller sees of its tenant. Two callers of one tenant with equal views get equal answers, so it is a part of
 /// the key of whatever is kept of them; it holds no secret.
@@ -72,6 +74,14 @@ impl View {
                 Provider { account_id: None, display_name: None, error_message: None, ..provider.clone() }
             }
         }
+    }
+
+    /// Whether a problem of an upstream's answer is told. A member learns of LeadLex's rows, which it sees, but not of optional
+    /// values: that one of those it does not see cannot be read tells that it is there. It learns nothing of Composio's: a
+    /// row that cannot be read cannot be checked for its owner, so each of them may be about somebody else.
+    #[must_use]
+    pub fn shows_problem(&self, upstream: UpstreamName, rule: Rule) -> bool {
+        self.is_whole() || (upstream == UpstreamName::Leadlex && rule != Rule::UnreadableValue)
     }
 
     /// What stands for this view in a signature: a word for the role, and the member's id.

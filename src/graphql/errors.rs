@@ -16,10 +16,24 @@ use crate::upstream::error::UpstreamError;
 pub enum FieldError {
     /// The caller asked for something that cannot be.
     BadInput(BadInput),
+    /// One of the representations that a router sent asks for something that cannot be.
+    BadRepresentation {
+        /// Where it stands among them.
+        place: usize,
+        /// What is wrong with it.
+        input: BadInput,
+    },
     /// An upstream could not be read.
     Upstream(UpstreamError),
     /// It is for an ADMIN, and the caller is none.
     ForAdmins,
+    /// A toolkit stands for more integrations of the workspace than its price knows of.
+    TooManyProviders {
+        /// For how many.
+        there: usize,
+        /// `connections.toolkit_providers_max`.
+        allowed: usize,
+    },
 }
 
 impl FieldError {
@@ -27,9 +41,10 @@ impl FieldError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::BadInput(_) => "BAD_USER_INPUT",
+            Self::BadInput(_) | Self::BadRepresentation { .. } => "BAD_USER_INPUT",
             Self::Upstream(error) => error.failure.code(),
             Self::ForAdmins => "FORBIDDEN",
+            Self::TooManyProviders { .. } => "LIMIT_EXCEEDED",
         }
     }
 }
@@ -37,9 +52,14 @@ impl FieldError {
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadInput(error) => error.fmt(f),
+            Self::BadInput(error) | Self::BadRepresentation { input: error, .. } => error.fmt(f),
             Self::Upstream(error) => error.fmt(f),
             Self::ForAdmins => f.write_str("This is for an ADMIN; `viewer { role }` tells who is asking."),
+            Self::TooManyProviders { there, allowed } => write!(
+                f,
+                "The toolkit stands for {there} integrations of the workspace; {allowed} are listed here at most: \
+                 ask for `providers`, which has pages."
+            ),
         }
     }
 }

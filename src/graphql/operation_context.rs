@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::hash::Hash;
 
 use super::errors::FieldError;
+use super::larger_graphs::Texts;
 use super::schema::GraphParts;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::caller::Caller;
@@ -53,6 +54,11 @@ impl OperationContext {
 
     pub(super) fn connections(&self) -> &ConnectionSettings {
         &self.parts.connections
+    }
+
+    /// The schema's own texts.
+    pub(super) fn texts(&self) -> &Texts {
+        &self.parts.texts
     }
 
     pub(super) fn loader(&self) -> &OperationLoader {

@@ -27,8 +27,8 @@ pub(super) struct Query;
 
 type Each<T> = Result<Vec<Option<Result<T, FieldError>>>, FieldError>;
 
-/// The root of every query.
-#[Object]
+// A name of its own, as it is merged into the type that bears the right one.
+#[Object(name = "QueryOfPeople")]
 impl Query {
     /// One object by its global `id`; null where it does not exist or the caller may not see it.
     async fn node(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Node, FieldError>> {
@@ -154,7 +154,7 @@ fn toolkit(slug: &str) -> Result<Toolkit, FieldError> {
 }
 
 /// A user; `None` for one that the caller may not know of.
-fn user(ctx: &Context<'_>, id: &ID) -> Option<Result<User, FieldError>> {
+pub(super) fn user(ctx: &Context<'_>, id: &str) -> Option<Result<User, FieldError>> {
     match check_user(id) {
         Ok(()) if !operation(ctx).loader().shows_user(id) => None,
         checked => Some(checked.map(|()| User::new(id)).map_err(FieldError::from)),
@@ -163,7 +163,7 @@ fn user(ctx: &Context<'_>, id: &ID) -> Option<Result<User, FieldError>> {
 
 /// An id that the accounts could not be asked for is no user's. Told in words of its own: those of the filter
 /// name an argument that is not here, and advise to leave it out.
-fn check_user(id: &ID) -> Result<(), BadInput> {
+fn check_user(id: &str) -> Result<(), BadInput> {
     let refused = |_| {
         let sentence = format!(
             "A user's id is not blank, has at most {FILTER_VALUE_BYTES_MAX} bytes, and holds no comma and no control \
@@ -182,9 +182,9 @@ mod tests {
     #[test]
     fn a_wrong_user_id_is_refused_as_an_id_and_not_as_a_filter() {
         for id in ["", " ", "a,b", "a\u{7}", &"x".repeat(257)] {
-            let refused = check_user(&ID::from(id)).err().map(|error| error.to_string()).unwrap_or_default();
+            let refused = check_user(id).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(refused.starts_with("A user's id is not blank"), "{id:?}: {refused}");
         }
-        assert!(check_user(&ID::from("user_1")).is_ok());
+        assert!(check_user("user_1").is_ok());
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Request, Response, SDLExportOptions, Schema, ValidationMode};
-
+use async_graphql::{MergedObject, ObjectType, Request, Response, SDLExportOptions, Schema, ValidationMode};
 use futures_util::StreamExt as _;
 
+use super::federation::FederationSettings;
+use super::larger_graphs::{LargerGraphs, Texts};
 use super::operation_context::OperationContext;
 use super::query::Query;
 use super::subscription::{Event, Subscription};
@@ -15,9 +16,10 @@ use crate::domain::toolkits::ToolkitMapping;
 use crate::loaders::batch::Sources;
 use crate::loaders::holdings::Revision;
 use crate::loaders::ledger::Ledger;
-use crate::loaders::settings::ConnectionSettings;
+use crate::loaders::settings::{ConnectionSettings, WatchSettings};
 use crate::loaders::turn::Batches;
 use crate::loaders::watch::Watches;
+use crate::upstream::counts::CallCounts;
 
 /// The parts that all operations share.
 pub struct GraphParts {
@@ -29,6 +31,24 @@ pub struct GraphParts {
     pub watches: Arc<Watches>,
     /// Sizes of connections and of by-ids fields.
     pub connections: ConnectionSettings,
+    /// The schema as others read it that this one is a part of.
+    pub(super) texts: Texts,
+}
+
+impl GraphParts {
+    /// The parts of a graph that can be one of a larger one.
+    #[must_use]
+    pub fn new(
+        sources: Arc<Sources>,
+        mapping: ToolkitMapping,
+        connections: ConnectionSettings,
+        federation: FederationSettings,
+        watching: WatchSettings,
+    ) -> Self {
+        let texts = Texts::new(federation, connections.clone());
+        let watches = Arc::new(Watches::new(Arc::clone(&sources), watching));
+        Self { sources, mapping, watches, connections, texts }
+    }
 }
 
 /// The graph: executes operations for callers.
@@ -38,19 +58,41 @@ pub struct Graph {
     parts: Arc<GraphParts>,
 }
 
-type GraphSchema = Schema<Query, Mutation, Subscription>;
+type GraphSchema = Schema<Root, Mutation, Subscription>;
 
-fn schema() -> GraphSchema {
+/// The root of every query.
+#[derive(MergedObject)]
+#[graphql(name = "Query")]
+struct Plain(Query);
+
+/// The root of every query.
+// What stands last is looked into first.
+#[derive(MergedObject)]
+#[graphql(name = "Query")]
+struct Root(LargerGraphs, Query);
+
+/// The schema with these queries.
+fn schema<Q: ObjectType + 'static>(query: Q) -> Schema<Q, Mutation, Subscription> {
     // No extension is registered, not even one that does nothing: one alone doubles the time of
     // execution. Documents are validated before they get here, so the fast mode is enough.
-    Schema::build(Query, Mutation, Subscription).validation_mode(ValidationMode::Fast).finish()
+    Schema::build(query, Mutation, Subscription).validation_mode(ValidationMode::Fast).finish()
 }
 
 /// The schema in GraphQL's schema definition language, as `schema.graphql` holds it.
 #[must_use]
 pub fn sdl() -> String {
+    printed(&schema(Plain(Query)))
+}
+
+/// The same with the root fields that gateways ask: what documents are judged by.
+#[must_use]
+pub fn whole_sdl() -> String {
+    printed(&schema(Root(LargerGraphs, Query)))
+}
+
+fn printed<Q: ObjectType + 'static>(schema: &Schema<Q, Mutation, Subscription>) -> String {
     let options = SDLExportOptions::new().prefer_single_line_descriptions().use_space_ident().indent_width(2);
-    let sdl = schema().sdl_with_options(options);
+    let sdl = schema.sdl_with_options(options);
     // `@include` and `@skip` are every server's own, and not this schema's to define.
     let (definitions, _directives) = sdl.split_once("\"Directs the executor").unwrap_or((&sdl, ""));
     format!("{}\n", definitions.trim())
@@ -60,7 +102,7 @@ impl Graph {
     /// A graph over some parts.
     #[must_use]
     pub fn new(parts: GraphParts) -> Self {
-        Self { schema: schema(), parts: Arc::new(parts) }
+        Self { schema: schema(Root(LargerGraphs, Query)), parts: Arc::new(parts) }
     }
 
     /// In which state everything is that a caller's answers are made of.
@@ -69,9 +111,21 @@ impl Graph {
         self.parts.sources.revision(&caller.tenant)
     }
 
+    /// What became of all upstream calls: to LeadLex, then to Composio.
+    #[must_use]
+    pub fn calls(&self) -> [CallCounts; 2] {
+        self.parts.sources.calls()
+    }
+
     /// Has everything of a caller's tenant read again before it is served.
     pub fn expire(&self, caller: &Caller) {
         self.parts.sources.expire(&caller.tenant);
+    }
+
+    /// As [`Sources::dump`].
+    #[cfg(test)]
+    pub(crate) fn dump(&self, caller: &Caller) -> String {
+        self.parts.sources.dump(&caller.tenant)
     }
 
     /// Executes one operation on a caller's behalf; its document has passed validation. What it costs

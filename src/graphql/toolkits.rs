@@ -43,13 +43,21 @@ impl Toolkit {
     }
 }
 
-/// The integrations that a toolkit stands for.
+/// The integrations that a toolkit stands for, all of them: a list without pages is never short in silence, and never
+/// longer than an operation was priced for.
 pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Result<Vec<Provider>, FieldError> {
     let operation = operation(ctx);
     let Kept { value: list, freshness } = operation.providers().await?;
     let stands_for = list.iter().filter(|listed| operation.mapping().stands_for(slug, &listed.provider));
     let judge = operation.loader().judge();
-    Ok(stands_for.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(judge))).collect())
+    let providers: Vec<_> =
+        stands_for.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(judge))).collect();
+    match operation.connections().toolkit_providers_max {
+        allowed if providers.len() > allowed => {
+            Err(FieldError::TooManyProviders { there: providers.len(), allowed })
+        }
+        _ => Ok(providers),
+    }
 }
 
 /// A service that accounts are connected to, by Composio's name for it.

@@ -23,7 +23,8 @@ pub(super) fn start(
     parents: BTreeSet<Parent>,
 ) {
     for AccountArguments { filter, order, wanted } in questions {
-        let question = Question { reader: reader.clone(), filter, order, wanted };
+        let reader = Reader { is_ahead: true, ..reader.clone() };
+        let question = Question { reader, filter, order, wanted };
         let (sources, parents) = (Arc::clone(sources), parents.clone());
         tokio::spawn(async move { question.ask(&sources.lists, parents).await });
     }

@@ -38,6 +38,7 @@ use crate::domain::health::HealthRules;
 use crate::domain::page::PageRequest;
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::view::View;
+use crate::upstream::counts::CallCounts;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// The shared parts that loaders read through.
@@ -66,6 +67,22 @@ impl Sources {
                 composio.map_or(0, |composio| self.lists.holdings().epoch(&composio)),
             ),
         }
+    }
+
+    /// Everything that outlives operations, and how the sources stand for a tenant, for a test that looks for what must not
+    /// be there.
+    #[cfg(test)]
+    pub(crate) fn dump(&self, tenant: &Tenant) -> String {
+        let Self { providers, lists, accounts_by_id, health: _ } = self;
+        let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().standing(key));
+        let composio = tenant.composio.as_ref().map(|key| lists.client().standing(key));
+        format!("{}{}{}{leadlex:?}{composio:?}", providers.dump(), lists.dump(), accounts_by_id.dump())
+    }
+
+    /// What became of all calls: to LeadLex, then to Composio.
+    #[must_use]
+    pub fn calls(&self) -> [CallCounts; 2] {
+        [self.providers.client().counts(), self.lists.client().counts()]
     }
 
     /// Has everything of a tenant read again before it is served; with it all its finished answers are gone.
@@ -156,7 +173,8 @@ impl OperationLoader {
     /// Who reads Composio, where there is a key to it.
     pub(super) fn reader(&self) -> Option<Reader> {
         let credential = self.tenant.composio.clone()?;
-        Some(Reader { credential, view: self.view.clone(), ledger: Arc::clone(&self.ledger) })
+        let (view, ledger) = (self.view.clone(), Arc::clone(&self.ledger));
+        Some(Reader { credential, view, ledger, is_ahead: false })
     }
 
     /// The providers that will most likely be answered, where answering them costs a call.

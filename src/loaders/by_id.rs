@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::cache::{Cache, Got, Key, Weigh};
 use super::freshness::Kept;
+use super::ledger::Part;
 use super::lists::Lists;
 use super::scan::{Reader, Scan};
 use super::shelf::{Began, Look};
@@ -21,6 +22,7 @@ use super::walk::Walk;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::credential::Fingerprint;
 use crate::domain::filters::{AccountFilter, AccountOrder, AccountTypeFilter, FILTER_VALUES_MAX, Values};
+use crate::domain::problems::Reports;
 use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::domain::view::View;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
@@ -53,20 +55,28 @@ struct BatchKey {
     ids: Arc<[Box<str>]>,
 }
 
-type Account = Kept<Option<SharedAccount>>;
+/// An account as it is kept, or that there is none of its id.
+#[derive(Debug, Clone)]
+struct Known {
+    account: Option<SharedAccount>,
+    /// Of the answers in which it was, or was not: one that cannot be read may be the one that is missing.
+    problems: Reports,
+}
+
+type FoundKnown = HashMap<Box<str>, Result<Kept<Known>, UpstreamError>>;
 
 /// Accounts by id.
 #[derive(Clone)]
 pub struct AccountsById {
     lists: Arc<Lists>,
-    accounts: Arc<Cache<AccountKey, Option<SharedAccount>>>,
-    flights: Arc<SingleFlight<BatchKey, Result<Found, UpstreamError>>>,
+    accounts: Arc<Cache<AccountKey, Known>>,
+    flights: Arc<SingleFlight<BatchKey, Result<FoundKnown, UpstreamError>>>,
     /// Credentials that were refused `account_type`, which is experimental (UPSTREAMS.md A2).
     without_account_type: moka::sync::Cache<Fingerprint<Composio>, ()>,
 }
 
 /// What was found; no account for an id that there is none of.
-pub type Found = HashMap<Box<str>, Result<Account, UpstreamError>>;
+pub type Found = HashMap<Box<str>, Result<Kept<Option<SharedAccount>>, UpstreamError>>;
 
 impl AccountsById {
     /// Accounts by id over the lists.
@@ -84,10 +94,16 @@ impl AccountsById {
         }
     }
 
+    /// Everything that is kept of them, for a test that looks for what must not be there.
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> String {
+        format!("{}{:?}", self.accounts.dump(), self.without_account_type.iter().collect::<Vec<_>>())
+    }
+
     /// Gets accounts by their `ca_…` ids.
     pub async fn get(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Found {
         let (mut found, mut needed, mut old, mut due) =
-            (Found::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
+            (FoundKnown::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
         for id in ids {
             match self.accounts.look(&key(reader, &id)) {
                 Look::Fresh { kept, refresh } | Look::Stale { kept, refresh, .. } => {
@@ -111,7 +127,13 @@ impl AccountsById {
         let calls = self.batches(reader, needed).into_iter().map(|batch| self.join(reader, batch, purpose));
         let answers = stream::iter(calls.collect::<Vec<_>>()).buffered(8).collect::<Vec<_>>().await;
         found.extend(answers.into_iter().flatten());
-        found
+        let told = |(id, known): (Box<str>, Result<Kept<Known>, _>)| {
+            if let Ok(known) = &known {
+                reader.reports(|| Part::Account(id.clone()), &known.value.problems);
+            }
+            (id, known.map(|known| known.map(|known| known.account)))
+        };
+        found.into_iter().map(told).collect()
     }
 
     /// Sorted, so that the same ids make the same calls.
@@ -124,10 +146,10 @@ impl AccountsById {
         ids.chunks(FILTER_VALUES_MAX).map(batch).collect()
     }
 
-    async fn join(&self, reader: &Reader, batch: BatchKey, purpose: Purpose) -> Found {
+    async fn join(&self, reader: &Reader, batch: BatchKey, purpose: Purpose) -> FoundKnown {
         let landed = || {
             let kept = |id: &str| Some((id.into(), Ok(self.accounts.peek(&key(reader, id))?)));
-            batch.ids.iter().map(|id| kept(id)).collect::<Option<Found>>().map(Ok)
+            batch.ids.iter().map(|id| kept(id)).collect::<Option<FoundKnown>>().map(Ok)
         };
         let asked_at = Instant::now();
         let reading = self.clone().read(reader.clone(), batch.clone(), purpose).boxed();
@@ -135,8 +157,7 @@ impl AccountsById {
         let (found, got) = match reader.ledger.in_time(UpstreamName::Composio, joined).await {
             Ok((found, got)) => (found.unwrap_or_else(|error| failed(&batch, &error)), got),
             Err(late) => {
-                let old =
-                    |id: &Box<str>| self.accounts.last_resort(&key(reader, id)).ok_or_else(|| late.clone());
+                let old = |id: &str| self.accounts.last_resort(&key(reader, id)).ok_or_else(|| late.clone());
                 (batch.ids.iter().map(|id| (id.clone(), old(id))).collect(), Got::Fetched)
             }
         };
@@ -152,7 +173,12 @@ impl AccountsById {
     }
 
     /// Reads at most 100 accounts, keeps what comes, and where that fails falls back on what is kept.
-    async fn read(self, reader: Reader, batch: BatchKey, purpose: Purpose) -> Result<Found, UpstreamError> {
+    async fn read(
+        self,
+        reader: Reader,
+        batch: BatchKey,
+        purpose: Purpose,
+    ) -> Result<FoundKnown, UpstreamError> {
         let ids = Arc::clone(&batch.ids);
         let began: Vec<_> = ids.iter().map(|id| self.accounts.begin(&key(&reader, id))).collect();
         let fetched = guarded(UpstreamName::Composio, self.fetch(&reader, &ids, purpose)).await;
@@ -161,10 +187,14 @@ impl AccountsById {
         let account = |id: &str, began: Began| {
             let key = key(&reader, id);
             let account = match &fetched {
-                Ok(accounts) => Ok(match accounts.iter().find(|account| &*account.id == id) {
-                    Some(account) => self.accounts.keep(key, Some(account.clone()), began, fresh_for),
-                    None => self.accounts.keep_briefly(key, None, began, MISSING_TTL.min(fresh_for)),
-                }),
+                Ok((accounts, problems)) => {
+                    let account = accounts.iter().find(|account| &*account.id == id).cloned();
+                    let known = Known { account, problems: problems.clone() };
+                    Ok(match known.account {
+                        Some(_) => self.accounts.keep(key, known, began, fresh_for),
+                        None => self.accounts.keep_briefly(key, known, began, MISSING_TTL.min(fresh_for)),
+                    })
+                }
                 Err(error) => self.accounts.hold(&key, began, error).ok_or_else(|| error.clone()),
             };
             (id.into(), account)
@@ -178,7 +208,7 @@ impl AccountsById {
         reader: &Reader,
         ids: &[Box<str>],
         purpose: Purpose,
-    ) -> Result<Vec<SharedAccount>, UpstreamError> {
+    ) -> Result<(Vec<SharedAccount>, Reports), UpstreamError> {
         let fingerprint = reader.credential.fingerprint();
         if self.without_account_type.contains_key(&fingerprint) {
             return self.walk(reader, ids, None, purpose).await;
@@ -202,19 +232,20 @@ impl AccountsById {
         ids: &[Box<str>],
         account_type: Option<AccountTypeFilter>,
         purpose: Purpose,
-    ) -> Result<Vec<SharedAccount>, UpstreamError> {
+    ) -> Result<(Vec<SharedAccount>, Reports), UpstreamError> {
         let refused =
             |error| UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal).caused_by(error);
         let values = Values::new("ids", ids.iter().cloned()).map_err(refused)?;
         let filter = AccountFilter { ids: Some(values), account_type, ..Default::default() };
         let scan = Scan::new(reader.clone(), filter, AccountOrder::NEWEST_FIRST);
         let mut walk = Walk::anew(&self.lists, &scan, purpose);
-        let mut accounts = Vec::new();
+        let (mut accounts, mut problems) = (Vec::new(), Reports::new());
         while accounts.len() < ids.len() {
             let Some(step) = walk.step().await? else { break };
             accounts.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());
+            problems.extend_from_slice(&step.page.problems);
         }
-        Ok(accounts)
+        Ok((accounts, problems))
     }
 }
 
@@ -222,7 +253,7 @@ fn key(reader: &Reader, id: &str) -> AccountKey {
     AccountKey { credential: reader.credential.fingerprint(), view: reader.view.clone(), id: id.into() }
 }
 
-fn failed(batch: &BatchKey, error: &UpstreamError) -> Found {
+fn failed(batch: &BatchKey, error: &UpstreamError) -> FoundKnown {
     batch.ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect()
 }
 
@@ -240,8 +271,9 @@ impl Weigh for AccountKey {
     }
 }
 
-impl Weigh for Option<SharedAccount> {
+impl Weigh for Known {
     fn weight_bytes(&self) -> usize {
-        self.as_ref().map_or(0, |account| account.weight_bytes())
+        let account = self.account.as_ref().map_or(0, |account| account.weight_bytes());
+        size_of::<Self>() + account + self.problems.weight_bytes()
     }
 }

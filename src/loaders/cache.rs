@@ -132,6 +132,15 @@ where
     }
 
     #[cfg(test)]
+    pub(super) fn dump(&self) -> String
+    where
+        K: std::fmt::Debug,
+        V: std::fmt::Debug,
+    {
+        self.shelf.dump()
+    }
+
+    #[cfg(test)]
     fn settled(&self) -> (u64, u64) {
         self.shelf.settled()
     }

@@ -18,6 +18,7 @@ use super::scan::{Reader, Scan};
 use super::walk::Walk;
 use crate::domain::accounts::{AccountStatus, SharedAccount};
 use crate::domain::filters::{AccountFilter, AccountOrder, Values};
+use crate::domain::problems::Reports;
 use crate::domain::vocabulary::Vocabulary;
 use crate::upstream::error::UpstreamError;
 
@@ -181,11 +182,12 @@ impl CountQuestion {
         }
         let mut walk = Walk::from(lists, &joined, None, Accept::Fresh);
         let (mut accounts, mut rows_sent): (Vec<SharedAccount>, _) = (Vec::new(), 0);
-        let (mut last_total, mut freshness) = (Some(total), None);
+        let (mut last_total, mut freshness, mut problems) = (Some(total), None, Reports::new());
         while let Some(step) = walk.step().await? {
             accounts.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());
             rows_sent += step.page.rows_sent;
             last_total = step.page.total_items;
+            problems.extend_from_slice(&step.page.problems);
             freshness = Freshness::of(freshness.into_iter().chain([step.freshness]));
         }
         // Rows that came twice, could not be read or moved meanwhile: then the walk counted nothing.
@@ -198,7 +200,7 @@ impl CountQuestion {
                 accounts.iter().filter(|account| parent.owns(account)).map(Arc::clone).collect();
             let counts = self.of(own.iter(), freshness);
             if let Some(freshness) = freshness.filter(|_| *parent != Parent::Project) {
-                lists.keep_whole(&self.list(parent), own, freshness);
+                lists.keep_whole(&self.list(parent), own, freshness, problems.clone());
             }
             (parent.clone(), counts)
         });

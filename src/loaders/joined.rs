@@ -179,7 +179,7 @@ impl Question {
         run.is_complete = is_readable || run.rows.len() == self.wanted.size;
         if is_whole && is_readable {
             run.total_items = u64::try_from(own.len()).ok();
-            lists.keep_whole(&scan, own, freshness);
+            lists.keep_whole(&scan, own, freshness, page.problems.clone());
         }
         Some(Slice::new(lists, self.list(parent), self.course(), self.wanted.direction, run))
     }

@@ -1,12 +1,13 @@
 //! What one operation is made of: until when it may wait, how old its parts are, which decides how long its answer is
-//! good for, and what it cost its upstreams, for whoever asks to see the trace of a request with
-//! `"extensions": {"switchboard": {"trace": true}}`.
+//! good for, what of them could not be read (`extensions.switchboard.problems`), and what it cost its upstreams, for
+//! whoever asks to see the trace of a request with `"extensions": {"switchboard": {"trace": true}}`.
 //!
 //! It holds what was asked for in this layer's own words. An upstream's URL, headers and body are never
 //! in it.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,7 +15,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::cache::Got;
 use super::freshness::{Freshness, Kept};
+use super::scan::{PageKey, ScanKey};
+use crate::domain::problems::{self, Reports, Told};
 use crate::domain::upstream_name::UpstreamName;
+use crate::domain::view::View;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// The account of one operation.
@@ -33,6 +37,21 @@ struct Entries {
     changes_at: Option<Instant>,
     calls: Vec<Call>,
     saved: Saved,
+    /// Of the parts that have any.
+    problems: HashMap<Part, Reports>,
+}
+
+/// A part of an answer. One that an operation reads twice, stale and then anew, is one part still.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Part {
+    /// The list of providers.
+    Providers,
+    /// A page of accounts.
+    Page(PageKey),
+    /// A list's size.
+    Total(Arc<ScanKey>),
+    /// An account by its `ca_…`.
+    Account(Box<str>),
 }
 
 /// One upstream call that the operation made or waited for.
@@ -169,6 +188,22 @@ impl Ledger {
     /// Enters that the answer is made of a part of that age.
     pub(super) fn uses(&self, part: Freshness) {
         self.change(|entries| entries.freshness = Freshness::of(entries.freshness.into_iter().chain([part])));
+    }
+
+    /// Enters what is to be told of a part, in place of what was told of it before.
+    pub(super) fn reports(&self, part: impl FnOnce() -> Part, problems: &Reports) {
+        self.change(|entries| match problems.is_empty() {
+            true if entries.problems.is_empty() => {}
+            true => drop(entries.problems.remove(&part())),
+            false => drop(entries.problems.insert(part(), problems.clone())),
+        });
+    }
+
+    /// What a view is told of the problems in all the parts so far.
+    #[must_use]
+    pub fn problems(&self, view: &View) -> Told {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        problems::told(view, entries.problems.values().flatten())
     }
 
     /// Enters that so many values were kept already.

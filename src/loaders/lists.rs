@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::cache::{Accept, Cache, Weigh};
 use super::freshness::{Freshness, FreshnessState, Kept};
 use super::holdings::Holdings;
+use super::ledger::Part;
 use super::scan::{Page, PageKey, Scan, ScanKey};
 use super::settings::ListSettings;
 use crate::domain::accounts::SharedAccount;
@@ -17,6 +18,7 @@ use crate::domain::filters::AccountFilter;
 use crate::domain::global_id::IdKey;
 use crate::domain::health::HealthRules;
 use crate::domain::input::BadInput;
+use crate::domain::problems::{Place, Problems, Reports, Rule};
 use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::upstream::accounts::{AccountPage, AccountsClient};
 use crate::upstream::error::UpstreamError;
@@ -86,6 +88,13 @@ impl Lists {
         }
     }
 
+    /// Everything that is kept of them, for a test that looks for what must not be there.
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> String {
+        let ways: Vec<_> = self.ways_back.iter().collect();
+        format!("{}{}{ways:?}", self.pages.dump(), self.totals.dump())
+    }
+
     pub(super) fn holdings(&self) -> &Arc<Holdings<Composio>> {
         &self.holdings
     }
@@ -122,10 +131,13 @@ impl Lists {
             }
         };
         let asked_at = Instant::now();
-        let (page, got) = self.pages.get(key, accept, &scan.reader.ledger, fetch).await;
+        let (page, got) = self.pages.get(key.clone(), accept, &scan.reader.ledger, fetch).await;
         let asked =
             || describe(&scan.key, if cursor.is_some() { "a further page" } else { "the first page" });
         scan.reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &page);
+        if let Ok(page) = &page {
+            scan.reader.reports(|| Part::Page(key), &page.value.problems);
+        }
         if let Ok(Some(next)) = page.as_ref().map(|page| &page.value.next_cursor) {
             let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(next)) };
             self.ways_back.insert(key, cursor);
@@ -176,10 +188,16 @@ impl Lists {
         self.page(scan, None, Accept::Stale).await.ok()
     }
 
-    /// Keeps a whole scan that was read as part of another.
-    pub(super) fn keep_whole(&self, scan: &Scan, items: Vec<SharedAccount>, parts: Freshness) {
+    /// Keeps a whole scan that was read as part of others, with what is to be told of them.
+    pub(super) fn keep_whole(
+        &self,
+        scan: &Scan,
+        items: Vec<SharedAccount>,
+        parts: Freshness,
+        problems: Reports,
+    ) {
         let (rows_sent, total_items) = (items.len(), u64::try_from(items.len()).ok());
-        let page = Page { items, rows_sent, rows_set_aside: 0, next_cursor: None, total_items };
+        let page = Page { items, rows_sent, rows_set_aside: 0, next_cursor: None, total_items, problems };
         self.pages.keep_made_of(PageKey { scan: Arc::clone(&scan.key), cursor: None }, Arc::new(page), parts);
     }
 
@@ -212,7 +230,8 @@ impl Lists {
             let (client, scan) = (client.clone(), counted.clone());
             async move {
                 let page = fetch_page(&client, &scan, None, 1, purpose, clock).await?;
-                Ok((Total(page.total_items), client.fresh_for(&scan.reader.credential, ttl)))
+                let total = Total { items: page.total_items, problems: page.problems };
+                Ok((total, client.fresh_for(&scan.reader.credential, ttl)))
             }
         };
         let asked_at = Instant::now();
@@ -220,7 +239,10 @@ impl Lists {
         let (total, got) = self.totals.get(key, Accept::Stale, ledger, fetch).await;
         let asked = || describe(&scan.key, "the total");
         scan.reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &total);
-        total.map(|total| total.map(|Total(total)| total))
+        if let Ok(total) = &total {
+            scan.reader.reports(|| Part::Total(Arc::clone(&scan.key)), &total.value.problems);
+        }
+        total.map(|total| total.map(|total| total.items))
     }
 }
 
@@ -236,18 +258,21 @@ pub(super) async fn fetch_page(
     let ScanKey { filter, order, .. } = &*scan.key;
     if filter.matches_nothing() {
         // The upstream would take an empty list for none, and answer everything (UPSTREAMS.md A2).
-        let total_items = Some(0);
         return Ok(Page {
             items: Vec::new(),
             rows_sent: 0,
             rows_set_aside: 0,
             next_cursor: None,
-            total_items,
+            total_items: Some(0),
+            problems: Reports::new(),
         });
     }
-    let page = client.fetch_page(&scan.reader.credential, filter, *order, cursor, limit, purpose).await?;
-    let is_first = cursor.is_none();
-    Ok(set_aside(scan, admit(scan, page), is_first, clock.now()))
+    let mut page = client.fetch_page(&scan.reader.credential, filter, *order, cursor, limit, purpose).await?;
+    admit(client, scan, &mut page);
+    let AccountPage { items, rows_sent, next_cursor, total_items, problems } = page;
+    let (next_cursor, problems) = (next_cursor.map(Into::into), problems.reports());
+    let page = Page { items, rows_sent, rows_set_aside: 0, next_cursor, total_items, problems };
+    Ok(set_aside(scan, page, cursor.is_none(), clock.now()))
 }
 
 /// A call in this layer's own words: how it is narrowed, never by what.
@@ -282,22 +307,26 @@ fn describe(scan: &ScanKey, part: &str) -> String {
     text
 }
 
-/// The rows that are what was asked for; others are dropped and counted.
-fn admit(scan: &Scan, fetched: AccountPage) -> Page {
-    let AccountPage { mut items, rows_sent, next_cursor, mut total_items } = fetched;
-    let before = items.len();
-    items.retain(|account| scan.admits(account));
-    if items.len() < before {
+/// Leaves in a page the rows that are what was asked for; others are dropped and counted.
+fn admit(client: &AccountsClient, scan: &Scan, page: &mut AccountPage) {
+    let before = page.items.len();
+    page.items.retain(|account| scan.admits(account));
+    let rows = before - page.items.len();
+    if rows > 0 {
         // Then it counted what the filter did not ask for, too.
-        total_items = None;
+        page.total_items = None;
+        let mut problems = Problems::none(UpstreamName::Composio);
+        let (place, count) = (Place { row: None, field: "" }, u64::try_from(rows).unwrap_or(u64::MAX));
+        for noted in [&mut problems, &mut page.problems] {
+            noted.note(place, Rule::NotInFilter, count);
+        }
+        client.count_problems(&problems);
         tracing::warn!(
             upstream = %UpstreamName::Composio,
-            rows = before - items.len(),
+            rows,
             "rows were left out that the filter did not ask for"
         );
     }
-    let next_cursor = next_cursor.map(Into::into);
-    Page { items, rows_sent, rows_set_aside: 0, next_cursor, total_items }
 }
 
 /// A page without the accounts that have not waited for long enough. Other pages have such rows too, which the
@@ -314,11 +343,14 @@ fn set_aside(scan: &Scan, mut page: Page, is_first: bool, now: Timestamp) -> Pag
 }
 
 /// A scan's size as its upstream told it.
-#[derive(Debug, Clone, Copy)]
-struct Total(Option<u64>);
+#[derive(Debug, Clone)]
+struct Total {
+    items: Option<u64>,
+    problems: Reports,
+}
 
 impl Weigh for Total {
     fn weight_bytes(&self) -> usize {
-        size_of::<Self>()
+        size_of::<Self>() + self.problems.weight_bytes()
     }
 }

@@ -10,15 +10,16 @@ use tokio::time::Instant;
 use super::cache::{Accept, Cache, Got, Key, Weigh};
 use super::freshness::Kept;
 use super::holdings::Holdings;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Part};
 use super::weighed::Weighed;
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::global_id::{IdKey, ProviderId};
+use crate::domain::problems::Reports;
 use crate::domain::providers::Provider;
 use crate::domain::settings::ExpectedProviders;
 use crate::domain::upstream_name::{Leadlex, UpstreamName};
 use crate::upstream::error::UpstreamError;
-use crate::upstream::providers::ProvidersClient;
+use crate::upstream::providers::{ProvidersClient, WholeList};
 
 /// A provider with its id, which depends on the key of ids and not on the row alone.
 #[derive(Debug)]
@@ -32,12 +33,19 @@ pub struct ListedProvider {
 /// Every integration of a workspace, in the upstream's order.
 pub type ProviderList = Arc<[Arc<ListedProvider>]>;
 
+/// The list as it is kept.
+#[derive(Debug, Clone)]
+struct Listed {
+    list: ProviderList,
+    problems: Reports,
+}
+
 /// The workspace's integrations.
 pub struct Providers {
     client: ProvidersClient,
     ids: Option<IdKey>,
     holdings: Arc<Holdings<Leadlex>>,
-    lists: Cache<Fingerprint<Leadlex>, ProviderList>,
+    lists: Cache<Fingerprint<Leadlex>, Listed>,
     last_known: Weighed<Fingerprint<Leadlex>, ProviderList>,
     configured: Option<ProviderList>,
 }
@@ -61,6 +69,12 @@ impl Providers {
         });
         let configured = Some(rows.collect::<ProviderList>()).filter(|list| !list.is_empty());
         Self { client, ids, holdings, lists, last_known, configured }
+    }
+
+    /// Everything that is kept of them, for a test that looks for what must not be there.
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> String {
+        format!("{}{:?}{:?}", self.lists.dump(), self.last_known.all(), self.configured)
     }
 
     pub(super) fn holdings(&self) -> &Arc<Holdings<Leadlex>> {
@@ -104,19 +118,22 @@ impl Providers {
         let fetch = move |purpose| {
             let (client, credential, ids) = (client.clone(), credential.clone(), ids.clone());
             async move {
-                let providers = client.fetch_list(&credential, purpose).await?;
+                let WholeList { rows, problems } = client.fetch_list(&credential, purpose).await?;
                 let listed = |provider| Arc::new(ListedProvider { id: ids.provider_id(&provider), provider });
-                let list = providers.into_iter().map(listed).collect();
-                Ok((list, client.fresh_for(&credential, ttl)))
+                let listed =
+                    Listed { list: rows.into_iter().map(listed).collect(), problems: problems.reports() };
+                Ok((listed, client.fresh_for(&credential, ttl)))
             }
         };
         let asked_at = Instant::now();
         let (list, got) = self.lists.get(fingerprint, accept, ledger, fetch).await;
         ledger.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), asked_at, got, &list);
-        if let (Ok(list), true) = (&list, got != Got::Kept) {
-            self.last_known.insert(fingerprint, Arc::clone(&list.value));
+        let list = list?;
+        ledger.reports(|| Part::Providers, &list.value.problems);
+        if got != Got::Kept {
+            self.last_known.insert(fingerprint, Arc::clone(&list.value.list));
         }
-        list
+        Ok(list.map(|listed| listed.list))
     }
 }
 
@@ -131,6 +148,12 @@ impl Key for Fingerprint<Leadlex> {
 impl Weigh for Fingerprint<Leadlex> {
     fn weight_bytes(&self) -> usize {
         size_of::<Self>()
+    }
+}
+
+impl Weigh for Listed {
+    fn weight_bytes(&self) -> usize {
+        self.list.weight_bytes() + self.problems.weight_bytes()
     }
 }
 

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use super::cache::{Key, Weigh};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Part};
 use crate::domain::accounts::{AccountType, ConnectedAccount, SharedAccount};
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::filters::{
     AccountFilter, AccountOrder, AccountOrderField, AccountTypeFilter, OrderDirection, Values,
 };
 use crate::domain::global_id::IdKey;
+use crate::domain::problems::{Problems, Reports};
 use crate::domain::upstream_name::Composio;
 use crate::domain::view::View;
 
@@ -35,6 +36,17 @@ pub struct Reader {
     pub view: View,
     /// Where it enters what it reads.
     pub ledger: Arc<Ledger>,
+    /// Whether it reads what may turn out not to be needed: problems of that are not told.
+    pub is_ahead: bool,
+}
+
+impl Reader {
+    /// Enters the problems of a part that it reads.
+    pub(super) fn reports(&self, part: impl FnOnce() -> Part, problems: &Reports) {
+        if !self.is_ahead {
+            self.ledger.reports(part, problems);
+        }
+    }
 }
 
 /// A scan, with whoever reads it.
@@ -134,6 +146,8 @@ pub struct Page {
     pub next_cursor: Option<Arc<str>>,
     /// How many accounts the scan holds, where the upstream said so.
     pub total_items: Option<u64>,
+    /// What could not be read, or did not fit, in the answers that it was made of.
+    pub problems: Reports,
 }
 
 impl Page {
@@ -193,6 +207,16 @@ impl Weigh for Arc<ScanKey> {
 impl Weigh for Arc<Page> {
     fn weight_bytes(&self) -> usize {
         let items = self.items.iter().map(|account| account.weight_bytes() + size_of::<SharedAccount>());
-        size_of::<Page>() + items.sum::<usize>() + self.next_cursor.as_deref().map_or(0, str::len)
+        size_of::<Page>()
+            + items.sum::<usize>()
+            + self.next_cursor.as_deref().map_or(0, str::len)
+            + self.problems.weight_bytes()
+    }
+}
+
+impl Weigh for Reports {
+    /// Whoever shares one weighs it whole: none of them is gone before the last.
+    fn weight_bytes(&self) -> usize {
+        self.iter().map(|problems| problems.weight_bytes() + size_of::<Arc<Problems>>()).sum()
     }
 }

@@ -111,6 +111,8 @@ pub struct ConnectionSettings {
     pub page_max: usize,
     /// The most ids that one field takes.
     pub ids_max: usize,
+    /// The most providers that one toolkit is listed with.
+    pub toolkit_providers_max: usize,
 }
 
 impl ConnectionSettings {

@@ -222,6 +222,16 @@ where
         Some(kept)
     }
 
+    /// Everything that is kept, with its keys, for a test that looks for what must not be there.
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> String
+    where
+        K: std::fmt::Debug,
+        V: std::fmt::Debug,
+    {
+        self.entries.iter().map(|(key, entry)| format!("{key:?}: {:?}\n", entry.value)).collect()
+    }
+
     /// What may be served of a key without waiting any longer for its reading, which goes on.
     pub(super) fn last_resort(&self, key: &K) -> Option<Kept<V>> {
         let now = Instant::now();

@@ -7,6 +7,8 @@
 
 use std::borrow::Borrow;
 use std::hash::Hash;
+#[cfg(test)]
+use std::sync::Arc;
 
 /// An entry is heavy from this part of the limit on.
 const HEAVY_PART: u64 = 64;
@@ -39,6 +41,12 @@ where
         Q: Hash + Eq + ?Sized,
     {
         self.entries.get(key)
+    }
+
+    /// Everything that is kept.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> Vec<(Arc<K>, V)> {
+        self.entries.iter().collect()
     }
 
     /// Keeps a value, unless it alone weighs too much.

@@ -102,6 +102,17 @@ impl Answers {
         Self { kept: Weighed::new(limit_bytes, weigh), flights: SingleFlight::new(|_| Answer::crashed()) }
     }
 
+    /// All that is kept: whose and what for, and the answers' bytes.
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> Vec<(String, Bytes)> {
+        let one = |(question, finished): (Arc<Arc<Question>>, Arc<Finished>)| {
+            let Question { leadlex, composio, view, document, variables, .. } = &**question;
+            let question = format!("{leadlex:?} {composio:?} {view:?} {document} {variables}");
+            (question, finished.answer.body.clone())
+        };
+        self.kept.all().into_iter().map(one).collect()
+    }
+
     /// The answer that is kept and still is what execution would give; `revision` is the caller's as it is now.
     pub(super) fn look(&self, question: &Question, revision: impl FnOnce() -> Revision) -> Option<Answer> {
         let finished = self.kept.get(question)?;
@@ -123,7 +134,9 @@ impl Answers {
         let flight = async move {
             let before = revised();
             let (answer, parts) = execution.await;
-            if answer.outcome == (Outcome::Executed { whole: true }) && before == revised() {
+            let is_whole = answer.outcome == (Outcome::Executed { whole: true });
+            // One that had no time to wait shows what is old, and the next that has waits for what is newer.
+            if is_whole && !answer.is_late && before == revised() {
                 answers.keep(key, &answer, parts, before);
             }
             answer

@@ -55,6 +55,9 @@ pub struct Extensions {
     retry_after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<Arc<str>>,
+    /// Of the representations that a router sent, which are meant; paths are its own, and lose that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    representations: Vec<usize>,
     #[serde(skip_serializing_if = "is_one")]
     count: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -109,6 +112,7 @@ impl GraphqlError {
             retryable: None,
             retry_after_ms: None,
             request_id: None,
+            representations: Vec::new(),
             count: 1,
             paths: Vec::new(),
         };
@@ -121,7 +125,15 @@ impl GraphqlError {
             Some(known @ FieldError::BadInput(input)) => {
                 Self::coded(known.code(), known.to_string()).because(input.reason.word())
             }
+            Some(known @ FieldError::BadRepresentation { place, input }) => {
+                let mut error = Self::coded(known.code(), known.to_string()).because(input.reason.word());
+                error.extensions.representations.push(*place);
+                error
+            }
             Some(known @ FieldError::ForAdmins) => Self::coded(known.code(), known.to_string()),
+            Some(known @ FieldError::TooManyProviders { .. }) => {
+                Self::coded(known.code(), known.to_string()).because("TOOLKIT_PROVIDERS")
+            }
             None => Self::internal(),
         };
         masked.locations = error.locations;
@@ -182,7 +194,7 @@ pub(crate) fn masked_and_merged(mut errors: Vec<ServerError>) -> Vec<GraphqlErro
             }
             Entry::Occupied(known) => {
                 if let Some(first) = merged.get_mut(*known.get()) {
-                    first.join(error.path);
+                    first.join(error);
                 }
             }
         }
@@ -209,13 +221,14 @@ fn place(error: &ServerError) -> impl Ord + use<> {
 }
 
 impl GraphqlError {
-    fn join(&mut self, path: Vec<PathSegment>) {
+    fn join(&mut self, other: Self) {
         if self.extensions.paths.is_empty() {
             self.extensions.paths.push(self.path.clone());
         }
         self.extensions.count += 1;
         if self.extensions.paths.len() < PATHS_NAMED {
-            self.extensions.paths.push(path);
+            self.extensions.paths.push(other.path);
+            self.extensions.representations.extend(other.extensions.representations);
         }
     }
 }

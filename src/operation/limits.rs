@@ -103,7 +103,9 @@ impl<'a> Walk<'a> {
             }
         }
         let is_meta = matches!(field.name.as_str(), "__schema" | "__type");
-        if is_meta && self.introspection.is_none() {
+        // The schema's text is the schema too.
+        let tells_schema = is_meta || matches!(field.name.as_str(), "_service" | "_sdl");
+        if tells_schema && self.introspection.is_none() {
             self.introspection = Some(field);
         }
         let lists = match place.lists {

@@ -51,6 +51,8 @@ use self::settings::{DocumentSettings, LimitSettings};
 use self::subscription::Source;
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::clock::Clock;
+use crate::domain::problems::{Problem, Told};
+use crate::domain::view::View;
 use crate::graphql::json::Json;
 use crate::graphql::schema::{self, Graph};
 use crate::graphql::subscription::Event;
@@ -101,7 +103,7 @@ pub trait Executor: Send + Sync + 'static {
 
 impl Executor for Graph {
     fn sdl(&self) -> String {
-        schema::sdl()
+        schema::whole_sdl()
     }
 
     fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> BoxFuture<'_, Response> {
@@ -255,9 +257,21 @@ impl Operations {
         self.executor.accounts_changed(tenant);
     }
 
+    /// The same with another's verdicts on documents, for a test that asks the same of many.
+    #[cfg(test)]
+    pub(crate) fn judging_as(self, other: &Self) -> Self {
+        Self { documents: Arc::clone(&other.documents), ..self }
+    }
+
+    /// All finished answers that are kept, each behind its question.
+    #[cfg(test)]
+    pub(crate) fn dump(&self) -> Vec<(String, Bytes)> {
+        self.answers.dump()
+    }
+
     /// Runs one operation to its answer. It never fails: whatever goes wrong is in the answer.
     pub async fn run(&self, mut request: OperationRequest, rules: TransportRules, caller: Caller) -> Answer {
-        let meant = match self.persisted.text(&mut request) {
+        let meant = match self.persisted.text(&mut request, &caller.tenant) {
             Ok(meant) => meant,
             Err(refused) => return Answer::failed(Outcome::Refused, &[*refused]),
         };
@@ -348,16 +362,14 @@ impl Operations {
             // The library wants a tree of its own, which those who wait for a place need not hold.
             request.set_parsed_query(document.executable());
         }
-        let ledger = Arc::new(ledger);
+        let (ledger, view) = (Arc::new(ledger), caller.view());
         // A panic is one operation's end, not its connection's. What it leaves behind is dropped with the future.
         let executed = self.executor.execute(request, caller, Arc::clone(&ledger));
         let mut answer = match AssertUnwindSafe(executed).catch_unwind().await {
-            Ok(response) => Answer::executed(
-                &response.data,
-                response.errors,
-                ledger.is_traced().then_some(&*ledger),
-                cost,
-            ),
+            Ok(response) => {
+                let extensions = Extensions::of(&ledger, &view, ledger.is_traced(), cost);
+                Answer::executed(&response.data, response.errors, extensions)
+            }
             Err(_) => Answer::crashed(),
         };
         let parts = ledger.freshness();
@@ -407,8 +419,27 @@ struct Extensions {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Switchboard {
-    trace: Trace,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<Trace>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<Problem>,
+    /// How many problems there are beside those.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_problems: Option<u64>,
+}
+
+impl Extensions {
+    /// What is said of an operation; nothing where there is nothing to say.
+    fn of(ledger: &Ledger, view: &View, is_traced: bool, cost: Option<Cost>) -> Option<Self> {
+        let trace = is_traced.then(|| ledger.trace());
+        let Told { problems, more } = ledger.problems(view);
+        let more_problems = Some(more).filter(|more| *more > 0);
+        let is_silent = trace.is_none() && problems.is_empty() && more_problems.is_none();
+        let switchboard = Switchboard { trace, problems, more_problems };
+        (!is_silent).then_some(Self { cost, switchboard })
+    }
 }
 
 impl Answer {
@@ -418,10 +449,8 @@ impl Answer {
         self.tag.of(&self.body)
     }
 
-    fn executed(data: &Value, errors: Vec<ServerError>, ledger: Option<&Ledger>, cost: Option<Cost>) -> Self {
+    fn executed(data: &Value, errors: Vec<ServerError>, extensions: Option<Extensions>) -> Self {
         let errors = errors::masked_and_merged(errors);
-        let extensions =
-            ledger.map(|ledger| Extensions { cost, switchboard: Switchboard { trace: ledger.trace() } });
         let outcome = Outcome::Executed { whole: errors.is_empty() };
         Self::new(outcome, written(&errors, Some(data), extensions))
     }

@@ -2,7 +2,8 @@
 //!
 //! Two kinds. *Trusted* ones come with the deployment ([`trusted`]); where they are enforced, nothing else is executed.
 //! *Automatic* ones a client leaves here under their own hash (Apollo's automatic persisted queries, which urql speaks too): a
-//! shorter way to say what it could say anyway, and no protection. This runs before anything is judged, so that a mutation
+//! shorter way to say what it could say anyway, and no protection. Each tenant has its own of these: a pool for all would
+//! tell one tenant what another one has left. This runs before anything is judged, so that a mutation
 //! by GET is refused however it was named.
 //!
 //! A request names a document by `documentId` (GraphQL over HTTP, appendix "Persisted Documents": `sha256:…`, or an id
@@ -21,12 +22,15 @@ use super::codes::Code;
 use super::errors::GraphqlError;
 use super::request::OperationRequest;
 use super::settings::{DocumentMode, DocumentSettings};
+use crate::domain::caller::Tenant;
+use crate::domain::credential::{Credential, Fingerprint};
+use crate::domain::upstream_name::{Composio, Leadlex};
 
 /// The prefix of a document id that is a hash.
 const BY_HASH: &str = "sha256:";
 
-/// What an entry takes beside its text, in bytes: the hash, and the cache's own bookkeeping.
-const BYTES_PER_ENTRY: usize = 256;
+/// What an entry takes beside its text, in bytes: three hashes, and the cache's own bookkeeping.
+const BYTES_PER_ENTRY: usize = 320;
 
 /// How many different untrusted documents are logged: beyond them the oldest is logged anew.
 const LOGGED: u64 = 10_000;
@@ -35,8 +39,17 @@ const LOGGED: u64 = 10_000;
 #[derive(Debug)]
 pub(crate) struct Meant {
     pub(crate) text: Arc<str>,
-    /// The hash under which it is to be kept, once it has been found right.
-    pub(crate) to_keep: Option<Hash>,
+    /// The name under which it is to be kept, once it has been found right.
+    to_keep: Option<Left>,
+}
+
+/// What a document is kept under that a client left: whose keys it was left with, and its hash. Whether a tenant knows a
+/// document is nobody else's to see, and a hash runs nothing that only another tenant has shown.
+type Left = (Option<Fingerprint<Leadlex>>, Option<Fingerprint<Composio>>, Hash);
+
+fn left_by(tenant: &Tenant, hash: Hash) -> Left {
+    let leadlex = tenant.leadlex.as_ref().map(Credential::fingerprint);
+    (leadlex, tenant.composio.as_ref().map(Credential::fingerprint), hash)
 }
 
 /// A document's SHA-256.
@@ -45,7 +58,7 @@ pub(crate) type Hash = [u8; 32];
 /// All documents that can be named.
 pub(crate) struct Persisted {
     trusted: Option<(Trusted, DocumentMode)>,
-    automatic: Option<Cache<Hash, Arc<str>>>,
+    automatic: Option<Cache<Left, Arc<str>>>,
     logged: Cache<Hash, ()>,
 }
 
@@ -53,7 +66,7 @@ impl Persisted {
     /// What the settings say, with the trusted documents read already, where there are any.
     pub(crate) fn new(settings: &DocumentSettings, trusted: Option<Trusted>) -> Self {
         let automatic = settings.automatic.then(|| {
-            let weigh = |_: &Hash, text: &Arc<str>| {
+            let weigh = |_: &Left, text: &Arc<str>| {
                 u32::try_from(text.len().saturating_add(BYTES_PER_ENTRY)).unwrap_or(u32::MAX)
             };
             let cache = Cache::builder().max_capacity(settings.automatic_limit_bytes).weigher(weigh);
@@ -73,16 +86,20 @@ impl Persisted {
     ///
     /// # Errors
     /// Where it names a document that is not known, names it wrongly, or brings one that is not trusted.
-    pub(crate) fn text(&self, request: &mut OperationRequest) -> Result<Meant, Box<GraphqlError>> {
+    pub(crate) fn text(
+        &self,
+        request: &mut OperationRequest,
+        tenant: &Tenant,
+    ) -> Result<Meant, Box<GraphqlError>> {
         let named = Named::of(request)?;
         match (request.query.take(), named) {
-            (Some(text), None) => self.brought(text.into(), None),
-            (Some(text), Some(Named::Hash(hash))) => self.brought(text.into(), Some(hash)),
+            (Some(text), None) => self.brought(text.into(), None, tenant),
+            (Some(text), Some(Named::Hash(hash))) => self.brought(text.into(), Some(hash), tenant),
             (Some(_), Some(Named::Id(_))) => {
                 let sentence = "The request has a `documentId` and a `query`: send one of the two.";
                 refuse(Code::BadUserInput, sentence, "BAD_REQUEST")
             }
-            (None, Some(named)) => self.named(&named).map(|text| Meant { text, to_keep: None }),
+            (None, Some(named)) => self.named(&named, tenant).map(|text| Meant { text, to_keep: None }),
             (None, None) => {
                 let sentence = "`query` is missing: the text of a GraphQL document.";
                 refuse(Code::BadUserInput, sentence, "BAD_REQUEST")
@@ -93,20 +110,22 @@ impl Persisted {
     /// Keeps a document that has been found right under the hash that it was sent with. One that is wrong is not kept: it
     /// would only push others out.
     pub(crate) fn keep_right(&self, meant: &Meant) {
-        if let (Some(automatic), Some(hash)) = (&self.automatic, meant.to_keep) {
-            automatic.insert(hash, Arc::clone(&meant.text));
+        if let (Some(automatic), Some(left)) = (&self.automatic, meant.to_keep) {
+            automatic.insert(left, Arc::clone(&meant.text));
             // moka weighs up to 64 insertions late, and each of these can be as large as a body.
             automatic.run_pending_tasks();
         }
     }
 
-    fn named(&self, named: &Named) -> Result<Arc<str>, Box<GraphqlError>> {
+    fn named(&self, named: &Named, tenant: &Tenant) -> Result<Arc<str>, Box<GraphqlError>> {
         let trusted = self.trusted.as_ref().and_then(|(trusted, _)| match named {
             Named::Hash(hash) => trusted.by_hash(hash),
             Named::Id(id) => trusted.by_id(id),
         });
         let known = trusted.or_else(|| match (named, &self.automatic) {
-            (Named::Hash(hash), Some(automatic)) if !self.is_enforced() => automatic.get(hash),
+            (Named::Hash(hash), Some(automatic)) if !self.is_enforced() => {
+                automatic.get(&left_by(tenant, *hash))
+            }
             _ => None,
         });
         known.ok_or_else(|| {
@@ -119,7 +138,12 @@ impl Persisted {
         })
     }
 
-    fn brought(&self, text: Arc<str>, said: Option<Hash>) -> Result<Meant, Box<GraphqlError>> {
+    fn brought(
+        &self,
+        text: Arc<str>,
+        said: Option<Hash>,
+        tenant: &Tenant,
+    ) -> Result<Meant, Box<GraphqlError>> {
         if said.is_none() && self.trusted.is_none() {
             return Ok(Meant { text, to_keep: None });
         }
@@ -139,7 +163,8 @@ impl Persisted {
                 DocumentMode::Log => self.log(hash),
             }
         }
-        Ok(Meant { text, to_keep: said.filter(|_| self.automatic.is_some()) })
+        let said = said.filter(|_| self.automatic.is_some());
+        Ok(Meant { text, to_keep: said.map(|hash| left_by(tenant, hash)) })
     }
 
     fn is_enforced(&self) -> bool {

@@ -10,16 +10,20 @@
 
 mod calls;
 mod lengths;
+mod representations;
+
+use std::rc::Rc;
 
 use apollo_compiler::ast::{DirectiveList, Value as Literal};
 use apollo_compiler::executable::{Field, Operation, Selection, SelectionSet};
 use apollo_compiler::validation::Valid;
-use apollo_compiler::{ExecutableDocument, Node, Schema};
+use apollo_compiler::{ExecutableDocument, Name, Node, Schema};
 use async_graphql::{Value, Variables};
 use serde::Serialize;
 
 use self::calls::Calls;
 use self::lengths::Lengths;
+use self::representations::Representations;
 use crate::loaders::settings::{ConnectionSettings, ListSettings};
 
 /// What an operation could cost.
@@ -67,8 +71,8 @@ impl PriceList {
             dearest_by_fields: None,
             dearest_by_calls: None,
         };
-        let root = Parents { count: 1.0, page: None, is_root: true };
-        let complexity = walk.selections(&operation.selection_set, root);
+        let root = Parents { count: 1.0, page: None, entities: None, is_root: true };
+        let complexity = walk.selections(&operation.selection_set, &root);
         let price = Price { complexity: whole(complexity), upstream_calls: walk.calls.sum() };
         let Walk { dearest_by_fields, dearest_by_calls, .. } = walk;
         Bill { price, dearest_by_fields, dearest_by_calls }
@@ -81,13 +85,27 @@ fn whole(number: f64) -> u64 {
 }
 
 /// The objects that a selection set is applied to.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Parents {
     /// How many there can be; a fraction where a list has so many items on average.
     count: f64,
     /// Where they are connections, the length of each one's page.
     page: Option<f64>,
+    /// Where they are whatever a router asks for, how many of which type.
+    entities: Option<Rc<Representations>>,
     is_root: bool,
+}
+
+impl Parents {
+    /// Those that a fragment on a type is for.
+    fn narrowed(&self, condition: Option<&Name>) -> Self {
+        match (&self.entities, condition) {
+            (Some(entities), Some(name)) if !matches!(name.as_str(), "_Entity" | "Node") => {
+                Self { count: entities.of_type(name), entities: None, ..*self }
+            }
+            _ => self.clone(),
+        }
+    }
 }
 
 struct Walk<'a> {
@@ -101,7 +119,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// How many fields a selection set comes to; the calls that it causes are counted on the way.
-    fn selections(&mut self, set: &'a SelectionSet, parents: Parents) -> f64 {
+    fn selections(&mut self, set: &'a SelectionSet, parents: &Parents) -> f64 {
         let mut fields = 0.0;
         for selection in &set.selections {
             fields += match selection {
@@ -113,12 +131,16 @@ impl<'a> Walk<'a> {
                     own
                 }
                 Selection::InlineFragment(inline) if self.is_included(&inline.directives) => {
-                    self.selections(&inline.selection_set, parents)
+                    let parents = parents.narrowed(inline.type_condition.as_ref());
+                    self.selections(&inline.selection_set, &parents)
                 }
                 Selection::FragmentSpread(spread) if self.is_included(&spread.directives) => {
                     let document = self.document;
                     let fragment = document.fragments.get(&spread.fragment_name);
-                    fragment.map_or(0.0, |fragment| self.selections(&fragment.selection_set, parents))
+                    fragment.map_or(0.0, |fragment| {
+                        let parents = parents.narrowed(Some(fragment.type_condition()));
+                        self.selections(&fragment.selection_set, &parents)
+                    })
                 }
                 _ => 0.0,
             };
@@ -126,10 +148,11 @@ impl<'a> Walk<'a> {
         fields
     }
 
-    fn field(&mut self, field: &'a Node<Field>, parents: Parents) -> f64 {
+    fn field(&mut self, field: &'a Node<Field>, parents: &Parents) -> f64 {
         if field.selection_set.is_empty() {
             return parents.count;
         }
+        let entities = self.entities(field);
         let length = self.prices.lengths.of(field, parents.page, |name| self.argument(field, name));
         let page = self.prices.lengths.page(field, |name| self.argument(field, name));
         let before = self.calls.sum();
@@ -139,6 +162,8 @@ impl<'a> Walk<'a> {
             self.calls.list(field, parents.count, page, has_cursor);
         } else if field.name == "disagreement" {
             self.calls.disagreements(parents.count);
+        } else if let Some(entities) = &entities {
+            self.calls.entities(entities);
         } else {
             self.calls.objects(field, parents.count * length);
         }
@@ -146,8 +171,18 @@ impl<'a> Walk<'a> {
         if caused > 0 {
             keep_dearest(&mut self.dearest_by_calls, field, caused);
         }
-        let inner = Parents { count: parents.count * length, page, is_root: false };
-        parents.count + self.selections(&field.selection_set, inner)
+        let count = match &entities {
+            Some(entities) => entities.all(),
+            None => parents.count * length,
+        };
+        let inner = Parents { count, page, entities, is_root: false };
+        parents.count + self.selections(&field.selection_set, &inner)
+    }
+
+    /// What a router asks a field for, where it is `_entities`.
+    fn entities(&self, field: &Field) -> Option<Rc<Representations>> {
+        let argument = field.arguments.iter().find(|argument| argument.name == "representations")?;
+        Some(Rc::new(Representations::of(&argument.value, self.variables)))
     }
 
     /// An argument's value as far as prices hang on it.

@@ -17,7 +17,7 @@ use super::document::Verdict;
 use super::errors::GraphqlError;
 use super::persisted::Meant;
 use super::request::OperationRequest;
-use super::{Answer, Kinds, Operations, Outcome, Prepared, TransportRules};
+use super::{Answer, Extensions, Kinds, Operations, Outcome, Prepared, TransportRules};
 use crate::domain::caller::Caller;
 use crate::graphql::subscription::Event;
 use crate::loaders::ledger::Ledger;
@@ -66,7 +66,7 @@ impl Operations {
     /// Begins an operation of any kind for a transport that streams. `after` is the position that a subscriber comes back
     /// with; it may be in the request's extensions as well, as `{"switchboard": {"after": "…"}}`.
     pub async fn open(&self, mut request: OperationRequest, caller: Caller, after: Option<&str>) -> Opened {
-        let meant = match self.persisted.text(&mut request) {
+        let meant = match self.persisted.text(&mut request, &caller.tenant) {
             Ok(meant) => meant,
             Err(refused) => return Opened::Once(Answer::failed(Outcome::Refused, &[*refused])),
         };
@@ -189,12 +189,15 @@ impl Subscription {
         if let Ok(document) = self.document.as_ref() {
             request.set_parsed_query(document.executable());
         }
-        let ledger = Arc::new(Ledger::begin(false, deadline.waits));
+        let (ledger, view) = (Arc::new(Ledger::begin(false, deadline.waits)), self.caller.view());
         let executed =
             self.operations.executor.execute_event(request, self.caller.clone(), Arc::clone(&ledger), event);
         match AssertUnwindSafe(executed).catch_unwind().await {
             Ok(None) => None,
-            Ok(Some(response)) => Some(Answer::executed(&response.data, response.errors, None, None)),
+            Ok(Some(response)) => {
+                let extensions = Extensions::of(&ledger, &view, false, None);
+                Some(Answer::executed(&response.data, response.errors, extensions))
+            }
             Err(_) => Some(Answer::crashed()),
         }
     }

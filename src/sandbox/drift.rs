@@ -1,6 +1,6 @@
 //! Drift: the upstreams as they may look a year from now, for decoders that must live with it.
 //!
-//! New fields and new words, optional fields gone, and one row per page that is of no use.
+//! New fields and new words, optional fields gone, a row per page that is of no use, and values that are not what they were.
 
 use serde_json::{Map, Value, json};
 
@@ -23,6 +23,10 @@ fn leadlex(body: &mut Value) {
             1 => *row = json!({ "category": 7, "name": ["not", "a", "name"] }),
             2 => add(row, "status", json!("hibernating")),
             3 => add(row, "category", json!("telephony")),
+            6 => {
+                add(row, "scopes", json!(["mail.read", { "grant": format!("{CANARY}grant") }, {}]));
+                add(row, "last_sync_at", json!(format!("{CANARY}yesterday")));
+            }
             _ if place % 3 == 1 => drop_all(row, &["account_id", "display_name", "scopes", "error_message"]),
             _ if place % 3 == 2 => drop_all(row, &["connected", "connected_at", "last_sync_at", "status"]),
             _ => {}
@@ -38,6 +42,9 @@ fn composio(body: &mut Value) {
         item(row, place);
         if place == 1 {
             *row = json!({ "id": 42, "toolkit": "gmail", "state": "none" });
+        }
+        if place == 4 {
+            add(row, "updated_at", json!({ "raw": format!("{CANARY}updated") }));
         }
     }
     add(body, "has_more", json!(true));

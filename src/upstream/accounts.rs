@@ -17,6 +17,7 @@ use crate::domain::credential::Credential;
 use crate::domain::filters::{
     AccountFilter, AccountOrder, AccountOrderField, AccountTypeFilter, OrderDirection, Values,
 };
+use crate::domain::problems::Problems;
 use crate::domain::upstream_name::Composio;
 
 const PATH: &str = "/api/v3/connected_accounts";
@@ -32,6 +33,8 @@ pub struct AccountPage {
     pub next_cursor: Option<Box<str>>,
     /// How many accounts match, over all pages, where it said so.
     pub total_items: Option<u64>,
+    /// What could not be read.
+    pub problems: Problems,
 }
 
 /// The client of the connected-accounts API.
@@ -62,8 +65,15 @@ impl AccountsClient {
         purpose: Purpose,
     ) -> Result<AccountPage, UpstreamError> {
         let query = query(filter, order, cursor, limit);
-        let answer = self.call(credential, &query, purpose).await.inspect_err(UpstreamError::log)?;
-        Ok(answer.body)
+        let Answer { body: page, .. } =
+            self.call(credential, &query, purpose).await.inspect_err(UpstreamError::log)?;
+        self.transport.count_problems(&page.problems);
+        Ok(page)
+    }
+
+    /// Counts, for metrics, what was wrong with a page beyond its form.
+    pub fn count_problems(&self, problems: &Problems) {
+        self.transport.count_problems(problems);
     }
 
     /// Asks for one account, to see how the upstream is.
@@ -73,8 +83,8 @@ impl AccountsClient {
     pub async fn probe(&self, credential: &Credential<Composio>) -> Result<ProbeReport, UpstreamError> {
         let query = query(&AccountFilter::default(), AccountOrder::NEWEST_FIRST, None, 1);
         let Answer { headers, body: page } = self.call(credential, &query, Purpose::Needed).await?;
-        let problems = page.rows_sent - page.items.len();
-        Ok(ProbeReport::new(&headers, self.transport.clock().now(), problems))
+        let rows_left_out = page.problems.rows_left_out();
+        Ok(ProbeReport::new(&headers, self.transport.clock().now(), rows_left_out))
     }
 
     /// As [`Transport::fresh_for`].

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::error::UpstreamError;
+use crate::domain::problems::{Problems, Rule};
 
 /// What became of all calls at one upstream since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct CallCounts {
     pub retried: u64,
     /// Calls that were not made, by what held them.
     pub held: BTreeMap<Hold, u64>,
+    /// What of its answers could not be read or was not asked for, by rule.
+    pub problems: BTreeMap<Rule, u64>,
     /// The credentials whose breaker is not closed, now.
     pub breakers_open: u64,
     /// The calls that have a place, now.
@@ -63,6 +66,13 @@ impl Counters {
 
     pub(super) fn held(&self, by: Hold) {
         *self.lock().held.entry(by).or_default() += 1;
+    }
+
+    pub(super) fn met(&self, problems: &Problems) {
+        let mut counts = self.lock();
+        for (rule, count) in problems.counts() {
+            *counts.problems.entry(rule).or_default() += count;
+        }
     }
 
     pub(super) fn read(&self) -> CallCounts {

@@ -4,9 +4,9 @@
 //! nothing is required. Messages are never read: they are the upstream's own text.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess};
+use serde::de::{IgnoredAny, MapAccess};
 
-use super::wire::lenient::{Lenient, Text, lenient};
+use super::wire::lenient::{Field, Shape, Text};
 
 /// The parts of an error's body that may be shown.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,25 +18,25 @@ pub(super) struct Told {
 #[derive(Deserialize)]
 struct Envelope {
     #[serde(default)]
-    error: Inner,
+    error: Field<Inner>,
     #[serde(default)]
-    code: Text,
+    code: Field<Text>,
 }
 
 /// `error`: an object with more of it, or a code by itself.
 #[derive(Default)]
 struct Inner {
-    slug: Text,
-    code: Text,
-    request_id: Text,
+    slug: Field<Text>,
+    code: Field<Text>,
+    request_id: Field<Text>,
 }
 
-impl Lenient for Inner {
-    fn of_text(code: &str) -> Self {
-        Self { code: Text::of_text(code), ..Self::default() }
+impl Shape for Inner {
+    fn of_text(code: &str) -> Option<Self> {
+        Some(Self { code: Text::of_text(code).map_or(Field::Absent, Field::Read), ..Self::default() })
     }
 
-    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
         let mut inner = Self::default();
         while let Some(name) = object.next_key::<Box<str>>()? {
             match &*name {
@@ -46,13 +46,7 @@ impl Lenient for Inner {
                 _ => drop(object.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(inner)
-    }
-}
-
-impl<'de> Deserialize<'de> for Inner {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        lenient(deserializer)
+        Ok(Some(inner))
     }
 }
 
@@ -61,7 +55,8 @@ pub(super) fn read(body: &[u8]) -> Told {
     let Ok(Envelope { error, code }) = serde_json::from_slice(body) else {
         return Told::default();
     };
-    let public = |text: Text| public_token(&text.0?);
+    let error = error.read().unwrap_or_default();
+    let public = |text: Field<Text>| public_token(&text.read()?.0);
     let slug = public(error.slug).or_else(|| public(error.code)).or_else(|| public(code));
     Told { slug, request_id: public(error.request_id) }
 }

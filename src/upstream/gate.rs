@@ -26,6 +26,7 @@ use super::settings::UpstreamSettings;
 use super::standing::{Record, Standing};
 use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
+use crate::domain::problems::Problems;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
 
 /// How many credentials are remembered.
@@ -72,6 +73,11 @@ impl Gates {
                 }),
             })
         })
+    }
+
+    /// Counts what of an answer could not be read or was not asked for.
+    pub(super) fn count_problems(&self, problems: &Problems) {
+        self.counters.met(problems);
     }
 
     /// What became of all calls.

@@ -22,11 +22,11 @@ pub struct ProbeReport {
     /// Its request id.
     pub request_id: Option<String>,
     /// How many items could not be read: more than none hints at another version of the API.
-    pub problems: usize,
+    pub problems: u64,
 }
 
 impl ProbeReport {
-    pub(super) fn new(headers: &HeaderMap, local_date: Timestamp, problems: usize) -> Self {
+    pub(super) fn new(headers: &HeaderMap, local_date: Timestamp, problems: u64) -> Self {
         let date = rate_limit::date(headers);
         Self {
             date,

@@ -15,10 +15,20 @@ use super::standing::Standing;
 use super::transport::{Answer, Ask, Transport};
 use super::wire;
 use crate::domain::credential::Credential;
+use crate::domain::problems::Problems;
 use crate::domain::providers::Provider;
 use crate::domain::upstream_name::Leadlex;
 
 const PATH: &str = "/v1/settings/providers";
+
+/// The list as the upstream answered it.
+#[derive(Debug)]
+pub struct WholeList {
+    /// The integrations that could be read, in the upstream's order.
+    pub rows: Vec<Provider>,
+    /// What could not be read.
+    pub problems: Problems,
+}
 
 /// The client of the workspace API.
 #[derive(Clone)]
@@ -42,9 +52,10 @@ impl ProvidersClient {
         &self,
         credential: &Credential<Leadlex>,
         purpose: Purpose,
-    ) -> Result<Vec<Provider>, UpstreamError> {
-        let answer = self.call(credential, purpose).await.inspect_err(UpstreamError::log)?;
-        let (list, _problems) = answer.body;
+    ) -> Result<WholeList, UpstreamError> {
+        let Answer { body: list, .. } =
+            self.call(credential, purpose).await.inspect_err(UpstreamError::log)?;
+        self.transport.count_problems(&list.problems);
         Ok(list)
     }
 
@@ -54,8 +65,8 @@ impl ProvidersClient {
     /// As [`Self::fetch_list`].
     pub async fn probe(&self, credential: &Credential<Leadlex>) -> Result<ProbeReport, UpstreamError> {
         let answer = self.call(credential, Purpose::Needed).await?;
-        let (_list, problems) = answer.body;
-        Ok(ProbeReport::new(&answer.headers, self.transport.clock().now(), problems))
+        let rows_left_out = answer.body.problems.rows_left_out();
+        Ok(ProbeReport::new(&answer.headers, self.transport.clock().now(), rows_left_out))
     }
 
     /// As [`Transport::fresh_for`].
@@ -86,7 +97,7 @@ impl ProvidersClient {
         &self,
         credential: &Credential<Leadlex>,
         purpose: Purpose,
-    ) -> Result<Answer<(Vec<Provider>, usize)>, UpstreamError> {
+    ) -> Result<Answer<WholeList>, UpstreamError> {
         let key = (AUTHORIZATION, format!("Bearer {}", credential.expose()));
         let deadline = self.transport.deadline();
         let ask = Ask { path: PATH, query: "", credential, key, purpose, deadline };

@@ -35,6 +35,7 @@ use super::settings::UpstreamSettings;
 use super::standing::Standing;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
+use crate::domain::problems::Problems;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
 
 /// A body as it comes from the network.
@@ -143,6 +144,11 @@ impl Transport {
     #[must_use]
     pub fn counts(&self) -> CallCounts {
         self.gates.counts()
+    }
+
+    /// Counts what of an answer could not be read or was not asked for.
+    pub(super) fn count_problems(&self, problems: &Problems) {
+        self.gates.count_problems(problems);
     }
 
     /// When a question that is asked now has to be answered.

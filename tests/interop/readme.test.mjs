@@ -87,7 +87,7 @@ describe('README', () => {
   test('every command and flag that it shows exists', () => {
     const help = (...command) => spawnSync(binary, [...command, '--help'], { encoding: 'utf8' }).stdout;
     for (const [, command] of readme.matchAll(/(?:`|\/)switchboard (\w+)/g)) assert.ok(help(command), command);
-    const flags = help('demo') + help('sandbox') + help('check') + help('token', 'new');
+    const flags = help('demo') + help('sandbox') + help('check') + help('schema') + help('token', 'new');
     // Cargo's own, and the files that they name.
     const targets = readme.matchAll(/cargo (run|bench) --(example|bench) (\w+)/g);
     const isThere = (path) => existsSync(new URL(`../../${path}`, import.meta.url));
@@ -114,7 +114,7 @@ describe('README', () => {
       for (const [, code] of word.matchAll(/`([A-Z_]+)`/g)) assert.ok(codes.includes(code), `${code} does not exist`);
     }
     const defaults = source('switchboard.default.toml');
-    for (const [, section, key] of readme.matchAll(/`((?:http|ops|server|limits|documents|auth|upstream|cache|connections|lists|ids|toolkits|log)[a-z.]*)\.(\w+)`/g)) {
+    for (const [, section, key] of readme.matchAll(/`((?:http|ops|server|limits|documents|auth|upstream|cache|connections|lists|federation|ids|toolkits|log)[a-z.]*)\.(\w+)`/g)) {
       const of = defaults.split(`[${section}]`)[1]?.split(/^\[/m)[0] ?? '';
       assert.match(of, new RegExp(`^${key} = `, 'm'), `${section}.${key}`);
     }

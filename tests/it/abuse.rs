@@ -2,8 +2,9 @@
 //! and before more of it is read than may be. What takes time to refuse (drips, slow readers) is held on the paused clock, in
 //! `edge::bodies` and `http::connection`.
 
-mod bombs;
+pub(crate) mod bombs;
 mod floods;
+mod http2;
 
 use std::net::SocketAddr;
 

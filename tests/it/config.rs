@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const CANARY: &str = "canary_never_to_be_shown";
 
 /// The binary in an environment that sets nothing but two keys.
-fn switchboard(arguments: &[&str]) -> Command {
+pub(crate) fn switchboard(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
     command
         .args(arguments)
@@ -24,10 +24,10 @@ fn switchboard(arguments: &[&str]) -> Command {
 }
 
 /// A configuration file of its own, gone at the end of the test.
-struct ConfigFile(PathBuf);
+pub(crate) struct ConfigFile(PathBuf);
 
 impl ConfigFile {
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("switchboard-it-{}-{count}.toml", std::process::id());
@@ -36,7 +36,7 @@ impl ConfigFile {
         Self(path)
     }
 
-    fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
 }
@@ -48,11 +48,11 @@ impl Drop for ConfigFile {
 }
 
 /// A process that is ended with the test, however that ends.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
     /// Starts, and waits for a line of its standard output that begins so.
-    fn until(mut command: Command, line: &str) -> (Self, String) {
+    pub(crate) fn until(mut command: Command, line: &str) -> (Self, String) {
         let mut process = Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
         let mut out = BufReader::new(process.0.stdout.take().unwrap());
         let mut printed = String::new();
@@ -64,7 +64,7 @@ impl Running {
         (process, printed)
     }
 
-    fn errors(&mut self) -> String {
+    pub(crate) fn errors(&mut self) -> String {
         let mut text = String::new();
         self.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
         text

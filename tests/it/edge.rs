@@ -4,7 +4,7 @@ mod bodies;
 mod conditional;
 mod faulty;
 mod front_door;
-mod issuer;
+pub(crate) mod issuer;
 mod joined;
 mod jwks;
 mod jwt;

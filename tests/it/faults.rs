@@ -3,6 +3,7 @@
 mod cell;
 mod fault;
 mod rules;
+mod sockets;
 mod table;
 
 use self::cell::{Bench, Kept, Log, Query, Seen, Struck};

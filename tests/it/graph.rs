@@ -3,20 +3,19 @@
 mod accounts_paging;
 mod answers;
 mod bad_input;
-mod canaries;
 mod changing_lists;
+mod entities;
 mod failures;
 mod freshness;
 mod health;
 mod hostile;
 mod joined;
 mod members;
+mod problems;
 mod providers_paging;
 mod roots;
 mod sdl;
 mod seeds;
-
-mod selections;
 mod subscriptions;
 mod tenants;
 mod upstreams;

@@ -16,6 +16,7 @@ mod graph;
 mod isolation;
 mod joined;
 mod members;
+mod prices;
 mod truth;
 mod walker;
 mod walking;

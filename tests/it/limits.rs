@@ -13,7 +13,7 @@ use switchboard::operation::settings::LimitSettings;
 use crate::world::{World, only_error};
 
 /// The limits that are in force where nobody sets any.
-fn shipped() -> LimitSettings {
+pub(crate) fn shipped() -> LimitSettings {
     Config::load(Sources { keys: Keys::Optional, ..Sources::default() }).unwrap().limits
 }
 

@@ -7,7 +7,10 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use futures_util::stream::{self, StreamExt as _};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
+
+use crate::abuse::bombs::bombs;
 
 const MIB: usize = 1 << 20;
 
@@ -39,8 +42,17 @@ impl Running {
 
     /// Its resident memory, where the system tells.
     fn resident_bytes(&self) -> Option<usize> {
+        self.bytes("VmRSS:")
+    }
+
+    /// The most that it ever was.
+    fn resident_bytes_at_most(&self) -> Option<usize> {
+        self.bytes("VmHWM:")
+    }
+
+    fn bytes(&self, name: &str) -> Option<usize> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         Some(line.trim().strip_suffix(" kB")?.parse::<usize>().unwrap() * 1024)
     }
 }
@@ -146,4 +158,61 @@ async fn a_process_stays_within_its_limit_however_much_it_is_asked_for() {
     let after = serve.resident_bytes().unwrap();
     let grown = after.saturating_sub(before);
     assert!(grown < LIMIT + BESIDE, "from {before} to {after} bytes, by {} MiB", grown / MIB);
+}
+
+/// How many clients of a flood are there at once.
+const AT_ONCE: usize = 24;
+
+/// What a flood may take beside the bodies that are under way: what a document is while it is judged, and answers.
+const OF_A_FLOOD: usize = 96 * MIB;
+
+/// Requests that are refused: every bomb, bodies that are too long by what they say and by what they are, and ids without end.
+fn attacks(round: usize) -> Vec<(Vec<u8>, StatusCode)> {
+    let body = |document: &str| json!({ "query": document }).to_string().into_bytes();
+    // Of another text each time, so that no verdict that was kept saves the work.
+    let bombs = bombs()
+        .into_iter()
+        .map(|(_, document, ..)| (body(&format!("{document} #{round}")), StatusCode::BAD_REQUEST));
+    let ids: Vec<_> = (0..40_000).map(|id| format!("ca_{round}x{id}")).collect();
+    let query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }";
+    let many = json!({ "query": query, "variables": { "ids": ids } }).to_string().into_bytes();
+    let long = vec![b' '; 8 * MIB];
+    bombs.chain([(many, StatusCode::BAD_REQUEST), (long, StatusCode::PAYLOAD_TOO_LARGE)]).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_bombs_takes_no_memory_that_stays_and_little_while_it_lasts() {
+    let sandbox = sandbox();
+    let serve = serve(&sandbox);
+    if serve.resident_bytes().is_none() {
+        return;
+    }
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let flood = async |rounds: std::ops::Range<usize>| {
+        let requests = stream::iter(rounds).flat_map(|round| stream::iter(attacks(round)));
+        let refused = requests.map(|(body, expected)| {
+            let post = client.post(&serve.told).header("content-type", "application/json");
+            let post = post.header("accept", "application/graphql-response+json").body(body);
+            async move {
+                // Who sends too much may be hung up on before it has read why.
+                let Ok(response) = post.send().await else { return };
+                let (status, text) = (response.status(), response.text().await.unwrap_or_default());
+                assert_eq!(status, expected, "{text:.300}");
+                assert!(text.len() < 8_000, "{} bytes", text.len());
+            }
+        });
+        refused.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.len()
+    };
+    flood(0..3).await;
+    let (before, most_before) = (serve.resident_bytes().unwrap(), serve.resident_bytes_at_most().unwrap());
+    assert!(flood(3..20).await > 300);
+    let (after, most) = (serve.resident_bytes().unwrap(), serve.resident_bytes_at_most().unwrap());
+    let grown = after.saturating_sub(before);
+    assert!(grown < LIMIT + BESIDE, "from {before} to {after} bytes, by {} MiB", grown / MIB);
+    assert!(
+        most < before + OF_A_FLOOD + AT_ONCE * MIB,
+        "{} MiB at most, {} before",
+        most / MIB,
+        most_before / MIB
+    );
 }

@@ -4,6 +4,7 @@
 //! tree. Clippy holds what it can (Cargo.toml, clippy.toml); these are the rules that it has no words for.
 
 mod bad_input;
+mod documents;
 mod rules;
 mod source;
 

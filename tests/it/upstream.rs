@@ -3,12 +3,14 @@
 mod policies;
 mod quota;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::domain::filters::{AccountFilter, AccountOrder};
+use switchboard::domain::problems::Rule;
 use switchboard::domain::upstream_name::{Composio, Leadlex, UpstreamName};
 use switchboard::sandbox::{self, EmulatedUpstream, Fault, LEADLEX_PATH, Sandbox};
 use switchboard::upstream::accounts::AccountsClient;
@@ -97,4 +99,29 @@ fn held(ended: Ended) -> Duration {
 
 async fn pass(seconds: u64) {
     tokio::time::advance(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_counted_by_its_rule_each_time_that_it_comes() {
+    let roads = Roads::over(sandbox::Settings::default());
+    let count = |rules: &[(Rule, u64)]| rules.iter().copied().collect::<BTreeMap<_, _>>();
+    roads.list(Purpose::Needed).await.unwrap();
+    roads.page(Purpose::Needed).await.unwrap();
+    assert_eq!(
+        (roads.providers.counts().problems, roads.accounts.counts().problems),
+        (count(&[]), count(&[]))
+    );
+    roads.sandbox.drift(true);
+    for times in 1..=2 {
+        roads.list(Purpose::Needed).await.unwrap();
+        roads.page(Purpose::Needed).await.unwrap();
+        let of_lists = [
+            (Rule::WrongType, times),
+            (Rule::UnreadableTimestamp, times),
+            (Rule::UnreadableScope, 2 * times),
+        ];
+        assert_eq!(roads.providers.counts().problems, count(&of_lists));
+        let of_pages = [(Rule::WrongType, times), (Rule::UnreadableTimestamp, times)];
+        assert_eq!(roads.accounts.counts().problems, count(&of_pages));
+    }
 }

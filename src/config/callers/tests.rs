@@ -235,6 +235,10 @@ fn tokens_of_an_issuer_need_its_keys_its_name_and_theirs() {
         ("ftp://127.0.0.1/keys", "takes https"),
         ("issuer.example", "is no URL"),
         ("https://me:canary@issuer.example", "holds a user name or password"),
+        ("https://canary@issuer.example", "holds a user name or password"),
+        ("https://issuer.example/keys?token=canary", "holds a query or a fragment"),
+        ("https://issuer.example/keys?", "holds a query or a fragment"),
+        ("https://issuer.example/keys#canary", "holds a query or a fragment"),
     ] {
         let line = refusal(&jwt(&format!("jwks_url = \"{url}\"")));
         assert!(line.contains(why) && !line.contains("canary"), "{line}");

@@ -16,10 +16,7 @@ use super::keys::{Keys, NoKeys};
 use crate::upstream::jwks::{self, JwksUnread};
 use crate::upstream::transport::Network;
 
-/// The least time between two readings, however many tokens name keys that there are not.
-const AT_LEAST_BETWEEN: Duration = Duration::from_secs(30);
-
-/// The same, where the last reading failed.
+/// The least time between two readings where the last one failed, if the setting is not shorter.
 const AT_LEAST_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// How long keys are used that cannot be read again.
@@ -40,6 +37,7 @@ pub(super) struct IssuerKeys(Arc<Shared>);
 struct Shared {
     source: Source,
     ttl: Duration,
+    pause: Duration,
     state: Mutex<State>,
     one_at_a_time: tokio::sync::Mutex<()>,
 }
@@ -92,10 +90,11 @@ impl Source {
 }
 
 impl IssuerKeys {
-    pub(super) fn new(source: Source, ttl: Duration) -> Self {
+    pub(super) fn new(source: Source, ttl: Duration, pause: Duration) -> Self {
         Self(Arc::new(Shared {
             source,
             ttl,
+            pause,
             state: Mutex::default(),
             one_at_a_time: tokio::sync::Mutex::default(),
         }))
@@ -148,7 +147,7 @@ impl Shared {
 
     fn may_read(&self) -> bool {
         let State { tried, has_failed, .. } = self.state();
-        let between = if has_failed { AT_LEAST_AFTER_FAILURE } else { AT_LEAST_BETWEEN };
+        let between = if has_failed { self.pause.min(AT_LEAST_AFTER_FAILURE) } else { self.pause };
         tried.is_none_or(|tried| tried.elapsed() >= between)
     }
 

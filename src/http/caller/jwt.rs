@@ -51,7 +51,7 @@ impl Verifier {
     /// A verifier over an issuer's keys, which are read when they are first needed.
     #[must_use]
     pub fn new(settings: JwtSettings, source: Source, tenants: Tenants, clock: Clock) -> Self {
-        let keys = IssuerKeys::new(source, settings.jwks_ttl());
+        let keys = IssuerKeys::new(source, settings.jwks_ttl(), settings.jwks_pause());
         Self { settings, keys, tenants, clock }
     }
 

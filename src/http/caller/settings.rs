@@ -69,6 +69,8 @@ pub struct JwtSettings {
     pub jwks_file: PathBuf,
     /// How long keys are used before they are read again, in milliseconds.
     pub jwks_ttl_ms: u64,
+    /// The least time between two readings of them, in milliseconds, however many tokens name keys that there are not.
+    pub jwks_pause_ms: u64,
     /// Who must have issued a token (`iss`).
     pub issuer: String,
     /// For whom a token must be (`aud`): one of these, with commas between.
@@ -100,6 +102,10 @@ impl JwtSettings {
 
     pub(super) fn jwks_ttl(&self) -> Duration {
         Duration::from_millis(self.jwks_ttl_ms)
+    }
+
+    pub(super) fn jwks_pause(&self) -> Duration {
+        Duration::from_millis(self.jwks_pause_ms)
     }
 
     pub(super) fn leeway(&self) -> Duration {

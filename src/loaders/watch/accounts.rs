@@ -255,6 +255,8 @@ fn is_same(was: &SharedAccount, is: &SharedAccount) -> bool {
 
 fn scan(credential: Credential<Composio>, account_type: Option<AccountTypeFilter>) -> Scan {
     // Everybody's: what each listener may hear is its own operation's to say.
-    let reader = Reader { credential, view: View::WHOLE, ledger: Arc::new(Ledger::of_nobody()) };
+    // Nobody has asked for what it reads, so nobody is told what of it could not be read.
+    let ledger = Arc::new(Ledger::of_nobody());
+    let reader = Reader { credential, view: View::WHOLE, ledger, is_ahead: true };
     Scan::new(reader, AccountFilter { account_type, ..AccountFilter::default() }, NEWEST_CHANGE_FIRST)
 }

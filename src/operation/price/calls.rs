@@ -11,6 +11,7 @@
 use apollo_compiler::executable::{Field, Selection, SelectionSet};
 
 use super::lengths::count;
+use super::representations::Representations;
 use super::whole;
 use crate::loaders::settings::ListSettings;
 
@@ -46,6 +47,10 @@ impl<'a> Calls<'a> {
         if is_read {
             return;
         }
+        // A fragment on a type of which a router has sent none.
+        if objects <= 0.0 {
+            return;
+        }
         match field.definition.ty.inner_named_type().as_str() {
             "Provider" | "ProviderConnection" | "ProviderStatusCount" => self.are_providers_read = true,
             // Of the whole project; within a connection counts are that connection's.
@@ -59,6 +64,12 @@ impl<'a> Calls<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Counts what a router's representations cause: users and toolkits are known by their keys.
+    pub(super) fn entities(&mut self, entities: &Representations) {
+        self.are_providers_read |= entities.of_type("Provider") > 0.0;
+        self.by_ids(entities.of_type("ConnectedAccount"));
     }
 
     fn by_ids(&mut self, ids: f64) {

@@ -7,11 +7,15 @@ use apollo_compiler::executable::Field;
 use apollo_compiler::schema::ExtendedType;
 
 use super::Argument;
+use crate::domain::toolkits::TOOLKITS_OF_PROVIDER_MAX;
 use crate::loaders::settings::ConnectionSettings;
 
-/// How long a list is taken to be of which nothing says how long it is: a provider's toolkits, an account's providers,
-/// a connection's settings are a handful each.
+/// How long a list is taken to be of which nothing says how long it is: a connection's settings are a handful. No list below
+/// which anything is asked upstream is one of these.
 const A_HANDFUL: f64 = 5.0;
+
+/// As many counts by status as there are words for a status, and one for all others.
+const STATUSES: f64 = 8.0;
 
 /// The arguments that name each object of a list.
 const NAMES: [&str; 2] = ["ids", "slugs"];
@@ -80,7 +84,14 @@ impl Lengths {
             Argument::Number(_) | Argument::Is(_) | Argument::Other => Some(1.0),
             Argument::None => None,
         });
-        named.unwrap_or(A_HANDFUL)
+        named.unwrap_or_else(|| match field.definition.ty.inner_named_type().as_str() {
+            // Of a toolkit, or of an account through its toolkit: longer ones are refused.
+            "Provider" => count(self.connections.toolkit_providers_max),
+            // Of a provider: a mapping with longer ones is refused at start.
+            "Toolkit" => count(TOOLKITS_OF_PROVIDER_MAX),
+            "ConnectedAccountStatusCount" => STATUSES,
+            _ => A_HANDFUL,
+        })
     }
 
     /// The length of the page that a field asks for, where it is a connection. Longer ones than may be are refused later.

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::connection_state::State;
-use super::lenient::{Text, Texts};
-use super::{NotThatShape, items, object};
+use super::lenient::{Exactly, Field, Object, Text, Texts};
+use super::rows::{Flaw, Flaws, rows};
+use super::{NotThatShape, object};
 use crate::domain::accounts::{AccountType, AuthConfig, ConnectedAccount, LegacyAccount};
+use crate::domain::problems::Rule;
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::vocabulary::Word;
 use crate::upstream::accounts::AccountPage;
@@ -22,87 +25,84 @@ struct Page<'j> {
     #[serde(borrow)]
     items: Vec<&'j RawValue>,
     #[serde(default)]
-    next_cursor: Text,
+    next_cursor: Field<Text>,
     /// A JSON number, `3.0` from some versions.
     total_items: Option<f64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct Account {
-    id: Box<str>,
-    toolkit: Toolkit,
-    auth_config: WireAuthConfig,
-    status: Box<str>,
-    #[serde(default)]
-    word_id: Text,
-    #[serde(default)]
-    alias: Text,
-    #[serde(default)]
-    user_id: Text,
-    #[serde(default)]
-    status_reason: Text,
-    is_disabled: Option<bool>,
-    #[serde(default)]
-    created_at: Text,
-    #[serde(default)]
-    updated_at: Text,
-    state: Option<State>,
-    experimental: Option<Experimental>,
-    #[serde(default)]
-    test_request_endpoint: Text,
-    deprecated: Option<Deprecated>,
+    id: Field<Exactly>,
+    toolkit: Field<Object<Toolkit>>,
+    auth_config: Field<Object<WireAuthConfig>>,
+    status: Field<Exactly>,
+    word_id: Field<Text>,
+    alias: Field<Text>,
+    user_id: Field<Text>,
+    status_reason: Field<Text>,
+    is_disabled: Field<bool>,
+    created_at: Field<Timestamp>,
+    updated_at: Field<Timestamp>,
+    state: Field<Object<State>>,
+    experimental: Field<Object<Experimental>>,
+    test_request_endpoint: Field<Text>,
+    deprecated: Field<Object<Deprecated>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct Toolkit {
-    slug: Box<str>,
+    slug: Field<Exactly>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct WireAuthConfig {
-    id: Box<str>,
-    #[serde(default)]
-    auth_scheme: Text,
-    is_composio_managed: Option<bool>,
-    is_disabled: Option<bool>,
-    deprecated: Option<DeprecatedAuthConfig>,
+    id: Field<Exactly>,
+    auth_scheme: Field<Text>,
+    is_composio_managed: Field<bool>,
+    is_disabled: Field<bool>,
+    deprecated: Field<Object<DeprecatedAuthConfig>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct DeprecatedAuthConfig {
-    #[serde(default)]
-    uuid: Text,
+    uuid: Field<Text>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct Experimental {
-    #[serde(default)]
-    account_type: Text,
+    account_type: Field<Text>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct Deprecated {
-    #[serde(default)]
-    uuid: Text,
-    #[serde(default)]
-    labels: Texts,
+    uuid: Field<Text>,
+    labels: Field<Texts>,
 }
 
-/// Reads a page, without the items that cannot be read. A page whose cursor is too long is none: without the
+/// Reads a page, without the items that cannot be read. A page whose cursor is too long, or no cursor, is none: without the
 /// cursor the list would end there in silence.
 pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, NotThatShape> {
     let json = std::str::from_utf8(body).map_err(|_| NotThatShape)?;
     let page: Page<'_> = object(json).ok_or(NotThatShape)?;
-    let next_cursor = page.next_cursor.0.filter(|cursor| !cursor.is_empty());
-    if next_cursor.as_ref().is_some_and(|cursor| cursor.len() > CURSOR_BYTES_MAX) {
-        return Err(NotThatShape);
-    }
-    let items = items(UpstreamName::Composio, "items", &page.items, |json| account(object(json)?));
+    let next_cursor = match page.next_cursor {
+        Field::Unreadable => return Err(NotThatShape),
+        Field::Read(Text(cursor)) if cursor.len() > CURSOR_BYTES_MAX => return Err(NotThatShape),
+        Field::Read(Text(cursor)) => Some(cursor).filter(|cursor| !cursor.is_empty()),
+        Field::Absent => None,
+    };
+    let (items, problems) = rows(UpstreamName::Composio, &page.items, account);
     Ok(AccountPage {
         items,
         rows_sent: page.items.len(),
         next_cursor,
         total_items: page.total_items.and_then(count),
+        problems,
     })
 }
 
@@ -111,39 +111,56 @@ fn count(number: f64) -> Option<u64> {
     (0.0..9e15).contains(&number).then_some(number as u64)
 }
 
-fn account(wire: Account) -> Option<Arc<ConnectedAccount>> {
-    if wire.id.is_empty() {
-        return None;
+fn account(wire: Account, flaws: &mut Flaws) -> Result<Arc<ConnectedAccount>, Flaw> {
+    let Exactly(id) = Flaws::required("id", wire.id)?;
+    if id.is_empty() {
+        return Err(Flaw::new("id", Rule::Empty));
     }
-    let scheme = wire.auth_config.auth_scheme.0.unwrap_or_default();
-    let state = wire.state.unwrap_or_default().read(&scheme);
-    Some(Arc::new(ConnectedAccount {
-        id: wire.id,
-        toolkit: wire.toolkit.slug,
+    let Object(toolkit) = Flaws::required("toolkit", wire.toolkit)?;
+    let Exactly(toolkit) = Flaws::required("toolkit.slug", toolkit.slug)?;
+    let Object(auth_config) = Flaws::required("auth_config", wire.auth_config)?;
+    let Exactly(auth_config_id) = Flaws::required("auth_config.id", auth_config.id)?;
+    let managed = Flaws::decisive("auth_config.is_composio_managed", auth_config.is_composio_managed)?;
+    let config_off = Flaws::decisive("auth_config.is_disabled", auth_config.is_disabled)?;
+    let is_disabled = Flaws::decisive("is_disabled", wire.is_disabled)?;
+    let Exactly(status) = Flaws::required("status", wire.status)?;
+    let scheme = flaws.text("auth_config.auth_scheme", auth_config.auth_scheme).unwrap_or_default();
+    let state = flaws.optional("state", wire.state).map_or_else(State::default, |Object(state)| state);
+    let state = state.read(&scheme, flaws);
+    let legacy_config = flaws.optional("auth_config.deprecated", auth_config.deprecated);
+    let experimental = flaws.optional("experimental", wire.experimental);
+    let account_type =
+        experimental.and_then(|Object(block)| flaws.text("experimental.account_type", block.account_type));
+    let legacy = flaws.optional("deprecated", wire.deprecated);
+    Ok(Arc::new(ConnectedAccount {
+        id,
+        toolkit,
         auth_config: AuthConfig {
-            id: wire.auth_config.id,
+            id: auth_config_id,
             auth_scheme: if scheme.is_empty() { state.auth_scheme.clone() } else { Word::read(&scheme) },
-            is_composio_managed: wire.auth_config.is_composio_managed.unwrap_or(false),
-            is_disabled: wire.auth_config.is_disabled.unwrap_or(false),
-            legacy_uuid: wire.auth_config.deprecated.and_then(|deprecated| deprecated.uuid.0),
+            is_composio_managed: managed.unwrap_or(false),
+            is_disabled: config_off.unwrap_or(false),
+            legacy_uuid: legacy_config
+                .and_then(|Object(block)| flaws.text("auth_config.deprecated.uuid", block.uuid)),
         },
-        word_id: wire.word_id.0,
-        alias: wire.alias.0,
-        user_id: wire.user_id.0.filter(|id| !id.is_empty()),
-        status: Word::read(&wire.status),
-        status_reason: wire.status_reason.0,
-        is_disabled: wire.is_disabled.unwrap_or(false),
-        account_type: wire.experimental.and_then(|block| match block.account_type.0.as_deref() {
+        word_id: flaws.text("word_id", wire.word_id),
+        alias: flaws.text("alias", wire.alias),
+        user_id: flaws.text("user_id", wire.user_id).filter(|id| !id.is_empty()),
+        status: Word::read(&status),
+        status_reason: flaws.text("status_reason", wire.status_reason),
+        is_disabled: is_disabled.unwrap_or(false),
+        account_type: match account_type.as_deref() {
             Some("PRIVATE") => Some(AccountType::Private),
             Some("SHARED") => Some(AccountType::Shared),
             _ => None,
-        }),
-        created_at: wire.created_at.moment(),
-        updated_at: wire.updated_at.moment(),
+        },
+        created_at: flaws.moment("created_at", wire.created_at),
+        updated_at: flaws.moment("updated_at", wire.updated_at),
         state,
-        test_request_endpoint: wire.test_request_endpoint.0,
-        legacy: wire.deprecated.and_then(|deprecated| {
-            Some(LegacyAccount { uuid: deprecated.uuid.0?, labels: deprecated.labels.0 })
+        test_request_endpoint: flaws.text("test_request_endpoint", wire.test_request_endpoint),
+        legacy: legacy.and_then(|Object(block)| {
+            let labels = flaws.texts("deprecated.labels", block.labels);
+            Some(LegacyAccount { uuid: flaws.text("deprecated.uuid", block.uuid)?, labels })
         }),
     }))
 }
@@ -183,6 +200,79 @@ mod tests {
         for bad in bad {
             let page = page(format!(r#"{{"items":[{bad},{ITEM}],"next_cursor":""}}"#).as_bytes()).unwrap();
             assert_eq!((page.items.len(), page.rows_sent, page.next_cursor), (1, 2, None), "{bad}");
+            assert_eq!(page.problems.rows_left_out(), 1, "{bad}");
+        }
+    }
+
+    fn problems(item: &str) -> Vec<String> {
+        let page = page(format!(r#"{{"items":[{ITEM},{item}]}}"#).as_bytes()).unwrap();
+        assert_eq!(page.items.len() as u64 + page.problems.rows_left_out(), 2, "{item}");
+        page.problems.located().map(|(path, rule, count)| format!("{path} {} {count}", rule.slug())).collect()
+    }
+
+    /// The item with some of its fields in place of its own.
+    fn with(fields: &str) -> String {
+        let mut item: serde_json::Map<String, serde_json::Value> = serde_json::from_str(ITEM).unwrap();
+        item.extend(serde_json::from_str::<serde_json::Map<_, _>>(fields).unwrap());
+        serde_json::to_string(&item).unwrap()
+    }
+
+    #[test]
+    fn what_costs_an_item_is_told_by_its_place() {
+        for (fields, problem) in [
+            (r#"{"id":42,"toolkit":"gmail"}"#, "items[1].id wrong_type 1"),
+            (r#"{"id":""}"#, "items[1].id empty 1"),
+            (r#"{"id":null}"#, "items[1].id missing 1"),
+            (r#"{"toolkit":"gmail"}"#, "items[1].toolkit wrong_type 1"),
+            (r#"{"toolkit":{}}"#, "items[1].toolkit.slug missing 1"),
+            (r#"{"auth_config":{"id":[]}}"#, "items[1].auth_config.id wrong_type 1"),
+            (r#"{"is_disabled":"yes"}"#, "items[1].is_disabled wrong_type 1"),
+            (r#"{"status":{"hush":"hush"}}"#, "items[1].status wrong_type 1"),
+        ] {
+            assert_eq!(problems(&with(fields)), [problem], "{fields}");
+        }
+        assert_eq!(problems("[]"), ["items[1] unreadable_row 1"]);
+        // A name that comes twice, and a text that is none.
+        assert_eq!(problems(r#"{"id":"ca_1","id":"ca_2"}"#), ["items[1] unreadable_row 1"]);
+        assert_eq!(problems(r#"{"id":"\ud800"}"#), ["items[1] unreadable_row 1"]);
+    }
+
+    #[test]
+    fn what_costs_a_value_is_told_by_its_place() {
+        let fields = r#"{"created_at":"yesterday","updated_at":7,"alias":{},"experimental":[],"user_id":["hush"],
+            "deprecated":{"uuid":"u","labels":["a",{},[]]},
+            "state":{"val":{"scope":["a",{},{"hush":"hush"}],"expires_at":"soon","region":{"hush":1},"status":[]}}}"#;
+        assert_eq!(
+            problems(&with(fields)),
+            [
+                "items[1].alias unreadable_value 1",
+                "items[1].created_at unreadable_timestamp 1",
+                "items[1].deprecated.labels unreadable_value 2",
+                "items[1].experimental unreadable_value 1",
+                "items[1].state.val.expires_at unreadable_timestamp 1",
+                "items[1].state.val.region unreadable_value 1",
+                "items[1].state.val.scope unreadable_scope 2",
+                "items[1].state.val.status unreadable_value 1",
+                "items[1].updated_at unreadable_timestamp 1",
+                "items[1].user_id unreadable_value 1",
+            ]
+        );
+        assert_eq!(problems(&with(r#"{"state":"none"}"#)), ["items[1].state unreadable_value 1"]);
+        assert_eq!(problems(&with(r#"{"state":{"val":[1]}}"#)), ["items[1].state.val unreadable_value 1"]);
+    }
+
+    #[test]
+    fn new_fields_new_words_and_what_is_missing_are_no_problem() {
+        let fields = r#"{"status":"HIBERNATING","alias":null,"created_at":null,"risk":{"score":[1]},"state":{"authScheme":"PASSKEY",
+            "val":{"passkey":{"raw":"hush"},"region":null,"scope":null}},"experimental":{"account_type":"FEDERATED"},
+            "auth_config":{"id":"ac_1","credentials":{"a":"hush"}},"deprecated":{"labels":null}}"#;
+        assert_eq!(problems(&with(fields)), [""; 0]);
+    }
+
+    #[test]
+    fn a_cursor_that_is_none_ends_no_list_in_silence() {
+        for cursor in ["{}", "[]"] {
+            assert!(page(format!(r#"{{"items":[],"next_cursor":{cursor}}}"#).as_bytes()).is_err());
         }
     }
 

@@ -3,56 +3,59 @@
 //! UPSTREAMS.md A4 is the allow-list. What reads `val` keeps the values of the fields named here, skips
 //! every other value unread, and keeps only its name.
 
+use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess};
+use serde::de::{IgnoredAny, MapAccess};
 
-use super::lenient::{Lenient, Scopes, Text, lenient};
+use super::lenient::{Field, Scopes, Shape, Text};
+use super::rows::Flaws;
 use crate::domain::connection_state::{ConnectionSetting, ConnectionState};
 use crate::domain::vocabulary::Word;
 
-/// Fields of `val` that are settings and no secret (UPSTREAMS.md A4, classes TENANT DATA and SAFE).
-const SETTINGS: [&str; 25] = [
-    "subdomain",
-    "your-domain",
-    "region",
-    "shop",
-    "account_url",
-    "COMPANYDOMAIN",
-    "extension",
-    "form_api_base_url",
-    "instanceEndpoint",
-    "api_url",
-    "borneo_dashboard_url",
-    "domain",
-    "version",
-    "dc",
-    "site_name",
-    "instanceName",
-    "account_id",
-    "your_server",
-    "server_location",
-    "base_url",
-    "displayName",
-    "expires_in",
-    "client_id_issued_at",
-    "client_secret_expires_at",
-    "long_redirect_url",
+/// Fields of `val` that are settings and no secret (UPSTREAMS.md A4, classes TENANT DATA and SAFE), and where they stand.
+const SETTINGS: [(&str, &str); 25] = [
+    ("subdomain", "state.val.subdomain"),
+    ("your-domain", "state.val.your-domain"),
+    ("region", "state.val.region"),
+    ("shop", "state.val.shop"),
+    ("account_url", "state.val.account_url"),
+    ("COMPANYDOMAIN", "state.val.COMPANYDOMAIN"),
+    ("extension", "state.val.extension"),
+    ("form_api_base_url", "state.val.form_api_base_url"),
+    ("instanceEndpoint", "state.val.instanceEndpoint"),
+    ("api_url", "state.val.api_url"),
+    ("borneo_dashboard_url", "state.val.borneo_dashboard_url"),
+    ("domain", "state.val.domain"),
+    ("version", "state.val.version"),
+    ("dc", "state.val.dc"),
+    ("site_name", "state.val.site_name"),
+    ("instanceName", "state.val.instanceName"),
+    ("account_id", "state.val.account_id"),
+    ("your_server", "state.val.your_server"),
+    ("server_location", "state.val.server_location"),
+    ("base_url", "state.val.base_url"),
+    ("displayName", "state.val.displayName"),
+    ("expires_in", "state.val.expires_in"),
+    ("client_id_issued_at", "state.val.client_id_issued_at"),
+    ("client_secret_expires_at", "state.val.client_secret_expires_at"),
+    ("long_redirect_url", "state.val.long_redirect_url"),
 ];
 
 /// How many names of withheld fields are kept, and how long one may be, in bytes.
 const WITHHELD_MAX: usize = 64;
 
 #[derive(Deserialize, Default)]
+#[serde(default)]
 pub(super) struct State {
-    #[serde(rename = "authScheme", default)]
-    auth_scheme: Text,
-    #[serde(default)]
-    val: Val,
+    #[serde(rename = "authScheme")]
+    auth_scheme: Field<Text>,
+    val: Field<Val>,
 }
 
 impl State {
     /// The state, with the auth config's scheme where it names none itself.
-    pub(super) fn read(self, scheme: &str) -> ConnectionState {
+    pub(super) fn read(self, scheme: &str, flaws: &mut Flaws) -> ConnectionState {
+        let auth_scheme = flaws.text("state.authScheme", self.auth_scheme);
         let Val {
             status,
             scopes,
@@ -62,20 +65,25 @@ impl State {
             revoked_at,
             error,
             error_description,
-            ..
-        } = self.val;
+            settings,
+            unreadable,
+            withheld,
+        } = flaws.optional("state.val", self.val).unwrap_or_default();
+        for place in unreadable {
+            flaws.unreadable(place);
+        }
         ConnectionState {
-            auth_scheme: Word::read(self.auth_scheme.0.as_deref().unwrap_or(scheme)),
-            status: status.0,
-            scopes: scopes.0,
-            token_type: token_type.0,
-            expires_at: expires_at.moment(),
-            expired_at: expired_at.moment(),
-            revoked_at: revoked_at.moment(),
-            error: error.0,
-            error_description: error_description.0,
-            settings: self.val.settings,
-            withheld: self.val.withheld,
+            auth_scheme: Word::read(auth_scheme.as_deref().unwrap_or(scheme)),
+            status: flaws.text("state.val.status", status),
+            scopes: flaws.scopes("state.val.scope", scopes),
+            token_type: flaws.text("state.val.token_type", token_type),
+            expires_at: flaws.moment("state.val.expires_at", expires_at),
+            expired_at: flaws.moment("state.val.expired_at", expired_at),
+            revoked_at: flaws.moment("state.val.revoked_at", revoked_at),
+            error: flaws.text("state.val.error", error),
+            error_description: flaws.text("state.val.error_description", error_description),
+            settings,
+            withheld,
         }
     }
 }
@@ -83,26 +91,22 @@ impl State {
 /// The fields of `val` that may be known.
 #[derive(Default)]
 struct Val {
-    status: Text,
-    scopes: Scopes,
-    token_type: Text,
-    expires_at: Text,
-    expired_at: Text,
-    revoked_at: Text,
-    error: Text,
-    error_description: Text,
+    status: Field<Text>,
+    scopes: Field<Scopes>,
+    token_type: Field<Text>,
+    expires_at: Field<Timestamp>,
+    expired_at: Field<Timestamp>,
+    revoked_at: Field<Timestamp>,
+    error: Field<Text>,
+    error_description: Field<Text>,
     settings: Vec<ConnectionSetting>,
+    /// Where settings stand that are of another type.
+    unreadable: Vec<&'static str>,
     withheld: Vec<Box<str>>,
 }
 
-impl<'de> Deserialize<'de> for Val {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        lenient(deserializer)
-    }
-}
-
-impl Lenient for Val {
-    fn of_object<'de, A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+impl Shape for Val {
+    fn of_object<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
         let mut val = Self::default();
         while let Some(name) = map.next_key::<Box<str>>()? {
             match &*name {
@@ -114,14 +118,8 @@ impl Lenient for Val {
                 "revoked_at" => val.revoked_at = map.next_value()?,
                 "error" => val.error = map.next_value()?,
                 "error_description" => val.error_description = map.next_value()?,
-                other => match SETTINGS.into_iter().find(|setting| *setting == other) {
-                    Some(name) => {
-                        if let Text(Some(value)) = map.next_value()? {
-                            // Of a name that comes twice the last is meant, as everywhere in JSON.
-                            val.settings.retain(|known| known.name != name);
-                            val.settings.push(ConnectionSetting { name, value });
-                        }
-                    }
+                other => match SETTINGS.into_iter().find(|(setting, _)| *setting == other) {
+                    Some((name, place)) => val.setting(name, place, map.next_value()?),
                     None => {
                         map.next_value::<IgnoredAny>()?;
                         withhold(&mut val.withheld, name);
@@ -129,7 +127,22 @@ impl Lenient for Val {
                 },
             }
         }
-        Ok(val)
+        Ok(Some(val))
+    }
+}
+
+impl Val {
+    /// Of a name that comes twice the last is meant, as everywhere in JSON.
+    fn setting(&mut self, name: &'static str, place: &'static str, found: Field<Text>) {
+        self.unreadable.retain(|known| *known != place);
+        match found {
+            Field::Read(Text(value)) => {
+                self.settings.retain(|known| known.name != name);
+                self.settings.push(ConnectionSetting { name, value });
+            }
+            Field::Unreadable => self.unreadable.push(place),
+            Field::Absent => {}
+        }
     }
 }
 
@@ -147,7 +160,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> ConnectionState {
-        serde_json::from_str::<State>(json).unwrap().read("OAUTH2")
+        serde_json::from_str::<State>(json).unwrap().read("OAUTH2", &mut Flaws::default())
     }
 
     #[test]

@@ -1,169 +1,226 @@
-//! Optional fields that are read if they are what they should be, and are absent otherwise.
+//! Fields that are read if they are what they should be, and otherwise say what they were instead: nothing, or something else.
 //!
-//! A type says which kinds of values it wants and what becomes of them ([`Lenient`]); one visitor does
-//! the rest. Untagged enums, the rejected choice, first build every
-//! value that they look at, secrets included.
+//! A [`Shape`] says which kinds of JSON values it is made of; [`Field`] is one visitor for all of them, and skips every other
+//! value unread. So a row is never lost to serde's first error: whoever makes a domain value of the fields decides what each
+//! costs, and knows where it stands. Untagged enums, the rejected choice, first build every value that they look at,
+//! secrets included.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use jiff::Timestamp;
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
-/// What a JSON value of any kind becomes: a kind that is not wanted is skipped, and is absent.
-pub(in crate::upstream) trait Lenient: Default {
-    fn of_text(_: &str) -> Self {
-        Self::default()
+/// What a value of each kind becomes; a kind that is not wanted is skipped.
+pub(in crate::upstream) trait Shape: Sized {
+    fn of_text(_: &str) -> Option<Self> {
+        None
     }
 
-    fn of_number_or_boolean(_: impl ToString) -> Self {
-        Self::default()
+    fn of_boolean(_: bool) -> Option<Self> {
+        None
     }
 
-    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+    fn of_number(_: impl ToString) -> Option<Self> {
+        None
+    }
+
+    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Self::default())
+        Ok(None)
     }
 
-    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
         while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Self::default())
+        Ok(None)
     }
 }
 
-/// Reads whatever value comes next.
-pub(in crate::upstream) fn lenient<'de, T: Lenient, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    deserializer.deserialize_any(AnyValue(PhantomData))
+/// What was found where a field belongs.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(in crate::upstream) enum Field<T> {
+    /// Nothing, or `null`.
+    #[default]
+    Absent,
+    /// What belongs there.
+    Read(T),
+    /// Something else.
+    Unreadable,
+}
+
+impl<T> Field<T> {
+    /// What was read.
+    pub(in crate::upstream) fn read(self) -> Option<T> {
+        match self {
+            Self::Read(value) => Some(value),
+            Self::Absent | Self::Unreadable => None,
+        }
+    }
+
+    fn of(read: Option<T>) -> Self {
+        read.map_or(Self::Unreadable, Self::Read)
+    }
+}
+
+impl<'de, T: Shape> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue(PhantomData))
+    }
 }
 
 struct AnyValue<T>(PhantomData<T>);
 
-impl<'de, T: Lenient> Visitor<'de> for AnyValue<T> {
-    type Value = T;
+impl<'de, T: Shape> Visitor<'de> for AnyValue<T> {
+    type Value = Field<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        Ok(T::of_text(text))
+    fn visit_str<E: Error>(self, text: &str) -> Result<Field<T>, E> {
+        Ok(Field::of(T::of_text(text)))
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
-        Ok(T::of_number_or_boolean(value))
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Field<T>, E> {
+        Ok(Field::of(T::of_boolean(value)))
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<T, E> {
-        Ok(T::of_number_or_boolean(value))
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Field<T>, E> {
+        Ok(Field::of(T::of_number(value)))
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<T, E> {
-        Ok(T::of_number_or_boolean(value))
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Field<T>, E> {
+        Ok(Field::of(T::of_number(value)))
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
-        Ok(T::of_number_or_boolean(value))
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Field<T>, E> {
+        Ok(Field::of(T::of_number(value)))
     }
 
-    fn visit_unit<E: Error>(self) -> Result<T, E> {
-        Ok(T::default())
+    fn visit_unit<E: Error>(self) -> Result<Field<T>, E> {
+        Ok(Field::Absent)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<T, A::Error> {
-        T::of_list(list)
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Field<T>, A::Error> {
+        T::of_list(list).map(Field::of)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<T, A::Error> {
-        T::of_object(object)
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Field<T>, A::Error> {
+        T::of_object(object).map(Field::of)
     }
 }
 
-/// A string, number or boolean as text; anything else is absent.
+/// A string, and nothing else.
 #[derive(Debug, Default)]
-pub(in crate::upstream) struct Text(pub(in crate::upstream) Option<Box<str>>);
+pub(in crate::upstream) struct Exactly(pub(in crate::upstream) Box<str>);
 
-impl Text {
-    /// The text as a moment; absent where it is no RFC 3339 one.
-    pub(in crate::upstream) fn moment(&self) -> Option<Timestamp> {
-        self.0.as_deref()?.parse().ok()
+impl Shape for Exactly {
+    fn of_text(text: &str) -> Option<Self> {
+        Some(Self(text.into()))
     }
 }
 
-impl Lenient for Text {
-    fn of_text(text: &str) -> Self {
-        Self(Some(text.into()))
-    }
-
-    fn of_number_or_boolean(value: impl ToString) -> Self {
-        Self(Some(value.to_string().into()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        lenient(deserializer)
-    }
-}
-
-/// A list of texts; items that are none are left out.
+/// A string, number or boolean, as text.
 #[derive(Debug, Default)]
-pub(in crate::upstream) struct Texts(pub(in crate::upstream) Vec<Box<str>>);
+pub(in crate::upstream) struct Text(pub(in crate::upstream) Box<str>);
 
-impl Lenient for Texts {
-    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
-        let mut texts = Vec::new();
-        while let Some(Text(text)) = list.next_element()? {
-            texts.extend(text);
+impl Shape for Text {
+    fn of_text(text: &str) -> Option<Self> {
+        Some(Self(text.into()))
+    }
+
+    fn of_boolean(value: bool) -> Option<Self> {
+        Some(Self(value.to_string().into()))
+    }
+
+    fn of_number(value: impl ToString) -> Option<Self> {
+        Some(Self(value.to_string().into()))
+    }
+}
+
+impl Shape for bool {
+    fn of_boolean(value: bool) -> Option<Self> {
+        Some(value)
+    }
+}
+
+/// RFC 3339.
+impl Shape for Timestamp {
+    fn of_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+/// An object of known fields, each of which is lenient itself.
+pub(in crate::upstream) struct Object<T>(pub(in crate::upstream) T);
+
+impl<T: DeserializeOwned> Shape for Object<T> {
+    fn of_object<'de, A: MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(object)).map(|fields| Some(Self(fields)))
+    }
+}
+
+/// A list of texts; entries that are none are left out.
+#[derive(Debug, Default)]
+pub(in crate::upstream) struct Texts {
+    pub(in crate::upstream) texts: Vec<Box<str>>,
+    pub(in crate::upstream) unreadable: u64,
+}
+
+impl Shape for Texts {
+    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
+        let mut read = Self::default();
+        while let Some(entry) = list.next_element()? {
+            match entry {
+                Field::Read(Text(text)) => read.texts.push(text),
+                Field::Unreadable => read.unreadable += 1,
+                Field::Absent => {}
+            }
         }
-        Ok(Self(texts))
-    }
-}
-
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        lenient(deserializer)
+        Ok(Some(read))
     }
 }
 
 /// OAuth scopes in every form seen: a string of several (RFC 6749, 3.3; some services use commas),
-/// a list of strings, a list of objects (UPSTREAMS.md A4, B2), `null`.
+/// a list of strings, a list of objects (UPSTREAMS.md A4, B2), `null`. Entries that name no scope are left out.
 #[derive(Debug, Default)]
-pub(in crate::upstream) struct Scopes(pub(in crate::upstream) Vec<Box<str>>);
-
-impl Lenient for Scopes {
-    fn of_text(text: &str) -> Self {
-        let scopes = text.split([' ', ',', '\t', '\n']).filter(|scope| !scope.is_empty());
-        Self(scopes.map(Into::into).collect())
-    }
-
-    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
-        let mut scopes = Vec::new();
-        while let Some(Scope(scope)) = list.next_element()? {
-            scopes.extend(scope);
-        }
-        Ok(Self(scopes))
-    }
+pub(in crate::upstream) struct Scopes {
+    pub(in crate::upstream) scopes: Vec<Box<str>>,
+    pub(in crate::upstream) unreadable: u64,
 }
 
-impl<'de> Deserialize<'de> for Scopes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        lenient(deserializer)
+impl Shape for Scopes {
+    fn of_text(text: &str) -> Option<Self> {
+        let scopes = text.split([' ', ',', '\t', '\n']).filter(|scope| !scope.is_empty());
+        Some(Self { scopes: scopes.map(Into::into).collect(), unreadable: 0 })
+    }
+
+    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
+        let mut read = Self::default();
+        while let Some(entry) = list.next_element()? {
+            match entry {
+                Field::Read(Scope(scope)) if !scope.is_empty() => read.scopes.push(scope),
+                Field::Unreadable => read.unreadable += 1,
+                Field::Read(_) | Field::Absent => {}
+            }
+        }
+        Ok(Some(read))
     }
 }
 
 /// One scope of a list: a string, or an object that names it as `scope`, `name`, `value` or `id`.
-#[derive(Default)]
-struct Scope(Option<Box<str>>);
+struct Scope(Box<str>);
 
-impl Lenient for Scope {
-    fn of_text(text: &str) -> Self {
-        Self((!text.is_empty()).then(|| text.into()))
+impl Shape for Scope {
+    fn of_text(text: &str) -> Option<Self> {
+        Some(Self(text.into()))
     }
 
-    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
-        let mut named: [Option<Box<str>>; 4] = Default::default();
+    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
+        let mut named: [Option<Text>; 4] = Default::default();
         while let Some(key) = object.next_key::<Box<str>>()? {
             let [scope, name, value, id] = &mut named;
             let place = match &*key {
@@ -176,15 +233,9 @@ impl Lenient for Scope {
                     continue;
                 }
             };
-            *place = object.next_value::<Text>()?.0;
+            *place = object.next_value::<Field<Text>>()?.read();
         }
-        Ok(Self(named.into_iter().flatten().next()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Scope {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        lenient(deserializer)
+        Ok(named.into_iter().flatten().next().map(|Text(text)| Self(text)))
     }
 }
 
@@ -192,37 +243,62 @@ impl<'de> Deserialize<'de> for Scope {
 mod tests {
     use super::*;
 
+    fn field<T: Shape>(json: &str) -> Field<T> {
+        serde_json::from_str(json).unwrap()
+    }
+
     #[test]
     fn scopes_are_read_in_every_form_that_was_seen() {
-        let scopes = |json: &str| serde_json::from_str::<Scopes>(json).unwrap().0.join("|");
-        assert_eq!(scopes(r#""a b,c""#), "a|b|c");
-        assert_eq!(scopes(r#"["a b","c"]"#), "a b|c");
-        assert_eq!(scopes(r#"[{"scope":"a"},{"name":"b"},{"x":1,"id":"c"},{},null,3,[]]"#), "a|b|c");
-        for none in ["null", "[]", "[{}]", "3", "true", r#"{"scope":"a"}"#] {
-            assert_eq!(scopes(none), "", "{none}");
+        let scopes = |json: &str| {
+            let Scopes { scopes, unreadable } = field(json).read().unwrap();
+            (scopes.join("|"), unreadable)
+        };
+        assert_eq!(scopes(r#""a b,c""#), ("a|b|c".to_owned(), 0));
+        assert_eq!(scopes(r#"["a b","c","",null]"#), ("a b|c".to_owned(), 0));
+        let mixed = r#"[{"scope":"a"},{"name":"b"},{"x":1,"id":"c"},{},null,3,[],{"name":[1]},true]"#;
+        assert_eq!(scopes(mixed), ("a|b|c".to_owned(), 5));
+        assert_eq!(scopes("[{}]"), (String::new(), 1));
+        assert_eq!(scopes("[]"), (String::new(), 0));
+        assert!(matches!(field::<Scopes>("null"), Field::Absent));
+        for none in ["3", "true", r#"{"scope":"a"}"#] {
+            assert!(matches!(field::<Scopes>(none), Field::Unreadable), "{none}");
         }
     }
 
     #[test]
-    fn an_optional_field_of_another_type_is_absent_and_not_an_error() {
-        for (json, text) in [
-            ("\"a\"", Some("a")),
-            ("3600", Some("3600")),
-            ("true", Some("true")),
-            ("{\"a\":1}", None),
-            ("[1]", None),
-            ("null", None),
-        ] {
-            assert_eq!(serde_json::from_str::<Text>(json).unwrap().0.as_deref(), text);
+    fn a_field_of_another_type_says_so_and_is_not_an_error() {
+        for (json, text) in [("\"a\"", "a"), ("3600", "3600"), ("true", "true"), ("-1", "-1"), ("1.5", "1.5")]
+        {
+            assert_eq!(&*field::<Text>(json).read().unwrap().0, text);
         }
+        for other in ["{\"a\":1}", "[1]"] {
+            assert!(matches!(field::<Text>(other), Field::Unreadable), "{other}");
+        }
+        assert!(matches!(field::<Text>("null"), Field::Absent));
+        for other in ["1", "true", "[]"] {
+            assert!(matches!(field::<Exactly>(other), Field::Unreadable), "{other}");
+        }
+        for other in ["\"true\"", "1", "{}"] {
+            assert_eq!(field::<bool>(other), Field::Unreadable, "{other}");
+        }
+        assert_eq!(field("false"), Field::Read(false));
+    }
+
+    #[test]
+    fn a_moment_is_one_of_rfc_3339() {
+        assert!(field::<Timestamp>("\"2026-11-21T12:00:00+01:00\"").read().is_some());
+        for other in ["\"yesterday\"", "\"\"", "1708905600", "{}", "\"2026-11-21\""] {
+            assert_eq!(field::<Timestamp>(other), Field::Unreadable, "{other}");
+        }
+        assert_eq!(field::<Timestamp>("null"), Field::Absent);
     }
 
     #[test]
     fn of_a_list_of_texts_what_is_none_is_left_out() {
-        let texts = |json: &str| serde_json::from_str::<Texts>(json).unwrap().0.join("|");
-        assert_eq!(texts(r#"["a",null,{"b":["c"]},2]"#), "a|2");
-        for none in ["null", "\"a\"", "7", "{}"] {
-            assert_eq!(texts(none), "", "{none}");
+        let Texts { texts, unreadable } = field(r#"["a",null,{"b":["c"]},2]"#).read().unwrap();
+        assert_eq!((texts.join("|"), unreadable), ("a|2".to_owned(), 1));
+        for none in ["\"a\"", "7", "{}"] {
+            assert!(matches!(field::<Texts>(none), Field::Unreadable), "{none}");
         }
     }
 }

@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::lenient::{Scopes, Text};
-use super::{NotThatShape, items, object};
+use super::lenient::{Exactly, Field, Scopes, Text};
+use super::rows::{Flaw, Flaws, rows};
+use super::{NotThatShape, object};
 use crate::domain::providers::{Provider, ProviderStatus};
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::vocabulary::Word;
+use crate::upstream::providers::WholeList;
 
 #[derive(Deserialize)]
 struct Answer<'j> {
@@ -24,60 +27,55 @@ struct Data<'j> {
 }
 
 /// A row: everything but category and name may be missing (UPSTREAMS.md B2).
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct Row {
-    category: Box<str>,
-    name: Box<str>,
-    connected: Option<bool>,
-    #[serde(default)]
-    account_id: Text,
-    #[serde(default)]
-    display_name: Text,
-    #[serde(default)]
-    scopes: Scopes,
-    #[serde(default)]
-    connected_at: Text,
-    #[serde(default)]
-    last_sync_at: Text,
-    #[serde(default)]
-    status: Text,
-    #[serde(default)]
-    error_message: Text,
+    category: Field<Exactly>,
+    name: Field<Exactly>,
+    connected: Field<bool>,
+    account_id: Field<Text>,
+    display_name: Field<Text>,
+    scopes: Field<Scopes>,
+    connected_at: Field<Timestamp>,
+    last_sync_at: Field<Timestamp>,
+    status: Field<Text>,
+    error_message: Field<Text>,
 }
 
 /// Reads the list without the rows that cannot be read, and counts those. A list of which no row can be
 /// read is none: the workspace is not without integrations, only its answer is without meaning.
-pub(in crate::upstream) fn list(body: &[u8]) -> Result<(Vec<Provider>, usize), NotThatShape> {
+pub(in crate::upstream) fn list(body: &[u8]) -> Result<WholeList, NotThatShape> {
     let json = std::str::from_utf8(body).map_err(|_| NotThatShape)?;
     let answer: Answer<'_> = object(json).ok_or(NotThatShape)?;
     let data: Data<'_> = object(answer.data.get()).ok_or(NotThatShape)?;
-    let mut rows =
-        items(UpstreamName::Leadlex, "data.providers", &data.providers, |json| Some(provider(object(json)?)));
-    let problems = data.providers.len() - rows.len();
-    if rows.is_empty() && problems > 0 {
+    let (mut rows, problems) = rows(UpstreamName::Leadlex, &data.providers, provider);
+    if rows.is_empty() && !data.providers.is_empty() {
         return Err(NotThatShape);
     }
     number_repeats(&mut rows);
-    Ok((rows, problems))
+    Ok(WholeList { rows, problems })
 }
 
-fn provider(row: Row) -> Provider {
-    let status = Word::<ProviderStatus>::read(row.status.0.as_deref().unwrap_or_default());
-    Provider {
-        category: Word::read(&row.category),
-        name: row.name,
+fn provider(row: Row, flaws: &mut Flaws) -> Result<Provider, Flaw> {
+    let Exactly(category) = Flaws::required("category", row.category)?;
+    let Exactly(name) = Flaws::required("name", row.name)?;
+    let connected = Flaws::decisive("connected", row.connected)?;
+    let status = Word::<ProviderStatus>::read(&flaws.text("status", row.status).unwrap_or_default());
+    Ok(Provider {
+        category: Word::read(&category),
+        name,
         ordinal: 0,
-        connected: row.connected.unwrap_or_else(|| {
+        connected: connected.unwrap_or_else(|| {
             !matches!(status.kind(), ProviderStatus::Disconnected | ProviderStatus::Unknown)
         }),
-        connected_at: row.connected_at.moment(),
-        last_sync_at: row.last_sync_at.moment(),
-        account_id: row.account_id.0,
-        display_name: row.display_name.0,
-        scopes: row.scopes.0,
+        connected_at: flaws.moment("connected_at", row.connected_at),
+        last_sync_at: flaws.moment("last_sync_at", row.last_sync_at),
+        account_id: flaws.text("account_id", row.account_id),
+        display_name: flaws.text("display_name", row.display_name),
+        scopes: flaws.scopes("scopes", row.scopes),
         status,
-        error_message: row.error_message.0,
-    }
+        error_message: flaws.text("error_message", row.error_message),
+    })
 }
 
 /// Rows that repeat category, name and account are told apart by their order, never dropped
@@ -96,8 +94,13 @@ fn number_repeats(rows: &mut [Provider]) {
 mod tests {
     use super::*;
 
-    fn read(rows: &str) -> (Vec<Provider>, usize) {
-        list(format!(r#"{{"data":{{"providers":{rows}}}}}"#).as_bytes()).unwrap()
+    fn read(rows: &str) -> (Vec<Provider>, Vec<String>) {
+        let WholeList { rows, problems } =
+            list(format!(r#"{{"data":{{"providers":{rows}}}}}"#).as_bytes()).unwrap();
+        let line = |(path, rule, count): (String, crate::domain::problems::Rule, u64)| {
+            format!("{path} {} {count}", rule.slug())
+        };
+        (rows, problems.located().map(line).collect())
     }
 
     #[test]
@@ -106,8 +109,33 @@ mod tests {
             r#"[{"category":"email","name":"a"},{"name":"b"},3,["email","c"],{"category":"x","name":"d"}]"#,
         );
         assert_eq!(rows.iter().map(|row| &*row.name).collect::<Vec<_>>(), ["a", "d"]);
-        assert_eq!(problems, 3);
+        assert_eq!(
+            problems,
+            [
+                "data.providers[1].category missing 1",
+                "data.providers[2] unreadable_row 1",
+                "data.providers[3] unreadable_row 1",
+            ]
+        );
         assert_eq!(rows[1].category.raw(), "x");
+    }
+
+    #[test]
+    fn what_cannot_be_read_of_a_row_costs_itself_and_is_told() {
+        let (rows, problems) = read(
+            r#"[{"category":"c","name":"n","connected_at":"2026-11-21","last_sync_at":null,"scopes":["a",{},{"hush":1}],
+                "display_name":{"hush":1},"status":"new_word","new":1},{"category":"c","name":"m","connected":"yes"}]"#,
+        );
+        assert_eq!((rows.len(), rows[0].scopes.join(" "), rows[0].connected_at), (1, "a".to_owned(), None));
+        assert_eq!(
+            problems,
+            [
+                "data.providers[0].connected_at unreadable_timestamp 1",
+                "data.providers[0].display_name unreadable_value 1",
+                "data.providers[0].scopes unreadable_scope 2",
+                "data.providers[1].connected wrong_type 1",
+            ]
+        );
     }
 
     #[test]

@@ -29,14 +29,14 @@ use super::{Seen, ask, edge, post, with};
 use crate::world::NOW;
 
 /// A private key, and the name that it is published under.
-pub(super) struct Key {
-    pub(super) id: &'static str,
-    pub(super) algorithm: Algorithm,
-    pub(super) private: EncodingKey,
+pub(crate) struct Key {
+    pub(crate) id: &'static str,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) private: EncodingKey,
 }
 
 impl Key {
-    pub(super) fn rsa(id: &'static str) -> Self {
+    pub(crate) fn rsa(id: &'static str) -> Self {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         let pkcs8 = pair.as_der().unwrap();
         // The library takes the key inside the envelope (RFC 5208): 26 bytes further on, for 2048 bits.
@@ -44,29 +44,29 @@ impl Key {
         Self { id, algorithm: Algorithm::RS256, private }
     }
 
-    pub(super) fn ec(id: &'static str) -> Self {
+    pub(crate) fn ec(id: &'static str) -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let private = EncodingKey::from_ec_der(pair.to_pkcs8v1().unwrap().as_ref());
         Self { id, algorithm: Algorithm::ES256, private }
     }
 
-    pub(super) fn ed(id: &'static str) -> Self {
+    pub(crate) fn ed(id: &'static str) -> Self {
         let pair = Ed25519KeyPair::generate().unwrap();
         let private = EncodingKey::from_ed_der(pair.to_pkcs8v1().unwrap().as_ref());
         Self { id, algorithm: Algorithm::EdDSA, private }
     }
 
-    pub(super) fn public(&self) -> Jwk {
+    pub(crate) fn public(&self) -> Jwk {
         let mut jwk = Jwk::from_encoding_key(&self.private, self.algorithm).unwrap();
         jwk.common.key_id = Some(self.id.to_owned());
         jwk
     }
 
-    pub(super) fn header(&self) -> Header {
+    pub(crate) fn header(&self) -> Header {
         Header { kid: Some(self.id.to_owned()), ..Header::new(self.algorithm) }
     }
 
-    pub(super) fn sign(&self, claims: &Value) -> String {
+    pub(crate) fn sign(&self, claims: &Value) -> String {
         encode(&self.header(), claims, &self.private).unwrap()
     }
 }
@@ -96,7 +96,7 @@ pub(super) fn claims(change: Value) -> Value {
 }
 
 /// A token that no library makes: whatever header, whatever signature.
-pub(super) fn by_hand(header: Value, claims: &Value, signature: &[u8]) -> String {
+pub(crate) fn by_hand(header: Value, claims: &Value, signature: &[u8]) -> String {
     let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     format!(
         "{}.{}.{}",
@@ -118,6 +118,7 @@ pub(super) fn settings() -> JwtSettings {
         jwks_url: "https://issuer.example/jwks".to_owned(),
         jwks_file: "".into(),
         jwks_ttl_ms: 600_000,
+        jwks_pause_ms: 30_000,
         issuer: "https://issuer.example/".to_owned(),
         audience: "graph, other".to_owned(),
         algorithms: "RS256, ES256, EdDSA".to_owned().try_into().unwrap(),

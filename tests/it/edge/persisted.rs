@@ -7,6 +7,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use switchboard::http::caller::Callers;
 use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
 use switchboard::operation::persisted::trusted::Trusted;
@@ -87,6 +88,37 @@ async fn a_document_is_left_once_and_named_from_then_on_by_post_and_get() {
     assert_eq!(ask(router.clone(), get(&url)).await.status, StatusCode::OK);
     let url = format!("/graphql?documentId=sha256%3A{}", sha256(HELLO));
     assert_eq!(ask(router, get(&url)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_one_tenant_left_another_neither_runs_nor_learns_of() {
+    let operations = super::operations(Faulty::new()).naming(&settings(), None);
+    let router = router(EdgeParts {
+        operations,
+        callers: Callers::TheirOwnKeys,
+        webhooks: Webhooks::none(),
+        settings: http_settings(),
+    });
+    let send = async |leadlex: &str, composio: &str, body: Value| {
+        let mut request = post(body.to_string());
+        for (name, key) in [("authorization", leadlex), ("x-api-key", composio)] {
+            if !key.is_empty() {
+                request = with(request, name, key);
+            }
+        }
+        ask(router.clone(), request).await
+    };
+    let (one, other) = ("Bearer wbk_one", "Bearer wbk_other");
+    let left = send(one, "ak_one", json!({ "query": HELLO, "extensions": by_hash(HELLO) })).await;
+    assert_eq!(left.status, StatusCode::OK);
+    let named = json!({ "extensions": by_hash(HELLO) });
+    assert_eq!(send(one, "ak_one", named.clone()).await.json(), json!({ "data": { "hello": "hello" } }));
+    for (leadlex, composio) in
+        [(other, "ak_other"), (one, "ak_other"), (other, "ak_one"), (one, ""), ("", "ak_one")]
+    {
+        let seen = send(leadlex, composio, named.clone()).await;
+        assert_eq!(seen.code(), "PERSISTED_QUERY_NOT_FOUND", "{leadlex} {composio}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! One cell of the matrix: a query over a cache in some state, at an upstream that a fault has befallen; and what is seen.
 //!
-//! A graph serves many cells, as to make one takes longer than to ask it. Each cell has keys and a sandbox of its own, so
-//! that it shares neither cache nor quota nor breaker with another, and begins when everything of the last one has ended.
+//! A graph serves many cells, as to make one takes longer than to ask it. Each cell has keys of its own, so that it shares
+//! neither cache nor quota nor breaker with another, and begins when everything of the last one has ended.
 
 use std::fmt;
 use std::io::Write;
@@ -179,7 +179,6 @@ pub(super) fn place(upstream: UpstreamName) -> usize {
 
 /// What the network of a cell does.
 struct Wire {
-    network: Network,
     clock: Clock,
     fault: Option<(Fault, Struck)>,
     calls: [usize; 2],
@@ -193,8 +192,8 @@ pub(super) struct Bench {
     config: Config,
     operations: Operations,
     wire: SharedWire,
+    sandbox: Sandbox,
     log: Log,
-    clock: Clock,
     cells: usize,
     whole: Vec<[Value; 2]>,
     variables: Value,
@@ -211,18 +210,19 @@ impl Bench {
         let key = |header, key| (http::HeaderName::from_static(header), key);
         let sandbox = new_sandbox(clock);
         let wire = Arc::new(Mutex::new(Wire {
-            network: network(&sandbox),
             clock,
             fault: None,
             calls: [0; 2],
             keys: [key("authorization", "Bearer wbk_sandbox_a"), key("x-api-key", "ak_sandbox_a")],
         }));
-        let networks = Networks { leadlex: seam(&wire, Leadlex), composio: seam(&wire, Composio) };
+        let seam = |upstream| seam(&wire, upstream, network(&sandbox));
+        let networks = Networks { leadlex: seam(Leadlex), composio: seam(Composio) };
         let operations = operations_over(&config, clock, &networks).unwrap();
-        let account =
-            |place: usize| global_id("ConnectedAccount", &sandbox.accounts(sandbox::Tenant::A)[place].id);
+        let accounts = sandbox.accounts(sandbox::Tenant::A);
+        let account = |place: usize| global_id("ConnectedAccount", &accounts[place].id);
         let variables = json!({ "account": account(0), "ids": [account(1), account(2)] });
-        let mut bench = Self { config, operations, wire, log, clock, cells: 0, whole: Vec::new(), variables };
+        let (cells, whole) = (0, Vec::new());
+        let mut bench = Self { config, operations, wire, sandbox, log, cells, whole, variables };
         bench.learn(account(1), account(2)).await;
         bench
     }
@@ -244,11 +244,14 @@ impl Bench {
         self.end().await;
     }
 
-    /// New keys, and a new sandbox behind them.
+    /// New keys, and nothing wrong.
     fn begin(&mut self) -> axum::Router {
         self.cells += 1;
         let mut wire = self.wire.lock().unwrap();
-        (wire.network, wire.fault, wire.calls) = (network(&new_sandbox(self.clock)), None, [0; 2]);
+        (wire.fault, wire.calls) = (None, [0; 2]);
+        for upstream in [EmulatedUpstream::Leadlex, EmulatedUpstream::Composio] {
+            self.sandbox.emulate(upstream, None);
+        }
         let (operations, settings) = (self.operations.clone(), self.config.http.clone());
         let callers = Callers::Anybody(Tenant {
             leadlex: Credential::new(&format!("wbk_cell_{}", self.cells)).ok(),
@@ -297,16 +300,15 @@ impl Bench {
 
     fn strike(&self, fault: Fault, struck: Struck) {
         let mut wire = self.wire.lock().unwrap();
-        let sandbox = new_sandbox(self.clock);
         if let Some(words) = fault.emulated() {
             for (emulated, upstream) in
                 [(EmulatedUpstream::Leadlex, Leadlex), (EmulatedUpstream::Composio, Composio)]
             {
                 let fault = sandbox::Fault::parse(&words).unwrap();
-                sandbox.emulate(emulated, struck.holds(upstream).then_some(fault));
+                self.sandbox.emulate(emulated, struck.holds(upstream).then_some(fault));
             }
         }
-        (wire.network, wire.fault, wire.calls) = (network(&sandbox), Some((fault, struck)), [0; 2]);
+        (wire.fault, wire.calls) = (Some((fault, struck)), [0; 2]);
     }
 
     /// An answer that came over HTTP, and holds nothing that it must not.
@@ -441,17 +443,19 @@ impl Part {
 }
 
 /// The network to one upstream: the sandbox's, with the cell's fault in it.
-fn seam(wire: &SharedWire, upstream: UpstreamName) -> Network {
+fn seam(wire: &SharedWire, upstream: UpstreamName, network: Network) -> Network {
     let wire = Arc::clone(wire);
-    BoxCloneSyncService::new(service_fn(move |request| carry(Arc::clone(&wire), upstream, request)))
+    let carry = move |request| carry(Arc::clone(&wire), upstream, network.clone(), request);
+    BoxCloneSyncService::new(service_fn(carry))
 }
 
 async fn carry(
     wire: SharedWire,
     upstream: UpstreamName,
+    network: Network,
     mut request: Request<()>,
 ) -> Result<Response<NetworkBody>, BoxError> {
-    let (network, fault, call, now) = {
+    let (fault, call, now) = {
         let mut wire = wire.lock().unwrap();
         let call = wire.calls[place(upstream)];
         wire.calls[place(upstream)] += 1;
@@ -460,7 +464,7 @@ async fn carry(
         let fault = wire.fault.filter(|(fault, struck)| {
             struck.holds(upstream) && fault.concerns(upstream) && fault.strikes(call)
         });
-        (wire.network.clone(), fault.map(|(fault, _)| fault), call, wire.clock.now())
+        (fault.map(|(fault, _)| fault), call, wire.clock.now())
     };
     match fault {
         Some(Fault::Flapping) => {

@@ -18,7 +18,7 @@ Each fault at LeadLex, at Composio, and at both, over a cache in four states. Th
 - **cold**: nothing is kept. **fresh**: kept, and in its time. **stale**: past its time, so that it is served at once, marked
   `STALE`, and read again behind the answer; shown is what comes after that. **old**: past that too, and served only where reading fails.
 - The queries: `providers`; `accounts` (`connectedAccounts`); `joined` (providers with the accounts of each); `node` (an account);
-  `nodes` (a provider and two accounts). Where they differ, a cell names them.
+  `nodes` (a provider and two accounts). Where some differ from most, a cell names them.
 - A cell says what becomes of the data of the upstream that the fault befell, the error's code where there is one, and how many calls were made.
   Data of the other upstream is whole in every cell, but for the accounts below providers that are not there.
 - Settings are the defaults: two repeated calls, 10 seconds a call, 15 a question, 30 an operation.
@@ -69,12 +69,11 @@ fn entry(cells: &[Cell], fault: Fault, struck: Struck, kept: Kept) -> String {
             }
         }
     }
-    match outcomes.as_slice() {
-        [(outcome, _)] => outcome.clone(),
-        several => several
-            .iter()
-            .map(|(outcome, names)| format!("{}: {outcome}", names.join(", ")))
-            .collect::<Vec<_>>()
-            .join("<br>"),
-    }
+    // Stable: of those that are seen as often, the first. What most see needs no names.
+    outcomes.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
+    let told = outcomes.iter().enumerate().map(|(place, (outcome, names))| match place {
+        0 => outcome.clone(),
+        _ => format!("{}: {outcome}", names.join(", ")),
+    });
+    told.collect::<Vec<_>>().join("<br>")
 }

@@ -94,6 +94,7 @@ async fn is_right_or_refused(
         Mangling::OtherTenant => {
             let credential = Credential::new(Tenant::B.composio_key()).unwrap();
             bench.reader = Reader {
+                is_ahead: false,
                 credential,
                 view: View::WHOLE,
                 ledger: std::sync::Arc::new(switchboard::loaders::ledger::Ledger::begin(

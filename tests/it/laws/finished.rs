@@ -34,6 +34,8 @@ enum Step {
     RenameProvider(usize),
     Fail(EmulatedUpstream, &'static str),
     Recover(EmulatedUpstream),
+    /// Answers have rows and values that cannot be read, which an answer tells of; or have none again.
+    Drift(bool),
     Expire,
 }
 
@@ -59,6 +61,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => any::<usize>().prop_map(Step::RenameProvider),
         3 => (upstream(), fault).prop_map(|(upstream, fault)| Step::Fail(upstream, fault)),
         4 => upstream().prop_map(Step::Recover),
+        2 => any::<bool>().prop_map(Step::Drift),
         1 => Just(Step::Expire),
     ];
     prop::collection::vec(step, 1..120)
@@ -71,7 +74,7 @@ fn callers() -> [Caller; CALLERS] {
     [tenant_a(), caller(Some("wbk_sandbox_a"), None), caller(Some("wbk_sandbox_b"), Some("ak_sandbox_a"))]
 }
 
-const QUESTIONS: usize = 19;
+const QUESTIONS: usize = 20;
 
 /// Every root field and several shapes; ids and cursors are those of the beginning.
 async fn questions(world: &World) -> [Value; QUESTIONS] {
@@ -92,6 +95,14 @@ async fn questions(world: &World) -> [Value; QUESTIONS] {
             freshness { state fetchedAt } } }";
     let one = |query: String| json!({ "query": query });
     let with = |variables: Value| json!({ "query": page, "variables": variables });
+    let with_representations = |of: Value| {
+        let query = format!(
+            "query ($of: [_Any!]!) {{ _entities(representations: $of) {{ __typename
+                ... on Provider {{ displayName {FRESHNESS} }} ... on ConnectedAccount {{ status {FRESHNESS} }}
+                ... on Toolkit {{ providers {{ name }} }} ... on User {{ connectedAccounts(first: 2) {{ {accounts} }} }} }} }}"
+        );
+        json!({ "query": query, "variables": { "of": of } })
+    };
     [
         one(format!("{{ connectedAccounts(first: 4) {{ {accounts} }} }}")),
         one(format!(
@@ -125,6 +136,10 @@ async fn questions(world: &World) -> [Value; QUESTIONS] {
         one(format!(
             "{{ connectedAccountsByIds(ids: [\"{own_id}\", \"ca_nobody\", \"{account}\"]) {{ id {FRESHNESS} }} }}"
         )),
+        with_representations(json!([
+            { "__typename": "User", "id": "user_1" }, { "__typename": "Provider", "id": provider }, { "id": "?" },
+            { "__typename": "ConnectedAccount", "connectedAccountId": own_id }, { "__typename": "Toolkit", "slug": "gmail" },
+        ])),
         one(format!(
             "{{ toolkit(slug: \"gmail\") {{ slug providers {{ name }} connectedAccounts(first: 50) {{ {accounts} }} }} }}"
         )),
@@ -188,6 +203,7 @@ async fn gives_what_execution_gives(steps: Vec<Step>, page_rows: usize) -> usize
                 world.sandbox.emulate(upstream, Some(Fault::parse(fault).unwrap()))
             }
             Step::Recover(upstream) => world.sandbox.emulate(upstream, None),
+            Step::Drift(drifts) => world.sandbox.drift(drifts),
             Step::Expire => world.expire(&tenant_a()),
         }
         settle().await;

@@ -4,6 +4,7 @@
 //! Callers share documents, variables and one of two keys, so whatever is kept or under way for one of them is one wrong
 //! comparison away from another.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -15,7 +16,7 @@ use switchboard::operation::Answer;
 use switchboard::sandbox::{EmulatedUpstream, Fault, Tenant};
 
 use super::{a_tenth, cases, on_a_paused_clock, settle};
-use crate::world::{Setup, World, caller, global_id};
+use crate::world::{Setup, World, caller, global_id, texts};
 
 /// The tenants whose LeadLex and whose Composio a caller has the keys to.
 type Keys = (Option<Tenant>, Option<Tenant>);
@@ -58,10 +59,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..25)
 }
 
-const QUESTIONS: usize = 12;
+const QUESTIONS: usize = 20;
 
 /// Every root field, by ids of both tenants where it takes ids; no answer repeats an id that was only asked for.
-fn questions(world: &World) -> [Value; QUESTIONS] {
+fn questions(world: &World, providers: &[String]) -> [Value; QUESTIONS] {
     let ids: Vec<String> = [Tenant::A, Tenant::B]
         .into_iter()
         .flat_map(|tenant| world.sandbox.accounts(tenant).into_iter().take(2))
@@ -109,6 +110,12 @@ fn questions(world: &World) -> [Value; QUESTIONS] {
             json!({ "ids": ids }),
         ),
         with(
+            format!(
+                "query ($of: [_Any!]!) {{ _entities(representations: $of) {{ ... on ConnectedAccount {{ {account} }} }} }}"
+            ),
+            json!({ "of": ids.iter().map(|id| json!({ "__typename": "ConnectedAccount", "connectedAccountId": id })).collect::<Value>() }),
+        ),
+        with(
             format!("query ($id: ID!) {{ user(id: $id) {{ connectedAccounts {{ {accounts} }} }} }}"),
             json!({ "id": users[0] }),
         ),
@@ -118,7 +125,40 @@ fn questions(world: &World) -> [Value; QUESTIONS] {
             ),
             json!({ "ids": users }),
         ),
+        with(
+            "query ($id: ID!) { provider(id: $id) { id displayName accountId connectedAccounts(first: 2) { nodes { id userId } } } }".to_owned(),
+            json!({ "id": providers[0] }),
+        ),
+        with(
+            "query ($ids: [ID!]!) { providersByIds(ids: $ids) { id displayName accountId errorMessage } }".to_owned(),
+            json!({ "ids": providers }),
+        ),
+        one(format!(
+            "{{ integrationHealth {{ accountCounts {{ status count }} providersNeedingAttention {{ id displayName accountId }} \
+             accountsNeedingAttention(first: 3) {{ {accounts} }} }} providers(first: 3) {{ nodes {{ id disagreement {{ code }} }} }} }}"
+        )),
+        one("{ viewer { name role user { id } } connectedAccounts(first: 1) { totalCount nodes { userId } } }".to_owned()),
+        one("{ upstreams { name state cache { entries hits misses staleServed } lastError { code requestId } } }".to_owned()),
+        one("mutation { refresh { retryAt upstreams { name state cache { entries } } } }".to_owned()),
+        one("mutation { refresh(upstream: COMPOSIO) { retryAt } }".to_owned()),
     ]
+}
+
+/// The global ids of some providers of both tenants, as they are marked at first; the same in every world.
+async fn providers() -> &'static [String] {
+    static IDS: OnceLock<Vec<String>> = OnceLock::new();
+    if let Some(ids) = IDS.get() {
+        return ids;
+    }
+    let world = World::new();
+    let mut ids = Vec::new();
+    for tenant in [Tenant::A, Tenant::B] {
+        mark(&world, tenant, 0);
+        let caller = caller(Some(tenant.leadlex_key()), None);
+        let answer = world.ask_as(caller, "{ providers(first: 2) { nodes { id } } }", json!({})).await;
+        ids.extend(texts(&answer["data"], "providers.nodes.*.id"));
+    }
+    IDS.get_or_init(|| ids)
 }
 
 /// The words that only a key to this opens.
@@ -173,7 +213,8 @@ async fn nobody_sees_what_is_anothers(steps: Vec<Step>) {
     let world = World::of(setup);
     mark(&world, Tenant::A, 0);
     mark(&world, Tenant::B, 0);
-    let (questions, withheld) = (questions(&world), CALLERS.map(|keys| withheld(&world, keys)));
+    let (questions, withheld) =
+        (questions(&world, providers().await), CALLERS.map(|keys| withheld(&world, keys)));
     let key = |tenant: Option<Tenant>, of: fn(Tenant) -> &'static str| tenant.map(of);
     let callers = CALLERS.map(|(leadlex, composio)| {
         caller(key(leadlex, Tenant::leadlex_key), key(composio, Tenant::composio_key))

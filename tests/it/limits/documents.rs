@@ -21,9 +21,13 @@ async fn the_introspection_of_every_tool_is_let_through() {
 #[tokio::test(start_paused = true)]
 async fn introspection_can_be_switched_off_and_type_names_are_told_still() {
     let world = World::new().within(LimitSettings { introspection: false, ..shipped() });
-    for query in
-        [INTROSPECTION[0], "{ __type(name: \"Query\") { name } }", "{ ... { a: __schema { description } } }"]
-    {
+    for query in [
+        INTROSPECTION[0],
+        "{ __type(name: \"Query\") { name } }",
+        "{ ... { a: __schema { description } } }",
+        "{ _service { sdl } }",
+        "{ text: _sdl }",
+    ] {
         let answer = world.ask(query).await;
         let error = only_error(&answer);
         assert_eq!(

@@ -76,7 +76,7 @@ async fn a_trace_tells_the_price_beside_the_limits() {
 }
 
 /// Queries of every kind of field that asks something upstream.
-const QUERIES: [&str; 25] = [
+const QUERIES: [&str; 29] = [
     include_str!("introspection_of_graphiql.graphql"),
     "{ providers { totalCount } }",
     "{ providers { nodes { name toolkits { slug } } } }",
@@ -99,6 +99,10 @@ const QUERIES: [&str; 25] = [
     "{ connectedAccountsByIds(ids: [\"ca_1\", \"ca_2\", \"ca_3\"]) { id providers { name } } }",
     "{ node(id: \"Q29ubmVjdGVkQWNjb3VudDpjYV8x\") { id } }",
     "{ nodes(ids: [\"Q29ubmVjdGVkQWNjb3VudDpjYV8x\", \"VG9vbGtpdDpnbWFpbA\"]) { id ... on Toolkit { connectedAccounts(first: 1) { nodes { id } } } } }",
+    "{ _entities(representations: [{ __typename: \"Provider\", id: \"UHJvdmlkZXI6MDEyMzQ1Njc4OWFiY2RlZg\" }, { __typename: \"User\", id: \"user_1\" }]) { ... on Provider { name } } }",
+    "{ _entities(representations: [{ __typename: \"ConnectedAccount\", connectedAccountId: \"ca_1\" }, { __typename: \"Toolkit\", slug: \"gmail\" }]) { ... on Toolkit { connectedAccounts(first: 5) { nodes { id } totalCount } providers { name } } } }",
+    "{ _entities(representations: [{ __typename: \"User\", id: \"user_1\" }, { __typename: \"User\", id: \"user_2\" }]) { ... on User { id } ... on Provider { connectedAccounts { nodes { id } } } } }",
+    "{ _service { sdl } _sdl }",
     "{ __typename }",
     "mutation { refresh { retryAt } }",
     "mutation { a: refresh { retryAt } b: refresh(upstream: LEADLEX) { retryAt } c: refresh { retryAt } }",

@@ -168,3 +168,23 @@ async fn what_was_asked_is_kept_until_it_is_forgotten() {
     assert_eq!(bench.send("DELETE", "/__requests", &[]).await.status, StatusCode::NO_CONTENT);
     assert_eq!(bench.ask("/__requests", &[]).await.json(), Value::Array(Vec::new()));
 }
+
+#[tokio::test]
+async fn accounts_come_and_go_by_request() {
+    let bench = Bench::new(Settings::default());
+    let key = [("x-api-key", "ak_sandbox_a")];
+    let newest = async || {
+        let page = bench.list("limit=1&toolkit_slugs=gmail").await.json();
+        (page["items"][0]["id"].as_str().unwrap().to_owned(), page["total_items"].as_u64().unwrap())
+    };
+    let (first, all) = newest().await;
+    let made = bench.send("PUT", "/__accounts/ca_new?toolkit=gmail&user_id=user_1", &key).await;
+    assert_eq!((made.status, newest().await), (StatusCode::NO_CONTENT, ("ca_new".to_owned(), all + 1)));
+    assert_eq!(bench.send("DELETE", "/__accounts/ca_new", &key).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(newest().await, (first, all));
+
+    assert_eq!(bench.send("DELETE", "/__accounts/ca_new", &key).await.status, StatusCode::NOT_FOUND);
+    let unknown = bench.send("PUT", "/__accounts/ca_new?toolkit=abacus&user_id=user_1", &key).await;
+    assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
+    assert_eq!(bench.send("DELETE", "/__accounts/ca_new", &[]).await.status, StatusCode::UNAUTHORIZED);
+}

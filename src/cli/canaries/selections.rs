@@ -7,7 +7,8 @@ use apollo_compiler::Schema;
 use apollo_compiler::schema::{ExtendedType, FieldDefinition};
 use apollo_compiler::validation::Valid;
 use serde_json::Value;
-use switchboard::graphql::schema::sdl;
+
+use crate::graphql::schema::sdl;
 
 /// How many levels of fields are asked for: an account below a provider, with its toolkit, auth config and user.
 const LEVELS: usize = 6;
@@ -20,17 +21,36 @@ struct Selections<'s> {
     asked: BTreeSet<String>,
 }
 
-/// One query with every root field, and one mutation with every root field; `arguments` gives the value of a required argument of one of them.
-pub(super) fn everything(arguments: &dyn Fn(&str, &str) -> Value) -> [String; 2] {
+/// Root fields whose answers are never kept.
+const OF_THE_MOMENT: [&str; 2] = ["upstreams", "viewer"];
+
+/// What asks for everything.
+pub(super) struct Everything {
+    /// Every root field whose answers may be kept.
+    pub(super) kept: String,
+    /// Every other one.
+    pub(super) of_the_moment: String,
+    pub(super) mutation: String,
+}
+
+/// Queries with every root field, and one mutation with every root field; `arguments` gives the value of a required argument of one of them.
+pub(super) fn everything(arguments: &dyn Fn(&str, &str) -> Value) -> Everything {
     let schema = Schema::parse_and_validate(sdl(), "schema.graphql").unwrap();
     let mut selections = Selections { schema: &schema, arguments, asked: BTreeSet::new() };
-    let query = selections.of("Query", LEVELS).unwrap();
+    let mut query = |is_meant: &dyn Fn(&str) -> bool| {
+        let fields = schema.types["Query"].as_object().unwrap().fields.values();
+        let fields = fields.filter(|field| is_meant(field.name.as_str()));
+        let fields: Vec<_> = fields.filter_map(|field| selections.field("Query", field, LEVELS)).collect();
+        format!("{{ {} }}", fields.join(" "))
+    };
+    let kept = query(&|name| !OF_THE_MOMENT.contains(&name));
+    let of_the_moment = query(&|name| OF_THE_MOMENT.contains(&name));
     let mutation = format!("mutation {}", selections.of("Mutation", LEVELS).unwrap());
     let objects = schema.types.values().filter(|ty| !ty.is_built_in()).filter_map(ExtendedType::as_object);
     let all: BTreeSet<_> =
         objects.flat_map(|ty| ty.fields.keys().map(|field| format!("{}.{field}", ty.name))).collect();
     assert_eq!(selections.asked, all, "some fields are deeper than {LEVELS} levels, or cannot be reached");
-    [query, mutation]
+    Everything { kept, of_the_moment, mutation }
 }
 
 impl Selections<'_> {
@@ -59,7 +79,7 @@ impl Selections<'_> {
             if argument.is_required() {
                 arguments.push(format!("{}: {}", argument.name, (self.arguments)(name, &argument.name)));
             } else if argument.name == "first" {
-                arguments.push("first: 3".to_owned());
+                arguments.push("first: 2".to_owned());
             }
         }
         let arguments =

@@ -1,0 +1,148 @@
+//! The server under load: a process of its own, so that the memory which is measured is its alone.
+//!
+//! It is the product's own `App`, as `switchboard serve` runs it, beside a small door on its standard input: a line asks for
+//! its counters, and the end of the input is the order to stop.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+use switchboard::app::App;
+use switchboard::config::{Config, Keys, Sources};
+use tokio::sync::oneshot;
+use tokio::task::block_in_place;
+
+/// Runs it; `file` is its configuration.
+pub(crate) async fn serve(file: PathBuf) {
+    let config = Config::load(Sources { file: Some(file), keys: Keys::Required, ..Sources::default() });
+    let config = config.unwrap_or_else(|errors| panic!("{errors}"));
+    let app = App::start(&config).await.unwrap();
+    let graph = app.graph();
+    tell(&json!({ "port": app.http_address().port() }));
+    let (stop, stopped) = oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        for _ in std::io::stdin().lock().lines() {
+            let counts = graph.calls().map(|counts| {
+                json!({
+                    "succeeded": counts.succeeded,
+                    "failed": counts.failed.values().sum::<u64>(),
+                    "cancelled": counts.cancelled,
+                    "retried": counts.retried,
+                    "held": counts.held.values().sum::<u64>(),
+                    "underWay": counts.under_way,
+                })
+            });
+            tell(&json!(counts));
+        }
+        drop(stop);
+    });
+    app.run(async { drop(stopped.await) }).await.unwrap();
+}
+
+fn tell(what: &Value) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{what}").and_then(|()| out.flush()).unwrap();
+}
+
+/// The process, from the outside.
+pub(crate) struct Server {
+    process: Child,
+    door: ChildStdin,
+    told: BufReader<ChildStdout>,
+    pub(crate) id: u32,
+    pub(crate) port: u16,
+}
+
+/// Memory in megabytes.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Memory {
+    pub(crate) now: f64,
+    pub(crate) most: f64,
+}
+
+/// What it counted of the calls to one upstream.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) retried: u64,
+    pub(crate) held: u64,
+    pub(crate) under_way: u64,
+}
+
+impl Counted {
+    /// All that left.
+    pub(crate) fn all(self) -> u64 {
+        self.succeeded + self.failed + self.cancelled
+    }
+}
+
+impl Server {
+    pub(crate) fn start(file: &Path) -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .arg("serve")
+            .arg(file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (door, told) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
+        let mut server = Self { id: process.id(), process, door, told: BufReader::new(told), port: 0 };
+        let port = server.hear()["port"].as_u64().unwrap();
+        server.port = u16::try_from(port).unwrap();
+        server
+    }
+
+    fn hear(&mut self) -> Value {
+        let mut line = String::new();
+        self.told.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// Its counters: of LeadLex, then of Composio.
+    pub(crate) fn counted(&mut self) -> [Counted; 2] {
+        self.door.write_all(b"calls\n").unwrap();
+        let told = block_in_place(|| self.hear());
+        [0, 1].map(|upstream| {
+            let of = |name: &str| told[upstream][name].as_u64().unwrap();
+            Counted {
+                succeeded: of("succeeded"),
+                failed: of("failed"),
+                cancelled: of("cancelled"),
+                retried: of("retried"),
+                held: of("held"),
+                under_way: of("underWay"),
+            }
+        })
+    }
+
+    /// Its memory, as the kernel tells it.
+    pub(crate) fn memory(&self) -> Memory {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id)).unwrap_or_default();
+        let kilobytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            line.split_whitespace().nth(1).and_then(|number| number.parse::<f64>().ok()).unwrap_or_default()
+        };
+        Memory { now: kilobytes("VmRSS") / 1024.0, most: kilobytes("VmHWM") / 1024.0 }
+    }
+
+    /// How many connections clients have to it.
+    pub(crate) fn connections(&self) -> usize {
+        const ESTABLISHED: &str = "01";
+        let port = format!(":{:04X}", self.port);
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+        let is_ours = |line: &&str| {
+            let columns: Vec<_> = line.split_whitespace().collect();
+            columns.get(1).is_some_and(|local| local.ends_with(&port)) && columns.get(3) == Some(&ESTABLISHED)
+        };
+        table.lines().filter(is_ours).count()
+    }
+
+    /// Tells it to stop; whether it ended as it should.
+    pub(crate) fn stop(mut self) -> bool {
+        drop(self.door);
+        block_in_place(|| self.process.wait()).is_ok_and(|status| status.success())
+    }
+}

@@ -1,0 +1,38 @@
+// One supergraph of both, by each of the three composers. Each reads what the services tell of themselves by `_service`.
+
+import * as apollo from '@apollo/composition';
+import * as hive from '@theguild/federation-composition';
+import * as cosmo from '@wundergraph/composition';
+import { parse } from 'graphql';
+import { ask } from './demo.mjs';
+
+export { apollo, hive, parse };
+
+/** What the services tell of themselves. */
+export const subgraphs = (urls) =>
+  Promise.all(
+    Object.entries(urls).map(async ([name, url]) => {
+      const { data, errors } = await ask(url, '{ _service { sdl } }');
+      if (errors) throw new Error(`${name} does not tell its schema: ${errors[0].message}`);
+      return { name, url, typeDefs: parse(data._service.sdl) };
+    }),
+  );
+
+function supergraph({ supergraphSdl, errors, hints = [] }) {
+  if (errors?.length) throw new AggregateError(errors, errors.map(String).join('\n'));
+  return { supergraphSdl, hints: hints.map(String) };
+}
+
+export const byApollo = async (urls) => supergraph(apollo.composeServices(await subgraphs(urls)));
+
+export const byHive = async (urls) => supergraph(hive.composeServices(await subgraphs(urls)));
+
+/** The execution configuration's client schema: the Cosmo router itself is no npm package. */
+export async function byCosmo(urls) {
+  const composed = cosmo.federateSubgraphs({
+    subgraphs: (await subgraphs(urls)).map(({ typeDefs, ...subgraph }) => ({ ...subgraph, definitions: typeDefs })),
+    version: cosmo.LATEST_ROUTER_COMPATIBILITY_VERSION,
+  });
+  if (!composed.success) throw new AggregateError(composed.errors, composed.errors.map(String).join('\n'));
+  return { schema: composed.federatedGraphClientSchema, hints: composed.warnings.map(String) };
+}

@@ -1,0 +1,18 @@
+// How Relay asks: POST, and what to do with an answer that has data and errors.
+import relay from "relay-runtime";
+
+/** Relay's network layer over the graph at `endpoint`. */
+export const network = (endpoint) =>
+  relay.Network.create(async ({ text, name }, variables) => {
+    const response = await fetch(endpoint, {
+      method: "POST",
+      headers: { "content-type": "application/json", accept: "application/graphql-response+json" },
+      body: JSON.stringify({ query: text, operationName: name, variables }),
+    });
+    const answer = await response.json();
+    for (const { message, extensions } of answer.errors ?? []) console.log(`${extensions.code}: ${message}`);
+    return { ...answer, errors: answer.errors?.flatMap(everyPlace) };
+  });
+
+/** One failure is one error here, with its places in `extensions.paths`; @catch looks for one at each. */
+const everyPlace = (error) => (error.extensions.paths ?? [error.path]).map((path) => ({ ...error, path }));

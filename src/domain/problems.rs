@@ -1,0 +1,298 @@
+//! What of an upstream's answer could not be read, or was not what was asked for: located and counted, never quoted.
+//!
+//! A place is made of a row's number and of this layer's own names of fields, and a rule is one of a few words, so that nothing
+//! that an upstream wrote can stand in a problem: a text for either, the rejected choice, would have to be watched in each
+//! place that makes one. New fields, new words and optional fields that are missing are no problem.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::upstream_name::UpstreamName;
+use super::view::View;
+
+/// How many problems of one answer are located, and how many an operation is told; of all others it learns the number.
+pub const LOCATED_MAX: usize = 20;
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// A field without which there is no row is not there: the row is left out.
+    Missing,
+    /// A field that a row cannot be told without is of another type: the row is left out.
+    WrongType,
+    /// A field that must say something is empty: the row is left out.
+    Empty,
+    /// What stands in a row's place is no object, or none that can be parsed: it is left out.
+    UnreadableRow,
+    /// The row is not what the filter asked for, or not the caller's to see: it is left out.
+    NotInFilter,
+    /// The value is no RFC 3339 moment, and told as null (UPSTREAMS.md B2).
+    UnreadableTimestamp,
+    /// An entry of a list of scopes that names none is left out of the list (UPSTREAMS.md B2).
+    UnreadableScope,
+    /// An optional value of another type is told as if it were missing.
+    UnreadableValue,
+}
+
+impl Rule {
+    /// Its word, as answers and metrics tell it.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::WrongType => "wrong_type",
+            Self::Empty => "empty",
+            Self::UnreadableRow => "unreadable_row",
+            Self::NotInFilter => "not_in_filter",
+            Self::UnreadableTimestamp => "unreadable_timestamp",
+            Self::UnreadableScope => "unreadable_scope",
+            Self::UnreadableValue => "unreadable_value",
+        }
+    }
+
+    /// Whether it costs the row; else it costs the value alone.
+    #[must_use]
+    pub fn leaves_row_out(self) -> bool {
+        match self {
+            Self::Missing | Self::WrongType | Self::Empty | Self::UnreadableRow | Self::NotInFilter => true,
+            Self::UnreadableTimestamp | Self::UnreadableScope | Self::UnreadableValue => false,
+        }
+    }
+}
+
+/// Where something is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The row, counted from 0 as the upstream sent them; none where it is about several.
+    pub row: Option<usize>,
+    /// The field within it, by its known name; empty where it is about the row itself.
+    pub field: &'static str,
+}
+
+impl Place {
+    /// `items[3].toolkit.slug`
+    fn path(self, upstream: UpstreamName) -> String {
+        let list = match upstream {
+            UpstreamName::Leadlex => "data.providers",
+            UpstreamName::Composio => "items",
+        };
+        let row = self.row.map_or_else(String::new, |row| format!("[{row}]"));
+        let dot = if self.field.is_empty() { "" } else { "." };
+        format!("{list}{row}{dot}{}", self.field)
+    }
+}
+
+/// The problems of one answer of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems {
+    upstream: UpstreamName,
+    /// The first ones that were met.
+    located: BTreeMap<(Place, Rule), u64>,
+    /// All.
+    counts: BTreeMap<Rule, u64>,
+}
+
+/// The problems of all the answers that a value was made of. Values that were made of the same answer share them, which tells
+/// an operation that it met them once.
+pub type Reports = Vec<Arc<Problems>>;
+
+impl Problems {
+    /// No problem so far.
+    #[must_use]
+    pub fn none(upstream: UpstreamName) -> Self {
+        Self { upstream, located: BTreeMap::new(), counts: BTreeMap::new() }
+    }
+
+    /// Notes that something is wrong at a place, so many times.
+    pub fn note(&mut self, place: Place, rule: Rule, count: u64) {
+        *self.counts.entry(rule).or_default() += count;
+        if self.located.len() < LOCATED_MAX || self.located.contains_key(&(place, rule)) {
+            *self.located.entry((place, rule)).or_default() += count;
+        }
+    }
+
+    /// Whose they are.
+    #[must_use]
+    pub fn upstream(&self) -> UpstreamName {
+        self.upstream
+    }
+
+    /// How many there are of each rule.
+    pub fn counts(&self) -> impl Iterator<Item = (Rule, u64)> {
+        self.counts.iter().map(|(rule, count)| (*rule, *count))
+    }
+
+    /// The first ones, as path, rule and number.
+    pub fn located(&self) -> impl Iterator<Item = (String, Rule, u64)> {
+        self.located.iter().map(|((place, rule), count)| (place.path(self.upstream), *rule, *count))
+    }
+
+    /// How many rows they cost.
+    #[must_use]
+    pub fn rows_left_out(&self) -> u64 {
+        self.counts().filter(|(rule, _)| rule.leaves_row_out()).map(|(_, count)| count).sum()
+    }
+
+    /// Them as what goes with a value: nothing where there are none.
+    #[must_use]
+    pub fn reports(self) -> Reports {
+        if self.counts.is_empty() { Reports::new() } else { vec![Arc::new(self)] }
+    }
+
+    /// About how many bytes they take in memory.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        let (located, counts) = (size_of::<(Place, Rule, u64)>(), size_of::<(Rule, u64)>());
+        size_of::<Self>() + self.located.len() * located + self.counts.len() * counts
+    }
+
+    /// Those that a view is told, by place, and how many of them have none.
+    fn seen_by(&self, view: &View) -> (impl Iterator<Item = (Place, Rule, u64)>, u64) {
+        let is_seen = |rule: Rule| view.shows_problem(self.upstream, rule);
+        let located = self.located.iter().map(|((place, rule), count)| (*place, *rule, *count));
+        let located: Vec<_> = located.filter(|(_, rule, _)| is_seen(*rule)).collect();
+        let all: u64 = self.counts().filter(|(rule, _)| is_seen(*rule)).map(|(_, count)| count).sum();
+        let placed = located.iter().map(|(_, _, count)| count).sum();
+        (located.into_iter(), all.saturating_sub(placed))
+    }
+}
+
+/// A problem as a client is told it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// `LEADLEX` or `COMPOSIO`.
+    pub upstream: String,
+    /// Where, in the upstream's answer.
+    pub path: String,
+    /// [`Rule::slug`].
+    pub rule: &'static str,
+    /// How many times.
+    pub count: u64,
+}
+
+/// The problems of all that one operation was made of.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The first of them, ordered by upstream, row, field and rule.
+    pub problems: Vec<Problem>,
+    /// How many more there are.
+    pub more: u64,
+}
+
+/// What a view is told of the problems of several answers. Of two answers with the same problem the counts are added; an answer
+/// that is met twice counts once. The order is always the same, whichever way they were read.
+#[must_use]
+pub fn told<'p>(view: &View, reports: impl IntoIterator<Item = &'p Arc<Problems>>) -> Told {
+    let (mut met, mut merged, mut more) = (HashSet::new(), BTreeMap::new(), 0);
+    for problems in reports {
+        if !met.insert(Arc::as_ptr(problems)) {
+            continue;
+        }
+        let (located, unplaced) = problems.seen_by(view);
+        for (place, rule, count) in located {
+            *merged.entry((problems.upstream, place, rule)).or_default() += count;
+        }
+        more += unplaced;
+    }
+    let mut merged = merged.into_iter().map(|((upstream, place, rule), count)| Problem {
+        upstream: upstream.to_string(),
+        path: place.path(upstream),
+        rule: rule.slug(),
+        count,
+    });
+    let problems = merged.by_ref().take(LOCATED_MAX).collect();
+    Told { problems, more: more + merged.map(|problem| problem.count).sum::<u64>() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::caller::{MemberId, Role};
+
+    fn of(upstream: UpstreamName, noted: &[(Option<usize>, &'static str, Rule, u64)]) -> Arc<Problems> {
+        let mut problems = Problems::none(upstream);
+        for (row, field, rule, count) in noted {
+            problems.note(Place { row: *row, field }, *rule, *count);
+        }
+        Arc::new(problems)
+    }
+
+    fn lines(told: &Told) -> Vec<String> {
+        let line = |problem: &Problem| {
+            format!("{} {} {} {}", problem.upstream, problem.path, problem.rule, problem.count)
+        };
+        told.problems.iter().map(line).collect()
+    }
+
+    #[test]
+    fn problems_are_merged_and_told_in_one_order_whichever_way_they_were_met() {
+        let accounts = of(
+            UpstreamName::Composio,
+            &[
+                (Some(10), "id", Rule::Missing, 1),
+                (Some(2), "toolkit.slug", Rule::WrongType, 1),
+                (None, "", Rule::NotInFilter, 3),
+                (Some(2), "", Rule::UnreadableRow, 1),
+            ],
+        );
+        let further = of(UpstreamName::Composio, &[(Some(10), "id", Rule::Missing, 1)]);
+        let providers = of(UpstreamName::Leadlex, &[(Some(0), "scopes", Rule::UnreadableScope, 2)]);
+        let expected = [
+            "LEADLEX data.providers[0].scopes unreadable_scope 2",
+            "COMPOSIO items not_in_filter 3",
+            "COMPOSIO items[2] unreadable_row 1",
+            "COMPOSIO items[2].toolkit.slug wrong_type 1",
+            "COMPOSIO items[10].id missing 2",
+        ];
+        for order in [[&accounts, &further, &providers], [&providers, &further, &accounts]] {
+            // What was met twice is one answer still.
+            let told = told(&View::WHOLE, order.into_iter().chain([&accounts]));
+            assert_eq!(lines(&told), expected);
+            assert_eq!(told.more, 0);
+        }
+    }
+
+    #[test]
+    fn of_many_the_first_are_located_and_all_are_counted() {
+        let many: Vec<_> = (0..5_000).map(|row| (Some(row), "id", Rule::Missing, 1)).collect();
+        let (one, other) =
+            (of(UpstreamName::Composio, &many), of(UpstreamName::Leadlex, &[(None, "", Rule::Empty, 7)]));
+        assert!(one.weight_bytes() < 4_096);
+        assert_eq!(one.rows_left_out(), 5_000);
+        let told = told(&View::WHOLE, [&one, &other]);
+        assert_eq!(told.problems.len(), LOCATED_MAX);
+        let located: u64 = told.problems.iter().map(|problem| problem.count).sum();
+        assert_eq!(located + told.more, 5_007);
+    }
+
+    #[test]
+    fn a_member_learns_nothing_of_composio_and_nothing_of_values_that_it_does_not_see() {
+        let composio = of(UpstreamName::Composio, &[(Some(1), "id", Rule::Missing, 1)]);
+        let mut hidden: Vec<_> =
+            (0..30).map(|row| (Some(row), "error_message", Rule::UnreadableValue, 1)).collect();
+        hidden.push((Some(2), "", Rule::UnreadableRow, 1));
+        let leadlex = of(UpstreamName::Leadlex, &hidden);
+        let member = View::of(&Role::Member(MemberId::new("user_1").unwrap()));
+        let told = told(&member, [&composio, &leadlex]);
+        // That one was past those that are located.
+        assert_eq!((lines(&told), told.more), (vec![], 1));
+    }
+
+    #[test]
+    fn every_rule_has_a_word_of_its_own() {
+        let rules = [
+            Rule::Missing,
+            Rule::WrongType,
+            Rule::Empty,
+            Rule::UnreadableRow,
+            Rule::NotInFilter,
+            Rule::UnreadableTimestamp,
+            Rule::UnreadableScope,
+            Rule::UnreadableValue,
+        ];
+        let slugs: HashSet<_> = rules.into_iter().map(Rule::slug).collect();
+        assert_eq!(slugs.len(), rules.len());
+    }
+}

@@ -1,0 +1,141 @@
+//! What a larger graph asks this one for: objects by the keys that it holds of them.
+//!
+//! The library has an `_entities` of its own, which one representation that is wrong or finds nothing nulls as a whole. Here
+//! each stands in its own place, as under `nodes`, and all are asked for in one turn, so that they share their calls.
+
+use async_graphql::{Any, Context, Union, Value};
+use futures_util::future::join_all;
+
+use super::accounts::ConnectedAccount;
+use super::errors::FieldError;
+use super::node;
+use super::operation_context::operation;
+use super::providers::Provider;
+use super::query::user;
+use super::toolkits::Toolkit;
+use super::users::User;
+use crate::domain::global_id::{self, GlobalId, ProviderId};
+use crate::domain::input::{BadInput, BadInputReason};
+use crate::domain::toolkits::ToolkitSlug;
+
+/// Whatever a larger graph can have a part of elsewhere.
+#[derive(Union)]
+#[graphql(name = "_Entity")]
+pub(super) enum Entity {
+    Provider(Provider),
+    ConnectedAccount(ConnectedAccount),
+    Toolkit(Toolkit),
+    User(User),
+}
+
+/// Which object a representation stands for.
+enum Asked {
+    Provider(ProviderId),
+    Account(Box<str>),
+    Toolkit(ToolkitSlug),
+    User(String),
+}
+
+/// The objects of some representations, each in its own place; `None` where there is none for this caller.
+pub(super) async fn entities(
+    ctx: &Context<'_>,
+    representations: &[Any],
+) -> Result<Vec<Option<Result<Entity, FieldError>>>, FieldError> {
+    operation(ctx).check_ids("representations", representations.len())?;
+    let each = representations.iter().enumerate().map(async |(place, Any(representation))| {
+        let found = match read(representation) {
+            Ok(asked) => entity(ctx, asked).await?,
+            Err(refused) => Err(refused.into()),
+        };
+        // A router has paths of its own, in which the place is lost.
+        Some(found.map_err(|error| match error {
+            FieldError::BadInput(input) => FieldError::BadRepresentation { place, input },
+            error => error,
+        }))
+    });
+    Ok(join_all(each).await)
+}
+
+async fn entity(ctx: &Context<'_>, asked: Asked) -> Option<Result<Entity, FieldError>> {
+    Some(match asked {
+        Asked::Provider(id) => node::provider(ctx, id).await?.map(Entity::Provider),
+        Asked::Account(id) => node::account(ctx, id).await?.map(Entity::ConnectedAccount),
+        Asked::Toolkit(slug) => Ok(Entity::Toolkit(Toolkit::Known(slug))),
+        Asked::User(id) => user(ctx, &id)?.map(Entity::User),
+    })
+}
+
+/// What a representation asks for. Of several keys the first of the schema counts.
+fn read(representation: &Value) -> Result<Asked, BadInput> {
+    let key = |names| key(representation, names);
+    match member(representation, "__typename") {
+        Some(Value::String(name)) => match name.as_str() {
+            "Provider" => global_id::provider_id(&key(&["id"])?.1).map(Asked::Provider),
+            "ConnectedAccount" => {
+                let (name, value) = key(&["id", "connectedAccountId"])?;
+                account(&value, name == "id").map(Asked::Account)
+            }
+            "Toolkit" => match key(&["id", "slug"])? {
+                ("id", id) => toolkit_id(&id).map(Asked::Toolkit),
+                (_, slug) => ToolkitSlug::check(&slug).map(Asked::Toolkit),
+            },
+            "User" => key(&["id"]).map(|(_, id)| Asked::User(id)),
+            _ => Err(refused(
+                "`__typename` of a representation is Provider, ConnectedAccount, Toolkit or User here.",
+            )),
+        },
+        _ => Err(refused("A representation is an object with its `__typename` and a key.")),
+    }
+}
+
+/// The first of some keys that a representation has.
+fn key<'n>(representation: &Value, names: &[&'n str]) -> Result<(&'n str, String), BadInput> {
+    let found = names.iter().find_map(|name| Some((*name, text(member(representation, name)?)?)));
+    found.ok_or_else(|| {
+        let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+        refused(format!("A representation of this type needs {}, as a text.", names.join(" or ")))
+    })
+}
+
+/// An account's own id, by its global one or by its own.
+fn account(value: &str, is_global: bool) -> Result<Box<str>, BadInput> {
+    let is_own = value.starts_with("ca_");
+    if is_own == is_global {
+        let kind =
+            if is_global { "`id` is the global one" } else { "`connectedAccountId` begins with `ca_`" };
+        return Err(BadInput::new(
+            BadInputReason::BadId,
+            format!("This is no connected account's key: {kind}."),
+        ));
+    }
+    global_id::account_id(value)
+}
+
+fn toolkit_id(value: &str) -> Result<ToolkitSlug, BadInput> {
+    match GlobalId::parse(value)? {
+        GlobalId::Toolkit(slug) => Ok(slug),
+        _ => {
+            Err(BadInput::new(BadInputReason::BadId, "This is no toolkit's id: give its `id` or its `slug`."))
+        }
+    }
+}
+
+fn member<'v>(representation: &'v Value, name: &str) -> Option<&'v Value> {
+    match representation {
+        Value::Object(members) => members.get(name),
+        _ => None,
+    }
+}
+
+/// An id as the specification coerces it: a text, or a whole number (3.5.5).
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn refused(sentence: impl Into<String>) -> BadInput {
+    BadInput::new(BadInputReason::BadRepresentation, sentence)
+}

@@ -1,0 +1,179 @@
+//! The schema as a subgraph of Apollo Federation 2: what `switchboard schema --format federation` prints and
+//! `_service` tells.
+//!
+//! It has what a composer reads: entities with their keys, PageInfo for every subgraph to define, what fields cost a
+//! router that plans by it, and two tags for contracts. It leaves out what the owner of a larger graph has itself.
+
+use apollo_compiler::ast::{Definition, SchemaExtension, Value};
+use apollo_compiler::{Name, name};
+use serde::Deserialize;
+
+use super::schema;
+use super::sdl::{Tree, directive, text, texts};
+use crate::loaders::settings::ConnectionSettings;
+
+/// `[federation]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FederationSettings {
+    /// The version of the federation specification that the schema links.
+    pub version: FederationVersion,
+    /// The root fields that are not told to a composer.
+    pub left_out: RootFields,
+}
+
+/// A version of the federation specification, by its text: `2.9`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct FederationVersion {
+    minor: u8,
+}
+
+impl FederationVersion {
+    /// The first in which a schema can say what its fields cost.
+    const OF_COSTS: Self = Self { minor: 9 };
+}
+
+impl TryFrom<String> for FederationVersion {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let minor = text.strip_prefix("2.").and_then(|minor| minor.parse().ok());
+        minor.map(|minor| Self { minor }).ok_or_else(|| format!("{text:?} is no version of federation 2"))
+    }
+}
+
+/// Root fields of queries by their names, with commas between: `node, user`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct RootFields(Vec<String>);
+
+impl TryFrom<String> for RootFields {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let mut tree = Tree::read(&schema::whole_sdl());
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let known = names.map(|name| match tree.field("Query", name) {
+            Some(_) => Ok(name.to_owned()),
+            None => Err(format!("`{name}` is no root field of queries")),
+        });
+        known.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// What composers define themselves.
+const THE_COMPOSERS: [&str; 2] = ["_entities", "_service"];
+
+/// The entities, and the keys that any of them is found by.
+const KEYS: [(&str, &[&str]); 4] = [
+    ("Provider", &["id"]),
+    ("ConnectedAccount", &["id", "connectedAccountId"]),
+    ("Toolkit", &["id", "slug"]),
+    ("User", &["id"]),
+];
+
+/// What a field costs that asks an upstream, where one that shows what is there costs nothing and an object 1: a
+/// measure for routers that refuse by sums. What an operation costs here is told better, in `extensions.cost`.
+const ASKS_UPSTREAM: i32 = 10;
+
+/// What is asked for upstream wherever it is not part of a page.
+const ASKING: [&str; 5] =
+    ["Provider", "ProviderConnection", "ConnectedAccount", "ConnectedAccountConnection", "Node"];
+
+/// How long a list is taken to be of which nothing says how long it is, as this layer's own price has it.
+const A_HANDFUL: i32 = 5;
+
+/// What a contract leaves out that is for eyes which see nobody's data: the fields that a MEMBER does not see either, and
+/// whose an account is and what it was given by them.
+const PERSONAL: [(&str, &[&str]); 2] = [
+    ("Provider", &["accountId", "displayName", "errorMessage"]),
+    ("ConnectedAccount", &["user", "userId", "alias", "wordId", "state"]),
+];
+
+/// What a contract leaves out that is not for those who operate this layer.
+const OPERATIONS: [(&str, &[&str]); 2] = [("Query", &["upstreams"]), ("Mutation", &["refresh"])];
+
+/// The schema for composers.
+#[must_use]
+pub fn sdl(settings: &FederationSettings, connections: &ConnectionSettings) -> String {
+    let mut tree = Tree::read(&schema::whole_sdl());
+    tree.leave_out(THE_COMPOSERS.into_iter().chain(settings.left_out.0.iter().map(String::as_str)));
+    for (name, keys) in KEYS {
+        if let Some(object) = tree.object(name) {
+            let key = |fields: &&str| directive(name!(key), [(name!(fields), text(fields))]);
+            keys.iter().map(key).for_each(|key| object.directives.push(key));
+        }
+    }
+    if let Some(page_info) = tree.object("PageInfo") {
+        page_info.directives.push(directive(name!(shareable), []));
+    }
+    tag(&mut tree, "personal", &PERSONAL);
+    tag(&mut tree, "operations", &OPERATIONS);
+    if settings.version.minor >= FederationVersion::OF_COSTS.minor {
+        tell_costs(&mut tree, connections);
+    }
+    link(&mut tree, settings.version);
+    tree.to_string()
+}
+
+fn tag(tree: &mut Tree, tag: &str, fields: &[(&str, &[&str])]) {
+    for (object, names) in fields {
+        for name in *names {
+            if let Some(field) = tree.field(object, name) {
+                field.directives.push(directive(name!(tag), [(name!(name), text(tag))]));
+            }
+        }
+    }
+}
+
+/// What fields cost, and how long lists are, as far as the specification can say it.
+fn tell_costs(tree: &mut Tree, connections: &ConnectionSettings) {
+    let objects: Vec<_> = tree.objects().map(|object| object.name.clone()).collect();
+    for object in tree.objects() {
+        // Within a page that is there already, nothing is asked for.
+        if object.name.ends_with("Connection") || object.name.ends_with("Edge") {
+            continue;
+        }
+        for field in &mut object.fields {
+            let field = field.make_mut();
+            let of = field.ty.inner_named_type().clone();
+            if ASKING.contains(&of.as_str()) {
+                let weight = Value::Int(ASKS_UPSTREAM.into());
+                field.directives.push(directive(name!(cost), [(name!(weight), weight)]));
+            }
+            let default = match of.as_str() {
+                "ProviderConnection" => connections.providers_default,
+                _ => connections.accounts_default,
+            };
+            if of.ends_with("Connection") {
+                field.directives.push(directive(name!(listSize), page_size(default)));
+            } else if field.ty.is_list() && field.arguments.is_empty() && objects.contains(&of) {
+                let size = (name!(assumedSize), Value::Int(A_HANDFUL.into()));
+                field.directives.push(directive(name!(listSize), [size]));
+            }
+        }
+    }
+}
+
+fn page_size(default: usize) -> [(Name, Value); 4] {
+    [
+        (name!(assumedSize), Value::Int(i32::try_from(default).unwrap_or(i32::MAX).into())),
+        (name!(slicingArguments), texts(["first", "last"])),
+        (name!(sizedFields), texts(["edges", "nodes"])),
+        (name!(requireOneSlicingArgument), Value::Boolean(false)),
+    ]
+}
+
+/// Links the specification's version, and imports what the schema uses of it.
+fn link(tree: &mut Tree, version: FederationVersion) {
+    let used: Vec<_> = tree.directives_used().iter().map(|name| format!("@{name}")).collect();
+    let imported = used.iter().map(String::as_str).filter(|name| *name != "@deprecated");
+    let url = format!("https://specs.apollo.dev/federation/v2.{}", version.minor);
+    let link = directive(name!(link), [(name!(url), text(&url)), (name!(import), texts(imported))]);
+    let definitions = tree.definitions();
+    // The roots bear their usual names, which need no telling.
+    definitions.retain(|definition| !matches!(definition, Definition::SchemaDefinition(_)));
+    let extension = SchemaExtension { directives: [link].into_iter().collect(), root_operations: Vec::new() };
+    definitions.insert(0, Definition::SchemaExtension(extension.into()));
+}

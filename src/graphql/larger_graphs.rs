@@ -1,0 +1,75 @@
+//! The root fields that gateways ask and people do not: objects by their keys, and the schema's own text.
+//!
+//! They are served always, as they tell nothing that the other roots do not tell, and stand neither in `schema.graphql`
+//! nor in introspection: a gateway that copies what it finds there (stitching without directives) must not have them, and
+//! people look for data. The text of the schema is what introspection tells, so whoever may not introspect is not told
+//! it: that is judged with the document.
+
+use std::sync::OnceLock;
+
+use async_graphql::{Any, Context, Object, SimpleObject};
+
+use super::entities::{Entity, entities};
+use super::errors::FieldError;
+use super::federation::{self, FederationSettings};
+use super::operation_context::operation;
+use super::stitching;
+use crate::loaders::settings::ConnectionSettings;
+
+pub(super) struct LargerGraphs;
+
+/// A schema as a part of a larger one.
+#[derive(SimpleObject)]
+#[graphql(name = "_Service")]
+struct Service {
+    /// The text that a composer reads.
+    sdl: String,
+}
+
+// A name of its own, as it is merged into the type that bears the right one.
+#[Object(name = "QueryOfGateways")]
+impl LargerGraphs {
+    /// Objects by the keys that a router holds of them, in the order asked; null at the place of each that is missing or wrong.
+    #[graphql(name = "_entities", visible = false)]
+    async fn entities(
+        &self,
+        ctx: &Context<'_>,
+        representations: Vec<Any>,
+    ) -> Result<Vec<Option<Result<Entity, FieldError>>>, FieldError> {
+        entities(ctx, &representations).await
+    }
+
+    /// This schema as a subgraph of Apollo Federation.
+    #[graphql(name = "_service", visible = false)]
+    async fn service(&self, ctx: &Context<'_>) -> Service {
+        Service { sdl: operation(ctx).texts().federation().to_owned() }
+    }
+
+    /// This schema with the directives by which a stitching gateway configures itself.
+    #[graphql(name = "_sdl", visible = false)]
+    async fn sdl<'c>(&self, ctx: &Context<'c>) -> &'c str {
+        operation(ctx).texts().stitching()
+    }
+}
+
+/// The texts of the schema for larger graphs, each made when it is first asked for.
+pub(super) struct Texts {
+    settings: FederationSettings,
+    connections: ConnectionSettings,
+    federation: OnceLock<String>,
+    stitching: OnceLock<String>,
+}
+
+impl Texts {
+    pub(super) fn new(settings: FederationSettings, connections: ConnectionSettings) -> Self {
+        Self { settings, connections, federation: OnceLock::new(), stitching: OnceLock::new() }
+    }
+
+    fn federation(&self) -> &str {
+        self.federation.get_or_init(|| federation::sdl(&self.settings, &self.connections))
+    }
+
+    fn stitching(&self) -> &str {
+        self.stitching.get_or_init(stitching::sdl)
+    }
+}

@@ -1,0 +1,48 @@
+//! The schema as a subschema that tells a stitching gateway how to merge it: what `switchboard schema --format
+//! stitching` prints and `_sdl` tells, in the directives that `@graphql-tools/stitching-directives` reads.
+//!
+//! `@key` of theirs is not federation's: it takes a selection set. So it stands in this text alone.
+
+use apollo_compiler::ast::{Definition, Document};
+use apollo_compiler::name;
+
+use super::schema;
+use super::sdl::{Tree, directive, text};
+
+/// Each merged type, the key that it is merged by, and the root field that takes many of those at once.
+const MERGED: [(&str, &str, &str); 4] = [
+    ("Provider", "id", "providersByIds"),
+    ("ConnectedAccount", "id", "connectedAccountsByIds"),
+    ("Toolkit", "slug", "toolkitsBySlugs"),
+    ("User", "id", "usersByIds"),
+];
+
+/// What federation's routers alone ask for.
+const OF_FEDERATION: [&str; 2] = ["_entities", "_service"];
+
+/// The directives as their package declares them, as far as they are used.
+const DIRECTIVES: &str = "
+directive @key(selectionSet: String!) on OBJECT
+directive @merge(keyField: String) on FIELD_DEFINITION
+";
+
+/// The schema for stitching gateways.
+#[must_use]
+pub fn sdl() -> String {
+    let mut tree = Tree::read(&schema::whole_sdl());
+    tree.leave_out(OF_FEDERATION);
+    for (name, key, root) in MERGED {
+        if let Some(object) = tree.object(name) {
+            let selection = text(&format!("{{ {key} }}"));
+            object.directives.push(directive(name!(key), [(name!(selectionSet), selection)]));
+        }
+        if let Some(field) = tree.field("Query", root) {
+            field.directives.push(directive(name!(merge), [(name!(keyField), text(key))]));
+        }
+    }
+    let declared = Document::parse(DIRECTIVES, "directives.graphql").unwrap_or_else(|broken| broken.partial);
+    let definitions = tree.definitions();
+    definitions.retain(|definition| !matches!(definition, Definition::SchemaDefinition(_)));
+    definitions.splice(0..0, declared.definitions);
+    tree.to_string()
+}

@@ -1,0 +1,48 @@
+//! What is logged of a panic: where it happened, and its message only where that is a text of the source.
+//!
+//! A message that is put together when it is needed can hold whatever was at hand: `unwrap` shows the value it met, a
+//! slice that is cut wrongly shows the text. The default hook prints it to standard error, past every filter.
+
+use std::panic::PanicHookInfo;
+
+/// Has panics logged in this way, for the rest of the process's life.
+pub(super) fn hush() {
+    std::panic::set_hook(Box::new(log));
+}
+
+/// Logs one panic.
+pub(crate) fn log(panic: &PanicHookInfo<'_>) {
+    let (file, line) = panic.location().map_or(("", 0), |place| (place.file(), place.line()));
+    let message = panic.payload().downcast_ref::<&'static str>().copied();
+    tracing::error!(file, line, message = message.unwrap_or("(not shown: it can hold values)"), "a panic");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{catch_unwind, set_hook, take_hook};
+    use std::thread;
+
+    use crate::telemetry::tests::logged;
+
+    #[test]
+    fn a_panic_is_logged_with_its_place_and_no_value() {
+        let (before, here) = (take_hook(), thread::current().id());
+        // Other tests keep their own: the hook is the whole process's.
+        set_hook(Box::new(move |panic| match thread::current().id() == here {
+            true => super::log(panic),
+            false => before(panic),
+        }));
+        let log = logged(|| {
+            let text = String::from("canary");
+            drop(catch_unwind(|| panic!("a text of the source")));
+            drop(catch_unwind(|| panic!("{text} in a message")));
+            let failed: Result<(), String> = if text.is_empty() { Ok(()) } else { Err(text.clone()) };
+            drop(catch_unwind(|| failed.unwrap()));
+        });
+        drop(take_hook());
+        assert!(log.contains("a text of the source") && log.contains("panics.rs"), "{log}");
+        assert_eq!(log.matches("a panic").count(), 3, "{log}");
+        assert_eq!(log.matches("not shown").count(), 2, "{log}");
+        assert!(!log.contains("canary"), "{log}");
+    }
+}

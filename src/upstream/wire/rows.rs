@@ -1,0 +1,194 @@
+//! A list's rows, read one by one: each that cannot be read is one located problem, and not a lost page.
+//!
+//! A row gives its fields as what was found of them ([`Field`]), and [`Flaws`] makes values of those: what a row cannot be told
+//! without ends it at the first field that is not as it must be, any other value is told as if it were missing.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::lenient::{Field, Scopes, Text, Texts};
+use super::object;
+use crate::domain::problems::{Place, Problems, Rule};
+use crate::domain::upstream_name::UpstreamName;
+
+/// How many problems of one answer are logged: a megabyte of them is no reason for a megabyte of log.
+const PROBLEMS_LOGGED: usize = 10;
+
+/// Something in a row that is not as it should be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flaw {
+    field: &'static str,
+    rule: Rule,
+    count: u64,
+}
+
+impl Flaw {
+    pub(super) fn new(field: &'static str, rule: Rule) -> Self {
+        Self { field, rule, count: 1 }
+    }
+}
+
+/// What reading a row has met that costs it values, and not itself.
+#[derive(Debug, Default)]
+pub(super) struct Flaws(Vec<Flaw>);
+
+impl Flaws {
+    /// A value that the row cannot be told without.
+    pub(super) fn required<T>(field: &'static str, found: Field<T>) -> Result<T, Flaw> {
+        match found {
+            Field::Read(value) => Ok(value),
+            Field::Absent => Err(Flaw::new(field, Rule::Missing)),
+            Field::Unreadable => Err(Flaw::new(field, Rule::WrongType)),
+        }
+    }
+
+    /// A value that may be missing, but where it is there decides what the row says: no guess is made of it.
+    pub(super) fn decisive<T>(field: &'static str, found: Field<T>) -> Result<Option<T>, Flaw> {
+        match found {
+            Field::Unreadable => Err(Flaw::new(field, Rule::WrongType)),
+            other => Ok(other.read()),
+        }
+    }
+
+    /// A value that may be missing.
+    pub(super) fn optional<T>(&mut self, field: &'static str, found: Field<T>) -> Option<T> {
+        self.otherwise(field, found, Rule::UnreadableValue)
+    }
+
+    /// A text that may be missing.
+    pub(super) fn text(&mut self, field: &'static str, found: Field<Text>) -> Option<Box<str>> {
+        self.optional(field, found).map(|Text(text)| text)
+    }
+
+    /// A moment that may be missing.
+    pub(super) fn moment(&mut self, field: &'static str, found: Field<Timestamp>) -> Option<Timestamp> {
+        self.otherwise(field, found, Rule::UnreadableTimestamp)
+    }
+
+    /// Scopes; none where they are missing.
+    pub(super) fn scopes(&mut self, field: &'static str, found: Field<Scopes>) -> Vec<Box<str>> {
+        let found = self.otherwise(field, found, Rule::UnreadableScope).unwrap_or_default();
+        self.add(field, Rule::UnreadableScope, found.unreadable);
+        found.scopes
+    }
+
+    /// Texts; none where they are missing.
+    pub(super) fn texts(&mut self, field: &'static str, found: Field<Texts>) -> Vec<Box<str>> {
+        let found = self.optional(field, found).unwrap_or_default();
+        self.add(field, Rule::UnreadableValue, found.unreadable);
+        found.texts
+    }
+
+    /// A value that was found to be of another type.
+    pub(super) fn unreadable(&mut self, field: &'static str) {
+        self.add(field, Rule::UnreadableValue, 1);
+    }
+
+    fn otherwise<T>(&mut self, field: &'static str, found: Field<T>, rule: Rule) -> Option<T> {
+        if matches!(found, Field::Unreadable) {
+            self.add(field, rule, 1);
+        }
+        found.read()
+    }
+
+    fn add(&mut self, field: &'static str, rule: Rule, count: u64) {
+        if count > 0 {
+            self.0.push(Flaw { field, rule, count });
+        }
+    }
+}
+
+/// Reads each row by itself, tells those that could be read and the problems of all, and logs the first of these.
+pub(super) fn rows<'j, W: Deserialize<'j>, T>(
+    upstream: UpstreamName,
+    raw: &[&'j RawValue],
+    read: impl Fn(W, &mut Flaws) -> Result<T, Flaw>,
+) -> (Vec<T>, Problems) {
+    let mut problems = Problems::none(upstream);
+    let mut flaws = Flaws::default();
+    let mut told = Vec::new();
+    for (row, json) in raw.iter().enumerate() {
+        let read = match object(json.get()) {
+            Some(fields) => read(fields, &mut flaws),
+            None => Err(Flaw::new("", Rule::UnreadableRow)),
+        };
+        match read {
+            Ok(row) => told.push(row),
+            Err(flaw) => {
+                // What else is wrong with it is nothing that anybody is shown.
+                flaws.0.clear();
+                flaws.0.push(flaw);
+            }
+        }
+        for Flaw { field, rule, count } in flaws.0.drain(..) {
+            problems.note(Place { row: Some(row), field }, rule, count);
+        }
+    }
+    log(&problems, raw.len());
+    (told, problems)
+}
+
+fn log(problems: &Problems, rows: usize) {
+    let upstream = problems.upstream();
+    for (path, rule, count) in problems.located().take(PROBLEMS_LOGGED) {
+        let what = if rule.leaves_row_out() { "a row was left out" } else { "a value cannot be read" };
+        tracing::warn!(%upstream, path, rule = rule.slug(), count, "{what}");
+    }
+    let all: u64 = problems.counts().map(|(_, count)| count).sum();
+    if all > problems.located().take(PROBLEMS_LOGGED).map(|(_, _, count)| count).sum() {
+        tracing::warn!(%upstream, problems = all, rows, "there are more problems in that answer");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::tests::logged;
+
+    #[derive(Deserialize)]
+    struct Row {
+        #[serde(default)]
+        id: Field<Text>,
+        #[serde(default)]
+        at: Field<Timestamp>,
+    }
+
+    fn read(json: &str) -> (Vec<Box<str>>, Problems) {
+        let raw: Vec<&RawValue> = serde_json::from_str(json).unwrap();
+        rows(UpstreamName::Composio, &raw, |row: Row, flaws| {
+            flaws.moment("at", row.at);
+            Flaws::required("id", row.id).map(|Text(id)| id)
+        })
+    }
+
+    #[test]
+    fn a_row_that_is_left_out_is_one_problem_whatever_else_is_wrong_with_it() {
+        let (rows, problems) = read(r#"[{"id":"a","at":"x"},{"at":"x"},{"id":[],"at":3},[],{"id":1},{}]"#);
+        assert_eq!(rows.join(" "), "a 1");
+        let located: Vec<_> =
+            problems.located().map(|(path, rule, count)| format!("{path} {} {count}", rule.slug())).collect();
+        assert_eq!(
+            located,
+            [
+                "items[0].at unreadable_timestamp 1",
+                "items[1].id missing 1",
+                "items[2].id wrong_type 1",
+                "items[3] unreadable_row 1",
+                "items[5].id missing 1",
+            ]
+        );
+        assert_eq!(problems.rows_left_out(), 4);
+    }
+
+    #[test]
+    fn of_many_rows_that_cannot_be_read_ten_are_logged_and_all_counted() {
+        let json = format!("[{}]", vec!["0"; 5_000].join(","));
+        let log = logged(|| {
+            let (rows, problems) = read(&json);
+            assert_eq!((rows.len(), problems.rows_left_out()), (0, 5_000));
+        });
+        assert_eq!(log.lines().count(), PROBLEMS_LOGGED + 1, "{log}");
+        assert!(log.contains("items[9]") && log.contains("problems=5000"), "{log}");
+    }
+}

@@ -1,0 +1,58 @@
+// Both services as one supergraph, by each composer, without a word against it.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { after, before, describe, it } from 'node:test';
+import { apollo, byApollo, byCosmo, byHive, hive, parse, subgraphs } from '../../../examples/federation/compose.mjs';
+import { ask, demo } from '../../../examples/federation/demo.mjs';
+import { serve, subgraph } from '../../../examples/federation/people.mjs';
+import { binary } from '../support.mjs';
+
+describe('composition', () => {
+  let switchboard, people, urls;
+  before(async () => {
+    switchboard = await demo();
+    people = await serve(subgraph);
+    urls = { switchboard: switchboard.url, people: people.url };
+  });
+  after(async () => {
+    await switchboard?.stop();
+    await people?.stop();
+  });
+
+  for (const [composer, compose] of [['@apollo/composition', byApollo], ['@theguild/federation-composition', byHive]]) {
+    it(`${composer} composes, and has no hint`, async () => {
+      const { supergraphSdl, hints } = await compose(urls);
+      assert.deepEqual(hints, []);
+      for (const expected of ['join__type(graph: SWITCHBOARD, key: "connectedAccountId")', 'type Viewer', '@cost', '@listSize', '@tag']) {
+        assert.ok(supergraphSdl.includes(expected), expected);
+      }
+    });
+  }
+
+  it('@wundergraph/composition composes, and has no warning', async () => {
+    const { schema, hints } = await byCosmo(urls);
+    assert.deepEqual(hints, []);
+    assert.ok(schema.getType('User').getFields().name && schema.getType('User').getFields().connectedAccounts);
+    assert.deepEqual(Object.keys(schema.getType('Viewer').getFields()).sort(), ['id', 'locale']);
+  });
+
+  // Hive's knows none after 2.9.
+  for (const [version, ...composers] of [['2.0', apollo, hive], ['2.5', apollo, hive], ['2.9', apollo, hive], ['2.14', apollo]]) {
+    it(`composes where it links version ${version}`, async () => {
+      const env = { SWITCHBOARD__FEDERATION__VERSION: version };
+      const sdl = execFileSync(binary, ['schema', '--format', 'federation'], { encoding: 'utf8', env });
+      assert.ok(sdl.startsWith(`extend schema @link(url: "https://specs.apollo.dev/federation/v${version}"`));
+      const [ours, theirs] = await subgraphs(urls);
+      const parts = [{ ...ours, typeDefs: parse(sdl) }, theirs];
+      for (const { composeServices } of composers) assert.equal(composeServices(parts).errors, undefined);
+    });
+  }
+
+  it('what is printed is what a gateway is told', async () => {
+    const { data } = await ask(switchboard.url, '{ _service { sdl } _sdl }');
+    const printed = (format) => execFileSync(binary, ['schema', '--format', format], { encoding: 'utf8', env: {} });
+    assert.equal(printed('federation'), data._service.sdl);
+    assert.equal(printed('stitching'), data._sdl);
+  });
+});

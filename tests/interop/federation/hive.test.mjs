@@ -1,0 +1,42 @@
+// Hive Gateway, as examples/federation starts it.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { start } from '../../../examples/federation/hive.mjs';
+import { subgraph } from '../../../examples/federation/people.mjs';
+import { larger, questions } from './graph.mjs';
+
+/**
+ * Requests to Switchboard and to the people, as the planner has them, and calls upstream. Hive asks once more, for the
+ * users of all accounts at once, where another service has a part of them: accounts by their ids.
+ */
+const planned = [[2, 2, 3], [1, 2, 1], [1, 1, 0], [1, 1, 2]];
+
+describe('Hive Gateway', () => {
+  let graph;
+  before(async () => {
+    graph = await larger(start, subgraph);
+  });
+  after(() => graph?.stop());
+
+  for (const [place, { what, query, right }] of questions.entries()) {
+    it(what, async () => {
+      const { answer, ...cost } = await graph.ask(query);
+      assert.equal(answer.errors, undefined, JSON.stringify(answer.errors));
+      right(answer.data);
+      assert.deepEqual([cost.asked.length, cost.people, cost.upstream], planned[place]);
+    });
+  }
+
+  it('what is wrong with a field is told with its code, and the rest is there', async () => {
+    const { answer } = await graph.ask('{ connectedAccounts(first: 10000) { totalCount } viewer { id } }');
+    assert.deepEqual(answer.data, { connectedAccounts: null, viewer: { id: 'user_1' } });
+    assert.equal(answer.errors[0].extensions.code, 'BAD_USER_INPUT');
+    assert.equal(answer.errors[0].extensions.reason, 'BAD_PAGE_SIZE');
+  });
+
+  it('who asks is passed on', async () => {
+    const { asked } = await graph.ask('{ upstreams { name } }', {}, { authorization: 'Bearer swb_example' });
+    assert.deepEqual(asked.map(({ authorization }) => authorization), ['Bearer swb_example']);
+  });
+});

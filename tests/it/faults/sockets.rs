@@ -1,0 +1,97 @@
+//! The faults of a connection once more, over real sockets: what the matrix puts in place of the network is what a network does.
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use switchboard::app::operations;
+use switchboard::config::{Config, Keys, Sources};
+use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::world::{only_error, run, tenant_a, texts};
+
+const BOTH: &str = "{ providers { nodes { name } } connectedAccounts(first: 2) { nodes { userId } } }";
+
+/// A fatal alert, `handshake_failure` (RFC 8446, 6).
+const ALERT: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x28];
+
+async fn listening() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// Does the same to every connection.
+fn each<F: Future<Output = ()> + Send>(
+    listener: TcpListener,
+    does: impl Fn(TcpStream) -> F + Send + 'static,
+) {
+    tokio::spawn(async move {
+        loop {
+            let (connection, _) = listener.accept().await.unwrap();
+            does(connection).await;
+        }
+    });
+}
+
+/// Asks both, with Composio at a URL where there is none; gives the error.
+async fn with_composio_at(base_url: String) -> Value {
+    let (listener, address) = listening().await;
+    let sandbox = Sandbox::new(sandbox::Settings::default(), sandbox::Clock::system());
+    tokio::spawn(async move { axum::serve(listener, sandbox.router()).await });
+    let mut config = Config::load(Sources { keys: Keys::Optional, ..Sources::default() }).unwrap();
+    config.upstream.leadlex.base_url = format!("http://{address}{LEADLEX_PATH}").parse().unwrap();
+    config.upstream.composio.base_url = base_url.parse().unwrap();
+    config.upstream.composio.retry.retries_max = 0;
+    let operations = operations(&config).unwrap();
+    let answer = run(&operations, tenant_a(), &json!({ "query": BOTH })).await;
+    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(texts(&answer["data"], "providers.nodes.*.name").len(), 25);
+    assert_eq!(answer["data"]["connectedAccounts"], Value::Null);
+    let text = answer.to_string();
+    let host = config.upstream.composio.base_url.host_str().unwrap();
+    assert!(!text.contains(host) && !text.contains("ak_sandbox"), "{text}");
+    only_error(&answer).clone()
+}
+
+#[track_caller]
+fn is_unavailable(error: &Value) {
+    assert_eq!(error["message"], "The connected-accounts API (Composio) is unavailable.");
+    let extensions = json!({ "code": "UPSTREAM_UNAVAILABLE", "upstream": "COMPOSIO", "retryable": true });
+    assert_eq!(error["extensions"], extensions);
+}
+
+#[tokio::test]
+async fn a_port_where_nobody_listens() {
+    let (listener, address) = listening().await;
+    drop(listener);
+    is_unavailable(&with_composio_at(format!("http://{address}")).await);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_reset() {
+    let (listener, address) = listening().await;
+    // What was sent and is not read when a connection is closed resets it.
+    each(listener, async |connection| connection.readable().await.unwrap());
+    is_unavailable(&with_composio_at(format!("http://{address}")).await);
+}
+
+#[tokio::test]
+async fn a_handshake_that_the_server_breaks_off() {
+    let (listener, address) = listening().await;
+    each(listener, async |mut connection| {
+        connection.write_all(&ALERT).await.unwrap();
+        // Until the client has hung up.
+        drop(connection.read_to_end(&mut Vec::new()).await);
+    });
+    is_unavailable(&with_composio_at(format!("https://{address}")).await);
+}
+
+#[tokio::test]
+async fn a_name_that_no_host_has() {
+    // A label of more than 63 characters is refused by every resolver before it asks a server (RFC 1035, 2.3.4).
+    let name = "a".repeat(64);
+    is_unavailable(&with_composio_at(format!("http://{name}.invalid")).await);
+}

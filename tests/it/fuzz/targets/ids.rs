@@ -1,0 +1,20 @@
+//! Global ids: what is taken for one is printed again as the same text, and nothing else is.
+
+use switchboard::domain::global_id::{GlobalId, account_id, provider_id};
+
+pub(super) fn ids(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let parsed = GlobalId::parse(text).ok();
+    if let Some(id) = &parsed {
+        assert_eq!(id.encode(), text);
+    }
+    if let Ok(id) = account_id(text) {
+        assert!(&*id == text || parsed == Some(GlobalId::Account(id.clone())));
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        assert!((1..=128).contains(&id.len()) && id.bytes().all(is_plain), "{id}");
+    }
+    assert_eq!(
+        provider_id(text).ok().map(GlobalId::Provider),
+        parsed.filter(|id| matches!(id, GlobalId::Provider(_)))
+    );
+}
