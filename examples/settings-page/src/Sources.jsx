@@ -1,0 +1,112 @@
+// How old the data is, by source, and a button that has it read again.
+import { useState } from "react";
+import { commitMutation, graphql, useFragment, useRelayEnvironment } from "react-relay";
+import { Icon } from "./marks.jsx";
+import { Clock, useNow } from "./Moment.jsx";
+import { SOURCES } from "./words.js";
+
+const FRESHNESS = {
+  FRESH: { label: "up to date", tone: "good" },
+  STALE: { label: "older", tone: "warn" },
+  STALE_ON_ERROR: { label: "last known", tone: "bad" },
+};
+
+export function Sources({ upstreams, freshness, mode, admin, reload }) {
+  const known = useFragment(
+    graphql`
+      fragment Sources_upstreams on Upstream @relay(plural: true) {
+        name
+        quota {
+          limit
+          remaining
+          resetsAt
+        }
+      }
+    `,
+    upstreams,
+  );
+  return (
+    <div className="sources">
+      <ul>
+        {known.map(({ name, quota }) => (
+          <Source key={name} name={name} quota={quota} freshness={freshness[name]} />
+        ))}
+      </ul>
+      <div className="actions">
+        <span className={`mode ${mode}`}>{mode === "live" ? "Live" : "Checks by itself"}</span>
+        {admin && <Refresh reload={reload} />}
+      </div>
+    </div>
+  );
+}
+
+function Source({ name, quota, freshness }) {
+  const now = useNow(10_000);
+  const { what, name: api } = SOURCES[name] ?? { what: name, name };
+  const { label, tone } = FRESHNESS[freshness?.state] ?? { label: "not read", tone: "bad" };
+  const due = freshness && Date.parse(freshness.refreshDueAt);
+  const left = quota?.remaining != null && `${api} allows ${quota.remaining} more calls${quota.limit == null ? "" : ` of ${quota.limit}`}`;
+  return (
+    <li title={left || undefined}>
+      <span className={`dot ${tone}`} />
+      <b>{what}</b>{" "}
+      {freshness ? (
+        <>
+          as of <Clock at={freshness.fetchedAt} />
+          {freshness.state !== "FRESH" && <em className={tone}>{label}</em>}
+          {due > now && (
+            <span className="next">
+              , read again <Clock at={due} />
+            </span>
+          )}
+        </>
+      ) : (
+        label
+      )}
+    </li>
+  );
+}
+
+const refreshMutation = graphql`
+  mutation SourcesRefreshMutation {
+    refresh {
+      retryAt
+    }
+  }
+`;
+
+function Refresh({ reload }) {
+  const environment = useRelayEnvironment();
+  const now = useNow(5_000);
+  const [state, setState] = useState({ busy: false, retryAt: 0 });
+  const held = state.retryAt > now;
+
+  const refresh = async () => {
+    setState({ busy: true, retryAt: 0 });
+    const retryAt = await new Promise((resolve) =>
+      commitMutation(environment, {
+        mutation: refreshMutation,
+        variables: {},
+        onCompleted: ({ refresh }) => resolve(refresh.retryAt ? Date.parse(refresh.retryAt) : 0),
+        onError: (error) => resolve(error.retryAt ?? 0),
+      }),
+    );
+    await reload();
+    setState({ busy: false, retryAt });
+  };
+
+  return (
+    <>
+      <span className="held" role="status">
+        {held && (
+          <>
+            Refresh again from <Clock at={state.retryAt} />
+          </>
+        )}
+      </span>
+      <button onClick={refresh} disabled={state.busy || held} aria-busy={state.busy}>
+        <Icon name="refresh" /> {state.busy ? "Refreshing…" : "Refresh"}
+      </button>
+    </>
+  );
+}
