@@ -1,41 +1,15 @@
 // GraphiQL in a real browser, with everything but this machine cut off: what a person does on a first visit, and no
 // console error, policy report or foreign request on the way.
 //
-//   SWITCHBOARD_BIN   the binary to start with `demo`; target/debug/switchboard unless given
-//   SWITCHBOARD_URL   a server that runs already, instead
-//   CHROMIUM          the browser; /usr/bin/chromium (Debian's package `chromium`) unless given
+//   SWITCHBOARD_URL   a server that runs already, instead of a demo
 //   SCREENSHOT        where to leave the picture that the README shows, from the repository's root (docs/graphiql.png)
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { resolve } from "node:path";
-import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
-import { chromium } from "playwright-core";
-
-const root = resolve(import.meta.dirname, "../..");
-const quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+import { demo, launch, root, visit as open } from "./visit.mjs";
 
 const queryEditor = ".graphiql-query-editor";
 const toolEditor = ".graphiql-editor-tool .graphiql-editor:not(.hidden)";
-
-/** Starts the demo and resolves with the address that it prints. */
-async function demo() {
-  const binary = process.env.SWITCHBOARD_BIN ?? resolve(root, "target/debug/switchboard");
-  const server = spawn(binary, ["demo", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "pipe"] });
-  const lines = [];
-  const url = await new Promise((found, failed) => {
-    server.once("error", failed);
-    server.once("exit", (code) => failed(new Error(`the demo ended with ${code}:\n${lines.join("\n")}`)));
-    for (const stream of [server.stdout, server.stderr]) {
-      createInterface(stream).on("line", (line) => {
-        lines.push(line);
-        const address = /GraphiQL: (http:\/\/\S+)/.exec(line)?.[1];
-        if (address) found(address);
-      });
-    }
-  });
-  return { url, stop: () => server.kill() };
-}
 
 describe("GraphiQL", { timeout: 180_000 }, () => {
   let server, browser;
@@ -43,7 +17,7 @@ describe("GraphiQL", { timeout: 180_000 }, () => {
   before(async () => {
     const url = process.env.SWITCHBOARD_URL;
     server = url ? { url, stop() {} } : await demo();
-    browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", ...quiet] });
+    browser = await launch();
   });
 
   after(async () => {
@@ -51,35 +25,17 @@ describe("GraphiQL", { timeout: 180_000 }, () => {
     server?.stop();
   });
 
-  /** A first visit. `problems` collects all that must not happen; `leave` fails where there is any. */
-  async function visit(colorScheme = "light") {
-    const origin = new URL(server.url).origin;
-    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme });
-    await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin });
-    const page = await context.newPage();
-    const problems = [];
-    page.on("console", (message) => message.type() === "error" && problems.push(`console: ${message.text()}`));
-    page.on("pageerror", (error) => problems.push(`page: ${error.stack}`));
-    page.on("request", (request) => {
-      const url = new URL(request.url());
-      if (url.protocol !== "data:" && url.origin !== origin) problems.push(`request: ${url}`);
-    });
-    await context.route((url) => url.origin !== origin, (route) => route.abort());
-    await page.addInitScript(() => {
-      document.addEventListener("securitypolicyviolation", (report) => {
-        console.error(`policy: ${report.effectiveDirective} refused ${report.blockedURI}`);
-      });
-    });
-    const schema = page.waitForResponse((response) => response.request().postData()?.includes("__schema"));
-    await page.goto(server.url);
+  /** A first visit, up to where the schema has come and the editor is coloured. */
+  async function visit(colorScheme = "light", size = "laptop") {
+    let schema;
+    const before = async (page) => {
+      schema = page.waitForResponse((response) => response.request().postData()?.includes("__schema"));
+    };
+    const visited = await open(browser, server.url, { colorScheme, size, before });
     await schema;
     // Not plain text any more: monaco's language has arrived.
-    await page.locator(`${queryEditor} .view-line span:not(.mtk1)`, { hasText: /^query$/ }).first().waitFor();
-    const leave = async () => {
-      await context.close();
-      assert.deepEqual(problems, []);
-    };
-    return { page, problems, leave };
+    await visited.page.locator(`${queryEditor} .view-line span:not(.mtk1)`, { hasText: /^query$/ }).first().waitFor();
+    return visited;
   }
 
   /** Does what runs a query, and resolves with the answer that came over the wire. */

@@ -3,7 +3,7 @@ import { useState } from "react";
 import { graphql, useFragment } from "react-relay";
 import { Icon, PersonMark, ServiceMark } from "./marks.jsx";
 import { Ago } from "./Moment.jsx";
-import { accountRemedy, brand, categoryOf, plural, providerRemedy } from "./words.js";
+import { accountRemedy, brand, categoryOf, plural, providerRemedy, reminder } from "./words.js";
 
 export function Attention({ health, mine, count, more }) {
   const { providersNeedingAttention: providers, accountsNeedingAttention: accounts } = useFragment(
@@ -141,7 +141,7 @@ function AccountItem({ account, mine }) {
       </div>
       <div className="remedy">
         {remedy}
-        {!mine && <CopyReminder text={`Hello! Please ${accountRemedy({ code: reason?.code, service, mine: true }).toLowerCase()}: its connection no longer works.`} />}
+        {!mine && <CopyReminder text={reminder({ code: reason?.code, service })} />}
       </div>
     </li>
   );

@@ -1,12 +1,12 @@
-// Times: on the clock ("12:03"), and how long ago ("4 min ago"), which goes on by itself.
+// Times: on the clock ("12:03:20"), and how long ago ("4 min ago"), which goes on by itself.
 import { useEffect, useState } from "react";
 
-const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const time = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 const whole = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "medium" });
 
-/** "12:03", and with the day where it is not today's. */
+/** "12:03:20", and with the day where it is not today's. */
 export function clock(moment) {
   const at = new Date(moment);
   return at.toDateString() === new Date().toDateString() ? time.format(at) : `${day.format(at)}, ${time.format(at)}`;

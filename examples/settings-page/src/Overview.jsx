@@ -20,8 +20,8 @@ export function Overview({ health, mine, choose }) {
   );
   return (
     <div className="overview">
-      <Counts title="integration" counts={providerCounts} states={STATUS_STATES.provider} choose={choose} />
-      <Counts title={mine ? "account of yours" : "account"} many={mine ? "accounts of yours" : "accounts"} counts={accountCounts} states={STATUS_STATES.account} />
+      <Counts one="integration" many="integrations" counts={providerCounts} states={STATUS_STATES.provider} choose={choose} />
+      <Counts one={mine ? "account of yours" : "account"} many={mine ? "accounts of yours" : "accounts"} counts={accountCounts} states={STATUS_STATES.account} />
     </div>
   );
 }
@@ -36,12 +36,12 @@ function byState(counts, states) {
   return [...sums].filter(([, count]) => count > 0);
 }
 
-function Counts({ title, many, counts, states, choose }) {
+function Counts({ one, many, counts, states, choose }) {
   if (!counts) {
     return (
       <section className="card counts">
-        <h2>{many ?? `${title}s`}</h2>
-        <p className="muted">These cannot be counted at the moment.</p>
+        <h2>The {many}</h2>
+        <p className="muted">They cannot be counted at the moment.</p>
       </section>
     );
   }
@@ -49,7 +49,7 @@ function Counts({ title, many, counts, states, choose }) {
   const total = sums.reduce((sum, [, count]) => sum + count, 0);
   return (
     <section className="card counts">
-      <h2>{plural(total, title, many)}</h2>
+      <h2>{plural(total, one, many)}</h2>
       <div className="stack" aria-hidden="true">
         {sums.map(([state, count]) => (
           <span key={state} className={stateOf(state).tone} style={{ flexGrow: count }} />
@@ -59,7 +59,7 @@ function Counts({ title, many, counts, states, choose }) {
         {sums.map(([state, count]) => (
           <li key={state}>
             {choose ? (
-              <button className="link" onClick={() => choose(state)} title={`Show these alone`}>
+              <button className="link" onClick={() => choose(state)} title="Show these alone">
                 <span className={`dot ${stateOf(state).tone}`} /> {stateOf(state).label} <b>{count}</b>
               </button>
             ) : (

@@ -185,13 +185,13 @@ function Accounts({ provider, mine, service }) {
 }
 
 function Account({ account: { userId, alias, wordId, updatedAt, accountType, statusReason, health }, mine }) {
-  const name = alias ?? wordId;
+  const [name, beside] = [mine ? null : userId, alias ?? wordId].filter(Boolean);
   return (
     <li>
       <PersonMark user={userId} />
       <span className="what">
         <span className="name">
-          {mine ? (name ?? "Account") : (userId ?? "Nobody’s")} {!mine && name && <span className="muted">{name}</span>}
+          {name ?? "Unnamed account"} {beside && <span className="muted">{beside}</span>}
           {accountType === "SHARED" && <span className="tag">shared</span>}
         </span>
         {health.state !== "HEALTHY" && <span className="muted small">{statusReason ?? health.reasons[0]?.message}</span>}

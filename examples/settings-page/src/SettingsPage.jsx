@@ -59,14 +59,9 @@ export const Reading = createContext(0);
 const WITHOUT_WORD_MS = 15_000;
 const FIRST = 5;
 
-/** When asking again may help: the first moment at which a part is due, or an API that is out is to be tried. */
-function dueAt(freshness, out, readAt) {
-  const moments = Object.keys(freshness).map((upstream) => {
-    const due = freshness[upstream] && Date.parse(freshness[upstream].refreshDueAt);
-    return due ?? out[upstream]?.retryAt ?? readAt + WITHOUT_WORD_MS;
-  });
-  return Math.min(...moments);
-}
+/** When asking for a part again may help: when it is due, or when the API that it is missing from is to be tried. */
+const dueAt = (freshness, outage, readAt) =>
+  freshness ? Date.parse(freshness.refreshDueAt) : (outage?.retryAt ?? readAt + WITHOUT_WORD_MS);
 
 export function SettingsPage({ attempt }) {
   const environment = useRelayEnvironment();
@@ -99,7 +94,12 @@ export function SettingsPage({ attempt }) {
   useEffect(() => void first(), []);
 
   const freshness = { LEADLEX: providers?.freshness, COMPOSIO: integrationHealth.accountsNeedingAttention?.freshness };
-  const mode = useLive(dueAt(freshness, useStore(outages), reading.at), reload);
+  const out = useStore(outages);
+  const due = {
+    LEADLEX: dueAt(freshness.LEADLEX, out.LEADLEX, reading.at),
+    COMPOSIO: dueAt(freshness.COMPOSIO, out.COMPOSIO, reading.at),
+  };
+  const mode = useLive(Math.min(due.LEADLEX, due.COMPOSIO), reload);
   const mine = viewer.user !== null;
 
   return (
@@ -109,9 +109,9 @@ export function SettingsPage({ attempt }) {
           <h1>Integrations</h1>
           <p>{mine ? `Signed in as ${viewer.name}: the workspace’s services, and your own accounts.` : "The workspace’s services, and the accounts that people connected to them."}</p>
         </div>
-        <Sources upstreams={upstreams} freshness={freshness} mode={mode} admin={viewer.role === "ADMIN"} reload={reload} />
+        <Sources upstreams={upstreams} freshness={freshness} due={due} mode={mode} admin={viewer.role === "ADMIN"} reload={reload} />
       </div>
-      <Troubles upstreams={upstreams} freshness={freshness} lost={reading.lost} />
+      <Troubles upstreams={upstreams} freshness={freshness} due={due} lost={reading.lost} />
       <Overview health={integrationHealth} mine={mine} choose={(state) => setFilters({ ...filters, state })} />
       <Attention health={integrationHealth} mine={mine} count={attention} more={() => setAttention(Math.min(attention + 20, 100))} />
       <ProviderList providers={providers} filters={filters} setFilters={setFilters} waiting={waiting} mine={mine} />

@@ -3,7 +3,7 @@ import { useState } from "react";
 import { commitMutation, graphql, useFragment, useRelayEnvironment } from "react-relay";
 import { Icon } from "./marks.jsx";
 import { Clock, useNow } from "./Moment.jsx";
-import { SOURCES } from "./words.js";
+import { plural, SOURCES } from "./words.js";
 
 const FRESHNESS = {
   FRESH: { label: "up to date", tone: "good" },
@@ -11,7 +11,7 @@ const FRESHNESS = {
   STALE_ON_ERROR: { label: "last known", tone: "bad" },
 };
 
-export function Sources({ upstreams, freshness, mode, admin, reload }) {
+export function Sources({ upstreams, freshness, due, mode, admin, reload }) {
   const known = useFragment(
     graphql`
       fragment Sources_upstreams on Upstream @relay(plural: true) {
@@ -19,7 +19,6 @@ export function Sources({ upstreams, freshness, mode, admin, reload }) {
         quota {
           limit
           remaining
-          resetsAt
         }
       }
     `,
@@ -29,40 +28,40 @@ export function Sources({ upstreams, freshness, mode, admin, reload }) {
     <div className="sources">
       <ul>
         {known.map(({ name, quota }) => (
-          <Source key={name} name={name} quota={quota} freshness={freshness[name]} />
+          <Source key={name} name={name} quota={quota} freshness={freshness[name]} due={due[name]} />
         ))}
       </ul>
       <div className="actions">
-        <span className={`mode ${mode}`}>{mode === "live" ? "Live" : "Checks by itself"}</span>
+        <span className={`mode ${mode}`}>{mode === "live" ? "Live" : "Updates by itself"}</span>
         {admin && <Refresh reload={reload} />}
       </div>
     </div>
   );
 }
 
-function Source({ name, quota, freshness }) {
+function Source({ name, quota, freshness, due }) {
   const now = useNow(10_000);
-  const { what, name: api } = SOURCES[name] ?? { what: name, name };
+  const { what } = SOURCES[name] ?? { what: name };
   const { label, tone } = FRESHNESS[freshness?.state] ?? { label: "not read", tone: "bad" };
-  const due = freshness && Date.parse(freshness.refreshDueAt);
-  const left = quota?.remaining != null && `${api} allows ${quota.remaining} more calls${quota.limit == null ? "" : ` of ${quota.limit}`}`;
+  const low = quota?.remaining != null && quota.limit && quota.remaining < quota.limit / 5;
   return (
-    <li title={left || undefined}>
+    <li>
       <span className={`dot ${tone}`} />
       <b>{what}</b>{" "}
       {freshness ? (
         <>
           as of <Clock at={freshness.fetchedAt} />
           {freshness.state !== "FRESH" && <em className={tone}>{label}</em>}
-          {due > now && (
-            <span className="next">
-              , read again <Clock at={due} />
-            </span>
-          )}
         </>
       ) : (
         label
       )}
+      {due > now && (
+        <>
+          , next read <Clock at={due} />
+        </>
+      )}
+      {low && <em className="warn">{plural(quota.remaining, "call")} left</em>}
     </li>
   );
 }

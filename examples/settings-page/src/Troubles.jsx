@@ -6,7 +6,7 @@ import { Clock } from "./Moment.jsx";
 import { useStore } from "./store.js";
 import { SOURCES, troubleOf } from "./words.js";
 
-export function Troubles({ upstreams, freshness, lost }) {
+export function Troubles({ upstreams, freshness, due, lost }) {
   const known = useFragment(
     graphql`
       fragment Troubles_upstreams on Upstream @relay(plural: true) {
@@ -32,19 +32,18 @@ export function Troubles({ upstreams, freshness, lost }) {
         </div>
       )}
       {known.map((upstream) => (
-        <Trouble key={upstream.name} {...upstream} outage={out[upstream.name]} freshness={freshness[upstream.name]} />
+        <Trouble key={upstream.name} {...upstream} outage={out[upstream.name]} freshness={freshness[upstream.name]} retryAt={due[upstream.name]} />
       ))}
     </div>
   );
 }
 
-function Trouble({ name, state, lastSuccessAt, lastError, outage, freshness }) {
+function Trouble({ name, state, lastSuccessAt, lastError, outage, freshness, retryAt }) {
   const trouble = troubleOf(state, outage?.code);
   // A quota that allows no call now is no trouble while what is shown is fresh.
   if (!trouble || (state === "RATE_LIMITED" && freshness?.state === "FRESH" && !outage)) return null;
   const { name: api, what } = SOURCES[name] ?? { name, what: name };
   const since = lastSuccessAt ?? lastError?.at ?? outage?.since;
-  const retryAt = outage?.retryAt ?? (freshness && Date.parse(freshness.refreshDueAt));
   return (
     <div className={`trouble ${trouble.tone}`}>
       <Icon name="alert" />
@@ -68,7 +67,7 @@ function Trouble({ name, state, lastSuccessAt, lastError, outage, freshness }) {
           )}
           {retryAt > Date.now() && (
             <>
-              Tried again <Clock at={retryAt} />
+              Next try <Clock at={retryAt} />
             </>
           )}
         </span>

@@ -7,7 +7,7 @@ export function State({ state }) {
 }
 
 /** A colour of its own for each name, always the same. */
-const hue = (text) => [...text].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 360, 7);
+const hue = (text) => ([...text].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 9973, 7) * 137) % 360;
 
 export const ServiceMark = ({ name }) => (
   <span className="mark service" style={{ "--hue": hue(name) }} aria-hidden="true">
@@ -20,7 +20,7 @@ export const ServiceMark = ({ name }) => (
 );
 
 /** `user_27` → 27, `ann@…` → AN: enough to tell neighbours apart. */
-const initials = (user) => /(\d{1,3})$/.exec(user)?.[1] ?? user.slice(0, 2).toUpperCase();
+const initials = (user) => /(\d{1,2})$/.exec(user)?.[1] ?? user.slice(0, 2).toUpperCase();
 
 export const PersonMark = ({ user, state }) => (
   <span className={`mark person ${state ? stateOf(state).tone : ""}`} style={{ "--hue": hue(user ?? "?") }} aria-hidden="true">

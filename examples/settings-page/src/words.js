@@ -63,11 +63,14 @@ function title(word) {
 /** What somebody does about a provider that needs attention. A product puts its own reconnect flow here. */
 export const providerRemedy = ({ name }) => `Sign in to ${brand(name)} again`;
 
-/** What somebody does about an account, told to its own user (`mine`) or to whoever looks after it. */
-export function accountRemedy({ code, service, user, mine }) {
-  const act = code === "ABANDONED" ? `connect ${service} from the start` : `connect ${service} again`;
-  return mine ? act.charAt(0).toUpperCase() + act.slice(1) : `Ask ${user} to ${act}`;
-}
+/** What its user does about an account. */
+const reconnect = (code, service) => (code === "ABANDONED" ? `connect ${service} from the start` : `connect ${service} again`);
+
+/** The same, told to that user (`mine`) or to whoever looks after the workspace. */
+export const accountRemedy = ({ code, service, user, mine }) =>
+  mine ? reconnect(code, service).replace("c", "C") : `Ask ${user} to ${reconnect(code, service)}`;
+
+export const reminder = ({ code, service }) => `Hello! Please ${reconnect(code, service)}: its connection no longer works.`;
 
 /** The two APIs, and what of this page is theirs. */
 export const SOURCES = {
