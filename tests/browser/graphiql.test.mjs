@@ -6,12 +6,16 @@
 import assert from "node:assert/strict";
 import { resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { demo, launch, root, visit as open } from "./visit.mjs";
+import { collection } from "../../graphiql/src/examples.js";
+import { accessible, demo, launch, picture, root, SCHEMES, SIZES, visit as open } from "./visit.mjs";
 
 const queryEditor = ".graphiql-query-editor";
 const toolEditor = ".graphiql-editor-tool .graphiql-editor:not(.hidden)";
 
-describe("GraphiQL", { timeout: 180_000 }, () => {
+/** GraphiQL's own: a tab that holds a button, which both can be reached by the keyboard all the same. */
+const TABS = [".graphiql-tab"];
+
+describe("GraphiQL", { timeout: 300_000 }, () => {
   let server, browser;
 
   before(async () => {
@@ -34,13 +38,14 @@ describe("GraphiQL", { timeout: 180_000 }, () => {
     const visited = await open(browser, server.url, { colorScheme, size, before });
     await schema;
     // Not plain text any more: monaco's language has arrived.
-    await visited.page.locator(`${queryEditor} .view-line span:not(.mtk1)`, { hasText: /^query$/ }).first().waitFor();
+    await visited.page.locator(`${queryEditor} .view-line [class*=mtk]:not(.mtk1)`).first().waitFor();
     return visited;
   }
 
-  /** Does what runs a query, and resolves with the answer that came over the wire. */
+  /** Does what runs a query, and resolves with the answer that came over the wire; the status strip's own is none. */
   async function run(page, act) {
-    const answer = page.waitForResponse((response) => new URL(response.url()).pathname === "/graphql");
+    const isIt = (request) => new URL(request.url()).pathname === "/graphql" && !request.postData()?.includes("StatusStrip");
+    const answer = page.waitForResponse((response) => isIt(response.request()));
     await act();
     return (await answer).json();
   }
@@ -83,7 +88,7 @@ describe("GraphiQL", { timeout: 180_000 }, () => {
     await leave();
   });
 
-  test("runs every example in its tabs without an error", async () => {
+  test("runs each operation of its first tab without an error", async () => {
     const { page, leave } = await visit();
     for (const operation of ["Integrations", "Broken"]) {
       const answer = await run(page, async () => {
@@ -92,28 +97,99 @@ describe("GraphiQL", { timeout: 180_000 }, () => {
       });
       assert.equal(answer.errors, undefined, operation);
     }
-    await page.getByRole("tab", { name: "Cost" }).click();
-    await read(page, "query Cost");
-    const costed = await run(page, press(page));
-    assert.equal(costed.errors, undefined);
-    const { calls, saved } = costed.extensions.switchboard.trace;
-    assert.ok(calls.length > 0 && calls.every((call) => call.outcome === "OK" && call.tookMs >= 0), JSON.stringify(calls));
-    assert.ok(saved.byBatching >= 19, JSON.stringify(saved));
-    await shown(page, '"oldest": {');
-    await page.getByRole("tab", { name: "AccountsPage" }).click();
-    await read(page, "query AccountsPage");
-    const accounts = await run(page, press(page));
-    assert.equal(accounts.errors, undefined);
-    assert.equal(accounts.data.connectedAccounts.edges.length, 5);
-    await shown(page, '"hasNextPage": true');
-    await page.getByRole("tab", { name: "Refetch" }).click();
-    await read(page, "query Refetch");
-    const refetched = await run(page, press(page));
-    assert.equal(refetched.errors, undefined);
-    await shown(page, '"__typename": "Toolkit"');
-    await shown(page, '"slug": "gmail"');
     await leave();
   });
+
+  test("runs every example of the collection without an error", async () => {
+    const { page, leave } = await visit();
+    const examples = page.getByRole("region", { name: "Examples" }).getByRole("button");
+    await examples.first().waitFor();
+    const answers = {};
+    for (const name of await examples.allInnerTexts()) {
+      const example = collection.flatMap(({ examples }) => examples).find((example) => example.name === name);
+      const [, kind, operation] = /^(query|mutation|subscription) (\w+)/m.exec(example.query);
+      // Runs until it is stopped: tests/interop tries those.
+      if (kind === "subscription") continue;
+      await page.getByRole("button", { name, exact: true }).click();
+      await read(page, `${kind} ${operation}`);
+      answers[operation] = await run(page, press(page));
+      assert.equal(answers[operation].errors, undefined, name);
+    }
+    assert.equal(answers.AccountsPage.data.connectedAccounts.edges.length, 5);
+    assert.equal(answers.Refetch.data.node.slug, "gmail");
+    assert.equal(answers.AccountsOfAProvider.data.provider.name, "gmail");
+    const { calls, saved } = answers.Cost.extensions.switchboard.trace;
+    assert.ok(calls.every((call) => call.outcome === "OK" && call.tookMs >= 0), JSON.stringify(calls));
+    assert.ok(saved.byBatching + saved.byCache >= 19, JSON.stringify(saved));
+    await leave();
+  });
+
+  test("offers the examples that the served schema has, and no others", async () => {
+    const { page, leave } = await visit();
+    const buttons = page.getByRole("region", { name: "Examples" }).getByRole("button");
+    await buttons.first().waitFor();
+    const offered = await buttons.allInnerTexts();
+    const has = await page.evaluate(async () => {
+      const query = `{ __schema { subscriptionType { name } queryType { fields { name } } } }`;
+      const answer = await fetch("graphql", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ query }) });
+      const { __schema } = (await answer.json()).data;
+      return { subscriptions: __schema.subscriptionType !== null, entities: __schema.queryType.fields.some(({ name }) => name === "_entities") };
+    });
+    assert.equal(offered.includes("Changes of accounts"), has.subscriptions);
+    assert.equal(offered.includes("Entities, for a router"), has.entities);
+    assert.ok(offered.length >= 16, offered.join());
+    await leave();
+  });
+
+  test("opens an example by the keyboard, once", async () => {
+    const { page, leave } = await visit();
+    await page.getByRole("button", { name: "A toolkit", exact: true }).press("Enter");
+    await read(page, "query Toolkit");
+    await page.getByRole("button", { name: "An end user", exact: true }).press("Enter");
+    await read(page, "query User");
+    await page.getByRole("button", { name: "A toolkit", exact: true }).press("Enter");
+    await read(page, "query Toolkit");
+    assert.equal(await page.getByRole("tab").filter({ hasText: "Toolkit" }).count(), 1);
+    // The caret is in the editor: it can be run at once.
+    const answer = await run(page, () => page.keyboard.press("Control+Enter"));
+    assert.equal(answer.data.toolkit.slug, "gmail");
+    await leave();
+  });
+
+  test("tells below how the two APIs fare", async () => {
+    const { page, leave } = await visit();
+    await page.getByRole("button", { name: "The workspace at a glance" }).click();
+    await read(page, "query Health");
+    await run(page, press(page));
+    const strip = page.getByRole("contentinfo", { name: "The two APIs" });
+    await strip.getByText(/LeadLex up [\d,]+ of [\d,]+ calls left \d+ % from cache/).waitFor();
+    await strip.getByText("Composio").waitFor();
+    await leave();
+  });
+
+  for (const colorScheme of SCHEMES) {
+    for (const size of Object.keys(SIZES)) {
+      test(`is accessible and fits, ${colorScheme}, on a ${size}`, async () => {
+        const { page, leave } = await visit(colorScheme, size);
+        if (size === "phone") {
+          await page.getByRole("button", { name: "Show Examples" }).click();
+          await page.getByRole("button", { name: "The workspace at a glance" }).waitFor();
+          await accessible(page, TABS);
+          await picture(page, `console-examples-${size}-${colorScheme}`);
+        }
+        await page.getByRole("button", { name: "The workspace at a glance" }).click();
+        await read(page, "query Health");
+        await run(page, press(page));
+        await shown(page, '"integrationHealth": {');
+        await page.locator(".status .detail").first().waitFor();
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(wide <= 0, `${wide} pixels too wide`);
+        await accessible(page, TABS);
+        await picture(page, `console-${size}-${colorScheme}`);
+        await leave();
+      });
+    }
+  }
 
   test("explains a type in the docs explorer", async () => {
     const { page, leave } = await visit();

@@ -270,7 +270,7 @@ describe("the settings page", { timeout: 600_000 }, () => {
       await page.getByRole("button", { name: "Continue" }).click();
       await page.getByText("Signed in as ann").waitFor();
       await page.getByText("Connect Discord again", { exact: true }).waitFor();
-      await heading(page, /accounts? of yours$/).waitFor();
+      await heading(page, /\d accounts of yours/).waitFor();
       await row(page, "Slack").click();
       await heading(page, "Your accounts").waitFor();
       const text = await page.locator("main").innerText();

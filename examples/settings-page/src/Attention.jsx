@@ -73,7 +73,7 @@ export function Attention({ health, mine, count, more }) {
       </h2>
       <ul>
         {providers?.map((provider) => (
-          <ProviderItem key={provider.id} provider={provider} />
+          <ProviderItem key={provider.id} provider={provider} mine={mine} />
         ))}
         {accounts?.nodes.map((account) => (
           <AccountItem key={account.id} account={account} mine={mine} />
@@ -91,7 +91,7 @@ export function Attention({ health, mine, count, more }) {
   );
 }
 
-function ProviderItem({ provider }) {
+function ProviderItem({ provider, mine }) {
   const { name, displayName, errorMessage, health } = provider;
   const [reason] = health.reasons;
   return (
@@ -112,7 +112,7 @@ function ProviderItem({ provider }) {
           )}
         </p>
       </div>
-      <p className="remedy">{providerRemedy(provider)}</p>
+      <p className="remedy">{providerRemedy({ name, mine })}</p>
     </li>
   );
 }

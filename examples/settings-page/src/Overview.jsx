@@ -1,8 +1,8 @@
 // The workspace at a glance: how many integrations and accounts are in which state.
 import { graphql, useFragment } from "react-relay";
-import { plural, stateOf, STATES, STATUS_STATES } from "./words.js";
+import { plural, SOURCES, stateOf, STATES, STATUS_STATES } from "./words.js";
 
-export function Overview({ health, mine, choose }) {
+export function Overview({ health, mine }) {
   const { providerCounts, accountCounts } = useFragment(
     graphql`
       fragment Overview_health on IntegrationHealth {
@@ -20,8 +20,14 @@ export function Overview({ health, mine, choose }) {
   );
   return (
     <div className="overview">
-      <Counts one="integration" many="integrations" counts={providerCounts} states={STATUS_STATES.provider} choose={choose} />
-      <Counts one={mine ? "account of yours" : "account"} many={mine ? "accounts of yours" : "accounts"} counts={accountCounts} states={STATUS_STATES.account} />
+      <Counts one="integration" many="integrations" source="LEADLEX" counts={providerCounts} states={STATUS_STATES.provider} />
+      <Counts
+        one={mine ? "account of yours" : "account"}
+        many={mine ? "accounts of yours" : "accounts"}
+        source="COMPOSIO"
+        counts={accountCounts}
+        states={STATUS_STATES.account}
+      />
     </div>
   );
 }
@@ -36,7 +42,7 @@ function byState(counts, states) {
   return [...sums].filter(([, count]) => count > 0);
 }
 
-function Counts({ one, many, counts, states, choose }) {
+function Counts({ one, many, source, counts, states }) {
   if (!counts) {
     return (
       <section className="card counts">
@@ -49,7 +55,9 @@ function Counts({ one, many, counts, states, choose }) {
   const total = sums.reduce((sum, [, count]) => sum + count, 0);
   return (
     <section className="card counts">
-      <h2>{plural(total, one, many)}</h2>
+      <h2>
+        {plural(total, one, many)} <span className="muted small">as {SOURCES[source].name} reports them</span>
+      </h2>
       <div className="stack" aria-hidden="true">
         {sums.map(([state, count]) => (
           <span key={state} className={stateOf(state).tone} style={{ flexGrow: count }} />
@@ -58,15 +66,7 @@ function Counts({ one, many, counts, states, choose }) {
       <ul className="legend">
         {sums.map(([state, count]) => (
           <li key={state}>
-            {choose ? (
-              <button className="link" onClick={() => choose(state)} title="Show these alone">
-                <span className={`dot ${stateOf(state).tone}`} /> {stateOf(state).label} <b>{count}</b>
-              </button>
-            ) : (
-              <>
-                <span className={`dot ${stateOf(state).tone}`} /> {stateOf(state).label} <b>{count.toLocaleString("en")}</b>
-              </>
-            )}
+            <span className={`dot ${stateOf(state).tone}`} /> {stateOf(state).label} <b>{count.toLocaleString("en")}</b>
           </li>
         ))}
       </ul>

@@ -112,7 +112,7 @@ export function SettingsPage({ attempt }) {
         <Sources upstreams={upstreams} freshness={freshness} due={due} mode={mode} admin={viewer.role === "ADMIN"} reload={reload} />
       </div>
       <Troubles upstreams={upstreams} freshness={freshness} due={due} lost={reading.lost} />
-      <Overview health={integrationHealth} mine={mine} choose={(state) => setFilters({ ...filters, state })} />
+      <Overview health={integrationHealth} mine={mine} />
       <Attention health={integrationHealth} mine={mine} count={attention} more={() => setAttention(Math.min(attention + 20, 100))} />
       <ProviderList providers={providers} filters={filters} setFilters={setFilters} waiting={waiting} mine={mine} />
     </Reading>

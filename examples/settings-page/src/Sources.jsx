@@ -7,9 +7,11 @@ import { plural, SOURCES } from "./words.js";
 
 const FRESHNESS = {
   FRESH: { label: "up to date", tone: "good" },
-  STALE: { label: "older", tone: "warn" },
+  STALE: { label: "stale", tone: "warn" },
   STALE_ON_ERROR: { label: "last known", tone: "bad" },
 };
+
+const GRACE_MS = 5_000;
 
 export function Sources({ upstreams, freshness, due, mode, admin, reload }) {
   const known = useFragment(
@@ -40,9 +42,11 @@ export function Sources({ upstreams, freshness, due, mode, admin, reload }) {
 }
 
 function Source({ name, quota, freshness, due }) {
-  const now = useNow(10_000);
+  const now = useNow(2_000);
   const { what } = SOURCES[name] ?? { what: name };
-  const { label, tone } = FRESHNESS[freshness?.state] ?? { label: "not read", tone: "bad" };
+  // What is due this very moment is being read behind the answer: no word of that.
+  const underWay = freshness?.state === "STALE" && due <= now && due > now - GRACE_MS;
+  const { label, tone } = FRESHNESS[underWay ? "FRESH" : freshness?.state] ?? { label: "not read", tone: "bad" };
   const low = quota?.remaining != null && quota.limit && quota.remaining < quota.limit / 5;
   return (
     <li>
@@ -51,7 +55,6 @@ function Source({ name, quota, freshness, due }) {
       {freshness ? (
         <>
           as of <Clock at={freshness.fetchedAt} />
-          {freshness.state !== "FRESH" && <em className={tone}>{label}</em>}
         </>
       ) : (
         label
@@ -61,6 +64,7 @@ function Source({ name, quota, freshness, due }) {
           , next read <Clock at={due} />
         </>
       )}
+      {freshness && tone !== "good" && <em className={tone}>{label}</em>}
       {low && <em className="warn">{plural(quota.remaining, "call")} left</em>}
     </li>
   );

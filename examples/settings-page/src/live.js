@@ -10,7 +10,8 @@ const subscriptions = {
   connectedAccountChanged: "subscription { connectedAccountChanged { kind id } }",
 };
 
-const FLOOR_MS = { live: 60_000, polling: 5_000 };
+/** How long it rests at least after an answer: while the graph speaks up by itself, only the data's age is behind. */
+const REST_MS = { live: 60_000, polling: 1_000 };
 const CEILING_MS = 120_000;
 /** Changes of one moment come together. */
 const GATHER_MS = 250;
@@ -23,7 +24,7 @@ export function useLive(dueAt, reload) {
   const [mode, setMode] = useState("polling");
   const [asked, setAsked] = useState({ dueAt, times: 0 });
   const again = useEffectEvent(reload);
-  // Asked, and still due, as while an API is away: not as often.
+  // Asked, and still due: at first it is read behind the answer, and there in a moment; else less and less often.
   const times = asked.dueAt === dueAt ? asked.times : 0;
 
   useEffect(() => {
@@ -44,8 +45,8 @@ export function useLive(dueAt, reload) {
     const turn = () => again().then(() => setAsked({ dueAt, times: times + 1 }));
     const arm = () => {
       clearTimeout(timer);
-      const floor = FLOOR_MS[mode] * 2 ** times;
-      const delay = Math.min(Math.max(floor, dueAt - Date.now()), CEILING_MS);
+      const rest = times > 0 ? 1_000 * 2 ** times : REST_MS[mode];
+      const delay = Math.min(Math.max(rest, dueAt - Date.now()), CEILING_MS);
       if (!document.hidden) timer = setTimeout(turn, delay);
     };
     arm();

@@ -61,7 +61,7 @@ function title(word) {
 }
 
 /** What somebody does about a provider that needs attention. A product puts its own reconnect flow here. */
-export const providerRemedy = ({ name }) => `Sign in to ${brand(name)} again`;
+export const providerRemedy = ({ name, mine }) => `${mine ? "An admin has to sign" : "Sign"} in to ${brand(name)} again`;
 
 /** What its user does about an account. */
 const reconnect = (code, service) => (code === "ABANDONED" ? `connect ${service} from the start` : `connect ${service} again`);
