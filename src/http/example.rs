@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::Path;
 use axum::http::HeaderMap;
 use axum::middleware::map_response;
-use axum::response::Redirect;
+use axum::response::{Redirect, Response};
 use axum::routing::get;
 use rust_embed::RustEmbed;
 
@@ -37,6 +37,9 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route_layer(map_response(|response| bundle::guarded(POLICY, response)))
 }
 
-async fn file(Path(name): Path<String>, headers: HeaderMap) -> axum::response::Response {
+async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
     bundle::asset::<Bundle>(&name, &headers)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,9 @@
 // What is behind an integration: its particulars, and the accounts that people connected through it, page after page.
 import { Component, Suspense, useContext, useEffect, useState, useTransition } from "react";
 import { graphql, useLazyLoadQuery, usePaginationFragment } from "react-relay";
+import { Reading } from "./live.js";
 import { Icon, PersonMark, Skeleton, State } from "./marks.jsx";
 import { Ago, Clock, Day } from "./Moment.jsx";
-import { Reading } from "./SettingsPage.jsx";
 import { brand, plural } from "./words.js";
 
 const PAGE = 10;
@@ -137,7 +137,6 @@ function Accounts({ provider, mine, service }) {
   // Read again with the page around it: as many as are shown, at most the 100 of one page.
   useEffect(() => {
     if (reading > 0) ask(chosen, Math.min(Math.max(shown, PAGE), 100));
-    // eslint-disable-next-line -- a reading is the only reason.
   }, [reading]);
   const choose = (name) => {
     setChosen(name);

@@ -1,10 +1,10 @@
 // The page: one query for all that it shows of the two APIs, asked again whenever there may be something new.
-import { createContext, useDeferredValue, useEffect, useEffectEvent, useState } from "react";
+import { useDeferredValue, useEffect, useState } from "react";
 import { fetchQuery, graphql, useLazyLoadQuery, useRelayEnvironment } from "react-relay";
 import { Attention } from "./Attention.jsx";
 import { outages } from "./environment.js";
 import { asInput, useFilters } from "./filters.js";
-import { useLive } from "./live.js";
+import { Reading, useLive } from "./live.js";
 import { Overview } from "./Overview.jsx";
 import { ProviderList } from "./ProviderList.jsx";
 import { Sources } from "./Sources.jsx";
@@ -52,9 +52,6 @@ const pageQuery = graphql`
   }
 `;
 
-/** Goes up by one whenever the page has been read again, for the parts that ask for themselves. */
-export const Reading = createContext(0);
-
 /** When nothing says when the next answer may be another one. */
 const WITHOUT_WORD_MS = 15_000;
 const FIRST = 5;
@@ -90,8 +87,11 @@ export function SettingsPage({ attempt }) {
     setReading(({ times }) => ({ times: times + 1, at: Date.now(), lost }));
   };
 
-  const first = useEffectEvent(() => fetchQuery(environment, sourcesQuery, {}).toPromise().catch(() => {}));
-  useEffect(() => void first(), []);
+  // Once more after the first data, for what its calls have shown.
+  useEffect(() => {
+    const reading = fetchQuery(environment, sourcesQuery, {}).subscribe({ error() {} });
+    return () => reading.unsubscribe();
+  }, [environment]);
 
   const freshness = { LEADLEX: providers?.freshness, COMPOSIO: integrationHealth.accountsNeedingAttention?.freshness };
   const out = useStore(outages);

@@ -72,7 +72,9 @@ async function fetchOperation(operation, variables) {
   return { data: answer.data };
 }
 
-export const environment = new Environment({
-  network: Network.create(fetchOperation),
-  store: new Store(new RecordSource(), { gcReleaseBufferSize: 20 }),
-});
+/** One for each token: what somebody may see stays theirs. */
+export const createEnvironment = () =>
+  new Environment({
+    network: Network.create(fetchOperation),
+    store: new Store(new RecordSource(), { gcReleaseBufferSize: 20 }),
+  });

@@ -2,7 +2,7 @@
 // connection is broken, the page asks at the moment that the data's `refreshDueAt` names. A change is not read from
 // the event: the page asks anew, so that counts, filters and order are right too. It costs no upstream call.
 import { createClient } from "graphql-ws";
-import { useEffect, useEffectEvent, useState } from "react";
+import { createContext, useEffect, useEffectEvent, useState } from "react";
 import { ask, authorization, endpoint } from "./environment.js";
 
 const subscriptions = {
@@ -11,10 +11,14 @@ const subscriptions = {
 };
 
 /** How long it rests at least after an answer: while the graph speaks up by itself, only the data's age is behind. */
-const REST_MS = { live: 60_000, polling: 1_000 };
-const CEILING_MS = 120_000;
+const REST_MS = { live: 60_000, polling: 1_000, most: 120_000 };
 /** Changes of one moment come together. */
 const GATHER_MS = 250;
+/** After the graph has ended a subscription, or refused it. */
+const AGAIN_MS = 30_000;
+
+/** Goes up by one whenever the page has been read again, for the parts that ask for themselves. */
+export const Reading = createContext(0);
 
 /**
  * Calls `reload` whenever there may be something new: when the graph says so, and when the data is due (`dueAt`, in
@@ -45,9 +49,8 @@ export function useLive(dueAt, reload) {
     const turn = () => again().then(() => setAsked({ dueAt, times: times + 1 }));
     const arm = () => {
       clearTimeout(timer);
-      const rest = times > 0 ? 1_000 * 2 ** times : REST_MS[mode];
-      const delay = Math.min(Math.max(rest, dueAt - Date.now()), CEILING_MS);
-      if (!document.hidden) timer = setTimeout(turn, delay);
+      const rest = times > 0 ? Math.min(1_000 * 2 ** times, REST_MS.most) : REST_MS[mode];
+      if (!document.hidden) timer = setTimeout(turn, Math.max(rest, dueAt - Date.now()));
     };
     arm();
     document.addEventListener("visibilitychange", arm);
@@ -60,30 +63,41 @@ export function useLive(dueAt, reload) {
   return mode;
 }
 
-/** One WebSocket for all subscriptions that the schema has; it connects again by itself. Returns what ends it. */
+/** One WebSocket for all subscriptions that the schema has; a broken one connects again. Returns what ends it. */
 function subscribe(changed, setMode) {
-  let client;
+  let client, timer;
   let ended = false;
-  offered().then((names) => {
-    if (ended || names.length === 0) return;
-    const url = new URL(endpoint);
-    url.protocol = url.protocol.replace("http", "ws");
+  const url = new URL(endpoint);
+  url.protocol = url.protocol.replace("http", "ws");
+
+  const connect = (names) => {
+    const again = () => {
+      setMode("polling");
+      clearTimeout(timer);
+      if (!ended) timer = setTimeout(connect, AGAIN_MS, names);
+    };
     client = createClient({
       url: url.href,
+      // A browser sends no headers with a WebSocket: they go in its first message.
       connectionParams: authorization,
       retryAttempts: Infinity,
       shouldRetry: () => true,
-      on: {
-        connected: () => setMode("live"),
-        closed: () => setMode("polling"),
-      },
+      on: { connected: () => setMode("live"), closed: () => setMode("polling") },
     });
-    for (const name of names) {
-      client.subscribe({ query: subscriptions[name] }, { next: changed, error: () => setMode("polling"), complete() {} });
-    }
+    const { dispose } = client;
+    const over = () => {
+      dispose();
+      again();
+    };
+    for (const name of names) client.subscribe({ query: subscriptions[name] }, { next: changed, error: over, complete: over });
+  };
+
+  offered().then((names) => {
+    if (!ended && names.length > 0) connect(names);
   });
   return () => {
     ended = true;
+    clearTimeout(timer);
     client?.dispose();
   };
 }

@@ -1,9 +1,9 @@
 // The page's frame: what stands around it while it loads, when the graph wants a token, and when nothing came at all.
 import "./style.css";
-import { Component, StrictMode, Suspense, useEffect, useState } from "react";
+import { Component, StrictMode, Suspense, useEffect, useMemo, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { RelayEnvironmentProvider } from "react-relay";
-import { environment, token } from "./environment.js";
+import { createEnvironment, token } from "./environment.js";
 import { Icon, Skeleton } from "./marks.jsx";
 import { SettingsPage } from "./SettingsPage.jsx";
 import { useStore } from "./store.js";
@@ -85,15 +85,18 @@ const Loading = () => (
 
 function App() {
   const { value, wanted } = useStore(token);
+  const environment = useMemo(createEnvironment, [value]);
   if (wanted) return <SignIn />;
   return (
-    <Attempts key={value}>
-      {(attempt) => (
-        <Suspense fallback={<Loading />}>
-          <SettingsPage attempt={attempt} />
-        </Suspense>
-      )}
-    </Attempts>
+    <RelayEnvironmentProvider environment={environment}>
+      <Attempts key={value}>
+        {(attempt) => (
+          <Suspense fallback={<Loading />}>
+            <SettingsPage attempt={attempt} />
+          </Suspense>
+        )}
+      </Attempts>
+    </RelayEnvironmentProvider>
   );
 }
 
@@ -104,10 +107,8 @@ createRoot(document.getElementById("root"), {
   onCaughtError() {},
 }).render(
   <StrictMode>
-    <RelayEnvironmentProvider environment={environment}>
-      <Frame>
-        <App />
-      </Frame>
-    </RelayEnvironmentProvider>
+    <Frame>
+      <App />
+    </Frame>
   </StrictMode>,
 );
