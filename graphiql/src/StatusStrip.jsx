@@ -71,7 +71,7 @@ export function StatusStrip() {
               {quota.limit != null && <span className="limit"> of {quota.limit.toLocaleString("en")}</span>} calls left
             </span>
           )}{" "}
-          {cache && <span className="detail">{ratio(cache)}</span>}
+          {state !== "UNKNOWN" && cache && <span className="detail">{ratio(cache)}</span>}
         </span>
       ))}
     </footer>
@@ -81,5 +81,5 @@ export function StatusStrip() {
 /** Of all that was wanted of an API, how much was there already. */
 function ratio({ hits, misses, staleServed }) {
   const all = hits + misses + staleServed;
-  return all > 0 ? `${Math.round((100 * (hits + staleServed)) / all)} % from cache` : "nothing asked yet";
+  return `${all > 0 ? Math.round((100 * (hits + staleServed)) / all) : 0} % from cache`;
 }

@@ -4,16 +4,15 @@
 
 const json = (variables) => JSON.stringify(variables, null, 2);
 
-const introduction = `# Switchboard: two APIs as one graph. LeadLex has
-# the integrations (providers), Composio has the
-# accounts of end users (connectedAccounts). Calls
-# are joined and cached. Where one API fails, its
-# fields are null and the rest still comes.
+/** Comments as one line each, which the editor wraps to its width. */
+const flowing = (text) => text.replaceAll(/(?<=^# .*)\n# /gm, " ");
+
+const introduction = `# Switchboard: two APIs as one graph. LeadLex has the integrations (providers),
+# Composio the accounts of end users (connectedAccounts). Calls are joined and cached.
+# Where one API fails, its fields are null and the rest still comes.
 #
-# Put the cursor into a query, press Ctrl-Enter
-# (Mac: Cmd-Enter), or press ▶ and choose one. At the
-# left are the docs and more examples. In passthrough
-# mode, your keys go into Headers, below:
+# Ctrl-Enter (Mac: Cmd-Enter) runs the query at the cursor, ▶ asks which. At the left are
+# the docs and more examples. In passthrough mode, your keys go into Headers, below:
 # {"Authorization": "Bearer …", "x-api-key": "…"}
 
 `;
@@ -485,7 +484,7 @@ const PROVIDER = "UHJvdmlkZXI6nUk7dkpZ2IWa6BaImYZUhg";
 const ACCOUNT = "ca_e32Ijl4JAIJ8";
 const TOOLKIT = "VG9vbGtpdDpnbWFpbA";
 
-export const collection = [
+const groups = [
   {
     title: "Both APIs",
     examples: [
@@ -541,4 +540,9 @@ export const collection = [
   },
 ];
 
-export const firstTab = { query: `${introduction}${integrations}\n${broken}` };
+export const collection = groups.map(({ title, examples }) => ({
+  title,
+  examples: examples.map((example) => ({ ...example, query: flowing(example.query) })),
+}));
+
+export const firstTab = { query: flowing(`${introduction}${integrations}\n${broken}`) };

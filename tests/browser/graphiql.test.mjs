@@ -78,6 +78,7 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
     await shown(page, '"connectedAccounts": {');
     assert.equal(await page.title(), "Switchboard");
     if (process.env.SCREENSHOT) {
+      await page.locator(".status").getByText(/Composio up .* from cache/).waitFor();
       // The whole query in sight, and nothing that comes and goes.
       await page.getByRole("button", { name: "Hide editor tools" }).click();
       await page.mouse.move(0, 0);
