@@ -16,7 +16,7 @@ const row = (page, name) => page.locator(".row", { hasText: name });
 const heading = (page, text) => page.getByRole("heading", { name: text }).first();
 const banner = (page, text) => page.locator(".trouble", { hasText: text });
 
-describe("the settings page", { timeout: 600_000 }, () => {
+describe("the settings page", { timeout: 900_000 }, () => {
   let browser;
   before(async () => {
     browser = await launch();
@@ -238,18 +238,24 @@ describe("the settings page", { timeout: 600_000 }, () => {
     try {
       const { page, leave } = await visit(browser, `${server.url}example`);
       await row(page, "LeadLex Eng").getByText("Healthy").waitFor();
+      const live = await page.evaluate(async () => {
+        const query = `{ __schema { subscriptionType { name } } }`;
+        const answer = await fetch("graphql", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ query }) });
+        return (await answer.json()).data.__schema.subscriptionType !== null;
+      });
+      await page.getByText(live ? "Live" : "Updates by itself", { exact: true }).waitFor();
       server.door.edit = (providers) =>
         providers.map((row) => (row.name === "slack" ? { ...row, status: "needs_reauth", error_message: "Slack said no" } : row));
-      await row(page, "LeadLex Eng").getByText("Needs sign-in").waitFor({ timeout: 60_000 });
+      await row(page, "LeadLex Eng").getByText("Needs sign-in").waitFor({ timeout: 150_000 });
       await page.getByRole("status").filter({ hasText: "Slack changed: Needs sign-in" }).waitFor({ state: "attached" });
       await page.getByText("Sign in to Slack again").waitFor();
       server.door.down = "leadlex";
-      await banner(page, /LeadLex is (not answering|having trouble answering)\. Integrations are shown as of/).waitFor({ timeout: 60_000 });
-      await page.locator(".sources li", { hasText: "Integrations" }).getByText("last known").waitFor({ timeout: 60_000 });
+      await banner(page, /LeadLex is (not answering|having trouble answering)\. Integrations are shown as of/).waitFor({ timeout: 150_000 });
+      await page.locator(".sources li", { hasText: "Integrations" }).getByText("last known").waitFor({ timeout: 150_000 });
       await row(page, "LeadLex Eng").waitFor();
       await picture(page, "went-down-laptop-light");
       server.door.down = null;
-      await page.locator(".trouble").waitFor({ state: "detached", timeout: 120_000 });
+      await page.locator(".trouble").waitFor({ state: "detached", timeout: 150_000 });
       await leave();
     } finally {
       server.stop();

@@ -2,7 +2,7 @@
 import { useEffect, useEffectEvent, useState } from "react";
 import { isNarrowed, NONE } from "./filters.js";
 import { Icon } from "./marks.jsx";
-import { CATEGORIES, STATES } from "./words.js";
+import { CATEGORIES, PROVIDER_STATES, stateOf } from "./words.js";
 
 /** How long typing rests before it is asked for. */
 const REST_MS = 250;
@@ -14,9 +14,9 @@ export function Filters({ filters, setFilters }) {
       <Search value={filters.search} onChange={(search) => set({ search })} />
       <select aria-label="State" value={filters.state} onChange={(event) => set({ state: event.target.value })}>
         <option value="">All states</option>
-        {Object.entries(STATES).map(([state, { label }]) => (
+        {PROVIDER_STATES.map((state) => (
           <option key={state} value={state}>
-            {label}
+            {stateOf(state).label}
           </option>
         ))}
       </select>

@@ -126,7 +126,9 @@ function ProviderRow({ provider: key, mine }) {
           </span>
         </span>
         {!mine && <People accounts={provider.connectedAccounts} />}
-        <State state={state} />
+        <span className="verdict">
+          <State state={state} />
+        </span>
         <Icon name="chevron" />
       </button>
       <span className="unseen" role="status">

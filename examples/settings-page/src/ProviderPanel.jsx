@@ -59,7 +59,7 @@ function Panel({ id, mine }) {
         {provider.accountId && <Fact name="Account" value={provider.accountId} />}
         {provider.connectedAt && <Fact name="Connected" value={<Day at={provider.connectedAt} />} />}
         {provider.lastSyncAt && <Fact name="Last sync" value={<Ago at={provider.lastSyncAt} />} />}
-        {provider.scopes.length > 0 && <Fact name="May" value={provider.scopes.map((scope) => <code key={scope}>{scope}</code>)} />}
+        {provider.scopes.length > 0 && <Fact name="Permissions" value={provider.scopes.map((scope) => <code key={scope}>{scope}</code>)} />}
       </dl>
       {[...provider.health.reasons, provider.disagreement].filter(Boolean).map(({ message }) => (
         <p key={message} className="note">
@@ -196,7 +196,9 @@ function Account({ account: { userId, alias, wordId, updatedAt, accountType, sta
         {health.state !== "HEALTHY" && <span className="muted small">{statusReason ?? health.reasons[0]?.message}</span>}
       </span>
       <span className="muted small when">{updatedAt && <Ago at={updatedAt} />}</span>
-      <State state={health.state} />
+      <span className="verdict">
+        <State state={health.state} />
+      </span>
     </li>
   );
 }

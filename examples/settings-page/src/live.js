@@ -11,7 +11,7 @@ const subscriptions = {
 };
 
 /** How long it rests at least after an answer: while the graph speaks up by itself, only the data's age is behind. */
-const REST_MS = { live: 60_000, polling: 1_000, most: 120_000 };
+const REST_MS = { live: 30_000, polling: 1_000, most: 120_000 };
 /** Changes of one moment come together. */
 const GATHER_MS = 250;
 /** After the graph has ended a subscription, or refused it. */
@@ -82,7 +82,14 @@ function subscribe(changed, setMode) {
       connectionParams: authorization,
       retryAttempts: Infinity,
       shouldRetry: () => true,
-      on: { connected: () => setMode("live"), closed: () => setMode("polling") },
+      on: {
+        connected(_socket, _payload, again) {
+          setMode("live");
+          // What changed while the line was broken.
+          if (again) changed();
+        },
+        closed: () => setMode("polling"),
+      },
     });
     const { dispose } = client;
     const over = () => {

@@ -77,8 +77,10 @@ class Attempts extends Component {
 const Loading = () => (
   <>
     <h1>Integrations</h1>
-    <Skeleton lines={2} />
-    <Skeleton lines={3} />
+    <div className="overview">
+      <Skeleton lines={3} />
+      <Skeleton lines={3} />
+    </div>
     <Skeleton lines={6} />
   </>
 );

@@ -10,6 +10,8 @@ export const STATES = {
   DISCONNECTED: { label: "Not connected", tone: "idle" },
   UNKNOWN: { label: "Unknown", tone: "idle" },
 };
+/** Those that an integration can be in; PENDING and DISABLED are accounts'. */
+export const PROVIDER_STATES = ["HEALTHY", "DEGRADED", "NEEDS_REAUTH", "DISCONNECTED", "UNKNOWN"];
 export const stateOf = (state) => STATES[state] ?? { label: title(state), tone: "idle" };
 
 /** What the two APIs' own statuses come to, for counts, which are by status. */
