@@ -15,10 +15,10 @@ DENY_VERSION := 0.20.2
 .DEFAULT_GOAL := help
 # Steps share target/, and a heading must stand over its own step's output.
 .NOTPARALLEL:
-.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema schema-diff graphiql bench-peers soak fuzz
+.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema schema-diff graphiql example-page bench-peers soak fuzz
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## The graph on its built-in sandbox, as `cargo run --release -- demo` (ARGS="--scenario drift")
 	cargo run --locked --release -- demo $(ARGS)
@@ -58,8 +58,8 @@ interop: binary tests/interop/node_modules/.installed $(EXAMPLES) ## Real client
 	@echo "== Real clients"
 	cd tests/interop && SWITCHBOARD_BIN="$(BIN)" node --test --test-reporter=spec
 
-browser: binary tests/browser/node_modules/.installed ## GraphiQL in headless Chromium (needs Node and Chromium)
-	@echo "== GraphiQL in a browser"
+browser: binary tests/browser/node_modules/.installed graphiql/node_modules/.installed examples/settings-page/node_modules/.installed ## The pages in headless Chromium (needs Node and Chromium)
+	@echo "== The pages in a browser"
 	cd tests/browser && SWITCHBOARD_BIN="$(BIN)" node --test --test-reporter=spec
 
 %/node_modules/.installed: %/package-lock.json
@@ -102,6 +102,9 @@ soak: ## Ten minutes of load while the upstreams fail by chance (SECONDS=60 for 
 
 fuzz: ## Fuzzes with libFuzzer, SECONDS (60) each target, or TARGETS alone (builds once; about ten minutes)
 	fuzz/run $(or $(SECONDS),60) $(TARGETS)
+
+example-page: examples/settings-page/node_modules/.installed ## Rebuilds the embedded settings page from examples/settings-page (needs Node)
+	cd examples/settings-page && npm run build
 
 bench-peers: ## Switchboard beside other GraphQL servers, measured; writes benches/peers/RESULTS.md (ARGS=--quick tries it)
 	benches/peers/run $(ARGS)

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { defineConfig } from "vite";
 
-const outDir = resolve(import.meta.dirname, "../assets/graphiql");
+const outDir = resolve(import.meta.dirname, process.env.OUT_DIR ?? "../assets/graphiql");
 
 /** Adds what Vite's own list leaves out: it names the packages of scripts, not those of fonts. */
 function fontLicenses() {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::panic::{set_hook, take_hook};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use axum::body::Body;
@@ -367,6 +367,7 @@ fn no_secret_is_anywhere_whoever_asks_for_whatever_and_whatever_goes_wrong() {
     let all = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false);
     let _listening = tracing::subscriber::set_default(all.with_writer(move || writer.clone()).finish());
     // The product's own hook, for this thread: other tests' panics are theirs.
+    let _alone = panics::HOOK.lock().unwrap_or_else(PoisonError::into_inner);
     let (before, here) = (Arc::new(take_hook()), thread::current().id());
     let others = Arc::clone(&before);
     let panics_told = Arc::new(AtomicUsize::new(0));
@@ -383,7 +384,7 @@ fn no_secret_is_anywhere_whoever_asks_for_whatever_and_whatever_goes_wrong() {
     }));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(look_everywhere(&log));
-    drop(take_hook());
+    set_hook(Box::new(move |panic| before(panic)));
     std::fs::remove_file(bearers::issuers_keys()).unwrap();
     assert!(panics_told.load(Ordering::Relaxed) > 0, "nothing panicked");
 }

@@ -71,6 +71,7 @@ fn settings(
     [
         ("http.listen", "--listen", listen.to_string()),
         ("ops.listen", "demo", ops.to_string()),
+        ("http.example", "demo", "true".to_owned()),
         ("auth.mode", "demo", "none".to_owned()),
         ("upstream.leadlex.base_url", "demo", format!("http://{sandbox}{LEADLEX_PATH}")),
         ("upstream.leadlex.api_key", "demo", "wbk_sandbox_a".to_owned()),
@@ -83,6 +84,7 @@ fn settings(
 fn greeting(graph: SocketAddr, sandbox: SocketAddr) -> String {
     format!(
         "GraphiQL: http://{graph}/\n\
+         Settings page: http://{graph}/example\n\
          GraphQL: http://{graph}/graphql\n\
          Sandbox: http://{sandbox}\n\
          Try: curl -s http://{graph}/graphql -H 'content-type: application/json' \
@@ -112,6 +114,7 @@ mod tests {
         let text = greeting(at(8080), at(8090));
         for line in [
             "GraphiQL: http://127.0.0.1:8080/",
+            "Settings page: http://127.0.0.1:8080/example",
             "GraphQL: http://127.0.0.1:8080/graphql",
             "Sandbox: http://127.0.0.1:8090",
         ] {

@@ -1,32 +1,23 @@
 //! GraphiQL at `/`, its files at `/graphiql/…`, all out of the binary.
 //!
-//! The page is built from `graphiql/` into `assets/graphiql/`, gzipped there once, and embedded as it lies. The page that
-//! async-graphql brings was rejected: it loads its scripts from a CDN, which a closed network has not and which a
-//! policy of `'self'` alone forbids. So was compressing on the way out: the same work again for every visitor.
-
-use std::io::Read as _;
+//! The page is built from `graphiql/` into `assets/graphiql/`, a [`bundle`]. The page that async-graphql brings was
+//! rejected: it loads its scripts from a CDN, which a closed network has not and which a policy of `'self'` alone forbids.
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Path;
-use axum::http::header::{
-    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
-};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{ACCEPT, VARY};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use rust_embed::{EmbeddedFile, RustEmbed};
+use rust_embed::RustEmbed;
+
+use super::bundle;
 
 /// The built page: each file gzipped, its name ending in `.gz`.
 #[derive(RustEmbed)]
 #[folder = "assets/graphiql/"]
 struct Bundle;
-
-const PAGE: &str = "index.html";
 
 /// What the page may load, and from where. `'unsafe-inline'` for styles alone: monaco writes `<style>` elements as it
 /// runs. `data:` for images alone: the squiggles under an error. `'self'` covers WebSockets of the same origin
@@ -40,106 +31,20 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(page))
         .route("/graphiql/{file}", get(asset))
-        .route_layer(map_response(guarded))
+        .route_layer(map_response(|response| bundle::guarded(POLICY, response)))
 }
 
 async fn page(headers: HeaderMap) -> Response {
-    let html = takes(&headers, &ACCEPT, &["text/html", "text/*", "*/*"]);
+    let html = bundle::takes(&headers, &ACCEPT, &["text/html", "text/*", "*/*"]);
     if html.unwrap_or(!headers.contains_key(ACCEPT)) {
-        return file(PAGE, &headers);
+        return bundle::page::<Bundle>(&headers);
     }
     let hint = "Here is GraphiQL, a page for browsers (text/html). The graph answers at /graphql.\n";
     (StatusCode::NOT_ACCEPTABLE, [(VARY, "Accept")], hint).into_response()
 }
 
 async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    // The page's links are relative to `/`: under `/graphiql/` it would be a broken twin.
-    if name == PAGE { missing() } else { file(&name, &headers) }
-}
-
-fn file(name: &str, headers: &HeaderMap) -> Response {
-    let Some(EmbeddedFile { data, metadata }) = Bundle::get(&format!("{name}.gz")) else {
-        return missing();
-    };
-    let gzip = takes(headers, &ACCEPT_ENCODING, &["gzip", "*"]).unwrap_or(false);
-    // A strong tag names one representation (RFC 9110, 8.8.1): the packed bytes and the plain ones bear two.
-    let tag = BASE64_URL_SAFE_NO_PAD.encode(metadata.sha256_hash());
-    let tag = if gzip { format!("\"{tag}-gzip\"") } else { format!("\"{tag}\"") };
-    let about = [
-        (CACHE_CONTROL, if is_hashed(name) { "public, max-age=31536000, immutable" } else { "no-cache" }),
-        (VARY, if name == PAGE { "Accept, Accept-Encoding" } else { "Accept-Encoding" }),
-        (ETAG, tag.as_str()),
-    ];
-    if knows(headers, &tag) {
-        return (StatusCode::NOT_MODIFIED, about).into_response();
-    }
-    let kind = [(CONTENT_TYPE, content_type(name))];
-    if gzip {
-        return (about, kind, [(CONTENT_ENCODING, "gzip")], Body::from(data)).into_response();
-    }
-    let mut plain = Vec::new();
-    match flate2::read::GzDecoder::new(data.as_ref()).read_to_end(&mut plain) {
-        Ok(_) => (about, kind, plain).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
-}
-
-fn missing() -> Response {
-    (StatusCode::NOT_FOUND, "No such file.\n").into_response()
-}
-
-async fn guarded(mut response: Response) -> Response {
-    let guards = [
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
-        (X_FRAME_OPTIONS, "DENY"),
-    ];
-    response.headers_mut().extend(guards.map(|(name, value)| (name, HeaderValue::from_static(value))));
-    response
-}
-
-/// What a list header with weights (RFC 9110, 12.4.2) says of the first of `names`, the most exact first, that it lists.
-fn takes(headers: &HeaderMap, header: &HeaderName, names: &[&str]) -> Option<bool> {
-    let listed: Vec<(&str, bool)> = members(headers, header)
-        .map(|member| {
-            let mut parts = member.split(';').map(str::trim);
-            let name = parts.next().unwrap_or_default();
-            let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
-            (name, weight.is_none_or(|weight| weight.parse().is_ok_and(|weight: f32| weight > 0.0)))
-        })
-        .collect();
-    let says = |name: &&str| listed.iter().find(|(listed, _)| listed.eq_ignore_ascii_case(name));
-    names.iter().find_map(says).map(|(_, taken)| *taken)
-}
-
-/// Whether the client has this representation already. The comparison is the weak one (RFC 9110, 13.1.2), since a proxy may have weakened the tag.
-fn knows(headers: &HeaderMap, tag: &str) -> bool {
-    members(headers, &IF_NONE_MATCH)
-        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
-}
-
-fn members<'a>(headers: &'a HeaderMap, header: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let lines = headers.get_all(header).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim)
-}
-
-/// Whether the name ends in the bundler's eight characters of content hash, so that other content has another name.
-fn is_hashed(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(stem, _)| stem.bytes().rev().nth(8) == Some(b'-'))
-}
-
-fn content_type(name: &str) -> &'static str {
-    match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
-        "html" => "text/html; charset=utf-8",
-        "js" => "text/javascript; charset=utf-8",
-        "css" => "text/css; charset=utf-8",
-        "md" => "text/markdown; charset=utf-8",
-        "svg" => "image/svg+xml",
-        "ttf" => "font/ttf",
-        "woff2" => "font/woff2",
-        _ => "application/octet-stream",
-    }
+    bundle::asset::<Bundle>(&name, &headers)
 }
 
 #[cfg(test)]

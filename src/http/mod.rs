@@ -3,15 +3,17 @@
 //! A request passes [`request_id`], is routed, and at `/graphql` goes through [`graphql`]: [`media`] type,
 //! [`origin`] and [`cors`], [`caller`], [`body`], then down into the operation layer; what a client has already it is not
 //! sent again ([`conditional`]). Whatever is refused on the way is one [`error`] type. [`graphiql`] is the page at `/`,
-//! [`webhook`] where Composio tells of what has expired.
+//! [`example`] the one at `/example`, each a [`bundle`]; [`webhook`] is where Composio tells of what has expired.
 //! [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`].
 
 mod body;
+mod bundle;
 pub mod caller;
 mod conditional;
 mod connection;
 pub mod cors;
 mod error;
+mod example;
 mod graphiql;
 mod graphql;
 mod media;
@@ -74,6 +76,7 @@ pub fn router(parts: EdgeParts) -> Router {
     let edge = Edge { operations, callers, sites, bodies, webhooks };
     Router::new()
         .merge(front(&settings))
+        .merge(if settings.example { example::routes() } else { Router::new() })
         .route("/graphql", graph(&settings))
         .route("/webhooks/composio", any(webhook::take))
         .fallback(async || HttpError::nothing_here())

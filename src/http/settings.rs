@@ -16,6 +16,8 @@ pub struct HttpSettings {
     pub listen: SocketAddr,
     /// Whether a browser that opens `/` gets GraphiQL.
     pub graphiql: bool,
+    /// Whether `/example` is the example page.
+    pub example: bool,
     /// The largest request body that is read, in bytes.
     pub body_limit_bytes: usize,
     /// How long a request's body may take to arrive, in milliseconds.

@@ -17,20 +17,26 @@ pub(crate) fn log(panic: &PanicHookInfo<'_>) {
     tracing::error!(file, line, message = message.unwrap_or("(not shown: it can hold values)"), "a panic");
 }
 
+/// The hook is the whole process's: one test at a time puts its own in, and what it took out back.
+#[cfg(test)]
+pub(crate) static HOOK: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[cfg(test)]
 mod tests {
     use std::panic::{catch_unwind, set_hook, take_hook};
+    use std::sync::{Arc, PoisonError};
     use std::thread;
 
     use crate::telemetry::tests::logged;
 
     #[test]
     fn a_panic_is_logged_with_its_place_and_no_value() {
-        let (before, here) = (take_hook(), thread::current().id());
-        // Other tests keep their own: the hook is the whole process's.
+        let _alone = super::HOOK.lock().unwrap_or_else(PoisonError::into_inner);
+        let (before, here) = (Arc::new(take_hook()), thread::current().id());
+        let others = Arc::clone(&before);
         set_hook(Box::new(move |panic| match thread::current().id() == here {
             true => super::log(panic),
-            false => before(panic),
+            false => others(panic),
         }));
         let log = logged(|| {
             let text = String::from("canary");
@@ -39,7 +45,7 @@ mod tests {
             let failed: Result<(), String> = if text.is_empty() { Ok(()) } else { Err(text.clone()) };
             drop(catch_unwind(|| failed.unwrap()));
         });
-        drop(take_hook());
+        set_hook(Box::new(move |panic| before(panic)));
         assert!(log.contains("a text of the source") && log.contains("panics.rs"), "{log}");
         assert_eq!(log.matches("a panic").count(), 3, "{log}");
         assert_eq!(log.matches("not shown").count(), 2, "{log}");

@@ -91,6 +91,7 @@ pub struct UpstreamError {
     /// Its error code or slug, where that is `[A-Za-z0-9_-]{1,64}`.
     pub slug: Option<Arc<str>>,
     held: bool,
+    is_for_good: bool,
     detail: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -106,6 +107,7 @@ impl UpstreamError {
             request_id: None,
             slug: None,
             held: false,
+            is_for_good: false,
             detail: None,
         }
     }
@@ -120,6 +122,16 @@ impl UpstreamError {
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.held
+    }
+
+    /// The same, where asking again at once would give the same.
+    pub(super) fn for_good(self) -> Self {
+        Self { is_for_good: true, ..self }
+    }
+
+    /// Whether asking again at once would give the same.
+    pub(super) fn is_for_good(&self) -> bool {
+        self.is_for_good
     }
 
     /// With what caused it, for whoever debugs with the source at hand; never shown.

@@ -73,6 +73,7 @@ impl<'a> Retries<'a> {
         let is_held = failed.is_held();
         if self.waited >= self.settings.retries_max
             || !failed.failure.is_retryable()
+            || failed.is_for_good()
             || (is_held && failed.failure != UpstreamFailure::RateLimited)
         {
             return None;

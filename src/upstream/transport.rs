@@ -196,7 +196,7 @@ impl Transport {
         }
     }
 
-    /// One call, within its time. Where the deadline is nearer, the call is cut short, which is as if it
+    /// One call, within its time. Where the deadline leaves it little of that, the call is cut short, which is as if it
     /// had been cancelled: how much longer it would have taken, nobody knows.
     async fn attempt<T, E: Into<BoxError>>(
         &self,
@@ -205,15 +205,16 @@ impl Transport {
         deadline: Instant,
         decode: impl Fn(&[u8]) -> Result<T, E>,
     ) -> Result<Answer<T>, UpstreamError> {
-        let in_time = Instant::now() + self.settings.timeout();
-        let answered = timeout_at(in_time.min(deadline), self.call(request, &mut passage).boxed()).await;
+        let (began, timeout) = (Instant::now(), self.settings.timeout().min(self.settings.deadline()));
+        let until = deadline.min(began + timeout);
+        let answered = timeout_at(until, self.call(request, &mut passage, until).boxed()).await;
         let read = match answered {
             Ok(Ok(Answer { headers, body })) => match decode(&body) {
                 Ok(body) => Ok(Answer { headers, body }),
                 Err(error) => Err(self.error(UpstreamFailure::BadResponse).caused_by(error)),
             },
             Ok(Err(error)) => Err(error),
-            Err(_elapsed) if deadline < in_time => return Err(self.error(UpstreamFailure::Timeout)),
+            Err(_elapsed) if until - began < timeout / 2 => return Err(self.error(UpstreamFailure::Timeout)),
             Err(_elapsed) => Err(self.error(UpstreamFailure::Timeout)),
         };
         passage.end(read.as_ref().map(|_| ()));
@@ -240,29 +241,35 @@ impl Transport {
         &self,
         request: Request<()>,
         passage: &mut Passage,
+        until: Instant,
     ) -> Result<Answer<Bytes>, UpstreamError> {
         let unavailable = |error: BoxError| self.error(UpstreamFailure::Unavailable).caused_by(error);
         let response = self.network.clone().oneshot(request).await.map_err(unavailable)?;
         let (head, body) = response.into_parts();
         // At once: whatever becomes of the body, the call was counted.
         let held = passage.heard(head.status, &head.headers);
-        let body = self.read(body).await;
         if head.status == StatusCode::OK {
-            return Ok(Answer { headers: head.headers, body: body? });
+            let body = self.read(body, self.settings.body_limit_bytes).await?;
+            return Ok(Answer { headers: head.headers, body });
         }
+        // The status says what to do, whether or not its body ever comes.
+        let soon = until.min(Instant::now() + REFUSAL_TIME);
+        let body =
+            timeout_at(soon, self.read(body, REFUSAL_BYTES_MAX)).await.map_or_else(|_| None, Result::ok);
         let mut refusal = self.refusal(head.status, &head.headers, &body.unwrap_or_default());
         refusal.retry_after = held.or(refusal.retry_after);
         Err(refusal)
     }
 
-    async fn read(&self, mut body: NetworkBody) -> Result<Bytes, UpstreamError> {
+    async fn read(&self, mut body: NetworkBody, limit_bytes: usize) -> Result<Bytes, UpstreamError> {
         let bad = || self.error(UpstreamFailure::BadResponse);
         let mut bytes = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| bad().caused_by(error))?;
             if let Some(data) = frame.data_ref() {
-                if bytes.len() + data.len() > self.settings.body_limit_bytes {
-                    return Err(bad().caused_by("the answer is larger than `body_limit_bytes`"));
+                if bytes.len() + data.len() > limit_bytes {
+                    // It will be as large the next time.
+                    return Err(bad().for_good().caused_by("the answer is larger than it may be"));
                 }
                 bytes.extend_from_slice(data);
             }
@@ -297,6 +304,10 @@ impl Transport {
         UpstreamError::new(self.upstream, failure)
     }
 }
+
+/// How long the body of a refusal is waited for, and how much of it is read: it only adds to what its status says.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
+const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 
 /// The upstream's request id, where it is one that may be shown.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {

@@ -1,49 +1,27 @@
 // GraphiQL in a real browser, with everything but this machine cut off: what a person does on a first visit, and no
 // console error, policy report or foreign request on the way.
 //
-//   SWITCHBOARD_BIN   the binary to start with `demo`; target/debug/switchboard unless given
-//   SWITCHBOARD_URL   a server that runs already, instead
-//   CHROMIUM          the browser; /usr/bin/chromium (Debian's package `chromium`) unless given
+//   SWITCHBOARD_URL   a server that runs already, instead of a demo
 //   SCREENSHOT        where to leave the picture that the README shows, from the repository's root (docs/graphiql.png)
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { resolve } from "node:path";
-import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
-import { chromium } from "playwright-core";
-
-const root = resolve(import.meta.dirname, "../..");
-const quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+import { collection } from "../../graphiql/src/examples.js";
+import { accessible, demo, launch, picture, root, SCHEMES, SIZES, visit as open } from "./visit.mjs";
 
 const queryEditor = ".graphiql-query-editor";
 const toolEditor = ".graphiql-editor-tool .graphiql-editor:not(.hidden)";
 
-/** Starts the demo and resolves with the address that it prints. */
-async function demo() {
-  const binary = process.env.SWITCHBOARD_BIN ?? resolve(root, "target/debug/switchboard");
-  const server = spawn(binary, ["demo", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "pipe"] });
-  const lines = [];
-  const url = await new Promise((found, failed) => {
-    server.once("error", failed);
-    server.once("exit", (code) => failed(new Error(`the demo ended with ${code}:\n${lines.join("\n")}`)));
-    for (const stream of [server.stdout, server.stderr]) {
-      createInterface(stream).on("line", (line) => {
-        lines.push(line);
-        const address = /GraphiQL: (http:\/\/\S+)/.exec(line)?.[1];
-        if (address) found(address);
-      });
-    }
-  });
-  return { url, stop: () => server.kill() };
-}
+/** GraphiQL's own: a tab that holds a button, which both can be reached by the keyboard all the same. */
+const TABS = [".graphiql-tab"];
 
-describe("GraphiQL", { timeout: 180_000 }, () => {
+describe("GraphiQL", { timeout: 300_000 }, () => {
   let server, browser;
 
   before(async () => {
     const url = process.env.SWITCHBOARD_URL;
     server = url ? { url, stop() {} } : await demo();
-    browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", ...quiet] });
+    browser = await launch();
   });
 
   after(async () => {
@@ -51,40 +29,23 @@ describe("GraphiQL", { timeout: 180_000 }, () => {
     server?.stop();
   });
 
-  /** A first visit. `problems` collects all that must not happen; `leave` fails where there is any. */
-  async function visit(colorScheme = "light") {
-    const origin = new URL(server.url).origin;
-    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme });
-    await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin });
-    const page = await context.newPage();
-    const problems = [];
-    page.on("console", (message) => message.type() === "error" && problems.push(`console: ${message.text()}`));
-    page.on("pageerror", (error) => problems.push(`page: ${error.stack}`));
-    page.on("request", (request) => {
-      const url = new URL(request.url());
-      if (url.protocol !== "data:" && url.origin !== origin) problems.push(`request: ${url}`);
-    });
-    await context.route((url) => url.origin !== origin, (route) => route.abort());
-    await page.addInitScript(() => {
-      document.addEventListener("securitypolicyviolation", (report) => {
-        console.error(`policy: ${report.effectiveDirective} refused ${report.blockedURI}`);
-      });
-    });
-    const schema = page.waitForResponse((response) => response.request().postData()?.includes("__schema"));
-    await page.goto(server.url);
+  /** A first visit, up to where the schema has come and the editor is coloured. */
+  async function visit(colorScheme = "light", size = "laptop") {
+    let schema;
+    const before = async (page) => {
+      schema = page.waitForResponse((response) => response.request().postData()?.includes("__schema"));
+    };
+    const visited = await open(browser, server.url, { colorScheme, size, before });
     await schema;
     // Not plain text any more: monaco's language has arrived.
-    await page.locator(`${queryEditor} .view-line span:not(.mtk1)`, { hasText: /^query$/ }).first().waitFor();
-    const leave = async () => {
-      await context.close();
-      assert.deepEqual(problems, []);
-    };
-    return { page, problems, leave };
+    await visited.page.locator(`${queryEditor} .view-line [class*=mtk]:not(.mtk1)`).first().waitFor();
+    return visited;
   }
 
-  /** Does what runs a query, and resolves with the answer that came over the wire. */
+  /** Does what runs a query, and resolves with the answer that came over the wire; the status strip's own is none. */
   async function run(page, act) {
-    const answer = page.waitForResponse((response) => new URL(response.url()).pathname === "/graphql");
+    const isIt = (request) => new URL(request.url()).pathname === "/graphql" && !request.postData()?.includes("StatusStrip");
+    const answer = page.waitForResponse((response) => isIt(response.request()));
     await act();
     return (await answer).json();
   }
@@ -117,6 +78,7 @@ describe("GraphiQL", { timeout: 180_000 }, () => {
     await shown(page, '"connectedAccounts": {');
     assert.equal(await page.title(), "Switchboard");
     if (process.env.SCREENSHOT) {
+      await page.locator(".status").getByText(/Composio up .* from cache/).waitFor();
       // The whole query in sight, and nothing that comes and goes.
       await page.getByRole("button", { name: "Hide editor tools" }).click();
       await page.mouse.move(0, 0);
@@ -127,7 +89,7 @@ describe("GraphiQL", { timeout: 180_000 }, () => {
     await leave();
   });
 
-  test("runs every example in its tabs without an error", async () => {
+  test("runs each operation of its first tab without an error", async () => {
     const { page, leave } = await visit();
     for (const operation of ["Integrations", "Broken"]) {
       const answer = await run(page, async () => {
@@ -136,28 +98,99 @@ describe("GraphiQL", { timeout: 180_000 }, () => {
       });
       assert.equal(answer.errors, undefined, operation);
     }
-    await page.getByRole("tab", { name: "Cost" }).click();
-    await read(page, "query Cost");
-    const costed = await run(page, press(page));
-    assert.equal(costed.errors, undefined);
-    const { calls, saved } = costed.extensions.switchboard.trace;
-    assert.ok(calls.length > 0 && calls.every((call) => call.outcome === "OK" && call.tookMs >= 0), JSON.stringify(calls));
-    assert.ok(saved.byBatching >= 19, JSON.stringify(saved));
-    await shown(page, '"oldest": {');
-    await page.getByRole("tab", { name: "AccountsPage" }).click();
-    await read(page, "query AccountsPage");
-    const accounts = await run(page, press(page));
-    assert.equal(accounts.errors, undefined);
-    assert.equal(accounts.data.connectedAccounts.edges.length, 5);
-    await shown(page, '"hasNextPage": true');
-    await page.getByRole("tab", { name: "Refetch" }).click();
-    await read(page, "query Refetch");
-    const refetched = await run(page, press(page));
-    assert.equal(refetched.errors, undefined);
-    await shown(page, '"__typename": "Toolkit"');
-    await shown(page, '"slug": "gmail"');
     await leave();
   });
+
+  test("runs every example of the collection without an error", async () => {
+    const { page, leave } = await visit();
+    const examples = page.getByRole("region", { name: "Examples" }).getByRole("button");
+    await examples.first().waitFor();
+    const answers = {};
+    for (const name of await examples.allInnerTexts()) {
+      const example = collection.flatMap(({ examples }) => examples).find((example) => example.name === name);
+      const [, kind, operation] = /^(query|mutation|subscription) (\w+)/m.exec(example.query);
+      // Runs until it is stopped: tests/interop tries those.
+      if (kind === "subscription") continue;
+      await page.getByRole("button", { name, exact: true }).click();
+      await read(page, `${kind} ${operation}`);
+      answers[operation] = await run(page, press(page));
+      assert.equal(answers[operation].errors, undefined, name);
+    }
+    assert.equal(answers.AccountsPage.data.connectedAccounts.edges.length, 5);
+    assert.equal(answers.Refetch.data.node.slug, "gmail");
+    assert.equal(answers.AccountsOfAProvider.data.provider.name, "gmail");
+    const { calls, saved } = answers.Cost.extensions.switchboard.trace;
+    assert.ok(calls.every((call) => call.outcome === "OK" && call.tookMs >= 0), JSON.stringify(calls));
+    assert.ok(saved.byBatching + saved.byCache >= 19, JSON.stringify(saved));
+    await leave();
+  });
+
+  test("offers the examples that the served schema has, and no others", async () => {
+    const { page, leave } = await visit();
+    const buttons = page.getByRole("region", { name: "Examples" }).getByRole("button");
+    await buttons.first().waitFor();
+    const offered = await buttons.allInnerTexts();
+    const has = await page.evaluate(async () => {
+      const query = `{ __schema { subscriptionType { name } queryType { fields { name } } } }`;
+      const answer = await fetch("graphql", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ query }) });
+      const { __schema } = (await answer.json()).data;
+      return { subscriptions: __schema.subscriptionType !== null, entities: __schema.queryType.fields.some(({ name }) => name === "_entities") };
+    });
+    assert.equal(offered.includes("Changes of accounts"), has.subscriptions);
+    assert.equal(offered.includes("Entities, for a router"), has.entities);
+    assert.ok(offered.length >= 16, offered.join());
+    await leave();
+  });
+
+  test("opens an example by the keyboard, once", async () => {
+    const { page, leave } = await visit();
+    await page.getByRole("button", { name: "A toolkit", exact: true }).press("Enter");
+    await read(page, "query Toolkit");
+    await page.getByRole("button", { name: "An end user", exact: true }).press("Enter");
+    await read(page, "query User");
+    await page.getByRole("button", { name: "A toolkit", exact: true }).press("Enter");
+    await read(page, "query Toolkit");
+    assert.equal(await page.getByRole("tab").filter({ hasText: "Toolkit" }).count(), 1);
+    // The caret is in the editor: it can be run at once.
+    const answer = await run(page, () => page.keyboard.press("Control+Enter"));
+    assert.equal(answer.data.toolkit.slug, "gmail");
+    await leave();
+  });
+
+  test("tells below how the two APIs fare", async () => {
+    const { page, leave } = await visit();
+    await page.getByRole("button", { name: "The workspace at a glance" }).click();
+    await read(page, "query Health");
+    await run(page, press(page));
+    const strip = page.getByRole("contentinfo", { name: "The two APIs" });
+    await strip.getByText(/LeadLex up [\d,]+ of [\d,]+ calls left \d+ % from cache/).waitFor();
+    await strip.getByText("Composio").waitFor();
+    await leave();
+  });
+
+  for (const colorScheme of SCHEMES) {
+    for (const size of Object.keys(SIZES)) {
+      test(`is accessible and fits, ${colorScheme}, on a ${size}`, async () => {
+        const { page, leave } = await visit(colorScheme, size);
+        if (size === "phone") {
+          await page.getByRole("button", { name: "Show Examples" }).click();
+          await page.getByRole("button", { name: "The workspace at a glance" }).waitFor();
+          await accessible(page, TABS);
+          await picture(page, `console-examples-${size}-${colorScheme}`);
+        }
+        await page.getByRole("button", { name: "The workspace at a glance" }).click();
+        await read(page, "query Health");
+        await run(page, press(page));
+        await shown(page, '"integrationHealth": {');
+        await page.locator(".status .detail").first().waitFor();
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(wide <= 0, `${wide} pixels too wide`);
+        await accessible(page, TABS);
+        await picture(page, `console-${size}-${colorScheme}`);
+        await leave();
+      });
+    }
+  }
 
   test("explains a type in the docs explorer", async () => {
     const { page, leave } = await visit();

@@ -1,7 +1,11 @@
+use std::io::Read as _;
+
+use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
+use super::super::bundle::PAGE;
 use super::*;
 
 struct Answer {

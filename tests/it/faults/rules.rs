@@ -51,7 +51,9 @@ fn effect(fault: Fault, upstream: UpstreamName, query: Query) -> Effect {
         }
         Fault::RateLimitedFor7s => Fails { code: "UPSTREAM_RATE_LIMITED", calls: 1 },
         Fault::RateLimited => Fails { code: "UPSTREAM_RATE_LIMITED", calls: 3 },
-        Fault::Html | Fault::Empty | Fault::Cut | Fault::TenMegabytes | Fault::WrongTypes => {
+        // It would be as large the next time.
+        Fault::TenMegabytes => Fails { code: "UPSTREAM_BAD_RESPONSE", calls: 1 },
+        Fault::Html | Fault::Empty | Fault::Cut | Fault::WrongTypes => {
             Fails { code: "UPSTREAM_BAD_RESPONSE", calls: 3 }
         }
         Fault::Status(401) => Fails { code: "UPSTREAM_UNAUTHORIZED", calls: 1 },

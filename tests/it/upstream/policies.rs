@@ -4,7 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
 use switchboard::domain::filters::{AccountFilter, AccountOrder};
 use switchboard::sandbox::{EmulatedUpstream, Fault, Settings};
 use switchboard::upstream::breaker::BreakerState;
@@ -16,7 +20,7 @@ use switchboard::upstream::standing::UpstreamState;
 use switchboard::upstream::transport::Network;
 use tokio::time::Instant;
 use tower::util::BoxCloneSyncService;
-use tower::{ServiceExt, service_fn};
+use tower::{BoxError, ServiceExt, service_fn};
 
 use super::{Ended, Roads, never_again, pass};
 
@@ -86,17 +90,15 @@ async fn one_question_ends_before_its_deadline_whatever_happens() {
         roads.page(Needed).await.unwrap_err();
         assert!(began.elapsed() <= Duration::from_secs(15), "{fault}: {:?}", began.elapsed());
     }
-    // The attempt that the deadline cut short is told as what it is, and says nothing of the upstream.
-    let short = |upstream: &mut UpstreamSettings| upstream.deadline_ms = 1_000;
+    // The attempt that the deadline leaves little time is told as what it is, and says nothing of the upstream.
+    let short = |upstream: &mut UpstreamSettings| upstream.deadline_ms = 7_000;
     let roads = Roads::wired(Settings::default(), short, |network| network);
-    roads.strike(COMPOSIO, "latency-ms=2000");
+    roads.strike(COMPOSIO, "latency-ms=600000");
     let began = Instant::now();
-    for _ in 0..10 {
-        assert_eq!(failed(roads.page(Needed).await), (UpstreamFailure::Timeout, None));
-    }
-    assert_eq!(began.elapsed(), Duration::from_secs(10));
-    assert_eq!(roads.accounts.standing(&roads.composio).breaker, BreakerState::Closed);
-    assert_eq!(roads.accounts.counts().cancelled, 10);
+    assert_eq!(failed(roads.page(Needed).await), (UpstreamFailure::Timeout, None));
+    assert_eq!(began.elapsed(), Duration::from_secs(7));
+    let counts = roads.accounts.counts();
+    assert_eq!((counts.failed["UPSTREAM_TIMEOUT"], counts.cancelled), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -261,4 +263,48 @@ async fn an_answer_that_is_too_large_is_dropped_where_it_is_and_not_kept() {
     roads.sandbox.emulate(COMPOSIO, Some(fault));
     assert_eq!(failed(roads.page(Needed).await), (UpstreamFailure::BadResponse, None));
     assert_eq!(roads.accounts.counts().failed["UPSTREAM_BAD_RESPONSE"], 1);
+}
+
+/// An upstream that answers this much of a response, and then nothing more.
+fn silent_after(status: Option<u16>) -> Network {
+    BoxCloneSyncService::new(service_fn(move |_: http::Request<()>| async move {
+        let Some(status) = status else { return std::future::pending().await };
+        let begun = stream::iter([Ok(Frame::data(Bytes::from_static(b"{\"error\":")))]);
+        let body = StreamBody::new(begun.chain(stream::pending::<Result<_, BoxError>>()));
+        Ok(http::Response::builder().status(status).body(body.boxed_unsync())?)
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_is_believed_though_its_body_never_comes() {
+    for (status, failure) in [
+        (401, UpstreamFailure::Unauthorized),
+        (403, UpstreamFailure::Forbidden),
+        (404, UpstreamFailure::Rejected),
+        (429, UpstreamFailure::RateLimited),
+        (503, UpstreamFailure::Unavailable),
+    ] {
+        let roads = Roads::wired(Settings::default(), never_again, |_| silent_after(Some(status)));
+        let began = Instant::now();
+        assert_eq!(failed(roads.page(Needed).await).0, failure, "{status}");
+        assert_eq!(began.elapsed(), Duration::from_secs(1), "{status}");
+        if status == 401 {
+            assert_eq!(failed(roads.page(Needed).await).0, failure, "it is remembered");
+            assert_eq!(began.elapsed(), Duration::from_secs(1));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_counts_for_the_breaker_where_the_deadline_is_nearer_than_the_timeout_too() {
+    let short = |upstream: &mut UpstreamSettings| {
+        (upstream.timeout_ms, upstream.deadline_ms, upstream.retry.retries_max) = (10_000, 1_000, 0);
+    };
+    let roads = Roads::wired(Settings::default(), short, |_| silent_after(None));
+    for _ in 0..5 {
+        assert_eq!(failed(roads.page(Needed).await).0, UpstreamFailure::Timeout);
+    }
+    let began = Instant::now();
+    assert_eq!(failed(roads.page(Needed).await).0, UpstreamFailure::Unavailable);
+    assert_eq!(began.elapsed(), Duration::ZERO, "it was not asked");
 }

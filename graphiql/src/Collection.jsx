@@ -1,0 +1,79 @@
+// The panel of example operations. Offered is what is valid against the schema that is served, whatever it has.
+import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
+import { Kind, parse, validate } from "graphql";
+import { useMemo } from "react";
+import { collection } from "./examples.js";
+
+/** As style.css has it. */
+export const narrow = matchMedia("(max-width: 700px)");
+
+function isOffered(schema, { query }) {
+  const document = parse(query);
+  // `validate` has no word on operations of a kind that the schema has not.
+  const roots = document.definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
+  return roots.every(({ operation }) => schema.getRootType(operation)) && validate(schema, document).length === 0;
+}
+
+const offered = (schema) =>
+  collection
+    .map(({ title, examples }) => ({ title, examples: examples.filter((example) => isOffered(schema, example)) }))
+    .filter(({ examples }) => examples.length > 0);
+
+function Panel() {
+  const schema = useGraphiQL((state) => state.schema);
+  const groups = useMemo(() => (schema ? offered(schema) : []), [schema]);
+  const open = useOpen();
+  return (
+    <section className="collection" aria-label="Examples">
+      <h2>Examples</h2>
+      {groups.length === 0 && <p>They are here as soon as the schema has been read.</p>}
+      {groups.map(({ title, examples }) => (
+        <div key={title}>
+          <h3>{title}</h3>
+          <ul>
+            {examples.map((example) => (
+              <li key={example.name}>
+                <button type="button" className="graphiql-un-styled" onClick={() => open(example)}>
+                  {example.name}
+                </button>
+              </li>
+            ))}
+          </ul>
+        </div>
+      ))}
+    </section>
+  );
+}
+
+/** Opens an example in a tab of its own, or the tab that has it already. */
+function useOpen() {
+  const { addTab, changeTab, setVisiblePlugin } = useGraphiQLActions();
+  const tabs = useGraphiQL((state) => state.tabs);
+  const queryEditor = useGraphiQL((state) => state.queryEditor);
+  const variableEditor = useGraphiQL((state) => state.variableEditor);
+  const headerEditor = useGraphiQL((state) => state.headerEditor);
+  return ({ query, variables = "", headers }) => {
+    const tab = tabs.findIndex((tab) => tab.query === query);
+    if (tab >= 0) changeTab(tab);
+    else {
+      const credentials = headerEditor?.getValue() ?? "";
+      addTab();
+      queryEditor?.setValue(query);
+      variableEditor?.setValue(variables);
+      headerEditor?.setValue(headers ?? credentials);
+    }
+    if (narrow.matches) setVisiblePlugin(null);
+    queryEditor?.focus();
+  };
+}
+
+const Icon = () => (
+  <svg viewBox="0 0 24 24" width="1em" height="1em" fill="none" stroke="currentColor" strokeWidth="1.5" aria-hidden="true">
+    <path d="M4 6h16M4 12h10M4 18h7M18 13v7l4-3.5z" strokeLinejoin="round" />
+  </svg>
+);
+
+export const EXAMPLES_PLUGIN = { title: "Examples", icon: Icon, content: Panel };
+
+/** Open on a first visit, where there is room for it. */
+export const firstPlugin = narrow.matches ? undefined : EXAMPLES_PLUGIN;

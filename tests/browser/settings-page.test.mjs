@@ -1,0 +1,314 @@
+// The example's settings page in a real browser, in the demo's scenarios: what a person sees, does and is told. The
+// network is cut; a console error, a policy report or a foreign request on the way is a failure. Pictures of each
+// scenario are left in `out/`.
+//
+//   SCREENSHOTS   set: writes the two pictures that README shows, docs/settings-page*.png
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { startBehindADoor } from "./sources.mjs";
+import { accessible, demo, launch, picture, root, SCHEMES, SIZES, visit } from "./visit.mjs";
+
+const row = (page, name) => page.locator(".row", { hasText: name });
+const heading = (page, text) => page.getByRole("heading", { name: text }).first();
+const banner = (page, text) => page.locator(".trouble", { hasText: text });
+
+describe("the settings page", { timeout: 900_000 }, () => {
+  let browser;
+  before(async () => {
+    browser = await launch();
+  });
+  after(() => browser?.close());
+
+  /** What each scenario shows, and what is opened for its pictures. */
+  const scenarios = {
+    healthy: async (page) => {
+      await heading(page, "25 integrations").waitFor();
+      await heading(page, "384 accounts").waitFor();
+      await page.getByText("Ask user_7 to connect Discord again").waitFor();
+      assert.equal(await page.locator(".trouble").count(), 0);
+      await row(page, "Team Mailbox").click();
+      await page.getByText("10 of 20 accounts").waitFor();
+    },
+    "leadlex-down": async (page) => {
+      await banner(page, "LeadLex is not answering. Integrations cannot be shown; everything else can.").waitFor();
+      await banner(page, "Next try").waitFor();
+      await heading(page, "384 accounts").waitFor();
+      await heading(page, "The integrations cannot be read").waitFor();
+      await page.getByText("Ask user_7 to connect Discord again").waitFor();
+    },
+    "composio-down": async (page) => {
+      await banner(page, "Composio is not answering. Accounts cannot be shown; everything else can.").waitFor();
+      await heading(page, "25 integrations").waitFor();
+      await row(page, "Team Mailbox").click();
+      await page.getByText("The accounts cannot be read at the moment; the integration itself can.").waitFor();
+    },
+    "leadlex-429": async (page) => {
+      await banner(page, "LeadLex has reached its rate limit.").waitFor();
+      await heading(page, "384 accounts").waitFor();
+    },
+    skewed: async (page) => {
+      await heading(page, "10,104 accounts").waitFor();
+      await row(page, "Team Mailbox").click();
+      await page.getByText("10 of 3,356 accounts").waitFor();
+      await page.getByRole("button", { name: "Load more" }).click();
+      await page.getByText("30 of 3,356 accounts").waitFor();
+    },
+    drift: async (page) => {
+      await heading(page, "24 integrations").waitFor();
+      await row(page, "Team Mailbox").click();
+      await page.getByText("Unnamed account").first().waitFor();
+      await page.getByText("The upstream reports a status that this layer does not know.").first().waitFor();
+    },
+  };
+
+  const forReadme = { "healthy light": "docs/settings-page.png", "composio-down dark": "docs/settings-page-down.png" };
+
+  for (const [scenario, see] of Object.entries(scenarios)) {
+    test(`${scenario}: shows what there is, accessibly, in light and dark, on a laptop and a phone`, async () => {
+      const server = await demo(scenario);
+      try {
+        for (const colorScheme of SCHEMES) {
+          for (const size of Object.keys(SIZES)) {
+            const { page, leave } = await visit(browser, `${server.url}example`, { colorScheme, size });
+            await see(page);
+            const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+            assert.ok(wide <= 0, `${size}: ${wide} pixels too wide`);
+            await accessible(page);
+            await picture(page, `${scenario}-${size}-${colorScheme}`, { fullPage: true });
+            if (process.env.SCREENSHOTS && size === "laptop" && `${scenario} ${colorScheme}` in forReadme) {
+              await page.setViewportSize({ width: 1180, height: 860 });
+              await page.evaluate(() => scrollTo(0, 0));
+              await page.screenshot({ path: resolve(root, forReadme[`${scenario} ${colorScheme}`]), animations: "disabled" });
+            }
+            await leave();
+          }
+        }
+      } finally {
+        server.stop();
+      }
+    });
+  }
+
+  describe("while all is well", () => {
+    let server;
+    before(async () => {
+      // A key of LeadLex's smallest plan: ten calls a minute.
+      server = await demo("healthy", "--leadlex-plan", "starter");
+    });
+    after(() => server?.stop());
+    const open = async (query = "", options = {}) => {
+      const visited = await visit(browser, `${server.url}example${query}`, options);
+      await heading(visited.page, "All integrations").waitFor();
+      return visited;
+    };
+
+    test("is narrowed by search, state, category and attention, and its address says so", async () => {
+      const { page, leave } = await open();
+      const matches = (count) => page.getByRole("status").filter({ hasText: new RegExp(`^${count} match(es)?$`) }).waitFor();
+      await page.getByRole("searchbox").fill("mailbox");
+      await matches(3);
+      await page.getByLabel("State", { exact: true }).selectOption("Needs sign-in");
+      await matches(1);
+      await row(page, "Sales Mailbox").waitFor();
+      assert.match(page.url(), /search=mailbox&state=NEEDS_REAUTH/);
+      await page.getByRole("searchbox").fill("nothing of that name");
+      await heading(page, "Nothing matches").waitFor();
+      await page.getByRole("button", { name: "Clear the filters" }).click();
+      await row(page, "Team Mailbox").waitFor();
+      assert.equal(await page.getByRole("searchbox").inputValue(), "");
+      await page.getByRole("button", { name: "Needs attention", exact: true }).click();
+      await matches(3);
+      await page.getByLabel("Category", { exact: true }).selectOption("Identity");
+      await matches(1);
+      await leave();
+    });
+
+    test("opens narrowed where the address says so", async () => {
+      const { page, leave } = await open("?category=BILLING");
+      await row(page, "PayPal").waitFor();
+      assert.equal(await row(page, "").count(), 3);
+      await leave();
+    });
+
+    test("is used by the keyboard alone", async () => {
+      const { page, leave } = await open();
+      await page.getByLabel("Category", { exact: true }).focus();
+      await page.keyboard.press("Tab");
+      await page.keyboard.press("Tab");
+      assert.match(await page.evaluate(() => document.activeElement.textContent), /Team Mailbox/);
+      await page.keyboard.press("Enter");
+      await page.getByText("10 of 20 accounts").waitFor();
+      await page.getByRole("combobox", { name: "Which accounts of Gmail" }).selectOption("Need somebody");
+      await page.locator(".accounts li .state", { hasText: "Healthy" }).first().waitFor({ state: "detached" });
+      await row(page, "Team Mailbox").press("Space");
+      await page.locator(".accounts").waitFor({ state: "detached" });
+      await leave();
+    });
+
+    test("lists more of what needs attention, and copies a reminder", async () => {
+      const { page, leave } = await open();
+      await page.getByRole("button", { name: "Show more (80 further accounts)" }).click();
+      await page.getByRole("button", { name: "Show more (60 further accounts)" }).waitFor();
+      await page.getByRole("button", { name: "Copy a reminder" }).first().click();
+      await page.getByRole("button", { name: "Copied" }).waitFor();
+      assert.equal(
+        await page.evaluate(() => navigator.clipboard.readText()),
+        "Hello! Please connect Discord again: its connection no longer works.",
+      );
+      await leave();
+    });
+
+    test("is light or dark as chosen, and stays so", async () => {
+      const { page, leave } = await open("", { colorScheme: "light" });
+      const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+      const light = await ground();
+      await page.getByRole("button", { name: "Switch to dark" }).click();
+      const dark = await ground();
+      assert.notEqual(dark, light);
+      await page.reload();
+      await page.getByRole("button", { name: "Switch to light" }).waitFor();
+      assert.equal(await ground(), dark);
+      await leave();
+    });
+
+    test("has everything read again on demand, and says when that is not possible", async () => {
+      const { page, leave } = await open();
+      const refresh = page.getByRole("button", { name: "Refresh", exact: true });
+      const held = page.getByText(/^Refresh again from \d\d:\d\d:\d\d/);
+      for (let times = 0; times < 12 && !(await held.isVisible()); times++) {
+        await refresh.click();
+        await page.getByRole("button", { name: "Refreshing…" }).waitFor({ state: "detached" });
+      }
+      await held.waitFor();
+      assert.equal(await refresh.isDisabled(), true);
+      await row(page, "Team Mailbox").waitFor();
+      await leave();
+    });
+  });
+
+  test("goes live by the graph's own subscriptions, and polls where the line breaks", async () => {
+    const server = await demo();
+    const lines = [];
+    const before = async (page) => {
+      // Stands in for the graph's subscriptions, so that this test says when something changes.
+      await page.route("**/graphql", (route) => {
+        const asked = route.request().postDataJSON()?.query ?? "";
+        if (!asked.includes("__type")) return route.fallback();
+        const fields = [{ name: "providerChanged" }, { name: "connectedAccountChanged" }];
+        return route.fulfill({ json: { data: { __type: { fields } } } });
+      });
+      await page.routeWebSocket("**/graphql", (line) => {
+        const subscribed = [];
+        lines.push({ line, subscribed });
+        line.onMessage((text) => {
+          const message = JSON.parse(text);
+          if (message.type === "connection_init") line.send(JSON.stringify({ type: "connection_ack" }));
+          if (message.type === "subscribe") subscribed.push(message);
+        });
+      });
+    };
+    try {
+      const { page, leave } = await visit(browser, `${server.url}example`, { before });
+      await page.getByText("Live", { exact: true }).waitFor();
+      await page.waitForFunction(() => document.querySelector(".provider"));
+      const [{ line, subscribed }] = lines;
+      assert.equal(lines.length, 1, "one connection for both");
+      const asked = page.waitForRequest((request) => request.postData()?.includes("SettingsPageQuery"));
+      const { id } = subscribed.find(({ payload }) => payload.query.includes("providerChanged"));
+      line.send(JSON.stringify({ id, type: "next", payload: { data: { providerChanged: { kind: "UPDATED", id: "x" } } } }));
+      await asked;
+      await line.close({ code: 1012 });
+      await page.getByText("Updates by itself").waitFor();
+      // It calls again by itself.
+      await page.getByText("Live", { exact: true }).waitFor();
+      assert.equal(lines.length, 2);
+      await leave();
+    } finally {
+      server.stop();
+    }
+  });
+
+  test("follows a change, an outage and its end without being touched", async () => {
+    const ttl = { SWITCHBOARD__CACHE__PROVIDERS_TTL_MS: "1000", SWITCHBOARD__CACHE__ACCOUNTS_TTL_MS: "1000" };
+    const server = await startBehindADoor({ env: { ...ttl, SWITCHBOARD__HEALTH__SYNC_STALE_AFTER_MS: "0" } });
+    try {
+      const { page, leave } = await visit(browser, `${server.url}example`);
+      await row(page, "LeadLex Eng").getByText("Healthy").waitFor();
+      const live = await page.evaluate(async () => {
+        const query = `{ __schema { subscriptionType { name } } }`;
+        const answer = await fetch("graphql", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ query }) });
+        return (await answer.json()).data.__schema.subscriptionType !== null;
+      });
+      await page.getByText(live ? "Live" : "Updates by itself", { exact: true }).waitFor();
+      server.door.edit = (providers) =>
+        providers.map((row) => (row.name === "slack" ? { ...row, status: "needs_reauth", error_message: "Slack said no" } : row));
+      await row(page, "LeadLex Eng").getByText("Needs sign-in").waitFor({ timeout: 150_000 });
+      await page.getByRole("status").filter({ hasText: "Slack changed: Needs sign-in" }).waitFor({ state: "attached" });
+      await page.getByText("Sign in to Slack again").waitFor();
+      server.door.down = "leadlex";
+      await banner(page, /LeadLex is (not answering|having trouble answering)\. Integrations are shown as of/).waitFor({ timeout: 150_000 });
+      await page.locator(".sources li", { hasText: "Integrations" }).getByText("last known").waitFor({ timeout: 150_000 });
+      await row(page, "LeadLex Eng").waitFor();
+      await picture(page, "went-down-laptop-light");
+      server.door.down = null;
+      await page.locator(".trouble").waitFor({ state: "detached", timeout: 150_000 });
+      await leave();
+    } finally {
+      server.stop();
+    }
+  });
+
+  test("shows a member what a member may see, and nothing empty in place of the rest", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "switchboard-"));
+    const token = `swb_${"m".repeat(43)}`;
+    const sha256 = createHash("sha256").update(token).digest("hex");
+    const config = join(directory, "switchboard.toml");
+    writeFileSync(config, `[auth]\nmode = "tokens"\n[[auth.tokens]]\nname = "ann"\nsha256 = "${sha256}"\nrole = "member"\nuser_id = "user_7"\n`);
+    const server = await startBehindADoor({ config });
+    try {
+      const { page, problems, leave } = await visit(browser, `${server.url}example`);
+      await page.getByLabel("Token").fill(token);
+      await accessible(page);
+      await page.getByRole("button", { name: "Continue" }).click();
+      await page.getByText("Signed in as ann").waitFor();
+      await page.getByText("Connect Discord again", { exact: true }).waitFor();
+      await heading(page, /\d accounts of yours/).waitFor();
+      await row(page, "Slack").click();
+      await heading(page, "Your accounts").waitFor();
+      const text = await page.locator("main").innerText();
+      for (const hidden of ["user_", "team@emasex.de", "LeadLex Eng", "The bot was removed", "Ask ", "Refresh", "undefined", "null"]) {
+        assert.ok(!text.includes(hidden), `“${hidden}” in\n${text}`);
+      }
+      await accessible(page);
+      await picture(page, "member-laptop-light", { fullPage: true });
+      // What the browser says of a 401, which is how the page learnt that it needs a token.
+      assert.ok(problems.every((problem) => problem.includes("401")), problems.join());
+      problems.length = 0;
+      await leave();
+    } finally {
+      server.stop();
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  test("says so where the graph cannot be reached, and comes back by itself", async () => {
+    const server = await demo();
+    try {
+      let cut = true;
+      const before = (page) => page.route("**/graphql", (route) => (cut ? route.fulfill({ json: { errors: [{ message: "No." }] } }) : route.fallback()));
+      const { page, leave } = await visit(browser, `${server.url}example`, { before });
+      await heading(page, "Nothing to show yet").waitFor();
+      await accessible(page);
+      cut = false;
+      await page.getByRole("button", { name: "Try now" }).click();
+      await heading(page, "25 integrations").waitFor();
+      await leave();
+    } finally {
+      server.stop();
+    }
+  });
+});

@@ -1,0 +1,46 @@
+// A graph over both emulated APIs, between which and it something can be made to go wrong, or to change, while a page
+// looks on: `serve` behind a door that this test holds.
+import { createServer } from "node:http";
+import { start } from "./visit.mjs";
+
+/**
+ * `door.down` names the API that answers 503; `door.edit` may change what LeadLex says. `env` is for `serve`, `config`
+ * its file.
+ */
+export async function startBehindADoor({ env = {}, config } = {}) {
+  const sandbox = await start(["sandbox", "--listen", "127.0.0.1:0"], /listening on (http:\/\/\S+)/);
+  const door = { down: null, edit: (providers) => providers };
+  const proxy = createServer(async (request, response) => {
+    const upstream = request.url.includes("api-gateway") ? "leadlex" : "composio";
+    if (door.down === upstream) return response.writeHead(503).end("{}");
+    const { "x-api-key": apiKey, authorization } = request.headers;
+    const headers = { ...(apiKey && { "x-api-key": apiKey }), ...(authorization && { authorization }) };
+    const answer = await fetch(sandbox.url + request.url, { headers });
+    let text = await answer.text();
+    if (upstream === "leadlex" && answer.ok) text = JSON.stringify({ data: { providers: door.edit(JSON.parse(text).data.providers) } });
+    const passed = [...answer.headers].filter(([name]) => !/^(content-.*|transfer-encoding|connection)$/.test(name));
+    return response.writeHead(answer.status, { ...Object.fromEntries(passed), "content-type": "application/json" }).end(text);
+  });
+  await new Promise((ready) => proxy.listen(0, "127.0.0.1", ready));
+  const at = `http://127.0.0.1:${proxy.address().port}`;
+  const serve = await start(["serve", ...(config ? ["--config", config] : [])], /listening on (http:\/\/\S+)graphql/, {
+    SWITCHBOARD__HTTP__LISTEN: "127.0.0.1:0",
+    SWITCHBOARD__HTTP__EXAMPLE: "true",
+    SWITCHBOARD__OPS__LISTEN: "127.0.0.1:0",
+    SWITCHBOARD__UPSTREAM__LEADLEX__BASE_URL: `${at}/functions/v1/api-gateway`,
+    SWITCHBOARD__UPSTREAM__COMPOSIO__BASE_URL: at,
+    SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY: "wbk_sandbox_a",
+    SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY: "ak_sandbox_a",
+    ...env,
+  });
+  return {
+    url: serve.url,
+    door,
+    stop() {
+      serve.stop();
+      proxy.closeAllConnections();
+      proxy.close();
+      sandbox.stop();
+    },
+  };
+}

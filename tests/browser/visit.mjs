@@ -1,0 +1,91 @@
+// A person's visit to a page that the binary serves: the binary, the browser, and what must not happen on the way.
+//
+//   SWITCHBOARD_BIN   the binary; target/debug/switchboard unless given
+//   CHROMIUM          the browser; /usr/bin/chromium (Debian's package `chromium`) unless given
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { resolve } from "node:path";
+import { createInterface } from "node:readline";
+import axe from "axe-core";
+import { chromium } from "playwright-core";
+
+export const root = resolve(import.meta.dirname, "../..");
+const binary = process.env.SWITCHBOARD_BIN ?? resolve(root, "target/debug/switchboard");
+const quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
+export const SIZES = { laptop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
+export const SCHEMES = ["light", "dark"];
+
+export const launch = () =>
+  chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", ...quiet] });
+
+/** Runs the binary with `args` and resolves with the address in the first line that fits `said`. */
+export async function start(args, said, env = {}) {
+  const server = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+  const lines = [];
+  const url = await new Promise((found, failed) => {
+    server.once("error", failed);
+    server.once("exit", (code) => failed(new Error(`${args.join(" ")} ended with ${code}:\n${lines.join("\n")}`)));
+    for (const stream of [server.stdout, server.stderr]) {
+      createInterface(stream).on("line", (line) => {
+        lines.push(line);
+        const address = said.exec(line)?.[1];
+        if (address) found(address);
+      });
+    }
+  });
+  return { url, stop: () => server.kill() };
+}
+
+/** Starts the demo; its address is that of GraphiQL. */
+export const demo = (scenario = "healthy", ...args) =>
+  start(["demo", "--listen", "127.0.0.1:0", "--scenario", scenario, ...args], /GraphiQL: (http:\/\/\S+)/);
+
+/**
+ * A first visit to `url`, cut off from all but its origin. `problems` collects what must not happen; `leave` fails where
+ * there is any. `before` may arrange the page before it is opened.
+ */
+export async function visit(browser, url, { colorScheme = "light", size = "laptop", before = async () => {} } = {}) {
+  const { origin } = new URL(url);
+  const context = await browser.newContext({ viewport: SIZES[size], colorScheme });
+  await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin });
+  const page = await context.newPage();
+  const problems = [];
+  page.on("console", (message) => message.type() === "error" && problems.push(`console: ${message.text()}`));
+  page.on("pageerror", (error) => problems.push(`page: ${error.stack}`));
+  page.on("request", (request) => {
+    const url = new URL(request.url());
+    if (url.protocol !== "data:" && url.origin !== origin) problems.push(`request: ${url}`);
+  });
+  await context.route((url) => url.origin !== origin, (route) => route.abort());
+  await page.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (report) => {
+      console.error(`policy: ${report.effectiveDirective} refused ${report.blockedURI}`);
+    });
+  });
+  await before(page);
+  await page.goto(url);
+  const leave = async () => {
+    await context.close();
+    assert.deepEqual(problems, []);
+  };
+  return { page, problems, leave };
+}
+
+/** Fails where axe-core finds something serious or critical, but in what `except` selects. */
+export async function accessible(page, except = []) {
+  // Not as a script of the page, which its policy would refuse.
+  await page.evaluate(axe.source);
+  const found = await page.evaluate(async (except) => {
+    const { violations } = await globalThis.axe.run({ exclude: except }, { resultTypes: ["violations"] });
+    return violations.map(({ id, impact, nodes }) => ({ id, impact, where: nodes.map(({ target, failureSummary }) => `${target}: ${failureSummary}`) }));
+  }, except);
+  assert.deepEqual(found.filter(({ impact }) => impact === "serious" || impact === "critical"), []);
+}
+
+/** Leaves a picture to look at in `out/`. */
+export async function picture(page, name, options = {}) {
+  mkdirSync(resolve(import.meta.dirname, "out"), { recursive: true });
+  await page.screenshot({ path: resolve(import.meta.dirname, "out", `${name}.png`), animations: "disabled", ...options });
+}
