@@ -2,7 +2,8 @@
 //!
 //! A request passes [`request_id`], is routed, and at `/graphql` goes through [`graphql`]: [`media`] type,
 //! [`origin`] and [`cors`], [`caller`], [`body`], then down into the operation layer; what a client has already it is not
-//! sent again ([`conditional`]). Whatever is refused on the way is one [`error`] type. [`graphiql`] is the page at `/`.
+//! sent again ([`conditional`]). What goes on is [`telling`] its answers one after the other: [`streamed`] over HTTP, as an
+//! [`event_stream`] or [`multipart`], for as long as its [`tenure`] is; or over a [`websocket`]. Whatever is refused on the way is one [`error`] type. [`graphiql`] is the page at `/`.
 //! [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`].
 
 mod body;
@@ -11,9 +12,11 @@ mod conditional;
 mod connection;
 pub mod cors;
 mod error;
+mod event_stream;
 mod graphiql;
 mod graphql;
 mod media;
+mod multipart;
 pub mod ops;
 mod origin;
 mod pulse;
@@ -21,6 +24,10 @@ mod request_id;
 pub mod serve;
 pub mod settings;
 mod socket;
+mod streamed;
+mod telling;
+mod tenure;
+mod websocket;
 
 use std::sync::Arc;
 
@@ -32,7 +39,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, any, get};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::SizeAbove;
+use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 
 use self::body::Bodies;
 use self::caller::Callers;
@@ -59,16 +66,19 @@ struct Edge {
     callers: Callers,
     sites: Origins,
     bodies: Arc<Bodies>,
+    settings: Arc<HttpSettings>,
 }
 
 /// The public listener's routes, and around them what every request passes, the outermost last.
 pub fn router(parts: EdgeParts) -> Router {
     let EdgeParts { operations, callers, settings } = parts;
     let bodies = Arc::new(Bodies::new(&settings));
-    let edge = Edge { operations, callers, sites: settings.cors_origins.clone(), bodies };
+    let (front, graph) = (front(&settings), graph(&settings));
+    let sites = settings.cors_origins.clone();
+    let edge = Edge { operations, callers, sites, bodies, settings: Arc::new(settings) };
     Router::new()
-        .merge(front(&settings))
-        .route("/graphql", graph(&settings))
+        .merge(front)
+        .route("/graphql", graph)
         .fallback(async || HttpError::nothing_here())
         .layer(map_response(unsniffed))
         .layer(from_fn(request_id::named))
@@ -79,7 +89,10 @@ pub fn router(parts: EdgeParts) -> Router {
 fn graph(settings: &HttpSettings) -> MethodRouter<Edge> {
     let mut route = any(graphql::answer);
     if settings.compression {
-        let worth_it = SizeAbove::new(COMPRESSED_FROM_BYTES);
+        // What goes on would be held back until there is enough of it to compress.
+        let worth_it = SizeAbove::new(COMPRESSED_FROM_BYTES)
+            .and(NotForContentType::SSE)
+            .and(NotForContentType::const_new("multipart/"));
         route =
             route.layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it));
     }

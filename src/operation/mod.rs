@@ -396,7 +396,11 @@ struct Extensions {
 
 #[derive(Serialize)]
 struct Switchboard {
-    trace: Trace,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<Trace>,
+    /// Where a subscription stands, for transports that have no place of their own for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<String>,
 }
 
 impl Answer {
@@ -407,9 +411,21 @@ impl Answer {
     }
 
     fn executed(data: &Value, errors: Vec<ServerError>, ledger: Option<&Ledger>, cost: Option<Cost>) -> Self {
+        let extensions = ledger.map(|ledger| Extensions {
+            cost,
+            switchboard: Switchboard { trace: Some(ledger.trace()), position: None },
+        });
+        Self::of(data, errors, extensions)
+    }
+
+    /// What a subscription has to say of an event, and where it stands behind it.
+    fn event(data: &Value, errors: Vec<ServerError>, position: String) -> Self {
+        let switchboard = Switchboard { trace: None, position: Some(position) };
+        Self::of(data, errors, Some(Extensions { cost: None, switchboard }))
+    }
+
+    fn of(data: &Value, errors: Vec<ServerError>, extensions: Option<Extensions>) -> Self {
         let errors = errors::masked_and_merged(errors);
-        let extensions =
-            ledger.map(|ledger| Extensions { cost, switchboard: Switchboard { trace: ledger.trace() } });
         let outcome = Outcome::Executed { whole: errors.is_empty() };
         Self::new(outcome, written(&errors, Some(data), extensions))
     }

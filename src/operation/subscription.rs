@@ -65,15 +65,19 @@ pub struct Message {
 impl Operations {
     /// Begins an operation of any kind for a transport that streams. `after` is the position that a subscriber comes back
     /// with; it may be in the request's extensions as well, as `{"switchboard": {"after": "…"}}`.
-    pub async fn open(&self, mut request: OperationRequest, caller: Caller, after: Option<&str>) -> Opened {
+    pub async fn open(
+        &self,
+        mut request: OperationRequest,
+        rules: TransportRules,
+        caller: Caller,
+        after: Option<&str>,
+    ) -> Opened {
         let meant = match self.persisted.text(&mut request) {
             Ok(meant) => meant,
             Err(refused) => return Opened::Once(Answer::failed(Outcome::Refused, &[*refused])),
         };
         if !self.is_subscription(&meant, &request) {
-            return Opened::Once(
-                self.run_meant(meant, request, TransportRules { mutations: true }, caller).await,
-            );
+            return Opened::Once(self.run_meant(meant, request, rules, caller).await);
         }
         match self.subscribe(&meant, &request, caller, after).await {
             Ok(subscription) => Opened::Stream(Box::new(subscription)),
@@ -151,6 +155,12 @@ impl Subscription {
         }
     }
 
+    /// Whether what was told last is that nothing will follow.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
     /// Where it stands: behind all that it has heard.
     #[must_use]
     pub fn position(&self) -> String {
@@ -194,7 +204,7 @@ impl Subscription {
             self.operations.executor.execute_event(request, self.caller.clone(), Arc::clone(&ledger), event);
         match AssertUnwindSafe(executed).catch_unwind().await {
             Ok(None) => None,
-            Ok(Some(response)) => Some(Answer::executed(&response.data, response.errors, None, None)),
+            Ok(Some(response)) => Some(Answer::event(&response.data, response.errors, self.position())),
             Err(_) => Some(Answer::crashed()),
         }
     }

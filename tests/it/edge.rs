@@ -46,6 +46,9 @@ fn http_settings() -> HttpSettings {
         bodies_limit_bytes: 1 << 20,
         cors_origins: Origins::default(),
         compression: true,
+        ws_init_timeout_ms: 5_000,
+        stream_ping_ms: 15_000,
+        subscriptions_per_connection_max: 3,
     }
 }
 
