@@ -219,7 +219,11 @@ mod tests {
             ("*/*", None, None),
             ("text/*, application/json", None, None),
             ("multipart/mixed, application/json", None, None),
-            ("multipart/mixed;boundary=\"graphql\";subscriptionSpec=\"1.0\", application/json", Some(Parts), None),
+            (
+                "multipart/mixed;boundary=\"graphql\";subscriptionSpec=\"1.0\", application/json",
+                Some(Parts),
+                None,
+            ),
             ("multipart/mixed;subscriptionSpec=2.0, application/json", None, None),
             ("multipart/mixed;subscriptionSpec=1.0", Some(Parts), Some(Parts)),
             ("multipart/mixed;subscriptionSpec=1.0, text/event-stream", Some(Events), Some(Events)),

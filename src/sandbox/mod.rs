@@ -11,6 +11,7 @@
 
 mod accounts;
 mod chance;
+mod changes;
 mod clock;
 mod composio;
 mod deal;
@@ -36,7 +37,7 @@ use std::sync::{Arc, PoisonError};
 
 use axum::extract::State;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, put};
 use axum::{Json, Router};
 use http::StatusCode;
 use jiff::Timestamp;
@@ -105,7 +106,7 @@ impl Sandbox {
     }
 
     /// Everything the sandbox answers: LeadLex under [`LEADLEX_PATH`], Composio under `/api/v3` and `/api/v3.1`,
-    /// `/__requests`, and at `/` what there is.
+    /// `/__requests` and `/__accounts/{id}`, and at `/` what there is.
     pub fn router(&self) -> Router {
         let door = |upstream| from_fn_with_state(door::Door { sandbox: self.clone(), upstream }, door::pass);
         let leadlex = Router::new()
@@ -123,6 +124,7 @@ impl Sandbox {
             .merge(composio)
             .route("/", get(signpost))
             .route("/__requests", get(asked).delete(forget))
+            .route("/__accounts/{id}", put(changes::put).delete(changes::delete))
             .with_state(self.clone())
     }
 
@@ -193,7 +195,8 @@ async fn signpost() -> String {
         "The Switchboard sandbox: both upstream APIs, emulated.\n\n\
          LeadLex    GET {LEADLEX_PATH}/v1/settings/providers    Authorization: Bearer wbk_sandbox_a or wbk_sandbox_b\n\
          Composio   GET /api/v3/connected_accounts    x-api-key: ak_sandbox_a or ak_sandbox_b\n\n\
-         GET /__requests lists what was asked, DELETE empties it.\n"
+         GET /__requests lists what was asked, DELETE empties it.\n\
+         PUT /__accounts/ca_new?toolkit=gmail&user_id=user_1 connects an account, DELETE ends it (with the x-api-key).\n"
     )
 }
 

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod conditional;
+mod event_stream;
 mod faulty;
 mod front_door;
 mod issuer;
@@ -10,12 +11,16 @@ mod jwks;
 mod jwt;
 mod kept;
 mod keys;
+mod multipart;
 mod over_http;
 mod persisted;
 mod refusals;
 mod results;
 mod sites;
+mod streams;
 mod tokens;
+mod websocket;
+mod websocket_callers;
 
 use axum::Router;
 use axum::body::Body;

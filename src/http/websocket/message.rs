@@ -69,7 +69,8 @@ impl Payload<'_> {
     pub(super) fn headers(self, name: &str) -> Vec<HeaderValue> {
         let members: serde_json::Map<String, Value> =
             self.0.and_then(|payload| serde_json::from_str(payload).ok()).unwrap_or_default();
-        let values = members.iter().filter(|(given, value)| given.eq_ignore_ascii_case(name) && !value.is_null());
+        let values =
+            members.iter().filter(|(given, value)| given.eq_ignore_ascii_case(name) && !value.is_null());
         let header = |value: &Value| value.as_str().and_then(|text| HeaderValue::from_str(text).ok());
         values.map(|(_, value)| header(value).unwrap_or(HeaderValue::from_static(""))).collect()
     }
