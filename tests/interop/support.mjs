@@ -20,11 +20,13 @@ export async function start(...args) {
   const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise((resolve) => child.once('close', resolve));
   let said = '';
+  const lines = [];
   child.stderr.on('data', (chunk) => {
     said += chunk;
   });
   const url = await new Promise((resolve, reject) => {
     createInterface(child.stdout).on('line', (line) => {
+      lines.push(line);
       const address = /(?: on |^GraphiQL: )(http:\/\/\S+)/.exec(line);
       if (address) resolve(address[1]);
     });
@@ -33,9 +35,11 @@ export async function start(...args) {
   });
   return {
     url,
-    async stop() {
+    lines,
+    /** Asks it to end; resolves with its exit code when it has. */
+    stop() {
       child.kill('SIGTERM');
-      await ended;
+      return ended;
     },
   };
 }
@@ -43,13 +47,22 @@ export async function start(...args) {
 /** The sandbox of both upstreams on a free port, with `args` beside. */
 export async function startSandbox(...args) {
   const sandbox = await start('sandbox', '--listen', '127.0.0.1:0', ...args);
+  return { ...sandbox, requests: () => requestsOf(sandbox.url) };
+}
+
+/** What a sandbox was asked since the last call. */
+async function requestsOf(url) {
+  const asked = await (await fetch(`${url}/__requests`)).json();
+  await fetch(`${url}/__requests`, { method: 'DELETE' });
+  return asked;
+}
+
+/** A demo on a free port until the test `t` ends: where its graph is, and what its sandbox was asked. */
+export async function startDemo(t, ...args) {
+  const demo = await start('demo', '--listen', '127.0.0.1:0', ...args);
+  t.after(() => demo.stop());
   return {
-    ...sandbox,
-    /** What it was asked since the last call. */
-    async requests() {
-      const asked = await (await fetch(`${sandbox.url}/__requests`)).json();
-      await fetch(`${sandbox.url}/__requests`, { method: 'DELETE' });
-      return asked;
-    },
+    graphql: new URL('graphql', demo.url).href,
+    requests: () => requestsOf(/^Sandbox: (.*)$/m.exec(demo.lines.join('\n'))[1]),
   };
 }
