@@ -135,8 +135,7 @@ impl AccountsById {
         let (found, got) = match reader.ledger.in_time(UpstreamName::Composio, joined).await {
             Ok((found, got)) => (found.unwrap_or_else(|error| failed(&batch, &error)), got),
             Err(late) => {
-                let old =
-                    |id: &Box<str>| self.accounts.last_resort(&key(reader, id)).ok_or_else(|| late.clone());
+                let old = |id: &str| self.accounts.last_resort(&key(reader, id)).ok_or_else(|| late.clone());
                 (batch.ids.iter().map(|id| (id.clone(), old(id))).collect(), Got::Fetched)
             }
         };

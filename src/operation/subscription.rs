@@ -146,7 +146,7 @@ impl Subscription {
                 Ok(event) => self.answer(event).await,
                 Err(error) => {
                     self.has_ended = true;
-                    Some(Answer::failed(Outcome::Executed { whole: false }, &[error]))
+                    Some(Answer::failed(Outcome::Executed { whole: false }, &[*error]))
                 }
             };
             if let Some(answer) = answer {
@@ -210,14 +210,14 @@ impl Subscription {
     }
 }
 
-fn heard<E>(heard: Heard<E>, event: impl FnOnce(Arc<E>) -> Event) -> Result<Event, GraphqlError> {
+fn heard<E>(heard: Heard<E>, event: impl FnOnce(Arc<E>) -> Event) -> Result<Event, Box<GraphqlError>> {
     match heard {
         Heard::Change(change, _) => Ok(event(change)),
-        Heard::TooSlow => Err(GraphqlError::new(
+        Heard::TooSlow => Err(Box::new(GraphqlError::new(
             Code::Overloaded,
             "Changes came faster than they were taken, and some were missed: read what there is now, and subscribe anew.",
-        )),
-        Heard::Ended(error) => Err(GraphqlError::of_upstream(&error)),
+        ))),
+        Heard::Ended(error) => Err(Box::new(GraphqlError::of_upstream(&error))),
     }
 }
 
