@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::credential::Credential;
 use super::filters::Values;
 use super::upstream_name::{Composio, Leadlex};
@@ -73,13 +75,15 @@ pub struct Caller {
     pub role: Role,
     /// Whose data it is about.
     pub tenant: Tenant,
+    /// Until when what it showed is good: nothing goes on for it past that. None where that has no end.
+    pub expires_at: Option<Instant>,
 }
 
 impl Caller {
     /// A caller who sees its whole tenant.
     #[must_use]
     pub fn admin(name: &str, tenant: Tenant) -> Self {
-        Self { name: name.into(), role: Role::Admin, tenant }
+        Self { name: name.into(), role: Role::Admin, tenant, expires_at: None }
     }
 
     /// What it sees of its tenant: a part of the key of everything that is kept of its answers.

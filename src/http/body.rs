@@ -32,6 +32,13 @@ pub(crate) struct Whole {
     place: Option<OwnedSemaphorePermit>,
 }
 
+impl Whole {
+    /// Its place alone, for what was made of its bytes and is kept longer.
+    pub(crate) fn into_place(self) -> Option<OwnedSemaphorePermit> {
+        self.place
+    }
+}
+
 impl Bodies {
     pub(crate) fn new(settings: &HttpSettings) -> Self {
         let room = settings.bodies_limit_bytes.min(Semaphore::MAX_PERMITS);
@@ -80,6 +87,13 @@ impl Bodies {
             }
         }
         Ok(whole)
+    }
+
+    /// A place for so many bytes that came another way.
+    pub(crate) fn place(&self, bytes: usize) -> Result<OwnedSemaphorePermit, HttpError> {
+        let mut whole = Whole::default();
+        self.hold(&mut whole, bytes)?;
+        whole.place.ok_or_else(|| HttpError::overloaded(ROOM_IS_FULL))
     }
 
     fn hold(&self, whole: &mut Whole, bytes: usize) -> Result<(), HttpError> {

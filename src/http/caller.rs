@@ -53,6 +53,14 @@ impl Callers {
             Self::TheirOwnKeys => Ok(Caller::admin("passthrough", passthrough::own_keys(headers)?)),
         }
     }
+
+    /// Whether a request may come from where it does, whoever sent it.
+    pub(crate) fn refuse_place(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), HttpError> {
+        match self {
+            Self::Anybody(_) => refuse_rebound(headers, uri),
+            Self::Tokens(_) | Self::Jwt(_) | Self::TheirOwnKeys => Ok(()),
+        }
+    }
 }
 
 /// A page can point its own name at 127.0.0.1 and then is same-origin with this server; but the browser still

@@ -25,6 +25,7 @@ use tower::{BoxError, Service, ServiceExt as _};
 
 use super::pulse::{Overdue, Patience, Pulse, UnderWay};
 use super::socket::Socket;
+use super::tenure::Tenure;
 
 /// How many requests of one HTTP/2 connection are answered at once.
 const STREAMS: u32 = 64;
@@ -69,8 +70,11 @@ impl Conduct {
     {
         let pulse = Pulse::new();
         let socket = TokioIo::new(Socket::new(stream, Arc::clone(&pulse), place));
-        let service =
-            TowerToHyperService::new(Watched { router: self.router.clone(), pulse: Arc::clone(&pulse) });
+        let service = TowerToHyperService::new(Watched {
+            router: self.router.clone(),
+            pulse: Arc::clone(&pulse),
+            tenure: Tenure::new(course.clone(), self.patience.write),
+        });
         let builder = self.protocols();
         let mut connection = pin!(builder.serve_connection_with_upgrades(socket, service));
         let tick = self.tick();
@@ -138,6 +142,7 @@ impl Conduct {
 struct Watched {
     router: Router,
     pulse: Arc<Pulse>,
+    tenure: Tenure,
 }
 
 impl<B> Service<Request<B>> for Watched
@@ -152,7 +157,8 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        request.extensions_mut().insert(self.tenure.clone());
         let mut under_way = self.pulse.begin(request.version() == Version::HTTP_2);
         let answered = self.router.clone().oneshot(request);
         Box::pin(async move {

@@ -3,10 +3,10 @@
 //! Clients parse every answer of this endpoint the same way; a plain-text 404 or 413 would reach their users as
 //! "unexpected token".
 
-use axum::Json;
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::media::MediaType;
@@ -91,6 +91,23 @@ impl HttpError {
         Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", sentence)
     }
 
+    /// 401: the token that an answer goes on by has expired meanwhile.
+    pub(crate) fn expired() -> Self {
+        Self::bad_credentials("The token has expired.")
+    }
+
+    /// 503: the server ends.
+    pub(crate) fn going_away() -> Self {
+        Self::overloaded("This server is going away: subscribe anew.")
+    }
+
+    /// More operations at once over one connection than there may be.
+    pub(crate) fn too_many_operations(limit: usize) -> Self {
+        let sentence = format!("More than {limit} operations at once over one connection.");
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::LimitExceeded, sentence);
+        Self { reason: Some("SUBSCRIPTIONS_PER_CONNECTION"), ..error }
+    }
+
     /// 403: it came from a place that may not ask.
     pub(crate) fn forbidden(sentence: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, Code::Forbidden, sentence)
@@ -108,10 +125,23 @@ impl HttpError {
         Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", sentence).with(ALLOW, allowed)
     }
 
+    /// 405 for the PUT by which a client asks for one stream for all its operations (GraphQL over SSE, "Single connection mode").
+    pub(crate) fn no_shared_stream(allowed: &'static str) -> Self {
+        let sentence = "Server-sent events come one operation a request here (\"distinct connections mode\" of GraphQL over SSE): \
+                        a stream for many is not reserved. In the client graphql-sse, leave out `singleConnection`.";
+        Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", sentence).with(ALLOW, allowed)
+    }
+
+    /// 400: it asks for a WebSocket, but not for one as it must be.
+    pub(crate) fn no_websocket(sentence: impl Into<String>) -> Self {
+        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", sentence)
+    }
+
     /// 406: the client takes none of the media types that there are.
     pub(crate) fn not_acceptable() -> Self {
-        let sentence = "Answers are application/graphql-response+json or application/json, and the request's `Accept` \
-                        takes neither.";
+        let sentence = "Answers are application/graphql-response+json or application/json, of subscriptions \
+                        text/event-stream or multipart/mixed;subscriptionSpec=1.0, and the request's `Accept` takes none of \
+                        them.";
         Self::bad_input(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", sentence)
     }
 
@@ -146,6 +176,33 @@ impl From<NoRequest> for HttpError {
     }
 }
 
+impl HttpError {
+    /// What it says, for a transport that says it in its own terms.
+    pub(crate) fn sentence(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether the same may succeed a moment later.
+    pub(crate) fn will_pass(&self) -> bool {
+        self.code == Code::Overloaded
+    }
+
+    fn refusal(&self) -> Refusal {
+        let mut error = GraphqlError::new(self.code, &*self.message);
+        if self.will_pass() {
+            error = error.worth_retrying_after(COME_AGAIN);
+        }
+        error.extensions.reason = self.reason;
+        Refusal { errors: [error] }
+    }
+
+    /// The text of the answer.
+    pub(crate) fn text(&self) -> Bytes {
+        // Texts and numbers alone: writing them cannot fail.
+        serde_json::to_vec(&self.refusal()).unwrap_or_default().into()
+    }
+}
+
 /// An answer without `data`, as nothing was executed.
 #[derive(Serialize)]
 struct Refusal {
@@ -154,12 +211,7 @@ struct Refusal {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        let mut error = GraphqlError::new(self.code, self.message);
-        if self.code == Code::Overloaded {
-            error = error.worth_retrying_after(COME_AGAIN);
-        }
-        error.extensions.reason = self.reason;
-        let mut response = (self.status, Json(Refusal { errors: [error] })).into_response();
+        let mut response = (self.status, self.text()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, self.media.content_type());
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -2,41 +2,55 @@
 //!
 //! The handler is our own. async-graphql's axum integration answers one media type and 200 to everything, takes
 //! any content type for JSON (which a form of another site can send) and runs mutations by GET.
+//!
+//! By the same request an operation can be asked for as a stream, as far as the client takes one ([`streamed`]), and by an
+//! upgrade a [`websocket`].
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use super::Edge;
 use super::body::Whole;
 use super::conditional::EntityTag;
 use super::error::{HttpError, RETRY_AFTER_SECONDS};
-use super::media::MediaType;
-use super::origin;
+use super::media::{Accepted, MediaType};
+use super::streamed::Terms;
+use super::tenure::Tenure;
+use super::{origin, streamed, websocket};
 use crate::operation::request::OperationRequest;
+use crate::operation::subscription::Opened;
 use crate::operation::{Answer, Outcome, TransportRules};
 
 const METHODS: &str = "GET, HEAD, POST";
 
+/// What a browser's `EventSource` sends when it comes again (HTML, 9.2.4).
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
 /// Answers one request.
 pub(crate) async fn answer(State(edge): State<Edge>, request: Request) -> Response {
-    let Some(media) = MediaType::negotiated(request.headers()) else {
+    if websocket::is_asked_for(&request) {
+        return websocket::begin(edge, request).await.unwrap_or_else(HttpError::into_response);
+    }
+    let Some(accepted) = Accepted::of(request.headers()) else {
         return HttpError::not_acceptable().into_response();
     };
-    match answer_as(media, &edge, request).await {
+    match answer_as(accepted, &edge, request).await {
         Ok(response) => response,
-        Err(error) => error.written_as(media).into_response(),
+        Err(error) => error.written_as(accepted.once()).into_response(),
     }
 }
 
-async fn answer_as(media: MediaType, edge: &Edge, request: Request) -> Result<Response, HttpError> {
+async fn answer_as(accepted: Accepted, edge: &Edge, request: Request) -> Result<Response, HttpError> {
     let (head, body) = request.into_parts();
     // HEAD is GET without the body (RFC 9110, 9.3.2), which the server beneath leaves out.
     let by_post = match head.method {
         Method::POST => true,
         Method::GET | Method::HEAD => false,
+        Method::PUT => return Err(HttpError::no_shared_stream(METHODS)),
         _ => return Err(HttpError::method(METHODS)),
     };
     if !edge.sites.hold(&head.headers) {
@@ -51,15 +65,38 @@ async fn answer_as(media: MediaType, edge: &Edge, request: Request) -> Result<Re
         OperationRequest::from_url(head.uri.query().unwrap_or_default())?
     };
     let rules = TransportRules { mutations: by_post };
-    let answer = edge.operations.run(operation, rules, caller).await;
+    let Some(streaming) = accepted.streaming() else {
+        let answer = edge.operations.run(operation, rules, caller).await;
+        return Ok(at_once(&answer, accepted.once(), &head));
+    };
+    let after = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+    let terms = Terms {
+        ping: edge.settings.stream_ping(),
+        expires_at: caller.expires_at,
+        tenure: Tenure::of(&head.extensions),
+        place: body.into_place(),
+    };
+    Ok(match edge.operations.open(operation, rules, caller, after).await {
+        Opened::Stream(subscription) => streamed::subscribed(streaming, *subscription, terms),
+        Opened::Once(answer) => match (accepted.rather_streamed(), answer.outcome) {
+            (Some(streaming), Outcome::Executed { .. } | Outcome::Refused) => {
+                streamed::once(streaming, &answer.body)
+            }
+            _ => at_once(&answer, accepted.once(), &head),
+        },
+    })
+}
+
+/// An answer in one piece, to whoever does not hold it already.
+fn at_once(answer: &Answer, media: MediaType, head: &Parts) -> Response {
     // 304 and what leads to it are GET's and HEAD's alone (RFC 9110, 13.1.2).
-    let tag = (!by_post && answer.outcome == WHOLE).then(|| EntityTag::of(&answer, media));
+    let tag = (head.method != Method::POST && answer.outcome == WHOLE).then(|| EntityTag::of(answer, media));
     let mut response = match &tag {
         Some(tag) if tag.is_held(&head.headers) => StatusCode::NOT_MODIFIED.into_response(),
-        _ => written(&answer, media),
+        _ => written(answer, media),
     };
-    describe(response.headers_mut(), &answer, tag.and_then(|tag| tag.header()));
-    Ok(response)
+    describe(response.headers_mut(), answer, tag.and_then(|tag| tag.header()));
+    response
 }
 
 const WHOLE: Outcome = Outcome::Executed { whole: true };

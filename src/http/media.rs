@@ -1,7 +1,11 @@
 //! Media types of requests and answers (GraphQL over HTTP, 4 "Serialization Format" and 6 "Response").
 //!
-//! Two media types are answered. They differ in more than name: under `application/json` a request that is well
-//! formed is answered 200 whatever becomes of it, for clients of old; the other tells by status.
+//! Two media types are answered at once. They differ in more than name: under `application/json` a request that is well
+//! formed is answered 200 whatever becomes of it, for clients of old; the other tells by status. Two more go on: a client
+//! names them, as no wildcard can mean that it can read an answer that does not end.
+//!
+//! Clients that take all of them alike (urql) leave the choice to whoever knows the operation: what is answered once is
+//! answered at once, and a subscription is streamed.
 
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
@@ -31,36 +35,98 @@ impl MediaType {
         }
     }
 
-    /// The type that a client likes best, or none that it takes (RFC 9110, 12.5.1).
+    /// The type that a client likes best, or none that it takes (RFC 9110, 12.5.1), and how much it likes it.
     ///
     /// Of equal weights the one that is named wins over the one that a wildcard covers; of two that are
     /// named, the newer; of two that a wildcard covers, the older, which every client knows.
-    pub(crate) fn negotiated(headers: &HeaderMap) -> Option<Self> {
-        let mut ranges = Vec::new();
-        for line in headers.get_all(ACCEPT) {
-            ranges.extend(line.to_str().ok()?.split(',').map(str::trim).filter(|range| !range.is_empty()));
-        }
-        if ranges.is_empty() {
-            return Some(Self::Json);
-        }
-        let liking = |media: Self| {
-            let matches = ranges.iter().filter_map(|range| Liking::of(range, media.essence()));
-            matches.max_by_key(|liking| liking.exactness).filter(|liking| liking.weight > 0)
-        };
+    fn liked(ranges: &[&str]) -> Option<(Self, u16)> {
+        let liking = |media: Self| Liking::most_exact(ranges, |range| Liking::of(range, media.essence()));
         match (liking(Self::GraphqlResponse), liking(Self::Json)) {
             (None, None) => None,
-            (Some(_), None) => Some(Self::GraphqlResponse),
-            (None, Some(_)) => Some(Self::Json),
+            (Some(newer), None) => Some((Self::GraphqlResponse, newer.weight)),
+            (None, Some(older)) => Some((Self::Json, older.weight)),
             (Some(newer), Some(older)) => {
                 let newer_wins = if newer.weight == older.weight {
                     newer.exactness == EXACT
                 } else {
                     newer.weight > older.weight
                 };
-                Some(if newer_wins { Self::GraphqlResponse } else { Self::Json })
+                Some(if newer_wins {
+                    (Self::GraphqlResponse, newer.weight)
+                } else {
+                    (Self::Json, older.weight)
+                })
             }
         }
     }
+}
+
+/// How an answer that goes on is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Streaming {
+    /// `text/event-stream`
+    Events,
+    /// `multipart/mixed;subscriptionSpec=1.0`
+    Parts,
+}
+
+/// What a client takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    once: Option<(MediaType, u16)>,
+    streaming: Option<(Streaming, u16)>,
+}
+
+impl Accepted {
+    /// What the headers say; none where there is nothing that they take.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut ranges = Vec::new();
+        for line in headers.get_all(ACCEPT) {
+            ranges.extend(line.to_str().ok()?.split(',').map(str::trim).filter(|range| !range.is_empty()));
+        }
+        if ranges.is_empty() {
+            return Some(Self { once: Some((MediaType::Json, 1000)), streaming: None });
+        }
+        let named = |range: &str, essence| Liking::of(range, essence).filter(|it| it.exactness == EXACT);
+        let events = Liking::most_exact(&ranges, |range| named(range, "text/event-stream"));
+        let parts = Liking::most_exact(&ranges, |range| {
+            named(range, "multipart/mixed").filter(|_| speaks_of_subscriptions(range))
+        });
+        let streaming = match (events, parts) {
+            (Some(events), Some(parts)) if parts.weight > events.weight => {
+                Some((Streaming::Parts, parts.weight))
+            }
+            (Some(events), _) => Some((Streaming::Events, events.weight)),
+            (None, parts) => parts.map(|parts| (Streaming::Parts, parts.weight)),
+        };
+        let accepted = Self { once: MediaType::liked(&ranges), streaming };
+        (accepted.once.is_some() || accepted.streaming.is_some()).then_some(accepted)
+    }
+
+    /// What is written in one piece, be it a refusal to a client that takes only what goes on.
+    pub(crate) fn once(self) -> MediaType {
+        self.once.map_or(MediaType::Json, |(media, _)| media)
+    }
+
+    /// How a subscription is answered; none where the client takes no answer that goes on.
+    pub(crate) fn streaming(self) -> Option<Streaming> {
+        self.streaming.map(|(streaming, _)| streaming)
+    }
+
+    /// How an operation that is answered once is answered nevertheless by a stream: where the client would rather have it so.
+    pub(crate) fn rather_streamed(self) -> Option<Streaming> {
+        let once = self.once.map_or(0, |(_, weight)| weight);
+        self.streaming.filter(|(_, weight)| *weight > once).map(|(streaming, _)| streaming)
+    }
+}
+
+/// Whether a range of `multipart/mixed` is the one of subscriptions (Apollo's protocol, 1.0), and not of parts that follow a
+/// query.
+fn speaks_of_subscriptions(range: &str) -> bool {
+    let mut parameters = range.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    parameters.any(|(name, value)| {
+        name.trim().eq_ignore_ascii_case("subscriptionSpec") && value.trim().trim_matches('"') == "1.0"
+    })
 }
 
 const EXACT: u8 = 2;
@@ -74,6 +140,11 @@ struct Liking {
 }
 
 impl Liking {
+    fn most_exact(ranges: &[&str], liking: impl Fn(&str) -> Option<Self>) -> Option<Self> {
+        let matches = ranges.iter().filter_map(|range| liking(range));
+        matches.max_by_key(|liking| liking.exactness).filter(|liking| liking.weight > 0)
+    }
+
     fn of(range: &str, essence: &str) -> Option<Self> {
         let mut parts = range.split(';').map(str::trim);
         let exactness = match parts.next()? {
@@ -122,10 +193,47 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn negotiated(accept: &str) -> Option<MediaType> {
+    fn accepted(accept: &str) -> Option<Accepted> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_str(accept).unwrap());
-        MediaType::negotiated(&headers)
+        Accepted::of(&headers)
+    }
+
+    fn negotiated(accept: &str) -> Option<MediaType> {
+        accepted(accept).and_then(|accepted| accepted.once).map(|(media, _)| media)
+    }
+
+    #[test]
+    fn of_what_is_liked_alike_the_kind_of_operation_decides() {
+        use Streaming::{Events, Parts};
+        let apollo = "multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/graphql-response+json,\
+                      application/json;q=0.9";
+        let urql = "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, \
+                    multipart/mixed";
+        for (accept, subscription, query) in [
+            ("text/event-stream", Some(Events), Some(Events)),
+            ("text/event-stream, application/json;q=0.9", Some(Events), Some(Events)),
+            ("text/event-stream;q=0.1, application/json", Some(Events), None),
+            ("text/event-stream;q=0, application/json", None, None),
+            ("text/event-stream, */*", Some(Events), None),
+            ("*/*", None, None),
+            ("text/*, application/json", None, None),
+            ("multipart/mixed, application/json", None, None),
+            (
+                "multipart/mixed;boundary=\"graphql\";subscriptionSpec=\"1.0\", application/json",
+                Some(Parts),
+                None,
+            ),
+            ("multipart/mixed;subscriptionSpec=2.0, application/json", None, None),
+            ("multipart/mixed;subscriptionSpec=1.0", Some(Parts), Some(Parts)),
+            ("multipart/mixed;subscriptionSpec=1.0, text/event-stream", Some(Events), Some(Events)),
+            ("multipart/mixed;subscriptionSpec=1.0, text/event-stream;q=0.9", Some(Parts), Some(Parts)),
+            (apollo, Some(Parts), None),
+            (urql, Some(Events), None),
+        ] {
+            let accepted = accepted(accept).unwrap();
+            assert_eq!((accepted.streaming(), accepted.rather_streamed()), (subscription, query), "{accept}");
+        }
     }
 
     #[test]
@@ -156,6 +264,6 @@ mod tests {
         ] {
             assert_eq!(negotiated(accept), expected, "{accept}");
         }
-        assert_eq!(MediaType::negotiated(&HeaderMap::new()), Some(Json));
+        assert_eq!(Accepted::of(&HeaderMap::new()).map(Accepted::once), Some(Json));
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! A request passes [`request_id`], is routed, and at `/graphql` goes through [`graphql`]: [`media`] type,
 //! [`origin`] and [`cors`], [`caller`], [`body`], then down into the operation layer; what a client has already it is not
-//! sent again ([`conditional`]). Whatever is refused on the way is one [`error`] type. [`graphiql`] is the page at `/`,
-//! [`example`] the one at `/example`, each a [`bundle`]; [`webhook`] is where Composio tells of what has expired.
+//! sent again ([`conditional`]). What goes on is [`telling`] its answers one after the other: [`streamed`] over HTTP, as an
+//! [`event_stream`] or [`multipart`], for as long as its [`tenure`] is; or over a [`websocket`]. Whatever is refused on the
+//! way is one [`error`] type. [`graphiql`] is the page at `/`, [`example`] the one at `/example`, each a [`bundle`];
+//! [`webhook`] is where Composio tells of what has expired.
 //! [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`].
 
 mod body;
@@ -13,10 +15,12 @@ mod conditional;
 mod connection;
 pub mod cors;
 mod error;
+mod event_stream;
 mod example;
 mod graphiql;
 mod graphql;
 mod media;
+mod multipart;
 pub mod ops;
 mod origin;
 mod pulse;
@@ -24,7 +28,11 @@ mod request_id;
 pub mod serve;
 pub mod settings;
 mod socket;
+mod streamed;
+mod telling;
+mod tenure;
 pub mod webhook;
+mod websocket;
 
 use std::sync::Arc;
 
@@ -36,7 +44,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, any, get};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::SizeAbove;
+use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 
 use self::body::Bodies;
 use self::caller::Callers;
@@ -66,18 +74,21 @@ struct Edge {
     sites: Origins,
     bodies: Arc<Bodies>,
     webhooks: Arc<Webhooks>,
+    settings: Arc<HttpSettings>,
 }
 
 /// The public listener's routes, and around them what every request passes, the outermost last.
 pub fn router(parts: EdgeParts) -> Router {
     let EdgeParts { operations, callers, webhooks, settings } = parts;
     let bodies = Arc::new(Bodies::new(&settings));
+    let (front, graph) = (front(&settings), graph(&settings));
+    let example = if settings.example { example::routes() } else { Router::new() };
     let (sites, webhooks) = (settings.cors_origins.clone(), Arc::new(webhooks));
-    let edge = Edge { operations, callers, sites, bodies, webhooks };
+    let edge = Edge { operations, callers, sites, bodies, webhooks, settings: Arc::new(settings) };
     Router::new()
-        .merge(front(&settings))
-        .merge(if settings.example { example::routes() } else { Router::new() })
-        .route("/graphql", graph(&settings))
+        .merge(front)
+        .merge(example)
+        .route("/graphql", graph)
         .route("/webhooks/composio", any(webhook::take))
         .fallback(async || HttpError::nothing_here())
         .layer(map_response(unsniffed))
@@ -89,7 +100,10 @@ pub fn router(parts: EdgeParts) -> Router {
 fn graph(settings: &HttpSettings) -> MethodRouter<Edge> {
     let mut route = any(graphql::answer);
     if settings.compression {
-        let worth_it = SizeAbove::new(COMPRESSED_FROM_BYTES);
+        // What goes on would be held back until there is enough of it to compress.
+        let worth_it = SizeAbove::new(COMPRESSED_FROM_BYTES)
+            .and(NotForContentType::SSE)
+            .and(NotForContentType::const_new("multipart/"));
         route =
             route.layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it));
     }

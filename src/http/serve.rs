@@ -12,6 +12,7 @@ use axum::Router;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Request, Version};
 use axum::middleware::{Next, from_fn};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -27,13 +28,36 @@ const PATIENCE_WITH_REFUSED: Duration = Duration::from_secs(1);
 /// How long to wait where the machine has no file handles left: connections that end give some back.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// Where connections come from. In tests it is no port: on the paused clock, time runs ahead while a real socket is waited for.
+pub trait Listener: Send {
+    /// A connection's bytes.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection.
+    ///
+    /// # Errors
+    /// Where it failed, or none can be taken now.
+    fn accept(&mut self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        let (stream, _) = Self::accept(self).await?;
+        // Answers are written in one piece: waiting for more to send (Nagle) only delays them.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+}
+
 /// Serves until `shutdown` completes; then takes no more connections, and ends when the running requests are
 /// answered, or after the time that they are given.
 ///
 /// # Errors
 /// None today: a listener whose connections fail goes on.
 pub async fn serve(
-    listener: TcpListener,
+    mut listener: impl Listener,
     router: Router,
     settings: ServerSettings,
     shutdown: impl Future<Output = ()> + Send,
@@ -45,7 +69,7 @@ pub async fn serve(
         tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => doors.let_in(stream, &watched),
+                Ok(stream) => doors.let_in(stream, &watched),
                 Err(error) if is_of_connection(&error) => {}
                 Err(error) => {
                     tracing::error!(%error, "no connection can be taken at the moment");
@@ -100,10 +124,11 @@ impl Doors {
         Self { serving, places, refusing, places_of_refused: Arc::new(Semaphore::new(REFUSED_AT_ONCE)) }
     }
 
-    fn let_in(&self, stream: TcpStream, course: &watch::Receiver<Course>) {
+    fn let_in<S>(&self, stream: S, course: &watch::Receiver<Course>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let Some((conduct, place)) = self.place() else { return };
-        // Answers are written in one piece: waiting for more to send (Nagle) only delays them.
-        let _ = stream.set_nodelay(true);
         tokio::spawn(conduct.serve(stream, place, course.clone()));
     }
 

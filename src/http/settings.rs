@@ -28,6 +28,22 @@ pub struct HttpSettings {
     pub cors_origins: Origins,
     /// Whether answers are compressed for those who take that.
     pub compression: bool,
+    /// How long a WebSocket may take to say who it is, in milliseconds.
+    pub ws_init_timeout_ms: u64,
+    /// How often it is made sure that whoever subscribes is still there, in milliseconds.
+    pub stream_ping_ms: u64,
+    /// How many operations run at once over one WebSocket.
+    pub subscriptions_per_connection_max: usize,
+}
+
+impl HttpSettings {
+    pub(crate) fn ws_init_timeout(&self) -> Duration {
+        Duration::from_millis(self.ws_init_timeout_ms)
+    }
+
+    pub(crate) fn stream_ping(&self) -> Duration {
+        Duration::from_millis(self.stream_ping_ms)
+    }
 }
 
 /// `[server]`: how connections are kept, on both listeners.

@@ -428,6 +428,9 @@ struct Switchboard {
     /// How many problems there are beside those.
     #[serde(skip_serializing_if = "Option::is_none")]
     more_problems: Option<u64>,
+    /// Where a subscription stands, for transports that have no place of their own for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<String>,
 }
 
 impl Extensions {
@@ -437,8 +440,16 @@ impl Extensions {
         let Told { problems, more } = ledger.problems(view);
         let more_problems = Some(more).filter(|more| *more > 0);
         let is_silent = trace.is_none() && problems.is_empty() && more_problems.is_none();
-        let switchboard = Switchboard { trace, problems, more_problems };
+        let switchboard = Switchboard { trace, problems, more_problems, position: None };
         (!is_silent).then_some(Self { cost, switchboard })
+    }
+
+    /// What is said of an event of a subscription, and where that stands behind it.
+    fn of_event(ledger: &Ledger, view: &View, position: String) -> Self {
+        let Told { problems, more } = ledger.problems(view);
+        let more_problems = Some(more).filter(|more| *more > 0);
+        let switchboard = Switchboard { trace: None, problems, more_problems, position: Some(position) };
+        Self { cost: None, switchboard }
     }
 }
 

@@ -65,15 +65,19 @@ pub struct Message {
 impl Operations {
     /// Begins an operation of any kind for a transport that streams. `after` is the position that a subscriber comes back
     /// with; it may be in the request's extensions as well, as `{"switchboard": {"after": "…"}}`.
-    pub async fn open(&self, mut request: OperationRequest, caller: Caller, after: Option<&str>) -> Opened {
+    pub async fn open(
+        &self,
+        mut request: OperationRequest,
+        rules: TransportRules,
+        caller: Caller,
+        after: Option<&str>,
+    ) -> Opened {
         let meant = match self.persisted.text(&mut request, &caller.tenant) {
             Ok(meant) => meant,
             Err(refused) => return Opened::Once(Answer::failed(Outcome::Refused, &[*refused])),
         };
         if !self.is_subscription(&meant, &request) {
-            return Opened::Once(
-                self.run_meant(meant, request, TransportRules { mutations: true }, caller).await,
-            );
+            return Opened::Once(self.run_meant(meant, request, rules, caller).await);
         }
         match self.subscribe(&meant, &request, caller, after).await {
             Ok(subscription) => Opened::Stream(Box::new(subscription)),
@@ -142,13 +146,19 @@ impl Subscription {
                 Ok(event) => self.answer(event).await,
                 Err(error) => {
                     self.has_ended = true;
-                    Some(Answer::failed(Outcome::Executed { whole: false }, &[error]))
+                    Some(Answer::failed(Outcome::Executed { whole: false }, &[*error]))
                 }
             };
             if let Some(answer) = answer {
                 return Some(Message { answer, position: self.position() });
             }
         }
+    }
+
+    /// Whether what was told last is that nothing will follow.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     /// Where it stands: behind all that it has heard.
@@ -195,22 +205,22 @@ impl Subscription {
         match AssertUnwindSafe(executed).catch_unwind().await {
             Ok(None) => None,
             Ok(Some(response)) => {
-                let extensions = Extensions::of(&ledger, &view, false, None);
-                Some(Answer::executed(&response.data, response.errors, extensions))
+                let extensions = Extensions::of_event(&ledger, &view, self.position());
+                Some(Answer::executed(&response.data, response.errors, Some(extensions)))
             }
             Err(_) => Some(Answer::crashed()),
         }
     }
 }
 
-fn heard<E>(heard: Heard<E>, event: impl FnOnce(Arc<E>) -> Event) -> Result<Event, GraphqlError> {
+fn heard<E>(heard: Heard<E>, event: impl FnOnce(Arc<E>) -> Event) -> Result<Event, Box<GraphqlError>> {
     match heard {
         Heard::Change(change, _) => Ok(event(change)),
-        Heard::TooSlow => Err(GraphqlError::new(
+        Heard::TooSlow => Err(Box::new(GraphqlError::new(
             Code::Overloaded,
             "Changes came faster than they were taken, and some were missed: read what there is now, and subscribe anew.",
-        )),
-        Heard::Ended(error) => Err(GraphqlError::of_upstream(&error)),
+        ))),
+        Heard::Ended(error) => Err(Box::new(GraphqlError::of_upstream(&error))),
     }
 }
 

@@ -36,9 +36,10 @@ export async function start(...args) {
   return {
     url,
     lines,
+    /** Asks it to end; resolves with its exit code when it has. */
     async stop() {
       child.kill('SIGTERM');
-      await ended;
+      return ended;
     },
   };
 }

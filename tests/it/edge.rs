@@ -2,6 +2,7 @@
 
 mod bodies;
 mod conditional;
+mod event_stream;
 mod faulty;
 mod front_door;
 pub(crate) mod issuer;
@@ -10,12 +11,16 @@ mod jwks;
 mod jwt;
 mod kept;
 mod keys;
+mod multipart;
 mod over_http;
 mod persisted;
 mod refusals;
 mod results;
 mod sites;
+mod streams;
 mod tokens;
+mod websocket;
+mod websocket_callers;
 
 use axum::Router;
 use axum::body::Body;
@@ -48,6 +53,9 @@ fn http_settings() -> HttpSettings {
         bodies_limit_bytes: 1 << 20,
         cors_origins: Origins::default(),
         compression: true,
+        ws_init_timeout_ms: 5_000,
+        stream_ping_ms: 15_000,
+        subscriptions_per_connection_max: 3,
     }
 }
 

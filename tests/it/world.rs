@@ -356,7 +356,7 @@ impl World {
     /// Subscribes, with whatever else a request holds.
     pub(crate) async fn open(&self, caller: Caller, request: Value) -> Result<Subscription, Value> {
         let request = OperationRequest::from_json(request.to_string().as_bytes()).unwrap();
-        match self.operations.open(request, caller, None).await {
+        match self.operations.open(request, TransportRules { mutations: true }, caller, None).await {
             Opened::Stream(subscription) => Ok(*subscription),
             Opened::Once(answer) => Err(serde_json::from_slice(&answer.body).unwrap()),
         }

@@ -4,9 +4,12 @@
 //! one that the issuer publishes, and whom it is from and for is compared with the settings. The times are checked here and not
 //! by the library, whose clock cannot be stopped in tests.
 
+use std::time::Duration;
+
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::jwks::{IssuerKeys, Lookup, Source};
 use super::settings::JwtSettings;
@@ -64,8 +67,8 @@ impl Verifier {
             Lookup::Unreadable => return Err(HttpError::unreadable_keys()),
         };
         let claims = self.verified(token, alg, &key)?;
-        self.check_times(&claims)?;
-        self.read(&claims)
+        let expires_at = self.check_times(&claims)?;
+        Ok(Caller { expires_at, ..self.read(&claims)? })
     }
 
     /// The header of a token that may be looked at further. `none` is no algorithm to the library, and a shared secret's
@@ -99,19 +102,22 @@ impl Verifier {
         Ok(decoded.claims)
     }
 
-    /// RFC 7519, 4.1.4 and 4.1.5, with the leeway that they allow for clocks.
-    fn check_times(&self, claims: &Value) -> Result<(), HttpError> {
+    /// RFC 7519, 4.1.4 and 4.1.5, with the leeway that they allow for clocks. When the token's time will be up; none where
+    /// that is further away than can be counted.
+    fn check_times(&self, claims: &Value) -> Result<Option<Instant>, HttpError> {
         let (now, leeway) =
             (self.clock.now().as_duration().as_secs_f64(), self.settings.leeway().as_secs_f64());
         let moment = |name: &str| claims.get(name).map(|value| value.as_f64());
-        match moment("exp") {
-            Some(Some(expiry)) if now < expiry + leeway => {}
+        let left = match moment("exp") {
+            Some(Some(expiry)) if now < expiry + leeway => expiry + leeway - now,
             Some(Some(_)) => return Err(HttpError::bad_credentials(sentences::EXPIRED)),
             Some(None) | None => return Err(HttpError::bad_credentials(sentences::INCOMPLETE)),
-        }
+        };
+        let left = Duration::try_from_secs_f64(left).ok();
+        let expires_at = left.and_then(|left| Instant::now().checked_add(left));
         match moment("nbf") {
-            None => Ok(()),
-            Some(Some(begin)) if begin - leeway <= now => Ok(()),
+            None => Ok(expires_at),
+            Some(Some(begin)) if begin - leeway <= now => Ok(expires_at),
             Some(_) => Err(HttpError::bad_credentials(sentences::NOT_YET)),
         }
     }
@@ -133,7 +139,7 @@ impl Verifier {
             let id = text(&self.settings.user_id_claim).and_then(|id| MemberId::new(id).ok());
             Role::Member(id.ok_or(HttpError::forbidden(sentences::NO_MEMBER))?)
         };
-        Ok(Caller { name: text("sub").unwrap_or("jwt").into(), role, tenant })
+        Ok(Caller { name: text("sub").unwrap_or("jwt").into(), role, tenant, expires_at: None })
     }
 }
 

@@ -82,7 +82,8 @@ impl Tokens {
     pub fn new(settings: &[TokenSettings], tenants: &Tenants) -> Result<Self, BadToken> {
         let known = settings.iter().map(|token| {
             let tenant = tenants.get(&token.tenant).ok_or(BadToken::Tenant)?.clone();
-            let caller = Caller { name: token.name.as_str().into(), role: token.role()?, tenant };
+            let caller =
+                Caller { name: token.name.as_str().into(), role: token.role()?, tenant, expires_at: None };
             Ok((token.digest()?, caller))
         });
         known.collect::<Result<_, _>>().map(Self)

@@ -186,7 +186,7 @@ impl Query {
 
     /// Who asks, and of which tenant: by its key's fingerprint.
     async fn whoami(&self, context: &Context<'_>) -> Result<String> {
-        let Caller { name, role, tenant } = context.data::<Caller>()?;
+        let Caller { name, role, tenant, .. } = context.data::<Caller>()?;
         let key = tenant.composio.as_ref().map(|key| key.fingerprint());
         Ok(format!("{name} {role:?} {key:?}"))
     }

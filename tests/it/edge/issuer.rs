@@ -20,6 +20,7 @@ use switchboard::http::caller::Callers;
 use switchboard::http::caller::jwks::Source;
 use switchboard::http::caller::jwt::Verifier;
 use switchboard::http::caller::settings::JwtSettings;
+use switchboard::http::caller::tokens::Tenants;
 use switchboard::upstream::transport::Network;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, service_fn};
@@ -134,11 +135,20 @@ impl Issuer {
         Self::with(settings(), keys)
     }
 
+    /// Who its tokens are, to an edge of another make.
+    pub(super) fn callers(&self) -> Callers {
+        self.callers.clone()
+    }
+
     pub(super) fn with(settings: JwtSettings, keys: &[&Key]) -> Self {
+        Self::of_tenants(settings, keys, tenants())
+    }
+
+    pub(super) fn of_tenants(settings: JwtSettings, keys: &[&Key], tenants: Tenants) -> Self {
         let (published, reads) = (Arc::new(Mutex::new(None)), Arc::new(AtomicUsize::new(0)));
         let source = Source::Url(network(&published, &reads), settings.jwks_url.parse().unwrap());
         let clock = Clock::starting_at(NOW.parse().unwrap());
-        let verifier = Verifier::new(settings, source, tenants(), clock);
+        let verifier = Verifier::new(settings, source, tenants, clock);
         let issuer = Self { published, reads, callers: Callers::Jwt(Arc::new(verifier)) };
         issuer.publish(keys);
         issuer

@@ -1,0 +1,46 @@
+//! An operation as what it tells one after the other, whichever transport takes it on: the same for one that is answered once
+//! and for one that goes on.
+
+use futures_util::stream::{self, Stream, StreamExt as _};
+
+use crate::operation::subscription::{Opened, Subscription};
+use crate::operation::{Answer, Outcome};
+
+/// One thing that an operation tells.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// An answer, and where a subscription stands behind it.
+    Next(Answer, Option<String>),
+    /// Why it did not begin, or why it does not go on: errors alone, and nothing follows.
+    Failed(Answer),
+}
+
+/// What an operation tells.
+pub(crate) fn telling(opened: Opened) -> impl Stream<Item = Told> + Send + 'static {
+    match opened {
+        Opened::Once(answer) => stream::iter([once(answer)]).left_stream(),
+        Opened::Stream(subscription) => going_on(*subscription).right_stream(),
+    }
+}
+
+fn once(answer: Answer) -> Told {
+    match answer.outcome {
+        Outcome::Executed { .. } => Told::Next(answer, None),
+        Outcome::Refused | Outcome::NotByThisTransport | Outcome::Overloaded | Outcome::Crashed => {
+            Told::Failed(answer)
+        }
+    }
+}
+
+/// What a subscription tells.
+pub(crate) fn going_on(subscription: Subscription) -> impl Stream<Item = Told> + Send + 'static {
+    stream::unfold(subscription, async |mut subscription| {
+        let message = subscription.next().await?;
+        let told = if subscription.has_ended() {
+            Told::Failed(message.answer)
+        } else {
+            Told::Next(message.answer, Some(message.position))
+        };
+        Some((told, subscription))
+    })
+}

@@ -1,0 +1,54 @@
+//! What an answer that goes on has to know of the connection below it: when its time is up, and how long its peer may take to
+//! take something.
+//!
+//! It travels in the request's extensions. Whoever holds one is waited for at the end, also over a WebSocket, which its
+//! connection has let go of by then.
+
+use std::time::Duration;
+
+use axum::http::Extensions;
+use tokio::sync::watch;
+
+use super::connection::Course;
+
+/// How long an answer may go on.
+#[derive(Debug, Clone)]
+pub(crate) struct Tenure {
+    /// None where nobody ends it: in a router that something else serves.
+    course: Option<watch::Receiver<Course>>,
+    write: Duration,
+}
+
+impl Tenure {
+    pub(crate) fn new(course: watch::Receiver<Course>, write: Duration) -> Self {
+        Self { course: Some(course), write }
+    }
+
+    /// The one of the connection that a request came by.
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        extensions.get().cloned().unwrap_or(Self { course: None, write: Duration::MAX })
+    }
+
+    /// How long the peer may take to take something.
+    pub(crate) fn write(&self) -> Duration {
+        self.write
+    }
+
+    /// Waits until it is to come to its end.
+    pub(crate) async fn ends(&mut self) {
+        self.until(|course| course != Course::Serve).await;
+    }
+
+    /// Waits until there is no time left.
+    pub(crate) async fn is_cut(&mut self) {
+        self.until(|course| course == Course::Cut).await;
+    }
+
+    async fn until(&mut self, is_come: impl Fn(Course) -> bool) {
+        match &mut self.course {
+            // Nobody is left to say when: then it is now.
+            Some(course) => drop(course.wait_for(|course| is_come(*course)).await),
+            None => std::future::pending().await,
+        }
+    }
+}

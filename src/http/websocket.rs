@@ -1,0 +1,62 @@
+//! GraphQL over WebSocket: the subprotocol `graphql-transport-ws` whole (the graphql-ws library's PROTOCOL).
+//!
+//! A request to `/graphql` that asks for an upgrade is let in here as far as its place goes: browsers send `Origin` with a
+//! WebSocket and enforce nothing by it, so it is judged like a request's. Who it is, is found out in the [`session`], whose
+//! peer says so in its first [`message`]; what it asks for is [`underway`] there, and whatever ends it has its code
+//! ([`close`]).
+//!
+//! The library's own server was rejected: it sends errors before execution as results, has no pings, and lacks the codes 4400,
+//! 4401, 4408 and 4409. Extended CONNECT (RFC 8441) is not offered: over HTTP/2 a subscription needs no WebSocket.
+
+mod close;
+mod message;
+mod session;
+mod underway;
+
+use axum::extract::{FromRequestParts as _, Request, WebSocketUpgrade};
+use axum::http::Method;
+use axum::http::header::UPGRADE;
+use axum::response::Response;
+
+use super::error::HttpError;
+use super::tenure::Tenure;
+use super::{Edge, origin};
+
+const SUBPROTOCOL: &str = "graphql-transport-ws";
+
+const OTHER_SUBPROTOCOL: &str = "The WebSocket subprotocol here is `graphql-transport-ws` (the library graphql-ws; the older \
+                                 subscriptions-transport-ws is another one), and `Sec-WebSocket-Protocol` does not offer it.";
+
+/// What is read ahead of a connection, in bytes. The library's default, 128 KiB, would be most of what a subscriber costs.
+const READ_AHEAD: usize = 4 * 1024;
+
+/// Whether a request wants to become a WebSocket.
+pub(crate) fn is_asked_for(request: &Request) -> bool {
+    let upgrade = request.headers().get(UPGRADE);
+    request.method() == Method::GET
+        && upgrade.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Lets it become one.
+pub(crate) async fn begin(edge: Edge, request: Request) -> Result<Response, HttpError> {
+    let (mut head, _) = request.into_parts();
+    if !edge.sites.hold(&head.headers) {
+        origin::refuse_cross_site(&head.headers, &head.uri)?;
+    }
+    edge.callers.refuse_place(&head.headers, &head.uri)?;
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut head, &()).await;
+    let upgrade = upgrade.map_err(|rejection| HttpError::no_websocket(rejection.body_text()))?;
+    let limit = edge.settings.body_limit_bytes;
+    let upgrade = upgrade
+        .protocols([SUBPROTOCOL])
+        .read_buffer_size(READ_AHEAD)
+        // One message at a time, each sent before the next is made.
+        .write_buffer_size(0)
+        .max_message_size(limit)
+        .max_frame_size(limit);
+    if upgrade.selected_protocol().is_none() {
+        return Err(HttpError::no_websocket(OTHER_SUBPROTOCOL));
+    }
+    let tenure = Tenure::of(&head.extensions);
+    Ok(upgrade.on_upgrade(move |socket| session::run(socket, edge, head, tenure)))
+}
