@@ -7,6 +7,7 @@
 
 mod bearers;
 mod selections;
+mod subscriptions;
 mod tap;
 
 use std::collections::BTreeMap;
@@ -64,9 +65,11 @@ enum Place {
     /// The caches of what was fetched.
     Cache,
     FinishedAnswer,
+    /// What is told to those who listen.
+    Event,
 }
 
-const PLACES: [Place; 10] = [
+const PLACES: [Place; 11] = [
     Place::Answer,
     Place::Header,
     Place::Trace,
@@ -77,6 +80,7 @@ const PLACES: [Place; 10] = [
     Place::Debug,
     Place::Cache,
     Place::FinishedAnswer,
+    Place::Event,
 ];
 
 /// What every secret has in it: those of accounts, the keys to both upstreams, the tokens that are known here, and those that
@@ -397,6 +401,10 @@ async fn look_everywhere(log: &Log) {
     let of_a = catalogue(open, &open.bearers[0], Tenant::A, &mut watch).await;
     let of_b = catalogue(passthrough, &passthrough.bearers[0], Tenant::B, &mut watch).await;
     let mut passed = tap::Passed::default();
+    for situation in situations().iter().filter(|it| ["Healthy", "Drift"].contains(&it.name.as_str())) {
+        let caller = crate::domain::caller::Caller::admin("listener", tenant_a());
+        subscriptions::listen(&open.config, situation, &of_a.subscriptions, &caller, &mut watch).await;
+    }
     let judge = World::of(&open.config, &situations().remove(0));
     for situation in situations() {
         let world = World::of(&open.config, &situation);

@@ -31,6 +31,8 @@ pub(super) struct Everything {
     /// Every other one.
     pub(super) of_the_moment: String,
     pub(super) mutation: String,
+    /// One with each root field.
+    pub(super) subscriptions: Vec<String>,
 }
 
 /// Queries with every root field, and one mutation with every root field; `arguments` gives the value of a required argument of one of them.
@@ -46,11 +48,14 @@ pub(super) fn everything(arguments: &dyn Fn(&str, &str) -> Value) -> Everything 
     let kept = query(&|name| !OF_THE_MOMENT.contains(&name));
     let of_the_moment = query(&|name| OF_THE_MOMENT.contains(&name));
     let mutation = format!("mutation {}", selections.of("Mutation", LEVELS).unwrap());
+    let roots = schema.types["Subscription"].as_object().unwrap().fields.values();
+    let subscriptions = roots.filter_map(|field| selections.field("Subscription", field, LEVELS));
+    let subscriptions = subscriptions.map(|field| format!("subscription {{ {field} }}")).collect();
     let objects = schema.types.values().filter(|ty| !ty.is_built_in()).filter_map(ExtendedType::as_object);
     let all: BTreeSet<_> =
         objects.flat_map(|ty| ty.fields.keys().map(|field| format!("{}.{field}", ty.name))).collect();
     assert_eq!(selections.asked, all, "some fields are deeper than {LEVELS} levels, or cannot be reached");
-    Everything { kept, of_the_moment, mutation }
+    Everything { kept, of_the_moment, mutation, subscriptions }
 }
 
 impl Selections<'_> {
