@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use switchboard::sandbox::{CANARY, EmulatedUpstream, Fault, Scenario, Settings, Tenant};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::selections::everything;
+use super::selections::{Everything, everything};
 use crate::world::{World, global_id, tenant_a, tenant_b, texts};
 
 /// What may befall both upstreams at once.
@@ -62,7 +62,7 @@ impl Write for Log {
 }
 
 /// Everything that a tenant can ask for, by ids of its own.
-async fn catalogue(tenant: Tenant) -> [String; 2] {
+async fn catalogue(tenant: Tenant) -> Everything {
     let world = World::new();
     let caller = if tenant == Tenant::A { tenant_a() } else { tenant_b() };
     let answer = world.ask_as(caller, "{ providers { nodes { id } } }", json!({})).await;
@@ -100,7 +100,7 @@ fn holds_no_secret(text: &str, what: &str) {
 async fn ask_through_everything(tenant: Tenant) {
     let log = Log::default();
     let _listening = log.listen();
-    let [query, mutation] = catalogue(tenant).await;
+    let Everything { query, mutation, subscriptions } = catalogue(tenant).await;
     for (fault, drifts) in FAULTS.map(|fault| (fault, false)).into_iter().chain([("", true)]) {
         let world = World::new();
         if drifts {
@@ -119,6 +119,7 @@ async fn ask_through_everything(tenant: Tenant) {
         assert_eq!(answer.get("errors").is_none(), fault.is_empty(), "{fault}: {}", answer["errors"]);
         holds_no_secret(&answer.to_string(), &format!("the answer to `{fault}`"));
         if fault.is_empty() {
+            hear_through(&world, tenant, &subscriptions).await;
             // The canaries were there: what holds them is named.
             assert!(answer.to_string().contains("\"access_token\""));
         }
@@ -126,6 +127,22 @@ async fn ask_through_everything(tenant: Tenant) {
     let log = log.text();
     assert!(log.contains("an item was left out"), "nothing was logged: {log}");
     holds_no_secret(&log, "the log");
+}
+
+/// Hears of a change of everything that changes.
+async fn hear_through(world: &World, tenant: Tenant, subscriptions: &[String]) {
+    for subscription in subscriptions {
+        let caller = if tenant == Tenant::A { tenant_a() } else { tenant_b() };
+        let mut listening = world.subscribe(caller, subscription).await;
+        world.sandbox.change_providers(tenant, |rows| drop(rows.swap_remove(0)));
+        world.sandbox.change_accounts(tenant, |rows| {
+            rows[0].updated_at += jiff::SignedDuration::from_hours(1_000);
+        });
+        let message = listening.next().await.unwrap();
+        let text = String::from_utf8(message.answer.body.to_vec()).unwrap();
+        assert!(text.contains("Changed"), "{text}");
+        holds_no_secret(&text, "a change");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,17 +20,30 @@ struct Selections<'s> {
     asked: BTreeSet<String>,
 }
 
-/// One query with every root field, and one mutation with every root field; `arguments` gives the value of a required argument of one of them.
-pub(super) fn everything(arguments: &dyn Fn(&str, &str) -> Value) -> [String; 2] {
+/// All that can be asked for.
+pub(super) struct Everything {
+    /// With every root field.
+    pub(super) query: String,
+    /// With every root field.
+    pub(super) mutation: String,
+    /// One for each root field, as a subscription has one alone.
+    pub(super) subscriptions: Vec<String>,
+}
+
+/// Everything; `arguments` gives the value of a required argument of a root field.
+pub(super) fn everything(arguments: &dyn Fn(&str, &str) -> Value) -> Everything {
     let schema = Schema::parse_and_validate(sdl(), "schema.graphql").unwrap();
     let mut selections = Selections { schema: &schema, arguments, asked: BTreeSet::new() };
     let query = selections.of("Query", LEVELS).unwrap();
     let mutation = format!("mutation {}", selections.of("Mutation", LEVELS).unwrap());
+    let roots = schema.get_object("Subscription").unwrap().fields.values();
+    let roots = roots.filter_map(|field| selections.field("Subscription", field, LEVELS));
+    let subscriptions: Vec<_> = roots.map(|field| format!("subscription {{ {field} }}")).collect();
     let objects = schema.types.values().filter(|ty| !ty.is_built_in()).filter_map(ExtendedType::as_object);
     let all: BTreeSet<_> =
         objects.flat_map(|ty| ty.fields.keys().map(|field| format!("{}.{field}", ty.name))).collect();
     assert_eq!(selections.asked, all, "some fields are deeper than {LEVELS} levels, or cannot be reached");
-    [query, mutation]
+    Everything { query, mutation, subscriptions }
 }
 
 impl Selections<'_> {
