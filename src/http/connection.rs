@@ -73,7 +73,7 @@ impl Conduct {
         let service = TowerToHyperService::new(Watched {
             router: self.router.clone(),
             pulse: Arc::clone(&pulse),
-            tenure: Tenure::new(course.clone(), self.patience.write),
+            tenure: Tenure::new(course.clone(), Arc::clone(&pulse), self.patience.write),
         });
         let builder = self.protocols();
         let mut connection = pin!(builder.serve_connection_with_upgrades(socket, service));

@@ -69,7 +69,7 @@ async fn answer_as(accepted: Accepted, edge: &Edge, request: Request) -> Result<
         let answer = edge.operations.run(operation, rules, caller).await;
         return Ok(at_once(&answer, accepted.once(), &head));
     };
-    let after = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+    let after = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let terms = Terms {
         ping: edge.settings.stream_ping(),
         expires_at: caller.expires_at,

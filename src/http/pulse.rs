@@ -48,6 +48,8 @@ struct State {
     stalled_since: Option<Instant>,
     /// Whether bytes arrive that belong to no request, as HTTP/2 has them.
     is_multiplexed: bool,
+    /// Whether an answer without an end is not taken any more.
+    is_given_up: bool,
 }
 
 impl Pulse {
@@ -61,6 +63,7 @@ impl Pulse {
             head_since: Some(now),
             stalled_since: None,
             is_multiplexed: false,
+            is_given_up: false,
         })))
     }
 
@@ -97,11 +100,19 @@ impl Pulse {
         UnderWay { pulse: Arc::clone(self), answer: None }
     }
 
+    /// An answer that has no end was not taken for as long as any may take: whoever feeds it knows, and nobody here.
+    pub(crate) fn give_up(&self) {
+        self.change(|state| state.is_given_up = true);
+    }
+
     /// What takes too long by now.
     pub(crate) fn overdue(&self, patience: Patience) -> Option<Overdue> {
         self.change(|state| {
             let over = |since: Instant, limit| since.elapsed() >= limit;
             let oldest = state.answering.values().min().copied();
+            if state.is_given_up {
+                return Some(Overdue::Write);
+            }
             if [state.stalled_since, oldest].into_iter().flatten().any(|since| over(since, patience.write)) {
                 return Some(Overdue::Write);
             }

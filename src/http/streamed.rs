@@ -88,8 +88,10 @@ fn whole<F: Form>(answer: &[u8]) -> Response {
 fn begun<F: Form>(subscription: Subscription, terms: Terms) -> Response {
     let (frames, taken) = mpsc::channel(1);
     tokio::spawn(async move {
-        // Where it cannot go on, the body breaks off.
-        let _ = feed::<F>(subscription, terms, frames).await;
+        let tenure = terms.tenure.clone();
+        if let Err(Gone::Stuck) = feed::<F>(subscription, terms, frames).await {
+            tenure.give_up();
+        }
     });
     response::<F>(Body::from_stream(Frames { taken, is_whole: false }))
 }
@@ -109,8 +111,13 @@ enum Frame {
     Last(Bytes),
 }
 
-/// Nobody takes frames any more, or not in time.
-struct Gone;
+/// Why the body breaks off.
+enum Gone {
+    /// Nobody takes it any more.
+    HungUp,
+    /// Nobody took a frame for as long as that may take.
+    Stuck,
+}
 
 async fn feed<F: Form>(
     subscription: Subscription,
@@ -121,7 +128,8 @@ async fn feed<F: Form>(
     let write = tenure.write();
     let send = async |frame| match timeout(write, frames.send(frame)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(Gone),
+        Ok(Err(_)) => Err(Gone::HungUp),
+        Err(_) => Err(Gone::Stuck),
     };
     let last = |failed: &[u8]| {
         let mut bytes = F::failed(failed).to_vec();
@@ -141,12 +149,13 @@ async fn feed<F: Form>(
             () = sleep_until(silent_until) => Frame::Part(F::heartbeat()),
             () = past(expires_at) => last(&HttpError::expired().text()),
             () = tenure.ends() => last(&HttpError::going_away().text()),
-            () = frames.closed() => return Err(Gone),
+            () = frames.closed() => return Err(Gone::HungUp),
         };
         let is_last = matches!(frame, Frame::Last(_));
         send(frame).await?;
         if is_last {
-            return Ok(());
+            // Until it is taken too, there is a connection to be had back.
+            return timeout(write, frames.closed()).await.map_err(|_| Gone::Stuck);
         }
     }
 }
@@ -169,13 +178,15 @@ impl Stream for Frames {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.is_whole {
+            return Poll::Ready(None);
+        }
         Poll::Ready(match ready!(self.taken.poll_recv(context)) {
             Some(Frame::Part(bytes)) => Some(Ok(bytes)),
             Some(Frame::Last(bytes)) => {
                 self.is_whole = true;
                 Some(Ok(bytes))
             }
-            None if self.is_whole => None,
             None => {
                 self.is_whole = true;
                 Some(Err(io::ErrorKind::TimedOut.into()))

@@ -4,34 +4,43 @@
 //! It travels in the request's extensions. Whoever holds one is waited for at the end, also over a WebSocket, which its
 //! connection has let go of by then.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Extensions;
 use tokio::sync::watch;
 
 use super::connection::Course;
+use super::pulse::Pulse;
 
 /// How long an answer may go on.
 #[derive(Debug, Clone)]
 pub(crate) struct Tenure {
     /// None where nobody ends it: in a router that something else serves.
-    course: Option<watch::Receiver<Course>>,
+    connection: Option<(watch::Receiver<Course>, Arc<Pulse>)>,
     write: Duration,
 }
 
 impl Tenure {
-    pub(crate) fn new(course: watch::Receiver<Course>, write: Duration) -> Self {
-        Self { course: Some(course), write }
+    pub(crate) fn new(course: watch::Receiver<Course>, pulse: Arc<Pulse>, write: Duration) -> Self {
+        Self { connection: Some((course, pulse)), write }
     }
 
     /// The one of the connection that a request came by.
     pub(crate) fn of(extensions: &Extensions) -> Self {
-        extensions.get().cloned().unwrap_or(Self { course: None, write: Duration::MAX })
+        extensions.get().cloned().unwrap_or(Self { connection: None, write: Duration::MAX })
     }
 
     /// How long the peer may take to take something.
     pub(crate) fn write(&self) -> Duration {
         self.write
+    }
+
+    /// Has the connection ended, as its peer did not take something in time.
+    pub(crate) fn give_up(&self) {
+        if let Some((_, pulse)) = &self.connection {
+            pulse.give_up();
+        }
     }
 
     /// Waits until it is to come to its end.
@@ -45,9 +54,9 @@ impl Tenure {
     }
 
     async fn until(&mut self, is_come: impl Fn(Course) -> bool) {
-        match &mut self.course {
+        match &mut self.connection {
             // Nobody is left to say when: then it is now.
-            Some(course) => drop(course.wait_for(|course| is_come(*course)).await),
+            Some((course, _)) => drop(course.wait_for(|course| is_come(*course)).await),
             None => std::future::pending().await,
         }
     }

@@ -181,7 +181,7 @@ impl Session {
         let caller = self.edge.callers.caller(&self.headers, &self.uri).await;
         let caller = Box::new(caller.map_err(|error| End::refused(&error))?);
         // Nobody needs them again.
-        self.headers.clear();
+        self.headers = HeaderMap::new();
         self.send(message::ACKNOWLEDGED).await?;
         let ping_at = Instant::now() + self.edge.settings.stream_ping();
         self.phase = Phase::Acknowledged { caller, ping_at, is_answer_due: false };

@@ -9,6 +9,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use switchboard::http::caller::Callers;
 use switchboard::sandbox::Tenant;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::ServiceExt as _;
 
 use super::faulty::Faulty;
@@ -279,6 +280,50 @@ async fn a_silent_stream_is_kept_and_one_that_nobody_takes_is_cut() {
     let rest = raw.rest().await;
     assert!(rest.contains("event: next") && !rest.contains("complete"), "{rest}");
     assert!(!rest.ends_with("\r\n0\r\n\r\n"), "nobody is to take it for whole");
+}
+
+/// A request over HTTP/2 by a client that lets nothing be sent to it (RFC 9113, 4.1 and 6.5.2; RFC 7541, 6.1 and 6.2.2).
+fn over_http2_without_a_window(path: &str) -> Vec<u8> {
+    let length = |text: &str| u8::try_from(text.len()).unwrap();
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend([0, 0, 6, 4, 0, 0, 0, 0, 0, /* INITIAL_WINDOW_SIZE */ 0, 4, 0, 0, 0, 0]);
+    let mut head = vec![/* GET */ 0x82, /* http */ 0x86];
+    for (name, value) in [(/* :path */ 0x44, path), (/* :authority */ 0x41, "localhost")] {
+        head.extend([name, length(value)]);
+        head.extend(value.bytes());
+    }
+    for text in ["accept", EVENTS] {
+        if text == "accept" {
+            head.push(0);
+        }
+        head.push(length(text));
+        head.extend(text.bytes());
+    }
+    let size = u8::try_from(head.len()).unwrap();
+    bytes.extend([0, 0, size, 1, /* END_STREAM, END_HEADERS */ 5, 0, 0, 0, 1]);
+    bytes.extend(head);
+    bytes
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_http2_too_one_that_nobody_takes_is_given_up() {
+    let mut setup = Setup::default();
+    setup.config.subscriptions.subscribers_max = 1;
+    let world = World::of(setup);
+    let server = Server::over(&world);
+    let mut pipe = server.connect();
+    let path = "/graphql?query=subscription%7BproviderChanged%7Bkind%7D%7D";
+    pipe.write_all(&over_http2_without_a_window(path)).await.unwrap();
+    world.settle().await;
+    let router = routes(&world, anybody());
+    let second = ask(router.clone(), subscribing()).await;
+    assert!(second.text.contains("OVERLOADED"), "the place is taken: {}", second.text);
+    // The server hangs up: a heartbeat found that what was before it was not taken, in `server.write_timeout_ms`.
+    let mut said = Vec::new();
+    pipe.read_to_end(&mut said).await.unwrap();
+    world.settle().await;
+    let opening = begin(&router, subscribing()).await.next().await.unwrap();
+    assert!(opening.starts_with(":\nid: "), "{opening}");
 }
 
 #[tokio::test(start_paused = true)]
