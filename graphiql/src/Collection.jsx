@@ -1,6 +1,6 @@
 // The panel of example operations. Offered is what is valid against the schema that is served, whatever it has.
 import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
-import { Kind, parse, validate } from "graphql";
+import { Kind, extendSchema, parse, validate } from "graphql";
 import { useMemo } from "react";
 import { collection } from "./examples.js";
 
@@ -14,6 +14,15 @@ function isOffered(schema, { query }) {
   return roots.every(({ operation }) => schema.getRootType(operation)) && validate(schema, document).length === 0;
 }
 
+/** What gateways ask. It is served and not introspected, so that none of them copies it into its own graph. */
+const GATEWAYS = parse(`
+  scalar _Any
+  union _Entity = ConnectedAccount | Provider | Toolkit | User
+  extend type Query { _entities(representations: [_Any!]!): [_Entity]! }
+`);
+
+const withGateways = (schema) => (schema.getType("_Any") ? schema : extendSchema(schema, GATEWAYS, { assumeValid: true }));
+
 const offered = (schema) =>
   collection
     .map(({ title, examples }) => ({ title, examples: examples.filter((example) => isOffered(schema, example)) }))
@@ -21,7 +30,7 @@ const offered = (schema) =>
 
 function Panel() {
   const schema = useGraphiQL((state) => state.schema);
-  const groups = useMemo(() => (schema ? offered(schema) : []), [schema]);
+  const groups = useMemo(() => (schema ? offered(withGateways(schema)) : []), [schema]);
   const open = useOpen();
   return (
     <section className="collection" aria-label="Examples">

@@ -462,7 +462,8 @@ subscription AccountChanges {
 `;
 
 const entities = `# What a router asks of this graph as a part of a larger
-# one, by the keys of its entities.
+# one, by the keys of its entities. The editor underlines it:
+# roots that are for routers alone are not introspected.
 query Entities($representations: [_Any!]!) {
   _entities(representations: $representations) {
     __typename
