@@ -40,12 +40,21 @@ const roots = {
   team: () => Array.from({ length: 20 }, (_, number) => person(`user_${number}`)),
 };
 
+/** What it refers to and knows nothing else of: the bookmarks of people. */
+const bookmarks = `
+  extend type Query { bookmarks(providers: [ID!]! toolkits: [String!]!): Bookmarks! }
+  type Bookmarks { providers: [Provider!]! toolkits: [Toolkit!]! }
+  type Provider @key(fields: "id", resolvable: false) { id: ID! }
+  type Toolkit @key(fields: "slug", resolvable: false) { slug: String! }
+`;
+
 /** As a subgraph of Apollo Federation. */
 export const subgraph = {
   schema: buildSubgraphSchema({
     typeDefs: parse(`
       extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@shareable"])
       ${types('connectedAccountId', { key: (field) => `@key(fields: "${field}")`, shared: '@shareable' })}
+      ${bookmarks}
     `),
     resolvers: {
       User: { __resolveReference: ({ id }) => person(id) },
@@ -53,7 +62,13 @@ export const subgraph = {
       Node: { __resolveType: () => 'User' },
     },
   }),
-  rootValue: roots,
+  rootValue: {
+    ...roots,
+    bookmarks: ({ providers, toolkits }) => ({
+      providers: providers.map((id) => ({ __typename: 'Provider', id })),
+      toolkits: toolkits.map((slug) => ({ __typename: 'Toolkit', slug })),
+    }),
+  },
 };
 
 /** As a subschema for stitching: its own roots by ids, and with directives its own `_sdl`. */

@@ -155,6 +155,23 @@ export const questions = [
   },
 ];
 
+/** What holds of every gateway that asks by entities: what the other service only refers to is found here. */
+export async function referencesAreFound(graph) {
+  const { answer } = await graph.ask('{ providers(first: 2) { nodes { id name } } }');
+  const known = answer.data.providers.nodes;
+  const query = `query ($ids: [ID!]!) {
+    bookmarks(providers: $ids, toolkits: ["gmail", "slack"]) { providers { id name } toolkits { slug id connectedAccounts(first: 1) { nodes { status } } } }
+  }`;
+  const { answer: found, asked, people } = await graph.ask(query, { ids: known.map(({ id }) => id) });
+  assert.equal(found.errors, undefined, JSON.stringify(found.errors));
+  const { providers, toolkits } = found.data.bookmarks;
+  assert.deepEqual(providers, known);
+  assert.deepEqual(toolkits.map(({ slug }) => slug), ['gmail', 'slack']);
+  for (const { connectedAccounts } of toolkits) assert.equal(connectedAccounts.nodes.length, 1);
+  assert.equal(people, 1);
+  for (const { query } of asked) assert.match(query, /_entities/);
+}
+
 /** What holds of every gateway before a Switchboard that asks for a token. */
 export function tokensAreAsked(start, schema) {
   describe('where Switchboard asks for a token', () => {

@@ -97,6 +97,26 @@ test("README's ten lines of stitching are the example's", () => {
   assert.ok(read('examples/federation/stitching-plain.mjs').includes(lines));
 });
 
+test("README's rows of clients have the versions that are installed for their tests", () => {
+  const folders = ['examples/apollo-client', 'examples/codegen', 'examples/relay', 'examples/urql', 'tests/interop'];
+  const installed = Object.assign({}, ...folders.map((folder) => {
+    const { dependencies, devDependencies } = JSON.parse(read(`${folder}/package.json`));
+    return { ...dependencies, ...devDependencies };
+  }));
+  for (const [consumers, ...packages] of [
+    ['relay-compiler, relay-runtime', 'relay-runtime'],
+    ['Apollo Client', '@apollo/client'],
+    ['urql, Graphcache', '@urql/core', '@urql/exchange-graphcache'],
+    ['GraphQL Code Generator, TypeScript', '@graphql-codegen/cli', 'typescript'],
+    ['graphql-eslint', '@graphql-eslint/eslint-plugin'],
+    ['GraphQL Inspector', '@graphql-inspector/core'],
+  ]) {
+    const versions = packages.map((name) => installed[name]).join(', ');
+    assert.ok(readme.includes(`\n| ${consumers} | ${versions} | `), `${consumers}: ${versions}`);
+  }
+  assert.equal(installed['relay-compiler'], installed['relay-runtime']);
+});
+
 test("README's table of consumers has the versions that were tried, and tests that exist", () => {
   const { dependencies } = JSON.parse(read('examples/federation/package.json'));
   const rows = [...readme.matchAll(/^\| (`[^|]*) \| ([\d., ]+) \| [^|]* \| `(tests\/interop\/federation\/[^`]+)` \|$/gm)];
