@@ -1,10 +1,13 @@
 // One supergraph of both, by each of the three composers. Each reads what the services tell of themselves by `_service`.
+// As a program it prints Apollo's.
 
 import * as apollo from '@apollo/composition';
 import * as hive from '@theguild/federation-composition';
 import * as cosmo from '@wundergraph/composition';
 import { parse } from 'graphql';
-import { ask } from './demo.mjs';
+import { ourselves } from './caller.mjs';
+import { run, schemaOf } from './demo.mjs';
+import { serve, subgraph } from './people.mjs';
 
 export { apollo, hive, parse };
 
@@ -12,9 +15,8 @@ export { apollo, hive, parse };
 export const subgraphs = (urls) =>
   Promise.all(
     Object.entries(urls).map(async ([name, url]) => {
-      const { data, errors } = await ask(url, '{ _service { sdl } }');
-      if (errors) throw new Error(`${name} does not tell its schema: ${errors[0].message}`);
-      return { name, url, typeDefs: parse(data._service.sdl) };
+      const { _service } = await schemaOf(name, url, '{ _service { sdl } }', name === 'switchboard' ? ourselves() : {});
+      return { name, url, typeDefs: parse(_service.sdl) };
     }),
   );
 
@@ -36,3 +38,10 @@ export async function byCosmo(urls) {
   if (!composed.success) throw new AggregateError(composed.errors, composed.errors.map(String).join('\n'));
   return { schema: composed.federatedGraphClientSchema, hints: composed.warnings.map(String) };
 }
+
+async function print({ switchboard, people }) {
+  const { supergraphSdl } = await byApollo({ switchboard, people });
+  await new Promise((written) => process.stdout.write(`${supergraphSdl}\n`, written));
+}
+
+await run(import.meta, { start: print, people: () => serve(subgraph) });

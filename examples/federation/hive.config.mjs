@@ -1,13 +1,11 @@
-// Hive Gateway's own configuration: who asks is passed on, as Switchboard decides by it what they may see.
+// Hive Gateway's own configuration: who asks is passed on.
 
 import { defineConfig } from '@graphql-hive/gateway';
+import { whoAsks } from './caller.mjs';
 
 export const gatewayConfig = defineConfig({
   supergraph: process.env.SUPERGRAPH,
   propagateHeaders: {
-    fromClientToSubgraphs({ request }) {
-      const authorization = request.headers.get('authorization');
-      return authorization ? { authorization } : {};
-    },
+    fromClientToSubgraphs: ({ request }) => whoAsks(Object.fromEntries(request.headers)),
   },
 });

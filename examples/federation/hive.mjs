@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { byHive } from './compose.mjs';
-import { run } from './demo.mjs';
+import { endWithUs, run } from './demo.mjs';
 import { serve, subgraph } from './people.mjs';
 
 const program = join(import.meta.dirname, 'node_modules/.bin/hive-gateway');
@@ -32,6 +32,7 @@ export async function start({ switchboard, people, port }) {
     env: { ...process.env, SUPERGRAPH: supergraph, LOG_FORMAT: 'json', CI: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  endWithUs(gateway);
   const ended = new Promise((resolve) => gateway.once('close', resolve));
   let said = '';
   await new Promise((resolve, reject) => {
@@ -43,6 +44,9 @@ export async function start({ switchboard, people, port }) {
     }
     gateway.once('error', reject);
     ended.then((code) => reject(new Error(`hive-gateway ended with ${code}: ${said}`)));
+  }).catch(async (error) => {
+    await rm(folder, { recursive: true });
+    throw error;
   });
   return {
     url: `http://127.0.0.1:${taken}/graphql`,

@@ -5,6 +5,7 @@
 import { createServer } from 'node:http';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { buildSchema, graphql, parse } from 'graphql';
+import { whoAsks } from './caller.mjs';
 
 const person = (id) => (/^user_\d+$/.test(id) ? { __typename: 'User', id, name: `Person ${id.slice(5)}`, since: '2026-01-01T00:00:00Z' } : null);
 const noted = (key) => ({ __typename: 'ConnectedAccount', ...key, note: `Seen ${key.connectedAccountId ?? key.id}` });
@@ -39,12 +40,21 @@ const roots = {
   team: () => Array.from({ length: 20 }, (_, number) => person(`user_${number}`)),
 };
 
+/** What it refers to and knows nothing else of: the bookmarks of people. */
+const bookmarks = `
+  extend type Query { bookmarks(providers: [ID!]! toolkits: [String!]!): Bookmarks! }
+  type Bookmarks { providers: [Provider!]! toolkits: [Toolkit!]! }
+  type Provider @key(fields: "id", resolvable: false) { id: ID! }
+  type Toolkit @key(fields: "slug", resolvable: false) { slug: String! }
+`;
+
 /** As a subgraph of Apollo Federation. */
 export const subgraph = {
   schema: buildSubgraphSchema({
     typeDefs: parse(`
       extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@shareable"])
       ${types('connectedAccountId', { key: (field) => `@key(fields: "${field}")`, shared: '@shareable' })}
+      ${bookmarks}
     `),
     resolvers: {
       User: { __resolveReference: ({ id }) => person(id) },
@@ -52,7 +62,13 @@ export const subgraph = {
       Node: { __resolveType: () => 'User' },
     },
   }),
-  rootValue: roots,
+  rootValue: {
+    ...roots,
+    bookmarks: ({ providers, toolkits }) => ({
+      providers: providers.map((id) => ({ __typename: 'Provider', id })),
+      toolkits: toolkits.map((slug) => ({ __typename: 'Toolkit', slug })),
+    }),
+  },
 };
 
 /** As a subschema for stitching: its own roots by ids, and with directives its own `_sdl`. */
@@ -79,19 +95,38 @@ export const subschema = {
   },
 };
 
+/** The answer to a request: its status and its body. What runs may look who asks. */
+async function answered(request, { schema, rootValue }) {
+  let body = '';
+  for await (const chunk of request) body += chunk;
+  try {
+    const { query: source, variables: variableValues, operationName } = JSON.parse(body);
+    const contextValue = { headers: whoAsks(request.headers) };
+    return [200, await graphql({ schema, rootValue, source, variableValues, operationName, contextValue })];
+  } catch (error) {
+    return [400, { errors: [{ message: `This is no GraphQL request: ${error.message}` }] }];
+  }
+}
+
 /** Serves a schema on a port until `stop()`; counts what it was asked. */
-export async function serve({ schema, rootValue }, port = 0) {
+export async function serve(service, port = 0) {
   let asked = 0;
   const server = createServer(async (request, response) => {
-    let body = '';
-    for await (const chunk of request) body += chunk;
+    if (request.method !== 'POST') {
+      response.writeHead(request.method === 'GET' ? 200 : 405, { 'content-type': 'text/plain' });
+      return response.end('Send GraphQL here by POST, as {"query": "{ __typename }"}.\n');
+    }
     asked += 1;
-    const { query: source, variables: variableValues, operationName } = JSON.parse(body);
-    const answer = await graphql({ schema, rootValue, source, variableValues, operationName });
-    response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify(answer));
+    try {
+      const [status, answer] = await answered(request, service);
+      response.writeHead(status, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(answer));
+    } catch {
+      // Who asked has hung up.
+      response.destroy();
+    }
   });
-  await new Promise((listening) => server.listen(port, '127.0.0.1', listening));
+  await new Promise((listening, failed) => server.once('error', failed).listen(port, '127.0.0.1', listening));
   return {
     url: `http://127.0.0.1:${server.address().port}/graphql`,
     asked: () => asked,

@@ -3,6 +3,7 @@
 import { buildHTTPExecutor } from '@graphql-tools/executor-http';
 import { stitchSchemas } from '@graphql-tools/stitch';
 import { schemaFromExecutor } from '@graphql-tools/wrap';
+import { ourselves } from './caller.mjs';
 import { run } from './demo.mjs';
 import { serve, subschema } from './people.mjs';
 
@@ -16,13 +17,16 @@ const merge = {
   Toolkit: by('toolkitsBySlugs', 'slug', 'slugs'),
   User: by('usersByIds'),
 };
-const subschemaOf = async (executor, merge) => ({ schema: await schemaFromExecutor(executor), executor, batch: true, merge });
+const subschemaOf = async (executor, merge, reader) => ({ schema: await schemaFromExecutor(executor, reader), executor, batch: true, merge });
+
+/** Passes on who asks. */
+const at = (endpoint) => buildHTTPExecutor({ endpoint, headers: (request) => request?.context?.headers });
 
 export async function start({ switchboard, people, port }) {
   const schema = stitchSchemas({
     subschemas: [
-      await subschemaOf(buildHTTPExecutor({ endpoint: switchboard }), merge),
-      await subschemaOf(buildHTTPExecutor({ endpoint: people }), {
+      await subschemaOf(at(switchboard), merge, { headers: ourselves() }),
+      await subschemaOf(at(people), {
         User: by('peopleByIds'),
         ConnectedAccount: by('notesByIds'),
       }),

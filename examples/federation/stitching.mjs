@@ -4,19 +4,21 @@ import { buildHTTPExecutor } from '@graphql-tools/executor-http';
 import { stitchSchemas } from '@graphql-tools/stitch';
 import { stitchingDirectives } from '@graphql-tools/stitching-directives';
 import { buildSchema } from 'graphql';
-import { ask, run } from './demo.mjs';
+import { ourselves } from './caller.mjs';
+import { run, schemaOf } from './demo.mjs';
 import { serve, subschema } from './people.mjs';
 
 const { stitchingDirectivesTransformer } = stitchingDirectives();
 
-async function subschemaAt(endpoint) {
-  const { data } = await ask(endpoint, '{ _sdl }');
-  return { schema: buildSchema(data._sdl), executor: buildHTTPExecutor({ endpoint }), batch: true };
+async function subschemaAt(name, endpoint, reader) {
+  const { _sdl } = await schemaOf(name, endpoint, '{ _sdl }', reader);
+  const executor = buildHTTPExecutor({ endpoint, headers: (request) => request?.context?.headers });
+  return { schema: buildSchema(_sdl), executor, batch: true };
 }
 
 export async function start({ switchboard, people, port }) {
   const schema = stitchSchemas({
-    subschemas: await Promise.all([switchboard, people].map(subschemaAt)),
+    subschemas: await Promise.all([subschemaAt('switchboard', switchboard, ourselves()), subschemaAt('people', people)]),
     subschemaConfigTransforms: [stitchingDirectivesTransformer],
   });
   return serve({ schema }, port);

@@ -4,7 +4,7 @@
 //! It has what a composer reads: entities with their keys, PageInfo for every subgraph to define, what fields cost a
 //! router that plans by it, and two tags for contracts. It leaves out what the owner of a larger graph has itself.
 
-use apollo_compiler::ast::{Definition, SchemaExtension, Value};
+use apollo_compiler::ast::{Definition, Directive, SchemaExtension, Value};
 use apollo_compiler::{Name, name};
 use serde::Deserialize;
 
@@ -39,7 +39,9 @@ impl TryFrom<String> for FederationVersion {
 
     fn try_from(text: String) -> Result<Self, String> {
         let minor = text.strip_prefix("2.").and_then(|minor| minor.parse().ok());
-        minor.map(|minor| Self { minor }).ok_or_else(|| format!("{text:?} is no version of federation 2"))
+        // `2.09` and `2.+9` are numbers, but the specification has no such version.
+        let spelled = minor.filter(|minor: &u8| format!("2.{minor}") == text);
+        spelled.map(|minor| Self { minor }).ok_or_else(|| format!("{text:?} is no version of federation 2"))
     }
 }
 
@@ -58,7 +60,12 @@ impl TryFrom<String> for RootFields {
             Some(_) => Ok(name.to_owned()),
             None => Err(format!("`{name}` is no root field of queries")),
         });
-        known.collect::<Result<_, _>>().map(Self)
+        let known = known.collect::<Result<Vec<_>, _>>()?;
+        tree.leave_out(THE_COMPOSERS.into_iter().chain(known.iter().map(String::as_str)));
+        if tree.object("Query").is_none_or(|query| query.fields.is_empty()) {
+            return Err("nothing would be left of queries".to_owned());
+        }
+        Ok(Self(known))
     }
 }
 
@@ -77,6 +84,17 @@ const KEYS: [(&str, &[&str]); 4] = [
 /// measure for routers that refuse by sums. What an operation costs here is told better, in `extensions.cost`.
 const ASKS_UPSTREAM: i32 = 10;
 
+/// What causes calls without giving objects of an upstream, or more of them than one: how many, as far as one number can say it.
+/// Counts of accounts by status are eight numbers.
+const CALLS: [(&str, &str, i32); 6] = [
+    ("ConnectedAccountConnection", "totalCount", 1),
+    ("ConnectedAccountConnection", "statusCounts", 8),
+    ("IntegrationHealth", "providerCounts", 1),
+    ("IntegrationHealth", "accountCounts", 8),
+    ("Provider", "disagreement", 2),
+    ("Mutation", "refresh", 2),
+];
+
 /// What is asked for upstream wherever it is not part of a page.
 const ASKING: [&str; 5] =
     ["Provider", "ProviderConnection", "ConnectedAccount", "ConnectedAccountConnection", "Node"];
@@ -85,10 +103,16 @@ const ASKING: [&str; 5] =
 const A_HANDFUL: i32 = 5;
 
 /// What a contract leaves out that is for eyes which see nobody's data: the fields that a MEMBER does not see either, and
-/// whose an account is and what it was given by them.
-const PERSONAL: [(&str, &[&str]); 2] = [
+/// whose an account is and what it was given by them; and what finds either by asking, as a filter does.
+const PERSONAL: [(&str, &[&str]); 8] = [
     ("Provider", &["accountId", "displayName", "errorMessage"]),
     ("ConnectedAccount", &["user", "userId", "alias", "wordId", "state"]),
+    ("User", &["connectedAccounts"]),
+    ("Query", &["usersByIds"]),
+    ("ProviderFilter", &["search"]),
+    ("ConnectedAccountFilter", &["userIds"]),
+    ("ProviderAccountFilter", &["userIds"]),
+    ("AuthConfigAccountFilter", &["userIds"]),
 ];
 
 /// What a contract leaves out that is not for those who operate this layer.
@@ -120,8 +144,11 @@ pub fn sdl(settings: &FederationSettings, connections: &ConnectionSettings) -> S
 fn tag(tree: &mut Tree, tag: &str, fields: &[(&str, &[&str])]) {
     for (object, names) in fields {
         for name in *names {
+            let directive = directive(name!(tag), [(name!(name), text(tag))]);
             if let Some(field) = tree.field(object, name) {
-                field.directives.push(directive(name!(tag), [(name!(name), text(tag))]));
+                field.directives.push(directive);
+            } else if let Some(field) = tree.input_field(object, name) {
+                field.directives.push(directive);
             }
         }
     }
@@ -129,9 +156,14 @@ fn tag(tree: &mut Tree, tag: &str, fields: &[(&str, &[&str])]) {
 
 /// What fields cost, and how long lists are, as far as the specification can say it.
 fn tell_costs(tree: &mut Tree, connections: &ConnectionSettings) {
+    for (object, name, calls) in CALLS {
+        if let Some(field) = tree.field(object, name) {
+            field.directives.push(cost(calls * ASKS_UPSTREAM));
+        }
+    }
     let objects: Vec<_> = tree.objects().map(|object| object.name.clone()).collect();
     for object in tree.objects() {
-        // Within a page that is there already, nothing is asked for.
+        // The objects of a page are there already; its counts have been seen to above.
         if object.name.ends_with("Connection") || object.name.ends_with("Edge") {
             continue;
         }
@@ -139,8 +171,7 @@ fn tell_costs(tree: &mut Tree, connections: &ConnectionSettings) {
             let field = field.make_mut();
             let of = field.ty.inner_named_type().clone();
             if ASKING.contains(&of.as_str()) {
-                let weight = Value::Int(ASKS_UPSTREAM.into());
-                field.directives.push(directive(name!(cost), [(name!(weight), weight)]));
+                field.directives.push(cost(ASKS_UPSTREAM));
             }
             let default = match of.as_str() {
                 "ProviderConnection" => connections.providers_default,
@@ -148,17 +179,28 @@ fn tell_costs(tree: &mut Tree, connections: &ConnectionSettings) {
             };
             if of.ends_with("Connection") {
                 field.directives.push(directive(name!(listSize), page_size(default)));
-            } else if field.ty.is_list() && field.arguments.is_empty() && objects.contains(&of) {
-                let size = (name!(assumedSize), Value::Int(A_HANDFUL.into()));
-                field.directives.push(directive(name!(listSize), [size]));
+            } else if field.ty.is_list() && (objects.contains(&of) || of == "Node") {
+                // A list with arguments is one by ids or slugs: as long as they are many.
+                let size = if field.arguments.is_empty() { A_HANDFUL } else { int(connections.ids_max) };
+                field
+                    .directives
+                    .push(directive(name!(listSize), [(name!(assumedSize), Value::Int(size.into()))]));
             }
         }
     }
 }
 
+fn cost(weight: i32) -> Directive {
+    directive(name!(cost), [(name!(weight), Value::Int(weight.into()))])
+}
+
+fn int(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
 fn page_size(default: usize) -> [(Name, Value); 4] {
     [
-        (name!(assumedSize), Value::Int(i32::try_from(default).unwrap_or(i32::MAX).into())),
+        (name!(assumedSize), Value::Int(int(default).into())),
         (name!(slicingArguments), texts(["first", "last"])),
         (name!(sizedFields), texts(["edges", "nodes"])),
         (name!(requireOneSlicingArgument), Value::Boolean(false)),

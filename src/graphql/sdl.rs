@@ -8,7 +8,8 @@
 use std::collections::HashSet;
 
 use apollo_compiler::ast::{
-    Argument, Definition, Directive, Document, FieldDefinition, ObjectTypeDefinition, Value,
+    Argument, Definition, Directive, Document, FieldDefinition, InputValueDefinition, ObjectTypeDefinition,
+    Value,
 };
 use apollo_compiler::{Name, Node};
 
@@ -48,6 +49,17 @@ impl Tree {
         self.object(object)?.fields.iter_mut().find(|field| field.name == name).map(Node::make_mut)
     }
 
+    /// The field of that name of an input type.
+    pub(super) fn input_field(&mut self, input: &str, name: &str) -> Option<&mut InputValueDefinition> {
+        let fields = self.0.definitions.iter_mut().find_map(|definition| match definition {
+            Definition::InputObjectTypeDefinition(found) if found.name == input => {
+                Some(&mut found.make_mut().fields)
+            }
+            _ => None,
+        })?;
+        fields.iter_mut().find(|field| field.name == name).map(Node::make_mut)
+    }
+
     /// Takes fields away from the root of queries, and whatever nothing leads to any more.
     pub(super) fn leave_out<'n>(&mut self, root_fields: impl IntoIterator<Item = &'n str>) {
         let names: HashSet<_> = root_fields.into_iter().collect();
@@ -82,7 +94,7 @@ impl Tree {
         }
     }
 
-    /// The names of the directives that stand somewhere, in the order of the alphabet.
+    /// The names of the directives that stand on some object type or a field of one, in the order of the alphabet.
     pub(super) fn directives_used(&mut self) -> Vec<String> {
         let mut names: Vec<String> = self
             .objects()

@@ -31,6 +31,8 @@ pub(crate) fn like(schema: &Schema, sentence: &str) -> Option<String> {
     };
     let mut like: Vec<(usize, &str)> = names
         .into_iter()
+        // What is asked by machines alone is not shown to people, by introspection neither.
+        .filter(|name| !name.starts_with('_'))
         .map(|name| (strsim::damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase()), name))
         .filter(|(distance, name)| *distance <= name.len().max(unknown.len()) * 2 / 5)
         .collect();
@@ -59,7 +61,8 @@ mod tests {
 
     #[test]
     fn the_nearest_names_of_the_same_place_are_suggested() {
-        let sdl = "type Query { provider(id: ID): Int providers: Int provide: Int toolkit: Int }";
+        let sdl =
+            "type Query { provider(id: ID): Int providers: Int provide: Int toolkit: Int _entities: Int }";
         let schema = Schema::parse_and_validate(sdl, "schema").unwrap();
         for (sentence, suggested) in [
             (
@@ -68,6 +71,7 @@ mod tests {
             ),
             ("Cannot query field \"Toolkits\" on type \"Query\".", Some(" Did you mean \"toolkit\"?")),
             ("Unknown argument \"ids\" on field \"Query.provider\".", Some(" Did you mean \"id\"?")),
+            ("Cannot query field \"_entites\" on type \"Query\".", None),
             ("Cannot query field \"viewer\" on type \"Query\".", None),
             ("Cannot query field \"provider\" on type \"Nothing\".", None),
             ("Variable \"$providers\" is never used, \"provider\" is.", None),

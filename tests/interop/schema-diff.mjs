@@ -2,10 +2,11 @@
 //
 //   node schema-diff.mjs [OLD.graphql NEW.graphql CHANGELOG.md]
 //
-// The old schema is schema.released.graphql, a committed copy, as a shallow checkout has no tags to look at. What breaks is
+// The old schema is schema.released.graphql, a committed copy, as a shallow checkout has no tags to look at; only
+// a release writes it, so that what clients have now is what is compared. What breaks is
 // @graphql-inspector/core's judgement: graphql-js's own findBreakingChanges tells sentences, not coordinates to look for.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import { CriticalityLevel, diff } from '@graphql-inspector/core';
@@ -35,7 +36,7 @@ export async function unnamed(old, now, changelog) {
   return (await breaking(old, now)).filter((change) => !isTold(change));
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   const given = process.argv.slice(2);
   const paths = given.length ? given : [here('schema.released.graphql'), here('../../schema.graphql'), here('../../CHANGELOG.md')];
   const [old, now, changelog] = paths.map((path) => readFileSync(path, 'utf8'));

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -59,6 +59,14 @@ const without = () => changed('  lastSyncAt: String\n', '');
 test('schema.graphql breaks no client of the last release that the changelog does not warn', () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [script], { encoding: 'utf8' });
   assert.equal(status, 0, stdout + stderr);
+});
+
+test('it is run by another path to it too', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'switchboard-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  symlinkSync(script, join(directory, 'schema-diff.mjs'));
+  const { stdout, stderr } = spawnSync(process.execPath, [join(directory, 'schema-diff.mjs')], { encoding: 'utf8' });
+  assert.match(stdout + stderr, /breaking change/);
 });
 
 describe('the check', () => {

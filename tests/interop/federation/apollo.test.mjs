@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { start } from '../../../examples/federation/apollo.mjs';
 import { subgraph } from '../../../examples/federation/people.mjs';
-import { larger, questions } from './graph.mjs';
+import { larger, questions, referencesAreFound, tokensAreAsked } from './graph.mjs';
 
 /** Requests to Switchboard and to the people, as the planner has them, and calls upstream. */
 const planned = [[1, 2, 2], [1, 2, 1], [1, 1, 0], [1, 1, 2]];
@@ -32,8 +32,7 @@ describe('Apollo Gateway', () => {
     assert.equal(answer.errors[0].extensions.reason, 'BAD_PAGE_SIZE');
   });
 
-  it('who asks is passed on', async () => {
-    const { asked } = await graph.ask('{ upstreams { name } }', {}, { authorization: 'Bearer swb_example' });
-    assert.deepEqual(asked.map(({ authorization }) => authorization), ['Bearer swb_example']);
-  });
+  it('providers and toolkits that the other service refers to are found', () => referencesAreFound(graph));
+
+  tokensAreAsked(start, subgraph);
 });

@@ -1,9 +1,16 @@
 // A demo, a door before it that counts, the other service, and a gateway before both; and what it is asked.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { whoAsks } from '../../../examples/federation/caller.mjs';
 import { ask, demo } from '../../../examples/federation/demo.mjs';
 import { serve } from '../../../examples/federation/people.mjs';
+import { binary, start as switchboard, startSandbox } from '../support.mjs';
 
 /** Passes requests on to `url`, and remembers what was asked. */
 async function door(url) {
@@ -11,8 +18,9 @@ async function door(url) {
   const server = createServer(async (request, response) => {
     let body = '';
     for await (const chunk of request) body += chunk;
-    asked.push({ ...JSON.parse(body), authorization: request.headers.authorization });
-    const headers = { 'content-type': 'application/json' };
+    const caller = whoAsks(request.headers);
+    asked.push({ ...JSON.parse(body), caller });
+    const headers = { ...caller, 'content-type': 'application/json' };
     const answer = await fetch(url, { method: 'POST', headers, body });
     response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') });
     response.end(await answer.text());
@@ -25,9 +33,41 @@ async function door(url) {
   };
 }
 
+/** Switchboard on a sandbox of its own, where nobody asks without a token: an admin's, and that of a member who is `user_1`. */
+export async function guarded() {
+  const made = (...args) => execFileSync(binary, ['token', 'new', ...args], { encoding: 'utf8' });
+  const all = [made('--name', 'admin'), made('--name', 'member', '--user-id', 'user_1')];
+  const entries = all.map((text) => text.slice(text.indexOf('[[auth.tokens]]')));
+  const [admin, member] = all.map((text) => /^swb_\S+$/m.exec(text)[0]);
+  const sandbox = await startSandbox();
+  const folder = await mkdtemp(join(tmpdir(), 'switchboard-'));
+  const config = join(folder, 'switchboard.toml');
+  await writeFile(config, `
+    auth.mode = "tokens"
+    upstream.leadlex = { base_url = "${sandbox.url}/functions/v1/api-gateway", api_key = "wbk_sandbox_a" }
+    upstream.composio = { base_url = "${sandbox.url}", api_key = "ak_sandbox_a" }
+    ${entries.join('\n')}
+  `);
+  const graph = await switchboard('serve', '--config', config, '--listen', '127.0.0.1:0', '--ops-listen', '127.0.0.1:0').catch(async (error) => {
+    await sandbox.stop();
+    throw error;
+  });
+  return {
+    url: new URL('/graphql', graph.url).href,
+    sandbox: sandbox.url,
+    admin,
+    member,
+    async stop() {
+      await graph.stop();
+      await sandbox.stop();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
 /** Both services and a gateway before them, until `stop()`. */
-export async function larger(start, schema) {
-  const switchboard = await demo();
+export async function larger(start, schema, begin = demo) {
+  const switchboard = await begin();
   const counting = await door(switchboard.url);
   const people = await serve(schema);
   const parts = [people, counting, switchboard];
@@ -42,6 +82,7 @@ export async function larger(start, schema) {
   parts.unshift(gateway);
   return {
     stop,
+    switchboard,
     /** The whole answer, what Switchboard was asked for it, how often the people were, and the upstream calls. */
     async ask(query, variables, headers) {
       counting.take();
@@ -113,3 +154,77 @@ export const questions = [
     },
   },
 ];
+
+/** What holds of every gateway that asks by entities: what the other service only refers to is found here. */
+export async function referencesAreFound(graph) {
+  const { answer } = await graph.ask('{ providers(first: 2) { nodes { id name } } }');
+  const known = answer.data.providers.nodes;
+  const query = `query ($ids: [ID!]!) {
+    bookmarks(providers: $ids, toolkits: ["gmail", "slack"]) { providers { id name } toolkits { slug id connectedAccounts(first: 1) { nodes { status } } } }
+  }`;
+  const { answer: found, asked, people } = await graph.ask(query, { ids: known.map(({ id }) => id) });
+  assert.equal(found.errors, undefined, JSON.stringify(found.errors));
+  const { providers, toolkits } = found.data.bookmarks;
+  assert.deepEqual(providers, known);
+  assert.deepEqual(toolkits.map(({ slug }) => slug), ['gmail', 'slack']);
+  for (const { connectedAccounts } of toolkits) assert.equal(connectedAccounts.nodes.length, 1);
+  assert.equal(people, 1);
+  for (const { query } of asked) assert.match(query, /_entities/);
+}
+
+/** What holds of every gateway before a Switchboard that asks for a token. */
+export function tokensAreAsked(start, schema) {
+  describe('where Switchboard asks for a token', () => {
+    let graph;
+    before(async () => {
+      graph = await larger(start, schema, async () => {
+        const switchboard = await guarded();
+        process.env.SWITCHBOARD_TOKEN = switchboard.admin;
+        return switchboard;
+      });
+    });
+    after(async () => {
+      delete process.env.SWITCHBOARD_TOKEN;
+      await graph?.stop();
+    });
+
+    const query = '{ connectedAccounts(first: 3) { nodes { userId note } } upstreams { quota { limit } } }';
+    const bearing = (token) => ({ authorization: `Bearer ${token}`, 'x-api-key': 'ak_example' });
+
+    it('who asks is passed on, and sees what is theirs', async () => {
+      const { member } = graph.switchboard;
+      const { answer, asked } = await graph.ask(query, {}, bearing(member));
+      assert.equal(answer.errors, undefined, JSON.stringify(answer.errors));
+      for (const { caller } of asked) assert.deepEqual(caller, bearing(member));
+      for (const { userId, note } of answer.data.connectedAccounts.nodes) {
+        assert.equal(userId, 'user_1');
+        assert.match(note, /^Seen /);
+      }
+      assert.ok(answer.data.connectedAccounts.nodes.length > 0);
+    });
+
+    it('two who ask at once are not taken for each other', async () => {
+      const { admin, member } = graph.switchboard;
+      const ask = async (token) => {
+        const { answer } = await graph.ask(query, {}, bearing(token));
+        return new Set(answer.data.connectedAccounts.nodes.map(({ userId }) => userId));
+      };
+      const [all, theirs] = await Promise.all([ask(admin), ask(member)]);
+      assert.deepEqual([...theirs], ['user_1']);
+      assert.ok(all.size > 1);
+    });
+
+    it('who bears none is refused, though the gateway bears one', async () => {
+      const { answer } = await graph.ask(query);
+      assert.equal(answer.data?.connectedAccounts ?? null, null);
+      assert.match(JSON.stringify(answer.errors), /UNAUTHENTICATED|401/);
+    });
+
+    it('a gateway that bears none is told so', async () => {
+      const { admin, url } = graph.switchboard;
+      delete process.env.SWITCHBOARD_TOKEN;
+      await assert.rejects(start({ switchboard: url, people: url }), /token/i);
+      process.env.SWITCHBOARD_TOKEN = admin;
+    });
+  });
+}

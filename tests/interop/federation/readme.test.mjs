@@ -4,8 +4,16 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { parse } from '../../../examples/federation/compose.mjs';
+import { ask } from '../../../examples/federation/demo.mjs';
+import { serve, subgraph } from '../../../examples/federation/people.mjs';
 
 const read = (path) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 const readme = read('README.md');
@@ -26,10 +34,87 @@ test('a set-up starts by its command, answers, and ends with Ctrl-C', async () =
   assert.deepEqual(await once(child, 'close'), [0, null]);
 });
 
+/** A program of the examples, as it is called; `around` is what differs in its environment. */
+const program = (around, ...args) => {
+  const cwd = new URL('../../../examples/federation/', import.meta.url);
+  return spawn(process.execPath, args, { cwd, env: { ...process.env, ...around }, stdio: ['ignore', 'pipe', 'pipe'] });
+};
+
+/** Everything that a program and its children say until all of them have ended: a child left behind would hold the pipes open. */
+async function said(child) {
+  const text = async (stream) => (await stream.toArray()).join('');
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { out, err, code };
+}
+
+for (const setUp of ['apollo', 'hive', 'stitching', 'stitching-plain']) {
+  test(`${setUp} ends where its port is taken, and leaves nothing behind`, async () => {
+    const taken = createServer();
+    await once(taken.listen(0, '127.0.0.1'), 'listening');
+    const { out, err, code } = await said(program({ PORT: String(taken.address().port) }, `${setUp}.mjs`));
+    taken.close();
+    assert.equal(code, 1, err);
+    assert.match(err, /EADDRINUSE/);
+    assert.equal(out, '');
+  });
+}
+
+test('a set-up ends with SIGTERM too', async () => {
+  const child = program({ PORT: '0' }, 'stitching-plain.mjs');
+  const ended = said(child);
+  await once(child.stdout, 'data');
+  child.kill('SIGTERM');
+  assert.equal((await ended).code, 0);
+});
+
+test('compose.mjs prints the supergraph, by another path to it too', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'switchboard-'));
+  const link = join(folder, 'compose.mjs');
+  await symlink(fileURLToPath(new URL('../../../examples/federation/compose.mjs', import.meta.url)), link);
+  const { out, err, code } = await said(program({}, link));
+  await rm(folder, { recursive: true });
+  assert.equal(code, 0, err);
+  assert.ok(parse(out).definitions.some(({ name }) => name?.value === 'ConnectedAccount'));
+});
+
+test('what is no GraphQL request is answered so, and the service goes on', async () => {
+  const people = await serve(subgraph);
+  const answers = [];
+  for (const body of ['', '{', 'null', '{"query":1}']) {
+    const { status } = await fetch(people.url, { method: 'POST', body });
+    answers.push(status);
+  }
+  assert.deepEqual(answers, [400, 400, 400, 200]);
+  const page = await fetch(people.url);
+  assert.deepEqual([page.status, (await page.text()).startsWith('Send GraphQL here by POST')], [200, true]);
+  assert.deepEqual((await ask(people.url, '{ viewer { id } }')).data, { viewer: { id: 'user_1' } });
+  await people.stop();
+});
+
 test("README's ten lines of stitching are the example's", () => {
   const [, lines] = /^```js\n(const by = .*?)^```$/ms.exec(readme);
   assert.equal(lines.trimEnd().split('\n').length, 10);
   assert.ok(read('examples/federation/stitching-plain.mjs').includes(lines));
+});
+
+test("README's rows of clients have the versions that are installed for their tests", () => {
+  const folders = ['examples/apollo-client', 'examples/codegen', 'examples/relay', 'examples/urql', 'tests/interop'];
+  const installed = Object.assign({}, ...folders.map((folder) => {
+    const { dependencies, devDependencies } = JSON.parse(read(`${folder}/package.json`));
+    return { ...dependencies, ...devDependencies };
+  }));
+  for (const [consumers, ...packages] of [
+    ['relay-compiler, relay-runtime', 'relay-runtime'],
+    ['Apollo Client', '@apollo/client'],
+    ['urql, Graphcache', '@urql/core', '@urql/exchange-graphcache'],
+    ['GraphQL Code Generator, TypeScript', '@graphql-codegen/cli', 'typescript'],
+    ['graphql-eslint', '@graphql-eslint/eslint-plugin'],
+    ['GraphQL Inspector', '@graphql-inspector/core'],
+  ]) {
+    const versions = packages.map((name) => installed[name]).join(', ');
+    assert.ok(readme.includes(`\n| ${consumers} | ${versions} | `), `${consumers}: ${versions}`);
+  }
+  assert.equal(installed['relay-compiler'], installed['relay-runtime']);
 });
 
 test("README's table of consumers has the versions that were tried, and tests that exist", () => {

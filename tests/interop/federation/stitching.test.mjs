@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { subschema } from '../../../examples/federation/people.mjs';
 import { start as plain } from '../../../examples/federation/stitching-plain.mjs';
 import { start as directives } from '../../../examples/federation/stitching.mjs';
-import { larger, questions } from './graph.mjs';
+import { larger, questions, tokensAreAsked } from './graph.mjs';
 
 /** Requests to Switchboard and to the people, and calls upstream: all objects of a level are merged in one batch. */
 const planned = [[1, 2, 2], [1, 2, 1], [1, 1, 0], [1, 1, 2]];
@@ -33,5 +33,7 @@ for (const [how, start] of [['by directives', directives], ['by hand', plain]]) 
       assert.ok(names.includes('connectedAccounts') && names.includes('team'));
       assert.ok(!names.includes('_entities') && !names.includes('_service'), names.join(' '));
     });
+
+    tokensAreAsked(start, subschema);
   });
 }

@@ -109,11 +109,84 @@ fn only_what_is_used_is_imported() {
 #[test]
 fn a_version_or_a_field_that_is_none_is_refused_by_its_name() {
     use switchboard::graphql::federation::{FederationVersion, RootFields};
-    for version in ["", "2", "1.0", "v2.9", "2.x", "2.9.1", "2.-1", "2.300"] {
+    for version in ["", "2", "1.0", "v2.9", "2.x", "2.9.1", "2.-1", "2.300", "2.09", "2.+9", "2. 9"] {
         let refused = FederationVersion::try_from(version.to_owned()).unwrap_err();
         assert!(refused.contains(&format!("{version:?}")), "{refused}");
     }
     let refused = RootFields::try_from("node, usr".to_owned()).unwrap_err();
     assert_eq!(refused, "`usr` is no root field of queries");
     assert!(RootFields::try_from(" user ,, node,".to_owned()).is_ok());
+    let whole = sdl();
+    let (_, query) = whole.split_once("type Query {").unwrap();
+    let (query, _) = query.split_once("\n}").unwrap();
+    let all = query.lines().filter_map(|line| line.strip_prefix("  ")?.split_once(['(', ':']));
+    let all: Vec<_> = all.map(|(name, _)| name).filter(|name| !name.starts_with([' ', '"'])).collect();
+    assert!(all.contains(&"providers") && all.contains(&"upstreams"), "{all:?}");
+    let refused = RootFields::try_from(format!("{}, _sdl", all.join(", "))).unwrap_err();
+    assert_eq!(refused, "nothing would be left of queries");
+}
+
+/// What bears a directive: its coordinate with the directive's argument.
+fn bearing(directive: &str) -> Vec<String> {
+    let text = of_federation(&shipped());
+    let mut within = "";
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if let Some(words) = line.strip_prefix("type ").or_else(|| line.strip_prefix("input ")) {
+            within = words.split(' ').next().unwrap_or_default();
+        } else if let Some((field, after)) = line.split_once(&format!(" @{directive}(")) {
+            let name = field.trim().split(['(', ':']).next().unwrap_or_default();
+            let argument = after.split(')').next().unwrap_or_default();
+            found.push(format!("{within}.{name} {argument}"));
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn whose_an_account_is_can_be_left_out_by_one_tag() {
+    let personal = [
+        "AuthConfigAccountFilter.userIds",
+        "ConnectedAccount.alias",
+        "ConnectedAccount.state",
+        "ConnectedAccount.user",
+        "ConnectedAccount.userId",
+        "ConnectedAccount.wordId",
+        "ConnectedAccountFilter.userIds",
+        "Provider.accountId",
+        "Provider.displayName",
+        "Provider.errorMessage",
+        "ProviderAccountFilter.userIds",
+        "ProviderFilter.search",
+        "Query.usersByIds",
+        "User.connectedAccounts",
+    ];
+    let mut expected: Vec<_> = personal.iter().map(|place| format!("{place} name: \"personal\"")).collect();
+    expected
+        .extend(["Mutation.refresh", "Query.upstreams"].map(|place| format!("{place} name: \"operations\"")));
+    expected.sort_unstable();
+    assert_eq!(bearing("tag"), expected);
+}
+
+#[test]
+fn what_is_dear_bears_its_cost() {
+    let costs = bearing("cost");
+    for told in [
+        "ConnectedAccountConnection.statusCounts weight: 80",
+        "ConnectedAccountConnection.totalCount weight: 10",
+        "IntegrationHealth.accountCounts weight: 80",
+        "IntegrationHealth.accountsNeedingAttention weight: 10",
+        "IntegrationHealth.providerCounts weight: 10",
+        "Mutation.refresh weight: 20",
+        "Provider.disagreement weight: 20",
+    ] {
+        assert!(costs.contains(&told.to_owned()), "{told} in {costs:?}");
+    }
+    let page = ["ProviderConnection.totalCount", "ProviderConnection.nodes", "ProviderEdge.node"];
+    assert!(!costs.iter().any(|cost| page.iter().any(|free| cost.starts_with(free))), "{costs:?}");
+    let sizes = bearing("listSize");
+    for root in ["connectedAccountsByIds", "providersByIds", "toolkitsBySlugs", "usersByIds"] {
+        assert!(sizes.contains(&format!("Query.{root} assumedSize: 1000")), "{root} in {sizes:?}");
+    }
 }
