@@ -64,10 +64,12 @@ impl App {
         let clock = Clock::system();
         let graph = graph_over(config, clock, &Networks::real(config)?)?;
         let operations = operations_of(graph.clone(), config, clock)?;
-        let edge = EdgeParts { operations, callers: callers(config)?, settings: config.http.clone() };
+        let callers = callers(config)?;
+        let ops = http::ops::router(&callers);
+        let edge = EdgeParts { operations, callers, settings: config.http.clone() };
         Ok(Self {
             http: Server::bind("http.listen", config.http.listen, http::router(edge), &config.server).await?,
-            ops: Server::bind("ops.listen", config.ops.listen, http::ops::router(), &config.server).await?,
+            ops: Server::bind("ops.listen", config.ops.listen, ops, &config.server).await?,
             graph,
         })
     }

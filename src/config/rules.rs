@@ -87,7 +87,8 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("connections.providers_default", 1, 10_000),
     ("connections.accounts_default", 1, 10_000),
     ("connections.page_max", 1, 10_000),
-    ("connections.ids_max", 1, 100_000),
+    // As representations they are some four values of JSON each, of which a request may hold 10,000.
+    ("connections.ids_max", 1, 2_000),
     ("connections.toolkit_providers_max", 1, 10_000),
     // The upstream clamps `limit` at 100 (UPSTREAMS.md A2).
     ("lists.page_rows", 1, 100),

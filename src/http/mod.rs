@@ -2,7 +2,7 @@
 //!
 //! A request passes [`request_id`], is routed, and at `/graphql` goes through [`graphql`]: [`media`] type,
 //! [`origin`] and [`cors`], [`caller`], [`body`], then down into the operation layer; what a client has already it is not
-//! sent again ([`conditional`]). Whatever is refused on the way is one [`error`] type. [`graphiql`] is the page at `/`.
+//! sent again ([`conditional`]). Whatever is refused on the way is one [`error`] type, [`framing`]'s before all others. [`graphiql`] is the page at `/`.
 //! [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`].
 
 mod body;
@@ -11,6 +11,7 @@ mod conditional;
 mod connection;
 pub mod cors;
 mod error;
+mod framing;
 mod graphiql;
 mod graphql;
 mod media;
@@ -65,14 +66,23 @@ struct Edge {
 pub fn router(parts: EdgeParts) -> Router {
     let EdgeParts { operations, callers, settings } = parts;
     let bodies = Arc::new(Bodies::new(&settings));
-    let edge = Edge { operations, callers, sites: settings.cors_origins.clone(), bodies };
-    Router::new()
+    let sites = settings.cors_origins.clone();
+    let edge = Edge { operations, callers: callers.clone(), sites, bodies };
+    let routes = Router::new()
         .merge(front(&settings))
         .route("/graphql", graph(&settings))
         .fallback(async || HttpError::nothing_here())
-        .layer(map_response(unsniffed))
-        .layer(from_fn(request_id::named))
-        .with_state(edge)
+        .layer(map_response(unsniffed));
+    guarded(routes, &callers).layer(from_fn(request_id::named)).with_state(edge)
+}
+
+/// Where everybody on this machine is an administrator, all that a listener answers is for those alone who call it by this
+/// machine's names: GraphiQL too, which a rebound page could steer.
+fn guarded<S: Clone + Send + Sync + 'static>(routes: Router<S>, callers: &Callers) -> Router<S> {
+    match callers {
+        Callers::Anybody(_) => routes.layer(from_fn(caller::by_own_names)),
+        _ => routes,
+    }
 }
 
 /// `/graphql`, and what is done about its answers.
