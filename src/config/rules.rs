@@ -6,7 +6,7 @@ use std::fs;
 
 use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
-use url::Url;
+use url::{Host, Url};
 
 use super::known::variable;
 use super::layers::{self, Layers};
@@ -134,6 +134,33 @@ fn url_objection(text: &str) -> Option<String> {
         return None;
     };
     Some(format!("{quoted} will not do: {why}"))
+}
+
+/// Whether a URL leads no further than this machine.
+pub(super) fn is_of_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// What is allowed and still worth a word. http to another machine is not refused: a proxy beside this process, in a network
+/// of its own, may be what speaks TLS with the upstream.
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let upstreams = [("leadlex", &config.upstream.leadlex), ("composio", &config.upstream.composio)];
+    let in_clear = upstreams.into_iter().filter(|(_, upstream)| {
+        upstream.base_url.scheme() == "http" && !is_of_this_machine(&upstream.base_url)
+    });
+    in_clear
+        .map(|(name, _)| {
+            format!(
+                "upstream.{name}.base_url is http and not on this machine: whoever is on the way can read the key and what it \
+                 opens; give https unless that network is yours alone"
+            )
+        })
+        .collect()
 }
 
 /// Judges the configuration as a whole. Whether keys are missing cannot be told where the file

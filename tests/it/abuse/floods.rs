@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use switchboard::http::settings::ServerSettings;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{ConfigFile, Running, switchboard};
 
 use super::{Server, body_of, listening, shipped, status};
 
@@ -205,13 +207,64 @@ async fn http2_is_spoken_to_those_who_begin_with_it() {
 
 #[tokio::test]
 async fn the_end_refuses_new_connections_and_waits_for_running_requests() {
-    let mut server = Server::start().await;
-    let mut idle = server.connect().await;
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let busy = async move || {
+        let (release, released) = oneshot::channel::<&str>();
+        arrived.send(release).unwrap();
+        released.await.unwrap()
+    };
+    let router = Router::new().route("/", get("hello")).route("/busy", get(busy));
+    let (address, stop, serving) = listening(router, shipped().server).await;
+    let mut idle = TcpStream::connect(address).await.unwrap();
     assert!(ask(&mut idle).await.unwrap().starts_with("HTTP/1.1 200"));
-    server.stop.take().unwrap().send(()).unwrap();
-    server.serving.await.unwrap().unwrap();
+    let mut running = TcpStream::connect(address).await.unwrap();
+    running.write_all(b"GET /busy HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let release = arrivals.recv().await.unwrap();
+
+    stop.send(()).unwrap();
     assert_eq!(idle.read(&mut [0]).await.unwrap_or(0), 0, "an idle connection is closed");
-    assert!(TcpStream::connect(server.address).await.is_err());
+    assert!(TcpStream::connect(address).await.is_err());
+    assert!(!serving.is_finished(), "it waits");
+    release.send("done").unwrap();
+    let mut answer = String::new();
+    running.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+    serving.await.unwrap().unwrap();
+}
+
+/// What it waits for is held by an upstream that takes the call and answers it when it is told to.
+#[cfg(unix)]
+#[test]
+fn a_process_that_is_told_to_stop_answers_what_is_running_first() {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::process::Command;
+
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let file = ConfigFile::new(&format!(
+        "[http]\nlisten = \"127.0.0.1:0\"\n[ops]\nlisten = \"127.0.0.1:0\"\n[upstream.leadlex]\nbase_url = \"http://{}\"\n",
+        upstream.local_addr().unwrap()
+    ));
+    let (mut process, line) =
+        Running::until(switchboard(&["serve", "--config", file.path()]), "listening on ");
+    let address =
+        line.trim_end().strip_prefix("listening on http://").unwrap().strip_suffix("/graphql").unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    let body = r#"{"query":"{ providers { totalCount } }"}"#;
+    write!(client, "{HEAD}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let (mut call, _) = upstream.accept().unwrap();
+    assert!(call.read(&mut [0; 4096]).unwrap() > 0);
+
+    assert!(Command::new("kill").args(["-TERM", &process.0.id().to_string()]).status().unwrap().success());
+    // It has heard when it takes no more connections.
+    while TcpStream::connect(address).is_ok() {
+        std::thread::yield_now();
+    }
+    call.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("UPSTREAM_REJECTED"), "{answer}");
+    assert_eq!(process.0.wait().unwrap().code(), Some(0));
 }
 
 #[cfg(unix)]

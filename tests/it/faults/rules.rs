@@ -51,9 +51,12 @@ fn effect(fault: Fault, upstream: UpstreamName, query: Query) -> Effect {
         }
         Fault::RateLimitedFor7s => Fails { code: "UPSTREAM_RATE_LIMITED", calls: 1 },
         Fault::RateLimited => Fails { code: "UPSTREAM_RATE_LIMITED", calls: 3 },
-        Fault::Html | Fault::Empty | Fault::Cut | Fault::TenMegabytes | Fault::WrongTypes => {
-            Fails { code: "UPSTREAM_BAD_RESPONSE", calls: 3 }
-        }
+        Fault::Html
+        | Fault::Empty
+        | Fault::Cut
+        | Fault::CutJson
+        | Fault::TenMegabytes
+        | Fault::WrongTypes => Fails { code: "UPSTREAM_BAD_RESPONSE", calls: 3 },
         Fault::Status(401) => Fails { code: "UPSTREAM_UNAUTHORIZED", calls: 1 },
         Fault::Status(403) => Fails { code: "UPSTREAM_FORBIDDEN", calls: 1 },
         // It may be `account_type` that it does not know: once more without it.
