@@ -95,6 +95,7 @@ mod tests {
     fn whatever_no_browser_sends_is_refused_with_what_one_would() {
         for (text, part) in [
             ("*", "every page"),
+            ("*", "leave it empty"),
             ("null", "sandboxed"),
             ("app.example.com", "give scheme, host and port"),
             ("https://app.example.com/", "give `https://app.example.com`"),
