@@ -66,10 +66,11 @@ impl App {
         let graph = graph_over(config, clock, &Networks::real(config)?)?;
         let operations = operations_of(graph.clone(), config, clock)?;
         let (callers, webhooks, settings) = (callers(config)?, webhooks(config), config.http.clone());
+        let ops = http::ops::router(&callers);
         let edge = EdgeParts { operations, callers, webhooks, settings };
         Ok(Self {
             http: Server::bind("http.listen", config.http.listen, http::router(edge), &config.server).await?,
-            ops: Server::bind("ops.listen", config.ops.listen, http::ops::router(), &config.server).await?,
+            ops: Server::bind("ops.listen", config.ops.listen, ops, &config.server).await?,
             graph,
         })
     }

@@ -166,7 +166,8 @@ impl Tally {
                     continue;
                 }
             };
-            if !upstreams.explains(upstream, code, asked_at) {
+            let come_again = error["extensions"]["retryAfterMs"].as_u64();
+            if !upstreams.explains(upstream, code, come_again, asked_at) {
                 let (name, last) = (upstreams.both[upstream].name, upstreams.last(upstream));
                 let waited = asked_at.elapsed();
                 self.accuse(format!("{code} of {name} to {} after {waited:.1?}; it had {last}", caller.name));

@@ -91,6 +91,10 @@ const CARRIES_ALL: What = What::Emulated("");
 /// open, which may have been asked to open at the trouble's end; and some for a machine that has other things to do.
 const AFTERMATH: Duration = Duration::from_secs(5 + 2 + 5);
 
+/// How long a limit is believed that a 429 taught, and how long the window is that it is one of, in milliseconds.
+const TAUGHT: Duration = Duration::from_secs(3_600);
+const WINDOW_MS: u64 = 60_000;
+
 impl Upstreams {
     pub(crate) async fn start(accounts: usize) -> Self {
         let settings = Settings {
@@ -151,13 +155,23 @@ impl Upstreams {
         history.extend(trouble.map(|trouble| (now, None, trouble)));
     }
 
-    /// Whether what befell an upstream explains that an answer, asked for at that moment, has an error of that code.
-    pub(crate) fn explains(&self, upstream: usize, code: &str, asked_at: Instant) -> bool {
+    /// Whether what befell an upstream explains that an answer, asked for at that moment, has an error of that code, and with
+    /// it that time to come again, in milliseconds.
+    pub(crate) fn explains(
+        &self,
+        upstream: usize,
+        code: &str,
+        come_again: Option<u64>,
+        asked_at: Instant,
+    ) -> bool {
         let history = self.both[upstream].history.lock().unwrap();
         let explains = |(_, end, trouble): &(Instant, Option<Instant>, Trouble)| {
-            let lasts = code == "UPSTREAM_RATE_LIMITED";
-            let is_near = lasts || end.is_none_or(|end| end + AFTERMATH > asked_at);
-            is_near && trouble.codes.contains(&code)
+            // What is short for it is there again with the next minute, each time.
+            let (aftermath, is_told) = match code {
+                "UPSTREAM_RATE_LIMITED" => (TAUGHT, come_again.is_some_and(|told| told <= WINDOW_MS)),
+                _ => (AFTERMATH, true),
+            };
+            is_told && end.is_none_or(|end| end + aftermath > asked_at) && trouble.codes.contains(&code)
         };
         history.iter().any(explains)
     }

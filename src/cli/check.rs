@@ -29,6 +29,9 @@ pub(super) async fn report(
     print: &mut dyn FnMut(&str) -> io::Result<()>,
 ) -> anyhow::Result<usize> {
     print(&format!("{}\n", config.redacted()))?;
+    for warning in config.warnings() {
+        print(&format!("Warning: {warning}"))?;
+    }
     let callers_bring_keys = config.auth.mode == AuthMode::Passthrough;
     let (mut wrong, probed) = (0_usize, app::probe(config, networks).await);
     let are_many = probed.len() > 1;

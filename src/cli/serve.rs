@@ -33,6 +33,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let config = configuration(arguments.config, flags, Keys::Required)?;
     telemetry::start(&config.log).map_err(anyhow::Error::from)?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
     let stop = StopSignal::listen()?;
     let app = App::start(&config).await?;
     print(&greeting(app.http_address(), app.ops_address(), config.http.graphiql))?;

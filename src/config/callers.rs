@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use url::{Host, Url};
+use url::Url;
 
 use super::layers::Layers;
-use super::rules::{key, missing_key};
+use super::rules::{is_of_this_machine, key, missing_key};
 use super::{Config, Keys};
 use crate::domain::upstream_name::{Composio, Leadlex};
 use crate::http::caller::keys;
@@ -157,13 +157,7 @@ fn url_objection(text: &str) -> Option<String> {
         Ok(url) => url,
         Err(error) => return Some(format!("is no URL: {error}")),
     };
-    let is_loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_of_this_machine(&url)) {
         return Some(
             "takes https, and http to this machine alone: whoever can change the keys can sign".to_owned(),
         );

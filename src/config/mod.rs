@@ -162,6 +162,12 @@ impl Config {
         &self.redacted
     }
 
+    /// What is allowed and still worth a word, a line each, without any value.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        rules::warnings(self)
+    }
+
     /// The documents of `documents.trusted`; none where it is not set.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::fs;
 
 use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
-use url::Url;
+use url::{Host, Url};
 
 use super::known::variable;
 use super::layers::{self, Layers};
@@ -90,7 +90,8 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("connections.providers_default", 1, 10_000),
     ("connections.accounts_default", 1, 10_000),
     ("connections.page_max", 1, 10_000),
-    ("connections.ids_max", 1, 100_000),
+    // As representations they are some four values of JSON each, of which a request may hold 10,000.
+    ("connections.ids_max", 1, 2_000),
     ("connections.toolkit_providers_max", 1, 10_000),
     // The upstream clamps `limit` at 100 (UPSTREAMS.md A2).
     ("lists.page_rows", 1, 100),
@@ -140,6 +141,33 @@ fn url_objection(text: &str) -> Option<String> {
         return None;
     };
     Some(format!("{quoted} will not do: {why}"))
+}
+
+/// Whether a URL leads no further than this machine.
+pub(super) fn is_of_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// What is allowed and still worth a word. http to another machine is not refused: a proxy beside this process, in a network
+/// of its own, may be what speaks TLS with the upstream.
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let upstreams = [("leadlex", &config.upstream.leadlex), ("composio", &config.upstream.composio)];
+    let in_clear = upstreams.into_iter().filter(|(_, upstream)| {
+        upstream.base_url.scheme() == "http" && !is_of_this_machine(&upstream.base_url)
+    });
+    in_clear
+        .map(|(name, _)| {
+            format!(
+                "upstream.{name}.base_url is http and not on this machine: whoever is on the way can read the key and what it \
+                 opens; give https unless that network is yours alone"
+            )
+        })
+        .collect()
 }
 
 /// Judges the configuration as a whole. Whether keys are missing cannot be told where the file

@@ -206,7 +206,7 @@ fn a_number_out_of_range_names_the_range() {
         ),
         (
             "[connections]\nids_max = -1",
-            "connections.ids_max: -1 is out of range: it takes 1 to 100000 (x.toml, line 2)",
+            "connections.ids_max: -1 is out of range: it takes 1 to 2000 (x.toml, line 2)",
         ),
         (
             "[connections]\naccounts_default = 101",

@@ -14,8 +14,11 @@ pub mod tokens;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::extract::Request;
+use axum::http::HeaderMap;
 use axum::http::header::HOST;
-use axum::http::{HeaderMap, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 
 use self::jwt::Verifier;
 use self::settings::AuthMode;
@@ -42,35 +45,25 @@ pub enum Callers {
 
 impl Callers {
     /// Who sent a request.
-    pub(crate) async fn caller(&self, headers: &HeaderMap, uri: &Uri) -> Result<Caller, HttpError> {
+    pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, HttpError> {
         match self {
-            Self::Anybody(tenant) => {
-                refuse_rebound(headers, uri)?;
-                Ok(Caller::admin("local", tenant.clone()))
-            }
+            Self::Anybody(tenant) => Ok(Caller::admin("local", tenant.clone())),
             Self::Tokens(tokens) => tokens.caller(credentials::token(headers)?),
             Self::Jwt(verifier) => verifier.caller(credentials::token(headers)?).await,
             Self::TheirOwnKeys => Ok(Caller::admin("passthrough", passthrough::own_keys(headers)?)),
-        }
-    }
-
-    /// Whether a request may come from where it does, whoever sent it.
-    pub(crate) fn refuse_place(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), HttpError> {
-        match self {
-            Self::Anybody(_) => refuse_rebound(headers, uri),
-            Self::Tokens(_) | Self::Jwt(_) | Self::TheirOwnKeys => Ok(()),
         }
     }
 }
 
 /// A page can point its own name at 127.0.0.1 and then is same-origin with this server; but the browser still
 /// sends that name. A request without a name is no browser's.
-fn refuse_rebound(headers: &HeaderMap, uri: &Uri) -> Result<(), HttpError> {
+pub(crate) async fn by_own_names(request: Request, next: Next) -> Response {
+    let (headers, uri) = (request.headers(), request.uri());
     let nameless = uri.authority().is_none() && !headers.contains_key(HOST);
     if nameless || origin::called(headers, uri).is_some_and(|name| origin::is_loopback(&name)) {
-        return Ok(());
+        return next.run(request).await;
     }
-    Err(HttpError::forbidden(FOREIGN_HOST))
+    HttpError::forbidden(FOREIGN_HOST).into_response()
 }
 
 /// Mode `none` on an address that others can reach.

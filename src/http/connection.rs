@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, interval_at};
 use tower::{BoxError, Service, ServiceExt as _};
 
+use super::framing;
 use super::pulse::{Overdue, Patience, Pulse, UnderWay};
 use super::socket::Socket;
 use super::tenure::Tenure;
@@ -160,9 +161,13 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         request.extensions_mut().insert(self.tenure.clone());
         let mut under_way = self.pulse.begin(request.version() == Version::HTTP_2);
-        let answered = self.router.clone().oneshot(request);
+        let refused = framing::refusal(request.version(), request.headers());
+        let router = self.router.clone();
         Box::pin(async move {
-            let response = answered.await?;
+            let response = match refused {
+                Some(refusal) => refusal,
+                None => router.oneshot(request).await?,
+            };
             if !is_endless(&response) {
                 under_way.answered();
             }

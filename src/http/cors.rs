@@ -29,7 +29,11 @@ impl TryFrom<String> for Origins {
 
 fn origin(text: &str) -> Result<HeaderValue, String> {
     match text {
-        "*" => return Err("`*` would let every page ask: name each origin".to_owned()),
+        "*" => {
+            return Err(
+                "`*` would let every page ask: name each origin, or leave it empty to let none".to_owned()
+            );
+        }
         "null" => {
             return Err("`null` is the origin of sandboxed and local pages, whosever they are".to_owned());
         }
@@ -50,7 +54,9 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
 impl Origins {
     /// Whether a request comes from a page of one of them.
     pub(crate) fn hold(&self, headers: &HeaderMap) -> bool {
-        headers.get(ORIGIN).is_some_and(|origin| self.0.contains(origin))
+        // Of several a proxy could have judged another one.
+        let mut origins = headers.get_all(ORIGIN).into_iter();
+        matches!((origins.next(), origins.next()), (Some(origin), None) if self.0.contains(origin))
     }
 
     /// What answers preflights and marks answers for these origins; none where there are none.
@@ -89,6 +95,7 @@ mod tests {
     fn whatever_no_browser_sends_is_refused_with_what_one_would() {
         for (text, part) in [
             ("*", "every page"),
+            ("*", "leave it empty"),
             ("null", "sandboxed"),
             ("app.example.com", "give scheme, host and port"),
             ("https://app.example.com/", "give `https://app.example.com`"),

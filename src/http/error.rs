@@ -52,6 +52,11 @@ impl HttpError {
         Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", "The request's body did not arrive whole.")
     }
 
+    /// 400: the request's head is none that could be meant.
+    pub(crate) fn malformed(sentence: &'static str) -> Self {
+        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", sentence)
+    }
+
     /// 401: no key came with the request.
     pub(crate) fn no_credentials() -> Self {
         let sentence = "Keys are missing: send `Authorization: Bearer wbk_…` for the workspace API, `x-api-key` for \

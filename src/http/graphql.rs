@@ -56,7 +56,7 @@ async fn answer_as(accepted: Accepted, edge: &Edge, request: Request) -> Result<
     if !edge.sites.hold(&head.headers) {
         origin::refuse_cross_site(&head.headers, &head.uri)?;
     }
-    let caller = edge.callers.caller(&head.headers, &head.uri).await?;
+    let caller = edge.callers.caller(&head.headers).await?;
     // The body keeps its place in the room for bodies until it is answered: the request is made of its bytes.
     let body = if by_post { edge.bodies.json(&head.headers, body).await? } else { Whole::default() };
     let operation = if by_post {

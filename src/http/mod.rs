@@ -4,8 +4,8 @@
 //! [`origin`] and [`cors`], [`caller`], [`body`], then down into the operation layer; what a client has already it is not
 //! sent again ([`conditional`]). What goes on is [`telling`] its answers one after the other: [`streamed`] over HTTP, as an
 //! [`event_stream`] or [`multipart`], for as long as its [`tenure`] is; or over a [`websocket`]. Whatever is refused on the
-//! way is one [`error`] type. [`graphiql`] is the page at `/`, [`example`] the one at `/example`, each a [`bundle`];
-//! [`webhook`] is where Composio tells of what has expired.
+//! way is one [`error`] type, [`framing`]'s before all others. [`graphiql`] is the page at `/`, [`example`] the one at
+//! `/example`, each a [`bundle`]; [`webhook`] is where Composio tells of what has expired.
 //! [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`].
 
 mod body;
@@ -17,6 +17,7 @@ pub mod cors;
 mod error;
 mod event_stream;
 mod example;
+mod framing;
 mod graphiql;
 mod graphql;
 mod media;
@@ -84,16 +85,25 @@ pub fn router(parts: EdgeParts) -> Router {
     let (front, graph) = (front(&settings), graph(&settings));
     let example = if settings.example { example::routes() } else { Router::new() };
     let (sites, webhooks) = (settings.cors_origins.clone(), Arc::new(webhooks));
-    let edge = Edge { operations, callers, sites, bodies, webhooks, settings: Arc::new(settings) };
-    Router::new()
+    let settings = Arc::new(settings);
+    let edge = Edge { operations, callers: callers.clone(), sites, bodies, webhooks, settings };
+    let routes = Router::new()
         .merge(front)
         .merge(example)
         .route("/graphql", graph)
         .route("/webhooks/composio", any(webhook::take))
         .fallback(async || HttpError::nothing_here())
-        .layer(map_response(unsniffed))
-        .layer(from_fn(request_id::named))
-        .with_state(edge)
+        .layer(map_response(unsniffed));
+    guarded(routes, &callers).layer(from_fn(request_id::named)).with_state(edge)
+}
+
+/// Where everybody on this machine is an administrator, all that a listener answers is for those alone who call it by this
+/// machine's names: GraphiQL too, which a rebound page could steer.
+fn guarded<S: Clone + Send + Sync + 'static>(routes: Router<S>, callers: &Callers) -> Router<S> {
+    match callers {
+        Callers::Anybody(_) => routes.layer(from_fn(caller::by_own_names)),
+        _ => routes,
+    }
 }
 
 /// `/graphql`, and what is done about its answers.

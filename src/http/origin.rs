@@ -14,6 +14,12 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses what another site's page sends. Absent headers pass: whoever sends none is no browser.
 pub(crate) fn refuse_cross_site(headers: &HeaderMap, uri: &Uri) -> Result<(), HttpError> {
+    let is_single = |name: &HeaderName| headers.get_all(name).into_iter().nth(1).is_none();
+    if !is_single(&ORIGIN) || !is_single(&SEC_FETCH_SITE) {
+        return Err(HttpError::forbidden(
+            "The request says more than once which site's page sent it: it is refused.",
+        ));
+    }
     let own = match headers.get(SEC_FETCH_SITE) {
         // `none` is a person who typed the address.
         Some(site) => site == "same-origin" || site == "none",

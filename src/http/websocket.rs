@@ -43,7 +43,6 @@ pub(crate) async fn begin(edge: Edge, request: Request) -> Result<Response, Http
     if !edge.sites.hold(&head.headers) {
         origin::refuse_cross_site(&head.headers, &head.uri)?;
     }
-    edge.callers.refuse_place(&head.headers, &head.uri)?;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut head, &()).await;
     let upgrade = upgrade.map_err(|rejection| HttpError::no_websocket(rejection.body_text()))?;
     let limit = edge.settings.body_limit_bytes;

@@ -5,6 +5,9 @@
 //! which its fetch began, and an entry of another epoch is read again before it is served. A fetch that was
 //! under way at that moment bears the old epoch too. A finished answer is good while the revision is
 //! the one that it was made in.
+//!
+//! What was read with a key that its upstream takes no longer is withdrawn by the same number: of whatever was read before,
+//! nothing is shown any more, not even where reading it again fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -17,7 +20,7 @@ use crate::domain::clock::Clock;
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::Upstream;
 
-/// For how many credentials this is remembered; what was kept for one that is forgotten is read again.
+/// For how many credentials this is remembered; what was kept for one that is forgotten is gone.
 const CREDENTIALS_MAX: u64 = 10_000;
 
 /// What all caches of one upstream share.
@@ -34,6 +37,8 @@ pub struct Holdings<U> {
 pub(super) struct Holding {
     epoch: AtomicU64,
     revision: AtomicU64,
+    /// What bears an epoch before this one is not to be shown.
+    shown_from: AtomicU64,
     pub(super) entries: AtomicI64,
     pub(super) hits: AtomicU64,
     pub(super) misses: AtomicU64,
@@ -104,6 +109,24 @@ impl<U: Upstream> Holdings<U> {
         self.of(credential).dropped.subscribe()
     }
 
+    /// Has nothing of a credential shown any more that was read before now: its upstream takes the key no longer, as a call
+    /// has told that began in this epoch. One that began before the last withdrawal tells nothing of what came after it.
+    pub(super) fn withdraw(&self, credential: &Fingerprint<U>, began: u64) {
+        let holding = self.of(credential);
+        if began < holding.shown_from.load(Ordering::Acquire) {
+            return;
+        }
+        let epoch = self.next();
+        holding.shown_from.store(epoch, Ordering::Release);
+        holding.epoch.store(epoch, Ordering::Release);
+        holding.revision.store(self.next(), Ordering::Release);
+    }
+
+    /// Whether what was read in an epoch may be shown.
+    pub(super) fn shows(&self, credential: &Fingerprint<U>, epoch: u64) -> bool {
+        epoch >= self.of(credential).shown_from.load(Ordering::Acquire)
+    }
+
     /// How the caches have served a credential.
     pub fn statistics(&self, credential: &Fingerprint<U>) -> CacheStatistics {
         let holding = self.of(credential);
@@ -126,8 +149,10 @@ impl<U: Upstream> Holdings<U> {
 
     pub(super) fn of(&self, credential: &Fingerprint<U>) -> Arc<Holding> {
         self.by_credential.get_with(*credential, || {
+            let epoch = self.next();
             Arc::new(Holding {
-                epoch: self.next().into(),
+                epoch: epoch.into(),
+                shown_from: epoch.into(),
                 revision: self.next().into(),
                 entries: AtomicI64::new(0),
                 hits: AtomicU64::new(0),

@@ -194,14 +194,13 @@ where
 
     /// Puts off the next attempt to read a key, as one has failed, and gives what is served meanwhile.
     pub(super) fn hold(&self, key: &K, began: Began, error: &UpstreamError) -> Option<Kept<V>> {
-        let now = Instant::now();
-        let mut entry = self.usable(key, now)?;
         if matches!(error.failure, UpstreamFailure::Unauthorized | UpstreamFailure::Forbidden) {
-            // The key is what opened it: whoever holds one that is no longer taken sees nothing any more.
-            self.entries.invalidate(key);
-            self.holdings.changed(&key.credential());
+            // The key is what opened it, and all else: whoever holds one that is no longer taken sees nothing any more.
+            self.holdings.withdraw(&key.credential(), began.epoch);
             return None;
         }
+        let now = Instant::now();
+        let mut entry = self.usable(key, now)?;
         let told = error.retry_after.unwrap_or_default();
         let wait = if error.is_held() && error.failure == UpstreamFailure::RateLimited {
             told
@@ -268,11 +267,16 @@ where
     }
 
     fn usable(&self, key: &K, now: Instant) -> Option<Entry<V>> {
-        let is_usable = |entry: &Entry<V>| match entry.is_fresh_only {
+        let entry = self.entries.get(key)?;
+        if !self.holdings.shows(&key.credential(), entry.epoch) {
+            self.entries.invalidate(key);
+            return None;
+        }
+        let is_usable = match entry.is_fresh_only {
             true => now < entry.fresh_until && entry.epoch == self.holdings.epoch(&key.credential()),
-            false => now < self.usable_until(entry),
+            false => now < self.usable_until(&entry),
         };
-        self.entries.get(key).filter(is_usable)
+        is_usable.then_some(entry)
     }
 
     fn revalidate_until(&self, entry: &Entry<V>) -> Instant {

@@ -222,7 +222,7 @@ fn refuse<T>(code: Code, sentence: &str, reason: &'static str) -> Result<T, Box<
 }
 
 fn read_hex(digits: &str) -> Option<Hash> {
-    if digits.len() != 64 || !digits.is_ascii() {
+    if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
     let mut hash = Hash::default();

@@ -4,6 +4,9 @@
 //! and it always takes arrays of requests, which would let one HTTP request multiply every limit.
 //! (GraphQL over HTTP, 5.1 "Request Parameters".)
 
+mod members;
+
+use self::members::Members;
 use apollo_compiler::response::{JsonMap, JsonValue, serde_json_bytes::ByteString};
 
 /// One operation to run.
@@ -52,11 +55,17 @@ impl OperationRequest {
         }
         refuse_too_many_values(body)?;
         // Only the place of the mistake is passed on: serde's own words can repeat what was sent.
-        let value: JsonValue = serde_json::from_slice(body).map_err(|error| {
+        let no_json = |error: serde_json::Error| {
             NoRequest(format!("The body is no JSON: line {}, column {}.", error.line(), error.column()))
-        })?;
-        match value {
-            JsonValue::Object(members) => Self::from_members(members),
+        };
+        if body.trim_ascii_start().starts_with(b"{") {
+            let Members { members, twice } = serde_json::from_slice(body).map_err(no_json)?;
+            return match twice {
+                Some(name) => refuse(format!("The body has the member `{name}` twice.")),
+                None => Self::from_members(members),
+            };
+        }
+        match serde_json::from_slice(body).map_err(no_json)? {
             JsonValue::Array(_) => refuse(
                 "The body is an array of requests. They are not taken in batches: ask for several root fields in one \
                  operation, or send one request each.",
@@ -70,6 +79,9 @@ impl OperationRequest {
     /// # Errors
     /// Where `query` is missing and no document is named, a parameter is given twice, or `variables` or `extensions` is no JSON object.
     pub fn from_url(query: &str) -> Result<Self, NoRequest> {
+        if !is_utf8(query) {
+            return refuse("The URL's parameters are no UTF-8.");
+        }
         let mut members = JsonMap::new();
         for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
             let value = match name.as_ref() {
@@ -108,7 +120,8 @@ impl OperationRequest {
     }
 }
 
-/// How many values the JSON of a request may hold: ten times as many as a list of ids takes.
+/// How many values the JSON of a request may hold: ten times as many as a list of ids takes by default, and five times as many
+/// as it may be made to take.
 const VALUES_MAX: usize = 10_000;
 
 /// A number of one digit takes some 70 bytes once it is decoded: a body of nothing else would become many times what the
@@ -128,6 +141,21 @@ fn refuse_too_many_values(json: &[u8]) -> Result<(), NoRequest> {
         return refuse(format!("The request's JSON holds more than {VALUES_MAX} values."));
     }
     Ok(())
+}
+
+/// Whether a URL's query holds text: the library puts U+FFFD where it does not, which then would be asked for.
+fn is_utf8(query: &str) -> bool {
+    let mut pieces = query.split('%');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let digits = piece.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        // What is no escape stands for itself (URL standard, "percent-decode").
+        let (byte, escaped) =
+            digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).map_or((b'%', 0), |byte| (byte, 2));
+        bytes.push(byte);
+        bytes.extend(piece.bytes().skip(escaped));
+    }
+    std::str::from_utf8(&bytes).is_ok()
 }
 
 fn text(members: &mut JsonMap, name: &str, what: &str) -> Result<Option<String>, NoRequest> {
@@ -208,6 +236,21 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_comes_twice_is_refused_whatever_it_is() {
+        for name in ["query", "documentId", "operationName", "variables", "extensions"] {
+            for (first, second) in [("null", "null"), (r#""a""#, "{}")] {
+                let body = format!(r#" {{"query2":1,"{name}":{first},"other":1,"{name}":{second}}}"#);
+                assert_eq!(refusal(&body), format!("The body has the member `{name}` twice."));
+            }
+        }
+        assert_eq!(
+            refusal(r#"{"query":"{ a }","qu\u0065ry":"{ b }"}"#),
+            "The body has the member `query` twice."
+        );
+        assert!(OperationRequest::from_json(br#"{"query":"{ a }","other":1,"other":2}"#).is_ok());
+    }
+
+    #[test]
     fn values_are_counted_before_they_are_decoded_and_texts_are_not_looked_into() {
         let body = |values: &str| format!(r#"{{"query":"{{ a }}","variables":{{"x":[{values}]}}}}"#);
         let sentence = "The request's JSON holds more than 10000 values.";
@@ -226,9 +269,19 @@ mod tests {
         let request = request.unwrap();
         assert_eq!((request.query.as_deref(), request.operation_name), (Some("{ a }"), None));
         assert_eq!(request.variables.get("n"), Some(&JsonValue::from(1)));
+        for (url, text) in [
+            ("query=%C3%a9", "é"),
+            ("query=%EF%BF%BD", "\u{fffd}"),
+            ("query=100%", "100%"),
+            ("query=%+f", "% f"),
+        ] {
+            assert_eq!(OperationRequest::from_url(url).unwrap().query.as_deref(), Some(text), "{url}");
+        }
 
         for (url, sentence) in [
             ("", "`query` is missing: the text of a GraphQL document."),
+            ("query=%ff", "The URL's parameters are no UTF-8."),
+            ("query=a&other=%C3", "The URL's parameters are no UTF-8."),
             ("query=a&query=b", "The URL has the parameter `query` twice."),
             ("query=a&variables=%7B", "The URL's parameter `variables` must be a JSON object."),
             ("query=a&extensions=1", "`extensions` must be a JSON object or null, but it is a number."),

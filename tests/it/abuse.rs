@@ -33,8 +33,8 @@ fn shipped() -> Config {
 struct Server {
     world: World,
     address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    serving: JoinHandle<std::io::Result<()>>,
+    /// It ends when this is dropped.
+    _stop: oneshot::Sender<()>,
 }
 
 impl Server {
@@ -45,8 +45,8 @@ impl Server {
     async fn with(settings: ServerSettings) -> Self {
         let world = World::new().within(shipped().limits);
         let operations = world.operations();
-        let (address, stop, serving) = listening(graph(operations), settings).await;
-        Self { world, address, stop: Some(stop), serving }
+        let (address, stop, _) = listening(graph(operations), settings).await;
+        Self { world, address, _stop: stop }
     }
 
     async fn connect(&self) -> TcpStream {

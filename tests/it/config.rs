@@ -331,6 +331,30 @@ fn check_prints_the_configuration_without_secrets_and_what_is_wrong() {
 }
 
 #[test]
+fn keys_that_go_in_clear_text_are_warned_of_and_not_those_that_stay_on_this_machine() {
+    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = switchboard(&["check"]);
+    command
+        .env("SWITCHBOARD__UPSTREAM__LEADLEX__BASE_URL", format!("http://{nowhere}"))
+        .env("SWITCHBOARD__UPSTREAM__COMPOSIO__BASE_URL", format!("http://{}.invalid", "a".repeat(64)));
+    let output = command.output().unwrap();
+    let printed = std::str::from_utf8(&output.stdout).unwrap();
+    let warnings: Vec<&str> = printed.lines().filter(|line| line.starts_with("Warning: ")).collect();
+    assert_eq!(warnings.len(), 1, "{printed}");
+    assert!(warnings[0].starts_with("Warning: upstream.composio.base_url is http"), "{printed}");
+
+    let file = ConfigFile::new(
+        "[http]\nlisten = \"127.0.0.1:0\"\n[ops]\nlisten = \"127.0.0.1:0\"\n\
+         [upstream.leadlex]\nbase_url = \"http://api.example\"\n[upstream.composio]\nbase_url = \"https://api.example\"\n",
+    );
+    let (mut process, _) = Running::until(switchboard(&["serve", "--config", file.path()]), "Probes: ");
+    process.0.kill().unwrap();
+    let said = process.errors();
+    assert!(said.contains("upstream.leadlex.base_url is http"), "{said}");
+    assert!(!said.contains("upstream.composio") && !said.contains("api.example"), "{said}");
+}
+
+#[test]
 fn schema_prints_the_schema_and_takes_a_reader_who_stops_early() {
     let output = switchboard(&["schema", "--format", "plain"]).env_clear().output().unwrap();
     assert!(output.status.success());

@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
+use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HeaderName};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri};
 use tokio::time::{Instant, timeout};
 
 use super::close::End;
@@ -36,7 +36,6 @@ pub(super) async fn run(socket: WebSocket, edge: Edge, head: Parts, tenure: Tenu
         socket,
         edge,
         headers: head.headers,
-        uri: head.uri,
         tenure,
         phase: Phase::Greeting { until },
         underway: Underway::default(),
@@ -52,7 +51,6 @@ struct Session {
     socket: WebSocket,
     edge: Edge,
     headers: HeaderMap,
-    uri: Uri,
     tenure: Tenure,
     phase: Phase,
     underway: Underway,
@@ -178,7 +176,7 @@ impl Session {
                 }
             }
         }
-        let caller = self.edge.callers.caller(&self.headers, &self.uri).await;
+        let caller = self.edge.callers.caller(&self.headers).await;
         let caller = Box::new(caller.map_err(|error| End::refused(&error))?);
         // Nobody needs them again.
         self.headers = HeaderMap::new();

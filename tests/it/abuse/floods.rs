@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use switchboard::http::settings::ServerSettings;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{ConfigFile, Running, switchboard};
 
 use super::{Server, body_of, listening, shipped, status};
 
@@ -50,10 +52,8 @@ async fn a_body_in_chunks_is_read_no_further_than_it_may_be_long() {
         let (sent, answer) = tokio::join!(flood, answer);
         // The limit, and what lies in the buffers of both sockets.
         assert!(sent < 20_000_000, "{sent} bytes were taken");
-        // The reset of what nobody reads can overtake the answer; a length beside chunks is refused at once.
-        if !answer.is_empty() {
-            assert!([413, 400].contains(&status(&answer)), "{answer}");
-        }
+        // A length beside chunks says nothing: the chunks are read.
+        assert_eq!((status(&answer), reason(&answer)), (413, json!("BODY_SIZE")), "{declared}");
     }
 }
 
@@ -112,6 +112,39 @@ async fn heads_are_bounded_in_length_and_number_and_must_be_heads() {
             request.split("\r\n").next().unwrap_or_default()
         );
     }
+}
+
+#[tokio::test]
+async fn a_body_has_one_length_and_a_request_one_host() {
+    let server = Server::start().await;
+    let (chunked, long) = ("transfer-encoding: chunked\r\n", "content-length: 30\r\n");
+    let body = r#"{"query":"{ connectedAccounts(first: 1) { totalCount } }"}"#;
+    let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let post = "POST /graphql HTTP/1.1\r\ncontent-type: application/json\r\n";
+    let next = "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+    // The chunks are read, and nothing behind them (RFC 9112, 6.3).
+    for head in [format!("{chunked}{long}"), format!("{long}{chunked}")] {
+        let answer = server.raw(format!("{post}host: localhost\r\n{head}\r\n{chunks}{next}")).await;
+        assert_eq!(status(&answer), 200, "{head}: {answer}");
+        assert!(body_of(&answer).starts_with(r#"{"data":"#), "{head}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{head}: {answer}");
+    }
+    server.world.calls();
+    for head in [
+        "host: localhost\r\ntransfer-encoding: gzip, chunked\r\n".to_owned(),
+        "host: localhost\r\ntransfer-encoding: chunked, chunked\r\n".to_owned(),
+        format!("host: localhost\r\n{chunked}{chunked}"),
+        format!("host: localhost\r\n{chunked}transfer-encoding: identity, chunked\r\n{long}"),
+        chunked.to_owned(),
+        format!("host: localhost\r\nhost: localhost\r\n{chunked}"),
+        format!("host: two words\r\n{chunked}"),
+    ] {
+        let answer = server.raw(format!("{post}{head}\r\n{chunks}{next}")).await;
+        assert_eq!((status(&answer), reason(&answer)), (400, json!("BAD_REQUEST")), "{head}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{head}: {answer}");
+    }
+    assert_eq!(server.world.calls(), [""; 0]);
 }
 
 /// One answered request on a connection that stays.
@@ -174,13 +207,64 @@ async fn http2_is_spoken_to_those_who_begin_with_it() {
 
 #[tokio::test]
 async fn the_end_refuses_new_connections_and_waits_for_running_requests() {
-    let mut server = Server::start().await;
-    let mut idle = server.connect().await;
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let busy = async move || {
+        let (release, released) = oneshot::channel::<&str>();
+        arrived.send(release).unwrap();
+        released.await.unwrap()
+    };
+    let router = Router::new().route("/", get("hello")).route("/busy", get(busy));
+    let (address, stop, serving) = listening(router, shipped().server).await;
+    let mut idle = TcpStream::connect(address).await.unwrap();
     assert!(ask(&mut idle).await.unwrap().starts_with("HTTP/1.1 200"));
-    server.stop.take().unwrap().send(()).unwrap();
-    server.serving.await.unwrap().unwrap();
+    let mut running = TcpStream::connect(address).await.unwrap();
+    running.write_all(b"GET /busy HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let release = arrivals.recv().await.unwrap();
+
+    stop.send(()).unwrap();
     assert_eq!(idle.read(&mut [0]).await.unwrap_or(0), 0, "an idle connection is closed");
-    assert!(TcpStream::connect(server.address).await.is_err());
+    assert!(TcpStream::connect(address).await.is_err());
+    assert!(!serving.is_finished(), "it waits");
+    release.send("done").unwrap();
+    let mut answer = String::new();
+    running.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+    serving.await.unwrap().unwrap();
+}
+
+/// What it waits for is held by an upstream that takes the call and answers it when it is told to.
+#[cfg(unix)]
+#[test]
+fn a_process_that_is_told_to_stop_answers_what_is_running_first() {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::process::Command;
+
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let file = ConfigFile::new(&format!(
+        "[http]\nlisten = \"127.0.0.1:0\"\n[ops]\nlisten = \"127.0.0.1:0\"\n[upstream.leadlex]\nbase_url = \"http://{}\"\n",
+        upstream.local_addr().unwrap()
+    ));
+    let (mut process, line) =
+        Running::until(switchboard(&["serve", "--config", file.path()]), "listening on ");
+    let address =
+        line.trim_end().strip_prefix("listening on http://").unwrap().strip_suffix("/graphql").unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    let body = r#"{"query":"{ providers { totalCount } }"}"#;
+    write!(client, "{HEAD}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let (mut call, _) = upstream.accept().unwrap();
+    assert!(call.read(&mut [0; 4096]).unwrap() > 0);
+
+    assert!(Command::new("kill").args(["-TERM", &process.0.id().to_string()]).status().unwrap().success());
+    // It has heard when it takes no more connections.
+    while TcpStream::connect(address).is_ok() {
+        std::thread::yield_now();
+    }
+    call.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("UPSTREAM_REJECTED"), "{answer}");
+    assert_eq!(process.0.wait().unwrap().code(), Some(0));
 }
 
 #[cfg(unix)]

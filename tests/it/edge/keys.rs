@@ -2,8 +2,10 @@
 
 use axum::http::StatusCode;
 use switchboard::http::caller::Callers;
+use switchboard::http::ops;
+use switchboard::http::settings::HttpSettings;
 
-use super::{Seen, anybody, ask, edge, post, with};
+use super::{Seen, anybody, ask, edge, edge_with, get, http_settings, post, with};
 
 const KEYS: &str = r#"{"query":"{ keys }"}"#;
 
@@ -77,6 +79,26 @@ async fn without_authentication_only_this_machines_names_are_answered() {
         assert_eq!((seen.status, seen.code().as_str()), (StatusCode::FORBIDDEN, "FORBIDDEN"), "{foreign}");
         assert!(seen.message().contains("call the server by `localhost`"), "{}", seen.message());
     }
+}
+
+#[tokio::test]
+async fn without_authentication_nothing_at_all_is_answered_by_another_name() {
+    let with_graphiql = HttpSettings { graphiql: true, ..http_settings() };
+    for (router, path) in [
+        (edge(anybody()), "/"),
+        (edge_with(anybody(), with_graphiql.clone()), "/"),
+        (edge_with(anybody(), with_graphiql), "/graphiql/nothing.js"),
+        (edge(anybody()), "/nothing"),
+        (edge(anybody()), "/graphql?query=%7Bkeys%7D"),
+        (ops::router(&anybody()), "/live"),
+        (ops::router(&anybody()), "/nothing"),
+    ] {
+        let seen = ask(router.clone(), with(get(path), "host", "rebound.example")).await;
+        assert_eq!((seen.status, seen.code().as_str()), (StatusCode::FORBIDDEN, "FORBIDDEN"), "{path}");
+        assert_ne!(ask(router, with(get(path), "host", "localhost")).await.status, StatusCode::FORBIDDEN);
+    }
+    let seen = ask(ops::router(&Callers::TheirOwnKeys), with(get("/live"), "host", "10.0.0.7:9090")).await;
+    assert_eq!(seen.status, StatusCode::OK);
 }
 
 #[tokio::test]

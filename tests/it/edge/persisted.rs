@@ -222,6 +222,11 @@ async fn each_mistake_in_naming_has_its_own_sentence() {
             "`documentId` begins with `sha256:` and has no 64 hexadecimal digits after it.",
         ),
         (
+            // A sign is no digit, though Rust's own reading of numbers takes one.
+            json!({ "documentId": format!("sha256:{}", "+f".repeat(32)) }),
+            "`documentId` begins with `sha256:` and has no 64 hexadecimal digits after it.",
+        ),
+        (
             json!({ "documentId": "a", "query": HELLO }),
             "The request has a `documentId` and a `query`: send one of the two.",
         ),

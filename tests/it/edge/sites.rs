@@ -58,6 +58,22 @@ async fn a_listed_sites_page_may_ask_with_keys_of_its_own() {
 }
 
 #[tokio::test]
+async fn two_origins_are_none_that_may_ask() {
+    for (name, values) in [
+        ("origin", [APP, "https://evil.example"]),
+        ("origin", ["https://evil.example", APP]),
+        ("origin", [APP, APP]),
+        ("sec-fetch-site", ["same-origin", "cross-site"]),
+    ] {
+        let mut request = post(HELLO);
+        for value in values {
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        assert_eq!(ask(open_to(APP), request).await.status, StatusCode::FORBIDDEN, "{name}: {values:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_site_that_is_not_listed_is_refused_as_ever() {
     for origin in
         ["https://evil.example", "https://app.example.com.evil.example", "http://app.example.com", "null", ""]

@@ -31,6 +31,7 @@ pub(super) enum Fault {
     Html,
     Empty,
     Cut,
+    CutJson,
     TenMegabytes,
     WrongTypes,
     UnknownWords,
@@ -42,13 +43,13 @@ pub(super) enum Fault {
 }
 
 use Fault::{
-    ClockAhead, ClockBehind, Cut, DnsGone, Empty, EndlessCursor, Flapping, Html, RateLimited,
+    ClockAhead, ClockBehind, Cut, CutJson, DnsGone, Empty, EndlessCursor, Flapping, Html, RateLimited,
     RateLimitedFor7s, Refused, RepeatedCursor, Reset, SlowTrickle, Status, TenMegabytes, TimeoutBefore,
     TimeoutWithin, TlsWrong, UnknownWords, WrongTypes,
 };
 
 impl Fault {
-    pub(super) const ALL: [Self; 29] = [
+    pub(super) const ALL: [Self; 30] = [
         Refused,
         Reset,
         DnsGone,
@@ -70,6 +71,7 @@ impl Fault {
         Html,
         Empty,
         Cut,
+        CutJson,
         TenMegabytes,
         WrongTypes,
         UnknownWords,
@@ -96,6 +98,7 @@ impl Fault {
             Html => "HTML with 200",
             Empty => "empty body with 200",
             Cut => "connection breaks half-way",
+            CutJson => "JSON that ends half-way, body whole",
             TenMegabytes => "10 MB",
             WrongTypes => "every scalar of another type",
             UnknownWords => "unknown status words",
@@ -152,6 +155,12 @@ impl Fault {
                 let (head, body) = taken(answer).await;
                 let half = stream::iter([Ok(Frame::data(body.slice(..body.len() / 2)))]);
                 Response::from_parts(head, streamed(half.chain(stream::pending())))
+            }
+            CutJson => {
+                let (mut head, body) = taken(answer).await;
+                let half = body.slice(..body.len() / 2);
+                head.headers.insert(http::header::CONTENT_LENGTH, half.len().into());
+                Response::from_parts(head, streamed(stream::iter([Ok(Frame::data(half))])))
             }
             SlowTrickle => {
                 let (head, body) = taken(answer).await;

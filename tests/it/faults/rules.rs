@@ -53,7 +53,7 @@ fn effect(fault: Fault, upstream: UpstreamName, query: Query) -> Effect {
         Fault::RateLimited => Fails { code: "UPSTREAM_RATE_LIMITED", calls: 3 },
         // It would be as large the next time.
         Fault::TenMegabytes => Fails { code: "UPSTREAM_BAD_RESPONSE", calls: 1 },
-        Fault::Html | Fault::Empty | Fault::Cut | Fault::WrongTypes => {
+        Fault::Html | Fault::Empty | Fault::Cut | Fault::CutJson | Fault::WrongTypes => {
             Fails { code: "UPSTREAM_BAD_RESPONSE", calls: 3 }
         }
         Fault::Status(401) => Fails { code: "UPSTREAM_UNAUTHORIZED", calls: 1 },

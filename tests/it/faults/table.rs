@@ -21,6 +21,9 @@ Each fault at LeadLex, at Composio, and at both, over a cache in four states. Th
   `nodes` (a provider and two accounts). Where some differ from most, a cell names them.
 - A cell says what becomes of the data of the upstream that the fault befell, the error's code where there is one, and how many calls were made.
   Data of the other upstream is whole in every cell, but for the accounts below providers that are not there.
+- Once a call has met 401 or 403 (in *fresh* none is made) nothing is shown that is kept, however fresh: the key opened it, and whoever holds one
+  that its API takes no longer sees nothing that was read with it, by any query. So *stale* costs two calls at 403: one behind the answer, which finds that out, and then that of whoever asks
+  next and waits for it. A key that met 401 is not tried again for 5 seconds: there it is one.
 - Settings are the defaults: two repeated calls, 10 seconds a call, 15 a question, 30 an operation.
 - Whatever happens, the answer's status is 200, it comes in its time, each cause is one error, and neither the answer, its headers nor the log holds a
   key, a URL or any text of an upstream.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use switchboard::sandbox::{EmulatedUpstream, Fault, Scenario, Settings};
 
-use crate::world::{PROVIDERS, World, at, caller, list, only_error, tenant_a, texts};
+use crate::world::{PROVIDERS, Setup, World, at, caller, list, only_error, tenant_a, texts};
 
 /// Everything at once: what LeadLex knows, what Composio knows, and what hangs below either.
 const BOTH: &str = "{
@@ -246,6 +246,23 @@ async fn some_groups_of_parents_may_fail_while_others_are_answered() {
     let connections = at(&answer["data"], "providers.nodes.*.connectedAccounts");
     let answered = connections.as_array().unwrap().iter().filter(|one| !one.is_null()).count();
     assert_eq!(answered, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_thousand_parents_that_fail_are_one_error() {
+    let mut setup = Setup::default();
+    setup.config.connections.ids_max = 2_000;
+    let world = World::of(setup);
+    strike(&world, EmulatedUpstream::Composio, "status=500");
+    let ids: Vec<String> = (0..2_000).map(|number| format!("user_{number}")).collect();
+    let query =
+        "query ($ids: [ID!]!) { usersByIds(ids: $ids) { connectedAccounts(first: 1) { nodes { id } } } }";
+    let answer = world.ask_as(tenant_a(), query, json!({ "ids": ids })).await;
+    let extensions = &only_error(&answer)["extensions"];
+    assert_eq!((&extensions["code"], &extensions["count"]), (&json!("UPSTREAM_UNAVAILABLE"), &json!(2_000)));
+    assert_eq!(extensions["paths"].as_array().unwrap().len(), 100);
+    assert_eq!(at(&answer["data"], "usersByIds.*.connectedAccounts"), json!(vec![Value::Null; 2_000]));
+    keeps_secrets(&answer);
 }
 
 #[tokio::test(start_paused = true)]

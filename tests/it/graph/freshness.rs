@@ -97,6 +97,36 @@ async fn while_an_upstream_fails_its_last_data_is_shown_and_marked_and_the_other
 }
 
 #[tokio::test(start_paused = true)]
+async fn once_a_key_is_refused_nothing_that_was_read_with_it_is_shown() {
+    for (fault, code) in [("status=401", "UPSTREAM_UNAUTHORIZED"), ("status=403", "UPSTREAM_FORBIDDEN")] {
+        let world = shipped();
+        let kept = "{ connectedAccounts(first: 1) { nodes { id } } providers(first: 1) { nodes { id } } }";
+        let before = world.data(kept).await;
+        // It is in its time, and so is what is finished of it.
+        assert_eq!(world.data(kept).await, before);
+        strike(&world, EmulatedUpstream::Composio, Some(fault));
+        let other = world
+            .ask("{ connectedAccounts(first: 1, filter: { statuses: [ACTIVE] }) { nodes { id } } }")
+            .await;
+        assert_eq!(at(&other, "errors.0.extensions.code"), code);
+        let answer = world.ask(kept).await;
+        assert_eq!(answer["data"]["connectedAccounts"], Value::Null, "{fault}");
+        assert_eq!(at(&answer, "errors.0.extensions.code"), code);
+        assert_eq!(answer["data"]["providers"], before["providers"], "the other upstream takes its key");
+
+        // Nor is it once more, where reading it fails for another reason.
+        world.pass(Duration::from_secs(60)).await;
+        strike(&world, EmulatedUpstream::Composio, Some("status=503"));
+        let answer = world.ask(kept).await;
+        assert_eq!(answer["data"]["connectedAccounts"], Value::Null, "{fault}");
+        assert_eq!(at(&answer, "errors.0.extensions.code"), "UPSTREAM_UNAVAILABLE");
+        strike(&world, EmulatedUpstream::Composio, None);
+        world.pass(Duration::from_secs(60)).await;
+        assert_eq!(world.data(kept).await["connectedAccounts"], before["connectedAccounts"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_waits_again_and_again_for_an_upstream_that_hangs() {
     let world = shipped();
     let query = "{ connectedAccounts(first: 1) { freshness { state } } }";
