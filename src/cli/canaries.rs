@@ -7,6 +7,7 @@
 
 mod bearers;
 mod selections;
+mod situations;
 mod subscriptions;
 mod tap;
 
@@ -21,7 +22,6 @@ use axum::body::Body;
 use axum::http::Request;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use clap::ValueEnum as _;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -29,6 +29,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use self::bearers::{Bearer, Mode, modes};
 use self::selections::{Everything, everything};
+use self::situations::{Situation, situations};
 use self::tap::{Accident, Panicking, Tap};
 use super::check;
 use crate::app::{self, Networks};
@@ -41,7 +42,7 @@ use crate::graphql::schema::Graph;
 use crate::http::webhook::Webhooks;
 use crate::http::{EdgeParts, router};
 use crate::operation::Operations;
-use crate::sandbox::{self, CANARY, EmulatedUpstream, Fault, FaultBody, Sandbox, Scenario, Tenant};
+use crate::sandbox::{self, CANARY, EmulatedUpstream, Fault, Sandbox, Tenant};
 use crate::telemetry::panics;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::quota::Purpose;
@@ -113,56 +114,6 @@ impl Watch {
         }
     }
 }
-
-/// What befalls the upstreams.
-struct Situation {
-    name: String,
-    scenario: Scenario,
-    fault: Fault,
-    accident: Accident,
-}
-
-/// Every scenario, every fault, and panics where a library could have some.
-fn situations() -> Vec<Situation> {
-    let situation = |name: &str| Situation {
-        name: name.to_owned(),
-        scenario: Scenario::Healthy,
-        fault: Fault::default(),
-        accident: Accident::None,
-    };
-    let scenarios = Scenario::value_variants().iter();
-    let scenarios = scenarios.map(|&scenario| Situation { scenario, ..situation(&format!("{scenario:?}")) });
-    let statuses = [302, 400, 401, 403, 404, 422, 429, 500, 503, 546];
-    let statuses = statuses.map(|status| format!("status={status}")).into_iter();
-    let others = ["status=429; retry-after=3", "status=500; size=3000", "latency-ms=6000"];
-    let bodies = BODIES.iter().map(|body| match body {
-        FaultBody::Right => "status=503; times=1",
-        FaultBody::Cut => "cut=1",
-        FaultBody::Garbage => "garbage=1",
-        FaultBody::Empty => "empty=1",
-        FaultBody::Size(_) => "size=10485760",
-        FaultBody::Documented => "shape=documented",
-        FaultBody::List => "shape=list",
-        FaultBody::WrongTypes => "shape=wrong-types",
-    });
-    let faults = statuses.chain(others.into_iter().chain(bodies).map(str::to_owned));
-    let faults = faults.map(|text| Situation { fault: Fault::parse(&text).unwrap(), ..situation(&text) });
-    let accidents = [Accident::PanicBeforeTheAnswer, Accident::PanicInTheBody, Accident::PanicInAResolver];
-    let accidents = accidents.map(|accident| Situation { accident, ..situation(&format!("{accident:?}")) });
-    scenarios.chain(faults).chain(accidents).collect()
-}
-
-/// Each once: the match above does not compile when there is another.
-const BODIES: [FaultBody; 8] = [
-    FaultBody::Right,
-    FaultBody::Cut,
-    FaultBody::Garbage,
-    FaultBody::Empty,
-    FaultBody::Size(0),
-    FaultBody::Documented,
-    FaultBody::List,
-    FaultBody::WrongTypes,
-];
 
 /// The log, as it is written.
 #[derive(Clone, Default)]

@@ -391,13 +391,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 2..9)
 }
 
+/// How long the signature is that a cursor ends with.
+const CURSOR_MAC_BYTES: usize = 12;
+
 /// Everything that stands in an answer's data, and behind it its ids and cursors once more, decoded: word by word.
 fn words_of(value: &Value, told: &mut Vec<String>) {
     match value {
         Value::Array(all) => all.iter().for_each(|value| words_of(value, told)),
         Value::Object(fields) => fields.values().for_each(|value| words_of(value, told)),
         Value::String(text) => {
-            let decoded = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+            let mut decoded = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+            if std::str::from_utf8(&decoded).is_err() {
+                // A cursor. Its signature follows on the item's id, and can begin with a digit, which makes another id of it.
+                decoded.truncate(decoded.len().saturating_sub(CURSOR_MAC_BYTES));
+            }
             for text in [text.clone(), String::from_utf8_lossy(&decoded).into_owned()] {
                 let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
                 told.extend(words.map(str::to_owned));
