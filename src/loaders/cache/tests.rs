@@ -276,6 +276,26 @@ async fn what_was_under_way_when_everything_was_dropped_is_read_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_key_has_read_goes_with_it_and_an_older_refusal_takes_nothing_that_is_newer() {
+    let story = Story::new();
+    let cache = &story.cache;
+    let refused = UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Unauthorized);
+    let (value, ttl) = (Arc::from("value"), Duration::from_secs(TTL));
+    let before = cache.begin(&name(1));
+    cache.keep(name(1), Arc::clone(&value), before, ttl);
+    assert!(cache.peek(&name(1)).is_some());
+    assert!(cache.hold(&name(2), before, &refused).is_none());
+    assert!(cache.peek(&name(1)).is_none() && cache.last_resort(&name(1)).is_none());
+    // What was under way at that moment is its askers' alone.
+    cache.keep(name(1), Arc::clone(&value), before, ttl);
+    assert!(cache.peek(&name(1)).is_none());
+    // The key is taken again; who was refused before that says nothing about it.
+    cache.keep(name(1), value, cache.begin(&name(1)), ttl);
+    assert!(cache.hold(&name(2), before, &refused).is_none());
+    assert!(cache.peek(&name(1)).is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_thousand_who_ask_at_once_make_one_fetch_and_the_first_may_hang_up() {
     let story = Story::new();
     story.upstream.takes_seconds.store(1, SeqCst);

@@ -206,6 +206,10 @@ async fn a_toolkit_with_more_integrations_than_were_priced_is_refused_in_its_pla
     assert_eq!(error["extensions"], json!({ "code": "LIMIT_EXCEEDED", "reason": "TOOLKIT_PROVIDERS" }));
     assert_eq!(
         error["message"],
-        "The toolkit stands for 11 integrations of the workspace; 10 are listed here at most: ask for `providers`, which has pages."
+        format!(
+            "The toolkit stands for {} integrations of the workspace; {TOOLKIT_PROVIDERS_MAX} are listed here at most: ask for \
+             `providers`, which has pages.",
+            TOOLKIT_PROVIDERS_MAX + 1
+        )
     );
 }
