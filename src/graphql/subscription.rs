@@ -55,8 +55,7 @@ impl Subscription {
         Ok(stream::iter(loader.hears_of_provider(change, &question).map(ProviderChange)))
     }
 
-    /// Connected accounts that appeared, changed or went, from the moment of subscribing. That one went is told where the
-    /// project's total fell and a walk over all its accounts missed it, as long as they are few enough to be walked over.
+    /// Connected accounts that appeared, changed or went, from the moment of subscribing. That one went is told where the project's total fell and a walk over all its accounts missed it, as long as they are few enough to be walked over.
     async fn connected_account_changed(
         &self,
         ctx: &Context<'_>,
