@@ -2,7 +2,7 @@
 //!
 //! The upstream is a pair of counters in here, strict by both kinds of minute; requests come in four
 //! patterns, and the one who serves them does no more than the model says. What it prints is how old
-//! the data was: `cargo nextest run quota::day --no-capture`.
+//! the data was: `cargo test --lib quota::day -- --nocapture`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Write;
