@@ -33,6 +33,8 @@ use crate::loaders::holdings::Holdings;
 use crate::loaders::lists::Lists;
 use crate::loaders::providers::Providers;
 use crate::operation::Operations;
+use crate::replicas::Replicas;
+use crate::replicas::store::Store;
 use crate::upstream::accounts::AccountsClient;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::probe::ProbeReport;
@@ -178,6 +180,7 @@ fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<
 /// # Errors
 /// Where the mapping of toolkits cannot be read any more.
 pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow::Result<Graph> {
+    let _replicas = networks.store.clone().map(|store| Replicas::start(store, config.redis.clone()));
     let (providers, accounts) = clients(config, clock, networks);
     let (leadlex, composio) =
         (Holdings::new(config.cache.clone(), clock), Holdings::new(config.cache.clone(), clock));
@@ -201,6 +204,8 @@ pub struct Networks {
     pub leadlex: Network,
     /// To Composio.
     pub composio: Network,
+    /// To what replicas share; none where there is nothing.
+    pub store: Option<Arc<dyn Store>>,
 }
 
 impl Networks {
@@ -215,6 +220,7 @@ impl Networks {
         Ok(Self {
             leadlex: network(&config.upstream.leadlex)?,
             composio: network(&config.upstream.composio)?,
+            store: None,
         })
     }
 }
@@ -225,7 +231,7 @@ pub(crate) fn clients(
     clock: Clock,
     networks: &Networks,
 ) -> (ProvidersClient, AccountsClient) {
-    let Networks { leadlex, composio } = networks.clone();
+    let Networks { leadlex, composio, store: _ } = networks.clone();
     let leadlex = Transport::new(UpstreamName::Leadlex, config.upstream.leadlex.clone(), leadlex, clock);
     let composio = Transport::new(UpstreamName::Composio, config.upstream.composio.clone(), composio, clock);
     (ProvidersClient::new(leadlex), AccountsClient::new(composio))

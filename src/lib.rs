@@ -31,6 +31,8 @@ pub mod loaders;
 
 pub mod upstream;
 
+pub mod replicas;
+
 pub mod domain;
 
 pub mod sandbox;

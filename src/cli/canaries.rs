@@ -173,7 +173,7 @@ impl World {
         }
         let tap = Tap::new(situation.accident);
         let network = tap.over(&sandbox);
-        let networks = Networks { leadlex: network.clone(), composio: network };
+        let networks = Networks { leadlex: network.clone(), composio: network, store: None };
         let graph = app::graph_over(config, clock, &networks).unwrap();
         let shares = config.cache.shares();
         let operations = match situation.accident {

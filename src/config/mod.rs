@@ -31,6 +31,7 @@ use crate::http::webhook::settings::WebhookSettings;
 use crate::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings, WatchSettings};
 use crate::operation::persisted::trusted::Trusted;
 use crate::operation::settings::{DocumentSettings, LimitSettings};
+use crate::replicas::settings::ReplicaSettings;
 use crate::telemetry::LogSettings;
 use crate::upstream::settings::UpstreamSettings;
 use known::Known;
@@ -62,6 +63,8 @@ pub struct Config {
     pub upstream: Upstreams,
     /// `[cache]`
     pub cache: CacheSettings,
+    /// `[redis]`
+    pub redis: ReplicaSettings,
     /// `[connections]`
     pub connections: ConnectionSettings,
     /// `[subscriptions]`

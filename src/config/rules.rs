@@ -31,6 +31,9 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("http.ws_init_timeout_ms", 1, 600_000),
     ("http.stream_ping_ms", 100, 3_600_000),
     ("http.subscriptions_per_connection_max", 1, 100_000),
+    ("redis.timeout_ms", 1, 10_000),
+    ("redis.claim_ms", 30, 60_000),
+    ("redis.wait_ms", 0, 60_000),
     ("server.connections_max", 1, 1_000_000),
     // Below it hyper reads no head at all.
     ("server.head_limit_bytes", 8_192, 1 << 20),

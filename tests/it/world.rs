@@ -275,7 +275,7 @@ impl World {
         let clock = Clock::starting_at(NOW.parse::<Timestamp>().unwrap());
         let sandbox = Sandbox::new(setup.sandbox, sandbox::Clock::new(move || clock.now()));
         let network = (setup.rewire)(network(&sandbox));
-        let networks = Networks { leadlex: network.clone(), composio: network };
+        let networks = Networks { leadlex: network.clone(), composio: network, store: None };
         let graph = Counted {
             graph: graph_over(&setup.config, clock, &networks).unwrap(),
             executions: Arc::default(),

@@ -216,7 +216,7 @@ impl Bench {
             keys: [key("authorization", "Bearer wbk_sandbox_a"), key("x-api-key", "ak_sandbox_a")],
         }));
         let seam = |upstream| seam(&wire, upstream, network(&sandbox));
-        let networks = Networks { leadlex: seam(Leadlex), composio: seam(Composio) };
+        let networks = Networks { leadlex: seam(Leadlex), composio: seam(Composio), store: None };
         let operations = operations_over(&config, clock, &networks).unwrap();
         let accounts = sandbox.accounts(sandbox::Tenant::A);
         let account = |place: usize| global_id("ConnectedAccount", &accounts[place].id);

@@ -6,7 +6,7 @@ use std::fmt;
 use super::source::{Source, Token};
 
 /// From the street down to the ground. What a file names lies in its own layer or below.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "main",
     "cli",
     "app",
@@ -16,6 +16,7 @@ const LAYERS: [&str; 12] = [
     "graphql",
     "loaders",
     "upstream",
+    "replicas",
     "telemetry",
     "domain",
     "sandbox",

@@ -1,0 +1,57 @@
+//! Claims on work: the first to miss a value fetches it, the others wait for what it brings.
+//!
+//! A claim is short and is held on to while the work goes on: one whose holder died is free again after
+//! that short time, and work that takes longer is not done twice.
+
+use std::sync::Arc;
+
+use tokio::task::AbortHandle;
+
+use super::Shared;
+use super::counts::Task;
+use super::store::Entry;
+
+/// What became of a claim.
+pub enum Claim {
+    /// The work is this replica's, until this is dropped.
+    Held(Claimed),
+    /// Another is at it.
+    Taken,
+    /// The store is away: nobody knows who else is at it.
+    Away,
+}
+
+/// A claim that is held.
+pub struct Claimed {
+    shared: Arc<Shared>,
+    key: String,
+    holding_on: AbortHandle,
+}
+
+impl Claimed {
+    pub(super) fn hold(shared: Arc<Shared>, key: String) -> Self {
+        let (holder, held) = (Arc::clone(&shared), key.clone());
+        let holding_on = tokio::spawn(async move {
+            let claim = holder.settings.claim();
+            loop {
+                tokio::time::sleep(claim / 3).await;
+                let entry =
+                    Entry { key: held.clone(), value: holder.own.clone().into_bytes(), keep_for: claim };
+                holder.ask(Task::Claim, |store| store.extend(entry)).await;
+            }
+        });
+        Self { shared, key, holding_on: holding_on.abort_handle() }
+    }
+
+    /// Lets go of it, and waits until the others can see that.
+    pub async fn release(self) {
+        let value = self.shared.own.clone().into_bytes();
+        self.shared.ask(Task::Claim, |store| store.remove(self.key.clone(), value)).await;
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        self.holding_on.abort();
+    }
+}
