@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::connection_state::ConnectionState;
 use super::vocabulary::{Word, vocabulary};
@@ -44,7 +45,7 @@ vocabulary! {
 }
 
 /// Who may use an account besides the user who connected it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AccountType {
     /// Its user alone.
     Private,
@@ -53,7 +54,8 @@ pub enum AccountType {
 }
 
 /// One user's authenticated connection to an external service.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ConnectedAccount {
     /// `ca_…`
     pub id: Box<str>,
@@ -88,7 +90,8 @@ pub struct ConnectedAccount {
 }
 
 /// What a connection was made with.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AuthConfig {
     /// `ac_…`
     pub id: Box<str>,
@@ -103,7 +106,8 @@ pub struct AuthConfig {
 }
 
 /// An account's identifiers from before the current API version.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LegacyAccount {
     /// The old id.
     pub uuid: Box<str>,

@@ -1,5 +1,7 @@
 //! What has happened to an object of an upstream, as listeners are told.
 
+use serde::{Deserialize, Serialize};
+
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
@@ -12,7 +14,8 @@ pub enum ChangeKind {
 }
 
 /// What made this layer look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ChangeCause {
     /// It looks again and again while somebody listens.
     Poll,

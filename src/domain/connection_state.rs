@@ -4,12 +4,44 @@
 //! the allow-list of UPSTREAMS.md A4, or only its *name* is kept.
 
 use jiff::Timestamp;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::accounts::AuthScheme;
 use super::vocabulary::Word;
 
+/// Fields of `val` that are settings and no secret (UPSTREAMS.md A4, classes TENANT DATA and SAFE), and where they stand.
+pub const SETTINGS: [(&str, &str); 25] = [
+    ("subdomain", "state.val.subdomain"),
+    ("your-domain", "state.val.your-domain"),
+    ("region", "state.val.region"),
+    ("shop", "state.val.shop"),
+    ("account_url", "state.val.account_url"),
+    ("COMPANYDOMAIN", "state.val.COMPANYDOMAIN"),
+    ("extension", "state.val.extension"),
+    ("form_api_base_url", "state.val.form_api_base_url"),
+    ("instanceEndpoint", "state.val.instanceEndpoint"),
+    ("api_url", "state.val.api_url"),
+    ("borneo_dashboard_url", "state.val.borneo_dashboard_url"),
+    ("domain", "state.val.domain"),
+    ("version", "state.val.version"),
+    ("dc", "state.val.dc"),
+    ("site_name", "state.val.site_name"),
+    ("instanceName", "state.val.instanceName"),
+    ("account_id", "state.val.account_id"),
+    ("your_server", "state.val.your_server"),
+    ("server_location", "state.val.server_location"),
+    ("base_url", "state.val.base_url"),
+    ("displayName", "state.val.displayName"),
+    ("expires_in", "state.val.expires_in"),
+    ("client_id_issued_at", "state.val.client_id_issued_at"),
+    ("client_secret_expires_at", "state.val.client_secret_expires_at"),
+    ("long_redirect_url", "state.val.long_redirect_url"),
+];
+
 /// The public part of `state`.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ConnectionState {
     /// `state.authScheme`.
     pub auth_scheme: Word<AuthScheme>,
@@ -36,12 +68,31 @@ pub struct ConnectionState {
 }
 
 /// One public setting of a connection.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct ConnectionSetting {
     /// The upstream's name for it.
     pub name: &'static str,
     /// Its value as text.
     pub value: Box<str>,
+}
+
+/// A setting as it was written down.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedSetting {
+    name: Box<str>,
+    value: Box<str>,
+}
+
+/// The allow-list holds on the way back too: what does not stand on it is no setting.
+impl<'de> Deserialize<'de> for ConnectionSetting {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let NamedSetting { name, value } = NamedSetting::deserialize(deserializer)?;
+        let known = SETTINGS.into_iter().find(|(setting, _)| **setting == *name);
+        known
+            .map(|(name, _)| Self { name, value })
+            .ok_or_else(|| D::Error::custom("no setting that is known"))
+    }
 }
 
 impl ConnectionState {

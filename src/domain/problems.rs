@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::connection_state::SETTINGS;
 use super::upstream_name::UpstreamName;
 use super::view::View;
 
@@ -16,7 +17,8 @@ use super::view::View;
 pub const LOCATED_MAX: usize = 20;
 
 /// What is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// A field without which there is no row is not there: the row is left out.
     Missing,
@@ -84,8 +86,58 @@ impl Place {
     }
 }
 
+/// Where problems are, by name, besides the settings of a connection.
+const FIELDS: [&str; 45] = [
+    "",
+    "account_id",
+    "alias",
+    "auth_config",
+    "auth_config.auth_scheme",
+    "auth_config.deprecated",
+    "auth_config.deprecated.uuid",
+    "auth_config.id",
+    "auth_config.is_composio_managed",
+    "auth_config.is_disabled",
+    "category",
+    "connected",
+    "connected_at",
+    "created_at",
+    "deprecated",
+    "deprecated.labels",
+    "deprecated.uuid",
+    "display_name",
+    "error_message",
+    "experimental",
+    "experimental.account_type",
+    "id",
+    "is_disabled",
+    "last_sync_at",
+    "name",
+    "scopes",
+    "state",
+    "state.authScheme",
+    "state.val",
+    "state.val.error",
+    "state.val.error_description",
+    "state.val.expired_at",
+    "state.val.expires_at",
+    "state.val.revoked_at",
+    "state.val.scope",
+    "state.val.status",
+    "state.val.token_type",
+    "status",
+    "status_reason",
+    "test_request_endpoint",
+    "toolkit",
+    "toolkit.slug",
+    "updated_at",
+    "user_id",
+    "word_id",
+];
+
 /// The problems of one answer of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Written", from = "Written")]
 pub struct Problems {
     upstream: UpstreamName,
     /// The first ones that were met.
@@ -97,6 +149,46 @@ pub struct Problems {
 /// The problems of all the answers that a value was made of. Values that were made of the same answer share them, which tells
 /// an operation that it met them once.
 pub type Reports = Vec<Arc<Problems>>;
+
+/// Problems as they are written down.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    upstream: UpstreamName,
+    located: Vec<(Option<usize>, Box<str>, Rule, u64)>,
+    counts: Vec<(Rule, u64)>,
+}
+
+impl From<Problems> for Written {
+    fn from(problems: Problems) -> Self {
+        let located = problems.located.into_iter();
+        Self {
+            upstream: problems.upstream,
+            located: located
+                .map(|((place, rule), count)| (place.row, place.field.into(), rule, count))
+                .collect(),
+            counts: problems.counts.into_iter().collect(),
+        }
+    }
+}
+
+impl From<Written> for Problems {
+    /// A place that has no name here is another version's: it is counted, and not told.
+    fn from(written: Written) -> Self {
+        let known = |field: &str| {
+            let settings = SETTINGS.into_iter().map(|(_, place)| place);
+            FIELDS.into_iter().chain(settings).find(|known| *known == field)
+        };
+        let place = |(row, field, rule, count): (_, Box<str>, _, _)| {
+            Some(((Place { row, field: known(&field)? }, rule), count))
+        };
+        Self {
+            upstream: written.upstream,
+            located: written.located.into_iter().filter_map(place).take(LOCATED_MAX).collect(),
+            counts: written.counts.into_iter().collect(),
+        }
+    }
+}
 
 impl Problems {
     /// No problem so far.

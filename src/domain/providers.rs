@@ -1,6 +1,7 @@
 //! An integration of the workspace, as LeadLex tells it (UPSTREAMS.md B).
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::vocabulary::{Word, vocabulary};
 
@@ -29,7 +30,8 @@ vocabulary! {
 }
 
 /// An integration of the workspace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Provider {
     /// What it is for.
     pub category: Word<ProviderCategory>,

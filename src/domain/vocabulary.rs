@@ -6,6 +6,8 @@
 
 use std::fmt::Debug;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// A set of words that this layer knows.
 pub trait Vocabulary: Copy + Eq + Debug + Send + Sync + 'static {
     /// What an unknown word stands for.
@@ -59,6 +61,19 @@ impl<V: Vocabulary> Word<V> {
             Self::Known(known) => known.word(),
             Self::Other(raw) => raw,
         }
+    }
+}
+
+/// In the upstream's own spelling, so that a word which another version does not know stays what it is.
+impl<V: Vocabulary> Serialize for Word<V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.raw())
+    }
+}
+
+impl<'de, V: Vocabulary> Deserialize<'de> for Word<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<str>::deserialize(deserializer).map(|word| Self::read(&word))
     }
 }
 

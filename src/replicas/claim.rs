@@ -25,28 +25,33 @@ pub enum Claim {
 pub struct Claimed {
     shared: Arc<Shared>,
     key: String,
+    token: Vec<u8>,
     holding_on: AbortHandle,
 }
 
 impl Claimed {
-    pub(super) fn hold(shared: Arc<Shared>, key: String) -> Self {
-        let (holder, held) = (Arc::clone(&shared), key.clone());
+    pub(super) fn hold(shared: Arc<Shared>, key: String, token: Vec<u8>) -> Self {
+        let (holder, held, kept) = (Arc::clone(&shared), key.clone(), token.clone());
         let holding_on = tokio::spawn(async move {
             let claim = holder.settings.claim();
             loop {
                 tokio::time::sleep(claim / 3).await;
-                let entry =
-                    Entry { key: held.clone(), value: holder.own.clone().into_bytes(), keep_for: claim };
+                let entry = Entry { key: held.clone(), value: kept.clone(), keep_for: claim };
                 holder.ask(Task::Claim, |store| store.extend(entry)).await;
             }
         });
-        Self { shared, key, holding_on: holding_on.abort_handle() }
+        Self { shared, key, token, holding_on: holding_on.abort_handle() }
+    }
+
+    /// What stands under its key while it is held, and of no other claim.
+    #[must_use]
+    pub fn token(&self) -> &[u8] {
+        &self.token
     }
 
     /// Lets go of it, and waits until the others can see that.
     pub async fn release(self) {
-        let value = self.shared.own.clone().into_bytes();
-        self.shared.ask(Task::Claim, |store| store.remove(self.key.clone(), value)).await;
+        self.shared.ask(Task::Claim, |store| store.remove(self.key.clone(), self.token.clone())).await;
     }
 }
 

@@ -83,13 +83,11 @@ impl Replicas {
 
     /// Claims the work on a key, for as long as the claim is held: others wait for its result.
     pub async fn claim(&self, key: String) -> Claim {
-        let entry = Entry {
-            key: key.clone(),
-            value: self.shared.own.clone().into_bytes(),
-            keep_for: self.shared.settings.claim(),
-        };
+        let token = format!("{}:{:016x}", self.shared.own, fastrand::u64(..)).into_bytes();
+        let keep_for = self.shared.settings.claim();
+        let entry = Entry { key: key.clone(), value: token.clone(), keep_for };
         match self.shared.ask(Task::Claim, |store| store.set_if_absent(entry)).await {
-            Some(true) => Claim::Held(Claimed::hold(Arc::clone(&self.shared), key)),
+            Some(true) => Claim::Held(Claimed::hold(Arc::clone(&self.shared), key, token)),
             Some(false) => Claim::Taken,
             None => Claim::Away,
         }

@@ -9,37 +9,8 @@ use serde::de::{IgnoredAny, MapAccess};
 
 use super::lenient::{Field, Scopes, Shape, Text};
 use super::rows::Flaws;
-use crate::domain::connection_state::{ConnectionSetting, ConnectionState};
+use crate::domain::connection_state::{ConnectionSetting, ConnectionState, SETTINGS};
 use crate::domain::vocabulary::Word;
-
-/// Fields of `val` that are settings and no secret (UPSTREAMS.md A4, classes TENANT DATA and SAFE), and where they stand.
-const SETTINGS: [(&str, &str); 25] = [
-    ("subdomain", "state.val.subdomain"),
-    ("your-domain", "state.val.your-domain"),
-    ("region", "state.val.region"),
-    ("shop", "state.val.shop"),
-    ("account_url", "state.val.account_url"),
-    ("COMPANYDOMAIN", "state.val.COMPANYDOMAIN"),
-    ("extension", "state.val.extension"),
-    ("form_api_base_url", "state.val.form_api_base_url"),
-    ("instanceEndpoint", "state.val.instanceEndpoint"),
-    ("api_url", "state.val.api_url"),
-    ("borneo_dashboard_url", "state.val.borneo_dashboard_url"),
-    ("domain", "state.val.domain"),
-    ("version", "state.val.version"),
-    ("dc", "state.val.dc"),
-    ("site_name", "state.val.site_name"),
-    ("instanceName", "state.val.instanceName"),
-    ("account_id", "state.val.account_id"),
-    ("your_server", "state.val.your_server"),
-    ("server_location", "state.val.server_location"),
-    ("base_url", "state.val.base_url"),
-    ("displayName", "state.val.displayName"),
-    ("expires_in", "state.val.expires_in"),
-    ("client_id_issued_at", "state.val.client_id_issued_at"),
-    ("client_secret_expires_at", "state.val.client_secret_expires_at"),
-    ("long_redirect_url", "state.val.long_redirect_url"),
-];
 
 /// How many names of withheld fields are kept, and how long one may be, in bytes.
 const WITHHELD_MAX: usize = 64;
