@@ -180,14 +180,14 @@ fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<
 /// # Errors
 /// Where the mapping of toolkits cannot be read any more.
 pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow::Result<Graph> {
-    let _replicas = networks.store.clone().map(|store| Replicas::start(store, config.redis.clone()));
+    let replicas = networks.store.clone().map(|store| Replicas::start(store, config.redis.clone()));
     let (providers, accounts) = clients(config, clock, networks);
-    let (leadlex, composio) =
-        (Holdings::new(config.cache.clone(), clock), Holdings::new(config.cache.clone(), clock));
+    let leadlex = Holdings::sharing(config.cache.clone(), clock, replicas.clone());
+    let composio = Holdings::sharing(config.cache.clone(), clock, replicas);
     let ids = config.ids.key();
-    let lists = Arc::new(Lists::new(accounts, config.lists.clone(), Arc::new(composio), ids.clone()));
+    let lists = Arc::new(Lists::new(accounts, config.lists.clone(), composio, ids.clone()));
     let sources = Sources {
-        providers: Providers::new(providers, Arc::new(leadlex), ids, &config.toolkits.expected),
+        providers: Providers::new(providers, leadlex, ids, &config.toolkits.expected),
         accounts_by_id: AccountsById::new(Arc::clone(&lists)),
         lists,
         health: config.health.rules(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::cache::{Cache, Got, Key, Weigh};
@@ -16,8 +17,9 @@ use super::freshness::Kept;
 use super::ledger::Part;
 use super::lists::Lists;
 use super::scan::{Reader, Scan};
+use super::shared::flight::{Arrived, Brought};
 use super::shelf::{Began, Look};
-use super::single_flight::{SingleFlight, guarded};
+use super::single_flight::SingleFlight;
 use super::walk::Walk;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::credential::Fingerprint;
@@ -56,7 +58,8 @@ struct BatchKey {
 }
 
 /// An account as it is kept, or that there is none of its id.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Known {
     account: Option<SharedAccount>,
     /// Of the answers in which it was, or was not: one that cannot be read may be the one that is missing.
@@ -65,12 +68,15 @@ struct Known {
 
 type FoundKnown = HashMap<Box<str>, Result<Kept<Known>, UpstreamError>>;
 
+/// What a flight has brought, and whether other replicas had all of it.
+type Landed = (FoundKnown, bool);
+
 /// Accounts by id.
 #[derive(Clone)]
 pub struct AccountsById {
     lists: Arc<Lists>,
     accounts: Arc<Cache<AccountKey, Known>>,
-    flights: Arc<SingleFlight<BatchKey, Result<FoundKnown, UpstreamError>>>,
+    flights: Arc<SingleFlight<BatchKey, Result<Landed, UpstreamError>>>,
     /// Credentials that were refused `account_type`, which is experimental (UPSTREAMS.md A2).
     without_account_type: moka::sync::Cache<Fingerprint<Composio>, ()>,
 }
@@ -84,7 +90,7 @@ impl AccountsById {
     pub fn new(lists: Arc<Lists>) -> Self {
         let bytes = lists.holdings().settings.shares().accounts;
         Self {
-            accounts: Arc::new(Cache::new(lists.holdings(), bytes)),
+            accounts: Arc::new(Cache::new(lists.holdings(), bytes, "account")),
             flights: Arc::new(SingleFlight::of_fetches(UpstreamName::Composio)),
             without_account_type: moka::sync::Cache::builder()
                 .max_capacity(REFUSALS_MAX)
@@ -149,13 +155,16 @@ impl AccountsById {
     async fn join(&self, reader: &Reader, batch: BatchKey, purpose: Purpose) -> FoundKnown {
         let landed = || {
             let kept = |id: &str| Some((id.into(), Ok(self.accounts.peek(&key(reader, id))?)));
-            batch.ids.iter().map(|id| kept(id)).collect::<Option<FoundKnown>>().map(Ok)
+            let kept = batch.ids.iter().map(|id| kept(id)).collect::<Option<FoundKnown>>();
+            kept.map(|found| Ok((found, false)))
         };
         let asked_at = Instant::now();
         let reading = self.clone().read(reader.clone(), batch.clone(), purpose).boxed();
         let joined = self.flights.join(batch.clone(), landed, reading);
         let (found, got) = match reader.ledger.in_time(UpstreamName::Composio, joined).await {
-            Ok((found, got)) => (found.unwrap_or_else(|error| failed(&batch, &error)), got),
+            Ok((Ok((found, true)), Got::Fetched)) => (found, Got::Shared),
+            Ok((Ok((found, _)), got)) => (found, got),
+            Ok((Err(error), got)) => (failed(&batch, &error), got),
             Err(late) => {
                 let old = |id: &str| self.accounts.last_resort(&key(reader, id)).ok_or_else(|| late.clone());
                 (batch.ids.iter().map(|id| (id.clone(), old(id))).collect(), Got::Fetched)
@@ -173,33 +182,54 @@ impl AccountsById {
     }
 
     /// Reads at most 100 accounts, keeps what comes, and where that fails falls back on what is kept.
-    async fn read(
-        self,
-        reader: Reader,
-        batch: BatchKey,
-        purpose: Purpose,
-    ) -> Result<FoundKnown, UpstreamError> {
-        let ids = Arc::clone(&batch.ids);
-        let began: Vec<_> = ids.iter().map(|id| self.accounts.begin(&key(&reader, id))).collect();
-        let fetched = guarded(UpstreamName::Composio, self.fetch(&reader, &ids, purpose)).await;
-        let ttl = self.lists.holdings().settings.accounts_ttl();
-        let fresh_for = self.lists.client().fresh_for(&reader.credential, ttl);
-        let account = |id: &str, began: Began| {
-            let key = key(&reader, id);
-            let account = match &fetched {
-                Ok((accounts, problems)) => {
-                    let account = accounts.iter().find(|account| &*account.id == id).cloned();
-                    let known = Known { account, problems: problems.clone() };
-                    Ok(match known.account {
-                        Some(_) => self.accounts.keep(key, known, began, fresh_for),
-                        None => self.accounts.keep_briefly(key, known, began, MISSING_TTL.min(fresh_for)),
-                    })
-                }
+    async fn read(self, reader: Reader, batch: BatchKey, purpose: Purpose) -> Result<Landed, UpstreamError> {
+        let keys: Vec<_> = batch.ids.iter().map(|id| key(&reader, id)).collect();
+        let began: Vec<_> = keys.iter().map(|key| self.accounts.begin(key)).collect();
+        let fetch = |keys| self.fetch_known(&reader, keys, purpose);
+        let mut read = self.accounts.read_through(keys.clone(), purpose, fetch).await;
+        if let Ok(arrived) = &mut read {
+            share_equal_reports(arrived.values_mut());
+        }
+        let is_shared = read.as_ref().is_ok_and(|arrived| arrived.values().all(|arrived| arrived.is_shared));
+        let account = |(key, began): (AccountKey, Began)| {
+            let id = key.id.clone();
+            let known = match &mut read {
+                Ok(arrived) => match arrived.remove(&key) {
+                    Some(arrived) => Ok(self.keep(key, arrived, began)),
+                    None => Err(UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal)),
+                },
                 Err(error) => self.accounts.hold(&key, began, error).ok_or_else(|| error.clone()),
             };
-            (id.into(), account)
+            (id, known)
         };
-        Ok(ids.iter().zip(began).map(|(id, began)| account(id, began)).collect())
+        Ok((keys.into_iter().zip(began).map(account).collect(), is_shared))
+    }
+
+    fn keep(&self, key: AccountKey, arrived: Arrived<Known>, began: Began) -> Kept<Known> {
+        let Arrived { value: known, fetched, fresh_for, is_shared: _ } = arrived;
+        match known.account {
+            Some(_) => self.accounts.keep(key, known, began.at(fetched), fresh_for),
+            None => self.accounts.keep_briefly(key, known, began.at(fetched), fresh_for),
+        }
+    }
+
+    /// What is known of some accounts, from the upstream.
+    async fn fetch_known(
+        &self,
+        reader: &Reader,
+        keys: Vec<AccountKey>,
+        purpose: Purpose,
+    ) -> Result<Vec<Brought<AccountKey, Known>>, UpstreamError> {
+        let ids: Vec<_> = keys.iter().map(|key| key.id.clone()).collect();
+        let (accounts, problems) = self.fetch(reader, &ids, purpose).await?;
+        let ttl = self.lists.holdings().settings.accounts_ttl();
+        let fresh_for = self.lists.client().fresh_for(&reader.credential, ttl);
+        let known = |key: AccountKey| {
+            let account = accounts.iter().find(|account| account.id == key.id).cloned();
+            let fresh_for = if account.is_some() { fresh_for } else { MISSING_TTL.min(fresh_for) };
+            (key, Known { account, problems: problems.clone() }, fresh_for)
+        };
+        Ok(keys.into_iter().map(known).collect())
     }
 
     /// At most 100 accounts: shared ones too, unless this credential may not ask for them.
@@ -246,6 +276,18 @@ impl AccountsById {
             problems.extend_from_slice(&step.page.problems);
         }
         Ok((accounts, problems))
+    }
+}
+
+/// Has accounts share what is equal of their reports again, as they did where they were read: it is one answer's, and told
+/// once.
+fn share_equal_reports<'a>(arrived: impl Iterator<Item = &'a mut Arrived<Known>>) {
+    let mut met = Reports::new();
+    for problems in arrived.flat_map(|arrived| &mut arrived.value.problems) {
+        match met.iter().find(|known| known == &problems) {
+            Some(known) => *problems = Arc::clone(known),
+            None => met.push(Arc::clone(problems)),
+        }
     }
 }
 

@@ -10,21 +10,27 @@
 //! only until its own operation's time is up, and then has what is old, or `UPSTREAM_TIMEOUT`. (A fetch that ends with its
 //! leader would fail the followers for another's reason; one that is begun anew by them would be a second call.)
 
+use std::collections::HashMap;
+use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::freshness::{Freshness, Kept};
 use super::holdings::Holdings;
 use super::ledger::Ledger;
+use super::shared::flight::{Arrived, Brought, Wanted};
 use super::shelf::{Began, Look, Shelf};
 use super::single_flight::{SingleFlight, guarded};
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::Upstream;
-use crate::upstream::error::UpstreamError;
+use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::quota::Purpose;
 
 /// What an entry adds to a cache's weight, about, in bytes.
@@ -35,7 +41,7 @@ pub trait Weigh {
 
 /// What values are kept under: nothing is kept without the credential that it was read with, so that a read
 /// across tenants cannot be written.
-pub trait Key: Weigh + Hash + Eq + Clone + Send + Sync + 'static {
+pub trait Key: Weigh + Debug + Hash + Eq + Clone + Send + Sync + 'static {
     /// Which upstream's values they are.
     type Upstream: Upstream;
 
@@ -43,11 +49,18 @@ pub trait Key: Weigh + Hash + Eq + Clone + Send + Sync + 'static {
     fn credential(&self) -> Fingerprint<Self::Upstream>;
 }
 
+/// What can be kept: other replicas read what this one has written down of it.
+pub trait Keep: Weigh + Serialize + DeserializeOwned + Clone + Send + Sync + 'static {}
+
+impl<V: Weigh + Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Keep for V {}
+
 /// Where a value came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Got {
     /// It was kept.
     Kept,
+    /// Another replica had it, or was fetching it.
+    Shared,
     /// Somebody else was fetching it.
     Joined,
     /// It was fetched for this caller.
@@ -67,19 +80,79 @@ pub enum Accept {
 pub struct Cache<K: Key, V> {
     shelf: Arc<Shelf<K, V>>,
     /// With the epoch in which each began: what began before a drop is not given to those who ask after it.
-    flights: SingleFlight<(K, u64), Result<Kept<V>, UpstreamError>>,
+    flights: SingleFlight<(K, u64), Result<Landed<V>, UpstreamError>>,
+    kind: &'static str,
+    dialect: Arc<str>,
+}
+
+/// What a flight has brought.
+#[derive(Clone)]
+struct Landed<V> {
+    kept: Kept<V>,
+    /// Whether another replica read it.
+    is_shared: bool,
 }
 
 impl<K, V> Cache<K, V>
 where
     K: Key,
-    V: Weigh + Clone + Send + Sync + 'static,
+    V: Keep,
 {
-    /// A cache that weighs at most `limit_bytes`.
+    /// A cache of one kind of things that weighs at most `limit_bytes`.
     #[must_use]
-    pub fn new(holdings: &Arc<Holdings<K::Upstream>>, limit_bytes: u64) -> Self {
+    pub fn new(holdings: &Arc<Holdings<K::Upstream>>, limit_bytes: u64, kind: &'static str) -> Self {
         let shelf = Arc::new(Shelf::new(Arc::clone(holdings), limit_bytes));
-        Self { shelf, flights: SingleFlight::of_fetches(K::Upstream::NAME) }
+        Self { shelf, flights: SingleFlight::of_fetches(K::Upstream::NAME), kind, dialect: "".into() }
+    }
+
+    /// The same of values that depend on something else than their keys, which replicas may have otherwise.
+    #[must_use]
+    pub fn speaking(self, dialect: impl Into<Arc<str>>) -> Self {
+        Self { dialect: dialect.into(), ..self }
+    }
+
+    /// Reads keys, all of one credential: what another replica has read, and the rest by `fetch`. Where they are read
+    /// to be newer than what is kept, what others had before that will not do.
+    pub(super) async fn read_through<F>(
+        &self,
+        keys: Vec<K>,
+        purpose: Purpose,
+        fetch: impl FnOnce(Vec<K>) -> F,
+    ) -> Result<HashMap<K, Arrived<V>>, UpstreamError>
+    where
+        F: Future<Output = Result<Vec<Brought<K, V>>, UpstreamError>>,
+    {
+        let wanted = self.wanted(keys, purpose);
+        guarded(K::Upstream::NAME, self.shelf.holdings.read(wanted, fetch)).await
+    }
+
+    /// Reads a key past what is kept here: what another replica has read since a moment, or what `fetch` brings. Gives the
+    /// moment at which reading it began.
+    pub(super) async fn read_since(
+        &self,
+        key: K,
+        since: Instant,
+        fetch: impl Future<Output = Result<(V, Duration), UpstreamError>>,
+    ) -> Result<(V, Instant), UpstreamError> {
+        let wanted =
+            Wanted { keys: vec![(key, Some(since))], kind: self.kind, dialect: Arc::clone(&self.dialect) };
+        let arrived = read_one(&self.shelf.holdings, wanted, fetch).await?;
+        Ok((arrived.value, arrived.fetched))
+    }
+
+    fn wanted(&self, keys: Vec<K>, purpose: Purpose) -> Wanted<K> {
+        let since = |key: &K| match purpose {
+            Purpose::Refresh => self.shelf.newer_than(key),
+            Purpose::Needed => self.shelf.holdings.read_from(&key.credential()),
+        };
+        let keys = keys
+            .into_iter()
+            .map(|key| {
+                let since = since(&key);
+                (key, since)
+            })
+            .collect();
+        Wanted { keys, kind: self.kind, dialect: Arc::clone(&self.dialect) }
     }
 
     /// What is kept under a key and within its time.
@@ -134,8 +207,7 @@ where
     #[cfg(test)]
     pub(super) fn dump(&self) -> String
     where
-        K: std::fmt::Debug,
-        V: std::fmt::Debug,
+        V: Debug,
     {
         self.shelf.dump()
     }
@@ -170,12 +242,13 @@ where
             Look::Stale { .. } | Look::Old => Purpose::Refresh,
             Look::Missing => Purpose::Needed,
         };
-        let landed = || self.peek(&key).map(Ok);
+        let landed = || self.peek(&key).map(|kept| Ok(Landed { kept, is_shared: false }));
         let flight = (key.clone(), self.shelf.holdings.epoch(&key.credential()));
         // Boxed: it is moved through several futures, of which each would be as large as the whole fetch.
         let joined = self.flights.join(flight, landed, self.read(key.clone(), purpose, fetch).boxed());
         match ledger.in_time(K::Upstream::NAME, joined).await {
-            Ok(read) => read,
+            Ok((Ok(Landed { kept, is_shared: true }), Got::Fetched)) => (Ok(kept), Got::Shared),
+            Ok((read, got)) => (read.map(|landed| landed.kept), got),
             Err(late) => (self.last_resort(&key).ok_or(late), Got::Fetched),
         }
     }
@@ -209,29 +282,48 @@ where
         key: K,
         purpose: Purpose,
         fetch: F,
-    ) -> impl Future<Output = Result<Kept<V>, UpstreamError>> + Send + 'static
+    ) -> impl Future<Output = Result<Landed<V>, UpstreamError>> + Send + 'static
     where
         F: Fn(Purpose) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
     {
-        let shelf = Arc::clone(&self.shelf);
+        let (shelf, wanted) = (Arc::clone(&self.shelf), self.wanted(vec![key.clone()], purpose));
         async move {
             let began = shelf.begin(&key);
-            let error = match guarded(K::Upstream::NAME, fetch(purpose)).await {
-                Ok((value, fresh_for)) => return Ok(shelf.store(key, value, began, fresh_for)),
+            let (again, store) = (wanted.clone(), |arrived: Arrived<V>| {
+                let Arrived { value, fetched, fresh_for, is_shared } = arrived;
+                let kept = shelf.store(key.clone(), value, began.at(fetched), fresh_for);
+                Landed { kept, is_shared }
+            });
+            let error = match read_one(&shelf.holdings, wanted, fetch(purpose)).await {
+                Ok(arrived) => return Ok(store(arrived)),
                 Err(error) => error,
             };
-            if let Some(stale) = shelf.hold(&key, began, &error) {
-                return Ok(stale);
+            if let Some(kept) = shelf.hold(&key, began, &error) {
+                return Ok(Landed { kept, is_shared: false });
             }
             if purpose == Purpose::Refresh && error.is_held() {
                 // What was to be refreshed has gone meanwhile: now it is needed.
-                let (value, fresh_for) = guarded(K::Upstream::NAME, fetch(Purpose::Needed)).await?;
-                return Ok(shelf.store(key, value, began, fresh_for));
+                return read_one(&shelf.holdings, again, fetch(Purpose::Needed)).await.map(store);
             }
             Err(error)
         }
     }
+}
+
+/// A batch of one.
+async fn read_one<K: Key, V: Keep>(
+    holdings: &Holdings<K::Upstream>,
+    wanted: Wanted<K>,
+    fetch: impl Future<Output = Result<(V, Duration), UpstreamError>>,
+) -> Result<Arrived<V>, UpstreamError> {
+    let fetch = async |keys: Vec<K>| {
+        let (value, fresh_for) = fetch.await?;
+        Ok(keys.into_iter().map(|key| (key, value.clone(), fresh_for)).collect())
+    };
+    let read = guarded(K::Upstream::NAME, holdings.read(wanted, fetch)).await?;
+    let arrived = read.into_values().next();
+    arrived.ok_or_else(|| UpstreamError::new(K::Upstream::NAME, UpstreamFailure::Internal))
 }
 
 #[cfg(test)]

@@ -9,16 +9,19 @@
 //! What was read with a key that its upstream takes no longer is withdrawn by the same number: of whatever was read before,
 //! nothing is shown any more, not even where reading it again fails.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::settings::CacheSettings;
+use super::shared::{Shared, SharedPart};
 use crate::domain::change::ChangeCause;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::Upstream;
+use crate::replicas::Replicas;
 
 /// For how many credentials this is remembered; what was kept for one that is forgotten is gone.
 const CREDENTIALS_MAX: u64 = 10_000;
@@ -28,17 +31,21 @@ pub struct Holdings<U> {
     pub(super) settings: CacheSettings,
     pub(super) clock: Clock,
     by_credential: moka::sync::Cache<Fingerprint<U>, Arc<Holding>>,
+    /// What other replicas have read; none where nothing is shared.
+    pub(super) shared: Option<Shared<U>>,
     /// Each number is given once, over all credentials: one that was forgotten cannot meet its own again.
     next: AtomicU64,
 }
 
 /// What is held for one credential.
-#[derive(Debug)]
 pub(super) struct Holding {
     epoch: AtomicU64,
     revision: AtomicU64,
     /// What bears an epoch before this one is not to be shown.
     shown_from: AtomicU64,
+    /// Before that moment nothing was read that will do: everything was dropped here then.
+    read_from: Mutex<Option<Instant>>,
+    pub(super) shared: Option<SharedPart>,
     pub(super) entries: AtomicI64,
     pub(super) hits: AtomicU64,
     pub(super) misses: AtomicU64,
@@ -88,7 +95,16 @@ impl<U: Upstream> Holdings<U> {
     #[must_use]
     pub fn new(settings: CacheSettings, clock: Clock) -> Self {
         let by_credential = moka::sync::Cache::new(CREDENTIALS_MAX);
-        Self { settings, clock, by_credential, next: AtomicU64::new(1) }
+        Self { settings, clock, by_credential, shared: None, next: AtomicU64::new(1) }
+    }
+
+    /// Of nobody yet, shared with other replicas where there are any. Must be called within a Tokio runtime then.
+    #[must_use]
+    pub fn sharing(settings: CacheSettings, clock: Clock, replicas: Option<Replicas>) -> Arc<Self> {
+        let shared = replicas.map(|replicas| Shared::new(replicas, CREDENTIALS_MAX));
+        let holdings = Arc::new(Self { shared, ..Self::new(settings, clock) });
+        holdings.listen();
+        holdings
     }
 
     /// A number that stays the same while nothing of the credential is read, dropped or fails.
@@ -96,12 +112,32 @@ impl<U: Upstream> Holdings<U> {
         self.of(credential).revision.load(Ordering::Acquire)
     }
 
-    /// Has everything of a credential read again before it is served. It stays for the case that this fails.
+    /// Has everything of a credential read again before it is served, by the other replicas too. It stays for the case that
+    /// this fails.
     pub fn expire(&self, credential: &Fingerprint<U>, cause: ChangeCause) {
+        let holding = self.of(credential);
+        // Whatever the others have heard by then.
+        *holding.read_from.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.tell_drop(&holding, Some(cause));
+        self.expire_here(credential, cause);
+    }
+
+    /// The same on this replica alone.
+    pub(super) fn expire_here(&self, credential: &Fingerprint<U>, cause: ChangeCause) {
         let holding = self.of(credential);
         holding.epoch.store(self.next(), Ordering::Release);
         holding.revision.store(self.next(), Ordering::Release);
         holding.dropped.send_replace(Dropped { cause });
+    }
+
+    /// From when on what was read of a credential will do, whoever read it.
+    pub(super) fn read_from(&self, credential: &Fingerprint<U>) -> Option<Instant> {
+        *self.of(credential).read_from.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All credentials that are known, and what is held for each.
+    pub(super) fn all(&self) -> Vec<(Fingerprint<U>, Arc<Holding>)> {
+        self.by_credential.iter().map(|(credential, holding)| (*credential, holding)).collect()
     }
 
     /// Tells whenever everything of a credential is to be read again.
@@ -116,6 +152,13 @@ impl<U: Upstream> Holdings<U> {
         if began < holding.shown_from.load(Ordering::Acquire) {
             return;
         }
+        self.tell_drop(&holding, None);
+        self.withdraw_here(credential);
+    }
+
+    /// The same on this replica alone.
+    pub(super) fn withdraw_here(&self, credential: &Fingerprint<U>) {
+        let holding = self.of(credential);
         let epoch = self.next();
         holding.shown_from.store(epoch, Ordering::Release);
         holding.epoch.store(epoch, Ordering::Release);
@@ -154,6 +197,8 @@ impl<U: Upstream> Holdings<U> {
                 epoch: epoch.into(),
                 shown_from: epoch.into(),
                 revision: self.next().into(),
+                read_from: Mutex::default(),
+                shared: self.shared.as_ref().map(|shared| shared.part(credential)),
                 entries: AtomicI64::new(0),
                 hits: AtomicU64::new(0),
                 misses: AtomicU64::new(0),

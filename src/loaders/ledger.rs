@@ -173,7 +173,7 @@ impl Ledger {
             return;
         }
         self.change(|entries| match got {
-            Got::Kept => entries.saved.by_cache += 1,
+            Got::Kept | Got::Shared => entries.saved.by_cache += 1,
             Got::Joined => entries.saved.by_joining += 1,
             Got::Fetched => entries.calls.push(Call {
                 upstream: upstream.to_string(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::cache::{Accept, Cache, Weigh};
@@ -72,10 +73,9 @@ impl Lists {
         let shares = holdings.settings.shares();
         Self {
             client,
-            settings,
             ids,
-            pages: Cache::new(&holdings, shares.pages),
-            totals: Cache::new(&holdings, shares.totals),
+            pages: Cache::new(&holdings, shares.pages, "page").speaking(settings.page_rows.to_string()),
+            totals: Cache::new(&holdings, shares.totals, "total"),
             ways_back: moka::sync::Cache::builder()
                 .max_capacity(shares.ways_back)
                 .weigher(|key: &PageKey, back: &Option<Arc<str>>| {
@@ -84,6 +84,7 @@ impl Lists {
                 })
                 .time_to_live(WAY_BACK_TTL)
                 .build(),
+            settings,
             holdings,
         }
     }
@@ -145,27 +146,35 @@ impl Lists {
         page
     }
 
-    /// One page of a scan past the cache.
+    /// One page of a scan past this replica's cache, read since a moment by whichever replica; none: by this one, now.
     pub(super) async fn page_anew(
         &self,
         scan: &Scan,
-        cursor: Option<&str>,
+        cursor: Option<Arc<str>>,
         purpose: Purpose,
+        since: Option<Instant>,
     ) -> Result<Kept<Arc<Page>>, UpstreamError> {
-        let (asked_at, epoch) = (Instant::now(), self.holdings.epoch(&scan.key.credential));
-        let page =
-            fetch_page(&self.client, scan, cursor, self.settings.page_rows, purpose, self.holdings.clock)
-                .await?;
-        let (fetched_at, state) = (self.holdings.clock.at(asked_at), FreshnessState::Fresh);
-        let freshness = Freshness {
-            fetched_at,
-            state,
-            refresh_due_at: fetched_at,
-            changes_at: asked_at,
-            fresh_until: asked_at,
-            epoch,
+        let (epoch, limit, clock) =
+            (self.holdings.epoch(&scan.key.credential), self.settings.page_rows, self.holdings.clock);
+        let fetch = fetch_page(&self.client, scan, cursor.as_deref(), limit, purpose, clock);
+        let (page, fetched) = match since {
+            None => {
+                let fetched = Instant::now();
+                (Arc::new(fetch.await?), fetched)
+            }
+            Some(since) => {
+                let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
+                let ttl = self.holdings.settings.accounts_ttl();
+                let fetch = async {
+                    Ok((Arc::new(fetch.await?), self.client.fresh_for(&scan.reader.credential, ttl)))
+                };
+                self.pages.read_since(key, since, fetch).await?
+            }
         };
-        Ok(Kept { value: Arc::new(page), freshness })
+        let (fetched_at, state) = (clock.at(fetched), FreshnessState::Fresh);
+        let (refresh_due_at, changes_at, fresh_until) = (fetched_at, fetched, fetched);
+        let freshness = Freshness { fetched_at, state, refresh_due_at, changes_at, fresh_until, epoch };
+        Ok(Kept { value: page, freshness })
     }
 
     /// The cursor of the page before another, as far as it is remembered; else the first page's.
@@ -343,7 +352,8 @@ fn set_aside(scan: &Scan, mut page: Page, is_first: bool, now: Timestamp) -> Pag
 }
 
 /// A scan's size as its upstream told it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Total {
     items: Option<u64>,
     problems: Reports,

@@ -26,6 +26,7 @@ pub mod provider_page;
 pub mod providers;
 pub mod scan;
 pub mod settings;
+mod shared;
 mod shelf;
 pub(crate) mod single_flight;
 pub mod slice;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::cache::{Accept, Cache, Got, Key, Weigh};
@@ -22,7 +23,8 @@ use crate::upstream::error::UpstreamError;
 use crate::upstream::providers::{ProvidersClient, WholeList};
 
 /// A provider with its id, which depends on the key of ids and not on the row alone.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ListedProvider {
     /// What its global id is made of.
     pub id: ProviderId,
@@ -34,7 +36,8 @@ pub struct ListedProvider {
 pub type ProviderList = Arc<[Arc<ListedProvider>]>;
 
 /// The list as it is kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Listed {
     list: ProviderList,
     problems: Reports,
@@ -61,7 +64,9 @@ impl Providers {
         expected: &ExpectedProviders,
     ) -> Self {
         let shares = holdings.settings.shares();
-        let lists = Cache::new(&holdings, shares.providers);
+        // Ids depend on their key: replicas with another one cannot share them.
+        let dialect = ids.as_ref().map_or_else(String::new, |ids| format!("{:?}", ids.sign("replicas", &[])));
+        let lists = Cache::new(&holdings, shares.providers, "providers").speaking(dialect);
         let last_known = Weighed::new(shares.last_known, |_, list: &ProviderList| list.weight_bytes());
         let rows = expected.0.iter().map(|(category, name)| {
             // Nobody sees these rows: they only say whose accounts to ask for, so they need no id.

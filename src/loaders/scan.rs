@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::cache::{Key, Weigh};
 use super::ledger::{Ledger, Part};
 use crate::domain::accounts::{AccountType, ConnectedAccount, SharedAccount};
@@ -134,7 +136,8 @@ impl Scan {
 }
 
 /// One upstream page of a scan.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Page {
     /// Its accounts, in the scan's order.
     pub items: Vec<SharedAccount>,

@@ -54,6 +54,13 @@ pub(super) struct Began {
     epoch: u64,
 }
 
+impl Began {
+    /// The same, of a fetch that began then.
+    pub(super) fn at(self, fetched: Instant) -> Self {
+        Self { at: fetched, ..self }
+    }
+}
+
 /// What is kept under a key.
 pub(super) enum Look<V> {
     /// Within its time; `refresh` where the asker is to read it again behind.
@@ -139,6 +146,12 @@ where
             return Look::Stale { kept: self.kept(&entry, now), refresh, is_held };
         }
         Look::Old
+    }
+
+    /// From when on what was read of a key is newer than what is kept, and read after the last drop.
+    pub(super) fn newer_than(&self, key: &K) -> Option<Instant> {
+        let kept = self.entries.get(key).map(|entry| entry.fetched + Duration::from_nanos(1));
+        kept.max(self.holdings.read_from(&key.credential()))
     }
 
     /// What is kept under a key and within its time, without counting as an ask.

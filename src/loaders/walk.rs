@@ -8,6 +8,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::cache::Accept;
 use super::freshness::{Freshness, FreshnessState, Kept};
 use super::lists::Lists;
@@ -27,10 +29,18 @@ pub(super) struct Walk<'l> {
     /// What the first page was: a page that is past its time does not go with one that was just read, as
     /// rows move from one to the other.
     accept: Accept,
-    anew: Option<Purpose>,
+    anew: Option<Anew>,
     cursors_seen: HashSet<Option<Arc<str>>>,
     ids_seen: HashSet<Box<str>>,
     before: Before,
+}
+
+/// Pages are read past the cache.
+#[derive(Clone, Copy)]
+struct Anew {
+    purpose: Purpose,
+    /// Since when another replica's reading will do; none: each is read by this one.
+    since: Option<Instant>,
 }
 
 /// What the pages before the newest held.
@@ -81,7 +91,14 @@ pub(super) struct Step {
 impl<'l> Walk<'l> {
     /// A walk from the first page past the cache: every page is read for that purpose, and none is kept.
     pub(super) fn anew(lists: &'l Lists, scan: &'l Scan, purpose: Purpose) -> Self {
-        Self { anew: Some(purpose), ..Self::from(lists, scan, None, Accept::Fresh) }
+        let anew = Some(Anew { purpose, since: None });
+        Self { anew, ..Self::from(lists, scan, None, Accept::Fresh) }
+    }
+
+    /// The same of pages that any replica has read since a moment.
+    pub(super) fn since(lists: &'l Lists, scan: &'l Scan, since: Instant) -> Self {
+        let anew = Some(Anew { purpose: Purpose::Refresh, since: Some(since) });
+        Self { anew, ..Self::from(lists, scan, None, Accept::Fresh) }
     }
 
     /// A walk that begins with the page behind `cursor`, or with the first. Where it may `accept` stale pages, that is over
@@ -108,7 +125,9 @@ impl<'l> Walk<'l> {
         }
         self.cursors_seen.insert(cursor.clone());
         let Kept { value: page, freshness } = match self.anew {
-            Some(purpose) => self.lists.page_anew(self.scan, cursor.as_deref(), purpose).await?,
+            Some(Anew { purpose, since }) => {
+                self.lists.page_anew(self.scan, cursor.clone(), purpose, since).await?
+            }
             None => self.lists.page(self.scan, cursor.clone(), self.accept).await?,
         };
         if freshness.state == FreshnessState::Fresh {

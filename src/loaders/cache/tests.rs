@@ -74,7 +74,7 @@ impl Story {
         let clock = Clock::starting_at("2026-11-21T12:00:00Z".parse().unwrap());
         let holdings = Arc::new(Holdings::new(settings, clock));
         Self {
-            cache: Arc::new(Cache::new(&holdings, limit_bytes)),
+            cache: Arc::new(Cache::new(&holdings, limit_bytes, "story")),
             holdings,
             clock,
             upstream: Arc::default(),

@@ -27,7 +27,6 @@ use crate::loaders::ledger::Ledger;
 use crate::loaders::scan::{Page, Reader, Scan};
 use crate::loaders::walk::Walk;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
-use crate::upstream::quota::Purpose;
 
 const NEWEST_CHANGE_FIRST: AccountOrder =
     AccountOrder { field: AccountOrderField::UpdatedAt, direction: OrderDirection::Desc };
@@ -86,14 +85,16 @@ impl AccountsWatched {
     /// from it to pages that are kept.
     async fn read(
         &self,
-        first: &Arc<Page>,
+        Kept { value: first, freshness }: &Kept<Arc<Page>>,
         is_enough: impl Fn(&SharedAccount) -> bool,
     ) -> Result<Read, UpstreamError> {
         let is_end = first.next_cursor.is_none();
         if is_end || first.items.iter().any(&is_enough) {
             return Ok(Read { rows: first.items.clone(), total: first.total_items, is_whole: is_end });
         }
-        let mut walk = Walk::anew(&self.sources.lists, &self.scan, Purpose::Refresh);
+        // What another replica has read with this first page, or since, is as good.
+        let since = self.sources.lists.holdings().clock.instant(freshness.fetched_at);
+        let mut walk = Walk::since(&self.sources.lists, &self.scan, since);
         let mut read = Read { rows: Vec::new(), total: first.total_items, is_whole: false };
         for _ in 0..self.pages_max {
             let Some(step) = walk.step().await? else { break };
@@ -114,15 +115,16 @@ impl Watched for AccountsWatched {
     type Change = AccountChange;
 
     async fn look(&mut self, cause: ChangeCause) -> Result<Look<AccountChange>, UpstreamError> {
-        let Kept { value: first, freshness } = self.first_page().await?;
+        let first = self.first_page().await?;
+        let freshness = first.freshness;
         let clock = self.sources.lists.holdings().clock;
         let next_at = clock.instant(freshness.refresh_due_at);
         let Some(mut seen) = self.seen.take() else {
             let read = self.read(&first, |_| false).await?;
-            self.seen = Some(Seen::of(first, read));
+            self.seen = Some(Seen::of(first.value, read));
             return Ok(Look { changes: Vec::new(), next_at });
         };
-        if Arc::ptr_eq(&first, &seen.first_page) {
+        if Arc::ptr_eq(&first.value, &seen.first_page) {
             self.seen = Some(seen);
             return Ok(Look { changes: Vec::new(), next_at });
         }
@@ -139,7 +141,7 @@ impl AccountsWatched {
     async fn changes(
         &self,
         seen: &mut Seen,
-        first: Arc<Page>,
+        first: Kept<Arc<Page>>,
     ) -> Result<Vec<States<SharedAccount>>, UpstreamError> {
         let newest = seen.newest;
         let is_behind = |account: &SharedAccount| match (newest, account.updated_at) {
@@ -159,7 +161,7 @@ impl AccountsWatched {
             true => self.went(seen, &read, &first).await?,
             false => Vec::new(),
         };
-        seen.take_in(first, &read);
+        seen.take_in(first.value, &read);
         for account in &went {
             seen.accounts.remove(&account.id);
         }
@@ -172,7 +174,7 @@ impl AccountsWatched {
         &self,
         seen: &Seen,
         read: &Read,
-        first: &Arc<Page>,
+        first: &Kept<Arc<Page>>,
     ) -> Result<Vec<SharedAccount>, UpstreamError> {
         let walked;
         let whole = if read.is_whole {

@@ -1,0 +1,60 @@
+//! What replicas have read, shared (L2): a page that one of them has fetched, none of the others fetches while it is fresh.
+//!
+//! It stands below the cache of each replica and above the upstream's clients, and keeps their contract: a batch of keys goes
+//! in, and for each comes a value with its age, or one error for all; whether another replica read it, nothing above knows.
+//! [`seal`] is what stands in the store, [`generation`] how all replicas drop what one does, [`flight`] how the first of
+//! them reads and the others wait.
+//!
+//! A value is there for its fresh time only: what is past it lives on in the caches of the replicas that had it. Where the
+//! store is away, everything goes on as if there were none.
+//!
+//! Moments go between replicas by their own clocks, which are taken to be set (NTP): where they differ by a second, an age can be
+//! wrong by that second.
+
+pub(super) mod flight;
+pub(super) mod generation;
+pub(super) mod seal;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use self::generation::State;
+use self::seal::Seal;
+use crate::domain::credential::Fingerprint;
+use crate::domain::upstream_name::Upstream;
+use crate::replicas::Replicas;
+
+/// What one replica shares of one upstream.
+pub(super) struct Shared<U> {
+    replicas: Replicas,
+    /// Which credential other replicas mean.
+    by_tag: moka::sync::Cache<[u8; 16], Fingerprint<U>>,
+}
+
+/// What is shared of one credential.
+pub(super) struct SharedPart {
+    tag: [u8; 16],
+    seal: Seal,
+    state: Mutex<State>,
+}
+
+impl<U: Upstream> Shared<U> {
+    /// Shares by way of some replicas, what belongs to so many credentials.
+    pub(super) fn new(replicas: Replicas, credentials_max: u64) -> Self {
+        Self { replicas, by_tag: moka::sync::Cache::new(credentials_max) }
+    }
+
+    /// What is shared of a credential, and from now on heard of.
+    pub(super) fn part(&self, credential: &Fingerprint<U>) -> SharedPart {
+        let tag = credential.tag();
+        self.by_tag.insert(tag, *credential);
+        let seal = Seal::of(&self.replicas.settings().key_prefix, credential);
+        SharedPart { tag, seal, state: Mutex::default() }
+    }
+}
+
+impl SharedPart {
+    /// Every step leaves the state whole, so a panic elsewhere while it was locked does not matter.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,358 @@
+//! One flight for all replicas: the first to miss reads, the others wait for what comes.
+//!
+//! Who reads holds a claim, which is short and held on to. The others look again and again, in growing steps up to
+//! [`STEP_MAX`], until the value is there, the reader has left word of its failure, its claim is gone (then it died, and
+//! one of them takes its place), or they have waited long enough and go themselves. Being told by the channel would save
+//! them the last step, and make the rare case that news are lost the slow one.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::super::cache::Key;
+use super::super::holdings::Holdings;
+use super::SharedPart;
+use super::seal::{Generation, Opened};
+use crate::domain::credential::Fingerprint;
+use crate::domain::upstream_name::{Upstream, UpstreamName};
+use crate::replicas::Replicas;
+use crate::replicas::claim::{Claim, Claimed};
+use crate::replicas::store::Entry;
+use crate::upstream::error::{UpstreamError, UpstreamFailure};
+
+/// How soon the others look again at first, and at most.
+const STEP: Duration = Duration::from_millis(4);
+const STEP_MAX: Duration = Duration::from_millis(64);
+
+/// For how long word of a failure stands for those who wait.
+const WORD_TTL: Duration = Duration::from_secs(2);
+
+/// What is fresh for less than that is not shared.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// What is heavier is not shared, in bytes: a command has little time.
+const SHARED_MAX_BYTES: usize = 4 << 20;
+
+/// What is wanted of a batch.
+#[derive(Clone)]
+pub(in super::super) struct Wanted<K> {
+    /// The keys, and from when on what was read of each will do; none where its being fresh will.
+    pub(in super::super) keys: Vec<(K, Option<Instant>)>,
+    /// What kind of things they are.
+    pub(in super::super) kind: &'static str,
+    /// What else their values depend on: settings that replicas may have otherwise.
+    pub(in super::super) dialect: Arc<str>,
+}
+
+/// A value that was read here.
+pub(in super::super) type Brought<K, V> = (K, V, Duration);
+
+/// A value that was read, by whichever replica.
+#[derive(Debug)]
+pub(in super::super) struct Arrived<V> {
+    pub(in super::super) value: V,
+    /// When its fetch began.
+    pub(in super::super) fetched: Instant,
+    /// For how long from then it is fresh.
+    pub(in super::super) fresh_for: Duration,
+    /// Whether another replica read it.
+    pub(in super::super) is_shared: bool,
+}
+
+/// As it stands in the store.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written<V> {
+    fetched_at: Timestamp,
+    fresh_for_ms: u64,
+    value: V,
+}
+
+/// How a fetch failed, for those who waited for it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Word {
+    token: Vec<u8>,
+    failure: UpstreamFailure,
+    status: Option<u16>,
+    retry_after_ms: Option<u64>,
+    request_id: Option<Arc<str>>,
+    slug: Option<Arc<str>>,
+    is_held: bool,
+}
+
+/// What a look into the store has found.
+struct Looked<K, V> {
+    generation: Generation,
+    found: Vec<(K, Arrived<V>)>,
+    holder: Option<Vec<u8>>,
+    word: Option<Word>,
+}
+
+impl<U: Upstream> Holdings<U> {
+    /// Reads a batch, all keys of one credential: what another replica has read, and the rest by `fetch`.
+    ///
+    /// # Errors
+    /// Those of `fetch`, here or at another replica that was waited for.
+    pub(in super::super) async fn read<K, V, F>(
+        &self,
+        mut wanted: Wanted<K>,
+        fetch: impl FnOnce(Vec<K>) -> F,
+    ) -> Result<HashMap<K, Arrived<V>>, UpstreamError>
+    where
+        K: Key<Upstream = U>,
+        V: Serialize + DeserializeOwned,
+        F: Future<Output = Result<Vec<Brought<K, V>>, UpstreamError>>,
+    {
+        let mut arrived = HashMap::new();
+        let Some(credential) = wanted.keys.first().map(|(key, _)| key.credential()) else {
+            return Ok(arrived);
+        };
+        let holding = self.of(&credential);
+        let (Some(shared), Some(part)) = (&self.shared, &holding.shared) else {
+            return here(fetch(wanted.keys.into_iter().map(|(key, _)| key).collect())).await;
+        };
+        let flight = Flight { holdings: self, replicas: &shared.replicas, part, credential };
+        let until = Instant::now() + flight.replicas.settings().wait();
+        let (mut step, mut waited_for, mut is_first) = (STEP, None, true);
+        let (generation, claimed) = loop {
+            let batch = flight.batch(&wanted);
+            let Some(looked) = flight.look(&wanted, &batch).await else { break (None, None) };
+            if std::mem::take(&mut is_first) {
+                let hits = looked.found.len();
+                flight.replicas.count_looks(hits, wanted.keys.len() - hits);
+            }
+            wanted.settle(looked.found, &mut arrived);
+            if wanted.keys.is_empty() {
+                return Ok(arrived);
+            }
+            match looked.holder {
+                Some(_) if Instant::now() >= until => break (Some(looked.generation), None),
+                Some(holder) => {
+                    waited_for = Some(holder);
+                    tokio::time::sleep(step).await;
+                    step = (step * 3 / 2).min(STEP_MAX);
+                    continue;
+                }
+                None => {}
+            }
+            if let Some(word) = looked.word.filter(|word| waited_for.as_ref() == Some(&word.token)) {
+                return Err(word.error(U::NAME));
+            }
+            match flight.replicas.claim(batch.claim.clone()).await {
+                Claim::Taken => {}
+                Claim::Away => break (None, None),
+                Claim::Held(claimed) => {
+                    // Whoever held it before may have put its values there since the look.
+                    let Some(looked) = flight.look(&wanted, &batch).await else { break (None, None) };
+                    wanted.settle(looked.found, &mut arrived);
+                    if wanted.keys.is_empty() {
+                        claimed.release().await;
+                        return Ok(arrived);
+                    }
+                    break (Some(looked.generation), Some((claimed, batch)));
+                }
+            }
+        };
+        let keys = std::mem::take(&mut wanted.keys).into_iter().map(|(key, _)| key).collect();
+        let brought = here(fetch(keys)).await;
+        match (brought, generation) {
+            (Ok(brought), Some(generation)) => {
+                flight.put(&brought, generation, &wanted).await;
+                if let Some((claimed, _)) = claimed {
+                    claimed.release().await;
+                }
+                arrived.extend(brought);
+                Ok(arrived)
+            }
+            (Err(error), Some(generation)) => {
+                if let Some((claimed, batch)) = claimed {
+                    flight.leave_word(claimed, &batch, generation, &error).await;
+                }
+                Err(error)
+            }
+            (brought, None) => {
+                arrived.extend(brought?);
+                Ok(arrived)
+            }
+        }
+    }
+}
+
+/// Where those who want the same batch meet.
+struct Batch {
+    /// Who is at it.
+    claim: String,
+    /// How that failed.
+    word: String,
+}
+
+/// One batch on its way through the store.
+struct Flight<'a, U> {
+    holdings: &'a Holdings<U>,
+    replicas: &'a Replicas,
+    part: &'a SharedPart,
+    credential: Fingerprint<U>,
+}
+
+impl<U: Upstream> Flight<'_, U> {
+    /// Looks for all that is wanted, and for who is at it; none where the store cannot be asked.
+    async fn look<K, V>(&self, wanted: &Wanted<K>, batch: &Batch) -> Option<Looked<K, V>>
+    where
+        K: Key<Upstream = U>,
+        V: DeserializeOwned,
+    {
+        if !self.part.send(self.replicas).await {
+            return None;
+        }
+        let names: Vec<_> = wanted.keys.iter().map(|(key, _)| self.name(wanted, key)).collect();
+        let others = vec![self.part.seal.generation_key(), batch.claim.clone(), batch.word.clone()];
+        let mut found = self.replicas.get([others, names.clone()].concat()).await?.into_iter();
+        let (generation, holder, word) = (found.next()?, found.next()?, found.next()?);
+        let generation = self.holdings.generation(&self.credential, self.part, generation).await?;
+        let mut read = Vec::new();
+        for ((key, since), name) in wanted.keys.iter().zip(&names) {
+            let value = found.next()?.and_then(|written| self.open::<Written<V>>(name, generation, &written));
+            let arrived = value.and_then(|written| self.arrive(written));
+            read.extend(
+                arrived
+                    .filter(|arrived| since.is_none_or(|since| arrived.fetched >= since))
+                    .map(|arrived| (key.clone(), arrived)),
+            );
+        }
+        let word = word.and_then(|written| self.open(&batch.word, generation, &written));
+        Some(Looked { generation, found: read, holder, word })
+    }
+
+    fn open<T: DeserializeOwned>(&self, name: &str, generation: Generation, written: &[u8]) -> Option<T> {
+        match self.part.seal.open(name, generation, written) {
+            Opened::Value(value) => Some(value),
+            Opened::Dropped => None,
+            Opened::Unreadable => {
+                self.replicas.count_unreadable();
+                None
+            }
+        }
+    }
+
+    /// A value that is within its time by this replica's clock.
+    fn arrive<V>(&self, written: Written<V>) -> Option<Arrived<V>> {
+        let Written { fetched_at, fresh_for_ms, value } = written;
+        let (now, fresh_for) = (Instant::now(), Duration::from_millis(fresh_for_ms));
+        // Another's clock may be ahead.
+        let fetched = self.holdings.clock.instant(fetched_at).min(now);
+        (now < fetched + fresh_for).then_some(Arrived { value, fetched, fresh_for, is_shared: true })
+    }
+
+    /// What a thing is called in the store.
+    fn name<K: Debug>(&self, wanted: &Wanted<K>, key: &K) -> String {
+        // A derived `Debug` is one text per value and cannot forget a field that is added later.
+        self.part.seal.key(wanted.kind, &format!("{} {key:?}", wanted.dialect))
+    }
+
+    fn batch<K: Debug>(&self, wanted: &Wanted<K>) -> Batch {
+        let keys: Vec<_> = wanted.keys.iter().map(|(key, _)| key).collect();
+        let what = format!("{} {} {keys:?}", wanted.kind, wanted.dialect);
+        Batch { claim: self.part.seal.key("claim", &what), word: self.part.seal.key("word", &what) }
+    }
+
+    /// Puts what was read where the others look.
+    async fn put<K, V>(&self, brought: &HashMap<K, Arrived<V>>, generation: Generation, wanted: &Wanted<K>)
+    where
+        K: Key<Upstream = U>,
+        V: Serialize,
+    {
+        let now = Instant::now();
+        let entries = brought.iter().filter_map(|(key, arrived)| {
+            let keep_for = (arrived.fetched + arrived.fresh_for).checked_duration_since(now)?;
+            let key = self.name(wanted, key);
+            let written = Written {
+                fetched_at: self.holdings.clock.at(arrived.fetched),
+                fresh_for_ms: u64::try_from(arrived.fresh_for.as_millis()).unwrap_or(u64::MAX),
+                value: &arrived.value,
+            };
+            let value = self.part.seal.close(&key, generation, &written)?;
+            let is_worth_it = keep_for >= SHORTEST && value.len() <= SHARED_MAX_BYTES;
+            is_worth_it.then_some(Entry { key, value, keep_for })
+        });
+        let entries: Vec<_> = entries.collect();
+        if !entries.is_empty() {
+            self.replicas.set(entries).await;
+        }
+    }
+
+    /// Lets those who wait know how it failed, where it would have failed for them too.
+    async fn leave_word(
+        &self,
+        claimed: Claimed,
+        batch: &Batch,
+        generation: Generation,
+        error: &UpstreamError,
+    ) {
+        let word = Word::of(claimed.token(), error);
+        let value = word.and_then(|word| self.part.seal.close(&batch.word, generation, &word));
+        if let Some(value) = value {
+            self.replicas.set(vec![Entry { key: batch.word.clone(), value, keep_for: WORD_TTL }]).await;
+        }
+        claimed.release().await;
+    }
+}
+
+impl<K: Eq + Hash> Wanted<K> {
+    /// Takes what has come off what is wanted.
+    fn settle<V>(&mut self, found: Vec<(K, Arrived<V>)>, arrived: &mut HashMap<K, Arrived<V>>) {
+        arrived.extend(found);
+        self.keys.retain(|(key, _)| !arrived.contains_key(key));
+    }
+}
+
+/// What is read by this replica.
+async fn here<K: Eq + Hash, V>(
+    fetch: impl Future<Output = Result<Vec<Brought<K, V>>, UpstreamError>>,
+) -> Result<HashMap<K, Arrived<V>>, UpstreamError> {
+    let fetched = Instant::now();
+    let brought = fetch.await?.into_iter();
+    let arrived = |(key, value, fresh_for)| (key, Arrived { value, fetched, fresh_for, is_shared: false });
+    Ok(brought.map(arrived).collect())
+}
+
+impl Word {
+    /// What others would meet too: not this replica's own trouble, nor what its own view of the upstream holds back.
+    fn of(token: &[u8], error: &UpstreamError) -> Option<Self> {
+        use UpstreamFailure as F;
+        let is_everybodys = match error.failure {
+            F::RateLimited => true,
+            F::Timeout | F::Unavailable | F::Unauthorized | F::Forbidden | F::Rejected | F::BadResponse => {
+                !error.is_held()
+            }
+            F::NoCredential | F::DeadlineExceeded | F::Internal => false,
+        };
+        is_everybodys.then(|| Self {
+            token: token.to_vec(),
+            failure: error.failure,
+            status: error.status,
+            retry_after_ms: error.retry_after.and_then(|wait| wait.as_millis().try_into().ok()),
+            request_id: error.request_id.clone(),
+            slug: error.slug.clone(),
+            is_held: error.is_held(),
+        })
+    }
+
+    fn error(self, upstream: UpstreamName) -> UpstreamError {
+        let retry_after = self.retry_after_ms.map(Duration::from_millis);
+        let mut error = match self.is_held {
+            true => UpstreamError::held(upstream, self.failure, retry_after.unwrap_or_default()),
+            false => UpstreamError::new(upstream, self.failure),
+        };
+        (error.status, error.retry_after) = (self.status, retry_after);
+        (error.request_id, error.slug) = (self.request_id, self.slug);
+        error
+    }
+}
