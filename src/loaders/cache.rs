@@ -123,7 +123,8 @@ where
         F: Future<Output = Result<Vec<Brought<K, V>>, UpstreamError>>,
     {
         let wanted = self.wanted(keys, purpose);
-        guarded(K::Upstream::NAME, self.shelf.holdings.read(wanted, fetch)).await
+        // Boxed: as in `get`.
+        guarded(K::Upstream::NAME, Box::pin(self.shelf.holdings.read(wanted, fetch))).await
     }
 
     /// Reads a key past what is kept here: what another replica has read since a moment, or what `fetch` brings. Gives the
@@ -321,7 +322,8 @@ async fn read_one<K: Key, V: Keep>(
         let (value, fresh_for) = fetch.await?;
         Ok(keys.into_iter().map(|key| (key, value.clone(), fresh_for)).collect())
     };
-    let read = guarded(K::Upstream::NAME, holdings.read(wanted, fetch)).await?;
+    // Boxed: as in `get`.
+    let read = guarded(K::Upstream::NAME, Box::pin(holdings.read(wanted, fetch))).await?;
     let arrived = read.into_values().next();
     arrived.ok_or_else(|| UpstreamError::new(K::Upstream::NAME, UpstreamFailure::Internal))
 }

@@ -14,6 +14,7 @@ mod config;
 mod edge;
 mod executor_pin;
 mod faults;
+mod fleet;
 mod fuzz;
 mod graph;
 mod laws;

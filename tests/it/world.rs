@@ -28,6 +28,7 @@ use switchboard::operation::request::OperationRequest;
 use switchboard::operation::settings::LimitSettings;
 use switchboard::operation::subscription::{Opened, Source, Subscription};
 use switchboard::operation::{Answer, Executor, Operations, Outcome, TransportRules};
+use switchboard::replicas::store::Store;
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox, Tenant};
 use switchboard::upstream::settings::UpstreamSettings;
 use switchboard::upstream::transport::Network;
@@ -272,16 +273,30 @@ impl World {
     }
 
     pub(crate) fn of(setup: Setup) -> Self {
+        let mut fleet = Self::fleet(setup, [None]);
+        fleet.pop().unwrap()
+    }
+
+    /// Replicas over one sandbox, each with its line to what they share.
+    pub(crate) fn fleet(setup: Setup, lines: impl IntoIterator<Item = Option<Arc<dyn Store>>>) -> Vec<Self> {
         let clock = Clock::starting_at(NOW.parse::<Timestamp>().unwrap());
         let sandbox = Sandbox::new(setup.sandbox, sandbox::Clock::new(move || clock.now()));
         let network = (setup.rewire)(network(&sandbox));
-        let networks = Networks { leadlex: network.clone(), composio: network, store: None };
-        let graph = Counted {
-            graph: graph_over(&setup.config, clock, &networks).unwrap(),
-            executions: Arc::default(),
+        let replica = |store| {
+            let networks = Networks { leadlex: network.clone(), composio: network.clone(), store };
+            let graph = Counted {
+                graph: graph_over(&setup.config, clock, &networks).unwrap(),
+                executions: Arc::default(),
+            };
+            let operations = Operations::new(graph.clone(), &setup.config.cache.shares(), clock).unwrap();
+            Self { sandbox: sandbox.clone(), operations, graph, clock }
         };
-        let operations = Operations::new(graph.clone(), &setup.config.cache.shares(), clock).unwrap();
-        Self { sandbox, operations, graph, clock }
+        lines.into_iter().map(replica).collect()
+    }
+
+    /// Takes word from Composio that tenant A's accounts have changed.
+    pub(crate) fn accounts_changed(&self) {
+        self.operations.accounts_changed(&tenant_a().tenant);
     }
 
     /// Operations over the same graph that keep no answers.

@@ -318,7 +318,7 @@ async fn here<K: Eq + Hash, V>(
     fetch: impl Future<Output = Result<Vec<Brought<K, V>>, UpstreamError>>,
 ) -> Result<HashMap<K, Arrived<V>>, UpstreamError> {
     let fetched = Instant::now();
-    let brought = fetch.await?.into_iter();
+    let brought = Box::pin(fetch).await?.into_iter();
     let arrived = |(key, value, fresh_for)| (key, Arrived { value, fetched, fresh_for, is_shared: false });
     Ok(brought.map(arrived).collect())
 }
