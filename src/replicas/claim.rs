@@ -21,32 +21,35 @@ pub enum Claim {
     Away,
 }
 
-/// A claim that is held.
+/// A claim that is held. Dropped without being released, it is free after its time: whoever waits for the work is told
+/// nothing of why it has ended.
 pub struct Claimed {
     shared: Arc<Shared>,
-    key: String,
+    entry: Entry,
     holding_on: AbortHandle,
 }
 
 impl Claimed {
-    pub(super) fn hold(shared: Arc<Shared>, key: String) -> Self {
-        let (holder, held) = (Arc::clone(&shared), key.clone());
+    pub(super) fn hold(shared: Arc<Shared>, entry: Entry) -> Self {
+        let (holder, held) = (Arc::clone(&shared), entry.clone());
         let holding_on = tokio::spawn(async move {
-            let claim = holder.settings.claim();
             loop {
-                tokio::time::sleep(claim / 3).await;
-                let entry =
-                    Entry { key: held.clone(), value: holder.own.clone().into_bytes(), keep_for: claim };
-                holder.ask(Task::Claim, |store| store.extend(entry)).await;
+                tokio::time::sleep(held.keep_for / 3).await;
+                let extended = holder.ask(Task::Claim, |store| store.extend(held.clone())).await;
+                // It ran out meanwhile: it is another's, or anybody's.
+                if extended == Some(false) {
+                    return;
+                }
             }
         });
-        Self { shared, key, holding_on: holding_on.abort_handle() }
+        Self { shared, entry, holding_on: holding_on.abort_handle() }
     }
 
     /// Lets go of it, and waits until the others can see that.
     pub async fn release(self) {
-        let value = self.shared.own.clone().into_bytes();
-        self.shared.ask(Task::Claim, |store| store.remove(self.key.clone(), value)).await;
+        self.holding_on.abort();
+        let (key, value) = (self.entry.key.clone(), self.entry.value.clone());
+        self.shared.ask(Task::Claim, |store| store.remove(key, value)).await;
     }
 }
 
