@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::Router;
@@ -34,6 +35,9 @@ use crate::loaders::lists::Lists;
 use crate::loaders::providers::Providers;
 use crate::operation::Operations;
 use crate::replicas::Replicas;
+use crate::replicas::redis::RedisStore;
+use crate::replicas::redis::probe::{self, ProbeFailure};
+use crate::replicas::settings::ReplicaSettings;
 use crate::replicas::store::Store;
 use crate::upstream::accounts::AccountsClient;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
@@ -212,7 +216,7 @@ impl Networks {
     /// The real ones.
     ///
     /// # Errors
-    /// Where TLS cannot be set up.
+    /// Where TLS cannot be set up, or what `[redis]` names has changed for the worse since the configuration was loaded.
     pub fn real(config: &Config) -> anyhow::Result<Self> {
         let network = |settings: &UpstreamSettings| {
             transport::network(&settings.base_url).context("TLS cannot be set up")
@@ -220,9 +224,17 @@ impl Networks {
         Ok(Self {
             leadlex: network(&config.upstream.leadlex)?,
             composio: network(&config.upstream.composio)?,
-            store: None,
+            store: store(&config.redis)?,
         })
     }
+}
+
+/// What replicas share, where anything is.
+fn store(settings: &ReplicaSettings) -> anyhow::Result<Option<Arc<dyn Store>>> {
+    if settings.url.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(RedisStore::new(settings).context("redis")?)))
 }
 
 /// The clients of both upstreams.
@@ -323,6 +335,12 @@ pub(crate) async fn probe(
         told.push((name, probe_tenant(&providers, &accounts, &tenant).await));
     }
     told
+}
+
+/// Asks the server that replicas share once, and tells how long an answer takes; none where there is none.
+pub(crate) async fn probe_redis(config: &Config) -> Option<Result<Duration, ProbeFailure>> {
+    let is_set = !config.redis.url.is_empty();
+    if is_set { Some(probe::probe(&config.redis).await) } else { None }
 }
 
 /// Reads the keys of the issuer of tokens once, and tells how many there are.

@@ -1,10 +1,11 @@
-//! `switchboard check`: the configuration in force, and what the upstreams say to it.
+//! `switchboard check`: the configuration in force, and what the upstreams, and Redis, say to it.
 
 use std::io;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
 
+use super::redis_verdict::redis_verdict;
 use super::verdict::{Verdict, verdict};
 use super::{Failure, configuration, print};
 use crate::app::{self, Networks};
@@ -42,7 +43,7 @@ pub(super) async fn report(
         for (upstream, probed) in upstreams {
             let verdict = verdict(upstream, &probed, callers_bring_keys);
             wrong += usize::from(matches!(verdict, Verdict::Wrong(_)));
-            print(&verdict.line(upstream))?;
+            print(&verdict.line_of(upstream))?;
         }
     }
     if config.auth.mode == AuthMode::Jwt {
@@ -53,6 +54,11 @@ pub(super) async fn report(
                 print(&format!("{:<9} WRONG  its keys cannot be read: {why}", "Issuer"))?;
             }
         }
+    }
+    if let Some(probed) = app::probe_redis(config).await {
+        let verdict = redis_verdict(&probed, config.redis.timeout());
+        wrong += usize::from(matches!(verdict, Verdict::Wrong(_)));
+        print(&verdict.line("Redis"))?;
     }
     Ok(wrong)
 }

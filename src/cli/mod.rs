@@ -8,6 +8,7 @@
 mod canaries;
 mod check;
 mod demo;
+mod redis_verdict;
 mod sandbox;
 mod serve;
 mod token;

@@ -19,14 +19,19 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
+    /// The line that `check` prints of an upstream.
+    pub(super) fn line_of(&self, upstream: UpstreamName) -> String {
+        self.line(name(upstream))
+    }
+
     /// The line that `check` prints.
-    pub(super) fn line(&self, upstream: UpstreamName) -> String {
+    pub(super) fn line(&self, subject: &str) -> String {
         let (word, text) = match self {
             Self::Fine(text) => ("ok", text),
             Self::NotAsked(text) => ("-", text),
             Self::Wrong(text) => ("WRONG", text),
         };
-        format!("{:<9} {word:<6} {text}", name(upstream)).trim_end().to_owned()
+        format!("{subject:<9} {word:<6} {text}").trim_end().to_owned()
     }
 }
 
@@ -174,7 +179,7 @@ mod tests {
     }
 
     fn leadlex(probed: &Result<ProbeReport, UpstreamError>) -> String {
-        verdict(UpstreamName::Leadlex, probed, false).line(UpstreamName::Leadlex)
+        verdict(UpstreamName::Leadlex, probed, false).line_of(UpstreamName::Leadlex)
     }
 
     #[test]
@@ -218,7 +223,7 @@ mod tests {
         let line = |upstream, failure, status: Option<u16>| {
             let mut error = UpstreamError::new(upstream, failure).caused_by("x-api-key: ak_canary");
             error.status = status;
-            let line = verdict(upstream, &Err(error), false).line(upstream);
+            let line = verdict(upstream, &Err(error), false).line_of(upstream);
             assert!(!line.contains("canary"), "{line}");
             line
         };
@@ -249,6 +254,6 @@ mod tests {
     fn a_missing_key_is_nothing_wrong_where_callers_bring_theirs() {
         let missing = Err(UpstreamError::new(UpstreamName::Composio, UpstreamFailure::NoCredential));
         let said = verdict(UpstreamName::Composio, &missing, true);
-        assert!(said.line(UpstreamName::Composio).starts_with("Composio  -      not asked"), "{said:?}");
+        assert!(said.line_of(UpstreamName::Composio).starts_with("Composio  -      not asked"), "{said:?}");
     }
 }

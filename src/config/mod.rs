@@ -13,6 +13,7 @@ mod document;
 mod known;
 mod layers;
 mod problem;
+mod replicas;
 mod rules;
 
 use std::ffi::OsString;

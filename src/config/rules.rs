@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 use super::known::variable;
 use super::layers::{self, Layers};
-use super::{Config, Keys, callers};
+use super::{Config, Keys, callers, replicas};
 use crate::domain::credential::Credential;
 use crate::domain::toolkits::{MappingError, ToolkitMapping};
 use crate::domain::upstream_name::{Composio, Leadlex, Upstream, UpstreamName};
@@ -31,9 +31,6 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("http.ws_init_timeout_ms", 1, 600_000),
     ("http.stream_ping_ms", 100, 3_600_000),
     ("http.subscriptions_per_connection_max", 1, 100_000),
-    ("redis.timeout_ms", 1, 10_000),
-    ("redis.claim_ms", 30, 60_000),
-    ("redis.wait_ms", 0, 60_000),
     ("server.connections_max", 1, 1_000_000),
     // Below it hyper reads no head at all.
     ("server.head_limit_bytes", 8_192, 1 << 20),
@@ -100,6 +97,9 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("lists.page_rows", 1, 100),
     ("lists.pages_max", 1, 10_000),
     ("lists.count_calls_max", 0, 10_000),
+    ("redis.timeout_ms", 1, 10_000),
+    ("redis.claim_ms", 30, 60_000),
+    ("redis.wait_ms", 0, 60_000),
     ("health.abandoned_after_ms", 1, 31_536_000_000),
     ("health.sync_stale_after_ms", 0, 31_536_000_000),
     ("subscriptions.subscribers_max", 0, 1_000_000),
@@ -170,6 +170,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
                  opens; give https unless that network is yours alone"
             )
         })
+        .chain(replicas::warning(config))
         .collect()
 }
 
@@ -188,6 +189,7 @@ pub(super) fn judge(config: &Config, keys: Keys, layers: &mut Layers<'_>) {
         }
     }
     callers::judge(config, keys, layers);
+    replicas::judge(config, layers);
     let ids = config.ids.key.expose_secret().chars().count();
     if (1..16).contains(&ids) {
         layers.refuse("ids.key", "too short to keep ids from being guessed: give 16 characters or more");

@@ -123,7 +123,7 @@ fn an_unknown_setting_is_refused_with_the_nearest_known_one() {
         ("[https]\nlisten = \"127.0.0.1:1\"", "did you mean http.listen?"),
         ("[http]\nport = 80", "did you mean http.listen?"),
         (
-            "[redis]\nurl = \"x\"",
+            "[zzzzzzzz]\nurl = \"x\"",
             "the sections are http, server, limits, documents, ops, auth, auth.jwt, upstream.leadlex, upstream.leadlex.quota, upstream.leadlex.concurrency, upstream.leadlex.breaker, upstream.leadlex.retry, upstream.composio, upstream.composio.quota, upstream.composio.concurrency, upstream.composio.breaker, upstream.composio.retry, cache",
         ),
         ("page_rows = 10", "did you mean lists.page_rows?"),
@@ -373,7 +373,13 @@ fn every_secret_is_known_for_one_and_shown_nowhere() {
         known.iter().filter(|s| known.file_of(s).is_some()).map(|s| s.name.as_str()).collect();
     assert_eq!(
         secrets,
-        ["upstream.leadlex.api_key", "upstream.composio.api_key", "ids.key", "webhooks.composio_secrets"]
+        [
+            "upstream.leadlex.api_key",
+            "upstream.composio.api_key",
+            "redis.password",
+            "ids.key",
+            "webhooks.composio_secrets"
+        ]
     );
     for setting in known.iter() {
         let sounds_secret = ["key", "token", "secret", "secrets", "password"]

@@ -2,8 +2,10 @@
 //!
 //! One channel of the store carries all topics. Each replica also tells that it lives, and expects to hear itself: a
 //! connection that is only half there is noticed by that, over any store. Whoever was not connected for a while is told
-//! that it may have missed something, and looks for itself; nothing is told twice.
+//! that it may have missed something, and looks for itself. What others must not miss ([`Topic::Drops`]) and could not be
+//! told, as the store was away from here and perhaps not from there, is told when it is back; it may be told twice.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -55,7 +57,7 @@ pub enum Heard {
         /// What.
         news: Arc<News>,
     },
-    /// It listens since now, and may have missed something before.
+    /// It listens since now, and may have missed something before. A receiver that lags (`RecvError::Lagged`) has, too.
     Missed,
 }
 
@@ -63,13 +65,16 @@ pub enum Heard {
 const LIFE: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// How long after a failure it is tried to listen again.
+/// How long after a failure it is tried to listen or to tell again.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+/// How long it may take to listen: that is a connection of its own, and no request waits for it.
+const LISTENING_WITHIN: Duration = Duration::from_secs(1);
 
 /// How many news wait to be told; those beyond are lost.
 const OUTBOX: usize = 4_096;
 
-/// How many news wait for those who listen here; whoever is slower hears that it missed some.
+/// How many news wait for those who listen here; whoever is slower lags.
 const INBOX: usize = 4_096;
 
 /// The form in which news go over the channel.
@@ -129,33 +134,56 @@ impl Shared {
         format!("{}:{VERSION}:news", self.settings.key_prefix)
     }
 
-    async fn publish(self: &Arc<Self>, news: News) {
+    /// Says whether it was told.
+    async fn publish(self: &Arc<Self>, news: &News) -> bool {
         let form = Form {
             version: VERSION,
             from: self.own.clone(),
             topic: news.topic,
             tag: URL_SAFE_NO_PAD.encode(news.tag),
-            body: news.body,
+            body: news.body.clone(),
         };
-        let Ok(message) = serde_json::to_vec(&form) else { return };
-        self.ask(Task::Publish, |store| store.publish(self.channel(), message)).await;
+        let Ok(message) = serde_json::to_vec(&form) else { return false };
+        self.ask(Task::Publish, |store| store.publish(self.channel(), message)).await.is_some()
+    }
+
+    async fn subscribe(&self) -> Option<Messages> {
+        let subscribing = self.store.subscribe(self.channel());
+        // Where it fails the store is not taken for away: commands see that for themselves, and sooner.
+        self.counted(Task::Subscribe, LISTENING_WITHIN, subscribing).await.ok()
     }
 }
 
 /// Tells what waits in the outbox, and in between that this replica lives.
 async fn tell(shared: Weak<Shared>, mut waiting: mpsc::Receiver<News>) {
-    let mut next_life = Instant::now();
+    let (mut next_life, mut owed) = (Instant::now(), VecDeque::new());
     loop {
         let news = match timeout_at(next_life, waiting.recv()).await {
             Ok(Some(news)) => news,
             Ok(None) => return,
-            Err(_elapsed) => {
-                next_life = Instant::now() + LIFE;
-                News { topic: Topic::Life, tag: Tag::default(), body: String::new() }
-            }
+            Err(_elapsed) => News { topic: Topic::Life, tag: Tag::default(), body: String::new() },
         };
         let Some(shared) = shared.upgrade() else { return };
-        shared.publish(news).await;
+        let is_told = shared.publish(&news).await;
+        if is_told {
+            settle(&shared, &mut owed).await;
+        }
+        let is_of_life = news.topic == Topic::Life;
+        if !is_told && news.topic == Topic::Drops && owed.len() < OUTBOX && !owed.contains(&news) {
+            owed.push_back(news);
+        }
+        let again = Instant::now() + if owed.is_empty() { LIFE } else { AGAIN_AFTER };
+        next_life = if is_of_life { again } else { next_life.min(again) };
+    }
+}
+
+/// Tells what could not be told before, as far as it can be now.
+async fn settle(shared: &Arc<Shared>, owed: &mut VecDeque<News>) {
+    while let Some(news) = owed.front() {
+        if !shared.publish(news).await {
+            return;
+        }
+        owed.pop_front();
     }
 }
 
@@ -187,10 +215,12 @@ impl Ears {
 /// Listens for as long as this replica lives, and again where the connection is lost.
 async fn listen(shared: Weak<Shared>, ears: Ears) {
     loop {
+        let Some(mut away) = shared.upgrade().map(|shared| shared.away.watch()) else { return };
+        if away.wait_for(|is_away| !is_away).await.is_err() {
+            return;
+        }
         let Some(held) = shared.upgrade() else { return };
-        let own: Arc<str> = held.own.as_str().into();
-        let subscribing = held.ask(Task::Subscribe, |store| store.subscribe(held.channel()));
-        let messages = subscribing.await;
+        let (own, messages) = (Arc::<str>::from(held.own.as_str()), held.subscribe().await);
         drop(held);
         if let Some(messages) = messages {
             ears.hear(Heard::Missed);

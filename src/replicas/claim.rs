@@ -21,37 +21,41 @@ pub enum Claim {
     Away,
 }
 
-/// A claim that is held.
+/// A claim that is held. Dropped without being released, it is free after its time: whoever waits for the work is told
+/// nothing of why it has ended.
 pub struct Claimed {
     shared: Arc<Shared>,
-    key: String,
-    token: Vec<u8>,
+    entry: Entry,
     holding_on: AbortHandle,
 }
 
 impl Claimed {
-    pub(super) fn hold(shared: Arc<Shared>, key: String, token: Vec<u8>) -> Self {
-        let (holder, held, kept) = (Arc::clone(&shared), key.clone(), token.clone());
+    pub(super) fn hold(shared: Arc<Shared>, entry: Entry) -> Self {
+        let (holder, held) = (Arc::clone(&shared), entry.clone());
         let holding_on = tokio::spawn(async move {
-            let claim = holder.settings.claim();
             loop {
-                tokio::time::sleep(claim / 3).await;
-                let entry = Entry { key: held.clone(), value: kept.clone(), keep_for: claim };
-                holder.ask(Task::Claim, |store| store.extend(entry)).await;
+                tokio::time::sleep(held.keep_for / 3).await;
+                let extended = holder.ask(Task::Claim, |store| store.extend(held.clone())).await;
+                // It ran out meanwhile: it is another's, or anybody's.
+                if extended == Some(false) {
+                    return;
+                }
             }
         });
-        Self { shared, key, token, holding_on: holding_on.abort_handle() }
+        Self { shared, entry, holding_on: holding_on.abort_handle() }
     }
 
     /// What stands under its key while it is held, and of no other claim.
     #[must_use]
     pub fn token(&self) -> &[u8] {
-        &self.token
+        &self.entry.value
     }
 
     /// Lets go of it, and waits until the others can see that.
     pub async fn release(self) {
-        self.shared.ask(Task::Claim, |store| store.remove(self.key.clone(), self.token.clone())).await;
+        self.holding_on.abort();
+        let (key, value) = (self.entry.key.clone(), self.entry.value.clone());
+        self.shared.ask(Task::Claim, |store| store.remove(key, value)).await;
     }
 }
 

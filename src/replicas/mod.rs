@@ -12,6 +12,7 @@ mod away;
 pub mod channel;
 pub mod claim;
 pub mod counts;
+pub mod redis;
 pub mod settings;
 pub mod store;
 
@@ -83,23 +84,26 @@ impl Replicas {
 
     /// Claims the work on a key, for as long as the claim is held: others wait for its result.
     pub async fn claim(&self, key: String) -> Claim {
-        let token = format!("{}:{:016x}", self.shared.own, fastrand::u64(..)).into_bytes();
-        let keep_for = self.shared.settings.claim();
-        let entry = Entry { key: key.clone(), value: token.clone(), keep_for };
-        match self.shared.ask(Task::Claim, |store| store.set_if_absent(entry)).await {
-            Some(true) => Claim::Held(Claimed::hold(Arc::clone(&self.shared), key, token)),
+        // Of its own, so that a claim of this replica that was lost cannot let go of a later one.
+        let value = format!("{}-{:016x}", self.shared.own, fastrand::u64(..)).into_bytes();
+        let entry = Entry { key, value, keep_for: self.shared.settings.claim() };
+        let claiming = entry.clone();
+        match self.shared.ask(Task::Claim, |store| store.set_if_absent(claiming)).await {
+            Some(true) => Claim::Held(Claimed::hold(Arc::clone(&self.shared), entry)),
             Some(false) => Claim::Taken,
             None => Claim::Away,
         }
     }
 
-    /// Tells the other replicas, soon. What cannot be told is lost: whoever has lost the connection hears that it
-    /// may have missed something ([`Heard::Missed`]).
+    /// Tells the other replicas, soon. While the store is away, [`Topic::Drops`] wait until it is back, and what is told
+    /// on other topics is lost. Whoever could not listen hears that it may have missed something ([`Heard::Missed`]).
     pub fn tell(&self, news: News) {
         self.channel.tell(news);
     }
 
-    /// Hears what other replicas tell on a topic, from now on.
+    /// Hears what other replicas tell on a topic, from now on. Whoever falls behind by thousands gets
+    /// `RecvError::Lagged` once, which means the same as [`Heard::Missed`]: its receiver alone knows of it, so it is not told
+    /// among the news.
     #[must_use]
     pub fn listen(&self, topic: Topic) -> broadcast::Receiver<Heard> {
         self.channel.listen(topic)
@@ -136,30 +140,39 @@ impl Shared {
             self.counters.failed(task, Failure::Away);
             return None;
         }
-        match tokio::time::timeout(self.settings.timeout(), command(self.store.as_ref())).await {
-            Ok(Ok(value)) => {
-                self.counters.succeeded(task);
-                Some(value)
-            }
-            Ok(Err(StoreError::Refused)) => {
-                self.counters.failed(task, Failure::Refused);
-                None
-            }
-            Ok(Err(StoreError::Unreachable)) => self.goes_away(task, Failure::Unreachable),
-            Err(_elapsed) => self.goes_away(task, Failure::Timeout),
-        }
+        let answered = self.counted(task, self.settings.timeout(), command(self.store.as_ref())).await;
+        answered.map_err(|failure| self.goes_away(failure)).ok()
     }
 
-    fn goes_away<T>(self: &Arc<Self>, task: Task, failure: Failure) -> Option<T> {
-        self.counters.failed(task, failure);
-        if self.away.begin() {
+    /// What is asked, within a time of its own, and counted.
+    async fn counted<T>(
+        &self,
+        task: Task,
+        time: Duration,
+        asked: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Failure> {
+        let answered = match tokio::time::timeout(time, asked).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(StoreError::Refused)) => Err(Failure::Refused),
+            Ok(Err(StoreError::Unreachable)) => Err(Failure::Unreachable),
+            Err(_elapsed) => Err(Failure::Timeout),
+        };
+        match &answered {
+            Ok(_) => self.counters.succeeded(task),
+            Err(failure) => self.counters.failed(task, *failure),
+        }
+        answered
+    }
+
+    /// A store that refuses is there.
+    fn goes_away(self: &Arc<Self>, failure: Failure) {
+        if failure != Failure::Refused && self.away.begin() {
             tracing::warn!(
                 failure = failure.word(),
                 "what replicas share is away: this one goes on by itself"
             );
             tokio::spawn(away::come_back(Arc::downgrade(self)));
         }
-        None
     }
 }
 
