@@ -70,7 +70,7 @@ const SILENCE: Duration = Duration::from_secs(11);
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// How long it may take to listen: that is a connection of its own, and no request waits for it.
-const LISTENING_WITHIN: Duration = Duration::from_secs(1);
+const LISTENING_WITHIN: Duration = Duration::from_secs(2);
 
 /// How many news wait to be told; those beyond are lost.
 const OUTBOX: usize = 4_096;

@@ -7,7 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use redis::{Client, ConnectionInfo, IntoConnectionInfo as _, TlsCertificates, Value};
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo as _, RedisResult, TlsCertificates,
+    Value,
+};
 use switchboard::replicas::settings::ReplicaSettings;
 use tokio::time::Instant;
 
@@ -83,7 +87,7 @@ impl RedisServer {
     }
 
     async fn answers(&self) -> bool {
-        let Ok(mut connection) = self.client().get_multiplexed_async_connection().await else { return false };
+        let Ok(mut connection) = self.connect().await else { return false };
         redis::cmd("PING").exec_async(&mut connection).await.is_ok()
     }
 
@@ -111,7 +115,7 @@ impl RedisServer {
 
     /// A command over a connection of its own.
     pub(crate) async fn command(&self, words: &[&str]) -> Value {
-        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        let mut connection = self.connect().await.unwrap();
         let (name, arguments) = words.split_first().unwrap();
         redis::cmd(name).arg(arguments).query_async(&mut connection).await.unwrap()
     }
@@ -137,6 +141,13 @@ impl RedisServer {
             claim_ms: 1_000,
             wait_ms: 5_000,
         }
+    }
+
+    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        let patience = Some(Duration::from_secs(30));
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(patience).set_response_timeout(patience);
+        self.client().get_multiplexed_async_connection_with_config(&config).await
     }
 
     fn client(&self) -> Client {
