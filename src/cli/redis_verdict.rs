@@ -27,6 +27,7 @@ fn words(failure: ProbeFailure) -> String {
         ProbeFailure::Unreachable => {
             "it cannot be reached: is redis.url right, and the network up?".to_owned()
         }
+        ProbeFailure::Slow => "it does not answer, or takes seconds to".to_owned(),
         ProbeFailure::Tls => {
             "TLS cannot be agreed on: does it speak TLS, is its certificate for that name, and signed by \
                               those of redis.ca_file (or the machine's)?"
@@ -68,6 +69,7 @@ mod tests {
     fn every_failure_says_what_to_do() {
         for (failure, words) in [
             (ProbeFailure::Unreachable, "is redis.url right"),
+            (ProbeFailure::Slow, "takes seconds"),
             (ProbeFailure::Tls, "redis.ca_file"),
             (ProbeFailure::HungUp, "rediss://"),
             (ProbeFailure::SignIn, "set redis.username, redis.password"),

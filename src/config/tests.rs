@@ -123,7 +123,7 @@ fn an_unknown_setting_is_refused_with_the_nearest_known_one() {
         ("[https]\nlisten = \"127.0.0.1:1\"", "did you mean http.listen?"),
         ("[http]\nport = 80", "did you mean http.listen?"),
         (
-            "[zzzzzzzz]\nurl = \"x\"",
+            "[zzzzzzzz]\nyyyyyyyy = \"x\"",
             "the sections are http, server, limits, documents, ops, auth, auth.jwt, upstream.leadlex, upstream.leadlex.quota, upstream.leadlex.concurrency, upstream.leadlex.breaker, upstream.leadlex.retry, upstream.composio, upstream.composio.quota, upstream.composio.concurrency, upstream.composio.breaker, upstream.composio.retry, cache",
         ),
         ("page_rows = 10", "did you mean lists.page_rows?"),

@@ -61,15 +61,16 @@ pub enum Heard {
     Missed,
 }
 
-/// How often a replica tells that it lives, and after which silence its connection is taken for lost.
-const LIFE: Duration = Duration::from_secs(2);
-const SILENCE: Duration = Duration::from_secs(5);
+/// How often a replica tells that it lives, where it tells nothing else, and after which silence its connection is taken for
+/// lost: two signs of life may go astray. Shorter would be costly for all, as each hears the others' too.
+const LIFE: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(11);
 
 /// How long after a failure it is tried to listen or to tell again.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// How long it may take to listen: that is a connection of its own, and no request waits for it.
-const LISTENING_WITHIN: Duration = Duration::from_secs(1);
+const LISTENING_WITHIN: Duration = Duration::from_secs(2);
 
 /// How many news wait to be told; those beyond are lost.
 const OUTBOX: usize = 4_096;
@@ -173,7 +174,7 @@ async fn tell(shared: Weak<Shared>, mut waiting: mpsc::Receiver<News>) {
             owed.push_back(news);
         }
         let again = Instant::now() + if owed.is_empty() { LIFE } else { AGAIN_AFTER };
-        next_life = if is_of_life { again } else { next_life.min(again) };
+        next_life = if is_told || is_of_life { again } else { next_life.min(again) };
     }
 }
 

@@ -17,7 +17,7 @@ pub enum Claim {
     Held(Claimed),
     /// Another is at it.
     Taken,
-    /// The store is away: nobody knows who else is at it.
+    /// The store is away, or refuses: nobody knows who else is at it.
     Away,
 }
 

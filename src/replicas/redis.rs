@@ -20,7 +20,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, RedisResult, Value, cmd, pipe};
 
-use self::line::{Line, Unfit, failure};
+use self::line::{Line, Unfit};
 use super::settings::ReplicaSettings;
 use super::store::{Entry, Messages, Store, StoreError};
 
@@ -120,7 +120,7 @@ impl Store for RedisStore {
                 connection.subscribe(channel).await?;
                 Ok(connection.into_on_message())
             };
-            let messages = line::in_time(subscribing).await.map_err(|error| failure(&error))?;
+            let messages = line::in_time(subscribing).await?;
             Ok(messages.map(|message| message.get_payload_bytes().to_vec()).boxed())
         }
         .boxed()

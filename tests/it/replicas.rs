@@ -1,4 +1,34 @@
 //! What replicas share, over a store in memory on the paused clock and over a real server.
 
+mod channel;
+mod check;
 mod contract;
+mod facade;
+mod failing;
 pub(crate) mod memory;
+pub(crate) mod server;
+mod silence;
+
+use std::time::Duration;
+
+use switchboard::replicas::settings::ReplicaSettings;
+use switchboard::replicas::store::Entry;
+
+/// The defaults' times; over a store in memory there is no server.
+pub(crate) fn settings() -> ReplicaSettings {
+    ReplicaSettings {
+        url: String::new(),
+        username: String::new(),
+        password: "".into(),
+        ca_file: String::new(),
+        key_prefix: "test".to_owned(),
+        timeout_ms: 50,
+        claim_ms: 1_000,
+        wait_ms: 5_000,
+    }
+}
+
+/// For a minute.
+fn entry(key: &str, value: &[u8]) -> Entry {
+    Entry { key: key.to_owned(), value: value.to_vec(), keep_for: Duration::from_secs(60) }
+}

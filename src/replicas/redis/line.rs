@@ -24,10 +24,10 @@ use super::super::settings::ReplicaSettings;
 use super::super::store::StoreError;
 
 /// How long connecting may take, with TLS and signing in.
-const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
+const CONNECTED_WITHIN: Duration = Duration::from_secs(2);
 
 /// After how long without an answer a connection is taken for dead. Callers have given up long before.
-const LIFELESS: Duration = Duration::from_secs(1);
+const LIFELESS: Duration = Duration::from_secs(2);
 
 /// How old a connection is at least that is left because the server takes no writes.
 const LEFT_AFTER: Duration = Duration::from_secs(1);
@@ -65,9 +65,11 @@ pub(super) fn client(settings: &ReplicaSettings) -> Result<Client, Unfit> {
 }
 
 /// Bounds what is done on a connection of one's own.
-pub(super) async fn in_time<T>(connected: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    let late = || RedisError::from((ErrorKind::Io, "not in time"));
-    timeout(CONNECTED_WITHIN, connected).await.unwrap_or_else(|_elapsed| Err(late()))
+pub(super) async fn in_time<T>(connected: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
+    match timeout(CONNECTED_WITHIN, connected).await {
+        Ok(connected) => connected.map_err(|error| failure(&error)),
+        Err(_elapsed) => Err(StoreError::Unreachable),
+    }
 }
 
 /// What an error means for whoever asked.

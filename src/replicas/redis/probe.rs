@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, ConnectionAddr, ErrorKind, RedisError, RedisResult, cmd};
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, RedisError, RedisResult, cmd};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
@@ -19,6 +19,8 @@ pub enum ProbeFailure {
     Unfit(Unfit),
     /// Nothing listens there, or the name is unknown.
     Unreachable,
+    /// It took seconds to answer, or did not.
+    Slow,
     /// TLS could not be agreed on: no TLS there, or a certificate that is not trusted.
     Tls,
     /// It hung up, or speaks another protocol: perhaps it wants TLS.
@@ -40,7 +42,10 @@ pub enum ProbeFailure {
 pub async fn probe(settings: &ReplicaSettings) -> Result<Duration, ProbeFailure> {
     let client = line::client(settings).map_err(ProbeFailure::Unfit)?;
     let is_tls = listens(&client).await?;
-    let connected = line::in_time(client.get_multiplexed_async_connection()).await;
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(PATIENCE));
+    let connected = client.get_multiplexed_async_connection_with_config(&config).await;
     let mut connection = connected.map_err(|error| of_connecting(&error, is_tls))?;
     let latency = latency(&mut connection).await?;
     commands(&mut connection, &settings.key_prefix).await?;
@@ -48,8 +53,11 @@ pub async fn probe(settings: &ReplicaSettings) -> Result<Duration, ProbeFailure>
         let mut listener = client.get_async_pubsub().await?;
         listener.subscribe(format!("{}:check", settings.key_prefix)).await
     };
-    line::in_time(subscribing).await.map_err(|error| of_command("SUBSCRIBE", &error))?;
-    Ok(latency)
+    match timeout(PATIENCE, subscribing).await {
+        Ok(Ok(())) => Ok(latency),
+        Ok(Err(error)) => Err(of_command("SUBSCRIBE", &error)),
+        Err(_elapsed) => Err(ProbeFailure::Slow),
+    }
 }
 
 /// Whether anything does there, and whether it is to speak TLS.
@@ -65,7 +73,7 @@ async fn listens(client: &Client) -> Result<bool, ProbeFailure> {
     }
 }
 
-/// How long somebody who checks waits for a connection.
+/// How long somebody who checks waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often it is asked for a sign of life.
@@ -106,6 +114,7 @@ fn of_connecting(error: &RedisError, is_tls: bool) -> ProbeFailure {
         ErrorKind::AuthenticationFailed => ProbeFailure::SignIn,
         ErrorKind::Server(_) | ErrorKind::Extension if is_locked_out(error) => ProbeFailure::Password,
         ErrorKind::Server(_) | ErrorKind::Extension => ProbeFailure::Database,
+        _ if error.is_timeout() => ProbeFailure::Slow,
         _ if is_tls => ProbeFailure::Tls,
         _ => ProbeFailure::HungUp,
     }
@@ -115,6 +124,7 @@ fn of_command(command: &'static str, error: &RedisError) -> ProbeFailure {
     match failure(error) {
         _ if is_locked_out(error) => ProbeFailure::Password,
         StoreError::Refused => ProbeFailure::Refused(command),
+        StoreError::Unreachable if error.is_timeout() => ProbeFailure::Slow,
         StoreError::Unreachable => ProbeFailure::HungUp,
     }
 }

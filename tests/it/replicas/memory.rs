@@ -111,9 +111,9 @@ impl MemoryStore {
 
     /// What stands in the server, now.
     pub(crate) fn entries(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut server = lock(&self.server);
-        server.forget();
-        server.entries.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect()
+        let server = lock(&self.server);
+        let standing = |key: &String| Some((key.clone(), server.stands(key)?.clone()));
+        server.entries.keys().filter_map(standing).collect()
     }
 
     /// Puts something into the server, as if another had; for a day.
@@ -134,11 +134,7 @@ impl MemoryStore {
                 line.commands.push(command);
                 line.serves
             };
-            let act = || {
-                let mut server = lock(&self.server);
-                server.forget();
-                act(&mut server)
-            };
+            let act = || act(&mut lock(&self.server));
             match serves {
                 Serves::Away => Err(StoreError::Unreachable),
                 Serves::Refusing => Err(StoreError::Refused),
@@ -158,7 +154,7 @@ impl MemoryStore {
 impl Store for MemoryStore {
     fn get(&self, keys: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>, StoreError>> {
         self.answer(Command::Get(keys.clone()), move |server| {
-            keys.iter().map(|key| server.entries.get(key).map(|(value, _)| value.clone())).collect()
+            keys.iter().map(|key| server.stands(key).cloned()).collect()
         })
     }
 
@@ -172,7 +168,7 @@ impl Store for MemoryStore {
 
     fn set_if_absent(&self, entry: Entry) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.answer(Command::SetIfAbsent(entry.clone()), move |server| {
-            let is_absent = !server.entries.contains_key(&entry.key);
+            let is_absent = server.stands(&entry.key).is_none();
             if is_absent {
                 server.put(entry);
             }
@@ -225,9 +221,9 @@ impl Store for MemoryStore {
 }
 
 impl Server {
-    fn forget(&mut self) {
+    fn stands(&self, key: &str) -> Option<&Vec<u8>> {
         let now = Instant::now();
-        self.entries.retain(|_, (_, until)| now < *until);
+        self.entries.get(key).filter(|(_, until)| now < *until).map(|(value, _)| value)
     }
 
     fn put(&mut self, entry: Entry) {
@@ -235,7 +231,7 @@ impl Server {
     }
 
     fn holds(&self, key: &str, value: &[u8]) -> bool {
-        self.entries.get(key).is_some_and(|(stands, _)| stands == value)
+        self.stands(key).is_some_and(|stands| stands == value)
     }
 }
 

@@ -1,0 +1,61 @@
+//! What `switchboard check` says of Redis, and what a start makes of one that is away.
+
+use std::process::Output;
+
+use super::server::RedisServer;
+use crate::config::{ConfigFile, Running, switchboard};
+
+const PASSWORD: &str = "canary_never_to_be_shown";
+
+/// `check` over the emulated upstreams, with these settings of Redis: exit code, its last line, and all that it printed.
+fn check(sandbox: &str, redis: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let mut command = switchboard(&["check"]);
+    command
+        .env("SWITCHBOARD__UPSTREAM__LEADLEX__BASE_URL", format!("{sandbox}/functions/v1/api-gateway"))
+        .env("SWITCHBOARD__UPSTREAM__COMPOSIO__BASE_URL", sandbox)
+        .env("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY", "wbk_sandbox_a")
+        .env("SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY", "ak_sandbox_a");
+    for (name, value) in redis {
+        command.env(format!("SWITCHBOARD__REDIS__{name}"), value);
+    }
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let (printed, errors) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    let last = printed.lines().last().unwrap().to_owned();
+    (status.code(), last, printed + &errors)
+}
+
+#[tokio::test]
+async fn check_says_how_redis_stands() {
+    let (_sandbox, printed) =
+        Running::until(switchboard(&["sandbox", "--listen", "127.0.0.1:0"]), "sandbox listening on ");
+    let sandbox = printed.trim_end().strip_prefix("sandbox listening on ").unwrap();
+    let mut server = RedisServer::start_with_password(PASSWORD).await;
+    let url = server.settings().url;
+    let (url, patient) = (("URL", url.as_str()), ("TIMEOUT_MS", "10000"));
+
+    let (code, line, printed) = check(sandbox, &[url, patient, ("PASSWORD", PASSWORD)]);
+    assert!(line.starts_with("Redis     ok     it answers in "), "{line}");
+    assert!(code == Some(0) && !printed.contains(PASSWORD), "{printed}");
+
+    let (code, line, _) = check(sandbox, &[url, ("PASSWORD", "wrong")]);
+    assert_eq!(line, "Redis     WRONG  user or password were refused: set redis.username, redis.password");
+    assert_eq!(code, Some(1));
+    let (_, line, _) = check(sandbox, &[url]);
+    assert_eq!(line, "Redis     WRONG  it wants a password: set redis.password");
+    server.kill();
+    let (code, line, printed) = check(sandbox, &[url, ("PASSWORD", PASSWORD)]);
+    assert_eq!(line, "Redis     WRONG  it cannot be reached: is redis.url right, and the network up?");
+    assert!(code == Some(1) && !printed.contains(PASSWORD), "{printed}");
+    let (_, line, _) = check(sandbox, &[]);
+    assert!(line.starts_with("Composio  ok "), "nothing is said of what is not configured: {line}");
+}
+
+#[test]
+fn a_server_that_is_away_keeps_no_replica_from_starting() {
+    let away = RedisServer::stopped(&[]);
+    let listen = "listen = \"127.0.0.1:0\"";
+    let text =
+        format!("[http]\n{listen}\n[ops]\n{listen}\n[redis]\nurl = \"redis://127.0.0.1:{}\"\n", away.port());
+    let file = ConfigFile::new(&text);
+    Running::until(switchboard(&["serve", "--config", file.path()]), "Probes: ");
+}

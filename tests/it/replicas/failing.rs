@@ -1,0 +1,284 @@
+//! A server that fails its replicas: what they are told, and that they are back by themselves.
+//!
+//! Over real sockets nothing here waits for a time: what another process brings about is waited for.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use switchboard::replicas::channel::{Heard, Topic};
+use switchboard::replicas::claim::Claim;
+use switchboard::replicas::counts::Task;
+use switchboard::replicas::redis::RedisStore;
+use switchboard::replicas::redis::probe::{ProbeFailure, probe};
+use switchboard::replicas::settings::ReplicaSettings;
+use switchboard::replicas::store::{Store as _, StoreError};
+use switchboard::replicas::{Failure, Replicas};
+use tokio::net::TcpListener;
+use tokio::sync::broadcast::Receiver;
+
+use super::contract;
+use super::entry;
+use super::server::{RedisServer, until};
+use super::silence::Wire;
+
+fn store(settings: &ReplicaSettings) -> RedisStore {
+    RedisStore::new(settings).unwrap()
+}
+
+fn replica(settings: ReplicaSettings) -> Replicas {
+    Replicas::start(Arc::new(store(&settings)), settings)
+}
+
+/// Waits until it can be read, and says what stands there.
+async fn back(replicas: &Replicas, key: &str) -> Option<Vec<u8>> {
+    let mut found = None;
+    until("the store is back", async || {
+        found = replicas.get(vec![key.to_owned()]).await;
+        found.is_some()
+    })
+    .await;
+    found.unwrap().remove(0)
+}
+
+fn failed(replicas: &Replicas, task: Task, failure: Failure) -> u64 {
+    replicas.counts().failed.get(&(task, failure)).copied().unwrap_or_default()
+}
+
+async fn missed(listener: &mut Receiver<Heard>) {
+    assert!(matches!(listener.recv().await.unwrap(), Heard::Missed));
+}
+
+#[tokio::test]
+async fn a_server_keeps_the_contract() {
+    let server = RedisServer::start(&[]).await;
+    contract::hold(&store(&server.settings()), "contract").await;
+    // In a database of its own, and signed in.
+    let server = RedisServer::start_with_password("a pass'word").await;
+    let settings = ReplicaSettings { url: format!("{}/7", server.settings().url), ..server.settings() };
+    contract::hold(&store(&settings), "contract").await;
+}
+
+#[tokio::test]
+async fn a_server_over_tls_keeps_the_contract_for_those_who_trust_it() {
+    let server = RedisServer::start_with_tls().await;
+    contract::hold(&store(&server.settings()), "contract").await;
+    assert!(probe(&server.settings()).await.is_ok());
+
+    let trusting_others = ReplicaSettings { ca_file: String::new(), ..server.settings() };
+    assert_eq!(store(&trusting_others).ping().await, Err(StoreError::Unreachable));
+    assert_eq!(probe(&trusting_others).await, Err(ProbeFailure::Tls));
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    let in_clear = ReplicaSettings { url, ca_file: String::new(), ..server.settings() };
+    assert_eq!(store(&in_clear).ping().await, Err(StoreError::Unreachable));
+    assert_eq!(probe(&in_clear).await, Err(ProbeFailure::HungUp));
+}
+
+#[tokio::test]
+async fn a_server_may_come_after_its_replicas() {
+    let mut server = RedisServer::stopped(&[]);
+    let replicas = replica(server.settings());
+    assert_eq!(replicas.get(vec!["a".into()]).await, None);
+    assert!(replicas.counts().is_away);
+    assert!(matches!(replicas.claim("a".into()).await, Claim::Away));
+    assert!(!replicas.set(vec![entry("a", b"1")]).await);
+    server.run().await;
+    assert_eq!(back(&replicas, "a").await, None);
+    assert!(replicas.set(vec![entry("a", b"1")]).await);
+    assert!(!replicas.counts().is_away);
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_and_is_empty_is_used_again() {
+    let mut server = RedisServer::start(&[]).await;
+    let replicas = replica(server.settings());
+    let mut listener = replicas.listen(Topic::Drops);
+    missed(&mut listener).await;
+    assert!(replicas.set(vec![entry("a", b"1")]).await);
+    server.kill();
+    until("it is away", async || replicas.get(vec!["a".into()]).await.is_none()).await;
+    server.run().await;
+    assert_eq!(back(&replicas, "a").await, None);
+    assert!(replicas.set(vec![entry("a", b"2")]).await);
+    missed(&mut listener).await;
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_costs_one_wait_and_nothing_is_lost_when_it_goes_on() {
+    let server = RedisServer::start(&[]).await;
+    let replicas = replica(ReplicaSettings { timeout_ms: 50, ..server.settings() });
+    until("it is there", async || replicas.set(vec![entry("a", b"1")]).await).await;
+    server.freeze();
+    until("it is away", async || replicas.get(vec!["a".into()]).await.is_none()).await;
+    let waits = failed(&replicas, Task::Get, Failure::Timeout);
+    for _ in 0..100 {
+        assert_eq!(replicas.get(vec!["a".into()]).await, None);
+    }
+    assert_eq!(failed(&replicas, Task::Get, Failure::Timeout), waits);
+    server.go_on();
+    assert_eq!(back(&replicas, "a").await, Some(b"1".to_vec()));
+}
+
+#[tokio::test]
+async fn a_connection_that_has_fallen_silent_is_left_for_another() {
+    let server = RedisServer::start(&[]).await;
+    let wire = Wire::to(server.port()).await;
+    let url = format!("redis://127.0.0.1:{}", wire.port);
+    let replicas = replica(ReplicaSettings { url, timeout_ms: 50, ..server.settings() });
+    let mut listener = replicas.listen(Topic::Drops);
+    missed(&mut listener).await;
+    until("it is there", async || replicas.set(vec![entry("a", b"1")]).await).await;
+    let before = wire.connections();
+    wire.silence();
+    until("it is away", async || replicas.get(vec!["a".into()]).await.is_none()).await;
+    assert_eq!(back(&replicas, "a").await, Some(b"1".to_vec()));
+    // The one that it listened on is silent as well, which it notices by not hearing itself.
+    missed(&mut listener).await;
+    assert!(wire.connections() >= before + 2);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_away_until_it_is_the_right_one() {
+    let server = RedisServer::start_with_password("right").await;
+    let wrong = ReplicaSettings { password: "wrong".into(), ..server.settings() };
+    assert_eq!(probe(&wrong).await, Err(ProbeFailure::SignIn));
+    assert_eq!(store(&wrong).subscribe("a".into()).await.err(), Some(StoreError::Unreachable));
+    let replicas = replica(wrong);
+    assert_eq!(replicas.get(vec!["a".into()]).await, None);
+    assert!(replicas.counts().is_away);
+
+    let none = ReplicaSettings { password: "".into(), ..server.settings() };
+    assert_eq!(store(&none).ping().await, Err(StoreError::Unreachable));
+    assert_eq!(store(&none).set(vec![entry("a", b"1")]).await, Err(StoreError::Unreachable));
+    assert_eq!(probe(&none).await, Err(ProbeFailure::Password));
+
+    server.command(&["ACL", "SETUSER", "default", ">wrong"]).await;
+    assert_eq!(back(&replicas, "a").await, None);
+}
+
+#[tokio::test]
+async fn a_user_who_may_do_too_little_is_refused_and_told_by_the_probe() {
+    let server = RedisServer::start(&[]).await;
+    server.command(&["ACL", "SETUSER", "me", "on", ">secret", "~test:*", "&test:*", "+@all", "-eval"]).await;
+    let settings = ReplicaSettings { username: "me".into(), password: "secret".into(), ..server.settings() };
+    let store = store(&settings);
+    assert_eq!(store.set(vec![entry("test:a", b"1")]).await, Ok(()));
+    assert_eq!(store.extend(entry("test:a", b"1")).await, Err(StoreError::Refused));
+    assert_eq!(store.get(vec!["other:a".into()]).await, Err(StoreError::Refused));
+    assert_eq!(store.subscribe("other:a".into()).await.err(), Some(StoreError::Refused));
+    assert_eq!(probe(&settings).await, Err(ProbeFailure::Refused("EVAL")));
+    server
+        .command(&["ACL", "SETUSER", "me", "nocommands", "+ping", "+set", "+mget", "+eval", "+publish"])
+        .await;
+    server.command(&["ACL", "SETUSER", "me", "+get", "+pexpire", "+del"]).await;
+    assert_eq!(probe(&settings).await, Err(ProbeFailure::Refused("SUBSCRIBE")));
+    // No more than this is needed.
+    server.command(&["ACL", "SETUSER", "me", "+subscribe"]).await;
+    assert!(probe(&settings).await.is_ok());
+    let url = format!("{}/99", settings.url);
+    assert_eq!(probe(&ReplicaSettings { url, ..settings }).await, Err(ProbeFailure::Database));
+}
+
+#[tokio::test]
+async fn a_full_server_refuses_what_is_new_and_is_read_all_the_same() {
+    let server = RedisServer::start(&[]).await;
+    let replicas = replica(server.settings());
+    assert!(replicas.set(vec![entry("a", b"1")]).await);
+    let Claim::Held(claimed) = replicas.claim("work".into()).await else { panic!("nobody else is there") };
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1"]).await;
+    assert!(!replicas.set(vec![entry("b", b"1")]).await);
+    assert!(matches!(replicas.claim("other".into()).await, Claim::Away));
+    assert_eq!(failed(&replicas, Task::Set, Failure::Refused), 1);
+    assert_eq!(replicas.get(vec!["a".into(), "b".into()]).await, Some(vec![Some(b"1".to_vec()), None]));
+    claimed.release().await;
+    assert_eq!(replicas.get(vec!["work".into()]).await, Some(vec![None]));
+    assert!(!replicas.counts().is_away);
+    assert_eq!(probe(&server.settings()).await, Err(ProbeFailure::Refused("SET")));
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    assert!(replicas.set(vec![entry("b", b"1")]).await);
+}
+
+#[tokio::test]
+async fn other_data_under_our_keys_is_no_value_and_no_claim() {
+    let server = RedisServer::start(&[]).await;
+    let replicas = replica(server.settings());
+    server.command(&["RPUSH", "list", "1"]).await;
+    assert!(replicas.set(vec![entry("a", b"1")]).await);
+    let found = replicas.get(vec!["list".into(), "a".into()]).await;
+    assert_eq!(found, Some(vec![None, Some(b"1".to_vec())]));
+    assert!(matches!(replicas.claim("list".into()).await, Claim::Taken));
+    assert_eq!(store(&server.settings()).extend(entry("list", b"1")).await, Err(StoreError::Refused));
+    assert!(replicas.set(vec![entry("list", b"2")]).await);
+    assert_eq!(replicas.get(vec!["list".into()]).await, Some(vec![Some(b"2".to_vec())]));
+    assert!(!replicas.counts().is_away);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_any_more_is_read_and_then_looked_for_anew() {
+    let server = RedisServer::start(&[]).await;
+    let wire = Wire::to(server.port()).await;
+    let url = format!("redis://127.0.0.1:{}", wire.port);
+    let store = store(&ReplicaSettings { url, ..server.settings() });
+    assert_eq!(store.set(vec![entry("a", b"1")]).await, Ok(()));
+    server.command(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    assert_eq!(store.get(vec!["a".into()]).await, Ok(vec![Some(b"1".to_vec())]));
+    // Another may be behind its name meanwhile.
+    until("it connects anew", async || {
+        assert_eq!(store.set(vec![entry("a", b"2")]).await, Err(StoreError::Refused));
+        wire.connections() > 1
+    })
+    .await;
+    server.command(&["REPLICAOF", "NO", "ONE"]).await;
+    assert_eq!(store.set(vec![entry("a", b"2")]).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_listener_that_is_cut_off_hears_that_it_missed_something() {
+    let server = RedisServer::start(&[]).await;
+    let replicas = replica(server.settings());
+    let mut listener = replicas.listen(Topic::Quota);
+    missed(&mut listener).await;
+    server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    missed(&mut listener).await;
+    assert!(!replicas.counts().is_away);
+}
+
+#[tokio::test]
+async fn commands_that_nobody_waits_for_any_more_spoil_nothing() {
+    let server = RedisServer::start(&[]).await;
+    let store = store(&server.settings());
+    for _ in 0..50 {
+        let mut all: Vec<_> = (0..20).map(|_| store.get(vec!["a".into()])).collect();
+        // Asked for, some answered, and dropped.
+        for asked in &mut all {
+            let _ = futures_util::poll!(asked);
+        }
+        tokio::task::yield_now().await;
+    }
+    contract::hold(&store, "contract").await;
+    let all = join_all((0..500).map(|at| store.set(vec![entry(&format!("key{at}"), b"1")]))).await;
+    assert!(all.iter().all(Result::is_ok));
+    let mut messages = store.subscribe("c".into()).await.unwrap();
+    drop(store.subscribe("c".into()));
+    store.publish("c".into(), b"1".to_vec()).await.unwrap();
+    assert_eq!(messages.next().await, Some(b"1".to_vec()));
+}
+
+#[tokio::test]
+async fn what_is_no_redis_at_all_is_away() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut server = RedisServer::stopped(&[]);
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let settings = ReplicaSettings { url, ..server.settings() };
+    let answering = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let _ = stream.try_write(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    assert_eq!(store(&settings).ping().await, Err(StoreError::Unreachable));
+    assert_eq!(probe(&settings).await, Err(ProbeFailure::HungUp));
+    answering.abort();
+    server.kill();
+    assert_eq!(probe(&server.settings()).await, Err(ProbeFailure::Unreachable));
+}
