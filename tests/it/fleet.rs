@@ -2,6 +2,7 @@
 
 mod away;
 mod drops;
+mod processes;
 mod sealed;
 mod sharing;
 

@@ -1,0 +1,348 @@
+//! A fleet as it is run: three processes and a real Redis, over sockets, under load.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use switchboard::sandbox::{self, CANARY, LEADLEX_PATH, Sandbox};
+
+use super::PAGE;
+use crate::config::{ConfigFile, Running, switchboard};
+use crate::modes::listening;
+use crate::replicas::server::{RedisServer, until};
+use crate::world::{PROVIDERS, list};
+
+/// What a busy machine needs no more than; the product's own cap is 50 ms.
+const PATIENT: &str = "timeout_ms = 5_000\n";
+
+/// Three processes, what they share, and the upstreams.
+struct Fleet {
+    redis: RedisServer,
+    replicas: Vec<Replica>,
+    sandbox: Sandbox,
+    client: reqwest::Client,
+}
+
+/// One of them, on ports that stay its own over restarts.
+struct Replica {
+    file: ConfigFile,
+    process: Option<Running>,
+    graph: String,
+    ready: String,
+    /// Whether a balancer would send requests here.
+    is_in: AtomicBool,
+    under_way: AtomicUsize,
+}
+
+impl Fleet {
+    async fn start(redis: RedisServer, latency_ms: u64, redis_settings: &str, settings: &str) -> Self {
+        let of_sandbox = sandbox::Settings { accounts: 60, latency_ms, ..sandbox::Settings::default() };
+        let sandbox = Sandbox::new(of_sandbox, sandbox::Clock::system());
+        let upstreams = listening(sandbox.router()).await;
+        let replicas = (0..3).map(|_| {
+            let [http, ops] = [free_port(), free_port()];
+            let file = ConfigFile::new(&format!(
+                "[log]\nlevel = \"off\"\n[http]\nlisten = \"{http}\"\n[ops]\nlisten = \"{ops}\"\n{settings}\n\
+                 [redis]\nurl = \"redis://127.0.0.1:{}\"\nkey_prefix = \"fleet\"\n{redis_settings}\
+                 [upstream.leadlex]\nbase_url = \"http://{upstreams}{LEADLEX_PATH}\"\napi_key = \"wbk_sandbox_a\"\n\
+                 [upstream.composio]\nbase_url = \"http://{upstreams}\"\napi_key = \"ak_sandbox_a\"\n",
+                redis.port()
+            ));
+            let mut replica = Replica {
+                file,
+                process: None,
+                graph: format!("http://{http}/graphql"),
+                ready: format!("http://{ops}/ready"),
+                is_in: AtomicBool::new(false),
+                under_way: AtomicUsize::new(0),
+            };
+            replica.start();
+            replica
+        });
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { redis, replicas: replicas.collect(), sandbox, client }
+    }
+
+    /// The answer of one replica, which has no errors.
+    async fn data(&self, replica: usize, query: &str) -> Value {
+        let replica = &self.replicas[replica];
+        replica.under_way.fetch_add(1, Ordering::SeqCst);
+        let body = json!({ "query": query }).to_string();
+        let asked = self.client.post(&replica.graph).header("content-type", "application/json").body(body);
+        let answered = asked.send().await.unwrap();
+        let status = answered.status();
+        let mut answer: Value = serde_json::from_slice(&answered.bytes().await.unwrap()).unwrap();
+        replica.under_way.fetch_sub(1, Ordering::SeqCst);
+        assert_eq!((status.as_u16(), answer.get("errors")), (200, None), "{answer}");
+        answer["data"].take()
+    }
+
+    fn calls(&self) -> Vec<String> {
+        let requests = self.sandbox.requests();
+        let mut calls: Vec<_> =
+            requests.iter().map(|call| format!("{} {}", call.method, call.target)).collect();
+        calls.sort_unstable();
+        self.sandbox.forget_requests();
+        calls
+    }
+
+    async fn is_ready(&self, replica: usize) -> bool {
+        let asked = self.client.get(&self.replicas[replica].ready).send().await;
+        asked.is_ok_and(|answered| answered.status().is_success())
+    }
+
+    /// Everything that stands in Redis, keys and values.
+    async fn stored(&self) -> Vec<(String, Vec<u8>)> {
+        let texts = |value: redis::Value| redis::from_redis_value::<Vec<String>>(value).unwrap();
+        let mut stored = Vec::new();
+        for key in texts(self.redis.command(&["KEYS", "*"]).await) {
+            let value = self.redis.command(&["GET", &key]).await;
+            stored.push((key, redis::from_redis_value(value).unwrap_or_default()));
+        }
+        stored
+    }
+
+    /// Holds that nothing in Redis can be read.
+    async fn is_sealed(&self) {
+        let stored = self.stored().await;
+        assert!(!stored.is_empty());
+        for (key, value) in stored {
+            let text = format!("{key} {}", String::from_utf8_lossy(&value));
+            for secret in [CANARY, "wbk_sandbox", "ak_sandbox", "ca_", "user_", "@example"] {
+                assert!(!text.contains(secret), "{secret}: {text}");
+            }
+        }
+    }
+}
+
+impl Replica {
+    fn start(&mut self) {
+        let mut command = switchboard(&["serve", "--config", self.file.path()]);
+        command.env_clear();
+        let (process, _) = Running::until(command, "Probes: ");
+        self.process = Some(process);
+        self.is_in.store(true, Ordering::SeqCst);
+    }
+
+    fn signal(&self, name: &str) {
+        let told = format!("kill -{name} {}", self.process.as_ref().unwrap().0.id());
+        assert!(Command::new("sh").args(["-c", &told]).status().unwrap().success());
+    }
+}
+
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_identical_cold_requests_over_three_make_the_calls_of_one() {
+    let fleet = Fleet::start(RedisServer::start(&[]).await, 500, PATIENT, "").await;
+    let told = join_all((0..1_000).map(|request| fleet.data(request % 3, PAGE))).await;
+    assert_eq!(fleet.calls(), [list(&[]), PROVIDERS.to_owned()]);
+    assert!(told.iter().all(|data| *data == told[0]));
+    // And each member's and each account's by its id, as the fleet sees them.
+    let ids: Vec<_> = fleet.sandbox.accounts(sandbox::Tenant::A).into_iter().take(3).map(|a| a.id).collect();
+    let query = format!("{{ connectedAccountsByIds(ids: {ids:?}) {{ connectedAccountId }} }}");
+    join_all((0..30).map(|request| fleet.data(request % 3, &query))).await;
+    assert_eq!(fleet.calls().len(), 1);
+    fleet.is_sealed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_is_killed_costs_its_claim_and_one_call() {
+    let mut fleet = Fleet::start(RedisServer::start(&[]).await, 1_500, PATIENT, "").await;
+    let query = "{ providers(first: 1) { nodes { name } } }";
+    let holder = fleet.client.post(&fleet.replicas[0].graph).header("content-type", "application/json");
+    let holder = tokio::spawn(holder.body(json!({ "query": query }).to_string()).send());
+    until("its call", async || !fleet.sandbox.requests().is_empty()).await;
+    fleet.replicas[0].process.as_mut().unwrap().0.kill().unwrap();
+    let told = tokio::join!(fleet.data(1, query), fleet.data(2, query));
+    assert_eq!(told.0, told.1);
+    assert_eq!(fleet.calls(), [PROVIDERS, PROVIDERS]);
+    assert!(holder.await.unwrap().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_under_load_loses_no_request_and_asks_nothing_anew() {
+    let settings =
+        "[server]\ndrain_ms = 300\n[cache]\nproviders_ttl_ms = 86_400_000\naccounts_ttl_ms = 86_400_000\n";
+    let mut fleet = Fleet::start(RedisServer::start(&[]).await, 20, PATIENT, settings).await;
+    for replica in 0..3 {
+        fleet.data(replica, PAGE).await;
+    }
+    assert_eq!(fleet.calls().len(), 2);
+    for restarted in 0..3 {
+        let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let others: Vec<_> = (0..3).filter(|replica| *replica != restarted).collect();
+        let load = |client: usize| {
+            let (fleet, is_over, answered, others) = (&fleet, &is_over, &answered, &others);
+            async move {
+                let mut turn = client;
+                while !is_over.load(Ordering::SeqCst) {
+                    turn += 1;
+                    let is_in = fleet.replicas[restarted].is_in.load(Ordering::SeqCst);
+                    let replica = if is_in && turn % 3 == 0 { restarted } else { others[turn % 2] };
+                    fleet.data(replica, PAGE).await;
+                    answered.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        };
+        let restart = async {
+            let answers = |more: usize| {
+                let (answered, from) = (&answered, answered.load(Ordering::SeqCst));
+                until("answers", async move || answered.load(Ordering::SeqCst) >= from + more)
+            };
+            answers(50).await;
+            let replica = &fleet.replicas[restarted];
+            replica.signal("TERM");
+            until("it says that it goes", async || !fleet.is_ready(restarted).await).await;
+            // As a balancer does: no new requests, and those under way are waited for.
+            replica.is_in.store(false, Ordering::SeqCst);
+            answers(50).await;
+            is_over.store(true, Ordering::SeqCst);
+        };
+        tokio::join!(join_all((0..6).map(load)), restart);
+        let mut process = fleet.replicas[restarted].process.take().unwrap();
+        assert!(process.0.wait().unwrap().success());
+        fleet.replicas[restarted].start();
+        until("it is ready", async || fleet.is_ready(restarted).await).await;
+        fleet.data(restarted, PAGE).await;
+    }
+    let calls = fleet.calls();
+    assert!(calls.is_empty(), "{calls:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_befalls_redis_under_load_every_answer_is_whole_and_right() {
+    let settings = "[cache]\nproviders_ttl_ms = 200\naccounts_ttl_ms = 200\nstale_while_revalidate_ms = 0\n";
+    let mut fleet = Fleet::start(RedisServer::start(&[]).await, 5, "claim_ms = 200\n", settings).await;
+    let query =
+        "{ providers { nodes { name } } connectedAccounts(first: 5) { nodes { connectedAccountId } } }";
+    let expected = fleet.data(0, query).await;
+    let (is_over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let graphs: Vec<_> = fleet.replicas.iter().map(|replica| replica.graph.clone()).collect();
+    let load = (0..6).map(|client| {
+        let (is_over, answered, expected) = (Arc::clone(&is_over), Arc::clone(&answered), expected.clone());
+        let (graph, http) = (graphs[client % 3].clone(), fleet.client.clone());
+        tokio::spawn(async move {
+            while !is_over.load(Ordering::SeqCst) {
+                let body = json!({ "query": query }).to_string();
+                let asked = http.post(&graph).header("content-type", "application/json").body(body);
+                let answer = asked.send().await.unwrap().bytes().await.unwrap();
+                let answer: Value = serde_json::from_slice(&answer).unwrap();
+                assert_eq!((answer.get("errors"), &answer["data"]), (None, &expected));
+                answered.fetch_add(1, Ordering::SeqCst);
+            }
+        })
+    });
+    let load: Vec<_> = load.collect();
+    let answers = async || {
+        let from = answered.load(Ordering::SeqCst);
+        until("answers", async || {
+            assert!(load.iter().all(|client| !client.is_finished()), "a client has met a wrong answer");
+            answered.load(Ordering::SeqCst) >= from + 60
+        })
+        .await;
+    };
+    answers().await;
+    fleet.redis.kill();
+    answers().await;
+    fleet.redis.run().await;
+    answers().await;
+    fleet.redis.freeze();
+    answers().await;
+    fleet.redis.go_on();
+    answers().await;
+    fleet.redis.command(&["FLUSHALL"]).await;
+    answers().await;
+    fleet.redis.command(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    answers().await;
+    fleet.redis.command(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    answers().await;
+    for _ in 0..20 {
+        for (key, _) in fleet.stored().await {
+            fleet.redis.command(&["SET", &key, "not ours"]).await;
+        }
+        for (key, _) in fleet.stored().await {
+            fleet.redis.command(&["DEL", &key]).await;
+            fleet.redis.command(&["LPUSH", &key, "not ours"]).await;
+        }
+    }
+    answers().await;
+    fleet.redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    fleet.redis.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    answers().await;
+    fleet.redis.command(&["FLUSHALL"]).await;
+    fleet.redis.command(&["CONFIG", "SET", "requirepass", "another"]).await;
+    answers().await;
+    is_over.store(true, Ordering::SeqCst);
+    for client in load {
+        client.await.unwrap();
+    }
+    fleet.replicas.clear();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_share_again_when_redis_is_back() {
+    let mut fleet = Fleet::start(RedisServer::start(&[]).await, 5, PATIENT, "").await;
+    fleet.data(0, PAGE).await;
+    fleet.redis.kill();
+    for replica in 0..3 {
+        fleet
+            .data(
+                replica,
+                "{ connectedAccounts(first: 1, filter: { userIds: [\"user_1\"] }) { nodes { id } } }",
+            )
+            .await;
+    }
+    fleet.redis.run().await;
+    let user = AtomicUsize::new(2);
+    until("one reads for all", async || {
+        fleet.calls();
+        let user = user.fetch_add(1, Ordering::SeqCst);
+        for replica in 0..3 {
+            let filter = format!("filter: {{ userIds: [\"user_{user}\"] }}");
+            fleet
+                .data(replica, &format!("{{ connectedAccounts(first: 1, {filter}) {{ nodes {{ id }} }} }}"))
+                .await;
+        }
+        fleet.calls().len() == 1
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_at_one_is_seen_at_all() {
+    let fleet = Fleet::start(RedisServer::start(&[]).await, 5, PATIENT, "").await;
+    let query = "{ connectedAccounts(first: 1) { nodes { status } } }";
+    for replica in 0..3 {
+        fleet.data(replica, query).await;
+    }
+    fleet.sandbox.change_accounts(sandbox::Tenant::A, |rows| {
+        rows.iter_mut().for_each(|row| row.status = "FAILED");
+    });
+    fleet.data(1, "mutation { refresh { retryAt } }").await;
+    for replica in 0..3 {
+        until("the new status", async || {
+            fleet.data(replica, query).await["connectedAccounts"]["nodes"][0]["status"] == "FAILED"
+        })
+        .await;
+    }
+    // One call before, one for the refresh, whoever asked after it.
+    let calls = fleet.calls();
+    let lists = calls.iter().filter(|call| call.contains("connected_accounts")).count();
+    assert!(lists <= 3, "{calls:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_no_reason_not_to_serve() {
+    let redis = RedisServer::start_with_password("right").await;
+    let fleet = Fleet::start(redis, 5, "password = \"wrong\"\n", "").await;
+    for replica in 0..3 {
+        fleet.data(replica, PAGE).await;
+    }
+    assert_eq!(fleet.calls().len(), 6);
+}
