@@ -20,6 +20,8 @@ mod laws;
 mod limits;
 mod memory;
 mod modes;
+#[cfg(unix)]
+mod reload;
 mod sandbox;
 mod tidy;
 mod upstream;
