@@ -1,5 +1,7 @@
 //! The only file that constructs shared parts and wires them: a configuration becomes a running
-//! process, from the upstreams' clients up to the listeners.
+//! process, from the upstreams' clients up to the listeners; [`live`] puts another configuration in its place.
+
+pub mod live;
 
 use std::future::Future;
 use std::io;
@@ -8,12 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use axum::Router;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 use url::Url;
 
+use self::live::Live;
 use crate::config::Config;
 use crate::domain::caller::Tenant;
 use crate::domain::clock::Clock;
@@ -25,7 +28,9 @@ use crate::http::caller::jwks;
 use crate::http::caller::jwt::Verifier;
 use crate::http::caller::settings::{AuthMode, JwtSettings};
 use crate::http::caller::tokens::{Tenants, Tokens};
+use crate::http::ops::Readiness;
 use crate::http::settings::ServerSettings;
+use crate::http::succession::Routes;
 use crate::http::webhook::{self, Webhooks};
 use crate::http::{self, EdgeParts};
 use crate::loaders::batch::Sources;
@@ -50,14 +55,14 @@ use crate::upstream::transport::{self, Network, Transport};
 pub struct App {
     http: Server,
     ops: Server,
-    graph: Graph,
+    live: Live,
+    readiness: Readiness,
 }
 
-#[derive(Debug)]
 struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    router: Router,
+    routes: Routes,
     settings: ServerSettings,
 }
 
@@ -72,19 +77,28 @@ impl App {
         let graph = graph_over(config, clock, &Networks::real(config)?)?;
         let operations = operations_of(graph.clone(), config, clock)?;
         let (callers, webhooks, settings) = (callers(config)?, webhooks(config), config.http.clone());
-        let ops = http::ops::router(&callers);
+        let readiness = Readiness::default();
+        let ops = http::ops::router(&callers, &readiness).into();
         let edge = EdgeParts { operations, callers, webhooks, settings };
+        let live = Live::new(config.clone(), graph, edge);
         Ok(Self {
-            http: Server::bind("http.listen", config.http.listen, http::router(edge), &config.server).await?,
+            http: Server::bind("http.listen", config.http.listen, live.routes(), &config.server).await?,
             ops: Server::bind("ops.listen", config.ops.listen, ops, &config.server).await?,
-            graph,
+            live,
+            readiness,
         })
     }
 
     /// What it serves: for whoever counts its upstream calls.
     #[must_use]
     pub fn graph(&self) -> Graph {
-        self.graph.clone()
+        self.live.graph()
+    }
+
+    /// What puts another configuration in this one's place.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        self.live.clone()
     }
 
     /// Where clients connect; the port is the one taken, where the setting left it open.
@@ -99,27 +113,34 @@ impl App {
         self.ops.address
     }
 
-    /// Answers until `stop`, and then until requests under way have ended.
+    /// Answers until `stop`; then is not ready any more, and takes requests for `server.drain_ms` all the same, or until
+    /// `at_once`; then takes none, and answers until those under way have ended. Probes are answered to the end.
     ///
     /// # Errors
     /// Where a listener fails.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let (ask_to_stop, asked_to_stop) = watch::channel(());
+    pub async fn run(
+        self,
+        stop: impl Future<Output = ()> + Send,
+        at_once: impl Future<Output = ()> + Send,
+    ) -> anyhow::Result<()> {
+        let Self { http, ops, live: _live, readiness } = self;
+        let drain = http.settings.drain();
         let stop = async {
             stop.await;
-            drop(ask_to_stop);
+            readiness.withdraw();
+            if !drain.is_zero() {
+                tracing::info!("told to stop: not ready any more, and no requests are taken in {drain:?}");
+                let _ = timeout(drain, at_once).await;
+            }
         };
-        let servers = async {
-            tokio::try_join!(self.http.run(asked_to_stop.clone()), self.ops.run(asked_to_stop.clone()))
+        let (clients_have_gone, clients_going) = oneshot::channel::<()>();
+        let http = async {
+            let ended = http.run(stop).await;
+            drop(clients_have_gone);
+            ended
         };
-        // The servers end after `stop` has, or when a listener fails: then there is none to wait for.
-        tokio::pin!(servers);
-        tokio::select! {
-            ended = &mut servers => ended,
-            () = stop => servers.await,
-        }
-        .map(drop)
-        .context("a listener failed")
+        let ops = ops.run(async { drop(clients_going.await) });
+        tokio::try_join!(http, ops).map(drop).context("a listener failed")
     }
 }
 
@@ -127,18 +148,16 @@ impl Server {
     async fn bind(
         setting: &str,
         address: SocketAddr,
-        router: Router,
+        routes: Routes,
         settings: &ServerSettings,
     ) -> anyhow::Result<Self> {
         let listener = bind(setting, address).await?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, router, settings: settings.clone() })
+        Ok(Self { listener, address, routes, settings: settings.clone() })
     }
 
-    async fn run(self, mut asked_to_stop: watch::Receiver<()>) -> io::Result<()> {
-        // The sender is dropped to ask: waiting for a value ends with an error then.
-        let shutdown = async move { drop(asked_to_stop.changed().await) };
-        http::serve::serve(self.listener, self.router, self.settings, shutdown).await
+    async fn run(self, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
+        http::serve::serve(self.listener, self.routes, self.settings, shutdown).await
     }
 }
 
@@ -191,8 +210,8 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow:
     let ids = config.ids.key();
     let lists = Arc::new(Lists::new(accounts, config.lists.clone(), composio, ids.clone()));
     let sources = Sources {
-        providers: Providers::new(providers, leadlex, ids, &config.toolkits.expected),
-        accounts_by_id: AccountsById::new(Arc::clone(&lists)),
+        providers: Arc::new(Providers::new(providers, leadlex, ids, &config.toolkits.expected)),
+        accounts_by_id: Arc::new(AccountsById::new(Arc::clone(&lists))),
         lists,
         health: config.health.rules(),
     };

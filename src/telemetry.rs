@@ -13,7 +13,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{Layer, Registry, fmt};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 /// The crate whose level can be set; its modules' targets begin with it.
 const OURS: &str = env!("CARGO_CRATE_NAME");
@@ -90,20 +90,33 @@ impl LogLevel {
     }
 }
 
+/// The level in force, which can become another.
+#[derive(Debug, Clone)]
+pub struct Level(reload::Handle<Targets, Registry>);
+
+impl Level {
+    /// From now on what these settings say is written; the form stays.
+    pub fn set(&self, settings: &LogSettings) {
+        // Without anything that writes there is no level.
+        let _ = self.0.reload(settings.level.targets());
+    }
+}
+
 /// Begins to write what happens to standard error, for the rest of the process's life.
 ///
 /// # Errors
 /// Where something else already does.
-pub fn start(settings: &LogSettings) -> Result<(), TryInitError> {
+pub fn start(settings: &LogSettings) -> Result<Level, TryInitError> {
+    let (level, set) = reload::Layer::new(settings.level.targets());
     let written: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
         LogFormat::Pretty => {
             fmt::layer().compact().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).boxed()
         }
         LogFormat::Json => fmt::layer().json().with_writer(io::stderr).boxed(),
     };
-    tracing_subscriber::registry().with(written.with_filter(settings.level.targets())).try_init()?;
+    tracing_subscriber::registry().with(written.with_filter(level)).try_init()?;
     panics::hush();
-    Ok(())
+    Ok(Level(set))
 }
 
 #[cfg(test)]

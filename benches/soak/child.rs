@@ -37,7 +37,7 @@ pub(crate) async fn serve(file: PathBuf) {
         }
         drop(stop);
     });
-    app.run(async { drop(stopped.await) }).await.unwrap();
+    app.run(async { drop(stopped.await) }, std::future::pending()).await.unwrap();
 }
 
 fn tell(what: &Value) {

@@ -52,7 +52,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let serving = http::serve::serve(upstreams, sandbox.router(), config.server.clone(), never);
     let upstreams = tokio::spawn(serving);
     print(&greeting(app.http_address(), sandbox_address))?;
-    let ended = app.run(stop.received()).await;
+    let ended = app.run(stop.received(), std::future::pending()).await;
     // Only when the graph has ended, whose last requests it answers.
     upstreams.abort();
     Ok(ended?)

@@ -8,7 +8,9 @@
 mod canaries;
 mod check;
 mod demo;
+mod ready;
 mod redis_verdict;
+mod reload;
 mod sandbox;
 mod serve;
 mod token;
@@ -52,6 +54,8 @@ enum Command {
     /// Tokens for callers.
     #[command(subcommand)]
     Token(token::Command),
+    /// Asks whether the `serve` on this machine may be sent requests: for health checks.
+    Ready(ready::Arguments),
     /// Prints the configuration in force, calls both upstreams once, and says what is wrong.
     Check {
         /// A TOML file over the defaults; `switchboard.default.toml` shows its shape.
@@ -111,6 +115,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Sandbox(arguments) => sandbox::run(arguments).await,
         Command::Schema { format, config } => print_schema(format, config),
         Command::Token(command) => token::run(command),
+        Command::Ready(arguments) => ready::run(arguments).await,
         Command::Check { config } => check::run(config).await,
     };
     match ended {
@@ -146,7 +151,11 @@ fn configuration(
     flags: Vec<(&'static str, &'static str, String)>,
     keys: Keys,
 ) -> Result<Config, ConfigErrors> {
-    Config::load(Sources { file, variables: std::env::vars_os().collect(), flags, keys })
+    Config::load(sources(file, flags, keys))
+}
+
+fn sources(file: Option<PathBuf>, flags: Vec<(&'static str, &'static str, String)>, keys: Keys) -> Sources {
+    Sources { file, variables: std::env::vars_os().collect(), flags, keys }
 }
 
 /// Writes to standard output, at once: whoever waits for a line must not wait for a full buffer.

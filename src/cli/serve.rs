@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{Failure, configuration, print};
+use super::reload::{Origins, Reloads};
+use super::{Failure, print};
 use crate::app::App;
-use crate::config::Keys;
 use crate::telemetry;
 
 /// What `serve` takes.
@@ -24,6 +24,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let (stop, again, reloads) = (StopSignal::listen()?, StopSignal::listen()?, Reloads::listen()?);
     let mut flags = Vec::new();
     if let Some(address) = arguments.listen {
         flags.push(("http.listen", "--listen", address.to_string()));
@@ -31,16 +32,19 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(address) = arguments.ops_listen {
         flags.push(("ops.listen", "--ops-listen", address.to_string()));
     }
-    let config = configuration(arguments.config, flags, Keys::Required)?;
-    telemetry::start(&config.log).map_err(anyhow::Error::from)?;
+    let origins = Origins { file: arguments.config, flags };
+    let config = origins.read()?;
+    let level = telemetry::start(&config.log).map_err(anyhow::Error::from)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    let stop = StopSignal::listen()?;
     let app = App::start(&config).await?;
     print(&greeting(app.http_address(), app.ops_address(), config.http.graphiql))?;
-    app.run(stop.received()).await?;
-    Ok(())
+    let reloading = reloads.obey(origins, app.live(), level);
+    tokio::select! {
+        ended = app.run(stop.received(), again.received_twice()) => Ok(ended?),
+        () = reloading => Ok(()),
+    }
 }
 
 fn greeting(graph: SocketAddr, ops: SocketAddr, graphiql: bool) -> String {
@@ -65,7 +69,7 @@ impl StopSignal {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    pub(super) async fn received(mut self) {
+    async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -79,10 +83,22 @@ impl StopSignal {
         Ok(Self {})
     }
 
-    pub(super) async fn received(self) {
+    async fn next(&mut self) {
         // Where Ctrl-C cannot be caught, the process ends by other means.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+impl StopSignal {
+    pub(super) async fn received(mut self) {
+        self.next().await;
+    }
+
+    /// That it came once more: whoever asked will not wait.
+    async fn received_twice(mut self) {
+        self.next().await;
+        self.next().await;
     }
 }

@@ -8,6 +8,7 @@
 //! does not fit, and its variables are either all texts or guessed at, so that a key made of digits
 //! becomes a number. Here the default file says of what kind a setting is, and `toml` where it stands.
 
+mod alive;
 mod callers;
 mod document;
 mod known;
@@ -18,6 +19,7 @@ mod rules;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -35,6 +37,7 @@ use crate::operation::settings::{DocumentSettings, LimitSettings};
 use crate::replicas::settings::ReplicaSettings;
 use crate::telemetry::LogSettings;
 use crate::upstream::settings::UpstreamSettings;
+use alive::InForce;
 use known::Known;
 use layers::Layers;
 use problem::Origin;
@@ -84,6 +87,8 @@ pub struct Config {
     pub log: LogSettings,
     #[serde(skip)]
     redacted: String,
+    #[serde(skip)]
+    in_force: InForce,
 }
 
 /// The settings of both upstreams.
@@ -156,8 +161,41 @@ impl Config {
             .map_err(|error: toml::de::Error| Problem::new("configuration", error.message(), None))?;
         rules::judge(&config, keys, &mut layers);
         config.redacted = redacted(&known, &layers);
+        config.in_force = InForce::of(&known, &layers);
         let problems = layers.into_problems();
         if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// Where `/ready` is answered, whatever else is in these sources: who asks there must learn no more than whether it is.
+    ///
+    /// # Errors
+    /// Where that very setting is wrong, or stands in a file, if anywhere, that cannot be read.
+    pub fn ops_listen(sources: Sources) -> Result<SocketAddr, ConfigErrors> {
+        const NAME: &str = "ops.listen";
+        let known = Known::built_in().map_err(ConfigErrors::from)?;
+        let mut layers = Layers::over_defaults(&known);
+        let is_read = sources.file.is_none_or(|file| layers.lay_file(&file));
+        layers.lay_variables(sources.variables);
+        for (name, flag, text) in sources.flags {
+            layers.lay_text(name, text, Origin::Flag(flag));
+        }
+        let is_told = is_read || layers.get(NAME).is_some_and(|(_, origin)| *origin != Origin::Default);
+        if is_told && !layers.concern(NAME) {
+            let text = layers.text(NAME).to_owned();
+            match text.parse() {
+                Ok(address) => return Ok(address),
+                Err(_) => layers.refuse(NAME, format!("{text:?} is no IP address with a port")),
+            }
+        }
+        Err(layers.into_problems())
+    }
+
+    /// Which settings of another configuration differ from these, where all of them can change while it is served.
+    ///
+    /// # Errors
+    /// A line for each that cannot.
+    pub fn changed_alive(&self, next: &Self) -> Result<Vec<String>, ConfigErrors> {
+        self.in_force.changed_alive(&next.in_force)
     }
 
     /// The settings in force as TOML, each that was set with where; secrets as `[redacted]`.

@@ -37,6 +37,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("server.head_timeout_ms", 1, 600_000),
     ("server.idle_timeout_ms", 1, 86_400_000),
     ("server.write_timeout_ms", 1, 600_000),
+    ("server.drain_ms", 0, 600_000),
     ("server.shutdown_ms", 0, 600_000),
     ("limits.depth", 1, 32),
     ("limits.complexity", 1, 1_000_000_000),

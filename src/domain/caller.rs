@@ -58,7 +58,7 @@ pub enum Role {
 ///
 /// A key may be missing where callers bring their own; the fields of that upstream are then
 /// refused with `UNAUTHENTICATED`, and the other upstream's are not touched by it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tenant {
     /// The key to the workspace API.
     pub leadlex: Option<Credential<Leadlex>>,

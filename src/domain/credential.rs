@@ -118,6 +118,13 @@ impl<U> Clone for Credential<U> {
     }
 }
 
+/// By what stands for them.
+impl<U> PartialEq for Credential<U> {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
 impl<U> fmt::Debug for Credential<U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[redacted {:?}]", self.fingerprint)

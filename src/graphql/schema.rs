@@ -12,6 +12,7 @@ use super::query::Query;
 use super::subscription::{Event, Subscription};
 use super::upstreams::Mutation;
 use crate::domain::caller::{Caller, Tenant};
+use crate::domain::health::HealthRules;
 use crate::domain::toolkits::ToolkitMapping;
 use crate::loaders::batch::Sources;
 use crate::loaders::holdings::Revision;
@@ -103,6 +104,21 @@ impl Graph {
     #[must_use]
     pub fn new(parts: GraphParts) -> Self {
         Self { schema: schema(Root(LargerGraphs, Query)), parts: Arc::new(parts) }
+    }
+
+    /// The same sources and watches under other rules: what is kept stays, and what is watched is watched on.
+    #[must_use]
+    pub fn under(
+        &self,
+        mapping: ToolkitMapping,
+        connections: ConnectionSettings,
+        federation: FederationSettings,
+        health: HealthRules,
+    ) -> Self {
+        let sources = Arc::new(Sources { health, ..Sources::clone(&self.parts.sources) });
+        let watches = Arc::clone(&self.parts.watches);
+        let texts = Texts::new(federation, connections.clone());
+        Self::new(GraphParts { sources, mapping, watches, connections, texts })
     }
 
     /// In which state everything is that a caller's answers are made of.

@@ -49,6 +49,11 @@ impl Bodies {
         }
     }
 
+    /// The same room, under other settings: how large it is stays.
+    pub(crate) fn within(&self, settings: &HttpSettings) -> Self {
+        Self { room: Arc::clone(&self.room), ..Self::new(settings) }
+    }
+
     /// The bytes of a POST, as far as they are declared to be JSON, stay under the limit and come in time.
     pub(crate) async fn json(&self, headers: &HeaderMap, body: Body) -> Result<Whole, HttpError> {
         if !media::is_json(headers) {

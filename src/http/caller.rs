@@ -9,6 +9,7 @@ pub mod jwt;
 pub mod keys;
 mod passthrough;
 pub mod settings;
+mod shown;
 pub mod tokens;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use self::jwt::Verifier;
 use self::settings::AuthMode;
+pub(crate) use self::shown::Shown;
 use self::tokens::Tokens;
 use super::error::HttpError;
 use super::origin;
@@ -51,6 +53,15 @@ impl Callers {
             Self::Tokens(tokens) => tokens.caller(credentials::token(headers)?),
             Self::Jwt(verifier) => verifier.caller(credentials::token(headers)?).await,
             Self::TheirOwnKeys => Ok(Caller::admin("passthrough", passthrough::own_keys(headers)?)),
+        }
+    }
+
+    /// The same, with the issuer's keys as others have read them, where both read the same.
+    #[must_use]
+    pub fn knowing(self, others: &Self) -> Self {
+        match (self, others) {
+            (Self::Jwt(verifier), Self::Jwt(other)) => Self::Jwt(Arc::new(verifier.knowing(other))),
+            (callers, _) => callers,
         }
     }
 }

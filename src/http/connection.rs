@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, Response, Version};
@@ -26,6 +25,7 @@ use tower::{BoxError, Service, ServiceExt as _};
 use super::framing;
 use super::pulse::{Overdue, Patience, Pulse, UnderWay};
 use super::socket::Socket;
+use super::succession::Routes;
 use super::tenure::Tenure;
 
 /// How many requests of one HTTP/2 connection are answered at once.
@@ -49,7 +49,7 @@ pub(crate) enum Course {
 /// What all connections of a listener have alike.
 #[derive(Clone)]
 pub(crate) struct Conduct {
-    pub(crate) router: Router,
+    pub(crate) routes: Routes,
     pub(crate) head_limit_bytes: usize,
     pub(crate) patience: Patience,
     /// Whether others wait for a place: then one that is not used is given up soon.
@@ -72,7 +72,7 @@ impl Conduct {
         let pulse = Pulse::new();
         let socket = TokioIo::new(Socket::new(stream, Arc::clone(&pulse), place));
         let service = TowerToHyperService::new(Watched {
-            router: self.router.clone(),
+            routes: self.routes.clone(),
             pulse: Arc::clone(&pulse),
             tenure: Tenure::new(course.clone(), Arc::clone(&pulse), self.patience.write),
         });
@@ -138,10 +138,10 @@ impl Conduct {
     }
 }
 
-/// The router, each of its requests told to the connection's pulse.
+/// The routes, each request told to the connection's pulse.
 #[derive(Clone)]
 struct Watched {
-    router: Router,
+    routes: Routes,
     pulse: Arc<Pulse>,
     tenure: Tenure,
 }
@@ -162,7 +162,7 @@ where
         request.extensions_mut().insert(self.tenure.clone());
         let mut under_way = self.pulse.begin(request.version() == Version::HTTP_2);
         let refused = framing::refusal(request.version(), request.headers());
-        let router = self.router.clone();
+        let router = self.routes.now();
         Box::pin(async move {
             let response = match refused {
                 Some(refusal) => refusal,

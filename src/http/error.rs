@@ -101,6 +101,11 @@ impl HttpError {
         Self::bad_credentials("The token has expired.")
     }
 
+    /// 401: whoever showed this is somebody else by now, or reads other data.
+    pub(crate) fn somebody_else() -> Self {
+        Self::bad_credentials("The token has another role or tenant by now.")
+    }
+
     /// 503: the server ends.
     pub(crate) fn going_away() -> Self {
         Self::overloaded("This server is going away: subscribe anew.")

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::Edge;
 use super::body::Whole;
+use super::caller::Shown;
 use super::conditional::EntityTag;
 use super::error::{HttpError, RETRY_AFTER_SECONDS};
 use super::media::{Accepted, MediaType};
@@ -72,7 +73,9 @@ async fn answer_as(accepted: Accepted, edge: &Edge, request: Request) -> Result<
     let after = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let terms = Terms {
         ping: edge.settings.stream_ping(),
-        expires_at: caller.expires_at,
+        caller: caller.clone(),
+        shown: Shown::of(&head.headers),
+        edge: edge.clone(),
         tenure: Tenure::of(&head.extensions),
         place: body.into_place(),
     };

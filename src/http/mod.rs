@@ -6,7 +6,8 @@
 //! [`event_stream`] or [`multipart`], for as long as its [`tenure`] is; or over a [`websocket`]. Whatever is refused on the
 //! way is one [`error`] type, [`framing`]'s before all others. [`graphiql`] is the page at `/`, [`example`] the one at
 //! `/example`, each a [`bundle`]; [`webhook`] is where Composio tells of what has expired.
-//! [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`].
+//! [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`]. Of configurations one
+//! takes another's place in [`succession`].
 
 mod body;
 mod bundle;
@@ -30,6 +31,7 @@ pub mod serve;
 pub mod settings;
 mod socket;
 mod streamed;
+pub mod succession;
 mod telling;
 mod tenure;
 pub mod webhook;
@@ -52,6 +54,7 @@ use self::caller::Callers;
 use self::cors::Origins;
 use self::error::HttpError;
 use self::settings::HttpSettings;
+use self::succession::{Served, Successor};
 use self::webhook::Webhooks;
 use crate::operation::Operations;
 
@@ -76,17 +79,19 @@ struct Edge {
     bodies: Arc<Bodies>,
     webhooks: Arc<Webhooks>,
     settings: Arc<HttpSettings>,
+    successor: Successor,
 }
 
 /// The public listener's routes, and around them what every request passes, the outermost last.
 pub fn router(parts: EdgeParts) -> Router {
-    let EdgeParts { operations, callers, webhooks, settings } = parts;
-    let bodies = Arc::new(Bodies::new(&settings));
-    let (front, graph) = (front(&settings), graph(&settings));
+    Served::new(parts).routes().now()
+}
+
+fn routes(edge: Edge) -> Router {
+    let settings = &edge.settings;
+    let (front, graph) = (front(settings), graph(settings));
     let example = if settings.example { example::routes() } else { Router::new() };
-    let (sites, webhooks) = (settings.cors_origins.clone(), Arc::new(webhooks));
-    let settings = Arc::new(settings);
-    let edge = Edge { operations, callers: callers.clone(), sites, bodies, webhooks, settings };
+    let callers = edge.callers.clone();
     let routes = Router::new()
         .merge(front)
         .merge(example)

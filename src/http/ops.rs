@@ -1,13 +1,38 @@
 //! The second listener's routes: what orchestrators ask.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::get;
 
 use super::caller::Callers;
 
+/// Whether requests may be sent here; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// They may not any more: whoever balances sends them elsewhere, while those that come are still answered.
+    pub fn withdraw(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn tell(&self) -> (StatusCode, &'static str) {
+        match self.0.load(Ordering::Relaxed) {
+            false => (StatusCode::OK, "ready\n"),
+            true => (StatusCode::SERVICE_UNAVAILABLE, "going away\n"),
+        }
+    }
+}
+
 /// `/live` says that the process runs, `/ready` that it may be sent requests: it may from the moment that it
-/// listens, since it depends on no upstream to answer. Which names it answers by hangs on how callers are known.
-pub fn router(callers: &Callers) -> Router {
-    let routes = Router::new().route("/live", get("live\n")).route("/ready", get("ready\n"));
+/// listens until it is told to stop, since it depends on no upstream to answer. Which names it answers by hangs on how callers
+/// are known.
+pub fn router(callers: &Callers, readiness: &Readiness) -> Router {
+    let readiness = readiness.clone();
+    let ready = move || std::future::ready(readiness.tell());
+    let routes = Router::new().route("/live", get("live\n")).route("/ready", get(ready));
     super::guarded(routes, callers)
 }

@@ -20,6 +20,7 @@ use super::connection::{Conduct, Course};
 use super::error::HttpError;
 use super::pulse::Patience;
 use super::settings::ServerSettings;
+use super::succession::Routes;
 
 /// How many connections are being refused at once, and how long each may take for it.
 const REFUSED_AT_ONCE: usize = 64;
@@ -58,12 +59,12 @@ impl Listener for TcpListener {
 /// None today: a listener whose connections fail goes on.
 pub async fn serve(
     mut listener: impl Listener,
-    router: Router,
+    routes: impl Into<Routes>,
     settings: ServerSettings,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let (course, watched) = watch::channel(Course::Serve);
-    let doors = Doors::new(router, &settings);
+    let doors = Doors::new(routes.into(), &settings);
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
@@ -106,11 +107,11 @@ struct Doors {
 }
 
 impl Doors {
-    fn new(router: Router, settings: &ServerSettings) -> Self {
+    fn new(routes: Routes, settings: &ServerSettings) -> Self {
         let places = Arc::new(Semaphore::new(settings.connections_max));
         let free = Arc::clone(&places);
         let serving = Conduct {
-            router,
+            routes,
             head_limit_bytes: settings.head_limit_bytes,
             patience: settings.patience(),
             is_crowded: Arc::new(move || free.available_permits() == 0),
@@ -120,7 +121,7 @@ impl Doors {
             idle: PATIENCE_WITH_REFUSED,
             write: PATIENCE_WITH_REFUSED,
         };
-        let refusing = Conduct { router: refusal(), patience, ..serving.clone() };
+        let refusing = Conduct { routes: refusal().into(), patience, ..serving.clone() };
         Self { serving, places, refusing, places_of_refused: Arc::new(Semaphore::new(REFUSED_AT_ONCE)) }
     }
 

@@ -60,11 +60,18 @@ pub struct ServerSettings {
     pub idle_timeout_ms: u64,
     /// How long a client may take to take an answer, in milliseconds.
     pub write_timeout_ms: u64,
+    /// How long requests are still taken when the end is asked for, in milliseconds, while `/ready` says that none should come.
+    pub drain_ms: u64,
     /// How long running requests are given when the end is asked for, in milliseconds.
     pub shutdown_ms: u64,
 }
 
 impl ServerSettings {
+    /// How long requests are still taken at the end.
+    pub(crate) fn drain(&self) -> Duration {
+        Duration::from_millis(self.drain_ms)
+    }
+
     /// How long running requests are given at the end.
     pub(crate) fn shutdown(&self) -> Duration {
         Duration::from_millis(self.shutdown_ms)

@@ -19,11 +19,14 @@ use futures_util::stream::{Stream, StreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::Edge;
+use super::caller::Shown;
 use super::error::HttpError;
 use super::media::Streaming;
 use super::telling::{Told, going_on};
 use super::tenure::Tenure;
 use super::{event_stream, multipart};
+use crate::domain::caller::Caller;
 use crate::operation::subscription::Subscription;
 
 /// What nginx is told by, so that it hands on what has come instead of waiting for more.
@@ -54,8 +57,11 @@ pub(crate) trait Form: Send + 'static {
 pub(crate) struct Terms {
     /// How often it is shown that it goes on.
     pub(crate) ping: Duration,
-    /// Until when its caller's token is good.
-    pub(crate) expires_at: Option<Instant>,
+    /// Who it is for.
+    pub(crate) caller: Caller,
+    /// By what that was let in, and where.
+    pub(crate) shown: Shown,
+    pub(crate) edge: Edge,
     /// The connection's.
     pub(crate) tenure: Tenure,
     /// The request's place in the room for bodies: the subscription is made of it.
@@ -124,7 +130,7 @@ async fn feed<F: Form>(
     terms: Terms,
     frames: mpsc::Sender<Frame>,
 ) -> Result<(), Gone> {
-    let Terms { ping, expires_at, mut tenure, place: _place } = terms;
+    let Terms { ping, mut caller, shown, mut edge, mut tenure, place: _place } = terms;
     let write = tenure.write();
     let send = async |frame| match timeout(write, frames.send(frame)).await {
         Ok(Ok(())) => Ok(()),
@@ -147,7 +153,14 @@ async fn feed<F: Form>(
                 None => Frame::Last(F::end()),
             },
             () = sleep_until(silent_until) => Frame::Part(F::heartbeat()),
-            () = past(expires_at) => last(&HttpError::expired().text()),
+            next = edge.succeeded() => match next.callers.let_in_again(&shown, &caller).await {
+                Ok(again) => {
+                    (edge, caller) = (next, again);
+                    continue;
+                }
+                Err(refused) => last(&refused.text()),
+            },
+            () = past(caller.expires_at) => last(&HttpError::expired().text()),
             () = tenure.ends() => last(&HttpError::going_away().text()),
             () = frames.closed() => return Err(Gone::HungUp),
         };

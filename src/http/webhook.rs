@@ -53,6 +53,11 @@ impl Webhooks {
         Self { secrets, clock, seen }
     }
 
+    /// The same, as ones that know the deliveries that others took.
+    pub(super) fn remembering(self, others: &Self) -> Self {
+        Self { seen: others.seen.clone(), ..self }
+    }
+
     /// Nobody's: deliveries are answered as if there were no such path.
     #[must_use]
     pub fn none() -> Self {

@@ -42,13 +42,14 @@ use crate::upstream::counts::CallCounts;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// The shared parts that loaders read through.
+#[derive(Clone)]
 pub struct Sources {
     /// The workspace's integrations.
-    pub providers: Providers,
+    pub providers: Arc<Providers>,
     /// Lists of accounts.
     pub lists: Arc<Lists>,
     /// Accounts by id.
-    pub accounts_by_id: AccountsById,
+    pub accounts_by_id: Arc<AccountsById>,
     /// From which ages on something is taken for unhealthy.
     pub health: HealthRules,
 }

@@ -49,6 +49,12 @@ where
         self.entries.iter().collect()
     }
 
+    /// Lets go of everything.
+    pub(crate) fn clear(&self) {
+        self.entries.invalidate_all();
+        self.entries.run_pending_tasks();
+    }
+
     /// Keeps a value, unless it alone weighs too much.
     pub(crate) fn insert(&self, key: K, value: V) {
         let weight = u64::try_from((self.weigh)(&key, &value)).unwrap_or(u64::MAX);

@@ -102,6 +102,11 @@ impl Answers {
         Self { kept: Weighed::new(limit_bytes, weigh), flights: SingleFlight::new(|_| Answer::crashed()) }
     }
 
+    /// Keeps none of those that are finished.
+    pub(super) fn forget(&self) {
+        self.kept.clear();
+    }
+
     /// All that is kept: whose and what for, and the answers' bytes.
     #[cfg(test)]
     pub(super) fn dump(&self) -> Vec<(String, Bytes)> {

@@ -76,6 +76,11 @@ impl Documents {
         self.limit_bytes
     }
 
+    /// Keeps no verdict.
+    pub(crate) fn forget(&self) {
+        self.verdicts.clear();
+    }
+
     /// The schema that documents are judged by.
     pub(crate) fn schema(&self) -> &Valid<Schema> {
         &self.schema

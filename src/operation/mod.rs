@@ -252,6 +252,18 @@ impl Operations {
         Self { persisted: Arc::new(Persisted::new(settings, trusted)), ..self }
     }
 
+    /// The same, with the documents that clients left with others.
+    #[must_use]
+    pub fn succeeding(self, others: &Self) -> Self {
+        Self { persisted: Arc::new(self.persisted.keeping(&others.persisted)), ..self }
+    }
+
+    /// Lets go of what is kept of documents and answers: others are asked from now on.
+    pub fn forget(&self) {
+        self.documents.forget();
+        self.answers.forget();
+    }
+
     /// Takes word from Composio that a tenant's accounts are not what they were.
     pub fn accounts_changed(&self, tenant: &Tenant) {
         self.executor.accounts_changed(tenant);

@@ -77,6 +77,15 @@ impl Persisted {
         Self { trusted, automatic, logged: Cache::new(LOGGED) }
     }
 
+    /// The same, with what clients left with another, where both let them.
+    pub(crate) fn keeping(&self, other: &Self) -> Self {
+        let automatic = match (&self.automatic, &other.automatic) {
+            (Some(_), Some(left)) => Some(left.clone()),
+            (own, _) => own.clone(),
+        };
+        Self { trusted: self.trusted.clone(), automatic, logged: self.logged.clone() }
+    }
+
     /// None of either kind: a request brings its document.
     pub(crate) fn none() -> Self {
         Self { trusted: None, automatic: None, logged: Cache::new(0) }

@@ -36,6 +36,10 @@ impl ConfigFile {
         Self(path)
     }
 
+    pub(crate) fn rewrite(&self, text: &str) {
+        fs::write(&self.0, text).unwrap();
+    }
+
     pub(crate) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }

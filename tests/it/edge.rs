@@ -66,6 +66,7 @@ fn server_settings() -> ServerSettings {
         head_timeout_ms: 10_000,
         idle_timeout_ms: 60_000,
         write_timeout_ms: 30_000,
+        drain_ms: 0,
         shutdown_ms: 10_000,
     }
 }

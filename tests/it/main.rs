@@ -21,6 +21,8 @@ mod laws;
 mod limits;
 mod memory;
 mod modes;
+#[cfg(unix)]
+mod reload;
 mod replicas;
 mod sandbox;
 mod tidy;

@@ -21,7 +21,7 @@ use crate::edge::issuer::{Key, by_hand};
 use crate::world::only_error;
 
 /// Serves a router on a port of its own.
-async fn listening(router: Router) -> SocketAddr {
+pub(crate) async fn listening(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async { axum::serve(listener, router).await.unwrap() });

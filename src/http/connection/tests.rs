@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use axum::Router;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use futures_util::StreamExt as _;
@@ -38,7 +39,7 @@ fn served() -> Served {
         .route("/never", get(async || std::future::pending::<&str>().await))
         .route("/events", get(events));
     let conduct = Conduct {
-        router,
+        routes: router.into(),
         head_limit_bytes: 16 << 10,
         patience: PATIENCE,
         is_crowded: Arc::new(move || crowd.load(Ordering::Relaxed)),

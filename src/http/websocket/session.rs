@@ -17,6 +17,7 @@ use super::message::{self, Incoming, Payload};
 use super::underway::{Said, Underway};
 use crate::domain::caller::Caller;
 use crate::http::Edge;
+use crate::http::caller::Shown;
 use crate::http::error::HttpError;
 use crate::http::streamed::past;
 use crate::http::telling::Told;
@@ -62,7 +63,7 @@ enum Phase {
     /// It is not known who it is.
     Greeting { until: Instant },
     /// It is.
-    Acknowledged { caller: Box<Caller>, ping_at: Instant, is_answer_due: bool },
+    Acknowledged { caller: Box<Caller>, shown: Box<Shown>, ping_at: Instant, is_answer_due: bool },
 }
 
 impl Session {
@@ -93,6 +94,7 @@ impl Session {
             biased;
             () = self.tenure.ends(), if !self.is_leaving => self.is_leaving = true,
             () = past(over_at) => return Err(self.over()),
+            next = self.edge.succeeded() => self.go_over(next).await?,
             received = self.socket.recv() => self.receive(received).await?,
             Some((id, said)) = self.underway.next() => self.say(&id, said).await?,
             () = past(ping_at) => self.ping().await?,
@@ -100,6 +102,16 @@ impl Session {
         if self.is_leaving && !self.underway.are_awaited() {
             return Err(End::going_away());
         }
+        Ok(())
+    }
+
+    /// Goes on by another configuration, as far as its peer is let in by that: what is under way ends as it began.
+    async fn go_over(&mut self, next: Edge) -> Result<(), End> {
+        if let Phase::Acknowledged { caller, shown, .. } = &mut self.phase {
+            let again = next.callers.let_in_again(shown, caller).await;
+            **caller = again.map_err(|error| End::refused(&error))?;
+        }
+        self.edge = next;
         Ok(())
     }
 
@@ -178,11 +190,10 @@ impl Session {
         }
         let caller = self.edge.callers.caller(&self.headers).await;
         let caller = Box::new(caller.map_err(|error| End::refused(&error))?);
-        // Nobody needs them again.
-        self.headers = HeaderMap::new();
+        let shown = Box::new(Shown::of(&std::mem::take(&mut self.headers)));
         self.send(message::ACKNOWLEDGED).await?;
         let ping_at = Instant::now() + self.edge.settings.stream_ping();
-        self.phase = Phase::Acknowledged { caller, ping_at, is_answer_due: false };
+        self.phase = Phase::Acknowledged { caller, shown, ping_at, is_answer_due: false };
         Ok(())
     }
 

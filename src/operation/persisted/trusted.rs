@@ -18,7 +18,7 @@ use super::Hash;
 const APOLLO_FORMAT: &str = "apollo-persisted-query-manifest";
 
 /// The documents, by id and by hash.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Trusted {
     by_id: HashMap<String, Arc<str>>,
     by_hash: HashMap<Hash, Arc<str>>,

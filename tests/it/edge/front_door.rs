@@ -35,7 +35,7 @@ async fn elsewhere_there_is_nothing_and_the_answer_is_json() {
 #[tokio::test]
 async fn probes_are_answered() {
     for (path, word) in [("/live", "live\n"), ("/ready", "ready\n")] {
-        let seen = ask(ops::router(&anybody()), get(path)).await;
+        let seen = ask(ops::router(&anybody(), &ops::Readiness::default()), get(path)).await;
         assert_eq!((seen.status, seen.text.as_str()), (StatusCode::OK, word));
     }
 }

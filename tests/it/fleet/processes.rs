@@ -42,7 +42,7 @@ impl Fleet {
         let of_sandbox = sandbox::Settings { accounts: 60, latency_ms, ..sandbox::Settings::default() };
         let sandbox = Sandbox::new(of_sandbox, sandbox::Clock::system());
         let upstreams = listening(sandbox.router()).await;
-        let replicas = (0..3).map(|_| {
+        let replicas: Vec<_> = (0..3).map(|_| {
             let [http, ops] = [free_port(), free_port()];
             let file = ConfigFile::new(&format!(
                 "[log]\nlevel = \"off\"\n[http]\nlisten = \"{http}\"\n[ops]\nlisten = \"{ops}\"\n{settings}\n\
@@ -61,9 +61,10 @@ impl Fleet {
             };
             replica.start();
             replica
-        });
+        })
+        .collect();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { redis, replicas: replicas.collect(), sandbox, client }
+        Self { redis, replicas, sandbox, client }
     }
 
     /// The answer of one replica, which has no errors.

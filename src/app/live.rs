@@ -1,0 +1,73 @@
+//! Another configuration in the place of the one that is served, while requests come.
+//!
+//! What costs calls to win back (what is cached, what is known of quotas and breakers, what is watched) stays, and so do the
+//! listeners; who may ask, what of it, and by which rules is made anew and put in its place at once, or not at all. Whatever else
+//! has changed needs a restart and has the whole refused: to leave it out in silence would run another configuration than the
+//! file says.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{callers, operations_of, webhooks};
+use crate::config::Config;
+use crate::domain::clock::Clock;
+use crate::graphql::schema::Graph;
+use crate::http::EdgeParts;
+use crate::http::succession::{Routes, Served};
+
+/// What is served, and by which configuration; cheap to clone.
+#[derive(Clone)]
+pub struct Live(Arc<Mutex<State>>);
+
+struct State {
+    config: Config,
+    graph: Graph,
+    served: Served,
+}
+
+impl Live {
+    pub(super) fn new(config: Config, graph: Graph, edge: EdgeParts) -> Self {
+        Self(Arc::new(Mutex::new(State { config, graph, served: Served::new(edge) })))
+    }
+
+    fn with<T>(&self, get: impl FnOnce(&mut State) -> T) -> T {
+        // Whatever panics before the last step has changed nothing.
+        get(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn routes(&self) -> Routes {
+        self.with(|state| state.served.routes())
+    }
+
+    pub(super) fn graph(&self) -> Graph {
+        self.with(|state| state.graph.clone())
+    }
+
+    /// Serves by another configuration from the next request on; requests under way end by the one that they began with.
+    /// Gives the names of the settings that have changed. It reads files, and takes the time of parsing a schema.
+    ///
+    /// # Errors
+    /// Where a setting has changed that cannot change while it is served, each named; then nothing has changed.
+    pub fn reload(&self, next: Config) -> anyhow::Result<Vec<String>> {
+        self.with(|state| state.reload(next))
+    }
+}
+
+impl State {
+    fn reload(&mut self, next: Config) -> anyhow::Result<Vec<String>> {
+        let changed = self.config.changed_alive(&next)?;
+        let mapping = next.toolkit_mapping()?;
+        let (connections, federation) = (next.connections.clone(), next.federation.clone());
+        let graph = self.graph.under(mapping, connections, federation, next.health.rules());
+        let operations = operations_of(graph.clone(), &next, Clock::system())?;
+        let edge = EdgeParts {
+            operations: operations.succeeding(self.served.operations()),
+            callers: callers(&next)?.knowing(self.served.callers()),
+            webhooks: webhooks(&next),
+            settings: next.http.clone(),
+        };
+        // From here on nothing can fail.
+        self.served.replace(edge);
+        (self.config, self.graph) = (next, graph);
+        Ok(changed)
+    }
+}

@@ -1,0 +1,112 @@
+//! Another configuration in this one's place, while requests come.
+//!
+//! A listener asks which router is in force at each request ([`Routes`]), so that a request is answered by one configuration
+//! whole, and ends with it. What goes on for longer knows the edge that it began with, and from that the one which took its
+//! place ([`Successor`]): whoever it is for must then be let in again, by what it showed. A lock around each setting, the rejected
+//! choice, would let a request see some of the one and some of the other.
+
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::sync::watch;
+
+use super::body::Bodies;
+use super::{Edge, EdgeParts, routes};
+
+/// The router that is in force.
+#[derive(Clone)]
+pub struct Routes(watch::Receiver<Router>);
+
+impl Routes {
+    pub(crate) fn now(&self) -> Router {
+        self.0.borrow().clone()
+    }
+}
+
+/// One that stays.
+impl From<Router> for Routes {
+    fn from(router: Router) -> Self {
+        Self(watch::channel(router).1)
+    }
+}
+
+/// The edge that takes an edge's place, once there is one.
+#[derive(Clone)]
+pub(super) struct Successor(watch::Receiver<Option<Edge>>);
+
+impl Successor {
+    pub(super) fn announced() -> (watch::Sender<Option<Edge>>, Self) {
+        let (announce, announced) = watch::channel(None);
+        (announce, Self(announced))
+    }
+}
+
+impl Edge {
+    /// Waits until another has taken this one's place.
+    pub(super) async fn succeeded(&self) -> Self {
+        let mut successor = self.successor.0.clone();
+        let found = successor.wait_for(Option::is_some).await.ok().and_then(|edge| edge.clone());
+        match found {
+            Some(edge) => edge,
+            // Nobody is left to put one there.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// What the public listener serves.
+pub struct Served {
+    routes: watch::Sender<Router>,
+    edge: Edge,
+    announce: watch::Sender<Option<Edge>>,
+}
+
+impl Served {
+    /// Serves these.
+    #[must_use]
+    pub fn new(parts: EdgeParts) -> Self {
+        let bodies = Bodies::new(&parts.settings);
+        let (announce, edge) = Edge::new(parts, bodies);
+        Self { routes: watch::channel(routes(edge.clone())).0, edge, announce }
+    }
+
+    /// What a listener answers by.
+    #[must_use]
+    pub fn routes(&self) -> Routes {
+        Routes(self.routes.subscribe())
+    }
+
+    /// How callers are known.
+    #[must_use]
+    pub fn callers(&self) -> &super::caller::Callers {
+        &self.edge.callers
+    }
+
+    /// What runs operations.
+    #[must_use]
+    pub fn operations(&self) -> &crate::operation::Operations {
+        &self.edge.operations
+    }
+
+    /// Serves others from the next request on. The room for bodies and the deliveries that were taken are one with those before.
+    pub fn replace(&mut self, parts: EdgeParts) {
+        let webhooks = parts.webhooks.remembering(&self.edge.webhooks);
+        let bodies = self.edge.bodies.within(&parts.settings);
+        let (announce, edge) = Edge::new(EdgeParts { webhooks, ..parts }, bodies);
+        drop(self.routes.send_replace(routes(edge.clone())));
+        let before = std::mem::replace(&mut self.edge, edge.clone());
+        // What still listens holds its operations on, which are asked for nothing new.
+        before.operations.forget();
+        std::mem::replace(&mut self.announce, announce).send_replace(Some(edge));
+    }
+}
+
+impl Edge {
+    fn new(parts: EdgeParts, bodies: Bodies) -> (watch::Sender<Option<Self>>, Self) {
+        let EdgeParts { operations, callers, webhooks, settings } = parts;
+        let (announce, successor) = Successor::announced();
+        let (sites, settings) = (settings.cors_origins.clone(), Arc::new(settings));
+        let (bodies, webhooks) = (Arc::new(bodies), Arc::new(webhooks));
+        (announce, Self { operations, callers, sites, bodies, webhooks, settings, successor })
+    }
+}

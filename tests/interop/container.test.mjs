@@ -1,0 +1,212 @@
+// The image and the set-up of two replicas: linted, held against what they must be, and the balancer's configuration run in
+// front of two real processes that are restarted one by one. The image is built where an engine answers.
+
+import assert from 'node:assert/strict';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as delay, setImmediate } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import { createClient as createSse } from 'graphql-sse';
+import { createClient } from 'graphql-ws';
+import WebSocket from 'ws';
+
+import { programs } from './python.mjs';
+import { binary, start, startSandbox } from './support.mjs';
+
+const root = (name) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
+const run = promisify(execFile);
+
+/** Where Debian puts what is the administrator's is not on everybody's path. */
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/usr/local/sbin` };
+
+test('the Dockerfile is as hadolint wants it', async () => {
+  await run(join(programs(), 'hadolint'), ['--failure-threshold', 'info', root('Dockerfile')]);
+});
+
+test('the image is built where an engine answers, and runs without writing', async (t) => {
+  const engine = await run('docker', ['info', '--format', '{{.ServerVersion}}']).catch(() => null);
+  if (!engine?.stdout.trim()) {
+    t.diagnostic('NOT BUILT: the image, as no container engine answers here');
+    return;
+  }
+  const image = 'switchboard:tested';
+  await run('docker', ['build', '--tag', image, root('.')], { maxBuffer: 2 ** 26 });
+  const said = await run('docker', ['run', '--rm', '--read-only', '--cap-drop', 'ALL', image, '--version']);
+  assert.match(said.stdout, /^switchboard /);
+});
+
+const composed = () => JSON.parse(execFileSync(join(programs(), 'python'), ['composed.py', root('compose.yaml')]));
+const seconds = (text) => Number(/^(\d+)s$/.exec(text)[1]);
+
+test('compose.yaml is what Compose takes, and nothing in it may do more than it must', () => {
+  const { services, secrets } = composed();
+  const replicas = Object.values(services).filter(({ build }) => build);
+  assert.equal(replicas.length, 2);
+  for (const [name, service] of Object.entries(services)) {
+    assert.equal(service.read_only, true, name);
+    assert.deepEqual(service.cap_drop, ['ALL'], name);
+    assert.deepEqual(service.security_opt, ['no-new-privileges:true'], name);
+    assert.match(service.image, /:[^:]+$/, `${name} names no version`);
+    for (const port of service.ports ?? []) assert.match(port, /^127\.0\.0\.1:/, name);
+    for (const value of Object.values(service.environment ?? {})) assert.doesNotMatch(value, /_sandbox_|swb_/);
+    for (const secret of service.secrets ?? []) assert.ok(secrets[secret].file, secret);
+  }
+  const setting = (text, name) => Number(new RegExp(`^${name} = ([\\d_]+)`, 'm').exec(text)[1].replaceAll('_', ''));
+  const own = readFileSync(root('examples/compose/switchboard/switchboard.toml'), 'utf8');
+  const shipped = readFileSync(root('switchboard.default.toml'), 'utf8');
+  const ending = setting(own, 'drain_ms') + setting(shipped, 'shutdown_ms');
+  for (const replica of replicas) assert.ok(seconds(replica.stop_grace_period) * 1000 > ending);
+});
+
+/** A directory that is gone after the test. */
+function directory(t) {
+  const path = mkdtempSync(join(tmpdir(), 'switchboard-'));
+  t.after(() => rmSync(path, { recursive: true }));
+  return path;
+}
+
+/** A port that was free a moment ago. */
+async function port() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** The replicas' configuration, with its secrets, over a sandbox and for one token. */
+async function configuration(t) {
+  const sandbox = await startSandbox();
+  t.after(() => sandbox.stop());
+  const [path, token] = [directory(t), await run(binary, ['token', 'new'])];
+  const secrets = { leadlex: 'wbk_sandbox_a', composio: 'ak_sandbox_a', ids: 'a secret of many characters', redis_password: 'x' };
+  for (const [name, secret] of Object.entries(secrets)) writeFileSync(join(path, name), secret);
+  const upstream = {
+    leadlex: `${sandbox.url}/functions/v1/api-gateway`,
+    composio: sandbox.url,
+  };
+  let text = readFileSync(root('examples/compose/switchboard/switchboard.toml'), 'utf8')
+    .replaceAll('/run/secrets', path)
+    .replace('0'.repeat(64), /sha256 = "(\w+)"/.exec(token.stdout)[1])
+    .replace('redis://redis:6379', '');
+  for (const [name, url] of Object.entries(upstream)) {
+    text = text.replace(`[upstream.${name}]\n`, `[upstream.${name}]\nbase_url = "${url}"\n`);
+  }
+  const file = join(path, 'switchboard.toml');
+  writeFileSync(file, text);
+  return { file, sandbox, bearer: `Bearer ${/swb_[\w-]+/.exec(token.stdout)[0]}` };
+}
+
+/** The balancer in front of these, each by its two ports, as compose.yaml starts it; its address. */
+async function balancer(t, replicas) {
+  const listen = await port();
+  let text = readFileSync(root('examples/compose/haproxy.cfg'), 'utf8').replace('bind :8080', `bind 127.0.0.1:${listen}`);
+  replicas.forEach(({ graph, ops }, index) => {
+    const name = `switchboard-${index + 1}`;
+    assert.ok(text.includes(`server ${name} ${name}:8080 port 9090`));
+    text = text.replace(`server ${name} ${name}:8080 port 9090`, `server ${name} 127.0.0.1:${graph} port ${ops}`);
+  });
+  const file = join(directory(t), 'haproxy.cfg');
+  writeFileSync(file, text);
+  await run('haproxy', ['-c', '-f', file], { env });
+  const process = spawn('haproxy', ['-f', file], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(async () => {
+    process.kill('SIGKILL');
+    if (process.exitCode === null && process.signalCode === null) await once(process, 'exit');
+  });
+  process.stdout.resume();
+  return `http://127.0.0.1:${listen}`;
+}
+
+test('a rolling restart behind the balancer loses no request, and streams are told to come again', async (t) => {
+  const { file, sandbox, bearer } = await configuration(t);
+  const replicas = [];
+  for (let index = 0; index < 2; index += 1) replicas.push({ graph: await port(), ops: await port() });
+  const serve = async (replica) => {
+    const address = (port) => `127.0.0.1:${port}`;
+    replica.process = await start('serve', '--config', file, '--listen', address(replica.graph), '--ops-listen', address(replica.ops));
+  };
+  const isReady = ({ ops }) => run(binary, ['ready', '--ops-listen', `127.0.0.1:${ops}`]).then(() => true, () => false);
+  for (const replica of replicas) await serve(replica);
+  t.after(() => Promise.all(replicas.map(({ process }) => process.stop())));
+  const url = await balancer(t, replicas);
+
+  const ask = (at = url, query = '{ providers(first: 3) { nodes { name } } connectedAccounts(first: 3) { nodes { userId } } }') =>
+    fetch(`${at}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: bearer },
+      body: JSON.stringify({ query }),
+    });
+  // The balancer's own word, until it has found somebody ready.
+  while ((await ask().catch(() => ({ status: 503 }))).status === 503) await setImmediate();
+  await sandbox.requests();
+
+  let [isOver, asked] = [false, 0];
+  const answers = new Set();
+  const client = async () => {
+    while (!isOver) {
+      const response = await ask();
+      answers.add(`${response.status} ${(await response.text()).length > 0}`);
+      asked += 1;
+    }
+  };
+  const load = Promise.all([client(), client(), client(), client()]);
+
+  const query = 'subscription { connectedAccountChanged { kind connectedAccount { connectedAccountId } } }';
+  const socket = createClient({
+    url: `${url.replace('http', 'ws')}/graphql`,
+    webSocketImpl: WebSocket,
+    connectionParams: { Authorization: bearer },
+    shouldRetry: () => true,
+    retryAttempts: 100,
+    retryWait: () => setImmediate(),
+  });
+  t.after(() => socket.dispose());
+  const closes = [];
+  socket.on('closed', ({ code }) => closes.push(code));
+  let connections = 0;
+  socket.on('connected', () => (connections += 1));
+  const told = socket.iterate({ query });
+  const next = told.next();
+  const events = createSse({ url: `${url}/graphql`, headers: { authorization: bearer }, retryAttempts: 0 });
+  t.after(() => events.dispose());
+  const heard = events.iterate({ query });
+  const ended = heard.next().then(({ value }) => JSON.stringify(value ?? {}), String);
+
+  for (const replica of replicas) {
+    const before = asked;
+    assert.equal(await replica.process.stop(), 0);
+    await serve(replica);
+    while (!(await isReady(replica))) await setImmediate();
+    // Both are in use again before the other goes.
+    while (asked < before + 50) await setImmediate();
+  }
+  assert.match(await ended, /OVERLOADED|going away/);
+  isOver = true;
+  await load;
+  assert.deepEqual([...answers], ['200 true']);
+
+  // The subscriber is connected again, and hears of what comes.
+  assert.ok(closes.every((code) => code === 1001) && closes.length > 0, String(closes));
+  assert.ok(connections > closes.length, `${connections} connections, ${closes.length} closed`);
+  let isHeard = false;
+  next.finally(() => (isHeard = true));
+  for (let made = 0; !isHeard; made += 1) {
+    const account = `${sandbox.url}/__accounts/ca_made_${made}?toolkit=gmail&user_id=user_1`;
+    await fetch(account, { method: 'PUT', headers: { 'x-api-key': 'ak_sandbox_a' } });
+    // Of both replicas, one of which the subscriber listens to.
+    for (const { graph } of replicas) {
+      await ask(`http://127.0.0.1:${graph}`, 'mutation { refresh(upstream: COMPOSIO) { retryAt } }');
+    }
+    await Promise.race([next, delay(100)]);
+  }
+  assert.equal((await next).value.data.connectedAccountChanged.kind, 'ADDED');
+});

@@ -1,0 +1,366 @@
+//! `switchboard serve` told by signals: to read its configuration again (SIGHUP), and to go away (SIGTERM) after a balancer has
+//! noticed. Real processes and sockets; what is waited for is a line of the log, a frame or an answer.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+
+use axum::http::StatusCode;
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use switchboard::http::caller::tokens::NewToken;
+use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
+use crate::config::{ConfigFile, Running, switchboard};
+use crate::modes::listening;
+use crate::world::only_error;
+
+const QUERY: &str =
+    "{ providers { totalCount nodes { name } } connectedAccounts(first: 5) { nodes { userId } } }";
+const CHANGES: &str = "subscription { connectedAccountChanged { kind } }";
+
+/// A process, its log, its file, and the upstreams.
+struct Serving {
+    process: Running,
+    log: Mutex<mpsc::Receiver<String>>,
+    file: ConfigFile,
+    upstreams: SocketAddr,
+    sandbox: Sandbox,
+    graph: String,
+    ops: String,
+    client: reqwest::Client,
+}
+
+impl Serving {
+    /// A process whose file says this, beside where the upstreams are.
+    async fn start(settings: &str) -> Self {
+        let settings_of_sandbox = sandbox::Settings { accounts: 60, ..sandbox::Settings::default() };
+        let sandbox = Sandbox::new(settings_of_sandbox, sandbox::Clock::system());
+        let upstreams = listening(sandbox.router()).await;
+        let file = ConfigFile::new(&whole(upstreams, settings));
+        let mut command = switchboard(&["serve", "--config", file.path()]);
+        command.env_clear();
+        let (mut process, printed) = Running::until(command, "Probes: ");
+        let place = |begin: &str| {
+            let line = printed.lines().find_map(|line| line.strip_prefix(begin)).unwrap();
+            line.split(',').next().unwrap().to_owned()
+        };
+        let (lines, log) = mpsc::channel();
+        let log = Mutex::new(log);
+        let errors = BufReader::new(process.0.stderr.take().unwrap());
+        std::thread::spawn(move || errors.lines().try_for_each(|line| lines.send(line.unwrap())));
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let ops = place("Probes: ").strip_suffix("/live").unwrap().to_owned();
+        let graph = place("listening on ");
+        Self { process, log, file, upstreams, sandbox, graph, ops, client }
+    }
+
+    fn signal(&self, name: &str) {
+        let told = format!("kill -{name} {}", self.process.0.id());
+        assert!(Command::new("sh").args(["-c", &told]).status().unwrap().success());
+    }
+
+    /// The next lines of the log up to one that holds this, which has to come.
+    fn logged(&self, text: &str) -> Vec<String> {
+        let (mut lines, log) = (Vec::new(), self.log.lock().unwrap());
+        while !lines.last().is_some_and(|line: &String| line.contains(text)) {
+            lines.push(log.recv().unwrap_or_else(|_| panic!("it ended without `{text}`: {lines:#?}")));
+        }
+        lines
+    }
+
+    /// Has the file say this instead, and read again; the lines of the log up to one that holds this.
+    fn reload(&self, settings: &str, until: &str) -> Vec<String> {
+        self.file.rewrite(&whole(self.upstreams, settings));
+        self.signal("HUP");
+        self.logged(until)
+    }
+
+    async fn ask(&self, token: &str, query: &str) -> (StatusCode, Value) {
+        self.post(token, &json!({ "query": query })).await
+    }
+
+    /// The same, told with the calls that it made.
+    async fn ask_traced(&self, token: &str, query: &str) -> (StatusCode, Value) {
+        let traced = json!({ "query": query, "extensions": { "switchboard": { "trace": true } } });
+        self.post(token, &traced).await
+    }
+
+    async fn post(&self, token: &str, body: &Value) -> (StatusCode, Value) {
+        let request =
+            self.client.post(&self.graph).header("content-type", "application/json").bearer_auth(token);
+        let response = request.body(body.to_string()).send().await.unwrap();
+        (response.status(), serde_json::from_str(&response.text().await.unwrap()).unwrap())
+    }
+
+    async fn subscribe(&self, token: &str) -> WebSocketStream<TcpStream> {
+        let address = self.graph.strip_prefix("http://").unwrap().strip_suffix("/graphql").unwrap();
+        let mut request = format!("ws://{address}/graphql").into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+        let payload = json!({ "Authorization": format!("Bearer {token}") });
+        say(&mut socket, &json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(hear(&mut socket).await["type"], "connection_ack");
+        say(&mut socket, &json!({ "type": "subscribe", "id": "s", "payload": { "query": CHANGES } })).await;
+        socket
+    }
+
+    /// The events of a subscription, which has begun.
+    async fn listen(&self, token: &str) -> reqwest::Response {
+        let body = json!({ "query": CHANGES }).to_string();
+        let request =
+            self.client.post(&self.graph).header("content-type", "application/json").bearer_auth(token);
+        let mut response = request.header("accept", "text/event-stream").body(body).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert!(response.chunk().await.unwrap().is_some());
+        response
+    }
+}
+
+fn whole(upstreams: SocketAddr, settings: &str) -> String {
+    format!(
+        "{settings}\n[upstream.leadlex]\nbase_url = \"http://{upstreams}{LEADLEX_PATH}\"\napi_key = \"wbk_sandbox_a\"\n\
+         [upstream.composio]\nbase_url = \"http://{upstreams}\"\napi_key = \"ak_sandbox_a\"\n[ops]\nlisten = \"127.0.0.1:0\"\n\
+         [cache]\nproviders_ttl_ms = 86_400_000\naccounts_ttl_ms = 86_400_000\n"
+    )
+}
+
+const ON_ANY_PORT: &str = "[http]\nlisten = \"127.0.0.1:0\"\n";
+
+/// Callers by these tokens, each with a name and what else its entry says, and `more` settings.
+fn tokens(known: &[(&str, &NewToken, &str)], more: &str) -> String {
+    let entries = known.iter().map(|(name, token, more)| {
+        format!("[[auth.tokens]]\nname = \"{name}\"\nsha256 = \"{}\"\n{more}\n", token.sha256)
+    });
+    format!("{ON_ANY_PORT}{more}\n[auth]\nmode = \"tokens\"\n{}", entries.collect::<String>())
+}
+
+const ADMIN: &str = "role = \"admin\"";
+
+async fn say(socket: &mut WebSocketStream<TcpStream>, message: &Value) {
+    socket.send(Message::Text(message.to_string().into())).await.unwrap();
+}
+
+/// The next message that is no ping.
+async fn hear(socket: &mut WebSocketStream<TcpStream>) -> Value {
+    loop {
+        let Message::Text(text) = socket.next().await.unwrap().unwrap() else { continue };
+        let message: Value = serde_json::from_str(text.as_str()).unwrap();
+        if message["type"] == "ping" {
+            say(socket, &json!({ "type": "pong" })).await;
+        } else {
+            return message;
+        }
+    }
+}
+
+/// How it is closed.
+async fn closed(mut socket: WebSocketStream<TcpStream>) -> (u16, String) {
+    loop {
+        if let Message::Close(frame) = socket.next().await.unwrap().unwrap() {
+            let frame = frame.unwrap();
+            return (frame.code.into(), frame.reason.to_string());
+        }
+    }
+}
+
+/// What an operation over an open WebSocket is answered.
+async fn asked_over(socket: &mut WebSocketStream<TcpStream>, query: &str) -> Value {
+    say(socket, &json!({ "type": "subscribe", "id": "q", "payload": { "query": query } })).await;
+    let mut answer = Value::Null;
+    loop {
+        let message = hear(socket).await;
+        match message["type"].as_str() {
+            Some("complete") if message["id"] == "q" => return answer,
+            Some("error") if message["id"] == "q" => return message["payload"].clone(),
+            Some("next") if message["id"] == "q" => answer = message["payload"].clone(),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_good_from_the_reload_that_brings_it_to_the_one_that_takes_it_away() {
+    let [office, leaving, promoted, newcomer] = [0; 4].map(|_| NewToken::random().unwrap());
+    let member = "role = \"member\"\nuser_id = \"user_1\"";
+    let serving = Serving::start(&tokens(
+        &[("office", &office, ADMIN), ("leaving", &leaving, ADMIN), ("promoted", &promoted, member)],
+        "",
+    ))
+    .await;
+    assert_eq!(serving.ask(&newcomer.text, QUERY).await.0, StatusCode::UNAUTHORIZED);
+    let (status, before) = serving.ask(&office.text, QUERY).await;
+    assert_eq!((status, before.get("errors")), (StatusCode::OK, None), "{before}");
+    let mut stays = serving.subscribe(&office.text).await;
+    let (leaves, changes) = (serving.subscribe(&leaving.text).await, serving.subscribe(&promoted.text).await);
+    let mut events = serving.listen(&leaving.text).await;
+    let viewer = "{ viewer { name } }";
+    assert_eq!(asked_over(&mut stays, viewer).await["data"]["viewer"]["name"], "office");
+
+    let known = [("boss", &office, ADMIN), ("promoted", &promoted, ADMIN), ("newcomer", &newcomer, ADMIN)];
+    let lines = serving.reload(&tokens(&known, ""), "configuration reloaded");
+    assert!(lines.last().unwrap().contains("auth.tokens"), "{lines:#?}");
+
+    let refused = "The token in `Authorization` is not one that is known here.";
+    assert_eq!(closed(leaves).await, (4403, refused.to_owned()));
+    assert_eq!(closed(changes).await, (4403, "The token has another role or tenant by now.".to_owned()));
+    let mut rest = String::new();
+    while let Some(chunk) = events.chunk().await.unwrap() {
+        rest.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    assert!(rest.contains(refused) && rest.contains("UNAUTHENTICATED"), "{rest}");
+    assert!(rest.contains("event: complete"), "{rest}");
+    assert_eq!(serving.ask(&leaving.text, QUERY).await.0, StatusCode::UNAUTHORIZED);
+    // Whoever is the same goes on, under the name of now.
+    assert_eq!(asked_over(&mut stays, viewer).await["data"]["viewer"]["name"], "boss");
+    // The new one finds what others have read.
+    for token in [&office, &newcomer] {
+        let (status, mut answer) = serving.ask_traced(&token.text, QUERY).await;
+        let trace = answer["extensions"].take();
+        assert_eq!(trace["switchboard"]["trace"]["calls"], json!([]), "{trace}");
+        assert_eq!((status, &answer["data"]), (StatusCode::OK, &before["data"]));
+    }
+
+    let told = lines.join("\n");
+    for token in [&office, &leaving, &promoted, &newcomer] {
+        assert!(!told.contains(&token.text) && !told.contains(&token.sha256), "{told}");
+    }
+    assert!(!told.contains("_sandbox_"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_or_needs_a_restart_changes_nothing_and_is_named() {
+    let office = NewToken::random().unwrap();
+    let configured = |more: &str| tokens(&[("office", &office, ADMIN)], more);
+    let serving = Serving::start(&configured("[log]\nlevel = \"warn\"")).await;
+    let mut socket = serving.subscribe(&office.text).await;
+    let deep = "{ providers(first: 1) { nodes { name } } }";
+    assert_eq!(serving.ask(&office.text, deep).await.1.get("errors"), None);
+
+    let refused = |settings: &str, last: &str| {
+        let lines = serving.reload(settings, last);
+        assert!(lines.iter().all(|line| line.contains("configuration not reloaded: ")), "{lines:#?}");
+        lines
+    };
+    let wrong = "[limits]\ndepth = 2\nalias = 3\n[redis]\npassword = 7\n[lists]\npage_rows = 1_000";
+    let lines = refused(&configured(wrong), "lists.page_rows");
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines[0].contains("limits.alias: unknown setting; did you mean limits.aliases?"), "{lines:#?}");
+    let broken = refused("[limits\n", "no TOML");
+    assert_eq!(broken.len(), 1, "{broken:#?}");
+    let fixed = "[limits]\ndepth = 2\n[server]\nconnections_max = 7\n[lists]\npage_rows = 50";
+    let lines = refused(&configured(fixed), "server.connections_max: has changed, which needs a restart");
+    assert!(lines[0].contains("lists.page_rows: has changed, which needs a restart"), "{lines:#?}");
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert_eq!(serving.ask(&office.text, deep).await.1.get("errors"), None, "nothing of it is in force");
+
+    // A level that lets it be told is in force with the rest.
+    let lines =
+        serving.reload(&configured("[limits]\ndepth = 2\n[log]\nlevel = \"info\""), "configuration reloaded");
+    assert!(lines[0].contains("limits.depth, log.level"), "{lines:#?}");
+    let (_, answer) = serving.ask(&office.text, deep).await;
+    assert_eq!(only_error(&answer)["extensions"]["reason"], "DEPTH", "{answer}");
+    let answer = asked_over(&mut socket, deep).await;
+    assert_eq!(answer[0]["extensions"]["reason"], "DEPTH", "{answer}");
+
+    let same = configured("[limits]\ndepth = 2\n[log]\nlevel = \"info\"");
+    serving.reload(&same, "configuration reloaded: no setting has changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_fails_while_configurations_change() {
+    let office = NewToken::random().unwrap();
+    let configured = |depth: usize| {
+        tokens(
+            &[("office", &office, ADMIN)],
+            &format!("[limits]\ndepth = {depth}\n[documents]\nautomatic = true"),
+        )
+    };
+    let serving = Arc::new(Serving::start(&configured(15)).await);
+    let (_, answer) = serving.ask(&office.text, QUERY).await;
+    let calls = serving.sandbox.requests().len();
+    let (is_over, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let asking: Vec<_> = (0..4)
+        .map(|_| {
+            let (serving, is_over, asked) = (Arc::clone(&serving), Arc::clone(&is_over), Arc::clone(&asked));
+            let (token, answer) = (office.text.clone(), answer.clone());
+            tokio::spawn(async move {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert_eq!(serving.ask(&token, QUERY).await, (StatusCode::OK, answer.clone()));
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for time in 0..4 {
+        let before = asked.load(Ordering::Relaxed);
+        let (reloading, settings) = (Arc::clone(&serving), configured(16 + time));
+        let reload = move || reloading.reload(&settings, "configuration reloaded");
+        tokio::task::spawn_blocking(reload).await.unwrap();
+        // Each is in force for some requests.
+        while asked.load(Ordering::Relaxed) < before + 8 {
+            assert!(!asking.iter().any(tokio::task::JoinHandle::is_finished), "a request failed");
+            tokio::task::yield_now().await;
+        }
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for asking in asking {
+        asking.await.unwrap();
+    }
+    assert_eq!(serving.sandbox.requests().len(), calls);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_stop_it_is_not_ready_and_answers_until_the_balancer_has_noticed() {
+    let office = NewToken::random().unwrap();
+    let drain = "[server]\ndrain_ms = 600_000";
+    let mut serving = Serving::start(&tokens(&[("office", &office, ADMIN)], drain)).await;
+    let address = serving.ops.strip_prefix("http://").unwrap().to_owned();
+    let ready = || {
+        let output = switchboard(&["ready", "--ops-listen", &address]).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    assert_eq!(ready(), (Some(0), "ready\n".to_owned()));
+    serving.signal("TERM");
+    serving.logged("told to stop");
+    assert_eq!(ready(), (Some(1), format!("switchboard: not ready: {address} answers 503\n")));
+    let live = serving.client.get(format!("{}/live", serving.ops)).send().await.unwrap();
+    assert_eq!(live.status(), StatusCode::OK);
+    // By a connection of its own, as a balancer that has not noticed yet would.
+    let stranger = reqwest::Client::builder().no_proxy().build().unwrap();
+    serving.client = stranger;
+    assert_eq!(serving.ask(&office.text, QUERY).await.0, StatusCode::OK);
+    serving.signal("TERM");
+    assert!(serving.process.0.wait().unwrap().success());
+    let (code, said) = ready();
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with(&format!("switchboard: {address} cannot be asked: ")), "{said}");
+}
+
+#[test]
+fn ready_reads_where_to_ask_and_nothing_else() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let file = ConfigFile::new(&format!("[ops]\nlisten = \"{address}\"\n[limits]\ndepth = \"none\"\n"));
+    let said = |command: &mut Command| {
+        let output = command.env_clear().output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let waited = said(&mut switchboard(&["ready", "--config", file.path()]));
+    assert_eq!(waited, (Some(1), format!("switchboard: {address} does not answer: deadline has elapsed\n")));
+    drop(silent);
+    file.rewrite("[ops\n");
+    let (code, line) = said(&mut switchboard(&["ready", "--config", file.path()]));
+    assert!(code == Some(2) && line.contains("no TOML"), "{line}");
+    let address = address.to_string();
+    let (code, line) = said(&mut switchboard(&["ready", "--config", file.path(), "--ops-listen", &address]));
+    assert!(code == Some(1) && line.contains("cannot be asked"), "{line}");
+}
