@@ -180,8 +180,8 @@ fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<
 /// # Errors
 /// Where the mapping of toolkits cannot be read any more.
 pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow::Result<Graph> {
-    let _replicas = networks.store.clone().map(|store| Replicas::start(store, config.redis.clone()));
-    let (providers, accounts) = clients(config, clock, networks);
+    let replicas = networks.store.clone().map(|store| Replicas::start(store, config.redis.clone()));
+    let (providers, accounts) = clients(config, clock, networks, replicas.as_ref());
     let (leadlex, composio) =
         (Holdings::new(config.cache.clone(), clock), Holdings::new(config.cache.clone(), clock));
     let ids = config.ids.key();
@@ -225,16 +225,17 @@ impl Networks {
     }
 }
 
-/// The clients of both upstreams.
+/// The clients of both upstreams, which share their quotas with other replicas' where there are any.
 pub(crate) fn clients(
     config: &Config,
     clock: Clock,
     networks: &Networks,
+    replicas: Option<&Replicas>,
 ) -> (ProvidersClient, AccountsClient) {
     let Networks { leadlex, composio, store: _ } = networks.clone();
     let leadlex = Transport::new(UpstreamName::Leadlex, config.upstream.leadlex.clone(), leadlex, clock);
     let composio = Transport::new(UpstreamName::Composio, config.upstream.composio.clone(), composio, clock);
-    (ProvidersClient::new(leadlex), AccountsClient::new(composio))
+    (ProvidersClient::new(leadlex.sharing(replicas)), AccountsClient::new(composio.sharing(replicas)))
 }
 
 /// How callers are known.
@@ -317,7 +318,7 @@ pub(crate) async fn probe(
     if tenants.is_empty() {
         tenants.insert("default".to_owned(), default_tenant(config));
     }
-    let (providers, accounts) = clients(config, Clock::system(), networks);
+    let (providers, accounts) = clients(config, Clock::system(), networks, None);
     let mut told = Vec::new();
     for (name, tenant) in tenants {
         told.push((name, probe_tenant(&providers, &accounts, &tenant).await));

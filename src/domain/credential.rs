@@ -8,6 +8,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
+use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
@@ -27,6 +28,24 @@ impl<U> Fingerprint<U> {
     #[must_use]
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
+    }
+
+    /// What the credential is called among replicas: it does not tell the digest, from which keys are derived.
+    #[must_use]
+    pub fn tag(&self) -> [u8; 16] {
+        let mut tag = [0; 16];
+        for (byte, derived) in tag.iter_mut().zip(self.derive("replicas")) {
+            *byte = derived;
+        }
+        tag
+    }
+
+    /// A key for one purpose: HMAC-SHA-256 over its name, keyed by the digest (RFC 5869, 2.3, of one block).
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        // A key of any length is one for HMAC: it cannot fail.
+        let keyed = Hmac::<Sha256>::new_from_slice(&self.digest);
+        keyed.map_or([0; 32], |mac| mac.chain_update(purpose).finalize().into_bytes().into())
     }
 }
 
