@@ -20,6 +20,7 @@ mod laws;
 mod limits;
 mod memory;
 mod modes;
+mod replicas;
 mod sandbox;
 mod tidy;
 mod upstream;
