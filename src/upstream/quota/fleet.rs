@@ -132,6 +132,7 @@ impl Fleet {
         }
         let call = quota.sent(now);
         self.remember(quota, now, id, call);
+        self.expect_after(id);
         Some(call)
     }
 
@@ -175,11 +176,16 @@ impl Fleet {
         }
         self.others.retain(|_, other| other.last + COUNTED_FOR > now);
         if id.0 != self.own {
-            let after = Some(id.1.saturating_add(1));
-            let other = self.others.entry(id.0).or_insert(Other { next: after, last: now });
-            (other.next, other.last) = (other.next.max(after), now);
+            self.others.entry(id.0).or_insert(Other { next: None, last: now }).last = now;
         }
         quota.others = self.others.len() as u64;
+    }
+
+    /// Whatever other call comes next from there, its number is higher.
+    pub(super) fn expect_after(&mut self, id: CallId) {
+        if let Some(other) = self.others.get_mut(&id.0) {
+            other.next = other.next.max(Some(id.1.saturating_add(1)));
+        }
     }
 }
 

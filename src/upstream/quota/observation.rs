@@ -86,6 +86,8 @@ impl Quota {
         let then = |ago: u64| now.checked_sub(age.saturating_add(Duration::from_millis(ago))).unwrap_or(now);
         self.settle(now);
         if let Some(told) = seen.told.and_then(|told| told.after(age)) {
+            // However young the observation is: an answer may have told it long ago.
+            let told = Told { is_late: true, ..told };
             if self.window.is_none() && (told.counts() || self.settings.per_day > 0) {
                 self.window = Some(Window::untold(now));
             }
@@ -96,6 +98,10 @@ impl Quota {
         }
         for Seen(id, sent, ended, heard) in seen.calls.iter().copied().take(CALLS_MAX) {
             let Some(call) = fleet.call_of_past(self, now, id, then(sent), ended.map(then)) else { continue };
+            if age.is_zero() {
+                // In an older one, nobody knows how many have followed.
+                fleet.expect_after(id);
+            }
             if let Some(ended) = ended {
                 self.calls.end(&call, then(ended));
             }

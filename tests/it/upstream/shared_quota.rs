@@ -21,7 +21,7 @@ use super::{Ended, held};
 use crate::replicas::memory::{Command, MemoryStore, Serves};
 use crate::world::{NOW, network, upstream};
 
-const HOUR: u64 = 3_600;
+const MINUTE: u64 = 60;
 
 /// A starter key's upstream, and the server that its replicas share.
 struct Fleet {
@@ -41,7 +41,11 @@ struct Replica {
 
 impl Fleet {
     fn over(settings: Settings) -> Self {
-        let clock = Clock::starting_at(NOW.parse::<Timestamp>().unwrap());
+        Self::starting_at(NOW, settings)
+    }
+
+    fn starting_at(moment: &str, settings: Settings) -> Self {
+        let clock = Clock::starting_at(moment.parse::<Timestamp>().unwrap());
         let settings = Settings { leadlex_plan: LeadlexPlan::Starter, ..settings };
         let sandbox = Sandbox::new(settings, sandbox::Clock::new(move || clock.now()));
         let statuses = Arc::<Mutex<Vec<u16>>>::default();
@@ -269,7 +273,7 @@ async fn who_has_missed_something_looks_again() {
 #[tokio::test(start_paused = true)]
 async fn while_the_store_is_away_each_goes_on_by_its_headers() {
     for failing in [Serves::Away, Serves::Refusing, Serves::Full, Serves::Slow(Duration::from_millis(80))] {
-        let fleet = Fleet::new();
+        let fleet = Fleet::starting_at("2026-11-21T23:15:00Z", Settings::default());
         let three = fleet.three();
         soon().await;
         // Nine calls a minute, and the day's are used up while it is away.
@@ -286,7 +290,7 @@ async fn while_the_store_is_away_each_goes_on_by_its_headers() {
         let calls = fleet.calls();
         assert!((95..=100).contains(&calls), "{failing:?}: {calls} calls");
         // And one knows of the others again.
-        pass(12 * HOUR).await;
+        pass(15 * MINUTE).await;
         three[0].list(Needed).await.unwrap();
         soon().await;
         assert_eq!(three.each_ref().map(Replica::left), [Some(99); 3], "{failing:?}");
