@@ -350,7 +350,7 @@ async fn what_is_shared_is_numbers_and_what_is_not_ours_there_is_not_heeded() {
         Command::Publish(message) => Some(String::from_utf8(message).unwrap()),
         _ => None,
     });
-    let [a, b, c, d, ..] = one.leadlex.fingerprint().digest();
+    let [a, b, c, d, ..] = *one.leadlex.fingerprint().digest();
     let digest = format!("{a:02x}{b:02x}{c:02x}{d:02x}");
     for text in published.chain([String::from_utf8(value.to_vec()).unwrap(), key.to_string()]) {
         for secret in ["wbk_", "http", "sandbox.invalid", &digest] {
