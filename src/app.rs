@@ -204,7 +204,7 @@ fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<
 /// Where the mapping of toolkits cannot be read any more.
 pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow::Result<Graph> {
     let replicas = networks.store.clone().map(|store| Replicas::start(store, config.redis.clone()));
-    let (providers, accounts) = clients(config, clock, networks);
+    let (providers, accounts) = clients(config, clock, networks, replicas.as_ref());
     let leadlex = Holdings::sharing(config.cache.clone(), clock, replicas.clone());
     let composio = Holdings::sharing(config.cache.clone(), clock, replicas);
     let ids = config.ids.key();
@@ -256,16 +256,17 @@ fn store(settings: &ReplicaSettings) -> anyhow::Result<Option<Arc<dyn Store>>> {
     Ok(Some(Arc::new(RedisStore::new(settings).context("redis")?)))
 }
 
-/// The clients of both upstreams.
+/// The clients of both upstreams, which share their quotas with other replicas' where there are any.
 pub(crate) fn clients(
     config: &Config,
     clock: Clock,
     networks: &Networks,
+    replicas: Option<&Replicas>,
 ) -> (ProvidersClient, AccountsClient) {
     let Networks { leadlex, composio, store: _ } = networks.clone();
     let leadlex = Transport::new(UpstreamName::Leadlex, config.upstream.leadlex.clone(), leadlex, clock);
     let composio = Transport::new(UpstreamName::Composio, config.upstream.composio.clone(), composio, clock);
-    (ProvidersClient::new(leadlex), AccountsClient::new(composio))
+    (ProvidersClient::new(leadlex.sharing(replicas)), AccountsClient::new(composio.sharing(replicas)))
 }
 
 /// How callers are known.
@@ -348,7 +349,7 @@ pub(crate) async fn probe(
     if tenants.is_empty() {
         tenants.insert("default".to_owned(), default_tenant(config));
     }
-    let (providers, accounts) = clients(config, Clock::system(), networks);
+    let (providers, accounts) = clients(config, Clock::system(), networks, None);
     let mut told = Vec::new();
     for (name, tenant) in tenants {
         told.push((name, probe_tenant(&providers, &accounts, &tenant).await));

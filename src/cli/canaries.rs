@@ -229,7 +229,7 @@ impl World {
 
     /// Calls both upstreams as their clients do, with errors that nothing has masked.
     async fn call(&self, config: &Config, what: &str, watch: &mut Watch) {
-        let (providers, accounts) = app::clients(config, self.clock, &self.networks);
+        let (providers, accounts) = app::clients(config, self.clock, &self.networks, None);
         let leadlex = Credential::new(Tenant::A.leadlex_key()).unwrap();
         let composio = Credential::new(Tenant::A.composio_key()).unwrap();
         let (filter, order) = (AccountFilter::default(), AccountOrder::NEWEST_FIRST);

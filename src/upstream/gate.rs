@@ -7,6 +7,10 @@
 //!
 //! A call passes the quota, then the line for a place, then the breaker. It is judged before the line, so that
 //! nobody stands there for nothing, and once more behind it, as things will have changed.
+//!
+//! Where there are other replicas, gates of the same credential know of one another's calls ([`sharing`]).
+
+mod sharing;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,7 +24,7 @@ use super::concurrency::{CommonPlaces, Place, Places};
 use super::counts::{CallCounts, Counters, Hold};
 use super::error::{UpstreamError, UpstreamFailure};
 use super::jitter::jitter;
-use super::quota::{Call, Purpose, Quota, Verdict};
+use super::quota::{Call, CallId, Event, Fleet, Purpose, Quota, Told, Verdict};
 use super::retry;
 use super::settings::UpstreamSettings;
 use super::standing::{Record, Standing};
@@ -28,6 +32,8 @@ use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
 use crate::domain::problems::Problems;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
+use crate::replicas::Replicas;
+use sharing::{Shared, Sharing};
 
 /// How many credentials are remembered.
 const GATES_MAX: u64 = 10_000;
@@ -48,31 +54,48 @@ pub(super) struct Gates {
     counters: Arc<Counters>,
     places: CommonPlaces,
     gates: moka::sync::Cache<[u8; 32], Arc<Gate>>,
+    sharing: Option<Arc<Sharing>>,
 }
 
 impl Gates {
     pub(super) fn new(upstream: UpstreamName, settings: Arc<UpstreamSettings>, clock: Clock) -> Self {
         let gates = moka::sync::Cache::new(GATES_MAX);
         let places = CommonPlaces::new(&settings.concurrency);
-        Self { upstream, settings, clock, counters: Arc::default(), places, gates }
+        Self { upstream, settings, clock, counters: Arc::default(), places, gates, sharing: None }
+    }
+
+    /// The same, of which all replicas' gates know one another's calls. Before the first call.
+    pub(super) fn sharing(self, replicas: Option<Replicas>) -> Self {
+        let sharing = replicas.map(|replicas| Sharing::start(replicas, self.upstream));
+        Self { sharing, ..self }
     }
 
     pub(super) fn of<U: Upstream>(&self, credential: &Credential<U>) -> Arc<Gate> {
         self.gates.get_with(*credential.fingerprint().digest(), || {
-            Arc::new(Gate {
-                upstream: self.upstream,
-                clock: self.clock,
-                counters: Arc::clone(&self.counters),
-                places: Places::new(&self.settings.concurrency, self.places.clone()),
-                budget: retry::budget(&self.settings.retry),
-                state: Mutex::new(State {
-                    quota: Quota::new(self.settings.quota.clone()),
-                    breaker: Breaker::new(self.settings.breaker.clone()),
-                    record: Record::default(),
-                    refused: None,
-                }),
-            })
+            let Some(sharing) = &self.sharing else { return Arc::new(self.gate(None)) };
+            let tag = credential.fingerprint().tag();
+            let gate = Arc::new(self.gate(Some(sharing.of(tag))));
+            sharing.add(&gate, tag);
+            gate
         })
+    }
+
+    fn gate(&self, shared: Option<Shared>) -> Gate {
+        Gate {
+            upstream: self.upstream,
+            clock: self.clock,
+            counters: Arc::clone(&self.counters),
+            places: Places::new(&self.settings.concurrency, self.places.clone()),
+            budget: retry::budget(&self.settings.retry),
+            state: Mutex::new(State {
+                quota: Quota::new(self.settings.quota.clone()),
+                fleet: shared.as_ref().map(|_| Shared::fleet()),
+                breaker: Breaker::new(self.settings.breaker.clone()),
+                record: Record::default(),
+                refused: None,
+            }),
+            shared,
+        }
     }
 
     /// Counts what of an answer could not be read or was not asked for.
@@ -98,10 +121,14 @@ pub(super) struct Gate {
     places: Places,
     budget: TpsBudget,
     state: Mutex<State>,
+    /// What it shares with other replicas; none where there are none.
+    shared: Option<Shared>,
 }
 
 struct State {
     quota: Quota,
+    /// Whose calls the quota's are, where it is shared.
+    fleet: Option<Fleet>,
     breaker: Breaker,
     record: Record,
     /// The upstream's refusal of the key itself, and until when it is believed.
@@ -112,6 +139,17 @@ impl State {
     fn refused(&self, now: Instant) -> Option<(Duration, &UpstreamError)> {
         let (until, refusal) = self.refused.as_ref().filter(|(until, _)| *until > now)?;
         Some((*until - now, refusal))
+    }
+
+    /// A call leaves; it has an id where others hear of it.
+    fn leave(&mut self, now: Instant) -> (Call, Option<CallId>) {
+        match &mut self.fleet {
+            Some(fleet) => {
+                let (call, id) = fleet.leave(&mut self.quota, now);
+                (call, Some(id))
+            }
+            None => (self.quota.sent(now), None),
+        }
     }
 
     fn quota_holds(&self, now: Instant, purpose: Purpose) -> Option<Duration> {
@@ -133,6 +171,7 @@ impl Gate {
         purpose: Purpose,
         deadline: Instant,
     ) -> Result<Passage, UpstreamError> {
+        self.look().await;
         self.judge(&self.lock(), Instant::now(), purpose)?;
         let Some(place) = self.places.take(deadline).await else {
             return Err(self.held(Hold::Concurrency, CROWDED_FOR));
@@ -140,8 +179,9 @@ impl Gate {
         let now = Instant::now();
         let mut state = self.lock();
         self.judge(&state, now, purpose)?;
-        let (call, ticket) = (state.quota.sent(now), state.breaker.leave());
-        Ok(Passage { gate: Arc::clone(self), call, ticket, heard: false, ended: false, _place: place })
+        let ((call, id), ticket) = (state.leave(now), state.breaker.leave());
+        self.tell(id, Event::Sent);
+        Ok(Passage { gate: Arc::clone(self), call, id, ticket, heard: false, ended: false, _place: place })
     }
 
     fn judge(&self, state: &State, now: Instant, purpose: Purpose) -> Result<(), UpstreamError> {
@@ -230,6 +270,7 @@ impl Gate {
 pub(super) struct Passage {
     gate: Arc<Gate>,
     call: Call,
+    id: Option<CallId>,
     ticket: Ticket,
     heard: bool,
     ended: bool,
@@ -241,12 +282,16 @@ impl Passage {
     pub(super) fn heard(&mut self, status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
         self.heard = true;
         let (now, wall) = (Instant::now(), self.gate.clock.now());
+        let told = Told::read(headers, wall);
         let mut state = self.gate.lock();
+        self.gate.put_soon();
         if status == StatusCode::TOO_MANY_REQUESTS {
-            state.quota.refused(&self.call, now, wall, headers, jitter());
+            state.quota.hear_refusal(&self.call, now, &told, jitter());
+            self.gate.tell(self.id, Event::Refused(told));
             state.quota_holds(now, Purpose::Needed)
         } else {
-            state.quota.answered(&self.call, now, wall, headers);
+            state.quota.hear_answer(&self.call, now, &told);
+            self.gate.tell(self.id, Event::Answered(told));
             None
         }
     }
@@ -260,6 +305,7 @@ impl Passage {
         if !self.heard {
             // The connection is gone: what the upstream counts of it, it has counted by now.
             state.quota.answered(&self.call, now, wall, &HeaderMap::new());
+            self.gate.tell(self.id, Event::Ended);
         }
         state.record.note(wall, outcome);
         match outcome {

@@ -37,6 +37,7 @@ use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
 use crate::domain::problems::Problems;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
+use crate::replicas::Replicas;
 
 /// A body as it comes from the network.
 pub type NetworkBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -113,6 +114,13 @@ impl Transport {
         let settings = Arc::new(settings);
         let gates = Gates::new(upstream, Arc::clone(&settings), clock);
         Self { upstream, settings, network, clock, gates }
+    }
+
+    /// The same, whose quotas are those of all replicas: they know of one another's calls. Before the first call, and
+    /// within a Tokio runtime.
+    #[must_use]
+    pub fn sharing(self, replicas: Option<&Replicas>) -> Self {
+        Self { gates: self.gates.sharing(replicas.cloned()), ..self }
     }
 
     /// Its clock, for what an answer's headers say of time.

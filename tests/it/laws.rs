@@ -17,6 +17,7 @@ mod isolation;
 mod joined;
 mod members;
 mod prices;
+mod shared_day;
 mod truth;
 mod walker;
 mod walking;

@@ -2,6 +2,7 @@
 
 mod policies;
 mod quota;
+pub(crate) mod shared_quota;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

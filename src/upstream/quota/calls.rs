@@ -19,7 +19,7 @@ const GIVEN_UP_AFTER: Duration = Duration::from_secs(120);
 const REMEMBERED_MAX: usize = 16_384;
 
 /// A call under way, as [`Quota::sent`](super::Quota::sent) numbered it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call(u64);
 
 #[derive(Debug, Default)]
@@ -33,12 +33,13 @@ pub(super) struct Calls {
     last: Option<Instant>,
 }
 
+/// A call that is remembered.
 #[derive(Debug)]
-struct Recent {
-    sent: Instant,
-    ended: Option<Instant>,
+pub(super) struct Recent {
+    pub(super) sent: Instant,
+    pub(super) ended: Option<Instant>,
     /// Whether an answer told what was left after it.
-    heard: bool,
+    pub(super) heard: bool,
 }
 
 impl Recent {
@@ -58,6 +59,40 @@ impl Calls {
         self.unheard += 1;
         self.last = Some(now);
         call
+    }
+
+    /// One that had left before, and perhaps came back: another replica's, told late. It takes its place behind those
+    /// that are known; when it ended stays what it was.
+    pub(super) fn add(&mut self, sent: Instant, ended: Option<Instant>) -> Call {
+        let sent = self.recent.back().map_or(sent, |latest| latest.sent.max(sent));
+        let last = self.last.max(Some(sent));
+        let call = self.start(sent);
+        self.last = last;
+        if let Some(ended) = ended {
+            self.end(&call, ended);
+        }
+        call
+    }
+
+    /// One had left by then, whoever's it was.
+    pub(super) fn had_left(&mut self, at: Instant) {
+        self.last = self.last.max(Some(at));
+    }
+
+    /// Whether it came back, as far as it is remembered.
+    pub(super) fn has_ended(&self, call: Call) -> bool {
+        let recent = call.0.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+        recent.and_then(|place| self.recent.get(place)).is_some_and(|recent| recent.ended.is_some())
+    }
+
+    /// The latest so many that are remembered, in the order in which they left.
+    pub(super) fn latest(&self, most: usize) -> impl Iterator<Item = (Call, &Recent)> {
+        (self.first..).map(Call).zip(&self.recent).skip(self.recent.len().saturating_sub(most))
+    }
+
+    /// The earliest that is remembered, or the next.
+    pub(super) fn earliest(&self) -> Call {
+        Call(self.first)
     }
 
     pub(super) fn end(&mut self, call: &Call, now: Instant) {

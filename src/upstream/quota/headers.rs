@@ -1,12 +1,13 @@
 //! What one answer's headers say of the counted window, in the terms of the model.
 //!
 //! Times are read against the answer's own `Date`, so that no clock but the upstream's decides when
-//! its window ends (UPSTREAMS.md B3).
+//! its window ends (UPSTREAMS.md B3). In this form, and not as headers, replicas pass it on.
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{super::rate_limit, DAY};
 
@@ -14,7 +15,9 @@ use super::{super::rate_limit, DAY};
 const RESET_MAX: Duration = Duration::from_secs(31 * 86_400);
 
 /// What one answer told.
-pub(super) struct Told {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::upstream) struct Told {
     pub(super) limit: Option<u64>,
     pub(super) remaining: Option<u64>,
     pub(super) ends: Ends,
@@ -22,11 +25,19 @@ pub(super) struct Told {
     pub(super) resets_in: Duration,
     /// The same as a moment of that clock.
     pub(super) resets_at: Timestamp,
+    /// How long a refused caller shall wait.
+    pub(super) wait: Option<Duration>,
+    /// Whether that was asked for, and does not only follow from the reset.
+    pub(super) asks_to_wait: bool,
+    /// Whether it is heard when it is told; what is passed on can be late.
+    #[serde(skip)]
+    pub(super) is_late: bool,
 }
 
 /// How an answer told when its window ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ends {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::upstream) enum Ends {
     /// By a reset, which also says which window is meant.
     Told,
     /// By its length alone (Composio, A8): at the latest that long from now.
@@ -37,7 +48,7 @@ pub(super) enum Ends {
 
 impl Told {
     /// Reads what an answer that came at `wall` told.
-    pub(super) fn read(headers: &HeaderMap, wall: Timestamp) -> Self {
+    pub(in crate::upstream) fn read(headers: &HeaderMap, wall: Timestamp) -> Self {
         let now = rate_limit::date(headers).unwrap_or(wall);
         let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
         let told = rate_limit::resets_at(headers, now).filter(|at| until(*at) <= RESET_MAX);
@@ -55,7 +66,32 @@ impl Told {
             ends,
             resets_in: until(resets_at).max(Duration::from_secs(1)),
             resets_at,
+            wait: rate_limit::wait(headers, wall),
+            asks_to_wait: headers.contains_key(header::RETRY_AFTER),
+            is_late: false,
         }
+    }
+
+    /// What an answer without any header tells.
+    pub(super) fn nothing(wall: Timestamp) -> Self {
+        Self::read(&HeaderMap::new(), wall)
+    }
+
+    /// The same as it is to be taken that much later; none where its window is over by then, or where it is nothing
+    /// that an answer can have told.
+    pub(super) fn after(self, age: Duration) -> Option<Self> {
+        let is_long = |time: Duration| time > RESET_MAX;
+        let ends_oddly = match self.ends {
+            Ends::Within(length) => length.is_zero() || is_long(length),
+            Ends::Told | Ends::Untold => false,
+        };
+        if ends_oddly || is_long(self.resets_in) || self.wait.is_some_and(is_long) {
+            return None;
+        }
+        let resets_in = self.resets_in.checked_sub(age).filter(|left| !left.is_zero())?;
+        let wait = self.wait.and_then(|wait| wait.checked_sub(age));
+        let limit = self.limit.map(|limit| limit.max(1));
+        Some(Self { limit, resets_in, wait, is_late: !age.is_zero(), ..self })
     }
 
     /// Whether it told of any count.

@@ -9,9 +9,12 @@
 //! - `calls` are our own of the last minute: for LeadLex's limit by the minute, which has no header, and
 //!   for the calls of which no header has told yet.
 //! - `pace` spreads what is left evenly over the time that is left.
+//! - `fleet` feeds it the calls of other replicas, as if they were this one's; `observation` is what one that starts is told.
 
 mod calls;
+mod fleet;
 mod headers;
+mod observation;
 mod pace;
 mod settings;
 mod window;
@@ -19,22 +22,25 @@ mod window;
 #[cfg(test)]
 mod day_tests;
 #[cfg(test)]
+mod fleet_tests;
+#[cfg(test)]
 mod property_tests;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 pub use calls::Call;
+pub(super) use fleet::{CallId, CallNews, Event, Fleet};
+pub(super) use headers::Told;
+pub(super) use observation::Observation;
 pub use settings::QuotaSettings;
 
-use super::rate_limit;
 use calls::Calls;
-use headers::Told;
 use pace::Pace;
 use window::Window;
 
@@ -89,33 +95,42 @@ pub struct Quota {
     refusals: u32,
     /// The limit by the minute that a 429 taught, and until when it is believed.
     learned: Option<(u64, Instant)>,
+    /// How many other replicas call, as far as is known: each may let a call go that is not heard of yet.
+    others: u64,
 }
 
 impl Quota {
     /// A quota of which nothing but the settings is known.
     #[must_use]
     pub fn new(settings: QuotaSettings) -> Self {
-        Self { settings, window: None, calls: Calls::default(), held_until: None, refusals: 0, learned: None }
+        Self {
+            settings,
+            window: None,
+            calls: Calls::default(),
+            held_until: None,
+            refusals: 0,
+            learned: None,
+            others: 0,
+        }
     }
 
     /// A call leaves. One that never comes back in [`Quota::answered`] or [`Quota::refused`] is taken
     /// for counted by the upstream, until a later answer says otherwise.
     #[must_use]
     pub fn sent(&mut self, now: Instant) -> Call {
-        self.settle(now);
-        if self.window.is_none() && self.settings.per_day > 0 {
-            self.window = Some(Window::untold(now));
-        }
-        if let Some(window) = &mut self.window {
-            window.count();
-        }
+        self.count(now);
         self.calls.start(now)
     }
 
     /// It came back, with any status but 429. `wall` is the local time, needed only where the answer
     /// has no `Date`.
     pub fn answered(&mut self, call: &Call, now: Instant, wall: Timestamp, headers: &HeaderMap) {
-        self.learn(call, now, &Told::read(headers, wall));
+        self.hear_answer(call, now, &Told::read(headers, wall));
+    }
+
+    /// The same, by what the answer told.
+    pub(super) fn hear_answer(&mut self, call: &Call, now: Instant, told: &Told) {
+        self.learn(call, now, told);
         if self.held_until.is_none_or(|until| until <= now) {
             self.refusals = 0;
         }
@@ -125,14 +140,16 @@ impl Quota {
     /// 60 s, longer each time; `jitter`, in 0 to 1, shortens that by up to half. Else hold until the
     /// reset. A sane `Retry-After` is honoured in both cases (B3).
     pub fn refused(&mut self, call: &Call, now: Instant, wall: Timestamp, headers: &HeaderMap, jitter: f64) {
-        let told = Told::read(headers, wall);
-        self.learn(call, now, &told);
+        self.hear_refusal(call, now, &Told::read(headers, wall), jitter);
+    }
+
+    /// The same, by what the answer told.
+    pub(super) fn hear_refusal(&mut self, call: &Call, now: Instant, told: &Told, jitter: f64) {
+        self.learn(call, now, told);
         let left = told.remaining.or_else(|| self.left());
         // Then the reset is the day's, and the limit that refused another.
         let some_left = left.is_some_and(|left| left > 0);
-        let wait = rate_limit::wait(headers, wall)
-            .filter(|_| !some_left || headers.contains_key(header::RETRY_AFTER))
-            .unwrap_or_default();
+        let wait = told.wait.filter(|_| !some_left || told.asks_to_wait).unwrap_or_default();
         if self.held_until.is_none_or(|until| until <= now) {
             self.refusals = self.refusals.saturating_add(1);
         }
@@ -184,6 +201,17 @@ impl Quota {
         }
     }
 
+    /// One call leaves, or had left.
+    fn count(&mut self, now: Instant) {
+        self.settle(now);
+        if self.window.is_none() && self.settings.per_day > 0 {
+            self.window = Some(Window::untold(now));
+        }
+        if let Some(window) = &mut self.window {
+            window.count();
+        }
+    }
+
     fn learn(&mut self, call: &Call, now: Instant, told: &Told) {
         self.calls.end(call, now);
         self.settle(now);
@@ -218,13 +246,16 @@ impl Quota {
         Some(u64::from(self.settings.per_day)).filter(|calls| *calls > 0)
     }
 
-    /// What a call for that purpose leaves of a limit: a refresh the whole reserve, a needed one half.
+    /// What a call for that purpose leaves of a limit: a refresh the whole reserve, a needed one half; and where that
+    /// is less than one for each other replica, so many, as they may let a call go at the same moment. (Of a limit that
+    /// is hardly larger than their number, half: refusals are worse than few calls, but not than none.)
     fn floor(&self, limit: u64, purpose: Purpose) -> u64 {
         let reserve = limit.saturating_mul(u64::from(self.settings.reserve_percent.min(100))) / 100;
-        match purpose {
+        let reserve = match purpose {
             Purpose::Needed => reserve / 2,
             Purpose::Refresh => reserve,
-        }
+        };
+        reserve.max(self.others.min(limit / 2))
     }
 
     fn window_allows(&self, now: Instant, purpose: Purpose) -> Option<Instant> {

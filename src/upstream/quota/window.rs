@@ -92,7 +92,8 @@ impl Window {
                 // Nothing else tells of a new window. A smaller rise may be answers out of order, and
                 // where most of the limit is left it makes no difference.
                 let rise = self.told_left.and_then(|left| told.remaining?.checked_sub(left));
-                if rise.is_some_and(|rise| rise > self.limit.unwrap_or(0) / 2) {
+                let is_new = rise.is_some_and(|rise| rise > self.limit.unwrap_or(0) / 2);
+                if is_new && !told.is_late {
                     self.start_afresh(told, now);
                 } else if rise.is_none_or(|rise| rise == 0) {
                     // The window of this number ends later than that of the one before, perhaps.
@@ -115,6 +116,9 @@ impl Window {
 
     fn count_down(&mut self, told: &Told) -> bool {
         if told.limit.is_some() && self.limit.is_some() && told.limit != self.limit {
+            if told.is_late {
+                return false;
+            }
             // Another plan from now on.
             self.told_left = None;
         }
@@ -124,13 +128,47 @@ impl Window {
             return false;
         };
         self.told_left = Some(self.told_left.map_or(remaining, |left| left.min(remaining)));
-        self.presumed = 0;
+        if !told.is_late {
+            // What comes late may have been told before those calls.
+            self.presumed = 0;
+        }
         true
     }
 
     /// One more call of ours leaves.
     pub(super) fn count(&mut self) {
         self.ours = self.ours.saturating_add(1);
+    }
+
+    /// So many calls had left at least, since it began: what a replica tells that was there before this one.
+    pub(super) fn count_up_to(&mut self, calls: u64, told: &Told) {
+        if self.resets_at.is_some_and(|at| at.duration_since(told.resets_at).abs() <= SAME_WITHIN) {
+            self.ours = self.ours.max(calls);
+        }
+    }
+
+    /// What is known of it, in the words of an answer, where `unheard` calls may have gone off the number told.
+    pub(super) fn told(&self, now: Instant, unheard: u64) -> Option<Told> {
+        let ends = match self.limit.or(self.told_left) {
+            _ if self.length <= MINUTE => Ends::Within(self.length),
+            Some(_) => Ends::Told,
+            None => Ends::Untold,
+        };
+        Some(Told {
+            limit: self.limit,
+            remaining: self.told_left.map(|left| left.saturating_sub(unheard.saturating_add(self.presumed))),
+            ends,
+            resets_in: self.resets.saturating_duration_since(now).max(Duration::from_secs(1)),
+            resets_at: self.resets_at?,
+            wait: None,
+            asks_to_wait: false,
+            is_late: false,
+        })
+    }
+
+    /// The calls that left since it began.
+    pub(super) fn ours(&self) -> u64 {
+        self.ours
     }
 
     /// That many calls will not be heard of any more; the upstream may have counted them.
