@@ -35,6 +35,7 @@ use crate::loaders::providers::Providers;
 use crate::operation::Operations;
 use crate::replicas::Replicas;
 use crate::replicas::store::Store;
+use crate::telemetry::traces::Traces;
 use crate::upstream::accounts::AccountsClient;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::probe::ProbeReport;
@@ -47,6 +48,7 @@ pub struct App {
     http: Server,
     ops: Server,
     graph: Graph,
+    traces: Option<Traces>,
 }
 
 #[derive(Debug)]
@@ -70,10 +72,13 @@ impl App {
         let (callers, webhooks, settings) = (callers(config)?, webhooks(config), config.http.clone());
         let ops = http::ops::router(&callers);
         let edge = EdgeParts { operations, callers, webhooks, settings };
+        let traces = traces(config)?;
+        let edge = http::traced(http::router(edge), traces.as_ref().map(Traces::root));
         Ok(Self {
-            http: Server::bind("http.listen", config.http.listen, http::router(edge), &config.server).await?,
+            http: Server::bind("http.listen", config.http.listen, edge, &config.server).await?,
             ops: Server::bind("ops.listen", config.ops.listen, ops, &config.server).await?,
             graph,
+            traces,
         })
     }
 
@@ -110,13 +115,22 @@ impl App {
         };
         // The servers end after `stop` has, or when a listener fails: then there is none to wait for.
         tokio::pin!(servers);
-        tokio::select! {
+        let ended = tokio::select! {
             ended = &mut servers => ended,
             () = stop => servers.await,
+        };
+        if let Some(traces) = self.traces {
+            traces.end().await;
         }
-        .map(drop)
-        .context("a listener failed")
+        ended.map(drop).context("a listener failed")
     }
+}
+
+/// The tracing of requests, where it is configured.
+fn traces(config: &Config) -> anyhow::Result<Option<Traces>> {
+    let Some(url) = config.traces.url() else { return Ok(None) };
+    let post = transport::post(&url).context("TLS cannot be set up")?;
+    Ok(Some(Traces::start(&config.traces, post).context("traces.headers")?))
 }
 
 impl Server {

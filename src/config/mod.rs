@@ -33,6 +33,7 @@ use crate::operation::persisted::trusted::Trusted;
 use crate::operation::settings::{DocumentSettings, LimitSettings};
 use crate::replicas::settings::ReplicaSettings;
 use crate::telemetry::LogSettings;
+use crate::telemetry::traces::settings::TraceSettings;
 use crate::upstream::settings::UpstreamSettings;
 use known::Known;
 use layers::Layers;
@@ -81,6 +82,8 @@ pub struct Config {
     pub health: HealthSettings,
     /// `[log]`
     pub log: LogSettings,
+    /// `[traces]`
+    pub traces: TraceSettings,
     #[serde(skip)]
     redacted: String,
 }

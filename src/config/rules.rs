@@ -106,6 +106,8 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("subscriptions.events_max", 1, 1_000_000),
     ("subscriptions.linger_ms", 0, 3_600_000),
     ("subscriptions.walk_pages_max", 1, 1_000),
+    ("traces.sample_percent", 0, 100),
+    ("traces.timeout_ms", 1, 600_000),
 ];
 
 /// Why a single value, of the right kind, will not do; `None` where nothing is known against it.
@@ -117,11 +119,19 @@ pub(super) fn objection(name: &str, value: &Value) -> Option<String> {
                 .then(|| format!("{number} is out of range: it takes {least} to {most}"))
         }
         Value::String(text) if name.ends_with("base_url") => url_objection(text),
+        Value::String(text) if name == "traces.endpoint" && !text.is_empty() => {
+            match cfg!(feature = "otlp") {
+                true => url_objection(text),
+                false => {
+                    Some("this program was built without traces: build it with the feature `otlp`".to_owned())
+                }
+            }
+        }
         _ => None,
     }
 }
 
-/// Why a text cannot be where an upstream's API begins. One that could hold a secret (a password,
+/// Why a text cannot be where an upstream's API begins, or a collector's. One that could hold a secret (a password,
 /// a key in its query) is not repeated.
 fn url_objection(text: &str) -> Option<String> {
     let quoted = if text.contains(['@', '?', '#']) { "the URL".to_owned() } else { format!("{text:?}") };
@@ -191,6 +201,9 @@ pub(super) fn judge(config: &Config, keys: Keys, layers: &mut Layers<'_>) {
     let ids = config.ids.key.expose_secret().chars().count();
     if (1..16).contains(&ids) {
         layers.refuse("ids.key", "too short to keep ids from being guessed: give 16 characters or more");
+    }
+    if let Err(why) = config.traces.headers() {
+        layers.refuse("traces.headers", why.to_string());
     }
     if let Err(why) = trusted_documents(config) {
         layers.refuse("documents.trusted", why);

@@ -6,7 +6,7 @@
 //! [`event_stream`] or [`multipart`], for as long as its [`tenure`] is; or over a [`websocket`]. Whatever is refused on the
 //! way is one [`error`] type, [`framing`]'s before all others. [`graphiql`] is the page at `/`, [`example`] the one at
 //! `/example`, each a [`bundle`]; [`webhook`] is where Composio tells of what has expired.
-//! [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`].
+//! All of it may be [`traced`]. [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`].
 
 mod body;
 mod bundle;
@@ -32,6 +32,7 @@ mod socket;
 mod streamed;
 mod telling;
 mod tenure;
+mod traced;
 pub mod webhook;
 mod websocket;
 
@@ -52,6 +53,7 @@ use self::caller::Callers;
 use self::cors::Origins;
 use self::error::HttpError;
 use self::settings::HttpSettings;
+pub use self::traced::traced;
 use self::webhook::Webhooks;
 use crate::operation::Operations;
 
