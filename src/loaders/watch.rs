@@ -206,9 +206,7 @@ async fn keep_looking<W: Watched>(
     let (feed, mut cause) = (&end.feed, ChangeCause::Poll);
     loop {
         drops.mark_unchanged();
-        let span = origin.look(W::Upstream::NAME);
-        let looked = span.around(watched.look(cause)).await;
-        drop(span);
+        let looked = origin.look(W::Upstream::NAME).around(watched.look(cause)).await;
         let next_at = match looked {
             Ok(Look { changes, next_at }) => {
                 feed.tell(changes);

@@ -23,6 +23,7 @@ pub mod request;
 pub mod settings;
 pub mod subscription;
 mod suggestions;
+mod traced;
 mod variables;
 
 use std::panic::AssertUnwindSafe;
@@ -63,7 +64,6 @@ use crate::loaders::ledger::{Ledger, Trace};
 use crate::loaders::settings::{ConnectionSettings, ListSettings, Shares};
 use crate::loaders::watch::WatchError;
 use crate::loaders::watch::feed::Position;
-use crate::telemetry::traces::{self, Fact};
 
 /// What executes operations: the [`Graph`], or in tests a schema that fails on demand.
 pub trait Executor: Send + Sync + 'static {
@@ -281,17 +281,6 @@ impl Operations {
         self.run_meant(meant, request, rules, caller).await.told()
     }
 
-    /// Tells the trace, where there is one, which operation it is.
-    fn tell_trace(&self, meant: &Meant, request: &OperationRequest) {
-        if traces::are_on()
-            && let Ok(document) = self.documents.judge(&meant.text).as_ref()
-            && let Ok(operation) = document.operation(request.operation_name.as_deref())
-        {
-            let kind = operation.operation_type.name();
-            traces::note(Fact::Operation { kind, name: operation.name.as_deref() });
-        }
-    }
-
     async fn run_meant(
         &self,
         meant: Meant,
@@ -478,18 +467,21 @@ impl Answer {
     fn executed(data: &Value, errors: Vec<ServerError>, extensions: Option<Extensions>) -> Self {
         let errors = errors::masked_and_merged(errors);
         let outcome = Outcome::Executed { whole: errors.is_empty() };
-        Self { code: code_of(&errors), ..Self::new(outcome, written(&errors, Some(data), extensions)) }
+        Self {
+            code: traced::code_of(&errors),
+            ..Self::new(outcome, written(&errors, Some(data), extensions))
+        }
     }
 
     fn failed(outcome: Outcome, errors: &[GraphqlError]) -> Self {
-        Self { code: code_of(errors), ..Self::new(outcome, written(errors, None, None)) }
+        Self { code: traced::code_of(errors), ..Self::new(outcome, written(errors, None, None)) }
     }
 
     /// It ran, and came to nothing.
     fn ended(errors: &[GraphqlError]) -> Self {
         let outcome = Outcome::Executed { whole: false };
         let body = written(errors, Some(&Value::Null), None);
-        Self { is_late: true, code: code_of(errors), ..Self::new(outcome, body) }
+        Self { is_late: true, code: traced::code_of(errors), ..Self::new(outcome, body) }
     }
 
     /// What everybody gets who waited for an execution that panicked.
@@ -501,27 +493,6 @@ impl Answer {
     fn new(outcome: Outcome, body: Bytes) -> Self {
         Self { body, outcome, read_at: None, tag: Tag::default(), is_late: false, code: None }
     }
-
-    /// What a trace tells of what went wrong: whether it failed here, or was refused as it was asked.
-    fn failure(&self) -> Option<Fact<'static>> {
-        let code = self.code?;
-        Some(match self.outcome {
-            Outcome::Refused | Outcome::NotByThisTransport => Fact::Refused(code),
-            Outcome::Executed { .. } | Outcome::Overloaded | Outcome::Crashed => Fact::Failed(code),
-        })
-    }
-
-    /// The same, told to the trace that is under way here.
-    fn told(self) -> Self {
-        if let Some(fact) = self.failure() {
-            traces::note(fact);
-        }
-        self
-    }
-}
-
-fn code_of(errors: &[GraphqlError]) -> Option<&'static str> {
-    errors.first().map(|error| error.extensions.code)
 }
 
 /// What an answer's text begins with, in bytes; rows come as one piece, for which it is made larger once.

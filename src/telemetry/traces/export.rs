@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Uri};
 use opentelemetry::Context;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
@@ -68,7 +68,7 @@ pub(super) fn start(
         is_ending: false,
         silent_until: None,
         resource: resource.into(),
-        url: settings.url().map(String::from).unwrap_or_default(),
+        url: settings.url().and_then(|url| url.as_str().parse().ok()).unwrap_or_default(),
         headers,
         timeout: settings.timeout(),
         post,
@@ -132,7 +132,7 @@ struct Delivery {
     is_ending: bool,
     silent_until: Option<Instant>,
     resource: ResourceAttributesWithSchema,
-    url: String,
+    url: Uri,
     headers: HeaderMap,
     timeout: Duration,
     post: Post,
@@ -154,7 +154,9 @@ impl Delivery {
             }
             loop {
                 let mut message = Vec::new();
-                while let (true, Ok(span)) = (message.len() < MESSAGE, self.spans.try_recv()) {
+                while message.len() < MESSAGE
+                    && let Ok(span) = self.spans.try_recv()
+                {
                     message.push(span);
                 }
                 if message.is_empty() {
@@ -200,7 +202,7 @@ impl Delivery {
         let may_pass = |why: &str| Refusal { why: why.to_owned(), may_pass: true };
         let mut request = Request::new(message);
         *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = self.url.parse().map_err(|_| may_pass("its URL cannot be asked"))?;
+        *request.uri_mut() = self.url.clone();
         *request.headers_mut() = self.headers.clone();
         let status = match timeout(self.timeout, self.post.clone().oneshot(request)).await {
             Ok(Ok(status)) => status,
@@ -223,5 +225,144 @@ impl Delivery {
         self.silent_until = Some(now + SILENCE);
         let lost = self.lost.swap(0, Ordering::Relaxed);
         tracing::warn!(lost, why, "traces do not reach the collector");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::Mutex;
+
+    use http::StatusCode;
+    use tower::service_fn;
+    use tower::util::BoxCloneSyncService;
+
+    use super::*;
+    use crate::telemetry::tests::logged;
+    use crate::telemetry::traces::Traces;
+
+    /// A collector that gives these answers, one to each message, and then is silent; and how many spans came that it took.
+    fn answering(statuses: &[u16]) -> (Post, Arc<Mutex<Vec<usize>>>) {
+        let took = Arc::new(Mutex::new(Vec::new()));
+        let statuses: Vec<_> =
+            statuses.iter().rev().map(|status| StatusCode::from_u16(*status).unwrap()).collect();
+        let (statuses, seen) = (Arc::new(Mutex::new(statuses)), Arc::clone(&took));
+        let post = BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
+            let next = statuses.lock().unwrap().pop();
+            let message = ExportTraceServiceRequest::decode(request.into_body()).unwrap();
+            let count =
+                message.resource_spans.iter().flat_map(|of| &of.scope_spans).map(|of| of.spans.len()).sum();
+            if next.is_some_and(|status| status.is_success()) {
+                seen.lock().unwrap().push(count);
+            }
+            async move {
+                match next {
+                    Some(status) => Ok(status),
+                    None => pending().await,
+                }
+            }
+        }));
+        (post, took)
+    }
+
+    fn traces(post: Post) -> Traces {
+        let settings = TraceSettings {
+            endpoint: "http://canary.example/canary".to_owned(),
+            headers: "authorization=canary".into(),
+            service_name: "switchboard".to_owned(),
+            sample_percent: 100,
+            timeout_ms: 10_000,
+        };
+        Traces::start(&settings, post).unwrap()
+    }
+
+    fn requests(traces: &Traces, count: usize) {
+        for _ in 0..count {
+            drop(traces.root().request("GET", None, &HeaderMap::new()));
+        }
+    }
+
+    /// What is logged while something is done on the paused clock.
+    fn logged_of(done: impl Future<Output = ()>) -> Vec<String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let text = logged(|| runtime.unwrap().block_on(done));
+        assert!(!text.contains("canary"), "{text}");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn spans_go_in_messages_once_a_second_or_when_there_are_enough() {
+        let (post, took) = answering(&[200; 4]);
+        let traces = traces(post);
+        requests(&traces, 3);
+        sleep(EVERY + Duration::from_millis(1)).await;
+        assert_eq!(*took.lock().unwrap(), [3]);
+        requests(&traces, MESSAGE + 1);
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(*took.lock().unwrap(), [3, MESSAGE, 1], "without a pause");
+        requests(&traces, 2);
+        traces.end().await;
+        assert_eq!(*took.lock().unwrap(), [3, MESSAGE, 1, 2], "the last at the end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_could_not_be_taken_for_now_is_sent_again() {
+        let (post, took) = answering(&[503, 429, 502, 200]);
+        let traces = traces(post);
+        requests(&traces, 3);
+        sleep(EVERY + 7 * PAUSE + Duration::from_millis(1)).await;
+        assert_eq!(*took.lock().unwrap(), [3]);
+    }
+
+    #[test]
+    fn what_is_lost_is_told_once_a_minute_and_where_to_is_not() {
+        let lines = logged_of(async {
+            let (post, _) = answering(&[401; 200]);
+            let traces = traces(post);
+            for _ in 0..100 {
+                requests(&traces, 1);
+                sleep(EVERY).await;
+            }
+        });
+        let [first, second] = &lines[..] else { panic!("{lines:#?}") };
+        for line in [first, second] {
+            assert!(
+                line.contains("traces do not reach the collector") && line.contains("it answered 401"),
+                "{line}"
+            );
+        }
+        assert!(first.contains("lost=1 ") && second.contains("lost=60 "), "{lines:#?}");
+    }
+
+    #[test]
+    fn a_collector_that_is_silent_costs_spans_and_a_second_at_the_end() {
+        let lines = logged_of(async {
+            let (post, _) = answering(&[]);
+            let traces = traces(post);
+            requests(&traces, 1);
+            sleep(2 * EVERY).await;
+            // It waits for an answer now: what comes beyond the queue is dropped.
+            requests(&traces, QUEUE + 10);
+            let before = Instant::now();
+            traces.end().await;
+            assert_eq!(before.elapsed(), FAREWELL);
+        });
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        assert!(lines[0].contains("the last traces did not reach the collector in time"), "{lines:#?}");
+    }
+
+    #[test]
+    fn a_queue_that_ran_over_is_told() {
+        let lines = logged_of(async {
+            let (post, took) = answering(&[200; 100]);
+            let traces = traces(post);
+            requests(&traces, QUEUE + 10);
+            traces.end().await;
+            assert_eq!(took.lock().unwrap().iter().sum::<usize>(), QUEUE);
+        });
+        assert!(
+            lines.len() == 1 && lines[0].contains("lost=10 ") && lines[0].contains("faster"),
+            "{lines:#?}"
+        );
     }
 }

@@ -3,9 +3,6 @@
 //! A value is a number, a word of this program's, or one of the three texts that others wrote and which are bounded: the
 //! operation's name, and the ids of requests (`[A-Za-z0-9_-]{1,64}`), the client's and an upstream's.
 
-/// The longest operation name that is told, in bytes: GraphQL has no limit.
-pub(super) const NAME_MAX: usize = 128;
-
 /// Something that is told of a span.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "nobody is told"))]

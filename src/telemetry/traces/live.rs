@@ -14,7 +14,6 @@ use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanLimits};
 
 use super::export::{self, Exporter};
-use super::fact::NAME_MAX;
 use super::settings::{BadHeaders, TraceSettings};
 use super::{Fact, Post, parent};
 use crate::domain::upstream_name::UpstreamName;
@@ -86,6 +85,9 @@ impl Root {
         Open { context: Some(parent.with_value(self.clone()).with_span(span)), calls: None }
     }
 }
+
+/// The longest operation name that is told, in bytes: GraphQL has no limit.
+const NAME_MAX: usize = 128;
 
 /// Methods that are told as they are (RFC 9110, RFC 5789); what else a client makes up is not repeated.
 const METHODS: [&str; 9] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
