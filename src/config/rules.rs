@@ -173,14 +173,22 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     let in_clear = upstreams.into_iter().filter(|(_, upstream)| {
         upstream.base_url.scheme() == "http" && !is_of_this_machine(&upstream.base_url)
     });
-    in_clear
+    let mut warnings: Vec<_> = in_clear
         .map(|(name, _)| {
             format!(
                 "upstream.{name}.base_url is http and not on this machine: whoever is on the way can read the key and what it \
                  opens; give https unless that network is yours alone"
             )
         })
-        .collect()
+        .collect();
+    let collector = config.traces.url();
+    let goes_in_clear = collector.is_some_and(|url| url.scheme() == "http" && !is_of_this_machine(&url));
+    if goes_in_clear && !config.traces.headers.expose_secret().is_empty() {
+        let warning = "traces.endpoint is http and not on this machine: whoever is on the way can read traces.headers; give \
+                       https unless that network is yours alone";
+        warnings.push(warning.to_owned());
+    }
+    warnings
 }
 
 /// Judges the configuration as a whole. Whether keys are missing cannot be told where the file

@@ -123,7 +123,7 @@ fn an_unknown_setting_is_refused_with_the_nearest_known_one() {
         ("[https]\nlisten = \"127.0.0.1:1\"", "did you mean http.listen?"),
         ("[http]\nport = 80", "did you mean http.listen?"),
         (
-            "[memcached]\nurl = \"x\"",
+            "[kafka]\nbroker = \"x\"",
             "the sections are http, server, limits, documents, ops, auth, auth.jwt, upstream.leadlex, upstream.leadlex.quota, upstream.leadlex.concurrency, upstream.leadlex.breaker, upstream.leadlex.retry, upstream.composio, upstream.composio.quota, upstream.composio.concurrency, upstream.composio.breaker, upstream.composio.retry, cache",
         ),
         ("page_rows = 10", "did you mean lists.page_rows?"),
@@ -426,5 +426,15 @@ fn a_collector_is_named_by_a_url_and_pairs_that_are_not_repeated() {
     );
     let share = set("SWITCHBOARD__TRACES__SAMPLE_PERCENT", "101");
     assert!(share.contains("it takes 0 to 100"), "{share}");
-    assert!(environment(&[("SWITCHBOARD__TRACES__ENDPOINT", "http://127.0.0.1:4318")]).is_ok());
+    let warnings = |endpoint: &str| {
+        let set = [
+            ("SWITCHBOARD__TRACES__ENDPOINT", endpoint),
+            ("SWITCHBOARD__TRACES__HEADERS", "authorization=x"),
+        ];
+        environment(&set).unwrap().warnings()
+    };
+    assert_eq!(warnings("http://127.0.0.1:4318"), [] as [&str; 0]);
+    assert!(
+        matches!(&warnings("http://collector.example:4318")[..], [one] if one.starts_with("traces.endpoint is http"))
+    );
 }

@@ -319,6 +319,7 @@ mod tests {
         let lines = logged_of(async {
             let (post, _) = answering(&[401; 200]);
             let traces = traces(post);
+            sleep(EVERY / 2).await;
             for _ in 0..100 {
                 requests(&traces, 1);
                 sleep(EVERY).await;

@@ -284,3 +284,27 @@ async fn without_traces_the_upstreams_are_told_of_none() {
     assert_eq!(seen.json().get("errors"), None, "{}", seen.text);
     assert!(world.sandbox.requests().iter().all(|call| call.header("traceparent").is_none()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn all_that_is_told_is_in_the_documentation() {
+    let mut setup = Setup::as_shipped();
+    setup.config.upstream.composio.retry.retries_max = 1;
+    let watched = Watched::over(World::of(setup), 100);
+    let fault = Fault { status: Some(StatusCode::SERVICE_UNAVAILABLE), times: Some(1), ..Fault::default() };
+    watched.world.sandbox.emulate(EmulatedUpstream::Composio, Some(fault));
+    tokio::join!(watched.ask(NESTED, &[]), watched.ask(NESTED, &[]));
+    watched
+        .ask(
+            "{ connectedAccountsByIds(ids: []) { id } connectedAccounts { statusCounts { status count } } }",
+            &[],
+        )
+        .await;
+    watched.ask("{ connectedAccounts { totalCount } }", &[]).await;
+    let collector = watched.end().await;
+    let documented = include_str!("../../../docs/traces.md");
+    let told = collector.told();
+    let words = told.iter().flat_map(|span| span.facts.keys().chain([&span.name]));
+    let missing: Vec<_> = words.filter(|word| !documented.contains(&format!("`{word}`"))).collect();
+    assert_eq!(missing, [] as [&String; 0]);
+    assert!(told.iter().any(|span| span.facts.contains_key("http.request.resend_count")), "{told:#?}");
+}
