@@ -35,6 +35,7 @@ fmt:
 clippy:
 	@echo "== Lints"
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features --lib --bins -- -D warnings
 
 # Private items too: the heads of modules are the map of the house, read by those who work on it, and each link in
 # them must lead somewhere. Without private items most of those links would not be looked at.

@@ -44,6 +44,7 @@ use crate::replicas::redis::RedisStore;
 use crate::replicas::redis::probe::{self, ProbeFailure};
 use crate::replicas::settings::ReplicaSettings;
 use crate::replicas::store::Store;
+use crate::telemetry::traces::Traces;
 use crate::upstream::accounts::AccountsClient;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::probe::ProbeReport;
@@ -57,6 +58,7 @@ pub struct App {
     ops: Server,
     live: Live,
     readiness: Readiness,
+    traces: Option<Traces>,
 }
 
 struct Server {
@@ -80,12 +82,14 @@ impl App {
         let readiness = Readiness::default();
         let ops = http::ops::router(&callers, &readiness).into();
         let edge = EdgeParts { operations, callers, webhooks, settings };
-        let live = Live::new(config.clone(), graph, edge);
+        let traces = traces(config)?;
+        let live = Live::new(config.clone(), graph, edge, traces.as_ref().map(Traces::root));
         Ok(Self {
             http: Server::bind("http.listen", config.http.listen, live.routes(), &config.server).await?,
             ops: Server::bind("ops.listen", config.ops.listen, ops, &config.server).await?,
             live,
             readiness,
+            traces,
         })
     }
 
@@ -123,7 +127,7 @@ impl App {
         stop: impl Future<Output = ()> + Send,
         at_once: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
-        let Self { http, ops, live: _live, readiness } = self;
+        let Self { http, ops, live: _live, readiness, traces } = self;
         let drain = http.settings.drain();
         let stop = async {
             stop.await;
@@ -140,8 +144,19 @@ impl App {
             ended
         };
         let ops = ops.run(async { drop(clients_going.await) });
-        tokio::try_join!(http, ops).map(drop).context("a listener failed")
+        let ended = tokio::try_join!(http, ops);
+        if let Some(traces) = traces {
+            traces.end().await;
+        }
+        ended.map(drop).context("a listener failed")
     }
+}
+
+/// The tracing of requests, where it is configured.
+fn traces(config: &Config) -> anyhow::Result<Option<Traces>> {
+    let Some(url) = config.traces.url() else { return Ok(None) };
+    let post = transport::post(&url).context("TLS cannot be set up")?;
+    Ok(Some(Traces::start(&config.traces, post).context("traces.headers")?))
 }
 
 impl Server {

@@ -3,8 +3,10 @@
 //! HTTP libraries write requests, headers and URLs at `debug` and `trace`, and those hold keys. So a
 //! filter of our own decides: this crate's level is a setting, every other crate's is `warn` at most.
 //! The usual `RUST_LOG` filter is not read, as its directives could not be held to that. Of [`panics`] the place is logged.
+//! [`traces`] go another way.
 
 pub(crate) mod panics;
+pub mod traces;
 
 use std::io::{self, IsTerminal};
 

@@ -13,6 +13,7 @@ use crate::domain::clock::Clock;
 use crate::graphql::schema::Graph;
 use crate::http::EdgeParts;
 use crate::http::succession::{Routes, Served};
+use crate::telemetry::traces::Root;
 
 /// What is served, and by which configuration; cheap to clone.
 #[derive(Clone)]
@@ -25,8 +26,8 @@ struct State {
 }
 
 impl Live {
-    pub(super) fn new(config: Config, graph: Graph, edge: EdgeParts) -> Self {
-        Self(Arc::new(Mutex::new(State { config, graph, served: Served::new(edge) })))
+    pub(super) fn new(config: Config, graph: Graph, edge: EdgeParts, traced: Option<Root>) -> Self {
+        Self(Arc::new(Mutex::new(State { config, graph, served: Served::new(edge, traced) })))
     }
 
     fn with<T>(&self, get: impl FnOnce(&mut State) -> T) -> T {

@@ -8,6 +8,7 @@
 mod bearers;
 mod selections;
 mod situations;
+mod spans;
 mod subscriptions;
 mod tap;
 
@@ -30,6 +31,7 @@ use tracing_subscriber::filter::LevelFilter;
 use self::bearers::{Bearer, Mode, modes};
 use self::selections::{Everything, everything};
 use self::situations::{Situation, situations};
+use self::spans::Spans;
 use self::tap::{Accident, Panicking, Tap};
 use super::check;
 use crate::app::{self, Networks};
@@ -68,9 +70,11 @@ enum Place {
     FinishedAnswer,
     /// What is told to those who listen.
     Event,
+    /// What the collector of traces is told.
+    Span,
 }
 
-const PLACES: [Place; 11] = [
+const PLACES: [Place; 12] = [
     Place::Answer,
     Place::Header,
     Place::Trace,
@@ -82,6 +86,7 @@ const PLACES: [Place; 11] = [
     Place::Cache,
     Place::FinishedAnswer,
     Place::Event,
+    Place::Span,
 ];
 
 /// What every secret has in it: those of accounts, the keys to both upstreams, the tokens that are known here, and those that
@@ -205,9 +210,11 @@ impl World {
             request = request.header(*name, value);
         }
         let request = request.body(Body::from(body.to_string())).unwrap();
-        let (head, body) = router(edge).oneshot(request).await.unwrap().into_parts();
+        let spans = Spans::of(&mode.config);
+        let (head, body) = spans.over(router(edge)).oneshot(request).await.unwrap().into_parts();
         watch.look(Place::Header, what, &format!("{head:?}"));
         let bytes = body.collect().await.unwrap().to_bytes();
+        watch.look(Place::Span, what, &spans.told().await);
         let text = std::str::from_utf8(&bytes).unwrap();
         watch.look(Place::Answer, what, text);
         let answer: Value = serde_json::from_str(text).unwrap();

@@ -36,6 +36,7 @@ use crate::operation::persisted::trusted::Trusted;
 use crate::operation::settings::{DocumentSettings, LimitSettings};
 use crate::replicas::settings::ReplicaSettings;
 use crate::telemetry::LogSettings;
+use crate::telemetry::traces::settings::TraceSettings;
 use crate::upstream::settings::UpstreamSettings;
 use alive::InForce;
 use known::Known;
@@ -85,6 +86,8 @@ pub struct Config {
     pub health: HealthSettings,
     /// `[log]`
     pub log: LogSettings,
+    /// `[traces]`
+    pub traces: TraceSettings,
     #[serde(skip)]
     redacted: String,
     #[serde(skip)]

@@ -107,6 +107,8 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("subscriptions.events_max", 1, 1_000_000),
     ("subscriptions.linger_ms", 0, 3_600_000),
     ("subscriptions.walk_pages_max", 1, 1_000),
+    ("traces.sample_percent", 0, 100),
+    ("traces.timeout_ms", 1, 600_000),
 ];
 
 /// Why a single value, of the right kind, will not do; `None` where nothing is known against it.
@@ -118,11 +120,19 @@ pub(super) fn objection(name: &str, value: &Value) -> Option<String> {
                 .then(|| format!("{number} is out of range: it takes {least} to {most}"))
         }
         Value::String(text) if name.ends_with("base_url") => url_objection(text),
+        Value::String(text) if name == "traces.endpoint" && !text.is_empty() => {
+            match cfg!(feature = "otlp") {
+                true => url_objection(text),
+                false => {
+                    Some("this program was built without traces: build it with the feature `otlp`".to_owned())
+                }
+            }
+        }
         _ => None,
     }
 }
 
-/// Why a text cannot be where an upstream's API begins. One that could hold a secret (a password,
+/// Why a text cannot be where an upstream's API begins, or a collector's. One that could hold a secret (a password,
 /// a key in its query) is not repeated.
 fn url_objection(text: &str) -> Option<String> {
     let quoted = if text.contains(['@', '?', '#']) { "the URL".to_owned() } else { format!("{text:?}") };
@@ -164,7 +174,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     let in_clear = upstreams.into_iter().filter(|(_, upstream)| {
         upstream.base_url.scheme() == "http" && !is_of_this_machine(&upstream.base_url)
     });
-    in_clear
+    let mut warnings: Vec<_> = in_clear
         .map(|(name, _)| {
             format!(
                 "upstream.{name}.base_url is http and not on this machine: whoever is on the way can read the key and what it \
@@ -172,7 +182,15 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
             )
         })
         .chain(replicas::warning(config))
-        .collect()
+        .collect();
+    let collector = config.traces.url();
+    let goes_in_clear = collector.is_some_and(|url| url.scheme() == "http" && !is_of_this_machine(&url));
+    if goes_in_clear && !config.traces.headers.expose_secret().is_empty() {
+        let warning = "traces.endpoint is http and not on this machine: whoever is on the way can read traces.headers; give \
+                       https unless that network is yours alone";
+        warnings.push(warning.to_owned());
+    }
+    warnings
 }
 
 /// Judges the configuration as a whole. Whether keys are missing cannot be told where the file
@@ -194,6 +212,9 @@ pub(super) fn judge(config: &Config, keys: Keys, layers: &mut Layers<'_>) {
     let ids = config.ids.key.expose_secret().chars().count();
     if (1..16).contains(&ids) {
         layers.refuse("ids.key", "too short to keep ids from being guessed: give 16 characters or more");
+    }
+    if let Err(why) = config.traces.headers() {
+        layers.refuse("traces.headers", why.to_string());
     }
     if let Err(why) = trusted_documents(config) {
         layers.refuse("documents.trusted", why);

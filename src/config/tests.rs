@@ -378,16 +378,20 @@ fn every_secret_is_known_for_one_and_shown_nowhere() {
             "upstream.composio.api_key",
             "redis.password",
             "ids.key",
-            "webhooks.composio_secrets"
+            "webhooks.composio_secrets",
+            "traces.headers"
         ]
     );
     for setting in known.iter() {
-        let sounds_secret = ["key", "token", "secret", "secrets", "password"]
+        let sounds_secret = ["key", "token", "secret", "secrets", "password", "headers"]
             .iter()
             .any(|word| setting.key().ends_with(word));
         assert_eq!(sounds_secret, secrets.contains(&&*setting.name), "{}", setting.name);
     }
-    let pairs: Vec<(String, &str)> = secrets.iter().map(|name| (known::variable(name), CANARY)).collect();
+    let header = format!("name={CANARY}");
+    let value = |name: &str| if name == "traces.headers" { header.as_str() } else { CANARY };
+    let pairs: Vec<(String, &str)> =
+        secrets.iter().map(|name| (known::variable(name), value(name))).collect();
     let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     let config = environment(&pairs).unwrap();
     assert!(!format!("{config:?}").contains(CANARY));
@@ -403,4 +407,34 @@ fn the_printed_settings_are_toml_and_say_what_was_set_where() {
     assert_eq!(printed["upstream"]["leadlex"]["api_key"].as_str(), Some(""));
     assert!(config.redacted().starts_with("[http]\nlisten = \"127.0.0.1:8080\"\n"));
     assert!(config.redacted().contains("\npage_rows = 7 # variable SWITCHBOARD__LISTS__PAGE_ROWS\n"));
+}
+
+#[test]
+fn a_collector_is_named_by_a_url_and_pairs_that_are_not_repeated() {
+    let set = |name: &str, value: &str| {
+        let errors = environment(&[(name, value)]).unwrap_err();
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let endpoint = set("SWITCHBOARD__TRACES__ENDPOINT", "127.0.0.1:4318");
+    assert!(endpoint.contains("traces.endpoint: ") && endpoint.contains("has no scheme"), "{endpoint}");
+    let secret = set("SWITCHBOARD__TRACES__ENDPOINT", &format!("https://me:{CANARY}@collector.example"));
+    assert!(secret.contains("user name or password") && !secret.contains(CANARY), "{secret}");
+    let headers = set("SWITCHBOARD__TRACES__HEADERS", CANARY);
+    assert!(
+        headers.contains("traces.headers: is no list of headers") && !headers.contains(CANARY),
+        "{headers}"
+    );
+    let share = set("SWITCHBOARD__TRACES__SAMPLE_PERCENT", "101");
+    assert!(share.contains("it takes 0 to 100"), "{share}");
+    let warnings = |endpoint: &str| {
+        let set = [
+            ("SWITCHBOARD__TRACES__ENDPOINT", endpoint),
+            ("SWITCHBOARD__TRACES__HEADERS", "authorization=x"),
+        ];
+        environment(&set).unwrap().warnings()
+    };
+    assert_eq!(warnings("http://127.0.0.1:4318"), [] as [&str; 0]);
+    assert!(
+        matches!(&warnings("http://collector.example:4318")[..], [one] if one.starts_with("traces.endpoint is http"))
+    );
 }

@@ -6,7 +6,7 @@
 //! [`event_stream`] or [`multipart`], for as long as its [`tenure`] is; or over a [`websocket`]. Whatever is refused on the
 //! way is one [`error`] type, [`framing`]'s before all others. [`graphiql`] is the page at `/`, [`example`] the one at
 //! `/example`, each a [`bundle`]; [`webhook`] is where Composio tells of what has expired.
-//! [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`]. Of configurations one
+//! All of it may be [`traced`]. [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`]. Of configurations one
 //! takes another's place in [`succession`].
 
 mod body;
@@ -34,6 +34,7 @@ mod streamed;
 pub mod succession;
 mod telling;
 mod tenure;
+mod traced;
 pub mod webhook;
 mod websocket;
 
@@ -55,6 +56,7 @@ use self::cors::Origins;
 use self::error::HttpError;
 use self::settings::HttpSettings;
 use self::succession::{Served, Successor};
+pub use self::traced::traced;
 use self::webhook::Webhooks;
 use crate::operation::Operations;
 
@@ -84,7 +86,7 @@ struct Edge {
 
 /// The public listener's routes, and around them what every request passes, the outermost last.
 pub fn router(parts: EdgeParts) -> Router {
-    Served::new(parts).routes().now()
+    Served::new(parts, None).routes().now()
 }
 
 fn routes(edge: Edge) -> Router {

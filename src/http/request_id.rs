@@ -10,7 +10,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Bears it, both ways.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Takes the client's `x-request-id` where it is `[A-Za-z0-9_-]{1,64}`, makes one otherwise, logs under it and
 /// gives it back. Any other text of a client stays out of the log.

@@ -11,7 +11,9 @@ use axum::Router;
 use tokio::sync::watch;
 
 use super::body::Bodies;
+use super::traced::traced;
 use super::{Edge, EdgeParts, routes};
+use crate::telemetry::traces::Root;
 
 /// The router that is in force.
 #[derive(Clone)]
@@ -59,15 +61,17 @@ pub struct Served {
     routes: watch::Sender<Router>,
     edge: Edge,
     announce: watch::Sender<Option<Edge>>,
+    root: Option<Root>,
 }
 
 impl Served {
-    /// Serves these.
+    /// Serves these; requests are traced from a root, where there is one.
     #[must_use]
-    pub fn new(parts: EdgeParts) -> Self {
+    pub fn new(parts: EdgeParts, root: Option<Root>) -> Self {
         let bodies = Bodies::new(&parts.settings);
         let (announce, edge) = Edge::new(parts, bodies);
-        Self { routes: watch::channel(routes(edge.clone())).0, edge, announce }
+        let routes = traced(routes(edge.clone()), root.clone());
+        Self { routes: watch::channel(routes).0, edge, announce, root }
     }
 
     /// What a listener answers by.
@@ -93,7 +97,7 @@ impl Served {
         let webhooks = parts.webhooks.remembering(&self.edge.webhooks);
         let bodies = self.edge.bodies.within(&parts.settings);
         let (announce, edge) = Edge::new(EdgeParts { webhooks, ..parts }, bodies);
-        drop(self.routes.send_replace(routes(edge.clone())));
+        drop(self.routes.send_replace(traced(routes(edge.clone()), self.root.clone())));
         let before = std::mem::replace(&mut self.edge, edge.clone());
         // What still listens holds its operations on, which are asked for nothing new.
         before.operations.forget();

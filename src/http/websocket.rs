@@ -21,6 +21,7 @@ use axum::response::Response;
 use super::error::HttpError;
 use super::tenure::Tenure;
 use super::{Edge, origin};
+use crate::telemetry::traces::Origin;
 
 const SUBPROTOCOL: &str = "graphql-transport-ws";
 
@@ -57,5 +58,6 @@ pub(crate) async fn begin(edge: Edge, request: Request) -> Result<Response, Http
         return Err(HttpError::no_websocket(OTHER_SUBPROTOCOL));
     }
     let tenure = Tenure::of(&head.extensions);
-    Ok(upgrade.on_upgrade(move |socket| session::run(socket, edge, head, tenure)))
+    let origin = Origin::here();
+    Ok(upgrade.on_upgrade(move |socket| session::run(socket, edge, head, tenure, origin)))
 }

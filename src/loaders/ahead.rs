@@ -13,6 +13,7 @@ use super::batch::{AccountArguments, Sources};
 use super::joined::Question;
 use super::parent::Parent;
 use super::scan::Reader;
+use crate::telemetry::traces;
 
 /// Starts the questions about the parents that are expected. Their answers go into the cache, and
 /// their failures nowhere: whoever needs the page asks again, and is told.
@@ -26,6 +27,6 @@ pub(super) fn start(
         let reader = Reader { is_ahead: true, ..reader.clone() };
         let question = Question { reader, filter, order, wanted };
         let (sources, parents) = (Arc::clone(sources), parents.clone());
-        tokio::spawn(async move { question.ask(&sources.lists, parents).await });
+        tokio::spawn(traces::carried(async move { question.ask(&sources.lists, parents).await }));
     }
 }

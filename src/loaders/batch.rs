@@ -38,6 +38,7 @@ use crate::domain::health::HealthRules;
 use crate::domain::page::PageRequest;
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::view::View;
+use crate::telemetry::traces::Open;
 use crate::upstream::counts::CallCounts;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
@@ -224,12 +225,17 @@ impl Loader<AllProviders> for OperationLoader {
     type Value = Result<Kept<ProviderList>, UpstreamError>;
     type Error = Infallible;
 
-    async fn load(&self, _: &[AllProviders]) -> Result<HashMap<AllProviders, Self::Value>, Infallible> {
-        let list = match &self.tenant.leadlex {
-            Some(credential) => self.sources.providers.list(credential, Accept::Stale, &self.ledger).await,
-            None => Err(no_leadlex_key()),
+    async fn load(&self, keys: &[AllProviders]) -> Result<HashMap<AllProviders, Self::Value>, Infallible> {
+        let loading = async {
+            let list = match &self.tenant.leadlex {
+                Some(credential) => {
+                    self.sources.providers.list(credential, Accept::Stale, &self.ledger).await
+                }
+                None => Err(no_leadlex_key()),
+            };
+            Ok(HashMap::from([(AllProviders, list.map(|list| list.map(|list| seen_by(&self.view, list))))]))
         };
-        Ok(HashMap::from([(AllProviders, list.map(|list| list.map(|list| seen_by(&self.view, list))))]))
+        Open::batch("providers", keys.len()).around(loading).await
     }
 }
 
@@ -238,12 +244,15 @@ impl Loader<AccountId> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[AccountId]) -> Result<HashMap<AccountId, Self::Value>, Infallible> {
-        let Some(reader) = self.reader() else {
-            return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
+        let loading = async {
+            let Some(reader) = self.reader() else {
+                return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
+            };
+            let ids = keys.iter().map(|AccountId(id)| id.clone());
+            let found = self.sources.accounts_by_id.get(&reader, ids).await;
+            Ok(found.into_iter().map(|(id, account)| (AccountId(id), account)).collect())
         };
-        let ids = keys.iter().map(|AccountId(id)| id.clone());
-        let found = self.sources.accounts_by_id.get(&reader, ids).await;
-        Ok(found.into_iter().map(|(id, account)| (AccountId(id), account)).collect())
+        Open::batch("accounts by id", keys.len()).around(loading).await
     }
 }
 
@@ -252,27 +261,30 @@ impl Loader<AccountsOf> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[AccountsOf]) -> Result<HashMap<AccountsOf, Self::Value>, Infallible> {
-        let Some(reader) = self.reader() else {
-            return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key().into()))).collect());
-        };
-        // One question per set of arguments and kind of parent; several of them run side by side.
-        let mut questions: HashMap<_, BTreeSet<Parent>> = HashMap::new();
-        for AccountsOf { parent, arguments } in keys {
-            let kind = std::mem::discriminant(parent);
-            questions.entry((Arc::clone(arguments), kind)).or_default().insert(parent.clone());
-        }
-        let answers = questions.into_iter().map(|((arguments, _kind), parents)| {
-            let AccountArguments { filter, order, wanted } = (*arguments).clone();
-            let question = Question { reader: reader.clone(), filter, order, wanted };
-            async move { (arguments, question.ask(&self.sources.lists, parents).await) }
-        });
-        let mut loaded = HashMap::new();
-        for (arguments, slices) in join_all(answers).await {
-            for (parent, slice) in slices {
-                loaded.insert(AccountsOf { parent, arguments: Arc::clone(&arguments) }, slice);
+        let loading = async {
+            let Some(reader) = self.reader() else {
+                return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key().into()))).collect());
+            };
+            // One question per set of arguments and kind of parent; several of them run side by side.
+            let mut questions: HashMap<_, BTreeSet<Parent>> = HashMap::new();
+            for AccountsOf { parent, arguments } in keys {
+                let kind = std::mem::discriminant(parent);
+                questions.entry((Arc::clone(arguments), kind)).or_default().insert(parent.clone());
             }
-        }
-        Ok(loaded)
+            let answers = questions.into_iter().map(|((arguments, _kind), parents)| {
+                let AccountArguments { filter, order, wanted } = (*arguments).clone();
+                let question = Question { reader: reader.clone(), filter, order, wanted };
+                async move { (arguments, question.ask(&self.sources.lists, parents).await) }
+            });
+            let mut loaded = HashMap::new();
+            for (arguments, slices) in join_all(answers).await {
+                for (parent, slice) in slices {
+                    loaded.insert(AccountsOf { parent, arguments: Arc::clone(&arguments) }, slice);
+                }
+            }
+            Ok(loaded)
+        };
+        Open::batch("accounts", keys.len()).around(loading).await
     }
 }
 
@@ -281,29 +293,32 @@ impl Loader<CountOf> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[CountOf]) -> Result<HashMap<CountOf, Self::Value>, Infallible> {
-        let Some(reader) = self.reader() else {
-            return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
+        let loading = async {
+            let Some(reader) = self.reader() else {
+                return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
+            };
+            let mut questions: HashMap<_, Vec<Parent>> = HashMap::new();
+            for CountOf { parent, filter, order, by_status } in keys {
+                let kind = std::mem::discriminant(parent);
+                let question = (filter.clone(), *order, *by_status, kind);
+                questions.entry(question).or_default().push(parent.clone());
+            }
+            let answers = questions.into_iter().map(|((filter, order, by_status, _kind), parents)| {
+                let question = CountQuestion { reader: reader.clone(), filter, order, by_status };
+                async move {
+                    let counted = question.ask(&self.sources.lists, parents).await;
+                    (question, counted)
+                }
+            });
+            let mut loaded = HashMap::new();
+            for (CountQuestion { filter, order, by_status, .. }, counted) in join_all(answers).await {
+                for (parent, counts) in counted {
+                    loaded.insert(CountOf { parent, filter: filter.clone(), order, by_status }, counts);
+                }
+            }
+            Ok(loaded)
         };
-        let mut questions: HashMap<_, Vec<Parent>> = HashMap::new();
-        for CountOf { parent, filter, order, by_status } in keys {
-            let kind = std::mem::discriminant(parent);
-            let question = (filter.clone(), *order, *by_status, kind);
-            questions.entry(question).or_default().push(parent.clone());
-        }
-        let answers = questions.into_iter().map(|((filter, order, by_status, _kind), parents)| {
-            let question = CountQuestion { reader: reader.clone(), filter, order, by_status };
-            async move {
-                let counted = question.ask(&self.sources.lists, parents).await;
-                (question, counted)
-            }
-        });
-        let mut loaded = HashMap::new();
-        for (CountQuestion { filter, order, by_status, .. }, counted) in join_all(answers).await {
-            for (parent, counts) in counted {
-                loaded.insert(CountOf { parent, filter: filter.clone(), order, by_status }, counts);
-            }
-        }
-        Ok(loaded)
+        Open::batch("counts", keys.len()).around(loading).await
     }
 }
 

@@ -16,9 +16,11 @@ use tokio::task::JoinError;
 
 use super::cache::Got;
 use crate::domain::upstream_name::UpstreamName;
+use crate::telemetry::traces::{self, Origin};
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
-type Flight<T> = Shared<BoxFuture<'static, T>>;
+/// What ends with its value, and whose trace it is of.
+type Flight<T> = (Shared<BoxFuture<'static, T>>, Origin);
 type Flights<K, T> = Mutex<HashMap<K, Flight<T>>>;
 
 /// The flights that are under way, by key.
@@ -56,7 +58,7 @@ where
         landed: impl FnOnce() -> Option<T>,
         flight: impl Future<Output = T> + Send + 'static,
     ) -> (T, Got) {
-        let (flight, got) = {
+        let ((flight, origin), got) = {
             let mut flights = lock(&self.flights);
             if let Some(flight) = flights.get(&key) {
                 (flight.clone(), Got::Joined)
@@ -68,6 +70,9 @@ where
                 (flight, Got::Fetched)
             }
         };
+        if got == Got::Joined {
+            traces::joined(&origin);
+        }
         (flight.await, got)
     }
 
@@ -80,13 +85,14 @@ where
 
     fn take_off(&self, key: K, flight: impl Future<Output = T> + Send + 'static) -> Flight<T> {
         let flights = Arc::clone(&self.flights);
-        let task = tokio::spawn(async move {
+        let task = tokio::spawn(traces::carried(async move {
             // Made in here: a runtime that is closing drops a new task at once, while the map is locked.
             let _ended = Ended { flights, key };
             flight.await
-        });
+        }));
         let crashed = Arc::clone(&self.crashed);
-        async move { task.await.unwrap_or_else(|error| crashed(error)) }.boxed().shared()
+        let flight = async move { task.await.unwrap_or_else(|error| crashed(error)) }.boxed().shared();
+        (flight, Origin::here())
     }
 }
 

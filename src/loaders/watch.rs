@@ -35,6 +35,7 @@ use crate::domain::change::{ChangeCause, States};
 use crate::domain::clock::Clock;
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::{Composio, Leadlex, Upstream};
+use crate::telemetry::traces::Origin;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// A change of an integration.
@@ -153,10 +154,10 @@ impl Watches {
         drop(held);
         let (watches, drops) = (Arc::clone(self), holdings.drops(&credential));
         let clock = holdings.clock;
-        let (watched, linger) = (watched(), self.settings.linger());
+        let (watched, linger, origin) = (watched(), self.settings.linger(), Origin::here());
         tokio::spawn(async move {
             let end = End { watches, feeds, credential, feed };
-            keep_looking(watched, &end, drops, clock, linger).await;
+            keep_looking(watched, &end, drops, clock, linger, &origin).await;
         });
         Ok(listener)
     }
@@ -200,11 +201,13 @@ async fn keep_looking<W: Watched>(
     mut drops: watch::Receiver<Dropped>,
     clock: Clock,
     linger: Duration,
+    origin: &Origin,
 ) {
     let (feed, mut cause) = (&end.feed, ChangeCause::Poll);
     loop {
         drops.mark_unchanged();
-        let next_at = match watched.look(cause).await {
+        let looked = origin.look(W::Upstream::NAME).around(watched.look(cause)).await;
+        let next_at = match looked {
             Ok(Look { changes, next_at }) => {
                 feed.tell(changes);
                 next_at.max(Instant::now() + LOOK_AGAIN)

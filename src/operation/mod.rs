@@ -23,6 +23,7 @@ pub mod request;
 pub mod settings;
 pub mod subscription;
 mod suggestions;
+mod traced;
 mod variables;
 
 use std::panic::AssertUnwindSafe;
@@ -181,6 +182,8 @@ pub struct Answer {
     tag: Tag,
     /// Whether it lacks something that was not waited for, as the operation's time was up.
     is_late: bool,
+    /// The code of its first error.
+    code: Option<&'static str>,
 }
 
 /// The road of every operation, cheap to clone.
@@ -287,7 +290,7 @@ impl Operations {
             Ok(meant) => meant,
             Err(refused) => return Answer::failed(Outcome::Refused, &[*refused]),
         };
-        self.run_meant(meant, request, rules, caller).await
+        self.run_meant(meant, request, rules, caller).await.told()
     }
 
     async fn run_meant(
@@ -297,6 +300,7 @@ impl Operations {
         rules: TransportRules,
         caller: Caller,
     ) -> Answer {
+        self.tell_trace(&meant, &request);
         // ADMINs alone may see what a query costs: what is kept already was asked for by others.
         let is_traced = request.asks_for_trace() && caller.view().is_whole();
         let question = if is_traced { None } else { Question::of(&meant.text, &request, &caller) };
@@ -475,17 +479,21 @@ impl Answer {
     fn executed(data: &Value, errors: Vec<ServerError>, extensions: Option<Extensions>) -> Self {
         let errors = errors::masked_and_merged(errors);
         let outcome = Outcome::Executed { whole: errors.is_empty() };
-        Self::new(outcome, written(&errors, Some(data), extensions))
+        Self {
+            code: traced::code_of(&errors),
+            ..Self::new(outcome, written(&errors, Some(data), extensions))
+        }
     }
 
     fn failed(outcome: Outcome, errors: &[GraphqlError]) -> Self {
-        Self::new(outcome, written(errors, None, None))
+        Self { code: traced::code_of(errors), ..Self::new(outcome, written(errors, None, None)) }
     }
 
     /// It ran, and came to nothing.
     fn ended(errors: &[GraphqlError]) -> Self {
         let outcome = Outcome::Executed { whole: false };
-        Self { is_late: true, ..Self::new(outcome, written(errors, Some(&Value::Null), None)) }
+        let body = written(errors, Some(&Value::Null), None);
+        Self { is_late: true, code: traced::code_of(errors), ..Self::new(outcome, body) }
     }
 
     /// What everybody gets who waited for an execution that panicked.
@@ -495,7 +503,7 @@ impl Answer {
     }
 
     fn new(outcome: Outcome, body: Bytes) -> Self {
-        Self { body, outcome, read_at: None, tag: Tag::default(), is_late: false }
+        Self { body, outcome, read_at: None, tag: Tag::default(), is_late: false, code: None }
     }
 }
 

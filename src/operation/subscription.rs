@@ -24,6 +24,7 @@ use crate::loaders::ledger::Ledger;
 use crate::loaders::watch::WatchError;
 use crate::loaders::watch::feed::{Heard, Listener, Position};
 use crate::loaders::watch::{AccountChange, ProviderChange};
+use crate::telemetry::traces::Origin;
 
 /// What a transport that streams gets for a request.
 pub enum Opened {
@@ -42,6 +43,7 @@ pub struct Subscription {
     variables: Variables,
     caller: Caller,
     source: Source,
+    origin: Origin,
     has_ended: bool,
 }
 
@@ -77,11 +79,12 @@ impl Operations {
             Err(refused) => return Opened::Once(Answer::failed(Outcome::Refused, &[*refused])),
         };
         if !self.is_subscription(&meant, &request) {
-            return Opened::Once(self.run_meant(meant, request, rules, caller).await);
+            return Opened::Once(self.run_meant(meant, request, rules, caller).await.told());
         }
+        self.tell_trace(&meant, &request);
         match self.subscribe(&meant, &request, caller, after).await {
             Ok(subscription) => Opened::Stream(Box::new(subscription)),
-            Err(refused) => Opened::Once(refused),
+            Err(refused) => Opened::Once(refused.told()),
         }
     }
 
@@ -122,6 +125,7 @@ impl Operations {
             variables: judged.variables,
             caller,
             source,
+            origin: Origin::here(),
             has_ended: false,
         };
         match subscription.answer(Event::None).await {
@@ -143,7 +147,7 @@ impl Subscription {
                 Source::Accounts(listener) => heard(listener.next().await, Event::Account),
             };
             let answer = match heard {
-                Ok(event) => self.answer(event).await,
+                Ok(event) => self.answer_traced(event).await,
                 Err(error) => {
                     self.has_ended = true;
                     Some(Answer::failed(Outcome::Executed { whole: false }, &[*error]))
@@ -168,6 +172,16 @@ impl Subscription {
             Source::Providers(listener) => listener.position().to_string(),
             Source::Accounts(listener) => listener.position().to_string(),
         }
+    }
+
+    /// The same as [`Self::answer`], in a trace of its own.
+    async fn answer_traced(&self, event: Event) -> Option<Answer> {
+        let span = self.origin.event(self.operation_name.as_deref());
+        let answer = span.around(self.answer(event)).await;
+        if let Some(fact) = answer.as_ref().and_then(Answer::failure) {
+            span.note(fact);
+        }
+        answer
     }
 
     /// The answer to one event, where it is one for this caller.

@@ -38,6 +38,7 @@ use crate::domain::credential::Credential;
 use crate::domain::problems::Problems;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::replicas::Replicas;
+use crate::telemetry::traces::{Fact, Open, Post};
 
 /// A body as it comes from the network.
 pub type NetworkBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -51,14 +52,7 @@ pub type Network = BoxCloneSyncService<Request<()>, Response<NetworkBody>, BoxEr
 /// # Errors
 /// Where the TLS stack cannot be set up, for example without any root certificate.
 pub fn network(base_url: &Url) -> Result<Network, reqwest::Error> {
-    let mut builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("switchboard/", env!("CARGO_PKG_VERSION")));
-    if is_loopback(base_url) {
-        // A proxy of the environment cannot reach this machine's own loopback.
-        builder = builder.no_proxy();
-    }
-    let client = builder.build()?;
+    let client = client(base_url)?;
     Ok(BoxCloneSyncService::new(service_fn(move |request: Request<()>| {
         let client = client.clone();
         async move {
@@ -68,6 +62,32 @@ pub fn network(base_url: &Url) -> Result<Network, reqwest::Error> {
             Ok(Response::from(response).map(|body| body.map_err(BoxError::from).boxed_unsync()))
         }
     })))
+}
+
+/// The same network for traces on their way to a collector: of its answers the status alone is read.
+///
+/// # Errors
+/// As [`network`].
+pub fn post(url: &Url) -> Result<Post, reqwest::Error> {
+    let client = client(url)?;
+    Ok(BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
+        let client = client.clone();
+        async move {
+            let request = reqwest::Request::try_from(request).map_err(reqwest::Error::without_url)?;
+            Ok(client.execute(request).await.map_err(reqwest::Error::without_url)?.status())
+        }
+    })))
+}
+
+fn client(url: &Url) -> Result<reqwest::Client, reqwest::Error> {
+    let mut builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("switchboard/", env!("CARGO_PKG_VERSION")));
+    if is_loopback(url) {
+        // A proxy of the environment cannot reach this machine's own loopback.
+        builder = builder.no_proxy();
+    }
+    builder.build()
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -178,14 +198,20 @@ impl Transport {
         let (purpose, deadline) = (ask.purpose, ask.deadline);
         let request = self.request(ask)?;
         let mut retries = Retries::of_a_call(&self.settings.retry, gate.budget());
-        let mut before: Option<UpstreamError> = None;
+        let (mut before, mut repetition): (Option<UpstreamError>, u32) = (None, 0);
         loop {
             let tried = match gate.pass(purpose, deadline).await {
                 Ok(passage) => {
                     if before.is_some() {
                         gate.count_retry();
                     }
-                    self.attempt(request.clone(), passage, deadline, &decode).await
+                    let call = Open::call(self.upstream, repetition);
+                    repetition += 1;
+                    let mut request = request.clone();
+                    call.tell(&mut request);
+                    let read = call.around(self.attempt(request, passage, deadline, &decode)).await;
+                    trace(&call, &read);
+                    read
                 }
                 Err(held) => Err(held),
             };
@@ -310,6 +336,20 @@ impl Transport {
 
     pub(super) fn error(&self, failure: UpstreamFailure) -> UpstreamError {
         UpstreamError::new(self.upstream, failure)
+    }
+}
+
+/// Tells the trace how a call ended.
+fn trace<T>(call: &Open, read: &Result<Answer<T>, UpstreamError>) {
+    let (status, id) = match read {
+        Ok(Answer { headers, .. }) => (Some(StatusCode::OK.as_u16()), request_id(headers).map(Into::into)),
+        Err(error) => (error.status, error.request_id.clone()),
+    };
+    for fact in [status.map(Fact::Status), id.as_deref().map(Fact::UpstreamRequestId)].into_iter().flatten() {
+        call.note(fact);
+    }
+    if let Err(error) = read {
+        call.note(Fact::Failed(error.failure.code()));
     }
 }
 

@@ -19,6 +19,7 @@ mod results;
 mod sites;
 mod streams;
 mod tokens;
+mod traced;
 mod websocket;
 mod websocket_callers;
 

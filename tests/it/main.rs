@@ -10,6 +10,8 @@
 )]
 
 mod abuse;
+mod collected;
+mod collector;
 mod config;
 mod edge;
 mod executor_pin;

@@ -23,6 +23,7 @@ use crate::http::streamed::past;
 use crate::http::telling::Told;
 use crate::http::tenure::Tenure;
 use crate::operation::request::OperationRequest;
+use crate::telemetry::traces::Origin;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -30,7 +31,7 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Serves a WebSocket to its end.
-pub(super) async fn run(socket: WebSocket, edge: Edge, head: Parts, tenure: Tenure) {
+pub(super) async fn run(socket: WebSocket, edge: Edge, head: Parts, tenure: Tenure, origin: Origin) {
     let mut cut = tenure.clone();
     let until = Instant::now() + edge.settings.ws_init_timeout();
     let session = Session {
@@ -39,7 +40,7 @@ pub(super) async fn run(socket: WebSocket, edge: Edge, head: Parts, tenure: Tenu
         headers: head.headers,
         tenure,
         phase: Phase::Greeting { until },
-        underway: Underway::default(),
+        underway: Underway::of(origin),
         is_leaving: false,
     };
     tokio::select! {

@@ -16,12 +16,15 @@ use crate::http::telling::{Told, telling};
 use crate::operation::request::OperationRequest;
 use crate::operation::subscription::Opened;
 use crate::operation::{Operations, TransportRules};
+use crate::telemetry::traces::Origin;
 
 /// Operations under way.
 #[derive(Default)]
 pub(super) struct Underway {
     saying: SelectAll<BoxStream<'static, (Arc<str>, Said)>>,
     by_id: HashMap<Arc<str>, Running>,
+    /// The request that became the WebSocket.
+    origin: Origin,
 }
 
 /// What comes of an operation.
@@ -48,6 +51,11 @@ impl Drop for Running {
 }
 
 impl Underway {
+    /// None yet, over the WebSocket that a request became.
+    pub(super) fn of(origin: Origin) -> Self {
+        Self { origin, ..Self::default() }
+    }
+
     /// Whether an id is in use.
     pub(super) fn has(&self, id: &str) -> bool {
         self.by_id.contains_key(id)
@@ -72,8 +80,11 @@ impl Underway {
         caller: Caller,
         place: OwnedSemaphorePermit,
     ) {
-        let opened =
-            async move { operations.open(request, TransportRules { mutations: true }, caller, None).await };
+        let span = self.origin.message();
+        let opened = async move {
+            let rules = TransportRules { mutations: true };
+            span.around(operations.open(request, rules, caller, None)).await
+        };
         let said = opened.into_stream().flat_map(|opened| {
             let listens = matches!(opened, Opened::Stream(_)).then_some(Said::Listens);
             let done = stream::once(ready(Said::Done));

@@ -34,8 +34,10 @@ enum Place {
 }
 
 /// Which layers may name what of other crates, and what the others do instead.
-const PLACES: [(&str, Place, &str); 12] = [
+const PLACES: [(&str, Place, &str); 14] = [
     ("reqwest", Place::OnlyIn(&["upstream"]), "ask through `upstream::transport`"),
+    ("opentelemetry", Place::OnlyIn(&["telemetry"]), TOLD),
+    ("opentelemetry_sdk", Place::OnlyIn(&["telemetry"]), TOLD),
     (
         "axum",
         Place::NotIn(&["operation", "graphql", "loaders", "upstream", "telemetry", "domain"]),
@@ -66,6 +68,8 @@ const PLACES: [(&str, Place, &str); 12] = [
 ];
 
 const NO_IO: &str = "`domain` does no I/O: take the value as a parameter";
+
+const TOLD: &str = "tell a `telemetry::traces::Fact`: they are the one list of what a trace tells";
 
 /// One thing that is wrong: where, what, and what would be right.
 pub(crate) struct Problem {

@@ -1,0 +1,44 @@
+//! What a trace is told of an operation: which it is, and with which code it failed.
+
+use super::errors::GraphqlError;
+use super::persisted::Meant;
+use super::request::OperationRequest;
+use super::{Answer, Operations, Outcome};
+use crate::telemetry::traces::{self, Fact};
+
+impl Operations {
+    /// Tells the trace, where there is one, which operation it is.
+    pub(super) fn tell_trace(&self, meant: &Meant, request: &OperationRequest) {
+        if traces::are_on()
+            && let Ok(document) = self.documents.judge(&meant.text).as_ref()
+            && let Ok(operation) = document.operation(request.operation_name.as_deref())
+        {
+            let kind = operation.operation_type.name();
+            traces::note(Fact::Operation { kind, name: operation.name.as_deref() });
+        }
+    }
+}
+
+impl Answer {
+    /// What a trace tells of what went wrong: whether it failed here, or was refused as it was asked.
+    pub(super) fn failure(&self) -> Option<Fact<'static>> {
+        let code = self.code?;
+        Some(match self.outcome {
+            Outcome::Refused | Outcome::NotByThisTransport => Fact::Refused(code),
+            Outcome::Executed { .. } | Outcome::Overloaded | Outcome::Crashed => Fact::Failed(code),
+        })
+    }
+
+    /// The same, told to the trace that is under way here.
+    pub(super) fn told(self) -> Self {
+        if let Some(fact) = self.failure() {
+            traces::note(fact);
+        }
+        self
+    }
+}
+
+/// What is told of errors: the code of the first.
+pub(super) fn code_of(errors: &[GraphqlError]) -> Option<&'static str> {
+    errors.first().map(|error| error.extensions.code)
+}

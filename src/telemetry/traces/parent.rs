@@ -1,0 +1,128 @@
+//! Which trace a request belongs to, by its own words, and how an upstream is told (W3C Trace Context).
+
+use std::collections::HashMap;
+
+use http::{HeaderMap, HeaderValue, Request};
+use opentelemetry::Context;
+use opentelemetry::propagation::{Injector, TextMapPropagator as _};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
+
+/// The longest `tracestate` that is kept, in bytes: so much has to be passed on (3.3.1.5), and no more of a text that
+/// anybody may write to the upstreams.
+const STATE_MAX: usize = 512;
+
+/// The client's span that a request belongs to. A `traceparent` that is none is taken for not given, and its `tracestate`
+/// with it (2.2.3, 3.3).
+pub(super) fn given(headers: &HeaderMap) -> Option<SpanContext> {
+    let mut parents = headers.get_all(TRACEPARENT).iter();
+    let parent = parents.next()?.to_str().ok().filter(|parent| is_parent(parent.as_bytes()))?;
+    if parents.next().is_some() {
+        return None;
+    }
+    let mut carrier = HashMap::from([(TRACEPARENT.to_owned(), parent.to_owned())]);
+    // One list, in however many headers it came.
+    let state: Result<Vec<_>, _> = headers.get_all(TRACESTATE).iter().map(HeaderValue::to_str).collect();
+    let state = state.map(|lists| lists.join(",")).unwrap_or_default();
+    if !state.is_empty() && state.len() <= STATE_MAX {
+        carrier.insert(TRACESTATE.to_owned(), state);
+    }
+    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
+    Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
+}
+
+/// Whether a text has the form of a `traceparent` (3.2): the library is content with less. Later versions may have more
+/// behind a further dash.
+fn is_parent(text: &[u8]) -> bool {
+    let (form, more) = text.split_at_checked(55).unwrap_or((text, b""));
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let fits =
+        |(at, &byte): (usize, &u8)| if matches!(at, 2 | 35 | 52) { byte == b'-' } else { is_hex(byte) };
+    let ends = more.is_empty() || (!form.starts_with(b"00") && more.starts_with(b"-"));
+    form.len() == 55 && ends && form.iter().enumerate().all(fits)
+}
+
+/// Tells an upstream which trace a call belongs to.
+pub(super) fn tell(context: &Context, request: &mut Request<()>) {
+    TraceContextPropagator::new().inject_context(context, &mut Told(request.headers_mut()));
+}
+
+struct Told<'a>(&'a mut HeaderMap);
+
+impl Injector for Told<'_> {
+    fn set(&mut self, name: &str, value: String) {
+        let name = match name {
+            TRACEPARENT => TRACEPARENT,
+            TRACESTATE => TRACESTATE,
+            _ => return,
+        };
+        // An empty list need not be sent (3.3.1.1).
+        if let (false, Ok(value)) = (value.is_empty(), HeaderValue::try_from(value)) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+    fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in list {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_client_says_which_trace_it_is_and_whether_it_is_recorded() {
+        for (flags, is_sampled) in [("01", true), ("00", false), ("03", true)] {
+            let parent = format!("00-{TRACE}-00f067aa0ba902b7-{flags}");
+            let given =
+                given(&headers(&[("traceparent", &parent), ("tracestate", "a=1"), ("tracestate", "b=2")]));
+            let given = given.unwrap();
+            assert_eq!((given.trace_id().to_string().as_str(), given.is_sampled()), (TRACE, is_sampled));
+            assert_eq!(given.trace_state().header(), "a=1,b=2");
+        }
+        let later = format!("01-{TRACE}-00f067aa0ba902b7-01-what-comes");
+        assert!(given(&headers(&[("traceparent", &later)])).is_some());
+    }
+
+    #[test]
+    fn what_is_no_traceparent_is_taken_for_not_given() {
+        let zeros = "0".repeat(32);
+        for wrong in [
+            "",
+            "00",
+            &format!("00-{TRACE}-00f067aa0ba902b7"),
+            &format!("00-{TRACE}-00f067aa0ba902b7-1"),
+            &format!("00-{TRACE}-00f067aa0ba902b7-01-more"),
+            &format!("00-{zeros}-00f067aa0ba902b7-01"),
+            &format!("00-{TRACE}-0000000000000000-01"),
+            &format!("ff-{TRACE}-00f067aa0ba902b7-01"),
+            &format!("+0-{TRACE}-00f067aa0ba902b7-01"),
+            &format!("00-{TRACE}-00f067aa0ba902b7-+1"),
+            &format!("00-{}-00f067aa0ba902b7-01", TRACE.to_uppercase()),
+            &format!("00-{TRACE}-00f067aa0ba902b7-01").replace('-', "_"),
+        ] {
+            assert!(given(&headers(&[("traceparent", wrong), ("tracestate", "a=1")])).is_none(), "{wrong}");
+        }
+        let right = format!("00-{TRACE}-00f067aa0ba902b7-01");
+        assert!(given(&headers(&[("traceparent", &right), ("traceparent", &right)])).is_none());
+    }
+
+    #[test]
+    fn a_tracestate_that_is_none_or_too_long_is_left_out() {
+        let right = format!("00-{TRACE}-00f067aa0ba902b7-01");
+        for wrong in ["no list", &format!("a={}", "b".repeat(511))] {
+            let given = given(&headers(&[("traceparent", &right), ("tracestate", wrong)])).unwrap();
+            assert_eq!(given.trace_state().header(), "", "{wrong}");
+        }
+    }
+}

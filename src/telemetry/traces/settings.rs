@@ -1,0 +1,116 @@
+//! What can be set about traces.
+//!
+//! These are the one place for it: the `OTEL_*` variables of OpenTelemetry are not read. A program that two sets of names
+//! configure is one of which nobody knows what it does, and `switchboard check` prints these alone.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::{Url, form_urlencoded};
+
+/// `[traces]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TraceSettings {
+    /// Where the collector takes OTLP over HTTP; empty: there are no traces.
+    pub endpoint: String,
+    /// What it is sent beside the traces, as it wants to know who sends them.
+    pub headers: SecretString,
+    /// What this program is called in traces (`service.name`).
+    pub service_name: String,
+    /// How many of a hundred requests are traced of which the client does not say whether they are to be.
+    pub sample_percent: u8,
+    /// How long the collector may take to take a message, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// Why headers for the collector cannot be sent. It does not repeat them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is no list of headers: give name=value pairs with commas between, values with %2C for a comma")]
+pub struct BadHeaders;
+
+impl TraceSettings {
+    /// Where traces are posted: `/v1/traces` under the endpoint, as for any base URL of a collector (OTLP, "OTLP/HTTP Request");
+    /// none where there are to be no traces.
+    #[must_use]
+    pub fn url(&self) -> Option<Url> {
+        let mut url = Url::parse(&self.endpoint).ok()?;
+        let path = format!("{}/v1/traces", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        Some(url)
+    }
+
+    /// How long the collector may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    /// The headers for the collector, read as `OTEL_EXPORTER_OTLP_HEADERS` is: `name=value` pairs with commas between, values
+    /// percent-encoded (OpenTelemetry, "Specifying headers via environment variables").
+    ///
+    /// # Errors
+    /// Where one of them is no such pair, or cannot be a header.
+    pub fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, BadHeaders> {
+        let pairs = self.headers.expose_secret().split(',').map(str::trim).filter(|pair| !pair.is_empty());
+        pairs
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').ok_or(BadHeaders)?;
+                let name = HeaderName::try_from(name.trim()).map_err(|_| BadHeaders)?;
+                let mut value = HeaderValue::try_from(decoded(value.trim())).map_err(|_| BadHeaders)?;
+                value.set_sensitive(true);
+                Ok((name, value))
+            })
+            .collect()
+    }
+}
+
+/// Percent-encoding undone. The letters that a form gives a meaning of their own have none here.
+fn decoded(value: &str) -> String {
+    let value = value.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    form_urlencoded::parse(value.as_bytes()).map(|(text, _)| text.into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(endpoint: &str, headers: &str) -> TraceSettings {
+        TraceSettings {
+            endpoint: endpoint.to_owned(),
+            headers: headers.into(),
+            service_name: "switchboard".to_owned(),
+            sample_percent: 100,
+            timeout_ms: 1_000,
+        }
+    }
+
+    #[test]
+    fn traces_are_posted_under_the_endpoint_and_nowhere_without_one() {
+        let url = |endpoint| settings(endpoint, "").url().map(String::from);
+        assert_eq!(url("http://127.0.0.1:4318").as_deref(), Some("http://127.0.0.1:4318/v1/traces"));
+        assert_eq!(url("https://c.example/otlp/").as_deref(), Some("https://c.example/otlp/v1/traces"));
+        assert_eq!(url(""), None);
+    }
+
+    #[test]
+    fn headers_are_pairs_with_encoded_values() {
+        let read = |text| settings("", text).headers();
+        let pairs = read("authorization=Basic%20YWJj+/==, x-team = a%2Cb&c=d ,").unwrap();
+        let pairs: Vec<_> =
+            pairs.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        assert_eq!(pairs, [("authorization", "Basic YWJj+/=="), ("x-team", "a,b&c=d")]);
+        assert_eq!(read("").unwrap(), []);
+        for wrong in ["authorization", "a b=c", "=x", "a=%0A"] {
+            assert_eq!(read(wrong), Err(BadHeaders), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn headers_are_not_shown() {
+        let settings = settings("http://c.example", "authorization=canary");
+        assert!(!format!("{settings:?} {:?}", settings.headers()).contains("canary"));
+    }
+}

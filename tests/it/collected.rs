@@ -1,0 +1,158 @@
+//! `switchboard serve` as a process, and a collector of its traces: real sockets to both, and what becomes of the one when the
+//! other is slow, away, or silent.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
+use crate::collector::Collector;
+use crate::config::{ConfigFile, Running, switchboard};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+async fn listening(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+    format!("http://{address}")
+}
+
+/// The process, with traces to an endpoint.
+struct Served {
+    process: Running,
+    graph: String,
+    client: reqwest::Client,
+}
+
+impl Served {
+    async fn tracing_to(endpoint: &str) -> Self {
+        let sandbox = Sandbox::new(sandbox::Settings::default(), sandbox::Clock::system());
+        let upstreams = listening(sandbox.router()).await;
+        let file = ConfigFile::new(&format!(
+            "[http]\nlisten = \"127.0.0.1:0\"\n[ops]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"trace\"\n\
+             [upstream.leadlex]\nbase_url = \"{upstreams}{LEADLEX_PATH}\"\napi_key = \"wbk_sandbox_a\"\n\
+             [upstream.composio]\nbase_url = \"{upstreams}\"\napi_key = \"ak_sandbox_a\"\n\
+             [traces]\nendpoint = \"{endpoint}/canary\"\nheaders = \"authorization=Bearer%20canary\"\n"
+        ));
+        let mut command = switchboard(&["serve", "--config", file.path()]);
+        // What OpenTelemetry's own variables say does not count.
+        command.env_clear().env("OTEL_TRACES_SAMPLER", "always_off").env("OTEL_SERVICE_NAME", "other");
+        let (process, printed) = Running::until(command, "listening on ");
+        let graph = printed.trim_end().strip_prefix("listening on ").unwrap().to_owned();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { process, graph, client }
+    }
+
+    async fn ask(&self) {
+        let body = json!({ "query": "query Asked { providers { nodes { name connectedAccounts { totalCount } } } }" });
+        let request = self.client.post(&self.graph).header("content-type", "application/json");
+        let request = request.header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"));
+        let answer = request.body(body.to_string()).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        assert_eq!(answer.get("errors"), None, "{answer}");
+    }
+
+    /// Ends the process as a supervisor does, and gives what it logged.
+    fn end(mut self) -> String {
+        let told = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.process.0.id())]).status();
+        assert!(told.unwrap().success());
+        assert!(self.process.0.wait().unwrap().success());
+        let log = self.process.errors();
+        assert!(!log.contains("canary") && !log.contains("_sandbox_"), "{log}");
+        log
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_is_told_of_requests_and_of_what_comes_over_a_websocket() {
+    let (collector, came) = (Collector::default(), Arc::new(Notify::new()));
+    let (taking, coming) = (collector.clone(), Arc::clone(&came));
+    let take = async move |headers: HeaderMap, message: Bytes| {
+        assert_eq!(headers["authorization"], "Bearer canary");
+        assert_eq!(headers["content-type"], "application/x-protobuf");
+        taking.take(&message);
+        coming.notify_one();
+    };
+    let served =
+        Served::tracing_to(&listening(Router::new().route("/canary/v1/traces", post(take))).await).await;
+    served.ask().await;
+    while collector.told().is_empty() {
+        came.notified().await;
+    }
+
+    let mut request = served.graph.replace("http:", "ws:").into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    socket.send(Message::text(json!({ "type": "connection_init" }).to_string())).await.unwrap();
+    let query = json!({ "query": "query Over { viewer { role } }" });
+    let subscribe = json!({ "id": "1", "type": "subscribe", "payload": query });
+    socket.send(Message::text(subscribe.to_string())).await.unwrap();
+    loop {
+        let message = socket.next().await.unwrap().unwrap();
+        if message.to_text().unwrap().contains("complete") {
+            break;
+        }
+    }
+    drop(socket);
+    let log = served.end();
+    assert!(!log.contains("collector"), "{log}");
+
+    let told = collector.told();
+    let named =
+        |name: &str| told.iter().find(|span| span.facts.get("graphql.operation.name") == Some(&json!(name)));
+    let (asked, over) = (named("Asked").unwrap(), named("Over").expect("told at the end"));
+    assert_eq!((asked.trace.as_str(), asked.resource["service.name"].as_str()), (TRACE, Some("switchboard")));
+    let paths = collector.paths(TRACE);
+    for path in ["query > batch providers > GET LEADLEX", "query > batch accounts > GET COMPOSIO"] {
+        assert!(paths.iter().any(|told| told == path), "{path}: {paths:#?}");
+    }
+    // What came over the WebSocket is a trace of its own, which leads back to the request that it was.
+    let upgrade = told.iter().find(|span| span.name == "GET /graphql").unwrap();
+    assert_eq!(upgrade.facts["http.response.status_code"], 101);
+    assert_eq!((over.name.as_str(), over.kind, &over.links), ("query", 2, &vec![upgrade.id.clone()]));
+    assert_ne!(over.trace, upgrade.trace);
+    for secret in ["_sandbox_", "CANARY", "canary", "user_", "ca_"] {
+        assert!(!collector.text().contains(secret), "{secret}: {told:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_collector_holds_up_neither_requests_nor_the_end() {
+    let came = Arc::new(Notify::new());
+    let coming = Arc::clone(&came);
+    let hang = async move || {
+        coming.notify_one();
+        std::future::pending::<()>().await;
+    };
+    let served =
+        Served::tracing_to(&listening(Router::new().route("/canary/v1/traces", post(hang))).await).await;
+    served.ask().await;
+    came.notified().await;
+    served.ask().await;
+    let log = served.end();
+    assert!(log.contains("the last traces did not reach the collector in time"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_go_on_where_there_is_no_collector() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = format!("http://{}", port.local_addr().unwrap());
+    drop(port);
+    let served = Served::tracing_to(&nobody).await;
+    served.ask().await;
+    let log = served.end();
+    let line = log.lines().find(|line| line.contains("traces do not reach the collector")).expect(&log);
+    assert!(line.contains("there is no connection to it"), "{line}");
+}
