@@ -27,7 +27,7 @@ use crate::http::caller::tokens::{Tenants, Tokens};
 use crate::http::settings::ServerSettings;
 use crate::http::webhook::{self, Webhooks};
 use crate::http::{self, EdgeParts};
-use crate::loaders::batch::Sources;
+use crate::loaders::batch::{BatchSizes, Sources};
 use crate::loaders::by_id::AccountsById;
 use crate::loaders::holdings::Holdings;
 use crate::loaders::lists::Lists;
@@ -35,6 +35,7 @@ use crate::loaders::providers::Providers;
 use crate::operation::Operations;
 use crate::replicas::Replicas;
 use crate::replicas::store::Store;
+use crate::telemetry::metrics::Metrics;
 use crate::upstream::accounts::AccountsClient;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::probe::ProbeReport;
@@ -68,7 +69,7 @@ impl App {
         let graph = graph_over(config, clock, &Networks::real(config)?)?;
         let operations = operations_of(graph.clone(), config, clock)?;
         let (callers, webhooks, settings) = (callers(config)?, webhooks(config), config.http.clone());
-        let ops = http::ops::router(&callers);
+        let ops = http::ops::router(&callers, graph.metrics());
         let edge = EdgeParts { operations, callers, webhooks, settings };
         Ok(Self {
             http: Server::bind("http.listen", config.http.listen, http::router(edge), &config.server).await?,
@@ -180,7 +181,11 @@ fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<
 /// # Errors
 /// Where the mapping of toolkits cannot be read any more.
 pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow::Result<Graph> {
-    let _replicas = networks.store.clone().map(|store| Replicas::start(store, config.redis.clone()));
+    let metrics = Metrics::new(&config.metrics, clock.now());
+    let replicas = networks.store.clone().map(|store| Replicas::start(store, config.redis.clone()));
+    if let Some(replicas) = replicas {
+        metrics.read("replicas", move |readings| replicas.counts().read(readings));
+    }
     let (providers, accounts) = clients(config, clock, networks);
     let (leadlex, composio) =
         (Holdings::new(config.cache.clone(), clock), Holdings::new(config.cache.clone(), clock));
@@ -191,10 +196,12 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow:
         accounts_by_id: AccountsById::new(Arc::clone(&lists)),
         lists,
         health: config.health.rules(),
+        batch_sizes: BatchSizes::default(),
     };
     let (mapping, connections) = (config.toolkit_mapping()?, config.connections.clone());
     let (federation, watching) = (config.federation.clone(), config.subscriptions.clone());
-    Ok(Graph::new(GraphParts::new(Arc::new(sources), mapping, connections, federation, watching)))
+    let parts = GraphParts::new(Arc::new(sources), mapping, connections, federation, watching);
+    Ok(Graph::new(parts).measured_by(metrics))
 }
 
 /// What carries the calls to both upstreams.

@@ -33,6 +33,7 @@ use crate::operation::persisted::trusted::Trusted;
 use crate::operation::settings::{DocumentSettings, LimitSettings};
 use crate::replicas::settings::ReplicaSettings;
 use crate::telemetry::LogSettings;
+use crate::telemetry::metrics::MetricsSettings;
 use crate::upstream::settings::UpstreamSettings;
 use known::Known;
 use layers::Layers;
@@ -81,6 +82,8 @@ pub struct Config {
     pub health: HealthSettings,
     /// `[log]`
     pub log: LogSettings,
+    /// `[metrics]`
+    pub metrics: MetricsSettings,
     #[serde(skip)]
     redacted: String,
 }

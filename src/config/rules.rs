@@ -106,6 +106,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("subscriptions.events_max", 1, 1_000_000),
     ("subscriptions.linger_ms", 0, 3_600_000),
     ("subscriptions.walk_pages_max", 1, 1_000),
+    ("metrics.operation_names_max", 0, 10_000),
 ];
 
 /// Why a single value, of the right kind, will not do; `None` where nothing is known against it.

@@ -1,6 +1,6 @@
 //! The edge: HTTP in, HTTP out.
 //!
-//! A request passes [`request_id`], is routed, and at `/graphql` goes through [`graphql`]: [`media`] type,
+//! A request passes [`request_id`], is [`recorded`] when it is answered, is routed, and at `/graphql` goes through [`graphql`]: [`media`] type,
 //! [`origin`] and [`cors`], [`caller`], [`body`], then down into the operation layer; what a client has already it is not
 //! sent again ([`conditional`]). What goes on is [`telling`] its answers one after the other: [`streamed`] over HTTP, as an
 //! [`event_stream`] or [`multipart`], for as long as its [`tenure`] is; or over a [`websocket`]. Whatever is refused on the
@@ -25,6 +25,7 @@ mod multipart;
 pub mod ops;
 mod origin;
 mod pulse;
+mod recorded;
 mod request_id;
 pub mod serve;
 pub mod settings;
@@ -40,7 +41,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::header::{VARY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::{from_fn, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get};
 use tower_http::CompressionLevel;
@@ -85,6 +86,7 @@ pub fn router(parts: EdgeParts) -> Router {
     let (front, graph) = (front(&settings), graph(&settings));
     let example = if settings.example { example::routes() } else { Router::new() };
     let (sites, webhooks) = (settings.cors_origins.clone(), Arc::new(webhooks));
+    let requests = Arc::clone(operations.metrics().requests());
     let settings = Arc::new(settings);
     let edge = Edge { operations, callers: callers.clone(), sites, bodies, webhooks, settings };
     let routes = Router::new()
@@ -94,7 +96,8 @@ pub fn router(parts: EdgeParts) -> Router {
         .route("/webhooks/composio", any(webhook::take))
         .fallback(async || HttpError::nothing_here())
         .layer(map_response(unsniffed));
-    guarded(routes, &callers).layer(from_fn(request_id::named)).with_state(edge)
+    let recorded = from_fn_with_state(requests, recorded::recorded);
+    guarded(routes, &callers).layer(recorded).layer(from_fn(request_id::named)).with_state(edge)
 }
 
 /// Where everybody on this machine is an administrator, all that a listener answers is for those alone who call it by this

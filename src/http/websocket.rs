@@ -17,6 +17,7 @@ use axum::extract::{FromRequestParts as _, Request, WebSocketUpgrade};
 use axum::http::Method;
 use axum::http::header::UPGRADE;
 use axum::response::Response;
+use tracing::{Instrument as _, Span};
 
 use super::error::HttpError;
 use super::tenure::Tenure;
@@ -57,5 +58,7 @@ pub(crate) async fn begin(edge: Edge, request: Request) -> Result<Response, Http
         return Err(HttpError::no_websocket(OTHER_SUBPROTOCOL));
     }
     let tenure = Tenure::of(&head.extensions);
-    Ok(upgrade.on_upgrade(move |socket| session::run(socket, edge, head, tenure)))
+    // What it asks for is told under the request's name.
+    let span = Span::current();
+    Ok(upgrade.on_upgrade(move |socket| session::run(socket, edge, head, tenure).instrument(span)))
 }

@@ -23,6 +23,8 @@ use super::joined::Question;
 use super::judge::Judge;
 use super::ledger::Ledger;
 use super::lists::{ListError, Lists};
+use super::metrics::Batch;
+pub use super::metrics::BatchSizes;
 use super::parent::Parent;
 use super::provider_page::{ProviderPage, ProviderQuestion};
 use super::providers::{ListedProvider, ProviderList, Providers};
@@ -51,6 +53,8 @@ pub struct Sources {
     pub accounts_by_id: AccountsById,
     /// From which ages on something is taken for unhealthy.
     pub health: HealthRules,
+    /// How much batches are asked for.
+    pub batch_sizes: BatchSizes,
 }
 
 impl Sources {
@@ -73,7 +77,7 @@ impl Sources {
     /// be there.
     #[cfg(test)]
     pub(crate) fn dump(&self, tenant: &Tenant) -> String {
-        let Self { providers, lists, accounts_by_id, health: _ } = self;
+        let Self { providers, lists, accounts_by_id, health: _, batch_sizes: _ } = self;
         let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().standing(key));
         let composio = tenant.composio.as_ref().map(|key| lists.client().standing(key));
         format!("{}{}{}{leadlex:?}{composio:?}", providers.dump(), lists.dump(), accounts_by_id.dump())
@@ -223,7 +227,8 @@ impl Loader<AllProviders> for OperationLoader {
     type Value = Result<Kept<ProviderList>, UpstreamError>;
     type Error = Infallible;
 
-    async fn load(&self, _: &[AllProviders]) -> Result<HashMap<AllProviders, Self::Value>, Infallible> {
+    async fn load(&self, keys: &[AllProviders]) -> Result<HashMap<AllProviders, Self::Value>, Infallible> {
+        self.sources.batch_sizes.count(Batch::Providers, keys.len());
         let list = match &self.tenant.leadlex {
             Some(credential) => self.sources.providers.list(credential, Accept::Stale, &self.ledger).await,
             None => Err(no_leadlex_key()),
@@ -237,6 +242,7 @@ impl Loader<AccountId> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[AccountId]) -> Result<HashMap<AccountId, Self::Value>, Infallible> {
+        self.sources.batch_sizes.count(Batch::Account, keys.len());
         let Some(reader) = self.reader() else {
             return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
         };
@@ -251,6 +257,7 @@ impl Loader<AccountsOf> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[AccountsOf]) -> Result<HashMap<AccountsOf, Self::Value>, Infallible> {
+        self.sources.batch_sizes.count(Batch::Accounts, keys.len());
         let Some(reader) = self.reader() else {
             return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key().into()))).collect());
         };
@@ -280,6 +287,7 @@ impl Loader<CountOf> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[CountOf]) -> Result<HashMap<CountOf, Self::Value>, Infallible> {
+        self.sources.batch_sizes.count(Batch::Counts, keys.len());
         let Some(reader) = self.reader() else {
             return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
         };

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
+use super::metrics::Reads;
 use super::settings::CacheSettings;
 use crate::domain::change::ChangeCause;
 use crate::domain::clock::Clock;
@@ -27,6 +28,8 @@ const CREDENTIALS_MAX: u64 = 10_000;
 pub struct Holdings<U> {
     pub(super) settings: CacheSettings,
     pub(super) clock: Clock,
+    /// Of all credentials together.
+    pub(super) reads: Reads,
     by_credential: moka::sync::Cache<Fingerprint<U>, Arc<Holding>>,
     /// Each number is given once, over all credentials: one that was forgotten cannot meet its own again.
     next: AtomicU64,
@@ -88,7 +91,7 @@ impl<U: Upstream> Holdings<U> {
     #[must_use]
     pub fn new(settings: CacheSettings, clock: Clock) -> Self {
         let by_credential = moka::sync::Cache::new(CREDENTIALS_MAX);
-        Self { settings, clock, by_credential, next: AtomicU64::new(1) }
+        Self { settings, clock, reads: Reads::default(), by_credential, next: AtomicU64::new(1) }
     }
 
     /// A number that stays the same while nothing of the credential is read, dropped or fails.

@@ -20,7 +20,8 @@ use super::concurrency::{CommonPlaces, Place, Places};
 use super::counts::{CallCounts, Counters, Hold};
 use super::error::{UpstreamError, UpstreamFailure};
 use super::jitter::jitter;
-use super::quota::{Call, Purpose, Quota, Verdict};
+use super::metrics;
+use super::quota::{Call, Purpose, Quota, QuotaFigures, Verdict};
 use super::retry;
 use super::settings::UpstreamSettings;
 use super::standing::{Record, Standing};
@@ -28,6 +29,7 @@ use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
 use crate::domain::problems::Problems;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
+use crate::telemetry::metrics::readings::Readings;
 
 /// How many credentials are remembered.
 const GATES_MAX: u64 = 10_000;
@@ -88,6 +90,17 @@ impl Gates {
         let breakers_open = open.count() as u64;
         CallCounts { breakers_open, under_way: self.places.taken(), ..self.counters.read() }
     }
+
+    /// Puts what metrics tell of all calls, and of the quotas, into a reading.
+    pub(super) fn read(&self, readings: &mut Readings) {
+        self.counts().read(self.upstream, readings);
+        metrics::read_durations(self.counters.durations(), self.upstream, readings);
+        let now = Instant::now();
+        let quotas = self.gates.iter().map(|(_, gate)| gate.lock().quota.figures(now));
+        if let Some(tightest) = QuotaFigures::tightest(quotas) {
+            tightest.read(self.upstream, readings);
+        }
+    }
 }
 
 /// The gate of one credential.
@@ -141,7 +154,8 @@ impl Gate {
         let mut state = self.lock();
         self.judge(&state, now, purpose)?;
         let (call, ticket) = (state.quota.sent(now), state.breaker.leave());
-        Ok(Passage { gate: Arc::clone(self), call, ticket, heard: false, ended: false, _place: place })
+        let gate = Arc::clone(self);
+        Ok(Passage { gate, call, ticket, sent: now, heard: false, ended: false, _place: place })
     }
 
     fn judge(&self, state: &State, now: Instant, purpose: Purpose) -> Result<(), UpstreamError> {
@@ -231,6 +245,7 @@ pub(super) struct Passage {
     gate: Arc<Gate>,
     call: Call,
     ticket: Ticket,
+    sent: Instant,
     heard: bool,
     ended: bool,
     _place: Place,
@@ -254,8 +269,8 @@ impl Passage {
     /// It is over, by an answer or without one.
     pub(super) fn end(mut self, outcome: Result<(), &UpstreamError>) {
         self.ended = true;
-        self.gate.counters.ended(outcome);
         let (now, wall) = (Instant::now(), self.gate.clock.now());
+        self.gate.counters.ended(outcome, now - self.sent);
         let mut state = self.gate.lock();
         if !self.heard {
             // The connection is gone: what the upstream counts of it, it has counted by now.

@@ -37,6 +37,7 @@ use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
 use crate::domain::problems::Problems;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
+use crate::telemetry::metrics::readings::Readings;
 
 /// A body as it comes from the network.
 pub type NetworkBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -144,6 +145,11 @@ impl Transport {
     #[must_use]
     pub fn counts(&self) -> CallCounts {
         self.gates.counts()
+    }
+
+    /// Puts what metrics tell of all calls, and of the quotas, into a reading.
+    pub(super) fn read_metrics(&self, readings: &mut Readings) {
+        self.gates.read(readings);
     }
 
     /// Counts what of an answer could not be read or was not asked for.
