@@ -5,7 +5,7 @@
 //! variable in its [`positions`] and each of its [`input_fields`] once, with [`suggestions`] for names that do not exist), an
 //! operation of it and coerced [`variables`]; its [`price`] gets it a place ([`admission`]); then it is executed before its
 //! [`deadline`], and what failed is masked and merged ([`errors`], under the [`codes`] that clients know). Nothing here knows HTTP: the [`Answer`] says what
-//! happened, and the edge makes a status of it.
+//! happened, and the edge makes a status of it, and a record of where it came from ([`origin`]).
 
 mod admission;
 mod answers;
@@ -14,6 +14,7 @@ pub mod codes;
 mod deadline;
 mod document;
 pub mod errors;
+mod executor;
 mod input_fields;
 mod limits;
 mod origin;
@@ -30,9 +31,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use apollo_compiler::ast::OperationType;
-use async_graphql::{Request, Response, ServerError, Value};
+use async_graphql::{Request, ServerError, Value};
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::future::FutureExt as _;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -44,111 +45,25 @@ use self::deadline::Deadline;
 pub use self::document::BadSchema;
 use self::document::{Documents, Verdict};
 use self::errors::GraphqlError;
+pub use self::executor::Executor;
 use self::origin::Origin;
 use self::persisted::trusted::Trusted;
 use self::persisted::{Meant, Persisted};
 use self::price::PriceList;
 use self::request::OperationRequest;
 use self::settings::{DocumentSettings, LimitSettings};
-use self::subscription::Source;
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::clock::Clock;
 use crate::domain::problems::{Problem, Told};
 use crate::domain::view::View;
 use crate::graphql::json::Json;
-use crate::graphql::schema::{self, Graph};
-use crate::graphql::subscription::Event;
 use crate::loaders::cache::Got;
 use crate::loaders::freshness::Freshness;
-use crate::loaders::holdings::Revision;
 use crate::loaders::ledger::{Ledger, Trace};
 use crate::loaders::metrics::read_weight;
 use crate::loaders::settings::{ConnectionSettings, ListSettings, Shares};
-use crate::loaders::watch::WatchError;
-use crate::loaders::watch::feed::Position;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::requests::{Made, Operation};
-
-/// What executes operations: the [`Graph`], or in tests a schema that fails on demand.
-pub trait Executor: Send + Sync + 'static {
-    /// The schema in GraphQL's schema definition language.
-    fn sdl(&self) -> String;
-
-    /// Executes one operation, already judged, on a caller's behalf, and enters what it cost upstream
-    /// in the ledger, where there is one.
-    fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> BoxFuture<'_, Response>;
-
-    /// In which state everything is that the caller's answers are made of; while it is the same, and until the
-    /// ledger's freshness says that it changes by itself, an operation gives the same answer.
-    fn revision(&self, caller: &Caller) -> Revision;
-
-    /// A tenant's accounts are not what they were: all of them are read again before they are served.
-    fn accounts_changed(&self, _: &Tenant) {}
-
-    /// What measures its operations: metrics that nobody reads, unless it says otherwise.
-    fn metrics(&self) -> Metrics {
-        Metrics::default()
-    }
-
-    /// Listens to what a root field of a subscription is about, from now on or from a position on. An executor whose
-    /// schema has no subscriptions is never asked.
-    ///
-    /// # Errors
-    /// Where the upstream has no key, the position is not known any more, or too many listen.
-    fn listen(&self, _: &str, _: &Caller, _: Option<Position>) -> Result<Source, WatchError> {
-        Err(WatchError::PositionGone)
-    }
-
-    /// Executes a subscription for one event; no answer where it is none for this caller.
-    fn execute_event(
-        &self,
-        _: Request,
-        _: Caller,
-        _: Arc<Ledger>,
-        _: Event,
-    ) -> BoxFuture<'_, Option<Response>> {
-        std::future::ready(None).boxed()
-    }
-}
-
-impl Executor for Graph {
-    fn sdl(&self) -> String {
-        schema::whole_sdl()
-    }
-
-    fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> BoxFuture<'_, Response> {
-        self.execute(request, caller, ledger).boxed()
-    }
-
-    fn revision(&self, caller: &Caller) -> Revision {
-        self.revision(caller)
-    }
-
-    fn accounts_changed(&self, tenant: &Tenant) {
-        self.accounts_changed(tenant);
-    }
-
-    fn metrics(&self) -> Metrics {
-        self.metrics()
-    }
-
-    fn listen(&self, field: &str, caller: &Caller, after: Option<Position>) -> Result<Source, WatchError> {
-        match field {
-            "providerChanged" => self.watches().providers(&caller.tenant, after).map(Source::Providers),
-            _ => self.watches().accounts(&caller.tenant, after).map(Source::Accounts),
-        }
-    }
-
-    fn execute_event(
-        &self,
-        request: Request,
-        caller: Caller,
-        ledger: Arc<Ledger>,
-        event: Event,
-    ) -> BoxFuture<'_, Option<Response>> {
-        self.execute_event(request, caller, ledger, event).boxed()
-    }
-}
 
 /// What a transport lets an operation do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
