@@ -139,3 +139,42 @@ fn is_plain(name: &str) -> bool {
     let is_of_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     (1..=NAME_BYTES).contains(&name.len()) && name.bytes().all(is_of_word)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Under which name an operation is counted.
+    fn counted_as(names: &Names, name: &str) -> &'static str {
+        let operation = names.operation(Some(name), "query");
+        match operation.tally() {
+            tally if std::ptr::eq(tally, &*names.other) => OTHER,
+            tally if std::ptr::eq(tally, &*names.anonymous) => "",
+            _ => "its own",
+        }
+    }
+
+    #[test]
+    fn the_first_names_are_told_apart_and_all_others_are_one() {
+        let names = Names::new(2);
+        let long = "x".repeat(65);
+        // None of these takes a place.
+        for name in ["other", "unknown", "", &long, "é"] {
+            assert_eq!(counted_as(&names, name), OTHER, "{name}");
+        }
+        for (name, expected) in
+            [("A", "its own"), ("B", "its own"), ("C", OTHER), ("A", "its own"), ("B", "its own")]
+        {
+            assert_eq!(counted_as(&names, name), expected, "{name}");
+        }
+        assert!(std::ptr::eq(names.operation(None, "query").tally(), &*names.anonymous));
+        assert_eq!(counted_as(&Names::new(0), "A"), OTHER);
+    }
+
+    #[test]
+    fn the_log_has_any_name_that_is_a_plain_word() {
+        let names = Names::new(0);
+        assert_eq!(names.operation(Some("Overview_2"), "query").plain_name(), Some("Overview_2"));
+        assert_eq!(names.operation(Some("a\nb"), "query").plain_name(), None);
+    }
+}

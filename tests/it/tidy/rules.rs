@@ -34,7 +34,7 @@ enum Place {
 }
 
 /// Which layers may name what of other crates, and what the others do instead.
-const PLACES: [(&str, Place, &str); 12] = [
+const PLACES: [(&str, Place, &str); 13] = [
     ("reqwest", Place::OnlyIn(&["upstream"]), "ask through `upstream::transport`"),
     (
         "axum",
@@ -52,6 +52,11 @@ const PLACES: [(&str, Place, &str); 12] = [
         "anyhow",
         Place::OnlyIn(&["main", "cli", "config", "app"]),
         "give the failure a type of its own, as callers tell failures apart",
+    ),
+    (
+        "prometheus_client",
+        Place::OnlyIn(&["telemetry"]),
+        "count in plain figures, and put them into `telemetry::metrics::readings`",
     ),
     (
         "async_graphql",
