@@ -44,6 +44,7 @@ use crate::replicas::redis::RedisStore;
 use crate::replicas::redis::probe::{self, ProbeFailure};
 use crate::replicas::settings::ReplicaSettings;
 use crate::replicas::store::Store;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 use crate::upstream::accounts::AccountsClient;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
@@ -80,7 +81,7 @@ impl App {
         let operations = operations_of(graph.clone(), config, clock)?;
         let (callers, webhooks, settings) = (callers(config)?, webhooks(config), config.http.clone());
         let readiness = Readiness::default();
-        let ops = http::ops::router(&callers, &readiness).into();
+        let ops = http::ops::router(&callers, &readiness, graph.metrics()).into();
         let edge = EdgeParts { operations, callers, webhooks, settings };
         let traces = traces(config)?;
         let live = Live::new(config.clone(), graph, edge, traces.as_ref().map(Traces::root));
@@ -218,7 +219,11 @@ fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<
 /// # Errors
 /// Where the mapping of toolkits cannot be read any more.
 pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow::Result<Graph> {
+    let metrics = Metrics::new(&config.metrics, clock.now());
     let replicas = networks.store.clone().map(|store| Replicas::start(store, config.redis.clone()));
+    if let Some(replicas) = replicas.clone() {
+        metrics.read("replicas", move |readings| replicas.counts().read(readings));
+    }
     let (providers, accounts) = clients(config, clock, networks, replicas.as_ref());
     let leadlex = Holdings::sharing(config.cache.clone(), clock, replicas.clone());
     let composio = Holdings::sharing(config.cache.clone(), clock, replicas);
@@ -229,10 +234,12 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow:
         accounts_by_id: Arc::new(AccountsById::new(Arc::clone(&lists))),
         lists,
         health: config.health.rules(),
+        batch_sizes: Arc::default(),
     };
     let (mapping, connections) = (config.toolkit_mapping()?, config.connections.clone());
     let (federation, watching) = (config.federation.clone(), config.subscriptions.clone());
-    Ok(Graph::new(GraphParts::new(Arc::new(sources), mapping, connections, federation, watching)))
+    let parts = GraphParts::new(Arc::new(sources), mapping, connections, federation, watching);
+    Ok(Graph::new(parts).measured_by(metrics))
 }
 
 /// What carries the calls to both upstreams.

@@ -11,7 +11,7 @@
 //! 6. [`domain`] is the words that all of them speak.
 //!
 //! Around it, [`cli`] has the commands, [`config`] the settings, [`app`] wires the parts and runs them,
-//! [`telemetry`] says what is logged. [`sandbox`] is both upstreams, emulated; it knows nothing of the rest.
+//! [`telemetry`] says what is logged and measured. [`sandbox`] is both upstreams, emulated; it knows nothing of the rest.
 //!
 //! A request only ever goes down: no layer names one above it, and a test reads the source for that.
 //! ARCHITECTURE.md has the reasons.

@@ -1,11 +1,13 @@
-//! Tracing: what is written to standard error.
+//! What whoever operates this is told: what is written to standard error, and [`metrics`]; both of [`requests`].
 //!
 //! HTTP libraries write requests, headers and URLs at `debug` and `trace`, and those hold keys. So a
 //! filter of our own decides: this crate's level is a setting, every other crate's is `warn` at most.
 //! The usual `RUST_LOG` filter is not read, as its directives could not be held to that. Of [`panics`] the place is logged.
 //! [`traces`] go another way.
 
+pub mod metrics;
 pub(crate) mod panics;
+pub mod requests;
 pub mod traces;
 
 use std::io::{self, IsTerminal};

@@ -2,7 +2,7 @@
 //! every fault, and looks through every place that anything of it could have got to.
 //!
 //! A test of the crate itself and not beside the others, as two places have no door to the outside: what the caches hold, and
-//! what `check` writes. A new place (a metric, a store that replicas share) is a word of [`Place`] and a [`Watch::look`];
+//! what `check` writes. A new place (a store that replicas share) is a word of [`Place`] and a [`Watch::look`];
 //! the test fails while nothing was looked at there.
 
 mod bearers;
@@ -72,9 +72,11 @@ enum Place {
     Event,
     /// What the collector of traces is told.
     Span,
+    /// What `/metrics` tells.
+    Metric,
 }
 
-const PLACES: [Place; 12] = [
+const PLACES: [Place; 13] = [
     Place::Answer,
     Place::Header,
     Place::Trace,
@@ -87,6 +89,7 @@ const PLACES: [Place; 12] = [
     Place::FinishedAnswer,
     Place::Event,
     Place::Span,
+    Place::Metric,
 ];
 
 /// What every secret has in it: those of accounts, the keys to both upstreams, the tokens that are known here, and those that
@@ -404,6 +407,7 @@ async fn look_everywhere(log: &Log) {
             let text = String::from_utf8(bytes.to_vec()).unwrap();
             watch.look(Place::FinishedAnswer, &question, &text);
         }
+        watch.look(Place::Metric, &situation.name, &world.graph.metrics().page());
         let logged = log.take();
         let of_panics: String = logged.lines().filter(|line| line.contains("a panic")).collect();
         watch.look(Place::Panic, &situation.name, &of_panics);

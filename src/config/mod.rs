@@ -36,6 +36,7 @@ use crate::operation::persisted::trusted::Trusted;
 use crate::operation::settings::{DocumentSettings, LimitSettings};
 use crate::replicas::settings::ReplicaSettings;
 use crate::telemetry::LogSettings;
+use crate::telemetry::metrics::MetricsSettings;
 use crate::telemetry::traces::settings::TraceSettings;
 use crate::upstream::settings::UpstreamSettings;
 use alive::InForce;
@@ -88,6 +89,8 @@ pub struct Config {
     pub log: LogSettings,
     /// `[traces]`
     pub traces: TraceSettings,
+    /// `[metrics]`
+    pub metrics: MetricsSettings,
     #[serde(skip)]
     redacted: String,
     #[serde(skip)]

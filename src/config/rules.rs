@@ -109,6 +109,7 @@ pub(super) const RANGES: &[(&str, i64, i64)] = &[
     ("subscriptions.walk_pages_max", 1, 1_000),
     ("traces.sample_percent", 0, 100),
     ("traces.timeout_ms", 1, 600_000),
+    ("metrics.operation_names_max", 0, 10_000),
 ];
 
 /// Why a single value, of the right kind, will not do; `None` where nothing is known against it.

@@ -17,6 +17,17 @@ pub enum UpstreamName {
     Composio,
 }
 
+impl UpstreamName {
+    /// Its word in settings and metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Leadlex => "leadlex",
+            Self::Composio => "composio",
+        }
+    }
+}
+
 impl fmt::Display for UpstreamName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

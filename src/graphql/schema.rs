@@ -20,6 +20,7 @@ use crate::loaders::ledger::Ledger;
 use crate::loaders::settings::{ConnectionSettings, WatchSettings};
 use crate::loaders::turn::Batches;
 use crate::loaders::watch::Watches;
+use crate::telemetry::metrics::Metrics;
 use crate::upstream::counts::CallCounts;
 
 /// The parts that all operations share.
@@ -57,6 +58,7 @@ impl GraphParts {
 pub struct Graph {
     schema: GraphSchema,
     parts: Arc<GraphParts>,
+    metrics: Metrics,
 }
 
 type GraphSchema = Schema<Root, Mutation, Subscription>;
@@ -103,7 +105,25 @@ impl Graph {
     /// A graph over some parts.
     #[must_use]
     pub fn new(parts: GraphParts) -> Self {
-        Self { schema: schema(Root(LargerGraphs, Query)), parts: Arc::new(parts) }
+        let metrics = Metrics::default();
+        Self { schema: schema(Root(LargerGraphs, Query)), parts: Arc::new(parts), metrics }
+    }
+
+    /// The same, whose figures are read by metrics, as are those of whatever runs its operations.
+    #[must_use]
+    pub fn measured_by(self, metrics: Metrics) -> Self {
+        let (sources, watches) = (Arc::clone(&self.parts.sources), Arc::clone(&self.parts.watches));
+        metrics.read("graph", move |readings| {
+            sources.read_metrics(readings);
+            watches.read_metrics(readings);
+        });
+        Self { metrics, ..self }
+    }
+
+    /// What measures it.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
     }
 
     /// The same sources and watches under other rules: what is kept stays, and what is watched is watched on.
@@ -118,7 +138,7 @@ impl Graph {
         let sources = Arc::new(Sources { health, ..Sources::clone(&self.parts.sources) });
         let watches = Arc::clone(&self.parts.watches);
         let texts = Texts::new(federation, connections.clone());
-        Self::new(GraphParts { sources, mapping, watches, connections, texts })
+        Self::new(GraphParts { sources, mapping, watches, connections, texts }).measured_by(self.metrics())
     }
 
     /// In which state everything is that a caller's answers are made of.

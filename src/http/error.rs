@@ -14,6 +14,7 @@ use crate::operation::COME_AGAIN;
 use crate::operation::codes::Code;
 use crate::operation::errors::GraphqlError;
 use crate::operation::request::NoRequest;
+use crate::telemetry::requests::{Outcome, RequestRecord, Transport};
 
 /// [`COME_AGAIN`] as `Retry-After` says it, in whole seconds.
 pub(crate) const RETRY_AFTER_SECONDS: &str = "1";
@@ -197,6 +198,13 @@ impl HttpError {
         self.code == Code::Overloaded
     }
 
+    /// What is recorded of it.
+    pub(crate) fn record(&self, transport: Transport) -> RequestRecord {
+        let outcome = if self.will_pass() { Outcome::Overloaded } else { Outcome::Refused };
+        let bytes = u64::try_from(self.text().len()).ok();
+        RequestRecord { code: Some(self.code.word()), bytes, ..RequestRecord::of(transport, outcome) }
+    }
+
     fn refusal(&self) -> Refusal {
         let mut error = GraphqlError::new(self.code, &*self.message);
         if self.will_pass() {
@@ -221,11 +229,13 @@ struct Refusal {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
+        let record = self.record(Transport::Http);
         let mut response = (self.status, self.text()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, self.media.content_type());
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.extend(self.header);
+        response.extensions_mut().insert(record);
         response
     }
 }

@@ -25,6 +25,7 @@ use super::{origin, streamed, websocket};
 use crate::operation::request::OperationRequest;
 use crate::operation::subscription::Opened;
 use crate::operation::{Answer, Outcome, TransportRules};
+use crate::telemetry::requests::Transport;
 
 const METHODS: &str = "GET, HEAD, POST";
 
@@ -83,7 +84,7 @@ async fn answer_as(accepted: Accepted, edge: &Edge, request: Request) -> Result<
         Opened::Stream(subscription) => streamed::subscribed(streaming, *subscription, terms),
         Opened::Once(answer) => match (accepted.rather_streamed(), answer.outcome) {
             (Some(streaming), Outcome::Executed { .. } | Outcome::Refused) => {
-                streamed::once(streaming, &answer.body)
+                streamed::once(streaming, &answer)
             }
             _ => at_once(&answer, accepted.once(), &head),
         },
@@ -99,6 +100,7 @@ fn at_once(answer: &Answer, media: MediaType, head: &Parts) -> Response {
         _ => written(answer, media),
     };
     describe(response.headers_mut(), answer, tag.and_then(|tag| tag.header()));
+    response.extensions_mut().insert(answer.record(Transport::Http));
     response
 }
 

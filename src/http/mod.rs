@@ -1,6 +1,6 @@
 //! The edge: HTTP in, HTTP out.
 //!
-//! A request passes [`request_id`], is routed, and at `/graphql` goes through [`graphql`]: [`media`] type,
+//! A request passes [`request_id`], is [`recorded`] when it is answered, is routed, and at `/graphql` goes through [`graphql`]: [`media`] type,
 //! [`origin`] and [`cors`], [`caller`], [`body`], then down into the operation layer; what a client has already it is not
 //! sent again ([`conditional`]). What goes on is [`telling`] its answers one after the other: [`streamed`] over HTTP, as an
 //! [`event_stream`] or [`multipart`], for as long as its [`tenure`] is; or over a [`websocket`]. Whatever is refused on the
@@ -26,6 +26,7 @@ mod multipart;
 pub mod ops;
 mod origin;
 mod pulse;
+mod recorded;
 mod request_id;
 pub mod serve;
 pub mod settings;
@@ -43,7 +44,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::header::{VARY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::{from_fn, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get};
 use tower_http::CompressionLevel;
@@ -94,6 +95,7 @@ fn routes(edge: Edge) -> Router {
     let (front, graph) = (front(settings), graph(settings));
     let example = if settings.example { example::routes() } else { Router::new() };
     let callers = edge.callers.clone();
+    let requests = Arc::clone(edge.operations.metrics().requests());
     let routes = Router::new()
         .merge(front)
         .merge(example)
@@ -101,7 +103,8 @@ fn routes(edge: Edge) -> Router {
         .route("/webhooks/composio", any(webhook::take))
         .fallback(async || HttpError::nothing_here())
         .layer(map_response(unsniffed));
-    guarded(routes, &callers).layer(from_fn(request_id::named)).with_state(edge)
+    let recorded = from_fn_with_state(requests, recorded::recorded);
+    guarded(routes, &callers).layer(recorded).layer(from_fn(request_id::named)).with_state(edge)
 }
 
 /// Where everybody on this machine is an administrator, all that a listener answers is for those alone who call it by this

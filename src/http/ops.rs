@@ -1,13 +1,15 @@
-//! The second listener's routes: what orchestrators ask.
+//! The second listener's routes: what orchestrators and Prometheus ask.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::routing::get;
 
 use super::caller::Callers;
+use crate::telemetry::metrics::Metrics;
 
 /// Whether requests may be sent here; cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -28,11 +30,13 @@ impl Readiness {
 }
 
 /// `/live` says that the process runs, `/ready` that it may be sent requests: it may from the moment that it
-/// listens until it is told to stop, since it depends on no upstream to answer. Which names it answers by hangs on how callers
-/// are known.
-pub fn router(callers: &Callers, readiness: &Readiness) -> Router {
+/// listens until it is told to stop, since it depends on no upstream to answer. `/metrics` is all figures as they stand. Which
+/// names it answers by hangs on how callers are known.
+pub fn router(callers: &Callers, readiness: &Readiness, metrics: Metrics) -> Router {
     let readiness = readiness.clone();
     let ready = move || std::future::ready(readiness.tell());
     let routes = Router::new().route("/live", get("live\n")).route("/ready", get(ready));
-    super::guarded(routes, callers)
+    let page =
+        async move || ([(CONTENT_TYPE, HeaderValue::from_static(Metrics::MEDIA_TYPE))], metrics.page());
+    super::guarded(routes.route("/metrics", get(page)), callers)
 }

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{Instrument as _, Span};
 
 use super::Edge;
 use super::caller::Shown;
@@ -27,7 +28,9 @@ use super::telling::{Told, going_on};
 use super::tenure::Tenure;
 use super::{event_stream, multipart};
 use crate::domain::caller::Caller;
+use crate::operation::Answer;
 use crate::operation::subscription::Subscription;
+use crate::telemetry::requests::Transport;
 
 /// What nginx is told by, so that it hands on what has come instead of waiting for more.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -69,18 +72,30 @@ pub(crate) struct Terms {
 }
 
 /// An answer that is given once to a client that takes only streams.
-pub(crate) fn once(streaming: Streaming, answer: &[u8]) -> Response {
-    match streaming {
-        Streaming::Events => whole::<event_stream::Events>(answer),
-        Streaming::Parts => whole::<multipart::Parts>(answer),
-    }
+pub(crate) fn once(streaming: Streaming, answer: &Answer) -> Response {
+    let mut response = match streaming {
+        Streaming::Events => whole::<event_stream::Events>(&answer.body),
+        Streaming::Parts => whole::<multipart::Parts>(&answer.body),
+    };
+    response.extensions_mut().insert(answer.record(transport(streaming)));
+    response
 }
 
 /// A subscription's answers.
 pub(crate) fn subscribed(streaming: Streaming, subscription: Subscription, terms: Terms) -> Response {
+    let (transport, record) = (transport(streaming), subscription.record(transport(streaming)));
+    let mut response = match streaming {
+        Streaming::Events => begun::<event_stream::Events>(subscription, transport, terms),
+        Streaming::Parts => begun::<multipart::Parts>(subscription, transport, terms),
+    };
+    response.extensions_mut().insert(record);
+    response
+}
+
+fn transport(streaming: Streaming) -> Transport {
     match streaming {
-        Streaming::Events => begun::<event_stream::Events>(subscription, terms),
-        Streaming::Parts => begun::<multipart::Parts>(subscription, terms),
+        Streaming::Events => Transport::Sse,
+        Streaming::Parts => Transport::Multipart,
     }
 }
 
@@ -91,14 +106,15 @@ fn whole<F: Form>(answer: &[u8]) -> Response {
     response::<F>(Body::from(body))
 }
 
-fn begun<F: Form>(subscription: Subscription, terms: Terms) -> Response {
+fn begun<F: Form>(subscription: Subscription, transport: Transport, terms: Terms) -> Response {
     let (frames, taken) = mpsc::channel(1);
-    tokio::spawn(async move {
+    let feeding = async move {
         let tenure = terms.tenure.clone();
-        if let Err(Gone::Stuck) = feed::<F>(subscription, terms, frames).await {
+        if let Err(Gone::Stuck) = feed::<F>(subscription, transport, terms, frames).await {
             tenure.give_up();
         }
-    });
+    };
+    tokio::spawn(feeding.instrument(Span::current()));
     response::<F>(Body::from_stream(Frames { taken, is_whole: false }))
 }
 
@@ -127,6 +143,7 @@ enum Gone {
 
 async fn feed<F: Form>(
     subscription: Subscription,
+    transport: Transport,
     terms: Terms,
     frames: mpsc::Sender<Frame>,
 ) -> Result<(), Gone> {
@@ -143,7 +160,7 @@ async fn feed<F: Form>(
         Frame::Last(bytes.into())
     };
     send(Frame::Part(F::opening(Some(&subscription.position())))).await?;
-    let mut telling = Box::pin(going_on(subscription));
+    let mut telling = Box::pin(going_on(subscription, transport));
     loop {
         let silent_until = Instant::now() + ping;
         let frame = tokio::select! {

@@ -5,6 +5,7 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 
 use crate::operation::subscription::{Opened, Subscription};
 use crate::operation::{Answer, Outcome};
+use crate::telemetry::requests::Transport;
 
 /// One thing that an operation tells.
 #[derive(Debug)]
@@ -16,10 +17,10 @@ pub(crate) enum Told {
 }
 
 /// What an operation tells.
-pub(crate) fn telling(opened: Opened) -> impl Stream<Item = Told> + Send + 'static {
+pub(crate) fn telling(opened: Opened, transport: Transport) -> impl Stream<Item = Told> + Send + 'static {
     match opened {
         Opened::Once(answer) => stream::iter([once(answer)]).left_stream(),
-        Opened::Stream(subscription) => going_on(*subscription).right_stream(),
+        Opened::Stream(subscription) => going_on(*subscription, transport).right_stream(),
     }
 }
 
@@ -33,14 +34,19 @@ fn once(answer: Answer) -> Told {
 }
 
 /// What a subscription tells.
-pub(crate) fn going_on(subscription: Subscription) -> impl Stream<Item = Told> + Send + 'static {
-    stream::unfold(subscription, async |mut subscription| {
+pub(crate) fn going_on(
+    subscription: Subscription,
+    transport: Transport,
+) -> impl Stream<Item = Told> + Send + 'static {
+    let listening = subscription.listening(transport);
+    stream::unfold((subscription, listening), async |(mut subscription, mut listening)| {
         let message = subscription.next().await?;
         let told = if subscription.has_ended() {
             Told::Failed(message.answer)
         } else {
             Told::Next(message.answer, Some(message.position))
         };
-        Some((told, subscription))
+        listening.told();
+        Some((told, (subscription, listening)))
     })
 }

@@ -17,6 +17,7 @@ use axum::extract::{FromRequestParts as _, Request, WebSocketUpgrade};
 use axum::http::Method;
 use axum::http::header::UPGRADE;
 use axum::response::Response;
+use tracing::{Instrument as _, Span};
 
 use super::error::HttpError;
 use super::tenure::Tenure;
@@ -59,5 +60,7 @@ pub(crate) async fn begin(edge: Edge, request: Request) -> Result<Response, Http
     }
     let tenure = Tenure::of(&head.extensions);
     let origin = Origin::here();
-    Ok(upgrade.on_upgrade(move |socket| session::run(socket, edge, head, tenure, origin)))
+    // What it asks for is told under the request's name.
+    let span = Span::current();
+    Ok(upgrade.on_upgrade(move |socket| session::run(socket, edge, head, tenure, origin).instrument(span)))
 }

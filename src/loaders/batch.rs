@@ -23,6 +23,8 @@ use super::joined::Question;
 use super::judge::Judge;
 use super::ledger::Ledger;
 use super::lists::{ListError, Lists};
+use super::metrics::Batch;
+pub use super::metrics::BatchSizes;
 use super::parent::Parent;
 use super::provider_page::{ProviderPage, ProviderQuestion};
 use super::providers::{ListedProvider, ProviderList, Providers};
@@ -53,6 +55,8 @@ pub struct Sources {
     pub accounts_by_id: Arc<AccountsById>,
     /// From which ages on something is taken for unhealthy.
     pub health: HealthRules,
+    /// How much batches are asked for.
+    pub batch_sizes: Arc<BatchSizes>,
 }
 
 impl Sources {
@@ -75,7 +79,7 @@ impl Sources {
     /// be there.
     #[cfg(test)]
     pub(crate) fn dump(&self, tenant: &Tenant) -> String {
-        let Self { providers, lists, accounts_by_id, health: _ } = self;
+        let Self { providers, lists, accounts_by_id, health: _, batch_sizes: _ } = self;
         let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().standing(key));
         let composio = tenant.composio.as_ref().map(|key| lists.client().standing(key));
         format!("{}{}{}{leadlex:?}{composio:?}", providers.dump(), lists.dump(), accounts_by_id.dump())
@@ -226,6 +230,7 @@ impl Loader<AllProviders> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[AllProviders]) -> Result<HashMap<AllProviders, Self::Value>, Infallible> {
+        self.sources.batch_sizes.count(Batch::Providers, keys.len());
         let loading = async {
             let list = match &self.tenant.leadlex {
                 Some(credential) => {
@@ -244,6 +249,7 @@ impl Loader<AccountId> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[AccountId]) -> Result<HashMap<AccountId, Self::Value>, Infallible> {
+        self.sources.batch_sizes.count(Batch::Account, keys.len());
         let loading = async {
             let Some(reader) = self.reader() else {
                 return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
@@ -261,6 +267,7 @@ impl Loader<AccountsOf> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[AccountsOf]) -> Result<HashMap<AccountsOf, Self::Value>, Infallible> {
+        self.sources.batch_sizes.count(Batch::Accounts, keys.len());
         let loading = async {
             let Some(reader) = self.reader() else {
                 return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key().into()))).collect());
@@ -293,6 +300,7 @@ impl Loader<CountOf> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[CountOf]) -> Result<HashMap<CountOf, Self::Value>, Infallible> {
+        self.sources.batch_sizes.count(Batch::Counts, keys.len());
         let loading = async {
             let Some(reader) = self.reader() else {
                 return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());

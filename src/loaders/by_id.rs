@@ -106,6 +106,11 @@ impl AccountsById {
         format!("{}{:?}", self.accounts.dump(), self.without_account_type.iter().collect::<Vec<_>>())
     }
 
+    /// What is kept of them weighs, in bytes.
+    pub(super) fn weight_bytes(&self) -> u64 {
+        self.accounts.weight_bytes()
+    }
+
     /// Gets accounts by their `ca_…` ids.
     pub async fn get(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Found {
         let (mut found, mut needed, mut old, mut due) =

@@ -22,9 +22,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::freshness::{Freshness, Kept};
+use super::freshness::{Freshness, FreshnessState, Kept};
 use super::holdings::Holdings;
 use super::ledger::Ledger;
+use super::metrics::Read;
 use super::shared::flight::{Arrived, Brought, Wanted};
 use super::shelf::{Began, Look, Shelf};
 use super::single_flight::{SingleFlight, guarded};
@@ -169,6 +170,17 @@ where
     /// What is kept under a key, for those who fetch in batches; whoever is told that a refresh is wanted
     /// is the only one, and is to make it.
     pub(super) fn look(&self, key: &K) -> Look<V> {
+        let look = self.look_first(key);
+        let read = match &look {
+            Look::Fresh { kept, .. } | Look::Stale { kept, .. } => Read::served(kept.freshness.state),
+            Look::Old | Look::Missing => Read::Miss,
+        };
+        self.shelf.holdings.reads.count(read);
+        look
+    }
+
+    /// The same, where it is not yet known what will be served.
+    fn look_first(&self, key: &K) -> Look<V> {
         let look = self.shelf.look(key);
         let holding = self.shelf.holdings.of(&key.credential());
         let figure = match &look {
@@ -205,6 +217,11 @@ where
         self.shelf.hold(key, began, error)
     }
 
+    /// What it weighs, about: moka weighs insertions and evictions late.
+    pub(super) fn weight_bytes(&self) -> u64 {
+        self.shelf.weight_bytes()
+    }
+
     #[cfg(test)]
     pub(super) fn dump(&self) -> String
     where
@@ -234,7 +251,31 @@ where
         F: Fn(Purpose) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
     {
-        let purpose = match self.look(&key) {
+        let (result, got) = self.get_uncounted(key, accept, ledger, fetch).await;
+        let read = match (&result, got) {
+            (Ok(kept), Got::Kept) => Read::served(kept.freshness.state),
+            // What was to be read again could not be.
+            (Ok(kept), _) if kept.freshness.state != FreshnessState::Fresh => {
+                Read::served(kept.freshness.state)
+            }
+            _ => Read::Miss,
+        };
+        self.shelf.holdings.reads.count(read);
+        (result, got)
+    }
+
+    async fn get_uncounted<F, R>(
+        &self,
+        key: K,
+        accept: Accept,
+        ledger: &Ledger,
+        fetch: F,
+    ) -> (Result<Kept<V>, UpstreamError>, Got)
+    where
+        F: Fn(Purpose) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
+    {
+        let purpose = match self.look_first(&key) {
             Look::Fresh { kept, refresh } => return self.kept(key, kept, refresh, fetch),
             // What was just seen to fail is not waited for again.
             Look::Stale { kept, refresh, is_held } if accept == Accept::Stale || is_held => {

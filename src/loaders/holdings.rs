@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::metrics::Reads;
 use super::settings::CacheSettings;
 use super::shared::{Shared, SharedPart};
 use crate::domain::change::ChangeCause;
@@ -30,6 +31,8 @@ const CREDENTIALS_MAX: u64 = 10_000;
 pub struct Holdings<U> {
     pub(super) settings: CacheSettings,
     pub(super) clock: Clock,
+    /// Of all credentials together.
+    pub(super) reads: Reads,
     by_credential: moka::sync::Cache<Fingerprint<U>, Arc<Holding>>,
     /// What other replicas have read; none where nothing is shared.
     pub(super) shared: Option<Shared<U>>,
@@ -95,7 +98,14 @@ impl<U: Upstream> Holdings<U> {
     #[must_use]
     pub fn new(settings: CacheSettings, clock: Clock) -> Self {
         let by_credential = moka::sync::Cache::new(CREDENTIALS_MAX);
-        Self { settings, clock, by_credential, shared: None, next: AtomicU64::new(1) }
+        Self {
+            settings,
+            clock,
+            reads: Reads::default(),
+            by_credential,
+            shared: None,
+            next: AtomicU64::new(1),
+        }
     }
 
     /// Of nobody yet, shared with other replicas where there are any. Must be called within a Tokio runtime then.

@@ -6,7 +6,7 @@
 //! in it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use super::scan::{PageKey, ScanKey};
 use crate::domain::problems::{self, Reports, Told};
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::view::View;
+use crate::telemetry::requests::Cost;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// The account of one operation.
@@ -28,6 +29,7 @@ pub struct Ledger {
     until: Instant,
     is_late: AtomicBool,
     is_traced: bool,
+    calls_made: [AtomicU64; 2],
     entries: Mutex<Entries>,
 }
 
@@ -100,7 +102,8 @@ impl Ledger {
     #[must_use]
     pub fn begin(is_traced: bool, until: Instant) -> Self {
         let is_late = AtomicBool::new(false);
-        Self { started: Instant::now(), until, is_late, is_traced, entries: Mutex::default() }
+        let calls_made = Default::default();
+        Self { started: Instant::now(), until, is_late, is_traced, calls_made, entries: Mutex::default() }
     }
 
     /// The ledger of what reads on nobody's behalf: nobody waits, and nobody asks what it cost.
@@ -169,6 +172,14 @@ impl Ledger {
         if let Ok(kept) = result {
             self.uses(kept.freshness);
         }
+        if got == Got::Fetched && !result.as_ref().is_err_and(UpstreamError::is_held) {
+            let [leadlex, composio] = &self.calls_made;
+            let made = match upstream {
+                UpstreamName::Leadlex => leadlex,
+                UpstreamName::Composio => composio,
+            };
+            made.fetch_add(1, Ordering::Relaxed);
+        }
         if !self.is_traced {
             return;
         }
@@ -214,6 +225,13 @@ impl Ledger {
     /// Enters that one call stood for so many more.
     pub(super) fn save_by_batching(&self, calls: usize) {
         self.change(|entries| entries.saved.by_batching += calls);
+    }
+
+    /// How many questions it had asked of each upstream; a call that repeats another is the same question.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        let [leadlex, composio] = &self.calls_made;
+        Cost { leadlex: leadlex.load(Ordering::Relaxed), composio: composio.load(Ordering::Relaxed) }
     }
 
     /// The account so far.

@@ -96,6 +96,11 @@ impl Lists {
         format!("{}{}{ways:?}", self.pages.dump(), self.totals.dump())
     }
 
+    /// What is kept of them weighs, in bytes: pages, totals, and ways back.
+    pub(super) fn weights_bytes(&self) -> [u64; 3] {
+        [self.pages.weight_bytes(), self.totals.weight_bytes(), self.ways_back.weighted_size()]
+    }
+
     pub(super) fn holdings(&self) -> &Arc<Holdings<Composio>> {
         &self.holdings
     }

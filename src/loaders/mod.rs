@@ -5,7 +5,7 @@
 //! both directions, `cursor`, `ties` and `position` say where they stand; [`joined`] asks for many lists in
 //! few calls, [`counts`] counts; [`by_id`] and [`providers`] are the other two roads; [`batch`] is what
 //! resolvers call and [`turn`] when it leaves, [`ahead`] what starts before they do, [`ledger`] what all of it cost,
-//! and [`judge`] says what of it is healthy. [`watch`] looks again and again while somebody listens.
+//! and [`judge`] says what of it is healthy. What [`metrics`] tell of all this is read there. [`watch`] looks again and again while somebody listens.
 
 pub mod ahead;
 pub mod batch;
@@ -19,6 +19,7 @@ pub mod joined;
 pub mod judge;
 pub mod ledger;
 pub mod lists;
+pub(crate) mod metrics;
 mod paging;
 pub mod parent;
 mod position;

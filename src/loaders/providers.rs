@@ -82,6 +82,11 @@ impl Providers {
         format!("{}{:?}{:?}", self.lists.dump(), self.last_known.all(), self.configured)
     }
 
+    /// What is kept of them weighs, in bytes: the lists, and the last known ones.
+    pub(super) fn weights_bytes(&self) -> [u64; 2] {
+        [self.lists.weight_bytes(), self.last_known.weight_bytes()]
+    }
+
     pub(super) fn holdings(&self) -> &Arc<Holdings<Leadlex>> {
         &self.holdings
     }

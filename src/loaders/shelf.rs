@@ -262,6 +262,10 @@ where
         (self.entries.entry_count(), self.entries.weighted_size())
     }
 
+    pub(super) fn weight_bytes(&self) -> u64 {
+        self.entries.weighted_size()
+    }
+
     fn put(&self, key: K, entry: Entry<V>) {
         let credential = key.credential();
         let is_newer = |kept: &Entry<V>| (kept.epoch, kept.fetched) > (entry.epoch, entry.fetched);

@@ -132,6 +132,12 @@ impl Watches {
         self.listen(|watches| &watches.accounts, credential.fingerprint(), after, holdings, watched)
     }
 
+    /// How many credentials are watched: of LeadLex, and of Composio.
+    pub(super) fn feeds(&self) -> [u64; 2] {
+        let providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner).len();
+        [providers as u64, self.accounts.lock().unwrap_or_else(PoisonError::into_inner).len() as u64]
+    }
+
     fn listen<W: Watched>(
         self: &Arc<Self>,
         feeds: fn(&Self) -> &Feeds<W::Upstream, W::Change>,

@@ -43,6 +43,16 @@ where
         self.entries.get(key)
     }
 
+    /// What it weighs, about, in bytes.
+    pub(crate) fn weight_bytes(&self) -> u64 {
+        self.entries.weighted_size()
+    }
+
+    /// What it may weigh, in bytes.
+    pub(crate) fn limit_bytes(&self) -> u64 {
+        self.limit_bytes
+    }
+
     /// Everything that is kept.
     #[cfg(test)]
     pub(crate) fn all(&self) -> Vec<(Arc<K>, V)> {

@@ -30,6 +30,7 @@ use crate::loaders::freshness::Freshness;
 use crate::loaders::holdings::Revision;
 use crate::loaders::single_flight::SingleFlight;
 use crate::loaders::weighed::Weighed;
+use crate::telemetry::requests::Made;
 
 /// Root fields whose answers are of the moment, or of the one who asks.
 const NEVER_KEPT: [&str; 2] = ["upstreams", "viewer"];
@@ -107,6 +108,11 @@ impl Answers {
         self.kept.clear();
     }
 
+    /// What is kept weighs, and may weigh.
+    pub(super) fn weight_and_limit_bytes(&self) -> (u64, u64) {
+        (self.kept.weight_bytes(), self.kept.limit_bytes())
+    }
+
     /// All that is kept: whose and what for, and the answers' bytes.
     #[cfg(test)]
     pub(super) fn dump(&self) -> Vec<(String, Bytes)> {
@@ -147,7 +153,11 @@ impl Answers {
             answer
         };
         let key = (Arc::clone(&question), revision().epochs());
-        self.flights.join(key, landed, flight.instrument(Span::current())).await
+        let (mut answer, got) = self.flights.join(key, landed, flight.instrument(Span::current())).await;
+        if got == Got::Joined {
+            answer.origin = answer.origin.shared(Made::Joined);
+        }
+        (answer, got)
     }
 
     fn keep(&self, question: Arc<Question>, answer: &Answer, made_of: Option<Freshness>, made_in: Revision) {
@@ -155,7 +165,8 @@ impl Answers {
             return;
         }
         // Exactly its bytes: a text that was just written has room for more.
-        let answer = Answer { body: Bytes::copy_from_slice(&answer.body), ..answer.clone() };
+        let (body, origin) = (Bytes::copy_from_slice(&answer.body), answer.origin.shared(Made::Kept));
+        let answer = Answer { body, origin, ..answer.clone() };
         self.kept.insert(question, Arc::new(Finished { answer, made_of, made_in }));
     }
 }

@@ -71,6 +71,11 @@ impl Documents {
         Ok(Self { schema, limits, verdicts, limit_bytes })
     }
 
+    /// What its verdicts weigh, about.
+    pub(crate) fn weight_bytes(&self) -> u64 {
+        self.verdicts.weight_bytes()
+    }
+
     /// What its verdicts may weigh.
     pub(crate) fn limit_bytes(&self) -> u64 {
         self.limit_bytes

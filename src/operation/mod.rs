@@ -5,7 +5,7 @@
 //! variable in its [`positions`] and each of its [`input_fields`] once, with [`suggestions`] for names that do not exist), an
 //! operation of it and coerced [`variables`]; its [`price`] gets it a place ([`admission`]); then it is executed before its
 //! [`deadline`], and what failed is masked and merged ([`errors`], under the [`codes`] that clients know). Nothing here knows HTTP: the [`Answer`] says what
-//! happened, and the edge makes a status of it.
+//! happened, and the edge makes a status of it, and a record of where it came from ([`origin`]).
 
 mod admission;
 mod answers;
@@ -14,8 +14,10 @@ pub mod codes;
 mod deadline;
 mod document;
 pub mod errors;
+mod executor;
 mod input_fields;
 mod limits;
+mod origin;
 pub mod persisted;
 mod positions;
 mod price;
@@ -30,9 +32,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use apollo_compiler::ast::OperationType;
-use async_graphql::{Request, Response, ServerError, Value};
+use async_graphql::{Request, ServerError, Value};
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::future::FutureExt as _;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -44,98 +46,25 @@ use self::deadline::Deadline;
 pub use self::document::BadSchema;
 use self::document::{Documents, Verdict};
 use self::errors::GraphqlError;
+pub use self::executor::Executor;
+use self::origin::Origin;
 use self::persisted::trusted::Trusted;
 use self::persisted::{Meant, Persisted};
 use self::price::PriceList;
 use self::request::OperationRequest;
 use self::settings::{DocumentSettings, LimitSettings};
-use self::subscription::Source;
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::clock::Clock;
 use crate::domain::problems::{Problem, Told};
 use crate::domain::view::View;
 use crate::graphql::json::Json;
-use crate::graphql::schema::{self, Graph};
-use crate::graphql::subscription::Event;
 use crate::loaders::cache::Got;
 use crate::loaders::freshness::Freshness;
-use crate::loaders::holdings::Revision;
 use crate::loaders::ledger::{Ledger, Trace};
+use crate::loaders::metrics::read_weight;
 use crate::loaders::settings::{ConnectionSettings, ListSettings, Shares};
-use crate::loaders::watch::WatchError;
-use crate::loaders::watch::feed::Position;
-
-/// What executes operations: the [`Graph`], or in tests a schema that fails on demand.
-pub trait Executor: Send + Sync + 'static {
-    /// The schema in GraphQL's schema definition language.
-    fn sdl(&self) -> String;
-
-    /// Executes one operation, already judged, on a caller's behalf, and enters what it cost upstream
-    /// in the ledger, where there is one.
-    fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> BoxFuture<'_, Response>;
-
-    /// In which state everything is that the caller's answers are made of; while it is the same, and until the
-    /// ledger's freshness says that it changes by itself, an operation gives the same answer.
-    fn revision(&self, caller: &Caller) -> Revision;
-
-    /// A tenant's accounts are not what they were: all of them are read again before they are served.
-    fn accounts_changed(&self, _: &Tenant) {}
-
-    /// Listens to what a root field of a subscription is about, from now on or from a position on. An executor whose
-    /// schema has no subscriptions is never asked.
-    ///
-    /// # Errors
-    /// Where the upstream has no key, the position is not known any more, or too many listen.
-    fn listen(&self, _: &str, _: &Caller, _: Option<Position>) -> Result<Source, WatchError> {
-        Err(WatchError::PositionGone)
-    }
-
-    /// Executes a subscription for one event; no answer where it is none for this caller.
-    fn execute_event(
-        &self,
-        _: Request,
-        _: Caller,
-        _: Arc<Ledger>,
-        _: Event,
-    ) -> BoxFuture<'_, Option<Response>> {
-        std::future::ready(None).boxed()
-    }
-}
-
-impl Executor for Graph {
-    fn sdl(&self) -> String {
-        schema::whole_sdl()
-    }
-
-    fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> BoxFuture<'_, Response> {
-        self.execute(request, caller, ledger).boxed()
-    }
-
-    fn revision(&self, caller: &Caller) -> Revision {
-        self.revision(caller)
-    }
-
-    fn accounts_changed(&self, tenant: &Tenant) {
-        self.accounts_changed(tenant);
-    }
-
-    fn listen(&self, field: &str, caller: &Caller, after: Option<Position>) -> Result<Source, WatchError> {
-        match field {
-            "providerChanged" => self.watches().providers(&caller.tenant, after).map(Source::Providers),
-            _ => self.watches().accounts(&caller.tenant, after).map(Source::Accounts),
-        }
-    }
-
-    fn execute_event(
-        &self,
-        request: Request,
-        caller: Caller,
-        ledger: Arc<Ledger>,
-        event: Event,
-    ) -> BoxFuture<'_, Option<Response>> {
-        self.execute_event(request, caller, ledger, event).boxed()
-    }
-}
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::requests::{Made, Operation};
 
 /// What a transport lets an operation do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,10 +109,9 @@ pub struct Answer {
     /// When the upstream was asked for the oldest of its parts; none where nothing had to be read.
     pub read_at: Option<Instant>,
     tag: Tag,
+    origin: Origin,
     /// Whether it lacks something that was not waited for, as the operation's time was up.
     is_late: bool,
-    /// The code of its first error.
-    code: Option<&'static str>,
 }
 
 /// The road of every operation, cheap to clone.
@@ -195,6 +123,7 @@ pub struct Operations {
     clock: Clock,
     admission: Option<Arc<Admission>>,
     persisted: Arc<Persisted>,
+    metrics: Metrics,
 }
 
 /// Up to which weight requests are joined and their answers kept, in bytes. An execution that others may join goes on where
@@ -205,6 +134,7 @@ const JOINED_MAX_BYTES: usize = 64 * 1024;
 struct Prepared {
     request: Request,
     document: Arc<Verdict>,
+    operation: Arc<Operation>,
     /// Whether its answer may be kept, and given to others who ask for the same.
     may_be_shared: bool,
 }
@@ -216,14 +146,16 @@ impl Operations {
     /// # Errors
     /// Where apollo-compiler cannot read the schema: a fault of this program, told at its start.
     pub fn new(executor: impl Executor, shares: &Shares, clock: Clock) -> Result<Self, BadSchema> {
-        Ok(Self {
+        let operations = Self {
             documents: Arc::new(Documents::new(&executor.sdl(), None, shares.documents)?),
+            metrics: executor.metrics(),
             executor: Arc::new(executor),
             answers: Arc::new(Answers::new(shares.answers)),
             clock,
             admission: None,
             persisted: Arc::new(Persisted::none()),
-        })
+        };
+        Ok(operations.measured())
     }
 
     /// The same within limits; what lists cost is read off their settings.
@@ -240,7 +172,24 @@ impl Operations {
         let documents = Documents::new(&self.executor.sdl(), Some(limits.clone()), limit_bytes)?;
         let prices = PriceList::new(documents.schema(), connections, lists);
         let admission = Some(Arc::new(Admission::new(limits, prices)));
-        Ok(Self { documents: Arc::new(documents), admission, ..self })
+        Ok(Self { documents: Arc::new(documents), admission, ..self }.measured())
+    }
+
+    /// The same, whose figures are read by the executor's metrics.
+    fn measured(self) -> Self {
+        let (answers, documents) = (Arc::clone(&self.answers), Arc::clone(&self.documents));
+        self.metrics.read("operations", move |readings| {
+            let (weight, limit) = answers.weight_and_limit_bytes();
+            read_weight("answers", weight, limit, readings);
+            read_weight("documents", documents.weight_bytes(), documents.limit_bytes(), readings);
+        });
+        self
+    }
+
+    /// What measures them.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The same with documents that clients can name. Trusted ones that are wrong are told to the log, and whoever names them.
@@ -318,19 +267,24 @@ impl Operations {
                 Ok(prepared) => prepared,
                 Err(refused) => return refused,
             };
+            let operation = Arc::clone(&prepared.operation);
             let is_light = |question: &&Arc<Question>| question.weight_bytes() <= JOINED_MAX_BYTES;
             let shared = question.as_ref().filter(|_| prepared.may_be_shared).filter(is_light);
             let Some(question) = shared.map(Arc::clone) else {
-                return self.admit(prepared, caller, is_traced, deadline).await.0;
+                return self.admit(prepared, caller, is_traced, deadline).await.0.of(&operation);
             };
             let (executor, asker) = (Arc::clone(&self.executor), caller.clone());
             let revision = move || executor.revision(&asker);
             let (operations, asker) = (self.clone(), caller.clone());
-            let execution = async move { operations.admit(prepared, asker, false, deadline).await }.boxed();
-            let (answer, got) = self.answers.get(question, revision, execution).await;
+            let named = Arc::clone(&operation);
+            let execution = async move {
+                let (answer, parts) = operations.admit(prepared, asker, false, deadline).await;
+                (answer.of(&named), parts)
+            };
+            let (answer, got) = self.answers.get(question, revision, execution.boxed()).await;
             // Somebody else's time was up, and there is some left here: then what was under way is joined once more.
             if got != Got::Joined || !answer.is_late || deadline.is_over() {
-                return answer;
+                return answer.of(&operation);
             }
         }
     }
@@ -389,6 +343,7 @@ impl Operations {
             Err(_) => Answer::crashed(),
         };
         let parts = ledger.freshness();
+        (answer.origin.made, answer.origin.cost) = (Some(Made::Executed), ledger.cost());
         answer.is_late = ledger.is_late();
         answer.read_at = parts.map(|parts| self.clock.instant(parts.fetched_at));
         (answer, parts)
@@ -403,26 +358,30 @@ impl Operations {
         let operation = document
             .operation(operation_name.as_deref())
             .map_err(|errors| Answer::failed(Outcome::Refused, &errors))?;
+        let kind = operation.operation_type.name();
+        let named = self.metrics.requests().operation(operation.name.as_deref(), kind);
+        let refused = |outcome, errors: &[GraphqlError]| Answer::failed(outcome, errors).of(&named);
         match (operation.operation_type, kinds) {
             (OperationType::Mutation, Kinds::AnsweredOnce(TransportRules { mutations: false })) => {
                 let error = GraphqlError::new(Code::BadUserInput, "Mutations are run by POST alone.");
                 let error = error.because("METHOD_NOT_ALLOWED");
-                return Err(Answer::failed(Outcome::NotByThisTransport, &[error]));
+                return Err(refused(Outcome::NotByThisTransport, &[error]));
             }
             (OperationType::Subscription, Kinds::AnsweredOnce(_)) => {
                 let sentence = "Subscriptions need a transport that streams: this one answers once.";
                 let error = GraphqlError::new(Code::OperationResolutionFailure, sentence);
-                return Err(Answer::failed(Outcome::Refused, &[error]));
+                return Err(refused(Outcome::Refused, &[error]));
             }
             _ => {}
         }
         let values = variables::coerce(self.documents.schema(), document.judged(), operation, variables)
-            .map_err(|errors| Answer::failed(Outcome::Refused, &document::cut(errors, Code::BadUserInput)))?;
+            .map_err(|errors| refused(Outcome::Refused, &document::cut(errors, Code::BadUserInput)))?;
         let mut judged = Request::new(&*meant.text).variables(values);
         judged.operation_name = operation.name.as_ref().map(ToString::to_string);
         let root_fields = operation.root_fields(document.judged()).map(|field| field.name.as_str());
         let may_be_shared = operation.is_query() && may_be_shared(root_fields);
-        Ok(Prepared { request: judged, may_be_shared, document: Arc::clone(&verdict) })
+        let document = Arc::clone(&verdict);
+        Ok(Prepared { request: judged, may_be_shared, document, operation: named })
     }
 }
 
@@ -479,21 +438,17 @@ impl Answer {
     fn executed(data: &Value, errors: Vec<ServerError>, extensions: Option<Extensions>) -> Self {
         let errors = errors::masked_and_merged(errors);
         let outcome = Outcome::Executed { whole: errors.is_empty() };
-        Self {
-            code: traced::code_of(&errors),
-            ..Self::new(outcome, written(&errors, Some(data), extensions))
-        }
+        Self::new(outcome, &errors, written(&errors, Some(data), extensions))
     }
 
     fn failed(outcome: Outcome, errors: &[GraphqlError]) -> Self {
-        Self { code: traced::code_of(errors), ..Self::new(outcome, written(errors, None, None)) }
+        Self::new(outcome, errors, written(errors, None, None))
     }
 
     /// It ran, and came to nothing.
     fn ended(errors: &[GraphqlError]) -> Self {
         let outcome = Outcome::Executed { whole: false };
-        let body = written(errors, Some(&Value::Null), None);
-        Self { is_late: true, code: traced::code_of(errors), ..Self::new(outcome, body) }
+        Self { is_late: true, ..Self::new(outcome, errors, written(errors, Some(&Value::Null), None)) }
     }
 
     /// What everybody gets who waited for an execution that panicked.
@@ -502,8 +457,10 @@ impl Answer {
         Self::failed(Outcome::Crashed, &[GraphqlError::internal()])
     }
 
-    fn new(outcome: Outcome, body: Bytes) -> Self {
-        Self { body, outcome, read_at: None, tag: Tag::default(), is_late: false, code: None }
+    fn new(outcome: Outcome, errors: &[GraphqlError], body: Bytes) -> Self {
+        let code = errors.first().map(|error| error.extensions.code);
+        let origin = Origin { code, ..Origin::default() };
+        Self { body, outcome, read_at: None, tag: Tag::default(), origin, is_late: false }
     }
 }
 

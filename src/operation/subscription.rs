@@ -24,6 +24,7 @@ use crate::loaders::ledger::Ledger;
 use crate::loaders::watch::WatchError;
 use crate::loaders::watch::feed::{Heard, Listener, Position};
 use crate::loaders::watch::{AccountChange, ProviderChange};
+use crate::telemetry::requests::{Listening, Operation, Transport};
 use crate::telemetry::traces::Origin;
 
 /// What a transport that streams gets for a request.
@@ -41,6 +42,7 @@ pub struct Subscription {
     text: Box<str>,
     operation_name: Option<String>,
     variables: Variables,
+    operation: Arc<Operation>,
     caller: Caller,
     source: Source,
     origin: Origin,
@@ -105,9 +107,11 @@ impl Operations {
         caller: Caller,
         after: Option<&str>,
     ) -> Result<Subscription, Answer> {
-        let Prepared { request: judged, document, .. } =
+        let Prepared { request: judged, document, operation, .. } =
             self.prepare(meant, request, Kinds::Subscriptions)?;
-        let refused = |error: &GraphqlError| Answer::failed(Outcome::Refused, std::slice::from_ref(error));
+        let refused = |error: &GraphqlError| {
+            Answer::failed(Outcome::Refused, std::slice::from_ref(error)).of(&operation)
+        };
         let after = after.or_else(|| request.resumes_after()).map(str::parse::<Position>).transpose();
         let after = after.map_err(|error| refused(&GraphqlError::of_watch(&error)))?;
         let field = document.as_ref().as_ref().ok().and_then(|document| {
@@ -123,13 +127,14 @@ impl Operations {
             text: (*meant.text).into(),
             operation_name: judged.operation_name,
             variables: judged.variables,
+            operation: Arc::clone(&operation),
             caller,
             source,
             origin: Origin::here(),
             has_ended: false,
         };
         match subscription.answer(Event::None).await {
-            Some(answer) => Err(answer),
+            Some(answer) => Err(answer.of(&operation)),
             None => Ok(subscription),
         }
     }
@@ -157,6 +162,18 @@ impl Subscription {
                 return Some(Message { answer, position: self.position() });
             }
         }
+    }
+
+    /// Which operation it is.
+    pub(super) fn operation(&self) -> &Arc<Operation> {
+        &self.operation
+    }
+
+    /// What it is listened to by, for as long as that is kept.
+    #[must_use]
+    pub fn listening(&self, transport: Transport) -> Listening {
+        let requests = Arc::clone(self.operations.metrics.requests());
+        Listening::begin(requests, Arc::clone(&self.operation), transport)
     }
 
     /// Whether what was told last is that nothing will follow.
@@ -193,7 +210,8 @@ impl Subscription {
         };
         let mut request = Request::new("").variables(self.variables.clone());
         request.operation_name.clone_from(&self.operation_name);
-        let priced = Prepared { request, may_be_shared: false, document: Arc::clone(&self.document) };
+        let (document, operation) = (Arc::clone(&self.document), Arc::clone(&self.operation));
+        let priced = Prepared { request, may_be_shared: false, document, operation };
         let price = match admission.judge_prepared(&priced) {
             Ok(price) => price,
             Err(errors) => return Some(Answer::failed(Outcome::Refused, &errors)),

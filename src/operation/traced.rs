@@ -1,6 +1,5 @@
 //! What a trace is told of an operation: which it is, and with which code it failed.
 
-use super::errors::GraphqlError;
 use super::persisted::Meant;
 use super::request::OperationRequest;
 use super::{Answer, Operations, Outcome};
@@ -22,7 +21,7 @@ impl Operations {
 impl Answer {
     /// What a trace tells of what went wrong: whether it failed here, or was refused as it was asked.
     pub(super) fn failure(&self) -> Option<Fact<'static>> {
-        let code = self.code?;
+        let code = self.origin.code?;
         Some(match self.outcome {
             Outcome::Refused | Outcome::NotByThisTransport => Fact::Refused(code),
             Outcome::Executed { .. } | Outcome::Overloaded | Outcome::Crashed => Fact::Failed(code),
@@ -36,9 +35,4 @@ impl Answer {
         }
         self
     }
-}
-
-/// What is told of errors: the code of the first.
-pub(super) fn code_of(errors: &[GraphqlError]) -> Option<&'static str> {
-    errors.first().map(|error| error.extensions.code)
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Failure;
+use crate::telemetry::metrics::declared;
+use crate::telemetry::metrics::readings::Readings;
 
 /// What the store is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +23,8 @@ pub enum Task {
 }
 
 impl Task {
+    const ALL: [Self; 5] = [Self::Get, Self::Set, Self::Claim, Self::Publish, Self::Subscribe];
+
     /// Its word, for metrics.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -49,6 +53,23 @@ pub struct ReplicaCounts {
     pub unreadable: u64,
     /// Whether it is away, now.
     pub is_away: bool,
+}
+
+impl ReplicaCounts {
+    /// Puts them into a reading of metrics.
+    pub fn read(&self, readings: &mut Readings) {
+        for task in Task::ALL {
+            let succeeded = self.succeeded.get(&task).copied().unwrap_or_default();
+            readings.count(&declared::REPLICA_COMMANDS, &[task.word(), "ok"], succeeded);
+        }
+        for ((task, failure), count) in &self.failed {
+            readings.count(&declared::REPLICA_COMMANDS, &[task.word(), failure.word()], *count);
+        }
+        for (outcome, count) in [("hit", self.hits), ("miss", self.misses), ("unreadable", self.unreadable)] {
+            readings.count(&declared::REPLICA_READS, &[outcome], count);
+        }
+        readings.level(&declared::REPLICA_STORE_UP, &[], u64::from(!self.is_away));
+    }
 }
 
 /// The numbers as they grow.

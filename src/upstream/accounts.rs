@@ -19,6 +19,7 @@ use crate::domain::filters::{
 };
 use crate::domain::problems::Problems;
 use crate::domain::upstream_name::Composio;
+use crate::telemetry::metrics::readings::Readings;
 
 const PATH: &str = "/api/v3/connected_accounts";
 
@@ -109,6 +110,11 @@ impl AccountsClient {
     #[must_use]
     pub fn counts(&self) -> CallCounts {
         self.transport.counts()
+    }
+
+    /// Puts what metrics tell of all calls, and of the quotas, into a reading.
+    pub fn read_metrics(&self, readings: &mut Readings) {
+        self.transport.read_metrics(readings);
     }
 
     async fn call(

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::error::UpstreamError;
 use crate::domain::problems::{Problems, Rule};
+use crate::telemetry::metrics::distribution::Distribution;
 
 /// What became of all calls at one upstream since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,12 +45,38 @@ pub enum Hold {
     Concurrency,
 }
 
+impl Hold {
+    pub(super) const ALL: [Self; 4] = [Self::RefusedKey, Self::Quota, Self::Breaker, Self::Concurrency];
+
+    /// Its word, for metrics.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::RefusedKey => "refused_key",
+            Self::Quota => "quota",
+            Self::Breaker => "breaker",
+            Self::Concurrency => "concurrency",
+        }
+    }
+}
+
 /// The numbers as they grow.
-#[derive(Debug, Default)]
-pub(super) struct Counters(Mutex<CallCounts>);
+#[derive(Debug)]
+pub(super) struct Counters {
+    counts: Mutex<CallCounts>,
+    succeeded_in: Distribution,
+    failed_in: Distribution,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let (succeeded_in, failed_in) = (Distribution::of_durations(), Distribution::of_durations());
+        Self { counts: Mutex::default(), succeeded_in, failed_in }
+    }
+}
 
 impl Counters {
-    pub(super) fn ended(&self, outcome: Result<(), &UpstreamError>) {
+    pub(super) fn ended(&self, outcome: Result<(), &UpstreamError>, took: Duration) {
+        if outcome.is_ok() { &self.succeeded_in } else { &self.failed_in }.took(took);
         let mut counts = self.lock();
         match outcome.map_err(|error| error.failure.code()) {
             Ok(()) => counts.succeeded += 1,
@@ -79,7 +107,12 @@ impl Counters {
         self.lock().clone()
     }
 
+    /// How long calls took that were answered as asked, and that failed.
+    pub(super) fn durations(&self) -> [&Distribution; 2] {
+        [&self.succeeded_in, &self.failed_in]
+    }
+
     fn lock(&self) -> MutexGuard<'_, CallCounts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -24,7 +24,8 @@ use super::concurrency::{CommonPlaces, Place, Places};
 use super::counts::{CallCounts, Counters, Hold};
 use super::error::{UpstreamError, UpstreamFailure};
 use super::jitter::jitter;
-use super::quota::{Call, CallId, Event, Fleet, Purpose, Quota, Told, Verdict};
+use super::metrics;
+use super::quota::{Call, CallId, Event, Fleet, Purpose, Quota, QuotaFigures, Told, Verdict};
 use super::retry;
 use super::settings::UpstreamSettings;
 use super::standing::{Record, Standing};
@@ -33,6 +34,7 @@ use crate::domain::credential::Credential;
 use crate::domain::problems::Problems;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::replicas::Replicas;
+use crate::telemetry::metrics::readings::Readings;
 use sharing::{Shared, Sharing};
 
 /// How many credentials are remembered.
@@ -111,6 +113,17 @@ impl Gates {
         let breakers_open = open.count() as u64;
         CallCounts { breakers_open, under_way: self.places.taken(), ..self.counters.read() }
     }
+
+    /// Puts what metrics tell of all calls, and of the quotas, into a reading.
+    pub(super) fn read(&self, readings: &mut Readings) {
+        self.counts().read(self.upstream, readings);
+        metrics::read_durations(self.counters.durations(), self.upstream, readings);
+        let now = Instant::now();
+        let quotas = self.gates.iter().map(|(_, gate)| gate.lock().quota.figures(now));
+        if let Some(tightest) = QuotaFigures::tightest(quotas) {
+            tightest.read(self.upstream, readings);
+        }
+    }
 }
 
 /// The gate of one credential.
@@ -181,7 +194,8 @@ impl Gate {
         self.judge(&state, now, purpose)?;
         let ((call, id), ticket) = (state.leave(now), state.breaker.leave());
         self.tell(id, Event::Sent);
-        Ok(Passage { gate: Arc::clone(self), call, id, ticket, heard: false, ended: false, _place: place })
+        let gate = Arc::clone(self);
+        Ok(Passage { gate, call, id, ticket, sent: now, heard: false, ended: false, _place: place })
     }
 
     fn judge(&self, state: &State, now: Instant, purpose: Purpose) -> Result<(), UpstreamError> {
@@ -272,6 +286,7 @@ pub(super) struct Passage {
     call: Call,
     id: Option<CallId>,
     ticket: Ticket,
+    sent: Instant,
     heard: bool,
     ended: bool,
     _place: Place,
@@ -299,8 +314,8 @@ impl Passage {
     /// It is over, by an answer or without one.
     pub(super) fn end(mut self, outcome: Result<(), &UpstreamError>) {
         self.ended = true;
-        self.gate.counters.ended(outcome);
         let (now, wall) = (Instant::now(), self.gate.clock.now());
+        self.gate.counters.ended(outcome, now - self.sent);
         let mut state = self.gate.lock();
         if !self.heard {
             // The connection is gone: what the upstream counts of it, it has counted by now.

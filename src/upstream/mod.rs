@@ -6,7 +6,7 @@
 //!
 //! Before each call stands the credential's `gate`, with a policy in each file: the [`quota`], the places in
 //! [`concurrency`], the [`breaker`]; behind it, [`retry`]. What was seen of an upstream is [`standing`] and
-//! [`counts`]. [`jwks`] reads the keys of whoever signs callers' tokens.
+//! [`counts`], of which [`metrics`] tell. [`jwks`] reads the keys of whoever signs callers' tokens.
 
 pub mod accounts;
 pub mod breaker;
@@ -17,6 +17,7 @@ mod failure_body;
 mod gate;
 mod jitter;
 pub mod jwks;
+mod metrics;
 pub mod probe;
 pub mod providers;
 pub mod quota;

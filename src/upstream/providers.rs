@@ -18,6 +18,7 @@ use crate::domain::credential::Credential;
 use crate::domain::problems::Problems;
 use crate::domain::providers::Provider;
 use crate::domain::upstream_name::Leadlex;
+use crate::telemetry::metrics::readings::Readings;
 
 const PATH: &str = "/v1/settings/providers";
 
@@ -91,6 +92,11 @@ impl ProvidersClient {
     #[must_use]
     pub fn counts(&self) -> CallCounts {
         self.transport.counts()
+    }
+
+    /// Puts what metrics tell of all calls, and of the quotas, into a reading.
+    pub fn read_metrics(&self, readings: &mut Readings) {
+        self.transport.read_metrics(readings);
     }
 
     async fn call(

@@ -38,6 +38,7 @@ use crate::domain::credential::Credential;
 use crate::domain::problems::Problems;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::replicas::Replicas;
+use crate::telemetry::metrics::readings::Readings;
 use crate::telemetry::traces::{Fact, Open, Post};
 
 /// A body as it comes from the network.
@@ -172,6 +173,11 @@ impl Transport {
     #[must_use]
     pub fn counts(&self) -> CallCounts {
         self.gates.counts()
+    }
+
+    /// Puts what metrics tell of all calls, and of the quotas, into a reading.
+    pub(super) fn read_metrics(&self, readings: &mut Readings) {
+        self.gates.read(readings);
     }
 
     /// Counts what of an answer could not be read or was not asked for.

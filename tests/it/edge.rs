@@ -11,6 +11,8 @@ mod jwks;
 mod jwt;
 mod kept;
 mod keys;
+mod logged;
+mod measured;
 mod multipart;
 mod over_http;
 mod persisted;

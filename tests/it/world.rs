@@ -30,6 +30,7 @@ use switchboard::operation::subscription::{Opened, Source, Subscription};
 use switchboard::operation::{Answer, Executor, Operations, Outcome, TransportRules};
 use switchboard::replicas::store::Store;
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox, Tenant};
+use switchboard::telemetry::metrics::Metrics;
 use switchboard::upstream::settings::UpstreamSettings;
 use switchboard::upstream::transport::Network;
 use tower::util::BoxCloneSyncService;
@@ -62,6 +63,10 @@ impl Executor for Counted {
 
     fn revision(&self, caller: &Caller) -> Revision {
         self.graph.revision(caller)
+    }
+
+    fn metrics(&self) -> Metrics {
+        self.graph.metrics()
     }
 
     fn accounts_changed(&self, tenant: &caller::Tenant) {

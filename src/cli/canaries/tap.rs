@@ -19,6 +19,7 @@ use crate::loaders::holdings::Revision;
 use crate::loaders::ledger::Ledger;
 use crate::operation::Executor;
 use crate::sandbox::{CANARY, Sandbox};
+use crate::telemetry::metrics::Metrics;
 use crate::upstream::transport::Network;
 
 /// What a panic's message begins with that is made here; a secret follows, as where a library shows the value it met.
@@ -116,6 +117,10 @@ impl Executor for Panicking {
 
     fn revision(&self, caller: &Caller) -> Revision {
         Executor::revision(&self.0, caller)
+    }
+
+    fn metrics(&self) -> Metrics {
+        self.0.metrics()
     }
 }
 

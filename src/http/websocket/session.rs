@@ -23,6 +23,7 @@ use crate::http::streamed::past;
 use crate::http::telling::Told;
 use crate::http::tenure::Tenure;
 use crate::operation::request::OperationRequest;
+use crate::telemetry::requests::Transport;
 use crate::telemetry::traces::Origin;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -166,7 +167,11 @@ impl Session {
                         self.underway.begin(id, operations, request, caller, place);
                         Ok(())
                     }
-                    Err(refused) => self.send(message::error(&id, &refused.text())).await,
+                    Err(refused) => {
+                        let record = refused.record(Transport::WebSocket);
+                        self.edge.operations.metrics().requests().operation_ended(&record, Duration::ZERO);
+                        self.send(message::error(&id, &refused.text())).await
+                    }
                 }
             }
             Incoming::Complete(id) => {

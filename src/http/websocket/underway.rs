@@ -12,10 +12,12 @@ use futures_util::stream::{self, AbortHandle, BoxStream, SelectAll, StreamExt as
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::domain::caller::Caller;
+use crate::http::recorded::Awaited;
 use crate::http::telling::{Told, telling};
 use crate::operation::request::OperationRequest;
 use crate::operation::subscription::Opened;
 use crate::operation::{Operations, TransportRules};
+use crate::telemetry::requests::Transport;
 use crate::telemetry::traces::Origin;
 
 /// Operations under way.
@@ -82,13 +84,17 @@ impl Underway {
     ) {
         let span = self.origin.message();
         let opened = async move {
+            let requests = Arc::clone(operations.metrics().requests());
+            let awaited = Awaited::begin(requests, None, Transport::WebSocket);
             let rules = TransportRules { mutations: true };
-            span.around(operations.open(request, rules, caller, None)).await
+            let opened = span.around(operations.open(request, rules, caller, None)).await;
+            awaited.is(&opened.record(Transport::WebSocket));
+            opened
         };
         let said = opened.into_stream().flat_map(|opened| {
             let listens = matches!(opened, Opened::Stream(_)).then_some(Said::Listens);
             let done = stream::once(ready(Said::Done));
-            stream::iter(listens).chain(telling(opened).map(Said::Told)).chain(done)
+            stream::iter(listens).chain(telling(opened, Transport::WebSocket).map(Said::Told)).chain(done)
         });
         let name = Arc::clone(&id);
         let (saying, end) = stream::abortable(said.map(move |said| (Arc::clone(&name), said)));

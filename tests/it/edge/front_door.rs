@@ -4,6 +4,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get as route_get;
 use switchboard::http::{ops, serve::serve};
+use switchboard::telemetry::metrics::Metrics;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -35,7 +36,8 @@ async fn elsewhere_there_is_nothing_and_the_answer_is_json() {
 #[tokio::test]
 async fn probes_are_answered() {
     for (path, word) in [("/live", "live\n"), ("/ready", "ready\n")] {
-        let seen = ask(ops::router(&anybody(), &ops::Readiness::default()), get(path)).await;
+        let seen =
+            ask(ops::router(&anybody(), &ops::Readiness::default(), Metrics::default()), get(path)).await;
         assert_eq!((seen.status, seen.text.as_str()), (StatusCode::OK, word));
     }
 }

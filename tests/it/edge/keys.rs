@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use switchboard::http::caller::Callers;
 use switchboard::http::ops;
 use switchboard::http::settings::HttpSettings;
+use switchboard::telemetry::metrics::Metrics;
 
 use super::{Seen, anybody, ask, edge, edge_with, get, http_settings, post, with};
 
@@ -90,15 +91,16 @@ async fn without_authentication_nothing_at_all_is_answered_by_another_name() {
         (edge_with(anybody(), with_graphiql), "/graphiql/nothing.js"),
         (edge(anybody()), "/nothing"),
         (edge(anybody()), "/graphql?query=%7Bkeys%7D"),
-        (ops::router(&anybody(), &ops::Readiness::default()), "/live"),
-        (ops::router(&anybody(), &ops::Readiness::default()), "/nothing"),
+        (ops::router(&anybody(), &ops::Readiness::default(), Metrics::default()), "/live"),
+        (ops::router(&anybody(), &ops::Readiness::default(), Metrics::default()), "/metrics"),
+        (ops::router(&anybody(), &ops::Readiness::default(), Metrics::default()), "/nothing"),
     ] {
         let seen = ask(router.clone(), with(get(path), "host", "rebound.example")).await;
         assert_eq!((seen.status, seen.code().as_str()), (StatusCode::FORBIDDEN, "FORBIDDEN"), "{path}");
         assert_ne!(ask(router, with(get(path), "host", "localhost")).await.status, StatusCode::FORBIDDEN);
     }
     let seen = ask(
-        ops::router(&Callers::TheirOwnKeys, &ops::Readiness::default()),
+        ops::router(&Callers::TheirOwnKeys, &ops::Readiness::default(), Metrics::default()),
         with(get("/live"), "host", "10.0.0.7:9090"),
     )
     .await;

@@ -185,7 +185,7 @@ async fn a_rolling_restart_under_load_loses_no_request_and_asks_nothing_anew() {
                 while !is_over.load(Ordering::SeqCst) {
                     turn += 1;
                     let is_in = fleet.replicas[restarted].is_in.load(Ordering::SeqCst);
-                    let replica = if is_in && turn % 3 == 0 { restarted } else { others[turn % 2] };
+                    let replica = if is_in && turn.is_multiple_of(3) { restarted } else { others[turn % 2] };
                     fleet.data(replica, PAGE).await;
                     answered.fetch_add(1, Ordering::SeqCst);
                 }

@@ -34,7 +34,7 @@ enum Place {
 }
 
 /// Which layers may name what of other crates, and what the others do instead.
-const PLACES: [(&str, Place, &str); 14] = [
+const PLACES: [(&str, Place, &str); 15] = [
     ("reqwest", Place::OnlyIn(&["upstream"]), "ask through `upstream::transport`"),
     ("opentelemetry", Place::OnlyIn(&["telemetry"]), TOLD),
     ("opentelemetry_sdk", Place::OnlyIn(&["telemetry"]), TOLD),
@@ -54,6 +54,11 @@ const PLACES: [(&str, Place, &str); 14] = [
         "anyhow",
         Place::OnlyIn(&["main", "cli", "config", "app"]),
         "give the failure a type of its own, as callers tell failures apart",
+    ),
+    (
+        "prometheus_client",
+        Place::OnlyIn(&["telemetry"]),
+        "count in plain figures, and put them into `telemetry::metrics::readings`",
     ),
     (
         "async_graphql",

@@ -1,0 +1,100 @@
+//! Each request of the public listener is recorded once: counted, and written as a line.
+//!
+//! What answers a request leaves a record with its response; here it gets the status and the time, which only the outermost place
+//! knows. A request whose client hangs up has neither, and is recorded as it is dropped. (A record that handlers write into on the
+//! way, the rejected choice, has to be passed to all of them, and to those that refuse before there is a handler.)
+
+use std::sync::Arc;
+
+use axum::body::HttpBody as _;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
+use tokio::time::Instant;
+
+use crate::telemetry::requests::{Outcome, RequestRecord, Requests, Route, Transport};
+
+/// Records a request and its answer.
+pub(crate) async fn recorded(
+    State(requests): State<Arc<Requests>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let route = match request.uri().path() {
+        "/graphql" => Route::Graphql,
+        "/webhooks/composio" => Route::Webhook,
+        _ => Route::Other,
+    };
+    let awaited = Awaited::begin(requests, Some(route), Transport::Http);
+    let mut response = next.run(request).await;
+    awaited.answered(&mut response);
+    response
+}
+
+/// Something that an answer is waited for; where it is dropped before that, nobody waits any more.
+pub(crate) struct Awaited {
+    requests: Arc<Requests>,
+    /// None where it is no request by itself.
+    route: Option<Route>,
+    transport: Transport,
+    began: Instant,
+    is_over: bool,
+}
+
+impl Awaited {
+    /// From now on.
+    pub(crate) fn begin(requests: Arc<Requests>, route: Option<Route>, transport: Transport) -> Self {
+        Self { requests, route, transport, began: Instant::now(), is_over: false }
+    }
+
+    /// There is an answer to an operation that is no request by itself.
+    pub(crate) fn is(mut self, record: &RequestRecord) {
+        self.is_over = true;
+        self.requests.operation_ended(record, self.began.elapsed());
+    }
+
+    fn answered(mut self, response: &mut Response) {
+        self.is_over = true;
+        let (status, took) = (response.status(), self.began.elapsed());
+        let told = response.extensions_mut().remove::<RequestRecord>();
+        let route = match self.route {
+            // Pages and what they are made of, which are many paths, are what is there.
+            Some(Route::Other) if status != StatusCode::NOT_FOUND => Route::Page,
+            route => route.unwrap_or(Route::Other),
+        };
+        if let Some(record) = told.as_ref().filter(|_| route == Route::Graphql) {
+            self.requests.operation_ended(record, took);
+        }
+        let record = told.unwrap_or_else(|| RequestRecord {
+            bytes: response.body().size_hint().exact(),
+            ..RequestRecord::of(self.transport, outcome(status))
+        });
+        self.requests.request_ended(&record, route, Some(status.as_u16()), took);
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let (record, took) = (RequestRecord::of(self.transport, Outcome::HungUp), self.began.elapsed());
+        if matches!(self.route, None | Some(Route::Graphql)) {
+            self.requests.operation_ended(&record, took);
+        }
+        if let Some(route) = self.route {
+            self.requests.request_ended(&record, route, None, took);
+        }
+    }
+}
+
+/// Of an answer that leaves no record.
+fn outcome(status: StatusCode) -> Outcome {
+    match status.as_u16() {
+        503 => Outcome::Overloaded,
+        500.. => Outcome::Crashed,
+        400.. => Outcome::Refused,
+        _ => Outcome::Ok,
+    }
+}

@@ -1,0 +1,105 @@
+//! All figures of one moment, put in by those who count and written as one page.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::exemplar::Exemplar;
+use prometheus_client::registry::Unit;
+
+use super::declared::{Declared, Kind};
+use super::distribution::Distribution;
+
+/// The figures of one moment.
+#[derive(Debug, Default)]
+pub struct Readings(BTreeMap<&'static str, (&'static Declared, Vec<Sample>)>);
+
+#[derive(Debug)]
+struct Sample {
+    /// In the order of the declaration.
+    labels: Vec<String>,
+    value: Value,
+}
+
+#[derive(Debug)]
+enum Value {
+    Count(u64),
+    Gauge(f64),
+    Distribution(Distribution),
+}
+
+impl Readings {
+    /// A counter's figure, under its labels' values in the order of the declaration.
+    pub fn count(&mut self, metric: &'static Declared, labels: &[&str], count: u64) {
+        self.put(metric, labels, Value::Count(count));
+    }
+
+    /// A gauge's figure.
+    pub fn gauge(&mut self, metric: &'static Declared, labels: &[&str], value: f64) {
+        self.put(metric, labels, Value::Gauge(value));
+    }
+
+    /// A gauge's figure that is a number of things or bytes.
+    #[expect(clippy::cast_precision_loss, reason = "there are not 2^52 of anything here")]
+    pub fn level(&mut self, metric: &'static Declared, labels: &[&str], level: u64) {
+        self.gauge(metric, labels, level as f64);
+    }
+
+    /// A histogram's figures.
+    pub fn distribution(&mut self, metric: &'static Declared, labels: &[&str], distribution: &Distribution) {
+        self.put(metric, labels, Value::Distribution(distribution.clone()));
+    }
+
+    fn put(&mut self, metric: &'static Declared, labels: &[&str], value: Value) {
+        debug_assert_eq!(metric.labels.len(), labels.len(), "{}", metric.name);
+        let labels = labels.iter().map(|&text| text.to_owned()).collect();
+        self.0.entry(metric.name).or_insert((metric, Vec::new())).1.push(Sample { labels, value });
+    }
+
+    pub(super) fn write(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (metric, samples) in self.0.values() {
+            // The library adds `_total` and the unit itself.
+            let stem = metric.name.strip_suffix("_total").unwrap_or(metric.name);
+            let unit = Some(metric.unit).filter(|unit| !unit.is_empty());
+            let stem = unit.and_then(|unit| stem.strip_suffix(unit)?.strip_suffix('_')).unwrap_or(stem);
+            let unit = unit.map(|unit| Unit::Other(unit.to_owned()));
+            let help = format!("{}.", metric.help);
+            let mut family =
+                encoder.encode_descriptor(stem, &help, unit.as_ref(), metric.kind.of_library())?;
+            for sample in samples {
+                let names = metric.labels.iter().map(|label| label.name);
+                let labels: Vec<_> = names.zip(sample.labels.iter().map(String::as_str)).collect();
+                if let Value::Distribution(distribution) = &sample.value {
+                    distribution.write(family.encode_family(&labels)?)?;
+                } else if labels.is_empty() {
+                    sample.value.write(&mut family)?;
+                } else {
+                    sample.value.write(&mut family.encode_family(&labels)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Value {
+    /// A single figure; a histogram is many, and takes its encoder whole.
+    fn write(&self, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => encoder.encode_counter(count, None::<&Exemplar<NoLabelSet, f64>>),
+            Self::Gauge(value) => encoder.encode_gauge(value),
+            Self::Distribution(_) => Ok(()),
+        }
+    }
+}
+
+impl Kind {
+    fn of_library(self) -> MetricType {
+        match self {
+            Self::Counter => MetricType::Counter,
+            Self::Gauge => MetricType::Gauge,
+            Self::Histogram => MetricType::Histogram,
+        }
+    }
+}

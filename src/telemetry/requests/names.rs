@@ -1,0 +1,180 @@
+//! Operations by name: as many as may be told apart, and the others together.
+//!
+//! A name is a client's word, and a client can think of any number. The first ones since the start are told apart; of those that come
+//! later it is only known that they are others. (To keep the most frequent ones instead, a series would change its name.)
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::{Outcome, Transport};
+use crate::telemetry::metrics::declared;
+use crate::telemetry::metrics::distribution::Distribution;
+use crate::telemetry::metrics::readings::Readings;
+
+/// What names that are not told apart are called, and operations that were never known.
+const OTHER: &str = "other";
+const UNKNOWN: &str = "unknown";
+
+/// The longest name that is shown.
+const NAME_BYTES: usize = 64;
+
+/// An operation that has passed validation.
+#[derive(Debug)]
+pub struct Operation {
+    plain_name: Option<Box<str>>,
+    kind: &'static str,
+    tally: Arc<Tally>,
+}
+
+impl Operation {
+    /// Its name, where it has one that is a plain word.
+    #[must_use]
+    pub fn plain_name(&self) -> Option<&str> {
+        self.plain_name.as_deref()
+    }
+
+    /// Query, mutation or subscription.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+}
+
+/// What became of the operations of one name.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    ended: [[AtomicU64; Outcome::ALL.len()]; Transport::ALL.len()],
+    durations: [OnceLock<Distribution>; Outcome::ALL.len()],
+}
+
+impl Tally {
+    pub(super) fn ended(&self, transport: Transport, outcome: Outcome, took: Duration) {
+        let count = self.ended.get(transport as usize).and_then(|outcomes| outcomes.get(outcome as usize));
+        if let Some(count) = count {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(durations) = self.durations.get(outcome as usize) {
+            durations.get_or_init(Distribution::of_durations).took(took);
+        }
+    }
+
+    fn read(&self, name: &str, readings: &mut Readings) {
+        for (transport, outcomes) in Transport::ALL.iter().zip(&self.ended) {
+            for (outcome, count) in Outcome::ALL.iter().zip(outcomes) {
+                let count = count.load(Ordering::Relaxed);
+                if count > 0 {
+                    readings.count(&declared::REQUESTS, &[transport.word(), name, outcome.word()], count);
+                }
+            }
+        }
+        for (outcome, durations) in Outcome::ALL.iter().zip(&self.durations) {
+            if let Some(durations) = durations.get() {
+                readings.distribution(&declared::REQUEST_DURATION, &[name, outcome.word()], durations);
+            }
+        }
+    }
+}
+
+/// The names that are told apart.
+#[derive(Debug)]
+pub(super) struct Names {
+    names_max: usize,
+    named: RwLock<HashMap<Box<str>, Arc<Tally>>>,
+    anonymous: Arc<Tally>,
+    other: Arc<Tally>,
+    unknown: Tally,
+}
+
+impl Names {
+    pub(super) fn new(names_max: usize) -> Self {
+        let (named, anonymous, other) = (RwLock::default(), Arc::default(), Arc::default());
+        Self { names_max, named, anonymous, other, unknown: Tally::default() }
+    }
+
+    /// What became of requests whose operation was never known.
+    pub(super) fn unknown(&self) -> &Tally {
+        &self.unknown
+    }
+
+    pub(super) fn operation(&self, name: Option<&str>, kind: &'static str) -> Operation {
+        let plain = name.filter(|name| is_plain(name));
+        // A client's operation may be called so, and two series must not.
+        let told_apart = plain.filter(|name| ![OTHER, UNKNOWN].contains(name));
+        let tally = match (name, told_apart) {
+            (None, _) => Arc::clone(&self.anonymous),
+            (Some(_), Some(name)) => self.named(name),
+            (Some(_), None) => Arc::clone(&self.other),
+        };
+        Operation { plain_name: plain.map(Into::into), kind, tally }
+    }
+
+    fn named(&self, name: &str) -> Arc<Tally> {
+        if let Some(known) = self.named.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Arc::clone(known);
+        }
+        let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
+        if named.len() >= self.names_max && !named.contains_key(name) {
+            return Arc::clone(&self.other);
+        }
+        Arc::clone(named.entry(name.into()).or_default())
+    }
+
+    pub(super) fn read(&self, readings: &mut Readings) {
+        self.anonymous.read("", readings);
+        self.unknown.read(UNKNOWN, readings);
+        self.other.read(OTHER, readings);
+        for (name, tally) in self.named.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            tally.read(name, readings);
+        }
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    let is_of_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    (1..=NAME_BYTES).contains(&name.len()) && name.bytes().all(is_of_word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Under which name an operation is counted.
+    fn counted_as(names: &Names, name: &str) -> &'static str {
+        let operation = names.operation(Some(name), "query");
+        match operation.tally() {
+            tally if std::ptr::eq(tally, &*names.other) => OTHER,
+            tally if std::ptr::eq(tally, &*names.anonymous) => "",
+            _ => "its own",
+        }
+    }
+
+    #[test]
+    fn the_first_names_are_told_apart_and_all_others_are_one() {
+        let names = Names::new(2);
+        let long = "x".repeat(65);
+        // None of these takes a place.
+        for name in ["other", "unknown", "", &long, "é"] {
+            assert_eq!(counted_as(&names, name), OTHER, "{name}");
+        }
+        for (name, expected) in
+            [("A", "its own"), ("B", "its own"), ("C", OTHER), ("A", "its own"), ("B", "its own")]
+        {
+            assert_eq!(counted_as(&names, name), expected, "{name}");
+        }
+        assert!(std::ptr::eq(names.operation(None, "query").tally(), &*names.anonymous));
+        assert_eq!(counted_as(&Names::new(0), "A"), OTHER);
+    }
+
+    #[test]
+    fn the_log_has_any_name_that_is_a_plain_word() {
+        let names = Names::new(0);
+        assert_eq!(names.operation(Some("Overview_2"), "query").plain_name(), Some("Overview_2"));
+        assert_eq!(names.operation(Some("a\nb"), "query").plain_name(), None);
+    }
+}

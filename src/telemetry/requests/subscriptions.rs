@@ -1,0 +1,88 @@
+//! Subscriptions: how many are listened to, and how much they were told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::time::Instant;
+
+use super::{Operation, Requests, TARGET, Transport, milliseconds};
+use crate::telemetry::metrics::declared;
+use crate::telemetry::metrics::readings::Readings;
+
+/// By transport.
+#[derive(Debug, Default)]
+pub(super) struct Streams([Stream; Transport::ALL.len()]);
+
+#[derive(Debug, Default)]
+struct Stream {
+    open: AtomicU64,
+    events: AtomicU64,
+}
+
+impl Streams {
+    pub(super) fn read(&self, readings: &mut Readings) {
+        for (transport, stream) in Transport::ALL.iter().zip(&self.0) {
+            if *transport != Transport::Http {
+                let labels = [transport.word()];
+                readings.level(&declared::SUBSCRIPTIONS, &labels, stream.open.load(Ordering::Relaxed));
+                readings.count(
+                    &declared::SUBSCRIPTION_EVENTS,
+                    &labels,
+                    stream.events.load(Ordering::Relaxed),
+                );
+            }
+        }
+    }
+}
+
+/// A subscription that is listened to, for as long as this is kept: its end, however it comes, is counted, and written as a line.
+#[derive(Debug)]
+pub struct Listening {
+    requests: Arc<Requests>,
+    operation: Arc<Operation>,
+    transport: Transport,
+    began: Instant,
+    events: u64,
+}
+
+impl Listening {
+    /// From now on.
+    #[must_use]
+    pub fn begin(requests: Arc<Requests>, operation: Arc<Operation>, transport: Transport) -> Self {
+        let began = Instant::now();
+        let listening = Self { requests, operation, transport, began, events: 0 };
+        if let Some(stream) = listening.stream() {
+            stream.open.fetch_add(1, Ordering::Relaxed);
+        }
+        listening
+    }
+
+    /// It was told something.
+    pub fn told(&mut self) {
+        self.events += 1;
+        if let Some(stream) = self.stream() {
+            stream.events.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn stream(&self) -> Option<&Stream> {
+        self.requests.streams.0.get(self.transport as usize)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream() {
+            stream.open.fetch_sub(1, Ordering::Relaxed);
+        }
+        tracing::info!(
+            target: TARGET,
+            transport = self.transport.word(),
+            operation = self.operation.plain_name(),
+            operation_type = self.operation.kind(),
+            events = self.events,
+            duration_ms = milliseconds(self.began.elapsed()),
+            "subscription ended"
+        );
+    }
+}

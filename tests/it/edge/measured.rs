@@ -1,0 +1,442 @@
+//! `/metrics`: everything that is declared is told after some traffic, and nothing else; the page about it is what is declared.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::StatusCode;
+use futures_util::future::{BoxFuture, FutureExt as _, ready};
+use http_body_util::BodyExt as _;
+use serde_json::json;
+use switchboard::app::{Networks, graph_over};
+use switchboard::domain::clock::Clock;
+use switchboard::graphql::schema::Graph;
+use switchboard::http::ops;
+use switchboard::operation::Operations;
+use switchboard::replicas::store::{Entry, Messages, Store, StoreError};
+use switchboard::sandbox::{self, EmulatedUpstream, Fault, Sandbox, Tenant};
+use switchboard::telemetry::metrics::declared::{ALL, Declared, Kind};
+use tower::ServiceExt as _;
+
+use super::streams::{PROVIDER_CHANGED, Server, anybody, settings};
+use super::{ask, get, post, with};
+use crate::world::{NOW, Setup, network};
+
+/// What replicas share, which cannot be reached.
+struct Nowhere;
+
+fn away<T: Send + 'static>() -> BoxFuture<'static, Result<T, StoreError>> {
+    ready(Err(StoreError::Unreachable)).boxed()
+}
+
+impl Store for Nowhere {
+    fn get(&self, _: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>, StoreError>> {
+        away()
+    }
+
+    fn set(&self, _: Vec<Entry>) -> BoxFuture<'_, Result<(), StoreError>> {
+        away()
+    }
+
+    fn set_if_absent(&self, _: Entry) -> BoxFuture<'_, Result<bool, StoreError>> {
+        away()
+    }
+
+    fn extend(&self, _: Entry) -> BoxFuture<'_, Result<bool, StoreError>> {
+        away()
+    }
+
+    fn remove(&self, _: String, _: Vec<u8>) -> BoxFuture<'_, Result<(), StoreError>> {
+        away()
+    }
+
+    fn publish(&self, _: String, _: Vec<u8>) -> BoxFuture<'_, Result<(), StoreError>> {
+        away()
+    }
+
+    fn subscribe(&self, _: String) -> BoxFuture<'_, Result<Messages, StoreError>> {
+        away()
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        away()
+    }
+}
+
+/// A graph as it is shipped, beside a store that is away.
+struct Measured {
+    sandbox: Sandbox,
+    graph: Graph,
+    operations: Operations,
+}
+
+impl Measured {
+    fn new() -> Self {
+        let mut config = Setup::as_shipped().config;
+        config.metrics.operation_names_max = 3;
+        let clock = Clock::starting_at(NOW.parse().unwrap());
+        let sandbox = Sandbox::new(sandbox::Settings::default(), sandbox::Clock::new(move || clock.now()));
+        let network = network(&sandbox);
+        let networks =
+            Networks { leadlex: network.clone(), composio: network, store: Some(Arc::new(Nowhere)) };
+        let graph = graph_over(&config, clock, &networks).unwrap();
+        let operations = Operations::new(graph.clone(), &config.cache.shares(), clock).unwrap();
+        let operations =
+            operations.within(config.limits.clone(), config.connections.clone(), config.lists.clone());
+        Self { sandbox, graph, operations: operations.unwrap() }
+    }
+
+    fn routes(&self) -> Router {
+        super::serving(anybody(), self.operations.clone())
+    }
+
+    async fn ask(&self, query: &str) -> StatusCode {
+        ask(self.routes(), post(json!({ "query": query }).to_string())).await.status
+    }
+
+    async fn page(&self) -> Page {
+        let seen =
+            ask(ops::router(&anybody(), &ops::Readiness::default(), self.graph.metrics()), get("/metrics"))
+                .await;
+        assert_eq!(seen.status, StatusCode::OK);
+        let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        assert_eq!(seen.header("content-type"), media);
+        Page::read(&seen.text)
+    }
+}
+
+/// What a scrape brought.
+struct Page {
+    /// By name, as `# TYPE` tells it.
+    kinds: BTreeMap<String, String>,
+    /// Name, labels, figure.
+    samples: Vec<(String, BTreeMap<String, String>, f64)>,
+}
+
+impl Page {
+    #[track_caller]
+    fn read(text: &str) -> Self {
+        assert!(text.ends_with("# EOF\n"), "{text}");
+        let (mut kinds, mut samples, mut seen) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        for line in text.lines() {
+            if let Some(line) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = line.split_once(' ').unwrap();
+                assert_eq!(kinds.insert(name.to_owned(), kind.to_owned()), None, "{name} twice");
+            } else if !line.starts_with('#') {
+                let (series, figure) = line.rsplit_once(' ').unwrap();
+                assert!(seen.insert(series.to_owned()), "{series} twice");
+                let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+                let labels = labels.strip_suffix('}').unwrap().split(',').filter(|label| !label.is_empty());
+                let label = |text: &str| {
+                    let (name, value) = text.split_once('=').unwrap();
+                    (name.to_owned(), value.trim_matches('"').to_owned())
+                };
+                samples.push((name.to_owned(), labels.map(label).collect(), figure.parse().unwrap()));
+            }
+        }
+        Self { kinds, samples }
+    }
+
+    /// The figure of a series.
+    #[track_caller]
+    fn figure(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let labels: BTreeMap<_, _> =
+            labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let found = self.samples.iter().find(|(of, its, _)| of == name && *its == labels);
+        found.unwrap_or_else(|| panic!("no {name}{labels:?}")).2
+    }
+
+    /// The sum of all series of a name that have a label's value.
+    fn sum(&self, name: &str, label: &str, value: &str) -> f64 {
+        let of = self
+            .samples
+            .iter()
+            .filter(|(of, its, _)| of == name && its.get(label).is_some_and(|it| it == value));
+        of.map(|(_, _, figure)| figure).sum()
+    }
+}
+
+/// The metric of a sample's name.
+fn declared(sample: &str) -> &'static Declared {
+    let is_of = |metric: &&&Declared| match metric.kind {
+        Kind::Histogram => {
+            ["_bucket", "_sum", "_count"].iter().any(|part| sample.strip_suffix(part) == Some(metric.name))
+        }
+        Kind::Counter | Kind::Gauge => sample == metric.name,
+    };
+    ALL.iter().find(is_of).unwrap_or_else(|| panic!("{sample} is not declared"))
+}
+
+/// Traffic of every kind: all transports, failures, changes, and one that hangs up.
+async fn traffic(measured: &Measured) {
+    let query = "query Overview { providers { nodes { name connectedAccounts(first: 2) { totalCount nodes { id } } } } }";
+    for _ in 0..3 {
+        assert_eq!(measured.ask(query).await, StatusCode::OK);
+    }
+    let id = measured.sandbox.accounts(Tenant::A)[0].id.clone();
+    measured.ask(&format!("{{ connectedAccount(id: \"{id}\") {{ id }} }}")).await;
+    for query in [
+        "query other { viewer { name } }",
+        "{",
+        "query A { nothing }",
+        "query B($n: Int!) { providers(first: $n) { totalCount } }",
+    ] {
+        measured.ask(query).await;
+    }
+    ask(measured.routes(), get("/nothing")).await;
+    ask(measured.routes(), get("/")).await;
+    ask(measured.routes(), with(post("{}"), "accept", "image/png")).await;
+    ask(
+        measured.routes(),
+        axum::http::Request::post("/webhooks/composio")
+            .header("host", "localhost")
+            .body(Body::empty())
+            .unwrap(),
+    )
+    .await;
+    // Nobody waits for it any more.
+    drop(
+        measured
+            .routes()
+            .oneshot(post(axum::body::Body::from_stream(futures_util::stream::pending::<
+                Result<String, std::io::Error>,
+            >())))
+            .now_or_never(),
+    );
+    measured.sandbox.drift(true);
+    measured.ask("mutation Again { refresh { retryAt } }").await;
+    measured.ask(query).await;
+    let down = Fault { status: Some(StatusCode::SERVICE_UNAVAILABLE), ..Fault::default() };
+    measured.sandbox.emulate(EmulatedUpstream::Composio, Some(down));
+    measured.ask("mutation Again { refresh { retryAt } }").await;
+    measured.ask(query).await;
+    measured
+        .ask("query Late { connectedAccounts(filter: { userIds: [\"nobody\"] }) { nodes { id } } }")
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_is_declared_is_told_and_nothing_else() {
+    let measured = Measured::new();
+    traffic(&measured).await;
+    let mut streams = Vec::new();
+    for accept in ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0"] {
+        let request = with(post(json!({ "query": PROVIDER_CHANGED }).to_string()), "accept", accept);
+        let mut body = measured.routes().oneshot(request).await.unwrap().into_body();
+        body.frame().await.unwrap().unwrap();
+        streams.push(body);
+    }
+    let server = Server::with(measured.operations.clone(), anybody(), settings());
+    let mut client = server.acknowledged().await;
+    client.subscribe("s", PROVIDER_CHANGED).await;
+    client.subscribe("q", "query Overview { viewer { name } }").await;
+    assert_eq!(client.next().await["type"], "next");
+
+    let page = measured.page().await;
+    for metric in ALL {
+        let is_there = page.samples.iter().any(|(name, _, _)| declared(name).name == metric.name);
+        let may_lack =
+            metric.name == "process_resident_memory_bytes" && !std::path::Path::new("/proc").exists();
+        assert!(is_there || may_lack, "{} is told by nobody", metric.name);
+    }
+    for (name, labels, _) in &page.samples {
+        let metric = declared(name);
+        let mut names: Vec<_> = metric.labels.iter().map(|label| label.name).collect();
+        names.extend(name.ends_with("_bucket").then_some("le"));
+        names.sort_unstable();
+        assert_eq!(labels.keys().map(String::as_str).collect::<Vec<_>>(), names, "{name}");
+        for label in metric.labels {
+            let value = labels[label.name].as_str();
+            let is_known = match (label.name, label.values) {
+                ("operation", _) => ["", "Overview", "B", "Again", "other", "unknown"].contains(&value),
+                ("status", _) => value.len() == 3 && value.parse::<u16>().is_ok(),
+                ("version", _) => value == env!("CARGO_PKG_VERSION"),
+                (_, values) => values.contains(&value),
+            };
+            assert!(is_known, "{name}: {} is {value:?}", label.name);
+        }
+    }
+    for metric in ALL {
+        let stem = metric.name.strip_suffix("_total").unwrap_or(metric.name);
+        assert_eq!(page.kinds.get(stem).map(String::as_str), Some(metric.kind.word()), "{}", metric.name);
+    }
+    assert_eq!(page.kinds.len(), ALL.len());
+
+    for transport in ["sse", "multipart", "websocket"] {
+        assert_eq!(
+            page.figure("switchboard_subscriptions_open", &[("transport", transport)]),
+            1.0,
+            "{transport}"
+        );
+    }
+    assert_eq!(page.figure("switchboard_watches", &[("upstream", "leadlex")]), 1.0);
+    drop((streams, client));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let page = measured.page().await;
+    for transport in ["sse", "multipart", "websocket"] {
+        assert_eq!(
+            page.figure("switchboard_subscriptions_open", &[("transport", transport)]),
+            0.0,
+            "{transport}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn figures_are_what_happened() {
+    let measured = Measured::new();
+    traffic(&measured).await;
+    let page = measured.page().await;
+    let requests = |operation, outcome| {
+        let labels = [("transport", "http"), ("operation", operation), ("outcome", outcome)];
+        page.figure("switchboard_requests_total", &labels)
+    };
+    assert_eq!(requests("Overview", "ok"), 5.0, "what Composio had said before it failed is served");
+    // Names that came when there was no place left, and one that is the word for them.
+    assert_eq!((requests("other", "ok"), requests("other", "partial")), (1.0, 1.0));
+    assert_eq!((requests("B", "refused"), requests("unknown", "hung_up")), (1.0, 1.0));
+    assert_eq!(requests("unknown", "refused"), 3.0, "no document, no such field, no such media type");
+    let labels = [("operation", "Overview"), ("outcome", "ok")];
+    assert_eq!(page.figure("switchboard_request_duration_seconds_count", &labels), 5.0);
+    assert_eq!(page.figure("switchboard_answers_total", &[("made", "kept")]), 1.0, "the third of the same");
+    let error = |code| page.figure("switchboard_request_errors_total", &[("code", code)]);
+    assert_eq!((error("GRAPHQL_PARSE_FAILED"), error("UPSTREAM_UNAVAILABLE")), (1.0, 1.0));
+    let status = |route, status| {
+        page.figure("switchboard_http_responses_total", &[("route", route), ("status", status)])
+    };
+    assert_eq!((status("other", "404"), status("page", "200"), status("webhook", "404")), (1.0, 1.0, 1.0));
+
+    let asked = measured.sandbox.requests();
+    for (upstream, path) in [("leadlex", "/functions"), ("composio", "/api")] {
+        let calls = asked.iter().filter(|call| call.target.starts_with(path)).count() as f64;
+        assert!(calls > 0.0);
+        assert_eq!(page.sum("switchboard_upstream_calls_total", "upstream", upstream), calls);
+        assert_eq!(page.sum("switchboard_upstream_call_duration_seconds_count", "upstream", upstream), calls);
+    }
+    let quota = |name| page.figure(name, &[("upstream", "leadlex")]);
+    let (limit, left) = (
+        quota("switchboard_upstream_quota_limit_calls"),
+        quota("switchboard_upstream_quota_remaining_calls"),
+    );
+    assert!(0.0 < left && left < limit, "{left} of {limit}");
+    let fresh = [("upstream", "leadlex"), ("freshness", "fresh")];
+    assert!(page.figure("switchboard_cache_reads_total", &fresh) > 0.0);
+    assert!(page.sum("switchboard_cache_reads_total", "freshness", "stale_on_error") > 0.0);
+    assert_eq!(page.figure("switchboard_replica_store_up", &[]), 0.0);
+    assert_eq!(
+        page.figure("process_start_time_seconds", &[]),
+        NOW.parse::<jiff::Timestamp>().unwrap().as_second() as f64
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_are_got_and_headed_and_are_those_of_one_graph() {
+    let (one, other) = (Measured::new(), Measured::new());
+    one.ask("query Overview { viewer { name } }").await;
+    let labels = [("transport", "http"), ("operation", "Overview"), ("outcome", "ok")];
+    assert_eq!(one.page().await.figure("switchboard_requests_total", &labels), 1.0);
+    assert!(other.page().await.samples.iter().all(|(name, _, _)| name != "switchboard_requests_total"));
+
+    let mut request = get("/metrics");
+    *request.method_mut() = axum::http::Method::HEAD;
+    let seen = ask(ops::router(&anybody(), &ops::Readiness::default(), one.graph.metrics()), request).await;
+    assert_eq!((seen.status, seen.text.as_str()), (StatusCode::OK, ""));
+    assert!(seen.header("content-type").starts_with("application/openmetrics-text"));
+    let seen = ask(
+        ops::router(&anybody(), &ops::Readiness::default(), one.graph.metrics()),
+        with(post(""), "accept", "*/*"),
+    )
+    .await;
+    assert_eq!(seen.status, StatusCode::NOT_FOUND);
+}
+
+/// Prometheus's conventions ("Metric and label naming").
+#[test]
+fn names_say_what_is_counted_and_in_what() {
+    let is_word = |text: &str| {
+        text.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
+            && text.starts_with(|letter: char| letter.is_ascii_lowercase())
+    };
+    let mut names = BTreeSet::new();
+    for metric in ALL {
+        let name = metric.name;
+        assert!(names.insert(name), "{name} twice");
+        assert!(
+            is_word(name) && (name.starts_with("switchboard_") || name.starts_with("process_")),
+            "{name}"
+        );
+        assert_eq!(name.ends_with("_total"), metric.kind == Kind::Counter, "{name}");
+        let stem = name.strip_suffix("_total").unwrap_or(name);
+        let ends_in = ["seconds", "bytes", "keys", "calls"]
+            .into_iter()
+            .find(|unit| stem.ends_with(&format!("_{unit}")));
+        // `…_calls_total` counts calls; it is not measured in them.
+        let unit = ends_in.filter(|_| metric.kind != Kind::Counter).unwrap_or_default();
+        assert_eq!(metric.unit, unit, "{name}");
+        for reserved in ["_bucket", "_sum", "_count", "_info", "_created"] {
+            assert!(!stem.ends_with(reserved) || name == "switchboard_build_info", "{name}");
+        }
+        assert!(!metric.help.is_empty() && !metric.help.ends_with('.'), "{name}");
+        for label in metric.labels {
+            assert!(is_word(label.name) && label.name != "le", "{name} by {}", label.name);
+            assert!(
+                label.values.is_empty() != label.is.is_empty(),
+                "{name} by {}: values, or what they are",
+                label.name
+            );
+        }
+    }
+}
+
+const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+
+const HEAD: &str = "# Metrics
+
+What `/metrics` on the second listener (`ops.listen`) tells, in OpenMetrics' text, which Prometheus takes. This page is written by a test
+(`edge::measured::the_page_is_what_is_declared`) from the one table in `src/telemetry/metrics/declared.rs`; `SWITCHBOARD_BLESS=1 cargo test --test it measured` writes it anew.
+
+- A label's values are those that are listed, and no others: no URL, no id, no user and no tenant is one. The one open label is `operation`: names are clients'
+  words, the first `metrics.operation_names_max` (100) since the start that were valid operations and match `[A-Za-z0-9_]{1,64}`; all later ones are `other`.
+- Of quotas the tightest is told, over all keys of an upstream: whose it is, `upstreams` tells the tenant itself.
+- A scrape reads figures that are there anyway and waits for nothing; series of labels that never occurred are absent.
+
+| name | kind | unit | labels | meaning |
+|---|---|---|---|---|
+";
+
+fn table() -> String {
+    let label = |label: &switchboard::telemetry::metrics::declared::Label| {
+        let values = match label.values {
+            [] => label.is.to_owned(),
+            values => values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(" "),
+        };
+        format!("`{}`: {values}", label.name)
+    };
+    let rows = ALL.iter().map(|metric| {
+        let labels = metric.labels.iter().map(label).collect::<Vec<_>>().join("<br>");
+        format!(
+            "| `{}` | {} | {} | {labels} | {} |\n",
+            metric.name,
+            metric.kind.word(),
+            metric.unit,
+            metric.help
+        )
+    });
+    HEAD.to_owned() + &rows.collect::<String>()
+}
+
+#[test]
+fn the_page_is_what_is_declared() {
+    if std::env::var_os("SWITCHBOARD_BLESS").is_some() {
+        std::fs::write(TABLE, table()).unwrap();
+        return;
+    }
+    let written = std::fs::read_to_string(TABLE).unwrap();
+    assert!(
+        written == table(),
+        "docs/metrics.md is not what is declared; SWITCHBOARD_BLESS=1 writes it anew"
+    );
+}
