@@ -1,13 +1,14 @@
-//! Nothing that replicas tell late, twice, in any order or by mistake lets one take the quota for larger than it is, where its
-//! own answers tell of less, or makes its model fail.
+//! Nothing that replicas tell late, twice, in any order or by mistake lets one take the quota for larger than its own answers
+//! tell, and others' that are just in, or makes its model fail.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use proptest::prelude::*;
 
+use super::fleet::age;
 use super::fleet_tests::{DAY, Replica, Time, leadlex};
-use super::{Call, CallId, CallNews, Observation, Purpose};
+use super::{Call, CallId, CallNews, Event, Observation, Purpose, Told};
 use Purpose::{Needed, Refresh};
 
 #[derive(Debug, Clone)]
@@ -50,6 +51,7 @@ struct World {
     other: Replica,
     counted: (u64, u64),
     under_way: Vec<UnderWay>,
+    fresh: Option<(u64, u64)>,
     news: Vec<CallNews>,
     seen: Vec<Observation>,
 }
@@ -100,6 +102,7 @@ impl World {
                 if !self.news.is_empty() {
                     let news = self.news[which.index(self.news.len())].clone();
                     self.shared.hear(time, &news);
+                    self.hear_fresh(&news);
                 }
             }
             Step::Observe => {
@@ -116,10 +119,15 @@ impl World {
         }
     }
 
-    /// What is left upstream.
-    fn left(&self) -> u64 {
-        let (day, counted) = self.counted;
-        if day == self.time.now / DAY { 30 - counted } else { 30 }
+    /// What another's answer that is just in tells of this day, at the least.
+    fn hear_fresh(&mut self, news: &CallNews) {
+        let day = self.time.now / DAY;
+        if let Event::Answered(Told { remaining: Some(left), .. }) = news.event
+            && age(self.time.wall(), news.at).is_zero()
+        {
+            let least = self.fresh.filter(|(of, _)| *of == day).map_or(left, |(_, least)| least.min(left));
+            self.fresh = Some((day, least));
+        }
     }
 
     fn count(&mut self) -> HeaderMap {
@@ -173,7 +181,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn no_order_of_news_makes_the_quota_look_larger_than_it_is_or_ones_own_headers_tell(
+    fn no_order_of_news_makes_the_quota_look_larger_than_headers_tell(
         steps in steps(),
         ahead in 0..4_000_u64,
     ) {
@@ -185,6 +193,7 @@ proptest! {
             other: Replica::new(2),
             counted: (0, 0),
             under_way: Vec::new(),
+            fresh: None,
             news: Vec::new(),
             seen: Vec::new(),
         };
@@ -193,8 +202,9 @@ proptest! {
             // As any call would: what is long lost is of the window in which it was.
             world.alone.quota.settle(world.time.instant());
             let (shared, alone) = (world.shared.remaining(world.time), world.alone.remaining(world.time));
-            // Its own answers are older than another's, perhaps, and presume more than there was.
-            let most = alone.map(|alone| alone.max(world.left()));
+            // An answer that is just in, whosever, ends what was presumed of the calls before it.
+            let fresh = world.fresh.filter(|(day, _)| *day == world.time.now / DAY).map_or(0, |(_, left)| left);
+            let most = alone.map(|alone| alone.max(fresh));
             prop_assert!(most.is_none() || shared <= most && shared.is_some(), "{shared:?}, alone {alone:?}");
         }
     }
