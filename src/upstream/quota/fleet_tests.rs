@@ -1,11 +1,9 @@
-//! Replicas that tell one another of their calls, at the level of the model: what each knows then, and that nothing that is
-//! told late, twice, in any order or by mistake lets it take the quota for larger than its own answers tell.
+//! Replicas that tell one another of their calls, at the level of the model: what each knows then.
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 use jiff::{SignedDuration, Timestamp};
-use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::{
@@ -13,26 +11,30 @@ use super::{
 };
 use Purpose::{Needed, Refresh};
 
-const DAY: u64 = 86_400_000;
+pub(super) const DAY: u64 = 86_400_000;
 const NOON: u64 = DAY / 2;
 
 /// A plain timeline in milliseconds from a midnight on.
 #[derive(Clone, Copy)]
-struct Time {
+pub(super) struct Time {
     origin: Instant,
-    now: u64,
+    pub(super) now: u64,
 }
 
 impl Time {
-    fn noon() -> Self {
+    pub(super) fn noon() -> Self {
         Self { origin: Instant::now(), now: NOON }
     }
 
-    fn instant(self) -> Instant {
+    pub(super) fn instant(self) -> Instant {
         self.origin + Duration::from_millis(self.now)
     }
 
-    fn wall(self) -> Timestamp {
+    pub(super) fn later(self, millis: u64) -> Self {
+        Self { now: self.now + millis, ..self }
+    }
+
+    pub(super) fn wall(self) -> Timestamp {
         wall(self.now)
     }
 }
@@ -47,7 +49,7 @@ fn headers(pairs: &[(&'static str, String)]) -> HeaderMap {
 }
 
 /// What a starter key is told at that moment.
-fn leadlex(at: u64, limit: u64, left: u64) -> HeaderMap {
+pub(super) fn leadlex(at: u64, limit: u64, left: u64) -> HeaderMap {
     headers(&[
         ("x-ratelimit-limit", limit.to_string()),
         ("x-ratelimit-remaining", left.to_string()),
@@ -65,35 +67,35 @@ fn composio(left: u64) -> HeaderMap {
 }
 
 /// One replica's view.
-struct Replica {
-    quota: Quota,
-    fleet: Fleet,
+pub(super) struct Replica {
+    pub(super) quota: Quota,
+    pub(super) fleet: Fleet,
 }
 
 impl Replica {
-    fn new(own: u64) -> Self {
+    pub(super) fn new(own: u64) -> Self {
         Self { quota: Quota::new(QuotaSettings::default()), fleet: Fleet::new(own) }
     }
 
-    fn leave(&mut self, time: Time) -> (Call, CallNews) {
+    pub(super) fn leave(&mut self, time: Time) -> (Call, CallNews) {
         let (call, id) = self.fleet.leave(&mut self.quota, time.instant());
         (call, CallNews { call: id, event: Event::Sent, at: time.wall() })
     }
 
     /// It comes back; what the others are told.
-    fn answered(&mut self, time: Time, call: (Call, CallId), headers: &HeaderMap) -> CallNews {
+    pub(super) fn answered(&mut self, time: Time, call: (Call, CallId), headers: &HeaderMap) -> CallNews {
         let told = Told::read(headers, time.wall());
         self.quota.hear_answer(&call.0, time.instant(), &told);
         CallNews { call: call.1, event: Event::Answered(told), at: time.wall() }
     }
 
-    fn call(&mut self, time: Time, headers: &HeaderMap) -> [CallNews; 2] {
+    pub(super) fn call(&mut self, time: Time, headers: &HeaderMap) -> [CallNews; 2] {
         let (call, left) = self.leave(time);
         let answered = self.answered(time, (call, left.call), headers);
         [left, answered]
     }
 
-    fn hear(&mut self, time: Time, news: &CallNews) {
+    pub(super) fn hear(&mut self, time: Time, news: &CallNews) {
         let told: CallNews = serde_json::from_str(&serde_json::to_string(news).unwrap()).unwrap();
         self.fleet.hear(&mut self.quota, time.instant(), time.wall(), &told, 0.0);
     }
@@ -102,20 +104,20 @@ impl Replica {
         news.iter().for_each(|news| self.hear(time, news));
     }
 
-    fn observe(&mut self, time: Time) -> Observation {
+    pub(super) fn observe(&mut self, time: Time) -> Observation {
         let seen = self.quota.observe(&self.fleet, time.instant(), time.wall());
         serde_json::from_str(&serde_json::to_string(&seen).unwrap()).unwrap()
     }
 
-    fn recall(&mut self, time: Time, seen: &Observation) {
+    pub(super) fn recall(&mut self, time: Time, seen: &Observation) {
         self.quota.recall(&mut self.fleet, time.instant(), time.wall(), seen);
     }
 
-    fn remaining(&self, time: Time) -> Option<u64> {
+    pub(super) fn remaining(&self, time: Time) -> Option<u64> {
         self.quota.figures(time.instant()).remaining
     }
 
-    fn wait(&self, time: Time, purpose: Purpose) -> Duration {
+    pub(super) fn wait(&self, time: Time, purpose: Purpose) -> Duration {
         match self.quota.may_call(time.instant(), purpose) {
             Verdict::Now => Duration::ZERO,
             Verdict::At(at) => at - time.instant(),
@@ -279,209 +281,5 @@ fn news_are_numbers_and_moments() {
     {
         assert!(serde_json::from_str::<CallNews>(garbage).is_err(), "{garbage}");
         assert!(serde_json::from_str::<Observation>(garbage).is_err(), "{garbage}");
-    }
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Wait(u64),
-    /// A call of this replica, or of another, leaves.
-    Leave(bool),
-    /// One that left comes back, within ten seconds or never; it was counted when it left.
-    Return(prop::sample::Index),
-    /// One of all news so far is heard, perhaps again.
-    Hear(prop::sample::Index),
-    /// The other's observation of that moment, or one of before, is read.
-    Observe,
-    Recall(prop::sample::Index),
-    Miss,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let index = any::<prop::sample::Index>;
-    let step = prop_oneof![
-        3 => (0..9_000_u64).prop_map(Step::Wait),
-        1 => (0..DAY / 3).prop_map(Step::Wait),
-        6 => any::<bool>().prop_map(Step::Leave),
-        6 => index().prop_map(Step::Return),
-        10 => index().prop_map(Step::Hear),
-        1 => Just(Step::Observe),
-        2 => index().prop_map(Step::Recall),
-        1 => Just(Step::Miss),
-    ];
-    prop::collection::vec(step, 1..200)
-}
-
-/// A starter's day that two replicas share, and one that goes by its own headers alone.
-struct World {
-    time: Time,
-    /// The other's clock is that much ahead.
-    ahead: u64,
-    shared: Replica,
-    alone: Replica,
-    other: Replica,
-    counted: (u64, u64),
-    under_way: Vec<UnderWay>,
-    news: Vec<CallNews>,
-    seen: Vec<Observation>,
-}
-
-struct UnderWay {
-    call: Call,
-    /// What it is to the one that is alone, where it is its own.
-    alone: Option<Call>,
-    id: CallId,
-    headers: HeaderMap,
-    sent: u64,
-}
-
-impl World {
-    fn step(&mut self, step: Step) {
-        let (time, theirs) = (self.time, Time { now: self.time.now + self.ahead, ..self.time });
-        match step {
-            Step::Wait(millis) => self.time.now += millis,
-            Step::Leave(own) => {
-                let headers = self.count();
-                let (call, alone, news) = if own {
-                    let (call, news) = self.shared.leave(time);
-                    // It has another place where others' calls are not known.
-                    (call, Some(self.alone.leave(time).0), news)
-                } else {
-                    let (call, left) = self.other.leave(time);
-                    self.news.push(CallNews { at: theirs.wall(), ..left.clone() });
-                    (call, None, left)
-                };
-                self.under_way.push(UnderWay { call, alone, id: news.call, headers, sent: time.now });
-            }
-            Step::Return(which) => {
-                self.under_way.retain(|call| call.sent + 10_000 > time.now);
-                if self.under_way.is_empty() {
-                    return;
-                }
-                let UnderWay { call, alone, id, headers, .. } =
-                    self.under_way.remove(which.index(self.under_way.len()));
-                if let Some(alone) = alone {
-                    self.shared.answered(time, (call, id), &headers);
-                    self.alone.answered(time, (alone, id), &headers);
-                } else {
-                    let told = self.other.answered(time, (call, id), &headers);
-                    self.news.push(CallNews { at: theirs.wall(), ..told });
-                }
-            }
-            Step::Hear(which) => {
-                if !self.news.is_empty() {
-                    let news = self.news[which.index(self.news.len())].clone();
-                    self.shared.hear(time, &news);
-                }
-            }
-            Step::Observe => {
-                let seen = self.other.quota.observe(&self.other.fleet, time.instant(), theirs.wall());
-                self.seen.push(seen);
-            }
-            Step::Recall(which) => {
-                if !self.seen.is_empty() {
-                    let seen = self.seen[which.index(self.seen.len())].clone();
-                    self.shared.recall(time, &seen);
-                }
-            }
-            Step::Miss => self.shared.fleet.may_have_missed(),
-        }
-    }
-
-    fn count(&mut self) -> HeaderMap {
-        let now = self.time.now;
-        if self.counted.0 != now / DAY {
-            self.counted = (now / DAY, 0);
-        }
-        self.counted.1 = (self.counted.1 + 1).min(30);
-        leadlex(now, 30, 30 - self.counted.1)
-    }
-}
-
-/// Any number in each place of what replicas tell.
-fn garbage() -> impl Strategy<Value = (String, String)> {
-    let number = || prop_oneof![Just(0), Just(1), 0..100_000_u64, any::<u64>()];
-    let ends = prop_oneof![
-        Just(r#""told""#.to_owned()),
-        Just(r#""untold""#.to_owned()),
-        any::<u64>().prop_map(|secs| format!(r#"{{"within":{{"secs":{secs},"nanos":0}}}}"#)),
-        (0..90_u64).prop_map(|secs| format!(r#"{{"within":{{"secs":{secs},"nanos":0}}}}"#)),
-    ];
-    let moment = || {
-        prop_oneof![
-            Just("2026-11-21T12:00:00Z"),
-            Just("-009999-01-02T01:59:59Z"),
-            Just("9999-12-30T22:00:00Z"),
-            Just("2026-11-21T23:59:59.9Z")
-        ]
-    };
-    let told = (number(), number(), ends, number(), moment(), number()).prop_map(
-        |(limit, left, ends, secs, at, wait)| {
-            format!(
-                r#"{{"limit":{limit},"remaining":{left},"ends":{ends},"resets_in":{{"secs":{secs},"nanos":1}},"resets_at":"{at}","wait":{{"secs":{wait},"nanos":0}},"asks_to_wait":true}}"#
-            )
-        },
-    );
-    (told, number(), number(), number(), number(), moment(), any::<bool>()).prop_map(
-        |(told, a, b, c, d, at, refused)| {
-            let event = if refused { "refused" } else { "answered" };
-            (
-                format!(r#"{{"call":[{a},{b}],"event":{{"{event}":{told}}},"at":"{at}"}}"#),
-                format!(
-                    r#"{{"at":"{at}","told":{told},"made":{a},"held":{b},"last":{c},"calls":[[[{a},{b}],{c},{d},{refused}],[[1,2],{d},null,false]]}}"#
-                ),
-            )
-        },
-    )
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
-    #[test]
-    fn no_order_of_news_makes_the_quota_look_larger_than_ones_own_headers_do(
-        steps in steps(),
-        ahead in 0..4_000_u64,
-    ) {
-        let mut world = World {
-            time: Time::noon(),
-            ahead,
-            shared: Replica::new(1),
-            alone: Replica::new(1),
-            other: Replica::new(2),
-            counted: (0, 0),
-            under_way: Vec::new(),
-            news: Vec::new(),
-            seen: Vec::new(),
-        };
-        for step in steps {
-            world.step(step);
-            // As any call would: what is long lost is of the window in which it was.
-            world.alone.quota.settle(world.time.instant());
-            let (shared, alone) = (world.shared.remaining(world.time), world.alone.remaining(world.time));
-            prop_assert!(alone.is_none() || shared <= alone && shared.is_some(), "{shared:?}, alone {alone:?}");
-        }
-    }
-
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn nothing_that_is_told_makes_the_model_fail(told in prop::collection::vec((garbage(), 0..90_000_u64), 1..20)) {
-        let (mut one, mut time) = (Replica::new(1), Time::noon());
-        for ((news, seen), wait) in told {
-            if let Ok(news) = serde_json::from_str::<CallNews>(&news) {
-                one.hear(time, &news);
-            }
-            if let Ok(seen) = serde_json::from_str::<Observation>(&seen) {
-                one.recall(time, &seen);
-            }
-            time.now += wait;
-            let _ = one.call(time, &leadlex(time.now, 100, 50));
-            let _ = (one.wait(time, Needed), one.wait(time, Refresh), one.remaining(time));
-            let _ = (one.observe(time), one.quota.fresh_for(time.instant(), Duration::from_secs(60), 1));
-        }
     }
 }

@@ -22,6 +22,8 @@ mod window;
 #[cfg(test)]
 mod day_tests;
 #[cfg(test)]
+mod fleet_property_tests;
+#[cfg(test)]
 mod fleet_tests;
 #[cfg(test)]
 mod property_tests;
