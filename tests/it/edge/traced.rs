@@ -271,7 +271,7 @@ async fn an_event_of_a_subscription_is_a_trace_that_leads_back_to_its_request() 
     assert_ne!(event.trace, request.trace);
     // What was watched for, was watched for by calls.
     let look = told.iter().find(|span| span.name == "look for changes").unwrap();
-    assert_eq!(look.links, std::slice::from_ref(&request.id));
+    assert_eq!(look.links, event.links);
     assert_eq!(collector.paths(&look.trace), ["look for changes", "look for changes > GET LEADLEX"]);
 }
 
