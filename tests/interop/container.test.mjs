@@ -3,11 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -65,6 +66,15 @@ test('compose.yaml is what Compose takes, and nothing in it may do more than it 
   for (const replica of replicas) assert.ok(seconds(replica.stop_grace_period) * 1000 > ending);
 });
 
+/** A test whose last step backward comes first: clients go before what they are connected to. */
+function backward(t) {
+  const ends = [];
+  t.after(async () => {
+    while (ends.length > 0) await ends.pop()();
+  });
+  return { after: (end) => ends.push(end) };
+}
+
 /** A directory that is gone after the test. */
 function directory(t) {
   const path = mkdtempSync(join(tmpdir(), 'switchboard-'));
@@ -117,16 +127,23 @@ async function balancer(t, replicas) {
   const file = join(directory(t), 'haproxy.cfg');
   writeFileSync(file, text);
   await run('haproxy', ['-c', '-f', file], { env });
-  const process = spawn('haproxy', ['-f', file], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const process = spawn('haproxy', ['-f', file], { env, stdio: ['ignore', 'pipe', 'ignore'] });
   t.after(async () => {
     process.kill('SIGKILL');
     if (process.exitCode === null && process.signalCode === null) await once(process, 'exit');
   });
-  process.stdout.resume();
-  return `http://127.0.0.1:${listen}`;
+  const lines = createInterface(process.stdout);
+  return {
+    url: `http://127.0.0.1:${listen}`,
+    /** Resolves when it has found a replica ready that was not. */
+    async finds(number) {
+      for await (const [line] of on(lines, 'line')) if (line.includes(`switchboard-${number} is UP`)) return;
+    },
+  };
 }
 
-test('a rolling restart behind the balancer loses no request, and streams are told to come again', async (t) => {
+test('a rolling restart behind the balancer loses no request, and streams are told to come again', async (test) => {
+  const t = backward(test);
   const { file, sandbox, bearer } = await configuration(t);
   const replicas = [];
   for (let index = 0; index < 2; index += 1) replicas.push({ graph: await port(), ops: await port() });
@@ -137,7 +154,7 @@ test('a rolling restart behind the balancer loses no request, and streams are to
   const isReady = ({ ops }) => run(binary, ['ready', '--ops-listen', `127.0.0.1:${ops}`]).then(() => true, () => false);
   for (const replica of replicas) await serve(replica);
   t.after(() => Promise.all(replicas.map(({ process }) => process.stop())));
-  const url = await balancer(t, replicas);
+  const { url, finds } = await balancer(t, replicas);
 
   const ask = (at = url, query = '{ providers(first: 3) { nodes { name } } connectedAccounts(first: 3) { nodes { userId } } }') =>
     fetch(`${at}/graphql`, {
@@ -167,7 +184,7 @@ test('a rolling restart behind the balancer loses no request, and streams are to
     connectionParams: { Authorization: bearer },
     shouldRetry: () => true,
     retryAttempts: 100,
-    retryWait: () => setImmediate(),
+    retryWait: () => delay(20),
   });
   t.after(() => socket.dispose());
   const closes = [];
@@ -175,19 +192,20 @@ test('a rolling restart behind the balancer loses no request, and streams are to
   let connections = 0;
   socket.on('connected', () => (connections += 1));
   const told = socket.iterate({ query });
-  const next = told.next();
+  const next = told.next().catch((reason) => assert.fail(`${reason.constructor.name} ${reason.code} ${reason.message}`));
   const events = createSse({ url: `${url}/graphql`, headers: { authorization: bearer }, retryAttempts: 0 });
   t.after(() => events.dispose());
   const heard = events.iterate({ query });
   const ended = heard.next().then(({ value }) => JSON.stringify(value ?? {}), String);
 
-  for (const replica of replicas) {
-    const before = asked;
+  for (const [index, replica] of replicas.entries()) {
+    const found = finds(index + 1);
     assert.equal(await replica.process.stop(), 0);
     await serve(replica);
-    while (!(await isReady(replica))) await setImmediate();
-    // Both are in use again before the other goes.
-    while (asked < before + 50) await setImmediate();
+    assert.ok(await isReady(replica));
+    // The other goes when the balancer knows that this one is back, and has sent it something.
+    await found;
+    for (const before = asked; asked < before + 20; ) await setImmediate();
   }
   assert.match(await ended, /OVERLOADED|going away/);
   isOver = true;
