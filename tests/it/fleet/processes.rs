@@ -100,8 +100,10 @@ impl Fleet {
         let texts = |value: redis::Value| redis::from_redis_value::<Vec<String>>(value).unwrap();
         let mut stored = Vec::new();
         for key in texts(self.redis.command(&["KEYS", "*"]).await) {
-            let value = self.redis.command(&["GET", &key]).await;
-            stored.push((key, redis::from_redis_value(value).unwrap_or_default()));
+            // Unlike GET it takes what is no value for none.
+            let value = self.redis.command(&["MGET", &key]).await;
+            let mut values: Vec<Option<Vec<u8>>> = redis::from_redis_value(value).unwrap();
+            stored.push((key, values.pop().flatten().unwrap_or_default()));
         }
         stored
     }
@@ -268,8 +270,8 @@ async fn whatever_befalls_redis_under_load_every_answer_is_whole_and_right() {
             fleet.redis.command(&["SET", &key, "not ours"]).await;
         }
         for (key, _) in fleet.stored().await {
-            fleet.redis.command(&["DEL", &key]).await;
-            fleet.redis.command(&["LPUSH", &key, "not ours"]).await;
+            let list = "redis.call('DEL', KEYS[1]) redis.call('LPUSH', KEYS[1], 'not ours')";
+            fleet.redis.command(&["EVAL", list, "1", &key]).await;
         }
     }
     answers().await;

@@ -259,7 +259,7 @@ async fn who_has_missed_something_looks_again() {
     };
     let before = looks(&two.line);
     // It no longer hears itself, and connects again.
-    pass(6).await;
+    pass(12).await;
     assert_eq!(looks(&two.line), before + 1);
     assert_eq!(two.left(), Some(95));
     // The minute as well: five calls of ten, and one is left for the other.
