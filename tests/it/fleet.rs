@@ -1,6 +1,7 @@
 //! Several replicas that share what they read: as their clients see it, and the exact upstream calls of the whole fleet.
 
 mod away;
+mod day;
 mod drops;
 mod processes;
 mod sealed;

@@ -9,7 +9,7 @@ mod calls;
 mod changing;
 mod counting;
 mod cursors;
-mod day;
+pub(crate) mod day;
 mod feeds;
 mod finished;
 mod graph;

@@ -287,16 +287,28 @@ impl World {
         let clock = Clock::starting_at(NOW.parse::<Timestamp>().unwrap());
         let sandbox = Sandbox::new(setup.sandbox, sandbox::Clock::new(move || clock.now()));
         let network = (setup.rewire)(network(&sandbox));
-        let replica = |store| {
-            let networks = Networks { leadlex: network.clone(), composio: network.clone(), store };
-            let graph = Counted {
-                graph: graph_over(&setup.config, clock, &networks).unwrap(),
-                executions: Arc::default(),
-            };
-            let operations = Operations::new(graph.clone(), &setup.config.cache.shares(), clock).unwrap();
-            Self { sandbox: sandbox.clone(), operations, graph, clock }
-        };
+        let replica = |store| Self::replica(&setup.config, &sandbox, network.clone(), clock, store);
         lines.into_iter().map(replica).collect()
+    }
+
+    /// One more replica over the same sandbox, whose own settings are not asked for.
+    pub(crate) fn beside(&self, setup: Setup, line: Arc<dyn Store>) -> Self {
+        let network = (setup.rewire)(network(&self.sandbox));
+        Self::replica(&setup.config, &self.sandbox, network, self.clock, Some(line))
+    }
+
+    fn replica(
+        config: &Config,
+        sandbox: &Sandbox,
+        network: Network,
+        clock: Clock,
+        store: Option<Arc<dyn Store>>,
+    ) -> Self {
+        let networks = Networks { leadlex: network.clone(), composio: network, store };
+        let graph =
+            Counted { graph: graph_over(config, clock, &networks).unwrap(), executions: Arc::default() };
+        let operations = Operations::new(graph.clone(), &config.cache.shares(), clock).unwrap();
+        Self { sandbox: sandbox.clone(), operations, graph, clock }
     }
 
     /// Takes word from Composio that tenant A's accounts have changed.

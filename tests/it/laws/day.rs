@@ -18,7 +18,7 @@ const REQUESTS_A_DAY: u32 = 100 * 100;
 const PAGE: &str = "{ providers(first: 1) { freshness { fetchedAt state } nodes { name } } }";
 
 /// The status of every answer that passes.
-fn watched(network: Network, seen: Arc<Mutex<Vec<u16>>>) -> Network {
+pub(crate) fn watched(network: Network, seen: Arc<Mutex<Vec<u16>>>) -> Network {
     BoxCloneSyncService::new(service_fn(move |request: http::Request<()>| {
         let (network, seen) = (network.clone(), Arc::clone(&seen));
         async move {
