@@ -8,10 +8,11 @@
 //! 4. [`loaders`] gather what one level asks for, look into the cache, and fetch the rest in as few
 //!    calls as they can: the list engine is in there.
 //! 5. [`upstream`] makes the calls and decodes what is on the allow-list.
-//! 6. [`domain`] is the words that all of them speak.
+//! 6. [`replicas`] is what several processes share: the caches look there before they fetch, and quotas are paced by it.
+//! 7. [`domain`] is the words that all of them speak.
 //!
 //! Around it, [`cli`] has the commands, [`config`] the settings, [`app`] wires the parts and runs them,
-//! [`telemetry`] says what is logged and measured. [`sandbox`] is both upstreams, emulated; it knows nothing of the rest.
+//! [`telemetry`] says what is logged, measured and traced. [`sandbox`] is both upstreams, emulated; it knows nothing of the rest.
 //!
 //! A request only ever goes down: no layer names one above it, and a test reads the source for that.
 //! ARCHITECTURE.md has the reasons.
