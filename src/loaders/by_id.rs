@@ -17,7 +17,7 @@ use super::freshness::Kept;
 use super::ledger::Part;
 use super::lists::Lists;
 use super::scan::{Reader, Scan};
-use super::shared::flight::{Arrived, Brought};
+use super::shared::flight::{Arrived, Brought, Landed as Batch};
 use super::shelf::{Began, Look};
 use super::single_flight::SingleFlight;
 use super::walk::Walk;
@@ -191,19 +191,20 @@ impl AccountsById {
         let keys: Vec<_> = batch.ids.iter().map(|id| key(&reader, id)).collect();
         let began: Vec<_> = keys.iter().map(|key| self.accounts.begin(key)).collect();
         let fetch = |keys| self.fetch_known(&reader, keys, purpose);
-        let mut read = self.accounts.read_through(keys.clone(), purpose, fetch).await;
-        if let Ok(arrived) = &mut read {
-            share_equal_reports(arrived.values_mut());
-        }
-        let is_shared = read.as_ref().is_ok_and(|arrived| arrived.values().all(|arrived| arrived.is_shared));
+        let read = self.accounts.read_through(keys.clone(), purpose, fetch).await;
+        let (mut arrived, failed) = match read {
+            Ok(Batch { arrived, failed }) => (arrived, failed),
+            Err(error) => (HashMap::new(), Some(error)),
+        };
+        share_equal_reports(arrived.values_mut());
+        let is_shared = failed.is_none() && arrived.values().all(|arrived| arrived.is_shared);
+        let missing = || UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal);
+        let error = failed.unwrap_or_else(missing);
         let account = |(key, began): (AccountKey, Began)| {
             let id = key.id.clone();
-            let known = match &mut read {
-                Ok(arrived) => match arrived.remove(&key) {
-                    Some(arrived) => Ok(self.keep(key, arrived, began)),
-                    None => Err(UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal)),
-                },
-                Err(error) => self.accounts.hold(&key, began, error).ok_or_else(|| error.clone()),
+            let known = match arrived.remove(&key) {
+                Some(arrived) => Ok(self.keep(key, arrived, began)),
+                None => self.accounts.hold(&key, began, &error).ok_or_else(|| error.clone()),
             };
             (id, known)
         };

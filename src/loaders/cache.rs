@@ -10,7 +10,6 @@
 //! only until its own operation's time is up, and then has what is old, or `UPSTREAM_TIMEOUT`. (A fetch that ends with its
 //! leader would fail the followers for another's reason; one that is begun anew by them would be a second call.)
 
-use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -26,7 +25,7 @@ use super::freshness::{Freshness, FreshnessState, Kept};
 use super::holdings::Holdings;
 use super::ledger::Ledger;
 use super::metrics::Read;
-use super::shared::flight::{Arrived, Brought, Wanted};
+use super::shared::flight::{Arrived, Brought, Landed as Batch, Wanted};
 use super::shelf::{Began, Look, Shelf};
 use super::single_flight::{SingleFlight, guarded};
 use crate::domain::credential::Fingerprint;
@@ -119,13 +118,14 @@ where
         keys: Vec<K>,
         purpose: Purpose,
         fetch: impl FnOnce(Vec<K>) -> F,
-    ) -> Result<HashMap<K, Arrived<V>>, UpstreamError>
+    ) -> Result<Batch<K, V>, UpstreamError>
     where
         F: Future<Output = Result<Vec<Brought<K, V>>, UpstreamError>>,
     {
         let wanted = self.wanted(keys, purpose);
         // Boxed: as in `get`.
-        guarded(K::Upstream::NAME, Box::pin(self.shelf.holdings.read(wanted, fetch))).await
+        let read = Box::pin(self.shelf.holdings.read(wanted, fetch));
+        guarded(K::Upstream::NAME, read.map(Ok)).await
     }
 
     /// Reads a key past what is kept here: what another replica has read since a moment, or what `fetch` brings. Gives the
@@ -364,9 +364,10 @@ async fn read_one<K: Key, V: Keep>(
         Ok(keys.into_iter().map(|key| (key, value.clone(), fresh_for)).collect())
     };
     // Boxed: as in `get`.
-    let read = guarded(K::Upstream::NAME, Box::pin(holdings.read(wanted, fetch))).await?;
-    let arrived = read.into_values().next();
-    arrived.ok_or_else(|| UpstreamError::new(K::Upstream::NAME, UpstreamFailure::Internal))
+    let read = Box::pin(holdings.read(wanted, fetch));
+    let Batch { arrived, failed } = guarded(K::Upstream::NAME, read.map(Ok)).await?;
+    let missing = || UpstreamError::new(K::Upstream::NAME, UpstreamFailure::Internal);
+    arrived.into_values().next().ok_or_else(|| failed.unwrap_or_else(missing))
 }
 
 #[cfg(test)]

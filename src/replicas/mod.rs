@@ -82,6 +82,11 @@ impl Replicas {
         self.get(vec![key]).await?.pop().flatten()
     }
 
+    /// Gives an entry its time anew where it still has that value; says whether it has.
+    pub async fn extend(&self, entry: Entry) -> bool {
+        self.shared.ask(Task::Set, |store| store.extend(entry)).await == Some(true)
+    }
+
     /// Claims the work on a key, for as long as the claim is held: others wait for its result.
     pub async fn claim(&self, key: String) -> Claim {
         // Of its own, so that a claim of this replica that was lost cannot let go of a later one.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::super::cache::Key;
 use super::super::holdings::Holdings;
@@ -96,92 +96,80 @@ struct Looked<K, V> {
     word: Option<Word>,
 }
 
+/// What became of a batch.
+pub(in super::super) struct Landed<K, V> {
+    /// What has come.
+    pub(in super::super) arrived: HashMap<K, Arrived<V>>,
+    /// Why the rest has not.
+    pub(in super::super) failed: Option<UpstreamError>,
+}
+
+/// How the way through the store ended for what was not there.
+enum Way {
+    /// To be read, and put there; others wait for that where it was claimed.
+    Fetch(Generation, Option<(Claimed, Batch)>),
+    /// To be read: the store is away, or takes too long.
+    Alone,
+    /// Another has read it, and failed.
+    Failed(UpstreamError),
+}
+
 impl<U: Upstream> Holdings<U> {
-    /// Reads a batch, all keys of one credential: what another replica has read, and the rest by `fetch`.
-    ///
-    /// # Errors
-    /// Those of `fetch`, here or at another replica that was waited for.
+    /// Reads a batch, all keys of one credential: what another replica has read, and the rest by `fetch`, whose errors are here
+    /// or come from the replica that was waited for.
     pub(in super::super) async fn read<K, V, F>(
         &self,
         mut wanted: Wanted<K>,
         fetch: impl FnOnce(Vec<K>) -> F,
-    ) -> Result<HashMap<K, Arrived<V>>, UpstreamError>
+    ) -> Landed<K, V>
     where
         K: Key<Upstream = U>,
         V: Serialize + DeserializeOwned,
         F: Future<Output = Result<Vec<Brought<K, V>>, UpstreamError>>,
     {
-        let mut arrived = HashMap::new();
-        let Some(credential) = wanted.keys.first().map(|(key, _)| key.credential()) else {
-            return Ok(arrived);
-        };
+        let mut landed = Landed { arrived: HashMap::new(), failed: None };
+        let Some(credential) = wanted.keys.first().map(|(key, _)| key.credential()) else { return landed };
         let holding = self.of(&credential);
         let (Some(shared), Some(part)) = (&self.shared, &holding.shared) else {
-            return here(fetch(wanted.keys.into_iter().map(|(key, _)| key).collect())).await;
+            landed.take(here(fetch(wanted.take())).await);
+            return landed;
         };
         let flight = Flight { holdings: self, replicas: &shared.replicas, part, credential };
-        let until = Instant::now() + flight.replicas.settings().wait();
-        let (mut step, mut waited_for, mut is_first) = (STEP, None, true);
-        let (generation, claimed) = loop {
-            let batch = flight.batch(&wanted);
-            let Some(looked) = flight.look(&wanted, &batch).await else { break (None, None) };
-            if std::mem::take(&mut is_first) {
-                let hits = looked.found.len();
-                flight.replicas.count_looks(hits, wanted.keys.len() - hits);
-            }
-            wanted.settle(looked.found, &mut arrived);
-            if wanted.keys.is_empty() {
-                return Ok(arrived);
-            }
-            match looked.holder {
-                Some(_) if Instant::now() >= until => break (Some(looked.generation), None),
-                Some(holder) => {
-                    waited_for = Some(holder);
-                    tokio::time::sleep(step).await;
-                    step = (step * 3 / 2).min(STEP_MAX);
-                    continue;
-                }
-                None => {}
-            }
-            if let Some(word) = looked.word.filter(|word| waited_for.as_ref() == Some(&word.token)) {
-                return Err(word.error(U::NAME));
-            }
-            match flight.replicas.claim(batch.claim.clone()).await {
-                Claim::Taken => {}
-                Claim::Away => break (None, None),
-                Claim::Held(claimed) => {
-                    // Whoever held it before may have put its values there since the look.
-                    let Some(looked) = flight.look(&wanted, &batch).await else { break (None, None) };
-                    wanted.settle(looked.found, &mut arrived);
-                    if wanted.keys.is_empty() {
-                        claimed.release().await;
-                        return Ok(arrived);
+        let way = flight.look_or_claim(&mut wanted, &mut landed).await;
+        if wanted.keys.is_empty() {
+            return landed;
+        }
+        match way {
+            Way::Failed(error) => landed.failed = Some(error),
+            Way::Alone => landed.take(here(fetch(wanted.take())).await),
+            Way::Fetch(generation, claimed) => {
+                let brought = here(fetch(wanted.take())).await;
+                let entries = match &brought {
+                    Ok(brought) => flight.entries(brought, generation, &wanted),
+                    Err(error) => flight.word(claimed.as_ref(), generation, error).into_iter().collect(),
+                };
+                let (holding, replicas) = (Arc::clone(&holding), shared.replicas.clone());
+                // Nobody here waits for what is for the others.
+                tokio::spawn(async move {
+                    if let Some(part) = &holding.shared {
+                        part.put(&replicas, entries, generation).await;
                     }
-                    break (Some(looked.generation), Some((claimed, batch)));
-                }
+                    if let Some((claimed, _)) = claimed {
+                        claimed.release().await;
+                    }
+                });
+                landed.take(brought);
             }
-        };
-        let keys = std::mem::take(&mut wanted.keys).into_iter().map(|(key, _)| key).collect();
-        let brought = here(fetch(keys)).await;
-        match (brought, generation) {
-            (Ok(brought), Some(generation)) => {
-                flight.put(&brought, generation, &wanted).await;
-                if let Some((claimed, _)) = claimed {
-                    claimed.release().await;
-                }
-                arrived.extend(brought);
-                Ok(arrived)
-            }
-            (Err(error), Some(generation)) => {
-                if let Some((claimed, batch)) = claimed {
-                    flight.leave_word(claimed, &batch, generation, &error).await;
-                }
-                Err(error)
-            }
-            (brought, None) => {
-                arrived.extend(brought?);
-                Ok(arrived)
-            }
+        }
+        landed
+    }
+}
+
+impl<K: Eq + Hash, V> Landed<K, V> {
+    fn take(&mut self, brought: Result<HashMap<K, Arrived<V>>, UpstreamError>) {
+        match brought {
+            Ok(brought) => self.arrived.extend(brought),
+            Err(error) => self.failed = Some(error),
         }
     }
 }
@@ -203,6 +191,58 @@ struct Flight<'a, U> {
 }
 
 impl<U: Upstream> Flight<'_, U> {
+    /// Takes what is there, waits for what others read, and claims what nobody does.
+    async fn look_or_claim<K, V>(&self, wanted: &mut Wanted<K>, landed: &mut Landed<K, V>) -> Way
+    where
+        K: Key<Upstream = U>,
+        V: DeserializeOwned,
+    {
+        let settings = self.replicas.settings();
+        let until = Instant::now() + settings.wait();
+        // All commands in a row have the time of one: that is what a slow store may cost.
+        let mut by = Instant::now() + settings.timeout();
+        let (mut step, mut waited_for, mut is_first) = (STEP, None, true);
+        loop {
+            let batch = self.batch(wanted);
+            let Some(looked) = in_time(by, self.look(wanted, &batch)).await else { return Way::Alone };
+            if std::mem::take(&mut is_first) {
+                let hits = looked.found.len();
+                self.replicas.count_looks(hits, wanted.keys.len() - hits);
+            }
+            wanted.settle(looked.found, &mut landed.arrived);
+            if wanted.keys.is_empty() {
+                return Way::Alone;
+            }
+            match looked.holder {
+                Some(_) if Instant::now() >= until => return Way::Fetch(looked.generation, None),
+                Some(holder) => {
+                    waited_for = Some(holder);
+                    tokio::time::sleep(step).await;
+                    step = (step * 3 / 2).min(STEP_MAX);
+                    by = Instant::now() + settings.timeout();
+                    continue;
+                }
+                None => {}
+            }
+            if let Some(word) = looked.word.filter(|word| waited_for.as_ref() == Some(&word.token)) {
+                return Way::Failed(word.error(U::NAME));
+            }
+            let claim = async { Some(self.replicas.claim(batch.claim.clone()).await) };
+            match in_time(by, claim).await {
+                Some(Claim::Taken) => {}
+                None | Some(Claim::Away) => return Way::Alone,
+                Some(Claim::Held(claimed)) => {
+                    // Whoever held it before may have put its values there since the look.
+                    let Some(looked) = in_time(by, self.look(wanted, &batch)).await else {
+                        return Way::Alone;
+                    };
+                    wanted.settle(looked.found, &mut landed.arrived);
+                    return Way::Fetch(looked.generation, Some((claimed, batch)));
+                }
+            }
+        }
+    }
+
     /// Looks for all that is wanted, and for who is at it; none where the store cannot be asked.
     async fn look<K, V>(&self, wanted: &Wanted<K>, batch: &Batch) -> Option<Looked<K, V>>
     where
@@ -263,14 +303,19 @@ impl<U: Upstream> Flight<'_, U> {
         Batch { claim: self.part.seal.key("claim", &what), word: self.part.seal.key("word", &what) }
     }
 
-    /// Puts what was read where the others look.
-    async fn put<K, V>(&self, brought: &HashMap<K, Arrived<V>>, generation: Generation, wanted: &Wanted<K>)
+    /// What was read, as others are to find it.
+    fn entries<K, V>(
+        &self,
+        brought: &HashMap<K, Arrived<V>>,
+        generation: Generation,
+        wanted: &Wanted<K>,
+    ) -> Vec<Entry>
     where
         K: Key<Upstream = U>,
         V: Serialize,
     {
         let now = Instant::now();
-        let entries = brought.iter().filter_map(|(key, arrived)| {
+        let entry = |(key, arrived): (&K, &Arrived<V>)| {
             let keep_for = (arrived.fetched + arrived.fresh_for).checked_duration_since(now)?;
             let key = self.name(wanted, key);
             let written = Written {
@@ -281,31 +326,35 @@ impl<U: Upstream> Flight<'_, U> {
             let value = self.part.seal.close(&key, generation, &written)?;
             let is_worth_it = keep_for >= SHORTEST && value.len() <= SHARED_MAX_BYTES;
             is_worth_it.then_some(Entry { key, value, keep_for })
-        });
-        let entries: Vec<_> = entries.collect();
-        if !entries.is_empty() {
-            self.replicas.set(entries).await;
-        }
+        };
+        brought.iter().filter_map(entry).collect()
     }
 
-    /// Lets those who wait know how it failed, where it would have failed for them too.
-    async fn leave_word(
+    /// How it failed, for those who wait, where it would have failed for them too.
+    fn word(
         &self,
-        claimed: Claimed,
-        batch: &Batch,
+        claimed: Option<&(Claimed, Batch)>,
         generation: Generation,
         error: &UpstreamError,
-    ) {
-        let word = Word::of(claimed.token(), error);
-        let value = word.and_then(|word| self.part.seal.close(&batch.word, generation, &word));
-        if let Some(value) = value {
-            self.replicas.set(vec![Entry { key: batch.word.clone(), value, keep_for: WORD_TTL }]).await;
-        }
-        claimed.release().await;
+    ) -> Option<Entry> {
+        let (claimed, batch) = claimed?;
+        let word = Word::of(claimed.token(), error)?;
+        let value = self.part.seal.close(&batch.word, generation, &word)?;
+        Some(Entry { key: batch.word.clone(), value, keep_for: WORD_TTL })
     }
 }
 
+/// What came in time.
+async fn in_time<T>(by: Instant, command: impl Future<Output = Option<T>>) -> Option<T> {
+    timeout_at(by, command).await.ok().flatten()
+}
+
 impl<K: Eq + Hash> Wanted<K> {
+    /// What is still wanted, which is somebody's to read now.
+    fn take(&mut self) -> Vec<K> {
+        std::mem::take(&mut self.keys).into_iter().map(|(key, _)| key).collect()
+    }
+
     /// Takes what has come off what is wanted.
     fn settle<V>(&mut self, found: Vec<(K, Arrived<V>)>, arrived: &mut HashMap<K, Arrived<V>>) {
         arrived.extend(found);

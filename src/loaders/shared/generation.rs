@@ -24,7 +24,11 @@ use crate::replicas::channel::{Heard, News, Topic};
 use crate::replicas::store::Entry;
 
 /// Longer than any entry is kept: one that outlives its generation is dropped by that.
-const GENERATION_TTL: Duration = Duration::from_secs(31 * 86_400);
+const LASTING: Duration = Duration::from_secs(31 * 86_400);
+
+/// For as long as a fetch may take, where nothing was ever put there: whoever comes with a key that opens nothing is to leave
+/// nothing behind.
+const BRIEF: Duration = Duration::from_secs(120);
 
 /// How many generations are asked for at once.
 const ASKED_AT_ONCE: usize = 500;
@@ -34,6 +38,8 @@ const ASKED_AT_ONCE: usize = 500;
 pub(super) struct State {
     /// The one that was seen last.
     seen: Option<Generation>,
+    /// Whether this replica has put anything there that bears it, or a drop.
+    is_lasting: bool,
     /// A drop that the store and the others do not know of yet.
     unsent: Option<Drop>,
 }
@@ -88,11 +94,14 @@ impl<U: Upstream> Holdings<U> {
         let written = |value: Option<Vec<u8>>| value.and_then(|value| Generation::try_from(value).ok());
         let stands = match (written(found.clone()), found) {
             (Some(stands), _) => stands,
-            (None, None) => written(replicas.set_if_absent(part.entry(new())).await)?,
+            (None, None) => {
+                part.lock().is_lasting = false;
+                written(replicas.set_if_absent(part.entry(new(), BRIEF)).await)?
+            }
             (None, Some(_unreadable)) => {
                 replicas.count_unreadable();
                 let generation = new();
-                replicas.set(vec![part.entry(generation)]).await.then_some(generation)?
+                replicas.set(vec![part.entry(generation, LASTING)]).await.then_some(generation)?
             }
         };
         self.meet(credential, part, Some(stands));
@@ -160,7 +169,9 @@ impl SharedPart {
     /// Makes a drop known that is not yet; says whether none is left.
     pub(super) async fn send(&self, replicas: &Replicas) -> bool {
         let Some(drop) = self.lock().unsent else { return true };
-        if !replicas.set(vec![self.entry(drop.generation)]).await {
+        // A key that never opened anything is refused: that is not remembered for long.
+        let keep_for = if drop.cause.is_some() || self.lock().is_lasting { LASTING } else { BRIEF };
+        if !replicas.set(vec![self.entry(drop.generation, keep_for)]).await {
             return false;
         }
         if let Ok(body) = serde_json::to_string(&drop) {
@@ -173,8 +184,20 @@ impl SharedPart {
         state.unsent.is_none()
     }
 
-    fn entry(&self, generation: Generation) -> Entry {
-        Entry { key: self.seal.generation_key(), value: generation.to_vec(), keep_for: GENERATION_TTL }
+    /// Puts what bears a generation where the others look.
+    pub(super) async fn put(&self, replicas: &Replicas, entries: Vec<Entry>, generation: Generation) {
+        if entries.is_empty() {
+            return;
+        }
+        let is_lasting = std::mem::replace(&mut self.lock().is_lasting, true);
+        if !is_lasting && !replicas.extend(self.entry(generation, LASTING)).await {
+            self.lock().is_lasting = false;
+        }
+        replicas.set(entries).await;
+    }
+
+    fn entry(&self, generation: Generation, keep_for: Duration) -> Entry {
+        Entry { key: self.seal.generation_key(), value: generation.to_vec(), keep_for }
     }
 }
 

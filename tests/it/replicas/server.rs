@@ -120,6 +120,14 @@ impl RedisServer {
         redis::cmd(name).arg(arguments).query_async(&mut connection).await.unwrap()
     }
 
+    /// Asks for another password from now on, and of everybody anew.
+    pub(crate) async fn change_password(&mut self, password: &'static str) {
+        self.command(&["CONFIG", "SET", "requirepass", password]).await;
+        self.password = password;
+        self.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+        self.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
