@@ -128,7 +128,7 @@ impl App {
         stop: impl Future<Output = ()> + Send,
         at_once: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
-        let Self { http, ops, live: _live, readiness, traces } = self;
+        let Self { http, ops, live, readiness, traces } = self;
         let drain = http.settings.drain();
         let stop = async {
             stop.await;
@@ -146,6 +146,7 @@ impl App {
         };
         let ops = ops.run(async { drop(clients_going.await) });
         let ended = tokio::try_join!(http, ops);
+        live.graph().flush(FLUSHED_WITHIN).await;
         if let Some(traces) = traces {
             traces.end().await;
         }
@@ -159,6 +160,9 @@ fn traces(config: &Config) -> anyhow::Result<Option<Traces>> {
     let post = transport::post(&url).context("TLS cannot be set up")?;
     Ok(Some(Traces::start(&config.traces, post).context("traces.headers")?))
 }
+
+/// How long the end waits until other replicas know of what was dropped here.
+const FLUSHED_WITHIN: Duration = Duration::from_secs(1);
 
 impl Server {
     async fn bind(

@@ -1,6 +1,7 @@
 //! The schema, and one operation's execution against it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::{MergedObject, ObjectType, Request, Response, SDLExportOptions, Schema, ValidationMode};
 use futures_util::StreamExt as _;
@@ -151,6 +152,11 @@ impl Graph {
     #[must_use]
     pub fn calls(&self) -> [CallCounts; 2] {
         self.parts.sources.calls()
+    }
+
+    /// As [`Sources::flush`].
+    pub async fn flush(&self, at_most: Duration) {
+        self.parts.sources.flush(at_most).await;
     }
 
     /// Has everything of a caller's tenant read again before it is served.

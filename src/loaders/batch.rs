@@ -9,6 +9,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::dataloader::{DataLoader, Loader};
 use futures_util::future::join_all;
@@ -89,6 +90,11 @@ impl Sources {
     #[must_use]
     pub fn calls(&self) -> [CallCounts; 2] {
         [self.providers.client().counts(), self.lists.client().counts()]
+    }
+
+    /// Waits a moment until other replicas know of everything that was dropped here.
+    pub async fn flush(&self, at_most: Duration) {
+        tokio::join!(self.providers.holdings().flush(at_most), self.lists.holdings().flush(at_most));
     }
 
     /// Has everything of a tenant read again before it is served; with it all its finished answers are gone.

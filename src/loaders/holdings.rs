@@ -9,8 +9,9 @@
 //! What was read with a key that its upstream takes no longer is withdrawn by the same number: of whatever was read before,
 //! nothing is shown any more, not even where reading it again fails.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -21,7 +22,7 @@ use super::shared::{Shared, SharedPart};
 use crate::domain::change::ChangeCause;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Fingerprint;
-use crate::domain::upstream_name::Upstream;
+use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::replicas::Replicas;
 
 /// For how many credentials this is remembered; what was kept for one that is forgotten is gone.
@@ -48,6 +49,8 @@ pub(super) struct Holding {
     shown_from: AtomicU64,
     /// Before that moment nothing was read that will do: everything was dropped here then.
     read_from: Mutex<Option<Instant>>,
+    /// Whether nothing was read since the others were told that the key is refused.
+    is_told_refused: AtomicBool,
     pub(super) shared: Option<SharedPart>,
     pub(super) entries: AtomicI64,
     pub(super) hits: AtomicU64,
@@ -111,7 +114,7 @@ impl<U: Upstream> Holdings<U> {
     /// Of nobody yet, shared with other replicas where there are any. Must be called within a Tokio runtime then.
     #[must_use]
     pub fn sharing(settings: CacheSettings, clock: Clock, replicas: Option<Replicas>) -> Arc<Self> {
-        let shared = replicas.map(|replicas| Shared::new(replicas, CREDENTIALS_MAX));
+        let shared = replicas.map(|replicas| Shared::new(replicas));
         let holdings = Arc::new(Self { shared, ..Self::new(settings, clock) });
         holdings.listen();
         holdings
@@ -162,7 +165,10 @@ impl<U: Upstream> Holdings<U> {
         if began < holding.shown_from.load(Ordering::Acquire) {
             return;
         }
-        self.tell_drop(&holding, None);
+        // A caller who repeats a wrong key would have all replicas told of it again and again.
+        if !holding.is_told_refused.swap(true, Ordering::AcqRel) {
+            self.tell_drop(&holding, None);
+        }
         self.withdraw_here(credential);
     }
 
@@ -173,6 +179,19 @@ impl<U: Upstream> Holdings<U> {
         holding.shown_from.store(epoch, Ordering::Release);
         holding.epoch.store(epoch, Ordering::Release);
         holding.revision.store(self.next(), Ordering::Release);
+    }
+
+    /// Something of the credential was read: its key opens it.
+    pub(super) fn opened(&self, credential: &Fingerprint<U>) {
+        self.of(credential).is_told_refused.store(false, Ordering::Release);
+    }
+
+    /// How long a value of this upstream is kept.
+    pub(super) fn ttl(&self) -> Duration {
+        match U::NAME {
+            UpstreamName::Leadlex => self.settings.providers_ttl(),
+            UpstreamName::Composio => self.settings.accounts_ttl(),
+        }
     }
 
     /// Whether what was read in an epoch may be shown.
@@ -208,6 +227,7 @@ impl<U: Upstream> Holdings<U> {
                 shown_from: epoch.into(),
                 revision: self.next().into(),
                 read_from: Mutex::default(),
+                is_told_refused: AtomicBool::new(false),
                 shared: self.shared.as_ref().map(|shared| shared.part(credential)),
                 entries: AtomicI64::new(0),
                 hits: AtomicU64::new(0),

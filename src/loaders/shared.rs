@@ -15,10 +15,14 @@ pub(super) mod flight;
 pub(super) mod generation;
 pub(super) mod seal;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
 
 use self::generation::State;
 use self::seal::Seal;
+use super::holdings::Holding;
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::Upstream;
 use crate::replicas::Replicas;
@@ -26,8 +30,11 @@ use crate::replicas::Replicas;
 /// What one replica shares of one upstream.
 pub(super) struct Shared<U> {
     replicas: Replicas,
-    /// Which credential other replicas mean.
-    by_tag: moka::sync::Cache<[u8; 16], Fingerprint<U>>,
+    /// Those with a drop that is not known yet.
+    unsent: Mutex<Vec<Arc<Holding>>>,
+    /// There is one more of them.
+    wake: Arc<Notify>,
+    upstream: PhantomData<fn() -> U>,
 }
 
 /// What is shared of one credential.
@@ -35,20 +42,20 @@ pub(super) struct SharedPart {
     tag: [u8; 16],
     seal: Seal,
     state: Mutex<State>,
+    /// A drop of this replica's is known now.
+    sent: Notify,
 }
 
 impl<U: Upstream> Shared<U> {
-    /// Shares by way of some replicas, what belongs to so many credentials.
-    pub(super) fn new(replicas: Replicas, credentials_max: u64) -> Self {
-        Self { replicas, by_tag: moka::sync::Cache::new(credentials_max) }
+    /// Shares by way of some replicas.
+    pub(super) fn new(replicas: Replicas) -> Self {
+        Self { replicas, unsent: Mutex::default(), wake: Arc::default(), upstream: PhantomData }
     }
 
-    /// What is shared of a credential, and from now on heard of.
+    /// What is shared of a credential.
     pub(super) fn part(&self, credential: &Fingerprint<U>) -> SharedPart {
-        let tag = credential.tag();
-        self.by_tag.insert(tag, *credential);
         let seal = Seal::of(&self.replicas.settings().key_prefix, credential);
-        SharedPart { tag, seal, state: Mutex::default() }
+        SharedPart { tag: credential.tag(), seal, state: Mutex::default(), sent: Notify::new() }
     }
 }
 

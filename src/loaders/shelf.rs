@@ -179,8 +179,12 @@ where
         let fresh_until = began.at + fresh_for.mul_f64(1.0 - most * fastrand::f64());
         let entry = Entry::new(value, began.epoch, began.at, fresh_until);
         let mut kept = self.kept(&entry, Instant::now());
-        // Whoever waited for it has the newest there is, however short its time.
+        // Whoever waited for it has the newest there is, however short its time; nobody after them has.
         kept.freshness.state = FreshnessState::Fresh;
+        if fresh_until <= Instant::now() {
+            kept.freshness.changes_at = kept.freshness.changes_at.min(Instant::now());
+        }
+        self.holdings.opened(&key.credential());
         if !fresh_for.is_zero() {
             self.put(key, entry);
         }

@@ -136,7 +136,7 @@ impl Shared {
     }
 
     /// Says whether it was told.
-    async fn publish(self: &Arc<Self>, news: &News) -> bool {
+    pub(super) async fn publish(self: &Arc<Self>, news: &News) -> bool {
         let form = Form {
             version: VERSION,
             from: self.own.clone(),

@@ -106,6 +106,16 @@ impl Replicas {
         self.channel.tell(news);
     }
 
+    /// Tells the other replicas at once; says whether it was told.
+    pub async fn tell_now(&self, news: News) -> bool {
+        self.shared.publish(&news).await
+    }
+
+    /// Removes a key where it still has that value; says whether the store was there to do so.
+    pub async fn remove(&self, key: String, value: Vec<u8>) -> bool {
+        self.shared.ask(Task::Set, |store| store.remove(key, value)).await.is_some()
+    }
+
     /// Hears what other replicas tell on a topic, from now on. Whoever falls behind by thousands gets
     /// `RecvError::Lagged` once, which means the same as [`Heard::Missed`]: its receiver alone knows of it, so it is not told
     /// among the news.
@@ -132,7 +142,7 @@ impl Replicas {
 }
 
 impl Shared {
-    /// One command, within its time; none where the store is away, which it is from the first failure on until it answers.
+    /// One command, within its time; none where the store is away, which it is until it answers again.
     async fn ask<'s, T, F>(
         self: &'s Arc<Self>,
         task: Task,
@@ -160,6 +170,7 @@ impl Shared {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(StoreError::Refused)) => Err(Failure::Refused),
             Ok(Err(StoreError::Unreachable)) => Err(Failure::Unreachable),
+            Ok(Err(StoreError::LockedOut)) => Err(Failure::LockedOut),
             Err(_elapsed) => Err(Failure::Timeout),
         };
         match &answered {
@@ -172,10 +183,10 @@ impl Shared {
     /// A store that refuses is there.
     fn goes_away(self: &Arc<Self>, failure: Failure) {
         if failure != Failure::Refused && self.away.begin() {
-            tracing::warn!(
-                failure = failure.word(),
-                "what replicas share is away: this one goes on by itself"
-            );
+            if self.away.is_worth_a_line() {
+                let failure = failure.word();
+                tracing::warn!(failure, "what replicas share is away: this one goes on by itself");
+            }
             tokio::spawn(away::come_back(Arc::downgrade(self)));
         }
     }
@@ -190,6 +201,8 @@ pub enum Failure {
     Timeout,
     /// There is no connection.
     Unreachable,
+    /// User or password are not right.
+    LockedOut,
     /// It was answered by an error: the store is full, or permits too little.
     Refused,
 }
@@ -202,10 +215,8 @@ impl Failure {
             Self::Away => "away",
             Self::Timeout => "timeout",
             Self::Unreachable => "unreachable",
+            Self::LockedOut => "locked_out",
             Self::Refused => "refused",
         }
     }
 }
-
-/// How long after a failure the store is tried again, and each time after.
-const TRIED_AGAIN_AFTER: Duration = Duration::from_millis(250);

@@ -14,6 +14,9 @@ pub enum StoreError {
     /// There is no connection, or it broke.
     #[error("the store cannot be reached")]
     Unreachable,
+    /// The server does not let this replica in: user or password are not right.
+    #[error("the store does not let this replica in")]
+    LockedOut,
     /// The server answered with an error: it is full, permits too little, or holds something else there.
     #[error("the store refused the command")]
     Refused,

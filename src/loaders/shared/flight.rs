@@ -31,6 +31,12 @@ use crate::upstream::error::{UpstreamError, UpstreamFailure};
 const STEP: Duration = Duration::from_millis(4);
 const STEP_MAX: Duration = Duration::from_millis(64);
 
+/// How much later than a command itself those who wait for it give up: so it is the command that is seen to be late.
+const SLACK: Duration = Duration::from_millis(5);
+
+/// How often a claim is tried that is taken by nobody who can be seen.
+const IN_VAIN_MAX: u32 = 3;
+
 /// For how long word of a failure stands for those who wait.
 const WORD_TTL: Duration = Duration::from_secs(2);
 
@@ -134,14 +140,21 @@ impl<U: Upstream> Holdings<U> {
             landed.take(here(fetch(wanted.take())).await);
             return landed;
         };
-        let flight = Flight { holdings: self, replicas: &shared.replicas, part, credential };
-        let way = flight.look_or_claim(&mut wanted, &mut landed).await;
-        if wanted.keys.is_empty() {
+        if self.ttl().is_zero() {
+            // Nothing is kept, so nothing is shared: whoever waited would wait in vain.
+            landed.take(here(fetch(wanted.take())).await);
             return landed;
         }
+        let flight = Flight { holdings: self, replicas: &shared.replicas, part, credential };
+        let way = flight.look_or_claim(&mut wanted, &mut landed).await;
         match way {
+            Way::Fetch(_, Some((claimed, _))) if wanted.keys.is_empty() => claimed.release().await,
+            _ if wanted.keys.is_empty() => {}
             Way::Failed(error) => landed.failed = Some(error),
-            Way::Alone => landed.take(here(fetch(wanted.take())).await),
+            Way::Alone => {
+                part.read_blindly();
+                landed.take(here(fetch(wanted.take())).await);
+            }
             Way::Fetch(generation, claimed) => {
                 let brought = here(fetch(wanted.take())).await;
                 let entries = match &brought {
@@ -200,8 +213,8 @@ impl<U: Upstream> Flight<'_, U> {
         let settings = self.replicas.settings();
         let until = Instant::now() + settings.wait();
         // All commands in a row have the time of one: that is what a slow store may cost.
-        let mut by = Instant::now() + settings.timeout();
-        let (mut step, mut waited_for, mut is_first) = (STEP, None, true);
+        let mut by = Instant::now() + settings.timeout() + SLACK;
+        let (mut step, mut waited_for, mut is_first, mut in_vain) = (STEP, None, true, 0);
         loop {
             let batch = self.batch(wanted);
             let Some(looked) = in_time(by, self.look(wanted, &batch)).await else { return Way::Alone };
@@ -214,12 +227,17 @@ impl<U: Upstream> Flight<'_, U> {
                 return Way::Alone;
             }
             match looked.holder {
-                Some(_) if Instant::now() >= until => return Way::Fetch(looked.generation, None),
+                Some(holder) if Instant::now() >= until => {
+                    // A claim has a time. What has none, by whoever put it there, is given one.
+                    let (key, keep_for) = (batch.claim, settings.claim());
+                    self.replicas.extend(Entry { key, value: holder, keep_for }).await;
+                    return Way::Fetch(looked.generation, None);
+                }
                 Some(holder) => {
                     waited_for = Some(holder);
                     tokio::time::sleep(step).await;
                     step = (step * 3 / 2).min(STEP_MAX);
-                    by = Instant::now() + settings.timeout();
+                    by = Instant::now() + settings.timeout() + SLACK;
                     continue;
                 }
                 None => {}
@@ -227,17 +245,22 @@ impl<U: Upstream> Flight<'_, U> {
             if let Some(word) = looked.word.filter(|word| waited_for.as_ref() == Some(&word.token)) {
                 return Way::Failed(word.error(U::NAME));
             }
+            let generation = looked.generation;
             let claim = async { Some(self.replicas.claim(batch.claim.clone()).await) };
             match in_time(by, claim).await {
-                Some(Claim::Taken) => {}
-                None | Some(Claim::Away) => return Way::Alone,
+                // Another was faster, or something stands there that is no claim.
+                Some(Claim::Taken) if in_vain < IN_VAIN_MAX => in_vain += 1,
+                Some(Claim::Taken) => return Way::Fetch(generation, None),
+                // What is read is put there all the same.
+                None | Some(Claim::Away) => return Way::Fetch(generation, None),
                 Some(Claim::Held(claimed)) => {
                     // Whoever held it before may have put its values there since the look.
-                    let Some(looked) = in_time(by, self.look(wanted, &batch)).await else {
-                        return Way::Alone;
-                    };
-                    wanted.settle(looked.found, &mut landed.arrived);
-                    return Way::Fetch(looked.generation, Some((claimed, batch)));
+                    let looked = in_time(by, self.look(wanted, &batch)).await;
+                    let generation = looked.as_ref().map_or(generation, |looked| looked.generation);
+                    if let Some(looked) = looked {
+                        wanted.settle(looked.found, &mut landed.arrived);
+                    }
+                    return Way::Fetch(generation, Some((claimed, batch)));
                 }
             }
         }
@@ -249,7 +272,7 @@ impl<U: Upstream> Flight<'_, U> {
         K: Key<Upstream = U>,
         V: DeserializeOwned,
     {
-        if !self.part.send(self.replicas).await {
+        if self.part.has_unsent() && !self.part.settled(self.replicas.settings().timeout()).await {
             return None;
         }
         let names: Vec<_> = wanted.keys.iter().map(|(key, _)| self.name(wanted, key)).collect();
@@ -294,7 +317,7 @@ impl<U: Upstream> Flight<'_, U> {
     /// What a thing is called in the store.
     fn name<K: Debug>(&self, wanted: &Wanted<K>, key: &K) -> String {
         // A derived `Debug` is one text per value and cannot forget a field that is added later.
-        self.part.seal.key(wanted.kind, &format!("{} {key:?}", wanted.dialect))
+        self.part.seal.key(wanted.kind, &format!("{} {:?} {key:?}", wanted.dialect, self.holdings.ttl()))
     }
 
     fn batch<K: Debug>(&self, wanted: &Wanted<K>) -> Batch {

@@ -75,7 +75,8 @@ pub(super) async fn in_time<T>(connected: impl Future<Output = RedisResult<T>>) 
 /// What an error means for whoever asked.
 pub(super) fn failure(error: &RedisError) -> StoreError {
     match error.kind() {
-        _ if is_locked_out(error) => StoreError::Unreachable,
+        ErrorKind::AuthenticationFailed => StoreError::LockedOut,
+        _ if is_locked_out(error) => StoreError::LockedOut,
         ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::UnexpectedReturnType => StoreError::Refused,
         _ => StoreError::Unreachable,
     }
@@ -119,7 +120,8 @@ impl Line {
         answered.map_err(|error| {
             let failure = failure(&error);
             let takes_no_writes = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
-            if failure == StoreError::Unreachable || takes_no_writes && since.elapsed() >= LEFT_AFTER {
+            let has_ended = matches!(failure, StoreError::Unreachable | StoreError::LockedOut);
+            if has_ended || takes_no_writes && since.elapsed() >= LEFT_AFTER {
                 self.leave(&connecting);
             }
             failure
@@ -146,8 +148,11 @@ fn connect(client: Client) -> Connecting {
         .set_response_timeout(Some(LIFELESS));
     let connecting = async move {
         let connected = client.get_multiplexed_async_connection_with_config(&config).await;
-        // Whatever it is: there is no connection.
-        connected.map_err(|_| StoreError::Unreachable)
+        connected.map_err(|error| match failure(&error) {
+            StoreError::LockedOut => StoreError::LockedOut,
+            // Whatever else it is: there is no connection.
+            StoreError::Unreachable | StoreError::Refused => StoreError::Unreachable,
+        })
     }
     .boxed()
     .shared();

@@ -125,6 +125,6 @@ fn of_command(command: &'static str, error: &RedisError) -> ProbeFailure {
         _ if is_locked_out(error) => ProbeFailure::Password,
         StoreError::Refused => ProbeFailure::Refused(command),
         StoreError::Unreachable if error.is_timeout() => ProbeFailure::Slow,
-        StoreError::Unreachable => ProbeFailure::HungUp,
+        StoreError::Unreachable | StoreError::LockedOut => ProbeFailure::HungUp,
     }
 }

@@ -192,7 +192,7 @@ declared! {
     REPLICA_COMMANDS = Counter "switchboard_replica_commands_total" in ""
         by [
             label("task", &["get", "set", "claim", "publish", "subscribe"]),
-            label("outcome", &["ok", "away", "timeout", "unreachable", "refused"])
+            label("outcome", &["ok", "away", "timeout", "unreachable", "locked_out", "refused"])
         ]:
         "Commands to what replicas share; `away`: not sent, as it was seen to fail";
     REPLICA_READS = Counter "switchboard_replica_reads_total" in ""

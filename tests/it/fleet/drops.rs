@@ -1,13 +1,14 @@
 //! What one drops, all drop.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use switchboard::sandbox::{EmulatedUpstream, Fault, Tenant};
 
 use super::{Fleet, PAGE};
-use crate::replicas::memory::Serves;
-use crate::world::{PROVIDERS, at, list, only_error, tenant_a};
+use crate::replicas::memory::{Command, Serves};
+use crate::world::{PROVIDERS, Setup, at, list, only_error, tenant_a};
 
 const REFRESH: &str = "mutation { refresh { retryAt } }";
 const STATUS: &str = "{ connectedAccounts(first: 1) { nodes { status } } }";
@@ -143,4 +144,87 @@ async fn what_is_dropped_while_the_store_is_away_is_dropped_there_when_it_is_bac
     for replica in 0..3 {
         assert_eq!(status(&fleet, replica).await, "FAILED", "{replica}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drop_that_the_store_does_not_take_at_once_is_told_and_made_when_it_does() {
+    for serves in [Serves::Full, Serves::Refusing, Serves::Slow(Duration::from_millis(60))] {
+        let fleet = Fleet::new().await;
+        for replica in 0..3 {
+            status(&fleet, replica).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Of the one that drops alone, whose subscription goes on, as do those of the others.
+        fleet.lines[0].serve(serves);
+        change_all(&fleet, "FAILED");
+        fleet.replicas[0].data(REFRESH).await;
+        fleet.settle().await;
+        fleet.lines[0].serve(Serves::Well);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        for replica in 0..3 {
+            assert_eq!(status(&fleet, replica).await, "FAILED", "{serves:?} {replica}");
+        }
+        let started = fleet.replicas[0].beside(Setup::default(), Arc::new(fleet.lines[0].another_line()));
+        let told = started.data(STATUS).await;
+        assert_eq!(at(&told, "connectedAccounts.nodes.0.status"), "FAILED", "{serves:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_store_forgets_what_was_dropped() {
+    let fleet = Fleet::new().await;
+    for replica in 0..3 {
+        status(&fleet, replica).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for line in &fleet.lines {
+        line.serve(Serves::Full);
+    }
+    change_all(&fleet, "FAILED");
+    fleet.replicas[0].data(REFRESH).await;
+    fleet.settle().await;
+    for replica in 0..3 {
+        assert_eq!(status(&fleet, replica).await, "FAILED", "{replica}");
+    }
+    let started = fleet.replicas[0].beside(Setup::default(), Arc::new(fleet.lines[0].another_line()));
+    let told = started.data(STATUS).await;
+    assert_eq!(at(&told, "connectedAccounts.nodes.0.status"), "FAILED");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_the_store_was_there_is_dropped_with_it() {
+    for first in 0..3 {
+        let fleet = Fleet::new().await;
+        for line in &fleet.lines {
+            line.serve(Serves::Away);
+        }
+        for replica in 0..3 {
+            status(&fleet, replica).await;
+        }
+        change_all(&fleet, "FAILED");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        fleet.replicas[0].data(REFRESH).await;
+        // Whoever is back first.
+        for turn in 0..3 {
+            fleet.lines[(first + turn) % 3].serve(Serves::Well);
+            tokio::time::sleep(Duration::from_secs(6)).await;
+        }
+        for replica in 0..3 {
+            assert_eq!(status(&fleet, replica).await, "FAILED", "{first} {replica}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_key_is_told_of_once() {
+    let fleet = Fleet::new().await;
+    fleet.replicas[0].sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=401").unwrap()));
+    for _ in 0..50 {
+        fleet.replicas[0].ask(STATUS).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let told = fleet.lines[0].commands().into_iter().filter(|command| {
+        matches!(command, Command::Publish(news) if String::from_utf8_lossy(news).contains("drops"))
+    });
+    assert_eq!(told.count(), 1);
 }

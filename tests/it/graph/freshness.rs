@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use switchboard::sandbox::{EmulatedUpstream, Fault, Settings, Tenant};
 
-use crate::world::{NOW, PROVIDERS, Setup, World, at, by_ids, texts};
+use crate::world::{NOW, PROVIDERS, Setup, World, at, by_ids, list, texts};
 
 const PROVIDERS_TTL: Duration = Duration::from_secs(60);
 const ACCOUNTS_TTL: Duration = Duration::from_secs(30);
@@ -298,4 +298,16 @@ async fn the_next_page_of_one_that_is_past_its_time_skips_nothing() {
     let after = at(&first, "connectedAccounts.pageInfo.endCursor");
     let second = world.data_with(page, json!({ "after": after })).await;
     assert_eq!(texts(&second, "connectedAccounts.nodes.*.connectedAccountId"), standing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_to_be_kept_is_read_for_every_request() {
+    let mut setup = Setup::as_shipped();
+    (setup.config.cache.accounts_ttl_ms, setup.config.cache.providers_ttl_ms) = (0, 0);
+    let world = World::of(setup);
+    for _ in 0..3 {
+        world.data("{ connectedAccounts(first: 1) { nodes { id } } }").await;
+        assert_eq!(world.calls(), [list(&[])]);
+        world.pass(Duration::from_millis(1)).await;
+    }
 }

@@ -142,14 +142,14 @@ async fn a_wrong_password_is_away_until_it_is_the_right_one() {
     let server = RedisServer::start_with_password("right").await;
     let wrong = ReplicaSettings { password: "wrong".into(), ..server.settings() };
     assert_eq!(probe(&wrong).await, Err(ProbeFailure::SignIn));
-    assert_eq!(store(&wrong).subscribe("a".into()).await.err(), Some(StoreError::Unreachable));
+    assert_eq!(store(&wrong).subscribe("a".into()).await.err(), Some(StoreError::LockedOut));
     let replicas = replica(wrong);
     assert_eq!(replicas.get(vec!["a".into()]).await, None);
     assert!(replicas.counts().is_away);
 
     let none = ReplicaSettings { password: "".into(), ..server.settings() };
-    assert_eq!(store(&none).ping().await, Err(StoreError::Unreachable));
-    assert_eq!(store(&none).set(vec![entry("a", b"1")]).await, Err(StoreError::Unreachable));
+    assert_eq!(store(&none).ping().await, Err(StoreError::LockedOut));
+    assert_eq!(store(&none).set(vec![entry("a", b"1")]).await, Err(StoreError::LockedOut));
     assert_eq!(probe(&none).await, Err(ProbeFailure::Password));
 
     server.command(&["ACL", "SETUSER", "default", ">wrong"]).await;
