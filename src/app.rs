@@ -79,6 +79,9 @@ impl App {
         let clock = Clock::system();
         let graph = graph_over(config, clock, &Networks::real(config)?)?;
         let operations = operations_of(graph.clone(), config, clock)?;
+        for (id, why) in operations.broken() {
+            tracing::warn!(id, why, "a trusted document cannot be run");
+        }
         let (callers, webhooks, settings) = (callers(config)?, webhooks(config), config.http.clone());
         let readiness = Readiness::default();
         let ops = http::ops::router(&callers, &readiness, graph.metrics()).into();

@@ -47,7 +47,8 @@ impl Live {
     /// Gives the names of the settings that have changed. It reads files, and takes the time of parsing a schema.
     ///
     /// # Errors
-    /// Where a setting has changed that cannot change while it is served, each named; then nothing has changed.
+    /// Where a setting has changed that cannot change while it is served, or a trusted document cannot be run under what has
+    /// (the start only warns of one: it has nothing better to go on with), each named; then nothing has changed.
     pub fn reload(&self, next: Config) -> anyhow::Result<Vec<String>> {
         self.with(|state| state.reload(next))
     }
@@ -60,6 +61,7 @@ impl State {
         let (connections, federation) = (next.connections.clone(), next.federation.clone());
         let graph = self.graph.under(mapping, connections, federation, next.health.rules());
         let operations = operations_of(graph.clone(), &next, Clock::system())?;
+        Config::refuse_documents(operations.broken())?;
         let edge = EdgeParts {
             operations: operations.succeeding(self.served.operations()),
             callers: callers(&next)?.knowing(self.served.callers()),

@@ -224,6 +224,18 @@ impl Config {
         rules::trusted_documents(self).map_err(|why| Problem::new("documents.trusted", why, None).into())
     }
 
+    /// Refuses trusted documents that cannot be run, each by its id and why.
+    ///
+    /// # Errors
+    /// Where there is one, with a line for each.
+    pub(crate) fn refuse_documents(broken: Vec<(String, String)>) -> Result<(), ConfigErrors> {
+        let mut problems = ConfigErrors::default();
+        for (id, why) in broken {
+            problems.add(Problem::new("documents.trusted", format!("{id:?} cannot be run: {why}"), None));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
     /// Which toolkits stand for which provider: the file of `toolkits.file`, else what is compiled in.
     ///
     /// # Errors

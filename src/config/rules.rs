@@ -123,7 +123,7 @@ pub(super) fn objection(name: &str, value: &Value) -> Option<String> {
         Value::String(text) if name.ends_with("base_url") => url_objection(text),
         Value::String(text) if name == "traces.endpoint" && !text.is_empty() => {
             match cfg!(feature = "otlp") {
-                true => url_objection(text),
+                true => url_objection(text).or_else(|| posted_twice(text)),
                 false => {
                     Some("this program was built without traces: build it with the feature `otlp`".to_owned())
                 }
@@ -156,6 +156,12 @@ fn url_objection(text: &str) -> Option<String> {
         return None;
     };
     Some(format!("{quoted} will not do: {why}"))
+}
+
+/// Why a collector's URL is none that `/v1/traces` goes behind. `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` has it, and many copy it from there.
+fn posted_twice(text: &str) -> Option<String> {
+    let base = text.trim_end_matches('/').strip_suffix("/v1/traces")?;
+    Some(format!("{text:?} ends in /v1/traces, which is added to it: give {base:?}"))
 }
 
 /// Whether a URL leads no further than this machine.

@@ -417,6 +417,12 @@ fn a_collector_is_named_by_a_url_and_pairs_that_are_not_repeated() {
     };
     let endpoint = set("SWITCHBOARD__TRACES__ENDPOINT", "127.0.0.1:4318");
     assert!(endpoint.contains("traces.endpoint: ") && endpoint.contains("has no scheme"), "{endpoint}");
+    for ending in ["", "/"] {
+        let whole = format!("http://127.0.0.1:4318/v1/traces{ending}");
+        let twice = set("SWITCHBOARD__TRACES__ENDPOINT", &whole);
+        let why = "ends in /v1/traces, which is added to it: give \"http://127.0.0.1:4318\"";
+        assert!(twice.contains("traces.endpoint: ") && twice.contains(why), "{twice}");
+    }
     let secret = set("SWITCHBOARD__TRACES__ENDPOINT", &format!("https://me:{CANARY}@collector.example"));
     assert!(secret.contains("user name or password") && !secret.contains(CANARY), "{secret}");
     let headers = set("SWITCHBOARD__TRACES__HEADERS", CANARY);

@@ -192,16 +192,24 @@ impl Operations {
         &self.metrics
     }
 
-    /// The same with documents that clients can name. Trusted ones that are wrong are told to the log, and whoever names them.
+    /// The same with documents that clients can name. Trusted ones that are wrong are told to whoever names them, and by
+    /// [`Self::broken`].
     #[must_use]
     pub fn naming(self, settings: &DocumentSettings, trusted: Option<Trusted>) -> Self {
-        for (id, text) in trusted.iter().flat_map(Trusted::all) {
-            if let Err(errors) = self.documents.judge(text).as_ref() {
-                let why = errors.first().map(|error| error.message.as_str());
-                tracing::warn!(id, why, "a trusted document cannot be run");
-            }
-        }
         Self { persisted: Arc::new(Persisted::new(settings, trusted)), ..self }
+    }
+
+    /// The trusted documents that cannot be run, each by its id and with the first reason, in the ids' order.
+    #[must_use]
+    pub fn broken(&self) -> Vec<(String, String)> {
+        let judged = self.persisted.trusted().into_iter().flat_map(Trusted::all).filter_map(|(id, text)| {
+            let verdict = self.documents.judge(text);
+            let why = verdict.as_ref().as_ref().err()?.first()?.message.clone();
+            Some((id.to_owned(), why))
+        });
+        let mut broken: Vec<_> = judged.collect();
+        broken.sort_unstable();
+        broken
     }
 
     /// The same, with the documents that clients left with others.

@@ -91,6 +91,11 @@ impl Persisted {
         Self { trusted: None, automatic: None, logged: Cache::new(0) }
     }
 
+    /// The trusted documents, where there are any.
+    pub(crate) fn trusted(&self) -> Option<&Trusted> {
+        self.trusted.as_ref().map(|(trusted, _)| trusted)
+    }
+
     /// The text that a request means.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ import { on, once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { setTimeout as delay, setImmediate } from 'node:timers/promises';
@@ -58,7 +58,17 @@ test('compose.yaml is what Compose takes, and nothing in it may do more than it 
     for (const port of service.ports ?? []) assert.match(port, /^127\.0\.0\.1:/, name);
     for (const value of Object.values(service.environment ?? {})) assert.doesNotMatch(value, /_sandbox_|swb_/);
     for (const secret of service.secrets ?? []) assert.ok(secrets[secret].file, secret);
+    assert.equal(service.logging?.driver, 'json-file', `the log of ${name} has no end`);
+    assert.ok(service.logging.options['max-size'] && service.logging.options['max-file'], name);
   }
+  // A file that is mounted by itself stays the one of the start: what is saved in its place is another, which no reload would find.
+  const places = new Set(['/run/secrets/redis_password']);
+  for (const { volumes } of replicas) for (const mounted of volumes) places.add(mounted.split(':')[1]);
+  const named = readFileSync(root('examples/compose/switchboard/switchboard.toml'), 'utf8').matchAll(/_file = "(.*)"/g);
+  for (const [, file] of named) assert.ok(places.has(file) ? file.startsWith('/run/secrets/') : places.has(dirname(file)), file);
+  // The alerts are there where Prometheus looks for them.
+  const [, rules] = /^rule_files: \[(.*)\]$/m.exec(readFileSync(root('examples/compose/prometheus.yml'), 'utf8'));
+  assert.ok(services.prometheus.volumes.includes(`./dashboards/alerts.yml:${rules}:ro`), rules);
   const setting = (text, name) => Number(new RegExp(`^${name} = ([\\d_]+)`, 'm').exec(text)[1].replaceAll('_', ''));
   const own = readFileSync(root('examples/compose/switchboard/switchboard.toml'), 'utf8');
   const shipped = readFileSync(root('switchboard.default.toml'), 'utf8');
@@ -104,7 +114,7 @@ async function configuration(t) {
     composio: sandbox.url,
   };
   let text = readFileSync(root('examples/compose/switchboard/switchboard.toml'), 'utf8')
-    .replaceAll('/run/secrets', path)
+    .replaceAll(/\/run\/(secrets|switchboard)(?=\/)/g, path)
     .replace('0'.repeat(64), /sha256 = "(\w+)"/.exec(token.stdout)[1])
     .replace('redis://redis:6379', '');
   for (const [name, url] of Object.entries(upstream)) {
@@ -121,8 +131,9 @@ async function balancer(t, replicas) {
   let text = readFileSync(root('examples/compose/haproxy.cfg'), 'utf8').replace('bind :8080', `bind 127.0.0.1:${listen}`);
   replicas.forEach(({ graph, ops }, index) => {
     const name = `switchboard-${index + 1}`;
-    assert.ok(text.includes(`server ${name} ${name}:8080 port 9090`));
-    text = text.replace(`server ${name} ${name}:8080 port 9090`, `server ${name} 127.0.0.1:${graph} port ${ops}`);
+    assert.ok(text.includes(` ${name}:8080 check port 9090`) && text.includes(` ${name}:8080 backup`));
+    text = text.replace(`${name}:8080 check port 9090`, `127.0.0.1:${graph} check port ${ops}`);
+    text = text.replace(`${name}:8080 backup`, `127.0.0.1:${graph} backup`);
   });
   const file = join(directory(t), 'haproxy.cfg');
   writeFileSync(file, text);
@@ -133,30 +144,35 @@ async function balancer(t, replicas) {
     if (process.exitCode === null && process.signalCode === null) await once(process, 'exit');
   });
   const lines = createInterface(process.stdout);
+  const says = async (words) => {
+    for await (const [line] of on(lines, 'line')) if (line.includes(words)) return;
+  };
   return {
     url: `http://127.0.0.1:${listen}`,
     /** Resolves when it has found a replica ready that was not. */
-    async finds(number) {
-      for await (const [line] of on(lines, 'line')) if (line.includes(`switchboard-${number} is UP`)) return;
-    },
+    finds: (number) => says(`switchboard-${number} is UP`),
+    /** Resolves when it has found that one is not any more. */
+    misses: (number) => says(`switchboard-${number} is DOWN`),
   };
 }
 
-test('a rolling restart behind the balancer loses no request, and streams are told to come again', async (test) => {
-  const t = backward(test);
-  const { file, sandbox, bearer } = await configuration(t);
+/** A replica where it is to be, or again. */
+async function serve(replica, file) {
+  const address = (port) => `127.0.0.1:${port}`;
+  replica.process = await start('serve', '--config', file, '--listen', address(replica.graph), '--ops-listen', address(replica.ops));
+}
+
+const QUERY = '{ providers(first: 3) { nodes { name } } connectedAccounts(first: 3) { nodes { userId } } }';
+
+/** Two replicas and the balancer in front of them, which has found one; and how they are asked. */
+async function balanced(t, file, bearer) {
   const replicas = [];
   for (let index = 0; index < 2; index += 1) replicas.push({ graph: await port(), ops: await port() });
-  const serve = async (replica) => {
-    const address = (port) => `127.0.0.1:${port}`;
-    replica.process = await start('serve', '--config', file, '--listen', address(replica.graph), '--ops-listen', address(replica.ops));
-  };
-  const isReady = ({ ops }) => run(binary, ['ready', '--ops-listen', `127.0.0.1:${ops}`]).then(() => true, () => false);
-  for (const replica of replicas) await serve(replica);
-  t.after(() => Promise.all(replicas.map(({ process }) => process.stop())));
-  const { url, finds } = await balancer(t, replicas);
-
-  const ask = (at = url, query = '{ providers(first: 3) { nodes { name } } connectedAccounts(first: 3) { nodes { userId } } }') =>
+  for (const replica of replicas) await serve(replica, file);
+  // Twice, for those that would still take requests for a while.
+  t.after(() => Promise.all(replicas.flatMap(({ process }) => [process.stop(), process.stop()])));
+  const front = await balancer(t, replicas);
+  const ask = (at = front.url, query = QUERY) =>
     fetch(`${at}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: bearer },
@@ -164,6 +180,33 @@ test('a rolling restart behind the balancer loses no request, and streams are to
     });
   // The balancer's own word, until it has found somebody ready.
   while ((await ask().catch(() => ({ status: 503 }))).status === 503) await setImmediate();
+  return { replicas, ask, ...front };
+}
+
+test('where all replicas were told to end at once, requests go on while they still take them', async (test) => {
+  const t = backward(test);
+  const { file, bearer } = await configuration(t);
+  // Until they are told once more: what is tried here is no race.
+  writeFileSync(file, readFileSync(file, 'utf8').replace('drain_ms = 4_000', 'drain_ms = 600_000'));
+  const { replicas, ask, misses } = await balanced(t, file, bearer);
+  const missed = Promise.all([misses(1), misses(2)]);
+  const ended = replicas.map(({ process }) => process.stop());
+  let isMissed = false;
+  missed.then(() => (isMissed = true));
+  while (!isMissed) assert.equal((await ask()).status, 200);
+  for (let asked = 0; asked < 20; asked += 1) assert.equal((await ask()).status, 200);
+  // One that is gone is left alone for the other.
+  await replicas[0].process.stop();
+  for (let asked = 0; asked < 20; asked += 1) assert.equal((await ask()).status, 200);
+  await replicas[1].process.stop();
+  assert.deepEqual(await Promise.all(ended), [0, 0]);
+});
+
+test('a rolling restart behind the balancer loses no request, and streams are told to come again', async (test) => {
+  const t = backward(test);
+  const { file, sandbox, bearer } = await configuration(t);
+  const { replicas, ask, url, finds } = await balanced(t, file, bearer);
+  const isReady = ({ ops }) => run(binary, ['ready', '--ops-listen', `127.0.0.1:${ops}`]).then(() => true, () => false);
   await sandbox.requests();
 
   let [isOver, asked] = [false, 0];
@@ -201,7 +244,7 @@ test('a rolling restart behind the balancer loses no request, and streams are to
   for (const [index, replica] of replicas.entries()) {
     const found = finds(index + 1);
     assert.equal(await replica.process.stop(), 0);
-    await serve(replica);
+    await serve(replica, file);
     assert.ok(await isReady(replica));
     // The other goes when the balancer knows that this one is back, and has sent it something.
     await found;

@@ -67,7 +67,8 @@ describe('README', () => {
         mkdirSync(join(directory, 'secrets'));
         writeFileSync(join(directory, 'secrets/leadlex'), 'wbk_sandbox_a\n');
         writeFileSync(join(directory, 'secrets/composio'), 'ak_sandbox_a\n');
-        writeFileSync(join(directory, 'switchboard.toml'), text);
+        // What a container sees there.
+        writeFileSync(join(directory, 'switchboard.toml'), text.replaceAll('/etc/switchboard', directory));
         const checked = spawnSync(binary, ['check', '--config', 'switchboard.toml'], {
           cwd: directory,
           encoding: 'utf8',

@@ -275,6 +275,42 @@ async fn what_is_wrong_or_needs_a_restart_changes_nothing_and_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_trusted_document_that_cannot_be_run_is_warned_of_at_the_start_and_refuses_a_reload() {
+    let office = NewToken::random().unwrap();
+    let good = json!({ "names": "{ providers(first: 1) { nodes { name } } }" });
+    let worse = json!({ "names": "{ viewer { nickname } }", "more": "{ viewer { name } }" });
+    let manifest = ConfigFile::new(&worse.to_string());
+    let configured = |depth: usize| {
+        let more = format!("[limits]\ndepth = {depth}\n[documents]\ntrusted = {:?}", manifest.path());
+        tokens(&[("office", &office, ADMIN)], &more)
+    };
+    let serving = Serving::start(&configured(15)).await;
+    let warned = serving.logged("a trusted document cannot be run");
+    assert!(warned.last().unwrap().contains("nickname"), "{warned:#?}");
+    let named = json!({ "documentId": "names" });
+    assert!(
+        serving.post(&office.text, &named).await.1["errors"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("nickname")
+    );
+
+    manifest.rewrite(&good.to_string());
+    serving.reload(&configured(15), "configuration reloaded");
+    let answer = serving.post(&office.text, &named).await;
+    assert_eq!((answer.0, answer.1.get("errors")), (StatusCode::OK, None), "{}", answer.1);
+
+    // Broken itself, or by what has become of a limit.
+    manifest.rewrite(&worse.to_string());
+    let refused = "configuration not reloaded: documents.trusted: \"names\" cannot be run: ";
+    let lines = serving.reload(&configured(15), refused);
+    assert!(lines.last().unwrap().contains("nickname"), "{lines:#?}");
+    manifest.rewrite(&good.to_string());
+    serving.reload(&configured(1), refused);
+    assert_eq!(serving.post(&office.text, &named).await, answer, "nothing of it is in force");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_request_fails_while_configurations_change() {
     let office = NewToken::random().unwrap();
     let configured = |depth: usize| {
