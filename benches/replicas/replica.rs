@@ -149,6 +149,8 @@ fn config(setup: &Setup<'_>) -> Config {
         ("CACHE__STALE_WHILE_REVALIDATE_MS", "0".to_owned()),
         ("CACHE__STALE_IF_ERROR_MS", "0".to_owned()),
         ("CACHE__JITTER_PERCENT", "0".to_owned()),
+        // A machine that is busy with something else as well is not to be taken for a Redis that is away.
+        ("REDIS__TIMEOUT_MS", "1000".to_owned()),
         ("REDIS__URL", setup.redis.unwrap_or_default().to_owned()),
     ];
     let variables = variables.map(|(name, value)| (format!("SWITCHBOARD__{name}").into(), value.into()));

@@ -74,6 +74,11 @@ impl Server {
         told.lines().filter_map(line).collect()
     }
 
+    /// Forgets everything.
+    pub(crate) fn empty(&mut self) {
+        redis::cmd("FLUSHALL").exec(&mut self.connection).expect("FLUSHALL is answered");
+    }
+
     /// What stands there now, by kind: the fifth part of a key.
     pub(crate) fn stored(&mut self) -> BTreeMap<String, Stored> {
         let keys: Vec<String> =
