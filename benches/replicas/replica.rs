@@ -1,0 +1,176 @@
+//! One replica: a graph with its operations on a thread of its own, so that what it costs is that thread's CPU time and nobody
+//! else's, not even that of the other replicas, which hear what this one tells.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use switchboard::app::{Networks, graph_over};
+use switchboard::config::{Config, Keys, Sources};
+use switchboard::domain::caller::{Caller, Tenant};
+use switchboard::domain::clock::Clock;
+use switchboard::domain::credential::Credential;
+use switchboard::graphql::schema::Graph;
+use switchboard::loaders::settings::Shares;
+use switchboard::operation::request::OperationRequest;
+use switchboard::operation::{Operations, TransportRules};
+use switchboard::sandbox::LEADLEX_PATH;
+use switchboard::telemetry::requests::{Made, Transport};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+
+use crate::upstreams::{COMPOSIO_KEY, LEADLEX_KEY};
+
+/// What is told behind an answer (a call to the other replicas) is over after that, and counted.
+const SETTLES: Duration = Duration::from_millis(2);
+
+/// After so many answers that waited for nothing, whatever else is to be done gets its turn, as between connections.
+const TURN: u32 = 100;
+
+/// How long a question may take at all.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a replica is set up.
+pub(crate) struct Setup<'a> {
+    pub(crate) upstream: &'a str,
+    pub(crate) redis: Option<&'a str>,
+    pub(crate) fresh_for: Duration,
+    /// Whether it keeps finished answers, or executes every time.
+    pub(crate) keeps_answers: bool,
+}
+
+pub(crate) struct Replica {
+    questions: UnboundedSender<Question>,
+    answers: mpsc::Receiver<Spent>,
+    graph: Graph,
+}
+
+struct Question {
+    request: Vec<u8>,
+    times: u32,
+}
+
+/// What one answer took; of several, on average.
+#[derive(Clone, Copy)]
+pub(crate) struct Spent {
+    pub(crate) latency: Duration,
+    /// Of the replica's thread.
+    pub(crate) cpu: Duration,
+    /// How the last was come by.
+    pub(crate) made: Option<Made>,
+    pub(crate) bytes: usize,
+}
+
+impl Replica {
+    pub(crate) fn start(setup: &Setup<'_>) -> Self {
+        let config = config(setup);
+        let (questions, asked) = unbounded_channel();
+        let (answer, answers) = mpsc::channel();
+        let (tell, told) = mpsc::channel();
+        let keeps_answers = setup.keeps_answers;
+        std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let clock = Clock::system();
+                let networks = Networks::real(&config).expect("TLS");
+                let graph = graph_over(&config, clock, &networks).expect("the graph");
+                let mut shares = config.cache.shares();
+                if !keeps_answers {
+                    shares = Shares { answers: 0, ..shares };
+                }
+                let operations = Operations::new(graph.clone(), &shares, clock).expect("a schema");
+                tell.send(graph).expect("the other thread waits");
+                serve(&operations, asked, &answer).await;
+            });
+        });
+        Self { questions, answers, graph: told.recv().expect("the replica starts") }
+    }
+
+    /// What an answer to `request` takes, asked so many times in a row.
+    pub(crate) fn ask(&self, request: &[u8], times: u32) -> Spent {
+        self.questions.send(Question { request: request.to_vec(), times }).expect("a replica");
+        self.answers.recv_timeout(PATIENCE).expect("an answer")
+    }
+
+    /// How many calls it has made to both upstreams.
+    pub(crate) fn calls(&self) -> u64 {
+        self.graph.calls().iter().map(|counts| counts.succeeded).sum()
+    }
+}
+
+async fn serve(
+    operations: &Operations,
+    mut asked: UnboundedReceiver<Question>,
+    answer: &mpsc::Sender<Spent>,
+) {
+    let clock = CpuClock::of_this_thread();
+    while let Some(Question { request, times }) = asked.recv().await {
+        // A thread's count is exact where it has just slept.
+        tokio::time::sleep(SETTLES).await;
+        let (before, begun) = (clock.read(), Instant::now());
+        let (mut made, mut bytes) = (None, 0);
+        for number in 0..times {
+            (made, bytes) = run(operations, &request).await;
+            if number % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let took = begun.elapsed();
+        tokio::time::sleep(SETTLES).await;
+        let cpu = clock.read() - before;
+        let spent = Spent { latency: took / times, cpu: cpu / times, made, bytes };
+        if answer.send(spent).is_err() {
+            return;
+        }
+    }
+}
+
+async fn run(operations: &Operations, request: &[u8]) -> (Option<Made>, usize) {
+    let tenant =
+        Tenant { leadlex: Credential::new(LEADLEX_KEY).ok(), composio: Credential::new(COMPOSIO_KEY).ok() };
+    let caller = Caller::admin("bench", tenant);
+    let request = OperationRequest::from_json(request).expect("a request");
+    let answer = operations.run(request, TransportRules { mutations: true }, caller).await;
+    let record = answer.record(Transport::Http);
+    assert!(record.code.is_none(), "the query failed: {:?}", record.code);
+    (record.made, answer.body.len())
+}
+
+fn config(setup: &Setup<'_>) -> Config {
+    let fresh_for = setup.fresh_for.as_millis().to_string();
+    let variables = [
+        ("UPSTREAM__LEADLEX__BASE_URL", format!("{}{LEADLEX_PATH}", setup.upstream)),
+        ("UPSTREAM__COMPOSIO__BASE_URL", setup.upstream.to_owned()),
+        ("CACHE__PROVIDERS_TTL_MS", fresh_for.clone()),
+        ("CACHE__ACCOUNTS_TTL_MS", fresh_for),
+        // What is past its time is gone: the next question is a miss.
+        ("CACHE__STALE_WHILE_REVALIDATE_MS", "0".to_owned()),
+        ("CACHE__STALE_IF_ERROR_MS", "0".to_owned()),
+        ("CACHE__JITTER_PERCENT", "0".to_owned()),
+        // A machine that is busy with something else as well is not to be taken for a Redis that is away.
+        ("REDIS__TIMEOUT_MS", "1000".to_owned()),
+        ("REDIS__URL", setup.redis.unwrap_or_default().to_owned()),
+    ];
+    let variables = variables.map(|(name, value)| (format!("SWITCHBOARD__{name}").into(), value.into()));
+    let sources = Sources { variables: variables.to_vec(), keys: Keys::Optional, ..Sources::default() };
+    Config::load(sources).expect("settings")
+}
+
+/// The CPU time of one thread.
+struct CpuClock(File);
+
+impl CpuClock {
+    fn of_this_thread() -> Self {
+        Self(File::open("/proc/thread-self/schedstat").expect("Linux's own count of CPU time"))
+    }
+
+    fn read(&self) -> Duration {
+        let mut text = [0; 64];
+        let length = self.0.read_at(&mut text, 0).expect("a count");
+        let text = std::str::from_utf8(&text[..length]).expect("digits");
+        let nanos = text.split(' ').next().and_then(|first| first.parse().ok());
+        Duration::from_nanos(nanos.expect("nanoseconds"))
+    }
+}
