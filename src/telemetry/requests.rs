@@ -201,6 +201,7 @@ impl Requests {
     /// Puts all of it into a reading.
     pub(super) fn read(&self, readings: &mut Readings) {
         self.names.read(readings);
+        readings.begin(&declared::REQUEST_ERRORS);
         for (code, count) in self.errors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             readings.count(&declared::REQUEST_ERRORS, &[code], *count);
         }

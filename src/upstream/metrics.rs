@@ -22,6 +22,7 @@ impl CallCounts {
             readings.count(&declared::CALLS_HELD, &[upstream, by.word()], count);
         }
         readings.count(&declared::RETRIES, &[upstream], self.retried);
+        readings.begin(&declared::PROBLEMS);
         for (rule, count) in &self.problems {
             readings.count(&declared::PROBLEMS, &[upstream, rule.slug()], *count);
         }
