@@ -19,7 +19,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 use tower::retry::budget::TpsBudget;
 
-use super::breaker::{Breaker, BreakerState, Ticket};
+use super::breaker::{Breaker, Ticket};
 use super::concurrency::{CommonPlaces, Place, Places};
 use super::counts::{CallCounts, Counters, Hold};
 use super::error::{UpstreamError, UpstreamFailure};
@@ -108,9 +108,9 @@ impl Gates {
     /// What became of all calls.
     pub(super) fn counts(&self) -> CallCounts {
         let now = Instant::now();
-        let open =
-            self.gates.iter().filter(|(_, gate)| gate.lock().breaker.state(now) != BreakerState::Closed);
-        let breakers_open = open.count() as u64;
+        // One whose pause is over lets the next call try: where nobody asks, nobody is held back, and nothing is known to be down.
+        let holding = self.gates.iter().filter(|(_, gate)| gate.lock().breaker.holds(now).is_some());
+        let breakers_open = holding.count() as u64;
         CallCounts { breakers_open, under_way: self.places.taken(), ..self.counters.read() }
     }
 

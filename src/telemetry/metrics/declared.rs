@@ -182,7 +182,7 @@ declared! {
     CALLS_UNDER_WAY = Gauge "switchboard_upstream_calls_under_way" in "" by [UPSTREAM]:
         "Calls that have a place now";
     BREAKERS_OPEN = Gauge "switchboard_upstream_breakers_open" in "" by [UPSTREAM]:
-        "Keys whose breaker is not closed now";
+        "Keys whose breaker holds calls back now; one whose pause is over, and that nobody asks by, does not";
     QUOTA_LIMIT = Gauge "switchboard_upstream_quota_limit_calls" in "calls" by [UPSTREAM]:
         "The calls of one window of the key that has the smallest share of them left; absent while no key's quota is known";
     QUOTA_REMAINING = Gauge "switchboard_upstream_quota_remaining_calls" in "calls" by [UPSTREAM]:
