@@ -189,6 +189,8 @@ declared! {
         "What is left of them";
     QUOTA_RESET = Gauge "switchboard_upstream_quota_reset_timestamp_seconds" in "seconds" by [UPSTREAM]:
         "When that window ends, in seconds since 1970";
+    QUOTA_WINDOW = Gauge "switchboard_upstream_quota_window_seconds" in "seconds" by [UPSTREAM]:
+        "How long that window is";
     REPLICA_COMMANDS = Counter "switchboard_replica_commands_total" in ""
         by [
             label("task", &["get", "set", "claim", "publish", "subscribe"]),

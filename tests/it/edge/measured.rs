@@ -322,6 +322,7 @@ async fn figures_are_what_happened() {
         quota("switchboard_upstream_quota_remaining_calls"),
     );
     assert!(0.0 < left && left < limit, "{left} of {limit}");
+    assert_eq!(quota("switchboard_upstream_quota_window_seconds"), 86_400.0);
     let fresh = [("upstream", "leadlex"), ("freshness", "fresh")];
     assert!(page.figure("switchboard_cache_reads_total", &fresh) > 0.0);
     assert!(page.sum("switchboard_cache_reads_total", "freshness", "stale_on_error") > 0.0);
