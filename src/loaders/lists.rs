@@ -98,6 +98,7 @@ impl Lists {
 
     /// What is kept of them weighs, in bytes: pages, totals, and ways back.
     pub(super) fn weights_bytes(&self) -> [u64; 3] {
+        self.ways_back.run_pending_tasks();
         [self.pages.weight_bytes(), self.totals.weight_bytes(), self.ways_back.weighted_size()]
     }
 
