@@ -116,7 +116,8 @@ pub fn start(settings: &LogSettings) -> Result<Level, TryInitError> {
         LogFormat::Pretty => {
             fmt::layer().compact().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).boxed()
         }
-        LogFormat::Json => fmt::layer().json().with_writer(io::stderr).boxed(),
+        // The span that a line is of, once: there is one around each request, and a list of it would say the same.
+        LogFormat::Json => fmt::layer().json().with_span_list(false).with_writer(io::stderr).boxed(),
     };
     tracing_subscriber::registry().with(written.with_filter(level)).try_init()?;
     panics::hush();

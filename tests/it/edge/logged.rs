@@ -29,7 +29,7 @@ impl Written {
     /// Written in the form of `log.format = "json"`, on this thread.
     fn listen(&self) -> DefaultGuard {
         let writer = self.clone();
-        let json = tracing_subscriber::fmt().json().with_writer(move || writer.clone());
+        let json = tracing_subscriber::fmt().json().with_span_list(false).with_writer(move || writer.clone());
         tracing::subscriber::set_default(json.finish())
     }
 
