@@ -201,7 +201,7 @@ impl Gate {
     fn judge(&self, state: &State, now: Instant, purpose: Purpose) -> Result<(), UpstreamError> {
         if let Some((_, refusal)) = state.refused(now) {
             self.counters.held(Hold::RefusedKey);
-            return Err(refusal.clone());
+            return Err(refusal.clone().repeated());
         }
         if let Some(wait) = state.quota_holds(now, purpose) {
             return Err(self.held(Hold::Quota, wait));
