@@ -5,6 +5,7 @@
 //! The usual `RUST_LOG` filter is not read, as its directives could not be held to that. Of [`panics`] the place is logged.
 //! [`traces`] go another way.
 
+pub mod connections;
 pub mod metrics;
 pub(crate) mod panics;
 pub mod requests;

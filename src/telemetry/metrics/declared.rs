@@ -58,6 +58,7 @@ const fn label(name: &'static str, values: &'static [&'static str]) -> Label {
 }
 
 const UPSTREAM: Label = label("upstream", &["leadlex", "composio"]);
+const LISTENER: Label = label("listener", &["public", "ops"]);
 const TRANSPORT: Label = label("transport", &["http", "sse", "multipart", "websocket"]);
 const STREAM: Label = label("transport", &["sse", "multipart", "websocket"]);
 const OPERATION: Label = Label {
@@ -66,7 +67,8 @@ const OPERATION: Label = Label {
     is: "a name that clients gave, of the first `metrics.operation_names_max` ones; `other`; empty for operations without a name; \
          `unknown` where it was refused before it was known",
 };
-const OUTCOME: Label = label("outcome", &["ok", "partial", "refused", "overloaded", "crashed", "hung_up"]);
+const OUTCOME: Label =
+    label("outcome", &["ok", "partial", "refused", "overloaded", "crashed", "hung_up", "cut_off"]);
 const CACHE: Label = label(
     "cache",
     &["pages", "accounts", "totals", "ways_back", "providers", "last_known", "answers", "documents"],
@@ -151,6 +153,11 @@ declared! {
     RESPONSES = Counter "switchboard_http_responses_total" in ""
         by [label("route", &["graphql", "webhook", "page", "other"]), STATUS]:
         "Responses of the public listener";
+    CONNECTIONS = Gauge "switchboard_connections_open" in "" by [LISTENER]:
+        "Connections that have one of the `server.connections_max` places now";
+    CONNECTIONS_REFUSED = Counter "switchboard_connections_refused_total" in ""
+        by [LISTENER, label("reason", &["full", "flooded", "malformed", "head_too_large"])]:
+        "Connections that were refused before there was a request: all places taken (`flooded`: so many that they are not told), or no head of HTTP";
     SUBSCRIPTIONS = Gauge "switchboard_subscriptions_open" in "" by [STREAM]:
         "Subscriptions that are listened to now";
     SUBSCRIPTION_EVENTS = Counter "switchboard_subscription_events_total" in "" by [STREAM]:

@@ -16,6 +16,7 @@ use switchboard::http::ops;
 use switchboard::operation::Operations;
 use switchboard::replicas::store::{Entry, Messages, Store, StoreError};
 use switchboard::sandbox::{self, EmulatedUpstream, Fault, Sandbox, Tenant};
+use switchboard::telemetry::connections::Connections;
 use switchboard::telemetry::metrics::declared::{ALL, Declared, Kind};
 use tower::ServiceExt as _;
 
@@ -81,6 +82,9 @@ impl Measured {
         let networks =
             Networks { leadlex: network.clone(), composio: network, store: Some(Arc::new(Nowhere)) };
         let graph = graph_over(&config, clock, &networks).unwrap();
+        for listener in ["public", "ops"] {
+            drop(Connections::measured_by(&graph.metrics(), listener));
+        }
         let operations = Operations::new(graph.clone(), &config.cache.shares(), clock).unwrap();
         let operations =
             operations.within(config.limits.clone(), config.connections.clone(), config.lists.clone());
