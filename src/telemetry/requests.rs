@@ -70,6 +70,8 @@ words! {
         Crashed = "crashed",
         /// Its client did not wait for the answer.
         HungUp = "hung_up",
+        /// It was still running when the server had to end.
+        CutOff = "cut_off",
     }
 }
 
