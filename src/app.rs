@@ -138,8 +138,10 @@ impl App {
         let stop = async {
             stop.await;
             readiness.withdraw();
-            if !drain.is_zero() {
-                tracing::info!("told to stop: not ready any more, and no requests are taken in {drain:?}");
+            if drain.is_zero() {
+                tracing::info!("told to stop: no more requests are taken, those under way are answered");
+            } else {
+                tracing::info!("told to stop: not ready any more, takes requests for {drain:?} more");
                 let _ = timeout(drain, at_once).await;
             }
         };

@@ -330,7 +330,7 @@ async fn told_to_stop_it_is_not_ready_and_answers_until_the_balancer_has_noticed
     };
     assert_eq!(ready(), (Some(0), "ready\n".to_owned()));
     serving.signal("TERM");
-    serving.logged("told to stop");
+    serving.logged("told to stop: not ready any more, takes requests for 600s more");
     assert_eq!(ready(), (Some(1), format!("switchboard: not ready: {address} answers 503\n")));
     let live = serving.client.get(format!("{}/live", serving.ops)).send().await.unwrap();
     assert_eq!(live.status(), StatusCode::OK);
