@@ -260,6 +260,11 @@ async fn what_is_wrong_or_needs_a_restart_changes_nothing_and_is_named() {
     assert!(lines[0].contains("lists.page_rows: has changed, which needs a restart"), "{lines:#?}");
     assert_eq!(lines.len(), 2, "{lines:#?}");
     assert_eq!(serving.ask(&office.text, deep).await.1.get("errors"), None, "nothing of it is in force");
+    let page =
+        serving.client.get(format!("{}/metrics", serving.ops)).send().await.unwrap().text().await.unwrap();
+    for told in ["{outcome=\"ok\"} 0", "{outcome=\"refused\"} 3"] {
+        assert!(page.contains(&format!("switchboard_config_reloads_total{told}\n")), "{page}");
+    }
 
     // A level that lets it be told is in force with the rest.
     let lines =

@@ -209,6 +209,10 @@ declared! {
         "Values that were looked for in what replicas share";
     REPLICA_STORE_UP = Gauge "switchboard_replica_store_up" in "" by []:
         "Whether what replicas share answers: 1, or 0 while this one goes on by itself; absent where nothing is shared";
+    RELOADS = Counter "switchboard_config_reloads_total" in "" by [label("outcome", &["ok", "refused"])]:
+        "How often the configuration was read again while it was served; `refused`: something was wrong, and nothing has changed";
+    CONFIG_IN_FORCE = Gauge "switchboard_config_in_force_timestamp_seconds" in "seconds" by []:
+        "When the configuration that is in force was read: by the last reload that was not refused, or at the start; in seconds since 1970";
     BUILD_INFO = Gauge "switchboard_build_info" in "" by [VERSION]:
         "Always 1";
     RESIDENT_MEMORY = Gauge "process_resident_memory_bytes" in "bytes" by []:

@@ -18,6 +18,7 @@ use switchboard::replicas::store::{Entry, Messages, Store, StoreError};
 use switchboard::sandbox::{self, EmulatedUpstream, Fault, Sandbox, Tenant};
 use switchboard::telemetry::connections::Connections;
 use switchboard::telemetry::metrics::declared::{ALL, Declared, Kind};
+use switchboard::telemetry::reloads::Reloads;
 use tower::ServiceExt as _;
 
 use super::streams::{PROVIDER_CHANGED, Server, anybody, settings};
@@ -82,6 +83,7 @@ impl Measured {
         let networks =
             Networks { leadlex: network.clone(), composio: network, store: Some(Arc::new(Nowhere)) };
         let graph = graph_over(&config, clock, &networks).unwrap();
+        drop(Reloads::measured_by(&graph.metrics(), clock.now()));
         for listener in ["public", "ops"] {
             drop(Connections::measured_by(&graph.metrics(), listener));
         }
