@@ -336,11 +336,6 @@ fn admit(client: &AccountsClient, scan: &Scan, page: &mut AccountPage) {
             noted.note(place, Rule::NotInFilter, count);
         }
         client.count_problems(&problems);
-        tracing::warn!(
-            upstream = %UpstreamName::Composio,
-            rows,
-            "rows were left out that the filter did not ask for"
-        );
     }
 }
 

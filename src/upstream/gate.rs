@@ -22,6 +22,7 @@ use tower::retry::budget::TpsBudget;
 use super::breaker::{Breaker, Ticket};
 use super::concurrency::{CommonPlaces, Place, Places};
 use super::counts::{CallCounts, Counters, Hold};
+use super::drift::Drift;
 use super::error::{UpstreamError, UpstreamFailure};
 use super::jitter::jitter;
 use super::metrics;
@@ -54,6 +55,7 @@ pub(super) struct Gates {
     settings: Arc<UpstreamSettings>,
     clock: Clock,
     counters: Arc<Counters>,
+    drift: Arc<Drift>,
     places: CommonPlaces,
     gates: moka::sync::Cache<[u8; 32], Arc<Gate>>,
     sharing: Option<Arc<Sharing>>,
@@ -63,7 +65,8 @@ impl Gates {
     pub(super) fn new(upstream: UpstreamName, settings: Arc<UpstreamSettings>, clock: Clock) -> Self {
         let gates = moka::sync::Cache::new(GATES_MAX);
         let places = CommonPlaces::new(&settings.concurrency);
-        Self { upstream, settings, clock, counters: Arc::default(), places, gates, sharing: None }
+        let (counters, drift) = (Arc::default(), Arc::default());
+        Self { upstream, settings, clock, counters, drift, places, gates, sharing: None }
     }
 
     /// The same, of which all replicas' gates know one another's calls. Before the first call.
@@ -100,8 +103,9 @@ impl Gates {
         }
     }
 
-    /// Counts what of an answer could not be read or was not asked for.
+    /// Counts what of an answer could not be read or was not asked for, and tells the log of it.
     pub(super) fn count_problems(&self, problems: &Problems) {
+        self.drift.tell(problems);
         self.counters.met(problems);
     }
 
