@@ -44,6 +44,7 @@ use crate::replicas::redis::RedisStore;
 use crate::replicas::redis::probe::{self, ProbeFailure};
 use crate::replicas::settings::ReplicaSettings;
 use crate::replicas::store::Store;
+use crate::telemetry::connections::Connections;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 use crate::upstream::accounts::AccountsClient;
@@ -67,6 +68,7 @@ struct Server {
     address: SocketAddr,
     routes: Routes,
     settings: ServerSettings,
+    connections: Arc<Connections>,
 }
 
 impl App {
@@ -87,10 +89,13 @@ impl App {
         let ops = http::ops::router(&callers, &readiness, graph.metrics()).into();
         let edge = EdgeParts { operations, callers, webhooks, settings };
         let traces = traces(config)?;
+        let [public, probes] =
+            ["public", "ops"].map(|listener| Connections::measured_by(&graph.metrics(), listener));
         let live = Live::new(config.clone(), graph, edge, traces.as_ref().map(Traces::root));
         Ok(Self {
-            http: Server::bind("http.listen", config.http.listen, live.routes(), &config.server).await?,
-            ops: Server::bind("ops.listen", config.ops.listen, ops, &config.server).await?,
+            http: Server::bind("http.listen", config.http.listen, live.routes(), &config.server, public)
+                .await?,
+            ops: Server::bind("ops.listen", config.ops.listen, ops, &config.server, probes).await?,
             live,
             readiness,
             traces,
@@ -136,8 +141,10 @@ impl App {
         let stop = async {
             stop.await;
             readiness.withdraw();
-            if !drain.is_zero() {
-                tracing::info!("told to stop: not ready any more, and no requests are taken in {drain:?}");
+            if drain.is_zero() {
+                tracing::info!("told to stop: no more requests are taken, those under way are answered");
+            } else {
+                tracing::info!("told to stop: not ready any more, takes requests for {drain:?} more");
                 let _ = timeout(drain, at_once).await;
             }
         };
@@ -173,14 +180,16 @@ impl Server {
         address: SocketAddr,
         routes: Routes,
         settings: &ServerSettings,
+        connections: Arc<Connections>,
     ) -> anyhow::Result<Self> {
         let listener = bind(setting, address).await?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, routes, settings: settings.clone() })
+        Ok(Self { listener, address, routes, settings: settings.clone(), connections })
     }
 
     async fn run(self, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
-        http::serve::serve(self.listener, self.routes, self.settings, shutdown).await
+        let Self { listener, address: _, routes, settings, connections } = self;
+        http::serve::serve_counted(listener, routes, settings, connections, shutdown).await
     }
 }
 

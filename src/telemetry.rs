@@ -5,8 +5,10 @@
 //! The usual `RUST_LOG` filter is not read, as its directives could not be held to that. Of [`panics`] the place is logged.
 //! [`traces`] go another way.
 
+pub mod connections;
 pub mod metrics;
 pub(crate) mod panics;
+pub mod reloads;
 pub mod requests;
 pub mod traces;
 
@@ -116,7 +118,8 @@ pub fn start(settings: &LogSettings) -> Result<Level, TryInitError> {
         LogFormat::Pretty => {
             fmt::layer().compact().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).boxed()
         }
-        LogFormat::Json => fmt::layer().json().with_writer(io::stderr).boxed(),
+        // The span that a line is of, once: there is one around each request, and a list of it would say the same.
+        LogFormat::Json => fmt::layer().json().with_span_list(false).with_writer(io::stderr).boxed(),
     };
     tracing_subscriber::registry().with(written.with_filter(level)).try_init()?;
     panics::hush();

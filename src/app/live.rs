@@ -8,16 +8,20 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{callers, operations_of, webhooks};
-use crate::config::Config;
+use crate::config::{Config, ConfigErrors};
 use crate::domain::clock::Clock;
 use crate::graphql::schema::Graph;
 use crate::http::EdgeParts;
 use crate::http::succession::{Routes, Served};
+use crate::telemetry::reloads::Reloads;
 use crate::telemetry::traces::Root;
 
 /// What is served, and by which configuration; cheap to clone.
 #[derive(Clone)]
-pub struct Live(Arc<Mutex<State>>);
+pub struct Live {
+    state: Arc<Mutex<State>>,
+    reloads: Arc<Reloads>,
+}
 
 struct State {
     config: Config,
@@ -27,12 +31,14 @@ struct State {
 
 impl Live {
     pub(super) fn new(config: Config, graph: Graph, edge: EdgeParts, traced: Option<Root>) -> Self {
-        Self(Arc::new(Mutex::new(State { config, graph, served: Served::new(edge, traced) })))
+        let reloads = Reloads::measured_by(&graph.metrics(), Clock::system().now());
+        let state = State { config, graph, served: Served::new(edge, traced) };
+        Self { state: Arc::new(Mutex::new(state)), reloads }
     }
 
     fn with<T>(&self, get: impl FnOnce(&mut State) -> T) -> T {
         // Whatever panics before the last step has changed nothing.
-        get(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        get(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn routes(&self) -> Routes {
@@ -47,10 +53,17 @@ impl Live {
     /// Gives the names of the settings that have changed. It reads files, and takes the time of parsing a schema.
     ///
     /// # Errors
-    /// Where a setting has changed that cannot change while it is served, or a trusted document cannot be run under what has
-    /// (the start only warns of one: it has nothing better to go on with), each named; then nothing has changed.
-    pub fn reload(&self, next: Config) -> anyhow::Result<Vec<String>> {
-        self.with(|state| state.reload(next))
+    /// Where it could not be read, a setting has changed that cannot change while it is served, or a trusted document cannot be
+    /// run that could before, each named; then nothing has changed. (The start only warns of one: it has nothing better to go
+    /// on with, and what was broken then holds no token's withdrawal up.)
+    pub fn reload(&self, next: Result<Config, ConfigErrors>) -> anyhow::Result<Vec<String>> {
+        let reloaded = next.map_err(anyhow::Error::from);
+        let reloaded = reloaded.and_then(|next| self.with(|state| state.reload(next)));
+        match &reloaded {
+            Ok(_) => self.reloads.succeeded(Clock::system().now()),
+            Err(_) => self.reloads.refused(),
+        }
+        reloaded
     }
 }
 
@@ -61,7 +74,9 @@ impl State {
         let (connections, federation) = (next.connections.clone(), next.federation.clone());
         let graph = self.graph.under(mapping, connections, federation, next.health.rules());
         let operations = operations_of(graph.clone(), &next, Clock::system())?;
-        Config::refuse_documents(operations.broken())?;
+        let known = self.served.operations().broken();
+        let is_new = |(id, _): &(String, String)| !known.iter().any(|(known, _)| known == id);
+        Config::refuse_documents(operations.broken().into_iter().filter(is_new).collect())?;
         let edge = EdgeParts {
             operations: operations.succeeding(self.served.operations()),
             callers: callers(&next)?.knowing(self.served.callers()),

@@ -72,16 +72,15 @@ impl Reloads {
 }
 
 fn reload(origins: &Origins, live: &Live, level: &Level) {
-    let read = origins.read().map_err(anyhow::Error::from);
-    let reloaded = read.and_then(|config| {
-        let (log, warnings) = (config.log.clone(), config.warnings());
-        let changed = live.reload(config)?;
+    let read = origins.read();
+    let told = read.as_ref().map(|config| (config.log.clone(), config.warnings())).ok();
+    let reloaded = live.reload(read);
+    if let (Ok(_), Some((log, warnings))) = (&reloaded, told) {
         level.set(&log);
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        Ok(changed)
-    });
+    }
     match reloaded {
         Ok(changed) if changed.is_empty() => {
             tracing::info!(

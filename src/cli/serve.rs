@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::reload::{Origins, Reloads};
 use super::{Failure, print};
 use crate::app::App;
-use crate::telemetry;
+use crate::telemetry::{self, LogFormat};
 
 /// What `serve` takes.
 #[derive(clap::Args, Debug)]
@@ -39,7 +39,12 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         tracing::warn!("{warning}");
     }
     let app = App::start(&config).await?;
-    print(&greeting(app.http_address(), app.ops_address(), config.http.graphiql))?;
+    let (graph, ops) = (app.http_address(), app.ops_address());
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %graph, %ops, "serving");
+    if config.log.format == LogFormat::Pretty {
+        // For people: whatever reads objects would stumble over lines between them.
+        print(&greeting(graph, ops, config.http.graphiql))?;
+    }
     let reloading = reloads.obey(origins, app.live(), level);
     tokio::select! {
         ended = app.run(stop.received(), again.received_twice()) => Ok(ended?),

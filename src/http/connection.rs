@@ -27,6 +27,7 @@ use super::pulse::{Overdue, Patience, Pulse, UnderWay};
 use super::socket::Socket;
 use super::succession::Routes;
 use super::tenure::Tenure;
+use crate::telemetry::connections::{Connections, Refused};
 
 /// How many requests of one HTTP/2 connection are answered at once.
 const STREAMS: u32 = 64;
@@ -54,6 +55,7 @@ pub(crate) struct Conduct {
     pub(crate) patience: Patience,
     /// Whether others wait for a place: then one that is not used is given up soon.
     pub(crate) is_crowded: Arc<dyn Fn() -> bool + Send + Sync>,
+    pub(crate) connections: Arc<Connections>,
 }
 
 /// How long a connection may be idle where others wait for a place.
@@ -75,6 +77,7 @@ impl Conduct {
             routes: self.routes.clone(),
             pulse: Arc::clone(&pulse),
             tenure: Tenure::new(course.clone(), Arc::clone(&pulse), self.patience.write),
+            connections: Arc::clone(&self.connections),
         });
         let builder = self.protocols();
         let mut connection = pin!(builder.serve_connection_with_upgrades(socket, service));
@@ -85,8 +88,13 @@ impl Conduct {
             tokio::select! {
                 // The connection first: what has arrived while this server was busy must not count as late.
                 biased;
-                // How it ended is its peer's affair.
-                _ = connection.as_mut() => return,
+                // How it ended is its peer's affair, unless it was refused before there was a request.
+                ended = connection.as_mut() => {
+                    if let Some(why) = ended.err().and_then(|error| refused(&*error)) {
+                        self.connections.refused(why);
+                    }
+                    return;
+                }
                 changed = course.changed() => {
                     let now = if changed.is_ok() { *course.borrow() } else { Course::Cut };
                     match now {
@@ -138,12 +146,19 @@ impl Conduct {
     }
 }
 
+/// Whether a connection ended as its head was none, to which the library answers by itself.
+fn refused(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<Refused> {
+    let error = error.downcast_ref::<hyper::Error>().filter(|error| error.is_parse())?;
+    Some(if error.is_parse_too_large() { Refused::HeadTooLarge } else { Refused::Malformed })
+}
+
 /// The routes, each request told to the connection's pulse.
 #[derive(Clone)]
 struct Watched {
     routes: Routes,
     pulse: Arc<Pulse>,
     tenure: Tenure,
+    connections: Arc<Connections>,
 }
 
 impl<B> Service<Request<B>> for Watched
@@ -162,6 +177,9 @@ where
         request.extensions_mut().insert(self.tenure.clone());
         let mut under_way = self.pulse.begin(request.version() == Version::HTTP_2);
         let refused = framing::refusal(request.version(), request.headers());
+        if refused.is_some() {
+            self.connections.refused(Refused::Malformed);
+        }
         let router = self.routes.now();
         Box::pin(async move {
             let response = match refused {

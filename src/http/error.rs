@@ -102,6 +102,11 @@ impl HttpError {
         Self::bad_credentials("The token has expired.")
     }
 
+    /// 401: over a WebSocket, something is asked for before it is known who asks.
+    pub(crate) fn unacknowledged() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, "`connection_init` comes first.")
+    }
+
     /// 401: whoever showed this is somebody else by now, or reads other data.
     pub(crate) fn somebody_else() -> Self {
         Self::bad_credentials("The token has another role or tenant by now.")

@@ -1,7 +1,8 @@
 //! Each request of the public listener is recorded once: counted, and written as a line.
 //!
 //! What answers a request leaves a record with its response; here it gets the status and the time, which only the outermost place
-//! knows. A request whose client hangs up has neither, and is recorded as it is dropped. (A record that handlers write into on the
+//! knows. A request whose client hangs up, or that is cut off at the server's end, has neither, and is recorded as it is dropped; what it
+//! cost is known to what it began, which may go on for others, and not here. (A record that handlers write into on the
 //! way, the rejected choice, has to be passed to all of them, and to those that refuse before there is a handler.)
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::Instant;
 
+use super::tenure::Tenure;
 use crate::telemetry::requests::{Outcome, RequestRecord, Requests, Route, Transport};
 
 /// Records a request and its answer.
@@ -26,7 +28,8 @@ pub(crate) async fn recorded(
         "/webhooks/composio" => Route::Webhook,
         _ => Route::Other,
     };
-    let awaited = Awaited::begin(requests, Some(route), Transport::Http);
+    let tenure = Tenure::of(request.extensions());
+    let awaited = Awaited::begin(requests, Some(route), Transport::Http, tenure);
     let mut response = next.run(request).await;
     awaited.answered(&mut response);
     response
@@ -38,14 +41,20 @@ pub(crate) struct Awaited {
     /// None where it is no request by itself.
     route: Option<Route>,
     transport: Transport,
+    tenure: Tenure,
     began: Instant,
     is_over: bool,
 }
 
 impl Awaited {
-    /// From now on.
-    pub(crate) fn begin(requests: Arc<Requests>, route: Option<Route>, transport: Transport) -> Self {
-        Self { requests, route, transport, began: Instant::now(), is_over: false }
+    /// From now on, by a connection that may come to its end before.
+    pub(crate) fn begin(
+        requests: Arc<Requests>,
+        route: Option<Route>,
+        transport: Transport,
+        tenure: Tenure,
+    ) -> Self {
+        Self { requests, route, transport, tenure, began: Instant::now(), is_over: false }
     }
 
     /// There is an answer to an operation that is no request by itself.
@@ -79,7 +88,8 @@ impl Drop for Awaited {
         if self.is_over {
             return;
         }
-        let (record, took) = (RequestRecord::of(self.transport, Outcome::HungUp), self.began.elapsed());
+        let outcome = if self.tenure.was_cut() { Outcome::CutOff } else { Outcome::HungUp };
+        let (record, took) = (RequestRecord::of(self.transport, outcome), self.began.elapsed());
         if matches!(self.route, None | Some(Route::Graphql)) {
             self.requests.operation_ended(&record, took);
         }

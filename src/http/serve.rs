@@ -21,6 +21,7 @@ use super::error::HttpError;
 use super::pulse::Patience;
 use super::settings::ServerSettings;
 use super::succession::Routes;
+use crate::telemetry::connections::{Connections, Refused};
 
 /// How many connections are being refused at once, and how long each may take for it.
 const REFUSED_AT_ONCE: usize = 64;
@@ -58,13 +59,27 @@ impl Listener for TcpListener {
 /// # Errors
 /// None today: a listener whose connections fail goes on.
 pub async fn serve(
-    mut listener: impl Listener,
+    listener: impl Listener,
     routes: impl Into<Routes>,
     settings: ServerSettings,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
+    serve_counted(listener, routes, settings, Arc::default(), shutdown).await
+}
+
+/// The same, its connections counted.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_counted(
+    mut listener: impl Listener,
+    routes: impl Into<Routes>,
+    settings: ServerSettings,
+    connections: Arc<Connections>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
     let (course, watched) = watch::channel(Course::Serve);
-    let doors = Doors::new(routes.into(), &settings);
+    let doors = Doors::new(routes.into(), &settings, connections);
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
@@ -107,14 +122,16 @@ struct Doors {
 }
 
 impl Doors {
-    fn new(routes: Routes, settings: &ServerSettings) -> Self {
+    fn new(routes: Routes, settings: &ServerSettings, connections: Arc<Connections>) -> Self {
         let places = Arc::new(Semaphore::new(settings.connections_max));
+        connections.listens(&places, settings.connections_max);
         let free = Arc::clone(&places);
         let serving = Conduct {
             routes,
             head_limit_bytes: settings.head_limit_bytes,
             patience: settings.patience(),
             is_crowded: Arc::new(move || free.available_permits() == 0),
+            connections,
         };
         let patience = Patience {
             head: PATIENCE_WITH_REFUSED,
@@ -137,8 +154,10 @@ impl Doors {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Some((self.serving.clone(), place));
         }
-        let place = Arc::clone(&self.places_of_refused).try_acquire_owned().ok()?;
-        Some((self.refusing.clone(), place))
+        let place = Arc::clone(&self.places_of_refused).try_acquire_owned().ok();
+        let why = if place.is_some() { Refused::Full } else { Refused::Flooded };
+        self.serving.connections.refused(why);
+        Some((self.refusing.clone(), place?))
     }
 }
 

@@ -43,6 +43,11 @@ impl Tenure {
         }
     }
 
+    /// Whether there is no time left.
+    pub(crate) fn was_cut(&self) -> bool {
+        self.connection.as_ref().is_some_and(|(course, _)| *course.borrow() == Course::Cut)
+    }
+
     /// Waits until it is to come to its end.
     pub(crate) async fn ends(&mut self) {
         self.until(|course| course != Course::Serve).await;

@@ -9,6 +9,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 use super::batch::{AccountArguments, Sources};
 use super::joined::Question;
 use super::parent::Parent;
@@ -27,6 +29,7 @@ pub(super) fn start(
         let reader = Reader { is_ahead: true, ..reader.clone() };
         let question = Question { reader, filter, order, wanted };
         let (sources, parents) = (Arc::clone(sources), parents.clone());
-        tokio::spawn(traces::carried(async move { question.ask(&sources.lists, parents).await }));
+        let asking = async move { question.ask(&sources.lists, parents).await };
+        tokio::spawn(traces::carried(asking).in_current_span());
     }
 }

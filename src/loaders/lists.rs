@@ -98,6 +98,7 @@ impl Lists {
 
     /// What is kept of them weighs, in bytes: pages, totals, and ways back.
     pub(super) fn weights_bytes(&self) -> [u64; 3] {
+        self.ways_back.run_pending_tasks();
         [self.pages.weight_bytes(), self.totals.weight_bytes(), self.ways_back.weighted_size()]
     }
 
@@ -335,11 +336,6 @@ fn admit(client: &AccountsClient, scan: &Scan, page: &mut AccountPage) {
             noted.note(place, Rule::NotInFilter, count);
         }
         client.count_problems(&problems);
-        tracing::warn!(
-            upstream = %UpstreamName::Composio,
-            rows,
-            "rows were left out that the filter did not ask for"
-        );
     }
 }
 

@@ -266,7 +266,9 @@ where
         (self.entries.entry_count(), self.entries.weighted_size())
     }
 
+    /// As [`Weighed::weight_bytes`](super::weighed::Weighed::weight_bytes).
     pub(super) fn weight_bytes(&self) -> u64 {
+        self.entries.run_pending_tasks();
         self.entries.weighted_size()
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::task::JoinError;
+use tracing::Instrument as _;
 
 use super::cache::Got;
 use crate::domain::upstream_name::UpstreamName;
@@ -85,11 +86,13 @@ where
 
     fn take_off(&self, key: K, flight: impl Future<Output = T> + Send + 'static) -> Flight<T> {
         let flights = Arc::clone(&self.flights);
-        let task = tokio::spawn(traces::carried(async move {
+        let flight = async move {
             // Made in here: a runtime that is closing drops a new task at once, while the map is locked.
             let _ended = Ended { flights, key };
             flight.await
-        }));
+        };
+        // What it logs is told under the name of the request that began it.
+        let task = tokio::spawn(traces::carried(flight).in_current_span());
         let crashed = Arc::clone(&self.crashed);
         let flight = async move { task.await.unwrap_or_else(|error| crashed(error)) }.boxed().shared();
         (flight, Origin::here())

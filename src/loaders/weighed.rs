@@ -43,8 +43,10 @@ where
         self.entries.get(key)
     }
 
-    /// What it weighs, about, in bytes.
+    /// What it weighs, about, in bytes. What was put in or let go of since the last look is weighed first: by itself that waits for
+    /// the next use, which may be hours away.
     pub(crate) fn weight_bytes(&self) -> u64 {
+        self.entries.run_pending_tasks();
         self.entries.weighted_size()
     }
 
@@ -89,6 +91,13 @@ mod tests {
         }
         // What is there now, weighed or not.
         map.entries.iter().map(|(_, text)| text.len()).sum()
+    }
+
+    #[test]
+    fn what_was_put_in_weighs_at_once() {
+        let map = Weighed::new(10_000, |_: &usize, text: &String| text.len());
+        map.insert(1, "x".repeat(7));
+        assert_eq!(map.weight_bytes(), 7);
     }
 
     #[test]

@@ -70,6 +70,8 @@ words! {
         Crashed = "crashed",
         /// Its client did not wait for the answer.
         HungUp = "hung_up",
+        /// It was still running when the server had to end.
+        CutOff = "cut_off",
     }
 }
 
@@ -201,6 +203,7 @@ impl Requests {
     /// Puts all of it into a reading.
     pub(super) fn read(&self, readings: &mut Readings) {
         self.names.read(readings);
+        readings.begin(&declared::REQUEST_ERRORS);
         for (code, count) in self.errors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             readings.count(&declared::REQUEST_ERRORS, &[code], *count);
         }

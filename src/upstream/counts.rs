@@ -26,7 +26,7 @@ pub struct CallCounts {
     pub held: BTreeMap<Hold, u64>,
     /// What of its answers could not be read or was not asked for, by rule.
     pub problems: BTreeMap<Rule, u64>,
-    /// The credentials whose breaker is not closed, now.
+    /// The credentials whose breaker holds calls back, now.
     pub breakers_open: u64,
     /// The calls that have a place, now.
     pub under_way: u64,

@@ -93,6 +93,7 @@ pub struct UpstreamError {
     /// Its error code or slug, where that is `[A-Za-z0-9_-]{1,64}`.
     pub slug: Option<Arc<str>>,
     held: bool,
+    is_repeated: bool,
     is_for_good: bool,
     detail: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -109,6 +110,7 @@ impl UpstreamError {
             request_id: None,
             slug: None,
             held: false,
+            is_repeated: false,
             is_for_good: false,
             detail: None,
         }
@@ -124,6 +126,11 @@ impl UpstreamError {
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.held
+    }
+
+    /// The same, told once more in the place of a call that was not made.
+    pub(super) fn repeated(self) -> Self {
+        Self { is_repeated: true, ..self }
     }
 
     /// The same, where asking again at once would give the same.
@@ -147,7 +154,7 @@ impl UpstreamError {
     /// source, which can quote the request. A call that was held back is no event: a page that polls
     /// would fill the log with it.
     pub(super) fn log(&self) {
-        if self.held {
+        if self.held || self.is_repeated {
             tracing::debug!(upstream = %self.upstream, code = self.failure.code(), "a call was held back");
             return;
         }
@@ -202,6 +209,13 @@ impl Error for UpstreamError {
 mod tests {
     use super::*;
     use crate::telemetry::tests::logged;
+
+    #[test]
+    fn a_refusal_that_is_told_again_without_a_call_is_no_event() {
+        let refused = UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Unauthorized);
+        assert!(logged(|| refused.log()).contains("WARN"));
+        assert_eq!(logged(|| refused.clone().repeated().log()), "");
+    }
 
     #[test]
     fn the_log_tells_of_a_failed_call_in_public_words() {

@@ -19,9 +19,10 @@ use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 use tower::retry::budget::TpsBudget;
 
-use super::breaker::{Breaker, BreakerState, Ticket};
+use super::breaker::{Breaker, Ticket};
 use super::concurrency::{CommonPlaces, Place, Places};
 use super::counts::{CallCounts, Counters, Hold};
+use super::drift::Drift;
 use super::error::{UpstreamError, UpstreamFailure};
 use super::jitter::jitter;
 use super::metrics;
@@ -54,6 +55,7 @@ pub(super) struct Gates {
     settings: Arc<UpstreamSettings>,
     clock: Clock,
     counters: Arc<Counters>,
+    drift: Arc<Drift>,
     places: CommonPlaces,
     gates: moka::sync::Cache<[u8; 32], Arc<Gate>>,
     sharing: Option<Arc<Sharing>>,
@@ -63,7 +65,8 @@ impl Gates {
     pub(super) fn new(upstream: UpstreamName, settings: Arc<UpstreamSettings>, clock: Clock) -> Self {
         let gates = moka::sync::Cache::new(GATES_MAX);
         let places = CommonPlaces::new(&settings.concurrency);
-        Self { upstream, settings, clock, counters: Arc::default(), places, gates, sharing: None }
+        let (counters, drift) = (Arc::default(), Arc::default());
+        Self { upstream, settings, clock, counters, drift, places, gates, sharing: None }
     }
 
     /// The same, of which all replicas' gates know one another's calls. Before the first call.
@@ -100,17 +103,18 @@ impl Gates {
         }
     }
 
-    /// Counts what of an answer could not be read or was not asked for.
+    /// Counts what of an answer could not be read or was not asked for, and tells the log of it.
     pub(super) fn count_problems(&self, problems: &Problems) {
+        self.drift.tell(problems);
         self.counters.met(problems);
     }
 
     /// What became of all calls.
     pub(super) fn counts(&self) -> CallCounts {
         let now = Instant::now();
-        let open =
-            self.gates.iter().filter(|(_, gate)| gate.lock().breaker.state(now) != BreakerState::Closed);
-        let breakers_open = open.count() as u64;
+        // One whose pause is over lets the next call try: where nobody asks, nobody is held back, and nothing is known to be down.
+        let holding = self.gates.iter().filter(|(_, gate)| gate.lock().breaker.holds(now).is_some());
+        let breakers_open = holding.count() as u64;
         CallCounts { breakers_open, under_way: self.places.taken(), ..self.counters.read() }
     }
 
@@ -201,7 +205,7 @@ impl Gate {
     fn judge(&self, state: &State, now: Instant, purpose: Purpose) -> Result<(), UpstreamError> {
         if let Some((_, refusal)) = state.refused(now) {
             self.counters.held(Hold::RefusedKey);
-            return Err(refusal.clone());
+            return Err(refusal.clone().repeated());
         }
         if let Some(wait) = state.quota_holds(now, purpose) {
             return Err(self.held(Hold::Quota, wait));

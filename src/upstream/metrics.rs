@@ -22,6 +22,7 @@ impl CallCounts {
             readings.count(&declared::CALLS_HELD, &[upstream, by.word()], count);
         }
         readings.count(&declared::RETRIES, &[upstream], self.retried);
+        readings.begin(&declared::PROBLEMS);
         for (rule, count) in &self.problems {
             readings.count(&declared::PROBLEMS, &[upstream, rule.slug()], *count);
         }
@@ -56,6 +57,9 @@ impl QuotaFigures {
                 readings.level(metric, &[upstream], calls);
             }
         }
+        if let Some(length) = self.length {
+            readings.gauge(&declared::QUOTA_WINDOW, &[upstream], length.as_secs_f64());
+        }
         if let Some(resets_at) = self.resets_at {
             readings.gauge(&declared::QUOTA_RESET, &[upstream], resets_at.as_duration().as_secs_f64());
         }
@@ -79,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_tightest_quota_is_the_one_with_the_smallest_share_left() {
-        let figures = |limit, remaining| QuotaFigures { limit, remaining, resets_at: None };
+        let figures = |limit, remaining| QuotaFigures { limit, remaining, resets_at: None, length: None };
         let roomy = figures(Some(100), Some(90));
         let tight = figures(Some(10_000), Some(2_000));
         let unknown = [figures(None, Some(1)), figures(Some(5), None), figures(Some(0), Some(0))];

@@ -6,12 +6,13 @@
 //!
 //! Before each call stands the credential's `gate`, with a policy in each file: the [`quota`], the places in
 //! [`concurrency`], the [`breaker`]; behind it, [`retry`]. What was seen of an upstream is [`standing`] and
-//! [`counts`], of which [`metrics`] tell. [`jwks`] reads the keys of whoever signs callers' tokens.
+//! [`counts`], of which [`metrics`] tell; what is wrong with its answers, the log is told by [`drift`]. [`jwks`] reads the keys of whoever signs callers' tokens.
 
 pub mod accounts;
 pub mod breaker;
 pub mod concurrency;
 pub mod counts;
+mod drift;
 pub mod error;
 mod failure_body;
 mod gate;

@@ -204,7 +204,33 @@ fn serve_says_where_it_listens_and_ends_well_when_it_is_told_to() {
     let told = Command::new("sh").args(["-c", &format!("kill -TERM {}", process.0.id())]).status().unwrap();
     assert!(told.success());
     assert!(process.0.wait().unwrap().success());
-    assert!(!process.errors().contains(CANARY));
+    let log = process.errors();
+    assert!(!log.contains(CANARY));
+    assert!(log.contains("serving") && log.contains("told to stop: no more requests are taken"), "{log}");
+}
+
+#[cfg(unix)]
+#[test]
+fn where_the_log_is_for_machines_nothing_plain_is_between_its_lines() {
+    let mut command = switchboard(&["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+    command.env("SWITCHBOARD__LOG__FORMAT", "json").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Running(command.spawn().unwrap());
+    let mut errors = BufReader::new(process.0.stderr.take().unwrap());
+    let mut lines = String::new();
+    while !lines.contains("\"serving\"") {
+        assert!(errors.read_line(&mut lines).unwrap() > 0, "{lines}");
+    }
+    let told = Command::new("sh").args(["-c", &format!("kill -TERM {}", process.0.id())]).status().unwrap();
+    assert!(told.success() && process.0.wait().unwrap().success());
+    errors.read_to_string(&mut lines).unwrap();
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let serving = lines.iter().find(|line| line["fields"]["message"] == "serving").unwrap();
+    assert_eq!(serving["fields"]["version"], env!("CARGO_PKG_VERSION"));
+    assert!(serving["fields"]["graph"].as_str().unwrap().starts_with("127.0.0.1:"));
+    let mut printed = String::new();
+    process.0.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    assert_eq!(printed, "");
 }
 
 #[test]

@@ -260,6 +260,11 @@ async fn what_is_wrong_or_needs_a_restart_changes_nothing_and_is_named() {
     assert!(lines[0].contains("lists.page_rows: has changed, which needs a restart"), "{lines:#?}");
     assert_eq!(lines.len(), 2, "{lines:#?}");
     assert_eq!(serving.ask(&office.text, deep).await.1.get("errors"), None, "nothing of it is in force");
+    let page =
+        serving.client.get(format!("{}/metrics", serving.ops)).send().await.unwrap().text().await.unwrap();
+    for told in ["{outcome=\"ok\"} 0", "{outcome=\"refused\"} 3"] {
+        assert!(page.contains(&format!("switchboard_config_reloads_total{told}\n")), "{page}");
+    }
 
     // A level that lets it be told is in force with the rest.
     let lines =
@@ -366,7 +371,7 @@ async fn told_to_stop_it_is_not_ready_and_answers_until_the_balancer_has_noticed
     };
     assert_eq!(ready(), (Some(0), "ready\n".to_owned()));
     serving.signal("TERM");
-    serving.logged("told to stop");
+    serving.logged("told to stop: not ready any more, takes requests for 600s more");
     assert_eq!(ready(), (Some(1), format!("switchboard: not ready: {address} answers 503\n")));
     let live = serving.client.get(format!("{}/live", serving.ops)).send().await.unwrap();
     assert_eq!(live.status(), StatusCode::OK);

@@ -43,6 +43,7 @@ fn served() -> Served {
         head_limit_bytes: 16 << 10,
         patience: PATIENCE,
         is_crowded: Arc::new(move || crowd.load(Ordering::Relaxed)),
+        connections: Arc::default(),
     };
     let serving = tokio::spawn(conduct.serve(server, place, watched));
     Served { client, places, course, is_crowded, serving }

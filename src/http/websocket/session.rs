@@ -41,7 +41,7 @@ pub(super) async fn run(socket: WebSocket, edge: Edge, head: Parts, tenure: Tenu
         headers: head.headers,
         tenure,
         phase: Phase::Greeting { until },
-        underway: Underway::of(origin),
+        underway: Underway::of(origin, cut.clone()),
         is_leaving: false,
     };
     tokio::select! {
@@ -75,7 +75,7 @@ impl Session {
                 break end;
             }
         };
-        self.underway = Underway::default();
+        self.underway.clear();
         let Some(frame) = end.frame() else { return };
         let farewell = async {
             // What is still on its way here is taken too: hanging up on it would take the frame back with it (RFC 1122, 4.2.2.13).
@@ -111,7 +111,7 @@ impl Session {
     async fn go_over(&mut self, next: Edge) -> Result<(), End> {
         if let Phase::Acknowledged { caller, shown, .. } = &mut self.phase {
             let again = next.callers.let_in_again(shown, caller).await;
-            **caller = again.map_err(|error| End::refused(&error))?;
+            **caller = again.map_err(|error| refused(&next, &error))?;
         }
         self.edge = next;
         Ok(())
@@ -120,7 +120,7 @@ impl Session {
     fn over(&self) -> End {
         match self.phase {
             Phase::Greeting { .. } => End::too_late(),
-            Phase::Acknowledged { .. } => End::refused(&HttpError::expired()),
+            Phase::Acknowledged { .. } => refused(&self.edge, &HttpError::expired()),
         }
     }
 
@@ -148,6 +148,7 @@ impl Session {
             Incoming::Pong => Ok(()),
             Incoming::Subscribe(id, payload) => {
                 let Phase::Acknowledged { caller, .. } = &self.phase else {
+                    record(&self.edge, &HttpError::unacknowledged());
                     return Err(End::unacknowledged());
                 };
                 if self.underway.has(&id) {
@@ -168,8 +169,7 @@ impl Session {
                         Ok(())
                     }
                     Err(refused) => {
-                        let record = refused.record(Transport::WebSocket);
-                        self.edge.operations.metrics().requests().operation_ended(&record, Duration::ZERO);
+                        record(&self.edge, &refused);
                         self.send(message::error(&id, &refused.text())).await
                     }
                 }
@@ -195,7 +195,7 @@ impl Session {
             }
         }
         let caller = self.edge.callers.caller(&self.headers).await;
-        let caller = Box::new(caller.map_err(|error| End::refused(&error))?);
+        let caller = Box::new(caller.map_err(|error| refused(&self.edge, &error))?);
         let shown = Box::new(Shown::of(&std::mem::take(&mut self.headers)));
         self.send(message::ACKNOWLEDGED).await?;
         let ping_at = Instant::now() + self.edge.settings.stream_ping();
@@ -240,4 +240,16 @@ impl Session {
             Ok(Err(_)) | Err(_) => Err(End::Gone),
         }
     }
+}
+
+/// Counts and logs what is refused here, as no request tells of it: the WebSocket's own was answered with 101.
+fn record(edge: &Edge, refused: &HttpError) {
+    let record = refused.record(Transport::WebSocket);
+    edge.operations.metrics().requests().operation_ended(&record, Duration::ZERO);
+}
+
+/// Whoever asks is not let in.
+fn refused(edge: &Edge, error: &HttpError) -> End {
+    record(edge, error);
+    End::refused(error)
 }

@@ -14,6 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::domain::caller::Caller;
 use crate::http::recorded::Awaited;
 use crate::http::telling::{Told, telling};
+use crate::http::tenure::Tenure;
 use crate::operation::request::OperationRequest;
 use crate::operation::subscription::Opened;
 use crate::operation::{Operations, TransportRules};
@@ -21,12 +22,12 @@ use crate::telemetry::requests::Transport;
 use crate::telemetry::traces::Origin;
 
 /// Operations under way.
-#[derive(Default)]
 pub(super) struct Underway {
     saying: SelectAll<BoxStream<'static, (Arc<str>, Said)>>,
     by_id: HashMap<Arc<str>, Running>,
     /// The request that became the WebSocket.
     origin: Origin,
+    tenure: Tenure,
 }
 
 /// What comes of an operation.
@@ -54,8 +55,14 @@ impl Drop for Running {
 
 impl Underway {
     /// None yet, over the WebSocket that a request became.
-    pub(super) fn of(origin: Origin) -> Self {
-        Self { origin, ..Self::default() }
+    pub(super) fn of(origin: Origin, tenure: Tenure) -> Self {
+        Self { saying: SelectAll::new(), by_id: HashMap::new(), origin, tenure }
+    }
+
+    /// Ends all of them.
+    pub(super) fn clear(&mut self) {
+        self.by_id.clear();
+        self.saying.clear();
     }
 
     /// Whether an id is in use.
@@ -82,10 +89,10 @@ impl Underway {
         caller: Caller,
         place: OwnedSemaphorePermit,
     ) {
-        let span = self.origin.message();
+        let (span, tenure) = (self.origin.message(), self.tenure.clone());
         let opened = async move {
             let requests = Arc::clone(operations.metrics().requests());
-            let awaited = Awaited::begin(requests, None, Transport::WebSocket);
+            let awaited = Awaited::begin(requests, None, Transport::WebSocket, tenure);
             let rules = TransportRules { mutations: true };
             let opened = span.around(operations.open(request, rules, caller, None)).await;
             awaited.is(&opened.record(Transport::WebSocket));

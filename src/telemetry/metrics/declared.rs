@@ -58,6 +58,7 @@ const fn label(name: &'static str, values: &'static [&'static str]) -> Label {
 }
 
 const UPSTREAM: Label = label("upstream", &["leadlex", "composio"]);
+const LISTENER: Label = label("listener", &["public", "ops"]);
 const TRANSPORT: Label = label("transport", &["http", "sse", "multipart", "websocket"]);
 const STREAM: Label = label("transport", &["sse", "multipart", "websocket"]);
 const OPERATION: Label = Label {
@@ -66,7 +67,8 @@ const OPERATION: Label = Label {
     is: "a name that clients gave, of the first `metrics.operation_names_max` ones; `other`; empty for operations without a name; \
          `unknown` where it was refused before it was known",
 };
-const OUTCOME: Label = label("outcome", &["ok", "partial", "refused", "overloaded", "crashed", "hung_up"]);
+const OUTCOME: Label =
+    label("outcome", &["ok", "partial", "refused", "overloaded", "crashed", "hung_up", "cut_off"]);
 const CACHE: Label = label(
     "cache",
     &["pages", "accounts", "totals", "ways_back", "providers", "last_known", "answers", "documents"],
@@ -151,6 +153,11 @@ declared! {
     RESPONSES = Counter "switchboard_http_responses_total" in ""
         by [label("route", &["graphql", "webhook", "page", "other"]), STATUS]:
         "Responses of the public listener";
+    CONNECTIONS = Gauge "switchboard_connections_open" in "" by [LISTENER]:
+        "Connections that have one of the `server.connections_max` places now";
+    CONNECTIONS_REFUSED = Counter "switchboard_connections_refused_total" in ""
+        by [LISTENER, label("reason", &["full", "flooded", "malformed", "head_too_large"])]:
+        "Connections that were refused before there was a request: all places taken (`flooded`: so many that they are not told), or no head of HTTP";
     SUBSCRIPTIONS = Gauge "switchboard_subscriptions_open" in "" by [STREAM]:
         "Subscriptions that are listened to now";
     SUBSCRIPTION_EVENTS = Counter "switchboard_subscription_events_total" in "" by [STREAM]:
@@ -182,13 +189,15 @@ declared! {
     CALLS_UNDER_WAY = Gauge "switchboard_upstream_calls_under_way" in "" by [UPSTREAM]:
         "Calls that have a place now";
     BREAKERS_OPEN = Gauge "switchboard_upstream_breakers_open" in "" by [UPSTREAM]:
-        "Keys whose breaker is not closed now";
+        "Keys whose breaker holds calls back now; one whose pause is over, and that nobody asks by, does not";
     QUOTA_LIMIT = Gauge "switchboard_upstream_quota_limit_calls" in "calls" by [UPSTREAM]:
         "The calls of one window of the key that has the smallest share of them left; absent while no key's quota is known";
     QUOTA_REMAINING = Gauge "switchboard_upstream_quota_remaining_calls" in "calls" by [UPSTREAM]:
         "What is left of them";
     QUOTA_RESET = Gauge "switchboard_upstream_quota_reset_timestamp_seconds" in "seconds" by [UPSTREAM]:
         "When that window ends, in seconds since 1970";
+    QUOTA_WINDOW = Gauge "switchboard_upstream_quota_window_seconds" in "seconds" by [UPSTREAM]:
+        "How long that window is";
     REPLICA_COMMANDS = Counter "switchboard_replica_commands_total" in ""
         by [
             label("task", &["get", "set", "claim", "publish", "subscribe"]),
@@ -200,6 +209,10 @@ declared! {
         "Values that were looked for in what replicas share";
     REPLICA_STORE_UP = Gauge "switchboard_replica_store_up" in "" by []:
         "Whether what replicas share answers: 1, or 0 while this one goes on by itself; absent where nothing is shared";
+    RELOADS = Counter "switchboard_config_reloads_total" in "" by [label("outcome", &["ok", "refused"])]:
+        "How often the configuration was read again while it was served; `refused`: something was wrong, and nothing has changed";
+    CONFIG_IN_FORCE = Gauge "switchboard_config_in_force_timestamp_seconds" in "seconds" by []:
+        "When the configuration that is in force was read: by the last reload that was not refused, or at the start; in seconds since 1970";
     BUILD_INFO = Gauge "switchboard_build_info" in "" by [VERSION]:
         "Always 1";
     RESIDENT_MEMORY = Gauge "process_resident_memory_bytes" in "bytes" by []:

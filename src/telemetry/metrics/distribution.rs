@@ -5,9 +5,11 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeMetric as _, MetricEncoder};
 use prometheus_client::metrics::histogram::Histogram;
 
-/// From a finished answer to an operation's whole time, in seconds.
-const DURATIONS: [f64; 14] =
-    [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
+/// From a finished answer to an operation's whole time, in seconds. Whatever can time out by default (a call after 10 s, a question after
+/// 15, an operation after 30) has a bucket that ends there.
+const DURATIONS: [f64; 17] = [
+    0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0,
+];
 
 /// From one key to the longest list of ids.
 const SIZES: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0];

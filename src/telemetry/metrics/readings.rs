@@ -1,4 +1,7 @@
 //! All figures of one moment, put in by those who count and written as one page.
+//!
+//! A counter whose labels' values are all listed is written whole, with 0 where nothing has happened yet: a series that is born at 1
+//! has not increased for Prometheus, and an alert on the first event would be silent.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -51,6 +54,11 @@ impl Readings {
         self.put(metric, labels, Value::Distribution(distribution.clone()));
     }
 
+    /// A counter that is told from now on, also where nothing has happened.
+    pub fn begin(&mut self, metric: &'static Declared) {
+        self.0.entry(metric.name).or_insert((metric, Vec::new()));
+    }
+
     fn put(&mut self, metric: &'static Declared, labels: &[&str], value: Value) {
         debug_assert_eq!(metric.labels.len(), labels.len(), "{}", metric.name);
         let labels = labels.iter().map(|&text| text.to_owned()).collect();
@@ -67,7 +75,8 @@ impl Readings {
             let help = format!("{}.", metric.help);
             let mut family =
                 encoder.encode_descriptor(stem, &help, unit.as_ref(), metric.kind.of_library())?;
-            for sample in samples {
+            let silent = silent(metric, samples);
+            for sample in samples.iter().chain(&silent) {
                 let names = metric.labels.iter().map(|label| label.name);
                 let labels: Vec<_> = names.zip(sample.labels.iter().map(String::as_str)).collect();
                 if let Value::Distribution(distribution) = &sample.value {
@@ -81,6 +90,21 @@ impl Readings {
         }
         Ok(())
     }
+}
+
+/// The series of a counter that nothing was put in for; none of one with an open label.
+fn silent(metric: &Declared, samples: &[Sample]) -> Vec<Sample> {
+    let is_closed = metric.labels.iter().all(|label| !label.values.is_empty());
+    if metric.kind != Kind::Counter || !is_closed {
+        return Vec::new();
+    }
+    let all = metric.labels.iter().fold(vec![Vec::new()], |begun: Vec<Vec<String>>, label| {
+        let with = |value: &&str, labels: &Vec<String>| [labels.as_slice(), &[(*value).to_owned()]].concat();
+        begun.iter().flat_map(|labels| label.values.iter().map(move |value| with(value, labels))).collect()
+    });
+    let is_silent = |labels: &Vec<String>| !samples.iter().any(|sample| sample.labels == *labels);
+    let silent = all.into_iter().filter(is_silent);
+    silent.map(|labels| Sample { labels, value: Value::Count(0) }).collect()
 }
 
 impl Value {

@@ -66,9 +66,11 @@ impl Tally {
 
     fn read(&self, name: &str, readings: &mut Readings) {
         for (transport, outcomes) in Transport::ALL.iter().zip(&self.ended) {
+            let is_used = outcomes.iter().any(|count| count.load(Ordering::Relaxed) > 0);
             for (outcome, count) in Outcome::ALL.iter().zip(outcomes) {
                 let count = count.load(Ordering::Relaxed);
-                if count > 0 {
+                // What must not happen is told from the first operation on, so that it is seen to begin.
+                if count > 0 || (is_used && *outcome == Outcome::Crashed) {
                     readings.count(&declared::REQUESTS, &[transport.word(), name, outcome.word()], count);
                 }
             }

@@ -83,6 +83,8 @@ pub struct QuotaFigures {
     pub remaining: Option<u64>,
     /// When the window ends, on the upstream's clock.
     pub resets_at: Option<Timestamp>,
+    /// How long it is.
+    pub length: Option<Duration>,
 }
 
 /// The quota of one credential at one upstream.
@@ -200,6 +202,7 @@ impl Quota {
             limit: window.and_then(|window| window.limit(self.per_day())),
             remaining: window.and_then(|window| window.left(self.calls.unheard(), self.per_day())),
             resets_at: window.and_then(|window| window.resets_at()),
+            length: window.map(|window| window.length()),
         }
     }
 

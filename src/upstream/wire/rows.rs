@@ -12,9 +12,6 @@ use super::object;
 use crate::domain::problems::{Place, Problems, Rule};
 use crate::domain::upstream_name::UpstreamName;
 
-/// How many problems of one answer are logged: a megabyte of them is no reason for a megabyte of log.
-const PROBLEMS_LOGGED: usize = 10;
-
 /// Something in a row that is not as it should be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Flaw {
@@ -99,7 +96,7 @@ impl Flaws {
     }
 }
 
-/// Reads each row by itself, tells those that could be read and the problems of all, and logs the first of these.
+/// Reads each row by itself, tells those that could be read and the problems of all.
 pub(super) fn rows<'j, W: Deserialize<'j>, T>(
     upstream: UpstreamName,
     raw: &[&'j RawValue],
@@ -125,26 +122,12 @@ pub(super) fn rows<'j, W: Deserialize<'j>, T>(
             problems.note(Place { row: Some(row), field }, rule, count);
         }
     }
-    log(&problems, raw.len());
     (told, problems)
-}
-
-fn log(problems: &Problems, rows: usize) {
-    let upstream = problems.upstream();
-    for (path, rule, count) in problems.located().take(PROBLEMS_LOGGED) {
-        let what = if rule.leaves_row_out() { "a row was left out" } else { "a value cannot be read" };
-        tracing::warn!(%upstream, path, rule = rule.slug(), count, "{what}");
-    }
-    let all: u64 = problems.counts().map(|(_, count)| count).sum();
-    if all > problems.located().take(PROBLEMS_LOGGED).map(|(_, _, count)| count).sum() {
-        tracing::warn!(%upstream, problems = all, rows, "there are more problems in that answer");
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::tests::logged;
 
     #[derive(Deserialize)]
     struct Row {
@@ -179,16 +162,5 @@ mod tests {
             ]
         );
         assert_eq!(problems.rows_left_out(), 4);
-    }
-
-    #[test]
-    fn of_many_rows_that_cannot_be_read_ten_are_logged_and_all_counted() {
-        let json = format!("[{}]", vec!["0"; 5_000].join(","));
-        let log = logged(|| {
-            let (rows, problems) = read(&json);
-            assert_eq!((rows.len(), problems.rows_left_out()), (0, 5_000));
-        });
-        assert_eq!(log.lines().count(), PROBLEMS_LOGGED + 1, "{log}");
-        assert!(log.contains("items[9]") && log.contains("problems=5000"), "{log}");
     }
 }

@@ -5,9 +5,12 @@ use std::io;
 use axum::Router;
 use axum::routing::get;
 use serde_json::{Value, json};
+use switchboard::http::serve::serve_counted;
 use switchboard::http::settings::ServerSettings;
+use switchboard::telemetry::connections::Connections;
+use switchboard::telemetry::metrics::Metrics;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{ConfigFile, Running, switchboard};
@@ -283,5 +286,55 @@ fn a_process_that_is_told_to_stop_ends_well() {
         assert!(line.starts_with("GraphiQL: http://"), "{line}");
         assert!(Command::new("kill").args([signal, &process.id().to_string()]).status().unwrap().success());
         assert_eq!(process.wait().unwrap().code(), Some(0), "{signal}");
+    }
+}
+
+/// A listener that is full, or that is sent what is no HTTP, has no requests to count.
+#[tokio::test]
+async fn connections_that_are_refused_are_counted_by_what_refused_them() {
+    let metrics = Metrics::default();
+    let connections = Connections::measured_by(&metrics, "public");
+    let settings = ServerSettings { connections_max: 1, ..shipped().server };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().route("/", get("hello"));
+    let (_stop, stopped) = oneshot::channel::<()>();
+    let end = async { drop(stopped.await) };
+    let _serving = tokio::spawn(serve_counted(listener, router, settings, connections, end));
+    let count = |series: &str| {
+        let page = metrics.page();
+        let line =
+            page.lines().find_map(|line| line.strip_prefix(series)).unwrap_or_default().trim().to_owned();
+        line.parse::<f64>().unwrap_or_else(|_| panic!("no {series} in {page}"))
+    };
+    let refused = |reason: &str| {
+        count(&format!("switchboard_connections_refused_total{{listener=\"public\",reason=\"{reason}\"}}"))
+    };
+    let open = || count("switchboard_connections_open{listener=\"public\"}");
+
+    let mut first = TcpStream::connect(address).await.unwrap();
+    ask(&mut first).await.unwrap();
+    let mut beyond = TcpStream::connect(address).await.unwrap();
+    assert_eq!(status(&ask(&mut beyond).await.unwrap()), 503);
+    assert_eq!((open(), refused("full"), refused("flooded")), (1.0, 1.0, 0.0));
+    drop((first, beyond));
+
+    let long = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(100_000));
+    for (head, reason, expected) in [("hello\r\n\r\n", "malformed", 400), (&long, "head_too_large", 431)] {
+        // Refused for want of a place until the last one is seen to be gone.
+        let mut answered = 503;
+        while answered == 503 {
+            let mut connection = TcpStream::connect(address).await.unwrap();
+            let mut answer = Vec::new();
+            let sent = connection.write_all(head.as_bytes()).await;
+            let read = connection.read_to_end(&mut answer).await;
+            if sent.is_ok() && read.is_ok() && !answer.is_empty() {
+                answered = status(&String::from_utf8(answer).unwrap());
+            }
+        }
+        assert_eq!(answered, expected);
+        while refused(reason) == 0.0 {
+            tokio::task::yield_now().await;
+        }
     }
 }

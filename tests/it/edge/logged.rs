@@ -3,13 +3,18 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use axum::http::StatusCode;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use switchboard::http::caller::Callers;
+use switchboard::http::caller::tokens::Tokens;
+use switchboard::sandbox::{EmulatedUpstream, Fault};
 use tower::ServiceExt as _;
 use tracing::subscriber::DefaultGuard;
 
-use super::streams::{PROVIDER_CHANGED, Server, anybody, routes};
-use super::{get, post, with};
+use super::faulty::Faulty;
+use super::streams::{PROVIDER_CHANGED, Server, anybody, routes, settings, tenants};
+use super::{get, operations, post, with};
 use crate::world::World;
 
 #[derive(Clone, Default)]
@@ -29,16 +34,20 @@ impl Written {
     /// Written in the form of `log.format = "json"`, on this thread.
     fn listen(&self) -> DefaultGuard {
         let writer = self.clone();
-        let json = tracing_subscriber::fmt().json().with_writer(move || writer.clone());
+        let json = tracing_subscriber::fmt().json().with_span_list(false).with_writer(move || writer.clone());
         tracing::subscriber::set_default(json.finish())
     }
 
-    /// The lines of requests since the last look.
-    fn lines(&self) -> Vec<Value> {
+    /// All lines since the last look.
+    fn all(&self) -> Vec<Value> {
         let bytes = std::mem::take(&mut *self.0.lock().unwrap());
         let lines = String::from_utf8(bytes).unwrap();
-        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines.filter(|line| line["target"] == "switchboard::requests").collect()
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The lines of requests among them.
+    fn lines(&self) -> Vec<Value> {
+        self.all().into_iter().filter(|line| line["target"] == "switchboard::requests").collect()
     }
 
     /// The only one, without what differs from run to run.
@@ -48,6 +57,7 @@ impl Written {
         assert_eq!(lines.len(), 1, "{lines:#?}");
         let mut line = lines.remove(0);
         assert_eq!((&line["level"], &line["fields"]["message"]), (&json!("INFO"), &json!("request")));
+        assert_eq!(line.get("spans"), None, "the span is told once");
         let mut fields = line["fields"].take();
         let took = fields.as_object_mut().unwrap().remove("duration_ms").unwrap();
         assert!(took.as_f64().unwrap() >= 0.0);
@@ -150,4 +160,62 @@ async fn a_subscription_is_a_line_at_its_beginning_and_one_at_its_end() {
     let fields = &ended[0]["fields"];
     assert_eq!((&fields["message"], &fields["events"]), (&json!("subscription ended"), &json!(1)));
     assert_eq!((&fields["operation"], &fields["transport"]), (&json!("Changes"), &json!("websocket")));
+}
+
+/// A call runs for all who want its answer, on a task of its own.
+#[tokio::test(start_paused = true)]
+async fn a_failed_call_is_told_under_the_id_of_the_request_that_made_it() {
+    let (world, written) = (World::new(), Written::default());
+    let _listening = written.listen();
+    let refused = Fault { status: Some(StatusCode::UNAUTHORIZED), ..Fault::default() };
+    world.sandbox.emulate(EmulatedUpstream::Composio, Some(refused));
+    let edge = routes(&world, anybody());
+    let ask = async |id, query: &str| {
+        let request = with(post(json!({ "query": query }).to_string()), "x-request-id", id);
+        edge.clone().oneshot(request).await.unwrap();
+        let all = written.all();
+        let failed = all.iter().filter(|line| line["fields"]["message"] == "a call failed");
+        failed.map(|line| (line["span"]["id"].clone(), line["fields"]["status"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        ask("mine", "{ connectedAccounts(first: 1) { nodes { id } } }").await,
+        [(json!("mine"), json!(401))]
+    );
+    // The key is not tried again for a moment: no call, and no event.
+    assert_eq!(ask("again", "{ connectedAccounts(first: 2) { nodes { id } } }").await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_not_let_in_over_a_websocket_is_a_line() {
+    let (world, written) = (World::new(), Written::default());
+    let _listening = written.listen();
+    let tokens = Tokens::new(&[], &tenants()).unwrap();
+    let server = Server::with(world.operations(), Callers::Tokens(Arc::new(tokens)), settings());
+    let mut client = server.websocket(&[]).await.unwrap();
+    let shown = json!({ "authorization": "Bearer swb_hunter2" });
+    client.send(json!({ "type": "connection_init", "payload": shown })).await;
+    assert_eq!(client.code().await.0, 4403);
+    let refused = written.lines().pop().unwrap()["fields"].take();
+    let told = [&refused["transport"], &refused["outcome"], &refused["code"]];
+    assert_eq!(told, [&json!("websocket"), &json!("refused"), &json!("UNAUTHENTICATED")]);
+    assert!(!refused.to_string().contains("hunter2"), "{refused}");
+
+    let mut early = server.websocket(&[]).await.unwrap();
+    early.subscribe("1", "{ viewer { name } }").await;
+    assert_eq!(early.code().await.0, 4401);
+    assert_eq!(written.lines().pop().unwrap()["fields"]["code"], "UNAUTHENTICATED");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_servers_end_cuts_off_is_not_told_as_its_clients_doing() {
+    let written = Written::default();
+    let _listening = written.listen();
+    let (faulty, gate) = Faulty::with_gate();
+    let mut server = Server::with(operations(faulty), anybody(), settings());
+    let _client = server.ask("", &json!({ "query": "{ waits }" }).to_string()).await;
+    gate.is_reached_by(1).await;
+    server.stop();
+    server.ended().await;
+    let line = written.line();
+    assert_eq!((&line["outcome"], &line["status"]), (&json!("cut_off"), &Value::Null));
 }

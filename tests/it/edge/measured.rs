@@ -16,7 +16,9 @@ use switchboard::http::ops;
 use switchboard::operation::Operations;
 use switchboard::replicas::store::{Entry, Messages, Store, StoreError};
 use switchboard::sandbox::{self, EmulatedUpstream, Fault, Sandbox, Tenant};
+use switchboard::telemetry::connections::Connections;
 use switchboard::telemetry::metrics::declared::{ALL, Declared, Kind};
+use switchboard::telemetry::reloads::Reloads;
 use tower::ServiceExt as _;
 
 use super::streams::{PROVIDER_CHANGED, Server, anybody, settings};
@@ -81,6 +83,10 @@ impl Measured {
         let networks =
             Networks { leadlex: network.clone(), composio: network, store: Some(Arc::new(Nowhere)) };
         let graph = graph_over(&config, clock, &networks).unwrap();
+        drop(Reloads::measured_by(&graph.metrics(), clock.now()));
+        for listener in ["public", "ops"] {
+            drop(Connections::measured_by(&graph.metrics(), listener));
+        }
         let operations = Operations::new(graph.clone(), &config.cache.shares(), clock).unwrap();
         let operations =
             operations.within(config.limits.clone(), config.connections.clone(), config.lists.clone());
@@ -322,6 +328,7 @@ async fn figures_are_what_happened() {
         quota("switchboard_upstream_quota_remaining_calls"),
     );
     assert!(0.0 < left && left < limit, "{left} of {limit}");
+    assert_eq!(quota("switchboard_upstream_quota_window_seconds"), 86_400.0);
     let fresh = [("upstream", "leadlex"), ("freshness", "fresh")];
     assert!(page.figure("switchboard_cache_reads_total", &fresh) > 0.0);
     assert!(page.sum("switchboard_cache_reads_total", "freshness", "stale_on_error") > 0.0);
@@ -351,6 +358,31 @@ async fn metrics_are_got_and_headed_and_are_those_of_one_graph() {
     )
     .await;
     assert_eq!(seen.status, StatusCode::NOT_FOUND);
+}
+
+/// `increase()` of a series that is born at 1 is 0, and an alert on the first event would be silent.
+#[tokio::test(start_paused = true)]
+async fn counters_of_listed_labels_begin_at_0() {
+    let page = Measured::new().page().await;
+    for metric in ALL {
+        let is_closed = metric.labels.iter().all(|label| !label.values.is_empty());
+        if metric.kind == Kind::Counter && is_closed {
+            let product: usize = metric.labels.iter().map(|label| label.values.len()).product();
+            let series: Vec<_> = page.samples.iter().filter(|(name, _, _)| name == metric.name).collect();
+            assert_eq!(series.len(), product, "{}", metric.name);
+            // The store that is away was asked already.
+            let is_of_store = metric.name == "switchboard_replica_commands_total";
+            assert!(is_of_store || series.iter().all(|(_, _, figure)| *figure == 0.0), "{}", metric.name);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_is_told_at_0_before_there_is_one() {
+    let measured = Measured::new();
+    measured.ask("query Overview { viewer { name } }").await;
+    let labels = [("transport", "http"), ("operation", "Overview"), ("outcome", "crashed")];
+    assert_eq!(measured.page().await.figure("switchboard_requests_total", &labels), 0.0);
 }
 
 /// Prometheus's conventions ("Metric and label naming").
@@ -401,7 +433,9 @@ What `/metrics` on the second listener (`ops.listen`) tells, in OpenMetrics' tex
 - A label's values are those that are listed, and no others: no URL, no id, no user and no tenant is one. The one open label is `operation`: names are clients'
   words, the first `metrics.operation_names_max` (100) since the start that were valid operations and match `[A-Za-z0-9_]{1,64}`; all later ones are `other`.
 - Of quotas the tightest is told, over all keys of an upstream: whose it is, `upstreams` tells the tenant itself.
-- A scrape reads figures that are there anyway and waits for nothing; series of labels that never occurred are absent.
+- A scrape reads figures that are there anyway and waits for nothing. A counter whose labels' values are all listed has every series from the start,
+  at 0, so that `increase()` sees a first event; of the others (`operation`, `status`) a series is absent until it occurs, but `crashed`, which is
+  there from an operation's first request on.
 
 | name | kind | unit | labels | meaning |
 |---|---|---|---|---|

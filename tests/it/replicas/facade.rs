@@ -65,7 +65,7 @@ async fn a_store_that_was_away_is_back_by_itself_and_asked_by_nobody_meanwhile()
     let asked = store.commands().len();
     sleep(Duration::from_millis(1_020)).await;
     let meanwhile = &store.commands()[asked..];
-    assert_eq!(meanwhile, [Command::Ping, Command::Ping, Command::Ping, Command::Ping]);
+    assert_eq!(meanwhile, [Command::Ping, Command::Ping, Command::Ping, Command::Ping, Command::Ping]);
     store.serve(Serves::Well);
     sleep(Duration::from_millis(250)).await;
     assert_eq!(replicas.get(vec!["a".into()]).await, Some(vec![None]));

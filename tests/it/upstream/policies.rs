@@ -129,9 +129,10 @@ async fn five_failures_in_a_row_open_the_breaker_and_one_try_closes_it() {
     of_another.await.expect("another key's breaker is its own");
     assert_eq!(roads.calls(), 1);
 
-    // One try, which fails: no second, and twice the time.
+    // One try, which fails: no second, and twice the time. Until somebody tries nobody is held back.
     roads.strike(COMPOSIO, "status=500");
     pass(1).await;
+    assert_eq!((standing().breaker, roads.accounts.counts().breakers_open), (BreakerState::HalfOpen, 0));
     assert_eq!(failed(roads.page(Needed).await), (UpstreamFailure::Unavailable, None));
     assert_eq!(roads.calls(), 1);
     assert_eq!(failed(roads.page(Needed).await).1, Some(Duration::from_secs(2)));
