@@ -39,6 +39,7 @@ mod traced;
 pub mod webhook;
 mod websocket;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -73,9 +74,19 @@ pub struct EdgeParts {
     pub settings: HttpSettings,
 }
 
-/// What requests to the graph share.
+/// What requests to the graph share; routing clones it several times a request.
 #[derive(Clone)]
-struct Edge {
+struct Edge(Arc<Shared>);
+
+impl Deref for Edge {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+struct Shared {
     operations: Operations,
     callers: Callers,
     sites: Origins,

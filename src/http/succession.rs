@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::body::Bodies;
 use super::traced::traced;
-use super::{Edge, EdgeParts, routes};
+use super::{Edge, EdgeParts, Shared, routes};
 use crate::telemetry::traces::Root;
 
 /// The router that is in force.
@@ -111,6 +111,9 @@ impl Edge {
         let (announce, successor) = Successor::announced();
         let (sites, settings) = (settings.cors_origins.clone(), Arc::new(settings));
         let (bodies, webhooks) = (Arc::new(bodies), Arc::new(webhooks));
-        (announce, Self { operations, callers, sites, bodies, webhooks, settings, successor })
+        (
+            announce,
+            Self(Arc::new(Shared { operations, callers, sites, bodies, webhooks, settings, successor })),
+        )
     }
 }
