@@ -6,7 +6,7 @@
 //! [`event_stream`] or [`multipart`], for as long as its [`tenure`] is; or over a [`websocket`]. Whatever is refused on the
 //! way is one [`error`] type, [`framing`]'s before all others. [`graphiql`] is the page at `/`, [`example`] the one at
 //! `/example`, each a [`bundle`]; [`webhook`] is where Composio tells of what has expired.
-//! All of it may be [`traced`]. [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`]. Of configurations one
+//! All of it may be [`mod@traced`]. [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`]. Of configurations one
 //! takes another's place in [`succession`].
 
 mod body;

@@ -4,7 +4,7 @@
 //! PUBLISH, SUBSCRIBE and PING, on one node; these are what a user of it needs (ACL), on keys and a channel of one prefix.
 //!
 //! Each command runs in a task of its own: whoever asked may have gone when its answer comes, and it must then still be
-//! seen whether the connection lives ([`line`]). The server's own words go nowhere, as they can quote keys; the library
+//! seen whether the connection lives ([`mod@line`]). The server's own words go nowhere, as they can quote keys; the library
 //! is built without all that logs.
 //!
 //! Not taken: the library's `ConnectionManager`, which keeps a refused password for ever, and a connection on which nothing comes

@@ -8,7 +8,7 @@
 //! nothing at all. Rejected was a layer under `tracing`: its spans are global to the process, end when whatever they began
 //! ends, a refresh behind the answer too, and the log's filter would have to tell both kinds apart.
 //!
-//! The feature `otlp` brings all this ([`live`]); without it the same words mean nothing ([`absent`]).
+//! The feature `otlp` brings all this ([`live`]); without it the same words mean nothing (`absent`).
 
 #[cfg(not(feature = "otlp"))]
 mod absent;
