@@ -19,7 +19,7 @@ use switchboard::config::{Config, Keys, Sources};
 use switchboard::domain::caller::{Caller, Tenant};
 use switchboard::domain::credential::Credential;
 use switchboard::operation::request::OperationRequest;
-use switchboard::operation::{Operations, TransportRules};
+use switchboard::operation::{OperationEngine, TransportRules};
 use switchboard::sandbox::{Clock, LEADLEX_PATH, Sandbox, Settings};
 use tokio::time::Instant;
 
@@ -75,7 +75,7 @@ async fn hop(address: SocketAddr) -> Duration {
     start.elapsed()
 }
 
-fn operations(address: SocketAddr) -> Operations {
+fn operations(address: SocketAddr) -> OperationEngine {
     let variables = [
         ("SWITCHBOARD__UPSTREAM__LEADLEX__BASE_URL", format!("http://{address}{LEADLEX_PATH}")),
         ("SWITCHBOARD__UPSTREAM__COMPOSIO__BASE_URL", format!("http://{address}")),
@@ -88,7 +88,7 @@ fn operations(address: SocketAddr) -> Operations {
     switchboard::app::operations(&config).expect("the graph")
 }
 
-async fn ask(operations: &Operations) -> Duration {
+async fn ask(operations: &OperationEngine) -> Duration {
     let tenant = Tenant {
         leadlex: Credential::new("wbk_sandbox_a").ok(),
         composio: Credential::new("ak_sandbox_a").ok(),

@@ -38,7 +38,7 @@ use crate::loaders::by_id::AccountsById;
 use crate::loaders::holdings::Holdings;
 use crate::loaders::lists::Lists;
 use crate::loaders::providers::Providers;
-use crate::operation::Operations;
+use crate::operation::OperationEngine;
 use crate::replicas::Replicas;
 use crate::replicas::redis::RedisStore;
 use crate::replicas::redis::probe::{self, ProbeFailure};
@@ -210,7 +210,7 @@ pub(crate) async fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<T
 ///
 /// # Errors
 /// Where TLS cannot be set up, or the mapping of toolkits cannot be read any more.
-pub fn operations(config: &Config) -> anyhow::Result<Operations> {
+pub fn operations(config: &Config) -> anyhow::Result<OperationEngine> {
     operations_over(config, Clock::system(), &Networks::real(config)?)
 }
 
@@ -218,13 +218,17 @@ pub fn operations(config: &Config) -> anyhow::Result<Operations> {
 ///
 /// # Errors
 /// Where the mapping of toolkits cannot be read any more.
-pub fn operations_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow::Result<Operations> {
+pub fn operations_over(
+    config: &Config,
+    clock: Clock,
+    networks: &Networks,
+) -> anyhow::Result<OperationEngine> {
     operations_of(graph_over(config, clock, networks)?, config, clock)
 }
 
-fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<Operations> {
+fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<OperationEngine> {
     let contradicts = "the schema contradicts itself";
-    let operations = Operations::new(graph, &config.cache.shares(), clock).context(contradicts)?;
+    let operations = OperationEngine::new(graph, &config.cache.shares(), clock).context(contradicts)?;
     let limits = config.limits.clone();
     let operations = operations.within(limits, config.connections.clone(), config.lists.clone());
     Ok(operations.context(contradicts)?.naming(&config.documents, config.trusted_documents()?))

@@ -32,7 +32,7 @@ use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::loaders::settings::Shares;
 use switchboard::operation::request::OperationRequest;
-use switchboard::operation::{Operations, TransportRules};
+use switchboard::operation::{OperationEngine, TransportRules};
 use switchboard::sandbox::LEADLEX_PATH;
 
 use plain::Plain;
@@ -173,12 +173,12 @@ async fn compare(both: &Ours, plain: &Plain) {
 
 /// The same graph twice: one that keeps its answers, and one that executes every time.
 struct Ours {
-    keeping: Operations,
-    executing: Operations,
+    keeping: OperationEngine,
+    executing: OperationEngine,
 }
 
 impl Ours {
-    fn of(&self, job: Job) -> &Operations {
+    fn of(&self, job: Job) -> &OperationEngine {
         if matches!(job, Job::Hot) { &self.keeping } else { &self.executing }
     }
 
@@ -186,8 +186,8 @@ impl Ours {
         let (config, clock) = (config(base_url), Clock::system());
         let graph = graph_over(&config, clock, &Networks::real(&config).expect("TLS")).expect("the graph");
         let shares = config.cache.shares();
-        let executing = Operations::new(graph.clone(), &Shares { answers: 0, ..shares }, clock);
-        let keeping = Operations::new(graph, &shares, clock);
+        let executing = OperationEngine::new(graph.clone(), &Shares { answers: 0, ..shares }, clock);
+        let keeping = OperationEngine::new(graph, &shares, clock);
         Self { keeping: keeping.expect("a schema"), executing: executing.expect("a schema") }
     }
 }
@@ -203,7 +203,7 @@ fn config(base_url: &str) -> Config {
     Config::load(Sources { variables, keys: Keys::Optional, ..Sources::default() }).expect("settings")
 }
 
-async fn ask(operations: &Operations, request: &[u8]) -> Vec<u8> {
+async fn ask(operations: &OperationEngine, request: &[u8]) -> Vec<u8> {
     let tenant =
         Tenant { leadlex: Credential::new(LEADLEX_KEY).ok(), composio: Credential::new(COMPOSIO_KEY).ok() };
     let caller = Caller::admin("bench", tenant);

@@ -14,7 +14,7 @@ use switchboard::domain::credential::Credential;
 use switchboard::graphql::schema::Graph;
 use switchboard::loaders::settings::Shares;
 use switchboard::operation::request::OperationRequest;
-use switchboard::operation::{Operations, TransportRules};
+use switchboard::operation::{OperationEngine, TransportRules};
 use switchboard::sandbox::LEADLEX_PATH;
 use switchboard::telemetry::requests::{Made, Transport};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -80,7 +80,7 @@ impl Replica {
                 if !keeps_answers {
                     shares = Shares { answers: 0, ..shares };
                 }
-                let operations = Operations::new(graph.clone(), &shares, clock).expect("a schema");
+                let operations = OperationEngine::new(graph.clone(), &shares, clock).expect("a schema");
                 tell.send(graph).expect("the other thread waits");
                 serve(&operations, asked, &answer).await;
             });
@@ -101,7 +101,7 @@ impl Replica {
 }
 
 async fn serve(
-    operations: &Operations,
+    operations: &OperationEngine,
     mut asked: UnboundedReceiver<Question>,
     answer: &mpsc::Sender<Spent>,
 ) {
@@ -127,7 +127,7 @@ async fn serve(
     }
 }
 
-async fn run(operations: &Operations, request: &[u8]) -> (Option<Made>, usize) {
+async fn run(operations: &OperationEngine, request: &[u8]) -> (Option<Made>, usize) {
     let tenant =
         Tenant { leadlex: Credential::new(LEADLEX_KEY).ok(), composio: Credential::new(COMPOSIO_KEY).ok() };
     let caller = Caller::admin("bench", tenant);

@@ -43,7 +43,7 @@ use crate::domain::global_id::GlobalId;
 use crate::graphql::schema::Graph;
 use crate::http::webhook::Webhooks;
 use crate::http::{EdgeParts, router};
-use crate::operation::Operations;
+use crate::operation::OperationEngine;
 use crate::sandbox::{self, CANARY, EmulatedUpstream, Fault, Sandbox, Tenant};
 use crate::telemetry::panics;
 use crate::upstream::error::UpstreamError;
@@ -163,7 +163,7 @@ struct World {
     networks: Networks,
     tap: Tap,
     graph: Graph,
-    operations: Operations,
+    operations: OperationEngine,
     clock: Clock,
 }
 
@@ -185,8 +185,8 @@ impl World {
         let graph = app::graph_over(config, clock, &networks).unwrap();
         let shares = config.cache.shares();
         let operations = match situation.accident {
-            Accident::PanicInAResolver => Operations::new(Panicking(graph.clone()), &shares, clock),
-            _ => Operations::new(graph.clone(), &shares, clock),
+            Accident::PanicInAResolver => OperationEngine::new(Panicking(graph.clone()), &shares, clock),
+            _ => OperationEngine::new(graph.clone(), &shares, clock),
         }
         .unwrap();
         let (limits, connections, lists) =

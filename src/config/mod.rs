@@ -32,7 +32,7 @@ use crate::http::caller::settings::{AuthSettings, TenantSettings};
 use crate::http::settings::{HttpSettings, OpsSettings, ServerSettings};
 use crate::http::webhook::settings::WebhookSettings;
 use crate::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings, WatchSettings};
-use crate::operation::persisted::trusted::Trusted;
+use crate::operation::persisted::trusted::TrustedDocuments;
 use crate::operation::settings::{DocumentSettings, LimitSettings};
 use crate::replicas::settings::ReplicaSettings;
 use crate::telemetry::LogSettings;
@@ -220,7 +220,7 @@ impl Config {
     ///
     /// # Errors
     /// Where they have changed for the worse since the configuration was loaded.
-    pub fn trusted_documents(&self) -> Result<Option<Trusted>, ConfigErrors> {
+    pub fn trusted_documents(&self) -> Result<Option<TrustedDocuments>, ConfigErrors> {
         rules::trusted_documents(self).map_err(|why| Problem::new("documents.trusted", why, None).into())
     }
 

@@ -16,7 +16,7 @@ use crate::domain::toolkits::{MappingError, ToolkitMapping};
 use crate::domain::upstream_name::{Composio, Leadlex, Upstream, UpstreamName};
 use crate::http::caller::refuse_exposed;
 use crate::http::caller::settings::AuthMode;
-use crate::operation::persisted::trusted::Trusted;
+use crate::operation::persisted::trusted::TrustedDocuments;
 
 const GIB: i64 = 1 << 30;
 
@@ -286,12 +286,12 @@ pub(super) fn missing_key(name: &str, set_it: &str, layers: &mut Layers<'_>) {
 }
 
 /// The trusted documents, where there are any.
-pub(super) fn trusted_documents(config: &Config) -> Result<Option<Trusted>, String> {
+pub(super) fn trusted_documents(config: &Config) -> Result<Option<TrustedDocuments>, String> {
     let path = &config.documents.trusted;
     if path.as_os_str().is_empty() {
         return Ok(None);
     }
-    Trusted::read(path).map(Some).map_err(|error| error.to_string())
+    TrustedDocuments::read(path).map(Some).map_err(|error| error.to_string())
 }
 
 /// The mapping in force: the file's where one is set, else the one compiled in.

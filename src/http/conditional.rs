@@ -7,7 +7,7 @@ use axum::http::header::IF_NONE_MATCH;
 use axum::http::{HeaderMap, HeaderValue};
 
 use super::media::MediaType;
-use crate::operation::Answer;
+use crate::operation::OperationResponse;
 
 /// What a client's copy of an answer is known by (RFC 9110, 8.8.3).
 pub(crate) struct EntityTag {
@@ -16,7 +16,7 @@ pub(crate) struct EntityTag {
 
 impl EntityTag {
     /// The tag of an answer in a media type: the same bytes under another name are another thing.
-    pub(crate) fn of(answer: &Answer, media: MediaType) -> Self {
+    pub(crate) fn of(answer: &OperationResponse, media: MediaType) -> Self {
         let kind = match media {
             MediaType::GraphqlResponse => 'g',
             MediaType::Json => 'j',

@@ -10,13 +10,13 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::media::MediaType;
-use crate::operation::COME_AGAIN;
+use crate::operation::OVERLOADED_RETRY_AFTER;
 use crate::operation::codes::Code;
 use crate::operation::errors::GraphqlError;
-use crate::operation::request::NoRequest;
+use crate::operation::request::RequestError;
 use crate::telemetry::requests::{Outcome, RequestRecord, Transport};
 
-/// [`COME_AGAIN`] as `Retry-After` says it, in whole seconds.
+/// [`OVERLOADED_RETRY_AFTER`] as `Retry-After` says it, in whole seconds.
 pub(crate) const RETRY_AFTER_SECONDS: &str = "1";
 
 /// A request that the edge refuses.
@@ -186,8 +186,8 @@ impl HttpError {
     }
 }
 
-impl From<NoRequest> for HttpError {
-    fn from(error: NoRequest) -> Self {
+impl From<RequestError> for HttpError {
+    fn from(error: RequestError) -> Self {
         Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", error.to_string())
     }
 }
@@ -213,7 +213,7 @@ impl HttpError {
     fn refusal(&self) -> Refusal {
         let mut error = GraphqlError::new(self.code, &*self.message);
         if self.will_pass() {
-            error = error.worth_retrying_after(COME_AGAIN);
+            error = error.worth_retrying_after(OVERLOADED_RETRY_AFTER);
         }
         error.extensions.reason = self.reason;
         Refusal { errors: [error] }

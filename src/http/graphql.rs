@@ -23,8 +23,8 @@ use super::streamed::Terms;
 use super::tenure::Tenure;
 use super::{origin, streamed, websocket};
 use crate::operation::request::OperationRequest;
-use crate::operation::subscription::Opened;
-use crate::operation::{Answer, Outcome, TransportRules};
+use crate::operation::subscription::OperationOutput;
+use crate::operation::{OperationResponse, Outcome, TransportRules};
 use crate::telemetry::requests::Transport;
 
 const METHODS: &str = "GET, HEAD, POST";
@@ -81,8 +81,8 @@ async fn answer_as(accepted: Accepted, edge: &Edge, request: Request) -> Result<
         place: body.into_place(),
     };
     Ok(match edge.operations.open(operation, rules, caller, after).await {
-        Opened::Stream(subscription) => streamed::subscribed(streaming, *subscription, terms),
-        Opened::Once(answer) => match (accepted.rather_streamed(), answer.outcome) {
+        OperationOutput::Subscription(subscription) => streamed::subscribed(streaming, *subscription, terms),
+        OperationOutput::Response(answer) => match (accepted.rather_streamed(), answer.outcome) {
             (Some(streaming), Outcome::Executed { .. } | Outcome::Refused) => {
                 streamed::once(streaming, &answer)
             }
@@ -92,7 +92,7 @@ async fn answer_as(accepted: Accepted, edge: &Edge, request: Request) -> Result<
 }
 
 /// An answer in one piece, to whoever does not hold it already.
-fn at_once(answer: &Answer, media: MediaType, head: &Parts) -> Response {
+fn at_once(answer: &OperationResponse, media: MediaType, head: &Parts) -> Response {
     // 304 and what leads to it are GET's and HEAD's alone (RFC 9110, 13.1.2).
     let tag = (head.method != Method::POST && answer.outcome == WHOLE).then(|| EntityTag::of(answer, media));
     let mut response = match &tag {
@@ -107,7 +107,7 @@ fn at_once(answer: &Answer, media: MediaType, head: &Parts) -> Response {
 const WHOLE: Outcome = Outcome::Executed { whole: true };
 
 /// What caches need to know, of a 304 too (RFC 9110, 15.4.5).
-fn describe(headers: &mut HeaderMap, answer: &Answer, tag: Option<HeaderValue>) {
+fn describe(headers: &mut HeaderMap, answer: &OperationResponse, tag: Option<HeaderValue>) {
     let keeping = if answer.outcome == WHOLE { "private, no-cache" } else { "no-store" };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(keeping));
     headers.extend(tag.map(|tag| (ETAG, tag)));
@@ -116,7 +116,7 @@ fn describe(headers: &mut HeaderMap, answer: &Answer, tag: Option<HeaderValue>) 
 }
 
 /// An answer in the terms of HTTP (GraphQL over HTTP, 6.4 "Status Codes").
-fn written(answer: &Answer, media: MediaType) -> Response {
+fn written(answer: &OperationResponse, media: MediaType) -> Response {
     let status = match (answer.outcome, media) {
         (Outcome::Executed { .. }, _) | (Outcome::Refused, MediaType::Json) => StatusCode::OK,
         (Outcome::Refused, MediaType::GraphqlResponse) => StatusCode::BAD_REQUEST,

@@ -60,12 +60,12 @@ use self::settings::HttpSettings;
 use self::succession::{Served, Successor};
 pub use self::traced::traced;
 use self::webhook::Webhooks;
-use crate::operation::Operations;
+use crate::operation::OperationEngine;
 
 /// What the edge is made of.
 pub struct EdgeParts {
     /// What runs operations.
-    pub operations: Operations,
+    pub operations: OperationEngine,
     /// How callers are known.
     pub callers: Callers,
     /// Whose webhooks are taken.
@@ -87,7 +87,7 @@ impl Deref for Edge {
 }
 
 struct Shared {
-    operations: Operations,
+    operations: OperationEngine,
     callers: Callers,
     sites: Origins,
     bodies: Arc<Bodies>,

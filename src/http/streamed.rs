@@ -28,7 +28,7 @@ use super::telling::{Told, going_on};
 use super::tenure::Tenure;
 use super::{event_stream, multipart};
 use crate::domain::caller::Caller;
-use crate::operation::Answer;
+use crate::operation::OperationResponse;
 use crate::operation::subscription::Subscription;
 use crate::telemetry::requests::Transport;
 
@@ -72,7 +72,7 @@ pub(crate) struct Terms {
 }
 
 /// An answer that is given once to a client that takes only streams.
-pub(crate) fn once(streaming: Streaming, answer: &Answer) -> Response {
+pub(crate) fn once(streaming: Streaming, answer: &OperationResponse) -> Response {
     let mut response = match streaming {
         Streaming::Events => whole::<event_stream::Events>(&answer.body),
         Streaming::Parts => whole::<multipart::Parts>(&answer.body),

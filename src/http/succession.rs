@@ -88,7 +88,7 @@ impl Served {
 
     /// What runs operations.
     #[must_use]
-    pub fn operations(&self) -> &crate::operation::Operations {
+    pub fn operations(&self) -> &crate::operation::OperationEngine {
         &self.edge.operations
     }
 

@@ -3,28 +3,31 @@
 
 use futures_util::stream::{self, Stream, StreamExt as _};
 
-use crate::operation::subscription::{Opened, Subscription};
-use crate::operation::{Answer, Outcome};
+use crate::operation::subscription::{OperationOutput, Subscription};
+use crate::operation::{OperationResponse, Outcome};
 use crate::telemetry::requests::Transport;
 
 /// One thing that an operation tells.
 #[derive(Debug)]
 pub(crate) enum Told {
     /// An answer, and where a subscription stands behind it.
-    Next(Answer, Option<String>),
+    Next(OperationResponse, Option<String>),
     /// Why it did not begin, or why it does not go on: errors alone, and nothing follows.
-    Failed(Answer),
+    Failed(OperationResponse),
 }
 
 /// What an operation tells.
-pub(crate) fn telling(opened: Opened, transport: Transport) -> impl Stream<Item = Told> + Send + 'static {
+pub(crate) fn telling(
+    opened: OperationOutput,
+    transport: Transport,
+) -> impl Stream<Item = Told> + Send + 'static {
     match opened {
-        Opened::Once(answer) => stream::iter([once(answer)]).left_stream(),
-        Opened::Stream(subscription) => going_on(*subscription, transport).right_stream(),
+        OperationOutput::Response(answer) => stream::iter([once(answer)]).left_stream(),
+        OperationOutput::Subscription(subscription) => going_on(*subscription, transport).right_stream(),
     }
 }
 
-fn once(answer: Answer) -> Told {
+fn once(answer: OperationResponse) -> Told {
     match answer.outcome {
         Outcome::Executed { .. } => Told::Next(answer, None),
         Outcome::Refused | Outcome::NotByThisTransport | Outcome::Overloaded | Outcome::Crashed => {

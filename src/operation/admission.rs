@@ -14,43 +14,43 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Prepared;
 use super::codes::Code;
+use super::cost::{CostBreakdown, CostModel, OperationCost};
 use super::deadline::Deadline;
 use super::errors::GraphqlError;
-use super::price::{Bill, Price, PriceList};
 use super::settings::LimitSettings;
 
 /// Up to which complexity an operation is cheap: some pages of a list.
 const CHEAP: u64 = 1_000;
 
 /// When to come again after `OVERLOADED`: in the time that most operations take to end.
-pub(crate) const COME_AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const OVERLOADED_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The door to execution.
 pub(crate) struct Admission {
     limits: LimitSettings,
-    prices: PriceList,
+    prices: CostModel,
     cheap: Lane,
     dear: Lane,
 }
 
 /// A place among the operations that run, for as long as this is kept.
 #[must_use]
-pub(crate) struct Admitted(
+pub(crate) struct OperationPermit(
     #[expect(dead_code, reason = "it is kept to be dropped")] Option<OwnedSemaphorePermit>,
 );
 
 /// What an operation could cost, beside what it may.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Cost {
+pub(crate) struct ReportedCost {
     #[serde(flatten)]
-    price: Price,
+    price: OperationCost,
     complexity_max: u64,
     upstream_calls_max: u64,
 }
 
 impl Admission {
-    pub(crate) fn new(limits: LimitSettings, prices: PriceList) -> Self {
+    pub(crate) fn new(limits: LimitSettings, prices: CostModel) -> Self {
         let of_cheap = limits.complexity_at_once / 4;
         Self {
             cheap: Lane::of(of_cheap),
@@ -61,7 +61,7 @@ impl Admission {
     }
 
     /// Judges the price of an operation that can be run.
-    pub(crate) fn judge_prepared(&self, prepared: &Prepared) -> Result<Price, Vec<GraphqlError>> {
+    pub(crate) fn judge_prepared(&self, prepared: &Prepared) -> Result<OperationCost, Vec<GraphqlError>> {
         let document = prepared.document.as_ref().as_ref().map_err(Clone::clone)?;
         let operation = document.operation(prepared.request.operation_name.as_deref())?;
         self.judge(document.judged(), operation, &prepared.request.variables)
@@ -76,8 +76,8 @@ impl Admission {
         document: &ExecutableDocument,
         operation: &Operation,
         variables: &Variables,
-    ) -> Result<Price, Vec<GraphqlError>> {
-        let Bill { price, dearest_by_fields, dearest_by_calls } =
+    ) -> Result<OperationCost, Vec<GraphqlError>> {
+        let CostBreakdown { price, dearest_by_fields, dearest_by_calls } =
             self.prices.bill(document, operation, variables);
         let refusal = |reason, sentence: String, dearest: Option<(&Node<Field>, u64)>| {
             let most = dearest.map(|(field, part)| format!(" `{}` has {part} of them.", field.name));
@@ -108,7 +108,7 @@ impl Admission {
     ///
     /// # Errors
     /// `OVERLOADED` where there is none in time.
-    pub(crate) async fn enter(&self, price: Price) -> Result<Admitted, GraphqlError> {
+    pub(crate) async fn enter(&self, price: OperationCost) -> Result<OperationPermit, GraphqlError> {
         let is_cheap = price.complexity <= CHEAP;
         let lane = if is_cheap { &self.cheap } else { &self.dear };
         match tokio::time::timeout(self.limits.wait(), lane.place(price.complexity)).await {
@@ -118,11 +118,12 @@ impl Admission {
                 if !is_cheap {
                     tokio::task::yield_now().await;
                 }
-                Ok(Admitted(place))
+                Ok(OperationPermit(place))
             }
             Err(_) => {
                 let sentence = "Too much is executed at the moment: send the request again a little later.";
-                Err(GraphqlError::new(Code::Overloaded, sentence).worth_retrying_after(COME_AGAIN))
+                Err(GraphqlError::new(Code::Overloaded, sentence)
+                    .worth_retrying_after(OVERLOADED_RETRY_AFTER))
             }
         }
     }
@@ -151,9 +152,9 @@ impl Admission {
     }
 
     /// A price beside the limits.
-    pub(crate) fn cost(&self, price: Price) -> Cost {
+    pub(crate) fn cost(&self, price: OperationCost) -> ReportedCost {
         let LimitSettings { complexity, upstream_calls, .. } = self.limits;
-        Cost { price, complexity_max: complexity, upstream_calls_max: upstream_calls }
+        ReportedCost { price, complexity_max: complexity, upstream_calls_max: upstream_calls }
     }
 }
 

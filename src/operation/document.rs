@@ -45,27 +45,31 @@ pub(crate) struct Document {
 }
 
 /// A document that can be run, or all that is wrong with it.
-pub(crate) type Verdict = Result<Document, Vec<GraphqlError>>;
+pub(crate) type ValidationResult = Result<Document, Vec<GraphqlError>>;
 
 /// The judge of documents, and its memory.
 pub(crate) struct Documents {
     schema: Valid<Schema>,
     limits: Option<LimitSettings>,
-    verdicts: Weighed<Arc<str>, Arc<Verdict>>,
+    verdicts: Weighed<Arc<str>, Arc<ValidationResult>>,
     limit_bytes: u64,
 }
 
 /// The schema that documents were to be judged by is none.
 #[derive(Debug, thiserror::Error)]
 #[error("the schema cannot be read back: {0}")]
-pub struct BadSchema(String);
+pub struct InvalidSchema(String);
 
 impl Documents {
     /// A judge by the schema that `sdl` defines, and by limits where there are any; what it keeps weighs at most `limit_bytes`.
-    pub(crate) fn new(sdl: &str, limits: Option<LimitSettings>, limit_bytes: u64) -> Result<Self, BadSchema> {
+    pub(crate) fn new(
+        sdl: &str,
+        limits: Option<LimitSettings>,
+        limit_bytes: u64,
+    ) -> Result<Self, InvalidSchema> {
         let schema = Schema::parse_and_validate(sdl, "schema.graphql")
-            .map_err(|found| BadSchema(found.errors.to_string()))?;
-        let verdicts = Weighed::new(limit_bytes, |text: &Arc<str>, _: &Arc<Verdict>| {
+            .map_err(|found| InvalidSchema(found.errors.to_string()))?;
+        let verdicts = Weighed::new(limit_bytes, |text: &Arc<str>, _: &Arc<ValidationResult>| {
             text.len().saturating_mul(BYTES_PER_TEXT_BYTE).saturating_add(BYTES_PER_VERDICT)
         });
         Ok(Self { schema, limits, verdicts, limit_bytes })
@@ -92,7 +96,7 @@ impl Documents {
     }
 
     /// The verdict on a document.
-    pub(crate) fn judge(&self, text: &str) -> Arc<Verdict> {
+    pub(crate) fn judge(&self, text: &str) -> Arc<ValidationResult> {
         if let Some(known) = self.verdicts.get(text) {
             return known;
         }
@@ -101,7 +105,7 @@ impl Documents {
         verdict
     }
 
-    fn judge_anew(&self, text: &str) -> Verdict {
+    fn judge_anew(&self, text: &str) -> ValidationResult {
         let mut parser = Parser::new();
         if let Some(limits) = &self.limits {
             parser = parser.token_limit(limits.tokens);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Request, Response};
 use futures_util::future::{BoxFuture, FutureExt as _};
 
-use super::subscription::Source;
+use super::subscription::EventSource;
 use crate::domain::caller::{Caller, Tenant};
 use crate::graphql::schema::{self, Graph};
 use crate::graphql::subscription::Event;
@@ -41,7 +41,7 @@ pub trait Executor: Send + Sync + 'static {
     ///
     /// # Errors
     /// Where the upstream has no key, the position is not known any more, or too many listen.
-    fn listen(&self, _: &str, _: &Caller, _: Option<Position>) -> Result<Source, WatchError> {
+    fn listen(&self, _: &str, _: &Caller, _: Option<Position>) -> Result<EventSource, WatchError> {
         Err(WatchError::PositionGone)
     }
 
@@ -78,10 +78,15 @@ impl Executor for Graph {
         self.metrics()
     }
 
-    fn listen(&self, field: &str, caller: &Caller, after: Option<Position>) -> Result<Source, WatchError> {
+    fn listen(
+        &self,
+        field: &str,
+        caller: &Caller,
+        after: Option<Position>,
+    ) -> Result<EventSource, WatchError> {
         match field {
-            "providerChanged" => self.watches().providers(&caller.tenant, after).map(Source::Providers),
-            _ => self.watches().accounts(&caller.tenant, after).map(Source::Accounts),
+            "providerChanged" => self.watches().providers(&caller.tenant, after).map(EventSource::Providers),
+            _ => self.watches().accounts(&caller.tenant, after).map(EventSource::Accounts),
         }
     }
 

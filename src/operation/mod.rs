@@ -4,28 +4,28 @@
 //! finished [`answers`]. Any other becomes a judged document ([`document`], within [`bounds`] and [`limits`], each
 //! variable in its [`positions`] and each of its [`input_fields`] once, with [`suggestions`] for names that do not exist), an
 //! operation of it and coerced [`variables`]; its [`price`] gets it a place ([`admission`]); then it is executed before its
-//! [`deadline`], and what failed is masked and merged ([`errors`], under the [`codes`] that clients know). Nothing here knows HTTP: the [`Answer`] says what
+//! [`deadline`], and what failed is masked and merged ([`errors`], under the [`codes`] that clients know). Nothing here knows HTTP: the [`OperationResponse`] says what
 //! happened, and the edge makes a status of it, and a record of where it came from ([`origin`]).
 
 mod admission;
-mod answers;
 mod bounds;
 pub mod codes;
+mod cost;
 mod deadline;
 mod document;
 pub mod errors;
 mod executor;
 mod input_fields;
 mod limits;
-mod origin;
 pub mod persisted;
 mod positions;
-mod price;
 pub mod request;
+mod response_cache;
+mod response_origin;
 pub mod settings;
 pub mod subscription;
 mod suggestions;
-mod traced;
+mod trace_attributes;
 mod variables;
 
 use std::panic::AssertUnwindSafe;
@@ -38,20 +38,20 @@ use futures_util::future::FutureExt as _;
 use serde::Serialize;
 use tokio::time::Instant;
 
-pub(crate) use self::admission::COME_AGAIN;
-use self::admission::{Admission, Cost};
-use self::answers::{Answers, Question, Tag, may_be_shared};
+pub(crate) use self::admission::OVERLOADED_RETRY_AFTER;
+use self::admission::{Admission, ReportedCost};
 use self::codes::Code;
+use self::cost::CostModel;
 use self::deadline::Deadline;
-pub use self::document::BadSchema;
-use self::document::{Documents, Verdict};
+pub use self::document::InvalidSchema;
+use self::document::{Documents, ValidationResult};
 use self::errors::GraphqlError;
 pub use self::executor::Executor;
-use self::origin::Origin;
-use self::persisted::trusted::Trusted;
-use self::persisted::{Meant, Persisted};
-use self::price::PriceList;
+use self::persisted::trusted::TrustedDocuments;
+use self::persisted::{PersistedDocuments, ResolvedDocument};
 use self::request::OperationRequest;
+use self::response_cache::{EntityTag, ResponseCache, ResponseKey, may_be_shared};
+use self::response_origin::ResponseOrigin;
 use self::settings::{DocumentSettings, LimitSettings};
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::clock::Clock;
@@ -101,28 +101,28 @@ pub enum Outcome {
 
 /// The answer to one operation.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct OperationResponse {
     /// The JSON text of the answer, UTF-8.
     pub body: Bytes,
     /// What the transport has to say of it in its own terms.
     pub outcome: Outcome,
     /// When the upstream was asked for the oldest of its parts; none where nothing had to be read.
     pub read_at: Option<Instant>,
-    tag: Tag,
-    origin: Origin,
+    tag: EntityTag,
+    origin: ResponseOrigin,
     /// Whether it lacks something that was not waited for, as the operation's time was up.
     is_late: bool,
 }
 
 /// The road of every operation, cheap to clone.
 #[derive(Clone)]
-pub struct Operations {
+pub struct OperationEngine {
     executor: Arc<dyn Executor>,
     documents: Arc<Documents>,
-    answers: Arc<Answers>,
+    answers: Arc<ResponseCache>,
     clock: Clock,
     admission: Option<Arc<Admission>>,
-    persisted: Arc<Persisted>,
+    persisted: Arc<PersistedDocuments>,
     metrics: Metrics,
 }
 
@@ -133,27 +133,27 @@ const JOINED_MAX_BYTES: usize = 64 * 1024;
 /// An operation that can be run.
 struct Prepared {
     request: Request,
-    document: Arc<Verdict>,
+    document: Arc<ValidationResult>,
     operation: Arc<Operation>,
     /// Whether its answer may be kept, and given to others who ask for the same.
     may_be_shared: bool,
 }
 
-impl Operations {
+impl OperationEngine {
     /// The operations of one schema, of any price: [`Self::within`] adds limits. What they keep stays within its shares;
     /// `clock` is the one that the executor tells moments by.
     ///
     /// # Errors
     /// Where apollo-compiler cannot read the schema: a fault of this program, told at its start.
-    pub fn new(executor: impl Executor, shares: &Shares, clock: Clock) -> Result<Self, BadSchema> {
+    pub fn new(executor: impl Executor, shares: &Shares, clock: Clock) -> Result<Self, InvalidSchema> {
         let operations = Self {
             documents: Arc::new(Documents::new(&executor.sdl(), None, shares.documents)?),
             metrics: executor.metrics(),
             executor: Arc::new(executor),
-            answers: Arc::new(Answers::new(shares.answers)),
+            answers: Arc::new(ResponseCache::new(shares.answers)),
             clock,
             admission: None,
-            persisted: Arc::new(Persisted::none()),
+            persisted: Arc::new(PersistedDocuments::none()),
         };
         Ok(operations.measured())
     }
@@ -167,10 +167,10 @@ impl Operations {
         limits: LimitSettings,
         connections: ConnectionSettings,
         lists: ListSettings,
-    ) -> Result<Self, BadSchema> {
+    ) -> Result<Self, InvalidSchema> {
         let limit_bytes = self.documents.limit_bytes();
         let documents = Documents::new(&self.executor.sdl(), Some(limits.clone()), limit_bytes)?;
-        let prices = PriceList::new(documents.schema(), connections, lists);
+        let prices = CostModel::new(documents.schema(), connections, lists);
         let admission = Some(Arc::new(Admission::new(limits, prices)));
         Ok(Self { documents: Arc::new(documents), admission, ..self }.measured())
     }
@@ -192,21 +192,22 @@ impl Operations {
         &self.metrics
     }
 
-    /// The same with documents that clients can name. Trusted ones that are wrong are told to whoever names them, and by
+    /// The same with documents that clients can name. TrustedDocuments ones that are wrong are told to whoever names them, and by
     /// [`Self::broken`].
     #[must_use]
-    pub fn naming(self, settings: &DocumentSettings, trusted: Option<Trusted>) -> Self {
-        Self { persisted: Arc::new(Persisted::new(settings, trusted)), ..self }
+    pub fn naming(self, settings: &DocumentSettings, trusted: Option<TrustedDocuments>) -> Self {
+        Self { persisted: Arc::new(PersistedDocuments::new(settings, trusted)), ..self }
     }
 
     /// The trusted documents that cannot be run, each by its id and with the first reason, in the ids' order.
     #[must_use]
     pub fn broken(&self) -> Vec<(String, String)> {
-        let judged = self.persisted.trusted().into_iter().flat_map(Trusted::all).filter_map(|(id, text)| {
-            let verdict = self.documents.judge(text);
-            let why = verdict.as_ref().as_ref().err()?.first()?.message.clone();
-            Some((id.to_owned(), why))
-        });
+        let judged =
+            self.persisted.trusted().into_iter().flat_map(TrustedDocuments::all).filter_map(|(id, text)| {
+                let verdict = self.documents.judge(text);
+                let why = verdict.as_ref().as_ref().err()?.first()?.message.clone();
+                Some((id.to_owned(), why))
+            });
         let mut broken: Vec<_> = judged.collect();
         broken.sort_unstable();
         broken
@@ -242,25 +243,30 @@ impl Operations {
     }
 
     /// Runs one operation to its answer. It never fails: whatever goes wrong is in the answer.
-    pub async fn run(&self, mut request: OperationRequest, rules: TransportRules, caller: Caller) -> Answer {
+    pub async fn run(
+        &self,
+        mut request: OperationRequest,
+        rules: TransportRules,
+        caller: Caller,
+    ) -> OperationResponse {
         let meant = match self.persisted.text(&mut request, &caller.tenant) {
             Ok(meant) => meant,
-            Err(refused) => return Answer::failed(Outcome::Refused, &[*refused]),
+            Err(refused) => return OperationResponse::failed(Outcome::Refused, &[*refused]),
         };
         self.run_meant(meant, request, rules, caller).await.told()
     }
 
     async fn run_meant(
         &self,
-        meant: Meant,
+        meant: ResolvedDocument,
         request: OperationRequest,
         rules: TransportRules,
         caller: Caller,
-    ) -> Answer {
+    ) -> OperationResponse {
         self.tell_trace(&meant, &request);
         // ADMINs alone may see what a query costs: what is kept already was asked for by others.
         let is_traced = request.asks_for_trace() && caller.view().is_whole();
-        let question = if is_traced { None } else { Question::of(&meant.text, &request, &caller) };
+        let question = if is_traced { None } else { ResponseKey::of(&meant.text, &request, &caller) };
         let question = question.map(Arc::new);
         let deadline =
             Deadline::after(self.admission.as_ref().map(|admission| admission.operation_timeout()));
@@ -276,7 +282,7 @@ impl Operations {
                 Err(refused) => return refused,
             };
             let operation = Arc::clone(&prepared.operation);
-            let is_light = |question: &&Arc<Question>| question.weight_bytes() <= JOINED_MAX_BYTES;
+            let is_light = |question: &&Arc<ResponseKey>| question.weight_bytes() <= JOINED_MAX_BYTES;
             let shared = question.as_ref().filter(|_| prepared.may_be_shared).filter(is_light);
             let Some(question) = shared.map(Arc::clone) else {
                 return self.admit(prepared, caller, is_traced, deadline).await.0.of(&operation);
@@ -304,13 +310,13 @@ impl Operations {
         caller: Caller,
         is_traced: bool,
         deadline: Deadline,
-    ) -> (Answer, Option<Freshness>) {
+    ) -> (OperationResponse, Option<Freshness>) {
         let Some(admission) = &self.admission else {
             return self.execute(prepared, caller, Ledger::begin(is_traced, deadline.waits), None).await;
         };
         let price = match admission.judge_prepared(&prepared) {
             Ok(price) => price,
-            Err(errors) => return (Answer::failed(Outcome::Refused, &errors), None),
+            Err(errors) => return (OperationResponse::failed(Outcome::Refused, &errors), None),
         };
         let running = async {
             match admission.enter(price).await {
@@ -318,12 +324,12 @@ impl Operations {
                     let cost = is_traced.then(|| admission.cost(price));
                     self.execute(prepared, caller, Ledger::begin(is_traced, deadline.waits), cost).await
                 }
-                Err(overloaded) => (Answer::failed(Outcome::Overloaded, &[overloaded]), None),
+                Err(overloaded) => (OperationResponse::failed(Outcome::Overloaded, &[overloaded]), None),
             }
         };
         match admission.in_time(deadline, running).await {
             Ok(answered) => answered,
-            Err(late) => (Answer::ended(&[late]), None),
+            Err(late) => (OperationResponse::ended(&[late]), None),
         }
     }
 
@@ -333,8 +339,8 @@ impl Operations {
         prepared: Prepared,
         caller: Caller,
         ledger: Ledger,
-        cost: Option<Cost>,
-    ) -> (Answer, Option<Freshness>) {
+        cost: Option<ReportedCost>,
+    ) -> (OperationResponse, Option<Freshness>) {
         let Prepared { mut request, document, .. } = prepared;
         if let Ok(document) = document.as_ref() {
             // The library wants a tree of its own, which those who wait for a place need not hold.
@@ -346,9 +352,9 @@ impl Operations {
         let mut answer = match AssertUnwindSafe(executed).catch_unwind().await {
             Ok(response) => {
                 let extensions = Extensions::of(&ledger, &view, ledger.is_traced(), cost);
-                Answer::executed(&response.data, response.errors, extensions)
+                OperationResponse::executed(&response.data, response.errors, extensions)
             }
-            Err(_) => Answer::crashed(),
+            Err(_) => OperationResponse::crashed(),
         };
         let parts = ledger.freshness();
         (answer.origin.made, answer.origin.cost) = (Some(Made::Executed), ledger.cost());
@@ -357,18 +363,26 @@ impl Operations {
         (answer, parts)
     }
 
-    fn prepare(&self, meant: &Meant, request: &OperationRequest, kinds: Kinds) -> Result<Prepared, Answer> {
+    fn prepare(
+        &self,
+        meant: &ResolvedDocument,
+        request: &OperationRequest,
+        kinds: Kinds,
+    ) -> Result<Prepared, OperationResponse> {
         let OperationRequest { operation_name, variables, .. } = request;
         let verdict = self.documents.judge(&meant.text);
-        let document =
-            verdict.as_ref().as_ref().map_err(|errors| Answer::failed(Outcome::Refused, errors))?;
+        let document = verdict
+            .as_ref()
+            .as_ref()
+            .map_err(|errors| OperationResponse::failed(Outcome::Refused, errors))?;
         self.persisted.keep_right(meant);
         let operation = document
             .operation(operation_name.as_deref())
-            .map_err(|errors| Answer::failed(Outcome::Refused, &errors))?;
+            .map_err(|errors| OperationResponse::failed(Outcome::Refused, &errors))?;
         let kind = operation.operation_type.name();
         let named = self.metrics.requests().operation(operation.name.as_deref(), kind);
-        let refused = |outcome, errors: &[GraphqlError]| Answer::failed(outcome, errors).of(&named);
+        let refused =
+            |outcome, errors: &[GraphqlError]| OperationResponse::failed(outcome, errors).of(&named);
         match (operation.operation_type, kinds) {
             (OperationType::Mutation, Kinds::AnsweredOnce(TransportRules { mutations: false })) => {
                 let error = GraphqlError::new(Code::BadUserInput, "Mutations are run by POST alone.");
@@ -397,7 +411,7 @@ impl Operations {
 #[derive(Serialize)]
 struct Extensions {
     #[serde(skip_serializing_if = "Option::is_none")]
-    cost: Option<Cost>,
+    cost: Option<ReportedCost>,
     switchboard: Switchboard,
 }
 
@@ -418,7 +432,7 @@ struct Switchboard {
 
 impl Extensions {
     /// What is said of an operation; nothing where there is nothing to say.
-    fn of(ledger: &Ledger, view: &View, is_traced: bool, cost: Option<Cost>) -> Option<Self> {
+    fn of(ledger: &Ledger, view: &View, is_traced: bool, cost: Option<ReportedCost>) -> Option<Self> {
         let trace = is_traced.then(|| ledger.trace());
         let Told { problems, more } = ledger.problems(view);
         let more_problems = Some(more).filter(|more| *more > 0);
@@ -436,7 +450,7 @@ impl Extensions {
     }
 }
 
-impl Answer {
+impl OperationResponse {
     /// What tells its bytes from any other answer's: the same for the same bytes, of the letters `[A-Za-z0-9_-]`.
     #[must_use]
     pub fn tag(&self) -> &str {
@@ -467,8 +481,8 @@ impl Answer {
 
     fn new(outcome: Outcome, errors: &[GraphqlError], body: Bytes) -> Self {
         let code = errors.first().map(|error| error.extensions.code);
-        let origin = Origin { code, ..Origin::default() };
-        Self { body, outcome, read_at: None, tag: Tag::default(), origin, is_late: false }
+        let origin = ResponseOrigin { code, ..ResponseOrigin::default() };
+        Self { body, outcome, read_at: None, tag: EntityTag::default(), origin, is_late: false }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Documents that clients name instead of sending them: which text a request means.
 //!
-//! Two kinds. *Trusted* ones come with the deployment ([`trusted`]); where they are enforced, nothing else is executed.
+//! Two kinds. *TrustedDocuments* ones come with the deployment ([`trusted`]); where they are enforced, nothing else is executed.
 //! *Automatic* ones a client leaves here under their own hash (Apollo's automatic persisted queries, which urql speaks too): a
 //! shorter way to say what it could say anyway, and no protection. Each tenant has its own of these: a pool for all would
 //! tell one tenant what another one has left. This runs before anything is judged, so that a mutation
@@ -17,7 +17,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
 
-use self::trusted::Trusted;
+use self::trusted::TrustedDocuments;
 use super::codes::Code;
 use super::errors::GraphqlError;
 use super::request::OperationRequest;
@@ -37,7 +37,7 @@ const LOGGED: u64 = 10_000;
 
 /// A text, and where it came from.
 #[derive(Debug)]
-pub(crate) struct Meant {
+pub(crate) struct ResolvedDocument {
     pub(crate) text: Arc<str>,
     /// The name under which it is to be kept, once it has been found right.
     to_keep: Option<Left>,
@@ -56,15 +56,15 @@ fn left_by(tenant: &Tenant, hash: Hash) -> Left {
 pub(crate) type Hash = [u8; 32];
 
 /// All documents that can be named.
-pub(crate) struct Persisted {
-    trusted: Option<(Trusted, DocumentMode)>,
+pub(crate) struct PersistedDocuments {
+    trusted: Option<(TrustedDocuments, DocumentMode)>,
     automatic: Option<Cache<Left, Arc<str>>>,
     logged: Cache<Hash, ()>,
 }
 
-impl Persisted {
+impl PersistedDocuments {
     /// What the settings say, with the trusted documents read already, where there are any.
-    pub(crate) fn new(settings: &DocumentSettings, trusted: Option<Trusted>) -> Self {
+    pub(crate) fn new(settings: &DocumentSettings, trusted: Option<TrustedDocuments>) -> Self {
         let automatic = settings.automatic.then(|| {
             let weigh = |_: &Left, text: &Arc<str>| {
                 u32::try_from(text.len().saturating_add(BYTES_PER_ENTRY)).unwrap_or(u32::MAX)
@@ -92,7 +92,7 @@ impl Persisted {
     }
 
     /// The trusted documents, where there are any.
-    pub(crate) fn trusted(&self) -> Option<&Trusted> {
+    pub(crate) fn trusted(&self) -> Option<&TrustedDocuments> {
         self.trusted.as_ref().map(|(trusted, _)| trusted)
     }
 
@@ -104,7 +104,7 @@ impl Persisted {
         &self,
         request: &mut OperationRequest,
         tenant: &Tenant,
-    ) -> Result<Meant, Box<GraphqlError>> {
+    ) -> Result<ResolvedDocument, Box<GraphqlError>> {
         let named = Named::of(request)?;
         match (request.query.take(), named) {
             (Some(text), None) => self.brought(text.into(), None, tenant),
@@ -113,7 +113,9 @@ impl Persisted {
                 let sentence = "The request has a `documentId` and a `query`: send one of the two.";
                 refuse(Code::BadUserInput, sentence, "BAD_REQUEST")
             }
-            (None, Some(named)) => self.named(&named, tenant).map(|text| Meant { text, to_keep: None }),
+            (None, Some(named)) => {
+                self.named(&named, tenant).map(|text| ResolvedDocument { text, to_keep: None })
+            }
             (None, None) => {
                 let sentence = "`query` is missing: the text of a GraphQL document.";
                 refuse(Code::BadUserInput, sentence, "BAD_REQUEST")
@@ -123,7 +125,7 @@ impl Persisted {
 
     /// Keeps a document that has been found right under the hash that it was sent with. One that is wrong is not kept: it
     /// would only push others out.
-    pub(crate) fn keep_right(&self, meant: &Meant) {
+    pub(crate) fn keep_right(&self, meant: &ResolvedDocument) {
         if let (Some(automatic), Some(left)) = (&self.automatic, meant.to_keep) {
             automatic.insert(left, Arc::clone(&meant.text));
             // moka weighs up to 64 insertions late, and each of these can be as large as a body.
@@ -157,9 +159,9 @@ impl Persisted {
         text: Arc<str>,
         said: Option<Hash>,
         tenant: &Tenant,
-    ) -> Result<Meant, Box<GraphqlError>> {
+    ) -> Result<ResolvedDocument, Box<GraphqlError>> {
         if said.is_none() && self.trusted.is_none() {
-            return Ok(Meant { text, to_keep: None });
+            return Ok(ResolvedDocument { text, to_keep: None });
         }
         let hash: Hash = Sha256::digest(text.as_bytes()).into();
         if said.is_some_and(|said| said != hash) {
@@ -178,7 +180,7 @@ impl Persisted {
             }
         }
         let said = said.filter(|_| self.automatic.is_some());
-        Ok(Meant { text, to_keep: said.map(|hash| left_by(tenant, hash)) })
+        Ok(ResolvedDocument { text, to_keep: said.map(|hash| left_by(tenant, hash)) })
     }
 
     fn is_enforced(&self) -> bool {

@@ -27,7 +27,7 @@ pub struct OperationRequest {
 /// Why something is no GraphQL request; its `Display` is for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NoRequest(String);
+pub struct RequestError(String);
 
 impl OperationRequest {
     /// Whether the answer shall list what it cost upstream: `{"switchboard": {"trace": true}}` in the
@@ -49,14 +49,14 @@ impl OperationRequest {
     ///
     /// # Errors
     /// Where the body is no JSON object, or one of its members has another type than the specification says.
-    pub fn from_json(body: &[u8]) -> Result<Self, NoRequest> {
+    pub fn from_json(body: &[u8]) -> Result<Self, RequestError> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return refuse("The request has no body. Send a JSON object with a `query`.");
         }
         refuse_too_many_values(body)?;
         // Only the place of the mistake is passed on: serde's own words can repeat what was sent.
         let no_json = |error: serde_json::Error| {
-            NoRequest(format!("The body is no JSON: line {}, column {}.", error.line(), error.column()))
+            RequestError(format!("The body is no JSON: line {}, column {}.", error.line(), error.column()))
         };
         if body.trim_ascii_start().starts_with(b"{") {
             let Members { members, twice } = serde_json::from_slice(body).map_err(no_json)?;
@@ -78,7 +78,7 @@ impl OperationRequest {
     ///
     /// # Errors
     /// Where `query` is missing and no document is named, a parameter is given twice, or `variables` or `extensions` is no JSON object.
-    pub fn from_url(query: &str) -> Result<Self, NoRequest> {
+    pub fn from_url(query: &str) -> Result<Self, RequestError> {
         if !is_utf8(query) {
             return refuse("The URL's parameters are no UTF-8.");
         }
@@ -93,7 +93,7 @@ impl OperationRequest {
                 "variables" | "extensions" => {
                     refuse_too_many_values(text.as_bytes())?;
                     serde_json::from_str(&text).map_err(|_| {
-                        NoRequest(format!("The URL's parameter `{name}` must be a JSON object."))
+                        RequestError(format!("The URL's parameter `{name}` must be a JSON object."))
                     })?
                 }
                 _ => continue,
@@ -105,7 +105,7 @@ impl OperationRequest {
         Self::from_members(members)
     }
 
-    fn from_members(mut members: JsonMap) -> Result<Self, NoRequest> {
+    fn from_members(mut members: JsonMap) -> Result<Self, RequestError> {
         let query = text(&mut members, "query", "a string")?;
         let document_id = text(&mut members, "documentId", "a string or null")?;
         let operation_name = text(&mut members, "operationName", "a string or null")?;
@@ -126,7 +126,7 @@ const VALUES_MAX: usize = 10_000;
 
 /// A number of one digit takes some 70 bytes once it is decoded: a body of nothing else would become many times what the
 /// room for bodies was asked for. So values are counted before they are decoded, by what separates them.
-fn refuse_too_many_values(json: &[u8]) -> Result<(), NoRequest> {
+fn refuse_too_many_values(json: &[u8]) -> Result<(), RequestError> {
     let (mut values, mut is_text, mut is_escaped) = (0, false, false);
     for byte in json {
         match byte {
@@ -158,7 +158,7 @@ fn is_utf8(query: &str) -> bool {
     std::str::from_utf8(&bytes).is_ok()
 }
 
-fn text(members: &mut JsonMap, name: &str, what: &str) -> Result<Option<String>, NoRequest> {
+fn text(members: &mut JsonMap, name: &str, what: &str) -> Result<Option<String>, RequestError> {
     match members.remove(name) {
         Some(JsonValue::String(text)) => Ok(Some(text.as_str().to_owned())),
         None | Some(JsonValue::Null) => Ok(None),
@@ -166,7 +166,7 @@ fn text(members: &mut JsonMap, name: &str, what: &str) -> Result<Option<String>,
     }
 }
 
-fn object(members: &mut JsonMap, name: &str) -> Result<JsonMap, NoRequest> {
+fn object(members: &mut JsonMap, name: &str) -> Result<JsonMap, RequestError> {
     match members.remove(name) {
         Some(JsonValue::Object(map)) => Ok(map),
         None | Some(JsonValue::Null) => Ok(JsonMap::new()),
@@ -185,8 +185,8 @@ fn kind(value: &JsonValue) -> &'static str {
     }
 }
 
-fn refuse<T>(sentence: impl Into<String>) -> Result<T, NoRequest> {
-    Err(NoRequest(sentence.into()))
+fn refuse<T>(sentence: impl Into<String>) -> Result<T, RequestError> {
+    Err(RequestError(sentence.into()))
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ use futures_util::future::FutureExt as _;
 
 use super::codes::Code;
 use super::deadline::Deadline;
-use super::document::Verdict;
+use super::document::ValidationResult;
 use super::errors::GraphqlError;
-use super::persisted::Meant;
+use super::persisted::ResolvedDocument;
 use super::request::OperationRequest;
-use super::{Answer, Extensions, Kinds, Operations, Outcome, Prepared, TransportRules};
+use super::{Extensions, Kinds, OperationEngine, OperationResponse, Outcome, Prepared, TransportRules};
 use crate::domain::caller::Caller;
 use crate::graphql::subscription::Event;
 use crate::loaders::ledger::Ledger;
@@ -28,29 +28,29 @@ use crate::telemetry::requests::{Listening, Operation, Transport};
 use crate::telemetry::traces::Origin;
 
 /// What a transport that streams gets for a request.
-pub enum Opened {
+pub enum OperationOutput {
     /// A query or a mutation, which is answered once, or a subscription that was refused.
-    Once(Answer),
+    Response(OperationResponse),
     /// A subscription.
-    Stream(Box<Subscription>),
+    Subscription(Box<Subscription>),
 }
 
 /// A subscription under way.
 pub struct Subscription {
-    operations: Operations,
-    document: Arc<Verdict>,
+    operations: OperationEngine,
+    document: Arc<ValidationResult>,
     text: Box<str>,
     operation_name: Option<String>,
     variables: Variables,
     operation: Arc<Operation>,
     caller: Caller,
-    source: Source,
+    source: EventSource,
     origin: Origin,
     has_ended: bool,
 }
 
 /// What it listens to.
-pub enum Source {
+pub enum EventSource {
     /// Changes of integrations.
     Providers(Listener<ProviderChange>),
     /// Changes of accounts.
@@ -59,14 +59,14 @@ pub enum Source {
 
 /// One answer of a subscription.
 #[derive(Debug, Clone)]
-pub struct Message {
+pub struct SubscriptionEvent {
     /// The answer.
-    pub answer: Answer,
+    pub answer: OperationResponse,
     /// Where the subscription stands now: whoever comes back with it hears what it missed.
     pub position: String,
 }
 
-impl Operations {
+impl OperationEngine {
     /// Begins an operation of any kind for a transport that streams. `after` is the position that a subscriber comes back
     /// with; it may be in the request's extensions as well, as `{"switchboard": {"after": "…"}}`.
     pub async fn open(
@@ -75,22 +75,24 @@ impl Operations {
         rules: TransportRules,
         caller: Caller,
         after: Option<&str>,
-    ) -> Opened {
+    ) -> OperationOutput {
         let meant = match self.persisted.text(&mut request, &caller.tenant) {
             Ok(meant) => meant,
-            Err(refused) => return Opened::Once(Answer::failed(Outcome::Refused, &[*refused])),
+            Err(refused) => {
+                return OperationOutput::Response(OperationResponse::failed(Outcome::Refused, &[*refused]));
+            }
         };
         if !self.is_subscription(&meant, &request) {
-            return Opened::Once(self.run_meant(meant, request, rules, caller).await.told());
+            return OperationOutput::Response(self.run_meant(meant, request, rules, caller).await.told());
         }
         self.tell_trace(&meant, &request);
         match self.subscribe(&meant, &request, caller, after).await {
-            Ok(subscription) => Opened::Stream(Box::new(subscription)),
-            Err(refused) => Opened::Once(refused.told()),
+            Ok(subscription) => OperationOutput::Subscription(Box::new(subscription)),
+            Err(refused) => OperationOutput::Response(refused.told()),
         }
     }
 
-    fn is_subscription(&self, meant: &Meant, request: &OperationRequest) -> bool {
+    fn is_subscription(&self, meant: &ResolvedDocument, request: &OperationRequest) -> bool {
         let verdict = self.documents.judge(&meant.text);
         let operation = verdict
             .as_ref()
@@ -102,15 +104,15 @@ impl Operations {
 
     async fn subscribe(
         &self,
-        meant: &Meant,
+        meant: &ResolvedDocument,
         request: &OperationRequest,
         caller: Caller,
         after: Option<&str>,
-    ) -> Result<Subscription, Answer> {
+    ) -> Result<Subscription, OperationResponse> {
         let Prepared { request: judged, document, operation, .. } =
             self.prepare(meant, request, Kinds::Subscriptions)?;
         let refused = |error: &GraphqlError| {
-            Answer::failed(Outcome::Refused, std::slice::from_ref(error)).of(&operation)
+            OperationResponse::failed(Outcome::Refused, std::slice::from_ref(error)).of(&operation)
         };
         let after = after.or_else(|| request.resumes_after()).map(str::parse::<Position>).transpose();
         let after = after.map_err(|error| refused(&GraphqlError::of_watch(&error)))?;
@@ -142,24 +144,24 @@ impl Operations {
 
 impl Subscription {
     /// The next answer; `None` where none will follow.
-    pub async fn next(&mut self) -> Option<Message> {
+    pub async fn next(&mut self) -> Option<SubscriptionEvent> {
         if self.has_ended {
             return None;
         }
         loop {
             let heard = match &mut self.source {
-                Source::Providers(listener) => heard(listener.next().await, Event::Provider),
-                Source::Accounts(listener) => heard(listener.next().await, Event::Account),
+                EventSource::Providers(listener) => heard(listener.next().await, Event::Provider),
+                EventSource::Accounts(listener) => heard(listener.next().await, Event::Account),
             };
             let answer = match heard {
                 Ok(event) => self.answer_traced(event).await,
                 Err(error) => {
                     self.has_ended = true;
-                    Some(Answer::failed(Outcome::Executed { whole: false }, &[*error]))
+                    Some(OperationResponse::failed(Outcome::Executed { whole: false }, &[*error]))
                 }
             };
             if let Some(answer) = answer {
-                return Some(Message { answer, position: self.position() });
+                return Some(SubscriptionEvent { answer, position: self.position() });
             }
         }
     }
@@ -186,23 +188,23 @@ impl Subscription {
     #[must_use]
     pub fn position(&self) -> String {
         match &self.source {
-            Source::Providers(listener) => listener.position().to_string(),
-            Source::Accounts(listener) => listener.position().to_string(),
+            EventSource::Providers(listener) => listener.position().to_string(),
+            EventSource::Accounts(listener) => listener.position().to_string(),
         }
     }
 
     /// The same as [`Self::answer`], in a trace of its own.
-    async fn answer_traced(&self, event: Event) -> Option<Answer> {
+    async fn answer_traced(&self, event: Event) -> Option<OperationResponse> {
         let span = self.origin.event(self.operation_name.as_deref());
         let answer = span.around(self.answer(event)).await;
-        if let Some(fact) = answer.as_ref().and_then(Answer::failure) {
+        if let Some(fact) = answer.as_ref().and_then(OperationResponse::failure) {
             span.note(fact);
         }
         answer
     }
 
     /// The answer to one event, where it is one for this caller.
-    async fn answer(&self, event: Event) -> Option<Answer> {
+    async fn answer(&self, event: Event) -> Option<OperationResponse> {
         let admission = self.operations.admission.as_deref();
         let deadline = Deadline::after(admission.map(|admission| admission.operation_timeout()));
         let Some(admission) = admission else {
@@ -214,18 +216,21 @@ impl Subscription {
         let priced = Prepared { request, may_be_shared: false, document, operation };
         let price = match admission.judge_prepared(&priced) {
             Ok(price) => price,
-            Err(errors) => return Some(Answer::failed(Outcome::Refused, &errors)),
+            Err(errors) => return Some(OperationResponse::failed(Outcome::Refused, &errors)),
         };
         let running = async {
             match admission.enter(price).await {
                 Ok(_place) => self.execute(event, deadline).await,
-                Err(overloaded) => Some(Answer::failed(Outcome::Overloaded, &[overloaded])),
+                Err(overloaded) => Some(OperationResponse::failed(Outcome::Overloaded, &[overloaded])),
             }
         };
-        admission.in_time(deadline, running).await.unwrap_or_else(|late| Some(Answer::ended(&[late])))
+        admission
+            .in_time(deadline, running)
+            .await
+            .unwrap_or_else(|late| Some(OperationResponse::ended(&[late])))
     }
 
-    async fn execute(&self, event: Event, deadline: Deadline) -> Option<Answer> {
+    async fn execute(&self, event: Event, deadline: Deadline) -> Option<OperationResponse> {
         let mut request = Request::new(&*self.text).variables(self.variables.clone());
         request.operation_name.clone_from(&self.operation_name);
         if let Ok(document) = self.document.as_ref() {
@@ -238,9 +243,9 @@ impl Subscription {
             Ok(None) => None,
             Ok(Some(response)) => {
                 let extensions = Extensions::of_event(&ledger, &view, self.position());
-                Some(Answer::executed(&response.data, response.errors, Some(extensions)))
+                Some(OperationResponse::executed(&response.data, response.errors, Some(extensions)))
             }
-            Err(_) => Some(Answer::crashed()),
+            Err(_) => Some(OperationResponse::crashed()),
         }
     }
 }

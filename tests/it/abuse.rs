@@ -16,7 +16,7 @@ use switchboard::http::serve::serve;
 use switchboard::http::settings::ServerSettings;
 use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
-use switchboard::operation::Operations;
+use switchboard::operation::OperationEngine;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -90,7 +90,7 @@ async fn listening(
     (address, stop, serving)
 }
 
-fn graph(operations: Operations) -> Router {
+fn graph(operations: OperationEngine) -> Router {
     let callers = Callers::Anybody(tenant_a().tenant);
     router(EdgeParts { operations, callers, webhooks: Webhooks::none(), settings: shipped().http })
 }

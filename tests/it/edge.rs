@@ -39,7 +39,7 @@ use switchboard::http::settings::{HttpSettings, ServerSettings};
 use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
 use switchboard::loaders::settings::Shares;
-use switchboard::operation::Operations;
+use switchboard::operation::OperationEngine;
 use tower::ServiceExt as _;
 
 use self::faulty::Faulty;
@@ -86,12 +86,12 @@ fn edge_over(callers: Callers, faulty: Faulty) -> Router {
     serving(callers, operations(faulty))
 }
 
-fn serving(callers: Callers, operations: Operations) -> Router {
+fn serving(callers: Callers, operations: OperationEngine) -> Router {
     router(EdgeParts { operations, callers, webhooks: Webhooks::none(), settings: http_settings() })
 }
 
-fn operations(faulty: Faulty) -> Operations {
-    Operations::new(faulty, &Shares::of(1 << 20), Clock::system()).unwrap()
+fn operations(faulty: Faulty) -> OperationEngine {
+    OperationEngine::new(faulty, &Shares::of(1 << 20), Clock::system()).unwrap()
 }
 
 fn anybody() -> Callers {

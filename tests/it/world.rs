@@ -26,8 +26,8 @@ use switchboard::loaders::watch::WatchError;
 use switchboard::loaders::watch::feed::Position;
 use switchboard::operation::request::OperationRequest;
 use switchboard::operation::settings::LimitSettings;
-use switchboard::operation::subscription::{Opened, Source, Subscription};
-use switchboard::operation::{Answer, Executor, Operations, Outcome, TransportRules};
+use switchboard::operation::subscription::{EventSource, OperationOutput, Subscription};
+use switchboard::operation::{Executor, OperationEngine, OperationResponse, Outcome, TransportRules};
 use switchboard::replicas::store::Store;
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox, Tenant};
 use switchboard::telemetry::metrics::Metrics;
@@ -39,7 +39,7 @@ use tower::{BoxError, ServiceExt, service_fn};
 /// A graph and the sandbox below it.
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
-    pub(crate) operations: Operations,
+    pub(crate) operations: OperationEngine,
     graph: Counted,
     clock: Clock,
 }
@@ -73,7 +73,12 @@ impl Executor for Counted {
         self.graph.accounts_changed(tenant);
     }
 
-    fn listen(&self, field: &str, caller: &Caller, after: Option<Position>) -> Result<Source, WatchError> {
+    fn listen(
+        &self,
+        field: &str,
+        caller: &Caller,
+        after: Option<Position>,
+    ) -> Result<EventSource, WatchError> {
         Executor::listen(&self.graph, field, caller, after)
     }
 
@@ -153,7 +158,7 @@ pub(crate) fn texts(value: &Value, path: &str) -> Vec<String> {
 }
 
 /// The answer to a request as a client sends it.
-pub(crate) async fn run(operations: &Operations, caller: Caller, request: &Value) -> Answer {
+pub(crate) async fn run(operations: &OperationEngine, caller: Caller, request: &Value) -> OperationResponse {
     let request = OperationRequest::from_json(request.to_string().as_bytes()).unwrap();
     operations.run(request, TransportRules { mutations: true }, caller).await
 }
@@ -307,7 +312,7 @@ impl World {
         let networks = Networks { leadlex: network.clone(), composio: network, store };
         let graph =
             Counted { graph: graph_over(config, clock, &networks).unwrap(), executions: Arc::default() };
-        let operations = Operations::new(graph.clone(), &config.cache.shares(), clock).unwrap();
+        let operations = OperationEngine::new(graph.clone(), &config.cache.shares(), clock).unwrap();
         Self { sandbox: sandbox.clone(), operations, graph, clock }
     }
 
@@ -316,9 +321,9 @@ impl World {
         self.operations.accounts_changed(&tenant_a().tenant);
     }
 
-    /// Operations over the same graph that keep no answers.
-    pub(crate) fn operations_that_execute(&self) -> Operations {
-        Operations::new(self.graph.graph.clone(), &Shares::of(0), self.clock).unwrap()
+    /// An engine over the same graph that caches no responses.
+    pub(crate) fn operations_that_execute(&self) -> OperationEngine {
+        OperationEngine::new(self.graph.graph.clone(), &Shares::of(0), self.clock).unwrap()
     }
 
     /// Drops everything that is kept for a caller's keys.
@@ -338,7 +343,7 @@ impl World {
     }
 
     /// What runs its operations, for an edge in front of it.
-    pub(crate) fn operations(&self) -> Operations {
+    pub(crate) fn operations(&self) -> OperationEngine {
         self.operations.clone()
     }
 
@@ -389,8 +394,8 @@ impl World {
     pub(crate) async fn open(&self, caller: Caller, request: Value) -> Result<Subscription, Value> {
         let request = OperationRequest::from_json(request.to_string().as_bytes()).unwrap();
         match self.operations.open(request, TransportRules { mutations: true }, caller, None).await {
-            Opened::Stream(subscription) => Ok(*subscription),
-            Opened::Once(answer) => Err(serde_json::from_slice(&answer.body).unwrap()),
+            OperationOutput::Subscription(subscription) => Ok(*subscription),
+            OperationOutput::Response(answer) => Err(serde_json::from_slice(&answer.body).unwrap()),
         }
     }
 
@@ -402,7 +407,7 @@ impl World {
     }
 
     /// The answer to a request as a client sends it.
-    pub(crate) async fn run(&self, caller: Caller, request: &Value) -> Answer {
+    pub(crate) async fn run(&self, caller: Caller, request: &Value) -> OperationResponse {
         run(&self.operations, caller, request).await
     }
 

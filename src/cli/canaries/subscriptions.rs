@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::domain::caller::Caller;
 use crate::operation::TransportRules;
 use crate::operation::request::OperationRequest;
-use crate::operation::subscription::Opened;
+use crate::operation::subscription::OperationOutput;
 use crate::sandbox::Tenant;
 
 /// Listens with every root field, has one of each change, and looks at what is told of it.
@@ -24,8 +24,8 @@ pub(super) async fn listen(
         let request = OperationRequest::from_json(json!({ "query": text }).to_string().as_bytes()).unwrap();
         let rules = TransportRules { mutations: true };
         match world.operations.open(request, rules, caller.clone(), None).await {
-            Opened::Stream(subscription) => listeners.push(subscription),
-            Opened::Once(answer) => panic!("{:.500}", String::from_utf8_lossy(&answer.body)),
+            OperationOutput::Subscription(subscription) => listeners.push(subscription),
+            OperationOutput::Response(answer) => panic!("{:.500}", String::from_utf8_lossy(&answer.body)),
         }
     }
     // Until it is known what there is to begin with; on the paused clock nothing else is due.

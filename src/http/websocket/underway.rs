@@ -16,8 +16,8 @@ use crate::http::recorded::Awaited;
 use crate::http::telling::{Told, telling};
 use crate::http::tenure::Tenure;
 use crate::operation::request::OperationRequest;
-use crate::operation::subscription::Opened;
-use crate::operation::{Operations, TransportRules};
+use crate::operation::subscription::OperationOutput;
+use crate::operation::{OperationEngine, TransportRules};
 use crate::telemetry::requests::Transport;
 use crate::telemetry::traces::Origin;
 
@@ -84,7 +84,7 @@ impl Underway {
     pub(super) fn begin(
         &mut self,
         id: Arc<str>,
-        operations: Operations,
+        operations: OperationEngine,
         request: OperationRequest,
         caller: Caller,
         place: OwnedSemaphorePermit,
@@ -99,7 +99,7 @@ impl Underway {
             opened
         };
         let said = opened.into_stream().flat_map(|opened| {
-            let listens = matches!(opened, Opened::Stream(_)).then_some(Said::Listens);
+            let listens = matches!(opened, OperationOutput::Subscription(_)).then_some(Said::Listens);
             let done = stream::once(ready(Said::Done));
             stream::iter(listens).chain(telling(opened, Transport::WebSocket).map(Said::Told)).chain(done)
         });

@@ -19,14 +19,14 @@ const APOLLO_FORMAT: &str = "apollo-persisted-query-manifest";
 
 /// The documents, by id and by hash.
 #[derive(Debug, Clone, Default)]
-pub struct Trusted {
+pub struct TrustedDocuments {
     by_id: HashMap<String, Arc<str>>,
     by_hash: HashMap<Hash, Arc<str>>,
 }
 
 /// Why trusted documents cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
+pub enum TrustedDocumentsError {
     /// The file or directory, or one in it.
     #[error("cannot read {0:?}: {1}")]
     Io(PathBuf, #[source] io::Error),
@@ -55,15 +55,15 @@ struct ApolloOperation {
     body: String,
 }
 
-impl Trusted {
+impl TrustedDocuments {
     /// Reads a directory or a manifest.
     ///
     /// # Errors
     /// Where it cannot be read, is neither, or holds no document.
-    pub fn read(path: &Path) -> Result<Self, Unreadable> {
+    pub fn read(path: &Path) -> Result<Self, TrustedDocumentsError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |error| Unreadable::Io(path, error)
+            move |error| TrustedDocumentsError::Io(path, error)
         };
         let mut trusted = Self::default();
         if fs::metadata(path).map_err(failed(path))?.is_dir() {
@@ -79,12 +79,17 @@ impl Trusted {
             let text = fs::read_to_string(path).map_err(failed(path))?;
             trusted.add_manifest(path, &text)?;
         }
-        if trusted.by_id.is_empty() { Err(Unreadable::Empty(path.to_owned())) } else { Ok(trusted) }
+        if trusted.by_id.is_empty() {
+            Err(TrustedDocumentsError::Empty(path.to_owned()))
+        } else {
+            Ok(trusted)
+        }
     }
 
-    fn add_manifest(&mut self, path: &Path, text: &str) -> Result<(), Unreadable> {
-        let wrong =
-            |error: &serde_json::Error| Unreadable::Manifest(path.to_owned(), error.line(), error.column());
+    fn add_manifest(&mut self, path: &Path, text: &str) -> Result<(), TrustedDocumentsError> {
+        let wrong = |error: &serde_json::Error| {
+            TrustedDocumentsError::Manifest(path.to_owned(), error.line(), error.column())
+        };
         // An untagged enum tells no place: what is no JSON at all is told first.
         let value: serde_json::Value = serde_json::from_str(text).map_err(|error| wrong(&error))?;
         match serde_json::from_value(value).map_err(|error| wrong(&error))? {
@@ -92,7 +97,7 @@ impl Trusted {
                 operations.into_iter().for_each(|one| self.add(one.id, &one.body));
                 Ok(())
             }
-            Manifest::Apollo { .. } => Err(Unreadable::Manifest(path.to_owned(), 1, 1)),
+            Manifest::Apollo { .. } => Err(TrustedDocumentsError::Manifest(path.to_owned(), 1, 1)),
             Manifest::Relay(documents) => {
                 documents.into_iter().for_each(|(id, text)| self.add(id, &text));
                 Ok(())
@@ -127,8 +132,8 @@ impl Trusted {
 mod tests {
     use super::*;
 
-    fn manifest(text: &str) -> Result<Trusted, String> {
-        let mut trusted = Trusted::default();
+    fn manifest(text: &str) -> Result<TrustedDocuments, String> {
+        let mut trusted = TrustedDocuments::default();
         let read = trusted.add_manifest(Path::new("m.json"), text);
         read.map(|()| trusted).map_err(|error| error.to_string())
     }

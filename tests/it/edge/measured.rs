@@ -13,7 +13,7 @@ use switchboard::app::{Networks, graph_over};
 use switchboard::domain::clock::Clock;
 use switchboard::graphql::schema::Graph;
 use switchboard::http::ops;
-use switchboard::operation::Operations;
+use switchboard::operation::OperationEngine;
 use switchboard::replicas::store::{Entry, Messages, Store, StoreError};
 use switchboard::sandbox::{self, EmulatedUpstream, Fault, Sandbox, Tenant};
 use switchboard::telemetry::connections::Connections;
@@ -70,7 +70,7 @@ impl Store for Nowhere {
 struct Measured {
     sandbox: Sandbox,
     graph: Graph,
-    operations: Operations,
+    operations: OperationEngine,
 }
 
 impl Measured {
@@ -87,7 +87,7 @@ impl Measured {
         for listener in ["public", "ops"] {
             drop(Connections::measured_by(&graph.metrics(), listener));
         }
-        let operations = Operations::new(graph.clone(), &config.cache.shares(), clock).unwrap();
+        let operations = OperationEngine::new(graph.clone(), &config.cache.shares(), clock).unwrap();
         let operations =
             operations.within(config.limits.clone(), config.connections.clone(), config.lists.clone());
         Self { sandbox, graph, operations: operations.unwrap() }

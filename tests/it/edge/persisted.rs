@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use switchboard::http::caller::Callers;
 use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
-use switchboard::operation::persisted::trusted::Trusted;
+use switchboard::operation::persisted::trusted::TrustedDocuments;
 use switchboard::operation::settings::{DocumentMode, DocumentSettings};
 
 use super::faulty::Faulty;
@@ -28,7 +28,7 @@ fn settings() -> DocumentSettings {
     }
 }
 
-fn edge(settings: &DocumentSettings, trusted: Option<Trusted>) -> Router {
+fn edge(settings: &DocumentSettings, trusted: Option<TrustedDocuments>) -> Router {
     let operations = super::operations(Faulty::new()).naming(settings, trusted);
     router(EdgeParts {
         operations,
@@ -39,14 +39,14 @@ fn edge(settings: &DocumentSettings, trusted: Option<Trusted>) -> Router {
 }
 
 /// A directory of its own with two documents in it.
-fn trusted() -> Trusted {
+fn trusted() -> TrustedDocuments {
     let name = std::thread::current().name().unwrap_or("trusted").replace(':', "_");
     let directory = std::env::temp_dir().join(format!("switchboard-{}-{name}", std::process::id()));
     fs::create_dir_all(&directory).unwrap();
     fs::write(directory.join("Hello.graphql"), format!("{HELLO}\n")).unwrap();
     fs::write(directory.join("bump.graphql"), BUMP).unwrap();
     fs::write(directory.join("notes.txt"), "no document").unwrap();
-    let trusted = Trusted::read(&directory).unwrap();
+    let trusted = TrustedDocuments::read(&directory).unwrap();
     fs::remove_dir_all(&directory).unwrap();
     trusted
 }
@@ -248,8 +248,9 @@ async fn each_mistake_in_naming_has_its_own_sentence() {
 
 #[test]
 fn what_cannot_be_read_is_told_with_its_path() {
-    let missing = Trusted::read(Path::new("no-such-directory")).unwrap_err().to_string();
+    let missing = TrustedDocuments::read(Path::new("no-such-directory")).unwrap_err().to_string();
     assert!(missing.starts_with("cannot read \"no-such-directory\""), "{missing}");
-    let empty = Trusted::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap_err().to_string();
+    let empty =
+        TrustedDocuments::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap_err().to_string();
     assert!(empty.ends_with("a directory needs files that end in .graphql"), "{empty}");
 }

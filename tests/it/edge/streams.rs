@@ -13,7 +13,7 @@ use switchboard::http::serve::{Listener, serve};
 use switchboard::http::settings::{HttpSettings, ServerSettings};
 use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
-use switchboard::operation::Operations;
+use switchboard::operation::OperationEngine;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -82,7 +82,7 @@ impl Server {
         Self::with(world.operations(), anybody(), settings())
     }
 
-    pub(super) fn with(operations: Operations, callers: Callers, settings: HttpSettings) -> Self {
+    pub(super) fn with(operations: OperationEngine, callers: Callers, settings: HttpSettings) -> Self {
         let (pipes, accepted) = mpsc::unbounded_channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let router = router(EdgeParts { operations, callers, webhooks: Webhooks::none(), settings });

@@ -22,7 +22,7 @@ use switchboard::domain::upstream_name::UpstreamName::{self, Composio, Leadlex};
 use switchboard::http::caller::Callers;
 use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
-use switchboard::operation::Operations;
+use switchboard::operation::OperationEngine;
 use switchboard::sandbox::{self, CANARY, EmulatedUpstream, LEADLEX_PATH, Sandbox};
 use switchboard::upstream::transport::{Network, NetworkBody};
 use tokio::time::Instant;
@@ -190,7 +190,7 @@ type SharedWire = Arc<Mutex<Wire>>;
 /// A graph that serves one cell after the other.
 pub(super) struct Bench {
     config: Config,
-    operations: Operations,
+    operations: OperationEngine,
     wire: SharedWire,
     sandbox: Sandbox,
     log: Log,

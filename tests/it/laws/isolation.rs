@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use switchboard::operation::Answer;
+use switchboard::operation::OperationResponse;
 use switchboard::sandbox::{EmulatedUpstream, Fault, Tenant};
 
 use super::{a_tenth, cases, on_a_paused_clock, settle};
@@ -185,7 +185,7 @@ fn mark(world: &World, tenant: Tenant, round: usize) {
 }
 
 /// Everything that stands in an answer, and behind it its ids and cursors once more, decoded.
-fn told(answer: &Answer) -> String {
+fn told(answer: &OperationResponse) -> String {
     let text = str::from_utf8(&answer.body).unwrap();
     let decoded = text.split('"').filter_map(|word| URL_SAFE_NO_PAD.decode(word).ok());
     let decoded = decoded.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());

@@ -12,7 +12,7 @@ use switchboard::loaders::holdings::Revision;
 use switchboard::loaders::ledger::Ledger;
 use switchboard::loaders::settings::{ConnectionSettings, ListSettings, Shares};
 use switchboard::operation::settings::LimitSettings;
-use switchboard::operation::{Executor, Operations};
+use switchboard::operation::{Executor, OperationEngine};
 use switchboard::sandbox::{EmulatedUpstream, Fault};
 use tokio::time::Instant;
 
@@ -110,7 +110,7 @@ async fn an_operation_that_does_not_end_by_itself_is_ended() {
     let Setup { config, .. } = Setup::default();
     let (connections, lists): (ConnectionSettings, ListSettings) = (config.connections, config.lists);
     let clock = Clock::starting_at(NOW.parse().unwrap());
-    let operations = Operations::new(Endless, &Shares::of(0), clock).unwrap();
+    let operations = OperationEngine::new(Endless, &Shares::of(0), clock).unwrap();
     let operations = operations.within(limits, connections, lists).unwrap();
     let answer = run(&operations, tenant_a(), &json!({ "query": "{ a }" })).await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Finished answers: the bytes of whole answers, kept above execution, so that a query that is asked again costs one
+//! CachedResponse answers: the bytes of whole answers, kept above execution, so that a query that is asked again costs one
 //! look-up and is neither parsed nor judged nor executed.
 //!
 //! Whatever an answer is made of changes in one of two ways. By time alone: until then it has
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use super::request::OperationRequest;
-use super::{Answer, Outcome};
+use super::{OperationResponse, Outcome};
 use crate::domain::caller::Caller;
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::upstream_name::{Composio, Leadlex};
@@ -45,7 +45,7 @@ pub(super) fn may_be_shared<'f>(mut root_fields: impl Iterator<Item = &'f str>) 
 
 /// What makes two answers the same: who asks, and what, compared whole.
 #[derive(PartialEq, Eq, Hash)]
-pub(super) struct Question {
+pub(super) struct ResponseKey {
     leadlex: Option<Fingerprint<Leadlex>>,
     composio: Option<Fingerprint<Composio>>,
     view: View,
@@ -55,7 +55,7 @@ pub(super) struct Question {
     variables: Box<str>,
 }
 
-impl Question {
+impl ResponseKey {
     /// The question of a caller's request; none where its variables cannot be written.
     pub(super) fn of(document: &Arc<str>, request: &OperationRequest, caller: &Caller) -> Option<Self> {
         let variables = match request.variables.is_empty() {
@@ -80,27 +80,30 @@ impl Question {
 }
 
 /// A kept answer, and how long it is good for.
-struct Finished {
-    answer: Answer,
+struct CachedResponse {
+    answer: OperationResponse,
     /// None where nothing was read for it; it may still say that nothing is known, which holds while the revision does.
     made_of: Option<Freshness>,
     made_in: Revision,
 }
 
 /// The answers that are kept, and those that are being made.
-pub(super) struct Answers {
-    kept: Weighed<Arc<Question>, Arc<Finished>>,
+pub(super) struct ResponseCache {
+    kept: Weighed<Arc<ResponseKey>, Arc<CachedResponse>>,
     /// With the epochs in which each began: what began before a drop is not given to those who ask after it.
-    flights: SingleFlight<(Arc<Question>, (u64, u64)), Answer>,
+    flights: SingleFlight<(Arc<ResponseKey>, (u64, u64)), OperationResponse>,
 }
 
-impl Answers {
-    /// Answers that weigh at most `limit_bytes`.
+impl ResponseCache {
+    /// ResponseCache that weigh at most `limit_bytes`.
     pub(super) fn new(limit_bytes: u64) -> Self {
-        let weigh = |question: &Arc<Question>, finished: &Arc<Finished>| {
+        let weigh = |question: &Arc<ResponseKey>, finished: &Arc<CachedResponse>| {
             ENTRY_BYTES + question.weight_bytes() + finished.answer.body.len()
         };
-        Self { kept: Weighed::new(limit_bytes, weigh), flights: SingleFlight::new(|_| Answer::crashed()) }
+        Self {
+            kept: Weighed::new(limit_bytes, weigh),
+            flights: SingleFlight::new(|_| OperationResponse::crashed()),
+        }
     }
 
     /// Keeps none of those that are finished.
@@ -116,8 +119,8 @@ impl Answers {
     /// All that is kept: whose and what for, and the answers' bytes.
     #[cfg(test)]
     pub(super) fn dump(&self) -> Vec<(String, Bytes)> {
-        let one = |(question, finished): (Arc<Arc<Question>>, Arc<Finished>)| {
-            let Question { leadlex, composio, view, document, variables, .. } = &**question;
+        let one = |(question, finished): (Arc<Arc<ResponseKey>>, Arc<CachedResponse>)| {
+            let ResponseKey { leadlex, composio, view, document, variables, .. } = &**question;
             let question = format!("{leadlex:?} {composio:?} {view:?} {document} {variables}");
             (question, finished.answer.body.clone())
         };
@@ -125,7 +128,11 @@ impl Answers {
     }
 
     /// The answer that is kept and still is what execution would give; `revision` is the caller's as it is now.
-    pub(super) fn look(&self, question: &Question, revision: impl FnOnce() -> Revision) -> Option<Answer> {
+    pub(super) fn look(
+        &self,
+        question: &ResponseKey,
+        revision: impl FnOnce() -> Revision,
+    ) -> Option<OperationResponse> {
         let finished = self.kept.get(question)?;
         let is_in_time = finished.made_of.is_none_or(|parts| Instant::now() < parts.changes_at);
         let is_good = is_in_time && finished.made_in == revision();
@@ -136,10 +143,10 @@ impl Answers {
     /// its answer, of which parts that is made.
     pub(super) async fn get(
         self: &Arc<Self>,
-        question: Arc<Question>,
+        question: Arc<ResponseKey>,
         revision: impl Fn() -> Revision + Clone + Send + 'static,
-        execution: impl Future<Output = (Answer, Option<Freshness>)> + Send + 'static,
-    ) -> (Answer, Got) {
+        execution: impl Future<Output = (OperationResponse, Option<Freshness>)> + Send + 'static,
+    ) -> (OperationResponse, Got) {
         let landed = || self.look(&question, revision.clone());
         let (answers, key, revised) = (Arc::clone(self), Arc::clone(&question), revision.clone());
         let flight = async move {
@@ -160,22 +167,28 @@ impl Answers {
         (answer, got)
     }
 
-    fn keep(&self, question: Arc<Question>, answer: &Answer, made_of: Option<Freshness>, made_in: Revision) {
+    fn keep(
+        &self,
+        question: Arc<ResponseKey>,
+        answer: &OperationResponse,
+        made_of: Option<Freshness>,
+        made_in: Revision,
+    ) {
         if made_of.is_some_and(|parts| parts.changes_at <= Instant::now()) {
             return;
         }
         // Exactly its bytes: a text that was just written has room for more.
         let (body, origin) = (Bytes::copy_from_slice(&answer.body), answer.origin.shared(Made::Kept));
-        let answer = Answer { body, origin, ..answer.clone() };
-        self.kept.insert(question, Arc::new(Finished { answer, made_of, made_in }));
+        let answer = OperationResponse { body, origin, ..answer.clone() };
+        self.kept.insert(question, Arc::new(CachedResponse { answer, made_of, made_in }));
     }
 }
 
 /// What tells an answer's bytes from others: made where it is first asked for, and once for all who share them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tag(Arc<OnceLock<Box<str>>>);
+pub(super) struct EntityTag(Arc<OnceLock<Box<str>>>);
 
-impl Tag {
+impl EntityTag {
     /// The first half of the SHA-256 of a body, in base64url.
     pub(super) fn of(&self, body: &Bytes) -> &str {
         let digest = || {

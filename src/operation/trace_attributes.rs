@@ -1,13 +1,13 @@
 //! What a trace is told of an operation: which it is, and with which code it failed.
 
-use super::persisted::Meant;
+use super::persisted::ResolvedDocument;
 use super::request::OperationRequest;
-use super::{Answer, Operations, Outcome};
+use super::{OperationEngine, OperationResponse, Outcome};
 use crate::telemetry::traces::{self, Fact};
 
-impl Operations {
+impl OperationEngine {
     /// Tells the trace, where there is one, which operation it is.
-    pub(super) fn tell_trace(&self, meant: &Meant, request: &OperationRequest) {
+    pub(super) fn tell_trace(&self, meant: &ResolvedDocument, request: &OperationRequest) {
         if traces::are_on()
             && let Ok(document) = self.documents.judge(&meant.text).as_ref()
             && let Ok(operation) = document.operation(request.operation_name.as_deref())
@@ -18,7 +18,7 @@ impl Operations {
     }
 }
 
-impl Answer {
+impl OperationResponse {
     /// What a trace tells of what went wrong: whether it failed here, or was refused as it was asked.
     pub(super) fn failure(&self) -> Option<Fact<'static>> {
         let code = self.origin.code?;

@@ -29,7 +29,7 @@ use crate::loaders::settings::{ConnectionSettings, ListSettings};
 /// What an operation could cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Price {
+pub(crate) struct OperationCost {
     /// Fields of the answer.
     pub(crate) complexity: u64,
     /// Calls to both upstreams together.
@@ -37,19 +37,19 @@ pub(crate) struct Price {
 }
 
 /// A price, and the fields that most of it comes from, each with its part.
-pub(crate) struct Bill<'a> {
-    pub(crate) price: Price,
+pub(crate) struct CostBreakdown<'a> {
+    pub(crate) price: OperationCost,
     pub(crate) dearest_by_fields: Option<(&'a Node<Field>, u64)>,
     pub(crate) dearest_by_calls: Option<(&'a Node<Field>, u64)>,
 }
 
 /// What prices are made of.
-pub(crate) struct PriceList {
+pub(crate) struct CostModel {
     lengths: Lengths,
     lists: ListSettings,
 }
 
-impl PriceList {
+impl CostModel {
     /// The prices of a schema's operations under these settings.
     pub(crate) fn new(schema: &Valid<Schema>, connections: ConnectionSettings, lists: ListSettings) -> Self {
         Self { lengths: Lengths::new(schema, connections), lists }
@@ -61,7 +61,7 @@ impl PriceList {
         document: &'a ExecutableDocument,
         operation: &'a Operation,
         variables: &'a Variables,
-    ) -> Bill<'a> {
+    ) -> CostBreakdown<'a> {
         let calls = Calls::new(&self.lists);
         let mut walk = Walk {
             document,
@@ -73,9 +73,9 @@ impl PriceList {
         };
         let root = Parents { count: 1.0, page: None, entities: None, is_root: true };
         let complexity = walk.selections(&operation.selection_set, &root);
-        let price = Price { complexity: whole(complexity), upstream_calls: walk.calls.sum() };
+        let price = OperationCost { complexity: whole(complexity), upstream_calls: walk.calls.sum() };
         let Walk { dearest_by_fields, dearest_by_calls, .. } = walk;
-        Bill { price, dearest_by_fields, dearest_by_calls }
+        CostBreakdown { price, dearest_by_fields, dearest_by_calls }
     }
 }
 
@@ -111,7 +111,7 @@ impl Parents {
 struct Walk<'a> {
     document: &'a ExecutableDocument,
     variables: &'a Variables,
-    prices: &'a PriceList,
+    prices: &'a CostModel,
     calls: Calls<'a>,
     dearest_by_fields: Option<(&'a Node<Field>, u64)>,
     dearest_by_calls: Option<(&'a Node<Field>, u64)>,

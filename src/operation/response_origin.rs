@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::subscription::{Opened, Subscription};
-use super::{Answer, Outcome};
+use super::subscription::{OperationOutput, Subscription};
+use super::{OperationResponse, Outcome};
 use crate::telemetry::requests::{self, Cost, Made, Operation, RequestRecord, Transport};
 
 /// Where an answer came from.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Origin {
+pub(super) struct ResponseOrigin {
     /// None where the request was refused before its operation was known.
     pub(super) operation: Option<Arc<Operation>>,
     /// The code of the first error.
@@ -18,7 +18,7 @@ pub(super) struct Origin {
     pub(super) cost: Cost,
 }
 
-impl Origin {
+impl ResponseOrigin {
     /// Of the same answer for somebody who caused nothing.
     pub(super) fn shared(&self, made: Made) -> Self {
         let made = self.made.map(|_| made);
@@ -26,7 +26,7 @@ impl Origin {
     }
 }
 
-impl Answer {
+impl OperationResponse {
     /// The same, which is an operation's.
     pub(super) fn of(mut self, operation: &Arc<Operation>) -> Self {
         self.origin.operation = Some(Arc::clone(operation));
@@ -36,7 +36,7 @@ impl Answer {
     /// What is recorded of it.
     #[must_use]
     pub fn record(&self, transport: Transport) -> RequestRecord {
-        let Origin { operation, code, made, cost } = self.origin.clone();
+        let ResponseOrigin { operation, code, made, cost } = self.origin.clone();
         let outcome = match self.outcome {
             Outcome::Executed { whole: true } => requests::Outcome::Ok,
             Outcome::Executed { whole: false } => requests::Outcome::Partial,
@@ -58,13 +58,13 @@ impl Subscription {
     }
 }
 
-impl Opened {
+impl OperationOutput {
     /// What is recorded of an operation once it is answered, or has begun.
     #[must_use]
     pub fn record(&self, transport: Transport) -> RequestRecord {
         match self {
-            Self::Once(answer) => answer.record(transport),
-            Self::Stream(subscription) => subscription.record(transport),
+            Self::Response(answer) => answer.record(transport),
+            Self::Subscription(subscription) => subscription.record(transport),
         }
     }
 }
