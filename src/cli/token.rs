@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use toml::Value;
 
 use super::{Failure, print};
-use crate::domain::caller::MemberId;
+use crate::domain::role::MemberId;
 use crate::http::caller::tokens::NewToken;
 
 #[derive(clap::Subcommand, Debug)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::auth_scheme::AuthScheme;
 use super::connection_state::ConnectionState;
 use super::vocabulary::{Word, vocabulary};
 
@@ -20,28 +21,6 @@ vocabulary! {
     Expired = "EXPIRED",
     Inactive = "INACTIVE",
     Revoked = "REVOKED",
-}
-
-vocabulary! {
-    /// How a connection authenticates (UPSTREAMS.md A3, 15 schemes).
-    AuthScheme, unknown:
-    /// A scheme that this layer does not know.
-    Other,
-    Oauth2 = "OAUTH2",
-    Oauth1 = "OAUTH1",
-    ApiKey = "API_KEY",
-    Basic = "BASIC",
-    BillcomAuth = "BILLCOM_AUTH",
-    BearerToken = "BEARER_TOKEN",
-    GoogleServiceAccount = "GOOGLE_SERVICE_ACCOUNT",
-    NoAuth = "NO_AUTH",
-    BasicWithJwt = "BASIC_WITH_JWT",
-    CalcomAuth = "CALCOM_AUTH",
-    ServiceAccount = "SERVICE_ACCOUNT",
-    Saml = "SAML",
-    DcrOauth = "DCR_OAUTH",
-    CimdOauth = "CIMD_OAUTH",
-    S2sOauth2 = "S2S_OAUTH2",
 }
 
 /// Who may use an account besides the user who connected it.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::accounts::AuthScheme;
+use super::auth_scheme::AuthScheme;
 use super::vocabulary::Word;
 
 /// Fields of `val` that are settings and no secret (UPSTREAMS.md A4, classes TENANT DATA and SAFE), and where they stand.

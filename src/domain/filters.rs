@@ -8,7 +8,6 @@
 use std::time::Duration;
 
 use super::accounts::AccountStatus;
-use super::caller::MemberId;
 use super::health::{HealthRules, HealthState, STATUSES_OF_ATTENTION, Verdict};
 use super::input::{BadInput, BadInputReason};
 use super::providers::{Provider, ProviderCategory, ProviderStatus};
@@ -61,10 +60,9 @@ impl Values {
         Self::new(list, [value])
     }
 
-    /// One member, whose id was checked when it was taken.
-    #[must_use]
-    pub fn member(id: &MemberId) -> Self {
-        Self([id.as_str().into()].into())
+    /// One value that passed [`Self::one`] before.
+    pub(super) fn checked(value: &str) -> Self {
+        Self([value.into()].into())
     }
 
     /// The union of several lists.

@@ -4,6 +4,7 @@
 //! nothing of any other layer.
 
 pub mod accounts;
+pub mod auth_scheme;
 pub mod caller;
 pub mod change;
 pub mod clock;
@@ -16,6 +17,7 @@ pub mod input;
 pub mod page;
 pub mod problems;
 pub mod providers;
+pub mod role;
 pub mod settings;
 pub mod toolkits;
 pub mod upstream_name;

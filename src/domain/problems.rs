@@ -62,6 +62,13 @@ impl Rule {
             Self::UnreadableTimestamp | Self::UnreadableScope | Self::UnreadableValue => false,
         }
     }
+
+    /// Whether a view may learn of such a problem. A member sees LeadLex's rows and learns of problems with them, except for
+    /// optional values: an unreadable one would reveal that a hidden value exists. It learns of no problem with Composio's
+    /// rows, because an unreadable row cannot be checked for its owner.
+    fn is_visible_to(self, view: &View, upstream: UpstreamName) -> bool {
+        view.is_whole() || (upstream == UpstreamName::Leadlex && self != Self::UnreadableValue)
+    }
 }
 
 /// Where something is wrong.
@@ -242,7 +249,7 @@ impl Problems {
 
     /// Those that a view is told, by place, and how many of them have none.
     fn seen_by(&self, view: &View) -> (impl Iterator<Item = (Place, Rule, u64)>, u64) {
-        let is_seen = |rule: Rule| view.shows_problem(self.upstream, rule);
+        let is_seen = |rule: Rule| rule.is_visible_to(view, self.upstream);
         let located = self.located.iter().map(|((place, rule), count)| (*place, *rule, *count));
         let located: Vec<_> = located.filter(|(_, rule, _)| is_seen(*rule)).collect();
         let all: u64 = self.counts().filter(|(rule, _)| is_seen(*rule)).map(|(_, count)| count).sum();
@@ -301,7 +308,7 @@ pub fn told<'p>(view: &View, reports: impl IntoIterator<Item = &'p Arc<Problems>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::caller::{MemberId, Role};
+    use crate::domain::role::{MemberId, Role};
 
     fn of(upstream: UpstreamName, noted: &[(Option<usize>, &'static str, Rule, u64)]) -> Arc<Problems> {
         let mut problems = Problems::none(upstream);

@@ -5,11 +5,9 @@
 //! each new road would need its own.
 
 use super::accounts::ConnectedAccount;
-use super::caller::{MemberId, Role};
 use super::filters::{AccountFilter, Values};
-use super::problems::Rule;
 use super::providers::Provider;
-use super::upstream_name::UpstreamName;
+use super::role::{MemberId, Role};
 
 /// What a caller sees of its tenant. Two callers of one tenant with equal views get equal answers, so it is a part of
 /// the key of whatever is kept of them; it holds no secret.
@@ -59,7 +57,7 @@ impl View {
     pub fn narrow(&self, mut filter: AccountFilter) -> AccountFilter {
         if let Some(member) = self.member() {
             let is_asked_for = filter.user_ids.as_ref().is_none_or(|users| users.contains(member.as_str()));
-            filter.user_ids = Some(if is_asked_for { Values::member(member) } else { Values::default() });
+            filter.user_ids = Some(if is_asked_for { member.filter_values() } else { Values::default() });
         }
         filter
     }
@@ -74,14 +72,6 @@ impl View {
                 Provider { account_id: None, display_name: None, error_message: None, ..provider.clone() }
             }
         }
-    }
-
-    /// Whether a problem of an upstream's answer is told. A member learns of LeadLex's rows, which it sees, but not of optional
-    /// values: that one of those it does not see cannot be read tells that it is there. It learns nothing of Composio's: a
-    /// row that cannot be read cannot be checked for its owner, so each of them may be about somebody else.
-    #[must_use]
-    pub fn shows_problem(&self, upstream: UpstreamName, rule: Rule) -> bool {
-        self.is_whole() || (upstream == UpstreamName::Leadlex && rule != Rule::UnreadableValue)
     }
 
     /// What stands for this view in a signature: a word for the role, and the member's id.

@@ -3,7 +3,8 @@
 use async_graphql::{Enum, SimpleObject};
 
 use super::users::User;
-use crate::domain::caller::{Caller, Role};
+use crate::domain::caller::Caller;
+use crate::domain::role::Role;
 
 /// What a caller may see.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use async_graphql::Enum;
 
-use crate::domain::{accounts, filters, providers};
+use crate::domain::{accounts, auth_scheme, filters, providers};
 use crate::loaders::provider_page;
 
 /// What an integration is for.
@@ -48,7 +48,7 @@ pub(super) enum ConnectedAccountStatus {
 
 /// How a connection authenticates.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "accounts::AuthScheme")]
+#[graphql(remote = "auth_scheme::AuthScheme")]
 pub(super) enum AuthScheme {
     #[graphql(name = "OAUTH2")]
     Oauth2,

@@ -26,7 +26,7 @@ use super::framing;
 use super::pulse::{Overdue, Patience, Pulse, UnderWay};
 use super::socket::Socket;
 use super::succession::Routes;
-use super::tenure::Tenure;
+use super::tenure::{Course, Tenure};
 use crate::telemetry::connections::{Connections, Refused};
 
 /// How many requests of one HTTP/2 connection are answered at once.
@@ -35,17 +35,6 @@ const STREAMS: u32 = 64;
 /// How much of one HTTP/2 stream is held in either direction, in bytes, and of a connection's streams together on their way in.
 const STREAM_BYTES: u32 = 64 * 1024;
 const STREAMS_BYTES: u32 = 256 * 1024;
-
-/// Whether connections go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Course {
-    /// They do.
-    Serve,
-    /// They end when what is under way is answered.
-    Finish,
-    /// They end.
-    Cut,
-}
 
 /// What all connections of a listener have alike.
 #[derive(Clone)]

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use super::streamed::Form;
+use super::stream_format::Form;
 
 /// `text/event-stream`
 pub(crate) struct Events;

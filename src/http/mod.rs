@@ -31,6 +31,7 @@ mod request_id;
 pub mod serve;
 pub mod settings;
 mod socket;
+mod stream_format;
 mod streamed;
 pub mod succession;
 mod telling;

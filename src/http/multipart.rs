@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use super::streamed::Form;
+use super::stream_format::Form;
 
 /// `multipart/mixed`
 pub(crate) struct Parts;

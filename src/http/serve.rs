@@ -16,11 +16,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::connection::{Conduct, Course};
+use super::connection::Conduct;
 use super::error::HttpError;
 use super::pulse::Patience;
 use super::settings::ServerSettings;
 use super::succession::Routes;
+use super::tenure::Course;
 use crate::telemetry::connections::{Connections, Refused};
 
 /// How many connections are being refused at once, and how long each may take for it.

@@ -24,6 +24,7 @@ use super::Edge;
 use super::caller::Shown;
 use super::error::HttpError;
 use super::media::Streaming;
+use super::stream_format::Form;
 use super::telling::{Told, going_on};
 use super::tenure::Tenure;
 use super::{event_stream, multipart};
@@ -34,27 +35,6 @@ use crate::telemetry::requests::Transport;
 
 /// What nginx is told by, so that it hands on what has come instead of waiting for more.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-
-/// How frames are written.
-pub(crate) trait Form: Send + 'static {
-    /// `Content-Type`.
-    const MEDIA: &'static str;
-
-    /// What is sent at once, so that everybody between knows that it has begun.
-    fn opening(position: Option<&str>) -> Bytes;
-
-    /// An answer.
-    fn next(answer: &[u8], position: Option<&str>) -> Bytes;
-
-    /// Why it does not go on: an answer of errors alone.
-    fn failed(answer: &[u8]) -> Bytes;
-
-    /// That there is nothing to tell.
-    fn heartbeat() -> Bytes;
-
-    /// That nothing follows.
-    fn end() -> Bytes;
-}
 
 /// What a stream lasts by.
 pub(crate) struct Terms {

@@ -10,8 +10,18 @@ use std::time::Duration;
 use axum::http::Extensions;
 use tokio::sync::watch;
 
-use super::connection::Course;
 use super::pulse::Pulse;
+
+/// Whether connections go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// They do.
+    Serve,
+    /// They end when what is under way is answered.
+    Finish,
+    /// They end.
+    Cut,
+}
 
 /// How long an answer may go on.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use super::chance::{pick, scatter};
-use super::deal::TOOLKITS;
+use super::toolkits::TOOLKITS;
 
 /// The seven statuses that are known (UPSTREAMS.md A3).
 pub(super) const STATUSES: [&str; 7] =

@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::Sandbox;
 use super::accounts::Account;
-use super::deal::TOOLKITS;
 use super::tenants::{Access, Tenant, composio_access};
+use super::toolkits::TOOLKITS;
 
 /// What a new account needs.
 #[derive(Deserialize)]

@@ -8,31 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::accounts::{Account, Accounts};
 use super::chance::scatter;
 use super::settings::Settings;
-
-/// The toolkits that accounts are dealt over, each with the scheme of its one auth config. Together they bear all 15
-/// schemes (UPSTREAMS.md A3), and LeadLex's rows (`data/leadlex-a.json`) stand for all of them (UPSTREAMS.md C).
-pub const TOOLKITS: [(&str, &str); 20] = [
-    ("gmail", "OAUTH2"),
-    ("googlecalendar", "OAUTH2"),
-    ("slack", "OAUTH2"),
-    ("outlook", "OAUTH2"),
-    ("microsoft_teams", "S2S_OAUTH2"),
-    ("whatsapp", "API_KEY"),
-    ("telegram", "BEARER_TOKEN"),
-    ("discord", "OAUTH1"),
-    ("zoom", "BASIC_WITH_JWT"),
-    ("googlesuper", "GOOGLE_SERVICE_ACCOUNT"),
-    ("linkedin", "OAUTH2"),
-    ("jumpcloud", "SAML"),
-    ("googledrive", "OAUTH2"),
-    ("one_drive", "CIMD_OAUTH"),
-    ("dropbox", "DCR_OAUTH"),
-    ("stripe", "SERVICE_ACCOUNT"),
-    ("paypal", "BASIC"),
-    ("quickbooks", "BILLCOM_AUTH"),
-    ("calendly", "CALCOM_AUTH"),
-    ("mailchimp", "NO_AUTH"),
-];
+use super::toolkits::TOOLKITS;
 
 /// A status that no client knows; one account in 200 has it.
 const UNKNOWN_STATUS: &str = "QUARANTINED";

@@ -31,6 +31,7 @@ mod settings;
 mod spoil;
 mod state;
 mod tenants;
+mod toolkits;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -46,12 +47,12 @@ use serde_json::Value;
 
 pub use accounts::Account;
 pub use clock::Clock;
-pub use deal::TOOLKITS;
 pub use faults::{BadFault, Fault, FaultBody};
 pub use recording::RecordedRequest;
 pub use scenario::Scenario;
 pub use settings::{ComposioPlan, CursorKind, LeadlexPlan, Settings, Ties};
 pub use tenants::Tenant;
+pub use toolkits::TOOLKITS;
 
 /// Where LeadLex's API begins under the sandbox's address; Composio's begins at its root.
 pub const LEADLEX_PATH: &str = "/functions/v1/api-gateway";

@@ -10,7 +10,8 @@ mod sharing;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use switchboard::domain::caller::{Caller, MemberId, Role};
+use switchboard::domain::caller::Caller;
+use switchboard::domain::role::{MemberId, Role};
 use switchboard::replicas::store::Store;
 
 use crate::replicas::memory::MemoryStore;

@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 
 use super::super::tests::{CANARY, Scratch, environment, file, lines, refusal, variables};
 use super::super::{Sources, known::Known};
-use crate::domain::caller::Role;
+use crate::domain::role::Role;
 
 /// An entry of `[[auth.tokens]]`, with a hash of its own.
 fn token(name: &str, more: &str) -> String {

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::domain::accounts::{AuthConfig, AuthScheme};
+use crate::domain::accounts::AuthConfig;
+use crate::domain::auth_scheme::AuthScheme;
 use crate::domain::connection_state::ConnectionState;
 use crate::domain::vocabulary::{Vocabulary, Word};
 

@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use super::jwks::{IssuerKeys, Lookup, Source};
 use super::settings::JwtSettings;
 use super::tokens::Tenants;
-use crate::domain::caller::{Caller, MemberId, Role};
+use crate::domain::caller::Caller;
 use crate::domain::clock::Clock;
+use crate::domain::role::{MemberId, Role};
 use crate::http::error::HttpError;
 
 /// Longer than any token that a proxy lets through.

@@ -11,7 +11,8 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::settings::{RoleWord, TokenSettings};
-use crate::domain::caller::{Caller, MemberId, NoMember, Role, Tenant};
+use crate::domain::caller::{Caller, Tenant};
+use crate::domain::role::{MemberId, NoMember, Role};
 use crate::http::error::HttpError;
 
 const UNKNOWN: &str = "The token in `Authorization` is not one that is known here.";

@@ -1,7 +1,8 @@
 //! What a larger graph's router asks: any mix of representations, each in its own place, in as few calls as can be.
 
 use serde_json::{Value, json};
-use switchboard::domain::caller::{Caller, MemberId, Role};
+use switchboard::domain::caller::Caller;
+use switchboard::domain::role::{MemberId, Role};
 use switchboard::operation::settings::LimitSettings;
 use switchboard::sandbox::{EmulatedUpstream, Fault, Settings, Tenant};
 

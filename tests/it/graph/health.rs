@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use switchboard::domain::caller::{Caller, MemberId, Role};
+use switchboard::domain::caller::Caller;
+use switchboard::domain::role::{MemberId, Role};
 use switchboard::sandbox::{Account, EmulatedUpstream, Fault, Tenant};
 
 use crate::world::{NOW, PROVIDERS, Setup, World, at, list, only_error, tenant_a, texts};

@@ -1,7 +1,8 @@
 //! What a member sees, road by road; `laws::members` holds the same over random questions.
 
 use serde_json::{Value, json};
-use switchboard::domain::caller::{Caller, MemberId, Role};
+use switchboard::domain::caller::Caller;
+use switchboard::domain::role::{MemberId, Role};
 use switchboard::sandbox::Tenant;
 
 use crate::world::{World, at, global_id, only_error, tenant_a, texts};

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
-use switchboard::domain::caller::{Caller, MemberId, Role};
+use switchboard::domain::caller::Caller;
+use switchboard::domain::role::{MemberId, Role};
 use switchboard::sandbox::{Account, Scenario, Settings, Tenant};
 use switchboard::upstream::transport::Network;
 use tower::util::BoxCloneSyncService;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use switchboard::domain::caller::{Caller, MemberId, Role};
+use switchboard::domain::caller::Caller;
+use switchboard::domain::role::{MemberId, Role};
 use switchboard::operation::subscription::Subscription;
 use switchboard::sandbox::{Account, EmulatedUpstream, Fault, Settings, Tenant};
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use switchboard::domain::caller::{Caller, MemberId, Role};
+use switchboard::domain::caller::Caller;
+use switchboard::domain::role::{MemberId, Role};
 use switchboard::sandbox::{EmulatedUpstream, Fault, LeadlexPlan, Settings, Tenant};
 
 use crate::world::{NOW, PROVIDERS, Setup, World, at, caller, list, only_error, tenant_a, tenant_b, texts};

@@ -18,7 +18,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
-use switchboard::domain::caller::{Caller, MemberId, Role};
+use switchboard::domain::caller::Caller;
+use switchboard::domain::role::{MemberId, Role};
 use switchboard::sandbox::{self, Account, EmulatedUpstream, Fault, Tenant};
 
 use super::truth::{self, Accounts, accounts};

@@ -8,8 +8,9 @@ use anyhow::{Context, bail, ensure};
 
 use crate::http::Connection;
 use crate::job;
+use crate::lane::Lane;
 use crate::load::{self, Question};
-use crate::run::{ASIDE, LONG, Lane, Plan};
+use crate::plan::{ASIDE, LONG, Plan};
 use crate::sandbox::Sandbox;
 use crate::servers::{Keeps, Kind, Site};
 use crate::steady::{Right, both};

@@ -6,15 +6,16 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cold;
+use crate::lane::Lane;
+use crate::plan::{FULL, QUICK};
 use crate::sandbox::Sandbox;
-use crate::servers::{Contender, Keeps, Site};
+use crate::servers::Site;
 use crate::steady;
 use crate::table::{self, Row};
 
@@ -47,53 +48,11 @@ pub(crate) struct Arguments {
     quick: bool,
 }
 
-/// How much is measured.
-pub(crate) struct Plan {
-    pub(crate) rounds: usize,
-    pub(crate) round: Duration,
-    pub(crate) warm: Duration,
-    pub(crate) cold_samples: usize,
-    pub(crate) stampede: usize,
-}
-
-const FULL: Plan = Plan {
-    rounds: 9,
-    round: Duration::from_secs(2),
-    warm: Duration::from_secs(3),
-    cold_samples: 9,
-    stampede: 1_000,
-};
-const QUICK: Plan = Plan {
-    rounds: 1,
-    round: Duration::from_millis(500),
-    warm: Duration::from_millis(500),
-    cold_samples: 1,
-    stampede: 1_000,
-};
-
 /// Of the cold rows, one way.
 const LATENCY: &str = "50";
-/// Longer than a run.
-pub(crate) const LONG: Keeps = Keeps(3_600);
-/// Filters that no round reaches: for comparing and for warming up.
-pub(crate) const ASIDE: usize = 400_000;
-
 /// Around the table in README.
 const BEGIN: &str = "<!-- make bench-peers writes this -->";
 const END: &str = "<!-- until here -->";
-
-/// A server and what is known of it.
-pub(crate) struct Lane {
-    pub(crate) contender: Contender,
-    pub(crate) row: Row,
-}
-
-impl Lane {
-    /// Whether its answers are right.
-    pub(crate) fn timed(&self) -> bool {
-        self.row.excluded.is_none()
-    }
-}
 
 /// Runs to the end, or until it is told to stop; either way every process that it started ends.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {

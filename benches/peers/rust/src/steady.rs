@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use crate::http::Connection;
 use crate::job;
+use crate::lane::Lane;
 use crate::load::{self, Question};
+use crate::plan::{ASIDE, LONG, Plan};
 use crate::process::Process;
-use crate::run::{ASIDE, LONG, Lane, Plan};
 use crate::sandbox::Sandbox;
 use crate::servers::{Kind, Site};
 

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::load::Round;
+use crate::plan::Plan;
 use crate::process::Memory;
-use crate::run::Plan;
 use crate::sandbox::Calls;
 use crate::servers::{Contender, Kind};
 

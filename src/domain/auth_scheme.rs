@@ -1,0 +1,25 @@
+//! The authentication schemes of connected accounts.
+
+use super::vocabulary::vocabulary;
+
+vocabulary! {
+    /// How a connection authenticates (UPSTREAMS.md A3, 15 schemes).
+    AuthScheme, unknown:
+    /// A scheme that this layer does not know.
+    Other,
+    Oauth2 = "OAUTH2",
+    Oauth1 = "OAUTH1",
+    ApiKey = "API_KEY",
+    Basic = "BASIC",
+    BillcomAuth = "BILLCOM_AUTH",
+    BearerToken = "BEARER_TOKEN",
+    GoogleServiceAccount = "GOOGLE_SERVICE_ACCOUNT",
+    NoAuth = "NO_AUTH",
+    BasicWithJwt = "BASIC_WITH_JWT",
+    CalcomAuth = "CALCOM_AUTH",
+    ServiceAccount = "SERVICE_ACCOUNT",
+    Saml = "SAML",
+    DcrOauth = "DCR_OAUTH",
+    CimdOauth = "CIMD_OAUTH",
+    S2sOauth2 = "S2S_OAUTH2",
+}
