@@ -18,12 +18,12 @@ use super::written::{One, Rows};
 use crate::domain::filters::AccountFilter;
 use crate::domain::input::BadInput;
 use crate::domain::page::{Direction, PageArguments, PageRequest, PageSizes};
-use crate::loaders::batch::{AccountArguments, AccountsOf, CountOf};
-use crate::loaders::counts::StatusCounts;
-use crate::loaders::freshness::Freshness;
-use crate::loaders::judge::Judge;
-use crate::loaders::parent::Parent;
-use crate::loaders::slice::{Slice, Wanted};
+use crate::loaders::cache::freshness::Freshness;
+use crate::loaders::health::Judge;
+use crate::loaders::lists::counts::StatusCounts;
+use crate::loaders::lists::parent::Parent;
+use crate::loaders::lists::slice::{Slice, Wanted};
+use crate::loaders::loader::{AccountArguments, AccountsOf, CountOf};
 
 /// The arguments of a connection, as far as all of them have the same.
 pub(super) struct ConnectionArguments {

@@ -22,9 +22,9 @@ use crate::domain::accounts::{self, SharedAccount};
 use crate::domain::global_id::GlobalId;
 use crate::domain::page::PageArguments;
 use crate::domain::toolkits::ToolkitSlug;
-use crate::loaders::freshness::Freshness;
-use crate::loaders::judge::Judge;
-use crate::loaders::parent::Parent;
+use crate::loaders::cache::freshness::Freshness;
+use crate::loaders::health::Judge;
+use crate::loaders::lists::parent::Parent;
 
 pub(super) struct ConnectedAccount(pub(super) SharedAccount, pub(super) Freshness, pub(super) Arc<Judge>);
 

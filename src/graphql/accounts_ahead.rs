@@ -9,9 +9,9 @@ use super::account_connection::ConnectionArguments;
 use super::account_filters::{ConnectedAccountOrder, ProviderAccountFilter};
 use super::operation_context::{OperationContext, operation};
 use crate::domain::page::{PageArguments, PageRequest};
-use crate::loaders::batch::AccountArguments;
-use crate::loaders::parent::Parent;
-use crate::loaders::provider_page::ProviderQuestion;
+use crate::loaders::lists::parent::Parent;
+use crate::loaders::lists::provider_page::ProviderQuestion;
+use crate::loaders::loader::AccountArguments;
 
 /// Asks for the accounts of the providers that are expected, where the providers have to be read and
 /// the query wants both.

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use crate::domain::input::BadInput;
-use crate::loaders::lists::ListError;
+use crate::loaders::lists::account_lists::ListError;
 use crate::upstream::error::UpstreamError;
 
 /// Why a field is null, or an operation refused.

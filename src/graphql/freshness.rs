@@ -5,7 +5,7 @@ use async_graphql::{Enum, Object};
 use super::moment::DateTime;
 use super::plain::Plain;
 use super::plain::PlainField::{self, Leaf};
-use crate::loaders::freshness;
+use crate::loaders::cache::freshness;
 
 /// How old the data is, and why it is served.
 pub(super) struct DataFreshness(pub(super) freshness::Freshness);

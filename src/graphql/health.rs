@@ -14,9 +14,9 @@ use crate::domain::health::{self, Reason, Verdict};
 use crate::domain::page::Direction;
 use crate::domain::providers::{Provider, ProviderStatus};
 use crate::domain::upstream_name;
-use crate::loaders::batch::{AccountArguments, AccountsOf};
-use crate::loaders::parent::Parent;
-use crate::loaders::slice::Wanted;
+use crate::loaders::lists::parent::Parent;
+use crate::loaders::lists::slice::Wanted;
+use crate::loaders::loader::{AccountArguments, AccountsOf};
 
 /// How an integration or an account fares, in one word.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,9 +17,9 @@ use super::written::One;
 use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::page::PageArguments;
 use crate::domain::providers;
-use crate::loaders::batch::CountOf;
-use crate::loaders::freshness::Kept;
-use crate::loaders::parent::Parent;
+use crate::loaders::cache::freshness::Kept;
+use crate::loaders::lists::parent::Parent;
+use crate::loaders::loader::CountOf;
 
 /// How many integrations are in one status.
 #[derive(SimpleObject)]

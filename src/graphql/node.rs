@@ -11,7 +11,7 @@ use super::operation_context::operation;
 use super::providers::Provider;
 use super::toolkits::Toolkit;
 use crate::domain::global_id::{GlobalId, ProviderId};
-use crate::loaders::freshness::Kept;
+use crate::loaders::cache::freshness::Kept;
 
 /// An object with a globally unique `id`, which `Query.node` resolves again.
 #[derive(Interface)]

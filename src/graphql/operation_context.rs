@@ -15,14 +15,14 @@ use crate::domain::caller::Caller;
 use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::toolkits::ToolkitMapping;
 use crate::domain::upstream_name::UpstreamName;
-use crate::loaders::batch::{AccountId, AccountsOf, AllProviders, CountOf, OperationLoader, loader};
-use crate::loaders::counts::Counts;
-use crate::loaders::freshness::Kept;
-use crate::loaders::ledger::Ledger;
-use crate::loaders::providers::ProviderList;
+use crate::loaders::batch_scheduler::Batches;
+use crate::loaders::cache::freshness::Kept;
+use crate::loaders::lists::counts::Counts;
+use crate::loaders::lists::providers::ProviderList;
+use crate::loaders::lists::slice::Slice;
+use crate::loaders::loader::{AccountId, AccountsOf, AllProviders, CountOf, OperationLoader, loader};
 use crate::loaders::settings::ConnectionSettings;
-use crate::loaders::slice::Slice;
-use crate::loaders::turn::Batches;
+use crate::loaders::stats::Ledger;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// One operation's loader, and the shared parts.

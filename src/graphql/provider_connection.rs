@@ -19,9 +19,9 @@ use crate::domain::filters;
 use crate::domain::global_id;
 use crate::domain::input::BadInput;
 use crate::domain::page::PageArguments;
-use crate::loaders::freshness::{Freshness, Kept};
-use crate::loaders::judge::Judge;
-use crate::loaders::provider_page::{self, ProviderPage, ProviderQuestion};
+use crate::loaders::cache::freshness::{Freshness, Kept};
+use crate::loaders::health::Judge;
+use crate::loaders::lists::provider_page::{self, ProviderPage, ProviderQuestion};
 
 /// Narrows integrations; a list that is left out or null asks for all, an empty one for none.
 #[derive(InputObject, Default)]

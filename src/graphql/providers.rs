@@ -18,10 +18,10 @@ use super::words::{ProviderCategory, ProviderStatus};
 use super::written::One;
 use crate::domain::global_id::GlobalId;
 use crate::domain::page::PageArguments;
-use crate::loaders::freshness::Freshness;
-use crate::loaders::judge::Judge;
-use crate::loaders::parent::Parent;
-use crate::loaders::providers::ListedProvider;
+use crate::loaders::cache::freshness::Freshness;
+use crate::loaders::health::Judge;
+use crate::loaders::lists::parent::Parent;
+use crate::loaders::lists::providers::ListedProvider;
 
 pub(super) struct Provider(pub(super) Arc<ListedProvider>, pub(super) Freshness, pub(super) Arc<Judge>);
 

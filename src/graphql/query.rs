@@ -21,7 +21,7 @@ use crate::domain::global_id;
 use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::page::PageArguments;
 use crate::domain::toolkits::ToolkitSlug;
-use crate::loaders::parent::Parent;
+use crate::loaders::lists::parent::Parent;
 
 pub(super) struct Query;
 

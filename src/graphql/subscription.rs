@@ -22,7 +22,7 @@ use super::words::{ConnectedAccountStatus, ProviderStatus};
 use crate::domain::accounts::SharedAccount;
 use crate::domain::change;
 use crate::domain::global_id::GlobalId;
-use crate::loaders::providers::ListedProvider;
+use crate::loaders::lists::providers::ListedProvider;
 use crate::loaders::watch;
 
 /// What an operation is asked about.

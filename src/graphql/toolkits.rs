@@ -16,8 +16,8 @@ use crate::domain::global_id::GlobalId;
 use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::page::PageArguments;
 use crate::domain::toolkits::ToolkitSlug;
-use crate::loaders::freshness::Kept;
-use crate::loaders::parent::Parent;
+use crate::loaders::cache::freshness::Kept;
+use crate::loaders::lists::parent::Parent;
 
 pub(super) enum Toolkit {
     /// A well-formed slug.

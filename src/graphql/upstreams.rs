@@ -6,7 +6,7 @@ use super::errors::FieldError;
 use super::moment::{DateTime, moment};
 use super::operation_context::operation;
 use crate::domain::upstream_name;
-use crate::loaders::sources::Source;
+use crate::loaders::upstream_status::Source;
 use crate::upstream::standing::{self, Standing};
 
 /// One of the two REST APIs behind this graph.

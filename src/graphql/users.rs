@@ -9,7 +9,7 @@ use super::plain::Plain;
 use super::plain::PlainField::{self, Leaf};
 use super::written::One;
 use crate::domain::page::PageArguments;
-use crate::loaders::parent::Parent;
+use crate::loaders::lists::parent::Parent;
 
 pub(super) struct User {
     id: String,

@@ -3,7 +3,7 @@
 use async_graphql::Enum;
 
 use crate::domain::{accounts, auth_scheme, filters, providers};
-use crate::loaders::provider_page;
+use crate::loaders::lists::provider_page;
 
 /// What an integration is for.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]

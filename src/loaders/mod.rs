@@ -1,39 +1,18 @@
-//! How a value is got: by key through the cache, as a page of a list, in batches.
+//! How resolvers get values: from the cache, as pages of lists, in batches.
 //!
-//! From the ground up: [`cache`] keeps what was fetched, and joins those who want the same at the
-//! same time; [`scan`] is one upstream list, [`lists`] its pages, `walk` and `paging` go over them in
-//! both directions, `cursor`, `ties` and `position` say where they stand; [`joined`] asks for many lists in
-//! few calls, [`counts`] counts; [`by_id`] and [`providers`] are the other two roads; [`batch`] is what
-//! resolvers call and [`turn`] when it leaves, [`ahead`] what starts before they do, [`ledger`] what all of it cost,
-//! and [`judge`] says what of it is healthy. What [`metrics`] tell of all this is read there. [`watch`] looks again and again while somebody listens.
+//! The parts, from the bottom: [`cache`] holds what was read and joins equal fetches; [`lists`] reads lists of providers and
+//! accounts through it; [`watch`] polls for changes while clients subscribe. On top of them, [`loader`] has the batching
+//! loader that resolvers call, [`batch_scheduler`] decides when a batch starts, and `prefetch` starts reads early.
+//! [`stats`] records what one operation has read, and [`health`] evaluates it.
 
-pub mod ahead;
-pub mod batch;
-pub mod by_id;
+pub mod batch_scheduler;
 pub mod cache;
-pub mod counts;
-mod cursor;
-pub mod freshness;
-pub mod holdings;
-pub mod joined;
-pub mod judge;
-pub mod ledger;
+mod event_filter;
+pub mod health;
 pub mod lists;
-pub(crate) mod metrics;
-mod paging;
-pub mod parent;
-mod position;
-pub mod provider_page;
-pub mod providers;
-pub mod scan;
+pub mod loader;
+mod prefetch;
 pub mod settings;
-mod shared;
-mod shelf;
-pub(crate) mod single_flight;
-pub mod slice;
-pub mod sources;
-mod ties;
-pub mod turn;
-mod walk;
+pub mod stats;
+pub mod upstream_status;
 pub mod watch;
-pub(crate) mod weighed;

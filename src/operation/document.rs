@@ -23,7 +23,7 @@ use super::limits;
 use super::positions;
 use super::settings::LimitSettings;
 use super::suggestions;
-use crate::loaders::weighed::Weighed;
+use crate::loaders::cache::bounded_map::Weighed;
 
 /// How many errors of a document are listed.
 const ERRORS_LISTED: usize = 10;

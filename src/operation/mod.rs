@@ -58,11 +58,11 @@ use crate::domain::clock::Clock;
 use crate::domain::problems::{Problem, Told};
 use crate::domain::view::View;
 use crate::graphql::json::Json;
-use crate::loaders::cache::Got;
-use crate::loaders::freshness::Freshness;
-use crate::loaders::ledger::{Ledger, Trace};
-use crate::loaders::metrics::read_weight;
+use crate::loaders::cache::freshness::Freshness;
+use crate::loaders::cache::metrics::read_weight;
+use crate::loaders::cache::read_through::Got;
 use crate::loaders::settings::{ConnectionSettings, ListSettings, Shares};
+use crate::loaders::stats::{Ledger, Trace};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::requests::{Made, Operation};
 

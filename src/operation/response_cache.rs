@@ -25,11 +25,11 @@ use crate::domain::caller::Caller;
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::upstream_name::{Composio, Leadlex};
 use crate::domain::view::View;
-use crate::loaders::cache::Got;
-use crate::loaders::freshness::Freshness;
-use crate::loaders::holdings::Revision;
-use crate::loaders::single_flight::SingleFlight;
-use crate::loaders::weighed::Weighed;
+use crate::loaders::cache::bounded_map::Weighed;
+use crate::loaders::cache::freshness::Freshness;
+use crate::loaders::cache::read_through::Got;
+use crate::loaders::cache::single_flight::SingleFlight;
+use crate::loaders::cache::upstream_cache::Revision;
 use crate::telemetry::requests::Made;
 
 /// Root fields whose answers are of the moment, or of the one who asks.

@@ -20,7 +20,7 @@ use super::request::OperationRequest;
 use super::{Extensions, Kinds, OperationEngine, OperationResponse, Outcome, Prepared, TransportRules};
 use crate::domain::caller::Caller;
 use crate::graphql::subscription::Event;
-use crate::loaders::ledger::Ledger;
+use crate::loaders::stats::Ledger;
 use crate::loaders::watch::WatchError;
 use crate::loaders::watch::feed::{Heard, Listener, Position};
 use crate::loaders::watch::{AccountChange, ProviderChange};

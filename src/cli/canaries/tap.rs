@@ -15,8 +15,8 @@ use tower::{BoxError, ServiceExt as _, service_fn};
 
 use crate::domain::caller::Caller;
 use crate::graphql::schema::Graph;
-use crate::loaders::holdings::Revision;
-use crate::loaders::ledger::Ledger;
+use crate::loaders::cache::upstream_cache::Revision;
+use crate::loaders::stats::Ledger;
 use crate::operation::Executor;
 use crate::sandbox::{CANARY, Sandbox};
 use crate::telemetry::metrics::Metrics;

@@ -20,12 +20,12 @@ use crate::domain::filters::{
 };
 use crate::domain::upstream_name::Composio;
 use crate::domain::view::View;
-use crate::loaders::batch::Sources;
-use crate::loaders::cache::Accept;
-use crate::loaders::freshness::Kept;
-use crate::loaders::ledger::Ledger;
-use crate::loaders::scan::{Page, Reader, Scan};
-use crate::loaders::walk::Walk;
+use crate::loaders::cache::freshness::Kept;
+use crate::loaders::cache::read_through::Accept;
+use crate::loaders::lists::scan::{Page, Reader, Scan};
+use crate::loaders::lists::walk::Walk;
+use crate::loaders::loader::Sources;
+use crate::loaders::stats::Ledger;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 const NEWEST_CHANGE_FIRST: AccountOrder =

@@ -12,11 +12,11 @@ use crate::domain::change::{ChangeCause, States};
 use crate::domain::credential::Credential;
 use crate::domain::global_id::ProviderId;
 use crate::domain::upstream_name::Leadlex;
-use crate::loaders::batch::Sources;
-use crate::loaders::cache::Accept;
-use crate::loaders::freshness::Kept;
-use crate::loaders::ledger::Ledger;
-use crate::loaders::providers::{ListedProvider, ProviderList};
+use crate::loaders::cache::freshness::Kept;
+use crate::loaders::cache::read_through::Accept;
+use crate::loaders::lists::providers::{ListedProvider, ProviderList};
+use crate::loaders::loader::Sources;
+use crate::loaders::stats::Ledger;
 use crate::upstream::error::UpstreamError;
 
 pub(super) struct ProvidersWatched {

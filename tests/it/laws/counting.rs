@@ -7,8 +7,8 @@ use switchboard::domain::accounts::AccountStatus;
 use switchboard::domain::filters::{AccountFilter, AccountOrder};
 use switchboard::domain::page::Direction;
 use switchboard::domain::vocabulary::Word;
-use switchboard::loaders::counts::{CountQuestion, StatusCounts};
-use switchboard::loaders::parent::Parent;
+use switchboard::loaders::lists::counts::{CountQuestion, StatusCounts};
+use switchboard::loaders::lists::parent::Parent;
 use switchboard::loaders::settings::ListSettings;
 use switchboard::sandbox::Account;
 

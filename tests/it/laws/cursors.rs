@@ -6,9 +6,9 @@ use switchboard::domain::credential::Credential;
 use switchboard::domain::input::BadInputReason;
 use switchboard::domain::page::Direction;
 use switchboard::domain::view::View;
-use switchboard::loaders::lists::ListError;
-use switchboard::loaders::scan::Reader;
-use switchboard::loaders::slice::Wanted;
+use switchboard::loaders::lists::account_lists::ListError;
+use switchboard::loaders::lists::scan::Reader;
+use switchboard::loaders::lists::slice::Wanted;
 use switchboard::sandbox::Tenant;
 
 use super::bench::{Bench, List, ids, wanted};
@@ -97,7 +97,7 @@ async fn is_right_or_refused(
                 is_ahead: false,
                 credential,
                 view: View::WHOLE,
-                ledger: std::sync::Arc::new(switchboard::loaders::ledger::Ledger::begin(
+                ledger: std::sync::Arc::new(switchboard::loaders::stats::Ledger::begin(
                     false,
                     crate::world::far(),
                 )),

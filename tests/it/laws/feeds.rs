@@ -8,9 +8,9 @@ use http::StatusCode;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use switchboard::domain::page::Direction;
-use switchboard::loaders::lists::ListError;
+use switchboard::loaders::lists::account_lists::ListError;
+use switchboard::loaders::lists::slice::Wanted;
 use switchboard::loaders::settings::ListSettings;
-use switchboard::loaders::slice::Wanted;
 use switchboard::upstream::error::UpstreamFailure;
 use switchboard::upstream::transport::Network;
 

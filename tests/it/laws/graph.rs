@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use switchboard::domain::filters::{AccountFilter, AccountOrder, AccountOrderField, OrderDirection};
 use switchboard::domain::page::Direction;
-use switchboard::loaders::parent::Parent;
+use switchboard::loaders::lists::parent::Parent;
 use switchboard::sandbox::Ties;
 
 use super::truth::{self, Accounts, Course, TOOLKITS_USED, accounts, orders};

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use switchboard::domain::filters::{AccountFilter, AccountOrder, AccountTypeFilter};
 use switchboard::domain::page::Direction;
-use switchboard::loaders::parent::Parent;
-use switchboard::loaders::slice::Wanted;
+use switchboard::loaders::lists::parent::Parent;
+use switchboard::loaders::lists::slice::Wanted;
 
 use super::bench::{Bench, List, ids};
 use super::truth::{self, Accounts, Course, Manners, accounts, filters, manners, orders, parents};

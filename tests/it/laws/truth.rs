@@ -12,7 +12,7 @@ use switchboard::domain::filters::{
     AccountFilter, AccountOrder, AccountOrderField, AccountTypeFilter, OrderDirection, Values,
 };
 use switchboard::domain::toolkits::ToolkitSlug;
-use switchboard::loaders::parent::Parent;
+use switchboard::loaders::lists::parent::Parent;
 use switchboard::sandbox::{Account, CursorKind, TOOLKITS, Ties};
 
 /// The toolkits that accounts are of; filters also name one that no account has.

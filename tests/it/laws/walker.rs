@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use switchboard::domain::page::Direction;
-use switchboard::loaders::slice::{Slice, Wanted};
+use switchboard::loaders::lists::slice::{Slice, Wanted};
 
 use super::bench::{Bench, List, ids, wanted};
 

@@ -8,8 +8,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use switchboard::domain::page::Direction;
-use switchboard::loaders::parent::Parent;
-use switchboard::loaders::slice::{Slice, Wanted};
+use switchboard::loaders::lists::parent::Parent;
+use switchboard::loaders::lists::slice::{Slice, Wanted};
 use switchboard::sandbox::{Account, Ties};
 
 use super::bench::{Bench, List, ids, wanted};

@@ -1,0 +1,14 @@
+//! What was read from the upstreams, cached per credential and shared among replicas.
+//!
+//! [`read_through`] has the entry point, [`Cache`](read_through::Cache): it returns a cached value or fetches it once for all
+//! callers that wait. [`entries`] decides how fresh each entry is, [`single_flight`] joins equal fetches,
+//! [`upstream_cache`] expires everything of one credential, and `shared` is the second level in Redis.
+
+pub(crate) mod bounded_map;
+pub(crate) mod entries;
+pub mod freshness;
+pub(crate) mod metrics;
+pub mod read_through;
+pub(crate) mod shared;
+pub(crate) mod single_flight;
+pub mod upstream_cache;

@@ -1,0 +1,132 @@
+//! The form in which values are shared, to the letter: whatever changes it here changes it for replicas of the version before.
+
+use std::sync::Arc;
+
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, service_fn};
+
+use super::seal::{Opened, Seal, VERSION};
+use crate::config::{Keys, Sources};
+use crate::domain::clock::Clock;
+use crate::domain::connection_state::SETTINGS;
+use crate::domain::credential::Credential;
+use crate::domain::filters::{AccountFilter, AccountOrder};
+use crate::domain::problems::{Place, Problems, Rule};
+use crate::domain::upstream_name::{Composio, Leadlex, UpstreamName};
+use crate::loaders::lists::scan::Page;
+use crate::upstream::accounts::{AccountPage, AccountsClient};
+use crate::upstream::quota::Purpose;
+use crate::upstream::transport::Transport;
+
+/// A page as its client reads it.
+async fn read(body: String) -> AccountPage {
+    let network = service_fn(move |_: http::Request<()>| {
+        let body = http_body_util::Full::from(body.clone()).map_err(BoxError::from).boxed_unsync();
+        std::future::ready(Ok::<_, BoxError>(http::Response::new(body)))
+    });
+    let settings =
+        crate::config::Config::load(Sources { keys: Keys::Optional, ..Sources::default() }).unwrap();
+    let clock = Clock::starting_at("2026-11-21T12:00:00Z".parse().unwrap());
+    let settings = settings.upstream.composio;
+    let transport =
+        Transport::new(UpstreamName::Composio, settings, BoxCloneSyncService::new(network), clock);
+    let (key, filter) = (Credential::new("ak_a").unwrap(), AccountFilter::default());
+    let client = AccountsClient::new(transport);
+    client.fetch_page(&key, &filter, AccountOrder::NEWEST_FIRST, None, 100, Purpose::Needed).await.unwrap()
+}
+
+/// An account with all that can be read of one, and much that cannot.
+async fn page() -> Page {
+    let item = json!({
+        "id": "ca_1", "toolkit": { "slug": "gmail" }, "word_id": "w", "alias": "a", "user_id": "u",
+        "auth_config": { "id": "ac_1", "auth_scheme": "OAUTH2", "is_composio_managed": true, "is_disabled": false,
+            "deprecated": { "uuid": "old" } },
+        "status": "PAUSED", "status_reason": "r", "is_disabled": false, "created_at": "2026-11-21T12:00:00.123456Z",
+        "updated_at": "not a moment", "experimental": { "account_type": "SHARED" }, "test_request_endpoint": "t",
+        "deprecated": { "uuid": "o", "labels": ["l"] },
+        "state": { "authScheme": "OAUTH2", "val": { "status": "ACTIVE", "scope": ["s"], "token_type": "b",
+            "expires_at": "2026-11-22T12:00:00Z", "error": "e", "error_description": "d", "region": "eu",
+            "access_token": "CANARY-access_token", "refresh_token": "CANARY-refresh_token" } },
+        "data": { "access_token": "CANARY-data" }, "params": { "access_token": "CANARY-params" },
+    });
+    let body = json!({ "items": [item, { "id": "ca_2" }], "next_cursor": "n", "total_items": 2 }).to_string();
+    let read = read(body).await;
+    Page {
+        items: read.items,
+        rows_sent: read.rows_sent,
+        rows_set_aside: 0,
+        next_cursor: read.next_cursor.map(Into::into),
+        total_items: read.total_items,
+        problems: read.problems.reports(),
+    }
+}
+
+const WRITTEN: &str = r#"{"items":[{"id":"ca_1","toolkit":"gmail","auth_config":{"id":"ac_1","auth_scheme":"OAUTH2","is_composio_managed":true,"is_disabled":false,"legacy_uuid":"old"},"word_id":"w","alias":"a","user_id":"u","status":"PAUSED","status_reason":"r","is_disabled":false,"account_type":"Shared","created_at":"2026-11-21T12:00:00.123456Z","updated_at":null,"state":{"auth_scheme":"OAUTH2","status":"ACTIVE","scopes":["s"],"token_type":"b","expires_at":"2026-11-22T12:00:00Z","expired_at":null,"revoked_at":null,"error":"e","error_description":"d","settings":[{"name":"region","value":"eu"}],"withheld":["access_token","refresh_token"]},"test_request_endpoint":"t","legacy":{"uuid":"o","labels":["l"]}}],"rows_sent":2,"rows_set_aside":0,"next_cursor":"n","total_items":2,"problems":[{"upstream":"COMPOSIO","located":[[0,"updated_at","unreadable_timestamp",1],[1,"toolkit","missing",1]],"counts":[["missing",1],["unreadable_timestamp",1]]}]}"#;
+
+#[tokio::test]
+async fn what_is_written_is_what_this_version_of_the_form_says_and_no_secret() {
+    let written = serde_json::to_string(&page().await).unwrap();
+    assert_eq!(written, WRITTEN, "raise `VERSION`, and change this text with it");
+    assert_eq!(VERSION, 1);
+    assert!(!written.contains("CANARY"));
+    let read: Page = serde_json::from_str(&written).unwrap();
+    assert_eq!(format!("{read:?}"), format!("{:?}", page().await));
+}
+
+#[test]
+fn what_is_not_on_the_allow_list_is_not_read_back() {
+    let mut written: Value = serde_json::from_str(WRITTEN).unwrap();
+    written["items"][0]["state"]["settings"][0]["name"] = json!("access_token");
+    assert!(serde_json::from_value::<Page>(written.clone()).is_err());
+    for (name, _) in SETTINGS {
+        written["items"][0]["state"]["settings"][0]["name"] = json!(name);
+        assert!(serde_json::from_value::<Page>(written.clone()).is_ok(), "{name}");
+    }
+    written["items"][0]["token"] = json!("x");
+    assert!(serde_json::from_value::<Page>(written).is_err());
+}
+
+#[tokio::test]
+async fn every_place_that_a_row_can_have_a_problem_at_is_known_by_its_name() {
+    // Whatever can be of another type, is.
+    let wrong = json!({ "id": "ca", "toolkit": { "slug": "x" }, "auth_config": { "id": "ac", "auth_scheme": [], "deprecated": { "uuid": [] } },
+        "status": "ACTIVE", "word_id": [], "alias": [], "user_id": [], "status_reason": [], "created_at": 1, "updated_at": 1,
+        "test_request_endpoint": [], "experimental": { "account_type": [] }, "deprecated": { "uuid": "u", "labels": [[]] },
+        "state": { "authScheme": [], "val": { "status": [], "scope": {}, "token_type": [], "region": [], "error": [] } } });
+    let body = json!({ "items": [wrong] }).to_string();
+    let problems = read(body).await.problems;
+    let located: Vec<_> = problems.located().collect();
+    assert!(located.len() > 15, "{located:?}");
+    let read: Problems = serde_json::from_str(&serde_json::to_string(&problems).unwrap()).unwrap();
+    assert_eq!(read, problems);
+
+    let unknown =
+        r#"{"upstream":"LEADLEX","located":[[1,"brand_new","missing",2]],"counts":[["missing",2]]}"#;
+    let mut counted = Problems::none(UpstreamName::Leadlex);
+    counted.note(Place { row: None, field: "" }, Rule::Missing, 2);
+    let read: Problems = serde_json::from_str(unknown).unwrap();
+    assert_eq!((read.located().count(), read.rows_left_out()), (0, counted.rows_left_out()));
+}
+
+#[test]
+fn a_seal_opens_to_its_own_credential_key_and_generation_alone() {
+    let seal = |key: &str| Seal::of("p", &Credential::<Composio>::new(key).unwrap().fingerprint());
+    let (own, other) = (seal("ak_a"), seal("ak_b"));
+    let leadlex = Seal::of("p", &Credential::<Leadlex>::new("ak_a").unwrap().fingerprint());
+    let key = own.key("page", "first");
+    let written = own.close(&key, [1; 8], &"told").unwrap();
+    let opens = |seal: &Seal, key: &str, generation| match seal.open::<Arc<str>>(key, generation, &written) {
+        Opened::Value(value) => Some(value),
+        Opened::Dropped | Opened::Unreadable => None,
+    };
+    assert_eq!(opens(&own, &key, [1; 8]).as_deref(), Some("told"));
+    assert_eq!(opens(&own, &key, [2; 8]), None);
+    assert_eq!(opens(&own, &own.key("page", "second"), [1; 8]), None);
+    assert_eq!(opens(&other, &key, [1; 8]), None);
+    assert_eq!(opens(&leadlex, &key, [1; 8]), None);
+    assert_ne!(own.key("page", "first"), other.key("page", "first"));
+    assert_ne!(own.generation_key(), other.generation_key());
+    assert_ne!(own.close(&key, [1; 8], &"told").unwrap(), written, "a nonce is used once");
+}

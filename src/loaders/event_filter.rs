@@ -1,0 +1,49 @@
+//! Who hears of which change: what a listener would not see by a query, it does not hear of either.
+
+use std::sync::Arc;
+
+use super::lists::provider_page::ProviderQuestion;
+use super::lists::providers::ListedProvider;
+use super::lists::scan::Scan;
+use super::loader::OperationLoader;
+use super::watch::{AccountChange, ProviderChange};
+use crate::domain::change::States;
+use crate::domain::filters::AccountFilter;
+use crate::domain::filters::AccountOrder;
+
+impl OperationLoader {
+    /// A change of an integration as the caller sees it; `None` where it sees no change, or did not ask for it. What left
+    /// the filter by the change is told too.
+    #[must_use]
+    pub fn hears_of_provider(
+        &self,
+        change: &ProviderChange,
+        question: &ProviderQuestion,
+    ) -> Option<ProviderChange> {
+        let seen = |listed: &Arc<ListedProvider>| match self.view.is_whole() {
+            true => Arc::clone(listed),
+            false => {
+                Arc::new(ListedProvider { id: listed.id, provider: self.view.provider(&listed.provider) })
+            }
+        };
+        let states = change.states.map(seen);
+        let is_the_same = match &states {
+            States::Updated { was: Some(was), is } => was.provider == is.provider,
+            _ => false,
+        };
+        let is_meant = |listed: &Arc<ListedProvider>| question.admits(listed, self.judge());
+        let is_heard = !is_the_same && states.before().into_iter().chain(states.now()).any(is_meant);
+        is_heard.then_some(ProviderChange { states, ..change.clone() })
+    }
+
+    /// Whether the caller hears of a change of an account. What left the filter by the change is told too.
+    #[must_use]
+    pub fn hears_of_account(&self, change: &AccountChange, filter: &AccountFilter) -> bool {
+        let Some(reader) = self.reader() else { return false };
+        let scan = Scan::new(reader, filter.clone(), AccountOrder::NEWEST_FIRST);
+        let states = &change.states;
+        // An account that passed from one user to another is told to neither: each would learn of the other's.
+        let is_seen = states.before().into_iter().chain(states.now()).all(|account| self.view.shows(account));
+        is_seen && states.before().into_iter().chain(states.now()).any(|account| scan.admits(account))
+    }
+}

@@ -1,0 +1,54 @@
+//! Verdicts on what one operation reads: by the table of [`crate::domain::health`], all at one moment.
+//!
+//! A verdict can change by time alone, so whoever asks for one makes the whole answer good for no longer than that: it
+//! is entered in the ledger here, and cannot be forgotten elsewhere.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::stats::Ledger;
+use crate::domain::accounts::ConnectedAccount;
+use crate::domain::clock::Clock;
+use crate::domain::health::{HealthRules, Verdict};
+use crate::domain::providers::Provider;
+
+/// Judges on behalf of one operation.
+#[derive(Debug)]
+pub struct Judge {
+    rules: HealthRules,
+    clock: Clock,
+    now: Timestamp,
+    ledger: Arc<Ledger>,
+}
+
+impl Judge {
+    pub(super) fn new(rules: HealthRules, clock: Clock, ledger: Arc<Ledger>) -> Self {
+        Self { rules, clock, now: clock.now(), ledger }
+    }
+
+    /// The rules that it goes by.
+    #[must_use]
+    pub fn rules(&self) -> &HealthRules {
+        &self.rules
+    }
+
+    /// The verdict on an integration.
+    #[must_use]
+    pub fn provider(&self, provider: &Provider) -> Verdict {
+        self.entered(self.rules.provider(provider, self.now))
+    }
+
+    /// The verdict on an account.
+    #[must_use]
+    pub fn account(&self, account: &ConnectedAccount) -> Verdict {
+        self.entered(self.rules.account(account, self.now))
+    }
+
+    fn entered(&self, verdict: Verdict) -> Verdict {
+        if let Some(moment) = verdict.changes_at {
+            self.ledger.changes_at(self.clock.instant(moment));
+        }
+        verdict
+    }
+}

@@ -1,0 +1,367 @@
+//! The upstream's lists of accounts, page by page, through the cache.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::scan::{Page, PageKey, Scan, ScanKey};
+use crate::domain::accounts::SharedAccount;
+use crate::domain::clock::Clock;
+use crate::domain::filters::AccountFilter;
+use crate::domain::global_id::IdKey;
+use crate::domain::health::HealthRules;
+use crate::domain::input::BadInput;
+use crate::domain::problems::{Place, Problems, Reports, Rule};
+use crate::domain::upstream_name::{Composio, UpstreamName};
+use crate::loaders::cache::freshness::{Freshness, FreshnessState, Kept};
+use crate::loaders::cache::read_through::{Accept, Cache, Weigh};
+use crate::loaders::cache::upstream_cache::Holdings;
+use crate::loaders::settings::ListSettings;
+use crate::loaders::stats::Part;
+use crate::upstream::accounts::{AccountPage, AccountsClient};
+use crate::upstream::error::UpstreamError;
+use crate::upstream::quota::Purpose;
+
+/// Why a list could not be got.
+#[derive(Debug, Clone)]
+pub enum ListError {
+    /// The caller's cursor is no cursor of this list.
+    BadInput(BadInput),
+    /// The upstream could not be read.
+    Upstream(UpstreamError),
+}
+
+impl From<BadInput> for ListError {
+    fn from(error: BadInput) -> Self {
+        Self::BadInput(error)
+    }
+}
+
+impl From<UpstreamError> for ListError {
+    fn from(error: UpstreamError) -> Self {
+        Self::Upstream(error)
+    }
+}
+
+/// How long a way back is remembered.
+const WAY_BACK_TTL: Duration = Duration::from_secs(3_600);
+
+/// The upstream's lists.
+pub struct Lists {
+    client: AccountsClient,
+    settings: ListSettings,
+    ids: Option<IdKey>,
+    holdings: Arc<Holdings<Composio>>,
+    pages: Cache<PageKey, Arc<Page>>,
+    totals: Cache<Arc<ScanKey>, Total>,
+    /// By a page, the cursor of the page that led to it: upstream cursors only lead forward.
+    ways_back: moka::sync::Cache<PageKey, Option<Arc<str>>>,
+}
+
+impl Lists {
+    /// Lists over a client; `ids` is the key of cursors, derived from the credential where absent.
+    #[must_use]
+    pub fn new(
+        client: AccountsClient,
+        settings: ListSettings,
+        holdings: Arc<Holdings<Composio>>,
+        ids: Option<IdKey>,
+    ) -> Self {
+        let shares = holdings.settings.shares();
+        Self {
+            client,
+            ids,
+            pages: Cache::new(&holdings, shares.pages, "page").speaking(settings.page_rows.to_string()),
+            totals: Cache::new(&holdings, shares.totals, "total"),
+            ways_back: moka::sync::Cache::builder()
+                .max_capacity(shares.ways_back)
+                .weigher(|key: &PageKey, back: &Option<Arc<str>>| {
+                    let bytes = key.weight_bytes() + back.as_deref().map_or(0, str::len);
+                    u32::try_from(bytes).unwrap_or(u32::MAX)
+                })
+                .time_to_live(WAY_BACK_TTL)
+                .build(),
+            settings,
+            holdings,
+        }
+    }
+
+    /// Everything that is kept of them, for a test that looks for what must not be there.
+    #[cfg(test)]
+    pub(crate) fn dump(&self) -> String {
+        let ways: Vec<_> = self.ways_back.iter().collect();
+        format!("{}{}{ways:?}", self.pages.dump(), self.totals.dump())
+    }
+
+    /// What is kept of them weighs, in bytes: pages, totals, and ways back.
+    pub(crate) fn weights_bytes(&self) -> [u64; 3] {
+        self.ways_back.run_pending_tasks();
+        [self.pages.weight_bytes(), self.totals.weight_bytes(), self.ways_back.weighted_size()]
+    }
+
+    pub(crate) fn holdings(&self) -> &Arc<Holdings<Composio>> {
+        &self.holdings
+    }
+
+    pub(crate) fn client(&self) -> &AccountsClient {
+        &self.client
+    }
+
+    pub(crate) fn settings(&self) -> &ListSettings {
+        &self.settings
+    }
+
+    /// The key of a scan's cursors.
+    pub(crate) fn id_key(&self, scan: &Scan) -> IdKey {
+        self.ids.clone().unwrap_or_else(|| IdKey::from_fingerprint(&scan.key.credential))
+    }
+
+    /// One page of a scan.
+    pub(crate) async fn page(
+        &self,
+        scan: &Scan,
+        cursor: Option<Arc<str>>,
+        accept: Accept,
+    ) -> Result<Kept<Arc<Page>>, UpstreamError> {
+        let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
+        let (client, limit, ttl) =
+            (self.client.clone(), self.settings.page_rows, self.holdings.settings.accounts_ttl());
+        let (fetched, at, clock) = (scan.clone(), cursor.clone(), self.holdings.clock);
+        let fetch = move |purpose| {
+            let (client, scan, at) = (client.clone(), fetched.clone(), at.clone());
+            async move {
+                let page = fetch_page(&client, &scan, at.as_deref(), limit, purpose, clock).await?;
+                Ok((Arc::new(page), client.fresh_for(&scan.reader.credential, ttl)))
+            }
+        };
+        let asked_at = Instant::now();
+        let (page, got) = self.pages.get(key.clone(), accept, &scan.reader.ledger, fetch).await;
+        let asked =
+            || describe(&scan.key, if cursor.is_some() { "a further page" } else { "the first page" });
+        scan.reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &page);
+        if let Ok(page) = &page {
+            scan.reader.reports(|| Part::Page(key), &page.value.problems);
+        }
+        if let Ok(Some(next)) = page.as_ref().map(|page| &page.value.next_cursor) {
+            let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(next)) };
+            self.ways_back.insert(key, cursor);
+        }
+        page
+    }
+
+    /// One page of a scan past this replica's cache, read since a moment by whichever replica; none: by this one, now.
+    pub(crate) async fn page_anew(
+        &self,
+        scan: &Scan,
+        cursor: Option<Arc<str>>,
+        purpose: Purpose,
+        since: Option<Instant>,
+    ) -> Result<Kept<Arc<Page>>, UpstreamError> {
+        let (epoch, limit, clock) =
+            (self.holdings.epoch(&scan.key.credential), self.settings.page_rows, self.holdings.clock);
+        let fetch = fetch_page(&self.client, scan, cursor.as_deref(), limit, purpose, clock);
+        let (page, fetched) = match since {
+            None => {
+                let fetched = Instant::now();
+                (Arc::new(fetch.await?), fetched)
+            }
+            Some(since) => {
+                let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
+                let ttl = self.holdings.settings.accounts_ttl();
+                let fetch = async {
+                    Ok((Arc::new(fetch.await?), self.client.fresh_for(&scan.reader.credential, ttl)))
+                };
+                self.pages.read_since(key, since, fetch).await?
+            }
+        };
+        let (fetched_at, state) = (clock.at(fetched), FreshnessState::Fresh);
+        let (refresh_due_at, changes_at, fresh_until) = (fetched_at, fetched, fetched);
+        let freshness = Freshness { fetched_at, state, refresh_due_at, changes_at, fresh_until, epoch };
+        Ok(Kept { value: page, freshness })
+    }
+
+    /// The cursor of the page before another, as far as it is remembered; else the first page's.
+    pub(crate) fn way_back(&self, scan: &Scan, cursor: &Arc<str>) -> Option<Arc<str>> {
+        let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(cursor)) };
+        self.ways_back.get(&key).flatten()
+    }
+
+    /// Whether the first page of a scan is served without being read first.
+    pub(crate) fn is_first_page_at_hand(&self, scan: &Scan) -> bool {
+        self.pages.is_at_hand(&PageKey { scan: Arc::clone(&scan.key), cursor: None })
+    }
+
+    /// The first page of a scan, where it need not be asked for.
+    pub(crate) async fn first_page_kept(&self, scan: &Scan) -> Option<Kept<Arc<Page>>> {
+        if !self.is_first_page_at_hand(scan) {
+            return None;
+        }
+        // Through the front door: what is stale there has to be read again.
+        self.page(scan, None, Accept::Stale).await.ok()
+    }
+
+    /// Keeps a whole scan that was read as part of others, with what is to be told of them.
+    pub(crate) fn keep_whole(
+        &self,
+        scan: &Scan,
+        items: Vec<SharedAccount>,
+        parts: Freshness,
+        problems: Reports,
+    ) {
+        let (rows_sent, total_items) = (items.len(), u64::try_from(items.len()).ok());
+        let page = Page { items, rows_sent, rows_set_aside: 0, next_cursor: None, total_items, problems };
+        self.pages.keep_made_of(PageKey { scan: Arc::clone(&scan.key), cursor: None }, Arc::new(page), parts);
+    }
+
+    /// How many accounts a scan holds, where it need not be asked for.
+    pub(crate) async fn total_kept(&self, scan: &Scan) -> Option<Kept<Option<u64>>> {
+        for either in [scan.clone(), scan.opposite()] {
+            if let Some(page) = self.first_page_kept(&either).await {
+                return Some(page.map(|page| page.total_items));
+            }
+        }
+        if self.totals.is_at_hand(&scan.key) {
+            return self.read_total(scan).await.ok();
+        }
+        None
+    }
+
+    /// How many accounts a scan holds, for the price of one row; `None` where the upstream does not say.
+    pub(crate) async fn total(&self, scan: &Scan) -> Result<Kept<Option<u64>>, UpstreamError> {
+        match self.total_kept(scan).await {
+            Some(total) => Ok(total),
+            None => self.read_total(scan).await,
+        }
+    }
+
+    async fn read_total(&self, scan: &Scan) -> Result<Kept<Option<u64>>, UpstreamError> {
+        let (client, counted, ttl) =
+            (self.client.clone(), scan.clone(), self.holdings.settings.accounts_ttl());
+        let clock = self.holdings.clock;
+        let fetch = move |purpose| {
+            let (client, scan) = (client.clone(), counted.clone());
+            async move {
+                let page = fetch_page(&client, &scan, None, 1, purpose, clock).await?;
+                let total = Total { items: page.total_items, problems: page.problems };
+                Ok((total, client.fresh_for(&scan.reader.credential, ttl)))
+            }
+        };
+        let asked_at = Instant::now();
+        let (key, ledger) = (Arc::clone(&scan.key), &scan.reader.ledger);
+        let (total, got) = self.totals.get(key, Accept::Stale, ledger, fetch).await;
+        let asked = || describe(&scan.key, "the total");
+        scan.reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &total);
+        if let Ok(total) = &total {
+            scan.reader.reports(|| Part::Total(Arc::clone(&scan.key)), &total.value.problems);
+        }
+        total.map(|total| total.map(|total| total.items))
+    }
+}
+
+/// One page from the upstream.
+pub(crate) async fn fetch_page(
+    client: &AccountsClient,
+    scan: &Scan,
+    cursor: Option<&str>,
+    limit: usize,
+    purpose: Purpose,
+    clock: Clock,
+) -> Result<Page, UpstreamError> {
+    let ScanKey { filter, order, .. } = &*scan.key;
+    if filter.matches_nothing() {
+        // The upstream would take an empty list for none, and answer everything (UPSTREAMS.md A2).
+        return Ok(Page {
+            items: Vec::new(),
+            rows_sent: 0,
+            rows_set_aside: 0,
+            next_cursor: None,
+            total_items: Some(0),
+            problems: Reports::new(),
+        });
+    }
+    let mut page = client.fetch_page(&scan.reader.credential, filter, *order, cursor, limit, purpose).await?;
+    admit(client, scan, &mut page);
+    let AccountPage { items, rows_sent, next_cursor, total_items, problems } = page;
+    let (next_cursor, problems) = (next_cursor.map(Into::into), problems.reports());
+    let page = Page { items, rows_sent, rows_set_aside: 0, next_cursor, total_items, problems };
+    Ok(set_aside(scan, page, cursor.is_none(), clock.now()))
+}
+
+/// A call in this layer's own words: how it is narrowed, never by what.
+fn describe(scan: &ScanKey, part: &str) -> String {
+    let AccountFilter {
+        ids,
+        toolkits,
+        statuses,
+        user_ids,
+        auth_config_ids,
+        account_type,
+        pending_longer_than: _,
+    } = &scan.filter;
+    let mut text = format!("{part} of accounts");
+    let lists = [
+        (ids, "ids"),
+        (toolkits, "toolkits"),
+        (statuses, "status values"),
+        (user_ids, "users"),
+        (auth_config_ids, "auth configs"),
+    ];
+    for (values, names) in lists {
+        if let Some(values) = values {
+            let count = values.iter().count();
+            let name = if count == 1 { names.trim_end_matches('s') } else { names };
+            text = format!("{text}, {count} {name}");
+        }
+    }
+    if account_type.is_some() {
+        text.push_str(", by account type");
+    }
+    text
+}
+
+/// Leaves in a page the rows that are what was asked for; others are dropped and counted.
+fn admit(client: &AccountsClient, scan: &Scan, page: &mut AccountPage) {
+    let before = page.items.len();
+    page.items.retain(|account| scan.admits(account));
+    let rows = before - page.items.len();
+    if rows > 0 {
+        // Then it counted what the filter did not ask for, too.
+        page.total_items = None;
+        let mut problems = Problems::none(UpstreamName::Composio);
+        let (place, count) = (Place { row: None, field: "" }, u64::try_from(rows).unwrap_or(u64::MAX));
+        for noted in [&mut problems, &mut page.problems] {
+            noted.note(place, Rule::NotInFilter, count);
+        }
+        client.count_problems(&problems);
+    }
+}
+
+/// A page without the accounts that have not waited for long enough. Other pages have such rows too, which the
+/// upstream's total counts: it is known of a list of one page alone.
+fn set_aside(scan: &Scan, mut page: Page, is_first: bool, now: Timestamp) -> Page {
+    let Some(abandoned_after) = scan.key.filter.pending_longer_than else { return page };
+    let rules = HealthRules { abandoned_after, sync_stale_after: None };
+    let before = page.items.len();
+    page.items.retain(|account| rules.account(account, now).needs_attention);
+    page.rows_set_aside = before - page.items.len();
+    let is_whole = is_first && page.next_cursor.is_none() && page.rows_unread() == 0;
+    page.total_items = is_whole.then(|| u64::try_from(page.items.len()).ok()).flatten();
+    page
+}
+
+/// A scan's size as its upstream told it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Total {
+    items: Option<u64>,
+    problems: Reports,
+}
+
+impl Weigh for Total {
+    fn weight_bytes(&self) -> usize {
+        size_of::<Self>() + self.problems.weight_bytes()
+    }
+}

@@ -1,0 +1,327 @@
+//! Accounts by their own ids: one list call per 100 of them, whatever mix of fields asks.
+//!
+//! The list with `connected_account_ids` is used and not get-one, which would be one call each and
+//! carries `params`, which are secrets (UPSTREAMS.md A6).
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::account_lists::Lists;
+use super::scan::{Reader, Scan};
+use super::walk::Walk;
+use crate::domain::accounts::SharedAccount;
+use crate::domain::credential::Fingerprint;
+use crate::domain::filters::{AccountFilter, AccountOrder, AccountTypeFilter, FILTER_VALUES_MAX, Values};
+use crate::domain::problems::Reports;
+use crate::domain::upstream_name::{Composio, UpstreamName};
+use crate::domain::view::View;
+use crate::loaders::cache::entries::{Began, Look};
+use crate::loaders::cache::freshness::Kept;
+use crate::loaders::cache::read_through::{Cache, Got, Key, Weigh};
+use crate::loaders::cache::shared::fetch::{Arrived, Brought, Landed as Batch};
+use crate::loaders::cache::single_flight::SingleFlight;
+use crate::loaders::stats::Part;
+use crate::upstream::error::{UpstreamError, UpstreamFailure};
+use crate::upstream::quota::Purpose;
+
+/// How long an id that was not found is believed to be missing: an account may be connected at any
+/// moment.
+const MISSING_TTL: Duration = Duration::from_secs(5);
+
+/// How many credentials are remembered that may not use `account_type`, and for how long.
+const REFUSALS_MAX: u64 = 10_000;
+const REFUSALS_TTL: Duration = Duration::from_secs(3_600);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct AccountKey {
+    credential: Fingerprint<Composio>,
+    /// Somebody else's account is missing to a member, for as long as any other: how fast an answer comes must not tell
+    /// it from one that does not exist.
+    view: View,
+    id: Box<str>,
+}
+
+/// The ids of one call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct BatchKey {
+    credential: Fingerprint<Composio>,
+    /// In which it begins: what began before a drop is not given to those who ask after it.
+    epoch: u64,
+    view: View,
+    ids: Arc<[Box<str>]>,
+}
+
+/// An account as it is kept, or that there is none of its id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Known {
+    account: Option<SharedAccount>,
+    /// Of the answers in which it was, or was not: one that cannot be read may be the one that is missing.
+    problems: Reports,
+}
+
+type FoundKnown = HashMap<Box<str>, Result<Kept<Known>, UpstreamError>>;
+
+/// What a flight has brought, and whether other replicas had all of it.
+type Landed = (FoundKnown, bool);
+
+/// Accounts by id.
+#[derive(Clone)]
+pub struct AccountsById {
+    lists: Arc<Lists>,
+    accounts: Arc<Cache<AccountKey, Known>>,
+    flights: Arc<SingleFlight<BatchKey, Result<Landed, UpstreamError>>>,
+    /// Credentials that were refused `account_type`, which is experimental (UPSTREAMS.md A2).
+    without_account_type: moka::sync::Cache<Fingerprint<Composio>, ()>,
+}
+
+/// What was found; no account for an id that there is none of.
+pub type Found = HashMap<Box<str>, Result<Kept<Option<SharedAccount>>, UpstreamError>>;
+
+impl AccountsById {
+    /// Accounts by id over the lists.
+    #[must_use]
+    pub fn new(lists: Arc<Lists>) -> Self {
+        let bytes = lists.holdings().settings.shares().accounts;
+        Self {
+            accounts: Arc::new(Cache::new(lists.holdings(), bytes, "account")),
+            flights: Arc::new(SingleFlight::of_fetches(UpstreamName::Composio)),
+            without_account_type: moka::sync::Cache::builder()
+                .max_capacity(REFUSALS_MAX)
+                .time_to_live(REFUSALS_TTL)
+                .build(),
+            lists,
+        }
+    }
+
+    /// Everything that is kept of them, for a test that looks for what must not be there.
+    #[cfg(test)]
+    pub(crate) fn dump(&self) -> String {
+        format!("{}{:?}", self.accounts.dump(), self.without_account_type.iter().collect::<Vec<_>>())
+    }
+
+    /// What is kept of them weighs, in bytes.
+    pub(crate) fn weight_bytes(&self) -> u64 {
+        self.accounts.weight_bytes()
+    }
+
+    /// Gets accounts by their `ca_…` ids.
+    pub async fn get(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Found {
+        let (mut found, mut needed, mut old, mut due) =
+            (FoundKnown::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
+        for id in ids {
+            match self.accounts.look(&key(reader, &id)) {
+                Look::Fresh { kept, refresh } | Look::Stale { kept, refresh, .. } => {
+                    due.extend(refresh.then(|| id.clone()));
+                    reader.ledger.uses(kept.freshness);
+                    found.insert(id, Ok(kept));
+                }
+                Look::Old => drop(old.insert(id)),
+                Look::Missing => drop(needed.insert(id)),
+            }
+        }
+        for batch in self.batches(reader, due) {
+            self.flights.start(batch.clone(), self.clone().read(reader.clone(), batch, Purpose::Refresh));
+        }
+        reader.ledger.save_by_cache(found.len());
+        let unread = needed.len() + old.len();
+        reader.ledger.save_by_batching(unread.saturating_sub(unread.div_ceil(FILTER_VALUES_MAX)));
+        // Where one of them is needed, the others come along for nothing.
+        let purpose = if needed.is_empty() { Purpose::Refresh } else { Purpose::Needed };
+        needed.append(&mut old);
+        let calls = self.batches(reader, needed).into_iter().map(|batch| self.join(reader, batch, purpose));
+        let answers = stream::iter(calls.collect::<Vec<_>>()).buffered(8).collect::<Vec<_>>().await;
+        found.extend(answers.into_iter().flatten());
+        let told = |(id, known): (Box<str>, Result<Kept<Known>, _>)| {
+            if let Ok(known) = &known {
+                reader.reports(|| Part::Account(id.clone()), &known.value.problems);
+            }
+            (id, known.map(|known| known.map(|known| known.account)))
+        };
+        found.into_iter().map(told).collect()
+    }
+
+    /// Sorted, so that the same ids make the same calls.
+    fn batches(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Vec<BatchKey> {
+        let mut ids: Vec<_> = ids.into_iter().collect();
+        ids.sort_unstable();
+        let (credential, view) = (reader.credential.fingerprint(), reader.view.clone());
+        let epoch = self.lists.holdings().epoch(&credential);
+        let batch = |ids: &[_]| BatchKey { credential, epoch, view: view.clone(), ids: Arc::from(ids) };
+        ids.chunks(FILTER_VALUES_MAX).map(batch).collect()
+    }
+
+    async fn join(&self, reader: &Reader, batch: BatchKey, purpose: Purpose) -> FoundKnown {
+        let landed = || {
+            let kept = |id: &str| Some((id.into(), Ok(self.accounts.peek(&key(reader, id))?)));
+            let kept = batch.ids.iter().map(|id| kept(id)).collect::<Option<FoundKnown>>();
+            kept.map(|found| Ok((found, false)))
+        };
+        let asked_at = Instant::now();
+        let reading = self.clone().read(reader.clone(), batch.clone(), purpose).boxed();
+        let joined = self.flights.join(batch.clone(), landed, reading);
+        let (found, got) = match reader.ledger.in_time(UpstreamName::Composio, joined).await {
+            Ok((Ok((found, true)), Got::Fetched)) => (found, Got::Shared),
+            Ok((Ok((found, _)), got)) => (found, got),
+            Ok((Err(error), got)) => (failed(&batch, &error), got),
+            Err(late) => {
+                let old = |id: &str| self.accounts.last_resort(&key(reader, id)).ok_or_else(|| late.clone());
+                (batch.ids.iter().map(|id| (id.clone(), old(id))).collect(), Got::Fetched)
+            }
+        };
+        let first = found.values().next().cloned();
+        if let Some(first) = first {
+            let asked = || format!("accounts by {} ids", batch.ids.len());
+            reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &first);
+        }
+        for account in found.values().flatten() {
+            reader.ledger.uses(account.freshness);
+        }
+        found
+    }
+
+    /// Reads at most 100 accounts, keeps what comes, and where that fails falls back on what is kept.
+    async fn read(self, reader: Reader, batch: BatchKey, purpose: Purpose) -> Result<Landed, UpstreamError> {
+        let keys: Vec<_> = batch.ids.iter().map(|id| key(&reader, id)).collect();
+        let began: Vec<_> = keys.iter().map(|key| self.accounts.begin(key)).collect();
+        let fetch = |keys| self.fetch_known(&reader, keys, purpose);
+        let read = self.accounts.read_through(keys.clone(), purpose, fetch).await;
+        let (mut arrived, failed) = match read {
+            Ok(Batch { arrived, failed }) => (arrived, failed),
+            Err(error) => (HashMap::new(), Some(error)),
+        };
+        share_equal_reports(arrived.values_mut());
+        let is_shared = failed.is_none() && arrived.values().all(|arrived| arrived.is_shared);
+        let missing = || UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal);
+        let error = failed.unwrap_or_else(missing);
+        let account = |(key, began): (AccountKey, Began)| {
+            let id = key.id.clone();
+            let known = match arrived.remove(&key) {
+                Some(arrived) => Ok(self.keep(key, arrived, began)),
+                None => self.accounts.hold(&key, began, &error).ok_or_else(|| error.clone()),
+            };
+            (id, known)
+        };
+        Ok((keys.into_iter().zip(began).map(account).collect(), is_shared))
+    }
+
+    fn keep(&self, key: AccountKey, arrived: Arrived<Known>, began: Began) -> Kept<Known> {
+        let Arrived { value: known, fetched, fresh_for, is_shared: _ } = arrived;
+        match known.account {
+            Some(_) => self.accounts.keep(key, known, began.at(fetched), fresh_for),
+            None => self.accounts.keep_briefly(key, known, began.at(fetched), fresh_for),
+        }
+    }
+
+    /// What is known of some accounts, from the upstream.
+    async fn fetch_known(
+        &self,
+        reader: &Reader,
+        keys: Vec<AccountKey>,
+        purpose: Purpose,
+    ) -> Result<Vec<Brought<AccountKey, Known>>, UpstreamError> {
+        let ids: Vec<_> = keys.iter().map(|key| key.id.clone()).collect();
+        let (accounts, problems) = self.fetch(reader, &ids, purpose).await?;
+        let ttl = self.lists.holdings().settings.accounts_ttl();
+        let fresh_for = self.lists.client().fresh_for(&reader.credential, ttl);
+        let known = |key: AccountKey| {
+            let account = accounts.iter().find(|account| account.id == key.id).cloned();
+            let fresh_for = if account.is_some() { fresh_for } else { MISSING_TTL.min(fresh_for) };
+            (key, Known { account, problems: problems.clone() }, fresh_for)
+        };
+        Ok(keys.into_iter().map(known).collect())
+    }
+
+    /// At most 100 accounts: shared ones too, unless this credential may not ask for them.
+    async fn fetch(
+        &self,
+        reader: &Reader,
+        ids: &[Box<str>],
+        purpose: Purpose,
+    ) -> Result<(Vec<SharedAccount>, Reports), UpstreamError> {
+        let fingerprint = reader.credential.fingerprint();
+        if self.without_account_type.contains_key(&fingerprint) {
+            return self.walk(reader, ids, None, purpose).await;
+        }
+        match self.walk(reader, ids, Some(AccountTypeFilter::All), purpose).await {
+            Err(error)
+                if error.failure == UpstreamFailure::Rejected && matches!(error.status, Some(400 | 422)) =>
+            {
+                // Only where the same question passes without it was `account_type` the reason.
+                let accounts = self.walk(reader, ids, None, purpose).await?;
+                self.without_account_type.insert(fingerprint, ());
+                Ok(accounts)
+            }
+            fetched => fetched,
+        }
+    }
+
+    async fn walk(
+        &self,
+        reader: &Reader,
+        ids: &[Box<str>],
+        account_type: Option<AccountTypeFilter>,
+        purpose: Purpose,
+    ) -> Result<(Vec<SharedAccount>, Reports), UpstreamError> {
+        let refused =
+            |error| UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal).caused_by(error);
+        let values = Values::new("ids", ids.iter().cloned()).map_err(refused)?;
+        let filter = AccountFilter { ids: Some(values), account_type, ..Default::default() };
+        let scan = Scan::new(reader.clone(), filter, AccountOrder::NEWEST_FIRST);
+        let mut walk = Walk::anew(&self.lists, &scan, purpose);
+        let (mut accounts, mut problems) = (Vec::new(), Reports::new());
+        while accounts.len() < ids.len() {
+            let Some(step) = walk.step().await? else { break };
+            accounts.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());
+            problems.extend_from_slice(&step.page.problems);
+        }
+        Ok((accounts, problems))
+    }
+}
+
+/// Has accounts share what is equal of their reports again, as they did where they were read: it is one answer's, and told
+/// once.
+fn share_equal_reports<'a>(arrived: impl Iterator<Item = &'a mut Arrived<Known>>) {
+    let mut met = Reports::new();
+    for problems in arrived.flat_map(|arrived| &mut arrived.value.problems) {
+        match met.iter().find(|known| known == &problems) {
+            Some(known) => *problems = Arc::clone(known),
+            None => met.push(Arc::clone(problems)),
+        }
+    }
+}
+
+fn key(reader: &Reader, id: &str) -> AccountKey {
+    AccountKey { credential: reader.credential.fingerprint(), view: reader.view.clone(), id: id.into() }
+}
+
+fn failed(batch: &BatchKey, error: &UpstreamError) -> FoundKnown {
+    batch.ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect()
+}
+
+impl Key for AccountKey {
+    type Upstream = Composio;
+
+    fn credential(&self) -> Fingerprint<Composio> {
+        self.credential
+    }
+}
+
+impl Weigh for AccountKey {
+    fn weight_bytes(&self) -> usize {
+        size_of::<Self>() + self.id.len() + self.view.member().map_or(0, |id| id.as_str().len())
+    }
+}
+
+impl Weigh for Known {
+    fn weight_bytes(&self) -> usize {
+        let account = self.account.as_ref().map_or(0, |account| account.weight_bytes());
+        size_of::<Self>() + account + self.problems.weight_bytes()
+    }
+}

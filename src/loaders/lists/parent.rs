@@ -1,0 +1,93 @@
+//! What a connection's accounts belong to: the dimension in which many lists are joined to one.
+
+use crate::domain::accounts::ConnectedAccount;
+use crate::domain::filters::{AccountFilter, Values};
+use crate::domain::input::BadInput;
+use crate::domain::toolkits::ToolkitSlug;
+
+/// What a connection's accounts belong to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Parent {
+    /// Nothing: the whole project.
+    Project,
+    /// Any of these toolkits.
+    Toolkits(Values),
+    /// One end user.
+    User(Values),
+    /// One auth config.
+    AuthConfig(Values),
+}
+
+impl Parent {
+    /// The accounts of some toolkits.
+    ///
+    /// # Errors
+    /// `BAD_FILTER` for more toolkits than a filter takes.
+    pub fn toolkits<'a>(slugs: impl IntoIterator<Item = &'a ToolkitSlug>) -> Result<Self, BadInput> {
+        Ok(Self::Toolkits(Values::new("toolkits", slugs.into_iter().map(ToolkitSlug::as_str))?))
+    }
+
+    /// The accounts of an end user.
+    ///
+    /// # Errors
+    /// `BAD_FILTER` for an id that would widen the upstream's filter.
+    pub fn user(id: &str) -> Result<Self, BadInput> {
+        Ok(Self::User(Values::one("userIds", id)?))
+    }
+
+    /// The accounts of an auth config.
+    ///
+    /// # Errors
+    /// `BAD_FILTER` for an id that would widen the upstream's filter.
+    pub fn auth_config(id: &str) -> Result<Self, BadInput> {
+        Ok(Self::AuthConfig(Values::one("authConfigIds", id)?))
+    }
+
+    /// A filter, narrowed to this parent.
+    #[must_use]
+    pub fn narrow(&self, filter: &AccountFilter) -> AccountFilter {
+        let mut filter = filter.clone();
+        match self {
+            Self::Project => {}
+            Self::Toolkits(slugs) => filter.toolkits = Some(slugs.clone()),
+            Self::User(id) => filter.user_ids = Some(id.clone()),
+            Self::AuthConfig(id) => filter.auth_config_ids = Some(id.clone()),
+        }
+        filter
+    }
+
+    pub(crate) fn owns(&self, account: &ConnectedAccount) -> bool {
+        match self {
+            Self::Project => true,
+            // Asked for each row of a page by each of its parents; slugs are in lower case.
+            Self::Toolkits(slugs) => slugs.iter().any(|slug| slug.eq_ignore_ascii_case(&account.toolkit)),
+            Self::User(id) => account.user_id.as_deref().is_some_and(|user| id.contains(user)),
+            Self::AuthConfig(id) => id.contains(&account.auth_config.id),
+        }
+    }
+
+    /// How much text its values add to a query, in bytes, the commas between them included.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Project => 0,
+            Self::Toolkits(values) | Self::User(values) | Self::AuthConfig(values) => {
+                values.iter().map(|value| value.len() + 1).sum()
+            }
+        }
+    }
+
+    /// Some parents of one kind as one.
+    pub(crate) fn union(parents: &[Self]) -> Self {
+        let of = |parent: &'_ Self| match parent {
+            Self::Project => None,
+            Self::Toolkits(values) | Self::User(values) | Self::AuthConfig(values) => Some(values.clone()),
+        };
+        let values = Values::union(&parents.iter().filter_map(of).collect::<Vec<_>>());
+        match parents.first() {
+            None | Some(Self::Project) => Self::Project,
+            Some(Self::Toolkits(_)) => Self::Toolkits(values),
+            Some(Self::User(_)) => Self::User(values),
+            Some(Self::AuthConfig(_)) => Self::AuthConfig(values),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The workspace's integrations: one list per credential, whole, through the cache.
+//!
+//! Filters, orders and pages are applied to it in memory: every question costs at most one of the
+//! credential's calls a TTL.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::domain::credential::{Credential, Fingerprint};
+use crate::domain::global_id::{IdKey, ProviderId};
+use crate::domain::problems::Reports;
+use crate::domain::providers::Provider;
+use crate::domain::settings::ExpectedProviders;
+use crate::domain::upstream_name::{Leadlex, UpstreamName};
+use crate::loaders::cache::bounded_map::Weighed;
+use crate::loaders::cache::freshness::Kept;
+use crate::loaders::cache::read_through::{Accept, Cache, Got, Key, Weigh};
+use crate::loaders::cache::upstream_cache::Holdings;
+use crate::loaders::stats::{Ledger, Part};
+use crate::upstream::error::UpstreamError;
+use crate::upstream::providers::{ProvidersClient, WholeList};
+
+/// A provider with its id, which depends on the key of ids and not on the row alone.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListedProvider {
+    /// What its global id is made of.
+    pub id: ProviderId,
+    /// The row.
+    pub provider: Provider,
+}
+
+/// Every integration of a workspace, in the upstream's order.
+pub type ProviderList = Arc<[Arc<ListedProvider>]>;
+
+/// The list as it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listed {
+    list: ProviderList,
+    problems: Reports,
+}
+
+/// The workspace's integrations.
+pub struct Providers {
+    client: ProvidersClient,
+    ids: Option<IdKey>,
+    holdings: Arc<Holdings<Leadlex>>,
+    lists: Cache<Fingerprint<Leadlex>, Listed>,
+    last_known: Weighed<Fingerprint<Leadlex>, ProviderList>,
+    configured: Option<ProviderList>,
+}
+
+impl Providers {
+    /// Providers over a client; `ids` is the key of provider ids, derived from the credential where
+    /// absent, and `expected` what a workspace is taken to have before it was ever read.
+    #[must_use]
+    pub fn new(
+        client: ProvidersClient,
+        holdings: Arc<Holdings<Leadlex>>,
+        ids: Option<IdKey>,
+        expected: &ExpectedProviders,
+    ) -> Self {
+        let shares = holdings.settings.shares();
+        // Ids depend on their key: replicas with another one cannot share them.
+        let dialect = ids.as_ref().map_or_else(String::new, |ids| format!("{:?}", ids.sign("replicas", &[])));
+        let lists = Cache::new(&holdings, shares.providers, "providers").speaking(dialect);
+        let last_known = Weighed::new(shares.last_known, |_, list: &ProviderList| list.weight_bytes());
+        let rows = expected.0.iter().map(|(category, name)| {
+            // Nobody sees these rows: they only say whose accounts to ask for, so they need no id.
+            Arc::new(ListedProvider { id: [0; 16], provider: Provider::expected(category, name) })
+        });
+        let configured = Some(rows.collect::<ProviderList>()).filter(|list| !list.is_empty());
+        Self { client, ids, holdings, lists, last_known, configured }
+    }
+
+    /// Everything that is kept of them, for a test that looks for what must not be there.
+    #[cfg(test)]
+    pub(crate) fn dump(&self) -> String {
+        format!("{}{:?}{:?}", self.lists.dump(), self.last_known.all(), self.configured)
+    }
+
+    /// What is kept of them weighs, in bytes: the lists, and the last known ones.
+    pub(crate) fn weights_bytes(&self) -> [u64; 2] {
+        [self.lists.weight_bytes(), self.last_known.weight_bytes()]
+    }
+
+    pub(crate) fn holdings(&self) -> &Arc<Holdings<Leadlex>> {
+        &self.holdings
+    }
+
+    pub(crate) fn client(&self) -> &ProvidersClient {
+        &self.client
+    }
+
+    /// The key of a workspace's provider ids and cursors.
+    #[must_use]
+    pub fn id_key(&self, credential: &Credential<Leadlex>) -> IdKey {
+        self.ids.clone().unwrap_or_else(|| IdKey::from_fingerprint(&credential.fingerprint()))
+    }
+
+    /// What the list will most likely be, where reading it costs a call: the last one that was read,
+    /// however old, or the configured one.
+    #[must_use]
+    pub fn expected(&self, credential: &Credential<Leadlex>) -> Option<ProviderList> {
+        let fingerprint = credential.fingerprint();
+        if self.lists.is_at_hand(&fingerprint) {
+            return None;
+        }
+        self.last_known.get(&fingerprint).or_else(|| self.configured.clone())
+    }
+
+    /// The whole list.
+    ///
+    /// # Errors
+    /// Where the upstream cannot be read.
+    pub async fn list(
+        &self,
+        credential: &Credential<Leadlex>,
+        accept: Accept,
+        ledger: &Ledger,
+    ) -> Result<Kept<ProviderList>, UpstreamError> {
+        let (fingerprint, ids) = (credential.fingerprint(), self.id_key(credential));
+        let (client, credential, ttl) =
+            (self.client.clone(), credential.clone(), self.holdings.settings.providers_ttl());
+        let fetch = move |purpose| {
+            let (client, credential, ids) = (client.clone(), credential.clone(), ids.clone());
+            async move {
+                let WholeList { rows, problems } = client.fetch_list(&credential, purpose).await?;
+                let listed = |provider| Arc::new(ListedProvider { id: ids.provider_id(&provider), provider });
+                let listed =
+                    Listed { list: rows.into_iter().map(listed).collect(), problems: problems.reports() };
+                Ok((listed, client.fresh_for(&credential, ttl)))
+            }
+        };
+        let asked_at = Instant::now();
+        let (list, got) = self.lists.get(fingerprint, accept, ledger, fetch).await;
+        ledger.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), asked_at, got, &list);
+        let list = list?;
+        ledger.reports(|| Part::Providers, &list.value.problems);
+        if got != Got::Kept {
+            self.last_known.insert(fingerprint, Arc::clone(&list.value.list));
+        }
+        Ok(list.map(|listed| listed.list))
+    }
+}
+
+impl Key for Fingerprint<Leadlex> {
+    type Upstream = Leadlex;
+
+    fn credential(&self) -> Self {
+        *self
+    }
+}
+
+impl Weigh for Fingerprint<Leadlex> {
+    fn weight_bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+impl Weigh for Listed {
+    fn weight_bytes(&self) -> usize {
+        self.list.weight_bytes() + self.problems.weight_bytes()
+    }
+}
+
+impl Weigh for ProviderList {
+    fn weight_bytes(&self) -> usize {
+        self.iter().map(|listed| listed.provider.weight_bytes() + size_of::<ProviderId>()).sum()
+    }
+}

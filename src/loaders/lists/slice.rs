@@ -1,0 +1,127 @@
+//! Some consecutive items of a list: what a connection shows.
+
+use std::sync::Arc;
+
+use super::account_lists::Lists;
+use super::cursor::{Course, Cursor};
+use super::scan::Scan;
+use super::ties::Ties;
+use crate::domain::accounts::SharedAccount;
+use crate::domain::global_id::IdKey;
+use crate::domain::page::Direction;
+use crate::loaders::cache::freshness::Freshness;
+
+/// How much of a list is wanted, and from where.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// Only what follows this cursor.
+    pub after: Option<String>,
+    /// Only what precedes this cursor.
+    pub before: Option<String>,
+    /// At most so many items.
+    pub size: usize,
+    /// From which end.
+    pub direction: Direction,
+    /// Whether it matters if there are more beyond them: to know, one more may have to be read.
+    pub is_more_asked: bool,
+}
+
+/// A slice of a list, in the list's own order whichever way it was read.
+#[derive(Debug)]
+pub struct Slice {
+    list: Scan,
+    course: Course,
+    ids: IdKey,
+    rows: Vec<Row>,
+    /// Whether items follow.
+    pub has_next: bool,
+    /// Whether items precede.
+    pub has_previous: bool,
+    /// How many items the whole list holds, where that is already known.
+    pub total_items: Option<u64>,
+    /// False where the upstream stopped answering, or a page limit was met, before the slice was
+    /// whole, or where its totals say that rows were passed over.
+    pub is_complete: bool,
+    /// The age of the oldest page that it was read from; none where nothing had to be read.
+    pub freshness: Option<Freshness>,
+}
+
+/// An item, and where it was met.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) account: SharedAccount,
+    pub(crate) freshness: Freshness,
+    pub(crate) page: Option<Arc<str>>,
+    pub(crate) index: usize,
+    pub(crate) seen: u32,
+    pub(crate) ties: Ties,
+}
+
+/// What reading a list one way brought, nearest first.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) rows: Vec<Row>,
+    /// Items follow in the way that was read.
+    pub(crate) more: bool,
+    /// Items lie the other way.
+    pub(crate) behind: bool,
+    pub(crate) total_items: Option<u64>,
+    pub(crate) is_complete: bool,
+    pub(crate) freshness: Option<Freshness>,
+}
+
+impl Run {
+    /// Nothing, and nothing around it that is known.
+    pub(crate) fn empty() -> Self {
+        Self {
+            rows: Vec::new(),
+            more: false,
+            behind: false,
+            total_items: None,
+            is_complete: true,
+            freshness: None,
+        }
+    }
+
+    /// It is made of a page of that age.
+    pub(crate) fn reads(&mut self, page: Freshness) {
+        self.freshness = Freshness::of(self.freshness.into_iter().chain([page]));
+    }
+}
+
+impl Slice {
+    /// The slice of a list that a run is, read from one end or the other.
+    pub(crate) fn new(lists: &Lists, list: Scan, course: Course, direction: Direction, run: Run) -> Self {
+        let Run { mut rows, more, behind, total_items, is_complete, freshness } = run;
+        let (has_next, has_previous) = match direction {
+            Direction::Forward => (more, behind),
+            Direction::Backward => {
+                rows.reverse();
+                (behind, more)
+            }
+        };
+        let ids = lists.id_key(&list);
+        Self { list, course, ids, rows, has_next, has_previous, total_items, is_complete, freshness }
+    }
+
+    /// The items, each with its age.
+    pub fn accounts(&self) -> impl ExactSizeIterator<Item = (&SharedAccount, Freshness)> {
+        self.rows.iter().map(|row| (&row.account, row.freshness))
+    }
+
+    /// The cursor of the item at a place of the slice.
+    #[must_use]
+    pub fn cursor(&self, place: usize) -> Option<String> {
+        let Row { account, freshness: _, page, index, seen, ties } = self.rows.get(place)?;
+        let cursor = Cursor {
+            course: self.course,
+            page: page.clone(),
+            index: u16::try_from(*index).unwrap_or(u16::MAX),
+            seen: *seen,
+            order_micros: self.list.order_micros(account),
+            ties: ties.clone(),
+            id: account.id.clone(),
+        };
+        Some(cursor.encode(self.list.binding(&self.ids), &self.ids))
+    }
+}

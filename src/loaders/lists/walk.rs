@@ -1,0 +1,164 @@
+//! A walk over the pages of a scan that always ends.
+//!
+//! It stops where there is no next cursor, at an empty page, at a cursor that it has seen before, after some pages that
+//! hold nothing new, and at the page cap; an id that it has seen before is not told again. The upstream is page-based
+//! and lives while it is read, so rows may come twice (UPSTREAMS.md A5), a page of them too; but one that tells the same
+//! for ever behind ever new cursors is not to be asked up to the cap, for each of many parents.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::account_lists::Lists;
+use super::scan::{Page, Scan};
+use crate::domain::accounts::SharedAccount;
+use crate::loaders::cache::freshness::{Freshness, FreshnessState, Kept};
+use crate::loaders::cache::read_through::Accept;
+use crate::upstream::error::UpstreamError;
+use crate::upstream::quota::Purpose;
+
+/// After how many pages in a row that hold nothing new a walk leads nowhere.
+const PAGES_OF_NOTHING_NEW: usize = 3;
+
+/// A walk under way.
+pub(crate) struct Walk<'l> {
+    lists: &'l Lists,
+    scan: &'l Scan,
+    next: Next,
+    /// What the first page was: a page that is past its time does not go with one that was just read, as
+    /// rows move from one to the other.
+    accept: Accept,
+    anew: Option<Anew>,
+    cursors_seen: HashSet<Option<Arc<str>>>,
+    ids_seen: HashSet<Box<str>>,
+    before: Before,
+}
+
+/// Pages are read past the cache.
+#[derive(Clone, Copy)]
+struct Anew {
+    purpose: Purpose,
+    /// Since when another replica's reading will do; none: each is read by this one.
+    since: Option<Instant>,
+}
+
+/// What the pages before the newest held.
+#[derive(Default)]
+struct Before {
+    /// Most walks are of one page: its ids are looked at when there is another.
+    last: Option<Arc<Page>>,
+    ids: HashSet<Box<str>>,
+    in_vain: usize,
+}
+
+impl Before {
+    /// Whether another page, with those before it, says that there is nothing more to be had.
+    fn leads_nowhere(&mut self, page: &Arc<Page>) -> bool {
+        let Some(last) = self.last.replace(Arc::clone(page)) else {
+            return false;
+        };
+        self.ids.extend(last.items.iter().map(|account| account.id.clone()));
+        let is_known = |account: &SharedAccount| self.ids.contains(&account.id);
+        let is_in_vain = !page.items.is_empty() && page.items.iter().all(is_known);
+        self.in_vain = if is_in_vain { self.in_vain + 1 } else { 0 };
+        self.in_vain >= PAGES_OF_NOTHING_NEW
+    }
+}
+
+enum Next {
+    /// The page behind this cursor.
+    At(Option<Arc<str>>),
+    /// The scan was read to its end.
+    End,
+    /// The walk was cut short: the upstream leads nowhere.
+    Cut,
+    /// The walk was cut short by the page cap.
+    Capped,
+}
+
+/// One page of a walk.
+#[derive(Clone)]
+pub(crate) struct Step {
+    /// The upstream's cursor of the page.
+    pub(crate) cursor: Option<Arc<str>>,
+    /// The page.
+    pub(crate) page: Arc<Page>,
+    /// How old it is.
+    pub(crate) freshness: Freshness,
+}
+
+impl<'l> Walk<'l> {
+    /// A walk from the first page past the cache: every page is read for that purpose, and none is kept.
+    pub(crate) fn anew(lists: &'l Lists, scan: &'l Scan, purpose: Purpose) -> Self {
+        let anew = Some(Anew { purpose, since: None });
+        Self { anew, ..Self::from(lists, scan, None, Accept::Fresh) }
+    }
+
+    /// The same of pages that any replica has read since a moment.
+    pub(crate) fn since(lists: &'l Lists, scan: &'l Scan, since: Instant) -> Self {
+        let anew = Some(Anew { purpose: Purpose::Refresh, since: Some(since) });
+        Self { anew, ..Self::from(lists, scan, None, Accept::Fresh) }
+    }
+
+    /// A walk that begins with the page behind `cursor`, or with the first. Where it may `accept` stale pages, that is over
+    /// with the first that is fresh.
+    pub(crate) fn from(lists: &'l Lists, scan: &'l Scan, cursor: Option<Arc<str>>, accept: Accept) -> Self {
+        let next = Next::At(cursor);
+        let (cursors_seen, ids_seen, before) = (HashSet::new(), HashSet::new(), Before::default());
+        Self { lists, scan, next, accept, anew: None, cursors_seen, ids_seen, before }
+    }
+
+    /// The next page; `None` where the walk is over.
+    pub(crate) async fn step(&mut self) -> Result<Option<Step>, UpstreamError> {
+        let Next::At(cursor) = &self.next else {
+            return Ok(None);
+        };
+        let cursor = cursor.clone();
+        if self.cursors_seen.contains(&cursor) {
+            self.next = Next::Cut;
+            return Ok(None);
+        }
+        if self.cursors_seen.len() >= self.lists.settings().pages_max {
+            self.next = Next::Capped;
+            return Ok(None);
+        }
+        self.cursors_seen.insert(cursor.clone());
+        let Kept { value: page, freshness } = match self.anew {
+            Some(Anew { purpose, since }) => {
+                self.lists.page_anew(self.scan, cursor.clone(), purpose, since).await?
+            }
+            None => self.lists.page(self.scan, cursor.clone(), self.accept).await?,
+        };
+        if freshness.state == FreshnessState::Fresh {
+            self.accept = Accept::Fresh;
+        }
+        let leads_nowhere = self.before.leads_nowhere(&page);
+        self.next = match &page.next_cursor {
+            None => Next::End,
+            Some(_) if page.rows_sent == 0 || leads_nowhere => Next::Cut,
+            Some(next) => Next::At(Some(Arc::clone(next))),
+        };
+        Ok(Some(Step { cursor, page, freshness }))
+    }
+
+    /// Whether an item is met for the first time.
+    pub(crate) fn is_new(&mut self, account: &SharedAccount) -> bool {
+        self.ids_seen.insert(account.id.clone())
+    }
+
+    /// Whether there is, for all that is known, another page.
+    pub(crate) fn goes_on(&self) -> bool {
+        matches!(self.next, Next::At(_))
+    }
+
+    /// Whether it ended before the scan did.
+    pub(crate) fn was_cut(&self) -> bool {
+        matches!(self.next, Next::Cut | Next::Capped)
+    }
+
+    /// Whether nothing but the page cap ended it.
+    pub(crate) fn was_capped(&self) -> bool {
+        matches!(self.next, Next::Capped)
+    }
+}

@@ -1,0 +1,357 @@
+//! What resolvers call: one batching loader per operation.
+//!
+//! All fields of one level ask in the same turn of the executor ([`super::batch_scheduler`]), so they arrive here
+//! as one batch (async-graphql's `DataLoader`). A loader lives for one operation and holds its caller: a batch
+//! never mixes callers, whatever its keys look like. What outlives the operation is the cache below.
+//!
+//! Every value is a `Result` of its own, so that one parent's failure is not everybody's.
+
+use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::dataloader::{DataLoader, Loader};
+use futures_util::future::join_all;
+
+use super::batch_scheduler::{AtOnce, Batches};
+use super::cache::freshness::Kept;
+use super::cache::metrics::Batch;
+pub use super::cache::metrics::BatchSizes;
+use super::cache::read_through::Accept;
+use super::cache::upstream_cache::Revision;
+use super::health::Judge;
+use super::lists::account_lists::{ListError, Lists};
+use super::lists::by_id::AccountsById;
+use super::lists::counts::{CountQuestion, Counts};
+use super::lists::multi_parent::Question;
+use super::lists::parent::Parent;
+use super::lists::provider_page::{ProviderPage, ProviderQuestion};
+use super::lists::providers::{ListedProvider, ProviderList, Providers};
+use super::lists::scan::Reader;
+use super::lists::slice::{Slice, Wanted};
+use super::prefetch;
+use super::stats::Ledger;
+use crate::domain::accounts::SharedAccount;
+use crate::domain::caller::{Caller, Tenant};
+use crate::domain::change::ChangeCause;
+use crate::domain::credential::Credential;
+use crate::domain::filters::{AccountFilter, AccountOrder};
+use crate::domain::health::HealthRules;
+use crate::domain::page::PageRequest;
+use crate::domain::upstream_name::UpstreamName;
+use crate::domain::view::View;
+use crate::telemetry::traces::Open;
+use crate::upstream::counts::CallCounts;
+use crate::upstream::error::{UpstreamError, UpstreamFailure};
+
+/// The shared parts that loaders read through.
+#[derive(Clone)]
+pub struct Sources {
+    /// The workspace's integrations.
+    pub providers: Arc<Providers>,
+    /// Lists of accounts.
+    pub lists: Arc<Lists>,
+    /// Accounts by id.
+    pub accounts_by_id: Arc<AccountsById>,
+    /// From which ages on something is taken for unhealthy.
+    pub health: HealthRules,
+    /// How much batches are asked for.
+    pub batch_sizes: Arc<BatchSizes>,
+}
+
+impl Sources {
+    /// In which state everything is that a tenant's answers are made of.
+    #[must_use]
+    pub fn revision(&self, tenant: &Tenant) -> Revision {
+        let leadlex = tenant.leadlex.as_ref().map(Credential::fingerprint);
+        let composio = tenant.composio.as_ref().map(Credential::fingerprint);
+        Revision {
+            leadlex: leadlex.map_or(0, |leadlex| self.providers.holdings().revision(&leadlex)),
+            composio: composio.map_or(0, |composio| self.lists.holdings().revision(&composio)),
+            epochs: (
+                leadlex.map_or(0, |leadlex| self.providers.holdings().epoch(&leadlex)),
+                composio.map_or(0, |composio| self.lists.holdings().epoch(&composio)),
+            ),
+        }
+    }
+
+    /// Everything that outlives operations, and how the sources stand for a tenant, for a test that looks for what must not
+    /// be there.
+    #[cfg(test)]
+    pub(crate) fn dump(&self, tenant: &Tenant) -> String {
+        let Self { providers, lists, accounts_by_id, health: _, batch_sizes: _ } = self;
+        let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().standing(key));
+        let composio = tenant.composio.as_ref().map(|key| lists.client().standing(key));
+        format!("{}{}{}{leadlex:?}{composio:?}", providers.dump(), lists.dump(), accounts_by_id.dump())
+    }
+
+    /// What became of all calls: to LeadLex, then to Composio.
+    #[must_use]
+    pub fn calls(&self) -> [CallCounts; 2] {
+        [self.providers.client().counts(), self.lists.client().counts()]
+    }
+
+    /// Waits a moment until other replicas know of everything that was dropped here.
+    pub async fn flush(&self, at_most: Duration) {
+        tokio::join!(self.providers.holdings().flush(at_most), self.lists.holdings().flush(at_most));
+    }
+
+    /// Has everything of a tenant read again before it is served; with it all its finished answers are gone.
+    pub fn expire(&self, tenant: &Tenant) {
+        if let Some(leadlex) = &tenant.leadlex {
+            self.providers.holdings().expire(&leadlex.fingerprint(), ChangeCause::Refresh);
+        }
+        if let Some(composio) = &tenant.composio {
+            self.lists.holdings().expire(&composio.fingerprint(), ChangeCause::Refresh);
+        }
+    }
+}
+
+impl Sources {
+    /// Has a tenant's accounts read again before they are served, as their upstream says that they have changed.
+    pub fn accounts_changed(&self, tenant: &Tenant) {
+        if let Some(composio) = &tenant.composio {
+            self.lists.holdings().expire(&composio.fingerprint(), ChangeCause::Webhook);
+        }
+    }
+}
+
+/// One operation's loader.
+pub struct OperationLoader {
+    pub(crate) sources: Arc<Sources>,
+    pub(crate) tenant: Tenant,
+    pub(crate) view: View,
+    pub(crate) ledger: Arc<Ledger>,
+    judge: Arc<Judge>,
+}
+
+/// A loader for one operation of a caller. What it reads is entered in the ledger; its batches run where the operation is driven.
+#[must_use]
+pub fn loader(
+    sources: Arc<Sources>,
+    caller: &Caller,
+    ledger: Arc<Ledger>,
+    batches: Batches,
+) -> DataLoader<OperationLoader> {
+    let judge = Arc::new(Judge::new(sources.health, sources.lists.holdings().clock, Arc::clone(&ledger)));
+    let loader =
+        OperationLoader { sources, tenant: caller.tenant.clone(), view: caller.view(), ledger, judge };
+    DataLoader::new(loader, batches, AtOnce).max_batch_size(usize::MAX)
+}
+
+/// Key: every integration of the workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AllProviders;
+
+/// Key: an account by its `ca_…`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AccountId(pub Box<str>);
+
+/// Key: the accounts of a parent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AccountsOf {
+    /// Whose.
+    pub parent: Parent,
+    /// What the connection's arguments say; shared by all parents of one field.
+    pub arguments: Arc<AccountArguments>,
+}
+
+/// The arguments of a connection of accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AccountArguments {
+    /// Which.
+    pub filter: AccountFilter,
+    /// In which order.
+    pub order: AccountOrder,
+    /// How many, and from where.
+    pub wanted: Wanted,
+}
+
+/// Key: how many accounts a parent has.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CountOf {
+    /// Whose.
+    pub parent: Parent,
+    /// Which of them.
+    pub filter: AccountFilter,
+    /// The order of the connection that asks: its pages may know the count.
+    pub order: AccountOrder,
+    /// Whether the numbers by status are wanted too.
+    pub by_status: bool,
+}
+
+impl OperationLoader {
+    /// Who reads Composio, where there is a key to it.
+    pub(crate) fn reader(&self) -> Option<Reader> {
+        let credential = self.tenant.composio.clone()?;
+        let (view, ledger) = (self.view.clone(), Arc::clone(&self.ledger));
+        Some(Reader { credential, view, ledger, is_ahead: false })
+    }
+
+    /// The providers that will most likely be answered, where answering them costs a call.
+    #[must_use]
+    pub fn expected_providers(&self) -> Option<ProviderList> {
+        let expected = self.sources.providers.expected(self.tenant.leadlex.as_ref()?)?;
+        Some(seen_by(&self.view, expected))
+    }
+
+    /// Whether there is such a user, as far as the caller may know.
+    #[must_use]
+    pub fn shows_user(&self, id: &str) -> bool {
+        self.view.shows_user(id)
+    }
+
+    /// Asks for the accounts of some parents before anybody needs them.
+    pub fn start_ahead(&self, questions: Vec<AccountArguments>, parents: BTreeSet<Parent>) {
+        if let Some(reader) = self.reader() {
+            prefetch::start(&self.sources, &reader, questions, parents);
+        }
+    }
+
+    /// A page of providers out of the whole list.
+    ///
+    /// # Errors
+    /// `BAD_CURSOR` for a cursor of another list, or where there is no key to the upstream.
+    pub fn provider_page(
+        &self,
+        list: &ProviderList,
+        question: &ProviderQuestion,
+        page: &PageRequest,
+    ) -> Result<ProviderPage, ListError> {
+        let credential = self.tenant.leadlex.as_ref().ok_or_else(no_leadlex_key)?;
+        let ids = self.sources.providers.id_key(credential);
+        Ok(ProviderPage::cut(list, question, page, &self.view, ids, &self.judge)?)
+    }
+
+    /// Who judges what the operation reads.
+    #[must_use]
+    pub fn judge(&self) -> &Arc<Judge> {
+        &self.judge
+    }
+}
+
+impl Loader<AllProviders> for OperationLoader {
+    type Value = Result<Kept<ProviderList>, UpstreamError>;
+    type Error = Infallible;
+
+    async fn load(&self, keys: &[AllProviders]) -> Result<HashMap<AllProviders, Self::Value>, Infallible> {
+        self.sources.batch_sizes.count(Batch::Providers, keys.len());
+        let loading = async {
+            let list = match &self.tenant.leadlex {
+                Some(credential) => {
+                    self.sources.providers.list(credential, Accept::Stale, &self.ledger).await
+                }
+                None => Err(no_leadlex_key()),
+            };
+            Ok(HashMap::from([(AllProviders, list.map(|list| list.map(|list| seen_by(&self.view, list))))]))
+        };
+        Open::batch("providers", keys.len()).around(loading).await
+    }
+}
+
+impl Loader<AccountId> for OperationLoader {
+    type Value = Result<Kept<Option<SharedAccount>>, UpstreamError>;
+    type Error = Infallible;
+
+    async fn load(&self, keys: &[AccountId]) -> Result<HashMap<AccountId, Self::Value>, Infallible> {
+        self.sources.batch_sizes.count(Batch::Account, keys.len());
+        let loading = async {
+            let Some(reader) = self.reader() else {
+                return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
+            };
+            let ids = keys.iter().map(|AccountId(id)| id.clone());
+            let found = self.sources.accounts_by_id.get(&reader, ids).await;
+            Ok(found.into_iter().map(|(id, account)| (AccountId(id), account)).collect())
+        };
+        Open::batch("accounts by id", keys.len()).around(loading).await
+    }
+}
+
+impl Loader<AccountsOf> for OperationLoader {
+    type Value = Result<Arc<Slice>, ListError>;
+    type Error = Infallible;
+
+    async fn load(&self, keys: &[AccountsOf]) -> Result<HashMap<AccountsOf, Self::Value>, Infallible> {
+        self.sources.batch_sizes.count(Batch::Accounts, keys.len());
+        let loading = async {
+            let Some(reader) = self.reader() else {
+                return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key().into()))).collect());
+            };
+            // One question per set of arguments and kind of parent; several of them run side by side.
+            let mut questions: HashMap<_, BTreeSet<Parent>> = HashMap::new();
+            for AccountsOf { parent, arguments } in keys {
+                let kind = std::mem::discriminant(parent);
+                questions.entry((Arc::clone(arguments), kind)).or_default().insert(parent.clone());
+            }
+            let answers = questions.into_iter().map(|((arguments, _kind), parents)| {
+                let AccountArguments { filter, order, wanted } = (*arguments).clone();
+                let question = Question { reader: reader.clone(), filter, order, wanted };
+                async move { (arguments, question.ask(&self.sources.lists, parents).await) }
+            });
+            let mut loaded = HashMap::new();
+            for (arguments, slices) in join_all(answers).await {
+                for (parent, slice) in slices {
+                    loaded.insert(AccountsOf { parent, arguments: Arc::clone(&arguments) }, slice);
+                }
+            }
+            Ok(loaded)
+        };
+        Open::batch("accounts", keys.len()).around(loading).await
+    }
+}
+
+impl Loader<CountOf> for OperationLoader {
+    type Value = Result<Counts, UpstreamError>;
+    type Error = Infallible;
+
+    async fn load(&self, keys: &[CountOf]) -> Result<HashMap<CountOf, Self::Value>, Infallible> {
+        self.sources.batch_sizes.count(Batch::Counts, keys.len());
+        let loading = async {
+            let Some(reader) = self.reader() else {
+                return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
+            };
+            let mut questions: HashMap<_, Vec<Parent>> = HashMap::new();
+            for CountOf { parent, filter, order, by_status } in keys {
+                let kind = std::mem::discriminant(parent);
+                let question = (filter.clone(), *order, *by_status, kind);
+                questions.entry(question).or_default().push(parent.clone());
+            }
+            let answers = questions.into_iter().map(|((filter, order, by_status, _kind), parents)| {
+                let question = CountQuestion { reader: reader.clone(), filter, order, by_status };
+                async move {
+                    let counted = question.ask(&self.sources.lists, parents).await;
+                    (question, counted)
+                }
+            });
+            let mut loaded = HashMap::new();
+            for (CountQuestion { filter, order, by_status, .. }, counted) in join_all(answers).await {
+                for (parent, counts) in counted {
+                    loaded.insert(CountOf { parent, filter: filter.clone(), order, by_status }, counts);
+                }
+            }
+            Ok(loaded)
+        };
+        Open::batch("counts", keys.len()).around(loading).await
+    }
+}
+
+/// A list of providers as a caller sees it. What a member does not see is not in the list that resolvers get, so that no
+/// field and no filter can tell it. Ids are made of the whole row, and stay.
+fn seen_by(view: &View, list: ProviderList) -> ProviderList {
+    if view.is_whole() {
+        return list;
+    }
+    let seen = |listed: &Arc<ListedProvider>| {
+        Arc::new(ListedProvider { id: listed.id, provider: view.provider(&listed.provider) })
+    };
+    list.iter().map(seen).collect()
+}
+
+fn no_leadlex_key() -> UpstreamError {
+    UpstreamError::new(UpstreamName::Leadlex, UpstreamFailure::NoCredential)
+}
+
+fn no_composio_key() -> UpstreamError {
+    UpstreamError::new(UpstreamName::Composio, UpstreamFailure::NoCredential)
+}

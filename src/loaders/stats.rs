@@ -1,0 +1,257 @@
+//! What one operation is made of: until when it may wait, how old its parts are, which decides how long its answer is
+//! good for, what of them could not be read (`extensions.switchboard.problems`), and what it cost its upstreams, for
+//! whoever asks to see the trace of a request with `"extensions": {"switchboard": {"trace": true}}`.
+//!
+//! It holds what was asked for in this layer's own words. An upstream's URL, headers and body are never
+//! in it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
+
+use super::cache::freshness::{Freshness, Kept};
+use super::cache::read_through::Got;
+use super::lists::scan::{PageKey, ScanKey};
+use crate::domain::problems::{self, Reports, Told};
+use crate::domain::upstream_name::UpstreamName;
+use crate::domain::view::View;
+use crate::telemetry::requests::Cost;
+use crate::upstream::error::{UpstreamError, UpstreamFailure};
+
+/// The account of one operation.
+#[derive(Debug)]
+pub struct Ledger {
+    started: Instant,
+    until: Instant,
+    is_late: AtomicBool,
+    is_traced: bool,
+    calls_made: [AtomicU64; 2],
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    freshness: Option<Freshness>,
+    changes_at: Option<Instant>,
+    calls: Vec<Call>,
+    saved: Saved,
+    /// Of the parts that have any.
+    problems: HashMap<Part, Reports>,
+}
+
+/// A part of an answer. One that an operation reads twice, stale and then anew, is one part still.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Part {
+    /// The list of providers.
+    Providers,
+    /// A page of accounts.
+    Page(PageKey),
+    /// A list's size.
+    Total(Arc<ScanKey>),
+    /// An account by its `ca_…`.
+    Account(Box<str>),
+}
+
+/// One upstream call that the operation made or waited for.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Call {
+    /// Which upstream.
+    pub upstream: String,
+    /// What was asked for.
+    pub asked: String,
+    /// When it was sent, in milliseconds from the operation's start.
+    pub started_at_ms: f64,
+    /// How long it took, in milliseconds.
+    pub took_ms: f64,
+    /// `OK`, or an error code.
+    pub outcome: &'static str,
+}
+
+/// The calls that were not made.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Saved {
+    /// What was kept already.
+    pub by_cache: usize,
+    /// What was answered by one call for several fields.
+    pub by_batching: usize,
+    /// What somebody else was fetching at the same moment.
+    pub by_joining: usize,
+}
+
+/// A ledger as an answer shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trace {
+    /// How long the operation took, in milliseconds.
+    pub took_ms: f64,
+    /// Its upstream calls, in the order in which they were sent.
+    pub calls: Vec<Call>,
+    /// The calls that were not made.
+    pub saved: Saved,
+}
+
+impl Ledger {
+    /// A ledger that begins now, of an operation that waits for upstreams `until` then; where it `is_traced`, it tells
+    /// calls apart.
+    #[must_use]
+    pub fn begin(is_traced: bool, until: Instant) -> Self {
+        let is_late = AtomicBool::new(false);
+        let calls_made = Default::default();
+        Self { started: Instant::now(), until, is_late, is_traced, calls_made, entries: Mutex::default() }
+    }
+
+    /// The ledger of what reads on nobody's behalf: nobody waits, and nobody asks what it cost.
+    pub(super) fn of_nobody() -> Self {
+        Self::begin(false, Instant::now() + NEVER)
+    }
+
+    /// Waits for what others may wait for too, and no longer than the operation may: a shared fetch has a deadline of its
+    /// own, and goes on for those who have more time.
+    ///
+    /// # Errors
+    /// `UPSTREAM_TIMEOUT` where its time was up first; `DEADLINE_EXCEEDED` where it was up before: then nothing is begun.
+    pub(super) async fn in_time<T>(
+        &self,
+        upstream: UpstreamName,
+        fetch: impl Future<Output = T>,
+    ) -> Result<T, UpstreamError> {
+        let ended = if self.until <= Instant::now() {
+            Err(UpstreamFailure::DeadlineExceeded)
+        } else {
+            timeout_at(self.until, fetch).await.map_err(|_elapsed| UpstreamFailure::Timeout)
+        };
+        ended.map_err(|failure| {
+            self.is_late.store(true, Ordering::Relaxed);
+            UpstreamError::new(upstream, failure)
+        })
+    }
+
+    /// Whether its account is asked for.
+    #[must_use]
+    pub fn is_traced(&self) -> bool {
+        self.is_traced
+    }
+
+    /// Whether something was not waited for, as the operation's time was up.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.is_late.load(Ordering::Relaxed)
+    }
+
+    /// The age of the oldest part so far; none where nothing was read.
+    #[must_use]
+    pub fn freshness(&self) -> Option<Freshness> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes_at =
+            |parts: Freshness| entries.changes_at.map_or(parts.changes_at, |at| at.min(parts.changes_at));
+        entries.freshness.map(|parts| Freshness { changes_at: changes_at(parts), ..parts })
+    }
+
+    /// Enters that time alone changes the answer then.
+    pub(super) fn changes_at(&self, instant: Instant) {
+        self.change(|entries| {
+            entries.changes_at = Some(entries.changes_at.map_or(instant, |known| known.min(instant)));
+        });
+    }
+
+    /// Enters how something was got.
+    pub(super) fn enter<T>(
+        &self,
+        upstream: UpstreamName,
+        asked: impl FnOnce() -> String,
+        asked_at: Instant,
+        got: Got,
+        result: &Result<Kept<T>, UpstreamError>,
+    ) {
+        if let Ok(kept) = result {
+            self.uses(kept.freshness);
+        }
+        if got == Got::Fetched && !result.as_ref().is_err_and(UpstreamError::is_held) {
+            let [leadlex, composio] = &self.calls_made;
+            let made = match upstream {
+                UpstreamName::Leadlex => leadlex,
+                UpstreamName::Composio => composio,
+            };
+            made.fetch_add(1, Ordering::Relaxed);
+        }
+        if !self.is_traced {
+            return;
+        }
+        self.change(|entries| match got {
+            Got::Kept | Got::Shared => entries.saved.by_cache += 1,
+            Got::Joined => entries.saved.by_joining += 1,
+            Got::Fetched => entries.calls.push(Call {
+                upstream: upstream.to_string(),
+                asked: asked(),
+                started_at_ms: milliseconds(asked_at - self.started),
+                took_ms: milliseconds(asked_at.elapsed()),
+                outcome: result.as_ref().map_or_else(|error| error.failure.code(), |_| "OK"),
+            }),
+        });
+    }
+
+    /// Enters that the answer is made of a part of that age.
+    pub(super) fn uses(&self, part: Freshness) {
+        self.change(|entries| entries.freshness = Freshness::of(entries.freshness.into_iter().chain([part])));
+    }
+
+    /// Enters what is to be told of a part, in place of what was told of it before.
+    pub(super) fn reports(&self, part: impl FnOnce() -> Part, problems: &Reports) {
+        self.change(|entries| match problems.is_empty() {
+            true if entries.problems.is_empty() => {}
+            true => drop(entries.problems.remove(&part())),
+            false => drop(entries.problems.insert(part(), problems.clone())),
+        });
+    }
+
+    /// What a view is told of the problems in all the parts so far.
+    #[must_use]
+    pub fn problems(&self, view: &View) -> Told {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        problems::told(view, entries.problems.values().flatten())
+    }
+
+    /// Enters that so many values were kept already.
+    pub(super) fn save_by_cache(&self, values: usize) {
+        self.change(|entries| entries.saved.by_cache += values);
+    }
+
+    /// Enters that one call stood for so many more.
+    pub(super) fn save_by_batching(&self, calls: usize) {
+        self.change(|entries| entries.saved.by_batching += calls);
+    }
+
+    /// How many questions it had asked of each upstream; a call that repeats another is the same question.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        let [leadlex, composio] = &self.calls_made;
+        Cost { leadlex: leadlex.load(Ordering::Relaxed), composio: composio.load(Ordering::Relaxed) }
+    }
+
+    /// The account so far.
+    #[must_use]
+    pub fn trace(&self) -> Trace {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = entries.calls.clone();
+        calls.sort_by(|a, b| a.started_at_ms.total_cmp(&b.started_at_ms));
+        Trace { took_ms: milliseconds(self.started.elapsed()), calls, saved: entries.saved }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Entries)) {
+        change(&mut self.entries.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Longer than anything runs.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// To a hundredth.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 100_000.0).round() / 100.0
+}

@@ -1,0 +1,82 @@
+//! What this layer knows of its own sources, and reading them again on demand.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::cache::read_through::Accept;
+use super::cache::upstream_cache::CacheStatistics;
+use super::lists::scan::Scan;
+use super::loader::OperationLoader;
+use crate::domain::change::ChangeCause;
+use crate::domain::filters::{AccountFilter, AccountOrder};
+use crate::domain::upstream_name::UpstreamName;
+use crate::upstream::standing::Standing;
+
+/// One source, as one caller's credential has met it.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Which.
+    pub name: UpstreamName,
+    /// How it stands; none where the caller has no key to it.
+    pub standing: Option<Standing>,
+    /// How the caches have served.
+    pub cache: CacheStatistics,
+}
+
+impl OperationLoader {
+    /// Both sources. Costs no call.
+    #[must_use]
+    pub fn sources(&self) -> [Source; 2] {
+        let (providers, lists) = (&self.sources.providers, &self.sources.lists);
+        let (leadlex, composio) = (self.tenant.leadlex.as_ref(), self.tenant.composio.as_ref());
+        [
+            Source {
+                name: UpstreamName::Leadlex,
+                standing: leadlex.map(|credential| providers.client().standing(credential)),
+                cache: leadlex
+                    .map(|credential| providers.holdings().statistics(&credential.fingerprint()))
+                    .unwrap_or_default(),
+            },
+            Source {
+                name: UpstreamName::Composio,
+                standing: composio.map(|credential| lists.client().standing(credential)),
+                cache: composio
+                    .map(|credential| lists.holdings().statistics(&credential.fingerprint()))
+                    .unwrap_or_default(),
+            },
+        ]
+    }
+
+    /// Has everything of one source, or of both, read again before it is served, and reads the list of
+    /// providers and the first page of accounts at once; what the quota does not allow is left as it was.
+    /// Gives the moment from which that is allowed, where something was left.
+    pub async fn refresh(&self, only: Option<UpstreamName>) -> Option<Timestamp> {
+        let is_meant = |name| only.is_none_or(|only| only == name);
+        let providers = async {
+            let credential = self.tenant.leadlex.as_ref().filter(|_| is_meant(UpstreamName::Leadlex))?;
+            let providers = &self.sources.providers;
+            let wait = providers.client().may_refresh(credential);
+            if wait.is_none() {
+                providers.holdings().expire(&credential.fingerprint(), ChangeCause::Refresh);
+                // Whether it could be read is told by the source's standing.
+                drop(providers.list(credential, Accept::Stale, &self.ledger).await);
+            }
+            wait
+        };
+        let accounts = async {
+            let reader = self.reader().filter(|_| is_meant(UpstreamName::Composio))?;
+            let lists = &self.sources.lists;
+            let wait = lists.client().may_refresh(&reader.credential);
+            if wait.is_none() {
+                lists.holdings().expire(&reader.credential.fingerprint(), ChangeCause::Refresh);
+                let newest = Scan::new(reader, AccountFilter::default(), AccountOrder::NEWEST_FIRST);
+                drop(lists.page(&newest, None, Accept::Stale).await);
+            }
+            wait
+        };
+        let (providers, accounts): (Option<Duration>, Option<Duration>) = tokio::join!(providers, accounts);
+        let wait = providers.max(accounts)?;
+        Some(self.sources.lists.holdings().clock.at(tokio::time::Instant::now() + wait))
+    }
+}
