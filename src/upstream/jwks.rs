@@ -47,7 +47,7 @@ pub async fn fetch(network: &Network, url: &Url) -> Result<Bytes, JwksUnread> {
 async fn attempt(network: &Network, url: &Url) -> Result<Bytes, JwksUnread> {
     let request =
         Request::get(url.as_str()).header(header::ACCEPT, "application/jwk-set+json, application/json");
-    let request = request.body(()).map_err(|_| JwksUnread::Unreachable)?;
+    let request = request.body(bytes::Bytes::new()).map_err(|_| JwksUnread::Unreachable)?;
     let response = network.clone().oneshot(request).await.map_err(|_| JwksUnread::Unreachable)?;
     if response.status() != StatusCode::OK {
         return Err(JwksUnread::Status(response.status().as_u16()));

@@ -45,7 +45,7 @@ use crate::telemetry::traces::{Fact, Open, Post};
 pub type NetworkBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// Whatever carries a request to an upstream and its answer back.
-pub type Network = BoxCloneSyncService<Request<()>, Response<NetworkBody>, BoxError>;
+pub type Network = BoxCloneSyncService<Request<Bytes>, Response<NetworkBody>, BoxError>;
 
 /// The real network: reqwest over rustls, which follows no redirect, as a redirect would carry a
 /// key to wherever it points.
@@ -54,10 +54,10 @@ pub type Network = BoxCloneSyncService<Request<()>, Response<NetworkBody>, BoxEr
 /// Where the TLS stack cannot be set up, for example without any root certificate.
 pub fn network(base_url: &Url) -> Result<Network, reqwest::Error> {
     let client = client(base_url)?;
-    Ok(BoxCloneSyncService::new(service_fn(move |request: Request<()>| {
+    Ok(BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
         let client = client.clone();
         async move {
-            let request = reqwest::Request::try_from(request.map(|()| reqwest::Body::default()))
+            let request = reqwest::Request::try_from(request)
                 .map_err(reqwest::Error::without_url)?;
             let response = client.execute(request).await.map_err(reqwest::Error::without_url)?;
             Ok(Response::from(response).map(|body| body.map_err(BoxError::from).boxed_unsync()))
@@ -240,7 +240,7 @@ impl Transport {
     /// had been cancelled: how much longer it would have taken, nobody knows.
     async fn attempt<T, E: Into<BoxError>>(
         &self,
-        request: Request<()>,
+        request: Request<Bytes>,
         mut passage: Passage,
         deadline: Instant,
         decode: impl Fn(&[u8]) -> Result<T, E>,
@@ -261,7 +261,7 @@ impl Transport {
         read
     }
 
-    fn request<U: Upstream>(&self, ask: Ask<'_, U>) -> Result<Request<()>, UpstreamError> {
+    fn request<U: Upstream>(&self, ask: Ask<'_, U>) -> Result<Request<Bytes>, UpstreamError> {
         let mut url = self.settings.base_url.clone();
         url.set_path(&format!("{}{}", self.settings.base_url.path().trim_end_matches('/'), ask.path));
         url.set_query((!ask.query.is_empty()).then_some(ask.query));
@@ -272,14 +272,14 @@ impl Transport {
         Request::get(url.as_str())
             .header(header::ACCEPT, "application/json")
             .header(header_name, key)
-            .body(())
+            .body(Bytes::new())
             // The one thing that can be wrong is a URL of more than 64 KiB, which no server takes either (414).
             .map_err(|error| self.error(UpstreamFailure::Rejected).caused_by(error))
     }
 
     async fn call(
         &self,
-        request: Request<()>,
+        request: Request<Bytes>,
         passage: &mut Passage,
         until: Instant,
     ) -> Result<Answer<Bytes>, UpstreamError> {

@@ -188,10 +188,10 @@ pub(crate) fn upstream(base: &str) -> UpstreamSettings {
 /// A network that is the sandbox's router.
 pub(crate) fn network(sandbox: &Sandbox) -> Network {
     let router = sandbox.router();
-    BoxCloneSyncService::new(service_fn(move |request: http::Request<()>| {
+    BoxCloneSyncService::new(service_fn(move |request: http::Request<bytes::Bytes>| {
         let router = router.clone();
         async move {
-            let response = router.oneshot(request.map(|()| axum::body::Body::empty())).await?;
+            let response = router.oneshot(request.map(axum::body::Body::from)).await?;
             Ok(response.map(|body| body.map_err(BoxError::from).boxed_unsync()))
         }
     }))

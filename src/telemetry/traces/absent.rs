@@ -59,7 +59,7 @@ impl Open {
     pub(crate) fn note(&self, _: Fact<'_>) {}
 
     #[expect(clippy::unused_self, reason = "it has one where there are traces")]
-    pub(crate) fn tell(&self, _: &mut Request<()>) {}
+    pub(crate) fn tell(&self, _: &mut Request<bytes::Bytes>) {}
 }
 
 #[derive(Debug, Clone, Default)]

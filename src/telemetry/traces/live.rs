@@ -164,7 +164,7 @@ impl Open {
     }
 
     /// Tells an upstream that a call is this.
-    pub(crate) fn tell(&self, request: &mut Request<()>) {
+    pub(crate) fn tell(&self, request: &mut Request<bytes::Bytes>) {
         if let Some(context) = &self.context {
             parent::tell(context, request);
         }

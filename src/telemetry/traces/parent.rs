@@ -46,7 +46,7 @@ fn is_parent(text: &[u8]) -> bool {
 }
 
 /// Tells an upstream which trace a call belongs to.
-pub(super) fn tell(context: &Context, request: &mut Request<()>) {
+pub(super) fn tell(context: &Context, request: &mut Request<bytes::Bytes>) {
     TraceContextPropagator::new().inject_context(context, &mut Told(request.headers_mut()));
 }
 

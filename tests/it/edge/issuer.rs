@@ -180,7 +180,7 @@ impl Issuer {
 /// A network that leads to nobody but the issuer.
 fn network(published: &Arc<Mutex<Option<String>>>, reads: &Arc<AtomicUsize>) -> Network {
     let (published, reads) = (Arc::clone(published), Arc::clone(reads));
-    BoxCloneSyncService::new(service_fn(move |request: http::Request<()>| {
+    BoxCloneSyncService::new(service_fn(move |request: http::Request<Bytes>| {
         assert_eq!(request.uri(), "https://issuer.example/jwks");
         assert!(request.headers().get("authorization").is_none(), "an issuer is sent no key of anybody's");
         reads.fetch_add(1, Ordering::SeqCst);

@@ -453,7 +453,7 @@ async fn carry(
     wire: SharedWire,
     upstream: UpstreamName,
     network: Network,
-    mut request: Request<()>,
+    mut request: Request<bytes::Bytes>,
 ) -> Result<Response<NetworkBody>, BoxError> {
     let (fault, call, now) = {
         let mut wire = wire.lock().unwrap();

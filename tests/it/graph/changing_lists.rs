@@ -158,7 +158,7 @@ async fn rows_that_the_upstream_tells_twice_are_told_once() {
 
 /// A network that breaks the cursor of the next `times` calls that bear one.
 fn cursor_breaker(network: Network, times: Arc<AtomicI64>) -> Network {
-    BoxCloneSyncService::new(service_fn(move |mut request: http::Request<()>| {
+    BoxCloneSyncService::new(service_fn(move |mut request: http::Request<bytes::Bytes>| {
         let text = request.uri().to_string();
         if let Some((head, _)) = text.split_once("&cursor=")
             && times.fetch_sub(1, Ordering::SeqCst) > 0

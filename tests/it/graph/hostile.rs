@@ -17,7 +17,7 @@ const QUERY: &str =
 /// The answer to a query where Composio answers so.
 async fn answer(status: u16, body: String) -> Value {
     let body = Bytes::from(body);
-    let network: Network = BoxCloneSyncService::new(service_fn(move |_: http::Request<()>| {
+    let network: Network = BoxCloneSyncService::new(service_fn(move |_: http::Request<Bytes>| {
         let body = Full::new(body.clone()).map_err(BoxError::from).boxed_unsync();
         async move { Ok(http::Response::builder().status(status).body(body)?) }
     }));

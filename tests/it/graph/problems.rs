@@ -47,7 +47,7 @@ async fn ask_as(world: &World, caller: Caller, query: &str) -> Value {
 fn answering(of: &'static str, body: Value) -> World {
     let body = Bytes::from(body.to_string());
     World::wired(Settings::default(), PAGE_ROWS, move |sandbox: Network| {
-        BoxCloneSyncService::new(service_fn(move |request: http::Request<()>| {
+        BoxCloneSyncService::new(service_fn(move |request: http::Request<Bytes>| {
             let (sandbox, body) = (sandbox.clone(), Full::new(body.clone()).map_err(BoxError::from));
             async move {
                 match request.uri().path().ends_with(of) {

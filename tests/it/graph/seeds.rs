@@ -240,7 +240,7 @@ async fn every_field_of_composios_list_is_shown_or_withheld_for_a_reason() {
 /// A network that answers everything with the document of the errors.
 fn refusing(status: u16) -> Network {
     let body = include_bytes!("../../../src/sandbox/seeds/composio-error.json");
-    BoxCloneSyncService::new(service_fn(move |_: http::Request<()>| async move {
+    BoxCloneSyncService::new(service_fn(move |_: http::Request<Bytes>| async move {
         let body = Full::new(Bytes::from_static(body)).map_err(BoxError::from).boxed_unsync();
         Ok(http::Response::builder().status(status).body(body).unwrap())
     }))

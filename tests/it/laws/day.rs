@@ -19,7 +19,7 @@ const PAGE: &str = "{ providers(first: 1) { freshness { fetchedAt state } nodes 
 
 /// The status of every answer that passes.
 pub(crate) fn watched(network: Network, seen: Arc<Mutex<Vec<u16>>>) -> Network {
-    BoxCloneSyncService::new(service_fn(move |request: http::Request<()>| {
+    BoxCloneSyncService::new(service_fn(move |request: http::Request<bytes::Bytes>| {
         let (network, seen) = (network.clone(), Arc::clone(&seen));
         async move {
             let response = network.oneshot(request).await?;

@@ -20,7 +20,7 @@ pub(super) fn between(
     change: impl Fn(&str, Told) -> Told + Send + Sync + 'static,
 ) -> Network {
     let change = Arc::new(change);
-    BoxCloneSyncService::new(service_fn(move |request: http::Request<()>| {
+    BoxCloneSyncService::new(service_fn(move |request: http::Request<Bytes>| {
         let (network, change) = (network.clone(), Arc::clone(&change));
         async move {
             let query = request.uri().query().unwrap_or_default().to_owned();

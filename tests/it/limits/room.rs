@@ -24,7 +24,7 @@ fn waiting(limits: LimitSettings) -> (World, Arc<Semaphore>) {
     let go = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&go);
     let behind_a_gate = move |network: Network| -> Network {
-        BoxCloneSyncService::new(service_fn(move |request: http::Request<()>| {
+        BoxCloneSyncService::new(service_fn(move |request: http::Request<bytes::Bytes>| {
             let (mut network, held) = (network.clone(), Arc::clone(&held));
             async move {
                 drop(held.acquire().await);

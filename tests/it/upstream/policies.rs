@@ -201,7 +201,7 @@ async fn an_upstream_that_is_down_is_asked_little_more_often_than_it_was() {
 /// The most calls that were under way at once.
 fn watched(network: Network, most: Arc<AtomicUsize>) -> Network {
     let now = Arc::new(AtomicUsize::new(0));
-    BoxCloneSyncService::new(service_fn(move |request: http::Request<()>| {
+    BoxCloneSyncService::new(service_fn(move |request: http::Request<Bytes>| {
         let (network, now, most) = (network.clone(), Arc::clone(&now), Arc::clone(&most));
         async move {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -268,7 +268,7 @@ async fn an_answer_that_is_too_large_is_dropped_where_it_is_and_not_kept() {
 
 /// An upstream that answers this much of a response, and then nothing more.
 fn silent_after(status: Option<u16>) -> Network {
-    BoxCloneSyncService::new(service_fn(move |_: http::Request<()>| async move {
+    BoxCloneSyncService::new(service_fn(move |_: http::Request<Bytes>| async move {
         let Some(status) = status else { return std::future::pending().await };
         let begun = stream::iter([Ok(Frame::data(Bytes::from_static(b"{\"error\":")))]);
         let body = StreamBody::new(begun.chain(stream::pending::<Result<_, BoxError>>()));

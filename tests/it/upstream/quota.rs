@@ -25,7 +25,7 @@ fn starter() -> Settings {
 
 /// Answers as they are, but for what they say of limits.
 fn silent(network: Network) -> Network {
-    BoxCloneSyncService::new(service_fn(move |request: http::Request<()>| {
+    BoxCloneSyncService::new(service_fn(move |request: http::Request<bytes::Bytes>| {
         let network = network.clone();
         async move {
             let mut answer = network.oneshot(request).await?;

@@ -123,7 +123,7 @@ impl Replica {
 
 /// The status of every answer that passes.
 fn watched(network: Network, seen: Arc<Mutex<Vec<u16>>>) -> Network {
-    BoxCloneSyncService::new(service_fn(move |request: http::Request<()>| {
+    BoxCloneSyncService::new(service_fn(move |request: http::Request<bytes::Bytes>| {
         let (network, seen) = (network.clone(), Arc::clone(&seen));
         async move {
             let response = network.oneshot(request).await?;

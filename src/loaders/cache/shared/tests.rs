@@ -22,7 +22,7 @@ use crate::upstream::transport::Transport;
 
 /// A page as its client reads it.
 async fn read(body: String) -> AccountPage {
-    let network = service_fn(move |_: http::Request<()>| {
+    let network = service_fn(move |_: http::Request<bytes::Bytes>| {
         let body = http_body_util::Full::from(body.clone()).map_err(BoxError::from).boxed_unsync();
         std::future::ready(Ok::<_, BoxError>(http::Response::new(body)))
     });

@@ -26,7 +26,7 @@ pub(crate) const CANARY: &str = "hush-hush";
 
 fn transport(name: UpstreamName, body: &[u8]) -> Transport {
     let body = Bytes::copy_from_slice(body);
-    let network: Network = BoxCloneSyncService::new(service_fn(move |_: ::http::Request<()>| {
+    let network: Network = BoxCloneSyncService::new(service_fn(move |_: ::http::Request<Bytes>| {
         let body = Full::new(body.clone()).map_err(BoxError::from).boxed_unsync();
         async move { Ok(Response::new(body)) }
     }));

@@ -48,7 +48,7 @@ pub(super) fn headers(bytes: &[u8]) {
         assert!((Duration::from_secs(1)..=MONTH).contains(&wait), "{wait:?}");
     }
     on_a_paused_clock(async {
-        let network: Network = BoxCloneSyncService::new(service_fn(move |_: ::http::Request<()>| {
+        let network: Network = BoxCloneSyncService::new(service_fn(move |_: ::http::Request<Bytes>| {
             let body = Full::new(Bytes::from_static(br#"{"data":{"providers":[]}}"#));
             let mut answer = Response::new(body.map_err(BoxError::from).boxed_unsync());
             (*answer.status_mut(), *answer.headers_mut()) = (status, headers.clone());
