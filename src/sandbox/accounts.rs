@@ -33,6 +33,10 @@ pub struct Account {
     pub shared: bool,
     /// Switched off by hand.
     pub is_disabled: bool,
+    /// The alias that a write set; empty where it removed the alias, `None` where no write touched it.
+    pub(super) written_alias: Option<String>,
+    /// The status reason that a write left.
+    pub(super) written_reason: Option<&'static str>,
     /// What all other fields of the item follow from, and the order among equal times.
     pub(super) serial: u64,
 }
@@ -54,6 +58,8 @@ impl Account {
             updated_at: created_at,
             shared: false,
             is_disabled: false,
+            written_alias: None,
+            written_reason: None,
             // Above all dealt serials, and small enough to be shown.
             serial: 1_000_000_000 + serial % 1_000_000_000,
         }
@@ -63,6 +69,16 @@ impl Account {
     #[must_use]
     pub fn rank(&self) -> u64 {
         self.serial
+    }
+
+    /// The alias as the item shows it.
+    #[must_use]
+    pub fn alias(&self) -> Option<String> {
+        if let Some(written) = &self.written_alias {
+            return Some(written.clone()).filter(|alias| !alias.is_empty());
+        }
+        let serial = self.serial;
+        (serial % 6 == 1).then(|| format!("{} {serial}", pick(&["Work", "Personal", "Support"], serial)))
     }
 
     /// The place in an ascending list ordered by `time`; what is younger has the smaller serial.
@@ -144,6 +160,9 @@ impl Accounts {
 
 /// Why an account is in its status, in the upstream's words (UPSTREAMS.md A3); none while nothing is wrong.
 pub(super) fn status_reason(account: &Account) -> Option<&'static str> {
+    if account.written_reason.is_some() {
+        return account.written_reason;
+    }
     let reasons: &[&str] = match account.status {
         "FAILED" => &[
             "Connection initiation did not complete within 10 minutes",

@@ -58,6 +58,6 @@ pub(super) async fn delete(
 fn tenant(headers: &HeaderMap) -> Option<Tenant> {
     match composio_access(headers.get("x-api-key")?.to_str().ok()?)? {
         Access::Data(tenant) => Some(tenant),
-        Access::Document(_) | Access::Forbidden => None,
+        Access::ReadOnly(_) | Access::Document(_) | Access::Forbidden => None,
     }
 }

@@ -18,7 +18,7 @@ use super::{Sandbox, errors, item, pages};
 /// `GET /connected_accounts`.
 pub(super) async fn list(State(sandbox): State<Sandbox>, uri: Uri, headers: HeaderMap) -> Response {
     let tenant = match admit(&sandbox, &headers) {
-        Ok(Access::Data(tenant)) => tenant,
+        Ok(Access::Data(tenant) | Access::ReadOnly(tenant)) => tenant,
         Ok(Access::Document(list)) => return document(StatusCode::OK, list),
         Ok(Access::Forbidden) => return refuse(&sandbox, StatusCode::FORBIDDEN, "Forbidden", &[]),
         Err(refusal) => return *refusal,
@@ -56,7 +56,7 @@ pub(super) async fn one(
     headers: HeaderMap,
 ) -> Response {
     let tenant: Tenant = match admit(&sandbox, &headers) {
-        Ok(Access::Data(tenant)) => tenant,
+        Ok(Access::Data(tenant) | Access::ReadOnly(tenant)) => tenant,
         // The document of the five errors; none of them says which it is, and 404 is what this can be.
         Ok(Access::Document(_)) => {
             return document(StatusCode::NOT_FOUND, include_str!("seeds/composio-error.json"));
@@ -73,7 +73,7 @@ pub(super) async fn one(
 }
 
 /// What the key opens, once the call is counted.
-fn admit(sandbox: &Sandbox, headers: &HeaderMap) -> Result<Access, Box<Response>> {
+pub(super) fn admit(sandbox: &Sandbox, headers: &HeaderMap) -> Result<Access, Box<Response>> {
     let key = key(headers);
     let Some(access) = composio_access(key) else {
         return Err(Box::new(refuse(sandbox, StatusCode::UNAUTHORIZED, "Invalid API key", &[])));
@@ -89,7 +89,7 @@ fn admit(sandbox: &Sandbox, headers: &HeaderMap) -> Result<Access, Box<Response>
     Err(Box::new(refusal))
 }
 
-fn refuse(sandbox: &Sandbox, status: StatusCode, message: &str, details: &[String]) -> Response {
+pub(super) fn refuse(sandbox: &Sandbox, status: StatusCode, message: &str, details: &[String]) -> Response {
     errors::composio(status, message, &sandbox.next_id(), details)
 }
 

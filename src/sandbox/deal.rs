@@ -68,6 +68,8 @@ fn dealt(serial: u64, count: u64, skewed: u64, salt: u64, user: &str) -> Account
         updated_at,
         shared,
         is_disabled: serial % 37 == 5,
+        written_alias: None,
+        written_reason: None,
         serial,
     }
 }

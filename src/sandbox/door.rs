@@ -6,7 +6,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use super::recording::RecordedRequest;
 use super::{EmulatedUpstream, Sandbox, composio, leadlex, spoil};
@@ -40,7 +40,7 @@ pub(super) async fn pass(State(door): State<Door>, request: Request, next: Next)
         time: sandbox.now(),
     });
 
-    let fault = match sandbox.inner.faults.due(upstream, &parts.headers) {
+    let fault = match sandbox.inner.faults.due(upstream, &parts.headers, parts.method != Method::GET) {
         Ok(fault) => fault.unwrap_or_default(),
         Err(bad) => return (StatusCode::BAD_REQUEST, bad.to_string()).into_response(),
     };
@@ -54,6 +54,9 @@ pub(super) async fn pass(State(door): State<Door>, request: Request, next: Next)
         Some(status) => spoil::failure(upstream, status, &sandbox.next_id()),
         None => next.run(Request::from_parts(parts, Body::from(body))).await,
     };
+    if fault.late_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(fault.late_ms)).await;
+    }
     if sandbox.drifts() {
         answer = spoil::drifted(upstream, answer).await;
     }

@@ -24,6 +24,8 @@ const SIZE_MOST: usize = 256 << 20;
 /// | `key=K` | what `times` counts by; unsaid, the whole header |
 /// | `retry-after=N` | the header, in seconds |
 /// | `latency-ms=N` | so much slower |
+/// | `late-ms=N` | so much slower after the upstream has done what was asked |
+/// | `writes=1` | only requests that write fail |
 /// | `cut=1` | the body breaks off half-way |
 /// | `garbage=1` | an HTML page, with 200 unless `status` says otherwise |
 /// | `empty=1` | no body |
@@ -43,6 +45,10 @@ pub struct Fault {
     pub retry_after: Option<u64>,
     /// Milliseconds of delay.
     pub latency_ms: u64,
+    /// Milliseconds of delay once the upstream has done what was asked.
+    pub late_ms: u64,
+    /// Whether only requests that write fail.
+    pub writes_only: bool,
     /// What is wrong with the body.
     pub body: FaultBody,
 }
@@ -92,6 +98,9 @@ impl Fault {
                 "times" => fault.times = Some(number(word, value)?),
                 "key" => fault.key = Some(value.to_owned()),
                 "retry-after" => fault.retry_after = Some(number(word, value)?),
+                "late-ms" => fault.late_ms = number(word, value)?,
+                "writes" if value == "1" => fault.writes_only = true,
+                "writes" => return Err(BadFault("writes can only be 1".to_owned())),
                 "latency-ms" => fault.latency_ms = number(word, value)?,
                 _ => {
                     let body = body(word, value)?;
@@ -169,10 +178,14 @@ impl Faults {
         &self,
         upstream: EmulatedUpstream,
         headers: &HeaderMap,
+        is_write: bool,
     ) -> Result<Option<Fault>, BadFault> {
         if let Some(header) = headers.get("x-emulate") {
             let text = header.to_str().map_err(|_| BadFault("it is not plain ASCII".to_owned()))?;
             let fault = Fault::parse(text)?;
+            if fault.writes_only && !is_write {
+                return Ok(None);
+            }
             let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
             if failed.len() > KEYS {
                 failed.clear();
@@ -185,6 +198,7 @@ impl Faults {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(standing
             .get_mut(&upstream)
+            .filter(|(fault, _)| is_write || !fault.writes_only)
             .and_then(|(fault, failed)| strikes(fault.times.unwrap_or(-1), failed).then(|| fault.clone())))
     }
 }
@@ -227,6 +241,8 @@ mod tests {
             key: Some("K".to_owned()),
             retry_after: Some(7),
             latency_ms: 5,
+            late_ms: 0,
+            writes_only: false,
             body: FaultBody::Documented,
         };
         assert_eq!(fault.unwrap(), expected);

@@ -14,7 +14,7 @@ const NOUNS: [&str; 12] = [
 ];
 
 /// The one auth config that is switched off.
-const DISABLED_CONFIG: &str = "mailchimp";
+pub(super) const DISABLED_CONFIG: &str = "mailchimp";
 
 /// The item of a list. `auth_configs` is what the tenant's auth config ids begin with.
 pub(super) fn item(account: &Account, auth_configs: &str) -> Value {
@@ -30,7 +30,7 @@ pub(super) fn item(account: &Account, auth_configs: &str) -> Value {
             "is_disabled": account.toolkit == DISABLED_CONFIG,
         },
         "word_id": (serial % 40 != 13).then(|| word_id(account)),
-        "alias": (serial % 6 == 1).then(|| format!("{} {serial}", pick(&["Work", "Personal", "Support"], serial))),
+        "alias": account.alias(),
         "user_id": account.user_id,
         "status": account.status,
         "status_reason": status_reason(account),

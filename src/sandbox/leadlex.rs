@@ -24,7 +24,7 @@ pub(super) async fn list(State(sandbox): State<Sandbox>, uri: Uri, headers: Head
         return errors::leadlex(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded");
     }
     let tenant = match access {
-        Access::Data(tenant) => tenant,
+        Access::Data(tenant) | Access::ReadOnly(tenant) => tenant,
         Access::Document(document) => {
             return ([(CONTENT_TYPE, "application/json")], document).into_response();
         }

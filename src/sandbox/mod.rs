@@ -14,6 +14,7 @@ mod chance;
 mod changes;
 mod clock;
 mod composio;
+mod composio_writes;
 mod deal;
 mod door;
 mod drift;
@@ -28,6 +29,7 @@ mod recent;
 mod recording;
 mod scenario;
 mod settings;
+mod sign_in;
 mod spoil;
 mod state;
 mod tenants;
@@ -38,7 +40,7 @@ use std::sync::{Arc, PoisonError};
 
 use axum::extract::State;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, put};
+use axum::routing::{get, patch, post, put};
 use axum::{Json, Router};
 use http::StatusCode;
 use jiff::Timestamp;
@@ -66,7 +68,7 @@ pub const CANARY: &str = "CANARY-";
 pub enum EmulatedUpstream {
     /// `GET /v1/settings/providers` under [`LEADLEX_PATH`].
     Leadlex,
-    /// `GET /api/v3/connected_accounts`, and the same under `/api/v3.1`.
+    /// `/api/v3/connected_accounts`, read and written, and the same under `/api/v3.1`.
     Composio,
 }
 
@@ -84,6 +86,7 @@ struct Inner {
     composio_quota: quota::Quota,
     recording: recording::Recording,
     faults: faults::Faults,
+    links: sign_in::Links,
     drifts: AtomicBool,
     answers: AtomicU64,
 }
@@ -98,6 +101,7 @@ impl Sandbox {
             composio_quota: quota::Quota::composio(settings.composio_plan),
             recording: recording::Recording::default(),
             faults: faults::Faults::default(),
+            links: sign_in::Links::default(),
             drifts: AtomicBool::new(false),
             answers: AtomicU64::new(0),
             settings,
@@ -113,18 +117,24 @@ impl Sandbox {
         let leadlex = Router::new()
             .route(&format!("{LEADLEX_PATH}/v1/settings/providers"), get(leadlex::list))
             .route_layer(door(EmulatedUpstream::Leadlex));
-        // Two plain pairs and no nesting, which would cut the prefix off what is recorded.
-        let composio = Router::new()
-            .route("/api/v3/connected_accounts", get(composio::list))
-            .route("/api/v3/connected_accounts/{id}", get(composio::one))
-            .route("/api/v3.1/connected_accounts", get(composio::list))
-            .route("/api/v3.1/connected_accounts/{id}", get(composio::one))
-            .route_layer(door(EmulatedUpstream::Composio));
+        // Both versions by name and no nesting, which would cut the prefix off the recorded target.
+        let composio = ["/api/v3", "/api/v3.1"].into_iter().fold(Router::new(), |router, version| {
+            let path = |rest: &str| format!("{version}/connected_accounts{rest}");
+            let one = get(composio::one).patch(composio_writes::update).delete(composio_writes::delete);
+            router
+                .route(&path(""), get(composio::list))
+                .route(&path("/link"), post(composio_writes::link))
+                .route(&path("/{id}"), one)
+                .route(&path("/{id}/status"), patch(composio_writes::status))
+                .route(&path("/{id}/revoke"), post(composio_writes::revoke))
+        });
+        let composio = composio.route_layer(door(EmulatedUpstream::Composio));
         Router::new()
             .merge(leadlex)
             .merge(composio)
             .route("/", get(signpost))
             .route("/__requests", get(asked).delete(forget))
+            .route("/__sign-in/{token}", get(sign_in::ask).post(sign_in::decide))
             .route("/__accounts/{id}", put(changes::put).delete(changes::delete))
             .with_state(self.clone())
     }
@@ -195,7 +205,8 @@ async fn signpost() -> String {
     format!(
         "The Switchboard sandbox: both upstream APIs, emulated.\n\n\
          LeadLex    GET {LEADLEX_PATH}/v1/settings/providers    Authorization: Bearer wbk_sandbox_a or wbk_sandbox_b\n\
-         Composio   GET /api/v3/connected_accounts    x-api-key: ak_sandbox_a or ak_sandbox_b\n\n\
+         Composio   GET /api/v3/connected_accounts    x-api-key: ak_sandbox_a or ak_sandbox_b\n\
+         Composio   POST /api/v3/connected_accounts/link, and PATCH, DELETE, /status and /revoke of one account\n\n\
          GET /__requests lists what was asked, DELETE empties it.\n\
          PUT /__accounts/ca_new?toolkit=gmail&user_id=user_1 connects an account, DELETE ends it (with the x-api-key).\n"
     )

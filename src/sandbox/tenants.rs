@@ -81,6 +81,8 @@ pub(super) enum Access {
     Data(Tenant),
     /// Answers that are documents, byte for byte: the list, and for Composio what any single account answers.
     Document(&'static str),
+    /// A tenant's data, which the key may only read.
+    ReadOnly(Tenant),
     /// Nothing: the key is valid and lacks the permission.
     Forbidden,
 }
@@ -102,6 +104,7 @@ pub(super) fn composio_access(key: &str) -> Option<Access> {
     match key {
         "ak_sandbox_a" => Some(Access::Data(Tenant::A)),
         "ak_sandbox_b" => Some(Access::Data(Tenant::B)),
+        "ak_sandbox_readonly" => Some(Access::ReadOnly(Tenant::A)),
         "ak_sandbox_seed" | "ak_sandbox_stub" => {
             Some(Access::Document(include_str!("seeds/composio-list.json")))
         }

@@ -57,8 +57,7 @@ pub fn network(base_url: &Url) -> Result<Network, reqwest::Error> {
     Ok(BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
         let client = client.clone();
         async move {
-            let request = reqwest::Request::try_from(request)
-                .map_err(reqwest::Error::without_url)?;
+            let request = reqwest::Request::try_from(request).map_err(reqwest::Error::without_url)?;
             let response = client.execute(request).await.map_err(reqwest::Error::without_url)?;
             Ok(Response::from(response).map(|body| body.map_err(BoxError::from).boxed_unsync()))
         }

@@ -4,6 +4,7 @@ mod composio;
 mod faults;
 mod leadlex;
 mod ports;
+mod writes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -66,11 +67,16 @@ impl Bench {
     }
 
     async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send_body(method, target, headers, "").await
+    }
+
+    async fn send_body(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut request = Request::builder().method(method).uri(target);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let answer =
+            self.router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
         let (parts, body) = answer.into_parts();
         let body = to_bytes(body, usize::MAX).await.ok().map(|bytes| bytes.to_vec());
         Answer { status: parts.status, headers: parts.headers, body }

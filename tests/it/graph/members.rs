@@ -198,13 +198,15 @@ async fn an_upstream_that_answers_too_much_is_not_passed_on() {
     let settings = switchboard::sandbox::Settings::default();
     // It takes no notice of `user_ids`.
     let world = World::wired(settings, 100, |network| {
-        tower::util::BoxCloneSyncService::new(tower::service_fn(move |request: http::Request<bytes::Bytes>| {
-            let network = network.clone();
-            let (mut head, body) = request.into_parts();
-            let target = head.uri.to_string().replace("user_ids=", "unknown=");
-            head.uri = target.parse().unwrap();
-            tower::ServiceExt::oneshot(network, http::Request::from_parts(head, body))
-        }))
+        tower::util::BoxCloneSyncService::new(tower::service_fn(
+            move |request: http::Request<bytes::Bytes>| {
+                let network = network.clone();
+                let (mut head, body) = request.into_parts();
+                let target = head.uri.to_string().replace("user_ids=", "unknown=");
+                head.uri = target.parse().unwrap();
+                tower::ServiceExt::oneshot(network, http::Request::from_parts(head, body))
+            },
+        ))
     });
     let query = "{
         connectedAccounts(first: 10) { totalCount statusCounts { count } nodes { userId } }
