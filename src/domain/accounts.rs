@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::auth_scheme::AuthScheme;
 use super::connection_state::ConnectionState;
-use super::vocabulary::{Word, vocabulary};
+use super::open_enum::{OpenValue, open_enum};
 
-vocabulary! {
+open_enum! {
     /// The state of a connected account (UPSTREAMS.md A3).
     AccountStatus, unknown:
     /// A word that this layer does not know.
@@ -49,7 +49,7 @@ pub struct ConnectedAccount {
     /// The end user's id, as the application gave it.
     pub user_id: Option<Box<str>>,
     /// The account's status: the one to trust, not [`ConnectionState::status`].
-    pub status: Word<AccountStatus>,
+    pub status: OpenValue<AccountStatus>,
     /// Why it has that status, in the upstream's words.
     pub status_reason: Option<Box<str>>,
     /// Switched off by its owner.
@@ -75,7 +75,7 @@ pub struct AuthConfig {
     /// `ac_…`
     pub id: Box<str>,
     /// Its scheme.
-    pub auth_scheme: Word<AuthScheme>,
+    pub auth_scheme: OpenValue<AuthScheme>,
     /// Whether its OAuth application is Composio's own.
     pub is_composio_managed: bool,
     /// Switched off for the whole project.

@@ -1,8 +1,8 @@
 //! The authentication schemes of connected accounts.
 
-use super::vocabulary::vocabulary;
+use super::open_enum::open_enum;
 
-vocabulary! {
+open_enum! {
     /// How a connection authenticates (UPSTREAMS.md A3, 15 schemes).
     AuthScheme, unknown:
     /// A scheme that this layer does not know.

@@ -27,22 +27,22 @@ pub enum ChangeCause {
 
 /// An object before and after a change.
 #[derive(Debug, Clone)]
-pub enum States<T> {
-    /// It came.
+pub enum Transition<T> {
+    /// The object appeared.
     Added(T),
-    /// It changed; what it was is known where it was seen.
+    /// The object changed. Its earlier state is known only if it was read before.
     Updated {
-        /// Before.
-        was: Option<T>,
-        /// Now.
-        is: T,
+        /// The earlier state.
+        before: Option<T>,
+        /// The state now.
+        after: T,
     },
-    /// It went.
+    /// The object disappeared.
     Removed(T),
 }
 
-impl<T> States<T> {
-    /// What happened.
+impl<T> Transition<T> {
+    /// The kind of change.
     #[must_use]
     pub fn kind(&self) -> ChangeKind {
         match self {
@@ -52,39 +52,41 @@ impl<T> States<T> {
         }
     }
 
-    /// The object before; none where it was not there, or was not seen.
+    /// The object before the change; `None` if it did not exist or was not read before.
     #[must_use]
     pub fn before(&self) -> Option<&T> {
         match self {
             Self::Added(_) => None,
-            Self::Updated { was, .. } => was.as_ref(),
-            Self::Removed(was) => Some(was),
+            Self::Updated { before, .. } => before.as_ref(),
+            Self::Removed(before) => Some(before),
         }
     }
 
-    /// The object now; none where it went.
+    /// The object after the change; `None` if it was removed.
     #[must_use]
-    pub fn now(&self) -> Option<&T> {
+    pub fn after(&self) -> Option<&T> {
         match self {
-            Self::Added(is) | Self::Updated { is, .. } => Some(is),
+            Self::Added(after) | Self::Updated { after, .. } => Some(after),
             Self::Removed(_) => None,
         }
     }
 
-    /// The object as it was last seen.
+    /// The latest known state of the object.
     #[must_use]
     pub fn last(&self) -> &T {
         match self {
-            Self::Added(last) | Self::Updated { is: last, .. } | Self::Removed(last) => last,
+            Self::Added(last) | Self::Updated { after: last, .. } | Self::Removed(last) => last,
         }
     }
 
-    /// The same of something else.
-    pub fn map<U>(&self, make: impl Fn(&T) -> U) -> States<U> {
+    /// Converts both states.
+    pub fn map<U>(&self, convert: impl Fn(&T) -> U) -> Transition<U> {
         match self {
-            Self::Added(is) => States::Added(make(is)),
-            Self::Updated { was, is } => States::Updated { was: was.as_ref().map(&make), is: make(is) },
-            Self::Removed(was) => States::Removed(make(was)),
+            Self::Added(after) => Transition::Added(convert(after)),
+            Self::Updated { before, after } => {
+                Transition::Updated { before: before.as_ref().map(&convert), after: convert(after) }
+            }
+            Self::Removed(before) => Transition::Removed(convert(before)),
         }
     }
 }

@@ -8,10 +8,10 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::auth_scheme::AuthScheme;
-use super::vocabulary::Word;
+use super::open_enum::OpenValue;
 
 /// Fields of `val` that are settings and no secret (UPSTREAMS.md A4, classes TENANT DATA and SAFE), and where they stand.
-pub const SETTINGS: [(&str, &str); 25] = [
+pub const PUBLIC_SETTINGS: [(&str, &str); 25] = [
     ("subdomain", "state.val.subdomain"),
     ("your-domain", "state.val.your-domain"),
     ("region", "state.val.region"),
@@ -44,7 +44,7 @@ pub const SETTINGS: [(&str, &str); 25] = [
 #[serde(deny_unknown_fields)]
 pub struct ConnectionState {
     /// `state.authScheme`.
-    pub auth_scheme: Word<AuthScheme>,
+    pub auth_scheme: OpenValue<AuthScheme>,
     /// `val.status`; it can differ from the account's own.
     pub status: Option<Box<str>>,
     /// `val.scope`, a string or a list, as a list.
@@ -88,7 +88,7 @@ struct NamedSetting {
 impl<'de> Deserialize<'de> for ConnectionSetting {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let NamedSetting { name, value } = NamedSetting::deserialize(deserializer)?;
-        let known = SETTINGS.into_iter().find(|(setting, _)| **setting == *name);
+        let known = PUBLIC_SETTINGS.into_iter().find(|(setting, _)| **setting == *name);
         known
             .map(|(name, _)| Self { name, value })
             .ok_or_else(|| D::Error::custom("no setting that is known"))

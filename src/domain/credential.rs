@@ -89,9 +89,9 @@ impl<U: Upstream> Credential<U> {
     ///
     /// # Errors
     /// Where the text cannot be an HTTP header's value, or is empty; the message does not repeat it.
-    pub fn new(key: &str) -> Result<Self, NoCredential> {
+    pub fn new(key: &str) -> Result<Self, InvalidCredential> {
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(NoCredential);
+            return Err(InvalidCredential);
         }
         let digest = Sha256::new().chain_update(U::NAME.to_string()).chain_update([0]).chain_update(key);
         Ok(Self {
@@ -134,7 +134,7 @@ impl<U> fmt::Debug for Credential<U> {
 /// A text that can be no key.
 #[derive(Debug, thiserror::Error)]
 #[error("a key is printable ASCII without spaces, and not empty")]
-pub struct NoCredential;
+pub struct InvalidCredential;
 
 #[cfg(test)]
 mod tests {

@@ -8,10 +8,10 @@
 use std::time::Duration;
 
 use super::accounts::AccountStatus;
-use super::health::{HealthRules, HealthState, STATUSES_OF_ATTENTION, Verdict};
+use super::health::{HealthRules, HealthState, HealthVerdict, STATUSES_NEEDING_ATTENTION};
 use super::input::{BadInput, BadInputReason};
+use super::open_enum::OpenEnum;
 use super::providers::{Provider, ProviderCategory, ProviderStatus};
-use super::vocabulary::Vocabulary;
 
 /// How many values one list of a filter takes: what one upstream page can answer.
 pub const FILTER_VALUES_MAX: usize = 100;
@@ -22,9 +22,9 @@ pub const FILTER_VALUE_BYTES_MAX: usize = 256;
 
 /// A filter's values: sorted, without repeats, none that could widen it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Values(Box<[Box<str>]>);
+pub struct FilterValues(Box<[Box<str>]>);
 
-impl Values {
+impl FilterValues {
     /// Checks and sorts the values of one list.
     ///
     /// # Errors
@@ -106,15 +106,15 @@ pub enum AccountTypeFilter {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct AccountFilter {
     /// `ca_…` ids.
-    pub ids: Option<Values>,
+    pub ids: Option<FilterValues>,
     /// Toolkit slugs, in lower case.
-    pub toolkits: Option<Values>,
+    pub toolkits: Option<FilterValues>,
     /// Statuses, in the upstream's words.
-    pub statuses: Option<Values>,
+    pub statuses: Option<FilterValues>,
     /// End users.
-    pub user_ids: Option<Values>,
+    pub user_ids: Option<FilterValues>,
     /// `ac_…` ids.
-    pub auth_config_ids: Option<Values>,
+    pub auth_config_ids: Option<FilterValues>,
     /// Private or shared.
     pub account_type: Option<AccountTypeFilter>,
     /// Of the accounts that wait for their users, only those whose last change is longer ago than this. No upstream filters
@@ -125,12 +125,12 @@ pub struct AccountFilter {
 impl AccountFilter {
     /// The accounts that somebody has to act on, by some rules.
     #[must_use]
-    pub fn of_attention(rules: &HealthRules) -> Self {
+    pub fn needing_attention(rules: &HealthRules) -> Self {
         let mut words: Vec<Box<str>> =
-            STATUSES_OF_ATTENTION.iter().map(|status| status.word().into()).collect();
+            STATUSES_NEEDING_ATTENTION.iter().map(|status| status.as_str().into()).collect();
         words.sort_unstable();
         Self {
-            statuses: Some(Values(words.into())),
+            statuses: Some(FilterValues(words.into())),
             pending_longer_than: Some(rules.abandoned_after),
             ..Self::default()
         }
@@ -142,7 +142,7 @@ impl AccountFilter {
         [&self.ids, &self.toolkits, &self.statuses, &self.user_ids, &self.auth_config_ids]
             .into_iter()
             .flatten()
-            .any(Values::is_empty)
+            .any(FilterValues::is_empty)
     }
 }
 
@@ -150,7 +150,7 @@ impl AccountFilter {
 ///
 /// # Errors
 /// `BAD_FILTER` for UNKNOWN, which no upstream can filter by.
-pub fn status_values(statuses: impl IntoIterator<Item = AccountStatus>) -> Result<Values, BadInput> {
+pub fn status_values(statuses: impl IntoIterator<Item = AccountStatus>) -> Result<FilterValues, BadInput> {
     let mut words = Vec::new();
     for status in statuses {
         if status == AccountStatus::Unknown {
@@ -159,9 +159,9 @@ pub fn status_values(statuses: impl IntoIterator<Item = AccountStatus>) -> Resul
                 "`statuses`: UNKNOWN stands for words that this layer does not know, and the upstream cannot filter by it.",
             ));
         }
-        words.push(status.word());
+        words.push(status.as_str());
     }
-    Values::new("statuses", words)
+    FilterValues::new("statuses", words)
 }
 
 /// The moment that accounts are ordered by.
@@ -228,7 +228,7 @@ pub struct ProviderFilter {
 
 impl ProviderFilter {
     /// Whether a provider passes; `judge` is asked where that hangs on its health.
-    pub fn matches(&self, provider: &Provider, judge: impl FnOnce() -> Verdict) -> bool {
+    pub fn matches(&self, provider: &Provider, judge: impl FnOnce() -> HealthVerdict) -> bool {
         let found = |needle: &String| {
             let needle = needle.to_lowercase();
             provider.name.to_lowercase().contains(&needle)
@@ -242,7 +242,7 @@ impl ProviderFilter {
             && self.matches_health(judge)
     }
 
-    fn matches_health(&self, judge: impl FnOnce() -> Verdict) -> bool {
+    fn matches_health(&self, judge: impl FnOnce() -> HealthVerdict) -> bool {
         if self.health_states.is_none() && self.needs_attention.is_none() {
             return true;
         }
@@ -264,22 +264,22 @@ mod tests {
             (vec!["a,b"], "comma"),
             (vec!["a\n"], "control"),
         ] {
-            let refused = Values::new("userIds", values).unwrap_err();
+            let refused = FilterValues::new("userIds", values).unwrap_err();
             assert_eq!(refused.reason, BadInputReason::BadFilter);
             assert!(refused.message.starts_with("`userIds`") && refused.message.contains(says), "{refused}");
         }
-        assert!(Values::new("userIds", ["a".repeat(256)]).is_ok());
-        let long = Values::new("userIds", ["a".repeat(257)]).unwrap_err();
+        assert!(FilterValues::new("userIds", ["a".repeat(256)]).is_ok());
+        let long = FilterValues::new("userIds", ["a".repeat(257)]).unwrap_err();
         assert!(long.message.contains("value 0 is longer than 256 bytes"), "{long}");
         let many = (0..101).map(|number| number.to_string());
-        assert!(Values::new("toolkits", many).unwrap_err().message.contains("takes 100"));
+        assert!(FilterValues::new("toolkits", many).unwrap_err().message.contains("takes 100"));
         assert!(status_values([AccountStatus::Unknown]).is_err());
     }
 
     #[test]
     fn equal_filters_have_one_form() {
-        let one = Values::new("toolkits", ["slack", "gmail", "slack"]).unwrap();
-        let other = Values::new("toolkits", ["gmail", "slack"]).unwrap();
+        let one = FilterValues::new("toolkits", ["slack", "gmail", "slack"]).unwrap();
+        let other = FilterValues::new("toolkits", ["gmail", "slack"]).unwrap();
         assert_eq!(one, other);
         assert!(one.contains("gmail") && !one.contains("gma"));
     }
@@ -287,7 +287,8 @@ mod tests {
     #[test]
     fn an_empty_list_matches_nothing_and_an_absent_one_everything() {
         let none: [&str; 0] = [];
-        let filter = AccountFilter { ids: Some(Values::new("ids", none).unwrap()), ..Default::default() };
+        let filter =
+            AccountFilter { ids: Some(FilterValues::new("ids", none).unwrap()), ..Default::default() };
         assert!(filter.matches_nothing());
         assert!(!AccountFilter::default().matches_nothing());
     }

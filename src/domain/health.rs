@@ -36,7 +36,7 @@ pub enum HealthState {
 
 /// Why it has its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ReasonCode {
+pub enum HealthReasonCode {
     /// The workspace's sign-in is not accepted any more.
     ReauthRequired,
     /// The authorisation has run out.
@@ -65,7 +65,7 @@ pub enum ReasonCode {
     UnknownStatus,
 }
 
-impl ReasonCode {
+impl HealthReasonCode {
     /// Every reason.
     pub const ALL: [Self; 13] = [
         Self::ReauthRequired,
@@ -85,7 +85,7 @@ impl ReasonCode {
 
     /// A sentence for people. It is this layer's own: an upstream's text could hold anything.
     #[must_use]
-    pub fn sentence(self) -> &'static str {
+    pub fn message(self) -> &'static str {
         match self {
             Self::ReauthRequired => {
                 "The sign-in to this integration is no longer accepted: somebody of the workspace has to sign in again."
@@ -114,9 +114,9 @@ impl ReasonCode {
 
 /// One reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reason {
+pub struct HealthReason {
     /// Which.
-    pub code: ReasonCode,
+    pub code: HealthReasonCode,
     /// Whose word it is.
     pub source: UpstreamName,
     /// Since when, where the upstream told a moment.
@@ -125,13 +125,13 @@ pub struct Reason {
 
 /// What the table says of one object at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct HealthVerdict {
     /// In one word.
     pub state: HealthState,
     /// Whether somebody has to act.
     pub needs_attention: bool,
     /// Why; empty where nothing is wrong.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<HealthReason>,
     /// When time alone will change it.
     pub changes_at: Option<Timestamp>,
 }
@@ -140,15 +140,15 @@ pub struct Verdict {
 #[derive(Debug, Clone, Copy)]
 struct Row {
     state: HealthState,
-    reason: Option<ReasonCode>,
+    reason: Option<HealthReasonCode>,
     needs_attention: bool,
 }
 
-const fn row(state: HealthState, reason: Option<ReasonCode>) -> Row {
+const fn row(state: HealthState, reason: Option<HealthReasonCode>) -> Row {
     Row { state, reason, needs_attention: false }
 }
 
-const fn act(state: HealthState, reason: ReasonCode) -> Row {
+const fn act(state: HealthState, reason: HealthReasonCode) -> Row {
     Row { state, reason: Some(reason), needs_attention: true }
 }
 
@@ -156,36 +156,36 @@ const fn act(state: HealthState, reason: ReasonCode) -> Row {
 /// trust (UPSTREAMS.md B2).
 const PROVIDERS: [(ProviderStatus, Row); 5] = [
     (ProviderStatus::Healthy, row(HealthState::Healthy, None)),
-    (ProviderStatus::Degraded, row(HealthState::Degraded, Some(ReasonCode::Degraded))),
-    (ProviderStatus::NeedsReauth, act(HealthState::NeedsReauth, ReasonCode::ReauthRequired)),
-    (ProviderStatus::Disconnected, row(HealthState::Disconnected, Some(ReasonCode::Disconnected))),
-    (ProviderStatus::Unknown, row(HealthState::Unknown, Some(ReasonCode::UnknownStatus))),
+    (ProviderStatus::Degraded, row(HealthState::Degraded, Some(HealthReasonCode::Degraded))),
+    (ProviderStatus::NeedsReauth, act(HealthState::NeedsReauth, HealthReasonCode::ReauthRequired)),
+    (ProviderStatus::Disconnected, row(HealthState::Disconnected, Some(HealthReasonCode::Disconnected))),
+    (ProviderStatus::Unknown, row(HealthState::Unknown, Some(HealthReasonCode::UnknownStatus))),
 ];
 
 /// Composio's statuses (UPSTREAMS.md A3).
 const ACCOUNTS: [(AccountStatus, Row); 8] = [
-    (AccountStatus::Initializing, row(HealthState::Pending, Some(ReasonCode::Pending))),
-    (AccountStatus::Initiated, row(HealthState::Pending, Some(ReasonCode::Pending))),
+    (AccountStatus::Initializing, row(HealthState::Pending, Some(HealthReasonCode::Pending))),
+    (AccountStatus::Initiated, row(HealthState::Pending, Some(HealthReasonCode::Pending))),
     (AccountStatus::Active, row(HealthState::Healthy, None)),
-    (AccountStatus::Failed, act(HealthState::NeedsReauth, ReasonCode::Failed)),
-    (AccountStatus::Expired, act(HealthState::NeedsReauth, ReasonCode::Expired)),
-    (AccountStatus::Inactive, row(HealthState::Disabled, Some(ReasonCode::Disabled))),
-    (AccountStatus::Revoked, row(HealthState::Disconnected, Some(ReasonCode::Revoked))),
-    (AccountStatus::Unknown, row(HealthState::Unknown, Some(ReasonCode::UnknownStatus))),
+    (AccountStatus::Failed, act(HealthState::NeedsReauth, HealthReasonCode::Failed)),
+    (AccountStatus::Expired, act(HealthState::NeedsReauth, HealthReasonCode::Expired)),
+    (AccountStatus::Inactive, row(HealthState::Disabled, Some(HealthReasonCode::Disabled))),
+    (AccountStatus::Revoked, row(HealthState::Disconnected, Some(HealthReasonCode::Revoked))),
+    (AccountStatus::Unknown, row(HealthState::Unknown, Some(HealthReasonCode::UnknownStatus))),
 ];
 
 /// What a pending account is that was left for too long.
-const ABANDONED: Row = act(HealthState::Pending, ReasonCode::Abandoned);
+const ABANDONED: Row = act(HealthState::Pending, HealthReasonCode::Abandoned);
 
 /// What no table knows, though both are whole.
-const UNKNOWN: Row = row(HealthState::Unknown, Some(ReasonCode::UnknownStatus));
+const UNKNOWN: Row = row(HealthState::Unknown, Some(HealthReasonCode::UnknownStatus));
 
 fn lookup<S: PartialEq>(table: &[(S, Row)], status: &S) -> Row {
     table.iter().find(|(known, _)| known == status).map_or(UNKNOWN, |(_, row)| *row)
 }
 
 /// The statuses of accounts that somebody has to act on, at once or after a while.
-pub const STATUSES_OF_ATTENTION: [AccountStatus; 4] =
+pub const STATUSES_NEEDING_ATTENTION: [AccountStatus; 4] =
     [AccountStatus::Initializing, AccountStatus::Initiated, AccountStatus::Failed, AccountStatus::Expired];
 
 /// Whether an account waits for its user to finish connecting it.
@@ -205,16 +205,16 @@ pub struct HealthRules {
 impl HealthRules {
     /// The verdict on an integration of the workspace.
     #[must_use]
-    pub fn provider(&self, provider: &Provider, now: Timestamp) -> Verdict {
+    pub fn evaluate_provider(&self, provider: &Provider, now: Timestamp) -> HealthVerdict {
         let found = lookup(&PROVIDERS, &provider.status.kind());
-        let mut verdict = Verdict::of(found, UpstreamName::Leadlex, None);
+        let mut verdict = HealthVerdict::of(found, UpstreamName::Leadlex, None);
         // One that is known to be broken does not sync: that is no news.
         let syncs = matches!(verdict.state, HealthState::Healthy | HealthState::Degraded);
         if let (true, Some(synced_at), Some(within)) = (syncs, provider.last_sync_at, self.sync_stale_after) {
             let due_at = after(synced_at, within);
             if due_at <= now {
                 verdict.state = HealthState::Degraded;
-                verdict.because(ReasonCode::SyncStale, UpstreamName::Leadlex, Some(synced_at));
+                verdict.because(HealthReasonCode::SyncStale, UpstreamName::Leadlex, Some(synced_at));
             } else {
                 verdict.changes_at = Some(due_at);
             }
@@ -224,7 +224,7 @@ impl HealthRules {
 
     /// The verdict on a connected account.
     #[must_use]
-    pub fn account(&self, account: &ConnectedAccount, now: Timestamp) -> Verdict {
+    pub fn evaluate_account(&self, account: &ConnectedAccount, now: Timestamp) -> HealthVerdict {
         let status = account.status.kind();
         let mut found = lookup(&ACCOUNTS, &status);
         let mut changes_at = None;
@@ -240,11 +240,12 @@ impl HealthRules {
             AccountStatus::Revoked => account.state.revoked_at.or(account.updated_at),
             _ => account.updated_at.or(account.created_at),
         };
-        let mut verdict = Verdict { changes_at, ..Verdict::of(found, UpstreamName::Composio, since) };
-        let is_known_off = verdict.reasons.iter().any(|reason| reason.code == ReasonCode::Disabled);
+        let mut verdict =
+            HealthVerdict { changes_at, ..HealthVerdict::of(found, UpstreamName::Composio, since) };
+        let is_known_off = verdict.reasons.iter().any(|reason| reason.code == HealthReasonCode::Disabled);
         for (is_off, code) in [
-            (account.is_disabled && !is_known_off, ReasonCode::Disabled),
-            (account.auth_config.is_disabled, ReasonCode::AuthConfigDisabled),
+            (account.is_disabled && !is_known_off, HealthReasonCode::Disabled),
+            (account.auth_config.is_disabled, HealthReasonCode::AuthConfigDisabled),
         ] {
             if is_off {
                 verdict.because(code, UpstreamName::Composio, None);
@@ -270,14 +271,14 @@ fn after(moment: Timestamp, time: Duration) -> Timestamp {
     moment.saturating_add(time).unwrap_or(Timestamp::MAX)
 }
 
-impl Verdict {
+impl HealthVerdict {
     fn of(row: Row, source: UpstreamName, since: Option<Timestamp>) -> Self {
-        let reasons = row.reason.map(|code| Reason { code, source, since }).into_iter().collect();
+        let reasons = row.reason.map(|code| HealthReason { code, source, since }).into_iter().collect();
         Self { state: row.state, needs_attention: row.needs_attention, reasons, changes_at: None }
     }
 
-    fn because(&mut self, code: ReasonCode, source: UpstreamName, since: Option<Timestamp>) {
-        self.reasons.push(Reason { code, source, since });
+    fn because(&mut self, code: HealthReasonCode, source: UpstreamName, since: Option<Timestamp>) {
+        self.reasons.push(HealthReason { code, source, since });
     }
 }
 

@@ -24,7 +24,7 @@ pub enum BadInputReason {
 impl BadInputReason {
     /// The reason as answers spell it.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::BadCursor => "BAD_CURSOR",
             Self::BadPageSize => "BAD_PAGE_SIZE",

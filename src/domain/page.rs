@@ -90,7 +90,7 @@ impl PageArguments {
 
 /// Where a page stands in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Surroundings {
+pub struct PageNeighbors {
     /// Items follow the page.
     pub has_next: bool,
     /// Items precede the page.
@@ -101,20 +101,20 @@ pub struct Surroundings {
 ///
 /// `after` and `before` are positions in the list; one that is not in it bounds nothing.
 #[must_use]
-pub fn cut(
+pub fn cut_page(
     len: usize,
     after: Option<usize>,
     before: Option<usize>,
     size: usize,
     direction: Direction,
-) -> (std::ops::Range<usize>, Surroundings) {
+) -> (std::ops::Range<usize>, PageNeighbors) {
     let start = after.map_or(0, |position| position.saturating_add(1)).min(len);
     let end = before.unwrap_or(len).min(len).max(start);
     let range = match direction {
         Direction::Forward => start..end.min(start.saturating_add(size)),
         Direction::Backward => start.max(end.saturating_sub(size))..end,
     };
-    let around = Surroundings { has_next: range.end < len, has_previous: range.start > 0 };
+    let around = PageNeighbors { has_next: range.end < len, has_previous: range.start > 0 };
     (range, around)
 }
 
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_page_is_cut_as_the_specification_says() {
-        let page = |after, before, size, direction| cut(10, after, before, size, direction);
+        let page = |after, before, size, direction| cut_page(10, after, before, size, direction);
         let (range, around) = page(None, None, 3, Direction::Forward);
         assert_eq!((range, around.has_next, around.has_previous), (0..3, true, false));
         let (range, around) = page(Some(6), None, 5, Direction::Forward);

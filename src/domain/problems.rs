@@ -9,17 +9,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::connection_state::SETTINGS;
+use super::connection_state::PUBLIC_SETTINGS;
 use super::upstream_name::UpstreamName;
 use super::view::View;
 
 /// How many problems of one answer are located, and how many an operation is told; of all others it learns the number.
-pub const LOCATED_MAX: usize = 20;
+pub const LOCATED_PROBLEMS_MAX: usize = 20;
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Rule {
+pub enum ProblemRule {
     /// A field without which there is no row is not there: the row is left out.
     Missing,
     /// A field that a row cannot be told without is of another type: the row is left out.
@@ -38,7 +38,7 @@ pub enum Rule {
     UnreadableValue,
 }
 
-impl Rule {
+impl ProblemRule {
     /// Its word, as answers and metrics tell it.
     #[must_use]
     pub fn slug(self) -> &'static str {
@@ -67,20 +67,20 @@ impl Rule {
     /// optional values: an unreadable one would reveal that a hidden value exists. It learns of no problem with Composio's
     /// rows, because an unreadable row cannot be checked for its owner.
     fn is_visible_to(self, view: &View, upstream: UpstreamName) -> bool {
-        view.is_whole() || (upstream == UpstreamName::Leadlex && self != Self::UnreadableValue)
+        view.is_full() || (upstream == UpstreamName::Leadlex && self != Self::UnreadableValue)
     }
 }
 
 /// Where something is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct ProblemLocation {
     /// The row, counted from 0 as the upstream sent them; none where it is about several.
     pub row: Option<usize>,
     /// The field within it, by its known name; empty where it is about the row itself.
     pub field: &'static str,
 }
 
-impl Place {
+impl ProblemLocation {
     /// `items[3].toolkit.slug`
     fn path(self, upstream: UpstreamName) -> String {
         let list = match upstream {
@@ -144,29 +144,29 @@ const FIELDS: [&str; 45] = [
 
 /// The problems of one answer of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "Written", from = "Written")]
+#[serde(into = "StoredProblems", from = "StoredProblems")]
 pub struct Problems {
     upstream: UpstreamName,
     /// The first ones that were met.
-    located: BTreeMap<(Place, Rule), u64>,
+    located: BTreeMap<(ProblemLocation, ProblemRule), u64>,
     /// All.
-    counts: BTreeMap<Rule, u64>,
+    counts: BTreeMap<ProblemRule, u64>,
 }
 
-/// The problems of all the answers that a value was made of. Values that were made of the same answer share them, which tells
+/// The problems of all the answers that a value was made of. FilterValues that were made of the same answer share them, which tells
 /// an operation that it met them once.
-pub type Reports = Vec<Arc<Problems>>;
+pub type ProblemReports = Vec<Arc<Problems>>;
 
 /// Problems as they are written down.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct StoredProblems {
     upstream: UpstreamName,
-    located: Vec<(Option<usize>, Box<str>, Rule, u64)>,
-    counts: Vec<(Rule, u64)>,
+    located: Vec<(Option<usize>, Box<str>, ProblemRule, u64)>,
+    counts: Vec<(ProblemRule, u64)>,
 }
 
-impl From<Problems> for Written {
+impl From<Problems> for StoredProblems {
     fn from(problems: Problems) -> Self {
         let located = problems.located.into_iter();
         Self {
@@ -179,19 +179,19 @@ impl From<Problems> for Written {
     }
 }
 
-impl From<Written> for Problems {
+impl From<StoredProblems> for Problems {
     /// A place that has no name here is another version's: it is counted, and not told.
-    fn from(written: Written) -> Self {
+    fn from(written: StoredProblems) -> Self {
         let known = |field: &str| {
-            let settings = SETTINGS.into_iter().map(|(_, place)| place);
+            let settings = PUBLIC_SETTINGS.into_iter().map(|(_, place)| place);
             FIELDS.into_iter().chain(settings).find(|known| *known == field)
         };
         let place = |(row, field, rule, count): (_, Box<str>, _, _)| {
-            Some(((Place { row, field: known(&field)? }, rule), count))
+            Some(((ProblemLocation { row, field: known(&field)? }, rule), count))
         };
         Self {
             upstream: written.upstream,
-            located: written.located.into_iter().filter_map(place).take(LOCATED_MAX).collect(),
+            located: written.located.into_iter().filter_map(place).take(LOCATED_PROBLEMS_MAX).collect(),
             counts: written.counts.into_iter().collect(),
         }
     }
@@ -205,9 +205,9 @@ impl Problems {
     }
 
     /// Notes that something is wrong at a place, so many times.
-    pub fn note(&mut self, place: Place, rule: Rule, count: u64) {
+    pub fn note(&mut self, place: ProblemLocation, rule: ProblemRule, count: u64) {
         *self.counts.entry(rule).or_default() += count;
-        if self.located.len() < LOCATED_MAX || self.located.contains_key(&(place, rule)) {
+        if self.located.len() < LOCATED_PROBLEMS_MAX || self.located.contains_key(&(place, rule)) {
             *self.located.entry((place, rule)).or_default() += count;
         }
     }
@@ -219,12 +219,12 @@ impl Problems {
     }
 
     /// How many there are of each rule.
-    pub fn counts(&self) -> impl Iterator<Item = (Rule, u64)> {
+    pub fn counts(&self) -> impl Iterator<Item = (ProblemRule, u64)> {
         self.counts.iter().map(|(rule, count)| (*rule, *count))
     }
 
     /// The first ones, as path, rule and number.
-    pub fn located(&self) -> impl Iterator<Item = (String, Rule, u64)> {
+    pub fn located(&self) -> impl Iterator<Item = (String, ProblemRule, u64)> {
         self.located.iter().map(|((place, rule), count)| (place.path(self.upstream), *rule, *count))
     }
 
@@ -236,20 +236,21 @@ impl Problems {
 
     /// Them as what goes with a value: nothing where there are none.
     #[must_use]
-    pub fn reports(self) -> Reports {
-        if self.counts.is_empty() { Reports::new() } else { vec![Arc::new(self)] }
+    pub fn reports(self) -> ProblemReports {
+        if self.counts.is_empty() { ProblemReports::new() } else { vec![Arc::new(self)] }
     }
 
     /// About how many bytes they take in memory.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
-        let (located, counts) = (size_of::<(Place, Rule, u64)>(), size_of::<(Rule, u64)>());
+        let (located, counts) =
+            (size_of::<(ProblemLocation, ProblemRule, u64)>(), size_of::<(ProblemRule, u64)>());
         size_of::<Self>() + self.located.len() * located + self.counts.len() * counts
     }
 
     /// Those that a view is told, by place, and how many of them have none.
-    fn seen_by(&self, view: &View) -> (impl Iterator<Item = (Place, Rule, u64)>, u64) {
-        let is_seen = |rule: Rule| rule.is_visible_to(view, self.upstream);
+    fn visible_to(&self, view: &View) -> (impl Iterator<Item = (ProblemLocation, ProblemRule, u64)>, u64) {
+        let is_seen = |rule: ProblemRule| rule.is_visible_to(view, self.upstream);
         let located = self.located.iter().map(|((place, rule), count)| (*place, *rule, *count));
         let located: Vec<_> = located.filter(|(_, rule, _)| is_seen(*rule)).collect();
         let all: u64 = self.counts().filter(|(rule, _)| is_seen(*rule)).map(|(_, count)| count).sum();
@@ -265,7 +266,7 @@ pub struct Problem {
     pub upstream: String,
     /// Where, in the upstream's answer.
     pub path: String,
-    /// [`Rule::slug`].
+    /// [`ProblemRule::slug`].
     pub rule: &'static str,
     /// How many times.
     pub count: u64,
@@ -273,7 +274,7 @@ pub struct Problem {
 
 /// The problems of all that one operation was made of.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct ProblemSummary {
     /// The first of them, ordered by upstream, row, field and rule.
     pub problems: Vec<Problem>,
     /// How many more there are.
@@ -283,13 +284,13 @@ pub struct Told {
 /// What a view is told of the problems of several answers. Of two answers with the same problem the counts are added; an answer
 /// that is met twice counts once. The order is always the same, whichever way they were read.
 #[must_use]
-pub fn told<'p>(view: &View, reports: impl IntoIterator<Item = &'p Arc<Problems>>) -> Told {
+pub fn summarize<'p>(view: &View, reports: impl IntoIterator<Item = &'p Arc<Problems>>) -> ProblemSummary {
     let (mut met, mut merged, mut more) = (HashSet::new(), BTreeMap::new(), 0);
     for problems in reports {
         if !met.insert(Arc::as_ptr(problems)) {
             continue;
         }
-        let (located, unplaced) = problems.seen_by(view);
+        let (located, unplaced) = problems.visible_to(view);
         for (place, rule, count) in located {
             *merged.entry((problems.upstream, place, rule)).or_default() += count;
         }
@@ -301,8 +302,8 @@ pub fn told<'p>(view: &View, reports: impl IntoIterator<Item = &'p Arc<Problems>
         rule: rule.slug(),
         count,
     });
-    let problems = merged.by_ref().take(LOCATED_MAX).collect();
-    Told { problems, more: more + merged.map(|problem| problem.count).sum::<u64>() }
+    let problems = merged.by_ref().take(LOCATED_PROBLEMS_MAX).collect();
+    ProblemSummary { problems, more: more + merged.map(|problem| problem.count).sum::<u64>() }
 }
 
 #[cfg(test)]
@@ -310,19 +311,22 @@ mod tests {
     use super::*;
     use crate::domain::role::{MemberId, Role};
 
-    fn of(upstream: UpstreamName, noted: &[(Option<usize>, &'static str, Rule, u64)]) -> Arc<Problems> {
+    fn of(
+        upstream: UpstreamName,
+        noted: &[(Option<usize>, &'static str, ProblemRule, u64)],
+    ) -> Arc<Problems> {
         let mut problems = Problems::none(upstream);
         for (row, field, rule, count) in noted {
-            problems.note(Place { row: *row, field }, *rule, *count);
+            problems.note(ProblemLocation { row: *row, field }, *rule, *count);
         }
         Arc::new(problems)
     }
 
-    fn lines(told: &Told) -> Vec<String> {
+    fn lines(summary: &ProblemSummary) -> Vec<String> {
         let line = |problem: &Problem| {
             format!("{} {} {} {}", problem.upstream, problem.path, problem.rule, problem.count)
         };
-        told.problems.iter().map(line).collect()
+        summary.problems.iter().map(line).collect()
     }
 
     #[test]
@@ -330,14 +334,14 @@ mod tests {
         let accounts = of(
             UpstreamName::Composio,
             &[
-                (Some(10), "id", Rule::Missing, 1),
-                (Some(2), "toolkit.slug", Rule::WrongType, 1),
-                (None, "", Rule::NotInFilter, 3),
-                (Some(2), "", Rule::UnreadableRow, 1),
+                (Some(10), "id", ProblemRule::Missing, 1),
+                (Some(2), "toolkit.slug", ProblemRule::WrongType, 1),
+                (None, "", ProblemRule::NotInFilter, 3),
+                (Some(2), "", ProblemRule::UnreadableRow, 1),
             ],
         );
-        let further = of(UpstreamName::Composio, &[(Some(10), "id", Rule::Missing, 1)]);
-        let providers = of(UpstreamName::Leadlex, &[(Some(0), "scopes", Rule::UnreadableScope, 2)]);
+        let further = of(UpstreamName::Composio, &[(Some(10), "id", ProblemRule::Missing, 1)]);
+        let providers = of(UpstreamName::Leadlex, &[(Some(0), "scopes", ProblemRule::UnreadableScope, 2)]);
         let expected = [
             "LEADLEX data.providers[0].scopes unreadable_scope 2",
             "COMPOSIO items not_in_filter 3",
@@ -347,51 +351,53 @@ mod tests {
         ];
         for order in [[&accounts, &further, &providers], [&providers, &further, &accounts]] {
             // What was met twice is one answer still.
-            let told = told(&View::WHOLE, order.into_iter().chain([&accounts]));
-            assert_eq!(lines(&told), expected);
-            assert_eq!(told.more, 0);
+            let summary = summarize(&View::FULL, order.into_iter().chain([&accounts]));
+            assert_eq!(lines(&summary), expected);
+            assert_eq!(summary.more, 0);
         }
     }
 
     #[test]
     fn of_many_the_first_are_located_and_all_are_counted() {
-        let many: Vec<_> = (0..5_000).map(|row| (Some(row), "id", Rule::Missing, 1)).collect();
-        let (one, other) =
-            (of(UpstreamName::Composio, &many), of(UpstreamName::Leadlex, &[(None, "", Rule::Empty, 7)]));
+        let many: Vec<_> = (0..5_000).map(|row| (Some(row), "id", ProblemRule::Missing, 1)).collect();
+        let (one, other) = (
+            of(UpstreamName::Composio, &many),
+            of(UpstreamName::Leadlex, &[(None, "", ProblemRule::Empty, 7)]),
+        );
         assert!(one.weight_bytes() < 4_096);
         assert_eq!(one.rows_left_out(), 5_000);
-        let told = told(&View::WHOLE, [&one, &other]);
-        assert_eq!(told.problems.len(), LOCATED_MAX);
-        let located: u64 = told.problems.iter().map(|problem| problem.count).sum();
-        assert_eq!(located + told.more, 5_007);
+        let summary = summarize(&View::FULL, [&one, &other]);
+        assert_eq!(summary.problems.len(), LOCATED_PROBLEMS_MAX);
+        let located: u64 = summary.problems.iter().map(|problem| problem.count).sum();
+        assert_eq!(located + summary.more, 5_007);
     }
 
     #[test]
     fn a_member_learns_nothing_of_composio_and_nothing_of_values_that_it_does_not_see() {
-        let composio = of(UpstreamName::Composio, &[(Some(1), "id", Rule::Missing, 1)]);
+        let composio = of(UpstreamName::Composio, &[(Some(1), "id", ProblemRule::Missing, 1)]);
         let mut hidden: Vec<_> =
-            (0..30).map(|row| (Some(row), "error_message", Rule::UnreadableValue, 1)).collect();
-        hidden.push((Some(2), "", Rule::UnreadableRow, 1));
+            (0..30).map(|row| (Some(row), "error_message", ProblemRule::UnreadableValue, 1)).collect();
+        hidden.push((Some(2), "", ProblemRule::UnreadableRow, 1));
         let leadlex = of(UpstreamName::Leadlex, &hidden);
         let member = View::of(&Role::Member(MemberId::new("user_1").unwrap()));
-        let told = told(&member, [&composio, &leadlex]);
+        let summary = summarize(&member, [&composio, &leadlex]);
         // That one was past those that are located.
-        assert_eq!((lines(&told), told.more), (vec![], 1));
+        assert_eq!((lines(&summary), summary.more), (vec![], 1));
     }
 
     #[test]
     fn every_rule_has_a_word_of_its_own() {
         let rules = [
-            Rule::Missing,
-            Rule::WrongType,
-            Rule::Empty,
-            Rule::UnreadableRow,
-            Rule::NotInFilter,
-            Rule::UnreadableTimestamp,
-            Rule::UnreadableScope,
-            Rule::UnreadableValue,
+            ProblemRule::Missing,
+            ProblemRule::WrongType,
+            ProblemRule::Empty,
+            ProblemRule::UnreadableRow,
+            ProblemRule::NotInFilter,
+            ProblemRule::UnreadableTimestamp,
+            ProblemRule::UnreadableScope,
+            ProblemRule::UnreadableValue,
         ];
-        let slugs: HashSet<_> = rules.into_iter().map(Rule::slug).collect();
+        let slugs: HashSet<_> = rules.into_iter().map(ProblemRule::slug).collect();
         assert_eq!(slugs.len(), rules.len());
     }
 }

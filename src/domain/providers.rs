@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::vocabulary::{Word, vocabulary};
+use super::open_enum::{OpenValue, open_enum};
 
-vocabulary! {
+open_enum! {
     /// What an integration is for (UPSTREAMS.md B1, an open list).
     ProviderCategory, unknown:
     /// A category that this layer does not know.
@@ -18,7 +18,7 @@ vocabulary! {
     Billing = "billing",
 }
 
-vocabulary! {
+open_enum! {
     /// How an integration fares (UPSTREAMS.md B1).
     ProviderStatus, unknown:
     /// A word that this layer does not know, or none at all.
@@ -34,7 +34,7 @@ vocabulary! {
 #[serde(deny_unknown_fields)]
 pub struct Provider {
     /// What it is for.
-    pub category: Word<ProviderCategory>,
+    pub category: OpenValue<ProviderCategory>,
     /// `gmail`, `microsoft`, …: not unique, `microsoft` is an e-mail and a calendar provider.
     pub name: Box<str>,
     /// Tells rows of equal category, name and account apart: 0 for the first of them.
@@ -52,7 +52,7 @@ pub struct Provider {
     /// Last successful sync.
     pub last_sync_at: Option<Timestamp>,
     /// How it fares.
-    pub status: Word<ProviderStatus>,
+    pub status: OpenValue<ProviderStatus>,
     /// The upstream's explanation while it is not healthy.
     pub error_message: Option<Box<str>>,
 }
@@ -62,7 +62,7 @@ impl Provider {
     #[must_use]
     pub fn expected(category: &str, name: &str) -> Self {
         Self {
-            category: Word::read(category),
+            category: OpenValue::parse(category),
             name: name.into(),
             ordinal: 0,
             connected: true,
@@ -71,7 +71,7 @@ impl Provider {
             scopes: Vec::new(),
             connected_at: None,
             last_sync_at: None,
-            status: Word::Known(ProviderStatus::Healthy),
+            status: OpenValue::Known(ProviderStatus::Healthy),
             error_message: None,
         }
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::filters::Values;
+use super::filters::FilterValues;
 
 /// An end user's id, fit to narrow an upstream's list by it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,9 +18,9 @@ impl MemberId {
     /// For an id that is empty, holds a comma or a control character, or is too long: Composio would read it as
     /// everybody, or as several users (UPSTREAMS.md A2). And for one with white space at its ends, which an upstream may cut
     /// off, so that it means somebody else there than here.
-    pub fn new(id: &str) -> Result<Self, NoMember> {
-        if id.trim() != id || Values::one("userId", id).is_err() {
-            return Err(NoMember);
+    pub fn new(id: &str) -> Result<Self, InvalidMemberId> {
+        if id.trim() != id || FilterValues::one("userId", id).is_err() {
+            return Err(InvalidMemberId);
         }
         Ok(Self(id.into()))
     }
@@ -33,8 +33,8 @@ impl MemberId {
 
     /// A filter's values with this id alone.
     #[must_use]
-    pub fn filter_values(&self) -> Values {
-        Values::checked(self.as_str())
+    pub fn filter_values(&self) -> FilterValues {
+        FilterValues::checked(self.as_str())
     }
 }
 
@@ -44,7 +44,7 @@ impl MemberId {
     "a member's user id is not empty, has no comma, no control character and no white space at its ends, and at most \
      256 bytes"
 )]
-pub struct NoMember;
+pub struct InvalidMemberId;
 
 /// What a caller may see of its tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn an_id_that_could_stand_for_others_is_no_members() {
         for id in ["", " ", "a,b", ",", "a\u{0}", " a", "a\t", "a\u{a0}", &"x".repeat(257)] {
-            assert_eq!(MemberId::new(id), Err(NoMember), "{id:?}");
+            assert_eq!(MemberId::new(id), Err(InvalidMemberId), "{id:?}");
         }
         for id in ["user_1", "a@example.com", "a b", "ü/+&=%2C", "null", "*"] {
             assert_eq!(MemberId::new(id).unwrap().as_str(), id);

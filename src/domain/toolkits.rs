@@ -150,7 +150,7 @@ impl ToolkitMapping {
 
     /// Whether a toolkit stands for a provider.
     #[must_use]
-    pub fn stands_for(&self, slug: &ToolkitSlug, provider: &Provider) -> bool {
+    pub fn maps_to(&self, slug: &ToolkitSlug, provider: &Provider) -> bool {
         self.toolkits_of(provider).contains(slug)
     }
 }

@@ -20,7 +20,7 @@ pub enum UpstreamName {
 impl UpstreamName {
     /// Its word in settings and metrics.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn slug(self) -> &'static str {
         match self {
             Self::Leadlex => "leadlex",
             Self::Composio => "composio",

@@ -5,7 +5,7 @@
 //! each new road would need its own.
 
 use super::accounts::ConnectedAccount;
-use super::filters::{AccountFilter, Values};
+use super::filters::{AccountFilter, FilterValues};
 use super::providers::Provider;
 use super::role::{MemberId, Role};
 
@@ -16,7 +16,7 @@ pub struct View(Role);
 
 impl View {
     /// The whole tenant, as an ADMIN sees it.
-    pub const WHOLE: Self = Self(Role::Admin);
+    pub const FULL: Self = Self(Role::Admin);
 
     /// What a role sees.
     #[must_use]
@@ -35,7 +35,7 @@ impl View {
 
     /// Whether everything is seen.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.member().is_none()
     }
 
@@ -47,7 +47,7 @@ impl View {
 
     /// Whether an account is seen.
     #[must_use]
-    pub fn shows(&self, account: &ConnectedAccount) -> bool {
+    pub fn shows_account(&self, account: &ConnectedAccount) -> bool {
         self.member().is_none_or(|member| account.user_id.as_deref() == Some(member.as_str()))
     }
 
@@ -57,7 +57,8 @@ impl View {
     pub fn narrow(&self, mut filter: AccountFilter) -> AccountFilter {
         if let Some(member) = self.member() {
             let is_asked_for = filter.user_ids.as_ref().is_none_or(|users| users.contains(member.as_str()));
-            filter.user_ids = Some(if is_asked_for { member.filter_values() } else { Values::default() });
+            filter.user_ids =
+                Some(if is_asked_for { member.filter_values() } else { FilterValues::default() });
         }
         filter
     }
@@ -76,7 +77,7 @@ impl View {
 
     /// What stands for this view in a signature: a word for the role, and the member's id.
     #[must_use]
-    pub fn signed(&self) -> [&[u8]; 2] {
+    pub fn signature_parts(&self) -> [&[u8]; 2] {
         match &self.0 {
             Role::Admin => [b"ADMIN", b""],
             Role::Member(id) => [b"MEMBER", id.as_str().as_bytes()],
@@ -90,8 +91,8 @@ mod tests {
 
     use super::*;
 
-    fn values(users: Option<Vec<String>>) -> Option<Values> {
-        users.map(|users| Values::new("userIds", users).unwrap())
+    fn values(users: Option<Vec<String>>) -> Option<FilterValues> {
+        users.map(|users| FilterValues::new("userIds", users).unwrap())
     }
 
     proptest! {
@@ -112,7 +113,7 @@ mod tests {
             // Narrowed once is narrowed enough, and nothing else is changed.
             prop_assert_eq!(view.narrow(narrowed.clone()), narrowed.clone());
             prop_assert_eq!(AccountFilter { user_ids: asked.user_ids.clone(), ..narrowed }, asked.clone());
-            prop_assert_eq!(View::WHOLE.narrow(asked.clone()), asked);
+            prop_assert_eq!(View::FULL.narrow(asked.clone()), asked);
         }
     }
 
@@ -120,7 +121,7 @@ mod tests {
     fn a_member_sees_itself_alone() {
         let view = View::of(&Role::Member(MemberId::new("user_1").unwrap()));
         assert!(view.shows_user("user_1") && !view.shows_user("user_2") && !view.shows_user("USER_1"));
-        assert!(!view.is_whole() && View::WHOLE.is_whole() && View::WHOLE.shows_user("anybody"));
-        assert_ne!(view.signed(), View::WHOLE.signed());
+        assert!(!view.is_full() && View::FULL.is_full() && View::FULL.shows_user("anybody"));
+        assert_ne!(view.signature_parts(), View::FULL.signature_parts());
     }
 }

@@ -3,7 +3,7 @@
 use async_graphql::{ID, InputObject};
 
 use super::words::{AccountTypeFilter, ConnectedAccountOrderField, ConnectedAccountStatus, OrderDirection};
-use crate::domain::filters::{AccountFilter, AccountOrder, Values, status_values};
+use crate::domain::filters::{AccountFilter, AccountOrder, FilterValues, status_values};
 use crate::domain::global_id;
 use crate::domain::input::BadInput;
 use crate::domain::toolkits::ToolkitSlug;
@@ -77,9 +77,9 @@ impl From<ConnectedAccountOrder> for AccountOrder {
 
 impl ConnectedAccountFilter {
     pub(super) fn check(self) -> Result<AccountFilter, BadInput> {
-        let ids = |ids: Vec<ID>| -> Result<Values, BadInput> {
+        let ids = |ids: Vec<ID>| -> Result<FilterValues, BadInput> {
             let ids = ids.iter().map(|id| global_id::account_id(id)).collect::<Result<Vec<_>, _>>()?;
-            Values::new("ids", ids)
+            FilterValues::new("ids", ids)
         };
         Ok(AccountFilter {
             ids: self.ids.map(ids).transpose()?,
@@ -129,18 +129,18 @@ impl AuthConfigAccountFilter {
     }
 }
 
-fn toolkits(slugs: Option<Vec<String>>) -> Result<Option<Values>, BadInput> {
-    let checked = |slugs: Vec<String>| -> Result<Values, BadInput> {
+fn toolkits(slugs: Option<Vec<String>>) -> Result<Option<FilterValues>, BadInput> {
+    let checked = |slugs: Vec<String>| -> Result<FilterValues, BadInput> {
         let slugs = slugs.iter().map(|slug| ToolkitSlug::check(slug)).collect::<Result<Vec<_>, _>>()?;
-        Values::new("toolkits", slugs.iter().map(ToolkitSlug::as_str))
+        FilterValues::new("toolkits", slugs.iter().map(ToolkitSlug::as_str))
     };
     slugs.map(checked).transpose()
 }
 
-fn statuses(statuses: Option<Vec<ConnectedAccountStatus>>) -> Result<Option<Values>, BadInput> {
+fn statuses(statuses: Option<Vec<ConnectedAccountStatus>>) -> Result<Option<FilterValues>, BadInput> {
     statuses.map(|statuses| status_values(statuses.into_iter().map(Into::into))).transpose()
 }
 
-fn texts(list: &str, values: Option<Vec<impl Into<String>>>) -> Result<Option<Values>, BadInput> {
-    values.map(|values| Values::new(list, values.into_iter().map(Into::into))).transpose()
+fn texts(list: &str, values: Option<Vec<impl Into<String>>>) -> Result<Option<FilterValues>, BadInput> {
+    values.map(|values| FilterValues::new(list, values.into_iter().map(Into::into))).transpose()
 }

@@ -10,7 +10,7 @@ use super::plain::PlainField::{self, Leaf, Objects};
 use super::upstreams::UpstreamName;
 use crate::domain::accounts::AccountStatus;
 use crate::domain::filters::{AccountFilter, AccountOrder, status_values};
-use crate::domain::health::{self, Reason, Verdict};
+use crate::domain::health;
 use crate::domain::page::Direction;
 use crate::domain::providers::{Provider, ProviderStatus};
 use crate::domain::upstream_name;
@@ -40,7 +40,7 @@ pub(super) enum HealthState {
 
 /// Why an integration or an account is in its state.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "health::ReasonCode")]
+#[graphql(remote = "health::HealthReasonCode")]
 pub(super) enum HealthReasonCode {
     /// The workspace's sign-in is no longer accepted.
     ReauthRequired,
@@ -70,7 +70,7 @@ pub(super) enum HealthReasonCode {
     UnknownStatus,
 }
 
-pub(super) struct HealthVerdict(pub(super) Verdict);
+pub(super) struct HealthVerdict(pub(super) health::HealthVerdict);
 
 /// One state out of one documented truth table over both upstreams' vocabularies.
 #[Object]
@@ -105,7 +105,7 @@ impl Plain for HealthVerdict {
     ];
 }
 
-pub(super) struct HealthReason(Reason);
+pub(super) struct HealthReason(health::HealthReason);
 
 /// Why an integration or an account is in its state.
 #[Object]
@@ -116,7 +116,7 @@ impl HealthReason {
 
     /// A sentence for people; holds no secret and no raw upstream text.
     async fn message(&self) -> &str {
-        self.0.code.sentence()
+        self.0.code.message()
     }
 
     /// Whose word it is.
@@ -133,7 +133,7 @@ impl HealthReason {
 impl Plain for HealthReason {
     const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
         ("code", Leaf(|Self(reason), json| json.word(HealthReasonCode::from(reason.code)))),
-        ("message", Leaf(|Self(reason), json| json.put(reason.code.sentence()))),
+        ("message", Leaf(|Self(reason), json| json.put(reason.code.message()))),
         ("source", Leaf(|Self(reason), json| json.word(UpstreamName::from(reason.source)))),
         ("since", Leaf(|Self(reason), json| json.moment(reason.since))),
     ];
@@ -176,8 +176,8 @@ pub(super) async fn disagreement(
     if is_any(operation, &parent, others).await? || !is_any(operation, &parent, [status]).await? {
         return Ok(None);
     }
-    Ok(Some(HealthReason(Reason {
-        code: health::ReasonCode::Disagreement,
+    Ok(Some(HealthReason(health::HealthReason {
+        code: health::HealthReasonCode::Disagreement,
         source: upstream_name::UpstreamName::Composio,
         since: None,
     })))

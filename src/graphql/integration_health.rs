@@ -89,7 +89,7 @@ impl IntegrationHealth {
         first: Option<i32>,
         last: Option<i32>,
     ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
-        let filter = AccountFilter::of_attention(operation(ctx).loader().judge().rules());
+        let filter = AccountFilter::needing_attention(operation(ctx).loader().judge().rules());
         let arguments = ConnectionArguments {
             page: PageArguments { after, before, first, last },
             order_by: Some(ConnectedAccountOrder::NEWEST_CHANGE_FIRST),

@@ -114,7 +114,7 @@ impl ProviderChange {
 
     /// As it is now; null where it went.
     async fn provider(&self, ctx: &Context<'_>) -> Option<Provider> {
-        let listed: &Arc<ListedProvider> = self.0.states.now()?;
+        let listed: &Arc<ListedProvider> = self.0.states.after()?;
         Some(Provider(Arc::clone(listed), self.0.freshness, Arc::clone(operation(ctx).loader().judge())))
     }
 
@@ -149,7 +149,7 @@ impl ConnectedAccountChange {
 
     /// As it is now; null where it went.
     async fn connected_account(&self, ctx: &Context<'_>) -> Option<ConnectedAccount> {
-        let account: &SharedAccount = self.0.states.now()?;
+        let account: &SharedAccount = self.0.states.after()?;
         let judge = Arc::clone(operation(ctx).loader().judge());
         Some(ConnectedAccount(Arc::clone(account), self.0.freshness, judge))
     }

@@ -48,7 +48,7 @@ impl Toolkit {
 pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Result<Vec<Provider>, FieldError> {
     let operation = operation(ctx);
     let Kept { value: list, freshness } = operation.providers().await?;
-    let stands_for = list.iter().filter(|listed| operation.mapping().stands_for(slug, &listed.provider));
+    let stands_for = list.iter().filter(|listed| operation.mapping().maps_to(slug, &listed.provider));
     let judge = operation.loader().judge();
     let providers: Vec<_> =
         stands_for.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(judge))).collect();

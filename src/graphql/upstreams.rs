@@ -132,7 +132,7 @@ pub(super) struct UpstreamCacheStatistics {
 
 /// Both sources.
 pub(super) fn upstreams(ctx: &Context<'_>) -> Vec<Upstream> {
-    let is_told = operation(ctx).caller().view().is_whole();
+    let is_told = operation(ctx).caller().view().is_full();
     operation(ctx).loader().sources().into_iter().map(|source| Upstream { source, is_told }).collect()
 }
 
@@ -147,7 +147,7 @@ impl Mutation {
         ctx: &Context<'_>,
         upstream: Option<UpstreamName>,
     ) -> Result<RefreshPayload, FieldError> {
-        if !operation(ctx).caller().view().is_whole() {
+        if !operation(ctx).caller().view().is_full() {
             return Err(FieldError::ForAdmins);
         }
         let retry_at = operation(ctx).loader().refresh(upstream.map(Into::into)).await;

@@ -7,7 +7,7 @@ use super::lists::providers::ListedProvider;
 use super::lists::scan::Scan;
 use super::loader::OperationLoader;
 use super::watch::{AccountChange, ProviderChange};
-use crate::domain::change::States;
+use crate::domain::change::Transition;
 use crate::domain::filters::AccountFilter;
 use crate::domain::filters::AccountOrder;
 
@@ -20,7 +20,7 @@ impl OperationLoader {
         change: &ProviderChange,
         question: &ProviderQuestion,
     ) -> Option<ProviderChange> {
-        let seen = |listed: &Arc<ListedProvider>| match self.view.is_whole() {
+        let seen = |listed: &Arc<ListedProvider>| match self.view.is_full() {
             true => Arc::clone(listed),
             false => {
                 Arc::new(ListedProvider { id: listed.id, provider: self.view.provider(&listed.provider) })
@@ -28,11 +28,11 @@ impl OperationLoader {
         };
         let states = change.states.map(seen);
         let is_the_same = match &states {
-            States::Updated { was: Some(was), is } => was.provider == is.provider,
+            Transition::Updated { before: Some(before), after } => before.provider == after.provider,
             _ => false,
         };
         let is_meant = |listed: &Arc<ListedProvider>| question.admits(listed, self.judge());
-        let is_heard = !is_the_same && states.before().into_iter().chain(states.now()).any(is_meant);
+        let is_heard = !is_the_same && states.before().into_iter().chain(states.after()).any(is_meant);
         is_heard.then_some(ProviderChange { states, ..change.clone() })
     }
 
@@ -43,7 +43,8 @@ impl OperationLoader {
         let scan = Scan::new(reader, filter.clone(), AccountOrder::NEWEST_FIRST);
         let states = &change.states;
         // An account that passed from one user to another is told to neither: each would learn of the other's.
-        let is_seen = states.before().into_iter().chain(states.now()).all(|account| self.view.shows(account));
-        is_seen && states.before().into_iter().chain(states.now()).any(|account| scan.admits(account))
+        let is_seen =
+            states.before().into_iter().chain(states.after()).all(|account| self.view.shows_account(account));
+        is_seen && states.before().into_iter().chain(states.after()).any(|account| scan.admits(account))
     }
 }

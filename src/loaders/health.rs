@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::stats::Ledger;
 use crate::domain::accounts::ConnectedAccount;
 use crate::domain::clock::Clock;
-use crate::domain::health::{HealthRules, Verdict};
+use crate::domain::health::{HealthRules, HealthVerdict};
 use crate::domain::providers::Provider;
 
 /// Judges on behalf of one operation.
@@ -35,17 +35,17 @@ impl Judge {
 
     /// The verdict on an integration.
     #[must_use]
-    pub fn provider(&self, provider: &Provider) -> Verdict {
-        self.entered(self.rules.provider(provider, self.now))
+    pub fn provider(&self, provider: &Provider) -> HealthVerdict {
+        self.entered(self.rules.evaluate_provider(provider, self.now))
     }
 
     /// The verdict on an account.
     #[must_use]
-    pub fn account(&self, account: &ConnectedAccount) -> Verdict {
-        self.entered(self.rules.account(account, self.now))
+    pub fn account(&self, account: &ConnectedAccount) -> HealthVerdict {
+        self.entered(self.rules.evaluate_account(account, self.now))
     }
 
-    fn entered(&self, verdict: Verdict) -> Verdict {
+    fn entered(&self, verdict: HealthVerdict) -> HealthVerdict {
         if let Some(moment) = verdict.changes_at {
             self.ledger.changes_at(self.clock.instant(moment));
         }

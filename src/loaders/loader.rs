@@ -221,7 +221,7 @@ impl OperationLoader {
     ) -> Result<ProviderPage, ListError> {
         let credential = self.tenant.leadlex.as_ref().ok_or_else(no_leadlex_key)?;
         let ids = self.sources.providers.id_key(credential);
-        Ok(ProviderPage::cut(list, question, page, &self.view, ids, &self.judge)?)
+        Ok(ProviderPage::slice(list, question, page, &self.view, ids, &self.judge)?)
     }
 
     /// Who judges what the operation reads.
@@ -339,7 +339,7 @@ impl Loader<CountOf> for OperationLoader {
 /// A list of providers as a caller sees it. What a member does not see is not in the list that resolvers get, so that no
 /// field and no filter can tell it. Ids are made of the whole row, and stay.
 fn seen_by(view: &View, list: ProviderList) -> ProviderList {
-    if view.is_whole() {
+    if view.is_full() {
         return list;
     }
     let seen = |listed: &Arc<ListedProvider>| {

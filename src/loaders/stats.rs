@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::cache::freshness::{Freshness, Kept};
 use super::cache::read_through::Got;
 use super::lists::scan::{PageKey, ScanKey};
-use crate::domain::problems::{self, Reports, Told};
+use crate::domain::problems::{self, ProblemReports, ProblemSummary};
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::view::View;
 use crate::telemetry::requests::Cost;
@@ -40,7 +40,7 @@ struct Entries {
     calls: Vec<Call>,
     saved: Saved,
     /// Of the parts that have any.
-    problems: HashMap<Part, Reports>,
+    problems: HashMap<Part, ProblemReports>,
 }
 
 /// A part of an answer. One that an operation reads twice, stale and then anew, is one part still.
@@ -202,7 +202,7 @@ impl Ledger {
     }
 
     /// Enters what is to be told of a part, in place of what was told of it before.
-    pub(super) fn reports(&self, part: impl FnOnce() -> Part, problems: &Reports) {
+    pub(super) fn reports(&self, part: impl FnOnce() -> Part, problems: &ProblemReports) {
         self.change(|entries| match problems.is_empty() {
             true if entries.problems.is_empty() => {}
             true => drop(entries.problems.remove(&part())),
@@ -212,9 +212,9 @@ impl Ledger {
 
     /// What a view is told of the problems in all the parts so far.
     #[must_use]
-    pub fn problems(&self, view: &View) -> Told {
+    pub fn problems(&self, view: &View) -> ProblemSummary {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        problems::told(view, entries.problems.values().flatten())
+        problems::summarize(view, entries.problems.values().flatten())
     }
 
     /// Enters that so many values were kept already.

@@ -123,10 +123,10 @@ impl GraphqlError {
         let mut masked = match error.source::<FieldError>() {
             Some(FieldError::Upstream(failed)) => Self::of_upstream(failed),
             Some(known @ FieldError::BadInput(input)) => {
-                Self::coded(known.code(), known.to_string()).because(input.reason.word())
+                Self::coded(known.code(), known.to_string()).because(input.reason.as_str())
             }
             Some(known @ FieldError::BadRepresentation { place, input }) => {
-                let mut error = Self::coded(known.code(), known.to_string()).because(input.reason.word());
+                let mut error = Self::coded(known.code(), known.to_string()).because(input.reason.as_str());
                 error.extensions.representations.push(*place);
                 error
             }

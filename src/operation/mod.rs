@@ -55,7 +55,7 @@ use self::response_origin::ResponseOrigin;
 use self::settings::{DocumentSettings, LimitSettings};
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::clock::Clock;
-use crate::domain::problems::{Problem, Told};
+use crate::domain::problems::{Problem, ProblemSummary};
 use crate::domain::view::View;
 use crate::graphql::json::Json;
 use crate::loaders::cache::freshness::Freshness;
@@ -265,7 +265,7 @@ impl OperationEngine {
     ) -> OperationResponse {
         self.tell_trace(&meant, &request);
         // ADMINs alone may see what a query costs: what is kept already was asked for by others.
-        let is_traced = request.asks_for_trace() && caller.view().is_whole();
+        let is_traced = request.asks_for_trace() && caller.view().is_full();
         let question = if is_traced { None } else { ResponseKey::of(&meant.text, &request, &caller) };
         let question = question.map(Arc::new);
         let deadline =
@@ -434,7 +434,7 @@ impl Extensions {
     /// What is said of an operation; nothing where there is nothing to say.
     fn of(ledger: &Ledger, view: &View, is_traced: bool, cost: Option<ReportedCost>) -> Option<Self> {
         let trace = is_traced.then(|| ledger.trace());
-        let Told { problems, more } = ledger.problems(view);
+        let ProblemSummary { problems, more } = ledger.problems(view);
         let more_problems = Some(more).filter(|more| *more > 0);
         let is_silent = trace.is_none() && problems.is_empty() && more_problems.is_none();
         let switchboard = Switchboard { trace, problems, more_problems, position: None };
@@ -443,7 +443,7 @@ impl Extensions {
 
     /// What is said of an event of a subscription, and where that stands behind it.
     fn of_event(ledger: &Ledger, view: &View, position: String) -> Self {
-        let Told { problems, more } = ledger.problems(view);
+        let ProblemSummary { problems, more } = ledger.problems(view);
         let more_problems = Some(more).filter(|more| *more > 0);
         let switchboard = Switchboard { trace: None, problems, more_problems, position: Some(position) };
         Self { cost: None, switchboard }

@@ -15,7 +15,7 @@ use super::wire;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::credential::Credential;
 use crate::domain::filters::{
-    AccountFilter, AccountOrder, AccountOrderField, AccountTypeFilter, OrderDirection, Values,
+    AccountFilter, AccountOrder, AccountOrderField, AccountTypeFilter, FilterValues, OrderDirection,
 };
 use crate::domain::problems::Problems;
 use crate::domain::upstream_name::Composio;
@@ -134,7 +134,7 @@ impl AccountsClient {
 /// A2), and always an explicit `limit`, as the upstream's own is not documented.
 fn query(filter: &AccountFilter, order: AccountOrder, cursor: Option<&str>, limit: usize) -> String {
     let mut query = Serializer::new(String::new());
-    let mut list = |name: &str, values: &Option<Values>| {
+    let mut list = |name: &str, values: &Option<FilterValues>| {
         if let Some(values) = values {
             query.append_pair(name, &values.iter().collect::<Vec<_>>().join(","));
         }
@@ -182,8 +182,8 @@ mod tests {
     #[test]
     fn a_query_is_spelt_as_the_released_clients_spell_it() {
         let filter = AccountFilter {
-            toolkits: Some(Values::new("toolkits", ["slack", "gmail"]).unwrap()),
-            user_ids: Some(Values::new("userIds", ["a b", "c&d", "ü/+"]).unwrap()),
+            toolkits: Some(FilterValues::new("toolkits", ["slack", "gmail"]).unwrap()),
+            user_ids: Some(FilterValues::new("userIds", ["a b", "c&d", "ü/+"]).unwrap()),
             account_type: Some(AccountTypeFilter::All),
             ..Default::default()
         };

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::error::UpstreamError;
-use crate::domain::problems::{Problems, Rule};
+use crate::domain::problems::{ProblemRule, Problems};
 use crate::telemetry::metrics::distribution::Distribution;
 
 /// What became of all calls at one upstream since the start.
@@ -25,7 +25,7 @@ pub struct CallCounts {
     /// Calls that were not made, by what held them.
     pub held: BTreeMap<Hold, u64>,
     /// What of its answers could not be read or was not asked for, by rule.
-    pub problems: BTreeMap<Rule, u64>,
+    pub problems: BTreeMap<ProblemRule, u64>,
     /// The credentials whose breaker holds calls back, now.
     pub breakers_open: u64,
     /// The calls that have a place, now.

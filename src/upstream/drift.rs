@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::problems::{Problems, Rule};
+use crate::domain::problems::{ProblemRule, Problems};
 
 /// How often the same is told at most.
 const TOLD_EACH: Duration = Duration::from_secs(60);
@@ -20,12 +20,12 @@ const PLACES_TOLD: usize = 10;
 
 /// What was told when, by the rules that were broken.
 #[derive(Debug, Default)]
-pub(super) struct Drift(Mutex<BTreeMap<Vec<Rule>, Instant>>);
+pub(super) struct Drift(Mutex<BTreeMap<Vec<ProblemRule>, Instant>>);
 
 impl Drift {
     /// Tells of an answer's problems, unless there are none or the same was told a moment ago.
     pub(super) fn tell(&self, problems: &Problems) {
-        let rules: Vec<Rule> = problems.counts().map(|(rule, _)| rule).collect();
+        let rules: Vec<ProblemRule> = problems.counts().map(|(rule, _)| rule).collect();
         if rules.is_empty() {
             return;
         }
@@ -46,7 +46,7 @@ impl Drift {
         }
     }
 
-    fn is_due(&self, rules: Vec<Rule>) -> bool {
+    fn is_due(&self, rules: Vec<ProblemRule>) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let is_due = told.get(&rules).is_none_or(|at| now.duration_since(*at) >= TOLD_EACH);
@@ -60,14 +60,14 @@ impl Drift {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::problems::Place;
+    use crate::domain::problems::ProblemLocation;
     use crate::domain::upstream_name::UpstreamName;
     use crate::telemetry::tests::logged;
 
-    fn answer(rows: usize, rule: Rule) -> Problems {
+    fn answer(rows: usize, rule: ProblemRule) -> Problems {
         let mut problems = Problems::none(UpstreamName::Composio);
         for row in 0..rows {
-            problems.note(Place { row: Some(row), field: "id" }, rule, 1);
+            problems.note(ProblemLocation { row: Some(row), field: "id" }, rule, 1);
         }
         problems
     }
@@ -76,15 +76,15 @@ mod tests {
     async fn the_same_is_one_line_a_minute_however_many_rows_and_reads_there_are() {
         let drift = Drift::default();
         let read = |rule| logged(|| (0..50).for_each(|_| drift.tell(&answer(5_000, rule))));
-        let first = read(Rule::Missing);
+        let first = read(ProblemRule::Missing);
         assert_eq!(first.lines().count(), 1, "{first}");
         for word in ["WARN", "COMPOSIO", "missing 5000", "rows_left_out=5000", "items[0].id"] {
             assert!(first.contains(word), "{word}: {first}");
         }
-        assert_eq!(read(Rule::Missing), "");
-        assert_eq!(read(Rule::WrongType).lines().count(), 1, "something else");
+        assert_eq!(read(ProblemRule::Missing), "");
+        assert_eq!(read(ProblemRule::WrongType).lines().count(), 1, "something else");
         tokio::time::advance(TOLD_EACH).await;
-        assert_eq!(read(Rule::Missing).lines().count(), 1);
-        assert_eq!(logged(|| drift.tell(&answer(0, Rule::Empty))), "");
+        assert_eq!(read(ProblemRule::Missing).lines().count(), 1);
+        assert_eq!(logged(|| drift.tell(&answer(0, ProblemRule::Empty))), "");
     }
 }

@@ -10,7 +10,7 @@ use crate::telemetry::metrics::readings::Readings;
 impl CallCounts {
     /// Puts them into a reading of metrics.
     pub(super) fn read(&self, upstream: UpstreamName, readings: &mut Readings) {
-        let upstream = upstream.word();
+        let upstream = upstream.slug();
         let calls = [("ok", &self.succeeded), ("cancelled", &self.cancelled)];
         for (outcome, count) in
             calls.into_iter().chain(self.failed.iter().map(|(code, count)| (*code, count)))
@@ -49,7 +49,7 @@ impl QuotaFigures {
 
     /// Puts them into a reading of metrics, as far as they are known.
     pub(super) fn read(&self, upstream: UpstreamName, readings: &mut Readings) {
-        let upstream = upstream.word();
+        let upstream = upstream.slug();
         for (metric, calls) in
             [(&declared::QUOTA_LIMIT, self.limit), (&declared::QUOTA_REMAINING, self.remaining)]
         {
@@ -73,7 +73,7 @@ pub(super) fn read_durations(
     readings: &mut Readings,
 ) {
     for (outcome, durations) in [("ok", answered), ("failed", failed)] {
-        readings.distribution(&declared::CALL_DURATION, &[upstream.word(), outcome], durations);
+        readings.distribution(&declared::CALL_DURATION, &[upstream.slug(), outcome], durations);
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::domain::filters::{AccountFilter, AccountOrder};
-use switchboard::domain::problems::Rule;
+use switchboard::domain::problems::ProblemRule;
 use switchboard::domain::upstream_name::{Composio, Leadlex, UpstreamName};
 use switchboard::sandbox::{self, EmulatedUpstream, Fault, LEADLEX_PATH, Sandbox};
 use switchboard::upstream::accounts::AccountsClient;
@@ -105,7 +105,7 @@ async fn pass(seconds: u64) {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_is_counted_by_its_rule_each_time_that_it_comes() {
     let roads = Roads::over(sandbox::Settings::default());
-    let count = |rules: &[(Rule, u64)]| rules.iter().copied().collect::<BTreeMap<_, _>>();
+    let count = |rules: &[(ProblemRule, u64)]| rules.iter().copied().collect::<BTreeMap<_, _>>();
     roads.list(Purpose::Needed).await.unwrap();
     roads.page(Purpose::Needed).await.unwrap();
     assert_eq!(
@@ -117,12 +117,12 @@ async fn what_cannot_be_read_is_counted_by_its_rule_each_time_that_it_comes() {
         roads.list(Purpose::Needed).await.unwrap();
         roads.page(Purpose::Needed).await.unwrap();
         let of_lists = [
-            (Rule::WrongType, times),
-            (Rule::UnreadableTimestamp, times),
-            (Rule::UnreadableScope, 2 * times),
+            (ProblemRule::WrongType, times),
+            (ProblemRule::UnreadableTimestamp, times),
+            (ProblemRule::UnreadableScope, 2 * times),
         ];
         assert_eq!(roads.providers.counts().problems, count(&of_lists));
-        let of_pages = [(Rule::WrongType, times), (Rule::UnreadableTimestamp, times)];
+        let of_pages = [(ProblemRule::WrongType, times), (ProblemRule::UnreadableTimestamp, times)];
         assert_eq!(roads.accounts.counts().problems, count(&of_pages));
     }
 }

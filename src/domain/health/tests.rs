@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::accounts::AuthConfig;
 use crate::domain::auth_scheme::AuthScheme;
 use crate::domain::connection_state::ConnectionState;
-use crate::domain::vocabulary::{Vocabulary, Word};
+use crate::domain::open_enum::{OpenEnum, OpenValue};
 
 const RULES: HealthRules = HealthRules {
     abandoned_after: Duration::from_secs(600),
@@ -22,19 +22,19 @@ fn ago(seconds: u64) -> Timestamp {
 }
 
 fn provider(status: ProviderStatus, last_sync_at: Option<Timestamp>) -> Provider {
-    let status = if status == ProviderStatus::Unknown { "paused" } else { status.word() };
-    Provider { status: Word::read(status), last_sync_at, ..Provider::expected("email", "gmail") }
+    let status = if status == ProviderStatus::Unknown { "paused" } else { status.as_str() };
+    Provider { status: OpenValue::parse(status), last_sync_at, ..Provider::expected("email", "gmail") }
 }
 
 fn account(status: AccountStatus, updated_at: Option<Timestamp>, off: [bool; 2]) -> ConnectedAccount {
-    let status = if status == AccountStatus::Unknown { "PAUSED" } else { status.word() };
+    let status = if status == AccountStatus::Unknown { "PAUSED" } else { status.as_str() };
     let [is_disabled, is_auth_config_disabled] = off;
     ConnectedAccount {
         id: "ca_1".into(),
         toolkit: "gmail".into(),
         auth_config: AuthConfig {
             id: "ac_1".into(),
-            auth_scheme: Word::Known(AuthScheme::Oauth2),
+            auth_scheme: OpenValue::Known(AuthScheme::Oauth2),
             is_composio_managed: true,
             is_disabled: is_auth_config_disabled,
             legacy_uuid: None,
@@ -42,14 +42,14 @@ fn account(status: AccountStatus, updated_at: Option<Timestamp>, off: [bool; 2])
         word_id: None,
         alias: None,
         user_id: None,
-        status: Word::read(status),
+        status: OpenValue::parse(status),
         status_reason: None,
         is_disabled,
         account_type: None,
         created_at: None,
         updated_at,
         state: ConnectionState {
-            auth_scheme: Word::Known(AuthScheme::Oauth2),
+            auth_scheme: OpenValue::Known(AuthScheme::Oauth2),
             status: None,
             scopes: Vec::new(),
             token_type: None,
@@ -78,7 +78,7 @@ fn upper(name: impl std::fmt::Debug) -> String {
     text
 }
 
-fn cells(verdict: &Verdict) -> String {
+fn cells(verdict: &HealthVerdict) -> String {
     let reasons: Vec<String> = verdict.reasons.iter().map(|reason| upper(reason.code)).collect();
     let attention = if verdict.needs_attention { "**yes**" } else { "no" };
     format!("{} | {attention} | {}", upper(verdict.state), reasons.join(", "))
@@ -97,7 +97,7 @@ fn document() -> String {
         for (sync, last_sync_at) in
             [("none told", None), ("recent", Some(ago(60))), ("stale", Some(ago(90_000)))]
         {
-            let verdict = RULES.provider(&provider(status, last_sync_at), now());
+            let verdict = RULES.evaluate_provider(&provider(status, last_sync_at), now());
             writeln!(text, "| {} | {sync} | {} |", upper(status), cells(&verdict)).unwrap();
         }
     }
@@ -117,7 +117,7 @@ fn document() -> String {
                 ("auth config", [false, true]),
                 ("both", [true, true]),
             ] {
-                let verdict = RULES.account(&account(status, Some(ago(*seconds)), flags), now());
+                let verdict = RULES.evaluate_account(&account(status, Some(ago(*seconds)), flags), now());
                 writeln!(text, "| {} | {age} | {off} | {} |", upper(status), cells(&verdict)).unwrap();
             }
         }
@@ -128,8 +128,8 @@ fn document() -> String {
          or where it is `NEEDS_REAUTH` or `DISCONNECTED` while all of them are `ACTIVE`. Where there are no accounts, \
          nothing disagrees.\n\n## The reasons, in a sentence each\n\n| reason | message |\n|---|---|\n",
     );
-    for code in ReasonCode::ALL {
-        writeln!(text, "| {} | {} |", upper(code), code.sentence()).unwrap();
+    for code in HealthReasonCode::ALL {
+        writeln!(text, "| {} | {} |", upper(code), code.message()).unwrap();
     }
     text
 }
@@ -159,30 +159,33 @@ fn each_status_stands_in_its_table_once() {
     // What a list of those who need attention asks for is all that the table can come to.
     for (status, _) in ACCOUNTS {
         let ever = [0, 601].into_iter().any(|seconds| {
-            RULES.account(&account(status, Some(ago(seconds)), [false; 2]), now()).needs_attention
+            RULES.evaluate_account(&account(status, Some(ago(seconds)), [false; 2]), now()).needs_attention
         });
-        assert_eq!(ever, STATUSES_OF_ATTENTION.contains(&status), "{status:?}");
+        assert_eq!(ever, STATUSES_NEEDING_ATTENTION.contains(&status), "{status:?}");
     }
 }
 
 #[test]
 fn a_verdict_tells_when_time_alone_changes_it() {
     let pending = account(AccountStatus::Initiated, Some(ago(599)), [false; 2]);
-    let verdict = RULES.account(&pending, now());
+    let verdict = RULES.evaluate_account(&pending, now());
     let changes_at = verdict.changes_at.unwrap();
     assert_eq!(changes_at, now() + Duration::from_secs(1));
-    assert!(!verdict.needs_attention && RULES.account(&pending, changes_at).needs_attention);
-    assert_eq!(RULES.account(&pending, changes_at).changes_at, None);
+    assert!(!verdict.needs_attention && RULES.evaluate_account(&pending, changes_at).needs_attention);
+    assert_eq!(RULES.evaluate_account(&pending, changes_at).changes_at, None);
 
     let synced = provider(ProviderStatus::Healthy, Some(ago(86_399)));
-    let changes_at = RULES.provider(&synced, now()).changes_at.unwrap();
-    assert_eq!(RULES.provider(&synced, now()).state, HealthState::Healthy);
-    assert_eq!(RULES.provider(&synced, changes_at).state, HealthState::Degraded);
+    let changes_at = RULES.evaluate_provider(&synced, now()).changes_at.unwrap();
+    assert_eq!(RULES.evaluate_provider(&synced, now()).state, HealthState::Healthy);
+    assert_eq!(RULES.evaluate_provider(&synced, changes_at).state, HealthState::Degraded);
     // A moment that nobody told makes nothing old.
-    assert_eq!(RULES.account(&account(AccountStatus::Initiated, None, [false; 2]), now()).changes_at, None);
+    assert_eq!(
+        RULES.evaluate_account(&account(AccountStatus::Initiated, None, [false; 2]), now()).changes_at,
+        None
+    );
     let unwatched = HealthRules { sync_stale_after: None, ..RULES };
     assert_eq!(
-        unwatched.provider(&provider(ProviderStatus::Healthy, Some(ago(9_999_999))), now()).reasons,
+        unwatched.evaluate_provider(&provider(ProviderStatus::Healthy, Some(ago(9_999_999))), now()).reasons,
         []
     );
 }
@@ -190,7 +193,7 @@ fn a_verdict_tells_when_time_alone_changes_it() {
 #[test]
 fn a_reason_knows_since_when() {
     let mut expired = account(AccountStatus::Expired, Some(ago(60)), [false; 2]);
-    assert_eq!(RULES.account(&expired, now()).reasons.first().unwrap().since, Some(ago(60)));
+    assert_eq!(RULES.evaluate_account(&expired, now()).reasons.first().unwrap().since, Some(ago(60)));
     expired.state.expired_at = Some(ago(120));
-    assert_eq!(RULES.account(&expired, now()).reasons.first().unwrap().since, Some(ago(120)));
+    assert_eq!(RULES.evaluate_account(&expired, now()).reasons.first().unwrap().since, Some(ago(120)));
 }

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::settings::{RoleWord, TokenSettings};
 use crate::domain::caller::{Caller, Tenant};
-use crate::domain::role::{MemberId, NoMember, Role};
+use crate::domain::role::{InvalidMemberId, MemberId, Role};
 use crate::http::error::HttpError;
 
 const UNKNOWN: &str = "The token in `Authorization` is not one that is known here.";
@@ -38,7 +38,7 @@ pub enum BadToken {
     Hash,
     /// A member without a usable id.
     #[error("{0}")]
-    Member(#[from] NoMember),
+    Member(#[from] InvalidMemberId),
     /// An id where none has a meaning.
     #[error("an admin is no end user: leave it out, or set role = \"member\"")]
     AdminWithUser,
@@ -171,8 +171,8 @@ mod tests {
                 "{hash}"
             );
         }
-        assert_eq!(refused(settings(&token, RoleWord::Member, "a,b")), BadToken::Member(NoMember));
-        assert_eq!(refused(settings(&token, RoleWord::Member, "")), BadToken::Member(NoMember));
+        assert_eq!(refused(settings(&token, RoleWord::Member, "a,b")), BadToken::Member(InvalidMemberId));
+        assert_eq!(refused(settings(&token, RoleWord::Member, "")), BadToken::Member(InvalidMemberId));
         assert_eq!(refused(settings(&token, RoleWord::Admin, "user_1")), BadToken::AdminWithUser);
         assert_eq!(refused(TokenSettings { tenant: "none".to_owned(), ..right() }), BadToken::Tenant);
     }

@@ -52,7 +52,7 @@ impl Reads {
 
     fn read(&self, upstream: UpstreamName, readings: &mut Readings) {
         for ((_, freshness), count) in Read::ALL.iter().zip(&self.0) {
-            let labels = [upstream.word(), freshness];
+            let labels = [upstream.slug(), freshness];
             readings.count(&declared::CACHE_READS, &labels, count.load(Ordering::Relaxed));
         }
     }
@@ -126,7 +126,7 @@ impl Watches {
     /// Puts how much is watched into a reading.
     pub fn read_metrics(&self, readings: &mut Readings) {
         let [providers, accounts] = self.feeds();
-        readings.level(&declared::WATCHES, &[UpstreamName::Leadlex.word()], providers);
-        readings.level(&declared::WATCHES, &[UpstreamName::Composio.word()], accounts);
+        readings.level(&declared::WATCHES, &[UpstreamName::Leadlex.slug()], providers);
+        readings.level(&declared::WATCHES, &[UpstreamName::Composio.slug()], accounts);
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::filters::AccountFilter;
 use crate::domain::global_id::IdKey;
 use crate::domain::health::HealthRules;
 use crate::domain::input::BadInput;
-use crate::domain::problems::{Place, Problems, Reports, Rule};
+use crate::domain::problems::{ProblemLocation, ProblemReports, ProblemRule, Problems};
 use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::loaders::cache::freshness::{Freshness, FreshnessState, Kept};
 use crate::loaders::cache::read_through::{Accept, Cache, Weigh};
@@ -209,7 +209,7 @@ impl Lists {
         scan: &Scan,
         items: Vec<SharedAccount>,
         parts: Freshness,
-        problems: Reports,
+        problems: ProblemReports,
     ) {
         let (rows_sent, total_items) = (items.len(), u64::try_from(items.len()).ok());
         let page = Page { items, rows_sent, rows_set_aside: 0, next_cursor: None, total_items, problems };
@@ -279,7 +279,7 @@ pub(crate) async fn fetch_page(
             rows_set_aside: 0,
             next_cursor: None,
             total_items: Some(0),
-            problems: Reports::new(),
+            problems: ProblemReports::new(),
         });
     }
     let mut page = client.fetch_page(&scan.reader.credential, filter, *order, cursor, limit, purpose).await?;
@@ -331,9 +331,10 @@ fn admit(client: &AccountsClient, scan: &Scan, page: &mut AccountPage) {
         // Then it counted what the filter did not ask for, too.
         page.total_items = None;
         let mut problems = Problems::none(UpstreamName::Composio);
-        let (place, count) = (Place { row: None, field: "" }, u64::try_from(rows).unwrap_or(u64::MAX));
+        let (place, count) =
+            (ProblemLocation { row: None, field: "" }, u64::try_from(rows).unwrap_or(u64::MAX));
         for noted in [&mut problems, &mut page.problems] {
-            noted.note(place, Rule::NotInFilter, count);
+            noted.note(place, ProblemRule::NotInFilter, count);
         }
         client.count_problems(&problems);
     }
@@ -345,7 +346,7 @@ fn set_aside(scan: &Scan, mut page: Page, is_first: bool, now: Timestamp) -> Pag
     let Some(abandoned_after) = scan.key.filter.pending_longer_than else { return page };
     let rules = HealthRules { abandoned_after, sync_stale_after: None };
     let before = page.items.len();
-    page.items.retain(|account| rules.account(account, now).needs_attention);
+    page.items.retain(|account| rules.evaluate_account(account, now).needs_attention);
     page.rows_set_aside = before - page.items.len();
     let is_whole = is_first && page.next_cursor.is_none() && page.rows_unread() == 0;
     page.total_items = is_whole.then(|| u64::try_from(page.items.len()).ok()).flatten();
@@ -357,7 +358,7 @@ fn set_aside(scan: &Scan, mut page: Page, is_first: bool, now: Timestamp) -> Pag
 #[serde(deny_unknown_fields)]
 struct Total {
     items: Option<u64>,
-    problems: Reports,
+    problems: ProblemReports,
 }
 
 impl Weigh for Total {

@@ -17,8 +17,10 @@ use super::scan::{Reader, Scan};
 use super::walk::Walk;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::credential::Fingerprint;
-use crate::domain::filters::{AccountFilter, AccountOrder, AccountTypeFilter, FILTER_VALUES_MAX, Values};
-use crate::domain::problems::Reports;
+use crate::domain::filters::{
+    AccountFilter, AccountOrder, AccountTypeFilter, FILTER_VALUES_MAX, FilterValues,
+};
+use crate::domain::problems::ProblemReports;
 use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::domain::view::View;
 use crate::loaders::cache::entries::{Began, Look};
@@ -63,7 +65,7 @@ struct BatchKey {
 struct Known {
     account: Option<SharedAccount>,
     /// Of the answers in which it was, or was not: one that cannot be read may be the one that is missing.
-    problems: Reports,
+    problems: ProblemReports,
 }
 
 type FoundKnown = HashMap<Box<str>, Result<Kept<Known>, UpstreamError>>;
@@ -244,7 +246,7 @@ impl AccountsById {
         reader: &Reader,
         ids: &[Box<str>],
         purpose: Purpose,
-    ) -> Result<(Vec<SharedAccount>, Reports), UpstreamError> {
+    ) -> Result<(Vec<SharedAccount>, ProblemReports), UpstreamError> {
         let fingerprint = reader.credential.fingerprint();
         if self.without_account_type.contains_key(&fingerprint) {
             return self.walk(reader, ids, None, purpose).await;
@@ -268,14 +270,14 @@ impl AccountsById {
         ids: &[Box<str>],
         account_type: Option<AccountTypeFilter>,
         purpose: Purpose,
-    ) -> Result<(Vec<SharedAccount>, Reports), UpstreamError> {
+    ) -> Result<(Vec<SharedAccount>, ProblemReports), UpstreamError> {
         let refused =
             |error| UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal).caused_by(error);
-        let values = Values::new("ids", ids.iter().cloned()).map_err(refused)?;
+        let values = FilterValues::new("ids", ids.iter().cloned()).map_err(refused)?;
         let filter = AccountFilter { ids: Some(values), account_type, ..Default::default() };
         let scan = Scan::new(reader.clone(), filter, AccountOrder::NEWEST_FIRST);
         let mut walk = Walk::anew(&self.lists, &scan, purpose);
-        let (mut accounts, mut problems) = (Vec::new(), Reports::new());
+        let (mut accounts, mut problems) = (Vec::new(), ProblemReports::new());
         while accounts.len() < ids.len() {
             let Some(step) = walk.step().await? else { break };
             accounts.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());
@@ -288,7 +290,7 @@ impl AccountsById {
 /// Has accounts share what is equal of their reports again, as they did where they were read: it is one answer's, and told
 /// once.
 fn share_equal_reports<'a>(arrived: impl Iterator<Item = &'a mut Arrived<Known>>) {
-    let mut met = Reports::new();
+    let mut met = ProblemReports::new();
     for problems in arrived.flat_map(|arrived| &mut arrived.value.problems) {
         match met.iter().find(|known| known == &problems) {
             Some(known) => *problems = Arc::clone(known),

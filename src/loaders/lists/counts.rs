@@ -15,9 +15,9 @@ use super::parent::Parent;
 use super::scan::{Reader, Scan};
 use super::walk::Walk;
 use crate::domain::accounts::{AccountStatus, SharedAccount};
-use crate::domain::filters::{AccountFilter, AccountOrder, Values};
-use crate::domain::problems::Reports;
-use crate::domain::vocabulary::Vocabulary;
+use crate::domain::filters::{AccountFilter, AccountOrder, FilterValues};
+use crate::domain::open_enum::OpenEnum;
+use crate::domain::problems::ProblemReports;
 use crate::loaders::cache::freshness::{Freshness, Kept};
 use crate::loaders::cache::read_through::Accept;
 use crate::upstream::error::UpstreamError;
@@ -110,7 +110,7 @@ impl CountQuestion {
     /// The statuses to ask for, one call each.
     fn statuses(&self) -> Vec<AccountStatus> {
         let wanted = |status: &AccountStatus| {
-            self.filter.statuses.as_ref().is_none_or(|statuses| statuses.contains(status.word()))
+            self.filter.statuses.as_ref().is_none_or(|statuses| statuses.contains(status.as_str()))
         };
         STATUSES.into_iter().filter(wanted).collect()
     }
@@ -182,7 +182,7 @@ impl CountQuestion {
         }
         let mut walk = Walk::from(lists, &joined, None, Accept::Fresh);
         let (mut accounts, mut rows_sent): (Vec<SharedAccount>, _) = (Vec::new(), 0);
-        let (mut last_total, mut freshness, mut problems) = (Some(total), None, Reports::new());
+        let (mut last_total, mut freshness, mut problems) = (Some(total), None, ProblemReports::new());
         while let Some(step) = walk.step().await? {
             accounts.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());
             rows_sent += step.page.rows_sent;
@@ -216,7 +216,7 @@ impl CountQuestion {
         };
         let of_status = |status: AccountStatus| {
             let mut filter = list.key.filter.clone();
-            let scan = Values::one("statuses", status.word()).map(|value| {
+            let scan = FilterValues::one("statuses", status.as_str()).map(|value| {
                 filter.statuses = Some(value);
                 Scan::new(self.reader.clone(), filter, self.order)
             });

@@ -1,7 +1,7 @@
 //! What a connection's accounts belong to: the dimension in which many lists are joined to one.
 
 use crate::domain::accounts::ConnectedAccount;
-use crate::domain::filters::{AccountFilter, Values};
+use crate::domain::filters::{AccountFilter, FilterValues};
 use crate::domain::input::BadInput;
 use crate::domain::toolkits::ToolkitSlug;
 
@@ -11,11 +11,11 @@ pub enum Parent {
     /// Nothing: the whole project.
     Project,
     /// Any of these toolkits.
-    Toolkits(Values),
+    Toolkits(FilterValues),
     /// One end user.
-    User(Values),
+    User(FilterValues),
     /// One auth config.
-    AuthConfig(Values),
+    AuthConfig(FilterValues),
 }
 
 impl Parent {
@@ -24,7 +24,7 @@ impl Parent {
     /// # Errors
     /// `BAD_FILTER` for more toolkits than a filter takes.
     pub fn toolkits<'a>(slugs: impl IntoIterator<Item = &'a ToolkitSlug>) -> Result<Self, BadInput> {
-        Ok(Self::Toolkits(Values::new("toolkits", slugs.into_iter().map(ToolkitSlug::as_str))?))
+        Ok(Self::Toolkits(FilterValues::new("toolkits", slugs.into_iter().map(ToolkitSlug::as_str))?))
     }
 
     /// The accounts of an end user.
@@ -32,7 +32,7 @@ impl Parent {
     /// # Errors
     /// `BAD_FILTER` for an id that would widen the upstream's filter.
     pub fn user(id: &str) -> Result<Self, BadInput> {
-        Ok(Self::User(Values::one("userIds", id)?))
+        Ok(Self::User(FilterValues::one("userIds", id)?))
     }
 
     /// The accounts of an auth config.
@@ -40,7 +40,7 @@ impl Parent {
     /// # Errors
     /// `BAD_FILTER` for an id that would widen the upstream's filter.
     pub fn auth_config(id: &str) -> Result<Self, BadInput> {
-        Ok(Self::AuthConfig(Values::one("authConfigIds", id)?))
+        Ok(Self::AuthConfig(FilterValues::one("authConfigIds", id)?))
     }
 
     /// A filter, narrowed to this parent.
@@ -82,7 +82,7 @@ impl Parent {
             Self::Project => None,
             Self::Toolkits(values) | Self::User(values) | Self::AuthConfig(values) => Some(values.clone()),
         };
-        let values = Values::union(&parents.iter().filter_map(of).collect::<Vec<_>>());
+        let values = FilterValues::union(&parents.iter().filter_map(of).collect::<Vec<_>>());
         match parents.first() {
             None | Some(Self::Project) => Self::Project,
             Some(Self::Toolkits(_)) => Self::Toolkits(values),

@@ -12,7 +12,7 @@ use super::ties::Ties;
 use crate::domain::filters::{OrderDirection, ProviderFilter};
 use crate::domain::global_id::{IdKey, ProviderId};
 use crate::domain::input::BadInput;
-use crate::domain::page::{PageRequest, Surroundings, cut};
+use crate::domain::page::{PageNeighbors, PageRequest, cut_page};
 use crate::domain::view::View;
 use crate::loaders::health::Judge;
 
@@ -58,7 +58,7 @@ pub struct ProviderPage {
     binding: [u8; 8],
     ids: IdKey,
     /// What is around it.
-    pub around: Surroundings,
+    pub around: PageNeighbors,
     /// How many providers there are on all pages.
     pub total: usize,
 }
@@ -68,7 +68,7 @@ impl ProviderPage {
     ///
     /// # Errors
     /// `BAD_CURSOR` for a cursor of another list.
-    pub fn cut(
+    pub fn slice(
         list: &ProviderList,
         question: &ProviderQuestion,
         page: &PageRequest,
@@ -95,7 +95,7 @@ impl ProviderPage {
         };
         let before = place(&page.before)?.map(|(Place::At(index) | Place::Gone(index))| index);
         let total = rows.len();
-        let (range, around) = cut(total, after, before, page.size, page.direction);
+        let (range, around) = cut_page(total, after, before, page.size, page.direction);
         let first_index = range.start;
         let rows = rows.drain(range).collect();
         Ok(Self { rows, first_index, binding, ids, around, total })
@@ -141,7 +141,7 @@ impl ProviderQuestion {
     /// Eight bytes that cursors of this list bear, so that no other list takes them, and nobody who sees something else
     /// of it.
     fn binding(&self, view: &View, ids: &IdKey) -> [u8; 8] {
-        let (text, [role, member]) = (format!("{self:?}"), view.signed());
+        let (text, [role, member]) = (format!("{self:?}"), view.signature_parts());
         let mut binding = [0; 8];
         for (byte, signed) in binding.iter_mut().zip(ids.sign("providers", &[text.as_bytes(), role, member]))
         {

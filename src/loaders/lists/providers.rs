@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::global_id::{IdKey, ProviderId};
-use crate::domain::problems::Reports;
+use crate::domain::problems::ProblemReports;
 use crate::domain::providers::Provider;
 use crate::domain::settings::ExpectedProviders;
 use crate::domain::upstream_name::{Leadlex, UpstreamName};
@@ -40,7 +40,7 @@ pub type ProviderList = Arc<[Arc<ListedProvider>]>;
 #[serde(deny_unknown_fields)]
 struct Listed {
     list: ProviderList,
-    problems: Reports,
+    problems: ProblemReports,
 }
 
 /// The workspace's integrations.

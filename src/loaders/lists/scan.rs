@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::domain::accounts::{AccountType, ConnectedAccount, SharedAccount};
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::filters::{
-    AccountFilter, AccountOrder, AccountOrderField, AccountTypeFilter, OrderDirection, Values,
+    AccountFilter, AccountOrder, AccountOrderField, AccountTypeFilter, FilterValues, OrderDirection,
 };
 use crate::domain::global_id::IdKey;
-use crate::domain::problems::{Problems, Reports};
+use crate::domain::problems::{ProblemReports, Problems};
 use crate::domain::upstream_name::Composio;
 use crate::domain::view::View;
 use crate::loaders::cache::read_through::{Key, Weigh};
@@ -44,7 +44,7 @@ pub struct Reader {
 
 impl Reader {
     /// Enters the problems of a part that it reads.
-    pub(crate) fn reports(&self, part: impl FnOnce() -> Part, problems: &Reports) {
+    pub(crate) fn reports(&self, part: impl FnOnce() -> Part, problems: &ProblemReports) {
         if !self.is_ahead {
             self.ledger.reports(part, problems);
         }
@@ -80,7 +80,7 @@ impl Scan {
         // A derived `Debug` is one text per value and cannot forget a field that is added later;
         // cursors are versioned, should that text ever change.
         let text = format!("{filter:?}{order:?}");
-        let [role, member] = self.reader.view.signed();
+        let [role, member] = self.reader.view.signature_parts();
         let digest = ids.sign("scan", &[credential.digest(), text.as_bytes(), role, member]);
         let mut binding = [0; 8];
         for (byte, digested) in binding.iter_mut().zip(digest) {
@@ -118,10 +118,10 @@ impl Scan {
             account_type,
             pending_longer_than: _,
         } = &self.key.filter;
-        let held = |values: &Option<Values>, value: &str| {
+        let held = |values: &Option<FilterValues>, value: &str| {
             values.as_ref().is_none_or(|values| values.contains(value))
         };
-        self.reader.view.shows(account)
+        self.reader.view.shows_account(account)
             && held(ids, &account.id)
             && held(toolkits, &account.toolkit.to_ascii_lowercase())
             && held(statuses, account.status.raw())
@@ -150,7 +150,7 @@ pub struct Page {
     /// How many accounts the scan holds, where the upstream said so.
     pub total_items: Option<u64>,
     /// What could not be read, or did not fit, in the answers that it was made of.
-    pub problems: Reports,
+    pub problems: ProblemReports,
 }
 
 impl Page {
@@ -174,7 +174,7 @@ impl Weigh for ScanKey {
     fn weight_bytes(&self) -> usize {
         let AccountFilter { ids, toolkits, statuses, user_ids, auth_config_ids, .. } = &self.filter;
         let lists = [ids, toolkits, statuses, user_ids, auth_config_ids];
-        let values = lists.into_iter().flatten().flat_map(Values::iter);
+        let values = lists.into_iter().flatten().flat_map(FilterValues::iter);
         size_of::<Self>() + values.map(|value| value.len() + size_of::<Box<str>>()).sum::<usize>()
     }
 }
@@ -217,7 +217,7 @@ impl Weigh for Arc<Page> {
     }
 }
 
-impl Weigh for Reports {
+impl Weigh for ProblemReports {
     /// Whoever shares one weighs it whole: none of them is gone before the last.
     fn weight_bytes(&self) -> usize {
         self.iter().map(|problems| problems.weight_bytes() + size_of::<Arc<Problems>>()).sum()

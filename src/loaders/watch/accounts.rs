@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{AccountChange, Change, Look, Watched};
 use crate::domain::accounts::SharedAccount;
-use crate::domain::change::{ChangeCause, States};
+use crate::domain::change::{ChangeCause, Transition};
 use crate::domain::credential::Credential;
 use crate::domain::filters::{
     AccountFilter, AccountOrder, AccountOrderField, AccountTypeFilter, OrderDirection,
@@ -142,7 +142,7 @@ impl AccountsWatched {
         &self,
         seen: &mut Seen,
         first: Kept<Arc<Page>>,
-    ) -> Result<Vec<States<SharedAccount>>, UpstreamError> {
+    ) -> Result<Vec<Transition<SharedAccount>>, UpstreamError> {
         let newest = seen.newest;
         let is_behind = |account: &SharedAccount| match (newest, account.updated_at) {
             (Some(newest), Some(updated_at)) => updated_at < newest,
@@ -152,7 +152,7 @@ impl AccountsWatched {
         let total_before = seen.total;
         let mut changes: Vec<_> =
             read.rows.iter().rev().filter(|row| !is_behind(row)).filter_map(|row| seen.states(row)).collect();
-        let added = changes.iter().filter(|states| matches!(states, States::Added(_))).count() as u64;
+        let added = changes.iter().filter(|states| matches!(states, Transition::Added(_))).count() as u64;
         let has_fewer = match (total_before, read.total) {
             (Some(before), Some(now)) => now < before + added,
             _ => false,
@@ -165,7 +165,7 @@ impl AccountsWatched {
         for account in &went {
             seen.accounts.remove(&account.id);
         }
-        changes.extend(went.into_iter().map(States::Removed));
+        changes.extend(went.into_iter().map(Transition::Removed));
         Ok(changes)
     }
 
@@ -212,15 +212,15 @@ impl Seen {
     }
 
     /// What a row says that was not known; `None` where it says nothing new.
-    fn states(&self, row: &SharedAccount) -> Option<States<SharedAccount>> {
+    fn states(&self, row: &SharedAccount) -> Option<Transition<SharedAccount>> {
         let is = Arc::clone(row);
         match self.accounts.get(&row.id) {
             Some(was) if is_same(was, row) => None,
-            Some(was) => Some(States::Updated { was: Some(Arc::clone(was)), is }),
+            Some(was) => Some(Transition::Updated { before: Some(Arc::clone(was)), after: is }),
             // At the moment of the last change that was seen, and seen then.
             None if self.newest_ids.contains(&row.id) => None,
-            None if row.created_at >= self.newest => Some(States::Added(is)),
-            None => Some(States::Updated { was: None, is }),
+            None if row.created_at >= self.newest => Some(Transition::Added(is)),
+            None => Some(Transition::Updated { before: None, after: is }),
         }
     }
 
@@ -259,6 +259,6 @@ fn scan(credential: Credential<Composio>, account_type: Option<AccountTypeFilter
     // Everybody's: what each listener may hear is its own operation's to say.
     // Nobody has asked for what it reads, so nobody is told what of it could not be read.
     let ledger = Arc::new(Ledger::of_nobody());
-    let reader = Reader { credential, view: View::WHOLE, ledger, is_ahead: true };
+    let reader = Reader { credential, view: View::FULL, ledger, is_ahead: true };
     Scan::new(reader, AccountFilter { account_type, ..AccountFilter::default() }, NEWEST_CHANGE_FIRST)
 }

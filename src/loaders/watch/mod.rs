@@ -30,7 +30,7 @@ use super::loader::Sources;
 use super::settings::WatchSettings;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::caller::Tenant;
-use crate::domain::change::{ChangeCause, States};
+use crate::domain::change::{ChangeCause, Transition};
 use crate::domain::clock::Clock;
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::{Composio, Leadlex, Upstream};
@@ -53,7 +53,7 @@ pub struct Change<T> {
     /// How old it is what was seen.
     pub freshness: Freshness,
     /// The object before, and now.
-    pub states: States<T>,
+    pub states: Transition<T>,
 }
 
 /// How soon it is looked again where nothing says when, and never sooner.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Change, Look, ProviderChange, Watched};
-use crate::domain::change::{ChangeCause, States};
+use crate::domain::change::{ChangeCause, Transition};
 use crate::domain::credential::Credential;
 use crate::domain::global_id::ProviderId;
 use crate::domain::upstream_name::Leadlex;
@@ -49,7 +49,7 @@ impl Watched for ProvidersWatched {
 }
 
 /// What came, changed and went, in the order of the list, what went last.
-fn differences(before: &ProviderList, now: &ProviderList) -> Vec<States<Arc<ListedProvider>>> {
+fn differences(before: &ProviderList, now: &ProviderList) -> Vec<Transition<Arc<ListedProvider>>> {
     if Arc::ptr_eq(before, now) {
         return Vec::new();
     }
@@ -58,14 +58,15 @@ fn differences(before: &ProviderList, now: &ProviderList) -> Vec<States<Arc<List
     let mut differences = Vec::new();
     for listed in now.iter() {
         match gone.remove(&listed.id) {
-            None => differences.push(States::Added(Arc::clone(listed))),
+            None => differences.push(Transition::Added(Arc::clone(listed))),
             Some(was) if was.provider == listed.provider => {}
             Some(was) => {
-                differences.push(States::Updated { was: Some(Arc::clone(was)), is: Arc::clone(listed) });
+                differences
+                    .push(Transition::Updated { before: Some(Arc::clone(was)), after: Arc::clone(listed) });
             }
         }
     }
     let went = before.iter().filter(|listed| gone.contains_key(&listed.id));
-    differences.extend(went.map(|listed| States::Removed(Arc::clone(listed))));
+    differences.extend(went.map(|listed| Transition::Removed(Arc::clone(listed))));
     differences
 }

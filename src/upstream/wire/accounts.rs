@@ -11,9 +11,9 @@ use super::lenient::{Exactly, Field, Object, Text, Texts};
 use super::rows::{Flaw, Flaws, rows};
 use super::{NotThatShape, object};
 use crate::domain::accounts::{AccountType, AuthConfig, ConnectedAccount, LegacyAccount};
-use crate::domain::problems::Rule;
+use crate::domain::open_enum::OpenValue;
+use crate::domain::problems::ProblemRule;
 use crate::domain::upstream_name::UpstreamName;
-use crate::domain::vocabulary::Word;
 use crate::upstream::accounts::AccountPage;
 
 /// The longest cursor that is taken, in bytes. It goes into cache keys, into the URL of the next call and, whole,
@@ -114,7 +114,7 @@ fn count(number: f64) -> Option<u64> {
 fn account(wire: Account, flaws: &mut Flaws) -> Result<Arc<ConnectedAccount>, Flaw> {
     let Exactly(id) = Flaws::required("id", wire.id)?;
     if id.is_empty() {
-        return Err(Flaw::new("id", Rule::Empty));
+        return Err(Flaw::new("id", ProblemRule::Empty));
     }
     let Object(toolkit) = Flaws::required("toolkit", wire.toolkit)?;
     let Exactly(toolkit) = Flaws::required("toolkit.slug", toolkit.slug)?;
@@ -137,7 +137,11 @@ fn account(wire: Account, flaws: &mut Flaws) -> Result<Arc<ConnectedAccount>, Fl
         toolkit,
         auth_config: AuthConfig {
             id: auth_config_id,
-            auth_scheme: if scheme.is_empty() { state.auth_scheme.clone() } else { Word::read(&scheme) },
+            auth_scheme: if scheme.is_empty() {
+                state.auth_scheme.clone()
+            } else {
+                OpenValue::parse(&scheme)
+            },
             is_composio_managed: managed.unwrap_or(false),
             is_disabled: config_off.unwrap_or(false),
             legacy_uuid: legacy_config
@@ -146,7 +150,7 @@ fn account(wire: Account, flaws: &mut Flaws) -> Result<Arc<ConnectedAccount>, Fl
         word_id: flaws.text("word_id", wire.word_id),
         alias: flaws.text("alias", wire.alias),
         user_id: flaws.text("user_id", wire.user_id).filter(|id| !id.is_empty()),
-        status: Word::read(&status),
+        status: OpenValue::parse(&status),
         status_reason: flaws.text("status_reason", wire.status_reason),
         is_disabled: is_disabled.unwrap_or(false),
         account_type: match account_type.as_deref() {

@@ -9,8 +9,8 @@ use serde::de::{IgnoredAny, MapAccess};
 
 use super::lenient::{Field, Scopes, Shape, Text};
 use super::rows::Flaws;
-use crate::domain::connection_state::{ConnectionSetting, ConnectionState, SETTINGS};
-use crate::domain::vocabulary::Word;
+use crate::domain::connection_state::{ConnectionSetting, ConnectionState, PUBLIC_SETTINGS};
+use crate::domain::open_enum::OpenValue;
 
 /// How many names of withheld fields are kept, and how long one may be, in bytes.
 const WITHHELD_MAX: usize = 64;
@@ -44,7 +44,7 @@ impl State {
             flaws.unreadable(place);
         }
         ConnectionState {
-            auth_scheme: Word::read(auth_scheme.as_deref().unwrap_or(scheme)),
+            auth_scheme: OpenValue::parse(auth_scheme.as_deref().unwrap_or(scheme)),
             status: flaws.text("state.val.status", status),
             scopes: flaws.scopes("state.val.scope", scopes),
             token_type: flaws.text("state.val.token_type", token_type),
@@ -89,7 +89,7 @@ impl Shape for Val {
                 "revoked_at" => val.revoked_at = map.next_value()?,
                 "error" => val.error = map.next_value()?,
                 "error_description" => val.error_description = map.next_value()?,
-                other => match SETTINGS.into_iter().find(|(setting, _)| *setting == other) {
+                other => match PUBLIC_SETTINGS.into_iter().find(|(setting, _)| *setting == other) {
                     Some((name, place)) => val.setting(name, place, map.next_value()?),
                     None => {
                         map.next_value::<IgnoredAny>()?;

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 use super::lenient::{Exactly, Field, Scopes, Text};
 use super::rows::{Flaw, Flaws, rows};
 use super::{NotThatShape, object};
+use crate::domain::open_enum::OpenValue;
 use crate::domain::providers::{Provider, ProviderStatus};
 use crate::domain::upstream_name::UpstreamName;
-use crate::domain::vocabulary::Word;
 use crate::upstream::providers::WholeList;
 
 #[derive(Deserialize)]
@@ -60,9 +60,9 @@ fn provider(row: Row, flaws: &mut Flaws) -> Result<Provider, Flaw> {
     let Exactly(category) = Flaws::required("category", row.category)?;
     let Exactly(name) = Flaws::required("name", row.name)?;
     let connected = Flaws::decisive("connected", row.connected)?;
-    let status = Word::<ProviderStatus>::read(&flaws.text("status", row.status).unwrap_or_default());
+    let status = OpenValue::<ProviderStatus>::parse(&flaws.text("status", row.status).unwrap_or_default());
     Ok(Provider {
-        category: Word::read(&category),
+        category: OpenValue::parse(&category),
         name,
         ordinal: 0,
         connected: connected.unwrap_or_else(|| {
@@ -97,7 +97,7 @@ mod tests {
     fn read(rows: &str) -> (Vec<Provider>, Vec<String>) {
         let WholeList { rows, problems } =
             list(format!(r#"{{"data":{{"providers":{rows}}}}}"#).as_bytes()).unwrap();
-        let line = |(path, rule, count): (String, crate::domain::problems::Rule, u64)| {
+        let line = |(path, rule, count): (String, crate::domain::problems::ProblemRule, u64)| {
             format!("{path} {} {count}", rule.slug())
         };
         (rows, problems.located().map(line).collect())

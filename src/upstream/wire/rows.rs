@@ -9,19 +9,19 @@ use serde_json::value::RawValue;
 
 use super::lenient::{Field, Scopes, Text, Texts};
 use super::object;
-use crate::domain::problems::{Place, Problems, Rule};
+use crate::domain::problems::{ProblemLocation, ProblemRule, Problems};
 use crate::domain::upstream_name::UpstreamName;
 
 /// Something in a row that is not as it should be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Flaw {
     field: &'static str,
-    rule: Rule,
+    rule: ProblemRule,
     count: u64,
 }
 
 impl Flaw {
-    pub(super) fn new(field: &'static str, rule: Rule) -> Self {
+    pub(super) fn new(field: &'static str, rule: ProblemRule) -> Self {
         Self { field, rule, count: 1 }
     }
 }
@@ -35,22 +35,22 @@ impl Flaws {
     pub(super) fn required<T>(field: &'static str, found: Field<T>) -> Result<T, Flaw> {
         match found {
             Field::Read(value) => Ok(value),
-            Field::Absent => Err(Flaw::new(field, Rule::Missing)),
-            Field::Unreadable => Err(Flaw::new(field, Rule::WrongType)),
+            Field::Absent => Err(Flaw::new(field, ProblemRule::Missing)),
+            Field::Unreadable => Err(Flaw::new(field, ProblemRule::WrongType)),
         }
     }
 
     /// A value that may be missing, but where it is there decides what the row says: no guess is made of it.
     pub(super) fn decisive<T>(field: &'static str, found: Field<T>) -> Result<Option<T>, Flaw> {
         match found {
-            Field::Unreadable => Err(Flaw::new(field, Rule::WrongType)),
+            Field::Unreadable => Err(Flaw::new(field, ProblemRule::WrongType)),
             other => Ok(other.read()),
         }
     }
 
     /// A value that may be missing.
     pub(super) fn optional<T>(&mut self, field: &'static str, found: Field<T>) -> Option<T> {
-        self.otherwise(field, found, Rule::UnreadableValue)
+        self.otherwise(field, found, ProblemRule::UnreadableValue)
     }
 
     /// A text that may be missing.
@@ -60,36 +60,36 @@ impl Flaws {
 
     /// A moment that may be missing.
     pub(super) fn moment(&mut self, field: &'static str, found: Field<Timestamp>) -> Option<Timestamp> {
-        self.otherwise(field, found, Rule::UnreadableTimestamp)
+        self.otherwise(field, found, ProblemRule::UnreadableTimestamp)
     }
 
     /// Scopes; none where they are missing.
     pub(super) fn scopes(&mut self, field: &'static str, found: Field<Scopes>) -> Vec<Box<str>> {
-        let found = self.otherwise(field, found, Rule::UnreadableScope).unwrap_or_default();
-        self.add(field, Rule::UnreadableScope, found.unreadable);
+        let found = self.otherwise(field, found, ProblemRule::UnreadableScope).unwrap_or_default();
+        self.add(field, ProblemRule::UnreadableScope, found.unreadable);
         found.scopes
     }
 
     /// Texts; none where they are missing.
     pub(super) fn texts(&mut self, field: &'static str, found: Field<Texts>) -> Vec<Box<str>> {
         let found = self.optional(field, found).unwrap_or_default();
-        self.add(field, Rule::UnreadableValue, found.unreadable);
+        self.add(field, ProblemRule::UnreadableValue, found.unreadable);
         found.texts
     }
 
     /// A value that was found to be of another type.
     pub(super) fn unreadable(&mut self, field: &'static str) {
-        self.add(field, Rule::UnreadableValue, 1);
+        self.add(field, ProblemRule::UnreadableValue, 1);
     }
 
-    fn otherwise<T>(&mut self, field: &'static str, found: Field<T>, rule: Rule) -> Option<T> {
+    fn otherwise<T>(&mut self, field: &'static str, found: Field<T>, rule: ProblemRule) -> Option<T> {
         if matches!(found, Field::Unreadable) {
             self.add(field, rule, 1);
         }
         found.read()
     }
 
-    fn add(&mut self, field: &'static str, rule: Rule, count: u64) {
+    fn add(&mut self, field: &'static str, rule: ProblemRule, count: u64) {
         if count > 0 {
             self.0.push(Flaw { field, rule, count });
         }
@@ -108,7 +108,7 @@ pub(super) fn rows<'j, W: Deserialize<'j>, T>(
     for (row, json) in raw.iter().enumerate() {
         let read = match object(json.get()) {
             Some(fields) => read(fields, &mut flaws),
-            None => Err(Flaw::new("", Rule::UnreadableRow)),
+            None => Err(Flaw::new("", ProblemRule::UnreadableRow)),
         };
         match read {
             Ok(row) => told.push(row),
@@ -119,7 +119,7 @@ pub(super) fn rows<'j, W: Deserialize<'j>, T>(
             }
         }
         for Flaw { field, rule, count } in flaws.0.drain(..) {
-            problems.note(Place { row: Some(row), field }, rule, count);
+            problems.note(ProblemLocation { row: Some(row), field }, rule, count);
         }
     }
     (told, problems)

@@ -84,7 +84,7 @@ impl Bench {
         let holdings = Arc::new(Holdings::new(cache, clock));
         let credential = Credential::new(Tenant::A.composio_key()).unwrap();
         let ledger = Arc::new(Ledger::begin(false, crate::world::far()));
-        let reader = Reader { credential, view: View::WHOLE, ledger, is_ahead: false };
+        let reader = Reader { credential, view: View::FULL, ledger, is_ahead: false };
         Self { sandbox, lists: Lists::new(client, settings, holdings, None), reader }
     }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use switchboard::domain::accounts::AccountStatus;
 use switchboard::domain::filters::{AccountFilter, AccountOrder};
+use switchboard::domain::open_enum::OpenValue;
 use switchboard::domain::page::Direction;
-use switchboard::domain::vocabulary::Word;
 use switchboard::loaders::lists::counts::{CountQuestion, StatusCounts};
 use switchboard::loaders::lists::parent::Parent;
 use switchboard::loaders::settings::ListSettings;
@@ -55,7 +55,7 @@ fn asked() -> impl Strategy<Value = Asked> {
 fn by_status(rows: &[&Account]) -> StatusCounts {
     let mut counts: BTreeMap<_, _> = STATUSES.into_iter().map(|status| (status, 0)).collect();
     for row in rows {
-        *counts.entry(Word::<AccountStatus>::read(row.status).kind()).or_default() += 1;
+        *counts.entry(OpenValue::<AccountStatus>::parse(row.status).kind()).or_default() += 1;
     }
     counts
 }

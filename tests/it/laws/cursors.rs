@@ -96,7 +96,7 @@ async fn is_right_or_refused(
             bench.reader = Reader {
                 is_ahead: false,
                 credential,
-                view: View::WHOLE,
+                view: View::FULL,
                 ledger: std::sync::Arc::new(switchboard::loaders::stats::Ledger::begin(
                     false,
                     crate::world::far(),

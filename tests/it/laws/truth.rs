@@ -9,7 +9,7 @@ use proptest::collection::{btree_set, vec};
 use proptest::option::weighted;
 use proptest::prelude::*;
 use switchboard::domain::filters::{
-    AccountFilter, AccountOrder, AccountOrderField, AccountTypeFilter, OrderDirection, Values,
+    AccountFilter, AccountOrder, AccountOrderField, AccountTypeFilter, FilterValues, OrderDirection,
 };
 use switchboard::domain::toolkits::ToolkitSlug;
 use switchboard::loaders::lists::parent::Parent;
@@ -116,12 +116,12 @@ pub(super) fn accounts() -> impl Strategy<Value = Accounts> {
 }
 
 /// Some values out of `from`; rarely none at all.
-fn some_of(from: Vec<String>) -> impl Strategy<Value = Values> {
+fn some_of(from: Vec<String>) -> impl Strategy<Value = FilterValues> {
     let most = from.len();
     prop_oneof![
-        1 => Just(Values::new("values", [""; 0]).unwrap()),
+        1 => Just(FilterValues::new("values", [""; 0]).unwrap()),
         30 => btree_set(proptest::sample::select(from), 1..=most)
-            .prop_map(|values| Values::new("values", values).unwrap()),
+            .prop_map(|values| FilterValues::new("values", values).unwrap()),
     ]
 }
 
@@ -198,8 +198,9 @@ pub(super) fn is_in(filter: &AccountFilter, account: &Account) -> bool {
         account_type,
         pending_longer_than: _,
     } = filter;
-    let fits =
-        |values: &Option<Values>, own: &str| values.as_ref().is_none_or(|held| held.iter().any(|v| v == own));
+    let fits = |values: &Option<FilterValues>, own: &str| {
+        values.as_ref().is_none_or(|held| held.iter().any(|v| v == own))
+    };
     fits(ids, &account.id)
         && fits(toolkits, account.toolkit)
         && fits(statuses, account.status)

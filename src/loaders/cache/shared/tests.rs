@@ -10,10 +10,10 @@ use tower::{BoxError, service_fn};
 use super::seal::{Opened, Seal, VERSION};
 use crate::config::{Keys, Sources};
 use crate::domain::clock::Clock;
-use crate::domain::connection_state::SETTINGS;
+use crate::domain::connection_state::PUBLIC_SETTINGS;
 use crate::domain::credential::Credential;
 use crate::domain::filters::{AccountFilter, AccountOrder};
-use crate::domain::problems::{Place, Problems, Rule};
+use crate::domain::problems::{ProblemLocation, ProblemRule, Problems};
 use crate::domain::upstream_name::{Composio, Leadlex, UpstreamName};
 use crate::loaders::lists::scan::Page;
 use crate::upstream::accounts::{AccountPage, AccountsClient};
@@ -80,7 +80,7 @@ fn what_is_not_on_the_allow_list_is_not_read_back() {
     let mut written: Value = serde_json::from_str(WRITTEN).unwrap();
     written["items"][0]["state"]["settings"][0]["name"] = json!("access_token");
     assert!(serde_json::from_value::<Page>(written.clone()).is_err());
-    for (name, _) in SETTINGS {
+    for (name, _) in PUBLIC_SETTINGS {
         written["items"][0]["state"]["settings"][0]["name"] = json!(name);
         assert!(serde_json::from_value::<Page>(written.clone()).is_ok(), "{name}");
     }
@@ -105,7 +105,7 @@ async fn every_place_that_a_row_can_have_a_problem_at_is_known_by_its_name() {
     let unknown =
         r#"{"upstream":"LEADLEX","located":[[1,"brand_new","missing",2]],"counts":[["missing",2]]}"#;
     let mut counted = Problems::none(UpstreamName::Leadlex);
-    counted.note(Place { row: None, field: "" }, Rule::Missing, 2);
+    counted.note(ProblemLocation { row: None, field: "" }, ProblemRule::Missing, 2);
     let read: Problems = serde_json::from_str(unknown).unwrap();
     assert_eq!((read.located().count(), read.rows_left_out()), (0, counted.rows_left_out()));
 }

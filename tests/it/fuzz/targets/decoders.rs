@@ -8,7 +8,7 @@ use serde_json::Value;
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::domain::filters::{AccountFilter, AccountOrder};
-use switchboard::domain::problems::{LOCATED_MAX, Problems};
+use switchboard::domain::problems::{LOCATED_PROBLEMS_MAX, Problems};
 use switchboard::domain::upstream_name::UpstreamName;
 use switchboard::upstream::accounts::{AccountPage, AccountsClient};
 use switchboard::upstream::error::{UpstreamError, UpstreamFailure};
@@ -67,7 +67,7 @@ fn adds_up(rows: usize, problems: &Problems, sent: usize) {
         problems.located().map(|(_, _, count)| count).sum(),
         problems.counts().map(|(_, count)| count).sum(),
     );
-    assert!(problems.located().count() <= LOCATED_MAX && located <= all);
+    assert!(problems.located().count() <= LOCATED_PROBLEMS_MAX && located <= all);
     for (path, _, _) in problems.located() {
         let is_ours = |letter: char| letter.is_ascii_alphanumeric() || "[]._-".contains(letter);
         assert!(path.chars().all(is_ours), "{path}");

@@ -9,34 +9,34 @@ use std::fmt::Debug;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A set of words that this layer knows.
-pub trait Vocabulary: Copy + Eq + Debug + Send + Sync + 'static {
+pub trait OpenEnum: Copy + Eq + Debug + Send + Sync + 'static {
     /// What an unknown word stands for.
     const UNKNOWN: Self;
 
     /// The variant of a word, spelt exactly as the upstream spells it.
-    fn from_word(word: &str) -> Option<Self>;
+    fn parse_known(word: &str) -> Option<Self>;
 
     /// The upstream's spelling; empty for [`Self::UNKNOWN`], which no upstream spells.
-    fn word(self) -> &'static str;
+    fn as_str(self) -> &'static str;
 }
 
 /// One word of an upstream: known, or kept as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Word<V> {
+pub enum OpenValue<V> {
     /// A word that this layer knows.
     Known(V),
     /// Any other, raw.
     Other(Box<str>),
 }
 
-impl<V: Vocabulary> Word<V> {
+impl<V: OpenEnum> OpenValue<V> {
     /// Reads a word as the upstream wrote it.
     #[must_use]
-    pub fn read(word: &str) -> Self {
-        V::from_word(word).map_or_else(|| Self::Other(word.into()), Self::Known)
+    pub fn parse(word: &str) -> Self {
+        V::parse_known(word).map_or_else(|| Self::Other(word.into()), Self::Known)
     }
 
-    /// The variant; [`Vocabulary::UNKNOWN`] for a word that is not known.
+    /// The variant; [`OpenEnum::UNKNOWN`] for a word that is not known.
     #[must_use]
     pub fn kind(&self) -> V {
         match self {
@@ -58,27 +58,27 @@ impl<V: Vocabulary> Word<V> {
     #[must_use]
     pub fn raw(&self) -> &str {
         match self {
-            Self::Known(known) => known.word(),
+            Self::Known(known) => known.as_str(),
             Self::Other(raw) => raw,
         }
     }
 }
 
 /// In the upstream's own spelling, so that a word which another version does not know stays what it is.
-impl<V: Vocabulary> Serialize for Word<V> {
+impl<V: OpenEnum> Serialize for OpenValue<V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.raw())
     }
 }
 
-impl<'de, V: Vocabulary> Deserialize<'de> for Word<V> {
+impl<'de, V: OpenEnum> Deserialize<'de> for OpenValue<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Box::<str>::deserialize(deserializer).map(|word| Self::read(&word))
+        Box::<str>::deserialize(deserializer).map(|word| Self::parse(&word))
     }
 }
 
-/// Declares an enum and its [`Vocabulary`] from one list.
-macro_rules! vocabulary {
+/// Declares an enum and its [`OpenEnum`] from one list.
+macro_rules! open_enum {
     (
         $(#[$meta:meta])* $name:ident, unknown: $(#[$unknown_meta:meta])* $unknown:ident,
         $($(#[$variant_meta:meta])* $variant:ident = $word:literal),+ $(,)?
@@ -90,17 +90,17 @@ macro_rules! vocabulary {
             $(#[$unknown_meta])* $unknown,
         }
 
-        impl $crate::domain::vocabulary::Vocabulary for $name {
+        impl $crate::domain::open_enum::OpenEnum for $name {
             const UNKNOWN: Self = Self::$unknown;
 
-            fn from_word(word: &str) -> Option<Self> {
+            fn parse_known(word: &str) -> Option<Self> {
                 match word {
                     $($word => Some(Self::$variant),)+
                     _ => None,
                 }
             }
 
-            fn word(self) -> &'static str {
+            fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+
                     Self::$unknown => "",
@@ -109,7 +109,7 @@ macro_rules! vocabulary {
         }
     };
 }
-pub(crate) use vocabulary;
+pub(crate) use open_enum;
 
 #[cfg(test)]
 mod tests {
@@ -118,12 +118,12 @@ mod tests {
 
     #[test]
     fn a_known_word_is_its_variant_and_an_unknown_one_stays_raw() {
-        let known = Word::<AccountStatus>::read("EXPIRED");
+        let known = OpenValue::<AccountStatus>::parse("EXPIRED");
         assert_eq!((known.kind(), known.raw()), (AccountStatus::Expired, "EXPIRED"));
-        let new = Word::<AccountStatus>::read("PAUSED");
+        let new = OpenValue::<AccountStatus>::parse("PAUSED");
         assert_eq!((new.kind(), new.raw()), (AccountStatus::Unknown, "PAUSED"));
         assert_eq!((known.weight_bytes(), new.weight_bytes()), (0, "PAUSED".len()));
-        let near = Word::<AccountStatus>::read("expired");
+        let near = OpenValue::<AccountStatus>::parse("expired");
         assert_eq!((near.kind(), near.raw()), (AccountStatus::Unknown, "expired"));
     }
 }
