@@ -22,7 +22,7 @@ use crate::domain::caller::Tenant;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
 use crate::domain::upstream_name::UpstreamName;
-use crate::graphql::schema::{Graph, GraphParts};
+use crate::graphql::graph::Graph;
 use crate::http::caller::Callers;
 use crate::http::caller::jwks;
 use crate::http::caller::jwt::Verifier;
@@ -227,11 +227,11 @@ pub fn operations_over(
 }
 
 fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<OperationEngine> {
-    let contradicts = "the schema contradicts itself";
-    let operations = OperationEngine::new(graph, &config.cache.shares(), clock).context(contradicts)?;
+    let operations = OperationEngine::new(graph, &config.cache.shares(), clock);
+    let operations = operations.context("the schema contradicts itself")?;
     let limits = config.limits.clone();
     let operations = operations.within(limits, config.connections.clone(), config.lists.clone());
-    Ok(operations.context(contradicts)?.naming(&config.documents, config.trusted_documents()?))
+    Ok(operations.naming(&config.documents, config.trusted_documents()?))
 }
 
 /// The graph alone: for tests, which put something between it and the operations.
@@ -258,8 +258,8 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow:
     };
     let (mapping, connections) = (config.toolkit_mapping()?, config.connections.clone());
     let (federation, watching) = (config.federation.clone(), config.subscriptions.clone());
-    let parts = GraphParts::new(Arc::new(sources), mapping, connections, federation, watching);
-    Ok(Graph::new(parts).measured_by(metrics))
+    let graph = Graph::new(Arc::new(sources), mapping, connections, federation, watching);
+    Ok(graph.measured_by(metrics))
 }
 
 /// What carries the calls to both upstreams.

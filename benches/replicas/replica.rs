@@ -11,7 +11,7 @@ use switchboard::config::{Config, Keys, Sources};
 use switchboard::domain::caller::{Caller, Tenant};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
-use switchboard::graphql::schema::Graph;
+use switchboard::graphql::graph::Graph;
 use switchboard::loaders::settings::Shares;
 use switchboard::operation::request::OperationRequest;
 use switchboard::operation::{OperationEngine, TransportRules};

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{callers, operations_of, webhooks};
 use crate::config::{Config, ConfigErrors};
 use crate::domain::clock::Clock;
-use crate::graphql::schema::Graph;
+use crate::graphql::graph::Graph;
 use crate::http::EdgeParts;
 use crate::http::succession::{Routes, Served};
 use crate::telemetry::reloads::Reloads;

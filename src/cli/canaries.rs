@@ -40,7 +40,7 @@ use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
 use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::global_id::GlobalId;
-use crate::graphql::schema::Graph;
+use crate::graphql::graph::Graph;
 use crate::http::webhook::Webhooks;
 use crate::http::{EdgeParts, router};
 use crate::operation::OperationEngine;
@@ -191,7 +191,7 @@ impl World {
         .unwrap();
         let (limits, connections, lists) =
             (config.limits.clone(), config.connections.clone(), config.lists.clone());
-        let operations = operations.within(limits, connections, lists).unwrap();
+        let operations = operations.within(limits, connections, lists);
         let operations = operations.naming(&config.documents, None);
         Self { sandbox, networks, tap, graph, operations, clock }
     }

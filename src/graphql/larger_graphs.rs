@@ -5,16 +5,11 @@
 //! people look for data. The text of the schema is what introspection tells, so whoever may not introspect is not told
 //! it: that is judged with the document.
 
-use std::sync::OnceLock;
-
 use async_graphql::{Any, Context, Object, SimpleObject};
 
 use super::entities::{Entity, entities};
 use super::errors::FieldError;
-use super::federation::{self, FederationSettings};
 use super::operation_context::operation;
-use super::stitching;
-use crate::loaders::settings::ConnectionSettings;
 
 pub(super) struct LargerGraphs;
 
@@ -49,27 +44,5 @@ impl LargerGraphs {
     #[graphql(name = "_sdl", visible = false)]
     async fn sdl<'c>(&self, ctx: &Context<'c>) -> &'c str {
         operation(ctx).texts().stitching()
-    }
-}
-
-/// The texts of the schema for larger graphs, each made when it is first asked for.
-pub(super) struct Texts {
-    settings: FederationSettings,
-    connections: ConnectionSettings,
-    federation: OnceLock<String>,
-    stitching: OnceLock<String>,
-}
-
-impl Texts {
-    pub(super) fn new(settings: FederationSettings, connections: ConnectionSettings) -> Self {
-        Self { settings, connections, federation: OnceLock::new(), stitching: OnceLock::new() }
-    }
-
-    fn federation(&self) -> &str {
-        self.federation.get_or_init(|| federation::sdl(&self.settings, &self.connections))
-    }
-
-    fn stitching(&self) -> &str {
-        self.stitching.get_or_init(stitching::sdl)
     }
 }

@@ -13,6 +13,8 @@ mod entities;
 pub mod errors;
 pub mod federation;
 mod freshness;
+pub mod graph;
+mod graph_parts;
 mod health;
 mod integration_health;
 pub(crate) mod json;

@@ -8,8 +8,7 @@ use std::convert::Infallible;
 use std::hash::Hash;
 
 use super::errors::FieldError;
-use super::larger_graphs::Texts;
-use super::schema::GraphParts;
+use super::graph_parts::{GraphParts, SchemaTexts};
 use crate::domain::accounts::SharedAccount;
 use crate::domain::caller::Caller;
 use crate::domain::input::{BadInput, BadInputReason};
@@ -57,7 +56,7 @@ impl OperationContext {
     }
 
     /// The schema's own texts.
-    pub(super) fn texts(&self) -> &Texts {
+    pub(super) fn texts(&self) -> &SchemaTexts {
         &self.parts.texts
     }
 

@@ -80,7 +80,7 @@ async fn answer_as(accepted: Accepted, edge: &Edge, request: Request) -> Result<
         tenure: Tenure::of(&head.extensions),
         place: body.into_place(),
     };
-    Ok(match edge.operations.open(operation, rules, caller, after).await {
+    Ok(match edge.operations.run_or_subscribe(operation, rules, caller, after).await {
         OperationOutput::Subscription(subscription) => streamed::subscribed(streaming, *subscription, terms),
         OperationOutput::Response(answer) => match (accepted.rather_streamed(), answer.outcome) {
             (Some(streaming), Outcome::Executed { .. } | Outcome::Refused) => {

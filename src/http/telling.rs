@@ -45,9 +45,9 @@ pub(crate) fn going_on(
     stream::unfold((subscription, listening), async |(mut subscription, mut listening)| {
         let message = subscription.next().await?;
         let told = if subscription.has_ended() {
-            Told::Failed(message.answer)
+            Told::Failed(message.response)
         } else {
-            Told::Next(message.answer, Some(message.position))
+            Told::Next(message.response, Some(message.position))
         };
         listening.told();
         Some((told, (subscription, listening)))

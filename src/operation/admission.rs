@@ -7,16 +7,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use apollo_compiler::executable::{Field, Operation};
+use apollo_compiler::executable::Field;
 use apollo_compiler::{ExecutableDocument, Node};
-use async_graphql::{Pos, Variables};
+use async_graphql::Pos;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Prepared;
 use super::codes::Code;
-use super::cost::{CostBreakdown, CostModel, OperationCost};
+use super::cost::{CostBreakdown, CostModel, OperationCost, ReportedCost};
 use super::deadline::Deadline;
 use super::errors::GraphqlError;
+use super::prepare::PreparedOperation;
 use super::settings::LimitSettings;
 
 /// Up to which complexity an operation is cheap: some pages of a list.
@@ -28,7 +28,7 @@ pub(crate) const OVERLOADED_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The door to execution.
 pub(crate) struct Admission {
     limits: LimitSettings,
-    prices: CostModel,
+    cost_model: CostModel,
     cheap: Lane,
     dear: Lane,
 }
@@ -39,46 +39,26 @@ pub(crate) struct OperationPermit(
     #[expect(dead_code, reason = "it is kept to be dropped")] Option<OwnedSemaphorePermit>,
 );
 
-/// What an operation could cost, beside what it may.
-#[derive(Debug, Clone, Copy, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ReportedCost {
-    #[serde(flatten)]
-    price: OperationCost,
-    complexity_max: u64,
-    upstream_calls_max: u64,
-}
-
 impl Admission {
-    pub(crate) fn new(limits: LimitSettings, prices: CostModel) -> Self {
+    pub(crate) fn new(limits: LimitSettings, cost_model: CostModel) -> Self {
         let of_cheap = limits.complexity_at_once / 4;
         Self {
             cheap: Lane::of(of_cheap),
             dear: Lane::of(limits.complexity_at_once - of_cheap),
             limits,
-            prices,
+            cost_model,
         }
     }
 
-    /// Judges the price of an operation that can be run.
-    pub(crate) fn judge_prepared(&self, prepared: &Prepared) -> Result<OperationCost, Vec<GraphqlError>> {
-        let document = prepared.document.as_ref().as_ref().map_err(Clone::clone)?;
-        let operation = document.operation(prepared.request.operation_name.as_deref())?;
-        self.judge(document.judged(), operation, &prepared.request.variables)
-    }
-
-    /// Judges an operation's price.
+    /// Computes the cost of an operation and compares it with the limits.
     ///
     /// # Errors
-    /// One for each limit that it is over.
-    fn judge(
-        &self,
-        document: &ExecutableDocument,
-        operation: &Operation,
-        variables: &Variables,
-    ) -> Result<OperationCost, Vec<GraphqlError>> {
+    /// One for each limit that the cost exceeds.
+    pub(super) fn check(&self, prepared: &PreparedOperation) -> Result<OperationCost, Vec<GraphqlError>> {
+        let PreparedOperation { resolved, variables, .. } = prepared;
+        let document = resolved.document.validated();
         let CostBreakdown { price, dearest_by_fields, dearest_by_calls } =
-            self.prices.bill(document, operation, variables);
+            self.cost_model.breakdown(document, &resolved.operation, variables);
         let refusal = |reason, sentence: String, dearest: Option<(&Node<Field>, u64)>| {
             let most = dearest.map(|(field, part)| format!(" `{}` has {part} of them.", field.name));
             let error = GraphqlError::new(Code::LimitExceeded, sentence + &most.unwrap_or_default());
@@ -151,10 +131,10 @@ impl Admission {
         })
     }
 
-    /// A price beside the limits.
-    pub(crate) fn cost(&self, price: OperationCost) -> ReportedCost {
+    /// A cost beside its limits, as the `cost` extension of a response.
+    pub(crate) fn report(&self, cost: OperationCost) -> ReportedCost {
         let LimitSettings { complexity, upstream_calls, .. } = self.limits;
-        ReportedCost { price, complexity_max: complexity, upstream_calls_max: upstream_calls }
+        ReportedCost { cost, complexity_max: complexity, upstream_calls_max: upstream_calls }
     }
 }
 

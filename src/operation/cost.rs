@@ -8,6 +8,7 @@
 //! An upstream's price is that of one that keeps its word. Rows that its filter should have left out, a cursor that it does
 //! not know again, a workspace that changed since it was last read: those cost calls more, each under its own cap (`[lists]`).
 
+mod argument;
 mod calls;
 mod lengths;
 mod representations;
@@ -21,6 +22,7 @@ use apollo_compiler::{ExecutableDocument, Name, Node, Schema};
 use async_graphql::{Value, Variables};
 use serde::Serialize;
 
+use self::argument::{Argument, whole};
 use self::calls::Calls;
 use self::lengths::Lengths;
 use self::representations::Representations;
@@ -34,6 +36,16 @@ pub(crate) struct OperationCost {
     pub(crate) complexity: u64,
     /// Calls to both upstreams together.
     pub(crate) upstream_calls: u64,
+}
+
+/// The cost of an operation beside its limits, as the `cost` extension of a response.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReportedCost {
+    #[serde(flatten)]
+    pub(super) cost: OperationCost,
+    pub(super) complexity_max: u64,
+    pub(super) upstream_calls_max: u64,
 }
 
 /// A price, and the fields that most of it comes from, each with its part.
@@ -56,7 +68,7 @@ impl CostModel {
     }
 
     /// The price of one operation with these values.
-    pub(crate) fn bill<'a>(
+    pub(crate) fn breakdown<'a>(
         &'a self,
         document: &'a ExecutableDocument,
         operation: &'a Operation,
@@ -77,11 +89,6 @@ impl CostModel {
         let Walk { dearest_by_fields, dearest_by_calls, .. } = walk;
         CostBreakdown { price, dearest_by_fields, dearest_by_calls }
     }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates, as is meant")]
-fn whole(number: f64) -> u64 {
-    number.ceil() as u64
 }
 
 /// The objects that a selection set is applied to.
@@ -223,24 +230,6 @@ impl<'a> Walk<'a> {
                 _ => true,
             }
         })
-    }
-}
-
-/// What a price has to know of an argument.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Argument {
-    /// Left out, or null.
-    None,
-    Number(f64),
-    /// A list of so many items.
-    Items(usize),
-    Is(bool),
-    Other,
-}
-
-impl Argument {
-    fn number(number: Option<f64>) -> Self {
-        number.map_or(Self::Other, |number| Self::Number(number.max(0.0)))
     }
 }
 

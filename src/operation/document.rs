@@ -11,48 +11,41 @@ use apollo_compiler::executable::Operation;
 use apollo_compiler::parser::Parser;
 use apollo_compiler::response::GraphQLError as Judged;
 use apollo_compiler::validation::{DiagnosticData, DiagnosticList, Valid};
-use apollo_compiler::{ExecutableDocument, Schema};
+use apollo_compiler::{ExecutableDocument, Node, Schema};
 use async_graphql::Pos;
 use async_graphql::parser::{parse_query, types::ExecutableDocument as Executable};
 
 use super::bounds;
 use super::codes::Code;
-use super::errors::GraphqlError;
+use super::errors::{GraphqlError, first_errors, shortened};
 use super::input_fields;
 use super::limits;
-use super::positions;
 use super::settings::LimitSettings;
 use super::suggestions;
+use super::variable_positions;
 use crate::loaders::cache::bounded_map::Weighed;
-
-/// How many errors of a document are listed.
-const ERRORS_LISTED: usize = 10;
-
-/// How much of one error's sentence is shown, in bytes: it can repeat names out of the document.
-const MESSAGE_BYTES: usize = 300;
 
 /// What a verdict takes for each byte of the document's text: both trees, measured on introspection and on
 /// lists, and rounded up.
 const BYTES_PER_TEXT_BYTE: usize = 64;
 
 /// What a verdict takes even of an empty document.
-const BYTES_PER_VERDICT: usize = 2048;
+const BYTES_PER_RESULT: usize = 2048;
 
 /// A document that fits the schema.
 pub(crate) struct Document {
-    judged: Valid<ExecutableDocument>,
+    validated: Valid<ExecutableDocument>,
     executable: Executable,
 }
 
-/// A document that can be run, or all that is wrong with it.
-pub(crate) type ValidationResult = Result<Document, Vec<GraphqlError>>;
+/// A valid document, or its errors.
+pub(crate) type ValidationResult = Result<Arc<Document>, Arc<[GraphqlError]>>;
 
 /// The judge of documents, and its memory.
 pub(crate) struct Documents {
-    schema: Valid<Schema>,
+    schema: Arc<Valid<Schema>>,
     limits: Option<LimitSettings>,
-    verdicts: Weighed<Arc<str>, Arc<ValidationResult>>,
-    limit_bytes: u64,
+    results: Weighed<Arc<str>, ValidationResult>,
 }
 
 /// The schema that documents were to be judged by is none.
@@ -61,51 +54,56 @@ pub(crate) struct Documents {
 pub struct InvalidSchema(String);
 
 impl Documents {
-    /// A judge by the schema that `sdl` defines, and by limits where there are any; what it keeps weighs at most `limit_bytes`.
-    pub(crate) fn new(
-        sdl: &str,
-        limits: Option<LimitSettings>,
-        limit_bytes: u64,
-    ) -> Result<Self, InvalidSchema> {
+    /// A validator for the schema that `sdl` defines, without configured limits. Its cache takes at most `limit_bytes`.
+    pub(crate) fn new(sdl: &str, limit_bytes: u64) -> Result<Self, InvalidSchema> {
         let schema = Schema::parse_and_validate(sdl, "schema.graphql")
             .map_err(|found| InvalidSchema(found.errors.to_string()))?;
-        let verdicts = Weighed::new(limit_bytes, |text: &Arc<str>, _: &Arc<ValidationResult>| {
-            text.len().saturating_mul(BYTES_PER_TEXT_BYTE).saturating_add(BYTES_PER_VERDICT)
-        });
-        Ok(Self { schema, limits, verdicts, limit_bytes })
+        Ok(Self { schema: Arc::new(schema), limits: None, results: Self::cache(limit_bytes) })
     }
 
-    /// What its verdicts weigh, about.
+    /// A validator for the same schema with limits, and with an empty cache.
+    pub(crate) fn within(&self, limits: LimitSettings) -> Self {
+        let results = Self::cache(self.limit_bytes());
+        Self { schema: Arc::clone(&self.schema), limits: Some(limits), results }
+    }
+
+    fn cache(limit_bytes: u64) -> Weighed<Arc<str>, ValidationResult> {
+        Weighed::new(limit_bytes, |text: &Arc<str>, _: &ValidationResult| {
+            text.len().saturating_mul(BYTES_PER_TEXT_BYTE).saturating_add(BYTES_PER_RESULT)
+        })
+    }
+
+    /// The approximate weight of the cached results, in bytes.
     pub(crate) fn weight_bytes(&self) -> u64 {
-        self.verdicts.weight_bytes()
+        self.results.weight_bytes()
     }
 
-    /// What its verdicts may weigh.
+    /// The limit on the weight of the cached results, in bytes.
     pub(crate) fn limit_bytes(&self) -> u64 {
-        self.limit_bytes
+        self.results.limit_bytes()
     }
 
-    /// Keeps no verdict.
+    /// Clears the cache.
     pub(crate) fn forget(&self) {
-        self.verdicts.clear();
+        self.results.clear();
     }
 
-    /// The schema that documents are judged by.
+    /// The schema that documents are validated against.
     pub(crate) fn schema(&self) -> &Valid<Schema> {
         &self.schema
     }
 
-    /// The verdict on a document.
-    pub(crate) fn judge(&self, text: &str) -> Arc<ValidationResult> {
-        if let Some(known) = self.verdicts.get(text) {
-            return known;
+    /// Validates a document, or returns the cached result for its text.
+    pub(crate) fn validate(&self, text: &str) -> ValidationResult {
+        if let Some(cached) = self.results.get(text) {
+            return cached;
         }
-        let verdict = Arc::new(self.judge_anew(text));
-        self.verdicts.insert(Arc::from(text), Arc::clone(&verdict));
-        verdict
+        let result = self.validate_uncached(text).map(Arc::new).map_err(Arc::from);
+        self.results.insert(Arc::from(text), result.clone());
+        result
     }
 
-    fn judge_anew(&self, text: &str) -> ValidationResult {
+    fn validate_uncached(&self, text: &str) -> Result<Document, Vec<GraphqlError>> {
         let mut parser = Parser::new();
         if let Some(limits) = &self.limits {
             parser = parser.token_limit(limits.tokens);
@@ -117,24 +115,24 @@ impl Documents {
         bounds::check_operations(&syntax).map_err(too_large)?;
         let repeated = input_fields::check(&syntax);
         if !repeated.is_empty() {
-            return Err(cut(repeated, Code::GraphqlValidationFailed));
+            return Err(first_errors(repeated, Code::GraphqlValidationFailed));
         }
-        let judged = syntax
+        let validated = syntax
             .to_executable_validate(&self.schema)
             .map_err(|found| self.listed(Code::GraphqlValidationFailed, &found.errors))?;
-        let misplaced = positions::check(&self.schema, &judged);
+        let misplaced = variable_positions::check(&self.schema, &validated);
         if !misplaced.is_empty() {
-            return Err(cut(misplaced, Code::GraphqlValidationFailed));
+            return Err(first_errors(misplaced, Code::GraphqlValidationFailed));
         }
-        bounds::check(&judged).map_err(too_large)?;
+        bounds::check(&validated).map_err(too_large)?;
         if let Some(limits) = &self.limits {
-            let beyond = limits::check(&judged, limits);
+            let beyond = limits::check(&validated, limits);
             if !beyond.is_empty() {
-                return Err(cut(beyond, Code::LimitExceeded));
+                return Err(first_errors(beyond, Code::LimitExceeded));
             }
         }
-        let executable = executable(text, &judged)?;
-        Ok(Document { judged, executable })
+        let executable = executable(text, &validated)?;
+        Ok(Document { validated, executable })
     }
 
     /// What is wrong with a text that is no document; where it is only too long, that alone, as nothing else was looked at.
@@ -154,7 +152,7 @@ impl Documents {
 
     fn listed(&self, code: Code, found: &DiagnosticList) -> Vec<GraphqlError> {
         let told: Vec<_> = found.iter().filter(|one| !is_echo(one)).collect();
-        cut(told.iter().map(|one| self.told(code, one)), code)
+        first_errors(told.iter().map(|one| self.told(code, one)), code)
     }
 
     fn told(&self, code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
@@ -170,8 +168,8 @@ impl Documents {
 
 /// The form that the executor walks. Its parser knows no `\u{…}` and no surrogate pairs: a document with those is read as
 /// apollo-compiler writes it, without escapes; the places in errors of its fields are then those of that text.
-fn executable(text: &str, judged: &Valid<ExecutableDocument>) -> Result<Executable, Vec<GraphqlError>> {
-    let read = parse_query(text).or_else(|_| parse_query(judged.to_string()));
+fn executable(text: &str, validated: &Valid<ExecutableDocument>) -> Result<Executable, Vec<GraphqlError>> {
+    let read = parse_query(text).or_else(|_| parse_query(validated.to_string()));
     // Its words would repeat the document's line.
     read.map_err(|error| {
         let places = error.positions().collect();
@@ -181,20 +179,20 @@ fn executable(text: &str, judged: &Valid<ExecutableDocument>) -> Result<Executab
 
 impl Document {
     /// The operation that a request means (specification, 6.1 `GetOperation`).
-    pub(crate) fn operation(&self, name: Option<&str>) -> Result<&Operation, Vec<GraphqlError>> {
-        self.judged.operations.get(name).map(AsRef::as_ref).map_err(|_| {
+    pub(crate) fn operation(&self, name: Option<&str>) -> Result<Node<Operation>, Arc<[GraphqlError]>> {
+        self.validated.operations.get(name).cloned().map_err(|_| {
             let sentence = match name {
                 Some(name) => shortened(format!("Unknown operation named \"{name}\".")),
-                None if self.judged.operations.is_empty() => "Must provide an operation.".to_owned(),
+                None if self.validated.operations.is_empty() => "Must provide an operation.".to_owned(),
                 None => "Must provide operation name if query contains multiple operations.".to_owned(),
             };
-            vec![GraphqlError::new(Code::OperationResolutionFailure, sentence)]
+            Arc::from([GraphqlError::new(Code::OperationResolutionFailure, sentence)])
         })
     }
 
     /// The form that was judged.
-    pub(crate) fn judged(&self) -> &ExecutableDocument {
-        &self.judged
+    pub(crate) fn validated(&self) -> &ExecutableDocument {
+        &self.validated
     }
 
     /// The form that the executor walks.
@@ -214,20 +212,6 @@ fn is_echo(one: &Diagnostic<'_, DiagnosticData>) -> bool {
         && text().is_some_and(|text| text.trim_end().ends_with('}'))
 }
 
-/// The first few errors, and how many more there are.
-pub(super) fn cut(
-    errors: impl IntoIterator<Item = GraphqlError, IntoIter: ExactSizeIterator>,
-    code: Code,
-) -> Vec<GraphqlError> {
-    let errors = errors.into_iter();
-    let left_out = errors.len().saturating_sub(ERRORS_LISTED);
-    let mut listed: Vec<_> = errors.take(ERRORS_LISTED).collect();
-    if left_out > 0 {
-        listed.push(GraphqlError::new(code, format!("Too many errors: {left_out} more are not listed.")));
-    }
-    listed
-}
-
 fn told(code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
     let Judged { message, locations, .. } = one.unstable_to_json_compat();
     let message = match (code, one.error.unstable_error_name()) {
@@ -245,14 +229,4 @@ fn told(code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
     };
     let places = locations.iter().map(|at| Pos { line: at.line, column: at.column }).collect();
     GraphqlError::new(code, shortened(message)).at(places)
-}
-
-/// Ends an overlong sentence at a character's border.
-pub(crate) fn shortened(mut sentence: String) -> String {
-    if sentence.len() > MESSAGE_BYTES {
-        let border = (0..=MESSAGE_BYTES).rev().find(|&at| sentence.is_char_boundary(at)).unwrap_or(0);
-        sentence.truncate(border);
-        sentence.push('…');
-    }
-    sentence
 }

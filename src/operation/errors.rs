@@ -17,6 +17,12 @@ use super::codes::Code;
 use crate::graphql::errors::FieldError;
 use crate::upstream::error::UpstreamError;
 
+/// How many errors of a document are listed.
+const ERRORS_LISTED: usize = 10;
+
+/// How much of one error's sentence is shown, in bytes: it can repeat names out of the document.
+const MESSAGE_BYTES: usize = 300;
+
 /// How many places `extensions.paths` names; `extensions.count` says how many there are.
 const PATHS_NAMED: usize = 100;
 
@@ -231,4 +237,28 @@ impl GraphqlError {
             self.extensions.representations.extend(other.extensions.representations);
         }
     }
+}
+
+/// The first few errors, and how many more there are.
+pub(super) fn first_errors(
+    errors: impl IntoIterator<Item = GraphqlError, IntoIter: ExactSizeIterator>,
+    code: Code,
+) -> Vec<GraphqlError> {
+    let errors = errors.into_iter();
+    let left_out = errors.len().saturating_sub(ERRORS_LISTED);
+    let mut listed: Vec<_> = errors.take(ERRORS_LISTED).collect();
+    if left_out > 0 {
+        listed.push(GraphqlError::new(code, format!("Too many errors: {left_out} more are not listed.")));
+    }
+    listed
+}
+
+/// Ends an overlong sentence at a character's border.
+pub(crate) fn shortened(mut sentence: String) -> String {
+    if sentence.len() > MESSAGE_BYTES {
+        let border = (0..=MESSAGE_BYTES).rev().find(|&at| sentence.is_char_boundary(at)).unwrap_or(0);
+        sentence.truncate(border);
+        sentence.push('…');
+    }
+    sentence
 }

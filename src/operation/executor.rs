@@ -5,14 +5,14 @@ use std::sync::Arc;
 use async_graphql::{Request, Response};
 use futures_util::future::{BoxFuture, FutureExt as _};
 
-use super::subscription::EventSource;
 use crate::domain::caller::{Caller, Tenant};
-use crate::graphql::schema::{self, Graph};
+use crate::graphql::graph::Graph;
+use crate::graphql::schema;
 use crate::graphql::subscription::Event;
 use crate::loaders::cache::upstream_cache::Revision;
 use crate::loaders::stats::Ledger;
-use crate::loaders::watch::WatchError;
-use crate::loaders::watch::feed::Position;
+use crate::loaders::watch::feed::{Listener, Position};
+use crate::loaders::watch::{AccountChange, ProviderChange, WatchError};
 use crate::telemetry::metrics::Metrics;
 
 /// What executes operations: the [`Graph`], or in tests a schema that fails on demand.
@@ -55,6 +55,14 @@ pub trait Executor: Send + Sync + 'static {
     ) -> BoxFuture<'_, Option<Response>> {
         std::future::ready(None).boxed()
     }
+}
+
+/// The changes that a subscription receives.
+pub enum EventSource {
+    /// Changes of integrations.
+    Providers(Listener<ProviderChange>),
+    /// Changes of connected accounts.
+    Accounts(Listener<AccountChange>),
 }
 
 impl Executor for Graph {

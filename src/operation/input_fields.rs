@@ -10,8 +10,7 @@ use apollo_compiler::ast::{Argument, Definition, DirectiveList, Document, Select
 use async_graphql::Pos;
 
 use super::codes::Code;
-use super::document::shortened;
-use super::errors::GraphqlError;
+use super::errors::{GraphqlError, shortened};
 
 /// The input fields of a document that are there twice.
 pub(crate) fn check(document: &Document) -> Vec<GraphqlError> {

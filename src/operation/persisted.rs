@@ -9,6 +9,7 @@
 //! A request names a document by `documentId` (GraphQL over HTTP, appendix "Persisted Documents": `sha256:…`, or an id
 //! that a manifest has) or by `extensions.persistedQuery.sha256Hash`.
 
+mod document_hash;
 pub mod trusted;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
 
+use self::document_hash::{Hash, hex, read_hex};
 use self::trusted::TrustedDocuments;
 use super::codes::Code;
 use super::errors::GraphqlError;
@@ -40,7 +42,7 @@ const LOGGED: u64 = 10_000;
 pub(crate) struct ResolvedDocument {
     pub(crate) text: Arc<str>,
     /// The name under which it is to be kept, once it has been found right.
-    to_keep: Option<Left>,
+    store_as: Option<Left>,
 }
 
 /// What a document is kept under that a client left: whose keys it was left with, and its hash. Whether a tenant knows a
@@ -51,9 +53,6 @@ fn left_by(tenant: &Tenant, hash: Hash) -> Left {
     let leadlex = tenant.leadlex.as_ref().map(Credential::fingerprint);
     (leadlex, tenant.composio.as_ref().map(Credential::fingerprint), hash)
 }
-
-/// A document's SHA-256.
-pub(crate) type Hash = [u8; 32];
 
 /// All documents that can be named.
 pub(crate) struct PersistedDocuments {
@@ -100,7 +99,7 @@ impl PersistedDocuments {
     ///
     /// # Errors
     /// Where it names a document that is not known, names it wrongly, or brings one that is not trusted.
-    pub(crate) fn text(
+    pub(crate) fn resolve(
         &self,
         request: &mut OperationRequest,
         tenant: &Tenant,
@@ -114,7 +113,7 @@ impl PersistedDocuments {
                 refuse(Code::BadUserInput, sentence, "BAD_REQUEST")
             }
             (None, Some(named)) => {
-                self.named(&named, tenant).map(|text| ResolvedDocument { text, to_keep: None })
+                self.named(&named, tenant).map(|text| ResolvedDocument { text, store_as: None })
             }
             (None, None) => {
                 let sentence = "`query` is missing: the text of a GraphQL document.";
@@ -125,9 +124,9 @@ impl PersistedDocuments {
 
     /// Keeps a document that has been found right under the hash that it was sent with. One that is wrong is not kept: it
     /// would only push others out.
-    pub(crate) fn keep_right(&self, meant: &ResolvedDocument) {
-        if let (Some(automatic), Some(left)) = (&self.automatic, meant.to_keep) {
-            automatic.insert(left, Arc::clone(&meant.text));
+    pub(crate) fn store(&self, document: &ResolvedDocument) {
+        if let (Some(automatic), Some(left)) = (&self.automatic, document.store_as) {
+            automatic.insert(left, Arc::clone(&document.text));
             // moka weighs up to 64 insertions late, and each of these can be as large as a body.
             automatic.run_pending_tasks();
         }
@@ -161,7 +160,7 @@ impl PersistedDocuments {
         tenant: &Tenant,
     ) -> Result<ResolvedDocument, Box<GraphqlError>> {
         if said.is_none() && self.trusted.is_none() {
-            return Ok(ResolvedDocument { text, to_keep: None });
+            return Ok(ResolvedDocument { text, store_as: None });
         }
         let hash: Hash = Sha256::digest(text.as_bytes()).into();
         if said.is_some_and(|said| said != hash) {
@@ -180,7 +179,7 @@ impl PersistedDocuments {
             }
         }
         let said = said.filter(|_| self.automatic.is_some());
-        Ok(ResolvedDocument { text, to_keep: said.map(|hash| left_by(tenant, hash)) })
+        Ok(ResolvedDocument { text, store_as: said.map(|hash| left_by(tenant, hash)) })
     }
 
     fn is_enforced(&self) -> bool {
@@ -235,23 +234,4 @@ impl Named {
 
 fn refuse<T>(code: Code, sentence: &str, reason: &'static str) -> Result<T, Box<GraphqlError>> {
     Err(Box::new(GraphqlError::new(code, sentence).because(reason)))
-}
-
-fn read_hex(digits: &str) -> Option<Hash> {
-    if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut hash = Hash::default();
-    for (byte, pair) in hash.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(hash)
-}
-
-fn hex(hash: &Hash) -> String {
-    use std::fmt::Write as _;
-    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

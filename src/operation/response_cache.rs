@@ -10,17 +10,15 @@
 //!
 //! Who asks for the same at the same moment gets the answer of one execution.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+#[cfg(test)]
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use super::request::OperationRequest;
-use super::{OperationResponse, Outcome};
+use super::response::{OperationResponse, Outcome};
 use crate::domain::caller::Caller;
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::upstream_name::{Composio, Leadlex};
@@ -39,7 +37,7 @@ const NEVER_KEPT: [&str; 2] = ["upstreams", "viewer"];
 const ENTRY_BYTES: usize = 640;
 
 /// Whether answers with such root fields may be kept, and shared by those who ask at once.
-pub(super) fn may_be_shared<'f>(mut root_fields: impl Iterator<Item = &'f str>) -> bool {
+pub(super) fn is_shareable<'f>(mut root_fields: impl Iterator<Item = &'f str>) -> bool {
     root_fields.all(|name| !NEVER_KEPT.contains(&name))
 }
 
@@ -177,24 +175,7 @@ impl ResponseCache {
         if made_of.is_some_and(|parts| parts.changes_at <= Instant::now()) {
             return;
         }
-        // Exactly its bytes: a text that was just written has room for more.
-        let (body, origin) = (Bytes::copy_from_slice(&answer.body), answer.origin.shared(Made::Kept));
-        let answer = OperationResponse { body, origin, ..answer.clone() };
+        let answer = answer.to_cached();
         self.kept.insert(question, Arc::new(CachedResponse { answer, made_of, made_in }));
-    }
-}
-
-/// What tells an answer's bytes from others: made where it is first asked for, and once for all who share them.
-#[derive(Debug, Clone, Default)]
-pub(super) struct EntityTag(Arc<OnceLock<Box<str>>>);
-
-impl EntityTag {
-    /// The first half of the SHA-256 of a body, in base64url.
-    pub(super) fn of(&self, body: &Bytes) -> &str {
-        let digest = || {
-            let digest: [u8; 32] = Sha256::digest(body).into();
-            URL_SAFE_NO_PAD.encode(digest.first_chunk::<16>().unwrap_or(&[0; 16])).into()
-        };
-        self.0.get_or_init(digest)
     }
 }

@@ -7,24 +7,24 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use apollo_compiler::ast::OperationType;
-use async_graphql::{Request, Variables};
 use futures_util::future::FutureExt as _;
 
+use super::admission::Admission;
 use super::codes::Code;
 use super::deadline::Deadline;
-use super::document::ValidationResult;
+use super::engine::OperationEngine;
 use super::errors::GraphqlError;
-use super::persisted::ResolvedDocument;
+use super::executor::EventSource;
+use super::prepare::{PreparedOperation, ResolvedOperation, TransportRules};
 use super::request::OperationRequest;
-use super::{Extensions, Kinds, OperationEngine, OperationResponse, Outcome, Prepared, TransportRules};
+use super::response::{OperationResponse, Outcome};
+use super::response_body::ResponseExtensions;
 use crate::domain::caller::Caller;
 use crate::graphql::subscription::Event;
 use crate::loaders::stats::Ledger;
 use crate::loaders::watch::WatchError;
-use crate::loaders::watch::feed::{Heard, Listener, Position};
-use crate::loaders::watch::{AccountChange, ProviderChange};
-use crate::telemetry::requests::{Listening, Operation, Transport};
+use crate::loaders::watch::feed::{Heard, Position};
+use crate::telemetry::requests::{self, Listening, Operation, RequestRecord, Transport};
 use crate::telemetry::traces::Origin;
 
 /// What a transport that streams gets for a request.
@@ -37,107 +37,80 @@ pub enum OperationOutput {
 
 /// A subscription under way.
 pub struct Subscription {
-    operations: OperationEngine,
-    document: Arc<ValidationResult>,
-    text: Box<str>,
-    operation_name: Option<String>,
-    variables: Variables,
-    operation: Arc<Operation>,
+    engine: OperationEngine,
+    prepared: PreparedOperation,
     caller: Caller,
     source: EventSource,
-    origin: Origin,
+    trace_origin: Origin,
     has_ended: bool,
-}
-
-/// What it listens to.
-pub enum EventSource {
-    /// Changes of integrations.
-    Providers(Listener<ProviderChange>),
-    /// Changes of accounts.
-    Accounts(Listener<AccountChange>),
 }
 
 /// One answer of a subscription.
 #[derive(Debug, Clone)]
 pub struct SubscriptionEvent {
     /// The answer.
-    pub answer: OperationResponse,
+    pub response: OperationResponse,
     /// Where the subscription stands now: whoever comes back with it hears what it missed.
     pub position: String,
 }
 
 impl OperationEngine {
-    /// Begins an operation of any kind for a transport that streams. `after` is the position that a subscriber comes back
-    /// with; it may be in the request's extensions as well, as `{"switchboard": {"after": "…"}}`.
-    pub async fn open(
+    /// Runs an operation of any kind, for a transport that streams. `after` is the position from which a client resumes; it
+    /// may also be in the request's extensions, as `{"switchboard": {"after": "…"}}`.
+    pub async fn run_or_subscribe(
         &self,
-        mut request: OperationRequest,
+        request: OperationRequest,
         rules: TransportRules,
         caller: Caller,
         after: Option<&str>,
     ) -> OperationOutput {
-        let meant = match self.persisted.text(&mut request, &caller.tenant) {
-            Ok(meant) => meant,
-            Err(refused) => {
-                return OperationOutput::Response(OperationResponse::failed(Outcome::Refused, &[*refused]));
-            }
+        let pending = match self.preparer.begin(request, &caller.tenant) {
+            Ok(pending) => pending,
+            Err(refused) => return OperationOutput::Response(refused),
         };
-        if !self.is_subscription(&meant, &request) {
-            return OperationOutput::Response(self.run_meant(meant, request, rules, caller).await.told());
+        match self.preparer.resolve(&pending) {
+            Ok(resolved) if resolved.is_subscription() => {
+                resolved.note_in_trace();
+                match self.subscribe(resolved, &pending.request, caller, after).await {
+                    Ok(subscription) => OperationOutput::Subscription(Box::new(subscription)),
+                    Err(refused) => OperationOutput::Response(refused.noted_in_trace()),
+                }
+            }
+            _ => OperationOutput::Response(self.run_pending(pending, rules, caller).await.noted_in_trace()),
         }
-        self.tell_trace(&meant, &request);
-        match self.subscribe(&meant, &request, caller, after).await {
-            Ok(subscription) => OperationOutput::Subscription(Box::new(subscription)),
-            Err(refused) => OperationOutput::Response(refused.told()),
-        }
-    }
-
-    fn is_subscription(&self, meant: &ResolvedDocument, request: &OperationRequest) -> bool {
-        let verdict = self.documents.judge(&meant.text);
-        let operation = verdict
-            .as_ref()
-            .as_ref()
-            .ok()
-            .and_then(|it| it.operation(request.operation_name.as_deref()).ok());
-        operation.is_some_and(|operation| operation.operation_type == OperationType::Subscription)
     }
 
     async fn subscribe(
         &self,
-        meant: &ResolvedDocument,
+        resolved: &ResolvedOperation,
         request: &OperationRequest,
         caller: Caller,
         after: Option<&str>,
     ) -> Result<Subscription, OperationResponse> {
-        let Prepared { request: judged, document, operation, .. } =
-            self.prepare(meant, request, Kinds::Subscriptions)?;
-        let refused = |error: &GraphqlError| {
-            OperationResponse::failed(Outcome::Refused, std::slice::from_ref(error)).of(&operation)
-        };
+        let prepared = self.preparer.prepare(resolved, &request.variables)?;
+        let refused = |error: WatchError| resolved.refused(&[GraphqlError::of_watch(&error)]);
         let after = after.or_else(|| request.resumes_after()).map(str::parse::<Position>).transpose();
-        let after = after.map_err(|error| refused(&GraphqlError::of_watch(&error)))?;
-        let field = document.as_ref().as_ref().ok().and_then(|document| {
-            let operation = document.operation(request.operation_name.as_deref()).ok()?;
-            let field = operation.root_fields(document.judged()).next()?;
-            Some(field.name.clone())
-        });
-        let source = self.executor.listen(field.as_deref().unwrap_or_default(), &caller, after);
-        let source = source.map_err(|error| refused(&GraphqlError::of_watch(&error)))?;
-        let subscription = Subscription {
-            operations: self.clone(),
-            document,
-            text: (*meant.text).into(),
-            operation_name: judged.operation_name,
-            variables: judged.variables,
-            operation: Arc::clone(&operation),
-            caller,
-            source,
-            origin: Origin::here(),
-            has_ended: false,
-        };
-        match subscription.answer(Event::None).await {
-            Some(answer) => Err(answer.of(&operation)),
+        // A subscription has exactly one root field (specification, 5.2.4.1).
+        let field = resolved.operation.root_fields(resolved.document.validated()).next();
+        let field = field.map_or("", |field| field.name.as_str());
+        let source = after.and_then(|after| self.executor.listen(field, &caller, after)).map_err(refused)?;
+        let trace_origin = Origin::here();
+        let subscription =
+            Subscription { engine: self.clone(), prepared, caller, source, trace_origin, has_ended: false };
+        match subscription.response(Event::None).await {
+            Some(response) => Err(response.of(&resolved.label)),
             None => Ok(subscription),
+        }
+    }
+}
+
+impl OperationOutput {
+    /// The record for the request log and metrics, once there is a response or the subscription has started.
+    #[must_use]
+    pub fn record(&self, transport: Transport) -> RequestRecord {
+        match self {
+            Self::Response(response) => response.record(transport),
+            Self::Subscription(subscription) => subscription.record(transport),
         }
     }
 }
@@ -153,29 +126,36 @@ impl Subscription {
                 EventSource::Providers(listener) => heard(listener.next().await, Event::Provider),
                 EventSource::Accounts(listener) => heard(listener.next().await, Event::Account),
             };
-            let answer = match heard {
-                Ok(event) => self.answer_traced(event).await,
+            let response = match heard {
+                Ok(event) => self.response_traced(event).await,
                 Err(error) => {
                     self.has_ended = true;
                     Some(OperationResponse::failed(Outcome::Executed { whole: false }, &[*error]))
                 }
             };
-            if let Some(answer) = answer {
-                return Some(SubscriptionEvent { answer, position: self.position() });
+            if let Some(response) = response {
+                return Some(SubscriptionEvent { response, position: self.position() });
             }
         }
     }
 
     /// Which operation it is.
-    pub(super) fn operation(&self) -> &Arc<Operation> {
-        &self.operation
+    fn operation(&self) -> &Arc<Operation> {
+        &self.prepared.resolved.label
+    }
+
+    /// The record of its start, for the request log and metrics.
+    #[must_use]
+    pub fn record(&self, transport: Transport) -> RequestRecord {
+        let operation = Some(Arc::clone(self.operation()));
+        RequestRecord { operation, ..RequestRecord::of(transport, requests::Outcome::Ok) }
     }
 
     /// What it is listened to by, for as long as that is kept.
     #[must_use]
     pub fn listening(&self, transport: Transport) -> Listening {
-        let requests = Arc::clone(self.operations.metrics.requests());
-        Listening::begin(requests, Arc::clone(&self.operation), transport)
+        let requests = Arc::clone(self.engine.metrics().requests());
+        Listening::begin(requests, Arc::clone(self.operation()), transport)
     }
 
     /// Whether what was told last is that nothing will follow.
@@ -193,56 +173,47 @@ impl Subscription {
         }
     }
 
-    /// The same as [`Self::answer`], in a trace of its own.
-    async fn answer_traced(&self, event: Event) -> Option<OperationResponse> {
-        let span = self.origin.event(self.operation_name.as_deref());
-        let answer = span.around(self.answer(event)).await;
-        if let Some(fact) = answer.as_ref().and_then(OperationResponse::failure) {
+    /// The same as [`Self::response`], in a trace of its own.
+    async fn response_traced(&self, event: Event) -> Option<OperationResponse> {
+        let span =
+            self.trace_origin.event(self.prepared.resolved.operation.name.as_ref().map(|name| name.as_str()));
+        let response = span.around(self.response(event)).await;
+        if let Some(fact) = response.as_ref().and_then(OperationResponse::failure) {
             span.note(fact);
         }
-        answer
+        response
     }
 
     /// The answer to one event, where it is one for this caller.
-    async fn answer(&self, event: Event) -> Option<OperationResponse> {
-        let admission = self.operations.admission.as_deref();
-        let deadline = Deadline::after(admission.map(|admission| admission.operation_timeout()));
+    async fn response(&self, event: Event) -> Option<OperationResponse> {
+        let admission = self.engine.admission.as_deref();
+        let deadline = Deadline::after(admission.map(Admission::operation_timeout));
         let Some(admission) = admission else {
             return self.execute(event, deadline).await;
         };
-        let mut request = Request::new("").variables(self.variables.clone());
-        request.operation_name.clone_from(&self.operation_name);
-        let (document, operation) = (Arc::clone(&self.document), Arc::clone(&self.operation));
-        let priced = Prepared { request, may_be_shared: false, document, operation };
-        let price = match admission.judge_prepared(&priced) {
-            Ok(price) => price,
+        let cost = match admission.check(&self.prepared) {
+            Ok(cost) => cost,
             Err(errors) => return Some(OperationResponse::failed(Outcome::Refused, &errors)),
         };
         let running = async {
-            match admission.enter(price).await {
-                Ok(_place) => self.execute(event, deadline).await,
+            match admission.enter(cost).await {
+                Ok(_permit) => self.execute(event, deadline).await,
                 Err(overloaded) => Some(OperationResponse::failed(Outcome::Overloaded, &[overloaded])),
             }
         };
-        admission
-            .in_time(deadline, running)
-            .await
-            .unwrap_or_else(|late| Some(OperationResponse::ended(&[late])))
+        let executed = admission.in_time(deadline, running).await;
+        executed.unwrap_or_else(|late| Some(OperationResponse::timed_out(&[late])))
     }
 
     async fn execute(&self, event: Event, deadline: Deadline) -> Option<OperationResponse> {
-        let mut request = Request::new(&*self.text).variables(self.variables.clone());
-        request.operation_name.clone_from(&self.operation_name);
-        if let Ok(document) = self.document.as_ref() {
-            request.set_parsed_query(document.executable());
-        }
+        let request = self.prepared.clone().into_request();
         let (ledger, view) = (Arc::new(Ledger::begin(false, deadline.waits)), self.caller.view());
         let executed =
-            self.operations.executor.execute_event(request, self.caller.clone(), Arc::clone(&ledger), event);
+            self.engine.executor.execute_event(request, self.caller.clone(), Arc::clone(&ledger), event);
         match AssertUnwindSafe(executed).catch_unwind().await {
             Ok(None) => None,
             Ok(Some(response)) => {
-                let extensions = Extensions::of_event(&ledger, &view, self.position());
+                let extensions = ResponseExtensions::of_event(&ledger, &view, self.position());
                 Some(OperationResponse::executed(&response.data, response.errors, Some(extensions)))
             }
             Err(_) => Some(OperationResponse::crashed()),

@@ -1,25 +1,19 @@
-//! What a trace is told of an operation: which it is, and with which code it failed.
+//! Attributes of traces: which operation a request runs, and with which code it fails.
 
-use super::persisted::ResolvedDocument;
-use super::request::OperationRequest;
-use super::{OperationEngine, OperationResponse, Outcome};
+use super::prepare::ResolvedOperation;
+use super::response::{OperationResponse, Outcome};
 use crate::telemetry::traces::{self, Fact};
 
-impl OperationEngine {
-    /// Tells the trace, where there is one, which operation it is.
-    pub(super) fn tell_trace(&self, meant: &ResolvedDocument, request: &OperationRequest) {
-        if traces::are_on()
-            && let Ok(document) = self.documents.judge(&meant.text).as_ref()
-            && let Ok(operation) = document.operation(request.operation_name.as_deref())
-        {
-            let kind = operation.operation_type.name();
-            traces::note(Fact::Operation { kind, name: operation.name.as_deref() });
-        }
+impl ResolvedOperation {
+    /// Adds the operation to the current span, if the request is traced.
+    pub(super) fn note_in_trace(&self) {
+        let (kind, name) = (self.operation.operation_type.name(), self.operation.name.as_deref());
+        traces::note(Fact::Operation { kind, name });
     }
 }
 
 impl OperationResponse {
-    /// What a trace tells of what went wrong: whether it failed here, or was refused as it was asked.
+    /// The attribute that says what failed: a request that was refused is not an error of Switchboard.
     pub(super) fn failure(&self) -> Option<Fact<'static>> {
         let code = self.origin.code?;
         Some(match self.outcome {
@@ -28,8 +22,8 @@ impl OperationResponse {
         })
     }
 
-    /// The same, told to the trace that is under way here.
-    pub(super) fn told(self) -> Self {
+    /// Adds the failure, if there is one, to the current span.
+    pub(super) fn noted_in_trace(self) -> Self {
         if let Some(fact) = self.failure() {
             traces::note(fact);
         }

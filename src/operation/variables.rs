@@ -12,9 +12,8 @@ use apollo_compiler::{ExecutableDocument, Node, Schema};
 use async_graphql::{Name, Value, Variables};
 
 use super::codes::Code;
-use super::document::shortened;
-use super::errors::GraphqlError;
-use super::positions;
+use super::errors::{GraphqlError, shortened};
+use super::variable_positions;
 
 /// The values that an operation runs with; variables that it does not declare are left out.
 ///
@@ -33,7 +32,7 @@ pub(crate) fn coerce(
         return Err(refusals(schema, operation, values));
     };
     if coerced.values().any(JsonValue::is_null) {
-        let misplaced = positions::check_nulls(schema, document, operation, &coerced);
+        let misplaced = variable_positions::check_nulls(schema, document, operation, &coerced);
         if !misplaced.is_empty() {
             return Err(misplaced);
         }

@@ -17,7 +17,7 @@ use switchboard::config::{self, Config, Keys};
 use switchboard::domain::caller::{self, Caller};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
-use switchboard::graphql::schema::Graph;
+use switchboard::graphql::graph::Graph;
 use switchboard::graphql::subscription::Event;
 use switchboard::loaders::cache::upstream_cache::Revision;
 use switchboard::loaders::settings::Shares;
@@ -339,7 +339,7 @@ impl World {
     /// The same world, its operations held to limits.
     pub(crate) fn within(self, limits: LimitSettings) -> Self {
         let (connections, lists) = (DEFAULTS.connections.clone(), DEFAULTS.lists.clone());
-        Self { operations: self.operations.within(limits, connections, lists).unwrap(), ..self }
+        Self { operations: self.operations.within(limits, connections, lists), ..self }
     }
 
     /// What runs its operations, for an edge in front of it.
@@ -393,7 +393,11 @@ impl World {
     /// Subscribes, with whatever else a request holds.
     pub(crate) async fn open(&self, caller: Caller, request: Value) -> Result<Subscription, Value> {
         let request = OperationRequest::from_json(request.to_string().as_bytes()).unwrap();
-        match self.operations.open(request, TransportRules { mutations: true }, caller, None).await {
+        match self
+            .operations
+            .run_or_subscribe(request, TransportRules { mutations: true }, caller, None)
+            .await
+        {
             OperationOutput::Subscription(subscription) => Ok(*subscription),
             OperationOutput::Response(answer) => Err(serde_json::from_slice(&answer.body).unwrap()),
         }

@@ -14,7 +14,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt as _, service_fn};
 
 use crate::domain::caller::Caller;
-use crate::graphql::schema::Graph;
+use crate::graphql::graph::Graph;
 use crate::loaders::cache::upstream_cache::Revision;
 use crate::loaders::stats::Ledger;
 use crate::operation::Executor;

@@ -94,7 +94,7 @@ impl Underway {
             let requests = Arc::clone(operations.metrics().requests());
             let awaited = Awaited::begin(requests, None, Transport::WebSocket, tenure);
             let rules = TransportRules { mutations: true };
-            let opened = span.around(operations.open(request, rules, caller, None)).await;
+            let opened = span.around(operations.run_or_subscribe(request, rules, caller, None)).await;
             awaited.is(&opened.record(Transport::WebSocket));
             opened
         };

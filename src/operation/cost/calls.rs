@@ -10,9 +10,8 @@
 
 use apollo_compiler::executable::{Field, Selection, SelectionSet};
 
-use super::lengths::count;
+use super::argument::{count, whole};
 use super::representations::Representations;
-use super::whole;
 use crate::loaders::settings::ListSettings;
 
 /// How many numbers `statusCounts` are made of.

@@ -6,7 +6,7 @@ use apollo_compiler::Schema;
 use apollo_compiler::executable::Field;
 use apollo_compiler::schema::ExtendedType;
 
-use super::Argument;
+use super::argument::{Argument, count};
 use crate::domain::toolkits::TOOLKITS_OF_PROVIDER_MAX;
 use crate::loaders::settings::ConnectionSettings;
 
@@ -112,11 +112,6 @@ impl Lengths {
         };
         Some(asked.unwrap_or(count(default)).min(most))
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "lengths lie far below 2^52")]
-pub(super) fn count(number: usize) -> f64 {
-    number as f64
 }
 
 fn average(items: usize, of: usize) -> f64 {

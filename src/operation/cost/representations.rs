@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use apollo_compiler::ast::Value as Literal;
 use async_graphql::{Value, Variables};
 
-use super::lengths::count;
+use super::argument::count;
 
 /// Numbers of representations.
 #[derive(Debug, Clone, Default)]

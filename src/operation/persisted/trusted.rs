@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::Hash;
+use super::document_hash::Hash;
 
 const APOLLO_FORMAT: &str = "apollo-persisted-query-manifest";
 

@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use serde_json::json;
 use switchboard::app::{Networks, graph_over};
 use switchboard::domain::clock::Clock;
-use switchboard::graphql::schema::Graph;
+use switchboard::graphql::graph::Graph;
 use switchboard::http::ops;
 use switchboard::operation::OperationEngine;
 use switchboard::replicas::store::{Entry, Messages, Store, StoreError};
@@ -90,7 +90,7 @@ impl Measured {
         let operations = OperationEngine::new(graph.clone(), &config.cache.shares(), clock).unwrap();
         let operations =
             operations.within(config.limits.clone(), config.connections.clone(), config.lists.clone());
-        Self { sandbox, graph, operations: operations.unwrap() }
+        Self { sandbox, graph, operations }
     }
 
     fn routes(&self) -> Router {

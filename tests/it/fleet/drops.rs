@@ -65,7 +65,7 @@ async fn a_webhook_to_one_is_word_to_all() {
     fleet.replicas[2].accounts_changed();
     for subscription in &mut listening {
         let message = subscription.next().await.unwrap();
-        let answer: serde_json::Value = serde_json::from_slice(&message.answer.body).unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&message.response.body).unwrap();
         assert_eq!(at(&answer, "data.connectedAccountChanged.connectedAccount.status"), "REVOKED");
         assert_eq!(at(&answer, "data.connectedAccountChanged.cause"), "WEBHOOK");
     }

@@ -154,7 +154,7 @@ async fn listeners_of_all_are_told_and_the_fleet_polls_as_one() {
     fleet.replicas[0].sandbox.change_providers(Tenant::A, |held| held[0]["status"] = json!("needs_reauth"));
     for subscription in &mut listening {
         let message = subscription.next().await.unwrap();
-        let answer: serde_json::Value = serde_json::from_slice(&message.answer.body).unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&message.response.body).unwrap();
         assert_eq!(at(&answer, "data.providerChanged.provider.status"), "NEEDS_REAUTH");
         assert_eq!(at(&answer, "data.providerChanged.cause"), "POLL");
     }

@@ -47,7 +47,7 @@ fn world(accounts: Vec<Account>) -> World {
 /// The data of the next message, which has no errors.
 async fn heard(subscription: &mut Subscription) -> Value {
     let message = subscription.next().await.expect("it goes on");
-    let mut answer: Value = serde_json::from_slice(&message.answer.body).unwrap();
+    let mut answer: Value = serde_json::from_slice(&message.response.body).unwrap();
     assert_eq!(answer.get("errors"), None);
     answer["data"].take()
 }
@@ -319,7 +319,7 @@ async fn an_upstream_that_fails_is_asked_again_later_and_a_refused_key_ends_it_w
     assert_eq!(at(&heard(&mut subscription).await, "providerChanged.provider.status"), "DEGRADED");
     world.sandbox.emulate(EmulatedUpstream::Leadlex, Some(Fault::parse("status=401").unwrap()));
     let message = subscription.next().await.unwrap();
-    let answer: Value = serde_json::from_slice(&message.answer.body).unwrap();
+    let answer: Value = serde_json::from_slice(&message.response.body).unwrap();
     assert_eq!(answer["errors"][0]["extensions"]["code"], "UPSTREAM_UNAUTHORIZED");
     assert!(subscription.next().await.is_none());
 }

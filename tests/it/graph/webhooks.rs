@@ -101,7 +101,7 @@ async fn a_signed_delivery_reaches_listeners_and_readers_at_once() {
         );
         let message = subscription.next().await.unwrap();
         assert_eq!(before.elapsed(), std::time::Duration::ZERO, "no look was waited for");
-        let heard: Value = serde_json::from_slice(&message.answer.body).unwrap();
+        let heard: Value = serde_json::from_slice(&message.response.body).unwrap();
         let (was, is) = if number == 0 { ("ACTIVE", "EXPIRED") } else { ("EXPIRED", "ACTIVE") };
         assert_eq!(
             at(&heard, "data.connectedAccountChanged"),

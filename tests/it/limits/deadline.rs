@@ -111,7 +111,7 @@ async fn an_operation_that_does_not_end_by_itself_is_ended() {
     let (connections, lists): (ConnectionSettings, ListSettings) = (config.connections, config.lists);
     let clock = Clock::starting_at(NOW.parse().unwrap());
     let operations = OperationEngine::new(Endless, &Shares::of(0), clock).unwrap();
-    let operations = operations.within(limits, connections, lists).unwrap();
+    let operations = operations.within(limits, connections, lists);
     let answer = run(&operations, tenant_a(), &json!({ "query": "{ a }" })).await;
     assert_eq!(
         serde_json::from_slice::<Value>(&answer.body).unwrap(),

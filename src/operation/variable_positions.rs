@@ -13,8 +13,7 @@ use apollo_compiler::{ExecutableDocument, Node, Schema};
 use async_graphql::Pos;
 
 use super::codes::Code;
-use super::document::shortened;
-use super::errors::GraphqlError;
+use super::errors::{GraphqlError, shortened};
 
 /// The variables of a document that stand where they may not.
 pub(crate) fn check(schema: &Schema, document: &ExecutableDocument) -> Vec<GraphqlError> {

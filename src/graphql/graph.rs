@@ -1,0 +1,152 @@
+//! [`Graph`]: executes operations against the schema, over the parts that all operations share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::{Request, Response};
+use futures_util::StreamExt as _;
+
+use super::federation::{self, FederationSettings};
+use super::graph_parts::{GraphParts, SchemaTexts};
+use super::operation_context::OperationContext;
+use super::schema::{GraphSchema, schema};
+use super::stitching;
+use super::subscription::Event;
+use crate::domain::caller::{Caller, Tenant};
+use crate::domain::health::HealthRules;
+use crate::domain::toolkits::ToolkitMapping;
+use crate::loaders::loader::Sources;
+use crate::loaders::cache::upstream_cache::Revision;
+use crate::loaders::stats::Ledger;
+use crate::loaders::settings::{ConnectionSettings, WatchSettings};
+use crate::loaders::batch_scheduler::Batches;
+use crate::loaders::watch::Watches;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::counts::CallCounts;
+
+/// The graph. Cheap to clone.
+#[derive(Clone)]
+pub struct Graph {
+    schema: GraphSchema,
+    parts: Arc<GraphParts>,
+    metrics: Metrics,
+}
+
+impl Graph {
+    /// A graph over some sources.
+    #[must_use]
+    pub fn new(
+        sources: Arc<Sources>,
+        mapping: ToolkitMapping,
+        connections: ConnectionSettings,
+        federation: FederationSettings,
+        watching: WatchSettings,
+    ) -> Self {
+        let watches = Arc::new(Watches::new(Arc::clone(&sources), watching));
+        let texts = schema_texts(federation, connections.clone());
+        Self::of(GraphParts { sources, mapping, watches, connections, texts })
+    }
+
+    fn of(parts: GraphParts) -> Self {
+        Self { schema: schema(), parts: Arc::new(parts), metrics: Metrics::default() }
+    }
+
+    /// The same, whose figures are read by metrics, as are those of whatever runs its operations.
+    #[must_use]
+    pub fn measured_by(self, metrics: Metrics) -> Self {
+        let (sources, watches) = (Arc::clone(&self.parts.sources), Arc::clone(&self.parts.watches));
+        metrics.read("graph", move |readings| {
+            sources.read_metrics(readings);
+            watches.read_metrics(readings);
+        });
+        Self { metrics, ..self }
+    }
+
+    /// What measures it.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
+    /// The same sources and watches under other rules: what is kept stays, and what is watched is watched on.
+    #[must_use]
+    pub fn under(
+        &self,
+        mapping: ToolkitMapping,
+        connections: ConnectionSettings,
+        federation: FederationSettings,
+        health: HealthRules,
+    ) -> Self {
+        let sources = Arc::new(Sources { health, ..Sources::clone(&self.parts.sources) });
+        let watches = Arc::clone(&self.parts.watches);
+        let texts = schema_texts(federation, connections.clone());
+        Self::of(GraphParts { sources, mapping, watches, connections, texts }).measured_by(self.metrics())
+    }
+
+    /// In which state everything is that a caller's answers are made of.
+    #[must_use]
+    pub fn revision(&self, caller: &Caller) -> Revision {
+        self.parts.sources.revision(&caller.tenant)
+    }
+
+    /// What became of all upstream calls: to LeadLex, then to Composio.
+    #[must_use]
+    pub fn calls(&self) -> [CallCounts; 2] {
+        self.parts.sources.calls()
+    }
+
+    /// As [`Sources::flush`].
+    pub async fn flush(&self, at_most: Duration) {
+        self.parts.sources.flush(at_most).await;
+    }
+
+    /// Has everything of a caller's tenant read again before it is served.
+    pub fn expire(&self, caller: &Caller) {
+        self.parts.sources.expire(&caller.tenant);
+    }
+
+    /// As [`Sources::dump`].
+    #[cfg(test)]
+    pub(crate) fn dump(&self, caller: &Caller) -> String {
+        self.parts.sources.dump(&caller.tenant)
+    }
+
+    /// Executes one operation on a caller's behalf; its document has passed validation. What it costs
+    /// upstream is entered in the ledger, where there is one.
+    pub async fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> Response {
+        let batches = Batches::default();
+        let context = OperationContext::new(Arc::clone(&self.parts), caller, ledger, batches.clone());
+        batches.drive(self.schema.execute(request.data(context))).await
+    }
+
+    /// A tenant's accounts are not what they were: all of them are read again before they are served.
+    pub fn accounts_changed(&self, tenant: &Tenant) {
+        self.parts.sources.accounts_changed(tenant);
+    }
+
+    /// What can be listened to.
+    #[must_use]
+    pub fn watches(&self) -> &Arc<Watches> {
+        &self.parts.watches
+    }
+
+    /// Executes a subscription for one event; no answer where it is none for this caller, or not asked for. Without an
+    /// event it is an answer only where it cannot be listened with.
+    pub async fn execute_event(
+        &self,
+        request: Request,
+        caller: Caller,
+        ledger: Arc<Ledger>,
+        event: Event,
+    ) -> Option<Response> {
+        let batches = Batches::default();
+        let context = OperationContext::new(Arc::clone(&self.parts), caller, ledger, batches.clone());
+        let mut answers = self.schema.execute_stream(request.data(context).data(event));
+        batches.drive(answers.next()).await
+    }
+}
+
+/// The schema as other gateways read it, printed on first use.
+fn schema_texts(federation: FederationSettings, connections: ConnectionSettings) -> SchemaTexts {
+    SchemaTexts::new(move || federation::sdl(&federation, &connections), stitching::sdl)
+}

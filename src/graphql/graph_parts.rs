@@ -1,0 +1,48 @@
+//! The parts that all operations of a graph share.
+
+use std::sync::{Arc, LazyLock};
+
+use crate::domain::toolkits::ToolkitMapping;
+use crate::loaders::loader::Sources;
+use crate::loaders::settings::ConnectionSettings;
+use crate::loaders::watch::Watches;
+
+/// What the resolvers of all operations read.
+pub(super) struct GraphParts {
+    pub(super) sources: Arc<Sources>,
+    pub(super) mapping: ToolkitMapping,
+    pub(super) watches: Arc<Watches>,
+    pub(super) connections: ConnectionSettings,
+    pub(super) texts: SchemaTexts,
+}
+
+/// A text that is printed on first use.
+type LazyText = LazyLock<String, Box<dyn FnOnce() -> String + Send>>;
+
+/// The schema as gateways of larger graphs read it.
+pub(super) struct SchemaTexts {
+    federation: LazyText,
+    stitching: LazyText,
+}
+
+impl SchemaTexts {
+    pub(super) fn new(
+        federation: impl FnOnce() -> String + Send + 'static,
+        stitching: impl FnOnce() -> String + Send + 'static,
+    ) -> Self {
+        Self {
+            federation: LazyLock::new(Box::new(federation)),
+            stitching: LazyLock::new(Box::new(stitching)),
+        }
+    }
+
+    /// The schema as a subgraph of Apollo Federation.
+    pub(super) fn federation(&self) -> &str {
+        &self.federation
+    }
+
+    /// The schema with the directives of schema stitching.
+    pub(super) fn stitching(&self) -> &str {
+        &self.stitching
+    }
+}

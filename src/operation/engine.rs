@@ -1,0 +1,276 @@
+//! [`OperationEngine`]: runs queries and mutations to their response.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::future::FutureExt as _;
+
+use super::admission::Admission;
+use super::cost::{CostModel, ReportedCost};
+use super::deadline::Deadline;
+use super::document::{Documents, InvalidSchema};
+use super::executor::Executor;
+use super::persisted::PersistedDocuments;
+use super::persisted::trusted::TrustedDocuments;
+use super::prepare::{PendingOperation, PreparedOperation, Preparer, TransportRules};
+use super::request::OperationRequest;
+use super::response::{OperationResponse, Outcome};
+use super::response_body::ResponseExtensions;
+use super::response_cache::{ResponseCache, ResponseKey};
+use super::settings::{DocumentSettings, LimitSettings};
+use crate::domain::caller::{Caller, Tenant};
+use crate::domain::clock::Clock;
+use crate::loaders::cache::read_through::Got;
+use crate::loaders::cache::freshness::Freshness;
+use crate::loaders::stats::Ledger;
+use crate::loaders::cache::metrics::read_weight;
+use crate::loaders::settings::{ConnectionSettings, ListSettings, Shares};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::requests::Made;
+use crate::telemetry::traces;
+
+/// Requests up to this size are joined with equal ones, and their responses cached. An execution that others may join
+/// continues after its client has disconnected and holds its request meanwhile; without this limit, clients could
+/// use that to get around the limit on memory for request bodies.
+const SHARED_REQUEST_MAX_BYTES: usize = 64 * 1024;
+
+/// Runs operations. Cheap to clone.
+#[derive(Clone)]
+pub struct OperationEngine {
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) preparer: Preparer,
+    responses: Arc<ResponseCache>,
+    clock: Clock,
+    pub(super) admission: Option<Arc<Admission>>,
+}
+
+impl OperationEngine {
+    /// An engine without limits on operations; [`Self::within`] adds them. Its caches stay within `shares`; `clock` must be
+    /// the executor's clock.
+    ///
+    /// # Errors
+    /// If apollo-compiler cannot read the executor's schema, which is a bug in Switchboard.
+    pub fn new(executor: impl Executor, shares: &Shares, clock: Clock) -> Result<Self, InvalidSchema> {
+        let preparer = Preparer {
+            documents: Arc::new(Documents::new(&executor.sdl(), shares.documents)?),
+            persisted: Arc::new(PersistedDocuments::none()),
+            metrics: executor.metrics(),
+        };
+        let engine = Self {
+            preparer,
+            executor: Arc::new(executor),
+            responses: Arc::new(ResponseCache::new(shares.answers)),
+            clock,
+            admission: None,
+        };
+        Ok(engine.measured())
+    }
+
+    /// Adds limits. The cost of lists is read from their settings.
+    #[must_use]
+    pub fn within(
+        mut self,
+        limits: LimitSettings,
+        connections: ConnectionSettings,
+        lists: ListSettings,
+    ) -> Self {
+        let documents = self.preparer.documents.within(limits.clone());
+        let cost_model = CostModel::new(documents.schema(), connections, lists);
+        self.preparer.documents = Arc::new(documents);
+        self.admission = Some(Arc::new(Admission::new(limits, cost_model)));
+        self.measured()
+    }
+
+    /// Adds the engine's caches to the executor's metrics.
+    fn measured(self) -> Self {
+        let (responses, documents) = (Arc::clone(&self.responses), Arc::clone(&self.preparer.documents));
+        self.metrics().read("operations", move |readings| {
+            let (weight, limit) = responses.weight_and_limit_bytes();
+            read_weight("answers", weight, limit, readings);
+            read_weight("documents", documents.weight_bytes(), documents.limit_bytes(), readings);
+        });
+        self
+    }
+
+    /// Adds documents that clients can name. Trusted documents that are invalid are refused when they are requested, and
+    /// listed by [`Self::broken`].
+    #[must_use]
+    pub fn naming(mut self, settings: &DocumentSettings, trusted: Option<TrustedDocuments>) -> Self {
+        self.preparer.persisted = Arc::new(PersistedDocuments::new(settings, trusted));
+        self
+    }
+
+    /// Takes over the documents that clients have registered with another engine.
+    #[must_use]
+    pub fn succeeding(mut self, other: &Self) -> Self {
+        let persisted = self.preparer.persisted.keeping(&other.preparer.persisted);
+        self.preparer.persisted = Arc::new(persisted);
+        self
+    }
+
+    /// The metrics of this engine.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.preparer.metrics
+    }
+
+    /// The trusted documents that are invalid: each by its id and with its first error, ordered by id.
+    #[must_use]
+    pub fn broken(&self) -> Vec<(String, String)> {
+        let trusted = self.preparer.persisted.trusted().into_iter().flat_map(TrustedDocuments::all);
+        let invalid = trusted.filter_map(|(id, text)| {
+            let errors = self.preparer.documents.validate(text).err()?;
+            Some((id.to_owned(), errors.first()?.message.clone()))
+        });
+        let mut invalid: Vec<_> = invalid.collect();
+        invalid.sort_unstable();
+        invalid
+    }
+
+    /// Clears the caches of documents and responses.
+    pub fn forget(&self) {
+        self.preparer.documents.forget();
+        self.responses.forget();
+    }
+
+    /// Invalidates a tenant's accounts, because Composio has reported a change.
+    pub fn accounts_changed(&self, tenant: &Tenant) {
+        self.executor.accounts_changed(tenant);
+    }
+
+    /// Shares the validated documents of another engine, for tests that send the same requests to many.
+    #[cfg(test)]
+    pub(crate) fn judging_as(mut self, other: &Self) -> Self {
+        self.preparer.documents = Arc::clone(&other.preparer.documents);
+        self
+    }
+
+    /// All cached responses, each with its key.
+    #[cfg(test)]
+    pub(crate) fn dump(&self) -> Vec<(String, bytes::Bytes)> {
+        self.responses.dump()
+    }
+
+    /// Runs one operation to its response. It never fails: errors are in the response.
+    pub async fn run(
+        &self,
+        request: OperationRequest,
+        rules: TransportRules,
+        caller: Caller,
+    ) -> OperationResponse {
+        match self.preparer.begin(request, &caller.tenant) {
+            Ok(pending) => self.run_pending(pending, rules, caller).await,
+            Err(refused) => refused,
+        }
+        .noted_in_trace()
+    }
+
+    pub(super) async fn run_pending(
+        &self,
+        pending: PendingOperation,
+        rules: TransportRules,
+        caller: Caller,
+    ) -> OperationResponse {
+        if traces::are_on()
+            && let Ok(resolved) = self.preparer.resolve(&pending)
+        {
+            resolved.note_in_trace();
+        }
+        let PendingOperation { request, document, .. } = &pending;
+        // Only ADMINs may see the upstream calls of a request. A cached response has none to show.
+        let is_traced = request.asks_for_trace() && caller.view().is_full();
+        let key = if is_traced { None } else { ResponseKey::of(&document.text, request, &caller) };
+        let key = key.map(Arc::new);
+        let deadline = Deadline::after(self.admission.as_deref().map(Admission::operation_timeout));
+        loop {
+            let cached = |key: &Arc<_>| self.responses.look(key, || self.executor.revision(&caller));
+            if let Some(cached) = key.as_ref().and_then(cached) {
+                self.preparer.persisted.store(document);
+                return cached;
+            }
+            let prepared = self.preparer.resolve(&pending).and_then(|resolved| {
+                resolved.check_transport(rules)?;
+                self.preparer.prepare(resolved, &request.variables)
+            });
+            let prepared = match prepared {
+                Ok(prepared) => prepared,
+                Err(refused) => return refused,
+            };
+            let label = Arc::clone(&prepared.resolved.label);
+            let is_small = |key: &&Arc<ResponseKey>| key.weight_bytes() <= SHARED_REQUEST_MAX_BYTES;
+            let shared = key.as_ref().filter(|_| prepared.is_shareable).filter(is_small);
+            let Some(key) = shared.map(Arc::clone) else {
+                return self.admit(prepared, caller, is_traced, deadline).await.0;
+            };
+            let (executor, asker) = (Arc::clone(&self.executor), caller.clone());
+            let revision = move || executor.revision(&asker);
+            let (engine, asker) = (self.clone(), caller.clone());
+            let execution = async move { engine.admit(prepared, asker, false, deadline).await };
+            let (response, got) = self.responses.get(key, revision, execution.boxed()).await;
+            // The joined execution ran out of its own time. This request has time left, so it tries again.
+            if got != Got::Joined || !response.is_late || deadline.is_over() {
+                return response.of(&label);
+            }
+        }
+    }
+
+    /// Executes an operation within the limits, if there are any. It is refused if it costs too much or there is no permit in
+    /// time, and cancelled at its deadline.
+    async fn admit(
+        &self,
+        prepared: PreparedOperation,
+        caller: Caller,
+        is_traced: bool,
+        deadline: Deadline,
+    ) -> (OperationResponse, Option<Freshness>) {
+        let label = Arc::clone(&prepared.resolved.label);
+        let ledger = || Ledger::begin(is_traced, deadline.waits);
+        let Some(admission) = &self.admission else {
+            let (response, parts) = self.execute(prepared, caller, ledger(), None).await;
+            return (response.of(&label), parts);
+        };
+        let cost = match admission.check(&prepared) {
+            Ok(cost) => cost,
+            Err(errors) => return (prepared.resolved.refused(&errors), None),
+        };
+        let running = async {
+            match admission.enter(cost).await {
+                Ok(_permit) => {
+                    let reported = is_traced.then(|| admission.report(cost));
+                    self.execute(prepared, caller, ledger(), reported).await
+                }
+                Err(overloaded) => (OperationResponse::failed(Outcome::Overloaded, &[overloaded]), None),
+            }
+        };
+        let (response, parts) = match admission.in_time(deadline, running).await {
+            Ok(executed) => executed,
+            Err(late) => (OperationResponse::timed_out(&[late]), None),
+        };
+        (response.of(&label), parts)
+    }
+
+    /// Executes an operation. Also returns the age of the data in the response.
+    async fn execute(
+        &self,
+        prepared: PreparedOperation,
+        caller: Caller,
+        ledger: Ledger,
+        cost: Option<ReportedCost>,
+    ) -> (OperationResponse, Option<Freshness>) {
+        let (ledger, view) = (Arc::new(ledger), caller.view());
+        // A panic ends one operation and not its connection. Its state is dropped with the future.
+        let executed = self.executor.execute(prepared.into_request(), caller, Arc::clone(&ledger));
+        let mut response = match AssertUnwindSafe(executed).catch_unwind().await {
+            Ok(executed) => {
+                let extensions = ResponseExtensions::of(&ledger, &view, cost);
+                OperationResponse::executed(&executed.data, executed.errors, extensions)
+            }
+            Err(_) => OperationResponse::crashed(),
+        };
+        let parts = ledger.freshness();
+        (response.origin.made, response.origin.cost) = (Some(Made::Executed), ledger.cost());
+        response.is_late = ledger.is_late();
+        response.read_at = parts.map(|parts| self.clock.instant(parts.fetched_at));
+        (response, parts)
+    }
+}

@@ -1,0 +1,151 @@
+//! From a request to an operation that can be executed.
+//!
+//! A [`PendingOperation`] is a request whose document is known. Its operation is resolved at most once, when it is first
+//! needed: a response cache hit needs none. A [`PreparedOperation`] also has coerced variables and holds all that
+//! admission and execution need.
+
+use std::sync::{Arc, OnceLock};
+
+use apollo_compiler::Node;
+use apollo_compiler::ast::OperationType;
+use apollo_compiler::executable;
+use apollo_compiler::response::JsonMap;
+use async_graphql::{Request, Variables};
+
+use super::codes::Code;
+use super::document::{Document, Documents};
+use super::errors::{GraphqlError, first_errors};
+use super::persisted::{PersistedDocuments, ResolvedDocument};
+use super::request::OperationRequest;
+use super::response::{OperationResponse, Outcome};
+use super::response_cache::is_shareable;
+use super::variables;
+use crate::domain::caller::Tenant;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::requests::Operation;
+
+/// Which operations a transport allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransportRules {
+    /// Whether mutations may run. They may not by GET, which intermediaries may repeat or prefetch.
+    pub mutations: bool,
+}
+
+/// Finds and validates documents, resolves operations and coerces variables.
+#[derive(Clone)]
+pub(super) struct Preparer {
+    pub(super) documents: Arc<Documents>,
+    pub(super) persisted: Arc<PersistedDocuments>,
+    /// Where operations are registered under their names.
+    pub(super) metrics: Metrics,
+}
+
+/// A request with its document.
+pub(super) struct PendingOperation {
+    pub(super) request: OperationRequest,
+    pub(super) document: ResolvedDocument,
+    resolved: OnceLock<Result<ResolvedOperation, Arc<[GraphqlError]>>>,
+}
+
+/// One operation of a valid document.
+#[derive(Clone)]
+pub(super) struct ResolvedOperation {
+    pub(super) document: Arc<Document>,
+    pub(super) operation: Node<executable::Operation>,
+    /// The operation as metrics and the request log name it.
+    pub(super) label: Arc<Operation>,
+}
+
+/// An operation that can be executed.
+#[derive(Clone)]
+pub(super) struct PreparedOperation {
+    pub(super) resolved: ResolvedOperation,
+    pub(super) variables: Variables,
+    /// Whether its response may be cached and shared with equal requests.
+    pub(super) is_shareable: bool,
+}
+
+impl Preparer {
+    /// Finds the document of a request.
+    pub(super) fn begin(
+        &self,
+        mut request: OperationRequest,
+        tenant: &Tenant,
+    ) -> Result<PendingOperation, OperationResponse> {
+        match self.persisted.resolve(&mut request, tenant) {
+            Ok(document) => Ok(PendingOperation { request, document, resolved: OnceLock::new() }),
+            Err(refused) => Err(OperationResponse::failed(Outcome::Refused, &[*refused])),
+        }
+    }
+
+    /// The operation of a request, or why there is none. A document that turns out to be valid is stored under the hash
+    /// that it was sent with.
+    pub(super) fn resolve<'p>(
+        &self,
+        pending: &'p PendingOperation,
+    ) -> Result<&'p ResolvedOperation, OperationResponse> {
+        let resolved = pending.resolved.get_or_init(|| {
+            let document = self.documents.validate(&pending.document.text)?;
+            self.persisted.store(&pending.document);
+            let operation = document.operation(pending.request.operation_name.as_deref())?;
+            let (name, kind) = (operation.name.as_deref(), operation.operation_type.name());
+            let label = self.metrics.requests().operation(name, kind);
+            Ok(ResolvedOperation { document, operation, label })
+        });
+        resolved.as_ref().map_err(|errors| OperationResponse::failed(Outcome::Refused, errors))
+    }
+
+    /// Coerces the variables of an operation.
+    pub(super) fn prepare(
+        &self,
+        resolved: &ResolvedOperation,
+        values: &JsonMap,
+    ) -> Result<PreparedOperation, OperationResponse> {
+        let ResolvedOperation { document, operation, .. } = resolved;
+        let variables = variables::coerce(self.documents.schema(), document.validated(), operation, values)
+            .map_err(|errors| resolved.refused(&first_errors(errors, Code::BadUserInput)))?;
+        let root_fields = operation.root_fields(document.validated()).map(|field| field.name.as_str());
+        let is_shareable = operation.is_query() && is_shareable(root_fields);
+        Ok(PreparedOperation { resolved: resolved.clone(), variables, is_shareable })
+    }
+}
+
+impl ResolvedOperation {
+    pub(super) fn is_subscription(&self) -> bool {
+        self.operation.operation_type == OperationType::Subscription
+    }
+
+    /// Refuses an operation that a transport with a single response does not allow.
+    pub(super) fn check_transport(&self, rules: TransportRules) -> Result<(), OperationResponse> {
+        match self.operation.operation_type {
+            OperationType::Mutation if !rules.mutations => {
+                let error = GraphqlError::new(Code::BadUserInput, "Mutations are run by POST alone.");
+                let error = error.because("METHOD_NOT_ALLOWED");
+                Err(OperationResponse::failed(Outcome::NotByThisTransport, &[error]).of(&self.label))
+            }
+            OperationType::Subscription => {
+                let sentence = "Subscriptions need a transport that streams: this one answers once.";
+                Err(self.refused(&[GraphqlError::new(Code::OperationResolutionFailure, sentence)]))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The response of this operation if it is refused.
+    pub(super) fn refused(&self, errors: &[GraphqlError]) -> OperationResponse {
+        OperationResponse::failed(Outcome::Refused, errors).of(&self.label)
+    }
+}
+
+impl PreparedOperation {
+    /// The operation as the executor takes it. The executor needs a syntax tree of its own, so this is called after admission:
+    /// operations that wait for a permit do not hold one.
+    pub(super) fn into_request(self) -> Request {
+        let Self { resolved: ResolvedOperation { document, operation, .. }, variables, .. } = self;
+        // The text is not needed beside the parsed document.
+        let mut request = Request::new("").variables(variables);
+        request.operation_name = operation.name.as_ref().map(ToString::to_string);
+        request.set_parsed_query(document.executable());
+        request
+    }
+}

@@ -1,0 +1,133 @@
+//! The response to one operation: its JSON text, and what a transport needs to know about it.
+
+use std::sync::{Arc, OnceLock};
+
+use async_graphql::{ServerError, Value};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use super::errors::{GraphqlError, masked_and_merged};
+use super::response_body::{ResponseExtensions, write_body};
+use super::response_origin::ResponseOrigin;
+use crate::telemetry::requests::{self, Made, Operation, RequestRecord, Transport};
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It ran: the response has `data`, and errors of fields unless it is `whole`.
+    Executed {
+        /// Whether no field failed.
+        whole: bool,
+    },
+    /// It was refused before execution: the response has errors and no `data`.
+    Refused,
+    /// It is a mutation, and the transport does not allow mutations.
+    NotByThisTransport,
+    /// The server is at its limit of concurrent complexity; the operation did not run.
+    Overloaded,
+    /// Switchboard itself failed during execution.
+    Crashed,
+}
+
+/// The response to one operation.
+#[derive(Debug, Clone)]
+pub struct OperationResponse {
+    /// The JSON text, UTF-8.
+    pub body: Bytes,
+    /// How the operation ended.
+    pub outcome: Outcome,
+    /// When the upstream was asked for the oldest part of the data; `None` if no upstream data was read.
+    pub read_at: Option<Instant>,
+    tag: EntityTag,
+    pub(super) origin: ResponseOrigin,
+    /// Whether the operation's time ran out before all parts had arrived.
+    pub(super) is_late: bool,
+}
+
+impl OperationResponse {
+    /// An entity tag of the body, of the characters `[A-Za-z0-9_-]`: equal bodies have equal tags.
+    #[must_use]
+    pub fn tag(&self) -> &str {
+        self.tag.of(&self.body)
+    }
+
+    /// The response of an operation that ran.
+    pub(super) fn executed(
+        data: &Value,
+        errors: Vec<ServerError>,
+        extensions: Option<ResponseExtensions>,
+    ) -> Self {
+        let errors = masked_and_merged(errors);
+        let outcome = Outcome::Executed { whole: errors.is_empty() };
+        Self::new(outcome, &errors, write_body(&errors, Some(data), extensions))
+    }
+
+    /// A response of errors alone.
+    pub(super) fn failed(outcome: Outcome, errors: &[GraphqlError]) -> Self {
+        Self::new(outcome, errors, write_body(errors, None, None))
+    }
+
+    /// The response of an operation that was cancelled at its deadline: `data` is null.
+    pub(super) fn timed_out(errors: &[GraphqlError]) -> Self {
+        let outcome = Outcome::Executed { whole: false };
+        Self { is_late: true, ..Self::new(outcome, errors, write_body(errors, Some(&Value::Null), None)) }
+    }
+
+    /// The response for every request that waited for an execution that panicked.
+    pub(super) fn crashed() -> Self {
+        tracing::error!("an operation panicked");
+        Self::failed(Outcome::Crashed, &[GraphqlError::internal()])
+    }
+
+    /// The same response, labelled with its operation.
+    pub(super) fn of(mut self, operation: &Arc<Operation>) -> Self {
+        self.origin.operation = Some(Arc::clone(operation));
+        self
+    }
+
+    /// The copy that a cache keeps. Its body is reallocated to its exact size: a buffer that was just written has spare
+    /// capacity.
+    pub(super) fn to_cached(&self) -> Self {
+        let (body, origin) = (Bytes::copy_from_slice(&self.body), self.origin.shared(Made::Kept));
+        Self { body, origin, ..self.clone() }
+    }
+
+    /// The record for the request log and metrics.
+    #[must_use]
+    pub fn record(&self, transport: Transport) -> RequestRecord {
+        let ResponseOrigin { operation, code, made, cost } = self.origin.clone();
+        let outcome = match self.outcome {
+            Outcome::Executed { whole: true } => requests::Outcome::Ok,
+            Outcome::Executed { whole: false } => requests::Outcome::Partial,
+            Outcome::Refused | Outcome::NotByThisTransport => requests::Outcome::Refused,
+            Outcome::Overloaded => requests::Outcome::Overloaded,
+            Outcome::Crashed => requests::Outcome::Crashed,
+        };
+        let bytes = u64::try_from(self.body.len()).ok();
+        RequestRecord { transport, operation, outcome, code, made, cost, bytes }
+    }
+
+    fn new(outcome: Outcome, errors: &[GraphqlError], body: Bytes) -> Self {
+        let code = errors.first().map(|error| error.extensions.code);
+        let origin = ResponseOrigin { code, ..ResponseOrigin::default() };
+        Self { body, outcome, read_at: None, tag: EntityTag::default(), origin, is_late: false }
+    }
+}
+
+/// An entity tag, computed on first use and shared by all copies of a response.
+#[derive(Debug, Clone, Default)]
+struct EntityTag(Arc<OnceLock<Box<str>>>);
+
+impl EntityTag {
+    /// The first half of the SHA-256 of a body, in base64url.
+    fn of(&self, body: &Bytes) -> &str {
+        let digest = || {
+            let digest: [u8; 32] = Sha256::digest(body).into();
+            URL_SAFE_NO_PAD.encode(digest.first_chunk::<16>().unwrap_or(&[0; 16])).into()
+        };
+        self.0.get_or_init(digest)
+    }
+}

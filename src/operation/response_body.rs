@@ -1,0 +1,91 @@
+//! The JSON text of a response: `errors`, `data`, and the `extensions` that Switchboard adds.
+
+use async_graphql::Value;
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::cost::ReportedCost;
+use super::errors::GraphqlError;
+use crate::domain::problems::{Problem, ProblemSummary};
+use crate::domain::view::View;
+use crate::graphql::json::Json;
+use crate::loaders::stats::{Ledger, Trace};
+
+/// The initial capacity of a body, in bytes. Rows arrive as one piece, for which the buffer grows once.
+const INITIAL_CAPACITY: usize = 1024;
+
+/// The `extensions` of a response.
+#[derive(Serialize)]
+pub(super) struct ResponseExtensions {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<ReportedCost>,
+    switchboard: Switchboard,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Switchboard {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<Trace>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<Problem>,
+    /// The number of problems that are not listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_problems: Option<u64>,
+    /// The position of a subscription, for transports without a field of their own for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<String>,
+}
+
+impl ResponseExtensions {
+    /// The extensions of a query or mutation, or `None` if they would be empty.
+    pub(super) fn of(ledger: &Ledger, view: &View, cost: Option<ReportedCost>) -> Option<Self> {
+        let trace = ledger.is_traced().then(|| ledger.trace());
+        let switchboard = Switchboard::new(ledger, view, trace, None);
+        let is_empty = switchboard.trace.is_none()
+            && switchboard.problems.is_empty()
+            && switchboard.more_problems.is_none();
+        (!is_empty).then_some(Self { cost, switchboard })
+    }
+
+    /// The extensions of an event of a subscription, which always has a position.
+    pub(super) fn of_event(ledger: &Ledger, view: &View, position: String) -> Self {
+        Self { cost: None, switchboard: Switchboard::new(ledger, view, None, Some(position)) }
+    }
+}
+
+impl Switchboard {
+    fn new(ledger: &Ledger, view: &View, trace: Option<Trace>, position: Option<String>) -> Self {
+        let ProblemSummary { problems, more } = ledger.problems(view);
+        Self { trace, problems, more_problems: Some(more).filter(|more| *more > 0), position }
+    }
+}
+
+/// Writes a response (specification, 7.1): errors first, so that they are seen even if the body is cut off.
+pub(super) fn write_body(
+    errors: &[GraphqlError],
+    data: Option<&Value>,
+    extensions: Option<ResponseExtensions>,
+) -> Bytes {
+    let mut json = Json::with_room(INITIAL_CAPACITY);
+    let mut separator: &[u8] = b"{";
+    let mut begin = |json: &mut Json, name: &[u8]| {
+        json.text(separator);
+        json.text(name);
+        separator = b",";
+    };
+    if !errors.is_empty() {
+        begin(&mut json, b"\"errors\":");
+        json.put(errors);
+    }
+    if let Some(data) = data {
+        begin(&mut json, b"\"data\":");
+        json.value(data);
+    }
+    if let Some(extensions) = extensions {
+        begin(&mut json, b"\"extensions\":");
+        json.put(extensions);
+    }
+    json.text(b"}");
+    json.into_bytes().into()
+}
