@@ -44,6 +44,6 @@ mod variables;
 pub(crate) use self::admission::OVERLOADED_RETRY_AFTER;
 pub use self::document::InvalidSchema;
 pub use self::engine::OperationEngine;
-pub use self::executor::Executor;
+pub use self::executor::{EventSource, Executor};
 pub use self::prepare::TransportRules;
 pub use self::response::{OperationResponse, Outcome};

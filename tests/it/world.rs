@@ -26,8 +26,10 @@ use switchboard::loaders::watch::WatchError;
 use switchboard::loaders::watch::feed::Position;
 use switchboard::operation::request::OperationRequest;
 use switchboard::operation::settings::LimitSettings;
-use switchboard::operation::subscription::{EventSource, OperationOutput, Subscription};
-use switchboard::operation::{Executor, OperationEngine, OperationResponse, Outcome, TransportRules};
+use switchboard::operation::subscription::{OperationOutput, Subscription};
+use switchboard::operation::{
+    EventSource, Executor, OperationEngine, OperationResponse, Outcome, TransportRules,
+};
 use switchboard::replicas::store::Store;
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox, Tenant};
 use switchboard::telemetry::metrics::Metrics;
