@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::credential::Credential;
+use super::credential::{Credential, Fingerprint};
 use super::role::Role;
 use super::upstream_name::{Composio, Leadlex};
 use super::view::View;
@@ -19,6 +19,26 @@ pub struct Tenant {
     pub leadlex: Option<Credential<Leadlex>>,
     /// The key to the connected-accounts API.
     pub composio: Option<Credential<Composio>>,
+}
+
+/// The fingerprints of a tenant's credentials: the part that identifies the tenant in every key of a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TenantFingerprints {
+    /// Of the key to the workspace API.
+    pub leadlex: Option<Fingerprint<Leadlex>>,
+    /// Of the key to the connected-accounts API.
+    pub composio: Option<Fingerprint<Composio>>,
+}
+
+impl Tenant {
+    /// The fingerprints of both credentials.
+    #[must_use]
+    pub fn fingerprints(&self) -> TenantFingerprints {
+        TenantFingerprints {
+            leadlex: self.leadlex.as_ref().map(Credential::fingerprint),
+            composio: self.composio.as_ref().map(Credential::fingerprint),
+        }
+    }
 }
 
 /// A caller of one operation.

@@ -47,10 +47,13 @@ pub struct PageRequest {
     pub size: usize,
     /// From which end.
     pub direction: Direction,
+    /// Whether the query selects `hasNextPage` (forward) or `hasPreviousPage` (backward): to know it, one item more
+    /// may have to be read.
+    pub has_more_selected: bool,
 }
 
 impl PageArguments {
-    /// Checks the arguments against the sizes in force.
+    /// Checks the arguments against the sizes in force. The query is taken to select whether more items follow.
     ///
     /// # Errors
     /// `BAD_PAGE_SIZE` where `first` or `last` is negative or over the limit, or both are given.
@@ -66,18 +69,11 @@ impl PageArguments {
             (Some(first), None) => ("first", first, Direction::Forward),
             (None, Some(last)) => ("last", last, Direction::Backward),
             (None, None) => {
-                return Ok(PageRequest {
-                    after: self.after,
-                    before: self.before,
-                    size: default,
-                    direction: Direction::Forward,
-                });
+                return Ok(self.request(default, Direction::Forward));
             }
         };
         match usize::try_from(size) {
-            Ok(size) if size <= max => {
-                Ok(PageRequest { after: self.after, before: self.before, size, direction })
-            }
+            Ok(size) if size <= max => Ok(self.request(size, direction)),
             _ => Err(BadInput::new(
                 BadInputReason::BadPageSize,
                 format!(
@@ -85,6 +81,19 @@ impl PageArguments {
                 ),
             )),
         }
+    }
+
+    fn request(self, size: usize, direction: Direction) -> PageRequest {
+        let Self { after, before, .. } = self;
+        PageRequest { after, before, ..PageRequest::from_end(direction, size) }
+    }
+}
+
+impl PageRequest {
+    /// A page of a size from one end of the list.
+    #[must_use]
+    pub fn from_end(direction: Direction, size: usize) -> Self {
+        Self { after: None, before: None, size, direction, has_more_selected: true }
     }
 }
 

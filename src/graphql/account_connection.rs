@@ -17,37 +17,30 @@ use super::words::ConnectedAccountStatus;
 use super::written::{One, Rows};
 use crate::domain::filters::AccountFilter;
 use crate::domain::input::BadInput;
-use crate::domain::page::{Direction, PageArguments, PageRequest, PageSizes};
+use crate::domain::page::{Direction, PageArguments, PageSizes};
 use crate::loaders::cache::freshness::Freshness;
 use crate::loaders::health::Judge;
-use crate::loaders::lists::counts::StatusCounts;
+use crate::loaders::lists::counts::{CountQuery, StatusCounts};
+use crate::loaders::lists::multi_parent::AccountQuery;
 use crate::loaders::lists::parent::Parent;
-use crate::loaders::lists::slice::{Slice, Wanted};
-use crate::loaders::loader::{AccountArguments, AccountsOf, CountOf};
+use crate::loaders::lists::slice::Slice;
+use crate::loaders::loader::{AccountsKey, CountKey};
 
-/// The arguments of a connection, as far as all of them have the same.
-pub(super) struct ConnectionArguments {
-    pub(super) page: PageArguments,
-    pub(super) order_by: Option<ConnectedAccountOrder>,
-}
-
-impl ConnectionArguments {
-    /// What is to be loaded. `asks` tells which fields of `pageInfo` the query selects: only where it
-    /// asks what lies beyond the page may knowing it cost another row.
-    pub(super) fn check(
-        self,
-        filter: AccountFilter,
-        sizes: PageSizes,
-        asks: impl Fn(&str) -> bool,
-    ) -> Result<AccountArguments, BadInput> {
-        let PageRequest { after, before, size, direction } = self.page.check(sizes)?;
-        let is_more_asked = match direction {
-            Direction::Forward => asks("hasNextPage"),
-            Direction::Backward => asks("hasPreviousPage"),
-        };
-        let wanted = Wanted { after, before, size, direction, is_more_asked };
-        Ok(AccountArguments { filter, order: self.order_by.unwrap_or_default().into(), wanted })
-    }
+/// The query that a connection's arguments describe. `selects` tells which fields of `pageInfo` are selected: only where
+/// the query selects whether more accounts follow, finding out may cost another row.
+pub(super) fn account_query(
+    filter: AccountFilter,
+    order_by: Option<ConnectedAccountOrder>,
+    page: PageArguments,
+    sizes: PageSizes,
+    selects: impl Fn(&str) -> bool,
+) -> Result<AccountQuery, BadInput> {
+    let mut page = page.check(sizes)?;
+    page.has_more_selected = match page.direction {
+        Direction::Forward => selects("hasNextPage"),
+        Direction::Backward => selects("hasPreviousPage"),
+    };
+    Ok(AccountQuery { filter, order: order_by.unwrap_or_default().into(), page })
 }
 
 /// Resolves a connection of accounts: checks the arguments and joins the batch of its level.
@@ -55,29 +48,26 @@ pub(super) async fn connect(
     ctx: &Context<'_>,
     parent: Result<Parent, BadInput>,
     filter: Result<AccountFilter, BadInput>,
-    arguments: ConnectionArguments,
+    page: PageArguments,
+    order_by: Option<ConnectedAccountOrder>,
 ) -> Result<One<ConnectedAccountConnection>, FieldError> {
     let (parent, filter) = (parent?, filter?);
     let operation = operation(ctx);
     let selected = ctx.look_ahead();
-    let asks = |field: &str| selected.field("pageInfo").field(field).exists();
-    let arguments = arguments.check(filter, operation.connections().accounts(), asks)?;
-    let count = CountOf {
-        parent: parent.clone(),
-        filter: arguments.filter.clone(),
-        order: arguments.order,
-        by_status: selected.field("statusCounts").exists(),
-    };
-    let slice = operation.accounts(AccountsOf { parent, arguments: Arc::new(arguments) }).await?;
-    let is_counted =
-        count.by_status || (slice.total_items.is_none() && selected.field("totalCount").exists());
+    let selects = |field: &str| selected.field("pageInfo").field(field).exists();
+    let query = account_query(filter, order_by, page, operation.connections().accounts(), selects)?;
+    let by_status = selected.field("statusCounts").exists();
+    let counted = CountQuery { filter: query.filter.clone(), order: query.order, by_status };
+    let count = CountKey { parent: parent.clone(), query: counted };
+    let slice = operation.accounts(AccountsKey { parent, query: Arc::new(query) }).await?;
+    let is_counted = by_status || (slice.total_items.is_none() && selected.field("totalCount").exists());
     let judge = Arc::clone(operation.loader().judge());
     Ok(One(ConnectedAccountConnection { slice, count, is_counted, judge }))
 }
 
 pub(super) struct ConnectedAccountConnection {
     slice: Arc<Slice>,
-    count: CountOf,
+    count: CountKey,
     /// Whether the query selects counts that the slice does not know.
     is_counted: bool,
     judge: Arc<Judge>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 
-use super::account_connection::{ConnectedAccountConnection, ConnectionArguments, connect};
+use super::account_connection::{ConnectedAccountConnection, connect};
 use super::account_filters::{AuthConfigAccountFilter, ConnectedAccountOrder};
 use super::connection_state::ConnectionState;
 use super::errors::FieldError;
@@ -261,8 +261,8 @@ impl AuthConfig {
         >,
     ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
         let parent = Parent::auth_config(&self.0.auth_config.id);
-        let arguments = ConnectionArguments { page: PageArguments { after, before, first, last }, order_by };
-        Some(connect(ctx, parent, filter.unwrap_or_default().check(), arguments).await)
+        let page = PageArguments { after, before, first, last };
+        Some(connect(ctx, parent, filter.unwrap_or_default().check(), page, order_by).await)
     }
 }
 

@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 
 use async_graphql::{Context, InputType, SelectionField, Value};
 
-use super::account_connection::ConnectionArguments;
+use super::account_connection::account_query;
 use super::account_filters::{ConnectedAccountOrder, ProviderAccountFilter};
 use super::operation_context::{OperationContext, operation};
 use crate::domain::page::{PageArguments, PageRequest};
+use crate::loaders::lists::multi_parent::AccountQuery;
 use crate::loaders::lists::parent::Parent;
-use crate::loaders::lists::provider_page::ProviderQuestion;
-use crate::loaders::loader::AccountArguments;
+use crate::loaders::lists::provider_page::ProviderQuery;
 
 /// Asks for the accounts of the providers that are expected, where the providers have to be read and
 /// the query wants both.
-pub(super) fn start(ctx: &Context<'_>, question: &ProviderQuestion, page: &PageRequest) {
+pub(super) fn start(ctx: &Context<'_>, question: &ProviderQuery, page: &PageRequest) {
     let operation = operation(ctx);
     let Some(expected) = operation.loader().expected_providers() else {
         return;
@@ -33,7 +33,7 @@ pub(super) fn start(ctx: &Context<'_>, question: &ProviderQuestion, page: &PageR
 }
 
 /// The arguments of each `connectedAccounts` that stands directly under a provider.
-fn questions(ctx: &Context<'_>, operation: &OperationContext) -> Vec<AccountArguments> {
+fn questions(ctx: &Context<'_>, operation: &OperationContext) -> Vec<AccountQuery> {
     let providers = ctx.field();
     let under =
         |name: &'static str| move |field: &SelectionField<'_>| field.name() == name && is_included(field);
@@ -49,7 +49,7 @@ fn questions(ctx: &Context<'_>, operation: &OperationContext) -> Vec<AccountArgu
 
 /// A field's arguments as its resolver will see them; `None` where they are wrong, which it will say
 /// itself, or name a cursor, which belongs to one provider's list.
-fn arguments(field: &SelectionField<'_>, operation: &OperationContext) -> Option<AccountArguments> {
+fn arguments(field: &SelectionField<'_>, operation: &OperationContext) -> Option<AccountQuery> {
     let (mut page, mut filter, mut order_by) = (PageArguments::default(), None, None);
     for (name, value) in field.arguments().ok()? {
         match name.as_str() {
@@ -68,7 +68,7 @@ fn arguments(field: &SelectionField<'_>, operation: &OperationContext) -> Option
             .any(|info| info.selection_set().any(|inner| inner.name() == wanted && is_included(&inner)))
     };
     let filter = filter.unwrap_or_default().check().ok()?;
-    ConnectionArguments { page, order_by }.check(filter, operation.connections().accounts(), asks).ok()
+    account_query(filter, order_by, page, operation.connections().accounts(), asks).ok()
 }
 
 fn parse<T: InputType>(value: Value) -> Option<T> {

@@ -11,12 +11,12 @@ use super::upstreams::UpstreamName;
 use crate::domain::accounts::AccountStatus;
 use crate::domain::filters::{AccountFilter, AccountOrder, status_values};
 use crate::domain::health;
-use crate::domain::page::Direction;
+use crate::domain::page::{Direction, PageRequest};
 use crate::domain::providers::{Provider, ProviderStatus};
 use crate::domain::upstream_name;
+use crate::loaders::lists::multi_parent::AccountQuery;
 use crate::loaders::lists::parent::Parent;
-use crate::loaders::lists::slice::Wanted;
-use crate::loaders::loader::{AccountArguments, AccountsOf};
+use crate::loaders::loader::AccountsKey;
 
 /// How an integration or an account fares, in one word.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,11 +190,9 @@ async fn is_any(
     statuses: impl IntoIterator<Item = AccountStatus>,
 ) -> Result<bool, FieldError> {
     let filter = AccountFilter { statuses: Some(status_values(statuses)?), ..AccountFilter::default() };
-    let wanted =
-        Wanted { after: None, before: None, size: 1, direction: Direction::Forward, is_more_asked: false };
-    let arguments = AccountArguments { filter, order: AccountOrder::NEWEST_FIRST, wanted };
-    let slice =
-        operation.accounts(AccountsOf { parent: parent.clone(), arguments: arguments.into() }).await?;
+    let page = PageRequest { has_more_selected: false, ..PageRequest::from_end(Direction::Forward, 1) };
+    let query = AccountQuery { filter, order: AccountOrder::NEWEST_FIRST, page };
+    let slice = operation.accounts(AccountsKey { parent: parent.clone(), query: query.into() }).await?;
     // What was not seen to its end may hold one.
     Ok(slice.accounts().len() > 0 || !slice.is_complete)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, SimpleObject};
 
 use super::account_connection::{
-    ConnectedAccountConnection, ConnectedAccountStatusCount, ConnectionArguments, connect, int, status_counts,
+    ConnectedAccountConnection, ConnectedAccountStatusCount, connect, int, status_counts,
 };
 use super::account_filters::ConnectedAccountOrder;
 use super::errors::FieldError;
@@ -18,8 +18,9 @@ use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::page::PageArguments;
 use crate::domain::providers;
 use crate::loaders::cache::freshness::Kept;
+use crate::loaders::lists::counts::CountQuery;
 use crate::loaders::lists::parent::Parent;
-use crate::loaders::loader::CountOf;
+use crate::loaders::loader::CountKey;
 
 /// How many integrations are in one status.
 #[derive(SimpleObject)]
@@ -56,13 +57,12 @@ impl IntegrationHealth {
         &self,
         ctx: &Context<'_>,
     ) -> Option<Result<Vec<ConnectedAccountStatusCount>, FieldError>> {
-        let everybodys = CountOf {
-            parent: Parent::Project,
+        let query = CountQuery {
             filter: AccountFilter::default(),
             order: AccountOrder::NEWEST_FIRST,
             by_status: true,
         };
-        let counts = operation(ctx).counts(everybodys).await;
+        let counts = operation(ctx).counts(CountKey { parent: Parent::Project, query }).await;
         counts.map(|counts| status_counts(counts.by_status)).transpose()
     }
 
@@ -90,11 +90,9 @@ impl IntegrationHealth {
         last: Option<i32>,
     ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
         let filter = AccountFilter::needing_attention(operation(ctx).loader().judge().rules());
-        let arguments = ConnectionArguments {
-            page: PageArguments { after, before, first, last },
-            order_by: Some(ConnectedAccountOrder::NEWEST_CHANGE_FIRST),
-        };
-        Some(connect(ctx, Ok(Parent::Project), Ok(filter), arguments).await)
+        let page = PageArguments { after, before, first, last };
+        let order_by = Some(ConnectedAccountOrder::NEWEST_CHANGE_FIRST);
+        Some(connect(ctx, Ok(Parent::Project), Ok(filter), page, order_by).await)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::loaders::cache::freshness::Kept;
 use crate::loaders::lists::counts::Counts;
 use crate::loaders::lists::providers::ProviderList;
 use crate::loaders::lists::slice::Slice;
-use crate::loaders::loader::{AccountId, AccountsOf, AllProviders, CountOf, OperationLoader, loader};
+use crate::loaders::loader::{AccountId, AccountsKey, AllProviders, CountKey, OperationLoader, loader};
 use crate::loaders::settings::ConnectionSettings;
 use crate::loaders::stats::Ledger;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
@@ -86,12 +86,12 @@ impl OperationContext {
     }
 
     /// A parent's accounts.
-    pub(super) async fn accounts(&self, key: AccountsOf) -> Result<Arc<Slice>, FieldError> {
+    pub(super) async fn accounts(&self, key: AccountsKey) -> Result<Arc<Slice>, FieldError> {
         Ok(self.load(key, UpstreamName::Composio).await??)
     }
 
     /// How many accounts a parent has.
-    pub(super) async fn counts(&self, key: CountOf) -> Result<Counts, FieldError> {
+    pub(super) async fn counts(&self, key: CountKey) -> Result<Counts, FieldError> {
         Ok(self.load(key, UpstreamName::Composio).await??)
     }
 

@@ -21,7 +21,7 @@ use crate::domain::input::BadInput;
 use crate::domain::page::PageArguments;
 use crate::loaders::cache::freshness::{Freshness, Kept};
 use crate::loaders::health::Judge;
-use crate::loaders::lists::provider_page::{self, ProviderPage, ProviderQuestion};
+use crate::loaders::lists::provider_page::{self, ProviderPage, ProviderQuery};
 
 /// Narrows integrations; a list that is left out or null asks for all, an empty one for none.
 #[derive(InputObject, Default)]
@@ -51,9 +51,9 @@ pub(super) struct ProviderOrder {
 pub(super) fn question(
     filter: ProviderFilter,
     order: Option<ProviderOrder>,
-) -> Result<ProviderQuestion, BadInput> {
+) -> Result<ProviderQuery, BadInput> {
     let ids = |ids: Vec<ID>| ids.iter().map(|id| global_id::provider_id(id)).collect::<Result<Vec<_>, _>>();
-    Ok(ProviderQuestion {
+    Ok(ProviderQuery {
         ids: filter.ids.map(ids).transpose()?,
         filter: filters::ProviderFilter {
             categories: filter.categories.map(|list| list.into_iter().map(Into::into).collect()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
 
-use super::account_connection::{ConnectedAccountConnection, ConnectionArguments, connect};
+use super::account_connection::{ConnectedAccountConnection, connect};
 use super::account_filters::{ConnectedAccountOrder, ProviderAccountFilter};
 use super::errors::FieldError;
 use super::freshness::DataFreshness;
@@ -122,8 +122,8 @@ impl Provider {
         >,
     ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
         let parent = Parent::toolkits(operation(ctx).mapping().toolkits_of(&self.0.provider));
-        let arguments = ConnectionArguments { page: PageArguments { after, before, first, last }, order_by };
-        Some(connect(ctx, parent, filter.unwrap_or_default().check(), arguments).await)
+        let page = PageArguments { after, before, first, last };
+        Some(connect(ctx, parent, filter.unwrap_or_default().check(), page, order_by).await)
     }
 }
 

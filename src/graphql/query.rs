@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, Object};
 
-use super::account_connection::{self, ConnectedAccountConnection, ConnectionArguments};
+use super::account_connection::{self, ConnectedAccountConnection};
 use super::account_filters::{ConnectedAccountFilter, ConnectedAccountOrder};
 use super::accounts::ConnectedAccount;
 use super::errors::FieldError;
@@ -94,9 +94,9 @@ impl Query {
             ConnectedAccountOrder,
         >,
     ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
-        let arguments = ConnectionArguments { page: PageArguments { after, before, first, last }, order_by };
+        let page = PageArguments { after, before, first, last };
         let filter = filter.unwrap_or_default().check();
-        Some(account_connection::connect(ctx, Ok(Parent::Project), filter, arguments).await)
+        Some(account_connection::connect(ctx, Ok(Parent::Project), filter, page, order_by).await)
     }
 
     /// A toolkit by its slug (`gmail`, `googlecalendar`), compared without regard to case. Makes no call: every well-formed slug is answered.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
 
-use super::account_connection::{ConnectedAccountConnection, ConnectionArguments, connect};
+use super::account_connection::{ConnectedAccountConnection, connect};
 use super::account_filters::{ConnectedAccountOrder, ProviderAccountFilter};
 use super::errors::FieldError;
 use super::operation_context::operation;
@@ -101,8 +101,8 @@ impl Toolkit {
             ConnectedAccountOrder,
         >,
     ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
-        let arguments = ConnectionArguments { page: PageArguments { after, before, first, last }, order_by };
-        Some(connect(ctx, self.parent(), filter.unwrap_or_default().check(), arguments).await)
+        let page = PageArguments { after, before, first, last };
+        Some(connect(ctx, self.parent(), filter.unwrap_or_default().check(), page, order_by).await)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, Object};
 
-use super::account_connection::{ConnectedAccountConnection, ConnectionArguments, connect};
+use super::account_connection::{ConnectedAccountConnection, connect};
 use super::account_filters::{ConnectedAccountOrder, UserAccountFilter};
 use super::errors::FieldError;
 use super::plain::Plain;
@@ -43,8 +43,8 @@ impl User {
             ConnectedAccountOrder,
         >,
     ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
-        let arguments = ConnectionArguments { page: PageArguments { after, before, first, last }, order_by };
-        Some(connect(ctx, Parent::user(&self.id), filter.unwrap_or_default().check(), arguments).await)
+        let page = PageArguments { after, before, first, last };
+        Some(connect(ctx, Parent::user(&self.id), filter.unwrap_or_default().check(), page, order_by).await)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::lists::provider_page::ProviderQuestion;
+use super::lists::provider_page::ProviderQuery;
 use super::lists::providers::ListedProvider;
 use super::lists::scan::Scan;
 use super::loader::OperationLoader;
@@ -18,7 +18,7 @@ impl OperationLoader {
     pub fn hears_of_provider(
         &self,
         change: &ProviderChange,
-        question: &ProviderQuestion,
+        question: &ProviderQuery,
     ) -> Option<ProviderChange> {
         let seen = |listed: &Arc<ListedProvider>| match self.view.is_full() {
             true => Arc::clone(listed),

@@ -23,20 +23,18 @@ use super::cache::upstream_cache::Revision;
 use super::health::Judge;
 use super::lists::account_lists::{ListError, Lists};
 use super::lists::by_id::AccountsById;
-use super::lists::counts::{CountQuestion, Counts};
-use super::lists::multi_parent::Question;
+use super::lists::counts::{CountQuery, Counts};
+use super::lists::multi_parent::AccountQuery;
 use super::lists::parent::Parent;
-use super::lists::provider_page::{ProviderPage, ProviderQuestion};
+use super::lists::provider_page::{ProviderPage, ProviderQuery};
 use super::lists::providers::{ListedProvider, ProviderList, Providers};
 use super::lists::scan::Reader;
-use super::lists::slice::{Slice, Wanted};
+use super::lists::slice::Slice;
 use super::prefetch;
 use super::stats::Ledger;
 use crate::domain::accounts::SharedAccount;
-use crate::domain::caller::{Caller, Tenant};
+use crate::domain::caller::{Caller, Tenant, TenantFingerprints};
 use crate::domain::change::ChangeCause;
-use crate::domain::credential::Credential;
-use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::health::HealthRules;
 use crate::domain::page::PageRequest;
 use crate::domain::upstream_name::UpstreamName;
@@ -64,8 +62,7 @@ impl Sources {
     /// In which state everything is that a tenant's answers are made of.
     #[must_use]
     pub fn revision(&self, tenant: &Tenant) -> Revision {
-        let leadlex = tenant.leadlex.as_ref().map(Credential::fingerprint);
-        let composio = tenant.composio.as_ref().map(Credential::fingerprint);
+        let TenantFingerprints { leadlex, composio } = tenant.fingerprints();
         Revision {
             leadlex: leadlex.map_or(0, |leadlex| self.providers.holdings().revision(&leadlex)),
             composio: composio.map_or(0, |composio| self.lists.holdings().revision(&composio)),
@@ -148,37 +145,22 @@ pub struct AllProviders;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AccountId(pub Box<str>);
 
-/// Key: the accounts of a parent.
+/// Key: a page of a parent's accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct AccountsOf {
-    /// Whose.
+pub struct AccountsKey {
+    /// Whose accounts.
     pub parent: Parent,
-    /// What the connection's arguments say; shared by all parents of one field.
-    pub arguments: Arc<AccountArguments>,
-}
-
-/// The arguments of a connection of accounts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct AccountArguments {
-    /// Which.
-    pub filter: AccountFilter,
-    /// In which order.
-    pub order: AccountOrder,
-    /// How many, and from where.
-    pub wanted: Wanted,
+    /// The connection's arguments, shared by all parents of one field.
+    pub query: Arc<AccountQuery>,
 }
 
 /// Key: how many accounts a parent has.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct CountOf {
-    /// Whose.
+pub struct CountKey {
+    /// Whose accounts.
     pub parent: Parent,
-    /// Which of them.
-    pub filter: AccountFilter,
-    /// The order of the connection that asks: its pages may know the count.
-    pub order: AccountOrder,
-    /// Whether the numbers by status are wanted too.
-    pub by_status: bool,
+    /// What is counted.
+    pub query: CountQuery,
 }
 
 impl OperationLoader {
@@ -203,9 +185,9 @@ impl OperationLoader {
     }
 
     /// Asks for the accounts of some parents before anybody needs them.
-    pub fn start_ahead(&self, questions: Vec<AccountArguments>, parents: BTreeSet<Parent>) {
+    pub fn start_ahead(&self, queries: Vec<AccountQuery>, parents: BTreeSet<Parent>) {
         if let Some(reader) = self.reader() {
-            prefetch::start(&self.sources, &reader, questions, parents);
+            prefetch::start(&self.sources, &reader, queries, parents);
         }
     }
 
@@ -216,7 +198,7 @@ impl OperationLoader {
     pub fn provider_page(
         &self,
         list: &ProviderList,
-        question: &ProviderQuestion,
+        question: &ProviderQuery,
         page: &PageRequest,
     ) -> Result<ProviderPage, ListError> {
         let credential = self.tenant.leadlex.as_ref().ok_or_else(no_leadlex_key)?;
@@ -268,31 +250,30 @@ impl Loader<AccountId> for OperationLoader {
     }
 }
 
-impl Loader<AccountsOf> for OperationLoader {
+impl Loader<AccountsKey> for OperationLoader {
     type Value = Result<Arc<Slice>, ListError>;
     type Error = Infallible;
 
-    async fn load(&self, keys: &[AccountsOf]) -> Result<HashMap<AccountsOf, Self::Value>, Infallible> {
+    async fn load(&self, keys: &[AccountsKey]) -> Result<HashMap<AccountsKey, Self::Value>, Infallible> {
         self.sources.batch_sizes.count(Batch::Accounts, keys.len());
         let loading = async {
             let Some(reader) = self.reader() else {
                 return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key().into()))).collect());
             };
-            // One question per set of arguments and kind of parent; several of them run side by side.
-            let mut questions: HashMap<_, BTreeSet<Parent>> = HashMap::new();
-            for AccountsOf { parent, arguments } in keys {
+            // One read per query and kind of parent; they run concurrently.
+            let mut reads: HashMap<_, BTreeSet<Parent>> = HashMap::new();
+            for AccountsKey { parent, query } in keys {
                 let kind = std::mem::discriminant(parent);
-                questions.entry((Arc::clone(arguments), kind)).or_default().insert(parent.clone());
+                reads.entry((Arc::clone(query), kind)).or_default().insert(parent.clone());
             }
-            let answers = questions.into_iter().map(|((arguments, _kind), parents)| {
-                let AccountArguments { filter, order, wanted } = (*arguments).clone();
-                let question = Question { reader: reader.clone(), filter, order, wanted };
-                async move { (arguments, question.ask(&self.sources.lists, parents).await) }
+            let reads = reads.into_iter().map(|((query, _kind), parents)| async {
+                let slices = self.sources.lists.slices(&reader, &query, parents).await;
+                (query, slices)
             });
             let mut loaded = HashMap::new();
-            for (arguments, slices) in join_all(answers).await {
+            for (query, slices) in join_all(reads).await {
                 for (parent, slice) in slices {
-                    loaded.insert(AccountsOf { parent, arguments: Arc::clone(&arguments) }, slice);
+                    loaded.insert(AccountsKey { parent, query: Arc::clone(&query) }, slice);
                 }
             }
             Ok(loaded)
@@ -301,33 +282,29 @@ impl Loader<AccountsOf> for OperationLoader {
     }
 }
 
-impl Loader<CountOf> for OperationLoader {
+impl Loader<CountKey> for OperationLoader {
     type Value = Result<Counts, UpstreamError>;
     type Error = Infallible;
 
-    async fn load(&self, keys: &[CountOf]) -> Result<HashMap<CountOf, Self::Value>, Infallible> {
+    async fn load(&self, keys: &[CountKey]) -> Result<HashMap<CountKey, Self::Value>, Infallible> {
         self.sources.batch_sizes.count(Batch::Counts, keys.len());
         let loading = async {
             let Some(reader) = self.reader() else {
                 return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
             };
-            let mut questions: HashMap<_, Vec<Parent>> = HashMap::new();
-            for CountOf { parent, filter, order, by_status } in keys {
+            let mut reads: HashMap<_, Vec<Parent>> = HashMap::new();
+            for CountKey { parent, query } in keys {
                 let kind = std::mem::discriminant(parent);
-                let question = (filter.clone(), *order, *by_status, kind);
-                questions.entry(question).or_default().push(parent.clone());
+                reads.entry((query.clone(), kind)).or_default().push(parent.clone());
             }
-            let answers = questions.into_iter().map(|((filter, order, by_status, _kind), parents)| {
-                let question = CountQuestion { reader: reader.clone(), filter, order, by_status };
-                async move {
-                    let counted = question.ask(&self.sources.lists, parents).await;
-                    (question, counted)
-                }
+            let reads = reads.into_iter().map(|((query, _kind), parents)| async {
+                let counted = self.sources.lists.counts(&reader, &query, parents).await;
+                (query, counted)
             });
             let mut loaded = HashMap::new();
-            for (CountQuestion { filter, order, by_status, .. }, counted) in join_all(answers).await {
+            for (query, counted) in join_all(reads).await {
                 for (parent, counts) in counted {
-                    loaded.insert(CountOf { parent, filter: filter.clone(), order, by_status }, counts);
+                    loaded.insert(CountKey { parent, query: query.clone() }, counts);
                 }
             }
             Ok(loaded)

@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use tracing::Instrument as _;
 
-use super::lists::multi_parent::Question;
+use super::lists::multi_parent::AccountQuery;
 use super::lists::parent::Parent;
 use super::lists::scan::Reader;
-use super::loader::{AccountArguments, Sources};
+use super::loader::Sources;
 use crate::telemetry::traces;
 
 /// Starts the questions about the parents that are expected. Their answers go into the cache, and
@@ -22,14 +22,13 @@ use crate::telemetry::traces;
 pub(super) fn start(
     sources: &Arc<Sources>,
     reader: &Reader,
-    questions: Vec<AccountArguments>,
+    queries: Vec<AccountQuery>,
     parents: BTreeSet<Parent>,
 ) {
-    for AccountArguments { filter, order, wanted } in questions {
+    for query in queries {
         let reader = Reader { is_ahead: true, ..reader.clone() };
-        let question = Question { reader, filter, order, wanted };
         let (sources, parents) = (Arc::clone(sources), parents.clone());
-        let asking = async move { question.ask(&sources.lists, parents).await };
+        let asking = async move { sources.lists.slices(&reader, &query, parents).await };
         tokio::spawn(traces::carried(asking).in_current_span());
     }
 }

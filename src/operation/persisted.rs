@@ -24,9 +24,7 @@ use super::codes::Code;
 use super::errors::GraphqlError;
 use super::request::OperationRequest;
 use super::settings::{DocumentMode, DocumentSettings};
-use crate::domain::caller::Tenant;
-use crate::domain::credential::{Credential, Fingerprint};
-use crate::domain::upstream_name::{Composio, Leadlex};
+use crate::domain::caller::{Tenant, TenantFingerprints};
 
 /// The prefix of a document id that is a hash.
 const BY_HASH: &str = "sha256:";
@@ -47,11 +45,10 @@ pub(crate) struct ResolvedDocument {
 
 /// What a document is kept under that a client left: whose keys it was left with, and its hash. Whether a tenant knows a
 /// document is nobody else's to see, and a hash runs nothing that only another tenant has shown.
-type Left = (Option<Fingerprint<Leadlex>>, Option<Fingerprint<Composio>>, Hash);
+type Left = (TenantFingerprints, Hash);
 
 fn left_by(tenant: &Tenant, hash: Hash) -> Left {
-    let leadlex = tenant.leadlex.as_ref().map(Credential::fingerprint);
-    (leadlex, tenant.composio.as_ref().map(Credential::fingerprint), hash)
+    (tenant.fingerprints(), hash)
 }
 
 /// All documents that can be named.

@@ -19,9 +19,7 @@ use tracing::{Instrument as _, Span};
 
 use super::request::OperationRequest;
 use super::response::{OperationResponse, Outcome};
-use crate::domain::caller::Caller;
-use crate::domain::credential::{Credential, Fingerprint};
-use crate::domain::upstream_name::{Composio, Leadlex};
+use crate::domain::caller::{Caller, TenantFingerprints};
 use crate::domain::view::View;
 use crate::loaders::cache::bounded_map::Weighed;
 use crate::loaders::cache::freshness::Freshness;
@@ -44,8 +42,7 @@ pub(super) fn is_shareable<'f>(mut root_fields: impl Iterator<Item = &'f str>) -
 /// What makes two answers the same: who asks, and what, compared whole.
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct ResponseKey {
-    leadlex: Option<Fingerprint<Leadlex>>,
-    composio: Option<Fingerprint<Composio>>,
+    tenant: TenantFingerprints,
     view: View,
     document: Arc<str>,
     operation_name: Option<Box<str>>,
@@ -61,8 +58,7 @@ impl ResponseKey {
             false => serde_json::to_string(&request.variables).ok()?,
         };
         Some(Self {
-            leadlex: caller.tenant.leadlex.as_ref().map(Credential::fingerprint),
-            composio: caller.tenant.composio.as_ref().map(Credential::fingerprint),
+            tenant: caller.tenant.fingerprints(),
             view: caller.view(),
             document: Arc::clone(document),
             operation_name: request.operation_name.as_deref().map(Into::into),
@@ -118,8 +114,8 @@ impl ResponseCache {
     #[cfg(test)]
     pub(super) fn dump(&self) -> Vec<(String, Bytes)> {
         let one = |(question, finished): (Arc<Arc<ResponseKey>>, Arc<CachedResponse>)| {
-            let ResponseKey { leadlex, composio, view, document, variables, .. } = &**question;
-            let question = format!("{leadlex:?} {composio:?} {view:?} {document} {variables}");
+            let ResponseKey { tenant, view, document, variables, .. } = &**question;
+            let question = format!("{tenant:?} {view:?} {document} {variables}");
             (question, finished.answer.body.clone())
         };
         self.kept.all().into_iter().map(one).collect()

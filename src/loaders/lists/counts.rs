@@ -36,11 +36,9 @@ pub struct Counts {
     pub freshness: Option<Freshness>,
 }
 
-/// One question for numbers.
-#[derive(Debug, Clone)]
-pub struct CountQuestion {
-    /// Who asks.
-    pub reader: Reader,
+/// Which numbers are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CountQuery {
     /// Which accounts count.
     pub filter: AccountFilter,
     /// The order of the lists whose pages may know the numbers already.
@@ -65,21 +63,35 @@ const STATUSES: [AccountStatus; 7] = [
 
 const CALLS_AT_ONCE: usize = 16;
 
-impl CountQuestion {
-    fn list(&self, parent: &Parent) -> Scan {
-        Scan::new(self.reader.clone(), parent.narrow(&self.filter), self.order)
-    }
-
+impl Lists {
     /// Counts for every parent; all of them are of one kind.
-    pub async fn ask(
+    pub async fn counts(
         &self,
-        lists: &Lists,
+        reader: &Reader,
+        query: &CountQuery,
         parents: Vec<Parent>,
     ) -> HashMap<Parent, Result<Counts, UpstreamError>> {
+        Counting { lists: self, reader, query }.run(parents).await
+    }
+}
+
+/// One query for numbers of many parents.
+struct Counting<'a> {
+    lists: &'a Lists,
+    reader: &'a Reader,
+    query: &'a CountQuery,
+}
+
+impl Counting<'_> {
+    fn list(&self, parent: &Parent) -> Scan {
+        Scan::new(self.reader.clone(), parent.narrow(&self.query.filter), self.query.order)
+    }
+
+    async fn run(&self, parents: Vec<Parent>) -> HashMap<Parent, Result<Counts, UpstreamError>> {
         let mut counted = HashMap::new();
         let mut unknown = Vec::new();
         for parent in parents {
-            match self.known(lists, &parent).await {
+            match self.known(&parent).await {
                 Some(counts) => drop(counted.insert(parent, Ok(counts))),
                 None => unknown.push(parent),
             }
@@ -87,16 +99,17 @@ impl CountQuestion {
         if unknown.is_empty() {
             return counted;
         }
-        match self.walk_if_cheaper(lists, &unknown).await {
+        match self.walk_if_cheaper(&unknown).await {
             Err(error) => counted.extend(unknown.into_iter().map(|parent| (parent, Err(error.clone())))),
             Ok(Some(walked)) => {
                 counted.extend(walked.into_iter().map(|(parent, counts)| (parent, Ok(counts))))
             }
             Ok(None) => {
-                let is_affordable = unknown.len() * self.calls_each() <= lists.settings().count_calls_max;
+                let is_affordable =
+                    unknown.len() * self.calls_each() <= self.lists.settings().count_calls_max;
                 let each = unknown.into_iter().map(|parent| async move {
                     let counts = match is_affordable {
-                        true => self.call(lists, &parent).await,
+                        true => self.call(&parent).await,
                         false => Ok(Counts::default()),
                     };
                     (parent, counts)
@@ -110,24 +123,24 @@ impl CountQuestion {
     /// The statuses to ask for, one call each.
     fn statuses(&self) -> Vec<AccountStatus> {
         let wanted = |status: &AccountStatus| {
-            self.filter.statuses.as_ref().is_none_or(|statuses| statuses.contains(status.as_str()))
+            self.query.filter.statuses.as_ref().is_none_or(|statuses| statuses.contains(status.as_str()))
         };
         STATUSES.into_iter().filter(wanted).collect()
     }
 
     /// What one parent costs by calls for one row.
     fn calls_each(&self) -> usize {
-        1 + if self.by_status { self.statuses().len() } else { 0 }
+        1 + if self.query.by_status { self.statuses().len() } else { 0 }
     }
 
     /// What costs nothing.
-    async fn known(&self, lists: &Lists, parent: &Parent) -> Option<Counts> {
+    async fn known(&self, parent: &Parent) -> Option<Counts> {
         let list = self.list(parent);
         if list.key.filter.matches_nothing() {
             return Some(self.of(std::iter::empty(), None));
         }
         for scan in [list.clone(), list.opposite()] {
-            if let Some(kept) = lists.first_page_kept(&scan).await
+            if let Some(kept) = self.lists.first_page_kept(&scan).await
                 && let page = &kept.value
                 && page.next_cursor.is_none()
                 && page.total_items.is_none_or(|total| usize::try_from(total) == Ok(page.items.len()))
@@ -136,9 +149,9 @@ impl CountQuestion {
                 return Some(self.of(page.items.iter(), Some(kept.freshness)));
             }
         }
-        let Kept { value: total, freshness } = lists.total_kept(&list).await?;
+        let Kept { value: total, freshness } = self.lists.total_kept(&list).await?;
         match total {
-            _ if !self.by_status => Some(Counts { total, by_status: None, freshness: Some(freshness) }),
+            _ if !self.query.by_status => Some(Counts { total, by_status: None, freshness: Some(freshness) }),
             Some(0) => Some(self.of(std::iter::empty(), Some(freshness))),
             _ => None,
         }
@@ -157,14 +170,13 @@ impl CountQuestion {
             total += 1;
             *by_status.entry(account.status.kind()).or_default() += 1;
         }
-        Counts { total: Some(total), by_status: self.by_status.then_some(by_status), freshness }
+        Counts { total: Some(total), by_status: self.query.by_status.then_some(by_status), freshness }
     }
 
     /// Reads all the lists joined to their end, where that takes fewer calls than asking for each
     /// number; `None` where it does not, or where the walk turned out not to be whole.
     async fn walk_if_cheaper(
         &self,
-        lists: &Lists,
         parents: &[Parent],
     ) -> Result<Option<HashMap<Parent, Counts>>, UpstreamError> {
         let calls = parents.len() * self.calls_each();
@@ -173,14 +185,16 @@ impl CountQuestion {
         }
         let joined = self.list(&Parent::union(parents));
         // The first page and not one row: where the walk is the cheaper way, it has begun.
-        let Some(total) = lists.page(&joined, None, Accept::Stale).await?.value.total_items else {
+        let Some(total) = self.lists.page(&joined, None, Accept::Stale).await?.value.total_items else {
             return Ok(None);
         };
-        let pages = usize::try_from(total).unwrap_or(usize::MAX).div_ceil(lists.settings().page_rows.max(1));
-        if pages > calls || pages > lists.settings().count_calls_max.min(lists.settings().pages_max) {
+        let pages =
+            usize::try_from(total).unwrap_or(usize::MAX).div_ceil(self.lists.settings().page_rows.max(1));
+        if pages > calls || pages > self.lists.settings().count_calls_max.min(self.lists.settings().pages_max)
+        {
             return Ok(None);
         }
-        let mut walk = Walk::from(lists, &joined, None, Accept::Fresh);
+        let mut walk = Walk::from(self.lists, &joined, None, Accept::Fresh);
         let (mut accounts, mut rows_sent): (Vec<SharedAccount>, _) = (Vec::new(), 0);
         let (mut last_total, mut freshness, mut problems) = (Some(total), None, ProblemReports::new());
         while let Some(step) = walk.step().await? {
@@ -200,7 +214,7 @@ impl CountQuestion {
                 accounts.iter().filter(|account| parent.owns(account)).map(Arc::clone).collect();
             let counts = self.of(own.iter(), freshness);
             if let Some(freshness) = freshness.filter(|_| *parent != Parent::Project) {
-                lists.keep_whole(&self.list(parent), own, freshness, problems.clone());
+                self.lists.keep_whole(&self.list(parent), own, freshness, problems.clone());
             }
             (parent.clone(), counts)
         });
@@ -208,21 +222,21 @@ impl CountQuestion {
     }
 
     /// One call for one row for each number.
-    async fn call(&self, lists: &Lists, parent: &Parent) -> Result<Counts, UpstreamError> {
+    async fn call(&self, parent: &Parent) -> Result<Counts, UpstreamError> {
         let list = self.list(parent);
-        let Kept { value: total, mut freshness } = lists.total(&list).await?;
-        let (Some(total), true) = (total, self.by_status) else {
+        let Kept { value: total, mut freshness } = self.lists.total(&list).await?;
+        let (Some(total), true) = (total, self.query.by_status) else {
             return Ok(Counts { total, by_status: None, freshness: Some(freshness) });
         };
         let of_status = |status: AccountStatus| {
             let mut filter = list.key.filter.clone();
             let scan = FilterValues::one("statuses", status.as_str()).map(|value| {
                 filter.statuses = Some(value);
-                Scan::new(self.reader.clone(), filter, self.order)
+                Scan::new(self.reader.clone(), filter, self.query.order)
             });
             async move {
                 let Ok(scan) = scan else { return Ok((status, None)) };
-                Ok::<_, UpstreamError>((status, Some(lists.total(&scan).await?)))
+                Ok::<_, UpstreamError>((status, Some(self.lists.total(&scan).await?)))
             }
         };
         let calls = self.statuses().into_iter().map(of_status).collect::<Vec<_>>();
@@ -243,7 +257,7 @@ impl CountQuestion {
             by_status.insert(AccountStatus::Unknown, rest);
             by_status
         });
-        let is_consistent = self.filter.statuses.is_none() || sum == total;
+        let is_consistent = self.query.filter.statuses.is_none() || sum == total;
         // Numbers of different times do not add up: what is left over of them is of no status.
         let is_of_one_time = sum == total
             || newest.duration_since(freshness.fetched_at)

@@ -18,25 +18,23 @@ use super::account_lists::{ListError, Lists};
 use super::cursor::Course;
 use super::parent::Parent;
 use super::scan::{Page, Reader, Scan};
-use super::slice::{Row, Run, Slice, Wanted};
+use super::slice::{Row, Run, Slice};
 use super::ties::TieRun;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::filters::{AccountFilter, AccountOrder};
-use crate::domain::page::Direction;
+use crate::domain::page::{Direction, PageRequest};
 use crate::loaders::cache::freshness::Kept;
 use crate::loaders::cache::read_through::Accept;
 
-/// One question about many parents.
-#[derive(Debug, Clone)]
-pub struct Question {
-    /// Who asks.
-    pub reader: Reader,
-    /// Which of them.
+/// A page of accounts, as a connection's arguments describe it. Every parent of the field has its own list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AccountQuery {
+    /// Which accounts.
     pub filter: AccountFilter,
     /// In which order.
     pub order: AccountOrder,
-    /// How much of each parent's list.
-    pub wanted: Wanted,
+    /// Which part of the list.
+    pub page: PageRequest,
 }
 
 /// The answers, by parent.
@@ -53,10 +51,24 @@ const GROUP_BYTES_MAX: usize = 4_000;
 /// How many calls of one question are under way at once.
 const CALLS_AT_ONCE: usize = 16;
 
-impl Question {
+impl Lists {
+    /// Reads a query's page for every parent; all of them are of one kind.
+    pub async fn slices(&self, reader: &Reader, query: &AccountQuery, parents: BTreeSet<Parent>) -> Slices {
+        MultiParentRead { lists: self, reader, query }.run(parents).await
+    }
+}
+
+/// One query for many parents.
+struct MultiParentRead<'a> {
+    lists: &'a Lists,
+    reader: &'a Reader,
+    query: &'a AccountQuery,
+}
+
+impl MultiParentRead<'_> {
     /// A parent's list.
     fn list(&self, parent: &Parent) -> Scan {
-        Scan::new(self.reader.clone(), parent.narrow(&self.filter), self.order)
+        Scan::new(self.reader.clone(), parent.narrow(&self.query.filter), self.query.order)
     }
 
     /// The scan that begins at the end of the list that is asked for.
@@ -69,7 +81,7 @@ impl Question {
     }
 
     fn course(&self) -> Course {
-        match self.wanted.direction {
+        match self.query.page.direction {
             Direction::Forward => Course::Own,
             Direction::Backward => Course::Opposite,
         }
@@ -77,24 +89,23 @@ impl Question {
 
     /// How many rows of a parent are enough.
     fn rows_enough(&self) -> usize {
-        self.wanted.size + usize::from(self.wanted.is_more_asked)
+        self.query.page.size + usize::from(self.query.page.has_more_selected)
     }
 
-    /// Answers the question for every parent; all of them are of one kind.
-    pub async fn ask(&self, lists: &Lists, parents: BTreeSet<Parent>) -> Slices {
+    async fn run(&self, parents: BTreeSet<Parent>) -> Slices {
         let mut slices = Slices::new();
         let (joinable, mut alone): (Vec<_>, Vec<_>) =
-            parents.into_iter().partition(|parent| self.is_joinable(lists, parent));
+            parents.into_iter().partition(|parent| self.is_joinable(parent));
         let mut short = joinable;
         for _ in 0..JOINED_ROUNDS {
             if short.len() < 2 {
                 break;
             }
-            short = self.ask_joined(lists, short, &mut slices).await;
+            short = self.ask_joined(short, &mut slices).await;
         }
         alone.append(&mut short);
         let answered = stream::iter(alone).map(|parent| async move {
-            let slice = lists.slice(self.list(&parent), &self.wanted).await;
+            let slice = self.lists.slice(self.list(&parent), &self.query.page).await;
             (parent, slice.map(Arc::new))
         });
         slices.extend(answered.buffer_unordered(CALLS_AT_ONCE).collect::<Vec<_>>().await);
@@ -103,25 +114,25 @@ impl Question {
 
     /// Whether a parent's list may be read as a part of another. A cursor belongs to one list, and
     /// a list whose first page is kept, or that holds nothing, costs no call of its own.
-    fn is_joinable(&self, lists: &Lists, parent: &Parent) -> bool {
+    fn is_joinable(&self, parent: &Parent) -> bool {
         let scan = self.scan(parent);
         *parent != Parent::Project
-            && self.wanted.after.is_none()
-            && self.wanted.before.is_none()
-            && self.wanted.size > 0
+            && self.query.page.after.is_none()
+            && self.query.page.before.is_none()
+            && self.query.page.size > 0
             && !scan.key.filter.matches_nothing()
-            && !lists.is_first_page_at_hand(&scan)
+            && !self.lists.is_first_page_at_hand(&scan)
     }
 
     /// One round: fixed groups of sorted parents, each as many as one page can satisfy, asked for at
     /// once. Gives back the parents that came out short.
-    async fn ask_joined(&self, lists: &Lists, parents: Vec<Parent>, slices: &mut Slices) -> Vec<Parent> {
-        let group_most = (lists.settings().page_rows / self.rows_enough().max(1)).max(1);
+    async fn ask_joined(&self, parents: Vec<Parent>, slices: &mut Slices) -> Vec<Parent> {
+        let group_most = (self.lists.settings().page_rows / self.rows_enough().max(1)).max(1);
         let groups = parents.len().div_ceil(group_most);
         let group_size = parents.len().div_ceil(groups.max(1)).max(1);
         let calls = groups_of(&parents, group_size).into_iter().map(|group| async move {
             let joined = self.scan(&Parent::union(group));
-            (group, lists.page(&joined, None, Accept::Stale).await)
+            (group, self.lists.page(&joined, None, Accept::Stale).await)
         });
         let answers =
             stream::iter(calls.collect::<Vec<_>>()).buffered(CALLS_AT_ONCE).collect::<Vec<_>>().await;
@@ -131,7 +142,7 @@ impl Question {
             for parent in group {
                 let slice = match &answer {
                     Err(error) => Some(Err(error.clone().into())),
-                    Ok(page) => self.part(lists, parent, page).map(|slice| Ok(Arc::new(slice))),
+                    Ok(page) => self.part(parent, page).map(|slice| Ok(Arc::new(slice))),
                 };
                 match slice {
                     Some(slice) => drop(slices.insert(parent.clone(), slice)),
@@ -145,7 +156,7 @@ impl Question {
     }
 
     /// A parent's part of a joined page; `None` where it is short.
-    fn part(&self, lists: &Lists, parent: &Parent, joined: &Kept<Arc<Page>>) -> Option<Slice> {
+    fn part(&self, parent: &Parent, joined: &Kept<Arc<Page>>) -> Option<Slice> {
         let (page, freshness) = (&joined.value, joined.freshness);
         let scan = self.scan(parent);
         let mut ids = BTreeSet::new();
@@ -172,16 +183,16 @@ impl Question {
         };
         let mut run = Run::empty();
         run.reads(freshness);
-        run.rows = own.iter().enumerate().take(self.wanted.size).map(row).collect();
-        run.more = own.len() > self.wanted.size || (!is_whole && !self.wanted.is_more_asked);
+        run.rows = own.iter().enumerate().take(self.query.page.size).map(row).collect();
+        run.more = own.len() > self.query.page.size || (!is_whole && !self.query.page.has_more_selected);
         // Of rows that could not be read nobody knows whose they were: then each parent is counted by itself.
         let is_readable = page.rows_unread() == 0;
-        run.is_complete = is_readable || run.rows.len() == self.wanted.size;
+        run.is_complete = is_readable || run.rows.len() == self.query.page.size;
         if is_whole && is_readable {
             run.total_items = u64::try_from(own.len()).ok();
-            lists.keep_whole(&scan, own, freshness, page.problems.clone());
+            self.lists.keep_whole(&scan, own, freshness, page.problems.clone());
         }
-        Some(Slice::new(lists, self.list(parent), self.course(), self.wanted.direction, run))
+        Some(Slice::new(self.lists, self.list(parent), self.course(), self.query.page.direction, run))
     }
 }
 

@@ -13,10 +13,10 @@ use super::account_lists::{ListError, Lists};
 use super::cursor::{Course, Cursor};
 use super::position::{Place, Position};
 use super::scan::Scan;
-use super::slice::{Row, Run, Slice, Wanted};
+use super::slice::{Row, Run, Slice};
 use super::ties::TieRun;
 use super::walk::{Step, Walk};
-use crate::domain::page::Direction;
+use crate::domain::page::{Direction, PageRequest};
 use crate::loaders::cache::freshness::{Freshness, FreshnessState, Kept};
 use crate::loaders::cache::read_through::Accept;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
@@ -26,18 +26,18 @@ impl Lists {
     ///
     /// # Errors
     /// `BAD_CURSOR` for a cursor of another list, or where the upstream cannot be read.
-    pub async fn slice(&self, list: Scan, wanted: &Wanted) -> Result<Slice, ListError> {
+    pub async fn slice(&self, list: Scan, page: &PageRequest) -> Result<Slice, ListError> {
         let ids = self.id_key(&list);
         let parse = |text: &Option<String>| {
             text.as_ref().map(|text| Cursor::parse(text, list.binding(&ids), &ids)).transpose()
         };
-        let (after, before) = (parse(&wanted.after)?, parse(&wanted.before)?);
-        let (anchor, bound, from_the_end) = match wanted.direction {
+        let (after, before) = (parse(&page.after)?, parse(&page.before)?);
+        let (anchor, bound, from_the_end) = match page.direction {
             Direction::Forward => (after, before, Course::Own),
             Direction::Backward => (before, after, Course::Opposite),
         };
         let course = anchor.as_ref().map_or(from_the_end, |cursor| cursor.course);
-        if list.key.filter.matches_nothing() || wanted.size == 0 {
+        if list.key.filter.matches_nothing() || page.size == 0 {
             // Asking for no items costs no call: there are more where that is already known.
             let total = match &anchor {
                 None if !list.key.filter.matches_nothing() => self.total_kept(&list).await,
@@ -47,7 +47,7 @@ impl Lists {
                 total.as_ref().is_some_and(|total| total.value.is_some_and(|total| total > 0));
             let freshness = total.map(|total| total.freshness);
             let run = Run { more: is_more_known, freshness, ..Run::empty() };
-            return Ok(Slice::new(self, list, course, wanted.direction, run));
+            return Ok(Slice::new(self, list, course, page.direction, run));
         }
         let scan = match course {
             Course::Own => list.clone(),
@@ -58,8 +58,8 @@ impl Lists {
             scan: &scan,
             bound: bound.as_ref(),
             course,
-            size: wanted.size,
-            is_more_asked: wanted.is_more_asked,
+            size: page.size,
+            has_more_selected: page.has_more_selected,
         };
         let run = match &anchor {
             Some(cursor) if course != from_the_end => reading.against(cursor).await?,
@@ -70,7 +70,7 @@ impl Lists {
                 None => reading.along(None, Accept::Fresh).await?.unwrap_or_else(Run::empty),
             },
         };
-        Ok(Slice::new(self, list, course, wanted.direction, run))
+        Ok(Slice::new(self, list, course, page.direction, run))
     }
 }
 
@@ -83,7 +83,7 @@ struct Reading<'r> {
     /// Which way the scan runs.
     course: Course,
     size: usize,
-    is_more_asked: bool,
+    has_more_selected: bool,
 }
 
 impl Reading<'_> {
@@ -134,7 +134,7 @@ impl Reading<'_> {
             if run.rows.len() == self.size && walk.goes_on() {
                 // Two signs that agree are believed: a next cursor, and a total that was not met.
                 let by_total = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
-                if by_total || !self.is_more_asked {
+                if by_total || !self.has_more_selected {
                     run.more = true;
                     return Ok(Some(run));
                 }
@@ -153,7 +153,7 @@ impl Reading<'_> {
 
     /// Reads back from a cursor's item: the rows that lead to it, nearest first.
     async fn against(&self, cursor: &Cursor) -> Result<Run, UpstreamError> {
-        let enough = self.size + usize::from(self.is_more_asked);
+        let enough = self.size + usize::from(self.has_more_selected);
         let mut start = cursor.page.clone();
         let mut way = WayBack::of(self);
         loop {

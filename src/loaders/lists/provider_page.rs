@@ -42,7 +42,7 @@ pub struct ProviderOrder {
 
 /// Which providers, in which order.
 #[derive(Debug, Clone, Default)]
-pub struct ProviderQuestion {
+pub struct ProviderQuery {
     /// These alone.
     pub ids: Option<Vec<ProviderId>>,
     /// Those that pass.
@@ -70,7 +70,7 @@ impl ProviderPage {
     /// `BAD_CURSOR` for a cursor of another list.
     pub fn slice(
         list: &ProviderList,
-        question: &ProviderQuestion,
+        question: &ProviderQuery,
         page: &PageRequest,
         view: &View,
         ids: IdKey,
@@ -132,7 +132,7 @@ fn id_text(listed: &ListedProvider) -> Box<str> {
     listed.id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-impl ProviderQuestion {
+impl ProviderQuery {
     pub(crate) fn admits(&self, listed: &ListedProvider, judge: &Judge) -> bool {
         self.ids.as_ref().is_none_or(|ids| ids.contains(&listed.id))
             && self.filter.matches(&listed.provider, || judge.provider(&listed.provider))

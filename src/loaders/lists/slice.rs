@@ -11,21 +11,6 @@ use crate::domain::global_id::IdKey;
 use crate::domain::page::Direction;
 use crate::loaders::cache::freshness::Freshness;
 
-/// How much of a list is wanted, and from where.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Wanted {
-    /// Only what follows this cursor.
-    pub after: Option<String>,
-    /// Only what precedes this cursor.
-    pub before: Option<String>,
-    /// At most so many items.
-    pub size: usize,
-    /// From which end.
-    pub direction: Direction,
-    /// Whether it matters if there are more beyond them: to know, one more may have to be read.
-    pub is_more_asked: bool,
-}
-
 /// A slice of a list, in the list's own order whichever way it was read.
 #[derive(Debug)]
 pub struct Slice {

@@ -7,15 +7,15 @@ use jiff::Timestamp;
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::domain::filters::{AccountFilter, AccountOrder};
-use switchboard::domain::page::Direction;
+use switchboard::domain::page::{Direction, PageRequest};
 use switchboard::domain::upstream_name::UpstreamName;
 use switchboard::domain::view::View;
 use switchboard::loaders::cache::upstream_cache::Holdings;
 use switchboard::loaders::lists::account_lists::{ListError, Lists};
-use switchboard::loaders::lists::multi_parent::{Question, Slices};
+use switchboard::loaders::lists::multi_parent::{AccountQuery, Slices};
 use switchboard::loaders::lists::parent::Parent;
 use switchboard::loaders::lists::scan::Reader;
-use switchboard::loaders::lists::slice::{Slice, Wanted};
+use switchboard::loaders::lists::slice::Slice;
 use switchboard::loaders::settings::{CacheSettings, ListSettings};
 use switchboard::loaders::stats::Ledger;
 use switchboard::sandbox::{self, Account, ComposioPlan, Sandbox, Tenant};
@@ -94,20 +94,20 @@ impl Bench {
         parents: &[Parent],
         filter: &AccountFilter,
         order: AccountOrder,
-        wanted: Wanted,
+        page: PageRequest,
     ) -> Slices {
-        let question = Question { reader: self.reader.clone(), filter: filter.clone(), order, wanted };
-        question.ask(&self.lists, parents.iter().cloned().collect()).await
+        let query = AccountQuery { filter: filter.clone(), order, page };
+        self.lists.slices(&self.reader, &query, parents.iter().cloned().collect()).await
     }
 
-    pub(super) async fn try_ask(&self, list: &List, wanted: Wanted) -> Result<Arc<Slice>, ListError> {
+    pub(super) async fn try_ask(&self, list: &List, page: PageRequest) -> Result<Arc<Slice>, ListError> {
         let parents = [list.parent.clone()];
-        let slices = self.ask_all(&parents, &list.filter, list.order, wanted).await;
+        let slices = self.ask_all(&parents, &list.filter, list.order, page).await;
         slices.into_values().next().unwrap()
     }
 
-    pub(super) async fn ask(&self, list: &List, wanted: Wanted) -> Arc<Slice> {
-        self.try_ask(list, wanted).await.unwrap()
+    pub(super) async fn ask(&self, list: &List, page: PageRequest) -> Arc<Slice> {
+        self.try_ask(list, page).await.unwrap()
     }
 
     /// How many calls the sandbox saw since the last look.
@@ -139,8 +139,8 @@ impl Of for ListSettings {
 }
 
 /// The first or the last so many of a list.
-pub(super) fn wanted(direction: Direction, size: usize) -> Wanted {
-    Wanted { after: None, before: None, size, direction, is_more_asked: true }
+pub(super) fn wanted(direction: Direction, size: usize) -> PageRequest {
+    PageRequest::from_end(direction, size)
 }
 
 pub(super) fn ids(slice: &Slice) -> Vec<String> {

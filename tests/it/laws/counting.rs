@@ -7,7 +7,7 @@ use switchboard::domain::accounts::AccountStatus;
 use switchboard::domain::filters::{AccountFilter, AccountOrder};
 use switchboard::domain::open_enum::OpenValue;
 use switchboard::domain::page::Direction;
-use switchboard::loaders::lists::counts::{CountQuestion, StatusCounts};
+use switchboard::loaders::lists::counts::{CountQuery, StatusCounts};
 use switchboard::loaders::lists::parent::Parent;
 use switchboard::loaders::settings::ListSettings;
 use switchboard::sandbox::Account;
@@ -68,13 +68,8 @@ async fn counts_are_exact(accounts: &Accounts, manners: Manners, asked: &Asked) 
         bench.ask_all(parents, filter, *order, wanted(Direction::Forward, size)).await;
         bench.calls();
     }
-    let question = CountQuestion {
-        reader: bench.reader.clone(),
-        filter: filter.clone(),
-        order: *order,
-        by_status: asked.by_status,
-    };
-    let counted = question.ask(&bench.lists, parents.clone()).await;
+    let query = CountQuery { filter: filter.clone(), order: *order, by_status: asked.by_status };
+    let counted = bench.lists.counts(&bench.reader, &query, parents.clone()).await;
     let calls = bench.calls().len();
     let rows =
         |parent: &Parent| truth::list(accounts, &parent.narrow(filter), *order, manners.ties, Course::Own);

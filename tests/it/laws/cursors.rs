@@ -4,11 +4,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use switchboard::domain::credential::Credential;
 use switchboard::domain::input::BadInputReason;
-use switchboard::domain::page::Direction;
+use switchboard::domain::page::{Direction, PageRequest};
 use switchboard::domain::view::View;
 use switchboard::loaders::lists::account_lists::ListError;
 use switchboard::loaders::lists::scan::Reader;
-use switchboard::loaders::lists::slice::Wanted;
 use switchboard::sandbox::Tenant;
 
 use super::bench::{Bench, List, ids, wanted};
@@ -110,7 +109,7 @@ async fn is_right_or_refused(
         Direction::Forward => (Some(cursor.clone()), None),
         Direction::Backward => (None, Some(cursor.clone())),
     };
-    let answer = bench.try_ask(list, Wanted { after, before, ..wanted(asked, 7) }).await;
+    let answer = bench.try_ask(list, PageRequest { after, before, ..wanted(asked, 7) }).await;
     let is_whole = cursor == whole && !matches!(mangling, Mangling::OtherTenant);
     match answer {
         Err(ListError::BadInput(refusal)) => {

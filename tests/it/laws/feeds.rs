@@ -7,9 +7,8 @@ use std::sync::Mutex;
 use http::StatusCode;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use switchboard::domain::page::Direction;
+use switchboard::domain::page::{Direction, PageRequest};
 use switchboard::loaders::lists::account_lists::ListError;
-use switchboard::loaders::lists::slice::Wanted;
 use switchboard::loaders::settings::ListSettings;
 use switchboard::upstream::error::UpstreamFailure;
 use switchboard::upstream::transport::Network;
@@ -215,12 +214,12 @@ async fn ends(
 }
 
 /// Reads from the walk's own cursor against its way.
-async fn turns_round(bench: &Bench, list: &List, wanted: &Wanted, feed: Feed) {
+async fn turns_round(bench: &Bench, list: &List, wanted: &PageRequest, feed: Feed) {
     let (direction, after, before) = match wanted.direction {
         Direction::Forward => (Direction::Backward, None, wanted.after.clone()),
         Direction::Backward => (Direction::Forward, wanted.before.clone(), None),
     };
-    let back = Wanted { direction, after, before, ..wanted.clone() };
+    let back = PageRequest { direction, after, before, ..wanted.clone() };
     match bench.try_ask(list, back).await {
         Ok(slice) => {
             let page = ids(&slice);

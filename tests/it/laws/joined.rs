@@ -2,9 +2,8 @@
 
 use proptest::prelude::*;
 use switchboard::domain::filters::{AccountFilter, AccountOrder, AccountTypeFilter};
-use switchboard::domain::page::Direction;
+use switchboard::domain::page::{Direction, PageRequest};
 use switchboard::loaders::lists::parent::Parent;
-use switchboard::loaders::lists::slice::Wanted;
 
 use super::bench::{Bench, List, ids};
 use super::truth::{self, Accounts, Course, Manners, accounts, filters, manners, orders, parents};
@@ -16,17 +15,17 @@ struct Asked {
     parents: Vec<Parent>,
     filter: AccountFilter,
     order: AccountOrder,
-    wanted: Wanted,
+    wanted: PageRequest,
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
     let direction = prop_oneof![Just(Direction::Forward), Just(Direction::Backward)];
     (parents(), filters(), orders(), direction, 0..13_usize, any::<bool>()).prop_map(
-        |(parents, filter, order, direction, size, is_more_asked)| Asked {
+        |(parents, filter, order, direction, size, has_more_selected)| Asked {
             parents,
             filter,
             order,
-            wanted: Wanted { after: None, before: None, size, direction, is_more_asked },
+            wanted: PageRequest { after: None, before: None, size, direction, has_more_selected },
         },
     )
 }
@@ -47,8 +46,8 @@ async fn together_as_alone(accounts: &Accounts, manners: Manners, asked: &Asked)
         assert_eq!(ids(&slice), ids(&alone), "{:?}", list.parent);
         assert_eq!(slice.is_complete, alone.is_complete);
         let (is_next_known, is_previous_known) = match wanted.direction {
-            Direction::Forward => (wanted.is_more_asked, true),
-            Direction::Backward => (true, wanted.is_more_asked),
+            Direction::Forward => (wanted.has_more_selected, true),
+            Direction::Backward => (true, wanted.has_more_selected),
         };
         assert!(!is_next_known || slice.has_next == alone.has_next, "hasNextPage of {:?}", list.parent);
         assert!(!is_previous_known || slice.has_previous == alone.has_previous, "hasPreviousPage");
@@ -60,14 +59,14 @@ async fn together_as_alone(accounts: &Accounts, manners: Manners, asked: &Asked)
 async fn goes_on_alike(
     bench: &Bench,
     list: &List,
-    wanted: &Wanted,
+    wanted: &PageRequest,
     one: Option<String>,
     other: Option<String>,
 ) {
     let (Some(one), Some(other)) = (one, other) else { return };
     let from = |cursor| match wanted.direction {
-        Direction::Forward => Wanted { after: Some(cursor), ..wanted.clone() },
-        Direction::Backward => Wanted { before: Some(cursor), ..wanted.clone() },
+        Direction::Forward => PageRequest { after: Some(cursor), ..wanted.clone() },
+        Direction::Backward => PageRequest { before: Some(cursor), ..wanted.clone() },
     };
     let (one, other) = (bench.ask(list, from(one)).await, bench.ask(list, from(other)).await);
     assert_eq!(ids(&one), ids(&other), "{:?}", list.parent);
@@ -76,7 +75,7 @@ async fn goes_on_alike(
 /// The groups, and the parents that come out of them short; `None` where a parent alone takes more than a page.
 fn most_calls(accounts: &Accounts, manners: Manners, asked: &Asked) -> Option<usize> {
     let Asked { parents, filter, order, wanted } = asked;
-    let enough = wanted.size + usize::from(wanted.is_more_asked);
+    let enough = wanted.size + usize::from(wanted.has_more_selected);
     if enough > manners.page_rows {
         return None;
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use switchboard::domain::page::Direction;
-use switchboard::loaders::lists::slice::{Slice, Wanted};
+use switchboard::domain::page::{Direction, PageRequest};
+use switchboard::loaders::lists::slice::Slice;
 
 use super::bench::{Bench, List, ids, wanted};
 
@@ -12,7 +12,7 @@ const STEPS_MAX: usize = 400;
 
 pub(super) struct Walker {
     direction: Direction,
-    wanted: Wanted,
+    wanted: PageRequest,
     /// What was shown, page after page, each in the order in which the walk goes.
     pub(super) pages: Vec<Vec<String>>,
     pub(super) is_over: bool,

@@ -7,9 +7,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use switchboard::domain::page::Direction;
+use switchboard::domain::page::{Direction, PageRequest};
 use switchboard::loaders::lists::parent::Parent;
-use switchboard::loaders::lists::slice::{Slice, Wanted};
+use switchboard::loaders::lists::slice::Slice;
 use switchboard::sandbox::{Account, Ties};
 
 use super::bench::{Bench, List, ids, wanted};
@@ -23,7 +23,7 @@ struct Step {
     size: usize,
     after: Option<Index>,
     before: Option<Index>,
-    is_more_asked: bool,
+    has_more_selected: bool,
     is_late: bool,
 }
 
@@ -40,12 +40,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let place = || proptest::option::weighted(0.6, any::<Index>());
     let step = (direction, 0..14_usize, place(), place(), any::<bool>(), proptest::bool::weighted(0.2));
     vec(
-        step.prop_map(|(direction, size, after, before, is_more_asked, is_late)| Step {
+        step.prop_map(|(direction, size, after, before, has_more_selected, is_late)| Step {
             direction,
             size,
             after,
             before,
-            is_more_asked,
+            has_more_selected,
             is_late,
         }),
         1..14,
@@ -125,12 +125,12 @@ async fn wanders(accounts: &[Account], manners: Manners, list: &List, steps: &[S
             Direction::Backward => (&before, &after, Course::Opposite),
         };
         let course = anchor.as_ref().map_or(end, |anchor| anchor.course);
-        let wanted = Wanted {
+        let wanted = PageRequest {
             after: after.as_ref().map(|seen| seen.cursor.clone()),
             before: before.as_ref().map(|seen| seen.cursor.clone()),
             size: step.size,
             direction: step.direction,
-            is_more_asked: step.is_more_asked,
+            has_more_selected: step.has_more_selected,
         };
         let slice = bench.ask(list, wanted).await;
         let rows = list.ids(accounts, manners.ties, course);
@@ -170,8 +170,8 @@ fn agrees(slice: &Slice, rows: &[String], step: &Step, after: Option<&Seen>, bef
         return;
     }
     let (has_next, has_previous) = (range.end < rows.len(), range.start > 0);
-    let is_next_known = step.is_more_asked || step.direction == Direction::Backward;
-    let is_previous_known = step.is_more_asked || step.direction == Direction::Forward;
+    let is_next_known = step.has_more_selected || step.direction == Direction::Backward;
+    let is_previous_known = step.has_more_selected || step.direction == Direction::Forward;
     assert!(!is_next_known || slice.has_next == has_next, "hasNextPage of {range:?} of {}", rows.len());
     assert!(!is_previous_known || slice.has_previous == has_previous, "hasPreviousPage of {range:?}");
 }
