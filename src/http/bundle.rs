@@ -16,6 +16,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use super::conditional::not_modified;
+
 /// The file that is the page itself.
 pub(super) const PAGE: &str = "index.html";
 
@@ -44,7 +46,7 @@ fn file<B: RustEmbed>(name: &str, headers: &HeaderMap) -> Response {
         (ETAG, tag.as_str()),
     ];
     if knows(headers, &tag) {
-        return (StatusCode::NOT_MODIFIED, about).into_response();
+        return (about, not_modified()).into_response();
     }
     let kind = [(CONTENT_TYPE, content_type(name))];
     if gzip {

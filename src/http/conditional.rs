@@ -3,8 +3,14 @@
 //! Entity tags are weak ones. A strong tag would have to differ between an answer and the same answer compressed, which is
 //! done further out and per client; and nothing here takes ranges or `If-Match`, which alone need strong ones.
 
+use std::io;
+
+use axum::body::Body;
 use axum::http::header::IF_NONE_MATCH;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::stream;
 
 use super::media::MediaType;
 use crate::operation::OperationResponse;
@@ -35,6 +41,12 @@ impl EntityTag {
         let lines = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|line| line.to_str().ok());
         lines.map(str::trim).any(|line| line == "*" || opaque_tags(line).any(|tag| tag == self.opaque))
     }
+}
+
+/// 304 without `Content-Length`, which could only be that of the 200 (RFC 9110, 8.6). axum writes one for HEAD wherever it knows
+/// the body's length, so this body does not tell its own.
+pub(crate) fn not_modified() -> Response {
+    (StatusCode::NOT_MODIFIED, Body::from_stream(stream::empty::<io::Result<Bytes>>())).into_response()
 }
 
 /// What stands between the quotes of each tag of a list, as far as it is one: a tag can hold a comma.

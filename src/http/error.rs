@@ -161,6 +161,13 @@ impl HttpError {
         Self::bad_input(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", sentence)
     }
 
+    /// 406: the client accepts neither a compressed response nor an uncompressed one.
+    pub(crate) fn no_acceptable_coding() -> Self {
+        let sentence = "The request's `Accept-Encoding` excludes every coding that this server sends: br, gzip, zstd (where \
+                        compression is on) and identity. Leave the header out, or allow one of them.";
+        Self::bad_input(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", sentence)
+    }
+
     /// 408: the body took too long to arrive.
     pub(crate) fn body_too_slow(limit_ms: u64) -> Self {
         let sentence = format!("The request's body did not arrive within {limit_ms} ms.");

@@ -8,7 +8,7 @@
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER};
+use axum::http::header::{ACCEPT_ENCODING, AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -16,12 +16,12 @@ use axum::response::{IntoResponse as _, Response};
 use super::Edge;
 use super::body::Whole;
 use super::caller::Shown;
-use super::conditional::EntityTag;
+use super::conditional::{EntityTag, not_modified};
 use super::error::{HttpError, RETRY_AFTER_SECONDS};
 use super::media::{Accepted, MediaType};
 use super::streamed::Terms;
 use super::tenure::Tenure;
-use super::{origin, streamed, websocket};
+use super::{bundle, origin, streamed, websocket};
 use crate::operation::request::OperationRequest;
 use crate::operation::subscription::OperationOutput;
 use crate::operation::{OperationResponse, Outcome, TransportRules};
@@ -40,10 +40,20 @@ pub(crate) async fn answer(State(edge): State<Edge>, request: Request) -> Respon
     let Some(accepted) = Accepted::of(request.headers()) else {
         return HttpError::not_acceptable().into_response();
     };
+    if !takes_any_coding(request.headers(), edge.settings.compression) {
+        return HttpError::no_acceptable_coding().into_response();
+    }
     match answer_as(accepted, &edge, request).await {
         Ok(response) => response,
         Err(error) => error.written_as(accepted.once()).into_response(),
     }
+}
+
+/// Whether a response can be sent in a coding that the client accepts (RFC 9110, 12.5.3).
+fn takes_any_coding(headers: &HeaderMap, compression: bool) -> bool {
+    let takes = |name| bundle::takes(headers, &ACCEPT_ENCODING, &[name, "*"]);
+    takes("identity") != Some(false)
+        || (compression && ["br", "gzip", "zstd"].into_iter().any(|name| takes(name) == Some(true)))
 }
 
 async fn answer_as(accepted: Accepted, edge: &Edge, request: Request) -> Result<Response, HttpError> {
@@ -96,7 +106,7 @@ fn at_once(answer: &OperationResponse, media: MediaType, head: &Parts) -> Respon
     // 304 and what leads to it are GET's and HEAD's alone (RFC 9110, 13.1.2).
     let tag = (head.method != Method::POST && answer.outcome == WHOLE).then(|| EntityTag::of(answer, media));
     let mut response = match &tag {
-        Some(tag) if tag.is_held(&head.headers) => StatusCode::NOT_MODIFIED.into_response(),
+        Some(tag) if tag.is_held(&head.headers) => not_modified(),
         _ => written(answer, media),
     };
     describe(response.headers_mut(), answer, tag.and_then(|tag| tag.header()));

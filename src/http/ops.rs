@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::get;
 
+use super::bundle;
 use super::caller::Callers;
 use crate::telemetry::metrics::Metrics;
 
@@ -36,7 +37,19 @@ pub fn router(callers: &Callers, readiness: &Readiness, metrics: Metrics) -> Rou
     let readiness = readiness.clone();
     let ready = move || std::future::ready(readiness.tell());
     let routes = Router::new().route("/live", get("live\n")).route("/ready", get(ready));
-    let page =
-        async move || ([(CONTENT_TYPE, HeaderValue::from_static(Metrics::MEDIA_TYPE))], metrics.page());
+    let page = async move |headers: HeaderMap| {
+        let (media, page) = if takes_openmetrics(&headers) {
+            (Metrics::MEDIA_TYPE, metrics.page())
+        } else {
+            (Metrics::TEXT_MEDIA_TYPE, metrics.text_page())
+        };
+        ([(CONTENT_TYPE, HeaderValue::from_static(media)), (VARY, HeaderValue::from_static("Accept"))], page)
+    };
     super::guarded(routes.route("/metrics", get(page)), callers)
+}
+
+/// Whether a scraper asks for OpenMetrics by name, as Prometheus does. All others, curl among them, get Prometheus's text format, which
+/// every tool reads.
+fn takes_openmetrics(headers: &HeaderMap) -> bool {
+    bundle::takes(headers, &ACCEPT, &["application/openmetrics-text"]) == Some(true)
 }

@@ -19,8 +19,11 @@ use super::bounds;
 use super::codes::Code;
 use super::errors::{GraphqlError, first_errors, shortened};
 use super::input_fields;
+use super::introspection;
 use super::limits;
+use super::literals;
 use super::settings::LimitSettings;
+use super::source_text;
 use super::suggestions;
 use super::variable_positions;
 use crate::loaders::cache::bounded_map::Weighed;
@@ -36,6 +39,7 @@ const BYTES_PER_RESULT: usize = 2048;
 pub(crate) struct Document {
     validated: Valid<ExecutableDocument>,
     executable: Executable,
+    selects_interfaces: bool,
 }
 
 /// A valid document, or its errors.
@@ -56,8 +60,7 @@ pub struct InvalidSchema(String);
 impl Documents {
     /// A validator for the schema that `sdl` defines, without configured limits. Its cache takes at most `limit_bytes`.
     pub(crate) fn new(sdl: &str, limit_bytes: u64) -> Result<Self, InvalidSchema> {
-        let schema = Schema::parse_and_validate(sdl, "schema.graphql")
-            .map_err(|found| InvalidSchema(found.errors.to_string()))?;
+        let schema = introspection::schema(sdl).map_err(|found| InvalidSchema(found.errors.to_string()))?;
         Ok(Self { schema: Arc::new(schema), limits: None, results: Self::cache(limit_bytes) })
     }
 
@@ -108,6 +111,7 @@ impl Documents {
         if let Some(limits) = &self.limits {
             parser = parser.token_limit(limits.tokens);
         }
+        let text = &*source_text::without_descriptions(text);
         let syntax = parser.parse_ast(text, "document").map_err(|found| self.unread(&found.errors))?;
         let too_large = |bound: bounds::TooLarge| {
             vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).because(bound.reason())]
@@ -131,8 +135,10 @@ impl Documents {
                 return Err(first_errors(beyond, Code::LimitExceeded));
             }
         }
-        let executable = executable(text, &validated)?;
-        Ok(Document { validated, executable })
+        let mut executable = executable(text)?;
+        literals::coerce_arguments(&self.schema, &validated, &mut executable);
+        let selects_interfaces = introspection::mark_interfaces(&validated, &mut executable);
+        Ok(Document { validated, executable, selects_interfaces })
     }
 
     /// What is wrong with a text that is no document; where it is only too long, that alone, as nothing else was looked at.
@@ -166,14 +172,15 @@ impl Documents {
     }
 }
 
-/// The form that the executor walks. Its parser knows no `\u{…}` and no surrogate pairs: a document with those is read as
-/// apollo-compiler writes it, without escapes; the places in errors of its fields are then those of that text.
-fn executable(text: &str, validated: &Valid<ExecutableDocument>) -> Result<Executable, Vec<GraphqlError>> {
-    let read = parse_query(text).or_else(|_| parse_query(validated.to_string()));
-    // Its words would repeat the document's line.
-    read.map_err(|error| {
+/// Parses the tree that async-graphql executes.
+fn executable(text: &str) -> Result<Executable, Vec<GraphqlError>> {
+    // The library's own message would repeat the document's line.
+    parse_query(source_text::without_escapes(text)).map_err(|error| {
         let places = error.positions().collect();
-        vec![GraphqlError::new(Code::GraphqlParseFailed, "Syntax Error: this cannot be read.").at(places)]
+        vec![
+            GraphqlError::new(Code::GraphqlParseFailed, "Syntax Error: the document cannot be read.")
+                .at(places),
+        ]
     })
 }
 
@@ -193,6 +200,11 @@ impl Document {
     /// The form that was judged.
     pub(crate) fn validated(&self) -> &ExecutableDocument {
         &self.validated
+    }
+
+    /// Whether [`introspection::fill_interfaces`] must complete its response.
+    pub(crate) fn selects_interfaces(&self) -> bool {
+        self.selects_interfaces
     }
 
     /// The form that the executor walks.

@@ -10,6 +10,7 @@ use super::cost::{CostModel, ReportedCost};
 use super::deadline::Deadline;
 use super::document::{Documents, InvalidSchema};
 use super::executor::Executor;
+use super::introspection;
 use super::persisted::PersistedDocuments;
 use super::persisted::trusted::TrustedDocuments;
 use super::prepare::{PendingOperation, PreparedOperation, Preparer, TransportRules};
@@ -258,10 +259,14 @@ impl OperationEngine {
         cost: Option<ReportedCost>,
     ) -> (OperationResponse, Option<Freshness>) {
         let (ledger, view) = (Arc::new(ledger), caller.view());
+        let selects_interfaces = prepared.selects_interfaces();
         // A panic ends one operation and not its connection. Its state is dropped with the future.
         let executed = self.executor.execute(prepared.into_request(), caller, Arc::clone(&ledger));
         let mut response = match AssertUnwindSafe(executed).catch_unwind().await {
-            Ok(executed) => {
+            Ok(mut executed) => {
+                if selects_interfaces {
+                    introspection::fill_interfaces(&mut executed.data);
+                }
                 let extensions = ResponseExtensions::of(&ledger, &view, cost);
                 OperationResponse::executed(&executed.data, executed.errors, extensions)
             }

@@ -105,6 +105,7 @@ impl PersistedDocuments {
         match (request.query.take(), named) {
             (Some(text), None) => self.brought(text.into(), None, tenant),
             (Some(text), Some(Named::Hash(hash))) => self.brought(text.into(), Some(hash), tenant),
+            (Some(_), Some(Named::ManifestId(_))) => refuse(Code::BadUserInput, NO_HASH, "BAD_REQUEST"),
             (Some(_), Some(Named::Id(_))) => {
                 let sentence = "The request has a `documentId` and a `query`: send one of the two.";
                 refuse(Code::BadUserInput, sentence, "BAD_REQUEST")
@@ -132,8 +133,11 @@ impl PersistedDocuments {
     fn named(&self, named: &Named, tenant: &Tenant) -> Result<Arc<str>, Box<GraphqlError>> {
         let trusted = self.trusted.as_ref().and_then(|(trusted, _)| match named {
             Named::Hash(hash) => trusted.by_hash(hash),
-            Named::Id(id) => trusted.by_id(id),
+            Named::Id(id) | Named::ManifestId(id) => trusted.by_id(id),
         });
+        if matches!(named, Named::ManifestId(_)) && self.trusted.is_none() {
+            return refuse(Code::BadUserInput, NO_HASH, "BAD_REQUEST");
+        }
         let known = trusted.or_else(|| match (named, &self.automatic) {
             (Named::Hash(hash), Some(automatic)) if !self.is_enforced() => {
                 automatic.get(&left_by(tenant, *hash))
@@ -196,7 +200,11 @@ impl PersistedDocuments {
 enum Named {
     Hash(Hash),
     Id(String),
+    /// Sent as `sha256Hash`, as Apollo's clients do with ids that a manifest has instead of hashes.
+    ManifestId(String),
 }
+
+const NO_HASH: &str = "`extensions.persistedQuery.sha256Hash` must be the SHA-256 of the document's text: 64 hexadecimal digits.";
 
 impl Named {
     fn of(request: &mut OperationRequest) -> Result<Option<Self>, Box<GraphqlError>> {
@@ -221,8 +229,7 @@ impl Named {
         match digits {
             Some(digits) if is_of_version => match read_hex(digits) {
                 Some(hash) => Ok(Some(Self::Hash(hash))),
-                // Apollo's manifests may have ids of their own kind, which their clients send here.
-                None => Ok(Some(Self::Id(digits.to_owned()))),
+                None => Ok(Some(Self::ManifestId(digits.to_owned()))),
             },
             _ => bad("`extensions.persistedQuery` must be `{\"version\": 1, \"sha256Hash\": \"…\"}`."),
         }

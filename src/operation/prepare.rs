@@ -138,6 +138,11 @@ impl ResolvedOperation {
 }
 
 impl PreparedOperation {
+    /// Whether [`super::introspection::fill_interfaces`] must complete its response.
+    pub(super) fn selects_interfaces(&self) -> bool {
+        self.resolved.document.selects_interfaces()
+    }
+
     /// The operation as the executor takes it. The executor needs a syntax tree of its own, so this is called after admission:
     /// operations that wait for a permit do not hold one.
     pub(super) fn into_request(self) -> Request {

@@ -3,16 +3,18 @@
 //! async-graphql coerces a variable where a field uses it, which makes a wrong value a field's error, and a
 //! missing one that no field uses no error at all. So it is done here, and the executor gets coerced values.
 
-use apollo_compiler::ast::VariableDefinition;
+use apollo_compiler::ast::{Type, VariableDefinition};
 use apollo_compiler::executable::Operation;
 use apollo_compiler::request::coerce_variable_values;
 use apollo_compiler::response::{JsonMap, JsonValue};
+use apollo_compiler::schema::ExtendedType;
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Node, Schema};
 use async_graphql::{Name, Value, Variables};
 
 use super::codes::Code;
 use super::errors::{GraphqlError, shortened};
+use super::literals;
 use super::variable_positions;
 
 /// The values that an operation runs with; variables that it does not declare are left out.
@@ -28,6 +30,7 @@ pub(crate) fn coerce(
     if operation.variables.is_empty() {
         return Ok(Variables::default());
     }
+    let values = &with_whole_numbers(schema, operation, values);
     let Ok(coerced) = coerce_variable_values(schema, operation, values) else {
         return Err(refusals(schema, operation, values));
     };
@@ -37,7 +40,73 @@ pub(crate) fn coerce(
             return Err(misplaced);
         }
     }
-    Ok(Variables::from_value(object(coerced.into_inner())))
+    let mut coerced = object(coerced.into_inner());
+    // apollo-compiler takes a default value as it is written.
+    if let Value::Object(coerced) = &mut coerced {
+        for variable in
+            operation.variables.iter().filter(|variable| !values.contains_key(variable.name.as_str()))
+        {
+            if let Some(default) = &variable.default_value
+                && let Some(value) = literals::coerce(schema, &variable.ty, default).into_const()
+            {
+                coerced.insert(Name::new(&variable.name), value);
+            }
+        }
+    }
+    Ok(Variables::from_value(coerced))
+}
+
+/// The values with `1.0` and `-0` as whole numbers, as JSON does not tell them apart (graphql-js reads both alike), and with whole numbers
+/// as text where an ID is expected.
+fn with_whole_numbers(schema: &Schema, operation: &Operation, values: &JsonMap) -> JsonMap {
+    let mut values = values.clone();
+    for variable in &operation.variables {
+        if let Some(value) = values.get_mut(variable.name.as_str()) {
+            make_whole(schema, &variable.ty, value);
+        }
+    }
+    values
+}
+
+fn make_whole(schema: &Schema, ty: &Type, value: &mut JsonValue) {
+    match value {
+        JsonValue::Number(number) => {
+            if let Some(whole) = whole(number) {
+                *number = whole;
+            }
+            if ty.inner_named_type() == "ID" && !number.is_f64() {
+                *value = JsonValue::from(number.to_string());
+            }
+        }
+        JsonValue::Array(items) => {
+            let item = match ty {
+                Type::List(item) | Type::NonNullList(item) => item,
+                _ => ty,
+            };
+            items.iter_mut().for_each(|value| make_whole(schema, item, value));
+        }
+        JsonValue::Object(members) => {
+            if let Some(ExtendedType::InputObject(object)) = schema.types.get(ty.inner_named_type()) {
+                for (name, value) in members.iter_mut() {
+                    if let Some(definition) = object.fields.get(name.as_str()) {
+                        make_whole(schema, &definition.ty, value);
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Integers up to here are exact in a double (IEEE 754).
+const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
+
+/// The whole number that a number with a fraction of zero stands for.
+fn whole(number: &serde_json::Number) -> Option<serde_json::Number> {
+    let double = number.as_f64().filter(|_| number.is_f64())?;
+    let is_whole = double.fract() == 0.0 && double.abs() <= EXACT_MAX;
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole and in range")]
+    is_whole.then(|| (double as i64).into())
 }
 
 /// apollo-compiler stops at the first wrong variable and names it in a sentence alone: asking for each on its

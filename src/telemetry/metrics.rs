@@ -11,6 +11,7 @@ pub mod declared;
 pub mod distribution;
 mod process;
 pub mod readings;
+mod text_format;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -65,6 +66,9 @@ impl Metrics {
     /// The media type of [`Self::page`] (OpenMetrics 1.0, "Overall Structure").
     pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+    /// The media type of [`Self::text_page`] (Prometheus, "Exposition formats").
+    pub const TEXT_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
     /// Nothing is counted yet.
     #[must_use]
     pub fn new(settings: &MetricsSettings, started_at: Timestamp) -> Self {
@@ -95,6 +99,14 @@ impl Metrics {
             page.clear();
         }
         page
+    }
+}
+
+impl Metrics {
+    /// Returns all metrics in Prometheus's text format, for clients that do not accept OpenMetrics.
+    #[must_use]
+    pub fn text_page(&self) -> String {
+        text_format::of_openmetrics(&self.page())
     }
 }
 

@@ -63,15 +63,20 @@ impl Keys {
         self.0.len()
     }
 
-    /// The key that a token names, or, where it names none, the only one of its kind.
+    /// Returns the key that a token names by its `kid`, or the only key that fits where there is no choice: the token names none, or no
+    /// key has that name and one key has no name (RFC 7517, 4.5: `kid` is optional).
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
-        let mut fitting = self.0.iter().filter(|key| {
-            key.algorithms.contains(&algorithm) && id.is_none_or(|id| key.id.as_deref() == Some(id))
-        });
-        match (fitting.next(), fitting.next()) {
-            (Some(only), None) => Some(&only.key),
-            _ => None,
-        }
+        let fitting = || self.0.iter().filter(|key| key.algorithms.contains(&algorithm));
+        let Some(id) = id else { return only(fitting()) };
+        let is_named = fitting().any(|key| key.id.as_deref() == Some(id));
+        only(fitting().filter(|key| if is_named { key.id.as_deref() == Some(id) } else { key.id.is_none() }))
+    }
+}
+
+fn only<'a>(mut keys: impl Iterator<Item = &'a Key>) -> Option<&'a DecodingKey> {
+    match (keys.next(), keys.next()) {
+        (Some(only), None) => Some(&only.key),
+        _ => None,
     }
 }
 
@@ -145,6 +150,17 @@ mod tests {
         assert!(
             two.find(None, Algorithm::EdDSA).is_none() && two.find(Some("b"), Algorithm::EdDSA).is_some()
         );
+    }
+
+    #[test]
+    fn a_key_without_a_name_checks_tokens_of_any_name() {
+        let unnamed = set(&[ED25519.to_owned(), format!(r#"{P256},"kid":"ec""#)]).unwrap();
+        assert!(unnamed.find(Some("any"), Algorithm::EdDSA).is_some());
+        assert!(unnamed.find(Some("any"), Algorithm::ES256).is_none());
+        let beside = set(&[ED25519.to_owned(), format!(r#"{ED25519},"kid":"a""#)]).unwrap();
+        assert!(beside.find(Some("a"), Algorithm::EdDSA).is_some());
+        let two = set(&[ED25519.to_owned(), ED25519.to_owned()]).unwrap();
+        assert!(two.find(Some("any"), Algorithm::EdDSA).is_none());
     }
 
     #[test]

@@ -1,0 +1,123 @@
+//! The text of a document as both parsers can read it.
+//!
+//! The September 2025 edition of the specification allows descriptions on operations, fragments and variables (2.4), and
+//! `\u{…}` and surrogate pairs in strings (2.9.4). apollo-compiler's parser knows no such descriptions, async-graphql's neither
+//! those nor these escapes. [`without_descriptions`] makes the text for both, [`without_escapes`] from that the text for
+//! async-graphql, whose strings are replaced afterwards ([`super::literals`]). Each token keeps its line and column.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use apollo_parser::{Lexer, Token, TokenKind};
+
+/// Replaces descriptions of operations, fragments and variables by blanks.
+pub(crate) fn without_descriptions(text: &str) -> Cow<'_, str> {
+    // Every description is a string in front of a keyword or of a variable, which most documents do not have.
+    if !text.contains('"') {
+        return Cow::Borrowed(text);
+    }
+    let (tokens, errors) = Lexer::new(text).lex();
+    if !errors.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let is_significant = |token: &&Token<'_>| {
+        !matches!(token.kind(), TokenKind::Whitespace | TokenKind::Comment | TokenKind::Comma)
+    };
+    let tokens: Vec<_> = tokens.iter().filter(is_significant).collect();
+    let (mut braces, mut parentheses, mut brackets) = (0_usize, 0_usize, 0_usize);
+    let mut descriptions = Vec::new();
+    let mut previous = None;
+    for (token, next) in tokens.iter().zip(tokens.iter().skip(1)) {
+        let depth = match token.kind() {
+            TokenKind::LCurly | TokenKind::RCurly => Some(&mut braces),
+            TokenKind::LParen | TokenKind::RParen => Some(&mut parentheses),
+            TokenKind::LBracket | TokenKind::RBracket => Some(&mut brackets),
+            _ => None,
+        };
+        if let Some(depth) = depth {
+            let is_opening =
+                matches!(token.kind(), TokenKind::LCurly | TokenKind::LParen | TokenKind::LBracket);
+            *depth = if is_opening { *depth + 1 } else { depth.saturating_sub(1) };
+        }
+        let is_description = token.kind() == TokenKind::StringValue
+            && match (braces, parentheses, brackets) {
+                (0, 0, 0) => {
+                    matches!(next.data(), "query" | "mutation" | "subscription" | "fragment")
+                }
+                // After `=` it is a default value.
+                (0, 1, 0) => next.kind() == TokenKind::Dollar && previous != Some(TokenKind::Eq),
+                _ => false,
+            };
+        if is_description {
+            descriptions.push(token.index()..token.index() + token.data().len());
+        }
+        previous = Some(token.kind());
+    }
+    replaced(text, &descriptions, ' ')
+}
+
+/// Replaces the contents of strings with escapes by as many plain characters.
+pub(crate) fn without_escapes(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let (tokens, _) = Lexer::new(text).lex();
+    let content = |token: &Token<'_>| {
+        let quotes = if token.data().starts_with("\"\"\"") { 3 } else { 1 };
+        let is_escaped = token.kind() == TokenKind::StringValue && token.data().contains('\\');
+        is_escaped.then(|| token.index() + quotes..token.index() + token.data().len() - quotes)
+    };
+    let contents: Vec<_> = tokens.iter().filter_map(content).collect();
+    replaced(text, &contents, 'x')
+}
+
+/// The text with each character of these ranges replaced, line ends excepted.
+fn replaced<'a>(text: &'a str, ranges: &[Range<usize>], by: char) -> Cow<'a, str> {
+    if ranges.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut ranges = ranges.iter().peekable();
+    let replace = |(at, character): (usize, char)| {
+        while ranges.next_if(|range| range.end <= at).is_some() {}
+        let is_inside = ranges.peek().is_some_and(|range| range.contains(&at));
+        if is_inside && !matches!(character, '\n' | '\r') { by } else { character }
+    };
+    Cow::Owned(text.char_indices().map(replace).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_become_blanks_of_the_same_length() {
+        let text = "\"What it is for.\" query Q(\"An id.\" $i: ID = \"x\" \"\"\"two\nlines\"\"\" $j: ID) { a } \"b\" fragment F on Q { c }";
+        let plain = without_descriptions(text);
+        assert_eq!(plain.chars().count(), text.chars().count());
+        assert_eq!(
+            plain.split_whitespace().collect::<Vec<_>>().join(" "),
+            "query Q( $i: ID = \"x\" $j: ID) { a } fragment F on Q { c }"
+        );
+        assert_eq!(plain.lines().count(), 2);
+    }
+
+    #[test]
+    fn other_strings_stay() {
+        for text in [
+            "query ($a: String = \"x\", $b: [String] = [\"y\" \"z\"]) { f(a: \"query\", b: $b) }",
+            "\"a description\" { a }",
+            "query ($a: I = {b: \"c\"} $d: ID) { f(a: \"x\") @include(if: true) }",
+            "{ f(a: \"unclosed }",
+        ] {
+            assert_eq!(without_descriptions(text), text);
+        }
+    }
+
+    #[test]
+    fn escapes_are_replaced_in_place() {
+        let text = "{ f(a: \"\\u{1F600}\\\" x\", b: \"plain\", c: \"\"\"a \\\"\"\" b\nc\"\"\") }";
+        let plain = without_escapes(text);
+        assert_eq!(plain.chars().count(), text.chars().count());
+        assert!(!plain.contains('\\') && plain.contains("\"plain\"") && plain.lines().count() == 2);
+    }
+}
