@@ -99,7 +99,7 @@ describe('dashboards', () => {
     await sandbox.stop();
     await answer('query Failing { connectedAccounts(first: 3, filter: { userIds: ["nobody"] }) { nodes { id } } }');
     const [, ops] = /^Probes: (\S+)\/live,/m.exec(graph.lines.join('\n'));
-    const page = await fetch(`${ops}/metrics`);
+    const page = await fetch(`${ops}/metrics`, { headers: { accept: 'application/openmetrics-text' } });
     assert.match(page.headers.get('content-type'), /^application\/openmetrics-text; version=1\.0\.0/);
     const docs = await read('docs/metrics.md');
     metrics = new Map([...scraped(await page.text()), ...documented(docs)]);

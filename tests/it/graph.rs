@@ -16,6 +16,7 @@ mod providers_paging;
 mod roots;
 mod sdl;
 mod seeds;
+mod specification;
 mod subscriptions;
 mod tenants;
 mod upstreams;

@@ -99,3 +99,33 @@ async fn an_answer_says_how_old_its_oldest_part_is() {
     let kept = ask(router.clone(), with(get(accounts), "if-none-match", seen.header("etag"))).await;
     assert_eq!((kept.status, kept.header("age"), world.executions()), (StatusCode::NOT_MODIFIED, "15", 0));
 }
+
+#[tokio::test]
+async fn a_304_has_no_content_length() {
+    let whole = ask(edge(anybody()), get("/graphql?query=%7Bhello%7D")).await;
+    for method in [Method::GET, Method::HEAD] {
+        let mut request = with(get("/graphql?query=%7Bhello%7D"), "if-none-match", whole.header("etag"));
+        *request.method_mut() = method;
+        let seen = ask(edge(anybody()), request).await;
+        assert_eq!((seen.status, seen.headers.get("content-length")), (StatusCode::NOT_MODIFIED, None));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_accepts_no_coding_is_refused_before_execution() {
+    for accept in ["identity;q=0", "*;q=0", "identity;q=0, deflate"] {
+        let seen =
+            ask(edge(anybody()), with(get("/graphql?query=%7Bhello%7D"), "accept-encoding", accept)).await;
+        assert_eq!(
+            (seen.status, seen.code().as_str()),
+            (StatusCode::NOT_ACCEPTABLE, "BAD_USER_INPUT"),
+            "{accept}"
+        );
+        assert!(seen.message().contains("`Accept-Encoding` excludes every coding"), "{}", seen.message());
+    }
+    for accept in ["identity;q=0, gzip", "*", "identity;q=0, *", "gzip;q=0", ""] {
+        let seen =
+            ask(edge(anybody()), with(get("/graphql?query=%7Bhello%7D"), "accept-encoding", accept)).await;
+        assert_eq!(seen.status, StatusCode::OK, "{accept}");
+    }
+}

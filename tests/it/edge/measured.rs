@@ -102,13 +102,31 @@ impl Measured {
     }
 
     async fn page(&self) -> Page {
-        let seen =
-            ask(ops::router(&anybody(), &ops::Readiness::default(), self.graph.metrics()), get("/metrics"))
-                .await;
+        let routes = ops::router(&anybody(), &ops::Readiness::default(), self.graph.metrics());
+        let seen = ask(routes, with(get("/metrics"), "accept", PROMETHEUS_ACCEPT)).await;
         assert_eq!(seen.status, StatusCode::OK);
         let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         assert_eq!(seen.header("content-type"), media);
         Page::read(&seen.text)
+    }
+}
+
+/// What Prometheus 3 sends.
+const PROMETHEUS_ACCEPT: &str =
+    "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+
+#[tokio::test(start_paused = true)]
+async fn a_scraper_that_does_not_ask_for_openmetrics_gets_the_text_format() {
+    let world = Measured::new();
+    world.ask("query Overview { viewer { name } }").await;
+    for accept in [None, Some("text/plain"), Some("*/*"), Some("application/openmetrics-text;q=0, */*")] {
+        let routes = ops::router(&anybody(), &ops::Readiness::default(), world.graph.metrics());
+        let request =
+            accept.into_iter().fold(get("/metrics"), |request, accept| with(request, "accept", accept));
+        let seen = ask(routes, request).await;
+        assert_eq!(seen.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+        assert!(seen.text.contains("# TYPE switchboard_requests_total counter\n"), "{}", seen.text);
+        assert!(!seen.text.contains("# EOF") && !seen.text.contains("# UNIT"));
     }
 }
 
@@ -347,7 +365,7 @@ async fn metrics_are_got_and_headed_and_are_those_of_one_graph() {
     assert_eq!(one.page().await.figure("switchboard_requests_total", &labels), 1.0);
     assert!(other.page().await.samples.iter().all(|(name, _, _)| name != "switchboard_requests_total"));
 
-    let mut request = get("/metrics");
+    let mut request = with(get("/metrics"), "accept", PROMETHEUS_ACCEPT);
     *request.method_mut() = axum::http::Method::HEAD;
     let seen = ask(ops::router(&anybody(), &ops::Readiness::default(), one.graph.metrics()), request).await;
     assert_eq!((seen.status, seen.text.as_str()), (StatusCode::OK, ""));

@@ -235,6 +235,14 @@ async fn each_mistake_in_naming_has_its_own_sentence() {
             "`extensions.persistedQuery` must be `{\"version\": 1, \"sha256Hash\": \"…\"}`.",
         ),
         (
+            json!({ "query": HELLO, "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "banana" } } }),
+            "`extensions.persistedQuery.sha256Hash` must be the SHA-256 of the document's text: 64 hexadecimal digits.",
+        ),
+        (
+            json!({ "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "banana" } } }),
+            "`extensions.persistedQuery.sha256Hash` must be the SHA-256 of the document's text: 64 hexadecimal digits.",
+        ),
+        (
             json!({ "extensions": { "persistedQuery": null } }),
             "`query` is missing: the text of a GraphQL document.",
         ),
