@@ -242,7 +242,7 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow:
     let metrics = Metrics::new(&config.metrics, clock.now());
     let replicas = networks.store.clone().map(|store| Replicas::start(store, config.redis.clone()));
     if let Some(replicas) = replicas.clone() {
-        metrics.read("replicas", move |readings| replicas.counts().read(readings));
+        metrics.read("replicas", move |readings| replicas.stats().read(readings));
     }
     let (providers, accounts) = clients(config, clock, networks, replicas.as_ref());
     let leadlex = Holdings::sharing(config.cache.clone(), clock, replicas.clone());

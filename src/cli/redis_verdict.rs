@@ -23,23 +23,23 @@ pub(super) fn redis_verdict(probed: &Result<Duration, ProbeFailure>, timeout: Du
 
 fn words(failure: ProbeFailure) -> String {
     match failure {
-        ProbeFailure::Unfit(unfit) => unfit.to_string(),
+        ProbeFailure::Settings(error) => error.to_string(),
         ProbeFailure::Unreachable => {
             "it cannot be reached: is redis.url right, and the network up?".to_owned()
         }
-        ProbeFailure::Slow => "it does not answer, or takes seconds to".to_owned(),
+        ProbeFailure::Timeout => "it does not answer, or takes seconds to".to_owned(),
         ProbeFailure::Tls => {
             "TLS cannot be agreed on: does it speak TLS, is its certificate for that name, and signed by \
                               those of redis.ca_file (or the machine's)?"
                 .to_owned()
         }
-        ProbeFailure::HungUp => {
+        ProbeFailure::Closed => {
             "it hangs up, or answers something else than Redis does: does it want TLS (rediss://)?".to_owned()
         }
-        ProbeFailure::SignIn => {
+        ProbeFailure::WrongCredentials => {
             "user or password were refused: set redis.username, redis.password".to_owned()
         }
-        ProbeFailure::Password => "it wants a password: set redis.password".to_owned(),
+        ProbeFailure::PasswordRequired => "it wants a password: set redis.password".to_owned(),
         ProbeFailure::Database => "the database that ends redis.url cannot be used".to_owned(),
         ProbeFailure::Refused(command) => {
             format!("it refuses {command}: it is full, read-only, still starting, or the user may not do it")
@@ -69,11 +69,11 @@ mod tests {
     fn every_failure_says_what_to_do() {
         for (failure, words) in [
             (ProbeFailure::Unreachable, "is redis.url right"),
-            (ProbeFailure::Slow, "takes seconds"),
+            (ProbeFailure::Timeout, "takes seconds"),
             (ProbeFailure::Tls, "redis.ca_file"),
-            (ProbeFailure::HungUp, "rediss://"),
-            (ProbeFailure::SignIn, "set redis.username, redis.password"),
-            (ProbeFailure::Password, "set redis.password"),
+            (ProbeFailure::Closed, "rediss://"),
+            (ProbeFailure::WrongCredentials, "set redis.username, redis.password"),
+            (ProbeFailure::PasswordRequired, "set redis.password"),
             (ProbeFailure::Database, "the database that ends redis.url"),
             (ProbeFailure::Refused("EVAL"), "it refuses EVAL"),
         ] {

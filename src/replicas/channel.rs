@@ -1,9 +1,9 @@
-//! What replicas tell one another.
+//! Messages between replicas, over one channel of the store that carries all topics.
 //!
-//! One channel of the store carries all topics. Each replica also tells that it lives, and expects to hear itself: a
-//! connection that is only half there is noticed by that, over any store. Whoever was not connected for a while is told
-//! that it may have missed something, and looks for itself. What others must not miss ([`Topic::Drops`]) and could not be
-//! told, as the store was away from here and perhaps not from there, is told when it is back; it may be told twice.
+//! Each replica also publishes heartbeats and expects to receive its own: this detects a half-open connection over any
+//! store. A subscriber that was disconnected receives [`ChannelEvent::Gap`], because it may have missed messages.
+//! [`Topic::Invalidations`] must reach the others: those that could not be published, as the store was unavailable from
+//! here (perhaps not for the others), are published after the recovery, possibly twice.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -17,71 +17,75 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::Shared;
-use super::counts::Task;
+use super::Inner;
+use super::stats::CommandKind;
 use super::store::Messages;
 
-/// What a credential is called among replicas: derived from its fingerprint, which it does not tell.
-pub type Tag = [u8; 16];
+/// Identifies a credential among replicas: derived from its fingerprint, which it does not reveal.
+pub type CredentialTag = [u8; 16];
 
-/// What news are about.
+/// Subject of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
 pub enum Topic {
-    /// Everything of a credential is to be read again, or shown no more.
-    Drops,
-    /// Calls that left, and what their answers told of the quota.
+    /// Cached values of a credential are invalid.
+    #[serde(rename = "drops")]
+    Invalidations,
+    /// Upstream calls, and the rate limit headers of their responses.
+    #[serde(rename = "quota")]
     Quota,
-    /// A replica lives; for the channel itself.
-    Life,
+    /// Heartbeat of a replica; used by the channel itself.
+    #[serde(rename = "life")]
+    Heartbeat,
 }
 
-/// What one replica tells.
+/// A message to the other replicas.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct News {
-    /// About what.
+pub struct ChannelMessage {
+    /// Subject.
     pub topic: Topic,
-    /// Of which credential.
-    pub tag: Tag,
-    /// In the words of the topic.
+    /// Credential that it concerns.
+    pub tag: CredentialTag,
+    /// Content, in the format of the topic.
     pub body: String,
 }
 
-/// What a replica hears of the others.
+/// An event that a subscriber receives.
 #[derive(Debug, Clone)]
-pub enum Heard {
-    /// Another's news, and which replica's.
-    News {
-        /// Whose.
+pub enum ChannelEvent {
+    /// A message of another replica.
+    Message {
+        /// Identifier of the sender.
         from: Arc<str>,
-        /// What.
-        news: Arc<News>,
+        /// Message.
+        message: Arc<ChannelMessage>,
     },
-    /// It listens since now, and may have missed something before. A receiver that lags (`RecvError::Lagged`) has, too.
-    Missed,
+    /// The subscription was established just now; earlier messages may be lost. A receiver that lags
+    /// (`RecvError::Lagged`) has lost some too.
+    Gap,
 }
 
-/// How often a replica tells that it lives, where it tells nothing else, and after which silence its connection is taken for
-/// lost: two signs of life may go astray. Shorter would be costly for all, as each hears the others' too.
-const LIFE: Duration = Duration::from_secs(5);
-const SILENCE: Duration = Duration::from_secs(11);
+/// Interval of heartbeats while nothing else is published. Shorter would be costly, as each replica receives all of them.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long after a failure it is tried to listen or to tell again.
-const AGAIN_AFTER: Duration = Duration::from_millis(250);
+/// A connection that delivers none of this replica's own messages for this long is dead; two heartbeats may be lost.
+const SILENCE_MAX: Duration = Duration::from_secs(11);
 
-/// How long it may take to listen: that is a connection of its own, and no request waits for it.
-const LISTENING_WITHIN: Duration = Duration::from_secs(2);
+/// Delay before another attempt to subscribe or to publish.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// How many news wait to be told; those beyond are lost.
-const OUTBOX: usize = 4_096;
+/// Timeout of a subscription. It has its own connection, and no request waits for it.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many news wait for those who listen here; whoever is slower lags.
-const INBOX: usize = 4_096;
+/// Messages that wait to be published; more are dropped.
+const OUTBOX_CAPACITY: usize = 4_096;
 
-/// The form in which news go over the channel.
+/// Messages that wait for each local subscriber; a slower one lags.
+const INBOX_CAPACITY: usize = 4_096;
+
+/// Encoding of a message on the channel.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Form {
+struct WireMessage {
     version: u32,
     from: String,
     topic: Topic,
@@ -91,33 +95,34 @@ struct Form {
 
 const VERSION: u32 = 1;
 
-/// The channel as one replica has it; it ends when this is dropped.
+/// One replica's end of the channel. Its tasks end when it is dropped.
 pub(super) struct Channel {
-    outbox: mpsc::Sender<News>,
-    drops: broadcast::Sender<Heard>,
-    quota: broadcast::Sender<Heard>,
+    outbox: mpsc::Sender<ChannelMessage>,
+    subscribers: Subscribers,
     tasks: [AbortHandle; 2],
 }
 
 impl Channel {
-    pub(super) fn start(shared: &Arc<Shared>) -> Self {
-        let (outbox, waiting) = mpsc::channel(OUTBOX);
-        let (drops, quota) = (broadcast::Sender::new(INBOX), broadcast::Sender::new(INBOX));
-        let telling = tokio::spawn(tell(Arc::downgrade(shared), waiting));
-        let ears = Ears { drops: drops.clone(), quota: quota.clone() };
-        let listening = tokio::spawn(listen(Arc::downgrade(shared), ears));
-        Self { outbox, drops, quota, tasks: [telling.abort_handle(), listening.abort_handle()] }
+    pub(super) fn start(inner: &Arc<Inner>) -> Self {
+        let (outbox, queue) = mpsc::channel(OUTBOX_CAPACITY);
+        let subscribers = Subscribers {
+            invalidations: broadcast::Sender::new(INBOX_CAPACITY),
+            quota: broadcast::Sender::new(INBOX_CAPACITY),
+        };
+        let publisher = tokio::spawn(publish_all(Arc::downgrade(inner), queue));
+        let receiver = tokio::spawn(receive_all(Arc::downgrade(inner), subscribers.clone()));
+        Self { outbox, subscribers, tasks: [publisher.abort_handle(), receiver.abort_handle()] }
     }
 
-    pub(super) fn tell(&self, news: News) {
-        // Full: the store is away or slower than the news, and whoever depends on them looks for itself later.
-        let _ = self.outbox.try_send(news);
+    pub(super) fn publish(&self, message: ChannelMessage) {
+        // Full: the store is unavailable or too slow. Replicas that depend on messages check for themselves later.
+        let _ = self.outbox.try_send(message);
     }
 
-    pub(super) fn listen(&self, topic: Topic) -> broadcast::Receiver<Heard> {
+    pub(super) fn subscribe(&self, topic: Topic) -> broadcast::Receiver<ChannelEvent> {
         match topic {
-            Topic::Quota => self.quota.subscribe(),
-            Topic::Drops | Topic::Life => self.drops.subscribe(),
+            Topic::Quota => self.subscribers.quota.subscribe(),
+            Topic::Invalidations | Topic::Heartbeat => self.subscribers.invalidations.subscribe(),
         }
     }
 }
@@ -130,123 +135,132 @@ impl Drop for Channel {
     }
 }
 
-impl Shared {
+impl Inner {
     fn channel(&self) -> String {
         format!("{}:{VERSION}:news", self.settings.key_prefix)
     }
 
-    /// Says whether it was told.
-    pub(super) async fn publish(self: &Arc<Self>, news: &News) -> bool {
-        let form = Form {
+    /// Publishes a message; returns whether the store accepted it.
+    pub(super) async fn publish(self: &Arc<Self>, message: &ChannelMessage) -> bool {
+        let message = WireMessage {
             version: VERSION,
-            from: self.own.clone(),
-            topic: news.topic,
-            tag: URL_SAFE_NO_PAD.encode(news.tag),
-            body: news.body.clone(),
+            from: self.replica_id.clone(),
+            topic: message.topic,
+            tag: URL_SAFE_NO_PAD.encode(message.tag),
+            body: message.body.clone(),
         };
-        let Ok(message) = serde_json::to_vec(&form) else { return false };
-        self.ask(Task::Publish, |store| store.publish(self.channel(), message)).await.is_some()
+        let Ok(bytes) = serde_json::to_vec(&message) else { return false };
+        self.run(CommandKind::Publish, |store| store.publish(self.channel(), bytes)).await.is_some()
     }
 
     async fn subscribe(&self) -> Option<Messages> {
-        let subscribing = self.store.subscribe(self.channel());
-        // Where it fails the store is not taken for away: commands see that for themselves, and sooner.
-        self.counted(Task::Subscribe, LISTENING_WITHIN, subscribing).await.ok()
+        let subscription = self.store.subscribe(self.channel());
+        // A failure does not mark the store as unavailable: commands detect that themselves, and sooner.
+        self.counted(CommandKind::Subscribe, SUBSCRIBE_TIMEOUT, subscription).await.ok()
     }
 }
 
-/// Tells what waits in the outbox, and in between that this replica lives.
-async fn tell(shared: Weak<Shared>, mut waiting: mpsc::Receiver<News>) {
-    let (mut next_life, mut owed) = (Instant::now(), VecDeque::new());
+/// Publishes the messages of the outbox, and heartbeats in between.
+async fn publish_all(inner: Weak<Inner>, mut queue: mpsc::Receiver<ChannelMessage>) {
+    let (mut next_heartbeat, mut unpublished) = (Instant::now(), VecDeque::new());
     loop {
-        let news = match timeout_at(next_life, waiting.recv()).await {
-            Ok(Some(news)) => news,
+        let message = match timeout_at(next_heartbeat, queue.recv()).await {
+            Ok(Some(message)) => message,
             Ok(None) => return,
-            Err(_elapsed) => News { topic: Topic::Life, tag: Tag::default(), body: String::new() },
+            Err(_elapsed) => {
+                ChannelMessage { topic: Topic::Heartbeat, tag: CredentialTag::default(), body: String::new() }
+            }
         };
-        let Some(shared) = shared.upgrade() else { return };
-        let is_told = shared.publish(&news).await;
-        if is_told {
-            settle(&shared, &mut owed).await;
+        let Some(inner) = inner.upgrade() else { return };
+        let is_published = inner.publish(&message).await;
+        if is_published {
+            retry_unpublished(&inner, &mut unpublished).await;
         }
-        let is_of_life = news.topic == Topic::Life;
-        if !is_told && news.topic == Topic::Drops && owed.len() < OUTBOX && !owed.contains(&news) {
-            owed.push_back(news);
+        let is_heartbeat = message.topic == Topic::Heartbeat;
+        let is_required = message.topic == Topic::Invalidations;
+        let has_room = unpublished.len() < OUTBOX_CAPACITY && !unpublished.contains(&message);
+        if !is_published && is_required && has_room {
+            unpublished.push_back(message);
         }
-        let again = Instant::now() + if owed.is_empty() { LIFE } else { AGAIN_AFTER };
-        next_life = if is_told || is_of_life { again } else { next_life.min(again) };
+        let delay = if unpublished.is_empty() { HEARTBEAT_INTERVAL } else { RETRY_DELAY };
+        let next = Instant::now() + delay;
+        next_heartbeat = if is_published || is_heartbeat { next } else { next_heartbeat.min(next) };
     }
 }
 
-/// Tells what could not be told before, as far as it can be now.
-async fn settle(shared: &Arc<Shared>, owed: &mut VecDeque<News>) {
-    while let Some(news) = owed.front() {
-        if !shared.publish(news).await {
+/// Publishes messages that failed before, until one fails again.
+async fn retry_unpublished(inner: &Arc<Inner>, unpublished: &mut VecDeque<ChannelMessage>) {
+    while let Some(message) = unpublished.front() {
+        if !inner.publish(message).await {
             return;
         }
-        owed.pop_front();
+        unpublished.pop_front();
     }
 }
 
-/// Those who listen here.
-struct Ears {
-    drops: broadcast::Sender<Heard>,
-    quota: broadcast::Sender<Heard>,
+/// Subscribers within this process, by topic.
+#[derive(Clone)]
+struct Subscribers {
+    invalidations: broadcast::Sender<ChannelEvent>,
+    quota: broadcast::Sender<ChannelEvent>,
 }
 
-impl Ears {
-    /// Nobody may be listening: that is no failure.
-    fn hear(&self, heard: Heard) {
-        match &heard {
-            Heard::Missed => {
-                let _ = self.drops.send(Heard::Missed);
-                let _ = self.quota.send(Heard::Missed);
+impl Subscribers {
+    /// Sends an event to the subscribers of its topic, if there are any.
+    fn dispatch(&self, event: ChannelEvent) {
+        match &event {
+            ChannelEvent::Gap => {
+                let _ = self.invalidations.send(ChannelEvent::Gap);
+                let _ = self.quota.send(ChannelEvent::Gap);
             }
-            Heard::News { news, .. } => {
-                let _ = match news.topic {
-                    Topic::Drops => self.drops.send(heard),
-                    Topic::Quota => self.quota.send(heard),
-                    Topic::Life => return,
+            ChannelEvent::Message { message, .. } => {
+                let _ = match message.topic {
+                    Topic::Invalidations => self.invalidations.send(event),
+                    Topic::Quota => self.quota.send(event),
+                    Topic::Heartbeat => return,
                 };
             }
         }
     }
 }
 
-/// Listens for as long as this replica lives, and again where the connection is lost.
-async fn listen(shared: Weak<Shared>, ears: Ears) {
+/// Receives messages until this replica ends; subscribes again when the connection is lost.
+async fn receive_all(inner: Weak<Inner>, subscribers: Subscribers) {
     loop {
-        let Some(mut away) = shared.upgrade().map(|shared| shared.away.watch()) else { return };
-        if away.wait_for(|is_away| !is_away).await.is_err() {
+        let Some(mut unavailable) = inner.upgrade().map(|inner| inner.availability.subscribe()) else {
+            return;
+        };
+        if unavailable.wait_for(|is_unavailable| !is_unavailable).await.is_err() {
             return;
         }
-        let Some(held) = shared.upgrade() else { return };
-        let (own, messages) = (Arc::<str>::from(held.own.as_str()), held.subscribe().await);
-        drop(held);
+        let Some(alive) = inner.upgrade() else { return };
+        let (replica_id, messages) = (Arc::<str>::from(alive.replica_id.as_str()), alive.subscribe().await);
+        drop(alive);
         if let Some(messages) = messages {
-            ears.hear(Heard::Missed);
-            hear_all(messages, &own, &ears).await;
+            subscribers.dispatch(ChannelEvent::Gap);
+            receive(messages, &replica_id, &subscribers).await;
         }
-        tokio::time::sleep(AGAIN_AFTER).await;
+        tokio::time::sleep(RETRY_DELAY).await;
     }
 }
 
-/// Until the stream ends, or this replica no longer hears itself.
-async fn hear_all(mut messages: Messages, own: &str, ears: &Ears) {
-    let mut until = Instant::now() + SILENCE;
-    while let Ok(Some(message)) = timeout_at(until, messages.next()).await {
-        let Some((from, news)) = read(&message) else { continue };
-        if &*from == own {
-            until = Instant::now() + SILENCE;
+/// Receives messages until the stream ends, or this replica's own heartbeats fail to arrive.
+async fn receive(mut messages: Messages, replica_id: &str, subscribers: &Subscribers) {
+    let mut deadline = Instant::now() + SILENCE_MAX;
+    while let Ok(Some(bytes)) = timeout_at(deadline, messages.next()).await {
+        let Some((from, message)) = decode(&bytes) else { continue };
+        if &*from == replica_id {
+            deadline = Instant::now() + SILENCE_MAX;
         } else {
-            ears.hear(Heard::News { from, news: Arc::new(news) });
+            subscribers.dispatch(ChannelEvent::Message { from, message: Arc::new(message) });
         }
     }
 }
 
-/// What is not in this form, or of another version, is nobody's news.
-fn read(message: &[u8]) -> Option<(Arc<str>, News)> {
-    let form: Form = serde_json::from_slice(message).ok().filter(|form: &Form| form.version == VERSION)?;
-    let tag = URL_SAFE_NO_PAD.decode(form.tag).ok()?.try_into().ok()?;
-    Some((form.from.into(), News { topic: form.topic, tag, body: form.body }))
+/// Decodes a message; `None` for another format or version.
+fn decode(bytes: &[u8]) -> Option<(Arc<str>, ChannelMessage)> {
+    let message = serde_json::from_slice(bytes).ok();
+    let wire: WireMessage = message.filter(|wire: &WireMessage| wire.version == VERSION)?;
+    let tag = URL_SAFE_NO_PAD.decode(wire.tag).ok()?.try_into().ok()?;
+    Some((wire.from.into(), ChannelMessage { topic: wire.topic, tag, body: wire.body }))
 }

@@ -1,19 +1,18 @@
-//! What several replicas of this layer share: a store that forgets by itself, claims on work, and a channel.
+//! State that several replicas of Switchboard share: a store with expiry, leases on work, and messages.
 //!
-//! The distributed part is an existing server (Redis, or any that speaks its protocol), behind one small contract ([`store`]).
-//! [`Replicas`] is what the layers above hold: it gives each command its time, takes a server that fails it for away
-//! until it answers again ([`away`]), and hears what other replicas say ([`channel`]). Everything here may be missing at any
-//! moment, so nothing here fails: what cannot be had is a miss, and counted ([`counts`]).
+//! Shared state is optional. It lies in an existing server (Redis, or any that speaks its protocol), behind a small contract
+//! ([`store`]). [`Replicas`] is the entry point for the layers above. It bounds each command by a timeout, skips
+//! commands while the server is unavailable ([`availability`]), and delivers the messages of other replicas ([`channel`]).
+//! Nothing here returns an error to a request: a failure is a cache miss, and is counted ([`stats`]).
 //!
-//! Not taken: a library of distributed locks, whose guarantees cost several servers. A claim here only saves work; where two
-//! hold one, a value is read twice, and that is all.
+//! Rejected: a library of distributed locks, whose guarantees need several servers. A [`lease`] only saves work.
 
-mod away;
+mod availability;
 pub mod channel;
-pub mod claim;
-pub mod counts;
+pub mod lease;
 pub mod redis;
 pub mod settings;
+pub mod stats;
 pub mod store;
 
 use std::sync::Arc;
@@ -21,201 +20,205 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
-use self::away::Away;
-use self::channel::{Channel, Heard, News, Topic};
-use self::claim::{Claim, Claimed};
-use self::counts::{Counters, ReplicaCounts, Task};
+use self::availability::StoreAvailability;
+use self::channel::{Channel, ChannelEvent, ChannelMessage, Topic};
+use self::lease::{Lease, LeaseAttempt};
 use self::settings::ReplicaSettings;
+use self::stats::{CommandKind, StoreCounters, StoreStats};
 use self::store::{Entry, Store, StoreError};
 
-/// What this replica shares with others; cheap to clone.
+/// Access to the state that replicas share; cheap to clone.
 #[derive(Clone)]
 pub struct Replicas {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
     channel: Arc<Channel>,
 }
 
-/// What its tasks hold too.
-struct Shared {
+/// The part that background tasks use too.
+struct Inner {
     store: Arc<dyn Store>,
     settings: ReplicaSettings,
-    /// Tells this replica from the others.
-    own: String,
-    away: Away,
-    counters: Counters,
+    /// Random identifier of this replica.
+    replica_id: String,
+    availability: StoreAvailability,
+    counters: StoreCounters,
 }
 
 impl Replicas {
-    /// Shares over a store, and listens from now on. Must be called within a Tokio runtime.
+    /// Starts to use a store, and subscribes to its channel. Must be called within a Tokio runtime.
     #[must_use]
     pub fn start(store: Arc<dyn Store>, settings: ReplicaSettings) -> Self {
-        let own = format!("{:016x}", fastrand::u64(..));
-        let shared =
-            Arc::new(Shared { away: Away::default(), counters: Counters::default(), store, settings, own });
-        let channel = Arc::new(Channel::start(&shared));
-        Self { shared, channel }
+        let inner = Arc::new(Inner {
+            store,
+            settings,
+            replica_id: format!("{:016x}", fastrand::u64(..)),
+            availability: StoreAvailability::default(),
+            counters: StoreCounters::default(),
+        });
+        let channel = Arc::new(Channel::start(&inner));
+        Self { inner, channel }
     }
 
     /// `[redis]`
     #[must_use]
     pub fn settings(&self) -> &ReplicaSettings {
-        &self.shared.settings
+        &self.inner.settings
     }
 
-    /// What stands under some keys, in their order; none where the store is away.
+    /// Returns the values of some keys, in their order; `None` if the store is unavailable.
     pub async fn get(&self, keys: Vec<String>) -> Option<Vec<Option<Vec<u8>>>> {
-        self.shared.ask(Task::Get, |store| store.get(keys)).await
+        self.inner.run(CommandKind::Get, |store| store.get(keys)).await
     }
 
-    /// Puts entries into the store, each for its time; says whether they are there.
+    /// Writes entries, each with its lifetime; returns whether they were written.
     pub async fn set(&self, entries: Vec<Entry>) -> bool {
-        self.shared.ask(Task::Set, |store| store.set(entries)).await.is_some()
+        self.inner.run(CommandKind::Set, |store| store.set(entries)).await.is_some()
     }
 
-    /// Puts a value under a key where there is none; gives what stands there then, and none where the store is away.
+    /// Writes a value if its key is missing, and returns the value that is there afterwards; `None` if the store is
+    /// unavailable.
     pub async fn set_if_absent(&self, entry: Entry) -> Option<Vec<u8>> {
-        let (key, own) = (entry.key.clone(), entry.value.clone());
-        let is_set = self.shared.ask(Task::Set, |store| store.set_if_absent(entry)).await?;
+        let (key, value) = (entry.key.clone(), entry.value.clone());
+        let is_set = self.inner.run(CommandKind::Set, |store| store.set_if_absent(entry)).await?;
         if is_set {
-            return Some(own);
+            return Some(value);
         }
         self.get(vec![key]).await?.pop().flatten()
     }
 
-    /// Gives an entry its time anew where it still has that value; says whether it has.
+    /// Resets the lifetime of an entry if its value is unchanged; returns whether it is.
     pub async fn extend(&self, entry: Entry) -> bool {
-        self.shared.ask(Task::Set, |store| store.extend(entry)).await == Some(true)
+        self.inner.run(CommandKind::Set, |store| store.extend(entry)).await == Some(true)
     }
 
-    /// Claims the work on a key, for as long as the claim is held: others wait for its result.
-    pub async fn claim(&self, key: String) -> Claim {
-        // Of its own, so that a claim of this replica that was lost cannot let go of a later one.
-        let value = format!("{}-{:016x}", self.shared.own, fastrand::u64(..)).into_bytes();
-        let entry = Entry { key, value, keep_for: self.shared.settings.claim() };
-        let claiming = entry.clone();
-        match self.shared.ask(Task::Claim, |store| store.set_if_absent(claiming)).await {
-            Some(true) => Claim::Held(Claimed::hold(Arc::clone(&self.shared), entry)),
-            Some(false) => Claim::Taken,
-            None => Claim::Away,
+    /// Tries to acquire the lease on a key.
+    pub async fn acquire_lease(&self, key: String) -> LeaseAttempt {
+        // Unique per lease, so that an expired lease of this replica cannot release a later one.
+        let value = format!("{}-{:016x}", self.inner.replica_id, fastrand::u64(..)).into_bytes();
+        let entry = Entry { key, value, ttl: self.inner.settings.lease_ttl() };
+        let written = entry.clone();
+        match self.inner.run(CommandKind::Lease, |store| store.set_if_absent(written)).await {
+            Some(true) => LeaseAttempt::Acquired(Lease::hold(Arc::clone(&self.inner), entry)),
+            Some(false) => LeaseAttempt::Taken,
+            None => LeaseAttempt::Unavailable,
         }
     }
 
-    /// Tells the other replicas, soon. While the store is away, [`Topic::Drops`] wait until it is back, and what is told
-    /// on other topics is lost. Whoever could not listen hears that it may have missed something ([`Heard::Missed`]).
-    pub fn tell(&self, news: News) {
-        self.channel.tell(news);
+    /// Publishes a message in the background. While the store is unavailable, [`Topic::Invalidations`] wait for it and
+    /// messages of other topics are lost. Replicas that could not receive messages get [`ChannelEvent::Gap`] afterwards.
+    pub fn publish(&self, message: ChannelMessage) {
+        self.channel.publish(message);
     }
 
-    /// Tells the other replicas at once; says whether it was told.
-    pub async fn tell_now(&self, news: News) -> bool {
-        self.shared.publish(&news).await
+    /// Publishes a message and waits; returns whether the store accepted it.
+    pub async fn publish_now(&self, message: ChannelMessage) -> bool {
+        self.inner.publish(&message).await
     }
 
-    /// Removes a key where it still has that value; says whether the store was there to do so.
+    /// Removes a key if its value is unchanged; returns whether the store was available to do so.
     pub async fn remove(&self, key: String, value: Vec<u8>) -> bool {
-        self.shared.ask(Task::Set, |store| store.remove(key, value)).await.is_some()
+        self.inner.run(CommandKind::Set, |store| store.remove(key, value)).await.is_some()
     }
 
-    /// Hears what other replicas tell on a topic, from now on. Whoever falls behind by thousands gets
-    /// `RecvError::Lagged` once, which means the same as [`Heard::Missed`]: its receiver alone knows of it, so it is not told
-    /// among the news.
+    /// Subscribes to the messages of other replicas on a topic. A receiver that falls behind by thousands gets
+    /// `RecvError::Lagged`, which means the same as [`ChannelEvent::Gap`].
     #[must_use]
-    pub fn listen(&self, topic: Topic) -> broadcast::Receiver<Heard> {
-        self.channel.listen(topic)
+    pub fn subscribe(&self, topic: Topic) -> broadcast::Receiver<ChannelEvent> {
+        self.channel.subscribe(topic)
     }
 
-    /// How the store has served, for metrics.
+    /// Statistics for metrics.
     #[must_use]
-    pub fn counts(&self) -> ReplicaCounts {
-        self.shared.counters.read(self.shared.away.is_away())
+    pub fn stats(&self) -> StoreStats {
+        self.inner.counters.read(self.inner.availability.is_unavailable())
     }
 
-    /// Counts an entry that was read and is none of this layer's, for metrics.
+    /// Counts a value that could not be decoded.
     pub fn count_unreadable(&self) {
-        self.shared.counters.unreadable();
+        self.inner.counters.unreadable();
     }
 
-    /// Counts what a look into the store has brought, for metrics.
-    pub fn count_looks(&self, hits: usize, misses: usize) {
-        self.shared.counters.looked(hits, misses);
+    /// Counts the result of a lookup.
+    pub fn count_lookup(&self, hits: usize, misses: usize) {
+        self.inner.counters.looked_up(hits, misses);
     }
 }
 
-impl Shared {
-    /// One command, within its time; none where the store is away, which it is until it answers again.
-    async fn ask<'s, T, F>(
+impl Inner {
+    /// Runs a command within the timeout; `None` if it fails or the store is unavailable.
+    async fn run<'s, T, F>(
         self: &'s Arc<Self>,
-        task: Task,
+        kind: CommandKind,
         command: impl FnOnce(&'s dyn Store) -> F,
     ) -> Option<T>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        if self.away.is_away() {
-            self.counters.failed(task, Failure::Away);
+        if self.availability.is_unavailable() {
+            self.counters.failed(kind, CommandFailure::Unavailable);
             return None;
         }
-        let answered = self.counted(task, self.settings.timeout(), command(self.store.as_ref())).await;
-        answered.map_err(|failure| self.goes_away(failure)).ok()
+        let result = self.counted(kind, self.settings.timeout(), command(self.store.as_ref())).await;
+        result.map_err(|failure| self.on_failure(failure)).ok()
     }
 
-    /// What is asked, within a time of its own, and counted.
+    /// Runs a command within a given timeout, and counts its result.
     async fn counted<T>(
         &self,
-        task: Task,
-        time: Duration,
-        asked: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, Failure> {
-        let answered = match tokio::time::timeout(time, asked).await {
+        kind: CommandKind,
+        timeout: Duration,
+        command: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, CommandFailure> {
+        let result = match tokio::time::timeout(timeout, command).await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(StoreError::Refused)) => Err(Failure::Refused),
-            Ok(Err(StoreError::Unreachable)) => Err(Failure::Unreachable),
-            Ok(Err(StoreError::LockedOut)) => Err(Failure::LockedOut),
-            Err(_elapsed) => Err(Failure::Timeout),
+            Ok(Err(StoreError::Refused)) => Err(CommandFailure::Refused),
+            Ok(Err(StoreError::Unreachable)) => Err(CommandFailure::Unreachable),
+            Ok(Err(StoreError::Unauthenticated)) => Err(CommandFailure::Unauthenticated),
+            Err(_elapsed) => Err(CommandFailure::Timeout),
         };
-        match &answered {
-            Ok(_) => self.counters.succeeded(task),
-            Err(failure) => self.counters.failed(task, *failure),
+        match &result {
+            Ok(_) => self.counters.succeeded(kind),
+            Err(failure) => self.counters.failed(kind, *failure),
         }
-        answered
+        result
     }
 
-    /// A store that refuses is there.
-    fn goes_away(self: &Arc<Self>, failure: Failure) {
-        if failure != Failure::Refused && self.away.begin() {
-            if self.away.is_worth_a_line() {
-                let failure = failure.word();
-                tracing::warn!(failure, "what replicas share is away: this one goes on by itself");
+    /// Marks the store as unavailable, unless it responded with an error.
+    fn on_failure(self: &Arc<Self>, failure: CommandFailure) {
+        if failure != CommandFailure::Refused && self.availability.mark_unavailable() {
+            if self.availability.should_warn() {
+                let failure = failure.label();
+                tracing::warn!(failure, "Redis is unreachable; continuing without shared state");
             }
-            tokio::spawn(away::come_back(Arc::downgrade(self)));
+            tokio::spawn(availability::wait_for_recovery(Arc::downgrade(self)));
         }
     }
 }
 
-/// Why a command brought nothing.
+/// Reason why a command had no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Failure {
-    /// It was not sent, as the store was seen to be away.
-    Away,
-    /// It was not answered in time.
+pub enum CommandFailure {
+    /// It was not sent, because the store was already marked as unavailable.
+    Unavailable,
+    /// The response did not arrive in time.
     Timeout,
     /// There is no connection.
     Unreachable,
-    /// User or password are not right.
-    LockedOut,
-    /// It was answered by an error: the store is full, or permits too little.
+    /// The server rejects the user name or password.
+    Unauthenticated,
+    /// The server returned an error: it is full, or permits too little.
     Refused,
 }
 
-impl Failure {
-    /// Its word, for logs and metrics.
+impl CommandFailure {
+    /// Value of the metric label `outcome`, and of the log field `failure`.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
-            Self::Away => "away",
+            Self::Unavailable => "away",
             Self::Timeout => "timeout",
             Self::Unreachable => "unreachable",
-            Self::LockedOut => "locked_out",
+            Self::Unauthenticated => "locked_out",
             Self::Refused => "refused",
         }
     }

@@ -1,16 +1,17 @@
-//! The store on a server that speaks Redis's protocol (RESP2).
+//! The shared store on a server that speaks Redis's protocol (RESP2).
 //!
-//! It asks little of the server: MGET, SET with NX and PX, EVAL (to extend and to remove a claim that is still one's own),
-//! PUBLISH, SUBSCRIBE and PING, on one node; these are what a user of it needs (ACL), on keys and a channel of one prefix.
+//! [`RedisStore`] needs one node with MGET, SET (NX, PX), EVAL (to extend or remove an entry whose value is unchanged),
+//! PUBLISH, SUBSCRIBE and PING, on keys and a channel of one prefix; an ACL user needs these permissions.
+//! [`connection`] manages the connection, and [`probe`] checks a server for `switchboard check`.
 //!
-//! Each command runs in a task of its own: whoever asked may have gone when its answer comes, and it must then still be
-//! seen whether the connection lives ([`mod@line`]). The server's own words go nowhere, as they can quote keys; the library
-//! is built without all that logs.
+//! Each command runs in a task of its own. Its caller may have timed out when the response arrives, and the response still
+//! has to show whether the connection is alive. The server's texts are discarded, because they can quote keys; the client
+//! library is built without logging.
 //!
-//! Not taken: the library's `ConnectionManager`, which keeps a refused password for ever, and a connection on which nothing comes
-//! back until the kernel gives it up, after a quarter of an hour.
+//! Rejected: the library's `ConnectionManager`. It caches a refused password forever, and uses a connection without
+//! responses until the kernel closes it, after a quarter of an hour.
 
-mod line;
+mod connection;
 pub mod probe;
 
 use std::sync::Arc;
@@ -20,31 +21,31 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, RedisResult, Value, cmd, pipe};
 
-use self::line::{Line, Unfit};
+use self::connection::{RedisSettingsError, SharedConnection};
 use super::settings::ReplicaSettings;
 use super::store::{Entry, Messages, Store, StoreError};
 
-/// Gives a key its time anew, where it still has that value.
+/// Resets the lifetime of a key if its value is unchanged.
 const EXTEND: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0";
 
-/// Removes a key, where it still has that value.
+/// Removes a key if its value is unchanged.
 const REMOVE: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
-/// A store on a server. It connects when it is first asked, and again when it has to.
+/// A store on a Redis server. It connects with the first command, and again when the connection is lost.
 pub struct RedisStore {
     client: Client,
-    line: Arc<Line>,
+    connection: Arc<SharedConnection>,
 }
 
 impl RedisStore {
-    /// The store of these settings; the server may be away.
+    /// Creates the store; the server need not be reachable.
     ///
     /// # Errors
-    /// Where the URL is none of a server, or the file of certificates cannot be used.
-    pub fn new(settings: &ReplicaSettings) -> Result<Self, Unfit> {
-        let client = line::client(settings)?;
-        Ok(Self { line: Arc::new(Line::new(client.clone())), client })
+    /// If the URL or the certificate file is invalid.
+    pub fn new(settings: &ReplicaSettings) -> Result<Self, RedisSettingsError> {
+        let client = connection::client(settings)?;
+        Ok(Self { connection: Arc::new(SharedConnection::new(client.clone())), client })
     }
 
     fn run<T, F>(
@@ -55,11 +56,11 @@ impl RedisStore {
         T: Send + 'static,
         F: Future<Output = RedisResult<T>> + Send,
     {
-        let line = Arc::clone(&self.line);
-        // Spawned when it is first polled, and not for a future that is never asked.
+        let connection = Arc::clone(&self.connection);
+        // Spawned at the first poll, so that a future that is never polled sends nothing.
         async move {
-            let answered = tokio::spawn(async move { line.run(command).await }).await;
-            answered.unwrap_or(Err(StoreError::Unreachable))
+            let result = tokio::spawn(async move { connection.run(command).await }).await;
+            result.unwrap_or(Err(StoreError::Unreachable))
         }
         .boxed()
     }
@@ -88,8 +89,8 @@ impl Store for RedisStore {
 
     fn set_if_absent(&self, entry: Entry) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.run(|mut connection| async move {
-            let answer: Value = set(&entry).arg("NX").query_async(&mut connection).await?;
-            Ok(answer != Value::Nil)
+            let response: Value = set(&entry).arg("NX").query_async(&mut connection).await?;
+            Ok(response != Value::Nil)
         })
     }
 
@@ -115,12 +116,12 @@ impl Store for RedisStore {
 
     fn subscribe(&self, channel: String) -> BoxFuture<'_, Result<Messages, StoreError>> {
         async move {
-            let subscribing = async {
+            let subscription = async {
                 let mut connection = self.client.get_async_pubsub().await?;
                 connection.subscribe(channel).await?;
                 Ok(connection.into_on_message())
             };
-            let messages = line::in_time(subscribing).await?;
+            let messages = connection::within_timeout(subscription).await?;
             Ok(messages.map(|message| message.get_payload_bytes().to_vec()).boxed())
         }
         .boxed()
@@ -138,5 +139,5 @@ fn set(entry: &Entry) -> Cmd {
 }
 
 fn milliseconds(entry: &Entry) -> u64 {
-    u64::try_from(entry.keep_for.as_millis()).unwrap_or(u64::MAX).max(1)
+    u64::try_from(entry.ttl.as_millis()).unwrap_or(u64::MAX).max(1)
 }

@@ -1,4 +1,4 @@
-//! What can be set about what replicas share.
+//! Settings of the shared store.
 
 use std::time::Duration;
 
@@ -9,40 +9,40 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplicaSettings {
-    /// Where the server is: `redis://host:port/database`, or `rediss://` for TLS. Empty: nothing is shared.
+    /// URL of the server: `redis://host:port/database`, or `rediss://` for TLS. Empty: no shared state.
     pub url: String,
-    /// The user to sign in as (ACL); empty: the server's default user.
+    /// User name (ACL); empty: the server's default user.
     pub username: String,
-    /// The password to sign in with; empty: none.
+    /// Password; empty: no password is sent.
     pub password: SecretString,
-    /// A file with the certificates (PEM) that the server's is signed by; empty: those of the machine.
+    /// File with the CA certificates (PEM) that the server's certificate is verified against; empty: the system's.
     pub ca_file: String,
-    /// What all keys and the channel begin with.
+    /// Prefix of all keys and of the channel.
     pub key_prefix: String,
-    /// How long a command may take, in milliseconds.
+    /// Timeout of a command, in milliseconds.
     pub timeout_ms: u64,
-    /// How long a claim lasts whose holder has died, in milliseconds.
+    /// Lifetime of a lease whose holder does not extend it, in milliseconds.
     pub claim_ms: u64,
-    /// How long another replica's result is waited for, in milliseconds.
+    /// Longest wait for the result of another replica, in milliseconds.
     pub wait_ms: u64,
 }
 
 impl ReplicaSettings {
-    /// How long a command may take.
+    /// Timeout of a command.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
     }
 
-    /// How long a claim lasts whose holder has died.
+    /// Lifetime of a lease whose holder does not extend it.
     #[must_use]
-    pub fn claim(&self) -> Duration {
+    pub fn lease_ttl(&self) -> Duration {
         Duration::from_millis(self.claim_ms)
     }
 
-    /// How long another replica's result is waited for.
+    /// Longest wait for the result of another replica.
     #[must_use]
-    pub fn wait(&self) -> Duration {
+    pub fn result_wait(&self) -> Duration {
         Duration::from_millis(self.wait_ms)
     }
 }

@@ -1,64 +1,64 @@
-//! The contract of what replicas share: what Redis does for this layer, and all that is asked of it.
+//! Contract of the shared store: the operations that Switchboard needs from Redis.
 //!
-//! Keys and values are opaque here. An implementation has no times of its own but those of entries: whoever asks bounds how
-//! long it waits, and drops the future where that is over. In tests it is a map in memory, on the paused clock.
+//! Keys and values are opaque here. An implementation has no timeouts of its own: the caller bounds its wait, and drops the
+//! future afterwards. Tests use an implementation in memory, on the paused clock.
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
-/// Why a command brought nothing. The server's own words stay behind: they can quote keys.
+/// Reason why a command failed. The server's own text is discarded, because it can quote keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// There is no connection, or it broke.
-    #[error("the store cannot be reached")]
+    #[error("the store is unreachable")]
     Unreachable,
-    /// The server does not let this replica in: user or password are not right.
-    #[error("the store does not let this replica in")]
-    LockedOut,
-    /// The server answered with an error: it is full, permits too little, or holds something else there.
+    /// The server rejects the user name or password.
+    #[error("the store rejects the user name or password")]
+    Unauthenticated,
+    /// The server returned an error: it is full, permits too little, or has a value of another type there.
     #[error("the store refused the command")]
     Refused,
 }
 
-/// What is put into the store.
+/// A key with its value and lifetime.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Under which key.
+    /// Key.
     pub key: String,
-    /// What.
+    /// Value.
     pub value: Vec<u8>,
-    /// After how long it is forgotten; at least a millisecond.
-    pub keep_for: Duration,
+    /// Lifetime, at least a millisecond.
+    pub ttl: Duration,
 }
 
-/// What is told on the channel, as bytes, until the connection is lost.
+/// Messages of a channel; the stream ends when the connection is lost.
 pub type Messages = BoxStream<'static, Vec<u8>>;
 
 /// A store that replicas share.
 pub trait Store: Send + Sync + 'static {
-    /// What stands under some keys, in their order (MGET). What is no value there is none.
+    /// Returns the values of some keys, in their order (MGET); `None` for a missing key or a value of another type.
     fn get(&self, keys: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>, StoreError>>;
 
-    /// Puts all entries, in one round trip (SET PX, pipelined).
+    /// Writes all entries in one round trip (SET PX, pipelined).
     fn set(&self, entries: Vec<Entry>) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Puts an entry where there is none (SET NX PX); says whether it did.
+    /// Writes an entry if its key is missing (SET NX PX); returns whether it was written.
     fn set_if_absent(&self, entry: Entry) -> BoxFuture<'_, Result<bool, StoreError>>;
 
-    /// Gives an entry its time anew where it still has that value; says whether it has.
+    /// Resets the lifetime of an entry if its value is unchanged; returns whether it is.
     fn extend(&self, entry: Entry) -> BoxFuture<'_, Result<bool, StoreError>>;
 
-    /// Removes a key where it still has that value.
+    /// Removes a key if its value is unchanged.
     fn remove(&self, key: String, value: Vec<u8>) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Tells all who listen on a channel (PUBLISH).
+    /// Publishes a message to all subscribers of a channel (PUBLISH).
     fn publish(&self, channel: String, message: Vec<u8>) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Listens on a channel (SUBSCRIBE), from when this is done until the connection is lost, when the stream ends.
+    /// Subscribes to a channel (SUBSCRIBE). Messages arrive from the completion of this call until the connection is lost.
     fn subscribe(&self, channel: String) -> BoxFuture<'_, Result<Messages, StoreError>>;
 
-    /// Asks for a sign of life (PING).
+    /// Checks that the store responds (PING).
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }

@@ -30,5 +30,5 @@ pub(crate) fn settings() -> ReplicaSettings {
 
 /// For a minute.
 fn entry(key: &str, value: &[u8]) -> Entry {
-    Entry { key: key.to_owned(), value: value.to_vec(), keep_for: Duration::from_secs(60) }
+    Entry { key: key.to_owned(), value: value.to_vec(), ttl: Duration::from_secs(60) }
 }

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use super::{GATES_MAX, Gate};
 use crate::domain::upstream_name::UpstreamName;
 use crate::replicas::Replicas;
-use crate::replicas::channel::{Heard, News, Tag, Topic};
+use crate::replicas::channel::{ChannelEvent, ChannelMessage, CredentialTag, Topic};
 use crate::replicas::store::Entry;
 use crate::upstream::jitter::jitter;
 use crate::upstream::quota::{CallId, CallNews, Event, Fleet, Observation};
@@ -45,18 +45,18 @@ pub(super) struct Sharing {
 }
 
 /// All gates, by their credentials' tags.
-type Tagged = Mutex<HashMap<Tag, Weak<Gate>>>;
+type Tagged = Mutex<HashMap<CredentialTag, Weak<Gate>>>;
 
 impl Sharing {
     /// Must be called within a Tokio runtime, as [`Replicas::start`] was.
     pub(super) fn start(replicas: Replicas, upstream: UpstreamName) -> Arc<Self> {
         let gates = Arc::<Tagged>::default();
-        let listening = tokio::spawn(listen(replicas.listen(Topic::Quota), Arc::clone(&gates)));
+        let listening = tokio::spawn(listen(replicas.subscribe(Topic::Quota), Arc::clone(&gates)));
         Arc::new(Self { replicas, upstream, gates, listening: listening.abort_handle() })
     }
 
     /// What one gate has of it.
-    pub(super) fn of(&self, tag: Tag) -> Shared {
+    pub(super) fn of(&self, tag: CredentialTag) -> Shared {
         let prefix = &self.replicas.settings().key_prefix;
         let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
         let upstream = self.upstream.to_string().to_lowercase();
@@ -72,7 +72,7 @@ impl Sharing {
     }
 
     /// From now on the gate hears of others; it looks at once for what is known.
-    pub(super) fn add(&self, gate: &Arc<Gate>, tag: Tag) {
+    pub(super) fn add(&self, gate: &Arc<Gate>, tag: CredentialTag) {
         let mut gates = lock(&self.gates);
         if gates.len() as u64 >= 2 * GATES_MAX {
             gates.retain(|_, gate| gate.strong_count() > 0);
@@ -90,16 +90,16 @@ impl Drop for Sharing {
 }
 
 /// Feeds what others tell into the gates that are here.
-async fn listen(mut others: broadcast::Receiver<Heard>, gates: Arc<Tagged>) {
+async fn listen(mut others: broadcast::Receiver<ChannelEvent>, gates: Arc<Tagged>) {
     loop {
         match others.recv().await {
-            Ok(Heard::News { news, .. }) => {
+            Ok(ChannelEvent::Message { message: news, .. }) => {
                 let gate = lock(&gates).get(&news.tag).and_then(Weak::upgrade);
                 if let Some(gate) = gate {
                     gate.hear(&news.body);
                 }
             }
-            Ok(Heard::Missed) | Err(RecvError::Lagged(_)) => {
+            Ok(ChannelEvent::Gap) | Err(RecvError::Lagged(_)) => {
                 let all: Vec<_> = lock(&gates).values().filter_map(Weak::upgrade).collect();
                 all.iter().for_each(Gate::may_have_missed);
             }
@@ -111,7 +111,7 @@ async fn listen(mut others: broadcast::Receiver<Heard>, gates: Arc<Tagged>) {
 /// What one gate shares.
 pub(super) struct Shared {
     replicas: Replicas,
-    tag: Tag,
+    tag: CredentialTag,
     /// Of the observation in the store.
     key: String,
     /// How often there was reason to look there.
@@ -138,7 +138,7 @@ impl Shared {
 
     fn tell(&self, body: &Body) {
         if let Ok(body) = serde_json::to_string(body) {
-            self.replicas.tell(News { topic: Topic::Quota, tag: self.tag, body });
+            self.replicas.publish(ChannelMessage { topic: Topic::Quota, tag: self.tag, body });
         }
     }
 }
@@ -251,7 +251,7 @@ impl Gate {
         shared.is_to_put.store(false, Ordering::Release);
         let Some(seen) = self.observe() else { return };
         if let Ok(value) = serde_json::to_vec(&seen) {
-            let entry = Entry { key: shared.key.clone(), value, keep_for: seen.keep_for() };
+            let entry = Entry { key: shared.key.clone(), value, ttl: seen.keep_for() };
             shared.replicas.set(vec![entry]).await;
         }
     }

@@ -87,6 +87,6 @@ async fn who_reads_and_dies_costs_the_others_its_claim() {
     let answers = fleet.ask_all(&tenant_a(), "{ providers { nodes { name } } }").await;
     assert!(answers.iter().all(|answer| answer["data"] != serde_json::Value::Null));
     let waited = asked_at.elapsed();
-    assert!(waited >= entry.keep_for && waited <= entry.keep_for + Duration::from_millis(200), "{waited:?}");
+    assert!(waited >= entry.ttl && waited <= entry.ttl + Duration::from_millis(200), "{waited:?}");
     assert_eq!(fleet.calls(), [PROVIDERS]);
 }

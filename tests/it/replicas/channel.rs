@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use switchboard::replicas::Replicas;
-use switchboard::replicas::channel::{Heard, News, Topic};
+use switchboard::replicas::channel::{ChannelEvent, ChannelMessage, Topic};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{Instant, sleep};
@@ -16,20 +16,20 @@ fn replica(store: &MemoryStore) -> Replicas {
     Replicas::start(Arc::new(store.clone()), settings())
 }
 
-fn news(topic: Topic, body: &str) -> News {
-    News { topic, tag: [7; 16], body: body.to_owned() }
+fn news(topic: Topic, body: &str) -> ChannelMessage {
+    ChannelMessage { topic, tag: [7; 16], body: body.to_owned() }
 }
 
 /// The bodies that come next, `Missed` as "missed".
-async fn heard(listener: &mut Receiver<Heard>) -> String {
+async fn heard(listener: &mut Receiver<ChannelEvent>) -> String {
     match listener.recv().await.unwrap() {
-        Heard::News { news, .. } => news.body.clone(),
-        Heard::Missed => "missed".to_owned(),
+        ChannelEvent::Message { message: news, .. } => news.body.clone(),
+        ChannelEvent::Gap => "missed".to_owned(),
     }
 }
 
 /// Nothing more has come.
-fn is_all(listener: &mut Receiver<Heard>) -> bool {
+fn is_all(listener: &mut Receiver<ChannelEvent>) -> bool {
     matches!(listener.try_recv(), Err(TryRecvError::Empty))
 }
 
@@ -37,15 +37,15 @@ fn is_all(listener: &mut Receiver<Heard>) -> bool {
 async fn news_reach_all_others_by_topic_and_not_their_own_sender() {
     let store = MemoryStore::new();
     let all: Vec<Replicas> = (0..3).map(|_| replica(&store.another_line())).collect();
-    let mut drops: Vec<_> = all.iter().map(|replica| replica.listen(Topic::Drops)).collect();
-    let mut quota: Vec<_> = all.iter().map(|replica| replica.listen(Topic::Quota)).collect();
+    let mut drops: Vec<_> = all.iter().map(|replica| replica.subscribe(Topic::Invalidations)).collect();
+    let mut quota: Vec<_> = all.iter().map(|replica| replica.subscribe(Topic::Quota)).collect();
     for listener in drops.iter_mut().chain(&mut quota) {
         assert_eq!(heard(listener).await, "missed", "whoever begins has seen nothing of what was");
     }
     let told_at = Instant::now();
-    all[0].tell(news(Topic::Drops, "drop"));
-    all[0].tell(news(Topic::Quota, "call 1"));
-    all[0].tell(news(Topic::Quota, "call 2"));
+    all[0].publish(news(Topic::Invalidations, "drop"));
+    all[0].publish(news(Topic::Quota, "call 1"));
+    all[0].publish(news(Topic::Quota, "call 2"));
     for listener in &mut drops[1..] {
         assert_eq!(heard(listener).await, "drop");
     }
@@ -61,14 +61,14 @@ async fn news_reach_all_others_by_topic_and_not_their_own_sender() {
 async fn a_replica_that_no_longer_hears_itself_listens_anew() {
     let store = MemoryStore::new();
     let (one, two) = (replica(&store), replica(&store.another_line()));
-    let (mut first, mut second) = (one.listen(Topic::Drops), two.listen(Topic::Drops));
+    let (mut first, mut second) = (one.subscribe(Topic::Invalidations), two.subscribe(Topic::Invalidations));
     assert_eq!((heard(&mut first).await, heard(&mut second).await), ("missed".into(), "missed".into()));
     store.half_open_subscriptions();
-    two.tell(news(Topic::Drops, "lost"));
+    two.publish(news(Topic::Invalidations, "lost"));
     let began = Instant::now();
     assert_eq!(heard(&mut first).await, "missed");
     assert!(began.elapsed() <= Duration::from_secs(12), "{:?}", began.elapsed());
-    two.tell(news(Topic::Drops, "after"));
+    two.publish(news(Topic::Invalidations, "after"));
     assert_eq!(heard(&mut first).await, "after");
     assert!(is_all(&mut second), "of which the others notice nothing");
 }
@@ -77,7 +77,7 @@ async fn a_replica_that_no_longer_hears_itself_listens_anew() {
 async fn a_replica_that_lost_its_connection_listens_anew_at_once() {
     let store = MemoryStore::new();
     let one = replica(&store);
-    let mut listener = one.listen(Topic::Quota);
+    let mut listener = one.subscribe(Topic::Quota);
     assert_eq!(heard(&mut listener).await, "missed");
     store.lose_subscriptions();
     let began = Instant::now();
@@ -89,7 +89,7 @@ async fn a_replica_that_lost_its_connection_listens_anew_at_once() {
 async fn a_server_that_restarts_has_all_hear_that_they_missed_something() {
     let store = MemoryStore::new();
     let all = [replica(&store), replica(&store.another_line())];
-    let mut listeners = all.each_ref().map(|replica| replica.listen(Topic::Drops));
+    let mut listeners = all.each_ref().map(|replica| replica.subscribe(Topic::Invalidations));
     for round in ["at first", "restarted"] {
         for listener in &mut listeners {
             assert_eq!(heard(listener).await, "missed", "{round}");
@@ -102,15 +102,15 @@ async fn a_server_that_restarts_has_all_hear_that_they_missed_something() {
 async fn drops_that_could_not_be_told_are_told_when_the_store_is_back() {
     let store = MemoryStore::new();
     let (one, two) = (replica(&store), replica(&store.another_line()));
-    let (mut drops, mut quota) = (two.listen(Topic::Drops), two.listen(Topic::Quota));
+    let (mut drops, mut quota) = (two.subscribe(Topic::Invalidations), two.subscribe(Topic::Quota));
     assert_eq!((heard(&mut drops).await, heard(&mut quota).await), ("missed".into(), "missed".into()));
     // Away from one replica alone: the other is connected and hears of no gap.
     store.serve(Serves::Away);
     for _ in 0..3 {
-        one.tell(news(Topic::Drops, "drop"));
-        one.tell(news(Topic::Quota, "old by then"));
+        one.publish(news(Topic::Invalidations, "drop"));
+        one.publish(news(Topic::Quota, "old by then"));
     }
-    one.tell(news(Topic::Drops, "another"));
+    one.publish(news(Topic::Invalidations, "another"));
     sleep(Duration::from_secs(60)).await;
     assert!(is_all(&mut drops));
     store.serve(Serves::Well);
@@ -126,20 +126,20 @@ async fn a_store_that_is_slow_to_listen_on_is_not_away() {
     let store = MemoryStore::new();
     store.serve(Serves::Slow(Duration::from_millis(45)));
     let one = replica(&store);
-    let mut listener = one.listen(Topic::Drops);
+    let mut listener = one.subscribe(Topic::Invalidations);
     assert_eq!(heard(&mut listener).await, "missed");
-    assert!(!one.counts().is_away);
+    assert!(!one.stats().is_unavailable);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_listener_who_falls_behind_is_told_so() {
     let store = MemoryStore::new();
     let (one, two) = (replica(&store), replica(&store.another_line()));
-    let mut listener = two.listen(Topic::Quota);
+    let mut listener = two.subscribe(Topic::Quota);
     sleep(Duration::from_secs(1)).await;
     for _ in 0..5 {
         for at in 0..1_000 {
-            one.tell(news(Topic::Quota, &at.to_string()));
+            one.publish(news(Topic::Quota, &at.to_string()));
         }
         sleep(Duration::from_secs(1)).await;
     }
@@ -151,7 +151,7 @@ async fn what_is_not_in_our_form_is_nobodys_news() {
     use switchboard::replicas::store::Store as _;
     let store = MemoryStore::new();
     let one = replica(&store);
-    let mut listener = one.listen(Topic::Drops);
+    let mut listener = one.subscribe(Topic::Invalidations);
     assert_eq!(heard(&mut listener).await, "missed");
     for message in [
         "",

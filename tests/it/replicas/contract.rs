@@ -90,8 +90,8 @@ async fn channels(store: &dyn Store, prefix: &str) {
     assert_eq!(second.next().await, Some(b"more".to_vec()));
 }
 
-fn entry(key: String, value: &[u8], keep_for: Duration) -> Entry {
-    Entry { key, value: value.to_vec(), keep_for }
+fn entry(key: String, value: &[u8], ttl: Duration) -> Entry {
+    Entry { key, value: value.to_vec(), ttl }
 }
 
 #[tokio::test(start_paused = true)]

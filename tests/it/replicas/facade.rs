@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use switchboard::replicas::claim::{Claim, Claimed};
-use switchboard::replicas::counts::Task;
-use switchboard::replicas::{Failure, Replicas};
+use switchboard::replicas::lease::{Lease, LeaseAttempt};
+use switchboard::replicas::stats::CommandKind;
+use switchboard::replicas::{CommandFailure, Replicas};
 use tokio::time::{Instant, advance, sleep};
 
 use super::memory::{Command, MemoryStore, Serves};
@@ -15,16 +15,16 @@ fn replica(store: &MemoryStore) -> Replicas {
     Replicas::start(Arc::new(store.clone()), settings())
 }
 
-async fn held(replicas: &Replicas) -> Claimed {
-    match replicas.claim("work".into()).await {
-        Claim::Held(claimed) => claimed,
-        Claim::Taken => panic!("it is taken"),
-        Claim::Away => panic!("the store is away"),
+async fn held(replicas: &Replicas) -> Lease {
+    match replicas.acquire_lease("work".into()).await {
+        LeaseAttempt::Acquired(claimed) => claimed,
+        LeaseAttempt::Taken => panic!("it is taken"),
+        LeaseAttempt::Unavailable => panic!("the store is away"),
     }
 }
 
 async fn is_taken(replicas: &Replicas) -> bool {
-    matches!(replicas.claim("work".into()).await, Claim::Taken)
+    matches!(replicas.acquire_lease("work".into()).await, LeaseAttempt::Taken)
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,19 +39,19 @@ async fn a_slow_store_costs_one_timeout_and_then_nothing_until_it_is_quick_again
     for _ in 0..1_000 {
         assert_eq!(replicas.get(vec!["a".into()]).await, None);
         assert!(!replicas.set(vec![entry("a", b"2")]).await);
-        assert!(matches!(replicas.claim("work".into()).await, Claim::Away));
+        assert!(matches!(replicas.acquire_lease("work".into()).await, LeaseAttempt::Unavailable));
         assert_eq!(replicas.set_if_absent(entry("a", b"2")).await, None);
     }
     assert_eq!(began.elapsed(), Duration::from_millis(50));
-    assert_eq!(replicas.counts().failed[&(Task::Get, Failure::Timeout)], 1);
-    assert_eq!(replicas.counts().failed[&(Task::Get, Failure::Away)], 1_000);
+    assert_eq!(replicas.stats().failed[&(CommandKind::Get, CommandFailure::Timeout)], 1);
+    assert_eq!(replicas.stats().failed[&(CommandKind::Get, CommandFailure::Unavailable)], 1_000);
 
     // Slow for ever, away for ever.
     sleep(Duration::from_secs(30)).await;
-    assert!(replicas.counts().is_away);
+    assert!(replicas.stats().is_unavailable);
     store.serve(Serves::Slow(Duration::from_millis(49)));
     sleep(Duration::from_millis(300)).await;
-    assert!(!replicas.counts().is_away);
+    assert!(!replicas.stats().is_unavailable);
     assert_eq!(replicas.get(vec!["a".into()]).await, Some(vec![Some(b"1".to_vec())]));
 }
 
@@ -80,14 +80,14 @@ async fn a_store_that_refuses_is_not_away() {
     assert_eq!(replicas.get(vec!["a".into()]).await, Some(vec![None]));
     store.serve(Serves::Refusing);
     assert_eq!(replicas.get(vec!["a".into()]).await, None);
-    assert!(!replicas.counts().is_away);
+    assert!(!replicas.stats().is_unavailable);
     // Nor does one stay away that answers by errors: it answers.
     store.serve(Serves::Away);
     assert_eq!(replicas.get(vec!["a".into()]).await, None);
-    assert!(replicas.counts().is_away);
+    assert!(replicas.stats().is_unavailable);
     store.serve(Serves::Refusing);
     sleep(Duration::from_millis(300)).await;
-    assert!(!replicas.counts().is_away);
+    assert!(!replicas.stats().is_unavailable);
 }
 
 #[tokio::test(start_paused = true)]

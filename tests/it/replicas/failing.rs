@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
-use switchboard::replicas::channel::{Heard, Topic};
-use switchboard::replicas::claim::Claim;
-use switchboard::replicas::counts::Task;
+use switchboard::replicas::channel::{ChannelEvent, Topic};
+use switchboard::replicas::lease::LeaseAttempt;
 use switchboard::replicas::redis::RedisStore;
 use switchboard::replicas::redis::probe::{ProbeFailure, probe};
 use switchboard::replicas::settings::ReplicaSettings;
+use switchboard::replicas::stats::CommandKind;
 use switchboard::replicas::store::{Store as _, StoreError};
-use switchboard::replicas::{Failure, Replicas};
+use switchboard::replicas::{CommandFailure, Replicas};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::Receiver;
 
@@ -41,12 +41,12 @@ async fn back(replicas: &Replicas, key: &str) -> Option<Vec<u8>> {
     found.unwrap().remove(0)
 }
 
-fn failed(replicas: &Replicas, task: Task, failure: Failure) -> u64 {
-    replicas.counts().failed.get(&(task, failure)).copied().unwrap_or_default()
+fn failed(replicas: &Replicas, task: CommandKind, failure: CommandFailure) -> u64 {
+    replicas.stats().failed.get(&(task, failure)).copied().unwrap_or_default()
 }
 
-async fn missed(listener: &mut Receiver<Heard>) {
-    assert!(matches!(listener.recv().await.unwrap(), Heard::Missed));
+async fn missed(listener: &mut Receiver<ChannelEvent>) {
+    assert!(matches!(listener.recv().await.unwrap(), ChannelEvent::Gap));
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn a_server_over_tls_keeps_the_contract_for_those_who_trust_it() {
     let url = format!("redis://127.0.0.1:{}", server.port());
     let in_clear = ReplicaSettings { url, ca_file: String::new(), ..server.settings() };
     assert_eq!(store(&in_clear).ping().await, Err(StoreError::Unreachable));
-    assert_eq!(probe(&in_clear).await, Err(ProbeFailure::HungUp));
+    assert_eq!(probe(&in_clear).await, Err(ProbeFailure::Closed));
 }
 
 #[tokio::test]
@@ -79,20 +79,20 @@ async fn a_server_may_come_after_its_replicas() {
     let mut server = RedisServer::stopped(&[]);
     let replicas = replica(server.settings());
     assert_eq!(replicas.get(vec!["a".into()]).await, None);
-    assert!(replicas.counts().is_away);
-    assert!(matches!(replicas.claim("a".into()).await, Claim::Away));
+    assert!(replicas.stats().is_unavailable);
+    assert!(matches!(replicas.acquire_lease("a".into()).await, LeaseAttempt::Unavailable));
     assert!(!replicas.set(vec![entry("a", b"1")]).await);
     server.run().await;
     assert_eq!(back(&replicas, "a").await, None);
     assert!(replicas.set(vec![entry("a", b"1")]).await);
-    assert!(!replicas.counts().is_away);
+    assert!(!replicas.stats().is_unavailable);
 }
 
 #[tokio::test]
 async fn a_server_that_was_killed_and_is_empty_is_used_again() {
     let mut server = RedisServer::start(&[]).await;
     let replicas = replica(server.settings());
-    let mut listener = replicas.listen(Topic::Drops);
+    let mut listener = replicas.subscribe(Topic::Invalidations);
     missed(&mut listener).await;
     assert!(replicas.set(vec![entry("a", b"1")]).await);
     server.kill();
@@ -110,11 +110,11 @@ async fn a_server_that_hangs_costs_one_wait_and_nothing_is_lost_when_it_goes_on(
     until("it is there", async || replicas.set(vec![entry("a", b"1")]).await).await;
     server.freeze();
     until("it is away", async || replicas.get(vec!["a".into()]).await.is_none()).await;
-    let waits = failed(&replicas, Task::Get, Failure::Timeout);
+    let waits = failed(&replicas, CommandKind::Get, CommandFailure::Timeout);
     for _ in 0..100 {
         assert_eq!(replicas.get(vec!["a".into()]).await, None);
     }
-    assert_eq!(failed(&replicas, Task::Get, Failure::Timeout), waits);
+    assert_eq!(failed(&replicas, CommandKind::Get, CommandFailure::Timeout), waits);
     server.go_on();
     assert_eq!(back(&replicas, "a").await, Some(b"1".to_vec()));
 }
@@ -125,7 +125,7 @@ async fn a_connection_that_has_fallen_silent_is_left_for_another() {
     let wire = Wire::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", wire.port);
     let replicas = replica(ReplicaSettings { url, timeout_ms: 50, ..server.settings() });
-    let mut listener = replicas.listen(Topic::Drops);
+    let mut listener = replicas.subscribe(Topic::Invalidations);
     missed(&mut listener).await;
     until("it is there", async || replicas.set(vec![entry("a", b"1")]).await).await;
     let before = wire.connections();
@@ -141,16 +141,16 @@ async fn a_connection_that_has_fallen_silent_is_left_for_another() {
 async fn a_wrong_password_is_away_until_it_is_the_right_one() {
     let server = RedisServer::start_with_password("right").await;
     let wrong = ReplicaSettings { password: "wrong".into(), ..server.settings() };
-    assert_eq!(probe(&wrong).await, Err(ProbeFailure::SignIn));
-    assert_eq!(store(&wrong).subscribe("a".into()).await.err(), Some(StoreError::LockedOut));
+    assert_eq!(probe(&wrong).await, Err(ProbeFailure::WrongCredentials));
+    assert_eq!(store(&wrong).subscribe("a".into()).await.err(), Some(StoreError::Unauthenticated));
     let replicas = replica(wrong);
     assert_eq!(replicas.get(vec!["a".into()]).await, None);
-    assert!(replicas.counts().is_away);
+    assert!(replicas.stats().is_unavailable);
 
     let none = ReplicaSettings { password: "".into(), ..server.settings() };
-    assert_eq!(store(&none).ping().await, Err(StoreError::LockedOut));
-    assert_eq!(store(&none).set(vec![entry("a", b"1")]).await, Err(StoreError::LockedOut));
-    assert_eq!(probe(&none).await, Err(ProbeFailure::Password));
+    assert_eq!(store(&none).ping().await, Err(StoreError::Unauthenticated));
+    assert_eq!(store(&none).set(vec![entry("a", b"1")]).await, Err(StoreError::Unauthenticated));
+    assert_eq!(probe(&none).await, Err(ProbeFailure::PasswordRequired));
 
     server.command(&["ACL", "SETUSER", "default", ">wrong"]).await;
     assert_eq!(back(&replicas, "a").await, None);
@@ -184,15 +184,17 @@ async fn a_full_server_refuses_what_is_new_and_is_read_all_the_same() {
     let server = RedisServer::start(&[]).await;
     let replicas = replica(server.settings());
     assert!(replicas.set(vec![entry("a", b"1")]).await);
-    let Claim::Held(claimed) = replicas.claim("work".into()).await else { panic!("nobody else is there") };
+    let LeaseAttempt::Acquired(claimed) = replicas.acquire_lease("work".into()).await else {
+        panic!("nobody else is there")
+    };
     server.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1"]).await;
     assert!(!replicas.set(vec![entry("b", b"1")]).await);
-    assert!(matches!(replicas.claim("other".into()).await, Claim::Away));
-    assert_eq!(failed(&replicas, Task::Set, Failure::Refused), 1);
+    assert!(matches!(replicas.acquire_lease("other".into()).await, LeaseAttempt::Unavailable));
+    assert_eq!(failed(&replicas, CommandKind::Set, CommandFailure::Refused), 1);
     assert_eq!(replicas.get(vec!["a".into(), "b".into()]).await, Some(vec![Some(b"1".to_vec()), None]));
     claimed.release().await;
     assert_eq!(replicas.get(vec!["work".into()]).await, Some(vec![None]));
-    assert!(!replicas.counts().is_away);
+    assert!(!replicas.stats().is_unavailable);
     assert_eq!(probe(&server.settings()).await, Err(ProbeFailure::Refused("SET")));
     server.command(&["CONFIG", "SET", "maxmemory", "0"]).await;
     assert!(replicas.set(vec![entry("b", b"1")]).await);
@@ -206,11 +208,11 @@ async fn other_data_under_our_keys_is_no_value_and_no_claim() {
     assert!(replicas.set(vec![entry("a", b"1")]).await);
     let found = replicas.get(vec!["list".into(), "a".into()]).await;
     assert_eq!(found, Some(vec![None, Some(b"1".to_vec())]));
-    assert!(matches!(replicas.claim("list".into()).await, Claim::Taken));
+    assert!(matches!(replicas.acquire_lease("list".into()).await, LeaseAttempt::Taken));
     assert_eq!(store(&server.settings()).extend(entry("list", b"1")).await, Err(StoreError::Refused));
     assert!(replicas.set(vec![entry("list", b"2")]).await);
     assert_eq!(replicas.get(vec!["list".into()]).await, Some(vec![Some(b"2".to_vec())]));
-    assert!(!replicas.counts().is_away);
+    assert!(!replicas.stats().is_unavailable);
 }
 
 #[tokio::test]
@@ -236,11 +238,11 @@ async fn a_server_that_takes_no_writes_any_more_is_read_and_then_looked_for_anew
 async fn a_listener_that_is_cut_off_hears_that_it_missed_something() {
     let server = RedisServer::start(&[]).await;
     let replicas = replica(server.settings());
-    let mut listener = replicas.listen(Topic::Quota);
+    let mut listener = replicas.subscribe(Topic::Quota);
     missed(&mut listener).await;
     server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
     missed(&mut listener).await;
-    assert!(!replicas.counts().is_away);
+    assert!(!replicas.stats().is_unavailable);
 }
 
 #[tokio::test]
@@ -277,7 +279,7 @@ async fn what_is_no_redis_at_all_is_away() {
         }
     });
     assert_eq!(store(&settings).ping().await, Err(StoreError::Unreachable));
-    assert_eq!(probe(&settings).await, Err(ProbeFailure::HungUp));
+    assert_eq!(probe(&settings).await, Err(ProbeFailure::Closed));
     answering.abort();
     server.kill();
     assert_eq!(probe(&server.settings()).await, Err(ProbeFailure::Unreachable));

@@ -227,7 +227,7 @@ impl Server {
     }
 
     fn put(&mut self, entry: Entry) {
-        self.entries.insert(entry.key, (entry.value, Instant::now() + entry.keep_for));
+        self.entries.insert(entry.key, (entry.value, Instant::now() + entry.ttl));
     }
 
     fn holds(&self, key: &str, value: &[u8]) -> bool {

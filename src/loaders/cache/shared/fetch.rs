@@ -23,7 +23,7 @@ use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::loaders::cache::read_through::Key;
 use crate::loaders::cache::upstream_cache::Holdings;
 use crate::replicas::Replicas;
-use crate::replicas::claim::{Claim, Claimed};
+use crate::replicas::lease::{Lease, LeaseAttempt};
 use crate::replicas::store::Entry;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
@@ -113,7 +113,7 @@ pub(crate) struct Landed<K, V> {
 /// How the way through the store ended for what was not there.
 enum Way {
     /// To be read, and put there; others wait for that where it was claimed.
-    Fetch(Generation, Option<(Claimed, Batch)>),
+    Fetch(Generation, Option<(Lease, Batch)>),
     /// To be read: the store is away, or takes too long.
     Alone,
     /// Another has read it, and failed.
@@ -211,7 +211,7 @@ impl<U: Upstream> Flight<'_, U> {
         V: DeserializeOwned,
     {
         let settings = self.replicas.settings();
-        let until = Instant::now() + settings.wait();
+        let until = Instant::now() + settings.result_wait();
         // All commands in a row have the time of one: that is what a slow store may cost.
         let mut by = Instant::now() + settings.timeout() + SLACK;
         let (mut step, mut waited_for, mut is_first, mut in_vain) = (STEP, None, true, 0);
@@ -220,7 +220,7 @@ impl<U: Upstream> Flight<'_, U> {
             let Some(looked) = in_time(by, self.look(wanted, &batch)).await else { return Way::Alone };
             if std::mem::take(&mut is_first) {
                 let hits = looked.found.len();
-                self.replicas.count_looks(hits, wanted.keys.len() - hits);
+                self.replicas.count_lookup(hits, wanted.keys.len() - hits);
             }
             wanted.settle(looked.found, &mut landed.arrived);
             if wanted.keys.is_empty() {
@@ -229,8 +229,8 @@ impl<U: Upstream> Flight<'_, U> {
             match looked.holder {
                 Some(holder) if Instant::now() >= until => {
                     // A claim has a time. What has none, by whoever put it there, is given one.
-                    let (key, keep_for) = (batch.claim, settings.claim());
-                    self.replicas.extend(Entry { key, value: holder, keep_for }).await;
+                    let (key, ttl) = (batch.claim, settings.lease_ttl());
+                    self.replicas.extend(Entry { key, value: holder, ttl }).await;
                     return Way::Fetch(looked.generation, None);
                 }
                 Some(holder) => {
@@ -246,14 +246,14 @@ impl<U: Upstream> Flight<'_, U> {
                 return Way::Failed(word.error(U::NAME));
             }
             let generation = looked.generation;
-            let claim = async { Some(self.replicas.claim(batch.claim.clone()).await) };
+            let claim = async { Some(self.replicas.acquire_lease(batch.claim.clone()).await) };
             match in_time(by, claim).await {
                 // Another was faster, or something stands there that is no claim.
-                Some(Claim::Taken) if in_vain < IN_VAIN_MAX => in_vain += 1,
-                Some(Claim::Taken) => return Way::Fetch(generation, None),
+                Some(LeaseAttempt::Taken) if in_vain < IN_VAIN_MAX => in_vain += 1,
+                Some(LeaseAttempt::Taken) => return Way::Fetch(generation, None),
                 // What is read is put there all the same.
-                None | Some(Claim::Away) => return Way::Fetch(generation, None),
-                Some(Claim::Held(claimed)) => {
+                None | Some(LeaseAttempt::Unavailable) => return Way::Fetch(generation, None),
+                Some(LeaseAttempt::Acquired(claimed)) => {
                     // Whoever held it before may have put its values there since the look.
                     let looked = in_time(by, self.look(wanted, &batch)).await;
                     let generation = looked.as_ref().map_or(generation, |looked| looked.generation);
@@ -339,7 +339,7 @@ impl<U: Upstream> Flight<'_, U> {
     {
         let now = Instant::now();
         let entry = |(key, arrived): (&K, &Arrived<V>)| {
-            let keep_for = (arrived.fetched + arrived.fresh_for).checked_duration_since(now)?;
+            let ttl = (arrived.fetched + arrived.fresh_for).checked_duration_since(now)?;
             let key = self.name(wanted, key);
             let written = Written {
                 fetched_at: self.holdings.clock.at(arrived.fetched),
@@ -347,8 +347,8 @@ impl<U: Upstream> Flight<'_, U> {
                 value: &arrived.value,
             };
             let value = self.part.seal.close(&key, generation, &written)?;
-            let is_worth_it = keep_for >= SHORTEST && value.len() <= SHARED_MAX_BYTES;
-            is_worth_it.then_some(Entry { key, value, keep_for })
+            let is_worth_it = ttl >= SHORTEST && value.len() <= SHARED_MAX_BYTES;
+            is_worth_it.then_some(Entry { key, value, ttl })
         };
         brought.iter().filter_map(entry).collect()
     }
@@ -356,14 +356,14 @@ impl<U: Upstream> Flight<'_, U> {
     /// How it failed, for those who wait, where it would have failed for them too.
     fn word(
         &self,
-        claimed: Option<&(Claimed, Batch)>,
+        claimed: Option<&(Lease, Batch)>,
         generation: Generation,
         error: &UpstreamError,
     ) -> Option<Entry> {
         let (claimed, batch) = claimed?;
         let word = Word::of(claimed.token(), error)?;
         let value = self.part.seal.close(&batch.word, generation, &word)?;
-        Some(Entry { key: batch.word.clone(), value, keep_for: WORD_TTL })
+        Some(Entry { key: batch.word.clone(), value, ttl: WORD_TTL })
     }
 }
 

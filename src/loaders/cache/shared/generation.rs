@@ -26,7 +26,7 @@ use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::loaders::cache::upstream_cache::{Holding, Holdings};
 use crate::replicas::Replicas;
-use crate::replicas::channel::{Heard, News, Topic};
+use crate::replicas::channel::{ChannelEvent, ChannelMessage, Topic};
 use crate::replicas::store::Entry;
 
 /// Longer than any entry is kept: one that outlives its generation is dropped by that.
@@ -105,7 +105,7 @@ impl<U: Upstream> Holdings<U> {
     /// Makes drops known, and hears of those of other replicas, for as long as these holdings are held.
     pub(crate) fn listen(self: &Arc<Self>) {
         if let Some(Shared { replicas, wake, .. }) = &self.shared {
-            let (heard, wake) = (replicas.listen(Topic::Drops), Arc::clone(wake));
+            let (heard, wake) = (replicas.subscribe(Topic::Invalidations), Arc::clone(wake));
             let holdings = Arc::downgrade(self);
             tokio::spawn(async move { keep_drops(holdings, heard, &wake).await });
         }
@@ -173,7 +173,7 @@ impl<U: Upstream> Holdings<U> {
         true
     }
 
-    fn hear(&self, news: &News) {
+    fn hear(&self, news: &ChannelMessage) {
         let Ok(drop) = serde_json::from_str::<Drop>(&news.body) else { return };
         if drop.upstream != U::NAME {
             return;
@@ -260,26 +260,26 @@ impl SharedPart {
 
     /// Makes a drop known that is not yet; says whether the store has taken it.
     async fn send(&self, replicas: &Replicas) -> bool {
-        let (drop, keep_for, before) = {
+        let (drop, ttl, before) = {
             let state = self.lock();
             let Some(drop) = state.unsent else { return true };
             // A key that never opened anything is refused: that is not remembered for long.
             let is_brief = drop.cause.is_none() && state.lasting.is_none();
             (drop, if is_brief { BRIEF } else { LASTING }, state.dead.back().copied())
         };
-        let mut is_taken = replicas.set(vec![self.entry(drop.generation, keep_for)]).await;
+        let mut is_taken = replicas.set(vec![self.entry(drop.generation, ttl)]).await;
         if !is_taken && let Some(before) = before {
             // A store that is full forgets all the same, and then all of it is of before.
             is_taken = replicas.remove(self.seal.generation_key(), before.to_vec()).await;
         }
         if let Ok(body) = serde_json::to_string(&drop) {
             // Where the store has not taken it, those who hear it know at least.
-            replicas.tell_now(News { topic: Topic::Drops, tag: self.tag, body }).await;
+            replicas.publish_now(ChannelMessage { topic: Topic::Invalidations, tag: self.tag, body }).await;
         }
         let mut state = self.lock();
         if is_taken && state.unsent == Some(drop) {
             state.unsent = None;
-            state.lasting = (keep_for == LASTING).then_some(drop.generation);
+            state.lasting = (ttl == LASTING).then_some(drop.generation);
         }
         state.unsent.is_none()
     }
@@ -302,8 +302,8 @@ impl SharedPart {
         replicas.set(vec![self.entry(generation, BRIEF)]).await.then_some(generation)
     }
 
-    fn entry(&self, generation: Generation, keep_for: Duration) -> Entry {
-        Entry { key: self.seal.generation_key(), value: generation.to_vec(), keep_for }
+    fn entry(&self, generation: Generation, ttl: Duration) -> Entry {
+        Entry { key: self.seal.generation_key(), value: generation.to_vec(), ttl }
     }
 }
 
@@ -320,7 +320,7 @@ fn new() -> Generation {
 
 async fn keep_drops<U: Upstream>(
     holdings: Weak<Holdings<U>>,
-    mut heard: Receiver<Heard>,
+    mut heard: Receiver<ChannelEvent>,
     wake: &tokio::sync::Notify,
 ) {
     let mut is_behind = false;
@@ -333,11 +333,11 @@ async fn keep_drops<U: Upstream>(
         };
         tokio::select! {
             heard = heard.recv() => match heard {
-                Ok(Heard::News { news, .. }) => {
+                Ok(ChannelEvent::Message { message: news, .. }) => {
                     let Some(holdings) = holdings.upgrade() else { return };
                     holdings.hear(&news);
                 }
-                Ok(Heard::Missed) | Err(RecvError::Lagged(_)) => is_behind = true,
+                Ok(ChannelEvent::Gap) | Err(RecvError::Lagged(_)) => is_behind = true,
                 Err(RecvError::Closed) => return,
             },
             () = wake.notified() => {}

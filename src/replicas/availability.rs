@@ -1,0 +1,97 @@
+//! Availability of the shared store.
+//!
+//! The first failed command marks the store as unavailable. Commands are then skipped, and one background task pings it
+//! within the normal command timeout, so that a slow server stays marked too. (A circuit breaker that lets requests
+//! through as probes would cost each of them a timeout.) The first ping is sent at once, because a single timeout can be
+//! this machine's own fault; the delay grows if the store keeps failing again. An error response counts as available.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Inner;
+use super::store::StoreError;
+
+/// Delay between two pings of an unavailable store.
+const PING_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A store that fails again within this time of its recovery is flapping: the first ping is then delayed, by
+/// [`FLAPPING_DELAY`] doubled with each repetition up to [`FLAPPING_DELAY_MAX`].
+const FLAPPING_WINDOW: Duration = Duration::from_secs(10);
+const FLAPPING_DELAY: Duration = Duration::from_millis(250);
+const FLAPPING_DELAY_MAX: Duration = Duration::from_secs(4);
+
+/// Minimum time between two warnings about an unavailable store.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Whether the store is available, and when that last changed.
+#[derive(Debug, Default)]
+pub(super) struct StoreAvailability {
+    is_unavailable: watch::Sender<bool>,
+    /// Consecutive failures within [`FLAPPING_WINDOW`] of a recovery.
+    flaps: AtomicU32,
+    recovered_at: Mutex<Option<Instant>>,
+    warned_at: Mutex<Option<Instant>>,
+}
+
+impl StoreAvailability {
+    pub(super) fn is_unavailable(&self) -> bool {
+        *self.is_unavailable.borrow()
+    }
+
+    /// Receiver for tasks that wait for the recovery.
+    pub(super) fn subscribe(&self) -> watch::Receiver<bool> {
+        self.is_unavailable.subscribe()
+    }
+
+    /// Marks the store as unavailable; true if it was available until now.
+    pub(super) fn mark_unavailable(&self) -> bool {
+        self.is_unavailable.send_if_modified(|is_unavailable| !std::mem::replace(is_unavailable, true))
+    }
+
+    /// Delay before the first ping.
+    fn first_ping_delay(&self) -> Duration {
+        let recovered_at = *self.recovered_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if recovered_at.is_none_or(|at| at.elapsed() > FLAPPING_WINDOW) {
+            self.flaps.store(0, Ordering::Relaxed);
+            return Duration::ZERO;
+        }
+        let flaps = self.flaps.fetch_add(1, Ordering::Relaxed);
+        FLAPPING_DELAY.saturating_mul(2_u32.saturating_pow(flaps)).min(FLAPPING_DELAY_MAX)
+    }
+
+    /// Whether a warning is due; true at most once per [`WARNING_INTERVAL`].
+    pub(super) fn should_warn(&self) -> bool {
+        let (now, mut warned_at) =
+            (Instant::now(), self.warned_at.lock().unwrap_or_else(PoisonError::into_inner));
+        let is_due = warned_at.is_none_or(|at| now >= at + WARNING_INTERVAL);
+        if is_due {
+            *warned_at = Some(now);
+        }
+        is_due
+    }
+
+    fn mark_available(&self) {
+        *self.recovered_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.is_unavailable.send_replace(false);
+    }
+}
+
+/// Pings the store until it responds in time, then marks it as available.
+pub(super) async fn wait_for_recovery(inner: Weak<Inner>) {
+    let Some(mut delay) = inner.upgrade().map(|inner| inner.availability.first_ping_delay()) else { return };
+    loop {
+        tokio::time::sleep(delay).await;
+        delay = PING_INTERVAL;
+        let Some(inner) = inner.upgrade() else { return };
+        let response = tokio::time::timeout(inner.settings.timeout(), inner.store.ping()).await;
+        if matches!(response, Ok(Ok(()) | Err(StoreError::Refused))) {
+            inner.availability.mark_available();
+            tracing::debug!("Redis is reachable again; shared state is in use");
+            return;
+        }
+    }
+}

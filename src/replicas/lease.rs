@@ -1,0 +1,67 @@
+//! Leases on work: the first replica to miss a value fetches it, and the others wait for its result.
+//!
+//! A lease has a short lifetime and is extended while the work goes on. If its holder dies, the lease expires soon; work
+//! that takes longer is still not done twice. A lease saves calls and protects nothing: if two replicas hold one (after
+//! a failover, say), the value is fetched twice.
+
+use std::sync::Arc;
+
+use tokio::task::AbortHandle;
+
+use super::Inner;
+use super::stats::CommandKind;
+use super::store::Entry;
+
+/// Result of an attempt to acquire a lease.
+pub enum LeaseAttempt {
+    /// This replica holds the lease until it is dropped.
+    Acquired(Lease),
+    /// Another holder has it.
+    Taken,
+    /// The store is unavailable or refuses the command, so other holders are unknown.
+    Unavailable,
+}
+
+/// A lease that this replica holds. Dropping it stops its extension, and it expires; [`release`](Self::release) ends it
+/// at once.
+pub struct Lease {
+    inner: Arc<Inner>,
+    entry: Entry,
+    extension: AbortHandle,
+}
+
+impl Lease {
+    pub(super) fn hold(inner: Arc<Inner>, entry: Entry) -> Self {
+        let (holder, held) = (Arc::clone(&inner), entry.clone());
+        let extension = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(held.ttl / 3).await;
+                let extended = holder.run(CommandKind::Lease, |store| store.extend(held.clone())).await;
+                // The lease has expired, and may have another holder.
+                if extended == Some(false) {
+                    return;
+                }
+            }
+        });
+        Self { inner, entry, extension: extension.abort_handle() }
+    }
+
+    /// Value under the lease's key while it is held; unique to this lease.
+    #[must_use]
+    pub fn token(&self) -> &[u8] {
+        &self.entry.value
+    }
+
+    /// Ends the lease, and waits until the other replicas can see that.
+    pub async fn release(self) {
+        self.extension.abort();
+        let (key, value) = (self.entry.key.clone(), self.entry.value.clone());
+        self.inner.run(CommandKind::Lease, |store| store.remove(key, value)).await;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.extension.abort();
+    }
+}

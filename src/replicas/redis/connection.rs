@@ -1,0 +1,165 @@
+//! One connection to the server, shared by all commands and replaced when it is unusable.
+//!
+//! A connection is unusable if it broke, if nothing was received on it for [`RESPONSE_TIMEOUT`] (the peer may be gone
+//! without closing it), or if the server has become read-only: after a failover, its name mostly leads to the new primary.
+//! The next command then connects again. Connecting is a task of its own, and continues when its callers time out. Its
+//! rate is limited by the pings of [`availability`](super::super::availability).
+
+use std::fs;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, RedisError,
+    RedisResult, ServerErrorKind, TlsCertificates,
+};
+use secrecy::ExposeSecret as _;
+use tokio::time::{Instant, timeout};
+
+use super::super::settings::ReplicaSettings;
+use super::super::store::StoreError;
+
+/// Timeout of connecting, with TLS and authentication.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A connection without a response for this long is dead. Callers time out much earlier.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Minimum age of a connection that is replaced because the server is read-only.
+const READ_ONLY_AGE_MIN: Duration = Duration::from_secs(1);
+
+/// Reason why the settings are invalid. Does not quote them, because a URL can contain a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RedisSettingsError {
+    /// The URL is not a Redis URL.
+    #[error("the URL is not a Redis URL")]
+    Url,
+    /// The certificate file cannot be read, or contains no certificate.
+    #[error("the certificate file cannot be read or contains no certificate")]
+    Certificates,
+}
+
+/// Creates the client for these settings.
+pub(super) fn client(settings: &ReplicaSettings) -> Result<Client, RedisSettingsError> {
+    let info: ConnectionInfo =
+        settings.url.as_str().into_connection_info().map_err(|_| RedisSettingsError::Url)?;
+    let mut credentials =
+        info.redis_settings().clone().set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let password = settings.password.expose_secret();
+    if !password.is_empty() {
+        credentials = credentials.set_password(password);
+    }
+    if !settings.username.is_empty() {
+        credentials = credentials.set_username(&settings.username);
+    }
+    let info =
+        info.set_redis_settings(credentials).set_tcp_settings(TcpSettings::default().set_nodelay(true));
+    if settings.ca_file.is_empty() {
+        return Client::open(info).map_err(|_| RedisSettingsError::Url);
+    }
+    let root_cert = Some(fs::read(&settings.ca_file).map_err(|_| RedisSettingsError::Certificates)?);
+    let certificates = TlsCertificates { client_tls: None, root_cert };
+    Client::build_with_tls(info, certificates).map_err(|_| RedisSettingsError::Certificates)
+}
+
+/// Runs a command on a connection of its own, within the connect timeout.
+pub(super) async fn within_timeout<T>(
+    command: impl Future<Output = RedisResult<T>>,
+) -> Result<T, StoreError> {
+    match timeout(CONNECT_TIMEOUT, command).await {
+        Ok(result) => result.map_err(|error| failure(&error)),
+        Err(_elapsed) => Err(StoreError::Unreachable),
+    }
+}
+
+/// Maps an error of the client library.
+pub(super) fn failure(error: &RedisError) -> StoreError {
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => StoreError::Unauthenticated,
+        _ if is_unauthenticated(error) => StoreError::Unauthenticated,
+        ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::UnexpectedReturnType => StoreError::Refused,
+        _ => StoreError::Unreachable,
+    }
+}
+
+/// Whether the server requires a password and none was sent.
+pub(super) fn is_unauthenticated(error: &RedisError) -> bool {
+    let errors = error.clone().into_server_errors();
+    errors.is_some_and(|errors| errors.iter().any(|(_, error)| error.code() == "NOAUTH"))
+}
+
+type Connecting = Shared<BoxFuture<'static, Result<MultiplexedConnection, StoreError>>>;
+
+/// The current connection, if there is one.
+pub(super) struct SharedConnection {
+    client: Client,
+    current: Mutex<Option<(Connecting, Instant)>>,
+}
+
+impl SharedConnection {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, current: Mutex::new(None) }
+    }
+
+    /// Runs a command, and discards the connection if the result shows that it is unusable.
+    pub(super) async fn run<T, F>(
+        &self,
+        command: impl FnOnce(MultiplexedConnection) -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        let (connecting, since) = self.current();
+        let result = match connecting.clone().await {
+            Ok(connection) => command(connection).await,
+            Err(failure) => {
+                self.discard(&connecting);
+                return Err(failure);
+            }
+        };
+        result.map_err(|error| {
+            let failure = failure(&error);
+            let is_read_only = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
+            let is_broken = matches!(failure, StoreError::Unreachable | StoreError::Unauthenticated);
+            if is_broken || is_read_only && since.elapsed() >= READ_ONLY_AGE_MIN {
+                self.discard(&connecting);
+            }
+            failure
+        })
+    }
+
+    fn current(&self) -> (Connecting, Instant) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.get_or_insert_with(|| (connect(self.client.clone()), Instant::now())).clone()
+    }
+
+    /// Discards a connection, unless it was replaced already.
+    fn discard(&self, unusable: &Connecting) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref().is_some_and(|(connecting, _)| connecting.ptr_eq(unusable)) {
+            *current = None;
+        }
+    }
+}
+
+fn connect(client: Client) -> Connecting {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(RESPONSE_TIMEOUT));
+    let connecting = async move {
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+        connection.map_err(|error| match failure(&error) {
+            StoreError::Unauthenticated => StoreError::Unauthenticated,
+            // An error response to the handshake means that there is no connection.
+            StoreError::Unreachable | StoreError::Refused => StoreError::Unreachable,
+        })
+    }
+    .boxed()
+    .shared();
+    tokio::spawn(connecting.clone());
+    connecting
+}

@@ -1,0 +1,105 @@
+//! Statistics of the shared store's commands, read by metrics.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::CommandFailure;
+use crate::telemetry::metrics::declared;
+use crate::telemetry::metrics::readings::Readings;
+
+/// Purpose of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CommandKind {
+    /// Reads values.
+    Get,
+    /// Writes values.
+    Set,
+    /// Acquires, extends or releases a lease.
+    Lease,
+    /// Publishes a message to other replicas.
+    Publish,
+    /// Subscribes to the messages of other replicas.
+    Subscribe,
+}
+
+impl CommandKind {
+    const ALL: [Self; 5] = [Self::Get, Self::Set, Self::Lease, Self::Publish, Self::Subscribe];
+
+    /// Value of the metric label `task`.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Set => "set",
+            Self::Lease => "claim",
+            Self::Publish => "publish",
+            Self::Subscribe => "subscribe",
+        }
+    }
+}
+
+/// Statistics since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Commands that succeeded.
+    pub succeeded: BTreeMap<CommandKind, u64>,
+    /// Commands that failed, by reason.
+    pub failed: BTreeMap<(CommandKind, CommandFailure), u64>,
+    /// Values that were found.
+    pub hits: u64,
+    /// Values that were not found.
+    pub misses: u64,
+    /// Values that were found but could not be decoded: another version's, or not written by Switchboard.
+    pub unreadable: u64,
+    /// Whether the store is unavailable now.
+    pub is_unavailable: bool,
+}
+
+impl StoreStats {
+    /// Adds these values to a reading of metrics.
+    pub fn read(&self, readings: &mut Readings) {
+        for kind in CommandKind::ALL {
+            let succeeded = self.succeeded.get(&kind).copied().unwrap_or_default();
+            readings.count(&declared::REPLICA_COMMANDS, &[kind.label(), "ok"], succeeded);
+        }
+        for ((kind, failure), count) in &self.failed {
+            readings.count(&declared::REPLICA_COMMANDS, &[kind.label(), failure.label()], *count);
+        }
+        for (outcome, count) in [("hit", self.hits), ("miss", self.misses), ("unreadable", self.unreadable)] {
+            readings.count(&declared::REPLICA_READS, &[outcome], count);
+        }
+        readings.level(&declared::REPLICA_STORE_UP, &[], u64::from(!self.is_unavailable));
+    }
+}
+
+/// The statistics while they are counted.
+#[derive(Debug, Default)]
+pub(super) struct StoreCounters(Mutex<StoreStats>);
+
+impl StoreCounters {
+    pub(super) fn succeeded(&self, kind: CommandKind) {
+        *self.lock().succeeded.entry(kind).or_default() += 1;
+    }
+
+    pub(super) fn failed(&self, kind: CommandKind, failure: CommandFailure) {
+        *self.lock().failed.entry((kind, failure)).or_default() += 1;
+    }
+
+    pub(super) fn looked_up(&self, hits: usize, misses: usize) {
+        let mut stats = self.lock();
+        stats.hits += hits as u64;
+        stats.misses += misses as u64;
+    }
+
+    pub(super) fn unreadable(&self) {
+        self.lock().unreadable += 1;
+    }
+
+    pub(super) fn read(&self, is_unavailable: bool) -> StoreStats {
+        StoreStats { is_unavailable, ..self.lock().clone() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, StoreStats> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
