@@ -320,7 +320,7 @@ fn the_mapping_of_toolkits_is_read_and_judged_with_the_rest() {
     let mapping =
         Scratch::new("mapping", "[[provider]]\ncategory = \"a\"\nname = \"b\"\ntoolkits = [\"c d\"]");
     let lines = environment(&[("SWITCHBOARD__TOOLKITS__FILE", &mapping.path())]).unwrap_err();
-    assert!(lines.len() == 1 && lines[0].contains("`c d` is no toolkit's slug"), "{lines:?}");
+    assert!(lines.len() == 1 && lines[0].contains("`c d` is not a toolkit slug"), "{lines:?}");
     let shape = Scratch::new("shape", "[[provider]]\ncategory = 3\n");
     let lines = environment(&[("SWITCHBOARD__TOOLKITS__FILE", &shape.path())]).unwrap_err();
     let place = format!("toolkits.file: {:?}, line 2, column 12: invalid type: integer `3`", shape.path());

@@ -1,4 +1,4 @@
-//! A connected account, as Composio tells it (UPSTREAMS.md A3), without its secrets.
+//! Connected accounts as Composio returns them (UPSTREAMS.md A3), without their secrets.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::open_enum::{OpenValue, open_enum};
 open_enum! {
     /// The state of a connected account (UPSTREAMS.md A3).
     AccountStatus, unknown:
-    /// A word that this layer does not know.
+    /// A status that this version does not know.
     Unknown,
     Initializing = "INITIALIZING",
     Initiated = "INITIATED",
@@ -23,12 +23,12 @@ open_enum! {
     Revoked = "REVOKED",
 }
 
-/// Who may use an account besides the user who connected it.
+/// Which users may use an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AccountType {
-    /// Its user alone.
+    /// Only the user who connected it.
     Private,
-    /// Others of the project too.
+    /// Other users of the project too.
     Shared,
 }
 
@@ -40,45 +40,45 @@ pub struct ConnectedAccount {
     pub id: Box<str>,
     /// The toolkit's slug as the upstream spells it.
     pub toolkit: Box<str>,
-    /// What the connection was made with.
+    /// The auth config that the connection was made with.
     pub auth_config: AuthConfig,
     /// A readable name, unique in the project.
     pub word_id: Option<Box<str>>,
-    /// The name that the application gave the connection.
+    /// The connection's name, chosen by the application.
     pub alias: Option<Box<str>>,
-    /// The end user's id, as the application gave it.
+    /// The end user's id, chosen by the application.
     pub user_id: Option<Box<str>>,
-    /// The account's status: the one to trust, not [`ConnectionState::status`].
+    /// The account's status. Use this one, not [`ConnectionState::status`].
     pub status: OpenValue<AccountStatus>,
-    /// Why it has that status, in the upstream's words.
+    /// The reason for the status, in the upstream's words.
     pub status_reason: Option<Box<str>>,
-    /// Switched off by its owner.
+    /// Whether its owner disabled it.
     pub is_disabled: bool,
-    /// Private or shared; `None` where the upstream did not say.
+    /// Private or shared; `None` if the upstream did not return it.
     pub account_type: Option<AccountType>,
-    /// When it was created; `None` where the upstream wrote no RFC 3339 moment.
+    /// Creation time; `None` if the upstream returned no RFC 3339 timestamp.
     pub created_at: Option<Timestamp>,
-    /// When it last changed; `None` where the upstream wrote no RFC 3339 moment.
+    /// Time of the last change; `None` if the upstream returned no RFC 3339 timestamp.
     pub updated_at: Option<Timestamp>,
-    /// What may be shown of its authentication.
+    /// The public part of its authentication state.
     pub state: ConnectionState,
-    /// The endpoint that a test request would go to.
+    /// The endpoint for a test request.
     pub test_request_endpoint: Option<Box<str>>,
     /// Identifiers from before the current API version.
     pub legacy: Option<LegacyAccount>,
 }
 
-/// What a connection was made with.
+/// The authentication configuration of a connection.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthConfig {
     /// `ac_…`
     pub id: Box<str>,
-    /// Its scheme.
+    /// The authentication scheme.
     pub auth_scheme: OpenValue<AuthScheme>,
-    /// Whether its OAuth application is Composio's own.
+    /// Whether Composio owns its OAuth application.
     pub is_composio_managed: bool,
-    /// Switched off for the whole project.
+    /// Whether it is disabled for the whole project.
     pub is_disabled: bool,
     /// Its id from before the current API version.
     pub legacy_uuid: Option<Box<str>>,
@@ -94,11 +94,11 @@ pub struct LegacyAccount {
     pub labels: Vec<Box<str>>,
 }
 
-/// A shared account: lists, pages and caches hold the same one.
+/// A connected account, shared by lists, pages and caches.
 pub type SharedAccount = Arc<ConnectedAccount>;
 
 impl ConnectedAccount {
-    /// About how many bytes it takes in memory.
+    /// Approximate memory use in bytes.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);

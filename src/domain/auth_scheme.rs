@@ -3,9 +3,9 @@
 use super::open_enum::open_enum;
 
 open_enum! {
-    /// How a connection authenticates (UPSTREAMS.md A3, 15 schemes).
+    /// An authentication scheme (UPSTREAMS.md A3, 15 schemes).
     AuthScheme, unknown:
-    /// A scheme that this layer does not know.
+    /// A scheme that this version does not know.
     Other,
     Oauth2 = "OAUTH2",
     Oauth1 = "OAUTH1",

@@ -9,15 +9,15 @@ use super::role::Role;
 use super::upstream_name::{Composio, Leadlex};
 use super::view::View;
 
-/// One customer: a workspace of LeadLex and a project of Composio, by the keys to them.
+/// One customer: a LeadLex workspace and a Composio project, identified by their API keys.
 ///
-/// A key may be missing where callers bring their own; the fields of that upstream are then
-/// refused with `UNAUTHENTICATED`, and the other upstream's are not touched by it.
+/// A key may be missing if callers bring their own. Fields of that upstream then fail with `UNAUTHENTICATED`; fields of
+/// the other upstream work.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tenant {
-    /// The key to the workspace API.
+    /// The LeadLex API key.
     pub leadlex: Option<Credential<Leadlex>>,
-    /// The key to the connected-accounts API.
+    /// The Composio API key.
     pub composio: Option<Credential<Composio>>,
 }
 
@@ -44,24 +44,24 @@ impl Tenant {
 /// A caller of one operation.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// What it is called where it asks who it is; never a secret.
+    /// Display name, returned by `viewer`; never a secret.
     pub name: Arc<str>,
-    /// What it may see.
+    /// The role, which decides what the caller may see.
     pub role: Role,
-    /// Whose data it is about.
+    /// The tenant whose data the caller reads.
     pub tenant: Tenant,
-    /// Until when what it showed is good: nothing goes on for it past that. None where that has no end.
+    /// Expiry of the presented credentials. Subscriptions end at this time. `None` if they do not expire.
     pub expires_at: Option<Instant>,
 }
 
 impl Caller {
-    /// A caller who sees its whole tenant.
+    /// An administrator of a tenant.
     #[must_use]
     pub fn admin(name: &str, tenant: Tenant) -> Self {
         Self { name: name.into(), role: Role::Admin, tenant, expires_at: None }
     }
 
-    /// What it sees of its tenant: a part of the key of everything that is kept of its answers.
+    /// The caller's view of its tenant: part of the key of every cached response.
     #[must_use]
     pub fn view(&self) -> View {
         View::of(&self.role)

@@ -1,27 +1,27 @@
-//! What has happened to an object of an upstream, as listeners are told.
+//! Changes to upstream objects, as subscriptions report them.
 
 use serde::{Deserialize, Serialize};
 
-/// What happened.
+/// The kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It was not there before.
+    /// The object appeared.
     Added,
-    /// It is not what it was.
+    /// The object changed.
     Updated,
-    /// It is there no more.
+    /// The object disappeared.
     Removed,
 }
 
-/// What made this layer look.
+/// The reason why the upstream was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeCause {
-    /// It looks again and again while somebody listens.
+    /// A periodic poll while there are subscribers.
     Poll,
-    /// The upstream said so.
+    /// A webhook from the upstream.
     Webhook,
-    /// Somebody asked for a refresh.
+    /// A refresh that a client requested.
     Refresh,
 }
 

@@ -1,12 +1,11 @@
-//! Wall-clock time that follows Tokio's clock, so that a test that pauses time pauses all of it.
+//! Wall-clock time that follows Tokio's clock, so that pausing Tokio's clock in a test pauses this one too.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// Tells the wall-clock time: the moment it was made, and what has passed on Tokio's clock since.
+/// A wall clock: its start time plus the time passed on Tokio's clock.
 ///
-/// A step of the machine's clock after the start is not followed; ages and deadlines are counted
-/// on the monotonic clock anyway.
+/// It does not follow later adjustments of the system clock. Ages and deadlines use the monotonic clock anyway.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     started_at: Timestamp,
@@ -14,21 +13,21 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that shows the machine's time now.
+    /// A clock that starts at the current system time.
     #[must_use]
     pub fn system() -> Self {
-        // The one place that reads the machine's clock: everything else asks this one.
+        // The only place that reads the system clock; everything else uses this type.
         #[expect(clippy::disallowed_methods)]
         Self::starting_at(Timestamp::now())
     }
 
-    /// A clock that shows `moment` now.
+    /// A clock that starts at `moment`.
     #[must_use]
     pub fn starting_at(moment: Timestamp) -> Self {
         Self { started_at: moment, started: Instant::now() }
     }
 
-    /// The time now.
+    /// The current time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.at(Instant::now())
@@ -44,7 +43,7 @@ impl Clock {
         self.started_at.saturating_add(passed.unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
     }
 
-    /// The instant of Tokio's clock at which the time is, was or will be `moment`.
+    /// The instant of Tokio's clock that corresponds to `moment`.
     #[must_use]
     pub fn instant(&self, moment: Timestamp) -> Instant {
         let passed = moment.duration_since(self.started_at);

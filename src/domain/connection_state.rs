@@ -1,7 +1,7 @@
-//! What may be shown of a connection's authentication.
+//! The public part of a connection's authentication state.
 //!
-//! There is no place in here for a secret: a field of the upstream's open `state.val` is either on
-//! the allow-list of UPSTREAMS.md A4, or only its *name* is kept.
+//! These types cannot carry a secret. A field of the upstream's open `state.val` is either on the allow-list of
+//! UPSTREAMS.md A4, or only its *name* is stored.
 
 use jiff::Timestamp;
 use serde::de::Error as _;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::auth_scheme::AuthScheme;
 use super::open_enum::OpenValue;
 
-/// Fields of `val` that are settings and no secret (UPSTREAMS.md A4, classes TENANT DATA and SAFE), and where they stand.
+/// Fields of `val` that are settings, not secrets (UPSTREAMS.md A4, classes TENANT DATA and SAFE), with their paths.
 pub const PUBLIC_SETTINGS: [(&str, &str); 25] = [
     ("subdomain", "state.val.subdomain"),
     ("your-domain", "state.val.your-domain"),
@@ -45,7 +45,7 @@ pub const PUBLIC_SETTINGS: [(&str, &str); 25] = [
 pub struct ConnectionState {
     /// `state.authScheme`.
     pub auth_scheme: OpenValue<AuthScheme>,
-    /// `val.status`; it can differ from the account's own.
+    /// `val.status`; it can differ from the account's status.
     pub status: Option<Box<str>>,
     /// `val.scope`, a string or a list, as a list.
     pub scopes: Vec<Box<str>>,
@@ -61,22 +61,22 @@ pub struct ConnectionState {
     pub error: Option<Box<str>>,
     /// `val.error_description`.
     pub error_description: Option<Box<str>>,
-    /// The settings that are known to be no secret, by name, in the upstream's order.
+    /// The settings on the allow-list, in the upstream's order.
     pub settings: Vec<ConnectionSetting>,
-    /// The names, and the names alone, of everything else that `val` holds.
+    /// The names, without values, of all other fields of `val`.
     pub withheld: Vec<Box<str>>,
 }
 
 /// One public setting of a connection.
 #[derive(Debug, Serialize)]
 pub struct ConnectionSetting {
-    /// The upstream's name for it.
+    /// The upstream's name of the setting.
     pub name: &'static str,
-    /// Its value as text.
+    /// The value as text.
     pub value: Box<str>,
 }
 
-/// A setting as it was written down.
+/// The serialized form of a setting.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NamedSetting {
@@ -84,19 +84,19 @@ struct NamedSetting {
     value: Box<str>,
 }
 
-/// The allow-list holds on the way back too: what does not stand on it is no setting.
+/// Deserialization applies the allow-list as well: an unknown name is an error.
 impl<'de> Deserialize<'de> for ConnectionSetting {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let NamedSetting { name, value } = NamedSetting::deserialize(deserializer)?;
         let known = PUBLIC_SETTINGS.into_iter().find(|(setting, _)| **setting == *name);
         known
             .map(|(name, _)| Self { name, value })
-            .ok_or_else(|| D::Error::custom("no setting that is known"))
+            .ok_or_else(|| D::Error::custom("unknown connection setting"))
     }
 }
 
 impl ConnectionState {
-    /// About how many bytes it holds outside of itself.
+    /// Approximate heap use in bytes.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);

@@ -1,8 +1,8 @@
-//! An upstream's key, and the fingerprint that stands for it everywhere else.
+//! Upstream API keys, and the fingerprints that identify them everywhere else.
 //!
-//! Whatever is kept (a page, a flight, a cursor's binding) is keyed by the fingerprint of the
-//! credential that fetched it, and the fingerprint is part of the key's *type*: a read across
-//! tenants does not compile. The key itself is shown to nothing but the request's header.
+//! Every cache entry, in-flight request and cursor is keyed by the fingerprint of the credential that fetched it. The
+//! fingerprint is part of the key's *type*, so a read across tenants does not compile. Only the request header reads the
+//! key itself.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -14,23 +14,22 @@ use sha2::{Digest, Sha256};
 
 use super::upstream_name::Upstream;
 
-/// The SHA-256 of an upstream's key.
+/// The SHA-256 digest of an upstream's API key.
 ///
-/// It is typed by its upstream, and prints as four bytes, which tell two tenants apart in a log
-/// and nothing else.
+/// It is typed by its upstream. Its debug output is four bytes, enough to distinguish two tenants in a log.
 pub struct Fingerprint<U> {
     digest: [u8; 32],
     upstream: PhantomData<fn() -> U>,
 }
 
 impl<U> Fingerprint<U> {
-    /// All 32 bytes, for deriving keys; never for output.
+    /// All 32 bytes, for key derivation only; never print them.
     #[must_use]
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
     }
 
-    /// What the credential is called among replicas: it does not tell the digest, from which keys are derived.
+    /// An identifier of the credential that replicas share. The digest, from which keys are derived, cannot be computed from it.
     #[must_use]
     pub fn tag(&self) -> [u8; 16] {
         let mut tag = [0; 16];
@@ -40,10 +39,10 @@ impl<U> Fingerprint<U> {
         tag
     }
 
-    /// A key for one purpose: HMAC-SHA-256 over its name, keyed by the digest (RFC 5869, 2.3, of one block).
+    /// Derives a key for one purpose: HMAC-SHA-256 over its name, keyed by the digest (RFC 5869, 2.3, one block).
     #[must_use]
     pub fn derive(&self, purpose: &str) -> [u8; 32] {
-        // A key of any length is one for HMAC: it cannot fail.
+        // HMAC accepts keys of any length: this cannot fail.
         let keyed = Hmac::<Sha256>::new_from_slice(&self.digest);
         keyed.map_or([0; 32], |mac| mac.chain_update(purpose).finalize().into_bytes().into())
     }
@@ -78,17 +77,17 @@ impl<U> fmt::Debug for Fingerprint<U> {
     }
 }
 
-/// A key to one upstream.
+/// An API key of one upstream.
 pub struct Credential<U> {
     secret: SecretString,
     fingerprint: Fingerprint<U>,
 }
 
 impl<U: Upstream> Credential<U> {
-    /// Takes a key as it was configured, or as the caller sent it.
+    /// Reads a key from the configuration or from a request.
     ///
     /// # Errors
-    /// Where the text cannot be an HTTP header's value, or is empty; the message does not repeat it.
+    /// If the text is empty or is not a valid HTTP header value. The message does not repeat it.
     pub fn new(key: &str) -> Result<Self, InvalidCredential> {
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(InvalidCredential);
@@ -100,13 +99,13 @@ impl<U: Upstream> Credential<U> {
         })
     }
 
-    /// What stands for this key in every cache key.
+    /// The fingerprint that identifies this key in every cache key.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint<U> {
         self.fingerprint
     }
 
-    /// The key itself, for the one header that carries it.
+    /// The key itself, for the request header.
     pub(crate) fn expose(&self) -> &str {
         self.secret.expose_secret()
     }
@@ -118,7 +117,7 @@ impl<U> Clone for Credential<U> {
     }
 }
 
-/// By what stands for them.
+/// Compares fingerprints.
 impl<U> PartialEq for Credential<U> {
     fn eq(&self, other: &Self) -> bool {
         self.fingerprint == other.fingerprint
@@ -131,9 +130,9 @@ impl<U> fmt::Debug for Credential<U> {
     }
 }
 
-/// A text that can be no key.
+/// A text that is not a valid API key.
 #[derive(Debug, thiserror::Error)]
-#[error("a key is printable ASCII without spaces, and not empty")]
+#[error("an API key must be printable ASCII without spaces, and not empty")]
 pub struct InvalidCredential;
 
 #[cfg(test)]
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_would_break_a_header_is_refused_without_being_repeated() {
+    fn invalid_keys_are_refused_without_repeating_them() {
         for key in ["", "two words", "line\r\nx-api-key: other", "ü"] {
             let refused = Credential::<Leadlex>::new(key).unwrap_err();
             assert!(key.is_empty() || !refused.to_string().contains(key));

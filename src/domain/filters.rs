@@ -1,9 +1,8 @@
-//! What a list is narrowed to and how it is ordered, checked and in one normal form.
+//! Validated filters and orders of lists, in a normal form.
 //!
-//! Composio joins a list's values with commas and takes an empty value for "not given"
-//! (UPSTREAMS.md A2), so a value that is empty or holds a comma would *widen* the filter: both are
-//! refused here, before anything is built of them. Equal filters have one form, so that they share
-//! one scan and one cache entry.
+//! Composio joins a list's values with commas and reads an empty value as "not given" (UPSTREAMS.md A2). A value that is
+//! empty or contains a comma would therefore *widen* the filter, so both are refused here. Equal filters have one form
+//! and share one scan and one cache entry.
 
 use std::time::Duration;
 
@@ -13,46 +12,48 @@ use super::input::{BadInput, BadInputReason};
 use super::open_enum::OpenEnum;
 use super::providers::{Provider, ProviderCategory, ProviderStatus};
 
-/// How many values one list of a filter takes: what one upstream page can answer.
+/// Maximum number of values in one list of a filter: the size of one upstream page.
 pub const FILTER_VALUES_MAX: usize = 100;
 
-/// How long one value may be, in bytes: far over any id of either upstream. A list goes into a URL, and a hundred of
-/// these fill the longest that there is.
+/// Maximum length of one value in bytes, far above any id of either upstream. A list goes into a URL, and a hundred such
+/// values fill the longest accepted URL.
 pub const FILTER_VALUE_BYTES_MAX: usize = 256;
 
-/// A filter's values: sorted, without repeats, none that could widen it.
+/// The values of one filter list: sorted, distinct, and none of them widens the filter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct FilterValues(Box<[Box<str>]>);
 
 impl FilterValues {
-    /// Checks and sorts the values of one list.
+    /// Validates and sorts the values of one list.
     ///
     /// # Errors
-    /// `BAD_FILTER` for an empty value, one with a comma or a control character, one that is too long, and too many.
+    /// `BAD_FILTER` if there are too many values, or if one is empty, too long, or contains a comma or a control character.
     pub fn new(list: &str, values: impl IntoIterator<Item = impl Into<Box<str>>>) -> Result<Self, BadInput> {
         let refused = |why: String| Err(BadInput::new(BadInputReason::BadFilter, format!("`{list}`: {why}")));
         let mut values: Vec<Box<str>> = values.into_iter().map(Into::into).collect();
-        if let Some(place) = values.iter().position(|value| value.trim().is_empty()) {
-            return refused(format!("value {place} is empty; leave the list out to ask for everything."));
+        if let Some(index) = values.iter().position(|value| value.trim().is_empty()) {
+            return refused(format!("value {index} is empty; omit the list to match everything."));
         }
-        if let Some(place) = values.iter().position(|value| value.contains(',')) {
-            return refused(format!("value {place} holds a comma, which the upstream reads as two values."));
+        if let Some(index) = values.iter().position(|value| value.contains(',')) {
+            return refused(format!(
+                "value {index} contains a comma, which the upstream reads as two values."
+            ));
         }
-        if let Some(place) = values.iter().position(|value| value.contains(char::is_control)) {
-            return refused(format!("value {place} holds a control character."));
+        if let Some(index) = values.iter().position(|value| value.contains(char::is_control)) {
+            return refused(format!("value {index} contains a control character."));
         }
-        if let Some(place) = values.iter().position(|value| value.len() > FILTER_VALUE_BYTES_MAX) {
-            return refused(format!("value {place} is longer than {FILTER_VALUE_BYTES_MAX} bytes."));
+        if let Some(index) = values.iter().position(|value| value.len() > FILTER_VALUE_BYTES_MAX) {
+            return refused(format!("value {index} is longer than {FILTER_VALUE_BYTES_MAX} bytes."));
         }
         values.sort_unstable();
         values.dedup();
         if values.len() > FILTER_VALUES_MAX {
-            return refused(format!("holds {} values; it takes {FILTER_VALUES_MAX}.", values.len()));
+            return refused(format!("has {} values; at most {FILTER_VALUES_MAX} are allowed.", values.len()));
         }
         Ok(Self(values.into()))
     }
 
-    /// The one value of a parent that is known to be right.
+    /// A list of one value.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -60,7 +61,7 @@ impl FilterValues {
         Self::new(list, [value])
     }
 
-    /// One value that passed [`Self::one`] before.
+    /// A list of one value that [`Self::one`] already accepted.
     pub(super) fn checked(value: &str) -> Self {
         Self([value.into()].into())
     }
@@ -73,57 +74,57 @@ impl FilterValues {
         Self(values.into())
     }
 
-    /// Whether nothing can match: an empty list was given.
+    /// Whether the list is empty, which matches nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether a value is among them, to the letter.
+    /// Whether the list contains a value (exact comparison).
     #[must_use]
     pub fn contains(&self, value: &str) -> bool {
         self.0.binary_search_by(|held| held.as_ref().cmp(value)).is_ok()
     }
 
-    /// The values, in order.
+    /// The values, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(AsRef::as_ref)
     }
 }
 
-/// Which accounts by type; not given means PRIVATE, as upstream (UPSTREAMS.md A2).
+/// A filter by account type. No filter means PRIVATE, as in Composio (UPSTREAMS.md A2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AccountTypeFilter {
-    /// Private ones.
+    /// Private accounts.
     Private,
-    /// Shared ones.
+    /// Shared accounts.
     Shared,
-    /// Both.
+    /// Both types.
     All,
 }
 
-/// A filter over accounts; `None` asks for everything, an empty list for nothing.
+/// A filter over accounts; `None` matches everything, an empty list matches nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct AccountFilter {
     /// `ca_…` ids.
     pub ids: Option<FilterValues>,
     /// Toolkit slugs, in lower case.
     pub toolkits: Option<FilterValues>,
-    /// Statuses, in the upstream's words.
+    /// Statuses, as the upstream spells them.
     pub statuses: Option<FilterValues>,
-    /// End users.
+    /// Ids of end users.
     pub user_ids: Option<FilterValues>,
     /// `ac_…` ids.
     pub auth_config_ids: Option<FilterValues>,
-    /// Private or shared.
+    /// Account type.
     pub account_type: Option<AccountTypeFilter>,
-    /// Of the accounts that wait for their users, only those whose last change is longer ago than this. No upstream filters
-    /// by it: it is looked at when a page is read, and is as old as the page.
+    /// Of pending accounts, only those whose last change is longer ago than this. No upstream filters by it: it is applied
+    /// when a page is read, and is as old as the page.
     pub pending_longer_than: Option<Duration>,
 }
 
 impl AccountFilter {
-    /// The accounts that somebody has to act on, by some rules.
+    /// A filter for accounts that need attention under the given rules.
     #[must_use]
     pub fn needing_attention(rules: &HealthRules) -> Self {
         let mut words: Vec<Box<str>> =
@@ -136,7 +137,7 @@ impl AccountFilter {
         }
     }
 
-    /// Whether an empty list makes it match nothing, so that nobody need be asked.
+    /// Whether an empty list makes it match nothing, so that no upstream call is needed.
     #[must_use]
     pub fn matches_nothing(&self) -> bool {
         [&self.ids, &self.toolkits, &self.statuses, &self.user_ids, &self.auth_config_ids]
@@ -146,17 +147,17 @@ impl AccountFilter {
     }
 }
 
-/// Checks statuses to filter by.
+/// Validates the statuses of a filter.
 ///
 /// # Errors
-/// `BAD_FILTER` for UNKNOWN, which no upstream can filter by.
+/// `BAD_FILTER` for UNKNOWN, because no upstream can filter by it.
 pub fn status_values(statuses: impl IntoIterator<Item = AccountStatus>) -> Result<FilterValues, BadInput> {
     let mut words = Vec::new();
     for status in statuses {
         if status == AccountStatus::Unknown {
             return Err(BadInput::new(
                 BadInputReason::BadFilter,
-                "`statuses`: UNKNOWN stands for words that this layer does not know, and the upstream cannot filter by it.",
+                "`statuses`: UNKNOWN stands for statuses that this version does not know; the upstream cannot filter by it.",
             ));
         }
         words.push(status.as_str());
@@ -164,39 +165,39 @@ pub fn status_values(statuses: impl IntoIterator<Item = AccountStatus>) -> Resul
     FilterValues::new("statuses", words)
 }
 
-/// The moment that accounts are ordered by.
+/// The timestamp that accounts are ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AccountOrderField {
-    /// When it was created.
+    /// Creation time.
     CreatedAt,
-    /// When it last changed.
+    /// Time of the last change.
     UpdatedAt,
 }
 
-/// Which way a list runs.
+/// The direction of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OrderDirection {
-    /// Smallest, first in the alphabet or oldest first.
+    /// Ascending: smallest, alphabetically first or oldest first.
     Asc,
-    /// The other way.
+    /// Descending.
     Desc,
 }
 
 /// The order of a list of accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AccountOrder {
-    /// By what.
+    /// The timestamp.
     pub field: AccountOrderField,
-    /// Which way.
+    /// The direction.
     pub direction: OrderDirection,
 }
 
 impl AccountOrder {
-    /// The order where a query names none: newest first, as upstream (UPSTREAMS.md A2).
+    /// The default order: newest first, as in Composio (UPSTREAMS.md A2).
     pub const NEWEST_FIRST: Self =
         Self { field: AccountOrderField::CreatedAt, direction: OrderDirection::Desc };
 
-    /// The same order from its other end.
+    /// The reverse order.
     #[must_use]
     pub fn opposite(self) -> Self {
         let direction = match self.direction {
@@ -207,28 +208,28 @@ impl AccountOrder {
     }
 }
 
-/// A filter over providers, applied in memory; `None` asks for everything.
+/// A filter over providers, applied in memory; `None` matches everything.
 #[derive(Debug, Clone, Default)]
 pub struct ProviderFilter {
     /// Categories.
     pub categories: Option<Vec<ProviderCategory>>,
-    /// Names, to the letter.
+    /// Names (exact comparison).
     pub names: Option<Vec<String>>,
     /// Statuses.
     pub statuses: Option<Vec<ProviderStatus>>,
     /// Whether a valid connection exists.
     pub connected: Option<bool>,
-    /// States of health.
+    /// Health states.
     pub health_states: Option<Vec<HealthState>>,
-    /// Whether somebody has to act.
+    /// Whether the integration needs attention.
     pub needs_attention: Option<bool>,
-    /// Part of the name or the display name, without regard to case.
+    /// Part of the name or display name, compared without regard to case.
     pub search: Option<String>,
 }
 
 impl ProviderFilter {
-    /// Whether a provider passes; `judge` is asked where that hangs on its health.
-    pub fn matches(&self, provider: &Provider, judge: impl FnOnce() -> HealthVerdict) -> bool {
+    /// Whether a provider matches. `evaluate` is called only if the filter depends on health.
+    pub fn matches(&self, provider: &Provider, evaluate: impl FnOnce() -> HealthVerdict) -> bool {
         let found = |needle: &String| {
             let needle = needle.to_lowercase();
             provider.name.to_lowercase().contains(&needle)
@@ -239,14 +240,14 @@ impl ProviderFilter {
             && self.statuses.as_ref().is_none_or(|wanted| wanted.contains(&provider.status.kind()))
             && self.connected.is_none_or(|wanted| wanted == provider.connected)
             && self.search.as_ref().is_none_or(found)
-            && self.matches_health(judge)
+            && self.matches_health(evaluate)
     }
 
-    fn matches_health(&self, judge: impl FnOnce() -> HealthVerdict) -> bool {
+    fn matches_health(&self, evaluate: impl FnOnce() -> HealthVerdict) -> bool {
         if self.health_states.is_none() && self.needs_attention.is_none() {
             return true;
         }
-        let verdict = judge();
+        let verdict = evaluate();
         self.health_states.as_ref().is_none_or(|wanted| wanted.contains(&verdict.state))
             && self.needs_attention.is_none_or(|wanted| wanted == verdict.needs_attention)
     }
@@ -257,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_that_would_widen_a_filter_is_refused_and_says_where() {
+    fn values_that_would_widen_a_filter_are_refused() {
         for (values, says) in [
             (vec!["a", ""], "value 1 is empty"),
             (vec![" "], "empty"),
@@ -272,7 +273,7 @@ mod tests {
         let long = FilterValues::new("userIds", ["a".repeat(257)]).unwrap_err();
         assert!(long.message.contains("value 0 is longer than 256 bytes"), "{long}");
         let many = (0..101).map(|number| number.to_string());
-        assert!(FilterValues::new("toolkits", many).unwrap_err().message.contains("takes 100"));
+        assert!(FilterValues::new("toolkits", many).unwrap_err().message.contains("at most 100"));
         assert!(status_values([AccountStatus::Unknown]).is_err());
     }
 
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_matches_nothing_and_an_absent_one_everything() {
+    fn an_empty_list_matches_nothing_and_a_missing_list_matches_everything() {
         let none: [&str; 0] = [];
         let filter =
             AccountFilter { ids: Some(FilterValues::new("ids", none).unwrap()), ..Default::default() };

@@ -1,7 +1,7 @@
-//! Global object ids: opaque, stable over restarts and replicas, and free of personal data.
+//! Global object ids: opaque, stable across restarts and replicas, and free of personal data.
 //!
-//! A provider has no id upstream, and its account id can be an e-mail address (UPSTREAMS.md B2), so
-//! its id is a keyed hash of the row's key; a plain hash could be guessed back to the address.
+//! A provider has no id upstream, and its account id can be an email address (UPSTREAMS.md B2). Its global id is therefore
+//! a keyed hash of the row's key: the address behind a plain hash could be guessed.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,25 +17,25 @@ const PROVIDER: &[u8] = b"Provider:";
 const ACCOUNT: &[u8] = b"ConnectedAccount:";
 const TOOLKIT: &[u8] = b"Toolkit:";
 
-/// The longest upstream id or slug that is taken for one.
+/// Maximum length of an upstream id or slug in bytes.
 const ID_BYTES_MAX: usize = 128;
 
 /// The first 16 bytes of an HMAC-SHA-256 over a provider's row key.
 pub type ProviderId = [u8; 16];
 
-/// What a global id stands for.
+/// A decoded global id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum GlobalId {
     /// An integration.
     Provider(ProviderId),
-    /// An account, by its `ca_…`.
+    /// An account, by its `ca_…` id.
     Account(Box<str>),
     /// A toolkit, by its slug.
     Toolkit(ToolkitSlug),
 }
 
 impl GlobalId {
-    /// The id as answers show it.
+    /// Encodes the id for clients.
     #[must_use]
     pub fn encode(&self) -> String {
         let (kind, payload): (&[u8], &[u8]) = match self {
@@ -46,15 +46,15 @@ impl GlobalId {
         URL_SAFE_NO_PAD.encode([kind, payload].concat())
     }
 
-    /// Reads an id back.
+    /// Decodes an id.
     ///
     /// # Errors
-    /// `BAD_ID` for anything that [`Self::encode`] cannot have written.
+    /// `BAD_ID` for a text that [`Self::encode`] cannot have produced.
     pub fn parse(text: &str) -> Result<Self, BadInput> {
         Self::read(text).ok_or_else(|| {
             BadInput::new(
                 BadInputReason::BadId,
-                "This is no id of this graph: give the `id` of an object that it answered, as it was.",
+                "Not an id of this graph. Pass the `id` of an object exactly as this API returned it.",
             )
         })
     }
@@ -73,10 +73,10 @@ impl GlobalId {
     }
 }
 
-/// An account's own id, given as a global id or as the upstream's `ca_…`.
+/// The upstream id of an account, from its global id or its `ca_…` id.
 ///
 /// # Errors
-/// `BAD_ID` for anything else, a provider's id included.
+/// `BAD_ID` for anything else, including a provider's id.
 pub fn account_id(text: &str) -> Result<Box<str>, BadInput> {
     if text.starts_with("ca_") && upstream_id(text).is_some() {
         return Ok(text.into());
@@ -85,34 +85,34 @@ pub fn account_id(text: &str) -> Result<Box<str>, BadInput> {
         Some(GlobalId::Account(id)) => Ok(id),
         _ => Err(BadInput::new(
             BadInputReason::BadId,
-            "This is no connected account's id: give its `id`, or its `connectedAccountId` (`ca_…`).",
+            "Not a connected account's id. Pass its `id` or its `connectedAccountId` (`ca_…`).",
         )),
     }
 }
 
-/// A provider's id.
+/// The provider id in a global id.
 ///
 /// # Errors
-/// `BAD_ID` for anything that is no provider's.
+/// `BAD_ID` if it is not a provider's id.
 pub fn provider_id(text: &str) -> Result<ProviderId, BadInput> {
     match GlobalId::read(text) {
         Some(GlobalId::Provider(id)) => Ok(id),
         _ => Err(BadInput::new(
             BadInputReason::BadId,
-            "This is no provider's id: give the `id` of a Provider, as it was answered.",
+            "Not a provider's id. Pass the `id` of a Provider exactly as this API returned it.",
         )),
     }
 }
 
-/// Ids of the upstream are letters, digits, `_` and `-`: nothing that a comma-joined list, a
-/// header or a log line could take for more than one id.
+/// Accepts letters, digits, `_` and `-`, so that a comma-joined list, a header or a log line never reads one id as
+/// several.
 fn upstream_id(text: &str) -> Option<&str> {
     let fits = (1..=ID_BYTES_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
     fits.then_some(text)
 }
 
-/// The secret that ids and cursors are keyed with.
+/// The secret key of global ids and cursors.
 #[derive(Clone)]
 pub struct IdKey([u8; 32]);
 
@@ -123,13 +123,13 @@ impl std::fmt::Debug for IdKey {
 }
 
 impl IdKey {
-    /// From the setting `ids.key`: the same on all replicas.
+    /// Derives the key from the setting `ids.key`, which is the same on all replicas.
     #[must_use]
     pub fn from_secret(secret: &str) -> Self {
         Self(Sha256::new().chain_update("switchboard ids.key\0").chain_update(secret).finalize().into())
     }
 
-    /// From a credential, where there is no `ids.key`: provider ids then change with the credential.
+    /// Derives the key from a credential if `ids.key` is not set. Provider ids then change with the credential.
     #[must_use]
     pub fn from_fingerprint<U>(fingerprint: &Fingerprint<U>) -> Self {
         Self(
@@ -141,12 +141,12 @@ impl IdKey {
         )
     }
 
-    /// The HMAC-SHA-256 over some parts, each with its length before it so that they cannot be
-    /// moved against one another.
+    /// HMAC-SHA-256 over several parts. Each is prefixed with its length, so that bytes cannot move from one part to
+    /// another.
     #[must_use]
     pub fn sign(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
-            unreachable!("HMAC takes a key of any length (RFC 2104, section 2)");
+            unreachable!("HMAC accepts a key of any length (RFC 2104, section 2)");
         };
         for part in std::iter::once(purpose.as_bytes()).chain(parts.iter().copied()) {
             mac.update(&(part.len() as u64).to_be_bytes());
@@ -155,7 +155,7 @@ impl IdKey {
         mac.finalize().into_bytes().into()
     }
 
-    /// The id of a provider's row: category, name, account id and ordinal (UPSTREAMS.md B2).
+    /// The id of a provider row: category, name, account id and ordinal (UPSTREAMS.md B2).
     #[must_use]
     pub fn provider_id(&self, provider: &Provider) -> ProviderId {
         let account = provider.account_id.as_deref().unwrap_or("");
@@ -185,7 +185,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_id_reads_back_as_itself(id in any::<[u8; 16]>(), account in "ca_[A-Za-z0-9_-]{1,40}", slug in "[a-z0-9_]{1,40}") {
+        fn encoded_ids_decode_to_themselves(id in any::<[u8; 16]>(), account in "ca_[A-Za-z0-9_-]{1,40}", slug in "[a-z0-9_]{1,40}") {
             for id in [
                 GlobalId::Provider(id),
                 GlobalId::Account(account.as_str().into()),
@@ -197,7 +197,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_reading_an_id_fail_otherwise_than_with_bad_id(text in ".{0,80}") {
+        fn invalid_ids_fail_with_bad_id(text in ".{0,80}") {
             if let Err(refused) = GlobalId::parse(&text) {
                 prop_assert_eq!(refused.reason, BadInputReason::BadId);
             }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_could_become_two_in_a_comma_list_is_refused() {
+    fn an_id_with_a_comma_is_refused() {
         assert!(account_id("ca_a,ca_b").is_err());
         assert!(GlobalId::parse(&URL_SAFE_NO_PAD.encode("ConnectedAccount:ca_a,ca_b")).is_err());
     }

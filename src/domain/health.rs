@@ -1,11 +1,11 @@
-//! The verdict on an integration or an account: one state, the reasons for it, and whether somebody has to act.
+//! Health of integrations and accounts: one state, the reasons for it, and whether it needs attention.
 //!
-//! One truth table over both upstreams' vocabularies, as data: [`PROVIDERS`] and [`ACCOUNTS`] say what a status means,
-//! [`HealthRules`] from which age on. Every object is judged from its own upstream alone, so that a verdict costs no
-//! call and one upstream that is away takes none with it. The rejected choice was one verdict over both: it would ask
-//! both upstreams for every row, and blame a provider for accounts that are none of the workspace's.
+//! [`HealthRules`] is the entry point. [`PROVIDERS`] and [`ACCOUNTS`] form one truth table over the statuses of both
+//! upstreams; the rules add the ages. Each object is evaluated from its own upstream alone, so a verdict costs no call and
+//! does not depend on the other upstream. Rejected: one verdict over both. It would read both upstreams for every row, and
+//! blame a provider for accounts that do not belong to the workspace.
 //!
-//! `docs/health.md` shows what the table comes to in every case; a test holds the two together.
+//! `docs/health.md` lists every case of the table; a test keeps the two equal.
 
 use std::time::Duration;
 
@@ -15,58 +15,58 @@ use super::accounts::{AccountStatus, ConnectedAccount};
 use super::providers::{Provider, ProviderStatus};
 use super::upstream_name::UpstreamName;
 
-/// How something fares, in one word.
+/// The health of an integration or account in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HealthState {
     /// It works.
     Healthy,
-    /// It works with restrictions, or may not any more.
+    /// It works with restrictions, or its data may be stale.
     Degraded,
-    /// Its user has begun to connect it.
+    /// Its user started to connect it.
     Pending,
-    /// Somebody has to connect it again.
+    /// It must be connected again.
     NeedsReauth,
-    /// It was switched off.
+    /// It was disabled.
     Disabled,
     /// It is not connected.
     Disconnected,
-    /// The upstream uses a word that this layer does not know.
+    /// The upstream returned a status that this version does not know.
     Unknown,
 }
 
-/// Why it has its state.
+/// The reason for a health state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HealthReasonCode {
-    /// The workspace's sign-in is not accepted any more.
+    /// The workspace's sign-in is no longer accepted.
     ReauthRequired,
-    /// The authorisation has run out.
+    /// The authorization has expired.
     Expired,
-    /// Connecting or renewing failed.
+    /// Connecting or refreshing failed.
     Failed,
-    /// It was revoked on purpose.
+    /// It was revoked deliberately.
     Revoked,
     /// It is not connected.
     Disconnected,
-    /// The upstream says that it works with restrictions.
+    /// The upstream reports restrictions.
     Degraded,
-    /// It was switched off.
+    /// It was disabled.
     Disabled,
-    /// What it was made with was switched off.
+    /// Its auth config was disabled.
     AuthConfigDisabled,
-    /// Its user has begun to connect it.
+    /// Its user started to connect it.
     Pending,
-    /// Its user has begun to connect it and did not finish in time.
+    /// Its user started to connect it and did not finish in time.
     Abandoned,
     /// Its last successful sync is too long ago.
     SyncStale,
-    /// The two upstreams say opposite things.
+    /// The two upstreams contradict each other.
     Disagreement,
-    /// The upstream uses a word that this layer does not know.
+    /// The upstream returned a status that this version does not know.
     UnknownStatus,
 }
 
 impl HealthReasonCode {
-    /// Every reason.
+    /// All reasons.
     pub const ALL: [Self; 13] = [
         Self::ReauthRequired,
         Self::Expired,
@@ -83,60 +83,58 @@ impl HealthReasonCode {
         Self::UnknownStatus,
     ];
 
-    /// A sentence for people. It is this layer's own: an upstream's text could hold anything.
+    /// A sentence for users. It never contains upstream text, which could hold anything.
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {
             Self::ReauthRequired => {
-                "The sign-in to this integration is no longer accepted: somebody of the workspace has to sign in again."
+                "The sign-in to this integration is no longer accepted. A workspace member must sign in again."
             }
-            Self::Expired => "The authorisation has expired: the user has to connect the account again.",
-            Self::Failed => "Connecting the account failed: the user has to connect it again.",
-            Self::Revoked => "The account's authorisation was revoked on purpose.",
+            Self::Expired => "The authorization has expired. The user must connect the account again.",
+            Self::Failed => "Connecting the account failed. The user must connect it again.",
+            Self::Revoked => "The account's authorization was revoked deliberately.",
             Self::Disconnected => "The integration is not connected.",
             Self::Degraded => "The integration works with restrictions.",
-            Self::Disabled => "The account was switched off.",
-            Self::AuthConfigDisabled => {
-                "What the account was connected with is switched off for the whole project."
-            }
-            Self::Pending => "The user has begun to connect the account, and has not finished yet.",
+            Self::Disabled => "The account is disabled.",
+            Self::AuthConfigDisabled => "The account's auth config is disabled for the whole project.",
+            Self::Pending => "The user started to connect the account and has not finished yet.",
             Self::Abandoned => {
-                "The user began to connect the account and did not finish in time: it has to be begun anew."
+                "The user started to connect the account and did not finish in time. It must be started again."
             }
-            Self::SyncStale => "The last successful sync is longer ago than it should be.",
+            Self::SyncStale => "The last successful sync is too long ago.",
             Self::Disagreement => {
-                "The workspace and the connected accounts say opposite things of this integration."
+                "The workspace and the connected accounts contradict each other about this integration."
             }
-            Self::UnknownStatus => "The upstream reports a status that this layer does not know.",
+            Self::UnknownStatus => "The upstream returned a status that this version does not know.",
         }
     }
 }
 
-/// One reason.
+/// One reason for a health state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HealthReason {
-    /// Which.
+    /// The reason code.
     pub code: HealthReasonCode,
-    /// Whose word it is.
+    /// The upstream that it comes from.
     pub source: UpstreamName,
-    /// Since when, where the upstream told a moment.
+    /// The start time, if the upstream returned one.
     pub since: Option<Timestamp>,
 }
 
-/// What the table says of one object at one moment.
+/// The health of one object at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthVerdict {
-    /// In one word.
+    /// The state.
     pub state: HealthState,
-    /// Whether somebody has to act.
+    /// Whether the user or the workspace must act.
     pub needs_attention: bool,
-    /// Why; empty where nothing is wrong.
+    /// The reasons; empty if everything works.
     pub reasons: Vec<HealthReason>,
-    /// When time alone will change it.
+    /// The time at which the verdict changes without a change upstream.
     pub changes_at: Option<Timestamp>,
 }
 
-/// One row of the table: what a status means by itself.
+/// One row of the table: the meaning of a status, regardless of age.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     state: HealthState,
@@ -152,8 +150,8 @@ const fn act(state: HealthState, reason: HealthReasonCode) -> Row {
     Row { state, reason: Some(reason), needs_attention: true }
 }
 
-/// LeadLex's statuses (UPSTREAMS.md B1). `connected` is no part of it: where the two disagree, the status is the one to
-/// trust (UPSTREAMS.md B2).
+/// LeadLex's statuses (UPSTREAMS.md B1). `connected` is not evaluated: if it contradicts the status, the status is right
+/// (UPSTREAMS.md B2).
 const PROVIDERS: [(ProviderStatus, Row); 5] = [
     (ProviderStatus::Healthy, row(HealthState::Healthy, None)),
     (ProviderStatus::Degraded, row(HealthState::Degraded, Some(HealthReasonCode::Degraded))),
@@ -174,17 +172,17 @@ const ACCOUNTS: [(AccountStatus, Row); 8] = [
     (AccountStatus::Unknown, row(HealthState::Unknown, Some(HealthReasonCode::UnknownStatus))),
 ];
 
-/// What a pending account is that was left for too long.
+/// The row for an account that was pending for too long.
 const ABANDONED: Row = act(HealthState::Pending, HealthReasonCode::Abandoned);
 
-/// What no table knows, though both are whole.
+/// The row for a status that is missing from a table. Both tables are complete.
 const UNKNOWN: Row = row(HealthState::Unknown, Some(HealthReasonCode::UnknownStatus));
 
 fn lookup<S: PartialEq>(table: &[(S, Row)], status: &S) -> Row {
     table.iter().find(|(known, _)| known == status).map_or(UNKNOWN, |(_, row)| *row)
 }
 
-/// The statuses of accounts that somebody has to act on, at once or after a while.
+/// The statuses of accounts that need attention, at once or after some time.
 pub const STATUSES_NEEDING_ATTENTION: [AccountStatus; 4] =
     [AccountStatus::Initializing, AccountStatus::Initiated, AccountStatus::Failed, AccountStatus::Expired];
 
@@ -193,22 +191,22 @@ fn is_pending(status: AccountStatus) -> bool {
     matches!(status, AccountStatus::Initializing | AccountStatus::Initiated)
 }
 
-/// From which ages on.
+/// The ages that change a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HealthRules {
-    /// How long connecting an account may take, before it counts as abandoned.
+    /// The time after which a pending account counts as abandoned.
     pub abandoned_after: Duration,
-    /// How long ago a provider's last successful sync may be; `None` where that is not looked at.
+    /// The time after which a provider's last sync counts as stale; `None` disables the check.
     pub sync_stale_after: Option<Duration>,
 }
 
 impl HealthRules {
-    /// The verdict on an integration of the workspace.
+    /// Evaluates an integration of the workspace.
     #[must_use]
     pub fn evaluate_provider(&self, provider: &Provider, now: Timestamp) -> HealthVerdict {
         let found = lookup(&PROVIDERS, &provider.status.kind());
         let mut verdict = HealthVerdict::of(found, UpstreamName::Leadlex, None);
-        // One that is known to be broken does not sync: that is no news.
+        // A broken integration does not sync, so a stale sync is no further reason.
         let syncs = matches!(verdict.state, HealthState::Healthy | HealthState::Degraded);
         if let (true, Some(synced_at), Some(within)) = (syncs, provider.last_sync_at, self.sync_stale_after) {
             let due_at = after(synced_at, within);
@@ -222,7 +220,7 @@ impl HealthRules {
         verdict
     }
 
-    /// The verdict on a connected account.
+    /// Evaluates a connected account.
     #[must_use]
     pub fn evaluate_account(&self, account: &ConnectedAccount, now: Timestamp) -> HealthVerdict {
         let status = account.status.kind();
@@ -257,8 +255,8 @@ impl HealthRules {
         verdict
     }
 
-    /// The moment at which a pending account counts as abandoned; none for others, and where the upstream told no
-    /// moment. Its last change counts, not its creation: an account can be connected anew.
+    /// The time at which a pending account counts as abandoned. `None` for other accounts, and if the upstream returned no
+    /// timestamp. The last change counts, not the creation, because a user can restart the connection.
     #[must_use]
     pub fn abandoned_at(&self, account: &ConnectedAccount) -> Option<Timestamp> {
         let begun_at =

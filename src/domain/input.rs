@@ -1,28 +1,28 @@
-//! What a caller got wrong, said so that the caller can mend it.
+//! Refused user input, with a message that says how to correct it.
 
 use std::fmt;
 
-/// Why an input was refused: the `reason` beside the code `BAD_USER_INPUT`.
+/// The `reason` of an error with the code `BAD_USER_INPUT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BadInputReason {
-    /// A cursor of another list, of an older version, or no cursor at all.
+    /// A cursor of another list or of an older version, or not a cursor.
     BadCursor,
-    /// `first` or `last` negative, too large, or both.
+    /// `first` or `last` is negative or too large, or both are given.
     BadPageSize,
-    /// An id that no object of this graph can have.
+    /// Not an id of any object of this graph.
     BadId,
-    /// A value that no filter can hold.
+    /// A value that a filter does not accept.
     BadFilter,
-    /// More ids than one field takes.
+    /// More ids than a field accepts.
     TooManyIds,
-    /// A slug that no toolkit can have.
+    /// Not a valid toolkit slug.
     BadSlug,
-    /// What a router sent for an object has no key of it, or is of no type that it could be asked for here.
+    /// A federation representation without a key of its object, or of a type that cannot be resolved here.
     BadRepresentation,
 }
 
 impl BadInputReason {
-    /// The reason as answers spell it.
+    /// The reason as responses spell it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -37,17 +37,17 @@ impl BadInputReason {
     }
 }
 
-/// A refused input: what is wrong with it and what would be right, for the caller's eyes.
+/// A refused input, with a message for the client: what is wrong and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadInput {
     /// The kind of mistake.
     pub reason: BadInputReason,
-    /// A whole sentence.
+    /// A complete sentence.
     pub message: String,
 }
 
 impl BadInput {
-    /// Refuses an input with a sentence.
+    /// Refuses an input.
     #[must_use]
     pub fn new(reason: BadInputReason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }

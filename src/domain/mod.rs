@@ -1,7 +1,8 @@
-//! The words of the business: what a provider, an account, a page and a caller are.
+//! Domain types: providers, accounts, callers, filters, pages and health.
 //!
-//! No async, no I/O and no GraphQL in here: every other layer may use these words, and they use
-//! nothing of any other layer.
+//! Start with [`caller`] and [`view`] (who may see what), [`accounts`] and [`providers`] (the objects), and [`health`].
+//! There is no async code, no I/O and no GraphQL here. Every other layer may import these types; they import no other
+//! layer.
 
 pub mod accounts;
 pub mod auth_scheme;

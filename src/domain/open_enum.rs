@@ -1,42 +1,41 @@
-//! Words that an upstream uses for a closed idea, and may add to at any time.
+//! Enums of the upstreams, which may get new values at any time.
 //!
-//! Both upstreams' enums grew within a year (UPSTREAMS.md A3), so every one is open: a known word
-//! becomes a variant, an unknown one is kept raw. The rejected choice was to fail on a new word,
-//! which loses a page for one letter.
+//! Both upstreams' enums grew within a year (UPSTREAMS.md A3), so all of them are open: a known value becomes a variant,
+//! and an unknown value is stored as text. Rejected: failing on a new value, which would lose a whole page for one row.
 
 use std::fmt::Debug;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A set of words that this layer knows.
+/// An enum of values that this version knows.
 pub trait OpenEnum: Copy + Eq + Debug + Send + Sync + 'static {
-    /// What an unknown word stands for.
+    /// The variant for an unknown value.
     const UNKNOWN: Self;
 
-    /// The variant of a word, spelt exactly as the upstream spells it.
+    /// The variant of a value (exact comparison).
     fn parse_known(word: &str) -> Option<Self>;
 
-    /// The upstream's spelling; empty for [`Self::UNKNOWN`], which no upstream spells.
+    /// The upstream's spelling; empty for [`Self::UNKNOWN`].
     fn as_str(self) -> &'static str;
 }
 
-/// One word of an upstream: known, or kept as it came.
+/// A value of an open enum.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OpenValue<V> {
-    /// A word that this layer knows.
+    /// A value that this version knows.
     Known(V),
-    /// Any other, raw.
+    /// Any other value, as text.
     Other(Box<str>),
 }
 
 impl<V: OpenEnum> OpenValue<V> {
-    /// Reads a word as the upstream wrote it.
+    /// Reads a value as the upstream spells it.
     #[must_use]
     pub fn parse(word: &str) -> Self {
         V::parse_known(word).map_or_else(|| Self::Other(word.into()), Self::Known)
     }
 
-    /// The variant; [`OpenEnum::UNKNOWN`] for a word that is not known.
+    /// The variant; [`OpenEnum::UNKNOWN`] if the value is not known.
     #[must_use]
     pub fn kind(&self) -> V {
         match self {
@@ -45,7 +44,7 @@ impl<V: OpenEnum> OpenValue<V> {
         }
     }
 
-    /// How many bytes it holds outside of itself.
+    /// Heap use in bytes.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         match self {
@@ -54,7 +53,7 @@ impl<V: OpenEnum> OpenValue<V> {
         }
     }
 
-    /// The word in the upstream's own spelling.
+    /// The value as the upstream spells it.
     #[must_use]
     pub fn raw(&self) -> &str {
         match self {
@@ -64,7 +63,7 @@ impl<V: OpenEnum> OpenValue<V> {
     }
 }
 
-/// In the upstream's own spelling, so that a word which another version does not know stays what it is.
+/// Serializes the upstream's spelling, so that a value survives a replica whose version does not know it.
 impl<V: OpenEnum> Serialize for OpenValue<V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.raw())
@@ -77,7 +76,7 @@ impl<'de, V: OpenEnum> Deserialize<'de> for OpenValue<V> {
     }
 }
 
-/// Declares an enum and its [`OpenEnum`] from one list.
+/// Declares an enum and implements [`OpenEnum`] for it.
 macro_rules! open_enum {
     (
         $(#[$meta:meta])* $name:ident, unknown: $(#[$unknown_meta:meta])* $unknown:ident,
@@ -117,7 +116,7 @@ mod tests {
     use crate::domain::accounts::AccountStatus;
 
     #[test]
-    fn a_known_word_is_its_variant_and_an_unknown_one_stays_raw() {
+    fn known_values_become_variants_and_unknown_values_stay_text() {
         let known = OpenValue::<AccountStatus>::parse("EXPIRED");
         assert_eq!((known.kind(), known.raw()), (AccountStatus::Expired, "EXPIRED"));
         let new = OpenValue::<AccountStatus>::parse("PAUSED");

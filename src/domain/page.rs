@@ -1,33 +1,33 @@
-//! The arguments of a Relay connection, checked, and the page that answers them.
+//! Validated arguments of a Relay connection, and the page that they select.
 //!
-//! The algorithm is that of the GraphQL Cursor Connections Specification, sections 4.3 and 4.4;
-//! `first` with `last`, which it discourages, is refused.
+//! The algorithm is that of the GraphQL Cursor Connections Specification, sections 4.3 and 4.4. `first` together with
+//! `last`, which it discourages, is refused.
 
 use super::input::{BadInput, BadInputReason};
 
-/// How many items a connection gives: the `[connections]` settings.
+/// The number of items on a page: the `[connections]` settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSizes {
-    /// Items where neither `first` nor `last` is given.
+    /// Page size if neither `first` nor `last` is given.
     pub default: usize,
-    /// The most that `first` or `last` may ask for.
+    /// Maximum of `first` and `last`.
     pub max: usize,
 }
 
-/// The arguments as the query gave them.
+/// The arguments of a connection as the query gives them.
 #[derive(Debug, Clone, Default)]
 pub struct PageArguments {
-    /// Only what follows this cursor.
+    /// Only items after this cursor.
     pub after: Option<String>,
-    /// Only what precedes this cursor.
+    /// Only items before this cursor.
     pub before: Option<String>,
-    /// The first so many.
+    /// The number of items from the start.
     pub first: Option<i32>,
-    /// The last so many.
+    /// The number of items from the end.
     pub last: Option<i32>,
 }
 
-/// Which end of the list the page is cut from.
+/// The end of the list from which a page is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// `first`
@@ -36,34 +36,34 @@ pub enum Direction {
     Backward,
 }
 
-/// What is asked for, once it is known to make sense.
+/// Validated arguments of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PageRequest {
-    /// Only what follows this cursor.
+    /// Only items after this cursor.
     pub after: Option<String>,
-    /// Only what precedes this cursor.
+    /// Only items before this cursor.
     pub before: Option<String>,
-    /// How many items, at most.
+    /// The maximum number of items.
     pub size: usize,
-    /// From which end.
+    /// The end of the list from which the page is taken.
     pub direction: Direction,
-    /// Whether the query selects `hasNextPage` (forward) or `hasPreviousPage` (backward): to know it, one item more
-    /// may have to be read.
+    /// Whether the query selects `hasNextPage` (forward) or `hasPreviousPage` (backward). It may require reading one more
+    /// item.
     pub has_more_selected: bool,
 }
 
 impl PageArguments {
-    /// Checks the arguments against the sizes in force. The query is taken to select whether more items follow.
+    /// Validates the arguments against the page sizes. `has_more_selected` is set.
     ///
     /// # Errors
-    /// `BAD_PAGE_SIZE` where `first` or `last` is negative or over the limit, or both are given.
+    /// `BAD_PAGE_SIZE` if `first` or `last` is negative or too large, or if both are given.
     pub fn check(self, sizes: PageSizes) -> Result<PageRequest, BadInput> {
         let PageSizes { default, max } = sizes;
         let (name, size, direction) = match (self.first, self.last) {
             (Some(_), Some(_)) => {
                 return Err(BadInput::new(
                     BadInputReason::BadPageSize,
-                    "`first` and `last` exclude each other: give `first` to page forward, `last` to page backward.",
+                    "`first` and `last` cannot be combined. Use `first` to page forward or `last` to page backward.",
                 ));
             }
             (Some(first), None) => ("first", first, Direction::Forward),
@@ -76,9 +76,7 @@ impl PageArguments {
             Ok(size) if size <= max => Ok(self.request(size, direction)),
             _ => Err(BadInput::new(
                 BadInputReason::BadPageSize,
-                format!(
-                    "`{name}: {size}` is out of range: it takes 0 to {max}, and is {default} where it is left out."
-                ),
+                format!("`{name}: {size}` is out of range. Allowed: 0 to {max}; the default is {default}."),
             )),
         }
     }
@@ -97,18 +95,18 @@ impl PageRequest {
     }
 }
 
-/// Where a page stands in its list.
+/// Whether the list has items around a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageNeighbors {
-    /// Items follow the page.
+    /// Whether items follow the page.
     pub has_next: bool,
-    /// Items precede the page.
+    /// Whether items precede the page.
     pub has_previous: bool,
 }
 
-/// Cuts a page out of a list that is whole in memory: the range of its items, and what is around it.
+/// Cuts a page out of a list in memory. Returns the range of its items, and whether there are items around it.
 ///
-/// `after` and `before` are positions in the list; one that is not in it bounds nothing.
+/// `after` and `before` are positions in the list; a position outside of the list has no effect.
 #[must_use]
 pub fn cut_page(
     len: usize,
@@ -138,19 +136,19 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_refused_with_the_range_that_would_be_right() {
+    fn sizes_out_of_range_are_refused_with_the_range() {
         for (first, last) in [(Some(-1), None), (Some(101), None), (None, Some(10_000))] {
             let refused = ask(first, last).unwrap_err();
             assert_eq!(refused.reason, BadInputReason::BadPageSize);
             assert!(refused.message.contains("0 to 100"), "{refused}");
         }
-        assert!(ask(Some(1), Some(1)).unwrap_err().message.contains("exclude each other"));
+        assert!(ask(Some(1), Some(1)).unwrap_err().message.contains("cannot be combined"));
         assert_eq!(ask(Some(0), None).unwrap().size, 0);
         assert_eq!(ask(None, None).unwrap().size, 20);
     }
 
     #[test]
-    fn a_page_is_cut_as_the_specification_says() {
+    fn a_page_is_cut_as_the_relay_specification_says() {
         let page = |after, before, size, direction| cut_page(10, after, before, size, direction);
         let (range, around) = page(None, None, 3, Direction::Forward);
         assert_eq!((range, around.has_next, around.has_previous), (0..3, true, false));

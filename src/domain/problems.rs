@@ -1,8 +1,8 @@
-//! What of an upstream's answer could not be read, or was not what was asked for: located and counted, never quoted.
+//! Problems with an upstream's response: unreadable or unexpected rows and values, located and counted but never quoted.
 //!
-//! A place is made of a row's number and of this layer's own names of fields, and a rule is one of a few words, so that nothing
-//! that an upstream wrote can stand in a problem: a text for either, the rejected choice, would have to be watched in each
-//! place that makes one. New fields, new words and optional fields that are missing are no problem.
+//! A location is a row number and one of this layer's own field names, and a rule is an enum, so a problem cannot contain
+//! text from an upstream. Rejected: free text, which every place that records a problem would have to check. New fields,
+//! new enum values and missing optional fields are not problems.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -13,33 +13,33 @@ use super::connection_state::PUBLIC_SETTINGS;
 use super::upstream_name::UpstreamName;
 use super::view::View;
 
-/// How many problems of one answer are located, and how many an operation is told; of all others it learns the number.
+/// Maximum number of located problems, in one response and in one operation. All others are only counted.
 pub const LOCATED_PROBLEMS_MAX: usize = 20;
 
-/// What is wrong.
+/// The kind of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemRule {
-    /// A field without which there is no row is not there: the row is left out.
+    /// A required field is missing; the row is dropped.
     Missing,
-    /// A field that a row cannot be told without is of another type: the row is left out.
+    /// A required field has another type; the row is dropped.
     WrongType,
-    /// A field that must say something is empty: the row is left out.
+    /// A required field is empty; the row is dropped.
     Empty,
-    /// What stands in a row's place is no object, or none that can be parsed: it is left out.
+    /// The row is not an object or cannot be parsed; it is dropped.
     UnreadableRow,
-    /// The row is not what the filter asked for, or not the caller's to see: it is left out.
+    /// The row does not match the filter, or the caller may not see it; it is dropped.
     NotInFilter,
-    /// The value is no RFC 3339 moment, and told as null (UPSTREAMS.md B2).
+    /// The value is not an RFC 3339 timestamp and is returned as null (UPSTREAMS.md B2).
     UnreadableTimestamp,
-    /// An entry of a list of scopes that names none is left out of the list (UPSTREAMS.md B2).
+    /// An entry of a list of scopes is not a scope and is dropped from the list (UPSTREAMS.md B2).
     UnreadableScope,
-    /// An optional value of another type is told as if it were missing.
+    /// An optional value has another type and is treated as missing.
     UnreadableValue,
 }
 
 impl ProblemRule {
-    /// Its word, as answers and metrics tell it.
+    /// The rule as responses and metrics spell it.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl ProblemRule {
         }
     }
 
-    /// Whether it costs the row; else it costs the value alone.
+    /// Whether the row is dropped; otherwise only the value is.
     #[must_use]
     pub fn leaves_row_out(self) -> bool {
         match self {
@@ -63,20 +63,20 @@ impl ProblemRule {
         }
     }
 
-    /// Whether a view may learn of such a problem. A member sees LeadLex's rows and learns of problems with them, except for
-    /// optional values: an unreadable one would reveal that a hidden value exists. It learns of no problem with Composio's
-    /// rows, because an unreadable row cannot be checked for its owner.
+    /// Whether a view may include such a problem. A member sees LeadLex's rows and the problems with them, except for optional
+    /// values: an unreadable one would reveal that a hidden value exists. It sees no problem with Composio's rows, because
+    /// the owner of an unreadable row is unknown.
     fn is_visible_to(self, view: &View, upstream: UpstreamName) -> bool {
         view.is_full() || (upstream == UpstreamName::Leadlex && self != Self::UnreadableValue)
     }
 }
 
-/// Where something is wrong.
+/// The location of a problem in an upstream's response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProblemLocation {
-    /// The row, counted from 0 as the upstream sent them; none where it is about several.
+    /// The row's index in the response; `None` if the problem concerns several rows.
     pub row: Option<usize>,
-    /// The field within it, by its known name; empty where it is about the row itself.
+    /// The field within the row; empty if the problem concerns the whole row.
     pub field: &'static str,
 }
 
@@ -93,7 +93,7 @@ impl ProblemLocation {
     }
 }
 
-/// Where problems are, by name, besides the settings of a connection.
+/// The fields that a problem can be located at, besides the settings of a connection.
 const FIELDS: [&str; 45] = [
     "",
     "account_id",
@@ -142,22 +142,22 @@ const FIELDS: [&str; 45] = [
     "word_id",
 ];
 
-/// The problems of one answer of an upstream.
+/// The problems with one upstream response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "StoredProblems", from = "StoredProblems")]
 pub struct Problems {
     upstream: UpstreamName,
-    /// The first ones that were met.
+    /// The first problems.
     located: BTreeMap<(ProblemLocation, ProblemRule), u64>,
-    /// All.
+    /// The number of all problems.
     counts: BTreeMap<ProblemRule, u64>,
 }
 
-/// The problems of all the answers that a value was made of. FilterValues that were made of the same answer share them, which tells
-/// an operation that it met them once.
+/// The problems with all responses that a value was made of. Values made of the same response share them, so that an
+/// operation counts them once.
 pub type ProblemReports = Vec<Arc<Problems>>;
 
-/// Problems as they are written down.
+/// The serialized form of [`Problems`].
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredProblems {
@@ -172,7 +172,7 @@ impl From<Problems> for StoredProblems {
         Self {
             upstream: problems.upstream,
             located: located
-                .map(|((place, rule), count)| (place.row, place.field.into(), rule, count))
+                .map(|((location, rule), count)| (location.row, location.field.into(), rule, count))
                 .collect(),
             counts: problems.counts.into_iter().collect(),
         }
@@ -180,67 +180,67 @@ impl From<Problems> for StoredProblems {
 }
 
 impl From<StoredProblems> for Problems {
-    /// A place that has no name here is another version's: it is counted, and not told.
-    fn from(written: StoredProblems) -> Self {
+    /// A location that this version does not know comes from another version: it is counted but not located.
+    fn from(stored: StoredProblems) -> Self {
         let known = |field: &str| {
-            let settings = PUBLIC_SETTINGS.into_iter().map(|(_, place)| place);
-            FIELDS.into_iter().chain(settings).find(|known| *known == field)
+            let settings = PUBLIC_SETTINGS.into_iter().map(|(_, location)| location);
+            FIELDS.into_iter().chain(settings).find(|name| *name == field)
         };
-        let place = |(row, field, rule, count): (_, Box<str>, _, _)| {
+        let location = |(row, field, rule, count): (_, Box<str>, _, _)| {
             Some(((ProblemLocation { row, field: known(&field)? }, rule), count))
         };
         Self {
-            upstream: written.upstream,
-            located: written.located.into_iter().filter_map(place).take(LOCATED_PROBLEMS_MAX).collect(),
-            counts: written.counts.into_iter().collect(),
+            upstream: stored.upstream,
+            located: stored.located.into_iter().filter_map(location).take(LOCATED_PROBLEMS_MAX).collect(),
+            counts: stored.counts.into_iter().collect(),
         }
     }
 }
 
 impl Problems {
-    /// No problem so far.
+    /// An empty set of problems.
     #[must_use]
     pub fn none(upstream: UpstreamName) -> Self {
         Self { upstream, located: BTreeMap::new(), counts: BTreeMap::new() }
     }
 
-    /// Notes that something is wrong at a place, so many times.
-    pub fn note(&mut self, place: ProblemLocation, rule: ProblemRule, count: u64) {
+    /// Records a problem at a location, `count` times.
+    pub fn note(&mut self, location: ProblemLocation, rule: ProblemRule, count: u64) {
         *self.counts.entry(rule).or_default() += count;
-        if self.located.len() < LOCATED_PROBLEMS_MAX || self.located.contains_key(&(place, rule)) {
-            *self.located.entry((place, rule)).or_default() += count;
+        if self.located.len() < LOCATED_PROBLEMS_MAX || self.located.contains_key(&(location, rule)) {
+            *self.located.entry((location, rule)).or_default() += count;
         }
     }
 
-    /// Whose they are.
+    /// The upstream whose response has the problems.
     #[must_use]
     pub fn upstream(&self) -> UpstreamName {
         self.upstream
     }
 
-    /// How many there are of each rule.
+    /// The number of problems by rule.
     pub fn counts(&self) -> impl Iterator<Item = (ProblemRule, u64)> {
         self.counts.iter().map(|(rule, count)| (*rule, *count))
     }
 
-    /// The first ones, as path, rule and number.
+    /// The first problems: path, rule and number.
     pub fn located(&self) -> impl Iterator<Item = (String, ProblemRule, u64)> {
-        self.located.iter().map(|((place, rule), count)| (place.path(self.upstream), *rule, *count))
+        self.located.iter().map(|((location, rule), count)| (location.path(self.upstream), *rule, *count))
     }
 
-    /// How many rows they cost.
+    /// The number of dropped rows.
     #[must_use]
     pub fn rows_left_out(&self) -> u64 {
         self.counts().filter(|(rule, _)| rule.leaves_row_out()).map(|(_, count)| count).sum()
     }
 
-    /// Them as what goes with a value: nothing where there are none.
+    /// Converts them to reports; empty if there are no problems.
     #[must_use]
     pub fn reports(self) -> ProblemReports {
         if self.counts.is_empty() { ProblemReports::new() } else { vec![Arc::new(self)] }
     }
 
-    /// About how many bytes they take in memory.
+    /// Approximate memory use in bytes.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         let (located, counts) =
@@ -248,10 +248,10 @@ impl Problems {
         size_of::<Self>() + self.located.len() * located + self.counts.len() * counts
     }
 
-    /// Those that a view is told, by place, and how many of them have none.
+    /// The located problems that a view may include, and the number of those without a location.
     fn visible_to(&self, view: &View) -> (impl Iterator<Item = (ProblemLocation, ProblemRule, u64)>, u64) {
         let is_seen = |rule: ProblemRule| rule.is_visible_to(view, self.upstream);
-        let located = self.located.iter().map(|((place, rule), count)| (*place, *rule, *count));
+        let located = self.located.iter().map(|((location, rule), count)| (*location, *rule, *count));
         let located: Vec<_> = located.filter(|(_, rule, _)| is_seen(*rule)).collect();
         let all: u64 = self.counts().filter(|(rule, _)| is_seen(*rule)).map(|(_, count)| count).sum();
         let placed = located.iter().map(|(_, _, count)| count).sum();
@@ -259,30 +259,30 @@ impl Problems {
     }
 }
 
-/// A problem as a client is told it.
+/// A problem as clients receive it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// `LEADLEX` or `COMPOSIO`.
     pub upstream: String,
-    /// Where, in the upstream's answer.
+    /// The path in the upstream's response.
     pub path: String,
     /// [`ProblemRule::slug`].
     pub rule: &'static str,
-    /// How many times.
+    /// The number of occurrences.
     pub count: u64,
 }
 
-/// The problems of all that one operation was made of.
+/// The problems of one operation.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ProblemSummary {
-    /// The first of them, ordered by upstream, row, field and rule.
+    /// The first problems, ordered by upstream, row, field and rule.
     pub problems: Vec<Problem>,
-    /// How many more there are.
+    /// The number of further problems.
     pub more: u64,
 }
 
-/// What a view is told of the problems of several answers. Of two answers with the same problem the counts are added; an answer
-/// that is met twice counts once. The order is always the same, whichever way they were read.
+/// Merges the problems of several responses that a view may include. Equal problems of two responses are added up; a
+/// response that occurs twice counts once. The result does not depend on the order of the reports.
 #[must_use]
 pub fn summarize<'p>(view: &View, reports: impl IntoIterator<Item = &'p Arc<Problems>>) -> ProblemSummary {
     let (mut met, mut merged, mut more) = (HashSet::new(), BTreeMap::new(), 0);
@@ -291,14 +291,14 @@ pub fn summarize<'p>(view: &View, reports: impl IntoIterator<Item = &'p Arc<Prob
             continue;
         }
         let (located, unplaced) = problems.visible_to(view);
-        for (place, rule, count) in located {
-            *merged.entry((problems.upstream, place, rule)).or_default() += count;
+        for (location, rule, count) in located {
+            *merged.entry((problems.upstream, location, rule)).or_default() += count;
         }
         more += unplaced;
     }
-    let mut merged = merged.into_iter().map(|((upstream, place, rule), count)| Problem {
+    let mut merged = merged.into_iter().map(|((upstream, location, rule), count)| Problem {
         upstream: upstream.to_string(),
-        path: place.path(upstream),
+        path: location.path(upstream),
         rule: rule.slug(),
         count,
     });
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn problems_are_merged_and_told_in_one_order_whichever_way_they_were_met() {
+    fn problems_are_merged_in_one_order() {
         let accounts = of(
             UpstreamName::Composio,
             &[
@@ -350,7 +350,7 @@ mod tests {
             "COMPOSIO items[10].id missing 2",
         ];
         for order in [[&accounts, &further, &providers], [&providers, &further, &accounts]] {
-            // What was met twice is one answer still.
+            // A response that occurs twice counts once.
             let summary = summarize(&View::FULL, order.into_iter().chain([&accounts]));
             assert_eq!(lines(&summary), expected);
             assert_eq!(summary.more, 0);
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_the_first_are_located_and_all_are_counted() {
+    fn the_first_problems_are_located_and_all_are_counted() {
         let many: Vec<_> = (0..5_000).map(|row| (Some(row), "id", ProblemRule::Missing, 1)).collect();
         let (one, other) = (
             of(UpstreamName::Composio, &many),
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_learns_nothing_of_composio_and_nothing_of_values_that_it_does_not_see() {
+    fn a_member_sees_no_problems_of_composio_or_of_hidden_values() {
         let composio = of(UpstreamName::Composio, &[(Some(1), "id", ProblemRule::Missing, 1)]);
         let mut hidden: Vec<_> =
             (0..30).map(|row| (Some(row), "error_message", ProblemRule::UnreadableValue, 1)).collect();
@@ -381,12 +381,12 @@ mod tests {
         let leadlex = of(UpstreamName::Leadlex, &hidden);
         let member = View::of(&Role::Member(MemberId::new("user_1").unwrap()));
         let summary = summarize(&member, [&composio, &leadlex]);
-        // That one was past those that are located.
+        // Its problem is past those that are located.
         assert_eq!((lines(&summary), summary.more), (vec![], 1));
     }
 
     #[test]
-    fn every_rule_has_a_word_of_its_own() {
+    fn every_rule_has_its_own_slug() {
         let rules = [
             ProblemRule::Missing,
             ProblemRule::WrongType,

@@ -1,4 +1,4 @@
-//! An integration of the workspace, as LeadLex tells it (UPSTREAMS.md B).
+//! Integrations of a workspace, as LeadLex returns them (UPSTREAMS.md B).
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::open_enum::{OpenValue, open_enum};
 
 open_enum! {
-    /// What an integration is for (UPSTREAMS.md B1, an open list).
+    /// The category of an integration (UPSTREAMS.md B1, an open list).
     ProviderCategory, unknown:
-    /// A category that this layer does not know.
+    /// A category that this version does not know.
     Other,
     Email = "email",
     Calendar = "calendar",
@@ -19,9 +19,9 @@ open_enum! {
 }
 
 open_enum! {
-    /// How an integration fares (UPSTREAMS.md B1).
+    /// The status of an integration (UPSTREAMS.md B1).
     ProviderStatus, unknown:
-    /// A word that this layer does not know, or none at all.
+    /// A missing status, or one that this version does not know.
     Unknown,
     Healthy = "healthy",
     Degraded = "degraded",
@@ -33,32 +33,32 @@ open_enum! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provider {
-    /// What it is for.
+    /// The category.
     pub category: OpenValue<ProviderCategory>,
-    /// `gmail`, `microsoft`, …: not unique, `microsoft` is an e-mail and a calendar provider.
+    /// `gmail`, `microsoft`, …: not unique, because `microsoft` is an email and a calendar provider.
     pub name: Box<str>,
-    /// Tells rows of equal category, name and account apart: 0 for the first of them.
+    /// Distinguishes rows of equal category, name and account; 0 for the first one.
     pub ordinal: u32,
     /// Whether a valid connection exists.
     pub connected: bool,
-    /// The provider-side account; it can be an e-mail address.
+    /// The account at the provider; it can be an email address.
     pub account_id: Option<Box<str>>,
-    /// Friendly name.
+    /// Display name.
     pub display_name: Option<Box<str>>,
-    /// OAuth scopes granted.
+    /// Granted OAuth scopes.
     pub scopes: Vec<Box<str>>,
-    /// Initial connection.
+    /// Time of the first connection.
     pub connected_at: Option<Timestamp>,
-    /// Last successful sync.
+    /// Time of the last successful sync.
     pub last_sync_at: Option<Timestamp>,
-    /// How it fares.
+    /// The status.
     pub status: OpenValue<ProviderStatus>,
-    /// The upstream's explanation while it is not healthy.
+    /// The upstream's explanation of a status other than healthy.
     pub error_message: Option<Box<str>>,
 }
 
 impl Provider {
-    /// A provider of which nothing is known but that it is expected.
+    /// An expected provider of which only category and name are known.
     #[must_use]
     pub fn expected(category: &str, name: &str) -> Self {
         Self {
@@ -76,7 +76,7 @@ impl Provider {
         }
     }
 
-    /// About how many bytes it takes in memory.
+    /// Approximate memory use in bytes.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);

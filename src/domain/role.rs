@@ -1,23 +1,23 @@
-//! The roles of callers.
+//! Roles of callers.
 //!
-//! A role is not a word beside an id that may be missing. A member *is* its user id: it cannot exist without one, nor
-//! with an id that would widen an upstream's filter.
+//! A member's role contains its user id: a member cannot exist without one, nor with one that would widen an upstream's
+//! filter.
 
 use std::sync::Arc;
 
 use super::filters::FilterValues;
 
-/// An end user's id, fit to narrow an upstream's list by it.
+/// An end user's id that is safe to filter an upstream's list by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MemberId(Arc<str>);
 
 impl MemberId {
-    /// Takes an id as the application gave it when an account was connected.
+    /// Validates an id, spelled as the application gave it when an account was connected.
     ///
     /// # Errors
-    /// For an id that is empty, holds a comma or a control character, or is too long: Composio would read it as
-    /// everybody, or as several users (UPSTREAMS.md A2). And for one with white space at its ends, which an upstream may cut
-    /// off, so that it means somebody else there than here.
+    /// If the id is empty, too long, or contains a comma or a control character: Composio would return the accounts of all
+    /// or of several users (UPSTREAMS.md A2). Also if it has white space at its ends: an upstream that trims it would
+    /// return another user's accounts.
     pub fn new(id: &str) -> Result<Self, InvalidMemberId> {
         if id.trim() != id || FilterValues::one("userId", id).is_err() {
             return Err(InvalidMemberId);
@@ -31,27 +31,27 @@ impl MemberId {
         &self.0
     }
 
-    /// A filter's values with this id alone.
+    /// A filter list of this id alone.
     #[must_use]
     pub fn filter_values(&self) -> FilterValues {
         FilterValues::checked(self.as_str())
     }
 }
 
-/// An id that can be no member's. It is not repeated: it came from a caller.
+/// An invalid member id. The message does not repeat it, because it came from a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a member's user id is not empty, has no comma, no control character and no white space at its ends, and at most \
-     256 bytes"
+    "a member's user id must not be empty, must not contain commas or control characters, must not begin or end with \
+     white space, and has at most 256 bytes"
 )]
 pub struct InvalidMemberId;
 
-/// What a caller may see of its tenant.
+/// A caller's role in its tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The whole tenant.
     Admin,
-    /// The workspace's integrations without what is personal in them, and the accounts of this end user alone.
+    /// The accounts of this end user, and the workspace's integrations without personal data.
     Member(MemberId),
 }
 
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_that_could_stand_for_others_is_no_members() {
+    fn ids_that_could_match_other_users_are_refused() {
         for id in ["", " ", "a,b", ",", "a\u{0}", " a", "a\t", "a\u{a0}", &"x".repeat(257)] {
             assert_eq!(MemberId::new(id), Err(InvalidMemberId), "{id:?}");
         }

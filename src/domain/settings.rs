@@ -1,6 +1,6 @@
-//! What can be set about ids and about the mapping of toolkits.
+//! Settings of ids, health and the toolkit mapping.
 //!
-//! Only values: files that they name are read by whoever loads the configuration.
+//! These are plain values. The configuration loader reads the files that they name.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,13 +15,13 @@ use super::health::HealthRules;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdSettings {
-    /// The secret that global ids and cursors are keyed with, the same on all replicas; empty where
-    /// it is to be derived from the upstream's key.
+    /// The secret key of global ids and cursors, the same on all replicas. If it is empty, it is derived from the upstream
+    /// API key.
     pub key: SecretString,
 }
 
 impl IdSettings {
-    /// The configured key; `None` where each tenant's is derived from its credential.
+    /// The configured key; `None` if each tenant's key is derived from its credential.
     #[must_use]
     pub fn key(&self) -> Option<IdKey> {
         let secret = self.key.expose_secret();
@@ -33,14 +33,14 @@ impl IdSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthSettings {
-    /// How long connecting an account may take before it counts as abandoned, in milliseconds.
+    /// Milliseconds after which an account that is being connected counts as abandoned.
     pub abandoned_after_ms: u64,
-    /// How long ago a provider's last successful sync may be, in milliseconds; 0 where that is not looked at.
+    /// Milliseconds after which a provider's last successful sync counts as stale; 0 disables the check.
     pub sync_stale_after_ms: u64,
 }
 
 impl HealthSettings {
-    /// The rules that verdicts go by.
+    /// The rules of health evaluation.
     #[must_use]
     pub fn rules(&self) -> HealthRules {
         let sync_stale_after = Duration::from_millis(self.sync_stale_after_ms);
@@ -55,13 +55,13 @@ impl HealthSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolkitSettings {
-    /// The file that replaces the compiled-in mapping; empty where none does.
+    /// The file that replaces the built-in mapping; empty for the built-in one.
     pub file: PathBuf,
     /// The providers that workspaces most likely have.
     pub expected: ExpectedProviders,
 }
 
-/// Providers by category and name, in LeadLex's words: `email/gmail, calendar/google`.
+/// Providers by category and name, as LeadLex spells them: `email/gmail, calendar/google`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ExpectedProviders(pub Vec<(String, String)>);
@@ -75,14 +75,14 @@ impl TryFrom<String> for ExpectedProviders {
             Some((category, name)) if !category.trim().is_empty() && !name.trim().is_empty() => {
                 Ok((category.trim().to_owned(), name.trim().to_owned()))
             }
-            _ => Err(format!("`{entry}` is no provider: write category/name, as in email/gmail")),
+            _ => Err(format!("`{entry}` is not a provider. Write category/name, for example email/gmail.")),
         });
         parsed.collect::<Result<_, _>>().map(Self)
     }
 }
 
 impl ToolkitSettings {
-    /// The file that replaces the compiled-in mapping.
+    /// The file that replaces the built-in mapping.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         (!self.file.as_os_str().is_empty()).then_some(self.file.as_path())

@@ -1,8 +1,8 @@
-//! Which Composio toolkits stand for which LeadLex provider.
+//! The mapping between LeadLex providers and Composio toolkits.
 //!
-//! The two systems share no account id, only services (UPSTREAMS.md A3, C), and their spelling
-//! cannot be derived from one another, so the mapping is data: many-to-many, compared without
-//! regard to case, compiled in from `toolkits.toml` and replaceable by the setting `toolkits.file`.
+//! The two systems share services but no account ids (UPSTREAMS.md A3, C), and neither spelling can be derived from the
+//! other. The mapping is therefore data: many-to-many, compared without regard to case. It is built in from
+//! `toolkits.toml`; the setting `toolkits.file` replaces it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use serde::Deserialize;
 use super::input::{BadInput, BadInputReason};
 use super::providers::Provider;
 
-/// A toolkit's slug, in lower case.
+/// A toolkit's slug in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ToolkitSlug(Arc<str>);
 
 impl ToolkitSlug {
-    /// Reads a slug in any case; `None` where it is not well-formed.
+    /// Reads a slug in any case; `None` if it is malformed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=64).contains(&text.len())
@@ -25,15 +25,15 @@ impl ToolkitSlug {
         fits.then(|| Self(text.to_ascii_lowercase().into()))
     }
 
-    /// Reads a slug that a caller gave.
+    /// Reads a slug from a caller.
     ///
     /// # Errors
-    /// `BAD_SLUG` where it is not well-formed.
+    /// `BAD_SLUG` if it is malformed.
     pub fn check(text: &str) -> Result<Self, BadInput> {
         Self::parse(text).ok_or_else(|| {
             BadInput::new(
                 BadInputReason::BadSlug,
-                "A toolkit's slug is 1 to 64 letters, digits, `_`, `-` and `.`, like `gmail` or `one_drive`.",
+                            "A toolkit slug has 1 to 64 letters, digits, `_`, `-` and `.`, for example `gmail` or `one_drive`.",
             )
         })
     }
@@ -45,10 +45,10 @@ impl ToolkitSlug {
     }
 }
 
-/// The most toolkits that stand for one provider: the length that a provider's list of them is priced at.
+/// Maximum number of toolkits of one provider: the length that the cost of such a list is computed with.
 pub const TOOLKITS_OF_PROVIDER_MAX: usize = 10;
 
-/// The mapping between providers and toolkits, both ways.
+/// The mapping between providers and toolkits.
 #[derive(Debug)]
 pub struct ToolkitMapping {
     toolkits_of: HashMap<(String, String), Vec<ToolkitSlug>>,
@@ -68,14 +68,14 @@ struct Row {
     toolkits: Vec<String>,
 }
 
-/// What is wrong with a mapping file.
+/// An invalid mapping file.
 #[derive(Debug, thiserror::Error)]
 pub enum MappingError {
-    /// No TOML, or of another shape.
+    /// Not TOML, or of another shape.
     #[error("{0}")]
     Toml(#[from] toml::de::Error),
-    /// A slug that no toolkit can have.
-    #[error("`{category}` `{name}`: `{slug}` is no toolkit's slug")]
+    /// A malformed slug.
+    #[error("`{category}` `{name}`: `{slug}` is not a toolkit slug")]
     Slug {
         /// The row's category.
         category: String,
@@ -84,18 +84,18 @@ pub enum MappingError {
         /// The slug as written.
         slug: String,
     },
-    /// More toolkits than a provider can have.
-    #[error("`{category}` `{name}` has {count} toolkits; {TOOLKITS_OF_PROVIDER_MAX} is the most")]
+    /// Too many toolkits for one provider.
+    #[error("`{category}` `{name}` has {count} toolkits; at most {TOOLKITS_OF_PROVIDER_MAX} are allowed")]
     TooMany {
         /// The row's category.
         category: String,
         /// The row's name.
         name: String,
-        /// How many it has.
+        /// The number of toolkits.
         count: usize,
     },
-    /// One provider mapped twice.
-    #[error("`{category}` `{name}` is mapped twice: put all its toolkits into one row")]
+    /// A provider that is mapped twice.
+    #[error("`{category}` `{name}` is mapped twice; put all its toolkits into one row")]
     Twice {
         /// The row's category.
         category: String,
@@ -105,19 +105,18 @@ pub enum MappingError {
 }
 
 impl ToolkitMapping {
-    /// The mapping that is compiled in.
+    /// The built-in mapping.
     ///
     /// # Errors
-    /// None in a build whose tests pass: one of them reads it.
+    /// If `toolkits.toml` is invalid; a test ensures that it is not.
     pub fn built_in() -> Result<Self, MappingError> {
         Self::parse(include_str!("toolkits.toml"))
     }
 
-    /// Reads a mapping file.
+    /// Parses a mapping file.
     ///
     /// # Errors
-    /// Where it is no TOML of this shape, names a slug that cannot be one, too many of them for one provider, or a
-    /// provider twice.
+    /// If it is not TOML of this shape, or has a malformed slug, too many toolkits for one provider, or a provider twice.
     pub fn parse(text: &str) -> Result<Self, MappingError> {
         let file: File = toml::from_str(text)?;
         let mut toolkits_of = HashMap::new();
@@ -142,13 +141,13 @@ impl ToolkitMapping {
         Ok(Self { toolkits_of })
     }
 
-    /// The toolkits that stand for a provider; none for one that is not mapped.
+    /// The toolkits of a provider; empty if it is not mapped.
     #[must_use]
     pub fn toolkits_of(&self, provider: &Provider) -> &[ToolkitSlug] {
         self.toolkits_of.get(&key(provider.category.raw(), &provider.name)).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a toolkit stands for a provider.
+    /// Whether a toolkit is mapped to a provider.
     #[must_use]
     pub fn maps_to(&self, slug: &ToolkitSlug, provider: &Provider) -> bool {
         self.toolkits_of(provider).contains(slug)
@@ -164,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_mapping_reads_and_knows_what_the_documents_name() {
+    fn the_built_in_mapping_contains_the_documented_providers() {
         let mapping = ToolkitMapping::built_in().unwrap();
         let of = |category: &str, name: &str| -> Vec<&str> {
             mapping.toolkits_of[&key(category, name)].iter().map(ToolkitSlug::as_str).collect()
@@ -177,17 +176,17 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_file_says_what_is_wrong_and_where() {
+    fn an_invalid_file_is_refused_with_the_reason_and_the_place() {
         let row = |toolkits: &str| {
             format!("[[provider]]\ncategory = \"email\"\nname = \"x\"\ntoolkits = {toolkits}\n")
         };
         let refused = ToolkitMapping::parse(&row("[\"a b\"]")).unwrap_err().to_string();
-        assert_eq!(refused, "`email` `x`: `a b` is no toolkit's slug");
+        assert_eq!(refused, "`email` `x`: `a b` is not a toolkit slug");
         let twice = ToolkitMapping::parse(&(row("[]") + &row("[\"a\"]"))).unwrap_err().to_string();
         assert!(twice.contains("mapped twice"), "{twice}");
         let many =
             ToolkitMapping::parse(&row(&format!("[{}]", "\"a\", ".repeat(11)))).unwrap_err().to_string();
-        assert_eq!(many, "`email` `x` has 11 toolkits; 10 is the most");
+        assert_eq!(many, "`email` `x` has 11 toolkits; at most 10 are allowed");
         let shape = ToolkitMapping::parse(&row("3")).unwrap_err().to_string();
         assert!(shape.contains("line 4") && shape.contains("sequence"), "{shape}");
     }

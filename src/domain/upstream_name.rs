@@ -1,24 +1,24 @@
-//! The two sources, as values and as types.
+//! The two upstreams, as values and as types.
 //!
-//! They are types so that a credential, a fingerprint or a cache key of one upstream cannot be
-//! handed to the other: the compiler refuses it.
+//! They are types so that the compiler refuses to use a credential, a fingerprint or a cache key of one upstream for the
+//! other.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A source of this layer.
+/// An upstream API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum UpstreamName {
-    /// The workspace's integration status: `GET /v1/settings/providers`.
+    /// The integration status of a workspace: `GET /v1/settings/providers`.
     Leadlex,
-    /// The connected accounts: `GET /api/v3/connected_accounts`.
+    /// Connected accounts: `GET /api/v3/connected_accounts`.
     Composio,
 }
 
 impl UpstreamName {
-    /// Its word in settings and metrics.
+    /// The name in settings and metrics.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
@@ -43,11 +43,11 @@ pub trait Upstream: Send + Sync + 'static {
     const NAME: UpstreamName;
 }
 
-/// LeadLex, as a type.
+/// LeadLex as a type.
 #[derive(Debug)]
 pub enum Leadlex {}
 
-/// Composio, as a type.
+/// Composio as a type.
 #[derive(Debug)]
 pub enum Composio {}
 

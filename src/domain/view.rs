@@ -1,30 +1,29 @@
-//! What of a tenant a caller may see, applied at one place.
+//! The part of a tenant's data that a caller may see, enforced in one place.
 //!
-//! Loaders hold a view and narrow by it: whatever reads accounts is made of a [`View`], so that a resolver that forgets it
-//! cannot be written. Checks in the resolvers, the rejected choice, are as many as there are roads to an account, and
-//! each new road would need its own.
+//! Every loader that reads accounts is constructed with a [`View`] and narrows by it, so a resolver cannot forget the
+//! check. Rejected: checks in the resolvers. There are as many as paths to an account, and each new path needs another.
 
 use super::accounts::ConnectedAccount;
 use super::filters::{AccountFilter, FilterValues};
 use super::providers::Provider;
 use super::role::{MemberId, Role};
 
-/// What a caller sees of its tenant. Two callers of one tenant with equal views get equal answers, so it is a part of
-/// the key of whatever is kept of them; it holds no secret.
+/// The part of its tenant that a caller sees. Callers of one tenant with equal views receive equal responses, so the view
+/// is part of every cache key. It contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct View(Role);
 
 impl View {
-    /// The whole tenant, as an ADMIN sees it.
+    /// The view of an administrator: the whole tenant.
     pub const FULL: Self = Self(Role::Admin);
 
-    /// What a role sees.
+    /// The view of a role.
     #[must_use]
     pub fn of(role: &Role) -> Self {
         Self(role.clone())
     }
 
-    /// The end user whose accounts are all that is seen; `None` where everybody's are.
+    /// The end user whose accounts are visible; `None` if all accounts are.
     #[must_use]
     pub fn member(&self) -> Option<&MemberId> {
         match &self.0 {
@@ -33,26 +32,26 @@ impl View {
         }
     }
 
-    /// Whether everything is seen.
+    /// Whether everything is visible.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.member().is_none()
     }
 
-    /// Whether there is such a user, as far as this view goes.
+    /// Whether a user is visible.
     #[must_use]
     pub fn shows_user(&self, id: &str) -> bool {
         self.member().is_none_or(|member| member.as_str() == id)
     }
 
-    /// Whether an account is seen.
+    /// Whether an account is visible.
     #[must_use]
     pub fn shows_account(&self, account: &ConnectedAccount) -> bool {
         self.member().is_none_or(|member| account.user_id.as_deref() == Some(member.as_str()))
     }
 
-    /// A filter that matches what it matched, of what is seen. A list of users that the member is not among matches
-    /// nothing, and costs no call; no list at all becomes the member alone.
+    /// Narrows a filter to visible accounts. A list of users without the member matches nothing and costs no call; no list
+    /// becomes a list of the member alone.
     #[must_use]
     pub fn narrow(&self, mut filter: AccountFilter) -> AccountFilter {
         if let Some(member) = self.member() {
@@ -63,8 +62,8 @@ impl View {
         filter
     }
 
-    /// A provider as it is seen: a member does not learn whose account a workspace's integration is, what it is called,
-    /// and what the upstream says of it.
+    /// The visible fields of a provider: a member does not see the account id, the display name or the error message of a
+    /// workspace's integration.
     #[must_use]
     pub fn provider(&self, provider: &Provider) -> Provider {
         match self.0 {
@@ -75,7 +74,7 @@ impl View {
         }
     }
 
-    /// What stands for this view in a signature: a word for the role, and the member's id.
+    /// The view's parts in a signature: the role and the member's id.
     #[must_use]
     pub fn signature_parts(&self) -> [&[u8]; 2] {
         match &self.0 {
@@ -97,7 +96,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_filter_asks_for_anybody_but_the_member(
+        fn a_narrowed_filter_matches_only_the_member(
             id in "[a-c]{1,2}", users in prop::option::of(prop::collection::vec("[a-c]{1,2}", 0..4)),
             toolkits in prop::option::of(prop::collection::vec("[a-c]", 0..3)),
         ) {
@@ -110,7 +109,7 @@ mod tests {
             let is_among = users.is_none_or(|users| users.contains(&id));
             prop_assert_eq!(users_asked, if is_among { vec![id.as_str()] } else { vec![] });
             prop_assert!(is_among || narrowed.matches_nothing());
-            // Narrowed once is narrowed enough, and nothing else is changed.
+            // Narrowing twice changes nothing further, and no other field changes.
             prop_assert_eq!(view.narrow(narrowed.clone()), narrowed.clone());
             prop_assert_eq!(AccountFilter { user_ids: asked.user_ids.clone(), ..narrowed }, asked.clone());
             prop_assert_eq!(View::FULL.narrow(asked.clone()), asked);
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_sees_itself_alone() {
+    fn a_member_sees_only_itself() {
         let view = View::of(&Role::Member(MemberId::new("user_1").unwrap()));
         assert!(view.shows_user("user_1") && !view.shows_user("user_2") && !view.shows_user("USER_1"));
         assert!(!view.is_full() && View::FULL.is_full() && View::FULL.shows_user("anybody"));

@@ -46,7 +46,7 @@ fn what_is_wrong_in_an_entry_says_in_which_one_and_what_was_meant() {
         [
             "auth.tokens[1].rol: unknown setting; did you mean role? (x.toml, line 8)",
             "auth.tokens[1].user_id: takes a text in quotes, like \"\", not the number 7 (x.toml, line 9)",
-            "auth.tokens[1].user_id: a member's user id is not empty, has no comma, no control character and no white space at its ends, and at most 256 bytes (x.toml, line 5)",
+            "auth.tokens[1].user_id: a member's user id must not be empty, must not contain commas or control characters, must not begin or end with white space, and has at most 256 bytes (x.toml, line 5)",
         ]
     );
     assert_eq!(
@@ -109,7 +109,10 @@ fn a_token_needs_a_hash_a_tenant_and_a_member_that_can_be_one() {
         "auth.tokens[0].tenant: \"acme\" is none of default (x.toml, line 5)"
     );
     for more in ["", "user_id = \"\"", "user_id = \"a,b\"", "user_id = \" a\""] {
-        assert!(wrong(more).starts_with("auth.tokens[0].user_id: a member's user id is not empty"), "{more}");
+        assert!(
+            wrong(more).starts_with("auth.tokens[0].user_id: a member's user id must not be empty"),
+            "{more}"
+        );
     }
     assert!(wrong("role = \"admin\"\nuser_id = \"x\"").contains("an admin is no end user"));
     let text = format!("[[auth.tokens]]\nname = \"a\"\nuser_id = \"x\"\nsha256 = \"swb_{CANARY}\"\n");
@@ -192,7 +195,7 @@ fn a_tenants_keys_come_from_files_and_are_judged_and_shown_nowhere() {
         lines,
         [
             "tenants[0].leadlex_api_key: begins with ak_: that is a key to Composio (x.toml, line 3)",
-            "tenants[0].composio_api_key: a key is printable ASCII without spaces, and not empty (x.toml, line 4)",
+            "tenants[0].composio_api_key: an API key must be printable ASCII without spaces, and not empty (x.toml, line 4)",
             "tenants[1].composio_api_key_file: cannot read \"no/such/file\": No such file or directory (os error 2) (x.toml, line 7)",
         ]
     );

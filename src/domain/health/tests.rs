@@ -1,4 +1,4 @@
-//! The truth table, whole: every status in every case, as `docs/health.md` shows it.
+//! The complete truth table: every status in every case, as `docs/health.md` lists it.
 
 use std::fmt::Write as _;
 
@@ -86,25 +86,24 @@ fn cells(verdict: &HealthVerdict) -> String {
 
 fn document() -> String {
     let mut text = String::from(
-        "# Health\n\nWhat `health` says of an integration or an account: one state, whether somebody has to act, and the \
-         reasons. Each is judged from its own upstream alone. This page is written by a test \
-         (`domain::health::tests`) from the table in `src/domain/health.rs`.\n\n## Integrations (LeadLex)\n\n\
-         `connected` plays no part: where it and the status disagree, the status is the one to trust. A sync is stale \
-         where `lastSyncAt` is longer ago than `health.sync_stale_after_ms` (a day).\n\n\
+        "# Health\n\nThe values of `health` for an integration or an account: one state, whether it needs attention, and the\n\
+         reasons. Each is evaluated from its own upstream alone. A test (`domain::health::tests`) writes this page from\n\
+         the table in `src/domain/health.rs`.\n\n## Integrations (LeadLex)\n\n\
+         `connected` is not evaluated: if it contradicts the status, the status is right. A sync is stale if `lastSyncAt`\n\
+         is longer ago than `health.sync_stale_after_ms` (one day).\n\n\
          | status | last sync | state | needs attention | reasons |\n|---|---|---|---|---|\n",
     );
     for (status, _) in PROVIDERS {
-        for (sync, last_sync_at) in
-            [("none told", None), ("recent", Some(ago(60))), ("stale", Some(ago(90_000)))]
+        for (sync, last_sync_at) in [("none", None), ("recent", Some(ago(60))), ("stale", Some(ago(90_000)))]
         {
             let verdict = RULES.evaluate_provider(&provider(status, last_sync_at), now());
             writeln!(text, "| {} | {sync} | {} |", upper(status), cells(&verdict)).unwrap();
         }
     }
     text.push_str(
-        "\n## Accounts (Composio)\n\nAn account that waits for its user is abandoned where its last change is longer ago \
-         than `health.abandoned_after_ms` (ten minutes). It is switched off where `isDisabled` is true, its auth config \
-         where `authConfig.isDisabled` is.\n\n\
+        "\n## Accounts (Composio)\n\nA pending account is abandoned if its last change is longer ago than\n\
+         `health.abandoned_after_ms` (ten minutes). An account is disabled if `isDisabled` is true, and its auth config if\n\
+         `authConfig.isDisabled` is true.\n\n\
          | status | waits | switched off | state | needs attention | reasons |\n|---|---|---|---|---|---|\n",
     );
     for (status, _) in ACCOUNTS {
@@ -123,10 +122,10 @@ fn document() -> String {
         }
     }
     text.push_str(
-        "\n## Between the two\n\n`Provider.disagreement` asks the other upstream, where it is selected, and is no part of \
-         `health`: `DISAGREEMENT` where the integration is `HEALTHY` while all the accounts of its toolkits are `EXPIRED`, \
-         or where it is `NEEDS_REAUTH` or `DISCONNECTED` while all of them are `ACTIVE`. Where there are no accounts, \
-         nothing disagrees.\n\n## The reasons, in a sentence each\n\n| reason | message |\n|---|---|\n",
+        "\n## Both upstreams\n\n`Provider.disagreement` is not part of `health`. If a query selects it, Switchboard reads the\n\
+         other upstream too. It is `DISAGREEMENT` if the integration is `HEALTHY` while all accounts of its toolkits are\n\
+         `EXPIRED`, or if it is `NEEDS_REAUTH` or `DISCONNECTED` while all of them are `ACTIVE`. Without accounts there is\n\
+         no disagreement.\n\n## The reasons, in a sentence each\n\n| reason | message |\n|---|---|\n",
     );
     for code in HealthReasonCode::ALL {
         writeln!(text, "| {} | {} |", upper(code), code.message()).unwrap();
@@ -135,28 +134,25 @@ fn document() -> String {
 }
 
 #[test]
-fn the_table_is_what_the_page_shows() {
+fn docs_health_md_matches_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/health.md");
     let document = document();
     if std::env::var_os("SWITCHBOARD_BLESS").is_some() {
         std::fs::write(path, &document).unwrap();
     }
     let shown = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        shown == document,
-        "docs/health.md is not what the table comes to; SWITCHBOARD_BLESS=1 writes it anew"
-    );
+    assert!(shown == document, "docs/health.md does not match the table; SWITCHBOARD_BLESS=1 rewrites it");
 }
 
 #[test]
-fn each_status_stands_in_its_table_once() {
+fn each_status_is_in_its_table_once() {
     for (at, (status, _)) in ACCOUNTS.iter().enumerate() {
         assert_eq!(ACCOUNTS.iter().position(|(known, _)| known == status), Some(at));
     }
     for (at, (status, _)) in PROVIDERS.iter().enumerate() {
         assert_eq!(PROVIDERS.iter().position(|(known, _)| known == status), Some(at));
     }
-    // What a list of those who need attention asks for is all that the table can come to.
+    // The filter for accounts that need attention covers all rows of the table that can need it.
     for (status, _) in ACCOUNTS {
         let ever = [0, 601].into_iter().any(|seconds| {
             RULES.evaluate_account(&account(status, Some(ago(seconds)), [false; 2]), now()).needs_attention
@@ -166,7 +162,7 @@ fn each_status_stands_in_its_table_once() {
 }
 
 #[test]
-fn a_verdict_tells_when_time_alone_changes_it() {
+fn a_verdict_includes_the_time_of_its_next_change() {
     let pending = account(AccountStatus::Initiated, Some(ago(599)), [false; 2]);
     let verdict = RULES.evaluate_account(&pending, now());
     let changes_at = verdict.changes_at.unwrap();
@@ -178,7 +174,7 @@ fn a_verdict_tells_when_time_alone_changes_it() {
     let changes_at = RULES.evaluate_provider(&synced, now()).changes_at.unwrap();
     assert_eq!(RULES.evaluate_provider(&synced, now()).state, HealthState::Healthy);
     assert_eq!(RULES.evaluate_provider(&synced, changes_at).state, HealthState::Degraded);
-    // A moment that nobody told makes nothing old.
+    // Without a timestamp nothing becomes old.
     assert_eq!(
         RULES.evaluate_account(&account(AccountStatus::Initiated, None, [false; 2]), now()).changes_at,
         None
@@ -191,7 +187,7 @@ fn a_verdict_tells_when_time_alone_changes_it() {
 }
 
 #[test]
-fn a_reason_knows_since_when() {
+fn a_reason_includes_its_start_time() {
     let mut expired = account(AccountStatus::Expired, Some(ago(60)), [false; 2]);
     assert_eq!(RULES.evaluate_account(&expired, now()).reasons.first().unwrap().since, Some(ago(60)));
     expired.state.expired_at = Some(ago(120));

@@ -100,8 +100,7 @@ async fn variables_of_the_wrong_type_are_refused_without_being_repeated() {
 
 #[tokio::test(start_paused = true)]
 async fn sizes_are_refused_with_the_range_that_would_be_right() {
-    let accounts =
-        |size: &str| format!("`{size}` is out of range: it takes 0 to 100, and is 20 where it is left out.");
+    let accounts = |size: &str| format!("`{size}` is out of range. Allowed: 0 to 100; the default is 20.");
     let providers = |size: &str| accounts(size).replace("20", "100");
     for size in ["first: -1", "first: 101", "first: 10000", "last: -1", "last: 101"] {
         for root in ["", "toolkit(slug: \"gmail\") { ", "user(id: \"user_1\") { "] {
@@ -118,7 +117,7 @@ async fn sizes_are_refused_with_the_range_that_would_be_right() {
         .await;
     }
     let both =
-        "`first` and `last` exclude each other: give `first` to page forward, `last` to page backward.";
+        "`first` and `last` cannot be combined. Use `first` to page forward or `last` to page backward.";
     refused("{ providers(first: 1, last: 1) { totalCount } }", json!({}), "BAD_PAGE_SIZE", both).await;
 }
 
@@ -141,9 +140,9 @@ async fn a_refused_field_is_null_alone_and_told_once_for_all_its_places() {
 
 #[tokio::test(start_paused = true)]
 async fn ids_that_no_object_can_have_are_refused_and_unknown_ones_are_null() {
-    let any = "This is no id of this graph: give the `id` of an object that it answered, as it was.";
-    let account = "This is no connected account's id: give its `id`, or its `connectedAccountId` (`ca_…`).";
-    let provider = "This is no provider's id: give the `id` of a Provider, as it was answered.";
+    let any = "Not an id of this graph. Pass the `id` of an object exactly as this API returned it.";
+    let account = "Not a connected account's id. Pass its `id` or its `connectedAccountId` (`ca_…`).";
+    let provider = "Not a provider's id. Pass the `id` of a Provider exactly as this API returned it.";
     let query = |root: &str| format!("query ($id: ID!) {{ {root}(id: $id) {{ id }} }}");
     for (root, id, message) in [
         ("node", "nonsense".to_owned(), any),
@@ -238,17 +237,18 @@ async fn cursors_of_other_lists_and_damaged_ones_are_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn values_that_would_widen_a_filter_are_refused_and_an_empty_list_is_nothing() {
-    let empty = "is empty; leave the list out to ask for everything.";
-    let comma = "holds a comma, which the upstream reads as two values.";
-    let slug = "A toolkit's slug is 1 to 64 letters, digits, `_`, `-` and `.`, like `gmail` or `one_drive`.";
-    let unknown = "`statuses`: UNKNOWN stands for words that this layer does not know, and the upstream cannot filter by it.";
+    let empty = "is empty; omit the list to match everything.";
+    let comma = "contains a comma, which the upstream reads as two values.";
+    let slug =
+        "A toolkit slug has 1 to 64 letters, digits, `_`, `-` and `.`, for example `gmail` or `one_drive`.";
+    let unknown = "`statuses`: UNKNOWN stands for statuses that this version does not know; the upstream cannot filter by it.";
     for (filter, reason, message) in [
         (json!({ "userIds": ["user_1", ""] }), "BAD_FILTER", format!("`userIds`: value 1 {empty}")),
         (json!({ "userIds": ["a,b"] }), "BAD_FILTER", format!("`userIds`: value 0 {comma}")),
         (
             json!({ "userIds": ["a\u{7}"] }),
             "BAD_FILTER",
-            "`userIds`: value 0 holds a control character.".to_owned(),
+            "`userIds`: value 0 contains a control character.".to_owned(),
         ),
         (json!({ "authConfigIds": [" "] }), "BAD_FILTER", format!("`authConfigIds`: value 0 {empty}")),
         (
@@ -262,7 +262,7 @@ async fn values_that_would_widen_a_filter_are_refused_and_an_empty_list_is_nothi
         (
             json!({ "userIds": (0..101).map(|n| n.to_string()).collect::<Vec<_>>() }),
             "BAD_FILTER",
-            "`userIds`: holds 101 values; it takes 100.".to_owned(),
+            "`userIds`: has 101 values; at most 100 are allowed.".to_owned(),
         ),
         (
             json!({ "userIds": ["user_1", "x".repeat(257)] }),
@@ -272,8 +272,7 @@ async fn values_that_would_widen_a_filter_are_refused_and_an_empty_list_is_nothi
         (
             json!({ "ids": ["nonsense"] }),
             "BAD_ID",
-            "This is no connected account's id: give its `id`, or its `connectedAccountId` (`ca_…`)."
-                .to_owned(),
+            "Not a connected account's id. Pass its `id` or its `connectedAccountId` (`ca_…`).".to_owned(),
         ),
     ] {
         let query = "query ($f: ConnectedAccountFilter) { connectedAccounts(filter: $f) { totalCount } }";

@@ -55,7 +55,7 @@ async fn a_verdict_costs_nothing_beside_the_object_that_it_is_about() {
             "needsAttention": true,
             "reasons": [{
                 "code": "REAUTH_REQUIRED",
-                "message": "The sign-in to this integration is no longer accepted: somebody of the workspace has to sign in again.",
+                "message": "The sign-in to this integration is no longer accepted. A workspace member must sign in again.",
                 "source": "LEADLEX",
                 "since": null,
             }],
