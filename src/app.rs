@@ -23,14 +23,14 @@ use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
 use crate::domain::upstream_name::UpstreamName;
 use crate::graphql::graph::Graph;
-use crate::http::caller::Callers;
+use crate::http::caller::Authenticator;
 use crate::http::caller::jwks;
 use crate::http::caller::jwt::Verifier;
 use crate::http::caller::settings::{AuthMode, JwtSettings};
 use crate::http::caller::tokens::{Tenants, Tokens};
+use crate::http::hot_reload::CurrentRouter;
 use crate::http::ops::Readiness;
 use crate::http::settings::ServerSettings;
-use crate::http::succession::Routes;
 use crate::http::webhook::{self, Webhooks};
 use crate::http::{self, EdgeParts};
 use crate::loaders::cache::upstream_cache::Holdings;
@@ -66,7 +66,7 @@ pub struct App {
 struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    routes: Routes,
+    routes: CurrentRouter,
     settings: ServerSettings,
     connections: Arc<Connections>,
 }
@@ -178,7 +178,7 @@ impl Server {
     async fn bind(
         setting: &str,
         address: SocketAddr,
-        routes: Routes,
+        routes: CurrentRouter,
         settings: &ServerSettings,
         connections: Arc<Connections>,
     ) -> anyhow::Result<Self> {
@@ -312,7 +312,7 @@ pub(crate) fn clients(
 }
 
 /// How callers are known.
-pub(crate) fn callers(config: &Config) -> anyhow::Result<Callers> {
+pub(crate) fn callers(config: &Config) -> anyhow::Result<Authenticator> {
     // Whoever brings a token has no key to add to a tenant's.
     let tenants = || {
         let mut tenants = tenants(config);
@@ -320,17 +320,17 @@ pub(crate) fn callers(config: &Config) -> anyhow::Result<Callers> {
         tenants
     };
     Ok(match config.auth.mode {
-        AuthMode::None => Callers::Anybody(default_tenant(config)),
+        AuthMode::None => Authenticator::Open(default_tenant(config)),
         AuthMode::Tokens => {
             let tokens = Tokens::new(&config.auth.tokens, &tenants()).context("auth.tokens")?;
-            Callers::Tokens(Arc::new(tokens))
+            Authenticator::Tokens(Arc::new(tokens))
         }
         AuthMode::Jwt => {
             let (jwt, clock) = (config.auth.jwt.clone(), Clock::system());
             let keys = issuer_keys(&jwt)?;
-            Callers::Jwt(Arc::new(Verifier::new(jwt, keys, tenants(), clock)))
+            Authenticator::Jwt(Arc::new(Verifier::new(jwt, keys, tenants(), clock)))
         }
-        AuthMode::Passthrough => Callers::TheirOwnKeys,
+        AuthMode::Passthrough => Authenticator::Passthrough,
     })
 }
 

@@ -12,7 +12,7 @@ use crate::config::{Config, ConfigErrors};
 use crate::domain::clock::Clock;
 use crate::graphql::graph::Graph;
 use crate::http::EdgeParts;
-use crate::http::succession::{Routes, Served};
+use crate::http::hot_reload::{CurrentRouter, ReloadableEdge};
 use crate::telemetry::reloads::Reloads;
 use crate::telemetry::traces::Root;
 
@@ -26,13 +26,13 @@ pub struct Live {
 struct State {
     config: Config,
     graph: Graph,
-    served: Served,
+    served: ReloadableEdge,
 }
 
 impl Live {
     pub(super) fn new(config: Config, graph: Graph, edge: EdgeParts, traced: Option<Root>) -> Self {
         let reloads = Reloads::measured_by(&graph.metrics(), Clock::system().now());
-        let state = State { config, graph, served: Served::new(edge, traced) };
+        let state = State { config, graph, served: ReloadableEdge::new(edge, traced) };
         Self { state: Arc::new(Mutex::new(state)), reloads }
     }
 
@@ -41,7 +41,7 @@ impl Live {
         get(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn routes(&self) -> Routes {
+    pub(super) fn routes(&self) -> CurrentRouter {
         self.with(|state| state.served.routes())
     }
 
@@ -79,7 +79,7 @@ impl State {
         Config::refuse_documents(operations.broken().into_iter().filter(is_new).collect())?;
         let edge = EdgeParts {
             operations: operations.succeeding(self.served.operations()),
-            callers: callers(&next)?.knowing(self.served.callers()),
+            callers: callers(&next)?.reusing_keys_of(self.served.callers()),
             webhooks: webhooks(&next),
             settings: next.http.clone(),
         };

@@ -14,7 +14,7 @@ use super::{Config, Keys, callers, replicas};
 use crate::domain::credential::Credential;
 use crate::domain::toolkits::{MappingError, ToolkitMapping};
 use crate::domain::upstream_name::{Composio, Leadlex, Upstream, UpstreamName};
-use crate::http::caller::refuse_exposed;
+use crate::http::caller::refuse_exposed_without_auth;
 use crate::http::caller::settings::AuthMode;
 use crate::operation::persisted::trusted::TrustedDocuments;
 
@@ -253,7 +253,7 @@ fn listeners(config: &Config, layers: &mut Layers<'_>) {
         return;
     }
     for (name, address) in [("http.listen", http), ("ops.listen", ops)] {
-        if let Err(exposed) = refuse_exposed(config.auth.mode, &[address]) {
+        if let Err(exposed) = refuse_exposed_without_auth(config.auth.mode, &[address]) {
             layers.refuse(name, exposed.to_string());
         }
     }

@@ -1,6 +1,6 @@
 //! The bodies of requests: how they are declared, how long they are, how long they take, and how much all of them hold.
 //!
-//! A body that drips holds what has come of it. So there is one room for the bytes of all bodies, and whoever finds it full is
+//! A body that drips holds what has come of it. So there is one budget for the bytes of all bodies, and whoever finds it full is
 //! told to come again; a limit for each alone would be multiplied by the number of connections.
 
 use std::sync::Arc;
@@ -16,53 +16,54 @@ use super::error::HttpError;
 use super::media;
 use super::settings::HttpSettings;
 
-const ROOM_IS_FULL: &str = "Too many requests are being read at the moment: send it again a little later.";
+const BUDGET_EXHAUSTED: &str =
+    "Too many requests are being read at the moment: send it again a little later.";
 
-/// The room for bodies.
-pub(crate) struct Bodies {
+/// The budget for bodies.
+pub(crate) struct BodyBudget {
     limit: usize,
     timeout_ms: u64,
-    room: Arc<Semaphore>,
+    budget: Arc<Semaphore>,
 }
 
-/// A body, and its place in the room for as long as it is kept.
+/// A body, and its place in the budget for as long as it is kept.
 #[derive(Debug, Default)]
-pub(crate) struct Whole {
+pub(crate) struct ReceivedBody {
     pub(crate) bytes: Vec<u8>,
-    place: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Whole {
+impl ReceivedBody {
     /// Its place alone, for what was made of its bytes and is kept longer.
-    pub(crate) fn into_place(self) -> Option<OwnedSemaphorePermit> {
-        self.place
+    pub(crate) fn into_permit(self) -> Option<OwnedSemaphorePermit> {
+        self.permit
     }
 }
 
-impl Bodies {
+impl BodyBudget {
     pub(crate) fn new(settings: &HttpSettings) -> Self {
-        let room = settings.bodies_limit_bytes.min(Semaphore::MAX_PERMITS);
+        let budget = settings.bodies_limit_bytes.min(Semaphore::MAX_PERMITS);
         Self {
             limit: settings.body_limit_bytes,
             timeout_ms: settings.body_timeout_ms,
-            room: Arc::new(Semaphore::new(room)),
+            budget: Arc::new(Semaphore::new(budget)),
         }
     }
 
-    /// The same room, under other settings: how large it is stays.
-    pub(crate) fn within(&self, settings: &HttpSettings) -> Self {
-        Self { room: Arc::clone(&self.room), ..Self::new(settings) }
+    /// The same budget, under other settings: how large it is stays.
+    pub(crate) fn with_settings(&self, settings: &HttpSettings) -> Self {
+        Self { budget: Arc::clone(&self.budget), ..Self::new(settings) }
     }
 
     /// The bytes of a POST, as far as they are declared to be JSON, stay under the limit and come in time.
-    pub(crate) async fn json(&self, headers: &HeaderMap, body: Body) -> Result<Whole, HttpError> {
+    pub(crate) async fn read_json(&self, headers: &HeaderMap, body: Body) -> Result<ReceivedBody, HttpError> {
         if !media::is_json(headers) {
-            return Err(HttpError::unsupported(
+            return Err(HttpError::unsupported_media_type(
                 "A POST must be declared `Content-Type: application/json`, in UTF-8.",
             ));
         }
         if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-            return Err(HttpError::unsupported(
+            return Err(HttpError::unsupported_media_type(
                 "Request bodies are taken as they are, without `Content-Encoding`.",
             ));
         }
@@ -78,34 +79,34 @@ impl Bodies {
         }
     }
 
-    async fn read(&self, body: Body) -> Result<Whole, HttpError> {
-        let mut body = Limited::new(body, self.limit);
-        let mut whole = Whole::default();
-        while let Some(frame) = body.frame().await {
+    async fn read(&self, incoming: Body) -> Result<ReceivedBody, HttpError> {
+        let mut incoming = Limited::new(incoming, self.limit);
+        let mut body = ReceivedBody::default();
+        while let Some(frame) = incoming.frame().await {
             let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
                 true => HttpError::body_too_large(self.limit),
-                false => HttpError::unread_body(),
+                false => HttpError::incomplete_body(),
             })?;
             if let Ok(bytes) = frame.into_data() {
-                self.hold(&mut whole, bytes.len())?;
-                whole.bytes.extend_from_slice(&bytes);
+                self.reserve(&mut body, bytes.len())?;
+                body.bytes.extend_from_slice(&bytes);
             }
         }
-        Ok(whole)
+        Ok(body)
     }
 
     /// A place for so many bytes that came another way.
-    pub(crate) fn place(&self, bytes: usize) -> Result<OwnedSemaphorePermit, HttpError> {
-        let mut whole = Whole::default();
-        self.hold(&mut whole, bytes)?;
-        whole.place.ok_or_else(|| HttpError::overloaded(ROOM_IS_FULL))
+    pub(crate) fn reserve_bytes(&self, bytes: usize) -> Result<OwnedSemaphorePermit, HttpError> {
+        let mut body = ReceivedBody::default();
+        self.reserve(&mut body, bytes)?;
+        body.permit.ok_or_else(|| HttpError::overloaded(BUDGET_EXHAUSTED))
     }
 
-    fn hold(&self, whole: &mut Whole, bytes: usize) -> Result<(), HttpError> {
-        let full = || HttpError::overloaded(ROOM_IS_FULL);
+    fn reserve(&self, body: &mut ReceivedBody, bytes: usize) -> Result<(), HttpError> {
+        let full = || HttpError::overloaded(BUDGET_EXHAUSTED);
         let bytes = u32::try_from(bytes).map_err(|_| full())?;
-        let more = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| full())?;
-        match &mut whole.place {
+        let more = Arc::clone(&self.budget).try_acquire_many_owned(bytes).map_err(|_| full())?;
+        match &mut body.permit {
             Some(place) => place.merge(more),
             place => *place = Some(more),
         }

@@ -63,7 +63,7 @@ fn missing() -> Response {
     (StatusCode::NOT_FOUND, "No such file.\n").into_response()
 }
 
-/// The answer with what keeps a browser from loading, guessing or telling more than `policy` lets it.
+/// The answer with what keeps a browser from loading, guessing or response_events more than `policy` lets it.
 pub(super) async fn guarded(policy: &'static str, mut response: Response) -> Response {
     let guards = [
         (CONTENT_SECURITY_POLICY, policy),

@@ -8,8 +8,8 @@ pub mod jwks;
 pub mod jwt;
 pub mod keys;
 mod passthrough;
+mod presented;
 pub mod settings;
-mod shown;
 pub mod tokens;
 
 use std::net::SocketAddr;
@@ -22,8 +22,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use self::jwt::Verifier;
+pub(crate) use self::presented::PresentedCredentials;
 use self::settings::AuthMode;
-pub(crate) use self::shown::Shown;
 use self::tokens::Tokens;
 use super::error::HttpError;
 use super::origin;
@@ -34,31 +34,31 @@ const FOREIGN_HOST: &str = "Without authentication only this machine may ask: ca
 
 /// How callers are known: `[auth]`.
 #[derive(Clone)]
-pub enum Callers {
+pub enum Authenticator {
     /// Mode `none`: anybody on this machine, as ADMIN of this tenant.
-    Anybody(Tenant),
+    Open(Tenant),
     /// Mode `tokens`: whoever bears one of these.
     Tokens(Arc<Tokens>),
     /// Mode `jwt`: whoever bears a token that passes.
     Jwt(Arc<Verifier>),
     /// Mode `passthrough`: whoever brings keys of their own.
-    TheirOwnKeys,
+    Passthrough,
 }
 
-impl Callers {
+impl Authenticator {
     /// Who sent a request.
-    pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, HttpError> {
+    pub(crate) async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, HttpError> {
         match self {
-            Self::Anybody(tenant) => Ok(Caller::admin("local", tenant.clone())),
+            Self::Open(tenant) => Ok(Caller::admin("local", tenant.clone())),
             Self::Tokens(tokens) => tokens.caller(credentials::token(headers)?),
             Self::Jwt(verifier) => verifier.caller(credentials::token(headers)?).await,
-            Self::TheirOwnKeys => Ok(Caller::admin("passthrough", passthrough::own_keys(headers)?)),
+            Self::Passthrough => Ok(Caller::admin("passthrough", passthrough::own_keys(headers)?)),
         }
     }
 
     /// The same, with the issuer's keys as others have read them, where both read the same.
     #[must_use]
-    pub fn knowing(self, others: &Self) -> Self {
+    pub fn reusing_keys_of(self, others: &Self) -> Self {
         match (self, others) {
             (Self::Jwt(verifier), Self::Jwt(other)) => Self::Jwt(Arc::new(verifier.knowing(other))),
             (callers, _) => callers,
@@ -68,7 +68,7 @@ impl Callers {
 
 /// A page can point its own name at 127.0.0.1 and then is same-origin with this server; but the browser still
 /// sends that name. A request without a name is no browser's.
-pub(crate) async fn by_own_names(request: Request, next: Next) -> Response {
+pub(crate) async fn require_loopback_host(request: Request, next: Next) -> Response {
     let (headers, uri) = (request.headers(), request.uri());
     let nameless = uri.authority().is_none() && !headers.contains_key(HOST);
     if nameless || origin::called(headers, uri).is_some_and(|name| origin::is_loopback(&name)) {
@@ -83,15 +83,18 @@ pub(crate) async fn by_own_names(request: Request, next: Next) -> Response {
     "auth.mode = \"none\" lets anybody who reaches the server read everything, and {0} is no loopback address: \
      listen on 127.0.0.1 or [::1], or set auth.mode to \"tokens\", \"jwt\" or \"passthrough\""
 )]
-pub struct Exposed(SocketAddr);
+pub struct ExposedWithoutAuth(SocketAddr);
 
 /// Refuses to start in mode `none` where any listener is off loopback.
 ///
 /// # Errors
 /// With the first address that others can reach.
-pub fn refuse_exposed(mode: AuthMode, listeners: &[SocketAddr]) -> Result<(), Exposed> {
+pub fn refuse_exposed_without_auth(
+    mode: AuthMode,
+    listeners: &[SocketAddr],
+) -> Result<(), ExposedWithoutAuth> {
     match (mode, listeners.iter().find(|address| !address.ip().is_loopback())) {
-        (AuthMode::None, Some(&address)) => Err(Exposed(address)),
+        (AuthMode::None, Some(&address)) => Err(ExposedWithoutAuth(address)),
         _ => Ok(()),
     }
 }
@@ -104,11 +107,11 @@ mod tests {
     fn nobody_listens_without_authentication_where_others_can_reach() {
         let own = ["127.0.0.1:8080".parse().unwrap(), "[::1]:9090".parse().unwrap()];
         let open = ["127.0.0.1:8080".parse().unwrap(), "0.0.0.0:9090".parse().unwrap()];
-        assert!(refuse_exposed(AuthMode::None, &own).is_ok());
+        assert!(refuse_exposed_without_auth(AuthMode::None, &own).is_ok());
         for mode in [AuthMode::Tokens, AuthMode::Jwt, AuthMode::Passthrough] {
-            assert!(refuse_exposed(mode, &open).is_ok());
+            assert!(refuse_exposed_without_auth(mode, &open).is_ok());
         }
-        let refused = refuse_exposed(AuthMode::None, &open).unwrap_err().to_string();
+        let refused = refuse_exposed_without_auth(AuthMode::None, &open).unwrap_err().to_string();
         assert!(refused.contains("0.0.0.0:9090") && refused.contains("auth.mode"), "{refused}");
     }
 }

@@ -37,7 +37,7 @@ impl EntityTag {
 
     /// Whether the client has it already, by its `If-None-Match` (RFC 9110, 13.1.2): any of the tags, compared weakly,
     /// or `*`, which is whatever there is.
-    pub(crate) fn is_held(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn matches(&self, headers: &HeaderMap) -> bool {
         let lines = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|line| line.to_str().ok());
         lines.map(str::trim).any(|line| line == "*" || opaque_tags(line).any(|tag| tag == self.opaque))
     }
@@ -65,12 +65,12 @@ fn opaque_tags(line: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    fn is_held(lines: &[&str]) -> bool {
+    fn matches(lines: &[&str]) -> bool {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(IF_NONE_MATCH, HeaderValue::from_str(line).unwrap());
         }
-        EntityTag { opaque: "a-g".to_owned() }.is_held(&headers)
+        EntityTag { opaque: "a-g".to_owned() }.matches(&headers)
     }
 
     #[test]
@@ -85,7 +85,7 @@ mod tests {
             &["\"b,W/\", \"a-g\""],
             &["\"b\"", "\"a-g\""],
         ] {
-            assert!(is_held(lines), "{lines:?}");
+            assert!(matches(lines), "{lines:?}");
         }
         for lines in [
             &[][..],
@@ -100,7 +100,7 @@ mod tests {
             &["\"b,\"a-g,\""],
             &["*, \"b\""],
         ] {
-            assert!(!is_held(lines), "{lines:?}");
+            assert!(!matches(lines), "{lines:?}");
         }
     }
 }

@@ -22,11 +22,11 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, interval_at};
 use tower::{BoxError, Service, ServiceExt as _};
 
+use super::activity::{ActiveRequest, ConnectionActivity, ConnectionTimeouts, ExpiredTimeout};
 use super::framing;
-use super::pulse::{Overdue, Patience, Pulse, UnderWay};
+use super::hot_reload::CurrentRouter;
+use super::shutdown::{ConnectionPhase, ShutdownToken};
 use super::socket::Socket;
-use super::succession::Routes;
-use super::tenure::{Course, Tenure};
 use crate::telemetry::connections::{Connections, Refused};
 
 /// How many requests of one HTTP/2 connection are answered at once.
@@ -38,34 +38,34 @@ const STREAMS_BYTES: u32 = 256 * 1024;
 
 /// What all connections of a listener have alike.
 #[derive(Clone)]
-pub(crate) struct Conduct {
-    pub(crate) routes: Routes,
+pub(crate) struct ConnectionServer {
+    pub(crate) routes: CurrentRouter,
     pub(crate) head_limit_bytes: usize,
-    pub(crate) patience: Patience,
-    /// Whether others wait for a place: then one that is not used is given up soon.
-    pub(crate) is_crowded: Arc<dyn Fn() -> bool + Send + Sync>,
+    pub(crate) timeouts: ConnectionTimeouts,
+    /// Whether others wait for a permit: then one that is not used is given up soon.
+    pub(crate) is_full: Arc<dyn Fn() -> bool + Send + Sync>,
     pub(crate) connections: Arc<Connections>,
 }
 
-/// How long a connection may be idle where others wait for a place.
-const IDLE_IN_A_CROWD: Duration = Duration::from_secs(1);
+/// How long a connection may be idle where others wait for a permit.
+const IDLE_TIMEOUT_WHEN_FULL: Duration = Duration::from_secs(1);
 
-impl Conduct {
+impl ConnectionServer {
     /// Serves one connection to its end.
     pub(crate) async fn serve<S>(
         self,
         stream: S,
-        place: OwnedSemaphorePermit,
-        mut course: watch::Receiver<Course>,
+        permit: OwnedSemaphorePermit,
+        mut phase: watch::Receiver<ConnectionPhase>,
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let pulse = Pulse::new();
-        let socket = TokioIo::new(Socket::new(stream, Arc::clone(&pulse), place));
-        let service = TowerToHyperService::new(Watched {
+        let activity = ConnectionActivity::new();
+        let socket = TokioIo::new(Socket::new(stream, Arc::clone(&activity), permit));
+        let service = TowerToHyperService::new(TrackedService {
             routes: self.routes.clone(),
-            pulse: Arc::clone(&pulse),
-            tenure: Tenure::new(course.clone(), Arc::clone(&pulse), self.patience.write),
+            activity: Arc::clone(&activity),
+            shutdown: ShutdownToken::new(phase.clone(), Arc::clone(&activity), self.timeouts.write),
             connections: Arc::clone(&self.connections),
         });
         let builder = self.protocols();
@@ -84,26 +84,26 @@ impl Conduct {
                     }
                     return;
                 }
-                changed = course.changed() => {
-                    let now = if changed.is_ok() { *course.borrow() } else { Course::Cut };
+                changed = phase.changed() => {
+                    let now = if changed.is_ok() { *phase.borrow() } else { ConnectionPhase::Aborted };
                     match now {
-                        Course::Serve => {}
-                        Course::Finish => connection.as_mut().graceful_shutdown(),
-                        Course::Cut => return,
+                        ConnectionPhase::Serving => {}
+                        ConnectionPhase::Draining => connection.as_mut().graceful_shutdown(),
+                        ConnectionPhase::Aborted => return,
                     }
                 }
-                _ = ticks.tick() => match pulse.overdue(self.patience()) {
+                _ = ticks.tick() => match activity.expired_timeout(self.timeouts()) {
                     None => {}
-                    Some(Overdue::Idle) => {
+                    Some(ExpiredTimeout::Idle) => {
                         let since = *ending_since.get_or_insert_with(|| {
                             connection.as_mut().graceful_shutdown();
                             Instant::now()
                         });
-                        if since.elapsed() >= self.patience.head {
+                        if since.elapsed() >= self.timeouts.head {
                             return;
                         }
                     }
-                    Some(Overdue::Head | Overdue::Write) => return,
+                    Some(ExpiredTimeout::Head | ExpiredTimeout::Write) => return,
                 },
             }
         }
@@ -120,18 +120,18 @@ impl Conduct {
         builder
     }
 
-    fn patience(&self) -> Patience {
-        if (self.is_crowded)() {
-            Patience { idle: self.patience.idle.min(IDLE_IN_A_CROWD), ..self.patience }
+    fn timeouts(&self) -> ConnectionTimeouts {
+        if (self.is_full)() {
+            ConnectionTimeouts { idle: self.timeouts.idle.min(IDLE_TIMEOUT_WHEN_FULL), ..self.timeouts }
         } else {
-            self.patience
+            self.timeouts
         }
     }
 
     /// How often a connection is looked at: often enough that nothing is late by more than a quarter.
     fn tick(&self) -> Duration {
-        let Patience { head, idle, write } = self.patience;
-        (head.min(idle).min(write).min(IDLE_IN_A_CROWD) / 4).max(Duration::from_millis(1))
+        let ConnectionTimeouts { head, idle, write } = self.timeouts;
+        (head.min(idle).min(write).min(IDLE_TIMEOUT_WHEN_FULL) / 4).max(Duration::from_millis(1))
     }
 }
 
@@ -141,20 +141,20 @@ fn refused(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<Re
     Some(if error.is_parse_too_large() { Refused::HeadTooLarge } else { Refused::Malformed })
 }
 
-/// The routes, each request told to the connection's pulse.
+/// The routes, each request told to the connection's activity.
 #[derive(Clone)]
-struct Watched {
-    routes: Routes,
-    pulse: Arc<Pulse>,
-    tenure: Tenure,
+struct TrackedService {
+    routes: CurrentRouter,
+    activity: Arc<ConnectionActivity>,
+    shutdown: ShutdownToken,
     connections: Arc<Connections>,
 }
 
-impl<B> Service<Request<B>> for Watched
+impl<B> Service<Request<B>> for TrackedService
 where
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    type Response = Response<Taken>;
+    type Response = Response<TrackedBody>;
     type Error = std::convert::Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
@@ -163,8 +163,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        request.extensions_mut().insert(self.tenure.clone());
-        let mut under_way = self.pulse.begin(request.version() == Version::HTTP_2);
+        request.extensions_mut().insert(self.shutdown.clone());
+        let mut active_request = self.activity.begin_request(request.version() == Version::HTTP_2);
         let refused = framing::refusal(request.version(), request.headers());
         if refused.is_some() {
             self.connections.refused(Refused::Malformed);
@@ -175,27 +175,27 @@ where
                 Some(refusal) => refusal,
                 None => router.oneshot(request).await?,
             };
-            if !is_endless(&response) {
-                under_way.answered();
+            if !is_streaming(&response) {
+                active_request.response_ready();
             }
-            Ok(response.map(|body| Taken { body, _under_way: under_way }))
+            Ok(response.map(|body| TrackedBody { body, _active_request: active_request }))
         })
     }
 }
 
 /// Whether an answer is a stream of events, which ends when its client has had enough.
-fn is_endless(response: &Response<Body>) -> bool {
+fn is_streaming(response: &Response<Body>) -> bool {
     let kind = response.headers().get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
     kind.starts_with(b"text/event-stream") || kind.starts_with(b"multipart/")
 }
 
 /// An answer's body, which is under way until it is dropped.
-struct Taken {
+struct TrackedBody {
     body: Body,
-    _under_way: UnderWay,
+    _active_request: ActiveRequest,
 }
 
-impl HttpBody for Taken {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

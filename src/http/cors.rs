@@ -11,14 +11,14 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use url::Url;
 
 /// How long a browser remembers what it may do: the most that Chromium takes.
-const REMEMBERED: Duration = Duration::from_hours(2);
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(2);
 
 /// The origins whose pages may ask, as browsers spell them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Origins(Vec<HeaderValue>);
+pub struct AllowedOrigins(Vec<HeaderValue>);
 
-impl TryFrom<String> for Origins {
+impl TryFrom<String> for AllowedOrigins {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -51,9 +51,9 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(text).map_err(|_| format!("`{text}` is no origin"))
 }
 
-impl Origins {
+impl AllowedOrigins {
     /// Whether a request comes from a page of one of them.
-    pub(crate) fn hold(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn allows(&self, headers: &HeaderMap) -> bool {
         // Of several a proxy could have judged another one.
         let mut origins = headers.get_all(ORIGIN).into_iter();
         matches!((origins.next(), origins.next()), (Some(origin), None) if self.0.contains(origin))
@@ -71,7 +71,7 @@ impl Origins {
                 .allow_methods([Method::GET, Method::POST])
                 .allow_headers(AllowHeaders::mirror_request())
                 .expose_headers(exposed)
-                .max_age(REMEMBERED),
+                .max_age(PREFLIGHT_MAX_AGE),
         )
     }
 }
@@ -80,13 +80,13 @@ impl Origins {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Origins, String> {
-        Origins::try_from(text.to_owned())
+    fn read(text: &str) -> Result<AllowedOrigins, String> {
+        AllowedOrigins::try_from(text.to_owned())
     }
 
     #[test]
     fn origins_are_taken_as_browsers_spell_them() {
-        assert_eq!(read("").unwrap(), Origins::default());
+        assert_eq!(read("").unwrap(), AllowedOrigins::default());
         let two = read(" https://app.example.com, http://localhost:3000,").unwrap();
         assert_eq!(two.0, ["https://app.example.com", "http://localhost:3000"]);
     }

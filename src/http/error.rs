@@ -44,57 +44,56 @@ impl HttpError {
     }
 
     /// The same in the media type that the client asked for.
-    pub(crate) fn written_as(self, media: MediaType) -> Self {
+    pub(crate) fn with_media_type(self, media: MediaType) -> Self {
         Self { media, ..self }
     }
 
     /// 400: the request could not be read to its end.
-    pub(crate) fn unread_body() -> Self {
+    pub(crate) fn incomplete_body() -> Self {
         Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", "The request's body did not arrive whole.")
     }
 
     /// 400: the request's head is none that could be meant.
-    pub(crate) fn malformed(sentence: &'static str) -> Self {
-        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", sentence)
+    pub(crate) fn malformed(message: &'static str) -> Self {
+        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
     /// 401: no key came with the request.
-    pub(crate) fn no_credentials() -> Self {
-        let sentence = "Keys are missing: send `Authorization: Bearer wbk_…` for the workspace API, `x-api-key` for \
+    pub(crate) fn missing_credentials() -> Self {
+        let message = "Keys are missing: send `Authorization: Bearer wbk_…` for the workspace API, `x-api-key` for \
                         the connected-accounts API, or both.";
-        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, sentence)
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
             .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\"")
     }
 
     /// 401: no token came with the request. It is not told that anything is wrong with one (RFC 6750, 3.1).
-    pub(crate) fn no_token() -> Self {
-        let sentence = "A token is missing: send `Authorization: Bearer` with it.";
-        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, sentence)
+    pub(crate) fn missing_token() -> Self {
+        let message = "A token is missing: send `Authorization: Bearer` with it.";
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
             .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\"")
     }
 
     /// 503: whether a token is right cannot be told while its issuer's keys cannot be read.
-    pub(crate) fn unreadable_keys() -> Self {
-        let sentence =
-            "The keys that tokens are checked with cannot be read just now: try again in a moment.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, sentence)
+    pub(crate) fn keys_unavailable() -> Self {
+        let message = "The keys that tokens are checked with cannot be read just now: try again in a moment.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, message)
             .with(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// 401: a key or a token came, and is not one that is taken.
-    pub(crate) fn bad_credentials(sentence: &'static str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, sentence)
+    pub(crate) fn bad_credentials(message: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
             .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\", error=\"invalid_token\"")
     }
 
     /// 401: a webhook's delivery that nobody known here has signed.
-    pub(crate) fn bad_delivery(sentence: &'static str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, sentence)
+    pub(crate) fn bad_delivery(message: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
     }
 
     /// 400: a webhook's delivery that is none.
-    pub(crate) fn malformed_delivery(sentence: &'static str) -> Self {
-        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", sentence)
+    pub(crate) fn malformed_delivery(message: &'static str) -> Self {
+        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
     /// 401: the token that an answer goes on by has expired meanwhile.
@@ -108,7 +107,7 @@ impl HttpError {
     }
 
     /// 401: whoever showed this is somebody else by now, or reads other data.
-    pub(crate) fn somebody_else() -> Self {
+    pub(crate) fn identity_changed() -> Self {
         Self::bad_credentials("The token has another role or tenant by now.")
     }
 
@@ -119,46 +118,46 @@ impl HttpError {
 
     /// More operations at once over one connection than there may be.
     pub(crate) fn too_many_operations(limit: usize) -> Self {
-        let sentence = format!("More than {limit} operations at once over one connection.");
-        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::LimitExceeded, sentence);
+        let message = format!("More than {limit} operations at once over one connection.");
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::LimitExceeded, message);
         Self { reason: Some("SUBSCRIPTIONS_PER_CONNECTION"), ..error }
     }
 
     /// 403: it came from a place that may not ask.
-    pub(crate) fn forbidden(sentence: &'static str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, Code::Forbidden, sentence)
+    pub(crate) fn forbidden(message: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message)
     }
 
     /// 404.
-    pub(crate) fn nothing_here() -> Self {
-        let sentence = "There is nothing at this path: the graph answers at /graphql.";
-        Self::bad_input(StatusCode::NOT_FOUND, "NOT_FOUND", sentence)
+    pub(crate) fn not_found() -> Self {
+        let message = "There is nothing at this path: the graph answers at /graphql.";
+        Self::bad_input(StatusCode::NOT_FOUND, "NOT_FOUND", message)
     }
 
     /// 405, with the methods that are taken.
-    pub(crate) fn method(allowed: &'static str) -> Self {
-        let sentence = format!("This method is not taken here; these are: {allowed}.");
-        Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", sentence).with(ALLOW, allowed)
+    pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
+        let message = format!("This method is not taken here; these are: {allowed}.");
+        Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(ALLOW, allowed)
     }
 
     /// 405 for the PUT by which a client asks for one stream for all its operations (GraphQL over SSE, "Single connection mode").
     pub(crate) fn no_shared_stream(allowed: &'static str) -> Self {
-        let sentence = "Server-sent events come one operation a request here (\"distinct connections mode\" of GraphQL over SSE): \
+        let message = "Server-sent events come one operation a request here (\"distinct connections mode\" of GraphQL over SSE): \
                         a stream for many is not reserved. In the client graphql-sse, leave out `singleConnection`.";
-        Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", sentence).with(ALLOW, allowed)
+        Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(ALLOW, allowed)
     }
 
     /// 400: it asks for a WebSocket, but not for one as it must be.
-    pub(crate) fn no_websocket(sentence: impl Into<String>) -> Self {
-        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", sentence)
+    pub(crate) fn bad_websocket_request(message: impl Into<String>) -> Self {
+        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
     /// 406: the client takes none of the media types that there are.
     pub(crate) fn not_acceptable() -> Self {
-        let sentence = "Answers are application/graphql-response+json or application/json, of subscriptions \
+        let message = "Answers are application/graphql-response+json or application/json, of subscriptions \
                         text/event-stream or multipart/mixed;subscriptionSpec=1.0, and the request's `Accept` takes none of \
                         them.";
-        Self::bad_input(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", sentence)
+        Self::bad_input(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message)
     }
 
     /// 406: the client accepts neither a compressed response nor an uncompressed one.
@@ -170,26 +169,26 @@ impl HttpError {
 
     /// 408: the body took too long to arrive.
     pub(crate) fn body_too_slow(limit_ms: u64) -> Self {
-        let sentence = format!("The request's body did not arrive within {limit_ms} ms.");
-        Self::new(StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, sentence)
+        let message = format!("The request's body did not arrive within {limit_ms} ms.");
+        Self::new(StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, message)
     }
 
     /// 503, with the time after which to come again.
-    pub(crate) fn overloaded(sentence: &'static str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, sentence)
+    pub(crate) fn overloaded(message: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, message)
             .with(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// 413, with the limit in bytes.
     pub(crate) fn body_too_large(limit: usize) -> Self {
-        let sentence = format!("The request's body is larger than {limit} bytes.");
-        let error = Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::LimitExceeded, sentence);
+        let message = format!("The request's body is larger than {limit} bytes.");
+        let error = Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::LimitExceeded, message);
         Self { reason: Some("BODY_SIZE"), ..error }
     }
 
     /// 415: the body is in another form than it must be.
-    pub(crate) fn unsupported(sentence: &'static str) -> Self {
-        Self::bad_input(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", sentence)
+    pub(crate) fn unsupported_media_type(message: &'static str) -> Self {
+        Self::bad_input(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
     }
 }
 
@@ -201,48 +200,48 @@ impl From<RequestError> for HttpError {
 
 impl HttpError {
     /// What it says, for a transport that says it in its own terms.
-    pub(crate) fn sentence(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
     /// Whether the same may succeed a moment later.
-    pub(crate) fn will_pass(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         self.code == Code::Overloaded
     }
 
     /// What is recorded of it.
     pub(crate) fn record(&self, transport: Transport) -> RequestRecord {
-        let outcome = if self.will_pass() { Outcome::Overloaded } else { Outcome::Refused };
-        let bytes = u64::try_from(self.text().len()).ok();
+        let outcome = if self.is_transient() { Outcome::Overloaded } else { Outcome::Refused };
+        let bytes = u64::try_from(self.body().len()).ok();
         RequestRecord { code: Some(self.code.word()), bytes, ..RequestRecord::of(transport, outcome) }
     }
 
-    fn refusal(&self) -> Refusal {
+    fn error_body(&self) -> ErrorBody {
         let mut error = GraphqlError::new(self.code, &*self.message);
-        if self.will_pass() {
+        if self.is_transient() {
             error = error.worth_retrying_after(OVERLOADED_RETRY_AFTER);
         }
         error.extensions.reason = self.reason;
-        Refusal { errors: [error] }
+        ErrorBody { errors: [error] }
     }
 
     /// The text of the answer.
-    pub(crate) fn text(&self) -> Bytes {
+    pub(crate) fn body(&self) -> Bytes {
         // Texts and numbers alone: writing them cannot fail.
-        serde_json::to_vec(&self.refusal()).unwrap_or_default().into()
+        serde_json::to_vec(&self.error_body()).unwrap_or_default().into()
     }
 }
 
 /// An answer without `data`, as nothing was executed.
 #[derive(Serialize)]
-struct Refusal {
+struct ErrorBody {
     errors: [GraphqlError; 1],
 }
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let record = self.record(Transport::Http);
-        let mut response = (self.status, self.text()).into_response();
+        let mut response = (self.status, self.body()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, self.media.content_type());
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -6,12 +6,12 @@
 
 use bytes::Bytes;
 
-use super::stream_format::Form;
+use super::stream_format::StreamFormat;
 
 /// `text/event-stream`
 pub(crate) struct Events;
 
-impl Form for Events {
+impl StreamFormat for Events {
     const MEDIA: &'static str = "text/event-stream; charset=utf-8";
 
     /// A comment; and the position, so that whoever loses its connection before anything happened comes back to it.

@@ -3,7 +3,7 @@
 //! The handler is our own. async-graphql's axum integration answers one media type and 200 to everything, takes
 //! any content type for JSON (which a form of another site can send) and runs mutations by GET.
 //!
-//! By the same request an operation can be asked for as a stream, as far as the client takes one ([`streamed`]), and by an
+//! By the same request an operation can be asked for as a stream, as far as the client takes one ([`streaming`]), and by an
 //! upgrade a [`websocket`].
 
 use axum::body::Body;
@@ -14,14 +14,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use super::Edge;
-use super::body::Whole;
-use super::caller::Shown;
+use super::body::ReceivedBody;
+use super::caller::PresentedCredentials;
 use super::conditional::{EntityTag, not_modified};
 use super::error::{HttpError, RETRY_AFTER_SECONDS};
-use super::media::{Accepted, MediaType};
-use super::streamed::Terms;
-use super::tenure::Tenure;
-use super::{bundle, origin, streamed, websocket};
+use super::media::{AcceptedTypes, MediaType};
+use super::shutdown::ShutdownToken;
+use super::streaming::StreamContext;
+use super::{bundle, origin, streaming, websocket};
 use crate::operation::request::OperationRequest;
 use crate::operation::subscription::OperationOutput;
 use crate::operation::{OperationResponse, Outcome, TransportRules};
@@ -34,10 +34,10 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Answers one request.
 pub(crate) async fn answer(State(edge): State<Edge>, request: Request) -> Response {
-    if websocket::is_asked_for(&request) {
+    if websocket::is_upgrade(&request) {
         return websocket::begin(edge, request).await.unwrap_or_else(HttpError::into_response);
     }
-    let Some(accepted) = Accepted::of(request.headers()) else {
+    let Some(accepted) = AcceptedTypes::of(request.headers()) else {
         return HttpError::not_acceptable().into_response();
     };
     if !takes_any_coding(request.headers(), edge.settings.compression) {
@@ -45,7 +45,7 @@ pub(crate) async fn answer(State(edge): State<Edge>, request: Request) -> Respon
     }
     match answer_as(accepted, &edge, request).await {
         Ok(response) => response,
-        Err(error) => error.written_as(accepted.once()).into_response(),
+        Err(error) => error.with_media_type(accepted.once()).into_response(),
     }
 }
 
@@ -56,21 +56,22 @@ fn takes_any_coding(headers: &HeaderMap, compression: bool) -> bool {
         || (compression && ["br", "gzip", "zstd"].into_iter().any(|name| takes(name) == Some(true)))
 }
 
-async fn answer_as(accepted: Accepted, edge: &Edge, request: Request) -> Result<Response, HttpError> {
+async fn answer_as(accepted: AcceptedTypes, edge: &Edge, request: Request) -> Result<Response, HttpError> {
     let (head, body) = request.into_parts();
     // HEAD is GET without the body (RFC 9110, 9.3.2), which the server beneath leaves out.
     let by_post = match head.method {
         Method::POST => true,
         Method::GET | Method::HEAD => false,
         Method::PUT => return Err(HttpError::no_shared_stream(METHODS)),
-        _ => return Err(HttpError::method(METHODS)),
+        _ => return Err(HttpError::method_not_allowed(METHODS)),
     };
-    if !edge.sites.hold(&head.headers) {
+    if !edge.cors_origins.allows(&head.headers) {
         origin::refuse_cross_site(&head.headers, &head.uri)?;
     }
-    let caller = edge.callers.caller(&head.headers).await?;
+    let caller = edge.callers.authenticate(&head.headers).await?;
     // The body keeps its place in the room for bodies until it is answered: the request is made of its bytes.
-    let body = if by_post { edge.bodies.json(&head.headers, body).await? } else { Whole::default() };
+    let body =
+        if by_post { edge.bodies.read_json(&head.headers, body).await? } else { ReceivedBody::default() };
     let operation = if by_post {
         OperationRequest::from_json(&body.bytes)?
     } else {
@@ -79,34 +80,37 @@ async fn answer_as(accepted: Accepted, edge: &Edge, request: Request) -> Result<
     let rules = TransportRules { mutations: by_post };
     let Some(streaming) = accepted.streaming() else {
         let answer = edge.operations.run(operation, rules, caller).await;
-        return Ok(at_once(&answer, accepted.once(), &head));
+        return Ok(single_response(&answer, accepted.once(), &head));
     };
     let after = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
-    let terms = Terms {
+    let context = StreamContext {
         ping: edge.settings.stream_ping(),
         caller: caller.clone(),
-        shown: Shown::of(&head.headers),
+        presented: PresentedCredentials::of(&head.headers),
         edge: edge.clone(),
-        tenure: Tenure::of(&head.extensions),
-        place: body.into_place(),
+        shutdown: ShutdownToken::from_extensions(&head.extensions),
+        permit: body.into_permit(),
     };
     Ok(match edge.operations.run_or_subscribe(operation, rules, caller, after).await {
-        OperationOutput::Subscription(subscription) => streamed::subscribed(streaming, *subscription, terms),
-        OperationOutput::Response(answer) => match (accepted.rather_streamed(), answer.outcome) {
+        OperationOutput::Subscription(subscription) => {
+            streaming::subscription_response(streaming, *subscription, context)
+        }
+        OperationOutput::Response(answer) => match (accepted.prefers_stream(), answer.outcome) {
             (Some(streaming), Outcome::Executed { .. } | Outcome::Refused) => {
-                streamed::once(streaming, &answer)
+                streaming::single_response(streaming, &answer)
             }
-            _ => at_once(&answer, accepted.once(), &head),
+            _ => single_response(&answer, accepted.once(), &head),
         },
     })
 }
 
 /// An answer in one piece, to whoever does not hold it already.
-fn at_once(answer: &OperationResponse, media: MediaType, head: &Parts) -> Response {
+fn single_response(answer: &OperationResponse, media: MediaType, head: &Parts) -> Response {
     // 304 and what leads to it are GET's and HEAD's alone (RFC 9110, 13.1.2).
-    let tag = (head.method != Method::POST && answer.outcome == WHOLE).then(|| EntityTag::of(answer, media));
+    let tag =
+        (head.method != Method::POST && answer.outcome == COMPLETE).then(|| EntityTag::of(answer, media));
     let mut response = match &tag {
-        Some(tag) if tag.is_held(&head.headers) => not_modified(),
+        Some(tag) if tag.matches(&head.headers) => not_modified(),
         _ => written(answer, media),
     };
     describe(response.headers_mut(), answer, tag.and_then(|tag| tag.header()));
@@ -114,18 +118,18 @@ fn at_once(answer: &OperationResponse, media: MediaType, head: &Parts) -> Respon
     response
 }
 
-const WHOLE: Outcome = Outcome::Executed { whole: true };
+const COMPLETE: Outcome = Outcome::Executed { whole: true };
 
 /// What caches need to know, of a 304 too (RFC 9110, 15.4.5).
 fn describe(headers: &mut HeaderMap, answer: &OperationResponse, tag: Option<HeaderValue>) {
-    let keeping = if answer.outcome == WHOLE { "private, no-cache" } else { "no-store" };
+    let keeping = if answer.outcome == COMPLETE { "private, no-cache" } else { "no-store" };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(keeping));
     headers.extend(tag.map(|tag| (ETAG, tag)));
     // In whole seconds (RFC 9111, 5.1), of the oldest part.
     headers.extend(answer.read_at.map(|read_at| (AGE, read_at.elapsed().as_secs().into())));
 }
 
-/// An answer in the terms of HTTP (GraphQL over HTTP, 6.4 "Status Codes").
+/// An answer in the context of HTTP (GraphQL over HTTP, 6.4 "Status Codes").
 fn written(answer: &OperationResponse, media: MediaType) -> Response {
     let status = match (answer.outcome, media) {
         (Outcome::Executed { .. }, _) | (Outcome::Refused, MediaType::Json) => StatusCode::OK,

@@ -39,15 +39,16 @@ impl MediaType {
     ///
     /// Of equal weights the one that is named wins over the one that a wildcard covers; of two that are
     /// named, the newer; of two that a wildcard covers, the older, which every client knows.
-    fn liked(ranges: &[&str]) -> Option<(Self, u16)> {
-        let liking = |media: Self| Liking::most_exact(ranges, |range| Liking::of(range, media.essence()));
+    fn preferred(ranges: &[&str]) -> Option<(Self, u16)> {
+        let liking =
+            |media: Self| RangeMatch::most_specific(ranges, |range| RangeMatch::of(range, media.essence()));
         match (liking(Self::GraphqlResponse), liking(Self::Json)) {
             (None, None) => None,
             (Some(newer), None) => Some((Self::GraphqlResponse, newer.weight)),
             (None, Some(older)) => Some((Self::Json, older.weight)),
             (Some(newer), Some(older)) => {
                 let newer_wins = if newer.weight == older.weight {
-                    newer.exactness == EXACT
+                    newer.specificity == EXACT
                 } else {
                     newer.weight > older.weight
                 };
@@ -63,7 +64,7 @@ impl MediaType {
 
 /// How an answer that goes on is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Streaming {
+pub(crate) enum StreamKind {
     /// `text/event-stream`
     Events,
     /// `multipart/mixed;subscriptionSpec=1.0`
@@ -72,12 +73,12 @@ pub(crate) enum Streaming {
 
 /// What a client takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Accepted {
+pub(crate) struct AcceptedTypes {
     once: Option<(MediaType, u16)>,
-    streaming: Option<(Streaming, u16)>,
+    streaming: Option<(StreamKind, u16)>,
 }
 
-impl Accepted {
+impl AcceptedTypes {
     /// What the headers say; none where there is nothing that they take.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut ranges = Vec::new();
@@ -87,19 +88,20 @@ impl Accepted {
         if ranges.is_empty() {
             return Some(Self { once: Some((MediaType::Json, 1000)), streaming: None });
         }
-        let named = |range: &str, essence| Liking::of(range, essence).filter(|it| it.exactness == EXACT);
-        let events = Liking::most_exact(&ranges, |range| named(range, "text/event-stream"));
-        let parts = Liking::most_exact(&ranges, |range| {
-            named(range, "multipart/mixed").filter(|_| speaks_of_subscriptions(range))
+        let named =
+            |range: &str, essence| RangeMatch::of(range, essence).filter(|it| it.specificity == EXACT);
+        let events = RangeMatch::most_specific(&ranges, |range| named(range, "text/event-stream"));
+        let parts = RangeMatch::most_specific(&ranges, |range| {
+            named(range, "multipart/mixed").filter(|_| is_subscription_format(range))
         });
         let streaming = match (events, parts) {
             (Some(events), Some(parts)) if parts.weight > events.weight => {
-                Some((Streaming::Parts, parts.weight))
+                Some((StreamKind::Parts, parts.weight))
             }
-            (Some(events), _) => Some((Streaming::Events, events.weight)),
-            (None, parts) => parts.map(|parts| (Streaming::Parts, parts.weight)),
+            (Some(events), _) => Some((StreamKind::Events, events.weight)),
+            (None, parts) => parts.map(|parts| (StreamKind::Parts, parts.weight)),
         };
-        let accepted = Self { once: MediaType::liked(&ranges), streaming };
+        let accepted = Self { once: MediaType::preferred(&ranges), streaming };
         (accepted.once.is_some() || accepted.streaming.is_some()).then_some(accepted)
     }
 
@@ -109,12 +111,12 @@ impl Accepted {
     }
 
     /// How a subscription is answered; none where the client takes no answer that goes on.
-    pub(crate) fn streaming(self) -> Option<Streaming> {
+    pub(crate) fn streaming(self) -> Option<StreamKind> {
         self.streaming.map(|(streaming, _)| streaming)
     }
 
     /// How an operation that is answered once is answered nevertheless by a stream: where the client would rather have it so.
-    pub(crate) fn rather_streamed(self) -> Option<Streaming> {
+    pub(crate) fn prefers_stream(self) -> Option<StreamKind> {
         let once = self.once.map_or(0, |(_, weight)| weight);
         self.streaming.filter(|(_, weight)| *weight > once).map(|(streaming, _)| streaming)
     }
@@ -122,7 +124,7 @@ impl Accepted {
 
 /// Whether a range of `multipart/mixed` is the one of subscriptions (Apollo's protocol, 1.0), and not of parts that follow a
 /// query.
-fn speaks_of_subscriptions(range: &str) -> bool {
+fn is_subscription_format(range: &str) -> bool {
     let mut parameters = range.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
     parameters.any(|(name, value)| {
         name.trim().eq_ignore_ascii_case("subscriptionSpec") && value.trim().trim_matches('"') == "1.0"
@@ -132,22 +134,22 @@ fn speaks_of_subscriptions(range: &str) -> bool {
 const EXACT: u8 = 2;
 
 /// How a media range speaks of a media type.
-struct Liking {
+struct RangeMatch {
     /// 0 for `*/*`, 1 for `application/*`, 2 for the type itself: the most exact range decides.
-    exactness: u8,
+    specificity: u8,
     /// The `q` in thousandths.
     weight: u16,
 }
 
-impl Liking {
-    fn most_exact(ranges: &[&str], liking: impl Fn(&str) -> Option<Self>) -> Option<Self> {
+impl RangeMatch {
+    fn most_specific(ranges: &[&str], liking: impl Fn(&str) -> Option<Self>) -> Option<Self> {
         let matches = ranges.iter().filter_map(|range| liking(range));
-        matches.max_by_key(|liking| liking.exactness).filter(|liking| liking.weight > 0)
+        matches.max_by_key(|liking| liking.specificity).filter(|liking| liking.weight > 0)
     }
 
     fn of(range: &str, essence: &str) -> Option<Self> {
         let mut parts = range.split(';').map(str::trim);
-        let exactness = match parts.next()? {
+        let specificity = match parts.next()? {
             "*/*" => 0,
             kind if kind.eq_ignore_ascii_case("application/*") => 1,
             kind if kind.eq_ignore_ascii_case(essence) => EXACT,
@@ -161,7 +163,7 @@ impl Liking {
                 return None;
             }
         }
-        Some(Self { exactness, weight })
+        Some(Self { specificity, weight })
     }
 }
 
@@ -193,10 +195,10 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn accepted(accept: &str) -> Option<Accepted> {
+    fn accepted(accept: &str) -> Option<AcceptedTypes> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_str(accept).unwrap());
-        Accepted::of(&headers)
+        AcceptedTypes::of(&headers)
     }
 
     fn negotiated(accept: &str) -> Option<MediaType> {
@@ -205,7 +207,7 @@ mod tests {
 
     #[test]
     fn of_what_is_liked_alike_the_kind_of_operation_decides() {
-        use Streaming::{Events, Parts};
+        use StreamKind::{Events, Parts};
         let apollo = "multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/graphql-response+json,\
                       application/json;q=0.9";
         let urql = "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, \
@@ -232,7 +234,7 @@ mod tests {
             (urql, Some(Events), None),
         ] {
             let accepted = accepted(accept).unwrap();
-            assert_eq!((accepted.streaming(), accepted.rather_streamed()), (subscription, query), "{accept}");
+            assert_eq!((accepted.streaming(), accepted.prefers_stream()), (subscription, query), "{accept}");
         }
     }
 
@@ -264,6 +266,6 @@ mod tests {
         ] {
             assert_eq!(negotiated(accept), expected, "{accept}");
         }
-        assert_eq!(Accepted::of(&HeaderMap::new()).map(Accepted::once), Some(Json));
+        assert_eq!(AcceptedTypes::of(&HeaderMap::new()).map(AcceptedTypes::once), Some(Json));
     }
 }

@@ -1,14 +1,15 @@
 //! The edge: HTTP in, HTTP out.
 //!
-//! A request passes [`request_id`], is [`recorded`] when it is answered, is routed, and at `/graphql` goes through [`graphql`]: [`media`] type,
+//! A request passes [`request_id`], is [`request_recorder`] when it is answered, is routed, and at `/graphql` goes through [`graphql`]: [`media`] type,
 //! [`origin`] and [`cors`], [`caller`], [`body`], then down into the operation layer; what a client has already it is not
-//! sent again ([`conditional`]). What goes on is [`telling`] its answers one after the other: [`streamed`] over HTTP, as an
-//! [`event_stream`] or [`multipart`], for as long as its [`tenure`] is; or over a [`websocket`]. Whatever is refused on the
+//! sent again ([`conditional`]). What goes on is [`response_stream`] its answers one after the other: [`streaming`] over HTTP, as an
+//! [`event_stream`] or [`multipart`], for as long as its [`shutdown`] is; or over a [`websocket`]. Whatever is refused on the
 //! way is one [`error`] type, [`framing`]'s before all others. [`graphiql`] is the page at `/`, [`example`] the one at
 //! `/example`, each a [`bundle`]; [`webhook`] is where Composio tells of what has expired.
-//! All of it may be [`mod@traced`]. [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`pulse`]. Of configurations one
-//! takes another's place in [`succession`].
+//! All of it may be [`mod@traced`]. [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`activity`]. Of configurations one
+//! takes another's place in [`hot_reload`].
 
+mod activity;
 mod body;
 mod bundle;
 pub mod caller;
@@ -21,21 +22,20 @@ mod example;
 mod framing;
 mod graphiql;
 mod graphql;
+pub mod hot_reload;
 mod media;
 mod multipart;
 pub mod ops;
 mod origin;
-mod pulse;
-mod recorded;
 mod request_id;
+mod request_recorder;
+mod response_stream;
 pub mod serve;
 pub mod settings;
+mod shutdown;
 mod socket;
 mod stream_format;
-mod streamed;
-pub mod succession;
-mod telling;
-mod tenure;
+mod streaming;
 mod traced;
 pub mod webhook;
 mod websocket;
@@ -53,12 +53,12 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 
-use self::body::Bodies;
-use self::caller::Callers;
-use self::cors::Origins;
+use self::body::BodyBudget;
+use self::caller::Authenticator;
+use self::cors::AllowedOrigins;
 use self::error::HttpError;
+use self::hot_reload::{ReloadableEdge, Replacement};
 use self::settings::HttpSettings;
-use self::succession::{Served, Successor};
 pub use self::traced::traced;
 use self::webhook::Webhooks;
 use crate::operation::OperationEngine;
@@ -68,7 +68,7 @@ pub struct EdgeParts {
     /// What runs operations.
     pub operations: OperationEngine,
     /// How callers are known.
-    pub callers: Callers,
+    pub callers: Authenticator,
     /// Whose webhooks are taken.
     pub webhooks: Webhooks,
     /// `[http]`
@@ -77,29 +77,29 @@ pub struct EdgeParts {
 
 /// What requests to the graph share; routing clones it several times a request.
 #[derive(Clone)]
-struct Edge(Arc<Shared>);
+struct Edge(Arc<EdgeState>);
 
 impl Deref for Edge {
-    type Target = Shared;
+    type Target = EdgeState;
 
-    fn deref(&self) -> &Shared {
+    fn deref(&self) -> &EdgeState {
         &self.0
     }
 }
 
-struct Shared {
+struct EdgeState {
     operations: OperationEngine,
-    callers: Callers,
-    sites: Origins,
-    bodies: Arc<Bodies>,
+    callers: Authenticator,
+    cors_origins: AllowedOrigins,
+    bodies: Arc<BodyBudget>,
     webhooks: Arc<Webhooks>,
     settings: Arc<HttpSettings>,
-    successor: Successor,
+    replacement: Replacement,
 }
 
 /// The public listener's routes, and around them what every request passes, the outermost last.
 pub fn router(parts: EdgeParts) -> Router {
-    Served::new(parts, None).routes().now()
+    ReloadableEdge::new(parts, None).routes().now()
 }
 
 fn routes(edge: Edge) -> Router {
@@ -113,17 +113,17 @@ fn routes(edge: Edge) -> Router {
         .merge(example)
         .route("/graphql", graph)
         .route("/webhooks/composio", any(webhook::take))
-        .fallback(async || HttpError::nothing_here())
-        .layer(map_response(unsniffed));
-    let recorded = from_fn_with_state(requests, recorded::recorded);
+        .fallback(async || HttpError::not_found())
+        .layer(map_response(no_sniff));
+    let recorded = from_fn_with_state(requests, request_recorder::record);
     guarded(routes, &callers).layer(recorded).layer(from_fn(request_id::named)).with_state(edge)
 }
 
 /// Where everybody on this machine is an administrator, all that a listener answers is for those alone who call it by this
 /// machine's names: GraphiQL too, which a rebound page could steer.
-fn guarded<S: Clone + Send + Sync + 'static>(routes: Router<S>, callers: &Callers) -> Router<S> {
+fn guarded<S: Clone + Send + Sync + 'static>(routes: Router<S>, callers: &Authenticator) -> Router<S> {
     match callers {
-        Callers::Anybody(_) => routes.layer(from_fn(caller::by_own_names)),
+        Authenticator::Open(_) => routes.layer(from_fn(caller::require_loopback_host)),
         _ => routes,
     }
 }
@@ -142,7 +142,7 @@ fn graph(settings: &HttpSettings) -> MethodRouter<Edge> {
     if let Some(cors) = settings.cors_origins.layer() {
         route = route.layer(cors);
     }
-    route.layer(map_response(varying))
+    route.layer(map_response(add_vary))
 }
 
 /// From which size on an answer is compressed, in bytes: below, a packet takes it as it is.
@@ -154,16 +154,16 @@ fn front(settings: &HttpSettings) -> Router<Edge> {
         return graphiql::routes();
     }
     let word = "Switchboard: the graph answers at /graphql (POST, GET).\n";
-    Router::new().route("/", get(word).fallback(async || HttpError::method("GET, HEAD")))
+    Router::new().route("/", get(word).fallback(async || HttpError::method_not_allowed("GET, HEAD")))
 }
 
 /// Answers differ by whoever asks and by what they take; caches in between are told so even where they may keep
 /// nothing, since a private cache may.
-async fn varying(response: Response) -> Response {
+async fn add_vary(response: Response) -> Response {
     with(response, VARY, "Authorization, x-api-key, Accept, Accept-Encoding, Origin")
 }
 
-async fn unsniffed(response: Response) -> Response {
+async fn no_sniff(response: Response) -> Response {
     with(response, X_CONTENT_TYPE_OPTIONS, "nosniff")
 }
 

@@ -6,12 +6,12 @@
 
 use bytes::Bytes;
 
-use super::stream_format::Form;
+use super::stream_format::StreamFormat;
 
 /// `multipart/mixed`
 pub(crate) struct Parts;
 
-impl Form for Parts {
+impl StreamFormat for Parts {
     const MEDIA: &'static str = "multipart/mixed;boundary=\"graphql\";subscriptionSpec=1.0";
 
     fn opening(_: Option<&str>) -> Bytes {

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::get;
 
 use super::bundle;
-use super::caller::Callers;
+use super::caller::Authenticator;
 use crate::telemetry::metrics::Metrics;
 
 /// Whether requests may be sent here; cheap to clone.
@@ -33,7 +33,7 @@ impl Readiness {
 /// `/live` says that the process runs, `/ready` that it may be sent requests: it may from the moment that it
 /// listens until it is told to stop, since it depends on no upstream to answer. `/metrics` is all figures as they stand. Which
 /// names it answers by hangs on how callers are known.
-pub fn router(callers: &Callers, readiness: &Readiness, metrics: Metrics) -> Router {
+pub fn router(callers: &Authenticator, readiness: &Readiness, metrics: Metrics) -> Router {
     let readiness = readiness.clone();
     let ready = move || std::future::ready(readiness.tell());
     let routes = Router::new().route("/live", get("live\n")).route("/ready", get(ready));

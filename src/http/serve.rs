@@ -1,6 +1,6 @@
 //! A listener, from its first connection to its graceful end.
 //!
-//! It takes no more connections than it has places for. Those beyond are told so (`OVERLOADED`), a few at a time, and those
+//! It takes no more connections than it has permits for. Those beyond are told so (`OVERLOADED`), a few at a time, and those
 //! beyond even these are hung up on: what comes faster than it can be refused must not cost anything.
 
 use std::future::Future;
@@ -16,20 +16,20 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::connection::Conduct;
+use super::activity::ConnectionTimeouts;
+use super::connection::ConnectionServer;
 use super::error::HttpError;
-use super::pulse::Patience;
+use super::hot_reload::CurrentRouter;
 use super::settings::ServerSettings;
-use super::succession::Routes;
-use super::tenure::Course;
+use super::shutdown::ConnectionPhase;
 use crate::telemetry::connections::{Connections, Refused};
 
 /// How many connections are being refused at once, and how long each may take for it.
 const REFUSED_AT_ONCE: usize = 64;
-const PATIENCE_WITH_REFUSED: Duration = Duration::from_secs(1);
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long to wait where the machine has no file handles left: connections that end give some back.
-const BREATH: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Where connections come from. In tests it is no port: on the paused clock, time runs ahead while a real socket is waited for.
 pub trait Listener: Send {
@@ -61,7 +61,7 @@ impl Listener for TcpListener {
 /// None today: a listener whose connections fail goes on.
 pub async fn serve(
     listener: impl Listener,
-    routes: impl Into<Routes>,
+    routes: impl Into<CurrentRouter>,
     settings: ServerSettings,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
@@ -74,36 +74,36 @@ pub async fn serve(
 /// As [`serve`].
 pub async fn serve_counted(
     mut listener: impl Listener,
-    routes: impl Into<Routes>,
+    routes: impl Into<CurrentRouter>,
     settings: ServerSettings,
     connections: Arc<Connections>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    let (course, watched) = watch::channel(Course::Serve);
-    let doors = Doors::new(routes.into(), &settings, connections);
+    let (phase, watched) = watch::channel(ConnectionPhase::Serving);
+    let doors = Acceptor::new(routes.into(), &settings, connections);
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
-                Ok(stream) => doors.let_in(stream, &watched),
+                Ok(stream) => doors.accept(stream, &watched),
                 Err(error) if is_of_connection(&error) => {}
                 Err(error) => {
                     tracing::error!(%error, "no connection can be taken at the moment");
-                    tokio::time::sleep(BREATH).await;
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             },
         }
     }
     drop((listener, watched));
-    course.send_replace(Course::Finish);
-    if tokio::time::timeout(settings.shutdown(), course.closed()).await.is_err() {
+    phase.send_replace(ConnectionPhase::Draining);
+    if tokio::time::timeout(settings.shutdown(), phase.closed()).await.is_err() {
         tracing::warn!(
             "requests were still running {} ms after the end was asked for: they are cut off",
             settings.shutdown_ms
         );
-        course.send_replace(Course::Cut);
-        course.closed().await;
+        phase.send_replace(ConnectionPhase::Aborted);
+        phase.closed().await;
     }
     Ok(())
 }
@@ -114,55 +114,52 @@ fn is_of_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// The places of a listener.
-struct Doors {
-    serving: Conduct,
-    places: Arc<Semaphore>,
-    refusing: Conduct,
-    places_of_refused: Arc<Semaphore>,
+/// The permits of a listener.
+struct Acceptor {
+    serving: ConnectionServer,
+    permits: Arc<Semaphore>,
+    refusing: ConnectionServer,
+    refusal_permits: Arc<Semaphore>,
 }
 
-impl Doors {
-    fn new(routes: Routes, settings: &ServerSettings, connections: Arc<Connections>) -> Self {
-        let places = Arc::new(Semaphore::new(settings.connections_max));
-        connections.listens(&places, settings.connections_max);
-        let free = Arc::clone(&places);
-        let serving = Conduct {
+impl Acceptor {
+    fn new(routes: CurrentRouter, settings: &ServerSettings, connections: Arc<Connections>) -> Self {
+        let permits = Arc::new(Semaphore::new(settings.connections_max));
+        connections.listens(&permits, settings.connections_max);
+        let free = Arc::clone(&permits);
+        let serving = ConnectionServer {
             routes,
             head_limit_bytes: settings.head_limit_bytes,
-            patience: settings.patience(),
-            is_crowded: Arc::new(move || free.available_permits() == 0),
+            timeouts: settings.timeouts(),
+            is_full: Arc::new(move || free.available_permits() == 0),
             connections,
         };
-        let patience = Patience {
-            head: PATIENCE_WITH_REFUSED,
-            idle: PATIENCE_WITH_REFUSED,
-            write: PATIENCE_WITH_REFUSED,
-        };
-        let refusing = Conduct { routes: refusal().into(), patience, ..serving.clone() };
-        Self { serving, places, refusing, places_of_refused: Arc::new(Semaphore::new(REFUSED_AT_ONCE)) }
+        let timeouts =
+            ConnectionTimeouts { head: REFUSAL_TIMEOUT, idle: REFUSAL_TIMEOUT, write: REFUSAL_TIMEOUT };
+        let refusing = ConnectionServer { routes: refusal().into(), timeouts, ..serving.clone() };
+        Self { serving, permits, refusing, refusal_permits: Arc::new(Semaphore::new(REFUSED_AT_ONCE)) }
     }
 
-    fn let_in<S>(&self, stream: S, course: &watch::Receiver<Course>)
+    fn accept<S>(&self, stream: S, phase: &watch::Receiver<ConnectionPhase>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Some((conduct, place)) = self.place() else { return };
-        tokio::spawn(conduct.serve(stream, place, course.clone()));
+        let Some((server, permit)) = self.permit() else { return };
+        tokio::spawn(server.serve(stream, permit, phase.clone()));
     }
 
-    fn place(&self) -> Option<(Conduct, OwnedSemaphorePermit)> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Some((self.serving.clone(), place));
+    fn permit(&self) -> Option<(ConnectionServer, OwnedSemaphorePermit)> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Some((self.serving.clone(), permit));
         }
-        let place = Arc::clone(&self.places_of_refused).try_acquire_owned().ok();
-        let why = if place.is_some() { Refused::Full } else { Refused::Flooded };
+        let permit = Arc::clone(&self.refusal_permits).try_acquire_owned().ok();
+        let why = if permit.is_some() { Refused::Full } else { Refused::Flooded };
         self.serving.connections.refused(why);
-        Some((self.refusing.clone(), place?))
+        Some((self.refusing.clone(), permit?))
     }
 }
 
-/// What those get for whom there is no place.
+/// What those get for whom there is no permit.
 fn refusal() -> Router {
     let closing = async |request: Request<_>, next: Next| {
         let version = request.version();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::cors::Origins;
-use super::pulse::Patience;
+use super::activity::ConnectionTimeouts;
+use super::cors::AllowedOrigins;
 
 /// `[http]`
 #[derive(Debug, Clone, Deserialize)]
@@ -25,7 +25,7 @@ pub struct HttpSettings {
     /// How much memory the bodies of all requests may take that are being read or answered, in bytes.
     pub bodies_limit_bytes: usize,
     /// Whose pages may ask from a browser.
-    pub cors_origins: Origins,
+    pub cors_origins: AllowedOrigins,
     /// Whether answers are compressed for those who take that.
     pub compression: bool,
     /// How long a WebSocket may take to say who it is, in milliseconds.
@@ -78,8 +78,8 @@ impl ServerSettings {
     }
 
     /// How long a connection may take for what.
-    pub(crate) fn patience(&self) -> Patience {
-        Patience {
+    pub(crate) fn timeouts(&self) -> ConnectionTimeouts {
+        ConnectionTimeouts {
             head: Duration::from_millis(self.head_timeout_ms),
             idle: Duration::from_millis(self.idle_timeout_ms),
             write: Duration::from_millis(self.write_timeout_ms),

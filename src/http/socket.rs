@@ -1,4 +1,4 @@
-//! A connection's bytes, as they come and go: each is told to the connection's [`Pulse`].
+//! A connection's bytes, as they come and go: each is told to the connection's [`ConnectionActivity`].
 
 use std::io;
 use std::pin::Pin;
@@ -8,24 +8,24 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::pulse::Pulse;
+use super::activity::ConnectionActivity;
 
-/// A socket that is watched. It holds the connection's place, so that one that became a WebSocket holds it on.
+/// A socket that is watched. It holds the connection's permit, so that one that became a WebSocket holds it on.
 pub(crate) struct Socket<S> {
     stream: S,
-    pulse: Arc<Pulse>,
-    _place: OwnedSemaphorePermit,
+    activity: Arc<ConnectionActivity>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl<S> Socket<S> {
-    pub(crate) fn new(stream: S, pulse: Arc<Pulse>, place: OwnedSemaphorePermit) -> Self {
-        Self { stream, pulse, _place: place }
+    pub(crate) fn new(stream: S, activity: Arc<ConnectionActivity>, permit: OwnedSemaphorePermit) -> Self {
+        Self { stream, activity, _permit: permit }
     }
 }
 
 impl<S: AsyncWrite + Unpin> Socket<S> {
-    fn told<T>(&self, written: Poll<T>) -> Poll<T> {
-        self.pulse.wrote(written.is_ready());
+    fn record_write<T>(&self, written: Poll<T>) -> Poll<T> {
+        self.activity.on_write(written.is_ready());
         written
     }
 }
@@ -39,7 +39,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.pulse.read();
+            self.activity.on_read();
         }
         read
     }
@@ -52,7 +52,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.told(written)
+        self.record_write(written)
     }
 
     fn poll_write_vectored(
@@ -61,7 +61,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.told(written)
+        self.record_write(written)
     }
 
     fn is_write_vectored(&self) -> bool {

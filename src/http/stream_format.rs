@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 /// How frames are written.
-pub(crate) trait Form: Send + 'static {
+pub(crate) trait StreamFormat: Send + 'static {
     /// `Content-Type`.
     const MEDIA: &'static str;
 

@@ -108,13 +108,13 @@ pub(super) async fn take(State(edge): State<Edge>, request: Request) -> Response
 async fn taken(edge: &Edge, request: Request) -> Result<StatusCode, HttpError> {
     let (head, body) = request.into_parts();
     if head.method != Method::POST {
-        return Err(HttpError::method("POST"));
+        return Err(HttpError::method_not_allowed("POST"));
     }
     if edge.webhooks.is_empty() {
-        return Err(HttpError::nothing_here());
+        return Err(HttpError::not_found());
     }
     let signature = Signature::read(&head.headers)?;
-    let body = edge.bodies.json(&head.headers, body).await?;
+    let body = edge.bodies.read_json(&head.headers, body).await?;
     let tenant = edge.webhooks.tenant(&signature, &body.bytes)?;
     let delivery: Delivery<'_> = serde_json::from_slice(&body.bytes)
         .map_err(|_| HttpError::malformed_delivery("The delivery's body is no JSON object with a `type`."))?;

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use serde_json::Value;
 use switchboard::config::{Config, Keys, Sources};
-use switchboard::http::caller::Callers;
+use switchboard::http::caller::Authenticator;
 use switchboard::http::serve::serve;
 use switchboard::http::settings::ServerSettings;
 use switchboard::http::webhook::Webhooks;
@@ -91,7 +91,7 @@ async fn listening(
 }
 
 fn graph(operations: OperationEngine) -> Router {
-    let callers = Callers::Anybody(tenant_a().tenant);
+    let callers = Authenticator::Open(tenant_a().tenant);
     router(EdgeParts { operations, callers, webhooks: Webhooks::none(), settings: shipped().http })
 }
 

@@ -33,8 +33,8 @@ use serde_json::{Value, json};
 use switchboard::domain::caller::Tenant;
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
-use switchboard::http::caller::Callers;
-use switchboard::http::cors::Origins;
+use switchboard::http::caller::Authenticator;
+use switchboard::http::cors::AllowedOrigins;
 use switchboard::http::settings::{HttpSettings, ServerSettings};
 use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
@@ -54,7 +54,7 @@ fn http_settings() -> HttpSettings {
         body_limit_bytes: BODY_LIMIT,
         body_timeout_ms: 10_000,
         bodies_limit_bytes: 1 << 20,
-        cors_origins: Origins::default(),
+        cors_origins: AllowedOrigins::default(),
         compression: true,
         ws_init_timeout_ms: 5_000,
         stream_ping_ms: 15_000,
@@ -74,19 +74,19 @@ fn server_settings() -> ServerSettings {
     }
 }
 
-fn edge(callers: Callers) -> Router {
+fn edge(callers: Authenticator) -> Router {
     edge_with(callers, http_settings())
 }
 
-fn edge_with(callers: Callers, settings: HttpSettings) -> Router {
+fn edge_with(callers: Authenticator, settings: HttpSettings) -> Router {
     router(EdgeParts { operations: operations(Faulty::new()), callers, webhooks: Webhooks::none(), settings })
 }
 
-fn edge_over(callers: Callers, faulty: Faulty) -> Router {
+fn edge_over(callers: Authenticator, faulty: Faulty) -> Router {
     serving(callers, operations(faulty))
 }
 
-fn serving(callers: Callers, operations: OperationEngine) -> Router {
+fn serving(callers: Authenticator, operations: OperationEngine) -> Router {
     router(EdgeParts { operations, callers, webhooks: Webhooks::none(), settings: http_settings() })
 }
 
@@ -94,8 +94,8 @@ fn operations(faulty: Faulty) -> OperationEngine {
     OperationEngine::new(faulty, &Shares::of(1 << 20), Clock::system()).unwrap()
 }
 
-fn anybody() -> Callers {
-    Callers::Anybody(Tenant {
+fn anybody() -> Authenticator {
+    Authenticator::Open(Tenant {
         leadlex: Credential::new("wbk_default").ok(),
         composio: Credential::new("ak_default").ok(),
     })

@@ -11,10 +11,10 @@ const NO_TOKEN: &str =
 /// The bearer token of a request. Whoever sends none, or another scheme's credentials, is not told that a token is wrong
 /// (RFC 6750, 3.1).
 pub(super) fn token(headers: &HeaderMap) -> Result<&str, HttpError> {
-    let text = single(headers, &AUTHORIZATION, NO_TOKEN)?.ok_or_else(HttpError::no_token)?;
+    let text = single(headers, &AUTHORIZATION, NO_TOKEN)?.ok_or_else(HttpError::missing_token)?;
     let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(HttpError::no_token());
+        return Err(HttpError::missing_token());
     }
     let token = token.trim_matches(' ');
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -76,7 +76,7 @@ impl Verifier {
         let key = match self.keys.find(kid.as_deref(), alg).await {
             Lookup::Found(key) => key,
             Lookup::Unknown => return Err(HttpError::bad_credentials(sentences::UNKNOWN_KEY)),
-            Lookup::Unreadable => return Err(HttpError::unreadable_keys()),
+            Lookup::Unreadable => return Err(HttpError::keys_unavailable()),
         };
         let claims = self.verified(token, alg, &key)?;
         let expires_at = self.check_times(&claims)?;

@@ -23,7 +23,7 @@ pub(super) fn own_keys(headers: &HeaderMap) -> Result<Tenant, HttpError> {
     let bearer = single(headers, &AUTHORIZATION, BAD_BEARER)?;
     let api_key = single(headers, &X_API_KEY, BAD_API_KEY)?;
     if bearer.is_none() && api_key.is_none() {
-        return Err(HttpError::no_credentials());
+        return Err(HttpError::missing_credentials());
     }
     let leadlex = bearer.map(|text| {
         let key = bearer_token(text).filter(|token| token.starts_with("wbk_") && token.len() > "wbk_".len());

@@ -13,40 +13,43 @@ use tokio::time::sleep;
 
 use super::*;
 
-const PATIENCE: Patience =
-    Patience { head: Duration::from_secs(10), idle: Duration::from_secs(60), write: Duration::from_secs(30) };
+const PATIENCE: ConnectionTimeouts = ConnectionTimeouts {
+    head: Duration::from_secs(10),
+    idle: Duration::from_secs(60),
+    write: Duration::from_secs(30),
+};
 const LARGE: usize = 1 << 20;
 
-/// A server with one place.
+/// A server with one permit.
 struct Served {
     client: DuplexStream,
-    places: Arc<Semaphore>,
-    course: watch::Sender<Course>,
-    is_crowded: Arc<AtomicBool>,
+    permits: Arc<Semaphore>,
+    phase: watch::Sender<ConnectionPhase>,
+    is_full: Arc<AtomicBool>,
     serving: JoinHandle<()>,
 }
 
 fn served() -> Served {
-    let (client, server) = duplex(16 << 10);
-    let places = Arc::new(Semaphore::new(1));
-    let place = Arc::clone(&places).try_acquire_owned().unwrap();
-    let (course, watched) = watch::channel(Course::Serve);
-    let is_crowded = Arc::new(AtomicBool::new(false));
-    let crowd = Arc::clone(&is_crowded);
+    let (client, stream) = duplex(16 << 10);
+    let permits = Arc::new(Semaphore::new(1));
+    let permit = Arc::clone(&permits).try_acquire_owned().unwrap();
+    let (phase, watched) = watch::channel(ConnectionPhase::Serving);
+    let is_full = Arc::new(AtomicBool::new(false));
+    let crowd = Arc::clone(&is_full);
     let router = Router::new()
         .route("/", get("hello"))
         .route("/large", get(async || "x".repeat(LARGE)))
         .route("/never", get(async || std::future::pending::<&str>().await))
         .route("/events", get(events));
-    let conduct = Conduct {
+    let server = ConnectionServer {
         routes: router.into(),
         head_limit_bytes: 16 << 10,
-        patience: PATIENCE,
-        is_crowded: Arc::new(move || crowd.load(Ordering::Relaxed)),
+        timeouts: PATIENCE,
+        is_full: Arc::new(move || crowd.load(Ordering::Relaxed)),
         connections: Arc::default(),
     };
-    let serving = tokio::spawn(conduct.serve(server, place, watched));
-    Served { client, places, course, is_crowded, serving }
+    let serving = tokio::spawn(server.serve(stream, permit, watched));
+    Served { client, permits, phase, is_full, serving }
 }
 
 /// An event every ten seconds, for ever.
@@ -82,7 +85,7 @@ impl Served {
     async fn ended_after(&mut self) -> u64 {
         let start = Instant::now();
         (&mut self.serving).await.unwrap();
-        assert_eq!(self.places.available_permits(), 1, "its place is free again");
+        assert_eq!(self.permits.available_permits(), 1, "its permit is free again");
         start.elapsed().as_secs()
     }
 }
@@ -130,10 +133,10 @@ async fn a_connection_is_kept_between_requests_and_not_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_makes_room_where_others_wait() {
     let mut served = served();
-    served.is_crowded.store(true, Ordering::Relaxed);
+    served.is_full.store(true, Ordering::Relaxed);
     served.ask("/").await;
     served.until("hello").await;
-    assert_eq!(served.ended_after().await, IDLE_IN_A_CROWD.as_secs());
+    assert_eq!(served.ended_after().await, IDLE_TIMEOUT_WHEN_FULL.as_secs());
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,16 +210,16 @@ async fn the_end_waits_for_what_is_under_way_and_not_for_what_is_idle() {
     let mut idle = served();
     idle.ask("/").await;
     idle.until("hello").await;
-    idle.course.send(Course::Finish).unwrap();
+    idle.phase.send(ConnectionPhase::Draining).unwrap();
     assert_eq!(idle.ended_after().await, 0);
 
     let mut busy = served();
     busy.ask("/never").await;
     sleep(Duration::from_secs(1)).await;
-    busy.course.send(Course::Finish).unwrap();
+    busy.phase.send(ConnectionPhase::Draining).unwrap();
     sleep(Duration::from_secs(1)).await;
     assert!(!busy.serving.is_finished());
-    busy.course.send(Course::Cut).unwrap();
+    busy.phase.send(ConnectionPhase::Aborted).unwrap();
     assert_eq!(busy.ended_after().await, 0);
 }
 

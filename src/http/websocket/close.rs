@@ -12,14 +12,14 @@ const REASON_BYTES: usize = 123;
 
 /// Why it ends.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum SessionEnd {
     /// Nobody is there to be told.
-    Gone,
+    Disconnected,
     /// The peer is told.
     Close(u16, String),
 }
 
-impl End {
+impl SessionEnd {
     /// 4400: what came is no message of the protocol.
     pub(super) fn invalid(why: impl Into<String>) -> Self {
         Self::Close(4400, why.into())
@@ -32,27 +32,27 @@ impl End {
 
     /// 4403: whoever asks is not let in, and is told why in the words of HTTP. 1013 where the same may pass a moment later.
     pub(super) fn refused(error: &HttpError) -> Self {
-        Self::Close(if error.will_pass() { 1013 } else { 4403 }, error.sentence().to_owned())
+        Self::Close(if error.is_transient() { 1013 } else { 4403 }, error.message().to_owned())
     }
 
     /// 4408: nobody has said who it is.
-    pub(super) fn too_late() -> Self {
+    pub(super) fn init_timeout() -> Self {
         Self::Close(4408, "Connection initialisation timeout".to_owned())
     }
 
     /// 4409: the id means another operation.
-    pub(super) fn taken(id: &str) -> Self {
+    pub(super) fn duplicate_id(id: &str) -> Self {
         Self::Close(4409, format!("Subscriber for {id} already exists"))
     }
 
     /// 4429: it was said before who it is.
-    pub(super) fn twice() -> Self {
+    pub(super) fn duplicate_init() -> Self {
         Self::Close(4429, "Too many initialisation requests".to_owned())
     }
 
     /// 1001: the server ends. Clients connect again, to another one.
     pub(super) fn going_away() -> Self {
-        Self::Close(1001, HttpError::going_away().sentence().to_owned())
+        Self::Close(1001, HttpError::going_away().message().to_owned())
     }
 
     /// What could not be read.
@@ -61,7 +61,7 @@ impl End {
             Some(WsError::Capacity(_)) => Self::Close(1009, "The message is too long".to_owned()),
             Some(WsError::Utf8(_)) => Self::Close(1007, "The message is not UTF-8".to_owned()),
             Some(WsError::Protocol(_)) => Self::Close(1002, "This is no WebSocket".to_owned()),
-            _ => Self::Gone,
+            _ => Self::Disconnected,
         }
     }
 

@@ -12,16 +12,16 @@ use axum::http::header::{AUTHORIZATION, HeaderName};
 use axum::http::request::Parts;
 use tokio::time::{Instant, timeout};
 
-use super::close::End;
-use super::message::{self, Incoming, Payload};
-use super::underway::{Said, Underway};
+use super::close::SessionEnd;
+use super::messages::{self, ClientMessage, Payload};
+use super::operations::{ActiveOperations, OperationEvent};
 use crate::domain::caller::Caller;
 use crate::http::Edge;
-use crate::http::caller::Shown;
+use crate::http::caller::PresentedCredentials;
 use crate::http::error::HttpError;
-use crate::http::streamed::past;
-use crate::http::telling::Told;
-use crate::http::tenure::Tenure;
+use crate::http::response_stream::ResponseEvent;
+use crate::http::shutdown::ShutdownToken;
+use crate::http::streaming::until;
 use crate::operation::request::OperationRequest;
 use crate::telemetry::requests::Transport;
 use crate::telemetry::traces::Origin;
@@ -29,24 +29,24 @@ use crate::telemetry::traces::Origin;
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// How long the peer's own close is waited for.
-const FAREWELL: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves a WebSocket to its end.
-pub(super) async fn run(socket: WebSocket, edge: Edge, head: Parts, tenure: Tenure, origin: Origin) {
-    let mut cut = tenure.clone();
+pub(super) async fn run(socket: WebSocket, edge: Edge, head: Parts, shutdown: ShutdownToken, origin: Origin) {
+    let mut token = shutdown.clone();
     let until = Instant::now() + edge.settings.ws_init_timeout();
     let session = Session {
         socket,
         edge,
         headers: head.headers,
-        tenure,
-        phase: Phase::Greeting { until },
-        underway: Underway::of(origin, cut.clone()),
-        is_leaving: false,
+        shutdown,
+        phase: Phase::AwaitingInit { until },
+        operations: ActiveOperations::new(origin, token.clone()),
+        is_draining: false,
     };
     tokio::select! {
-        () = session.converse() => {}
-        () = cut.is_cut() => {}
+        () = session.serve() => {}
+        () = token.aborted() => {}
     }
 }
 
@@ -54,28 +54,33 @@ struct Session {
     socket: WebSocket,
     edge: Edge,
     headers: HeaderMap,
-    tenure: Tenure,
+    shutdown: ShutdownToken,
     phase: Phase,
-    underway: Underway,
+    operations: ActiveOperations,
     /// Whether the server ends, and only what will be answered is waited for.
-    is_leaving: bool,
+    is_draining: bool,
 }
 
 enum Phase {
     /// It is not known who it is.
-    Greeting { until: Instant },
+    AwaitingInit { until: Instant },
     /// It is.
-    Acknowledged { caller: Box<Caller>, shown: Box<Shown>, ping_at: Instant, is_answer_due: bool },
+    Acknowledged {
+        caller: Box<Caller>,
+        presented: Box<PresentedCredentials>,
+        ping_at: Instant,
+        is_pong_due: bool,
+    },
 }
 
 impl Session {
-    async fn converse(mut self) {
+    async fn serve(mut self) {
         let end = loop {
             if let Err(end) = self.step().await {
                 break end;
             }
         };
-        self.underway.clear();
+        self.operations.clear();
         let Some(frame) = end.frame() else { return };
         let farewell = async {
             // What is still on its way here is taken too: hanging up on it would take the frame back with it (RFC 1122, 4.2.2.13).
@@ -83,99 +88,99 @@ impl Session {
                 while let Some(Ok(_)) = self.socket.recv().await {}
             }
         };
-        let _ = timeout(FAREWELL, farewell).await;
+        let _ = timeout(CLOSE_TIMEOUT, farewell).await;
     }
 
-    async fn step(&mut self) -> Result<(), End> {
+    async fn step(&mut self) -> Result<(), SessionEnd> {
         let (over_at, ping_at) = match &self.phase {
-            Phase::Greeting { until } => (Some(*until), None),
+            Phase::AwaitingInit { until } => (Some(*until), None),
             Phase::Acknowledged { caller, ping_at, .. } => (caller.expires_at, Some(*ping_at)),
         };
         tokio::select! {
             // What has come while a message was being sent must not count as silence.
             biased;
-            () = self.tenure.ends(), if !self.is_leaving => self.is_leaving = true,
-            () = past(over_at) => return Err(self.over()),
-            next = self.edge.succeeded() => self.go_over(next).await?,
+            () = self.shutdown.draining(), if !self.is_draining => self.is_draining = true,
+            () = until(over_at) => return Err(self.timeout_end()),
+            next = self.edge.replaced() => self.switch_configuration(next).await?,
             received = self.socket.recv() => self.receive(received).await?,
-            Some((id, said)) = self.underway.next() => self.say(&id, said).await?,
-            () = past(ping_at) => self.ping().await?,
+            Some((id, event)) = self.operations.next() => self.send_event(&id, event).await?,
+            () = until(ping_at) => self.ping().await?,
         }
-        if self.is_leaving && !self.underway.are_awaited() {
-            return Err(End::going_away());
+        if self.is_draining && !self.operations.has_pending_responses() {
+            return Err(SessionEnd::going_away());
         }
         Ok(())
     }
 
     /// Goes on by another configuration, as far as its peer is let in by that: what is under way ends as it began.
-    async fn go_over(&mut self, next: Edge) -> Result<(), End> {
-        if let Phase::Acknowledged { caller, shown, .. } = &mut self.phase {
-            let again = next.callers.let_in_again(shown, caller).await;
+    async fn switch_configuration(&mut self, next: Edge) -> Result<(), SessionEnd> {
+        if let Phase::Acknowledged { caller, presented, .. } = &mut self.phase {
+            let again = next.callers.reauthenticate(presented, caller).await;
             **caller = again.map_err(|error| refused(&next, &error))?;
         }
         self.edge = next;
         Ok(())
     }
 
-    fn over(&self) -> End {
+    fn timeout_end(&self) -> SessionEnd {
         match self.phase {
-            Phase::Greeting { .. } => End::too_late(),
+            Phase::AwaitingInit { .. } => SessionEnd::init_timeout(),
             Phase::Acknowledged { .. } => refused(&self.edge, &HttpError::expired()),
         }
     }
 
-    async fn receive(&mut self, received: Option<Result<Message, axum::Error>>) -> Result<(), End> {
-        let message = received.ok_or(End::Gone)?.map_err(|error| End::of(&error))?;
-        if let Phase::Acknowledged { is_answer_due, .. } = &mut self.phase {
-            *is_answer_due = false;
+    async fn receive(&mut self, received: Option<Result<Message, axum::Error>>) -> Result<(), SessionEnd> {
+        let message = received.ok_or(SessionEnd::Disconnected)?.map_err(|error| SessionEnd::of(&error))?;
+        if let Phase::Acknowledged { is_pong_due, .. } = &mut self.phase {
+            *is_pong_due = false;
         }
         match message {
-            Message::Text(text) => self.hear(text.as_str()).await,
-            Message::Binary(_) => Err(End::invalid("Invalid message: it is no text")),
+            Message::Text(text) => self.handle_text(text.as_str()).await,
+            Message::Binary(_) => Err(SessionEnd::invalid("Invalid message: it is no text")),
             Message::Ping(_) | Message::Pong(_) => Ok(()),
             Message::Close(_) => {
                 // Reading on sends the answer that it is owed.
-                let _ = timeout(FAREWELL, self.socket.recv()).await;
-                Err(End::Gone)
+                let _ = timeout(CLOSE_TIMEOUT, self.socket.recv()).await;
+                Err(SessionEnd::Disconnected)
             }
         }
     }
 
-    async fn hear(&mut self, text: &str) -> Result<(), End> {
-        match Incoming::read(text).map_err(End::invalid)? {
-            Incoming::Init(payload) => self.greet(payload).await,
-            Incoming::Ping(payload) => self.send(message::pong(payload)).await,
-            Incoming::Pong => Ok(()),
-            Incoming::Subscribe(id, payload) => {
+    async fn handle_text(&mut self, text: &str) -> Result<(), SessionEnd> {
+        match ClientMessage::read(text).map_err(SessionEnd::invalid)? {
+            ClientMessage::Init(payload) => self.handle_init(payload).await,
+            ClientMessage::Ping(payload) => self.send(messages::pong(payload)).await,
+            ClientMessage::Pong => Ok(()),
+            ClientMessage::Subscribe(id, payload) => {
                 let Phase::Acknowledged { caller, .. } = &self.phase else {
                     record(&self.edge, &HttpError::unacknowledged());
-                    return Err(End::unacknowledged());
+                    return Err(SessionEnd::unacknowledged());
                 };
-                if self.underway.has(&id) {
-                    return Err(End::taken(&id));
+                if self.operations.has(&id) {
+                    return Err(SessionEnd::duplicate_id(&id));
                 }
                 let request = OperationRequest::from_json(payload.as_bytes());
-                let request = request.map_err(|error| End::invalid(error.to_string()))?;
+                let request = request.map_err(|error| SessionEnd::invalid(error.to_string()))?;
                 let limit = self.edge.settings.subscriptions_per_connection_max;
-                let place = if self.underway.count() < limit {
-                    self.edge.bodies.place(text.len())
+                let permit = if self.operations.count() < limit {
+                    self.edge.bodies.reserve_bytes(text.len())
                 } else {
                     Err(HttpError::too_many_operations(limit))
                 };
-                match place {
-                    Ok(place) => {
-                        let (operations, caller) = (self.edge.operations.clone(), (**caller).clone());
-                        self.underway.begin(id, operations, request, caller, place);
+                match permit {
+                    Ok(permit) => {
+                        let (engine, caller) = (self.edge.operations.clone(), (**caller).clone());
+                        self.operations.begin(id, engine, request, caller, permit);
                         Ok(())
                     }
                     Err(refused) => {
                         record(&self.edge, &refused);
-                        self.send(message::error(&id, &refused.text())).await
+                        self.send(messages::error(&id, &refused.body())).await
                     }
                 }
             }
-            Incoming::Complete(id) => {
-                self.underway.end(&id);
+            ClientMessage::Complete(id) => {
+                self.operations.end(&id);
                 Ok(())
             }
         }
@@ -183,9 +188,9 @@ impl Session {
 
     /// Finds out who it is: by the headers that the WebSocket began with, and by what its first message brings of those that
     /// were not among them, as a browser's page can set none.
-    async fn greet(&mut self, payload: Payload<'_>) -> Result<(), End> {
+    async fn handle_init(&mut self, payload: Payload<'_>) -> Result<(), SessionEnd> {
         if let Phase::Acknowledged { .. } = self.phase {
-            return Err(End::twice());
+            return Err(SessionEnd::duplicate_init());
         }
         for name in [AUTHORIZATION, X_API_KEY] {
             if !self.headers.contains_key(&name) {
@@ -194,50 +199,52 @@ impl Session {
                 }
             }
         }
-        let caller = self.edge.callers.caller(&self.headers).await;
+        let caller = self.edge.callers.authenticate(&self.headers).await;
         let caller = Box::new(caller.map_err(|error| refused(&self.edge, &error))?);
-        let shown = Box::new(Shown::of(&std::mem::take(&mut self.headers)));
-        self.send(message::ACKNOWLEDGED).await?;
+        let presented = Box::new(PresentedCredentials::of(&std::mem::take(&mut self.headers)));
+        self.send(messages::ACKNOWLEDGED).await?;
         let ping_at = Instant::now() + self.edge.settings.stream_ping();
-        self.phase = Phase::Acknowledged { caller, shown, ping_at, is_answer_due: false };
+        self.phase = Phase::Acknowledged { caller, presented, ping_at, is_pong_due: false };
         Ok(())
     }
 
     /// Asks whether somebody is there; who has not answered since the last time is not.
-    async fn ping(&mut self) -> Result<(), End> {
+    async fn ping(&mut self) -> Result<(), SessionEnd> {
         let every = self.edge.settings.stream_ping();
-        if let Phase::Acknowledged { ping_at, is_answer_due, .. } = &mut self.phase {
-            if std::mem::replace(is_answer_due, true) {
-                return Err(End::Gone);
+        if let Phase::Acknowledged { ping_at, is_pong_due, .. } = &mut self.phase {
+            if std::mem::replace(is_pong_due, true) {
+                return Err(SessionEnd::Disconnected);
             }
             *ping_at = Instant::now() + every;
         }
-        self.send(message::PING).await
+        self.send(messages::PING).await
     }
 
-    async fn say(&mut self, id: &str, said: Said) -> Result<(), End> {
-        match said {
-            Said::Listens => {
-                self.underway.listens(id);
+    async fn send_event(&mut self, id: &str, event: OperationEvent) -> Result<(), SessionEnd> {
+        match event {
+            OperationEvent::Subscribed => {
+                self.operations.mark_subscription(id);
                 Ok(())
             }
-            Said::Told(Told::Next(answer, _)) => self.send(message::next(id, &answer.body)).await,
-            Said::Told(Told::Failed(answer)) => {
-                self.underway.end(id);
-                self.send(message::error(id, &answer.body)).await
+            OperationEvent::Response(ResponseEvent::Next(answer, _)) => {
+                self.send(messages::next(id, &answer.body)).await
             }
-            Said::Done => {
-                self.underway.end(id);
-                self.send(message::complete(id)).await
+            OperationEvent::Response(ResponseEvent::Failed(answer)) => {
+                self.operations.end(id);
+                self.send(messages::error(id, &answer.body)).await
+            }
+            OperationEvent::Complete => {
+                self.operations.end(id);
+                self.send(messages::complete(id)).await
             }
         }
     }
 
-    async fn send(&mut self, text: impl Into<String>) -> Result<(), End> {
+    async fn send(&mut self, text: impl Into<String>) -> Result<(), SessionEnd> {
         let message = Message::Text(text.into().into());
-        match timeout(self.tenure.write(), self.socket.send(message)).await {
+        match timeout(self.shutdown.write_timeout(), self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(End::Gone),
+            Ok(Err(_)) | Err(_) => Err(SessionEnd::Disconnected),
         }
     }
 }
@@ -249,7 +256,7 @@ fn record(edge: &Edge, refused: &HttpError) {
 }
 
 /// Whoever asks is not let in.
-fn refused(edge: &Edge, error: &HttpError) -> End {
+fn refused(edge: &Edge, error: &HttpError) -> SessionEnd {
     record(edge, error);
-    End::refused(error)
+    SessionEnd::refused(error)
 }

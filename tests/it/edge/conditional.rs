@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use switchboard::http::caller::Callers;
+use switchboard::http::caller::Authenticator;
 
 use super::{Seen, anybody, ask, edge, get, post, serving, with};
 use crate::world::{World, tenant_a};
@@ -81,7 +81,7 @@ async fn by_post_and_with_errors_nothing_is_told_apart_by_tag() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_says_how_old_its_oldest_part_is() {
     let world = World::new();
-    let router = serving(Callers::Anybody(tenant_a().tenant), world.operations.clone());
+    let router = serving(Authenticator::Open(tenant_a().tenant), world.operations.clone());
     let accounts = "/graphql?query=%7BconnectedAccounts(first:1)%7Bnodes%7Bid%7D%7D%7D";
     let both =
         "/graphql?query=%7BconnectedAccounts(first:1)%7Bnodes%7Bid%7D%7Dproviders%7Bnodes%7Bid%7D%7D%7D";

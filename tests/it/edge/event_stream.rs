@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use switchboard::http::caller::Callers;
+use switchboard::http::caller::Authenticator;
 use switchboard::sandbox::Tenant;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::ServiceExt as _;
@@ -183,7 +183,7 @@ async fn what_is_wrong_with_a_request_is_told_by_its_status() {
         assert_eq!((seen.status, seen.code().as_str()), (status, code));
         assert_eq!(seen.header("content-type"), "application/json; charset=utf-8");
     }
-    let seen = ask(edge(Callers::TheirOwnKeys), accepting(post(r#"{"query":"{ hello }"}"#))).await;
+    let seen = ask(edge(Authenticator::Passthrough), accepting(post(r#"{"query":"{ hello }"}"#))).await;
     assert_eq!((seen.status, seen.code().as_str()), (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"));
 }
 

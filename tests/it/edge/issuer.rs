@@ -16,7 +16,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use switchboard::domain::clock::Clock;
-use switchboard::http::caller::Callers;
+use switchboard::http::caller::Authenticator;
 use switchboard::http::caller::jwks::Source;
 use switchboard::http::caller::jwt::Verifier;
 use switchboard::http::caller::settings::JwtSettings;
@@ -111,7 +111,7 @@ pub(crate) fn by_hand(header: Value, claims: &Value, signature: &[u8]) -> String
 pub(super) struct Issuer {
     published: Arc<Mutex<Option<String>>>,
     reads: Arc<AtomicUsize>,
-    callers: Callers,
+    callers: Authenticator,
 }
 
 pub(super) fn settings() -> JwtSettings {
@@ -136,7 +136,7 @@ impl Issuer {
     }
 
     /// Who its tokens are, to an edge of another make.
-    pub(super) fn callers(&self) -> Callers {
+    pub(super) fn callers(&self) -> Authenticator {
         self.callers.clone()
     }
 
@@ -149,7 +149,7 @@ impl Issuer {
         let source = Source::Url(network(&published, &reads), settings.jwks_url.parse().unwrap());
         let clock = Clock::starting_at(NOW.parse().unwrap());
         let verifier = Verifier::new(settings, source, tenants, clock);
-        let issuer = Self { published, reads, callers: Callers::Jwt(Arc::new(verifier)) };
+        let issuer = Self { published, reads, callers: Authenticator::Jwt(Arc::new(verifier)) };
         issuer.publish(keys);
         issuer
     }

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 use serde_json::json;
-use switchboard::http::caller::Callers;
+use switchboard::http::caller::Authenticator;
 use tokio::task::JoinHandle;
 
 use super::faulty::Faulty;
@@ -66,7 +66,7 @@ async fn a_panic_is_an_error_for_all_and_the_next_is_executed() {
 #[tokio::test(start_paused = true)]
 async fn nobody_joins_a_caller_with_other_keys_a_mutation_or_what_is_of_the_moment() {
     let (faulty, gate) = Faulty::with_gate();
-    let router = edge_over(Callers::TheirOwnKeys, faulty);
+    let router = edge_over(Authenticator::Passthrough, faulty);
     let keys = [("Bearer wbk_a", "ak_a"), ("Bearer wbk_a", "ak_b"), ("Bearer wbk_b", "ak_a")];
     let of = |(bearer, key): (&str, &str), query: &str| {
         let request = with(post(json!({ "query": query }).to_string()), "authorization", bearer);

@@ -130,7 +130,7 @@ async fn a_token_that_was_changed_or_is_none_is_refused() {
         refused(&issuer.ask(none).await, "is no JWT");
     }
     let absent = super::ask(
-        super::edge(switchboard::http::caller::Callers::TheirOwnKeys),
+        super::edge(switchboard::http::caller::Authenticator::Passthrough),
         super::post(super::tokens::WHOAMI),
     );
     assert_eq!(absent.await.header("www-authenticate"), "Bearer realm=\"switchboard\"");

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use serde_json::{Value, json};
-use switchboard::http::caller::Callers;
+use switchboard::http::caller::Authenticator;
 
 use super::{anybody, ask, edge, get, post, with};
 
@@ -62,7 +62,7 @@ async fn requests_are_compared_whole() {
 
 #[tokio::test]
 async fn callers_of_other_keys_have_answers_of_their_own() {
-    let router = edge(Callers::TheirOwnKeys);
+    let router = edge(Authenticator::Passthrough);
     let of = |leadlex: Option<&str>, composio: Option<&str>| {
         let mut request = post(r#"{"query":"{ count keys }"}"#);
         if let Some(key) = leadlex {

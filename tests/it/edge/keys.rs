@@ -1,7 +1,7 @@
 //! Whose keys a request is run with, and who is let in without any.
 
 use axum::http::StatusCode;
-use switchboard::http::caller::Callers;
+use switchboard::http::caller::Authenticator;
 use switchboard::http::ops;
 use switchboard::http::settings::HttpSettings;
 use switchboard::telemetry::metrics::Metrics;
@@ -12,7 +12,7 @@ const KEYS: &str = r#"{"query":"{ keys }"}"#;
 
 async fn with_keys(headers: &[(&'static str, &str)]) -> Seen {
     let request = headers.iter().fold(post(KEYS), |request, (name, value)| with(request, name, value));
-    ask(edge(Callers::TheirOwnKeys), request).await
+    ask(edge(Authenticator::Passthrough), request).await
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn no_key_and_a_broken_key_are_different_answers() {
 async fn a_key_that_comes_twice_is_refused() {
     let mut request = with(post(KEYS), "x-api-key", "ak_a");
     request.headers_mut().append("x-api-key", "ak_b".parse().unwrap());
-    let seen = ask(edge(Callers::TheirOwnKeys), request).await;
+    let seen = ask(edge(Authenticator::Passthrough), request).await;
     assert_eq!(seen.status, StatusCode::UNAUTHORIZED);
     assert!(seen.message().ends_with("once."), "{}", seen.message());
 }
@@ -100,7 +100,7 @@ async fn without_authentication_nothing_at_all_is_answered_by_another_name() {
         assert_ne!(ask(router, with(get(path), "host", "localhost")).await.status, StatusCode::FORBIDDEN);
     }
     let seen = ask(
-        ops::router(&Callers::TheirOwnKeys, &ops::Readiness::default(), Metrics::default()),
+        ops::router(&Authenticator::Passthrough, &ops::Readiness::default(), Metrics::default()),
         with(get("/live"), "host", "10.0.0.7:9090"),
     )
     .await;
@@ -110,5 +110,5 @@ async fn without_authentication_nothing_at_all_is_answered_by_another_name() {
 #[tokio::test]
 async fn with_keys_of_their_own_callers_may_use_any_name() {
     let request = with(with(post(KEYS), "host", "graph.example"), "x-api-key", "ak_a");
-    assert_eq!(ask(edge(Callers::TheirOwnKeys), request).await.status, StatusCode::OK);
+    assert_eq!(ask(edge(Authenticator::Passthrough), request).await.status, StatusCode::OK);
 }

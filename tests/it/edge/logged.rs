@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::http::StatusCode;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use switchboard::http::caller::Callers;
+use switchboard::http::caller::Authenticator;
 use switchboard::http::caller::tokens::Tokens;
 use switchboard::sandbox::{EmulatedUpstream, Fault};
 use tower::ServiceExt as _;
@@ -190,7 +190,7 @@ async fn whoever_is_not_let_in_over_a_websocket_is_a_line() {
     let (world, written) = (World::new(), Written::default());
     let _listening = written.listen();
     let tokens = Tokens::new(&[], &tenants()).unwrap();
-    let server = Server::with(world.operations(), Callers::Tokens(Arc::new(tokens)), settings());
+    let server = Server::with(world.operations(), Authenticator::Tokens(Arc::new(tokens)), settings());
     let mut client = server.websocket(&[]).await.unwrap();
     let shown = json!({ "authorization": "Bearer swb_hunter2" });
     client.send(json!({ "type": "connection_init", "payload": shown })).await;

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use switchboard::http::caller::Callers;
+use switchboard::http::caller::Authenticator;
 use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
 use switchboard::operation::persisted::trusted::TrustedDocuments;
@@ -95,7 +95,7 @@ async fn what_one_tenant_left_another_neither_runs_nor_learns_of() {
     let operations = super::operations(Faulty::new()).naming(&settings(), None);
     let router = router(EdgeParts {
         operations,
-        callers: Callers::TheirOwnKeys,
+        callers: Authenticator::Passthrough,
         webhooks: Webhooks::none(),
         settings: http_settings(),
     });

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use switchboard::http::cors::Origins;
+use switchboard::http::cors::AllowedOrigins;
 use switchboard::http::settings::HttpSettings;
 use tower::ServiceExt as _;
 
@@ -14,7 +14,7 @@ const HELLO: &str = r#"{"query":"{ hello }"}"#;
 const APP: &str = "https://app.example.com";
 
 fn open_to(origins: &str) -> Router {
-    let cors_origins = Origins::try_from(origins.to_owned()).unwrap();
+    let cors_origins = AllowedOrigins::try_from(origins.to_owned()).unwrap();
     edge_with(anybody(), HttpSettings { cors_origins, ..http_settings() })
 }
 

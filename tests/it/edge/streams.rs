@@ -7,7 +7,7 @@ use axum::Router;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use switchboard::http::caller::Callers;
+use switchboard::http::caller::Authenticator;
 use switchboard::http::caller::tokens::Tenants;
 use switchboard::http::serve::{Listener, serve};
 use switchboard::http::settings::{HttpSettings, ServerSettings};
@@ -58,8 +58,8 @@ pub(super) fn settings() -> HttpSettings {
 }
 
 /// Whoever asks is tenant A.
-pub(super) fn anybody() -> Callers {
-    Callers::Anybody(tenant_a().tenant)
+pub(super) fn anybody() -> Authenticator {
+    Authenticator::Open(tenant_a().tenant)
 }
 
 /// Tenant A under the name `default`.
@@ -68,7 +68,7 @@ pub(super) fn tenants() -> Tenants {
 }
 
 /// The routes over a world.
-pub(super) fn routes(world: &World, callers: Callers) -> Router {
+pub(super) fn routes(world: &World, callers: Authenticator) -> Router {
     router(EdgeParts {
         operations: world.operations(),
         callers,
@@ -82,7 +82,7 @@ impl Server {
         Self::with(world.operations(), anybody(), settings())
     }
 
-    pub(super) fn with(operations: OperationEngine, callers: Callers, settings: HttpSettings) -> Self {
+    pub(super) fn with(operations: OperationEngine, callers: Authenticator, settings: HttpSettings) -> Self {
         let (pipes, accepted) = mpsc::unbounded_channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let router = router(EdgeParts { operations, callers, webhooks: Webhooks::none(), settings });

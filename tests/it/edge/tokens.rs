@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use switchboard::domain::caller::Tenant;
 use switchboard::domain::credential::Credential;
-use switchboard::http::caller::Callers;
+use switchboard::http::caller::Authenticator;
 use switchboard::http::caller::settings::{RoleWord, TokenSettings};
 use switchboard::http::caller::tokens::{NewToken, Tenants, Tokens};
 
@@ -30,7 +30,7 @@ pub(super) fn key_of(tenant: &str) -> String {
 
 /// An ADMIN of `default`, and a MEMBER of `acme`, with their tokens.
 struct Known {
-    callers: Callers,
+    callers: Authenticator,
     admin: String,
     member: String,
 }
@@ -49,10 +49,10 @@ fn known() -> Known {
         entry("ann", &member, RoleWord::Member, "acme", "user_1"),
     ];
     let tokens = Tokens::new(&settings, &tenants()).unwrap();
-    Known { callers: Callers::Tokens(Arc::new(tokens)), admin: admin.text, member: member.text }
+    Known { callers: Authenticator::Tokens(Arc::new(tokens)), admin: admin.text, member: member.text }
 }
 
-async fn with_header(callers: &Callers, authorization: &str) -> Seen {
+async fn with_header(callers: &Authenticator, authorization: &str) -> Seen {
     ask(edge(callers.clone()), with(post(WHOAMI), "authorization", authorization)).await
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use switchboard::http::cors::Origins;
+use switchboard::http::cors::AllowedOrigins;
 use switchboard::http::settings::HttpSettings;
 use switchboard::sandbox::Tenant;
 use tokio_tungstenite::tungstenite::Message;
@@ -167,7 +167,7 @@ async fn a_peer_that_does_not_answer_a_ping_before_the_next_is_cut() {
 #[tokio::test(start_paused = true)]
 async fn a_websocket_begins_only_from_where_a_request_may_come_and_in_this_protocol() {
     let world = World::new();
-    let cors_origins = Origins::try_from("https://app.example.com".to_owned()).unwrap();
+    let cors_origins = AllowedOrigins::try_from("https://app.example.com".to_owned()).unwrap();
     let server = Server::with(world.operations(), anybody(), HttpSettings { cors_origins, ..settings() });
     for (name, value) in [
         ("origin", "https://evil.example"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use switchboard::http::caller::Callers;
+use switchboard::http::caller::Authenticator;
 use switchboard::http::caller::settings::{RoleWord, TokenSettings};
 use switchboard::http::caller::tokens::{NewToken, Tokens};
 use switchboard::sandbox::{Account, Settings, Tenant};
@@ -17,7 +17,7 @@ const VIEWER: &str = "{ viewer { name role } }";
 
 /// An ADMIN and a MEMBER of tenant A, with their tokens.
 struct Known {
-    callers: Callers,
+    callers: Authenticator,
     admin: String,
     member: String,
 }
@@ -34,7 +34,7 @@ fn known() -> Known {
     let known =
         [entry("office", &admin, RoleWord::Admin, ""), entry("ann", &member, RoleWord::Member, "user_1")];
     let tokens = Tokens::new(&known, &tenants()).unwrap();
-    Known { callers: Callers::Tokens(Arc::new(tokens)), admin: admin.text, member: member.text }
+    Known { callers: Authenticator::Tokens(Arc::new(tokens)), admin: admin.text, member: member.text }
 }
 
 async fn viewer(client: &mut Client) -> Value {
@@ -99,7 +99,7 @@ async fn credentials_that_are_refused_end_it_with_the_words_of_a_request() {
 #[tokio::test(start_paused = true)]
 async fn in_passthrough_both_keys_come_in_either_way_and_neither_is_refused() {
     let world = World::new();
-    let server = Server::with(world.operations(), Callers::TheirOwnKeys, settings());
+    let server = Server::with(world.operations(), Authenticator::Passthrough, settings());
     let (leadlex, composio) = ("Bearer wbk_sandbox_a", "ak_sandbox_a");
     let both = "{ providers(first: 1) { nodes { name } } connectedAccounts(first: 1) { nodes { id } } }";
     for (headers, payload) in [

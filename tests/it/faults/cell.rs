@@ -19,7 +19,7 @@ use switchboard::domain::caller::Tenant;
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::domain::upstream_name::UpstreamName::{self, Composio, Leadlex};
-use switchboard::http::caller::Callers;
+use switchboard::http::caller::Authenticator;
 use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
 use switchboard::operation::OperationEngine;
@@ -253,7 +253,7 @@ impl Bench {
             self.sandbox.emulate(upstream, None);
         }
         let (operations, settings) = (self.operations.clone(), self.config.http.clone());
-        let callers = Callers::Anybody(Tenant {
+        let callers = Authenticator::Open(Tenant {
             leadlex: Credential::new(&format!("wbk_cell_{}", self.cells)).ok(),
             composio: Credential::new(&format!("ak_cell_{}", self.cells)).ok(),
         });

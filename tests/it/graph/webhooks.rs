@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sha2::Sha256;
-use switchboard::http::caller::Callers;
+use switchboard::http::caller::Authenticator;
 use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
 use switchboard::sandbox::Tenant;
@@ -36,7 +36,7 @@ fn edge(world: &World) -> Router {
     ];
     router(EdgeParts {
         operations: world.operations(),
-        callers: Callers::Anybody(tenant_a().tenant),
+        callers: Authenticator::Open(tenant_a().tenant),
         webhooks: Webhooks::new(secrets, world.clock()),
         settings: Setup::as_shipped().config.http,
     })
@@ -156,7 +156,7 @@ async fn without_a_secret_there_is_nothing_to_deliver_to() {
     let world = World::new();
     let edge = router(EdgeParts {
         operations: world.operations(),
-        callers: Callers::Anybody(tenant_a().tenant),
+        callers: Authenticator::Open(tenant_a().tenant),
         webhooks: Webhooks::none(),
         settings: Setup::as_shipped().config.http,
     });

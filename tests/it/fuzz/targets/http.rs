@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use http_body_util::BodyExt;
 use serde_json::Value;
-use switchboard::http::caller::Callers;
+use switchboard::http::caller::Authenticator;
 use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
 use switchboard::sandbox::Settings;
@@ -54,7 +54,7 @@ fn product() -> Router {
     let world = World::of(setup).within(limits);
     router(EdgeParts {
         operations: world.operations(),
-        callers: Callers::Anybody(tenant_a().tenant),
+        callers: Authenticator::Open(tenant_a().tenant),
         webhooks: Webhooks::none(),
         settings,
     })

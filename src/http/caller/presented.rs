@@ -7,16 +7,16 @@
 use axum::http::header::{AUTHORIZATION, HeaderName};
 use axum::http::{HeaderMap, HeaderValue};
 
-use super::Callers;
+use super::Authenticator;
 use crate::domain::caller::Caller;
 use crate::http::error::HttpError;
 
 const NAMES: [HeaderName; 2] = [AUTHORIZATION, HeaderName::from_static("x-api-key")];
 
 /// A caller's credentials.
-pub(crate) struct Shown([Option<HeaderValue>; 2]);
+pub(crate) struct PresentedCredentials([Option<HeaderValue>; 2]);
 
-impl Shown {
+impl PresentedCredentials {
     /// Those of headers that a caller was let in by: none of them is there twice.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         // Copied: a header is a slice of the whole head, which would be kept with it.
@@ -35,10 +35,18 @@ impl Shown {
     }
 }
 
-impl Callers {
+impl Authenticator {
     /// Whether somebody who was let in would be let in now, and as the same: one of another role or tenant has to begin anew.
-    pub(crate) async fn let_in_again(&self, shown: &Shown, was: &Caller) -> Result<Caller, HttpError> {
-        let is = self.caller(&shown.headers()).await?;
-        if is.role == was.role && is.tenant == was.tenant { Ok(is) } else { Err(HttpError::somebody_else()) }
+    pub(crate) async fn reauthenticate(
+        &self,
+        shown: &PresentedCredentials,
+        was: &Caller,
+    ) -> Result<Caller, HttpError> {
+        let is = self.authenticate(&shown.headers()).await?;
+        if is.role == was.role && is.tenant == was.tenant {
+            Ok(is)
+        } else {
+            Err(HttpError::identity_changed())
+        }
     }
 }

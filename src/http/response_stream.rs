@@ -9,7 +9,7 @@ use crate::telemetry::requests::Transport;
 
 /// One thing that an operation tells.
 #[derive(Debug)]
-pub(crate) enum Told {
+pub(crate) enum ResponseEvent {
     /// An answer, and where a subscription stands behind it.
     Next(OperationResponse, Option<String>),
     /// Why it did not begin, or why it does not go on: errors alone, and nothing follows.
@@ -17,37 +17,39 @@ pub(crate) enum Told {
 }
 
 /// What an operation tells.
-pub(crate) fn telling(
+pub(crate) fn response_events(
     opened: OperationOutput,
     transport: Transport,
-) -> impl Stream<Item = Told> + Send + 'static {
+) -> impl Stream<Item = ResponseEvent> + Send + 'static {
     match opened {
         OperationOutput::Response(answer) => stream::iter([once(answer)]).left_stream(),
-        OperationOutput::Subscription(subscription) => going_on(*subscription, transport).right_stream(),
+        OperationOutput::Subscription(subscription) => {
+            subscription_events(*subscription, transport).right_stream()
+        }
     }
 }
 
-fn once(answer: OperationResponse) -> Told {
+fn once(answer: OperationResponse) -> ResponseEvent {
     match answer.outcome {
-        Outcome::Executed { .. } => Told::Next(answer, None),
+        Outcome::Executed { .. } => ResponseEvent::Next(answer, None),
         Outcome::Refused | Outcome::NotByThisTransport | Outcome::Overloaded | Outcome::Crashed => {
-            Told::Failed(answer)
+            ResponseEvent::Failed(answer)
         }
     }
 }
 
 /// What a subscription tells.
-pub(crate) fn going_on(
+pub(crate) fn subscription_events(
     subscription: Subscription,
     transport: Transport,
-) -> impl Stream<Item = Told> + Send + 'static {
+) -> impl Stream<Item = ResponseEvent> + Send + 'static {
     let listening = subscription.listening(transport);
     stream::unfold((subscription, listening), async |(mut subscription, mut listening)| {
         let message = subscription.next().await?;
         let told = if subscription.has_ended() {
-            Told::Failed(message.response)
+            ResponseEvent::Failed(message.response)
         } else {
-            Told::Next(message.response, Some(message.position))
+            ResponseEvent::Next(message.response, Some(message.position))
         };
         listening.told();
         Some((told, (subscription, listening)))

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 /// What a client says.
 #[derive(Debug)]
-pub(super) enum Incoming<'a> {
+pub(super) enum ClientMessage<'a> {
     /// Who it is.
     Init(Payload<'a>),
     /// Whether somebody is there.
@@ -37,7 +37,7 @@ struct Members<'a> {
     payload: Option<&'a RawValue>,
 }
 
-impl<'a> Incoming<'a> {
+impl<'a> ClientMessage<'a> {
     /// Reads a message.
     ///
     /// # Errors
@@ -143,7 +143,7 @@ mod tests {
             (r#"{"type":"next","id":"1","payload":{}}"#, "none that a client sends"),
             (r#"{"type":"start","id":"1","payload":{}}"#, "none that a client sends"),
         ] {
-            let refused = Incoming::read(text).unwrap_err();
+            let refused = ClientMessage::read(text).unwrap_err();
             assert!(refused.contains(part), "{text}: {refused}");
         }
     }
@@ -152,7 +152,7 @@ mod tests {
     fn credentials_are_found_whatever_their_case() {
         let text = r#"{"type":"connection_init","payload":{"AUTHORIZATION":"Bearer a","authorization":null,
                        "X-Api-Key":"ak_1","x-api-key":["ak_2"]}}"#;
-        let Ok(Incoming::Init(payload)) = Incoming::read(text) else { panic!("it is one") };
+        let Ok(ClientMessage::Init(payload)) = ClientMessage::read(text) else { panic!("it is one") };
         assert_eq!(payload.headers("authorization"), ["Bearer a"]);
         assert_eq!(payload.headers("x-api-key"), ["ak_1", ""]);
         assert!(payload.headers("cookie").is_empty());

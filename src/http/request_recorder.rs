@@ -14,68 +14,64 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::Instant;
 
-use super::tenure::Tenure;
+use super::shutdown::ShutdownToken;
 use crate::telemetry::requests::{Outcome, RequestRecord, Requests, Route, Transport};
 
 /// Records a request and its answer.
-pub(crate) async fn recorded(
-    State(requests): State<Arc<Requests>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn record(State(requests): State<Arc<Requests>>, request: Request, next: Next) -> Response {
     let route = match request.uri().path() {
         "/graphql" => Route::Graphql,
         "/webhooks/composio" => Route::Webhook,
         _ => Route::Other,
     };
-    let tenure = Tenure::of(request.extensions());
-    let awaited = Awaited::begin(requests, Some(route), Transport::Http, tenure);
+    let shutdown = ShutdownToken::from_extensions(request.extensions());
+    let pending = PendingRecord::begin(requests, Some(route), Transport::Http, shutdown);
     let mut response = next.run(request).await;
-    awaited.answered(&mut response);
+    pending.finish(&mut response);
     response
 }
 
 /// Something that an answer is waited for; where it is dropped before that, nobody waits any more.
-pub(crate) struct Awaited {
+pub(crate) struct PendingRecord {
     requests: Arc<Requests>,
     /// None where it is no request by itself.
     route: Option<Route>,
     transport: Transport,
-    tenure: Tenure,
+    shutdown: ShutdownToken,
     began: Instant,
-    is_over: bool,
+    is_finished: bool,
 }
 
-impl Awaited {
+impl PendingRecord {
     /// From now on, by a connection that may come to its end before.
     pub(crate) fn begin(
         requests: Arc<Requests>,
         route: Option<Route>,
         transport: Transport,
-        tenure: Tenure,
+        shutdown: ShutdownToken,
     ) -> Self {
-        Self { requests, route, transport, tenure, began: Instant::now(), is_over: false }
+        Self { requests, route, transport, shutdown, began: Instant::now(), is_finished: false }
     }
 
     /// There is an answer to an operation that is no request by itself.
-    pub(crate) fn is(mut self, record: &RequestRecord) {
-        self.is_over = true;
+    pub(crate) fn finish_operation(mut self, record: &RequestRecord) {
+        self.is_finished = true;
         self.requests.operation_ended(record, self.began.elapsed());
     }
 
-    fn answered(mut self, response: &mut Response) {
-        self.is_over = true;
+    fn finish(mut self, response: &mut Response) {
+        self.is_finished = true;
         let (status, took) = (response.status(), self.began.elapsed());
-        let told = response.extensions_mut().remove::<RequestRecord>();
+        let record_of_handler = response.extensions_mut().remove::<RequestRecord>();
         let route = match self.route {
             // Pages and what they are made of, which are many paths, are what is there.
             Some(Route::Other) if status != StatusCode::NOT_FOUND => Route::Page,
             route => route.unwrap_or(Route::Other),
         };
-        if let Some(record) = told.as_ref().filter(|_| route == Route::Graphql) {
+        if let Some(record) = record_of_handler.as_ref().filter(|_| route == Route::Graphql) {
             self.requests.operation_ended(record, took);
         }
-        let record = told.unwrap_or_else(|| RequestRecord {
+        let record = record_of_handler.unwrap_or_else(|| RequestRecord {
             bytes: response.body().size_hint().exact(),
             ..RequestRecord::of(self.transport, outcome(status))
         });
@@ -83,12 +79,12 @@ impl Awaited {
     }
 }
 
-impl Drop for Awaited {
+impl Drop for PendingRecord {
     fn drop(&mut self) {
-        if self.is_over {
+        if self.is_finished {
             return;
         }
-        let outcome = if self.tenure.was_cut() { Outcome::CutOff } else { Outcome::HungUp };
+        let outcome = if self.shutdown.is_aborted() { Outcome::CutOff } else { Outcome::HungUp };
         let (record, took) = (RequestRecord::of(self.transport, outcome), self.began.elapsed());
         if matches!(self.route, None | Some(Route::Graphql)) {
             self.requests.operation_ended(&record, took);

@@ -21,12 +21,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{Instrument as _, Span};
 
 use super::Edge;
-use super::caller::Shown;
+use super::caller::PresentedCredentials;
 use super::error::HttpError;
-use super::media::Streaming;
-use super::stream_format::Form;
-use super::telling::{Told, going_on};
-use super::tenure::Tenure;
+use super::media::StreamKind;
+use super::response_stream::{ResponseEvent, subscription_events};
+use super::shutdown::ShutdownToken;
+use super::stream_format::StreamFormat;
 use super::{event_stream, multipart};
 use crate::domain::caller::Caller;
 use crate::operation::OperationResponse;
@@ -37,68 +37,76 @@ use crate::telemetry::requests::Transport;
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What a stream lasts by.
-pub(crate) struct Terms {
-    /// How often it is shown that it goes on.
+pub(crate) struct StreamContext {
+    /// How often it is presented that it goes on.
     pub(crate) ping: Duration,
     /// Who it is for.
     pub(crate) caller: Caller,
     /// By what that was let in, and where.
-    pub(crate) shown: Shown,
+    pub(crate) presented: PresentedCredentials,
     pub(crate) edge: Edge,
     /// The connection's.
-    pub(crate) tenure: Tenure,
-    /// The request's place in the room for bodies: the subscription is made of it.
-    pub(crate) place: Option<OwnedSemaphorePermit>,
+    pub(crate) shutdown: ShutdownToken,
+    /// The request's permit in the room for bodies: the subscription is made of it.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 
 /// An answer that is given once to a client that takes only streams.
-pub(crate) fn once(streaming: Streaming, answer: &OperationResponse) -> Response {
+pub(crate) fn single_response(streaming: StreamKind, answer: &OperationResponse) -> Response {
     let mut response = match streaming {
-        Streaming::Events => whole::<event_stream::Events>(&answer.body),
-        Streaming::Parts => whole::<multipart::Parts>(&answer.body),
+        StreamKind::Events => whole_body::<event_stream::Events>(&answer.body),
+        StreamKind::Parts => whole_body::<multipart::Parts>(&answer.body),
     };
     response.extensions_mut().insert(answer.record(transport(streaming)));
     response
 }
 
 /// A subscription's answers.
-pub(crate) fn subscribed(streaming: Streaming, subscription: Subscription, terms: Terms) -> Response {
+pub(crate) fn subscription_response(
+    streaming: StreamKind,
+    subscription: Subscription,
+    context: StreamContext,
+) -> Response {
     let (transport, record) = (transport(streaming), subscription.record(transport(streaming)));
     let mut response = match streaming {
-        Streaming::Events => begun::<event_stream::Events>(subscription, transport, terms),
-        Streaming::Parts => begun::<multipart::Parts>(subscription, transport, terms),
+        StreamKind::Events => stream_body::<event_stream::Events>(subscription, transport, context),
+        StreamKind::Parts => stream_body::<multipart::Parts>(subscription, transport, context),
     };
     response.extensions_mut().insert(record);
     response
 }
 
-fn transport(streaming: Streaming) -> Transport {
+fn transport(streaming: StreamKind) -> Transport {
     match streaming {
-        Streaming::Events => Transport::Sse,
-        Streaming::Parts => Transport::Multipart,
+        StreamKind::Events => Transport::Sse,
+        StreamKind::Parts => Transport::Multipart,
     }
 }
 
-fn whole<F: Form>(answer: &[u8]) -> Response {
+fn whole_body<F: StreamFormat>(answer: &[u8]) -> Response {
     let mut body = F::opening(None).to_vec();
     body.extend(F::next(answer, None));
     body.extend(F::end());
     response::<F>(Body::from(body))
 }
 
-fn begun<F: Form>(subscription: Subscription, transport: Transport, terms: Terms) -> Response {
-    let (frames, taken) = mpsc::channel(1);
+fn stream_body<F: StreamFormat>(
+    subscription: Subscription,
+    transport: Transport,
+    context: StreamContext,
+) -> Response {
+    let (frames, receiver) = mpsc::channel(1);
     let feeding = async move {
-        let tenure = terms.tenure.clone();
-        if let Err(Gone::Stuck) = feed::<F>(subscription, transport, terms, frames).await {
-            tenure.give_up();
+        let shutdown = context.shutdown.clone();
+        if let Err(StreamError::Stalled) = feed::<F>(subscription, transport, context, frames).await {
+            shutdown.abort_connection();
         }
     };
     tokio::spawn(feeding.instrument(Span::current()));
-    response::<F>(Body::from_stream(Frames { taken, is_whole: false }))
+    response::<F>(Body::from_stream(StreamBody { receiver, is_complete: false }))
 }
 
-fn response<F: Form>(body: Body) -> Response {
+fn response<F: StreamFormat>(body: Body) -> Response {
     let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(F::MEDIA));
@@ -114,25 +122,25 @@ enum Frame {
 }
 
 /// Why the body breaks off.
-enum Gone {
+enum StreamError {
     /// Nobody takes it any more.
-    HungUp,
+    Disconnected,
     /// Nobody took a frame for as long as that may take.
-    Stuck,
+    Stalled,
 }
 
-async fn feed<F: Form>(
+async fn feed<F: StreamFormat>(
     subscription: Subscription,
     transport: Transport,
-    terms: Terms,
+    context: StreamContext,
     frames: mpsc::Sender<Frame>,
-) -> Result<(), Gone> {
-    let Terms { ping, mut caller, shown, mut edge, mut tenure, place: _place } = terms;
-    let write = tenure.write();
+) -> Result<(), StreamError> {
+    let StreamContext { ping, mut caller, presented, mut edge, mut shutdown, permit: _permit } = context;
+    let write = shutdown.write_timeout();
     let send = async |frame| match timeout(write, frames.send(frame)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(Gone::HungUp),
-        Err(_) => Err(Gone::Stuck),
+        Ok(Err(_)) => Err(StreamError::Disconnected),
+        Err(_) => Err(StreamError::Stalled),
     };
     let last = |failed: &[u8]| {
         let mut bytes = F::failed(failed).to_vec();
@@ -140,38 +148,38 @@ async fn feed<F: Form>(
         Frame::Last(bytes.into())
     };
     send(Frame::Part(F::opening(Some(&subscription.position())))).await?;
-    let mut telling = Box::pin(going_on(subscription, transport));
+    let mut events = Box::pin(subscription_events(subscription, transport));
     loop {
         let silent_until = Instant::now() + ping;
         let frame = tokio::select! {
-            told = telling.next() => match told {
-                Some(Told::Next(answer, position)) => Frame::Part(F::next(&answer.body, position.as_deref())),
-                Some(Told::Failed(answer)) => last(&answer.body),
+            event = events.next() => match event {
+                Some(ResponseEvent::Next(answer, position)) => Frame::Part(F::next(&answer.body, position.as_deref())),
+                Some(ResponseEvent::Failed(answer)) => last(&answer.body),
                 None => Frame::Last(F::end()),
             },
             () = sleep_until(silent_until) => Frame::Part(F::heartbeat()),
-            next = edge.succeeded() => match next.callers.let_in_again(&shown, &caller).await {
+            next = edge.replaced() => match next.callers.reauthenticate(&presented, &caller).await {
                 Ok(again) => {
                     (edge, caller) = (next, again);
                     continue;
                 }
-                Err(refused) => last(&refused.text()),
+                Err(refused) => last(&refused.body()),
             },
-            () = past(caller.expires_at) => last(&HttpError::expired().text()),
-            () = tenure.ends() => last(&HttpError::going_away().text()),
-            () = frames.closed() => return Err(Gone::HungUp),
+            () = until(caller.expires_at) => last(&HttpError::expired().body()),
+            () = shutdown.draining() => last(&HttpError::going_away().body()),
+            () = frames.closed() => return Err(StreamError::Disconnected),
         };
         let is_last = matches!(frame, Frame::Last(_));
         send(frame).await?;
         if is_last {
-            // Until it is taken too, there is a connection to be had back.
-            return timeout(write, frames.closed()).await.map_err(|_| Gone::Stuck);
+            // Until it is receiver too, there is a connection to be had back.
+            return timeout(write, frames.closed()).await.map_err(|_| StreamError::Stalled);
         }
     }
 }
 
 /// Waits until a moment, if there is one.
-pub(crate) async fn past(moment: Option<Instant>) {
+pub(crate) async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,
@@ -179,26 +187,26 @@ pub(crate) async fn past(moment: Option<Instant>) {
 }
 
 /// The body. One that was given up ends with an error, so that no client takes it for whole.
-struct Frames {
-    taken: mpsc::Receiver<Frame>,
-    is_whole: bool,
+struct StreamBody {
+    receiver: mpsc::Receiver<Frame>,
+    is_complete: bool,
 }
 
-impl Stream for Frames {
+impl Stream for StreamBody {
     type Item = io::Result<Bytes>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.is_whole {
+    fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.is_complete {
             return Poll::Ready(None);
         }
-        Poll::Ready(match ready!(self.taken.poll_recv(context)) {
+        Poll::Ready(match ready!(self.receiver.poll_recv(task)) {
             Some(Frame::Part(bytes)) => Some(Ok(bytes)),
             Some(Frame::Last(bytes)) => {
-                self.is_whole = true;
+                self.is_complete = true;
                 Some(Ok(bytes))
             }
             None => {
-                self.is_whole = true;
+                self.is_complete = true;
                 Some(Err(io::ErrorKind::TimedOut.into()))
             }
         })

@@ -12,9 +12,9 @@ use futures_util::stream::{self, AbortHandle, BoxStream, SelectAll, StreamExt as
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::domain::caller::Caller;
-use crate::http::recorded::Awaited;
-use crate::http::telling::{Told, telling};
-use crate::http::tenure::Tenure;
+use crate::http::request_recorder::PendingRecord;
+use crate::http::response_stream::{ResponseEvent, response_events};
+use crate::http::shutdown::ShutdownToken;
 use crate::operation::request::OperationRequest;
 use crate::operation::subscription::OperationOutput;
 use crate::operation::{OperationEngine, TransportRules};
@@ -22,47 +22,47 @@ use crate::telemetry::requests::Transport;
 use crate::telemetry::traces::Origin;
 
 /// Operations under way.
-pub(super) struct Underway {
-    saying: SelectAll<BoxStream<'static, (Arc<str>, Said)>>,
-    by_id: HashMap<Arc<str>, Running>,
+pub(super) struct ActiveOperations {
+    events: SelectAll<BoxStream<'static, (Arc<str>, OperationEvent)>>,
+    by_id: HashMap<Arc<str>, ActiveOperation>,
     /// The request that became the WebSocket.
     origin: Origin,
-    tenure: Tenure,
+    shutdown: ShutdownToken,
 }
 
 /// What comes of an operation.
-pub(super) enum Said {
+pub(super) enum OperationEvent {
     /// It will go on for as long as somebody listens.
-    Listens,
+    Subscribed,
     /// It tells something.
-    Told(Told),
+    Response(ResponseEvent),
     /// Nothing follows.
-    Done,
+    Complete,
 }
 
-struct Running {
-    end: AbortHandle,
-    listens: bool,
-    /// Its request's place in the room for bodies.
-    _place: OwnedSemaphorePermit,
+struct ActiveOperation {
+    abort: AbortHandle,
+    is_subscription: bool,
+    /// Its request's permit in the room for bodies.
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Drop for Running {
+impl Drop for ActiveOperation {
     fn drop(&mut self) {
-        self.end.abort();
+        self.abort.abort();
     }
 }
 
-impl Underway {
+impl ActiveOperations {
     /// None yet, over the WebSocket that a request became.
-    pub(super) fn of(origin: Origin, tenure: Tenure) -> Self {
-        Self { saying: SelectAll::new(), by_id: HashMap::new(), origin, tenure }
+    pub(super) fn new(origin: Origin, shutdown: ShutdownToken) -> Self {
+        Self { events: SelectAll::new(), by_id: HashMap::new(), origin, shutdown }
     }
 
     /// Ends all of them.
     pub(super) fn clear(&mut self) {
         self.by_id.clear();
-        self.saying.clear();
+        self.events.clear();
     }
 
     /// Whether an id is in use.
@@ -76,8 +76,8 @@ impl Underway {
     }
 
     /// Whether any of them is to be waited for: a subscription is not, as it has no end.
-    pub(super) fn are_awaited(&self) -> bool {
-        self.by_id.values().any(|running| !running.listens)
+    pub(super) fn has_pending_responses(&self) -> bool {
+        self.by_id.values().any(|operation| !operation.is_subscription)
     }
 
     /// Begins one, under an id that is not in use.
@@ -87,37 +87,40 @@ impl Underway {
         operations: OperationEngine,
         request: OperationRequest,
         caller: Caller,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
     ) {
-        let (span, tenure) = (self.origin.message(), self.tenure.clone());
+        let (span, shutdown) = (self.origin.message(), self.shutdown.clone());
         let opened = async move {
             let requests = Arc::clone(operations.metrics().requests());
-            let awaited = Awaited::begin(requests, None, Transport::WebSocket, tenure);
+            let record = PendingRecord::begin(requests, None, Transport::WebSocket, shutdown);
             let rules = TransportRules { mutations: true };
             let opened = span.around(operations.run_or_subscribe(request, rules, caller, None)).await;
-            awaited.is(&opened.record(Transport::WebSocket));
+            record.finish_operation(&opened.record(Transport::WebSocket));
             opened
         };
-        let said = opened.into_stream().flat_map(|opened| {
-            let listens = matches!(opened, OperationOutput::Subscription(_)).then_some(Said::Listens);
-            let done = stream::once(ready(Said::Done));
-            stream::iter(listens).chain(telling(opened, Transport::WebSocket).map(Said::Told)).chain(done)
+        let output = opened.into_stream().flat_map(|opened| {
+            let subscribed =
+                matches!(opened, OperationOutput::Subscription(_)).then_some(OperationEvent::Subscribed);
+            let done = stream::once(ready(OperationEvent::Complete));
+            stream::iter(subscribed)
+                .chain(response_events(opened, Transport::WebSocket).map(OperationEvent::Response))
+                .chain(done)
         });
         let name = Arc::clone(&id);
-        let (saying, end) = stream::abortable(said.map(move |said| (Arc::clone(&name), said)));
-        self.saying.push(saying.boxed());
-        self.by_id.insert(id, Running { end, listens: false, _place: place });
+        let (events, abort) = stream::abortable(output.map(move |event| (Arc::clone(&name), event)));
+        self.events.push(events.boxed());
+        self.by_id.insert(id, ActiveOperation { abort, is_subscription: false, _permit: permit });
     }
 
     /// What comes next of any of them; none where there are none.
-    pub(super) async fn next(&mut self) -> Option<(Arc<str>, Said)> {
-        self.saying.next().await
+    pub(super) async fn next(&mut self) -> Option<(Arc<str>, OperationEvent)> {
+        self.events.next().await
     }
 
     /// Remembers that one is a subscription.
-    pub(super) fn listens(&mut self, id: &str) {
-        if let Some(running) = self.by_id.get_mut(id) {
-            running.listens = true;
+    pub(super) fn mark_subscription(&mut self, id: &str) {
+        if let Some(operation) = self.by_id.get_mut(id) {
+            operation.is_subscription = true;
         }
     }
 
