@@ -15,7 +15,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use switchboard::config::{Config, Keys, Sources};
+use switchboard::config::{ApiKeys, Config, ConfigSources};
 use switchboard::domain::caller::{Caller, Tenant};
 use switchboard::domain::credential::Credential;
 use switchboard::operation::request::OperationRequest;
@@ -84,7 +84,8 @@ fn operations(address: SocketAddr) -> OperationEngine {
     ];
     let variables = variables.map(|(name, value)| (name.into(), value.into())).to_vec();
     let config =
-        Config::load(Sources { variables, keys: Keys::Optional, ..Sources::default() }).expect("settings");
+        Config::load(ConfigSources { variables, keys: ApiKeys::Optional, ..ConfigSources::default() })
+            .expect("settings");
     switchboard::app::operations(&config).expect("the graph")
 }
 

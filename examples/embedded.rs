@@ -5,7 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
-use switchboard::config::{Config, Keys, Sources};
+use switchboard::config::{ApiKeys, Config, ConfigSources};
 use switchboard::domain::caller::{Caller, Tenant};
 use switchboard::domain::credential::Credential;
 use switchboard::operation::TransportRules;
@@ -29,7 +29,8 @@ async fn main() -> anyhow::Result<()> {
         ("SWITCHBOARD__UPSTREAM__COMPOSIO__BASE_URL", format!("http://{upstreams}")),
     ];
     let variables = variables.map(|(name, value)| (name.into(), value.into())).to_vec();
-    let config = Config::load(Sources { variables, keys: Keys::Optional, ..Sources::default() })?;
+    let config =
+        Config::load(ConfigSources { variables, keys: ApiKeys::Optional, ..ConfigSources::default() })?;
     let operations = switchboard::app::operations(&config)?;
 
     // On whose behalf: every caller brings its tenant's keys, and nothing is shared between tenants.

@@ -1,7 +1,7 @@
 //! The only file that constructs shared parts and wires them: a configuration becomes a running
 //! process, from the upstreams' clients up to the listeners; [`live`] puts another configuration in its place.
 
-pub mod live;
+pub mod hot_reload;
 
 use std::future::Future;
 use std::io;
@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use url::Url;
 
-use self::live::Live;
+use self::hot_reload::HotReload;
 use crate::config::Config;
 use crate::domain::caller::Tenant;
 use crate::domain::clock::Clock;
@@ -58,7 +58,7 @@ use crate::upstream::transport::{self, Network, Transport};
 pub struct App {
     http: Server,
     ops: Server,
-    live: Live,
+    live: HotReload,
     readiness: Readiness,
     traces: Option<Traces>,
 }
@@ -91,7 +91,7 @@ impl App {
         let traces = traces(config)?;
         let [public, probes] =
             ["public", "ops"].map(|listener| Connections::measured_by(&graph.metrics(), listener));
-        let live = Live::new(config.clone(), graph, edge, traces.as_ref().map(Traces::root));
+        let live = HotReload::new(config.clone(), graph, edge, traces.as_ref().map(Traces::root));
         Ok(Self {
             http: Server::bind("http.listen", config.http.listen, live.routes(), &config.server, public)
                 .await?,
@@ -110,7 +110,7 @@ impl App {
 
     /// What puts another configuration in this one's place.
     #[must_use]
-    pub fn live(&self) -> Live {
+    pub fn live(&self) -> HotReload {
         self.live.clone()
     }
 
@@ -231,7 +231,7 @@ fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<
     let operations = operations.context("the schema contradicts itself")?;
     let limits = config.limits.clone();
     let operations = operations.within(limits, config.connections.clone(), config.lists.clone());
-    Ok(operations.naming(&config.documents, config.trusted_documents()?))
+    Ok(operations.naming(&config.documents, config.trusted_documents().cloned()))
 }
 
 /// The graph alone: for tests, which put something between it and the operations.
@@ -256,7 +256,7 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> anyhow:
         health: config.health.rules(),
         batch_sizes: Arc::default(),
     };
-    let (mapping, connections) = (config.toolkit_mapping()?, config.connections.clone());
+    let (mapping, connections) = (config.toolkit_mapping().clone(), config.connections.clone());
     let (federation, watching) = (config.federation.clone(), config.subscriptions.clone());
     let graph = Graph::new(Arc::new(sources), mapping, connections, federation, watching);
     Ok(graph.measured_by(metrics))
@@ -299,7 +299,7 @@ fn store(settings: &ReplicaSettings) -> anyhow::Result<Option<Arc<dyn Store>>> {
 }
 
 /// The clients of both upstreams, which share their quotas with other replicas' where there are any.
-pub(crate) fn clients(
+pub fn clients(
     config: &Config,
     clock: Clock,
     networks: &Networks,
@@ -312,7 +312,7 @@ pub(crate) fn clients(
 }
 
 /// How callers are known.
-pub(crate) fn callers(config: &Config) -> anyhow::Result<Authenticator> {
+pub fn callers(config: &Config) -> anyhow::Result<Authenticator> {
     // Whoever brings a token has no key to add to a tenant's.
     let tenants = || {
         let mut tenants = tenants(config);

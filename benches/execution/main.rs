@@ -26,7 +26,7 @@ use std::time::Duration;
 use mimalloc::MiMalloc;
 use serde_json::{Value, json};
 use switchboard::app::{Networks, graph_over};
-use switchboard::config::{Config, Keys, Sources};
+use switchboard::config::{ApiKeys, Config, ConfigSources};
 use switchboard::domain::caller::{Caller, Tenant};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
@@ -200,7 +200,8 @@ fn config(base_url: &str) -> Config {
         ("SWITCHBOARD__CACHE__ACCOUNTS_TTL_MS", "600000".to_owned()),
     ];
     let variables = variables.map(|(name, value)| (name.into(), value.into())).to_vec();
-    Config::load(Sources { variables, keys: Keys::Optional, ..Sources::default() }).expect("settings")
+    Config::load(ConfigSources { variables, keys: ApiKeys::Optional, ..ConfigSources::default() })
+        .expect("settings")
 }
 
 async fn ask(operations: &OperationEngine, request: &[u8]) -> Vec<u8> {

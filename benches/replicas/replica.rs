@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use switchboard::app::{Networks, graph_over};
-use switchboard::config::{Config, Keys, Sources};
+use switchboard::config::{ApiKeys, Config, ConfigSources};
 use switchboard::domain::caller::{Caller, Tenant};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
@@ -154,7 +154,8 @@ fn config(setup: &Setup<'_>) -> Config {
         ("REDIS__URL", setup.redis.unwrap_or_default().to_owned()),
     ];
     let variables = variables.map(|(name, value)| (format!("SWITCHBOARD__{name}").into(), value.into()));
-    let sources = Sources { variables: variables.to_vec(), keys: Keys::Optional, ..Sources::default() };
+    let sources =
+        ConfigSources { variables: variables.to_vec(), keys: ApiKeys::Optional, ..ConfigSources::default() };
     Config::load(sources).expect("settings")
 }
 

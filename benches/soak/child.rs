@@ -9,13 +9,14 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 use switchboard::app::App;
-use switchboard::config::{Config, Keys, Sources};
+use switchboard::config::{ApiKeys, Config, ConfigSources};
 use tokio::sync::oneshot;
 use tokio::task::block_in_place;
 
 /// Runs it; `file` is its configuration.
 pub(crate) async fn serve(file: PathBuf) {
-    let config = Config::load(Sources { file: Some(file), keys: Keys::Required, ..Sources::default() });
+    let config =
+        Config::load(ConfigSources { file: Some(file), keys: ApiKeys::Required, ..ConfigSources::default() });
     let config = config.unwrap_or_else(|errors| panic!("{errors}"));
     let app = App::start(&config).await.unwrap();
     let graph = app.graph();

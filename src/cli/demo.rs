@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use super::serve::StopSignal;
 use super::{Failure, print};
 use crate::app::{self, App};
-use crate::config::{Config, Keys, Sources};
+use crate::config::{ApiKeys, Config, ConfigSources};
 use crate::domain::clock::Clock;
 use crate::http;
 use crate::sandbox::{self, LEADLEX_PATH, Sandbox, Scenario};
@@ -37,10 +37,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let stop = StopSignal::listen()?;
     let upstreams = app::bind("--sandbox-listen", arguments.sandbox_listen.unwrap_or(free)).await?;
     let sandbox_address = upstreams.local_addr()?;
-    let config = Config::load(Sources {
+    let config = Config::load(ConfigSources {
         variables: std::env::vars_os().filter(|(name, _)| is_of_log(name)).collect(),
         flags: settings(arguments.listen, free, sandbox_address),
-        keys: Keys::Required,
+        keys: ApiKeys::Required,
         file: None,
     })?;
     telemetry::start(&config.log).map_err(anyhow::Error::from)?;
@@ -100,7 +100,7 @@ mod tests {
     fn what_the_demo_sets_is_a_whole_configuration() {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let flags = settings(at(8080), at(0), at(8090));
-        let config = Config::load(Sources { flags, ..Sources::default() }).unwrap();
+        let config = Config::load(ConfigSources { flags, ..ConfigSources::default() }).unwrap();
         assert_eq!(
             config.upstream.leadlex.base_url.as_str(),
             "http://127.0.0.1:8090/functions/v1/api-gateway"

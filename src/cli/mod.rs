@@ -4,17 +4,15 @@
 //! Exit codes: 0, 1 where something went wrong while it ran, 2 where the command or its
 //! configuration is wrong.
 
-#[cfg(test)]
-mod canaries;
-mod check;
+pub mod check;
 mod demo;
 mod ready;
-mod redis_verdict;
+mod redis_check;
 mod reload;
 mod sandbox;
 mod serve;
 mod token;
-mod verdict;
+mod upstream_check;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -23,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::{Config, ConfigErrors, Keys, Sources};
+use crate::config::{ApiKeys, Config, ConfigErrors, ConfigSources};
 use crate::graphql::{federation, schema, stitching};
 
 /// One GraphQL graph over LeadLex's integration status and Composio's connected accounts.
@@ -137,7 +135,7 @@ fn print_schema(format: SchemaFormat, file: Option<PathBuf>) -> Result<(), Failu
     let text = match format {
         SchemaFormat::Plain => schema::sdl(),
         SchemaFormat::Federation => {
-            let config = configuration(file, Vec::new(), Keys::Optional)?;
+            let config = configuration(file, Vec::new(), ApiKeys::Optional)?;
             federation::sdl(&config.federation, &config.connections)
         }
         SchemaFormat::Stitching => stitching::sdl(),
@@ -149,13 +147,17 @@ fn print_schema(format: SchemaFormat, file: Option<PathBuf>) -> Result<(), Failu
 fn configuration(
     file: Option<PathBuf>,
     flags: Vec<(&'static str, &'static str, String)>,
-    keys: Keys,
+    keys: ApiKeys,
 ) -> Result<Config, ConfigErrors> {
     Config::load(sources(file, flags, keys))
 }
 
-fn sources(file: Option<PathBuf>, flags: Vec<(&'static str, &'static str, String)>, keys: Keys) -> Sources {
-    Sources { file, variables: std::env::vars_os().collect(), flags, keys }
+fn sources(
+    file: Option<PathBuf>,
+    flags: Vec<(&'static str, &'static str, String)>,
+    keys: ApiKeys,
+) -> ConfigSources {
+    ConfigSources { file, variables: std::env::vars_os().collect(), flags, keys }
 }
 
 /// Writes to standard output, at once: whoever waits for a line must not wait for a full buffer.

@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use tokio::net::TcpStream;
 
 use super::{Failure, print, sources};
-use crate::config::{Config, Keys};
+use crate::config::{ApiKeys, Config};
 
 /// How long the answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -31,7 +31,8 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let flag = arguments.ops_listen.map(|address| ("ops.listen", "--ops-listen", address.to_string()));
-    let listens = Config::ops_listen(sources(arguments.config, flag.into_iter().collect(), Keys::Optional))?;
+    let listens =
+        Config::ops_listen(sources(arguments.config, flag.into_iter().collect(), ApiKeys::Optional))?;
     let address = from_here(listens);
     let asked = tokio::time::timeout(PATIENCE, ask(address)).await;
     let status = asked.with_context(|| format!("{address} does not answer"))?;

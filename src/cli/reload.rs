@@ -6,8 +6,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::sources;
-use crate::app::live::Live;
-use crate::config::{Config, ConfigErrors, Keys};
+use crate::app::hot_reload::HotReload;
+use crate::config::{ApiKeys, Config, ConfigErrors};
 use crate::telemetry::Level;
 
 /// Where a configuration is read from, as often as it is.
@@ -19,7 +19,7 @@ pub(super) struct Origins {
 
 impl Origins {
     pub(super) fn read(&self) -> Result<Config, ConfigErrors> {
-        Config::load(sources(self.file.clone(), self.flags.clone(), Keys::Required))
+        Config::load(sources(self.file.clone(), self.flags.clone(), ApiKeys::Required))
     }
 }
 
@@ -54,7 +54,7 @@ impl Reloads {
     }
 
     /// Reloads whenever it is asked for, one time after the other.
-    pub(super) async fn obey(mut self, origins: Origins, live: Live, level: Level) {
+    pub(super) async fn obey(mut self, origins: Origins, live: HotReload, level: Level) {
         let again = Arc::new((origins, live, level));
         while self.next().await.is_some() {
             let again = Arc::clone(&again);
@@ -71,7 +71,7 @@ impl Reloads {
     }
 }
 
-fn reload(origins: &Origins, live: &Live, level: &Level) {
+fn reload(origins: &Origins, live: &HotReload, level: &Level) {
     let read = origins.read();
     let told = read.as_ref().map(|config| (config.log.clone(), config.warnings())).ok();
     let reloaded = live.reload(read);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::serve::StopSignal;
 use super::{Failure, print};
 use crate::app;
-use crate::config::{Config, Keys, Sources};
+use crate::config::{ApiKeys, Config, ConfigSources};
 use crate::http;
 use crate::sandbox::{self, LEADLEX_PATH, Sandbox};
 
@@ -25,7 +25,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let sandbox = Sandbox::new(arguments.settings, sandbox::Clock::system());
     print(&greeting(listener.local_addr()?))?;
     // Its connections are kept as the graph's own, unless somebody changes those.
-    let connections = Config::load(Sources { keys: Keys::Optional, ..Sources::default() })?.server;
+    let connections =
+        Config::load(ConfigSources { keys: ApiKeys::Optional, ..ConfigSources::default() })?.server;
     http::serve::serve(listener, sandbox.router(), connections, stop.received()).await?;
     Ok(())
 }

@@ -1,21 +1,22 @@
-//! The configuration: the sum of each component's own settings.
+//! The configuration: the settings of all components in one value.
 //!
-//! Layers, each over the one before: `switchboard.default.toml`, which is compiled in and is the
-//! documentation; a file; `SWITCHBOARD__SECTION__KEY` variables; flags. All problems are reported at
-//! once, a line each, with the setting's name and where its value stands.
+//! [`Config::load`] applies the sources in this order: `switchboard.default.toml`, which is compiled in and documents every
+//! setting; a file; `SWITCHBOARD__SECTION__KEY` variables; flags. It reports all problems at once, one line each, with the
+//! setting's name and the origin of its value.
 //!
-//! Not the `config` crate: its values remember a file but no line, it stops at the first value that
-//! does not fit, and its variables are either all texts or guessed at, so that a key made of digits
-//! becomes a number. Here the default file says of what kind a setting is, and `toml` where it stands.
+//! The `config` crate is not used: its values know their file and not their line, it stops at the first value of a wrong
+//! type, and it guesses the types of variables, so that a key made of digits becomes a number. Here the default file gives
+//! the type of a setting, and `toml` its position.
 
-mod alive;
 mod callers;
-mod document;
-mod known;
-mod layers;
+mod checks;
 mod problem;
+mod reloadable;
 mod replicas;
-mod rules;
+mod schema;
+mod sources;
+mod toml_document;
+mod validation;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -39,13 +40,13 @@ use crate::telemetry::LogSettings;
 use crate::telemetry::metrics::MetricsSettings;
 use crate::telemetry::traces::settings::TraceSettings;
 use crate::upstream::settings::UpstreamSettings;
-use alive::InForce;
-use known::Known;
-use layers::Layers;
-use problem::Origin;
-pub use problem::{ConfigErrors, Problem};
+use problem::ValueOrigin;
+pub use problem::{ConfigErrors, ConfigProblem};
+use reloadable::SettingDigests;
+use schema::SettingsSchema;
+use sources::SettingValues;
 
-/// The settings of every component. Only `app` and the commands see it whole.
+/// The settings of every component. Only `app` and the commands see all of it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -94,7 +95,16 @@ pub struct Config {
     #[serde(skip)]
     redacted: String,
     #[serde(skip)]
-    in_force: InForce,
+    digests: SettingDigests,
+    #[serde(skip)]
+    files: LoadedFiles,
+}
+
+/// The files that settings name, read and parsed when the configuration was loaded.
+#[derive(Debug, Clone, Default)]
+struct LoadedFiles {
+    trusted_documents: Option<TrustedDocuments>,
+    toolkit_mapping: ToolkitMapping,
 }
 
 /// The settings of both upstreams.
@@ -107,195 +117,200 @@ pub struct Upstreams {
     pub composio: UpstreamSettings,
 }
 
-/// Whether both upstreams' keys must be there in a mode that uses them.
+/// Whether the keys of both upstreams must be set in a mode that uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Keys {
-    /// Yes, as to serve.
+pub enum ApiKeys {
+    /// A missing key is a problem, as for `serve`.
     #[default]
     Required,
-    /// No: whoever asks will say what it makes of a missing one.
+    /// A missing key is no problem here.
     Optional,
 }
 
-/// What a configuration is made of, besides the defaults.
+/// Sources of a configuration besides the defaults.
 #[derive(Debug, Default)]
-pub struct Sources {
+pub struct ConfigSources {
     /// A TOML file.
     pub file: Option<PathBuf>,
-    /// The environment; what does not begin with `SWITCHBOARD__` is passed over.
+    /// The environment; variables that do not begin with `SWITCHBOARD__` are ignored.
     pub variables: Vec<(OsString, OsString)>,
-    /// Settings given on the command line: the setting's name, the flag's, and the value's text.
+    /// Settings from the command line: the setting's name, the flag's name, and the value as text.
     pub flags: Vec<(&'static str, &'static str, String)>,
-    /// Whether keys must be there.
-    pub keys: Keys,
+    /// Whether keys must be set.
+    pub keys: ApiKeys,
 }
 
 impl Config {
-    /// Lays the sources over the defaults and judges the whole.
+    /// Applies the sources over the defaults and validates the result.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once: unknown settings, values of another kind or out of
-    /// range, files that cannot be read, settings that do not go together, keys that are missing.
-    pub fn load(sources: Sources) -> Result<Self, ConfigErrors> {
-        let known = Known::built_in().map_err(ConfigErrors::from)?;
-        let mut layers = Layers::over_defaults(&known);
+    /// All problems at once: unknown settings, values of a wrong type or out of range, files that cannot be read, settings
+    /// that contradict each other, missing keys.
+    pub fn load(sources: ConfigSources) -> Result<Self, ConfigErrors> {
+        let schema = SettingsSchema::built_in().map_err(ConfigErrors::from)?;
+        let mut values = SettingValues::defaults(&schema);
         let mut keys = sources.keys;
         if let Some(file) = &sources.file
-            && !layers.lay_file(file)
+            && !values.apply_file(file)
         {
-            keys = Keys::Optional;
+            keys = ApiKeys::Optional;
         }
-        layers.lay_variables(sources.variables);
+        values.apply_variables(sources.variables);
         for (name, flag, text) in sources.flags {
-            layers.lay_text(name, text, Origin::Flag(flag));
+            values.apply_text(name, text, ValueOrigin::Flag(flag));
         }
-        layers.read_secret_files();
-        let defaults = nested(&known, &Layers::over_defaults(&known));
-        refuse_unfit(&known, &mut layers, &|table| table);
-        for list in known.lists() {
+        values.read_secret_files();
+        let defaults = nested(&schema, &SettingValues::defaults(&schema));
+        reset_invalid(&schema, &mut values, &|table| table);
+        for list in schema.lists() {
             let alone = |entry| {
                 let mut table = defaults.clone();
-                known::insert(&mut table, &list.name, Value::Array(vec![Value::Table(entry)]));
+                schema::insert(&mut table, &list.name, Value::Array(vec![Value::Table(entry)]));
                 table
             };
-            for entry in layers.entries_mut(&list.name) {
-                refuse_unfit(&list.entry, entry, &alone);
+            for entry in values.entries_mut(&list.name) {
+                reset_invalid(&list.entry, entry, &alone);
             }
         }
-        let mut config: Self = nested(&known, &layers)
+        let mut config: Self = nested(&schema, &values)
             .try_into()
-            .map_err(|error: toml::de::Error| Problem::new("configuration", error.message(), None))?;
-        rules::judge(&config, keys, &mut layers);
-        config.redacted = redacted(&known, &layers);
-        config.in_force = InForce::of(&known, &layers);
-        let problems = layers.into_problems();
+            .map_err(|error: toml::de::Error| ConfigProblem::new("configuration", error.message(), None))?;
+        config.files = validation::validate(&config, keys, &mut values);
+        config.redacted = redacted(&schema, &values);
+        config.digests = SettingDigests::of(&schema, &values);
+        let problems = values.into_problems();
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
 
-    /// Where `/ready` is answered, whatever else is in these sources: who asks there must learn no more than whether it is.
+    /// The address of `/ready` alone. Problems of other settings are ignored: a health check must not fail because of a file
+    /// that the running process has not loaded.
     ///
     /// # Errors
-    /// Where that very setting is wrong, or stands in a file, if anywhere, that cannot be read.
-    pub fn ops_listen(sources: Sources) -> Result<SocketAddr, ConfigErrors> {
+    /// If `ops.listen` itself is invalid, or a file is given that cannot be read and no variable or flag sets it.
+    pub fn ops_listen(sources: ConfigSources) -> Result<SocketAddr, ConfigErrors> {
         const NAME: &str = "ops.listen";
-        let known = Known::built_in().map_err(ConfigErrors::from)?;
-        let mut layers = Layers::over_defaults(&known);
-        let is_read = sources.file.is_none_or(|file| layers.lay_file(&file));
-        layers.lay_variables(sources.variables);
+        let schema = SettingsSchema::built_in().map_err(ConfigErrors::from)?;
+        let mut values = SettingValues::defaults(&schema);
+        let is_read = sources.file.is_none_or(|file| values.apply_file(&file));
+        values.apply_variables(sources.variables);
         for (name, flag, text) in sources.flags {
-            layers.lay_text(name, text, Origin::Flag(flag));
+            values.apply_text(name, text, ValueOrigin::Flag(flag));
         }
-        let is_told = is_read || layers.get(NAME).is_some_and(|(_, origin)| *origin != Origin::Default);
-        if is_told && !layers.concern(NAME) {
-            let text = layers.text(NAME).to_owned();
+        let is_set = values.get(NAME).is_some_and(|(_, origin)| *origin != ValueOrigin::Default);
+        if (is_read || is_set) && !values.has_problem(NAME) {
+            let text = values.text(NAME).to_owned();
             match text.parse() {
                 Ok(address) => return Ok(address),
-                Err(_) => layers.refuse(NAME, format!("{text:?} is no IP address with a port")),
+                Err(_) => values.reject(NAME, format!("{text:?} is not an IP address with a port")),
             }
         }
-        Err(layers.into_problems())
+        Err(values.into_problems())
     }
 
-    /// Which settings of another configuration differ from these, where all of them can change while it is served.
+    /// The names of the settings that differ in `next`, if all of them are reloadable.
     ///
     /// # Errors
-    /// A line for each that cannot.
-    pub fn changed_alive(&self, next: &Self) -> Result<Vec<String>, ConfigErrors> {
-        self.in_force.changed_alive(&next.in_force)
+    /// One line for each that needs a restart.
+    pub fn reloadable_changes(&self, next: &Self) -> Result<Vec<String>, ConfigErrors> {
+        self.digests.reloadable_changes(&next.digests)
     }
 
-    /// The settings in force as TOML, each that was set with where; secrets as `[redacted]`.
+    /// The settings in force as TOML, each changed one with the origin of its value; secrets as `[redacted]`.
     #[must_use]
     pub fn redacted(&self) -> &str {
         &self.redacted
     }
 
-    /// What is allowed and still worth a word, a line each, without any value.
+    /// Warnings about settings that are allowed, one line each, without any value.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        rules::warnings(self)
+        validation::warnings(self)
     }
 
-    /// The documents of `documents.trusted`; none where it is not set.
-    ///
-    /// # Errors
-    /// Where they have changed for the worse since the configuration was loaded.
-    pub fn trusted_documents(&self) -> Result<Option<TrustedDocuments>, ConfigErrors> {
-        rules::trusted_documents(self).map_err(|why| Problem::new("documents.trusted", why, None).into())
+    /// The documents of `documents.trusted`; `None` if that is not set.
+    #[must_use]
+    pub fn trusted_documents(&self) -> Option<&TrustedDocuments> {
+        self.files.trusted_documents.as_ref()
     }
 
-    /// Refuses trusted documents that cannot be run, each by its id and why.
+    /// The mapping of providers to toolkits: the file of `toolkits.file` if that is set, else the one compiled in.
+    #[must_use]
+    pub fn toolkit_mapping(&self) -> &ToolkitMapping {
+        &self.files.toolkit_mapping
+    }
+
+    /// Rejects trusted documents that are not valid, each by its id and the reason.
     ///
     /// # Errors
-    /// Where there is one, with a line for each.
-    pub(crate) fn refuse_documents(broken: Vec<(String, String)>) -> Result<(), ConfigErrors> {
+    /// One line for each document.
+    pub(crate) fn reject_documents(invalid: Vec<(String, String)>) -> Result<(), ConfigErrors> {
         let mut problems = ConfigErrors::default();
-        for (id, why) in broken {
-            problems.add(Problem::new("documents.trusted", format!("{id:?} cannot be run: {why}"), None));
+        for (id, why) in invalid {
+            problems.add(ConfigProblem::new(
+                "documents.trusted",
+                format!("{id:?} is not valid: {why}"),
+                None,
+            ));
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
-
-    /// Which toolkits stand for which provider: the file of `toolkits.file`, else what is compiled in.
-    ///
-    /// # Errors
-    /// Where the file has changed for the worse since the configuration was loaded.
-    pub fn toolkit_mapping(&self) -> Result<ToolkitMapping, ConfigErrors> {
-        rules::toolkit_mapping(self).map_err(|why| Problem::new("toolkits.file", why, None).into())
-    }
 }
 
-/// Tries each value that was set, alone over the defaults, so that every one that does not fit is
-/// named and not only the first; those that do not are put back to the default. `whole` makes a configuration of
-/// defaults with the one value in them: of an entry's, one with that entry alone.
-fn refuse_unfit<'a>(known: &'a Known, layers: &mut Layers<'a>, whole: &dyn Fn(Table) -> Table) {
-    let defaults = nested(known, &Layers::over_defaults(known));
-    for setting in known.iter().filter(|setting| !known.is_file_of_another(setting)) {
-        let Some((value, origin)) = layers.get(&setting.name) else { continue };
-        if *origin == Origin::Default {
+/// Checks each value that was set, alone over the defaults, so that every invalid one is reported and not only the first.
+/// Invalid ones are reset to their default. `complete` makes a configuration of defaults with the one value in it; for an
+/// entry's value, one with that entry alone.
+fn reset_invalid<'a>(
+    schema: &'a SettingsSchema,
+    values: &mut SettingValues<'a>,
+    complete: &dyn Fn(Table) -> Table,
+) {
+    let defaults = nested(schema, &SettingValues::defaults(schema));
+    for setting in schema.iter().filter(|setting| !schema.is_file_of_another(setting)) {
+        let Some((value, origin)) = values.get(&setting.name) else { continue };
+        if *origin == ValueOrigin::Default {
             continue;
         }
-        let objection = rules::objection(&setting.name, value).or_else(|| {
+        let problem = validation::value_problem(&setting.name, value).or_else(|| {
             let mut table = defaults.clone();
-            known::insert(&mut table, &setting.name, value.clone());
-            let unfit = whole(table).try_into::<Config>().err()?;
-            let reason = unfit.message();
-            Some(match known.file_of(setting) {
-                Some(_) => "does not fit".to_owned(),
+            schema::insert(&mut table, &setting.name, value.clone());
+            let error = complete(table).try_into::<Config>().err()?;
+            let reason = error.message();
+            Some(match schema.file_of(setting) {
+                Some(_) => "is not valid".to_owned(),
                 None => format!(
-                    "{} does not fit: {reason}; {} would",
-                    layers::shown(value),
-                    layers::shown(&setting.default)
+                    "{} is not valid: {reason}; an example is {}",
+                    sources::shown(value),
+                    sources::shown(&setting.default)
                 ),
             })
         });
-        if let Some(objection) = objection {
-            layers.refuse(&setting.name, objection);
-            layers.forget(setting);
+        if let Some(problem) = problem {
+            values.reject(&setting.name, problem);
+            values.reset(setting);
         }
     }
 }
 
-/// The values in force as the components' settings want them: in sections, secrets already read.
-fn nested(known: &Known, layers: &Layers<'_>) -> Table {
+/// The values in force as nested tables, without the settings that only name a secret's file.
+fn nested(schema: &SettingsSchema, values: &SettingValues<'_>) -> Table {
     let mut table = Table::new();
-    for setting in known.iter().filter(|setting| !known.is_file_of_another(setting)) {
-        if let Some((value, _)) = layers.get(&setting.name) {
-            known::insert(&mut table, &setting.name, value.clone());
+    for setting in schema.iter().filter(|setting| !schema.is_file_of_another(setting)) {
+        if let Some((value, _)) = values.get(&setting.name) {
+            schema::insert(&mut table, &setting.name, value.clone());
         }
     }
-    for list in known.lists() {
-        let entries = layers.entries(&list.name).iter().map(|entry| Value::Table(nested(&list.entry, entry)));
-        known::insert(&mut table, &list.name, Value::Array(entries.collect()));
+    for list in schema.lists() {
+        let entries = values.entries(&list.name).iter().map(|entry| Value::Table(nested(&list.entry, entry)));
+        schema::insert(&mut table, &list.name, Value::Array(entries.collect()));
     }
     table
 }
 
-fn redacted(known: &Known, layers: &Layers<'_>) -> String {
+fn redacted(schema: &SettingsSchema, values: &SettingValues<'_>) -> String {
     let mut text = String::new();
-    write_redacted(&mut text, known, layers);
-    for list in known.lists() {
-        for entry in layers.entries(&list.name) {
+    write_redacted(&mut text, schema, values);
+    for list in schema.lists() {
+        for entry in values.entries(&list.name) {
             let _ = writeln!(text, "\n[[{}]] # {}", list.name, entry.origin);
             write_redacted(&mut text, &list.entry, entry);
         }
@@ -303,19 +318,19 @@ fn redacted(known: &Known, layers: &Layers<'_>) -> String {
     text
 }
 
-fn write_redacted(text: &mut String, known: &Known, layers: &Layers<'_>) {
+fn write_redacted(text: &mut String, schema: &SettingsSchema, values: &SettingValues<'_>) {
     let mut section = "";
-    for setting in known.iter() {
-        let Some((value, origin)) = layers.get(&setting.name) else { continue };
+    for setting in schema.iter() {
+        let Some((value, origin)) = values.get(&setting.name) else { continue };
         if setting.section() != section {
             section = setting.section();
             let gap = if text.is_empty() { "" } else { "\n" };
             let _ = writeln!(text, "{gap}[{section}]");
         }
-        let secret = known.file_of(setting).is_some() && value.as_str() != Some("");
+        let secret = schema.file_of(setting).is_some() && value.as_str() != Some("");
         let value = if secret { &Value::from("[redacted]") } else { value };
         let _ = match origin {
-            Origin::Default => writeln!(text, "{} = {value}", setting.key()),
+            ValueOrigin::Default => writeln!(text, "{} = {value}", setting.key()),
             origin => writeln!(text, "{} = {value} # {origin}", setting.key()),
         };
     }

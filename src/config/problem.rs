@@ -1,14 +1,14 @@
-//! What is wrong with a configuration: one line each, all of them at once.
+//! Problems of a configuration, one line each, all reported at once.
 //!
-//! A line says which setting, what is wrong and what would be right, and where the value came from.
-//! It never repeats a secret, and holds no control character, whatever the value held.
+//! A line names the setting, says what is wrong and what is expected, and where the value was set. It never repeats a
+//! secret and contains no control character, even if the value does.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a value came from.
+/// Where a value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum ValueOrigin {
     /// `switchboard.default.toml`
     Default,
     /// The file of `--config`, and the line in it, counted from 1.
@@ -19,7 +19,7 @@ pub(super) enum Origin {
     Flag(&'static str),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ValueOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -30,26 +30,26 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One thing that is wrong.
+/// One problem of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The setting, or the file, that it is about.
+pub struct ConfigProblem {
+    /// The setting or file with the problem.
     pub(super) subject: String,
     message: String,
-    origin: Option<Origin>,
+    origin: Option<ValueOrigin>,
 }
 
-impl Problem {
+impl ConfigProblem {
     pub(super) fn new(
         subject: impl Into<String>,
         message: impl Into<String>,
-        origin: Option<Origin>,
+        origin: Option<ValueOrigin>,
     ) -> Self {
         Self { subject: subject.into(), message: message.into(), origin }
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = match &self.origin {
             Some(origin) => format!("{}: {} ({origin})", self.subject, self.message),
@@ -61,17 +61,17 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a configuration; at least one thing.
+/// All problems of a configuration; at least one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ConfigErrors(Vec<Problem>);
+pub struct ConfigErrors(Vec<ConfigProblem>);
 
 impl ConfigErrors {
-    /// The problems, in the order in which they were met.
-    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+    /// The problems, in the order in which they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigProblem> {
         self.0.iter()
     }
 
-    pub(super) fn add(&mut self, problem: Problem) {
+    pub(super) fn add(&mut self, problem: ConfigProblem) {
         self.0.push(problem);
     }
 
@@ -83,8 +83,8 @@ impl ConfigErrors {
         self.0.is_empty()
     }
 
-    /// Whether a setting is known to be wrong, so that nothing more need be said of it.
-    pub(super) fn concern(&self, setting: &str) -> bool {
+    /// Whether a setting already has a problem, so that checks which depend on it are skipped.
+    pub(super) fn contains(&self, setting: &str) -> bool {
         self.0.iter().any(|problem| problem.subject == setting)
     }
 }
@@ -103,8 +103,8 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-impl From<Problem> for ConfigErrors {
-    fn from(problem: Problem) -> Self {
+impl From<ConfigProblem> for ConfigErrors {
+    fn from(problem: ConfigProblem) -> Self {
         Self(vec![problem])
     }
 }

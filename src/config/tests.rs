@@ -1,4 +1,4 @@
-//! What whoever sets something wrong is told; what whoever reads the settings is not.
+//! Messages for wrong settings, the order of sources, and secrets that are never shown.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,12 +9,12 @@ use super::*;
 
 pub(super) const CANARY: &str = "canary_never_to_be_shown";
 
-/// A file of its own, gone at the end of the test.
-pub(super) struct Scratch(pub(super) PathBuf);
+/// A temporary file, removed at the end of the test.
+pub(super) struct TempFile(pub(super) PathBuf);
 
-impl Scratch {
+impl TempFile {
     pub(super) fn new(name: &str, text: &str) -> Self {
-        // Tests of one process run side by side, and those of other processes too.
+        // Tests run in parallel, in this process and others.
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("switchboard-{}-{count}-{name}", std::process::id()));
@@ -27,7 +27,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TempFile {
     fn drop(&mut self) {
         fs::remove_file(&self.0).unwrap();
     }
@@ -37,16 +37,21 @@ pub(super) fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
-/// What a file alone gives, keys not asked for.
+/// Loads a file alone, without required keys.
 pub(super) fn file(text: &str) -> Result<Config, Vec<String>> {
-    let scratch = Scratch::new("x.toml", text);
-    let sources = Sources { file: Some(scratch.0.clone()), keys: Keys::Optional, ..Sources::default() };
+    let file_on_disk = TempFile::new("x.toml", text);
+    let sources = ConfigSources {
+        file: Some(file_on_disk.0.clone()),
+        keys: ApiKeys::Optional,
+        ..ConfigSources::default()
+    };
     lines(Config::load(sources))
-        .map_err(|lines| lines.into_iter().map(|line| line.replace(&scratch.path(), "x.toml")).collect())
+        .map_err(|lines| lines.into_iter().map(|line| line.replace(&file_on_disk.path(), "x.toml")).collect())
 }
 
 pub(super) fn environment(pairs: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-    let sources = Sources { variables: variables(pairs), keys: Keys::Optional, ..Sources::default() };
+    let sources =
+        ConfigSources { variables: variables(pairs), keys: ApiKeys::Optional, ..ConfigSources::default() };
     lines(Config::load(sources))
 }
 
@@ -58,7 +63,7 @@ pub(super) fn lines(loaded: Result<Config, ConfigErrors>) -> Result<Config, Vec<
     })
 }
 
-/// The only line that a wrong file is refused with.
+/// The only problem of a file.
 pub(super) fn refusal(text: &str) -> String {
     let lines = file(text).unwrap_err();
     assert_eq!(lines.len(), 1, "{lines:#?}");
@@ -66,7 +71,7 @@ pub(super) fn refusal(text: &str) -> String {
 }
 
 #[test]
-fn the_defaults_alone_are_a_configuration_but_for_the_keys() {
+fn the_defaults_are_a_configuration_except_for_the_keys() {
     let config = file("").unwrap();
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(
@@ -74,7 +79,7 @@ fn the_defaults_alone_are_a_configuration_but_for_the_keys() {
         "https://data.leadlex.com/functions/v1/api-gateway"
     );
     assert!(config.ids.key().is_none() && config.toolkits.file().is_none());
-    let lines = lines(Config::load(Sources::default())).unwrap_err();
+    let lines = lines(Config::load(ConfigSources::default())).unwrap_err();
     assert_eq!(
         lines,
         [
@@ -85,20 +90,21 @@ fn the_defaults_alone_are_a_configuration_but_for_the_keys() {
 }
 
 #[test]
-fn callers_who_bring_keys_need_none_here_and_may_come_from_anywhere() {
+fn passthrough_needs_no_keys_and_may_listen_on_any_address() {
     let variables = variables(&[
         ("SWITCHBOARD__AUTH__MODE", "passthrough"),
         ("SWITCHBOARD__HTTP__LISTEN", "0.0.0.0:8080"),
     ]);
-    Config::load(Sources { variables, ..Sources::default() }).unwrap();
+    Config::load(ConfigSources { variables, ..ConfigSources::default() }).unwrap();
 }
 
 #[test]
-fn each_layer_goes_over_the_one_before() {
-    let scratch = Scratch::new("layers", "[connections]\npage_max = 50\naccounts_default = 5\nids_max = 7\n");
+fn flags_override_variables_which_override_the_file() {
+    let file_on_disk =
+        TempFile::new("values", "[connections]\npage_max = 50\naccounts_default = 5\nids_max = 7\n");
     let load = |variables, flags| {
-        let file = Some(scratch.0.clone());
-        let config = Config::load(Sources { file, variables, flags, keys: Keys::Optional }).unwrap();
+        let file = Some(file_on_disk.0.clone());
+        let config = Config::load(ConfigSources { file, variables, flags, keys: ApiKeys::Optional }).unwrap();
         (config.connections.accounts_default, config.connections.ids_max, config.http.listen.port())
     };
     // `providers_default` would be over `page_max`.
@@ -114,7 +120,7 @@ fn each_layer_goes_over_the_one_before() {
 }
 
 #[test]
-fn an_unknown_setting_is_refused_with_the_nearest_known_one() {
+fn an_unknown_setting_is_rejected_with_the_most_similar_one() {
     assert_eq!(
         refusal("[upstream.leadlex]\n\napi_kye = \"x\"\n"),
         "upstream.leadlex.api_kye: unknown setting; did you mean upstream.leadlex.api_key? (x.toml, line 3)"
@@ -145,11 +151,11 @@ fn an_unknown_setting_is_refused_with_the_nearest_known_one() {
 }
 
 #[test]
-fn a_value_of_another_kind_says_what_was_given_and_what_is_right() {
+fn a_value_of_a_wrong_type_is_rejected_with_the_expected_type() {
     for (text, expected) in [
         (
             "[cache]\nlimit_bytes = \"64MB\"",
-            "cache.limit_bytes: takes a whole number, like 67108864, not the text \"64MB\" (x.toml, line 2)",
+            "cache.limit_bytes: takes a whole number, like 67108864, not the string \"64MB\" (x.toml, line 2)",
         ),
         (
             "[http]\ngraphiql = 1",
@@ -157,19 +163,19 @@ fn a_value_of_another_kind_says_what_was_given_and_what_is_right() {
         ),
         (
             "[http]\nlisten = []",
-            "http.listen: takes a text in quotes, like \"127.0.0.1:8080\", not a list (x.toml, line 2)",
+            "http.listen: takes a string in quotes, like \"127.0.0.1:8080\", not a list (x.toml, line 2)",
         ),
         (
             "[http]\nlisten = \"localhost:80\"",
-            "http.listen: \"localhost:80\" does not fit: invalid socket address syntax; \"127.0.0.1:8080\" would (x.toml, line 2)",
+            "http.listen: \"localhost:80\" is not valid: invalid socket address syntax; an example is \"127.0.0.1:8080\" (x.toml, line 2)",
         ),
         (
             "[auth]\nmode = \"off\"",
-            "auth.mode: \"off\" does not fit: unknown variant `off`, expected one of `none`, `tokens`, `jwt`, `passthrough`; \"none\" would (x.toml, line 2)",
+            "auth.mode: \"off\" is not valid: unknown variant `off`, expected one of `none`, `tokens`, `jwt`, `passthrough`; an example is \"none\" (x.toml, line 2)",
         ),
         (
             "[log]\nlevel = \"inf\"",
-            "log.level: \"inf\" does not fit: `inf` is none of off, error, warn, info, debug, trace; \"info\" would (x.toml, line 2)",
+            "log.level: \"inf\" is not valid: `inf` is none of off, error, warn, info, debug, trace; an example is \"info\" (x.toml, line 2)",
         ),
         (
             "[cache]\nlimit_bytes = 99999999999999999999",
@@ -177,7 +183,7 @@ fn a_value_of_another_kind_says_what_was_given_and_what_is_right() {
         ),
         (
             "[upstream.composio]\napi_key = 90125",
-            "upstream.composio.api_key: takes a text in quotes, not a whole number (x.toml, line 2)",
+            "upstream.composio.api_key: takes a string in quotes, not a whole number (x.toml, line 2)",
         ),
     ] {
         assert_eq!(refusal(text), expected);
@@ -185,7 +191,7 @@ fn a_value_of_another_kind_says_what_was_given_and_what_is_right() {
     assert_eq!(
         environment(&[("SWITCHBOARD__HTTP__GRAPHIQL", "yes")]).unwrap_err(),
         [
-            "http.graphiql: takes true or false, like true, not the text \"yes\" (variable SWITCHBOARD__HTTP__GRAPHIQL)"
+            "http.graphiql: takes true or false, like true, not the string \"yes\" (variable SWITCHBOARD__HTTP__GRAPHIQL)"
         ]
     );
     let digits = environment(&[("SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY", "90125")]).unwrap();
@@ -193,7 +199,7 @@ fn a_value_of_another_kind_says_what_was_given_and_what_is_right() {
 }
 
 #[test]
-fn a_number_out_of_range_names_the_range() {
+fn a_number_out_of_range_is_rejected_with_the_range() {
     for (text, expected) in [
         ("[lists]\npage_rows = 0", "lists.page_rows: 0 is out of range: it takes 1 to 100 (x.toml, line 2)"),
         (
@@ -215,18 +221,40 @@ fn a_number_out_of_range_names_the_range() {
     ] {
         assert_eq!(refusal(text), expected);
     }
-    let known = Known::built_in().unwrap();
-    let numbers: Vec<&str> =
-        known.iter().filter(|s| s.default.is_integer()).map(|s| s.name.as_str()).collect();
+}
+
+#[test]
+fn each_number_has_a_range_that_contains_its_default() {
+    let schema = SettingsSchema::built_in().unwrap();
+    for setting in schema.iter() {
+        let range = validation::range(&setting.name);
+        let is_in_range =
+            range.zip(setting.default.as_integer()).map(|(range, value)| range.contains(&value));
+        assert_eq!(is_in_range, setting.default.is_integer().then_some(true), "{}", setting.name);
+    }
+}
+
+#[test]
+fn both_upstreams_have_the_same_settings_and_defaults() {
+    let schema = SettingsSchema::built_in().unwrap();
+    let of = |section: &str| -> Vec<(String, &Value)> {
+        let settings = schema.iter().filter_map(|setting| {
+            let name = setting.name.strip_prefix(section)?.to_owned();
+            (name != ".base_url").then_some((name, &setting.default))
+        });
+        settings.collect()
+    };
+    assert!(of("upstream.leadlex").len() > 15);
+    assert_eq!(of("upstream.leadlex"), of("upstream.composio"));
+    let config = file("[upstream.composio.retry]\nretries_max = 7").unwrap();
     assert_eq!(
-        numbers,
-        rules::RANGES.iter().map(|(name, ..)| *name).collect::<Vec<_>>(),
-        "every number has a range, and no other does"
+        (config.upstream.composio.retry.retries_max, config.upstream.leadlex.retry.retries_max),
+        (7, 2)
     );
 }
 
 #[test]
-fn an_upstream_url_must_say_where_an_api_begins_and_nothing_else() {
+fn an_upstream_url_is_a_base_url_without_credentials_query_or_fragment() {
     let refused = |url: &str| refusal(&format!("[upstream.leadlex]\nbase_url = \"{url}\""));
     for url in ["data.leadlex.com", "localhost:8090", "//data.leadlex.com", "data.leadlex.com/a"] {
         assert_eq!(
@@ -237,12 +265,12 @@ fn an_upstream_url_must_say_where_an_api_begins_and_nothing_else() {
         );
     }
     for (url, why) in [
-        ("ftp://data.leadlex.com", "neither https nor http"),
-        ("https://", "is no URL: empty host"),
+        ("ftp://data.leadlex.com", "has an unknown scheme"),
+        ("https://", "is not a URL: empty host"),
         ("", "has no scheme"),
-        ("https://data.leadlex.com?key=canary", "holds a query"),
-        ("https://me:canary@data.leadlex.com", "holds a user name or password"),
-        ("https://data.leadlex.com#canary", "holds a fragment"),
+        ("https://data.leadlex.com?key=canary", "contains a query"),
+        ("https://me:canary@data.leadlex.com", "contains a user name or password"),
+        ("https://data.leadlex.com#canary", "contains a fragment"),
         ("me:canary@data.leadlex.com", "has no scheme"),
     ] {
         let line = refused(url);
@@ -251,18 +279,18 @@ fn an_upstream_url_must_say_where_an_api_begins_and_nothing_else() {
 }
 
 #[test]
-fn nobody_is_let_in_from_elsewhere_without_a_key() {
+fn mode_none_listens_on_loopback_only() {
     let line = refusal("[http]\nlisten = \"0.0.0.0:8080\"");
     assert!(line.starts_with("http.listen: auth.mode = \"none\" lets anybody"), "{line}");
     let line = refusal("[ops]\nlisten = \"[::]:9090\"");
     assert!(line.starts_with("ops.listen: ") && line.contains("[::]:9090 is no loopback"), "{line}");
-    assert!(refusal("[ops]\nlisten = \"127.0.0.1:8080\"").contains("is http.listen as well"));
+    assert!(refusal("[ops]\nlisten = \"127.0.0.1:8080\"").contains("is the address of http.listen"));
     assert!(file("[http]\nlisten = \"[::1]:0\"\n[ops]\nlisten = \"127.1.2.3:0\"").is_ok());
 }
 
 #[test]
-fn a_secret_comes_from_a_file_without_its_line_end() {
-    let secret = Scratch::new("secret", "wbk_from_a_file\r\n");
+fn a_secret_is_read_from_a_file_without_its_line_end() {
+    let secret = TempFile::new("secret", "wbk_from_a_file\r\n");
     let path = secret.path();
     let by_file = [("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY_FILE", path.as_str())];
     let config = environment(&by_file).unwrap();
@@ -272,7 +300,7 @@ fn a_secret_comes_from_a_file_without_its_line_end() {
     assert_eq!(
         environment(&both).unwrap_err(),
         [
-            "upstream.leadlex.api_key_file: set beside upstream.leadlex.api_key (variable SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY): give one of the two (variable SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY_FILE)"
+            "upstream.leadlex.api_key_file: upstream.leadlex.api_key is set too (variable SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY): set only one of the two (variable SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY_FILE)"
         ]
     );
     let lines = environment(&[("SWITCHBOARD__IDS__KEY_FILE", "no/such/file")]).unwrap_err();
@@ -282,13 +310,13 @@ fn a_secret_comes_from_a_file_without_its_line_end() {
             "ids.key_file: cannot read \"no/such/file\": No such file or directory (os error 2) (variable SWITCHBOARD__IDS__KEY_FILE)"
         ]
     );
-    let empty = Scratch::new("empty", "\n");
+    let empty = TempFile::new("empty", "\n");
     let lines = environment(&[("SWITCHBOARD__IDS__KEY_FILE", &empty.path())]).unwrap_err();
     assert!(lines.len() == 1 && lines[0].contains("is empty"), "{lines:?}");
 }
 
 #[test]
-fn a_key_that_is_none_or_the_other_upstream_s_is_refused() {
+fn a_malformed_key_or_one_of_the_other_upstream_is_rejected() {
     let refused = |name: &str, value: &str| environment(&[(name, value)]).unwrap_err().join("\n");
     let leadlex = "SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY";
     assert!(refused(leadlex, "ak_canary").contains("begins with ak_: that is a key to Composio"));
@@ -303,12 +331,12 @@ fn a_key_that_is_none_or_the_other_upstream_s_is_refused() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_says_where_and_repeats_no_line_of_it() {
+fn an_unreadable_file_is_reported_with_its_position_and_without_its_text() {
     let line = refusal(&format!("[http]\n[upstream.leadlex]\napi_key = \"{CANARY}\n"));
     assert!(line.starts_with("x.toml: line 3, column "), "{line}");
-    assert!(line.contains("no TOML: ") && !line.contains(CANARY) && !line.contains('\n'), "{line}");
+    assert!(line.contains("not valid TOML: ") && !line.contains(CANARY) && !line.contains('\n'), "{line}");
 
-    let gone = Sources { file: Some("no/such/file.toml".into()), ..Sources::default() };
+    let gone = ConfigSources { file: Some("no/such/file.toml".into()), ..ConfigSources::default() };
     assert_eq!(
         lines(Config::load(gone)).unwrap_err(),
         ["no/such/file.toml: cannot read the configuration: No such file or directory (os error 2)"]
@@ -316,23 +344,29 @@ fn a_file_that_cannot_be_read_says_where_and_repeats_no_line_of_it() {
 }
 
 #[test]
-fn the_mapping_of_toolkits_is_read_and_judged_with_the_rest() {
+fn the_toolkit_mapping_is_read_and_validated_with_the_configuration() {
     let mapping =
-        Scratch::new("mapping", "[[provider]]\ncategory = \"a\"\nname = \"b\"\ntoolkits = [\"c d\"]");
+        TempFile::new("mapping", "[[provider]]\ncategory = \"a\"\nname = \"b\"\ntoolkits = [\"c d\"]");
     let lines = environment(&[("SWITCHBOARD__TOOLKITS__FILE", &mapping.path())]).unwrap_err();
     assert!(lines.len() == 1 && lines[0].contains("`c d` is not a toolkit slug"), "{lines:?}");
-    let shape = Scratch::new("shape", "[[provider]]\ncategory = 3\n");
+    let shape = TempFile::new("shape", "[[provider]]\ncategory = 3\n");
     let lines = environment(&[("SWITCHBOARD__TOOLKITS__FILE", &shape.path())]).unwrap_err();
     let place = format!("toolkits.file: {:?}, line 2, column 12: invalid type: integer `3`", shape.path());
     assert!(lines.len() == 1 && lines[0].starts_with(&place), "{lines:?}");
     let lines = environment(&[("SWITCHBOARD__TOOLKITS__FILE", "no/such/file")]).unwrap_err();
     assert!(lines[0].starts_with("toolkits.file: cannot read \"no/such/file\""), "{lines:?}");
-    assert!(file("").unwrap().toolkit_mapping().is_ok());
+    let gmail = "[[provider]]\ncategory = \"email\"\nname = \"gmail\"\ntoolkits = [\"x\"]";
+    let mapping = TempFile::new("gmail", gmail);
+    let config = environment(&[("SWITCHBOARD__TOOLKITS__FILE", &mapping.path())]).unwrap();
+    drop(mapping);
+    assert!(
+        format!("{:?}", config.toolkit_mapping()).contains("(\"email\", \"gmail\"): [ToolkitSlug(\"x\")]")
+    );
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once() {
-    let scratch = Scratch::new(
+fn all_problems_are_reported_at_once() {
+    let file_on_disk = TempFile::new(
         "all",
         "[http]\nlisten = \"x\"\nbody_limit_bytes = 0\n[lists]\npage_rows = \"x\"\n[nowhere]\na_b = 1\n",
     );
@@ -341,7 +375,8 @@ fn everything_that_is_wrong_is_told_at_once() {
         ("SWITCHBOARD__OPS__LISTEN", "1.2.3.4:9"),
     ]);
     let flags = vec![("auth.mode", "--mode", "nobody".to_owned())];
-    let sources = Sources { file: Some(scratch.0.clone()), variables, flags, keys: Keys::Optional };
+    let sources =
+        ConfigSources { file: Some(file_on_disk.0.clone()), variables, flags, keys: ApiKeys::Optional };
     let lines = lines(Config::load(sources)).unwrap_err();
     for subject in [
         "http.listen: ",
@@ -353,13 +388,13 @@ fn everything_that_is_wrong_is_told_at_once() {
     ] {
         assert_eq!(lines.iter().filter(|line| line.starts_with(subject)).count(), 1, "{lines:#?}");
     }
-    assert_eq!(lines.len(), 6, "nothing is said twice, or of what depends on a wrong one: {lines:#?}");
+    assert_eq!(lines.len(), 6, "no problem is reported twice, or because of another: {lines:#?}");
 }
 
 #[test]
 fn every_setting_in_the_default_file_has_a_comment_above_it() {
     let mut before = "";
-    for line in known::DEFAULTS.lines() {
+    for line in schema::DEFAULTS.lines() {
         let is_entry = !line.starts_with('#') && !line.is_empty();
         assert!(!is_entry || before.starts_with("# "), "no comment above `{line}`");
         before = line;
@@ -367,10 +402,10 @@ fn every_setting_in_the_default_file_has_a_comment_above_it() {
 }
 
 #[test]
-fn every_secret_is_known_for_one_and_shown_nowhere() {
-    let known = Known::built_in().unwrap();
+fn all_secrets_are_redacted() {
+    let schema = SettingsSchema::built_in().unwrap();
     let secrets: Vec<&str> =
-        known.iter().filter(|s| known.file_of(s).is_some()).map(|s| s.name.as_str()).collect();
+        schema.iter().filter(|s| schema.file_of(s).is_some()).map(|s| s.name.as_str()).collect();
     assert_eq!(
         secrets,
         [
@@ -382,16 +417,16 @@ fn every_secret_is_known_for_one_and_shown_nowhere() {
             "traces.headers"
         ]
     );
-    for setting in known.iter() {
-        let sounds_secret = ["key", "token", "secret", "secrets", "password", "headers"]
+    for setting in schema.iter() {
+        let has_secret_name = ["key", "token", "secret", "secrets", "password", "headers"]
             .iter()
             .any(|word| setting.key().ends_with(word));
-        assert_eq!(sounds_secret, secrets.contains(&&*setting.name), "{}", setting.name);
+        assert_eq!(has_secret_name, secrets.contains(&&*setting.name), "{}", setting.name);
     }
     let header = format!("name={CANARY}");
     let value = |name: &str| if name == "traces.headers" { header.as_str() } else { CANARY };
     let pairs: Vec<(String, &str)> =
-        secrets.iter().map(|name| (known::variable(name), value(name))).collect();
+        secrets.iter().map(|name| (schema::variable(name), value(name))).collect();
     let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     let config = environment(&pairs).unwrap();
     assert!(!format!("{config:?}").contains(CANARY));
@@ -400,7 +435,7 @@ fn every_secret_is_known_for_one_and_shown_nowhere() {
 }
 
 #[test]
-fn the_printed_settings_are_toml_and_say_what_was_set_where() {
+fn printed_settings_are_toml_with_the_origin_of_each_value() {
     let config = environment(&[("SWITCHBOARD__LISTS__PAGE_ROWS", "7")]).unwrap();
     let printed: Table = toml::from_str(config.redacted()).unwrap();
     assert_eq!(printed["lists"]["page_rows"].as_integer(), Some(7));
@@ -410,7 +445,7 @@ fn the_printed_settings_are_toml_and_say_what_was_set_where() {
 }
 
 #[test]
-fn a_collector_is_named_by_a_url_and_pairs_that_are_not_repeated() {
+fn trace_endpoint_and_headers_are_validated_and_secrets_not_repeated() {
     let set = |name: &str, value: &str| {
         let errors = environment(&[(name, value)]).unwrap_err();
         errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
@@ -420,7 +455,7 @@ fn a_collector_is_named_by_a_url_and_pairs_that_are_not_repeated() {
     for ending in ["", "/"] {
         let whole = format!("http://127.0.0.1:4318/v1/traces{ending}");
         let twice = set("SWITCHBOARD__TRACES__ENDPOINT", &whole);
-        let why = "ends in /v1/traces, which is added to it: give \"http://127.0.0.1:4318\"";
+        let why = "ends in /v1/traces, which is added automatically: set \"http://127.0.0.1:4318\"";
         assert!(twice.contains("traces.endpoint: ") && twice.contains(why), "{twice}");
     }
     let secret = set("SWITCHBOARD__TRACES__ENDPOINT", &format!("https://me:{CANARY}@collector.example"));

@@ -1,7 +1,8 @@
-//! Settings of ids, health and the toolkit mapping.
+//! Settings of ids, health and the toolkit mapping, and the type of the ranges of all settings.
 //!
 //! These are plain values. The configuration loader reads the files that they name.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +11,15 @@ use serde::Deserialize;
 
 use super::global_id::IdKey;
 use super::health::HealthRules;
+
+/// Allowed ranges of the numbers of one section, by the key of each setting.
+///
+/// Upper bounds are where a number is surely a mistake (milliseconds for seconds), and keep every sum of times and sizes far
+/// from overflow.
+pub type Ranges = &'static [(&'static str, RangeInclusive<i64>)];
+
+/// One gibibyte, in bytes.
+pub const GIB: i64 = 1 << 30;
 
 /// `[ids]`
 #[derive(Debug, Clone, Deserialize)]
@@ -40,6 +50,10 @@ pub struct HealthSettings {
 }
 
 impl HealthSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges =
+        &[("abandoned_after_ms", 1..=31_536_000_000), ("sync_stale_after_ms", 0..=31_536_000_000)];
+
     /// The rules of health evaluation.
     #[must_use]
     pub fn rules(&self) -> HealthRules {

@@ -49,7 +49,7 @@ impl ToolkitSlug {
 pub const TOOLKITS_OF_PROVIDER_MAX: usize = 10;
 
 /// The mapping between providers and toolkits.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub struct ToolkitMapping {
     toolkits_of: HashMap<(String, String), Vec<ToolkitSlug>>,
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::activity::ConnectionTimeouts;
 use super::cors::AllowedOrigins;
+use crate::domain::settings::{GIB, Ranges};
 
 /// `[http]`
 #[derive(Debug, Clone, Deserialize)]
@@ -37,6 +38,16 @@ pub struct HttpSettings {
 }
 
 impl HttpSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges = &[
+        ("body_limit_bytes", 1..=GIB),
+        ("body_timeout_ms", 1..=600_000),
+        ("bodies_limit_bytes", 1..=1024 * GIB),
+        ("ws_init_timeout_ms", 1..=600_000),
+        ("stream_ping_ms", 100..=3_600_000),
+        ("subscriptions_per_connection_max", 1..=100_000),
+    ];
+
     pub(crate) fn ws_init_timeout(&self) -> Duration {
         Duration::from_millis(self.ws_init_timeout_ms)
     }
@@ -67,6 +78,18 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges = &[
+        ("connections_max", 1..=1_000_000),
+        // Below it hyper reads no head at all.
+        ("head_limit_bytes", 8_192..=1_048_576),
+        ("head_timeout_ms", 1..=600_000),
+        ("idle_timeout_ms", 1..=86_400_000),
+        ("write_timeout_ms", 1..=600_000),
+        ("drain_ms", 0..=600_000),
+        ("shutdown_ms", 0..=600_000),
+    ];
+
     /// How long requests are still taken at the end.
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_millis(self.drain_ms)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::domain::page::PageSizes;
+use crate::domain::settings::{GIB, Ranges};
 
 /// `[cache]`
 #[derive(Debug, Clone, Deserialize)]
@@ -27,6 +28,16 @@ pub struct CacheSettings {
 }
 
 impl CacheSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges = &[
+        ("limit_bytes", 0..=1024 * GIB),
+        ("providers_ttl_ms", 0..=86_400_000),
+        ("accounts_ttl_ms", 0..=86_400_000),
+        ("stale_while_revalidate_ms", 0..=86_400_000),
+        ("stale_if_error_ms", 0..=604_800_000),
+        ("jitter_percent", 0..=50),
+    ];
+
     /// What each cache may take of [`Self::limit_bytes`].
     #[must_use]
     pub fn shares(&self) -> Shares {
@@ -116,6 +127,16 @@ pub struct ConnectionSettings {
 }
 
 impl ConnectionSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges = &[
+        ("providers_default", 1..=10_000),
+        ("accounts_default", 1..=10_000),
+        ("page_max", 1..=10_000),
+        // As representations they are some four values of JSON each, of which a request may hold 10,000.
+        ("ids_max", 1..=2_000),
+        ("toolkit_providers_max", 1..=10_000),
+    ];
+
     /// The sizes of provider connections.
     #[must_use]
     pub fn providers(&self) -> PageSizes {
@@ -145,6 +166,14 @@ pub struct WatchSettings {
 }
 
 impl WatchSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges = &[
+        ("subscribers_max", 0..=1_000_000),
+        ("events_max", 1..=1_000_000),
+        ("linger_ms", 0..=3_600_000),
+        ("walk_pages_max", 1..=1_000),
+    ];
+
     /// How long it is watched on after the last listener has gone.
     #[must_use]
     pub fn linger(&self) -> Duration {
@@ -162,4 +191,14 @@ pub struct ListSettings {
     pub pages_max: usize,
     /// The most calls that the counts of one field of one level may cost; dearer ones are null.
     pub count_calls_max: usize,
+}
+
+impl ListSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges = &[
+        // The upstream clamps `limit` at 100 (UPSTREAMS.md A2).
+        ("page_rows", 1..=100),
+        ("pages_max", 1..=10_000),
+        ("count_calls_max", 0..=10_000),
+    ];
 }

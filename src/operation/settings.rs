@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::domain::settings::{GIB, Ranges};
 use serde::Deserialize;
 
 /// `[limits]`: how much one operation may ask for, and how much all of them together.
@@ -34,6 +35,19 @@ pub struct LimitSettings {
 }
 
 impl LimitSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges = &[
+        ("depth", 1..=32),
+        ("complexity", 1..=1_000_000_000),
+        ("aliases", 0..=10_000),
+        ("directives", 0..=10_000),
+        ("tokens", 1..=10_000_000),
+        ("upstream_calls", 0..=1_000_000),
+        ("operation_timeout_ms", 1..=600_000),
+        ("complexity_at_once", 1_000..=4_000_000_000),
+        ("wait_ms", 0..=600_000),
+    ];
+
     /// How long an operation may take.
     pub(crate) fn operation_timeout(&self) -> Duration {
         Duration::from_millis(self.operation_timeout_ms)
@@ -57,6 +71,11 @@ pub struct DocumentSettings {
     pub automatic: bool,
     /// How much memory the documents that clients left may take, in bytes.
     pub automatic_limit_bytes: u64,
+}
+
+impl DocumentSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges = &[("automatic_limit_bytes", 0..=1024 * GIB)];
 }
 
 /// What becomes of a document that is not among the trusted ones.

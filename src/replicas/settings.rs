@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::settings::Ranges;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -28,6 +29,10 @@ pub struct ReplicaSettings {
 }
 
 impl ReplicaSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges =
+        &[("timeout_ms", 1..=10_000), ("claim_ms", 30..=60_000), ("wait_ms", 0..=60_000)];
+
     /// Timeout of a command.
     #[must_use]
     pub fn timeout(&self) -> Duration {

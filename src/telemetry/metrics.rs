@@ -25,6 +25,7 @@ use serde::Deserialize;
 
 use self::readings::Readings;
 use super::requests::Requests;
+use crate::domain::settings::Ranges;
 
 /// `[metrics]`
 #[derive(Debug, Clone, Deserialize)]
@@ -32,6 +33,11 @@ use super::requests::Requests;
 pub struct MetricsSettings {
     /// How many names of operations are told apart since the start.
     pub operation_names_max: usize,
+}
+
+impl MetricsSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges = &[("operation_names_max", 0..=10_000)];
 }
 
 impl Default for MetricsSettings {

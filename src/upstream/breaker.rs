@@ -13,6 +13,7 @@
 
 use std::time::Duration;
 
+use crate::domain::settings::Ranges;
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -26,6 +27,12 @@ pub struct BreakerSettings {
     pub open_ms: u64,
     /// For how long it opens at most, in milliseconds.
     pub open_max_ms: u64,
+}
+
+impl BreakerSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges =
+        &[("failures", 0..=1_000_000), ("open_ms", 1..=3_600_000), ("open_max_ms", 1..=3_600_000)];
 }
 
 /// Whether traffic flows.

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::settings::Ranges;
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
@@ -23,6 +24,12 @@ pub struct ConcurrencySettings {
     pub all_calls_max: u32,
     /// How long a call waits for its place, in milliseconds.
     pub wait_ms: u64,
+}
+
+impl ConcurrencySettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges =
+        &[("calls_max", 1..=100_000), ("all_calls_max", 1..=100_000), ("wait_ms", 0..=600_000)];
 }
 
 /// The places that all credentials of one upstream share.

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tower::retry::budget::{Budget, TpsBudget};
 
 use super::error::{UpstreamError, UpstreamFailure};
+use crate::domain::settings::Ranges;
 
 /// The longest wait for a next call inside a request (UPSTREAMS.md B3).
 const WAIT_MAX: Duration = Duration::from_secs(2);
@@ -37,6 +38,12 @@ pub struct RetrySettings {
     pub backoff_ms: u64,
     /// How many of a hundred calls of a key may be repeated, besides one a second; at most 1,000.
     pub budget_percent: u16,
+}
+
+impl RetrySettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges =
+        &[("retries_max", 0..=10), ("backoff_ms", 0..=60_000), ("budget_percent", 0..=1_000)];
 }
 
 /// The budget of one credential.

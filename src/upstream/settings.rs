@@ -10,6 +10,7 @@ use super::breaker::BreakerSettings;
 use super::concurrency::ConcurrencySettings;
 use super::quota::QuotaSettings;
 use super::retry::RetrySettings;
+use crate::domain::settings::{GIB, Ranges};
 
 /// The settings of one upstream: `[upstream.leadlex]` and `[upstream.composio]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,6 +37,10 @@ pub struct UpstreamSettings {
 }
 
 impl UpstreamSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges =
+        &[("timeout_ms", 1..=600_000), ("deadline_ms", 1..=600_000), ("body_limit_bytes", 1..=GIB)];
+
     /// How long one call may take.
     #[must_use]
     pub fn timeout(&self) -> Duration {

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use serde_json::Value;
-use switchboard::config::{Config, Keys, Sources};
+use switchboard::config::{ApiKeys, Config, ConfigSources};
 use switchboard::http::caller::Authenticator;
 use switchboard::http::serve::serve;
 use switchboard::http::settings::ServerSettings;
@@ -26,7 +26,7 @@ use crate::world::{World, tenant_a};
 
 /// The settings in force where nobody sets any.
 fn shipped() -> Config {
-    Config::load(Sources { keys: Keys::Optional, ..Sources::default() }).unwrap()
+    Config::load(ConfigSources { keys: ApiKeys::Optional, ..ConfigSources::default() }).unwrap()
 }
 
 /// The real graph over the sandbox, behind a real socket.

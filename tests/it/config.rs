@@ -121,7 +121,7 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
 fn a_wrong_type_says_what_was_given_and_what_is_right() {
     assert_eq!(
         refusal("[lists]\npage_rows = \"many\"\n"),
-        "switchboard: lists.page_rows: takes a whole number, like 100, not the text \"many\" (x.toml, line 2)"
+        "switchboard: lists.page_rows: takes a whole number, like 100, not the string \"many\" (x.toml, line 2)"
     );
 }
 

@@ -7,14 +7,14 @@ mod prices;
 mod room;
 
 use serde_json::{Value, json};
-use switchboard::config::{Config, Keys, Sources};
+use switchboard::config::{ApiKeys, Config, ConfigSources};
 use switchboard::operation::settings::LimitSettings;
 
 use crate::world::{World, only_error};
 
 /// The limits that are in force where nobody sets any.
 pub(crate) fn shipped() -> LimitSettings {
-    Config::load(Sources { keys: Keys::Optional, ..Sources::default() }).unwrap().limits
+    Config::load(ConfigSources { keys: ApiKeys::Optional, ..ConfigSources::default() }).unwrap().limits
 }
 
 fn world() -> World {

@@ -307,7 +307,7 @@ async fn a_trusted_document_that_cannot_be_run_is_warned_of_at_the_start_and_ref
 
     // Broken itself, or by what has become of a limit.
     manifest.rewrite(&worse.to_string());
-    let refused = "configuration not reloaded: documents.trusted: \"names\" cannot be run: ";
+    let refused = "configuration not reloaded: documents.trusted: \"names\" is not valid: ";
     let lines = serving.reload(&configured(15), refused);
     assert!(lines.last().unwrap().contains("nickname"), "{lines:#?}");
     manifest.rewrite(&good.to_string());

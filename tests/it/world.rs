@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use switchboard::app::{Networks, graph_over};
-use switchboard::config::{self, Config, Keys};
+use switchboard::config::{self, ApiKeys, Config};
 use switchboard::domain::caller::{self, Caller};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
@@ -253,7 +253,7 @@ static DEFAULTS: LazyLock<Config> = LazyLock::new(|| {
         (OsString::from(setting), OsString::from(format!("http://sandbox.invalid{path}")))
     };
     let variables = vec![base("LEADLEX", LEADLEX_PATH), base("COMPOSIO", "/")];
-    Config::load(config::Sources { variables, keys: Keys::Optional, ..Default::default() }).unwrap()
+    Config::load(config::ConfigSources { variables, keys: ApiKeys::Optional, ..Default::default() }).unwrap()
 });
 
 impl World {

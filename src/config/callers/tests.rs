@@ -2,8 +2,8 @@ use std::fmt::Write as _;
 
 use secrecy::ExposeSecret;
 
-use super::super::tests::{CANARY, Scratch, environment, file, lines, refusal, variables};
-use super::super::{Sources, known::Known};
+use super::super::tests::{CANARY, TempFile, environment, file, lines, refusal, variables};
+use super::super::{ConfigSources, schema::SettingsSchema};
 use crate::domain::role::Role;
 
 /// An entry of `[[auth.tokens]]`, with a hash of its own.
@@ -31,7 +31,7 @@ fn tenants_and_tokens_are_read_in_their_order() {
     assert_eq!((acme.name.as_str(), acme.composio_api_key.expose_secret()), ("acme", "ak_a"));
     let [frontend, ann] = config.auth.tokens.as_slice() else { panic!("{:?}", config.auth.tokens) };
     assert_eq!((frontend.role(), frontend.tenant.as_str()), (Ok(Role::Admin), "acme"));
-    // What is left out is the least: a member, of the tenant of the plain keys.
+    // The defaults give the least access: a member of the default tenant.
     assert_eq!((ann.name.as_str(), ann.tenant.as_str()), ("ann@acme", "default"));
     assert!(matches!(ann.role(), Ok(Role::Member(id)) if id.as_str() == "user_1"));
     let none = file("tenants = []\n[auth]\ntokens = []\n").unwrap();
@@ -39,20 +39,20 @@ fn tenants_and_tokens_are_read_in_their_order() {
 }
 
 #[test]
-fn what_is_wrong_in_an_entry_says_in_which_one_and_what_was_meant() {
+fn problems_of_an_entry_name_its_index_and_the_most_similar_key() {
     let entry = token("a", "rol = \"admin\"\nuser_id = 7");
     assert_eq!(
         refusals(&format!("{}{entry}", token("b", "user_id = \"x\""))),
         [
             "auth.tokens[1].rol: unknown setting; did you mean role? (x.toml, line 8)",
-            "auth.tokens[1].user_id: takes a text in quotes, like \"\", not the number 7 (x.toml, line 9)",
+            "auth.tokens[1].user_id: takes a string in quotes, like \"\", not the number 7 (x.toml, line 9)",
             "auth.tokens[1].user_id: a member's user id must not be empty, must not contain commas or control characters, must not begin or end with white space, and has at most 256 bytes (x.toml, line 5)",
         ]
     );
     assert_eq!(
         refusals(&token("a", "role = \"owner\"")),
         [
-            "auth.tokens[0].role: \"owner\" does not fit: unknown variant `owner`, expected `admin` or `member`; \"member\" would (x.toml, line 4)"
+            "auth.tokens[0].role: \"owner\" is not valid: unknown variant `owner`, expected `admin` or `member`; an example is \"member\" (x.toml, line 4)"
         ]
     );
     assert_eq!(
@@ -62,12 +62,12 @@ fn what_is_wrong_in_an_entry_says_in_which_one_and_what_was_meant() {
 }
 
 #[test]
-fn a_list_that_is_written_otherwise_says_how_it_is_written() {
-    let right = "tenants is a list of sections: begin each of them with [[tenants]] (x.toml, line 2)";
+fn a_list_in_another_form_is_rejected_with_the_right_form() {
+    let right = "tenants is a list of sections: begin each entry with [[tenants]] (x.toml, line 2)";
     assert_eq!(refusal("[tenants]\nname = \"a\"\n"), format!("tenants.name: {right}"));
     assert_eq!(
         refusal("tenants = \"a\""),
-        "tenants: is a list of sections: begin each of them with [[tenants]] (x.toml, line 1)"
+        "tenants: is a list of sections: begin each entry with [[tenants]] (x.toml, line 1)"
     );
     assert!(refusal("tenants = [1, 2]").contains("[[tenants]]"));
     assert_eq!(
@@ -78,19 +78,19 @@ fn a_list_that_is_written_otherwise_says_how_it_is_written() {
     assert_eq!(
         environment(&[("SWITCHBOARD__TENANTS__NAME", "a")]).unwrap_err(),
         [
-            "tenants.name: tenants is a list of sections, which only a file can hold (variable SWITCHBOARD__TENANTS__NAME)"
+            "tenants.name: tenants is a list of sections, which only a file can set (variable SWITCHBOARD__TENANTS__NAME)"
         ]
     );
 }
 
 #[test]
-fn names_and_hashes_tell_entries_apart() {
+fn names_and_hashes_of_entries_are_unique() {
     let twice = format!("{}{}", token("a", "user_id = \"x\""), token("a", "user_id = \"x\""));
     assert_eq!(
         refusals(&twice),
         [
-            "auth.tokens[1].name: \"a\" is another entry's name as well (x.toml, line 6)",
-            "auth.tokens[1].sha256: is another entry's as well: each bearer needs a token of its own (x.toml, line 7)",
+            "auth.tokens[1].name: \"a\" is the name of another entry: names must be unique (x.toml, line 6)",
+            "auth.tokens[1].sha256: is the hash of another entry: each caller needs its own token (x.toml, line 7)",
         ]
     );
     for name in ["", "a b", "a\\nb", &"x".repeat(65)] {
@@ -98,15 +98,15 @@ fn names_and_hashes_tell_entries_apart() {
         assert!(line.starts_with("tenants[0].name: takes 1 to 64 letters"), "{line}");
     }
     assert!(refusal("[[tenants]]\n").starts_with("tenants[0].name: takes 1 to 64 letters"));
-    assert!(refusal("[[tenants]]\nname = \"default\"\n").contains("is the tenant of the plain"));
+    assert!(refusal("[[tenants]]\nname = \"default\"\n").contains("is the tenant of the upstream"));
 }
 
 #[test]
-fn a_token_needs_a_hash_a_tenant_and_a_member_that_can_be_one() {
+fn a_token_needs_a_hash_a_tenant_and_a_valid_user_id() {
     let wrong = |more: &str| refusals(&token("a", more)).join("\n");
     assert_eq!(
         wrong("user_id = \"x\"\ntenant = \"acme\""),
-        "auth.tokens[0].tenant: \"acme\" is none of default (x.toml, line 5)"
+        "auth.tokens[0].tenant: \"acme\" is not a tenant: use one of default (x.toml, line 5)"
     );
     for more in ["", "user_id = \"\"", "user_id = \"a,b\"", "user_id = \" a\""] {
         assert!(
@@ -117,32 +117,35 @@ fn a_token_needs_a_hash_a_tenant_and_a_member_that_can_be_one() {
     assert!(wrong("role = \"admin\"\nuser_id = \"x\"").contains("an admin is no end user"));
     let text = format!("[[auth.tokens]]\nname = \"a\"\nuser_id = \"x\"\nsha256 = \"swb_{CANARY}\"\n");
     let line = refusal(&text);
-    // Whoever put the token itself there must not find it in a log.
+    // A token pasted instead of its hash is not repeated in the log.
     assert!(line.contains("64 hexadecimal digits") && !line.contains(CANARY), "{line}");
 }
 
 #[test]
-fn tokens_are_needed_where_they_are_all_that_lets_in() {
+fn mode_tokens_needs_a_token() {
     let line = refusal("[auth]\nmode = \"tokens\"");
-    assert!(line.contains("lets nobody in") && line.contains("switchboard token new"), "{line}");
+    assert!(
+        line.contains("at least one [[auth.tokens]]") && line.contains("switchboard token new"),
+        "{line}"
+    );
     let text = format!(
         "[http]\nlisten = \"0.0.0.0:80\"\n[auth]\nmode = \"tokens\"\n{}",
         token("a", "user_id = \"x\"")
     );
-    assert!(file(&text).is_ok(), "it may be reached from elsewhere");
+    assert!(file(&text).is_ok(), "any address is allowed with tokens");
 }
 
-/// What `serve` refuses.
+/// The problems that `serve` reports.
 fn served(text: &str, keys: &[(&str, &str)]) -> Vec<String> {
-    let scratch = Scratch::new("served", text);
-    let file = Some(scratch.0.clone());
-    let sources = Sources { file, variables: variables(keys), ..Sources::default() };
+    let file_on_disk = TempFile::new("served", text);
+    let file = Some(file_on_disk.0.clone());
+    let sources = ConfigSources { file, variables: variables(keys), ..ConfigSources::default() };
     let refused = lines(crate::config::Config::load(sources)).err().unwrap_or_default();
-    refused.into_iter().map(|line| line.replace(&scratch.path(), "x.toml")).collect()
+    refused.into_iter().map(|line| line.replace(&file_on_disk.path(), "x.toml")).collect()
 }
 
 #[test]
-fn whoever_is_served_needs_the_keys_of_its_tenant() {
+fn serve_needs_the_keys_of_all_tenants_in_use() {
     let tenants = "[[tenants]]\nname = \"acme\"\nleadlex_api_key = \"wbk_a\"\n";
     let of = |tenant: &str| {
         format!(
@@ -153,7 +156,7 @@ fn whoever_is_served_needs_the_keys_of_its_tenant() {
     assert_eq!(
         served(&of("acme"), &[]),
         [
-            "tenants[0].composio_api_key: missing: give one, or name a file in composio_api_key_file (x.toml, line 8)"
+            "tenants[0].composio_api_key: missing: set it, or name a file in composio_api_key_file (x.toml, line 8)"
         ]
     );
     let lines = served(&of("default"), &[]);
@@ -166,13 +169,13 @@ fn whoever_is_served_needs_the_keys_of_its_tenant() {
         served(&format!("[auth]\nmode = \"tokens\"\n{}", token("a", "user_id = \"x\"")), &keys),
         [""; 0]
     );
-    // Callers who bring keys need none here, also where tenants are configured for another mode.
+    // Callers with their own keys need none here, even if tenants are configured for another mode.
     assert_eq!(served(&format!("[auth]\nmode = \"passthrough\"\n{tenants}"), &[]), [""; 0]);
 }
 
 #[test]
-fn a_tenants_keys_come_from_files_and_are_judged_and_shown_nowhere() {
-    let secret = Scratch::new("tenant", &format!("ak_{CANARY}\n"));
+fn keys_of_tenants_are_read_from_files_validated_and_redacted() {
+    let secret = TempFile::new("tenant", &format!("ak_{CANARY}\n"));
     let text = format!(
         "[[tenants]]\nname = \"acme\"\nleadlex_api_key = \"wbk_{CANARY}\"\ncomposio_api_key_file = {:?}\n{}",
         secret.path(),
@@ -202,14 +205,14 @@ fn a_tenants_keys_come_from_files_and_are_judged_and_shown_nowhere() {
 }
 
 #[test]
-fn every_secret_of_an_entry_is_known_for_one() {
-    let known = Known::built_in().unwrap();
-    for list in known.lists() {
+fn all_secrets_of_entries_have_a_file_setting() {
+    let schema = SettingsSchema::built_in().unwrap();
+    for list in schema.lists() {
         for setting in list.entry.iter() {
-            let sounds_secret = ["key", "token", "secret", "secrets", "password"]
+            let has_secret_name = ["key", "token", "secret", "secrets", "password"]
                 .iter()
                 .any(|word| setting.name.ends_with(word));
-            assert_eq!(sounds_secret, list.entry.file_of(setting).is_some(), "{}", setting.name);
+            assert_eq!(has_secret_name, list.entry.file_of(setting).is_some(), "{}", setting.name);
         }
     }
 }
@@ -222,7 +225,7 @@ fn jwt(more: &str) -> String {
 }
 
 #[test]
-fn tokens_of_an_issuer_need_its_keys_its_name_and_theirs() {
+fn mode_jwt_needs_keys_issuer_and_audience() {
     assert_eq!(
         refusals("[auth]\nmode = \"jwt\"\n"),
         [
@@ -236,28 +239,28 @@ fn tokens_of_an_issuer_need_its_keys_its_name_and_theirs() {
     for (url, why) in [
         ("http://issuer.example/keys", "takes https"),
         ("ftp://127.0.0.1/keys", "takes https"),
-        ("issuer.example", "is no URL"),
-        ("https://me:canary@issuer.example", "holds a user name or password"),
-        ("https://canary@issuer.example", "holds a user name or password"),
-        ("https://issuer.example/keys?token=canary", "holds a query or a fragment"),
-        ("https://issuer.example/keys?", "holds a query or a fragment"),
-        ("https://issuer.example/keys#canary", "holds a query or a fragment"),
+        ("issuer.example", "is not a URL"),
+        ("https://me:canary@issuer.example", "contains a user name or password"),
+        ("https://canary@issuer.example", "contains a user name or password"),
+        ("https://issuer.example/keys?token=canary", "contains a query or a fragment"),
+        ("https://issuer.example/keys?", "contains a query or a fragment"),
+        ("https://issuer.example/keys#canary", "contains a query or a fragment"),
     ] {
         let line = refusal(&jwt(&format!("jwks_url = \"{url}\"")));
         assert!(line.contains(why) && !line.contains("canary"), "{line}");
     }
-    // What is switched off is not asked for.
+    // Settings of another mode are not required.
     assert!(file("[auth.jwt]\nissuer = \"i\"\n").is_ok());
 }
 
 #[test]
-fn a_file_of_keys_must_hold_some() {
-    let set = Scratch::new("jwks", JWKS);
+fn jwks_file_contains_public_keys() {
+    let set = TempFile::new("jwks", JWKS);
     let by_file = format!("jwks_file = {:?}", set.path());
     assert!(file(&jwt(&by_file)).is_ok());
     let both = refusal(&jwt(&format!("{by_file}\njwks_url = \"https://issuer.example/keys\"")));
-    assert!(both.starts_with("auth.jwt.jwks_file: set beside auth.jwt.jwks_url"), "{both}");
-    let none = Scratch::new("none", r#"{"keys":[{"kty":"oct","k":"canary"}]}"#);
+    assert!(both.starts_with("auth.jwt.jwks_file: auth.jwt.jwks_url is set too"), "{both}");
+    let none = TempFile::new("none", r#"{"keys":[{"kty":"oct","k":"canary"}]}"#);
     let line = refusal(&jwt(&format!("jwks_file = {:?}", none.path())));
     assert!(
         line.contains("holds no key that a signature can be checked with") && !line.contains("canary"),
@@ -267,16 +270,16 @@ fn a_file_of_keys_must_hold_some() {
 }
 
 #[test]
-fn what_is_no_signature_with_a_private_key_cannot_be_configured() {
+fn only_asymmetric_algorithms_are_allowed() {
     for word in ["none", "HS256", "HS512", "rs256", "ES512", "RS256, none", ""] {
         let line = refusal(&jwt(&format!("jwks_url = \"https://issuer.example\"\nalgorithms = \"{word}\"")));
-        assert!(line.starts_with("auth.jwt.algorithms: ") && line.contains("does not fit"), "{line}");
+        assert!(line.starts_with("auth.jwt.algorithms: ") && line.contains("is not valid"), "{line}");
     }
     assert!(file(&jwt("jwks_url = \"https://issuer.example\"\nalgorithms = \"PS512,EdDSA\"")).is_ok());
 }
 
 #[test]
-fn where_no_claim_names_a_tenant_the_plain_keys_are_needed() {
+fn without_a_tenant_claim_the_default_keys_are_required() {
     let jwt = jwt("jwks_url = \"https://issuer.example\"");
     assert_eq!(served(&jwt, &[]).len(), 2, "there is no other tenant");
     let tenant = "[[tenants]]\nname = \"a\"\nleadlex_api_key = \"wbk_a\"\ncomposio_api_key = \"ak_a\"\n";

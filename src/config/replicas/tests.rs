@@ -1,13 +1,13 @@
 use secrecy::ExposeSecret as _;
 
-use super::super::tests::{CANARY, Scratch, file, refusal};
+use super::super::tests::{CANARY, TempFile, file, refusal};
 
 fn refused(settings: &str) -> String {
     refusal(&format!("[redis]\n{settings}\n"))
 }
 
 #[test]
-fn a_server_is_named_by_host_port_and_database_and_nothing_else() {
+fn redis_url_is_scheme_host_port_and_database_only() {
     for url in [
         "redis://127.0.0.1",
         "redis://cache.internal:6380/3",
@@ -18,17 +18,17 @@ fn a_server_is_named_by_host_port_and_database_and_nothing_else() {
     }
     for (url, why) in [
         ("canary:6379", "has no scheme: begin it with redis://"),
-        ("http://canary", "its scheme is neither redis nor rediss"),
-        ("redis+unix:///canary", "its scheme is neither redis nor rediss"),
-        ("redis://canary@host", "holds a user name or password: those have settings"),
-        ("redis://:canary@host", "holds a user name or password: those have settings"),
-        ("redis://host?password=canary", "holds a query or a fragment"),
-        ("rediss://host#insecure", "holds a query or a fragment"),
+        ("http://canary", "has an unknown scheme: begin it with redis://"),
+        ("redis+unix:///canary", "has an unknown scheme: begin it with redis://"),
+        ("redis://canary@host", "contains a user name or password: use redis.username"),
+        ("redis://:canary@host", "contains a user name or password: use redis.username"),
+        ("redis://host?password=canary", "contains a query or a fragment"),
+        ("rediss://host#insecure", "contains a query or a fragment"),
         ("redis:///1", "names no host"),
         ("redis://0.0.0.0", "names no host"),
-        ("redis://host/canary", "ends with something else than the number of a database"),
-        ("redis://host/1/canary", "ends with something else than the number of a database"),
-        ("redis://host:canary", "is no URL: invalid port number"),
+        ("redis://host/canary", "has a path that is not the number of a database"),
+        ("redis://host/1/canary", "has a path that is not the number of a database"),
+        ("redis://host:canary", "is not a URL: invalid port number"),
     ] {
         let line = refused(&format!("url = \"{url}\""));
         assert!(line.starts_with("redis.url: ") && line.contains(why), "{line}");
@@ -37,36 +37,36 @@ fn a_server_is_named_by_host_port_and_database_and_nothing_else() {
 }
 
 #[test]
-fn the_password_comes_from_a_file_and_a_user_needs_one() {
-    let password = Scratch::new("password", &format!("{CANARY}\n"));
+fn the_password_is_read_from_a_file_and_required_with_a_user_name() {
+    let password = TempFile::new("password", &format!("{CANARY}\n"));
     let config = file(&format!("[redis]\nusername = \"me\"\npassword_file = {:?}", password.path())).unwrap();
     assert_eq!(config.redis.password.expose_secret(), CANARY);
     assert!(!config.redacted().contains(CANARY) && !format!("{:?}", config.redis).contains(CANARY));
     assert_eq!(
         refused("username = \"me\""),
-        "redis.username: set without redis.password: give both (x.toml, line 2)"
+        "redis.username: set without redis.password: set both (x.toml, line 2)"
     );
     let line = refused("username = \"me\"\npassword_file = \"no/such/file\"");
     assert!(line.starts_with("redis.password_file: cannot read"), "{line}");
 }
 
 #[test]
-fn certificates_are_there_and_of_use() {
-    let pem = Scratch::new("ca.pem", "-----BEGIN CERTIFICATE-----\nMAo=\n-----END CERTIFICATE-----\n");
+fn ca_file_contains_certificates_and_needs_tls() {
+    let pem = TempFile::new("ca.pem", "-----BEGIN CERTIFICATE-----\nMAo=\n-----END CERTIFICATE-----\n");
     let ca_file = format!("ca_file = {:?}", pem.path());
     assert!(file(&format!("[redis]\nurl = \"rediss://host\"\n{ca_file}")).is_ok());
     assert!(file(&format!("[redis]\n{ca_file}")).is_ok());
     let line = refused(&format!("url = \"redis://host\"\n{ca_file}"));
-    assert!(line.contains("set beside a redis.url without TLS"), "{line}");
+    assert!(line.contains("redis.url does not use TLS"), "{line}");
     let line = refused("url = \"rediss://host\"\nca_file = \"no/such/file\"");
     assert!(line.starts_with("redis.ca_file: cannot read \"no/such/file\": No such file"), "{line}");
-    let key = Scratch::new("key.pem", "-----BEGIN PRIVATE KEY-----\n");
+    let key = TempFile::new("key.pem", "-----BEGIN PRIVATE KEY-----\n");
     let line = refused(&format!("url = \"rediss://host\"\nca_file = {:?}", key.path()));
-    assert!(line.contains("holds no certificate (PEM)"), "{line}");
+    assert!(line.contains("contains no certificate (PEM)"), "{line}");
 }
 
 #[test]
-fn the_prefix_of_keys_is_a_word() {
+fn key_prefix_takes_letters_digits_and_a_few_signs() {
     let longest = "a".repeat(64);
     for prefix in ["switchboard", "a", "Team-1:switch_board", &longest] {
         assert!(file(&format!("[redis]\nkey_prefix = \"{prefix}\"")).is_ok(), "{prefix}");
@@ -80,7 +80,7 @@ fn the_prefix_of_keys_is_a_word() {
 }
 
 #[test]
-fn what_goes_to_another_machine_in_clear_is_warned_of() {
+fn an_unencrypted_connection_to_another_machine_is_warned_about() {
     let warnings = |url: &str| file(&format!("[redis]\nurl = \"{url}\"")).unwrap().warnings();
     for url in ["redis://127.0.0.1:6379", "redis://localhost", "redis://[::1]", "rediss://cache.internal", ""]
     {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::domain::settings::Ranges;
 use jsonwebtoken::Algorithm;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -88,6 +89,10 @@ pub struct JwtSettings {
 }
 
 impl JwtSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges =
+        &[("jwks_ttl_ms", 1_000..=86_400_000), ("jwks_pause_ms", 1..=3_600_000), ("leeway_ms", 0..=600_000)];
+
     /// The file of keys.
     #[must_use]
     pub fn jwks_file(&self) -> Option<&Path> {

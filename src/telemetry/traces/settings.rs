@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::domain::settings::Ranges;
 use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -32,6 +33,9 @@ pub struct TraceSettings {
 pub struct BadHeaders;
 
 impl TraceSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges = &[("sample_percent", 0..=100), ("timeout_ms", 1..=600_000)];
+
     /// Where traces are posted: `/v1/traces` under the endpoint, as for any base URL of a collector (OTLP, "OTLP/HTTP Request");
     /// none where there are to be no traces.
     #[must_use]

@@ -3,6 +3,7 @@
 //! Little: the headers know better, and what has none follows from what has. A plan's name would be
 //! shorter to write, but plans change and keys have limits of their own (UPSTREAMS.md B1.6).
 
+use crate::domain::settings::Ranges;
 use serde::Deserialize;
 
 /// The settings of the quota of each key at one upstream.
@@ -18,6 +19,12 @@ pub struct QuotaSettings {
     /// How many of a hundred calls are kept for the customer's other programs. A call that somebody
     /// waits for may take half of them, a refresh none.
     pub reserve_percent: u8,
+}
+
+impl QuotaSettings {
+    /// Allowed ranges.
+    pub(crate) const RANGES: Ranges =
+        &[("per_day", 0..=1_000_000_000), ("per_minute", 0..=1_000_000_000), ("reserve_percent", 0..=99)];
 }
 
 impl Default for QuotaSettings {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use switchboard::app::operations;
-use switchboard::config::{Config, Keys, Sources};
+use switchboard::config::{ApiKeys, Config, ConfigSources};
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -44,7 +44,8 @@ async fn with_composio_at(base_url: String) -> Value {
     let (listener, address) = listening().await;
     let sandbox = Sandbox::new(sandbox::Settings::default(), sandbox::Clock::system());
     tokio::spawn(async move { axum::serve(listener, sandbox.router()).await });
-    let mut config = Config::load(Sources { keys: Keys::Optional, ..Sources::default() }).unwrap();
+    let mut config =
+        Config::load(ConfigSources { keys: ApiKeys::Optional, ..ConfigSources::default() }).unwrap();
     config.upstream.leadlex.base_url = format!("http://{address}{LEADLEX_PATH}").parse().unwrap();
     config.upstream.composio.base_url = base_url.parse().unwrap();
     config.upstream.composio.retry.retries_max = 0;

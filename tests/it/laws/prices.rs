@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use switchboard::config::{Config, Keys, Sources};
+use switchboard::config::{ApiKeys, Config, ConfigSources};
 use switchboard::operation::settings::LimitSettings;
 use switchboard::sandbox::{self, Tenant};
 
@@ -21,7 +21,8 @@ const CALLS_MOST: u32 = 400;
 const TOOLKIT_PROVIDERS_MAX: usize = 25;
 
 fn limits() -> LimitSettings {
-    let shipped = Config::load(Sources { keys: Keys::Optional, ..Sources::default() }).unwrap();
+    let shipped =
+        Config::load(ConfigSources { keys: ApiKeys::Optional, ..ConfigSources::default() }).unwrap();
     assert_eq!(shipped.connections.toolkit_providers_max, TOOLKIT_PROVIDERS_MAX);
     LimitSettings {
         upstream_calls: CALLS_MOST.into(),

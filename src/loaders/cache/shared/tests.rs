@@ -8,7 +8,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, service_fn};
 
 use super::seal::{Opened, Seal, VERSION};
-use crate::config::{Keys, Sources};
+use crate::config::{ApiKeys, ConfigSources};
 use crate::domain::clock::Clock;
 use crate::domain::connection_state::PUBLIC_SETTINGS;
 use crate::domain::credential::Credential;
@@ -27,7 +27,8 @@ async fn read(body: String) -> AccountPage {
         std::future::ready(Ok::<_, BoxError>(http::Response::new(body)))
     });
     let settings =
-        crate::config::Config::load(Sources { keys: Keys::Optional, ..Sources::default() }).unwrap();
+        crate::config::Config::load(ConfigSources { keys: ApiKeys::Optional, ..ConfigSources::default() })
+            .unwrap();
     let clock = Clock::starting_at("2026-11-21T12:00:00Z".parse().unwrap());
     let settings = settings.upstream.composio;
     let transport =

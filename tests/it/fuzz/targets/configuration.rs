@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 
-use switchboard::config::{Config, Keys, Sources};
+use switchboard::config::{ApiKeys, Config, ConfigSources};
 
 /// What stands for every key in the seeds.
 const SECRET: &str = "k3ep-m3-qu1et";
@@ -20,11 +20,11 @@ pub(super) fn configuration(bytes: &[u8]) {
     let thread = std::thread::current().id();
     let path = std::env::temp_dir().join(format!("switchboard-fuzz-{}-{thread:?}.toml", std::process::id()));
     fs::write(&path, file).unwrap();
-    let loaded = Config::load(Sources {
+    let loaded = Config::load(ConfigSources {
         file: Some(path.clone()),
         variables,
-        keys: Keys::Optional,
-        ..Sources::default()
+        keys: ApiKeys::Optional,
+        ..ConfigSources::default()
     });
     fs::remove_file(&path).unwrap();
     match loaded {

@@ -1,32 +1,32 @@
-//! A TOML document as settings: leaves under their dotted names, each with its place.
+//! A TOML document as a list of settings: leaves under their dotted names, each with its position in the file.
 
 use serde::Deserialize as _;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 use toml::{Spanned, Value};
 
-/// What stands under a dotted name.
+/// A leaf of a document.
 pub(super) struct Leaf {
     pub(super) name: String,
     pub(super) content: Content,
-    /// Where its name stands in the file, in bytes.
+    /// Position of the name in the file, in bytes.
     pub(super) offset: usize,
 }
 
 pub(super) enum Content {
-    /// A value; `None` where TOML has it and no setting can (an integer over 64 bits).
+    /// A value; `None` if TOML allows it and no setting can hold it (an integer over 64 bits).
     Value(Option<Value>),
     /// The entries of a list of sections (`[[name]]`).
     Entries(Vec<Entry>),
 }
 
-/// One section of a list of them.
+/// One section of a list of sections.
 pub(super) struct Entry {
     pub(super) leaves: Vec<Leaf>,
-    /// Where it begins in the file, in bytes.
+    /// Position of its beginning in the file, in bytes.
     pub(super) offset: usize,
 }
 
-/// The leaves of a document, in its order; a table that `is_leaf`, or is empty, is one leaf.
+/// The leaves of a document, in its order. A table that `is_leaf`, or is empty, is one leaf.
 pub(super) fn leaves(table: &DeTable<'_>, is_leaf: &dyn Fn(&str) -> bool) -> Vec<Leaf> {
     fn walk(prefix: &str, table: &DeTable<'_>, is_leaf: &dyn Fn(&str) -> bool, found: &mut Vec<Leaf>) {
         for (key, value) in table {
@@ -61,4 +61,12 @@ fn content(value: &Spanned<DeValue<'_>>) -> Content {
         return Content::Entries(entries);
     }
     Content::Value(Value::deserialize(ValueDeserializer::from(value.clone())).ok())
+}
+
+/// Line and column of a byte, counted from 1.
+pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    (line, column)
 }

@@ -1,20 +1,20 @@
-//! Which settings can change while they are in force, and which have.
+//! Settings that can change without a restart, and the comparison of two configurations.
 //!
-//! One list says what can; all others need a restart. Values are compared by their digests, so that no secret is kept a second
-//! time. Of a secret that comes from a file its text counts, and not where that lies.
+//! One list names the reloadable settings; all others need a restart. Values are compared by their digests, so that no second
+//! copy of a secret is stored. Of a secret that is read from a file, the content is compared and not the path.
 
 use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 use toml::Value;
 
-use super::known::Known;
-use super::layers::Layers;
 use super::nested;
-use super::problem::{ConfigErrors, Problem};
+use super::problem::{ConfigErrors, ConfigProblem};
+use super::schema::SettingsSchema;
+use super::sources::SettingValues;
 
-/// What can change alive: lists of sections by their names, secrets by the setting that is not `_file`.
-pub(super) const ALIVE: &[&str] = &[
+/// The reloadable settings: lists of sections by their names, secrets by the setting without `_file`.
+pub(super) const RELOADABLE: &[&str] = &[
     "http.graphiql",
     "http.example",
     "http.body_limit_bytes",
@@ -67,38 +67,38 @@ pub(super) const ALIVE: &[&str] = &[
     "log.level",
 ];
 
-/// What every setting is, as far as two configurations can be compared by it.
+/// A digest of each setting's value, by the setting's name.
 #[derive(Debug, Clone, Default)]
-pub(super) struct InForce(BTreeMap<String, [u8; 32]>);
+pub(super) struct SettingDigests(BTreeMap<String, [u8; 32]>);
 
-impl InForce {
-    pub(super) fn of(known: &Known, layers: &Layers<'_>) -> Self {
+impl SettingDigests {
+    pub(super) fn of(schema: &SettingsSchema, values: &SettingValues<'_>) -> Self {
         let digest = |value: &Value| <[u8; 32]>::from(Sha256::digest(value.to_string()));
-        let settings = known.iter().filter(|setting| !known.is_file_of_another(setting));
+        let settings = schema.iter().filter(|setting| !schema.is_file_of_another(setting));
         let settings = settings.filter_map(|setting| {
-            layers.get(&setting.name).map(|(value, _)| (setting.name.clone(), digest(value)))
+            values.get(&setting.name).map(|(value, _)| (setting.name.clone(), digest(value)))
         });
-        let lists = known.lists().map(|list| {
+        let lists = schema.lists().map(|list| {
             let entries =
-                layers.entries(&list.name).iter().map(|entry| Value::Table(nested(&list.entry, entry)));
+                values.entries(&list.name).iter().map(|entry| Value::Table(nested(&list.entry, entry)));
             (list.name.clone(), digest(&Value::Array(entries.collect())))
         });
         Self(settings.chain(lists).collect())
     }
 
-    /// The names of the settings that differ, all of which can change alive.
+    /// The names of the settings that differ, if all of them are reloadable.
     ///
     /// # Errors
-    /// With a line for each that cannot.
-    pub(super) fn changed_alive(&self, next: &Self) -> Result<Vec<String>, ConfigErrors> {
+    /// One line for each that is not.
+    pub(super) fn reloadable_changes(&self, next: &Self) -> Result<Vec<String>, ConfigErrors> {
         let differ = next.0.iter().filter(|(name, digest)| self.0.get(*name) != Some(digest));
-        let (alive, fixed): (Vec<_>, Vec<_>) =
-            differ.map(|(name, _)| name.clone()).partition(|name| ALIVE.contains(&name.as_str()));
+        let (reloadable, fixed): (Vec<_>, Vec<_>) =
+            differ.map(|(name, _)| name.clone()).partition(|name| RELOADABLE.contains(&name.as_str()));
         let mut problems = ConfigErrors::default();
         for name in fixed {
-            problems.add(Problem::new(name, "has changed, which needs a restart", None));
+            problems.add(ConfigProblem::new(name, "has changed, which needs a restart", None));
         }
-        if problems.is_empty() { Ok(alive) } else { Err(problems) }
+        if problems.is_empty() { Ok(reloadable) } else { Err(problems) }
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
 
-    /// What needs a restart, and why: a listener holds it, or what is kept and counted does.
+    /// Settings that need a restart: a listener depends on them, or cached and counted state does.
     const FIXED: &[&str] = &[
         "auth.mode",
         "cache.",
@@ -144,22 +144,23 @@ mod tests {
     ];
 
     #[test]
-    fn every_setting_either_changes_alive_or_needs_a_restart_and_whoever_adds_one_says_which() {
-        let known = Known::built_in().unwrap();
-        let names = InForce::of(&known, &Layers::over_defaults(&known)).0;
+    fn each_setting_is_either_reloadable_or_needs_a_restart() {
+        let schema = SettingsSchema::built_in().unwrap();
+        let names = SettingDigests::of(&schema, &SettingValues::defaults(&schema)).0;
         let is_fixed = |name: &str| {
             FIXED.iter().any(|fixed| *fixed == name || fixed.ends_with('.') && name.starts_with(fixed))
         };
         for name in names.keys() {
-            assert!(ALIVE.contains(&name.as_str()) != is_fixed(name), "{name}: put it into one of the two");
+            let is_reloadable = RELOADABLE.contains(&name.as_str());
+            assert!(is_reloadable != is_fixed(name), "{name}: add it to exactly one of the two lists");
         }
-        let alive: BTreeSet<_> = ALIVE.iter().copied().collect();
-        assert_eq!(alive.len(), ALIVE.len());
-        for name in alive {
-            assert!(names.contains_key(name), "{name} is no setting");
+        let reloadable: BTreeSet<_> = RELOADABLE.iter().copied().collect();
+        assert_eq!(reloadable.len(), RELOADABLE.len());
+        for name in reloadable {
+            assert!(names.contains_key(name), "there is no setting {name}");
         }
         for fixed in FIXED {
-            assert!(names.keys().any(|name| name.starts_with(fixed)), "{fixed} is no setting");
+            assert!(names.keys().any(|name| name.starts_with(fixed)), "there is no setting {fixed}");
         }
     }
 }

@@ -2,22 +2,22 @@
 
 use std::time::Duration;
 
-use super::verdict::Verdict;
+use super::upstream_check::CheckResult;
 use crate::replicas::redis::probe::ProbeFailure;
 
 /// Judges what the server gave, by the time that a command may take.
-pub(super) fn redis_verdict(probed: &Result<Duration, ProbeFailure>, timeout: Duration) -> Verdict {
+pub(super) fn redis_check(probed: &Result<Duration, ProbeFailure>, timeout: Duration) -> CheckResult {
     match probed {
-        Ok(latency) if *latency > timeout => Verdict::Wrong(format!(
+        Ok(latency) if *latency > timeout => CheckResult::Wrong(format!(
             "it answers in {} ms, and would be taken for away: redis.timeout_ms is {}",
             latency.as_millis(),
             timeout.as_millis()
         )),
         Ok(latency) => {
             let micros = latency.as_micros();
-            Verdict::Fine(format!("it answers in {}.{} ms", micros / 1_000, micros % 1_000 / 100))
+            CheckResult::Fine(format!("it answers in {}.{} ms", micros / 1_000, micros % 1_000 / 100))
         }
-        Err(failure) => Verdict::Wrong(words(*failure)),
+        Err(failure) => CheckResult::Wrong(words(*failure)),
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     fn line(probed: Result<Duration, ProbeFailure>) -> String {
-        redis_verdict(&probed, Duration::from_millis(50)).line("Redis")
+        redis_check(&probed, Duration::from_millis(50)).line("Redis")
     }
 
     #[test]

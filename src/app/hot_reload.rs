@@ -18,7 +18,7 @@ use crate::telemetry::traces::Root;
 
 /// What is served, and by which configuration; cheap to clone.
 #[derive(Clone)]
-pub struct Live {
+pub struct HotReload {
     state: Arc<Mutex<State>>,
     reloads: Arc<Reloads>,
 }
@@ -29,7 +29,7 @@ struct State {
     served: ReloadableEdge,
 }
 
-impl Live {
+impl HotReload {
     pub(super) fn new(config: Config, graph: Graph, edge: EdgeParts, traced: Option<Root>) -> Self {
         let reloads = Reloads::measured_by(&graph.metrics(), Clock::system().now());
         let state = State { config, graph, served: ReloadableEdge::new(edge, traced) };
@@ -69,14 +69,14 @@ impl Live {
 
 impl State {
     fn reload(&mut self, next: Config) -> anyhow::Result<Vec<String>> {
-        let changed = self.config.changed_alive(&next)?;
-        let mapping = next.toolkit_mapping()?;
+        let changed = self.config.reloadable_changes(&next)?;
+        let mapping = next.toolkit_mapping().clone();
         let (connections, federation) = (next.connections.clone(), next.federation.clone());
         let graph = self.graph.under(mapping, connections, federation, next.health.rules());
         let operations = operations_of(graph.clone(), &next, Clock::system())?;
         let known = self.served.operations().broken();
         let is_new = |(id, _): &(String, String)| !known.iter().any(|(known, _)| known == id);
-        Config::refuse_documents(operations.broken().into_iter().filter(is_new).collect())?;
+        Config::reject_documents(operations.broken().into_iter().filter(is_new).collect())?;
         let edge = EdgeParts {
             operations: operations.succeeding(self.served.operations()),
             callers: callers(&next)?.reusing_keys_of(self.served.callers()),

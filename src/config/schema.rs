@@ -1,29 +1,32 @@
-//! Which settings there are: those of the default file, and no other list.
+//! The list of all settings, read from the default file; there is no second list.
 //!
-//! The default file tells a setting's name, its kind (that of its default), and whether it is a
-//! secret: one that can be read from a file instead, by a setting of the same name with `_file`. A list of
-//! sections (`[[tenants]]`) stands in it once, to tell what an entry holds; none is in force until a file has one.
+//! The default file gives each setting's name, its type (that of its default), and whether it is a secret: one that can be
+//! read from a file, by a setting of the same name with `_file`. A list of sections (`[[tenants]]`) is in it once, to show
+//! the keys of an entry; no entry exists until a file has one.
 
 use toml::de::DeTable;
 use toml::{Table, Value};
 
-use super::document::{self, Content, Leaf};
-use super::problem::Problem;
+use super::problem::ConfigProblem;
+use super::toml_document::{self, Content, Leaf};
 
 /// The default file.
 pub(super) const DEFAULTS: &str = include_str!("../../switchboard.default.toml");
+
+/// The section that lists the settings of both upstreams, and the one that takes over those which it does not list itself.
+const SHARED_DEFAULTS: (&str, &str) = ("upstream.leadlex", "upstream.composio");
 
 /// A setting.
 #[derive(Debug)]
 pub(super) struct Setting {
     /// Its dotted name, like `upstream.leadlex.api_key`.
     pub(super) name: String,
-    /// Its default, which also is its kind.
+    /// Its default, which also gives its type.
     pub(super) default: Value,
 }
 
 impl Setting {
-    /// The section it stands in, like `upstream.leadlex`.
+    /// Its section, like `upstream.leadlex`.
     pub(super) fn section(&self) -> &str {
         self.name.rsplit_once('.').map_or("", |(section, _)| section)
     }
@@ -34,50 +37,66 @@ impl Setting {
     }
 }
 
-/// The variable that sets a setting: `http.listen` is `SWITCHBOARD__HTTP__LISTEN`.
+/// The environment variable of a setting: `http.listen` is `SWITCHBOARD__HTTP__LISTEN`.
 pub(super) fn variable(name: &str) -> String {
     format!("{PREFIX}{}", name.replace('.', "__").to_uppercase())
 }
 
-/// What the names of all variables begin with.
+/// Prefix of all environment variables.
 pub(super) const PREFIX: &str = "SWITCHBOARD__";
 
 /// All settings, in the default file's order; or those of an entry of a list.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct SettingsSchema {
     settings: Vec<Setting>,
-    lists: Vec<List>,
+    lists: Vec<SectionList>,
 }
 
 /// A list of sections.
 #[derive(Debug)]
-pub(super) struct List {
+pub(super) struct SectionList {
     /// Its dotted name, like `auth.tokens`.
     pub(super) name: String,
-    /// What each entry holds.
-    pub(super) entry: Known,
+    /// The settings of each entry.
+    pub(super) entry: SettingsSchema,
 }
 
-impl Known {
+impl SettingsSchema {
     /// Reads the default file; fails in no build whose tests pass.
-    pub(super) fn built_in() -> Result<Self, Problem> {
-        let document = DeTable::parse(DEFAULTS).map_err(|error| broken(error.message()))?;
-        Self::of(document::leaves(document.get_ref(), &|_| false))
+    pub(super) fn built_in() -> Result<Self, ConfigProblem> {
+        let document = DeTable::parse(DEFAULTS).map_err(|error| invalid_default(error.message()))?;
+        let mut schema = Self::of(toml_document::leaves(document.get_ref(), &|_| false))?;
+        schema.share_defaults();
+        Ok(schema)
     }
 
-    fn of(leaves: Vec<Leaf>) -> Result<Self, Problem> {
-        let mut known = Self { settings: Vec::new(), lists: Vec::new() };
+    fn of(leaves: Vec<Leaf>) -> Result<Self, ConfigProblem> {
+        let mut schema = Self { settings: Vec::new(), lists: Vec::new() };
         for Leaf { name, content, .. } in leaves {
             match content {
-                Content::Value(Some(default)) => known.settings.push(Setting { name, default }),
-                Content::Value(None) => return Err(broken(&name)),
+                Content::Value(Some(default)) => schema.settings.push(Setting { name, default }),
+                Content::Value(None) => return Err(invalid_default(&name)),
                 Content::Entries(entries) => {
-                    let template = entries.into_iter().next().ok_or_else(|| broken(&name))?;
-                    known.lists.push(List { name, entry: Self::of(template.leaves)? });
+                    let template = entries.into_iter().next().ok_or_else(|| invalid_default(&name))?;
+                    schema.lists.push(SectionList { name, entry: Self::of(template.leaves)? });
                 }
             }
         }
-        Ok(known)
+        Ok(schema)
+    }
+
+    /// Adds the settings that both upstreams have to the one whose section does not repeat them.
+    fn share_defaults(&mut self) {
+        let (from, to) = SHARED_DEFAULTS;
+        let copies = self.settings.iter().filter_map(|setting| {
+            let name = format!("{to}{}", setting.name.strip_prefix(from)?);
+            let is_missing = self.get(&name).is_none();
+            is_missing.then(|| Setting { name, default: setting.default.clone() })
+        });
+        let copies: Vec<_> = copies.collect();
+        let end = self.settings.iter().rposition(|setting| is_under(&setting.name, to));
+        let end = end.map_or(self.settings.len(), |last| last + 1);
+        self.settings.splice(end..end, copies);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Setting> {
@@ -88,21 +107,21 @@ impl Known {
         self.settings.iter().find(|setting| setting.name == name)
     }
 
-    pub(super) fn lists(&self) -> impl Iterator<Item = &List> {
+    pub(super) fn lists(&self) -> impl Iterator<Item = &SectionList> {
         self.lists.iter()
     }
 
     /// The list of that name.
-    pub(super) fn list(&self, name: &str) -> Option<&List> {
+    pub(super) fn list(&self, name: &str) -> Option<&SectionList> {
         self.lists.iter().find(|list| list.name == name)
     }
 
-    /// The list that a name looks for a setting in, as if it were a section.
-    pub(super) fn list_around(&self, name: &str) -> Option<&List> {
+    /// The list that a name refers to as if it were a section.
+    pub(super) fn list_around(&self, name: &str) -> Option<&SectionList> {
         self.lists.iter().find(|list| is_under(name, &list.name))
     }
 
-    /// The setting that names a file to read a secret from; a setting with one is a secret.
+    /// The setting that names the file of a secret; a setting that has one is a secret.
     pub(super) fn file_of(&self, secret: &Setting) -> Option<&Setting> {
         self.get(&format!("{}_file", secret.name))
     }
@@ -117,17 +136,17 @@ impl Known {
         self.settings.iter().any(|setting| is_under(&setting.name, name))
     }
 
-    /// The setting or list that an unknown name was most likely meant to be: the whole name is compared, and,
-    /// for a setting in the wrong section, the last word.
+    /// The setting or list that an unknown name is most similar to. The whole name is compared, and the last word, for a
+    /// setting in the wrong section.
     pub(super) fn nearest(&self, name: &str) -> Option<&str> {
-        let likeness = strsim::normalized_damerau_levenshtein;
+        let similarity = strsim::normalized_damerau_levenshtein;
         let last = |name: &'_ str| name.rsplit_once('.').map_or(0, |(section, _)| section.len() + 1);
         let key = |name: &'_ str| name.get(last(name)..).unwrap_or_default().to_owned();
-        let score = |known: &str| likeness(name, known).max(0.8 * likeness(&key(name), &key(known)));
+        let score = |known: &str| similarity(name, known).max(0.8 * similarity(&key(name), &key(known)));
         let settings = self.settings.iter().map(|setting| setting.name.as_str());
         settings
             .chain(self.lists.iter().map(|list| list.name.as_str()))
-            .map(|known| (score(known), likeness(name, known), known))
+            .map(|known| (score(known), similarity(name, known), known))
             .filter(|(score, ..)| *score >= 0.5)
             .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.total_cmp(&b.1)))
             .map(|(.., known)| known)
@@ -142,15 +161,15 @@ impl Known {
     }
 }
 
-fn broken(why: &str) -> Problem {
-    Problem::new("switchboard.default.toml", why, None)
+fn invalid_default(why: &str) -> ConfigProblem {
+    ConfigProblem::new("switchboard.default.toml", why, None)
 }
 
 fn is_under(name: &str, section: &str) -> bool {
     name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// Puts a value into nested tables under its dotted name.
+/// Inserts a value into nested tables under its dotted name.
 pub(super) fn insert(table: &mut Table, name: &str, value: Value) {
     match name.split_once('.') {
         None => {

@@ -9,7 +9,7 @@ const CLOCK_SECONDS: i64 = 60;
 
 /// What is to be said of an upstream.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum CheckResult {
     /// It answers, with this to tell.
     Fine(String),
     /// It was not asked, for this reason.
@@ -18,7 +18,7 @@ pub(super) enum Verdict {
     Wrong(String),
 }
 
-impl Verdict {
+impl CheckResult {
     /// The line that `check` prints of an upstream.
     pub(super) fn line_of(&self, upstream: UpstreamName) -> String {
         self.line(name(upstream))
@@ -43,21 +43,21 @@ fn name(upstream: UpstreamName) -> &'static str {
 }
 
 /// Judges what one call gave.
-pub(super) fn verdict(
+pub(super) fn upstream_check(
     upstream: UpstreamName,
     probed: &Result<ProbeReport, UpstreamError>,
     callers_bring_keys: bool,
-) -> Verdict {
+) -> CheckResult {
     match probed {
         Ok(report) => of_answer(report),
         Err(error) if error.failure == UpstreamFailure::NoCredential && callers_bring_keys => {
-            Verdict::NotAsked("not asked: there is no key here, callers bring their own".to_owned())
+            CheckResult::NotAsked("not asked: there is no key here, callers bring their own".to_owned())
         }
-        Err(error) => Verdict::Wrong(of_failure(upstream, error)),
+        Err(error) => CheckResult::Wrong(of_failure(upstream, error)),
     }
 }
 
-fn of_answer(report: &ProbeReport) -> Verdict {
+fn of_answer(report: &ProbeReport) -> CheckResult {
     let mut wrong = Vec::new();
     if let Some(date) = report.date {
         let ahead = report.local_date.as_second().saturating_sub(date.as_second());
@@ -76,13 +76,13 @@ fn of_answer(report: &ProbeReport) -> Verdict {
         (Some(left), Some(limit)) if left < limit.div_ceil(20) => {
             wrong.push(format!("few calls are left: {quota}"));
         }
-        _ if wrong.is_empty() => return Verdict::Fine(quota),
+        _ if wrong.is_empty() => return CheckResult::Fine(quota),
         _ => {}
     }
     if let Some(id) = &report.request_id {
         wrong.push(format!("request {id}"));
     }
-    Verdict::Wrong(wrong.join("; "))
+    CheckResult::Wrong(wrong.join("; "))
 }
 
 /// The quota as far as the upstream tells it: nothing, where it tells nothing (an unmetered key).
@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn leadlex(probed: &Result<ProbeReport, UpstreamError>) -> String {
-        verdict(UpstreamName::Leadlex, probed, false).line_of(UpstreamName::Leadlex)
+        upstream_check(UpstreamName::Leadlex, probed, false).line_of(UpstreamName::Leadlex)
     }
 
     #[test]
@@ -223,7 +223,7 @@ mod tests {
         let line = |upstream, failure, status: Option<u16>| {
             let mut error = UpstreamError::new(upstream, failure).caused_by("x-api-key: ak_canary");
             error.status = status;
-            let line = verdict(upstream, &Err(error), false).line_of(upstream);
+            let line = upstream_check(upstream, &Err(error), false).line_of(upstream);
             assert!(!line.contains("canary"), "{line}");
             line
         };
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_missing_key_is_nothing_wrong_where_callers_bring_theirs() {
         let missing = Err(UpstreamError::new(UpstreamName::Composio, UpstreamFailure::NoCredential));
-        let said = verdict(UpstreamName::Composio, &missing, true);
+        let said = upstream_check(UpstreamName::Composio, &missing, true);
         assert!(said.line_of(UpstreamName::Composio).starts_with("Composio  -      not asked"), "{said:?}");
     }
 }

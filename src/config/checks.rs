@@ -1,0 +1,44 @@
+//! Rules that several sections use: keys to the upstreams, and URLs of this machine.
+
+use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
+
+use super::sources::SettingValues;
+use crate::domain::credential::Credential;
+use crate::domain::upstream_name::{Upstream, UpstreamName};
+
+/// Whether a URL's host is this machine.
+pub(super) fn stays_on_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Validates the key of an upstream under the setting's name.
+pub(super) fn key<U: Upstream>(name: &str, key: &SecretString, values: &mut SettingValues<'_>) {
+    let key = key.expose_secret();
+    if key.is_empty() {
+        return;
+    }
+    let (other, prefix) = match U::NAME {
+        UpstreamName::Leadlex => ("Composio", "ak_"),
+        UpstreamName::Composio => ("LeadLex", "wbk_"),
+    };
+    if key.starts_with(prefix) {
+        values.reject(name, format!("begins with {prefix}: that is a key to {other}"));
+    } else if let Err(error) = Credential::<U>::new(key) {
+        values.reject(name, error.to_string());
+    }
+}
+
+/// Reports a missing key; `set_it` says how to set it, other than by a file.
+pub(super) fn missing_key(name: &str, set_it: &str, values: &mut SettingValues<'_>) {
+    let by_file = format!("{name}_file");
+    let is_reported = values.has_problem(name) || values.has_problem(&by_file);
+    if values.text(name).is_empty() && !is_reported {
+        values.reject(name, format!("missing: {set_it}, or name a file in {by_file}"));
+    }
+}
