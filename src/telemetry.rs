@@ -7,7 +7,7 @@
 
 pub mod connections;
 pub mod metrics;
-pub(crate) mod panics;
+pub mod panics;
 pub mod reloads;
 pub mod requests;
 pub mod traces;

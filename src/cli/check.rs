@@ -5,16 +5,16 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 
-use super::redis_verdict::redis_verdict;
-use super::verdict::{Verdict, verdict};
+use super::redis_check::redis_check;
+use super::upstream_check::{CheckResult, upstream_check};
 use super::{Failure, configuration, print};
 use crate::app::{self, Networks};
-use crate::config::{Config, Keys};
+use crate::config::{ApiKeys, Config};
 use crate::http::caller::settings::AuthMode;
 use crate::telemetry;
 
 pub(super) async fn run(file: Option<PathBuf>) -> Result<(), Failure> {
-    let config = configuration(file, Vec::new(), Keys::Optional)?;
+    let config = configuration(file, Vec::new(), ApiKeys::Optional)?;
     telemetry::start(&config.log).map_err(anyhow::Error::from)?;
     match report(&config, &Networks::real(&config)?, &mut print).await? {
         0 => Ok(()),
@@ -24,7 +24,7 @@ pub(super) async fn run(file: Option<PathBuf>) -> Result<(), Failure> {
 }
 
 /// Tells everything, and gives how much of it is wrong.
-pub(super) async fn report(
+pub async fn report(
     config: &Config,
     networks: &Networks,
     print: &mut dyn FnMut(&str) -> io::Result<()>,
@@ -41,9 +41,9 @@ pub(super) async fn report(
             print(&format!("Tenant {tenant}:"))?;
         }
         for (upstream, probed) in upstreams {
-            let verdict = verdict(upstream, &probed, callers_bring_keys);
-            wrong += usize::from(matches!(verdict, Verdict::Wrong(_)));
-            print(&verdict.line_of(upstream))?;
+            let result = upstream_check(upstream, &probed, callers_bring_keys);
+            wrong += usize::from(matches!(result, CheckResult::Wrong(_)));
+            print(&result.line_of(upstream))?;
         }
     }
     if config.auth.mode == AuthMode::Jwt {
@@ -56,9 +56,9 @@ pub(super) async fn report(
         }
     }
     if let Some(probed) = app::probe_redis(config).await {
-        let verdict = redis_verdict(&probed, config.redis.timeout());
-        wrong += usize::from(matches!(verdict, Verdict::Wrong(_)));
-        print(&verdict.line("Redis"))?;
+        let result = redis_check(&probed, config.redis.timeout());
+        wrong += usize::from(matches!(result, CheckResult::Wrong(_)));
+        print(&result.line("Redis"))?;
     }
     Ok(wrong)
 }

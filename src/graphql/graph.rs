@@ -105,9 +105,9 @@ impl Graph {
         self.parts.sources.expire(&caller.tenant);
     }
 
-    /// As [`Sources::dump`].
-    #[cfg(test)]
-    pub(crate) fn dump(&self, caller: &Caller) -> String {
+    /// All cached values and upstream states of a tenant as text, for tests that search them for secrets.
+    #[must_use]
+    pub fn dump(&self, caller: &Caller) -> String {
         self.parts.sources.dump(&caller.tenant)
     }
 

@@ -75,7 +75,6 @@ impl Sources {
 
     /// Everything that outlives operations, and how the sources stand for a tenant, for a test that looks for what must not
     /// be there.
-    #[cfg(test)]
     pub(crate) fn dump(&self, tenant: &Tenant) -> String {
         let Self { providers, lists, accounts_by_id, health: _, batch_sizes: _ } = self;
         let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().standing(key));

@@ -140,15 +140,15 @@ impl OperationEngine {
     }
 
     /// Shares the validated documents of another engine, for tests that send the same requests to many.
-    #[cfg(test)]
-    pub(crate) fn judging_as(mut self, other: &Self) -> Self {
+    #[must_use]
+    pub fn sharing_documents_of(mut self, other: &Self) -> Self {
         self.preparer.documents = Arc::clone(&other.preparer.documents);
         self
     }
 
     /// All cached responses, each with its key.
-    #[cfg(test)]
-    pub(crate) fn dump(&self) -> Vec<(String, bytes::Bytes)> {
+    #[must_use]
+    pub fn dump(&self) -> Vec<(String, bytes::Bytes)> {
         self.responses.dump()
     }
 

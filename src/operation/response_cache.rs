@@ -12,7 +12,6 @@
 
 use std::sync::Arc;
 
-#[cfg(test)]
 use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
@@ -111,7 +110,6 @@ impl ResponseCache {
     }
 
     /// All that is kept: whose and what for, and the answers' bytes.
-    #[cfg(test)]
     pub(super) fn dump(&self) -> Vec<(String, Bytes)> {
         let one = |(question, finished): (Arc<Arc<ResponseKey>>, Arc<CachedResponse>)| {
             let ResponseKey { tenant, view, document, variables, .. } = &**question;

@@ -11,7 +11,7 @@ pub(super) fn hush() {
 }
 
 /// Logs one panic.
-pub(crate) fn log(panic: &PanicHookInfo<'_>) {
+pub fn log(panic: &PanicHookInfo<'_>) {
     let (file, line) = panic.location().map_or(("", 0), |place| (place.file(), place.line()));
     let message = panic.payload().downcast_ref::<&'static str>().copied();
     tracing::error!(file, line, message = message.unwrap_or("(not shown: it can hold values)"), "a panic");

@@ -27,6 +27,7 @@ mod modes;
 mod reload;
 mod replicas;
 mod sandbox;
+mod secret_leak;
 mod tidy;
 mod upstream;
 mod world;

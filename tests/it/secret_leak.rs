@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::panic::{set_hook, take_hook};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use axum::body::Body;
@@ -40,7 +40,7 @@ use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::domain::filters::{AccountFilter, AccountOrder};
 use switchboard::domain::global_id::GlobalId;
-use switchboard::graphql::schema::Graph;
+use switchboard::graphql::graph::Graph;
 use switchboard::http::webhook::Webhooks;
 use switchboard::http::{EdgeParts, router};
 use switchboard::operation::OperationEngine;
@@ -151,11 +151,8 @@ fn configured(text: &str) -> Result<Config, switchboard::config::ConfigErrors> {
         format!("switchboard-canaries-{}-{}.toml", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let file = std::env::temp_dir().join(name);
     std::fs::write(&file, text).unwrap();
-    let config = Config::load(ConfigSources {
-        file: Some(file.clone()),
-        keys: ApiKeys::Optional,
-        ..ConfigSources::default()
-    });
+    let config =
+        Config::load(ConfigSources { file: Some(file.clone()), keys: ApiKeys::Optional, ..ConfigSources::default() });
     std::fs::remove_file(file).unwrap();
     config
 }
@@ -194,7 +191,7 @@ impl World {
         .unwrap();
         let (limits, connections, lists) =
             (config.limits.clone(), config.connections.clone(), config.lists.clone());
-        let operations = operations.within(limits, connections, lists).unwrap();
+        let operations = operations.within(limits, connections, lists);
         let operations = operations.naming(&config.documents, None);
         Self { sandbox, networks, tap, graph, operations, clock }
     }
@@ -335,7 +332,6 @@ fn no_secret_is_anywhere_whoever_asks_for_whatever_and_whatever_goes_wrong() {
     let all = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false);
     let _listening = tracing::subscriber::set_default(all.with_writer(move || writer.clone()).finish());
     // The product's own hook, for this thread: other tests' panics are theirs.
-    let _alone = panics::HOOK.lock().unwrap_or_else(PoisonError::into_inner);
     let (before, here) = (Arc::new(take_hook()), thread::current().id());
     let others = Arc::clone(&before);
     let panics_told = Arc::new(AtomicUsize::new(0));
@@ -369,10 +365,10 @@ async fn look_everywhere(log: &Log) {
         let caller = switchboard::domain::caller::Caller::admin("listener", tenant_a());
         subscriptions::listen(&open.config, situation, &of_a.subscriptions, &caller, &mut watch).await;
     }
-    let judge = World::of(&open.config, &situations().remove(0));
+    let shared = World::of(&open.config, &situations().remove(0));
     for situation in situations() {
         let world = World::of(&open.config, &situation);
-        let world = World { operations: world.operations.judging_as(&judge.operations), ..world };
+        let world = World { operations: world.operations.sharing_documents_of(&shared.operations), ..world };
         for mode in &modes {
             // Who it is that asks matters where there are answers; where there are none, the mode does.
             let all_ask = ["Healthy", "Drift"].contains(&situation.name.as_str());

@@ -7,7 +7,6 @@
 
 use std::borrow::Borrow;
 use std::hash::Hash;
-#[cfg(test)]
 use std::sync::Arc;
 
 /// An entry is heavy from this part of the limit on.
@@ -56,7 +55,6 @@ where
     }
 
     /// Everything that is kept.
-    #[cfg(test)]
     pub(crate) fn all(&self) -> Vec<(Arc<K>, V)> {
         self.entries.iter().collect()
     }

@@ -239,7 +239,6 @@ where
     }
 
     /// Everything that is kept, with its keys, for a test that looks for what must not be there.
-    #[cfg(test)]
     pub(crate) fn dump(&self) -> String
     where
         K: std::fmt::Debug,

@@ -222,7 +222,6 @@ where
         self.shelf.weight_bytes()
     }
 
-    #[cfg(test)]
     pub(crate) fn dump(&self) -> String
     where
         V: Debug,

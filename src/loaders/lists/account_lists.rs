@@ -90,7 +90,6 @@ impl Lists {
     }
 
     /// Everything that is kept of them, for a test that looks for what must not be there.
-    #[cfg(test)]
     pub(crate) fn dump(&self) -> String {
         let ways: Vec<_> = self.ways_back.iter().collect();
         format!("{}{}{ways:?}", self.pages.dump(), self.totals.dump())

@@ -103,7 +103,6 @@ impl AccountsById {
     }
 
     /// Everything that is kept of them, for a test that looks for what must not be there.
-    #[cfg(test)]
     pub(crate) fn dump(&self) -> String {
         format!("{}{:?}", self.accounts.dump(), self.without_account_type.iter().collect::<Vec<_>>())
     }

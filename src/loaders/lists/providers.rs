@@ -77,7 +77,6 @@ impl Providers {
     }
 
     /// Everything that is kept of them, for a test that looks for what must not be there.
-    #[cfg(test)]
     pub(crate) fn dump(&self) -> String {
         format!("{}{:?}{:?}", self.lists.dump(), self.last_known.all(), self.configured)
     }

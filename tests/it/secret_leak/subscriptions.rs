@@ -23,7 +23,7 @@ pub(super) async fn listen(
     for text in subscriptions {
         let request = OperationRequest::from_json(json!({ "query": text }).to_string().as_bytes()).unwrap();
         let rules = TransportRules { mutations: true };
-        match world.operations.open(request, rules, caller.clone(), None).await {
+        match world.operations.run_or_subscribe(request, rules, caller.clone(), None).await {
             OperationOutput::Subscription(subscription) => listeners.push(subscription),
             OperationOutput::Response(answer) => panic!("{:.500}", String::from_utf8_lossy(&answer.body)),
         }
@@ -42,7 +42,7 @@ pub(super) async fn listen(
     });
     for listener in &mut listeners {
         let message = listener.next().await.unwrap();
-        let text = std::str::from_utf8(&message.answer.body).unwrap();
+        let text = std::str::from_utf8(&message.response.body).unwrap();
         assert!(text.contains("\"data\":{"), "{text:.500}");
         watch.look(Place::Event, &situation.name, text);
         watch.look(Place::Event, &situation.name, &message.position);

@@ -14,9 +14,9 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt as _, service_fn};
 
 use switchboard::domain::caller::Caller;
-use switchboard::graphql::schema::Graph;
-use switchboard::loaders::holdings::Revision;
-use switchboard::loaders::ledger::Ledger;
+use switchboard::graphql::graph::Graph;
+use switchboard::loaders::cache::upstream_cache::Revision;
+use switchboard::loaders::stats::Ledger;
 use switchboard::operation::Executor;
 use switchboard::sandbox::{CANARY, Sandbox};
 use switchboard::telemetry::metrics::Metrics;
@@ -146,13 +146,13 @@ impl Tap {
     /// The network that is a sandbox.
     pub(super) fn over(&self, sandbox: &Sandbox) -> Network {
         let (router, tap) = (sandbox.router(), self.clone());
-        BoxCloneSyncService::new(service_fn(move |request: Request<()>| {
+        BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
             let (router, tap) = (router.clone(), tap.clone());
             async move {
                 if tap.accident == Accident::PanicBeforeTheAnswer {
                     panic!("{PANIC}{request:?} {CANARY}panic");
                 }
-                let answer = router.oneshot(request.map(|()| axum::body::Body::empty())).await?;
+                let answer = router.oneshot(request.map(axum::body::Body::from)).await?;
                 Ok::<_, BoxError>(tap.changed(answer).await)
             }
         }))
