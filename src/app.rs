@@ -1,6 +1,7 @@
 //! The only file that constructs shared parts and wires them: a configuration becomes a running
-//! process, from the upstreams' clients up to the listeners; [`live`] puts another configuration in its place.
+//! process, from the upstreams' clients up to the listeners; [`hot_reload`] puts another configuration in its place.
 
+pub mod embedding;
 pub mod hot_reload;
 
 use std::future::Future;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::credential::{Credential, Fingerprint};
-use super::role::Role;
-use super::upstream_name::{Composio, Leadlex};
+use super::credential::{Credential, Fingerprint, InvalidCredential};
+use super::role::{MemberId, Role};
+use super::upstream_name::{Composio, Leadlex, Upstream};
 use super::view::View;
 
 /// One customer: a LeadLex workspace and a Composio project, identified by their API keys.
@@ -31,8 +31,20 @@ pub struct TenantFingerprints {
 }
 
 impl Tenant {
+    /// A tenant by its API keys. With an empty key, fields of that upstream fail with `UNAUTHENTICATED`.
+    ///
+    /// # Errors
+    /// If a key contains spaces or characters outside of ASCII.
+    pub fn new(leadlex_api_key: &str, composio_api_key: &str) -> Result<Self, InvalidCredential> {
+        fn credential<U: Upstream>(key: &str) -> Result<Option<Credential<U>>, InvalidCredential> {
+            if key.is_empty() { Ok(None) } else { Credential::new(key).map(Some) }
+        }
+        Ok(Self { leadlex: credential(leadlex_api_key)?, composio: credential(composio_api_key)? })
+    }
+
     /// The fingerprints of both credentials.
     #[must_use]
+    #[cfg_attr(not(internal_docs), doc(hidden))]
     pub fn fingerprints(&self) -> TenantFingerprints {
         TenantFingerprints {
             leadlex: self.leadlex.as_ref().map(Credential::fingerprint),
@@ -61,8 +73,15 @@ impl Caller {
         Self { name: name.into(), role: Role::Admin, tenant, expires_at: None }
     }
 
+    /// A caller who sees the accounts of one end user alone.
+    #[must_use]
+    pub fn member(name: &str, user_id: MemberId, tenant: Tenant) -> Self {
+        Self { role: Role::Member(user_id), ..Self::admin(name, tenant) }
+    }
+
     /// The caller's view of its tenant: part of the key of every cached response.
     #[must_use]
+    #[cfg_attr(not(internal_docs), doc(hidden))]
     pub fn view(&self) -> View {
         View::of(&self.role)
     }
