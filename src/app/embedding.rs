@@ -22,7 +22,7 @@ use crate::config::{ApiKeys, Config, ConfigErrors, ConfigSources};
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::clock::Clock;
 use crate::graphql::schema;
-use crate::http::caller::Callers;
+use crate::http::caller::Authenticator;
 use crate::http::{self, EdgeParts};
 use crate::operation::request::{OperationRequest, RequestError};
 use crate::operation::{OperationEngine, OperationResponse, Outcome, TransportRules};
@@ -35,7 +35,7 @@ use crate::upstream::transport::Network;
 #[derive(Clone)]
 pub struct Switchboard {
     operations: OperationEngine,
-    callers: Callers,
+    callers: Authenticator,
     config: Arc<Config>,
 }
 
@@ -56,7 +56,7 @@ impl Switchboard {
 
     /// The routes of `switchboard serve`: `/graphql` over HTTP, WebSocket and event streams, and GraphiQL at `/`.
     ///
-    /// Callers are authenticated as `auth.mode` says. With `"none"`, the default, every request may read everything that the
+    /// Authenticator are authenticated as `auth.mode` says. With `"none"`, the default, every request may read everything that the
     /// API keys can read, if its `Host` is a name of this machine: set another mode before others can reach the routes.
     pub fn router(&self) -> Router {
         http::router(EdgeParts {

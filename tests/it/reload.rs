@@ -253,7 +253,7 @@ async fn what_is_wrong_or_needs_a_restart_changes_nothing_and_is_named() {
     let lines = refused(&configured(wrong), "lists.page_rows");
     assert_eq!(lines.len(), 3, "{lines:#?}");
     assert!(lines[0].contains("limits.alias: unknown setting; did you mean limits.aliases?"), "{lines:#?}");
-    let broken = refused("[limits\n", "no TOML");
+    let broken = refused("[limits\n", "not valid TOML");
     assert_eq!(broken.len(), 1, "{broken:#?}");
     let fixed = "[limits]\ndepth = 2\n[server]\nconnections_max = 7\n[lists]\npage_rows = 50";
     let lines = refused(&configured(fixed), "server.connections_max: has changed, which needs a restart");
@@ -400,7 +400,7 @@ fn ready_reads_where_to_ask_and_nothing_else() {
     drop(silent);
     file.rewrite("[ops\n");
     let (code, line) = said(&mut switchboard(&["ready", "--config", file.path()]));
-    assert!(code == Some(2) && line.contains("no TOML"), "{line}");
+    assert!(code == Some(2) && line.contains("not valid TOML"), "{line}");
     let address = address.to_string();
     let (code, line) = said(&mut switchboard(&["ready", "--config", file.path(), "--ops-listen", &address]));
     assert!(code == Some(1) && line.contains("cannot be asked"), "{line}");

@@ -33,8 +33,8 @@ use self::selections::{Everything, everything};
 use self::situations::{Situation, situations};
 use self::spans::Spans;
 use self::tap::{Accident, Panicking, Tap};
-use switchboard::cli::check;
 use switchboard::app::{self, Networks};
+use switchboard::cli::check;
 use switchboard::config::{ApiKeys, Config, ConfigSources};
 use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
@@ -151,8 +151,11 @@ fn configured(text: &str) -> Result<Config, switchboard::config::ConfigErrors> {
         format!("switchboard-canaries-{}-{}.toml", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let file = std::env::temp_dir().join(name);
     std::fs::write(&file, text).unwrap();
-    let config =
-        Config::load(ConfigSources { file: Some(file.clone()), keys: ApiKeys::Optional, ..ConfigSources::default() });
+    let config = Config::load(ConfigSources {
+        file: Some(file.clone()),
+        keys: ApiKeys::Optional,
+        ..ConfigSources::default()
+    });
     std::fs::remove_file(file).unwrap();
     config
 }
