@@ -43,7 +43,7 @@ impl Server {
     }
 
     async fn with(settings: ServerSettings) -> Self {
-        let world = World::new().within(shipped().limits);
+        let world = World::new().with_limits(shipped().limits);
         let operations = world.operations();
         let (address, stop, _) = listening(graph(operations), settings).await;
         Self { world, address, _stop: stop }

@@ -38,7 +38,7 @@ impl Fleet {
         let store = MemoryStore::new();
         let lines = vec![store.clone(), store.another_line(), store.another_line()];
         let over = lines.iter().map(|line| Some(Arc::new(line.clone()) as Arc<dyn Store>));
-        let fleet = Self { replicas: World::fleet(setup, over), lines };
+        let fleet = Self { replicas: World::replicas(setup, over), lines };
         fleet.settle().await;
         fleet
     }

@@ -18,7 +18,7 @@ pub(crate) fn shipped() -> LimitSettings {
 }
 
 fn world() -> World {
-    World::new().within(shipped())
+    World::new().with_limits(shipped())
 }
 
 /// Why a query is refused: reason, sentence, and where in it. Nothing was asked for it.

@@ -107,7 +107,7 @@ fn document(name: &str) -> Value {
 }
 
 /// The texts at a path such as `toolkit.slug`, in order.
-fn texts(items: &[Value], path: &str) -> Vec<String> {
+fn strings_at(items: &[Value], path: &str) -> Vec<String> {
     let pointer = format!("/{}", path.replace('.', "/"));
     items
         .iter()

@@ -45,7 +45,7 @@ impl Roads {
     fn wired(
         settings: sandbox::Settings,
         change: impl Fn(&mut UpstreamSettings),
-        rewire: impl FnOnce(Network) -> Network,
+        wrap_network: impl FnOnce(Network) -> Network,
     ) -> Self {
         let clock = Clock::starting_at(NOW.parse::<Timestamp>().unwrap());
         let sandbox = Sandbox::new(settings, sandbox::Clock::new(move || clock.now()));

@@ -1,4 +1,5 @@
-//! The graph over an in-process sandbox: no sockets, so a paused clock stands still while it works.
+//! The graph over an in-process sandbox. No sockets are used, so a paused clock does not advance while work
+//! is pending.
 
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,22 +39,22 @@ use switchboard::upstream::transport::Network;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
 
-/// A graph and the sandbox below it.
+/// A graph over its sandbox.
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
     pub(crate) operations: OperationEngine,
-    graph: Counted,
+    graph: CountingExecutor,
     clock: Clock,
 }
 
-/// The graph, and how often it executed.
+/// The graph, with a count of its executions.
 #[derive(Clone)]
-struct Counted {
+struct CountingExecutor {
     graph: Graph,
     executions: Arc<AtomicUsize>,
 }
 
-impl Executor for Counted {
+impl Executor for CountingExecutor {
     fn sdl(&self) -> String {
         self.graph.sdl()
     }
@@ -98,18 +99,18 @@ impl Executor for Counted {
 
 pub(crate) const NOW: &str = "2026-11-21T12:00:00Z";
 
-/// How many rows an upstream page has unless a test says otherwise: the default of `lists.page_rows`.
+/// Rows of an upstream page unless a test sets it: the default of `lists.page_rows`.
 pub(crate) const PAGE_ROWS: usize = 100;
 
-/// How long everything is kept, at most.
+/// The longest time that any value stays fresh.
 pub(crate) const LONGEST_TTL: Duration = Duration::from_secs(60);
 
-/// The only question that LeadLex is asked.
+/// The only call that the graph sends to LeadLex.
 pub(crate) const PROVIDERS: &str = "GET /functions/v1/api-gateway/v1/settings/providers";
 
 const NEWEST_FIRST: &str = "order_by=created_at&order_direction=desc";
 
-/// A list call to Composio, newest first, behind some filters (`toolkit_slugs=gmail`).
+/// A list call to Composio, newest first, with filters such as `toolkit_slugs=gmail`.
 pub(crate) fn list(filters: &[&str]) -> String {
     let filters: String = filters.iter().map(|filter| format!("{filter}&")).collect();
     format!("GET /api/v3/connected_accounts?{filters}{NEWEST_FIRST}&limit={PAGE_ROWS}")
@@ -120,19 +121,19 @@ pub(crate) fn count(filters: &[&str]) -> String {
     list(filters).replace("limit=100", "limit=1")
 }
 
-/// The call that gets accounts by their `ca_…` ids.
+/// The call that reads accounts by their `ca_…` ids.
 pub(crate) fn by_ids<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
     let mut ids: Vec<_> = ids.into_iter().collect();
     ids.sort_unstable();
     list(&[&format!("connected_account_ids={}", ids.join("%2C")), "account_type=ALL"])
 }
 
-/// The global id of an account, a toolkit, or anything that calls itself one.
+/// The global id of an object of any type, existing or not.
 pub(crate) fn global_id(kind: &str, own: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("{kind}:{own}"))
 }
 
-/// What stands at a path like `providers.nodes.0.name`; of a list, `*` makes a list of what each holds.
+/// The value at a path such as `providers.nodes.0.name`. On a list, `*` collects the value of every item.
 #[track_caller]
 pub(crate) fn at(value: &Value, path: &str) -> Value {
     let (step, rest) = path.split_once('.').map_or((path, None), |(step, rest)| (step, Some(rest)));
@@ -146,26 +147,26 @@ pub(crate) fn at(value: &Value, path: &str) -> Value {
     .unwrap_or_else(|| panic!("nothing at `{path}` of {value}"))
 }
 
-/// A moment that no test comes to.
-pub(crate) fn far() -> tokio::time::Instant {
+/// A deadline that no test reaches.
+pub(crate) fn distant_deadline() -> tokio::time::Instant {
     tokio::time::Instant::now() + Duration::from_secs(86_400)
 }
 
-/// The texts at such a path.
+/// The strings at a path with `*`.
 #[track_caller]
-pub(crate) fn texts(value: &Value, path: &str) -> Vec<String> {
+pub(crate) fn strings_at(value: &Value, path: &str) -> Vec<String> {
     let list = at(value, path);
     let list = list.as_array().unwrap_or_else(|| panic!("no list at `{path}`: {list}"));
     list.iter().map(|text| text.as_str().unwrap_or_else(|| panic!("no text: {text}")).to_owned()).collect()
 }
 
-/// The answer to a request as a client sends it.
+/// Runs a request as a client sends it.
 pub(crate) async fn run(operations: &OperationEngine, caller: Caller, request: &Value) -> OperationResponse {
     let request = OperationRequest::from_json(request.to_string().as_bytes()).unwrap();
     operations.run(request, TransportRules { mutations: true }, caller).await
 }
 
-/// The only error of an answer.
+/// The only error of a response.
 #[track_caller]
 pub(crate) fn only_error(answer: &Value) -> &Value {
     match answer["errors"].as_array().map(Vec::as_slice) {
@@ -174,20 +175,20 @@ pub(crate) fn only_error(answer: &Value) -> &Value {
     }
 }
 
-/// The default settings of an upstream that is the sandbox, at that path.
+/// The default settings of an upstream that is served by the sandbox at that path.
 pub(crate) fn upstream_by_default(base: &str) -> UpstreamSettings {
     let base_url = format!("http://sandbox.invalid{base}").parse().unwrap();
     UpstreamSettings { base_url, timeout_ms: 5_000, ..DEFAULTS.upstream.composio.clone() }
 }
 
-/// The same without repeated calls, so that what a test breaks stays broken.
+/// The same settings without retries, so that an injected fault is not hidden by a second attempt.
 pub(crate) fn upstream(base: &str) -> UpstreamSettings {
     let mut settings = upstream_by_default(base);
     settings.retry.retries_max = 0;
     settings
 }
 
-/// A network that is the sandbox's router.
+/// A network that sends every request to the sandbox's router.
 pub(crate) fn network(sandbox: &Sandbox) -> Network {
     let router = sandbox.router();
     BoxCloneSyncService::new(service_fn(move |request: http::Request<bytes::Bytes>| {
@@ -215,13 +216,13 @@ pub(crate) fn tenant_b() -> Caller {
     caller(Some("wbk_sandbox_b"), Some("ak_sandbox_b"))
 }
 
-/// What a world is made of; the defaults are the product's own, but that nothing is served past its time: tests
-/// of the list engine go by what is kept and what is not.
+/// The settings of a test world. They are the product's defaults, except that stale values are not served:
+/// tests of the list engine assert what is cached and what is not.
 pub(crate) struct Setup {
     pub(crate) sandbox: sandbox::Settings,
     pub(crate) config: Config,
-    /// What stands between the graph and its sandbox.
-    pub(crate) rewire: Box<dyn FnOnce(Network) -> Network>,
+    /// Wraps the network between the graph and its sandbox.
+    pub(crate) wrap_network: Box<dyn FnOnce(Network) -> Network>,
 }
 
 impl Default for Setup {
@@ -232,12 +233,12 @@ impl Default for Setup {
         config.cache.jitter_percent = 0;
         config.upstream.leadlex = upstream(LEADLEX_PATH);
         config.upstream.composio = upstream("/");
-        Self { sandbox: sandbox::Settings::default(), config, rewire: Box::new(|network| network) }
+        Self { sandbox: sandbox::Settings::default(), config, wrap_network: Box::new(|network| network) }
     }
 }
 
 impl Setup {
-    /// The product's own defaults, but for chance: for values that are due early, and for calls made again.
+    /// The product's own defaults, without the random parts: early expiry (jitter) and retries.
     pub(crate) fn as_shipped() -> Self {
         let mut setup = Self { config: DEFAULTS.clone(), ..Self::default() };
         setup.config.cache.jitter_percent = 0;
@@ -258,50 +259,53 @@ static DEFAULTS: LazyLock<Config> = LazyLock::new(|| {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::of(Setup::default())
+        Self::new_with(Setup::default())
     }
 
-    pub(crate) fn over(sandbox: sandbox::Settings) -> Self {
-        Self::of(Setup { sandbox, ..Setup::default() })
+    pub(crate) fn with_sandbox(sandbox: sandbox::Settings) -> Self {
+        Self::new_with(Setup { sandbox, ..Setup::default() })
     }
 
-    /// A world whose sandbox has no accounts but these, and whose upstream pages are this long.
-    pub(crate) fn holding(accounts: Vec<sandbox::Account>, page_rows: usize) -> Self {
+    /// A world whose sandbox has only these accounts and upstream pages of this length.
+    pub(crate) fn with_accounts(accounts: Vec<sandbox::Account>, page_rows: usize) -> Self {
         let settings = sandbox::Settings { accounts: 0, ..sandbox::Settings::default() };
-        let world = Self::wired(settings, page_rows, |network| network);
+        let world = Self::with_network(settings, page_rows, |network| network);
         world.sandbox.change_accounts(Tenant::A, |rows| *rows = accounts);
         world
     }
 
-    /// A world with something between the graph and its sandbox.
-    pub(crate) fn wired(
+    /// A world with a wrapped network between the graph and its sandbox.
+    pub(crate) fn with_network(
         sandbox: sandbox::Settings,
         page_rows: usize,
-        rewire: impl FnOnce(Network) -> Network + 'static,
+        wrap_network: impl FnOnce(Network) -> Network + 'static,
     ) -> Self {
-        let mut setup = Setup { sandbox, rewire: Box::new(rewire), ..Setup::default() };
+        let mut setup = Setup { sandbox, wrap_network: Box::new(wrap_network), ..Setup::default() };
         setup.config.lists.page_rows = page_rows;
-        Self::of(setup)
+        Self::new_with(setup)
     }
 
-    pub(crate) fn of(setup: Setup) -> Self {
-        let mut fleet = Self::fleet(setup, [None]);
-        fleet.pop().unwrap()
+    pub(crate) fn new_with(setup: Setup) -> Self {
+        let mut replicas = Self::replicas(setup, [None]);
+        replicas.pop().unwrap()
     }
 
-    /// Replicas over one sandbox, each with its line to what they share.
-    pub(crate) fn fleet(setup: Setup, lines: impl IntoIterator<Item = Option<Arc<dyn Store>>>) -> Vec<Self> {
+    /// Replicas over one sandbox, each with its own connection to the shared store.
+    pub(crate) fn replicas(
+        setup: Setup,
+        stores: impl IntoIterator<Item = Option<Arc<dyn Store>>>,
+    ) -> Vec<Self> {
         let clock = Clock::starting_at(NOW.parse::<Timestamp>().unwrap());
         let sandbox = Sandbox::new(setup.sandbox, sandbox::Clock::new(move || clock.now()));
-        let network = (setup.rewire)(network(&sandbox));
+        let network = (setup.wrap_network)(network(&sandbox));
         let replica = |store| Self::replica(&setup.config, &sandbox, network.clone(), clock, store);
-        lines.into_iter().map(replica).collect()
+        stores.into_iter().map(replica).collect()
     }
 
-    /// One more replica over the same sandbox, whose own settings are not asked for.
-    pub(crate) fn beside(&self, setup: Setup, line: Arc<dyn Store>) -> Self {
-        let network = (setup.rewire)(network(&self.sandbox));
-        Self::replica(&setup.config, &self.sandbox, network, self.clock, Some(line))
+    /// Adds a replica over the same sandbox. The sandbox settings of `setup` are not used.
+    pub(crate) fn add_replica(&self, setup: Setup, store: Arc<dyn Store>) -> Self {
+        let network = (setup.wrap_network)(network(&self.sandbox));
+        Self::replica(&setup.config, &self.sandbox, network, self.clock, Some(store))
     }
 
     fn replica(
@@ -312,13 +316,15 @@ impl World {
         store: Option<Arc<dyn Store>>,
     ) -> Self {
         let networks = Networks { leadlex: network.clone(), composio: network, store };
-        let graph =
-            Counted { graph: graph_over(config, clock, &networks).unwrap(), executions: Arc::default() };
+        let graph = CountingExecutor {
+            graph: graph_over(config, clock, &networks).unwrap(),
+            executions: Arc::default(),
+        };
         let operations = OperationEngine::new(graph.clone(), &config.cache.shares(), clock).unwrap();
         Self { sandbox: sandbox.clone(), operations, graph, clock }
     }
 
-    /// Takes word from Composio that tenant A's accounts have changed.
+    /// Invalidates tenant A's accounts, as a webhook of Composio does.
     pub(crate) fn accounts_changed(&self) {
         self.operations.accounts_changed(&tenant_a().tenant);
     }
@@ -328,71 +334,71 @@ impl World {
         OperationEngine::new(self.graph.graph.clone(), &Shares::of(0), self.clock).unwrap()
     }
 
-    /// Drops everything that is kept for a caller's keys.
+    /// Drops every value that is cached for a caller's credentials.
     pub(crate) fn expire(&self, caller: &Caller) {
         self.graph.graph.expire(caller);
     }
 
-    /// How many operations were executed since the last look.
+    /// The number of operations executed since the last call.
     pub(crate) fn executions(&self) -> usize {
         self.graph.executions.swap(0, Ordering::Relaxed)
     }
 
-    /// The same world, its operations held to limits.
-    pub(crate) fn within(self, limits: LimitSettings) -> Self {
+    /// The same world with other operation limits.
+    pub(crate) fn with_limits(self, limits: LimitSettings) -> Self {
         let (connections, lists) = (DEFAULTS.connections.clone(), DEFAULTS.lists.clone());
         Self { operations: self.operations.within(limits, connections, lists), ..self }
     }
 
-    /// What runs its operations, for an edge in front of it.
+    /// The engine that an edge in front of this world uses.
     pub(crate) fn operations(&self) -> OperationEngine {
         self.operations.clone()
     }
 
-    /// The clock that the graph goes by.
+    /// The clock of the graph.
     pub(crate) fn clock(&self) -> Clock {
         self.clock
     }
 
-    /// The answer to a whole request of tenant A.
+    /// Runs a complete request of tenant A.
     pub(crate) async fn outcome(&self, request: Value) -> (Value, Outcome) {
         let request = OperationRequest::from_json(request.to_string().as_bytes()).unwrap();
         let answer = self.operations.run(request, TransportRules { mutations: true }, tenant_a()).await;
         (serde_json::from_slice(&answer.body).unwrap(), answer.outcome)
     }
 
-    /// The answer to a query of tenant A.
-    pub(crate) async fn ask(&self, query: &str) -> Value {
-        self.ask_as(tenant_a(), query, json!({})).await
+    /// Runs a query of tenant A.
+    pub(crate) async fn query(&self, query: &str) -> Value {
+        self.query_as(tenant_a(), query, json!({})).await
     }
 
-    /// The data of an answer without errors to a query of tenant A.
+    /// The data of a query of tenant A, which must return no errors.
     pub(crate) async fn data(&self, query: &str) -> Value {
         self.data_with(query, json!({})).await
     }
 
     pub(crate) async fn data_with(&self, query: &str, variables: Value) -> Value {
-        let mut answer = self.ask_as(tenant_a(), query, variables).await;
+        let mut answer = self.query_as(tenant_a(), query, variables).await;
         assert_eq!(answer.get("errors"), None, "{query}");
         answer["data"].take()
     }
 
-    pub(crate) async fn ask_as(&self, caller: Caller, query: &str, variables: Value) -> Value {
-        self.ask_with(caller, json!({ "query": query, "variables": variables })).await
+    pub(crate) async fn query_as(&self, caller: Caller, query: &str, variables: Value) -> Value {
+        self.run_json(caller, json!({ "query": query, "variables": variables })).await
     }
 
-    /// The same, asking to be shown what it costs.
-    pub(crate) async fn ask_traced(&self, caller: Caller, query: &str, traced: bool) -> Value {
+    /// Runs a query that asks for its cost in `extensions`.
+    pub(crate) async fn query_traced(&self, caller: Caller, query: &str, traced: bool) -> Value {
         let extensions = json!({ "switchboard": { "trace": traced } });
-        self.ask_with(caller, json!({ "query": query, "extensions": extensions })).await
+        self.run_json(caller, json!({ "query": query, "extensions": extensions })).await
     }
 
-    async fn ask_with(&self, caller: Caller, request: Value) -> Value {
+    async fn run_json(&self, caller: Caller, request: Value) -> Value {
         let answer = self.run(caller, &request).await;
         serde_json::from_slice(&answer.body).unwrap()
     }
 
-    /// Subscribes, with whatever else a request holds.
+    /// Subscribes with a request of any form.
     pub(crate) async fn open(&self, caller: Caller, request: Value) -> Result<Subscription, Value> {
         let request = OperationRequest::from_json(request.to_string().as_bytes()).unwrap();
         match self
@@ -405,19 +411,19 @@ impl World {
         }
     }
 
-    /// Subscribes, and waits until it is known what there is to begin with.
+    /// Subscribes and waits until the first state is read.
     pub(crate) async fn subscribe(&self, caller: Caller, query: &str) -> Subscription {
         let subscription = self.open(caller, json!({ "query": query })).await.ok().unwrap();
         self.settle().await;
         subscription
     }
 
-    /// The answer to a request as a client sends it.
+    /// Runs a request as a client sends it.
     pub(crate) async fn run(&self, caller: Caller, request: &Value) -> OperationResponse {
         run(&self.operations, caller, request).await
     }
 
-    /// The calls that the sandbox saw since the last look, as `GET path?query`.
+    /// The calls that the sandbox received since the last look, as `GET path?query`.
     pub(crate) fn calls(&self) -> Vec<String> {
         let calls =
             self.sandbox.requests().iter().map(|call| format!("{} {}", call.method, call.target)).collect();
@@ -425,22 +431,22 @@ impl World {
         calls
     }
 
-    /// The same calls in an order of their own, as those that are under way at once come in any.
+    /// The same calls, sorted: concurrent calls arrive in any order.
     pub(crate) fn calls_sorted(&self) -> Vec<String> {
         let mut calls = self.calls();
         calls.sort_unstable();
         calls
     }
 
-    /// Lets run what runs behind answers.
+    /// Runs background tasks until they wait for time or for a call.
     pub(crate) async fn settle(&self) {
         for _ in 0..200 {
             tokio::task::yield_now().await;
         }
     }
 
-    /// Lets so much time pass.
-    pub(crate) async fn pass(&self, time: Duration) {
+    /// Advances the paused clock.
+    pub(crate) async fn advance(&self, time: Duration) {
         tokio::time::advance(time).await;
     }
 }

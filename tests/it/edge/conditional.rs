@@ -88,14 +88,14 @@ async fn an_answer_says_how_old_its_oldest_part_is() {
     let age = async |path: &str| ask(router.clone(), get(path)).await.header("age").to_owned();
     assert_eq!(age("/graphql?query=%7Btoolkit(slug:%22gmail%22)%7Bslug%7D%7D").await, "", "nothing was read");
     assert_eq!(age(accounts).await, "0");
-    world.pass(Duration::from_millis(1_999)).await;
+    world.advance(Duration::from_millis(1_999)).await;
     assert_eq!(age(accounts).await, "1");
-    world.pass(Duration::from_millis(10_001)).await;
+    world.advance(Duration::from_millis(10_001)).await;
     assert_eq!(age(both).await, "12", "of the accounts, not of the providers");
     world.executions();
     let seen: Seen = ask(router.clone(), get(accounts)).await;
     assert_eq!((seen.header("age"), world.executions()), ("12", 1));
-    world.pass(Duration::from_secs(3)).await;
+    world.advance(Duration::from_secs(3)).await;
     let kept = ask(router.clone(), with(get(accounts), "if-none-match", seen.header("etag"))).await;
     assert_eq!((kept.status, kept.header("age"), world.executions()), (StatusCode::NOT_MODIFIED, "15", 0));
 }

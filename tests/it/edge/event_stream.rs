@@ -217,7 +217,7 @@ async fn one_stream_for_many_operations_is_not_to_be_had() {
 async fn a_client_that_hung_up_listens_no_more() {
     let mut setup = Setup::default();
     setup.config.subscriptions.subscribers_max = 1;
-    let world = World::of(setup);
+    let world = World::new_with(setup);
     let router = routes(&world, anybody());
     let first = begin(&router, subscribing()).await;
     let second = ask(router.clone(), subscribing()).await;
@@ -274,7 +274,7 @@ async fn a_silent_stream_is_kept_and_one_that_nobody_takes_is_cut() {
             row["name"] = json!(format!("{}{}", row["name"].as_str().unwrap(), "x".repeat(400)));
         }
     });
-    world.pass(Duration::from_secs(60)).await;
+    world.advance(Duration::from_secs(60)).await;
     world.settle().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     let rest = raw.rest().await;
@@ -309,7 +309,7 @@ fn over_http2_without_a_window(path: &str) -> Vec<u8> {
 async fn over_http2_too_one_that_nobody_takes_is_given_up() {
     let mut setup = Setup::default();
     setup.config.subscriptions.subscribers_max = 1;
-    let world = World::of(setup);
+    let world = World::new_with(setup);
     let server = Server::over(&world);
     let mut pipe = server.connect();
     let path = "/graphql?query=subscription%7BproviderChanged%7Bkind%7D%7D";

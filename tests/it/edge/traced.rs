@@ -46,7 +46,7 @@ impl Watched {
     }
 
     fn new() -> Self {
-        Self::over(World::of(Setup::as_shipped()), 100)
+        Self::over(World::new_with(Setup::as_shipped()), 100)
     }
 
     async fn ask(&self, query: &str, headers: &[(&'static str, &str)]) -> Seen {
@@ -168,7 +168,7 @@ async fn what_is_no_traceparent_begins_a_new_trace() {
 
 #[tokio::test(start_paused = true)]
 async fn the_client_decides_for_its_own_trace_and_the_share_for_all_others() {
-    let watched = Watched::over(World::of(Setup::as_shipped()), 0);
+    let watched = Watched::over(World::new_with(Setup::as_shipped()), 0);
     watched.ask("{ providers { totalCount } }", &[]).await;
     assert_eq!(watched.parents(), [(None, None)], "of what nobody records, nobody is told");
     watched.world.expire(&crate::world::tenant_a());
@@ -186,7 +186,7 @@ async fn the_client_decides_for_its_own_trace_and_the_share_for_all_others() {
 async fn each_attempt_is_a_call_and_says_how_it_failed() {
     let mut setup = Setup::as_shipped();
     setup.config.upstream.leadlex.retry.retries_max = 2;
-    let watched = Watched::over(World::of(setup), 100);
+    let watched = Watched::over(World::new_with(setup), 100);
     let fault = Fault { status: Some(StatusCode::SERVICE_UNAVAILABLE), ..Fault::default() };
     watched.world.sandbox.emulate(EmulatedUpstream::Leadlex, Some(fault));
     let seen = watched.ask("{ providers { totalCount } }", &[]).await;
@@ -277,7 +277,7 @@ async fn an_event_of_a_subscription_is_a_trace_that_leads_back_to_its_request() 
 
 #[tokio::test(start_paused = true)]
 async fn without_traces_the_upstreams_are_told_of_none() {
-    let world = World::of(Setup::as_shipped());
+    let world = World::new_with(Setup::as_shipped());
     let routes = traced(routes(&world, anybody()), None);
     let request = post(json!({ "query": NESTED }).to_string());
     let seen = ask(routes, with(request, "traceparent", &parent("01"))).await;
@@ -289,7 +289,7 @@ async fn without_traces_the_upstreams_are_told_of_none() {
 async fn all_that_is_told_is_in_the_documentation() {
     let mut setup = Setup::as_shipped();
     setup.config.upstream.composio.retry.retries_max = 1;
-    let watched = Watched::over(World::of(setup), 100);
+    let watched = Watched::over(World::new_with(setup), 100);
     let fault = Fault { status: Some(StatusCode::SERVICE_UNAVAILABLE), times: Some(1), ..Fault::default() };
     watched.world.sandbox.emulate(EmulatedUpstream::Composio, Some(fault));
     tokio::join!(watched.ask(NESTED, &[]), watched.ask(NESTED, &[]));

@@ -263,7 +263,7 @@ async fn a_reader_that_takes_nothing_is_waited_for_as_for_any_answer_and_then_cu
 async fn whoever_missed_changes_is_told_so_and_that_is_the_end_of_it() {
     let mut setup = Setup::default();
     setup.config.subscriptions.events_max = 2;
-    let world = World::of(setup);
+    let world = World::new_with(setup);
     let server = Server::over(&world);
     let mut client = server.acknowledged().await;
     listening(&world, &mut client, "s").await;

@@ -131,7 +131,7 @@ async fn in_passthrough_both_keys_come_in_either_way_and_neither_is_refused() {
 async fn a_member_hears_of_its_own_accounts_alone() {
     let now = NOW.parse().unwrap();
     let accounts = ["user_1", "user_2"].map(|user| Account::new(&format!("ca_{user}"), "gmail", user, now));
-    let world = World::over(Settings { accounts: 0, ..Settings::default() });
+    let world = World::with_sandbox(Settings { accounts: 0, ..Settings::default() });
     world.sandbox.change_accounts(Tenant::A, |rows| *rows = accounts.into());
     let known = known();
     let server = Server::with(world.operations(), known.callers, settings());

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::cell::Log;
-use crate::world::{only_error, run, tenant_a, texts};
+use crate::world::{only_error, run, strings_at, tenant_a};
 
 const BOTH: &str = "{ providers { nodes { name } } connectedAccounts(first: 2) { nodes { userId } } }";
 
@@ -52,7 +52,7 @@ async fn with_composio_at(base_url: String) -> Value {
     let operations = operations(&config).unwrap();
     let answer = run(&operations, tenant_a(), &json!({ "query": BOTH })).await;
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
-    assert_eq!(texts(&answer["data"], "providers.nodes.*.name").len(), 25);
+    assert_eq!(strings_at(&answer["data"], "providers.nodes.*.name").len(), 25);
     assert_eq!(answer["data"]["connectedAccounts"], Value::Null);
     // Of other crates warnings and errors alone are ever written (`telemetry`).
     let is_written =

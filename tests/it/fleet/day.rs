@@ -19,7 +19,7 @@ const PAGE: &str = "{ providers(first: 1) { freshness { fetchedAt state } nodes 
 fn setup(seen: &Arc<Mutex<Vec<u16>>>) -> Setup {
     let sandbox = Settings { leadlex_plan: LeadlexPlan::Starter, ..Settings::default() };
     let seen = Arc::clone(seen);
-    Setup { sandbox, rewire: Box::new(|network| watched(network, seen)), ..Setup::as_shipped() }
+    Setup { sandbox, wrap_network: Box::new(|network| watched(network, seen)), ..Setup::as_shipped() }
 }
 
 #[track_caller]
@@ -67,7 +67,7 @@ async fn days(replicas: &[World]) -> Told {
 #[tokio::test(start_paused = true)]
 async fn three_replicas_share_a_starter_key_for_two_days_and_meet_no_limit() {
     let seen = Arc::default();
-    let one = days(&[World::of(setup(&seen))]).await;
+    let one = days(&[World::new_with(setup(&seen))]).await;
     let fleet = Fleet::of(setup(&seen)).await;
     let three = days(&fleet.replicas).await;
     no_limit_was_met(&seen);
@@ -86,7 +86,7 @@ async fn replicas_that_come_and_go_all_day_cost_no_call_and_meet_no_limit() {
     let fleet = Fleet::of(setup(&seen)).await;
     let mut replicas = fleet.replicas;
     for round in 0..200_usize {
-        let started = replicas[0].beside(setup(&seen), Arc::new(fleet.lines[0].another_line()));
+        let started = replicas[0].add_replica(setup(&seen), Arc::new(fleet.lines[0].another_line()));
         replicas[round % 3] = started;
         for replica in &replicas {
             replica.data(PAGE).await;

@@ -34,7 +34,7 @@ async fn a_refresh_of_one_is_seen_by_all_for_the_calls_of_one() {
     }
     fleet.calls();
     change_all(&fleet, "FAILED");
-    fleet.replicas[1].pass(Duration::from_secs(1)).await;
+    fleet.replicas[1].advance(Duration::from_secs(1)).await;
     fleet.replicas[1].data(REFRESH).await;
     assert_eq!(fleet.calls(), [list(&[]), PROVIDERS.to_owned()]);
     fleet.settle().await;
@@ -81,11 +81,11 @@ async fn a_key_that_is_refused_to_one_shows_nothing_at_any() {
     fleet.calls();
     fleet.replicas[0].sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=401").unwrap()));
     let query = "{ connectedAccounts(first: 5, filter: { statuses: [ACTIVE] }) { nodes { id } } }";
-    let answer = fleet.replicas[0].ask(query).await;
+    let answer = fleet.replicas[0].query(query).await;
     assert_eq!(only_error(&answer)["extensions"]["code"], "UPSTREAM_UNAUTHORIZED");
     fleet.settle().await;
     for replica in &fleet.replicas {
-        let answer = replica.ask(PAGE).await;
+        let answer = replica.query(PAGE).await;
         assert_eq!(answer["data"]["connectedAccounts"], json!(null));
         assert_eq!(only_error(&answer)["extensions"]["code"], "UPSTREAM_UNAUTHORIZED");
         assert_eq!(answer["data"]["providers"]["nodes"].as_array().unwrap().len(), 5);
@@ -164,7 +164,8 @@ async fn a_drop_that_the_store_does_not_take_at_once_is_told_and_made_when_it_do
         for replica in 0..3 {
             assert_eq!(status(&fleet, replica).await, "FAILED", "{serves:?} {replica}");
         }
-        let started = fleet.replicas[0].beside(Setup::default(), Arc::new(fleet.lines[0].another_line()));
+        let started =
+            fleet.replicas[0].add_replica(Setup::default(), Arc::new(fleet.lines[0].another_line()));
         let told = started.data(STATUS).await;
         assert_eq!(at(&told, "connectedAccounts.nodes.0.status"), "FAILED", "{serves:?}");
     }
@@ -186,7 +187,7 @@ async fn a_full_store_forgets_what_was_dropped() {
     for replica in 0..3 {
         assert_eq!(status(&fleet, replica).await, "FAILED", "{replica}");
     }
-    let started = fleet.replicas[0].beside(Setup::default(), Arc::new(fleet.lines[0].another_line()));
+    let started = fleet.replicas[0].add_replica(Setup::default(), Arc::new(fleet.lines[0].another_line()));
     let told = started.data(STATUS).await;
     assert_eq!(at(&told, "connectedAccounts.nodes.0.status"), "FAILED");
 }
@@ -220,7 +221,7 @@ async fn a_wrong_key_is_told_of_once() {
     let fleet = Fleet::new().await;
     fleet.replicas[0].sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=401").unwrap()));
     for _ in 0..50 {
-        fleet.replicas[0].ask(STATUS).await;
+        fleet.replicas[0].query(STATUS).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let told = fleet.lines[0].commands().into_iter().filter(|command| {

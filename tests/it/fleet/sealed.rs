@@ -19,7 +19,7 @@ async fn one_tenants_data_under_anothers_key_is_noise() {
     let [first, second, third] = &*fleet.replicas else { panic!() };
     first.data(PAGE).await;
     let of_a = fleet.lines[0].entries();
-    let theirs = first.ask_as(tenant_b(), PAGE, json!({})).await;
+    let theirs = first.query_as(tenant_b(), PAGE, json!({})).await;
     let of_both = fleet.lines[0].entries();
     fleet.calls();
     for kind in ["page", "providers", "generation"] {
@@ -32,12 +32,12 @@ async fn one_tenants_data_under_anothers_key_is_noise() {
             }
         }
     }
-    let seen = second.ask_as(tenant_b(), PAGE, json!({})).await;
+    let seen = second.query_as(tenant_b(), PAGE, json!({})).await;
     assert_eq!(at(&seen, "data.providers.nodes"), at(&theirs, "data.providers.nodes"));
     assert_eq!(at(&seen, "data.connectedAccounts.nodes"), at(&theirs, "data.connectedAccounts.nodes"));
     assert_eq!(fleet.calls(), [list(&[]), PROVIDERS.to_owned()]);
     // And A's own is as it was.
-    third.ask_as(tenant_a(), PAGE, json!({})).await;
+    third.query_as(tenant_a(), PAGE, json!({})).await;
     assert_eq!(fleet.calls(), [""; 0]);
 }
 
@@ -58,7 +58,7 @@ async fn whatever_else_stands_under_our_keys_is_a_miss() {
         fleet.lines[0].put(page, &bytes);
         // A replica that starts, and so knows nothing by itself.
         let line = std::sync::Arc::new(fleet.lines[0].another_line());
-        let other = World::fleet(Setup::default(), [Some(line as _)]).pop().unwrap();
+        let other = World::replicas(Setup::default(), [Some(line as _)]).pop().unwrap();
         assert_eq!(other.data(PAGE).await["connectedAccounts"]["nodes"], told["connectedAccounts"]["nodes"]);
         assert_eq!(other.calls(), [list(&[])], "{round}");
     }

@@ -7,7 +7,8 @@ use switchboard::sandbox::{EmulatedUpstream, Fault, Scenario, Settings, Tenant};
 
 use super::{Fleet, PAGE, member};
 use crate::world::{
-    LONGEST_TTL, PAGE_ROWS, PROVIDERS, Setup, World, at, by_ids, global_id, list, only_error, tenant_a, texts,
+    LONGEST_TTL, PAGE_ROWS, PROVIDERS, Setup, World, at, by_ids, global_id, list, only_error, strings_at,
+    tenant_a,
 };
 
 #[tokio::test(start_paused = true)]
@@ -16,7 +17,7 @@ async fn the_others_answer_with_what_one_has_read_and_say_when_it_was() {
     let [first, second, third] = &*fleet.replicas else { panic!() };
     let told = first.data(PAGE).await;
     assert_eq!(fleet.calls(), [list(&[]), PROVIDERS.to_owned()]);
-    first.pass(Duration::from_secs(5)).await;
+    first.advance(Duration::from_secs(5)).await;
     for other in [second, third] {
         assert_eq!(other.data(PAGE).await, told);
     }
@@ -26,7 +27,7 @@ async fn the_others_answer_with_what_one_has_read_and_say_when_it_was() {
         second.ask_traced(tenant_a(), "{ connectedAccounts(first: 3) { nodes { id } } }", true).await;
     assert_eq!(at(&traced, "extensions.switchboard.trace.calls"), json!([]));
     // Their time is over everywhere at the same moment, and again one reads.
-    first.pass(LONGEST_TTL).await;
+    first.advance(LONGEST_TTL).await;
     for replica in &fleet.replicas {
         replica.data(PAGE).await;
     }
@@ -39,7 +40,7 @@ async fn a_thousand_cold_requests_over_three_make_the_calls_of_one() {
     let fleet = Fleet::of(Setup { sandbox: settings, ..Setup::default() }).await;
     let query =
         "{ providers { nodes { name connectedAccounts(first: 5) { nodes { connectedAccountId } } } } }";
-    let one = World::over(Settings { latency_ms: 300, ..Settings::default() });
+    let one = World::with_sandbox(Settings { latency_ms: 300, ..Settings::default() });
     let expected = one.data(query).await;
     let calls = one.calls_sorted();
     let caller = tenant_a();
@@ -61,7 +62,7 @@ async fn of_accounts_by_their_ids_each_is_read_once() {
     fleet.replicas[0].data(&query(&ids[..3])).await;
     fleet.calls();
     let told = fleet.replicas[1].data(&query(&ids[1..])).await;
-    assert_eq!(texts(&told, "connectedAccountsByIds.*.connectedAccountId"), ids[1..]);
+    assert_eq!(strings_at(&told, "connectedAccountsByIds.*.connectedAccountId"), ids[1..]);
     assert_eq!(fleet.calls(), [by_ids([ids[3].as_str()])]);
     // One that there is none of is believed to be missing for five seconds, by all.
     let missing = format!("{{ node(id: \"{}\") {{ id }} }}", global_id("ConnectedAccount", "ca_none"));
@@ -69,7 +70,7 @@ async fn of_accounts_by_their_ids_each_is_read_once() {
         assert_eq!(replica.data(&missing).await["node"], json!(null));
     }
     assert_eq!(fleet.calls(), [by_ids(["ca_none"])]);
-    fleet.replicas[0].pass(Duration::from_secs(6)).await;
+    fleet.replicas[0].advance(Duration::from_secs(6)).await;
     fleet.replicas[2].data(&missing).await;
     assert_eq!(fleet.calls(), [by_ids(["ca_none"])]);
 }
@@ -96,19 +97,19 @@ async fn what_could_not_be_read_is_told_by_all_and_read_by_one() {
     let fleet = Fleet::new().await;
     Scenario::Drift.arrange(&fleet.replicas[0].sandbox);
     let query = "{ providers { nodes { name } } connectedAccounts { nodes { id } } }";
-    let told = fleet.replicas[0].ask(query).await;
+    let told = fleet.replicas[0].query(query).await;
     assert!(!told["extensions"]["switchboard"]["problems"].as_array().unwrap().is_empty());
     assert_eq!(fleet.calls().len(), 2);
     for other in &fleet.replicas[1..] {
-        assert_eq!(other.ask(query).await, told);
+        assert_eq!(other.query(query).await, told);
     }
     // By ids too: each account is an entry of its own, and the answer that all came with is told once.
     let ids: Vec<_> =
         fleet.replicas[0].sandbox.accounts(Tenant::A).into_iter().take(3).map(|a| a.id).collect();
     let query = format!("{{ connectedAccountsByIds(ids: {ids:?}) {{ id }} }}");
     fleet.calls();
-    let told = fleet.replicas[0].ask(&query).await;
-    assert_eq!(fleet.replicas[1].ask(&query).await, told);
+    let told = fleet.replicas[0].query(&query).await;
+    assert_eq!(fleet.replicas[1].query(&query).await, told);
     assert_eq!(fleet.calls().len(), 1);
 }
 
@@ -118,14 +119,14 @@ async fn what_a_member_has_read_is_a_members_and_no_other_view_is_made_of_it() {
     let query = "{ connectedAccounts { totalCount nodes { userId } } }";
     let seen = |replica: usize, user: &'static str| {
         let replica = &fleet.replicas[replica];
-        async move { replica.ask_as(member(user), query, json!({})).await }
+        async move { replica.query_as(member(user), query, json!({})).await }
     };
     let one = seen(0, "user_1").await;
     assert_eq!(fleet.calls(), [list(&["user_ids=user_1"])]);
     assert_eq!(seen(1, "user_1").await, one);
     assert_eq!(fleet.calls(), [""; 0]);
     let other = seen(2, "user_2").await;
-    assert!(texts(&other, "data.connectedAccounts.nodes.*.userId").iter().all(|user| user == "user_2"));
+    assert!(strings_at(&other, "data.connectedAccounts.nodes.*.userId").iter().all(|user| user == "user_2"));
     assert_eq!(fleet.calls(), [list(&["user_ids=user_2"])]);
 }
 
@@ -137,7 +138,7 @@ async fn replicas_that_are_set_otherwise_do_not_read_each_others() {
     let mut setup = Setup::default();
     setup.config.lists.page_rows = PAGE_ROWS / 2;
     let line = std::sync::Arc::new(fleet.lines[0].another_line());
-    let other = World::fleet(setup, [Some(line as _)]).pop().unwrap();
+    let other = World::replicas(setup, [Some(line as _)]).pop().unwrap();
     other.data("{ connectedAccounts(first: 1) { nodes { id } } }").await;
     assert_eq!(other.calls(), [list(&[]).replace("limit=100", "limit=50")]);
 }
@@ -160,7 +161,7 @@ async fn listeners_of_all_are_told_and_the_fleet_polls_as_one() {
     }
     assert_eq!(fleet.calls(), [PROVIDERS]);
     // An hour of it.
-    fleet.replicas[0].pass(Duration::from_secs(1)).await;
+    fleet.replicas[0].advance(Duration::from_secs(1)).await;
     for _ in 0..60 {
         tokio::time::sleep(LONGEST_TTL).await;
     }
@@ -171,7 +172,7 @@ async fn listeners_of_all_are_told_and_the_fleet_polls_as_one() {
 #[tokio::test(start_paused = true)]
 async fn a_long_list_is_looked_through_once_for_all_who_watch_it() {
     let settings = Settings { accounts: 350, ..Settings::default() };
-    let one = World::over(settings.clone());
+    let one = World::with_sandbox(settings.clone());
     let query = "subscription { connectedAccountChanged { kind connectedAccount { connectedAccountId } } }";
     drop(one.subscribe(tenant_a(), query).await);
     let calls = one.calls_sorted();

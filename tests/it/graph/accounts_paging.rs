@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use switchboard::sandbox::{Account, CursorKind, Settings, Tenant};
 
-use crate::world::{World, at, list, texts};
+use crate::world::{World, at, list, strings_at};
 
 const QUERY: &str =
     "query ($after: String, $first: Int, $filter: ConnectedAccountFilter, $orderBy: ConnectedAccountOrder) {
@@ -25,10 +25,10 @@ async fn walk(world: &World, first: usize, filter: Value, order: Value) -> Vec<S
         let page = page(world, variables).await;
         let info = &page["pageInfo"];
         assert_eq!(info["hasPreviousPage"], !walked.is_empty());
-        let cursors = texts(&page, "edges.*.cursor");
+        let cursors = strings_at(&page, "edges.*.cursor");
         assert_eq!(info["startCursor"].as_str(), cursors.first().map(String::as_str));
         assert_eq!(info["endCursor"].as_str(), cursors.last().map(String::as_str));
-        walked.extend(texts(&page, "nodes.*.connectedAccountId"));
+        walked.extend(strings_at(&page, "nodes.*.connectedAccountId"));
         if info["hasNextPage"] == false {
             assert_eq!(page["totalCount"], walked.len(), "{filter}");
             return walked;
@@ -49,7 +49,7 @@ fn sandbox_list(world: &World, fits: impl Fn(&Account) -> bool) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn a_walk_by_seven_is_the_sandboxs_whole_list() {
     for cursor in [CursorKind::Page, CursorKind::Keyset] {
-        let world = World::over(Settings { accounts: 460, cursor, ..Settings::default() });
+        let world = World::with_sandbox(Settings { accounts: 460, cursor, ..Settings::default() });
         let expected = sandbox_list(&world, |account| !account.shared);
         assert!(expected.len() > 400);
         assert_eq!(walk(&world, 7, Value::Null, Value::Null).await, expected);
@@ -139,7 +139,7 @@ async fn a_cursor_from_a_joined_call_goes_on_in_its_parents_own_list() {
     let next = "query ($id: ID!, $after: String) { node(id: $id) { ... on Provider {
         connectedAccounts(first: 100, after: $after) { nodes { connectedAccountId } pageInfo { hasPreviousPage hasNextPage } } } } }";
     for provider in data["providers"]["nodes"].as_array().unwrap() {
-        let slugs = texts(provider, "toolkits.*.slug");
+        let slugs = strings_at(provider, "toolkits.*.slug");
         let own = sandbox_list(&world, |a| !a.shared && slugs.iter().any(|slug| slug == a.toolkit));
         let edges = at(provider, "connectedAccounts.edges");
         for (place, edge) in edges.as_array().unwrap().iter().enumerate() {
@@ -147,7 +147,7 @@ async fn a_cursor_from_a_joined_call_goes_on_in_its_parents_own_list() {
             let data = world.data_with(next, json!({ "id": provider["id"], "after": edge["cursor"] })).await;
             let page = at(&data, "node.connectedAccounts");
             assert_eq!(
-                texts(&page, "nodes.*.connectedAccountId"),
+                strings_at(&page, "nodes.*.connectedAccountId"),
                 own[place + 1..],
                 "{slugs:?} after {place}"
             );
@@ -178,13 +178,13 @@ async fn a_walk_from_the_end_is_the_same_list() {
     let query = "query ($before: String) { connectedAccounts(last: 7, before: $before) {
         nodes { connectedAccountId } pageInfo { hasNextPage hasPreviousPage startCursor } totalCount isComplete } }";
     for cursor in [CursorKind::Page, CursorKind::Keyset] {
-        let world = World::over(Settings { cursor, ..Settings::default() });
+        let world = World::with_sandbox(Settings { cursor, ..Settings::default() });
         let expected = sandbox_list(&world, |account| !account.shared);
         let (mut walked, mut before) = (Vec::new(), Value::Null);
         loop {
             let data = world.data_with(query, json!({ "before": before })).await;
             let page = &data["connectedAccounts"];
-            let held = texts(page, "nodes.*.connectedAccountId");
+            let held = strings_at(page, "nodes.*.connectedAccountId");
             let from = expected.len() - walked.len() - held.len();
             assert_eq!(
                 held,

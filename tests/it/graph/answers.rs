@@ -40,7 +40,7 @@ async fn settle() {
 
 /// A world in which an answer to a query is kept.
 async fn with_kept(setup: Setup, query: &str) -> (World, String) {
-    let world = World::of(setup);
+    let world = World::new_with(setup);
     ask(&world, query).await;
     let answer = ask(&world, query).await;
     settle().await;
@@ -69,7 +69,7 @@ async fn what_is_made_of_nothing_is_not_ended_by_time() {
     let query = "{ toolkit(slug: \"gmail\") { id slug } __type(name: \"Toolkit\") { fields { name } } }";
     let world = World::new();
     let answer = ask(&world, query).await;
-    world.pass(100 * LONGEST_TTL).await;
+    world.advance(100 * LONGEST_TTL).await;
     world.executions();
     assert_eq!(ask(&world, query).await, answer);
     assert_eq!(world.executions(), 0);
@@ -78,11 +78,11 @@ async fn what_is_made_of_nothing_is_not_ended_by_time() {
 #[tokio::test(start_paused = true)]
 async fn it_is_good_until_the_first_of_its_parts_changes_by_time() {
     let (world, answer) = with_kept(Setup::default(), ACCOUNTS).await;
-    world.pass(EARLY - Duration::from_millis(1)).await;
+    world.advance(EARLY - Duration::from_millis(1)).await;
     assert_eq!(ask(&world, ACCOUNTS).await, answer);
     assert_eq!(work(&world).await, (0, vec![]));
     // A part that is asked for often is now read again behind the answer, of which the next one is made.
-    world.pass(Duration::from_millis(1)).await;
+    world.advance(Duration::from_millis(1)).await;
     assert_eq!(ask(&world, ACCOUNTS).await, answer);
     assert_eq!(work(&world).await, (1, vec![list(&[])]));
     assert_ne!(ask(&world, ACCOUNTS).await, answer);
@@ -94,13 +94,13 @@ async fn of_several_parts_the_first_counts() {
     let both = "{ providers(first: 1) { freshness { fetchedAt } } connectedAccounts(first: 1) { freshness { fetchedAt } } }";
     let world = World::new();
     ask(&world, "{ providers(first: 1) { nodes { id } } }").await;
-    world.pass(Duration::from_secs(53)).await;
+    world.advance(Duration::from_secs(53)).await;
     ask(&world, both).await;
     let answer = ask(&world, both).await;
     work(&world).await;
-    world.pass(Duration::from_millis(999)).await;
+    world.advance(Duration::from_millis(999)).await;
     assert_eq!((ask(&world, both).await, work(&world).await), (answer.clone(), (0, vec![])));
-    world.pass(Duration::from_millis(1)).await;
+    world.advance(Duration::from_millis(1)).await;
     // The providers, 54 of their 60 seconds old.
     assert_eq!(
         (ask(&world, both).await, work(&world).await),
@@ -128,14 +128,14 @@ async fn it_is_gone_as_soon_as_anything_of_its_tenant_is_read_and_of_no_other_te
 async fn made_of_stale_parts_it_is_kept_until_their_refresh_ends() {
     let (world, fresh) = with_kept(Setup::as_shipped(), ACCOUNTS).await;
     world.sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("latency-ms=2000").unwrap()));
-    world.pass(TTL).await;
+    world.advance(TTL).await;
     let stale = ask(&world, ACCOUNTS).await;
     assert_eq!((state(&stale), work(&world).await), ("STALE".into(), (1, vec![list(&[])])));
-    world.pass(SECOND).await;
+    world.advance(SECOND).await;
     for _ in 0..10 {
         assert_eq!((ask(&world, ACCOUNTS).await, work(&world).await), (stale.clone(), (0, vec![])));
     }
-    world.pass(SECOND).await;
+    world.advance(SECOND).await;
     settle().await;
     let refreshed = ask(&world, ACCOUNTS).await;
     assert_eq!((state(&refreshed), work(&world).await), ("FRESH".into(), (1, vec![])));
@@ -147,14 +147,14 @@ async fn made_of_stale_parts_it_is_kept_until_their_refresh_ends() {
 async fn made_of_parts_that_cannot_be_read_it_is_kept_until_the_next_attempt() {
     let (world, _) = with_kept(Setup::as_shipped(), ACCOUNTS).await;
     world.sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=503").unwrap()));
-    world.pass(TTL).await;
+    world.advance(TTL).await;
     assert_eq!(state(&ask(&world, ACCOUNTS).await), "STALE");
     assert_eq!(work(&world).await, (1, vec![list(&[])]));
     let held = ask(&world, ACCOUNTS).await;
     assert_eq!((state(&held), work(&world).await), ("STALE_ON_ERROR".into(), (1, vec![])));
-    world.pass(Duration::from_millis(4_999)).await;
+    world.advance(Duration::from_millis(4_999)).await;
     assert_eq!((ask(&world, ACCOUNTS).await, work(&world).await), (held.clone(), (0, vec![])));
-    world.pass(Duration::from_millis(1)).await;
+    world.advance(Duration::from_millis(1)).await;
     // The attempt is made behind an answer that cannot know yet that it fails.
     assert_eq!(state(&ask(&world, ACCOUNTS).await), "STALE_ON_ERROR");
     assert_eq!(work(&world).await, (1, vec![list(&[])]));
@@ -178,7 +178,7 @@ async fn a_missing_account_is_missing_no_longer_than_that_is_believed() {
     let query = "{ connectedAccount(id: \"ca_nobody\") { id } }";
     let (world, answer) = with_kept(Setup::default(), query).await;
     assert_eq!(answer, r#"{"data":{"connectedAccount":null}}"#);
-    world.pass(Duration::from_secs(5)).await;
+    world.advance(Duration::from_secs(5)).await;
     assert_eq!(ask(&world, query).await, answer);
     assert_eq!(work(&world).await, (1, vec![by_ids(["ca_nobody"])]));
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::accounts_paging::page;
-use crate::world::{World, at, global_id, only_error, tenant_a, texts};
+use crate::world::{World, at, global_id, only_error, strings_at, tenant_a};
 
 struct Refusal {
     message: String,
@@ -13,7 +13,7 @@ struct Refusal {
 }
 
 async fn refusal(world: &World, query: &str, variables: Value) -> Refusal {
-    let answer = world.ask_as(tenant_a(), query, variables).await;
+    let answer = world.query_as(tenant_a(), query, variables).await;
     let error = only_error(&answer);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     Refusal {
@@ -125,7 +125,7 @@ async fn sizes_are_refused_with_the_range_that_would_be_right() {
 async fn a_refused_field_is_null_alone_and_told_once_for_all_its_places() {
     let world = World::new();
     let query = "{ providers(first: 20) { nodes { name connectedAccounts(first: -1) { totalCount } } } }";
-    let answer = world.ask(query).await;
+    let answer = world.query(query).await;
     let error = only_error(&answer);
     assert_eq!(error["extensions"]["count"], 20);
     assert_eq!(
@@ -172,7 +172,7 @@ async fn ids_that_no_object_can_have_are_refused_and_unknown_ones_are_null() {
     }
     // Of many, each in its own place.
     let ids = json!({ "ids": [global_id("Toolkit", "gmail"), "nonsense", global_id("ConnectedAccount", "ca_nobody")] });
-    let answer = world.ask_as(tenant_a(), "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids).await;
+    let answer = world.query_as(tenant_a(), "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids).await;
     assert_eq!(answer["data"]["nodes"], json!([{ "id": global_id("Toolkit", "gmail") }, null, null]));
     let error = only_error(&answer);
     assert_eq!((&error["path"], &error["extensions"]["reason"]), (&json!(["nodes", 1]), &json!("BAD_ID")));
@@ -190,7 +190,7 @@ async fn cursors_of_other_lists_and_damaged_ones_are_refused() {
     let world = World::new();
     let own = page(&world, json!({ "first": 3 })).await["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
     let of_providers =
-        texts(&world.data("{ providers { edges { cursor } } }").await, "providers.edges.*.cursor");
+        strings_at(&world.data("{ providers { edges { cursor } } }").await, "providers.edges.*.cursor");
     world.calls();
     let mut mangled = own.clone();
     mangled.replace_range(10..11, if own.as_bytes()[10] == b'A' { "B" } else { "A" });
@@ -280,7 +280,7 @@ async fn values_that_would_widen_a_filter_are_refused_and_an_empty_list_is_nothi
     }
     for id in ["a,b", "", " ", &"x".repeat(257)] {
         let answer = World::new()
-            .ask_as(tenant_a(), "query ($id: ID!) { user(id: $id) { id } }", json!({ "id": id }))
+            .query_as(tenant_a(), "query ($id: ID!) { user(id: $id) { id } }", json!({ "id": id }))
             .await;
         assert_eq!(only_error(&answer)["extensions"]["reason"], "BAD_ID", "{id:?}");
         assert_eq!(answer["data"]["user"], Value::Null);
@@ -311,7 +311,7 @@ async fn a_filter_that_fills_no_url_is_no_fault_of_this_layer() {
     let users: Vec<_> = (0..100).map(|n| format!("{}{n:03}", "ü".repeat(126))).collect();
     let query = "query ($u: [String!]) { connectedAccounts(filter: { userIds: $u }) { totalCount } }";
     let world = World::new();
-    let answer = world.ask_as(tenant_a(), query, json!({ "u": users })).await;
+    let answer = world.query_as(tenant_a(), query, json!({ "u": users })).await;
     let error = only_error(&answer);
     assert_eq!(error["extensions"]["code"], "UPSTREAM_REJECTED", "{error}");
     assert_eq!(error["message"], "The connected-accounts API (Composio) did not accept the request.");

@@ -11,7 +11,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
 
 use super::accounts_paging::page;
-use crate::world::{LONGEST_TTL, PAGE_ROWS, World, only_error, tenant_a, texts};
+use crate::world::{LONGEST_TTL, PAGE_ROWS, World, only_error, strings_at, tenant_a};
 
 /// `count` accounts, newest first, so many seconds apart; of equal times, the earlier in the list is the one told first.
 fn spaced(count: usize, seconds: i64) -> Vec<Account> {
@@ -27,10 +27,10 @@ fn change(world: &World, change: impl FnOnce(&mut Vec<Account>)) {
 /// The whole list as it is now, in the upstream's own order.
 async fn now(world: &World, order: &Value) -> Vec<String> {
     let (mut all, mut after) = (Vec::new(), Value::Null);
-    world.pass(LONGEST_TTL).await;
+    world.advance(LONGEST_TTL).await;
     loop {
         let page = page(world, json!({ "first": 100, "after": after, "orderBy": order })).await;
-        all.extend(texts(&page, "nodes.*.connectedAccountId"));
+        all.extend(strings_at(&page, "nodes.*.connectedAccountId"));
         if page["pageInfo"]["hasNextPage"] == false {
             return all;
         }
@@ -44,7 +44,7 @@ async fn read(world: &World, places: usize, order: &Value) -> (Value, Vec<String
     while held.len() < places {
         let first = (places - held.len()).min(100);
         let page = page(world, json!({ "first": first, "after": after, "orderBy": order })).await;
-        held.extend(texts(&page, "nodes.*.connectedAccountId"));
+        held.extend(strings_at(&page, "nodes.*.connectedAccountId"));
         after = page["pageInfo"]["endCursor"].clone();
     }
     (after, held)
@@ -55,7 +55,7 @@ async fn rest(world: &World, mut after: Value, order: &Value) -> Vec<String> {
     let mut rest = Vec::new();
     loop {
         let page = page(world, json!({ "first": 12, "after": after, "orderBy": order })).await;
-        rest.extend(texts(&page, "nodes.*.connectedAccountId"));
+        rest.extend(strings_at(&page, "nodes.*.connectedAccountId"));
         if page["pageInfo"]["hasNextPage"] == false {
             return rest;
         }
@@ -80,10 +80,11 @@ async fn whatever_came_or_went_meanwhile_the_walk_goes_on_where_it_stood() {
         for cursor in [CursorKind::Page, CursorKind::Keyset] {
             // A minute apart, and all of one moment: then nothing but the ids tells where the walk stood.
             for seconds in [60, 0] {
-                let world =
-                    World::wired(Settings { accounts: 0, cursor, ..Settings::default() }, 10, |network| {
-                        network
-                    });
+                let world = World::with_network(
+                    Settings { accounts: 0, cursor, ..Settings::default() },
+                    10,
+                    |network| network,
+                );
                 change(&world, |rows| *rows = spaced(40, seconds));
                 let (after, seen) = read(&world, 15, &Value::Null).await;
                 let unseen: Vec<_> =
@@ -128,7 +129,7 @@ async fn an_item_that_moved_is_followed_by_what_followed_it() {
         (json!({ "field": "UPDATED_AT", "direction": "DESC" }), "to the front"),
         (json!({ "field": "UPDATED_AT", "direction": "ASC" }), "to the end"),
     ] {
-        let world = World::holding(spaced(250, 60), PAGE_ROWS);
+        let world = World::with_accounts(spaced(250, 60), PAGE_ROWS);
         let whole = now(&world, &order).await;
         let (after, seen) = read(&world, 120, &order).await;
         let moved = seen[119].clone();
@@ -136,7 +137,7 @@ async fn an_item_that_moved_is_followed_by_what_followed_it() {
             let row = rows.iter_mut().find(|row| row.id == moved).unwrap();
             row.updated_at = "2026-11-20T00:00:00Z".parse().unwrap();
         });
-        world.pass(LONGEST_TTL).await;
+        world.advance(LONGEST_TTL).await;
         let mut expected = whole[120..].to_vec();
         if what == "to the end" {
             expected.push(moved);
@@ -147,7 +148,7 @@ async fn an_item_that_moved_is_followed_by_what_followed_it() {
 
 #[tokio::test(start_paused = true)]
 async fn rows_that_the_upstream_tells_twice_are_told_once() {
-    let world = World::holding(spaced(250, 60), PAGE_ROWS);
+    let world = World::with_accounts(spaced(250, 60), PAGE_ROWS);
     let (after, seen) = read(&world, 100, &Value::Null).await;
     // Page one is kept; on page two, which is not, five of its rows stand again.
     change(&world, |rows| add(rows, 5));
@@ -174,23 +175,23 @@ async fn an_upstream_that_refuses_its_own_cursor_is_walked_again_to_the_item() {
     let times = Arc::new(AtomicI64::new(0));
     let world = {
         let times = Arc::clone(&times);
-        World::wired(Settings::default(), PAGE_ROWS, |network| cursor_breaker(network, times))
+        World::with_network(Settings::default(), PAGE_ROWS, |network| cursor_breaker(network, times))
     };
     let whole = now(&world, &Value::Null).await;
     let (after, _) = read(&world, 250, &Value::Null).await;
-    world.pass(LONGEST_TTL).await;
+    world.advance(LONGEST_TTL).await;
     world.calls();
     times.store(1, Ordering::SeqCst);
     let page = page(&world, json!({ "first": 20, "after": after })).await;
-    assert_eq!(texts(&page, "nodes.*.connectedAccountId"), whole[250..270]);
+    assert_eq!(strings_at(&page, "nodes.*.connectedAccountId"), whole[250..270]);
     let cursors: Vec<_> = world.calls().iter().map(|call| call.contains("nonsense")).collect();
     assert_eq!(cursors, [true, false, false, false], "refused, then pages one, two and three");
 
     // Never page one in its place: an upstream that refuses every cursor is an error.
-    world.pass(LONGEST_TTL).await;
+    world.advance(LONGEST_TTL).await;
     times.store(i64::MAX, Ordering::SeqCst);
     let query = "query ($after: String) { connectedAccounts(first: 20, after: $after) { nodes { id } } }";
-    let answer = world.ask_as(tenant_a(), query, json!({ "after": after })).await;
+    let answer = world.query_as(tenant_a(), query, json!({ "after": after })).await;
     assert_eq!(answer["data"]["connectedAccounts"], Value::Null);
     assert_eq!(only_error(&answer)["extensions"]["code"], "UPSTREAM_REJECTED");
 }

@@ -7,7 +7,7 @@ use switchboard::operation::settings::LimitSettings;
 use switchboard::sandbox::{EmulatedUpstream, Fault, Settings, Tenant};
 
 use crate::limits::shipped;
-use crate::world::{PROVIDERS, World, at, by_ids, global_id, only_error, tenant_a, texts};
+use crate::world::{PROVIDERS, World, at, by_ids, global_id, only_error, strings_at, tenant_a};
 
 const ENTITIES: &str = "query ($of: [_Any!]!) {
     _entities(representations: $of) {
@@ -33,14 +33,14 @@ fn account_ids(world: &World) -> Vec<String> {
 }
 
 async fn provider_ids(world: &World) -> Vec<String> {
-    let ids = texts(&world.data("{ providers { nodes { id } } }").await, "providers.nodes.*.id");
+    let ids = strings_at(&world.data("{ providers { nodes { id } } }").await, "providers.nodes.*.id");
     world.expire(&tenant_a());
     world.calls();
     ids
 }
 
 async fn answer(world: &World, of: &[Value]) -> Value {
-    world.ask_as(tenant_a(), ENTITIES, json!({ "of": of })).await
+    world.query_as(tenant_a(), ENTITIES, json!({ "of": of })).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,7 +82,8 @@ async fn every_entity_is_found_by_each_of_its_keys() {
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_mixed_representations_are_one_call_and_one_for_each_hundred_accounts() {
-    let world = World::over(Settings { accounts: 1_000, ..Settings::default() }).within(shipped());
+    let world =
+        World::with_sandbox(Settings { accounts: 1_000, ..Settings::default() }).with_limits(shipped());
     let providers = provider_ids(&world).await;
     let accounts = account_ids(&world);
     let of: Vec<_> = (0..1_000)
@@ -196,7 +197,7 @@ async fn one_upstream_that_fails_nulls_its_own_entities_with_one_error() {
 
 #[tokio::test(start_paused = true)]
 async fn fields_of_entities_share_their_calls_too() {
-    let world = World::new().within(shipped());
+    let world = World::new().with_limits(shipped());
     let of: Vec<_> =
         (0..20).map(|user| json!({ "__typename": "User", "id": format!("user_{user}") })).collect();
     let query = "query ($of: [_Any!]!) {
@@ -204,7 +205,7 @@ async fn fields_of_entities_share_their_calls_too() {
     }";
     let told = world.data_with(query, json!({ "of": of })).await;
     for entity in told["_entities"].as_array().unwrap() {
-        let users = texts(entity, "connectedAccounts.nodes.*.userId");
+        let users = strings_at(entity, "connectedAccounts.nodes.*.userId");
         assert!(users.iter().all(|user| entity["id"] == user.as_str()));
     }
     assert!(world.calls().len() < 20);
@@ -238,7 +239,7 @@ async fn a_member_finds_itself_alone() {
     let personal = all["data"]["_entities"][6]["displayName"].clone();
     assert!(personal.is_string(), "there is something to hide: {all}");
 
-    let told = world.ask_as(member(), ENTITIES, json!({ "of": of })).await;
+    let told = world.query_as(member(), ENTITIES, json!({ "of": of })).await;
     assert_eq!(told.get("errors"), None, "{told}");
     let entities = &told["data"]["_entities"];
     assert_eq!(at(entities, "0.userId"), "user_1");
@@ -269,7 +270,7 @@ async fn more_representations_than_a_field_takes_are_refused() {
     let world = World::new();
     let of: Vec<_> =
         (0..1_001).map(|user| json!({ "__typename": "User", "id": format!("u{user}") })).collect();
-    let told = world.ask_as(tenant_a(), ENTITIES, json!({ "of": of })).await;
+    let told = world.query_as(tenant_a(), ENTITIES, json!({ "of": of })).await;
     let error = only_error(&told);
     assert_eq!(error["extensions"]["reason"], "TOO_MANY_IDS");
     assert_eq!(
@@ -280,7 +281,7 @@ async fn more_representations_than_a_field_takes_are_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn the_price_is_that_of_the_representations_types() {
-    let world = World::new().within(LimitSettings { complexity: 60, upstream_calls: 2, ..shipped() });
+    let world = World::new().with_limits(LimitSettings { complexity: 60, upstream_calls: 2, ..shipped() });
     let traced = async |of: Value, query: &str| {
         let (answer, _) = world
             .outcome(json!({

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use switchboard::sandbox::{EmulatedUpstream, Fault, Scenario, Settings};
 
-use crate::world::{PROVIDERS, Setup, World, at, caller, list, only_error, tenant_a, texts};
+use crate::world::{PROVIDERS, Setup, World, at, caller, list, only_error, strings_at, tenant_a};
 
 /// Everything at once: what LeadLex knows, what Composio knows, and what hangs below either.
 const BOTH: &str = "{
@@ -84,7 +84,7 @@ async fn whatever_befalls_composio_the_providers_stay_and_twenty_failed_parents_
     for case in CASES {
         let world = World::new();
         strike(&world, EmulatedUpstream::Composio, case.0);
-        let answer = world.ask(BOTH).await;
+        let answer = world.query(BOTH).await;
         told(&answer, COMPOSIO, "COMPOSIO", case);
         let error = only_error(&answer);
         assert_eq!(error["path"], json!(["providers", "nodes", 0, "connectedAccounts"]));
@@ -92,7 +92,7 @@ async fn whatever_befalls_composio_the_providers_stay_and_twenty_failed_parents_
         let paths = error["extensions"]["paths"].as_array().unwrap();
         assert_eq!((paths.len(), &paths[20]), (21, &json!(["connectedAccounts"])));
         let data = &answer["data"];
-        assert_eq!(texts(data, "providers.nodes.*.name").len(), 20);
+        assert_eq!(strings_at(data, "providers.nodes.*.name").len(), 20);
         assert_eq!(at(data, "providers.nodes.*.connectedAccounts"), json!(vec![Value::Null; 20]));
         assert_eq!(data["connectedAccounts"], Value::Null);
         let mut calls = all.clone();
@@ -101,8 +101,8 @@ async fn whatever_befalls_composio_the_providers_stay_and_twenty_failed_parents_
 
         // A failure is not kept: the next request that may asks again, and is answered.
         world.sandbox.emulate(EmulatedUpstream::Composio, None);
-        world.pass(until_the_next(case)).await;
-        let answer = world.ask(BOTH).await;
+        world.advance(until_the_next(case)).await;
+        let answer = world.query(BOTH).await;
         assert_eq!(answer.get("errors"), None, "after {}", case.0);
         assert_eq!(world.calls().len(), 2, "both lists anew, the providers kept");
     }
@@ -119,12 +119,12 @@ async fn whatever_befalls_leadlex_the_accounts_stay() {
         let world = World::new();
         strike(&world, EmulatedUpstream::Leadlex, case.0);
         let query = "{ providers { totalCount } connectedAccounts(first: 2) { nodes { userId providers { name } } } }";
-        let answer = world.ask(query).await;
+        let answer = world.query(query).await;
         told(&answer, LEADLEX, "LEADLEX", case);
         assert_eq!(only_error(&answer)["extensions"]["count"], 3);
         assert_eq!(answer["data"]["providers"], Value::Null);
         let nodes = &answer["data"]["connectedAccounts"]["nodes"];
-        assert_eq!(texts(nodes, "*.userId").len(), 2);
+        assert_eq!(strings_at(nodes, "*.userId").len(), 2);
         assert_eq!(at(nodes, "*.providers"), json!([null, null]));
         let mut calls = world.calls_sorted();
         if !holds_the_next_back(case) {
@@ -134,8 +134,8 @@ async fn whatever_befalls_leadlex_the_accounts_stay() {
         assert_eq!(calls, [list(&[]), PROVIDERS.to_owned()], "{}", case.0);
 
         world.sandbox.emulate(EmulatedUpstream::Leadlex, None);
-        world.pass(until_the_next(case)).await;
-        assert_eq!(world.ask(query).await.get("errors"), None, "after {}", case.0);
+        world.advance(until_the_next(case)).await;
+        assert_eq!(world.query(query).await.get("errors"), None, "after {}", case.0);
     }
 }
 
@@ -157,15 +157,15 @@ async fn a_refused_key_is_not_tried_again_for_a_moment_and_no_other_key_suffers(
     let wrong = || caller(Some("wbk_nobody_knows"), Some("ak_sandbox_a"));
     let query = "{ providers { totalCount } connectedAccounts(first: 1) { nodes { id } } }";
     for _ in 0..3 {
-        let answer = world.ask_as(wrong(), query, json!({})).await;
+        let answer = world.query_as(wrong(), query, json!({})).await;
         assert_eq!(only_error(&answer)["extensions"]["code"], "UPSTREAM_UNAUTHORIZED");
         assert_ne!(answer["data"]["connectedAccounts"], Value::Null);
     }
     assert_eq!(world.calls().len(), 2, "one to LeadLex, one to Composio");
-    assert_eq!(world.ask("{ providers { totalCount } }").await["data"]["providers"]["totalCount"], 25);
+    assert_eq!(world.query("{ providers { totalCount } }").await["data"]["providers"]["totalCount"], 25);
     assert_eq!(world.calls().len(), 1);
     tokio::time::advance(A_MOMENT).await;
-    world.ask_as(wrong(), "{ providers { totalCount } }", json!({})).await;
+    world.query_as(wrong(), "{ providers { totalCount } }", json!({})).await;
     assert_eq!(world.calls().len(), 1, "the key may have been put right");
 }
 
@@ -173,7 +173,7 @@ async fn a_refused_key_is_not_tried_again_for_a_moment_and_no_other_key_suffers(
 async fn wrong_types_where_a_page_is_due_are_a_bad_response() {
     let world = World::new();
     strike(&world, EmulatedUpstream::Composio, "shape=wrong-types");
-    let answer = world.ask(BOTH).await;
+    let answer = world.query(BOTH).await;
     told(
         &answer,
         COMPOSIO,
@@ -187,8 +187,11 @@ async fn both_failing_are_two_errors() {
     let world = World::new();
     strike(&world, EmulatedUpstream::Leadlex, "status=401");
     strike(&world, EmulatedUpstream::Composio, "status=500");
-    let answer = world.ask(BOTH).await;
-    assert_eq!(texts(&answer, "errors.*.extensions.code"), ["UPSTREAM_UNAUTHORIZED", "UPSTREAM_UNAVAILABLE"]);
+    let answer = world.query(BOTH).await;
+    assert_eq!(
+        strings_at(&answer, "errors.*.extensions.code"),
+        ["UPSTREAM_UNAUTHORIZED", "UPSTREAM_UNAVAILABLE"]
+    );
     assert_eq!(answer["data"], json!({ "providers": null, "connectedAccounts": null }));
     keeps_secrets(&answer);
 }
@@ -196,9 +199,10 @@ async fn both_failing_are_two_errors() {
 #[tokio::test(start_paused = true)]
 async fn every_root_field_is_null_in_its_own_place() {
     let world = World::new();
-    let id = texts(&world.data("{ providers(first: 1) { nodes { id } } }").await, "providers.nodes.*.id")
-        .remove(0);
-    world.pass(crate::world::LONGEST_TTL).await;
+    let id =
+        strings_at(&world.data("{ providers(first: 1) { nodes { id } } }").await, "providers.nodes.*.id")
+            .remove(0);
+    world.advance(crate::world::LONGEST_TTL).await;
     strike(&world, EmulatedUpstream::Leadlex, "status=500");
     strike(&world, EmulatedUpstream::Composio, "status=500");
     let query = r#"query ($id: ID!) {
@@ -209,7 +213,7 @@ async fn every_root_field_is_null_in_its_own_place() {
         toolkit(slug: "gmail") { slug providers { id } connectedAccounts { totalCount } }
         user(id: "u") { id connectedAccounts { totalCount } }
     }"#;
-    let answer = world.ask_as(tenant_a(), query, json!({ "id": id })).await;
+    let answer = world.query_as(tenant_a(), query, json!({ "id": id })).await;
     assert_eq!(
         answer["data"],
         json!({
@@ -221,7 +225,7 @@ async fn every_root_field_is_null_in_its_own_place() {
             "user": { "id": "u", "connectedAccounts": null },
         })
     );
-    assert_eq!(texts(&answer, "errors.*.extensions.upstream"), ["LEADLEX", "COMPOSIO"]);
+    assert_eq!(strings_at(&answer, "errors.*.extensions.upstream"), ["LEADLEX", "COMPOSIO"]);
     assert_eq!(at(&answer, "errors.*.extensions.count"), json!([6, 7]));
 }
 
@@ -230,7 +234,7 @@ async fn the_upstreams_request_id_is_told_for_its_support() {
     for upstream in [EmulatedUpstream::Leadlex, EmulatedUpstream::Composio] {
         let world = World::new();
         strike(&world, upstream, "status=500");
-        let answer = world.ask("{ providers { totalCount } connectedAccounts { totalCount } }").await;
+        let answer = world.query("{ providers { totalCount } connectedAccounts { totalCount } }").await;
         let id = only_error(&answer)["extensions"]["requestId"].as_str().unwrap();
         assert!(id.len() >= 36, "{id}");
     }
@@ -241,7 +245,7 @@ async fn some_groups_of_parents_may_fail_while_others_are_answered() {
     let world = World::new();
     strike(&world, EmulatedUpstream::Composio, "status=500; times=1");
     let query = "{ providers(first: 20) { nodes { connectedAccounts(first: 10) { nodes { id } } } } }";
-    let answer = world.ask(query).await;
+    let answer = world.query(query).await;
     assert_eq!(only_error(&answer)["extensions"]["count"], 10);
     let connections = at(&answer["data"], "providers.nodes.*.connectedAccounts");
     let answered = connections.as_array().unwrap().iter().filter(|one| !one.is_null()).count();
@@ -252,12 +256,12 @@ async fn some_groups_of_parents_may_fail_while_others_are_answered() {
 async fn two_thousand_parents_that_fail_are_one_error() {
     let mut setup = Setup::default();
     setup.config.connections.ids_max = 2_000;
-    let world = World::of(setup);
+    let world = World::new_with(setup);
     strike(&world, EmulatedUpstream::Composio, "status=500");
     let ids: Vec<String> = (0..2_000).map(|number| format!("user_{number}")).collect();
     let query =
         "query ($ids: [ID!]!) { usersByIds(ids: $ids) { connectedAccounts(first: 1) { nodes { id } } } }";
-    let answer = world.ask_as(tenant_a(), query, json!({ "ids": ids })).await;
+    let answer = world.query_as(tenant_a(), query, json!({ "ids": ids })).await;
     let extensions = &only_error(&answer)["extensions"];
     assert_eq!((&extensions["code"], &extensions["count"]), (&json!("UPSTREAM_UNAVAILABLE"), &json!(2_000)));
     assert_eq!(extensions["paths"].as_array().unwrap().len(), 100);
@@ -287,7 +291,7 @@ async fn a_credential_without_account_type_is_asked_without_it_from_then_on() {
 async fn a_missing_key_nulls_its_own_upstream_alone() {
     let no = |name: &str, header: &str| format!("{name} needs a key of yours: send it as {header}.");
     let world = World::new();
-    let answer = world.ask_as(caller(Some("wbk_sandbox_a"), None), BOTH, json!({})).await;
+    let answer = world.query_as(caller(Some("wbk_sandbox_a"), None), BOTH, json!({})).await;
     let error = only_error(&answer);
     assert_eq!(error["message"], no(COMPOSIO, "`x-api-key`"));
     assert_eq!(error["extensions"]["code"], "UNAUTHENTICATED");
@@ -295,34 +299,34 @@ async fn a_missing_key_nulls_its_own_upstream_alone() {
         (&error["extensions"]["upstream"], &error["extensions"]["count"]),
         (&json!("COMPOSIO"), &json!(21))
     );
-    assert_eq!(texts(&answer["data"], "providers.nodes.*.name").len(), 20);
+    assert_eq!(strings_at(&answer["data"], "providers.nodes.*.name").len(), 20);
     assert_eq!(world.calls().len(), 1);
 
-    let answer = world.ask_as(caller(None, Some("ak_sandbox_a")), BOTH, json!({})).await;
+    let answer = world.query_as(caller(None, Some("ak_sandbox_a")), BOTH, json!({})).await;
     let error = only_error(&answer);
     assert_eq!(error["message"], no(LEADLEX, "`Authorization: Bearer wbk_…`"));
     assert_eq!(
         (&error["extensions"]["code"], &error["path"]),
         (&json!("UNAUTHENTICATED"), &json!(["providers"]))
     );
-    assert_eq!(texts(&answer["data"], "connectedAccounts.nodes.*.userId").len(), 2);
+    assert_eq!(strings_at(&answer["data"], "connectedAccounts.nodes.*.userId").len(), 2);
     assert_eq!(world.calls().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn keys_that_the_upstreams_refuse_say_so() {
     let world = World::new();
-    let answer = world.ask_as(caller(Some("wbk_wrong"), Some("ak_wrong")), BOTH, json!({})).await;
-    assert_eq!(texts(&answer, "errors.*.extensions.code"), ["UPSTREAM_UNAUTHORIZED"; 2]);
+    let answer = world.query_as(caller(Some("wbk_wrong"), Some("ak_wrong")), BOTH, json!({})).await;
+    assert_eq!(strings_at(&answer, "errors.*.extensions.code"), ["UPSTREAM_UNAUTHORIZED"; 2]);
     let keys = caller(Some("wbk_sandbox_forbidden"), Some("ak_sandbox_forbidden"));
-    let answer = world.ask_as(keys, BOTH, json!({})).await;
-    assert_eq!(texts(&answer, "errors.*.extensions.code"), ["UPSTREAM_FORBIDDEN"; 2]);
+    let answer = world.query_as(keys, BOTH, json!({})).await;
+    assert_eq!(strings_at(&answer, "errors.*.extensions.code"), ["UPSTREAM_FORBIDDEN"; 2]);
     keeps_secrets(&answer);
 }
 
 #[tokio::test(start_paused = true)]
 async fn upstreams_of_a_year_from_now_are_still_read() {
-    let world = World::over(Scenario::Drift.settings(Settings::default()));
+    let world = World::with_sandbox(Scenario::Drift.settings(Settings::default()));
     Scenario::Drift.arrange(&world.sandbox);
     let query = "{
         providers { totalCount nodes { rawCategory category rawStatus status connected accountId scopes connectedAccounts(first: 2) { nodes { rawStatus status accountType userId state { rawAuthScheme authScheme withheld } } } } }
@@ -348,7 +352,7 @@ async fn upstreams_of_a_year_from_now_are_still_read() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_upstream_within_its_time_is_waited_for() {
-    let world = World::over(Scenario::Slow.settings(Settings::default()));
+    let world = World::with_sandbox(Scenario::Slow.settings(Settings::default()));
     let start = tokio::time::Instant::now();
     world.data(BOTH).await;
     assert_eq!(start.elapsed().as_millis(), 3_000, "two hops, one behind the other");

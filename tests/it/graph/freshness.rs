@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use switchboard::sandbox::{EmulatedUpstream, Fault, Settings, Tenant};
 
-use crate::world::{NOW, PROVIDERS, Setup, World, at, by_ids, list, texts};
+use crate::world::{NOW, PROVIDERS, Setup, World, at, by_ids, list, strings_at};
 
 const PROVIDERS_TTL: Duration = Duration::from_secs(60);
 const ACCOUNTS_TTL: Duration = Duration::from_secs(30);
@@ -19,7 +19,7 @@ const PAGE: &str = "{ providers(first: 2) {
 const JOINED: &str = "{ providers(first: 20) { nodes { connectedAccounts(first: 10) { freshness { state } nodes { id } } } } }";
 
 fn shipped() -> World {
-    World::of(Setup::as_shipped())
+    World::new_with(Setup::as_shipped())
 }
 
 fn strike(world: &World, upstream: EmulatedUpstream, fault: Option<&str>) {
@@ -34,8 +34,8 @@ async fn what_is_read_says_when_and_when_again_and_its_text_does_not_change_by_t
         at(&first, "providers.freshness"),
         json!({ "fetchedAt": NOW, "state": "FRESH", "refreshDueAt": "2026-11-21T12:01:00Z" })
     );
-    assert_eq!(texts(&first, "providers.nodes.*.freshness.fetchedAt"), [NOW, NOW]);
-    world.pass(Duration::from_secs(40)).await;
+    assert_eq!(strings_at(&first, "providers.nodes.*.freshness.fetchedAt"), [NOW, NOW]);
+    world.advance(Duration::from_secs(40)).await;
     assert_eq!(world.data(PAGE).await, first);
     assert_eq!(world.calls(), [PROVIDERS]);
 }
@@ -44,20 +44,20 @@ async fn what_is_read_says_when_and_when_again_and_its_text_does_not_change_by_t
 async fn past_its_time_a_list_is_shown_at_once_and_read_again_behind_the_answer_once() {
     let world = shipped();
     world.data(PAGE).await;
-    world.pass(PROVIDERS_TTL).await;
+    world.advance(PROVIDERS_TTL).await;
     world.sandbox.change_providers(Tenant::A, |rows| rows.truncate(1));
     world.calls();
     let (one, another) = tokio::join!(world.data(PAGE), world.data(PAGE));
     for stale in [one, another] {
         assert_eq!(at(&stale, "providers.freshness.state"), "STALE");
         assert_eq!(at(&stale, "providers.freshness.fetchedAt"), NOW);
-        assert_eq!(texts(&stale, "providers.nodes.*.freshness.state"), ["STALE", "STALE"]);
+        assert_eq!(strings_at(&stale, "providers.nodes.*.freshness.state"), ["STALE", "STALE"]);
     }
     world.settle().await;
     assert_eq!(world.calls(), [PROVIDERS]);
     let fresh = world.data(PAGE).await;
     assert_eq!(at(&fresh, "providers.freshness.fetchedAt"), "2026-11-21T12:01:00Z");
-    assert_eq!(texts(&fresh, "providers.nodes.*.freshness.state"), ["FRESH"]);
+    assert_eq!(strings_at(&fresh, "providers.nodes.*.freshness.state"), ["FRESH"]);
     assert_eq!(world.calls(), [""; 0]);
 }
 
@@ -65,7 +65,7 @@ async fn past_its_time_a_list_is_shown_at_once_and_read_again_behind_the_answer_
 async fn what_is_long_past_its_time_is_read_before_it_is_shown() {
     let world = shipped();
     world.data(PAGE).await;
-    world.pass(PROVIDERS_TTL + STALE_WHILE_REVALIDATE).await;
+    world.advance(PROVIDERS_TTL + STALE_WHILE_REVALIDATE).await;
     assert_eq!(at(&world.data(PAGE).await, "providers.freshness.state"), "FRESH");
     assert_eq!(world.calls(), [PROVIDERS, PROVIDERS]);
 }
@@ -78,21 +78,21 @@ async fn while_an_upstream_fails_its_last_data_is_shown_and_marked_and_the_other
     let before = world.data(query).await;
     strike(&world, EmulatedUpstream::Composio, Some("status=503"));
     for _ in 0..10 {
-        world.pass(PROVIDERS_TTL + STALE_WHILE_REVALIDATE).await;
+        world.advance(PROVIDERS_TTL + STALE_WHILE_REVALIDATE).await;
         let data = world.data(query).await;
         assert_eq!(at(&data, "providers.freshness.state"), "FRESH");
         assert_eq!(at(&data, "connectedAccounts.freshness.state"), "STALE_ON_ERROR");
-        assert_eq!(texts(&data, "connectedAccounts.nodes.*.freshness.state"), ["STALE_ON_ERROR"]);
+        assert_eq!(strings_at(&data, "connectedAccounts.nodes.*.freshness.state"), ["STALE_ON_ERROR"]);
         assert_eq!(at(&data, "connectedAccounts.nodes.0.id"), at(&before, "connectedAccounts.nodes.0.id"));
     }
     // A day after it was last read there is nothing left to show.
-    world.pass(Duration::from_secs(86_400)).await;
-    let answer = world.ask(query).await;
+    world.advance(Duration::from_secs(86_400)).await;
+    let answer = world.query(query).await;
     assert_eq!(answer["data"]["connectedAccounts"], Value::Null);
     assert_eq!(at(&answer, "errors.0.extensions.code"), "UPSTREAM_UNAVAILABLE");
     assert_eq!(at(&answer, "data.providers.freshness.state"), "FRESH");
     strike(&world, EmulatedUpstream::Composio, None);
-    world.pass(Duration::from_secs(60)).await;
+    world.advance(Duration::from_secs(60)).await;
     assert_eq!(at(&world.data(query).await, "connectedAccounts.freshness.state"), "FRESH");
 }
 
@@ -106,22 +106,22 @@ async fn once_a_key_is_refused_nothing_that_was_read_with_it_is_shown() {
         assert_eq!(world.data(kept).await, before);
         strike(&world, EmulatedUpstream::Composio, Some(fault));
         let other = world
-            .ask("{ connectedAccounts(first: 1, filter: { statuses: [ACTIVE] }) { nodes { id } } }")
+            .query("{ connectedAccounts(first: 1, filter: { statuses: [ACTIVE] }) { nodes { id } } }")
             .await;
         assert_eq!(at(&other, "errors.0.extensions.code"), code);
-        let answer = world.ask(kept).await;
+        let answer = world.query(kept).await;
         assert_eq!(answer["data"]["connectedAccounts"], Value::Null, "{fault}");
         assert_eq!(at(&answer, "errors.0.extensions.code"), code);
         assert_eq!(answer["data"]["providers"], before["providers"], "the other upstream takes its key");
 
         // Nor is it once more, where reading it fails for another reason.
-        world.pass(Duration::from_secs(60)).await;
+        world.advance(Duration::from_secs(60)).await;
         strike(&world, EmulatedUpstream::Composio, Some("status=503"));
-        let answer = world.ask(kept).await;
+        let answer = world.query(kept).await;
         assert_eq!(answer["data"]["connectedAccounts"], Value::Null, "{fault}");
         assert_eq!(at(&answer, "errors.0.extensions.code"), "UPSTREAM_UNAVAILABLE");
         strike(&world, EmulatedUpstream::Composio, None);
-        world.pass(Duration::from_secs(60)).await;
+        world.advance(Duration::from_secs(60)).await;
         assert_eq!(world.data(kept).await["connectedAccounts"], before["connectedAccounts"]);
     }
 }
@@ -131,7 +131,7 @@ async fn nobody_waits_again_and_again_for_an_upstream_that_hangs() {
     let world = shipped();
     let query = "{ connectedAccounts(first: 1) { freshness { state } } }";
     world.data(query).await;
-    world.pass(ACCOUNTS_TTL + STALE_WHILE_REVALIDATE).await;
+    world.advance(ACCOUNTS_TTL + STALE_WHILE_REVALIDATE).await;
     strike(&world, EmulatedUpstream::Composio, Some("latency-ms=600000"));
     let state = async || at(&world.data(query).await, "connectedAccounts.freshness.state");
     assert_eq!(state().await, "STALE_ON_ERROR");
@@ -144,41 +144,41 @@ async fn nobody_waits_again_and_again_for_an_upstream_that_hangs() {
 
 #[tokio::test(start_paused = true)]
 async fn many_parents_past_their_time_are_refreshed_in_as_few_calls_as_they_were_read_in() {
-    let world = World::of(Setup {
+    let world = World::new_with(Setup {
         sandbox: Settings { accounts: 1_000, ..Settings::default() },
         ..Setup::as_shipped()
     });
     world.data(JOINED).await;
     let cold = world.calls_sorted();
     assert_eq!(cold.len(), 3);
-    world.pass(PROVIDERS_TTL).await;
+    world.advance(PROVIDERS_TTL).await;
     let stale = world.data(JOINED).await;
-    let states = texts(&stale, "providers.nodes.*.connectedAccounts.freshness.state");
+    let states = strings_at(&stale, "providers.nodes.*.connectedAccounts.freshness.state");
     assert_eq!(states, vec!["STALE"; 20]);
     world.settle().await;
     assert_eq!(world.calls_sorted(), cold);
     let fresh = world.data(JOINED).await;
-    let states = texts(&fresh, "providers.nodes.*.connectedAccounts.freshness.state");
+    let states = strings_at(&fresh, "providers.nodes.*.connectedAccounts.freshness.state");
     assert_eq!(states, vec!["FRESH"; 20]);
     assert_eq!(world.calls(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn of_a_page_that_was_read_from_several_the_oldest_counts() {
-    let world = World::of({
+    let world = World::new_with({
         let mut setup = Setup::as_shipped();
         setup.config.lists.page_rows = 10;
         setup
     });
     world.data("{ connectedAccounts(first: 5) { nodes { id } } }").await;
-    world.pass(Duration::from_secs(7)).await;
+    world.advance(Duration::from_secs(7)).await;
     let data = world
         .data(
             "{ connectedAccounts(first: 15) { freshness { fetchedAt } nodes { freshness { fetchedAt } } } }",
         )
         .await;
     assert_eq!(at(&data, "connectedAccounts.freshness.fetchedAt"), NOW);
-    let moments = texts(&data, "connectedAccounts.nodes.*.freshness.fetchedAt");
+    let moments = strings_at(&data, "connectedAccounts.nodes.*.freshness.fetchedAt");
     assert_eq!(moments[..10], vec![NOW; 10]);
     assert_eq!(moments[10..], vec!["2026-11-21T12:00:07Z"; 5]);
 }
@@ -201,11 +201,11 @@ async fn an_account_by_its_id_is_refreshed_behind_and_a_missing_one_is_soon_aske
     let both = by_ids([&*id, "ca_missing"]);
     world.data(&query).await;
     assert_eq!(world.calls(), std::slice::from_ref(&both));
-    world.pass(Duration::from_secs(5)).await;
+    world.advance(Duration::from_secs(5)).await;
     let data = world.data(&query).await;
     assert_eq!((at(&data, "here.freshness.state"), at(&data, "missing")), (json!("FRESH"), Value::Null));
     assert_eq!(world.calls(), [by_ids(["ca_missing"])]);
-    world.pass(ACCOUNTS_TTL).await;
+    world.advance(ACCOUNTS_TTL).await;
     let query = format!("{{ connectedAccount(id: \"{id}\") {{ freshness {{ state }} }} }}");
     assert_eq!(at(&world.data(&query).await, "connectedAccount.freshness.state"), "STALE");
     world.settle().await;
@@ -215,7 +215,7 @@ async fn an_account_by_its_id_is_refreshed_behind_and_a_missing_one_is_soon_aske
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_cold_requests_at_once_make_the_calls_of_one_and_the_first_may_hang_up() {
-    let world = World::of(Setup {
+    let world = World::new_with(Setup {
         sandbox: Settings { accounts: 1_000, latency_ms: 50, ..Settings::default() },
         ..Setup::as_shipped()
     });
@@ -242,10 +242,10 @@ async fn a_key_that_is_no_longer_taken_opens_nothing_that_was_read_with_it() {
         let query = "{ connectedAccounts(first: 1) { nodes { id } } }";
         world.data(query).await;
         strike(&world, EmulatedUpstream::Composio, Some(status));
-        world.pass(ACCOUNTS_TTL).await;
-        world.ask(query).await;
+        world.advance(ACCOUNTS_TTL).await;
+        world.query(query).await;
         world.settle().await;
-        let answer = world.ask(query).await;
+        let answer = world.query(query).await;
         assert_eq!(answer["data"]["connectedAccounts"], Value::Null, "{status}");
     }
 }
@@ -263,7 +263,7 @@ async fn an_answer_that_says_that_nothing_is_known_ends_when_something_is() {
 
 #[tokio::test(start_paused = true)]
 async fn what_began_before_a_refresh_is_not_given_to_those_who_ask_after_it() {
-    let world = std::sync::Arc::new(World::of(Setup {
+    let world = std::sync::Arc::new(World::new_with(Setup {
         sandbox: Settings { latency_ms: 1_000, ..Settings::default() },
         ..Setup::as_shipped()
     }));
@@ -283,13 +283,13 @@ async fn what_began_before_a_refresh_is_not_given_to_those_who_ask_after_it() {
 async fn the_next_page_of_one_that_is_past_its_time_skips_nothing() {
     let mut setup = Setup::as_shipped();
     setup.config.lists.page_rows = 10;
-    let world = World::of(setup);
+    let world = World::new_with(setup);
     let page = "query ($after: String) { connectedAccounts(first: 10, after: $after) {
         nodes { connectedAccountId } pageInfo { endCursor }
     } }";
     let first = world.data(page).await;
-    let shown = texts(&first, "connectedAccounts.nodes.*.connectedAccountId");
-    world.pass(ACCOUNTS_TTL).await;
+    let shown = strings_at(&first, "connectedAccounts.nodes.*.connectedAccountId");
+    world.advance(ACCOUNTS_TTL).await;
     world.sandbox.change_accounts(Tenant::A, |rows| rows.retain(|row| !shown[..3].contains(&row.id)));
     let standing: Vec<_> = {
         let rows = world.sandbox.accounts(Tenant::A).into_iter();
@@ -297,17 +297,17 @@ async fn the_next_page_of_one_that_is_past_its_time_skips_nothing() {
     };
     let after = at(&first, "connectedAccounts.pageInfo.endCursor");
     let second = world.data_with(page, json!({ "after": after })).await;
-    assert_eq!(texts(&second, "connectedAccounts.nodes.*.connectedAccountId"), standing);
+    assert_eq!(strings_at(&second, "connectedAccounts.nodes.*.connectedAccountId"), standing);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_to_be_kept_is_read_for_every_request() {
     let mut setup = Setup::as_shipped();
     (setup.config.cache.accounts_ttl_ms, setup.config.cache.providers_ttl_ms) = (0, 0);
-    let world = World::of(setup);
+    let world = World::new_with(setup);
     for _ in 0..3 {
         world.data("{ connectedAccounts(first: 1) { nodes { id } } }").await;
         assert_eq!(world.calls(), [list(&[])]);
-        world.pass(Duration::from_millis(1)).await;
+        world.advance(Duration::from_millis(1)).await;
     }
 }

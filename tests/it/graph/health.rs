@@ -8,7 +8,7 @@ use switchboard::domain::caller::Caller;
 use switchboard::domain::role::{MemberId, Role};
 use switchboard::sandbox::{Account, EmulatedUpstream, Fault, Tenant};
 
-use crate::world::{NOW, PROVIDERS, Setup, World, at, list, only_error, tenant_a, texts};
+use crate::world::{NOW, PROVIDERS, Setup, World, at, list, only_error, strings_at, tenant_a};
 
 const ATTENTION: &str = "GET /api/v3/connected_accounts?statuses=EXPIRED%2CFAILED%2CINITIALIZING%2CINITIATED\
                          &order_by=updated_at&order_direction=desc&limit=100";
@@ -27,7 +27,7 @@ fn account(id: &str, toolkit: &'static str, status: &'static str, changed_ago_s:
 
 /// The providers of tenant A in a world of few accounts, each with a status of its own.
 fn world(statuses: &[(&str, &str)], accounts: Vec<Account>) -> World {
-    let world = World::holding(accounts, 100);
+    let world = World::with_accounts(accounts, 100);
     let rows = statuses.iter().map(|(name, status)| {
         json!({ "category": "email", "name": name, "connected": true, "status": status, "last_sync_at": NOW })
     });
@@ -47,7 +47,7 @@ async fn a_verdict_costs_nothing_beside_the_object_that_it_is_about() {
         "{{ providers {{ nodes {{ name {health} }} }} connectedAccounts {{ nodes {{ connectedAccountId {health} }} }} }}"
     );
     let data = world.data(&query).await;
-    assert_eq!(texts(&data, "providers.nodes.*.health.state"), ["HEALTHY", "NEEDS_REAUTH", "UNKNOWN"]);
+    assert_eq!(strings_at(&data, "providers.nodes.*.health.state"), ["HEALTHY", "NEEDS_REAUTH", "UNKNOWN"]);
     assert_eq!(
         at(&data, "providers.nodes.1.health"),
         json!({
@@ -61,7 +61,7 @@ async fn a_verdict_costs_nothing_beside_the_object_that_it_is_about() {
             }],
         })
     );
-    assert_eq!(texts(&data, "connectedAccounts.nodes.*.connectedAccountId"), ["ca_new", "ca_old"]);
+    assert_eq!(strings_at(&data, "connectedAccounts.nodes.*.connectedAccountId"), ["ca_new", "ca_old"]);
     let first_reason = |place: usize| at(&data, &format!("connectedAccounts.nodes.{place}.health.reasons.0"));
     assert_eq!(first_reason(0)["code"], "PENDING");
     assert_eq!(first_reason(1)["code"], "ABANDONED");
@@ -73,16 +73,17 @@ async fn a_verdict_costs_nothing_beside_the_object_that_it_is_about() {
 async fn a_verdict_that_hangs_on_the_clock_ends_the_answer_that_bears_it_in_time() {
     let mut setup = Setup::as_shipped();
     setup.config.cache.accounts_ttl_ms = 3_600_000;
-    let world = World::of(setup);
+    let world = World::new_with(setup);
     world.sandbox.change_accounts(Tenant::A, |held| *held = vec![account("ca_1", "gmail", "INITIATED", 540)]);
     let query = "{ connectedAccounts { nodes { health { needsAttention reasons { code } } } } }";
-    let codes = async || texts(&world.data(query).await, "connectedAccounts.nodes.*.health.reasons.0.code");
+    let codes =
+        async || strings_at(&world.data(query).await, "connectedAccounts.nodes.*.health.reasons.0.code");
     assert_eq!(codes().await, ["PENDING"]);
     assert_eq!(codes().await, ["PENDING"]);
     world.executions();
     assert_eq!(codes().await, ["PENDING"]);
     assert_eq!(world.executions(), 0, "it is kept");
-    world.pass(Duration::from_secs(61)).await;
+    world.advance(Duration::from_secs(61)).await;
     assert_eq!(codes().await, ["ABANDONED"]);
     assert_eq!(world.calls(), [list(&[])]);
 }
@@ -114,7 +115,7 @@ async fn providers_are_filtered_by_their_verdicts() {
         let data = world
             .data(&format!("{{ providers(filter: {{ {filter} }}) {{ totalCount nodes {{ name }} }} }}"))
             .await;
-        assert_eq!(texts(&data, "providers.nodes.*.name"), names, "{filter}");
+        assert_eq!(strings_at(&data, "providers.nodes.*.name"), names, "{filter}");
         assert_eq!(at(&data, "providers.totalCount"), json!(names.len()));
     }
     assert_eq!(world.calls(), [PROVIDERS]);
@@ -187,8 +188,8 @@ async fn where_the_two_say_opposite_things_it_is_told_in_few_calls() {
 async fn an_upstream_that_is_away_takes_the_disagreement_alone() {
     let world = world(&[("gmail", "healthy"), ("sendgrid", "needs_reauth")], Vec::new());
     world.sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=503").unwrap()));
-    let answer = world.ask("{ providers { nodes { name health { state } disagreement { code } } } }").await;
-    assert_eq!(texts(&answer["data"], "providers.nodes.*.health.state"), ["HEALTHY", "NEEDS_REAUTH"]);
+    let answer = world.query("{ providers { nodes { name health { state } disagreement { code } } } }").await;
+    assert_eq!(strings_at(&answer["data"], "providers.nodes.*.health.state"), ["HEALTHY", "NEEDS_REAUTH"]);
     assert_eq!(at(&answer["data"], "providers.nodes.*.disagreement"), json!([null, null]));
     let error = only_error(&answer);
     assert_eq!(
@@ -243,10 +244,10 @@ async fn the_workspace_at_a_glance() {
         counts_of(&glance["accountCounts"]),
         [one("INITIALIZING"), one("INITIATED"), one("ACTIVE"), one("FAILED"), one("EXPIRED"), one("REVOKED")]
     );
-    assert_eq!(texts(&glance, "providersNeedingAttention.*.name"), ["sendgrid"]);
+    assert_eq!(strings_at(&glance, "providersNeedingAttention.*.name"), ["sendgrid"]);
     let attention = &glance["accountsNeedingAttention"];
     // Newest change first; the one that was begun a moment ago is left to its user, and is not counted.
-    assert_eq!(texts(attention, "nodes.*.connectedAccountId"), ["ca_expired", "ca_failed"]);
+    assert_eq!(strings_at(attention, "nodes.*.connectedAccountId"), ["ca_expired", "ca_failed"]);
     assert_eq!((&attention["totalCount"], &attention["isComplete"]), (&json!(3), &json!(true)));
     assert_eq!(attention["pageInfo"]["hasNextPage"], true);
     assert_eq!(world.calls_sorted(), [list(&[]), ATTENTION.to_owned(), PROVIDERS.to_owned()]);
@@ -256,7 +257,7 @@ async fn the_workspace_at_a_glance() {
         pageInfo { hasNextPage } nodes { connectedAccountId } } } }";
     let next = world.data_with(query, json!({ "after": attention["pageInfo"]["endCursor"] })).await;
     let next = at(&next, "integrationHealth.accountsNeedingAttention");
-    assert_eq!(texts(&next, "nodes.*.connectedAccountId"), ["ca_left"]);
+    assert_eq!(strings_at(&next, "nodes.*.connectedAccountId"), ["ca_left"]);
     assert_eq!(next["pageInfo"]["hasNextPage"], false);
     assert_eq!(world.calls(), [""; 0]);
 }
@@ -266,11 +267,14 @@ async fn a_page_that_is_shorter_for_those_left_to_their_users_is_filled_up_and_n
     let mut accounts: Vec<Account> =
         (0..150).map(|n| account(&format!("ca_young_{n}"), "gmail", "INITIATED", n)).collect();
     accounts.extend((0..5).map(|n| account(&format!("ca_expired_{n}"), "gmail", "EXPIRED", 300 + n)));
-    let world = World::holding(accounts, 100);
+    let world = World::with_accounts(accounts, 100);
     let query = "{ integrationHealth { accountsNeedingAttention(first: 3) {
         totalCount isComplete pageInfo { hasNextPage } nodes { connectedAccountId } } } }";
     let data = at(&world.data(query).await, "integrationHealth.accountsNeedingAttention");
-    assert_eq!(texts(&data, "nodes.*.connectedAccountId"), ["ca_expired_0", "ca_expired_1", "ca_expired_2"]);
+    assert_eq!(
+        strings_at(&data, "nodes.*.connectedAccountId"),
+        ["ca_expired_0", "ca_expired_1", "ca_expired_2"]
+    );
     assert_eq!((&data["totalCount"], &data["isComplete"]), (&Value::Null, &json!(true)));
     assert_eq!(data["pageInfo"]["hasNextPage"], true);
 }
@@ -279,9 +283,9 @@ async fn a_page_that_is_shorter_for_those_left_to_their_users_is_filled_up_and_n
 async fn what_one_upstream_does_not_tell_the_other_half_still_shows() {
     let world = world(&[("sendgrid", "needs_reauth")], some_accounts());
     world.sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=503").unwrap()));
-    let answer = world.ask(GLANCE).await;
+    let answer = world.query(GLANCE).await;
     let glance = &answer["data"]["integrationHealth"];
-    assert_eq!(texts(glance, "providersNeedingAttention.*.name"), ["sendgrid"]);
+    assert_eq!(strings_at(glance, "providersNeedingAttention.*.name"), ["sendgrid"]);
     assert_eq!((&glance["accountCounts"], &glance["accountsNeedingAttention"]), (&Value::Null, &Value::Null));
     assert_eq!(only_error(&answer)["extensions"]["upstream"], "COMPOSIO");
 }
@@ -295,12 +299,12 @@ async fn a_member_is_told_of_its_own_accounts_alone() {
     let world = world(&[("gmail", "healthy"), ("sendgrid", "needs_reauth")], accounts);
     let role = Role::Member(MemberId::new("user_2").unwrap());
     let member = Caller { name: "Ann".into(), role, ..tenant_a() };
-    let answer = world.ask_as(member.clone(), GLANCE, json!({})).await;
+    let answer = world.query_as(member.clone(), GLANCE, json!({})).await;
     let glance = &answer["data"]["integrationHealth"];
-    assert_eq!(texts(glance, "accountsNeedingAttention.nodes.*.connectedAccountId"), ["ca_mine"]);
+    assert_eq!(strings_at(glance, "accountsNeedingAttention.nodes.*.connectedAccountId"), ["ca_mine"]);
     assert_eq!(counts_of(&glance["accountCounts"]), [("EXPIRED".to_owned(), 1)]);
     // All that it sees of gmail is expired, whatever others have.
-    let answer = world.ask_as(member, DISAGREEMENT, json!({})).await;
+    let answer = world.query_as(member, DISAGREEMENT, json!({})).await;
     assert_eq!(answer["data"]["providers"]["nodes"][0]["disagreement"]["code"], "DISAGREEMENT");
     let whole = world.data(DISAGREEMENT).await;
     assert_eq!(whole["providers"]["nodes"][0]["disagreement"], Value::Null);

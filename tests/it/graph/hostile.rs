@@ -21,7 +21,7 @@ async fn answer(status: u16, body: String) -> Value {
         let body = Full::new(body.clone()).map_err(BoxError::from).boxed_unsync();
         async move { Ok(http::Response::builder().status(status).body(body)?) }
     }));
-    World::wired(Settings::default(), PAGE_ROWS, |_| network).ask(QUERY).await
+    World::with_network(Settings::default(), PAGE_ROWS, |_| network).query(QUERY).await
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use switchboard::sandbox::{Account, Scenario, Settings, Tenant};
 
-use crate::world::{LONGEST_TTL, PAGE_ROWS, PROVIDERS, World, list, texts};
+use crate::world::{LONGEST_TTL, PAGE_ROWS, PROVIDERS, World, list, strings_at};
 
 fn joined(providers: usize, accounts: usize) -> String {
     format!(
@@ -20,10 +20,10 @@ fn lengths(world: &World, data: &Value, first: usize) -> Vec<usize> {
     let accounts: Vec<_> = world.sandbox.accounts(Tenant::A).into_iter().filter(|a| !a.shared).collect();
     let providers = data["providers"]["nodes"].as_array().unwrap();
     let length = |provider: &Value| {
-        let slugs = texts(provider, "toolkits.*.slug");
+        let slugs = strings_at(provider, "toolkits.*.slug");
         let of = accounts.iter().filter(|a| slugs.iter().any(|slug| slug == a.toolkit));
         let expected: Vec<_> = of.take(first).map(|a| a.created_at.to_string()).collect();
-        assert_eq!(texts(provider, "connectedAccounts.nodes.*.createdAt"), expected, "{slugs:?}");
+        assert_eq!(strings_at(provider, "connectedAccounts.nodes.*.createdAt"), expected, "{slugs:?}");
         expected.len()
     };
     providers.iter().map(length).collect()
@@ -43,12 +43,12 @@ async fn evenly_mixed_data_takes_as_many_calls_as_its_rows_need_pages() {
 
 #[tokio::test(start_paused = true)]
 async fn on_skewed_data_every_provider_gets_what_it_has() {
-    let world = World::over(Scenario::Skewed.settings(Settings::default()));
+    let world = World::with_sandbox(Scenario::Skewed.settings(Settings::default()));
     Scenario::Skewed.arrange(&world.sandbox);
     let query = "{ providers(first: 20) { nodes { connectedAccounts(first: 10) { nodes { id } } } } }";
     let data = world.data(query).await;
     for provider in data["providers"]["nodes"].as_array().unwrap() {
-        assert_eq!(texts(provider, "connectedAccounts.nodes.*.id").len(), 10);
+        assert_eq!(strings_at(provider, "connectedAccounts.nodes.*.id").len(), 10);
     }
     let skewed = [
         "dropbox",
@@ -72,9 +72,9 @@ async fn on_skewed_data_every_provider_gets_what_it_has() {
     assert!(skewed.iter().all(|slug| asked(&calls[1], slug)), "{}", calls[1]);
     assert!(!asked(&calls[3], "gmail") && asked(&calls[3], "googlecalendar"), "{}", calls[3]);
 
-    world.pass(LONGEST_TTL).await;
+    world.advance(LONGEST_TTL).await;
     for (first, most) in [(1, 1), (3, 1), (10, 2), (50, 10), (100, 20)] {
-        world.pass(LONGEST_TTL).await;
+        world.advance(LONGEST_TTL).await;
         world.calls();
         let data = world.data(&joined(20, first)).await;
         assert_eq!(lengths(&world, &data, first), vec![first; 20]);
@@ -85,7 +85,7 @@ async fn on_skewed_data_every_provider_gets_what_it_has() {
 
 #[tokio::test(start_paused = true)]
 async fn a_feed_seen_to_its_end_answers_whatever_is_asked_of_its_parents() {
-    let world = World::over(Settings { accounts: 60, ..Settings::default() });
+    let world = World::with_sandbox(Settings { accounts: 60, ..Settings::default() });
     let query = r#"{ toolkitsBySlugs(slugs: ["gmail", "zoom", "nobody"]) { connectedAccounts(first: 1) { nodes { id } pageInfo { hasNextPage } totalCount } } }"#;
     let data = world.data(query).await;
     assert_eq!(world.calls(), [list(&["toolkit_slugs=gmail%2Cnobody%2Czoom"])]);
@@ -95,13 +95,13 @@ async fn a_feed_seen_to_its_end_answers_whatever_is_asked_of_its_parents() {
     );
     let query = r#"{ toolkit(slug: "zoom") { connectedAccounts { nodes { id } totalCount } } }"#;
     let data = world.data(query).await["toolkit"]["connectedAccounts"].take();
-    assert_eq!(data["totalCount"], texts(&data, "nodes.*.id").len());
+    assert_eq!(data["totalCount"], strings_at(&data, "nodes.*.id").len());
     assert_eq!(world.calls(), [] as [&str; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn rows_that_cannot_be_read_are_counted_nevertheless() {
-    let world = World::over(Settings { accounts: 60, ..Settings::default() });
+    let world = World::with_sandbox(Settings { accounts: 60, ..Settings::default() });
     Scenario::Drift.arrange(&world.sandbox);
     let query = r#"{ toolkitsBySlugs(slugs: ["gmail", "zoom", "slack"]) { slug connectedAccounts(first: 1) { totalCount } } }"#;
     let data = world.data(query).await;
@@ -127,7 +127,7 @@ const NAMES: [(&str, &str); 8] = [
 ];
 
 fn world(accounts: &[Account], page_rows: usize) -> World {
-    let world = World::holding(accounts.to_vec(), page_rows);
+    let world = World::with_accounts(accounts.to_vec(), page_rows);
     let row =
         |(category, name): &(&str, &str)| json!({ "category": category, "name": name, "account_id": name });
     world.sandbox.change_providers(Tenant::A, |rows| *rows = NAMES.iter().map(row).collect());
@@ -178,7 +178,7 @@ fn batched_is_single(accounts: &[Account], page_rows: usize, first: usize, is_ne
             let mut rests = Vec::new();
             for cursor in cursors.iter().filter_map(|edges| edges.as_array().unwrap().last()) {
                 let variables = json!({ "id": provider["id"], "after": cursor["cursor"] });
-                rests.push(texts(&alone.data_with(&query, variables).await, "provider.connectedAccounts.nodes.*.connectedAccountId"));
+                rests.push(strings_at(&alone.data_with(&query, variables).await, "provider.connectedAccounts.nodes.*.connectedAccountId"));
             }
             assert!(rests.iter().all(|rest| *rest == rests[0]));
         }

@@ -5,14 +5,14 @@ use switchboard::domain::caller::Caller;
 use switchboard::domain::role::{MemberId, Role};
 use switchboard::sandbox::Tenant;
 
-use crate::world::{World, at, global_id, only_error, tenant_a, texts};
+use crate::world::{World, at, global_id, only_error, strings_at, tenant_a};
 
 fn member(id: &str) -> Caller {
     Caller { name: "Ann".into(), role: Role::Member(MemberId::new(id).unwrap()), ..tenant_a() }
 }
 
 async fn told(world: &World, caller: Caller, query: &str, variables: Value) -> Value {
-    let mut answer = world.ask_as(caller, query, variables).await;
+    let mut answer = world.query_as(caller, query, variables).await;
     assert_eq!(answer.get("errors"), None, "{query}");
     answer["data"].take()
 }
@@ -72,7 +72,7 @@ async fn a_member_sees_providers_without_what_is_personal_in_them() {
             assert_eq!(member, json!(0));
         }
     }
-    let id = texts(&all, "providers.nodes.*.id").remove(0);
+    let id = strings_at(&all, "providers.nodes.*.id").remove(0);
     let one = "query ($id: ID!) {
         provider(id: $id) { displayName } providersByIds(ids: [$id]) { accountId }
         node(id: $id) { ... on Provider { name displayName accountId errorMessage } }
@@ -153,7 +153,7 @@ async fn a_cursor_is_for_those_who_see_the_same() {
             (member("user_2"), &own),
             (member("user_2"), &admins),
         ] {
-            let answer = world.ask_as(caller, query, json!({ "after": cursor })).await;
+            let answer = world.query_as(caller, query, json!({ "after": cursor })).await;
             assert_eq!(only_error(&answer)["extensions"]["reason"], "BAD_CURSOR", "{path}");
             assert_eq!(answer["data"][path], Value::Null);
         }
@@ -189,15 +189,15 @@ async fn finished_answers_and_readings_under_way_are_for_those_who_see_the_same(
 async fn a_trace_is_an_admins() {
     let world = World::new();
     let query = "{ connectedAccounts { totalCount } }";
-    assert!(world.ask_traced(tenant_a(), query, true).await["extensions"].is_object());
-    assert_eq!(world.ask_traced(member("user_1"), query, true).await.get("extensions"), None);
+    assert!(world.query_traced(tenant_a(), query, true).await["extensions"].is_object());
+    assert_eq!(world.query_traced(member("user_1"), query, true).await.get("extensions"), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_answers_too_much_is_not_passed_on() {
     let settings = switchboard::sandbox::Settings::default();
     // It takes no notice of `user_ids`.
-    let world = World::wired(settings, 100, |network| {
+    let world = World::with_network(settings, 100, |network| {
         tower::util::BoxCloneSyncService::new(tower::service_fn(
             move |request: http::Request<bytes::Bytes>| {
                 let network = network.clone();
@@ -214,7 +214,7 @@ async fn an_upstream_that_answers_too_much_is_not_passed_on() {
         viewer { user { connectedAccounts(first: 0) { totalCount statusCounts { count } } } }
     }";
     let answer = told(&world, member("user_1"), query, json!({})).await;
-    let users = texts(&answer, "connectedAccounts.nodes.*.userId");
+    let users = strings_at(&answer, "connectedAccounts.nodes.*.userId");
     assert!(!users.is_empty() && users.iter().all(|user| user == "user_1"), "{users:?}");
     // The counts that it tells are of everybody.
     for path in ["connectedAccounts", "toolkitsBySlugs.0.connectedAccounts", "viewer.user.connectedAccounts"]

@@ -10,7 +10,7 @@ use switchboard::upstream::transport::Network;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
 
-use crate::world::{LONGEST_TTL, NOW, PAGE_ROWS, PROVIDERS, World, at, by_ids, list, tenant_a, texts};
+use crate::world::{LONGEST_TTL, NOW, PAGE_ROWS, PROVIDERS, World, at, by_ids, list, strings_at, tenant_a};
 
 fn drifting() -> World {
     let world = World::new();
@@ -40,13 +40,13 @@ fn told(answer: &Value) -> Vec<String> {
 }
 
 async fn ask_as(world: &World, caller: Caller, query: &str) -> Value {
-    world.ask_as(caller, query, json!({})).await
+    world.query_as(caller, query, json!({})).await
 }
 
 /// A world in which one upstream always answers so, the other as the sandbox does.
 fn answering(of: &'static str, body: Value) -> World {
     let body = Bytes::from(body.to_string());
-    World::wired(Settings::default(), PAGE_ROWS, move |sandbox: Network| {
+    World::with_network(Settings::default(), PAGE_ROWS, move |sandbox: Network| {
         BoxCloneSyncService::new(service_fn(move |request: http::Request<Bytes>| {
             let (sandbox, body) = (sandbox.clone(), Full::new(body.clone()).map_err(BoxError::from));
             async move {
@@ -93,11 +93,11 @@ async fn the_rows_that_can_be_read_are_there_and_the_others_located() {
     ] } });
     assert_eq!(seen["extensions"], problems);
     assert_eq!(seen.get("errors"), None);
-    let names = |answer: &Value| texts(answer, "data.providers.nodes.*.name");
+    let names = |answer: &Value| strings_at(answer, "data.providers.nodes.*.name");
     let mut expected = names(&all);
     expected.remove(1);
     assert_eq!(names(&seen), expected);
-    let ids = |answer: &Value| texts(answer, "data.connectedAccounts.nodes.*.connectedAccountId");
+    let ids = |answer: &Value| strings_at(answer, "data.connectedAccounts.nodes.*.connectedAccountId");
     let (expected, seen_ids) = (ids(&all), ids(&seen));
     assert_eq!((&seen_ids[0], &seen_ids[1..4]), (&expected[0], &expected[2..5]));
     assert_eq!(world.calls_sorted(), [list(&[]), PROVIDERS.to_owned()]);
@@ -134,7 +134,7 @@ async fn what_is_read_ahead_and_not_needed_is_not_told() {
     let cold = ask_as(&world, tenant_a(), joined).await;
     assert_eq!(told(&cold), ["COMPOSIO items[0].alias unreadable_value 1"]);
     world.settle().await;
-    world.pass(LONGEST_TTL).await;
+    world.advance(LONGEST_TTL).await;
     let none = "{ providers(filter: { categories: [EMAIL], search: \"there is none\" }) { nodes { connectedAccounts(first: 1) { nodes { id } } } } }";
     assert_eq!(told(&ask_as(&world, tenant_a(), none).await), [""; 0]);
     world.settle().await;
@@ -254,14 +254,14 @@ async fn a_page_that_is_well_again_tells_nothing() {
         ACCOUNT_PROBLEMS,
         "it is the page that is kept"
     );
-    world.pass(LONGEST_TTL).await;
+    world.advance(LONGEST_TTL).await;
     assert_eq!(told(&ask_as(&world, tenant_a(), query).await), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_trace_tells_problems_beside_it_and_a_failed_upstream_leaves_those_of_the_other() {
     let world = drifting();
-    let traced = world.ask_traced(tenant_a(), "{ connectedAccounts { nodes { id } } }", true).await;
+    let traced = world.query_traced(tenant_a(), "{ connectedAccounts { nodes { id } } }", true).await;
     assert!(at(&traced, "extensions.switchboard.trace").is_object());
     assert_eq!(at(&traced, "extensions.switchboard.problems.0.path"), "items[1].id");
     let keyless = Caller {

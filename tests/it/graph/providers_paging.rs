@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use switchboard::sandbox::Tenant;
 
-use crate::world::{World, at, texts};
+use crate::world::{World, at, strings_at};
 
 const QUERY: &str = "query ($after: String, $before: String, $first: Int, $last: Int, $filter: ProviderFilter, $orderBy: ProviderOrder) {
     providers(after: $after, before: $before, first: $first, last: $last, filter: $filter, orderBy: $orderBy) {
@@ -19,15 +19,15 @@ async fn page(world: &World, variables: Value) -> Value {
 /// Every provider, and its cursor.
 async fn whole(world: &World) -> (Vec<String>, Vec<String>) {
     let whole = page(world, json!({})).await;
-    (texts(&whole, "nodes.*.id"), texts(&whole, "edges.*.cursor"))
+    (strings_at(&whole, "nodes.*.id"), strings_at(&whole, "edges.*.cursor"))
 }
 
 /// Which of the list's places a page holds, with what it says of its surroundings.
 fn places(page: &Value, ids: &[String]) -> (Vec<usize>, bool, bool) {
     let place = |id: &String| ids.iter().position(|known| known == id).unwrap();
-    let held = texts(page, "nodes.*.id");
-    assert_eq!(texts(page, "edges.*.node.id"), held);
-    let cursors = texts(page, "edges.*.cursor");
+    let held = strings_at(page, "nodes.*.id");
+    assert_eq!(strings_at(page, "edges.*.node.id"), held);
+    let cursors = strings_at(page, "edges.*.cursor");
     assert_eq!(page["pageInfo"]["startCursor"].as_str(), cursors.first().map(String::as_str));
     assert_eq!(page["pageInfo"]["endCursor"].as_str(), cursors.last().map(String::as_str));
     assert_eq!(page["totalCount"], ids.len());
@@ -76,7 +76,7 @@ async fn a_walk_either_way_meets_every_provider_once() {
     let (mut forward, mut after) = (Vec::new(), Value::Null);
     loop {
         let page = page(&world, json!({ "first": 4, "after": after })).await;
-        forward.extend(texts(&page, "nodes.*.id"));
+        forward.extend(strings_at(&page, "nodes.*.id"));
         after = page["pageInfo"]["endCursor"].clone();
         if page["pageInfo"]["hasNextPage"] == false {
             break;
@@ -86,7 +86,7 @@ async fn a_walk_either_way_meets_every_provider_once() {
     let (mut backward, mut before) = (Vec::new(), Value::Null);
     loop {
         let page = page(&world, json!({ "last": 4, "before": before })).await;
-        backward.splice(0..0, texts(&page, "nodes.*.id"));
+        backward.splice(0..0, strings_at(&page, "nodes.*.id"));
         before = page["pageInfo"]["startCursor"].clone();
         if page["pageInfo"]["hasPreviousPage"] == false {
             break;
@@ -170,7 +170,11 @@ async fn every_order_runs_both_ways_and_what_has_no_value_comes_last() {
             });
             let ordered =
                 page(&world, json!({ "orderBy": { "field": field, "direction": direction } })).await;
-            assert_eq!(texts(&ordered, "nodes.*.id"), texts(&json!(expected), "*.id"), "{field} {direction}");
+            assert_eq!(
+                strings_at(&ordered, "nodes.*.id"),
+                strings_at(&json!(expected), "*.id"),
+                "{field} {direction}"
+            );
         }
     }
     all.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
@@ -183,11 +187,11 @@ async fn a_provider_that_went_leaves_its_cursor_usable() {
     let world = World::new();
     let (ids, cursors) = whole(&world).await;
     world.sandbox.change_providers(Tenant::A, |rows| drop(rows.remove(4)));
-    world.pass(crate::world::LONGEST_TTL).await;
+    world.advance(crate::world::LONGEST_TTL).await;
     let after = page(&world, json!({ "first": 2, "after": cursors[4] })).await;
-    assert_eq!(texts(&after, "nodes.*.id"), ids[5..7]);
+    assert_eq!(strings_at(&after, "nodes.*.id"), ids[5..7]);
     let before = page(&world, json!({ "last": 2, "before": cursors[4] })).await;
-    assert_eq!(texts(&before, "nodes.*.id"), ids[2..4]);
+    assert_eq!(strings_at(&before, "nodes.*.id"), ids[2..4]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,5 +205,5 @@ async fn rows_alike_are_told_apart_and_got_by_their_own_ids() {
     let (ids, _) = whole(&world).await;
     let query = "query ($ids: [ID!]!) { providersByIds(ids: $ids) { displayName } }";
     let data = world.data_with(query, json!({ "ids": [ids[25], ids[0]] })).await;
-    assert_eq!(texts(&data, "providersByIds.*.displayName"), ["The twin", "Team Mailbox"]);
+    assert_eq!(strings_at(&data, "providersByIds.*.displayName"), ["The twin", "Team Mailbox"]);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use switchboard::sandbox::{Account, Tenant};
 
-use crate::world::{LONGEST_TTL, PROVIDERS, World, at, by_ids, count, global_id, list, tenant_a, texts};
+use crate::world::{LONGEST_TTL, PROVIDERS, World, at, by_ids, count, global_id, list, strings_at, tenant_a};
 
 /// How long a missing account is believed to be missing.
 const A_MOMENT: Duration = Duration::from_secs(5);
@@ -19,7 +19,7 @@ async fn thrice(world: &World, query: &str, variables: Value, calls: &[String]) 
     assert_eq!(world.calls_sorted(), calls, "cold: {query}");
     assert_eq!(world.data_with(query, variables.clone()).await, data);
     assert_eq!(world.calls(), [] as [&str; 0], "kept: {query}");
-    world.pass(LONGEST_TTL).await;
+    world.advance(LONGEST_TTL).await;
     assert_eq!(world.data_with(query, variables).await, data);
     assert_eq!(world.calls_sorted(), calls, "too old: {query}");
     data
@@ -65,9 +65,9 @@ async fn providers_are_the_workspaces_rows() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_is_got_by_its_id_on_every_road() {
     let world = World::new();
-    let ids = texts(&world.data("{ providers { nodes { id } } }").await, "providers.nodes.*.id");
+    let ids = strings_at(&world.data("{ providers { nodes { id } } }").await, "providers.nodes.*.id");
     assert!(ids.iter().all(|id| !id.contains("emasex")));
-    world.pass(LONGEST_TTL).await;
+    world.advance(LONGEST_TTL).await;
     world.calls();
     let variables = json!({ "id": ids[2], "ids": [ids[4], ids[0], ids[4]] });
     for (query, path) in [
@@ -76,15 +76,15 @@ async fn a_provider_is_got_by_its_id_on_every_road() {
     ] {
         let data = thrice(&world, query, variables.clone(), &[PROVIDERS.to_owned()]).await;
         assert_eq!(data[path]["name"], "slack");
-        world.pass(LONGEST_TTL).await;
+        world.advance(LONGEST_TTL).await;
     }
     for (query, path) in [
         ("query ($ids: [ID!]!) { providersByIds(ids: $ids) { name } }", "providersByIds"),
         ("query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Provider { name } } }", "nodes"),
     ] {
         let data = thrice(&world, query, variables.clone(), &[PROVIDERS.to_owned()]).await;
-        assert_eq!(texts(&data[path], "*.name"), ["teams", "gmail", "teams"]);
-        world.pass(LONGEST_TTL).await;
+        assert_eq!(strings_at(&data[path], "*.name"), ["teams", "gmail", "teams"]);
+        world.advance(LONGEST_TTL).await;
     }
 }
 
@@ -117,20 +117,20 @@ async fn an_account_is_got_by_either_id_on_every_road_whether_shared_or_private(
                 "accountType": account_type,
             })
         );
-        world.pass(LONGEST_TTL).await;
+        world.advance(LONGEST_TTL).await;
     }
 
     let ids = [&other.id, &private.id, &other.id].map(String::as_str);
     let calls = [by_ids([private.id.as_str(), other.id.as_str()])];
     let query = "query ($ids: [ID!]!) { connectedAccountsByIds(ids: $ids) { connectedAccountId } }";
     let data = thrice(&world, query, json!({ "ids": ids }), &calls).await;
-    assert_eq!(texts(&data, "connectedAccountsByIds.*.connectedAccountId"), ids);
-    world.pass(LONGEST_TTL).await;
+    assert_eq!(strings_at(&data, "connectedAccountsByIds.*.connectedAccountId"), ids);
+    world.advance(LONGEST_TTL).await;
     let query =
         "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ConnectedAccount { connectedAccountId } } }";
     let data =
         thrice(&world, query, json!({ "ids": ids.map(|id| global_id("ConnectedAccount", id)) }), &calls);
-    assert_eq!(texts(&data.await, "nodes.*.connectedAccountId"), ids);
+    assert_eq!(strings_at(&data.await, "nodes.*.connectedAccountId"), ids);
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,7 +140,7 @@ async fn connected_accounts_are_the_newest_private_ones() {
     let data = thrice(&world, query, json!({}), &[list(&[])]).await;
     let private = private_ids(&world, |_| true);
     let data = &data["connectedAccounts"];
-    assert_eq!(texts(data, "nodes.*.connectedAccountId"), listed(&private)[..20]);
+    assert_eq!(strings_at(data, "nodes.*.connectedAccountId"), listed(&private)[..20]);
     assert_eq!(data["totalCount"], private.len());
     assert_eq!(data["pageInfo"], json!({ "hasNextPage": true, "hasPreviousPage": false }));
 }
@@ -158,22 +158,22 @@ async fn toolkits_and_users_cost_nothing_until_their_lists_are_asked_for() {
     }"#;
     let data = thrice(&world, query, json!({}), &[]).await;
     assert_eq!((&data["toolkit"], &data["node"]), (&toolkit, &toolkit));
-    assert_eq!(texts(&data, "toolkitsBySlugs.*.slug"), ["slack", "nobody_has_it", "gmail"]);
+    assert_eq!(strings_at(&data, "toolkitsBySlugs.*.slug"), ["slack", "nobody_has_it", "gmail"]);
     assert_eq!(data["user"]["id"], "user_3");
-    assert_eq!(texts(&data, "usersByIds.*.id"), ["user_9", "whoever", "user_3"]);
+    assert_eq!(strings_at(&data, "usersByIds.*.id"), ["user_9", "whoever", "user_3"]);
 
     let query = r#"{ toolkit(slug: "outlook") { providers { rawCategory name } connectedAccounts(first: 4) { nodes { connectedAccountId } } } }"#;
     let data =
         thrice(&world, query, json!({}), &[PROVIDERS.to_owned(), list(&["toolkit_slugs=outlook"])]).await;
-    assert_eq!(texts(&data, "toolkit.providers.*.rawCategory"), ["email", "calendar", "channels"]);
+    assert_eq!(strings_at(&data, "toolkit.providers.*.rawCategory"), ["email", "calendar", "channels"]);
     let of = private_ids(&world, |account| account.toolkit == "outlook");
-    assert_eq!(texts(&data, "toolkit.connectedAccounts.nodes.*.connectedAccountId"), listed(&of)[..4]);
+    assert_eq!(strings_at(&data, "toolkit.connectedAccounts.nodes.*.connectedAccountId"), listed(&of)[..4]);
 
     let query =
         r#"{ user(id: "user_3") { connectedAccounts { nodes { connectedAccountId user { id } } } } }"#;
     let data = thrice(&world, query, json!({}), &[list(&["user_ids=user_3"])]).await;
     let of = private_ids(&world, |account| account.user_id == "user_3");
-    assert_eq!(texts(&data, "user.connectedAccounts.nodes.*.connectedAccountId"), of);
+    assert_eq!(strings_at(&data, "user.connectedAccounts.nodes.*.connectedAccountId"), of);
     assert!(!of.is_empty());
 }
 
@@ -187,10 +187,13 @@ async fn many_users_and_many_toolkits_are_one_call_each() {
     let calls = [list(&["user_ids=user_1%2Cuser_2%2Cuser_3"]), list(&["toolkit_slugs=gmail%2Cslack"])];
     let data = thrice(&world, query, json!({}), &calls).await;
     for user in data["usersByIds"].as_array().unwrap() {
-        let owners = texts(user, "connectedAccounts.nodes.*.userId");
+        let owners = strings_at(user, "connectedAccounts.nodes.*.userId");
         assert_eq!(owners, vec![user["id"].as_str().unwrap(); 2]);
     }
-    assert_eq!(texts(&data, "toolkitsBySlugs.1.connectedAccounts.nodes.*.toolkit.slug"), ["slack", "slack"]);
+    assert_eq!(
+        strings_at(&data, "toolkitsBySlugs.1.connectedAccounts.nodes.*.toolkit.slug"),
+        ["slack", "slack"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,9 +208,9 @@ async fn an_accounts_own_links_lead_back() {
         [PROVIDERS.to_owned(), list(&[]), list(&["auth_config_ids=ac_gmail%2Cac_googlecalendar%2Cac_slack"])];
     let data = thrice(&world, query, json!({}), &calls).await;
     let nodes = &data["connectedAccounts"]["nodes"];
-    let slugs = texts(nodes, "*.toolkit.slug");
+    let slugs = strings_at(nodes, "*.toolkit.slug");
     assert_eq!(slugs, ["gmail", "googlecalendar", "slack"]);
-    assert_eq!(texts(nodes, "*.authConfig.connectedAccounts.nodes.0.toolkit.slug"), slugs);
+    assert_eq!(strings_at(nodes, "*.authConfig.connectedAccounts.nodes.0.toolkit.slug"), slugs);
     assert_eq!(at(nodes, "*.user.id"), at(nodes, "*.userId"));
     assert_eq!(at(nodes, "*.providers.*.name"), json!([["gmail", "gmail", "email"], ["google"], ["slack"]]));
 }
@@ -232,7 +235,7 @@ async fn whatever_mix_of_roots_asks_for_ids_asks_once_per_hundred() {
     sorted.sort_unstable();
     let calls = [by_ids(sorted[..100].iter().copied()), by_ids(sorted[100..].iter().copied())];
     let data = thrice(&world, query, variables, &calls).await;
-    assert_eq!(texts(&data, "connectedAccountsByIds.*.connectedAccountId"), ids);
+    assert_eq!(strings_at(&data, "connectedAccountsByIds.*.connectedAccountId"), ids);
     assert_eq!(data["nodes"].as_array().map(Vec::len), Some(30));
 }
 
@@ -259,12 +262,12 @@ async fn aliases_with_different_arguments_get_each_their_own() {
         list(&[both]).replace("desc", "asc"),
     ];
     let data = thrice(&world, query, json!({}), &calls).await;
-    assert_eq!(texts(&data, "active.nodes.*.rawStatus"), ["ACTIVE"; 3]);
-    assert_eq!(texts(&data, "expired.nodes.*.rawStatus"), ["EXPIRED"; 3]);
-    assert_eq!(texts(&data, "five.nodes.*.id")[..2], texts(&data, "two.nodes.*.id"));
+    assert_eq!(strings_at(&data, "active.nodes.*.rawStatus"), ["ACTIVE"; 3]);
+    assert_eq!(strings_at(&data, "expired.nodes.*.rawStatus"), ["EXPIRED"; 3]);
+    assert_eq!(strings_at(&data, "five.nodes.*.id")[..2], strings_at(&data, "two.nodes.*.id"));
     for provider in data["providers"]["nodes"].as_array().unwrap() {
-        let newest = texts(provider, "newest.nodes.*.createdAt");
-        assert!(newest > texts(provider, "oldest.nodes.*.createdAt"), "{provider}");
+        let newest = strings_at(provider, "newest.nodes.*.createdAt");
+        assert!(newest > strings_at(provider, "oldest.nodes.*.createdAt"), "{provider}");
     }
 }
 
@@ -282,7 +285,7 @@ async fn what_does_not_exist_is_null_in_its_place_and_believed_for_a_moment_only
     world.sandbox.change_accounts(Tenant::A, |rows| rows.push(account));
     assert_eq!(world.data_with(query, variables.clone()).await, data);
     assert_eq!(world.calls(), [] as [&str; 0]);
-    world.pass(A_MOMENT).await;
+    world.advance(A_MOMENT).await;
     let data = world.data_with(query, variables).await;
     assert_eq!(data["connectedAccountsByIds"][0]["connectedAccountId"], "ca_nobody");
     assert_eq!(world.calls(), [by_ids(["ca_nobody"])]);
@@ -295,7 +298,7 @@ async fn what_is_asked_for_again_alone_is_believed_to_be_missing_no_longer() {
     assert_eq!(world.data(query).await["connectedAccount"], Value::Null);
     let account = Account::new("ca_later", "gmail", "user_1", "2026-11-21T11:00:00Z".parse().unwrap());
     world.sandbox.change_accounts(Tenant::A, |rows| rows.push(account));
-    world.pass(A_MOMENT).await;
+    world.advance(A_MOMENT).await;
     assert_eq!(world.data(query).await["connectedAccount"]["userId"], "user_1");
     assert_eq!(world.calls(), [by_ids(["ca_later"]), by_ids(["ca_later"])]);
 }
@@ -306,13 +309,13 @@ async fn accounts_are_read_again_while_the_providers_are_still_kept() {
     let query = "{ providers(first: 1) { nodes { name connectedAccounts(first: 1) { nodes { id } } } } }";
     world.data(query).await;
     world.calls();
-    world.pass(Duration::from_millis(29_999)).await;
+    world.advance(Duration::from_millis(29_999)).await;
     world.data(query).await;
     assert_eq!(world.calls(), [] as [&str; 0]);
-    world.pass(Duration::from_millis(1)).await;
+    world.advance(Duration::from_millis(1)).await;
     world.data(query).await;
     assert_eq!(world.calls(), [list(&["toolkit_slugs=gmail"])]);
-    world.pass(Duration::from_secs(30)).await;
+    world.advance(Duration::from_secs(30)).await;
     world.data(query).await;
     assert_eq!(world.calls(), [PROVIDERS.to_owned(), list(&["toolkit_slugs=gmail"])]);
 }
@@ -328,7 +331,7 @@ async fn a_count_costs_a_call_only_where_no_page_tells_it() {
     let private = private_ids(&world, |_| true).len();
     assert_eq!(data["connectedAccounts"]["totalCount"], private);
 
-    world.pass(LONGEST_TTL).await;
+    world.advance(LONGEST_TTL).await;
     let query = r#"{
         connectedAccounts(first: 1, filter: { statuses: [REVOKED, FAILED], accountType: ALL }) { totalCount }
         toolkit(slug: "gmail") { connectedAccounts(first: 1) { totalCount } }
@@ -340,7 +343,7 @@ async fn a_count_costs_a_call_only_where_no_page_tells_it() {
     let gmail = private_ids(&world, |account| account.toolkit == "gmail").len();
     assert_eq!(data["toolkit"]["connectedAccounts"]["totalCount"], gmail);
 
-    world.pass(LONGEST_TTL).await;
+    world.advance(LONGEST_TTL).await;
     let query = r#"{ connectedAccounts(first: 0, filter: { userIds: ["user_1"] }) { totalCount } }"#;
     let data = thrice(&world, query, json!({}), &[count(&["user_ids=user_1"])]).await;
     let own = private_ids(&world, |account| account.user_id == "user_1").len();
@@ -353,7 +356,7 @@ async fn counts_of_nested_lists_are_right() {
     let query = "{ providers { nodes { toolkits { slug } connectedAccounts(first: 1) { totalCount } } } }";
     let data = world.data(query).await;
     for provider in data["providers"]["nodes"].as_array().unwrap() {
-        let slugs = texts(provider, "toolkits.*.slug");
+        let slugs = strings_at(provider, "toolkits.*.slug");
         let own = private_ids(&world, |account| slugs.iter().any(|slug| slug == account.toolkit)).len();
         assert_eq!(provider["connectedAccounts"]["totalCount"], own, "{slugs:?}");
     }
@@ -363,7 +366,7 @@ async fn counts_of_nested_lists_are_right() {
 async fn identical_requests_at_once_make_the_calls_of_one() {
     let world = World::new();
     let query = "{ providers { nodes { connectedAccounts(first: 3) { nodes { id } } } } }";
-    let requests = (0..200).map(|_| world.ask_as(tenant_a(), query, json!({})));
+    let requests = (0..200).map(|_| world.query_as(tenant_a(), query, json!({})));
     let answers = futures_util::future::join_all(requests).await;
     assert!(answers.iter().all(|answer| *answer == answers[0] && answer.get("errors").is_none()));
     assert_eq!(world.calls().len(), 2);

@@ -50,7 +50,7 @@ async fn gateways_are_told_the_same_texts() {
     let mut setup = Setup::default();
     setup.config.federation = set("2.3", "");
     let expected = of_federation(&setup.config.federation);
-    let data = World::of(setup).data("{ _service { sdl } }").await;
+    let data = World::new_with(setup).data("{ _service { sdl } }").await;
     assert_eq!(data["_service"]["sdl"], expected);
 }
 
@@ -58,7 +58,7 @@ async fn gateways_are_told_the_same_texts() {
 async fn what_gateways_ask_is_not_shown_to_people() {
     let world = World::new();
     let query = "{ __schema { types { name } queryType { name fields { name } } } }";
-    let told = world.ask_as(tenant_a(), query, json!({})).await;
+    let told = world.query_as(tenant_a(), query, json!({})).await;
     let text = told["data"]["__schema"].to_string();
     for hidden in ["_entities", "_service", "_sdl", "_Any", "_Entity", "_Service", "QueryOf"] {
         assert!(!text.contains(hidden), "{hidden} in {text}");

@@ -84,7 +84,7 @@ const PROVIDERS: &str = "{ providers { nodes { category rawCategory name connect
 
 async fn of_tenant(leadlex: &str, composio: &str, query: &str) -> (World, Value) {
     let world = World::new();
-    let mut answer = world.ask_as(caller(Some(leadlex), Some(composio)), query, json!({})).await;
+    let mut answer = world.query_as(caller(Some(leadlex), Some(composio)), query, json!({})).await;
     assert_eq!(answer.get("errors"), None);
     let data = answer["data"].take();
     (world, data)
@@ -256,8 +256,8 @@ async fn every_field_of_composios_errors_is_told_or_kept_for_a_reason() {
         (422, "UPSTREAM_REJECTED"),
         (500, "UPSTREAM_UNAVAILABLE"),
     ] {
-        let world = World::wired(Settings::default(), PAGE_ROWS, move |_| refusing(status));
-        let answer = world.ask("{ connectedAccounts { totalCount } }").await;
+        let world = World::with_network(Settings::default(), PAGE_ROWS, move |_| refusing(status));
+        let answer = world.query("{ connectedAccounts { totalCount } }").await;
         let own = "the upstream's own text, which can repeat a key or a URL";
         let table = [
             ("error.request_id", Same("extensions.requestId")),

@@ -41,7 +41,7 @@ fn account(id: &str, user: &str, changed: i64) -> Account {
 
 /// A world of few accounts that do not change by themselves.
 fn world(accounts: Vec<Account>) -> World {
-    World::holding(accounts, 100)
+    World::with_accounts(accounts, 100)
 }
 
 /// The data of the next message, which has no errors.
@@ -161,7 +161,7 @@ async fn a_member_hears_of_its_own_accounts_alone_and_of_integrations_without_wh
     assert_eq!(told["connectedAccountId"], "ca_2");
     // What a member does not see has not changed for it.
     world.sandbox.change_providers(Tenant::A, |rows| rows[0]["error_message"] = json!("ann@example.com"));
-    world.pass(PROVIDERS_TTL).await;
+    world.advance(PROVIDERS_TTL).await;
     world.settle().await;
     world.sandbox.change_providers(Tenant::A, |rows| {
         rows[0]["error_message"] = json!("bob@example.com");
@@ -177,7 +177,7 @@ async fn a_member_hears_of_its_own_accounts_alone_and_of_integrations_without_wh
         rows[0].user_id = "user_2".to_owned();
         rows[0].updated_at = moment(200);
     });
-    world.pass(PROVIDERS_TTL).await;
+    world.advance(PROVIDERS_TTL).await;
     world.settle().await;
     change(&world, "ca_2", "ACTIVE", 300);
     let told = at(&heard(&mut accounts).await, "connectedAccountChanged");
@@ -189,7 +189,7 @@ async fn a_member_hears_of_its_own_accounts_alone_and_of_integrations_without_wh
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_listeners_make_the_calls_of_one() {
-    let world = World::over(Settings { accounts: 80, ..Settings::default() });
+    let world = World::with_sandbox(Settings { accounts: 80, ..Settings::default() });
     let mut listeners = Vec::new();
     for number in 0..1_000 {
         let who = if number % 2 == 0 { tenant_a() } else { member(&format!("user_{}", number % 7)) };
@@ -199,7 +199,7 @@ async fn a_thousand_listeners_make_the_calls_of_one() {
     world.settle().await;
     assert_eq!(world.calls_sorted(), [WATCHED, PROVIDERS]);
     for _ in 0..4 {
-        world.pass(Duration::from_secs(30)).await;
+        world.advance(Duration::from_secs(30)).await;
         world.settle().await;
     }
     // Two minutes: accounts are read again each 30 s, integrations each 60 s.
@@ -212,11 +212,11 @@ async fn when_nobody_listens_any_more_nobody_asks_any_more() {
     let world = World::new();
     let subscription = world.subscribe(tenant_a(), PROVIDER_CHANGED).await;
     drop(subscription);
-    world.pass(Duration::from_secs(61)).await;
+    world.advance(Duration::from_secs(61)).await;
     world.settle().await;
     world.calls();
     for _ in 0..10 {
-        world.pass(PROVIDERS_TTL).await;
+        world.advance(PROVIDERS_TTL).await;
         world.settle().await;
     }
     assert_eq!(world.calls(), [""; 0]);
@@ -242,7 +242,7 @@ async fn whoever_comes_back_in_time_misses_nothing() {
     let position = subscription.position();
     drop(subscription);
     change(&world, "ca_2", "FAILED", 40);
-    world.pass(Duration::from_secs(35)).await;
+    world.advance(Duration::from_secs(35)).await;
     world.settle().await;
     let resume = |position: &str| json!({ "query": ACCOUNT_CHANGED, "extensions": { "switchboard": { "after": position } } });
     let mut again = world.open(tenant_a(), resume(&position)).await.ok().unwrap();
@@ -312,7 +312,7 @@ async fn an_upstream_that_fails_is_asked_again_later_and_a_refused_key_ends_it_w
     let world = World::new();
     let mut subscription = world.subscribe(tenant_a(), PROVIDER_CHANGED).await;
     world.sandbox.emulate(EmulatedUpstream::Leadlex, Some(Fault::parse("status=503").unwrap()));
-    world.pass(PROVIDERS_TTL).await;
+    world.advance(PROVIDERS_TTL).await;
     world.settle().await;
     world.sandbox.emulate(EmulatedUpstream::Leadlex, None);
     world.sandbox.change_providers(Tenant::A, |rows| rows[0]["status"] = json!("degraded"));

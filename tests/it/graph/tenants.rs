@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use switchboard::domain::caller::Caller;
 use switchboard::sandbox::{EmulatedUpstream, Tenant};
 
-use crate::world::{World, caller, global_id, only_error, tenant_a, tenant_b, texts};
+use crate::world::{World, caller, global_id, only_error, strings_at, tenant_a, tenant_b};
 
 fn of(tenant: Tenant) -> Caller {
     match tenant {
@@ -49,7 +49,7 @@ async fn interleaved_requests_never_meet_the_others_data() {
     let mut alone = Vec::new();
     for tenant in [Tenant::A, Tenant::B] {
         for query in QUERIES {
-            alone.push(World::new().ask_as(of(tenant), query, json!({})).await);
+            alone.push(World::new().query_as(of(tenant), query, json!({})).await);
         }
     }
     // Then together, cold and warm, all at once and in turns.
@@ -58,7 +58,7 @@ async fn interleaved_requests_never_meet_the_others_data() {
             let tenant = if turn % 2 == 0 { Tenant::A } else { Tenant::B };
             let query = turn / 2 % QUERIES.len();
             let place = query + if tenant == Tenant::A { 0 } else { QUERIES.len() };
-            let asked = world.ask_as(of(tenant), QUERIES[query], json!({}));
+            let asked = world.query_as(of(tenant), QUERIES[query], json!({}));
             async move { (tenant, place, asked.await) }
         });
         for (tenant, place, answer) in join_all(requests).await {
@@ -86,7 +86,7 @@ async fn interleaved_requests_never_meet_the_others_data() {
 async fn each_key_goes_to_its_own_upstream_alone() {
     let world = World::new();
     for tenant in [Tenant::A, Tenant::B] {
-        world.ask_as(of(tenant), QUERIES[0], json!({})).await;
+        world.query_as(of(tenant), QUERIES[0], json!({})).await;
     }
     let requests = world.sandbox.requests();
     assert_eq!(requests.len(), 4);
@@ -104,14 +104,14 @@ async fn each_key_goes_to_its_own_upstream_alone() {
 async fn what_one_was_given_opens_nothing_to_the_other() {
     let world = World::new();
     let first = world.data(QUERIES[0]).await;
-    let provider = texts(&first, "providers.nodes.*.id").remove(0);
+    let provider = strings_at(&first, "providers.nodes.*.id").remove(0);
     let account = world.sandbox.accounts(Tenant::A).remove(0).id;
     let query = "query ($p: ID!, $a: ID!, $ca: ID!) {
         node(id: $p) { id } provider(id: $p) { id } providersByIds(ids: [$p]) { id }
         nodes(ids: [$p, $a]) { id } connectedAccount(id: $a) { id } connectedAccountsByIds(ids: [$ca]) { id }
     }";
     let variables = json!({ "p": provider, "a": global_id("ConnectedAccount", &account), "ca": account });
-    let answer = world.ask_as(tenant_b(), query, variables.clone()).await;
+    let answer = world.query_as(tenant_b(), query, variables.clone()).await;
     let nothing = json!({
         "node": null, "provider": null, "providersByIds": [null],
         "nodes": [null, null], "connectedAccount": null, "connectedAccountsByIds": [null],
@@ -119,15 +119,15 @@ async fn what_one_was_given_opens_nothing_to_the_other() {
     assert_eq!(answer, json!({ "data": nothing }));
     assert!(!world.data_with(query, variables).await["node"].is_null());
 
-    let of_providers = texts(&first, "providers.edges.*.cursor").remove(0);
-    let of_accounts = texts(&first, "providers.nodes.0.connectedAccounts.edges.*.cursor").remove(0);
+    let of_providers = strings_at(&first, "providers.edges.*.cursor").remove(0);
+    let of_accounts = strings_at(&first, "providers.nodes.0.connectedAccounts.edges.*.cursor").remove(0);
     let gmail =
         "query ($c: String) { toolkit(slug: \"gmail\") { connectedAccounts(after: $c) { totalCount } } }";
     world.data_with(gmail, json!({ "c": of_accounts })).await;
     for (query, cursor) in
         [("query ($c: String) { providers(after: $c) { totalCount } }", of_providers), (gmail, of_accounts)]
     {
-        let answer = world.ask_as(tenant_b(), query, json!({ "c": cursor })).await;
+        let answer = world.query_as(tenant_b(), query, json!({ "c": cursor })).await;
         assert_eq!(only_error(&answer)["extensions"]["reason"], "BAD_CURSOR", "{query}");
     }
 }
@@ -139,10 +139,10 @@ async fn what_is_kept_is_kept_by_each_upstreams_own_key() {
     world.calls();
     // A's workspace with B's project: A's list is kept, B's accounts are not.
     let mixed = caller(Some("wbk_sandbox_a"), Some("ak_sandbox_b"));
-    let answer = world.ask_as(mixed, QUERIES[0], json!({})).await;
+    let answer = world.query_as(mixed, QUERIES[0], json!({})).await;
     assert_eq!(answer["data"]["providers"]["nodes"][0]["displayName"], "Team Mailbox");
     let calls = world.calls();
     assert!(calls.len() == 1 && calls[0].contains("connected_accounts"), "{calls:?}");
-    let users = texts(&answer["data"], "providers.nodes.0.connectedAccounts.nodes.*.userId");
+    let users = strings_at(&answer["data"], "providers.nodes.0.connectedAccounts.nodes.*.userId");
     assert!(users.iter().all(|user| user.starts_with("member_")), "{users:?}");
 }

@@ -7,7 +7,9 @@ use switchboard::domain::caller::Caller;
 use switchboard::domain::role::{MemberId, Role};
 use switchboard::sandbox::{EmulatedUpstream, Fault, LeadlexPlan, Settings, Tenant};
 
-use crate::world::{NOW, PROVIDERS, Setup, World, at, caller, list, only_error, tenant_a, tenant_b, texts};
+use crate::world::{
+    NOW, PROVIDERS, Setup, World, at, caller, list, only_error, strings_at, tenant_a, tenant_b,
+};
 
 const UPSTREAMS: &str = "{ upstreams {
     name state quota { limit remaining resetsAt } lastSuccessAt lastError { code at requestId }
@@ -17,7 +19,7 @@ const UPSTREAMS: &str = "{ upstreams {
 const READ: &str = "{ providers(first: 1) { nodes { name } } connectedAccounts(first: 1) { nodes { id } } }";
 
 fn starter() -> World {
-    World::of(Setup {
+    World::new_with(Setup {
         sandbox: Settings { leadlex_plan: LeadlexPlan::Starter, ..Settings::default() },
         ..Setup::as_shipped()
     })
@@ -44,7 +46,7 @@ async fn the_quota_the_last_success_the_last_error_and_the_caches_figures_are_to
     world.data(READ).await;
     world.data(READ).await;
     let data = world.data(UPSTREAMS).await;
-    assert_eq!(texts(&data, "upstreams.*.state"), ["UP", "UP"]);
+    assert_eq!(strings_at(&data, "upstreams.*.state"), ["UP", "UP"]);
     assert_eq!(
         at(&data, "upstreams.0.quota"),
         json!({ "limit": 100, "remaining": 99, "resetsAt": "2026-11-22T00:00:00Z" })
@@ -56,7 +58,7 @@ async fn the_quota_the_last_success_the_last_error_and_the_caches_figures_are_to
     );
 
     world.sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=503").unwrap()));
-    world.pass(Duration::from_secs(30)).await;
+    world.advance(Duration::from_secs(30)).await;
     world.data(READ).await;
     world.settle().await;
     let data = world.data(UPSTREAMS).await;
@@ -69,19 +71,19 @@ async fn the_quota_the_last_success_the_last_error_and_the_caches_figures_are_to
 async fn another_tenants_figures_are_its_own() {
     let world = starter();
     world.data(READ).await;
-    let answer = world.ask_as(tenant_b(), UPSTREAMS, json!({})).await;
-    assert_eq!(texts(&answer["data"], "upstreams.*.state"), ["UNKNOWN", "UNKNOWN"]);
+    let answer = world.query_as(tenant_b(), UPSTREAMS, json!({})).await;
+    assert_eq!(strings_at(&answer["data"], "upstreams.*.state"), ["UNKNOWN", "UNKNOWN"]);
     assert_eq!(at(&answer["data"], "upstreams.*.cache.misses"), json!([0, 0]));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_reads_both_again_at_once_and_what_was_shown_before_is_not_shown_as_fresh() {
-    let world = World::of(Setup::as_shipped());
+    let world = World::new_with(Setup::as_shipped());
     let query = "{ providers { nodes { name } freshness { fetchedAt } } }";
     world.data(query).await;
     world.data("{ connectedAccounts(first: 1, filter: { statuses: [ACTIVE] }) { nodes { id } } }").await;
     world.sandbox.change_providers(Tenant::A, |rows| rows.truncate(1));
-    world.pass(Duration::from_secs(20)).await;
+    world.advance(Duration::from_secs(20)).await;
     world.calls();
     let data = world.data("mutation { refresh { retryAt upstreams { name state } } }").await;
     assert_eq!(
@@ -92,7 +94,7 @@ async fn a_refresh_reads_both_again_at_once_and_what_was_shown_before_is_not_sho
     );
     assert_eq!(world.calls_sorted(), [list(&[]), PROVIDERS.to_owned()]);
     let data = world.data(query).await;
-    assert_eq!(texts(&data, "providers.nodes.*.name").len(), 1);
+    assert_eq!(strings_at(&data, "providers.nodes.*.name").len(), 1);
     assert_eq!(at(&data, "providers.freshness.fetchedAt"), "2026-11-21T12:00:20Z");
     assert_eq!(world.calls(), [""; 0]);
     // What the refresh did not read itself is read before it is shown.
@@ -102,9 +104,9 @@ async fn a_refresh_reads_both_again_at_once_and_what_was_shown_before_is_not_sho
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_of_one_upstream_leaves_the_other() {
-    let world = World::of(Setup::as_shipped());
+    let world = World::new_with(Setup::as_shipped());
     world.data(READ).await;
-    world.pass(Duration::from_secs(20)).await;
+    world.advance(Duration::from_secs(20)).await;
     world.calls();
     world.data("mutation { refresh(upstream: COMPOSIO) { retryAt } }").await;
     assert_eq!(world.calls(), [list(&[])]);
@@ -123,7 +125,7 @@ async fn a_refresh_that_the_quota_does_not_allow_changes_nothing_and_says_when()
             Some(retry_at) => break retry_at.parse().unwrap(),
             None => refreshes += 1,
         }
-        world.pass(Duration::from_secs(10)).await;
+        world.advance(Duration::from_secs(10)).await;
         assert!(refreshes < 60, "half a day's calls are kept for the other half");
     };
     assert_eq!(world.calls(), vec![PROVIDERS; refreshes]);
@@ -131,7 +133,7 @@ async fn a_refresh_that_the_quota_does_not_allow_changes_nothing_and_says_when()
     assert_eq!(at(&data, "providers.freshness.state"), "FRESH");
     let passed = jiff::SignedDuration::from_secs(10 * i64::try_from(refreshes).unwrap());
     let wait = retry_at.duration_since(NOW.parse::<jiff::Timestamp>().unwrap() + passed);
-    world.pass(wait.try_into().unwrap()).await;
+    world.advance(wait.try_into().unwrap()).await;
     let data = world.data("mutation { refresh(upstream: LEADLEX) { retryAt } }").await;
     assert_eq!(at(&data, "refresh.retryAt"), Value::Null);
     assert_eq!(world.calls(), [PROVIDERS]);
@@ -139,22 +141,22 @@ async fn a_refresh_that_the_quota_does_not_allow_changes_nothing_and_says_when()
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_fails_leaves_what_was_there_and_the_source_says_so() {
-    let world = World::of(Setup::as_shipped());
+    let world = World::new_with(Setup::as_shipped());
     world.data(READ).await;
-    world.pass(Duration::from_secs(20)).await;
+    world.advance(Duration::from_secs(20)).await;
     world.sandbox.emulate(EmulatedUpstream::Leadlex, Some(Fault::parse("status=503").unwrap()));
     let data = world.data("mutation { refresh(upstream: LEADLEX) { upstreams { name state } } }").await;
-    assert_eq!(texts(&data, "refresh.upstreams.*.state"), ["DEGRADED", "UP"]);
+    assert_eq!(strings_at(&data, "refresh.upstreams.*.state"), ["DEGRADED", "UP"]);
     let data = world.data("{ providers(first: 1) { nodes { name } freshness { state fetchedAt } } }").await;
     assert_eq!(at(&data, "providers.freshness"), json!({ "state": "STALE_ON_ERROR", "fetchedAt": NOW }));
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_key_to_an_upstream_nothing_is_known_of_it_and_nothing_is_refreshed() {
-    let world = World::of(Setup::as_shipped());
+    let world = World::new_with(Setup::as_shipped());
     let only_composio = || caller(None, Some("ak_sandbox_a"));
     let answer = world
-        .ask_as(
+        .query_as(
             only_composio(),
             "mutation { refresh { retryAt upstreams { state quota { limit } } } }",
             json!({}),
@@ -167,18 +169,18 @@ async fn without_a_key_to_an_upstream_nothing_is_known_of_it_and_nothing_is_refr
 
 #[tokio::test(start_paused = true)]
 async fn a_member_learns_name_and_state_alone_and_may_refresh_nothing() {
-    let world = World::of(Setup::as_shipped());
+    let world = World::new_with(Setup::as_shipped());
     world.data(READ).await;
     world.calls();
     let member = || Caller { role: Role::Member(MemberId::new("user_0").unwrap()), ..tenant_a() };
-    let answer = world.ask_as(member(), UPSTREAMS, json!({})).await;
+    let answer = world.query_as(member(), UPSTREAMS, json!({})).await;
     for (place, name) in ["LEADLEX", "COMPOSIO"].into_iter().enumerate() {
         assert_eq!(
             at(&answer["data"], &format!("upstreams.{place}")),
             json!({ "name": name, "state": "UP", "quota": null, "lastSuccessAt": null, "lastError": null, "cache": null })
         );
     }
-    let answer = world.ask_as(member(), "mutation { refresh { retryAt } }", json!({})).await;
+    let answer = world.query_as(member(), "mutation { refresh { retryAt } }", json!({})).await;
     assert_eq!(only_error(&answer)["extensions"]["code"], "FORBIDDEN");
     assert_eq!(answer["data"], Value::Null);
     assert_eq!(world.calls(), [""; 0]);

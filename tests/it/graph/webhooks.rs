@@ -85,7 +85,7 @@ fn expire_first(world: &World) {
 
 #[tokio::test(start_paused = true)]
 async fn a_signed_delivery_reaches_listeners_and_readers_at_once() {
-    let world = World::of(Setup::as_shipped());
+    let world = World::new_with(Setup::as_shipped());
     let edge = edge(&world);
     world.sandbox.change_accounts(Tenant::A, |rows| rows[0].status = "ACTIVE");
     let mut subscription = world.subscribe(tenant_a(), CHANGED).await;
@@ -108,13 +108,13 @@ async fn a_signed_delivery_reaches_listeners_and_readers_at_once() {
             json!({ "cause": "WEBHOOK", "previousStatus": was, "connectedAccount": { "status": is } })
         );
         assert_eq!(at(&world.data(LISTED).await, "connectedAccounts.nodes.0.status"), json!(is));
-        world.pass(std::time::Duration::from_secs(1)).await;
+        world.advance(std::time::Duration::from_secs(1)).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_forged_an_old_and_a_repeated_delivery_change_nothing() {
-    let world = World::of(Setup::as_shipped());
+    let world = World::new_with(Setup::as_shipped());
     let edge = edge(&world);
     world.data(LISTED).await;
     assert_eq!(deliver(&edge, &world, RIGHT).await.0, StatusCode::NO_CONTENT);

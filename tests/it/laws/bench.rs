@@ -55,7 +55,7 @@ impl Bench {
         accounts: &[Account],
         manners: Manners,
         settings: ListSettings,
-        rewire: impl FnOnce(Network) -> Network,
+        wrap_network: impl FnOnce(Network) -> Network,
     ) -> Self {
         let clock = Clock::starting_at(NOW.parse::<Timestamp>().unwrap());
         let sandbox = Sandbox::new(
@@ -83,7 +83,7 @@ impl Bench {
         };
         let holdings = Arc::new(Holdings::new(cache, clock));
         let credential = Credential::new(Tenant::A.composio_key()).unwrap();
-        let ledger = Arc::new(Ledger::begin(false, crate::world::far()));
+        let ledger = Arc::new(Ledger::begin(false, crate::world::distant_deadline()));
         let reader = Reader { credential, view: View::FULL, ledger, is_ahead: false };
         Self { sandbox, lists: Lists::new(client, settings, holdings, None), reader }
     }

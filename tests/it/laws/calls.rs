@@ -7,7 +7,7 @@ use switchboard::operation::TransportRules;
 use switchboard::operation::request::OperationRequest;
 use switchboard::sandbox::{Account, EmulatedUpstream, Settings, Tenant};
 
-use crate::world::{World, at, tenant_a, texts};
+use crate::world::{World, at, strings_at, tenant_a};
 
 const PAGE: &str = "query ($first: Int, $last: Int, $after: String, $before: String) {
     connectedAccounts(first: $first, last: $last, after: $after, before: $before) {
@@ -22,14 +22,14 @@ async fn page(world: &World, variables: Value) -> Value {
 }
 
 fn ids(page: &Value) -> Vec<String> {
-    texts(page, "edges.*.node.connectedAccountId")
+    strings_at(page, "edges.*.node.connectedAccountId")
 }
 
 /// Thirty accounts, newest first as listed: `ca_29` to `ca_0`, over pages of five.
 fn thirty() -> World {
     let account =
         |number: i64| Account::new(&format!("ca_{number}"), "gmail", "user_0", super::truth::moment(number));
-    World::holding((0..30).map(account).collect(), 5)
+    World::with_accounts((0..30).map(account).collect(), 5)
 }
 
 #[tokio::test(start_paused = true)]
@@ -49,14 +49,14 @@ async fn a_backward_page_inside_a_page_that_is_kept_costs_nothing() {
 async fn a_backward_page_goes_by_the_remembered_way_and_reads_no_page_before_the_one_it_needs() {
     let world = thirty();
     let seven = page(&world, json!({ "first": 7 })).await;
-    world.pass(Duration::from_secs(20)).await;
+    world.advance(Duration::from_secs(20)).await;
     let after = seven["pageInfo"]["endCursor"].clone();
     let five = page(&world, json!({ "first": 5, "after": after })).await;
     assert_eq!(ids(&five), ["ca_22", "ca_21", "ca_20", "ca_19", "ca_18"]);
     let forward = world.calls();
     assert_eq!(forward.len(), 3, "{forward:#?}");
     // The first two pages have grown too old, the third has not.
-    world.pass(Duration::from_secs(15)).await;
+    world.advance(Duration::from_secs(15)).await;
     let before = five["pageInfo"]["endCursor"].clone();
     let back = page(&world, json!({ "last": 4, "before": before })).await;
     assert_eq!(ids(&back), ["ca_22", "ca_21", "ca_20", "ca_19"]);
@@ -86,7 +86,7 @@ async fn status_counts_of_twenty_providers_cost_one_walk_over_what_they_hold() {
     assert_eq!(calls.len(), 1 + 4, "{calls:#?}");
     let accounts = world.sandbox.accounts(Tenant::A);
     for provider in at(&data, "providers.nodes").as_array().unwrap() {
-        let slugs = texts(provider, "toolkits.*.slug");
+        let slugs = strings_at(provider, "toolkits.*.slug");
         let own = |row: &&Account| !row.shared && slugs.iter().any(|slug| slug == row.toolkit);
         let own: Vec<_> = accounts.iter().filter(own).collect();
         let connection = &provider["connectedAccounts"];
@@ -105,10 +105,10 @@ const JOINED: &str =
 
 /// A world whose every answer takes 50 ms, and whose providers were read once and have grown too old.
 async fn knowing_its_providers() -> World {
-    let world = World::over(Settings { latency_ms: 50, ..Settings::default() });
+    let world = World::with_sandbox(Settings { latency_ms: 50, ..Settings::default() });
     world.data(JOINED).await;
     world.calls();
-    world.pass(Duration::from_secs(61)).await;
+    world.advance(Duration::from_secs(61)).await;
     world
 }
 
@@ -142,7 +142,7 @@ async fn a_wrong_guess_of_the_providers_costs_no_wrong_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_traced_answer_lists_its_calls_and_what_was_saved() {
-    let world = World::over(Settings { latency_ms: 50, ..Settings::default() });
+    let world = World::with_sandbox(Settings { latency_ms: 50, ..Settings::default() });
     let trace = async || {
         let request = json!({ "query": JOINED, "extensions": { "switchboard": { "trace": true } } });
         let request = OperationRequest::from_json(request.to_string().as_bytes()).unwrap();
@@ -152,8 +152,8 @@ async fn a_traced_answer_lists_its_calls_and_what_was_saved() {
         answer["extensions"]["switchboard"]["trace"].take()
     };
     let cold = trace().await;
-    assert_eq!(texts(&cold, "calls.*.upstream"), ["LEADLEX", "COMPOSIO"]);
-    assert_eq!(texts(&cold, "calls.*.outcome"), ["OK", "OK"]);
+    assert_eq!(strings_at(&cold, "calls.*.upstream"), ["LEADLEX", "COMPOSIO"]);
+    assert_eq!(strings_at(&cold, "calls.*.outcome"), ["OK", "OK"]);
     assert_eq!(at(&cold, "calls.*.tookMs"), json!([50.0, 50.0]));
     assert_eq!(at(&cold, "calls.*.startedAtMs"), json!([0.0, 50.0]));
     assert_eq!(cold["tookMs"], json!(100.0));

@@ -98,7 +98,7 @@ async fn is_right_or_refused(
                 view: View::FULL,
                 ledger: std::sync::Arc::new(switchboard::loaders::stats::Ledger::begin(
                     false,
-                    crate::world::far(),
+                    crate::world::distant_deadline(),
                 )),
             };
             whole.clone()

@@ -9,7 +9,7 @@ use switchboard::upstream::transport::Network;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
 
-use crate::world::{NOW, Setup, World, at, texts};
+use crate::world::{NOW, Setup, World, at, strings_at};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const CALLS_A_DAY: usize = 100;
@@ -34,16 +34,16 @@ pub(crate) fn watched(network: Network, seen: Arc<Mutex<Vec<u16>>>) -> Network {
 async fn a_starter_key_that_is_polled_all_day_serves_everybody_and_meets_no_limit() {
     let statuses = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&statuses);
-    let world = World::of(Setup {
+    let world = World::new_with(Setup {
         sandbox: Settings { leadlex_plan: LeadlexPlan::Starter, ..Settings::default() },
-        rewire: Box::new(|network| watched(network, seen)),
+        wrap_network: Box::new(|network| watched(network, seen)),
         ..Setup::as_shipped()
     });
     let started: Timestamp = NOW.parse().unwrap();
     let mut ages = Vec::new();
     for request in 0..2 * REQUESTS_A_DAY {
         let data = world.data(PAGE).await;
-        assert_eq!(texts(&data, "providers.nodes.*.name").len(), 1);
+        assert_eq!(strings_at(&data, "providers.nodes.*.name").len(), 1);
         let now = started + SignedDuration::try_from(DAY / REQUESTS_A_DAY * request).unwrap();
         let fetched_at: Timestamp =
             at(&data, "providers.freshness.fetchedAt").as_str().unwrap().parse().unwrap();
@@ -52,7 +52,7 @@ async fn a_starter_key_that_is_polled_all_day_serves_everybody_and_meets_no_limi
         if at(&data, "providers.freshness.state") != "FRESH" {
             world.settle().await;
         }
-        world.pass(DAY / REQUESTS_A_DAY).await;
+        world.advance(DAY / REQUESTS_A_DAY).await;
     }
 
     assert_eq!(

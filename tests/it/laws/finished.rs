@@ -160,7 +160,7 @@ fn world(page_rows: usize) -> World {
     setup.config.cache.stale_while_revalidate_ms = 20_000;
     setup.config.cache.stale_if_error_ms = 120_000;
     setup.config.cache.jitter_percent = 10;
-    World::of(setup)
+    World::new_with(setup)
 }
 
 /// How many answers were given without being executed.
@@ -185,7 +185,7 @@ async fn gives_what_execution_gives(steps: Vec<Step>, page_rows: usize) -> usize
             Step::Execute(question, caller) => {
                 run(&bare, callers[caller].clone(), &questions[question]).await;
             }
-            Step::Pass(milliseconds) => world.pass(Duration::from_millis(milliseconds)).await,
+            Step::Pass(milliseconds) => world.advance(Duration::from_millis(milliseconds)).await,
             Step::AddAccount(number) => world.sandbox.change_accounts(Tenant::A, |rows| {
                 let (id, user) = (format!("ca_new_{nth}"), format!("user_{}", number % 3));
                 rows.push(Account::new(&id, "gmail", &user, NOW.parse().unwrap()));

@@ -10,7 +10,7 @@ use switchboard::sandbox::Ties;
 
 use super::truth::{self, Accounts, Course, TOOLKITS_USED, accounts, orders};
 use super::{a_tenth, cases, on_a_paused_clock};
-use crate::world::{World, texts};
+use crate::world::{World, strings_at};
 
 const WALK: &str =
     "query ($first: Int, $last: Int, $after: String, $before: String, $orderBy: ConnectedAccountOrder) {
@@ -69,7 +69,7 @@ async fn walks(world: &World, truth: &[String], order: AccountOrder, direction: 
     loop {
         let variables = json!({ size_argument: size, from: place, "orderBy": order_by(order) });
         let page = world.data_with(WALK, variables).await["connectedAccounts"].take();
-        let ids = texts(&page, "edges.*.node.connectedAccountId");
+        let ids = strings_at(&page, "edges.*.node.connectedAccountId");
         match direction {
             Direction::Forward => shown.extend(ids),
             Direction::Backward => drop(shown.splice(0..0, ids)),
@@ -91,7 +91,7 @@ async fn shows_the_lists(
     direction: Direction,
     size: usize,
 ) {
-    let world = World::holding(accounts.0.clone(), page_rows);
+    let world = World::with_accounts(accounts.0.clone(), page_rows);
     let list = |filter: &AccountFilter| {
         let rows = truth::list(accounts, filter, order, Ties::Mirrored, Course::Own);
         rows.iter().map(|row| row.id.clone()).collect::<Vec<_>>()
@@ -105,7 +105,7 @@ async fn shows_the_lists(
         let slug = switchboard::domain::toolkits::ToolkitSlug::parse(slug).unwrap();
         let truth = list(&Parent::toolkits([&slug]).unwrap().narrow(&AccountFilter::default()));
         let connection = &toolkit["connectedAccounts"];
-        let shown = texts(connection, "edges.*.node.connectedAccountId");
+        let shown = strings_at(connection, "edges.*.node.connectedAccountId");
         let cut = truth.len().saturating_sub(size);
         let page = match direction {
             Direction::Forward => &truth[..truth.len() - cut],

@@ -16,7 +16,7 @@ use switchboard::operation::OperationResponse;
 use switchboard::sandbox::{EmulatedUpstream, Fault, Tenant};
 
 use super::{a_tenth, cases, on_a_paused_clock, settle};
-use crate::world::{Setup, World, caller, global_id, texts};
+use crate::world::{Setup, World, caller, global_id, strings_at};
 
 /// The tenants whose LeadLex and whose Composio a caller has the keys to.
 type Keys = (Option<Tenant>, Option<Tenant>);
@@ -155,8 +155,8 @@ async fn providers() -> &'static [String] {
     for tenant in [Tenant::A, Tenant::B] {
         mark(&world, tenant, 0);
         let caller = caller(Some(tenant.leadlex_key()), None);
-        let answer = world.ask_as(caller, "{ providers(first: 2) { nodes { id } } }", json!({})).await;
-        ids.extend(texts(&answer["data"], "providers.nodes.*.id"));
+        let answer = world.query_as(caller, "{ providers(first: 2) { nodes { id } } }", json!({})).await;
+        ids.extend(strings_at(&answer["data"], "providers.nodes.*.id"));
     }
     IDS.get_or_init(|| ids)
 }
@@ -210,7 +210,7 @@ async fn nobody_sees_what_is_anothers(steps: Vec<Step>) {
     setup.config.lists.page_rows = 10;
     setup.config.cache.stale_while_revalidate_ms = 20_000;
     setup.config.cache.stale_if_error_ms = 120_000;
-    let world = World::of(setup);
+    let world = World::new_with(setup);
     mark(&world, Tenant::A, 0);
     mark(&world, Tenant::B, 0);
     let (questions, withheld) =
@@ -236,7 +236,7 @@ async fn nobody_sees_what_is_anothers(steps: Vec<Step>) {
                     }
                 }
             }
-            Step::Pass(milliseconds) => world.pass(Duration::from_millis(milliseconds)).await,
+            Step::Pass(milliseconds) => world.advance(Duration::from_millis(milliseconds)).await,
             Step::Change(of_a) => mark(&world, if of_a { Tenant::A } else { Tenant::B }, round),
             Step::Fail(upstream, fault) => {
                 world.sandbox.emulate(upstream, Some(Fault::parse(fault).unwrap()))

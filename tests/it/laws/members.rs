@@ -249,7 +249,7 @@ struct Data([Accounts; 2]);
 
 fn world(data: &Data, page_rows: usize, keep: impl Fn(Tenant, &Account) -> bool) -> World {
     let settings = sandbox::Settings { accounts: 0, ..sandbox::Settings::default() };
-    let world = World::wired(settings, page_rows, |network| network);
+    let world = World::with_network(settings, page_rows, |network| network);
     for (tenant, accounts) in [Tenant::A, Tenant::B].into_iter().zip(&data.0) {
         let kept = accounts.iter().filter(|account| keep(tenant, account)).cloned().collect();
         world.sandbox.change_accounts(tenant, |rows| *rows = kept);
@@ -265,7 +265,7 @@ fn alone(data: &Data, page_rows: usize, who: Who) -> World {
 }
 
 async fn ask(world: &World, caller: Caller, question: &Question) -> Value {
-    world.ask_traced(caller, &question.document(), question.traced).await
+    world.query_traced(caller, &question.document(), question.traced).await
 }
 
 /// The calls to Composio since the last look: what each asked for, and for whom.
@@ -454,7 +454,7 @@ async fn nothing_shows_a_member_more(data: &Data, who: Who, steps: &[Step]) {
     setup.config.lists.page_rows = 9;
     setup.config.cache.stale_while_revalidate_ms = 20_000;
     setup.config.cache.stale_if_error_ms = 120_000;
-    let world = World::of(setup);
+    let world = World::new_with(setup);
     for (tenant, accounts) in [Tenant::A, Tenant::B].into_iter().zip(&data.0) {
         world.sandbox.change_accounts(tenant, |rows| *rows = accounts.to_vec());
     }
@@ -472,14 +472,14 @@ async fn nothing_shows_a_member_more(data: &Data, who: Who, steps: &[Step]) {
                     }
                 }
             }
-            Step::Pass(milliseconds) => world.pass(Duration::from_millis(*milliseconds)).await,
+            Step::Pass(milliseconds) => world.advance(Duration::from_millis(*milliseconds)).await,
             Step::Fail(upstream, fault) => {
                 world.sandbox.emulate(*upstream, Some(Fault::parse(fault).unwrap()))
             }
             Step::Recover(upstream) => world.sandbox.emulate(*upstream, None),
             Step::Refresh(of_b) => {
                 let admin = Who { of_b: *of_b, user: None };
-                world.ask_as(admin.caller(), "mutation { refresh { retryAt } }", json!({})).await;
+                world.query_as(admin.caller(), "mutation { refresh { retryAt } }", json!({})).await;
             }
         }
         settle().await;

@@ -156,12 +156,12 @@ fn with_mailboxes(world: &World, mailboxes: usize) {
 
 async fn costs_no_more_than_its_price(accounts: Accounts, choices: Vec<u8>, mailboxes: usize) {
     let settings = sandbox::Settings { accounts: 0, ..sandbox::Settings::default() };
-    let world = World::over(settings).within(limits());
+    let world = World::with_sandbox(settings).with_limits(limits());
     world.sandbox.change_accounts(Tenant::A, |rows| *rows = accounts.to_vec());
     with_mailboxes(&world, mailboxes);
     let mut writer = Writer { choices: choices.into_iter(), names: 0 };
     let query = format!("{{ {} }}", writer.some(Writer::root));
-    let answer = world.ask_traced(tenant_a(), &query, true).await;
+    let answer = world.query_traced(tenant_a(), &query, true).await;
     let made = world.calls();
     if answer.get("data").is_none() {
         assert_eq!(answer["errors"][0]["extensions"]["code"], "LIMIT_EXCEEDED", "{query}: {answer}");
@@ -191,17 +191,17 @@ proptest! {
 
 #[tokio::test(start_paused = true)]
 async fn a_toolkit_with_more_integrations_than_were_priced_is_refused_in_its_place() {
-    let world = World::new().within(limits());
+    let world = World::new().with_limits(limits());
     let query = "{ toolkit(slug: \"gmail\") { slug providers { name } } }";
     with_mailboxes(&world, TOOLKIT_PROVIDERS_MAX);
-    let answer = world.ask(query).await;
+    let answer = world.query(query).await;
     assert_eq!(
         at(&answer["data"], "toolkit.providers").as_array().map(Vec::len),
         Some(TOOLKIT_PROVIDERS_MAX)
     );
-    let world = World::new().within(limits());
+    let world = World::new().with_limits(limits());
     with_mailboxes(&world, TOOLKIT_PROVIDERS_MAX + 1);
-    let answer = world.ask(query).await;
+    let answer = world.query(query).await;
     assert_eq!(answer["data"]["toolkit"], json!({ "slug": "gmail", "providers": Value::Null }));
     let error = only_error(&answer);
     assert_eq!(error["extensions"], json!({ "code": "LIMIT_EXCEEDED", "reason": "TOOLKIT_PROVIDERS" }));

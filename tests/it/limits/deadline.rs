@@ -17,7 +17,7 @@ use switchboard::sandbox::{EmulatedUpstream, Fault};
 use tokio::time::Instant;
 
 use super::shipped;
-use crate::world::{NOW, Setup, World, only_error, run, tenant_a, texts};
+use crate::world::{NOW, Setup, World, only_error, run, strings_at, tenant_a};
 
 const BOTH: &str = "{
     providers(first: 2) { nodes { name } }
@@ -26,7 +26,8 @@ const BOTH: &str = "{
 
 /// Three seconds for an operation, five for a call.
 fn world() -> World {
-    World::of(Setup::as_shipped()).within(LimitSettings { operation_timeout_ms: 3_000, ..shipped() })
+    World::new_with(Setup::as_shipped())
+        .with_limits(LimitSettings { operation_timeout_ms: 3_000, ..shipped() })
 }
 
 fn slow_down(world: &World, upstream: EmulatedUpstream, milliseconds: u64) {
@@ -44,16 +45,16 @@ async fn one_upstream_that_is_slower_than_the_operation_may_be_leaves_the_others
     let world = world();
     slow_down(&world, EmulatedUpstream::Composio, 4_000);
     let began = Instant::now();
-    let answer = world.ask(BOTH).await;
+    let answer = world.query(BOTH).await;
     assert_eq!(began.elapsed(), Duration::from_millis(2_940));
     assert_eq!(told(&answer), json!([["connectedAccounts"], "UPSTREAM_TIMEOUT", "COMPOSIO"]));
     assert_eq!(answer["data"]["connectedAccounts"], Value::Null);
-    assert_eq!(texts(&answer["data"], "providers.nodes.*.name").len(), 2);
+    assert_eq!(strings_at(&answer["data"], "providers.nodes.*.name").len(), 2);
 
     // What was asked for comes all the same, and serves whoever asks again.
-    world.pass(Duration::from_secs(2)).await;
+    world.advance(Duration::from_secs(2)).await;
     world.settle().await;
-    assert_eq!(world.ask(BOTH).await.get("errors"), None);
+    assert_eq!(world.query(BOTH).await.get("errors"), None);
     assert_eq!(world.calls().len(), 2, "one to each");
 }
 
@@ -64,9 +65,9 @@ async fn whoever_joins_another_has_its_own_time() {
         slow_down(&world, EmulatedUpstream::Composio, 4_000);
         let [leader, follower] = queries.map(str::to_owned);
         let asking = Arc::clone(&world);
-        let leader = tokio::spawn(async move { asking.ask(&leader).await });
+        let leader = tokio::spawn(async move { asking.query(&leader).await });
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let answer = world.ask(&follower).await;
+        let answer = world.query(&follower).await;
         assert_eq!(answer.get("errors"), None, "it had until the fifth second: {answer}");
         assert_eq!(told(&leader.await.unwrap())[1], "UPSTREAM_TIMEOUT");
         let calls = world.calls();
@@ -79,12 +80,12 @@ async fn what_is_old_is_served_where_there_is_no_time_for_newer() {
     let world = world();
     world.data(BOTH).await;
     slow_down(&world, EmulatedUpstream::Composio, 4_000);
-    world.pass(Duration::from_secs(3_600)).await;
-    let answer = world.ask(BOTH).await;
+    world.advance(Duration::from_secs(3_600)).await;
+    let answer = world.query(BOTH).await;
     assert_eq!(answer.get("errors"), None);
     assert_eq!(answer["data"]["connectedAccounts"]["freshness"]["state"], "STALE");
     // It is nobody else's answer: who comes now has time enough to see what is on its way.
-    assert_eq!(world.ask(BOTH).await["data"]["connectedAccounts"]["freshness"]["state"], "FRESH");
+    assert_eq!(world.query(BOTH).await["data"]["connectedAccounts"]["freshness"]["state"], "FRESH");
 }
 
 /// Executes for ever.

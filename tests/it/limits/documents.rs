@@ -20,7 +20,7 @@ async fn the_introspection_of_every_tool_is_let_through() {
 
 #[tokio::test(start_paused = true)]
 async fn introspection_can_be_switched_off_and_type_names_are_told_still() {
-    let world = World::new().within(LimitSettings { introspection: false, ..shipped() });
+    let world = World::new().with_limits(LimitSettings { introspection: false, ..shipped() });
     for query in [
         INTROSPECTION[0],
         "{ __type(name: \"Query\") { name } }",
@@ -28,7 +28,7 @@ async fn introspection_can_be_switched_off_and_type_names_are_told_still() {
         "{ _service { sdl } }",
         "{ text: _sdl }",
     ] {
-        let answer = world.ask(query).await;
+        let answer = world.query(query).await;
         let error = only_error(&answer);
         assert_eq!(
             error["extensions"],
@@ -42,13 +42,13 @@ async fn introspection_can_be_switched_off_and_type_names_are_told_still() {
 #[tokio::test(start_paused = true)]
 async fn suggestions_can_be_switched_off() {
     let typo = "{ providres { totalCount } }";
-    let told = world().ask(typo).await;
+    let told = world().query(typo).await;
     assert_eq!(
         only_error(&told)["message"],
         "Cannot query field \"providres\" on type \"Query\". Did you mean \"providers\" or \"provider\"?"
     );
-    let quiet = World::new().within(LimitSettings { suggestions: false, ..shipped() });
-    let told = quiet.ask(typo).await;
+    let quiet = World::new().with_limits(LimitSettings { suggestions: false, ..shipped() });
+    let told = quiet.query(typo).await;
     assert_eq!(only_error(&told)["message"], "Cannot query field \"providres\" on type \"Query\".");
 }
 

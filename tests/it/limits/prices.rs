@@ -25,7 +25,7 @@ async fn complexity_is_fields_times_the_lengths_of_their_lists() {
 
 #[tokio::test(start_paused = true)]
 async fn the_price_follows_the_variables() {
-    let world = World::new().within(LimitSettings { complexity: 1_000, ..shipped() });
+    let world = World::new().with_limits(LimitSettings { complexity: 1_000, ..shipped() });
     let (answer, _) = world.outcome(json!({ "query": EVERYTHING, "variables": { "p": 10, "a": 10 } })).await;
     assert_eq!(answer.get("errors"), None);
     world.calls();
@@ -42,7 +42,7 @@ async fn the_price_follows_the_variables() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_skipped_has_no_price() {
-    let world = World::new().within(LimitSettings { complexity: 10, ..shipped() });
+    let world = World::new().with_limits(LimitSettings { complexity: 10, ..shipped() });
     let query = "query ($with: Boolean!) { __typename providers @include(if: $with) { nodes { id name } } }";
     let (answer, _) = world.outcome(json!({ "query": query, "variables": { "with": false } })).await;
     assert_eq!(answer["data"]["__typename"], "Query");
@@ -51,7 +51,7 @@ async fn what_is_skipped_has_no_price() {
 
 #[tokio::test(start_paused = true)]
 async fn upstream_calls_are_priced_before_the_first_is_made() {
-    let world = World::new().within(LimitSettings { upstream_calls: 20, ..shipped() });
+    let world = World::new().with_limits(LimitSettings { upstream_calls: 20, ..shipped() });
     let dear = "{ user(id: \"user_1\") { connectedAccounts { nodes { toolkit { connectedAccounts(first: 3) { nodes { id } } } } } } }";
     let (reason, sentence, at) = refused(&world, dear, json!({})).await;
     assert_eq!(reason, "UPSTREAM_CALLS");
@@ -113,7 +113,7 @@ async fn no_query_costs_more_calls_than_its_price() {
     for scenario in [Scenario::Healthy, Scenario::Skewed] {
         for query in QUERIES {
             let limits = LimitSettings { complexity: 1_000_000, upstream_calls: 10_000, ..shipped() };
-            let world = World::over(scenario.settings(Settings::default())).within(limits);
+            let world = World::with_sandbox(scenario.settings(Settings::default())).with_limits(limits);
             scenario.arrange(&world.sandbox);
             let request = json!({ "query": query, "extensions": { "switchboard": { "trace": true } } });
             let (answer, _) = world.outcome(request).await;

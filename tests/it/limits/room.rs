@@ -33,7 +33,7 @@ fn waiting(limits: LimitSettings) -> (World, Arc<Semaphore>) {
             }
         }))
     };
-    (World::wired(Settings::default(), PAGE_ROWS, behind_a_gate).within(limits), go)
+    (World::with_network(Settings::default(), PAGE_ROWS, behind_a_gate).with_limits(limits), go)
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,7 +93,7 @@ async fn a_flood_of_dear_operations_is_refused_early_and_leaves_room_for_cheap_o
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_out_of_the_cache_does_not_keep_the_processor_from_cheap_ones() {
-    let world = World::new().within(LimitSettings { complexity_at_once: 4_000, ..shipped() });
+    let world = World::new().with_limits(LimitSettings { complexity_at_once: 4_000, ..shipped() });
     for query in [DEAR, CHEAP] {
         assert_eq!(world.outcome(json!({ "query": query })).await.0.get("errors"), None);
     }

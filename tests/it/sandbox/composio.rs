@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::Value;
 use switchboard::sandbox::{Account, CANARY, ComposioPlan, CursorKind, Settings, TOOLKITS, Tenant};
 
-use super::{Bench, document, texts};
+use super::{Bench, document, strings_at};
 
 fn set(words: Vec<String>) -> BTreeSet<String> {
     words.into_iter().collect()
@@ -47,7 +47,7 @@ async fn both_versions_and_both_kinds_of_key_answer_the_same() {
 #[tokio::test]
 async fn every_filter_is_applied() {
     let bench = Bench::new(Settings::default());
-    let ids = texts(&bench.items("limit=3").await, "id").join(",");
+    let ids = strings_at(&bench.items("limit=3").await, "id").join(",");
     let cases = [
         ("toolkit_slugs=gmail%2Cslack", "toolkit.slug", "gmail,slack"),
         ("statuses=EXPIRED%2CREVOKED", "status", "EXPIRED,REVOKED"),
@@ -57,10 +57,14 @@ async fn every_filter_is_applied() {
     ];
     for (query, path, expected) in cases {
         let expected: BTreeSet<_> = expected.split(',').map(str::to_owned).collect();
-        assert_eq!(set(texts(&bench.items(&format!("{query}&limit=100")).await, path)), expected, "{query}");
+        assert_eq!(
+            set(strings_at(&bench.items(&format!("{query}&limit=100")).await, path)),
+            expected,
+            "{query}"
+        );
     }
     let both = bench.items("toolkit_slugs=gmail&user_ids=user_0,user_20,user_21&limit=100").await;
-    assert_eq!(set(texts(&both, "toolkit.slug")), set(vec!["gmail".to_owned()]));
+    assert_eq!(set(strings_at(&both, "toolkit.slug")), set(vec!["gmail".to_owned()]));
     assert_eq!(bench.items("auth_config_ids=gmail").await, [] as [Value; 0]);
 }
 
@@ -86,7 +90,7 @@ async fn a_plus_is_a_blank() {
     let time = bench.sandbox.accounts(Tenant::A)[0].created_at;
     bench.sandbox.change_accounts(Tenant::A, |rows| rows.push(Account::new("ca_new", "gmail", "a b", time)));
     for query in ["user_ids=a+b", "user_ids=a%20b"] {
-        assert_eq!(texts(&bench.items(query).await, "id"), ["ca_new"]);
+        assert_eq!(strings_at(&bench.items(query).await, "id"), ["ca_new"]);
     }
 }
 
@@ -96,7 +100,7 @@ async fn orders_differ_and_turn_round() {
     for field in ["created_at", "updated_at"] {
         let down = walk(&bench, &format!("limit=100&order_by={field}")).await;
         let mut up = walk(&bench, &format!("limit=100&order_by={field}&order_direction=asc")).await;
-        assert!(texts(&up, field).is_sorted(), "{field}");
+        assert!(strings_at(&up, field).is_sorted(), "{field}");
         up.reverse();
         assert_eq!(up, down, "{field}");
     }
@@ -108,7 +112,7 @@ async fn orders_differ_and_turn_round() {
 #[tokio::test]
 async fn equal_times_meet_at_the_end_of_a_page() {
     let bench = Bench::new(Settings::default());
-    let times = texts(&walk(&bench, "limit=100").await, "created_at");
+    let times = strings_at(&walk(&bench, "limit=100").await, "created_at");
     assert_eq!(times[99], times[100]);
     assert_eq!(times[49], times[50]);
 }
@@ -118,7 +122,7 @@ async fn a_walk_by_either_kind_of_cursor_meets_every_account_once() {
     for cursor in [CursorKind::Page, CursorKind::Keyset] {
         let bench = Bench::new(Settings { cursor, ..Settings::default() });
         for query in ["limit=7", "limit=100&order_by=updated_at&order_direction=asc", "account_type=ALL"] {
-            let seen = texts(&walk(&bench, query).await, "id");
+            let seen = strings_at(&walk(&bench, query).await, "id");
             let expected = if query.contains("ALL") { 400 } else { 384 };
             assert_eq!((seen.len(), set(seen).len()), (expected, expected), "{cursor:?} {query}");
         }
@@ -138,8 +142,8 @@ async fn rows_inserted_during_a_walk_shift_pages_but_not_keysets() {
         let next: String =
             url::form_urlencoded::byte_serialize(first["next_cursor"].as_str().unwrap().as_bytes()).collect();
         let second = bench.items(&format!("limit=5&cursor={next}")).await;
-        let first = set(texts(first["items"].as_array().unwrap(), "id"));
-        let again = texts(&second, "id").iter().filter(|id| first.contains(*id)).count();
+        let first = set(strings_at(first["items"].as_array().unwrap(), "id"));
+        let again = strings_at(&second, "id").iter().filter(|id| first.contains(*id)).count();
         assert_eq!(again, repeated, "{cursor:?}");
     }
 }
@@ -196,11 +200,11 @@ async fn shared_accounts_are_shown_only_when_asked_for() {
     let bench = Bench::new(Settings::default());
     let shared = bench.items("account_type=SHARED&limit=100").await;
     assert_eq!(shared.len(), 16);
-    assert_eq!(set(texts(&shared, "experimental.account_type")), set(vec!["SHARED".to_owned()]));
-    let private = set(texts(&walk(&bench, "account_type=PRIVATE&limit=100").await, "id"));
-    assert_eq!(private, set(texts(&walk(&bench, "limit=100").await, "id")));
-    assert!(texts(&shared, "id").iter().all(|id| !private.contains(id)));
-    let id = &texts(&shared, "id")[0];
+    assert_eq!(set(strings_at(&shared, "experimental.account_type")), set(vec!["SHARED".to_owned()]));
+    let private = set(strings_at(&walk(&bench, "account_type=PRIVATE&limit=100").await, "id"));
+    assert_eq!(private, set(strings_at(&walk(&bench, "limit=100").await, "id")));
+    assert!(strings_at(&shared, "id").iter().all(|id| !private.contains(id)));
+    let id = &strings_at(&shared, "id")[0];
     assert_eq!(bench.items(&format!("connected_account_ids={id}&account_type=ALL")).await.len(), 1);
 }
 
@@ -257,21 +261,22 @@ async fn accounts_are_dealt_evenly() {
     let bench = Bench::new(Settings::default());
     let slugs: BTreeSet<String> = TOOLKITS.iter().map(|(slug, _)| (*slug).to_owned()).collect();
     for query in ["limit=20", "limit=20&account_type=ALL"] {
-        assert_eq!(set(texts(&bench.items(query).await, "toolkit.slug")), slugs, "{query}");
+        assert_eq!(set(strings_at(&bench.items(query).await, "toolkit.slug")), slugs, "{query}");
     }
     let mut counts = BTreeMap::<String, u32>::new();
-    for slug in texts(&bench.items("limit=100").await, "toolkit.slug") {
+    for slug in strings_at(&bench.items("limit=100").await, "toolkit.slug") {
         *counts.entry(slug).or_default() += 1;
     }
     assert!(counts.values().all(|count| *count == 5), "{counts:?}");
 
     let all = walk(&bench, "account_type=ALL&limit=100").await;
     assert_eq!(all.len(), 400);
-    let (statuses, schemes) = (set(texts(&all, "status")), set(texts(&all, "auth_config.auth_scheme")));
+    let (statuses, schemes) =
+        (set(strings_at(&all, "status")), set(strings_at(&all, "auth_config.auth_scheme")));
     assert_eq!((statuses.len(), schemes.len()), (8, 15), "{statuses:?} {schemes:?}");
     assert!(statuses.contains("QUARANTINED") && schemes.contains("CIMD_OAUTH"));
-    assert_eq!(set(texts(&all, "user_id")).len(), 50);
-    let words: Vec<_> = texts(&all, "word_id").into_iter().filter(|word| word != "?").collect();
+    assert_eq!(set(strings_at(&all, "user_id")).len(), 50);
+    let words: Vec<_> = strings_at(&all, "word_id").into_iter().filter(|word| word != "?").collect();
     assert_eq!(set(words.clone()).len(), words.len());
 }
 
@@ -286,7 +291,7 @@ async fn a_scheme_without_a_variant_for_the_status_disagrees_with_it() {
         ("paypal", "INITIATED", "INITIATED"),
     ] {
         let items = bench.items(&format!("toolkit_slugs={toolkit}&statuses={status}&limit=100")).await;
-        let inners = set(texts(&items, "state.val.status"));
+        let inners = set(strings_at(&items, "state.val.status"));
         assert_eq!(inners, set(vec![inner.to_owned()]), "{toolkit} {status}");
         assert!(items.iter().all(|item| item["status_reason"].is_string() == (status != "INITIATED")));
     }
@@ -299,7 +304,7 @@ async fn skewed_accounts_hide_nineteen_toolkits_behind_one() {
     assert!(accounts.len() >= 10_000);
     let newest = bench.list("limit=100&cursor=MzAsMTAw").await.json();
     assert_eq!(newest["current_page"], 30);
-    let slugs = set(texts(newest["items"].as_array().unwrap(), "toolkit.slug"));
+    let slugs = set(strings_at(newest["items"].as_array().unwrap(), "toolkit.slug"));
     assert_eq!(slugs, set(vec!["gmail".to_owned()]));
     for (slug, _) in TOOLKITS {
         let total = bench.list(&format!("toolkit_slugs={slug}&limit=1")).await.json()["total_items"].clone();
@@ -333,7 +338,7 @@ async fn tenants_share_neither_ids_nor_users_nor_auth_configs() {
     let a = walk(&bench, "limit=100&account_type=ALL").await;
     assert_eq!((a.len(), b.len()), (400, 100));
     for path in ["id", "user_id", "auth_config.id"] {
-        assert!(set(texts(&a, path)).is_disjoint(&set(texts(&b, path))), "{path}");
+        assert!(set(strings_at(&a, path)).is_disjoint(&set(strings_at(&b, path))), "{path}");
     }
 }
 

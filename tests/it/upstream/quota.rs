@@ -221,14 +221,14 @@ async fn a_client_is_told_when_to_come_back() {
     // Nothing is kept, so every request needs a call.
     let mut setup = Setup { sandbox: starter(), ..Setup::default() };
     setup.config.cache.providers_ttl_ms = 0;
-    let world = World::of(setup);
+    let world = World::new_with(setup);
     let query = "{ providers { totalCount } connectedAccounts(first: 1) { nodes { id } } }";
     let mut made = 0;
     loop {
-        let answer = world.ask(query).await;
+        let answer = world.query(query).await;
         made += world.calls().iter().filter(|call| *call == PROVIDERS).count();
         if answer.get("errors").is_none() {
-            world.pass(Duration::from_secs(61)).await;
+            world.advance(Duration::from_secs(61)).await;
             continue;
         }
         let extensions = &only_error(&answer)["extensions"];

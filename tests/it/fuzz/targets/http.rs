@@ -51,7 +51,7 @@ fn product() -> Router {
     let mut setup = Setup::as_shipped();
     setup.sandbox = Settings { accounts: 20, ..Settings::default() };
     let (limits, settings) = (setup.config.limits.clone(), setup.config.http.clone());
-    let world = World::of(setup).within(limits);
+    let world = World::new_with(setup).with_limits(limits);
     router(EdgeParts {
         operations: world.operations(),
         callers: Authenticator::Open(tenant_a().tenant),
