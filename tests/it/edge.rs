@@ -1,4 +1,4 @@
-//! The edge and the operation layer, over a schema that fails on demand.
+//! The HTTP edge and the operation layer, over a schema whose fields fail on demand.
 
 mod bodies;
 mod conditional;
@@ -42,7 +42,7 @@ use switchboard::loaders::settings::Shares;
 use switchboard::operation::OperationEngine;
 use tower::ServiceExt as _;
 
-use self::faulty::Faulty;
+use self::faulty::FaultySchema;
 
 const BODY_LIMIT: usize = 4096;
 
@@ -75,41 +75,41 @@ fn server_settings() -> ServerSettings {
 }
 
 fn edge(callers: Authenticator) -> Router {
-    edge_with(callers, http_settings())
+    edge_with_settings(callers, http_settings())
 }
 
-fn edge_with(callers: Authenticator, settings: HttpSettings) -> Router {
-    router(EdgeParts { operations: operations(Faulty::new()), callers, webhooks: Webhooks::none(), settings })
+fn edge_with_settings(callers: Authenticator, settings: HttpSettings) -> Router {
+    router(EdgeParts { operations: operations(FaultySchema::new()), callers, webhooks: Webhooks::none(), settings })
 }
 
-fn edge_over(callers: Authenticator, faulty: Faulty) -> Router {
-    serving(callers, operations(faulty))
+fn edge_with_schema(callers: Authenticator, faulty: FaultySchema) -> Router {
+    edge_with_operations(callers, operations(faulty))
 }
 
-fn serving(callers: Authenticator, operations: OperationEngine) -> Router {
+fn edge_with_operations(callers: Authenticator, operations: OperationEngine) -> Router {
     router(EdgeParts { operations, callers, webhooks: Webhooks::none(), settings: http_settings() })
 }
 
-fn operations(faulty: Faulty) -> OperationEngine {
+fn operations(faulty: FaultySchema) -> OperationEngine {
     OperationEngine::new(faulty, &Shares::of(1 << 20), Clock::system()).unwrap()
 }
 
-fn anybody() -> Authenticator {
+fn default_callers() -> Authenticator {
     Authenticator::Open(Tenant {
         leadlex: Credential::new("wbk_default").ok(),
         composio: Credential::new("ak_default").ok(),
     })
 }
 
-/// An answer as a client sees it.
+/// A complete response.
 #[derive(Debug)]
-struct Seen {
+struct TestResponse {
     status: StatusCode,
     headers: HeaderMap,
     text: String,
 }
 
-impl Seen {
+impl TestResponse {
     fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
@@ -130,13 +130,17 @@ impl Seen {
     }
 }
 
-async fn ask(router: Router, request: Request<Body>) -> Seen {
+async fn send(router: Router, request: Request<Body>) -> TestResponse {
     let (head, body) = router.oneshot(request).await.unwrap().into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
-    Seen { status: head.status, headers: head.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    TestResponse {
+        status: head.status,
+        headers: head.headers,
+        text: String::from_utf8(bytes.to_vec()).unwrap(),
+    }
 }
 
-/// A POST as Relay and GraphiQL send it; a test overrides what it is about.
+/// A POST as Relay and GraphiQL send it. Tests override the headers that they are about.
 fn post(body: impl Into<Body>) -> Request<Body> {
     Request::post("/graphql")
         .header("host", "localhost:8080")
@@ -152,15 +156,16 @@ fn get(path_and_query: &str) -> Request<Body> {
     request.body(Body::empty()).unwrap()
 }
 
-fn with(mut request: Request<Body>, name: &'static str, value: &str) -> Request<Body> {
+fn with_header(mut request: Request<Body>, name: &'static str, value: &str) -> Request<Body> {
     request.headers_mut().insert(name, value.parse().unwrap());
     request
 }
 
-async fn query(document: &str) -> Seen {
-    ask(edge(anybody()), post(json!({ "query": document }).to_string())).await
+async fn query(document: &str) -> TestResponse {
+    send(edge(default_callers()), post(json!({ "query": document }).to_string())).await
 }
 
-async fn query_with(document: &str, variables: Value) -> Seen {
-    ask(edge(anybody()), post(json!({ "query": document, "variables": variables }).to_string())).await
+async fn query_with(document: &str, variables: Value) -> TestResponse {
+    send(edge(default_callers()), post(json!({ "query": document, "variables": variables }).to_string()))
+        .await
 }

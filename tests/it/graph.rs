@@ -1,4 +1,4 @@
-//! The graph as a client sees it, and the exact upstream calls behind each answer.
+//! The graph as a client sees it, with the exact upstream calls behind each response.
 
 mod accounts_paging;
 mod answers;

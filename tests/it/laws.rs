@@ -1,8 +1,10 @@
-//! The laws of the list engine, held over random data: what any client sees, whatever the upstream's cursors and ties are.
+//! Property tests of the list engine over random data: what any client sees, whatever cursors and equal
+//! timestamps the upstream has.
 //!
-//! `truth` knows the true list from the sandbox's own data, `bench` is the list engine over the sandbox without the
-//! graph above it, which costs more to build than most cases take; `graph` asks the same laws through GraphQL, and
-//! `written` holds that answers are the same whichever way they come about. The number of cases is `PROPTEST_CASES`, 1,000 unless set; a failure prints its seed and its smallest case.
+//! `truth` computes the expected list from the sandbox's data. `bench` is the list engine over the sandbox
+//! without the graph, which takes longer to build than most cases run. `graph` checks the same properties
+//! through GraphQL. `written` checks that both ways to produce a response agree. `PROPTEST_CASES` sets the
+//! number of cases (default 1,000). A failure prints its seed and its smallest case.
 
 mod bench;
 mod calls;
@@ -29,8 +31,8 @@ use std::hash::{BuildHasher, RandomState};
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::RngSeed;
 
-/// 1,000 cases unless `PROPTEST_CASES` says otherwise.
-#[expect(clippy::print_stderr, reason = "the harness shows it where the law fails")]
+/// 1,000 cases unless `PROPTEST_CASES` sets another number.
+#[expect(clippy::print_stderr, reason = "the harness shows it where the property fails")]
 fn cases() -> ProptestConfig {
     let mut config =
         ProptestConfig { failure_persistence: None, max_shrink_iters: 500, ..ProptestConfig::default() };
@@ -41,26 +43,26 @@ fn cases() -> ProptestConfig {
         config.rng_seed = RngSeed::Fixed(RandomState::new().hash_one("law"));
     }
     if let RngSeed::Fixed(seed) = config.rng_seed {
-        // Seen where the law fails: the same cases once more.
+        // Printed on failure: how to run the same cases again.
         eprintln!("PROPTEST_RNG_SEED={seed}");
     }
     config
 }
 
-/// A tenth of the cases, for what is dear to build.
-fn a_tenth(config: ProptestConfig) -> ProptestConfig {
+/// A tenth of the cases, for tests that are expensive to build.
+fn one_tenth(config: ProptestConfig) -> ProptestConfig {
     ProptestConfig { cases: config.cases.div_ceil(10), ..config }
 }
 
-/// Lets what runs behind come to rest, as far as it need not wait for time to pass.
+/// Runs background tasks until they wait for time.
 async fn settle() {
     for _ in 0..200 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Runs one case on a clock that stands still.
-fn on_a_paused_clock(case: impl Future<Output = ()>) {
+/// Runs one case on a paused clock.
+fn with_paused_clock(case: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(case);
 }

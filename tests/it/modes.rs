@@ -17,7 +17,7 @@ use switchboard::sandbox::{self, EmulatedUpstream, LEADLEX_PATH, Sandbox};
 use tokio::net::TcpListener;
 
 use crate::config::{ConfigFile, Running, switchboard};
-use crate::edge::issuer::{Key, by_hand};
+use crate::edge::issuer::{Key, forged_token};
 use crate::world::only_error;
 
 /// Serves a router on a port of its own.
@@ -296,8 +296,8 @@ async fn signed_tokens_are_checked_with_what_their_issuer_publishes_now() {
         (first.sign(&claims(&json!({ "aud": "another" }))), "another audience"),
         (first.sign(&claims(&json!({ "iss": "https://else.example/" }))), "another issuer"),
         (rs256.sign(&claims(&json!({}))), "no JWT that is signed as it must be"),
-        (by_hand(hs256, &claims(&json!({})), public.as_bytes()), "no JWT that is signed as it must be"),
-        (by_hand(none, &claims(&json!({})), b""), "no JWT that is signed as it must be"),
+        (forged_token(hs256, &claims(&json!({})), public.as_bytes()), "no JWT that is signed as it must be"),
+        (forged_token(none, &claims(&json!({})), b""), "no JWT that is signed as it must be"),
         (stranger.sign(&claims(&json!({}))), "signature is wrong"),
         (second.sign(&claims(&json!({}))), "a key that its issuer does not publish"),
         ("eyJ.eyJ.x".to_owned(), "no JWT that is signed as it must be"),

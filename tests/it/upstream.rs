@@ -49,7 +49,7 @@ impl Roads {
     ) -> Self {
         let clock = Clock::starting_at(NOW.parse::<Timestamp>().unwrap());
         let sandbox = Sandbox::new(settings, sandbox::Clock::new(move || clock.now()));
-        let network = rewire(network(&sandbox));
+        let network = wrap_network(network(&sandbox));
         let road = |name, base: &str| {
             let mut settings = upstream_by_default(base);
             change(&mut settings);

@@ -1,4 +1,4 @@
-//! GraphQL over SSE, "distinct connections mode": operations as streams of events.
+//! GraphQL over SSE in "distinct connections mode": each operation is a stream of events.
 
 use std::time::Duration;
 
@@ -12,45 +12,45 @@ use switchboard::sandbox::Tenant;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::ServiceExt as _;
 
-use super::faulty::Faulty;
+use super::faulty::FaultySchema;
 use super::issuer::{self, Issuer, Key, claims};
-use super::streams::{PROVIDER_CHANGED, Server, anybody, routes, tenants};
-use super::{ask, edge, get, post, with};
+use super::streams::{PROVIDER_CHANGED, Server, routes, tenant_a_callers, tenants};
+use super::{edge, get, post, send, with_header};
 use crate::world::{Setup, World, at};
 
 const EVENTS: &str = "text/event-stream";
 
-/// What urql lists.
+/// The `Accept` header that urql sends.
 const URQL: &str = "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, \
                     multipart/mixed";
 
 fn subscribing() -> Request<Body> {
-    with(post(json!({ "query": PROVIDER_CHANGED }).to_string()), "accept", EVENTS)
+    with_header(post(json!({ "query": PROVIDER_CHANGED }).to_string()), "accept", EVENTS)
 }
 
-/// An answer that goes on.
-struct Streamed {
+/// A streamed response.
+struct EventStream {
     status: StatusCode,
     headers: HeaderMap,
     body: Body,
 }
 
-async fn begin(router: &Router, request: Request<Body>) -> Streamed {
+async fn open_stream(router: &Router, request: Request<Body>) -> EventStream {
     let (head, body) = router.clone().oneshot(request).await.unwrap().into_parts();
-    Streamed { status: head.status, headers: head.headers, body }
+    EventStream { status: head.status, headers: head.headers, body }
 }
 
-impl Streamed {
-    /// The next piece, as it is flushed.
+impl EventStream {
+    /// The next chunk, as the server flushed it.
     async fn next(&mut self) -> Option<String> {
         let frame = self.body.frame().await?.unwrap();
         Some(String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap())
     }
 
-    /// The next event: its name, its id and its data. Comments are passed over.
+    /// The next event: name, id and data. Comments are skipped.
     async fn event(&mut self) -> (String, String, Value) {
         loop {
-            let text = self.next().await.expect("it goes on");
+            let text = self.next().await.expect("the stream is open");
             let field = |name: &str| {
                 let mut lines = text.lines();
                 lines
@@ -75,11 +75,11 @@ async fn change(world: &World, status: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscription_is_a_stream_of_events_that_each_have_a_place() {
+async fn subscription_is_a_stream_of_events_with_ids() {
     let world = World::new();
-    let router = routes(&world, anybody());
-    let request = with(subscribing(), "accept-encoding", "gzip, br, zstd");
-    let mut streamed = begin(&router, request).await;
+    let router = routes(&world, tenant_a_callers());
+    let request = with_header(subscribing(), "accept-encoding", "gzip, br, zstd");
+    let mut streamed = open_stream(&router, request).await;
     assert_eq!(streamed.status, StatusCode::OK);
     for (name, value) in [
         ("content-type", "text/event-stream; charset=utf-8"),
@@ -88,7 +88,7 @@ async fn a_subscription_is_a_stream_of_events_that_each_have_a_place() {
     ] {
         assert_eq!(streamed.headers[name], value);
     }
-    assert_eq!(streamed.headers.get("content-encoding"), None, "what is compressed is held back");
+    assert_eq!(streamed.headers.get("content-encoding"), None, "compression would delay events");
     let opening = streamed.next().await.unwrap();
     assert!(opening.starts_with(":\nid: ") && opening.ends_with("\n\n"), "{opening}");
     world.settle().await;
@@ -103,9 +103,9 @@ async fn a_subscription_is_a_stream_of_events_that_each_have_a_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_nothing_happens_a_comment_says_that_it_goes_on() {
+async fn idle_stream_sends_heartbeat_comments() {
     let world = World::new();
-    let mut streamed = begin(&routes(&world, anybody()), subscribing()).await;
+    let mut streamed = open_stream(&routes(&world, tenant_a_callers()), subscribing()).await;
     streamed.next().await.unwrap();
     let since = tokio::time::Instant::now();
     for _ in 0..3 {
@@ -115,10 +115,10 @@ async fn while_nothing_happens_a_comment_says_that_it_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_comes_back_with_its_last_event_hears_what_it_missed() {
+async fn reconnect_with_last_event_id_replays_missed_events() {
     let world = World::new();
-    let router = routes(&world, anybody());
-    let mut streamed = begin(&router, subscribing()).await;
+    let router = routes(&world, tenant_a_callers());
+    let mut streamed = open_stream(&router, subscribing()).await;
     let opening = streamed.next().await.unwrap();
     let first = opening.trim().rsplit(' ').next().unwrap().to_owned();
     world.settle().await;
@@ -127,15 +127,15 @@ async fn whoever_comes_back_with_its_last_event_hears_what_it_missed() {
     world.settle().await;
     change(&world, "needs_reauth").await;
     world.settle().await;
-    // As an `EventSource` does it, by GET, from before anything was heard; and from behind that.
+    // An `EventSource` reconnects by GET. First from an id before any event, then from a later one.
     let url = "/graphql?query=subscription%7BproviderChanged%7Bprovider%7Bstatus%7D%7D%7D";
-    let again = with(with(get(url), "accept", EVENTS), "last-event-id", &first);
-    let mut streamed = begin(&router, again).await;
+    let again = with_header(with_header(get(url), "accept", EVENTS), "last-event-id", &first);
+    let mut streamed = open_stream(&router, again).await;
     let (_, second, data) = streamed.event().await;
     assert_eq!(at(&data, "data.providerChanged.provider.status"), "DEGRADED");
-    let mut streamed = begin(&router, with(subscribing(), "last-event-id", &second)).await;
+    let mut streamed = open_stream(&router, with_header(subscribing(), "last-event-id", &second)).await;
     assert_eq!(at(&streamed.event().await.2, "data.providerChanged.provider.status"), "NEEDS_REAUTH");
-    let gone = ask(router, with(subscribing(), "last-event-id", "of-another-server")).await;
+    let gone = send(router, with_header(subscribing(), "last-event-id", "of-another-server")).await;
     assert!(
         gone.text.contains("BAD_POSITION") && gone.text.ends_with("event: complete\ndata: \n\n"),
         "{}",
@@ -144,27 +144,27 @@ async fn whoever_comes_back_with_its_last_event_hears_what_it_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_answered_once_is_one_event_and_a_refusal_is_one_too() {
+async fn query_and_validation_error_are_single_events() {
     for (query, part) in [
         ("{ hello }", r#""data":{"hello":"hello"}"#),
         ("mutation { bump }", r#""data":{"bump":1}"#),
         ("{ nothing }", "GRAPHQL_VALIDATION_FAILED"),
         ("{", "GRAPHQL_PARSE_FAILED"),
     ] {
-        let request = with(post(json!({ "query": query }).to_string()), "accept", EVENTS);
-        let seen = ask(edge(super::anybody()), request).await;
-        assert_eq!(seen.status, StatusCode::OK);
-        assert!(seen.text.starts_with(":\n\nevent: next\ndata: {"), "{}", seen.text);
-        assert!(seen.text.contains(part), "{}", seen.text);
-        assert!(seen.text.ends_with("\n\nevent: complete\ndata: \n\n"), "{}", seen.text);
+        let request = with_header(post(json!({ "query": query }).to_string()), "accept", EVENTS);
+        let response = send(edge(super::default_callers()), request).await;
+        assert_eq!(response.status, StatusCode::OK);
+        assert!(response.text.starts_with(":\n\nevent: next\ndata: {"), "{}", response.text);
+        assert!(response.text.contains(part), "{}", response.text);
+        assert!(response.text.ends_with("\n\nevent: complete\ndata: \n\n"), "{}", response.text);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_wrong_with_a_request_is_told_by_its_status() {
-    let router = edge(super::anybody());
-    let accepting = |request| with(request, "accept", EVENTS);
-    let foreign = with(accepting(post(r#"{"query":"{ hello }"}"#)), "origin", "https://evil.example");
+async fn malformed_requests_are_refused_by_status() {
+    let router = edge(super::default_callers());
+    let accepting = |request| with_header(request, "accept", EVENTS);
+    let foreign = with_header(accepting(post(r#"{"query":"{ hello }"}"#)), "origin", "https://evil.example");
     for (request, status, code) in [
         (accepting(post("{")), StatusCode::BAD_REQUEST, "BAD_USER_INPUT"),
         (
@@ -173,69 +173,75 @@ async fn what_is_wrong_with_a_request_is_told_by_its_status() {
             "BAD_USER_INPUT",
         ),
         (
-            with(accepting(post("{}")), "content-type", "text/plain"),
+            with_header(accepting(post("{}")), "content-type", "text/plain"),
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "BAD_USER_INPUT",
         ),
         (foreign, StatusCode::FORBIDDEN, "FORBIDDEN"),
     ] {
-        let seen = ask(router.clone(), request).await;
-        assert_eq!((seen.status, seen.code().as_str()), (status, code));
-        assert_eq!(seen.header("content-type"), "application/json; charset=utf-8");
+        let response = send(router.clone(), request).await;
+        assert_eq!((response.status, response.code().as_str()), (status, code));
+        assert_eq!(response.header("content-type"), "application/json; charset=utf-8");
     }
-    let seen = ask(edge(Authenticator::Passthrough), accepting(post(r#"{"query":"{ hello }"}"#))).await;
-    assert_eq!((seen.status, seen.code().as_str()), (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"));
+    let response = send(edge(Authenticator::Passthrough), accepting(post(r#"{"query":"{ hello }"}"#))).await;
+    assert_eq!((response.status, response.code().as_str()), (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_what_a_client_takes_alike_the_kind_of_operation_decides() {
+async fn equal_q_values_fall_back_to_the_operation_kind() {
     let world = World::new();
-    let router = routes(&world, anybody());
+    let router = routes(&world, tenant_a_callers());
     let query = post(json!({ "query": "{ viewer { name } }" }).to_string());
-    let seen = ask(router.clone(), with(query, "accept", URQL)).await;
-    assert!(seen.header("content-type").starts_with("application/graphql-response+json"));
-    assert_eq!(seen.text, r#"{"data":{"viewer":{"name":"local"}}}"#);
-    let streamed = begin(&router, with(subscribing(), "accept", URQL)).await;
+    let response = send(router.clone(), with_header(query, "accept", URQL)).await;
+    assert!(response.header("content-type").starts_with("application/graphql-response+json"));
+    assert_eq!(response.text, r#"{"data":{"viewer":{"name":"local"}}}"#);
+    let streamed = open_stream(&router, with_header(subscribing(), "accept", URQL)).await;
     assert_eq!(streamed.headers["content-type"], "text/event-stream; charset=utf-8");
     let refused = post(json!({ "query": "subscription { nothing }" }).to_string());
-    let seen = ask(router.clone(), with(refused, "accept", URQL)).await;
-    assert_eq!((seen.status, seen.code().as_str()), (StatusCode::BAD_REQUEST, "GRAPHQL_VALIDATION_FAILED"));
-    let seen = ask(router, with(subscribing(), "accept", "application/json")).await;
-    assert!(seen.message().contains("need a transport that streams"), "{}", seen.message());
+    let response = send(router.clone(), with_header(refused, "accept", URQL)).await;
+    assert_eq!(
+        (response.status, response.code().as_str()),
+        (StatusCode::BAD_REQUEST, "GRAPHQL_VALIDATION_FAILED")
+    );
+    let response = send(router, with_header(subscribing(), "accept", "application/json")).await;
+    assert!(response.message().contains("need a transport that streams"), "{}", response.message());
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_stream_for_many_operations_is_not_to_be_had() {
+async fn single_connection_mode_is_refused() {
     let mut request = subscribing();
     *request.method_mut() = Method::PUT;
-    let seen = ask(edge(super::anybody()), request).await;
-    assert_eq!((seen.status, seen.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD, POST"));
-    assert!(seen.message().contains("leave out `singleConnection`"), "{}", seen.message());
+    let response = send(edge(super::default_callers()), request).await;
+    assert_eq!(
+        (response.status, response.header("allow")),
+        (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD, POST")
+    );
+    assert!(response.message().contains("leave out `singleConnection`"), "{}", response.message());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_hung_up_listens_no_more() {
+async fn disconnected_client_is_unsubscribed() {
     let mut setup = Setup::default();
     setup.config.subscriptions.subscribers_max = 1;
     let world = World::new_with(setup);
-    let router = routes(&world, anybody());
-    let first = begin(&router, subscribing()).await;
-    let second = ask(router.clone(), subscribing()).await;
+    let router = routes(&world, tenant_a_callers());
+    let first = open_stream(&router, subscribing()).await;
+    let second = send(router.clone(), subscribing()).await;
     assert!(second.text.contains("OVERLOADED"), "{}", second.text);
     drop(first);
     world.settle().await;
-    let opening = begin(&router, subscribing()).await.next().await.unwrap();
+    let opening = open_stream(&router, subscribing()).await.next().await.unwrap();
     assert!(opening.starts_with(":\nid: "), "{opening}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_with_the_token_that_it_was_begun_with() {
+async fn stream_ends_when_its_token_expires() {
     let (world, key) = (World::new(), Key::ed("d"));
-    let issuer = Issuer::of_tenants(issuer::settings(), &[&key], tenants());
+    let issuer = Issuer::with_tenants(issuer::settings(), &[&key], tenants());
     let router = routes(&world, issuer.callers());
     let since = tokio::time::Instant::now();
     let bearer = format!("Bearer {}", key.sign(&claims(json!({}))));
-    let mut streamed = begin(&router, with(subscribing(), "authorization", &bearer)).await;
+    let mut streamed = open_stream(&router, with_header(subscribing(), "authorization", &bearer)).await;
     let (event, _, data) = streamed.event().await;
     assert_eq!((event.as_str(), at(&data, "errors.0.extensions.code")), ("next", json!("UNAUTHENTICATED")));
     assert_eq!(at(&data, "errors.0.message"), "The token has expired.");
@@ -244,30 +250,30 @@ async fn it_ends_with_the_token_that_it_was_begun_with() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_servers_end_is_its_end_and_says_why() {
+async fn shutdown_ends_the_stream_with_a_reason() {
     let world = World::new();
-    let mut server = Server::over(&world);
+    let mut server = Server::for_world(&world);
     let body = json!({ "query": PROVIDER_CHANGED }).to_string();
-    let mut raw = server.ask("accept: text/event-stream\r\n", &body).await;
-    raw.until(":\nid: ").await;
+    let mut raw = server.send("accept: text/event-stream\r\n", &body).await;
+    raw.read_until(":\nid: ").await;
     server.stop();
-    let rest = raw.rest().await;
+    let rest = raw.read_to_end().await;
     assert!(rest.contains(r#""code":"OVERLOADED","retryable":true"#), "{rest}");
     assert!(rest.contains("event: complete\ndata: \n\n") && rest.ends_with("\r\n0\r\n\r\n"), "{rest}");
     assert_eq!(server.ended().await, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_stream_is_kept_and_one_that_nobody_takes_is_cut() {
+async fn idle_stream_stays_open_and_unread_stream_is_cut() {
     let world = World::new();
-    let server = Server::over(&world);
+    let server = Server::for_world(&world);
     let body =
         json!({ "query": "subscription { providerChanged { kind provider { id name } } }" }).to_string();
-    let mut raw = server.ask("accept: text/event-stream\r\n", &body).await;
-    raw.until(":\nid: ").await;
-    // Longer than any answer and any idle connection is waited for.
+    let mut raw = server.send("accept: text/event-stream\r\n", &body).await;
+    raw.read_until(":\nid: ").await;
+    // Longer than the timeouts of a response and of an idle connection.
     for _ in 0..20 {
-        raw.until("\r\n:\n\n\r\n").await;
+        raw.read_until("\r\n:\n\n\r\n").await;
     }
     world.sandbox.change_providers(Tenant::A, |rows| {
         for row in rows.iter_mut() {
@@ -277,13 +283,14 @@ async fn a_silent_stream_is_kept_and_one_that_nobody_takes_is_cut() {
     world.advance(Duration::from_secs(60)).await;
     world.settle().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let rest = raw.rest().await;
+    let rest = raw.read_to_end().await;
     assert!(rest.contains("event: next") && !rest.contains("complete"), "{rest}");
-    assert!(!rest.ends_with("\r\n0\r\n\r\n"), "nobody is to take it for whole");
+    assert!(!rest.ends_with("\r\n0\r\n\r\n"), "the body must not look complete");
 }
 
-/// A request over HTTP/2 by a client that lets nothing be sent to it (RFC 9113, 4.1 and 6.5.2; RFC 7541, 6.1 and 6.2.2).
-fn over_http2_without_a_window(path: &str) -> Vec<u8> {
+/// An HTTP/2 request by a client with a flow-control window of 0 (RFC 9113 sections 4.1 and 6.5.2; RFC 7541
+/// sections 6.1 and 6.2.2).
+fn http2_request_with_zero_window(path: &str) -> Vec<u8> {
     let length = |text: &str| u8::try_from(text.len()).unwrap();
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     bytes.extend([0, 0, 6, 4, 0, 0, 0, 0, 0, /* INITIAL_WINDOW_SIZE */ 0, 4, 0, 0, 0, 0]);
@@ -306,29 +313,31 @@ fn over_http2_without_a_window(path: &str) -> Vec<u8> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_http2_too_one_that_nobody_takes_is_given_up() {
+async fn unread_http2_stream_is_reset() {
     let mut setup = Setup::default();
     setup.config.subscriptions.subscribers_max = 1;
     let world = World::new_with(setup);
-    let server = Server::over(&world);
+    let server = Server::for_world(&world);
     let mut pipe = server.connect();
     let path = "/graphql?query=subscription%7BproviderChanged%7Bkind%7D%7D";
-    pipe.write_all(&over_http2_without_a_window(path)).await.unwrap();
+    pipe.write_all(&http2_request_with_zero_window(path)).await.unwrap();
     world.settle().await;
-    let router = routes(&world, anybody());
-    let second = ask(router.clone(), subscribing()).await;
-    assert!(second.text.contains("OVERLOADED"), "the place is taken: {}", second.text);
-    // The server hangs up: a heartbeat found that what was before it was not taken, in `server.write_timeout_ms`.
+    let router = routes(&world, tenant_a_callers());
+    let second = send(router.clone(), subscribing()).await;
+    assert!(second.text.contains("OVERLOADED"), "the only subscription is in use: {}", second.text);
+    // The server closes the stream: a heartbeat found that earlier bytes were not read within
+    // `server.write_timeout_ms`.
     let mut said = Vec::new();
     pipe.read_to_end(&mut said).await.unwrap();
     world.settle().await;
-    let opening = begin(&router, subscribing()).await.next().await.unwrap();
+    let opening = open_stream(&router, subscribing()).await.next().await.unwrap();
     assert!(opening.starts_with(":\nid: "), "{opening}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_errors_is_still_a_stream_where_the_schema_has_no_subscriptions() {
-    let request = with(post(json!({ "query": "subscription { a }" }).to_string()), "accept", EVENTS);
-    let seen = ask(super::edge_over(super::anybody(), Faulty::new()), request).await;
-    assert!(seen.text.contains("GRAPHQL_VALIDATION_FAILED"), "{}", seen.text);
+async fn event_stream_works_without_subscription_type() {
+    let request = with_header(post(json!({ "query": "subscription { a }" }).to_string()), "accept", EVENTS);
+    let response =
+        send(super::edge_with_schema(super::default_callers(), FaultySchema::new()), request).await;
+    assert!(response.text.contains("GRAPHQL_VALIDATION_FAILED"), "{}", response.text);
 }

@@ -1,5 +1,5 @@
-//! A schema that fails in every way that a resolver can, which the real graph hopefully never does; that counts
-//! how often it is executed, and waits until it is told to go on.
+//! A schema with every kind of resolver failure. It counts its executions and can block them until a test
+//! opens the gate.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,50 +23,50 @@ use tokio::sync::Semaphore;
 
 pub(super) const LEAK: &str = "text that must not leak";
 
-pub(super) struct Faulty {
+pub(super) struct FaultySchema {
     schema: Schema<Query, Mutation, EmptySubscription>,
 }
 
-/// What a test has of a schema that is being asked.
+/// A test's control over a blocked schema.
 #[derive(Clone)]
-pub(super) struct Gate {
+pub(super) struct ExecutionGate {
     counter: Arc<AtomicU32>,
     waiting: Arc<Semaphore>,
     open: Arc<Semaphore>,
 }
 
-impl Gate {
-    /// Waits until so many executions stand before the gate; for ever is, on a paused clock, no time.
-    pub(super) async fn is_reached_by(&self, executions: u32) {
+impl ExecutionGate {
+    /// Waits until this many executions are blocked. With a paused clock the timeout costs no real time.
+    pub(super) async fn wait_for_executions(&self, executions: u32) {
         let reached = tokio::time::timeout(Duration::from_secs(60), self.waiting.acquire_many(executions));
         reached.await.expect("fewer were executed").unwrap().forget();
     }
 
-    /// Lets everybody pass, from now on.
+    /// Lets all executions continue, now and later.
     pub(super) fn open(&self) {
         self.open.close();
     }
 }
 
-impl Faulty {
+impl FaultySchema {
     pub(super) fn new() -> Self {
         Self::with_gate().0
     }
 
-    pub(super) fn with_gate() -> (Self, Gate) {
+    pub(super) fn with_gate() -> (Self, ExecutionGate) {
         let closed = || Arc::new(Semaphore::new(0));
-        let gate = Gate { counter: Arc::default(), waiting: closed(), open: closed() };
+        let gate = ExecutionGate { counter: Arc::default(), waiting: closed(), open: closed() };
         let schema = Schema::build(Query, Mutation, EmptySubscription).data(gate.clone());
         (Self { schema: schema.validation_mode(ValidationMode::Fast).finish() }, gate)
     }
 }
 
-/// How often it was asked for by now.
-fn counted(context: &Context<'_>) -> u32 {
-    context.data_unchecked::<Gate>().counter.fetch_add(1, Ordering::SeqCst) + 1
+/// The number of calls of this field, including this one.
+fn count_call(context: &Context<'_>) -> u32 {
+    context.data_unchecked::<ExecutionGate>().counter.fetch_add(1, Ordering::SeqCst) + 1
 }
 
-impl Executor for Faulty {
+impl Executor for FaultySchema {
     fn sdl(&self) -> String {
         self.schema.sdl()
     }
@@ -87,11 +87,11 @@ fn rate_limited() -> UpstreamError {
     error
 }
 
-pub(super) struct Moment(String);
+pub(super) struct DateTime(String);
 
-/// A moment, as the real graph has it.
+/// The `DateTime` scalar, as in the real graph.
 #[Scalar(name = "DateTime", specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
-impl ScalarType for Moment {
+impl ScalarType for DateTime {
     fn parse(value: Value) -> async_graphql::InputValueResult<Self> {
         Ok(Self(value.to_string()))
     }
@@ -141,8 +141,8 @@ impl Query {
         "hello"
     }
 
-    async fn moment(&self) -> Moment {
-        Moment("2026-11-21T00:00:00Z".to_owned())
+    async fn moment(&self) -> DateTime {
+        DateTime("2026-11-21T00:00:00Z".to_owned())
     }
 
     async fn echo(
@@ -159,21 +159,21 @@ impl Query {
     }
 
     async fn count(&self, context: &Context<'_>) -> u32 {
-        counted(context)
+        count_call(context)
     }
 
     async fn viewer(&self, context: &Context<'_>) -> u32 {
-        counted(context)
+        count_call(context)
     }
 
     async fn upstreams(&self, context: &Context<'_>) -> u32 {
-        counted(context)
+        count_call(context)
     }
 
-    /// Counts, and waits at the gate.
+    /// Counts its call, then waits at the gate.
     async fn waits(&self, context: &Context<'_>) -> u32 {
-        let count = counted(context);
-        let gate = context.data_unchecked::<Gate>();
+        let count = count_call(context);
+        let gate = context.data_unchecked::<ExecutionGate>();
         gate.waiting.add_permits(1);
         gate.open.acquire().await.expect_err("the gate is opened by closing");
         count
@@ -184,7 +184,7 @@ impl Query {
         Ok(format!("leadlex: {}, composio: {}", tenant.leadlex.is_some(), tenant.composio.is_some()))
     }
 
-    /// Who asks, and of which tenant: by its key's fingerprint.
+    /// The caller's name and the fingerprint of its tenant's key.
     async fn whoami(&self, context: &Context<'_>) -> Result<String> {
         let Caller { name, role, tenant, .. } = context.data::<Caller>()?;
         let key = tenant.composio.as_ref().map(|key| key.fingerprint());
@@ -226,6 +226,6 @@ pub(super) struct Mutation;
 #[Object]
 impl Mutation {
     async fn bump(&self, context: &Context<'_>) -> u32 {
-        counted(context)
+        count_call(context)
     }
 }

@@ -1,4 +1,4 @@
-//! What lies around `/graphql`: the front page, the probes, the end of serving.
+//! Routes beside `/graphql`: the front page, the probes, and graceful shutdown.
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -9,41 +9,42 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{anybody, ask, edge, get, post, server_settings};
+use super::{default_callers, edge, get, post, send, server_settings};
 
 #[tokio::test]
-async fn the_front_page_names_the_graph() {
-    let seen = ask(edge(anybody()), get("/")).await;
-    assert_eq!(seen.status, StatusCode::OK);
-    assert_eq!(seen.text, "Switchboard: the graph answers at /graphql (POST, GET).\n");
-    assert_eq!(seen.header("x-content-type-options"), "nosniff");
-    assert_eq!(seen.header("x-request-id").len(), 32);
+async fn front_page_names_the_graphql_path() {
+    let response = send(edge(default_callers()), get("/")).await;
+    assert_eq!(response.status, StatusCode::OK);
+    assert_eq!(response.text, "Switchboard: the graph answers at /graphql (POST, GET).\n");
+    assert_eq!(response.header("x-content-type-options"), "nosniff");
+    assert_eq!(response.header("x-request-id").len(), 32);
 }
 
 #[tokio::test]
-async fn elsewhere_there_is_nothing_and_the_answer_is_json() {
-    let seen = ask(edge(anybody()), get("/graphqll")).await;
-    assert_eq!(seen.status, StatusCode::NOT_FOUND);
-    assert_eq!(seen.message(), "There is nothing at this path: the graph answers at /graphql.");
+async fn unknown_path_is_404_json() {
+    let response = send(edge(default_callers()), get("/graphqll")).await;
+    assert_eq!(response.status, StatusCode::NOT_FOUND);
+    assert_eq!(response.message(), "There is nothing at this path: the graph answers at /graphql.");
 
     let mut request = post("");
     *request.uri_mut() = "/".parse().unwrap();
-    let seen = ask(edge(anybody()), request).await;
-    assert_eq!((seen.status, seen.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD"));
-    assert_eq!(seen.headers.get_all("allow").iter().count(), 1);
+    let response = send(edge(default_callers()), request).await;
+    assert_eq!((response.status, response.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD"));
+    assert_eq!(response.headers.get_all("allow").iter().count(), 1);
 }
 
 #[tokio::test]
-async fn probes_are_answered() {
+async fn probes_return_200() {
     for (path, word) in [("/live", "live\n"), ("/ready", "ready\n")] {
-        let seen =
-            ask(ops::router(&anybody(), &ops::Readiness::default(), Metrics::default()), get(path)).await;
-        assert_eq!((seen.status, seen.text.as_str()), (StatusCode::OK, word));
+        let response =
+            send(ops::router(&default_callers(), &ops::Readiness::default(), Metrics::default()), get(path))
+                .await;
+        assert_eq!((response.status, response.text.as_str()), (StatusCode::OK, word));
     }
 }
 
 #[tokio::test]
-async fn a_running_request_is_answered_after_the_end_is_asked_for() {
+async fn shutdown_completes_running_requests() {
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let (release, released) = oneshot::channel::<()>();
     let released = std::sync::Arc::new(tokio::sync::Mutex::new(Some(released)));

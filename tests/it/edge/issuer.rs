@@ -1,4 +1,4 @@
-//! An issuer of tokens: keys of each kind, what it publishes of them, and the tokens that it signs.
+//! A token issuer for tests: keys of each type, the published key set, and signed tokens.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,10 +26,10 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, service_fn};
 
 use super::tokens::{WHOAMI, tenants};
-use super::{Seen, ask, edge, post, with};
+use super::{TestResponse, edge, post, send, with_header};
 use crate::world::NOW;
 
-/// A private key, and the name that it is published under.
+/// A private key and its key id.
 pub(crate) struct Key {
     pub(crate) id: &'static str,
     pub(crate) algorithm: Algorithm,
@@ -40,7 +40,7 @@ impl Key {
     pub(crate) fn rsa(id: &'static str) -> Self {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         let pkcs8 = pair.as_der().unwrap();
-        // The library takes the key inside the envelope (RFC 5208): 26 bytes further on, for 2048 bits.
+        // The library expects the inner key (RFC 5208), which begins 26 bytes later for 2048 bits.
         let private = EncodingKey::from_rsa_der(&pkcs8.as_ref()[26..]);
         Self { id, algorithm: Algorithm::RS256, private }
     }
@@ -76,7 +76,7 @@ pub(super) fn now() -> i64 {
     NOW.parse::<Timestamp>().unwrap().as_second()
 }
 
-/// Claims of an ADMIN of `default` that are valid for five minutes; a test changes what it is about.
+/// Claims of an ADMIN of tenant `default`, valid for five minutes. `change` overrides them.
 pub(super) fn claims(change: Value) -> Value {
     let mut claims = json!({
         "iss": "https://issuer.example/",
@@ -88,7 +88,7 @@ pub(super) fn claims(change: Value) -> Value {
     });
     for (name, value) in change.as_object().unwrap() {
         match value {
-            // A claim that is not there.
+            // A removed claim.
             Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
             value => claims[name] = value.clone(),
         }
@@ -96,8 +96,8 @@ pub(super) fn claims(change: Value) -> Value {
     claims
 }
 
-/// A token that no library makes: whatever header, whatever signature.
-pub(crate) fn by_hand(header: Value, claims: &Value, signature: &[u8]) -> String {
+/// A token with any header and any signature, which no library would create.
+pub(crate) fn forged_token(header: Value, claims: &Value, signature: &[u8]) -> String {
     let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     format!(
         "{}.{}.{}",
@@ -107,7 +107,7 @@ pub(crate) fn by_hand(header: Value, claims: &Value, signature: &[u8]) -> String
     )
 }
 
-/// What is published, how often it was read, and the graph behind it.
+/// The published key set, how often it was read, and an edge that trusts it.
 pub(super) struct Issuer {
     published: Arc<Mutex<Option<String>>>,
     reads: Arc<AtomicUsize>,
@@ -131,20 +131,20 @@ pub(super) fn settings() -> JwtSettings {
 }
 
 impl Issuer {
-    pub(super) fn of(keys: &[&Key]) -> Self {
+    pub(super) fn new(keys: &[&Key]) -> Self {
         Self::with(settings(), keys)
     }
 
-    /// Who its tokens are, to an edge of another make.
+    /// The callers that an edge derives from these tokens.
     pub(super) fn callers(&self) -> Authenticator {
         self.callers.clone()
     }
 
     pub(super) fn with(settings: JwtSettings, keys: &[&Key]) -> Self {
-        Self::of_tenants(settings, keys, tenants())
+        Self::with_tenants(settings, keys, tenants())
     }
 
-    pub(super) fn of_tenants(settings: JwtSettings, keys: &[&Key], tenants: Tenants) -> Self {
+    pub(super) fn with_tenants(settings: JwtSettings, keys: &[&Key], tenants: Tenants) -> Self {
         let (published, reads) = (Arc::new(Mutex::new(None)), Arc::new(AtomicUsize::new(0)));
         let source = Source::Url(network(&published, &reads), settings.jwks_url.parse().unwrap());
         let clock = Clock::starting_at(NOW.parse().unwrap());
@@ -161,32 +161,35 @@ impl Issuer {
         self.publish_text(Some(&json!({ "keys": keys }).to_string()));
     }
 
-    /// Publishes anything; nothing where the issuer is down.
+    /// Publishes any text. `None` makes the issuer unreachable.
     pub(super) fn publish_text(&self, text: Option<&str>) {
         *self.published.lock().unwrap() = text.map(str::to_owned);
     }
 
-    /// How often the keys were read since the last look.
+    /// The number of reads of the key set since the last call.
     pub(super) fn reads(&self) -> usize {
         self.reads.swap(0, Ordering::SeqCst)
     }
 
-    pub(super) async fn ask(&self, token: &str) -> Seen {
-        let request = with(post(WHOAMI), "authorization", &format!("Bearer {token}"));
-        ask(edge(self.callers.clone()), request).await
+    pub(super) async fn send(&self, token: &str) -> TestResponse {
+        let request = with_header(post(WHOAMI), "authorization", &format!("Bearer {token}"));
+        send(edge(self.callers.clone()), request).await
     }
 }
 
-/// A network that leads to nobody but the issuer.
+/// A network that reaches only the issuer.
 fn network(published: &Arc<Mutex<Option<String>>>, reads: &Arc<AtomicUsize>) -> Network {
     let (published, reads) = (Arc::clone(published), Arc::clone(reads));
     BoxCloneSyncService::new(service_fn(move |request: http::Request<Bytes>| {
         assert_eq!(request.uri(), "https://issuer.example/jwks");
-        assert!(request.headers().get("authorization").is_none(), "an issuer is sent no key of anybody's");
+        assert!(
+            request.headers().get("authorization").is_none(),
+            "requests to the issuer carry no credentials"
+        );
         reads.fetch_add(1, Ordering::SeqCst);
         let text = published.lock().unwrap().clone();
         async move {
-            // Whoever asks meanwhile finds a reading under way.
+            // Yields, so that concurrent callers find the read in flight.
             tokio::task::yield_now().await;
             let text = text.ok_or("the issuer is down")?;
             let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();

@@ -1,51 +1,51 @@
-//! Mode `jwt`: what a token must be to be believed, and what it then says of its bearer.
+//! Mode `jwt`: which tokens are accepted, and which caller each one yields.
 
 use axum::http::StatusCode;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use switchboard::http::caller::settings::JwtSettings;
 
-use super::Seen;
-use super::issuer::{Issuer, Key, by_hand, claims, now, settings};
+use super::TestResponse;
+use super::issuer::{Issuer, Key, claims, forged_token, now, settings};
 use super::tokens::key_of;
 
 #[track_caller]
-fn refused(seen: &Seen, sentence: &str) {
+fn refused(response: &TestResponse, sentence: &str) {
     assert_eq!(
-        (seen.status, seen.code().as_str()),
+        (response.status, response.code().as_str()),
         (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
         "{sentence}"
     );
-    assert_eq!(seen.header("www-authenticate"), "Bearer realm=\"switchboard\", error=\"invalid_token\"");
-    assert!(seen.message().contains(sentence), "{sentence}: {}", seen.message());
-    assert!(!seen.text.contains("eyJ"), "no part of a token is repeated: {}", seen.text);
+    assert_eq!(response.header("www-authenticate"), "Bearer realm=\"switchboard\", error=\"invalid_token\"");
+    assert!(response.message().contains(sentence), "{sentence}: {}", response.message());
+    assert!(!response.text.contains("eyJ"), "the response repeats no part of a token: {}", response.text);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_signed_by_each_kind_of_key_is_its_bearer() {
+async fn tokens_of_every_key_type_are_accepted() {
     let keys = [Key::rsa("r"), Key::ec("e"), Key::ed("d")];
-    let issuer = Issuer::of(&keys.iter().collect::<Vec<_>>());
+    let issuer = Issuer::new(&keys.iter().collect::<Vec<_>>());
     for key in &keys {
-        let seen = issuer.ask(&key.sign(&claims(json!({})))).await;
+        let response = issuer.send(&key.sign(&claims(json!({})))).await;
         let who = format!("user_1 Admin {}", key_of("default"));
         assert_eq!(
-            (seen.status, &seen.json()["data"]["whoami"]),
+            (response.status, &response.json()["data"]["whoami"]),
             (StatusCode::OK, &who.into()),
             "{:?}",
             key.algorithm
         );
     }
     let member = claims(json!({ "role": "Member", "tenant": "acme", "aud": "other" }));
-    let seen = issuer.ask(&keys[2].sign(&member)).await;
+    let response = issuer.send(&keys[2].sign(&member)).await;
     let who = format!("user_1 Member(MemberId(\"user_1\")) {}", key_of("acme"));
-    assert_eq!(seen.json()["data"]["whoami"], who);
-    assert_eq!(issuer.reads(), 1, "the keys are read once");
+    assert_eq!(response.json()["data"]["whoami"], who);
+    assert_eq!(issuer.reads(), 1, "the key set is read once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_believed_only_in_its_time_from_its_issuer_and_for_this_audience() {
+async fn time_issuer_and_audience_are_checked() {
     let key = Key::ed("d");
-    let issuer = Issuer::of(&[&key]);
+    let issuer = Issuer::new(&[&key]);
     for (change, sentence) in [
         (json!({ "exp": now() - 31 }), "has expired"),
         (json!({ "exp": now() - 30 }), "has expired"),
@@ -63,71 +63,71 @@ async fn a_token_is_believed_only_in_its_time_from_its_issuer_and_for_this_audie
         (json!({ "aud": null }), "lacks `exp`, `iss` or `aud`"),
         (json!({ "aud": 7 }), "lacks `exp`, `iss` or `aud`"),
     ] {
-        refused(&issuer.ask(&key.sign(&claims(change))).await, sentence);
+        refused(&issuer.send(&key.sign(&claims(change))).await, sentence);
     }
     for change in
         [json!({ "exp": now() - 29 }), json!({ "nbf": now() + 30 }), json!({ "exp": 1e15, "nbf": 0.5 })]
     {
-        assert_eq!(issuer.ask(&key.sign(&claims(change))).await.status, StatusCode::OK);
+        assert_eq!(issuer.send(&key.sign(&claims(change))).await.status, StatusCode::OK);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_forged_token_is_no_token_whatever_it_says_of_itself() {
+async fn forged_tokens_are_refused() {
     let (key, ec, stranger) = (Key::rsa("r"), Key::ec("e"), Key::rsa("r"));
-    let issuer = Issuer::of(&[&key, &ec]);
+    let issuer = Issuer::new(&[&key, &ec]);
     let claims = claims(json!({}));
     let right = key.sign(&claims);
-    assert_eq!(issuer.ask(&right).await.status, StatusCode::OK);
+    assert_eq!(issuer.send(&right).await.status, StatusCode::OK);
 
-    // Signed by nobody, in every spelling.
+    // Unsigned, in every spelling of `none`.
     for none in ["none", "None", "NONE", ""] {
         for signature in [&b""[..], b"x"] {
-            let token = by_hand(json!({ "alg": none, "typ": "JWT", "kid": "r" }), &claims, signature);
-            refused(&issuer.ask(&token).await, "is no JWT that is signed as it must be");
+            let token = forged_token(json!({ "alg": none, "typ": "JWT", "kid": "r" }), &claims, signature);
+            refused(&issuer.send(&token).await, "is no JWT that is signed as it must be");
         }
     }
-    // Signed with the public key, as if it were a secret that both know.
+    // Signed with the public key, as if it were a shared secret.
     let public = serde_json::to_value(key.public()).unwrap();
     let modulus = public["n"].as_str().unwrap();
     for secret in [modulus.as_bytes().to_vec(), public.to_string().into_bytes()] {
         for algorithm in [Algorithm::HS256, Algorithm::HS512] {
             let header = Header { kid: Some("r".to_owned()), ..Header::new(algorithm) };
             let token = encode(&header, &claims, &EncodingKey::from_secret(&secret)).unwrap();
-            refused(&issuer.ask(&token).await, "is no JWT that is signed as it must be");
+            refused(&issuer.send(&token).await, "is no JWT that is signed as it must be");
         }
     }
-    // Signed with another key under a known name, and with a known key under another's name.
-    refused(&issuer.ask(&stranger.sign(&claims)).await, "signature is wrong");
+    // Signed with another key under a known key id, and with a known key under another key's id.
+    refused(&issuer.send(&stranger.sign(&claims)).await, "signature is wrong");
     let swapped = Header { kid: Some("e".to_owned()), ..Header::new(Algorithm::RS256) };
-    refused(&issuer.ask(&encode(&swapped, &claims, &key.private).unwrap()).await, "does not publish");
-    // An algorithm of the right key that is not configured.
+    refused(&issuer.send(&encode(&swapped, &claims, &key.private).unwrap()).await, "does not publish");
+    // An algorithm that fits the key but is not configured.
     let other = Header { kid: Some("r".to_owned()), ..Header::new(Algorithm::PS256) };
     refused(
-        &issuer.ask(&encode(&other, &claims, &key.private).unwrap()).await,
+        &issuer.send(&encode(&other, &claims, &key.private).unwrap()).await,
         "is no JWT that is signed as it must be",
     );
-    // Its own key in its header, and an extension that must be understood.
+    // A key in the token's own header, and a critical extension.
     let own = Header { kid: None, jwk: Some(stranger.public()), ..Header::new(Algorithm::RS256) };
-    refused(&issuer.ask(&encode(&own, &claims, &stranger.private).unwrap()).await, "signature is wrong");
+    refused(&issuer.send(&encode(&own, &claims, &stranger.private).unwrap()).await, "signature is wrong");
     let critical = Header { crit: Some(vec!["exp".to_owned()]), ..key.header() };
-    refused(&issuer.ask(&encode(&critical, &claims, &key.private).unwrap()).await, "is no JWT");
+    refused(&issuer.send(&encode(&critical, &claims, &key.private).unwrap()).await, "is no JWT");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_was_changed_or_is_none_is_refused() {
+async fn altered_and_malformed_tokens_are_refused() {
     let key = Key::ed("d");
-    let issuer = Issuer::of(&[&key]);
+    let issuer = Issuer::new(&[&key]);
     let right = key.sign(&claims(json!({ "role": "MEMBER" })));
     let other = key.sign(&claims(json!({ "role": "ADMIN" })));
     let parts = |token: &str| token.split('.').map(str::to_owned).collect::<Vec<_>>();
     let (right_parts, other_parts) = (parts(&right), parts(&other));
     let promoted = format!("{}.{}.{}", right_parts[0], other_parts[1], right_parts[2]);
-    refused(&issuer.ask(&promoted).await, "signature is wrong");
-    refused(&issuer.ask(&format!("{}.{}.", right_parts[0], right_parts[1])).await, "signature is wrong");
+    refused(&issuer.send(&promoted).await, "signature is wrong");
+    refused(&issuer.send(&format!("{}.{}.", right_parts[0], right_parts[1])).await, "signature is wrong");
     let long = "x".repeat(16 * 1024 + 1);
     for none in ["x", "..", "a.b.c", &format!("{right}.x"), &right_parts[0], &long, "swb_x"] {
-        refused(&issuer.ask(none).await, "is no JWT");
+        refused(&issuer.send(none).await, "is no JWT");
     }
     let absent = super::ask(
         super::edge(switchboard::http::caller::Authenticator::Passthrough),
@@ -137,9 +137,9 @@ async fn a_token_that_was_changed_or_is_none_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_known_and_has_no_place_here_is_forbidden_and_not_unknown() {
+async fn valid_token_without_role_tenant_or_user_is_forbidden() {
     let key = Key::ed("d");
-    let issuer = Issuer::of(&[&key]);
+    let issuer = Issuer::new(&[&key]);
     let member = |id: Value| json!({ "role": "MEMBER", "sub": id });
     for (change, sentence) in [
         (json!({ "role": null }), "give no role here"),
@@ -156,15 +156,19 @@ async fn whoever_is_known_and_has_no_place_here_is_forbidden_and_not_unknown() {
         (member(7.into()), "give no user id"),
         (member(json!(true)), "give no user id"),
     ] {
-        let seen = issuer.ask(&key.sign(&claims(change.clone()))).await;
-        assert_eq!((seen.status, seen.code().as_str()), (StatusCode::FORBIDDEN, "FORBIDDEN"), "{change}");
-        assert!(seen.message().contains(sentence), "{change}: {}", seen.message());
-        assert!(!seen.text.contains("acme"), "nobody is told which tenants there are: {}", seen.text);
+        let response = issuer.send(&key.sign(&claims(change.clone()))).await;
+        assert_eq!(
+            (response.status, response.code().as_str()),
+            (StatusCode::FORBIDDEN, "FORBIDDEN"),
+            "{change}"
+        );
+        assert!(response.message().contains(sentence), "{change}: {}", response.message());
+        assert!(!response.text.contains("acme"), "the response names no tenant: {}", response.text);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn claims_are_found_where_the_settings_say() {
+async fn claim_names_are_configurable() {
     let key = Key::ed("d");
     let named = JwtSettings {
         role_claim: "/realm_access/roles".to_owned(),
@@ -177,7 +181,7 @@ async fn claims_are_found_where_the_settings_say() {
         "role": "ADMIN", "tenant": "acme", "sub": "auth0|7",
         "realm_access": { "roles": ["viewer", "member"] }, "https://example.com/user": "user_7",
     });
-    let seen = issuer.ask(&key.sign(&claims(change))).await;
+    let response = issuer.send(&key.sign(&claims(change))).await;
     let who = format!("auth0|7 Member(MemberId(\"user_7\")) {}", key_of("default"));
-    assert_eq!(seen.json()["data"]["whoami"], who, "{}", seen.text);
+    assert_eq!(response.json()["data"]["whoami"], who, "{}", response.text);
 }

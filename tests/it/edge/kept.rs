@@ -1,30 +1,31 @@
-//! Which answers are given again without being executed again: a field that counts its executions tells.
+//! The response cache, observed through a field that counts its executions.
 
 use axum::Router;
 use serde_json::{Value, json};
 use switchboard::http::caller::Authenticator;
 
-use super::{anybody, ask, edge, get, post, with};
+use super::{default_callers, edge, get, post, send, with_header};
 
 async fn data(router: &Router, request: Value) -> Value {
-    ask(router.clone(), post(request.to_string())).await.json()["data"].take()
+    send(router.clone(), post(request.to_string())).await.json()["data"].take()
 }
 
 #[tokio::test]
-async fn a_whole_answer_is_executed_once_whichever_way_it_is_asked_for() {
-    let router = edge(anybody());
+async fn get_and_post_share_cached_responses() {
+    let router = edge(default_callers());
     for _ in 0..3 {
         assert_eq!(data(&router, json!({ "query": "{count}" })).await, json!({ "count": 1 }));
-        let seen = ask(router.clone(), get("/graphql?query=%7Bcount%7D")).await;
-        assert_eq!(seen.text, r#"{"data":{"count":1}}"#);
-        let seen = ask(router.clone(), with(get("/graphql?query=%7Bcount%7D"), "accept", "*/*")).await;
-        assert_eq!(seen.text, r#"{"data":{"count":1}}"#);
-        assert_eq!(seen.header("content-type"), "application/json; charset=utf-8");
+        let response = send(router.clone(), get("/graphql?query=%7Bcount%7D")).await;
+        assert_eq!(response.text, r#"{"data":{"count":1}}"#);
+        let response =
+            send(router.clone(), with_header(get("/graphql?query=%7Bcount%7D"), "accept", "*/*")).await;
+        assert_eq!(response.text, r#"{"data":{"count":1}}"#);
+        assert_eq!(response.header("content-type"), "application/json; charset=utf-8");
     }
 }
 
 #[tokio::test]
-async fn what_is_of_the_moment_or_changes_something_is_executed_each_time() {
+async fn uncacheable_queries_and_mutations_always_execute() {
     for request in [
         json!({ "query": "{ n: viewer }" }),
         json!({ "query": "{ hello n: upstreams }" }),
@@ -34,7 +35,7 @@ async fn what_is_of_the_moment_or_changes_something_is_executed_each_time() {
         json!({ "query": "{ n: count limited }" }),
         json!({ "query": "{ n: count }", "extensions": { "switchboard": { "trace": true } } }),
     ] {
-        let router = edge(anybody());
+        let router = edge(default_callers());
         for execution in 1..=3 {
             assert_eq!(data(&router, request.clone()).await["n"], json!(execution), "{request}");
         }
@@ -42,8 +43,8 @@ async fn what_is_of_the_moment_or_changes_something_is_executed_each_time() {
 }
 
 #[tokio::test]
-async fn requests_are_compared_whole() {
-    let router = edge(anybody());
+async fn different_requests_do_not_share_responses() {
+    let router = edge(default_callers());
     let document = "query A($n: Int) { count echo(number: $n) } query B($n: Int) { count echo(number: $n) }";
     let requests = [
         json!({ "query": document, "operationName": "A" }),
@@ -61,15 +62,15 @@ async fn requests_are_compared_whole() {
 }
 
 #[tokio::test]
-async fn callers_of_other_keys_have_answers_of_their_own() {
+async fn callers_with_other_keys_do_not_share_responses() {
     let router = edge(Authenticator::Passthrough);
     let of = |leadlex: Option<&str>, composio: Option<&str>| {
         let mut request = post(r#"{"query":"{ count keys }"}"#);
         if let Some(key) = leadlex {
-            request = with(request, "authorization", &format!("Bearer {key}"));
+            request = with_header(request, "authorization", &format!("Bearer {key}"));
         }
         if let Some(key) = composio {
-            request = with(request, "x-api-key", key);
+            request = with_header(request, "x-api-key", key);
         }
         request
     };
@@ -83,25 +84,25 @@ async fn callers_of_other_keys_have_answers_of_their_own() {
     ];
     for _ in 0..2 {
         for (nth, (leadlex, composio)) in callers.into_iter().enumerate() {
-            let seen = ask(router.clone(), of(leadlex, composio)).await.json();
-            assert_eq!(seen["data"]["count"], json!(nth + 1));
+            let response = send(router.clone(), of(leadlex, composio)).await.json();
+            assert_eq!(response["data"]["count"], json!(nth + 1));
             let keys = format!("leadlex: {}, composio: {}", leadlex.is_some(), composio.is_some());
-            assert_eq!(seen["data"]["keys"], json!(keys));
+            assert_eq!(response["data"]["keys"], json!(keys));
         }
     }
 }
 
 #[tokio::test]
-async fn a_kept_answer_does_not_let_a_mutation_run_by_get() {
-    let router = edge(anybody());
+async fn cached_response_does_not_allow_mutation_by_get() {
+    let router = edge(default_callers());
     let document = "query Q { count } mutation M { bump }";
     assert_eq!(
         data(&router, json!({ "query": document, "operationName": "Q" })).await,
         json!({ "count": 1 })
     );
     let escaped = "query+Q+%7B+count+%7D+mutation+M+%7B+bump+%7D";
-    let seen = ask(router.clone(), get(&format!("/graphql?query={escaped}&operationName=M"))).await;
-    assert_eq!((seen.status.as_u16(), seen.header("allow")), (405, "POST"));
-    let seen = ask(router, get(&format!("/graphql?query={escaped}&operationName=Q"))).await;
-    assert_eq!(seen.text, r#"{"data":{"count":1}}"#);
+    let response = send(router.clone(), get(&format!("/graphql?query={escaped}&operationName=M"))).await;
+    assert_eq!((response.status.as_u16(), response.header("allow")), (405, "POST"));
+    let response = send(router, get(&format!("/graphql?query={escaped}&operationName=Q"))).await;
+    assert_eq!(response.text, r#"{"data":{"count":1}}"#);
 }

@@ -1,4 +1,4 @@
-//! Whose keys a request is run with, and who is let in without any.
+//! The upstream keys that a request runs with, and access without authentication.
 
 use axum::http::StatusCode;
 use switchboard::http::caller::Authenticator;
@@ -6,17 +6,19 @@ use switchboard::http::ops;
 use switchboard::http::settings::HttpSettings;
 use switchboard::telemetry::metrics::Metrics;
 
-use super::{Seen, anybody, ask, edge, edge_with, get, http_settings, post, with};
+use super::{
+    TestResponse, default_callers, edge, edge_with_settings, get, http_settings, post, send, with_header,
+};
 
 const KEYS: &str = r#"{"query":"{ keys }"}"#;
 
-async fn with_keys(headers: &[(&'static str, &str)]) -> Seen {
-    let request = headers.iter().fold(post(KEYS), |request, (name, value)| with(request, name, value));
-    ask(edge(Authenticator::Passthrough), request).await
+async fn with_keys(headers: &[(&'static str, &str)]) -> TestResponse {
+    let request = headers.iter().fold(post(KEYS), |request, (name, value)| with_header(request, name, value));
+    send(edge(Authenticator::Passthrough), request).await
 }
 
 #[tokio::test]
-async fn each_key_goes_to_its_own_upstream_and_one_may_be_missing() {
+async fn each_key_is_sent_to_its_own_upstream_and_one_may_be_missing() {
     let (bearer, api_key) = (("authorization", "Bearer wbk_a"), ("x-api-key", "ak_a"));
     for (headers, expected) in [
         (vec![bearer, api_key], "leadlex: true, composio: true"),
@@ -24,91 +26,113 @@ async fn each_key_goes_to_its_own_upstream_and_one_may_be_missing() {
         (vec![api_key], "leadlex: false, composio: true"),
         (vec![("authorization", "bearer  wbk_a")], "leadlex: true, composio: false"),
     ] {
-        let seen = with_keys(&headers).await;
-        assert_eq!((seen.status, &seen.json()["data"]["keys"]), (StatusCode::OK, &expected.into()));
+        let response = with_keys(&headers).await;
+        assert_eq!((response.status, &response.json()["data"]["keys"]), (StatusCode::OK, &expected.into()));
     }
 }
 
 #[tokio::test]
-async fn no_key_and_a_broken_key_are_different_answers() {
-    let seen = with_keys(&[]).await;
-    assert_eq!((seen.status, seen.code().as_str()), (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"));
-    assert_eq!(seen.header("www-authenticate"), "Bearer realm=\"switchboard\"");
+async fn missing_key_and_malformed_key_have_different_errors() {
+    let response = with_keys(&[]).await;
+    assert_eq!((response.status, response.code().as_str()), (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"));
+    assert_eq!(response.header("www-authenticate"), "Bearer realm=\"switchboard\"");
     assert!(
-        seen.message().starts_with("Keys are missing: send `Authorization: Bearer wbk_…`"),
+        response.message().starts_with("Keys are missing: send `Authorization: Bearer wbk_…`"),
         "{}",
-        seen.message()
+        response.message()
     );
 
     for broken in
         ["Bearer sk_hunter2", "Basic aHVudGVyMg==", "Bearer", "Bearer wbk_", "Bearer wbk_hunter2 x", ""]
     {
-        let seen = with_keys(&[("authorization", broken), ("x-api-key", "ak_a")]).await;
+        let response = with_keys(&[("authorization", broken), ("x-api-key", "ak_a")]).await;
         assert_eq!(
-            (seen.status, seen.code().as_str()),
+            (response.status, response.code().as_str()),
             (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
             "{broken}"
         );
-        assert_eq!(seen.header("www-authenticate"), "Bearer realm=\"switchboard\", error=\"invalid_token\"");
-        assert!(seen.message().starts_with("The `Authorization` header holds no key"), "{}", seen.message());
-        assert!(!seen.text.contains("hunter2"), "{}", seen.text);
+        assert_eq!(
+            response.header("www-authenticate"),
+            "Bearer realm=\"switchboard\", error=\"invalid_token\""
+        );
+        assert!(
+            response.message().starts_with("The `Authorization` header holds no key"),
+            "{}",
+            response.message()
+        );
+        assert!(!response.text.contains("hunter2"), "{}", response.text);
     }
     for broken in ["", "two words"] {
-        let seen = with_keys(&[("authorization", "Bearer wbk_a"), ("x-api-key", broken)]).await;
-        assert_eq!(seen.status, StatusCode::UNAUTHORIZED);
-        assert!(seen.message().starts_with("The `x-api-key` header holds no key"), "{}", seen.message());
+        let response = with_keys(&[("authorization", "Bearer wbk_a"), ("x-api-key", broken)]).await;
+        assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+        assert!(
+            response.message().starts_with("The `x-api-key` header holds no key"),
+            "{}",
+            response.message()
+        );
     }
 }
 
 #[tokio::test]
-async fn a_key_that_comes_twice_is_refused() {
-    let mut request = with(post(KEYS), "x-api-key", "ak_a");
+async fn duplicate_key_header_is_refused() {
+    let mut request = with_header(post(KEYS), "x-api-key", "ak_a");
     request.headers_mut().append("x-api-key", "ak_b".parse().unwrap());
-    let seen = ask(edge(Authenticator::Passthrough), request).await;
-    assert_eq!(seen.status, StatusCode::UNAUTHORIZED);
-    assert!(seen.message().ends_with("once."), "{}", seen.message());
+    let response = send(edge(Authenticator::Passthrough), request).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+    assert!(response.message().ends_with("once."), "{}", response.message());
 }
 
 #[tokio::test]
-async fn without_authentication_only_this_machines_names_are_answered() {
+async fn without_authentication_only_local_hosts_are_served() {
     for own in ["localhost:8080", "127.0.0.1", "[::1]:8080"] {
-        let seen = ask(edge(anybody()), with(post(KEYS), "host", own)).await;
-        assert_eq!(seen.json()["data"]["keys"], "leadlex: true, composio: true");
+        let response = send(edge(default_callers()), with_header(post(KEYS), "host", own)).await;
+        assert_eq!(response.json()["data"]["keys"], "leadlex: true, composio: true");
     }
     for foreign in ["rebound.example:8080", "127.0.0.1.nip.io", "192.168.1.2:8080", "not a host"] {
-        let seen = ask(edge(anybody()), with(post(KEYS), "host", foreign)).await;
-        assert_eq!((seen.status, seen.code().as_str()), (StatusCode::FORBIDDEN, "FORBIDDEN"), "{foreign}");
-        assert!(seen.message().contains("call the server by `localhost`"), "{}", seen.message());
+        let response = send(edge(default_callers()), with_header(post(KEYS), "host", foreign)).await;
+        assert_eq!(
+            (response.status, response.code().as_str()),
+            (StatusCode::FORBIDDEN, "FORBIDDEN"),
+            "{foreign}"
+        );
+        assert!(response.message().contains("call the server by `localhost`"), "{}", response.message());
     }
 }
 
 #[tokio::test]
-async fn without_authentication_nothing_at_all_is_answered_by_another_name() {
+async fn without_authentication_every_path_requires_a_local_host() {
     let with_graphiql = HttpSettings { graphiql: true, ..http_settings() };
     for (router, path) in [
-        (edge(anybody()), "/"),
-        (edge_with(anybody(), with_graphiql.clone()), "/"),
-        (edge_with(anybody(), with_graphiql), "/graphiql/nothing.js"),
-        (edge(anybody()), "/nothing"),
-        (edge(anybody()), "/graphql?query=%7Bkeys%7D"),
-        (ops::router(&anybody(), &ops::Readiness::default(), Metrics::default()), "/live"),
-        (ops::router(&anybody(), &ops::Readiness::default(), Metrics::default()), "/metrics"),
-        (ops::router(&anybody(), &ops::Readiness::default(), Metrics::default()), "/nothing"),
+        (edge(default_callers()), "/"),
+        (edge_with_settings(default_callers(), with_graphiql.clone()), "/"),
+        (edge_with_settings(default_callers(), with_graphiql), "/graphiql/nothing.js"),
+        (edge(default_callers()), "/nothing"),
+        (edge(default_callers()), "/graphql?query=%7Bkeys%7D"),
+        (ops::router(&default_callers(), &ops::Readiness::default(), Metrics::default()), "/live"),
+        (ops::router(&default_callers(), &ops::Readiness::default(), Metrics::default()), "/metrics"),
+        (ops::router(&default_callers(), &ops::Readiness::default(), Metrics::default()), "/nothing"),
     ] {
-        let seen = ask(router.clone(), with(get(path), "host", "rebound.example")).await;
-        assert_eq!((seen.status, seen.code().as_str()), (StatusCode::FORBIDDEN, "FORBIDDEN"), "{path}");
-        assert_ne!(ask(router, with(get(path), "host", "localhost")).await.status, StatusCode::FORBIDDEN);
+        let response = send(router.clone(), with_header(get(path), "host", "rebound.example")).await;
+        assert_eq!(
+            (response.status, response.code().as_str()),
+            (StatusCode::FORBIDDEN, "FORBIDDEN"),
+            "{path}"
+        );
+        assert_ne!(
+            send(router, with_header(get(path), "host", "localhost")).await.status,
+            StatusCode::FORBIDDEN
+        );
     }
-    let seen = ask(
+    let response = send(
         ops::router(&Authenticator::Passthrough, &ops::Readiness::default(), Metrics::default()),
-        with(get("/live"), "host", "10.0.0.7:9090"),
+        with_header(get("/live"), "host", "10.0.0.7:9090"),
     )
     .await;
-    assert_eq!(seen.status, StatusCode::OK);
+    assert_eq!(response.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn with_keys_of_their_own_callers_may_use_any_name() {
-    let request = with(with(post(KEYS), "host", "graph.example"), "x-api-key", "ak_a");
-    assert_eq!(ask(edge(Authenticator::Passthrough), request).await.status, StatusCode::OK);
+async fn passthrough_callers_may_use_any_host() {
+    let request = with_header(with_header(post(KEYS), "host", "graph.example"), "x-api-key", "ak_a");
+    assert_eq!(send(edge(Authenticator::Passthrough), request).await.status, StatusCode::OK);
 }

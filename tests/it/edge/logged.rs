@@ -1,4 +1,4 @@
-//! The log: one line for each request, which programs can read, and which quotes nothing of what was asked.
+//! The request log: one JSON line for each request, without any text of the request.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -12,15 +12,15 @@ use switchboard::sandbox::{EmulatedUpstream, Fault};
 use tower::ServiceExt as _;
 use tracing::subscriber::DefaultGuard;
 
-use super::faulty::Faulty;
-use super::streams::{PROVIDER_CHANGED, Server, anybody, routes, settings, tenants};
-use super::{get, operations, post, with};
+use super::faulty::FaultySchema;
+use super::streams::{PROVIDER_CHANGED, Server, routes, settings, tenant_a_callers, tenants};
+use super::{get, operations, post, with_header};
 use crate::world::World;
 
 #[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
+struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Written {
+impl Write for LogBuffer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -30,34 +30,34 @@ impl Write for Written {
     }
 }
 
-impl Written {
-    /// Written in the form of `log.format = "json"`, on this thread.
-    fn listen(&self) -> DefaultGuard {
+impl LogBuffer {
+    /// Writes log lines as `log.format = "json"` does, for this thread.
+    fn capture(&self) -> DefaultGuard {
         let writer = self.clone();
         let json = tracing_subscriber::fmt().json().with_span_list(false).with_writer(move || writer.clone());
         tracing::subscriber::set_default(json.finish())
     }
 
-    /// All lines since the last look.
-    fn all(&self) -> Vec<Value> {
+    /// All lines since the last call.
+    fn all_lines(&self) -> Vec<Value> {
         let bytes = std::mem::take(&mut *self.0.lock().unwrap());
         let lines = String::from_utf8(bytes).unwrap();
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The lines of requests among them.
+    /// The request lines among them.
     fn lines(&self) -> Vec<Value> {
-        self.all().into_iter().filter(|line| line["target"] == "switchboard::requests").collect()
+        self.all_lines().into_iter().filter(|line| line["target"] == "switchboard::requests").collect()
     }
 
-    /// The only one, without what differs from run to run.
+    /// The only request line, without the values that differ between runs.
     #[track_caller]
     fn line(&self) -> Value {
         let mut lines = self.lines();
         assert_eq!(lines.len(), 1, "{lines:#?}");
         let mut line = lines.remove(0);
         assert_eq!((&line["level"], &line["fields"]["message"]), (&json!("INFO"), &json!("request")));
-        assert_eq!(line.get("spans"), None, "the span is told once");
+        assert_eq!(line.get("spans"), None, "the span is not repeated");
         let mut fields = line["fields"].take();
         let took = fields.as_object_mut().unwrap().remove("duration_ms").unwrap();
         assert!(took.as_f64().unwrap() >= 0.0);
@@ -71,13 +71,13 @@ const QUERY: &str = "query Overview($secret: String!) { providers(filter: { sear
                      connectedAccounts(first: 1) { nodes { id } } }";
 
 #[tokio::test(start_paused = true)]
-async fn each_request_is_one_line_of_what_became_of_it_and_what_it_cost() {
-    let (world, written) = (World::new(), Written::default());
-    let _listening = written.listen();
-    let edge = routes(&world, anybody());
+async fn each_request_logs_one_line_with_outcome_and_cost() {
+    let (world, written) = (World::new(), LogBuffer::default());
+    let _listening = written.capture();
+    let edge = routes(&world, tenant_a_callers());
     let asked = || {
         let body = json!({ "query": QUERY, "variables": { "secret": "g" } }).to_string();
-        with(post(body), "x-request-id", "mine")
+        with_header(post(body), "x-request-id", "mine")
     };
     let mut made = Vec::new();
     for _ in 0..3 {
@@ -96,10 +96,10 @@ async fn each_request_is_one_line_of_what_became_of_it_and_what_it_cost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_is_a_line_too_and_quotes_nothing() {
-    let (world, written) = (World::new(), Written::default());
-    let _listening = written.listen();
-    let edge = routes(&world, anybody());
+async fn refused_requests_are_logged_without_their_text() {
+    let (world, written) = (World::new(), LogBuffer::default());
+    let _listening = written.capture();
+    let edge = routes(&world, tenant_a_callers());
     let query = |text: &str| post(json!({ "query": text }).to_string());
     let cases = [
         (query("{ hunter2"), json!({ "status": 400, "code": "GRAPHQL_PARSE_FAILED", "operation": null })),
@@ -113,11 +113,11 @@ async fn what_is_refused_is_a_line_too_and_quotes_nothing() {
         ),
         (get("/hunter2"), json!({ "status": 404, "code": "BAD_USER_INPUT", "route": "other" })),
         (
-            with(get("/graphql?query=hunter2"), "host", "hunter2.example"),
+            with_header(get("/graphql?query=hunter2"), "host", "hunter2.example"),
             json!({ "status": 403, "code": "FORBIDDEN", "route": "graphql" }),
         ),
         (
-            with(post("hunter2"), "content-type", "text/hunter2"),
+            with_header(post("hunter2"), "content-type", "text/hunter2"),
             json!({ "status": 415, "code": "BAD_USER_INPUT", "leadlex_calls": null }),
         ),
         (post("hunter2"), json!({ "status": 400, "code": "BAD_USER_INPUT" })),
@@ -134,11 +134,11 @@ async fn what_is_refused_is_a_line_too_and_quotes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscription_is_a_line_at_its_beginning_and_one_at_its_end() {
-    let (world, written) = (World::new(), Written::default());
-    let _listening = written.listen();
+async fn subscription_logs_its_start_and_its_end() {
+    let (world, written) = (World::new(), LogBuffer::default());
+    let _listening = written.capture();
     let query = PROVIDER_CHANGED.replacen("subscription", "subscription Changes", 1);
-    let server = Server::over(&world);
+    let server = Server::for_world(&world);
     let mut client = server.acknowledged().await;
     assert_eq!(written.line()["status"], 101);
     client.subscribe("s1", &query).await;
@@ -162,33 +162,33 @@ async fn a_subscription_is_a_line_at_its_beginning_and_one_at_its_end() {
     assert_eq!((&fields["operation"], &fields["transport"]), (&json!("Changes"), &json!("websocket")));
 }
 
-/// A call runs for all who want its answer, on a task of its own.
+/// A call serves every request that waits for it, so it runs on a task of its own.
 #[tokio::test(start_paused = true)]
-async fn a_failed_call_is_told_under_the_id_of_the_request_that_made_it() {
-    let (world, written) = (World::new(), Written::default());
-    let _listening = written.listen();
+async fn failed_call_is_logged_with_the_request_id_that_caused_it() {
+    let (world, written) = (World::new(), LogBuffer::default());
+    let _listening = written.capture();
     let refused = Fault { status: Some(StatusCode::UNAUTHORIZED), ..Fault::default() };
     world.sandbox.emulate(EmulatedUpstream::Composio, Some(refused));
-    let edge = routes(&world, anybody());
-    let ask = async |id, query: &str| {
-        let request = with(post(json!({ "query": query }).to_string()), "x-request-id", id);
+    let edge = routes(&world, tenant_a_callers());
+    let send = async |id, query: &str| {
+        let request = with_header(post(json!({ "query": query }).to_string()), "x-request-id", id);
         edge.clone().oneshot(request).await.unwrap();
-        let all = written.all();
-        let failed = all.iter().filter(|line| line["fields"]["message"] == "a call failed");
+        let all_lines = written.all_lines();
+        let failed = all_lines.iter().filter(|line| line["fields"]["message"] == "a call failed");
         failed.map(|line| (line["span"]["id"].clone(), line["fields"]["status"].clone())).collect::<Vec<_>>()
     };
     assert_eq!(
-        ask("mine", "{ connectedAccounts(first: 1) { nodes { id } } }").await,
+        send("mine", "{ connectedAccounts(first: 1) { nodes { id } } }").await,
         [(json!("mine"), json!(401))]
     );
-    // The key is not tried again for a moment: no call, and no event.
-    assert_eq!(ask("again", "{ connectedAccounts(first: 2) { nodes { id } } }").await, []);
+    // The key is not used again for some seconds: no call, and no event.
+    assert_eq!(send("again", "{ connectedAccounts(first: 2) { nodes { id } } }").await, []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_not_let_in_over_a_websocket_is_a_line() {
-    let (world, written) = (World::new(), Written::default());
-    let _listening = written.listen();
+async fn refused_websocket_is_logged() {
+    let (world, written) = (World::new(), LogBuffer::default());
+    let _listening = written.capture();
     let tokens = Tokens::new(&[], &tenants()).unwrap();
     let server = Server::with(world.operations(), Authenticator::Tokens(Arc::new(tokens)), settings());
     let mut client = server.websocket(&[]).await.unwrap();
@@ -207,13 +207,13 @@ async fn whoever_is_not_let_in_over_a_websocket_is_a_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_servers_end_cuts_off_is_not_told_as_its_clients_doing() {
-    let written = Written::default();
-    let _listening = written.listen();
-    let (faulty, gate) = Faulty::with_gate();
-    let mut server = Server::with(operations(faulty), anybody(), settings());
-    let _client = server.ask("", &json!({ "query": "{ waits }" }).to_string()).await;
-    gate.is_reached_by(1).await;
+async fn shutdown_is_not_logged_as_client_disconnect() {
+    let written = LogBuffer::default();
+    let _listening = written.capture();
+    let (faulty, gate) = FaultySchema::with_gate();
+    let mut server = Server::with(operations(faulty), tenant_a_callers(), settings());
+    let _client = server.send("", &json!({ "query": "{ waits }" }).to_string()).await;
+    gate.wait_for_executions(1).await;
     server.stop();
     server.ended().await;
     let line = written.line();

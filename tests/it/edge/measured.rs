@@ -1,4 +1,4 @@
-//! `/metrics`: everything that is declared is told after some traffic, and nothing else; the page about it is what is declared.
+//! `/metrics`: exactly the declared metrics are exported, and `docs/metrics.md` lists them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,59 +21,59 @@ use switchboard::telemetry::metrics::declared::{ALL, Declared, Kind};
 use switchboard::telemetry::reloads::Reloads;
 use tower::ServiceExt as _;
 
-use super::streams::{PROVIDER_CHANGED, Server, anybody, settings};
-use super::{ask, get, post, with};
+use super::streams::{PROVIDER_CHANGED, Server, settings, tenant_a_callers};
+use super::{get, post, send, with_header};
 use crate::world::{NOW, Setup, network};
 
-/// What replicas share, which cannot be reached.
-struct Nowhere;
+/// A shared store that is unreachable.
+struct UnreachableStore;
 
-fn away<T: Send + 'static>() -> BoxFuture<'static, Result<T, StoreError>> {
+fn unreachable<T: Send + 'static>() -> BoxFuture<'static, Result<T, StoreError>> {
     ready(Err(StoreError::Unreachable)).boxed()
 }
 
-impl Store for Nowhere {
+impl Store for UnreachableStore {
     fn get(&self, _: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>, StoreError>> {
-        away()
+        unreachable()
     }
 
     fn set(&self, _: Vec<Entry>) -> BoxFuture<'_, Result<(), StoreError>> {
-        away()
+        unreachable()
     }
 
     fn set_if_absent(&self, _: Entry) -> BoxFuture<'_, Result<bool, StoreError>> {
-        away()
+        unreachable()
     }
 
     fn extend(&self, _: Entry) -> BoxFuture<'_, Result<bool, StoreError>> {
-        away()
+        unreachable()
     }
 
     fn remove(&self, _: String, _: Vec<u8>) -> BoxFuture<'_, Result<(), StoreError>> {
-        away()
+        unreachable()
     }
 
     fn publish(&self, _: String, _: Vec<u8>) -> BoxFuture<'_, Result<(), StoreError>> {
-        away()
+        unreachable()
     }
 
     fn subscribe(&self, _: String) -> BoxFuture<'_, Result<Messages, StoreError>> {
-        away()
+        unreachable()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        away()
+        unreachable()
     }
 }
 
-/// A graph as it is shipped, beside a store that is away.
-struct Measured {
+/// A graph with shipped settings and an unreachable shared store.
+struct MeasuredGraph {
     sandbox: Sandbox,
     graph: Graph,
     operations: OperationEngine,
 }
 
-impl Measured {
+impl MeasuredGraph {
     fn new() -> Self {
         let mut config = Setup::as_shipped().config;
         config.metrics.operation_names_max = 3;
@@ -81,7 +81,7 @@ impl Measured {
         let sandbox = Sandbox::new(sandbox::Settings::default(), sandbox::Clock::new(move || clock.now()));
         let network = network(&sandbox);
         let networks =
-            Networks { leadlex: network.clone(), composio: network, store: Some(Arc::new(Nowhere)) };
+            Networks { leadlex: network.clone(), composio: network, store: Some(Arc::new(UnreachableStore)) };
         let graph = graph_over(&config, clock, &networks).unwrap();
         drop(Reloads::measured_by(&graph.metrics(), clock.now()));
         for listener in ["public", "ops"] {
@@ -94,94 +94,94 @@ impl Measured {
     }
 
     fn routes(&self) -> Router {
-        super::serving(anybody(), self.operations.clone())
+        super::edge_with_operations(tenant_a_callers(), self.operations.clone())
     }
 
-    async fn ask(&self, query: &str) -> StatusCode {
-        ask(self.routes(), post(json!({ "query": query }).to_string())).await.status
+    async fn send(&self, query: &str) -> StatusCode {
+        send(self.routes(), post(json!({ "query": query }).to_string())).await.status
     }
 
-    async fn page(&self) -> Page {
-        let routes = ops::router(&anybody(), &ops::Readiness::default(), self.graph.metrics());
-        let seen = ask(routes, with(get("/metrics"), "accept", PROMETHEUS_ACCEPT)).await;
-        assert_eq!(seen.status, StatusCode::OK);
+    async fn scrape(&self) -> Scrape {
+        let routes = ops::router(&tenant_a_callers(), &ops::Readiness::default(), self.graph.metrics());
+        let response = send(routes, with_header(get("/metrics"), "accept", PROMETHEUS_ACCEPT)).await;
+        assert_eq!(response.status, StatusCode::OK);
         let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        assert_eq!(seen.header("content-type"), media);
-        Page::read(&seen.text)
+        assert_eq!(response.header("content-type"), media);
+        Scrape::read(&response.text)
     }
 }
 
-/// What Prometheus 3 sends.
+/// The `Accept` header of Prometheus 3.
 const PROMETHEUS_ACCEPT: &str =
     "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 
 #[tokio::test(start_paused = true)]
-async fn a_scraper_that_does_not_ask_for_openmetrics_gets_the_text_format() {
-    let world = Measured::new();
-    world.ask("query Overview { viewer { name } }").await;
+async fn scraper_without_openmetrics_gets_the_text_format() {
+    let world = MeasuredGraph::new();
+    world.query("query Overview { viewer { name } }").await;
     for accept in [None, Some("text/plain"), Some("*/*"), Some("application/openmetrics-text;q=0, */*")] {
-        let routes = ops::router(&anybody(), &ops::Readiness::default(), world.graph.metrics());
+        let routes = ops::router(&tenant_a_callers(), &ops::Readiness::default(), world.graph.metrics());
         let request =
-            accept.into_iter().fold(get("/metrics"), |request, accept| with(request, "accept", accept));
-        let seen = ask(routes, request).await;
-        assert_eq!(seen.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
-        assert!(seen.text.contains("# TYPE switchboard_requests_total counter\n"), "{}", seen.text);
-        assert!(!seen.text.contains("# EOF") && !seen.text.contains("# UNIT"));
+            accept.into_iter().fold(get("/metrics"), |request, accept| with_header(request, "accept", accept));
+        let response = send(routes, request).await;
+        assert_eq!(response.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+        assert!(response.text.contains("# TYPE switchboard_requests_total counter\n"), "{}", response.text);
+        assert!(!response.text.contains("# EOF") && !response.text.contains("# UNIT"));
     }
 }
 
-/// What a scrape brought.
-struct Page {
-    /// By name, as `# TYPE` tells it.
+/// The result of one scrape.
+struct Scrape {
+    /// By name, from the `# TYPE` lines.
     kinds: BTreeMap<String, String>,
-    /// Name, labels, figure.
+    /// Name, labels and value.
     samples: Vec<(String, BTreeMap<String, String>, f64)>,
 }
 
-impl Page {
+impl Scrape {
     #[track_caller]
     fn read(text: &str) -> Self {
         assert!(text.ends_with("# EOF\n"), "{text}");
-        let (mut kinds, mut samples, mut seen) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        let (mut kinds, mut samples, mut response) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
         for line in text.lines() {
             if let Some(line) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = line.split_once(' ').unwrap();
                 assert_eq!(kinds.insert(name.to_owned(), kind.to_owned()), None, "{name} twice");
             } else if !line.starts_with('#') {
-                let (series, figure) = line.rsplit_once(' ').unwrap();
-                assert!(seen.insert(series.to_owned()), "{series} twice");
+                let (series, value) = line.rsplit_once(' ').unwrap();
+                assert!(response.insert(series.to_owned()), "{series} twice");
                 let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
                 let labels = labels.strip_suffix('}').unwrap().split(',').filter(|label| !label.is_empty());
                 let label = |text: &str| {
                     let (name, value) = text.split_once('=').unwrap();
                     (name.to_owned(), value.trim_matches('"').to_owned())
                 };
-                samples.push((name.to_owned(), labels.map(label).collect(), figure.parse().unwrap()));
+                samples.push((name.to_owned(), labels.map(label).collect(), value.parse().unwrap()));
             }
         }
         Self { kinds, samples }
     }
 
-    /// The figure of a series.
+    /// The value of a series.
     #[track_caller]
-    fn figure(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let labels: BTreeMap<_, _> =
             labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let found = self.samples.iter().find(|(of, its, _)| of == name && *its == labels);
         found.unwrap_or_else(|| panic!("no {name}{labels:?}")).2
     }
 
-    /// The sum of all series of a name that have a label's value.
+    /// The sum of all series of a metric that have a label value.
     fn sum(&self, name: &str, label: &str, value: &str) -> f64 {
         let of = self
             .samples
             .iter()
             .filter(|(of, its, _)| of == name && its.get(label).is_some_and(|it| it == value));
-        of.map(|(_, _, figure)| figure).sum()
+        of.map(|(_, _, value)| value).sum()
     }
 }
 
-/// The metric of a sample's name.
+/// The declared metric of a sample.
 fn declared(sample: &str) -> &'static Declared {
     let is_of = |metric: &&&Declared| match metric.kind {
         Kind::Histogram => {
@@ -192,26 +192,26 @@ fn declared(sample: &str) -> &'static Declared {
     ALL.iter().find(is_of).unwrap_or_else(|| panic!("{sample} is not declared"))
 }
 
-/// Traffic of every kind: all transports, failures, changes, and one that hangs up.
-async fn traffic(measured: &Measured) {
+/// Traffic of every kind: all transports, failures, changes, and a client that disconnects.
+async fn traffic(measured: &MeasuredGraph) {
     let query = "query Overview { providers { nodes { name connectedAccounts(first: 2) { totalCount nodes { id } } } } }";
     for _ in 0..3 {
-        assert_eq!(measured.ask(query).await, StatusCode::OK);
+        assert_eq!(measured.send(query).await, StatusCode::OK);
     }
     let id = measured.sandbox.accounts(Tenant::A)[0].id.clone();
-    measured.ask(&format!("{{ connectedAccount(id: \"{id}\") {{ id }} }}")).await;
+    measured.send(&format!("{{ connectedAccount(id: \"{id}\") {{ id }} }}")).await;
     for query in [
         "query other { viewer { name } }",
         "{",
         "query A { nothing }",
         "query B($n: Int!) { providers(first: $n) { totalCount } }",
     ] {
-        measured.ask(query).await;
+        measured.send(query).await;
     }
-    ask(measured.routes(), get("/nothing")).await;
-    ask(measured.routes(), get("/")).await;
-    ask(measured.routes(), with(post("{}"), "accept", "image/png")).await;
-    ask(
+    send(measured.routes(), get("/nothing")).await;
+    send(measured.routes(), get("/")).await;
+    send(measured.routes(), with_header(post("{}"), "accept", "image/png")).await;
+    send(
         measured.routes(),
         axum::http::Request::post("/webhooks/composio")
             .header("host", "localhost")
@@ -219,7 +219,7 @@ async fn traffic(measured: &Measured) {
             .unwrap(),
     )
     .await;
-    // Nobody waits for it any more.
+    // No client waits for it any more.
     drop(
         measured
             .routes()
@@ -229,42 +229,42 @@ async fn traffic(measured: &Measured) {
             .now_or_never(),
     );
     measured.sandbox.drift(true);
-    measured.ask("mutation Again { refresh { retryAt } }").await;
-    measured.ask(query).await;
+    measured.send("mutation Again { refresh { retryAt } }").await;
+    measured.send(query).await;
     let down = Fault { status: Some(StatusCode::SERVICE_UNAVAILABLE), ..Fault::default() };
     measured.sandbox.emulate(EmulatedUpstream::Composio, Some(down));
-    measured.ask("mutation Again { refresh { retryAt } }").await;
-    measured.ask(query).await;
+    measured.send("mutation Again { refresh { retryAt } }").await;
+    measured.send(query).await;
     measured
-        .ask("query Late { connectedAccounts(filter: { userIds: [\"nobody\"] }) { nodes { id } } }")
+        .send("query Late { connectedAccounts(filter: { userIds: [\"nobody\"] }) { nodes { id } } }")
         .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_that_is_declared_is_told_and_nothing_else() {
-    let measured = Measured::new();
+async fn exported_metrics_are_the_declared_ones() {
+    let measured = MeasuredGraph::new();
     traffic(&measured).await;
     let mut streams = Vec::new();
     for accept in ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0"] {
-        let request = with(post(json!({ "query": PROVIDER_CHANGED }).to_string()), "accept", accept);
+        let request = with_header(post(json!({ "query": PROVIDER_CHANGED }).to_string()), "accept", accept);
         let mut body = measured.routes().oneshot(request).await.unwrap().into_body();
         body.frame().await.unwrap().unwrap();
         streams.push(body);
     }
-    let server = Server::with(measured.operations.clone(), anybody(), settings());
+    let server = Server::with(measured.operations.clone(), tenant_a_callers(), settings());
     let mut client = server.acknowledged().await;
     client.subscribe("s", PROVIDER_CHANGED).await;
     client.subscribe("q", "query Overview { viewer { name } }").await;
     assert_eq!(client.next().await["type"], "next");
 
-    let page = measured.page().await;
+    let scrape = measured.scrape().await;
     for metric in ALL {
-        let is_there = page.samples.iter().any(|(name, _, _)| declared(name).name == metric.name);
+        let is_there = scrape.samples.iter().any(|(name, _, _)| declared(name).name == metric.name);
         let may_lack =
             metric.name == "process_resident_memory_bytes" && !std::path::Path::new("/proc").exists();
-        assert!(is_there || may_lack, "{} is told by nobody", metric.name);
+        assert!(is_there || may_lack, "{} is never exported", metric.name);
     }
-    for (name, labels, _) in &page.samples {
+    for (name, labels, _) in &scrape.samples {
         let metric = declared(name);
         let mut names: Vec<_> = metric.labels.iter().map(|label| label.name).collect();
         names.extend(name.ends_with("_bucket").then_some("le"));
@@ -283,26 +283,26 @@ async fn all_that_is_declared_is_told_and_nothing_else() {
     }
     for metric in ALL {
         let stem = metric.name.strip_suffix("_total").unwrap_or(metric.name);
-        assert_eq!(page.kinds.get(stem).map(String::as_str), Some(metric.kind.word()), "{}", metric.name);
+        assert_eq!(scrape.kinds.get(stem).map(String::as_str), Some(metric.kind.word()), "{}", metric.name);
     }
-    assert_eq!(page.kinds.len(), ALL.len());
+    assert_eq!(scrape.kinds.len(), ALL.len());
 
     for transport in ["sse", "multipart", "websocket"] {
         assert_eq!(
-            page.figure("switchboard_subscriptions_open", &[("transport", transport)]),
+            scrape.value("switchboard_subscriptions_open", &[("transport", transport)]),
             1.0,
             "{transport}"
         );
     }
-    assert_eq!(page.figure("switchboard_watches", &[("upstream", "leadlex")]), 1.0);
+    assert_eq!(scrape.value("switchboard_watches", &[("upstream", "leadlex")]), 1.0);
     drop((streams, client));
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    let page = measured.page().await;
+    let scrape = measured.scrape().await;
     for transport in ["sse", "multipart", "websocket"] {
         assert_eq!(
-            page.figure("switchboard_subscriptions_open", &[("transport", transport)]),
+            scrape.value("switchboard_subscriptions_open", &[("transport", transport)]),
             0.0,
             "{transport}"
         );
@@ -310,26 +310,30 @@ async fn all_that_is_declared_is_told_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn figures_are_what_happened() {
-    let measured = Measured::new();
+async fn metrics_count_the_traffic() {
+    let measured = MeasuredGraph::new();
     traffic(&measured).await;
-    let page = measured.page().await;
+    let scrape = measured.scrape().await;
     let requests = |operation, outcome| {
         let labels = [("transport", "http"), ("operation", operation), ("outcome", outcome)];
-        page.figure("switchboard_requests_total", &labels)
+        scrape.value("switchboard_requests_total", &labels)
     };
-    assert_eq!(requests("Overview", "ok"), 5.0, "what Composio had said before it failed is served");
-    // Names that came when there was no place left, and one that is the word for them.
+    assert_eq!(requests("Overview", "ok"), 5.0, "cached Composio data is served after the failure");
+    // Operation names beyond the limit, and an operation that has the name of their replacement.
     assert_eq!((requests("other", "ok"), requests("other", "partial")), (1.0, 1.0));
     assert_eq!((requests("B", "refused"), requests("unknown", "hung_up")), (1.0, 1.0));
     assert_eq!(requests("unknown", "refused"), 3.0, "no document, no such field, no such media type");
     let labels = [("operation", "Overview"), ("outcome", "ok")];
-    assert_eq!(page.figure("switchboard_request_duration_seconds_count", &labels), 5.0);
-    assert_eq!(page.figure("switchboard_answers_total", &[("made", "kept")]), 1.0, "the third of the same");
-    let error = |code| page.figure("switchboard_request_errors_total", &[("code", code)]);
+    assert_eq!(scrape.value("switchboard_request_duration_seconds_count", &labels), 5.0);
+    assert_eq!(
+        scrape.value("switchboard_answers_total", &[("made", "kept")]),
+        1.0,
+        "the third identical request"
+    );
+    let error = |code| scrape.value("switchboard_request_errors_total", &[("code", code)]);
     assert_eq!((error("GRAPHQL_PARSE_FAILED"), error("UPSTREAM_UNAVAILABLE")), (1.0, 1.0));
     let status = |route, status| {
-        page.figure("switchboard_http_responses_total", &[("route", route), ("status", status)])
+        scrape.value("switchboard_http_responses_total", &[("route", route), ("status", status)])
     };
     assert_eq!((status("other", "404"), status("page", "200"), status("webhook", "404")), (1.0, 1.0, 1.0));
 
@@ -337,10 +341,13 @@ async fn figures_are_what_happened() {
     for (upstream, path) in [("leadlex", "/functions"), ("composio", "/api")] {
         let calls = asked.iter().filter(|call| call.target.starts_with(path)).count() as f64;
         assert!(calls > 0.0);
-        assert_eq!(page.sum("switchboard_upstream_calls_total", "upstream", upstream), calls);
-        assert_eq!(page.sum("switchboard_upstream_call_duration_seconds_count", "upstream", upstream), calls);
+        assert_eq!(scrape.sum("switchboard_upstream_calls_total", "upstream", upstream), calls);
+        assert_eq!(
+            scrape.sum("switchboard_upstream_call_duration_seconds_count", "upstream", upstream),
+            calls
+        );
     }
-    let quota = |name| page.figure(name, &[("upstream", "leadlex")]);
+    let quota = |name| scrape.value(name, &[("upstream", "leadlex")]);
     let (limit, left) = (
         quota("switchboard_upstream_quota_limit_calls"),
         quota("switchboard_upstream_quota_remaining_calls"),
@@ -348,64 +355,66 @@ async fn figures_are_what_happened() {
     assert!(0.0 < left && left < limit, "{left} of {limit}");
     assert_eq!(quota("switchboard_upstream_quota_window_seconds"), 86_400.0);
     let fresh = [("upstream", "leadlex"), ("freshness", "fresh")];
-    assert!(page.figure("switchboard_cache_reads_total", &fresh) > 0.0);
-    assert!(page.sum("switchboard_cache_reads_total", "freshness", "stale_on_error") > 0.0);
-    assert_eq!(page.figure("switchboard_replica_store_up", &[]), 0.0);
+    assert!(scrape.value("switchboard_cache_reads_total", &fresh) > 0.0);
+    assert!(scrape.sum("switchboard_cache_reads_total", "freshness", "stale_on_error") > 0.0);
+    assert_eq!(scrape.value("switchboard_replica_store_up", &[]), 0.0);
     assert_eq!(
-        page.figure("process_start_time_seconds", &[]),
+        scrape.value("process_start_time_seconds", &[]),
         NOW.parse::<jiff::Timestamp>().unwrap().as_second() as f64
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn metrics_are_got_and_headed_and_are_those_of_one_graph() {
-    let (one, other) = (Measured::new(), Measured::new());
-    one.ask("query Overview { viewer { name } }").await;
+async fn metrics_endpoint_serves_get_and_head_for_one_graph() {
+    let (one, other) = (MeasuredGraph::new(), MeasuredGraph::new());
+    one.send("query Overview { viewer { name } }").await;
     let labels = [("transport", "http"), ("operation", "Overview"), ("outcome", "ok")];
-    assert_eq!(one.page().await.figure("switchboard_requests_total", &labels), 1.0);
-    assert!(other.page().await.samples.iter().all(|(name, _, _)| name != "switchboard_requests_total"));
+    assert_eq!(one.scrape().await.value("switchboard_requests_total", &labels), 1.0);
+    assert!(other.scrape().await.samples.iter().all(|(name, _, _)| name != "switchboard_requests_total"));
 
     let mut request = with(get("/metrics"), "accept", PROMETHEUS_ACCEPT);
     *request.method_mut() = axum::http::Method::HEAD;
-    let seen = ask(ops::router(&anybody(), &ops::Readiness::default(), one.graph.metrics()), request).await;
-    assert_eq!((seen.status, seen.text.as_str()), (StatusCode::OK, ""));
-    assert!(seen.header("content-type").starts_with("application/openmetrics-text"));
-    let seen = ask(
-        ops::router(&anybody(), &ops::Readiness::default(), one.graph.metrics()),
-        with(post(""), "accept", "*/*"),
+    let response =
+        send(ops::router(&tenant_a_callers(), &ops::Readiness::default(), one.graph.metrics()), request)
+            .await;
+    assert_eq!((response.status, response.text.as_str()), (StatusCode::OK, ""));
+    assert!(response.header("content-type").starts_with("application/openmetrics-text"));
+    let response = send(
+        ops::router(&tenant_a_callers(), &ops::Readiness::default(), one.graph.metrics()),
+        with_header(post(""), "accept", "*/*"),
     )
     .await;
-    assert_eq!(seen.status, StatusCode::NOT_FOUND);
+    assert_eq!(response.status, StatusCode::NOT_FOUND);
 }
 
-/// `increase()` of a series that is born at 1 is 0, and an alert on the first event would be silent.
+/// `increase()` of a series that starts at 1 is 0. An alert on the first event would not fire.
 #[tokio::test(start_paused = true)]
-async fn counters_of_listed_labels_begin_at_0() {
-    let page = Measured::new().page().await;
+async fn counters_with_fixed_labels_start_at_0() {
+    let scrape = MeasuredGraph::new().scrape().await;
     for metric in ALL {
         let is_closed = metric.labels.iter().all(|label| !label.values.is_empty());
         if metric.kind == Kind::Counter && is_closed {
             let product: usize = metric.labels.iter().map(|label| label.values.len()).product();
-            let series: Vec<_> = page.samples.iter().filter(|(name, _, _)| name == metric.name).collect();
+            let series: Vec<_> = scrape.samples.iter().filter(|(name, _, _)| name == metric.name).collect();
             assert_eq!(series.len(), product, "{}", metric.name);
-            // The store that is away was asked already.
+            // The unreachable store was called before the scrape.
             let is_of_store = metric.name == "switchboard_replica_commands_total";
-            assert!(is_of_store || series.iter().all(|(_, _, figure)| *figure == 0.0), "{}", metric.name);
+            assert!(is_of_store || series.iter().all(|(_, _, value)| *value == 0.0), "{}", metric.name);
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_is_told_at_0_before_there_is_one() {
-    let measured = Measured::new();
-    measured.ask("query Overview { viewer { name } }").await;
+async fn panic_counter_is_exported_at_0() {
+    let measured = MeasuredGraph::new();
+    measured.send("query Overview { viewer { name } }").await;
     let labels = [("transport", "http"), ("operation", "Overview"), ("outcome", "crashed")];
-    assert_eq!(measured.page().await.figure("switchboard_requests_total", &labels), 0.0);
+    assert_eq!(measured.scrape().await.value("switchboard_requests_total", &labels), 0.0);
 }
 
-/// Prometheus's conventions ("Metric and label naming").
+/// Prometheus conventions, "Metric and label naming".
 #[test]
-fn names_say_what_is_counted_and_in_what() {
+fn metric_names_follow_the_prometheus_conventions() {
     let is_word = |text: &str| {
         text.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
             && text.starts_with(|letter: char| letter.is_ascii_lowercase())
@@ -423,7 +432,7 @@ fn names_say_what_is_counted_and_in_what() {
         let ends_in = ["seconds", "bytes", "keys", "calls"]
             .into_iter()
             .find(|unit| stem.ends_with(&format!("_{unit}")));
-        // `…_calls_total` counts calls; it is not measured in them.
+        // `…_calls_total` counts calls; `calls` is not a unit.
         let unit = ends_in.filter(|_| metric.kind != Kind::Counter).unwrap_or_default();
         assert_eq!(metric.unit, unit, "{name}");
         for reserved in ["_bucket", "_sum", "_count", "_info", "_created"] {
@@ -445,8 +454,8 @@ const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 
 const HEAD: &str = "# Metrics
 
-What `/metrics` on the second listener (`ops.listen`) tells, in OpenMetrics' text, which Prometheus takes. This page is written by a test
-(`edge::measured::the_page_is_what_is_declared`) from the one table in `src/telemetry/metrics/declared.rs`; `SWITCHBOARD_BLESS=1 cargo test --test it measured` writes it anew.
+What `/metrics` on the second listener (`ops.listen`) tells, in OpenMetrics' text, which Prometheus takes. This scrape is written by a test
+(`edge::measured::metrics_page_is_up_to_date`) from the one table in `src/telemetry/metrics/declared.rs`; `SWITCHBOARD_BLESS=1 cargo test --test it measured` writes it anew.
 
 - A label's values are those that are listed, and no others: no URL, no id, no user and no tenant is one. The one open label is `operation`: names are clients'
   words, the first `metrics.operation_names_max` (100) since the start that were valid operations and match `[A-Za-z0-9_]{1,64}`; all later ones are `other`.
@@ -481,7 +490,7 @@ fn table() -> String {
 }
 
 #[test]
-fn the_page_is_what_is_declared() {
+fn metrics_page_is_up_to_date() {
     if std::env::var_os("SWITCHBOARD_BLESS").is_some() {
         std::fs::write(TABLE, table()).unwrap();
         return;
@@ -489,6 +498,6 @@ fn the_page_is_what_is_declared() {
     let written = std::fs::read_to_string(TABLE).unwrap();
     assert!(
         written == table(),
-        "docs/metrics.md is not what is declared; SWITCHBOARD_BLESS=1 writes it anew"
+        "docs/metrics.md differs from the declared metrics. Run this test with SWITCHBOARD_BLESS=1 to rewrite it."
     );
 }

@@ -1,4 +1,4 @@
-//! Apollo's subscriptions over HTTP: parts with payloads, taken apart as Apollo Client does.
+//! Apollo's multipart subscription protocol, parsed as Apollo Client parses it.
 
 use std::time::Duration;
 
@@ -10,36 +10,36 @@ use switchboard::sandbox::Tenant;
 use tower::ServiceExt as _;
 
 use super::issuer::{self, Issuer, Key, claims};
-use super::streams::{PROVIDER_CHANGED, Server, anybody, routes, tenants};
-use super::{ask, edge, post, with};
+use super::streams::{PROVIDER_CHANGED, Server, routes, tenant_a_callers, tenants};
+use super::{edge, post, send, with_header};
 use crate::world::{World, at};
 
-/// What Apollo Client sends for a subscription.
+/// The `Accept` header that Apollo Client sends for a subscription.
 const APOLLO: &str = "multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/graphql-response+json,\
                       application/json;q=0.9";
 
 fn subscribing() -> Request<Body> {
-    with(post(json!({ "query": PROVIDER_CHANGED }).to_string()), "accept", APOLLO)
+    with_header(post(json!({ "query": PROVIDER_CHANGED }).to_string()), "accept", APOLLO)
 }
 
-/// A body that is read part by part: a part is there when the boundary behind it is.
+/// A body that is read part by part. A part is complete when its closing boundary arrives.
 struct Parts {
     body: Body,
     text: String,
 }
 
 impl Parts {
-    async fn of(router: axum::Router, request: Request<Body>) -> Self {
+    async fn new(router: axum::Router, request: Request<Body>) -> Self {
         let (head, body) = router.oneshot(request).await.unwrap().into_parts();
         assert_eq!(head.status, StatusCode::OK);
         assert_eq!(head.headers["content-type"], "multipart/mixed;boundary=\"graphql\";subscriptionSpec=1.0");
         assert_eq!(head.headers.get("content-encoding"), None);
         let mut parts = Self { body, text: String::new() };
-        assert_eq!(parts.piece().await.unwrap(), "", "nothing stands before the first boundary");
+        assert_eq!(parts.piece().await.unwrap(), "", "no bytes before the first boundary");
         parts
     }
 
-    /// What lies before the next boundary.
+    /// The bytes before the next boundary.
     async fn piece(&mut self) -> Option<String> {
         loop {
             if let Some((piece, rest)) = self.text.split_once("\r\n--graphql") {
@@ -53,12 +53,12 @@ impl Parts {
     }
 
     async fn next(&mut self) -> Value {
-        let piece = self.piece().await.expect("it goes on");
+        let piece = self.piece().await.expect("the stream is open");
         let json = piece.strip_prefix("\r\ncontent-type: application/json\r\n\r\n").unwrap();
         serde_json::from_str(json).unwrap()
     }
 
-    /// The next part that is no heartbeat.
+    /// The next part that is not a heartbeat.
     async fn payload(&mut self) -> Value {
         loop {
             let part = self.next().await;
@@ -75,10 +75,11 @@ impl Parts {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_change_is_a_part_with_a_payload_and_heartbeats_lie_between() {
+async fn changes_are_parts_with_heartbeats_between() {
     let world = World::new();
     let mut parts =
-        Parts::of(routes(&world, anybody()), with(subscribing(), "accept-encoding", "gzip")).await;
+        Parts::new(routes(&world, tenant_a_callers()), with_header(subscribing(), "accept-encoding", "gzip"))
+            .await;
     world.settle().await;
     world.sandbox.change_providers(Tenant::A, |rows| rows[0]["status"] = json!("degraded"));
     world.data("mutation { refresh(upstream: LEADLEX) { retryAt } }").await;
@@ -90,29 +91,29 @@ async fn each_change_is_a_part_with_a_payload_and_heartbeats_lie_between() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_answered_once_is_json_where_the_client_takes_that_and_one_part_elsewhere() {
+async fn single_result_is_json_if_accepted_else_one_part() {
     let request = || post(json!({ "query": "{ hello }" }).to_string());
-    let seen = ask(edge(super::anybody()), with(request(), "accept", APOLLO)).await;
-    assert_eq!(seen.text, r#"{"data":{"hello":"hello"}}"#);
+    let response = send(edge(super::default_callers()), with_header(request(), "accept", APOLLO)).await;
+    assert_eq!(response.text, r#"{"data":{"hello":"hello"}}"#);
     let only = "multipart/mixed;subscriptionSpec=\"1.0\"";
-    let mut parts = Parts::of(edge(super::anybody()), with(request(), "accept", only)).await;
+    let mut parts = Parts::new(edge(super::default_callers()), with_header(request(), "accept", only)).await;
     assert_eq!(parts.next().await, json!({ "payload": { "data": { "hello": "hello" } } }));
     parts.ends().await;
     let refused = post(json!({ "query": "{ nothing }" }).to_string());
-    let mut parts = Parts::of(edge(super::anybody()), with(refused, "accept", only)).await;
+    let mut parts = Parts::new(edge(super::default_callers()), with_header(refused, "accept", only)).await;
     assert_eq!(at(&parts.next().await, "payload.errors.0.extensions.code"), "GRAPHQL_VALIDATION_FAILED");
     parts.ends().await;
-    let foreign = with(subscribing(), "sec-fetch-site", "cross-site");
-    assert_eq!(ask(edge(super::anybody()), foreign).await.status, StatusCode::FORBIDDEN);
+    let foreign = with_header(subscribing(), "sec-fetch-site", "cross-site");
+    assert_eq!(send(edge(super::default_callers()), foreign).await.status, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_stream_itself_fails_there_is_no_payload_but_errors() {
+async fn stream_failure_is_errors_without_payload() {
     let (world, key) = (World::new(), Key::ed("d"));
-    let issuer = Issuer::of_tenants(issuer::settings(), &[&key], tenants());
+    let issuer = Issuer::with_tenants(issuer::settings(), &[&key], tenants());
     let bearer = format!("Bearer {}", key.sign(&claims(json!({}))));
-    let request = with(subscribing(), "authorization", &bearer);
-    let mut parts = Parts::of(routes(&world, issuer.callers()), request).await;
+    let request = with_header(subscribing(), "authorization", &bearer);
+    let mut parts = Parts::new(routes(&world, issuer.callers()), request).await;
     let part = parts.payload().await;
     assert_eq!(
         (&part["payload"], &part["errors"][0]["message"]),
@@ -122,14 +123,14 @@ async fn where_the_stream_itself_fails_there_is_no_payload_but_errors() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_servers_end_is_its_end_and_says_why() {
+async fn shutdown_ends_the_multipart_stream_with_a_reason() {
     let world = World::new();
-    let mut server = Server::over(&world);
+    let mut server = Server::for_world(&world);
     let body = json!({ "query": PROVIDER_CHANGED }).to_string();
-    let mut raw = server.ask(&format!("accept: {APOLLO}\r\n"), &body).await;
-    raw.until("\r\n--graphql").await;
+    let mut raw = server.send(&format!("accept: {APOLLO}\r\n"), &body).await;
+    raw.read_until("\r\n--graphql").await;
     server.stop();
-    let rest = raw.rest().await;
+    let rest = raw.read_to_end().await;
     assert!(rest.contains(r#"{"payload":null,"errors":[{"message":"This server is going away"#), "{rest}");
     assert!(rest.contains("\r\n--graphql--\r\n") && rest.ends_with("\r\n0\r\n\r\n"), "{rest}");
     assert_eq!(server.ended().await, Duration::ZERO);

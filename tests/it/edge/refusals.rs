@@ -1,50 +1,53 @@
-//! Operations that are refused before they run, each with a message that says how to mend it.
+//! Operations that are refused before they run. Each message says how to correct the request.
 
 use axum::http::StatusCode;
 use serde_json::json;
 
-use super::{Seen, anybody, ask, edge, post, query, query_with};
+use super::{TestResponse, default_callers, edge, post, query, query_with, send};
 
-fn refused(seen: &Seen, code: &str, message: &str) {
-    assert_eq!((seen.message().as_str(), seen.code().as_str()), (message, code));
-    assert_eq!(seen.status, StatusCode::BAD_REQUEST);
-    assert_eq!(seen.json().get("data"), None);
-    assert_eq!(seen.header("cache-control"), "no-store");
+fn refused(response: &TestResponse, code: &str, message: &str) {
+    assert_eq!((response.message().as_str(), response.code().as_str()), (message, code));
+    assert_eq!(response.status, StatusCode::BAD_REQUEST);
+    assert_eq!(response.json().get("data"), None);
+    assert_eq!(response.header("cache-control"), "no-store");
 }
 
 #[tokio::test]
-async fn a_malformed_document() {
-    let seen = query("{ hello").await;
-    refused(&seen, "GRAPHQL_PARSE_FAILED", "Syntax Error: expected R_CURLY, got EOF");
-    assert_eq!(seen.json()["errors"][0]["locations"], json!([{ "line": 1, "column": 8 }]));
+async fn syntax_errors_are_reported() {
+    let response = query("{ hello").await;
+    refused(&response, "GRAPHQL_PARSE_FAILED", "Syntax Error: expected R_CURLY, got EOF");
+    assert_eq!(response.json()["errors"][0]["locations"], json!([{ "line": 1, "column": 8 }]));
 }
 
 #[tokio::test]
-async fn an_empty_document() {
+async fn empty_document_is_refused() {
     for empty in ["", "# nothing"] {
-        let seen = query(empty).await;
-        assert_eq!((seen.status, seen.code().as_str()), (StatusCode::BAD_REQUEST, "GRAPHQL_PARSE_FAILED"));
+        let response = query(empty).await;
+        assert_eq!(
+            (response.status, response.code().as_str()),
+            (StatusCode::BAD_REQUEST, "GRAPHQL_PARSE_FAILED")
+        );
     }
 }
 
 #[tokio::test]
-async fn escapes_that_only_the_first_parser_knows_are_read() {
+async fn both_parsers_accept_the_same_escapes() {
     for name in ["\\u{48}i", "\\uD83D\\uDE00", "\\u{1F600} \\n \\u0022"] {
-        let seen = query(&format!("{{ echo(filter: {{ name: \"{name}\" }}) }}")).await;
+        let response = query(&format!("{{ echo(filter: {{ name: \"{name}\" }}) }}")).await;
         let meant: String = serde_json::from_str(&format!(
             "\"{}\"",
             name.replace("\\u{48}", "H").replace("\\u{1F600}", "😀")
         ))
         .unwrap();
         assert_eq!(
-            seen.json()["data"]["echo"],
+            response.json()["data"]["echo"],
             format!("None None {:?}", Some(format!("{meant} None None 7")))
         );
     }
 }
 
 #[tokio::test]
-async fn a_document_that_does_not_fit_the_schema() {
+async fn validation_errors_are_reported() {
     for (document, message) in [
         ("{ nothing }", "Cannot query field \"nothing\" on type \"Query\"."),
         ("{ items }", "Field \"items\" must have a selection of subfields."),
@@ -75,13 +78,13 @@ async fn a_document_that_does_not_fit_the_schema() {
         ),
         ("{ ...F } fragment F on Query { ...F }", "Cannot spread fragment \"F\" within itself via \"F\""),
     ] {
-        let seen = query(document).await;
-        refused(&seen, "GRAPHQL_VALIDATION_FAILED", message);
+        let response = query(document).await;
+        refused(&response, "GRAPHQL_VALIDATION_FAILED", message);
     }
 }
 
 #[tokio::test]
-async fn an_unknown_field_alone_in_its_braces_is_the_only_thing_wrong() {
+async fn unknown_only_field_is_one_error() {
     let answer = query("{ items { nothing } two: items(count: 2) { nothing } three: items }").await.json();
     let messages: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|one| &one["message"]).collect();
     let unknown = "Cannot query field \"nothing\" on type \"Item\".";
@@ -89,7 +92,7 @@ async fn an_unknown_field_alone_in_its_braces_is_the_only_thing_wrong() {
 }
 
 #[tokio::test]
-async fn ten_errors_are_listed_and_the_rest_counted() {
+async fn at_most_ten_errors_are_listed() {
     let document = format!("{{ {} }}", (0..25).map(|i| format!("n{i} ")).collect::<String>());
     let answer = query(&document).await.json();
     let errors = answer["errors"].as_array().unwrap();
@@ -99,25 +102,25 @@ async fn ten_errors_are_listed_and_the_rest_counted() {
 }
 
 #[tokio::test]
-async fn a_long_name_is_not_repeated_whole() {
-    let seen = query(&format!("{{ {} }}", "n".repeat(3000))).await;
-    assert!(seen.message().len() < 320 && seen.message().ends_with('…'), "{}", seen.message());
+async fn long_names_are_truncated_in_messages() {
+    let response = query(&format!("{{ {} }}", "n".repeat(3000))).await;
+    assert!(response.message().len() < 320 && response.message().ends_with('…'), "{}", response.message());
 }
 
 #[tokio::test]
-async fn an_operation_that_is_not_there_or_not_said() {
+async fn missing_or_ambiguous_operation_name_is_refused() {
     let two = "query A { hello } query B { hello }";
-    let seen = query(two).await;
+    let response = query(two).await;
     let message = "Must provide operation name if query contains multiple operations.";
-    refused(&seen, "OPERATION_RESOLUTION_FAILURE", message);
+    refused(&response, "OPERATION_RESOLUTION_FAILURE", message);
 
     let body = json!({ "query": two, "operationName": "C" }).to_string();
-    let seen = ask(edge(anybody()), post(body)).await;
-    refused(&seen, "OPERATION_RESOLUTION_FAILURE", "Unknown operation named \"C\".");
+    let response = send(edge(default_callers()), post(body)).await;
+    refused(&response, "OPERATION_RESOLUTION_FAILURE", "Unknown operation named \"C\".");
 }
 
 #[tokio::test]
-async fn variables_that_do_not_fit() {
+async fn invalid_variables_are_refused() {
     let document = "query ($n: Int!, $f: Filter) { echo(number: $n, filter: $f) }";
     for (variables, message) in [
         (json!({}), "Variable \"$n\" of required type \"Int!\" was not provided."),
@@ -146,32 +149,37 @@ async fn variables_that_do_not_fit() {
              Filter.name.",
         ),
     ] {
-        let seen = query_with(document, variables).await;
-        refused(&seen, "BAD_USER_INPUT", message);
-        assert_eq!(seen.json()["errors"][0]["extensions"]["reason"], "BAD_VARIABLE");
-        assert!(!seen.text.contains("hunter2"), "{}", seen.text);
+        let response = query_with(document, variables).await;
+        refused(&response, "BAD_USER_INPUT", message);
+        assert_eq!(response.json()["errors"][0]["extensions"]["reason"], "BAD_VARIABLE");
+        assert!(!response.text.contains("hunter2"), "{}", response.text);
     }
     let optional = "query ($s: Int) { echo(filter: { name: \"a\", size: $s }) }";
-    let seen = query_with(optional, json!({ "s": null })).await;
-    refused(&seen, "BAD_USER_INPUT", "Variable \"$s\" must not be null in position expecting type \"Int!\".");
+    let response = query_with(optional, json!({ "s": null })).await;
+    refused(
+        &response,
+        "BAD_USER_INPUT",
+        "Variable \"$s\" must not be null in position expecting type \"Int!\".",
+    );
 
     let both = query_with(document, json!({ "n": null, "f": 1 })).await.json();
     assert_eq!(both["errors"].as_array().map(Vec::len), Some(2), "{both}");
 }
 
 #[tokio::test]
-async fn an_operation_that_is_too_deep() {
+async fn too_deep_operation_is_refused() {
     let document = format!("{{ items {{ {}index{} }} }}", "deeper { ".repeat(40), " }".repeat(40));
-    let seen = query(&document).await;
+    let response = query(&document).await;
     let message = "The operation nests selections more than 32 levels deep, fragments counted.";
-    refused(&seen, "LIMIT_EXCEEDED", message);
+    refused(&response, "LIMIT_EXCEEDED", message);
 }
 
 #[tokio::test]
-async fn a_refused_operation_is_200_for_whoever_takes_only_plain_json() {
+async fn refused_operation_is_200_for_application_json() {
     let request = post(json!({ "query": "{ nothing }" }).to_string());
-    let seen = ask(edge(anybody()), super::with(request, "accept", "application/json")).await;
-    assert_eq!(seen.status, StatusCode::OK);
-    assert_eq!(seen.header("content-type"), "application/json; charset=utf-8");
-    assert_eq!(seen.code(), "GRAPHQL_VALIDATION_FAILED");
+    let response =
+        send(edge(default_callers()), super::with_header(request, "accept", "application/json")).await;
+    assert_eq!(response.status, StatusCode::OK);
+    assert_eq!(response.header("content-type"), "application/json; charset=utf-8");
+    assert_eq!(response.code(), "GRAPHQL_VALIDATION_FAILED");
 }

@@ -1,4 +1,4 @@
-//! What an executed operation answers: data, and errors masked and merged.
+//! Results of executed operations: data, and masked and merged errors.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -7,22 +7,22 @@ use super::faulty::LEAK;
 use super::{query, query_with};
 
 #[tokio::test]
-async fn data_is_answered_and_may_be_revalidated() {
-    let seen = query("{ hello moment }").await;
-    assert_eq!(seen.status, StatusCode::OK);
-    assert_eq!(seen.text, r#"{"data":{"hello":"hello","moment":"2026-11-21T00:00:00Z"}}"#);
-    assert_eq!(seen.header("cache-control"), "private, no-cache");
-    assert_eq!(seen.header("vary"), "Authorization, x-api-key, Accept, Accept-Encoding, Origin");
-    assert_eq!(seen.header("content-type"), "application/graphql-response+json; charset=utf-8");
+async fn data_is_returned_with_cache_headers() {
+    let response = query("{ hello moment }").await;
+    assert_eq!(response.status, StatusCode::OK);
+    assert_eq!(response.text, r#"{"data":{"hello":"hello","moment":"2026-11-21T00:00:00Z"}}"#);
+    assert_eq!(response.header("cache-control"), "private, no-cache");
+    assert_eq!(response.header("vary"), "Authorization, x-api-key, Accept, Accept-Encoding, Origin");
+    assert_eq!(response.header("content-type"), "application/graphql-response+json; charset=utf-8");
 }
 
 #[tokio::test]
-async fn a_failing_upstream_nulls_its_field_and_says_what_a_client_can_do() {
-    let seen = query("{ hello limited }").await;
-    assert_eq!(seen.status, StatusCode::OK);
-    assert_eq!(seen.header("cache-control"), "no-store");
+async fn upstream_failure_nulls_its_field_with_a_retry_hint() {
+    let response = query("{ hello limited }").await;
+    assert_eq!(response.status, StatusCode::OK);
+    assert_eq!(response.header("cache-control"), "no-store");
     assert_eq!(
-        seen.json(),
+        response.json(),
         json!({
             "data": { "hello": "hello", "limited": null },
             "errors": [{
@@ -42,7 +42,7 @@ async fn a_failing_upstream_nulls_its_field_and_says_what_a_client_can_do() {
 }
 
 #[tokio::test]
-async fn one_cause_is_one_error_that_names_its_places() {
+async fn one_cause_is_one_error_with_all_paths() {
     let answer = query("{ items { index broken } limited refused }").await.json();
     assert_eq!(answer["data"]["items"][19], json!({ "index": 19, "broken": null }));
     let errors = answer["errors"].as_array().unwrap();
@@ -60,63 +60,68 @@ async fn one_cause_is_one_error_that_names_its_places() {
 }
 
 #[tokio::test]
-async fn of_many_places_a_hundred_are_named() {
+async fn at_most_100_paths_are_listed() {
     let extensions = query("{ items(count: 250) { broken } }").await.json()["errors"][0]["extensions"].take();
     assert_eq!(extensions["count"], 250);
     assert_eq!(extensions["paths"].as_array().map(Vec::len), Some(100));
 }
 
 #[tokio::test]
-async fn a_text_that_nobody_meant_for_clients_is_masked() {
-    let seen = query("{ hello foreign again: foreign }").await;
-    assert!(!seen.text.contains(LEAK), "{}", seen.text);
-    assert_eq!(seen.message(), "Something went wrong in Switchboard.");
-    assert_eq!(seen.json()["errors"][0]["extensions"]["code"], "INTERNAL");
-    assert_eq!(seen.json()["data"]["hello"], "hello");
+async fn unexpected_errors_are_masked() {
+    let response = query("{ hello foreign again: foreign }").await;
+    assert!(!response.text.contains(LEAK), "{}", response.text);
+    assert_eq!(response.message(), "Something went wrong in Switchboard.");
+    assert_eq!(response.json()["errors"][0]["extensions"]["code"], "INTERNAL");
+    assert_eq!(response.json()["data"]["hello"], "hello");
 
-    let seen = query("{ hello foreignAtTheRoot }").await;
-    assert_eq!((seen.status, seen.code().as_str()), (StatusCode::OK, "INTERNAL"));
-    assert_eq!(seen.json()["data"], json!(null));
-    assert!(!seen.text.contains(LEAK), "{}", seen.text);
+    let response = query("{ hello foreignAtTheRoot }").await;
+    assert_eq!((response.status, response.code().as_str()), (StatusCode::OK, "INTERNAL"));
+    assert_eq!(response.json()["data"], json!(null));
+    assert!(!response.text.contains(LEAK), "{}", response.text);
 }
 
 #[tokio::test]
-async fn a_panic_is_answered() {
-    let seen = query("{ hello panics }").await;
-    assert_eq!(seen.status, StatusCode::INTERNAL_SERVER_ERROR);
+async fn panic_is_an_internal_error() {
+    let response = query("{ hello panics }").await;
+    assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(
-        seen.text,
+        response.text,
         r#"{"errors":[{"message":"Something went wrong in Switchboard.","extensions":{"code":"INTERNAL"}}]}"#
     );
 }
 
 #[tokio::test]
-async fn variables_arrive_coerced() {
+async fn variables_are_coerced() {
     let document = "query ($n: Int, $i: ID, $f: Filter) { echo(number: $n, id: $i, filter: $f) }";
-    let seen = query_with(
+    let response = query_with(
         document,
         json!({ "n": 3, "i": 7, "f": { "name": "a", "colours": "RED", "connected": null }, "unknown": {} }),
     );
-    let seen = seen.await;
-    assert_eq!(seen.json()["data"]["echo"], r#"Some(3) Some("7") Some("a Some(1) None 7")"#, "{}", seen.text);
-    let seen = query_with("query ($n: Int = 5) { echo(number: $n) }", json!({})).await;
-    assert_eq!(seen.json()["data"]["echo"], "Some(5) None None");
+    let response = response.await;
+    assert_eq!(
+        response.json()["data"]["echo"],
+        r#"Some(3) Some("7") Some("a Some(1) None 7")"#,
+        "{}",
+        response.text
+    );
+    let response = query_with("query ($n: Int = 5) { echo(number: $n) }", json!({})).await;
+    assert_eq!(response.json()["data"]["echo"], "Some(5) None None");
     let document = "query ($n: String = \"b\", $s: Int, $c: Colour!) { echo(filter: { name: $n, size: $s, colours: [$c] }) }";
-    let seen = query_with(document, json!({ "c": "GREEN" })).await;
-    assert_eq!(seen.json()["data"]["echo"], r#"None None Some("b Some(1) None 7")"#, "{}", seen.text);
+    let response = query_with(document, json!({ "c": "GREEN" })).await;
+    assert_eq!(response.json()["data"]["echo"], r#"None None Some("b Some(1) None 7")"#, "{}", response.text);
 }
 
 #[tokio::test]
-async fn the_named_operation_runs() {
+async fn operation_name_selects_the_operation() {
     let document = "query A { hello } query B { moment }";
     let body = json!({ "query": document, "operationName": "B" }).to_string();
-    let seen = super::ask(super::edge(super::anybody()), super::post(body)).await;
-    assert_eq!(seen.json()["data"], json!({ "moment": "2026-11-21T00:00:00Z" }));
+    let response = super::send(super::edge(super::default_callers()), super::post(body)).await;
+    assert_eq!(response.json()["data"], json!({ "moment": "2026-11-21T00:00:00Z" }));
 }
 
 #[tokio::test]
-async fn introspection_as_graphiql_sends_it_is_answered() {
-    let seen = query(
+async fn introspection_of_graphiql_works() {
+    let response = query(
         "query IntrospectionQuery { __schema { queryType { name } types { ...T } directives { name isRepeatable \
          locations args(includeDeprecated: true) { ...V } } } } \
          fragment T on __Type { kind name description specifiedByURL fields(includeDeprecated: true) { name \
@@ -127,8 +132,8 @@ async fn introspection_as_graphiql_sends_it_is_answered() {
          fragment R on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind \
          name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } }",
     );
-    let seen = seen.await;
-    assert_eq!(seen.status, StatusCode::OK, "{}", seen.text);
-    assert_eq!(seen.json().get("errors"), None);
-    assert!(seen.text.contains("https://scalars.graphql.org/andimarek/date-time"));
+    let response = response.await;
+    assert_eq!(response.status, StatusCode::OK, "{}", response.text);
+    assert_eq!(response.json().get("errors"), None);
+    assert!(response.text.contains("https://scalars.graphql.org/andimarek/date-time"));
 }

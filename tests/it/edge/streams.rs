@@ -1,4 +1,4 @@
-//! A server whose connections are pipes in memory, over a graph whose sandbox changes: so that time can stand still.
+//! A server over in-memory pipes instead of sockets, so that tests can pause the clock.
 
 use std::io;
 use std::time::Duration;
@@ -27,10 +27,10 @@ use crate::world::{World, tenant_a};
 pub(super) const PROVIDER_CHANGED: &str =
     "subscription { providerChanged { kind provider { name status } } }";
 
-/// How much a pipe holds, in bytes.
+/// The capacity of a pipe in bytes.
 const PIPE: usize = 4 << 10;
 
-/// Larger than that is any message worth refusing.
+/// The limit for client messages in bytes.
 pub(super) const MESSAGE_MAX: usize = 64 << 10;
 
 struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
@@ -46,7 +46,7 @@ impl Listener for Pipes {
     }
 }
 
-/// A server.
+/// A server and its client side.
 pub(super) struct Server {
     pipes: mpsc::UnboundedSender<DuplexStream>,
     stop: Option<oneshot::Sender<()>>,
@@ -57,8 +57,8 @@ pub(super) fn settings() -> HttpSettings {
     HttpSettings { body_limit_bytes: MESSAGE_MAX, ..http_settings() }
 }
 
-/// Whoever asks is tenant A.
-pub(super) fn anybody() -> Authenticator {
+/// All callers are tenant A.
+pub(super) fn tenant_a_callers() -> Authenticator {
     Authenticator::Open(tenant_a().tenant)
 }
 
@@ -67,7 +67,7 @@ pub(super) fn tenants() -> Tenants {
     [("default".to_owned(), tenant_a().tenant)].into()
 }
 
-/// The routes over a world.
+/// The routes of a world.
 pub(super) fn routes(world: &World, callers: Authenticator) -> Router {
     router(EdgeParts {
         operations: world.operations(),
@@ -78,8 +78,8 @@ pub(super) fn routes(world: &World, callers: Authenticator) -> Router {
 }
 
 impl Server {
-    pub(super) fn over(world: &World) -> Self {
-        Self::with(world.operations(), anybody(), settings())
+    pub(super) fn for_world(world: &World) -> Self {
+        Self::with(world.operations(), tenant_a_callers(), settings())
     }
 
     pub(super) fn with(operations: OperationEngine, callers: Authenticator, settings: HttpSettings) -> Self {
@@ -99,7 +99,7 @@ impl Server {
         client
     }
 
-    /// A WebSocket that begins with these headers beside its own, or what was answered instead.
+    /// Opens a WebSocket with additional request headers, or returns the HTTP response that refused it.
     pub(super) async fn websocket(
         &self,
         headers: &[(&'static str, &str)],
@@ -124,16 +124,16 @@ impl Server {
         }
     }
 
-    /// A WebSocket that has said who it is.
+    /// Opens a WebSocket and waits for `connection_ack`.
     pub(super) async fn acknowledged(&self) -> Client {
         let mut client = self.websocket(&[]).await.unwrap();
-        client.greet(json!({})).await;
+        client.init(json!({})).await;
         client
     }
 
-    /// A request that is written by hand, as far as it is one.
-    pub(super) async fn ask(&self, head: &str, body: &str) -> Raw {
-        let mut raw = Raw(self.connect());
+    /// Sends a request with a raw header block.
+    pub(super) async fn send(&self, head: &str, body: &str) -> RawConnection {
+        let mut raw = RawConnection(self.connect());
         let length = body.len();
         let head = format!(
             "POST /graphql HTTP/1.1\r\nhost: localhost:8080\r\ncontent-type: application/json\r\n{head}content-length: {length}\r\n\r\n"
@@ -146,7 +146,7 @@ impl Server {
         self.stop.take().unwrap().send(()).unwrap();
     }
 
-    /// How long it took until nothing is served any more.
+    /// Waits for the end of the server and returns the time that this took.
     pub(super) async fn ended(self) -> Duration {
         let since = tokio::time::Instant::now();
         self.serving.await.unwrap().unwrap();
@@ -154,32 +154,32 @@ impl Server {
     }
 }
 
-/// A connection, by its bytes.
-pub(super) struct Raw(DuplexStream);
+/// A raw connection.
+pub(super) struct RawConnection(DuplexStream);
 
-impl Raw {
-    /// What comes until `end` does.
-    pub(super) async fn until(&mut self, end: &str) -> String {
-        let mut seen = Vec::new();
-        while !seen.ends_with(end.as_bytes()) {
+impl RawConnection {
+    /// Reads until `end` arrives.
+    pub(super) async fn read_until(&mut self, end: &str) -> String {
+        let mut response = Vec::new();
+        while !response.ends_with(end.as_bytes()) {
             let mut byte = [0];
             if self.0.read(&mut byte).await.unwrap() == 0 {
-                panic!("it ended: {}", String::from_utf8_lossy(&seen));
+                panic!("it ended: {}", String::from_utf8_lossy(&response));
             }
-            seen.extend(byte);
+            response.extend(byte);
         }
-        String::from_utf8(seen).unwrap()
+        String::from_utf8(response).unwrap()
     }
 
-    /// All that comes until it ends.
-    pub(super) async fn rest(&mut self) -> String {
-        let mut seen = Vec::new();
-        let _ = self.0.read_to_end(&mut seen).await;
-        String::from_utf8_lossy(&seen).into_owned()
+    /// Reads until the connection closes.
+    pub(super) async fn read_to_end(&mut self) -> String {
+        let mut response = Vec::new();
+        let _ = self.0.read_to_end(&mut response).await;
+        String::from_utf8_lossy(&response).into_owned()
     }
 }
 
-/// A client of graphql-transport-ws that does nothing by itself.
+/// A client of graphql-transport-ws without any automatic behaviour.
 #[derive(Debug)]
 pub(super) struct Client {
     socket: WebSocketStream<DuplexStream>,
@@ -193,9 +193,9 @@ pub(super) enum Ended {
 }
 
 impl Client {
-    pub(super) async fn greet(&mut self, payload: Value) {
+    pub(super) async fn init(&mut self, payload: Value) {
         self.send(json!({ "type": "connection_init", "payload": payload })).await;
-        assert_eq!(self.heard().await, json!({ "type": "connection_ack" }));
+        assert_eq!(self.next_message().await, json!({ "type": "connection_ack" }));
     }
 
     pub(super) async fn send(&mut self, message: Value) {
@@ -207,7 +207,7 @@ impl Client {
     }
 
     pub(super) async fn send_message(&mut self, message: Message) {
-        // Whether it was taken is told by what comes back.
+        // A failed send shows in what the test reads next.
         let _ = self.socket.send(message).await;
     }
 
@@ -215,10 +215,10 @@ impl Client {
         self.send(json!({ "id": id, "type": "subscribe", "payload": { "query": query } })).await;
     }
 
-    /// The next message; pings are passed over, and answered.
+    /// The next message. Pings are answered and skipped.
     pub(super) async fn next(&mut self) -> Value {
         loop {
-            let message = self.heard().await;
+            let message = self.next_message().await;
             if message["type"] != "ping" {
                 return message;
             }
@@ -226,15 +226,15 @@ impl Client {
         }
     }
 
-    /// The next message, whatever it is.
-    pub(super) async fn heard(&mut self) -> Value {
+    /// The next message of any type.
+    pub(super) async fn next_message(&mut self) -> Value {
         match self.socket.next().await {
             Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
             other => panic!("no message: {other:?}"),
         }
     }
 
-    /// How it ends, if nothing but pings comes before.
+    /// The end of the connection, if only pings come before it.
     pub(super) async fn ended_answering_pings(&mut self) -> Ended {
         loop {
             match self.socket.next().await {
@@ -244,12 +244,12 @@ impl Client {
                 Some(Ok(Message::Close(Some(frame)))) => {
                     return Ended::With(u16::from(frame.code), frame.reason.to_string());
                 }
-                other => panic!("neither a ping nor an end: {other:?}"),
+                other => panic!("expected a ping or the end of the connection: {other:?}"),
             }
         }
     }
 
-    /// How it ends. What comes before is passed over.
+    /// The end of the connection. Earlier messages are skipped.
     pub(super) async fn ended(&mut self) -> Ended {
         loop {
             match self.socket.next().await {
@@ -262,7 +262,7 @@ impl Client {
         }
     }
 
-    /// The code that it ends with, which nothing comes before.
+    /// The close code. No message may come before it.
     pub(super) async fn code(&mut self) -> (u16, String) {
         match self.socket.next().await {
             Some(Ok(Message::Close(Some(frame)))) => (u16::from(frame.code), frame.reason.to_string()),

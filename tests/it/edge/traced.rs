@@ -11,8 +11,8 @@ use switchboard::telemetry::traces::Traces;
 use switchboard::telemetry::traces::settings::TraceSettings;
 use tower::ServiceExt as _;
 
-use super::streams::{PROVIDER_CHANGED, anybody, routes};
-use super::{Seen, ask, post, with};
+use super::streams::{PROVIDER_CHANGED, routes, tenant_a_callers};
+use super::{TestResponse, post, send, with_header};
 use crate::collector::{Collector, Told};
 use crate::world::{Setup, World};
 
@@ -41,7 +41,7 @@ impl Watched {
             timeout_ms: 1_000,
         };
         let traces = Traces::start(&settings, collector.post()).unwrap();
-        let routes = traced(routes(&world, anybody()), Some(traces.root()));
+        let routes = traced(routes(&world, tenant_a_callers()), Some(traces.root()));
         Self { world, routes, traces, collector }
     }
 
@@ -49,12 +49,12 @@ impl Watched {
         Self::over(World::new_with(Setup::as_shipped()), 100)
     }
 
-    async fn ask(&self, query: &str, headers: &[(&'static str, &str)]) -> Seen {
+    async fn send(&self, query: &str, headers: &[(&'static str, &str)]) -> TestResponse {
         let mut request = post(json!({ "query": query }).to_string());
         for (name, value) in headers {
-            request = with(request, name, value);
+            request = with_header(request, name, value);
         }
-        ask(self.routes.clone(), request).await
+        send(self.routes.clone(), request).await
     }
 
     /// Whether the upstreams were told of a trace, by each call since the last look.
@@ -85,8 +85,8 @@ fn fact(span: &Told, name: &str) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_request_is_its_batches_and_these_are_their_calls() {
     let watched = Watched::new();
-    let seen = watched.ask(NESTED, &[("traceparent", &parent("01")), ("tracestate", "vendor=1")]).await;
-    assert_eq!(seen.json().get("errors"), None, "{}", seen.text);
+    let response = watched.send(NESTED, &[("traceparent", &parent("01")), ("tracestate", "vendor=1")]).await;
+    assert_eq!(response.json().get("errors"), None, "{}", response.text);
     let parents = watched.parents();
     let collector = watched.end().await;
 
@@ -110,7 +110,7 @@ async fn a_request_is_its_batches_and_these_are_their_calls() {
         ("http.response.status_code", json!(200)),
         ("graphql.operation.type", json!("query")),
         ("graphql.operation.name", json!("Settings")),
-        ("switchboard.request.id", json!(seen.header("x-request-id"))),
+        ("switchboard.request.id", json!(response.header("x-request-id"))),
     ] {
         assert_eq!(fact(&query, name), value, "{name}");
     }
@@ -136,7 +136,7 @@ async fn a_request_is_its_batches_and_these_are_their_calls() {
 async fn a_kept_list_is_a_batch_without_calls_and_a_finished_answer_a_request_alone() {
     let watched = Watched::new();
     for _ in 0..3 {
-        watched.ask("query Again { providers { totalCount } }", &[]).await;
+        watched.send("query Again { providers { totalCount } }", &[]).await;
     }
     let collector = watched.end().await;
     let requests: Vec<_> = collector.told().into_iter().filter(|span| span.name == "query").collect();
@@ -156,7 +156,9 @@ async fn a_kept_list_is_a_batch_without_calls_and_a_finished_answer_a_request_al
 async fn what_is_no_traceparent_begins_a_new_trace() {
     let watched = Watched::new();
     let wrong = format!("00-{TRACE}-{SPAN}-1");
-    watched.ask("{ providers { totalCount } }", &[("traceparent", &wrong), ("tracestate", "vendor=1")]).await;
+    watched
+        .send("{ providers { totalCount } }", &[("traceparent", &wrong), ("tracestate", "vendor=1")])
+        .await;
     let parents = watched.parents();
     let collector = watched.end().await;
     let query = collector.only("query");
@@ -169,15 +171,15 @@ async fn what_is_no_traceparent_begins_a_new_trace() {
 #[tokio::test(start_paused = true)]
 async fn the_client_decides_for_its_own_trace_and_the_share_for_all_others() {
     let watched = Watched::over(World::new_with(Setup::as_shipped()), 0);
-    watched.ask("{ providers { totalCount } }", &[]).await;
+    watched.send("{ providers { totalCount } }", &[]).await;
     assert_eq!(watched.parents(), [(None, None)], "of what nobody records, nobody is told");
     watched.world.expire(&crate::world::tenant_a());
     let unrecorded = parent("00");
-    watched.ask("{ connectedAccounts { totalCount } }", &[("traceparent", &unrecorded)]).await;
+    watched.send("{ connectedAccounts { totalCount } }", &[("traceparent", &unrecorded)]).await;
     let [(Some(told), None)] = &watched.parents()[..] else { panic!("not one call of the client's trace") };
     assert!(told.starts_with(&format!("00-{TRACE}-")) && told.ends_with("-00"), "{told}");
     assert_eq!(watched.collector.text(), "");
-    watched.ask("{ toolkit(slug: \"gmail\") { slug } }", &[("traceparent", &parent("01"))]).await;
+    watched.send("{ toolkit(slug: \"gmail\") { slug } }", &[("traceparent", &parent("01"))]).await;
     let collector = watched.end().await;
     assert_eq!((collector.told().len(), collector.only("query").trace.as_str()), (1, TRACE));
 }
@@ -189,8 +191,8 @@ async fn each_attempt_is_a_call_and_says_how_it_failed() {
     let watched = Watched::over(World::new_with(setup), 100);
     let fault = Fault { status: Some(StatusCode::SERVICE_UNAVAILABLE), ..Fault::default() };
     watched.world.sandbox.emulate(EmulatedUpstream::Leadlex, Some(fault));
-    let seen = watched.ask("{ providers { totalCount } }", &[]).await;
-    assert_eq!(seen.code(), "UPSTREAM_UNAVAILABLE");
+    let response = watched.send("{ providers { totalCount } }", &[]).await;
+    assert_eq!(response.code(), "UPSTREAM_UNAVAILABLE");
     let attempts = watched.parents().len();
     let collector = watched.end().await;
     let query = collector.only("query");
@@ -210,11 +212,11 @@ async fn each_attempt_is_a_call_and_says_how_it_failed() {
 async fn what_is_refused_as_it_was_asked_is_no_failure_and_is_not_repeated() {
     let watched = Watched::new();
     let odd = Request::builder().method("CANARY").uri("/canary?canary").body(Body::empty()).unwrap();
-    ask(watched.routes.clone(), odd).await;
-    watched.ask("{ canary(canary: \"canary\") }", &[]).await;
+    send(watched.routes.clone(), odd).await;
+    watched.send("{ canary(canary: \"canary\") }", &[]).await;
     let long = format!("query {} {{ providers {{ totalCount }} }}", "canary".repeat(30));
-    watched.ask(&long, &[]).await;
-    watched.ask("query ($canary: Int) { providers(first: $canary) { totalCount } }", &[]).await;
+    watched.send(&long, &[]).await;
+    watched.send("query ($canary: Int) { providers(first: $canary) { totalCount } }", &[]).await;
     let collector = watched.end().await;
     assert!(!collector.text().to_lowercase().contains("canary"), "{:#?}", collector.told());
     let other = collector.only("_OTHER");
@@ -229,7 +231,7 @@ async fn whoever_joins_another_says_so_and_leads_to_it() {
     let one = "{ providers { totalCount } }";
     // The same operation, which is executed once, and another that needs the same list, which is read once.
     let another = "{ providers { totalCount edges { cursor } } }";
-    tokio::join!(watched.ask(one, &[]), watched.ask(one, &[]), watched.ask(another, &[]));
+    tokio::join!(watched.send(one, &[]), watched.send(one, &[]), watched.send(another, &[]));
     assert_eq!(watched.parents().len(), 1);
     let collector = watched.end().await;
     let told = collector.told();
@@ -249,7 +251,7 @@ async fn whoever_joins_another_says_so_and_leads_to_it() {
 async fn an_event_of_a_subscription_is_a_trace_that_leads_back_to_its_request() {
     let watched = Watched::new();
     let request = post(json!({ "query": PROVIDER_CHANGED }).to_string());
-    let request = with(request, "accept", "text/event-stream");
+    let request = with_header(request, "accept", "text/event-stream");
     let mut body = watched.routes.clone().oneshot(request).await.unwrap().into_body();
     watched.world.settle().await;
     watched.world.sandbox.change_providers(Tenant::A, |rows| rows[0]["status"] = json!("needs_reconnect"));
@@ -278,10 +280,10 @@ async fn an_event_of_a_subscription_is_a_trace_that_leads_back_to_its_request() 
 #[tokio::test(start_paused = true)]
 async fn without_traces_the_upstreams_are_told_of_none() {
     let world = World::new_with(Setup::as_shipped());
-    let routes = traced(routes(&world, anybody()), None);
+    let routes = traced(routes(&world, tenant_a_callers()), None);
     let request = post(json!({ "query": NESTED }).to_string());
-    let seen = ask(routes, with(request, "traceparent", &parent("01"))).await;
-    assert_eq!(seen.json().get("errors"), None, "{}", seen.text);
+    let response = send(routes, with_header(request, "traceparent", &parent("01"))).await;
+    assert_eq!(response.json().get("errors"), None, "{}", response.text);
     assert!(world.sandbox.requests().iter().all(|call| call.header("traceparent").is_none()));
 }
 
@@ -292,14 +294,14 @@ async fn all_that_is_told_is_in_the_documentation() {
     let watched = Watched::over(World::new_with(setup), 100);
     let fault = Fault { status: Some(StatusCode::SERVICE_UNAVAILABLE), times: Some(1), ..Fault::default() };
     watched.world.sandbox.emulate(EmulatedUpstream::Composio, Some(fault));
-    tokio::join!(watched.ask(NESTED, &[]), watched.ask(NESTED, &[]));
+    tokio::join!(watched.send(NESTED, &[]), watched.send(NESTED, &[]));
     watched
-        .ask(
+        .send(
             "{ connectedAccountsByIds(ids: []) { id } connectedAccounts { statusCounts { status count } } }",
             &[],
         )
         .await;
-    watched.ask("{ connectedAccounts { totalCount } }", &[]).await;
+    watched.send("{ connectedAccounts { totalCount } }", &[]).await;
     let collector = watched.end().await;
     let documented = include_str!("../../../docs/traces.md");
     let told = collector.told();

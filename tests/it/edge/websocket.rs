@@ -1,4 +1,4 @@
-//! graphql-transport-ws, message by message and code by code.
+//! graphql-transport-ws: every message and every close code.
 
 use std::time::Duration;
 
@@ -9,29 +9,29 @@ use switchboard::http::settings::HttpSettings;
 use switchboard::sandbox::Tenant;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::faulty::Faulty;
+use super::faulty::FaultySchema;
 use super::operations;
-use super::streams::{Client, Ended, MESSAGE_MAX, PROVIDER_CHANGED, Server, anybody, settings};
+use super::streams::{Client, Ended, MESSAGE_MAX, PROVIDER_CHANGED, Server, settings, tenant_a_callers};
 use crate::world::{Setup, World, at};
 
-/// Alters the first integration, and has it looked at.
+/// Changes the first integration and triggers a check.
 async fn change(world: &World, status: &str) {
     world.sandbox.change_providers(Tenant::A, |rows| rows[0]["status"] = json!(status));
     world.data("mutation { refresh(upstream: LEADLEX) { retryAt } }").await;
 }
 
-/// Subscribes, and waits until it is known what there is to begin with.
-async fn listening(world: &World, client: &mut Client, id: &str) {
+/// Subscribes and waits until the first state is read.
+async fn subscribe_and_settle(world: &World, client: &mut Client, id: &str) {
     client.subscribe(id, PROVIDER_CHANGED).await;
     world.settle().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscription_tells_what_happens_until_its_client_has_had_enough() {
+async fn subscription_sends_changes_until_complete() {
     let world = World::new();
-    let server = Server::over(&world);
+    let server = Server::for_world(&world);
     let mut client = server.acknowledged().await;
-    listening(&world, &mut client, "s1").await;
+    subscribe_and_settle(&world, &mut client, "s1").await;
     for status in ["degraded", "needs_reauth"] {
         change(&world, status).await;
         let told = client.next().await;
@@ -42,7 +42,7 @@ async fn a_subscription_tells_what_happens_until_its_client_has_had_enough() {
     client.send(json!({ "type": "ping" })).await;
     assert_eq!(client.next().await, json!({ "type": "pong" }));
     change(&world, "healthy").await;
-    // Its id is free again, and nothing came of it meanwhile.
+    // The id is free again, and no message came meanwhile.
     client.subscribe("s1", "{ viewer { name } }").await;
     let answered = client.next().await;
     assert_eq!(
@@ -50,7 +50,7 @@ async fn a_subscription_tells_what_happens_until_its_client_has_had_enough() {
         json!({ "id": "s1", "type": "next", "payload": { "data": { "viewer": { "name": "local" } } } })
     );
     assert_eq!(client.next().await, json!({ "id": "s1", "type": "complete" }));
-    // What is not there can be ended too.
+    // Completing an unknown id is not an error.
     client.send(json!({ "id": "s1", "type": "complete" })).await;
     client.send(json!({ "type": "pong" })).await;
     client.send(json!({ "type": "ping", "payload": { "n": 1 } })).await;
@@ -58,8 +58,8 @@ async fn a_subscription_tells_what_happens_until_its_client_has_had_enough() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn queries_and_mutations_are_answered_once_and_what_did_not_begin_is_an_error_and_no_result() {
-    let server = Server::with(operations(Faulty::new()), super::anybody(), settings());
+async fn queries_and_mutations_send_one_result_and_refused_operations_an_error() {
+    let server = Server::with(operations(FaultySchema::new()), super::default_callers(), settings());
     let mut client = server.acknowledged().await;
     client.subscribe("m", "mutation { bump }").await;
     assert_eq!(
@@ -83,15 +83,15 @@ async fn queries_and_mutations_are_answered_once_and_what_did_not_begin_is_an_er
         assert_eq!((&refused["id"], &refused["type"]), (&json!("r"), &json!("error")), "{refused}");
         assert_eq!(at(&refused, "payload.0.extensions.code"), code);
     }
-    // Nothing follows an error: its id is free.
+    // An error ends the operation, so its id is free.
     client.subscribe("r", "{ hello }").await;
     assert_eq!(client.next().await["type"], "next");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_against_the_protocol_ends_the_connection_with_its_code() {
+async fn protocol_violations_close_with_their_code() {
     let world = World::new();
-    let server = Server::over(&world);
+    let server = Server::for_world(&world);
     let subscribe =
         |id: &str| json!({ "id": id, "type": "subscribe", "payload": { "query": PROVIDER_CHANGED } });
     let long = format!("{{\"type\":\"ping\",\"payload\":{{\"x\":\"{}\"}}}}", "x".repeat(MESSAGE_MAX));
@@ -126,7 +126,7 @@ async fn what_is_against_the_protocol_ends_the_connection_with_its_code() {
 
     let mut early = server.websocket(&[]).await.unwrap();
     early.send(json!({ "type": "ping" })).await;
-    assert_eq!(early.heard().await, json!({ "type": "pong" }), "a ping may come at any time");
+    assert_eq!(early.next_message().await, json!({ "type": "pong" }), "a ping is allowed at any time");
     early.send(subscribe("1")).await;
     let (code, reason) = early.code().await;
     assert_eq!((code, reason.contains("Unauthorized")), (4401, true));
@@ -135,13 +135,13 @@ async fn what_is_against_the_protocol_ends_the_connection_with_its_code() {
     let mut client = server.acknowledged().await;
     client.send(subscribe(&long_id)).await;
     client.send(subscribe(&long_id)).await;
-    assert_eq!(client.code().await.0, 4409, "a reason that is too long is cut");
+    assert_eq!(client.code().await.0, 4409, "a long reason is truncated");
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_does_not_say_who_it_is_has_so_much_time() {
+async fn missing_connection_init_times_out() {
     let world = World::new();
-    let server = Server::over(&world);
+    let server = Server::for_world(&world);
     let mut silent = server.websocket(&[]).await.unwrap();
     let since = tokio::time::Instant::now();
     assert_eq!(silent.code().await, (4408, "Connection initialisation timeout".to_owned()));
@@ -149,26 +149,26 @@ async fn whoever_does_not_say_who_it_is_has_so_much_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_answer_a_ping_before_the_next_is_cut() {
+async fn unanswered_ping_closes_the_connection() {
     let world = World::new();
-    let server = Server::over(&world);
+    let server = Server::for_world(&world);
     let mut client = server.acknowledged().await;
     let since = tokio::time::Instant::now();
     for _ in 0..3 {
-        assert_eq!(client.heard().await, json!({ "type": "ping" }));
+        assert_eq!(client.next_message().await, json!({ "type": "ping" }));
         client.send(json!({ "type": "pong" })).await;
     }
-    assert_eq!(client.heard().await, json!({ "type": "ping" }));
+    assert_eq!(client.next_message().await, json!({ "type": "ping" }));
     assert_eq!(since.elapsed().as_secs(), 60);
     assert_eq!(client.ended().await, Ended::WithoutAWord);
     assert_eq!(since.elapsed().as_secs(), 75);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_websocket_begins_only_from_where_a_request_may_come_and_in_this_protocol() {
+async fn upgrade_requires_an_allowed_origin_and_the_protocol() {
     let world = World::new();
     let cors_origins = AllowedOrigins::try_from("https://app.example.com".to_owned()).unwrap();
-    let server = Server::with(world.operations(), anybody(), HttpSettings { cors_origins, ..settings() });
+    let server = Server::with(world.operations(), tenant_a_callers(), HttpSettings { cors_origins, ..settings() });
     for (name, value) in [
         ("origin", "https://evil.example"),
         ("origin", "null"),
@@ -181,7 +181,7 @@ async fn a_websocket_begins_only_from_where_a_request_may_come_and_in_this_proto
         assert_eq!(at(&refused, "errors.0.extensions.code"), "FORBIDDEN");
     }
     for (name, value) in [("origin", "https://app.example.com"), ("origin", "http://localhost:8080")] {
-        server.websocket(&[(name, value)]).await.unwrap().greet(json!(null)).await;
+        server.websocket(&[(name, value)]).await.unwrap().init(json!(null)).await;
     }
     for other in ["graphql-ws", "soap, graphql-ws", ""] {
         let (status, refused) = server.websocket(&[("sec-websocket-protocol", other)]).await.unwrap_err();
@@ -193,19 +193,19 @@ async fn a_websocket_begins_only_from_where_a_request_may_come_and_in_this_proto
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_at_once_than_a_connection_may_have_is_refused_and_the_others_go_on() {
+async fn too_many_subscriptions_are_refused_and_others_continue() {
     let world = World::new();
-    let server = Server::over(&world);
+    let server = Server::for_world(&world);
     let mut client = server.acknowledged().await;
     for id in ["1", "2", "3"] {
-        listening(&world, &mut client, id).await;
+        subscribe_and_settle(&world, &mut client, id).await;
     }
     client.subscribe("4", PROVIDER_CHANGED).await;
     let refused = client.next().await;
     assert_eq!((&refused["id"], &refused["type"]), (&json!("4"), &json!("error")));
     assert_eq!(at(&refused, "payload.0.extensions.code"), "LIMIT_EXCEEDED");
     client.send(json!({ "id": "2", "type": "complete" })).await;
-    listening(&world, &mut client, "4").await;
+    subscribe_and_settle(&world, &mut client, "4").await;
     change(&world, "degraded").await;
     let mut told = Vec::new();
     for _ in 0..3 {
@@ -216,11 +216,11 @@ async fn more_at_once_than_a_connection_may_have_is_refused_and_the_others_go_on
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_comes_back_with_its_position_hears_what_it_missed() {
+async fn resume_position_replays_missed_changes() {
     let world = World::new();
-    let server = Server::over(&world);
+    let server = Server::for_world(&world);
     let mut client = server.acknowledged().await;
-    listening(&world, &mut client, "s").await;
+    subscribe_and_settle(&world, &mut client, "s").await;
     change(&world, "degraded").await;
     let position = at(&client.next().await, "payload.extensions.switchboard.position");
     drop(client);
@@ -245,28 +245,28 @@ async fn whoever_comes_back_with_its_position_hears_what_it_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_takes_nothing_is_waited_for_as_for_any_answer_and_then_cut() {
+async fn client_that_reads_nothing_is_cut_after_write_timeout() {
     let world = World::new();
-    let server = Server::over(&world);
+    let server = Server::for_world(&world);
     let mut client = server.acknowledged().await;
     let query = "{ providers(first: 100) { nodes { id name status errorMessage health { state } } } }";
     for id in ["1", "2", "3"] {
         client.subscribe(id, query).await;
     }
     world.settle().await;
-    // 30 s are `server.write_timeout_ms`; there is nobody else whom time could wait for.
+    // 30 s is `server.write_timeout_ms`. No other timer is running.
     tokio::time::sleep(Duration::from_secs(31)).await;
     assert_eq!(client.ended().await, Ended::WithoutAWord);
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_missed_changes_is_told_so_and_that_is_the_end_of_it() {
+async fn lost_changes_end_the_subscription_with_an_error() {
     let mut setup = Setup::default();
     setup.config.subscriptions.events_max = 2;
     let world = World::new_with(setup);
-    let server = Server::over(&world);
+    let server = Server::for_world(&world);
     let mut client = server.acknowledged().await;
-    listening(&world, &mut client, "s").await;
+    subscribe_and_settle(&world, &mut client, "s").await;
     world.sandbox.change_providers(Tenant::A, |rows| {
         for row in rows.iter_mut() {
             row["status"] = json!("degraded");
@@ -281,22 +281,22 @@ async fn whoever_missed_changes_is_told_so_and_that_is_the_end_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_servers_end_is_the_end_of_what_has_none_and_waits_for_what_has_one() {
+async fn shutdown_ends_subscriptions_and_completes_queries() {
     let world = World::new();
-    let mut server = Server::over(&world);
+    let mut server = Server::for_world(&world);
     let mut client = server.acknowledged().await;
-    listening(&world, &mut client, "s").await;
+    subscribe_and_settle(&world, &mut client, "s").await;
     server.stop();
     let (code, reason) = client.code().await;
     assert_eq!(code, 1001, "{reason}");
     drop(client);
     assert_eq!(server.ended().await, Duration::ZERO);
 
-    let (faulty, gate) = Faulty::with_gate();
-    let mut server = Server::with(operations(faulty), super::anybody(), settings());
+    let (faulty, gate) = FaultySchema::with_gate();
+    let mut server = Server::with(operations(faulty), super::default_callers(), settings());
     let mut client = server.acknowledged().await;
     client.subscribe("q", "{ waits }").await;
-    gate.is_reached_by(1).await;
+    gate.wait_for_executions(1).await;
     server.stop();
     world.settle().await;
     gate.open();
@@ -309,12 +309,12 @@ async fn the_servers_end_is_the_end_of_what_has_none_and_waits_for_what_has_one(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_does_not_leave_does_not_hold_the_server_back() {
-    let (faulty, gate) = Faulty::with_gate();
-    let mut server = Server::with(operations(faulty), super::anybody(), settings());
+async fn idle_client_does_not_delay_shutdown() {
+    let (faulty, gate) = FaultySchema::with_gate();
+    let mut server = Server::with(operations(faulty), super::default_callers(), settings());
     let mut client = server.acknowledged().await;
     client.subscribe("q", "{ waits }").await;
-    gate.is_reached_by(1).await;
+    gate.wait_for_executions(1).await;
     server.stop();
     assert_eq!(server.ended().await, Duration::from_secs(20), "`server.shutdown_ms`");
     assert_eq!(client.ended().await, Ended::WithoutAWord);

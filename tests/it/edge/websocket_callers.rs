@@ -1,4 +1,5 @@
-//! Who a WebSocket is: by the headers that it began with, or by what its first message brings, under the rules of a request.
+//! Authentication of a WebSocket: by the request's headers or by the `connection_init` payload, under the
+//! rules of an HTTP request.
 
 use std::sync::Arc;
 
@@ -16,13 +17,13 @@ use crate::world::{NOW, World, at};
 const VIEWER: &str = "{ viewer { name role } }";
 
 /// An ADMIN and a MEMBER of tenant A, with their tokens.
-struct Known {
+struct KnownTokens {
     callers: Authenticator,
     admin: String,
     member: String,
 }
 
-fn known() -> Known {
+fn known_tokens() -> KnownTokens {
     let (admin, member) = (NewToken::random().unwrap(), NewToken::random().unwrap());
     let entry = |name: &str, token: &NewToken, role, user_id: &str| TokenSettings {
         name: name.to_owned(),
@@ -31,10 +32,10 @@ fn known() -> Known {
         tenant: "default".to_owned(),
         user_id: user_id.to_owned(),
     };
-    let known =
+    let known_tokens =
         [entry("office", &admin, RoleWord::Admin, ""), entry("ann", &member, RoleWord::Member, "user_1")];
-    let tokens = Tokens::new(&known, &tenants()).unwrap();
-    Known { callers: Authenticator::Tokens(Arc::new(tokens)), admin: admin.text, member: member.text }
+    let tokens = Tokens::new(&known_tokens, &tenants()).unwrap();
+    KnownTokens { callers: Authenticator::Tokens(Arc::new(tokens)), admin: admin.text, member: member.text }
 }
 
 async fn viewer(client: &mut Client) -> Value {
@@ -44,7 +45,7 @@ async fn viewer(client: &mut Client) -> Value {
     told
 }
 
-/// How a WebSocket ends that brings this.
+/// The close code and reason for these credentials.
 async fn refused(server: &Server, headers: &[(&'static str, &str)], payload: Value) -> (u16, String) {
     let mut client = server.websocket(headers).await.unwrap();
     client.send(json!({ "type": "connection_init", "payload": payload })).await;
@@ -52,31 +53,31 @@ async fn refused(server: &Server, headers: &[(&'static str, &str)], payload: Val
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_comes_with_the_first_message_or_with_the_request() {
-    let (world, known) = (World::new(), known());
-    let server = Server::with(world.operations(), known.callers.clone(), settings());
+async fn token_is_read_from_headers_or_connection_init() {
+    let (world, known_tokens) = (World::new(), known_tokens());
+    let server = Server::with(world.operations(), known_tokens.callers.clone(), settings());
     let bearer = |token: &str| format!("Bearer {token}");
     let office = json!({ "name": "office", "role": "ADMIN" });
     for name in ["Authorization", "authorization", "AUTHORIZATION"] {
         let mut client = server.websocket(&[]).await.unwrap();
-        client.greet(json!({ name: bearer(&known.admin), "x-other": 7 })).await;
+        client.init(json!({ name: bearer(&known_tokens.admin), "x-other": 7 })).await;
         assert_eq!(viewer(&mut client).await, office);
     }
-    let mut client = server.websocket(&[("authorization", &bearer(&known.admin))]).await.unwrap();
-    client.greet(json!({})).await;
+    let mut client = server.websocket(&[("authorization", &bearer(&known_tokens.admin))]).await.unwrap();
+    client.init(json!({})).await;
     assert_eq!(viewer(&mut client).await, office);
-    // What a proxy put into the request is not overruled by what a page says.
-    let mut client = server.websocket(&[("authorization", &bearer(&known.member))]).await.unwrap();
-    client.greet(json!({ "Authorization": bearer(&known.admin) })).await;
+    // A header that a proxy set wins over the payload of a page.
+    let mut client = server.websocket(&[("authorization", &bearer(&known_tokens.member))]).await.unwrap();
+    client.init(json!({ "Authorization": bearer(&known_tokens.admin) })).await;
     assert_eq!(viewer(&mut client).await, json!({ "name": "ann", "role": "MEMBER" }));
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_that_are_refused_end_it_with_the_words_of_a_request() {
-    let (world, known) = (World::new(), known());
-    let server = Server::with(world.operations(), known.callers.clone(), settings());
+async fn refused_credentials_close_with_the_message_of_http() {
+    let (world, known_tokens) = (World::new(), known_tokens());
+    let server = Server::with(world.operations(), known_tokens.callers.clone(), settings());
     let missing = "A token is missing: send `Authorization: Bearer` with it.";
-    let bearer = format!("Bearer {}", known.admin);
+    let bearer = format!("Bearer {}", known_tokens.admin);
     for (payload, sentence) in [
         (json!({}), missing),
         (json!({ "authorization": null }), missing),
@@ -97,7 +98,7 @@ async fn credentials_that_are_refused_end_it_with_the_words_of_a_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_passthrough_both_keys_come_in_either_way_and_neither_is_refused() {
+async fn passthrough_keys_are_read_from_headers_or_connection_init() {
     let world = World::new();
     let server = Server::with(world.operations(), Authenticator::Passthrough, settings());
     let (leadlex, composio) = ("Bearer wbk_sandbox_a", "ak_sandbox_a");
@@ -108,7 +109,7 @@ async fn in_passthrough_both_keys_come_in_either_way_and_neither_is_refused() {
         (vec![("authorization", leadlex), ("x-api-key", composio)], json!(null)),
     ] {
         let mut client = server.websocket(&headers).await.unwrap();
-        client.greet(payload).await;
+        client.init(payload).await;
         client.subscribe("b", both).await;
         let told = client.next().await;
         assert_eq!(told["payload"].get("errors"), None, "{told}");
@@ -118,7 +119,7 @@ async fn in_passthrough_both_keys_come_in_either_way_and_neither_is_refused() {
     assert!(reason.starts_with("Keys are missing"), "{reason}");
     // One key is enough for its own upstream.
     let mut client = server.websocket(&[]).await.unwrap();
-    client.greet(json!({ "x-api-key": composio })).await;
+    client.init(json!({ "x-api-key": composio })).await;
     client.subscribe("p", PROVIDER_CHANGED).await;
     let told = client.next().await;
     assert_eq!(
@@ -128,15 +129,15 @@ async fn in_passthrough_both_keys_come_in_either_way_and_neither_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_member_hears_of_its_own_accounts_alone() {
+async fn member_receives_only_its_own_accounts() {
     let now = NOW.parse().unwrap();
     let accounts = ["user_1", "user_2"].map(|user| Account::new(&format!("ca_{user}"), "gmail", user, now));
     let world = World::with_sandbox(Settings { accounts: 0, ..Settings::default() });
     world.sandbox.change_accounts(Tenant::A, |rows| *rows = accounts.into());
-    let known = known();
-    let server = Server::with(world.operations(), known.callers, settings());
+    let known_tokens = known_tokens();
+    let server = Server::with(world.operations(), known_tokens.callers, settings());
     let mut client = server.websocket(&[]).await.unwrap();
-    client.greet(json!({ "authorization": format!("Bearer {}", known.member) })).await;
+    client.init(json!({ "authorization": format!("Bearer {}", known_tokens.member) })).await;
     let query = "subscription { connectedAccountChanged { connectedAccount { userId status } } }";
     client.subscribe("s", query).await;
     world.settle().await;
@@ -151,16 +152,16 @@ async fn a_member_hears_of_its_own_accounts_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_with_the_token_that_it_was_begun_with() {
+async fn websocket_closes_when_its_token_expires() {
     let (world, key) = (World::new(), Key::ed("d"));
-    let issuer = Issuer::of_tenants(issuer::settings(), &[&key], tenants());
+    let issuer = Issuer::with_tenants(issuer::settings(), &[&key], tenants());
     let server = Server::with(world.operations(), issuer.callers(), settings());
     let mut client = server.websocket(&[]).await.unwrap();
     let since = tokio::time::Instant::now();
-    client.greet(json!({ "Authorization": format!("Bearer {}", key.sign(&claims(json!({})))) })).await;
+    client.init(json!({ "Authorization": format!("Bearer {}", key.sign(&claims(json!({})))) })).await;
     client.subscribe("s", PROVIDER_CHANGED).await;
     assert_eq!(client.ended_answering_pings().await, Ended::With(4403, "The token has expired.".to_owned()));
-    // Five minutes, and the 30 s by which clocks may differ.
+    // Five minutes, and the 30 s of clock tolerance.
     assert_eq!(since.elapsed().as_secs(), 330);
     let expired = key.sign(&claims(json!({ "exp": issuer::now() - 60 })));
     let (code, reason) = refused(&server, &[], json!({ "Authorization": format!("Bearer {expired}") })).await;
@@ -168,9 +169,9 @@ async fn it_ends_with_the_token_that_it_was_begun_with() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_it_cannot_be_told_who_it_is_it_is_asked_to_come_again() {
+async fn unverifiable_token_closes_with_try_again_later() {
     let (world, key) = (World::new(), Key::ed("d"));
-    let issuer = Issuer::of(&[&key]);
+    let issuer = Issuer::new(&[&key]);
     issuer.publish_text(None);
     let server = Server::with(world.operations(), issuer.callers(), settings());
     let bearer = format!("Bearer {}", key.sign(&claims(json!({}))));

@@ -24,7 +24,7 @@ async fn the_others_answer_with_what_one_has_read_and_say_when_it_was() {
     assert_eq!(fleet.calls(), [""; 0]);
 
     let traced =
-        second.ask_traced(tenant_a(), "{ connectedAccounts(first: 3) { nodes { id } } }", true).await;
+        second.query_traced(tenant_a(), "{ connectedAccounts(first: 3) { nodes { id } } }", true).await;
     assert_eq!(at(&traced, "extensions.switchboard.trace.calls"), json!([]));
     // Their time is over everywhere at the same moment, and again one reads.
     first.advance(LONGEST_TTL).await;

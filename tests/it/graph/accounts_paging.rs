@@ -1,4 +1,4 @@
-//! Pages of accounts, both ways: walks that meet every account once, filters, orders, and cursors from joined calls.
+//! Pages of accounts in both directions: complete lists, filters, orders, and cursors from batched calls.
 
 use serde_json::{Value, json};
 use switchboard::sandbox::{Account, CursorKind, Settings, Tenant};
@@ -17,8 +17,8 @@ pub(super) async fn page(world: &World, variables: Value) -> Value {
     world.data_with(QUERY, variables).await["connectedAccounts"].take()
 }
 
-/// Walks a list to its end, and checks what each page says of itself.
-async fn walk(world: &World, first: usize, filter: Value, order: Value) -> Vec<String> {
+/// Pages through a list to its end and checks each page's `pageInfo` and counts.
+async fn read_all_pages(world: &World, first: usize, filter: Value, order: Value) -> Vec<String> {
     let (mut walked, mut after) = (Vec::new(), Value::Null);
     loop {
         let variables = json!({ "first": first, "after": after, "filter": filter, "orderBy": order });
@@ -38,29 +38,29 @@ async fn walk(world: &World, first: usize, filter: Value, order: Value) -> Vec<S
     }
 }
 
-/// The sandbox's own list: newest first, and PRIVATE unless said.
+/// The sandbox's own list: newest first, and PRIVATE accounts unless the filter says otherwise.
 fn sandbox_list(world: &World, fits: impl Fn(&Account) -> bool) -> Vec<String> {
     let mut rows: Vec<_> = world.sandbox.accounts(Tenant::A).into_iter().filter(fits).collect();
-    // Dealt newest first; a stable sort leaves equal moments in that order.
+    // The sandbox creates accounts newest first. A stable sort keeps that order for equal times.
     rows.sort_by_key(|account| std::cmp::Reverse(account.created_at));
     rows.into_iter().map(|account| account.id).collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_walk_by_seven_is_the_sandboxs_whole_list() {
+async fn pages_of_seven_make_the_complete_list() {
     for cursor in [CursorKind::Page, CursorKind::Keyset] {
         let world = World::with_sandbox(Settings { accounts: 460, cursor, ..Settings::default() });
         let expected = sandbox_list(&world, |account| !account.shared);
         assert!(expected.len() > 400);
-        assert_eq!(walk(&world, 7, Value::Null, Value::Null).await, expected);
-        assert_eq!(world.calls().len(), 5, "five upstream pages, each asked for once");
-        assert_eq!(walk(&world, 100, Value::Null, Value::Null).await, expected);
+        assert_eq!(read_all_pages(&world, 7, Value::Null, Value::Null).await, expected);
+        assert_eq!(world.calls().len(), 5, "five upstream pages, each read once");
+        assert_eq!(read_all_pages(&world, 100, Value::Null, Value::Null).await, expected);
         assert_eq!(world.calls().len(), 0, "queries of every size share the pages");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_filter_asks_the_upstream_and_walks_what_fits() {
+async fn every_filter_is_sent_upstream_and_pages_match_it() {
     let world = World::new();
     let ids: Vec<_> = world.sandbox.accounts(Tenant::A).iter().map(|a| a.id.clone()).take(30).collect();
     let config = |account: &Account| format!("ac_{}", account.toolkit);
@@ -99,7 +99,7 @@ async fn every_filter_asks_the_upstream_and_walks_what_fits() {
     for (filter, query, fits) in filters {
         let expected = sandbox_list(&world, fits);
         assert!(!expected.is_empty(), "{filter}");
-        assert_eq!(walk(&world, 7, filter.clone(), Value::Null).await, expected, "{filter}");
+        assert_eq!(read_all_pages(&world, 7, filter.clone(), Value::Null).await, expected, "{filter}");
         let calls = world.calls();
         assert_eq!(calls.len(), expected.len().div_ceil(100), "{calls:#?}");
         assert!(calls[0].contains(&format!("?{query}")), "{} asks for {query}", calls[0]);
@@ -107,7 +107,7 @@ async fn every_filter_asks_the_upstream_and_walks_what_fits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_order_is_the_upstreams() {
+async fn every_order_is_the_upstream_order() {
     let world = World::new();
     let mut rows: Vec<_> = world.sandbox.accounts(Tenant::A).into_iter().filter(|a| !a.shared).collect();
     for (field, moment) in [
@@ -116,13 +116,15 @@ async fn every_order_is_the_upstreams() {
     ] {
         rows.sort_by_key(|account| std::cmp::Reverse(moment(account)));
         let mut expected: Vec<_> = rows.iter().map(|account| account.id.clone()).collect();
-        let descending = walk(&world, 50, Value::Null, json!({ "field": field, "direction": "DESC" })).await;
+        let descending =
+            read_all_pages(&world, 50, Value::Null, json!({ "field": field, "direction": "DESC" })).await;
         assert_eq!(descending, expected, "{field}");
         assert!(
             world.calls()[0].contains(&format!("order_by={}&order_direction=desc", field.to_lowercase()))
         );
         expected.reverse();
-        let ascending = walk(&world, 50, Value::Null, json!({ "field": field, "direction": "ASC" })).await;
+        let ascending =
+            read_all_pages(&world, 50, Value::Null, json!({ "field": field, "direction": "ASC" })).await;
         assert_eq!(ascending, expected, "{field}");
         assert!(world.calls()[0].contains(&format!("order_by={}&order_direction=asc", field.to_lowercase())));
         rows.sort_by_key(|account| std::cmp::Reverse(account.created_at));
@@ -130,7 +132,7 @@ async fn every_order_is_the_upstreams() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cursor_from_a_joined_call_goes_on_in_its_parents_own_list() {
+async fn cursor_of_a_batched_call_continues_in_the_parents_list() {
     let world = World::new();
     let query = "{ providers { nodes { id toolkits { slug } connectedAccounts(first: 3) {
         edges { cursor node { connectedAccountId } } pageInfo { hasNextPage endCursor } } } } }";
@@ -158,11 +160,11 @@ async fn a_cursor_from_a_joined_call_goes_on_in_its_parents_own_list() {
     let filters: Vec<_> =
         world.calls().iter().map(|call| call.split('&').next().unwrap().to_owned()).collect();
     let once: std::collections::BTreeSet<_> = filters.iter().collect();
-    assert_eq!(filters.len(), once.len(), "each parent's list was asked for once");
+    assert_eq!(filters.len(), once.len(), "each parent's list was read once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_page_is_looked_for_only_where_it_is_asked_about() {
+async fn has_next_page_costs_a_call_only_if_selected() {
     let world = World::new();
     page(&world, json!({ "first": 99 })).await;
     assert_eq!(world.calls(), [list(&[])]);
@@ -170,11 +172,11 @@ async fn the_next_page_is_looked_for_only_where_it_is_asked_about() {
     assert_eq!(world.calls(), [] as [&str; 0]);
     let last = page(&world, json!({ "first": 100 })).await;
     assert_eq!(last["pageInfo"]["hasNextPage"], true);
-    assert_eq!(world.calls(), [] as [&str; 0], "a next cursor and the total agree: no need to look");
+    assert_eq!(world.calls(), [] as [&str; 0], "next cursor and total agree, so no call is needed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_walk_from_the_end_is_the_same_list() {
+async fn paging_backward_makes_the_same_list() {
     let query = "query ($before: String) { connectedAccounts(last: 7, before: $before) {
         nodes { connectedAccountId } pageInfo { hasNextPage hasPreviousPage startCursor } totalCount isComplete } }";
     for cursor in [CursorKind::Page, CursorKind::Keyset] {

@@ -1,4 +1,4 @@
-//! Finished answers: what is given again without being executed, and when it no longer is.
+//! Cached responses: which are reused without execution, and when they expire.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use switchboard::sandbox::{EmulatedUpstream, Fault};
 
 use crate::world::{LONGEST_TTL, PROVIDERS, Setup, World, by_ids, list, run, tenant_a, tenant_b};
 
-/// How long accounts are kept, as shipped; in the last tenth they are read again where they are asked for often.
+/// Shipped lifetime of accounts. In its last tenth, accounts in demand are refreshed early.
 const TTL: Duration = Duration::from_secs(30);
 const EARLY: Duration = Duration::from_secs(27);
 
@@ -16,7 +16,7 @@ const ACCOUNTS: &str =
 
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn ask(world: &World, query: &str) -> String {
+async fn response_text(world: &World, query: &str) -> String {
     let answer = world.run(tenant_a(), &json!({ "query": query })).await;
     String::from_utf8(answer.body.to_vec()).unwrap()
 }
@@ -26,159 +26,159 @@ fn state(answer: &str) -> String {
     answer["data"]["connectedAccounts"]["freshness"]["state"].as_str().unwrap().to_owned()
 }
 
-/// How often it was executed, and what it asked the upstreams, since the last look; once what runs behind has ended.
+/// Executions and upstream calls since the last call, after all background work has ended.
 async fn work(world: &World) -> (usize, Vec<String>) {
-    settle().await;
+    run_background_tasks().await;
     (world.executions(), world.calls_sorted())
 }
 
-async fn settle() {
+async fn run_background_tasks() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
 }
 
-/// A world in which an answer to a query is kept.
-async fn with_kept(setup: Setup, query: &str) -> (World, String) {
+/// A world in which the response to a query is cached.
+async fn with_cached_response(setup: Setup, query: &str) -> (World, String) {
     let world = World::new_with(setup);
-    ask(&world, query).await;
-    let answer = ask(&world, query).await;
-    settle().await;
+    response_text(&world, query).await;
+    let answer = response_text(&world, query).await;
+    run_background_tasks().await;
     world.executions();
     world.calls();
-    assert_eq!(ask(&world, query).await, answer);
+    assert_eq!(response_text(&world, query).await, answer);
     assert_eq!(work(&world).await, (0, vec![]), "kept");
     (world, answer)
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_for_which_nothing_had_to_be_read_is_kept() {
+async fn response_without_upstream_reads_is_cached() {
     let world = World::new();
-    let cold = ask(&world, ACCOUNTS).await;
+    let cold = response_text(&world, ACCOUNTS).await;
     assert_eq!(work(&world).await, (1, vec![list(&[])]));
-    assert_eq!(ask(&world, ACCOUNTS).await, cold);
+    assert_eq!(response_text(&world, ACCOUNTS).await, cold);
     assert_eq!(work(&world).await, (1, vec![]));
     for _ in 0..10 {
-        assert_eq!(ask(&world, ACCOUNTS).await, cold);
+        assert_eq!(response_text(&world, ACCOUNTS).await, cold);
     }
     assert_eq!(work(&world).await, (0, vec![]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_made_of_nothing_is_not_ended_by_time() {
+async fn response_without_upstream_data_does_not_expire() {
     let query = "{ toolkit(slug: \"gmail\") { id slug } __type(name: \"Toolkit\") { fields { name } } }";
     let world = World::new();
-    let answer = ask(&world, query).await;
+    let answer = response_text(&world, query).await;
     world.advance(100 * LONGEST_TTL).await;
     world.executions();
-    assert_eq!(ask(&world, query).await, answer);
+    assert_eq!(response_text(&world, query).await, answer);
     assert_eq!(world.executions(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_good_until_the_first_of_its_parts_changes_by_time() {
-    let (world, answer) = with_kept(Setup::default(), ACCOUNTS).await;
+async fn response_expires_with_its_first_part() {
+    let (world, answer) = with_cached_response(Setup::default(), ACCOUNTS).await;
     world.advance(EARLY - Duration::from_millis(1)).await;
-    assert_eq!(ask(&world, ACCOUNTS).await, answer);
+    assert_eq!(response_text(&world, ACCOUNTS).await, answer);
     assert_eq!(work(&world).await, (0, vec![]));
-    // A part that is asked for often is now read again behind the answer, of which the next one is made.
+    // A part in demand is refreshed in the background. The next response uses the new value.
     world.advance(Duration::from_millis(1)).await;
-    assert_eq!(ask(&world, ACCOUNTS).await, answer);
+    assert_eq!(response_text(&world, ACCOUNTS).await, answer);
     assert_eq!(work(&world).await, (1, vec![list(&[])]));
-    assert_ne!(ask(&world, ACCOUNTS).await, answer);
+    assert_ne!(response_text(&world, ACCOUNTS).await, answer);
     assert_eq!(work(&world).await, (1, vec![]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_several_parts_the_first_counts() {
+async fn earliest_expiry_of_all_parts_counts() {
     let both = "{ providers(first: 1) { freshness { fetchedAt } } connectedAccounts(first: 1) { freshness { fetchedAt } } }";
     let world = World::new();
-    ask(&world, "{ providers(first: 1) { nodes { id } } }").await;
+    response_text(&world, "{ providers(first: 1) { nodes { id } } }").await;
     world.advance(Duration::from_secs(53)).await;
-    ask(&world, both).await;
-    let answer = ask(&world, both).await;
+    response_text(&world, both).await;
+    let answer = response_text(&world, both).await;
     work(&world).await;
     world.advance(Duration::from_millis(999)).await;
-    assert_eq!((ask(&world, both).await, work(&world).await), (answer.clone(), (0, vec![])));
+    assert_eq!((response_text(&world, both).await, work(&world).await), (answer.clone(), (0, vec![])));
     world.advance(Duration::from_millis(1)).await;
-    // The providers, 54 of their 60 seconds old.
+    // The providers, at 54 of their 60 seconds.
     assert_eq!(
-        (ask(&world, both).await, work(&world).await),
+        (response_text(&world, both).await, work(&world).await),
         (answer.clone(), (1, vec![PROVIDERS.to_owned()]))
     );
-    assert_ne!(ask(&world, both).await, answer);
+    assert_ne!(response_text(&world, both).await, answer);
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_gone_as_soon_as_anything_of_its_tenant_is_read_and_of_no_other_tenant() {
-    let (world, answer) = with_kept(Setup::default(), ACCOUNTS).await;
+async fn any_new_read_of_the_tenant_drops_its_responses() {
+    let (world, answer) = with_cached_response(Setup::default(), ACCOUNTS).await;
     run(&world.operations, tenant_b(), &json!({ "query": ACCOUNTS })).await;
     work(&world).await;
-    assert_eq!((ask(&world, ACCOUNTS).await, work(&world).await), (answer.clone(), (0, vec![])));
+    assert_eq!((response_text(&world, ACCOUNTS).await, work(&world).await), (answer.clone(), (0, vec![])));
 
     let account: Value = serde_json::from_str(&answer).unwrap();
     let id = account["data"]["connectedAccounts"]["nodes"][0]["connectedAccountId"].as_str().unwrap();
-    ask(&world, &format!("{{ connectedAccount(id: \"{id}\") {{ status }} }}")).await;
+    response_text(&world, &format!("{{ connectedAccount(id: \"{id}\") {{ status }} }}")).await;
     assert_eq!(work(&world).await, (1, vec![by_ids([id])]));
-    assert_eq!((ask(&world, ACCOUNTS).await, work(&world).await), (answer.clone(), (1, vec![])));
-    assert_eq!((ask(&world, ACCOUNTS).await, work(&world).await), (answer, (0, vec![])));
+    assert_eq!((response_text(&world, ACCOUNTS).await, work(&world).await), (answer.clone(), (1, vec![])));
+    assert_eq!((response_text(&world, ACCOUNTS).await, work(&world).await), (answer, (0, vec![])));
 }
 
 #[tokio::test(start_paused = true)]
-async fn made_of_stale_parts_it_is_kept_until_their_refresh_ends() {
-    let (world, fresh) = with_kept(Setup::as_shipped(), ACCOUNTS).await;
+async fn stale_response_is_cached_until_the_refresh_ends() {
+    let (world, fresh) = with_cached_response(Setup::as_shipped(), ACCOUNTS).await;
     world.sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("latency-ms=2000").unwrap()));
     world.advance(TTL).await;
-    let stale = ask(&world, ACCOUNTS).await;
+    let stale = response_text(&world, ACCOUNTS).await;
     assert_eq!((state(&stale), work(&world).await), ("STALE".into(), (1, vec![list(&[])])));
     world.advance(SECOND).await;
     for _ in 0..10 {
-        assert_eq!((ask(&world, ACCOUNTS).await, work(&world).await), (stale.clone(), (0, vec![])));
+        assert_eq!((response_text(&world, ACCOUNTS).await, work(&world).await), (stale.clone(), (0, vec![])));
     }
     world.advance(SECOND).await;
-    settle().await;
-    let refreshed = ask(&world, ACCOUNTS).await;
+    run_background_tasks().await;
+    let refreshed = response_text(&world, ACCOUNTS).await;
     assert_eq!((state(&refreshed), work(&world).await), ("FRESH".into(), (1, vec![])));
     assert_ne!(refreshed, fresh);
-    assert_eq!((ask(&world, ACCOUNTS).await, work(&world).await), (refreshed, (0, vec![])));
+    assert_eq!((response_text(&world, ACCOUNTS).await, work(&world).await), (refreshed, (0, vec![])));
 }
 
 #[tokio::test(start_paused = true)]
-async fn made_of_parts_that_cannot_be_read_it_is_kept_until_the_next_attempt() {
-    let (world, _) = with_kept(Setup::as_shipped(), ACCOUNTS).await;
+async fn response_with_unreadable_parts_is_cached_until_the_next_attempt() {
+    let (world, _) = with_cached_response(Setup::as_shipped(), ACCOUNTS).await;
     world.sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=503").unwrap()));
     world.advance(TTL).await;
-    assert_eq!(state(&ask(&world, ACCOUNTS).await), "STALE");
+    assert_eq!(state(&response_text(&world, ACCOUNTS).await), "STALE");
     assert_eq!(work(&world).await, (1, vec![list(&[])]));
-    let held = ask(&world, ACCOUNTS).await;
+    let held = response_text(&world, ACCOUNTS).await;
     assert_eq!((state(&held), work(&world).await), ("STALE_ON_ERROR".into(), (1, vec![])));
     world.advance(Duration::from_millis(4_999)).await;
-    assert_eq!((ask(&world, ACCOUNTS).await, work(&world).await), (held.clone(), (0, vec![])));
+    assert_eq!((response_text(&world, ACCOUNTS).await, work(&world).await), (held.clone(), (0, vec![])));
     world.advance(Duration::from_millis(1)).await;
-    // The attempt is made behind an answer that cannot know yet that it fails.
-    assert_eq!(state(&ask(&world, ACCOUNTS).await), "STALE_ON_ERROR");
+    // The attempt runs in the background. This response cannot know yet that it fails.
+    assert_eq!(state(&response_text(&world, ACCOUNTS).await), "STALE_ON_ERROR");
     assert_eq!(work(&world).await, (1, vec![list(&[])]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_with_errors_is_made_anew_each_time() {
+async fn response_with_errors_is_not_cached() {
     let world = World::new();
     world.sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=503").unwrap()));
     let both = "{ providers(first: 1) { nodes { name } } connectedAccounts(first: 1) { nodes { id } } }";
-    ask(&world, both).await;
+    response_text(&world, both).await;
     work(&world).await;
     for _ in 0..3 {
-        assert!(ask(&world, both).await.contains("UPSTREAM_UNAVAILABLE"));
+        assert!(response_text(&world, both).await.contains("UPSTREAM_UNAVAILABLE"));
         assert_eq!(work(&world).await, (1, vec![list(&[])]));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_account_is_missing_no_longer_than_that_is_believed() {
+async fn cached_not_found_expires_after_its_ttl() {
     let query = "{ connectedAccount(id: \"ca_nobody\") { id } }";
-    let (world, answer) = with_kept(Setup::default(), query).await;
+    let (world, answer) = with_cached_response(Setup::default(), query).await;
     assert_eq!(answer, r#"{"data":{"connectedAccount":null}}"#);
     world.advance(Duration::from_secs(5)).await;
-    assert_eq!(ask(&world, query).await, answer);
+    assert_eq!(response_text(&world, query).await, answer);
     assert_eq!(work(&world).await, (1, vec![by_ids(["ca_nobody"])]));
 }

@@ -1,4 +1,4 @@
-//! What a caller gets wrong is refused in a sentence that says what would be right, before anybody is asked for it.
+//! Invalid arguments are refused before any upstream call. Each message says what would be valid.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ struct Refusal {
     data: Value,
 }
 
-async fn refusal(world: &World, query: &str, variables: Value) -> Refusal {
+async fn refusal_of(world: &World, query: &str, variables: Value) -> Refusal {
     let answer = world.query_as(tenant_a(), query, variables).await;
     let error = only_error(&answer);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -24,17 +24,21 @@ async fn refusal(world: &World, query: &str, variables: Value) -> Refusal {
     }
 }
 
-/// A refusal as BAD_USER_INPUT with this sentence, before any call.
-async fn refused(query: &str, variables: Value, reason: &str, message: &str) {
+/// Asserts a BAD_USER_INPUT error with this message and no upstream call.
+async fn assert_refused(query: &str, variables: Value, reason: &str, message: &str) {
     let world = World::new();
-    let refusal = refusal(&world, query, variables).await;
-    assert_eq!((refusal.code.as_str(), refusal.message.as_str()), ("BAD_USER_INPUT", message), "{query}");
-    assert_eq!(refusal.reason, reason, "{query}");
+    let refusal_of = refusal_of(&world, query, variables).await;
+    assert_eq!(
+        (refusal_of.code.as_str(), refusal_of.message.as_str()),
+        ("BAD_USER_INPUT", message),
+        "{query}"
+    );
+    assert_eq!(refusal_of.reason, reason, "{query}");
     assert_eq!(world.calls(), [] as [&str; 0], "{query}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn documents_that_cannot_run_say_where_they_are_wrong() {
+async fn invalid_documents_are_refused_with_locations() {
     let world = World::new();
     for (query, code, message) in [
         ("{ providers { nodes { name } }", "GRAPHQL_PARSE_FAILED", "Syntax Error: expected R_CURLY, got EOF"),
@@ -64,15 +68,15 @@ async fn documents_that_cannot_run_say_where_they_are_wrong() {
             "Must provide operation name if query contains multiple operations.",
         ),
     ] {
-        let refusal = refusal(&world, query, json!({})).await;
-        assert_eq!((refusal.code.as_str(), refusal.message.as_str()), (code, message), "{query}");
-        assert_eq!(refusal.data, Value::Null);
+        let refusal_of = refusal_of(&world, query, json!({})).await;
+        assert_eq!((refusal_of.code.as_str(), refusal_of.message.as_str()), (code, message), "{query}");
+        assert_eq!(refusal_of.data, Value::Null);
     }
     assert_eq!(world.calls(), [] as [&str; 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn variables_of_the_wrong_type_are_refused_without_being_repeated() {
+async fn mistyped_variables_are_refused_without_their_values() {
     let query = "query ($first: Int, $ids: [ID!]!, $order: ConnectedAccountOrder) { connectedAccounts(first: $first, orderBy: $order) { totalCount } nodes(ids: $ids) { id } }";
     for (variables, message) in [
         (
@@ -86,11 +90,11 @@ async fn variables_of_the_wrong_type_are_refused_without_being_repeated() {
         (json!({ "ids": null }), "Variable \"$ids\" of non-null type \"[ID!]!\" must not be null."),
         (json!({}), "Variable \"$ids\" of required type \"[ID!]!\" was not provided."),
     ] {
-        refused(query, variables, "BAD_VARIABLE", message).await;
+        assert_refused(query, variables, "BAD_VARIABLE", message).await;
     }
     let world = World::new();
     let order = json!({ "ids": [], "order": { "field": "hush" } });
-    let wrong = refusal(&world, query, order).await;
+    let wrong = refusal_of(&world, query, order).await;
     assert!(
         wrong.message.contains("ConnectedAccountOrderField") && !wrong.message.contains("hush"),
         "{}",
@@ -99,16 +103,16 @@ async fn variables_of_the_wrong_type_are_refused_without_being_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sizes_are_refused_with_the_range_that_would_be_right() {
+async fn page_sizes_out_of_range_are_refused() {
     let accounts = |size: &str| format!("`{size}` is out of range. Allowed: 0 to 100; the default is 20.");
     let providers = |size: &str| accounts(size).replace("20", "100");
     for size in ["first: -1", "first: 101", "first: 10000", "last: -1", "last: 101"] {
         for root in ["", "toolkit(slug: \"gmail\") { ", "user(id: \"user_1\") { "] {
             let end = if root.is_empty() { "" } else { " }" };
             let query = format!("{{ {root}connectedAccounts({size}) {{ totalCount }}{end} }}");
-            refused(&query, json!({}), "BAD_PAGE_SIZE", &accounts(size)).await;
+            assert_refused(&query, json!({}), "BAD_PAGE_SIZE", &accounts(size)).await;
         }
-        refused(
+        assert_refused(
             &format!("{{ providers({size}) {{ totalCount }} }}"),
             json!({}),
             "BAD_PAGE_SIZE",
@@ -118,11 +122,11 @@ async fn sizes_are_refused_with_the_range_that_would_be_right() {
     }
     let both =
         "`first` and `last` cannot be combined. Use `first` to page forward or `last` to page backward.";
-    refused("{ providers(first: 1, last: 1) { totalCount } }", json!({}), "BAD_PAGE_SIZE", both).await;
+    assert_refused("{ providers(first: 1, last: 1) { totalCount } }", json!({}), "BAD_PAGE_SIZE", both).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_field_is_null_alone_and_told_once_for_all_its_places() {
+async fn refused_field_is_null_and_reported_once_for_all_paths() {
     let world = World::new();
     let query = "{ providers(first: 20) { nodes { name connectedAccounts(first: -1) { totalCount } } } }";
     let answer = world.query(query).await;
@@ -139,7 +143,7 @@ async fn a_refused_field_is_null_alone_and_told_once_for_all_its_places() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ids_that_no_object_can_have_are_refused_and_unknown_ones_are_null() {
+async fn impossible_ids_are_refused_and_unknown_ids_are_null() {
     let any = "Not an id of this graph. Pass the `id` of an object exactly as this API returned it.";
     let account = "Not a connected account's id. Pass its `id` or its `connectedAccountId` (`ca_…`).";
     let provider = "Not a provider's id. Pass the `id` of a Provider exactly as this API returned it.";
@@ -158,7 +162,7 @@ async fn ids_that_no_object_can_have_are_refused_and_unknown_ones_are_null() {
         ("provider", global_id("ConnectedAccount", "ca_1"), provider),
         ("provider", "gmail".to_owned(), provider),
     ] {
-        refused(&query(root), json!({ "id": id }), "BAD_ID", message).await;
+        assert_refused(&query(root), json!({ "id": id }), "BAD_ID", message).await;
     }
     let world = World::new();
     for (root, id) in [
@@ -170,7 +174,7 @@ async fn ids_that_no_object_can_have_are_refused_and_unknown_ones_are_null() {
         let data = world.data_with(&query(root), json!({ "id": id })).await;
         assert_eq!(data, json!({ root: null }), "{id}");
     }
-    // Of many, each in its own place.
+    // In a list, each id has its own error path.
     let ids = json!({ "ids": [global_id("Toolkit", "gmail"), "nonsense", global_id("ConnectedAccount", "ca_nobody")] });
     let answer = world.query_as(tenant_a(), "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids).await;
     assert_eq!(answer["data"]["nodes"], json!([{ "id": global_id("Toolkit", "gmail") }, null, null]));
@@ -179,7 +183,7 @@ async fn ids_that_no_object_can_have_are_refused_and_unknown_ones_are_null() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cursors_of_other_lists_and_damaged_ones_are_refused() {
+async fn foreign_and_damaged_cursors_are_refused() {
     let cause = |cause: &str| {
         format!(
             "This cursor {cause}: give one that this list answered, as it was, or leave it out to begin again."
@@ -228,15 +232,15 @@ async fn cursors_of_other_lists_and_damaged_ones_are_refused() {
         ("query ($c: String) { providers(after: $c) { totalCount } }".to_owned(), &own, &damaged),
     ];
     for (query, cursor, message) in cases {
-        let refusal = refusal(&world, &query, json!({ "c": cursor })).await;
-        assert_eq!(&refusal.message, message, "{query}");
-        assert_eq!((refusal.code.as_str(), &refusal.reason), ("BAD_USER_INPUT", &json!("BAD_CURSOR")));
+        let refusal_of = refusal_of(&world, &query, json!({ "c": cursor })).await;
+        assert_eq!(&refusal_of.message, message, "{query}");
+        assert_eq!((refusal_of.code.as_str(), &refusal_of.reason), ("BAD_USER_INPUT", &json!("BAD_CURSOR")));
     }
     assert_eq!(world.calls(), [] as [&str; 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn values_that_would_widen_a_filter_are_refused_and_an_empty_list_is_nothing() {
+async fn filter_values_that_widen_the_filter_are_refused() {
     let empty = "is empty; omit the list to match everything.";
     let comma = "contains a comma, which the upstream reads as two values.";
     let slug =
@@ -276,7 +280,7 @@ async fn values_that_would_widen_a_filter_are_refused_and_an_empty_list_is_nothi
         ),
     ] {
         let query = "query ($f: ConnectedAccountFilter) { connectedAccounts(filter: $f) { totalCount } }";
-        refused(query, json!({ "f": filter }), reason, &message).await;
+        assert_refused(query, json!({ "f": filter }), reason, &message).await;
     }
     for id in ["a,b", "", " ", &"x".repeat(257)] {
         let answer = World::new()
@@ -287,7 +291,7 @@ async fn values_that_would_widen_a_filter_are_refused_and_an_empty_list_is_nothi
     }
     for text in ["", "a b", "gmail,slack", "ü", &"x".repeat(65)] {
         let query = "query ($slug: String!) { toolkit(slug: $slug) { id } }";
-        refused(query, json!({ "slug": text }), "BAD_SLUG", slug).await;
+        assert_refused(query, json!({ "slug": text }), "BAD_SLUG", slug).await;
     }
 
     let world = World::new();
@@ -301,13 +305,13 @@ async fn values_that_would_widen_a_filter_are_refused_and_an_empty_list_is_nothi
         json!({ "nodes": [], "totalCount": 0 })
     );
     assert_eq!(world.calls(), [] as [&str; 0]);
-    // Null is "not given".
+    // Null means "not set".
     let all = page(&world, json!({ "filter": { "toolkits": null, "userIds": null } })).await;
     assert_eq!(all["totalCount"], 384);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_that_fills_no_url_is_no_fault_of_this_layer() {
+async fn filter_too_long_for_a_url_is_an_upstream_error() {
     let users: Vec<_> = (0..100).map(|n| format!("{}{n:03}", "ü".repeat(126))).collect();
     let query = "query ($u: [String!]) { connectedAccounts(filter: { userIds: $u }) { totalCount } }";
     let world = World::new();
@@ -319,7 +323,7 @@ async fn a_filter_that_fills_no_url_is_no_fault_of_this_layer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_ids_than_one_field_takes_are_refused() {
+async fn more_ids_than_the_limit_are_refused() {
     for (root, kind, name) in [
         ("nodes", "[ID!]!", "ids"),
         ("providersByIds", "[ID!]!", "ids"),
@@ -330,6 +334,6 @@ async fn more_ids_than_one_field_takes_are_refused() {
         let query = format!("query ($ids: {kind}) {{ {root}({name}: $ids) {{ id }} }}");
         let message =
             format!("`{name}` holds 1001 values; it takes 1000: ask for the others in another field.");
-        refused(&query, json!({ "ids": vec!["ca_1"; 1_001] }), "TOO_MANY_IDS", &message).await;
+        assert_refused(&query, json!({ "ids": vec!["ca_1"; 1_001] }), "TOO_MANY_IDS", &message).await;
     }
 }

@@ -1,4 +1,5 @@
-//! Lists that change between two pages: nothing is repeated and nothing is hidden, whatever came, went or moved.
+//! Lists that change between two pages: no item is repeated or skipped, whether items were added, removed or
+//! moved.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,7 +14,7 @@ use tower::{ServiceExt, service_fn};
 use super::accounts_paging::page;
 use crate::world::{LONGEST_TTL, PAGE_ROWS, World, only_error, strings_at, tenant_a};
 
-/// `count` accounts, newest first, so many seconds apart; of equal times, the earlier in the list is the one told first.
+/// `count` accounts, newest first, at equal intervals. With an interval of 0, ids decide the order.
 fn spaced(count: usize, seconds: i64) -> Vec<Account> {
     let newest: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
     let made = |place: usize| newest - (place as i64 * seconds).seconds();
@@ -24,8 +25,8 @@ fn change(world: &World, change: impl FnOnce(&mut Vec<Account>)) {
     world.sandbox.change_accounts(Tenant::A, change);
 }
 
-/// The whole list as it is now, in the upstream's own order.
-async fn now(world: &World, order: &Value) -> Vec<String> {
+/// The complete current list in the upstream's order.
+async fn current_list(world: &World, order: &Value) -> Vec<String> {
     let (mut all, mut after) = (Vec::new(), Value::Null);
     world.advance(LONGEST_TTL).await;
     loop {
@@ -38,8 +39,8 @@ async fn now(world: &World, order: &Value) -> Vec<String> {
     }
 }
 
-/// The cursor that stands behind `places` accounts, and their ids.
-async fn read(world: &World, places: usize, order: &Value) -> (Value, Vec<String>) {
+/// Reads the first `places` accounts and returns the cursor after them, and their ids.
+async fn read_first(world: &World, places: usize, order: &Value) -> (Value, Vec<String>) {
     let (mut held, mut after) = (Vec::new(), Value::Null);
     while held.len() < places {
         let first = (places - held.len()).min(100);
@@ -50,35 +51,35 @@ async fn read(world: &World, places: usize, order: &Value) -> (Value, Vec<String
     (after, held)
 }
 
-/// What follows a cursor, to the end.
-async fn rest(world: &World, mut after: Value, order: &Value) -> Vec<String> {
-    let mut rest = Vec::new();
+/// All items after a cursor.
+async fn read_rest(world: &World, mut after: Value, order: &Value) -> Vec<String> {
+    let mut read_rest = Vec::new();
     loop {
         let page = page(world, json!({ "first": 12, "after": after, "orderBy": order })).await;
-        rest.extend(strings_at(&page, "nodes.*.connectedAccountId"));
+        read_rest.extend(strings_at(&page, "nodes.*.connectedAccountId"));
         if page["pageInfo"]["hasNextPage"] == false {
-            return rest;
+            return read_rest;
         }
         after = page["pageInfo"]["endCursor"].clone();
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_came_or_went_meanwhile_the_walk_goes_on_where_it_stood() {
+async fn paging_continues_at_its_position_after_inserts_and_deletes() {
     type Change = fn(&mut Vec<Account>);
     let changes: [(&str, Change); 8] = [
-        ("its item went", |rows| rows.retain(|row| row.id != "ca_14")),
-        ("its item and its neighbours went", |rows| drop(rows.drain(14..16))),
-        ("few went before it", |rows| drop(rows.drain(0..2))),
-        ("more than its page's part went before it", |rows| drop(rows.drain(0..6))),
-        ("most of what was before it went, and itself", |rows| drop(rows.drain(0..15))),
-        ("few came before it", |rows| add(rows, 2)),
-        ("a page came before it", |rows| add(rows, 13)),
-        ("many pages came before it", |rows| add(rows, 45)),
+        ("its item was deleted", |rows| rows.retain(|row| row.id != "ca_14")),
+        ("its item and the neighbours were deleted", |rows| drop(rows.drain(14..16))),
+        ("a few before it were deleted", |rows| drop(rows.drain(0..2))),
+        ("more than a page's part before it was deleted", |rows| drop(rows.drain(0..6))),
+        ("its item and most before it were deleted", |rows| drop(rows.drain(0..15))),
+        ("a few were added before it", |rows| add(rows, 2)),
+        ("a page was added before it", |rows| add(rows, 13)),
+        ("many pages were added before it", |rows| add(rows, 45)),
     ];
     for (what, changed) in changes {
         for cursor in [CursorKind::Page, CursorKind::Keyset] {
-            // A minute apart, and all of one moment: then nothing but the ids tells where the walk stood.
+            // A minute apart, and all at the same time. In the second case only the ids give the position.
             for seconds in [60, 0] {
                 let world = World::with_network(
                     Settings { accounts: 0, cursor, ..Settings::default() },
@@ -86,23 +87,26 @@ async fn whatever_came_or_went_meanwhile_the_walk_goes_on_where_it_stood() {
                     |network| network,
                 );
                 change(&world, |rows| *rows = spaced(40, seconds));
-                let (after, seen) = read(&world, 15, &Value::Null).await;
-                let unseen: Vec<_> =
-                    now(&world, &Value::Null).await.into_iter().filter(|id| !seen.contains(id)).collect();
+                let (after, seen) = read_first(&world, 15, &Value::Null).await;
+                let unseen: Vec<_> = current_list(&world, &Value::Null)
+                    .await
+                    .into_iter()
+                    .filter(|id| !seen.contains(id))
+                    .collect();
                 let itself = seen.last().unwrap().clone();
-                // The named places are those of the upstream's order, which is by chance where all moments are equal.
+                // The positions above refer to the upstream's order, which is arbitrary among equal times.
                 change(&world, |rows| {
                     let order = [&seen[..], &unseen[..]].concat();
                     rows.sort_by_key(|row| order.iter().position(|id| *id == row.id));
                     changed(rows);
                 });
-                let left = now(&world, &Value::Null).await;
+                let left = current_list(&world, &Value::Null).await;
                 let expected: Vec<_> =
                     unseen.iter().filter(|id| left.contains(id)).map(String::as_str).collect();
                 if seconds == 0 && !left.contains(&itself) {
-                    continue; // Nothing tells any more where it stood.
+                    continue; // No remaining item gives the position.
                 }
-                let got: Vec<_> = rest(&world, after, &Value::Null).await;
+                let got: Vec<_> = read_rest(&world, after, &Value::Null).await;
                 let came: Vec<_> = got.iter().filter(|id| !id.starts_with("ca_new")).collect();
                 assert!(
                     came == expected,
@@ -124,14 +128,14 @@ fn add(rows: &mut Vec<Account>, count: i64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_item_that_moved_is_followed_by_what_followed_it() {
+async fn paging_continues_after_a_moved_item() {
     for (order, what) in [
         (json!({ "field": "UPDATED_AT", "direction": "DESC" }), "to the front"),
         (json!({ "field": "UPDATED_AT", "direction": "ASC" }), "to the end"),
     ] {
         let world = World::with_accounts(spaced(250, 60), PAGE_ROWS);
-        let whole = now(&world, &order).await;
-        let (after, seen) = read(&world, 120, &order).await;
+        let whole = current_list(&world, &order).await;
+        let (after, seen) = read_first(&world, 120, &order).await;
         let moved = seen[119].clone();
         change(&world, |rows| {
             let row = rows.iter_mut().find(|row| row.id == moved).unwrap();
@@ -142,22 +146,22 @@ async fn an_item_that_moved_is_followed_by_what_followed_it() {
         if what == "to the end" {
             expected.push(moved);
         }
-        assert_eq!(rest(&world, after, &order).await, expected, "{what}");
+        assert_eq!(read_rest(&world, after, &order).await, expected, "{what}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_that_the_upstream_tells_twice_are_told_once() {
+async fn duplicate_upstream_rows_are_returned_once() {
     let world = World::with_accounts(spaced(250, 60), PAGE_ROWS);
-    let (after, seen) = read(&world, 100, &Value::Null).await;
-    // Page one is kept; on page two, which is not, five of its rows stand again.
+    let (after, seen) = read_first(&world, 100, &Value::Null).await;
+    // Page one is cached. Page two, which is not, repeats five of its rows.
     change(&world, |rows| add(rows, 5));
-    let rest = rest(&world, after, &Value::Null).await;
-    assert!(rest.iter().all(|id| !seen.contains(id)), "told again: {:?}", &rest[..5]);
-    assert_eq!(rest.len(), 150);
+    let read_rest = read_rest(&world, after, &Value::Null).await;
+    assert!(read_rest.iter().all(|id| !seen.contains(id)), "told again: {:?}", &read_rest[..5]);
+    assert_eq!(read_rest.len(), 150);
 }
 
-/// A network that breaks the cursor of the next `times` calls that bear one.
+/// A network that breaks the cursor of the next `times` calls that have one.
 fn cursor_breaker(network: Network, times: Arc<AtomicI64>) -> Network {
     BoxCloneSyncService::new(service_fn(move |mut request: http::Request<bytes::Bytes>| {
         let text = request.uri().to_string();
@@ -171,14 +175,14 @@ fn cursor_breaker(network: Network, times: Arc<AtomicI64>) -> Network {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upstream_that_refuses_its_own_cursor_is_walked_again_to_the_item() {
+async fn refused_upstream_cursor_restarts_the_scan() {
     let times = Arc::new(AtomicI64::new(0));
     let world = {
         let times = Arc::clone(&times);
         World::with_network(Settings::default(), PAGE_ROWS, |network| cursor_breaker(network, times))
     };
-    let whole = now(&world, &Value::Null).await;
-    let (after, _) = read(&world, 250, &Value::Null).await;
+    let whole = current_list(&world, &Value::Null).await;
+    let (after, _) = read_first(&world, 250, &Value::Null).await;
     world.advance(LONGEST_TTL).await;
     world.calls();
     times.store(1, Ordering::SeqCst);
@@ -187,7 +191,7 @@ async fn an_upstream_that_refuses_its_own_cursor_is_walked_again_to_the_item() {
     let cursors: Vec<_> = world.calls().iter().map(|call| call.contains("nonsense")).collect();
     assert_eq!(cursors, [true, false, false, false], "refused, then pages one, two and three");
 
-    // Never page one in its place: an upstream that refuses every cursor is an error.
+    // Page one is never returned instead. An upstream that refuses every cursor is an error.
     world.advance(LONGEST_TTL).await;
     times.store(i64::MAX, Ordering::SeqCst);
     let query = "query ($after: String) { connectedAccounts(first: 20, after: $after) { nodes { id } } }";

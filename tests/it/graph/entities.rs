@@ -1,4 +1,5 @@
-//! What a larger graph's router asks: any mix of representations, each in its own place, in as few calls as can be.
+//! `_entities` of a federation router: any mix of representations, each at its own index, in as few calls as
+//! possible.
 
 use serde_json::{Value, json};
 use switchboard::domain::caller::Caller;
@@ -27,7 +28,7 @@ fn user(id: &str) -> Value {
     json!({ "__typename": "User", "id": id })
 }
 
-/// The upstream's ids of tenant A's accounts.
+/// Composio's ids of tenant A's accounts.
 fn account_ids(world: &World) -> Vec<String> {
     world.sandbox.accounts(Tenant::A).into_iter().map(|account| account.id).collect()
 }
@@ -39,12 +40,12 @@ async fn provider_ids(world: &World) -> Vec<String> {
     ids
 }
 
-async fn answer(world: &World, of: &[Value]) -> Value {
+async fn entities(world: &World, of: &[Value]) -> Value {
     world.query_as(tenant_a(), ENTITIES, json!({ "of": of })).await
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_entity_is_found_by_each_of_its_keys() {
+async fn every_entity_is_found_by_each_key() {
     let world = World::new();
     let provider = provider_ids(&world).await.remove(2);
     let own = world.sandbox.accounts(Tenant::A).swap_remove(7);
@@ -54,11 +55,11 @@ async fn every_entity_is_found_by_each_of_its_keys() {
         account(&own.id),
         json!({ "__typename": "Toolkit", "slug": "Gmail" }),
         json!({ "__typename": "Provider", "id": provider }),
-        json!({ "__typename": "ConnectedAccount", "id": global, "connectedAccountId": "whatever a router adds" }),
+        json!({ "__typename": "ConnectedAccount", "id": global, "connectedAccountId": "a value that a router adds" }),
         json!({ "__typename": "Toolkit", "id": global_id("Toolkit", "slack") }),
         json!({ "__typename": "User", "id": 7 }),
     ];
-    let told = answer(&world, &of).await;
+    let told = entities(&world, &of).await;
     assert_eq!(told.get("errors"), None, "{told}");
     let account = json!({
         "__typename": "ConnectedAccount", "id": global, "connectedAccountId": own.id, "userId": own.user_id,
@@ -81,7 +82,7 @@ async fn every_entity_is_found_by_each_of_its_keys() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_mixed_representations_are_one_call_and_one_for_each_hundred_accounts() {
+async fn a_thousand_representations_are_batched_by_hundred_accounts() {
     let world =
         World::with_sandbox(Settings { accounts: 1_000, ..Settings::default() }).with_limits(shipped());
     let providers = provider_ids(&world).await;
@@ -94,7 +95,7 @@ async fn a_thousand_mixed_representations_are_one_call_and_one_for_each_hundred_
             _ => json!({ "__typename": "Toolkit", "slug": format!("toolkit_{place}") }),
         })
         .collect();
-    let told = answer(&world, &of).await;
+    let told = entities(&world, &of).await;
     assert_eq!(told.get("errors"), None, "{told}");
     let entities = told["data"]["_entities"].as_array().unwrap();
     assert_eq!(entities.len(), 1_000);
@@ -108,16 +109,16 @@ async fn a_thousand_mixed_representations_are_one_call_and_one_for_each_hundred_
         "query ($of: [_Any!]!) { _entities(representations: $of) { ... on ConnectedAccount { id } } }";
     let told = world.data_with(query, json!({ "of": of })).await;
     assert!(told["_entities"].as_array().unwrap().iter().all(|entity| entity["id"].is_string()));
-    // Some of them were read a moment ago.
+    // Some of them were read just before.
     assert_eq!(world.calls().len(), 8);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_wrong_or_missing_nulls_itself_alone() {
+async fn invalid_or_missing_entity_nulls_only_itself() {
     let world = World::new();
     let provider = provider_ids(&world).await.remove(0);
     let toolkit = global_id("Toolkit", "gmail");
-    // Why it is null; nothing where there is no such object.
+    // The reason for the null. Empty if the object does not exist.
     let wrong = [
         (json!("ca_1"), Some("BAD_REPRESENTATION")),
         (json!([]), Some("BAD_REPRESENTATION")),
@@ -146,7 +147,7 @@ async fn what_is_wrong_or_missing_nulls_itself_alone() {
     ];
     let right = account_ids(&world).remove(0);
     for (representation, reason) in &wrong {
-        let told = answer(&world, &[account(&right), representation.clone(), user("user_1")]).await;
+        let told = entities(&world, &[account(&right), representation.clone(), user("user_1")]).await;
         let entities = &told["data"]["_entities"];
         assert_eq!(entities[0]["connectedAccountId"], right.as_str(), "{representation}: {told}");
         assert_eq!((&entities[1], &entities[2]["id"]), (&Value::Null, &json!("user_1")), "{representation}");
@@ -159,9 +160,9 @@ async fn what_is_wrong_or_missing_nulls_itself_alone() {
         assert_eq!(error["extensions"], expected, "{representation}");
         assert_eq!(error["path"], json!(["_entities", 1]));
     }
-    // All of them at once: one error for each kind of mistake, which names all the places.
+    // All of them in one request: one error for each kind of mistake, with all paths.
     let all: Vec<_> = wrong.iter().map(|(representation, _)| representation.clone()).collect();
-    let told = answer(&world, &all).await;
+    let told = entities(&world, &all).await;
     assert!(told["data"]["_entities"].as_array().unwrap().iter().all(Value::is_null));
     let errors = told["errors"].as_array().unwrap();
     let mut places: Vec<_> = errors
@@ -175,7 +176,7 @@ async fn what_is_wrong_or_missing_nulls_itself_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_upstream_that_fails_nulls_its_own_entities_with_one_error() {
+async fn failing_upstream_nulls_its_entities_with_one_error() {
     let world = World::new();
     let provider = provider_ids(&world).await.remove(0);
     let accounts = account_ids(&world);
@@ -186,7 +187,7 @@ async fn one_upstream_that_fails_nulls_its_own_entities_with_one_error() {
         user("user_1"),
         account(&accounts[1]),
     ];
-    let told = answer(&world, &of).await;
+    let told = entities(&world, &of).await;
     let entities = &told["data"]["_entities"];
     assert_eq!((&entities[0], &entities[3]), (&Value::Null, &Value::Null), "{told}");
     assert_eq!((&entities[1]["id"], &entities[2]["id"]), (&json!(provider), &json!("user_1")));
@@ -196,7 +197,7 @@ async fn one_upstream_that_fails_nulls_its_own_entities_with_one_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fields_of_entities_share_their_calls_too() {
+async fn fields_of_entities_share_calls() {
     let world = World::new().with_limits(shipped());
     let of: Vec<_> =
         (0..20).map(|user| json!({ "__typename": "User", "id": format!("user_{user}") })).collect();
@@ -212,7 +213,7 @@ async fn fields_of_entities_share_their_calls_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_member_finds_itself_alone() {
+async fn member_finds_only_its_own_user() {
     let world = World::new();
     let provider = provider_ids(&world).await.remove(0);
     let member = || Caller { role: Role::Member(MemberId::new("user_1").unwrap()), ..tenant_a() };
@@ -233,11 +234,11 @@ async fn a_member_finds_itself_alone() {
         user("user_2"),
         json!({ "__typename": "Provider", "id": provider }),
     ];
-    // An ADMIN has read them a moment ago.
-    let all = answer(&world, &of).await;
+    // An ADMIN read them just before.
+    let all = entities(&world, &of).await;
     assert_eq!(all["data"]["_entities"][1]["connectedAccountId"], other.as_str());
     let personal = all["data"]["_entities"][6]["displayName"].clone();
-    assert!(personal.is_string(), "there is something to hide: {all}");
+    assert!(personal.is_string(), "the ADMIN sees data that a member must not see: {all}");
 
     let told = world.query_as(member(), ENTITIES, json!({ "of": of })).await;
     assert_eq!(told.get("errors"), None, "{told}");
@@ -252,21 +253,21 @@ async fn a_member_finds_itself_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_asked_before_is_a_finished_answer() {
+async fn repeated_entities_request_is_a_cached_response() {
     let world = World::new();
     let of = [account("ca_1"), user("user_1"), account("ca_2")];
-    let first = answer(&world, &of).await;
-    answer(&world, &of).await;
+    let first = entities(&world, &of).await;
+    entities(&world, &of).await;
     world.executions();
-    assert_eq!(answer(&world, &of).await, first);
+    assert_eq!(entities(&world, &of).await, first);
     assert_eq!(world.executions(), 0);
-    // Who asks for others, or is somebody else, gets another.
-    answer(&world, &[account("ca_1"), user("user_1"), account("ca_3")]).await;
+    // Other representations, and other callers, get their own response.
+    entities(&world, &[account("ca_1"), user("user_1"), account("ca_3")]).await;
     assert_eq!(world.executions(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_representations_than_a_field_takes_are_refused() {
+async fn more_representations_than_the_limit_are_refused() {
     let world = World::new();
     let of: Vec<_> =
         (0..1_001).map(|user| json!({ "__typename": "User", "id": format!("u{user}") })).collect();
@@ -280,33 +281,33 @@ async fn more_representations_than_a_field_takes_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_price_is_that_of_the_representations_types() {
+async fn cost_depends_on_the_types_of_the_representations() {
     let world = World::new().with_limits(LimitSettings { complexity: 60, upstream_calls: 2, ..shipped() });
     let traced = async |of: Value, query: &str| {
-        let (answer, _) = world
+        let (entities, _) = world
             .outcome(json!({
                 "query": query, "variables": { "of": of, "one": of[0] },
                 "extensions": { "switchboard": { "trace": true } },
             }))
             .await;
-        answer
+        entities
     };
     let query = "query ($of: [_Any!]!) { _entities(representations: $of) { ...A ... on User { id } ... on Toolkit { id slug } } }
         fragment A on ConnectedAccount { id userId status }";
     let of = json!([user("a"), account("ca_1"), user("b"), { "__typename": "Toolkit", "slug": "gmail" }]);
-    let cost = |answer: &Value| {
-        let cost = at(answer, "extensions.cost");
+    let cost = |entities: &Value| {
+        let cost = at(entities, "extensions.cost");
         (cost["complexity"].as_u64().unwrap(), cost["upstreamCalls"].as_u64().unwrap())
     };
     assert_eq!(cost(&traced(of, query).await), (1 + 3 + 2 + 2, 1));
-    // However they are written.
+    // The spelling of the representations does not matter.
     let written = "query ($of: [_Any!]!, $one: _Any!) {
         a: _entities(representations: $of) { ... on User { id } }
         b: _entities(representations: [$one, { __typename: \"User\", id: \"c\" }]) { ... on User { id } }
         c: _entities(representations: { __typename: \"Provider\", id: \"x\" }) { ... on Provider { name } }
     }";
     assert_eq!(cost(&traced(json!([user("a")]), written).await), (2 + 3 + 2, 1));
-    // Users and toolkits are known by their keys; nothing that is said of other types counts.
+    // The keys identify users and toolkits. Fields that belong to other types cost nothing.
     let only_users = "query ($of: [_Any!]!) { _entities(representations: $of) { ... on User { id } ... on Toolkit { providers { name } } } }";
     assert_eq!(cost(&traced(json!([user("a"), user("b")]), only_users).await), (1 + 2, 0));
 

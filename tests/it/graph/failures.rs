@@ -1,5 +1,5 @@
-//! One upstream failing: null at its fields, the other's data whole, one error that says what a client can do, and
-//! nothing of the upstream's own.
+//! One upstream fails: its fields are null, the other upstream's data is complete, and one error says what a
+//! client can do. No text of the upstream is exposed.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use switchboard::sandbox::{EmulatedUpstream, Fault, Scenario, Settings};
 
 use crate::world::{PROVIDERS, Setup, World, at, caller, list, only_error, strings_at, tenant_a};
 
-/// Everything at once: what LeadLex knows, what Composio knows, and what hangs below either.
+/// Fields of both upstreams, and fields nested under each.
 const BOTH: &str = "{
     providers(first: 20) { nodes { name connectedAccounts(first: 3) { nodes { id } } } }
     connectedAccounts(first: 2) { nodes { userId } }
@@ -17,12 +17,12 @@ const BOTH: &str = "{
 const COMPOSIO: &str = "The connected-accounts API (Composio)";
 const LEADLEX: &str = "The workspace API (LeadLex)";
 
-fn strike(world: &World, upstream: EmulatedUpstream, fault: &str) {
+fn inject_fault(world: &World, upstream: EmulatedUpstream, fault: &str) {
     world.sandbox.emulate(upstream, Some(Fault::parse(fault).unwrap()));
 }
 
-/// What an answer must not hold, whatever happened.
-fn keeps_secrets(answer: &Value) {
+/// Asserts that no secret is in a response.
+fn assert_no_secrets(answer: &Value) {
     let text = answer.to_string();
     for secret in [
         "sandbox.invalid",
@@ -38,7 +38,7 @@ fn keeps_secrets(answer: &Value) {
     }
 }
 
-/// A fault; the code and the rest of the sentence that it is told by, and when to come back.
+/// A fault, the expected code, the rest of the message, and the expected `retryAfterMs`.
 type Case = (&'static str, &'static str, &'static str, Option<u64>);
 
 const CASES: [Case; 18] = [
@@ -62,7 +62,7 @@ const CASES: [Case; 18] = [
     ("latency-ms=5001", "UPSTREAM_TIMEOUT", "did not answer in time.", None),
 ];
 
-fn told(answer: &Value, name: &str, upstream: &str, (fault, code, sentence, retry): Case) {
+fn assert_error(answer: &Value, name: &str, upstream: &str, (fault, code, sentence, retry): Case) {
     let error = only_error(answer);
     let extensions = &error["extensions"];
     assert_eq!(error["message"], format!("{name} {sentence}"), "{fault}");
@@ -72,20 +72,20 @@ fn told(answer: &Value, name: &str, upstream: &str, (fault, code, sentence, retr
         ["UPSTREAM_TIMEOUT", "UPSTREAM_UNAVAILABLE", "UPSTREAM_RATE_LIMITED", "UPSTREAM_BAD_RESPONSE"];
     assert_eq!(extensions["retryable"], retryable.contains(&code), "{fault}");
     assert_eq!(extensions["retryAfterMs"], json!(retry), "{fault}");
-    keeps_secrets(answer);
+    assert_no_secrets(answer);
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_befalls_composio_the_providers_stay_and_twenty_failed_parents_are_one_error() {
+async fn failing_composio_keeps_providers_and_is_one_error() {
     let world = World::new();
     world.data(BOTH).await;
     let all = world.calls_sorted();
-    assert_eq!(all.len(), 3, "the providers, their accounts, and the list of all");
+    assert_eq!(all.len(), 3, "the providers, their accounts, and the complete list");
     for case in CASES {
         let world = World::new();
-        strike(&world, EmulatedUpstream::Composio, case.0);
+        inject_fault(&world, EmulatedUpstream::Composio, case.0);
         let answer = world.query(BOTH).await;
-        told(&answer, COMPOSIO, "COMPOSIO", case);
+        assert_error(&answer, COMPOSIO, "COMPOSIO", case);
         let error = only_error(&answer);
         assert_eq!(error["path"], json!(["providers", "nodes", 0, "connectedAccounts"]));
         assert_eq!(error["extensions"]["count"], 21);
@@ -96,20 +96,20 @@ async fn whatever_befalls_composio_the_providers_stay_and_twenty_failed_parents_
         assert_eq!(at(data, "providers.nodes.*.connectedAccounts"), json!(vec![Value::Null; 20]));
         assert_eq!(data["connectedAccounts"], Value::Null);
         let mut calls = all.clone();
-        calls.retain(|call| !(holds_the_next_back(case) && call.contains("toolkit_slugs=")));
+        calls.retain(|call| !(pauses_the_key(case) && call.contains("toolkit_slugs=")));
         assert_eq!(world.calls_sorted(), calls, "{}", case.0);
 
-        // A failure is not kept: the next request that may asks again, and is answered.
+        // A failure is not cached. The next allowed request calls again and succeeds.
         world.sandbox.emulate(EmulatedUpstream::Composio, None);
-        world.advance(until_the_next(case)).await;
+        world.advance(retry_delay(case)).await;
         let answer = world.query(BOTH).await;
         assert_eq!(answer.get("errors"), None, "after {}", case.0);
-        assert_eq!(world.calls().len(), 2, "both lists anew, the providers kept");
+        assert_eq!(world.calls().len(), 2, "both lists are read again, the providers are cached");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_befalls_leadlex_the_accounts_stay() {
+async fn failing_leadlex_keeps_accounts() {
     for case in CASES.into_iter().chain([(
         "shape=wrong-types",
         "UPSTREAM_BAD_RESPONSE",
@@ -117,42 +117,42 @@ async fn whatever_befalls_leadlex_the_accounts_stay() {
         None,
     )]) {
         let world = World::new();
-        strike(&world, EmulatedUpstream::Leadlex, case.0);
+        inject_fault(&world, EmulatedUpstream::Leadlex, case.0);
         let query = "{ providers { totalCount } connectedAccounts(first: 2) { nodes { userId providers { name } } } }";
         let answer = world.query(query).await;
-        told(&answer, LEADLEX, "LEADLEX", case);
+        assert_error(&answer, LEADLEX, "LEADLEX", case);
         assert_eq!(only_error(&answer)["extensions"]["count"], 3);
         assert_eq!(answer["data"]["providers"], Value::Null);
         let nodes = &answer["data"]["connectedAccounts"]["nodes"];
         assert_eq!(strings_at(nodes, "*.userId").len(), 2);
         assert_eq!(at(nodes, "*.providers"), json!([null, null]));
         let mut calls = world.calls_sorted();
-        if !holds_the_next_back(case) {
-            // The accounts' providers are asked for after the failure, or join a call that takes its time to fail.
+        if !pauses_the_key(case) {
+            // The accounts' providers are read after the failure, or share the call that is about to fail.
             calls.dedup();
         }
         assert_eq!(calls, [list(&[]), PROVIDERS.to_owned()], "{}", case.0);
 
         world.sandbox.emulate(EmulatedUpstream::Leadlex, None);
-        world.advance(until_the_next(case)).await;
+        world.advance(retry_delay(case)).await;
         assert_eq!(world.query(query).await.get("errors"), None, "after {}", case.0);
     }
 }
 
-/// For how long a refused key is not tried again.
-const A_MOMENT: Duration = Duration::from_secs(5);
+/// The time for which a refused key is not used again.
+const REFUSED_KEY_PAUSE: Duration = Duration::from_secs(5);
 
-/// A key that was refused, or has no calls left, is not asked with again within the same answer.
-fn holds_the_next_back((_, code, ..): Case) -> bool {
+/// Whether this failure stops further calls with the same key within the same response.
+fn pauses_the_key((_, code, ..): Case) -> bool {
     ["UPSTREAM_UNAUTHORIZED", "UPSTREAM_RATE_LIMITED"].contains(&code)
 }
 
-fn until_the_next((.., retry_after_ms): Case) -> Duration {
-    A_MOMENT.max(Duration::from_millis(retry_after_ms.unwrap_or(0)))
+fn retry_delay((.., retry_after_ms): Case) -> Duration {
+    REFUSED_KEY_PAUSE.max(Duration::from_millis(retry_after_ms.unwrap_or(0)))
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_key_is_not_tried_again_for_a_moment_and_no_other_key_suffers() {
+async fn refused_key_pauses_only_itself() {
     let world = World::new();
     let wrong = || caller(Some("wbk_nobody_knows"), Some("ak_sandbox_a"));
     let query = "{ providers { totalCount } connectedAccounts(first: 1) { nodes { id } } }";
@@ -164,17 +164,17 @@ async fn a_refused_key_is_not_tried_again_for_a_moment_and_no_other_key_suffers(
     assert_eq!(world.calls().len(), 2, "one to LeadLex, one to Composio");
     assert_eq!(world.query("{ providers { totalCount } }").await["data"]["providers"]["totalCount"], 25);
     assert_eq!(world.calls().len(), 1);
-    tokio::time::advance(A_MOMENT).await;
+    tokio::time::advance(REFUSED_KEY_PAUSE).await;
     world.query_as(wrong(), "{ providers { totalCount } }", json!({})).await;
-    assert_eq!(world.calls().len(), 1, "the key may have been put right");
+    assert_eq!(world.calls().len(), 1, "the key may work again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn wrong_types_where_a_page_is_due_are_a_bad_response() {
+async fn page_of_wrong_types_is_a_bad_response() {
     let world = World::new();
-    strike(&world, EmulatedUpstream::Composio, "shape=wrong-types");
+    inject_fault(&world, EmulatedUpstream::Composio, "shape=wrong-types");
     let answer = world.query(BOTH).await;
-    told(
+    assert_error(
         &answer,
         COMPOSIO,
         "COMPOSIO",
@@ -183,28 +183,28 @@ async fn wrong_types_where_a_page_is_due_are_a_bad_response() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_failing_are_two_errors() {
+async fn two_failing_upstreams_are_two_errors() {
     let world = World::new();
-    strike(&world, EmulatedUpstream::Leadlex, "status=401");
-    strike(&world, EmulatedUpstream::Composio, "status=500");
+    inject_fault(&world, EmulatedUpstream::Leadlex, "status=401");
+    inject_fault(&world, EmulatedUpstream::Composio, "status=500");
     let answer = world.query(BOTH).await;
     assert_eq!(
         strings_at(&answer, "errors.*.extensions.code"),
         ["UPSTREAM_UNAUTHORIZED", "UPSTREAM_UNAVAILABLE"]
     );
     assert_eq!(answer["data"], json!({ "providers": null, "connectedAccounts": null }));
-    keeps_secrets(&answer);
+    assert_no_secrets(&answer);
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_root_field_is_null_in_its_own_place() {
+async fn every_failed_root_field_is_null_at_its_path() {
     let world = World::new();
     let id =
         strings_at(&world.data("{ providers(first: 1) { nodes { id } } }").await, "providers.nodes.*.id")
             .remove(0);
     world.advance(crate::world::LONGEST_TTL).await;
-    strike(&world, EmulatedUpstream::Leadlex, "status=500");
-    strike(&world, EmulatedUpstream::Composio, "status=500");
+    inject_fault(&world, EmulatedUpstream::Leadlex, "status=500");
+    inject_fault(&world, EmulatedUpstream::Composio, "status=500");
     let query = r#"query ($id: ID!) {
         node(id: $id) { id } nodes(ids: [$id, "VG9vbGtpdDpnbWFpbA"]) { id }
         provider(id: $id) { id } providersByIds(ids: [$id]) { id } providers { totalCount }
@@ -230,10 +230,10 @@ async fn every_root_field_is_null_in_its_own_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_upstreams_request_id_is_told_for_its_support() {
+async fn upstream_request_id_is_in_the_error() {
     for upstream in [EmulatedUpstream::Leadlex, EmulatedUpstream::Composio] {
         let world = World::new();
-        strike(&world, upstream, "status=500");
+        inject_fault(&world, upstream, "status=500");
         let answer = world.query("{ providers { totalCount } connectedAccounts { totalCount } }").await;
         let id = only_error(&answer)["extensions"]["requestId"].as_str().unwrap();
         assert!(id.len() >= 36, "{id}");
@@ -241,9 +241,9 @@ async fn the_upstreams_request_id_is_told_for_its_support() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn some_groups_of_parents_may_fail_while_others_are_answered() {
+async fn some_batches_of_parents_fail_while_others_succeed() {
     let world = World::new();
-    strike(&world, EmulatedUpstream::Composio, "status=500; times=1");
+    inject_fault(&world, EmulatedUpstream::Composio, "status=500; times=1");
     let query = "{ providers(first: 20) { nodes { connectedAccounts(first: 10) { nodes { id } } } } }";
     let answer = world.query(query).await;
     assert_eq!(only_error(&answer)["extensions"]["count"], 10);
@@ -253,11 +253,11 @@ async fn some_groups_of_parents_may_fail_while_others_are_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_thousand_parents_that_fail_are_one_error() {
+async fn two_thousand_failed_parents_are_one_error() {
     let mut setup = Setup::default();
     setup.config.connections.ids_max = 2_000;
     let world = World::new_with(setup);
-    strike(&world, EmulatedUpstream::Composio, "status=500");
+    inject_fault(&world, EmulatedUpstream::Composio, "status=500");
     let ids: Vec<String> = (0..2_000).map(|number| format!("user_{number}")).collect();
     let query =
         "query ($ids: [ID!]!) { usersByIds(ids: $ids) { connectedAccounts(first: 1) { nodes { id } } } }";
@@ -266,14 +266,14 @@ async fn two_thousand_parents_that_fail_are_one_error() {
     assert_eq!((&extensions["code"], &extensions["count"]), (&json!("UPSTREAM_UNAVAILABLE"), &json!(2_000)));
     assert_eq!(extensions["paths"].as_array().unwrap().len(), 100);
     assert_eq!(at(&answer["data"], "usersByIds.*.connectedAccounts"), json!(vec![Value::Null; 2_000]));
-    keeps_secrets(&answer);
+    assert_no_secrets(&answer);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_credential_without_account_type_is_asked_without_it_from_then_on() {
+async fn unsupported_account_type_is_not_sent_again() {
     let world = World::new();
     let account = world.sandbox.accounts(switchboard::sandbox::Tenant::A).remove(0);
-    strike(&world, EmulatedUpstream::Composio, "status=422; times=1");
+    inject_fault(&world, EmulatedUpstream::Composio, "status=422; times=1");
     let query = "query ($id: ID!) { connectedAccount(id: $id) { userId } }";
     let data = world.data_with(query, json!({ "id": account.id })).await;
     assert_eq!(data["connectedAccount"]["userId"], account.user_id);
@@ -288,7 +288,7 @@ async fn a_credential_without_account_type_is_asked_without_it_from_then_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_key_nulls_its_own_upstream_alone() {
+async fn missing_key_nulls_only_its_own_upstream() {
     let no = |name: &str, header: &str| format!("{name} needs a key of yours: send it as {header}.");
     let world = World::new();
     let answer = world.query_as(caller(Some("wbk_sandbox_a"), None), BOTH, json!({})).await;
@@ -314,18 +314,18 @@ async fn a_missing_key_nulls_its_own_upstream_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_that_the_upstreams_refuse_say_so() {
+async fn refused_keys_are_reported() {
     let world = World::new();
     let answer = world.query_as(caller(Some("wbk_wrong"), Some("ak_wrong")), BOTH, json!({})).await;
     assert_eq!(strings_at(&answer, "errors.*.extensions.code"), ["UPSTREAM_UNAUTHORIZED"; 2]);
     let keys = caller(Some("wbk_sandbox_forbidden"), Some("ak_sandbox_forbidden"));
     let answer = world.query_as(keys, BOTH, json!({})).await;
     assert_eq!(strings_at(&answer, "errors.*.extensions.code"), ["UPSTREAM_FORBIDDEN"; 2]);
-    keeps_secrets(&answer);
+    assert_no_secrets(&answer);
 }
 
 #[tokio::test(start_paused = true)]
-async fn upstreams_of_a_year_from_now_are_still_read() {
+async fn unknown_upstream_additions_are_tolerated() {
     let world = World::with_sandbox(Scenario::Drift.settings(Settings::default()));
     Scenario::Drift.arrange(&world.sandbox);
     let query = "{
@@ -333,7 +333,7 @@ async fn upstreams_of_a_year_from_now_are_still_read() {
         connectedAccounts(first: 8) { totalCount nodes { rawStatus status accountType userId wordId state { rawAuthScheme authScheme withheld } } }
     }";
     let data = world.data(query).await;
-    assert_eq!(data["providers"]["totalCount"], 24, "one of the 25 rows is of no use");
+    assert_eq!(data["providers"]["totalCount"], 24, "one of the 25 rows is unusable");
     let rows = &data["providers"]["nodes"];
     assert_eq!((&rows[1]["rawStatus"], &rows[1]["status"]), (&json!("hibernating"), &json!("UNKNOWN")));
     assert_eq!((&rows[2]["rawCategory"], &rows[2]["category"]), (&json!("telephony"), &json!("OTHER")));
@@ -351,9 +351,9 @@ async fn upstreams_of_a_year_from_now_are_still_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_upstream_within_its_time_is_waited_for() {
+async fn slow_upstream_within_the_timeout_is_awaited() {
     let world = World::with_sandbox(Scenario::Slow.settings(Settings::default()));
     let start = tokio::time::Instant::now();
     world.data(BOTH).await;
-    assert_eq!(start.elapsed().as_millis(), 3_000, "two hops, one behind the other");
+    assert_eq!(start.elapsed().as_millis(), 3_000, "two sequential calls");
 }

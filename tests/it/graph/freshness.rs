@@ -1,4 +1,4 @@
-//! How old what is shown is, and how it is kept from being older: each answer with the upstream calls behind it.
+//! Age of data, and how it is refreshed. Each response is asserted with the upstream calls behind it.
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ fn shipped() -> World {
     World::new_with(Setup::as_shipped())
 }
 
-fn strike(world: &World, upstream: EmulatedUpstream, fault: Option<&str>) {
+fn inject_fault(world: &World, upstream: EmulatedUpstream, fault: Option<&str>) {
     world.sandbox.emulate(upstream, fault.map(|fault| Fault::parse(fault).unwrap()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_read_says_when_and_when_again_and_its_text_does_not_change_by_the_second() {
+async fn freshness_has_stable_timestamps() {
     let world = shipped();
     let first = world.data(PAGE).await;
     assert_eq!(
@@ -41,7 +41,7 @@ async fn what_is_read_says_when_and_when_again_and_its_text_does_not_change_by_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn past_its_time_a_list_is_shown_at_once_and_read_again_behind_the_answer_once() {
+async fn stale_list_is_served_and_refreshed_once_in_background() {
     let world = shipped();
     world.data(PAGE).await;
     world.advance(PROVIDERS_TTL).await;
@@ -62,7 +62,7 @@ async fn past_its_time_a_list_is_shown_at_once_and_read_again_behind_the_answer_
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_long_past_its_time_is_read_before_it_is_shown() {
+async fn expired_data_is_read_before_the_response() {
     let world = shipped();
     world.data(PAGE).await;
     world.advance(PROVIDERS_TTL + STALE_WHILE_REVALIDATE).await;
@@ -71,12 +71,12 @@ async fn what_is_long_past_its_time_is_read_before_it_is_shown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_an_upstream_fails_its_last_data_is_shown_and_marked_and_the_other_is_fresh() {
+async fn stale_data_of_a_failing_upstream_is_served_and_marked() {
     let world = shipped();
     let query = "{ providers(first: 1) { freshness { state } nodes { name } }
         connectedAccounts(first: 1) { freshness { state } nodes { id freshness { state } } } }";
     let before = world.data(query).await;
-    strike(&world, EmulatedUpstream::Composio, Some("status=503"));
+    inject_fault(&world, EmulatedUpstream::Composio, Some("status=503"));
     for _ in 0..10 {
         world.advance(PROVIDERS_TTL + STALE_WHILE_REVALIDATE).await;
         let data = world.data(query).await;
@@ -85,26 +85,26 @@ async fn while_an_upstream_fails_its_last_data_is_shown_and_marked_and_the_other
         assert_eq!(strings_at(&data, "connectedAccounts.nodes.*.freshness.state"), ["STALE_ON_ERROR"]);
         assert_eq!(at(&data, "connectedAccounts.nodes.0.id"), at(&before, "connectedAccounts.nodes.0.id"));
     }
-    // A day after it was last read there is nothing left to show.
+    // A day after the last successful read, the data is gone.
     world.advance(Duration::from_secs(86_400)).await;
     let answer = world.query(query).await;
     assert_eq!(answer["data"]["connectedAccounts"], Value::Null);
     assert_eq!(at(&answer, "errors.0.extensions.code"), "UPSTREAM_UNAVAILABLE");
     assert_eq!(at(&answer, "data.providers.freshness.state"), "FRESH");
-    strike(&world, EmulatedUpstream::Composio, None);
+    inject_fault(&world, EmulatedUpstream::Composio, None);
     world.advance(Duration::from_secs(60)).await;
     assert_eq!(at(&world.data(query).await, "connectedAccounts.freshness.state"), "FRESH");
 }
 
 #[tokio::test(start_paused = true)]
-async fn once_a_key_is_refused_nothing_that_was_read_with_it_is_shown() {
+async fn refused_key_hides_all_data_read_with_it() {
     for (fault, code) in [("status=401", "UPSTREAM_UNAUTHORIZED"), ("status=403", "UPSTREAM_FORBIDDEN")] {
         let world = shipped();
         let kept = "{ connectedAccounts(first: 1) { nodes { id } } providers(first: 1) { nodes { id } } }";
         let before = world.data(kept).await;
-        // It is in its time, and so is what is finished of it.
+        // The list and its cached response are still fresh.
         assert_eq!(world.data(kept).await, before);
-        strike(&world, EmulatedUpstream::Composio, Some(fault));
+        inject_fault(&world, EmulatedUpstream::Composio, Some(fault));
         let other = world
             .query("{ connectedAccounts(first: 1, filter: { statuses: [ACTIVE] }) { nodes { id } } }")
             .await;
@@ -112,27 +112,27 @@ async fn once_a_key_is_refused_nothing_that_was_read_with_it_is_shown() {
         let answer = world.query(kept).await;
         assert_eq!(answer["data"]["connectedAccounts"], Value::Null, "{fault}");
         assert_eq!(at(&answer, "errors.0.extensions.code"), code);
-        assert_eq!(answer["data"]["providers"], before["providers"], "the other upstream takes its key");
+        assert_eq!(answer["data"]["providers"], before["providers"], "the other upstream accepts its key");
 
-        // Nor is it once more, where reading it fails for another reason.
+        // The data does not come back if the next read fails for another reason.
         world.advance(Duration::from_secs(60)).await;
-        strike(&world, EmulatedUpstream::Composio, Some("status=503"));
+        inject_fault(&world, EmulatedUpstream::Composio, Some("status=503"));
         let answer = world.query(kept).await;
         assert_eq!(answer["data"]["connectedAccounts"], Value::Null, "{fault}");
         assert_eq!(at(&answer, "errors.0.extensions.code"), "UPSTREAM_UNAVAILABLE");
-        strike(&world, EmulatedUpstream::Composio, None);
+        inject_fault(&world, EmulatedUpstream::Composio, None);
         world.advance(Duration::from_secs(60)).await;
         assert_eq!(world.data(kept).await["connectedAccounts"], before["connectedAccounts"]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_again_and_again_for_an_upstream_that_hangs() {
+async fn hanging_upstream_is_awaited_only_once() {
     let world = shipped();
     let query = "{ connectedAccounts(first: 1) { freshness { state } } }";
     world.data(query).await;
     world.advance(ACCOUNTS_TTL + STALE_WHILE_REVALIDATE).await;
-    strike(&world, EmulatedUpstream::Composio, Some("latency-ms=600000"));
+    inject_fault(&world, EmulatedUpstream::Composio, Some("latency-ms=600000"));
     let state = async || at(&world.data(query).await, "connectedAccounts.freshness.state");
     assert_eq!(state().await, "STALE_ON_ERROR");
     let waited = tokio::time::Instant::now();
@@ -143,7 +143,7 @@ async fn nobody_waits_again_and_again_for_an_upstream_that_hangs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_parents_past_their_time_are_refreshed_in_as_few_calls_as_they_were_read_in() {
+async fn stale_parents_are_refreshed_in_batches() {
     let world = World::new_with(Setup {
         sandbox: Settings { accounts: 1_000, ..Settings::default() },
         ..Setup::as_shipped()
@@ -164,7 +164,7 @@ async fn many_parents_past_their_time_are_refreshed_in_as_few_calls_as_they_were
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_page_that_was_read_from_several_the_oldest_counts() {
+async fn freshness_of_a_page_is_its_oldest_part() {
     let world = World::new_with({
         let mut setup = Setup::as_shipped();
         setup.config.lists.page_rows = 10;
@@ -184,7 +184,7 @@ async fn of_a_page_that_was_read_from_several_the_oldest_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nothing_had_to_be_read_there_is_no_freshness() {
+async fn freshness_is_null_without_upstream_data() {
     let world = shipped();
     let data = world.data("{ connectedAccounts(first: 0) { freshness { state } } }").await;
     assert_eq!(at(&data, "connectedAccounts.freshness"), Value::Null);
@@ -192,7 +192,7 @@ async fn where_nothing_had_to_be_read_there_is_no_freshness() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_account_by_its_id_is_refreshed_behind_and_a_missing_one_is_soon_asked_for_again() {
+async fn account_by_id_is_refreshed_and_not_found_is_retried_soon() {
     let world = shipped();
     let id = world.sandbox.accounts(Tenant::A)[0].id.clone();
     let query = format!(
@@ -214,7 +214,7 @@ async fn an_account_by_its_id_is_refreshed_behind_and_a_missing_one_is_soon_aske
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_cold_requests_at_once_make_the_calls_of_one_and_the_first_may_hang_up() {
+async fn a_thousand_cold_requests_share_calls_even_if_the_first_disconnects() {
     let world = World::new_with(Setup {
         sandbox: Settings { accounts: 1_000, latency_ms: 50, ..Settings::default() },
         ..Setup::as_shipped()
@@ -236,12 +236,12 @@ async fn a_thousand_cold_requests_at_once_make_the_calls_of_one_and_the_first_ma
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_is_no_longer_taken_opens_nothing_that_was_read_with_it() {
+async fn revoked_key_reads_no_cached_data() {
     for status in ["status=401", "status=403"] {
         let world = shipped();
         let query = "{ connectedAccounts(first: 1) { nodes { id } } }";
         world.data(query).await;
-        strike(&world, EmulatedUpstream::Composio, Some(status));
+        inject_fault(&world, EmulatedUpstream::Composio, Some(status));
         world.advance(ACCOUNTS_TTL).await;
         world.query(query).await;
         world.settle().await;
@@ -251,7 +251,7 @@ async fn a_key_that_is_no_longer_taken_opens_nothing_that_was_read_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_says_that_nothing_is_known_ends_when_something_is() {
+async fn response_without_known_state_ends_when_state_is_known() {
     let world = shipped();
     let query = "{ connectedAccounts(first: 0) { pageInfo { hasNextPage } freshness { fetchedAt } } }";
     let more = async || at(&world.data(query).await, "connectedAccounts.pageInfo.hasNextPage");
@@ -262,7 +262,7 @@ async fn an_answer_that_says_that_nothing_is_known_ends_when_something_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_began_before_a_refresh_is_not_given_to_those_who_ask_after_it() {
+async fn reads_begun_before_a_refresh_are_not_shared_after_it() {
     let world = std::sync::Arc::new(World::new_with(Setup {
         sandbox: Settings { latency_ms: 1_000, ..Settings::default() },
         ..Setup::as_shipped()
@@ -280,7 +280,7 @@ async fn what_began_before_a_refresh_is_not_given_to_those_who_ask_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_page_of_one_that_is_past_its_time_skips_nothing() {
+async fn next_page_of_a_stale_page_skips_nothing() {
     let mut setup = Setup::as_shipped();
     setup.config.lists.page_rows = 10;
     let world = World::new_with(setup);
@@ -301,7 +301,7 @@ async fn the_next_page_of_one_that_is_past_its_time_skips_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_to_be_kept_is_read_for_every_request() {
+async fn ttl_of_zero_reads_for_every_request() {
     let mut setup = Setup::as_shipped();
     (setup.config.cache.accounts_ttl_ms, setup.config.cache.providers_ttl_ms) = (0, 0);
     let world = World::new_with(setup);

@@ -1,4 +1,4 @@
-//! What people come for: is it healthy, and who has to act; each answer with the upstream calls behind it.
+//! Health of integrations and who has to act. Each response is asserted with the upstream calls behind it.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn ago(seconds: u64) -> Timestamp {
     NOW.parse::<Timestamp>().unwrap() - Duration::from_secs(seconds)
 }
 
-/// An account of a status whose last change is so long ago.
+/// An account with this status and last change.
 fn account(id: &str, toolkit: &'static str, status: &'static str, changed_ago_s: u64) -> Account {
     let mut account = Account::new(id, toolkit, "user_1", ago(changed_ago_s + 1_000));
     account.updated_at = ago(changed_ago_s);
@@ -25,7 +25,7 @@ fn account(id: &str, toolkit: &'static str, status: &'static str, changed_ago_s:
     account
 }
 
-/// The providers of tenant A in a world of few accounts, each with a status of its own.
+/// Tenant A's providers and a few accounts with chosen statuses.
 fn world(statuses: &[(&str, &str)], accounts: Vec<Account>) -> World {
     let world = World::with_accounts(accounts, 100);
     let rows = statuses.iter().map(|(name, status)| {
@@ -37,7 +37,7 @@ fn world(statuses: &[(&str, &str)], accounts: Vec<Account>) -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_verdict_costs_nothing_beside_the_object_that_it_is_about() {
+async fn health_costs_no_additional_call() {
     let world = world(
         &[("gmail", "healthy"), ("sendgrid", "needs_reauth"), ("resend", "paused")],
         vec![account("ca_new", "gmail", "INITIATED", 60), account("ca_old", "gmail", "INITIATED", 601)],
@@ -70,7 +70,7 @@ async fn a_verdict_costs_nothing_beside_the_object_that_it_is_about() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_verdict_that_hangs_on_the_clock_ends_the_answer_that_bears_it_in_time() {
+async fn health_that_depends_on_time_limits_the_cached_response() {
     let mut setup = Setup::as_shipped();
     setup.config.cache.accounts_ttl_ms = 3_600_000;
     let world = World::new_with(setup);
@@ -82,14 +82,14 @@ async fn a_verdict_that_hangs_on_the_clock_ends_the_answer_that_bears_it_in_time
     assert_eq!(codes().await, ["PENDING"]);
     world.executions();
     assert_eq!(codes().await, ["PENDING"]);
-    assert_eq!(world.executions(), 0, "it is kept");
+    assert_eq!(world.executions(), 0, "the response is cached");
     world.advance(Duration::from_secs(61)).await;
     assert_eq!(codes().await, ["ABANDONED"]);
     assert_eq!(world.calls(), [list(&[])]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn providers_are_filtered_by_their_verdicts() {
+async fn providers_are_filtered_by_health() {
     let world = world(
         &[
             ("gmail", "healthy"),
@@ -123,12 +123,12 @@ async fn providers_are_filtered_by_their_verdicts() {
 
 const DISAGREEMENT: &str = "{ providers { nodes { name disagreement { code source } } } }";
 
-fn question(slugs: &str, statuses: &str) -> String {
+fn accounts_call(slugs: &str, statuses: &str) -> String {
     list(&[&format!("toolkit_slugs={slugs}"), &format!("statuses={statuses}")])
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_two_say_opposite_things_it_is_told_in_few_calls() {
+async fn disagreement_of_the_upstreams_is_found_in_few_calls() {
     let world = world(
         &[
             ("gmail", "healthy"),
@@ -138,10 +138,10 @@ async fn where_the_two_say_opposite_things_it_is_told_in_few_calls() {
             ("yandex", "healthy"),
         ],
         vec![
-            // All expired, under a provider that is said to be healthy.
+            // All expired, under a provider with a healthy status.
             account("ca_1", "gmail", "EXPIRED", 60),
             account("ca_2", "gmail", "EXPIRED", 70),
-            // All active, under one that is said to be broken.
+            // All active, under a provider with a broken status.
             account("ca_3", "sendgrid", "ACTIVE", 60),
             // Mixed.
             account("ca_4", "resend", "EXPIRED", 60),
@@ -174,18 +174,18 @@ async fn where_the_two_say_opposite_things_it_is_told_in_few_calls() {
     let but_active = "EXPIRED%2CFAILED%2CINACTIVE%2CINITIALIZING%2CINITIATED%2CREVOKED";
     let mut expected = [
         PROVIDERS.to_owned(),
-        question("gmail%2Cresend%2Cyandex", but_expired),
-        question("brevo%2Csendgrid", but_active),
-        // Of those alone that have no account of another status.
-        question("gmail%2Cyandex", "EXPIRED"),
-        question("brevo%2Csendgrid", "ACTIVE"),
+        accounts_call("gmail%2Cresend%2Cyandex", but_expired),
+        accounts_call("brevo%2Csendgrid", but_active),
+        // Only of those that have no account with another status.
+        accounts_call("gmail%2Cyandex", "EXPIRED"),
+        accounts_call("brevo%2Csendgrid", "ACTIVE"),
     ];
     expected.sort();
     assert_eq!(world.calls_sorted(), expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upstream_that_is_away_takes_the_disagreement_alone() {
+async fn failing_upstream_nulls_only_the_disagreement() {
     let world = world(&[("gmail", "healthy"), ("sendgrid", "needs_reauth")], Vec::new());
     world.sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=503").unwrap()));
     let answer = world.query("{ providers { nodes { name health { state } disagreement { code } } } }").await;
@@ -226,7 +226,7 @@ fn counts_of(list: &Value) -> Vec<(String, i64)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_workspace_at_a_glance() {
+async fn integration_health_summarizes_the_workspace() {
     let world =
         world(&[("gmail", "healthy"), ("sendgrid", "needs_reauth"), ("resend", "healthy")], some_accounts());
     let data = world.data(GLANCE).await;
@@ -246,7 +246,7 @@ async fn the_workspace_at_a_glance() {
     );
     assert_eq!(strings_at(&glance, "providersNeedingAttention.*.name"), ["sendgrid"]);
     let attention = &glance["accountsNeedingAttention"];
-    // Newest change first; the one that was begun a moment ago is left to its user, and is not counted.
+    // Newest change first. The account with a recent sign-in is still the user's task, so it is not counted.
     assert_eq!(strings_at(attention, "nodes.*.connectedAccountId"), ["ca_expired", "ca_failed"]);
     assert_eq!((&attention["totalCount"], &attention["isComplete"]), (&json!(3), &json!(true)));
     assert_eq!(attention["pageInfo"]["hasNextPage"], true);
@@ -263,7 +263,7 @@ async fn the_workspace_at_a_glance() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_is_shorter_for_those_left_to_their_users_is_filled_up_and_not_counted_wrong() {
+async fn page_is_filled_up_after_accounts_in_sign_in_are_removed() {
     let mut accounts: Vec<Account> =
         (0..150).map(|n| account(&format!("ca_young_{n}"), "gmail", "INITIATED", n)).collect();
     accounts.extend((0..5).map(|n| account(&format!("ca_expired_{n}"), "gmail", "EXPIRED", 300 + n)));
@@ -280,7 +280,7 @@ async fn a_page_that_is_shorter_for_those_left_to_their_users_is_filled_up_and_n
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_one_upstream_does_not_tell_the_other_half_still_shows() {
+async fn failing_upstream_keeps_the_other_half() {
     let world = world(&[("sendgrid", "needs_reauth")], some_accounts());
     world.sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=503").unwrap()));
     let answer = world.query(GLANCE).await;
@@ -291,7 +291,7 @@ async fn what_one_upstream_does_not_tell_the_other_half_still_shows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_member_is_told_of_its_own_accounts_alone() {
+async fn member_sees_health_of_its_own_accounts() {
     let mut accounts = some_accounts();
     let mut own = account("ca_mine", "gmail", "EXPIRED", 50);
     own.user_id = "user_2".to_owned();
@@ -303,7 +303,7 @@ async fn a_member_is_told_of_its_own_accounts_alone() {
     let glance = &answer["data"]["integrationHealth"];
     assert_eq!(strings_at(glance, "accountsNeedingAttention.nodes.*.connectedAccountId"), ["ca_mine"]);
     assert_eq!(counts_of(&glance["accountCounts"]), [("EXPIRED".to_owned(), 1)]);
-    // All that it sees of gmail is expired, whatever others have.
+    // All its gmail accounts are expired, even if other users' accounts are not.
     let answer = world.query_as(member, DISAGREEMENT, json!({})).await;
     assert_eq!(answer["data"]["providers"]["nodes"][0]["disagreement"]["code"], "DISAGREEMENT");
     let whole = world.data(DISAGREEMENT).await;

@@ -1,4 +1,4 @@
-//! Many parents in few calls, and never a short list in silence: on even data, on skewed data, on any data.
+//! Many parents in few calls, never with an unnoticed short list: on uniform, skewed and random data.
 
 use std::sync::LazyLock;
 
@@ -9,14 +9,14 @@ use switchboard::sandbox::{Account, Scenario, Settings, Tenant};
 
 use crate::world::{LONGEST_TTL, PAGE_ROWS, PROVIDERS, World, list, strings_at};
 
-fn joined(providers: usize, accounts: usize) -> String {
+fn nested_query(providers: usize, accounts: usize) -> String {
     format!(
         "{{ providers(first: {providers}) {{ nodes {{ id toolkits {{ slug }} connectedAccounts(first: {accounts}) {{ nodes {{ id toolkit {{ slug }} createdAt }} }} }} }} }}"
     )
 }
 
-/// Checks each provider's accounts against the sandbox's data, and gives back how many each has.
-fn lengths(world: &World, data: &Value, first: usize) -> Vec<usize> {
+/// Checks each provider's accounts against the sandbox's data and returns their counts.
+fn checked_counts(world: &World, data: &Value, first: usize) -> Vec<usize> {
     let accounts: Vec<_> = world.sandbox.accounts(Tenant::A).into_iter().filter(|a| !a.shared).collect();
     let providers = data["providers"]["nodes"].as_array().unwrap();
     let length = |provider: &Value| {
@@ -30,11 +30,11 @@ fn lengths(world: &World, data: &Value, first: usize) -> Vec<usize> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn evenly_mixed_data_takes_as_many_calls_as_its_rows_need_pages() {
+async fn uniform_data_takes_the_minimum_of_pages() {
     for (providers, first, calls) in [(100, 3, 1), (20, 3, 1), (20, 5, 1), (20, 10, 2)] {
         let world = World::new();
-        let data = world.data(&joined(providers, first)).await;
-        lengths(&world, &data, first);
+        let data = world.data(&nested_query(providers, first)).await;
+        checked_counts(&world, &data, first);
         let made = world.calls();
         assert_eq!(made.len(), 1 + calls, "{providers} providers, {first} each: {made:#?}");
         assert_eq!(made[0], PROVIDERS);
@@ -42,7 +42,7 @@ async fn evenly_mixed_data_takes_as_many_calls_as_its_rows_need_pages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_skewed_data_every_provider_gets_what_it_has() {
+async fn on_skewed_data_every_provider_gets_its_accounts() {
     let world = World::with_sandbox(Scenario::Skewed.settings(Settings::default()));
     Scenario::Skewed.arrange(&world.sandbox);
     let query = "{ providers(first: 20) { nodes { connectedAccounts(first: 10) { nodes { id } } } } }";
@@ -63,7 +63,7 @@ async fn on_skewed_data_every_provider_gets_what_it_has() {
         "mailchimp",
     ];
     let calls = world.calls();
-    // Two groups; gmail's fills its page alone, and what it left short fits one more.
+    // Two batches. gmail alone fills its page, and the remaining parents fit into one more.
     assert_eq!(calls.len(), 4, "{calls:#?}");
     assert_eq!(calls[0], PROVIDERS);
     let asked = |call: &str, slug: &str| {
@@ -76,15 +76,15 @@ async fn on_skewed_data_every_provider_gets_what_it_has() {
     for (first, most) in [(1, 1), (3, 1), (10, 2), (50, 10), (100, 20)] {
         world.advance(LONGEST_TTL).await;
         world.calls();
-        let data = world.data(&joined(20, first)).await;
-        assert_eq!(lengths(&world, &data, first), vec![first; 20]);
+        let data = world.data(&nested_query(20, first)).await;
+        assert_eq!(checked_counts(&world, &data, first), vec![first; 20]);
         let calls = world.calls().len();
         assert!(calls <= 1 + most + 19, "{first} each took {calls} calls");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_feed_seen_to_its_end_answers_whatever_is_asked_of_its_parents() {
+async fn completely_read_feed_answers_later_pages() {
     let world = World::with_sandbox(Settings { accounts: 60, ..Settings::default() });
     let query = r#"{ toolkitsBySlugs(slugs: ["gmail", "zoom", "nobody"]) { connectedAccounts(first: 1) { nodes { id } pageInfo { hasNextPage } totalCount } } }"#;
     let data = world.data(query).await;
@@ -100,7 +100,7 @@ async fn a_feed_seen_to_its_end_answers_whatever_is_asked_of_its_parents() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_that_cannot_be_read_are_counted_nevertheless() {
+async fn unreadable_rows_are_counted() {
     let world = World::with_sandbox(Settings { accounts: 60, ..Settings::default() });
     Scenario::Drift.arrange(&world.sandbox);
     let query = r#"{ toolkitsBySlugs(slugs: ["gmail", "zoom", "slack"]) { slug connectedAccounts(first: 1) { totalCount } } }"#;
@@ -114,7 +114,7 @@ async fn rows_that_cannot_be_read_are_counted_nevertheless() {
 
 const TOOLKITS: [&str; 7] = ["gmail", "outlook", "slack", "slackbot", "zoom", "googlecalendar", "stripe"];
 
-/// Providers of one toolkit, of two, of some that others have too, and of none.
+/// Providers of one toolkit, of two, of shared toolkits, and of none.
 const NAMES: [(&str, &str); 8] = [
     ("email", "gmail"),
     ("email", "microsoft"),
@@ -134,7 +134,7 @@ fn world(accounts: &[Account], page_rows: usize) -> World {
     world
 }
 
-/// A few runs of accounts of one toolkit each, some of them long and some of equal age.
+/// A few runs of accounts of one toolkit each, some long and some with equal times.
 fn accounts() -> impl Strategy<Value = Vec<Account>> {
     let run = (0..TOOLKITS.len(), 1..25usize, 0..2i64);
     prop::collection::vec(run, 0..8).prop_map(|runs| {
@@ -171,7 +171,8 @@ fn batched_is_single(accounts: &[Account], page_rows: usize, first: usize, is_ne
             let query = format!("query ($id: ID!) {{ provider(id: $id) {{ id {connection} }} }}");
             let mut single = alone.data_with(&query, json!({ "id": provider["id"] })).await;
             let (mut single, mut batched) = (single["provider"].take(), provider.clone());
-            // A cursor says by which upstream page it was met: it is compared by where it leads.
+            // A cursor names the upstream page on which it was made, so cursors are compared by what follows
+            // them.
             let cursors = [&mut single, &mut batched].map(|one| one["connectedAccounts"]["edges"].take());
             assert_eq!(single, batched);
             let query = format!("query ($id: ID!, $after: String) {{ provider(id: $id) {{ connectedAccounts(first: 100, after: $after) {{ {PART} }} }} }}");
@@ -189,7 +190,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn many_parents_together_are_answered_as_each_alone(
+    fn batched_parents_equal_single_parents(
         accounts in accounts(), page_rows in 4..12usize, first in 1..9usize, is_next_asked: bool,
     ) {
         batched_is_single(&accounts, page_rows, first, is_next_asked);
@@ -197,7 +198,7 @@ proptest! {
 }
 
 #[test]
-fn a_page_as_long_as_the_upstreams_is_no_different() {
+fn page_of_upstream_length_is_correct() {
     let at: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
     let accounts: Vec<_> = (0..450)
         .map(|n| {

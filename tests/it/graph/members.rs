@@ -1,4 +1,4 @@
-//! What a member sees, road by road; `laws::members` holds the same over random questions.
+//! What a member sees, field by field. `laws::members` asserts the same over random queries.
 
 use serde_json::{Value, json};
 use switchboard::domain::caller::Caller;
@@ -11,42 +11,42 @@ fn member(id: &str) -> Caller {
     Caller { name: "Ann".into(), role: Role::Member(MemberId::new(id).unwrap()), ..tenant_a() }
 }
 
-async fn told(world: &World, caller: Caller, query: &str, variables: Value) -> Value {
+async fn data_as(world: &World, caller: Caller, query: &str, variables: Value) -> Value {
     let mut answer = world.query_as(caller, query, variables).await;
     assert_eq!(answer.get("errors"), None, "{query}");
     answer["data"].take()
 }
 
-/// The ids of one user's accounts, or of all others'.
+/// The ids of the accounts that fit.
 fn ids(world: &World, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let accounts = world.sandbox.accounts(Tenant::A).into_iter();
     accounts.filter(|account| is_wanted(&account.user_id)).map(|account| account.id).collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_is_told_who_they_are() {
+async fn viewer_is_the_caller() {
     let world = World::new();
     let query = "{ viewer { name role user { id connectedAccounts { totalCount } } } }";
     let own = ids(&world, |user| user == "user_3").len();
-    let seen = told(&world, member("user_3"), query, json!({})).await;
+    let seen = data_as(&world, member("user_3"), query, json!({})).await;
     assert_eq!(seen["viewer"]["name"], "Ann");
     assert_eq!(seen["viewer"]["role"], "MEMBER");
     assert_eq!(seen["viewer"]["user"]["id"], "user_3");
     let shared =
         world.sandbox.accounts(Tenant::A).iter().filter(|a| a.user_id == "user_3" && a.shared).count();
     assert_eq!(seen["viewer"]["user"]["connectedAccounts"]["totalCount"], json!(own - shared));
-    let seen = told(&world, tenant_a(), query, json!({})).await;
+    let seen = data_as(&world, tenant_a(), query, json!({})).await;
     assert_eq!(seen["viewer"], json!({ "name": "test", "role": "ADMIN", "user": null }));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_member_sees_providers_without_what_is_personal_in_them() {
+async fn member_sees_providers_without_personal_data() {
     let world = World::new();
     let query = "query ($search: String) {
         providers(filter: { search: $search }) { totalCount nodes { id name status connected accountId displayName errorMessage } }
     }";
-    let all = told(&world, tenant_a(), query, json!({})).await;
-    let seen = told(&world, member("user_1"), query, json!({})).await;
+    let all = data_as(&world, tenant_a(), query, json!({})).await;
+    let seen = data_as(&world, member("user_1"), query, json!({})).await;
     let mut expected = all.clone();
     for node in expected["providers"]["nodes"].as_array_mut().unwrap() {
         for hidden in ["accountId", "displayName", "errorMessage"] {
@@ -54,13 +54,13 @@ async fn a_member_sees_providers_without_what_is_personal_in_them() {
         }
     }
     assert_eq!(seen, expected);
-    assert_ne!(all, expected, "there is something to hide");
+    assert_ne!(all, expected, "the ADMIN sees data that a member must not see");
 
     // `Team Mailbox` is the display name of `gmail`.
     for (search, as_admin, as_member) in [("mailbox", 1, 0), ("gmail", 1, 1), ("GOOGLE", 1, 1)] {
         let variables = json!({ "search": search });
         let of = async |caller| {
-            told(&world, caller, query, variables.clone()).await["providers"]["totalCount"].clone()
+            data_as(&world, caller, query, variables.clone()).await["providers"]["totalCount"].clone()
         };
         let (admin, member) = (of(tenant_a()).await, of(member("user_1")).await);
         assert!(
@@ -78,12 +78,12 @@ async fn a_member_sees_providers_without_what_is_personal_in_them() {
         node(id: $id) { ... on Provider { name displayName accountId errorMessage } }
         toolkit(slug: \"gmail\") { providers { displayName } }
     }";
-    let seen = told(&world, member("user_1"), one, json!({ "id": id })).await.to_string();
+    let seen = data_as(&world, member("user_1"), one, json!({ "id": id })).await.to_string();
     assert!(seen.contains("\"gmail\"") && !seen.contains("Team") && !seen.contains('@'), "{seen}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_elses_account_is_one_that_does_not_exist() {
+async fn another_users_account_is_not_found() {
     let world = World::new();
     let (own, others) = (ids(&world, |user| user == "user_1"), ids(&world, |user| user != "user_1"));
     let (own, other) = (own[0].as_str(), others[0].as_str());
@@ -97,28 +97,31 @@ async fn somebody_elses_account_is_one_that_does_not_exist() {
         "node": null, "nodes": [null, null], "connectedAccount": null, "connectedAccountsByIds": [null, null],
         "connectedAccounts": { "totalCount": 0, "isComplete": true, "nodes": [] },
     });
-    // An ADMIN has read it a moment ago: it is kept, and still not there for the member.
-    assert_eq!(told(&world, tenant_a(), query, variables(other)).await["nodes"].as_array().unwrap().len(), 2);
+    // An ADMIN read it just before. It is cached, but the member still does not find it.
+    assert_eq!(
+        data_as(&world, tenant_a(), query, variables(other)).await["nodes"].as_array().unwrap().len(),
+        2
+    );
     for id in [other, "ca_there_is_none"] {
         world.calls();
-        assert_eq!(told(&world, member("user_1"), query, variables(id)).await, nothing, "{id}");
+        assert_eq!(data_as(&world, member("user_1"), query, variables(id)).await, nothing, "{id}");
         assert_eq!(world.calls().len(), 2, "{id}");
-        assert_eq!(told(&world, member("user_1"), query, variables(id)).await, nothing);
+        assert_eq!(data_as(&world, member("user_1"), query, variables(id)).await, nothing);
         assert_eq!(world.calls().len(), 0, "{id}");
     }
-    let seen = told(&world, member("user_1"), query, variables(own)).await;
+    let seen = data_as(&world, member("user_1"), query, variables(own)).await;
     assert_eq!(at(&seen, "connectedAccount.userId"), "user_1");
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_users_are_not_there_and_asking_for_them_costs_nothing() {
+async fn other_users_are_null_without_a_call() {
     let world = World::new();
     let query = "{
         user(id: \"user_2\") { id } usersByIds(ids: [\"user_1\", \"user_2\", \"nobody\"]) { id }
         connectedAccounts(filter: { userIds: [\"user_2\"] }) { totalCount isComplete statusCounts { count } nodes { id } }
         toolkit(slug: \"gmail\") { connectedAccounts(filter: { userIds: [\"user_2\"] }) { totalCount nodes { id } } }
     }";
-    let seen = told(&world, member("user_1"), query, json!({})).await;
+    let seen = data_as(&world, member("user_1"), query, json!({})).await;
     assert_eq!(
         (&seen["user"], &seen["usersByIds"]),
         (&Value::Null, &json!([{ "id": "user_1" }, null, null]))
@@ -131,7 +134,7 @@ async fn other_users_are_not_there_and_asking_for_them_costs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cursor_is_for_those_who_see_the_same() {
+async fn cursor_is_refused_for_another_view() {
     let world = World::new();
     let accounts = "query ($after: String) {
         connectedAccounts(first: 1, after: $after, filter: { userIds: [\"user_1\"] }) { edges { cursor } nodes { id } }
@@ -140,12 +143,12 @@ async fn a_cursor_is_for_those_who_see_the_same() {
         "query ($after: String) { providers(first: 1, after: $after) { edges { cursor } nodes { id } } }";
     for (query, path) in [(accounts, "connectedAccounts"), (providers, "providers")] {
         let cursor = async |caller| {
-            let seen = told(&world, caller, query, json!({})).await;
+            let seen = data_as(&world, caller, query, json!({})).await;
             at(&seen, &format!("{path}.edges.0.cursor"))
         };
         let (admins, own) = (cursor(tenant_a()).await, cursor(member("user_1")).await);
         assert_ne!(admins, own);
-        let again = told(&world, member("user_1"), query, json!({ "after": own.clone() })).await;
+        let again = data_as(&world, member("user_1"), query, json!({ "after": own.clone() })).await;
         assert_eq!(at(&again, path)["nodes"].as_array().unwrap().len(), 1);
         for (caller, cursor) in [
             (member("user_1"), &admins),
@@ -161,7 +164,7 @@ async fn a_cursor_is_for_those_who_see_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn finished_answers_and_readings_under_way_are_for_those_who_see_the_same() {
+async fn responses_and_in_flight_reads_are_separate_by_view() {
     let world = World::new();
     let other = ids(&world, |user| user == "user_2").remove(0);
     let query = format!(
@@ -169,8 +172,8 @@ async fn finished_answers_and_readings_under_way_are_for_those_who_see_the_same(
     );
     for _ in 0..3 {
         let everybody = [tenant_a(), member("user_1"), member("user_2"), tenant_a(), member("user_1")];
-        let asked = everybody.map(|caller| told(&world, caller, &query, json!({})));
-        let told = futures_util::future::join_all(asked).await;
+        let asked = everybody.map(|caller| data_as(&world, caller, &query, json!({})));
+        let data_as = futures_util::future::join_all(asked).await;
         let of = |user: Value, name: Value| {
             json!({
                 "connectedAccount": user, "providers": { "nodes": [{ "displayName": name }] },
@@ -181,12 +184,12 @@ async fn finished_answers_and_readings_under_way_are_for_those_who_see_the_same(
             of(json!({ "userId": "user_2" }), Value::Null),
         );
         let none = of(Value::Null, Value::Null);
-        assert_eq!(told, [all.clone(), none.clone(), own, all, none]);
+        assert_eq!(data_as, [all.clone(), none.clone(), own, all, none]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trace_is_an_admins() {
+async fn trace_is_only_for_admins() {
     let world = World::new();
     let query = "{ connectedAccounts { totalCount } }";
     assert!(world.query_traced(tenant_a(), query, true).await["extensions"].is_object());
@@ -194,9 +197,9 @@ async fn a_trace_is_an_admins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upstream_that_answers_too_much_is_not_passed_on() {
+async fn rows_of_other_users_are_not_returned() {
     let settings = switchboard::sandbox::Settings::default();
-    // It takes no notice of `user_ids`.
+    // It ignores `user_ids`.
     let world = World::with_network(settings, 100, |network| {
         tower::util::BoxCloneSyncService::new(tower::service_fn(
             move |request: http::Request<bytes::Bytes>| {
@@ -213,10 +216,10 @@ async fn an_upstream_that_answers_too_much_is_not_passed_on() {
         toolkitsBySlugs(slugs: [\"gmail\", \"slack\"]) { connectedAccounts(first: 3) { totalCount nodes { userId } } }
         viewer { user { connectedAccounts(first: 0) { totalCount statusCounts { count } } } }
     }";
-    let answer = told(&world, member("user_1"), query, json!({})).await;
+    let answer = data_as(&world, member("user_1"), query, json!({})).await;
     let users = strings_at(&answer, "connectedAccounts.nodes.*.userId");
     assert!(!users.is_empty() && users.iter().all(|user| user == "user_1"), "{users:?}");
-    // The counts that it tells are of everybody.
+    // Its counts include all users.
     for path in ["connectedAccounts", "toolkitsBySlugs.0.connectedAccounts", "viewer.user.connectedAccounts"]
     {
         assert_eq!(at(&answer, path)["totalCount"], Value::Null, "{path}");

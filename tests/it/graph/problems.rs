@@ -1,4 +1,4 @@
-//! Drift: what of an upstream's answer cannot be read, or was not asked for, is told by its place and never by its value.
+//! Drift: unreadable and unrequested parts of upstream responses are reported by location, never by value.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -22,9 +22,9 @@ fn member(id: &str) -> Caller {
     Caller { role: Role::Member(MemberId::new(id).unwrap()), ..tenant_a() }
 }
 
-/// What an answer tells of problems: a line each.
+/// The problems of a response, one line each.
 #[track_caller]
-fn told(answer: &Value) -> Vec<String> {
+fn problem_lines(answer: &Value) -> Vec<String> {
     assert_eq!(answer.get("errors"), None);
     let line = |problem: &Value| {
         let text = |name: &str| problem[name].as_str().unwrap().to_owned();
@@ -39,12 +39,12 @@ fn told(answer: &Value) -> Vec<String> {
     }
 }
 
-async fn ask_as(world: &World, caller: Caller, query: &str) -> Value {
+async fn response_as(world: &World, caller: Caller, query: &str) -> Value {
     world.query_as(caller, query, json!({})).await
 }
 
-/// A world in which one upstream always answers so, the other as the sandbox does.
-fn answering(of: &'static str, body: Value) -> World {
+/// A world in which one upstream always returns this body.
+fn with_response(of: &'static str, body: Value) -> World {
     let body = Bytes::from(body.to_string());
     World::with_network(Settings::default(), PAGE_ROWS, move |sandbox: Network| {
         BoxCloneSyncService::new(service_fn(move |request: http::Request<Bytes>| {
@@ -68,7 +68,7 @@ fn item(id: &str, more: Value) -> Value {
     item
 }
 
-/// What the drifting sandbox has wrong in its list of providers, and in each page of two accounts or of more.
+/// What the drifting sandbox has wrong in its provider list, and in account pages of two or more.
 const PROVIDER_PROBLEMS: [&str; 3] = [
     "LEADLEX data.providers[1].category wrong_type 1",
     "LEADLEX data.providers[6].last_sync_at unreadable_timestamp 1",
@@ -78,12 +78,12 @@ const ACCOUNT_PROBLEMS: [&str; 2] =
     ["COMPOSIO items[1].id wrong_type 1", "COMPOSIO items[4].updated_at unreadable_timestamp 1"];
 
 #[tokio::test(start_paused = true)]
-async fn the_rows_that_can_be_read_are_there_and_the_others_located() {
+async fn readable_rows_are_returned_and_others_reported() {
     let (healthy, world) = (World::new(), drifting());
     let query = "{ providers { totalCount nodes { name category status } } connectedAccounts(first: 5) { nodes { connectedAccountId } isComplete } }";
-    let all = ask_as(&healthy, tenant_a(), query).await;
-    assert_eq!(told(&all), [""; 0], "all is well");
-    let seen = ask_as(&world, tenant_a(), query).await;
+    let all = response_as(&healthy, tenant_a(), query).await;
+    assert_eq!(problem_lines(&all), [""; 0], "no problems");
+    let seen = response_as(&world, tenant_a(), query).await;
     let problems = json!({ "switchboard": { "problems": [
         { "upstream": "LEADLEX", "path": "data.providers[1].category", "rule": "wrong_type", "count": 1 },
         { "upstream": "LEADLEX", "path": "data.providers[6].last_sync_at", "rule": "unreadable_timestamp", "count": 1 },
@@ -104,7 +104,7 @@ async fn the_rows_that_can_be_read_are_there_and_the_others_located() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_the_operation_itself_was_made_of_is_told() {
+async fn only_problems_of_the_operations_own_data_are_reported() {
     let world = drifting();
     for (query, problems) in [
         ("{ providers { nodes { name } } }", &PROVIDER_PROBLEMS[..]),
@@ -112,37 +112,37 @@ async fn only_what_the_operation_itself_was_made_of_is_told() {
         ("{ connectedAccounts { totalCount } }", &ACCOUNT_PROBLEMS),
         ("{ toolkit(slug: \"gmail\") { slug } }", &[]),
         ("{ __typename }", &[]),
-        // Each page has one, and what is met on two pages is one line.
+        // Each page has one. The same problem on two pages is one line.
         (
             "{ a: toolkit(slug: \"gmail\") { connectedAccounts(first: 1) { nodes { id } } }
                b: connectedAccounts(first: 1) { nodes { id } } c: connectedAccounts(first: 2) { nodes { id } } }",
             &["COMPOSIO items[1].id wrong_type 2", "COMPOSIO items[4].updated_at unreadable_timestamp 2"],
         ),
     ] {
-        // From the upstream, from the cache, and finished.
+        // From the upstream, from the cache, and from the cached response.
         for _ in 0..3 {
-            assert_eq!(told(&ask_as(&world, tenant_a(), query).await), problems, "{query}");
+            assert_eq!(problem_lines(&response_as(&world, tenant_a(), query).await), problems, "{query}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_read_ahead_and_not_needed_is_not_told() {
+async fn problems_of_unused_prefetched_pages_are_not_reported() {
     let accounts = json!({ "items": [item("ca_1", json!({ "alias": {} }))], "total_items": 1 });
-    let world = answering("connected_accounts", accounts);
+    let world = with_response("connected_accounts", accounts);
     let joined = "{ providers(filter: { categories: [EMAIL] }) { nodes { name connectedAccounts { nodes { id } } } } }";
-    let cold = ask_as(&world, tenant_a(), joined).await;
-    assert_eq!(told(&cold), ["COMPOSIO items[0].alias unreadable_value 1"]);
+    let cold = response_as(&world, tenant_a(), joined).await;
+    assert_eq!(problem_lines(&cold), ["COMPOSIO items[0].alias unreadable_value 1"]);
     world.settle().await;
     world.advance(LONGEST_TTL).await;
     let none = "{ providers(filter: { categories: [EMAIL], search: \"there is none\" }) { nodes { connectedAccounts(first: 1) { nodes { id } } } } }";
-    assert_eq!(told(&ask_as(&world, tenant_a(), none).await), [""; 0]);
+    assert_eq!(problem_lines(&response_as(&world, tenant_a(), none).await), [""; 0]);
     world.settle().await;
-    assert_eq!(told(&ask_as(&world, tenant_a(), none).await), [""; 0]);
+    assert_eq!(problem_lines(&response_as(&world, tenant_a(), none).await), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn accounts_by_id_and_parts_of_joined_pages_tell_it_from_the_cache_too() {
+async fn cached_accounts_and_batched_pages_report_problems() {
     let odd =
         json!({ "created_at": "yesterday", "state": { "val": { "scope": ["a", { "hush": "hush" }, {}] } } });
     let accounts = json!({ "items": [item("ca_1", odd), item("ca_2", json!({}))], "total_items": 2 });
@@ -155,10 +155,10 @@ async fn accounts_by_id_and_parts_of_joined_pages_tell_it_from_the_cache_too() {
         "{ providers { nodes { connectedAccounts(first: 2) { totalCount nodes { createdAt state { scopes } } } } } }",
         "{ toolkitsBySlugs(slugs: [\"gmail\", \"slack\"]) { connectedAccounts(first: 2) { nodes { createdAt state { scopes } } } } }",
     ] {
-        let world = answering("connected_accounts", accounts.clone());
+        let world = with_response("connected_accounts", accounts.clone());
         for _ in 0..3 {
-            let answer = ask_as(&world, tenant_a(), query).await;
-            let counted: Vec<_> = told(&answer);
+            let answer = response_as(&world, tenant_a(), query).await;
+            let counted: Vec<_> = problem_lines(&answer);
             for problem in &problems {
                 assert!(counted.contains(&(*problem).to_owned()), "{query}: {counted:?}");
             }
@@ -171,53 +171,53 @@ async fn accounts_by_id_and_parts_of_joined_pages_tell_it_from_the_cache_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_that_nobody_asked_for_are_told_as_a_number() {
+async fn unrequested_rows_are_reported_as_a_count() {
     let mut rows: Vec<_> = (0..3).map(|nth| item(&format!("ca_{nth}"), json!({}))).collect();
     rows.push(item("ca_s", json!({ "toolkit": { "slug": "slack" } })));
-    let world = answering("connected_accounts", json!({ "items": rows, "total_items": 4 }));
+    let world = with_response("connected_accounts", json!({ "items": rows, "total_items": 4 }));
     let query = "{ connectedAccounts(filter: { toolkits: [\"slack\"] }) { totalCount nodes { connectedAccountId } } }";
-    let answer = ask_as(&world, tenant_a(), query).await;
-    assert_eq!(told(&answer), ["COMPOSIO items not_in_filter 3"]);
+    let answer = response_as(&world, tenant_a(), query).await;
+    assert_eq!(problem_lines(&answer), ["COMPOSIO items not_in_filter 3"]);
     let list = at(&answer, "data.connectedAccounts");
     assert_eq!(list, json!({ "totalCount": null, "nodes": [{ "connectedAccountId": "ca_s" }] }));
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_many_problems_twenty_are_told_and_the_others_counted() {
+async fn at_most_twenty_problems_are_listed() {
     let mut rows: Vec<_> = (0..70).map(|_| json!({ "id": "ca_bad" })).collect();
     rows.push(item("ca_1", json!({})));
-    let world = answering("connected_accounts", json!({ "items": rows, "total_items": 71 }));
-    let answer = ask_as(&world, tenant_a(), "{ connectedAccounts { nodes { id } } }").await;
-    let lines = told(&answer);
+    let world = with_response("connected_accounts", json!({ "items": rows, "total_items": 71 }));
+    let answer = response_as(&world, tenant_a(), "{ connectedAccounts { nodes { id } } }").await;
+    let lines = problem_lines(&answer);
     assert_eq!((lines.len(), &*lines[19]), (20, "COMPOSIO items[19].toolkit missing 1"));
     assert_eq!(at(&answer, "extensions.switchboard.moreProblems"), 50);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_member_is_told_of_the_workspace_and_not_of_accounts() {
+async fn member_sees_workspace_problems_only() {
     let both = "{ providers { nodes { name } } connectedAccounts { nodes { id } } connectedAccountsByIds(ids: [\"ca_1\", \"ca_2\"]) { id } }";
     let world = drifting();
     for _ in 0..3 {
-        let answer = ask_as(&world, member("user_1"), both).await;
-        assert_eq!(told(&answer), PROVIDER_PROBLEMS);
+        let answer = response_as(&world, member("user_1"), both).await;
+        assert_eq!(problem_lines(&answer), PROVIDER_PROBLEMS);
         assert!(!answer.to_string().contains("COMPOSIO"), "{answer}");
     }
-    assert!(told(&ask_as(&world, tenant_a(), both).await).len() > PROVIDER_PROBLEMS.len());
+    assert!(problem_lines(&response_as(&world, tenant_a(), both).await).len() > PROVIDER_PROBLEMS.len());
 
-    // Another's rows are left out of what a member sees: that they came is nothing to tell it.
+    // Rows of other users are hidden from a member, and so is the fact that they were returned.
     let others = json!({ "items": [item("ca_1", json!({ "user_id": "user_2" }))], "total_items": 1 });
-    let world = answering("connected_accounts", others);
+    let world = with_response("connected_accounts", others);
     let query = "{ connectedAccounts { nodes { id } } }";
-    assert_eq!(told(&ask_as(&world, member("user_1"), query).await), [""; 0]);
+    assert_eq!(problem_lines(&response_as(&world, member("user_1"), query).await), [""; 0]);
 
-    // That the error's text cannot be read tells that there is one.
+    // "The error text is unreadable" would reveal that an error exists.
     let row = json!({ "category": "email", "name": "gmail", "error_message": {}, "account_id": [], "scopes": [{}] });
-    let world = answering("settings/providers", json!({ "data": { "providers": [row] } }));
+    let world = with_response("settings/providers", json!({ "data": { "providers": [row] } }));
     let query = "{ providers { nodes { name } } }";
     let of_member = "LEADLEX data.providers[0].scopes unreadable_scope 1";
-    assert_eq!(told(&ask_as(&world, member("user_1"), query).await), [of_member]);
+    assert_eq!(problem_lines(&response_as(&world, member("user_1"), query).await), [of_member]);
     assert_eq!(
-        told(&ask_as(&world, tenant_a(), query).await),
+        problem_lines(&response_as(&world, tenant_a(), query).await),
         [
             "LEADLEX data.providers[0].account_id unreadable_value 1",
             "LEADLEX data.providers[0].error_message unreadable_value 1",
@@ -227,7 +227,7 @@ async fn a_member_is_told_of_the_workspace_and_not_of_accounts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finished_answer_tells_it_in_the_same_bytes() {
+async fn cached_response_has_the_same_problems() {
     let world = drifting();
     let request =
         json!({ "query": "{ providers { nodes { name connectedAccounts(first: 1) { nodes { id } } } } }" });
@@ -239,27 +239,27 @@ async fn a_finished_answer_tells_it_in_the_same_bytes() {
         let finished = world.run(tenant_a(), &request).await;
         assert_eq!((finished.body.clone(), world.executions()), (executed.body.clone(), 0));
         let finished: Value = serde_json::from_slice(&finished.body).unwrap();
-        assert!(told(&finished).contains(&PROVIDER_PROBLEMS[2].to_owned()));
+        assert!(problem_lines(&finished).contains(&PROVIDER_PROBLEMS[2].to_owned()));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_is_well_again_tells_nothing() {
+async fn recovered_page_has_no_problems() {
     let world = drifting();
     let query = "{ connectedAccounts(first: 1) { nodes { id } } }";
-    assert_eq!(told(&ask_as(&world, tenant_a(), query).await), ACCOUNT_PROBLEMS);
+    assert_eq!(problem_lines(&response_as(&world, tenant_a(), query).await), ACCOUNT_PROBLEMS);
     world.sandbox.drift(false);
     assert_eq!(
-        told(&ask_as(&world, tenant_a(), query).await),
+        problem_lines(&response_as(&world, tenant_a(), query).await),
         ACCOUNT_PROBLEMS,
-        "it is the page that is kept"
+        "the cached page is used"
     );
     world.advance(LONGEST_TTL).await;
-    assert_eq!(told(&ask_as(&world, tenant_a(), query).await), [""; 0]);
+    assert_eq!(problem_lines(&response_as(&world, tenant_a(), query).await), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trace_tells_problems_beside_it_and_a_failed_upstream_leaves_those_of_the_other() {
+async fn trace_and_problems_coexist() {
     let world = drifting();
     let traced = world.query_traced(tenant_a(), "{ connectedAccounts { nodes { id } } }", true).await;
     assert!(at(&traced, "extensions.switchboard.trace").is_object());
@@ -269,13 +269,14 @@ async fn a_trace_tells_problems_beside_it_and_a_failed_upstream_leaves_those_of_
         ..tenant_a()
     };
     let half =
-        ask_as(&world, keyless, "{ providers { nodes { id } } connectedAccounts { nodes { id } } }").await;
+        response_as(&world, keyless, "{ providers { nodes { id } } connectedAccounts { nodes { id } } }")
+            .await;
     assert_eq!(half["errors"].as_array().unwrap().len(), 1);
     assert_eq!(at(&half, "extensions.switchboard.problems.*.upstream"), json!(["COMPOSIO", "COMPOSIO"]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_account_that_is_missing_as_its_row_cannot_be_read_is_explained() {
+async fn account_with_an_unreadable_row_is_explained() {
     let world = drifting();
     world.sandbox.change_accounts(Tenant::A, |rows| {
         let account = |id: &str| Account::new(id, "gmail", "user_1", NOW.parse().unwrap());
@@ -283,14 +284,14 @@ async fn the_account_that_is_missing_as_its_row_cannot_be_read_is_explained() {
     });
     let query = "{ connectedAccountsByIds(ids: [\"ca_1\", \"ca_2\"]) { connectedAccountId } }";
     for _ in 0..2 {
-        let answer = ask_as(&world, tenant_a(), query).await;
+        let answer = response_as(&world, tenant_a(), query).await;
         let nulls = at(&answer, "data.connectedAccountsByIds")
             .as_array()
             .unwrap()
             .iter()
             .filter(|a| a.is_null())
             .count();
-        assert_eq!((nulls, told(&answer)), (1, vec![ACCOUNT_PROBLEMS[0].to_owned()]));
+        assert_eq!((nulls, problem_lines(&answer)), (1, vec![ACCOUNT_PROBLEMS[0].to_owned()]));
     }
     assert_eq!(world.calls(), [by_ids(["ca_1", "ca_2"])]);
 }

@@ -1,4 +1,4 @@
-//! Pages of providers: cut from one list in memory, forward and backward, filtered and ordered.
+//! Pages of providers: slices of one list in memory, forward and backward, filtered and ordered.
 
 use serde_json::{Value, json};
 use switchboard::sandbox::Tenant;
@@ -16,13 +16,13 @@ async fn page(world: &World, variables: Value) -> Value {
     world.data_with(QUERY, variables).await["providers"].take()
 }
 
-/// Every provider, and its cursor.
-async fn whole(world: &World) -> (Vec<String>, Vec<String>) {
-    let whole = page(world, json!({})).await;
-    (strings_at(&whole, "nodes.*.id"), strings_at(&whole, "edges.*.cursor"))
+/// The ids of all providers, and their cursors.
+async fn all_providers(world: &World) -> (Vec<String>, Vec<String>) {
+    let all_providers = page(world, json!({})).await;
+    (strings_at(&all_providers, "nodes.*.id"), strings_at(&all_providers, "edges.*.cursor"))
 }
 
-/// Which of the list's places a page holds, with what it says of its surroundings.
+/// The list positions that a page has, with `hasPreviousPage` and `hasNextPage`.
 fn places(page: &Value, ids: &[String]) -> (Vec<usize>, bool, bool) {
     let place = |id: &String| ids.iter().position(|known| known == id).unwrap();
     let held = strings_at(page, "nodes.*.id");
@@ -36,9 +36,9 @@ fn places(page: &Value, ids: &[String]) -> (Vec<usize>, bool, bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_combination_of_arguments_cuts_what_the_specification_says() {
+async fn every_argument_combination_follows_the_relay_specification() {
     let world = World::new();
-    let (ids, cursors) = whole(&world).await;
+    let (ids, cursors) = all_providers(&world).await;
     assert_eq!(ids.len(), 25);
     let at = |place: usize| cursors[place].as_str();
     for (variables, held, previous, next) in [
@@ -66,13 +66,13 @@ async fn every_combination_of_arguments_cuts_what_the_specification_says() {
         let page = page(&world, variables.clone()).await;
         assert_eq!(places(&page, &ids), (held.collect(), previous, next), "{variables}");
     }
-    assert_eq!(world.calls().len(), 1, "all of it is one list");
+    assert_eq!(world.calls().len(), 1, "all pages come from one list");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_walk_either_way_meets_every_provider_once() {
+async fn paging_either_way_returns_every_provider_once() {
     let world = World::new();
-    let (ids, _) = whole(&world).await;
+    let (ids, _) = all_providers(&world).await;
     let (mut forward, mut after) = (Vec::new(), Value::Null);
     loop {
         let page = page(&world, json!({ "first": 4, "after": after })).await;
@@ -96,9 +96,9 @@ async fn a_walk_either_way_meets_every_provider_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_filter_narrows_as_its_name_says() {
+async fn every_filter_selects_its_providers() {
     let world = World::new();
-    let (ids, _) = whole(&world).await;
+    let (ids, _) = all_providers(&world).await;
     let all = page(&world, json!({})).await;
     let all = all["nodes"].as_array().unwrap();
     let text = |node: &Value, field: &str| node[field].as_str().unwrap_or_default().to_lowercase();
@@ -141,7 +141,7 @@ async fn every_filter_narrows_as_its_name_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_order_runs_both_ways_and_what_has_no_value_comes_last() {
+async fn every_order_has_both_directions_and_nulls_last() {
     let world = World::new();
     let declared = |list: &'static [&'static str]| {
         move |value: &Value| list.iter().position(|word| value == *word).unwrap()
@@ -183,9 +183,9 @@ async fn every_order_runs_both_ways_and_what_has_no_value_comes_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_went_leaves_its_cursor_usable() {
+async fn cursor_of_a_deleted_provider_stays_valid() {
     let world = World::new();
-    let (ids, cursors) = whole(&world).await;
+    let (ids, cursors) = all_providers(&world).await;
     world.sandbox.change_providers(Tenant::A, |rows| drop(rows.remove(4)));
     world.advance(crate::world::LONGEST_TTL).await;
     let after = page(&world, json!({ "first": 2, "after": cursors[4] })).await;
@@ -195,14 +195,14 @@ async fn a_provider_that_went_leaves_its_cursor_usable() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_alike_are_told_apart_and_got_by_their_own_ids() {
+async fn identical_rows_have_distinct_ids() {
     let world = World::new();
     world.sandbox.change_providers(Tenant::A, |rows| {
         let mut twin = rows[0].clone();
         twin["display_name"] = json!("The twin");
         rows.push(twin);
     });
-    let (ids, _) = whole(&world).await;
+    let (ids, _) = all_providers(&world).await;
     let query = "query ($ids: [ID!]!) { providersByIds(ids: $ids) { displayName } }";
     let data = world.data_with(query, json!({ "ids": [ids[25], ids[0]] })).await;
     assert_eq!(strings_at(&data, "providersByIds.*.displayName"), ["The twin", "Team Mailbox"]);

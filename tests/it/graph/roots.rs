@@ -1,5 +1,5 @@
-//! Every root field: its answer is the sandbox's own data, and its calls are exactly these: cold; none when asked
-//! again; the same once what was kept is too old.
+//! Every root field returns the sandbox's data with exactly these calls: on a cold cache, none when warm, and
+//! the same again after expiry.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use switchboard::sandbox::{Account, Tenant};
 
 use crate::world::{LONGEST_TTL, PROVIDERS, World, at, by_ids, count, global_id, list, strings_at, tenant_a};
 
-/// How long a missing account is believed to be missing.
-const A_MOMENT: Duration = Duration::from_secs(5);
+/// The time for which a missing account is cached as missing.
+const NOT_FOUND_TTL: Duration = Duration::from_secs(5);
 
-/// The data of a query that makes these calls, and makes them only where nothing fresh is kept.
-async fn thrice(world: &World, query: &str, variables: Value, calls: &[String]) -> Value {
+/// The data of a query that makes exactly these calls, and only if no fresh data is cached.
+async fn cold_warm_and_expired(world: &World, query: &str, variables: Value, calls: &[String]) -> Value {
     let mut calls = calls.to_vec();
     calls.sort_unstable();
     let data = world.data_with(query, variables.clone()).await;
@@ -39,10 +39,10 @@ fn listed(ids: &[String]) -> Vec<&str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn providers_are_the_workspaces_rows() {
+async fn providers_are_the_rows_of_the_workspace() {
     let world = World::new();
     let query = "{ providers { totalCount nodes { rawCategory name connected accountId displayName rawStatus errorMessage } } }";
-    let data = thrice(&world, query, json!({}), &[PROVIDERS.to_owned()]).await;
+    let data = cold_warm_and_expired(&world, query, json!({}), &[PROVIDERS.to_owned()]).await;
     let rows = world.sandbox.providers(Tenant::A);
     assert_eq!(data["providers"]["totalCount"], rows.len());
     let nodes = data["providers"]["nodes"].as_array().unwrap();
@@ -63,7 +63,7 @@ async fn providers_are_the_workspaces_rows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_is_got_by_its_id_on_every_road() {
+async fn provider_is_found_by_id_through_every_field() {
     let world = World::new();
     let ids = strings_at(&world.data("{ providers { nodes { id } } }").await, "providers.nodes.*.id");
     assert!(ids.iter().all(|id| !id.contains("emasex")));
@@ -74,7 +74,7 @@ async fn a_provider_is_got_by_its_id_on_every_road() {
         ("query ($id: ID!) { provider(id: $id) { name } }", "provider"),
         ("query ($id: ID!) { node(id: $id) { id ... on Provider { name } } }", "node"),
     ] {
-        let data = thrice(&world, query, variables.clone(), &[PROVIDERS.to_owned()]).await;
+        let data = cold_warm_and_expired(&world, query, variables.clone(), &[PROVIDERS.to_owned()]).await;
         assert_eq!(data[path]["name"], "slack");
         world.advance(LONGEST_TTL).await;
     }
@@ -82,14 +82,14 @@ async fn a_provider_is_got_by_its_id_on_every_road() {
         ("query ($ids: [ID!]!) { providersByIds(ids: $ids) { name } }", "providersByIds"),
         ("query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Provider { name } } }", "nodes"),
     ] {
-        let data = thrice(&world, query, variables.clone(), &[PROVIDERS.to_owned()]).await;
+        let data = cold_warm_and_expired(&world, query, variables.clone(), &[PROVIDERS.to_owned()]).await;
         assert_eq!(strings_at(&data[path], "*.name"), ["teams", "gmail", "teams"]);
         world.advance(LONGEST_TTL).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_account_is_got_by_either_id_on_every_road_whether_shared_or_private() {
+async fn account_is_found_by_either_id_through_every_field() {
     let world = World::new();
     let all = accounts(&world);
     let shared = all.iter().find(|account| account.shared).unwrap();
@@ -103,7 +103,9 @@ async fn an_account_is_got_by_either_id_on_every_road_whether_shared_or_private(
     ] {
         let query =
             format!("query ($id: ID!) {{ {root}(id: $id) {{ ... on ConnectedAccount {{ {one} }} }} }}");
-        let data = thrice(&world, &query, json!({ "id": id }), &[by_ids([account.id.as_str()])]).await;
+        let data =
+            cold_warm_and_expired(&world, &query, json!({ "id": id }), &[by_ids([account.id.as_str()])])
+                .await;
         let account_type = if account.shared { "SHARED" } else { "PRIVATE" };
         assert_eq!(
             data[root],
@@ -123,21 +125,25 @@ async fn an_account_is_got_by_either_id_on_every_road_whether_shared_or_private(
     let ids = [&other.id, &private.id, &other.id].map(String::as_str);
     let calls = [by_ids([private.id.as_str(), other.id.as_str()])];
     let query = "query ($ids: [ID!]!) { connectedAccountsByIds(ids: $ids) { connectedAccountId } }";
-    let data = thrice(&world, query, json!({ "ids": ids }), &calls).await;
+    let data = cold_warm_and_expired(&world, query, json!({ "ids": ids }), &calls).await;
     assert_eq!(strings_at(&data, "connectedAccountsByIds.*.connectedAccountId"), ids);
     world.advance(LONGEST_TTL).await;
     let query =
         "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ConnectedAccount { connectedAccountId } } }";
-    let data =
-        thrice(&world, query, json!({ "ids": ids.map(|id| global_id("ConnectedAccount", id)) }), &calls);
+    let data = cold_warm_and_expired(
+        &world,
+        query,
+        json!({ "ids": ids.map(|id| global_id("ConnectedAccount", id)) }),
+        &calls,
+    );
     assert_eq!(strings_at(&data.await, "nodes.*.connectedAccountId"), ids);
 }
 
 #[tokio::test(start_paused = true)]
-async fn connected_accounts_are_the_newest_private_ones() {
+async fn connected_accounts_are_private_and_newest_first() {
     let world = World::new();
     let query = "{ connectedAccounts { totalCount nodes { connectedAccountId } pageInfo { hasNextPage hasPreviousPage } } }";
-    let data = thrice(&world, query, json!({}), &[list(&[])]).await;
+    let data = cold_warm_and_expired(&world, query, json!({}), &[list(&[])]).await;
     let private = private_ids(&world, |_| true);
     let data = &data["connectedAccounts"];
     assert_eq!(strings_at(data, "nodes.*.connectedAccountId"), listed(&private)[..20]);
@@ -146,7 +152,7 @@ async fn connected_accounts_are_the_newest_private_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn toolkits_and_users_cost_nothing_until_their_lists_are_asked_for() {
+async fn toolkits_and_users_cost_calls_only_for_their_lists() {
     let world = World::new();
     let toolkit = json!({ "id": global_id("Toolkit", "gmail"), "slug": "gmail" });
     let query = r#"{
@@ -156,36 +162,41 @@ async fn toolkits_and_users_cost_nothing_until_their_lists_are_asked_for() {
         user(id: "user_3") { id }
         usersByIds(ids: ["user_9", "whoever", "user_3"]) { id }
     }"#;
-    let data = thrice(&world, query, json!({}), &[]).await;
+    let data = cold_warm_and_expired(&world, query, json!({}), &[]).await;
     assert_eq!((&data["toolkit"], &data["node"]), (&toolkit, &toolkit));
     assert_eq!(strings_at(&data, "toolkitsBySlugs.*.slug"), ["slack", "nobody_has_it", "gmail"]);
     assert_eq!(data["user"]["id"], "user_3");
     assert_eq!(strings_at(&data, "usersByIds.*.id"), ["user_9", "whoever", "user_3"]);
 
     let query = r#"{ toolkit(slug: "outlook") { providers { rawCategory name } connectedAccounts(first: 4) { nodes { connectedAccountId } } } }"#;
-    let data =
-        thrice(&world, query, json!({}), &[PROVIDERS.to_owned(), list(&["toolkit_slugs=outlook"])]).await;
+    let data = cold_warm_and_expired(
+        &world,
+        query,
+        json!({}),
+        &[PROVIDERS.to_owned(), list(&["toolkit_slugs=outlook"])],
+    )
+    .await;
     assert_eq!(strings_at(&data, "toolkit.providers.*.rawCategory"), ["email", "calendar", "channels"]);
     let of = private_ids(&world, |account| account.toolkit == "outlook");
     assert_eq!(strings_at(&data, "toolkit.connectedAccounts.nodes.*.connectedAccountId"), listed(&of)[..4]);
 
     let query =
         r#"{ user(id: "user_3") { connectedAccounts { nodes { connectedAccountId user { id } } } } }"#;
-    let data = thrice(&world, query, json!({}), &[list(&["user_ids=user_3"])]).await;
+    let data = cold_warm_and_expired(&world, query, json!({}), &[list(&["user_ids=user_3"])]).await;
     let of = private_ids(&world, |account| account.user_id == "user_3");
     assert_eq!(strings_at(&data, "user.connectedAccounts.nodes.*.connectedAccountId"), of);
     assert!(!of.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_users_and_many_toolkits_are_one_call_each() {
+async fn users_and_toolkits_are_batched_into_one_call_each() {
     let world = World::new();
     let query = r#"{
         usersByIds(ids: ["user_1", "user_2", "user_3"]) { id connectedAccounts(first: 2) { nodes { userId } } }
         toolkitsBySlugs(slugs: ["gmail", "slack"]) { slug connectedAccounts(first: 2) { nodes { toolkit { slug } } } }
     }"#;
     let calls = [list(&["user_ids=user_1%2Cuser_2%2Cuser_3"]), list(&["toolkit_slugs=gmail%2Cslack"])];
-    let data = thrice(&world, query, json!({}), &calls).await;
+    let data = cold_warm_and_expired(&world, query, json!({}), &calls).await;
     for user in data["usersByIds"].as_array().unwrap() {
         let owners = strings_at(user, "connectedAccounts.nodes.*.userId");
         assert_eq!(owners, vec![user["id"].as_str().unwrap(); 2]);
@@ -197,7 +208,7 @@ async fn many_users_and_many_toolkits_are_one_call_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_accounts_own_links_lead_back() {
+async fn account_links_to_its_provider_and_user() {
     let world = World::new();
     let query = "{ connectedAccounts(first: 3) { nodes {
         toolkit { slug } user { id } userId
@@ -206,7 +217,7 @@ async fn an_accounts_own_links_lead_back() {
     } } }";
     let calls =
         [PROVIDERS.to_owned(), list(&[]), list(&["auth_config_ids=ac_gmail%2Cac_googlecalendar%2Cac_slack"])];
-    let data = thrice(&world, query, json!({}), &calls).await;
+    let data = cold_warm_and_expired(&world, query, json!({}), &calls).await;
     let nodes = &data["connectedAccounts"]["nodes"];
     let slugs = strings_at(nodes, "*.toolkit.slug");
     assert_eq!(slugs, ["gmail", "googlecalendar", "slack"]);
@@ -216,7 +227,7 @@ async fn an_accounts_own_links_lead_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_mix_of_roots_asks_for_ids_asks_once_per_hundred() {
+async fn ids_of_all_root_fields_are_batched_by_hundred() {
     let world = World::new();
     let all = accounts(&world);
     let ids: Vec<_> = all.iter().take(150).map(|account| account.id.as_str()).collect();
@@ -234,13 +245,13 @@ async fn whatever_mix_of_roots_asks_for_ids_asks_once_per_hundred() {
     let mut sorted = ids.clone();
     sorted.sort_unstable();
     let calls = [by_ids(sorted[..100].iter().copied()), by_ids(sorted[100..].iter().copied())];
-    let data = thrice(&world, query, variables, &calls).await;
+    let data = cold_warm_and_expired(&world, query, variables, &calls).await;
     assert_eq!(strings_at(&data, "connectedAccountsByIds.*.connectedAccountId"), ids);
     assert_eq!(data["nodes"].as_array().map(Vec::len), Some(30));
 }
 
 #[tokio::test(start_paused = true)]
-async fn aliases_with_different_arguments_get_each_their_own() {
+async fn aliases_with_different_arguments_are_independent() {
     let world = World::new();
     let query = r#"{
         active: connectedAccounts(first: 3, filter: { statuses: [ACTIVE] }) { nodes { rawStatus } }
@@ -261,7 +272,7 @@ async fn aliases_with_different_arguments_get_each_their_own() {
         list(&[both]),
         list(&[both]).replace("desc", "asc"),
     ];
-    let data = thrice(&world, query, json!({}), &calls).await;
+    let data = cold_warm_and_expired(&world, query, json!({}), &calls).await;
     assert_eq!(strings_at(&data, "active.nodes.*.rawStatus"), ["ACTIVE"; 3]);
     assert_eq!(strings_at(&data, "expired.nodes.*.rawStatus"), ["EXPIRED"; 3]);
     assert_eq!(strings_at(&data, "five.nodes.*.id")[..2], strings_at(&data, "two.nodes.*.id"));
@@ -272,7 +283,7 @@ async fn aliases_with_different_arguments_get_each_their_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_exist_is_null_in_its_place_and_believed_for_a_moment_only() {
+async fn missing_objects_are_null_and_cached_briefly() {
     let world = World::new();
     let known = accounts(&world)[0].id.clone();
     let query = "query ($ids: [ID!]!) { connectedAccountsByIds(ids: $ids) { connectedAccountId } }";
@@ -285,26 +296,26 @@ async fn what_does_not_exist_is_null_in_its_place_and_believed_for_a_moment_only
     world.sandbox.change_accounts(Tenant::A, |rows| rows.push(account));
     assert_eq!(world.data_with(query, variables.clone()).await, data);
     assert_eq!(world.calls(), [] as [&str; 0]);
-    world.advance(A_MOMENT).await;
+    world.advance(NOT_FOUND_TTL).await;
     let data = world.data_with(query, variables).await;
     assert_eq!(data["connectedAccountsByIds"][0]["connectedAccountId"], "ca_nobody");
     assert_eq!(world.calls(), [by_ids(["ca_nobody"])]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_asked_for_again_alone_is_believed_to_be_missing_no_longer() {
+async fn repeated_request_for_one_missing_account_reads_again() {
     let world = World::new();
     let query = r#"{ connectedAccount(id: "ca_later") { userId } }"#;
     assert_eq!(world.data(query).await["connectedAccount"], Value::Null);
     let account = Account::new("ca_later", "gmail", "user_1", "2026-11-21T11:00:00Z".parse().unwrap());
     world.sandbox.change_accounts(Tenant::A, |rows| rows.push(account));
-    world.advance(A_MOMENT).await;
+    world.advance(NOT_FOUND_TTL).await;
     assert_eq!(world.data(query).await["connectedAccount"]["userId"], "user_1");
     assert_eq!(world.calls(), [by_ids(["ca_later"]), by_ids(["ca_later"])]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn accounts_are_read_again_while_the_providers_are_still_kept() {
+async fn accounts_expire_before_providers() {
     let world = World::new();
     let query = "{ providers(first: 1) { nodes { name connectedAccounts(first: 1) { nodes { id } } } } }";
     world.data(query).await;
@@ -321,13 +332,18 @@ async fn accounts_are_read_again_while_the_providers_are_still_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_count_costs_a_call_only_where_no_page_tells_it() {
+async fn total_count_costs_a_call_only_without_a_page() {
     let world = World::new();
     let query = "{ connectedAccounts(first: 0) { nodes { id } pageInfo { hasNextPage } } }";
-    let data = thrice(&world, query, json!({}), &[]).await;
+    let data = cold_warm_and_expired(&world, query, json!({}), &[]).await;
     assert_eq!(data["connectedAccounts"]["nodes"], json!([]));
-    let data =
-        thrice(&world, "{ connectedAccounts(first: 0) { totalCount } }", json!({}), &[count(&[])]).await;
+    let data = cold_warm_and_expired(
+        &world,
+        "{ connectedAccounts(first: 0) { totalCount } }",
+        json!({}),
+        &[count(&[])],
+    )
+    .await;
     let private = private_ids(&world, |_| true).len();
     assert_eq!(data["connectedAccounts"]["totalCount"], private);
 
@@ -337,7 +353,7 @@ async fn a_count_costs_a_call_only_where_no_page_tells_it() {
         toolkit(slug: "gmail") { connectedAccounts(first: 1) { totalCount } }
     }"#;
     let calls = [list(&["statuses=FAILED%2CREVOKED", "account_type=ALL"]), list(&["toolkit_slugs=gmail"])];
-    let data = thrice(&world, query, json!({}), &calls).await;
+    let data = cold_warm_and_expired(&world, query, json!({}), &calls).await;
     let ended = accounts(&world).iter().filter(|a| ["REVOKED", "FAILED"].contains(&a.status)).count();
     assert_eq!(data["connectedAccounts"]["totalCount"], ended);
     let gmail = private_ids(&world, |account| account.toolkit == "gmail").len();
@@ -345,13 +361,13 @@ async fn a_count_costs_a_call_only_where_no_page_tells_it() {
 
     world.advance(LONGEST_TTL).await;
     let query = r#"{ connectedAccounts(first: 0, filter: { userIds: ["user_1"] }) { totalCount } }"#;
-    let data = thrice(&world, query, json!({}), &[count(&["user_ids=user_1"])]).await;
+    let data = cold_warm_and_expired(&world, query, json!({}), &[count(&["user_ids=user_1"])]).await;
     let own = private_ids(&world, |account| account.user_id == "user_1").len();
     assert_eq!(data["connectedAccounts"]["totalCount"], own);
 }
 
 #[tokio::test(start_paused = true)]
-async fn counts_of_nested_lists_are_right() {
+async fn counts_of_nested_lists_are_correct() {
     let world = World::new();
     let query = "{ providers { nodes { toolkits { slug } connectedAccounts(first: 1) { totalCount } } } }";
     let data = world.data(query).await;
@@ -363,7 +379,7 @@ async fn counts_of_nested_lists_are_right() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn identical_requests_at_once_make_the_calls_of_one() {
+async fn concurrent_identical_requests_share_calls() {
     let world = World::new();
     let query = "{ providers { nodes { connectedAccounts(first: 3) { nodes { id } } } } }";
     let requests = (0..200).map(|_| world.query_as(tenant_a(), query, json!({})));

@@ -1,4 +1,4 @@
-//! The schema as others read it: in files that the repository keeps, as it is printed, and as a gateway is told it.
+//! The schema in its forms: the files of the repository, the printed SDL, and `_service { sdl }`.
 
 use serde_json::json;
 use switchboard::graphql::federation::{self, FederationSettings};
@@ -7,7 +7,7 @@ use switchboard::graphql::stitching;
 
 use crate::world::{Setup, World, tenant_a};
 
-fn file(path: &str) -> String {
+fn read_file(path: &str) -> String {
     std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap_or_default()
 }
 
@@ -19,7 +19,7 @@ fn of_federation(settings: &FederationSettings) -> String {
     federation::sdl(settings, &Setup::default().config.connections)
 }
 
-fn set(version: &str, left_out: &str) -> FederationSettings {
+fn settings_with(version: &str, left_out: &str) -> FederationSettings {
     FederationSettings {
         version: version.to_owned().try_into().unwrap(),
         left_out: left_out.to_owned().try_into().unwrap(),
@@ -27,35 +27,35 @@ fn set(version: &str, left_out: &str) -> FederationSettings {
 }
 
 #[test]
-fn the_files_of_the_repository_are_the_schema_that_is_served() {
+fn schema_files_are_up_to_date() {
     for (path, served) in [
         ("schema.graphql", sdl()),
         ("tests/it/graph/sdl/federation.graphql", of_federation(&shipped())),
         ("tests/it/graph/sdl/stitching.graphql", stitching::sdl()),
     ] {
         assert!(
-            file(path) == served,
+            read_file(path) == served,
             "{path} is not what the code serves: run `make schema`, and look at the difference"
         );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn gateways_are_told_the_same_texts() {
+async fn service_sdl_equals_the_schema_files() {
     let world = World::new();
     let data = world.data("{ _service { sdl } _sdl }").await;
     assert_eq!(data["_service"]["sdl"], of_federation(&shipped()));
     assert_eq!(data["_sdl"], stitching::sdl());
 
     let mut setup = Setup::default();
-    setup.config.federation = set("2.3", "");
+    setup.config.federation = settings_with("2.3", "");
     let expected = of_federation(&setup.config.federation);
     let data = World::new_with(setup).data("{ _service { sdl } }").await;
     assert_eq!(data["_service"]["sdl"], expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_gateways_ask_is_not_shown_to_people() {
+async fn federation_fields_are_hidden_from_introspection() {
     let world = World::new();
     let query = "{ __schema { types { name } queryType { name fields { name } } } }";
     let told = world.query_as(tenant_a(), query, json!({})).await;
@@ -69,7 +69,7 @@ async fn what_gateways_ask_is_not_shown_to_people() {
 }
 
 #[test]
-fn what_the_owner_of_a_larger_graph_has_itself_is_left_out_unless_it_is_set() {
+fn fields_of_the_supergraph_owner_are_left_out_by_default() {
     let told = of_federation(&shipped());
     for gone in ["  node(", "  nodes(", "  user(", "  viewer", "_sdl", "type Viewer", "enum ViewerRole"] {
         assert!(!told.contains(gone), "{gone}");
@@ -79,18 +79,18 @@ fn what_the_owner_of_a_larger_graph_has_itself_is_left_out_unless_it_is_set() {
     {
         assert!(told.contains(there), "{there}");
     }
-    let whole = of_federation(&set("2.9", ""));
+    let whole = of_federation(&settings_with("2.9", ""));
     for back in ["  node(", "  nodes(", "  user(", "  viewer", "_sdl", "type Viewer", "enum ViewerRole"] {
         assert!(whole.contains(back), "{back}");
     }
-    // A composer has them of its own.
+    // Composition defines these itself.
     assert!(!whole.contains("_entities") && !whole.contains("_service") && !whole.contains("_Any"));
 }
 
 #[test]
-fn only_what_is_used_is_imported() {
+fn only_used_directives_are_imported() {
     let import = |version| {
-        let told = of_federation(&set(version, "node"));
+        let told = of_federation(&settings_with(version, "node"));
         told.lines().next().unwrap_or_default().to_owned()
     };
     assert_eq!(
@@ -98,7 +98,7 @@ fn only_what_is_used_is_imported() {
         "extend schema @link(url: \"https://specs.apollo.dev/federation/v2.9\", \
          import: [\"@cost\", \"@key\", \"@listSize\", \"@shareable\", \"@tag\"])"
     );
-    // It knows nothing of costs yet.
+    // This version has no `@cost`.
     assert_eq!(
         import("2.8"),
         "extend schema @link(url: \"https://specs.apollo.dev/federation/v2.8\", \
@@ -107,7 +107,7 @@ fn only_what_is_used_is_imported() {
 }
 
 #[test]
-fn a_version_or_a_field_that_is_none_is_refused_by_its_name() {
+fn unknown_version_or_field_is_refused_by_name() {
     use switchboard::graphql::federation::{FederationVersion, RootFields};
     for version in ["", "2", "1.0", "v2.9", "2.x", "2.9.1", "2.-1", "2.300", "2.09", "2.+9", "2. 9"] {
         let refused = FederationVersion::try_from(version.to_owned()).unwrap_err();
@@ -126,8 +126,8 @@ fn a_version_or_a_field_that_is_none_is_refused_by_its_name() {
     assert_eq!(refused, "nothing would be left of queries");
 }
 
-/// What bears a directive: its coordinate with the directive's argument.
-fn bearing(directive: &str) -> Vec<String> {
+/// The coordinates with a directive, each with the directive's argument.
+fn coordinates_with(directive: &str) -> Vec<String> {
     let text = of_federation(&shipped());
     let mut within = "";
     let mut found = Vec::new();
@@ -145,7 +145,7 @@ fn bearing(directive: &str) -> Vec<String> {
 }
 
 #[test]
-fn whose_an_account_is_can_be_left_out_by_one_tag() {
+fn account_owner_fields_have_one_tag() {
     let personal = [
         "AuthConfigAccountFilter.userIds",
         "ConnectedAccount.alias",
@@ -166,12 +166,12 @@ fn whose_an_account_is_can_be_left_out_by_one_tag() {
     expected
         .extend(["Mutation.refresh", "Query.upstreams"].map(|place| format!("{place} name: \"operations\"")));
     expected.sort_unstable();
-    assert_eq!(bearing("tag"), expected);
+    assert_eq!(coordinates_with("tag"), expected);
 }
 
 #[test]
-fn what_is_dear_bears_its_cost() {
-    let costs = bearing("cost");
+fn expensive_fields_have_a_cost() {
+    let costs = coordinates_with("cost");
     for told in [
         "ConnectedAccountConnection.statusCounts weight: 80",
         "ConnectedAccountConnection.totalCount weight: 10",
@@ -185,7 +185,7 @@ fn what_is_dear_bears_its_cost() {
     }
     let page = ["ProviderConnection.totalCount", "ProviderConnection.nodes", "ProviderEdge.node"];
     assert!(!costs.iter().any(|cost| page.iter().any(|free| cost.starts_with(free))), "{costs:?}");
-    let sizes = bearing("listSize");
+    let sizes = coordinates_with("listSize");
     for root in ["connectedAccountsByIds", "providersByIds", "toolkitsBySlugs", "usersByIds"] {
         assert!(sizes.contains(&format!("Query.{root} assumedSize: 1000")), "{root} in {sizes:?}");
     }

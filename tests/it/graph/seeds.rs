@@ -1,6 +1,7 @@
-//! Every field of the documents that the project started from: the schema field that shows it, or why none does.
+//! Every field of the example documents: the schema field that shows it, or the reason why none does.
 //!
-//! The table is held to the documents both ways: a leaf of the JSON without a row fails, and so does a row without a leaf.
+//! The table and the documents must match in both directions: each JSON leaf has a row, and each row has a
+//! leaf.
 
 use std::collections::BTreeSet;
 
@@ -14,22 +15,22 @@ use tower::{BoxError, service_fn};
 
 use crate::world::{PAGE_ROWS, World, at, caller, global_id, list, only_error};
 
-/// What becomes of a leaf.
+/// What the graph does with a leaf.
 enum Leaf {
-    /// This field of the answer shows it, as this value.
+    /// This field of the response shows it, as this value.
     Shown(&'static str, Value),
-    /// This field of the answer shows it, as it is.
+    /// This field of the response shows it unchanged.
     Same(&'static str),
-    /// It is a setting of the connection, told by its own name.
+    /// A setting of the connection, listed by its own name.
     Setting,
-    /// A secret, or a link that finishes a login: `withheld` tells its name.
+    /// A secret, or a link that finishes a login. `withheld` lists its name.
     Withheld,
-    /// No field shows it, because …
+    /// No field shows it, for this reason.
     Nowhere(&'static str),
 }
 use Leaf::{Nowhere, Same, Setting, Shown, Withheld};
 
-/// The paths of a document's leaves; what holds nothing is a leaf too.
+/// Collects the paths of a document's leaves. An empty object or list is a leaf too.
 fn leaves(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     let below = |step: &str| if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") };
     match value {
@@ -43,7 +44,7 @@ fn leaves(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     }
 }
 
-/// Holds a table to its document and to the answer. A row's `#` stands for each of `rows` places.
+/// Checks a table against its document and the response. A row's `#` stands for each of `rows` indexes.
 fn check(document: &Value, answer: &Value, rows: usize, table: &[(&str, Leaf)]) {
     let mut known = BTreeSet::new();
     leaves(document, "", &mut known);
@@ -91,7 +92,7 @@ async fn of_tenant(leadlex: &str, composio: &str, query: &str) -> (World, Value)
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_field_of_leadlexs_example_is_shown() {
+async fn every_field_of_the_leadlex_example_is_shown() {
     let (_, answer) = of_tenant("wbk_sandbox_seed", "ak_sandbox_seed", PROVIDERS).await;
     let document = document(include_str!("../../../src/sandbox/seeds/leadlex-example.json"));
     let table = [
@@ -117,7 +118,7 @@ async fn every_field_of_leadlexs_example_is_shown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn leadlexs_stub_is_read_with_what_it_says_and_null_for_what_is_no_value() {
+async fn leadlex_stub_is_read_with_null_for_missing_values() {
     let (_, answer) = of_tenant("wbk_sandbox_stub", "ak_sandbox_stub", PROVIDERS).await;
     let document = document(include_str!("../../../src/sandbox/seeds/leadlex-stub.json"));
     let table = [
@@ -138,7 +139,7 @@ async fn leadlexs_stub_is_read_with_what_it_says_and_null_for_what_is_no_value()
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_field_of_composios_list_is_shown_or_withheld_for_a_reason() {
+async fn every_field_of_the_composio_list_is_shown_or_withheld() {
     let query = "{ connectedAccounts { totalCount pageInfo { hasNextPage } nodes {
         id connectedAccountId wordId alias toolkit { id slug } user { id } userId status rawStatus statusReason isDisabled
         accountType createdAt updatedAt testRequestEndpoint legacy { uuid labels }
@@ -150,7 +151,7 @@ async fn every_field_of_composios_list_is_shown_or_withheld_for_a_reason() {
     assert_eq!(
         calls,
         [list(&[]), format!("{}&cursor=string", list(&[]))],
-        "next_cursor leads on, and in a circle"
+        "next_cursor leads to the next page, in a circle"
     );
     let document = document(include_str!("../../../src/sandbox/seeds/composio-list.json"));
     let node = |field: &str| -> &'static str { format!("connectedAccounts.nodes.0.{field}").leak() };
@@ -213,18 +214,12 @@ async fn every_field_of_composios_list_is_shown_or_withheld_for_a_reason() {
         ("items.0.state.val.redirectUrl", Withheld),
         ("items.0.state.val.callbackUrl", Withheld),
         ("items.0.state.val.callback_url", Withheld),
-        (
-            "items.0.data.property1",
-            Nowhere("`data` carries headers and keys: all of it is secret, its names too"),
-        ),
-        (
-            "items.0.data.property2",
-            Nowhere("`data` carries headers and keys: all of it is secret, its names too"),
-        ),
+        ("items.0.data.property1", Nowhere("`data` has headers and keys: its names and values are secret")),
+        ("items.0.data.property2", Nowhere("`data` has headers and keys: its names and values are secret")),
         ("next_cursor", Shown("connectedAccounts.pageInfo.hasNextPage", json!(false))),
         ("total_items", Same("connectedAccounts.totalCount")),
-        ("total_pages", Nowhere("of the wire: pages of the graph are cut elsewhere")),
-        ("current_page", Nowhere("of the wire: pages of the graph are cut elsewhere")),
+        ("total_pages", Nowhere("transport detail: the graph has its own pages")),
+        ("current_page", Nowhere("transport detail: the graph has its own pages")),
     ];
     check(&document, &answer, 1, &table);
     let account = at(&answer, "connectedAccounts.nodes.0");
@@ -237,8 +232,8 @@ async fn every_field_of_composios_list_is_shown_or_withheld_for_a_reason() {
     assert_eq!(account["state"]["scopes"], json!([]));
 }
 
-/// A network that answers everything with the document of the errors.
-fn refusing(status: u16) -> Network {
+/// A network that returns the document of errors for every call.
+fn error_network(status: u16) -> Network {
     let body = include_bytes!("../../../src/sandbox/seeds/composio-error.json");
     BoxCloneSyncService::new(service_fn(move |_: http::Request<Bytes>| async move {
         let body = Full::new(Bytes::from_static(body)).map_err(BoxError::from).boxed_unsync();
@@ -247,7 +242,7 @@ fn refusing(status: u16) -> Network {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_field_of_composios_errors_is_told_or_kept_for_a_reason() {
+async fn every_field_of_the_composio_errors_is_shown_or_withheld() {
     let document = document(include_str!("../../../src/sandbox/seeds/composio-error.json"));
     for (status, code) in [
         (400, "UPSTREAM_REJECTED"),
@@ -256,14 +251,14 @@ async fn every_field_of_composios_errors_is_told_or_kept_for_a_reason() {
         (422, "UPSTREAM_REJECTED"),
         (500, "UPSTREAM_UNAVAILABLE"),
     ] {
-        let world = World::with_network(Settings::default(), PAGE_ROWS, move |_| refusing(status));
+        let world = World::with_network(Settings::default(), PAGE_ROWS, move |_| error_network(status));
         let answer = world.query("{ connectedAccounts { totalCount } }").await;
         let own = "the upstream's own text, which can repeat a key or a URL";
         let table = [
             ("error.request_id", Same("extensions.requestId")),
             ("error.status", Shown("extensions.code", json!(code))),
-            ("error.slug", Nowhere("known to this layer alone; clients go by its own codes")),
-            ("error.code", Nowhere("known to this layer alone; clients go by its own codes")),
+            ("error.slug", Nowhere("internal: clients use the graph's own codes")),
+            ("error.code", Nowhere("internal: clients use the graph's own codes")),
             ("error.message", Nowhere(own)),
             ("error.suggested_fix", Nowhere(own)),
             ("error.errors.0", Nowhere(own)),

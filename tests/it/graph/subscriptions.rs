@@ -1,4 +1,4 @@
-//! Changes as those who subscribe hear of them, and the exact upstream calls behind them.
+//! Subscriptions to changes, with the exact upstream calls behind them.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ const ACCOUNT_CHANGED: &str = "subscription { connectedAccountChanged {
     kind cause previousStatus connectedAccount { connectedAccountId status userId }
 } }";
 
-/// What is asked of Composio while somebody listens.
+/// The call to Composio while a subscription is active.
 const WATCHED: &str =
     "GET /api/v3/connected_accounts?account_type=ALL&order_by=updated_at&order_direction=desc&limit=100";
 
 const PROVIDERS_TTL: Duration = Duration::from_secs(60);
 
-fn moment(seconds: i64) -> Timestamp {
+fn timestamp(seconds: i64) -> Timestamp {
     NOW.parse::<Timestamp>().unwrap() + jiff::SignedDuration::from_secs(seconds)
 }
 
@@ -34,19 +34,19 @@ fn member(id: &str) -> Caller {
 }
 
 fn account(id: &str, user: &str, changed: i64) -> Account {
-    let mut account = Account::new(id, "gmail", user, moment(changed - 1_000));
-    account.updated_at = moment(changed);
+    let mut account = Account::new(id, "gmail", user, timestamp(changed - 1_000));
+    account.updated_at = timestamp(changed);
     account
 }
 
-/// A world of few accounts that do not change by themselves.
+/// A few accounts that change only when a test changes them.
 fn world(accounts: Vec<Account>) -> World {
     World::with_accounts(accounts, 100)
 }
 
-/// The data of the next message, which has no errors.
-async fn heard(subscription: &mut Subscription) -> Value {
-    let message = subscription.next().await.expect("it goes on");
+/// The data of the next message, which must have no errors.
+async fn next_data(subscription: &mut Subscription) -> Value {
+    let message = subscription.next().await.expect("the subscription is open");
     let mut answer: Value = serde_json::from_slice(&message.response.body).unwrap();
     assert_eq!(answer.get("errors"), None);
     answer["data"].take()
@@ -56,12 +56,12 @@ fn change(world: &World, id: &str, status: &'static str, changed: i64) {
     world.sandbox.change_accounts(Tenant::A, |rows| {
         let row = rows.iter_mut().find(|row| row.id == id).unwrap();
         row.status = status;
-        row.updated_at = moment(changed);
+        row.updated_at = timestamp(changed);
     });
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_integration_that_comes_changes_or_goes_is_told_at_the_next_look() {
+async fn added_changed_and_removed_providers_are_sent_at_the_next_check() {
     let world = World::new();
     let rows = world.sandbox.providers(Tenant::A);
     let mut subscription = world.subscribe(tenant_a(), PROVIDER_CHANGED).await;
@@ -74,47 +74,47 @@ async fn an_integration_that_comes_changes_or_goes_is_told_at_the_next_look() {
             json!({ "category": "email", "name": "brand_new", "connected": true, "status": "healthy" }),
         );
     });
-    let changed = heard(&mut subscription).await;
+    let changed = next_data(&mut subscription).await;
     let changed = at(&changed, "providerChanged");
     assert_eq!(
         (&changed["kind"], &changed["cause"], &changed["previousStatus"]),
         (&json!("UPDATED"), &json!("POLL"), &json!("HEALTHY"))
     );
-    assert_eq!(changed["at"], json!(moment(60).to_string()));
+    assert_eq!(changed["at"], json!(timestamp(60).to_string()));
     assert_eq!(
         changed["provider"],
         json!({ "name": rows[0]["name"], "status": "NEEDS_REAUTH", "errorMessage": "sign in again", "health": { "state": "NEEDS_REAUTH" } })
     );
-    let added = at(&heard(&mut subscription).await, "providerChanged");
+    let added = at(&next_data(&mut subscription).await, "providerChanged");
     assert_eq!((&added["kind"], &added["previousStatus"]), (&json!("ADDED"), &Value::Null));
     assert_eq!(added["provider"]["name"], "brand_new");
-    let removed = at(&heard(&mut subscription).await, "providerChanged");
+    let removed = at(&next_data(&mut subscription).await, "providerChanged");
     assert_eq!((&removed["kind"], &removed["provider"]), (&json!("REMOVED"), &Value::Null));
     assert_eq!(removed["previousStatus"], "HEALTHY");
     assert_eq!(world.calls(), [PROVIDERS]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_account_that_comes_or_changes_is_read_off_the_newest_changes_alone() {
+async fn account_changes_are_read_from_the_newest_page_only() {
     let world = world((0..250).map(|n| account(&format!("ca_{n}"), "user_1", -n)).collect());
     let mut subscription = world.subscribe(tenant_a(), ACCOUNT_CHANGED).await;
-    // What there is to begin with: the first page, through the cache, and then all three anew.
+    // The first state: page one through the cache, then all three pages again.
     assert_eq!(world.calls().len(), 4);
     change(&world, "ca_200", "EXPIRED", 5);
     world.sandbox.change_accounts(Tenant::A, |rows| {
         let mut new = account("ca_new", "user_2", 7);
-        new.created_at = moment(6);
+        new.created_at = timestamp(6);
         rows.push(new);
     });
     assert_eq!(
-        at(&heard(&mut subscription).await, "connectedAccountChanged"),
+        at(&next_data(&mut subscription).await, "connectedAccountChanged"),
         json!({
             "kind": "UPDATED", "cause": "POLL", "previousStatus": "ACTIVE",
             "connectedAccount": { "connectedAccountId": "ca_200", "status": "EXPIRED", "userId": "user_1" },
         })
     );
     assert_eq!(
-        at(&heard(&mut subscription).await, "connectedAccountChanged"),
+        at(&next_data(&mut subscription).await, "connectedAccountChanged"),
         json!({
             "kind": "ADDED", "cause": "POLL", "previousStatus": null,
             "connectedAccount": { "connectedAccountId": "ca_new", "status": "ACTIVE", "userId": "user_2" },
@@ -124,42 +124,42 @@ async fn an_account_that_comes_or_changes_is_read_off_the_newest_changes_alone()
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_changes_than_a_page_holds_are_all_told() {
+async fn more_changes_than_a_page_are_all_sent() {
     let world = world((0..250).map(|n| account(&format!("ca_{n}"), "user_1", -n)).collect());
     let mut subscription = world.subscribe(tenant_a(), ACCOUNT_CHANGED).await;
     for n in 0..150 {
         change(&world, &format!("ca_{n}"), "EXPIRED", n);
     }
     for n in 0..150 {
-        let told = at(&heard(&mut subscription).await, "connectedAccountChanged.connectedAccount");
+        let told = at(&next_data(&mut subscription).await, "connectedAccountChanged.connectedAccount");
         assert_eq!(told["connectedAccountId"], json!(format!("ca_{n}")));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_an_account_went_is_told_where_the_total_fell_and_a_whole_walk_missed_it() {
+async fn deleted_account_is_found_by_a_lower_total_and_a_full_scan() {
     let world = world((0..150).map(|n| account(&format!("ca_{n}"), "user_1", -n)).collect());
     let mut subscription = world.subscribe(tenant_a(), ACCOUNT_CHANGED).await;
     world.calls();
     world.sandbox.change_accounts(Tenant::A, |rows| rows.retain(|row| row.id != "ca_120"));
-    let gone = at(&heard(&mut subscription).await, "connectedAccountChanged");
+    let gone = at(&next_data(&mut subscription).await, "connectedAccountChanged");
     assert_eq!(
         gone,
         json!({ "kind": "REMOVED", "cause": "POLL", "previousStatus": "ACTIVE", "connectedAccount": null })
     );
-    assert_eq!(world.calls().len(), 3, "the first page, and both pages anew");
+    assert_eq!(world.calls().len(), 3, "the first page, then both pages again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_member_hears_of_its_own_accounts_alone_and_of_integrations_without_what_is_personal() {
+async fn member_receives_only_its_accounts_and_no_personal_data() {
     let world = world(vec![account("ca_1", "user_1", -10), account("ca_2", "user_2", -20)]);
     let mut accounts = world.subscribe(member("user_2"), ACCOUNT_CHANGED).await;
     let mut providers = world.subscribe(member("user_2"), PROVIDER_CHANGED).await;
     change(&world, "ca_1", "EXPIRED", 1);
     change(&world, "ca_2", "EXPIRED", 2);
-    let told = at(&heard(&mut accounts).await, "connectedAccountChanged.connectedAccount");
+    let told = at(&next_data(&mut accounts).await, "connectedAccountChanged.connectedAccount");
     assert_eq!(told["connectedAccountId"], "ca_2");
-    // What a member does not see has not changed for it.
+    // A change that a member cannot see is no change for it.
     world.sandbox.change_providers(Tenant::A, |rows| rows[0]["error_message"] = json!("ann@example.com"));
     world.advance(PROVIDERS_TTL).await;
     world.settle().await;
@@ -167,20 +167,20 @@ async fn a_member_hears_of_its_own_accounts_alone_and_of_integrations_without_wh
         rows[0]["error_message"] = json!("bob@example.com");
         rows[0]["status"] = json!("degraded");
     });
-    let told = at(&heard(&mut providers).await, "providerChanged");
+    let told = at(&next_data(&mut providers).await, "providerChanged");
     assert_eq!(
         (&told["provider"]["status"], &told["provider"]["errorMessage"]),
         (&json!("DEGRADED"), &Value::Null)
     );
-    // An account that passes from one user to another is no event of either.
+    // An account that moves from one user to another is an event for neither.
     world.sandbox.change_accounts(Tenant::A, |rows| {
         rows[0].user_id = "user_2".to_owned();
-        rows[0].updated_at = moment(200);
+        rows[0].updated_at = timestamp(200);
     });
     world.advance(PROVIDERS_TTL).await;
     world.settle().await;
     change(&world, "ca_2", "ACTIVE", 300);
-    let told = at(&heard(&mut accounts).await, "connectedAccountChanged");
+    let told = at(&next_data(&mut accounts).await, "connectedAccountChanged");
     assert_eq!(
         (&told["connectedAccount"]["connectedAccountId"], &told["previousStatus"]),
         (&json!("ca_2"), &json!("EXPIRED"))
@@ -188,7 +188,7 @@ async fn a_member_hears_of_its_own_accounts_alone_and_of_integrations_without_wh
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_listeners_make_the_calls_of_one() {
+async fn a_thousand_subscribers_share_the_calls_of_one() {
     let world = World::with_sandbox(Settings { accounts: 80, ..Settings::default() });
     let mut listeners = Vec::new();
     for number in 0..1_000 {
@@ -202,13 +202,13 @@ async fn a_thousand_listeners_make_the_calls_of_one() {
         world.advance(Duration::from_secs(30)).await;
         world.settle().await;
     }
-    // Two minutes: accounts are read again each 30 s, integrations each 60 s.
+    // Two minutes: accounts are read every 30 s, integrations every 60 s.
     assert_eq!(world.calls_sorted(), [WATCHED, WATCHED, WATCHED, WATCHED, PROVIDERS, PROVIDERS]);
     drop(listeners);
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_nobody_listens_any_more_nobody_asks_any_more() {
+async fn without_subscribers_no_calls_are_made() {
     let world = World::new();
     let subscription = world.subscribe(tenant_a(), PROVIDER_CHANGED).await;
     drop(subscription);
@@ -223,22 +223,22 @@ async fn when_nobody_listens_any_more_nobody_asks_any_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_is_an_occasion_to_look_at_once() {
+async fn refresh_triggers_an_immediate_check() {
     let world = World::new();
     let mut subscription = world.subscribe(tenant_a(), PROVIDER_CHANGED).await;
     world.sandbox.change_providers(Tenant::A, |rows| rows[0]["status"] = json!("degraded"));
     world.data("mutation { refresh(upstream: LEADLEX) { retryAt } }").await;
-    let told = at(&heard(&mut subscription).await, "providerChanged");
+    let told = at(&next_data(&mut subscription).await, "providerChanged");
     assert_eq!((&told["cause"], &told["at"]), (&json!("REFRESH"), &json!(NOW)));
-    assert_eq!(world.calls(), [PROVIDERS, PROVIDERS], "the look and the mutation read together");
+    assert_eq!(world.calls(), [PROVIDERS, PROVIDERS], "the check and the mutation share the read");
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_comes_back_in_time_misses_nothing() {
+async fn reconnecting_in_time_misses_no_change() {
     let world = world(vec![account("ca_1", "user_1", -10), account("ca_2", "user_2", -20)]);
     let mut subscription = world.subscribe(tenant_a(), ACCOUNT_CHANGED).await;
     change(&world, "ca_1", "EXPIRED", 1);
-    heard(&mut subscription).await;
+    next_data(&mut subscription).await;
     let position = subscription.position();
     drop(subscription);
     change(&world, "ca_2", "FAILED", 40);
@@ -247,10 +247,10 @@ async fn whoever_comes_back_in_time_misses_nothing() {
     let resume = |position: &str| json!({ "query": ACCOUNT_CHANGED, "extensions": { "switchboard": { "after": position } } });
     let mut again = world.open(tenant_a(), resume(&position)).await.ok().unwrap();
     assert_eq!(
-        at(&heard(&mut again).await, "connectedAccountChanged.connectedAccount.connectedAccountId"),
+        at(&next_data(&mut again).await, "connectedAccountChanged.connectedAccount.connectedAccountId"),
         "ca_2"
     );
-    // Another tenant's feed is another.
+    // Another tenant has its own feed.
     for (who, position) in
         [(tenant_b(), position.as_str()), (tenant_a(), "never-1"), (tenant_a(), "0000000000000000-0")]
     {
@@ -260,7 +260,7 @@ async fn whoever_comes_back_in_time_misses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_holds_for_what_was_and_for_what_is() {
+async fn filter_applies_to_old_and_new_state() {
     let world = world(vec![account("ca_1", "user_1", -10), account("ca_2", "user_2", -20)]);
     let query = "subscription { connectedAccountChanged(filter: { statuses: [EXPIRED] }) {
         connectedAccount { connectedAccountId status } } }";
@@ -268,7 +268,7 @@ async fn a_filter_holds_for_what_was_and_for_what_is() {
     change(&world, "ca_2", "FAILED", 1);
     change(&world, "ca_1", "EXPIRED", 2);
     let told = async |subscription: &mut Subscription| {
-        at(&heard(subscription).await, "connectedAccountChanged.connectedAccount")
+        at(&next_data(subscription).await, "connectedAccountChanged.connectedAccount")
     };
     assert_eq!(told(&mut subscription).await, json!({ "connectedAccountId": "ca_1", "status": "EXPIRED" }));
     change(&world, "ca_1", "ACTIVE", 50);
@@ -276,7 +276,7 @@ async fn a_filter_holds_for_what_was_and_for_what_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_listened_with_is_refused_at_once() {
+async fn invalid_subscriptions_are_refused_immediately() {
     let world = World::new();
     for (who, query, code, reason) in [
         (
@@ -308,7 +308,7 @@ async fn what_cannot_be_listened_with_is_refused_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upstream_that_fails_is_asked_again_later_and_a_refused_key_ends_it_with_a_word() {
+async fn failing_upstream_is_retried_and_refused_key_ends_the_subscription() {
     let world = World::new();
     let mut subscription = world.subscribe(tenant_a(), PROVIDER_CHANGED).await;
     world.sandbox.emulate(EmulatedUpstream::Leadlex, Some(Fault::parse("status=503").unwrap()));
@@ -316,7 +316,7 @@ async fn an_upstream_that_fails_is_asked_again_later_and_a_refused_key_ends_it_w
     world.settle().await;
     world.sandbox.emulate(EmulatedUpstream::Leadlex, None);
     world.sandbox.change_providers(Tenant::A, |rows| rows[0]["status"] = json!("degraded"));
-    assert_eq!(at(&heard(&mut subscription).await, "providerChanged.provider.status"), "DEGRADED");
+    assert_eq!(at(&next_data(&mut subscription).await, "providerChanged.provider.status"), "DEGRADED");
     world.sandbox.emulate(EmulatedUpstream::Leadlex, Some(Fault::parse("status=401").unwrap()));
     let message = subscription.next().await.unwrap();
     let answer: Value = serde_json::from_slice(&message.response.body).unwrap();

@@ -1,4 +1,4 @@
-//! Two tenants over one layer, at once: neither ever meets anything of the other.
+//! Two tenants on one server at the same time: neither sees data of the other.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +9,15 @@ use switchboard::sandbox::{EmulatedUpstream, Tenant};
 
 use crate::world::{World, caller, global_id, only_error, strings_at, tenant_a, tenant_b};
 
-fn of(tenant: Tenant) -> Caller {
+fn caller_of(tenant: Tenant) -> Caller {
     match tenant {
         Tenant::A => tenant_a(),
         Tenant::B => tenant_b(),
     }
 }
 
-/// Everything that is a tenant's own, as it may stand in an answer.
-fn belongings(world: &World, tenant: Tenant) -> BTreeSet<String> {
+/// All strings that belong to one tenant and could appear in a response.
+fn tenant_strings(world: &World, tenant: Tenant) -> BTreeSet<String> {
     let accounts = world.sandbox.accounts(tenant).into_iter();
     let own = accounts.flat_map(|a| [global_id("ConnectedAccount", &a.id), a.id, a.user_id]);
     let rows = world.sandbox.providers(tenant);
@@ -25,11 +25,11 @@ fn belongings(world: &World, tenant: Tenant) -> BTreeSet<String> {
     own.chain(names).collect()
 }
 
-fn strings(value: &Value, into: &mut BTreeSet<String>) {
+fn collect_strings(value: &Value, into: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => drop(into.insert(text.clone())),
-        Value::Array(all) => all.iter().for_each(|value| strings(value, into)),
-        Value::Object(fields) => fields.values().for_each(|value| strings(value, into)),
+        Value::Array(all) => all.iter().for_each(|value| collect_strings(value, into)),
+        Value::Object(fields) => fields.values().for_each(|value| collect_strings(value, into)),
         _ => {}
     }
 }
@@ -43,36 +43,36 @@ const QUERIES: [&str; 5] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn interleaved_requests_never_meet_the_others_data() {
+async fn interleaved_requests_never_return_the_other_tenants_data() {
     let world = World::new();
-    // Both alone, on layers of their own.
+    // Each tenant alone, on a server of its own.
     let mut alone = Vec::new();
     for tenant in [Tenant::A, Tenant::B] {
         for query in QUERIES {
-            alone.push(World::new().query_as(of(tenant), query, json!({})).await);
+            alone.push(World::new().query_as(caller_of(tenant), query, json!({})).await);
         }
     }
-    // Then together, cold and warm, all at once and in turns.
+    // Then both together, cold and warm, concurrent and alternating.
     for _ in 0..3 {
         let requests = (0..60).map(|turn| {
             let tenant = if turn % 2 == 0 { Tenant::A } else { Tenant::B };
             let query = turn / 2 % QUERIES.len();
             let place = query + if tenant == Tenant::A { 0 } else { QUERIES.len() };
-            let asked = world.query_as(of(tenant), QUERIES[query], json!({}));
+            let asked = world.query_as(caller_of(tenant), QUERIES[query], json!({}));
             async move { (tenant, place, asked.await) }
         });
         for (tenant, place, answer) in join_all(requests).await {
             assert_eq!(answer, alone[place]);
             let other = if tenant == Tenant::A { Tenant::B } else { Tenant::A };
             let mut told = BTreeSet::new();
-            strings(&answer["data"], &mut told);
-            // The ids of the users that were asked about stand in the answer to whoever asked.
+            collect_strings(&answer["data"], &mut told);
+            // A response contains the requested user ids, whoever the caller is.
             told.retain(|text| text != "user_1" && text != "member_1");
-            let leaked: Vec<_> = told.intersection(&belongings(&world, other)).cloned().collect();
+            let leaked: Vec<_> = told.intersection(&tenant_strings(&world, other)).cloned().collect();
             assert!(leaked.is_empty(), "{tenant:?} was told {leaked:?}");
             if place != 4 && place != 9 {
                 assert!(
-                    !told.is_disjoint(&belongings(&world, tenant)),
+                    !told.is_disjoint(&tenant_strings(&world, tenant)),
                     "{tenant:?} was told nothing of its own"
                 );
             }
@@ -83,10 +83,10 @@ async fn interleaved_requests_never_meet_the_others_data() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_key_goes_to_its_own_upstream_alone() {
+async fn each_key_is_sent_only_to_its_own_upstream() {
     let world = World::new();
     for tenant in [Tenant::A, Tenant::B] {
-        world.query_as(of(tenant), QUERIES[0], json!({})).await;
+        world.query_as(caller_of(tenant), QUERIES[0], json!({})).await;
     }
     let requests = world.sandbox.requests();
     assert_eq!(requests.len(), 4);
@@ -101,7 +101,7 @@ async fn each_key_goes_to_its_own_upstream_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_one_was_given_opens_nothing_to_the_other() {
+async fn ids_and_cursors_of_one_tenant_are_useless_to_the_other() {
     let world = World::new();
     let first = world.data(QUERIES[0]).await;
     let provider = strings_at(&first, "providers.nodes.*.id").remove(0);
@@ -133,11 +133,11 @@ async fn what_one_was_given_opens_nothing_to_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_kept_is_kept_by_each_upstreams_own_key() {
+async fn cache_entries_are_separate_by_upstream_key() {
     let world = World::new();
     world.data(QUERIES[0]).await;
     world.calls();
-    // A's workspace with B's project: A's list is kept, B's accounts are not.
+    // A's LeadLex key with B's Composio key: A's list is cached, B's accounts are not.
     let mixed = caller(Some("wbk_sandbox_a"), Some("ak_sandbox_b"));
     let answer = world.query_as(mixed, QUERIES[0], json!({})).await;
     assert_eq!(answer["data"]["providers"]["nodes"][0]["displayName"], "Team Mailbox");

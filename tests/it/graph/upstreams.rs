@@ -1,4 +1,4 @@
-//! What the layer says of its own sources, and reading them again on demand.
+//! The `upstreams` field and the refresh mutation.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn starter() -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn before_anything_was_asked_nothing_is_known_and_looking_costs_no_call() {
+async fn initially_unknown_state_is_returned_without_a_call() {
     let world = starter();
     let data = world.data(UPSTREAMS).await;
     let unknown = |name: &str| {
@@ -41,7 +41,7 @@ async fn before_anything_was_asked_nothing_is_known_and_looking_costs_no_call() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_quota_the_last_success_the_last_error_and_the_caches_figures_are_told() {
+async fn quota_last_success_last_error_and_cache_statistics_are_returned() {
     let world = starter();
     world.data(READ).await;
     world.data(READ).await;
@@ -68,7 +68,7 @@ async fn the_quota_the_last_success_the_last_error_and_the_caches_figures_are_to
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_tenants_figures_are_its_own() {
+async fn statistics_are_separate_by_tenant() {
     let world = starter();
     world.data(READ).await;
     let answer = world.query_as(tenant_b(), UPSTREAMS, json!({})).await;
@@ -77,7 +77,7 @@ async fn another_tenants_figures_are_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_reads_both_again_at_once_and_what_was_shown_before_is_not_shown_as_fresh() {
+async fn refresh_reads_both_upstreams_immediately() {
     let world = World::new_with(Setup::as_shipped());
     let query = "{ providers { nodes { name } freshness { fetchedAt } } }";
     world.data(query).await;
@@ -97,13 +97,13 @@ async fn a_refresh_reads_both_again_at_once_and_what_was_shown_before_is_not_sho
     assert_eq!(strings_at(&data, "providers.nodes.*.name").len(), 1);
     assert_eq!(at(&data, "providers.freshness.fetchedAt"), "2026-11-21T12:00:20Z");
     assert_eq!(world.calls(), [""; 0]);
-    // What the refresh did not read itself is read before it is shown.
+    // Data that the refresh did not read is read before it is returned.
     world.data("{ connectedAccounts(first: 1, filter: { statuses: [ACTIVE] }) { nodes { id } } }").await;
     assert_eq!(world.calls(), [list(&["statuses=ACTIVE"])]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_of_one_upstream_leaves_the_other() {
+async fn refresh_of_one_upstream_keeps_the_other() {
     let world = World::new_with(Setup::as_shipped());
     world.data(READ).await;
     world.advance(Duration::from_secs(20)).await;
@@ -115,9 +115,9 @@ async fn a_refresh_of_one_upstream_leaves_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_the_quota_does_not_allow_changes_nothing_and_says_when() {
+async fn refresh_without_quota_changes_nothing_and_says_when() {
     let world = starter();
-    // It is noon: what the morning left over may go at once, then the pace is the clock's.
+    // At noon the unused quota of the morning is available at once. After that, the quota limits the rate.
     let mut refreshes = 0;
     let retry_at: jiff::Timestamp = loop {
         let data = world.data("mutation { refresh(upstream: LEADLEX) { retryAt } }").await;
@@ -126,7 +126,7 @@ async fn a_refresh_that_the_quota_does_not_allow_changes_nothing_and_says_when()
             None => refreshes += 1,
         }
         world.advance(Duration::from_secs(10)).await;
-        assert!(refreshes < 60, "half a day's calls are kept for the other half");
+        assert!(refreshes < 60, "half of the day's calls are reserved for the second half");
     };
     assert_eq!(world.calls(), vec![PROVIDERS; refreshes]);
     let data = world.data("{ providers(first: 1) { freshness { state } } }").await;
@@ -140,7 +140,7 @@ async fn a_refresh_that_the_quota_does_not_allow_changes_nothing_and_says_when()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_fails_leaves_what_was_there_and_the_source_says_so() {
+async fn failed_refresh_keeps_data_and_reports_the_error() {
     let world = World::new_with(Setup::as_shipped());
     world.data(READ).await;
     world.advance(Duration::from_secs(20)).await;
@@ -152,7 +152,7 @@ async fn a_refresh_that_fails_leaves_what_was_there_and_the_source_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_key_to_an_upstream_nothing_is_known_of_it_and_nothing_is_refreshed() {
+async fn upstream_without_key_is_unknown_and_not_refreshed() {
     let world = World::new_with(Setup::as_shipped());
     let only_composio = || caller(None, Some("ak_sandbox_a"));
     let answer = world
@@ -168,7 +168,7 @@ async fn without_a_key_to_an_upstream_nothing_is_known_of_it_and_nothing_is_refr
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_member_learns_name_and_state_alone_and_may_refresh_nothing() {
+async fn member_sees_name_and_state_and_may_not_refresh() {
     let world = World::new_with(Setup::as_shipped());
     world.data(READ).await;
     world.calls();

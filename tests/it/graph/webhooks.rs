@@ -1,4 +1,4 @@
-//! Deliveries of Composio's webhook: a right one is heard at once, and no other is.
+//! Webhook deliveries of Composio: a valid one takes effect immediately, and no other has any effect.
 
 use axum::Router;
 use axum::body::Body;
@@ -84,7 +84,7 @@ fn expire_first(world: &World) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_signed_delivery_reaches_listeners_and_readers_at_once() {
+async fn signed_delivery_reaches_subscribers_and_readers_immediately() {
     let world = World::new_with(Setup::as_shipped());
     let edge = edge(&world);
     world.sandbox.change_accounts(Tenant::A, |rows| rows[0].status = "ACTIVE");
@@ -100,7 +100,7 @@ async fn a_signed_delivery_reaches_listeners_and_readers_at_once() {
             StatusCode::NO_CONTENT
         );
         let message = subscription.next().await.unwrap();
-        assert_eq!(before.elapsed(), std::time::Duration::ZERO, "no look was waited for");
+        assert_eq!(before.elapsed(), std::time::Duration::ZERO, "the event did not wait for the next check");
         let heard: Value = serde_json::from_slice(&message.response.body).unwrap();
         let (was, is) = if number == 0 { ("ACTIVE", "EXPIRED") } else { ("EXPIRED", "ACTIVE") };
         assert_eq!(
@@ -113,7 +113,7 @@ async fn a_signed_delivery_reaches_listeners_and_readers_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_forged_an_old_and_a_repeated_delivery_change_nothing() {
+async fn forged_old_and_repeated_deliveries_change_nothing() {
     let world = World::new_with(Setup::as_shipped());
     let edge = edge(&world);
     world.data(LISTED).await;
@@ -135,7 +135,7 @@ async fn a_forged_an_old_and_a_repeated_delivery_change_nothing() {
             Delivery { id: "msg_3", body: r#"{"type":"composio.trigger.message"}"#, ..RIGHT },
             StatusCode::NO_CONTENT,
         ),
-        // Right, and another tenant's.
+        // Validly signed, but for another tenant.
         (Delivery { id: "msg_4", secret: SECRET_OF_B, ..RIGHT }, StatusCode::NO_CONTENT),
     ] {
         let (status, body) = deliver(&edge, &world, delivery).await;
@@ -143,8 +143,8 @@ async fn a_forged_an_old_and_a_repeated_delivery_change_nothing() {
         assert!(!body.contains("CANARY") && !body.contains("whsec"), "{body}");
     }
     world.data(LISTED).await;
-    assert_eq!(world.calls(), [""; 0], "all of tenant A's is what it was");
-    // What was refused was not remembered as seen.
+    assert_eq!(world.calls(), [""; 0], "tenant A's cached data is unchanged");
+    // A refused delivery is not remembered as a repetition.
     assert_eq!(
         deliver(&edge, &world, Delivery { id: "msg_2", late_by_seconds: 299, ..RIGHT }).await.0,
         StatusCode::NO_CONTENT
@@ -152,7 +152,7 @@ async fn a_forged_an_old_and_a_repeated_delivery_change_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_secret_there_is_nothing_to_deliver_to() {
+async fn without_a_secret_the_webhook_path_is_404() {
     let world = World::new();
     let edge = router(EdgeParts {
         operations: world.operations(),

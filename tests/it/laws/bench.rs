@@ -1,4 +1,4 @@
-//! The list engine over the sandbox, without the graph: built in a moment, so that every case has its own.
+//! The list engine over the sandbox, without the graph. It is cheap to build, so every case has its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,22 +22,22 @@ use switchboard::sandbox::{self, Account, ComposioPlan, Sandbox, Tenant};
 use switchboard::upstream::accounts::AccountsClient;
 use switchboard::upstream::transport::{Network, Transport};
 
-use super::truth::Manners;
+use super::truth::Scenario;
 use crate::world::{NOW, network, upstream};
 
-/// How long pages are kept.
+/// The lifetime of cached pages.
 pub(super) const TTL: Duration = Duration::from_secs(30);
 
 pub(super) const PAGES_MAX: usize = 100;
 
-/// The engine and the sandbox below it.
+/// A list engine over its sandbox.
 pub(super) struct Bench {
     pub(super) sandbox: Sandbox,
     pub(super) lists: Lists,
     pub(super) reader: Reader,
 }
 
-/// A list, and how it runs.
+/// A list to read.
 #[derive(Debug, Clone)]
 pub(super) struct List {
     pub(super) parent: Parent,
@@ -46,14 +46,14 @@ pub(super) struct List {
 }
 
 impl Bench {
-    pub(super) fn over(accounts: &[Account], manners: Manners) -> Self {
-        Self::wired(accounts, manners, ListSettings::of(manners), |network| network)
+    pub(super) fn new(accounts: &[Account], scenario: Scenario) -> Self {
+        Self::with_network(accounts, scenario, ListSettings::of(scenario), |network| network)
     }
 
-    /// With other settings, and something between the engine and the sandbox.
-    pub(super) fn wired(
+    /// With other settings and a wrapped network.
+    pub(super) fn with_network(
         accounts: &[Account],
-        manners: Manners,
+        scenario: Scenario,
         settings: ListSettings,
         wrap_network: impl FnOnce(Network) -> Network,
     ) -> Self {
@@ -61,15 +61,15 @@ impl Bench {
         let sandbox = Sandbox::new(
             sandbox::Settings {
                 accounts: 0,
-                cursor: manners.cursor,
-                ties: manners.ties,
+                cursor: scenario.cursor,
+                ties: scenario.ties,
                 composio_plan: ComposioPlan::Enterprise,
                 ..Default::default()
             },
             sandbox::Clock::new(move || clock.now()),
         );
         sandbox.change_accounts(Tenant::A, |rows| *rows = accounts.to_vec());
-        let network = rewire(network(&sandbox));
+        let network = wrap_network(network(&sandbox));
         let client =
             AccountsClient::new(Transport::new(UpstreamName::Composio, upstream("/"), network, clock));
         let ttl = u64::try_from(TTL.as_millis()).unwrap();
@@ -88,8 +88,8 @@ impl Bench {
         Self { sandbox, lists: Lists::new(client, settings, holdings, None), reader }
     }
 
-    /// The same question about many parents.
-    pub(super) async fn ask_all(
+    /// The same query for many parents.
+    pub(super) async fn read_many(
         &self,
         parents: &[Parent],
         filter: &AccountFilter,
@@ -100,25 +100,25 @@ impl Bench {
         self.lists.slices(&self.reader, &query, parents.iter().cloned().collect()).await
     }
 
-    pub(super) async fn try_ask(&self, list: &List, page: PageRequest) -> Result<Arc<Slice>, ListError> {
+    pub(super) async fn try_read(&self, list: &List, page: PageRequest) -> Result<Arc<Slice>, ListError> {
         let parents = [list.parent.clone()];
-        let slices = self.ask_all(&parents, &list.filter, list.order, page).await;
+        let slices = self.read_many(&parents, &list.filter, list.order, page).await;
         slices.into_values().next().unwrap()
     }
 
-    pub(super) async fn ask(&self, list: &List, page: PageRequest) -> Arc<Slice> {
-        self.try_ask(list, page).await.unwrap()
+    pub(super) async fn read(&self, list: &List, page: PageRequest) -> Arc<Slice> {
+        self.try_read(list, page).await.unwrap()
     }
 
-    /// How many calls the sandbox saw since the last look.
+    /// The calls that the sandbox received since the last look.
     pub(super) fn calls(&self) -> Vec<String> {
         let calls = self.sandbox.requests().into_iter().map(|call| call.target).collect();
         self.sandbox.forget_requests();
         calls
     }
 
-    /// Lets everything that is kept grow too old.
-    pub(super) async fn forget(&self) {
+    /// Advances time until every cached page is expired.
+    pub(super) async fn expire_pages(&self) {
         tokio::time::advance(TTL).await;
     }
 
@@ -127,18 +127,18 @@ impl Bench {
     }
 }
 
-/// What an engine of such manners is set to.
-pub(super) trait Of {
-    fn of(manners: Manners) -> Self;
+/// The engine settings of a scenario.
+pub(super) trait FromScenario {
+    fn of(scenario: Scenario) -> Self;
 }
 
-impl Of for ListSettings {
-    fn of(manners: Manners) -> Self {
-        Self { page_rows: manners.page_rows, pages_max: PAGES_MAX, count_calls_max: 40 }
+impl FromScenario for ListSettings {
+    fn of(scenario: Scenario) -> Self {
+        Self { page_rows: scenario.page_rows, pages_max: PAGES_MAX, count_calls_max: 40 }
     }
 }
 
-/// The first or the last so many of a list.
+/// The first or last `size` items of a list.
 pub(super) fn wanted(direction: Direction, size: usize) -> PageRequest {
     PageRequest::from_end(direction, size)
 }

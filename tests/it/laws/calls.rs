@@ -1,4 +1,4 @@
-//! What some questions cost: the exact upstream calls behind them.
+//! The exact upstream calls of some list queries.
 
 use std::time::Duration;
 
@@ -25,15 +25,15 @@ fn ids(page: &Value) -> Vec<String> {
     strings_at(page, "edges.*.node.connectedAccountId")
 }
 
-/// Thirty accounts, newest first as listed: `ca_29` to `ca_0`, over pages of five.
-fn thirty() -> World {
+/// Thirty accounts, listed newest first: `ca_29` to `ca_0`, in pages of five.
+fn thirty_accounts() -> World {
     let account =
         |number: i64| Account::new(&format!("ca_{number}"), "gmail", "user_0", super::truth::moment(number));
     World::with_accounts((0..30).map(account).collect(), 5)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backward_page_inside_a_page_that_is_kept_costs_nothing() {
+async fn backward_page_inside_a_cached_page_costs_no_call() {
     let world = World::new();
     let first = page(&world, json!({ "first": 10 })).await;
     assert_eq!(world.calls().len(), 1);
@@ -46,8 +46,8 @@ async fn a_backward_page_inside_a_page_that_is_kept_costs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backward_page_goes_by_the_remembered_way_and_reads_no_page_before_the_one_it_needs() {
-    let world = thirty();
+async fn backward_page_reuses_known_cursors_and_reads_only_what_it_needs() {
+    let world = thirty_accounts();
     let seven = page(&world, json!({ "first": 7 })).await;
     world.advance(Duration::from_secs(20)).await;
     let after = seven["pageInfo"]["endCursor"].clone();
@@ -55,7 +55,7 @@ async fn a_backward_page_goes_by_the_remembered_way_and_reads_no_page_before_the
     assert_eq!(ids(&five), ["ca_22", "ca_21", "ca_20", "ca_19", "ca_18"]);
     let forward = world.calls();
     assert_eq!(forward.len(), 3, "{forward:#?}");
-    // The first two pages have grown too old, the third has not.
+    // The first two pages have expired, the third has not.
     world.advance(Duration::from_secs(15)).await;
     let before = five["pageInfo"]["endCursor"].clone();
     let back = page(&world, json!({ "last": 4, "before": before })).await;
@@ -64,7 +64,7 @@ async fn a_backward_page_goes_by_the_remembered_way_and_reads_no_page_before_the
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_asked_for_no_items() {
+async fn page_of_zero_items_costs_no_call() {
     let world = World::new();
     for size in ["first", "last"] {
         let none = page(&world, json!({ size: 0 })).await;
@@ -75,13 +75,13 @@ async fn nothing_is_asked_for_no_items() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn status_counts_of_twenty_providers_cost_one_walk_over_what_they_hold() {
+async fn status_counts_of_twenty_providers_cost_one_scan() {
     let world = World::new();
     let query = "{ providers(first: 20) { nodes { name toolkits { slug } connectedAccounts(first: 3) {
         totalCount statusCounts { status count } nodes { connectedAccountId }
     } } } }";
     let data = world.data(query).await;
-    // 384 PRIVATE accounts: LeadLex once, and four pages of a hundred.
+    // 384 PRIVATE accounts: one LeadLex call and four pages of a hundred.
     let calls = world.calls();
     assert_eq!(calls.len(), 1 + 4, "{calls:#?}");
     let accounts = world.sandbox.accounts(Tenant::A);
@@ -103,8 +103,8 @@ async fn status_counts_of_twenty_providers_cost_one_walk_over_what_they_hold() {
 const JOINED: &str =
     "{ providers { nodes { name connectedAccounts(first: 3) { nodes { connectedAccountId } } } } }";
 
-/// A world whose every answer takes 50 ms, and whose providers were read once and have grown too old.
-async fn knowing_its_providers() -> World {
+/// A world with 50 ms of latency that has read its providers once. They have expired.
+async fn with_expired_providers() -> World {
     let world = World::with_sandbox(Settings { latency_ms: 50, ..Settings::default() });
     world.data(JOINED).await;
     world.calls();
@@ -113,8 +113,8 @@ async fn knowing_its_providers() -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_hops_leave_at_once_where_the_providers_were_known() {
-    let world = knowing_its_providers().await;
+async fn accounts_are_prefetched_if_the_providers_were_known() {
+    let world = with_expired_providers().await;
     let started = tokio::time::Instant::now();
     let again = world.data(JOINED).await;
     assert_eq!(started.elapsed(), Duration::from_millis(50));
@@ -125,8 +125,8 @@ async fn both_hops_leave_at_once_where_the_providers_were_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_guess_of_the_providers_costs_no_wrong_answer() {
-    let world = knowing_its_providers().await;
+async fn wrong_prefetch_does_not_change_the_response() {
+    let world = with_expired_providers().await;
     let change = |rows: &mut Vec<Value>| {
         rows.truncate(3);
         rows.push(json!({ "category": "storage", "name": "box", "connected": true, "status": "healthy" }));
@@ -141,7 +141,7 @@ async fn a_wrong_guess_of_the_providers_costs_no_wrong_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_traced_answer_lists_its_calls_and_what_was_saved() {
+async fn trace_lists_calls_and_savings() {
     let world = World::with_sandbox(Settings { latency_ms: 50, ..Settings::default() });
     let trace = async || {
         let request = json!({ "query": JOINED, "extensions": { "switchboard": { "trace": true } } });

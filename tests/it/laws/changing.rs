@@ -1,11 +1,11 @@
-//! Laws 2 and 5: accounts that come, go and are updated between two pages.
+//! Properties 2 and 5: accounts are added, deleted and updated between two pages.
 //!
-//! Where upstream cursors stand for a row's place in the order, no account that stood throughout is skipped or shown
-//! twice. Where they stand for a page's number, none is shown twice, and one is skipped only where no page, as the
-//! upstream last told it, holds it: it moved between two answers. Then the totals betray it, or nothing could.
+//! If upstream cursors are positions in the order, no account that stays throughout is skipped or repeated.
+//! If they are page numbers, none is repeated, and one is skipped only if no page, as last returned by the
+//! upstream, has it: it moved between two responses. The totals then reveal the gap, or nothing could.
 //!
-//! One thing no cursor can tell: where more accounts share a moment than it remembers, and all that it remembers go
-//! between two pages, nothing says any more how far into that moment the walk had come.
+//! There is one limit. If more accounts share a time than a cursor remembers, and all remembered accounts are
+//! deleted between two pages, the position among those accounts is unknown.
 
 use std::collections::HashSet;
 
@@ -18,40 +18,40 @@ use switchboard::domain::page::Direction;
 use switchboard::loaders::settings::ListSettings;
 use switchboard::sandbox::{Account, CursorKind, Tenant};
 
-use super::bench::{Bench, List, Of};
-use super::truth::{self, Manners, Traits, accounts, is_in, manners, time, traits};
+use super::bench::{Bench, FromScenario, List};
+use super::truth::{self, Scenario, Traits, accounts, is_in, scenario, time, traits};
 use super::walker::Walker;
 use super::walking::lists;
-use super::wire::Heard;
-use super::{cases, on_a_paused_clock};
+use super::wire::LastPages;
+use super::{cases, with_paused_clock};
 
-/// What happens between two pages.
+/// A change between two pages.
 #[derive(Debug, Clone)]
 enum Change {
-    /// An account comes, of any moment.
+    /// Adds an account with any time.
     Insert(Traits),
-    /// An account comes that is younger than all others.
+    /// Adds an account newer than all others.
     InsertNewest(Traits),
-    /// Any account goes.
+    /// Deletes any account.
     Delete(Index),
-    /// The cursor's own item goes.
+    /// Deletes the cursor's own item.
     DeleteLastShown,
-    /// The cursor's item goes, and every other account of its moment.
+    /// Deletes the cursor's item and every other account with its time.
     DeleteMoment,
-    /// Everything goes that was shown last: the cursor's page is emptied, or most of it.
+    /// Deletes everything that was shown last, which empties most of the cursor's page.
     DeleteShown(u8),
-    /// An account is updated, at any moment.
+    /// Updates an account, at any time.
     Update(Index, i64),
-    /// An account is updated now.
+    /// Updates an account now.
     Touch(Index),
-    /// The cursor's own item is updated now.
+    /// Updates the cursor's own item now.
     TouchLastShown,
 }
 
-/// Changes, and whether what is kept has grown too old by then.
-type Meanwhile = (Vec<Change>, bool);
+/// Changes, and whether the cached pages have expired by then.
+type ChangesBetweenPages = (Vec<Change>, bool);
 
-fn comings_and_goings() -> impl Strategy<Value = Vec<Meanwhile>> {
+fn inserts_and_deletes() -> impl Strategy<Value = Vec<ChangesBetweenPages>> {
     let change = prop_oneof![
         4 => traits().prop_map(Change::Insert),
         3 => traits().prop_map(Change::InsertNewest),
@@ -63,7 +63,7 @@ fn comings_and_goings() -> impl Strategy<Value = Vec<Meanwhile>> {
     vec((vec(change, 0..6), any::<bool>()), 0..12)
 }
 
-fn updates() -> impl Strategy<Value = Vec<Meanwhile>> {
+fn updates() -> impl Strategy<Value = Vec<ChangesBetweenPages>> {
     let change = prop_oneof![
         4 => (any::<Index>(), 0..10_000_i64).prop_map(|(index, at)| Change::Update(index, at)),
         4 => any::<Index>().prop_map(Change::Touch),
@@ -78,26 +78,26 @@ fn directions() -> impl Strategy<Value = Direction> {
     prop_oneof![Just(Direction::Forward), Just(Direction::Backward)]
 }
 
-/// Those who change the list while it is walked.
-struct Others {
+/// The clients that change the list while it is read.
+struct Mutator {
     moments: i64,
     inserted: usize,
     touched: HashSet<String>,
-    /// The moments that lost everything that the walk's cursor remembers of them.
+    /// The times of which the cursor's remembered accounts are all deleted.
     worn: HashSet<Timestamp>,
 }
 
-/// How many accounts of its moment a cursor remembers.
+/// The number of accounts with its time that a cursor remembers.
 const REMEMBERED: usize = 32;
 
-impl Others {
+impl Mutator {
     fn change(&mut self, bench: &Bench, order: AccountOrder, walker: &Walker, change: &Change) {
-        bench.sandbox.change_accounts(Tenant::A, |rows| self.alter(rows, order, walker, change));
+        bench.sandbox.change_accounts(Tenant::A, |rows| self.apply(rows, order, walker, change));
     }
 
-    fn alter(&mut self, rows: &mut Vec<Account>, order: AccountOrder, walker: &Walker, change: &Change) {
+    fn apply(&mut self, rows: &mut Vec<Account>, order: AccountOrder, walker: &Walker, change: &Change) {
         let before: HashSet<String> = rows.iter().map(|row| row.id.clone()).collect();
-        let last = walker.last().map(str::to_owned);
+        let last = walker.last_item().map(str::to_owned);
         match change {
             Change::Insert(traits) | Change::InsertNewest(traits) => {
                 let id = format!("ca_new_{}", self.inserted);
@@ -136,10 +136,16 @@ impl Others {
         self.touched.extend(before.symmetric_difference(&after).cloned());
     }
 
-    fn wear(&mut self, before: &[Account], after: &[Account], order: AccountOrder, walker: &Walker) {
-        let shown = walker.shown();
+    fn track_lost_positions(
+        &mut self,
+        before: &[Account],
+        after: &[Account],
+        order: AccountOrder,
+        walker: &Walker,
+    ) {
+        let shown = walker.items();
         let row = |id: &str| before.iter().find(|row| row.id == id);
-        let Some(moment) = walker.last().and_then(row).map(|row| time(order, row)) else { return };
+        let Some(moment) = walker.last_item().and_then(row).map(|row| time(order, row)) else { return };
         let is_of_it = |row: &&Account| time(order, row) == moment;
         let passed = shown.iter().filter_map(|id| row(id)).filter(is_of_it).count();
         let mut remembered = shown.iter().rev().take(REMEMBERED + 1);
@@ -158,27 +164,28 @@ impl Others {
     }
 }
 
-async fn holds(
+async fn check(
     accounts: &[Account],
-    manners: Manners,
+    scenario: Scenario,
     list: &List,
     (direction, size): (Direction, usize),
-    meanwhile: &[Meanwhile],
+    meanwhile: &[ChangesBetweenPages],
 ) {
-    let heard = Heard::default();
-    let bench = Bench::wired(accounts, manners, ListSettings::of(manners), |network| heard.on(network));
+    let heard = LastPages::default();
+    let bench =
+        Bench::with_network(accounts, scenario, ListSettings::of(scenario), |network| heard.on(network));
     let mut walker = Walker::new(direction, size);
-    let mut others = Others { moments: 200, inserted: 0, touched: HashSet::new(), worn: HashSet::new() };
+    let mut others = Mutator { moments: 200, inserted: 0, touched: HashSet::new(), worn: HashSet::new() };
     let filter = list.parent.narrow(&list.filter);
     let mut moved = HashSet::new();
     let mut meanwhile = meanwhile.iter();
     while !walker.is_over {
         let slice = walker.step(&bench, list).await;
-        let shown = walker.shown().len() as u64;
+        let shown = walker.items().len() as u64;
         if walker.is_over && slice.total_items.is_some_and(|total| total > shown) {
-            assert!(!slice.is_complete, "the totals betray that accounts were passed over");
+            assert!(!slice.is_complete, "the totals show that accounts were skipped");
         }
-        if manners.cursor == CursorKind::Page {
+        if scenario.cursor == CursorKind::Page {
             let accounts = bench.accounts();
             let passed = passed(&accounts, list, direction, &walker);
             moved.extend(passed.filter(|row| !heard.holds(&row.id)).map(|row| row.id.clone()));
@@ -188,9 +195,9 @@ async fn holds(
             for change in changes {
                 others.change(&bench, list.order, &walker, change);
             }
-            others.wear(&before, &bench.accounts(), list.order, &walker);
+            others.track_lost_positions(&before, &bench.accounts(), list.order, &walker);
             if *is_late {
-                bench.forget().await;
+                bench.expire_pages().await;
             }
         }
     }
@@ -198,24 +205,24 @@ async fn holds(
         |row: &&Account| !others.touched.contains(&row.id) && !others.worn.contains(&time(list.order, row));
     let stood: Vec<_> = accounts.iter().filter(|row| is_in(&filter, row)).filter(stood).collect();
     let are_told_once = list.order.field == AccountOrderField::CreatedAt && others.worn.is_empty();
-    let came = walker.shown().into_iter().filter(|id| are_told_once && id.starts_with("ca_new"));
-    let shown = |id: &&str| walker.times_shown(id) > 0;
+    let came = walker.items().into_iter().filter(|id| are_told_once && id.starts_with("ca_new"));
+    let shown = |id: &&str| walker.occurrences(id) > 0;
     for id in stood.iter().map(|row| row.id.as_str()).filter(shown).chain(came) {
-        assert_eq!(walker.times_shown(id), 1, "{id} was shown twice: {:?}", walker.pages);
+        assert_eq!(walker.occurrences(id), 1, "{id} was shown twice: {:?}", walker.pages);
     }
-    for row in stood.into_iter().filter(|row| walker.times_shown(&row.id) == 0) {
+    for row in stood.into_iter().filter(|row| walker.occurrences(&row.id) == 0) {
         assert!(moved.contains(&row.id), "{} was skipped: {:?}", row.id, walker.pages);
     }
 }
 
-/// The accounts that a walk has no more reason to show: all up to the moment of the one that it showed last.
+/// The accounts that later pages need not show: all up to the time of the last account shown.
 fn passed<'a>(
     accounts: &'a [Account],
     list: &List,
     direction: Direction,
     walker: &Walker,
 ) -> impl Iterator<Item = &'a Account> {
-    let last = accounts.iter().find(|row| Some(&*row.id) == walker.last());
+    let last = accounts.iter().find(|row| Some(&*row.id) == walker.last_item());
     let last = last.map(|row| time(list.order, row));
     let is_over = walker.is_over;
     let order = list.order;
@@ -233,22 +240,22 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn accounts_that_come_and_go_hide_no_other_and_repeat_none(
-        accounts in accounts(), manners in manners(), list in lists(), direction in directions(), size in 1..20_usize,
-        meanwhile in comings_and_goings(),
+    fn inserts_and_deletes_skip_and_repeat_no_other_account(
+        accounts in accounts(), scenario in scenario(), list in lists(), direction in directions(), size in 1..20_usize,
+        meanwhile in inserts_and_deletes(),
     ) {
         let order = AccountOrder { field: AccountOrderField::CreatedAt, ..list.order };
         let list = List { order, ..list };
-        on_a_paused_clock(holds(&accounts, manners, &list, (direction, size), &meanwhile));
+        with_paused_clock(check(&accounts, scenario, &list, (direction, size), &meanwhile));
     }
 
     #[test]
-    fn accounts_that_are_updated_do_not_derail_a_walk_by_the_update(
-        accounts in accounts(), manners in manners(), list in lists(), direction in directions(), size in 1..20_usize,
+    fn updates_do_not_break_paging_by_update_time(
+        accounts in accounts(), scenario in scenario(), list in lists(), direction in directions(), size in 1..20_usize,
         meanwhile in updates(),
     ) {
         let order = AccountOrder { field: AccountOrderField::UpdatedAt, ..list.order };
         let list = List { order, ..list };
-        on_a_paused_clock(holds(&accounts, manners, &list, (direction, size), &meanwhile));
+        with_paused_clock(check(&accounts, scenario, &list, (direction, size), &meanwhile));
     }
 }

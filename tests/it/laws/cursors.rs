@@ -1,4 +1,4 @@
-//! Law 5: no cursor, however mangled, gives anything but `BAD_CURSOR` or the right page.
+//! Property 5: a damaged cursor yields `BAD_CURSOR` or the right page, never anything else.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -11,13 +11,13 @@ use switchboard::loaders::lists::scan::Reader;
 use switchboard::sandbox::Tenant;
 
 use super::bench::{Bench, List, ids, wanted};
-use super::truth::{Accounts, Course, Manners, accounts, manners};
+use super::truth::{Accounts, ReadDirection, Scenario, accounts, scenario};
 use super::walking::lists;
-use super::{cases, on_a_paused_clock};
+use super::{cases, with_paused_clock};
 
-/// What happened to a cursor.
+/// How a cursor is damaged.
 #[derive(Debug, Clone)]
-enum Mangling {
+enum Damage {
     Nothing,
     FlipBit(Index, u8),
     OtherLetter(Index, char),
@@ -28,22 +28,22 @@ enum Mangling {
     Text(String),
 }
 
-fn manglings() -> impl Strategy<Value = Mangling> {
+fn damages() -> impl Strategy<Value = Damage> {
     prop_oneof![
-        1 => Just(Mangling::Nothing),
-        3 => (any::<Index>(), 0..8_u8).prop_map(|(place, bit)| Mangling::FlipBit(place, bit)),
+        1 => Just(Damage::Nothing),
+        3 => (any::<Index>(), 0..8_u8).prop_map(|(place, bit)| Damage::FlipBit(place, bit)),
         3 => (any::<Index>(), "[A-Za-z0-9_+/=-]".prop_map(|text| text.chars().next().unwrap()))
-            .prop_map(|(place, letter)| Mangling::OtherLetter(place, letter)),
-        2 => any::<Index>().prop_map(Mangling::Cut),
-        1 => "[A-Za-z0-9_=-]{1,8}".prop_map(Mangling::Longer),
-        2 => lists().prop_map(Mangling::OtherList),
-        1 => Just(Mangling::OtherTenant),
-        1 => ".{0,80}".prop_map(Mangling::Text),
+            .prop_map(|(place, letter)| Damage::OtherLetter(place, letter)),
+        2 => any::<Index>().prop_map(Damage::Cut),
+        1 => "[A-Za-z0-9_=-]{1,8}".prop_map(Damage::Longer),
+        2 => lists().prop_map(Damage::OtherList),
+        1 => Just(Damage::OtherTenant),
+        1 => ".{0,80}".prop_map(Damage::Text),
     ]
 }
 
 impl List {
-    /// Whether two parents with their filters come to one list.
+    /// Whether two parents with their filters have the same list.
     fn is_the_same_as(&self, other: &Self) -> bool {
         let own = self.parent.narrow(&self.filter);
         own == other.parent.narrow(&other.filter) && self.order == other.order
@@ -56,7 +56,7 @@ async fn some_cursor(
     direction: Direction,
     place: Index,
 ) -> Option<(String, String)> {
-    let slice = bench.ask(list, wanted(direction, 40)).await;
+    let slice = bench.read(list, wanted(direction, 40)).await;
     let ids = ids(&slice);
     let place = (!ids.is_empty()).then(|| place.index(ids.len()))?;
     Some((slice.cursor(place)?, ids[place].clone()))
@@ -64,33 +64,33 @@ async fn some_cursor(
 
 async fn is_right_or_refused(
     accounts: &Accounts,
-    manners: Manners,
+    scenario: Scenario,
     list: &List,
     (made, asked, place): (Direction, Direction, Index),
-    mangling: &Mangling,
+    mangling: &Damage,
 ) {
-    let mut bench = Bench::over(accounts, manners);
+    let mut bench = Bench::new(accounts, scenario);
     bench.sandbox.change_accounts(Tenant::B, |rows| *rows = accounts.to_vec());
     let Some((whole, id)) = some_cursor(&bench, list, made, place).await else { return };
     let mut bytes = whole.clone().into_bytes();
     let cursor = match mangling {
-        Mangling::Nothing => whole.clone(),
-        Mangling::FlipBit(place, bit) => {
+        Damage::Nothing => whole.clone(),
+        Damage::FlipBit(place, bit) => {
             bytes[place.index(whole.len())] ^= 1 << bit;
             String::from_utf8_lossy(&bytes).into_owned()
         }
-        Mangling::OtherLetter(place, letter) => {
+        Damage::OtherLetter(place, letter) => {
             bytes[place.index(whole.len())] = u8::try_from(*letter).unwrap();
             String::from_utf8(bytes).unwrap()
         }
-        Mangling::Cut(place) => whole.chars().take(place.index(whole.len())).collect(),
-        Mangling::Longer(more) => format!("{whole}{more}"),
-        Mangling::OtherList(other) if other.is_the_same_as(list) => return,
-        Mangling::OtherList(other) => match some_cursor(&bench, other, made, place).await {
+        Damage::Cut(place) => whole.chars().take(place.index(whole.len())).collect(),
+        Damage::Longer(more) => format!("{whole}{more}"),
+        Damage::OtherList(other) if other.is_the_same_as(list) => return,
+        Damage::OtherList(other) => match some_cursor(&bench, other, made, place).await {
             Some((cursor, _)) => cursor,
             None => return,
         },
-        Mangling::OtherTenant => {
+        Damage::OtherTenant => {
             let credential = Credential::new(Tenant::B.composio_key()).unwrap();
             bench.reader = Reader {
                 is_ahead: false,
@@ -103,14 +103,14 @@ async fn is_right_or_refused(
             };
             whole.clone()
         }
-        Mangling::Text(text) => text.clone(),
+        Damage::Text(text) => text.clone(),
     };
     let (after, before) = match asked {
         Direction::Forward => (Some(cursor.clone()), None),
         Direction::Backward => (None, Some(cursor.clone())),
     };
-    let answer = bench.try_ask(list, PageRequest { after, before, ..wanted(asked, 7) }).await;
-    let is_whole = cursor == whole && !matches!(mangling, Mangling::OtherTenant);
+    let answer = bench.try_read(list, PageRequest { after, before, ..wanted(asked, 7) }).await;
+    let is_whole = cursor == whole && !matches!(mangling, Damage::OtherTenant);
     match answer {
         Err(ListError::BadInput(refusal)) => {
             assert_eq!(refusal.reason, BadInputReason::BadCursor);
@@ -119,8 +119,9 @@ async fn is_right_or_refused(
         Err(error) => panic!("{error:?}"),
         Ok(slice) => {
             assert!(is_whole, "{cursor} was taken for {whole}");
-            let course = if made == Direction::Forward { Course::Own } else { Course::Opposite };
-            let rows = list.ids(accounts, manners.ties, course);
+            let read_direction =
+                if made == Direction::Forward { ReadDirection::Own } else { ReadDirection::Opposite };
+            let rows = list.ids(accounts, scenario.ties, read_direction);
             let place = rows.iter().position(|row| *row == id).unwrap();
             let page = match asked {
                 Direction::Forward => &rows[place + 1..rows.len().min(place + 8)],
@@ -139,10 +140,10 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn a_cursor_is_whole_and_its_lists_own_or_refused(
-        accounts in accounts(), manners in manners(), list in lists(),
-        way in (directions(), directions(), any::<Index>()), mangling in manglings(),
+    fn damaged_and_foreign_cursors_are_refused(
+        accounts in accounts(), scenario in scenario(), list in lists(),
+        way in (directions(), directions(), any::<Index>()), mangling in damages(),
     ) {
-        on_a_paused_clock(is_right_or_refused(&accounts, manners, &list, way, &mangling));
+        with_paused_clock(is_right_or_refused(&accounts, scenario, &list, way, &mangling));
     }
 }

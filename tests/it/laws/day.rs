@@ -1,4 +1,4 @@
-//! Two days of a settings page that polls a starter key: 100 times as many requests as its quota allows.
+//! Two days of a settings page that polls with a starter key: 100 times as many requests as the quota allows.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +17,7 @@ const REQUESTS_A_DAY: u32 = 100 * 100;
 
 const PAGE: &str = "{ providers(first: 1) { freshness { fetchedAt state } nodes { name } } }";
 
-/// The status of every answer that passes.
+/// Records the status of every response.
 pub(crate) fn watched(network: Network, seen: Arc<Mutex<Vec<u16>>>) -> Network {
     BoxCloneSyncService::new(service_fn(move |request: http::Request<bytes::Bytes>| {
         let (network, seen) = (network.clone(), Arc::clone(&seen));
@@ -29,9 +29,9 @@ pub(crate) fn watched(network: Network, seen: Arc<Mutex<Vec<u16>>>) -> Network {
     }))
 }
 
-#[expect(clippy::print_stderr, reason = "the figures, for whoever asks for them with --nocapture")]
+#[expect(clippy::print_stderr, reason = "figures for a run with --nocapture")]
 #[tokio::test(start_paused = true)]
-async fn a_starter_key_that_is_polled_all_day_serves_everybody_and_meets_no_limit() {
+async fn polling_all_day_with_a_starter_key_never_hits_the_limit() {
     let statuses = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&statuses);
     let world = World::new_with(Setup {
@@ -58,7 +58,7 @@ async fn a_starter_key_that_is_polled_all_day_serves_everybody_and_meets_no_limi
     assert_eq!(
         statuses.lock().unwrap().iter().filter(|status| **status != 200).count(),
         0,
-        "a 429 of our making"
+        "a 429 that Switchboard caused"
     );
     let calls: Vec<Timestamp> = world.sandbox.requests().iter().map(|call| call.time).collect();
     let midnights =
@@ -75,7 +75,7 @@ async fn a_starter_key_that_is_polled_all_day_serves_everybody_and_meets_no_limi
         assert!(calls.iter().filter(after).count() <= 2, "a burst after {midnight}");
     }
 
-    // Half of what lies between two calls, where all of them are spread over the day.
+    // Half of the interval between two calls that are spread evenly over the day.
     let best = DAY.as_secs() / u64::try_from(CALLS_A_DAY).unwrap() / 2;
     let whole_day: Vec<_> = ages[usize::try_from(REQUESTS_A_DAY / 2).unwrap()..]
         [..usize::try_from(REQUESTS_A_DAY).unwrap()]
@@ -85,6 +85,6 @@ async fn a_starter_key_that_is_polled_all_day_serves_everybody_and_meets_no_limi
     eprintln!(
         "a day of {REQUESTS_A_DAY} requests: {whole} calls; mean age {mean} s (best {best} s), oldest {oldest} s"
     );
-    // The reserve is the customer's: a tenth of the calls is not ours to make.
+    // The reserve, a tenth of the calls, belongs to the customer.
     assert!(mean <= best * 100 / 85, "mean age {mean} s, best {best} s");
 }

@@ -1,5 +1,5 @@
-//! Law 6: whatever the upstream's feed does, an answer comes, within the page cap, repeats no account, and says so
-//! where accounts may be missing.
+//! Property 6: whatever the upstream's paging does, a response arrives within the page limit, repeats no
+//! account, and says if accounts may be missing.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -14,45 +14,46 @@ use switchboard::upstream::error::UpstreamFailure;
 use switchboard::upstream::transport::Network;
 
 use super::bench::{Bench, List, ids, wanted};
-use super::truth::{Accounts, Course, Manners, accounts, manners};
+use super::truth::{Accounts, ReadDirection, Scenario, accounts, scenario};
 use super::walking::lists;
-use super::wire::{Told, between};
-use super::{cases, on_a_paused_clock};
+use super::wire::{JsonResponse, intercept};
+use super::{cases, with_paused_clock};
 
 const PAGES_MAX: usize = 8;
 
-/// What the feed does.
+/// A defect of the upstream's paging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Feed {
-    /// From the second page on, every next cursor is the page's own.
+    /// From the second page on, every next cursor is the page's own cursor.
     RepeatsItsCursor,
-    /// From the third page on, the next cursor is that of the second page.
+    /// From the third page on, the next cursor leads to the second page.
     LeadsInACircle,
-    /// After the last page comes the same once more, for ever, with new cursors.
+    /// After the last page the same pages repeat without end, with new cursors.
     NeverEnds,
-    /// After the last page come accounts that nobody knows, for ever.
+    /// After the last page come unknown accounts without end.
     GrowsForEver,
-    /// Every page holds the accounts of the first.
+    /// Every page has the accounts of the first.
     IgnoresTheCursor,
     /// Every page but the first lacks its last accounts.
     Shrinks(usize),
-    /// The second page is empty and has a cursor.
+    /// The second page is empty and has a next cursor.
     HoldsAnEmptyPage,
-    /// Every page is empty and has a cursor.
+    /// Every page is empty and has a next cursor.
     IsEmptyAndGoesOn,
-    /// No cursor is taken.
+    /// Every cursor is refused.
     RefusesItsCursors(u16),
-    /// It ends after its first page, though its total is true: a limit clamped in silence (UPSTREAMS.md A2).
+    /// The list ends after its first page, although the total is right: a silently clamped limit
+    /// (UPSTREAMS.md A2).
     EndsEarly,
-    /// The total is another number, or none, and everything else is right.
+    /// The total is wrong or missing, and everything else is right.
     LiesAboutItsTotal(Option<i64>),
     /// No account has a time.
     TellsNoTimes,
 }
 
 impl Feed {
-    /// Whether an honest reader of all pages could tell that accounts are missing.
-    fn can_be_seen_through(self) -> bool {
+    /// Whether a reader of all pages could notice that accounts are missing.
+    fn is_detectable(self) -> bool {
         !matches!(self, Self::LiesAboutItsTotal(_))
     }
 
@@ -60,7 +61,7 @@ impl Feed {
         let second = Mutex::new(Value::Null);
         let first_items = Mutex::new(Value::Null);
         let endless = Mutex::new(0_u32);
-        between(network, move |query, told| {
+        intercept(network, move |query, told| {
             let cursor = query.split('&').find_map(|pair| pair.strip_prefix("cursor="));
             if query.contains("limit=1&") || query.ends_with("limit=1") {
                 return told;
@@ -72,11 +73,11 @@ impl Feed {
     fn answer(
         self,
         cursor: Option<&str>,
-        (status, mut page): Told,
+        (status, mut page): JsonResponse,
         second: &Mutex<Value>,
         first_items: &Mutex<Value>,
         endless: &Mutex<u32>,
-    ) -> Told {
+    ) -> JsonResponse {
         if cursor.is_none() {
             *second.lock().unwrap() = page["next_cursor"].clone();
             *first_items.lock().unwrap() = page["items"].clone();
@@ -153,21 +154,22 @@ fn feeds() -> impl Strategy<Value = Feed> {
     ]
 }
 
-/// Walks to the end, or a while where there is none; what was shown, and whether every answer said that it is whole.
-async fn ends(
+/// Reads to the end, or for a while if there is none. Returns the accounts, and whether every response
+/// claimed to be complete.
+async fn check_to_the_end(
     accounts: &Accounts,
-    manners: Manners,
+    scenario: Scenario,
     list: &List,
     feed: Feed,
     (direction, size): (Direction, usize),
     is_late: bool,
 ) {
-    let settings = ListSettings { page_rows: manners.page_rows, pages_max: PAGES_MAX, count_calls_max: 40 };
-    let bench = Bench::wired(accounts, manners, settings, |network| feed.on(network));
+    let settings = ListSettings { page_rows: scenario.page_rows, pages_max: PAGES_MAX, count_calls_max: 40 };
+    let bench = Bench::with_network(accounts, scenario, settings, |network| feed.on(network));
     let mut wanted = wanted(direction, size);
     let (mut shown, mut is_complete, mut is_over) = (HashSet::new(), true, false);
     for _ in 0..60 {
-        let answer = bench.try_ask(list, wanted.clone()).await;
+        let answer = bench.try_read(list, wanted.clone()).await;
         let calls = bench.calls().len();
         assert!(calls <= 2 * PAGES_MAX + 2, "{calls} calls for one answer");
         let slice = match answer {
@@ -192,35 +194,35 @@ async fn ends(
                 slice.has_previous
             }
         };
-        assert!(!is_more || !page.is_empty(), "more is promised and nothing is shown");
+        assert!(!is_more || !page.is_empty(), "`hasNextPage` is true after an empty page");
         if is_late {
-            bench.forget().await;
+            bench.expire_pages().await;
         }
-        turns_round(&bench, list, &wanted, feed).await;
+        check_other_direction(&bench, list, &wanted, feed).await;
         shown.extend(page);
         if !is_more {
             is_over = true;
             break;
         }
     }
-    let truth = list.ids(accounts, manners.ties, Course::Own);
+    let truth = list.ids(accounts, scenario.ties, ReadDirection::Own);
     let missing: Vec<_> = truth.iter().filter(|id| !shown.contains(*id)).collect();
-    if is_over && feed.can_be_seen_through() && !missing.is_empty() {
-        assert!(!is_complete, "whole, it is said, without {missing:?}");
+    if is_over && feed.is_detectable() && !missing.is_empty() {
+        assert!(!is_complete, "the list claims to be complete without {missing:?}");
     }
     if matches!(feed, Feed::LiesAboutItsTotal(_) | Feed::TellsNoTimes) && is_over {
         assert!(missing.is_empty(), "{missing:?} were not shown");
     }
 }
 
-/// Reads from the walk's own cursor against its way.
-async fn turns_round(bench: &Bench, list: &List, wanted: &PageRequest, feed: Feed) {
+/// Reads from the scan's own cursor in the other direction.
+async fn check_other_direction(bench: &Bench, list: &List, wanted: &PageRequest, feed: Feed) {
     let (direction, after, before) = match wanted.direction {
         Direction::Forward => (Direction::Backward, None, wanted.after.clone()),
         Direction::Backward => (Direction::Forward, wanted.before.clone(), None),
     };
     let back = PageRequest { direction, after, before, ..wanted.clone() };
-    match bench.try_ask(list, back).await {
+    match bench.try_read(list, back).await {
         Ok(slice) => {
             let page = ids(&slice);
             assert_eq!(page.iter().collect::<HashSet<_>>().len(), page.len(), "a repeated account: {page:?}");
@@ -238,11 +240,11 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn no_feed_hangs_a_walk_or_repeats_an_account_in_an_answer(
-        accounts in accounts(), manners in manners(), list in lists(), feed in feeds(),
+    fn defective_paging_neither_hangs_nor_repeats_accounts(
+        accounts in accounts(), scenario in scenario(), list in lists(), feed in feeds(),
         direction in prop_oneof![Just(Direction::Forward), Just(Direction::Backward)], size in 1..40_usize,
         is_late: bool,
     ) {
-        on_a_paused_clock(ends(&accounts, manners, &list, feed, (direction, size), is_late));
+        with_paused_clock(check_to_the_end(&accounts, scenario, &list, feed, (direction, size), is_late));
     }
 }

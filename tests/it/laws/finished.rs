@@ -1,10 +1,9 @@
-//! The law of finished answers: whatever is given without being executed equals, byte for byte, what execution gives
-//! at that moment.
+//! A cached response equals, byte for byte, the response that execution gives at the same time.
 //!
-//! Two roads lead to one graph: one keeps answers, the other executes each time. After each answer that was not executed
-//! the other road is asked the same, at the same moment; what it finds has not been disturbed, as giving a kept answer
-//! reads nothing. Between the questions time passes, data changes, upstreams fail, everything is dropped, and the other
-//! road is taken too.
+//! Two engines share one graph: one caches responses, the other always executes. After each response from the
+//! cache, the other engine runs the same request at the same time. The cached response reads nothing, so it
+//! does not disturb the comparison. Between requests time passes, data changes, upstreams fail, caches are
+//! dropped, and the second engine is used too.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 use switchboard::domain::caller::Caller;
 use switchboard::sandbox::{Account, EmulatedUpstream, Fault, Tenant};
 
-use super::{a_tenth, cases, on_a_paused_clock, settle};
+use super::{cases, one_tenth, settle, with_paused_clock};
 use crate::world::{NOW, Setup, World, at, caller, global_id, run, tenant_a};
 
 const ACCOUNTS: usize = 23;
@@ -24,9 +23,9 @@ const FRESHNESS: &str = "freshness { state fetchedAt refreshDueAt }";
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Asks one of the questions, as one of the callers.
+    /// Runs one of the requests as one of the callers.
     Ask(usize, usize),
-    /// Asks it of the road that executes each time.
+    /// Runs it on the engine that always executes.
     Execute(usize, usize),
     Pass(u64),
     AddAccount(usize),
@@ -34,13 +33,13 @@ enum Step {
     RenameProvider(usize),
     Fail(EmulatedUpstream, &'static str),
     Recover(EmulatedUpstream),
-    /// Answers have rows and values that cannot be read, which an answer tells of; or have none again.
+    /// Responses have unreadable rows and values, which are reported, or none again.
     Drift(bool),
     Expire,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let question = || 0..QUESTIONS;
+    let question = || 0..REQUESTS;
     let upstream = || prop_oneof![Just(EmulatedUpstream::Leadlex), Just(EmulatedUpstream::Composio)];
     let fault = prop_oneof![
         Just("status=503"),
@@ -51,7 +50,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     ];
     let milliseconds = prop_oneof![1..2_000_u64, 2_000..40_000_u64, 40_000..200_000_u64];
     let step = prop_oneof![
-        // The same few questions again and again, so that there is something to keep.
+        // A few requests often, so that responses are cached.
         30 => (0..3_usize, 0..2_usize).prop_map(|(question, caller)| Step::Ask(question, caller)),
         30 => (question(), 0..CALLERS).prop_map(|(question, caller)| Step::Ask(question, caller)),
         4 => (question(), 0..CALLERS).prop_map(|(question, caller)| Step::Execute(question, caller)),
@@ -70,14 +69,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 const CALLERS: usize = 3;
 
 fn callers() -> [Caller; CALLERS] {
-    // The same keys, the one to LeadLex alone, the one to Composio with another's to LeadLex.
+    // The same keys; the LeadLex key alone; the Composio key with another tenant's LeadLex key.
     [tenant_a(), caller(Some("wbk_sandbox_a"), None), caller(Some("wbk_sandbox_b"), Some("ak_sandbox_a"))]
 }
 
-const QUESTIONS: usize = 20;
+const REQUESTS: usize = 20;
 
-/// Every root field and several shapes; ids and cursors are those of the beginning.
-async fn questions(world: &World) -> [Value; QUESTIONS] {
+/// Every root field and several shapes. Ids and cursors are those of the initial data.
+async fn requests(world: &World) -> [Value; REQUESTS] {
     let bare = world.operations_that_execute();
     let begin = "{ providers(first: 2) { nodes { id } } connectedAccounts(first: 3) { nodes { id connectedAccountId } pageInfo { startCursor endCursor } } }";
     let answer = run(&bare, tenant_a(), &json!({ "query": begin })).await;
@@ -156,23 +155,23 @@ fn world(page_rows: usize) -> World {
     let mut setup = Setup::as_shipped();
     setup.sandbox.accounts = ACCOUNTS;
     setup.config.lists.page_rows = page_rows;
-    // Short, so that values grow older than each window.
+    // Short, so that values pass each freshness window.
     setup.config.cache.stale_while_revalidate_ms = 20_000;
     setup.config.cache.stale_if_error_ms = 120_000;
     setup.config.cache.jitter_percent = 10;
     World::new_with(setup)
 }
 
-/// How many answers were given without being executed.
-async fn gives_what_execution_gives(steps: Vec<Step>, page_rows: usize) -> usize {
+/// Returns the number of responses that were not executed.
+async fn check_cached_responses(steps: Vec<Step>, page_rows: usize) -> usize {
     let world = world(page_rows);
     let bare = world.operations_that_execute();
-    let (questions, callers) = (questions(&world).await, callers());
+    let (requests, callers) = (requests(&world).await, callers());
     let mut given = 0;
     for (nth, step) in steps.into_iter().enumerate() {
         match step {
             Step::Ask(question, caller) => {
-                let (question, caller) = (&questions[question], &callers[caller]);
+                let (question, caller) = (&requests[question], &callers[caller]);
                 world.executions();
                 let answer = world.run(caller.clone(), question).await;
                 if world.executions() == 0 {
@@ -183,7 +182,7 @@ async fn gives_what_execution_gives(steps: Vec<Step>, page_rows: usize) -> usize
                 }
             }
             Step::Execute(question, caller) => {
-                run(&bare, callers[caller].clone(), &questions[question]).await;
+                run(&bare, callers[caller].clone(), &requests[question]).await;
             }
             Step::Pass(milliseconds) => world.advance(Duration::from_millis(milliseconds)).await,
             Step::AddAccount(number) => world.sandbox.change_accounts(Tenant::A, |rows| {
@@ -212,14 +211,14 @@ async fn gives_what_execution_gives(steps: Vec<Step>, page_rows: usize) -> usize
 }
 
 #[test]
-fn what_is_not_executed_is_what_execution_gives() {
+fn cached_responses_equal_executed_responses() {
     let given = AtomicUsize::new(0);
-    let config = a_tenth(cases());
+    let config = one_tenth(cases());
     let cases = config.cases as usize;
     let mut runner = TestRunner::new(config);
     let ran = runner.run(&(steps(), prop_oneof![2..9_usize, Just(100)]), |(steps, page_rows)| {
-        on_a_paused_clock(async {
-            given.fetch_add(gives_what_execution_gives(steps, page_rows).await, Ordering::Relaxed);
+        with_paused_clock(async {
+            given.fetch_add(check_cached_responses(steps, page_rows).await, Ordering::Relaxed);
         });
         Ok(())
     });

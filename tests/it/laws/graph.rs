@@ -1,5 +1,5 @@
-//! Laws 1, 3 and 4 once more, through GraphQL: what the connections show of them. A tenth of the cases, as a graph is
-//! dearer to build than the engine.
+//! Properties 1, 3 and 4 through GraphQL connections. A tenth of the cases, because a graph takes longer to
+//! build than the engine.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -8,8 +8,8 @@ use switchboard::domain::page::Direction;
 use switchboard::loaders::lists::parent::Parent;
 use switchboard::sandbox::Ties;
 
-use super::truth::{self, Accounts, Course, TOOLKITS_USED, accounts, orders};
-use super::{a_tenth, cases, on_a_paused_clock};
+use super::truth::{self, Accounts, ReadDirection, TOOLKITS_USED, accounts, orders};
+use super::{cases, one_tenth, with_paused_clock};
 use crate::world::{World, strings_at};
 
 const WALK: &str =
@@ -44,27 +44,33 @@ fn order_by(order: AccountOrder) -> Value {
     json!({ "field": field, "direction": direction })
 }
 
-/// The names of the arguments and fields of one direction.
-struct Words {
+/// The argument and field names of one direction.
+struct DirectionNames {
     size: &'static str,
     from: &'static str,
     cursor: &'static str,
     is_more: &'static str,
 }
 
-fn words(direction: Direction) -> Words {
+fn direction_names(direction: Direction) -> DirectionNames {
     match direction {
         Direction::Forward => {
-            Words { size: "first", from: "after", cursor: "endCursor", is_more: "hasNextPage" }
+            DirectionNames { size: "first", from: "after", cursor: "endCursor", is_more: "hasNextPage" }
         }
         Direction::Backward => {
-            Words { size: "last", from: "before", cursor: "startCursor", is_more: "hasPreviousPage" }
+            DirectionNames { size: "last", from: "before", cursor: "startCursor", is_more: "hasPreviousPage" }
         }
     }
 }
 
-async fn walks(world: &World, truth: &[String], order: AccountOrder, direction: Direction, size: usize) {
-    let Words { size: size_argument, from, cursor, is_more } = words(direction);
+async fn check_paging(
+    world: &World,
+    truth: &[String],
+    order: AccountOrder,
+    direction: Direction,
+    size: usize,
+) {
+    let DirectionNames { size: size_argument, from, cursor, is_more } = direction_names(direction);
     let (mut shown, mut place) = (Vec::new(), Value::Null);
     loop {
         let variables = json!({ size_argument: size, from: place, "orderBy": order_by(order) });
@@ -84,7 +90,7 @@ async fn walks(world: &World, truth: &[String], order: AccountOrder, direction: 
     assert_eq!(shown, truth);
 }
 
-async fn shows_the_lists(
+async fn check_connections(
     accounts: &Accounts,
     page_rows: usize,
     order: AccountOrder,
@@ -93,12 +99,12 @@ async fn shows_the_lists(
 ) {
     let world = World::with_accounts(accounts.0.clone(), page_rows);
     let list = |filter: &AccountFilter| {
-        let rows = truth::list(accounts, filter, order, Ties::Mirrored, Course::Own);
+        let rows = truth::list(accounts, filter, order, Ties::Mirrored, ReadDirection::Own);
         rows.iter().map(|row| row.id.clone()).collect::<Vec<_>>()
     };
     let slugs = truth::slugs();
     assert!(slugs.len() > TOOLKITS_USED);
-    let Words { size: size_argument, is_more, .. } = words(direction);
+    let DirectionNames { size: size_argument, is_more, .. } = direction_names(direction);
     let variables = json!({ "slugs": slugs, size_argument: size, "orderBy": order_by(order) });
     let nested = world.data_with(NESTED, variables).await;
     for (slug, toolkit) in slugs.iter().zip(nested["toolkitsBySlugs"].as_array().unwrap()) {
@@ -116,17 +122,17 @@ async fn shows_the_lists(
         let total = &connection["totalCount"];
         assert!(total.is_null() || *total == json!(truth.len()), "{total} of {}", truth.len());
     }
-    walks(&world, &list(&AccountFilter::default()), order, direction, size).await;
+    check_paging(&world, &list(&AccountFilter::default()), order, direction, size).await;
 }
 
 proptest! {
-    #![proptest_config(a_tenth(cases()))]
+    #![proptest_config(one_tenth(cases()))]
 
     #[test]
-    fn connections_show_what_the_lists_hold(
+    fn connections_match_the_true_lists(
         accounts in accounts(), page_rows in 2..=9_usize, order in orders(),
         direction in prop_oneof![Just(Direction::Forward), Just(Direction::Backward)], size in 1..30_usize,
     ) {
-        on_a_paused_clock(shows_the_lists(&accounts, page_rows, order, direction, size));
+        with_paused_clock(check_connections(&accounts, page_rows, order, direction, size));
     }
 }

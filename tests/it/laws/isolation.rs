@@ -1,8 +1,8 @@
-//! The law of isolation: whatever callers of several keys ask, in any interleaving and at once, while data changes,
-//! time passes, upstreams fail and everything is dropped, no answer holds a byte of what only other keys open.
+//! Isolation: callers with several keys send random requests, interleaved and concurrent, while data changes,
+//! time passes, upstreams fail and caches are dropped. No response has a byte that only other keys can read.
 //!
-//! Callers share documents, variables and one of two keys, so whatever is kept or under way for one of them is one wrong
-//! comparison away from another.
+//! Callers share documents, variables and one of two keys, so one wrong comparison in a cache or an in-flight
+//! request would be a leak.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use switchboard::operation::OperationResponse;
 use switchboard::sandbox::{EmulatedUpstream, Fault, Tenant};
 
-use super::{a_tenth, cases, on_a_paused_clock, settle};
+use super::{cases, one_tenth, settle, with_paused_clock};
 use crate::world::{Setup, World, caller, global_id, strings_at};
 
-/// The tenants whose LeadLex and whose Composio a caller has the keys to.
+/// The tenants whose LeadLex key and Composio key a caller has.
 type Keys = (Option<Tenant>, Option<Tenant>);
 
 const CALLERS: [Keys; 8] = [
@@ -34,10 +34,10 @@ const CALLERS: [Keys; 8] = [
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Callers and questions, all at once.
+    /// Concurrent requests of several callers.
     Ask(Vec<(usize, usize)>),
     Pass(u64),
-    /// What a tenant's rows say is something new.
+    /// Marks a tenant's rows with new words.
     Change(bool),
     Fail(EmulatedUpstream, &'static str),
     Recover(EmulatedUpstream),
@@ -47,7 +47,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let upstream = || prop_oneof![Just(EmulatedUpstream::Leadlex), Just(EmulatedUpstream::Composio)];
     let fault = prop_oneof![Just("status=503"), Just("latency-ms=700"), Just("status=429; retry-after=3")];
-    let asked = || prop::collection::vec((0..CALLERS.len(), 0..QUESTIONS), 1..5);
+    let asked = || prop::collection::vec((0..CALLERS.len(), 0..REQUESTS), 1..5);
     let step = prop_oneof![
         12 => asked().prop_map(Step::Ask),
         3 => prop_oneof![1..2_000_u64, 2_000..90_000_u64].prop_map(Step::Pass),
@@ -59,10 +59,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..25)
 }
 
-const QUESTIONS: usize = 20;
+const REQUESTS: usize = 20;
 
-/// Every root field, by ids of both tenants where it takes ids; no answer repeats an id that was only asked for.
-fn questions(world: &World, providers: &[String]) -> [Value; QUESTIONS] {
+/// Every root field, with ids of both tenants. No response repeats an id that only occurs in the request.
+fn requests(world: &World, providers: &[String]) -> [Value; REQUESTS] {
     let ids: Vec<String> = [Tenant::A, Tenant::B]
         .into_iter()
         .flat_map(|tenant| world.sandbox.accounts(tenant).into_iter().take(2))
@@ -144,7 +144,7 @@ fn questions(world: &World, providers: &[String]) -> [Value; QUESTIONS] {
     ]
 }
 
-/// The global ids of some providers of both tenants, as they are marked at first; the same in every world.
+/// The global ids of some providers of both tenants in the initial data, which is the same in every world.
 async fn providers() -> &'static [String] {
     static IDS: OnceLock<Vec<String>> = OnceLock::new();
     if let Some(ids) = IDS.get() {
@@ -161,50 +161,50 @@ async fn providers() -> &'static [String] {
     IDS.get_or_init(|| ids)
 }
 
-/// The words that only a key to this opens.
-fn word(upstream: EmulatedUpstream, tenant: Tenant) -> String {
+/// The word that only this key can read.
+fn secret_word(upstream: EmulatedUpstream, tenant: Tenant) -> String {
     format!("Canary{upstream:?}Of{tenant:?}x")
 }
 
-/// Gives each row of a tenant words that tell whose it is.
+/// Marks each row of a tenant with that tenant's words.
 fn mark(world: &World, tenant: Tenant, round: usize) {
     world.sandbox.change_accounts(tenant, |rows| {
         for (nth, row) in rows.iter_mut().enumerate() {
-            // The first two are asked for by name.
+            // The first two are requested by name.
             let round = if nth < 2 { 0 } else { round };
-            row.user_id = format!("{}{round}x{}", word(EmulatedUpstream::Composio, tenant), nth % 4);
+            row.user_id = format!("{}{round}x{}", secret_word(EmulatedUpstream::Composio, tenant), nth % 4);
         }
     });
     world.sandbox.change_providers(tenant, |rows| {
         for row in rows.iter_mut().filter(|row| row.is_object()) {
-            let word = word(EmulatedUpstream::Leadlex, tenant);
+            let secret_word = secret_word(EmulatedUpstream::Leadlex, tenant);
             row["display_name"] = json!(format!("{word}{round}"));
             row["account_id"] = json!(format!("{word}{round}@example.com"));
         }
     });
 }
 
-/// Everything that stands in an answer, and behind it its ids and cursors once more, decoded.
-fn told(answer: &OperationResponse) -> String {
+/// A response's text, followed by its decoded ids and cursors.
+fn decoded_text(answer: &OperationResponse) -> String {
     let text = str::from_utf8(&answer.body).unwrap();
-    let decoded = text.split('"').filter_map(|word| URL_SAFE_NO_PAD.decode(word).ok());
+    let decoded = text.split('"').filter_map(|secret_word| URL_SAFE_NO_PAD.decode(secret_word).ok());
     let decoded = decoded.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    decoded.fold(text.to_owned(), |told, word| told + "\n" + &word)
+    decoded.fold(text.to_owned(), |decoded_text, secret_word| decoded_text + "\n" + &secret_word)
 }
 
-/// What a caller must not see: the words and the accounts' ids of whatever its keys do not open.
-fn withheld(world: &World, (leadlex, composio): Keys) -> Vec<String> {
+/// What a caller must not see: words and account ids that its keys cannot read.
+fn forbidden_texts(world: &World, (leadlex, composio): Keys) -> Vec<String> {
     let others =
         |own: Option<Tenant>| [Tenant::A, Tenant::B].into_iter().filter(move |&other| own != Some(other));
-    let rows = others(leadlex).map(|other| word(EmulatedUpstream::Leadlex, other));
+    let rows = others(leadlex).map(|other| secret_word(EmulatedUpstream::Leadlex, other));
     let accounts = others(composio).flat_map(|other| {
         let ids = world.sandbox.accounts(other).into_iter().map(|account| account.id);
-        ids.chain([word(EmulatedUpstream::Composio, other)])
+        ids.chain([secret_word(EmulatedUpstream::Composio, other)])
     });
     rows.chain(accounts).collect()
 }
 
-async fn nobody_sees_what_is_anothers(steps: Vec<Step>) {
+async fn check_isolation(steps: Vec<Step>) {
     let mut setup = Setup::as_shipped();
     setup.sandbox.accounts = 24;
     setup.config.lists.page_rows = 10;
@@ -213,8 +213,8 @@ async fn nobody_sees_what_is_anothers(steps: Vec<Step>) {
     let world = World::new_with(setup);
     mark(&world, Tenant::A, 0);
     mark(&world, Tenant::B, 0);
-    let (questions, withheld) =
-        (questions(&world, providers().await), CALLERS.map(|keys| withheld(&world, keys)));
+    let (requests, forbidden_texts) =
+        (requests(&world, providers().await), CALLERS.map(|keys| forbidden_texts(&world, keys)));
     let key = |tenant: Option<Tenant>, of: fn(Tenant) -> &'static str| tenant.map(of);
     let callers = CALLERS.map(|(leadlex, composio)| {
         caller(key(leadlex, Tenant::leadlex_key), key(composio, Tenant::composio_key))
@@ -223,15 +223,15 @@ async fn nobody_sees_what_is_anothers(steps: Vec<Step>) {
         match step {
             Step::Ask(asked) => {
                 let answers =
-                    asked.iter().map(|&(who, what)| world.run(callers[who].clone(), &questions[what]));
+                    asked.iter().map(|&(who, what)| world.run(callers[who].clone(), &requests[what]));
                 for ((who, what), answer) in asked.iter().zip(join_all(answers).await) {
-                    let told = told(&answer);
-                    for foreign in &withheld[*who] {
+                    let decoded_text = decoded_text(&answer);
+                    for foreign in &forbidden_texts[*who] {
                         assert!(
-                            !told.contains(foreign),
+                            !decoded_text.contains(foreign),
                             "{:?} sees {foreign} by {}",
                             CALLERS[*who],
-                            questions[*what]
+                            requests[*what]
                         );
                     }
                 }
@@ -249,29 +249,31 @@ async fn nobody_sees_what_is_anothers(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(a_tenth(cases()))]
+    #![proptest_config(one_tenth(cases()))]
 
     #[test]
-    fn no_answer_holds_what_only_other_keys_open(steps in steps()) {
-        on_a_paused_clock(nobody_sees_what_is_anothers(steps));
+    fn responses_have_nothing_of_other_keys(steps in steps()) {
+        with_paused_clock(check_isolation(steps));
     }
 }
 
-/// That the law can fail: the callers whom the keys are open to do see the words.
+/// Proves that the property can fail: callers with the right keys do see the words.
 #[test]
-fn the_words_are_seen_by_those_who_may() {
-    on_a_paused_clock(async {
+fn authorized_callers_see_the_marker_words() {
+    with_paused_clock(async {
         let world = World::new();
         mark(&world, Tenant::A, 7);
         let query = json!({ "query": "{ providers { nodes { displayName } } connectedAccounts { nodes { userId } edges { cursor } } }" });
         let answer =
             world.run(caller(Some(Tenant::A.leadlex_key()), Some(Tenant::A.composio_key())), &query).await;
-        let told = told(&answer);
+        let decoded_text = decoded_text(&answer);
         let id = world.sandbox.accounts(Tenant::A)[0].id.clone();
-        for word in
-            [word(EmulatedUpstream::Leadlex, Tenant::A), word(EmulatedUpstream::Composio, Tenant::A), id]
-        {
-            assert!(told.contains(&word), "{word}");
+        for secret_word in [
+            secret_word(EmulatedUpstream::Leadlex, Tenant::A),
+            secret_word(EmulatedUpstream::Composio, Tenant::A),
+            id,
+        ] {
+            assert!(decoded_text.contains(&secret_word), "{word}");
         }
     });
 }

@@ -1,4 +1,4 @@
-//! Law 3: many parents asked at once get what each would get alone, in few calls.
+//! Property 3: many parents in one request get the same as each alone, in few calls.
 
 use proptest::prelude::*;
 use switchboard::domain::filters::{AccountFilter, AccountOrder, AccountTypeFilter};
@@ -6,22 +6,22 @@ use switchboard::domain::page::{Direction, PageRequest};
 use switchboard::loaders::lists::parent::Parent;
 
 use super::bench::{Bench, List, ids};
-use super::truth::{self, Accounts, Course, Manners, accounts, filters, manners, orders, parents};
-use super::{cases, on_a_paused_clock};
+use super::truth::{self, Accounts, ReadDirection, Scenario, accounts, filters, orders, parents, scenario};
+use super::{cases, with_paused_clock};
 
-/// What is asked of each parent.
+/// A request for each parent.
 #[derive(Debug, Clone)]
-struct Asked {
+struct BatchRequest {
     parents: Vec<Parent>,
     filter: AccountFilter,
     order: AccountOrder,
     wanted: PageRequest,
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+fn batch_request() -> impl Strategy<Value = BatchRequest> {
     let direction = prop_oneof![Just(Direction::Forward), Just(Direction::Backward)];
     (parents(), filters(), orders(), direction, 0..13_usize, any::<bool>()).prop_map(
-        |(parents, filter, order, direction, size, has_more_selected)| Asked {
+        |(parents, filter, order, direction, size, has_more_selected)| BatchRequest {
             parents,
             filter,
             order,
@@ -30,19 +30,19 @@ fn asked() -> impl Strategy<Value = Asked> {
     )
 }
 
-async fn together_as_alone(accounts: &Accounts, manners: Manners, asked: &Asked) {
-    let Asked { parents, filter, order, wanted } = asked;
-    let bench = Bench::over(accounts, manners);
-    let together = bench.ask_all(parents, filter, *order, wanted.clone()).await;
+async fn check_batch(accounts: &Accounts, scenario: Scenario, batch_request: &BatchRequest) {
+    let BatchRequest { parents, filter, order, wanted } = batch_request;
+    let bench = Bench::new(accounts, scenario);
+    let together = bench.read_many(parents, filter, *order, wanted.clone()).await;
     let calls = bench.calls().len();
-    let most = most_calls(accounts, manners, asked);
+    let most = most_calls(accounts, scenario, batch_request);
     assert!(most.is_none_or(|most| calls <= most), "{calls} calls and not {most:?}");
     assert_eq!(together.len(), parents.len());
     for (parent, slice) in together {
         let list = List { parent, filter: filter.clone(), order: *order };
         let slice = slice.unwrap();
-        let fresh = Bench::over(accounts, manners);
-        let alone = fresh.ask(&list, wanted.clone()).await;
+        let fresh = Bench::new(accounts, scenario);
+        let alone = fresh.read(&list, wanted.clone()).await;
         assert_eq!(ids(&slice), ids(&alone), "{:?}", list.parent);
         assert_eq!(slice.is_complete, alone.is_complete);
         let (is_next_known, is_previous_known) = match wanted.direction {
@@ -51,12 +51,12 @@ async fn together_as_alone(accounts: &Accounts, manners: Manners, asked: &Asked)
         };
         assert!(!is_next_known || slice.has_next == alone.has_next, "hasNextPage of {:?}", list.parent);
         assert!(!is_previous_known || slice.has_previous == alone.has_previous, "hasPreviousPage");
-        goes_on_alike(&bench, &list, wanted, slice.cursor(0), alone.cursor(0)).await;
+        check_next_page(&bench, &list, wanted, slice.cursor(0), alone.cursor(0)).await;
     }
 }
 
-/// A joined answer's cursor is the one that the parent's own list would give: it leads on to the same page.
-async fn goes_on_alike(
+/// A cursor from a batched call equals the cursor of the parent's own list: it leads to the same next page.
+async fn check_next_page(
     bench: &Bench,
     list: &List,
     wanted: &PageRequest,
@@ -68,15 +68,16 @@ async fn goes_on_alike(
         Direction::Forward => PageRequest { after: Some(cursor), ..wanted.clone() },
         Direction::Backward => PageRequest { before: Some(cursor), ..wanted.clone() },
     };
-    let (one, other) = (bench.ask(list, from(one)).await, bench.ask(list, from(other)).await);
+    let (one, other) = (bench.read(list, from(one)).await, bench.read(list, from(other)).await);
     assert_eq!(ids(&one), ids(&other), "{:?}", list.parent);
 }
 
-/// The groups, and the parents that come out of them short; `None` where a parent alone takes more than a page.
-fn most_calls(accounts: &Accounts, manners: Manners, asked: &Asked) -> Option<usize> {
-    let Asked { parents, filter, order, wanted } = asked;
+/// The maximum number of batches and of parents that need another call. `None` if one parent needs more than
+/// a page.
+fn most_calls(accounts: &Accounts, scenario: Scenario, batch_request: &BatchRequest) -> Option<usize> {
+    let BatchRequest { parents, filter, order, wanted } = batch_request;
     let enough = wanted.size + usize::from(wanted.has_more_selected);
-    if enough > manners.page_rows {
+    if enough > scenario.page_rows {
         return None;
     }
     let mut parents: Vec<_> =
@@ -85,14 +86,14 @@ fn most_calls(accounts: &Accounts, manners: Manners, asked: &Asked) -> Option<us
     if wanted.size == 0 || parents.is_empty() {
         return Some(0);
     }
-    let groups = parents.len().div_ceil(manners.page_rows / enough);
+    let groups = parents.len().div_ceil(scenario.page_rows / enough);
     let group_size = parents.len().div_ceil(groups);
-    let course = match wanted.direction {
-        Direction::Forward => Course::Own,
-        Direction::Backward => Course::Opposite,
+    let read_direction = match wanted.direction {
+        Direction::Forward => ReadDirection::Own,
+        Direction::Backward => ReadDirection::Opposite,
     };
     let rows = |filter: &AccountFilter| {
-        let mut rows = truth::list(accounts, filter, *order, manners.ties, course);
+        let mut rows = truth::list(accounts, filter, *order, scenario.ties, read_direction);
         if wanted.direction == Direction::Backward {
             rows.reverse();
         }
@@ -102,11 +103,11 @@ fn most_calls(accounts: &Accounts, manners: Manners, asked: &Asked) -> Option<us
         rows(&AccountFilter { account_type: Some(AccountTypeFilter::All), ..Default::default() });
     let calls_of = |group: &[&Parent]| {
         let own: Vec<_> = group.iter().map(|parent| rows(&parent.narrow(filter))).collect();
-        // What the group's one page holds: its first rows, by the order that all of them share.
+        // The first rows of the batch's only page, in the common order.
         let mut page = everything.clone();
         page.retain(|id| own.iter().flatten().any(|other| other == id));
-        let is_whole = page.len() <= manners.page_rows;
-        page.truncate(manners.page_rows);
+        let is_whole = page.len() <= scenario.page_rows;
+        page.truncate(scenario.page_rows);
         let is_short = |own: &&Vec<&str>| own.iter().filter(|id| page.contains(id)).count() < enough;
         1 + own.iter().filter(|own| !is_whole && is_short(own)).count()
     };
@@ -118,9 +119,9 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn many_parents_at_once_get_what_each_gets_alone(
-        accounts in accounts(), manners in manners(), asked in asked(),
+    fn batched_parents_equal_single_parents_on_random_data(
+        accounts in accounts(), scenario in scenario(), batch_request in batch_request(),
     ) {
-        on_a_paused_clock(together_as_alone(&accounts, manners, &asked));
+        with_paused_clock(check_batch(&accounts, scenario, &batch_request));
     }
 }

@@ -1,12 +1,13 @@
-//! What a member is told hangs on its own accounts alone: not on anybody else's, and not on what anybody else asked.
+//! A member's responses depend only on its own accounts: not on other users' accounts, and not on other
+//! callers' requests.
 //!
-//! Random data of two tenants, a random member between other random callers, random questions over every root field. The
-//! member's questions are asked once more in a world in which there is nobody else. Its answers there must be the same to
-//! the byte, cursors and errors included, and, before anybody else has asked, so must the calls that they cost. And an
-//! ADMIN of that world must see just what the member sees: hiding too much is wrong as well.
+//! Random data of two tenants, a random member among random callers, random queries over every root field.
+//! The member's queries are repeated in a world without any other user. The responses must be equal byte for
+//! byte, with cursors and errors. Before any other caller's request, the upstream calls must be equal too. An
+//! ADMIN of that world must see exactly what the member sees, because hiding too much is also wrong.
 //!
-//! Where upstreams fail and values grow old, what others asked does change what a member gets: an older value, or an error.
-//! There the law is that nothing which it is told is of anybody else's accounts.
+//! If upstreams fail and values age, other callers' requests do change what a member gets: an older value, or
+//! an error. Then the property is that no response has data of another user's accounts.
 
 use std::time::Duration;
 
@@ -23,17 +24,17 @@ use switchboard::domain::role::{MemberId, Role};
 use switchboard::sandbox::{self, Account, EmulatedUpstream, Fault, Tenant};
 
 use super::truth::{self, Accounts, accounts};
-use super::{a_tenth, cases, on_a_paused_clock, settle};
+use super::{cases, one_tenth, settle, with_paused_clock};
 use crate::world::{Setup, World, global_id, tenant_a, tenant_b};
 
-/// Who asks: tenant and user; an ADMIN where there is none.
+/// A caller: tenant and user, or an ADMIN if there is no user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Who {
+struct CallerKind {
     of_b: bool,
     user: Option<u8>,
 }
 
-impl Who {
+impl CallerKind {
     fn tenant(self) -> Tenant {
         if self.of_b { Tenant::B } else { Tenant::A }
     }
@@ -57,11 +58,11 @@ impl Who {
 }
 
 /// Seven users, and one without accounts.
-fn who() -> impl Strategy<Value = Who> {
-    (any::<bool>(), option::weighted(0.8, 0..8_u8)).prop_map(|(of_b, user)| Who { of_b, user })
+fn caller_kind() -> impl Strategy<Value = CallerKind> {
+    (any::<bool>(), option::weighted(0.8, 0..8_u8)).prop_map(|(of_b, user)| CallerKind { of_b, user })
 }
 
-/// A root field, and the users that it asks for by id, in order; none where it asks for something else there.
+/// A root field, and the users that it requests by id, in order. `None` where an element is not a user.
 #[derive(Debug, Clone)]
 struct Root {
     text: String,
@@ -87,7 +88,7 @@ fragment C on ConnectedAccountConnection {
     edges { cursor node { id userId status toolkit { slug } } }
 }";
 
-/// Everything that a member must not learn of a provider, and what of an answer is no data.
+/// Fields of a provider that a member must not see, and fields that are not data.
 const HIDDEN: [&str; 3] = ["accountId", "displayName", "errorMessage"];
 const CURSORS: [&str; 3] = ["cursor", "startCursor", "endCursor"];
 
@@ -99,7 +100,7 @@ fn list(values: &[String]) -> String {
     format!("[{}]", values.iter().map(|value| quoted(value)).collect::<Vec<_>>().join(", "))
 }
 
-/// Users, and what would widen an upstream's filter if it got there.
+/// User ids, and values that would widen an upstream's filter.
 fn user() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => (0..8_u8).prop_map(|user| format!("user_{user}")),
@@ -107,7 +108,7 @@ fn user() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Upstream ids: of anybody's accounts, and of none.
+/// Upstream ids, of any user's accounts and of no account.
 fn account_id() -> impl Strategy<Value = String> {
     (0..130_u8).prop_map(|number| format!("ca_{number}"))
 }
@@ -117,7 +118,7 @@ fn ids() -> impl Strategy<Value = Vec<String>> {
     vec(prop_oneof![account_id(), own], 0..20)
 }
 
-/// What a router sends for an account or a user, and the user that it asks for.
+/// An account or user representation as a router sends it, and the user that it requests.
 fn representation() -> impl Strategy<Value = (String, Option<String>)> {
     let of = |ty: &str, key: &str, value: &str| {
         format!("{{ __typename: {}, {key}: {} }}", quoted(ty), quoted(value))
@@ -217,15 +218,15 @@ fn roots() -> impl Strategy<Value = Root> {
     ]
 }
 
-/// One operation: some root fields, each under a name of its own.
+/// One operation: some root fields under distinct aliases.
 #[derive(Debug, Clone)]
-struct Question {
+struct RandomQuery {
     roots: Vec<Root>,
     traced: bool,
 }
 
-impl Question {
-    /// Fragments that nothing spreads are an error of their own.
+impl RandomQuery {
+    /// Fragments without a spread are a validation error.
     fn document(&self) -> String {
         let fields: Vec<_> =
             self.roots.iter().enumerate().map(|(place, root)| format!("r{place}: {}", root.text)).collect();
@@ -234,16 +235,16 @@ impl Question {
     }
 }
 
-fn question() -> impl Strategy<Value = Question> {
-    (vec(roots(), 1..3), prop::bool::weighted(0.1)).prop_map(|(roots, traced)| Question { roots, traced })
+fn random_query() -> impl Strategy<Value = RandomQuery> {
+    (vec(roots(), 1..3), prop::bool::weighted(0.1)).prop_map(|(roots, traced)| RandomQuery { roots, traced })
 }
 
-/// Whether it is the member's turn, who asks if not, and what.
-fn questions() -> impl Strategy<Value = Vec<(bool, Who, Question)>> {
-    vec((any::<bool>(), who(), question()), 0..6)
+/// Whether the member sends the request, the other caller if not, and the request.
+fn request_sequence() -> impl Strategy<Value = Vec<(bool, CallerKind, RandomQuery)>> {
+    vec((any::<bool>(), caller_kind(), random_query()), 0..6)
 }
 
-/// Both tenants' accounts.
+/// The accounts of both tenants.
 #[derive(Debug, Clone)]
 struct Data([Accounts; 2]);
 
@@ -257,18 +258,18 @@ fn world(data: &Data, page_rows: usize, keep: impl Fn(Tenant, &Account) -> bool)
     world
 }
 
-/// A world in which there is nobody but one member.
-fn alone(data: &Data, page_rows: usize, who: Who) -> World {
+/// A world without any user but this member.
+fn alone(data: &Data, page_rows: usize, caller_kind: CallerKind) -> World {
     world(data, page_rows, |tenant, account| {
-        tenant == who.tenant() && Some(&account.user_id) == who.user().as_ref()
+        tenant == caller_kind.tenant() && Some(&account.user_id) == caller_kind.user().as_ref()
     })
 }
 
-async fn ask(world: &World, caller: Caller, question: &Question) -> Value {
-    world.query_traced(caller, &question.document(), question.traced).await
+async fn run_query(world: &World, caller: Caller, random_query: &RandomQuery) -> Value {
+    world.query_traced(caller, &random_query.document(), random_query.traced).await
 }
 
-/// The calls to Composio since the last look: what each asked for, and for whom.
+/// The calls to Composio since the last look: the path, and the `user_ids` filter.
 fn calls(world: &World) -> Vec<(String, Option<String>)> {
     let requests = world.sandbox.requests().into_iter();
     let accounts = requests.filter(|request| request.upstream == EmulatedUpstream::Composio);
@@ -278,7 +279,7 @@ fn calls(world: &World) -> Vec<(String, Option<String>)> {
     calls
 }
 
-/// Blanks what two callers are never told alike: cursors, and what of a provider a member does not see.
+/// Blanks values that legitimately differ between callers: cursors, and hidden fields of a provider.
 fn blank(value: &mut Value) {
     match value {
         Value::Array(all) => all.iter_mut().for_each(blank),
@@ -295,13 +296,13 @@ fn blank(value: &mut Value) {
     }
 }
 
-/// What an ADMIN is told of a world without anybody else, as the member must be told it.
-fn as_member(mut answer: Value, question: &Question, who: Who) -> Value {
-    for (place, root) in question.roots.iter().enumerate() {
+/// An ADMIN's response in a world without other users, as the member must receive it.
+fn as_member(mut answer: Value, random_query: &RandomQuery, caller_kind: CallerKind) -> Value {
+    for (place, root) in random_query.roots.iter().enumerate() {
         let Some(users) = &root.users else { continue };
         let value = &mut answer["data"][format!("r{place}")];
         let hide = |value: &mut Value, user: &Option<String>| {
-            if value.is_object() && user.is_some() && *user != who.user() {
+            if value.is_object() && user.is_some() && *user != caller_kind.user() {
                 *value = Value::Null;
             }
         };
@@ -315,58 +316,63 @@ fn as_member(mut answer: Value, question: &Question, who: Who) -> Value {
     answer
 }
 
-async fn a_member_is_told_of_itself(
+async fn check_member_responses(
     data: &Data,
     page_rows: usize,
-    who: Who,
-    first: &Question,
-    then: &[(Who, Question)],
+    caller_kind: CallerKind,
+    first: &RandomQuery,
+    then: &[(CallerKind, RandomQuery)],
 ) {
-    let (everybody, nobody_else) = (world(data, page_rows, |_, _| true), alone(data, page_rows, who));
-    let user = who.user();
-    // What it costs is told by the time that it takes: before anybody else has asked, it costs the same.
-    let mut answer = ask(&everybody, who.caller(), first).await;
-    assert_eq!(answer, ask(&nobody_else, who.caller(), first).await, "{who:?} {}", first.document());
+    let (everybody, nobody_else) = (world(data, page_rows, |_, _| true), alone(data, page_rows, caller_kind));
+    let user = caller_kind.user();
+    // Response times would reveal a different cost. Before any other caller's request, the cost is the same.
+    let mut answer = run_query(&everybody, caller_kind.caller(), first).await;
+    assert_eq!(
+        answer,
+        run_query(&nobody_else, caller_kind.caller(), first).await,
+        "{who:?} {}",
+        first.document()
+    );
     let calls_made = calls(&everybody);
     assert_eq!(calls_made, calls(&nobody_else), "{}", first.document());
     assert!(calls_made.iter().all(|(_, users)| *users == user), "{calls_made:?}");
 
-    for (asking, question) in then {
-        let answer = ask(&everybody, asking.caller(), question).await;
+    for (asking, random_query) in then {
+        let answer = run_query(&everybody, asking.caller(), random_query).await;
         if let Some(user) = asking.user() {
             for (call, users) in calls(&everybody) {
                 assert_eq!(users.as_ref(), Some(&user), "{call}");
             }
-            assert_eq!(answer.get("extensions"), None, "a member is shown no trace");
+            assert_eq!(answer.get("extensions"), None, "a member receives no trace");
         }
         everybody.sandbox.forget_requests();
-        if *asking == who {
-            let there = ask(&nobody_else, who.caller(), question).await;
-            assert_eq!(answer, there, "{who:?} {}", question.document());
+        if *asking == caller_kind {
+            let there = run_query(&nobody_else, caller_kind.caller(), random_query).await;
+            assert_eq!(answer, there, "{who:?} {}", random_query.document());
         }
     }
 
-    // Nothing of its own is hidden from it. `search` looks into names that are there: they are taken away.
-    let own = alone(data, page_rows, who);
-    own.sandbox.change_providers(who.tenant(), |rows| {
+    // Nothing of its own is hidden. `search` matches hidden names, so those are removed.
+    let own = alone(data, page_rows, caller_kind);
+    own.sandbox.change_providers(caller_kind.tenant(), |rows| {
         for row in rows {
             (row["display_name"], row["error_message"]) = (Value::Null, Value::Null);
         }
     });
-    let expected = as_member(ask(&own, who.admin(), first).await, first, who);
+    let expected = as_member(run_query(&own, caller_kind.admin(), first).await, first, caller_kind);
     blank(&mut answer);
     assert_eq!(answer, expected, "{who:?} {}", first.document());
 }
 
-/// What befalls a tenant's world between its callers' questions.
+/// An event between requests.
 #[derive(Debug, Clone)]
 enum Step {
-    /// Some ask at once: the member where it is its turn, else somebody.
-    Ask(Vec<(bool, Who, Question)>),
+    /// Concurrent requests: of the member where it is marked, else of another caller.
+    Ask(Vec<(bool, CallerKind, RandomQuery)>),
     Pass(u64),
     Fail(EmulatedUpstream, &'static str),
     Recover(EmulatedUpstream),
-    /// An ADMIN has everything read again.
+    /// An ADMIN refreshes everything.
     Refresh(bool),
 }
 
@@ -383,7 +389,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         "status=400",
     ];
     let step = prop_oneof![
-        6 => vec((any::<bool>(), who(), question()), 1..4).prop_map(Step::Ask),
+        6 => vec((any::<bool>(), caller_kind(), random_query()), 1..4).prop_map(Step::Ask),
         3 => prop_oneof![1..2_000_u64, 2_000..90_000_u64].prop_map(Step::Pass),
         2 => (upstream(), select(faults)).prop_map(|(upstream, fault)| Step::Fail(upstream, fault)),
         2 => upstream().prop_map(Step::Recover),
@@ -392,35 +398,36 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 2..9)
 }
 
-/// How long the signature is that a cursor ends with.
+/// The length of the signature at the end of a cursor.
 const CURSOR_MAC_BYTES: usize = 12;
 
-/// Everything that stands in an answer's data, and behind it its ids and cursors once more, decoded: word by word.
-fn words_of(value: &Value, told: &mut Vec<String>) {
+/// Collects every word of a response's data, followed by its decoded ids and cursors.
+fn words_of(value: &Value, collected: &mut Vec<String>) {
     match value {
-        Value::Array(all) => all.iter().for_each(|value| words_of(value, told)),
-        Value::Object(fields) => fields.values().for_each(|value| words_of(value, told)),
+        Value::Array(all) => all.iter().for_each(|value| words_of(value, collected)),
+        Value::Object(fields) => fields.values().for_each(|value| words_of(value, collected)),
         Value::String(text) => {
             let mut decoded = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
             if std::str::from_utf8(&decoded).is_err() {
-                // A cursor. Its signature follows on the item's id, and can begin with a digit, which makes another id of it.
+                // A cursor. Its signature follows the item's id and can begin with a digit, which would make
+                // a different id.
                 decoded.truncate(decoded.len().saturating_sub(CURSOR_MAC_BYTES));
             }
             for text in [text.clone(), String::from_utf8_lossy(&decoded).into_owned()] {
                 let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-                told.extend(words.map(str::to_owned));
+                collected.extend(words.map(str::to_owned));
             }
         }
         _ => {}
     }
 }
 
-/// The greatest count that an answer tells of accounts.
+/// The largest account count in a response.
 fn counts_of(value: &Value) -> u64 {
     match value {
         Value::Array(all) => all.iter().map(counts_of).max().unwrap_or(0),
         Value::Object(fields) => {
-            // The total of providers is nobody's secret.
+            // The total of providers is no secret.
             let is_of_accounts = fields.contains_key("isComplete");
             let own =
                 fields.get("totalCount").and_then(Value::as_u64).filter(|_| is_of_accounts).unwrap_or(0);
@@ -430,25 +437,29 @@ fn counts_of(value: &Value) -> u64 {
     }
 }
 
-/// Holds an answer to a member against the true accounts.
-fn is_of_itself_alone(answer: &Value, accounts: &Accounts, user: &str, question: &Question) {
-    let mut told = Vec::new();
-    words_of(&answer["data"], &mut told);
-    words_of(&answer["errors"], &mut told);
+/// Checks a member's response against the true accounts.
+fn assert_only_own_accounts(answer: &Value, accounts: &Accounts, user: &str, random_query: &RandomQuery) {
+    let mut collected = Vec::new();
+    words_of(&answer["data"], &mut collected);
+    words_of(&answer["errors"], &mut collected);
     let own = accounts.iter().filter(|account| account.user_id == user).count();
     for account in accounts.iter().filter(|account| account.user_id != user) {
         for word in [&account.id, &account.user_id] {
-            assert!(!told.contains(word), "{user} is told of {word} by {}: {answer}", question.document());
+            assert!(
+                !collected.contains(word),
+                "{user} is told of {word} by {}: {answer}",
+                random_query.document()
+            );
         }
     }
     assert!(
         counts_of(answer) <= own as u64,
         "{user} has {own} accounts: {answer} to {}",
-        question.document()
+        random_query.document()
     );
 }
 
-async fn nothing_shows_a_member_more(data: &Data, who: Who, steps: &[Step]) {
+async fn check_under_faults(data: &Data, caller_kind: CallerKind, steps: &[Step]) {
     let mut setup = Setup::as_shipped();
     setup.sandbox.accounts = 0;
     setup.config.lists.page_rows = 9;
@@ -463,12 +474,21 @@ async fn nothing_shows_a_member_more(data: &Data, who: Who, steps: &[Step]) {
             Step::Ask(asked) => {
                 let asked: Vec<_> = asked
                     .iter()
-                    .map(|(is_own, other, question)| (if *is_own { who } else { *other }, question))
+                    .map(|(is_own, other, random_query)| {
+                        (if *is_own { caller_kind } else { *other }, random_query)
+                    })
                     .collect();
-                let answers = asked.iter().map(|(who, question)| ask(&world, who.caller(), question));
-                for ((who, question), answer) in asked.iter().zip(join_all(answers).await) {
-                    if let Some(user) = who.user() {
-                        is_of_itself_alone(&answer, &data.0[usize::from(who.of_b)], &user, question);
+                let answers = asked
+                    .iter()
+                    .map(|(caller_kind, random_query)| run_query(&world, caller_kind.caller(), random_query));
+                for ((caller_kind, random_query), answer) in asked.iter().zip(join_all(answers).await) {
+                    if let Some(user) = caller_kind.user() {
+                        assert_only_own_accounts(
+                            &answer,
+                            &data.0[usize::from(caller_kind.of_b)],
+                            &user,
+                            random_query,
+                        );
                     }
                 }
             }
@@ -478,7 +498,7 @@ async fn nothing_shows_a_member_more(data: &Data, who: Who, steps: &[Step]) {
             }
             Step::Recover(upstream) => world.sandbox.emulate(*upstream, None),
             Step::Refresh(of_b) => {
-                let admin = Who { of_b: *of_b, user: None };
+                let admin = CallerKind { of_b: *of_b, user: None };
                 world.query_as(admin.caller(), "mutation { refresh { retryAt } }", json!({})).await;
             }
         }
@@ -486,56 +506,60 @@ async fn nothing_shows_a_member_more(data: &Data, who: Who, steps: &[Step]) {
     }
 }
 
-/// A tenth of the cases, which shrink less: each builds up to three graphs, and asks a dozen questions.
-fn some(config: ProptestConfig) -> ProptestConfig {
-    ProptestConfig { max_shrink_iters: 100, ..a_tenth(config) }
+/// A tenth of the cases with less shrinking: each case builds up to three graphs and sends a dozen requests.
+fn fewer_cases(config: ProptestConfig) -> ProptestConfig {
+    ProptestConfig { max_shrink_iters: 100, ..one_tenth(config) }
 }
 
-/// Fewer accounts than other laws have: what counts here is whose they are, and not how many pages they take.
-fn few() -> impl Strategy<Value = Accounts> {
+/// Fewer accounts than in other tests: ownership matters here, not the number of pages.
+fn few_accounts() -> impl Strategy<Value = Accounts> {
     accounts().prop_map(|Accounts(rows)| Accounts(rows.into_iter().take(40).collect()))
 }
 
 proptest! {
-    #![proptest_config(some(cases()))]
+    #![proptest_config(fewer_cases(cases()))]
 
     #[test]
-    fn a_member_is_told_of_itself_alone(
-        a in few(), b in few(), page_rows in prop_oneof![2..=9_usize, Just(100)], of_b in any::<bool>(),
-        user in 0..8_u8, first in question(), then in questions(),
+    fn member_responses_depend_only_on_its_own_accounts(
+        a in few_accounts(), b in few_accounts(), page_rows in prop_oneof![2..=9_usize, Just(100)], of_b in any::<bool>(),
+        user in 0..8_u8, first in random_query(), then in request_sequence(),
     ) {
-        let who = Who { of_b, user: Some(user) };
-        // Half of the others' turns are its own.
-        let then: Vec<_> = then.into_iter().map(|(is_own, asking, question)| (if is_own { who } else { asking }, question)).collect();
-        on_a_paused_clock(a_member_is_told_of_itself(&Data([a, b]), page_rows, who, &first, &then));
+        let caller_kind = CallerKind { of_b, user: Some(user) };
+        // Half of the others' requests are the member's own.
+        let then: Vec<_> = then.into_iter().map(|(is_own, asking, random_query)| (if is_own { caller_kind } else { asking }, random_query)).collect();
+        with_paused_clock(check_member_responses(&Data([a, b]), page_rows, caller_kind, &first, &then));
     }
 
     #[test]
-    fn no_fault_and_no_age_shows_a_member_what_is_not_its_own(
-        a in few(), b in few(), of_b in any::<bool>(), user in 0..8_u8, steps in steps(),
+    fn faults_and_stale_values_show_a_member_nothing_of_others(
+        a in few_accounts(), b in few_accounts(), of_b in any::<bool>(), user in 0..8_u8, steps in steps(),
     ) {
-        on_a_paused_clock(nothing_shows_a_member_more(&Data([a, b]), Who { of_b, user: Some(user) }, &steps));
+        with_paused_clock(check_under_faults(&Data([a, b]), CallerKind { of_b, user: Some(user) }, &steps));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_law_would_see_a_leak() {
+async fn leak_check_detects_a_leak() {
     let data = Data([one_each(), one_each()]);
-    let who = Who { of_b: false, user: Some(1) };
-    let question = Question {
+    let caller_kind = CallerKind { of_b: false, user: Some(1) };
+    let random_query = RandomQuery {
         roots: vec![root("connectedAccounts(first: 5) { ...C nodes { ...A } }".to_owned())],
         traced: true,
     };
-    let (full, own) = (world(&data, 100, |_, _| true), alone(&data, 100, who));
-    let everything = ask(&full, who.admin(), &question).await;
+    let (full, own) = (world(&data, 100, |_, _| true), alone(&data, 100, caller_kind));
+    let everything = run_query(&full, caller_kind.admin(), &random_query).await;
     assert!(everything["extensions"].is_object());
     assert_eq!(everything["data"]["r0"]["totalCount"], json!(3));
-    assert_ne!(everything["data"], ask(&own, who.caller(), &question).await["data"]);
-    assert_eq!(ask(&full, who.caller(), &question).await["data"]["r0"]["totalCount"], json!(1));
+    assert_ne!(everything["data"], run_query(&own, caller_kind.caller(), &random_query).await["data"]);
+    assert_eq!(
+        run_query(&full, caller_kind.caller(), &random_query).await["data"]["r0"]["totalCount"],
+        json!(1)
+    );
     let leaks = |answer: &Value| {
-        std::panic::catch_unwind(|| is_of_itself_alone(answer, &data.0[0], "user_1", &question)).is_err()
+        std::panic::catch_unwind(|| assert_only_own_accounts(answer, &data.0[0], "user_1", &random_query))
+            .is_err()
     };
-    assert!(leaks(&everything) && !leaks(&ask(&full, who.caller(), &question).await));
+    assert!(leaks(&everything) && !leaks(&run_query(&full, caller_kind.caller(), &random_query).await));
 }
 
 fn one_each() -> Accounts {

@@ -1,6 +1,8 @@
-//! The law of prices: no operation makes more upstream calls than it was priced at before the first, from an empty cache, and none
-//! that is priced at no call makes one. Random selections over everything that asks something upstream, of random pages, over
-//! random data, evenly mixed or skewed, in a workspace whose toolkits stand for as many integrations as they may.
+//! No operation makes more upstream calls than its cost estimate, even from an empty cache. An operation with
+//! an estimate of zero calls makes none.
+//!
+//! Random selections over every field that calls an upstream, with random pages, over uniform or skewed data,
+//! in a workspace with the maximum number of integrations per toolkit.
 
 use std::fmt::Write as _;
 
@@ -11,13 +13,13 @@ use switchboard::operation::settings::LimitSettings;
 use switchboard::sandbox::{self, Tenant};
 
 use super::truth::{Accounts, accounts};
-use super::{a_tenth, cases, on_a_paused_clock};
+use super::{cases, one_tenth, with_paused_clock};
 use crate::world::{World, at, global_id, only_error, tenant_a};
 
-/// Dearer operations are refused in any case; here they would only take long.
+/// More expensive operations are refused anyway and would only take long.
 const CALLS_MOST: u32 = 400;
 
-/// How many integrations one toolkit is listed with: `connections.toolkit_providers_max`.
+/// The maximum number of integrations of one toolkit: `connections.toolkit_providers_max`.
 const TOOLKIT_PROVIDERS_MAX: usize = 25;
 
 fn limits() -> LimitSettings {
@@ -32,7 +34,7 @@ fn limits() -> LimitSettings {
     }
 }
 
-/// Writes a selection; every choice is one of the numbers given, and the first of its kind where they have run out.
+/// Writes a random selection. Each choice uses the next number, and 0 after the last.
 struct Writer {
     choices: std::vec::IntoIter<u8>,
     names: usize,
@@ -141,7 +143,7 @@ impl Writer {
     }
 }
 
-/// A workspace in which `gmail` stands for so many integrations.
+/// A workspace in which `gmail` has this many integrations.
 fn with_mailboxes(world: &World, mailboxes: usize) {
     world.sandbox.change_providers(Tenant::A, |rows| {
         let mailbox = rows.iter().find(|row| row["name"] == "gmail").unwrap().clone();
@@ -154,7 +156,7 @@ fn with_mailboxes(world: &World, mailboxes: usize) {
     });
 }
 
-async fn costs_no_more_than_its_price(accounts: Accounts, choices: Vec<u8>, mailboxes: usize) {
+async fn check_cost(accounts: Accounts, choices: Vec<u8>, mailboxes: usize) {
     let settings = sandbox::Settings { accounts: 0, ..sandbox::Settings::default() };
     let world = World::with_sandbox(settings).with_limits(limits());
     world.sandbox.change_accounts(Tenant::A, |rows| *rows = accounts.to_vec());
@@ -178,19 +180,19 @@ async fn costs_no_more_than_its_price(accounts: Accounts, choices: Vec<u8>, mail
 }
 
 proptest! {
-    #![proptest_config(a_tenth(cases()))]
+    #![proptest_config(one_tenth(cases()))]
 
     #[test]
-    fn no_selection_makes_more_calls_than_its_price(
+    fn no_selection_makes_more_calls_than_its_cost(
         accounts in accounts(), choices in proptest::collection::vec(any::<u8>(), 0..150),
         mailboxes in 0..=TOOLKIT_PROVIDERS_MAX,
     ) {
-        on_a_paused_clock(costs_no_more_than_its_price(accounts, choices, mailboxes));
+        with_paused_clock(check_cost(accounts, choices, mailboxes));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_toolkit_with_more_integrations_than_were_priced_is_refused_in_its_place() {
+async fn toolkit_with_too_many_integrations_is_refused_at_its_path() {
     let world = World::new().with_limits(limits());
     let query = "{ toolkit(slug: \"gmail\") { slug providers { name } } }";
     with_mailboxes(&world, TOOLKIT_PROVIDERS_MAX);

@@ -1,4 +1,4 @@
-//! The true lists: what is in them and in which order, told from the sandbox's data and not from its answers.
+//! The true lists and their order, computed from the sandbox's data and not from its responses.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -15,43 +15,43 @@ use switchboard::domain::toolkits::ToolkitSlug;
 use switchboard::loaders::lists::parent::Parent;
 use switchboard::sandbox::{Account, CursorKind, TOOLKITS, Ties};
 
-/// The toolkits that accounts are of; filters also name one that no account has.
+/// The toolkits of accounts. Filters also name one toolkit that no account has.
 pub(super) const TOOLKITS_USED: usize = 6;
 const USERS: usize = 7;
 const STATUSES: [&str; 8] =
     ["ACTIVE", "EXPIRED", "FAILED", "INITIATED", "INACTIVE", "REVOKED", "INITIALIZING", "QUARANTINED"];
 
-/// Which end of a list a walk began at: the order among accounts of one moment may hang on it.
+/// The end at which a scan began: the order among accounts with equal times may depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Course {
+pub(super) enum ReadDirection {
     Own,
     Opposite,
 }
 
-/// How the sandbox and the engine are set.
+/// The settings of the sandbox and the engine in one case.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Manners {
+pub(super) struct Scenario {
     pub(super) cursor: CursorKind,
     pub(super) ties: Ties,
     pub(super) page_rows: usize,
 }
 
-pub(super) fn manners() -> impl Strategy<Value = Manners> {
+pub(super) fn scenario() -> impl Strategy<Value = Scenario> {
     let cursor = prop_oneof![Just(CursorKind::Page), Just(CursorKind::Keyset)];
     let ties = prop_oneof![Just(Ties::Mirrored), Just(Ties::Stable)];
     let page_rows = prop_oneof![6 => 2..=9_usize, 1 => Just(50_usize)];
-    (cursor, ties, page_rows).prop_map(|(cursor, ties, page_rows)| Manners { cursor, ties, page_rows })
+    (cursor, ties, page_rows).prop_map(|(cursor, ties, page_rows)| Scenario { cursor, ties, page_rows })
 }
 
-/// When account number 0 was made.
+/// The creation time of account number 0.
 pub(super) const EPOCH: &str = "2026-04-17T10:00:00Z";
 
-/// A moment that accounts may be of.
+/// A time for accounts.
 pub(super) fn moment(minutes: i64) -> Timestamp {
     EPOCH.parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minutes)
 }
 
-/// The account of some random numbers.
+/// The account for some random numbers.
 pub(super) fn account(id: &str, traits: Traits, skew: u16, moments: i64) -> Account {
     let (toolkit, user, status, created, updated, shared) = traits;
     let toolkit = if toolkit < skew { 0 } else { usize::from(toolkit) % TOOLKITS_USED };
@@ -74,17 +74,17 @@ pub(super) fn traits() -> impl Strategy<Value = Traits> {
     (0..1_000_u16, 0..=255_u8, 0..=255_u8, 0..10_000_i64, 0..10_000_i64, 0..100_u8)
 }
 
-/// Over how many minutes accounts are spread: one moment, a few, or nearly as many as accounts.
+/// The minutes over which accounts are spread: one time, a few, or almost as many as accounts.
 pub(super) fn moments() -> impl Strategy<Value = i64> {
     prop_oneof![1 => Just(1_i64), 3 => 2..20_i64, 3 => 20..200_i64, 1 => Just(10_000_i64)]
 }
 
-/// Out of a thousand accounts, how many are of the first toolkit whatever happens.
+/// How many of a thousand accounts have the first toolkit in any case.
 pub(super) fn skew() -> impl Strategy<Value = u16> {
     prop_oneof![2 => Just(0_u16), 1 => Just(700), 1 => Just(950)]
 }
 
-/// Accounts that a failure prints a line each.
+/// Accounts that print one line each on failure.
 #[derive(Clone)]
 pub(super) struct Accounts(pub(super) Vec<Account>);
 
@@ -107,7 +107,7 @@ impl fmt::Debug for Accounts {
     }
 }
 
-/// 10 to 120 accounts, evenly mixed or heavily skewed, many of them of one moment.
+/// 10 to 120 accounts, uniform or heavily skewed, many of them with equal times.
 pub(super) fn accounts() -> impl Strategy<Value = Accounts> {
     (vec(traits(), 10..=120), skew(), moments()).prop_map(|(rows, skew, moments)| {
         let row = |(number, traits)| account(&format!("ca_{number}"), traits, skew, moments);
@@ -115,7 +115,7 @@ pub(super) fn accounts() -> impl Strategy<Value = Accounts> {
     })
 }
 
-/// Some values out of `from`; rarely none at all.
+/// Some values of `from`, rarely none.
 fn some_of(from: Vec<String>) -> impl Strategy<Value = FilterValues> {
     let most = from.len();
     prop_oneof![
@@ -164,7 +164,7 @@ pub(super) fn orders() -> impl Strategy<Value = AccountOrder> {
     (field, direction).prop_map(|(field, direction)| AccountOrder { field, direction })
 }
 
-/// The parents of one kind: every toolkit, a few sets of toolkits that overlap, every user or every auth config.
+/// Parents of one kind: every toolkit, some overlapping sets of toolkits, every user or every auth config.
 pub(super) fn parents() -> impl Strategy<Value = Vec<Parent>> {
     let slug = |place: usize| ToolkitSlug::parse(TOOLKITS[place].0).unwrap();
     let toolkits = move |places: &[usize]| {
@@ -188,7 +188,7 @@ pub(super) fn parents() -> impl Strategy<Value = Vec<Parent>> {
 
 /// Whether an account is in a list.
 pub(super) fn is_in(filter: &AccountFilter, account: &Account) -> bool {
-    // Who is left to its user hangs on the clock, and is `graph::health`'s.
+    // "Left to its user" depends on the clock and is tested in `graph::health`.
     let AccountFilter {
         ids,
         toolkits,
@@ -213,7 +213,7 @@ pub(super) fn is_in(filter: &AccountFilter, account: &Account) -> bool {
         }
 }
 
-/// The moment that an account is ordered by.
+/// The time that an account is ordered by.
 pub(super) fn time(order: AccountOrder, account: &Account) -> Timestamp {
     match order.field {
         AccountOrderField::CreatedAt => account.created_at,
@@ -221,13 +221,13 @@ pub(super) fn time(order: AccountOrder, account: &Account) -> Timestamp {
     }
 }
 
-/// A list, first to last in the connection's order, as a walk sees it that began at one of its ends.
+/// A list in the connection's order, as read from one of its ends.
 pub(super) fn list<'a>(
     accounts: &'a [Account],
     filter: &AccountFilter,
     order: AccountOrder,
     ties: Ties,
-    course: Course,
+    read_direction: ReadDirection,
 ) -> Vec<&'a Account> {
     let mut rows: Vec<&Account> = accounts.iter().filter(|account| is_in(filter, account)).collect();
     rows.sort_by_key(|row| (time(order, row), Reverse(row.rank())));
@@ -235,8 +235,8 @@ pub(super) fn list<'a>(
     if is_descending {
         rows.reverse();
     }
-    // Read from the end that begins with the latest, the moments run backward and their accounts do not.
-    if ties == Ties::Stable && is_descending == (course == Course::Own) {
+    // Read from the latest end, the times run backward but accounts with equal times do not.
+    if ties == Ties::Stable && is_descending == (read_direction == ReadDirection::Own) {
         for moment in rows.chunk_by_mut(|a, b| time(order, a) == time(order, b)) {
             moment.reverse();
         }

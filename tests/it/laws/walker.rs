@@ -1,4 +1,4 @@
-//! A client that walks a list page by page, from one end, while others change it.
+//! A client that pages through a list from one end while others change it.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use switchboard::loaders::lists::slice::Slice;
 
 use super::bench::{Bench, List, ids, wanted};
 
-/// More pages than any walk of these tests can have.
+/// More pages than any of these tests can have.
 const STEPS_MAX: usize = 400;
 
 pub(super) struct Walker {
     direction: Direction,
     wanted: PageRequest,
-    /// What was shown, page after page, each in the order in which the walk goes.
+    /// What was items, page after page, each in the order in which the walk goes.
     pub(super) pages: Vec<Vec<String>>,
     pub(super) is_over: bool,
 }
@@ -23,9 +23,9 @@ impl Walker {
         Self { direction, wanted: wanted(direction, size), pages: Vec::new(), is_over: false }
     }
 
-    /// Reads one page further.
+    /// Reads one more page.
     pub(super) async fn step(&mut self, bench: &Bench, list: &List) -> Arc<Slice> {
-        let slice = bench.ask(list, self.wanted.clone()).await;
+        let slice = bench.read(list, self.wanted.clone()).await;
         let mut page = ids(&slice);
         assert!(page.len() <= self.wanted.size);
         let last = page.len().checked_sub(1);
@@ -41,24 +41,24 @@ impl Walker {
                 slice.has_previous
             }
         };
-        assert!(!is_more || !page.is_empty(), "more is promised and nothing is shown");
+        assert!(!is_more || !page.is_empty(), "`hasNextPage` is true after an empty page");
         self.pages.push(page);
         self.is_over = !is_more;
-        assert!(self.pages.len() <= STEPS_MAX, "a walk without end: {:?}", self.pages);
+        assert!(self.pages.len() <= STEPS_MAX, "paging does not end: {:?}", self.pages);
         slice
     }
 
-    /// What was shown, in the order in which the walk goes.
-    pub(super) fn shown(&self) -> Vec<&str> {
+    /// All items read, in paging direction.
+    pub(super) fn items(&self) -> Vec<&str> {
         self.pages.iter().flatten().map(String::as_str).collect()
     }
 
-    /// The last item that was shown: where the next page begins.
-    pub(super) fn last(&self) -> Option<&str> {
-        self.shown().last().copied()
+    /// The last item read, at which the next page begins.
+    pub(super) fn last_item(&self) -> Option<&str> {
+        self.items().last().copied()
     }
 
-    pub(super) fn times_shown(&self, id: &str) -> usize {
-        self.shown().into_iter().filter(|shown| *shown == id).count()
+    pub(super) fn occurrences(&self, id: &str) -> usize {
+        self.items().into_iter().filter(|items| *items == id).count()
     }
 }

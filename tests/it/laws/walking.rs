@@ -1,8 +1,8 @@
-//! Law 1: any steps over a list that stands still show what the list holds.
+//! Property 1: any sequence of pages of an unchanged list matches the list.
 //!
-//! Forward to the end is the list, backward is its reverse, and any mixture of `first` and `last` with `after` and
-//! `before` from any cursor shows what the Cursor Connections Specification says (4.4, ApplyCursorsToEdges and
-//! EdgesToReturn), in the connection's order, with honest `pageInfo`.
+//! Paging forward gives the list and paging backward its reverse. Any mix of `first` and `last` with `after`
+//! and `before`, from any cursor, follows the Cursor Connections Specification (4.4, ApplyCursorsToEdges and
+//! EdgesToReturn), in the connection's order, with correct `pageInfo`.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -13,10 +13,10 @@ use switchboard::loaders::lists::slice::Slice;
 use switchboard::sandbox::{Account, Ties};
 
 use super::bench::{Bench, List, ids, wanted};
-use super::truth::{self, Course, Manners, accounts, filters, manners, orders, parents};
-use super::{cases, on_a_paused_clock};
+use super::truth::{self, ReadDirection, Scenario, accounts, filters, orders, parents, scenario};
+use super::{cases, with_paused_clock};
 
-/// One page, asked for from places among the cursors seen so far.
+/// One page, with `after` and `before` chosen from the cursors read so far.
 #[derive(Debug, Clone)]
 struct Step {
     direction: Direction,
@@ -27,12 +27,12 @@ struct Step {
     is_late: bool,
 }
 
-/// A cursor that was seen.
+/// A cursor that was read.
 #[derive(Debug, Clone)]
-struct Seen {
+struct KnownCursor {
     cursor: String,
     id: String,
-    course: Course,
+    read_direction: ReadDirection,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -61,22 +61,27 @@ pub(super) fn lists() -> impl Strategy<Value = List> {
 }
 
 impl List {
-    /// What the list truly holds.
-    pub(super) fn rows<'a>(&self, accounts: &'a [Account], ties: Ties, course: Course) -> Vec<&'a Account> {
-        truth::list(accounts, &self.parent.narrow(&self.filter), self.order, ties, course)
+    /// The true content of the list.
+    pub(super) fn rows<'a>(
+        &self,
+        accounts: &'a [Account],
+        ties: Ties,
+        read_direction: ReadDirection,
+    ) -> Vec<&'a Account> {
+        truth::list(accounts, &self.parent.narrow(&self.filter), self.order, ties, read_direction)
     }
 
-    pub(super) fn ids(&self, accounts: &[Account], ties: Ties, course: Course) -> Vec<String> {
-        self.rows(accounts, ties, course).iter().map(|row| row.id.clone()).collect()
+    pub(super) fn ids(&self, accounts: &[Account], ties: Ties, read_direction: ReadDirection) -> Vec<String> {
+        self.rows(accounts, ties, read_direction).iter().map(|row| row.id.clone()).collect()
     }
 }
 
-/// Every page of a walk from one end to the other; the items in the order in which they were shown.
-pub(super) async fn walk(bench: &Bench, list: &List, direction: Direction, size: usize) -> Vec<String> {
+/// Reads every page from one end to the other and returns the items in that order.
+pub(super) async fn read_all(bench: &Bench, list: &List, direction: Direction, size: usize) -> Vec<String> {
     let mut shown = Vec::new();
     let mut wanted = wanted(direction, size);
     loop {
-        let slice = bench.ask(list, wanted.clone()).await;
+        let slice = bench.read(list, wanted.clone()).await;
         assert!(slice.is_complete);
         let mut page = ids(&slice);
         assert!(page.len() <= size);
@@ -93,38 +98,38 @@ pub(super) async fn walk(bench: &Bench, list: &List, direction: Direction, size:
             }
         };
         shown.extend(page);
-        assert!(shown.len() <= 1_000, "a walk without end");
+        assert!(shown.len() <= 1_000, "paging does not end");
         if !is_more {
             return shown;
         }
     }
 }
 
-async fn walks(accounts: &[Account], manners: Manners, list: &List, size: usize) {
-    let bench = Bench::over(accounts, manners);
-    let forward = walk(&bench, list, Direction::Forward, size).await;
-    assert_eq!(forward, list.ids(accounts, manners.ties, Course::Own));
-    let backward = walk(&bench, list, Direction::Backward, size).await;
-    let mut reversed = list.ids(accounts, manners.ties, Course::Opposite);
+async fn check_full_reads(accounts: &[Account], scenario: Scenario, list: &List, size: usize) {
+    let bench = Bench::new(accounts, scenario);
+    let forward = read_all(&bench, list, Direction::Forward, size).await;
+    assert_eq!(forward, list.ids(accounts, scenario.ties, ReadDirection::Own));
+    let backward = read_all(&bench, list, Direction::Backward, size).await;
+    let mut reversed = list.ids(accounts, scenario.ties, ReadDirection::Opposite);
     reversed.reverse();
     assert_eq!(backward, reversed);
 }
 
-async fn wanders(accounts: &[Account], manners: Manners, list: &List, steps: &[Step]) {
-    let bench = Bench::over(accounts, manners);
-    let mut seen: Vec<Seen> = Vec::new();
+async fn check_random_steps(accounts: &[Account], scenario: Scenario, list: &List, steps: &[Step]) {
+    let bench = Bench::new(accounts, scenario);
+    let mut seen: Vec<KnownCursor> = Vec::new();
     for step in steps {
         if step.is_late {
-            bench.forget().await;
+            bench.expire_pages().await;
         }
         let pick =
             |place: Option<Index>| place.filter(|_| !seen.is_empty()).map(|place| place.get(&seen).clone());
         let (after, before) = (pick(step.after), pick(step.before));
         let (anchor, bound, end) = match step.direction {
-            Direction::Forward => (&after, &before, Course::Own),
-            Direction::Backward => (&before, &after, Course::Opposite),
+            Direction::Forward => (&after, &before, ReadDirection::Own),
+            Direction::Backward => (&before, &after, ReadDirection::Opposite),
         };
-        let course = anchor.as_ref().map_or(end, |anchor| anchor.course);
+        let read_direction = anchor.as_ref().map_or(end, |anchor| anchor.read_direction);
         let wanted = PageRequest {
             after: after.as_ref().map(|seen| seen.cursor.clone()),
             before: before.as_ref().map(|seen| seen.cursor.clone()),
@@ -132,22 +137,28 @@ async fn wanders(accounts: &[Account], manners: Manners, list: &List, steps: &[S
             direction: step.direction,
             has_more_selected: step.has_more_selected,
         };
-        let slice = bench.ask(list, wanted).await;
-        let rows = list.ids(accounts, manners.ties, course);
-        let is_one_order =
-            manners.ties == Ties::Mirrored || bound.as_ref().is_none_or(|bound| bound.course == course);
+        let slice = bench.read(list, wanted).await;
+        let rows = list.ids(accounts, scenario.ties, read_direction);
+        let is_one_order = scenario.ties == Ties::Mirrored
+            || bound.as_ref().is_none_or(|bound| bound.read_direction == read_direction);
         if is_one_order {
-            agrees(&slice, &rows, step, after.as_ref(), before.as_ref());
+            assert_matches(&slice, &rows, step, after.as_ref(), before.as_ref());
         }
         for (place, id) in ids(&slice).into_iter().enumerate() {
-            seen.push(Seen { cursor: slice.cursor(place).unwrap(), id, course });
+            seen.push(KnownCursor { cursor: slice.cursor(place).unwrap(), id, read_direction });
         }
     }
 }
 
-/// Whether a slice is what the specification cuts out of the list.
-fn agrees(slice: &Slice, rows: &[String], step: &Step, after: Option<&Seen>, before: Option<&Seen>) {
-    let place = |seen: &Seen| rows.iter().position(|id| *id == seen.id).unwrap();
+/// Whether a slice is what the specification selects from the list.
+fn assert_matches(
+    slice: &Slice,
+    rows: &[String],
+    step: &Step,
+    after: Option<&KnownCursor>,
+    before: Option<&KnownCursor>,
+) {
+    let place = |seen: &KnownCursor| rows.iter().position(|id| *id == seen.id).unwrap();
     let start = after.map_or(0, |after| place(after) + 1);
     let end = before.map_or(rows.len(), place);
     let is_crossed = end < start;
@@ -156,7 +167,7 @@ fn agrees(slice: &Slice, rows: &[String], step: &Step, after: Option<&Seen>, bef
         Direction::Forward => start..end.min(start + step.size),
         Direction::Backward => start.max(end.saturating_sub(step.size))..end,
     };
-    // Cursors that crossed among accounts of one moment mean nothing.
+    // Crossed cursors among accounts with equal times have no defined meaning.
     if is_crossed && !ids(slice).is_empty() {
         return;
     }
@@ -165,7 +176,7 @@ fn agrees(slice: &Slice, rows: &[String], step: &Step, after: Option<&Seen>, bef
     if let Some(total) = slice.total_items {
         assert_eq!(total, rows.len() as u64);
     }
-    // Nobody is asked for nothing, and so nothing is known; and cursors that crossed mean nothing.
+    // A page of zero items makes no call, so nothing is known. Crossed cursors have no meaning.
     if step.size == 0 || is_crossed {
         return;
     }
@@ -180,16 +191,16 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn forward_is_the_list_and_backward_its_reverse(
-        accounts in accounts(), manners in manners(), list in lists(), size in 1..40_usize,
+    fn paging_forward_is_the_list_and_backward_its_reverse(
+        accounts in accounts(), scenario in scenario(), list in lists(), size in 1..40_usize,
     ) {
-        on_a_paused_clock(walks(&accounts, manners, &list, size));
+        with_paused_clock(check_full_reads(&accounts, scenario, &list, size));
     }
 
     #[test]
-    fn any_steps_from_any_cursor_agree_with_the_list(
-        accounts in accounts(), manners in manners(), list in lists(), steps in steps(),
+    fn pages_from_any_cursor_match_the_list(
+        accounts in accounts(), scenario in scenario(), list in lists(), steps in steps(),
     ) {
-        on_a_paused_clock(wanders(&accounts, manners, &list, &steps));
+        with_paused_clock(check_random_steps(&accounts, scenario, &list, &steps));
     }
 }

@@ -1,4 +1,4 @@
-//! Something between the engine and the sandbox: it hears answers, and may answer otherwise.
+//! A network wrapper between the engine and the sandbox that records responses or replaces them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -11,13 +11,13 @@ use switchboard::upstream::transport::Network;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
 
-/// An answer: its status and its JSON.
-pub(super) type Told = (StatusCode, Value);
+/// A response: status and JSON.
+pub(super) type JsonResponse = (StatusCode, Value);
 
-/// A network whose answers pass through `change`, with the query that they answer.
-pub(super) fn between(
+/// A network whose responses pass through `change`, together with the query of their request.
+pub(super) fn intercept(
     network: Network,
-    change: impl Fn(&str, Told) -> Told + Send + Sync + 'static,
+    change: impl Fn(&str, JsonResponse) -> JsonResponse + Send + Sync + 'static,
 ) -> Network {
     let change = Arc::new(change);
     BoxCloneSyncService::new(service_fn(move |request: http::Request<Bytes>| {
@@ -38,20 +38,20 @@ pub(super) fn between(
     }))
 }
 
-/// The upstream's pages as they were last told, by query: the ids of each.
+/// The upstream's pages as last returned: account ids by query.
 #[derive(Clone, Default)]
-pub(super) struct Heard(Arc<Mutex<HashMap<String, Vec<String>>>>);
+pub(super) struct LastPages(Arc<Mutex<HashMap<String, Vec<String>>>>);
 
-impl Heard {
+impl LastPages {
     pub(super) fn on(&self, network: Network) -> Network {
         let heard = self.clone();
-        between(network, move |query, (status, page)| {
+        intercept(network, move |query, (status, page)| {
             heard.0.lock().unwrap().insert(query.to_owned(), page_ids(&page));
             (status, page)
         })
     }
 
-    /// Whether some page, as it was last told, holds an account.
+    /// Whether some page, as last returned, has this account.
     pub(super) fn holds(&self, id: &str) -> bool {
         self.0.lock().unwrap().values().flatten().any(|heard| heard == id)
     }

@@ -1,6 +1,8 @@
-//! Rows are written by a plan where they can be, and resolved by the library where they cannot: nobody can tell by the
-//! answer. The library resolves all that lies below a name which was selected twice, so each random selection is
-//! asked once by itself, and once beside a second `list: … { __typename }`.
+//! Rows are serialized by a plan where possible and resolved by the library elsewhere, with identical
+//! responses.
+//!
+//! The library resolves everything below a name that is selected twice. So each random selection runs once
+//! alone, and once beside a second `list: … { __typename }`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,16 +19,16 @@ use switchboard::operation::TransportRules;
 use switchboard::operation::request::OperationRequest;
 use switchboard::sandbox::{EmulatedUpstream, Fault};
 
-use super::{a_tenth, cases, on_a_paused_clock};
+use super::{cases, one_tenth, with_paused_clock};
 use crate::world::{World, tenant_a};
 
 const LEVELS: usize = 5;
 
-/// Writes a selection; every choice is one of the numbers given, and the first of its kind where they have run out.
+/// Writes a random selection. Each choice uses the next number, and 0 after the last.
 struct Writer<'s> {
     schema: &'s Valid<Schema>,
     choices: std::vec::IntoIter<u8>,
-    /// The fragments' definitions, by the types that they are for.
+    /// The definitions of the fragments, by type.
     fragments: BTreeMap<String, Vec<String>>,
 }
 
@@ -35,7 +37,7 @@ impl Writer<'_> {
         usize::from(self.choices.next().unwrap_or(0)) % ways
     }
 
-    /// A selection's text without its braces.
+    /// A selection without its braces.
     fn selection(&mut self, ty: &str, levels: usize) -> String {
         let mut text = String::new();
         for _ in 0..=self.choose(4) {
@@ -57,13 +59,16 @@ impl Writer<'_> {
             0 => format!("__typename{}", self.directive()),
             6 => format!("...{} {{ {} }}", self.directive(), self.selection(ty, levels - 1)),
             7 => {
-                let narrower = self.narrower(ty);
+                let type_or_interface = self.type_or_interface(ty);
                 let directive = self.directive();
-                format!("... on {narrower}{directive} {{ {} }}", self.selection(&narrower, levels - 1))
+                format!(
+                    "... on {narrower}{directive} {{ {} }}",
+                    self.selection(&type_or_interface, levels - 1)
+                )
             }
             8 => {
-                let narrower = self.narrower(ty);
-                let name = self.fragment(&narrower, levels - 1);
+                let type_or_interface = self.type_or_interface(ty);
+                let name = self.fragment(&type_or_interface, levels - 1);
                 format!("...{name}{}", self.directive())
             }
             _ => {
@@ -80,7 +85,7 @@ impl Writer<'_> {
         }
     }
 
-    /// An alias tells of its type and field, so that what is merged has always one meaning.
+    /// The alias encodes type and field, so that merged fields always have one meaning.
     fn field(&mut self, ty: &str, field: &FieldDefinition, levels: usize) -> String {
         let name = &field.name;
         let is_interface = matches!(self.schema.types[ty], ExtendedType::Interface(_));
@@ -109,8 +114,8 @@ impl Writer<'_> {
         }
     }
 
-    /// The type itself, or its interface.
-    fn narrower(&mut self, ty: &str) -> String {
+    /// The type itself or its interface.
+    fn type_or_interface(&mut self, ty: &str) -> String {
         let interfaces = self.schema.types[ty].as_object().map(|object| &object.implements_interfaces);
         match interfaces.and_then(|interfaces| interfaces.first()) {
             Some(interface) if self.choose(3) == 1 => interface.to_string(),
@@ -137,7 +142,7 @@ fn is_leaf(schema: &Schema, field: &FieldDefinition) -> bool {
     matches!(schema.types[field.ty.inner_named_type()], ExtendedType::Scalar(_) | ExtendedType::Enum(_))
 }
 
-/// An answer, its data to the letter.
+/// A response with its data as text.
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default)]
@@ -145,20 +150,20 @@ struct Answer {
     data: Box<RawValue>,
 }
 
-async fn ask(world: &World, query: &str) -> Answer {
+async fn run_query(world: &World, query: &str) -> Answer {
     let request = json!({ "query": query, "variables": { "yes": true, "no": false } }).to_string();
     let request = OperationRequest::from_json(request.as_bytes()).unwrap();
     let answer = world.operations.run(request, TransportRules { mutations: true }, tenant_a()).await;
     let mut answer: Answer = serde_json::from_slice(&answer.body)
         .unwrap_or_else(|error| panic!("{error}: {}\n{query}", String::from_utf8_lossy(&answer.body)));
     for error in answer.errors.as_array_mut().into_iter().flatten() {
-        // Each call of an upstream has its own.
+        // Each upstream call has its own id.
         error["extensions"].as_object_mut().unwrap().remove("requestId");
     }
     answer
 }
 
-async fn nobody_can_tell(root: &str, is_down: Option<EmulatedUpstream>, choices: Vec<u8>) {
+async fn check_equal_responses(root: &str, is_down: Option<EmulatedUpstream>, choices: Vec<u8>) {
     let schema = Schema::parse_and_validate(sdl(), "schema.graphql").unwrap();
     let ty = schema.root_operation(apollo_compiler::ast::OperationType::Query).unwrap();
     let field = schema.type_field(ty, root).unwrap();
@@ -166,7 +171,7 @@ async fn nobody_can_tell(root: &str, is_down: Option<EmulatedUpstream>, choices:
     let selection = writer.selection(field.ty.inner_named_type(), LEVELS);
     let fragments: Vec<_> = writer.fragments.into_values().flatten().collect();
     let fragments = fragments.join(" ");
-    // Both places of the selection are one, as errors name their lines and columns.
+    // Both locations of the selection are replaced by one, because errors name lines and columns.
     let query = |rest: &str| {
         format!(
             "query ($yes: Boolean! = true, $no: Boolean! = false) {{ list: {root}(first: 3) {{ {selection}{rest} }} \
@@ -177,17 +182,17 @@ async fn nobody_can_tell(root: &str, is_down: Option<EmulatedUpstream>, choices:
     if let Some(upstream) = is_down {
         world.sandbox.emulate(upstream, Some(Fault::parse("status=503").unwrap()));
     }
-    let planned = ask(&world, &query("__typename")).await;
-    let resolved = ask(&world, &query(&format!("}} list: {root}(first: 3) {{ __typename"))).await;
+    let planned = run_query(&world, &query("__typename")).await;
+    let resolved = run_query(&world, &query(&format!("}} list: {root}(first: 3) {{ __typename"))).await;
     assert_eq!(planned.data.get(), resolved.data.get(), "{}", query(""));
     assert_eq!(planned.errors, resolved.errors, "{}", query(""));
 }
 
 proptest! {
-    #![proptest_config(a_tenth(cases()))]
+    #![proptest_config(one_tenth(cases()))]
 
     #[test]
-    fn what_a_plan_writes_is_what_the_library_resolves(
+    fn planned_and_resolved_rows_are_identical(
         (root, is_down) in prop_oneof![
             3 => Just(("connectedAccounts", None)),
             3 => Just(("providers", None)),
@@ -196,6 +201,6 @@ proptest! {
         ],
         choices in proptest::collection::vec(any::<u8>(), 0..200),
     ) {
-        on_a_paused_clock(nobody_can_tell(root, is_down, choices));
+        with_paused_clock(check_equal_responses(root, is_down, choices));
     }
 }
