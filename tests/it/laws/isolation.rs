@@ -178,8 +178,8 @@ fn mark(world: &World, tenant: Tenant, round: usize) {
     world.sandbox.change_providers(tenant, |rows| {
         for row in rows.iter_mut().filter(|row| row.is_object()) {
             let secret_word = secret_word(EmulatedUpstream::Leadlex, tenant);
-            row["display_name"] = json!(format!("{word}{round}"));
-            row["account_id"] = json!(format!("{word}{round}@example.com"));
+            row["display_name"] = json!(format!("{secret_word}{round}"));
+            row["account_id"] = json!(format!("{secret_word}{round}@example.com"));
         }
     });
 }
@@ -273,7 +273,7 @@ fn authorized_callers_see_the_marker_words() {
             secret_word(EmulatedUpstream::Composio, Tenant::A),
             id,
         ] {
-            assert!(decoded_text.contains(&secret_word), "{word}");
+            assert!(decoded_text.contains(&secret_word), "{secret_word}");
         }
     });
 }

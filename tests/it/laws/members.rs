@@ -330,7 +330,7 @@ async fn check_member_responses(
     assert_eq!(
         answer,
         run_query(&nobody_else, caller_kind.caller(), first).await,
-        "{who:?} {}",
+        "{caller_kind:?} {}",
         first.document()
     );
     let calls_made = calls(&everybody);
@@ -348,7 +348,7 @@ async fn check_member_responses(
         everybody.sandbox.forget_requests();
         if *asking == caller_kind {
             let there = run_query(&nobody_else, caller_kind.caller(), random_query).await;
-            assert_eq!(answer, there, "{who:?} {}", random_query.document());
+            assert_eq!(answer, there, "{caller_kind:?} {}", random_query.document());
         }
     }
 
@@ -361,7 +361,7 @@ async fn check_member_responses(
     });
     let expected = as_member(run_query(&own, caller_kind.admin(), first).await, first, caller_kind);
     blank(&mut answer);
-    assert_eq!(answer, expected, "{who:?} {}", first.document());
+    assert_eq!(answer, expected, "{caller_kind:?} {}", first.document());
 }
 
 /// An event between requests.

@@ -13,7 +13,7 @@ const STEPS_MAX: usize = 400;
 pub(super) struct Walker {
     direction: Direction,
     wanted: PageRequest,
-    /// What was items, page after page, each in the order in which the walk goes.
+    /// The items of each page, in paging direction.
     pub(super) pages: Vec<Vec<String>>,
     pub(super) is_over: bool,
 }

@@ -62,7 +62,7 @@ impl Writer<'_> {
                 let type_or_interface = self.type_or_interface(ty);
                 let directive = self.directive();
                 format!(
-                    "... on {narrower}{directive} {{ {} }}",
+                    "... on {type_or_interface}{directive} {{ {} }}",
                     self.selection(&type_or_interface, levels - 1)
                 )
             }
