@@ -454,7 +454,7 @@ const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 
 const HEAD: &str = "# Metrics
 
-What `/metrics` on the second listener (`ops.listen`) tells, in OpenMetrics' text, which Prometheus takes. This scrape is written by a test
+What `/metrics` on the second listener (`ops.listen`) tells, in OpenMetrics' text, which Prometheus takes. This page is written by a test
 (`edge::measured::metrics_page_is_up_to_date`) from the one table in `src/telemetry/metrics/declared.rs`; `SWITCHBOARD_BLESS=1 cargo test --test it measured` writes it anew.
 
 - A label's values are those that are listed, and no others: no URL, no id, no user and no tenant is one. The one open label is `operation`: names are clients'
