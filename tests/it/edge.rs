@@ -79,7 +79,12 @@ fn edge(callers: Authenticator) -> Router {
 }
 
 fn edge_with_settings(callers: Authenticator, settings: HttpSettings) -> Router {
-    router(EdgeParts { operations: operations(FaultySchema::new()), callers, webhooks: Webhooks::none(), settings })
+    router(EdgeParts {
+        operations: operations(FaultySchema::new()),
+        callers,
+        webhooks: Webhooks::none(),
+        settings,
+    })
 }
 
 fn edge_with_schema(callers: Authenticator, faulty: FaultySchema) -> Router {

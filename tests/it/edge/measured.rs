@@ -121,8 +121,9 @@ async fn scraper_without_openmetrics_gets_the_text_format() {
     world.query("query Overview { viewer { name } }").await;
     for accept in [None, Some("text/plain"), Some("*/*"), Some("application/openmetrics-text;q=0, */*")] {
         let routes = ops::router(&tenant_a_callers(), &ops::Readiness::default(), world.graph.metrics());
-        let request =
-            accept.into_iter().fold(get("/metrics"), |request, accept| with_header(request, "accept", accept));
+        let request = accept
+            .into_iter()
+            .fold(get("/metrics"), |request, accept| with_header(request, "accept", accept));
         let response = send(routes, request).await;
         assert_eq!(response.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
         assert!(response.text.contains("# TYPE switchboard_requests_total counter\n"), "{}", response.text);

@@ -168,7 +168,8 @@ async fn unanswered_ping_closes_the_connection() {
 async fn upgrade_requires_an_allowed_origin_and_the_protocol() {
     let world = World::new();
     let cors_origins = AllowedOrigins::try_from("https://app.example.com".to_owned()).unwrap();
-    let server = Server::with(world.operations(), tenant_a_callers(), HttpSettings { cors_origins, ..settings() });
+    let server =
+        Server::with(world.operations(), tenant_a_callers(), HttpSettings { cors_origins, ..settings() });
     for (name, value) in [
         ("origin", "https://evil.example"),
         ("origin", "null"),
