@@ -110,30 +110,44 @@ async fn age_header_is_the_age_of_the_oldest_part() {
 
 #[tokio::test]
 async fn a_304_has_no_content_length() {
-    let whole = ask(edge(anybody()), get("/graphql?query=%7Bhello%7D")).await;
+    let whole = send(edge(default_callers()), get("/graphql?query=%7Bhello%7D")).await;
     for method in [Method::GET, Method::HEAD] {
-        let mut request = with(get("/graphql?query=%7Bhello%7D"), "if-none-match", whole.header("etag"));
+        let mut request =
+            with_header(get("/graphql?query=%7Bhello%7D"), "if-none-match", whole.header("etag"));
         *request.method_mut() = method;
-        let seen = ask(edge(anybody()), request).await;
-        assert_eq!((seen.status, seen.headers.get("content-length")), (StatusCode::NOT_MODIFIED, None));
+        let response = send(edge(default_callers()), request).await;
+        assert_eq!(
+            (response.status, response.headers.get("content-length")),
+            (StatusCode::NOT_MODIFIED, None)
+        );
     }
 }
 
 #[tokio::test]
 async fn a_client_that_accepts_no_coding_is_refused_before_execution() {
     for accept in ["identity;q=0", "*;q=0", "identity;q=0, deflate"] {
-        let seen =
-            ask(edge(anybody()), with(get("/graphql?query=%7Bhello%7D"), "accept-encoding", accept)).await;
+        let response = send(
+            edge(default_callers()),
+            with_header(get("/graphql?query=%7Bhello%7D"), "accept-encoding", accept),
+        )
+        .await;
         assert_eq!(
-            (seen.status, seen.code().as_str()),
+            (response.status, response.code().as_str()),
             (StatusCode::NOT_ACCEPTABLE, "BAD_USER_INPUT"),
             "{accept}"
         );
-        assert!(seen.message().contains("`Accept-Encoding` excludes every coding"), "{}", seen.message());
+        assert!(
+            response.message().contains("`Accept-Encoding` excludes every coding"),
+            "{}",
+            response.message()
+        );
     }
     for accept in ["identity;q=0, gzip", "*", "identity;q=0, *", "gzip;q=0", ""] {
-        let seen =
-            ask(edge(anybody()), with(get("/graphql?query=%7Bhello%7D"), "accept-encoding", accept)).await;
-        assert_eq!(seen.status, StatusCode::OK, "{accept}");
+        let response = send(
+            edge(default_callers()),
+            with_header(get("/graphql?query=%7Bhello%7D"), "accept-encoding", accept),
+        )
+        .await;
+        assert_eq!(response.status, StatusCode::OK, "{accept}");
     }
 }

@@ -129,7 +129,7 @@ async fn altered_and_malformed_tokens_are_refused() {
     for none in ["x", "..", "a.b.c", &format!("{right}.x"), &right_parts[0], &long, "swb_x"] {
         refused(&issuer.send(none).await, "is no JWT");
     }
-    let absent = super::ask(
+    let absent = super::send(
         super::edge(switchboard::http::caller::Authenticator::Passthrough),
         super::post(super::tokens::WHOAMI),
     );

@@ -118,7 +118,7 @@ const PROMETHEUS_ACCEPT: &str =
 #[tokio::test(start_paused = true)]
 async fn scraper_without_openmetrics_gets_the_text_format() {
     let world = MeasuredGraph::new();
-    world.query("query Overview { viewer { name } }").await;
+    world.send("query Overview { viewer { name } }").await;
     for accept in [None, Some("text/plain"), Some("*/*"), Some("application/openmetrics-text;q=0, */*")] {
         let routes = ops::router(&tenant_a_callers(), &ops::Readiness::default(), world.graph.metrics());
         let request = accept
@@ -373,7 +373,7 @@ async fn metrics_endpoint_serves_get_and_head_for_one_graph() {
     assert_eq!(one.scrape().await.value("switchboard_requests_total", &labels), 1.0);
     assert!(other.scrape().await.samples.iter().all(|(name, _, _)| name != "switchboard_requests_total"));
 
-    let mut request = with(get("/metrics"), "accept", PROMETHEUS_ACCEPT);
+    let mut request = with_header(get("/metrics"), "accept", PROMETHEUS_ACCEPT);
     *request.method_mut() = axum::http::Method::HEAD;
     let response =
         send(ops::router(&tenant_a_callers(), &ops::Readiness::default(), one.graph.metrics()), request)

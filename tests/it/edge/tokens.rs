@@ -52,7 +52,7 @@ fn known_tokens() -> KnownTokens {
     KnownTokens { callers: Authenticator::Tokens(Arc::new(tokens)), admin: admin.text, member: member.text }
 }
 
-async fn with_header(callers: &Authenticator, authorization: &str) -> TestResponse {
+async fn with_authorization(callers: &Authenticator, authorization: &str) -> TestResponse {
     send(edge(callers.clone()), with_header(post(WHOAMI), "authorization", authorization)).await
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::world::{World, tenant_a};
 
 async fn ask(query: &str, variables: Value) -> Value {
-    World::new().ask_as(tenant_a(), query, variables).await
+    World::new().query_as(tenant_a(), query, variables).await
 }
 
 fn codes(response: &Value) -> Vec<&str> {
