@@ -3,18 +3,17 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Object, SimpleObject};
+use async_graphql::{Context, SimpleObject};
 
 use super::account_filters::ConnectedAccountOrder;
 use super::accounts::ConnectedAccount;
 use super::errors::FieldError;
 use super::freshness::DataFreshness;
+use super::object_type::object_type;
 use super::operation_context::operation;
 use super::page_info::PageInfo;
-use super::plain::Plain;
-use super::plain::PlainField::{self, Leaf, Objects};
+use super::preserialized::{Preserialized, PreserializedList};
 use super::words::ConnectedAccountStatus;
-use super::written::{One, Rows};
 use crate::domain::filters::AccountFilter;
 use crate::domain::input::BadInput;
 use crate::domain::page::{Direction, PageArguments, PageSizes};
@@ -50,7 +49,7 @@ pub(super) async fn connect(
     filter: Result<AccountFilter, BadInput>,
     page: PageArguments,
     order_by: Option<ConnectedAccountOrder>,
-) -> Result<One<ConnectedAccountConnection>, FieldError> {
+) -> Result<Preserialized<ConnectedAccountConnection>, FieldError> {
     let (parent, filter) = (parent?, filter?);
     let operation = operation(ctx);
     let selected = ctx.look_ahead();
@@ -62,7 +61,7 @@ pub(super) async fn connect(
     let slice = operation.accounts(AccountsKey { parent, query: Arc::new(query) }).await?;
     let is_counted = by_status || (slice.total_items.is_none() && selected.field("totalCount").exists());
     let judge = Arc::clone(operation.loader().judge());
-    Ok(One(ConnectedAccountConnection { slice, count, is_counted, judge }))
+    Ok(Preserialized(ConnectedAccountConnection { slice, count, is_counted, judge }))
 }
 
 pub(super) struct ConnectedAccountConnection {
@@ -80,56 +79,49 @@ pub(super) struct ConnectedAccountStatusCount {
     count: i32,
 }
 
-/// A page of connected accounts.
-#[Object]
-impl ConnectedAccountConnection {
-    /// The accounts with their cursors.
-    async fn edges(&self) -> Rows<ConnectedAccountEdge> {
-        Rows(self.iter_edges().collect())
-    }
+object_type! {
+    /// A page of connected accounts.
+    impl ConnectedAccountConnection |connection| {
+        /// The accounts with their cursors.
+        object edges: PreserializedList<ConnectedAccountEdge> = PreserializedList(connection.iter_edges().collect());
 
-    /// The accounts without their cursors.
-    async fn nodes(&self) -> Rows<ConnectedAccount> {
-        Rows(self.iter_nodes().collect())
-    }
+        /// The accounts without their cursors.
+        object nodes: PreserializedList<ConnectedAccount> = PreserializedList(connection.iter_nodes().collect());
 
-    /// Where this page stands in its list.
-    async fn page_info(&self) -> PageInfo {
-        self.place()
-    }
+        /// Where this page stands in its list.
+        object page_info: PageInfo = connection.place();
 
-    /// How many accounts match; null where the upstream did not say.
-    async fn total_count(&self, ctx: &Context<'_>) -> Option<Result<i32, FieldError>> {
-        if let Some(total) = self.slice.total_items {
-            return int(total).map(Ok);
+        /// How many accounts match; null where the upstream did not say.
+        async fn total_count(&self, ctx: &Context<'_>) -> Option<Result<i32, FieldError>> {
+            if let Some(total) = self.slice.total_items {
+                return int(total).map(Ok);
+            }
+            let counts = operation(ctx).counts(self.count.clone()).await;
+            counts.map(|counts| counts.total.and_then(int)).transpose()
         }
-        let counts = operation(ctx).counts(self.count.clone()).await;
-        counts.map(|counts| counts.total.and_then(int)).transpose()
-    }
 
-    /// How many accounts match, by status. Exact, or null.
-    async fn status_counts(
-        &self,
-        ctx: &Context<'_>,
-    ) -> Option<Result<Vec<ConnectedAccountStatusCount>, FieldError>> {
-        let counts = operation(ctx).counts(self.count.clone()).await;
-        counts.map(|counts| status_counts(counts.by_status)).transpose()
-    }
+        /// How many accounts match, by status. Exact, or null.
+        async fn status_counts(
+            &self,
+            ctx: &Context<'_>,
+        ) -> Option<Result<Vec<ConnectedAccountStatusCount>, FieldError>> {
+            let counts = operation(ctx).counts(self.count.clone()).await;
+            counts.map(|counts| status_counts(counts.by_status)).transpose()
+        }
 
-    /// False where the upstream stopped answering, or a page limit was met, before the asked-for page was whole.
-    async fn is_complete(&self) -> bool {
-        self.slice.is_complete
-    }
+        /// False where the upstream stopped answering, or a page limit was met, before the asked-for page was whole.
+        is_complete: bool = connection.slice.is_complete;
 
-    /// Of the oldest part; null where nothing had to be read.
-    async fn freshness(&self, ctx: &Context<'_>) -> Option<DataFreshness> {
-        let counts = match self.is_counted {
-            // Counts that could not be had say so in their own fields.
-            true => operation(ctx).counts(self.count.clone()).await.ok(),
-            false => None,
-        };
-        let parts = self.slice.freshness.into_iter().chain(counts.and_then(|counts| counts.freshness));
-        Freshness::of(parts).map(DataFreshness)
+        /// Of the oldest part; null where nothing had to be read.
+        async fn freshness(&self, ctx: &Context<'_>) -> Option<DataFreshness> {
+            let counts = match self.is_counted {
+                // Counts that could not be had say so in their own fields.
+                true => operation(ctx).counts(self.count.clone()).await.ok(),
+                false => None,
+            };
+            let parts = self.slice.freshness.into_iter().chain(counts.and_then(|counts| counts.freshness));
+            Freshness::of(parts).map(DataFreshness)
+        }
     }
 }
 
@@ -156,21 +148,6 @@ impl ConnectedAccountConnection {
     }
 }
 
-impl Plain for ConnectedAccountConnection {
-    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
-        (
-            "edges",
-            Objects(|below| below.list(|list: &Self, show| list.iter_edges().for_each(|edge| show(&edge)))),
-        ),
-        (
-            "nodes",
-            Objects(|below| below.list(|list: &Self, show| list.iter_nodes().for_each(|node| show(&node)))),
-        ),
-        ("pageInfo", Objects(|below| below.one(|list: &Self, show| show(&list.place())))),
-        ("isComplete", Leaf(|list, json| json.put(list.slice.is_complete))),
-    ];
-}
-
 /// GraphQL's Int ends at 2^31 - 1 (specification, 3.5.1): a count beyond it is not told, as none may be wrong.
 pub(super) fn int(count: u64) -> Option<i32> {
     i32::try_from(count).ok()
@@ -191,23 +168,13 @@ pub(super) struct ConnectedAccountEdge {
     node: ConnectedAccount,
 }
 
-/// A connected account in a page.
-#[Object]
-impl ConnectedAccountEdge {
-    /// Where the account stands: the `after` or `before` of another page.
-    async fn cursor(&self) -> String {
-        self.slice.cursor(self.place).unwrap_or_default()
-    }
+object_type! {
+    /// A connected account in a page.
+    impl ConnectedAccountEdge |edge| {
+        /// Where the account stands: the `after` or `before` of another page.
+        cursor: String = edge.slice.cursor(edge.place).unwrap_or_default();
 
-    /// The account.
-    async fn node(&self) -> &ConnectedAccount {
-        &self.node
+        /// The account.
+        object node: &ConnectedAccount = &edge.node;
     }
-}
-
-impl Plain for ConnectedAccountEdge {
-    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
-        ("cursor", Leaf(|edge, json| json.put(edge.slice.cursor(edge.place).unwrap_or_default()))),
-        ("node", Objects(|below| below.one(|edge: &Self, show| show(&edge.node)))),
-    ];
 }

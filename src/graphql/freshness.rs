@@ -1,10 +1,9 @@
 //! How old an object is, and why it is served.
 
-use async_graphql::{Enum, Object};
+use async_graphql::Enum;
 
 use super::moment::DateTime;
-use super::plain::Plain;
-use super::plain::PlainField::{self, Leaf};
+use super::object_type::{object_type, write_enum};
 use crate::loaders::cache::freshness;
 
 /// How old the data is, and why it is served.
@@ -22,28 +21,16 @@ pub(super) enum FreshnessState {
     StaleOnError,
 }
 
-/// How old the data is, and why it is served.
-#[Object]
-impl DataFreshness {
-    /// When the upstream was asked for it.
-    async fn fetched_at(&self) -> DateTime {
-        DateTime(self.0.fetched_at)
-    }
+object_type! {
+    /// How old the data is, and why it is served.
+    impl DataFreshness |Self(freshness)| {
+        /// When the upstream was asked for it.
+        fetched_at: DateTime = DateTime(freshness.fetched_at);
+        state: FreshnessState = freshness.state.into();
 
-    async fn state(&self) -> FreshnessState {
-        self.0.state.into()
-    }
-
-    /// When it will be read again if somebody asks.
-    async fn refresh_due_at(&self) -> DateTime {
-        DateTime(self.0.refresh_due_at)
+        /// When it will be read again if somebody asks.
+        refresh_due_at: DateTime = DateTime(freshness.refresh_due_at);
     }
 }
 
-impl Plain for DataFreshness {
-    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
-        ("fetchedAt", Leaf(|Self(freshness), json| json.moment(Some(freshness.fetched_at)))),
-        ("state", Leaf(|Self(freshness), json| json.word(FreshnessState::from(freshness.state)))),
-        ("refreshDueAt", Leaf(|Self(freshness), json| json.moment(Some(freshness.refresh_due_at)))),
-    ];
-}
+write_enum!(FreshnessState);

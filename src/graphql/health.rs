@@ -1,12 +1,11 @@
 //! The verdict on an integration or an account, as clients see it.
 
-use async_graphql::{Context, Enum, Object};
+use async_graphql::{Context, Enum};
 
 use super::errors::FieldError;
 use super::moment::{DateTime, moment};
+use super::object_type::{object_type, write_enum};
 use super::operation_context::{OperationContext, operation};
-use super::plain::Plain;
-use super::plain::PlainField::{self, Leaf, Objects};
 use super::upstreams::UpstreamName;
 use crate::domain::accounts::AccountStatus;
 use crate::domain::filters::{AccountFilter, AccountOrder, status_values};
@@ -70,73 +69,39 @@ pub(super) enum HealthReasonCode {
     UnknownStatus,
 }
 
+write_enum!(HealthState, HealthReasonCode);
+
 pub(super) struct HealthVerdict(pub(super) health::HealthVerdict);
 
-/// One state out of one documented truth table over both upstreams' vocabularies.
-#[Object]
-impl HealthVerdict {
-    async fn state(&self) -> HealthState {
-        self.0.state.into()
-    }
+object_type! {
+    /// One state out of one documented truth table over both upstreams' vocabularies.
+    impl HealthVerdict |Self(verdict)| {
+        state: HealthState = verdict.state.into();
 
-    /// Whether somebody has to act.
-    async fn needs_attention(&self) -> bool {
-        self.0.needs_attention
-    }
+        /// Whether somebody has to act.
+        needs_attention: bool = verdict.needs_attention;
 
-    /// Why it is in its state; empty where nothing is wrong.
-    async fn reasons(&self) -> Vec<HealthReason> {
-        self.0.reasons.iter().copied().map(HealthReason).collect()
+        /// Why it is in its state; empty where nothing is wrong.
+        object reasons: Vec<HealthReason> = verdict.reasons.iter().copied().map(HealthReason).collect();
     }
-}
-
-impl Plain for HealthVerdict {
-    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
-        ("state", Leaf(|Self(verdict), json| json.word(HealthState::from(verdict.state)))),
-        ("needsAttention", Leaf(|Self(verdict), json| json.put(verdict.needs_attention))),
-        (
-            "reasons",
-            Objects(|below| {
-                below.list(|Self(verdict), show| {
-                    verdict.reasons.iter().for_each(|reason| show(&HealthReason(*reason)));
-                })
-            }),
-        ),
-    ];
 }
 
 pub(super) struct HealthReason(health::HealthReason);
 
-/// Why an integration or an account is in its state.
-#[Object]
-impl HealthReason {
-    async fn code(&self) -> HealthReasonCode {
-        self.0.code.into()
-    }
+object_type! {
+    /// Why an integration or an account is in its state.
+    impl HealthReason |Self(reason)| {
+        code: HealthReasonCode = reason.code.into();
 
-    /// A sentence for people; holds no secret and no raw upstream text.
-    async fn message(&self) -> &str {
-        self.0.code.message()
-    }
+        /// A sentence for people; holds no secret and no raw upstream text.
+        message: &str = reason.code.message();
 
-    /// Whose word it is.
-    async fn source(&self) -> UpstreamName {
-        self.0.source.into()
-    }
+        /// Whose word it is.
+        source: UpstreamName = reason.source.into();
 
-    /// Since when, where the upstream told a moment.
-    async fn since(&self) -> Option<DateTime> {
-        moment(self.0.since)
+        /// Since when, where the upstream told a moment.
+        since: Option<DateTime> = moment(reason.since);
     }
-}
-
-impl Plain for HealthReason {
-    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
-        ("code", Leaf(|Self(reason), json| json.word(HealthReasonCode::from(reason.code)))),
-        ("message", Leaf(|Self(reason), json| json.put(reason.code.message()))),
-        ("source", Leaf(|Self(reason), json| json.word(UpstreamName::from(reason.source)))),
-        ("since", Leaf(|Self(reason), json| json.moment(reason.since))),
-    ];
 }
 
 /// The statuses that accounts can be asked for by, and that say that something is or is not connected.

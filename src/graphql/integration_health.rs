@@ -11,9 +11,9 @@ use super::account_connection::{
 use super::account_filters::ConnectedAccountOrder;
 use super::errors::FieldError;
 use super::operation_context::operation;
+use super::preserialized::Preserialized;
 use super::providers::Provider;
 use super::words::ProviderStatus;
-use super::written::One;
 use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::page::PageArguments;
 use crate::domain::providers;
@@ -88,7 +88,7 @@ impl IntegrationHealth {
         before: Option<String>,
         first: Option<i32>,
         last: Option<i32>,
-    ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
+    ) -> Option<Result<Preserialized<ConnectedAccountConnection>, FieldError>> {
         let filter = AccountFilter::needing_attention(operation(ctx).loader().judge().rules());
         let page = PageArguments { after, before, first, last };
         let order_by = Some(ConnectedAccountOrder::NEWEST_CHANGE_FIRST);

@@ -1,6 +1,6 @@
 //! An answer's text, written piece by piece.
 //!
-//! Most of an answer is rows whose fields are all at hand: their text is written at once ([`super::plain`])
+//! Most of an answer is rows whose fields are all at hand: their text is written at once ([`super::sync_fields`])
 //! and stands in the executor's values as [`Value::Binary`], a kind that no type of the schema has. So an
 //! answer's data is written by [`Json::value`], and not by serde, which knows nothing of that. The library's own
 //! way to raw text, its feature `raw_value`, was rejected: it copies the text and parses it again.
@@ -41,21 +41,10 @@ impl Json {
         self.quoted(item.as_bytes());
     }
 
-    /// An enum's value, or null.
-    pub(super) fn word_or_null(&mut self, value: Option<impl EnumType>) {
-        match value {
-            Some(value) => self.word(value),
-            None => self.text(b"null"),
-        }
-    }
-
-    /// A moment as the scalar `DateTime` shows it, or null.
-    pub(super) fn moment(&mut self, at: Option<Timestamp>) {
-        // A vector takes every byte.
-        let _ = match at {
-            Some(at) => write!(self.0, "\"{at}\""),
-            None => write!(self.0, "null"),
-        };
+    /// A timestamp as the scalar `DateTime` has it.
+    pub(super) fn date_time(&mut self, at: Timestamp) {
+        // Writing to a vector does not fail.
+        let _ = write!(self.0, "\"{at}\"");
     }
 
     /// Text that holds nothing which JSON would escape.

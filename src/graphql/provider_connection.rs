@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, InputObject, Object};
+use async_graphql::{Context, ID, InputObject};
 
 use super::accounts_ahead;
 use super::errors::FieldError;
 use super::freshness::DataFreshness;
 use super::health::HealthState;
+use super::object_type::object_type;
 use super::operation_context::operation;
 use super::page_info::PageInfo;
-use super::plain::Plain;
-use super::plain::PlainField::{self, Leaf, Objects};
+use super::preserialized::{Preserialized, PreserializedList};
 use super::providers::Provider;
 use super::words::{OrderDirection, ProviderCategory, ProviderOrderField, ProviderStatus};
-use super::written::{One, Rows};
 use crate::domain::filters;
 use crate::domain::global_id;
 use crate::domain::input::BadInput;
@@ -77,43 +76,33 @@ pub(super) async fn connect(
     arguments: PageArguments,
     filter: Option<ProviderFilter>,
     order: Option<ProviderOrder>,
-) -> Result<One<ProviderConnection>, FieldError> {
+) -> Result<Preserialized<ProviderConnection>, FieldError> {
     let operation = operation(ctx);
     let page = arguments.check(operation.connections().providers())?;
     let question = question(filter.unwrap_or_default(), order)?;
     accounts_ahead::start(ctx, &question, &page);
     let Kept { value: list, freshness } = operation.providers().await?;
     let page = operation.loader().provider_page(&list, &question, &page)?;
-    Ok(One(ProviderConnection(Arc::new(page), freshness, Arc::clone(operation.loader().judge()))))
+    Ok(Preserialized(ProviderConnection(Arc::new(page), freshness, Arc::clone(operation.loader().judge()))))
 }
 
 pub(super) struct ProviderConnection(Arc<ProviderPage>, Freshness, Arc<Judge>);
 
-/// A page of integrations.
-#[Object]
-impl ProviderConnection {
-    /// The integrations with their cursors.
-    async fn edges(&self) -> Rows<ProviderEdge> {
-        Rows(self.iter_edges().collect())
-    }
+object_type! {
+    /// A page of integrations.
+    impl ProviderConnection |connection| {
+        /// The integrations with their cursors.
+        object edges: PreserializedList<ProviderEdge> = PreserializedList(connection.iter_edges().collect());
 
-    /// The integrations without their cursors.
-    async fn nodes(&self) -> Rows<Provider> {
-        Rows(self.iter_nodes().collect())
-    }
+        /// The integrations without their cursors.
+        object nodes: PreserializedList<Provider> = PreserializedList(connection.iter_nodes().collect());
 
-    /// Where this page stands in its list.
-    async fn page_info(&self) -> PageInfo {
-        self.place()
-    }
+        /// Where this page stands in its list.
+        object page_info: PageInfo = connection.place();
 
-    /// How many integrations match.
-    async fn total_count(&self) -> i32 {
-        self.total()
-    }
-
-    async fn freshness(&self) -> DataFreshness {
-        DataFreshness(self.1)
+        /// How many integrations match.
+        total_count: i32 = connection.total();
+        object freshness: DataFreshness = DataFreshness(connection.1);
     }
 }
 
@@ -142,45 +131,19 @@ impl ProviderConnection {
     }
 }
 
-impl Plain for ProviderConnection {
-    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
-        (
-            "edges",
-            Objects(|below| below.list(|list: &Self, show| list.iter_edges().for_each(|edge| show(&edge)))),
-        ),
-        (
-            "nodes",
-            Objects(|below| below.list(|list: &Self, show| list.iter_nodes().for_each(|node| show(&node)))),
-        ),
-        ("pageInfo", Objects(|below| below.one(|list: &Self, show| show(&list.place())))),
-        ("totalCount", Leaf(|list, json| json.put(list.total()))),
-        ("freshness", Objects(|below| below.one(|list: &Self, show| show(&DataFreshness(list.1))))),
-    ];
-}
-
 pub(super) struct ProviderEdge {
     page: Arc<ProviderPage>,
     place: usize,
     node: Provider,
 }
 
-/// An integration in a page.
-#[Object]
-impl ProviderEdge {
-    /// Where the integration stands: the `after` or `before` of another page.
-    async fn cursor(&self) -> String {
-        self.page.cursor(self.place).unwrap_or_default()
-    }
+object_type! {
+    /// An integration in a page.
+    impl ProviderEdge |edge| {
+        /// Where the integration stands: the `after` or `before` of another page.
+        cursor: String = edge.page.cursor(edge.place).unwrap_or_default();
 
-    /// The integration.
-    async fn node(&self) -> &Provider {
-        &self.node
+        /// The integration.
+        object node: &Provider = &edge.node;
     }
-}
-
-impl Plain for ProviderEdge {
-    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
-        ("cursor", Leaf(|edge, json| json.put(edge.page.cursor(edge.place).unwrap_or_default()))),
-        ("node", Objects(|below| below.one(|edge: &Self, show| show(&edge.node)))),
-    ];
 }

@@ -9,13 +9,13 @@ use super::errors::FieldError;
 use super::integration_health::IntegrationHealth;
 use super::node::{self, Node, each};
 use super::operation_context::operation;
+use super::preserialized::Preserialized;
 use super::provider_connection::{self, ProviderConnection, ProviderFilter, ProviderOrder};
 use super::providers::Provider;
 use super::toolkits::Toolkit;
 use super::upstreams::{Upstream, upstreams};
 use super::users::User;
 use super::viewer::Viewer;
-use super::written::One;
 use crate::domain::filters::FILTER_VALUE_BYTES_MAX;
 use crate::domain::global_id;
 use crate::domain::input::{BadInput, BadInputReason};
@@ -61,7 +61,7 @@ impl Query {
         last: Option<i32>,
         filter: Option<ProviderFilter>,
         order_by: Option<ProviderOrder>,
-    ) -> Option<Result<One<ProviderConnection>, FieldError>> {
+    ) -> Option<Result<Preserialized<ProviderConnection>, FieldError>> {
         let page = PageArguments { after, before, first, last };
         Some(provider_connection::connect(ctx, page, filter, order_by).await)
     }
@@ -93,7 +93,7 @@ impl Query {
         #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
             ConnectedAccountOrder,
         >,
-    ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
+    ) -> Option<Result<Preserialized<ConnectedAccountConnection>, FieldError>> {
         let page = PageArguments { after, before, first, last };
         let filter = filter.unwrap_or_default().check();
         Some(account_connection::connect(ctx, Ok(Parent::Project), filter, page, order_by).await)

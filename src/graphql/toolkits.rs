@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::{Context, ID};
 
 use super::account_connection::{ConnectedAccountConnection, connect};
 use super::account_filters::{ConnectedAccountOrder, ProviderAccountFilter};
 use super::errors::FieldError;
+use super::object_type::object_type;
 use super::operation_context::operation;
-use super::plain::Plain;
-use super::plain::PlainField::{self, Leaf};
+use super::preserialized::Preserialized;
 use super::providers::Provider;
-use super::written::One;
 use crate::domain::global_id::GlobalId;
 use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::page::PageArguments;
@@ -60,67 +59,45 @@ pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Resul
     }
 }
 
-/// A service that accounts are connected to, by Composio's name for it.
-#[Object]
-impl Toolkit {
-    /// Opaque, stable across restarts and replicas, and free of personal data.
-    pub(super) async fn id(&self) -> ID {
-        match self {
-            Self::Known(slug) => GlobalId::Toolkit(slug.clone()).encode().into(),
-            Self::Malformed(text) => ID::from(text),
+object_type! {
+    /// A service that accounts are connected to, by Composio's name for it.
+    impl Toolkit |toolkit| {
+        /// Opaque, stable across restarts and replicas, and free of personal data.
+        pub(super) id: ID = match toolkit {
+                Self::Known(slug) => GlobalId::Toolkit(slug.clone()).encode().into(),
+                Self::Malformed(text) => ID::from(text),
+            };
+
+        /// The slug, in lower case: `gmail`, `googlecalendar`.
+        slug: &str = match toolkit {
+                Self::Known(slug) => slug.as_str(),
+                Self::Malformed(text) => text,
+            };
+
+        /// The workspace integrations that this toolkit stands for.
+        async fn providers(&self, ctx: &Context<'_>) -> Option<Result<Vec<Provider>, FieldError>> {
+            match self {
+                Self::Known(slug) => Some(providers_of(ctx, slug).await),
+                Self::Malformed(_) => Some(Ok(Vec::new())),
+            }
+        }
+
+        /// The accounts that are connected to it.
+        #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
+        async fn connected_accounts(
+            &self,
+            ctx: &Context<'_>,
+            after: Option<String>,
+            before: Option<String>,
+            first: Option<i32>,
+            last: Option<i32>,
+            filter: Option<ProviderAccountFilter>,
+            #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
+                ConnectedAccountOrder,
+            >,
+        ) -> Option<Result<Preserialized<ConnectedAccountConnection>, FieldError>> {
+            let page = PageArguments { after, before, first, last };
+            Some(connect(ctx, self.parent(), filter.unwrap_or_default().check(), page, order_by).await)
         }
     }
-
-    /// The slug, in lower case: `gmail`, `googlecalendar`.
-    async fn slug(&self) -> &str {
-        match self {
-            Self::Known(slug) => slug.as_str(),
-            Self::Malformed(text) => text,
-        }
-    }
-
-    /// The workspace integrations that this toolkit stands for.
-    async fn providers(&self, ctx: &Context<'_>) -> Option<Result<Vec<Provider>, FieldError>> {
-        match self {
-            Self::Known(slug) => Some(providers_of(ctx, slug).await),
-            Self::Malformed(_) => Some(Ok(Vec::new())),
-        }
-    }
-
-    /// The accounts that are connected to it.
-    #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
-    async fn connected_accounts(
-        &self,
-        ctx: &Context<'_>,
-        after: Option<String>,
-        before: Option<String>,
-        first: Option<i32>,
-        last: Option<i32>,
-        filter: Option<ProviderAccountFilter>,
-        #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
-            ConnectedAccountOrder,
-        >,
-    ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
-        let page = PageArguments { after, before, first, last };
-        Some(connect(ctx, self.parent(), filter.unwrap_or_default().check(), page, order_by).await)
-    }
-}
-
-impl Plain for Toolkit {
-    const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
-        (
-            "id",
-            Leaf(|toolkit, json| match toolkit {
-                Self::Known(slug) => json.put(GlobalId::Toolkit(slug.clone()).encode()),
-                Self::Malformed(text) => json.put(text),
-            }),
-        ),
-        (
-            "slug",
-            Leaf(|toolkit, json| match toolkit {
-                Self::Known(slug) => json.put(slug.as_str()),
-                Self::Malformed(text) => json.put(text),
-            }),
-        ),
-    ];
 }

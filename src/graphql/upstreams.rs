@@ -4,6 +4,7 @@ use async_graphql::{Context, Enum, Object, SimpleObject};
 
 use super::errors::FieldError;
 use super::moment::{DateTime, moment};
+use super::object_type::write_enum;
 use super::operation_context::operation;
 use crate::domain::upstream_name;
 use crate::loaders::upstream_status::Source;
@@ -36,6 +37,8 @@ pub(super) enum UpstreamState {
     /// It was not called yet.
     Unknown,
 }
+
+write_enum!(UpstreamName);
 
 pub(super) struct Upstream {
     source: Source,

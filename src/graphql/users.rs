@@ -1,13 +1,12 @@
 //! An end user of the project.
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::Context;
 
 use super::account_connection::{ConnectedAccountConnection, connect};
 use super::account_filters::{ConnectedAccountOrder, UserAccountFilter};
 use super::errors::FieldError;
-use super::plain::Plain;
-use super::plain::PlainField::{self, Leaf};
-use super::written::One;
+use super::object_type::{IdRef, object_type};
+use super::preserialized::Preserialized;
 use crate::domain::page::PageArguments;
 use crate::loaders::lists::parent::Parent;
 
@@ -21,34 +20,28 @@ impl User {
     }
 }
 
-/// An end user, known to this layer only by id: other subgraphs own the rest of it.
-#[Object]
-impl User {
-    /// The id that the application gave when the account was connected.
-    async fn id(&self) -> ID {
-        ID::from(&self.id)
-    }
+object_type! {
+    /// An end user, known to this layer only by id: other subgraphs own the rest of it.
+    impl User |Self { id }| {
+        /// The id that the application gave when the account was connected.
+        id: IdRef<'_> = IdRef(id);
 
-    /// The accounts that this user connected.
-    #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
-    async fn connected_accounts(
-        &self,
-        ctx: &Context<'_>,
-        after: Option<String>,
-        before: Option<String>,
-        first: Option<i32>,
-        last: Option<i32>,
-        filter: Option<UserAccountFilter>,
-        #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
-            ConnectedAccountOrder,
-        >,
-    ) -> Option<Result<One<ConnectedAccountConnection>, FieldError>> {
-        let page = PageArguments { after, before, first, last };
-        Some(connect(ctx, Parent::user(&self.id), filter.unwrap_or_default().check(), page, order_by).await)
+        /// The accounts that this user connected.
+        #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
+        async fn connected_accounts(
+            &self,
+            ctx: &Context<'_>,
+            after: Option<String>,
+            before: Option<String>,
+            first: Option<i32>,
+            last: Option<i32>,
+            filter: Option<UserAccountFilter>,
+            #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
+                ConnectedAccountOrder,
+            >,
+        ) -> Option<Result<Preserialized<ConnectedAccountConnection>, FieldError>> {
+            let page = PageArguments { after, before, first, last };
+            Some(connect(ctx, Parent::user(&self.id), filter.unwrap_or_default().check(), page, order_by).await)
+        }
     }
-}
-
-impl Plain for User {
-    const FIELDS: &'static [(&'static str, PlainField<Self>)] =
-        &[("id", Leaf(|user, json| json.put(&user.id)))];
 }

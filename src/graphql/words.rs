@@ -2,6 +2,7 @@
 
 use async_graphql::Enum;
 
+use super::object_type::write_enum;
 use crate::domain::{accounts, auth_scheme, filters, providers};
 use crate::loaders::lists::provider_page;
 
@@ -115,3 +116,5 @@ pub(super) enum OrderDirection {
     Asc,
     Desc,
 }
+
+write_enum!(ProviderCategory, ProviderStatus, ConnectedAccountStatus, AuthScheme, AccountType);

@@ -2,7 +2,7 @@
 //!
 //! The library makes a future, a boxed one, of every field of every object, and a map of what they bring: 1 µs a
 //! field, ten thousand times for two hundred accounts. Yet most fields only show what the object holds. Each type
-//! names those in a table ([`Plain::FIELDS`]); a [`Plan`] is the selection's fields with their entries of the table,
+//! names those in a table ([`SyncFields::FIELDS`]); a [`Plan`] is the selection's fields with their entries of the table,
 //! and writing an object means calling one after the other. Fields that stand in no table are resolved by the
 //! library, as are all where a plan cannot be made; what they bring is written in their places.
 
@@ -13,25 +13,22 @@ use async_graphql::{ContextSelectionSet, Positioned};
 use super::json::Json;
 
 /// An object type of the schema with fields that wait for nothing.
-pub(super) trait Plain: ContainerType + Sized + 'static {
+pub(super) trait SyncFields: ContainerType + Sized + 'static {
     /// Those fields by name: each shows the same as its resolver, and none takes arguments. One that is missing
     /// here is answered all the same, only slower.
-    const FIELDS: &'static [(&'static str, PlainField<Self>)];
+    const FIELDS: &'static [(&'static str, SyncField<Self>)];
 }
 
 /// A field that waits for nothing.
-pub(super) enum PlainField<T> {
+pub(super) enum SyncField<T> {
     /// It holds no objects: writes its value.
-    Leaf(fn(&T, &mut Json)),
-    /// It holds objects: says of which type and in which number, by one of [`Below`]'s methods.
-    Objects(fn(&Below<'_>) -> Option<Write<T>>),
+    Scalar(fn(&T, &mut Json)),
+    /// It holds objects: says of which type and in which number, by one of [`Subselection`]'s methods.
+    Objects(fn(&Subselection<'_>) -> Option<ObjectWriter<T>>),
 }
 
 /// Writes a field's value.
-pub(super) type Write<T> = Box<dyn Fn(&T, &mut Json) + Send + Sync>;
-
-/// Shows a callback each of the objects that a field holds.
-type Show<T, U> = fn(&T, &mut dyn FnMut(&U));
+pub(super) type ObjectWriter<T> = Box<dyn Fn(&T, &mut Json) + Send + Sync>;
 
 /// What a selection asks of each object of a type.
 pub(super) struct Plan<'a, T> {
@@ -41,14 +38,14 @@ pub(super) struct Plan<'a, T> {
 /// How one response name comes to its value.
 enum Step<'a, T> {
     TypeName(Box<str>),
-    Leaf(fn(&T, &mut Json)),
-    Objects(Write<T>),
+    Scalar(fn(&T, &mut Json)),
+    Objects(ObjectWriter<T>),
     /// The library resolves it.
     Waits(&'a Positioned<Field>),
 }
 
 /// The selections under one response name: several where the name was selected several times.
-pub(super) struct Below<'a> {
+pub(super) struct Subselection<'a> {
     ctx: &'a ContextSelectionSet<'a>,
     sets: Vec<&'a SelectionSet>,
 }
@@ -59,13 +56,13 @@ struct Selected<'a> {
     again: Vec<&'a Positioned<Field>>,
 }
 
-impl<'a, T: Plain> Plan<'a, T> {
+impl<'a, T: SyncFields> Plan<'a, T> {
     /// The plan of what a context selects; `None` where the library has to do all of it.
     pub(super) fn new(ctx: &'a ContextSelectionSet<'a>) -> Option<Self> {
         if !stands_alone(ctx) {
             return None;
         }
-        Below { ctx, sets: vec![&ctx.item.node] }.plan()
+        Subselection { ctx, sets: vec![&ctx.item.node] }.plan()
     }
 
     /// The fields that the library resolves, in their order.
@@ -83,7 +80,7 @@ impl<'a, T: Plain> Plan<'a, T> {
             json.text(name);
             match step {
                 Step::TypeName(name) => json.quoted(name.as_bytes()),
-                Step::Leaf(write) => write(object, json),
+                Step::Scalar(write) => write(object, json),
                 Step::Objects(write) => write(object, json),
                 Step::Waits(_) => waited(json),
             }
@@ -92,49 +89,14 @@ impl<'a, T: Plain> Plan<'a, T> {
     }
 }
 
-impl<'a> Below<'a> {
-    /// The field is one object.
-    pub(super) fn one<T: 'static, U: Plain>(&self, show: Show<T, U>) -> Option<Write<T>> {
-        let write = self.writer::<U>()?;
-        Some(Box::new(move |object, json| show(object, &mut |below| write(below, json))))
-    }
-
-    /// The field is one object, or null where none is shown.
-    pub(super) fn one_or_null<T: 'static, U: Plain>(&self, show: Show<T, U>) -> Option<Write<T>> {
-        let write = self.writer::<U>()?;
-        Some(Box::new(move |object, json| {
-            let mut is_null = true;
-            show(object, &mut |below| {
-                is_null = false;
-                write(below, json);
-            });
-            if is_null {
-                json.text(b"null");
-            }
-        }))
-    }
-
-    /// The field is a list of objects.
-    pub(super) fn list<T: 'static, U: Plain>(&self, show: Show<T, U>) -> Option<Write<T>> {
-        let write = self.writer::<U>()?;
-        Some(Box::new(move |object, json| {
-            let mut between: &[u8] = b"[";
-            show(object, &mut |below| {
-                json.text(between);
-                between = b",";
-                write(below, json);
-            });
-            json.text(if between == b"[" { b"[]" } else { b"]" });
-        }))
-    }
-
+impl<'a> Subselection<'a> {
     /// Writes an object of these selections; `None` where one of their fields has to wait.
-    fn writer<U: Plain>(&self) -> Option<Write<U>> {
+    pub(super) fn writer<U: SyncFields>(&self) -> Option<ObjectWriter<U>> {
         let plan = self.plan::<U>()?;
         let steps = plan.steps.into_iter().map(|(name, step)| {
             let step = match step {
                 Step::TypeName(name) => Step::TypeName(name),
-                Step::Leaf(write) => Step::Leaf(write),
+                Step::Scalar(write) => Step::Scalar(write),
                 Step::Objects(write) => Step::Objects(write),
                 Step::Waits(_) => return None,
             };
@@ -144,7 +106,7 @@ impl<'a> Below<'a> {
         Some(Box::new(move |object, json| plan.write(object, json, |_| ())))
     }
 
-    fn plan<T: Plain>(&self) -> Option<Plan<'a, T>> {
+    fn plan<T: SyncFields>(&self) -> Option<Plan<'a, T>> {
         let type_name = T::type_name();
         let mut selected = Vec::new();
         for set in &self.sets {
@@ -195,22 +157,36 @@ impl<'a> Below<'a> {
     }
 
     /// The step of one response name; `None` where what the library brings for several fields would have to be merged.
-    fn step<T: Plain>(&self, type_name: &str, selected: &Selected<'a>) -> Option<Step<'a, T>> {
+    fn step<T: SyncFields>(&self, type_name: &str, selected: &Selected<'a>) -> Option<Step<'a, T>> {
         let Selected { first, again } = selected;
         let name = first.node.name.node.as_str();
         if name == "__typename" {
             return Some(Step::TypeName(type_name.into()));
         }
-        let plain = T::FIELDS.iter().find(|(known, _)| *known == name).and_then(|(_, field)| match field {
-            PlainField::Leaf(write) => Some(Step::Leaf(*write)),
-            PlainField::Objects(objects) => {
-                let fields = std::iter::once(first).chain(again);
-                let sets = fields.map(|field| &field.node.selection_set.node).collect();
-                objects(&Below { ctx: self.ctx, sets }).map(Step::Objects)
-            }
-        });
+        let plain =
+            T::FIELDS.iter().find(|(field, _)| is_named(field, name)).and_then(|(_, field)| match field {
+                SyncField::Scalar(write) => Some(Step::Scalar(*write)),
+                SyncField::Objects(objects) => {
+                    let fields = std::iter::once(first).chain(again);
+                    let sets = fields.map(|field| &field.node.selection_set.node).collect();
+                    objects(&Subselection { ctx: self.ctx, sets }).map(Step::Objects)
+                }
+            });
         plain.or_else(|| again.is_empty().then_some(Step::Waits(first)))
     }
+}
+
+/// Whether a field of the schema has the name of a Rust function: `totalCount` and `total_count`.
+fn is_named(function: &str, field: &str) -> bool {
+    let mut words = function.split('_');
+    let mut rest = field.strip_prefix(words.next().unwrap_or_default());
+    for word in words {
+        rest = rest.and_then(|rest| {
+            let (initial, others) = (word.get(..1)?, word.get(1..)?);
+            rest.strip_prefix(initial.to_ascii_uppercase().as_str())?.strip_prefix(others)
+        });
+    }
+    rest.is_some_and(str::is_empty)
 }
 
 /// Whether no name on the way down to a context was selected twice. Where one was, the library resolves both and
@@ -248,4 +224,23 @@ fn only<'a>(
             fragment.is_none_or(|fragment| only(ctx, &fragment.node.selection_set.node, name, below))
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_named;
+
+    #[test]
+    fn fields_are_named_in_camel_case() {
+        for (function, field) in
+            [("id", "id"), ("total_count", "totalCount"), ("has_next_page", "hasNextPage")]
+        {
+            assert!(is_named(function, field), "{field}");
+        }
+        for (function, field) in
+            [("id", "ids"), ("total_count", "total"), ("total", "totalCount"), ("total_count", "totalcount")]
+        {
+            assert!(!is_named(function, field), "{field}");
+        }
+    }
 }

@@ -9,18 +9,19 @@ use async_graphql::{Context, ContextSelectionSet, OutputType, Positioned, Server
 use futures_util::future::{FutureExt, try_join_all};
 
 use super::json::Json;
-use super::plain::{Plain, Plan};
+use super::object_type::ObjectValue;
+use super::sync_fields::{ObjectWriter, Plan, SyncFields};
 
 /// What a text begins with, in bytes: ten accounts with some fields each, so that most never move.
 const ROOM: usize = 4 * 1024;
 
 /// One object.
-pub(super) struct One<T>(pub(super) T);
+pub(super) struct Preserialized<T>(pub(super) T);
 
 /// A list of objects, none of them null.
-pub(super) struct Rows<T>(pub(super) Vec<T>);
+pub(super) struct PreserializedList<T>(pub(super) Vec<T>);
 
-impl<T: Plain> OutputType for One<T> {
+impl<T: SyncFields> OutputType for Preserialized<T> {
     fn type_name() -> Cow<'static, str> {
         T::type_name()
     }
@@ -40,7 +41,7 @@ impl<T: Plain> OutputType for One<T> {
     }
 }
 
-impl<T: Plain> OutputType for Rows<T> {
+impl<T: SyncFields> OutputType for PreserializedList<T> {
     fn type_name() -> Cow<'static, str> {
         <Vec<T> as OutputType>::type_name()
     }
@@ -77,11 +78,19 @@ impl<T: Plain> OutputType for Rows<T> {
     }
 }
 
-async fn resolve(object: &impl Plain, ctx: &Context<'_>) -> ServerResult<Value> {
+impl<T: ObjectValue> ObjectValue for PreserializedList<T> {
+    type Object = T::Object;
+
+    fn write_objects(&self, write: &ObjectWriter<T::Object>, json: &mut Json) {
+        self.0.write_objects(write, json);
+    }
+}
+
+async fn resolve(object: &impl SyncFields, ctx: &Context<'_>) -> ServerResult<Value> {
     Ok(object.resolve_field(ctx).await?.unwrap_or_default())
 }
 
-fn write<'v, T: Plain>(
+fn write<'v, T: SyncFields>(
     plan: &Plan<'_, T>,
     object: &T,
     waited: &mut impl Iterator<Item = &'v Value>,
@@ -94,7 +103,7 @@ fn write<'v, T: Plain>(
 mod tests {
     use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
 
-    use super::super::plain::PlainField::{self, Leaf, Objects};
+    use super::super::sync_fields::SyncField::{self, Objects, Scalar};
     use super::*;
 
     /// Tells which way it was answered.
@@ -110,20 +119,26 @@ mod tests {
             Thing
         }
 
-        async fn late(&self) -> One<Thing> {
+        async fn late(&self) -> Preserialized<Thing> {
             tokio::task::yield_now().await;
-            One(Thing)
+            Preserialized(Thing)
         }
 
-        async fn rows(&self) -> Rows<Thing> {
-            Rows(vec![Thing, Thing])
+        async fn rows(&self) -> PreserializedList<Thing> {
+            PreserializedList(vec![Thing, Thing])
         }
     }
 
-    impl Plain for Thing {
-        const FIELDS: &'static [(&'static str, PlainField<Self>)] = &[
-            ("way", Leaf(|_, json| json.put("planned"))),
-            ("below", Objects(|below| below.one(|_: &Self, show| show(&Thing)))),
+    impl SyncFields for Thing {
+        const FIELDS: &'static [(&'static str, SyncField<Self>)] = &[
+            ("way", Scalar(|_, json| json.put("planned"))),
+            (
+                "below",
+                Objects(|selection| {
+                    let write = selection.writer::<Thing>()?;
+                    Some(Box::new(move |thing, json| write(thing, json)))
+                }),
+            ),
         ];
     }
 
@@ -131,8 +146,8 @@ mod tests {
 
     #[Object]
     impl Query {
-        async fn one(&self) -> One<Thing> {
-            One(Thing)
+        async fn one(&self) -> Preserialized<Thing> {
+            Preserialized(Thing)
         }
     }
 
