@@ -95,6 +95,7 @@ pub struct UpstreamError {
     held: bool,
     is_repeated: bool,
     is_for_good: bool,
+    is_on_closed_connection: bool,
     detail: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -112,6 +113,7 @@ impl UpstreamError {
             held: false,
             is_repeated: false,
             is_for_good: false,
+            is_on_closed_connection: false,
             detail: None,
         }
     }
@@ -136,6 +138,16 @@ impl UpstreamError {
     /// The same, where asking again at once would give the same.
     pub(super) fn for_good(self) -> Self {
         Self { is_for_good: true, ..self }
+    }
+
+    /// Marks a call whose connection was closed before the response began.
+    pub(super) fn on_closed_connection(self) -> Self {
+        Self { is_on_closed_connection: true, ..self }
+    }
+
+    /// Whether the connection was closed before the response began.
+    pub(super) fn is_on_closed_connection(&self) -> bool {
+        self.is_on_closed_connection
     }
 
     /// Whether asking again at once would give the same.

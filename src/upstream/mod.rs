@@ -11,6 +11,7 @@
 pub mod accounts;
 pub mod breaker;
 pub mod concurrency;
+mod content_coding;
 pub mod counts;
 mod drift;
 pub mod error;

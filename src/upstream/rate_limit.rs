@@ -52,14 +52,17 @@ pub fn resets_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
 /// The limit of the counted window.
 #[must_use]
 pub fn limit(headers: &HeaderMap) -> Option<u64> {
-    text(headers, &["x-ratelimit-limit", "ratelimit-limit", "x-ratelimit"])?.parse().ok()
+    let text = text(headers, &["x-ratelimit-limit", "ratelimit-limit", "x-ratelimit"])?;
+    // `100, 100;w=60`: the limit in force comes first (draft-ietf-httpapi-ratelimit-headers-06, 3.1).
+    let first = text.split([',', ';']).next().unwrap_or_default().trim();
+    seconds(first).map(count)
 }
 
 /// The calls left in it; a negative number is none.
 #[must_use]
 pub fn remaining(headers: &HeaderMap) -> Option<u64> {
-    let left: i64 = text(headers, &["x-ratelimit-remaining", "ratelimit-remaining"])?.parse().ok()?;
-    Some(u64::try_from(left).unwrap_or(0))
+    let left = text(headers, &["x-ratelimit-remaining", "ratelimit-remaining"])?.parse::<f64>().ok()?;
+    left.is_finite().then(|| count(left))
 }
 
 /// The upstream's own time, where it told it.
@@ -84,10 +87,29 @@ fn whole(number: f64) -> i64 {
     number as i64
 }
 
-/// RFC 3339 or an HTTP date (RFC 9110, 5.6.7).
-fn moment(text: &str) -> Option<Timestamp> {
-    text.parse().ok().or_else(|| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp()))
+/// A number of calls; a negative one is 0.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float becomes the nearest whole number in range"
+)]
+fn count(number: f64) -> u64 {
+    number as u64
 }
+
+/// RFC 3339, or an HTTP date in any of its three forms (RFC 9110, 5.6.7).
+fn moment(text: &str) -> Option<Timestamp> {
+    let obsolete = |format| {
+        let civil = jiff::civil::DateTime::strptime(format, text).ok()?;
+        Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    };
+    let fixed = || Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
+    let parsed = text.parse().ok().or_else(fixed);
+    parsed.or_else(|| obsolete(RFC_850_DATE)).or_else(|| obsolete(ASCTIME_DATE))
+}
+
+const RFC_850_DATE: &str = "%A, %d-%b-%y %H:%M:%S GMT";
+const ASCTIME_DATE: &str = "%a %b %e %H:%M:%S %Y";
 
 #[cfg(test)]
 mod tests {
@@ -112,6 +134,8 @@ mod tests {
             ("retry-after", "7", 7),
             ("retry-after", "1.5", 1),
             ("retry-after", "Sat, 21 Nov 2026 12:01:00 GMT", 60),
+            ("retry-after", "Saturday, 21-Nov-26 12:01:00 GMT", 60),
+            ("retry-after", "Sat Nov 21 12:01:00 2026", 60),
             ("x-ratelimit-reset", "1795262430", 30),
             ("x-ratelimit-reset", "1795262430000", 30),
             ("ratelimit-reset", "45", 45),
@@ -120,6 +144,29 @@ mod tests {
             ("retry-after", "0", 1),
         ] {
             assert_eq!(wait_s(&[(name, value)]), Some(says), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn limits_are_read_in_every_form() {
+        let limit_of = |value| limit(&headers(&[("ratelimit-limit", value)]));
+        for (value, calls) in
+            [("100", Some(100)), ("100, 100;w=60", Some(100)), ("100;w=60", Some(100)), ("1e3", Some(1_000))]
+        {
+            assert_eq!(limit_of(value), calls, "{value}");
+        }
+        for value in ["", "-1", "many", "inf", "NaN", ", 100"] {
+            assert_eq!(limit_of(value), None, "{value}");
+        }
+        let left_of = |value| remaining(&headers(&[("x-ratelimit-remaining", value)]));
+        for (value, calls) in [
+            ("7", Some(7)),
+            ("7.0", Some(7)),
+            ("-3", Some(0)),
+            ("99999999999999999999", Some(u64::MAX)),
+            ("x", None),
+        ] {
+            assert_eq!(left_of(value), calls, "{value}");
         }
     }
 

@@ -85,9 +85,13 @@ impl<'a> Retries<'a> {
         {
             return None;
         }
+        // A server may close a kept-alive connection at any time. That is no sign of trouble, so the first repetition is made at once
+        // and costs the budget nothing.
+        let is_free = is_held || (failed.is_on_closed_connection() && self.waited == 0);
         let asked_for = failed.retry_after.unwrap_or_default();
-        let wait = asked_for + self.backoff().mul_f64(jitter.clamp(0.0, 1.0));
-        if asked_for > WAIT_MAX || now + wait >= deadline || (!is_held && !self.budget.withdraw()) {
+        let delay = if failed.is_on_closed_connection() && is_free { Duration::ZERO } else { self.backoff() };
+        let wait = asked_for + delay.mul_f64(jitter.clamp(0.0, 1.0));
+        if asked_for > WAIT_MAX || now + wait >= deadline || (!is_free && !self.budget.withdraw()) {
             return None;
         }
         self.waited += 1;
@@ -128,6 +132,19 @@ mod tests {
         assert_eq!(waits(&error, 60_000, 1.0), [400, 800, 1_600, 2_000]);
         assert_eq!(waits(&error, 60_000, 0.5), [200, 400, 800, 1_000]);
         assert_eq!(waits(&error, 60_000, 0.0), [0; 4]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_connection_is_replaced_at_once_and_at_no_cost_to_the_budget() {
+        let closed = failed(UpstreamFailure::Unavailable, None).on_closed_connection();
+        assert_eq!(waits(&closed, 60_000, 1.0), [0, 800, 1_600, 2_000]);
+        let settings = RetrySettings { budget_percent: 0, ..SETTINGS };
+        let budget = TpsBudget::new(BUDGET_WINDOW, 0, 0.0);
+        let mut retries = Retries::of_a_call(&settings, &budget);
+        let now = Instant::now();
+        let deadline = now + Duration::from_secs(60);
+        assert_eq!(retries.wait(&closed, now, deadline, 1.0), Some(Duration::ZERO));
+        assert_eq!(retries.wait(&closed, now, deadline, 1.0), None);
     }
 
     #[tokio::test(start_paused = true)]

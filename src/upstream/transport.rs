@@ -10,6 +10,8 @@
 //! ([`Network`]), because a paused clock runs ahead while a real socket is pending: tests plug the
 //! sandbox in there, in-process, and time stands still while they do.
 
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
 use url::Url;
 
+use super::content_coding::{self, CodingError};
 use super::counts::CallCounts;
 use super::error::{UpstreamError, UpstreamFailure};
 use super::failure_body::{self, public_token};
@@ -79,9 +82,14 @@ pub fn post(url: &Url) -> Result<Post, reqwest::Error> {
     })))
 }
 
+/// Headers that a response may have. hyper's default of 100 is too few for some platforms and proxies; their bytes are
+/// bounded beside it.
+const HEADERS_MAX: usize = 1_000;
+
 fn client(url: &Url) -> Result<reqwest::Client, reqwest::Error> {
     let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
+        .http1_max_headers(HEADERS_MAX)
         .user_agent(concat!("switchboard/", env!("CARGO_PKG_VERSION")));
     if is_loopback(url) {
         // A proxy of the environment cannot reach this machine's own loopback.
@@ -270,6 +278,7 @@ impl Transport {
         key.set_sensitive(true);
         Request::get(url.as_str())
             .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT_ENCODING, content_coding::ACCEPTED)
             .header(header_name, key)
             .body(Bytes::new())
             // The one thing that can be wrong is a URL of more than 64 KiB, which no server takes either (414).
@@ -282,19 +291,30 @@ impl Transport {
         passage: &mut Passage,
         until: Instant,
     ) -> Result<Answer<Bytes>, UpstreamError> {
-        let unavailable = |error: BoxError| self.error(UpstreamFailure::Unavailable).caused_by(error);
+        let unavailable = |error: BoxError| {
+            let is_closed = is_closed_connection(error.as_ref());
+            let error = self.error(UpstreamFailure::Unavailable).caused_by(error);
+            if is_closed { error.on_closed_connection() } else { error }
+        };
         let response = self.network.clone().oneshot(request).await.map_err(unavailable)?;
         let (head, body) = response.into_parts();
         // At once: whatever becomes of the body, the call was counted.
         let held = passage.heard(head.status, &head.headers);
-        if head.status == StatusCode::OK {
-            let body = self.read(body, self.settings.body_limit_bytes).await?;
+        // 203: a proxy on the way has changed the response (RFC 9110, 15.3.4), which still answers the request.
+        if matches!(head.status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION) {
+            let limit_bytes = self.settings.body_limit_bytes;
+            let body = self.read(body, limit_bytes).await?;
+            let body = content_coding::decode(&head.headers, body, limit_bytes).map_err(|coding| {
+                let error = self.error(UpstreamFailure::BadResponse).caused_by(coding);
+                if coding == CodingError::TooLarge { error.for_good() } else { error }
+            })?;
             return Ok(Answer { headers: head.headers, body });
         }
         // The status says what to do, whether or not its body ever comes.
         let soon = until.min(Instant::now() + REFUSAL_TIME);
         let body =
             timeout_at(soon, self.read(body, REFUSAL_BYTES_MAX)).await.map_or_else(|_| None, Result::ok);
+        let body = body.and_then(|body| content_coding::decode(&head.headers, body, REFUSAL_BYTES_MAX).ok());
         let mut refusal = self.refusal(head.status, &head.headers, &body.unwrap_or_default());
         refusal.retry_after = held.or(refusal.retry_after);
         Err(refusal)
@@ -342,6 +362,16 @@ impl Transport {
     pub(super) fn error(&self, failure: UpstreamFailure) -> UpstreamError {
         UpstreamError::new(self.upstream, failure)
     }
+}
+
+/// Whether the connection was closed before any byte of a response came, as a server does with a kept-alive connection that it has given up
+/// (RFC 9110, 9.2.2 and RFC 9112, 9.3.1 let a client repeat an idempotent request then).
+fn is_closed_connection(error: &(dyn Error + 'static)) -> bool {
+    let is_incomplete = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message);
+    let is_reset = error.downcast_ref::<io::Error>().is_some_and(|error| {
+        matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+    });
+    is_incomplete || is_reset || error.source().is_some_and(is_closed_connection)
 }
 
 /// Tells the trace how a call ended.

@@ -2,6 +2,7 @@
 
 mod policies;
 mod quota;
+mod responses;
 pub(crate) mod shared_quota;
 
 use std::collections::BTreeMap;

@@ -49,8 +49,8 @@ use window::Window;
 const DAY: Duration = Duration::from_secs(86_400);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How long a limit by the minute that a 429 taught is believed; then it is tried anew.
-const LEARNED_FOR: Duration = Duration::from_secs(3_600);
+/// How long a limit holds that no header states and that is only inferred. Then one call may go, to see whether it is still there.
+const INFERRED_FOR: Duration = Duration::from_secs(300);
 
 /// How long after the last call one more may go where the headers' calls are not used up, and only
 /// calls of which nothing was heard may have used them up: after an outage somebody has to ask.
@@ -160,9 +160,11 @@ impl Quota {
         // A wait may be wrong, as an epoch read on a wrong clock is: no row of refusals goes on by the second.
         let until = now + wait.max(backoff(self.refusals, jitter));
         self.held_until = self.held_until.max(Some(until));
-        if left != Some(0) && self.minute_limit(now).is_none() {
+        // Only headers that count calls say that another limit than theirs has refused. A 429 without them may come from a proxy, and says
+        // nothing beyond its own wait.
+        if left.is_some_and(|left| left > 0) && !told.asks_to_wait && self.minute_limit(now).is_none() {
             let passed = self.calls.in_minute(now).saturating_sub(1).max(1);
-            self.learned = Some((passed, now + LEARNED_FOR));
+            self.learned = Some((passed, now + INFERRED_FOR));
         }
     }
 
@@ -265,7 +267,7 @@ impl Quota {
 
     fn window_allows(&self, now: Instant, purpose: Purpose) -> Option<Instant> {
         let window = self.window_at(now)?;
-        let floor = self.floor(window.limit(self.per_day())?, purpose);
+        let floor = self.floor(window.limit(self.per_day()).unwrap_or(0), purpose);
         if window.left(self.calls.unheard(), self.per_day())? > floor {
             return match purpose {
                 Purpose::Needed => None,
@@ -274,6 +276,9 @@ impl Quota {
         }
         let maybe_used_up = window.left_at_best(self.per_day()).is_some_and(|left| left > floor);
         match self.calls.last() {
+            Some(last) if window.is_end_inferred() && self.per_day().is_none() => {
+                Some(window.resets().min(last + INFERRED_FOR))
+            }
             Some(last) if maybe_used_up => Some(window.resets().min(last + PROBE_AFTER)),
             _ => Some(window.resets()),
         }

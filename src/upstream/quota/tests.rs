@@ -386,23 +386,65 @@ fn retry_after_is_honoured_up_to_31_days() {
 }
 
 #[test]
-fn a_refusal_without_headers_teaches_a_limit_for_an_hour() {
+fn a_refusal_without_headers_says_nothing_beyond_its_own_wait() {
     let mut story = Story::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
-    for _ in 0..4 {
-        story.call(&HeaderMap::new());
-    }
-    story.refused(&HeaderMap::new());
-    story.at(MINUTE);
-    for _ in 0..4 {
+    let mut headers = HeaderMap::new();
+    headers.insert("retry-after", 1.into());
+    story.refused(&headers);
+    assert_eq!(story.wait(Needed), seconds(1));
+    story.at(seconds(1));
+    for _ in 0..20 {
         assert_eq!(story.wait(Needed), Duration::ZERO);
         story.call(&HeaderMap::new());
     }
+}
+
+#[test]
+fn a_refusal_with_calls_left_teaches_a_limit_for_five_minutes() {
+    let mut story = Story::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
+    let counted = leadlex(100_000, 50_000);
+    for _ in 0..4 {
+        story.call(&counted);
+    }
+    story.refused(&counted);
+    story.at(MINUTE);
+    for _ in 0..4 {
+        assert_eq!(story.wait(Needed), Duration::ZERO);
+        story.call(&counted);
+    }
     assert_eq!(story.wait(Needed), MINUTE);
-    story.at(seconds(3_600));
+    story.at(seconds(300));
     for _ in 0..20 {
-        story.call(&HeaderMap::new());
+        story.call(&counted);
     }
     assert_eq!(story.wait(Needed), Duration::ZERO);
+}
+
+#[test]
+fn a_stated_reset_ends_the_wait_though_no_limit_was_stated() {
+    for limit in [None, Some("many")] {
+        let mut story = Story::new(QuotaSettings::default());
+        let mut headers = HeaderMap::new();
+        headers.insert("x-ratelimit-remaining", 0.into());
+        headers.insert("x-ratelimit-reset", 2.into());
+        limit.map(|limit| headers.insert("x-ratelimit-limit", limit.parse().unwrap()));
+        story.call(&headers);
+        assert_eq!(story.wait(Needed), seconds(2));
+        story.at(seconds(2));
+        for _ in 0..20 {
+            assert_eq!(story.wait(Needed), Duration::ZERO);
+            story.call(&HeaderMap::new());
+        }
+    }
+}
+
+#[test]
+fn a_wait_that_no_header_states_is_at_most_five_minutes() {
+    let mut story = Story::new(QuotaSettings::default());
+    let mut headers = HeaderMap::new();
+    headers.insert("x-ratelimit-remaining", 0.into());
+    story.call(&headers);
+    assert_eq!(story.wait(Needed), seconds(300));
 }
 
 #[test]

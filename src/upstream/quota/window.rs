@@ -19,6 +19,10 @@ const SAME_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     limit: Option<u64>,
+    /// Whether a response stated the limit. Otherwise it follows from what was left, and holds for this window alone.
+    is_limit_stated: bool,
+    /// Whether a response stated when the window ends.
+    is_reset_stated: bool,
     /// The smallest number left that was told in this window.
     told_left: Option<u64>,
     /// Calls of which nothing was ever heard, since something was.
@@ -38,6 +42,8 @@ impl Window {
     pub(super) fn untold(now: Instant) -> Self {
         Self {
             limit: None,
+            is_limit_stated: false,
+            is_reset_stated: false,
             told_left: None,
             presumed: 0,
             ours: 0,
@@ -59,6 +65,7 @@ impl Window {
         self.resets = self.began + self.length;
         self.ended_at = self.resets_at.map(|at| later(at, skipped));
         self.resets_at = self.ended_at.map(|at| later(at, self.length));
+        self.limit = self.limit.filter(|_| self.is_limit_stated);
         self.told_left = self.limit;
         self.presumed = 0;
         self.ours = unheard;
@@ -67,6 +74,7 @@ impl Window {
 
     /// Takes in what an answer told; says whether that was what is left of this very window.
     pub(super) fn hear(&mut self, told: &Told, now: Instant) -> bool {
+        self.is_reset_stated |= told.ends != Ends::Untold;
         match (told.ends, self.resets_at) {
             (Ends::Untold, Some(_)) if !told.counts() => return false,
             (_, None) => {
@@ -122,8 +130,10 @@ impl Window {
             // Another plan from now on.
             self.told_left = None;
         }
-        self.limit = told.limit.or(self.limit.max(told.remaining));
-        let Some(remaining) = told.remaining.min(self.limit) else {
+        self.is_limit_stated |= told.limit.is_some();
+        self.limit = told.limit.or(self.limit.max(told.remaining.filter(|left| *left > 0)));
+        let in_limit = |left: u64| self.limit.map_or(left, |limit| left.min(limit));
+        let Some(remaining) = told.remaining.map(in_limit) else {
             self.told_left = self.told_left.or(self.limit);
             return false;
         };
@@ -212,6 +222,11 @@ impl Window {
 
     fn counts_days(&self) -> bool {
         self.length >= DAY && self.length < DAY * 2
+    }
+
+    /// Whether the window's end is only inferred, from headers that state neither it nor a limit.
+    pub(super) fn is_end_inferred(&self) -> bool {
+        !self.is_reset_stated && !self.is_limit_stated
     }
 
     pub(super) fn began(&self) -> Instant {

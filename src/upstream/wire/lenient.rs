@@ -24,7 +24,8 @@ pub(in crate::upstream) trait Shape: Sized {
         None
     }
 
-    fn of_number(_: impl ToString) -> Option<Self> {
+    /// Of a number, as text that stands for exactly that number.
+    fn of_number(_: &str) -> Option<Self> {
         None
     }
 
@@ -89,15 +90,15 @@ impl<'de, T: Shape> Visitor<'de> for AnyValue<T> {
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Field<T>, E> {
-        Ok(Field::of(T::of_number(value)))
+        Ok(Field::of(T::of_number(&value.to_string())))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Field<T>, E> {
-        Ok(Field::of(T::of_number(value)))
+        Ok(Field::of(T::of_number(&value.to_string())))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Field<T>, E> {
-        Ok(Field::of(T::of_number(value)))
+        Ok(Field::of(exact(value).and_then(|number| T::of_number(&number))))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Field<T>, E> {
@@ -113,13 +114,45 @@ impl<'de, T: Shape> Visitor<'de> for AnyValue<T> {
     }
 }
 
-/// A string, and nothing else.
+/// Decimal digits that a double holds whatever they are (IEEE 754).
+const EXACT_DIGITS: usize = 15;
+
+/// Integers up to here are exact in a double.
+const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
+
+/// A double as text, unless the JSON may have had digits that it lost.
+fn exact(number: f64) -> Option<String> {
+    let text = if number == 0.0 { "0".to_owned() } else { number.to_string() };
+    let digits = text.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
+    let is_whole = number.fract() == 0.0 && number.abs() <= EXACT_MAX;
+    (is_whole || digits <= EXACT_DIGITS).then_some(text).filter(|_| number.abs() <= EXACT_MAX)
+}
+
+/// An identifier or a word: a string, or a whole number where an upstream writes it without quotes.
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Exactly(pub(in crate::upstream) Box<str>);
 
 impl Shape for Exactly {
     fn of_text(text: &str) -> Option<Self> {
         Some(Self(text.into()))
+    }
+
+    fn of_number(number: &str) -> Option<Self> {
+        (!number.contains('.')).then(|| Self(number.into()))
+    }
+}
+
+/// A number of things: a whole number, or its text.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::upstream) struct Count(pub(in crate::upstream) u64);
+
+impl Shape for Count {
+    fn of_text(text: &str) -> Option<Self> {
+        text.trim().parse().ok().map(Self)
+    }
+
+    fn of_number(number: &str) -> Option<Self> {
+        number.parse().ok().map(Self)
     }
 }
 
@@ -136,14 +169,31 @@ impl Shape for Text {
         Some(Self(value.to_string().into()))
     }
 
-    fn of_number(value: impl ToString) -> Option<Self> {
-        Some(Self(value.to_string().into()))
+    fn of_number(number: &str) -> Option<Self> {
+        Some(Self(number.into()))
     }
 }
 
+/// A boolean, or its text, or 0 or 1.
 impl Shape for bool {
     fn of_boolean(value: bool) -> Option<Self> {
         Some(value)
+    }
+
+    fn of_text(text: &str) -> Option<Self> {
+        match text {
+            "true" | "True" | "TRUE" => Some(true),
+            "false" | "False" | "FALSE" => Some(false),
+            _ => None,
+        }
+    }
+
+    fn of_number(number: &str) -> Option<Self> {
+        match number {
+            "0" => Some(false),
+            "1" => Some(true),
+            _ => None,
+        }
     }
 }
 
@@ -275,13 +325,37 @@ mod tests {
             assert!(matches!(field::<Text>(other), Field::Unreadable), "{other}");
         }
         assert!(matches!(field::<Text>("null"), Field::Absent));
-        for other in ["1", "true", "[]"] {
+        assert_eq!(&*field::<Exactly>("12").read().unwrap().0, "12");
+        for other in ["1.5", "true", "[]"] {
             assert!(matches!(field::<Exactly>(other), Field::Unreadable), "{other}");
         }
-        for other in ["\"true\"", "1", "{}"] {
+        for other in ["\"yes\"", "2", "-1", "1.5", "{}", "[]"] {
             assert_eq!(field::<bool>(other), Field::Unreadable, "{other}");
         }
-        assert_eq!(field("false"), Field::Read(false));
+        for (json, value) in
+            [("false", false), ("\"true\"", true), ("\"False\"", false), ("1", true), ("0", false)]
+        {
+            assert_eq!(field(json), Field::Read(value), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_number_as_text_is_exact_or_unreadable() {
+        for (json, text) in [
+            ("3.0", "3"),
+            ("-0", "0"),
+            ("-0.0", "0"),
+            ("9007199254740991", "9007199254740991"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("0.1", "0.1"),
+            ("1e3", "1000"),
+            ("1e-7", "0.0000001"),
+        ] {
+            assert_eq!(&*field::<Text>(json).read().unwrap().0, text, "{json}");
+        }
+        for json in ["18446744073709551616", "1e300", "0.12345678901234567", "9007199254740993.5", "1e16"] {
+            assert!(matches!(field::<Text>(json), Field::Unreadable), "{json}");
+        }
     }
 
     #[test]

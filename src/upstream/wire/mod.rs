@@ -10,6 +10,7 @@ pub(super) mod accounts;
 mod connection_state;
 pub(super) mod lenient;
 pub(super) mod providers;
+mod repair;
 mod rows;
 
 use serde::Deserialize;
@@ -18,6 +19,12 @@ use serde::Deserialize;
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is not of the documented shape")]
 pub(super) struct NotThatShape;
+
+/// Returns a body's text, without the byte order mark that some servers put before JSON (RFC 8259, 8.1 lets a parser ignore it).
+fn text(body: &[u8]) -> Result<&str, NotThatShape> {
+    let text = std::str::from_utf8(body).map_err(|_| NotThatShape)?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
 
 /// Reads a JSON object; a list is none, though serde would take its items for fields in order.
 fn object<'j, T: Deserialize<'j>>(json: &'j str) -> Option<T> {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::lenient::{Exactly, Field, Scopes, Text};
 use super::rows::{Flaw, Flaws, rows};
-use super::{NotThatShape, object};
+use super::{NotThatShape, object, text};
 use crate::domain::open_enum::OpenValue;
 use crate::domain::providers::{Provider, ProviderStatus};
 use crate::domain::upstream_name::UpstreamName;
@@ -45,7 +45,7 @@ struct Row {
 /// Reads the list without the rows that cannot be read, and counts those. A list of which no row can be
 /// read is none: the workspace is not without integrations, only its answer is without meaning.
 pub(in crate::upstream) fn list(body: &[u8]) -> Result<WholeList, NotThatShape> {
-    let json = std::str::from_utf8(body).map_err(|_| NotThatShape)?;
+    let json = text(body)?;
     let answer: Answer<'_> = object(json).ok_or(NotThatShape)?;
     let data: Data<'_> = object(answer.data.get()).ok_or(NotThatShape)?;
     let (mut rows, problems) = rows(UpstreamName::Leadlex, &data.providers, provider);
@@ -165,7 +165,7 @@ mod tests {
             r#"{"data":{"providers":{}}}"#,
             "\u{fffd}",
             r#"{"data":{"providers":["#,
-            r#"{"data":{"providers":[{"category":7,"name":"a"},{}]}}"#,
+            r#"{"data":{"providers":[{"category":[7],"name":"a"},{}]}}"#,
         ] {
             assert!(list(body.as_bytes()).is_err(), "{body}");
         }

@@ -4,11 +4,12 @@
 //! without ends it at the first field that is not as it must be, any other value is told as if it were missing.
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::lenient::{Field, Scopes, Text, Texts};
 use super::object;
+use super::repair::repair;
 use crate::domain::problems::{ProblemLocation, ProblemRule, Problems};
 use crate::domain::upstream_name::UpstreamName;
 
@@ -97,18 +98,21 @@ impl Flaws {
 }
 
 /// Reads each row by itself, tells those that could be read and the problems of all.
-pub(super) fn rows<'j, W: Deserialize<'j>, T>(
+pub(super) fn rows<W: DeserializeOwned, T>(
     upstream: UpstreamName,
-    raw: &[&'j RawValue],
+    raw: &[&RawValue],
     read: impl Fn(W, &mut Flaws) -> Result<T, Flaw>,
 ) -> (Vec<T>, Problems) {
     let mut problems = Problems::none(upstream);
     let mut flaws = Flaws::default();
     let mut told = Vec::new();
     for (row, json) in raw.iter().enumerate() {
-        let read = match object(json.get()) {
+        let read = match object::<W>(json.get()) {
             Some(fields) => read(fields, &mut flaws),
-            None => Err(Flaw::new("", ProblemRule::UnreadableRow)),
+            None => match repair(json.get()).as_deref().and_then(object::<W>) {
+                Some(fields) => read(fields, &mut flaws),
+                None => Err(Flaw::new("", ProblemRule::UnreadableRow)),
+            },
         };
         match read {
             Ok(row) => told.push(row),
@@ -127,6 +131,8 @@ pub(super) fn rows<'j, W: Deserialize<'j>, T>(
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
     #[derive(Deserialize)]
@@ -143,6 +149,19 @@ mod tests {
             flaws.moment("at", row.at);
             Flaws::required("id", row.id).map(|Text(id)| id)
         })
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_held_costs_itself() {
+        let (rows, problems) =
+            read(r#"[{"id":"a","at":"\ud800","x":1e400},{"id":"b\udfff"},{"id":1e400},{"id":"c"}]"#);
+        assert_eq!(rows.join(" "), "a c");
+        let located: Vec<_> =
+            problems.located().map(|(path, rule, count)| format!("{path} {} {count}", rule.slug())).collect();
+        assert_eq!(
+            located,
+            ["items[0].at unreadable_timestamp 1", "items[1].id wrong_type 1", "items[2].id wrong_type 1"]
+        );
     }
 
     #[test]
