@@ -20,7 +20,7 @@ fn leadlex(body: &mut Value) {
     for (place, row) in rows.into_iter().flatten().enumerate() {
         add(row, "health_score", json!({ "value": 0.98, "history": [1, 2, [3]] }));
         match place {
-            1 => *row = json!({ "category": 7, "name": ["not", "a", "name"] }),
+            1 => *row = json!({ "category": [7], "name": ["not", "a", "name"] }),
             2 => add(row, "status", json!("hibernating")),
             3 => add(row, "category", json!("telephony")),
             6 => {
@@ -41,7 +41,7 @@ fn composio(body: &mut Value) {
     for (place, row) in items.iter_mut().enumerate() {
         item(row, place);
         if place == 1 {
-            *row = json!({ "id": 42, "toolkit": "gmail", "state": "none" });
+            *row = json!({ "id": [42], "toolkit": "gmail", "state": "none" });
         }
         if place == 4 {
             add(row, "updated_at", json!({ "raw": format!("{CANARY}updated") }));

@@ -112,7 +112,7 @@ async fn drift_brings_new_fields_new_words_and_one_useless_row() {
     let before = bench.items("limit=8").await;
     Scenario::Drift.arrange(&bench.sandbox);
     let after = bench.items("limit=8").await;
-    assert_eq!(after[1], json!({ "id": 42, "toolkit": "gmail", "state": "none" }));
+    assert_eq!(after[1], json!({ "id": [42], "toolkit": "gmail", "state": "none" }));
     assert_eq!(after[5]["status"], "HIBERNATING");
     assert_eq!(after[2]["state"]["authScheme"], "PASSKEY");
     assert!(before[3].get("word_id").is_some() && after[3].get("word_id").is_none());

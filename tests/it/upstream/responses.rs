@@ -40,7 +40,9 @@ impl FixedUpstream {
         });
         let network = transport::network(&base.parse().unwrap()).unwrap();
         let clock = Clock::system();
-        let transport = Transport::new(UpstreamName::Composio, upstream_by_default(&base), network, clock);
+        let mut settings = upstream_by_default("/");
+        settings.base_url = base.parse().unwrap();
+        let transport = Transport::new(UpstreamName::Composio, settings, network, clock);
         Self { accounts: AccountsClient::new(transport), key: Credential::new("ak_test").unwrap(), requests }
     }
 
