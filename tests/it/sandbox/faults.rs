@@ -119,7 +119,7 @@ async fn drift_brings_new_fields_new_words_and_one_useless_row() {
     assert!(after[0]["risk"].is_object());
     let rows = bench.leadlex("wbk_sandbox_a", "").await.json();
     assert_eq!(rows["data"]["providers"][2]["status"], "hibernating");
-    assert_eq!(rows["data"]["providers"][1]["category"], 7);
+    assert_eq!(rows["data"]["providers"][1]["category"], json!([7]));
     bench.sandbox.drift(false);
     assert_eq!(bench.items("limit=8").await, before);
 }
