@@ -86,7 +86,7 @@ fn operations(address: SocketAddr) -> OperationEngine {
     let config =
         Config::load(ConfigSources { variables, keys: ApiKeys::Optional, ..ConfigSources::default() })
             .expect("settings");
-    switchboard::app::operations(&config).expect("the graph")
+    switchboard::app::wiring::operations(&config).expect("the graph")
 }
 
 async fn ask(operations: &OperationEngine) -> Duration {

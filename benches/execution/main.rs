@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use mimalloc::MiMalloc;
 use serde_json::{Value, json};
-use switchboard::app::{Networks, graph_over};
+use switchboard::app::wiring::{Networks, graph_over};
 use switchboard::config::{ApiKeys, Config, ConfigSources};
 use switchboard::domain::caller::{Caller, Tenant};
 use switchboard::domain::clock::Clock;
@@ -184,7 +184,7 @@ impl Ours {
 
     fn new(base_url: &str) -> Self {
         let (config, clock) = (config(base_url), Clock::system());
-        let graph = graph_over(&config, clock, &Networks::real(&config).expect("TLS")).expect("the graph");
+        let graph = graph_over(&config, clock, &Networks::real(&config).expect("TLS"));
         let shares = config.cache.shares();
         let executing = OperationEngine::new(graph.clone(), &Shares { answers: 0, ..shares }, clock);
         let keeping = OperationEngine::new(graph, &shares, clock);

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use switchboard::app::{Networks, graph_over};
+use switchboard::app::wiring::{Networks, graph_over};
 use switchboard::config::{ApiKeys, Config, ConfigSources};
 use switchboard::domain::caller::{Caller, Tenant};
 use switchboard::domain::clock::Clock;
@@ -75,7 +75,7 @@ impl Replica {
             runtime.block_on(async {
                 let clock = Clock::system();
                 let networks = Networks::real(&config).expect("TLS");
-                let graph = graph_over(&config, clock, &networks).expect("the graph");
+                let graph = graph_over(&config, clock, &networks);
                 let mut shares = config.cache.shares();
                 if !keeps_answers {
                     shares = Shares { answers: 0, ..shares };

@@ -1,8 +1,8 @@
 //! Switchboard inside another program: the public API of the library.
 //!
 //! [`Builder`] collects settings, which are validated like those of a file, and builds a [`Switchboard`]: it executes
-//! requests, and gives the same routes as `switchboard serve` as an axum [`Router`]. Everything below is wired by the parent
-//! module.
+//! requests, and has the routes of `switchboard serve` as an axum [`Router`]. [`wiring`](super::wiring) constructs the parts
+//! below.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use serde::de::DeserializeOwned;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt as _, service_fn};
 
-use super::{Networks, callers, default_tenant, graph_over, operations_of, webhooks};
+use super::access::{callers, default_tenant, webhooks};
+use super::wiring::{Networks, graph_over, operations_of};
 use crate::config::{ApiKeys, Config, ConfigErrors, ConfigSources};
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::clock::Clock;
@@ -157,7 +158,7 @@ impl Builder {
             let network = sandbox_network(clock);
             networks = Networks { leadlex: network.clone(), composio: network, ..networks };
         }
-        let graph = graph_over(&config, clock, &networks).map_err(Failure::Start)?;
+        let graph = graph_over(&config, clock, &networks);
         let operations = operations_of(graph, &config, clock).map_err(Failure::Start)?;
         let callers = callers(&config).map_err(Failure::Start)?;
         Ok(Switchboard { operations, callers, config: Arc::new(config) })

@@ -1,13 +1,13 @@
-//! Another configuration in the place of the one that is served, while requests come.
+//! Replacement of the configuration of a running process, between two requests.
 //!
-//! What costs calls to win back (what is cached, what is known of quotas and breakers, what is watched) stays, and so do the
-//! listeners; who may ask, what of it, and by which rules is made anew and put in its place at once, or not at all. Whatever else
-//! has changed needs a restart and has the whole refused: to leave it out in silence would run another configuration than the
-//! file says.
+//! State that is expensive to rebuild stays: caches, quotas, circuit breakers, subscriptions and listeners. Callers, limits,
+//! documents and the graph's rules are rebuilt and replaced together, or not at all. A change of any other setting needs a
+//! restart and rejects the whole reload, since to ignore it would leave a configuration in force that no file describes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{callers, operations_of, webhooks};
+use super::access::{callers, webhooks};
+use super::wiring::operations_of;
 use crate::config::{Config, ConfigErrors};
 use crate::domain::clock::Clock;
 use crate::graphql::graph::Graph;
@@ -16,7 +16,7 @@ use crate::http::hot_reload::{CurrentRouter, ReloadableEdge};
 use crate::telemetry::reloads::Reloads;
 use crate::telemetry::traces::Root;
 
-/// What is served, and by which configuration; cheap to clone.
+/// Handle that replaces the configuration; cheap to clone.
 #[derive(Clone)]
 pub struct HotReload {
     state: Arc<Mutex<State>>,
@@ -37,7 +37,7 @@ impl HotReload {
     }
 
     fn with<T>(&self, get: impl FnOnce(&mut State) -> T) -> T {
-        // Whatever panics before the last step has changed nothing.
+        // A panic before the last step has changed nothing.
         get(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -49,13 +49,13 @@ impl HotReload {
         self.with(|state| state.graph.clone())
     }
 
-    /// Serves by another configuration from the next request on; requests under way end by the one that they began with.
-    /// Gives the names of the settings that have changed. It reads files, and takes the time of parsing a schema.
+    /// Puts another configuration in force from the next request on; requests in flight complete with the old one. Returns
+    /// the names of the settings that changed. Blocks while it reads files and parses the schema.
     ///
     /// # Errors
-    /// Where it could not be read, a setting has changed that cannot change while it is served, or a trusted document cannot be
-    /// run that could before, each named; then nothing has changed. (The start only warns of one: it has nothing better to go
-    /// on with, and what was broken then holds no token's withdrawal up.)
+    /// If the configuration could not be loaded, a setting changed that needs a restart, or a trusted document has become
+    /// invalid; nothing has changed then. A document that was invalid before is tolerated, as at the start, so that it does
+    /// not delay the revocation of a token.
     pub fn reload(&self, next: Result<Config, ConfigErrors>) -> anyhow::Result<Vec<String>> {
         let reloaded = next.map_err(anyhow::Error::from);
         let reloaded = reloaded.and_then(|next| self.with(|state| state.reload(next)));
@@ -83,7 +83,7 @@ impl State {
             webhooks: webhooks(&next),
             settings: next.http.clone(),
         };
-        // From here on nothing can fail.
+        // Nothing can fail from here on.
         self.served.replace(edge);
         (self.config, self.graph) = (next, graph);
         Ok(changed)

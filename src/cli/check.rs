@@ -1,4 +1,4 @@
-//! `switchboard check`: the configuration in force, and what the upstreams, and Redis, say to it.
+//! `switchboard check`: prints the configuration in force, then one line for each upstream, the issuer and Redis.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,8 @@ use anyhow::anyhow;
 use super::redis_check::redis_check;
 use super::upstream_check::{CheckResult, upstream_check};
 use super::{Failure, configuration, print};
-use crate::app::{self, Networks};
+use crate::app::probes::{probe_issuer, probe_redis, probe_upstreams};
+use crate::app::wiring::Networks;
 use crate::config::{ApiKeys, Config};
 use crate::http::caller::settings::AuthMode;
 use crate::telemetry;
@@ -18,12 +19,12 @@ pub(super) async fn run(file: Option<PathBuf>) -> Result<(), Failure> {
     telemetry::start(&config.log).map_err(anyhow::Error::from)?;
     match report(&config, &Networks::real(&config)?, &mut print).await? {
         0 => Ok(()),
-        1 => Err(anyhow!("one of them cannot be used as it is configured").into()),
-        wrong => Err(anyhow!("{wrong} of them cannot be used as they are configured").into()),
+        1 => Err(anyhow!("one of them cannot be used with this configuration").into()),
+        wrong => Err(anyhow!("{wrong} of them cannot be used with this configuration").into()),
     }
 }
 
-/// Tells everything, and gives how much of it is wrong.
+/// Prints the report and returns the number of problems.
 pub async fn report(
     config: &Config,
     networks: &Networks,
@@ -34,7 +35,7 @@ pub async fn report(
         print(&format!("Warning: {warning}"))?;
     }
     let callers_bring_keys = config.auth.mode == AuthMode::Passthrough;
-    let (mut wrong, probed) = (0_usize, app::probe(config, networks).await);
+    let (mut problems, probed) = (0_usize, probe_upstreams(config, networks).await);
     let are_many = probed.len() > 1;
     for (tenant, upstreams) in probed {
         if are_many {
@@ -42,23 +43,23 @@ pub async fn report(
         }
         for (upstream, probed) in upstreams {
             let result = upstream_check(upstream, &probed, callers_bring_keys);
-            wrong += usize::from(matches!(result, CheckResult::Wrong(_)));
+            problems += usize::from(matches!(result, CheckResult::Failed(_)));
             print(&result.line_of(upstream))?;
         }
     }
     if config.auth.mode == AuthMode::Jwt {
-        match app::probe_issuer(config).await? {
-            Ok(keys) => print(&format!("{:<9} ok     keys to check tokens with: {keys}", "Issuer"))?,
+        match probe_issuer(config).await? {
+            Ok(keys) => print(&format!("{:<9} ok     {keys} keys for token signatures", "Issuer"))?,
             Err(why) => {
-                wrong += 1;
-                print(&format!("{:<9} WRONG  its keys cannot be read: {why}", "Issuer"))?;
+                problems += 1;
+                print(&format!("{:<9} WRONG  cannot read its keys: {why}", "Issuer"))?;
             }
         }
     }
-    if let Some(probed) = app::probe_redis(config).await {
+    if let Some(probed) = probe_redis(config).await {
         let result = redis_check(&probed, config.redis.timeout());
-        wrong += usize::from(matches!(result, CheckResult::Wrong(_)));
+        problems += usize::from(matches!(result, CheckResult::Failed(_)));
         print(&result.line("Redis"))?;
     }
-    Ok(wrong)
+    Ok(problems)
 }

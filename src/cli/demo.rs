@@ -1,8 +1,7 @@
 //! `switchboard demo`: everything in one process, without keys, network or configuration.
 //!
-//! It serves over its own sandbox by HTTP, exactly as `serve` would, and so shows what `serve` does.
-//! Of the environment it takes the `[log]` settings alone: keys that lie there for `serve` must not
-//! meet a demo.
+//! It runs the code of `serve` over its own sandbox, by HTTP. From the environment it uses the `[log]` settings alone: API keys
+//! that are set for `serve` must not be used by a demo.
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,16 +15,16 @@ use crate::http;
 use crate::sandbox::{self, LEADLEX_PATH, Sandbox, Scenario};
 use crate::telemetry;
 
-/// What `demo` takes.
+/// Arguments of `demo`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
-    /// The state of the world to show.
+    /// The state of the integrations to show.
     #[arg(long, value_name = "NAME", value_enum, default_value_t = Scenario::Healthy)]
     scenario: Scenario,
-    /// Where GraphiQL and the graph listen; port 0 takes a free one.
+    /// Address of GraphiQL and the graph; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = super::address)]
     listen: SocketAddr,
-    /// Where the emulated upstreams listen; a free port where it is left out.
+    /// Address of the emulated upstreams; by default a free port.
     #[arg(long, value_name = "ADDR", value_parser = super::address)]
     sandbox_listen: Option<SocketAddr>,
     #[command(flatten)]
@@ -38,7 +37,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let upstreams = app::bind("--sandbox-listen", arguments.sandbox_listen.unwrap_or(free)).await?;
     let sandbox_address = upstreams.local_addr()?;
     let config = Config::load(ConfigSources {
-        variables: std::env::vars_os().filter(|(name, _)| is_of_log(name)).collect(),
+        variables: std::env::vars_os().filter(|(name, _)| is_log_setting(name)).collect(),
         flags: settings(arguments.listen, free, sandbox_address),
         keys: ApiKeys::Required,
         file: None,
@@ -53,16 +52,16 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let upstreams = tokio::spawn(serving);
     print(&greeting(app.http_address(), sandbox_address))?;
     let ended = app.run(stop.received(), std::future::pending()).await;
-    // Only when the graph has ended, whose last requests it answers.
+    // Not before the graph has ended, which may still call it.
     upstreams.abort();
     Ok(ended?)
 }
 
-fn is_of_log(variable: &OsString) -> bool {
+fn is_log_setting(variable: &OsString) -> bool {
     variable.to_str().is_some_and(|name| name.starts_with("SWITCHBOARD__LOG__"))
 }
 
-/// What would be in the file of a `serve` over this sandbox, as its first tenant.
+/// The settings of a `serve` over this sandbox, as its first tenant.
 fn settings(
     listen: SocketAddr,
     ops: SocketAddr,
@@ -97,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_demo_sets_is_a_whole_configuration() {
+    fn the_demo_settings_are_a_complete_configuration() {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let flags = settings(at(8080), at(0), at(8090));
         let config = Config::load(ConfigSources { flags, ..ConfigSources::default() }).unwrap();
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_greeting_holds_the_lines_that_others_read() {
+    fn the_greeting_has_the_lines_that_scripts_read() {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let text = greeting(at(8080), at(8090));
         for line in [
@@ -126,8 +125,8 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_takes_nothing_of_the_environment_but_the_log() {
-        assert!(is_of_log(&"SWITCHBOARD__LOG__LEVEL".into()));
-        assert!(!is_of_log(&"SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY".into()));
+    fn the_demo_ignores_the_environment_except_for_the_log() {
+        assert!(is_log_setting(&"SWITCHBOARD__LOG__LEVEL".into()));
+        assert!(!is_log_setting(&"SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY".into()));
     }
 }

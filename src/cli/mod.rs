@@ -1,8 +1,7 @@
-//! The commands: what each takes, runs and prints, and how it fails.
+//! The command line: one file for each command.
 //!
-//! Standard output is for what was asked for, standard error for `switchboard: …` lines and the log.
-//! Exit codes: 0, 1 where something went wrong while it ran, 2 where the command or its
-//! configuration is wrong.
+//! Results go to standard output, error lines (`switchboard: …`) and the log to standard error. Exit codes: 0 for success, 1
+//! for a failure while the command ran, 2 for wrong usage or a wrong configuration.
 
 pub mod check;
 mod demo;
@@ -34,27 +33,27 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// The graph, GraphiQL and both emulated upstreams in one process; no keys, no network.
+    /// Runs the graph, GraphiQL and both emulated upstreams in one process, without keys and network.
     Demo(demo::Arguments),
-    /// The graph over the real upstreams.
+    /// Serves the graph over the real upstreams.
     Serve(serve::Arguments),
-    /// Only the two emulated REST APIs, for other people's tests.
+    /// Serves the two emulated REST APIs alone, for tests of other programs.
     Sandbox(sandbox::Arguments),
     /// Prints the schema.
     Schema {
-        /// For whom.
+        /// Which form of the schema.
         #[arg(long, value_enum, default_value_t = SchemaFormat::Plain)]
         format: SchemaFormat,
-        /// A TOML file over the defaults, for what `[federation]` says in it.
+        /// A TOML file over the defaults, of which `[federation]` is used.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
-    /// Tokens for callers.
+    /// Creates tokens for callers.
     #[command(subcommand)]
     Token(token::Command),
-    /// Asks whether the `serve` on this machine may be sent requests: for health checks.
+    /// Checks whether the `serve` on this machine is ready for requests; for health checks.
     Ready(ready::Arguments),
-    /// Prints the configuration in force, calls both upstreams once, and says what is wrong.
+    /// Prints the configuration in force, calls both upstreams once, and reports problems.
     Check {
         /// A TOML file over the defaults; `switchboard.default.toml` shows its shape.
         #[arg(long, value_name = "FILE")]
@@ -64,26 +63,26 @@ enum Command {
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
 enum SchemaFormat {
-    /// As clients see it.
+    /// The schema of clients.
     Plain,
-    /// As a subgraph of Apollo Federation.
+    /// A subgraph of Apollo Federation.
     Federation,
-    /// With the directives by which schema stitching configures itself.
+    /// With the directives of schema stitching.
     Stitching,
 }
 
-/// An address to listen on, or what would be one.
+/// Parses an address to listen on; the error shows examples.
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(
-        |_| "give an IP address and a port, as in 127.0.0.1:8080 or [::1]:8080; port 0 takes a free one",
+        |_| "give an IP address and a port, as in 127.0.0.1:8080 or [::1]:8080; port 0 picks a free one",
     )
 }
 
-/// Why a command ended.
+/// Why a command failed.
 enum Failure {
-    /// The configuration is wrong.
+    /// The configuration has problems.
     Config(ConfigErrors),
-    /// Something went wrong while it ran.
+    /// A failure while the command ran.
     Run(anyhow::Error),
 }
 
@@ -105,7 +104,7 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Runs one command to its end.
+/// Runs a command to its end.
 pub async fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
         Command::Demo(arguments) => demo::run(arguments).await,
@@ -118,14 +117,14 @@ pub async fn run(cli: Cli) -> ExitCode {
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads has read enough, as in `switchboard schema | head`.
+        // The reader has closed the pipe, as in `switchboard schema | head`.
         Err(Failure::Run(error)) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(Failure::Run(error)) => {
-            complain([format!("{error:#}")]);
+            print_errors([format!("{error:#}")]);
             ExitCode::FAILURE
         }
         Err(Failure::Config(errors)) => {
-            complain(errors.iter().map(ToString::to_string));
+            print_errors(errors.iter().map(ToString::to_string));
             ExitCode::from(2)
         }
     }
@@ -160,7 +159,7 @@ fn sources(
     ConfigSources { file, variables: std::env::vars_os().collect(), flags, keys }
 }
 
-/// Writes to standard output, at once: whoever waits for a line must not wait for a full buffer.
+/// Writes to standard output and flushes, since tests and scripts wait for single lines.
 fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -170,8 +169,8 @@ fn print(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes error lines; where standard error itself is gone there is nobody left to tell.
-fn complain(lines: impl IntoIterator<Item = String>) {
+/// Writes error lines; a failure of standard error itself is ignored.
+fn print_errors(lines: impl IntoIterator<Item = String>) {
     let mut out = io::stderr().lock();
     for line in lines {
         let _ = writeln!(out, "switchboard: {line}");

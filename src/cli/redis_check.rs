@@ -1,23 +1,23 @@
-//! What asking Redis once tells, in plain words.
+//! The line of `switchboard check` for Redis, from a single command.
 
 use std::time::Duration;
 
 use super::upstream_check::CheckResult;
 use crate::replicas::redis::probe::ProbeFailure;
 
-/// Judges what the server gave, by the time that a command may take.
+/// Evaluates the result of a command, and its latency against the timeout.
 pub(super) fn redis_check(probed: &Result<Duration, ProbeFailure>, timeout: Duration) -> CheckResult {
     match probed {
-        Ok(latency) if *latency > timeout => CheckResult::Wrong(format!(
-            "it answers in {} ms, and would be taken for away: redis.timeout_ms is {}",
+        Ok(latency) if *latency > timeout => CheckResult::Failed(format!(
+            "it responds in {} ms, which is over redis.timeout_ms, {}: raise that or use a nearer server",
             latency.as_millis(),
             timeout.as_millis()
         )),
         Ok(latency) => {
             let micros = latency.as_micros();
-            CheckResult::Fine(format!("it answers in {}.{} ms", micros / 1_000, micros % 1_000 / 100))
+            CheckResult::Ok(format!("it responds in {}.{} ms", micros / 1_000, micros % 1_000 / 100))
         }
-        Err(failure) => CheckResult::Wrong(words(*failure)),
+        Err(failure) => CheckResult::Failed(words(*failure)),
     }
 }
 
@@ -25,24 +25,24 @@ fn words(failure: ProbeFailure) -> String {
     match failure {
         ProbeFailure::Settings(error) => error.to_string(),
         ProbeFailure::Unreachable => {
-            "it cannot be reached: is redis.url right, and the network up?".to_owned()
+            "cannot connect: check redis.url and the network".to_owned()
         }
-        ProbeFailure::Timeout => "it does not answer, or takes seconds to".to_owned(),
+        ProbeFailure::Timeout => "no response for seconds: check the server's load and the network".to_owned(),
         ProbeFailure::Tls => {
-            "TLS cannot be agreed on: does it speak TLS, is its certificate for that name, and signed by \
-                              those of redis.ca_file (or the machine's)?"
+            "the TLS handshake failed: check that the server uses TLS, that its certificate is for that host name, and \
+             that redis.ca_file (or the system's certificates) signed it"
                 .to_owned()
         }
         ProbeFailure::Closed => {
-            "it hangs up, or answers something else than Redis does: does it want TLS (rediss://)?".to_owned()
+            "it closes the connection, or its response is not one of Redis: check redis.url; a server with TLS needs rediss://".to_owned()
         }
         ProbeFailure::WrongCredentials => {
-            "user or password were refused: set redis.username, redis.password".to_owned()
+            "user or password were refused: set redis.username and redis.password".to_owned()
         }
-        ProbeFailure::PasswordRequired => "it wants a password: set redis.password".to_owned(),
-        ProbeFailure::Database => "the database that ends redis.url cannot be used".to_owned(),
+        ProbeFailure::PasswordRequired => "it requires a password: set redis.password".to_owned(),
+        ProbeFailure::Database => "the database at the end of redis.url cannot be selected: choose another number".to_owned(),
         ProbeFailure::Refused(command) => {
-            format!("it refuses {command}: it is full, read-only, still starting, or the user may not do it")
+            format!("it refuses {command}: it is full, read-only or still starting, or the user lacks the permission")
         }
     }
 }
@@ -56,25 +56,25 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_answers_in_time_is_fine_and_a_slower_one_is_not() {
-        assert_eq!(line(Ok(Duration::from_micros(1_270))), "Redis     ok     it answers in 1.2 ms");
-        assert_eq!(line(Ok(Duration::from_millis(50))), "Redis     ok     it answers in 50.0 ms");
+    fn a_latency_over_the_timeout_is_a_failure() {
+        assert_eq!(line(Ok(Duration::from_micros(1_270))), "Redis     ok     it responds in 1.2 ms");
+        assert_eq!(line(Ok(Duration::from_millis(50))), "Redis     ok     it responds in 50.0 ms");
         assert_eq!(
             line(Ok(Duration::from_millis(51))),
-            "Redis     WRONG  it answers in 51 ms, and would be taken for away: redis.timeout_ms is 50"
+            "Redis     WRONG  it responds in 51 ms, which is over redis.timeout_ms, 50: raise that or use a nearer server"
         );
     }
 
     #[test]
-    fn every_failure_says_what_to_do() {
+    fn each_failure_says_what_to_do() {
         for (failure, words) in [
-            (ProbeFailure::Unreachable, "is redis.url right"),
-            (ProbeFailure::Timeout, "takes seconds"),
+            (ProbeFailure::Unreachable, "check redis.url"),
+            (ProbeFailure::Timeout, "for seconds"),
             (ProbeFailure::Tls, "redis.ca_file"),
             (ProbeFailure::Closed, "rediss://"),
-            (ProbeFailure::WrongCredentials, "set redis.username, redis.password"),
+            (ProbeFailure::WrongCredentials, "set redis.username and redis.password"),
             (ProbeFailure::PasswordRequired, "set redis.password"),
-            (ProbeFailure::Database, "the database that ends redis.url"),
+            (ProbeFailure::Database, "the database at the end of redis.url"),
             (ProbeFailure::Refused("EVAL"), "it refuses EVAL"),
         ] {
             let line = line(Err(failure));

@@ -1,6 +1,6 @@
-//! The configuration read again on SIGHUP, while `serve` goes on.
+//! Reload of the configuration on SIGHUP, while `serve` runs.
 //!
-//! The same sources are read and judged as at the start. What is wrong is told in a line each and changes nothing.
+//! The sources of the start are loaded and validated again. If there are problems, each is logged and nothing changes.
 
 use std::io;
 use std::sync::Arc;
@@ -10,28 +10,28 @@ use crate::app::hot_reload::HotReload;
 use crate::config::{ApiKeys, Config, ConfigErrors};
 use crate::telemetry::Level;
 
-/// Where a configuration is read from, as often as it is.
+/// The sources of the configuration, for the start and each reload.
 #[derive(Clone)]
-pub(super) struct Origins {
+pub(super) struct ServeSources {
     pub(super) file: Option<std::path::PathBuf>,
     pub(super) flags: Vec<(&'static str, &'static str, String)>,
 }
 
-impl Origins {
-    pub(super) fn read(&self) -> Result<Config, ConfigErrors> {
+impl ServeSources {
+    pub(super) fn load(&self) -> Result<Config, ConfigErrors> {
         Config::load(sources(self.file.clone(), self.flags.clone(), ApiKeys::Required))
     }
 }
 
-/// The signal by which a process is asked to read its configuration again.
+/// The signal that requests a reload, SIGHUP.
 ///
-/// It is caught from the moment this is made: one that comes before there is anything to reload ends nobody, and is obeyed then.
-pub(super) struct Reloads {
+/// It is caught from the moment of [`Self::listen`]: an early one does not end the process, and is handled later.
+pub(super) struct ReloadSignal {
     #[cfg(unix)]
     hangup: tokio::signal::unix::Signal,
 }
 
-impl Reloads {
+impl ReloadSignal {
     #[cfg(unix)]
     pub(super) fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -53,29 +53,31 @@ impl Reloads {
         std::future::pending().await
     }
 
-    /// Reloads whenever it is asked for, one time after the other.
-    pub(super) async fn obey(mut self, origins: Origins, live: HotReload, level: Level) {
-        let again = Arc::new((origins, live, level));
+    /// Reloads on each signal, one after the other. Never returns.
+    pub(super) async fn run(mut self, sources: ServeSources, hot_reload: HotReload, level: Level) {
+        let parts = Arc::new((sources, hot_reload, level));
         while self.next().await.is_some() {
-            let again = Arc::clone(&again);
-            // Files are read and a schema is parsed: requests must not wait for that.
+            let parts = Arc::clone(&parts);
+            // It reads files and parses a schema, which must not block requests.
             let done = tokio::task::spawn_blocking(move || {
-                let (origins, live, level) = &*again;
-                reload(origins, live, level);
+                let (sources, hot_reload, level) = &*parts;
+                reload(sources, hot_reload, level);
             });
             if done.await.is_err() {
-                tracing::error!("the configuration could not be reloaded");
+                tracing::error!(
+                    "the reload of the configuration panicked; the old configuration stays in force"
+                );
             }
         }
         std::future::pending().await
     }
 }
 
-fn reload(origins: &Origins, live: &HotReload, level: &Level) {
-    let read = origins.read();
-    let told = read.as_ref().map(|config| (config.log.clone(), config.warnings())).ok();
-    let reloaded = live.reload(read);
-    if let (Ok(_), Some((log, warnings))) = (&reloaded, told) {
+fn reload(sources: &ServeSources, hot_reload: &HotReload, level: &Level) {
+    let loaded = sources.load();
+    let next = loaded.as_ref().map(|config| (config.log.clone(), config.warnings())).ok();
+    let reloaded = hot_reload.reload(loaded);
+    if let (Ok(_), Some((log, warnings))) = (&reloaded, next) {
         level.set(&log);
         for warning in warnings {
             tracing::warn!("{warning}");
@@ -84,12 +86,12 @@ fn reload(origins: &Origins, live: &HotReload, level: &Level) {
     match reloaded {
         Ok(changed) if changed.is_empty() => {
             tracing::info!(
-                "configuration reloaded: no setting has changed, the files that they name were read again"
+                "configuration reloaded: no setting has changed; the files that settings name were read again"
             );
         }
         Ok(changed) => tracing::info!(changed = %changed.join(", "), "configuration reloaded"),
-        Err(refused) => {
-            for line in refused.to_string().lines() {
+        Err(problems) => {
+            for line in problems.to_string().lines() {
                 tracing::error!("configuration not reloaded: {line}");
             }
         }

@@ -1,4 +1,4 @@
-//! `switchboard sandbox`: only the two emulated REST APIs, for other people's tests.
+//! `switchboard sandbox`: the two emulated REST APIs alone, for tests of other programs.
 
 use std::net::SocketAddr;
 
@@ -9,10 +9,10 @@ use crate::config::{ApiKeys, Config, ConfigSources};
 use crate::http;
 use crate::sandbox::{self, LEADLEX_PATH, Sandbox};
 
-/// What `sandbox` takes.
+/// Arguments of `sandbox`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090", value_parser = super::address)]
     listen: SocketAddr,
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let listener = app::bind("--listen", arguments.listen).await?;
     let sandbox = Sandbox::new(arguments.settings, sandbox::Clock::system());
     print(&greeting(listener.local_addr()?))?;
-    // Its connections are kept as the graph's own, unless somebody changes those.
+    // The default timeouts and limits of connections.
     let connections =
         Config::load(ConfigSources { keys: ApiKeys::Optional, ..ConfigSources::default() })?.server;
     http::serve::serve(listener, sandbox.router(), connections, stop.received()).await?;
@@ -36,6 +36,6 @@ fn greeting(at: SocketAddr) -> String {
         "sandbox listening on http://{at}\n\
          LeadLex: http://{at}{LEADLEX_PATH}, key wbk_sandbox_a or wbk_sandbox_b\n\
          Composio: http://{at}, key ak_sandbox_a or ak_sandbox_b\n\
-         What was asked: http://{at}/__requests\n"
+         Recorded requests: http://{at}/__requests\n"
     )
 }

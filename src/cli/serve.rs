@@ -1,30 +1,30 @@
-//! `switchboard serve`: the graph over the real upstreams, until it is told to stop.
+//! `switchboard serve`: the graph over the real upstreams, until a signal stops it.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::reload::{Origins, Reloads};
+use super::reload::{ReloadSignal, ServeSources};
 use super::{Failure, print};
 use crate::app::App;
 use crate::telemetry::{self, LogFormat};
 
-/// What `serve` takes.
+/// Arguments of `serve`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
     /// A TOML file over the defaults; `switchboard.default.toml` shows its shape.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where clients connect (`http.listen`).
+    /// Address for clients (`http.listen`).
     #[arg(long, value_name = "ADDR", value_parser = super::address)]
     listen: Option<SocketAddr>,
-    /// Where probes connect (`ops.listen`).
+    /// Address for probes (`ops.listen`).
     #[arg(long, value_name = "ADDR", value_parser = super::address)]
     ops_listen: Option<SocketAddr>,
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let (stop, again, reloads) = (StopSignal::listen()?, StopSignal::listen()?, Reloads::listen()?);
+    let (stop, again, reloads) = (StopSignal::listen()?, StopSignal::listen()?, ReloadSignal::listen()?);
     let mut flags = Vec::new();
     if let Some(address) = arguments.listen {
         flags.push(("http.listen", "--listen", address.to_string()));
@@ -32,8 +32,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(address) = arguments.ops_listen {
         flags.push(("ops.listen", "--ops-listen", address.to_string()));
     }
-    let origins = Origins { file: arguments.config, flags };
-    let config = origins.read()?;
+    let sources = ServeSources { file: arguments.config, flags };
+    let config = sources.load()?;
     let level = telemetry::start(&config.log).map_err(anyhow::Error::from)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
@@ -42,10 +42,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let (graph, ops) = (app.http_address(), app.ops_address());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %graph, %ops, "serving");
     if config.log.format == LogFormat::Pretty {
-        // For people: whatever reads objects would stumble over lines between them.
+        // For people; a program that reads JSON lines would stumble over plain ones.
         print(&greeting(graph, ops, config.http.graphiql))?;
     }
-    let reloading = reloads.obey(origins, app.live(), level);
+    let reloading = reloads.run(sources, app.hot_reload(), level);
     tokio::select! {
         ended = app.run(stop.received(), again.received_twice()) => Ok(ended?),
         () = reloading => Ok(()),
@@ -57,9 +57,9 @@ fn greeting(graph: SocketAddr, ops: SocketAddr, graphiql: bool) -> String {
     format!("listening on http://{graph}/graphql\n{graphiql}Probes: http://{ops}/live, http://{ops}/ready\n")
 }
 
-/// The signals by which a process is asked to stop: SIGINT (Ctrl-C) and SIGTERM.
+/// The signals that request shutdown: SIGINT (Ctrl-C) and SIGTERM.
 ///
-/// They are caught from the moment this is made, so that one that comes early is not lost.
+/// They are caught from the moment of [`Self::listen`], so that an early one is not lost.
 pub(super) struct StopSignal {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
@@ -89,7 +89,7 @@ impl StopSignal {
     }
 
     async fn next(&mut self) {
-        // Where Ctrl-C cannot be caught, the process ends by other means.
+        // If Ctrl-C cannot be caught, the process ends by other means.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -101,7 +101,7 @@ impl StopSignal {
         self.next().await;
     }
 
-    /// That it came once more: whoever asked will not wait.
+    /// The second signal, which skips the drain period.
     async fn received_twice(mut self) {
         self.next().await;
         self.next().await;

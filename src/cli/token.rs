@@ -1,4 +1,4 @@
-//! `switchboard token new`: a token for a caller, and what the configuration holds of it.
+//! `switchboard token new`: creates a token for a caller, and its entry for the configuration.
 
 use std::io;
 
@@ -11,20 +11,20 @@ use crate::http::caller::tokens::NewToken;
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
-    /// Makes a token for `auth.mode = "tokens"`, and prints it and its configuration.
+    /// Creates a token for `auth.mode = "tokens"`, and prints it and its entry for the configuration.
     New(Arguments),
 }
 
-/// What `token new` takes.
+/// Arguments of `token new`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
-    /// What its bearer is called.
+    /// Name of the caller.
     #[arg(long, value_name = "NAME", default_value = "frontend")]
     name: String,
-    /// Whose data it is about: a name of `[[tenants]]`.
+    /// Tenant of the caller: a name of `[[tenants]]`, or `default`.
     #[arg(long, value_name = "TENANT", default_value = "default")]
     tenant: String,
-    /// Makes it a member's, who sees this end user's accounts alone; an admin's without it.
+    /// Makes the caller a member, who sees only the accounts of this end user; without it, an admin.
     #[arg(long, value_name = "ID", value_parser = member)]
     user_id: Option<MemberId>,
 }
@@ -34,20 +34,20 @@ fn member(text: &str) -> Result<MemberId, String> {
 }
 
 pub(super) fn run(Command::New(arguments): Command) -> Result<(), Failure> {
-    let token = NewToken::random().context("this machine gives no randomness")?;
-    print(&written(&arguments, &token)).map_err(io::Error::into)
+    let token = NewToken::random().context("cannot read random bytes from the system")?;
+    print(&output(&arguments, &token)).map_err(io::Error::into)
 }
 
-fn written(arguments: &Arguments, token: &NewToken) -> String {
+fn output(arguments: &Arguments, token: &NewToken) -> String {
     let Arguments { name, tenant, user_id } = arguments;
     let quoted = |text: &str| Value::from(text).to_string();
-    let whose = match user_id {
+    let role = match user_id {
         Some(id) => format!("role = \"member\"\nuser_id = {}", quoted(id.as_str())),
         None => "role = \"admin\"".to_owned(),
     };
-    // The first lines are no TOML: who pastes all of it is told so, and does not keep the token beside its hash.
+    // The first lines are not TOML, so that pasting everything fails and does not store the token beside its hash.
     format!(
-        "The token, for its bearer alone. It is kept nowhere and cannot be shown again:\n\
+        "The token, for the caller alone. It is not stored and cannot be shown again:\n\
          {}\n\
          \n\
          Its entry in the configuration:\n\
@@ -55,7 +55,7 @@ fn written(arguments: &Arguments, token: &NewToken) -> String {
          name = {}\n\
          sha256 = \"{}\"\n\
          tenant = {}\n\
-         {whose}\n",
+         {role}\n",
         token.text,
         quoted(name),
         token.sha256,
@@ -77,13 +77,13 @@ mod tests {
 
     fn printed(arguments: &[&str]) -> String {
         let line = Line::try_parse_from([&["new"], arguments].concat()).unwrap();
-        written(&line.arguments, &NewToken::random().unwrap())
+        output(&line.arguments, &NewToken::random().unwrap())
     }
 
     #[test]
-    fn what_it_prints_is_an_entry_whatever_the_names_are() {
+    fn the_output_is_a_valid_entry_for_any_names() {
         let text = printed(&["--name", "a\"b", "--tenant", "acme", "--user-id", "x\\y@example.com"]);
-        assert!(toml::from_str::<toml::Table>(&text).is_err(), "the token is not to be kept: {text}");
+        assert!(toml::from_str::<toml::Table>(&text).is_err(), "the token must not be valid TOML: {text}");
         let (_, entry) = text.split_once("configuration:\n").unwrap();
         let entry = &toml::from_str::<toml::Table>(entry).unwrap()["auth"]["tokens"][0];
         let get = |key: &str| entry[key].as_str().unwrap();

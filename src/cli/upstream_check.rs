@@ -1,25 +1,25 @@
-//! What one call to an upstream tells about key, permission, clock, quota and version, in plain words.
+//! The line of `switchboard check` for one upstream: key, permission, clock, quota and API version, from a single call.
 
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::probe::ProbeReport;
 
-/// How far the two clocks may differ: more than a slow answer and a rounded header explain.
-const CLOCK_SECONDS: i64 = 60;
+/// Tolerated difference of the two clocks: more than a slow response and a rounded header explain.
+const CLOCK_TOLERANCE_SECONDS: i64 = 60;
 
-/// What is to be said of an upstream.
+/// The result of one check.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CheckResult {
-    /// It answers, with this to tell.
-    Fine(String),
-    /// It was not asked, for this reason.
-    NotAsked(String),
-    /// It cannot be used well, for these reasons.
-    Wrong(String),
+    /// Usable, with details.
+    Ok(String),
+    /// Not called, with the reason.
+    Skipped(String),
+    /// Not usable, with the reasons.
+    Failed(String),
 }
 
 impl CheckResult {
-    /// The line that `check` prints of an upstream.
+    /// The line that `check` prints for an upstream.
     pub(super) fn line_of(&self, upstream: UpstreamName) -> String {
         self.line(name(upstream))
     }
@@ -27,9 +27,9 @@ impl CheckResult {
     /// The line that `check` prints.
     pub(super) fn line(&self, subject: &str) -> String {
         let (word, text) = match self {
-            Self::Fine(text) => ("ok", text),
-            Self::NotAsked(text) => ("-", text),
-            Self::Wrong(text) => ("WRONG", text),
+            Self::Ok(text) => ("ok", text),
+            Self::Skipped(text) => ("-", text),
+            Self::Failed(text) => ("WRONG", text),
         };
         format!("{subject:<9} {word:<6} {text}").trim_end().to_owned()
     }
@@ -42,7 +42,7 @@ fn name(upstream: UpstreamName) -> &'static str {
     }
 }
 
-/// Judges what one call gave.
+/// Evaluates the result of one call.
 pub(super) fn upstream_check(
     upstream: UpstreamName,
     probed: &Result<ProbeReport, UpstreamError>,
@@ -51,9 +51,9 @@ pub(super) fn upstream_check(
     match probed {
         Ok(report) => of_answer(report),
         Err(error) if error.failure == UpstreamFailure::NoCredential && callers_bring_keys => {
-            CheckResult::NotAsked("not asked: there is no key here, callers bring their own".to_owned())
+            CheckResult::Skipped("not called: no key is configured, callers bring their own".to_owned())
         }
-        Err(error) => CheckResult::Wrong(of_failure(upstream, error)),
+        Err(error) => CheckResult::Failed(of_failure(upstream, error)),
     }
 }
 
@@ -61,31 +61,34 @@ fn of_answer(report: &ProbeReport) -> CheckResult {
     let mut wrong = Vec::new();
     if let Some(date) = report.date {
         let ahead = report.local_date.as_second().saturating_sub(date.as_second());
-        if ahead.abs() > CLOCK_SECONDS {
+        if ahead.abs() > CLOCK_TOLERANCE_SECONDS {
             let side = if ahead > 0 { "ahead of" } else { "behind" };
             let seconds = grouped(ahead.unsigned_abs());
-            wrong.push(format!("the clock here is {seconds} s {side} its clock: set it right"));
+            wrong.push(format!("the clock of this machine is {seconds} s {side} its clock: correct it"));
         }
     }
     if report.problems > 0 {
-        wrong.push(format!("{} of its items cannot be read: its version may have changed", report.problems));
+        wrong.push(format!(
+            "{} of its items cannot be decoded: the version of its API may have changed",
+            report.problems
+        ));
     }
     let quota = quota(report);
     match (report.remaining, report.limit) {
-        (Some(0), _) => wrong.push(format!("no calls are left: {quota}")),
+        (Some(0), _) => wrong.push(format!("its rate limit is exhausted: {quota}")),
         (Some(left), Some(limit)) if left < limit.div_ceil(20) => {
-            wrong.push(format!("few calls are left: {quota}"));
+            wrong.push(format!("its rate limit is nearly exhausted: {quota}"));
         }
-        _ if wrong.is_empty() => return CheckResult::Fine(quota),
+        _ if wrong.is_empty() => return CheckResult::Ok(quota),
         _ => {}
     }
     if let Some(id) = &report.request_id {
         wrong.push(format!("request {id}"));
     }
-    CheckResult::Wrong(wrong.join("; "))
+    CheckResult::Failed(wrong.join("; "))
 }
 
-/// The quota as far as the upstream tells it: nothing, where it tells nothing (an unmetered key).
+/// The quota as the headers give it; empty without such headers (an unmetered key).
 fn quota(report: &ProbeReport) -> String {
     let Some(remaining) = report.remaining else { return String::new() };
     let mut words = format!("quota {}", grouped(remaining));
@@ -105,34 +108,40 @@ fn of_failure(upstream: UpstreamName, error: &UpstreamError) -> String {
         UpstreamName::Composio => "upstream.composio",
     };
     let mut words = match error.failure {
-        UpstreamFailure::NoCredential => format!("there is no key: set {section}.api_key"),
+        UpstreamFailure::NoCredential => format!("no key is configured: set {section}.api_key"),
         UpstreamFailure::Unauthorized => format!("the key was refused (401): set {section}.api_key"),
         UpstreamFailure::Forbidden => match upstream {
-            UpstreamName::Leadlex => "the key lacks a permission (403): give it read:settings".to_owned(),
-            UpstreamName::Composio => "the key may not list connected accounts (403)".to_owned(),
+            UpstreamName::Leadlex => "the key lacks a permission (403): grant it read:settings".to_owned(),
+            UpstreamName::Composio => {
+                "the key may not list connected accounts (403): use a key of the project".to_owned()
+            }
         },
         UpstreamFailure::RateLimited => match error.retry_after {
             Some(wait) => {
-                format!("the quota is used up (429): it asks to wait {} s", grouped(wait.as_secs().max(1)))
+                format!("the rate limit is exhausted (429): retry after {} s", grouped(wait.as_secs().max(1)))
             }
-            None => "the quota is used up (429)".to_owned(),
+            None => "the rate limit is exhausted (429): retry later".to_owned(),
         },
         UpstreamFailure::Timeout | UpstreamFailure::DeadlineExceeded => {
-            format!("no answer within {section}.timeout_ms")
+            format!("no response within {section}.timeout_ms")
         }
         UpstreamFailure::Unavailable => match error.status {
-            Some(status) => format!("it is down: it answered {status}"),
-            None => format!("it cannot be reached: is {section}.base_url right, and the network up?"),
+            Some(status) => format!("it is unavailable: it returned {status}"),
+            None => format!("cannot connect: check {section}.base_url and the network"),
         },
         UpstreamFailure::Rejected => match error.status {
-            Some(404) => format!("no such API there (404): is {section}.base_url right?"),
-            Some(status) => format!("it refused the request ({status}): its version may have changed"),
-            None => "it refused the request: its version may have changed".to_owned(),
+            Some(404) => format!("not found (404): check {section}.base_url"),
+            Some(status) => {
+                format!("it refused the request ({status}): the version of its API may have changed")
+            }
+            None => "it refused the request: the version of its API may have changed".to_owned(),
         },
         UpstreamFailure::BadResponse => {
-            format!("it answered something else than its API does: is {section}.base_url right?")
+            format!("the response is not one of its API: check {section}.base_url")
         }
-        UpstreamFailure::Internal => "its answer met a fault of Switchboard's own".to_owned(),
+        UpstreamFailure::Internal => {
+            "Switchboard failed to process its response: please report this".to_owned()
+        }
     };
     if let Some(slug) = &error.slug {
         words.push_str(&format!("; code {slug}"));
@@ -165,7 +174,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// An answer at noon, by the clock here.
+    /// A response at noon, by the clock of this machine.
     fn report(date: &str, remaining: Option<u64>) -> Result<ProbeReport, UpstreamError> {
         Ok(ProbeReport {
             date: Some(at(date)),
@@ -183,43 +192,48 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_that_answers_well_is_ok_with_its_quota() {
+    fn a_usable_upstream_is_ok_with_its_quota() {
         let line = leadlex(&report("2026-11-21T12:00:58Z", Some(9_873)));
         assert_eq!(line, "LeadLex   ok     quota 9,873 of 10,000 left until 2026-11-22T00:00:00Z");
         assert_eq!(leadlex(&report("2026-11-21T12:00:00Z", None)), "LeadLex   ok");
-        // Composio tells no moment, only how long a window is.
+        // Composio sends the length of the window, and no time of its end.
         let mut minute = report("2026-11-21T12:00:00Z", Some(9_999)).unwrap();
         minute.resets_at = None;
         assert_eq!(leadlex(&Ok(minute)), "LeadLex   ok     quota 9,999 of 10,000 left");
     }
 
     #[test]
-    fn items_that_cannot_be_read_hint_at_another_version() {
+    fn undecodable_items_hint_at_another_api_version() {
         let mut strange = report("2026-11-21T12:00:00Z", None).unwrap();
         strange.problems = 3;
-        assert!(leadlex(&Ok(strange)).contains("WRONG  3 of its items cannot be read"));
+        assert!(leadlex(&Ok(strange)).contains("WRONG  3 of its items cannot be decoded"));
     }
 
     #[test]
-    fn a_clock_that_is_off_is_wrong_on_either_side() {
+    fn a_clock_difference_is_a_failure_in_both_directions() {
         let line = leadlex(&report("2026-11-21T11:00:00Z", Some(9_000)));
         assert_eq!(
             line,
-            "LeadLex   WRONG  the clock here is 3,600 s ahead of its clock: set it right; request req_1"
+            "LeadLex   WRONG  the clock of this machine is 3,600 s ahead of its clock: correct it; request req_1"
         );
         assert!(leadlex(&report("2026-11-21T12:01:01Z", None)).contains("61 s behind its clock"));
     }
 
     #[test]
-    fn a_quota_that_is_used_up_or_nearly_is_wrong() {
+    fn an_exhausted_or_nearly_exhausted_quota_is_a_failure() {
         let date = "2026-11-21T12:00:00Z";
-        assert!(leadlex(&report(date, Some(0))).contains("WRONG  no calls are left: quota 0 of 10,000"));
-        assert!(leadlex(&report(date, Some(499))).contains("WRONG  few calls are left: quota 499 of 10,000"));
+        assert!(
+            leadlex(&report(date, Some(0))).contains("WRONG  its rate limit is exhausted: quota 0 of 10,000")
+        );
+        assert!(
+            leadlex(&report(date, Some(499)))
+                .contains("WRONG  its rate limit is nearly exhausted: quota 499 of 10,000")
+        );
         assert!(leadlex(&report(date, Some(500))).contains(" ok "));
     }
 
     #[test]
-    fn every_failure_says_what_to_do() {
+    fn each_failure_says_what_to_do() {
         let line = |upstream, failure, status: Option<u16>| {
             let mut error = UpstreamError::new(upstream, failure).caused_by("x-api-key: ak_canary");
             error.status = status;
@@ -234,16 +248,16 @@ mod tests {
             "Composio  WRONG  the key was refused (401): set upstream.composio.api_key"
         );
         for (upstream, failure, status, words) in [
-            (Leadlex, F::NoCredential, None, "there is no key: set upstream.leadlex.api_key"),
-            (Leadlex, F::Forbidden, Some(403), "give it read:settings"),
+            (Leadlex, F::NoCredential, None, "no key is configured: set upstream.leadlex.api_key"),
+            (Leadlex, F::Forbidden, Some(403), "grant it read:settings"),
             (Composio, F::Forbidden, Some(403), "may not list connected accounts"),
-            (Leadlex, F::RateLimited, Some(429), "the quota is used up (429)"),
-            (Leadlex, F::Timeout, None, "no answer within upstream.leadlex.timeout_ms"),
-            (Leadlex, F::Unavailable, None, "cannot be reached: is upstream.leadlex.base_url right"),
-            (Leadlex, F::Unavailable, Some(503), "it answered 503"),
-            (Composio, F::Rejected, Some(404), "no such API there (404)"),
-            (Composio, F::Rejected, Some(422), "its version may have changed"),
-            (Composio, F::BadResponse, Some(200), "something else than its API does"),
+            (Leadlex, F::RateLimited, Some(429), "the rate limit is exhausted (429): retry later"),
+            (Leadlex, F::Timeout, None, "no response within upstream.leadlex.timeout_ms"),
+            (Leadlex, F::Unavailable, None, "cannot connect: check upstream.leadlex.base_url"),
+            (Leadlex, F::Unavailable, Some(503), "it returned 503"),
+            (Composio, F::Rejected, Some(404), "not found (404)"),
+            (Composio, F::Rejected, Some(422), "the version of its API may have changed"),
+            (Composio, F::BadResponse, Some(200), "not one of its API"),
         ] {
             let line = line(upstream, failure, status);
             assert!(line.contains(" WRONG ") && line.contains(words), "{line}");
@@ -251,9 +265,9 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_key_is_nothing_wrong_where_callers_bring_theirs() {
+    fn a_missing_key_is_no_failure_in_passthrough_mode() {
         let missing = Err(UpstreamError::new(UpstreamName::Composio, UpstreamFailure::NoCredential));
         let said = upstream_check(UpstreamName::Composio, &missing, true);
-        assert!(said.line_of(UpstreamName::Composio).starts_with("Composio  -      not asked"), "{said:?}");
+        assert!(said.line_of(UpstreamName::Composio).starts_with("Composio  -      not called"), "{said:?}");
     }
 }

@@ -1,7 +1,7 @@
-//! What the binary says to a configuration that is wrong, and how it starts and stops with a right one.
+//! The binary with wrong and right configurations: error lines, exit codes, start and stop.
 //!
-//! Every single message is held by the unit tests of `config`; here is that they reach a user: one
-//! `switchboard: …` line each on standard error, with exit code 2 (1 where the machine is at fault).
+//! The unit tests of `config` cover each message. These tests cover that messages reach the user: one `switchboard: …` line
+//! each on standard error, with exit code 2, or 1 for a failure of the machine.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const CANARY: &str = "canary_never_to_be_shown";
 
-/// The binary in an environment that sets nothing but two keys.
+/// The binary in an environment with two keys and nothing else.
 pub(crate) fn switchboard(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
     command
@@ -23,7 +23,7 @@ pub(crate) fn switchboard(arguments: &[&str]) -> Command {
     command
 }
 
-/// A configuration file of its own, gone at the end of the test.
+/// A temporary configuration file, removed at the end of the test.
 pub(crate) struct ConfigFile(PathBuf);
 
 impl ConfigFile {
@@ -51,11 +51,11 @@ impl Drop for ConfigFile {
     }
 }
 
-/// A process that is ended with the test, however that ends.
+/// A process that is killed at the end of the test.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
-    /// Starts, and waits for a line of its standard output that begins so.
+    /// Starts a process and waits for a line of its standard output with this beginning.
     pub(crate) fn until(mut command: Command, line: &str) -> (Self, String) {
         let mut process = Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
         let mut out = BufReader::new(process.0.stdout.take().unwrap());
@@ -77,7 +77,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself, which is what some tests wait for.
+        // It may have exited already, which some tests wait for.
         let _ = self.0.kill();
         self.0.wait().unwrap();
     }
@@ -102,7 +102,7 @@ fn refusal(text: &str) -> String {
 }
 
 #[test]
-fn an_unknown_key_is_refused_with_the_nearest_known_one() {
+fn an_unknown_key_is_rejected_with_the_most_similar_one() {
     assert_eq!(
         refusal(&format!("[upstream.leadlex]\napi_kye = \"{CANARY}\"\n")),
         "switchboard: upstream.leadlex.api_kye: unknown setting; did you mean upstream.leadlex.api_key? (x.toml, line 2)"
@@ -118,7 +118,7 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
 }
 
 #[test]
-fn a_wrong_type_says_what_was_given_and_what_is_right() {
+fn a_value_of_a_wrong_type_is_rejected_with_the_expected_type() {
     assert_eq!(
         refusal("[lists]\npage_rows = \"many\"\n"),
         "switchboard: lists.page_rows: takes a whole number, like 100, not the string \"many\" (x.toml, line 2)"
@@ -126,7 +126,7 @@ fn a_wrong_type_says_what_was_given_and_what_is_right() {
 }
 
 #[test]
-fn an_upstream_url_without_a_scheme_is_refused() {
+fn an_upstream_url_without_a_scheme_is_rejected() {
     assert_eq!(
         refusal("[upstream.composio]\nbase_url = \"backend.composio.dev\"\n"),
         "switchboard: upstream.composio.base_url: \"backend.composio.dev\" has no scheme: begin it with https:// (or http://) (x.toml, line 2)"
@@ -134,7 +134,7 @@ fn an_upstream_url_without_a_scheme_is_refused() {
 }
 
 #[test]
-fn missing_keys_are_named_with_what_sets_them_all_at_once() {
+fn all_missing_keys_are_reported_with_the_variables_that_set_them() {
     let output = switchboard(&["serve"]).env_clear().output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
@@ -147,7 +147,7 @@ fn missing_keys_are_named_with_what_sets_them_all_at_once() {
 }
 
 #[test]
-fn an_unreadable_file_and_a_broken_one_say_where() {
+fn an_unreadable_or_invalid_file_is_reported_with_its_position() {
     let output = switchboard(&["serve", "--config", "no/such/file.toml"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
@@ -161,7 +161,7 @@ fn an_unreadable_file_and_a_broken_one_say_where() {
 }
 
 #[test]
-fn strangers_are_not_let_in() {
+fn mode_none_listens_on_loopback_only() {
     let output = switchboard(&["serve", "--listen", "0.0.0.0:0"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let lines = error_lines(&output);
@@ -170,7 +170,7 @@ fn strangers_are_not_let_in() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named_with_its_setting() {
+fn a_port_in_use_is_reported_with_its_setting() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for (arguments, setting) in [
@@ -182,36 +182,36 @@ fn a_port_that_is_taken_is_named_with_its_setting() {
         assert_eq!(
             error_lines(&output),
             [format!(
-                "switchboard: {setting}: {address} is taken by another program: stop it, or set another port (0 takes a free one)"
+                "switchboard: {setting}: {address} is already in use. Stop the other process or choose another port (0 picks a free one)."
             )]
         );
     }
 }
 
 #[test]
-fn an_unknown_flag_is_a_mistake_in_usage() {
+fn an_unknown_flag_is_wrong_usage() {
     assert_eq!(switchboard(&["serve", "--prot", "1"]).output().unwrap().status.code(), Some(2));
 }
 
 #[cfg(unix)]
 #[test]
-fn serve_says_where_it_listens_and_ends_well_when_it_is_told_to() {
+fn serve_prints_its_address_and_stops_on_sigterm() {
     let command = switchboard(&["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
     let (mut process, printed) = Running::until(command, "listening on ");
     let address = printed.trim_end().strip_prefix("listening on http://127.0.0.1:").unwrap();
     let port: u16 = address.strip_suffix("/graphql").unwrap().parse().unwrap();
     assert_ne!(port, 0);
-    let told = Command::new("sh").args(["-c", &format!("kill -TERM {}", process.0.id())]).status().unwrap();
-    assert!(told.success());
+    let killed = Command::new("sh").args(["-c", &format!("kill -TERM {}", process.0.id())]).status().unwrap();
+    assert!(killed.success());
     assert!(process.0.wait().unwrap().success());
     let log = process.errors();
     assert!(!log.contains(CANARY));
-    assert!(log.contains("serving") && log.contains("told to stop: no more requests are taken"), "{log}");
+    assert!(log.contains("serving") && log.contains("shutdown requested: accepting no requests"), "{log}");
 }
 
 #[cfg(unix)]
 #[test]
-fn where_the_log_is_for_machines_nothing_plain_is_between_its_lines() {
+fn a_json_log_has_no_plain_lines() {
     let mut command = switchboard(&["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
     command.env("SWITCHBOARD__LOG__FORMAT", "json").stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = Running(command.spawn().unwrap());
@@ -220,8 +220,8 @@ fn where_the_log_is_for_machines_nothing_plain_is_between_its_lines() {
     while !lines.contains("\"serving\"") {
         assert!(errors.read_line(&mut lines).unwrap() > 0, "{lines}");
     }
-    let told = Command::new("sh").args(["-c", &format!("kill -TERM {}", process.0.id())]).status().unwrap();
-    assert!(told.success() && process.0.wait().unwrap().success());
+    let killed = Command::new("sh").args(["-c", &format!("kill -TERM {}", process.0.id())]).status().unwrap();
+    assert!(killed.success() && process.0.wait().unwrap().success());
     errors.read_to_string(&mut lines).unwrap();
     let lines: Vec<serde_json::Value> =
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -234,9 +234,9 @@ fn where_the_log_is_for_machines_nothing_plain_is_between_its_lines() {
 }
 
 #[test]
-fn demo_needs_no_keys_and_says_where_everything_is() {
+fn demo_needs_no_keys_and_prints_its_addresses() {
     let mut command = switchboard(&["demo", "--listen", "127.0.0.1:0"]);
-    // What lies in the environment for `serve` is not the demo's.
+    // Settings for `serve` in the environment are ignored.
     command.env("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY_FILE", "no/such/file");
     let (_process, printed) = Running::until(command, "Try: ");
     let place = |name: &str| {
@@ -255,7 +255,7 @@ fn demo_needs_no_keys_and_says_where_everything_is() {
 }
 
 #[test]
-fn serve_asks_a_sandbox_in_another_process_and_survives_its_end() {
+fn serve_reads_a_sandbox_in_another_process_and_survives_its_end() {
     let (sandbox, printed) =
         Running::until(switchboard(&["sandbox", "--listen", "127.0.0.1:0"]), "sandbox listening on ");
     let at = printed.trim_end().strip_prefix("sandbox listening on ").unwrap();
@@ -291,7 +291,7 @@ fn serve_asks_a_sandbox_in_another_process_and_survives_its_end() {
     }
 }
 
-/// What a JSON body posted there is answered with.
+/// The response to a JSON body.
 fn post(url: &str, body: &str) -> String {
     let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut connection = TcpStream::connect(address).unwrap();
@@ -307,7 +307,7 @@ fn post(url: &str, body: &str) -> String {
 }
 
 #[test]
-fn check_says_of_each_upstream_whether_it_can_be_used() {
+fn check_reports_whether_each_upstream_is_usable() {
     let command = switchboard(&["sandbox", "--listen", "127.0.0.1:0"]);
     let (_sandbox, printed) = Running::until(command, "sandbox listening on ");
     let sandbox = printed.trim_end().strip_prefix("sandbox listening on ").unwrap();
@@ -320,7 +320,7 @@ fn check_says_of_each_upstream_whether_it_can_be_used() {
             .output()
             .unwrap();
         let printed = String::from_utf8(output.stdout.clone()).unwrap();
-        // Neither the keys, nor any of the canaries that the sandbox answers in every secret's place.
+        // Neither the keys, nor the canary values that the sandbox returns for secrets.
         for secret in ["_sandbox_", CANARY, switchboard::sandbox::CANARY] {
             assert!(!printed.contains(secret), "{secret}: {printed}");
         }
@@ -339,11 +339,11 @@ fn check_says_of_each_upstream_whether_it_can_be_used() {
         composio.starts_with("Composio  WRONG  the key was refused (401): set upstream.composio.api_key"),
         "{composio}"
     );
-    assert_eq!(errors, "switchboard: one of them cannot be used as it is configured");
+    assert_eq!(errors, "switchboard: one of them cannot be used with this configuration");
 }
 
 #[test]
-fn check_prints_the_configuration_without_secrets_and_what_is_wrong() {
+fn check_prints_the_configuration_without_secrets_and_the_problems() {
     let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = switchboard(&["check"]);
     command
@@ -356,12 +356,12 @@ fn check_prints_the_configuration_without_secrets_and_what_is_wrong() {
     assert!(!printed.contains(CANARY), "{printed}");
     assert!(printed.contains("api_key = \"[redacted]\" # variable SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY"));
     let said: Vec<&str> = printed.lines().rev().take(2).collect();
-    assert_eq!(said[1], "LeadLex   WRONG  there is no key: set upstream.leadlex.api_key");
-    assert!(said[0].starts_with("Composio  WRONG  it cannot be reached: is upstream.composio.base_url"));
+    assert_eq!(said[1], "LeadLex   WRONG  no key is configured: set upstream.leadlex.api_key");
+    assert!(said[0].starts_with("Composio  WRONG  cannot connect: check upstream.composio.base_url"));
 }
 
 #[test]
-fn keys_that_go_in_clear_text_are_warned_of_and_not_those_that_stay_on_this_machine() {
+fn unencrypted_upstreams_on_other_machines_are_warned_about() {
     let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = switchboard(&["check"]);
     command
@@ -385,7 +385,7 @@ fn keys_that_go_in_clear_text_are_warned_of_and_not_those_that_stay_on_this_mach
 }
 
 #[test]
-fn schema_prints_the_schema_and_takes_a_reader_who_stops_early() {
+fn schema_prints_the_schema_and_accepts_a_closed_pipe() {
     let output = switchboard(&["schema", "--format", "plain"]).env_clear().output().unwrap();
     assert!(output.status.success());
     assert!(std::str::from_utf8(&output.stdout).unwrap().contains("type Query {"));

@@ -1,5 +1,5 @@
-//! `switchboard serve` told by signals: to read its configuration again (SIGHUP), and to go away (SIGTERM) after a balancer has
-//! noticed. Real processes and sockets; what is waited for is a line of the log, a frame or an answer.
+//! `switchboard serve` and its signals: SIGHUP reloads the configuration, SIGTERM drains and stops. Real processes and sockets; the
+//! tests wait for log lines, frames and responses.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ struct Serving {
 }
 
 impl Serving {
-    /// A process whose file says this, beside where the upstreams are.
+    /// Starts a process with these settings besides the URLs of the upstreams.
     async fn start(settings: &str) -> Self {
         let settings_of_sandbox = sandbox::Settings { accounts: 60, ..sandbox::Settings::default() };
         let sandbox = Sandbox::new(settings_of_sandbox, sandbox::Clock::system());
@@ -62,11 +62,11 @@ impl Serving {
     }
 
     fn signal(&self, name: &str) {
-        let told = format!("kill -{name} {}", self.process.0.id());
-        assert!(Command::new("sh").args(["-c", &told]).status().unwrap().success());
+        let kill = format!("kill -{name} {}", self.process.0.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
-    /// The next lines of the log up to one that holds this, which has to come.
+    /// The next lines of the log, up to one that contains this text.
     fn logged(&self, text: &str) -> Vec<String> {
         let (mut lines, log) = (Vec::new(), self.log.lock().unwrap());
         while !lines.last().is_some_and(|line: &String| line.contains(text)) {
@@ -75,7 +75,7 @@ impl Serving {
         lines
     }
 
-    /// Has the file say this instead, and read again; the lines of the log up to one that holds this.
+    /// Rewrites the file and reloads it; the lines of the log, up to one that contains `last`.
     fn reload(&self, settings: &str, until: &str) -> Vec<String> {
         self.file.rewrite(&whole(self.upstreams, settings));
         self.signal("HUP");
@@ -86,7 +86,7 @@ impl Serving {
         self.post(token, &json!({ "query": query })).await
     }
 
-    /// The same, told with the calls that it made.
+    /// The same with the trace of its calls.
     async fn ask_traced(&self, token: &str, query: &str) -> (StatusCode, Value) {
         let traced = json!({ "query": query, "extensions": { "switchboard": { "trace": true } } });
         self.post(token, &traced).await
@@ -112,7 +112,7 @@ impl Serving {
         socket
     }
 
-    /// The events of a subscription, which has begun.
+    /// The events of a subscription that has started.
     async fn listen(&self, token: &str) -> reqwest::Response {
         let body = json!({ "query": CHANGES }).to_string();
         let request =
@@ -134,7 +134,7 @@ fn whole(upstreams: SocketAddr, settings: &str) -> String {
 
 const ON_ANY_PORT: &str = "[http]\nlisten = \"127.0.0.1:0\"\n";
 
-/// Callers by these tokens, each with a name and what else its entry says, and `more` settings.
+/// Settings with these tokens, each with a name and more keys of its entry, and `more` settings.
 fn tokens(known: &[(&str, &NewToken, &str)], more: &str) -> String {
     let entries = known.iter().map(|(name, token, more)| {
         format!("[[auth.tokens]]\nname = \"{name}\"\nsha256 = \"{}\"\n{more}\n", token.sha256)
@@ -148,7 +148,7 @@ async fn say(socket: &mut WebSocketStream<TcpStream>, message: &Value) {
     socket.send(Message::Text(message.to_string().into())).await.unwrap();
 }
 
-/// The next message that is no ping.
+/// The next message that is not a ping.
 async fn hear(socket: &mut WebSocketStream<TcpStream>) -> Value {
     loop {
         let Message::Text(text) = socket.next().await.unwrap().unwrap() else { continue };
@@ -161,7 +161,7 @@ async fn hear(socket: &mut WebSocketStream<TcpStream>) -> Value {
     }
 }
 
-/// How it is closed.
+/// The close code and reason.
 async fn closed(mut socket: WebSocketStream<TcpStream>) -> (u16, String) {
     loop {
         if let Message::Close(frame) = socket.next().await.unwrap().unwrap() {
@@ -171,7 +171,7 @@ async fn closed(mut socket: WebSocketStream<TcpStream>) -> (u16, String) {
     }
 }
 
-/// What an operation over an open WebSocket is answered.
+/// The response to an operation over an open WebSocket.
 async fn asked_over(socket: &mut WebSocketStream<TcpStream>, query: &str) -> Value {
     say(socket, &json!({ "type": "subscribe", "id": "q", "payload": { "query": query } })).await;
     let mut answer = Value::Null;
@@ -187,7 +187,7 @@ async fn asked_over(socket: &mut WebSocketStream<TcpStream>, query: &str) -> Val
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_good_from_the_reload_that_brings_it_to_the_one_that_takes_it_away() {
+async fn a_token_is_valid_from_the_reload_that_adds_it_to_the_one_that_removes_it() {
     let [office, leaving, promoted, newcomer] = [0; 4].map(|_| NewToken::random().unwrap());
     let member = "role = \"member\"\nuser_id = \"user_1\"";
     let serving = Serving::start(&tokens(
@@ -228,15 +228,15 @@ async fn a_token_is_good_from_the_reload_that_brings_it_to_the_one_that_takes_it
         assert_eq!((status, &answer["data"]), (StatusCode::OK, &before["data"]));
     }
 
-    let told = lines.join("\n");
+    let logged = lines.join("\n");
     for token in [&office, &leaving, &promoted, &newcomer] {
-        assert!(!told.contains(&token.text) && !told.contains(&token.sha256), "{told}");
+        assert!(!logged.contains(&token.text) && !logged.contains(&token.sha256), "{logged}");
     }
-    assert!(!told.contains("_sandbox_"), "{told}");
+    assert!(!logged.contains("_sandbox_"), "{logged}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_or_needs_a_restart_changes_nothing_and_is_named() {
+async fn an_invalid_reload_or_one_that_needs_a_restart_changes_nothing() {
     let office = NewToken::random().unwrap();
     let configured = |more: &str| tokens(&[("office", &office, ADMIN)], more);
     let serving = Serving::start(&configured("[log]\nlevel = \"warn\"")).await;
@@ -259,14 +259,18 @@ async fn what_is_wrong_or_needs_a_restart_changes_nothing_and_is_named() {
     let lines = refused(&configured(fixed), "server.connections_max: has changed, which needs a restart");
     assert!(lines[0].contains("lists.page_rows: has changed, which needs a restart"), "{lines:#?}");
     assert_eq!(lines.len(), 2, "{lines:#?}");
-    assert_eq!(serving.ask(&office.text, deep).await.1.get("errors"), None, "nothing of it is in force");
+    assert_eq!(
+        serving.ask(&office.text, deep).await.1.get("errors"),
+        None,
+        "the old configuration stays in force"
+    );
     let page =
         serving.client.get(format!("{}/metrics", serving.ops)).send().await.unwrap().text().await.unwrap();
-    for told in ["{outcome=\"ok\"} 0", "{outcome=\"refused\"} 3"] {
-        assert!(page.contains(&format!("switchboard_config_reloads_total{told}\n")), "{page}");
+    for counter in ["{outcome=\"ok\"} 0", "{outcome=\"refused\"} 3"] {
+        assert!(page.contains(&format!("switchboard_config_reloads_total{counter}\n")), "{page}");
     }
 
-    // A level that lets it be told is in force with the rest.
+    // The new log level is in force with the rest.
     let lines =
         serving.reload(&configured("[limits]\ndepth = 2\n[log]\nlevel = \"info\""), "configuration reloaded");
     assert!(lines[0].contains("limits.depth, log.level"), "{lines:#?}");
@@ -280,7 +284,7 @@ async fn what_is_wrong_or_needs_a_restart_changes_nothing_and_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trusted_document_that_cannot_be_run_is_warned_of_at_the_start_and_refuses_a_reload() {
+async fn an_invalid_trusted_document_is_a_warning_at_the_start_and_rejects_a_reload() {
     let office = NewToken::random().unwrap();
     let good = json!({ "names": "{ providers(first: 1) { nodes { name } } }" });
     let worse = json!({ "names": "{ viewer { nickname } }", "more": "{ viewer { name } }" });
@@ -290,7 +294,7 @@ async fn a_trusted_document_that_cannot_be_run_is_warned_of_at_the_start_and_ref
         tokens(&[("office", &office, ADMIN)], &more)
     };
     let serving = Serving::start(&configured(15)).await;
-    let warned = serving.logged("a trusted document cannot be run");
+    let warned = serving.logged("a trusted document is not valid");
     assert!(warned.last().unwrap().contains("nickname"), "{warned:#?}");
     let named = json!({ "documentId": "names" });
     assert!(
@@ -312,7 +316,7 @@ async fn a_trusted_document_that_cannot_be_run_is_warned_of_at_the_start_and_ref
     assert!(lines.last().unwrap().contains("nickname"), "{lines:#?}");
     manifest.rewrite(&good.to_string());
     serving.reload(&configured(1), refused);
-    assert_eq!(serving.post(&office.text, &named).await, answer, "nothing of it is in force");
+    assert_eq!(serving.post(&office.text, &named).await, answer, "the old configuration stays in force");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -359,7 +363,7 @@ async fn no_request_fails_while_configurations_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn told_to_stop_it_is_not_ready_and_answers_until_the_balancer_has_noticed() {
+async fn sigterm_makes_it_not_ready_while_requests_are_still_served() {
     let office = NewToken::random().unwrap();
     let drain = "[server]\ndrain_ms = 600_000";
     let mut serving = Serving::start(&tokens(&[("office", &office, ADMIN)], drain)).await;
@@ -371,8 +375,8 @@ async fn told_to_stop_it_is_not_ready_and_answers_until_the_balancer_has_noticed
     };
     assert_eq!(ready(), (Some(0), "ready\n".to_owned()));
     serving.signal("TERM");
-    serving.logged("told to stop: not ready any more, takes requests for 600s more");
-    assert_eq!(ready(), (Some(1), format!("switchboard: not ready: {address} answers 503\n")));
+    serving.logged("shutdown requested: draining for 600s, /ready now returns 503");
+    assert_eq!(ready(), (Some(1), format!("switchboard: not ready: {address} returned 503\n")));
     let live = serving.client.get(format!("{}/live", serving.ops)).send().await.unwrap();
     assert_eq!(live.status(), StatusCode::OK);
     // By a connection of its own, as a balancer that has not noticed yet would.
@@ -383,11 +387,11 @@ async fn told_to_stop_it_is_not_ready_and_answers_until_the_balancer_has_noticed
     assert!(serving.process.0.wait().unwrap().success());
     let (code, said) = ready();
     assert_eq!(code, Some(1));
-    assert!(said.starts_with(&format!("switchboard: {address} cannot be asked: ")), "{said}");
+    assert!(said.starts_with(&format!("switchboard: cannot connect to {address}: ")), "{said}");
 }
 
 #[test]
-fn ready_reads_where_to_ask_and_nothing_else() {
+fn ready_reads_only_ops_listen() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     let file = ConfigFile::new(&format!("[ops]\nlisten = \"{address}\"\n[limits]\ndepth = \"none\"\n"));
@@ -396,12 +400,15 @@ fn ready_reads_where_to_ask_and_nothing_else() {
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let waited = said(&mut switchboard(&["ready", "--config", file.path()]));
-    assert_eq!(waited, (Some(1), format!("switchboard: {address} does not answer: deadline has elapsed\n")));
+    assert_eq!(
+        waited,
+        (Some(1), format!("switchboard: no response from {address} within 2s: deadline has elapsed\n"))
+    );
     drop(silent);
     file.rewrite("[ops\n");
     let (code, line) = said(&mut switchboard(&["ready", "--config", file.path()]));
     assert!(code == Some(2) && line.contains("not valid TOML"), "{line}");
     let address = address.to_string();
     let (code, line) = said(&mut switchboard(&["ready", "--config", file.path(), "--ops-listen", &address]));
-    assert!(code == Some(1) && line.contains("cannot be asked"), "{line}");
+    assert!(code == Some(1) && line.contains("cannot connect to"), "{line}");
 }

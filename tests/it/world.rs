@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use switchboard::app::{Networks, graph_over};
+use switchboard::app::wiring::{Networks, graph_over};
 use switchboard::config::{self, ApiKeys, Config};
 use switchboard::domain::caller::{self, Caller};
 use switchboard::domain::clock::Clock;
@@ -317,7 +317,7 @@ impl World {
     ) -> Self {
         let networks = Networks { leadlex: network.clone(), composio: network, store };
         let graph = CountingExecutor {
-            graph: graph_over(config, clock, &networks).unwrap(),
+            graph: graph_over(config, clock, &networks),
             executions: Arc::default(),
         };
         let operations = OperationEngine::new(graph.clone(), &config.cache.shares(), clock).unwrap();

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use http_body_util::BodyExt as _;
 use serde_json::json;
-use switchboard::app::{Networks, graph_over};
+use switchboard::app::wiring::{Networks, graph_over};
 use switchboard::domain::clock::Clock;
 use switchboard::graphql::graph::Graph;
 use switchboard::http::ops;
@@ -82,7 +82,7 @@ impl MeasuredGraph {
         let network = network(&sandbox);
         let networks =
             Networks { leadlex: network.clone(), composio: network, store: Some(Arc::new(UnreachableStore)) };
-        let graph = graph_over(&config, clock, &networks).unwrap();
+        let graph = graph_over(&config, clock, &networks);
         drop(Reloads::measured_by(&graph.metrics(), clock.now()));
         for listener in ["public", "ops"] {
             drop(Connections::measured_by(&graph.metrics(), listener));

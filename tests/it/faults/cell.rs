@@ -13,7 +13,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use switchboard::app::{Networks, operations_over};
+use switchboard::app::wiring::{Networks, operations_over};
 use switchboard::config::Config;
 use switchboard::domain::caller::Tenant;
 use switchboard::domain::clock::Clock;

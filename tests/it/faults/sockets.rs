@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use switchboard::app::operations;
+use switchboard::app::wiring::operations;
 use switchboard::config::{ApiKeys, Config, ConfigSources};
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -34,17 +34,17 @@ async fn check_says_how_redis_stands() {
     let (url, patient) = (("URL", url.as_str()), ("TIMEOUT_MS", "10000"));
 
     let (code, line, printed) = check(sandbox, &[url, patient, ("PASSWORD", PASSWORD)]);
-    assert!(line.starts_with("Redis     ok     it answers in "), "{line}");
+    assert!(line.starts_with("Redis     ok     it responds in "), "{line}");
     assert!(code == Some(0) && !printed.contains(PASSWORD), "{printed}");
 
     let (code, line, _) = check(sandbox, &[url, ("PASSWORD", "wrong")]);
-    assert_eq!(line, "Redis     WRONG  user or password were refused: set redis.username, redis.password");
+    assert_eq!(line, "Redis     WRONG  user or password were refused: set redis.username and redis.password");
     assert_eq!(code, Some(1));
     let (_, line, _) = check(sandbox, &[url]);
-    assert_eq!(line, "Redis     WRONG  it wants a password: set redis.password");
+    assert_eq!(line, "Redis     WRONG  it requires a password: set redis.password");
     server.kill();
     let (code, line, printed) = check(sandbox, &[url, ("PASSWORD", PASSWORD)]);
-    assert_eq!(line, "Redis     WRONG  it cannot be reached: is redis.url right, and the network up?");
+    assert_eq!(line, "Redis     WRONG  cannot connect: check redis.url and the network");
     assert!(code == Some(1) && !printed.contains(PASSWORD), "{printed}");
     let (_, line, _) = check(sandbox, &[]);
     assert!(line.starts_with("Composio  ok "), "nothing is said of what is not configured: {line}");

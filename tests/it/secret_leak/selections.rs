@@ -1,5 +1,5 @@
-//! Queries that ask for everything: every root field with every field below it, out of the schema itself, so that a
-//! field that is added later is asked for too.
+//! Operations that select all fields: every root field with every field below it, from the schema itself, so that new fields are
+//! included.
 
 use std::collections::BTreeSet;
 
@@ -10,43 +10,43 @@ use serde_json::Value;
 
 use switchboard::graphql::schema::sdl;
 
-/// How many levels of fields are asked for: an account below a provider, with its toolkit, auth config and user.
+/// Depth of the selections: an account below a provider, with its toolkit, auth config and user.
 const LEVELS: usize = 6;
 
-/// Writes selections, and remembers what they hold.
+/// Builder of selections, which records the selected fields.
 struct Selections<'s> {
     schema: &'s Valid<Schema>,
-    /// What the arguments of root fields are.
+    /// Values of the required arguments of root fields.
     arguments: &'s dyn Fn(&str, &str) -> Value,
-    asked: BTreeSet<String>,
+    selected: BTreeSet<String>,
 }
 
-/// Root fields whose answers are never kept.
-const OF_THE_MOMENT: [&str; 2] = ["upstreams", "viewer"];
+/// Root fields whose responses are not cached.
+const UNCACHED: [&str; 2] = ["upstreams", "viewer"];
 
-/// What asks for everything.
-pub(super) struct Everything {
-    /// Every root field whose answers may be kept.
-    pub(super) kept: String,
-    /// Every other one.
-    pub(super) of_the_moment: String,
+/// Operations that together select all fields.
+pub(super) struct FullSelections {
+    /// All root fields whose responses may be cached.
+    pub(super) cacheable: String,
+    /// All other root fields.
+    pub(super) uncached: String,
     pub(super) mutation: String,
-    /// One with each root field.
+    /// One for each root field.
     pub(super) subscriptions: Vec<String>,
 }
 
-/// Queries with every root field, and one mutation with every root field; `arguments` gives the value of a required argument of one of them.
-pub(super) fn everything(arguments: &dyn Fn(&str, &str) -> Value) -> Everything {
+/// Builds the operations; `arguments` gives the values of required arguments.
+pub(super) fn full_selections(arguments: &dyn Fn(&str, &str) -> Value) -> FullSelections {
     let schema = Schema::parse_and_validate(sdl(), "schema.graphql").unwrap();
-    let mut selections = Selections { schema: &schema, arguments, asked: BTreeSet::new() };
-    let mut query = |is_meant: &dyn Fn(&str) -> bool| {
+    let mut selections = Selections { schema: &schema, arguments, selected: BTreeSet::new() };
+    let mut query = |is_included: &dyn Fn(&str) -> bool| {
         let fields = schema.types["Query"].as_object().unwrap().fields.values();
-        let fields = fields.filter(|field| is_meant(field.name.as_str()));
+        let fields = fields.filter(|field| is_included(field.name.as_str()));
         let fields: Vec<_> = fields.filter_map(|field| selections.field("Query", field, LEVELS)).collect();
         format!("{{ {} }}", fields.join(" "))
     };
-    let kept = query(&|name| !OF_THE_MOMENT.contains(&name));
-    let of_the_moment = query(&|name| OF_THE_MOMENT.contains(&name));
+    let cacheable = query(&|name| !UNCACHED.contains(&name));
+    let uncached = query(&|name| UNCACHED.contains(&name));
     let mutation = format!("mutation {}", selections.of("Mutation", LEVELS).unwrap());
     let roots = schema.types["Subscription"].as_object().unwrap().fields.values();
     let subscriptions = roots.filter_map(|field| selections.field("Subscription", field, LEVELS));
@@ -54,12 +54,12 @@ pub(super) fn everything(arguments: &dyn Fn(&str, &str) -> Value) -> Everything 
     let objects = schema.types.values().filter(|ty| !ty.is_built_in()).filter_map(ExtendedType::as_object);
     let all: BTreeSet<_> =
         objects.flat_map(|ty| ty.fields.keys().map(|field| format!("{}.{field}", ty.name))).collect();
-    assert_eq!(selections.asked, all, "some fields are deeper than {LEVELS} levels, or cannot be reached");
-    Everything { kept, of_the_moment, mutation, subscriptions }
+    assert_eq!(selections.selected, all, "some fields are deeper than {LEVELS} levels, or cannot be reached");
+    FullSelections { cacheable, uncached, mutation, subscriptions }
 }
 
 impl Selections<'_> {
-    /// All of a type's fields; none where all of them are too deep.
+    /// All fields of a type; `None` if all of them are too deep.
     fn of(&mut self, ty: &str, levels: usize) -> Option<String> {
         match &self.schema.types[ty] {
             ExtendedType::Object(object) => {
@@ -89,7 +89,7 @@ impl Selections<'_> {
         }
         let arguments =
             if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };
-        self.asked.insert(format!("{ty}.{name}"));
+        self.selected.insert(format!("{ty}.{name}"));
         // Types of one interface have fields of the same name and another type.
         Some(format!("{ty}_{name}: {name}{arguments} {below}"))
     }

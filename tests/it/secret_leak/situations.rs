@@ -1,11 +1,11 @@
-//! What befalls the upstreams while everything is asked for.
+//! Scenarios and faults of the upstreams.
 
 use clap::ValueEnum as _;
 
-use super::tap::Accident;
+use super::test_network::Accident;
 use switchboard::sandbox::{Fault, FaultBody, Scenario};
 
-/// What befalls the upstreams.
+/// A scenario or a fault.
 pub(super) struct Situation {
     pub(super) name: String,
     pub(super) scenario: Scenario,
@@ -13,7 +13,7 @@ pub(super) struct Situation {
     pub(super) accident: Accident,
 }
 
-/// Every scenario, every fault, and panics where a library could have some.
+/// All scenarios, all faults, and panics where a library could panic.
 pub(super) fn situations() -> Vec<Situation> {
     let situation = |name: &str| Situation {
         name: name.to_owned(),
@@ -43,7 +43,7 @@ pub(super) fn situations() -> Vec<Situation> {
     scenarios.chain(faults).chain(accidents).collect()
 }
 
-/// Each once: the match above does not compile when there is another.
+/// Each variant once; the match above does not compile if one is missing.
 const BODIES: [FaultBody; 8] = [
     FaultBody::Right,
     FaultBody::Cut,

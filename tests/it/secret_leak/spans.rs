@@ -1,4 +1,4 @@
-//! What the collector of traces is told of a request.
+//! Traces of a request, captured from the exporter.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,16 +15,16 @@ use switchboard::http::traced;
 use switchboard::telemetry::traces::Traces;
 use switchboard::telemetry::traces::settings::TraceSettings;
 
-/// Traces whose collector is here.
+/// An exporter of traces with a collector in this process.
 pub(super) struct Spans {
     traces: Traces,
-    told: Arc<Mutex<String>>,
+    exported: Arc<Mutex<String>>,
 }
 
 impl Spans {
     pub(super) fn of(config: &Config) -> Self {
-        let told = Arc::new(Mutex::new(String::new()));
-        let seen = Arc::clone(&told);
+        let exported = Arc::new(Mutex::new(String::new()));
+        let seen = Arc::clone(&exported);
         let post = BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
             let message = ExportTraceServiceRequest::decode(request.body().clone()).unwrap();
             // Ids are numbers in it, so that chance spells no mark.
@@ -33,7 +33,7 @@ impl Spans {
         }));
         let endpoint = "http://collector.invalid".to_owned();
         let settings = TraceSettings { endpoint, ..config.traces.clone() };
-        Self { traces: Traces::start(&settings, post).unwrap(), told }
+        Self { traces: Traces::start(&settings, post).unwrap(), exported }
     }
 
     /// The same routes, traced.
@@ -41,9 +41,9 @@ impl Spans {
         traced(routes, Some(self.traces.root()))
     }
 
-    /// All that was told.
-    pub(super) async fn told(self) -> String {
+    /// All exported messages.
+    pub(super) async fn exported(self) -> String {
         self.traces.end().await;
-        std::mem::take(&mut *self.told.lock().unwrap())
+        std::mem::take(&mut *self.exported.lock().unwrap())
     }
 }

@@ -1,8 +1,8 @@
-//! What those hear who listen while everything changes.
+//! Messages of all subscriptions while data changes.
 
 use serde_json::json;
 
-use super::{Place, Situation, Watch, World};
+use super::{LeakSearch, Situation, Surface, World};
 use switchboard::config::Config;
 use switchboard::domain::caller::Caller;
 use switchboard::operation::TransportRules;
@@ -10,13 +10,13 @@ use switchboard::operation::request::OperationRequest;
 use switchboard::operation::subscription::OperationOutput;
 use switchboard::sandbox::Tenant;
 
-/// Listens with every root field, has one of each change, and looks at what is told of it.
+/// Subscribes with every root field, changes data of each kind, and searches the messages.
 pub(super) async fn listen(
     config: &Config,
     situation: &Situation,
     subscriptions: &[String],
     caller: &Caller,
-    watch: &mut Watch,
+    search: &mut LeakSearch,
 ) {
     let world = World::of(config, situation);
     let mut listeners = Vec::new();
@@ -28,7 +28,7 @@ pub(super) async fn listen(
             OperationOutput::Response(answer) => panic!("{:.500}", String::from_utf8_lossy(&answer.body)),
         }
     }
-    // Until it is known what there is to begin with; on the paused clock nothing else is due.
+    // Until the initial state is read; on the paused clock nothing else is due.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     world.sandbox.change_providers(Tenant::A, |rows| {
         for row in rows.iter_mut().filter(|row| row["status"] == "healthy") {
@@ -44,7 +44,7 @@ pub(super) async fn listen(
         let message = listener.next().await.unwrap();
         let text = std::str::from_utf8(&message.response.body).unwrap();
         assert!(text.contains("\"data\":{"), "{text:.500}");
-        watch.look(Place::Event, &situation.name, text);
-        watch.look(Place::Event, &situation.name, &message.position);
+        search.look(Surface::Event, &situation.name, text);
+        search.look(Surface::Event, &situation.name, &message.position);
     }
 }

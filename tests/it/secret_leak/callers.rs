@@ -1,4 +1,4 @@
-//! Every caller mode with everybody who asks in it: administrators, members, and those who are not let in.
+//! All authentication modes, each with its callers: admins, members, and callers that are refused.
 
 use std::path::PathBuf;
 
@@ -12,30 +12,30 @@ use switchboard::config::Config;
 use switchboard::http::caller::tokens::NewToken;
 use switchboard::sandbox::Tenant;
 
-/// A caller mode as it is configured, and who asks in it.
+/// An authentication mode as configured, and its callers.
 pub(super) struct Mode {
     pub(super) name: &'static str,
     pub(super) config: Config,
-    pub(super) bearers: Vec<Bearer>,
+    pub(super) callers: Vec<TestCaller>,
 }
 
-/// Somebody who asks.
-pub(super) struct Bearer {
+/// A caller of the test.
+pub(super) struct TestCaller {
     pub(super) name: &'static str,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) tenant: Tenant,
     pub(super) is_admin: bool,
-    pub(super) is_let_in: bool,
+    pub(super) is_authenticated: bool,
 }
 
-impl Bearer {
+impl TestCaller {
     fn of(name: &'static str, token: &str) -> Self {
         Self {
             name,
-            headers: vec![("authorization", format!("Bearer {token}"))],
+            headers: vec![("authorization", format!("TestCaller {token}"))],
             tenant: Tenant::A,
             is_admin: true,
-            is_let_in: true,
+            is_authenticated: true,
         }
     }
 
@@ -44,18 +44,18 @@ impl Bearer {
     }
 
     fn refused(self) -> Self {
-        Self { is_admin: false, is_let_in: false, ..self }
+        Self { is_admin: false, is_authenticated: false, ..self }
     }
 }
 
-/// The four modes, that without authentication first and that of callers' own keys last.
+/// The four modes, `none` first and `passthrough` last.
 pub(super) fn modes() -> Vec<Mode> {
-    let local = Bearer { headers: Vec::new(), ..Bearer::of("anybody", "") };
-    let open = Mode { name: "none", config: configured(&text("none", "")).unwrap(), bearers: vec![local] };
+    let local = TestCaller { headers: Vec::new(), ..TestCaller::of("anybody", "") };
+    let open = Mode { name: "none", config: configured(&text("none", "")).unwrap(), callers: vec![local] };
     vec![open, tokens(), jwt(), passthrough()]
 }
 
-/// What all modes share: two tenants, a key of ids, and limits that let everything through.
+/// The common part of all configurations: two tenants, a key of ids, and limits that refuse nothing.
 fn text(mode: &str, more: &str) -> String {
     format!(
         "[auth]
@@ -100,18 +100,18 @@ fn tokens() -> Mode {
         entry("ann", &member, "role = \"member\"\nuser_id = \"user_0\""),
         entry("other", &other, "role = \"admin\"\ntenant = \"b\""),
     ];
-    let bearers = vec![
-        Bearer::of("an admin", &admin.text),
-        Bearer::of("a member", &member.text).member(),
-        Bearer { tenant: Tenant::B, ..Bearer::of("another tenant's admin", &other.text) },
-        Bearer::of("a stranger", &stranger.text).refused(),
+    let callers = vec![
+        TestCaller::of("an admin", &admin.text),
+        TestCaller::of("a member", &member.text).member(),
+        TestCaller { tenant: Tenant::B, ..TestCaller::of("another tenant's admin", &other.text) },
+        TestCaller::of("a stranger", &stranger.text).refused(),
     ];
-    Mode { name: "tokens", config: configured(&text("tokens", &entries.concat())).unwrap(), bearers }
+    Mode { name: "tokens", config: configured(&text("tokens", &entries.concat())).unwrap(), callers }
 }
 
-/// Where the issuer's keys are while the test runs.
+/// The file of the issuer's keys while the test runs.
 pub(super) fn issuers_keys() -> PathBuf {
-    std::env::temp_dir().join(format!("switchboard-canaries-{}.jwks", std::process::id()))
+    std::env::temp_dir().join(format!("switchboard-secret-leak-{}.jwks", std::process::id()))
 }
 
 fn jwt() -> Mode {
@@ -137,28 +137,28 @@ fn jwt() -> Mode {
         let text = format!("{}.{}", part(json!({ "alg": "EdDSA", "kid": "k" })), part(claims));
         format!("{text}.{}", URL_SAFE_NO_PAD.encode(pair.sign(text.as_bytes())))
     };
-    let bearers = vec![
-        Bearer::of("an admin", &signed(claims(json!({})))),
-        Bearer::of("a member", &signed(claims(json!({ "role": "MEMBER" })))).member(),
-        Bearer::of("a late one", &signed(claims(json!({ "exp": 1 })))).refused(),
-        Bearer::of("a forger", &format!("{}AAAA", signed(claims(json!({}))))).refused(),
+    let callers = vec![
+        TestCaller::of("an admin", &signed(claims(json!({})))),
+        TestCaller::of("a member", &signed(claims(json!({ "role": "MEMBER" })))).member(),
+        TestCaller::of("a late one", &signed(claims(json!({ "exp": 1 })))).refused(),
+        TestCaller::of("a forger", &format!("{}AAAA", signed(claims(json!({}))))).refused(),
     ];
-    Mode { name: "jwt", config, bearers }
+    Mode { name: "jwt", config, callers }
 }
 
 fn passthrough() -> Mode {
     let own = |name, leadlex: Option<&str>, composio: Option<&str>| {
-        let leadlex = leadlex.map(|key| ("authorization", format!("Bearer {key}")));
+        let leadlex = leadlex.map(|key| ("authorization", format!("TestCaller {key}")));
         let composio = composio.map(|key| ("x-api-key", key.to_owned()));
         let headers = leadlex.into_iter().chain(composio).collect();
-        Bearer { headers, tenant: Tenant::B, ..Bearer::of(name, "") }
+        TestCaller { headers, tenant: Tenant::B, ..TestCaller::of(name, "") }
     };
-    let bearers = vec![
+    let callers = vec![
         own("both keys", Some("wbk_sandbox_b"), Some("ak_sandbox_b")),
         own("one key", None, Some("ak_sandbox_b")),
         own("wrong keys", Some("wbk_CANARY-caller"), Some("ak_CANARY-caller")).member(),
         own("no keys", None, None).refused(),
         own("a malformed key", Some("CANARY-caller"), None).refused(),
     ];
-    Mode { name: "passthrough", config: configured(&text("passthrough", "")).unwrap(), bearers }
+    Mode { name: "passthrough", config: configured(&text("passthrough", "")).unwrap(), callers }
 }

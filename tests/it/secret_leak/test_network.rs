@@ -1,5 +1,5 @@
-//! What lies between the layer and its upstreams: it sees which secrets pass, adds those that the sandbox has no place for,
-//! and panics on demand.
+//! A network between the graph and the sandbox: it records which canary values were returned, adds secrets that the sandbox does not
+//! have, and panics on demand.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ use switchboard::sandbox::{CANARY, Sandbox};
 use switchboard::telemetry::metrics::Metrics;
 use switchboard::upstream::transport::Network;
 
-/// What a panic's message begins with that is made here; a secret follows, as where a library shows the value it met.
+/// Beginning of the messages of injected panics; a secret follows, as in a library that prints a value.
 pub(super) const PANIC: &str = "an accident at ";
 
 /// The names of all that must not leave the layer: the classes SECRET and CAPABILITY of UPSTREAMS.md A4, the unknown and
@@ -83,10 +83,10 @@ pub(super) const SECRETS: [&str; 52] = [
     "authed_user",
 ];
 
-/// The names of secrets that an upstream has answered.
-pub(super) type Passed = BTreeSet<String>;
+/// Names of the canary values that an upstream has returned.
+pub(super) type CanaryNames = BTreeSet<String>;
 
-/// What goes wrong in this process.
+/// A failure inside this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Accident {
     None,
@@ -95,10 +95,10 @@ pub(super) enum Accident {
     PanicInAResolver,
 }
 
-/// The graph, and what panics in its midst: with the whole answer at hand.
-pub(super) struct Panicking(pub(super) Graph);
+/// A graph that panics with its response.
+pub(super) struct PanickingExecutor(pub(super) Graph);
 
-impl Executor for Panicking {
+impl Executor for PanickingExecutor {
     fn sdl(&self) -> String {
         Executor::sdl(&self.0)
     }
@@ -125,40 +125,40 @@ impl Executor for Panicking {
 }
 
 #[derive(Clone)]
-pub(super) struct Tap {
+pub(super) struct TestNetwork {
     accident: Accident,
-    passed: Arc<Mutex<Passed>>,
+    returned: Arc<Mutex<CanaryNames>>,
 }
 
-impl Tap {
+impl TestNetwork {
     pub(super) fn new(accident: Accident) -> Self {
-        Self { accident, passed: Arc::default() }
+        Self { accident, returned: Arc::default() }
     }
 
     pub(super) fn accident(&self) -> Accident {
         self.accident
     }
 
-    pub(super) fn passed(&self) -> Passed {
-        self.passed.lock().unwrap().clone()
+    pub(super) fn returned(&self) -> CanaryNames {
+        self.returned.lock().unwrap().clone()
     }
 
-    /// The network that is a sandbox.
+    /// The network over a sandbox.
     pub(super) fn over(&self, sandbox: &Sandbox) -> Network {
-        let (router, tap) = (sandbox.router(), self.clone());
+        let (router, test_network) = (sandbox.router(), self.clone());
         BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
-            let (router, tap) = (router.clone(), tap.clone());
+            let (router, test_network) = (router.clone(), test_network.clone());
             async move {
-                if tap.accident == Accident::PanicBeforeTheAnswer {
+                if test_network.accident == Accident::PanicBeforeTheAnswer {
                     panic!("{PANIC}{request:?} {CANARY}panic");
                 }
                 let answer = router.oneshot(request.map(axum::body::Body::from)).await?;
-                Ok::<_, BoxError>(tap.changed(answer).await)
+                Ok::<_, BoxError>(test_network.changed(answer).await)
             }
         }))
     }
 
-    /// With more secrets in it, and with an end that may be an accident.
+    /// The response with more secrets, and with an injected failure at its end.
     async fn changed(
         &self,
         answer: Response<axum::body::Body>,
@@ -193,11 +193,11 @@ impl Tap {
         let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
         let names =
             words.map(|word| word.split(|letter| !is_of_name(letter)).next().unwrap_or_default().to_owned());
-        self.passed.lock().unwrap().extend(names);
+        self.returned.lock().unwrap().extend(names);
     }
 }
 
-/// In each account and each provider.
+/// Adds secrets to each account and each provider.
 fn with_more_secrets(text: &str) -> String {
     let of_account = "\"params\":{\"k\":[\"CANARY-params-0\"]},\"credentials\":\"CANARY-credentials-0\",\
         \"shared_credentials\":{\"a\":\"CANARY-shared_credentials-0\"},\

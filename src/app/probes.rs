@@ -1,0 +1,70 @@
+//! The calls that `switchboard check` makes: one to each upstream with each tenant's keys, one to Redis, one to the issuer.
+
+use std::time::Duration;
+
+use super::access::{DEFAULT_TENANT, default_tenant, issuer_keys, tenants};
+use super::wiring::{Networks, clients};
+use crate::config::Config;
+use crate::domain::caller::Tenant;
+use crate::domain::clock::Clock;
+use crate::domain::upstream_name::UpstreamName;
+use crate::http::caller::jwks;
+use crate::replicas::redis::probe::{self, ProbeFailure};
+use crate::upstream::accounts::AccountsClient;
+use crate::upstream::error::{UpstreamError, UpstreamFailure};
+use crate::upstream::probe::ProbeReport;
+use crate::upstream::providers::ProvidersClient;
+
+/// The result of one call to an upstream.
+pub(crate) type ProbeResult = Result<ProbeReport, UpstreamError>;
+
+/// Calls both upstreams once with each tenant's keys; the results are given with the tenant's name.
+pub(crate) async fn probe_upstreams(
+    config: &Config,
+    networks: &Networks,
+) -> Vec<(String, [(UpstreamName, ProbeResult); 2])> {
+    let mut tenants = tenants(config);
+    if tenants.is_empty() {
+        tenants.insert(DEFAULT_TENANT.to_owned(), default_tenant(config));
+    }
+    let (providers, accounts) = clients(config, Clock::system(), networks, None);
+    let mut results = Vec::new();
+    for (name, tenant) in tenants {
+        results.push((name, probe_tenant(&providers, &accounts, &tenant).await));
+    }
+    results
+}
+
+/// Sends one command to Redis and measures its latency; `None` if `redis.url` is not set.
+pub(crate) async fn probe_redis(config: &Config) -> Option<Result<Duration, ProbeFailure>> {
+    let is_set = !config.redis.url.is_empty();
+    if is_set { Some(probe::probe(&config.redis).await) } else { None }
+}
+
+/// Reads the issuer's keys once and counts them.
+pub(crate) async fn probe_issuer(config: &Config) -> anyhow::Result<Result<usize, jwks::Unread>> {
+    Ok(issuer_keys(&config.auth.jwt)?.read().await.map(|keys| keys.count()))
+}
+
+/// Calls both upstreams at the same time.
+async fn probe_tenant(
+    providers: &ProvidersClient,
+    accounts: &AccountsClient,
+    tenant: &Tenant,
+) -> [(UpstreamName, ProbeResult); 2] {
+    let without_key = |upstream| Err(UpstreamError::new(upstream, UpstreamFailure::NoCredential));
+    let leadlex = async {
+        match &tenant.leadlex {
+            Some(key) => providers.probe(key).await,
+            None => without_key(UpstreamName::Leadlex),
+        }
+    };
+    let composio = async {
+        match &tenant.composio {
+            Some(key) => accounts.probe(key).await,
+            None => without_key(UpstreamName::Composio),
+        }
+    };
+    let (leadlex, composio) = tokio::join!(leadlex, composio);
+    [(UpstreamName::Leadlex, leadlex), (UpstreamName::Composio, composio)]
+}

@@ -1,0 +1,130 @@
+//! Construction of the shared parts below HTTP: networks, upstream clients, caches, the graph, and the operation engine.
+//!
+//! [`graph_over`] and [`operations_over`] take the networks and the clock as parameters, so that tests run the real wiring over
+//! the sandbox, on paused time.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::config::Config;
+use crate::domain::clock::Clock;
+use crate::domain::upstream_name::UpstreamName;
+use crate::graphql::graph::Graph;
+use crate::loaders::cache::upstream_cache::Holdings;
+use crate::loaders::lists::account_lists::Lists;
+use crate::loaders::lists::by_id::AccountsById;
+use crate::loaders::lists::providers::Providers;
+use crate::loaders::loader::Sources;
+use crate::operation::OperationEngine;
+use crate::replicas::Replicas;
+use crate::replicas::redis::RedisStore;
+use crate::replicas::settings::ReplicaSettings;
+use crate::replicas::store::Store;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::accounts::AccountsClient;
+use crate::upstream::providers::ProvidersClient;
+use crate::upstream::settings::UpstreamSettings;
+use crate::upstream::transport::{self, Network, Transport};
+
+/// The operation engine over the real networks, without HTTP.
+///
+/// # Errors
+/// If TLS cannot be set up.
+pub fn operations(config: &Config) -> anyhow::Result<OperationEngine> {
+    operations_over(config, Clock::system(), &Networks::real(config)?)
+}
+
+/// The operation engine over given networks.
+///
+/// # Errors
+/// If the schema is not valid, which tests exclude.
+pub fn operations_over(
+    config: &Config,
+    clock: Clock,
+    networks: &Networks,
+) -> anyhow::Result<OperationEngine> {
+    operations_of(graph_over(config, clock, networks), config, clock)
+}
+
+pub(super) fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<OperationEngine> {
+    let operations = OperationEngine::new(graph, &config.cache.shares(), clock);
+    let operations = operations.context("the schema is not valid")?;
+    let limits = config.limits.clone();
+    let operations = operations.within(limits, config.connections.clone(), config.lists.clone());
+    Ok(operations.naming(&config.documents, config.trusted_documents().cloned()))
+}
+
+/// The graph alone, for tests that put something between it and the engine.
+#[must_use]
+pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> Graph {
+    let metrics = Metrics::new(&config.metrics, clock.now());
+    let replicas = networks.store.clone().map(|store| Replicas::start(store, config.redis.clone()));
+    if let Some(replicas) = replicas.clone() {
+        metrics.read("replicas", move |readings| replicas.stats().read(readings));
+    }
+    let (providers, accounts) = clients(config, clock, networks, replicas.as_ref());
+    let leadlex = Holdings::sharing(config.cache.clone(), clock, replicas.clone());
+    let composio = Holdings::sharing(config.cache.clone(), clock, replicas);
+    let ids = config.ids.key();
+    let lists = Arc::new(Lists::new(accounts, config.lists.clone(), composio, ids.clone()));
+    let sources = Sources {
+        providers: Arc::new(Providers::new(providers, leadlex, ids, &config.toolkits.expected)),
+        accounts_by_id: Arc::new(AccountsById::new(Arc::clone(&lists))),
+        lists,
+        health: config.health.rules(),
+        batch_sizes: Arc::default(),
+    };
+    let (mapping, connections) = (config.toolkit_mapping().clone(), config.connections.clone());
+    let (federation, subscriptions) = (config.federation.clone(), config.subscriptions.clone());
+    let graph = Graph::new(Arc::new(sources), mapping, connections, federation, subscriptions);
+    graph.measured_by(metrics)
+}
+
+/// The connections to both upstreams and to the shared store.
+#[derive(Clone)]
+pub struct Networks {
+    /// To LeadLex.
+    pub leadlex: Network,
+    /// To Composio.
+    pub composio: Network,
+    /// To the store that replicas share; `None` without one.
+    pub store: Option<Arc<dyn Store>>,
+}
+
+impl Networks {
+    /// The networks that the configuration names.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up, or `redis.ca_file` has become unreadable since the configuration was loaded.
+    pub fn real(config: &Config) -> anyhow::Result<Self> {
+        let network =
+            |settings: &UpstreamSettings| transport::network(&settings.base_url).context("cannot set up TLS");
+        Ok(Self {
+            leadlex: network(&config.upstream.leadlex)?,
+            composio: network(&config.upstream.composio)?,
+            store: store(&config.redis)?,
+        })
+    }
+}
+
+/// The store that replicas share, if `redis.url` is set.
+fn store(settings: &ReplicaSettings) -> anyhow::Result<Option<Arc<dyn Store>>> {
+    if settings.url.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(RedisStore::new(settings).context("redis")?)))
+}
+
+/// The clients of both upstreams, which share their quotas with other replicas if there are any.
+pub fn clients(
+    config: &Config,
+    clock: Clock,
+    networks: &Networks,
+    replicas: Option<&Replicas>,
+) -> (ProvidersClient, AccountsClient) {
+    let Networks { leadlex, composio, store: _ } = networks.clone();
+    let leadlex = Transport::new(UpstreamName::Leadlex, config.upstream.leadlex.clone(), leadlex, clock);
+    let composio = Transport::new(UpstreamName::Composio, config.upstream.composio.clone(), composio, clock);
+    (ProvidersClient::new(leadlex.sharing(replicas)), AccountsClient::new(composio.sharing(replicas)))
+}
