@@ -316,10 +316,8 @@ impl World {
         store: Option<Arc<dyn Store>>,
     ) -> Self {
         let networks = Networks { leadlex: network.clone(), composio: network, store };
-        let graph = CountingExecutor {
-            graph: graph_over(config, clock, &networks),
-            executions: Arc::default(),
-        };
+        let graph =
+            CountingExecutor { graph: graph_over(config, clock, &networks), executions: Arc::default() };
         let operations = OperationEngine::new(graph.clone(), &config.cache.shares(), clock).unwrap();
         Self { sandbox: sandbox.clone(), operations, graph, clock }
     }
