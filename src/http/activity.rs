@@ -1,8 +1,8 @@
-//! What a connection is doing, and since when: by this it is told whether its peer is still there, and in good faith.
+//! Activity of a connection and its timeouts: detects clients that are gone or too slow.
 //!
-//! A peer that sends a head byte by byte, takes an answer byte by byte or went away without a word costs a permit and
-//! memory for as long as nobody looks. hyper's own time for heads was rejected: it runs between two requests as well, so that
-//! one value would have to serve for a kept connection and for a slow head, and it is silent before HTTP/1 or HTTP/2 is told.
+//! A client that sends a head byte by byte, reads a response byte by byte or disappears would otherwise use a connection
+//! permit and memory forever. Rejected: hyper's header timeout. It also runs between two requests, so one value would
+//! serve for idle connections and for slow heads, and it does not run until HTTP/1 or HTTP/2 is detected.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,45 +10,45 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a connection may take for what.
+/// Timeouts of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectionTimeouts {
-    /// From a request's first byte to the end of its head; for the first request, from the connection on.
+    /// Time from a request's first byte to the end of its head. For the first request, from the start of the connection.
     pub(crate) head: Duration,
-    /// Without any request under way.
+    /// Time without an active request.
     pub(crate) idle: Duration,
-    /// To take what is ready to be sent.
+    /// Time in which the client must read bytes that are ready.
     pub(crate) write: Duration,
 }
 
-/// What took too long.
+/// The timeout that expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExpiredTimeout {
-    /// A request's head.
+    /// A request head did not arrive.
     Head,
-    /// The next request.
+    /// No further request arrived.
     Idle,
-    /// The taking of an answer.
+    /// The client did not read a response.
     Write,
 }
 
-/// A connection's state, shared by its socket, its requests and whoever watches it.
+/// Activity of a connection, shared by its socket, its requests and the timeout check.
 #[derive(Debug)]
 pub(crate) struct ConnectionActivity(Mutex<ActivityState>);
 
 #[derive(Debug)]
 struct ActivityState {
-    /// Requests whose answers are not handed over whole.
+    /// Requests whose responses are not completely handed over.
     active_requests: usize,
-    /// Answers with an end that are being sent, and since when.
+    /// Start times of finite responses that are being sent.
     sending: BTreeMap<u64, Instant>,
     next_response_id: u64,
     idle_since: Instant,
     head_since: Option<Instant>,
     stalled_since: Option<Instant>,
-    /// Whether bytes arrive that belong to no request, as HTTP/2 has them.
+    /// Whether bytes can arrive that do not belong to a request, as in HTTP/2.
     is_multiplexed: bool,
-    /// Whether an answer without an end is not taken any more.
+    /// Whether the client stopped reading a stream.
     is_aborted: bool,
 }
 
@@ -68,11 +68,11 @@ impl ConnectionActivity {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut ActivityState) -> T) -> T {
-        // Every change leaves a state that can be read.
+        // No change can leave an invalid state behind, so a poisoned lock is usable.
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Bytes have arrived.
+    /// Records that bytes arrived.
     pub(crate) fn on_read(&self) {
         self.change(|state| {
             if state.active_requests == 0 && state.head_since.is_none() && !state.is_multiplexed {
@@ -81,7 +81,7 @@ impl ConnectionActivity {
         });
     }
 
-    /// The peer took bytes, or took none although there are some.
+    /// Records that the client accepted bytes, or that bytes are ready and it accepted none.
     pub(crate) fn on_write(&self, any: bool) {
         self.change(|state| match (any, state.stalled_since) {
             (true, Some(_)) => state.stalled_since = None,
@@ -90,7 +90,7 @@ impl ConnectionActivity {
         });
     }
 
-    /// A request's head has arrived whole.
+    /// Records that a complete request head arrived.
     pub(crate) fn begin_request(self: &Arc<Self>, is_multiplexed: bool) -> ActiveRequest {
         self.change(|state| {
             state.active_requests += 1;
@@ -100,12 +100,12 @@ impl ConnectionActivity {
         ActiveRequest { activity: Arc::clone(self), answer: None }
     }
 
-    /// An answer that has no end was not taken for as long as any may take: whoever feeds it knows, and nobody here.
+    /// Records that the client stopped reading a stream. Only the task that feeds the stream can detect it.
     pub(crate) fn abort(&self) {
         self.change(|state| state.is_aborted = true);
     }
 
-    /// What takes too long by now.
+    /// The timeout that has expired, if any.
     pub(crate) fn expired_timeout(&self, timeouts: ConnectionTimeouts) -> Option<ExpiredTimeout> {
         self.change(|state| {
             let over = |since: Instant, limit| since.elapsed() >= limit;
@@ -125,7 +125,7 @@ impl ConnectionActivity {
     }
 }
 
-/// A request, until its answer is handed over whole or given up.
+/// An active request; ends when its response is handed over or dropped.
 #[derive(Debug)]
 pub(crate) struct ActiveRequest {
     activity: Arc<ConnectionActivity>,
@@ -133,7 +133,7 @@ pub(crate) struct ActiveRequest {
 }
 
 impl ActiveRequest {
-    /// Its answer is there, and has an end: from now on the peer is to take it.
+    /// Records that a finite response is ready, so the client must read it from now on.
     pub(crate) fn response_ready(&mut self) {
         self.answer = Some(self.activity.change(|state| {
             state.next_response_id += 1;

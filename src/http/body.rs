@@ -1,7 +1,7 @@
-//! The bodies of requests: how they are declared, how long they are, how long they take, and how much all of them hold.
+//! Request bodies: their declared type, size, arrival time and total memory.
 //!
-//! A body that drips holds what has come of it. So there is one budget for the bytes of all bodies, and whoever finds it full is
-//! told to come again; a limit for each alone would be multiplied by the number of connections.
+//! A body that arrives slowly occupies memory for what has arrived. All bodies therefore share one budget, and a request
+//! that finds it exhausted is refused. A limit per body alone would be multiplied by the number of connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,17 +16,16 @@ use super::error::HttpError;
 use super::media;
 use super::settings::HttpSettings;
 
-const BUDGET_EXHAUSTED: &str =
-    "Too many requests are being read at the moment: send it again a little later.";
+const BUDGET_EXHAUSTED: &str = "Too many request bodies are being read. Retry after a short delay.";
 
-/// The budget for bodies.
+/// The memory budget of request bodies, and their limits.
 pub(crate) struct BodyBudget {
     limit: usize,
     timeout_ms: u64,
     budget: Arc<Semaphore>,
 }
 
-/// A body, and its place in the budget for as long as it is kept.
+/// A received body and its share of the budget.
 #[derive(Debug, Default)]
 pub(crate) struct ReceivedBody {
     pub(crate) bytes: Vec<u8>,
@@ -34,7 +33,7 @@ pub(crate) struct ReceivedBody {
 }
 
 impl ReceivedBody {
-    /// Its place alone, for what was made of its bytes and is kept longer.
+    /// The share of the budget alone, for a value that is made of the bytes and lives longer.
     pub(crate) fn into_permit(self) -> Option<OwnedSemaphorePermit> {
         self.permit
     }
@@ -50,21 +49,21 @@ impl BodyBudget {
         }
     }
 
-    /// The same budget, under other settings: how large it is stays.
+    /// The same budget under other settings; its size does not change.
     pub(crate) fn with_settings(&self, settings: &HttpSettings) -> Self {
         Self { budget: Arc::clone(&self.budget), ..Self::new(settings) }
     }
 
-    /// The bytes of a POST, as far as they are declared to be JSON, stay under the limit and come in time.
+    /// Reads the body of a POST: it must be declared as JSON, fit the limit and arrive in time.
     pub(crate) async fn read_json(&self, headers: &HeaderMap, body: Body) -> Result<ReceivedBody, HttpError> {
         if !media::is_json(headers) {
             return Err(HttpError::unsupported_media_type(
-                "A POST must be declared `Content-Type: application/json`, in UTF-8.",
+                "A POST request must have `Content-Type: application/json` in UTF-8.",
             ));
         }
         if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
             return Err(HttpError::unsupported_media_type(
-                "Request bodies are taken as they are, without `Content-Encoding`.",
+                "`Content-Encoding` is not supported for requests. Send the body uncompressed.",
             ));
         }
         let declared =
@@ -95,7 +94,7 @@ impl BodyBudget {
         Ok(body)
     }
 
-    /// A place for so many bytes that came another way.
+    /// Reserves budget for bytes that arrived another way.
     pub(crate) fn reserve_bytes(&self, bytes: usize) -> Result<OwnedSemaphorePermit, HttpError> {
         let mut body = ReceivedBody::default();
         self.reserve(&mut body, bytes)?;

@@ -1,7 +1,8 @@
-//! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, whichever its first bytes are.
+//! One client connection, HTTP/1.1 or HTTP/2, from its first byte to its last.
 //!
-//! axum's own serving was rejected: it knows no time but the request's, no limit of connections, and no HTTP/2 without TLS
-//! (prior knowledge, RFC 9113, 3.3), which is what a proxy in front speaks.
+//! [`ConnectionServer::serve`] runs it: it routes requests, enforces timeouts and shuts down gracefully. Rejected: axum's
+//! own server. It has no connection limit, no timeouts but a request's, and no HTTP/2 without TLS (prior knowledge,
+//! RFC 9113, 3.3), which proxies in front use.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -29,29 +30,29 @@ use super::shutdown::{ConnectionPhase, ShutdownToken};
 use super::socket::Socket;
 use crate::telemetry::connections::{Connections, Refused};
 
-/// How many requests of one HTTP/2 connection are answered at once.
+/// Maximum number of concurrent requests on one HTTP/2 connection.
 const STREAMS: u32 = 64;
 
-/// How much of one HTTP/2 stream is held in either direction, in bytes, and of a connection's streams together on their way in.
+/// HTTP/2 flow control in bytes: per stream in either direction, and for all incoming streams of a connection.
 const STREAM_BYTES: u32 = 64 * 1024;
 const STREAMS_BYTES: u32 = 256 * 1024;
 
-/// What all connections of a listener have alike.
+/// Settings and state that all connections of a listener share.
 #[derive(Clone)]
 pub(crate) struct ConnectionServer {
     pub(crate) routes: CurrentRouter,
     pub(crate) head_limit_bytes: usize,
     pub(crate) timeouts: ConnectionTimeouts,
-    /// Whether others wait for a permit: then one that is not used is given up soon.
+    /// Whether the listener is at its connection limit. Idle connections are then closed early.
     pub(crate) is_full: Arc<dyn Fn() -> bool + Send + Sync>,
     pub(crate) connections: Arc<Connections>,
 }
 
-/// How long a connection may be idle where others wait for a permit.
+/// Idle timeout while the listener is at its connection limit.
 const IDLE_TIMEOUT_WHEN_FULL: Duration = Duration::from_secs(1);
 
 impl ConnectionServer {
-    /// Serves one connection to its end.
+    /// Serves one connection until it ends.
     pub(crate) async fn serve<S>(
         self,
         stream: S,
@@ -75,9 +76,9 @@ impl ConnectionServer {
         let mut ending_since = None;
         loop {
             tokio::select! {
-                // The connection first: what has arrived while this server was busy must not count as late.
+                // The connection first: data that arrived while this task was waiting must not count as late.
                 biased;
-                // How it ended is its peer's affair, unless it was refused before there was a request.
+                // The reason does not matter, unless the request head was refused.
                 ended = connection.as_mut() => {
                     if let Some(why) = ended.err().and_then(|error| refused(&*error)) {
                         self.connections.refused(why);
@@ -128,20 +129,20 @@ impl ConnectionServer {
         }
     }
 
-    /// How often a connection is looked at: often enough that nothing is late by more than a quarter.
+    /// The interval of the timeout checks: no timeout is exceeded by more than a quarter.
     fn tick(&self) -> Duration {
         let ConnectionTimeouts { head, idle, write } = self.timeouts;
         (head.min(idle).min(write).min(IDLE_TIMEOUT_WHEN_FULL) / 4).max(Duration::from_millis(1))
     }
 }
 
-/// Whether a connection ended as its head was none, to which the library answers by itself.
+/// The reason if the HTTP library itself refused a malformed request head.
 fn refused(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<Refused> {
     let error = error.downcast_ref::<hyper::Error>().filter(|error| error.is_parse())?;
     Some(if error.is_parse_too_large() { Refused::HeadTooLarge } else { Refused::Malformed })
 }
 
-/// The routes, each request told to the connection's activity.
+/// The router; reports each request to the connection's activity.
 #[derive(Clone)]
 struct TrackedService {
     routes: CurrentRouter,
@@ -183,13 +184,13 @@ where
     }
 }
 
-/// Whether an answer is a stream of events, which ends when its client has had enough.
+/// Whether a response is an event stream, which ends only when its client disconnects.
 fn is_streaming(response: &Response<Body>) -> bool {
     let kind = response.headers().get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
     kind.starts_with(b"text/event-stream") || kind.starts_with(b"multipart/")
 }
 
-/// An answer's body, which is under way until it is dropped.
+/// A response body; the request counts as active until it is dropped.
 struct TrackedBody {
     body: Body,
     _active_request: ActiveRequest,

@@ -1,8 +1,8 @@
-//! Server-sent events as GraphQL over SSE has them in its "distinct connections mode": a request each, with the events `next` and
-//! `complete`.
+//! Server-sent events in the "distinct connections mode" of GraphQL over SSE: one request per operation, with the events
+//! `next` and `complete`.
 //!
-//! Every `next` has an `id`, which a browser's `EventSource` sends back as `Last-Event-ID` when it comes again. Errors before
-//! execution are a `next` as well, since a client that fails on a status is not told why (the protocol's own reason).
+//! Each `next` has an `id`, which a browser's `EventSource` sends back as `Last-Event-ID` when it reconnects. Errors before
+//! execution are sent as `next` too: the protocol asks for it, because a client cannot read the body of an error status.
 
 use bytes::Bytes;
 
@@ -14,7 +14,7 @@ pub(crate) struct Events;
 impl StreamFormat for Events {
     const MEDIA: &'static str = "text/event-stream; charset=utf-8";
 
-    /// A comment; and the position, so that whoever loses its connection before anything happened comes back to it.
+    /// A comment and the position, so that a client that loses its connection before the first event resumes there.
     fn opening(position: Option<&str>) -> Bytes {
         position.map_or_else(Self::heartbeat, |position| format!(":\nid: {position}\n\n").into())
     }
@@ -24,7 +24,7 @@ impl StreamFormat for Events {
         if let Some(position) = position {
             event.extend(format!("id: {position}\n").bytes());
         }
-        // An answer's JSON is written in one line.
+        // A response's JSON is a single line.
         event.extend(b"data: ");
         event.extend(answer);
         event.extend(b"\n\n");

@@ -1,9 +1,9 @@
-//! Another configuration in this one's place, while requests come.
+//! Replacing the configuration while requests are served.
 //!
-//! A listener asks which router is in force at each request ([`CurrentRouter`]), so that a request is answered by one configuration
-//! whole, and ends with it. What goes on for longer knows the edge that it began with, and from that the one which took its
-//! place ([`Replacement`]): whoever it is for must then be let in again, by what it showed. A lock around each setting, the rejected
-//! choice, would let a request see some of the one and some of the other.
+//! [`ReloadableEdge`] is the entry point. A listener reads [`CurrentRouter`] at each request, so each request is answered
+//! by exactly one configuration. Subscriptions know the edge that they started with and, through [`Replacement`], the one
+//! that replaced it; their callers are then authenticated again. Rejected: a lock per setting. A request could see a mix
+//! of two configurations.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::traced::traced;
 use super::{Edge, EdgeParts, EdgeState, routes};
 use crate::telemetry::traces::Root;
 
-/// The router that is in force.
+/// The router in force.
 #[derive(Clone)]
 pub struct CurrentRouter(watch::Receiver<Router>);
 
@@ -25,14 +25,14 @@ impl CurrentRouter {
     }
 }
 
-/// One that stays.
+/// A router that is never replaced.
 impl From<Router> for CurrentRouter {
     fn from(router: Router) -> Self {
         Self(watch::channel(router).1)
     }
 }
 
-/// The edge that takes an edge's place, once there is one.
+/// The edge that replaces another one, when there is one.
 #[derive(Clone)]
 pub(super) struct Replacement(watch::Receiver<Option<Edge>>);
 
@@ -44,19 +44,19 @@ impl Replacement {
 }
 
 impl Edge {
-    /// Waits until another has taken this one's place.
+    /// Waits until this edge is replaced, and returns the new one.
     pub(super) async fn replaced(&self) -> Self {
         let mut replacement = self.replacement.0.clone();
         let found = replacement.wait_for(Option::is_some).await.ok().and_then(|edge| edge.clone());
         match found {
             Some(edge) => edge,
-            // Nobody is left to put one there.
+            // Without a sender no replacement can come.
             None => std::future::pending().await,
         }
     }
 }
 
-/// What the public listener serves.
+/// The edge of the public listener, replaceable at runtime.
 pub struct ReloadableEdge {
     routes: watch::Sender<Router>,
     edge: Edge,
@@ -65,7 +65,7 @@ pub struct ReloadableEdge {
 }
 
 impl ReloadableEdge {
-    /// Serves these; requests are traced from a root, where there is one.
+    /// Serves the given parts. Requests are traced if there is a root.
     #[must_use]
     pub fn new(parts: EdgeParts, root: Option<Root>) -> Self {
         let bodies = BodyBudget::new(&parts.settings);
@@ -74,32 +74,32 @@ impl ReloadableEdge {
         Self { routes: watch::channel(routes).0, edge, announcer, root }
     }
 
-    /// What a listener answers by.
+    /// The router for a listener.
     #[must_use]
     pub fn routes(&self) -> CurrentRouter {
         CurrentRouter(self.routes.subscribe())
     }
 
-    /// How callers are known.
+    /// The authenticator in force.
     #[must_use]
     pub fn callers(&self) -> &super::caller::Authenticator {
         &self.edge.callers
     }
 
-    /// What runs operations.
+    /// The operation engine in force.
     #[must_use]
     pub fn operations(&self) -> &crate::operation::OperationEngine {
         &self.edge.operations
     }
 
-    /// Serves others from the next request on. The room for bodies and the deliveries that were taken are one with those before.
+    /// Replaces the edge for all further requests. The body budget and the known webhook deliveries carry over.
     pub fn replace(&mut self, parts: EdgeParts) {
         let webhooks = parts.webhooks.remembering(&self.edge.webhooks);
         let bodies = self.edge.bodies.with_settings(&parts.settings);
         let (announcer, edge) = Edge::new(EdgeParts { webhooks, ..parts }, bodies);
         drop(self.routes.send_replace(traced(routes(edge.clone()), self.root.clone())));
         let before = std::mem::replace(&mut self.edge, edge.clone());
-        // What still listens holds its operations on, which are asked for nothing new.
+        // Running subscriptions keep the old engine, but send no new operations to it.
         before.operations.forget();
         std::mem::replace(&mut self.announcer, announcer).send_replace(Some(edge));
     }

@@ -1,13 +1,15 @@
-//! The edge: HTTP in, HTTP out.
+//! The HTTP edge: from a client's request to the operation engine and back.
 //!
-//! A request passes [`request_id`], is [`request_recorder`] when it is answered, is routed, and at `/graphql` goes through [`graphql`]: [`media`] type,
-//! [`origin`] and [`cors`], [`caller`], [`body`], then down into the operation layer; what a client has already it is not
-//! sent again ([`conditional`]). What goes on is [`response_stream`] its answers one after the other: [`streaming`] over HTTP, as an
-//! [`event_stream`] or [`multipart`], for as long as its [`shutdown`] is; or over a [`websocket`]. Whatever is refused on the
-//! way is one [`error`] type, [`framing`]'s before all others. [`graphiql`] is the page at `/`, [`example`] the one at
-//! `/example`, each a [`bundle`]; [`webhook`] is where Composio tells of what has expired.
-//! All of it may be [`mod@traced`]. [`ops`] is the second listener's, [`serve`] runs either: each [`connection`] is a [`socket`] with a [`activity`]. Of configurations one
-//! takes another's place in [`hot_reload`].
+//! Entry points are [`hot_reload::ReloadableEdge`] (the routes) and [`serve`] (the listeners).
+//!
+//! - Every request passes [`framing`], [`request_id`], [`request_recorder`] and, if enabled, [`mod@traced`].
+//! - `/graphql` is [`graphql`]: [`media`] types, [`origin`] and [`cors`], [`caller`], [`body`], then the operation engine.
+//!   [`conditional`] answers 304.
+//! - Subscriptions are a [`response_stream`]: [`streaming`] over HTTP as [`event_stream`] or [`multipart`], or a
+//!   [`websocket`]. They end by their [`shutdown`] token.
+//! - Pages are [`graphiql`] and [`example`], served as a [`bundle`]; Composio calls [`webhook`]; [`ops`] serves probes.
+//! - Refusals are one [`error`] type.
+//! - Each [`connection`] has a [`socket`] and its [`activity`].
 
 mod activity;
 mod body;
@@ -63,19 +65,19 @@ pub use self::traced::traced;
 use self::webhook::Webhooks;
 use crate::operation::OperationEngine;
 
-/// What the edge is made of.
+/// The parts of an edge.
 pub struct EdgeParts {
-    /// What runs operations.
+    /// The engine that executes operations.
     pub operations: OperationEngine,
-    /// How callers are known.
+    /// The authenticator of callers.
     pub callers: Authenticator,
-    /// Whose webhooks are taken.
+    /// The webhook verification.
     pub webhooks: Webhooks,
     /// `[http]`
     pub settings: HttpSettings,
 }
 
-/// What requests to the graph share; routing clones it several times a request.
+/// State that all requests of a configuration share; a pointer, because routing clones it several times per request.
 #[derive(Clone)]
 struct Edge(Arc<EdgeState>);
 
@@ -97,7 +99,7 @@ struct EdgeState {
     replacement: Replacement,
 }
 
-/// The public listener's routes, and around them what every request passes, the outermost last.
+/// The routes of the public listener, without reloading.
 pub fn router(parts: EdgeParts) -> Router {
     ReloadableEdge::new(parts, None).routes().now()
 }
@@ -119,8 +121,8 @@ fn routes(edge: Edge) -> Router {
     guarded(routes, &callers).layer(recorded).layer(from_fn(request_id::named)).with_state(edge)
 }
 
-/// Where everybody on this machine is an administrator, all that a listener answers is for those alone who call it by this
-/// machine's names: GraphiQL too, which a rebound page could steer.
+/// Restricts a listener without authentication to clients that address it by a loopback name. This includes GraphiQL,
+/// which a page could otherwise control by DNS rebinding.
 fn guarded<S: Clone + Send + Sync + 'static>(routes: Router<S>, callers: &Authenticator) -> Router<S> {
     match callers {
         Authenticator::Open(_) => routes.layer(from_fn(caller::require_loopback_host)),
@@ -128,11 +130,11 @@ fn guarded<S: Clone + Send + Sync + 'static>(routes: Router<S>, callers: &Authen
     }
 }
 
-/// `/graphql`, and what is done about its answers.
+/// `/graphql` with compression, CORS and `Vary`.
 fn graph(settings: &HttpSettings) -> MethodRouter<Edge> {
     let mut route = any(graphql::answer);
     if settings.compression {
-        // What goes on would be held back until there is enough of it to compress.
+        // Compression would hold back the frames of a stream.
         let worth_it = SizeAbove::new(COMPRESSED_FROM_BYTES)
             .and(NotForContentType::SSE)
             .and(NotForContentType::const_new("multipart/"));
@@ -145,20 +147,20 @@ fn graph(settings: &HttpSettings) -> MethodRouter<Edge> {
     route.layer(map_response(add_vary))
 }
 
-/// From which size on an answer is compressed, in bytes: below, a packet takes it as it is.
+/// Minimum size of a compressed response in bytes; smaller ones fit into a packet anyway.
 const COMPRESSED_FROM_BYTES: u64 = 1_400;
 
-/// `/`: GraphiQL where it is switched on, else a word to whoever looks.
+/// `/`: GraphiQL if it is enabled, otherwise a short text.
 fn front(settings: &HttpSettings) -> Router<Edge> {
     if settings.graphiql {
         return graphiql::routes();
     }
-    let word = "Switchboard: the graph answers at /graphql (POST, GET).\n";
-    Router::new().route("/", get(word).fallback(async || HttpError::method_not_allowed("GET, HEAD")))
+    let text = "Switchboard: GraphQL is served at /graphql (POST, GET).\n";
+    Router::new().route("/", get(text).fallback(async || HttpError::method_not_allowed("GET, HEAD")))
 }
 
-/// Answers differ by whoever asks and by what they take; caches in between are told so even where they may keep
-/// nothing, since a private cache may.
+/// Responses depend on the caller and on what it accepts. Caches are told so on every response, because a private cache
+/// may store some.
 async fn add_vary(response: Response) -> Response {
     with(response, VARY, "Authorization, x-api-key, Accept, Accept-Encoding, Origin")
 }

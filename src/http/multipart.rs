@@ -1,8 +1,8 @@
-//! Apollo's protocol of subscriptions over HTTP, `multipart/mixed` with `subscriptionSpec=1.0`: a part for each answer, in a
-//! `payload` of its own, an empty one as a heartbeat, and `payload: null` with errors where the stream itself fails.
+//! Apollo's protocol for subscriptions over HTTP: `multipart/mixed` with `subscriptionSpec=1.0`. Each response is a part
+//! with a `payload`; an empty part is a heartbeat, and `payload: null` with errors reports that the stream failed.
 //!
-//! Apollo Client takes a part when it sees the boundary behind it. So each part ends with that boundary, and does not begin
-//! with it: else every event would come as late as the next one.
+//! Apollo Client processes a part when it sees the boundary after it. Each part therefore ends with the boundary instead
+//! of starting with it; otherwise each event would be delayed until the next one.
 
 use bytes::Bytes;
 
@@ -23,7 +23,7 @@ impl StreamFormat for Parts {
     }
 
     fn failed(answer: &[u8]) -> Bytes {
-        // It begins with a brace, as every answer.
+        // Every response starts with a brace.
         part(&[b"{\"payload\":null,", answer.get(1..).unwrap_or_default()])
     }
 

@@ -1,5 +1,4 @@
-//! An operation as what it tells one after the other, whichever transport takes it on: the same for one that is answered once
-//! and for one that goes on.
+//! An operation as a stream of responses, the same for all transports and for queries as well as subscriptions.
 
 use futures_util::stream::{self, Stream, StreamExt as _};
 
@@ -7,16 +6,16 @@ use crate::operation::subscription::{OperationOutput, Subscription};
 use crate::operation::{OperationResponse, Outcome};
 use crate::telemetry::requests::Transport;
 
-/// One thing that an operation tells.
+/// One event of an operation.
 #[derive(Debug)]
 pub(crate) enum ResponseEvent {
-    /// An answer, and where a subscription stands behind it.
+    /// A response and, for subscriptions, the position after it.
     Next(OperationResponse, Option<String>),
-    /// Why it did not begin, or why it does not go on: errors alone, and nothing follows.
+    /// Errors only: the operation did not start or cannot continue. Nothing follows.
     Failed(OperationResponse),
 }
 
-/// What an operation tells.
+/// The events of an operation.
 pub(crate) fn response_events(
     opened: OperationOutput,
     transport: Transport,
@@ -38,7 +37,7 @@ fn once(answer: OperationResponse) -> ResponseEvent {
     }
 }
 
-/// What a subscription tells.
+/// The events of a subscription.
 pub(crate) fn subscription_events(
     subscription: Subscription,
     transport: Transport,

@@ -1,7 +1,7 @@
-//! A listener, from its first connection to its graceful end.
+//! A listener, from its first connection to its graceful shutdown.
 //!
-//! It takes no more connections than it has permits for. Those beyond are told so (`OVERLOADED`), a few at a time, and those
-//! beyond even these are hung up on: what comes faster than it can be refused must not cost anything.
+//! [`serve`] accepts up to `server.connections_max` connections. It answers some further ones with `OVERLOADED`, and closes
+//! all others at once, because connections that arrive faster than they can be refused must cost nothing.
 
 use std::future::Future;
 use std::io;
@@ -24,22 +24,22 @@ use super::settings::ServerSettings;
 use super::shutdown::ConnectionPhase;
 use crate::telemetry::connections::{Connections, Refused};
 
-/// How many connections are being refused at once, and how long each may take for it.
+/// Maximum number of connections that are being refused at once, and the timeout of each.
 const REFUSED_AT_ONCE: usize = 64;
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long to wait where the machine has no file handles left: connections that end give some back.
+/// Delay before the next accept if the process has no file descriptor left.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Where connections come from. In tests it is no port: on the paused clock, time runs ahead while a real socket is waited for.
+/// A source of connections. Tests use one without a socket, because paused time advances while a task waits for a socket.
 pub trait Listener: Send {
-    /// A connection's bytes.
+    /// The byte stream of a connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next connection.
+    /// Waits for the next connection.
     ///
     /// # Errors
-    /// Where it failed, or none can be taken now.
+    /// If a connection failed, or none can be accepted now.
     fn accept(&mut self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
@@ -48,17 +48,17 @@ impl Listener for TcpListener {
 
     async fn accept(&mut self) -> io::Result<TcpStream> {
         let (stream, _) = Self::accept(self).await?;
-        // Answers are written in one piece: waiting for more to send (Nagle) only delays them.
+        // Responses are written in one piece, so waiting for more data (Nagle's algorithm) would only delay them.
         let _ = stream.set_nodelay(true);
         Ok(stream)
     }
 }
 
-/// Serves until `shutdown` completes; then takes no more connections, and ends when the running requests are
-/// answered, or after the time that they are given.
+/// Serves until `shutdown` completes. Then accepts no more connections, and returns when all running requests are
+/// answered or `server.shutdown_ms` has passed.
 ///
 /// # Errors
-/// None today: a listener whose connections fail goes on.
+/// None today: the listener continues if a connection fails.
 pub async fn serve(
     listener: impl Listener,
     routes: impl Into<CurrentRouter>,
@@ -68,7 +68,7 @@ pub async fn serve(
     serve_counted(listener, routes, settings, Arc::default(), shutdown).await
 }
 
-/// The same, its connections counted.
+/// Like [`serve`], with counted connections.
 ///
 /// # Errors
 /// As [`serve`].
@@ -89,7 +89,7 @@ pub async fn serve_counted(
                 Ok(stream) => doors.accept(stream, &watched),
                 Err(error) if is_of_connection(&error) => {}
                 Err(error) => {
-                    tracing::error!(%error, "no connection can be taken at the moment");
+                    tracing::error!(%error, "cannot accept connections; retrying");
                     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             },
@@ -99,7 +99,7 @@ pub async fn serve_counted(
     phase.send_replace(ConnectionPhase::Draining);
     if tokio::time::timeout(settings.shutdown(), phase.closed()).await.is_err() {
         tracing::warn!(
-            "requests were still running {} ms after the end was asked for: they are cut off",
+            "requests were still running {} ms after shutdown was requested; aborting them",
             settings.shutdown_ms
         );
         phase.send_replace(ConnectionPhase::Aborted);
@@ -108,13 +108,13 @@ pub async fn serve_counted(
     Ok(())
 }
 
-/// Whether only the one connection failed before it was there.
+/// Whether the error concerns only one connection.
 fn is_of_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// The permits of a listener.
+/// The connection permits of a listener, and the servers for accepted and for refused connections.
 struct Acceptor {
     serving: ConnectionServer,
     permits: Arc<Semaphore>,
@@ -159,7 +159,7 @@ impl Acceptor {
     }
 }
 
-/// What those get for whom there is no permit.
+/// The router for refused connections.
 fn refusal() -> Router {
     let closing = async |request: Request<_>, next: Next| {
         let version = request.version();
@@ -171,6 +171,6 @@ fn refusal() -> Router {
         response
     };
     Router::new()
-        .fallback(async || HttpError::overloaded("All connections are taken: come again a little later."))
+        .fallback(async || HttpError::overloaded("Too many connections. Retry after a short delay."))
         .layer(from_fn(closing))
 }

@@ -1,4 +1,4 @@
-//! What can be set about the edge.
+//! Settings of the HTTP edge.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,27 +13,27 @@ use crate::domain::settings::{GIB, Ranges};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpSettings {
-    /// Where clients connect; port 0 takes a free one.
+    /// The address of the public listener; port 0 picks a free port.
     pub listen: SocketAddr,
-    /// Whether a browser that opens `/` gets GraphiQL.
+    /// Whether `/` serves GraphiQL.
     pub graphiql: bool,
-    /// Whether `/example` is the example page.
+    /// Whether `/example` serves the example page.
     pub example: bool,
-    /// The largest request body that is read, in bytes.
+    /// Maximum size of a request body in bytes.
     pub body_limit_bytes: usize,
-    /// How long a request's body may take to arrive, in milliseconds.
+    /// Milliseconds in which a request body must arrive.
     pub body_timeout_ms: u64,
-    /// How much memory the bodies of all requests may take that are being read or answered, in bytes.
+    /// Maximum memory of all request bodies that are being read or processed, in bytes.
     pub bodies_limit_bytes: usize,
-    /// Whose pages may ask from a browser.
+    /// The origins whose pages may send requests from a browser.
     pub cors_origins: AllowedOrigins,
-    /// Whether answers are compressed for those who take that.
+    /// Whether responses are compressed for clients that accept it.
     pub compression: bool,
-    /// How long a WebSocket may take to say who it is, in milliseconds.
+    /// Milliseconds in which a WebSocket client must send `connection_init`.
     pub ws_init_timeout_ms: u64,
-    /// How often it is made sure that whoever subscribes is still there, in milliseconds.
+    /// Interval of heartbeats to subscribers in milliseconds.
     pub stream_ping_ms: u64,
-    /// How many operations run at once over one WebSocket.
+    /// Maximum number of concurrent operations on one WebSocket.
     pub subscriptions_per_connection_max: usize,
 }
 
@@ -57,23 +57,23 @@ impl HttpSettings {
     }
 }
 
-/// `[server]`: how connections are kept, on both listeners.
+/// `[server]`: connections of both listeners.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSettings {
-    /// How many connections each listener has at once.
+    /// Maximum number of connections of each listener.
     pub connections_max: usize,
-    /// The longest head of a request, its URL and headers, in bytes.
+    /// Maximum size of a request head (URL and headers) in bytes.
     pub head_limit_bytes: usize,
-    /// How long a request's head may take to arrive, in milliseconds.
+    /// Milliseconds in which a request head must arrive.
     pub head_timeout_ms: u64,
-    /// How long a connection is kept without any request, in milliseconds.
+    /// Milliseconds after which a connection without a request is closed.
     pub idle_timeout_ms: u64,
-    /// How long a client may take to take an answer, in milliseconds.
+    /// Milliseconds after which a client that does not read its response is disconnected.
     pub write_timeout_ms: u64,
-    /// How long requests are still taken when the end is asked for, in milliseconds, while `/ready` says that none should come.
+    /// Milliseconds between a shutdown request and the end of accepting requests; `/ready` returns 503 meanwhile.
     pub drain_ms: u64,
-    /// How long running requests are given when the end is asked for, in milliseconds.
+    /// Milliseconds that running requests get to finish during shutdown.
     pub shutdown_ms: u64,
 }
 
@@ -81,7 +81,7 @@ impl ServerSettings {
     /// Allowed ranges.
     pub(crate) const RANGES: Ranges = &[
         ("connections_max", 1..=1_000_000),
-        // Below it hyper reads no head at all.
+        // hyper cannot parse heads with a smaller buffer.
         ("head_limit_bytes", 8_192..=1_048_576),
         ("head_timeout_ms", 1..=600_000),
         ("idle_timeout_ms", 1..=86_400_000),
@@ -90,17 +90,17 @@ impl ServerSettings {
         ("shutdown_ms", 0..=600_000),
     ];
 
-    /// How long requests are still taken at the end.
+    /// Time between a shutdown request and the end of accepting requests.
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_millis(self.drain_ms)
     }
 
-    /// How long running requests are given at the end.
+    /// Time that running requests get to finish during shutdown.
     pub(crate) fn shutdown(&self) -> Duration {
         Duration::from_millis(self.shutdown_ms)
     }
 
-    /// How long a connection may take for what.
+    /// The timeouts of connections.
     pub(crate) fn timeouts(&self) -> ConnectionTimeouts {
         ConnectionTimeouts {
             head: Duration::from_millis(self.head_timeout_ms),
@@ -110,10 +110,10 @@ impl ServerSettings {
     }
 }
 
-/// `[ops]`: the second listener, for probes.
+/// `[ops]`: the second listener for probes and metrics.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpsSettings {
-    /// Where probes connect; port 0 takes a free one.
+    /// The address of the ops listener; port 0 picks a free port.
     pub listen: SocketAddr,
 }

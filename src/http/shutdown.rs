@@ -1,8 +1,8 @@
-//! What an answer that goes on has to know of the connection below it: when its time is up, and how long its peer may take to
-//! take something.
+//! The shutdown state of a connection, for responses that last: when they must end, and how long the client may take to
+//! read.
 //!
-//! It travels in the request's extensions. Whoever holds one is waited for at the end, also over a WebSocket, which its
-//! connection has let go of by then.
+//! A [`ShutdownToken`] travels in the request's extensions. Graceful shutdown waits for all tokens, including those of
+//! WebSockets, which their connection no longer owns.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use tokio::sync::watch;
 
 use super::activity::ConnectionActivity;
 
-/// Whether connections go on.
+/// The phase of all connections of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConnectionPhase {
-    /// They do.
+    /// Requests are served.
     Serving,
-    /// They end when what is under way is answered.
+    /// Running requests are finished; no new ones are accepted.
     Draining,
-    /// They end.
+    /// All connections are closed.
     Aborted,
 }
 
-/// How long an answer may go on.
+/// Access to the phase of a connection, and to its write timeout.
 #[derive(Debug, Clone)]
 pub(crate) struct ShutdownToken {
-    /// None where nobody ends it: in a router that something else serves.
+    /// `None` in a router that another server runs: no shutdown is signaled.
     connection: Option<(watch::Receiver<ConnectionPhase>, Arc<ConnectionActivity>)>,
     write_timeout: Duration,
 }
@@ -40,41 +40,41 @@ impl ShutdownToken {
         Self { connection: Some((phase, activity)), write_timeout }
     }
 
-    /// The one of the connection that a request came by.
+    /// The token of the connection that a request arrived on.
     pub(crate) fn from_extensions(extensions: &Extensions) -> Self {
         extensions.get().cloned().unwrap_or(Self { connection: None, write_timeout: Duration::MAX })
     }
 
-    /// How long the peer may take to take something.
+    /// Time in which the client must read a message.
     pub(crate) fn write_timeout(&self) -> Duration {
         self.write_timeout
     }
 
-    /// Has the connection ended, as its peer did not take something in time.
+    /// Closes the connection because the client did not read in time.
     pub(crate) fn abort_connection(&self) {
         if let Some((_, activity)) = &self.connection {
             activity.abort();
         }
     }
 
-    /// Whether there is no time left.
+    /// Whether the connection is aborted.
     pub(crate) fn is_aborted(&self) -> bool {
         self.connection.as_ref().is_some_and(|(phase, _)| *phase.borrow() == ConnectionPhase::Aborted)
     }
 
-    /// Waits until it is to come to its end.
+    /// Waits until the response must end.
     pub(crate) async fn draining(&mut self) {
         self.until(|phase| phase != ConnectionPhase::Serving).await;
     }
 
-    /// Waits until there is no time left.
+    /// Waits until the connection is aborted.
     pub(crate) async fn aborted(&mut self) {
         self.until(|phase| phase == ConnectionPhase::Aborted).await;
     }
 
     async fn until(&mut self, is_reached: impl Fn(ConnectionPhase) -> bool) {
         match &mut self.connection {
-            // Nobody is left to say when: then it is now.
+            // If the listener is gone, every phase counts as reached.
             Some((phase, _)) => drop(phase.wait_for(|phase| is_reached(*phase)).await),
             None => std::future::pending().await,
         }

@@ -1,4 +1,4 @@
-//! A connection's bytes, as they come and go: each is told to the connection's [`ConnectionActivity`].
+//! The socket of a connection. It reports all reads and writes to [`ConnectionActivity`].
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::activity::ConnectionActivity;
 
-/// A socket that is watched. It holds the connection's permit, so that one that became a WebSocket holds it on.
+/// A tracked socket. It owns the connection's permit, so that an upgraded WebSocket keeps it.
 pub(crate) struct Socket<S> {
     stream: S,
     activity: Arc<ConnectionActivity>,

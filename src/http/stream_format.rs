@@ -1,24 +1,24 @@
-//! The contract between a streamed response and the format that it is written in.
+//! The interface between a streamed response and its format.
 
 use bytes::Bytes;
 
-/// How frames are written.
+/// A format of frames.
 pub(crate) trait StreamFormat: Send + 'static {
     /// `Content-Type`.
     const MEDIA: &'static str;
 
-    /// What is sent at once, so that everybody between knows that it has begun.
+    /// The first bytes, sent at once so that client and proxies see that the stream has started.
     fn opening(position: Option<&str>) -> Bytes;
 
-    /// An answer.
+    /// A response.
     fn next(answer: &[u8], position: Option<&str>) -> Bytes;
 
-    /// Why it does not go on: an answer of errors alone.
+    /// A response of errors only, after which nothing follows.
     fn failed(answer: &[u8]) -> Bytes;
 
-    /// That there is nothing to tell.
+    /// A sign of life between responses.
     fn heartbeat() -> Bytes;
 
-    /// That nothing follows.
+    /// The end of the stream.
     fn end() -> Bytes;
 }

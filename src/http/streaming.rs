@@ -1,9 +1,9 @@
-//! Answers by HTTP that go on: a subscription as the body of one response, in either of two forms.
+//! Subscriptions over HTTP: one response with a body of several frames, in one of two formats.
 //!
-//! A task of its own feeds the body, one frame at a time. So a peer that does not take one is noticed and cut, over HTTP/2 too,
-//! where the connection's other streams flow; what it misses meanwhile is remembered by nobody but the feed below, which
-//! says so if it was too much. A body that is asked for its next frame when the peer has room for it, the rejected choice,
-//! is not asked at all by a peer that has none, and would neither end with its token nor with the server.
+//! A separate task feeds the body, one frame at a time. It detects a client that does not read, also over HTTP/2, where
+//! other streams of the connection continue. Only the feed below buffers events that a slow client misses, and reports
+//! when it lost some. Rejected: a body that is polled for its next frame. It is not polled while the client does not
+//! read, so it would end neither with its token nor with the server.
 
 use std::io;
 use std::pin::Pin;
@@ -33,25 +33,25 @@ use crate::operation::OperationResponse;
 use crate::operation::subscription::Subscription;
 use crate::telemetry::requests::Transport;
 
-/// What nginx is told by, so that it hands on what has come instead of waiting for more.
+/// The header that makes nginx forward frames without buffering.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// What a stream lasts by.
+/// The context of a stream.
 pub(crate) struct StreamContext {
-    /// How often it is presented that it goes on.
+    /// Interval of heartbeats.
     pub(crate) ping: Duration,
-    /// Who it is for.
+    /// The caller that subscribed.
     pub(crate) caller: Caller,
-    /// By what that was let in, and where.
+    /// The caller's credentials, to authenticate again after a reload.
     pub(crate) presented: PresentedCredentials,
     pub(crate) edge: Edge,
-    /// The connection's.
+    /// The connection's shutdown token.
     pub(crate) shutdown: ShutdownToken,
-    /// The request's permit in the room for bodies: the subscription is made of it.
+    /// The request's share of the body budget: the subscription keeps the request.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 
-/// An answer that is given once to a client that takes only streams.
+/// A single response for a client that accepts only streams.
 pub(crate) fn single_response(streaming: StreamKind, answer: &OperationResponse) -> Response {
     let mut response = match streaming {
         StreamKind::Events => whole_body::<event_stream::Events>(&answer.body),
@@ -61,7 +61,7 @@ pub(crate) fn single_response(streaming: StreamKind, answer: &OperationResponse)
     response
 }
 
-/// A subscription's answers.
+/// The responses of a subscription.
 pub(crate) fn subscription_response(
     streaming: StreamKind,
     subscription: Subscription,
@@ -115,17 +115,17 @@ fn response<F: StreamFormat>(body: Body) -> Response {
     response
 }
 
-/// A part of a body.
+/// A frame of a body.
 enum Frame {
     Part(Bytes),
     Last(Bytes),
 }
 
-/// Why the body breaks off.
+/// The reason why a body is cut off.
 enum StreamError {
-    /// Nobody takes it any more.
+    /// The client disconnected.
     Disconnected,
-    /// Nobody took a frame for as long as that may take.
+    /// The client did not read a frame in time.
     Stalled,
 }
 
@@ -172,13 +172,13 @@ async fn feed<F: StreamFormat>(
         let is_last = matches!(frame, Frame::Last(_));
         send(frame).await?;
         if is_last {
-            // Until it is receiver too, there is a connection to be had back.
+            // Until the client has read the last frame too, the write timeout applies.
             return timeout(write, frames.closed()).await.map_err(|_| StreamError::Stalled);
         }
     }
 }
 
-/// Waits until a moment, if there is one.
+/// Waits until a time; forever if there is none.
 pub(crate) async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
@@ -186,7 +186,7 @@ pub(crate) async fn until(moment: Option<Instant>) {
     }
 }
 
-/// The body. One that was given up ends with an error, so that no client takes it for whole.
+/// The body. If it is cut off it ends with an error, so that no client takes it for complete.
 struct StreamBody {
     receiver: mpsc::Receiver<Frame>,
     is_complete: bool,
