@@ -281,9 +281,9 @@ fn an_upstream_url_is_a_base_url_without_credentials_query_or_fragment() {
 #[test]
 fn mode_none_listens_on_loopback_only() {
     let line = refusal("[http]\nlisten = \"0.0.0.0:8080\"");
-    assert!(line.starts_with("http.listen: auth.mode = \"none\" lets anybody"), "{line}");
+    assert!(line.starts_with("http.listen: auth.mode = \"none\" gives every client"), "{line}");
     let line = refusal("[ops]\nlisten = \"[::]:9090\"");
-    assert!(line.starts_with("ops.listen: ") && line.contains("[::]:9090 is no loopback"), "{line}");
+    assert!(line.starts_with("ops.listen: ") && line.contains("[::]:9090 is not a loopback"), "{line}");
     assert!(refusal("[ops]\nlisten = \"127.0.0.1:8080\"").contains("is the address of http.listen"));
     assert!(file("[http]\nlisten = \"[::1]:0\"\n[ops]\nlisten = \"127.1.2.3:0\"").is_ok());
 }

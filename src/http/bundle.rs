@@ -1,7 +1,7 @@
-//! A page that is compiled into the binary, as a browser gets its files.
+//! A page that is compiled into the binary, served file by file.
 //!
-//! A bundle is a folder of files, each gzipped when it was built and embedded as it lies. Compressing on the way out was
-//! rejected: the same work again for every visitor.
+//! A bundle is a folder of files that were gzipped at build time and are embedded as they are. Rejected: compressing each
+//! response, which repeats the same work for every visitor.
 
 use std::io::Read as _;
 
@@ -18,17 +18,17 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::conditional::not_modified;
 
-/// The file that is the page itself.
+/// The file name of the page.
 pub(super) const PAGE: &str = "index.html";
 
-/// The page itself.
+/// Serves the page.
 pub(super) fn page<B: RustEmbed>(headers: &HeaderMap) -> Response {
     file::<B>(PAGE, headers)
 }
 
-/// A file that the page names.
+/// Serves a file that the page refers to.
 pub(super) fn asset<B: RustEmbed>(name: &str, headers: &HeaderMap) -> Response {
-    // The page's links are relative to where it is served: among its files it would be a broken twin.
+    // The page's links are relative to its own path and would be broken under the path of its files.
     if name == PAGE { missing() } else { file::<B>(name, headers) }
 }
 
@@ -37,7 +37,7 @@ fn file<B: RustEmbed>(name: &str, headers: &HeaderMap) -> Response {
         return missing();
     };
     let gzip = takes(headers, &ACCEPT_ENCODING, &["gzip", "*"]).unwrap_or(false);
-    // A strong tag names one representation (RFC 9110, 8.8.1): the packed bytes and the plain ones bear two.
+    // A strong tag names one representation (RFC 9110, 8.8.1), so compressed and plain bytes have different tags.
     let tag = BASE64_URL_SAFE_NO_PAD.encode(metadata.sha256_hash());
     let tag = if gzip { format!("\"{tag}-gzip\"") } else { format!("\"{tag}\"") };
     let about = [
@@ -63,7 +63,7 @@ fn missing() -> Response {
     (StatusCode::NOT_FOUND, "No such file.\n").into_response()
 }
 
-/// The answer with what keeps a browser from loading, guessing or response_events more than `policy` lets it.
+/// The response with headers that keep a browser from loading, guessing or disclosing more than `policy` allows.
 pub(super) async fn guarded(policy: &'static str, mut response: Response) -> Response {
     let guards = [
         (CONTENT_SECURITY_POLICY, policy),
@@ -75,7 +75,7 @@ pub(super) async fn guarded(policy: &'static str, mut response: Response) -> Res
     response
 }
 
-/// What a list header with weights (RFC 9110, 12.4.2) says of the first of `names`, the most exact first, that it lists.
+/// The acceptance of the first of `names` that a weighted list header (RFC 9110, 12.4.2) contains; most specific name first.
 pub(super) fn takes(headers: &HeaderMap, header: &HeaderName, names: &[&str]) -> Option<bool> {
     let listed: Vec<(&str, bool)> = members(headers, header)
         .map(|member| {
@@ -89,7 +89,7 @@ pub(super) fn takes(headers: &HeaderMap, header: &HeaderName, names: &[&str]) ->
     names.iter().find_map(says).map(|(_, taken)| *taken)
 }
 
-/// Whether the client has this representation already. The comparison is the weak one (RFC 9110, 13.1.2), since a proxy may have weakened the tag.
+/// Whether the client has this representation. The comparison is weak (RFC 9110, 13.1.2), because a proxy may have weakened the tag.
 fn knows(headers: &HeaderMap, tag: &str) -> bool {
     members(headers, &IF_NONE_MATCH)
         .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
@@ -100,7 +100,7 @@ fn members<'a>(headers: &'a HeaderMap, header: &HeaderName) -> impl Iterator<Ite
     lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
-/// Whether the name ends in the bundler's eight characters of content hash, so that other content has another name.
+/// Whether the name ends in the bundler's content hash of eight characters, so that other content has another name.
 fn is_hashed(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(stem, _)| stem.bytes().rev().nth(8) == Some(b'-'))
 }

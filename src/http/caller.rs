@@ -1,7 +1,7 @@
-//! Who is asking: the request's headers turned into a [`Caller`].
+//! Authentication: from request headers to a [`Caller`].
 //!
-//! Absent is not invalid: a request without credentials learns which to send, one with broken ones learns which are
-//! broken, and neither is ever repeated.
+//! [`Authenticator`] is the entry point. Missing credentials and invalid ones have different errors: the first say which
+//! to send, the second which are invalid. Credentials are never repeated in a message.
 
 mod credentials;
 pub mod jwks;
@@ -29,24 +29,24 @@ use super::error::HttpError;
 use super::origin;
 use crate::domain::caller::{Caller, Tenant};
 
-const FOREIGN_HOST: &str = "Without authentication only this machine may ask: call the server by `localhost`, `127.0.0.1` or \
-                            `[::1]`.";
+const FOREIGN_HOST: &str = "Without authentication, only this machine may send requests. Use the host `localhost`, `127.0.0.1` \
+                            or `[::1]`.";
 
-/// How callers are known: `[auth]`.
+/// Authentication of callers by one of the modes of `[auth]`.
 #[derive(Clone)]
 pub enum Authenticator {
-    /// Mode `none`: anybody on this machine, as ADMIN of this tenant.
+    /// Mode `none`: every client on this machine is an administrator of this tenant.
     Open(Tenant),
-    /// Mode `tokens`: whoever bears one of these.
+    /// Mode `tokens`: clients with one of these tokens.
     Tokens(Arc<Tokens>),
-    /// Mode `jwt`: whoever bears a token that passes.
+    /// Mode `jwt`: clients with a valid JWT.
     Jwt(Arc<Verifier>),
-    /// Mode `passthrough`: whoever brings keys of their own.
+    /// Mode `passthrough`: clients with their own upstream API keys.
     Passthrough,
 }
 
 impl Authenticator {
-    /// Who sent a request.
+    /// Authenticates the sender of a request.
     pub(crate) async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, HttpError> {
         match self {
             Self::Open(tenant) => Ok(Caller::admin("local", tenant.clone())),
@@ -56,7 +56,7 @@ impl Authenticator {
         }
     }
 
-    /// The same, with the issuer's keys as others have read them, where both read the same.
+    /// Reuses the issuer's keys that another authenticator has read, if both have the same issuer.
     #[must_use]
     pub fn reusing_keys_of(self, others: &Self) -> Self {
         match (self, others) {
@@ -66,8 +66,8 @@ impl Authenticator {
     }
 }
 
-/// A page can point its own name at 127.0.0.1 and then is same-origin with this server; but the browser still
-/// sends that name. A request without a name is no browser's.
+/// Refuses requests for a host name other than loopback. A page can point its own name at 127.0.0.1 and is then of the
+/// same origin as this server, but the browser still sends that name. Browsers always send one.
 pub(crate) async fn require_loopback_host(request: Request, next: Next) -> Response {
     let (headers, uri) = (request.headers(), request.uri());
     let nameless = uri.authority().is_none() && !headers.contains_key(HOST);
@@ -77,18 +77,18 @@ pub(crate) async fn require_loopback_host(request: Request, next: Next) -> Respo
     HttpError::forbidden(FOREIGN_HOST).into_response()
 }
 
-/// Mode `none` on an address that others can reach.
+/// Mode `none` on an address that other machines can reach.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "auth.mode = \"none\" lets anybody who reaches the server read everything, and {0} is no loopback address: \
-     listen on 127.0.0.1 or [::1], or set auth.mode to \"tokens\", \"jwt\" or \"passthrough\""
+    "auth.mode = \"none\" gives every client that reaches the server full access, and {0} is not a loopback address. \
+     Listen on 127.0.0.1 or [::1], or set auth.mode to \"tokens\", \"jwt\" or \"passthrough\""
 )]
 pub struct ExposedWithoutAuth(SocketAddr);
 
-/// Refuses to start in mode `none` where any listener is off loopback.
+/// Refuses to start in mode `none` if a listener is not on a loopback address.
 ///
 /// # Errors
-/// With the first address that others can reach.
+/// With the first such address.
 pub fn refuse_exposed_without_auth(
     mode: AuthMode,
     listeners: &[SocketAddr],
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_listens_without_authentication_where_others_can_reach() {
+    fn mode_none_is_refused_on_addresses_that_others_can_reach() {
         let own = ["127.0.0.1:8080".parse().unwrap(), "[::1]:9090".parse().unwrap()];
         let open = ["127.0.0.1:8080".parse().unwrap(), "0.0.0.0:9090".parse().unwrap()];
         assert!(refuse_exposed_without_auth(AuthMode::None, &own).is_ok());

@@ -1,7 +1,7 @@
-//! Conditional requests (RFC 9110, 13): a client that has an answer's bytes is told so instead of sent them again.
+//! Conditional requests (RFC 9110, 13): a client that has the current response receives 304 instead.
 //!
-//! Entity tags are weak ones. A strong tag would have to differ between an answer and the same answer compressed, which is
-//! done further out and per client; and nothing here takes ranges or `If-Match`, which alone need strong ones.
+//! Entity tags are weak. A strong tag would have to differ between a response and its compressed form, and compression is
+//! done further out, per client. Only ranges and `If-Match` need strong tags, and neither is supported.
 
 use std::io;
 
@@ -15,13 +15,13 @@ use futures_util::stream;
 use super::media::MediaType;
 use crate::operation::OperationResponse;
 
-/// What a client's copy of an answer is known by (RFC 9110, 8.8.3).
+/// The entity tag of a response (RFC 9110, 8.8.3).
 pub(crate) struct EntityTag {
     opaque: String,
 }
 
 impl EntityTag {
-    /// The tag of an answer in a media type: the same bytes under another name are another thing.
+    /// The tag of a response in a media type; each media type has its own tag.
     pub(crate) fn of(answer: &OperationResponse, media: MediaType) -> Self {
         let kind = match media {
             MediaType::GraphqlResponse => 'g',
@@ -35,21 +35,21 @@ impl EntityTag {
         HeaderValue::try_from(format!("W/\"{}\"", self.opaque)).ok()
     }
 
-    /// Whether the client has it already, by its `If-None-Match` (RFC 9110, 13.1.2): any of the tags, compared weakly,
-    /// or `*`, which is whatever there is.
+    /// Whether the client has this response, by its `If-None-Match` (RFC 9110, 13.1.2): one of the tags, compared weakly, or
+    /// `*`.
     pub(crate) fn matches(&self, headers: &HeaderMap) -> bool {
         let lines = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|line| line.to_str().ok());
         lines.map(str::trim).any(|line| line == "*" || opaque_tags(line).any(|tag| tag == self.opaque))
     }
 }
 
-/// 304 without `Content-Length`, which could only be that of the 200 (RFC 9110, 8.6). axum writes one for HEAD wherever it knows
-/// the body's length, so this body does not tell its own.
+/// 304 without `Content-Length`, which would have to be that of the 200 response (RFC 9110, 8.6). axum adds one to HEAD
+/// responses if it knows the body's length, so this body hides it.
 pub(crate) fn not_modified() -> Response {
     (StatusCode::NOT_MODIFIED, Body::from_stream(stream::empty::<io::Result<Bytes>>())).into_response()
 }
 
-/// What stands between the quotes of each tag of a list, as far as it is one: a tag can hold a comma.
+/// The opaque parts of the tags in a list. A tag may contain a comma.
 fn opaque_tags(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = line;
     std::iter::from_fn(move || {
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_compared_weakly_and_wherever_it_stands() {
+    fn tags_are_compared_weakly_at_any_position() {
         for lines in [
             &["*"][..],
             &[" * "],

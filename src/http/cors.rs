@@ -1,7 +1,7 @@
-//! Whose pages may ask from a browser: an allow-list of origins, empty unless configured (Fetch standard, "CORS protocol").
+//! CORS: the allow-list of origins whose pages may send requests from a browser; empty by default (Fetch standard).
 //!
-//! Callers are known by headers that a page must set itself, never by cookies, so credentials in CORS's sense are not let
-//! through: a page on the list can send only the keys that it has. There is no `*`, which would let every page ask with them.
+//! Callers are authenticated by headers that a page sets itself, never by cookies, so CORS credentials are not allowed: a
+//! page can send only keys that it has. `*` is not supported, because then every page could send them.
 
 use axum::http::header::{AGE, ETAG, HeaderName, ORIGIN, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, Method};
@@ -10,10 +10,10 @@ use std::time::Duration;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use url::Url;
 
-/// How long a browser remembers what it may do: the most that Chromium takes.
+/// How long a browser may cache a preflight response: the maximum of Chromium.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(2);
 
-/// The origins whose pages may ask, as browsers spell them.
+/// Allowed origins, spelled as browsers send them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct AllowedOrigins(Vec<HeaderValue>);
@@ -31,35 +31,37 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
     match text {
         "*" => {
             return Err(
-                "`*` would let every page ask: name each origin, or leave it empty to let none".to_owned()
+                "`*` would allow every page. List each origin, or leave it empty to allow none".to_owned()
             );
         }
         "null" => {
-            return Err("`null` is the origin of sandboxed and local pages, whosever they are".to_owned());
+            return Err(
+                "`null` is the origin of all sandboxed and local pages and cannot be allowed".to_owned()
+            );
         }
         _ => {}
     }
     let spelt = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let Some(spelt) = spelt.map(|url| url.origin().ascii_serialization()) else {
         return Err(format!(
-            "`{text}` is no origin: give scheme, host and port, as in https://app.example.com"
+            "`{text}` is not an origin. Give scheme, host and port, for example https://app.example.com"
         ));
     };
     if spelt != text {
-        return Err(format!("`{text}` is no origin as browsers send it: give `{spelt}`"));
+        return Err(format!("`{text}` is not spelled as browsers send it. Use `{spelt}`"));
     }
-    HeaderValue::from_str(text).map_err(|_| format!("`{text}` is no origin"))
+    HeaderValue::from_str(text).map_err(|_| format!("`{text}` is not an origin"))
 }
 
 impl AllowedOrigins {
-    /// Whether a request comes from a page of one of them.
+    /// Whether a request comes from a page of an allowed origin.
     pub(crate) fn allows(&self, headers: &HeaderMap) -> bool {
-        // Of several a proxy could have judged another one.
+        // With several `Origin` headers, a proxy may have checked another one.
         let mut origins = headers.get_all(ORIGIN).into_iter();
         matches!((origins.next(), origins.next()), (Some(origin), None) if self.0.contains(origin))
     }
 
-    /// What answers preflights and marks answers for these origins; none where there are none.
+    /// The layer that answers preflights and marks responses; `None` if no origin is allowed.
     pub(crate) fn layer(&self) -> Option<CorsLayer> {
         if self.0.is_empty() {
             return None;
@@ -85,22 +87,22 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_taken_as_browsers_spell_them() {
+    fn origins_are_accepted_as_browsers_spell_them() {
         assert_eq!(read("").unwrap(), AllowedOrigins::default());
         let two = read(" https://app.example.com, http://localhost:3000,").unwrap();
         assert_eq!(two.0, ["https://app.example.com", "http://localhost:3000"]);
     }
 
     #[test]
-    fn whatever_no_browser_sends_is_refused_with_what_one_would() {
+    fn invalid_origins_are_refused_with_a_correction() {
         for (text, part) in [
             ("*", "every page"),
             ("*", "leave it empty"),
             ("null", "sandboxed"),
-            ("app.example.com", "give scheme, host and port"),
+            ("app.example.com", "Give scheme, host and port"),
             ("https://app.example.com/", "give `https://app.example.com`"),
             ("https://App.example.com:443", "give `https://app.example.com`"),
-            ("ftp://app.example.com", "no origin"),
+            ("ftp://app.example.com", "not an origin"),
         ] {
             let refused = read(text).unwrap_err();
             assert!(refused.contains(part), "{text}: {refused}");

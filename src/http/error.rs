@@ -1,6 +1,6 @@
-//! Whatever the edge itself refuses, as one type and in the shape of a GraphQL answer.
+//! Errors of the edge itself, in the shape of a GraphQL response.
 //!
-//! Clients parse every answer of this endpoint the same way; a plain-text 404 or 413 would reach their users as
+//! Clients parse every response of this endpoint the same way. A plain-text 404 or 413 would appear to their users as
 //! "unexpected token".
 
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -16,7 +16,7 @@ use crate::operation::errors::GraphqlError;
 use crate::operation::request::RequestError;
 use crate::telemetry::requests::{Outcome, RequestRecord, Transport};
 
-/// [`OVERLOADED_RETRY_AFTER`] as `Retry-After` says it, in whole seconds.
+/// [`OVERLOADED_RETRY_AFTER`] as a `Retry-After` header in whole seconds.
 pub(crate) const RETRY_AFTER_SECONDS: &str = "1";
 
 /// A request that the edge refuses.
@@ -43,137 +43,138 @@ impl HttpError {
         Self { header: Some((name, HeaderValue::from_static(value))), ..self }
     }
 
-    /// The same in the media type that the client asked for.
+    /// The same error in the media type that the client accepts.
     pub(crate) fn with_media_type(self, media: MediaType) -> Self {
         Self { media, ..self }
     }
 
-    /// 400: the request could not be read to its end.
+    /// 400: the request's body is incomplete.
     pub(crate) fn incomplete_body() -> Self {
-        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", "The request's body did not arrive whole.")
+        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", "The request body is incomplete.")
     }
 
-    /// 400: the request's head is none that could be meant.
+    /// 400: the request head is malformed.
     pub(crate) fn malformed(message: &'static str) -> Self {
         Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
-    /// 401: no key came with the request.
+    /// 401: the request has no API key.
     pub(crate) fn missing_credentials() -> Self {
-        let message = "Keys are missing: send `Authorization: Bearer wbk_…` for the workspace API, `x-api-key` for \
+        let message = "API keys are missing. Send `Authorization: Bearer wbk_…` for the workspace API, `x-api-key` for \
                         the connected-accounts API, or both.";
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
             .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\"")
     }
 
-    /// 401: no token came with the request. It is not told that anything is wrong with one (RFC 6750, 3.1).
+    /// 401: the request has no token. The response does not claim an invalid one (RFC 6750, 3.1).
     pub(crate) fn missing_token() -> Self {
-        let message = "A token is missing: send `Authorization: Bearer` with it.";
+        let message = "The token is missing. Send `Authorization: Bearer <token>`.";
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
             .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\"")
     }
 
-    /// 503: whether a token is right cannot be told while its issuer's keys cannot be read.
+    /// 503: tokens cannot be verified while the issuer's keys cannot be read.
     pub(crate) fn keys_unavailable() -> Self {
-        let message = "The keys that tokens are checked with cannot be read just now: try again in a moment.";
+        let message =
+            "Tokens cannot be verified because the issuer's keys cannot be read. Retry after a short delay.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, message)
             .with(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
-    /// 401: a key or a token came, and is not one that is taken.
+    /// 401: the key or token is invalid.
     pub(crate) fn bad_credentials(message: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
             .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\", error=\"invalid_token\"")
     }
 
-    /// 401: a webhook's delivery that nobody known here has signed.
+    /// 401: the signature of a webhook delivery is invalid.
     pub(crate) fn bad_delivery(message: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
     }
 
-    /// 400: a webhook's delivery that is none.
+    /// 400: a webhook delivery is malformed.
     pub(crate) fn malformed_delivery(message: &'static str) -> Self {
         Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
-    /// 401: the token that an answer goes on by has expired meanwhile.
+    /// 401: the token of a running response has expired.
     pub(crate) fn expired() -> Self {
         Self::bad_credentials("The token has expired.")
     }
 
-    /// 401: over a WebSocket, something is asked for before it is known who asks.
+    /// 401: a WebSocket client sent an operation before `connection_init`.
     pub(crate) fn unacknowledged() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, "`connection_init` comes first.")
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, "`connection_init` must be sent first.")
     }
 
-    /// 401: whoever showed this is somebody else by now, or reads other data.
+    /// 401: after a reload the credentials belong to another role or tenant.
     pub(crate) fn identity_changed() -> Self {
-        Self::bad_credentials("The token has another role or tenant by now.")
+        Self::bad_credentials("The token's role or tenant has changed. Connect again.")
     }
 
-    /// 503: the server ends.
+    /// 503: the server shuts down.
     pub(crate) fn going_away() -> Self {
-        Self::overloaded("This server is going away: subscribe anew.")
+        Self::overloaded("The server is shutting down. Subscribe again.")
     }
 
-    /// More operations at once over one connection than there may be.
+    /// 429: too many concurrent operations on one connection.
     pub(crate) fn too_many_operations(limit: usize) -> Self {
-        let message = format!("More than {limit} operations at once over one connection.");
+        let message = format!("At most {limit} concurrent operations are allowed on one connection.");
         let error = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::LimitExceeded, message);
         Self { reason: Some("SUBSCRIPTIONS_PER_CONNECTION"), ..error }
     }
 
-    /// 403: it came from a place that may not ask.
+    /// 403: requests from this origin or host are not allowed.
     pub(crate) fn forbidden(message: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message)
     }
 
-    /// 404.
+    /// 404: unknown path.
     pub(crate) fn not_found() -> Self {
-        let message = "There is nothing at this path: the graph answers at /graphql.";
+        let message = "Nothing is served at this path. GraphQL is served at /graphql.";
         Self::bad_input(StatusCode::NOT_FOUND, "NOT_FOUND", message)
     }
 
-    /// 405, with the methods that are taken.
+    /// 405, with the allowed methods.
     pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
-        let message = format!("This method is not taken here; these are: {allowed}.");
+        let message = format!("This method is not allowed. Allowed: {allowed}.");
         Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(ALLOW, allowed)
     }
 
-    /// 405 for the PUT by which a client asks for one stream for all its operations (GraphQL over SSE, "Single connection mode").
+    /// 405 for PUT, by which a client requests one stream for all operations (GraphQL over SSE, "single connection mode").
     pub(crate) fn no_shared_stream(allowed: &'static str) -> Self {
-        let message = "Server-sent events come one operation a request here (\"distinct connections mode\" of GraphQL over SSE): \
-                        a stream for many is not reserved. In the client graphql-sse, leave out `singleConnection`.";
+        let message = "One stream for several operations is not supported. Send one request per operation (\"distinct \
+                       connections mode\" of GraphQL over SSE). In graphql-sse, omit `singleConnection`.";
         Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(ALLOW, allowed)
     }
 
-    /// 400: it asks for a WebSocket, but not for one as it must be.
+    /// 400: an invalid WebSocket upgrade.
     pub(crate) fn bad_websocket_request(message: impl Into<String>) -> Self {
         Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
-    /// 406: the client takes none of the media types that there are.
+    /// 406: the client accepts none of the supported media types.
     pub(crate) fn not_acceptable() -> Self {
-        let message = "Answers are application/graphql-response+json or application/json, of subscriptions \
-                        text/event-stream or multipart/mixed;subscriptionSpec=1.0, and the request's `Accept` takes none of \
-                        them.";
+        let message = "The request's `Accept` allows no supported media type. Responses are application/graphql-response+json \
+                       or application/json; subscriptions are text/event-stream or \
+                       multipart/mixed;subscriptionSpec=1.0.";
         Self::bad_input(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message)
     }
 
     /// 406: the client accepts neither a compressed response nor an uncompressed one.
     pub(crate) fn no_acceptable_coding() -> Self {
-        let sentence = "The request's `Accept-Encoding` excludes every coding that this server sends: br, gzip, zstd (where \
+        let message = "The request's `Accept-Encoding` excludes every coding that this server sends: br, gzip, zstd (where \
                         compression is on) and identity. Leave the header out, or allow one of them.";
-        Self::bad_input(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", sentence)
+        Self::bad_input(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message)
     }
 
-    /// 408: the body took too long to arrive.
+    /// 408: the body did not arrive in time.
     pub(crate) fn body_too_slow(limit_ms: u64) -> Self {
-        let message = format!("The request's body did not arrive within {limit_ms} ms.");
+        let message = format!("The request body did not arrive within {limit_ms} ms.");
         Self::new(StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, message)
     }
 
-    /// 503, with the time after which to come again.
+    /// 503, with the delay before a retry.
     pub(crate) fn overloaded(message: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, message)
             .with(RETRY_AFTER, RETRY_AFTER_SECONDS)
@@ -181,12 +182,12 @@ impl HttpError {
 
     /// 413, with the limit in bytes.
     pub(crate) fn body_too_large(limit: usize) -> Self {
-        let message = format!("The request's body is larger than {limit} bytes.");
+        let message = format!("The request body is larger than {limit} bytes.");
         let error = Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::LimitExceeded, message);
         Self { reason: Some("BODY_SIZE"), ..error }
     }
 
-    /// 415: the body is in another form than it must be.
+    /// 415: unsupported type or encoding of the body.
     pub(crate) fn unsupported_media_type(message: &'static str) -> Self {
         Self::bad_input(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
     }
@@ -199,17 +200,17 @@ impl From<RequestError> for HttpError {
 }
 
 impl HttpError {
-    /// What it says, for a transport that says it in its own terms.
+    /// The error message, for transports that have their own error format.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
-    /// Whether the same may succeed a moment later.
+    /// Whether a retry may succeed.
     pub(crate) fn is_transient(&self) -> bool {
         self.code == Code::Overloaded
     }
 
-    /// What is recorded of it.
+    /// The record of the refused request.
     pub(crate) fn record(&self, transport: Transport) -> RequestRecord {
         let outcome = if self.is_transient() { Outcome::Overloaded } else { Outcome::Refused };
         let bytes = u64::try_from(self.body().len()).ok();
@@ -225,14 +226,14 @@ impl HttpError {
         ErrorBody { errors: [error] }
     }
 
-    /// The text of the answer.
+    /// The response body.
     pub(crate) fn body(&self) -> Bytes {
-        // Texts and numbers alone: writing them cannot fail.
+        // Only strings and numbers: serialization cannot fail.
         serde_json::to_vec(&self.error_body()).unwrap_or_default().into()
     }
 }
 
-/// An answer without `data`, as nothing was executed.
+/// A response without `data`: nothing was executed.
 #[derive(Serialize)]
 struct ErrorBody {
     errors: [GraphqlError; 1],

@@ -1,8 +1,8 @@
-//! The settings page of `examples/settings-page` at `/example`, its files at `/example/…`: what a frontend over this
-//! graph can be, without anything to install.
+//! The settings page of `examples/settings-page` at `/example`, with its files at `/example/…`: a sample frontend that
+//! needs no installation.
 //!
-//! It is a [`bundle`] as GraphiQL's, and is there where its folder holds one. `demo` switches it on; who runs `serve`
-//! has a frontend of their own. Serving a folder that a setting names was rejected: the demo is one file.
+//! It is a [`bundle`] like GraphiQL, and exists if its folder contains one. `demo` enables it; users of `serve` have
+//! their own frontend. Rejected: serving a folder that a setting names, because the demo is a single file.
 
 use axum::Router;
 use axum::extract::Path;
@@ -20,18 +20,18 @@ use super::bundle;
 #[allow_missing = true]
 struct Bundle;
 
-/// What the page may load, and from where: nothing but its own files and its own graph, also by WebSocket (CSP 3).
+/// The content security policy: only the page's own files and this server's graph, also by WebSocket (CSP 3).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; \
     connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// The routes of the page; none where it was not built. Whether they are mounted, the caller decides.
+/// The routes of the page; empty if it was not built. The caller decides whether to mount them.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     if Bundle::get(&format!("{}.gz", bundle::PAGE)).is_none() {
         return Router::new();
     }
     Router::new()
         .route("/example", get(async |headers: HeaderMap| bundle::page::<Bundle>(&headers)))
-        // The page's links are relative to `/example`: one up from here.
+        // The page's links are relative to `/example`, one level up.
         .route("/example/", get(async || Redirect::permanent("../example")))
         .route("/example/{file}", get(file))
         .route_layer(map_response(|response| bundle::guarded(POLICY, response)))

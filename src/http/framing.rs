@@ -1,9 +1,9 @@
-//! Heads that a parser in front could have read otherwise than this one (request smuggling): refused before they are routed,
-//! on both listeners.
+//! Protection against request smuggling: heads that a proxy could parse differently are refused before routing, on both
+//! listeners.
 //!
-//! Most of it is hyper's: folded headers, two lengths that differ, a coding that does not end in `chunked`. A length beside
-//! `chunked` it takes out before anybody sees it, reads the chunks, and closes the connection after the answer (RFC 9112,
-//! 6.3): nothing behind such a request is read as another one. Two equal lengths are one (RFC 9110, 8.6). What is left is here.
+//! hyper refuses most of them: folded headers, different lengths, a transfer coding that does not end in `chunked`. It
+//! removes a length beside `chunked`, reads the chunks, and closes the connection after the response (RFC 9112, 6.3), so
+//! nothing after such a request is parsed. Two equal lengths are valid (RFC 9110, 8.6). This module checks the rest.
 
 use axum::http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use axum::http::uri::Authority;
@@ -12,8 +12,7 @@ use axum::response::IntoResponse as _;
 
 use super::error::HttpError;
 
-/// The answer to a request whose head will not do; the connection ends with it, since where the next request begins is as
-/// doubtful.
+/// The response to an ambiguous head. It closes the connection, because the start of the next request is ambiguous too.
 pub(crate) fn refusal(version: Version, headers: &HeaderMap) -> Option<Response<axum::body::Body>> {
     let why = objection(version, headers)?;
     let mut response = HttpError::malformed(why).into_response();
@@ -32,19 +31,19 @@ fn objection(version: Version, headers: &HeaderMap) -> Option<&'static str> {
         _ => false,
     };
     if !is_plain {
-        return Some("`Transfer-Encoding` must be `chunked` alone, once.");
+        return Some("`Transfer-Encoding` must be `chunked`, once.");
     }
-    // Exactly one in HTTP/1.1 (RFC 9112, 3.2).
+    // HTTP/1.1 requires exactly one (RFC 9112, 3.2).
     let mut hosts = headers.get_all(HOST).into_iter();
     match (hosts.next(), hosts.next()) {
         (None, _) if version == Version::HTTP_11 => Some("The `Host` header is missing."),
-        (Some(host), None) if !is_host(host) => Some("The `Host` header holds no host."),
-        (Some(_), Some(_)) => Some("The `Host` header came more than once."),
+        (Some(host), None) if !is_host(host) => Some("The `Host` header is not a valid host."),
+        (Some(_), Some(_)) => Some("The `Host` header is repeated."),
         _ => None,
     }
 }
 
-/// Empty it says that there is none (RFC 9110, 7.2).
+/// An empty value is valid: the request has no host (RFC 9110, 7.2).
 fn is_host(value: &HeaderValue) -> bool {
     let is_name = |text: &str| !text.contains('@') && text.parse::<Authority>().is_ok();
     value.to_str().is_ok_and(|text| text.is_empty() || is_name(text))
@@ -63,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_has_one_meaning_or_is_refused() {
+    fn ambiguous_heads_are_refused() {
         let host = ("host", "graph.example:8080");
         for lines in [
             &[host][..],

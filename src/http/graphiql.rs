@@ -1,7 +1,7 @@
-//! GraphiQL at `/`, its files at `/graphiql/…`, all out of the binary.
+//! GraphiQL at `/`, with its files at `/graphiql/…`, embedded in the binary.
 //!
-//! The page is built from `graphiql/` into `assets/graphiql/`, a [`bundle`]. The page that async-graphql brings was
-//! rejected: it loads its scripts from a CDN, which a closed network has not and which a policy of `'self'` alone forbids.
+//! The page is a [`bundle`] built from `graphiql/` into `assets/graphiql/`. Rejected: async-graphql's page. It loads
+//! scripts from a CDN, which closed networks do not have and a policy of `'self'` forbids.
 
 use axum::Router;
 use axum::extract::Path;
@@ -19,14 +19,14 @@ use super::bundle;
 #[folder = "assets/graphiql/"]
 struct Bundle;
 
-/// What the page may load, and from where. `'unsafe-inline'` for styles alone: monaco writes `<style>` elements as it
-/// runs. `data:` for images alone: the squiggles under an error. `'self'` covers WebSockets of the same origin
-/// too (CSP 3). A worker obeys the policy that came with its own file, so every answer bears it.
+/// The content security policy. `'unsafe-inline'` only for styles, because monaco writes `<style>` elements at runtime.
+/// `data:` only for images: the underline of an error. `'self'` includes WebSockets of the same origin (CSP 3). A worker
+/// uses the policy of its own file, so every response has it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; \
     img-src 'self' data:; worker-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
     form-action 'none'";
 
-/// The routes of GraphiQL: `/` for those who accept HTML, and `/graphiql/{file}`. Whether they are mounted, the caller decides.
+/// The routes of GraphiQL: `/` for clients that accept HTML, and `/graphiql/{file}`. The caller decides whether to mount them.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(page))
@@ -39,7 +39,7 @@ async fn page(headers: HeaderMap) -> Response {
     if html.unwrap_or(!headers.contains_key(ACCEPT)) {
         return bundle::page::<Bundle>(&headers);
     }
-    let hint = "Here is GraphiQL, a page for browsers (text/html). The graph answers at /graphql.\n";
+    let hint = "GraphiQL is a page for browsers (text/html). GraphQL is served at /graphql.\n";
     (StatusCode::NOT_ACCEPTABLE, [(VARY, "Accept")], hint).into_response()
 }
 

@@ -1,10 +1,8 @@
-//! `/graphql`: GraphQL over HTTP (graphql.github.io/graphql-over-http, draft) to the letter.
+//! `/graphql`: GraphQL over HTTP (graphql.github.io/graphql-over-http, draft).
 //!
-//! The handler is our own. async-graphql's axum integration answers one media type and 200 to everything, takes
-//! any content type for JSON (which a form of another site can send) and runs mutations by GET.
-//!
-//! By the same request an operation can be asked for as a stream, as far as the client takes one ([`streaming`]), and by an
-//! upgrade a [`websocket`].
+//! [`answer`] handles one request. An operation can also be requested as a stream, if the client accepts one
+//! ([`streaming`]), or over a [`websocket`]. Rejected: async-graphql's axum integration. It answers with one media type
+//! and always 200, reads any content type as JSON (which a form of another site can send) and runs mutations by GET.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -29,10 +27,10 @@ use crate::telemetry::requests::Transport;
 
 const METHODS: &str = "GET, HEAD, POST";
 
-/// What a browser's `EventSource` sends when it comes again (HTML, 9.2.4).
+/// The header that a browser's `EventSource` sends when it reconnects (HTML, 9.2.4).
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Answers one request.
+/// Handles one request.
 pub(crate) async fn answer(State(edge): State<Edge>, request: Request) -> Response {
     if websocket::is_upgrade(&request) {
         return websocket::begin(edge, request).await.unwrap_or_else(HttpError::into_response);
@@ -58,7 +56,7 @@ fn takes_any_coding(headers: &HeaderMap, compression: bool) -> bool {
 
 async fn answer_as(accepted: AcceptedTypes, edge: &Edge, request: Request) -> Result<Response, HttpError> {
     let (head, body) = request.into_parts();
-    // HEAD is GET without the body (RFC 9110, 9.3.2), which the server beneath leaves out.
+    // HEAD is GET without the body (RFC 9110, 9.3.2); hyper omits the body.
     let by_post = match head.method {
         Method::POST => true,
         Method::GET | Method::HEAD => false,
@@ -69,7 +67,7 @@ async fn answer_as(accepted: AcceptedTypes, edge: &Edge, request: Request) -> Re
         origin::refuse_cross_site(&head.headers, &head.uri)?;
     }
     let caller = edge.callers.authenticate(&head.headers).await?;
-    // The body keeps its place in the room for bodies until it is answered: the request is made of its bytes.
+    // The body keeps its share of the budget until the response is ready, because the request is made of its bytes.
     let body =
         if by_post { edge.bodies.read_json(&head.headers, body).await? } else { ReceivedBody::default() };
     let operation = if by_post {
@@ -104,9 +102,9 @@ async fn answer_as(accepted: AcceptedTypes, edge: &Edge, request: Request) -> Re
     })
 }
 
-/// An answer in one piece, to whoever does not hold it already.
+/// A complete response, or 304 if the client has it.
 fn single_response(answer: &OperationResponse, media: MediaType, head: &Parts) -> Response {
-    // 304 and what leads to it are GET's and HEAD's alone (RFC 9110, 13.1.2).
+    // Only GET and HEAD can be answered with 304 (RFC 9110, 13.1.2).
     let tag =
         (head.method != Method::POST && answer.outcome == COMPLETE).then(|| EntityTag::of(answer, media));
     let mut response = match &tag {
@@ -120,16 +118,16 @@ fn single_response(answer: &OperationResponse, media: MediaType, head: &Parts) -
 
 const COMPLETE: Outcome = Outcome::Executed { whole: true };
 
-/// What caches need to know, of a 304 too (RFC 9110, 15.4.5).
+/// Headers for caches, also on 304 (RFC 9110, 15.4.5).
 fn describe(headers: &mut HeaderMap, answer: &OperationResponse, tag: Option<HeaderValue>) {
     let keeping = if answer.outcome == COMPLETE { "private, no-cache" } else { "no-store" };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(keeping));
     headers.extend(tag.map(|tag| (ETAG, tag)));
-    // In whole seconds (RFC 9111, 5.1), of the oldest part.
+    // Age of the oldest part in whole seconds (RFC 9111, 5.1).
     headers.extend(answer.read_at.map(|read_at| (AGE, read_at.elapsed().as_secs().into())));
 }
 
-/// An answer in the context of HTTP (GraphQL over HTTP, 6.4 "Status Codes").
+/// The HTTP response of an operation (GraphQL over HTTP, 6.4 "Status Codes").
 fn written(answer: &OperationResponse, media: MediaType) -> Response {
     let status = match (answer.outcome, media) {
         (Outcome::Executed { .. }, _) | (Outcome::Refused, MediaType::Json) => StatusCode::OK,

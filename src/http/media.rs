@@ -1,21 +1,19 @@
-//! Media types of requests and answers (GraphQL over HTTP, 4 "Serialization Format" and 6 "Response").
+//! Content negotiation: media types of requests and responses (GraphQL over HTTP, sections 4 and 6).
 //!
-//! Two media types are answered at once. They differ in more than name: under `application/json` a request that is well
-//! formed is answered 200 whatever becomes of it, for clients of old; the other tells by status. Two more go on: a client
-//! names them, as no wildcard can mean that it can read an answer that does not end.
-//!
-//! Clients that take all of them alike (urql) leave the choice to whoever knows the operation: what is answered once is
-//! answered at once, and a subscription is streamed.
+//! Two media types are for single responses. With `application/json`, any well-formed request is answered 200, for older
+//! clients; the other type uses status codes. Two more are for streams. A client must name them, because a wildcard does
+//! not mean that it can read a stream. If a client accepts all types equally (urql), a query gets a single response and a
+//! subscription a stream.
 
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 
-/// A media type that answers are written in.
+/// A media type of single responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MediaType {
     /// `application/graphql-response+json`
     GraphqlResponse,
-    /// `application/json`: also for whoever names no type.
+    /// `application/json`: also for clients that name no type.
     Json,
 }
 
@@ -35,10 +33,10 @@ impl MediaType {
         }
     }
 
-    /// The type that a client likes best, or none that it takes (RFC 9110, 12.5.1), and how much it likes it.
+    /// The client's preferred type and its weight; `None` if it accepts neither (RFC 9110, 12.5.1).
     ///
-    /// Of equal weights the one that is named wins over the one that a wildcard covers; of two that are
-    /// named, the newer; of two that a wildcard covers, the older, which every client knows.
+    /// With equal weights, a named type wins over one that matches a wildcard. If both are named, the newer type wins; if both
+    /// match a wildcard, the older one, which every client knows.
     fn preferred(ranges: &[&str]) -> Option<(Self, u16)> {
         let liking =
             |media: Self| RangeMatch::most_specific(ranges, |range| RangeMatch::of(range, media.essence()));
@@ -62,7 +60,7 @@ impl MediaType {
     }
 }
 
-/// How an answer that goes on is written.
+/// A format of streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StreamKind {
     /// `text/event-stream`
@@ -71,7 +69,7 @@ pub(crate) enum StreamKind {
     Parts,
 }
 
-/// What a client takes.
+/// The response types that a client accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AcceptedTypes {
     once: Option<(MediaType, u16)>,
@@ -79,7 +77,7 @@ pub(crate) struct AcceptedTypes {
 }
 
 impl AcceptedTypes {
-    /// What the headers say; none where there is nothing that they take.
+    /// Reads the `Accept` headers; `None` if no supported type is accepted.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut ranges = Vec::new();
         for line in headers.get_all(ACCEPT) {
@@ -105,25 +103,24 @@ impl AcceptedTypes {
         (accepted.once.is_some() || accepted.streaming.is_some()).then_some(accepted)
     }
 
-    /// What is written in one piece, be it a refusal to a client that takes only what goes on.
+    /// The media type of a single response, including errors for clients that accept only streams.
     pub(crate) fn once(self) -> MediaType {
         self.once.map_or(MediaType::Json, |(media, _)| media)
     }
 
-    /// How a subscription is answered; none where the client takes no answer that goes on.
+    /// The stream format for a subscription; `None` if the client accepts no stream.
     pub(crate) fn streaming(self) -> Option<StreamKind> {
         self.streaming.map(|(streaming, _)| streaming)
     }
 
-    /// How an operation that is answered once is answered nevertheless by a stream: where the client would rather have it so.
+    /// The stream format for a single response, if the client prefers a stream.
     pub(crate) fn prefers_stream(self) -> Option<StreamKind> {
         let once = self.once.map_or(0, |(_, weight)| weight);
         self.streaming.filter(|(_, weight)| *weight > once).map(|(streaming, _)| streaming)
     }
 }
 
-/// Whether a range of `multipart/mixed` is the one of subscriptions (Apollo's protocol, 1.0), and not of parts that follow a
-/// query.
+/// Whether a `multipart/mixed` range is for subscriptions (Apollo's protocol, 1.0), not for incremental delivery.
 fn is_subscription_format(range: &str) -> bool {
     let mut parameters = range.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
     parameters.any(|(name, value)| {
@@ -133,11 +130,11 @@ fn is_subscription_format(range: &str) -> bool {
 
 const EXACT: u8 = 2;
 
-/// How a media range speaks of a media type.
+/// The match of a media range with a media type.
 struct RangeMatch {
-    /// 0 for `*/*`, 1 for `application/*`, 2 for the type itself: the most exact range decides.
+    /// 0 for `*/*`, 1 for `application/*`, 2 for the type itself. The most specific range decides.
     specificity: u8,
-    /// The `q` in thousandths.
+    /// The `q` value in thousandths.
     weight: u16,
 }
 
@@ -179,7 +176,7 @@ fn is_utf8(charset: &str) -> bool {
     charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")
 }
 
-/// Whether a body is declared to be JSON in UTF-8.
+/// Whether the body is declared as JSON in UTF-8.
 pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(CONTENT_TYPE).into_iter();
     let (Some(line), None) = (lines.next(), lines.next()) else { return false };
@@ -206,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_liked_alike_the_kind_of_operation_decides() {
+    fn equal_q_values_fall_back_to_the_operation_kind() {
         use StreamKind::{Events, Parts};
         let apollo = "multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/graphql-response+json,\
                       application/json;q=0.9";
@@ -239,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_media_type_is_the_one_that_the_client_likes_best() {
+    fn the_clients_preferred_media_type_is_used() {
         use MediaType::{GraphqlResponse, Json};
         for (accept, expected) in [
             ("", Some(Json)),

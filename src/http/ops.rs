@@ -1,4 +1,4 @@
-//! The second listener's routes: what orchestrators and Prometheus ask.
+//! Routes of the ops listener: probes and metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +12,12 @@ use super::bundle;
 use super::caller::Authenticator;
 use crate::telemetry::metrics::Metrics;
 
-/// Whether requests may be sent here; cheap to clone.
+/// Readiness of the server; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<AtomicBool>);
 
 impl Readiness {
-    /// They may not any more: whoever balances sends them elsewhere, while those that come are still answered.
+    /// Reports not ready: load balancers send requests elsewhere, while requests that still arrive are answered.
     pub fn withdraw(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -30,9 +30,9 @@ impl Readiness {
     }
 }
 
-/// `/live` says that the process runs, `/ready` that it may be sent requests: it may from the moment that it
-/// listens until it is told to stop, since it depends on no upstream to answer. `/metrics` is all figures as they stand. Which
-/// names it answers by hangs on how callers are known.
+/// `/live` reports that the process runs. `/ready` reports that it accepts requests: from the start of listening until
+/// shutdown is requested, because it depends on no upstream. `/metrics` returns the current metrics. The accepted host
+/// names depend on the authentication mode.
 pub fn router(callers: &Authenticator, readiness: &Readiness, metrics: Metrics) -> Router {
     let readiness = readiness.clone();
     let ready = move || std::future::ready(readiness.tell());
@@ -48,8 +48,8 @@ pub fn router(callers: &Authenticator, readiness: &Readiness, metrics: Metrics) 
     super::guarded(routes.route("/metrics", get(page)), callers)
 }
 
-/// Whether a scraper asks for OpenMetrics by name, as Prometheus does. All others, curl among them, get Prometheus's text format, which
-/// every tool reads.
+/// Whether a scraper accepts OpenMetrics by name, as Prometheus does. All other clients, such as curl, get Prometheus's
+/// text format, which every tool reads.
 fn takes_openmetrics(headers: &HeaderMap) -> bool {
     bundle::takes(headers, &ACCEPT, &["application/openmetrics-text"]) == Some(true)
 }

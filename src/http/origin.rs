@@ -1,8 +1,7 @@
-//! Requests that a page of somebody else's made a browser send, and how they are known.
+//! Protection against cross-site requests: requests that another site's page made a browser send.
 //!
-//! tower-http's `CsrfLayer` judges by the same two headers, but lets every GET pass, since a GET changes
-//! nothing. Here a GET spends the upstreams' quota, of which a day can have a hundred calls. So it is judged
-//! too, and nothing but the two headers is needed for it.
+//! tower-http's `CsrfLayer` checks the same two headers but accepts every GET, because a GET changes nothing. Here a GET
+//! uses up the upstreams' quota, which can be a hundred calls a day, so GETs are checked too.
 
 use axum::http::header::{HOST, HeaderName, ORIGIN};
 use axum::http::uri::Authority;
@@ -12,16 +11,16 @@ use super::error::HttpError;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Refuses what another site's page sends. Absent headers pass: whoever sends none is no browser.
+/// Refuses requests of another site's page. Requests without these headers pass: they do not come from a browser.
 pub(crate) fn refuse_cross_site(headers: &HeaderMap, uri: &Uri) -> Result<(), HttpError> {
     let is_single = |name: &HeaderName| headers.get_all(name).into_iter().nth(1).is_none();
     if !is_single(&ORIGIN) || !is_single(&SEC_FETCH_SITE) {
         return Err(HttpError::forbidden(
-            "The request says more than once which site's page sent it: it is refused.",
+            "`Origin` or `Sec-Fetch-Site` is repeated, so the request is refused.",
         ));
     }
     let own = match headers.get(SEC_FETCH_SITE) {
-        // `none` is a person who typed the address.
+        // `none` is a user who typed the address.
         Some(site) => site == "same-origin" || site == "none",
         None => match headers.get(ORIGIN) {
             None => true,
@@ -31,18 +30,16 @@ pub(crate) fn refuse_cross_site(headers: &HeaderMap, uri: &Uri) -> Result<(), Ht
     if own {
         return Ok(());
     }
-    Err(HttpError::forbidden(
-        "Another site's page sent this request (`Sec-Fetch-Site`, `Origin`): it is refused.",
-    ))
+    Err(HttpError::forbidden("Requests of another site's page are refused (`Sec-Fetch-Site`, `Origin`)."))
 }
 
-/// Whether an origin is this server, as the client calls it; its scheme is not known behind a proxy.
+/// Whether an origin is this server, by the name that the client used. Behind a proxy the scheme is unknown.
 fn is_own(origin: &str, headers: &HeaderMap, uri: &Uri) -> bool {
     let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     host.is_some() && host == called(headers, uri).as_ref().map(Authority::as_str)
 }
 
-/// The name and port that the client calls this server by (RFC 9112, 3.3); none where it is told twice.
+/// The host and port that the client addressed (RFC 9112, 3.3); `None` if they are repeated.
 pub(crate) fn called(headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
     if let Some(authority) = uri.authority() {
         return Some(authority.clone());
@@ -54,7 +51,7 @@ pub(crate) fn called(headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
     }
 }
 
-/// Whether a name can only mean the client's own machine (RFC 6761, 6.3 for `localhost`).
+/// Whether a name always means the client's own machine (RFC 6761, 6.3 for `localhost`).
 pub(crate) fn is_loopback(authority: &Authority) -> bool {
     let host = authority.host();
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -69,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_names_are_told_from_those_that_only_look_so() {
+    fn loopback_names_are_distinguished_from_similar_ones() {
         for own in
             ["localhost", "LOCALHOST:8080", "localhost.:1", "127.0.0.1:8080", "127.9.9.9", "[::1]:8080"]
         {

@@ -1,4 +1,4 @@
-//! A name for each request, so that a client's report and this layer's log can be laid side by side.
+//! An id for each request, to find a client's report in the log.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
@@ -10,11 +10,11 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 
-/// Bears it, both ways.
+/// The header of the id, in requests and responses.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Takes the client's `x-request-id` where it is `[A-Za-z0-9_-]{1,64}`, makes one otherwise, logs under it and
-/// gives it back. Any other text of a client stays out of the log.
+/// Uses the client's `x-request-id` if it is `[A-Za-z0-9_-]{1,64}`, otherwise creates one; adds it to the log and to the
+/// response. No other client text reaches the log.
 pub(crate) async fn named(request: Request, next: Next) -> Response {
     let id = request.headers().get(X_REQUEST_ID).filter(|id| is_plain(id)).cloned();
     let id = id.unwrap_or_else(fresh);
@@ -30,7 +30,7 @@ fn is_plain(id: &HeaderValue) -> bool {
     (1..=64).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
 }
 
-/// A count under two keys that are new at each start: unlike on all replicas, and no secret hangs on it.
+/// A counter hashed with two keys that are new at each start: unique across replicas; it protects no secret.
 fn fresh() -> HeaderValue {
     static KEYS: LazyLock<(RandomState, RandomState)> = LazyLock::new(Default::default);
     static COUNT: AtomicU64 = AtomicU64::new(0);

@@ -1,9 +1,9 @@
-//! Each request of the public listener is recorded once: counted, and written as a line.
+//! Records each request of the public listener once: in the metrics and as a log line.
 //!
-//! What answers a request leaves a record with its response; here it gets the status and the time, which only the outermost place
-//! knows. A request whose client hangs up, or that is cut off at the server's end, has neither, and is recorded as it is dropped; what it
-//! cost is known to what it began, which may go on for others, and not here. (A record that handlers write into on the
-//! way, the rejected choice, has to be passed to all of them, and to those that refuse before there is a handler.)
+//! The handler attaches a record to its response; [`record`] adds status and duration, which only the outermost layer knows.
+//! A request whose client disconnects, or that is aborted at shutdown, has neither and is recorded when it is dropped. Its
+//! upstream calls are recorded elsewhere, because they may continue for others. Rejected: a record that handlers fill in
+//! on the way. It would have to be passed to all of them, and to every layer that refuses a request before.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::shutdown::ShutdownToken;
 use crate::telemetry::requests::{Outcome, RequestRecord, Requests, Route, Transport};
 
-/// Records a request and its answer.
+/// Records a request and its response.
 pub(crate) async fn record(State(requests): State<Arc<Requests>>, request: Request, next: Next) -> Response {
     let route = match request.uri().path() {
         "/graphql" => Route::Graphql,
@@ -31,10 +31,10 @@ pub(crate) async fn record(State(requests): State<Arc<Requests>>, request: Reque
     response
 }
 
-/// Something that an answer is waited for; where it is dropped before that, nobody waits any more.
+/// A request or operation without a response so far. If it is dropped, the client has disconnected.
 pub(crate) struct PendingRecord {
     requests: Arc<Requests>,
-    /// None where it is no request by itself.
+    /// `None` for an operation that is not a request of its own.
     route: Option<Route>,
     transport: Transport,
     shutdown: ShutdownToken,
@@ -43,7 +43,7 @@ pub(crate) struct PendingRecord {
 }
 
 impl PendingRecord {
-    /// From now on, by a connection that may come to its end before.
+    /// Starts a record.
     pub(crate) fn begin(
         requests: Arc<Requests>,
         route: Option<Route>,
@@ -53,7 +53,7 @@ impl PendingRecord {
         Self { requests, route, transport, shutdown, began: Instant::now(), is_finished: false }
     }
 
-    /// There is an answer to an operation that is no request by itself.
+    /// Records the response to an operation that is not a request of its own.
     pub(crate) fn finish_operation(mut self, record: &RequestRecord) {
         self.is_finished = true;
         self.requests.operation_ended(record, self.began.elapsed());
@@ -64,7 +64,7 @@ impl PendingRecord {
         let (status, took) = (response.status(), self.began.elapsed());
         let record_of_handler = response.extensions_mut().remove::<RequestRecord>();
         let route = match self.route {
-            // Pages and what they are made of, which are many paths, are what is there.
+            // Pages have many paths for their files: one route for all that exist.
             Some(Route::Other) if status != StatusCode::NOT_FOUND => Route::Page,
             route => route.unwrap_or(Route::Other),
         };
@@ -95,7 +95,7 @@ impl Drop for PendingRecord {
     }
 }
 
-/// Of an answer that leaves no record.
+/// The outcome of a response without a record.
 fn outcome(status: StatusCode) -> Outcome {
     match status.as_u16() {
         503 => Outcome::Overloaded,

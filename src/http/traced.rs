@@ -1,4 +1,4 @@
-//! A request's span, around all that the public listener answers.
+//! The root span of a request.
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -8,8 +8,7 @@ use axum::response::Response;
 use super::request_id::X_REQUEST_ID;
 use crate::telemetry::traces::{Fact, Root};
 
-/// The same routes, traced where that is wanted; else they are as they were. What goes on behind an answer's head, as an event
-/// stream does, is no part of its request.
+/// Traces the routes if there is a root. A span ends with the response head: events of a stream are not part of it.
 pub fn traced(routes: Router, root: Option<Root>) -> Router {
     match root {
         Some(root) => routes.layer(from_fn_with_state(root, follow)),
@@ -18,7 +17,7 @@ pub fn traced(routes: Router, root: Option<Root>) -> Router {
 }
 
 async fn follow(State(root): State<Root>, request: Request, next: Next) -> Response {
-    // Never the path itself, which is any text.
+    // Never the path itself, which may contain any text.
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let span = root.request(request.method().as_str(), route, request.headers());
     let response = span.around(next.run(request)).await;

@@ -1,11 +1,10 @@
-//! `/webhooks/composio`: Composio tells that an account has expired (UPSTREAMS.md A10).
+//! `/webhooks/composio`: notifications that an account has expired (UPSTREAMS.md A10).
 //!
-//! A delivery is an occasion to look, and nothing more: what it says of the account is not read, as that is told by the list,
-//! with the rules that hold for it. So a delivery that was made up could cost a call, and could not change what anybody
-//! sees. Everything of the project's accounts is read again, and not the one alone that is named: it stands on
-//! pages of many lists.
+//! A delivery only triggers a refresh. Its content is not used, because the list returns it, under the list's own rules. A
+//! forged delivery could cost an upstream call, but could not change any response. All accounts of the project are read
+//! again, not just the named one, because it is on pages of many lists.
 //!
-//! There is no event for accounts that came, were revoked or were deleted, so this shortens a wait and replaces no look.
+//! Composio has no event for created, revoked or deleted accounts. Webhooks shorten a delay; they do not replace polling.
 
 pub mod settings;
 mod signature;
@@ -25,79 +24,83 @@ use super::error::HttpError;
 use crate::domain::caller::Tenant;
 use crate::domain::clock::Clock;
 
-/// The event that is acted on; all others are taken and left alone.
+/// The event that triggers a refresh; all others are accepted and ignored.
 const EXPIRED: &str = "composio.connected_account.expired";
 
-/// How far a delivery's moment may lie from now, either way (Standard Webhooks; Composio's own clients take the same).
+/// Maximum difference of a delivery's timestamp from now (Standard Webhooks; Composio's clients use the same).
 const TOLERANCE: Duration = Duration::from_secs(300);
 
-/// How many deliveries are remembered. An id is forgotten when its moment is too old to pass anyway.
+/// Maximum number of remembered delivery ids. An id is forgotten when its timestamp is too old to be accepted anyway.
 const IDS_MAX: u64 = 100_000;
 
-/// How long an id may be: `msg_` and a UUID take 40.
+/// Maximum length of a delivery id: `msg_` and a UUID have 40 bytes.
 const ID_BYTES_MAX: usize = 128;
 
-/// Whose deliveries are taken.
+/// The secrets whose deliveries are accepted, and the ids of recent deliveries.
 pub struct Webhooks {
-    /// Each secret with the tenant whose accounts it speaks of.
+    /// Each secret with its tenant.
     secrets: Vec<(SecretString, Tenant)>,
     clock: Clock,
     seen: moka::sync::Cache<String, ()>,
 }
 
 impl Webhooks {
-    /// Deliveries signed with these secrets. A tenant may have several, while one takes another's place.
+    /// Accepts deliveries signed with these secrets. A tenant may have several, during a rotation.
     #[must_use]
     pub fn new(secrets: Vec<(SecretString, Tenant)>, clock: Clock) -> Self {
         let seen = moka::sync::Cache::builder().max_capacity(IDS_MAX).time_to_live(TOLERANCE * 2).build();
         Self { secrets, clock, seen }
     }
 
-    /// The same, as ones that know the deliveries that others took.
+    /// Takes over the delivery ids that another instance has seen.
     pub(super) fn remembering(self, others: &Self) -> Self {
         Self { seen: others.seen.clone(), ..self }
     }
 
-    /// Nobody's: deliveries are answered as if there were no such path.
+    /// Accepts no deliveries: the path answers 404.
     #[must_use]
     pub fn none() -> Self {
         Self::new(Vec::new(), Clock::system())
     }
 
-    /// Whether there is anybody to take deliveries from.
+    /// Whether any secret is configured.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.secrets.is_empty()
     }
 
-    /// Whose a delivery is.
+    /// The tenant of a delivery.
     fn tenant(&self, signature: &Signature<'_>, body: &[u8]) -> Result<&Tenant, HttpError> {
         let now = self.clock.now().as_second();
         if now.abs_diff(signature.timestamp) > TOLERANCE.as_secs() {
-            return Err(HttpError::bad_delivery("The delivery's `webhook-timestamp` is too far from now."));
+            return Err(HttpError::bad_delivery(
+                "The delivery's `webhook-timestamp` is too far from the current time.",
+            ));
         }
-        // All are tried, whichever fits: how long it takes tells nothing.
+        // All secrets are tried, even after a match, so that the duration reveals nothing.
         let fitting = self.secrets.iter().filter(|(secret, _)| signature.is_of(secret, body));
         let tenant = fitting.fold(None, |found, (_, tenant)| found.or(Some(tenant)));
         tenant.ok_or_else(|| {
-            HttpError::bad_delivery("The delivery's `webhook-signature` is of no secret that is known here.")
+            HttpError::bad_delivery(
+                "The delivery's `webhook-signature` does not match any configured secret.",
+            )
         })
     }
 
-    /// Whether a delivery comes for the first time.
+    /// Whether a delivery is new.
     fn is_new(&self, id: &str) -> bool {
         self.seen.entry_by_ref(id).or_insert(()).is_fresh()
     }
 }
 
-/// What of a delivery is read.
+/// The part of a delivery that is read.
 #[derive(Deserialize)]
 struct Delivery<'a> {
     #[serde(borrow, rename = "type")]
     event: std::borrow::Cow<'a, str>,
 }
 
-/// Takes a delivery.
+/// Handles a delivery.
 pub(super) async fn take(State(edge): State<Edge>, request: Request) -> Response {
     match taken(&edge, request).await {
         Ok(status) => (status, [(CACHE_CONTROL, "no-store")]).into_response(),
@@ -116,20 +119,21 @@ async fn taken(edge: &Edge, request: Request) -> Result<StatusCode, HttpError> {
     let signature = Signature::read(&head.headers)?;
     let body = edge.bodies.read_json(&head.headers, body).await?;
     let tenant = edge.webhooks.tenant(&signature, &body.bytes)?;
-    let delivery: Delivery<'_> = serde_json::from_slice(&body.bytes)
-        .map_err(|_| HttpError::malformed_delivery("The delivery's body is no JSON object with a `type`."))?;
+    let delivery: Delivery<'_> = serde_json::from_slice(&body.bytes).map_err(|_| {
+        HttpError::malformed_delivery("The delivery's body is not a JSON object with a `type`.")
+    })?;
     if !edge.webhooks.is_new(signature.id) {
-        tracing::info!("a webhook came again and was left alone");
+        tracing::info!("ignored a repeated webhook delivery");
         return Ok(StatusCode::OK);
     }
     if delivery.event == EXPIRED {
-        tracing::info!("a webhook told that an account has expired");
+        tracing::info!("webhook: an account has expired; reading the accounts again");
         edge.operations.accounts_changed(tenant);
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A header of a delivery that must be there once.
+/// A header of a delivery, present exactly once.
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut lines = headers.get_all(name).into_iter();
     match (lines.next(), lines.next()) {

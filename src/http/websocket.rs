@@ -1,12 +1,10 @@
-//! GraphQL over WebSocket: the subprotocol `graphql-transport-ws` whole (the graphql-ws library's PROTOCOL).
+//! GraphQL over WebSocket with the subprotocol `graphql-transport-ws` (the graphql-ws library's PROTOCOL).
 //!
-//! A request to `/graphql` that asks for an upgrade is let in here as far as its place goes: browsers send `Origin` with a
-//! WebSocket and enforce nothing by it, so it is judged like a request's. Who it is, is found out in the [`session`], whose
-//! peer says so in its first [`messages`]; what it asks for is [`operations`] there, and whatever ends it has its code
-//! ([`close`]).
+//! [`begin`] checks the upgrade request's origin, because browsers do not enforce CORS for WebSockets. A [`session`] then
+//! authenticates the client by its first of the [`messages`], runs its [`operations`], and ends with a code of [`close`].
 //!
-//! The library's own server was rejected: it sends errors before execution as results, has no pings, and lacks the codes 4400,
-//! 4401, 4408 and 4409. Extended CONNECT (RFC 8441) is not offered: over HTTP/2 a subscription needs no WebSocket.
+//! Rejected: the library's own server. It sends errors before execution as results, has no pings, and lacks the codes
+//! 4400, 4401, 4408 and 4409. Extended CONNECT (RFC 8441) is not supported: over HTTP/2 a subscription needs no WebSocket.
 
 mod close;
 mod messages;
@@ -26,20 +24,20 @@ use crate::telemetry::traces::Origin;
 
 const SUBPROTOCOL: &str = "graphql-transport-ws";
 
-const OTHER_SUBPROTOCOL: &str = "The WebSocket subprotocol here is `graphql-transport-ws` (the library graphql-ws; the older \
-                                 subscriptions-transport-ws is another one), and `Sec-WebSocket-Protocol` does not offer it.";
+const OTHER_SUBPROTOCOL: &str = "`Sec-WebSocket-Protocol` must offer `graphql-transport-ws` (the library graphql-ws). The older \
+                                 subscriptions-transport-ws is not supported.";
 
-/// What is read ahead of a connection, in bytes. The library's default, 128 KiB, would be most of what a subscriber costs.
+/// Size of the read buffer in bytes. The library's default of 128 KiB would be most of a subscriber's memory.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 
-/// Whether a request wants to become a WebSocket.
+/// Whether a request is a WebSocket upgrade.
 pub(crate) fn is_upgrade(request: &Request) -> bool {
     let upgrade = request.headers().get(UPGRADE);
     request.method() == Method::GET
         && upgrade.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Lets it become one.
+/// Upgrades a request.
 pub(crate) async fn begin(edge: Edge, request: Request) -> Result<Response, HttpError> {
     let (mut head, _) = request.into_parts();
     if !edge.cors_origins.allows(&head.headers) {
@@ -51,7 +49,7 @@ pub(crate) async fn begin(edge: Edge, request: Request) -> Result<Response, Http
     let upgrade = upgrade
         .protocols([SUBPROTOCOL])
         .read_buffer_size(READ_BUFFER_BYTES)
-        // One message at a time, each sent before the next is made.
+        // No buffering: each message is sent before the next one is made.
         .write_buffer_size(0)
         .max_message_size(limit)
         .max_frame_size(limit);
@@ -60,7 +58,7 @@ pub(crate) async fn begin(edge: Edge, request: Request) -> Result<Response, Http
     }
     let shutdown = ShutdownToken::from_extensions(&head.extensions);
     let origin = Origin::here();
-    // What it asks for is told under the request's name.
+    // Log lines of the session belong to the request's span.
     let span = Span::current();
     Ok(upgrade.on_upgrade(move |socket| session::run(socket, edge, head, shutdown, origin).instrument(span)))
 }

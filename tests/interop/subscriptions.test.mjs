@@ -200,7 +200,7 @@ describe('graphql-sse', () => {
     const accounts = listener();
     client.subscribe({ query: CHANGED }, accounts.sink);
     assert.equal((await accounts.event()).error.response.status, 405);
-    assert.match(said.errors[0].message, /leave out `singleConnection`/);
+    assert.match(said.errors[0].message, /omit `singleConnection`/);
     client.dispose();
   });
 

@@ -165,7 +165,10 @@ fn mode_none_listens_on_loopback_only() {
     let output = switchboard(&["serve", "--listen", "0.0.0.0:0"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let lines = error_lines(&output);
-    assert!(lines[0].contains("http.listen: auth.mode = \"none\" lets anybody who reaches"), "{lines:?}");
+    assert!(
+        lines[0].contains("http.listen: auth.mode = \"none\" gives every client that reaches"),
+        "{lines:?}"
+    );
     assert!(lines[0].ends_with("(--listen)"), "{lines:?}");
 }
 

@@ -161,9 +161,9 @@ async fn tokens_are_their_bearers_and_nobody_else_is_let_in() {
     assert!(users(&data).iter().all(|user| user.starts_with("member_")), "{data}");
 
     let secrets = [&*admin.text, &admin.sha256, &stranger.text];
-    refused(&served.ask(&[]).await, "A token is missing", &secrets);
+    refused(&served.ask(&[]).await, "The token is missing", &secrets);
     for wrong in [&*stranger.text, &admin.sha256, "wbk_sandbox_a", &format!("{}x", admin.text)] {
-        refused(&served.bear(wrong).await, "is not one that is known here", &secrets);
+        refused(&served.bear(wrong).await, "is not valid", &secrets);
     }
     served.end(&[&admin.text, &member.text, &other.text, &stranger.text, "_sandbox_"]);
 }
@@ -286,7 +286,7 @@ async fn signed_tokens_are_checked_with_what_their_issuer_publishes_now() {
     let public = public["x"].as_str().unwrap().to_owned();
     let address = address.to_string();
     let secrets = [public.as_str(), "eyJ", "first", &address, "issuer.example"];
-    refused(&served.ask(&[]).await, "A token is missing", &secrets);
+    refused(&served.ask(&[]).await, "The token is missing", &secrets);
     let hs256 = json!({ "alg": "HS256", "kid": "first" });
     let none = json!({ "alg": "none", "kid": "first" });
     let rs256 = Key { algorithm: Algorithm::RS256, ..Key::rsa("first") };
@@ -295,12 +295,12 @@ async fn signed_tokens_are_checked_with_what_their_issuer_publishes_now() {
         (first.sign(&claims(&json!({ "nbf": 4_102_444_000_u64 }))), "not valid yet"),
         (first.sign(&claims(&json!({ "aud": "another" }))), "another audience"),
         (first.sign(&claims(&json!({ "iss": "https://else.example/" }))), "another issuer"),
-        (rs256.sign(&claims(&json!({}))), "no JWT that is signed as it must be"),
-        (forged_token(hs256, &claims(&json!({})), public.as_bytes()), "no JWT that is signed as it must be"),
-        (forged_token(none, &claims(&json!({})), b""), "no JWT that is signed as it must be"),
-        (stranger.sign(&claims(&json!({}))), "signature is wrong"),
-        (second.sign(&claims(&json!({}))), "a key that its issuer does not publish"),
-        ("eyJ.eyJ.x".to_owned(), "no JWT that is signed as it must be"),
+        (rs256.sign(&claims(&json!({}))), "is not a JWT with an accepted signature algorithm"),
+        (forged_token(hs256, &claims(&json!({})), public.as_bytes()), "is not a JWT with an accepted signature algorithm"),
+        (forged_token(none, &claims(&json!({})), b""), "is not a JWT with an accepted signature algorithm"),
+        (stranger.sign(&claims(&json!({}))), "signature is invalid"),
+        (second.sign(&claims(&json!({}))), "is not published by its issuer"),
+        ("eyJ.eyJ.x".to_owned(), "is not a JWT with an accepted signature algorithm"),
     ] {
         refused(&served.bear(&token).await, sentence, &secrets);
     }

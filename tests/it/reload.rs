@@ -208,9 +208,12 @@ async fn a_token_is_valid_from_the_reload_that_adds_it_to_the_one_that_removes_i
     let lines = serving.reload(&tokens(&known, ""), "configuration reloaded");
     assert!(lines.last().unwrap().contains("auth.tokens"), "{lines:#?}");
 
-    let refused = "The token in `Authorization` is not one that is known here.";
+    let refused = "The token in `Authorization` is not valid.";
     assert_eq!(closed(leaves).await, (4403, refused.to_owned()));
-    assert_eq!(closed(changes).await, (4403, "The token has another role or tenant by now.".to_owned()));
+    assert_eq!(
+        closed(changes).await,
+        (4403, "The token's role or tenant has changed. Connect again.".to_owned())
+    );
     let mut rest = String::new();
     while let Some(chunk) = events.chunk().await.unwrap() {
         rest.push_str(std::str::from_utf8(&chunk).unwrap());

@@ -1,14 +1,13 @@
-//! What a request's headers bring to say who sent it.
+//! Reading credentials from request headers.
 
 use axum::http::header::{AUTHORIZATION, HeaderName};
 use axum::http::{HeaderMap, HeaderValue};
 
 use crate::http::error::HttpError;
 
-const NO_TOKEN: &str =
-    "The `Authorization` header holds no token: it must read `Bearer`, a space, and the token, once.";
+const NO_TOKEN: &str = "The `Authorization` header is not valid. Send `Bearer`, a space and the token, once.";
 
-/// The bearer token of a request. Whoever sends none, or another scheme's credentials, is not told that a token is wrong
+/// The bearer token of a request. Without one, or with another scheme, the error does not claim an invalid token
 /// (RFC 6750, 3.1).
 pub(super) fn token(headers: &HeaderMap) -> Result<&str, HttpError> {
     let text = single(headers, &AUTHORIZATION, NO_TOKEN)?.ok_or_else(HttpError::missing_token)?;
@@ -29,7 +28,7 @@ pub(super) fn bearer_token(text: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
 }
 
-/// A header's value where it is there; of a header that is there twice no value can be trusted.
+/// The value of a header, if present. A repeated header is refused, because a proxy may have checked another value.
 pub(super) fn single<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,

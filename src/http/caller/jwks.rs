@@ -1,8 +1,8 @@
-//! An issuer's keys as they are now: read when they are first needed, again when they are old or a token names one that is
-//! not among them, and never more often than an issuer can bear.
+//! Cache of an issuer's public keys. They are read when first needed, and again when they are old or a token names an
+//! unknown key, but not more often than the settings allow.
 //!
-//! While they cannot be read, those that were read last stay in use for a day: an issuer that is away must not lock
-//! everybody out. One reading at a time, in a task of its own, so that a client that hangs up stops nobody's.
+//! If they cannot be read, the last keys stay in use for a day, so that an issuer's outage does not lock callers out. One
+//! read runs at a time, in a separate task, so that a client that disconnects does not cancel it for others.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,21 +16,21 @@ use super::keys::{Keys, NoKeys};
 use crate::upstream::jwks::{self, JwksUnread};
 use crate::upstream::transport::Network;
 
-/// The least time between two readings where the last one failed, if the setting is not shorter.
+/// Minimum time between two reads after a failed one, unless the setting is shorter.
 const AT_LEAST_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// How long keys are used that cannot be read again.
+/// Maximum time for which keys are used that cannot be read again.
 const USABLE_FOR: Duration = Duration::from_secs(86_400);
 
-/// Where keys come from.
+/// The source of keys.
 pub enum Source {
     /// A file.
     File(PathBuf),
-    /// An address, and the way there.
+    /// A URL and the client to read it.
     Url(Network, Url),
 }
 
-/// An issuer's keys.
+/// The keys of an issuer.
 #[derive(Clone)]
 pub(super) struct IssuerKeys(Arc<Shared>);
 
@@ -44,45 +44,45 @@ struct Shared {
 
 #[derive(Clone, Default)]
 struct State {
-    /// The last that could be read, and when.
+    /// The last keys that were read, and the time.
     keys: Option<(Arc<Keys>, Instant)>,
-    /// When reading was last tried.
+    /// The time of the last attempt.
     tried: Option<Instant>,
     has_failed: bool,
 }
 
-/// What came of looking for a key.
-pub(super) enum Lookup {
+/// The result of looking up a key.
+pub(super) enum KeyLookup {
     Found(DecodingKey),
     /// The issuer has no such key.
     Unknown,
-    /// What keys the issuer has cannot be told now.
+    /// The issuer's keys cannot be read.
     Unreadable,
 }
 
-/// Why there are no keys. It repeats nothing of what was read.
+/// The reason why there are no keys. It does not repeat what was read.
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
-    /// The issuer did not give them.
+    /// The issuer could not be reached or refused.
     #[error("{0}")]
     Network(#[from] JwksUnread),
-    /// It gave something else.
+    /// The response is not a key set.
     #[error("{0}")]
     Keys(#[from] NoKeys),
-    /// The file did not give them.
+    /// The file cannot be read.
     #[error("the file cannot be read: {0}")]
     File(std::io::ErrorKind),
 }
 
 impl Source {
-    /// Reads the keys as they are now.
+    /// Reads the keys.
     ///
     /// # Errors
-    /// Where they cannot be had, or none of them can check a signature.
+    /// If they cannot be read, or none of them can verify a signature.
     pub async fn read(&self) -> Result<Keys, Unread> {
         let text = match self {
             Self::Url(network, url) => jwks::fetch(network, url).await?,
-            // A file of a few KiB, once in minutes: not worth a thread.
+            // Blocking is fine: a file of a few KiB, once in several minutes.
             Self::File(path) => std::fs::read(path).map_err(|error| Unread::File(error.kind()))?.into(),
         };
         Ok(Keys::parse(&text)?)
@@ -100,24 +100,24 @@ impl IssuerKeys {
         }))
     }
 
-    /// The key for a token that names it, or none, and its algorithm.
-    pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Lookup {
+    /// The key for a token's `kid` and algorithm.
+    pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> KeyLookup {
         if let Some((key, is_fresh)) = self.0.state().find(id, algorithm, self.0.ttl) {
             if !is_fresh && self.0.may_read() {
-                // Old, and in use while it is read again.
+                // Old keys are used while they are read again.
                 drop(self.read());
             }
-            return Lookup::Found(key);
+            return KeyLookup::Found(key);
         }
         if self.0.may_read() {
-            // A panic there leaves what was; the next request reads again.
+            // If the task panics, the old keys stay; the next request reads again.
             let _ = self.read().await;
         }
         let state = self.0.state();
         match state.find(id, algorithm, self.0.ttl) {
-            Some((key, _)) => Lookup::Found(key),
-            None if state.has_failed => Lookup::Unreadable,
-            None => Lookup::Unknown,
+            Some((key, _)) => KeyLookup::Found(key),
+            None if state.has_failed => KeyLookup::Unreadable,
+            None => KeyLookup::Unknown,
         }
     }
 
@@ -125,7 +125,7 @@ impl IssuerKeys {
         let shared = Arc::clone(&self.0);
         tokio::spawn(async move {
             let _one = shared.one_at_a_time.lock().await;
-            // Whoever waited for another's reading has its keys now.
+            // Another request's read may have finished meanwhile.
             if shared.may_read() {
                 shared.read().await;
             }
@@ -159,7 +159,7 @@ impl Shared {
         state.has_failed = read.is_err();
         match read {
             Ok(keys) => state.keys = Some((Arc::new(keys), now)),
-            Err(why) => tracing::warn!(%why, "the keys of the tokens' issuer could not be read"),
+            Err(why) => tracing::warn!(%why, "cannot read the keys of the token issuer"),
         }
     }
 }

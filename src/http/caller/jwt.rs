@@ -1,8 +1,8 @@
-//! Mode `jwt`: tokens that an issuer signed (RFC 7519).
+//! Mode `jwt`: tokens signed by an issuer (RFC 7519).
 //!
-//! What a token says of itself decides nothing: its algorithm must be one of the configured ones and its key's, its key is
-//! one that the issuer publishes, and whom it is from and for is compared with the settings. The times are checked here and not
-//! by the library, whose clock cannot be stopped in tests.
+//! Nothing in a token is trusted by itself: its algorithm must be configured and match the key, its key must be published
+//! by the issuer, and its issuer and audience must match the settings. Times are checked here instead of by the library,
+//! whose clock cannot be paused in tests.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_he
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::jwks::{IssuerKeys, Lookup, Source};
+use super::jwks::{IssuerKeys, KeyLookup, Source};
 use super::settings::JwtSettings;
 use super::tokens::Tenants;
 use crate::domain::caller::Caller;
@@ -19,31 +19,31 @@ use crate::domain::clock::Clock;
 use crate::domain::role::{MemberId, Role};
 use crate::http::error::HttpError;
 
-/// Longer than any token that a proxy lets through.
+/// Maximum length of a token: longer ones do not pass common proxies.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
-/// The tenant of all tokens where no claim names it.
+/// The tenant of all tokens if no claim names it.
 const DEFAULT_TENANT: &str = "default";
 
 mod sentences {
-    //! What callers are told of a token; nothing of it is repeated.
+    //! Messages about tokens. They do not repeat the token.
     pub(super) const NO_JWT: &str =
-        "The token in `Authorization` is no JWT that is signed as it must be here.";
-    pub(super) const UNKNOWN_KEY: &str = "The token was signed with a key that its issuer does not publish.";
-    pub(super) const FORGED: &str = "The token's signature is wrong.";
+        "The token in `Authorization` is not a JWT with an accepted signature algorithm.";
+    pub(super) const UNKNOWN_KEY: &str = "The token's key is not published by its issuer.";
+    pub(super) const FORGED: &str = "The token's signature is invalid.";
     pub(super) const ISSUER: &str = "The token is from another issuer.";
     pub(super) const AUDIENCE: &str = "The token is for another audience.";
     pub(super) const INCOMPLETE: &str = "The token lacks `exp`, `iss` or `aud`, or one of them is malformed.";
     pub(super) const EXPIRED: &str = "The token has expired.";
     pub(super) const NOT_YET: &str = "The token is not valid yet.";
     pub(super) const NO_ROLE: &str =
-        "The token's claims give no role here: `auth.jwt.role_claim` must be ADMIN or MEMBER.";
-    pub(super) const NO_TENANT: &str = "The token's claims give no tenant that is known here.";
-    pub(super) const NO_MEMBER: &str = "The token's claims give no user id that a member can have: a text that is not empty and \
-                                        holds no comma.";
+        "The token's claims contain no role: the claim of `auth.jwt.role_claim` must be ADMIN or MEMBER.";
+    pub(super) const NO_TENANT: &str = "The token's claims contain no known tenant.";
+    pub(super) const NO_MEMBER: &str = "The token's claims contain no valid user id of a member: a text that is not empty and \
+                                        has no comma.";
 }
 
-/// Checks tokens of one issuer.
+/// Verifies the tokens of one issuer.
 pub struct Verifier {
     settings: JwtSettings,
     keys: IssuerKeys,
@@ -52,14 +52,14 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier over an issuer's keys, which are read when they are first needed.
+    /// Creates a verifier. The issuer's keys are read when they are first needed.
     #[must_use]
     pub fn new(settings: JwtSettings, source: Source, tenants: Tenants, clock: Clock) -> Self {
         let keys = IssuerKeys::new(source, settings.jwks_ttl(), settings.jwks_pause());
         Self { settings, keys, tenants, clock }
     }
 
-    /// The same, with the keys that another has read, where they are read from the same URL as often. A file is read anew.
+    /// Reuses the keys of another verifier if both have the same URL and intervals. A file is read again.
     pub(super) fn knowing(&self, other: &Self) -> Self {
         let (ours, theirs) = (&self.settings, &other.settings);
         let source = |settings: &JwtSettings| {
@@ -70,26 +70,25 @@ impl Verifier {
         Self { settings: ours.clone(), keys: keys.clone(), tenants: self.tenants.clone(), clock: self.clock }
     }
 
-    /// Who bears a token.
+    /// The caller of a token.
     pub(super) async fn caller(&self, token: &str) -> Result<Caller, HttpError> {
         let Header { alg, kid, .. } = self.header(token)?;
         let key = match self.keys.find(kid.as_deref(), alg).await {
-            Lookup::Found(key) => key,
-            Lookup::Unknown => return Err(HttpError::bad_credentials(sentences::UNKNOWN_KEY)),
-            Lookup::Unreadable => return Err(HttpError::keys_unavailable()),
+            KeyLookup::Found(key) => key,
+            KeyLookup::Unknown => return Err(HttpError::bad_credentials(sentences::UNKNOWN_KEY)),
+            KeyLookup::Unreadable => return Err(HttpError::keys_unavailable()),
         };
         let claims = self.verified(token, alg, &key)?;
         let expires_at = self.check_times(&claims)?;
         Ok(Caller { expires_at, ..self.read(&claims)? })
     }
 
-    /// The header of a token that may be looked at further. `none` is no algorithm to the library, and a shared secret's
-    /// cannot be configured.
+    /// Parses a token's header. The library does not support `none`, and algorithms with shared secrets cannot be configured.
     fn header(&self, token: &str) -> Result<Header, HttpError> {
         let header = Some(token).filter(|token| token.len() <= TOKEN_BYTES_MAX);
         header
             .and_then(|token| decode_header(token).ok())
-            // An extension that must be understood is not (RFC 7515, 4.1.11).
+            // Unknown critical extensions must be refused (RFC 7515, 4.1.11).
             .filter(|header| self.settings.algorithms.allow(header.alg) && header.crit.is_none())
             .ok_or_else(|| HttpError::bad_credentials(sentences::NO_JWT))
     }
@@ -114,8 +113,8 @@ impl Verifier {
         Ok(decoded.claims)
     }
 
-    /// RFC 7519, 4.1.4 and 4.1.5, with the leeway that they allow for clocks. When the token's time will be up; none where
-    /// that is further away than can be counted.
+    /// Checks the times (RFC 7519, 4.1.4 and 4.1.5) with the configured leeway. Returns the expiry; `None` if it is too far
+    /// away to be represented.
     fn check_times(&self, claims: &Value) -> Result<Option<Instant>, HttpError> {
         let (now, leeway) =
             (self.clock.now().as_duration().as_secs_f64(), self.settings.leeway().as_secs_f64());
@@ -134,7 +133,7 @@ impl Verifier {
         }
     }
 
-    /// Who a token says its bearer is. It is a right one: whoever has no place here is forbidden, and not unknown.
+    /// The caller that a valid token identifies. A caller without a role or tenant gets 403, not 401.
     fn read(&self, claims: &Value) -> Result<Caller, HttpError> {
         let text = |name: &str| claim(claims, name).and_then(Value::as_str);
         let is_admin = is_admin(claim(claims, &self.settings.role_claim))
@@ -155,12 +154,12 @@ impl Verifier {
     }
 }
 
-/// A claim by its name, or by a JSON Pointer to it (RFC 6901), which begins with a slash.
+/// A claim by its name, or by a JSON Pointer (RFC 6901), which starts with a slash.
 fn claim<'c>(claims: &'c Value, name: &str) -> Option<&'c Value> {
     if name.starts_with('/') { claims.pointer(name) } else { claims.get(name) }
 }
 
-/// A role out of its claim: a word, or a list of words of which one is a role. Two roles are none.
+/// The role in a claim: a string, or a list of strings with exactly one role.
 fn is_admin(claim: Option<&Value>) -> Option<bool> {
     let words = match claim? {
         Value::Array(words) => words.as_slice(),
@@ -181,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_role_is_read_only_where_it_is_plain() {
+    fn a_role_must_be_unambiguous() {
         for (claim, role) in [
             (json!("ADMIN"), Some(true)),
             (json!("member"), Some(false)),
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_found_by_its_name_whatever_it_holds_and_deeper_by_a_pointer() {
+    fn a_claim_is_found_by_its_name_or_by_a_pointer() {
         let claims = json!({ "https://example.com/role": "a", "realm": { "roles": ["b"] } });
         assert_eq!(claim(&claims, "https://example.com/role"), Some(&json!("a")));
         assert_eq!(claim(&claims, "/realm/roles/0"), Some(&json!("b")));

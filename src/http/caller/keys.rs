@@ -1,17 +1,17 @@
-//! An issuer's public keys (a JWK Set, RFC 7517), and which of them a token may be checked with.
+//! An issuer's public keys (a JWK Set, RFC 7517), and the selection of the key that verifies a token.
 //!
-//! A key checks what it is for and nothing else: its type, its curve, its `use`, `key_ops` and `alg` must fit the token's
-//! algorithm. So a public key is never taken for a shared secret, which is how a forged HS256 token passes elsewhere.
+//! A key verifies only what it is for: its type, curve, `use`, `key_ops` and `alg` must match the token's algorithm. A
+//! public key is therefore never used as a shared secret, which is the weakness that forged HS256 tokens exploit.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// More keys than an issuer has, also while it changes them.
+/// Maximum number of keys, more than an issuer has during a rotation.
 const KEYS_MAX: usize = 100;
 
-/// The keys that tokens can be checked with.
+/// The keys that can verify tokens.
 #[derive(Debug)]
 pub struct Keys(Vec<Key>);
 
@@ -22,17 +22,17 @@ struct Key {
     key: DecodingKey,
 }
 
-/// Why a text is no set of keys. It repeats nothing of it.
+/// The reason why a text is not a usable key set. It does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoKeys {
-    /// Another format, or another shape.
-    #[error("it is no JWK Set (RFC 7517): a JSON object with the list `keys`")]
+    /// Another format or shape.
+    #[error("not a JWK Set (RFC 7517): expected a JSON object with the list `keys`")]
     Shape,
-    /// More than an issuer has.
-    #[error("it holds more than {KEYS_MAX} keys")]
+    /// Too many keys.
+    #[error("more than {KEYS_MAX} keys")]
     TooMany,
-    /// None that a signature can be checked with.
-    #[error("it holds no key that a signature can be checked with: RSA, P-256, P-384 or Ed25519")]
+    /// No usable key.
+    #[error("no key that can verify a signature: expected RSA, P-256, P-384 or Ed25519")]
     Unusable,
 }
 
@@ -43,28 +43,28 @@ struct Set<'a> {
 }
 
 impl Keys {
-    /// Reads a JWK Set; keys of other kinds are passed over.
+    /// Parses a JWK Set and skips keys of other kinds.
     ///
     /// # Errors
-    /// Where it is none, is too large, or has no key to check a signature with.
+    /// If it is malformed or too large, or has no key that can verify a signature.
     pub fn parse(text: &[u8]) -> Result<Self, NoKeys> {
         let set: Set<'_> = serde_json::from_slice(text).map_err(|_| NoKeys::Shape)?;
         if set.keys.len() > KEYS_MAX {
             return Err(NoKeys::TooMany);
         }
-        // Each by itself: an issuer may publish kinds that are not known here.
+        // One by one, because an issuer may publish kinds that are unknown here.
         let keys: Vec<Key> = set.keys.iter().filter_map(|key| Key::read(key.get())).collect();
         if keys.is_empty() { Err(NoKeys::Unusable) } else { Ok(Self(keys)) }
     }
 
-    /// How many there are.
+    /// The number of keys.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Returns the key that a token names by its `kid`, or the only key that fits where there is no choice: the token names none, or no
-    /// key has that name and one key has no name (RFC 7517, 4.5: `kid` is optional).
+    /// The key that a token names by its `kid`. The only matching key is used if the token names none, or if its name is
+    /// unknown and one key has no name (RFC 7517, 4.5: `kid` is optional).
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
         let fitting = || self.0.iter().filter(|key| key.algorithms.contains(&algorithm));
         let Some(id) = id else { return only(fitting()) };
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_for_its_own_kind_alone() {
+    fn a_key_verifies_only_its_own_algorithm() {
         let keys = set(&[
             format!(r#"{ED25519},"kid":"ed""#),
             format!(r#"{P256},"kid":"ec""#),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_names_no_key_is_checked_only_where_there_is_no_choice() {
+    fn a_token_without_a_key_id_needs_a_single_matching_key() {
         let two = set(&[format!(r#"{ED25519},"kid":"a""#), format!(r#"{ED25519},"kid":"b""#)]).unwrap();
         assert!(
             two.find(None, Algorithm::EdDSA).is_none() && two.find(Some("b"), Algorithm::EdDSA).is_some()
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_without_a_name_checks_tokens_of_any_name() {
+    fn a_key_without_an_id_verifies_tokens_of_any_key_id() {
         let unnamed = set(&[ED25519.to_owned(), format!(r#"{P256},"kid":"ec""#)]).unwrap();
         assert!(unnamed.find(Some("any"), Algorithm::EdDSA).is_some());
         assert!(unnamed.find(Some("any"), Algorithm::ES256).is_none());
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_check_a_signature_is_passed_over() {
+    fn keys_that_cannot_verify_signatures_are_skipped() {
         let others = [
             r#""kty":"oct","k":"c2VjcmV0","alg":"HS256""#.to_owned(),
             format!(r#"{RSA},"use":"enc""#),

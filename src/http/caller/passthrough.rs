@@ -1,7 +1,7 @@
-//! Mode `passthrough`: callers bring the upstreams' own keys.
+//! Mode `passthrough`: callers send their own upstream API keys.
 //!
-//! Nothing is remembered of them here. What other layers keep by a key's fingerprint is bounded there: caches in bytes,
-//! refusals in number.
+//! This module stores no keys. What other layers store by a key's fingerprint is bounded there: caches by bytes, refusals
+//! by number.
 
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HeaderName};
@@ -14,11 +14,11 @@ use crate::http::error::HttpError;
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 const BAD_BEARER: &str =
-    "The `Authorization` header holds no key of the workspace API: it must read `Bearer wbk_…`, once.";
+    "The `Authorization` header has no key of the workspace API. Send `Bearer wbk_…`, once.";
 const BAD_API_KEY: &str =
-    "The `x-api-key` header holds no key: it must be printable ASCII without spaces, once.";
+    "The `x-api-key` header is not a valid key. Send printable ASCII without spaces, once.";
 
-/// The tenant that a request's own keys are; each goes to its own upstream alone.
+/// The tenant of a request's own keys; each key is sent only to its own upstream.
 pub(super) fn own_keys(headers: &HeaderMap) -> Result<Tenant, HttpError> {
     let bearer = single(headers, &AUTHORIZATION, BAD_BEARER)?;
     let api_key = single(headers, &X_API_KEY, BAD_API_KEY)?;

@@ -1,8 +1,8 @@
-//! What a caller showed to be let in, for as long as something goes on for it.
+//! Credentials that a caller presented, stored while a subscription runs for it.
 //!
-//! When the configuration changes it has to be let in again, and it cannot be asked: so its headers are kept, and nothing else
-//! of the request. To keep who it is alone, the rejected choice, would not tell a token that was withdrawn from another one of
-//! the same bearer, nor let a JWT be judged by another issuer's settings.
+//! After a reload of the configuration the caller must be authenticated again without asking the client, so these headers
+//! are stored, and nothing else of the request. Rejected: storing the identity alone. It cannot distinguish a revoked
+//! token from another one of the same caller, nor verify a JWT against another issuer.
 
 use axum::http::header::{AUTHORIZATION, HeaderName};
 use axum::http::{HeaderMap, HeaderValue};
@@ -13,13 +13,13 @@ use crate::http::error::HttpError;
 
 const NAMES: [HeaderName; 2] = [AUTHORIZATION, HeaderName::from_static("x-api-key")];
 
-/// A caller's credentials.
+/// The credential headers of an authenticated caller.
 pub(crate) struct PresentedCredentials([Option<HeaderValue>; 2]);
 
 impl PresentedCredentials {
-    /// Those of headers that a caller was let in by: none of them is there twice.
+    /// Copies the headers of an authenticated request. None of them is repeated.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        // Copied: a header is a slice of the whole head, which would be kept with it.
+        // Copied, because a header value shares the buffer of the whole head and would keep it alive.
         let copied = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
         Self(NAMES.map(|name| {
             let mut value = headers.get(name).and_then(copied)?;
@@ -36,7 +36,7 @@ impl PresentedCredentials {
 }
 
 impl Authenticator {
-    /// Whether somebody who was let in would be let in now, and as the same: one of another role or tenant has to begin anew.
+    /// Authenticates a caller again. Fails if its role or tenant has changed.
     pub(crate) async fn reauthenticate(
         &self,
         shown: &PresentedCredentials,

@@ -1,4 +1,4 @@
-//! What can be set about callers: who may ask, and with whose keys the upstreams are read.
+//! Settings of authentication.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthSettings {
-    /// Who may ask.
+    /// The authentication mode.
     pub mode: AuthMode,
     /// `[[auth.tokens]]`
     pub tokens: Vec<TokenSettings>,
@@ -20,43 +20,43 @@ pub struct AuthSettings {
     pub jwt: JwtSettings,
 }
 
-/// Who may ask, and with whose keys the upstreams are read.
+/// The authentication mode, which decides whose keys the upstreams are read with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthMode {
-    /// Anybody on this machine, as ADMIN of the tenant `default`; refused off loopback.
+    /// No authentication: clients on this machine are administrators of the tenant `default`. Refused unless on loopback.
     None,
-    /// Whoever has one of the configured tokens.
+    /// Clients send one of the configured tokens.
     Tokens,
-    /// Whoever has a token that an issuer signed.
+    /// Clients send a token signed by an issuer.
     Jwt,
-    /// Whoever brings keys of their own, each for its own upstream alone.
+    /// Clients send their own upstream API keys, each for its own upstream.
     Passthrough,
 }
 
-/// The word for a role, in settings and in claims.
+/// A role in settings and claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RoleWord {
-    /// Sees its tenant.
+    /// Full access to the tenant.
     Admin,
-    /// Sees one end user's accounts.
+    /// Access to one end user's accounts.
     Member,
 }
 
-/// An entry of `[[auth.tokens]]`: a token that this layer knows by its hash alone.
+/// An entry of `[[auth.tokens]]`: a token, configured by its hash.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenSettings {
-    /// What its bearer is called.
+    /// The caller's display name.
     pub name: String,
-    /// The SHA-256 of the token's text, in 64 hexadecimal digits.
+    /// The SHA-256 of the token's text in 64 hexadecimal digits.
     pub sha256: String,
-    /// What its bearer may see.
+    /// The caller's role.
     pub role: RoleWord,
-    /// Whose data it is about.
+    /// The tenant whose data the caller reads.
     pub tenant: String,
-    /// The end user that a MEMBER is; empty for an ADMIN.
+    /// The member's user id; empty for an admin.
     pub user_id: String,
 }
 
@@ -64,27 +64,27 @@ pub struct TokenSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JwtSettings {
-    /// Where the issuer publishes its keys; empty where a file holds them.
+    /// The URL of the issuer's keys; empty if a file has them.
     pub jwks_url: String,
-    /// The file that holds them; empty where a URL does.
+    /// The file of the issuer's keys; empty if a URL has them.
     pub jwks_file: PathBuf,
-    /// How long keys are used before they are read again, in milliseconds.
+    /// Milliseconds after which the keys are read again.
     pub jwks_ttl_ms: u64,
-    /// The least time between two readings of them, in milliseconds, however many tokens name keys that there are not.
+    /// Minimum milliseconds between two reads, even if tokens name unknown keys.
     pub jwks_pause_ms: u64,
-    /// Who must have issued a token (`iss`).
+    /// The required issuer (`iss`).
     pub issuer: String,
-    /// For whom a token must be (`aud`): one of these, with commas between.
+    /// The accepted audiences (`aud`), separated by commas.
     pub audience: String,
-    /// What a token may be signed with.
+    /// The accepted signature algorithms.
     pub algorithms: Algorithms,
-    /// How far clocks may differ, in milliseconds.
+    /// Accepted clock difference in milliseconds.
     pub leeway_ms: u64,
-    /// The claim that holds the role.
+    /// The claim with the role.
     pub role_claim: String,
-    /// The claim that holds the tenant's name; empty where all are of the tenant `default`.
+    /// The claim with the tenant's name; empty if all callers belong to the tenant `default`.
     pub tenant_claim: String,
-    /// The claim that holds a MEMBER's user id.
+    /// The claim with a member's user id.
     pub user_id_claim: String,
 }
 
@@ -99,7 +99,7 @@ impl JwtSettings {
         (!self.jwks_file.as_os_str().is_empty()).then_some(self.jwks_file.as_path())
     }
 
-    /// The audiences, any of which a token may be for.
+    /// The accepted audiences.
     #[must_use]
     pub fn audiences(&self) -> Vec<&str> {
         self.audience.split(',').map(str::trim).filter(|audience| !audience.is_empty()).collect()
@@ -118,8 +118,8 @@ impl JwtSettings {
     }
 }
 
-/// What tokens may be signed with: public keys alone, as a secret that both sides know is one that this layer could sign
-/// with, and `none` is no signature.
+/// Signature algorithms with public keys. Shared secrets are excluded because Switchboard itself could sign with them, and
+/// `none` is not a signature.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Algorithms(Vec<Algorithm>);
@@ -151,28 +151,28 @@ impl TryFrom<String> for Algorithms {
             Some((_, algorithm)) => Ok(*algorithm),
             None => {
                 let all = ASYMMETRIC.map(|(name, _)| name).join(", ");
-                Err(format!("`{word}` is not one of {all}: tokens must be signed, and with a private key"))
+                Err(format!("`{word}` is not one of {all}. Tokens must be signed with a private key"))
             }
         };
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
         let algorithms = words.map(known).collect::<Result<Vec<_>, _>>()?;
         if algorithms.is_empty() {
-            return Err("it names no algorithm".to_owned());
+            return Err("no algorithm is named".to_owned());
         }
         Ok(Self(algorithms))
     }
 }
 
-/// An entry of `[[tenants]]`: a customer beside the one of the plain `upstream.*.api_key` settings.
+/// An entry of `[[tenants]]`: a customer besides the one of the `upstream.*.api_key` settings.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TenantSettings {
-    /// What tokens call it.
+    /// The tenant's name in tokens.
     pub name: String,
-    /// Its key to LeadLex.
+    /// The LeadLex API key.
     pub leadlex_api_key: SecretString,
-    /// Its key to Composio.
+    /// The Composio API key.
     pub composio_api_key: SecretString,
-    /// What Composio signs its deliveries with; several with commas between.
+    /// The secrets with which Composio signs webhook deliveries, separated by commas.
     pub composio_webhook_secrets: SecretString,
 }

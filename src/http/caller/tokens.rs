@@ -1,7 +1,7 @@
-//! Mode `tokens`: bearer tokens that the configuration names by their hashes.
+//! Mode `tokens`: bearer tokens, configured by their hashes.
 //!
-//! A plain SHA-256 is enough for a token of 256 random bits, which nobody can guess; a slow password hash, the rejected
-//! choice, would make every request pay for what only guessable secrets need.
+//! Plain SHA-256 is enough for a token of 256 random bits, which cannot be guessed. Rejected: a slow password hash. It
+//! protects guessable secrets, at a cost for every request.
 
 use std::collections::BTreeMap;
 
@@ -15,43 +15,43 @@ use crate::domain::caller::{Caller, Tenant};
 use crate::domain::role::{InvalidMemberId, MemberId, Role};
 use crate::http::error::HttpError;
 
-const UNKNOWN: &str = "The token in `Authorization` is not one that is known here.";
+const UNKNOWN: &str = "The token in `Authorization` is not valid.";
 
-/// What tokens begin with, so that people and scanners know a leaked one for what it is.
+/// The prefix of tokens, so that people and secret scanners recognize a leaked one.
 const PREFIX: &str = "swb_";
 const RANDOM_BYTES: usize = 32;
 
-/// The tenants by their names.
+/// The tenants by name.
 pub type Tenants = BTreeMap<String, Tenant>;
 
-/// The tokens that are known, as their hashes, and who bears them.
+/// The configured tokens: their hashes and callers.
 #[derive(Debug)]
 pub struct Tokens(Vec<(Digest, Caller)>);
 
 type Digest = [u8; 32];
 
-/// What is wrong with a configured token.
+/// An invalid `[[auth.tokens]]` entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadToken {
-    /// It cannot be compared with anything.
-    #[error("takes the 64 hexadecimal digits that `switchboard token new` prints")]
+    /// Not a SHA-256 hash.
+    #[error("expected the 64 hexadecimal digits that `switchboard token new` prints")]
     Hash,
-    /// A member without a usable id.
+    /// A member without a valid user id.
     #[error("{0}")]
     Member(#[from] InvalidMemberId),
-    /// An id where none has a meaning.
-    #[error("an admin is no end user: leave it out, or set role = \"member\"")]
+    /// An admin with a user id.
+    #[error("an admin has no user id. Remove it, or set role = \"member\"")]
     AdminWithUser,
-    /// Nobody's data.
-    #[error("there is no such tenant")]
+    /// An unknown tenant.
+    #[error("unknown tenant")]
     Tenant,
 }
 
 impl TokenSettings {
-    /// The hash to compare with.
+    /// Parses the hash.
     ///
     /// # Errors
-    /// Where it is none.
+    /// If it is malformed.
     pub fn digest(&self) -> Result<[u8; 32], BadToken> {
         let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         let bytes = self.sha256.as_bytes().chunks(2).map(|pair| match pair {
@@ -62,10 +62,10 @@ impl TokenSettings {
         bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(BadToken::Hash)
     }
 
-    /// What its bearer may see.
+    /// The role of the token's caller.
     ///
     /// # Errors
-    /// For a MEMBER without an id, or with one that could stand for others, and for an ADMIN with one.
+    /// For a member without a valid id, and for an admin with one.
     pub fn role(&self) -> Result<Role, BadToken> {
         match self.role {
             RoleWord::Admin if self.user_id.is_empty() => Ok(Role::Admin),
@@ -76,10 +76,10 @@ impl TokenSettings {
 }
 
 impl Tokens {
-    /// The configured tokens.
+    /// Builds the configured tokens.
     ///
     /// # Errors
-    /// Where one of them names no hash, no tenant that there is, or no member.
+    /// If an entry has an invalid hash, tenant or user id.
     pub fn new(settings: &[TokenSettings], tenants: &Tenants) -> Result<Self, BadToken> {
         let known = settings.iter().map(|token| {
             let tenant = tenants.get(&token.tenant).ok_or(BadToken::Tenant)?.clone();
@@ -90,7 +90,7 @@ impl Tokens {
         known.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Who bears a token. Every hash is compared, and to its end, so that the time tells nothing of them.
+    /// The caller of a token. All hashes are compared completely, so that the duration reveals nothing about them.
     pub(super) fn caller(&self, token: &str) -> Result<Caller, HttpError> {
         let digest: Digest = Sha256::digest(token).into();
         let mut found = None;
@@ -103,19 +103,19 @@ impl Tokens {
     }
 }
 
-/// A token that was made a moment ago: its text is shown once and kept nowhere.
+/// A new token. Its text is printed once and stored nowhere.
 pub struct NewToken {
-    /// What its bearer sends.
+    /// The text that clients send.
     pub text: String,
-    /// What the configuration holds.
+    /// The hash for the configuration.
     pub sha256: String,
 }
 
 impl NewToken {
-    /// Makes a token of 256 random bits.
+    /// Creates a token of 256 random bits.
     ///
     /// # Errors
-    /// Where the machine gives no randomness.
+    /// If the operating system provides no randomness.
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; RANDOM_BYTES];
         getrandom::fill(&mut bytes)?;
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_token_is_known_by_its_hash_and_no_two_are_alike() {
+    fn new_tokens_are_unique_and_recognized_by_their_hash() {
         let (one, other) = (NewToken::random().unwrap(), NewToken::random().unwrap());
         assert!(one.text.starts_with("swb_") && one.text.len() == 4 + 43, "{}", one.text);
         assert!(one.text != other.text && one.sha256 != other.sha256 && one.sha256.len() == 64);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_none_is_refused_and_says_why() {
+    fn invalid_entries_are_refused_with_a_reason() {
         let token = NewToken::random().unwrap();
         let refused = |settings: TokenSettings| Tokens::new(&[settings], &tenants()).unwrap_err();
         let right = || settings(&token, RoleWord::Member, "user_1");

@@ -1,4 +1,4 @@
-//! Connections whose clients are slow, gone or greedy, over in-memory pipes and on the paused clock.
+//! Connections with slow, disconnected or greedy clients, over in-memory pipes and with paused time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,7 +20,7 @@ const PATIENCE: ConnectionTimeouts = ConnectionTimeouts {
 };
 const LARGE: usize = 1 << 20;
 
-/// A server with one permit.
+/// A server with one connection permit.
 struct Served {
     client: DuplexStream,
     permits: Arc<Semaphore>,
@@ -52,7 +52,7 @@ fn served() -> Served {
     Served { client, permits, phase, is_full, serving }
 }
 
-/// An event every ten seconds, for ever.
+/// An endless stream with an event every ten seconds.
 async fn events() -> axum::response::Response {
     let ticks = futures_util::stream::unfold((), async |()| {
         sleep(Duration::from_secs(10)).await;
@@ -70,7 +70,7 @@ impl Served {
         self.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
     }
 
-    /// What comes until `end` does.
+    /// The bytes up to and including `end`.
     async fn until(&mut self, end: &str) -> String {
         let mut seen = Vec::new();
         while !seen.ends_with(end.as_bytes()) {
@@ -81,7 +81,7 @@ impl Served {
         String::from_utf8(seen).unwrap()
     }
 
-    /// After how many seconds the server gave the connection up.
+    /// The number of seconds after which the server closed the connection.
     async fn ended_after(&mut self) -> u64 {
         let start = Instant::now();
         (&mut self.serving).await.unwrap();
@@ -91,12 +91,12 @@ impl Served {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_sends_nothing_is_hung_up_on() {
+async fn a_client_that_sends_nothing_is_disconnected() {
     assert_eq!(served().ended_after().await, PATIENCE.head.as_secs());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_drips_is_hung_up_on_however_often_a_byte_comes() {
+async fn a_slow_head_is_disconnected_even_if_bytes_keep_arriving() {
     for beginning in ["GET / HTTP/1.1\r\nx-slow: ", "PRI * HTT"] {
         let mut served = served();
         served.send(beginning).await;
@@ -111,7 +111,7 @@ async fn a_head_that_drips_is_hung_up_on_however_often_a_byte_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_is_kept_between_requests_and_not_for_ever() {
+async fn a_connection_is_reused_until_its_idle_timeout() {
     let mut served = served();
     for _ in 0..3 {
         served.ask("/").await;
@@ -120,7 +120,7 @@ async fn a_connection_is_kept_between_requests_and_not_for_ever() {
     }
     served.ask("/").await;
     served.until("hello").await;
-    // Half a head after an answer has the time of a head, and not that of an idle connection.
+    // After a response, half a head has the head timeout, not the idle timeout.
     served.send("GET / HT").await;
     assert_eq!(served.ended_after().await, PATIENCE.head.as_secs());
 
@@ -131,7 +131,7 @@ async fn a_connection_is_kept_between_requests_and_not_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_makes_room_where_others_wait() {
+async fn an_idle_connection_is_closed_early_at_the_connection_limit() {
     let mut served = served();
     served.is_full.store(true, Ordering::Relaxed);
     served.ask("/").await;
@@ -140,7 +140,7 @@ async fn an_idle_connection_makes_room_where_others_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_may_take_its_time() {
+async fn a_running_request_has_no_timeout_here() {
     let mut served = served();
     served.ask("/never").await;
     sleep(Duration::from_secs(3_600)).await;
@@ -148,14 +148,14 @@ async fn a_request_may_take_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_nobody_takes_is_dropped() {
+async fn a_response_that_is_not_read_is_dropped() {
     let mut served = served();
     served.ask("/large").await;
     assert_eq!(served.ended_after().await, PATIENCE.write.as_secs());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_taken_is_sent_whole() {
+async fn a_response_that_is_read_is_sent_completely() {
     let mut served = served();
     served.ask("/large").await;
     served.until("\r\n\r\n").await;
@@ -164,7 +164,7 @@ async fn an_answer_that_is_taken_is_sent_whole() {
     assert!(body.iter().all(|byte| *byte == b'x'));
 }
 
-/// A request over HTTP/2 for `path`, by a client that lets nothing be sent to it (RFC 9113, 4.1 and 6.5.2; RFC 7541, 6.1).
+/// A request over HTTP/2 for `path`, by a client with an empty flow-control window (RFC 9113, 4.1 and 6.5.2; RFC 7541, 6.1).
 fn http2_without_a_window(path: &str) -> Vec<u8> {
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     bytes.extend([0, 0, 6, 4, 0, 0, 0, 0, 0, /* INITIAL_WINDOW_SIZE */ 0, 4, 0, 0, 0, 0]);
@@ -195,7 +195,7 @@ async fn an_answer_over_http2_that_nobody_takes_is_dropped_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_events_is_no_slow_answer() {
+async fn an_event_stream_is_not_a_slow_response() {
     let mut served = served();
     served.ask("/events").await;
     for _ in 0..20 {
@@ -206,7 +206,7 @@ async fn a_stream_of_events_is_no_slow_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_waits_for_what_is_under_way_and_not_for_what_is_idle() {
+async fn shutdown_waits_for_active_requests_but_not_for_idle_connections() {
     let mut idle = served();
     idle.ask("/").await;
     idle.until("hello").await;

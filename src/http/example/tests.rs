@@ -19,7 +19,7 @@ async fn get(path: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn every_link_of_the_page_is_served_and_leads_nowhere_else() {
+async fn every_link_of_the_page_is_served_and_local() {
     let page = get("/example").await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.text.contains("<title>Integrations</title>"));
@@ -35,7 +35,7 @@ async fn every_link_of_the_page_is_served_and_leads_nowhere_else() {
 }
 
 #[tokio::test]
-async fn every_file_has_a_type_and_the_guards() {
+async fn every_file_has_a_type_and_the_security_headers() {
     let names = Bundle::iter().map(|name| name.strip_suffix(".gz").unwrap().to_owned());
     for path in names.filter(|name| name != bundle::PAGE).map(|name| format!("/example/{name}")) {
         let answer = get(&path).await;
@@ -52,7 +52,7 @@ async fn every_file_has_a_type_and_the_guards() {
 }
 
 #[tokio::test]
-async fn a_slash_too_many_leads_to_the_page() {
+async fn a_trailing_slash_redirects_to_the_page() {
     let answer = get("/example/").await;
     assert_eq!(answer.status, StatusCode::PERMANENT_REDIRECT);
     assert_eq!(answer.headers["location"], "../example");

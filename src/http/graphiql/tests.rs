@@ -48,7 +48,7 @@ fn unpacked(bytes: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The names under which files are served, the page's aside.
+/// The names of the served files, without the page.
 fn served() -> Vec<String> {
     let names = Bundle::iter().map(|name| name.strip_suffix(".gz").unwrap().to_owned());
     names.filter(|name| name != PAGE).collect()
@@ -70,11 +70,11 @@ async fn a_browser_gets_the_page_with_its_title() {
 }
 
 #[tokio::test]
-async fn whoever_does_not_accept_html_is_told_where_the_graph_is() {
+async fn clients_that_do_not_accept_html_get_the_path_of_graphql() {
     for accept in ["application/json", "text/html;q=0, */*", "text/html;q=0.0"] {
         let answer = get("/", &[("accept", accept)]).await;
         assert_eq!(answer.status, StatusCode::NOT_ACCEPTABLE, "{accept}");
-        assert!(answer.text().contains("The graph answers at /graphql"));
+        assert!(answer.text().contains("GraphQL is served at /graphql"));
         assert_eq!(answer.header("vary"), "Accept");
     }
     for accept in ["*/*", "text/*", "application/json, TEXT/HTML;level=1;q=0.1"] {
@@ -84,7 +84,7 @@ async fn whoever_does_not_accept_html_is_told_where_the_graph_is() {
 }
 
 #[tokio::test]
-async fn every_link_of_the_page_is_served_and_leads_nowhere_else() {
+async fn every_link_of_the_page_is_served_and_local() {
     let page = get("/", &[]).await;
     let links: Vec<&str> = page.text().split(['"', '\'']).filter(|text| text.contains("graphiql/")).collect();
     assert!(links.len() >= 3, "a script, a style and an icon: {links:?}");
@@ -98,7 +98,7 @@ async fn every_link_of_the_page_is_served_and_leads_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_gzip_gets_the_embedded_bytes_and_another_the_plain_ones() {
+async fn gzip_clients_get_the_embedded_bytes_and_others_plain_bytes() {
     let packed = get(&script(), &[("accept-encoding", "br, gzip;q=0.5")]).await;
     assert_eq!(packed.header("content-encoding"), "gzip");
     for accept in ["", "br", "gzip;q=0", "gzip;q=0, *"] {
@@ -112,7 +112,7 @@ async fn a_client_that_takes_gzip_gets_the_embedded_bytes_and_another_the_plain_
 }
 
 #[tokio::test]
-async fn a_known_representation_is_not_sent_again() {
+async fn a_representation_that_the_client_has_is_not_sent_again() {
     for path in ["/", &script()] {
         let first = get(path, &[("accept-encoding", "gzip")]).await;
         let tag = first.header("etag");
@@ -133,7 +133,7 @@ async fn a_known_representation_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn files_are_kept_for_good_where_their_name_tells_their_content() {
+async fn files_with_a_content_hash_are_cached_forever() {
     for name in served() {
         let answer = get(&format!("/graphiql/{name}"), &[]).await;
         assert_eq!(answer.status, StatusCode::OK, "{name}");
@@ -144,7 +144,7 @@ async fn files_are_kept_for_good_where_their_name_tells_their_content() {
 }
 
 #[tokio::test]
-async fn monacos_workers_are_files_of_their_own() {
+async fn monacos_workers_are_separate_files() {
     let mut workers: Vec<String> =
         served().iter().filter_map(|name| Some(name.split_once(".worker-")?.0.to_owned())).collect();
     workers.sort();
@@ -152,7 +152,7 @@ async fn monacos_workers_are_files_of_their_own() {
 }
 
 #[tokio::test]
-async fn what_is_not_in_the_bundle_is_not_found() {
+async fn unknown_files_are_not_found() {
     for path in
         ["/graphiql/other.js", "/graphiql/index.html", "/graphiql/index.html.gz", "/graphiql/..%2FCargo.toml"]
     {
@@ -162,7 +162,7 @@ async fn what_is_not_in_the_bundle_is_not_found() {
 }
 
 #[tokio::test]
-async fn every_answer_bears_the_guards() {
+async fn every_response_has_the_security_headers() {
     let answers = [
         get("/", &[]).await,
         get("/", &[("accept", "application/json")]).await,
@@ -187,7 +187,7 @@ async fn every_answer_bears_the_guards() {
 }
 
 #[tokio::test]
-async fn head_says_what_get_would_without_the_body() {
+async fn head_equals_get_without_the_body() {
     let head = ask("HEAD", &script(), &[("accept-encoding", "gzip")]).await;
     let get = get(&script(), &[("accept-encoding", "gzip")]).await;
     assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));

@@ -1,4 +1,4 @@
-//! What can be set about webhooks.
+//! Settings of webhooks.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -7,11 +7,11 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookSettings {
-    /// What Composio signs deliveries for the tenant `default` with; several with commas between.
+    /// The secrets with which Composio signs deliveries for the tenant `default`, separated by commas.
     pub composio_secrets: SecretString,
 }
 
-/// The secrets of such a setting.
+/// Splits such a setting into its secrets.
 #[must_use]
 pub fn secrets(setting: &SecretString) -> Vec<SecretString> {
     let parts = setting.expose_secret().split(',').map(str::trim).filter(|part| !part.is_empty());

@@ -1,7 +1,7 @@
-//! The signature of a delivery (Standard Webhooks, as Composio speaks it: UPSTREAMS.md A10).
+//! Signatures of webhook deliveries (Standard Webhooks, as Composio implements them: UPSTREAMS.md A10).
 //!
-//! `v1,` and the base64 of an HMAC-SHA-256 over id, moment and raw body; a header can hold several, with spaces between. The
-//! key is the secret's text as it was given: it is neither decoded nor cut.
+//! A signature is `v1,` and the base64 of an HMAC-SHA-256 over id, timestamp and raw body. A header can have several,
+//! separated by spaces. The key is the secret's text, neither decoded nor trimmed.
 
 use axum::http::HeaderMap;
 use base64::Engine as _;
@@ -13,15 +13,15 @@ use sha2::Sha256;
 use super::{ID_BYTES_MAX, header};
 use crate::http::error::HttpError;
 
-/// How many signatures of one delivery are looked at.
+/// Maximum number of signatures that are checked per delivery.
 const SIGNATURES_MAX: usize = 8;
 
-/// What a delivery's headers say.
+/// The signature headers of a delivery.
 pub(super) struct Signature<'h> {
     pub(super) id: &'h str,
-    /// In seconds since 1970.
+    /// Seconds since 1970.
     pub(super) timestamp: i64,
-    /// The same as it was written: it is signed so.
+    /// The timestamp's original text, which is part of the signed data.
     written: &'h str,
     codes: Vec<Vec<u8>>,
 }
@@ -31,7 +31,7 @@ impl<'h> Signature<'h> {
     pub(super) fn read(headers: &'h HeaderMap) -> Result<Self, HttpError> {
         let missing = || {
             HttpError::malformed_delivery(
-                "A delivery has `webhook-id`, `webhook-timestamp` and `webhook-signature`, once each.",
+                "A delivery must have `webhook-id`, `webhook-timestamp` and `webhook-signature`, once each.",
             )
         };
         let id = header(headers, "webhook-id").filter(|id| (1..=ID_BYTES_MAX).contains(&id.len()));
@@ -43,7 +43,7 @@ impl<'h> Signature<'h> {
         Ok(Self { id: id.ok_or_else(missing)?, timestamp, written, codes })
     }
 
-    /// Whether it was made with a secret.
+    /// Whether the delivery was signed with a secret.
     pub(super) fn is_of(&self, secret: &SecretString, body: &[u8]) -> bool {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) else {
             return false;
@@ -53,7 +53,7 @@ impl<'h> Signature<'h> {
         mac.update(self.written.as_bytes());
         mac.update(b".");
         mac.update(body);
-        // Each in constant time, and all of them.
+        // Each comparison takes constant time, and none is skipped.
         self.codes.iter().filter(|code| mac.clone().verify_slice(code).is_ok()).count() > 0
     }
 }
@@ -74,11 +74,11 @@ mod tests {
         headers
     }
 
-    /// Computed apart, with OpenSSL: `printf 'msg_1.1700000000.{}' | openssl dgst -sha256 -hmac whsec_abc -binary | base64`.
+    /// Computed with OpenSSL: `printf 'msg_1.1700000000.{}' | openssl dgst -sha256 -hmac whsec_abc -binary | base64`.
     const KNOWN: &str = "lhQs/PLrX1gVq9Hrcgh2RFtdY4WlKgwJG57ZgXGcRhI=";
 
     #[test]
-    fn a_signature_is_of_its_secret_its_id_its_moment_and_its_body_alone() {
+    fn a_signature_covers_the_id_the_timestamp_and_the_body() {
         let secret = SecretString::from("whsec_abc");
         let several = format!("v1,AAAA v2,{KNOWN} v1,{KNOWN} v1,?");
         for (id, timestamp, signature, secret, body, is_right) in [
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_without_its_three_headers_is_none() {
+    fn a_delivery_without_its_three_headers_is_refused() {
         let whole = headers("msg_1", "1700000000", "v1,AAAA");
         assert!(Signature::read(&whole).is_ok());
         for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {

@@ -1,6 +1,6 @@
-//! The messages of graphql-transport-ws, as they come and as they go.
+//! Messages of graphql-transport-ws, in both directions.
 //!
-//! A payload is passed on as the text that it is: requests have a reader of their own, and answers are written already.
+//! Payloads are passed on as text: requests have their own parser, and responses are already serialized.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// What a client says.
+/// A message from the client.
 #[derive(Debug)]
 pub(super) enum ClientMessage<'a> {
-    /// Who it is.
+    /// Credentials.
     Init(Payload<'a>),
-    /// Whether somebody is there.
+    /// A ping to answer.
     Ping(Payload<'a>),
-    /// That it is there itself.
+    /// The answer to a ping.
     Pong,
-    /// What it wants, under an id of its own making.
+    /// An operation, with an id that the client chose.
     Subscribe(Arc<str>, &'a str),
-    /// What it does not want any more.
+    /// The end of an operation, by its id.
     Complete(Arc<str>),
 }
 
@@ -38,18 +38,18 @@ struct Members<'a> {
 }
 
 impl<'a> ClientMessage<'a> {
-    /// Reads a message.
+    /// Parses a message.
     ///
     /// # Errors
-    /// With a sentence, where it is none that a client may send. It repeats nothing of it.
+    /// If a client may not send it. The error does not repeat it.
     pub(super) fn read(text: &'a str) -> Result<Self, &'static str> {
         let Members { kind, id, payload } =
-            serde_json::from_str(text).map_err(|_| "Invalid message: it is no JSON object with a `type`")?;
+            serde_json::from_str(text).map_err(|_| "Invalid message: not a JSON object with a `type`")?;
         let payload = payload.map(RawValue::get).filter(|payload| *payload != "null");
         let is_object = payload.is_none_or(|payload| payload.starts_with('{'));
         let id = id.filter(|id| !id.is_empty()).ok_or("Invalid message: its `id` is missing");
         match kind.as_str() {
-            _ if !is_object => Err("Invalid message: its `payload` is no object"),
+            _ if !is_object => Err("Invalid message: its `payload` is not an object"),
             "connection_init" => Ok(Self::Init(Payload(payload))),
             "ping" => Ok(Self::Ping(Payload(payload))),
             "pong" => Ok(Self::Pong),
@@ -58,14 +58,14 @@ impl<'a> ClientMessage<'a> {
                 id.map(|id| Self::Subscribe(id, payload))
             }
             "complete" => id.map(Self::Complete),
-            _ => Err("Invalid message: its `type` is none that a client sends"),
+            _ => Err("Invalid message: clients cannot send its `type`"),
         }
     }
 }
 
 impl Payload<'_> {
-    /// The values that a name stands for, whatever its case, as they would be in a header. What no header can hold stands
-    /// for an empty one, which nobody takes for a key.
+    /// The values of a name, compared without regard to case, as header values. A value that is not valid in a header becomes
+    /// an empty one, which is not a valid credential.
     pub(super) fn headers(self, name: &str) -> Vec<HeaderValue> {
         let members: serde_json::Map<String, Value> =
             self.0.and_then(|payload| serde_json::from_str(payload).ok()).unwrap_or_default();
@@ -76,7 +76,7 @@ impl Payload<'_> {
     }
 }
 
-/// Errors alone, as an answer holds them.
+/// A response with errors only.
 #[derive(Deserialize)]
 struct Failed<'a> {
     #[serde(borrow)]
@@ -87,7 +87,7 @@ pub(super) const ACKNOWLEDGED: &str = r#"{"type":"connection_ack"}"#;
 
 pub(super) const PING: &str = r#"{"type":"ping"}"#;
 
-/// The answer to a ping, with whatever it brought.
+/// The answer to a ping, with its payload.
 pub(super) fn pong(payload: Payload<'_>) -> String {
     match payload.0 {
         Some(payload) => format!(r#"{{"type":"pong","payload":{payload}}}"#),
@@ -95,24 +95,24 @@ pub(super) fn pong(payload: Payload<'_>) -> String {
     }
 }
 
-/// An answer.
+/// A response of an operation.
 pub(super) fn next(id: &str, answer: &[u8]) -> String {
     of_operation(id, "next", Some(&String::from_utf8_lossy(answer)))
 }
 
-/// Why an operation did not begin, or why it does not go on: the errors of an answer that has nothing else.
+/// The errors of an operation that did not start or cannot continue.
 pub(super) fn error(id: &str, answer: &[u8]) -> String {
     let errors = serde_json::from_slice(answer).map_or("[]", |Failed { errors }| errors.get());
     of_operation(id, "error", Some(errors))
 }
 
-/// That nothing follows.
+/// The end of an operation.
 pub(super) fn complete(id: &str) -> String {
     of_operation(id, "complete", None)
 }
 
 fn of_operation(id: &str, kind: &str, payload: Option<&str>) -> String {
-    // As JSON spells it.
+    // Escaped as JSON.
     let id = Value::from(id);
     match payload {
         Some(payload) => format!(r#"{{"id":{id},"type":"{kind}","payload":{payload}}}"#),
@@ -125,23 +125,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_client_may_send_is_told_apart() {
+    fn invalid_messages_are_refused() {
         for (text, part) in [
-            ("", "no JSON object"),
-            ("[]", "no JSON object"),
+            ("", "not a JSON object"),
+            ("[]", "not a JSON object"),
             ("{}", "with a `type`"),
             (r#"{"type":1}"#, "with a `type`"),
-            (r#"{"type":"ping","payload":7}"#, "`payload` is no object"),
-            (r#"{"type":"connection_init","payload":"Bearer x"}"#, "`payload` is no object"),
+            (r#"{"type":"ping","payload":7}"#, "`payload` is not an object"),
+            (r#"{"type":"connection_init","payload":"Bearer x"}"#, "`payload` is not an object"),
             (r#"{"type":"subscribe","payload":{"query":"{ a }"}}"#, "`id` is missing"),
             (r#"{"type":"subscribe","id":"","payload":{"query":"{ a }"}}"#, "`id` is missing"),
-            (r#"{"type":"subscribe","id":7,"payload":{}}"#, "no JSON object"),
+            (r#"{"type":"subscribe","id":7,"payload":{}}"#, "not a JSON object"),
             (r#"{"type":"subscribe","id":"1"}"#, "`payload` is missing"),
             (r#"{"type":"subscribe","id":"1","payload":null}"#, "`payload` is missing"),
             (r#"{"type":"complete"}"#, "`id` is missing"),
-            (r#"{"type":"connection_ack"}"#, "none that a client sends"),
-            (r#"{"type":"next","id":"1","payload":{}}"#, "none that a client sends"),
-            (r#"{"type":"start","id":"1","payload":{}}"#, "none that a client sends"),
+            (r#"{"type":"connection_ack"}"#, "clients cannot send"),
+            (r#"{"type":"next","id":"1","payload":{}}"#, "clients cannot send"),
+            (r#"{"type":"start","id":"1","payload":{}}"#, "clients cannot send"),
         ] {
             let refused = ClientMessage::read(text).unwrap_err();
             assert!(refused.contains(part), "{text}: {refused}");
@@ -149,10 +149,12 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_found_whatever_their_case() {
+    fn credentials_are_found_in_any_case() {
         let text = r#"{"type":"connection_init","payload":{"AUTHORIZATION":"Bearer a","authorization":null,
                        "X-Api-Key":"ak_1","x-api-key":["ak_2"]}}"#;
-        let Ok(ClientMessage::Init(payload)) = ClientMessage::read(text) else { panic!("it is one") };
+        let Ok(ClientMessage::Init(payload)) = ClientMessage::read(text) else {
+            panic!("not an init message")
+        };
         assert_eq!(payload.headers("authorization"), ["Bearer a"]);
         assert_eq!(payload.headers("x-api-key"), ["ak_1", ""]);
         assert!(payload.headers("cookie").is_empty());
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_json_whatever_the_id_is() {
+    fn messages_are_json_for_any_id() {
         let id = "a\"\\\n\u{1F600}";
         for text in [next(id, b"{}"), error(id, br#"{"errors":[{"message":"no"}]}"#), complete(id)] {
             let value: Value = serde_json::from_str(&text).unwrap();

@@ -1,7 +1,7 @@
-//! The operations of one WebSocket, each under the id that its client gave it.
+//! The running operations of one WebSocket, by the client's ids.
 //!
-//! They run inside the connection's own task: what one tells is taken only when the socket has room for it, so nothing is
-//! buffered here, and what a connection causes ends with it. Tasks of their own, the rejected choice, need a queue between.
+//! They run inside the connection's own task. An event is polled only when the socket has room for it, so nothing is
+//! buffered here, and everything ends with the connection. Rejected: a task per operation, which needs a queue between.
 
 use std::collections::HashMap;
 use std::future::ready;
@@ -21,29 +21,29 @@ use crate::operation::{OperationEngine, TransportRules};
 use crate::telemetry::requests::Transport;
 use crate::telemetry::traces::Origin;
 
-/// Operations under way.
+/// The running operations.
 pub(super) struct ActiveOperations {
     events: SelectAll<BoxStream<'static, (Arc<str>, OperationEvent)>>,
     by_id: HashMap<Arc<str>, ActiveOperation>,
-    /// The request that became the WebSocket.
+    /// The upgrade request, as the parent of spans.
     origin: Origin,
     shutdown: ShutdownToken,
 }
 
-/// What comes of an operation.
+/// An event of an operation.
 pub(super) enum OperationEvent {
-    /// It will go on for as long as somebody listens.
+    /// The operation is a subscription.
     Subscribed,
-    /// It tells something.
+    /// A response.
     Response(ResponseEvent),
-    /// Nothing follows.
+    /// The operation is complete.
     Complete,
 }
 
 struct ActiveOperation {
     abort: AbortHandle,
     is_subscription: bool,
-    /// Its request's permit in the room for bodies.
+    /// The request's share of the body budget.
     _permit: OwnedSemaphorePermit,
 }
 
@@ -54,12 +54,12 @@ impl Drop for ActiveOperation {
 }
 
 impl ActiveOperations {
-    /// None yet, over the WebSocket that a request became.
+    /// No operations yet.
     pub(super) fn new(origin: Origin, shutdown: ShutdownToken) -> Self {
         Self { events: SelectAll::new(), by_id: HashMap::new(), origin, shutdown }
     }
 
-    /// Ends all of them.
+    /// Ends all operations.
     pub(super) fn clear(&mut self) {
         self.by_id.clear();
         self.events.clear();
@@ -70,17 +70,17 @@ impl ActiveOperations {
         self.by_id.contains_key(id)
     }
 
-    /// How many there are.
+    /// The number of operations.
     pub(super) fn count(&self) -> usize {
         self.by_id.len()
     }
 
-    /// Whether any of them is to be waited for: a subscription is not, as it has no end.
+    /// Whether a response is pending. Shutdown waits for these, not for subscriptions, which have no end.
     pub(super) fn has_pending_responses(&self) -> bool {
         self.by_id.values().any(|operation| !operation.is_subscription)
     }
 
-    /// Begins one, under an id that is not in use.
+    /// Starts an operation under an unused id.
     pub(super) fn begin(
         &mut self,
         id: Arc<str>,
@@ -112,19 +112,19 @@ impl ActiveOperations {
         self.by_id.insert(id, ActiveOperation { abort, is_subscription: false, _permit: permit });
     }
 
-    /// What comes next of any of them; none where there are none.
+    /// The next event of any operation; `None` if there are no operations.
     pub(super) async fn next(&mut self) -> Option<(Arc<str>, OperationEvent)> {
         self.events.next().await
     }
 
-    /// Remembers that one is a subscription.
+    /// Marks an operation as a subscription.
     pub(super) fn mark_subscription(&mut self, id: &str) {
         if let Some(operation) = self.by_id.get_mut(id) {
             operation.is_subscription = true;
         }
     }
 
-    /// Ends one, if there is such a one, and frees its id. Nothing of it comes any more.
+    /// Ends an operation, if it exists, and frees its id. It has no further events.
     pub(super) fn end(&mut self, id: &str) {
         self.by_id.remove(id);
     }

@@ -1,8 +1,7 @@
-//! One WebSocket, from its first message to its close.
+//! One WebSocket session, from its first message to its close.
 //!
-//! One task owns the socket and sends one message at a time. A peer that does not take it is waited for as long as for any
-//! answer, and then cut; what it misses meanwhile is told by the feed below, which remembers a number of changes and says
-//! where that was not enough.
+//! One task owns the socket and sends one message at a time. A client that does not read it within the write timeout is
+//! disconnected. Meanwhile the feed below buffers a limited number of changes, and reports when it lost some.
 
 use std::time::Duration;
 
@@ -28,10 +27,10 @@ use crate::telemetry::traces::Origin;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// How long the peer's own close is waited for.
+/// Time to wait for the client's close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Serves a WebSocket to its end.
+/// Runs a session until it ends.
 pub(super) async fn run(socket: WebSocket, edge: Edge, head: Parts, shutdown: ShutdownToken, origin: Origin) {
     let mut token = shutdown.clone();
     let until = Instant::now() + edge.settings.ws_init_timeout();
@@ -57,14 +56,14 @@ struct Session {
     shutdown: ShutdownToken,
     phase: Phase,
     operations: ActiveOperations,
-    /// Whether the server ends, and only what will be answered is waited for.
+    /// Whether the server shuts down, and only pending responses are waited for.
     is_draining: bool,
 }
 
 enum Phase {
-    /// It is not known who it is.
+    /// The client is not authenticated.
     AwaitingInit { until: Instant },
-    /// It is.
+    /// The client is authenticated.
     Acknowledged {
         caller: Box<Caller>,
         presented: Box<PresentedCredentials>,
@@ -83,7 +82,7 @@ impl Session {
         self.operations.clear();
         let Some(frame) = end.frame() else { return };
         let farewell = async {
-            // What is still on its way here is taken too: hanging up on it would take the frame back with it (RFC 1122, 4.2.2.13).
+            // Read what is still arriving: closing the socket with unread data would discard the close frame (RFC 1122, 4.2.2.13).
             if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
                 while let Some(Ok(_)) = self.socket.recv().await {}
             }
@@ -97,7 +96,7 @@ impl Session {
             Phase::Acknowledged { caller, ping_at, .. } => (caller.expires_at, Some(*ping_at)),
         };
         tokio::select! {
-            // What has come while a message was being sent must not count as silence.
+            // Messages that arrived while another was being sent must not count as silence.
             biased;
             () = self.shutdown.draining(), if !self.is_draining => self.is_draining = true,
             () = until(over_at) => return Err(self.timeout_end()),
@@ -112,7 +111,7 @@ impl Session {
         Ok(())
     }
 
-    /// Goes on by another configuration, as far as its peer is let in by that: what is under way ends as it began.
+    /// Switches to a new configuration if the caller is still authorized there. Running operations keep the old one.
     async fn switch_configuration(&mut self, next: Edge) -> Result<(), SessionEnd> {
         if let Phase::Acknowledged { caller, presented, .. } = &mut self.phase {
             let again = next.callers.reauthenticate(presented, caller).await;
@@ -136,10 +135,12 @@ impl Session {
         }
         match message {
             Message::Text(text) => self.handle_text(text.as_str()).await,
-            Message::Binary(_) => Err(SessionEnd::invalid("Invalid message: it is no text")),
+            Message::Binary(_) => {
+                Err(SessionEnd::invalid("Invalid message: binary messages are not supported"))
+            }
             Message::Ping(_) | Message::Pong(_) => Ok(()),
             Message::Close(_) => {
-                // Reading on sends the answer that it is owed.
+                // Reading on flushes the answer to the close frame.
                 let _ = timeout(CLOSE_TIMEOUT, self.socket.recv()).await;
                 Err(SessionEnd::Disconnected)
             }
@@ -186,8 +187,8 @@ impl Session {
         }
     }
 
-    /// Finds out who it is: by the headers that the WebSocket began with, and by what its first message brings of those that
-    /// were not among them, as a browser's page can set none.
+    /// Authenticates the client by the headers of the upgrade and, for headers that it lacks, by the payload of
+    /// `connection_init`: a browser's page cannot set headers.
     async fn handle_init(&mut self, payload: Payload<'_>) -> Result<(), SessionEnd> {
         if let Phase::Acknowledged { .. } = self.phase {
             return Err(SessionEnd::duplicate_init());
@@ -208,7 +209,7 @@ impl Session {
         Ok(())
     }
 
-    /// Asks whether somebody is there; who has not answered since the last time is not.
+    /// Pings the client; fails if the previous ping was not answered.
     async fn ping(&mut self) -> Result<(), SessionEnd> {
         let every = self.edge.settings.stream_ping();
         if let Phase::Acknowledged { ping_at, is_pong_due, .. } = &mut self.phase {
@@ -249,13 +250,13 @@ impl Session {
     }
 }
 
-/// Counts and logs what is refused here, as no request tells of it: the WebSocket's own was answered with 101.
+/// Records a refusal of an operation. The log line of the upgrade request has the status 101 and does not include it.
 fn record(edge: &Edge, refused: &HttpError) {
     let record = refused.record(Transport::WebSocket);
     edge.operations.metrics().requests().operation_ended(&record, Duration::ZERO);
 }
 
-/// Whoever asks is not let in.
+/// Ends the session because its credentials are refused.
 fn refused(edge: &Edge, error: &HttpError) -> SessionEnd {
     record(edge, error);
     SessionEnd::refused(error)

@@ -21,7 +21,7 @@ async fn slow_request_body_times_out() {
         (response.status, response.code().as_str()),
         (StatusCode::REQUEST_TIMEOUT, "DEADLINE_EXCEEDED")
     );
-    assert_eq!(response.message(), "The request's body did not arrive within 10000 ms.");
+    assert_eq!(response.message(), "The request body did not arrive within 10000 ms.");
     assert_eq!(response.header("cache-control"), "no-store");
 }
 

@@ -216,7 +216,7 @@ async fn single_connection_mode_is_refused() {
         (response.status, response.header("allow")),
         (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD, POST")
     );
-    assert!(response.message().contains("leave out `singleConnection`"), "{}", response.message());
+    assert!(response.message().contains("omit `singleConnection`"), "{}", response.message());
 }
 
 #[tokio::test(start_paused = true)]

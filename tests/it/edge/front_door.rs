@@ -15,7 +15,7 @@ use super::{default_callers, edge, get, post, send, server_settings};
 async fn front_page_names_the_graphql_path() {
     let response = send(edge(default_callers()), get("/")).await;
     assert_eq!(response.status, StatusCode::OK);
-    assert_eq!(response.text, "Switchboard: the graph answers at /graphql (POST, GET).\n");
+    assert_eq!(response.text, "Switchboard: GraphQL is served at /graphql (POST, GET).\n");
     assert_eq!(response.header("x-content-type-options"), "nosniff");
     assert_eq!(response.header("x-request-id").len(), 32);
 }
@@ -24,7 +24,7 @@ async fn front_page_names_the_graphql_path() {
 async fn unknown_path_is_404_json() {
     let response = send(edge(default_callers()), get("/graphqll")).await;
     assert_eq!(response.status, StatusCode::NOT_FOUND);
-    assert_eq!(response.message(), "There is nothing at this path: the graph answers at /graphql.");
+    assert_eq!(response.message(), "Nothing is served at this path. GraphQL is served at /graphql.");
 
     let mut request = post("");
     *request.uri_mut() = "/".parse().unwrap();

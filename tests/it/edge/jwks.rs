@@ -55,7 +55,7 @@ async fn unknown_key_ids_refresh_at_most_every_30_seconds() {
     for round in 0..3 {
         for response in join_all((0..50).map(|_| issuer.send(&forged))).await {
             assert_eq!(response.status, StatusCode::UNAUTHORIZED);
-            assert!(response.message().contains("does not publish"), "{}", response.message());
+            assert!(response.message().contains("is not published"), "{}", response.message());
         }
         assert_eq!(issuer.reads(), usize::from(round > 0));
         advance(Duration::from_secs(30)).await;

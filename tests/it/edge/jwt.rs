@@ -84,7 +84,7 @@ async fn forged_tokens_are_refused() {
     for none in ["none", "None", "NONE", ""] {
         for signature in [&b""[..], b"x"] {
             let token = forged_token(json!({ "alg": none, "typ": "JWT", "kid": "r" }), &claims, signature);
-            refused(&issuer.send(&token).await, "is no JWT that is signed as it must be");
+            refused(&issuer.send(&token).await, "is not a JWT with an accepted signature algorithm");
         }
     }
     // Signed with the public key, as if it were a shared secret.
@@ -94,24 +94,24 @@ async fn forged_tokens_are_refused() {
         for algorithm in [Algorithm::HS256, Algorithm::HS512] {
             let header = Header { kid: Some("r".to_owned()), ..Header::new(algorithm) };
             let token = encode(&header, &claims, &EncodingKey::from_secret(&secret)).unwrap();
-            refused(&issuer.send(&token).await, "is no JWT that is signed as it must be");
+            refused(&issuer.send(&token).await, "is not a JWT with an accepted signature algorithm");
         }
     }
     // Signed with another key under a known key id, and with a known key under another key's id.
-    refused(&issuer.send(&stranger.sign(&claims)).await, "signature is wrong");
+    refused(&issuer.send(&stranger.sign(&claims)).await, "signature is invalid");
     let swapped = Header { kid: Some("e".to_owned()), ..Header::new(Algorithm::RS256) };
-    refused(&issuer.send(&encode(&swapped, &claims, &key.private).unwrap()).await, "does not publish");
+    refused(&issuer.send(&encode(&swapped, &claims, &key.private).unwrap()).await, "is not published");
     // An algorithm that fits the key but is not configured.
     let other = Header { kid: Some("r".to_owned()), ..Header::new(Algorithm::PS256) };
     refused(
         &issuer.send(&encode(&other, &claims, &key.private).unwrap()).await,
-        "is no JWT that is signed as it must be",
+        "is not a JWT with an accepted signature algorithm",
     );
     // A key in the token's own header, and a critical extension.
     let own = Header { kid: None, jwk: Some(stranger.public()), ..Header::new(Algorithm::RS256) };
-    refused(&issuer.send(&encode(&own, &claims, &stranger.private).unwrap()).await, "signature is wrong");
+    refused(&issuer.send(&encode(&own, &claims, &stranger.private).unwrap()).await, "signature is invalid");
     let critical = Header { crit: Some(vec!["exp".to_owned()]), ..key.header() };
-    refused(&issuer.send(&encode(&critical, &claims, &key.private).unwrap()).await, "is no JWT");
+    refused(&issuer.send(&encode(&critical, &claims, &key.private).unwrap()).await, "is not a JWT");
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,11 +123,11 @@ async fn altered_and_malformed_tokens_are_refused() {
     let parts = |token: &str| token.split('.').map(str::to_owned).collect::<Vec<_>>();
     let (right_parts, other_parts) = (parts(&right), parts(&other));
     let promoted = format!("{}.{}.{}", right_parts[0], other_parts[1], right_parts[2]);
-    refused(&issuer.send(&promoted).await, "signature is wrong");
-    refused(&issuer.send(&format!("{}.{}.", right_parts[0], right_parts[1])).await, "signature is wrong");
+    refused(&issuer.send(&promoted).await, "signature is invalid");
+    refused(&issuer.send(&format!("{}.{}.", right_parts[0], right_parts[1])).await, "signature is invalid");
     let long = "x".repeat(16 * 1024 + 1);
     for none in ["x", "..", "a.b.c", &format!("{right}.x"), &right_parts[0], &long, "swb_x"] {
-        refused(&issuer.send(none).await, "is no JWT");
+        refused(&issuer.send(none).await, "is not a JWT");
     }
     let absent = super::send(
         super::edge(switchboard::http::caller::Authenticator::Passthrough),
@@ -142,19 +142,19 @@ async fn valid_token_without_role_tenant_or_user_is_forbidden() {
     let issuer = Issuer::new(&[&key]);
     let member = |id: Value| json!({ "role": "MEMBER", "sub": id });
     for (change, sentence) in [
-        (json!({ "role": null }), "give no role here"),
-        (json!({ "role": "owner" }), "give no role here"),
-        (json!({ "role": ["ADMIN", "MEMBER"] }), "give no role here"),
-        (json!({ "tenant": null }), "give no tenant"),
-        (json!({ "tenant": "unknown" }), "give no tenant"),
-        (json!({ "tenant": ["default"] }), "give no tenant"),
-        (member(Value::Null), "give no user id"),
-        (member("".into()), "give no user id"),
-        (member(" ".into()), "give no user id"),
-        (member("user_1,user_2".into()), "give no user id"),
-        (member("user_1\n".into()), "give no user id"),
-        (member(7.into()), "give no user id"),
-        (member(json!(true)), "give no user id"),
+        (json!({ "role": null }), "contain no role"),
+        (json!({ "role": "owner" }), "contain no role"),
+        (json!({ "role": ["ADMIN", "MEMBER"] }), "contain no role"),
+        (json!({ "tenant": null }), "contain no known tenant"),
+        (json!({ "tenant": "unknown" }), "contain no known tenant"),
+        (json!({ "tenant": ["default"] }), "contain no known tenant"),
+        (member(Value::Null), "contain no valid user id"),
+        (member("".into()), "contain no valid user id"),
+        (member(" ".into()), "contain no valid user id"),
+        (member("user_1,user_2".into()), "contain no valid user id"),
+        (member("user_1\n".into()), "contain no valid user id"),
+        (member(7.into()), "contain no valid user id"),
+        (member(json!(true)), "contain no valid user id"),
     ] {
         let response = issuer.send(&key.sign(&claims(change.clone()))).await;
         assert_eq!(

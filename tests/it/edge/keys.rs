@@ -37,7 +37,7 @@ async fn missing_key_and_malformed_key_have_different_errors() {
     assert_eq!((response.status, response.code().as_str()), (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"));
     assert_eq!(response.header("www-authenticate"), "Bearer realm=\"switchboard\"");
     assert!(
-        response.message().starts_with("Keys are missing: send `Authorization: Bearer wbk_…`"),
+        response.message().starts_with("API keys are missing. Send `Authorization: Bearer wbk_…`"),
         "{}",
         response.message()
     );
@@ -56,7 +56,7 @@ async fn missing_key_and_malformed_key_have_different_errors() {
             "Bearer realm=\"switchboard\", error=\"invalid_token\""
         );
         assert!(
-            response.message().starts_with("The `Authorization` header holds no key"),
+            response.message().starts_with("The `Authorization` header has no key"),
             "{}",
             response.message()
         );
@@ -66,7 +66,7 @@ async fn missing_key_and_malformed_key_have_different_errors() {
         let response = with_keys(&[("authorization", "Bearer wbk_a"), ("x-api-key", broken)]).await;
         assert_eq!(response.status, StatusCode::UNAUTHORIZED);
         assert!(
-            response.message().starts_with("The `x-api-key` header holds no key"),
+            response.message().starts_with("The `x-api-key` header is not a valid key"),
             "{}",
             response.message()
         );
@@ -95,7 +95,7 @@ async fn without_authentication_only_local_hosts_are_served() {
             (StatusCode::FORBIDDEN, "FORBIDDEN"),
             "{foreign}"
         );
-        assert!(response.message().contains("call the server by `localhost`"), "{}", response.message());
+        assert!(response.message().contains("Use the host `localhost`"), "{}", response.message());
     }
 }
 

@@ -131,7 +131,7 @@ async fn shutdown_ends_the_multipart_stream_with_a_reason() {
     raw.read_until("\r\n--graphql").await;
     server.stop();
     let rest = raw.read_to_end().await;
-    assert!(rest.contains(r#"{"payload":null,"errors":[{"message":"This server is going away"#), "{rest}");
+    assert!(rest.contains(r#"{"payload":null,"errors":[{"message":"The server is shutting down"#), "{rest}");
     assert!(rest.contains("\r\n--graphql--\r\n") && rest.ends_with("\r\n0\r\n\r\n"), "{rest}");
     assert_eq!(server.ended().await, Duration::ZERO);
 }

@@ -35,7 +35,7 @@ async fn other_methods_are_405_with_allow() {
             (response.status, response.header("allow")),
             (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD, POST")
         );
-        assert_eq!(response.message(), "This method is not taken here; these are: GET, HEAD, POST.");
+        assert_eq!(response.message(), "This method is not allowed. Allowed: GET, HEAD, POST.");
     }
 }
 
@@ -45,12 +45,12 @@ async fn content_type_must_be_json() {
         let response =
             send(edge(default_callers()), with_header(post(HELLO), "content-type", declared)).await;
         assert_eq!(response.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-        assert_eq!(response.message(), "A POST must be declared `Content-Type: application/json`, in UTF-8.");
+        assert_eq!(response.message(), "A POST request must have `Content-Type: application/json` in UTF-8.");
         assert_eq!(response.code(), "BAD_USER_INPUT");
     }
     let response = send(edge(default_callers()), with_header(post(HELLO), "content-encoding", "gzip")).await;
     assert_eq!(response.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    assert_eq!(response.message(), "Request bodies are taken as they are, without `Content-Encoding`.");
+    assert_eq!(response.message(), "`Content-Encoding` is not supported for requests. Send the body uncompressed.");
     for declared in ["application/json;charset=\"UTF-8\"", "Application/Json"] {
         let response =
             send(edge(default_callers()), with_header(post(HELLO), "content-type", declared)).await;
@@ -79,7 +79,7 @@ async fn oversized_body_is_refused_with_and_without_content_length() {
             (response.status, response.code().as_str()),
             (StatusCode::PAYLOAD_TOO_LARGE, "LIMIT_EXCEEDED")
         );
-        assert_eq!(response.message(), "The request's body is larger than 4096 bytes.");
+        assert_eq!(response.message(), "The request body is larger than 4096 bytes.");
     }
 }
 
@@ -89,7 +89,7 @@ async fn incomplete_body_is_refused() {
     let response = send(edge(default_callers()), post(Body::from_stream(stream::iter(parts)))).await;
     assert_eq!(
         (response.status, response.message().as_str()),
-        (StatusCode::BAD_REQUEST, "The request's body did not arrive whole.")
+        (StatusCode::BAD_REQUEST, "The request body is incomplete.")
     );
 }
 
@@ -116,7 +116,7 @@ async fn malformed_body_is_400_in_both_media_types() {
 
 #[tokio::test]
 async fn cross_site_requests_are_refused_by_every_method() {
-    let refusal = "Another site's page sent this request (`Sec-Fetch-Site`, `Origin`): it is refused.";
+    let refusal = "Requests of another site's page are refused (`Sec-Fetch-Site`, `Origin`).";
     for (name, value) in [
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-site", "same-site"),

@@ -84,19 +84,19 @@ async fn missing_token_and_wrong_token_have_different_errors() {
         );
         // RFC 6750 section 3.1: without credentials, the challenge has no error code.
         assert_eq!(response.header("www-authenticate"), "Bearer realm=\"switchboard\"");
-        assert_eq!(response.message(), "A token is missing: send `Authorization: Bearer` with it.");
+        assert_eq!(response.message(), "The token is missing. Send `Authorization: Bearer <token>`.");
         assert!(!response.text.contains("aHVudGVyMg"), "{}", response.text);
     }
     let cut: String = known_tokens.admin.chars().take(known_tokens.admin.len() - 1).collect();
     for (wrong, sentence) in [
-        ("Bearer swb_hunter2", "is not one that is known here"),
-        (&format!("Bearer {cut}"), "is not one that is known here"),
-        (&format!("Bearer {}x", known_tokens.admin), "is not one that is known here"),
-        ("Bearer", "holds no token"),
-        ("Bearer ", "holds no token"),
-        (&format!("Bearer {} {}", known_tokens.admin, known_tokens.member), "holds no token"),
-        (&format!("Bearer {},{}", known_tokens.admin, known_tokens.member), "is not one that is known here"),
-        ("Bearer ü", "holds no token"),
+        ("Bearer swb_hunter2", "is not valid"),
+        (&format!("Bearer {cut}"), "is not valid"),
+        (&format!("Bearer {}x", known_tokens.admin), "is not valid"),
+        ("Bearer", "is not valid"),
+        ("Bearer ", "is not valid"),
+        (&format!("Bearer {} {}", known_tokens.admin, known_tokens.member), "is not valid"),
+        (&format!("Bearer {},{}", known_tokens.admin, known_tokens.member), "is not valid"),
+        ("Bearer ü", "is not valid"),
     ] {
         let response = with_authorization(&known_tokens.callers, wrong).await;
         assert_eq!(

@@ -96,9 +96,9 @@ async fn protocol_violations_close_with_their_code() {
         |id: &str| json!({ "id": id, "type": "subscribe", "payload": { "query": PROVIDER_CHANGED } });
     let long = format!("{{\"type\":\"ping\",\"payload\":{{\"x\":\"{}\"}}}}", "x".repeat(MESSAGE_MAX));
     let acknowledged: &[(&[String], u16, &str)] = &[
-        (&["hello".to_owned()], 4400, "no JSON object"),
-        (&["[1]".to_owned()], 4400, "no JSON object"),
-        (&[json!({ "type": "start" }).to_string()], 4400, "none that a client sends"),
+        (&["hello".to_owned()], 4400, "not a JSON object"),
+        (&["[1]".to_owned()], 4400, "not a JSON object"),
+        (&[json!({ "type": "start" }).to_string()], 4400, "clients cannot send"),
         (
             &[json!({ "type": "subscribe", "payload": { "query": "{ a }" } }).to_string()],
             4400,
@@ -106,7 +106,7 @@ async fn protocol_violations_close_with_their_code() {
         ),
         (&[json!({ "id": "1", "type": "subscribe" }).to_string()], 4400, "`payload` is missing"),
         (&[json!({ "id": "1", "type": "subscribe", "payload": {} }).to_string()], 4400, "`query` is missing"),
-        (&[json!({ "id": "1", "type": "subscribe", "payload": [] }).to_string()], 4400, "no object"),
+        (&[json!({ "id": "1", "type": "subscribe", "payload": [] }).to_string()], 4400, "not an object"),
         (&[json!({ "type": "connection_init" }).to_string()], 4429, "Too many initialisation requests"),
         (&[subscribe("x").to_string(), subscribe("x").to_string()], 4409, "Subscriber for x already exists"),
         (&[long], 1009, "too long"),

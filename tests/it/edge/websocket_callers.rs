@@ -76,14 +76,14 @@ async fn token_is_read_from_headers_or_connection_init() {
 async fn refused_credentials_close_with_the_message_of_http() {
     let (world, known_tokens) = (World::new(), known_tokens());
     let server = Server::with(world.operations(), known_tokens.callers.clone(), settings());
-    let missing = "A token is missing: send `Authorization: Bearer` with it.";
+    let missing = "The token is missing. Send `Authorization: Bearer <token>`.";
     let bearer = format!("Bearer {}", known_tokens.admin);
     for (payload, sentence) in [
         (json!({}), missing),
         (json!({ "authorization": null }), missing),
         (json!({ "authorization": 7 }), missing),
         (json!({ "authorization": "Basic eDp5" }), missing),
-        (json!({ "authorization": "Bearer swb_hunter2" }), "is not one that is known here"),
+        (json!({ "authorization": "Bearer swb_hunter2" }), "is not valid"),
         (json!({ "authorization": bearer, "Authorization": bearer }), "once."),
         (json!({ "token": bearer }), missing),
     ] {
@@ -116,7 +116,7 @@ async fn passthrough_keys_are_read_from_headers_or_connection_init() {
     }
     let (code, reason) = refused(&server, &[], json!({})).await;
     assert_eq!(code, 4403);
-    assert!(reason.starts_with("Keys are missing"), "{reason}");
+    assert!(reason.starts_with("API keys are missing"), "{reason}");
     // One key is enough for its own upstream.
     let mut client = server.websocket(&[]).await.unwrap();
     client.init(json!({ "x-api-key": composio })).await;
@@ -177,7 +177,7 @@ async fn unverifiable_token_closes_with_try_again_later() {
     let bearer = format!("Bearer {}", key.sign(&claims(json!({}))));
     let (code, reason) = refused(&server, &[], json!({ "Authorization": bearer })).await;
     assert_eq!(code, 1013);
-    assert!(reason.contains("try again"), "{reason}");
+    assert!(reason.contains("Retry after"), "{reason}");
     let (status, _) = server.websocket(&[("origin", "https://evil.example")]).await.unwrap_err();
     assert_eq!(status, StatusCode::FORBIDDEN);
 }
