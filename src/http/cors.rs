@@ -10,7 +10,7 @@ use std::time::Duration;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use url::Url;
 
-/// How long a browser may cache a preflight response: the maximum of Chromium.
+/// Cache time of preflight responses in browsers: the maximum of Chromium.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(2);
 
 /// Allowed origins, spelled as browsers send them.

@@ -75,16 +75,16 @@ mod tests {
         }
         for (lines, word) in [
             (&[][..], "missing"),
-            (&[host, host], "more than once"),
-            (&[("host", "not a host")], "no host"),
-            (&[("host", "me@graph.example")], "no host"),
-            (&[host, ("transfer-encoding", "gzip, chunked")], "alone"),
-            (&[host, ("transfer-encoding", "chunked, chunked")], "alone"),
-            (&[host, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], "alone"),
-            (&[host, ("transfer-encoding", "identity")], "alone"),
+            (&[host, host], "repeated"),
+            (&[("host", "not a host")], "not a valid host"),
+            (&[("host", "me@graph.example")], "not a valid host"),
+            (&[host, ("transfer-encoding", "gzip, chunked")], "`chunked`, once"),
+            (&[host, ("transfer-encoding", "chunked, chunked")], "`chunked`, once"),
+            (&[host, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], "`chunked`, once"),
+            (&[host, ("transfer-encoding", "identity")], "`chunked`, once"),
         ] {
-            let told = objection(Version::HTTP_11, &head(lines)).unwrap_or_default();
-            assert!(told.contains(word), "{lines:?}: {told}");
+            let reason = objection(Version::HTTP_11, &head(lines)).unwrap_or_default();
+            assert!(reason.contains(word), "{lines:?}: {reason}");
         }
         for elder_or_newer in [Version::HTTP_10, Version::HTTP_2] {
             assert_eq!(objection(elder_or_newer, &head(&[])), None);

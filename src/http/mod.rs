@@ -159,7 +159,7 @@ fn front(settings: &HttpSettings) -> Router<Edge> {
     Router::new().route("/", get(text).fallback(async || HttpError::method_not_allowed("GET, HEAD")))
 }
 
-/// Responses depend on the caller and on what it accepts. Caches are told so on every response, because a private cache
+/// Responses depend on the caller and on what it accepts. `Vary` is set on every response, because a private cache
 /// may store some.
 async fn add_vary(response: Response) -> Response {
     with(response, VARY, "Authorization, x-api-key, Accept, Accept-Encoding, Origin")

@@ -45,12 +45,12 @@ pub(crate) fn subscription_events(
     let listening = subscription.listening(transport);
     stream::unfold((subscription, listening), async |(mut subscription, mut listening)| {
         let message = subscription.next().await?;
-        let told = if subscription.has_ended() {
+        let event = if subscription.has_ended() {
             ResponseEvent::Failed(message.response)
         } else {
             ResponseEvent::Next(message.response, Some(message.position))
         };
         listening.told();
-        Some((told, (subscription, listening)))
+        Some((event, (subscription, listening)))
     })
 }

@@ -178,7 +178,7 @@ async fn feed<F: StreamFormat>(
     }
 }
 
-/// Waits until a time; forever if there is none.
+/// Waits until a time; forever without one.
 pub(crate) async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,

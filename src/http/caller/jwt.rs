@@ -1,6 +1,6 @@
 //! Mode `jwt`: tokens signed by an issuer (RFC 7519).
 //!
-//! Nothing in a token is trusted by itself: its algorithm must be configured and match the key, its key must be published
+//! Nothing in a token is trusted unchecked: its algorithm must be configured and match the key, its key must be published
 //! by the issuer, and its issuer and audience must match the settings. Times are checked here instead of by the library,
 //! whose clock cannot be paused in tests.
 
