@@ -45,7 +45,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     telemetry::start(&config.log).map_err(anyhow::Error::from)?;
     let app = App::start(&config).await?;
     let sandbox = Sandbox::new(arguments.scenario.settings(arguments.sandbox), sandbox::Clock::system());
-    sandbox.bring_near(Clock::system().now());
+    sandbox.shift_to_now(Clock::system().now());
     arguments.scenario.arrange(&sandbox);
     let never = std::future::pending();
     let serving = http::serve::serve(upstreams, sandbox.router(), config.server.clone(), never);

@@ -1,48 +1,48 @@
-//! The connected accounts of one tenant: one small record each, and the orders that lists need.
+//! The connected accounts of one tenant, with indexes for the orders of lists.
 //!
-//! A record holds what lists filter and order by; everything else of an item follows from its serial number and is
-//! made when it is shown (`item.rs`), so 100,000 accounts start at once.
+//! A record has the fields that lists filter and order by. All other fields of an item are derived from its serial number
+//! when it is returned (`item.rs`), so 100,000 accounts start at once.
 
 use jiff::Timestamp;
 
-use super::chance::{pick, scatter};
+use super::rng::{pick, scatter};
 use super::toolkits::TOOLKITS;
 
-/// The seven statuses that are known (UPSTREAMS.md A3).
+/// The seven documented statuses (UPSTREAMS.md A3).
 pub(super) const STATUSES: [&str; 7] =
     ["INITIALIZING", "INITIATED", "ACTIVE", "FAILED", "EXPIRED", "INACTIVE", "REVOKED"];
 
-/// One connected account. Tests make their own with [`Account::new`] and change any field.
+/// One connected account. Tests create accounts with [`Account::new`] and change any field.
 #[derive(Clone, Debug)]
 pub struct Account {
     /// `ca_…`.
     pub id: String,
-    /// The toolkit's slug; the auth config's id is `ac_` and this.
+    /// The toolkit's slug; the auth config's id is `ac_` and the slug.
     pub toolkit: &'static str,
-    /// One of UPSTREAMS.md A3's 15 words, or any other.
+    /// One of the 15 schemes of UPSTREAMS.md A3, or any other text.
     pub auth_scheme: &'static str,
-    /// One of UPSTREAMS.md A3's seven words, or any other.
+    /// One of the seven statuses of UPSTREAMS.md A3, or any other text.
     pub status: &'static str,
-    /// The end user.
+    /// The end user's id.
     pub user_id: String,
-    /// What lists are ordered by unless they say otherwise.
+    /// The default order of lists.
     pub created_at: Timestamp,
-    /// What `order_by=updated_at` orders by.
+    /// The order of lists with `order_by=updated_at`.
     pub updated_at: Timestamp,
-    /// SHARED, and so only in lists that say `account_type=SHARED` or `ALL`.
+    /// SHARED, so only in lists with `account_type=SHARED` or `ALL`.
     pub shared: bool,
-    /// Switched off by hand.
+    /// Disabled by its owner.
     pub is_disabled: bool,
-    /// The alias that a write set; empty where it removed the alias, `None` where no write touched it.
+    /// The alias that a write set; empty if it removed the alias, `None` if no write changed it.
     pub(super) written_alias: Option<String>,
-    /// The status reason that a write left.
+    /// The status reason that a write set.
     pub(super) written_reason: Option<&'static str>,
-    /// What all other fields of the item follow from, and the order among equal times.
+    /// The seed of all other fields of the item, and the order among equal timestamps.
     pub(super) serial: u64,
 }
 
 impl Account {
-    /// An ACTIVE, PRIVATE account with its toolkit's auth scheme, never updated. What it shows besides follows from `id`.
+    /// An ACTIVE, PRIVATE account with its toolkit's auth scheme, never updated. Its other fields are derived from `id`.
     #[must_use]
     pub fn new(id: &str, toolkit: &'static str, user_id: &str, created_at: Timestamp) -> Self {
         let scheme =
@@ -60,18 +60,18 @@ impl Account {
             is_disabled: false,
             written_alias: None,
             written_reason: None,
-            // Above all dealt serials, and small enough to be shown.
+            // Above the serials of seed data, and small enough to be printed.
             serial: 1_000_000_000 + serial % 1_000_000_000,
         }
     }
 
-    /// The order among accounts of one moment: in a list that runs oldest first, the larger rank comes first.
+    /// The order among accounts with the same timestamp: in ascending lists, the larger rank comes first.
     #[must_use]
     pub fn rank(&self) -> u64 {
         self.serial
     }
 
-    /// The alias as the item shows it.
+    /// The alias of the item.
     #[must_use]
     pub fn alias(&self) -> Option<String> {
         if let Some(written) = &self.written_alias {
@@ -81,8 +81,8 @@ impl Account {
         (serial % 6 == 1).then(|| format!("{} {serial}", pick(&["Work", "Personal", "Support"], serial)))
     }
 
-    /// The place in an ascending list ordered by `time`; what is younger has the smaller serial.
-    pub(super) fn place(&self, order: Order) -> (Timestamp, std::cmp::Reverse<u64>) {
+    /// The sort key of an ascending list; the newer account has the smaller serial.
+    pub(super) fn sort_key(&self, order: Order) -> (Timestamp, std::cmp::Reverse<u64>) {
         let time = match order {
             Order::CreatedAt => self.created_at,
             Order::UpdatedAt => self.updated_at,
@@ -91,14 +91,14 @@ impl Account {
     }
 }
 
-/// What a list is ordered by.
+/// The timestamp that a list is ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     CreatedAt,
     UpdatedAt,
 }
 
-/// All accounts of a tenant, with the orders that lists need.
+/// All accounts of a tenant, with indexes for the orders of lists.
 #[derive(Default)]
 pub(super) struct Accounts {
     rows: Vec<Account>,
@@ -108,14 +108,14 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    /// A tenant's accounts, put in order.
+    /// Creates and indexes a tenant's accounts.
     pub(super) fn of(rows: Vec<Account>) -> Self {
         let mut accounts = Self { rows, ..Self::default() };
         accounts.sort();
         accounts
     }
 
-    /// Lets `change` add, remove and alter rows, then puts them in order again.
+    /// Changes the rows, then rebuilds the indexes.
     pub(super) fn change(&mut self, change: impl FnOnce(&mut Vec<Account>)) {
         change(&mut self.rows);
         self.sort();
@@ -125,7 +125,7 @@ impl Accounts {
         let all = 0..u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         let sorted = |order: Order| {
             let mut places: Vec<_> =
-                all.clone().filter_map(|at| Some((self.at(at)?.place(order), at))).collect();
+                all.clone().filter_map(|at| Some((self.at(at)?.sort_key(order), at))).collect();
             places.sort_unstable();
             places.into_iter().map(|(_, at)| at).collect::<Vec<_>>()
         };
@@ -158,7 +158,7 @@ impl Accounts {
     }
 }
 
-/// Why an account is in its status, in the upstream's words (UPSTREAMS.md A3); none while nothing is wrong.
+/// The reason for an account's status, in the upstream's words (UPSTREAMS.md A3); `None` if nothing is wrong.
 pub(super) fn status_reason(account: &Account) -> Option<&'static str> {
     if account.written_reason.is_some() {
         return account.written_reason;

@@ -1,4 +1,4 @@
-//! Composio's two reads of connected accounts: the list and the single one (UPSTREAMS.md A1 to A3).
+//! Composio's reads of connected accounts: the list and the single account (UPSTREAMS.md A1 to A3).
 
 use std::sync::PoisonError;
 
@@ -57,7 +57,7 @@ pub(super) async fn one(
 ) -> Response {
     let tenant: Tenant = match admit(&sandbox, &headers) {
         Ok(Access::Data(tenant) | Access::ReadOnly(tenant)) => tenant,
-        // The document of the five errors; none of them says which it is, and 404 is what this can be.
+        // The document covers five errors without naming one; 404 is the one that fits here.
         Ok(Access::Document(_)) => {
             return document(StatusCode::NOT_FOUND, include_str!("seeds/composio-error.json"));
         }
@@ -72,7 +72,7 @@ pub(super) async fn one(
     }
 }
 
-/// What the key opens, once the call is counted.
+/// Counts the call and returns what the key gives access to.
 pub(super) fn admit(sandbox: &Sandbox, headers: &HeaderMap) -> Result<Access, Box<Response>> {
     let key = key(headers);
     let Some(access) = composio_access(key) else {
@@ -82,7 +82,7 @@ pub(super) fn admit(sandbox: &Sandbox, headers: &HeaderMap) -> Result<Access, Bo
         return Ok(access);
     }
     let now = sandbox.now();
-    let minute = sandbox.inner.composio_quota.standing(key, MINUTE, now);
+    let minute = sandbox.inner.composio_quota.window(key, MINUTE, now);
     let (limit, wait) = minute.map_or((0, MINUTE), |minute| (minute.limit, minute.reset - now.as_second()));
     let mut refusal = errors::bare(StatusCode::TOO_MANY_REQUESTS, limit);
     refusal.headers_mut().insert(RETRY_AFTER, wait.into());
@@ -97,15 +97,15 @@ fn document(status: StatusCode, text: &'static str) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], text).into_response()
 }
 
-/// The project key, or the user's; empty where there is none.
+/// The project key or the user's key; empty without a key.
 pub(super) fn key(headers: &HeaderMap) -> &str {
     let header = headers.get("x-api-key").or_else(|| headers.get("x-user-api-key"));
     header.and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// What every answer says: how the key's minute stands (UPSTREAMS.md A8).
+/// The headers of every response: the state of the key's minute window (UPSTREAMS.md A8).
 pub(super) fn label(sandbox: &Sandbox, asked: &HeaderMap, answer: &mut HeaderMap) {
-    if let Some(minute) = sandbox.inner.composio_quota.standing(key(asked), MINUTE, sandbox.now()) {
+    if let Some(minute) = sandbox.inner.composio_quota.window(key(asked), MINUTE, sandbox.now()) {
         answer.insert("x-ratelimit", minute.limit.into());
         answer.insert("x-ratelimit-remaining", minute.remaining.into());
         answer.insert("x-ratelimit-window-size", HeaderValue::from_static("60s"));

@@ -1,7 +1,7 @@
 //! Composio's writes of connected accounts (UPSTREAMS.md A11): link, status, alias, revoke and delete.
 //!
-//! They change the same accounts that the reads show. A link is finished on the page of `sign_in.rs`. What UPSTREAMS.md
-//! leaves open is decided here: an alias in use is a 409, an unknown auth config a 404 and a disabled one a 400.
+//! They change the same accounts that reads return. The page of `sign_in.rs` completes a link. Where UPSTREAMS.md is open,
+//! this module decides: an alias in use is a 409, an unknown auth config a 404 and a disabled one a 400.
 
 use std::sync::PoisonError;
 
@@ -24,7 +24,7 @@ use super::tenants::{Access, Tenant};
 use super::toolkits::TOOLKITS;
 use super::{CANARY, Sandbox, chance};
 
-/// How long a link can be used.
+/// Lifetime of a link.
 pub(super) const LINK_LIVES: SignedDuration = SignedDuration::from_mins(10);
 
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ struct UpdateBody {
     alias: Option<String>,
 }
 
-/// The query of a delete.
+/// The query parameters of a delete.
 #[derive(Deserialize)]
 pub(super) struct DeleteQuery {
     revoke_on_delete: Option<String>,
@@ -85,8 +85,8 @@ fn started(sandbox: &Sandbox, headers: &HeaderMap, body: &Bytes) -> Result<Respo
     if is_taken {
         return Err(refused(sandbox, StatusCode::CONFLICT, "Alias is in use"));
     }
-    // Both are capabilities: the canary in them shows where they must not appear.
-    let token = format!("lk_{CANARY}link_token-{:016x}", chance::scatter(serial));
+    // Both are capabilities: the canary in them reveals where they must not appear.
+    let token = format!("lk_{CANARY}link_token-{:016x}", rng::scatter(serial));
     let expires_at = sandbox.now() + LINK_LIVES;
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
     let answer = json!({
@@ -217,7 +217,7 @@ fn write(
     answer
 }
 
-/// The tenant of a key that may write, once the call is counted.
+/// Counts the call and returns the tenant of a key that may write.
 fn writer(sandbox: &Sandbox, headers: &HeaderMap) -> Result<Tenant, Refused> {
     match admit(sandbox, headers)? {
         Access::Data(tenant) => Ok(tenant),
@@ -236,7 +236,7 @@ fn refused(sandbox: &Sandbox, status: StatusCode, message: &str) -> Refused {
     Box::new(refuse(sandbox, status, &format!("{message} {CANARY}message"), &[]))
 }
 
-/// Whether an account of that toolkit and user has the alias already.
+/// Whether another account of the toolkit and user has the alias.
 fn has_alias(account: &Account, toolkit: &str, user_id: &str, alias: Option<&str>) -> bool {
     alias.is_some()
         && account.toolkit == toolkit
@@ -250,7 +250,7 @@ impl Sandbox {
         self.inner.links.next()
     }
 
-    /// Changes one account, if it is still there.
+    /// Changes one account, if it still exists.
     pub(super) fn change_account(&self, tenant: Tenant, id: &str, change: impl FnOnce(&mut Account)) -> bool {
         let accounts = &self.inner.tenants.of(tenant).accounts;
         let mut is_known = false;

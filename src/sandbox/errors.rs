@@ -1,7 +1,7 @@
-//! The bodies of failures, each upstream in its own form.
+//! Error bodies of both upstreams.
 //!
 //! Composio's envelope is documented (UPSTREAMS.md A7). LeadLex documents statuses and codes but no body; this is the
-//! first of the forms that UPSTREAMS.md B2 tells a client to accept.
+//! first of the formats that a client must accept by UPSTREAMS.md B2.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -22,7 +22,7 @@ pub(super) fn leadlex(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "error": { "code": code, "message": message } }))).into_response()
 }
 
-/// Composio's error envelope. `details` are the single complaints of a refused request.
+/// Composio's error envelope. `details` are the individual errors of a refused request.
 pub(super) fn composio(status: StatusCode, message: &str, request_id: &str, details: &[String]) -> Response {
     let (slug, fix) = match status.as_u16() {
         400 => ("ConnectedAccount_ValidationError", "Check the query parameters against the API reference."),
@@ -48,7 +48,7 @@ pub(super) fn composio(status: StatusCode, message: &str, request_id: &str, deta
     (status, Json(json!({ "error": error }))).into_response()
 }
 
-/// Composio's documented 429: no envelope, only a message.
+/// Composio's documented 429: a message without the envelope.
 pub(super) fn bare(status: StatusCode, limit: u64) -> Response {
     let message = format!("Rate limit exceeded. Limit: {limit} requests per 60 seconds");
     (status, Json(json!({ "message": message }))).into_response()

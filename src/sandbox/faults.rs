@@ -1,7 +1,7 @@
-//! Failures on demand: the words of `X-Emulate`, and who is due to fail.
+//! Faults on demand: the syntax of `X-Emulate`, and the selection of requests that fail.
 //!
-//! One small language for both ways in, the request header and [`super::Sandbox::emulate`], so that what a test does in
-//! process can be repeated with curl. What a fault does to an answer is `spoil.rs`.
+//! The request header and [`super::Sandbox::emulate`] use the same syntax, so that a test in process can be repeated with
+//! curl. `fault_injection.rs` applies a fault to a response.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,82 +10,82 @@ use http::{HeaderMap, StatusCode};
 
 use super::EmulatedUpstream;
 
-/// Keys are forgotten, all at once, when there are more than this.
-const KEYS: usize = 10_000;
-/// No answer is padded beyond this.
-const SIZE_MOST: usize = 256 << 20;
+/// Maximum number of counted keys; all counts are cleared beyond it.
+const KEYS_MAX: usize = 10_000;
+/// Maximum size of a padded response in bytes.
+const SIZE_BYTES_MAX: usize = 256 << 20;
 
-/// One failure, as `status=429; times=1; retry-after=1; key=K` says it.
+/// One fault, written as `status=429; times=1; retry-after=1; key=K`.
 ///
-/// | word | means |
+/// | word | meaning |
 /// |---|---|
-/// | `status=N` | this status, 200 to 599; from 300 up without asking the upstream |
-/// | `times=N` | only the first N requests fail; `-1` is all. Unsaid: 1 for a header, all for a standing fault |
-/// | `key=K` | what `times` counts by; unsaid, the whole header |
-/// | `retry-after=N` | the header, in seconds |
-/// | `latency-ms=N` | so much slower |
-/// | `late-ms=N` | so much slower after the upstream has done what was asked |
+/// | `status=N` | this status, 200 to 599; from 300 on the upstream does not process the request |
+/// | `times=N` | only the first N requests fail; `-1` means all. Default: 1 for a header, all for a standing fault |
+/// | `key=K` | the key that `times` counts by; default: the whole header |
+/// | `retry-after=N` | the `Retry-After` header in seconds |
+/// | `latency-ms=N` | delay before the upstream processes the request |
+/// | `late-ms=N` | delay after the upstream has processed the request |
 /// | `writes=1` | only requests that write fail |
-/// | `cut=1` | the body breaks off half-way |
-/// | `garbage=1` | an HTML page, with 200 unless `status` says otherwise |
+/// | `cut=1` | the body is truncated |
+/// | `garbage=1` | an HTML page, with 200 unless `status` is given |
 /// | `empty=1` | no body |
-/// | `size=N` | a body of N bytes (blanks after the JSON) |
-/// | `shape=documented` | the documented 429, a bare message |
-/// | `shape=list` | a list where an object is due |
-/// | `shape=wrong-types` | every scalar of another type |
+/// | `size=N` | a body of N bytes (padded with blanks) |
+/// | `shape=documented` | the documented 429, a message without the envelope |
+/// | `shape=list` | a list instead of an object |
+/// | `shape=wrong-types` | every scalar has another type |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
-    /// The status; none leaves the upstream's own.
+    /// The status; `None` keeps the upstream's own.
     pub status: Option<StatusCode>,
-    /// How many requests fail; below zero, all.
+    /// The number of requests that fail; all if negative.
     pub times: Option<i64>,
-    /// What `times` counts by.
+    /// The key that `times` counts by.
     pub key: Option<String>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
-    /// Milliseconds of delay.
+    /// Delay in milliseconds before processing.
     pub latency_ms: u64,
-    /// Milliseconds of delay once the upstream has done what was asked.
+    /// Delay in milliseconds after processing.
     pub late_ms: u64,
     /// Whether only requests that write fail.
     pub writes_only: bool,
-    /// What is wrong with the body.
+    /// The change to the body.
     pub body: FaultBody,
 }
 
-/// What is wrong with a body.
+/// The change to a response body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FaultBody {
-    /// Nothing: the upstream's own answer, or its own error body.
+    /// None: the upstream's own response or error body.
     #[default]
-    Right,
-    /// It breaks off half-way.
+    Unchanged,
+    /// Truncated.
     Cut,
     /// An HTML page.
     Garbage,
-    /// There is none.
+    /// No body.
     Empty,
-    /// So many bytes long.
+    /// Padded to this many bytes.
     Size(usize),
-    /// Composio's documented 429: a bare message.
+    /// Composio's documented 429: a message without the envelope.
     Documented,
-    /// A list where an object is due.
+    /// A list instead of an object.
     List,
-    /// Every scalar is of another type.
+    /// Every scalar has another type.
     WrongTypes,
 }
 
-/// What is wrong with an `X-Emulate`.
+/// An invalid `X-Emulate` value.
 #[derive(Debug, thiserror::Error)]
 #[error("X-Emulate: {0}")]
 pub struct BadFault(String);
 
 impl Fault {
-    /// Reads the words of the table above, separated by `;`.
+    /// Parses the syntax of the table above; words are separated by `;`.
     ///
     /// # Errors
     ///
-    /// An unknown word, a value of the wrong kind, or two words about the body.
+    /// For an unknown word, an invalid value, or two words about the body.
     pub fn parse(text: &str) -> Result<Self, BadFault> {
         let mut fault = Self::default();
         for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
@@ -104,7 +104,7 @@ impl Fault {
                 "latency-ms" => fault.latency_ms = number(word, value)?,
                 _ => {
                     let body = body(word, value)?;
-                    if fault.body != FaultBody::Right {
+                    if fault.body != FaultBody::Unchanged {
                         return Err(BadFault(format!("{part:?} is a second word about the body")));
                     }
                     fault.body = body;
@@ -117,7 +117,7 @@ impl Fault {
         Ok(fault)
     }
 
-    /// The status with which the request fails before the upstream is asked.
+    /// The status of a request that fails before the upstream processes it.
     pub(super) fn refusal(&self) -> Option<StatusCode> {
         self.status.filter(|status| status.as_u16() >= 300)
     }
@@ -142,8 +142,8 @@ fn body(word: &str, value: &str) -> Result<FaultBody, BadFault> {
         ("empty", "1") => FaultBody::Empty,
         ("cut" | "garbage" | "empty", _) => return Err(BadFault(format!("{word} can only be 1"))),
         ("size", _) => match number(word, value)? {
-            size if size <= SIZE_MOST => FaultBody::Size(size),
-            _ => return Err(BadFault(format!("size can be at most {SIZE_MOST}"))),
+            size if size <= SIZE_BYTES_MAX => FaultBody::Size(size),
+            _ => return Err(BadFault(format!("size can be at most {SIZE_BYTES_MAX}"))),
         },
         ("shape", "documented") => FaultBody::Documented,
         ("shape", "list") => FaultBody::List,
@@ -153,7 +153,7 @@ fn body(word: &str, value: &str) -> Result<FaultBody, BadFault> {
     })
 }
 
-/// The standing faults, and how often each key has failed.
+/// The standing faults, and the number of failures by key.
 #[derive(Default)]
 pub(super) struct Faults {
     standing: Mutex<HashMap<EmulatedUpstream, (Fault, i64)>>,
@@ -161,7 +161,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    pub(super) fn stand(&self, upstream: EmulatedUpstream, fault: Option<Fault>) {
+    pub(super) fn set_standing(&self, upstream: EmulatedUpstream, fault: Option<Fault>) {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         match fault {
             Some(fault) => standing.insert(upstream, (fault, 0)),
@@ -169,11 +169,11 @@ impl Faults {
         };
     }
 
-    /// The fault that this request meets: its own header's, else the upstream's standing one.
+    /// The fault for a request: its own header's, otherwise the upstream's standing one.
     ///
     /// # Errors
     ///
-    /// The header cannot be read.
+    /// If the header is invalid.
     pub(super) fn due(
         &self,
         upstream: EmulatedUpstream,
@@ -187,11 +187,11 @@ impl Faults {
                 return Ok(None);
             }
             let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            if failed.len() > KEYS {
+            if failed.len() > KEYS_MAX {
                 failed.clear();
             }
             let key = fault.key.clone().unwrap_or_else(|| text.to_owned());
-            if strikes(fault.times.unwrap_or(1), failed.entry(key).or_default()) {
+            if applies(fault.times.unwrap_or(1), failed.entry(key).or_default()) {
                 return Ok(Some(fault));
             }
         }
@@ -199,15 +199,15 @@ impl Faults {
         Ok(standing
             .get_mut(&upstream)
             .filter(|(fault, _)| is_write || !fault.writes_only)
-            .and_then(|(fault, failed)| strikes(fault.times.unwrap_or(-1), failed).then(|| fault.clone())))
+            .and_then(|(fault, failed)| applies(fault.times.unwrap_or(-1), failed).then(|| fault.clone())))
     }
 }
 
-/// Whether a fault that strikes `times` times strikes again, after `failed`.
-fn strikes(times: i64, failed: &mut i64) -> bool {
-    let strikes = times < 0 || *failed < times;
-    *failed = failed.saturating_add(i64::from(strikes));
-    strikes
+/// Whether a fault that applies `times` times applies again after `failed`; counts it.
+fn applies(times: i64, failed: &mut i64) -> bool {
+    let applies = times < 0 || *failed < times;
+    *failed = failed.saturating_add(i64::from(applies));
+    applies
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! An account as Composio shows it: the item of a list, and the longer one of a get-one (UPSTREAMS.md A3).
+//! Composio's JSON of an account: the list item, and the longer response for a single account (UPSTREAMS.md A3).
 
 use serde_json::{Value, json};
 
 use super::accounts::{Account, status_reason};
-use super::chance::{pick, scatter, uuid};
+use super::rng::{pick, scatter, uuid};
 use super::state::{canary, state};
 
 const ADJECTIVES: [&str; 12] =
@@ -13,10 +13,10 @@ const NOUNS: [&str; 12] = [
     "anchor", "bridge",
 ];
 
-/// The one auth config that is switched off.
+/// The toolkit of the disabled auth config.
 pub(super) const DISABLED_CONFIG: &str = "mailchimp";
 
-/// The item of a list. `auth_configs` is what the tenant's auth config ids begin with.
+/// The list item. `auth_configs` is the prefix of the tenant's auth config ids.
 pub(super) fn item(account: &Account, auth_configs: &str) -> Value {
     let serial = account.serial;
     let old = serial % 10 == 4;
@@ -71,7 +71,7 @@ pub(super) fn item(account: &Account, auth_configs: &str) -> Value {
     item
 }
 
-/// The answer to a get-one: the item, the parameters it was made with, and the scopes that were asked for.
+/// The response for a single account: the item, its parameters, and the requested scopes.
 pub(super) fn one(account: &Account, auth_configs: &str) -> Value {
     let mut item = item(account, auth_configs);
     if let Some(fields) = item.as_object_mut() {
@@ -86,7 +86,7 @@ pub(super) fn one(account: &Account, auth_configs: &str) -> Value {
     item
 }
 
-/// `gmail_red-castle`: unique, because the serial numbers are.
+/// `gmail_red-castle`: unique, because serial numbers are.
 fn word_id(account: &Account) -> String {
     let serial = account.serial;
     let words = format!("{}_{}-{}", account.toolkit, pick(&ADJECTIVES, serial), pick(&NOUNS, serial / 12));
@@ -96,7 +96,7 @@ fn word_id(account: &Account) -> String {
     }
 }
 
-/// The deprecated open object: headers and query values of the connection, all of them secret (UPSTREAMS.md A3).
+/// The deprecated open object: headers and query values of the connection, all secret (UPSTREAMS.md A3).
 fn data(account: &Account) -> Value {
     let secret = canary("data", account);
     match scatter(account.serial) % 4 {

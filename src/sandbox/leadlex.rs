@@ -1,4 +1,4 @@
-//! LeadLex's one endpoint: the integrations of a workspace (UPSTREAMS.md B).
+//! LeadLex's endpoint: the integrations of a workspace (UPSTREAMS.md B).
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use super::{Sandbox, errors};
 /// LeadLex's documented categories (UPSTREAMS.md B1.1).
 const CATEGORIES: [&str; 6] = ["email", "calendar", "channels", "identity", "storage", "billing"];
 
-/// `GET /v1/settings/providers[?category=]`: the key, the quota, the permission, the question.
+/// `GET /v1/settings/providers[?category=]`: checks key, quota, permission and parameters, in this order.
 pub(super) async fn list(State(sandbox): State<Sandbox>, uri: Uri, headers: HeaderMap) -> Response {
     let key = key(&headers);
     let Some(access) = leadlex_access(key) else {
@@ -49,7 +49,7 @@ pub(super) async fn list(State(sandbox): State<Sandbox>, uri: Uri, headers: Head
     Json(json!({ "data": { "providers": providers } })).into_response()
 }
 
-/// The key in `Authorization: Bearer …`; empty where there is none.
+/// The key in `Authorization: Bearer …`; empty without a key.
 pub(super) fn key(headers: &HeaderMap) -> &str {
     let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match value.split_once(' ') {
@@ -58,7 +58,7 @@ pub(super) fn key(headers: &HeaderMap) -> &str {
     }
 }
 
-/// What every answer says: its id, and for a known key how the day stands. The minute limit has no headers.
+/// The headers of every response: its id and, for a valid key, the state of the day's window. The minute limit has no headers.
 pub(super) fn label(sandbox: &Sandbox, asked: &HeaderMap, answer: &mut HeaderMap) {
     if let Ok(id) = HeaderValue::try_from(format!("req_{}", sandbox.next_id())) {
         answer.insert("x-request-id", id);
@@ -67,7 +67,7 @@ pub(super) fn label(sandbox: &Sandbox, asked: &HeaderMap, answer: &mut HeaderMap
     if leadlex_access(key).is_none() {
         return;
     }
-    if let Some(day) = sandbox.inner.leadlex_quota.standing(key, DAY, sandbox.now()) {
+    if let Some(day) = sandbox.inner.leadlex_quota.window(key, DAY, sandbox.now()) {
         answer.insert("x-ratelimit-limit", day.limit.into());
         answer.insert("x-ratelimit-remaining", day.remaining.into());
         answer.insert("x-ratelimit-reset", day.reset.into());

@@ -1,38 +1,38 @@
-//! The sandbox: both upstream REST APIs, emulated, for the demo and for tests.
+//! The sandbox: an emulation of both upstream REST APIs for the demo and for tests.
 //!
-//! True to UPSTREAMS.md, and imports nothing of the crate it tests: a type shared with the client would let one mistake
-//! pass on both sides. It is an axum [`Router`] that takes its clock as a parameter, so tests call it without a socket,
-//! under Tokio's paused time; the alternative, recorded answers, could not filter, page, run out of quota or fail on
-//! demand.
+//! [`Sandbox::router`] is the entry point: an axum [`Router`] that tests call without a socket, with a clock of their own
+//! and under Tokio's paused time. It follows UPSTREAMS.md and imports nothing of the crate that it tests, because a shared
+//! type would hide the same mistake on both sides. Rejected: recorded responses. They could not filter, page, run out of
+//! quota or fail on demand.
 //!
-//! A request's way: `door` (recorded, delayed, made to fail) → `leadlex` or `composio` (key, quota, question) →
-//! `pages` → `item` → `state`. The data: `tenants`, `deal`, `accounts`, `data/`. The documents that the project started from are
-//! in `seeds/`, and two keys answer them word for word.
+//! A request passes `middleware` (logging, delay, faults), then `leadlex` or `composio` (key, quota, parameters), then
+//! `pages`, `item` and `state`. The data come from `tenants`, `seed_data`, `accounts` and `data/`. Two keys return the
+//! documents of `seeds/` unchanged.
 
 mod accounts;
-mod chance;
-mod changes;
 mod clock;
 mod composio;
 mod composio_writes;
-mod deal;
-mod door;
-mod drift;
 mod errors;
+mod fault_injection;
 mod faults;
 mod item;
 mod leadlex;
+mod middleware;
 mod pages;
 mod query;
 mod quota;
-mod recent;
-mod recording;
+mod recent_data;
+mod request_log;
+mod rng;
 mod scenario;
+mod schema_drift;
+mod seed_data;
 mod settings;
 mod sign_in;
-mod spoil;
 mod state;
 mod tenants;
+mod test_accounts;
 mod toolkits;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,16 +50,16 @@ use serde_json::Value;
 pub use accounts::Account;
 pub use clock::Clock;
 pub use faults::{BadFault, Fault, FaultBody};
-pub use recording::RecordedRequest;
+pub use request_log::RecordedRequest;
 pub use scenario::Scenario;
 pub use settings::{ComposioPlan, CursorKind, LeadlexPlan, Settings, Ties};
 pub use tenants::Tenant;
 pub use toolkits::TOOLKITS;
 
-/// Where LeadLex's API begins under the sandbox's address; Composio's begins at its root.
+/// The path prefix of LeadLex's API on the sandbox; Composio's API is at its root.
 pub const LEADLEX_PATH: &str = "/functions/v1/api-gateway";
 
-/// What every value bears that must not be seen outside: this, then the name of its field.
+/// The prefix of every value that must not reach clients; the name of its field follows.
 pub const CANARY: &str = "CANARY-";
 
 /// One of the two emulated upstreams.
@@ -72,7 +72,7 @@ pub enum EmulatedUpstream {
     Composio,
 }
 
-/// Both upstreams with their data; clones share everything.
+/// Both emulated upstreams with their data; clones share everything.
 #[derive(Clone)]
 pub struct Sandbox {
     inner: Arc<Inner>,
@@ -84,40 +84,45 @@ struct Inner {
     tenants: tenants::Tenants,
     leadlex_quota: quota::Quota,
     composio_quota: quota::Quota,
-    recording: recording::Recording,
+    request_log: request_log::RequestLog,
     faults: faults::Faults,
     links: sign_in::Links,
-    drifts: AtomicBool,
-    answers: AtomicU64,
+    drift: AtomicBool,
+    responses: AtomicU64,
 }
 
 impl Sandbox {
-    /// A sandbox with the same data as any other of the same settings.
+    /// Creates a sandbox. Equal settings give equal data.
     #[must_use]
     pub fn new(settings: Settings, clock: Clock) -> Self {
         let inner = Inner {
             tenants: tenants::Tenants::new(&settings),
             leadlex_quota: quota::Quota::leadlex(settings.leadlex_plan),
             composio_quota: quota::Quota::composio(settings.composio_plan),
-            recording: recording::Recording::default(),
+            request_log: request_log::RequestLog::default(),
             faults: faults::Faults::default(),
             links: sign_in::Links::default(),
-            drifts: AtomicBool::new(false),
-            answers: AtomicU64::new(0),
+            drift: AtomicBool::new(false),
+            responses: AtomicU64::new(0),
             settings,
             clock,
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Everything the sandbox answers: LeadLex under [`LEADLEX_PATH`], Composio under `/api/v3` and `/api/v3.1`,
-    /// `/__requests` and `/__accounts/{id}`, and at `/` what there is.
+    /// The routes: LeadLex under [`LEADLEX_PATH`], Composio under `/api/v3` and `/api/v3.1`, `/__requests`,
+    /// `/__accounts/{id}`, and a description at `/`.
     pub fn router(&self) -> Router {
-        let door = |upstream| from_fn_with_state(door::Door { sandbox: self.clone(), upstream }, door::pass);
+        let middleware = |upstream| {
+            from_fn_with_state(
+                middleware::UpstreamMiddleware { sandbox: self.clone(), upstream },
+                middleware::handle,
+            )
+        };
         let leadlex = Router::new()
             .route(&format!("{LEADLEX_PATH}/v1/settings/providers"), get(leadlex::list))
-            .route_layer(door(EmulatedUpstream::Leadlex));
-        // Both versions by name and no nesting, which would cut the prefix off the recorded target.
+            .route_layer(middleware(EmulatedUpstream::Leadlex));
+        // Both versions are written out: nesting would remove the prefix from the logged target.
         let composio = ["/api/v3", "/api/v3.1"].into_iter().fold(Router::new(), |router, version| {
             let path = |rest: &str| format!("{version}/connected_accounts{rest}");
             let one = get(composio::one).patch(composio_writes::update).delete(composio_writes::delete);
@@ -128,59 +133,59 @@ impl Sandbox {
                 .route(&path("/{id}/status"), patch(composio_writes::status))
                 .route(&path("/{id}/revoke"), post(composio_writes::revoke))
         });
-        let composio = composio.route_layer(door(EmulatedUpstream::Composio));
+        let composio = composio.route_layer(middleware(EmulatedUpstream::Composio));
         Router::new()
             .merge(leadlex)
             .merge(composio)
-            .route("/", get(signpost))
-            .route("/__requests", get(asked).delete(forget))
+            .route("/", get(index))
+            .route("/__requests", get(list_requests).delete(clear_requests))
             .route("/__sign-in/{token}", get(sign_in::ask).post(sign_in::decide))
-            .route("/__accounts/{id}", put(changes::put).delete(changes::delete))
+            .route("/__accounts/{id}", put(test_accounts::put).delete(test_accounts::delete))
             .with_state(self.clone())
     }
 
-    /// What was asked, oldest first; the last 10,000.
+    /// The last 10,000 requests, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<RecordedRequest> {
-        self.inner.recording.all()
+        self.inner.request_log.all()
     }
 
-    /// Empties [`Sandbox::requests`].
-    pub fn forget_requests(&self) {
-        self.inner.recording.forget();
+    /// Clears [`Sandbox::requests`].
+    pub fn clear_requests(&self) {
+        self.inner.request_log.clear();
     }
 
-    /// From now on every request to `upstream` meets `fault`, unless its own `X-Emulate` strikes; none ends that.
+    /// Applies `fault` to every further request to `upstream`, unless its own `X-Emulate` header applies; `None` ends it.
     pub fn emulate(&self, upstream: EmulatedUpstream, fault: Option<Fault>) {
-        self.inner.faults.stand(upstream, fault);
+        self.inner.faults.set_standing(upstream, fault);
     }
 
-    /// Whether answers drift: new fields and words, optional fields gone, one useless row per page.
+    /// Enables schema drift: new fields and enum values, missing optional fields, one unusable row per page.
     pub fn drift(&self, on: bool) {
-        self.inner.drifts.store(on, Ordering::Relaxed);
+        self.inner.drift.store(on, Ordering::Relaxed);
     }
 
-    /// The tenant's connected accounts, newest first as dealt.
+    /// The tenant's connected accounts, initially newest first.
     #[must_use]
     pub fn accounts(&self, tenant: Tenant) -> Vec<Account> {
         let accounts = &self.inner.tenants.of(tenant).accounts;
         accounts.read().unwrap_or_else(PoisonError::into_inner).rows().to_vec()
     }
 
-    /// Adds, removes and alters the tenant's connected accounts.
+    /// Changes the tenant's connected accounts.
     pub fn change_accounts(&self, tenant: Tenant, change: impl FnOnce(&mut Vec<Account>)) {
         let accounts = &self.inner.tenants.of(tenant).accounts;
         accounts.write().unwrap_or_else(PoisonError::into_inner).change(change);
     }
 
-    /// The tenant's LeadLex rows, as they are answered.
+    /// The tenant's LeadLex rows.
     #[must_use]
     pub fn providers(&self, tenant: Tenant) -> Vec<Value> {
         let providers = &self.inner.tenants.of(tenant).providers;
         providers.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Adds, removes and alters the tenant's LeadLex rows; a row can be any JSON.
+    /// Changes the tenant's LeadLex rows; a row can be any JSON.
     pub fn change_providers(&self, tenant: Tenant, change: impl FnOnce(&mut Vec<Value>)) {
         let providers = &self.inner.tenants.of(tenant).providers;
         change(&mut providers.write().unwrap_or_else(PoisonError::into_inner));
@@ -190,33 +195,33 @@ impl Sandbox {
         self.inner.clock.now()
     }
 
-    fn drifts(&self) -> bool {
-        self.inner.drifts.load(Ordering::Relaxed)
+    fn is_drifting(&self) -> bool {
+        self.inner.drift.load(Ordering::Relaxed)
     }
 
-    /// The id of the next answer: the same at every start.
+    /// The id of the next response; the sequence is the same in every sandbox.
     fn next_id(&self) -> String {
-        chance::uuid(self.inner.answers.fetch_add(1, Ordering::Relaxed))
+        rng::uuid(self.inner.responses.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-/// For whoever opens the sandbox's address in a browser.
-async fn signpost() -> String {
+/// A description for people who open the sandbox in a browser.
+async fn index() -> String {
     format!(
         "The Switchboard sandbox: both upstream APIs, emulated.\n\n\
          LeadLex    GET {LEADLEX_PATH}/v1/settings/providers    Authorization: Bearer wbk_sandbox_a or wbk_sandbox_b\n\
          Composio   GET /api/v3/connected_accounts    x-api-key: ak_sandbox_a or ak_sandbox_b\n\
          Composio   POST /api/v3/connected_accounts/link, and PATCH, DELETE, /status and /revoke of one account\n\n\
-         GET /__requests lists what was asked, DELETE empties it.\n\
-         PUT /__accounts/ca_new?toolkit=gmail&user_id=user_1 connects an account, DELETE ends it (with the x-api-key).\n"
+         GET /__requests lists the received requests, DELETE clears the list.\n\
+         PUT /__accounts/ca_new?toolkit=gmail&user_id=user_1 adds an account, DELETE removes it (with the x-api-key).\n"
     )
 }
 
-async fn asked(State(sandbox): State<Sandbox>) -> Json<Vec<RecordedRequest>> {
+async fn list_requests(State(sandbox): State<Sandbox>) -> Json<Vec<RecordedRequest>> {
     Json(sandbox.requests())
 }
 
-async fn forget(State(sandbox): State<Sandbox>) -> StatusCode {
-    sandbox.forget_requests();
+async fn clear_requests(State(sandbox): State<Sandbox>) -> StatusCode {
+    sandbox.clear_requests();
     StatusCode::NO_CONTENT
 }

@@ -1,7 +1,7 @@
-//! Filtering, ordering and cutting: from all accounts to one page.
+//! Filters, orders and pages of account lists.
 //!
-//! Every list scans the tenant's accounts once, because `total_items` needs the whole count anyway; 100,000 rows are a
-//! matter of a millisecond or two.
+//! Every list scans the tenant's accounts once, because `total_items` needs the full count. 100,000 rows take one or two
+//! milliseconds.
 
 use std::cmp::{Ordering, Reverse};
 
@@ -11,57 +11,57 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 
 use super::accounts::{Account, Accounts, Order};
-use super::query::{ListQuery, Shown};
+use super::query::{AccountTypes, ListQuery};
 use super::settings::{CursorKind, Ties};
 
-/// What no `limit` means; no source says (UPSTREAMS.md A2).
-const LIMIT: usize = 20;
+/// The default page size; no source documents it (UPSTREAMS.md A2).
+const DEFAULT_LIMIT: usize = 20;
 
-/// One page, and where it stands.
+/// One page of a list.
 pub(super) struct Page<'a> {
     pub(super) rows: Vec<&'a Account>,
     pub(super) next_cursor: Option<String>,
     pub(super) total_pages: usize,
-    /// From 1.
+    /// Counted from 1.
     pub(super) current_page: usize,
     pub(super) total_items: usize,
 }
 
-/// The page that `asked` wants of `accounts`; `auth_configs` is what auth config ids begin with.
+/// The requested page of `accounts`. `auth_configs` is the prefix of auth config ids.
 ///
 /// # Errors
 ///
-/// A sentence about the cursor, which is not one of this kind, or of another order.
+/// With a message, if the cursor is of another kind or order.
 pub(super) fn page<'a>(
     accounts: &'a Accounts,
-    asked: &ListQuery,
+    query: &ListQuery,
     auth_configs: &str,
     kind: CursorKind,
     ties: Ties,
 ) -> Result<Page<'a>, &'static str> {
-    let order = asked.order();
-    let fits = |row: &&Account| fits(row, asked, auth_configs);
-    let mut rows: Vec<&Account> = if !asked.ids.is_empty() {
-        let mut found: Vec<_> = asked.ids.iter().filter_map(|id| accounts.get(id)).filter(fits).collect();
-        found.sort_unstable_by_key(|row| row.place(order));
+    let order = query.order();
+    let fits = |row: &&Account| fits(row, query, auth_configs);
+    let mut rows: Vec<&Account> = if !query.ids.is_empty() {
+        let mut found: Vec<_> = query.ids.iter().filter_map(|id| accounts.get(id)).filter(fits).collect();
+        found.sort_unstable_by_key(|row| row.sort_key(order));
         found.dedup_by_key(|row| row.serial);
-        if !asked.ascending {
+        if !query.ascending {
             found.reverse();
         }
         found
-    } else if asked.ascending {
+    } else if query.ascending {
         accounts.ascending(order).filter(fits).collect()
     } else {
         accounts.ascending(order).rev().filter(fits).collect()
     };
 
-    if ties == Ties::Stable && !asked.ascending {
-        rows.sort_by(|a, b| compare(a.place(order), b.place(order), asked, ties));
+    if ties == Ties::Stable && !query.ascending {
+        rows.sort_by(|a, b| compare(a.sort_key(order), b.sort_key(order), query, ties));
     }
 
-    let (start, limit) = match &asked.cursor {
-        None => (0, asked.limit.unwrap_or(LIMIT)),
-        Some(cursor) => start(cursor, &rows, asked, kind, ties).ok_or("cursor: invalid")?,
+    let (start, limit) = match &query.cursor {
+        None => (0, query.limit.unwrap_or(DEFAULT_LIMIT)),
+        Some(cursor) => start(cursor, &rows, query, kind, ties).ok_or("cursor: invalid")?,
     };
     let shown: Vec<_> = rows.iter().skip(start).take(limit).copied().collect();
     let more = start.saturating_add(shown.len()) < rows.len();
@@ -71,8 +71,8 @@ pub(super) fn page<'a>(
             Some(last) if more => Some(match kind {
                 CursorKind::Page => STANDARD.encode(format!("{},{limit}", current_page + 1)),
                 CursorKind::Keyset => {
-                    let time = last.place(order).0.as_nanosecond();
-                    STANDARD.encode(format!("{},{time},{},{limit}", way(asked), last.serial))
+                    let time = last.sort_key(order).0.as_nanosecond();
+                    STANDARD.encode(format!("{},{time},{},{limit}", order_code(query), last.serial))
                 }
             }),
             _ => None,
@@ -84,38 +84,38 @@ pub(super) fn page<'a>(
     })
 }
 
-/// Where a cursor's page starts, and how long it is: a `limit` in the query outranks the cursor's own.
+/// The start and length of a cursor's page. A `limit` in the query takes precedence over the cursor's.
 fn start(
     cursor: &str,
     rows: &[&Account],
-    asked: &ListQuery,
+    query: &ListQuery,
     kind: CursorKind,
     ties: Ties,
 ) -> Option<(usize, usize)> {
     let text = String::from_utf8(STANDARD.decode(cursor).ok()?).ok()?;
     let parts: Vec<&str> = text.split(',').collect();
-    let limit = |own: &str| Some(asked.limit.unwrap_or(own.parse().ok()?)).filter(|limit| *limit > 0);
+    let limit = |own: &str| Some(query.limit.unwrap_or(own.parse().ok()?)).filter(|limit| *limit > 0);
     match (kind, parts.as_slice()) {
         (CursorKind::Page, [page, own]) => {
             let (page, limit): (usize, _) = (page.parse().ok()?, limit(own)?);
             Some((page.checked_sub(1)?.checked_mul(limit)?, limit))
         }
-        (CursorKind::Keyset, [told, time, serial, own]) if *told == way(asked) => {
+        (CursorKind::Keyset, [code, time, serial, own]) if *code == order_code(query) => {
             let (time, serial): (i128, u64) = (time.parse().ok()?, serial.parse().ok()?);
             let last = (Timestamp::from_nanosecond(time).ok()?, Reverse(serial));
-            let before = |row: &&Account| compare(row.place(asked.order()), last, asked, ties).is_le();
+            let before = |row: &&Account| compare(row.sort_key(query.order()), last, query, ties).is_le();
             Some((rows.partition_point(before), limit(own)?))
         }
         _ => None,
     }
 }
 
-/// A row's time, and its rank among rows of that time.
-type Place = (Timestamp, Reverse<u64>);
+/// A row's timestamp, and its rank among equal timestamps.
+type SortKey = (Timestamp, Reverse<u64>);
 
-/// How two places follow each other in the list that is asked for.
-fn compare(a: Place, b: Place, asked: &ListQuery, ties: Ties) -> Ordering {
-    match (asked.ascending, ties) {
+/// Compares two sort keys in the order of the requested list.
+fn compare(a: SortKey, b: SortKey, query: &ListQuery, ties: Ties) -> Ordering {
+    match (query.ascending, ties) {
         (true, _) => a.cmp(&b),
         (false, Ties::Mirrored) => b.cmp(&a),
         (false, Ties::Stable) => b.0.cmp(&a.0).then(a.1.cmp(&b.1)),
@@ -123,8 +123,8 @@ fn compare(a: Place, b: Place, asked: &ListQuery, ties: Ties) -> Ordering {
 }
 
 /// The order and direction that a keyset cursor belongs to.
-fn way(asked: &ListQuery) -> &'static str {
-    match (asked.order(), asked.ascending) {
+fn order_code(query: &ListQuery) -> &'static str {
+    match (query.order(), query.ascending) {
         (Order::CreatedAt, true) => "created+",
         (Order::CreatedAt, false) => "created-",
         (Order::UpdatedAt, true) => "updated+",
@@ -132,17 +132,17 @@ fn way(asked: &ListQuery) -> &'static str {
     }
 }
 
-fn fits(row: &Account, asked: &ListQuery, auth_configs: &str) -> bool {
+fn fits(row: &Account, query: &ListQuery, auth_configs: &str) -> bool {
     let any = |wanted: &[String], value: &str| wanted.is_empty() || wanted.iter().any(|one| one == value);
-    let shown = match asked.shown {
-        Shown::Private => !row.shared,
-        Shown::Shared => row.shared,
-        Shown::All => true,
+    let shown = match query.account_types {
+        AccountTypes::Private => !row.shared,
+        AccountTypes::Shared => row.shared,
+        AccountTypes::All => true,
     };
     shown
-        && any(&asked.toolkits, row.toolkit)
-        && any(&asked.statuses, row.status)
-        && any(&asked.users, &row.user_id)
-        && (asked.auth_configs.is_empty()
-            || asked.auth_configs.iter().any(|id| id.strip_prefix(auth_configs) == Some(row.toolkit)))
+        && any(&query.toolkits, row.toolkit)
+        && any(&query.statuses, row.status)
+        && any(&query.users, &row.user_id)
+        && (query.auth_configs.is_empty()
+            || query.auth_configs.iter().any(|id| id.strip_prefix(auth_configs) == Some(row.toolkit)))
 }

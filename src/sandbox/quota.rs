@@ -1,7 +1,7 @@
-//! Fixed windows of calls: LeadLex's day and minute, Composio's minute.
+//! Fixed windows of calls: a day and a minute for LeadLex, a minute for Composio.
 //!
-//! Windows are aligned to the epoch, so a day ends at midnight UTC (UPSTREAMS.md B1.6) and a minute at its full
-//! minute. A sliding window would be gentler, but neither upstream is known to have one.
+//! Windows are aligned to the epoch: a day ends at midnight UTC (UPSTREAMS.md B1.6), a minute at the full minute. Neither
+//! upstream is known to have sliding windows.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,22 +13,22 @@ use super::settings::{ComposioPlan, LeadlexPlan};
 pub(super) const MINUTE: i64 = 60;
 pub(super) const DAY: i64 = 86_400;
 
-/// At most `calls` in every `seconds`.
+/// A limit of `calls` in every window of `seconds`.
 #[derive(Clone, Copy)]
 struct Limit {
     seconds: i64,
     calls: u64,
 }
 
-/// How one window of one key stands.
-pub(super) struct Standing {
+/// The state of one key's window.
+pub(super) struct WindowState {
     pub(super) limit: u64,
     pub(super) remaining: u64,
-    /// When the window ends, in epoch seconds.
+    /// End of the window in epoch seconds.
     pub(super) reset: i64,
 }
 
-/// The calls that each key has made in each window.
+/// The number of calls by key and window.
 pub(super) struct Quota {
     limits: Vec<Limit>,
     /// By key and window length: the window's start and the calls made in it.
@@ -59,12 +59,12 @@ impl Quota {
         Self { limits, used: Mutex::default() }
     }
 
-    /// Counts one call of `key`, unless a window is used up: then nothing is counted, and the answer is false.
+    /// Counts one call of `key` and returns true. If a window is exhausted, counts nothing and returns false.
     pub(super) fn admit(&self, key: &str, now: Timestamp) -> bool {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = |limit: &Limit| (key.to_owned(), limit.seconds);
+        let key_of = |limit: &Limit| (key.to_owned(), limit.seconds);
         for limit in &self.limits {
-            let window = used.entry(place(limit)).or_default();
+            let window = used.entry(key_of(limit)).or_default();
             let start = start(now, limit.seconds);
             if window.0 != start {
                 *window = (start, 0);
@@ -74,19 +74,19 @@ impl Quota {
             }
         }
         for limit in &self.limits {
-            used.entry(place(limit)).or_default().1 += 1;
+            used.entry(key_of(limit)).or_default().1 += 1;
         }
         true
     }
 
-    /// How `key`'s window of that many seconds stands; none where there is no such limit.
-    pub(super) fn standing(&self, key: &str, seconds: i64, now: Timestamp) -> Option<Standing> {
+    /// The state of `key`'s window of that many seconds; `None` if there is no such limit.
+    pub(super) fn window(&self, key: &str, seconds: i64, now: Timestamp) -> Option<WindowState> {
         let limit = self.limits.iter().find(|limit| limit.seconds == seconds)?;
         let start = start(now, seconds);
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let spent =
             used.get(&(key.to_owned(), seconds)).filter(|window| window.0 == start).map_or(0, |w| w.1);
-        Some(Standing {
+        Some(WindowState {
             limit: limit.calls,
             remaining: limit.calls.saturating_sub(spent),
             reset: start + seconds,

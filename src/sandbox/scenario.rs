@@ -1,4 +1,4 @@
-//! The situations that `demo --scenario` can show.
+//! The scenarios of `demo --scenario`.
 
 use clap::ValueEnum;
 
@@ -7,31 +7,31 @@ use super::settings::Settings;
 use super::{EmulatedUpstream, Sandbox};
 use http::StatusCode;
 
-/// A situation of the two upstreams.
+/// A scenario of both upstreams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
-    /// All is well.
+    /// Everything works.
     Healthy,
-    /// LeadLex answers 503.
+    /// LeadLex returns 503.
     LeadlexDown,
-    /// LeadLex answers 429 (its minute limit: the day is not used up).
+    /// LeadLex returns 429 (its minute limit; the day is not exhausted).
     #[value(name = "leadlex-429")]
     Leadlex429,
-    /// Composio answers 503.
+    /// Composio returns 503.
     ComposioDown,
-    /// Composio answers its documented 429, to be tried again in 30 seconds.
+    /// Composio returns its documented 429, with a retry after 30 seconds.
     #[value(name = "composio-429")]
     Composio429,
-    /// Every answer takes a second and a half.
+    /// Every response takes a second and a half.
     Slow,
-    /// The upstreams of a year from now: new fields, new words, a row of no use.
+    /// Schema drift: new fields, new enum values, an unusable row.
     Drift,
-    /// The newest 3,000 accounts are all of one toolkit.
+    /// The newest 3,000 accounts belong to one toolkit.
     Skewed,
 }
 
 impl Scenario {
-    /// The settings of a sandbox in this situation.
+    /// The settings of a sandbox in this scenario.
     #[must_use]
     pub fn settings(self, base: Settings) -> Settings {
         match self {
@@ -41,7 +41,7 @@ impl Scenario {
         }
     }
 
-    /// Brings the sandbox into this situation.
+    /// Applies this scenario to a sandbox.
     pub fn arrange(self, sandbox: &Sandbox) {
         let status = |status| Fault { status: Some(status), ..Fault::default() };
         let down = status(StatusCode::SERVICE_UNAVAILABLE);

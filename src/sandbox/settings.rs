@@ -1,35 +1,35 @@
-//! How large, how fast and how generous the sandbox is; the flags of `switchboard sandbox` and `demo`.
+//! Settings of the sandbox; they are the flags of `switchboard sandbox` and `demo`.
 
 use clap::{Args, ValueEnum};
 
-/// The sandbox's size and manners. Every field is a command-line flag, and [`Settings::default`] is what no flag means.
+/// The sandbox's size, speed and limits. Every field is a command-line flag with the default of [`Settings::default`].
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
     /// Connected accounts of the first tenant, at most a million; the second has a quarter of them.
     #[arg(long, value_name = "N", default_value_t = 400, value_parser = up_to_a_million)]
     pub accounts: usize,
 
-    /// Make the newest 3,000 accounts all of one toolkit (and at least 10,400 accounts in all).
+    /// Assign the newest 3,000 accounts to one toolkit (and create at least 10,400 accounts).
     #[arg(long)]
     pub skew: bool,
 
-    /// Milliseconds that every answer takes.
+    /// Delay of every response in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub latency_ms: u64,
 
-    /// How many LeadLex calls a day and a minute are allowed.
+    /// LeadLex's rate limits per day and minute.
     #[arg(long, value_enum, default_value_t = LeadlexPlan::Org)]
     pub leadlex_plan: LeadlexPlan,
 
-    /// How many Composio calls a minute are allowed.
+    /// Composio's rate limit per minute.
     #[arg(long, value_enum, default_value_t = ComposioPlan::Pro)]
     pub composio_plan: ComposioPlan,
 
-    /// What a Composio cursor stands for.
+    /// The kind of Composio's cursors.
     #[arg(long, value_enum, default_value_t = CursorKind::Page)]
     pub cursor: CursorKind,
 
-    /// How accounts of one moment are ordered when a list runs the other way.
+    /// The order of accounts with the same timestamp in a reversed list.
     #[arg(long, value_enum, default_value_t = Ties::Mirrored)]
     pub ties: Ties,
 }
@@ -48,15 +48,15 @@ impl Default for Settings {
     }
 }
 
-/// All of them are held in memory, some 250 bytes each.
+/// All accounts are in memory, about 250 bytes each.
 fn up_to_a_million(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number <= 1_000_000 => Ok(number),
-        _ => Err("it takes 0 to 1000000".to_owned()),
+        _ => Err("must be 0 to 1000000".to_owned()),
     }
 }
 
-/// A LeadLex plan: what a key may ask a day and a minute (UPSTREAMS.md B1.6).
+/// A LeadLex plan: rate limits per day and minute (UPSTREAMS.md B1.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LeadlexPlan {
     /// 100 calls a day, 10 a minute.
@@ -69,33 +69,33 @@ pub enum LeadlexPlan {
     Unmetered,
 }
 
-/// A Composio plan: what an organization may ask in a minute (UPSTREAMS.md A8).
+/// A Composio plan: rate limit per minute of an organization (UPSTREAMS.md A8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ComposioPlan {
     /// 2,000 calls a minute.
     Hobby,
     /// 10,000 calls a minute.
     Pro,
-    /// A million calls a minute: the headers stay, but no benchmark meets the limit.
+    /// A million calls a minute: the headers are sent, but no benchmark reaches the limit.
     Enterprise,
 }
 
-/// What a Composio cursor stands for; no source says (UPSTREAMS.md A5), so a client must live with either.
+/// The kind of Composio's cursors. No source documents it (UPSTREAMS.md A5), so a client must support both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CursorKind {
-    /// "A base64 encoded string of the page and limit", as the sibling lists say: rows move between pages when data changes.
+    /// "A base64 encoded string of the page and limit", as similar lists document: rows move between pages when data changes.
     Page,
-    /// The last row's place in the order: rows do not move between pages.
+    /// The sort key of the last row: rows do not move between pages.
     Keyset,
 }
 
-/// How accounts of one moment are ordered when a list runs the other way; no source says, so a client must live with
-/// either.
+/// The order of accounts with the same timestamp in a reversed list. No source documents it, so a client must support
+/// both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Ties {
-    /// The other way too, as `ORDER BY time DESC, id DESC` does: one list is the other, turned round.
+    /// Reversed, as with `ORDER BY time DESC, id DESC`: each list is the other one reversed.
     Mirrored,
-    /// The same way in both, as `ORDER BY time DESC, id` does.
+    /// The same in both directions, as with `ORDER BY time DESC, id`.
     Stable,
 }
 
@@ -112,17 +112,17 @@ mod tests {
     }
 
     #[test]
-    fn more_accounts_than_a_sandbox_can_hold_are_refused() {
+    fn too_many_accounts_are_refused() {
         let asked = |number: &str| Line::try_parse_from(["sandbox", "--accounts", number]);
         assert_eq!(asked("1000000").map(|line| line.settings.accounts).ok(), Some(1_000_000));
         for number in ["1000001", "99999999999999999999", "few"] {
             let refused = asked(number).err().map(|error| error.to_string()).unwrap_or_default();
-            assert!(refused.contains("it takes 0 to 1000000"), "{refused}");
+            assert!(refused.contains("must be 0 to 1000000"), "{refused}");
         }
     }
 
     #[test]
-    fn no_flag_means_the_default_settings() {
+    fn no_flags_give_the_default_settings() {
         let line = Line::parse_from(["sandbox"]);
         assert_eq!(format!("{:?}", line.settings), format!("{:?}", Settings::default()));
     }

@@ -19,7 +19,7 @@ use url::Url;
 use super::Sandbox;
 use super::tenants::Tenant;
 
-/// A sign-in that was started.
+/// A sign-in that has started.
 #[derive(Clone)]
 pub(super) struct Link {
     pub(super) tenant: Tenant,
@@ -28,7 +28,7 @@ pub(super) struct Link {
     pub(super) expires_at: Timestamp,
 }
 
-/// The links that were not used yet, by token.
+/// Unused links by token.
 #[derive(Default)]
 pub(super) struct Links {
     open: Mutex<HashMap<String, Link>>,
@@ -53,7 +53,7 @@ impl Links {
     }
 }
 
-/// The button that was pressed.
+/// The pressed button.
 #[derive(Deserialize)]
 pub(super) struct Decision {
     decision: String,

@@ -1,13 +1,13 @@
-//! `state.val`: which fields an account's authentication has, by scheme and status, and what stands in them.
+//! `state.val`: the fields of an account's authentication, by scheme and status, and their values.
 //!
-//! The table is UPSTREAMS.md A4's. Values go by the field's name, and a name that is not known to be harmless gets a
-//! canary: so a field that is added to the table cannot be forgotten.
+//! The table is that of UPSTREAMS.md A4. Values depend on the field's name, and any name that is not known to be harmless
+//! gets a canary, so a field that is added to the table cannot be forgotten.
 
 use serde_json::{Map, Value, json};
 
 use super::CANARY;
 use super::accounts::Account;
-use super::chance::{pick, scatter};
+use super::rng::{pick, scatter};
 
 const OPEN: &[&str] = &["INITIALIZING", "INITIATED"];
 const STARTED: &[&str] = &["INITIATED"];
@@ -20,7 +20,7 @@ const EXPIRED: &[&str] = &["EXPIRED"];
 const ERROR: &[&str] = &["error?", "error_description?"];
 const REDIRECT: &[&str] = &["state_prefix?", "long_redirect_url?"];
 
-/// Scheme, statuses, and the fields that such a `val` has beside `status` and the common ones; `?` = optional.
+/// Scheme, statuses, and the fields of such a `val` besides `status` and the common ones; `?` = optional.
 type Variant = (&'static str, &'static [&'static str], &'static [&'static [&'static str]]);
 
 const VARIANTS: &[Variant] = &[
@@ -129,8 +129,8 @@ const VARIANTS: &[Variant] = &[
     ("S2S_OAUTH2", EXPIRED, &[&["expired_at?"]]),
 ];
 
-/// What any `val` may have: the 22 common fields, SPEC3's `displayName`, those of core's own schema, and one that is in
-/// no schema at all (`val` is open).
+/// The fields of any `val`: the 22 common ones, SPEC3's `displayName`, those of core's own schema, and one of no schema,
+/// because `val` is open.
 const COMMON: &[&str] = &[
     "subdomain",
     "your-domain",
@@ -163,12 +163,12 @@ const COMMON: &[&str] = &[
 
 /// The account's `state`.
 pub(super) fn state(account: &Account) -> Value {
-    // CIMD_OAUTH has no typed variant anywhere; its nearest kin is dynamic registration.
+    // CIMD_OAUTH has no typed variant anywhere; dynamic registration is the most similar one.
     let scheme = if account.auth_scheme == "CIMD_OAUTH" { "DCR_OAUTH" } else { account.auth_scheme };
     let of = |status: &str| {
         VARIANTS.iter().find(|(known, statuses, _)| *known == scheme && statuses.contains(&status))
     };
-    // A scheme without a variant for the item's status keeps its last one: the two then disagree, as upstream.
+    // A scheme without a variant for the account's status keeps the last one: both then disagree, as upstream.
     let (status, variant) = match of(account.status) {
         Some(variant) => (account.status, Some(variant)),
         None => ("ACTIVE", of("ACTIVE")),
@@ -192,7 +192,7 @@ pub(super) fn state(account: &Account) -> Value {
     json!({ "authScheme": account.auth_scheme, "val": val })
 }
 
-/// A value that must never be seen outside: the field's name is in it, so that a leak says where it came from.
+/// A value that must not reach clients. It contains the field's name, so that a leak names its source.
 pub(super) fn canary(field: &str, account: &Account) -> String {
     format!("{CANARY}{field}-{}", account.serial)
 }
@@ -201,7 +201,7 @@ fn value(field: &str, account: &Account) -> Value {
     let serial = account.serial;
     let toolkit = account.toolkit;
     match field {
-        // Safe.
+        // Harmless.
         "token_type" => pick(&["Bearer", "bearer", "user"], serial).into(),
         "scope" => match serial / 20 % 4 {
             0 => json!(["read", "write"]),
@@ -219,7 +219,7 @@ fn value(field: &str, account: &Account) -> Value {
         "client_secret_expires_at" => json!(0),
         "long_redirect_url" => serial.is_multiple_of(2).into(),
         "error" => pick(&["access_denied", "invalid_grant", "server_error"], serial).into(),
-        // The tenant's own.
+        // Tenant data.
         "error_description" => "The user closed the window before consenting.".into(),
         "subdomain" | "your-domain" | "domain" | "site_name" | "shop" | "COMPANYDOMAIN" | "instanceName" => {
             format!("{toolkit}-{}", serial % 9).into()
@@ -236,7 +236,7 @@ fn value(field: &str, account: &Account) -> Value {
         | "base_url" => format!("https://{toolkit}.example/{field}").into(),
         "account_id" => format!("acct-{serial}").into(),
         "displayName" => format!("{toolkit} of {}", account.user_id).into(),
-        // Objects, and links that finish a login.
+        // Objects, and links that complete a sign-in.
         "authed_user" => json!({ "access_token": canary("access_token", account), "scope": "identify" }),
         "extra_token_data" => json!({ "team": { "secret": canary("extra_token_data", account) } }),
         "refresh_token" if serial / 20 % 5 == 4 => Value::Null,

@@ -1,15 +1,15 @@
-//! Two tenants that share nothing but toolkit slugs, so that what leaks from one to the other is seen at once; and the
-//! two whose answers are documents, word for word.
+//! Two tenants that share only toolkit slugs, so that a leak between them is visible; and keys whose responses are fixed
+//! documents.
 
 use std::sync::RwLock;
 
 use serde_json::Value;
 
 use super::accounts::Accounts;
-use super::deal::deal;
+use super::seed_data::generate;
 use super::settings::Settings;
 
-/// A tenant whose data tests can change.
+/// A tenant with data that tests can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tenant {
     /// `wbk_sandbox_a` and `ak_sandbox_a`: 25 integrations, the configured number of accounts, users `user_0…`.
@@ -19,7 +19,7 @@ pub enum Tenant {
 }
 
 impl Tenant {
-    /// The tenant's key for LeadLex, without `Bearer`.
+    /// The tenant's LeadLex key, without `Bearer`.
     #[must_use]
     pub fn leadlex_key(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl Tenant {
         }
     }
 
-    /// The tenant's key for Composio.
+    /// The tenant's Composio key.
     #[must_use]
     pub fn composio_key(self) -> &'static str {
         match self {
@@ -39,35 +39,35 @@ impl Tenant {
 }
 
 /// One tenant's data.
-pub(super) struct Holdings {
-    /// LeadLex's rows, as they are answered.
+pub(super) struct TenantData {
+    /// LeadLex's rows.
     pub(super) providers: RwLock<Vec<Value>>,
     pub(super) accounts: RwLock<Accounts>,
-    /// What the ids of the tenant's auth configs begin with.
+    /// The prefix of the tenant's auth config ids.
     pub(super) auth_configs: &'static str,
 }
 
-/// What both tenants have.
+/// Both tenants.
 pub(super) struct Tenants {
-    a: Holdings,
-    b: Holdings,
+    a: TenantData,
+    b: TenantData,
 }
 
 impl Tenants {
     pub(super) fn new(settings: &Settings) -> Self {
         let smaller = Settings { accounts: settings.accounts / 4, skew: false, ..settings.clone() };
-        let holdings = |providers: &str, accounts, auth_configs| Holdings {
+        let tenant_data = |providers: &str, accounts, auth_configs| TenantData {
             providers: RwLock::new(serde_json::from_str(providers).unwrap_or_default()),
             accounts: RwLock::new(accounts),
             auth_configs,
         };
         Self {
-            a: holdings(include_str!("data/leadlex-a.json"), deal(settings, 0xA, "user_"), "ac_"),
-            b: holdings(include_str!("data/leadlex-b.json"), deal(&smaller, 0xB, "member_"), "ac_b_"),
+            a: tenant_data(include_str!("data/leadlex-a.json"), generate(settings, 0xA, "user_"), "ac_"),
+            b: tenant_data(include_str!("data/leadlex-b.json"), generate(&smaller, 0xB, "member_"), "ac_b_"),
         }
     }
 
-    pub(super) fn of(&self, tenant: Tenant) -> &Holdings {
+    pub(super) fn of(&self, tenant: Tenant) -> &TenantData {
         match tenant {
             Tenant::A => &self.a,
             Tenant::B => &self.b,
@@ -75,19 +75,19 @@ impl Tenants {
     }
 }
 
-/// What a key opens.
+/// The access of a key.
 pub(super) enum Access {
-    /// A tenant's data.
+    /// Access to a tenant's data.
     Data(Tenant),
-    /// Answers that are documents, byte for byte: the list, and for Composio what any single account answers.
+    /// Fixed documents, byte for byte: the list and, for Composio, every single account.
     Document(&'static str),
-    /// A tenant's data, which the key may only read.
+    /// Read access to a tenant's data.
     ReadOnly(Tenant),
-    /// Nothing: the key is valid and lacks the permission.
+    /// No access: the key is valid but lacks the permission.
     Forbidden,
 }
 
-/// What a LeadLex key opens; none where nobody knows it.
+/// The access of a LeadLex key; `None` if it is unknown.
 pub(super) fn leadlex_access(key: &str) -> Option<Access> {
     match key {
         "wbk_sandbox_a" => Some(Access::Data(Tenant::A)),
@@ -99,7 +99,7 @@ pub(super) fn leadlex_access(key: &str) -> Option<Access> {
     }
 }
 
-/// What a Composio key opens; none where nobody knows it.
+/// The access of a Composio key; `None` if it is unknown.
 pub(super) fn composio_access(key: &str) -> Option<Access> {
     match key {
         "ak_sandbox_a" => Some(Access::Data(Tenant::A)),

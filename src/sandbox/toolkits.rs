@@ -1,7 +1,7 @@
 //! The toolkits of the sandbox.
 
-/// The toolkits that accounts are dealt over, each with the scheme of its one auth config. Together they bear all 15
-/// schemes (UPSTREAMS.md A3), and LeadLex's rows (`data/leadlex-a.json`) stand for all of them (UPSTREAMS.md C).
+/// The toolkits of accounts, each with the scheme of its auth config. Together they have all 15 schemes (UPSTREAMS.md A3),
+/// and LeadLex's rows (`data/leadlex-a.json`) map to all of them (UPSTREAMS.md C).
 pub const TOOLKITS: [(&str, &str); 20] = [
     ("gmail", "OAUTH2"),
     ("googlecalendar", "OAUTH2"),

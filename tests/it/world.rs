@@ -425,7 +425,7 @@ impl World {
     pub(crate) fn calls(&self) -> Vec<String> {
         let calls =
             self.sandbox.requests().iter().map(|call| format!("{} {}", call.method, call.target)).collect();
-        self.sandbox.forget_requests();
+        self.sandbox.clear_requests();
         calls
     }
 

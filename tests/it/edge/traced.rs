@@ -62,7 +62,7 @@ impl Watched {
         let header =
             |call: &switchboard::sandbox::RecordedRequest, name| call.header(name).map(str::to_owned);
         let calls = self.world.sandbox.requests();
-        self.world.sandbox.forget_requests();
+        self.world.sandbox.clear_requests();
         calls.iter().map(|call| (header(call, "traceparent"), header(call, "tracestate"))).collect()
     }
 

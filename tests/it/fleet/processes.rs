@@ -88,7 +88,7 @@ impl Fleet {
         let mut calls: Vec<_> =
             requests.iter().map(|call| format!("{} {}", call.method, call.target)).collect();
         calls.sort_unstable();
-        self.sandbox.forget_requests();
+        self.sandbox.clear_requests();
         calls
     }
 

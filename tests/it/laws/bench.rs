@@ -113,7 +113,7 @@ impl Bench {
     /// The calls that the sandbox received since the last look.
     pub(super) fn calls(&self) -> Vec<String> {
         let calls = self.sandbox.requests().into_iter().map(|call| call.target).collect();
-        self.sandbox.forget_requests();
+        self.sandbox.clear_requests();
         calls
     }
 

@@ -275,7 +275,7 @@ fn calls(world: &World) -> Vec<(String, Option<String>)> {
     let accounts = requests.filter(|request| request.upstream == EmulatedUpstream::Composio);
     let mut calls: Vec<_> = accounts.map(|call| (call.target.clone(), call.query("user_ids"))).collect();
     calls.sort_unstable();
-    world.sandbox.forget_requests();
+    world.sandbox.clear_requests();
     calls
 }
 
@@ -345,7 +345,7 @@ async fn check_member_responses(
             }
             assert_eq!(answer.get("extensions"), None, "a member receives no trace");
         }
-        everybody.sandbox.forget_requests();
+        everybody.sandbox.clear_requests();
         if *asking == caller_kind {
             let there = run_query(&nobody_else, caller_kind.caller(), random_query).await;
             assert_eq!(answer, there, "{caller_kind:?} {}", random_query.document());

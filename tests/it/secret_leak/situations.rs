@@ -27,7 +27,7 @@ pub(super) fn situations() -> Vec<Situation> {
     let statuses = statuses.map(|status| format!("status={status}")).into_iter();
     let others = ["status=429; retry-after=3", "status=500; size=3000", "latency-ms=6000"];
     let bodies = BODIES.iter().map(|body| match body {
-        FaultBody::Right => "status=503; times=1",
+        FaultBody::Unchanged => "status=503; times=1",
         FaultBody::Cut => "cut=1",
         FaultBody::Garbage => "garbage=1",
         FaultBody::Empty => "empty=1",
@@ -45,7 +45,7 @@ pub(super) fn situations() -> Vec<Situation> {
 
 /// Each variant once; the match above does not compile if one is missing.
 const BODIES: [FaultBody; 8] = [
-    FaultBody::Right,
+    FaultBody::Unchanged,
     FaultBody::Cut,
     FaultBody::Garbage,
     FaultBody::Empty,

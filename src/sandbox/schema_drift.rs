@@ -1,13 +1,13 @@
-//! Drift: the upstreams as they may look a year from now, for decoders that must live with it.
+//! Schema drift: the upstreams as they may look in a year, to test tolerant decoders.
 //!
-//! New fields and new words, optional fields gone, a row per page that is of no use, and values that are not what they were.
+//! It adds fields and enum values, removes optional fields, makes one row per page unusable and changes types of values.
 
 use serde_json::{Map, Value, json};
 
 use super::{CANARY, EmulatedUpstream};
 
-/// Changes the body of an answer.
-pub(super) fn drift(upstream: EmulatedUpstream, body: &mut Value) {
+/// Changes a response body.
+pub(super) fn apply(upstream: EmulatedUpstream, body: &mut Value) {
     match upstream {
         EmulatedUpstream::Leadlex => leadlex(body),
         EmulatedUpstream::Composio => composio(body),
@@ -17,9 +17,9 @@ pub(super) fn drift(upstream: EmulatedUpstream, body: &mut Value) {
 fn leadlex(body: &mut Value) {
     add(body, "meta", json!({ "page": 1, "per_page": 100 }));
     let rows = body.pointer_mut("/data/providers").and_then(Value::as_array_mut);
-    for (place, row) in rows.into_iter().flatten().enumerate() {
+    for (index, row) in rows.into_iter().flatten().enumerate() {
         add(row, "health_score", json!({ "value": 0.98, "history": [1, 2, [3]] }));
-        match place {
+        match index {
             1 => *row = json!({ "category": [7], "name": ["not", "a", "name"] }),
             2 => add(row, "status", json!("hibernating")),
             3 => add(row, "category", json!("telephony")),
@@ -27,8 +27,8 @@ fn leadlex(body: &mut Value) {
                 add(row, "scopes", json!(["mail.read", { "grant": format!("{CANARY}grant") }, {}]));
                 add(row, "last_sync_at", json!(format!("{CANARY}yesterday")));
             }
-            _ if place % 3 == 1 => drop_all(row, &["account_id", "display_name", "scopes", "error_message"]),
-            _ if place % 3 == 2 => drop_all(row, &["connected", "connected_at", "last_sync_at", "status"]),
+            _ if index % 3 == 1 => drop_all(row, &["account_id", "display_name", "scopes", "error_message"]),
+            _ if index % 3 == 2 => drop_all(row, &["connected", "connected_at", "last_sync_at", "status"]),
             _ => {}
         }
     }
@@ -38,12 +38,12 @@ fn composio(body: &mut Value) {
     let Some(items) = body.get_mut("items").and_then(Value::as_array_mut) else {
         return item(body, 0);
     };
-    for (place, row) in items.iter_mut().enumerate() {
-        item(row, place);
-        if place == 1 {
+    for (index, row) in items.iter_mut().enumerate() {
+        item(row, index);
+        if index == 1 {
             *row = json!({ "id": [42], "toolkit": "gmail", "state": "none" });
         }
-        if place == 4 {
+        if index == 4 {
             add(row, "updated_at", json!({ "raw": format!("{CANARY}updated") }));
         }
     }
@@ -53,7 +53,7 @@ fn composio(body: &mut Value) {
     }
 }
 
-fn item(row: &mut Value, place: usize) {
+fn item(row: &mut Value, index: usize) {
     add(row, "risk", json!({ "score": [0.1, { "by": "model" }], "secret": format!("{CANARY}risk") }));
     if let Some(val) = row.pointer_mut("/state/val") {
         add(val, "passkey", json!({ "raw": format!("{CANARY}passkey") }));
@@ -61,7 +61,7 @@ fn item(row: &mut Value, place: usize) {
     if let Some(config) = row.get_mut("auth_config") {
         add(config, "credentials", json!({ "client_secret": format!("{CANARY}credentials") }));
     }
-    match place % 4 {
+    match index % 4 {
         1 => add(row, "status", json!("HIBERNATING")),
         2 => {
             if let Some(state) = row.get_mut("state") {

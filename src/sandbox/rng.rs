@@ -1,10 +1,9 @@
-//! Numbers that look random and are the same at every start.
+//! Deterministic pseudorandom numbers.
 //!
-//! SplitMix64's finaliser (Steele, Lea, Flood 2014): a bijection of 64 bits in three lines, so a row's traits follow
-//! from its serial number alone and nothing has to be kept. A crate for randomness would promise less: its streams may
-//! change between versions.
+//! The finalizer of SplitMix64 (Steele, Lea, Flood 2014) is a bijection of 64 bits in three lines: a row's fields follow
+//! from its serial number, without state. Rejected: a crate. Its sequences may change between versions.
 
-/// Scatters `n` over all 64 bits.
+/// Hashes `n` to 64 bits.
 pub(super) fn scatter(n: u64) -> u64 {
     let mut z = n.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -12,13 +11,13 @@ pub(super) fn scatter(n: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// One of `all`, by `n`; the empty string from an empty list.
+/// An element of `all`, chosen by `n`; the empty string if the list is empty.
 pub(super) fn pick(all: &[&'static str], n: u64) -> &'static str {
     let place = n.checked_rem(all.len() as u64).unwrap_or_default();
     all.get(place as usize).copied().unwrap_or_default()
 }
 
-/// A UUID that follows from `n`.
+/// A UUID derived from `n`.
 pub(super) fn uuid(n: u64) -> String {
     let (a, b) = (scatter(n), scatter(!n));
     format!(

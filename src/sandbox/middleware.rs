@@ -1,4 +1,4 @@
-//! What every request passes, whichever upstream it is for: it is recorded, delayed, made to fail, and its answer labelled.
+//! Middleware of both upstreams: logs the request, delays it, applies faults and adds headers to the response.
 
 use std::time::Duration;
 
@@ -8,26 +8,30 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 
-use super::recording::RecordedRequest;
+use super::request_log::RecordedRequest;
 use super::{EmulatedUpstream, Sandbox, composio, leadlex, spoil};
 
-/// In bytes. No read has a body, and each is recorded; a larger one is refused.
-const BODY_MOST: usize = 16 << 10;
+/// Maximum size of a request body in bytes; larger ones are refused, because each body is logged.
+const BODY_BYTES_MAX: usize = 16 << 10;
 
-/// The way in to one upstream.
+/// The state of the middleware of one upstream.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct UpstreamMiddleware {
     pub(super) sandbox: Sandbox,
     pub(super) upstream: EmulatedUpstream,
 }
 
-pub(super) async fn pass(State(door): State<Door>, request: Request, next: Next) -> Response {
-    let Door { sandbox, upstream } = door;
+pub(super) async fn handle(
+    State(middleware): State<UpstreamMiddleware>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let UpstreamMiddleware { sandbox, upstream } = middleware;
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, BODY_MOST).await else {
+    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    sandbox.inner.recording.add(RecordedRequest {
+    sandbox.inner.request_log.add(RecordedRequest {
         upstream,
         method: parts.method.to_string(),
         target: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
@@ -49,21 +53,21 @@ pub(super) async fn pass(State(door): State<Door>, request: Request, next: Next)
         tokio::time::sleep(Duration::from_millis(delay)).await;
     }
 
-    let asked = parts.headers.clone();
-    let mut answer = match fault.refusal() {
-        Some(status) => spoil::failure(upstream, status, &sandbox.next_id()),
+    let request_headers = parts.headers.clone();
+    let mut response = match fault.refusal() {
+        Some(status) => fault_injection::failure(upstream, status, &sandbox.next_id()),
         None => next.run(Request::from_parts(parts, Body::from(body))).await,
     };
     if fault.late_ms > 0 {
         tokio::time::sleep(Duration::from_millis(fault.late_ms)).await;
     }
-    if sandbox.drifts() {
-        answer = spoil::drifted(upstream, answer).await;
+    if sandbox.is_drifting() {
+        response = fault_injection::apply_drift(upstream, response).await;
     }
-    let mut answer = spoil::spoil(&fault, answer).await;
+    let mut response = fault_injection::apply(&fault, response).await;
     match upstream {
-        EmulatedUpstream::Leadlex => leadlex::label(&sandbox, &asked, answer.headers_mut()),
-        EmulatedUpstream::Composio => composio::label(&sandbox, &asked, answer.headers_mut()),
+        EmulatedUpstream::Leadlex => leadlex::label(&sandbox, &request_headers, response.headers_mut()),
+        EmulatedUpstream::Composio => composio::label(&sandbox, &request_headers, response.headers_mut()),
     }
-    answer
+    response
 }

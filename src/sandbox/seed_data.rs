@@ -1,41 +1,41 @@
-//! The accounts that a sandbox starts with, dealt over twenty toolkits.
+//! The initial accounts of a sandbox, distributed over twenty toolkits.
 //!
-//! Serial 0 is the newest account, whatever their number, so an id means the same account in a small and in a large
-//! sandbox. Dealt in turn and not at random: the newest 20 are one of each toolkit, and any page is evenly mixed.
+//! Serial 0 is the newest account for any number of accounts, so an id means the same account in small and large
+//! sandboxes. Toolkits alternate instead of being random: the newest 20 accounts have one of each toolkit, and every page
+//! is evenly mixed.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::accounts::{Account, Accounts};
-use super::chance::scatter;
+use super::rng::scatter;
 use super::settings::Settings;
 use super::toolkits::TOOLKITS;
 
-/// A status that no client knows; one account in 200 has it.
+/// An undocumented status; one account in 200 has it.
 const UNKNOWN_STATUS: &str = "QUARANTINED";
 
-/// When the newest account was made: 2026-04-17T10:00:00Z.
+/// Creation time of the newest account: 2026-04-17T10:00:00Z.
 const NEWEST: i64 = 1_776_420_000;
-/// Between one account and the next.
+/// Seconds between two accounts.
 const STEP_SECONDS: i64 = 420;
-/// Of so many accounts one is SHARED.
+/// One of this many accounts is SHARED.
 const SHARED_EVERY: u64 = 25;
-/// With skew: so many of the newest accounts are all of the first toolkit …
+/// With skew, this many of the newest accounts belong to the first toolkit …
 const SKEWED: u64 = 3_000;
-/// … and there are so many in all, that every other toolkit still has 350 PRIVATE ones.
+/// … and there are at least this many in all, so that every other toolkit has 350 PRIVATE ones.
 const SKEWED_AT_LEAST: usize = 10_400;
 
-/// Deals `settings.accounts` accounts. `salt` makes the ids, `user` the user ids of a tenant.
-pub(super) fn deal(settings: &Settings, salt: u64, user: &str) -> Accounts {
+/// Generates `settings.accounts` accounts. `salt` determines the ids, `user` the user ids of a tenant.
+pub(super) fn generate(settings: &Settings, salt: u64, user: &str) -> Accounts {
     let skewed = if settings.skew { SKEWED } else { 0 };
     let count = if settings.skew { settings.accounts.max(SKEWED_AT_LEAST) } else { settings.accounts } as u64;
-    Accounts::of((0..count).map(|serial| dealt(serial, count, skewed, salt, user)).collect())
+    Accounts::of((0..count).map(|serial| account(serial, count, skewed, salt, user)).collect())
 }
 
-/// Account number `serial` of `count`, of which the first `skewed` are of the first toolkit.
+/// Account number `serial` of `count`, of which the first `skewed` belong to the first toolkit.
 ///
-/// PRIVATE and SHARED accounts are dealt each in their own turn, so that what a list shows unless asked otherwise is
-/// evenly mixed.
-fn dealt(serial: u64, count: u64, skewed: u64, salt: u64, user: &str) -> Account {
+/// PRIVATE and SHARED accounts alternate separately, so that default lists are evenly mixed.
+fn account(serial: u64, count: u64, skewed: u64, salt: u64, user: &str) -> Account {
     let after = serial.saturating_sub(skewed);
     let shared = serial >= skewed && after % SHARED_EVERY == SHARED_EVERY - 1;
     let turn = if serial < skewed {
@@ -48,21 +48,21 @@ fn dealt(serial: u64, count: u64, skewed: u64, salt: u64, user: &str) -> Account
     let toolkits = TOOLKITS.len() as u64;
     let (toolkit, auth_scheme) = TOOLKITS.get((turn % toolkits) as usize).copied().unwrap_or_default();
 
-    // Every 50th is as old as the one before it, so that equal times also meet at the end of a page.
+    // Every 50th has the timestamp of the one before, so that equal timestamps also occur at page boundaries.
     let private = serial - after / SHARED_EVERY;
     let tied = i64::from(!shared && private > 0 && private.is_multiple_of(50));
     let created = NEWEST - (serial as i64 - tied) * STEP_SECONDS;
     let created_at = Timestamp::from_second(created).unwrap_or_default();
-    let chance = scatter(serial ^ salt.rotate_left(32));
-    let updated_at = created_at + SignedDuration::from_millis((1_000 + chance % 2_592_000_000) as i64);
+    let random = scatter(serial ^ salt.rotate_left(32));
+    let updated_at = created_at + SignedDuration::from_millis((1_000 + random % 2_592_000_000) as i64);
 
-    // One step further each round, so that a user meets all toolkits.
+    // Shifted by one each round, so that a user gets all toolkits.
     let users = (count / 8).max(1);
     Account {
         id: id(serial, salt),
         toolkit,
         auth_scheme,
-        status: status(serial, chance),
+        status: status(serial, random),
         user_id: format!("{user}{}", (private + private / toolkits) % users),
         created_at,
         updated_at,
@@ -86,11 +86,11 @@ fn id(serial: u64, salt: u64) -> String {
     id
 }
 
-fn status(serial: u64, chance: u64) -> &'static str {
+fn status(serial: u64, random: u64) -> &'static str {
     if serial % 200 == 57 {
         return UNKNOWN_STATUS;
     }
-    match (chance >> 40) % 100 {
+    match (random >> 40) % 100 {
         0..=69 => "ACTIVE",
         70..=78 => "EXPIRED",
         79..=83 => "FAILED",

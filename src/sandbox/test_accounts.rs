@@ -1,8 +1,7 @@
-//! `/__accounts/{id}`: accounts come and go while clients page.
+//! `/__accounts/{id}`: adds and removes accounts while clients page through a list.
 //!
-//! Two verbs on one account, with the tenant's Composio key, so that a client's test can change a list between two of its
-//! pages with curl. In process, [`super::Sandbox::change_accounts`] can more; a whole `POST` of Composio's, with its
-//! redirects, would be a second upstream to keep true.
+//! It uses the tenant's Composio key, so that a test of a client can change a list between two pages with curl. In process,
+//! [`super::Sandbox::change_accounts`] can do more.
 
 use axum::extract::{Path, Query, State};
 use http::{HeaderMap, StatusCode};
@@ -13,25 +12,25 @@ use super::accounts::Account;
 use super::tenants::{Access, Tenant, composio_access};
 use super::toolkits::TOOLKITS;
 
-/// What a new account needs.
+/// The parameters of a new account.
 #[derive(Deserialize)]
-pub(super) struct Made {
+pub(super) struct NewAccount {
     toolkit: String,
     user_id: String,
 }
 
-/// `PUT ?toolkit=gmail&user_id=user_1`: an ACTIVE account that was made now, in the place of any of that id.
+/// `PUT ?toolkit=gmail&user_id=user_1`: adds an ACTIVE account, created now, or replaces the account with that id.
 pub(super) async fn put(
     State(sandbox): State<Sandbox>,
     Path(id): Path<String>,
-    Query(made): Query<Made>,
+    Query(new): Query<NewAccount>,
     headers: HeaderMap,
 ) -> StatusCode {
     let Some(tenant) = tenant(&headers) else { return StatusCode::UNAUTHORIZED };
-    let Some((toolkit, _)) = TOOLKITS.iter().find(|(slug, _)| *slug == made.toolkit) else {
+    let Some((toolkit, _)) = TOOLKITS.iter().find(|(slug, _)| *slug == new.toolkit) else {
         return StatusCode::BAD_REQUEST;
     };
-    let account = Account::new(&id, toolkit, &made.user_id, sandbox.now());
+    let account = Account::new(&id, toolkit, &new.user_id, sandbox.now());
     sandbox.change_accounts(tenant, |accounts| {
         accounts.retain(|known| known.id != id);
         accounts.push(account);
@@ -39,20 +38,20 @@ pub(super) async fn put(
     StatusCode::NO_CONTENT
 }
 
-/// `DELETE`: the account is gone, from lists and by its id.
+/// `DELETE`: removes the account from lists and lookups.
 pub(super) async fn delete(
     State(sandbox): State<Sandbox>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> StatusCode {
     let Some(tenant) = tenant(&headers) else { return StatusCode::UNAUTHORIZED };
-    let mut there = false;
+    let mut is_removed = false;
     sandbox.change_accounts(tenant, |accounts| {
         let before = accounts.len();
         accounts.retain(|known| known.id != id);
-        there = accounts.len() < before;
+        is_removed = accounts.len() < before;
     });
-    if there { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
+    if is_removed { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
 }
 
 fn tenant(headers: &HeaderMap) -> Option<Tenant> {

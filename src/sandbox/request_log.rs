@@ -1,4 +1,4 @@
-//! What the sandbox was asked, kept for tests and for `GET /__requests`.
+//! Log of received requests, for tests and for `GET /__requests`.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -8,23 +8,23 @@ use serde::{Serialize, Serializer};
 
 use super::EmulatedUpstream;
 
-/// The oldest request goes when one more than this is recorded.
-const KEPT: usize = 10_000;
+/// Maximum number of logged requests; the oldest are dropped.
+const REQUESTS_MAX: usize = 10_000;
 
-/// One request as the sandbox received it.
+/// One received request.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecordedRequest {
-    /// The upstream that was asked.
+    /// The upstream that received it.
     pub upstream: EmulatedUpstream,
-    /// `GET`.
+    /// The method, such as `GET`.
     pub method: String,
-    /// Path and query as sent, undecoded: `/api/v3/connected_accounts?limit=5`.
+    /// Path and query as received, undecoded: `/api/v3/connected_accounts?limit=5`.
     pub target: String,
-    /// Names in lower case, in the order received, each as often as it was sent.
+    /// Header names in lower case, in the order received, including repeated ones.
     pub headers: Vec<(String, String)>,
     /// The body; empty for a GET.
     pub body: String,
-    /// When it arrived, on the sandbox's clock.
+    /// Arrival time on the sandbox's clock.
     #[serde(serialize_with = "rfc3339")]
     pub time: Timestamp,
 }
@@ -34,13 +34,13 @@ fn rfc3339<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
 }
 
 impl RecordedRequest {
-    /// The first header of that name, in lower case.
+    /// The first header with that name, in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The decoded value of a query parameter; none where it was not sent.
+    /// The decoded value of a query parameter; `None` if it is absent.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.target.split_once('?')?;
@@ -52,22 +52,22 @@ impl RecordedRequest {
 
 /// The last requests, oldest first.
 #[derive(Default)]
-pub(super) struct Recording(Mutex<VecDeque<RecordedRequest>>);
+pub(super) struct RequestLog(Mutex<VecDeque<RecordedRequest>>);
 
-impl Recording {
+impl RequestLog {
     pub(super) fn add(&self, request: RecordedRequest) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() == KEPT {
-            kept.pop_front();
+        let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if requests.len() == REQUESTS_MAX {
+            requests.pop_front();
         }
-        kept.push_back(request);
+        requests.push_back(request);
     }
 
     pub(super) fn all(&self) -> Vec<RecordedRequest> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    pub(super) fn forget(&self) {
+    pub(super) fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
