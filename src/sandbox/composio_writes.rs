@@ -22,7 +22,7 @@ use super::item::DISABLED_CONFIG;
 use super::sign_in::Link;
 use super::tenants::{Access, Tenant};
 use super::toolkits::TOOLKITS;
-use super::{CANARY, Sandbox, chance};
+use super::{CANARY, Sandbox, rng};
 
 /// Lifetime of a link.
 pub(super) const LINK_LIVES: SignedDuration = SignedDuration::from_mins(10);

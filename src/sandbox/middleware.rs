@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 
 use super::request_log::RecordedRequest;
-use super::{EmulatedUpstream, Sandbox, composio, leadlex, spoil};
+use super::{EmulatedUpstream, Sandbox, composio, fault_injection, leadlex};
 
 /// Maximum size of a request body in bytes; larger ones are refused, because each body is logged.
 const BODY_BYTES_MAX: usize = 16 << 10;
