@@ -100,8 +100,8 @@ mod tests {
             ("*", "leave it empty"),
             ("null", "sandboxed"),
             ("app.example.com", "Give scheme, host and port"),
-            ("https://app.example.com/", "give `https://app.example.com`"),
-            ("https://App.example.com:443", "give `https://app.example.com`"),
+            ("https://app.example.com/", "Use `https://app.example.com`"),
+            ("https://App.example.com:443", "Use `https://app.example.com`"),
             ("ftp://app.example.com", "not an origin"),
         ] {
             let refused = read(text).unwrap_err();
