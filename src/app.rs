@@ -120,7 +120,7 @@ impl App {
         let drain = http.settings.drain();
         let stop = async {
             stop.await;
-            readiness.withdraw();
+            readiness.set_not_ready();
             if drain.is_zero() {
                 tracing::info!("shutdown requested: accepting no requests, completing those in flight");
             } else {

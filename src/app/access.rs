@@ -48,13 +48,13 @@ pub fn callers(config: &Config) -> anyhow::Result<Authenticator> {
 }
 
 /// Where the public keys of the issuer of JWTs are read.
-pub(super) fn issuer_keys(jwt: &JwtSettings) -> anyhow::Result<jwks::Source> {
+pub(super) fn issuer_keys(jwt: &JwtSettings) -> anyhow::Result<jwks::KeySource> {
     if let Some(path) = jwt.jwks_file() {
-        return Ok(jwks::Source::File(path.to_owned()));
+        return Ok(jwks::KeySource::File(path.to_owned()));
     }
     let url = Url::parse(&jwt.jwks_url).context("auth.jwt.jwks_url is not a URL")?;
     let network = transport::network(&url).context("cannot set up TLS")?;
-    Ok(jwks::Source::Url(network, url))
+    Ok(jwks::KeySource::Url(network, url))
 }
 
 /// The secrets by which webhook deliveries are verified, each with its tenant.

@@ -42,7 +42,7 @@ pub(crate) async fn probe_redis(config: &Config) -> Option<Result<Duration, Prob
 }
 
 /// Reads the issuer's keys once and counts them.
-pub(crate) async fn probe_issuer(config: &Config) -> anyhow::Result<Result<usize, jwks::Unread>> {
+pub(crate) async fn probe_issuer(config: &Config) -> anyhow::Result<Result<usize, jwks::KeyReadError>> {
     Ok(issuer_keys(&config.auth.jwt)?.read().await.map(|keys| keys.count()))
 }
 

@@ -15,7 +15,7 @@ use super::{ApiKeys, Config};
 use crate::domain::upstream_name::{Composio, Leadlex};
 use crate::http::caller::keys;
 use crate::http::caller::settings::{AuthMode, JwtSettings, TokenSettings};
-use crate::http::caller::tokens::BadToken;
+use crate::http::caller::tokens::InvalidTokenEntry;
 use crate::http::webhook;
 
 /// The tenant of the plain `upstream.*.api_key` settings.
@@ -119,7 +119,9 @@ fn validate_token(token: &TokenSettings, entry: &mut SettingValues<'_>) {
     }
     match token.role() {
         // An invalid role is already reported.
-        Err(bad @ (BadToken::Member(_) | BadToken::AdminWithUser)) if !entry.has_problem("role") => {
+        Err(bad @ (InvalidTokenEntry::Member(_) | InvalidTokenEntry::AdminWithUser))
+            if !entry.has_problem("role") =>
+        {
             entry.reject("user_id", bad.to_string());
         }
         _ => {}

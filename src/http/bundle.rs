@@ -29,14 +29,14 @@ pub(super) fn page<B: RustEmbed>(headers: &HeaderMap) -> Response {
 /// Serves a file that the page refers to.
 pub(super) fn asset<B: RustEmbed>(name: &str, headers: &HeaderMap) -> Response {
     // The page's links are relative to its own path and would be broken under the path of its files.
-    if name == PAGE { missing() } else { file::<B>(name, headers) }
+    if name == PAGE { not_found() } else { file::<B>(name, headers) }
 }
 
 fn file<B: RustEmbed>(name: &str, headers: &HeaderMap) -> Response {
     let Some(EmbeddedFile { data, metadata }) = B::get(&format!("{name}.gz")) else {
-        return missing();
+        return not_found();
     };
-    let gzip = takes(headers, &ACCEPT_ENCODING, &["gzip", "*"]).unwrap_or(false);
+    let gzip = accepts(headers, &ACCEPT_ENCODING, &["gzip", "*"]).unwrap_or(false);
     // A strong tag names one representation (RFC 9110, 8.8.1), so compressed and plain bytes have different tags.
     let tag = BASE64_URL_SAFE_NO_PAD.encode(metadata.sha256_hash());
     let tag = if gzip { format!("\"{tag}-gzip\"") } else { format!("\"{tag}\"") };
@@ -45,7 +45,7 @@ fn file<B: RustEmbed>(name: &str, headers: &HeaderMap) -> Response {
         (VARY, if name == PAGE { "Accept, Accept-Encoding" } else { "Accept-Encoding" }),
         (ETAG, tag.as_str()),
     ];
-    if knows(headers, &tag) {
+    if has_representation(headers, &tag) {
         return (about, not_modified()).into_response();
     }
     let kind = [(CONTENT_TYPE, content_type(name))];
@@ -59,12 +59,12 @@ fn file<B: RustEmbed>(name: &str, headers: &HeaderMap) -> Response {
     }
 }
 
-fn missing() -> Response {
+fn not_found() -> Response {
     (StatusCode::NOT_FOUND, "No such file.\n").into_response()
 }
 
 /// The response with headers that keep a browser from loading, guessing or disclosing more than `policy` allows.
-pub(super) async fn guarded(policy: &'static str, mut response: Response) -> Response {
+pub(super) async fn with_security_headers(policy: &'static str, mut response: Response) -> Response {
     let guards = [
         (CONTENT_SECURITY_POLICY, policy),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -76,7 +76,7 @@ pub(super) async fn guarded(policy: &'static str, mut response: Response) -> Res
 }
 
 /// The acceptance of the first of `names` that a weighted list header (RFC 9110, 12.4.2) contains; most specific name first.
-pub(super) fn takes(headers: &HeaderMap, header: &HeaderName, names: &[&str]) -> Option<bool> {
+pub(super) fn accepts(headers: &HeaderMap, header: &HeaderName, names: &[&str]) -> Option<bool> {
     let listed: Vec<(&str, bool)> = members(headers, header)
         .map(|member| {
             let mut parts = member.split(';').map(str::trim);
@@ -90,7 +90,7 @@ pub(super) fn takes(headers: &HeaderMap, header: &HeaderName, names: &[&str]) ->
 }
 
 /// Whether the client has this representation. The comparison is weak (RFC 9110, 13.1.2), because a proxy may have weakened the tag.
-fn knows(headers: &HeaderMap, tag: &str) -> bool {
+fn has_representation(headers: &HeaderMap, tag: &str) -> bool {
     members(headers, &IF_NONE_MATCH)
         .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }

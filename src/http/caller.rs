@@ -50,8 +50,8 @@ impl Authenticator {
     pub(crate) async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, HttpError> {
         match self {
             Self::Open(tenant) => Ok(Caller::admin("local", tenant.clone())),
-            Self::Tokens(tokens) => tokens.caller(credentials::token(headers)?),
-            Self::Jwt(verifier) => verifier.caller(credentials::token(headers)?).await,
+            Self::Tokens(tokens) => tokens.authenticate(credentials::token(headers)?),
+            Self::Jwt(verifier) => verifier.authenticate(credentials::token(headers)?).await,
             Self::Passthrough => Ok(Caller::admin("passthrough", passthrough::own_keys(headers)?)),
         }
     }
@@ -60,7 +60,7 @@ impl Authenticator {
     #[must_use]
     pub fn reusing_keys_of(self, others: &Self) -> Self {
         match (self, others) {
-            (Self::Jwt(verifier), Self::Jwt(other)) => Self::Jwt(Arc::new(verifier.knowing(other))),
+            (Self::Jwt(verifier), Self::Jwt(other)) => Self::Jwt(Arc::new(verifier.reusing_keys_of(other))),
             (callers, _) => callers,
         }
     }

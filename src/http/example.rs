@@ -34,7 +34,7 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         // The page's links are relative to `/example`, one level up.
         .route("/example/", get(async || Redirect::permanent("../example")))
         .route("/example/{file}", get(file))
-        .route_layer(map_response(|response| bundle::guarded(POLICY, response)))
+        .route_layer(map_response(|response| bundle::with_security_headers(POLICY, response)))
 }
 
 async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {

@@ -31,11 +31,11 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(page))
         .route("/graphiql/{file}", get(asset))
-        .route_layer(map_response(|response| bundle::guarded(POLICY, response)))
+        .route_layer(map_response(|response| bundle::with_security_headers(POLICY, response)))
 }
 
 async fn page(headers: HeaderMap) -> Response {
-    let html = bundle::takes(&headers, &ACCEPT, &["text/html", "text/*", "*/*"]);
+    let html = bundle::accepts(&headers, &ACCEPT, &["text/html", "text/*", "*/*"]);
     if html.unwrap_or(!headers.contains_key(ACCEPT)) {
         return bundle::page::<Bundle>(&headers);
     }

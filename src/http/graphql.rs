@@ -38,7 +38,7 @@ pub(crate) async fn answer(State(edge): State<Edge>, request: Request) -> Respon
     let Some(accepted) = AcceptedTypes::of(request.headers()) else {
         return HttpError::not_acceptable().into_response();
     };
-    if !takes_any_coding(request.headers(), edge.settings.compression) {
+    if !accepts_any_coding(request.headers(), edge.settings.compression) {
         return HttpError::no_acceptable_coding().into_response();
     }
     match answer_as(accepted, &edge, request).await {
@@ -48,10 +48,10 @@ pub(crate) async fn answer(State(edge): State<Edge>, request: Request) -> Respon
 }
 
 /// Whether a response can be sent in a coding that the client accepts (RFC 9110, 12.5.3).
-fn takes_any_coding(headers: &HeaderMap, compression: bool) -> bool {
-    let takes = |name| bundle::takes(headers, &ACCEPT_ENCODING, &[name, "*"]);
-    takes("identity") != Some(false)
-        || (compression && ["br", "gzip", "zstd"].into_iter().any(|name| takes(name) == Some(true)))
+fn accepts_any_coding(headers: &HeaderMap, compression: bool) -> bool {
+    let accepts = |name| bundle::accepts(headers, &ACCEPT_ENCODING, &[name, "*"]);
+    accepts("identity") != Some(false)
+        || (compression && ["br", "gzip", "zstd"].into_iter().any(|name| accepts(name) == Some(true)))
 }
 
 async fn answer_as(accepted: AcceptedTypes, edge: &Edge, request: Request) -> Result<Response, HttpError> {

@@ -94,7 +94,7 @@ impl ReloadableEdge {
 
     /// Replaces the edge for all further requests. The body budget and the known webhook deliveries carry over.
     pub fn replace(&mut self, parts: EdgeParts) {
-        let webhooks = parts.webhooks.remembering(&self.edge.webhooks);
+        let webhooks = parts.webhooks.sharing_ids_with(&self.edge.webhooks);
         let bodies = self.edge.bodies.with_settings(&parts.settings);
         let (announcer, edge) = Edge::new(EdgeParts { webhooks, ..parts }, bodies);
         drop(self.routes.send_replace(traced(routes(edge.clone()), self.root.clone())));

@@ -106,24 +106,24 @@ pub fn router(parts: EdgeParts) -> Router {
 
 fn routes(edge: Edge) -> Router {
     let settings = &edge.settings;
-    let (front, graph) = (front(settings), graph(settings));
+    let (front_page, graph) = (front_page(settings), graph(settings));
     let example = if settings.example { example::routes() } else { Router::new() };
     let callers = edge.callers.clone();
     let requests = Arc::clone(edge.operations.metrics().requests());
     let routes = Router::new()
-        .merge(front)
+        .merge(front_page)
         .merge(example)
         .route("/graphql", graph)
-        .route("/webhooks/composio", any(webhook::take))
+        .route("/webhooks/composio", any(webhook::handle))
         .fallback(async || HttpError::not_found())
         .layer(map_response(no_sniff));
     let recorded = from_fn_with_state(requests, request_recorder::record);
-    guarded(routes, &callers).layer(recorded).layer(from_fn(request_id::named)).with_state(edge)
+    restrict_host(routes, &callers).layer(recorded).layer(from_fn(request_id::assign)).with_state(edge)
 }
 
 /// Restricts a listener without authentication to clients that address it by a loopback name. This includes GraphiQL,
 /// which a page could otherwise control by DNS rebinding.
-fn guarded<S: Clone + Send + Sync + 'static>(routes: Router<S>, callers: &Authenticator) -> Router<S> {
+fn restrict_host<S: Clone + Send + Sync + 'static>(routes: Router<S>, callers: &Authenticator) -> Router<S> {
     match callers {
         Authenticator::Open(_) => routes.layer(from_fn(caller::require_loopback_host)),
         _ => routes,
@@ -151,7 +151,7 @@ fn graph(settings: &HttpSettings) -> MethodRouter<Edge> {
 const COMPRESSED_FROM_BYTES: u64 = 1_400;
 
 /// `/`: GraphiQL if it is enabled, otherwise a short text.
-fn front(settings: &HttpSettings) -> Router<Edge> {
+fn front_page(settings: &HttpSettings) -> Router<Edge> {
     if settings.graphiql {
         return graphiql::routes();
     }

@@ -18,14 +18,14 @@ pub struct Readiness(Arc<AtomicBool>);
 
 impl Readiness {
     /// Reports not ready: load balancers send requests elsewhere, while requests that still arrive are answered.
-    pub fn withdraw(&self) {
+    pub fn set_not_ready(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    fn tell(&self) -> (StatusCode, &'static str) {
+    fn response(&self) -> (StatusCode, &'static str) {
         match self.0.load(Ordering::Relaxed) {
             false => (StatusCode::OK, "ready\n"),
-            true => (StatusCode::SERVICE_UNAVAILABLE, "going away\n"),
+            true => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
         }
     }
 }
@@ -35,21 +35,21 @@ impl Readiness {
 /// names depend on the authentication mode.
 pub fn router(callers: &Authenticator, readiness: &Readiness, metrics: Metrics) -> Router {
     let readiness = readiness.clone();
-    let ready = move || std::future::ready(readiness.tell());
+    let ready = move || std::future::ready(readiness.response());
     let routes = Router::new().route("/live", get("live\n")).route("/ready", get(ready));
     let page = async move |headers: HeaderMap| {
-        let (media, page) = if takes_openmetrics(&headers) {
+        let (media, page) = if accepts_openmetrics(&headers) {
             (Metrics::MEDIA_TYPE, metrics.page())
         } else {
             (Metrics::TEXT_MEDIA_TYPE, metrics.text_page())
         };
         ([(CONTENT_TYPE, HeaderValue::from_static(media)), (VARY, HeaderValue::from_static("Accept"))], page)
     };
-    super::guarded(routes.route("/metrics", get(page)), callers)
+    super::restrict_host(routes.route("/metrics", get(page)), callers)
 }
 
 /// Whether a scraper accepts OpenMetrics by name, as Prometheus does. All other clients, such as curl, get Prometheus's
 /// text format, which every tool reads.
-fn takes_openmetrics(headers: &HeaderMap) -> bool {
-    bundle::takes(headers, &ACCEPT, &["application/openmetrics-text"]) == Some(true)
+fn accepts_openmetrics(headers: &HeaderMap) -> bool {
+    bundle::accepts(headers, &ACCEPT, &["application/openmetrics-text"]) == Some(true)
 }

@@ -15,9 +15,9 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 
 /// Uses the client's `x-request-id` if it is `[A-Za-z0-9_-]{1,64}`, otherwise creates one; adds it to the log and to the
 /// response. No other client text reaches the log.
-pub(crate) async fn named(request: Request, next: Next) -> Response {
-    let id = request.headers().get(X_REQUEST_ID).filter(|id| is_plain(id)).cloned();
-    let id = id.unwrap_or_else(fresh);
+pub(crate) async fn assign(request: Request, next: Next) -> Response {
+    let id = request.headers().get(X_REQUEST_ID).filter(|id| is_valid(id)).cloned();
+    let id = id.unwrap_or_else(new_id);
     let span =
         tracing::info_span!("request", id = id.to_str().unwrap_or_default(), method = %request.method());
     let mut response = next.run(request).instrument(span).await;
@@ -25,13 +25,13 @@ pub(crate) async fn named(request: Request, next: Next) -> Response {
     response
 }
 
-fn is_plain(id: &HeaderValue) -> bool {
+fn is_valid(id: &HeaderValue) -> bool {
     let id = id.as_bytes();
     (1..=64).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
 }
 
 /// A counter hashed with two keys that are new at each start: unique across replicas; it protects no secret.
-fn fresh() -> HeaderValue {
+fn new_id() -> HeaderValue {
     static KEYS: LazyLock<(RandomState, RandomState)> = LazyLock::new(Default::default);
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -53,7 +53,7 @@ impl Webhooks {
     }
 
     /// Takes over the delivery ids that another instance has seen.
-    pub(super) fn remembering(self, others: &Self) -> Self {
+    pub(super) fn sharing_ids_with(self, others: &Self) -> Self {
         Self { seen: others.seen.clone(), ..self }
     }
 
@@ -78,8 +78,8 @@ impl Webhooks {
             ));
         }
         // All secrets are tried, even after a match, so that the duration reveals nothing.
-        let fitting = self.secrets.iter().filter(|(secret, _)| signature.is_of(secret, body));
-        let tenant = fitting.fold(None, |found, (_, tenant)| found.or(Some(tenant)));
+        let matching = self.secrets.iter().filter(|(secret, _)| signature.is_of(secret, body));
+        let tenant = matching.fold(None, |found, (_, tenant)| found.or(Some(tenant)));
         tenant.ok_or_else(|| {
             HttpError::bad_delivery(
                 "The delivery's `webhook-signature` does not match any configured secret.",
@@ -101,14 +101,14 @@ struct Delivery<'a> {
 }
 
 /// Handles a delivery.
-pub(super) async fn take(State(edge): State<Edge>, request: Request) -> Response {
-    match taken(&edge, request).await {
+pub(super) async fn handle(State(edge): State<Edge>, request: Request) -> Response {
+    match accept(&edge, request).await {
         Ok(status) => (status, [(CACHE_CONTROL, "no-store")]).into_response(),
         Err(error) => error.into_response(),
     }
 }
 
-async fn taken(edge: &Edge, request: Request) -> Result<StatusCode, HttpError> {
+async fn accept(edge: &Edge, request: Request) -> Result<StatusCode, HttpError> {
     let (head, body) = request.into_parts();
     if head.method != Method::POST {
         return Err(HttpError::method_not_allowed("POST"));

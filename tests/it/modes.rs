@@ -296,7 +296,10 @@ async fn signed_tokens_are_checked_with_what_their_issuer_publishes_now() {
         (first.sign(&claims(&json!({ "aud": "another" }))), "another audience"),
         (first.sign(&claims(&json!({ "iss": "https://else.example/" }))), "another issuer"),
         (rs256.sign(&claims(&json!({}))), "is not a JWT with an accepted signature algorithm"),
-        (forged_token(hs256, &claims(&json!({})), public.as_bytes()), "is not a JWT with an accepted signature algorithm"),
+        (
+            forged_token(hs256, &claims(&json!({})), public.as_bytes()),
+            "is not a JWT with an accepted signature algorithm",
+        ),
         (forged_token(none, &claims(&json!({})), b""), "is not a JWT with an accepted signature algorithm"),
         (stranger.sign(&claims(&json!({}))), "signature is invalid"),
         (second.sign(&claims(&json!({}))), "is not published by its issuer"),

@@ -12,18 +12,18 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use tokio::time::Instant;
 use url::Url;
 
-use super::keys::{Keys, NoKeys};
+use super::keys::{InvalidKeySet, KeySet};
 use crate::upstream::jwks::{self, JwksUnread};
 use crate::upstream::transport::Network;
 
 /// Minimum time between two reads after a failed one, unless the setting is shorter.
-const AT_LEAST_AFTER_FAILURE: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// Maximum time for which keys are used that cannot be read again.
-const USABLE_FOR: Duration = Duration::from_secs(86_400);
+const MAX_AGE_WITHOUT_REFRESH: Duration = Duration::from_secs(86_400);
 
 /// The source of keys.
-pub enum Source {
+pub enum KeySource {
     /// A file.
     File(PathBuf),
     /// A URL and the client to read it.
@@ -32,22 +32,22 @@ pub enum Source {
 
 /// The keys of an issuer.
 #[derive(Clone)]
-pub(super) struct IssuerKeys(Arc<Shared>);
+pub(super) struct IssuerKeys(Arc<SharedKeys>);
 
-struct Shared {
-    source: Source,
+struct SharedKeys {
+    source: KeySource,
     ttl: Duration,
     pause: Duration,
-    state: Mutex<State>,
-    one_at_a_time: tokio::sync::Mutex<()>,
+    state: Mutex<CachedKeys>,
+    read_lock: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Default)]
-struct State {
+struct CachedKeys {
     /// The last keys that were read, and the time.
-    keys: Option<(Arc<Keys>, Instant)>,
+    keys: Option<(Arc<KeySet>, Instant)>,
     /// The time of the last attempt.
-    tried: Option<Instant>,
+    attempted_at: Option<Instant>,
     has_failed: bool,
 }
 
@@ -62,41 +62,41 @@ pub(super) enum KeyLookup {
 
 /// The reason why there are no keys. It does not repeat what was read.
 #[derive(Debug, thiserror::Error)]
-pub enum Unread {
+pub enum KeyReadError {
     /// The issuer could not be reached or refused.
     #[error("{0}")]
     Network(#[from] JwksUnread),
     /// The response is not a key set.
     #[error("{0}")]
-    Keys(#[from] NoKeys),
+    Keys(#[from] InvalidKeySet),
     /// The file cannot be read.
     #[error("the file cannot be read: {0}")]
     File(std::io::ErrorKind),
 }
 
-impl Source {
+impl KeySource {
     /// Reads the keys.
     ///
     /// # Errors
     /// If they cannot be read, or none of them can verify a signature.
-    pub async fn read(&self) -> Result<Keys, Unread> {
+    pub async fn read(&self) -> Result<KeySet, KeyReadError> {
         let text = match self {
             Self::Url(network, url) => jwks::fetch(network, url).await?,
             // Blocking is fine: a file of a few KiB, once in several minutes.
-            Self::File(path) => std::fs::read(path).map_err(|error| Unread::File(error.kind()))?.into(),
+            Self::File(path) => std::fs::read(path).map_err(|error| KeyReadError::File(error.kind()))?.into(),
         };
-        Ok(Keys::parse(&text)?)
+        Ok(KeySet::parse(&text)?)
     }
 }
 
 impl IssuerKeys {
-    pub(super) fn new(source: Source, ttl: Duration, pause: Duration) -> Self {
-        Self(Arc::new(Shared {
+    pub(super) fn new(source: KeySource, ttl: Duration, pause: Duration) -> Self {
+        Self(Arc::new(SharedKeys {
             source,
             ttl,
             pause,
             state: Mutex::default(),
-            one_at_a_time: tokio::sync::Mutex::default(),
+            read_lock: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -124,7 +124,7 @@ impl IssuerKeys {
     fn read(&self) -> tokio::task::JoinHandle<()> {
         let shared = Arc::clone(&self.0);
         tokio::spawn(async move {
-            let _one = shared.one_at_a_time.lock().await;
+            let _one = shared.read_lock.lock().await;
             // Another request's read may have finished meanwhile.
             if shared.may_read() {
                 shared.read().await;
@@ -133,29 +133,29 @@ impl IssuerKeys {
     }
 }
 
-impl State {
+impl CachedKeys {
     fn find(&self, id: Option<&str>, algorithm: Algorithm, ttl: Duration) -> Option<(DecodingKey, bool)> {
-        let (keys, read) = self.keys.as_ref().filter(|(_, read)| read.elapsed() < USABLE_FOR)?;
+        let (keys, read) = self.keys.as_ref().filter(|(_, read)| read.elapsed() < MAX_AGE_WITHOUT_REFRESH)?;
         Some((keys.find(id, algorithm)?.clone(), read.elapsed() < ttl))
     }
 }
 
-impl Shared {
-    fn state(&self) -> State {
+impl SharedKeys {
+    fn state(&self) -> CachedKeys {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn may_read(&self) -> bool {
-        let State { tried, has_failed, .. } = self.state();
-        let between = if has_failed { self.pause.min(AT_LEAST_AFTER_FAILURE) } else { self.pause };
-        tried.is_none_or(|tried| tried.elapsed() >= between)
+        let CachedKeys { attempted_at, has_failed, .. } = self.state();
+        let between = if has_failed { self.pause.min(RETRY_DELAY) } else { self.pause };
+        attempted_at.is_none_or(|attempted_at| attempted_at.elapsed() >= between)
     }
 
     async fn read(&self) {
         let read = self.source.read().await;
         let now = Instant::now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.tried = Some(now);
+        state.attempted_at = Some(now);
         state.has_failed = read.is_err();
         match read {
             Ok(keys) => state.keys = Some((Arc::new(keys), now)),

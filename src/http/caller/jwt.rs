@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_he
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::jwks::{IssuerKeys, KeyLookup, Source};
+use super::jwks::{IssuerKeys, KeyLookup, KeySource};
 use super::settings::JwtSettings;
 use super::tokens::Tenants;
 use crate::domain::caller::Caller;
@@ -54,13 +54,13 @@ pub struct Verifier {
 impl Verifier {
     /// Creates a verifier. The issuer's keys are read when they are first needed.
     #[must_use]
-    pub fn new(settings: JwtSettings, source: Source, tenants: Tenants, clock: Clock) -> Self {
+    pub fn new(settings: JwtSettings, source: KeySource, tenants: Tenants, clock: Clock) -> Self {
         let keys = IssuerKeys::new(source, settings.jwks_ttl(), settings.jwks_pause());
         Self { settings, keys, tenants, clock }
     }
 
     /// Reuses the keys of another verifier if both have the same URL and intervals. A file is read again.
-    pub(super) fn knowing(&self, other: &Self) -> Self {
+    pub(super) fn reusing_keys_of(&self, other: &Self) -> Self {
         let (ours, theirs) = (&self.settings, &other.settings);
         let source = |settings: &JwtSettings| {
             (settings.jwks_url.clone(), settings.jwks_ttl_ms, settings.jwks_pause_ms)
@@ -71,7 +71,7 @@ impl Verifier {
     }
 
     /// The caller of a token.
-    pub(super) async fn caller(&self, token: &str) -> Result<Caller, HttpError> {
+    pub(super) async fn authenticate(&self, token: &str) -> Result<Caller, HttpError> {
         let Header { alg, kid, .. } = self.header(token)?;
         let key = match self.keys.find(kid.as_deref(), alg).await {
             KeyLookup::Found(key) => key,

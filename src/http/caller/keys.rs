@@ -13,7 +13,7 @@ const KEYS_MAX: usize = 100;
 
 /// The keys that can verify tokens.
 #[derive(Debug)]
-pub struct Keys(Vec<Key>);
+pub struct KeySet(Vec<Key>);
 
 #[derive(Debug)]
 struct Key {
@@ -24,7 +24,7 @@ struct Key {
 
 /// The reason why a text is not a usable key set. It does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NoKeys {
+pub enum InvalidKeySet {
     /// Another format or shape.
     #[error("not a JWK Set (RFC 7517): expected a JSON object with the list `keys`")]
     Shape,
@@ -37,24 +37,24 @@ pub enum NoKeys {
 }
 
 #[derive(Deserialize)]
-struct Set<'a> {
+struct RawKeySet<'a> {
     #[serde(borrow)]
     keys: Vec<&'a RawValue>,
 }
 
-impl Keys {
+impl KeySet {
     /// Parses a JWK Set and skips keys of other kinds.
     ///
     /// # Errors
     /// If it is malformed or too large, or has no key that can verify a signature.
-    pub fn parse(text: &[u8]) -> Result<Self, NoKeys> {
-        let set: Set<'_> = serde_json::from_slice(text).map_err(|_| NoKeys::Shape)?;
+    pub fn parse(text: &[u8]) -> Result<Self, InvalidKeySet> {
+        let set: RawKeySet<'_> = serde_json::from_slice(text).map_err(|_| InvalidKeySet::Shape)?;
         if set.keys.len() > KEYS_MAX {
-            return Err(NoKeys::TooMany);
+            return Err(InvalidKeySet::TooMany);
         }
         // One by one, because an issuer may publish kinds that are unknown here.
         let keys: Vec<Key> = set.keys.iter().filter_map(|key| Key::read(key.get())).collect();
-        if keys.is_empty() { Err(NoKeys::Unusable) } else { Ok(Self(keys)) }
+        if keys.is_empty() { Err(InvalidKeySet::Unusable) } else { Ok(Self(keys)) }
     }
 
     /// The number of keys.
@@ -118,9 +118,9 @@ mod tests {
     const P256: &str = r#""kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM""#;
     const RSA: &str = r#""kty":"RSA","n":"0vx7","e":"AQAB""#;
 
-    fn set(keys: &[String]) -> Result<Keys, NoKeys> {
+    fn set(keys: &[String]) -> Result<KeySet, InvalidKeySet> {
         let keys: Vec<String> = keys.iter().map(|key| format!("{{{key}}}")).collect();
-        Keys::parse(format!(r#"{{"keys":[{}]}}"#, keys.join(",")).as_bytes())
+        KeySet::parse(format!(r#"{{"keys":[{}]}}"#, keys.join(",")).as_bytes())
     }
 
     #[test]
@@ -174,12 +174,12 @@ mod tests {
             r#""kty":"OKP","crv":"X25519","x":"AA""#.to_owned(),
             r#""kty":7"#.to_owned(),
         ];
-        assert_eq!(set(&others).unwrap_err(), NoKeys::Unusable);
+        assert_eq!(set(&others).unwrap_err(), InvalidKeySet::Unusable);
         let among = set(&[others.as_slice(), &[format!(r#"{ED25519},"kid":"ed""#)]].concat()).unwrap();
         assert!(among.find(Some("ed"), Algorithm::EdDSA).is_some());
-        assert_eq!(set(&vec![ED25519.to_owned(); 101]).unwrap_err(), NoKeys::TooMany);
+        assert_eq!(set(&vec![ED25519.to_owned(); 101]).unwrap_err(), InvalidKeySet::TooMany);
         for text in ["", "[]", "{}", r#"{"keys":{}}"#, "<html>"] {
-            assert_eq!(Keys::parse(text.as_bytes()).unwrap_err(), NoKeys::Shape, "{text}");
+            assert_eq!(KeySet::parse(text.as_bytes()).unwrap_err(), InvalidKeySet::Shape, "{text}");
         }
     }
 }

@@ -37,7 +37,7 @@ pub enum AuthMode {
 /// A role in settings and claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum RoleWord {
+pub enum RoleName {
     /// Full access to the tenant.
     Admin,
     /// Access to one end user's accounts.
@@ -53,7 +53,7 @@ pub struct TokenSettings {
     /// The SHA-256 of the token's text in 64 hexadecimal digits.
     pub sha256: String,
     /// The caller's role.
-    pub role: RoleWord,
+    pub role: RoleName,
     /// The tenant whose data the caller reads.
     pub tenant: String,
     /// The member's user id; empty for an admin.

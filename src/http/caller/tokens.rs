@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::settings::{RoleWord, TokenSettings};
+use super::settings::{RoleName, TokenSettings};
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::role::{InvalidMemberId, MemberId, Role};
 use crate::http::error::HttpError;
@@ -32,7 +32,7 @@ type Digest = [u8; 32];
 
 /// An invalid `[[auth.tokens]]` entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadToken {
+pub enum InvalidTokenEntry {
     /// Not a SHA-256 hash.
     #[error("expected the 64 hexadecimal digits that `switchboard token new` prints")]
     Hash,
@@ -52,25 +52,25 @@ impl TokenSettings {
     ///
     /// # Errors
     /// If it is malformed.
-    pub fn digest(&self) -> Result<[u8; 32], BadToken> {
+    pub fn digest(&self) -> Result<[u8; 32], InvalidTokenEntry> {
         let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         let bytes = self.sha256.as_bytes().chunks(2).map(|pair| match pair {
             [high, low] => Some(nibble(*high)? << 4 | nibble(*low)?),
             _ => None,
         });
         let bytes: Option<Vec<u8>> = bytes.collect();
-        bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(BadToken::Hash)
+        bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(InvalidTokenEntry::Hash)
     }
 
     /// The role of the token's caller.
     ///
     /// # Errors
     /// For a member without a valid id, and for an admin with one.
-    pub fn role(&self) -> Result<Role, BadToken> {
+    pub fn role(&self) -> Result<Role, InvalidTokenEntry> {
         match self.role {
-            RoleWord::Admin if self.user_id.is_empty() => Ok(Role::Admin),
-            RoleWord::Admin => Err(BadToken::AdminWithUser),
-            RoleWord::Member => Ok(Role::Member(MemberId::new(&self.user_id)?)),
+            RoleName::Admin if self.user_id.is_empty() => Ok(Role::Admin),
+            RoleName::Admin => Err(InvalidTokenEntry::AdminWithUser),
+            RoleName::Member => Ok(Role::Member(MemberId::new(&self.user_id)?)),
         }
     }
 }
@@ -80,9 +80,9 @@ impl Tokens {
     ///
     /// # Errors
     /// If an entry has an invalid hash, tenant or user id.
-    pub fn new(settings: &[TokenSettings], tenants: &Tenants) -> Result<Self, BadToken> {
+    pub fn new(settings: &[TokenSettings], tenants: &Tenants) -> Result<Self, InvalidTokenEntry> {
         let known = settings.iter().map(|token| {
-            let tenant = tenants.get(&token.tenant).ok_or(BadToken::Tenant)?.clone();
+            let tenant = tenants.get(&token.tenant).ok_or(InvalidTokenEntry::Tenant)?.clone();
             let caller =
                 Caller { name: token.name.as_str().into(), role: token.role()?, tenant, expires_at: None };
             Ok((token.digest()?, caller))
@@ -91,7 +91,7 @@ impl Tokens {
     }
 
     /// The caller of a token. All hashes are compared completely, so that the duration reveals nothing about them.
-    pub(super) fn caller(&self, token: &str) -> Result<Caller, HttpError> {
+    pub(super) fn authenticate(&self, token: &str) -> Result<Caller, HttpError> {
         let digest: Digest = Sha256::digest(token).into();
         let mut found = None;
         for (known, caller) in &self.0 {
@@ -133,7 +133,7 @@ mod tests {
         Tenants::from([("default".to_owned(), Tenant { leadlex: None, composio: None })])
     }
 
-    fn settings(token: &NewToken, role: RoleWord, user_id: &str) -> TokenSettings {
+    fn settings(token: &NewToken, role: RoleName, user_id: &str) -> TokenSettings {
         TokenSettings {
             name: "frontend".to_owned(),
             sha256: token.sha256.clone(),
@@ -148,7 +148,7 @@ mod tests {
         let (one, other) = (NewToken::random().unwrap(), NewToken::random().unwrap());
         assert!(one.text.starts_with("swb_") && one.text.len() == 4 + 43, "{}", one.text);
         assert!(one.text != other.text && one.sha256 != other.sha256 && one.sha256.len() == 64);
-        let known = [settings(&one, RoleWord::Admin, ""), settings(&other, RoleWord::Member, "user_1")];
+        let known = [settings(&one, RoleName::Admin, ""), settings(&other, RoleName::Member, "user_1")];
         let tokens = Tokens::new(&known, &tenants()).unwrap();
         assert_eq!(tokens.caller(&one.text).unwrap().role, Role::Admin);
         assert_eq!(tokens.caller(&other.text).unwrap().view().member().unwrap().as_str(), "user_1");
@@ -162,18 +162,27 @@ mod tests {
     fn invalid_entries_are_refused_with_a_reason() {
         let token = NewToken::random().unwrap();
         let refused = |settings: TokenSettings| Tokens::new(&[settings], &tenants()).unwrap_err();
-        let right = || settings(&token, RoleWord::Member, "user_1");
+        let right = || settings(&token, RoleName::Member, "user_1");
         for hash in ["", "ab", &token.text, &format!("{}0", token.sha256), &"é".repeat(32), &"g".repeat(64)]
         {
             assert_eq!(
                 refused(TokenSettings { sha256: hash.to_owned(), ..right() }),
-                BadToken::Hash,
+                InvalidTokenEntry::Hash,
                 "{hash}"
             );
         }
-        assert_eq!(refused(settings(&token, RoleWord::Member, "a,b")), BadToken::Member(InvalidMemberId));
-        assert_eq!(refused(settings(&token, RoleWord::Member, "")), BadToken::Member(InvalidMemberId));
-        assert_eq!(refused(settings(&token, RoleWord::Admin, "user_1")), BadToken::AdminWithUser);
-        assert_eq!(refused(TokenSettings { tenant: "none".to_owned(), ..right() }), BadToken::Tenant);
+        assert_eq!(
+            refused(settings(&token, RoleName::Member, "a,b")),
+            InvalidTokenEntry::Member(InvalidMemberId)
+        );
+        assert_eq!(
+            refused(settings(&token, RoleName::Member, "")),
+            InvalidTokenEntry::Member(InvalidMemberId)
+        );
+        assert_eq!(refused(settings(&token, RoleName::Admin, "user_1")), InvalidTokenEntry::AdminWithUser);
+        assert_eq!(
+            refused(TokenSettings { tenant: "none".to_owned(), ..right() }),
+            InvalidTokenEntry::Tenant
+        );
     }
 }

@@ -17,7 +17,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use switchboard::domain::clock::Clock;
 use switchboard::http::caller::Authenticator;
-use switchboard::http::caller::jwks::Source;
+use switchboard::http::caller::jwks::KeySource;
 use switchboard::http::caller::jwt::Verifier;
 use switchboard::http::caller::settings::JwtSettings;
 use switchboard::http::caller::tokens::Tenants;
@@ -146,7 +146,7 @@ impl Issuer {
 
     pub(super) fn with_tenants(settings: JwtSettings, keys: &[&Key], tenants: Tenants) -> Self {
         let (published, reads) = (Arc::new(Mutex::new(None)), Arc::new(AtomicUsize::new(0)));
-        let source = Source::Url(network(&published, &reads), settings.jwks_url.parse().unwrap());
+        let source = KeySource::Url(network(&published, &reads), settings.jwks_url.parse().unwrap());
         let clock = Clock::starting_at(NOW.parse().unwrap());
         let verifier = Verifier::new(settings, source, tenants, clock);
         let issuer = Self { published, reads, callers: Authenticator::Jwt(Arc::new(verifier)) };

@@ -50,7 +50,10 @@ async fn content_type_must_be_json() {
     }
     let response = send(edge(default_callers()), with_header(post(HELLO), "content-encoding", "gzip")).await;
     assert_eq!(response.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    assert_eq!(response.message(), "`Content-Encoding` is not supported for requests. Send the body uncompressed.");
+    assert_eq!(
+        response.message(),
+        "`Content-Encoding` is not supported for requests. Send the body uncompressed."
+    );
     for declared in ["application/json;charset=\"UTF-8\"", "Application/Json"] {
         let response =
             send(edge(default_callers()), with_header(post(HELLO), "content-type", declared)).await;

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use switchboard::domain::caller::Tenant;
 use switchboard::domain::credential::Credential;
 use switchboard::http::caller::Authenticator;
-use switchboard::http::caller::settings::{RoleWord, TokenSettings};
+use switchboard::http::caller::settings::{RoleName, TokenSettings};
 use switchboard::http::caller::tokens::{NewToken, Tenants, Tokens};
 
 use super::{TestResponse, edge, post, send, with_header};
@@ -45,8 +45,8 @@ fn known_tokens() -> KnownTokens {
         user_id: user_id.to_owned(),
     };
     let settings = [
-        entry("back office", &admin, RoleWord::Admin, "default", ""),
-        entry("ann", &member, RoleWord::Member, "acme", "user_1"),
+        entry("back office", &admin, RoleName::Admin, "default", ""),
+        entry("ann", &member, RoleName::Member, "acme", "user_1"),
     ];
     let tokens = Tokens::new(&settings, &tenants()).unwrap();
     KnownTokens { callers: Authenticator::Tokens(Arc::new(tokens)), admin: admin.text, member: member.text }

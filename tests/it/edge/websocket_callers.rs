@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use switchboard::http::caller::Authenticator;
-use switchboard::http::caller::settings::{RoleWord, TokenSettings};
+use switchboard::http::caller::settings::{RoleName, TokenSettings};
 use switchboard::http::caller::tokens::{NewToken, Tokens};
 use switchboard::sandbox::{Account, Settings, Tenant};
 
@@ -33,7 +33,7 @@ fn known_tokens() -> KnownTokens {
         user_id: user_id.to_owned(),
     };
     let known_tokens =
-        [entry("office", &admin, RoleWord::Admin, ""), entry("ann", &member, RoleWord::Member, "user_1")];
+        [entry("office", &admin, RoleName::Admin, ""), entry("ann", &member, RoleName::Member, "user_1")];
     let tokens = Tokens::new(&known_tokens, &tenants()).unwrap();
     KnownTokens { callers: Authenticator::Tokens(Arc::new(tokens)), admin: admin.text, member: member.text }
 }
