@@ -213,7 +213,7 @@ where
     pub(crate) fn hold(&self, key: &K, began: Began, error: &UpstreamError) -> Option<Kept<V>> {
         if matches!(error.failure, UpstreamFailure::Unauthorized | UpstreamFailure::Forbidden) {
             // The key is what opened it, and all else: whoever holds one that is no longer taken sees nothing any more.
-            self.holdings.set_not_ready(&key.credential(), began.epoch);
+            self.holdings.withdraw(&key.credential(), began.epoch);
             return None;
         }
         let now = Instant::now();

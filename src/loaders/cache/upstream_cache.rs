@@ -160,7 +160,7 @@ impl<U: Upstream> Holdings<U> {
 
     /// Has nothing of a credential shown any more that was read before now: its upstream takes the key no longer, as a call
     /// has told that began in this epoch. One that began before the last withdrawal tells nothing of what came after it.
-    pub(crate) fn set_not_ready(&self, credential: &Fingerprint<U>, began: u64) {
+    pub(crate) fn withdraw(&self, credential: &Fingerprint<U>, began: u64) {
         let holding = self.of(credential);
         if began < holding.shown_from.load(Ordering::Acquire) {
             return;
