@@ -153,7 +153,7 @@ fn jwt(jwt: &JwtSettings, is_used: bool, values: &mut SettingValues<'_>) {
         }
     }
     if let Some(path) = jwt.jwks_file().filter(|_| jwt.jwks_url.is_empty()) {
-        match fs::read(path).map(|text| keys::Keys::parse(&text)) {
+        match fs::read(path).map(|text| keys::KeySet::parse(&text)) {
             Ok(Ok(_)) => {}
             Ok(Err(why)) => values.reject("auth.jwt.jwks_file", format!("{path:?}: {why}")),
             Err(error) => values.reject("auth.jwt.jwks_file", format!("cannot read {path:?}: {error}")),

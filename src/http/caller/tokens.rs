@@ -150,10 +150,10 @@ mod tests {
         assert!(one.text != other.text && one.sha256 != other.sha256 && one.sha256.len() == 64);
         let known = [settings(&one, RoleName::Admin, ""), settings(&other, RoleName::Member, "user_1")];
         let tokens = Tokens::new(&known, &tenants()).unwrap();
-        assert_eq!(tokens.caller(&one.text).unwrap().role, Role::Admin);
-        assert_eq!(tokens.caller(&other.text).unwrap().view().member().unwrap().as_str(), "user_1");
+        assert_eq!(tokens.authenticate(&one.text).unwrap().role, Role::Admin);
+        assert_eq!(tokens.authenticate(&other.text).unwrap().view().member().unwrap().as_str(), "user_1");
         for wrong in [&one.sha256, "swb_", "", &one.text.to_uppercase(), &format!("{}x", one.text)] {
-            assert!(tokens.caller(wrong).is_err(), "{wrong}");
+            assert!(tokens.authenticate(wrong).is_err(), "{wrong}");
         }
         assert!(!format!("{tokens:?}").contains(&one.text));
     }
