@@ -1,26 +1,24 @@
-//! How deep and how wide a document may be before anything walks it with its fragments spread out.
+//! Bounds on a document's depth and width, checked before anything walks it with its fragments spread out.
 //!
-//! A few hundred bytes of fragments that spread each other twice stand for billions of fields. Each
-//! fragment is measured once here, so that measuring costs what the text costs. The executor's own
-//! check of depth walks every spread, and what it refuses would arrive as an error of a field.
+//! A few hundred bytes of fragments that spread each other twice stand for billions of fields, and validation walks all
+//! fragments once for each operation. So the parsed text is measured before validation: each fragment once, which costs
+//! what the text costs. A document within the bounds is validated in a time that is linear in its tokens. Entry point:
+//! [`check`], called by [`super::document`].
 
 use std::collections::HashMap;
 
-use apollo_compiler::ExecutableDocument;
-use apollo_compiler::ast::Document;
-use apollo_compiler::executable::{Selection, SelectionSet};
+use apollo_compiler::ast::{Definition, Document, Selection};
 
-/// How many selection sets may lie in each other, fragments counted: the executor's own bound.
+/// Selection sets that may be nested, fragments counted: the executor's own bound.
 pub(crate) const MAX_DEPTH: usize = 32;
 
-/// How many selections an operation may have, fragments spread out. GraphiQL's introspection has some 150.
+/// Selections of all operations of a document, fragments spread out. GraphiQL's introspection has some 150.
 pub(crate) const MAX_SELECTIONS: usize = 10_000;
 
-/// How many operations a document may have: each is judged with all its fragments, so a few thousand tokens of both could
-/// come to half a million errors.
+/// Operations of a document.
 pub(crate) const MAX_OPERATIONS: usize = 50;
 
-/// What a selection set comes to with its fragments spread out.
+/// Size of a selection set with its fragments spread out.
 #[derive(Clone, Copy, Default)]
 struct Size {
     depth: usize,
@@ -34,12 +32,12 @@ pub(crate) enum TooLarge {
     Deep,
     #[error("The document has more than {MAX_OPERATIONS} operations.")]
     Many,
-    #[error("The operation has more than {MAX_SELECTIONS} selections, fragments spread out.")]
+    #[error("The document has more than {MAX_SELECTIONS} selections in all its operations, fragments spread out.")]
     Wide,
 }
 
 impl TooLarge {
-    /// The word for it in `extensions.reason`.
+    /// Its `extensions.reason`.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Deep => "DEPTH",
@@ -49,34 +47,52 @@ impl TooLarge {
     }
 }
 
-/// Counts the operations of a document that nobody has judged yet.
-pub(crate) fn check_operations(document: &Document) -> Result<(), TooLarge> {
-    let operations = document.definitions.iter().filter(|one| one.as_operation_definition().is_some());
-    if operations.count() > MAX_OPERATIONS { Err(TooLarge::Many) } else { Ok(()) }
-}
-
-/// Measures every operation of a document that is valid, so that its fragments form no cycle.
-pub(crate) fn check(document: &ExecutableDocument) -> Result<(), TooLarge> {
-    let mut ruler = Ruler { document, fragments: HashMap::new() };
-    for operation in document.operations.iter() {
-        ruler.measure(&operation.selection_set, MAX_DEPTH)?;
+/// Measures a document that is parsed but not validated.
+///
+/// # Errors
+/// The first bound that it exceeds.
+pub(crate) fn check(document: &Document) -> Result<(), TooLarge> {
+    let mut measure = Measure { definitions: HashMap::new(), sizes: HashMap::new() };
+    let mut operations = Vec::new();
+    for definition in &document.definitions {
+        match definition {
+            Definition::OperationDefinition(operation) => operations.push(&operation.selection_set),
+            Definition::FragmentDefinition(fragment) => {
+                // A second fragment of the name is a validation error, and is measured like the first.
+                measure.definitions.entry(&fragment.name).or_insert_with(Vec::new).push(&fragment.selection_set);
+            }
+            _ => {}
+        }
     }
-    Ok(())
+    if operations.len() > MAX_OPERATIONS {
+        return Err(TooLarge::Many);
+    }
+    let mut selections = 0_usize;
+    for operation in operations {
+        selections = selections.saturating_add(measure.set(operation, MAX_DEPTH)?.selections);
+    }
+    // Validation walks the fragments that no operation spreads, too.
+    let fragments: Vec<&str> = measure.definitions.keys().copied().collect();
+    for name in fragments {
+        measure.fragment(name, MAX_DEPTH)?;
+    }
+    if selections > MAX_SELECTIONS { Err(TooLarge::Wide) } else { Ok(()) }
 }
 
-struct Ruler<'a> {
-    document: &'a ExecutableDocument,
-    fragments: HashMap<&'a str, Size>,
+struct Measure<'a> {
+    definitions: HashMap<&'a str, Vec<&'a Vec<Selection>>>,
+    /// None while a fragment is being measured: it spreads itself then, which validation refuses.
+    sizes: HashMap<&'a str, Option<Size>>,
 }
 
-impl<'a> Ruler<'a> {
-    fn measure(&mut self, set: &'a SelectionSet, levels_left: usize) -> Result<Size, TooLarge> {
+impl<'a> Measure<'a> {
+    fn set(&mut self, set: &'a [Selection], levels_left: usize) -> Result<Size, TooLarge> {
         let mut size = Size::default();
-        for selection in &set.selections {
+        for selection in set {
             let inner = match selection {
                 Selection::Field(field) if field.selection_set.is_empty() => None,
-                Selection::Field(field) => Some(self.deeper(&field.selection_set, levels_left)?),
-                Selection::InlineFragment(inline) => Some(self.deeper(&inline.selection_set, levels_left)?),
+                Selection::Field(field) => Some(self.nested(&field.selection_set, levels_left)?),
+                Selection::InlineFragment(inline) => Some(self.nested(&inline.selection_set, levels_left)?),
                 Selection::FragmentSpread(spread) => Some(self.fragment(&spread.fragment_name, levels_left)?),
             };
             size.selections = size.selections.saturating_add(1);
@@ -88,18 +104,24 @@ impl<'a> Ruler<'a> {
         if size.selections > MAX_SELECTIONS { Err(TooLarge::Wide) } else { Ok(size) }
     }
 
-    fn deeper(&mut self, set: &'a SelectionSet, levels_left: usize) -> Result<Size, TooLarge> {
-        self.measure(set, levels_left.checked_sub(1).ok_or(TooLarge::Deep)?)
+    fn nested(&mut self, set: &'a [Selection], levels_left: usize) -> Result<Size, TooLarge> {
+        self.set(set, levels_left.checked_sub(1).ok_or(TooLarge::Deep)?)
     }
 
     fn fragment(&mut self, name: &'a str, levels_left: usize) -> Result<Size, TooLarge> {
-        if let Some(&known) = self.fragments.get(name) {
-            return if known.depth < levels_left { Ok(known) } else { Err(TooLarge::Deep) };
+        match self.sizes.get(name) {
+            Some(Some(size)) if size.depth < levels_left => return Ok(*size),
+            Some(Some(_)) => return Err(TooLarge::Deep),
+            Some(None) => return Ok(Size::default()),
+            None => {}
         }
-        let document = self.document;
-        let Some(fragment) = document.fragments.get(name) else { return Ok(Size::default()) };
-        let size = self.deeper(&fragment.selection_set, levels_left)?;
-        self.fragments.insert(name, size);
+        self.sizes.insert(name, None);
+        let mut size = Size::default();
+        for set in self.definitions.get(name).cloned().unwrap_or_default() {
+            let one = self.nested(set, levels_left)?;
+            size = Size { depth: size.depth.max(one.depth), selections: size.selections.max(one.selections) };
+        }
+        self.sizes.insert(name, Some(size));
         Ok(size)
     }
 }
@@ -107,11 +129,9 @@ impl<'a> Ruler<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use apollo_compiler::Schema;
 
     fn checked(text: &str) -> Result<(), TooLarge> {
-        let schema = Schema::parse_and_validate("type Query { a: Query b: Int }", "schema").unwrap();
-        check(&ExecutableDocument::parse_and_validate(&schema, text, "document").unwrap())
+        check(&Document::parse(text, "document").unwrap())
     }
 
     fn nested(levels: usize) -> String {
@@ -139,5 +159,22 @@ mod tests {
             .collect();
         let refused = checked(&format!("{{ ...F0 }} {doubling} fragment F13 on Query {{ b }}"));
         assert_eq!(refused, Err(TooLarge::Wide));
+        assert_eq!(checked(&format!("{{ b }} {doubling} fragment F13 on Query {{ b }}")), Err(TooLarge::Wide));
+    }
+
+    #[test]
+    fn selections_of_all_operations_are_added_up() {
+        let operations = |count: usize| -> String {
+            (0..count).map(|number| format!("query q{number} {{ ...F }} ")).collect()
+        };
+        let fragment = format!("fragment F on Query {{ {} }}", "b ".repeat(999));
+        assert_eq!(checked(&(operations(10) + &fragment)), Ok(()));
+        assert_eq!(checked(&(operations(11) + &fragment)), Err(TooLarge::Wide));
+        assert_eq!(checked(&operations(51)), Err(TooLarge::Many));
+    }
+
+    #[test]
+    fn fragments_that_spread_themselves_or_do_not_exist_are_left_to_validation() {
+        assert_eq!(checked("{ ...F ...Gone } fragment F on Query { a { ...G } } fragment G on Query { ...F }"), Ok(()));
     }
 }

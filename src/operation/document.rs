@@ -116,7 +116,7 @@ impl Documents {
         let too_large = |bound: bounds::TooLarge| {
             vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).because(bound.reason())]
         };
-        bounds::check_operations(&syntax).map_err(too_large)?;
+        bounds::check(&syntax).map_err(too_large)?;
         let repeated = input_fields::check(&syntax);
         if !repeated.is_empty() {
             return Err(first_errors(repeated, Code::GraphqlValidationFailed));
@@ -128,7 +128,6 @@ impl Documents {
         if !misplaced.is_empty() {
             return Err(first_errors(misplaced, Code::GraphqlValidationFailed));
         }
-        bounds::check(&validated).map_err(too_large)?;
         if let Some(limits) = &self.limits {
             let beyond = limits::check(&validated, limits);
             if !beyond.is_empty() {
