@@ -32,7 +32,9 @@ pub(crate) enum TooLarge {
     Deep,
     #[error("The document has more than {MAX_OPERATIONS} operations.")]
     Many,
-    #[error("The document has more than {MAX_SELECTIONS} selections in all its operations, fragments spread out.")]
+    #[error(
+        "The document has more than {MAX_SELECTIONS} selections in all its operations, fragments spread out."
+    )]
     Wide,
 }
 
@@ -59,7 +61,11 @@ pub(crate) fn check(document: &Document) -> Result<(), TooLarge> {
             Definition::OperationDefinition(operation) => operations.push(&operation.selection_set),
             Definition::FragmentDefinition(fragment) => {
                 // A second fragment of the name is a validation error, and is measured like the first.
-                measure.definitions.entry(&fragment.name).or_insert_with(Vec::new).push(&fragment.selection_set);
+                measure
+                    .definitions
+                    .entry(&fragment.name)
+                    .or_insert_with(Vec::new)
+                    .push(&fragment.selection_set);
             }
             _ => {}
         }
@@ -159,7 +165,10 @@ mod tests {
             .collect();
         let refused = checked(&format!("{{ ...F0 }} {doubling} fragment F13 on Query {{ b }}"));
         assert_eq!(refused, Err(TooLarge::Wide));
-        assert_eq!(checked(&format!("{{ b }} {doubling} fragment F13 on Query {{ b }}")), Err(TooLarge::Wide));
+        assert_eq!(
+            checked(&format!("{{ b }} {doubling} fragment F13 on Query {{ b }}")),
+            Err(TooLarge::Wide)
+        );
     }
 
     #[test]
@@ -175,6 +184,9 @@ mod tests {
 
     #[test]
     fn fragments_that_spread_themselves_or_do_not_exist_are_left_to_validation() {
-        assert_eq!(checked("{ ...F ...Gone } fragment F on Query { a { ...G } } fragment G on Query { ...F }"), Ok(()));
+        assert_eq!(
+            checked("{ ...F ...Gone } fragment F on Query { a { ...G } } fragment G on Query { ...F }"),
+            Ok(())
+        );
     }
 }

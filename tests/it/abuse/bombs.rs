@@ -41,8 +41,26 @@ pub(crate) fn bombs() -> Vec<(&'static str, String, &'static str, &'static str)>
         (
             "fragments in a circle",
             format!("{{ node(id: \"x\") {{ ...F0 }} }} {}", fragments(60, &|i| format!("...F{} ...F{}", (i + 1) % 60, (i + 7) % 60))),
+            "LIMIT_EXCEEDED",
+            "DEPTH",
+        ),
+        (
+            "few fragments in a circle",
+            format!("{{ node(id: \"x\") {{ ...F0 }} }} {}", fragments(6, &|i| format!("...F{} ...F{}", (i + 1) % 6, (i + 2) % 6))),
             "GRAPHQL_VALIDATION_FAILED",
             "",
+        ),
+        (
+            "operations that each spread many fragments of many spreads",
+            format!(
+                "{} fragment M on Query {{ {} }} {} fragment L on Query {{ {} }} fragment Z on Query {{ __typename }}",
+                (0..50).map(|i| format!("query q{i} {{ ...M }}")).collect::<String>(),
+                (0..560).map(|i| format!("...F{i} ")).collect::<String>(),
+                (0..560).map(|i| format!("fragment F{i} on Query {{ ...L }} ")).collect::<String>(),
+                "...Z ".repeat(3_600),
+            ),
+            "LIMIT_EXCEEDED",
+            "SELECTIONS",
         ),
         (
             "fragments that double each other",
