@@ -1,19 +1,19 @@
-# What a contributor types. `make` alone lists it.
+# The commands for contributors. `make` without arguments lists them.
 
 CARGO_TARGET_DIR ?= target
 BIN := $(abspath $(CARGO_TARGET_DIR))/debug/switchboard
-# cargo-deny goes here where the machine has none: inside the project, so that `cargo clean` takes it away again.
+# cargo-deny is installed here if the system has none: inside the project, so that `cargo clean` removes it.
 TOOLS := $(abspath $(CARGO_TARGET_DIR))/tools
 export PATH := $(PATH):$(TOOLS)/bin
 
-# The browser of the browser tests.
+# The browser for the browser tests.
 CHROMIUM ?= $(or $(shell command -v chromium || command -v chromium-browser || command -v google-chrome),/usr/bin/chromium)
 export CHROMIUM
 
 DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-# Steps share target/, and a heading must stand over its own step's output.
+# Steps share target/, and each heading must precede the output of its step.
 .NOTPARALLEL:
 .PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema schema-diff graphiql example-page bench-peers soak fuzz
 
@@ -23,10 +23,10 @@ help: ## This list
 demo: ## The graph on its built-in sandbox, as `cargo run --release -- demo` (ARGS="--scenario drift")
 	cargo run --locked --release -- demo $(ARGS)
 
-test: install check deny interop browser ## Every test; installs what they need and this machine lacks
+test: install check deny interop browser ## All tests; installs missing tools first
 	@echo "== All passed"
 
-check: fmt clippy doc rust ## What needs Rust alone: format, lints, documentation, Rust tests
+check: fmt clippy doc rust ## The checks that need only Rust: format, lints, documentation, Rust tests
 
 fmt:
 	@echo "== Format"
@@ -37,13 +37,13 @@ clippy:
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --lib --bins -- -D warnings
 
-# Private items and hidden modules too: their documentation is for contributors, and rustdoc checks only the links of what it
-# renders. `cargo doc` alone renders the public API.
+# Includes private items and hidden modules: their documentation is for contributors, and rustdoc only checks links that it
+# renders. `cargo doc` without flags renders the public API.
 doc:
 	@echo "== Documentation"
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links --cfg internal_docs" cargo doc --locked --no-deps --document-private-items
 
-# Not nextest: one runner everywhere, and the one that runs the examples in the documentation.
+# Not nextest: `cargo test` also runs the examples in the documentation, so one runner is enough.
 rust:
 	@echo "== Rust tests"
 	cargo test --locked
@@ -52,7 +52,7 @@ binary:
 	@echo "== The binary that the Node tests start"
 	cargo build --locked
 
-# Every example with a lock file: the tests run them as a reader would.
+# Every example with a lock file. The tests run them as a reader would.
 EXAMPLES := $(patsubst %/package-lock.json,%/node_modules/.installed,$(wildcard examples/*/package-lock.json))
 
 interop: binary tests/interop/node_modules/.installed $(EXAMPLES) ## Real clients against the binary (needs Node)
@@ -68,7 +68,7 @@ browser: binary tests/browser/node_modules/.installed graphiql/node_modules/.ins
 	cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
-# Advisories live in a Git repository that a closed network does not reach: then they alone are left out.
+# Advisories are in a Git repository. On a network without access to it, only the advisories are skipped.
 deny: $(if $(shell PATH="$(PATH)" command -v cargo-deny),,$(TOOLS)/bin/cargo-deny) ## Licences, banned crates, sources, and known vulnerabilities
 	@echo "== Dependencies"
 	cargo deny --locked --offline check bans licenses sources
@@ -98,14 +98,14 @@ schema-diff: tests/interop/node_modules/.installed ## Fails on a breaking change
 graphiql: graphiql/node_modules/.installed ## Rebuilds the embedded GraphiQL from graphiql/ (needs Node)
 	cd graphiql && npm run build
 
-soak: ## Ten minutes of load while the upstreams fail by chance (SECONDS=60 for one; SEED=N repeats one)
+soak: ## Ten minutes of load while the upstreams fail randomly (SECONDS=60 for one minute; SEED=N repeats a run)
 	SOAK_SECONDS=$(or $(SECONDS),600) $(if $(SEED),SOAK_SEED=$(SEED)) cargo bench --locked --profile dev --bench soak
 
-fuzz: ## Fuzzes with libFuzzer, SECONDS (60) each target, or TARGETS alone (builds once; about ten minutes)
+fuzz: ## Fuzzes with libFuzzer, SECONDS (60) per target, or only TARGETS (the first build takes about ten minutes)
 	fuzz/run $(or $(SECONDS),60) $(TARGETS)
 
 example-page: examples/settings-page/node_modules/.installed ## Rebuilds the embedded settings page from examples/settings-page (needs Node)
 	cd examples/settings-page && npm run build
 
-bench-peers: ## Switchboard beside other GraphQL servers, measured; writes benches/peers/RESULTS.md (ARGS=--quick tries it)
+bench-peers: ## Compares Switchboard with other GraphQL servers; writes benches/peers/RESULTS.md (ARGS=--quick tests the run)
 	benches/peers/run $(ARGS)

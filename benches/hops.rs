@@ -1,9 +1,9 @@
-//! How long a cold query for providers with their accounts takes, as a ratio to one hop to an upstream.
+//! The duration of a cold query for providers with accounts, as a ratio to one upstream call.
 //!
-//! `cargo bench --bench hops`: the sandbox answers over real sockets with 50 ms of latency. A hop is one
-//! call to it by itself. With the toolkits unknown the query takes two hops in a row, with them known
-//! (the workspace was read before, and its list is due again) one. Rounds are interleaved; the medians
-//! and their ratios to the hop count, the machine's own speed does not.
+//! `cargo bench --bench hops`: the sandbox responds over real sockets with 50 ms of latency. A hop is one
+//! call. With unknown toolkits the query takes two sequential hops. With known toolkits (the workspace was
+//! read before and its list has expired) it takes one. Rounds are interleaved; the ratios of the medians do
+//! not depend on the machine.
 
 #![allow(
     clippy::print_stdout,
@@ -42,7 +42,7 @@ async fn rounds() {
         hops.push(hop(address).await);
         let operations = operations(address);
         unknown.push(ask(&operations).await);
-        // Both lists are due again at once, by the settings below; the connections stay open.
+        // Both lists expire immediately, by the settings below. The connections stay open.
         tokio::time::sleep(Duration::from_millis(5)).await;
         known.push(ask(&operations).await);
     }

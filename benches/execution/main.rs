@@ -1,13 +1,17 @@
-//! How much CPU one request takes from its text to its answer's text, ours against plain async-graphql.
+//! CPU time of one request, from request text to response text, compared with plain async-graphql.
 //!
-//! `cargo bench --bench execution`: both graphs run in this process on one thread and ask the same upstream, which
-//! answers from a thread of its own; counted is the CPU time of their thread alone. Their answers are compared before
-//! anything is timed. Rounds are interleaved; the medians' ratio counts, the machine's own speed does not.
+//! `cargo bench --bench execution`: both graphs run in this process on one thread and call the same upstream,
+//! which runs on another thread. Only the CPU time of their thread counts. Their responses are compared
+//! before the measurement. Rounds are interleaved; the ratio of the medians does not depend on the machine.
 //!
-//! - `hot`: 20 providers with 10 accounts each, again and again: a finished answer of ours.
-//! - `warm`: 20 providers with 10 accounts each, 38 KB, both with the upstreams' rows already at hand: executing alone, as no answer is kept.
-//! - `unique`: 20 accounts behind a filter that nobody has asked for yet, in a variable: one call to the upstream each.
-//! - `unique text`: the same, the filter written into the query, so that its document is new too.
+//! - `hot`: 20 providers with 10 accounts each, repeated: a cached response of Switchboard.
+//!
+//! - `warm`: 20 providers with 10 accounts each, 38 KB, with cached upstream rows on both sides: execution
+//! only.
+//!
+//! - `unique`: 20 accounts with a new filter in a variable: one upstream call each.
+//!
+//! - `unique text`: the same with the filter in the query text, so that its document is new too.
 
 #![allow(
     clippy::print_stdout,
@@ -38,7 +42,7 @@ use switchboard::sandbox::LEADLEX_PATH;
 use plain::Plain;
 use upstream::{COMPOSIO_KEY, LEADLEX_KEY, UNIQUE, Upstream};
 
-/// As in the program itself.
+/// As in the binary.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -76,7 +80,7 @@ impl Job {
         matches!(self, Self::Hot | Self::Warm)
     }
 
-    /// The request that a client sends; `serial` is its own.
+    /// The request text. `serial` makes it unique.
     fn request(self, serial: usize) -> Vec<u8> {
         let unique = format!("{UNIQUE}{serial}");
         let request = match self {
@@ -99,7 +103,7 @@ impl Job {
 }
 
 fn main() {
-    // `cargo bench -- warm ours` runs one side of one job alone, for a profiler.
+    // `cargo bench -- warm ours` runs one side of one job, for a profiler.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let upstream = Upstream::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -120,7 +124,7 @@ fn main() {
                     };
                 }
             }
-            _ => panic!("no word, or a job and a side"),
+            _ => panic!("expected no argument, or a job and a side"),
         }
     });
 }
@@ -138,7 +142,7 @@ async fn compare(both: &Ours, plain: &Plain) {
             (ask(ours, &job.request(serial)).await, plain.ask(&job.request(serial), rows_at_hand).await);
         let [ours_read, plain_read]: [Value; 2] =
             [&our_answer, &plain_answer].map(|answer| serde_json::from_slice(answer).expect("JSON"));
-        assert_eq!(ours_read, plain_read, "the two graphs answer differently");
+        assert_eq!(ours_read, plain_read, "the responses of the two graphs differ");
         let (mut our_times, mut plain_times) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             let requests: Vec<_> = (0..REQUESTS)
@@ -148,7 +152,8 @@ async fn compare(both: &Ours, plain: &Plain) {
                 })
                 .collect();
             let start = cpu();
-            // A finished answer is quicker than this clock is fine.
+            // A cached response takes less time than the resolution of this clock, so several are measured
+            // together.
             let times = if matches!(job, Job::Hot) { 100 } else { 1 };
             for request in requests.iter().cycle().take(REQUESTS * times as usize) {
                 ask(ours, request).await;
@@ -171,7 +176,7 @@ async fn compare(both: &Ours, plain: &Plain) {
     }
 }
 
-/// The same graph twice: one that keeps its answers, and one that executes every time.
+/// The same graph twice: with a response cache and without.
 struct Ours {
     keeping: OperationEngine,
     executing: OperationEngine,
@@ -212,7 +217,7 @@ async fn ask(operations: &OperationEngine, request: &[u8]) -> Vec<u8> {
     operations.run(request, TransportRules { mutations: true }, caller).await.body.into()
 }
 
-/// The CPU time that this thread has taken.
+/// The CPU time of this thread.
 fn cpu() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux's own count of CPU time");
     let nanos = text.split(' ').next().and_then(|first| first.parse().ok());

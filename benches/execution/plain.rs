@@ -1,5 +1,5 @@
-//! The same job as one writes it with async-graphql's own means: objects that serde reads and the library answers, and
-//! its `DataLoader` as it comes, which makes one list out of all that a level asks for.
+//! The same job with async-graphql's own means: serde structs, resolvers, and its `DataLoader`, which batches
+//! the requests of one level.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -24,17 +24,17 @@ use switchboard::sandbox::LEADLEX_PATH;
 use crate::upstream::{COMPOSIO_KEY, LEADLEX_KEY};
 
 const NEWEST_FIRST: &str = "order_by=created_at&order_direction=desc";
-/// The most that Composio gives at once.
+/// The largest page of Composio.
 const PAGE_ROWS: usize = 100;
 
 pub(crate) struct Plain {
     schema: Schema<Query, EmptyMutation, EmptySubscription>,
     api: Arc<Api>,
-    kept: Arc<Kept>,
+    kept: Arc<CachedRows>,
 }
 
 impl Plain {
-    /// `toolkits` is an answer that holds each provider's toolkits.
+    /// `toolkits` has the toolkits of each provider.
     pub(crate) fn new(base_url: &str, toolkits: &Value) -> Self {
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         let nodes = toolkits["data"]["providers"]["nodes"].as_array().expect("providers");
@@ -49,34 +49,34 @@ impl Plain {
         Self { schema, api: Arc::new(api), kept: Arc::default() }
     }
 
-    /// Where rows are kept at hand, no upstream is asked twice.
+    /// With `rows_at_hand`, upstream rows are cached and no call is repeated.
     pub(crate) async fn ask(&self, request: &[u8], rows_at_hand: bool) -> Vec<u8> {
-        let Asked { query, variables } = serde_json::from_slice(request).expect("a request");
+        let CacheMode { query, variables } = serde_json::from_slice(request).expect("a request");
         let source =
             Source { api: Arc::clone(&self.api), kept: rows_at_hand.then(|| Arc::clone(&self.kept)) };
-        let loader = DataLoader::new(source, OnTokio, OnTokio);
+        let loader = DataLoader::new(source, TokioExecutor, TokioExecutor);
         let response = self.schema.execute(Request::new(query).variables(variables).data(loader)).await;
         serde_json::to_vec(&response).expect("an answer")
     }
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct CacheMode {
     query: String,
     #[serde(default)]
     variables: Variables,
 }
 
-struct OnTokio;
+struct TokioExecutor;
 
-impl Spawn for OnTokio {
+impl Spawn for TokioExecutor {
     fn spawn_obj(&self, task: FutureObj<'static, ()>) -> Result<(), SpawnError> {
         tokio::spawn(task);
         Ok(())
     }
 }
 
-impl Timer for OnTokio {
+impl Timer for TokioExecutor {
     fn delay(&self, time: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(time))
     }
@@ -89,19 +89,19 @@ struct Api {
     toolkits: HashMap<(String, String), Vec<String>>,
 }
 
-/// Rows by what was asked for.
+/// Cached rows by request.
 #[derive(Default)]
-struct Kept {
+struct CachedRows {
     providers: Mutex<Option<Vec<Provider>>>,
     accounts: Mutex<HashMap<AccountsOf, Vec<Arc<Account>>>>,
 }
 
 struct Source {
     api: Arc<Api>,
-    kept: Option<Arc<Kept>>,
+    kept: Option<Arc<CachedRows>>,
 }
 
-/// Key: accounts by a filter, `toolkit_slugs` or `user_ids`.
+/// The key: accounts with this filter, `toolkit_slugs` or `user_ids`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct AccountsOf {
     filter: &'static str,
@@ -155,7 +155,7 @@ impl Source {
         serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("accounts")
     }
 
-    /// All of one filter in one list, read until each key has what it wants or the list ends.
+    /// Reads one list for all keys until each key has its rows or the list ends.
     async fn accounts(&self, filter: &str, keys: &[&AccountsOf]) -> HashMap<AccountsOf, Vec<Arc<Account>>> {
         let values: Vec<_> = keys.iter().flat_map(|key| key.values.iter().map(String::as_str)).collect();
         let values = values.join(",");

@@ -1,4 +1,4 @@
-//! The upstreams of both graphs: the sandbox, on a thread of its own so that its work is not counted.
+//! The upstreams of both graphs: the sandbox on a separate thread, so that its CPU time does not count.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tower::ServiceExt;
 pub(crate) const LEADLEX_KEY: &str = "wbk_sandbox_a";
 pub(crate) const COMPOSIO_KEY: &str = "ak_sandbox_a";
 
-/// What the user ids of unique requests begin with; each of these users has the same 20 accounts.
+/// The prefix of user ids in unique requests. Each of these users has the same 20 accounts.
 pub(crate) const UNIQUE: &str = "nobody_asked_yet_";
 
 pub(crate) struct Upstream {
@@ -25,7 +25,7 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn start() -> Self {
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -37,7 +37,7 @@ impl Upstream {
                     ..Settings::default()
                 };
                 let sandbox = Sandbox::new(settings, Clock::system());
-                // Scopes come in three forms; reading each of them is not what is measured.
+                // Scopes have three forms. Reading them is not part of this measurement.
                 sandbox.change_providers(Tenant::A, |rows| {
                     rows.iter_mut().for_each(|row| row["scopes"] = json!(["read", "write"]));
                 });
@@ -45,14 +45,14 @@ impl Upstream {
                 let unique = twenty(&sandbox).await;
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
                 let address: SocketAddr = listener.local_addr().expect("its address");
-                tell.send(format!("http://{address}")).expect("the other thread waits");
+                sender.send(format!("http://{address}")).expect("the other thread waits");
                 let router = sandbox.layer(middleware::from_fn(move |request, next| {
                     answer(Arc::clone(&unique), request, next)
                 }));
                 axum::serve(listener, router).await.expect("a server that never ends");
             });
         });
-        Self { base_url: told.recv().expect("the upstream starts") }
+        Self { base_url: receiver.recv().expect("the upstream starts") }
     }
 }
 

@@ -1,15 +1,18 @@
-//! What a shared Redis costs a replica, and what it saves: an answer that is kept already, one that another replica has read, and
-//! one that nobody has.
+//! The cost and the benefit of a shared Redis for a replica: a cached response, data that another replica has
+//! read, and data that none has read.
 //!
-//! `cargo bench --bench replicas` starts a `redis-server` and the sandbox on loopback; both end with it, after about a minute and a half. Each
-//! replica is a thread: its CPU time is that thread's alone, with what goes on behind the answer. Rounds are
-//! interleaved; the medians' ratios count, the machine's own speed does not.
+//! `cargo bench --bench replicas` starts a `redis-server` and the sandbox on loopback. Both end with it,
+//! after about 90 seconds. Each replica is a thread, and its CPU time includes background work. Rounds are
+//! interleaved; the ratios of the medians do not depend on the machine.
 //!
-//! - `hot`: a finished answer, from a replica with Redis and from one without; and what Redis was asked meanwhile.
-//! - reads: 100 accounts as a page, 100 by their ids, and the providers, all executed (no answer is kept), from what a replica
-//!   has itself (L1), from what another has read (L2: its own has ended), and from the upstream. What was read is fresh for
-//!   [`FRESH_FOR`], and gone after that, so each round begins with nothing anywhere.
-//! - bytes: what stands in Redis of each of them.
+//! - `hot`: a cached response, from a replica with Redis and one without, with the Redis commands meanwhile.
+//!
+//! - reads: a page of 100 accounts, 100 accounts by id, and the providers, all executed without a response
+//! cache: from the replica's own cache (L1), from data of another replica (L2, after L1 has expired), and
+//! from the upstream. Data is fresh for [`FRESH_FOR`] and then dropped, so each round begins with empty
+//! caches.
+//!
+//! - bytes: the size of each of them in Redis.
 
 #![allow(
     clippy::print_stdout,
@@ -36,10 +39,10 @@ use serde_json::json;
 use switchboard::sandbox::Tenant;
 use switchboard::telemetry::requests::Made;
 
-use replica::{Replica, Setup, Spent};
-use server::{Commands, Server, between, told, usual};
+use replica::{Cost, Replica, Setup};
+use server::{Commands, Server, describe, difference, median_commands};
 
-/// As in the program itself.
+/// As in the binary.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -48,7 +51,7 @@ const HOT_ROUNDS: usize = 300;
 const HOT_REQUESTS: u32 = 10_000;
 
 const ROUNDS: usize = 40;
-/// Answers of one round from what a replica has itself, which are quick.
+/// Responses from a replica's own cache in one round, which are fast.
 const OWN: u32 = 20;
 const FRESH_FOR: Duration = Duration::from_millis(500);
 
@@ -84,7 +87,7 @@ fn page() -> Vec<u8> {
     json!({ "query": query }).to_string().into_bytes()
 }
 
-/// Others than those of the page, which are known by their ids once it is read.
+/// Other accounts than those of the page, because the page caches its accounts by id.
 fn by_ids<'a>(accounts: impl Iterator<Item = &'a str>) -> Vec<u8> {
     let global = |id: &str| URL_SAFE_NO_PAD.encode(format!("ConnectedAccount:{id}"));
     let ids: Vec<_> = accounts.skip(1_000).take(100).map(global).collect();
@@ -96,34 +99,34 @@ fn providers() -> Vec<u8> {
     br#"{"query":"{ providers(first: 100) { nodes { id category name status scopes } } }"}"#.to_vec()
 }
 
-/// A finished answer with and without Redis, in turn.
+/// A cached response with and without Redis, in turn.
 fn hot(redis: &mut Server, upstream: &str) {
     let setup = |redis| Setup { upstream, redis, fresh_for: Duration::from_secs(3_600), keeps_answers: true };
     let sides = [Replica::start(&setup(None)), Replica::start(&setup(Some(redis.url.as_str())))];
     let request = json!({ "query": HOT }).to_string().into_bytes();
     for side in &sides {
-        // A cold answer is not kept, the next one is.
+        // A cold response is not cached, the next one is.
         side.ask(&request, 2 * OWN);
     }
-    // What their calls told of quotas is put into the store a moment later.
+    // Quota information from their calls is stored a moment later.
     std::thread::sleep(Duration::from_secs(2));
     let before = redis.commands();
     let (mut spent, mut ratios, mut bytes) = ([Vec::new(), Vec::new()], Vec::new(), 0);
     for round in 0..HOT_ROUNDS {
         let mut of_round = [Duration::ZERO; 2];
-        // Who is first changes: the second finds the caches warm.
+        // The order alternates, because the second run finds warm caches.
         for place in [round % 2, (round + 1) % 2] {
             let one = sides[place].ask(&request, HOT_REQUESTS);
-            assert!(one.made == Some(Made::Kept), "an answer was not a finished one");
+            assert!(one.made == Some(Made::Kept), "a response did not come from the cache");
             (of_round[place], bytes) = (one.cpu, one.bytes);
             spent[place].push(one);
         }
         ratios.push(of_round[1].as_secs_f64() / of_round[0].as_secs_f64());
     }
     ratios.sort_unstable_by(f64::total_cmp);
-    let asked = between(&before, &redis.commands());
+    let asked = difference(&before, &redis.commands());
     let [without, with] = spent;
-    println!("| hot: a finished answer of {:.0} KB | CPU, µs | requests/s of a core |", bytes as f64 / 1e3);
+    println!("| hot: a cached response of {:.0} KB | CPU, µs | requests/s of a core |", bytes as f64 / 1e3);
     println!("|---|---:|---:|");
     for (what, spent) in [("without Redis", &without), ("with Redis", &with)] {
         let cpu = median(spent, |spent| spent.cpu);
@@ -132,25 +135,25 @@ fn hot(redis: &mut Server, upstream: &str) {
     let [least, middle, most] =
         [ratios.len() / 4, ratios.len() / 2, ratios.len() * 3 / 4].map(|place| ratios[place]);
     println!(
-        "\nWith ÷ without: {middle:.3} (half of the rounds: {least:.3} to {most:.3}). In {} requests Redis was asked: {}. (A replica \
-         tells that it lives every 5 s: publish.)\n",
+        "\nWith ÷ without: {middle:.3} (half of the rounds: {least:.3} to {most:.3}). In {} requests Redis received: {}. (A replica \
+         publishes a heartbeat every 5 s.)\n",
         HOT_ROUNDS * HOT_REQUESTS as usize,
-        told(&asked)
+        describe(&asked)
     );
 }
 
-/// From where a question is answered, in the order of a round.
+/// The source of the data, in the order of a round.
 const FROM: [&str; 5] =
     ["upstream, 50 ms, no Redis", "upstream, 0 ms, no Redis", "upstream, 0 ms, and Redis", "L2", "L1"];
 const SHARED: usize = 3;
 
-/// What one question took from everywhere.
+/// The cost of one request from every source.
 struct Taken {
-    spent: [Vec<Spent>; FROM.len()],
+    spent: [Vec<Cost>; FROM.len()],
     commands: [Vec<Commands>; FROM.len()],
 }
 
-/// Each question from everywhere, in turn.
+/// Each request from every source, in turn.
 fn reads(redis: &mut Server, near: &str, far: &str, questions: &[(&str, Vec<u8>)]) {
     let replica = |upstream, redis| {
         Replica::start(&Setup { upstream, redis, fresh_for: FRESH_FOR, keeps_answers: false })
@@ -158,21 +161,21 @@ fn reads(redis: &mut Server, near: &str, far: &str, questions: &[(&str, Vec<u8>)
     let url = redis.url.clone();
     let (alone_far, alone) = (replica(far, None), replica(near, None));
     let (first, second) = (replica(near, Some(&url)), replica(near, Some(&url)));
-    // How often each is asked, and how many calls to an upstream that must cost.
+    // The number of runs of each, and the upstream calls that this must cost.
     let asked = [(&alone_far, 1, 1), (&alone, 1, 1), (&first, 1, 1), (&second, 1, 0), (&second, OWN, 0)];
     let mut taken: Vec<_> =
         questions.iter().map(|_| Taken { spent: Default::default(), commands: Default::default() }).collect();
     let (mut stored, mut aside) = (BTreeMap::new(), 0);
-    // The first round opens connections and judges documents.
+    // The first round opens connections and validates documents.
     for round in 0..=ROUNDS {
         for ((_, request), taken) in questions.iter().zip(&mut taken) {
             for (place, (replica, times, calls)) in asked.into_iter().enumerate() {
                 let (before, calls_before) = (redis.commands(), replica.calls());
                 let spent = replica.ask(request, times);
-                let commands = between(&before, &redis.commands());
+                let commands = difference(&before, &redis.commands());
                 let looked = place != SHARED || commands.contains_key("mget");
                 if replica.calls() - calls_before != calls || !looked {
-                    // The machine was so busy that what was read had ended by then.
+                    // The machine was so busy that the data had expired by then.
                     aside += 1;
                     continue;
                 }
@@ -207,7 +210,7 @@ fn reads(redis: &mut Server, near: &str, far: &str, questions: &[(&str, Vec<u8>)
 }
 
 fn show(questions: &[(&str, Vec<u8>)], taken: &[Taken]) {
-    println!("| what | from | ms | CPU, µs | time ÷ L2 | CPU ÷ L2 | Redis was asked |");
+    println!("| what | from | ms | CPU, µs | time ÷ L2 | CPU ÷ L2 | Redis commands |");
     println!("|---|---|---:|---:|---:|---:|---|");
     for ((what, _), Taken { spent, commands }) in questions.iter().zip(taken) {
         let figures = spent
@@ -222,20 +225,21 @@ fn show(questions: &[(&str, Vec<u8>)], taken: &[Taken]) {
                 latency / 1e3,
                 latency / shared_latency,
                 cpu / shared_cpu,
-                told(&usual(&commands[place]))
+                describe(&median_commands(&commands[place]))
             );
         }
     }
     println!();
 }
 
-/// And not a generation, a claim, or what is known of a quota, which stands under a credential's tag.
+/// Whether the entry is data that was read, and not a generation, a lease or a quota count under a
+/// credential's tag.
 fn is_read(kind: &str) -> bool {
     kind.bytes().all(|letter| letter.is_ascii_lowercase())
 }
 
 /// In microseconds.
-fn median(spent: &[Spent], of: impl Fn(&Spent) -> Duration) -> f64 {
+fn median(spent: &[Cost], of: impl Fn(&Cost) -> Duration) -> f64 {
     let mut times: Vec<_> = spent.iter().map(of).collect();
     times.sort_unstable();
     times[times.len() / 2].as_secs_f64() * 1e6

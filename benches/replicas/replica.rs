@@ -1,5 +1,5 @@
-//! One replica: a graph with its operations on a thread of its own, so that what it costs is that thread's CPU time and nobody
-//! else's, not even that of the other replicas, which hear what this one tells.
+//! One replica: a graph and its engine on a separate thread, so that its cost is the CPU time of that thread
+//! alone.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -22,27 +22,27 @@ use tokio::time::Instant;
 
 use crate::upstreams::{COMPOSIO_KEY, LEADLEX_KEY};
 
-/// What is told behind an answer (a call to the other replicas) is over after that, and counted.
-const SETTLES: Duration = Duration::from_millis(2);
+/// Work after a response, such as a message to the other replicas, ends within this time and is counted.
+const SETTLE_TIME: Duration = Duration::from_millis(2);
 
-/// After so many answers that waited for nothing, whatever else is to be done gets its turn, as between connections.
-const TURN: u32 = 100;
+/// After this many responses without a wait, other tasks get a turn, as they do between connections.
+const YIELD_INTERVAL: u32 = 100;
 
-/// How long a question may take at all.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The maximum duration of a request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How a replica is set up.
+/// The settings of a replica.
 pub(crate) struct Setup<'a> {
     pub(crate) upstream: &'a str,
     pub(crate) redis: Option<&'a str>,
     pub(crate) fresh_for: Duration,
-    /// Whether it keeps finished answers, or executes every time.
+    /// Whether responses are cached.
     pub(crate) keeps_answers: bool,
 }
 
 pub(crate) struct Replica {
     questions: UnboundedSender<Question>,
-    answers: mpsc::Receiver<Spent>,
+    answers: mpsc::Receiver<Cost>,
     graph: Graph,
 }
 
@@ -51,13 +51,13 @@ struct Question {
     times: u32,
 }
 
-/// What one answer took; of several, on average.
+/// The cost of one response, or the mean of several.
 #[derive(Clone, Copy)]
-pub(crate) struct Spent {
+pub(crate) struct Cost {
     pub(crate) latency: Duration,
-    /// Of the replica's thread.
+    /// CPU time of the replica's thread.
     pub(crate) cpu: Duration,
-    /// How the last was come by.
+    /// The way in which the last response was made.
     pub(crate) made: Option<Made>,
     pub(crate) bytes: usize,
 }
@@ -67,7 +67,7 @@ impl Replica {
         let config = config(setup);
         let (questions, asked) = unbounded_channel();
         let (answer, answers) = mpsc::channel();
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let keeps_answers = setup.keeps_answers;
         std::thread::spawn(move || {
             let runtime =
@@ -81,20 +81,20 @@ impl Replica {
                     shares = Shares { answers: 0, ..shares };
                 }
                 let operations = OperationEngine::new(graph.clone(), &shares, clock).expect("a schema");
-                tell.send(graph).expect("the other thread waits");
+                sender.send(graph).expect("the other thread waits");
                 serve(&operations, asked, &answer).await;
             });
         });
-        Self { questions, answers, graph: told.recv().expect("the replica starts") }
+        Self { questions, answers, graph: receiver.recv().expect("the replica starts") }
     }
 
-    /// What an answer to `request` takes, asked so many times in a row.
-    pub(crate) fn ask(&self, request: &[u8], times: u32) -> Spent {
+    /// The cost of a response to `request`, averaged over `times` runs.
+    pub(crate) fn ask(&self, request: &[u8], times: u32) -> Cost {
         self.questions.send(Question { request: request.to_vec(), times }).expect("a replica");
-        self.answers.recv_timeout(PATIENCE).expect("an answer")
+        self.answers.recv_timeout(REQUEST_TIMEOUT).expect("an answer")
     }
 
-    /// How many calls it has made to both upstreams.
+    /// The number of calls to both upstreams.
     pub(crate) fn calls(&self) -> u64 {
         self.graph.calls().iter().map(|counts| counts.succeeded).sum()
     }
@@ -103,24 +103,24 @@ impl Replica {
 async fn serve(
     operations: &OperationEngine,
     mut asked: UnboundedReceiver<Question>,
-    answer: &mpsc::Sender<Spent>,
+    answer: &mpsc::Sender<Cost>,
 ) {
     let clock = CpuClock::of_this_thread();
     while let Some(Question { request, times }) = asked.recv().await {
-        // A thread's count is exact where it has just slept.
-        tokio::time::sleep(SETTLES).await;
+        // The CPU time of a thread is exact just after a sleep.
+        tokio::time::sleep(SETTLE_TIME).await;
         let (before, begun) = (clock.read(), Instant::now());
         let (mut made, mut bytes) = (None, 0);
         for number in 0..times {
             (made, bytes) = run(operations, &request).await;
-            if number % TURN == TURN - 1 {
+            if number % YIELD_INTERVAL == YIELD_INTERVAL - 1 {
                 tokio::task::yield_now().await;
             }
         }
         let took = begun.elapsed();
-        tokio::time::sleep(SETTLES).await;
+        tokio::time::sleep(SETTLE_TIME).await;
         let cpu = clock.read() - before;
-        let spent = Spent { latency: took / times, cpu: cpu / times, made, bytes };
+        let spent = Cost { latency: took / times, cpu: cpu / times, made, bytes };
         if answer.send(spent).is_err() {
             return;
         }
@@ -145,11 +145,11 @@ fn config(setup: &Setup<'_>) -> Config {
         ("UPSTREAM__COMPOSIO__BASE_URL", setup.upstream.to_owned()),
         ("CACHE__PROVIDERS_TTL_MS", fresh_for.clone()),
         ("CACHE__ACCOUNTS_TTL_MS", fresh_for),
-        // What is past its time is gone: the next question is a miss.
+        // Expired values are dropped, so that the next request is a miss.
         ("CACHE__STALE_WHILE_REVALIDATE_MS", "0".to_owned()),
         ("CACHE__STALE_IF_ERROR_MS", "0".to_owned()),
         ("CACHE__JITTER_PERCENT", "0".to_owned()),
-        // A machine that is busy with something else as well is not to be taken for a Redis that is away.
+        // A slow Redis on a busy machine must not be taken for an outage.
         ("REDIS__TIMEOUT_MS", "1000".to_owned()),
         ("REDIS__URL", setup.redis.unwrap_or_default().to_owned()),
     ];

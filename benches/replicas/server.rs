@@ -1,5 +1,5 @@
-//! The Redis of this benchmark: a real `redis-server` on a loopback port, without persistence, bounded in memory, and ended with
-//! this process, however that ends.
+//! The Redis of this benchmark: a real `redis-server` on a loopback port, without persistence, with limited
+//! memory. It ends with this process in any case.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use redis::{Client, Connection};
 
-/// How often it is asked whether it answers yet, 20 ms apart.
+/// The number of connection attempts, 20 ms apart.
 const TRIES: usize = 250;
 
-/// What a script asks by itself: it came as one command.
+/// Commands inside a script. The script was sent as one command.
 const WITHIN_SCRIPTS: [&str; 3] = ["get", "del", "pexpire"];
 
 pub(crate) struct Server {
@@ -20,21 +20,21 @@ pub(crate) struct Server {
     pub(crate) url: String,
 }
 
-/// How often what was asked, by its name.
+/// The number of calls of each command.
 pub(crate) type Commands = BTreeMap<String, u64>;
 
-/// What stands in the store of one kind.
+/// The stored entries of one kind.
 #[derive(Default)]
 pub(crate) struct Stored {
     pub(crate) values: u64,
-    /// The values alone.
+    /// The size of the values.
     pub(crate) value_bytes: u64,
-    /// With their keys and all that Redis keeps beside them.
+    /// The size with keys and Redis' overhead.
     pub(crate) all_bytes: u64,
 }
 
 impl Server {
-    /// Starts it, and waits until it answers.
+    /// Starts the server and waits until it responds.
     pub(crate) fn start() -> Result<Self, String> {
         for program in ["redis-server", "setpriv"] {
             let there = Command::new(program).arg("--version").stdout(Stdio::null()).status();
@@ -44,7 +44,7 @@ impl Server {
         }
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = free.map_err(|error| format!("no port is free: {error}"))?.port().to_string();
-        // Where this process is killed and cannot stop it, it still ends: that is setpriv's part.
+        // If this process is killed, setpriv ends the server.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "redis-server", "--bind", "127.0.0.1", "--port", &port]);
         command.args(["--save", "", "--appendonly", "no", "--maxmemory", "256mb"]);
@@ -61,9 +61,9 @@ impl Server {
         }
     }
 
-    /// What all replicas have asked since it started, this benchmark's own questions left out.
+    /// The commands of all replicas since the start, without this benchmark's own.
     pub(crate) fn commands(&mut self) -> Commands {
-        let told: String =
+        let text: String =
             redis::cmd("INFO").arg("commandstats").query(&mut self.connection).expect("INFO is answered");
         let line = |line: &str| {
             let (name, figures) = line.strip_prefix("cmdstat_")?.split_once(':')?;
@@ -71,15 +71,15 @@ impl Server {
             let is_theirs = name != "info" && !WITHIN_SCRIPTS.contains(&name);
             is_theirs.then(|| (name.to_owned(), calls))
         };
-        told.lines().filter_map(line).collect()
+        text.lines().filter_map(line).collect()
     }
 
-    /// Forgets everything.
+    /// Removes all data.
     pub(crate) fn empty(&mut self) {
         redis::cmd("FLUSHALL").exec(&mut self.connection).expect("FLUSHALL is answered");
     }
 
-    /// What stands there now, by kind: the fifth part of a key.
+    /// The current entries by kind, which is the fifth part of a key.
     pub(crate) fn stored(&mut self) -> BTreeMap<String, Stored> {
         let keys: Vec<String> =
             redis::cmd("KEYS").arg("*").query(&mut self.connection).expect("KEYS is answered");
@@ -89,7 +89,7 @@ impl Server {
                 let mut command = redis::cmd(words.first()?);
                 command.arg(words.get(1..)?).arg(&key).query(&mut self.connection).expect("a figure")
             };
-            // It may have ended meanwhile.
+            // The server may have ended meanwhile.
             let (Some(value), Some(all)) = (figure(&["STRLEN"]), figure(&["MEMORY", "USAGE"])) else {
                 continue;
             };
@@ -120,8 +120,8 @@ fn connect(url: &str) -> Option<Connection> {
     })
 }
 
-/// What was asked between two moments.
-pub(crate) fn between(before: &Commands, after: &Commands) -> Commands {
+/// The commands between two counts.
+pub(crate) fn difference(before: &Commands, after: &Commands) -> Commands {
     let grown = |(name, calls): (&String, &u64)| {
         let calls = calls - before.get(name).copied().unwrap_or_default();
         (calls > 0).then(|| (name.clone(), calls))
@@ -129,8 +129,8 @@ pub(crate) fn between(before: &Commands, after: &Commands) -> Commands {
     after.iter().filter_map(grown).collect()
 }
 
-/// The medians of some rounds: a sign of life falls into few of them.
-pub(crate) fn usual(rounds: &[Commands]) -> Commands {
+/// The medians of some rounds. A heartbeat occurs in few of them.
+pub(crate) fn median_commands(rounds: &[Commands]) -> Commands {
     let names: BTreeSet<_> = rounds.iter().flat_map(BTreeMap::keys).collect();
     let median = |name: &String| {
         let mut calls: Vec<_> =
@@ -141,8 +141,8 @@ pub(crate) fn usual(rounds: &[Commands]) -> Commands {
     names.into_iter().map(|name| (name.clone(), median(name))).filter(|(_, calls)| *calls > 0).collect()
 }
 
-/// `2 mget, 1 set`.
-pub(crate) fn told(commands: &Commands) -> String {
+/// Formats as `2 mget, 1 set`.
+pub(crate) fn describe(commands: &Commands) -> String {
     let each: Vec<_> = commands.iter().map(|(name, calls)| format!("{calls} {name}")).collect();
     if each.is_empty() { "none".to_owned() } else { each.join(", ") }
 }

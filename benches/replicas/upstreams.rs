@@ -1,11 +1,11 @@
-//! The upstreams: the sandbox on a thread of its own, with some latency or none.
+//! The upstreams: the sandbox on a separate thread, with or without latency.
 
 use switchboard::sandbox::{Clock, ComposioPlan, LeadlexPlan, Sandbox, Settings};
 
 pub(crate) const LEADLEX_KEY: &str = "wbk_sandbox_a";
 pub(crate) const COMPOSIO_KEY: &str = "ak_sandbox_a";
 
-/// A sandbox without limits of calls.
+/// A sandbox without rate limits.
 pub(crate) fn sandbox(latency_ms: u64) -> Sandbox {
     let settings = Settings {
         accounts: 10_000,
@@ -17,18 +17,18 @@ pub(crate) fn sandbox(latency_ms: u64) -> Sandbox {
     Sandbox::new(settings, Clock::system())
 }
 
-/// Serves it over loopback for as long as this process lives; gives its base URL.
+/// Serves the sandbox over loopback until this process ends. Returns its base URL.
 pub(crate) fn serve(sandbox: &Sandbox) -> String {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let router = sandbox.router();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("its address");
-            tell.send(format!("http://{address}")).expect("the other thread waits");
+            sender.send(format!("http://{address}")).expect("the other thread waits");
             axum::serve(listener, router).await.expect("a server that never ends");
         });
     });
-    told.recv().expect("the sandbox starts")
+    receiver.recv().expect("the sandbox starts")
 }

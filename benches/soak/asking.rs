@@ -1,4 +1,4 @@
-//! What clients ask, and what an answer to each of them may hold.
+//! The requests of clients, and what a response to each may contain.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,16 +9,16 @@ use tokio::time::Instant;
 
 use super::upstreams::Upstreams;
 
-/// What must be in no answer.
+/// Texts that no response may contain.
 const SECRETS: [&str; 6] = ["CANARY-", "wbk_", "ak_sandbox", "127.0.0.1", "Emulated", "DOCTYPE"];
 
-/// One who asks.
+/// One caller.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) name: &'static str,
     pub(crate) token: String,
     tenant: Tenant,
-    /// The end user that a member is.
+    /// The end user of a member.
     user: Option<&'static str>,
 }
 
@@ -51,8 +51,8 @@ impl Caller {
         )
     }
 
-    /// Something that it may ask for.
-    pub(crate) fn question(&self, rng: &mut Rng, known: &Known) -> Value {
+    /// A random request that this caller may send.
+    pub(crate) fn random_request(&self, rng: &mut Rng, known: &TenantData) -> Value {
         let own = known.of(self.tenant);
         let account = |rng: &mut Rng| own.accounts[rng.usize(..own.accounts.len())].clone();
         let first = rng.usize(1..=100);
@@ -69,30 +69,30 @@ impl Caller {
             23..25 => format!("{{ user(id: \"{}\") {{ connectedAccounts(first: 5) {{ nodes {{ connectedAccountId userId }} }} }} }}", self.user.unwrap_or("user_1")),
             25 if self.user.is_none() => "{ upstreams { name state } }".to_owned(),
             26 if self.user.is_none() => "mutation { refresh { __typename } }".to_owned(),
-            // Nobody has asked for these before: nothing of them is kept.
+            // These are new, so nothing of them is cached.
             27..34 => format!("{{ connectedAccounts(first: 20, filter: {{ userIds: [\"user_{}\", \"member_{}\"] }}) {{ nodes {{ connectedAccountId userId }} }} }}", rng.u64(..1_000_000), rng.u64(..40)),
             34..36 => format!("{{ unique{}: connectedAccounts(last: {first}) {{ nodes {{ connectedAccountId userId }} }} }}", rng.u64(..)),
-            // Larger than what a socket takes at once.
+            // Larger than a socket buffer.
             _ => "{ connectedAccounts(first: 100) { nodes { id connectedAccountId userId wordId alias status rawStatus createdAt updatedAt toolkit { slug } authConfig { id authScheme } state { status scopes withheld settings { name value } } providers { name accountId } } } }".to_owned(),
         };
         json!({ "query": query })
     }
 }
 
-/// What each tenant has.
-pub(crate) struct Known {
-    a: Own,
-    b: Own,
+/// The data of each tenant.
+pub(crate) struct TenantData {
+    a: OwnData,
+    b: OwnData,
 }
 
-struct Own {
+struct OwnData {
     accounts: Vec<String>,
     ids: BTreeSet<String>,
     provider_accounts: BTreeSet<String>,
     users: &'static str,
 }
 
-impl Known {
+impl TenantData {
     pub(crate) fn of_sandbox(sandbox: &Sandbox) -> Self {
         let own = |tenant, users| {
             let accounts: Vec<_> = sandbox.accounts(tenant).into_iter().map(|account| account.id).collect();
@@ -100,17 +100,17 @@ impl Known {
             let provider_accounts =
                 rows.iter().filter_map(|row| row["account_id"].as_str().map(str::to_owned));
             let ids = accounts.iter().cloned().collect();
-            Own { ids, accounts, provider_accounts: provider_accounts.collect(), users }
+            OwnData { ids, accounts, provider_accounts: provider_accounts.collect(), users }
         };
         Self { a: own(Tenant::A, "user_"), b: own(Tenant::B, "member_") }
     }
 
-    fn of(&self, tenant: Tenant) -> &Own {
+    fn of(&self, tenant: Tenant) -> &OwnData {
         if tenant == Tenant::A { &self.a } else { &self.b }
     }
 }
 
-/// What was seen, over all answers.
+/// The observations over all responses.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) answers: u64,
@@ -122,17 +122,17 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn accuse(&mut self, what: impl Into<String>) {
+    pub(crate) fn report_violation(&mut self, what: impl Into<String>) {
         if self.unexplained.len() < 50 {
             self.unexplained.push(what.into());
         }
     }
 
-    /// Judges an answer.
-    pub(crate) fn judge(
+    /// Checks a response.
+    pub(crate) fn check(
         &mut self,
         caller: &Caller,
-        known: &Known,
+        known: &TenantData,
         upstreams: &Upstreams,
         asked_at: Instant,
         (status, text): (u16, &str),
@@ -140,18 +140,18 @@ impl Tally {
         self.answers += 1;
         let start: String = text.chars().take(300).collect();
         for secret in SECRETS.iter().filter(|secret| text.contains(**secret)) {
-            self.accuse(format!("{secret} in an answer to {}", caller.name));
+            self.report_violation(format!("{secret} in an answer to {}", caller.name));
         }
         let Ok(answer) = serde_json::from_str::<Value>(text) else {
-            return self.accuse(format!("{status}, no JSON, to {}: {start}", caller.name));
+            return self.report_violation(format!("{status}, no JSON, to {}: {start}", caller.name));
         };
         if status != 200 {
-            self.accuse(format!("{status} to {}: {start}", caller.name));
+            self.report_violation(format!("{status} to {}: {start}", caller.name));
         }
         let mut problems = Vec::new();
         look_through(&answer["data"], caller, known.of(caller.tenant), &mut problems);
         for problem in problems {
-            self.accuse(format!("{problem}, told to {}", caller.name));
+            self.report_violation(format!("{problem}, returned to {}", caller.name));
         }
         let errors = answer["errors"].as_array().map_or(&[][..], Vec::as_slice);
         self.whole += u64::from(errors.is_empty());
@@ -162,7 +162,7 @@ impl Tally {
                 Some("LEADLEX") => 0,
                 Some("COMPOSIO") => 1,
                 _ => {
-                    self.accuse(format!("{code} to {}: {start}", caller.name));
+                    self.report_violation(format!("{code} to {}: {start}", caller.name));
                     continue;
                 }
             };
@@ -170,14 +170,17 @@ impl Tally {
             if !upstreams.explains(upstream, code, come_again, asked_at) {
                 let (name, last) = (upstreams.both[upstream].name, upstreams.last(upstream));
                 let waited = asked_at.elapsed();
-                self.accuse(format!("{code} of {name} to {} after {waited:.1?}; it had {last}", caller.name));
+                self.report_violation(format!(
+                    "{code} of {name} to {} after {waited:.1?}; it had {last}",
+                    caller.name
+                ));
             }
         }
     }
 }
 
-/// Whether all that an answer holds is the tenant's, and a member's own.
-fn look_through(value: &Value, caller: &Caller, own: &Own, problems: &mut Vec<String>) {
+/// Whether everything in a response belongs to the tenant, and to the member if the caller is one.
+fn look_through(value: &Value, caller: &Caller, own: &OwnData, problems: &mut Vec<String>) {
     match value {
         Value::Array(values) => values.iter().for_each(|value| look_through(value, caller, own, problems)),
         Value::Object(fields) => {

@@ -1,7 +1,7 @@
-//! The server under load: a process of its own, so that the memory which is measured is its alone.
+//! The server under load: a separate process, so that only its memory is measured.
 //!
-//! It is the product's own `App`, as `switchboard serve` runs it, beside a small door on its standard input: a line asks for
-//! its counters, and the end of the input is the order to stop.
+//! It runs the product's own `App` like `switchboard serve`, and reads commands from standard input: a line
+//! requests its counters, and the end of the input stops it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use switchboard::config::{ApiKeys, Config, ConfigSources};
 use tokio::sync::oneshot;
 use tokio::task::block_in_place;
 
-/// Runs it; `file` is its configuration.
+/// Runs the server with this configuration file.
 pub(crate) async fn serve(file: PathBuf) {
     let config =
         Config::load(ConfigSources { file: Some(file), keys: ApiKeys::Required, ..ConfigSources::default() });
     let config = config.unwrap_or_else(|errors| panic!("{errors}"));
     let app = App::start(&config).await.unwrap();
     let graph = app.graph();
-    tell(&json!({ "port": app.http_address().port() }));
+    print_json(&json!({ "port": app.http_address().port() }));
     let (stop, stopped) = oneshot::channel::<()>();
     std::thread::spawn(move || {
         for _ in std::io::stdin().lock().lines() {
@@ -34,23 +34,23 @@ pub(crate) async fn serve(file: PathBuf) {
                     "underWay": counts.under_way,
                 })
             });
-            tell(&json!(counts));
+            print_json(&json!(counts));
         }
         drop(stop);
     });
     app.run(async { drop(stopped.await) }, std::future::pending()).await.unwrap();
 }
 
-fn tell(what: &Value) {
+fn print_json(what: &Value) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{what}").and_then(|()| out.flush()).unwrap();
 }
 
-/// The process, from the outside.
+/// The server process, as seen from the outside.
 pub(crate) struct Server {
     process: Child,
-    door: ChildStdin,
-    told: BufReader<ChildStdout>,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
     pub(crate) id: u32,
     pub(crate) port: u16,
 }
@@ -62,9 +62,9 @@ pub(crate) struct Memory {
     pub(crate) most: f64,
 }
 
-/// What it counted of the calls to one upstream.
+/// The server's counters of calls to one upstream.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counted {
+pub(crate) struct Counters {
     pub(crate) succeeded: u64,
     pub(crate) failed: u64,
     pub(crate) cancelled: u64,
@@ -73,8 +73,8 @@ pub(crate) struct Counted {
     pub(crate) under_way: u64,
 }
 
-impl Counted {
-    /// All that left.
+impl Counters {
+    /// All calls made.
     pub(crate) fn all(self) -> u64 {
         self.succeeded + self.failed + self.cancelled
     }
@@ -89,26 +89,26 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let (door, told) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
-        let mut server = Self { id: process.id(), process, door, told: BufReader::new(told), port: 0 };
-        let port = server.hear()["port"].as_u64().unwrap();
+        let (stdin, stdout) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
+        let mut server = Self { id: process.id(), process, stdin, stdout: BufReader::new(stdout), port: 0 };
+        let port = server.read_json()["port"].as_u64().unwrap();
         server.port = u16::try_from(port).unwrap();
         server
     }
 
-    fn hear(&mut self) -> Value {
+    fn read_json(&mut self) -> Value {
         let mut line = String::new();
-        self.told.read_line(&mut line).unwrap();
+        self.stdout.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap()
     }
 
-    /// Its counters: of LeadLex, then of Composio.
-    pub(crate) fn counted(&mut self) -> [Counted; 2] {
-        self.door.write_all(b"calls\n").unwrap();
-        let told = block_in_place(|| self.hear());
+    /// The counters of LeadLex, then of Composio.
+    pub(crate) fn counters(&mut self) -> [Counters; 2] {
+        self.stdin.write_all(b"calls\n").unwrap();
+        let stdout = block_in_place(|| self.read_json());
         [0, 1].map(|upstream| {
-            let of = |name: &str| told[upstream][name].as_u64().unwrap();
-            Counted {
+            let of = |name: &str| stdout[upstream][name].as_u64().unwrap();
+            Counters {
                 succeeded: of("succeeded"),
                 failed: of("failed"),
                 cancelled: of("cancelled"),
@@ -119,7 +119,7 @@ impl Server {
         })
     }
 
-    /// Its memory, as the kernel tells it.
+    /// The process's memory as the kernel reports it.
     pub(crate) fn memory(&self) -> Memory {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id)).unwrap_or_default();
         let kilobytes = |name: &str| {
@@ -129,7 +129,7 @@ impl Server {
         Memory { now: kilobytes("VmRSS") / 1024.0, most: kilobytes("VmHWM") / 1024.0 }
     }
 
-    /// How many connections clients have to it.
+    /// The number of connections from clients.
     pub(crate) fn connections(&self) -> usize {
         const ESTABLISHED: &str = "01";
         let port = format!(":{:04X}", self.port);
@@ -141,9 +141,9 @@ impl Server {
         table.lines().filter(is_ours).count()
     }
 
-    /// Tells it to stop; whether it ended as it should.
+    /// Stops the process. Returns whether it exited with success.
     pub(crate) fn stop(mut self) -> bool {
-        drop(self.door);
+        drop(self.stdin);
         block_in_place(|| self.process.wait()).is_ok_and(|status| status.success())
     }
 }

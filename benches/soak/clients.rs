@@ -1,4 +1,4 @@
-//! Those who ask: some as one should, some that hang up, and some that take no answer.
+//! The clients: correct ones, some that disconnect, and some that read slowly or not at all.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,20 +10,20 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::asking::{Caller, Known, Tally};
+use super::asking::{Caller, Tally, TenantData};
 use super::upstreams::Upstreams;
 
-/// Of each caller.
-const PATIENT: usize = 3;
+/// The number of clients of each kind per caller.
+const CORRECT: usize = 3;
 const ABORTING: usize = 1;
 const SLOW: usize = 1;
 
-/// Whom they ask, and where it is written down.
+/// The server under load, and the record of observations.
 #[derive(Clone)]
 pub(crate) struct Load {
     pub(crate) port: u16,
     pub(crate) upstreams: Arc<Upstreams>,
-    pub(crate) known: Arc<Known>,
+    pub(crate) known: Arc<TenantData>,
     pub(crate) tally: Arc<Mutex<Tally>>,
 }
 
@@ -32,8 +32,8 @@ impl Load {
     pub(crate) fn start(&self, rng: &mut Rng) -> Vec<JoinHandle<()>> {
         let mut clients = Vec::new();
         for caller in Caller::all() {
-            for _ in 0..PATIENT {
-                clients.push(tokio::spawn(self.clone().patient(caller.clone(), rng.fork())));
+            for _ in 0..CORRECT {
+                clients.push(tokio::spawn(self.clone().correct(caller.clone(), rng.fork())));
             }
             for _ in 0..ABORTING {
                 clients.push(tokio::spawn(self.clone().aborting(caller.clone(), rng.fork())));
@@ -65,24 +65,26 @@ impl Load {
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
-    /// Asks once, and judges nothing.
-    pub(crate) async fn ask_as(&self, caller: &Caller, question: &Value) {
+    /// Sends one request without a check of its response.
+    pub(crate) async fn send_unchecked(&self, caller: &Caller, question: &Value) {
         drop(self.send(&client(), caller, question).await.unwrap());
     }
 
-    async fn patient(self, caller: Caller, mut rng: Rng) {
+    async fn correct(self, caller: Caller, mut rng: Rng) {
         let client = client();
         loop {
-            let question = caller.question(&mut rng, &self.known);
+            let question = caller.random_request(&mut rng, &self.known);
             let asked_at = Instant::now();
             match self.send(&client, &caller, &question).await {
                 Ok((status, text)) => {
                     let mut tally = self.tally.lock().unwrap();
-                    tally.judge(&caller, &self.known, &self.upstreams, asked_at, (status, &text));
+                    tally.check(&caller, &self.known, &self.upstreams, asked_at, (status, &text));
                 }
-                Err(error) => {
-                    self.tally.lock().unwrap().accuse(format!("no answer to {}: {error:?}", caller.name))
-                }
+                Err(error) => self
+                    .tally
+                    .lock()
+                    .unwrap()
+                    .report_violation(format!("no response for {}: {error:?}", caller.name)),
             }
             tokio::time::sleep(Duration::from_millis(rng.u64(..120))).await;
         }
@@ -91,7 +93,7 @@ impl Load {
     async fn aborting(self, caller: Caller, mut rng: Rng) {
         let client = client();
         loop {
-            let question = caller.question(&mut rng, &self.known);
+            let question = caller.random_request(&mut rng, &self.known);
             let patience = Duration::from_millis(rng.u64(..60));
             let answered = tokio::time::timeout(patience, self.send(&client, &caller, &question)).await;
             self.tally.lock().unwrap().aborted += u64::from(answered.is_err());
@@ -99,12 +101,12 @@ impl Load {
         }
     }
 
-    /// Sends half a request, or a whole one whose answer it takes byte by byte, or not at all.
+    /// Sends half a request, or a complete one whose response it reads byte by byte or not at all.
     async fn slow(self, caller: Caller, mut rng: Rng) {
         loop {
             self.tally.lock().unwrap().slow += 1;
             let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)).await else { continue };
-            let body = caller.question(&mut rng, &self.known).to_string();
+            let body = caller.random_request(&mut rng, &self.known).to_string();
             let request = format!(
                 "POST /graphql HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
                 caller.token,
@@ -130,7 +132,7 @@ impl Load {
 }
 
 fn client() -> reqwest::Client {
-    // Its connections end before the server's own patience does.
+    // Its connections end before the server's timeout.
     let builder = reqwest::Client::builder().no_proxy().pool_idle_timeout(Duration::from_secs(3));
     builder.timeout(Duration::from_secs(20)).build().unwrap()
 }

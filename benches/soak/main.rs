@@ -1,10 +1,10 @@
-//! Hours of bad luck in ten minutes: a server under load whose upstreams fail by chance, every answer of which is judged.
+//! A server under load whose upstreams fail randomly, with a check of every response.
 //!
-//! `make soak` (`make soak SECONDS=60`: a short one): a server process ([`child`]) over two relays to the sandbox ([`upstreams`]),
-//! asked by ADMINs and MEMBERs of two tenants ([`asking`]), by clients that hang up, and by some that read slowly or not at
-//! all. An error is explained where a trouble of that upstream was on or just over; anything else is an accusation, as are
-//! data of others, secrets, memory that grows, counters that do not add up, and connections or places that are kept. Built
-//! as tests are, with all assertions in.
+//! `make soak` (`make soak SECONDS=60` for a short run) starts a server process ([`child`]) over two relays
+//! to the sandbox ([`upstreams`]). ADMINs and MEMBERs of two tenants send requests ([`asking`]). Some clients
+//! disconnect, and some read slowly or not at all. An error is explained if that upstream had a fault just
+//! then. Anything else is a violation: other errors, data of others, secrets, growing memory, inconsistent
+//! counters, leaked connections or leaked slots. Built like tests, with all assertions.
 
 #![allow(
     clippy::print_stdout,
@@ -28,19 +28,19 @@ use fastrand::Rng;
 use mimalloc::MiMalloc;
 use tokio::time::Instant;
 
-use asking::{Caller, Known, Tally};
-use child::{Counted, Memory, Server};
+use asking::{Caller, Tally, TenantData};
+use child::{Counters, Memory, Server};
 use clients::Load;
-use upstreams::{RATE_LIMITED, TROUBLES, Upstreams};
+use upstreams::{FAULTS, RATE_LIMITED, Upstreams};
 
-/// As in the program itself.
+/// As in the binary.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Accounts of the first tenant.
 const ACCOUNTS: usize = 400;
 
-/// How much more memory the last third may take than the second: by its part, and besides.
+/// The allowed growth of memory from the second to the last third: a factor, and an absolute part.
 const GROWTH_PART: f64 = 1.1;
 const GROWTH_MEGABYTES: f64 = 4.0;
 
@@ -52,7 +52,7 @@ async fn main() {
     {
         return child::serve(PathBuf::from(file)).await;
     }
-    // No benchmark, though Cargo takes it for one: it is not to run among them.
+    // Cargo counts this among the benchmarks, but it must not run with them.
     let Some(seconds) = std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()) else {
         return println!("soak: `make soak` runs this");
     };
@@ -69,7 +69,7 @@ async fn soak(time: Duration, seed: u64) -> usize {
     let upstreams = Arc::new(Upstreams::start(ACCOUNTS).await);
     let file = configuration(&upstreams);
     let mut server = Server::start(&file);
-    let known = Arc::new(Known::of_sandbox(&upstreams.sandbox));
+    let known = Arc::new(TenantData::of_sandbox(&upstreams.sandbox));
     let tally = Arc::new(Mutex::new(Tally::default()));
     let load =
         Load { port: server.port, upstreams: Arc::clone(&upstreams), known, tally: Arc::clone(&tally) };
@@ -85,37 +85,38 @@ async fn soak(time: Duration, seed: u64) -> usize {
             continue;
         }
         next_strike += Duration::from_millis(rng.u64(500..4_000));
-        // Calm at last: what goes wrong then is not explained by anything.
+        // No more faults: from now on no fault explains an error.
         let is_calm = began.elapsed() > time.mul_f64(0.9);
         for upstream in [0, 1] {
             let trouble = match rng.usize(..100) {
                 _ if is_calm => None,
                 0..45 => None,
                 45 if began.elapsed() > time / 2 => Some(RATE_LIMITED),
-                _ => Some(TROUBLES[rng.usize(..TROUBLES.len())]),
+                _ => Some(FAULTS[rng.usize(..FAULTS.len())]),
             };
-            upstreams.strike(upstream, trouble);
+            upstreams.set_fault(upstream, trouble);
         }
         upstreams.sandbox.drift(!is_calm && rng.usize(..10) == 0);
     }
     for client in clients {
         client.abort();
     }
-    let counted = quiet(&mut server).await;
-    let asked = upstreams.asked();
-    let connections = without_connections(&server).await;
+    let counted = wait_until_idle(&mut server).await;
+    let asked = upstreams.request_counts();
+    let connections = remaining_connections(&server).await;
     let counted_after = audit(&mut server, &upstreams, &load).await;
-    let asked_after = upstreams.asked();
+    let asked_after = upstreams.request_counts();
 
     let mut tally = std::mem::take(&mut *tally.lock().unwrap());
     for upstream in [0, 1] {
         let name = upstreams.both[upstream].name;
         if counted[upstream].under_way != 0 || counted_after[upstream].under_way != 0 {
-            tally.accuse(format!("{name}: places are kept: {:?}", counted[upstream]));
+            tally.report_violation(format!("{name}: places are kept: {:?}", counted[upstream]));
         }
-        // Some never arrived, as connections failed, or were given up; none is asked that nobody counted.
+        // Some calls never arrived, because connections failed or were cancelled. No uncounted call may
+        // arrive.
         if asked[upstream] > counted[upstream].all() {
-            tally.accuse(format!(
+            tally.report_violation(format!(
                 "{name} was asked {} times, of which {} are counted",
                 asked[upstream],
                 counted[upstream].all()
@@ -126,33 +127,33 @@ async fn soak(time: Duration, seed: u64) -> usize {
             asked_after[upstream] - asked[upstream],
         );
         if ours != theirs || ours == 0 {
-            tally.accuse(format!(
+            tally.report_violation(format!(
                 "{name}: {ours} calls counted here and {theirs} there, with connections whole"
             ));
         }
     }
     if connections > 0 {
-        tally.accuse(format!("{connections} connections of clients that have hung up"));
+        tally.report_violation(format!("{connections} connections of clients that have hung up"));
     }
     let thirds = thirds(&memory);
     if thirds[2] > thirds[1] * GROWTH_PART + GROWTH_MEGABYTES {
-        tally.accuse(format!("memory grows: {:.1} MB, then {:.1} MB", thirds[1], thirds[2]));
+        tally.report_violation(format!("memory grows: {:.1} MB, then {:.1} MB", thirds[1], thirds[2]));
     }
     let most = server.memory().most;
     if !server.stop() {
-        tally.accuse("the server did not end as it should");
+        tally.report_violation("the server did not exit with success");
     }
     report(&tally, &upstreams, (counted_after, asked_after), (thirds, most));
     tally.unexplained.len()
 }
 
-/// Waits until no call is under way, nor about to be.
-async fn quiet(server: &mut Server) -> [Counted; 2] {
+/// Waits until no call is in flight or about to begin.
+async fn wait_until_idle(server: &mut Server) -> [Counters; 2] {
     let deadline = Instant::now() + Duration::from_secs(60);
-    let mut last = server.counted();
+    let mut last = server.counters();
     loop {
         tokio::time::sleep(Duration::from_secs(3)).await;
-        let now = server.counted();
+        let now = server.counters();
         let is_quiet = [0, 1].iter().all(|at| now[*at].under_way == 0 && now[*at].all() == last[*at].all());
         if is_quiet || Instant::now() > deadline {
             return now;
@@ -161,8 +162,8 @@ async fn quiet(server: &mut Server) -> [Counted; 2] {
     }
 }
 
-/// How many connections are left, once those that were hung up have had time to end.
-async fn without_connections(server: &Server) -> usize {
+/// The number of remaining connections, after disconnected ones have had time to close.
+async fn remaining_connections(server: &Server) -> usize {
     let deadline = Instant::now() + Duration::from_secs(30);
     while server.connections() > 0 && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -170,22 +171,24 @@ async fn without_connections(server: &Server) -> usize {
     server.connections()
 }
 
-/// Has some calls made, of which some fail, and none by its connection: then both sides must count the same.
-async fn audit(server: &mut Server, upstreams: &Upstreams, load: &Load) -> [Counted; 2] {
+/// Makes some calls, some of which fail, but none by its connection. Then both sides must have the same
+/// counts.
+async fn audit(server: &mut Server, upstreams: &Upstreams, load: &Load) -> [Counters; 2] {
     for upstream in [0, 1] {
-        let mut trouble = TROUBLES[0];
-        trouble.what = upstreams::What::Emulated("status=500; times=4");
-        upstreams.strike(upstream, Some(trouble));
+        let mut trouble = FAULTS[0];
+        trouble.what = upstreams::FaultKind::Emulated("status=500; times=4");
+        upstreams.set_fault(upstream, Some(trouble));
     }
     let caller = &Caller::all()[0];
     for number in 0..60 {
-        load.ask_as(caller, &serde_json::json!({ "query": "mutation { refresh { __typename } }" })).await;
+        load.send_unchecked(caller, &serde_json::json!({ "query": "mutation { refresh { __typename } }" }))
+            .await;
         let query = format!(
             "{{ providers {{ totalCount }} connectedAccounts(first: 3, filter: {{ userIds: [\"audit-{number}\"] }}) {{ nodes {{ id }} }} }}"
         );
-        load.ask_as(caller, &serde_json::json!({ "query": query })).await;
+        load.send_unchecked(caller, &serde_json::json!({ "query": query })).await;
     }
-    quiet(server).await
+    wait_until_idle(server).await
 }
 
 fn configuration(upstreams: &Upstreams) -> PathBuf {
@@ -224,17 +227,17 @@ fn thirds(memory: &[Memory]) -> [f64; 3] {
 fn report(
     tally: &Tally,
     upstreams: &Upstreams,
-    (counted, asked): ([Counted; 2], [u64; 2]),
+    (counted, asked): ([Counters; 2], [u64; 2]),
     (thirds, most): ([f64; 3], f64),
 ) {
-    println!("answers judged   {:>8}   of which whole {}", tally.answers, tally.whole);
+    println!("responses checked {:>8}   of which whole {}", tally.answers, tally.whole);
     println!("requests aborted {:>8}   slow readers {}", tally.aborted, tally.slow);
-    println!("troubles         {:>8}", upstreams.troubles());
+    println!("troubles         {:>8}", upstreams.fault_count());
     for (code, times) in &tally.codes {
         println!("  {code:<24} {times:>7}");
     }
     for upstream in [0, 1] {
-        let Counted { succeeded, failed, cancelled, retried, held, .. } = counted[upstream];
+        let Counters { succeeded, failed, cancelled, retried, held, .. } = counted[upstream];
         println!(
             "{:<9} calls {}: succeeded {succeeded}, failed {failed}, cancelled {cancelled}; repeated {retried}; held back {held}; arrived {}",
             upstreams.both[upstream].name,

@@ -1,4 +1,4 @@
-//! Both upstreams, and what is done to them: the sandbox behind a relay each, whose connections can go wrong too.
+//! Both upstreams and their faults: the sandbox behind one relay each, whose connections can fail too.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,36 +13,36 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-/// What befalls an upstream: the sandbox's words or a connection's trouble, and the codes that it explains.
+/// A fault of an upstream, from the sandbox or from the connection, and the error codes that it explains.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Trouble {
-    pub(crate) what: What,
+pub(crate) struct UpstreamFault {
+    pub(crate) what: FaultKind,
     pub(crate) codes: &'static [&'static str],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum What {
+pub(crate) enum FaultKind {
     Emulated(&'static str),
-    /// Every connection is closed at once, those there are too.
+    /// Every connection is closed immediately, existing ones too.
     Closed,
-    /// Nothing is carried any more.
+    /// No more bytes are relayed.
     Still,
     /// A few bytes at a time.
     Dripping,
 }
 
-const fn emulated(words: &'static str, codes: &'static [&'static str]) -> Trouble {
-    Trouble { what: What::Emulated(words), codes }
+const fn emulated(words: &'static str, codes: &'static [&'static str]) -> UpstreamFault {
+    UpstreamFault { what: FaultKind::Emulated(words), codes }
 }
 
 const DOWN: &[&str] = &["UPSTREAM_UNAVAILABLE"];
-// What is cut while its body is read cannot be read; after some of it the breaker opens.
+// A truncated body is unreadable. After several, the breaker opens.
 const BROKEN: &[&str] = &["UPSTREAM_BAD_RESPONSE", "UPSTREAM_UNAVAILABLE"];
-// On a busy machine eight megabytes may take longer than a call may.
+// On a busy machine eight megabytes can exceed the call timeout.
 const LARGE: &[&str] = &["UPSTREAM_BAD_RESPONSE", "UPSTREAM_TIMEOUT", "UPSTREAM_UNAVAILABLE"];
 const SLOW: &[&str] = &["UPSTREAM_TIMEOUT", "UPSTREAM_UNAVAILABLE"];
 
-pub(crate) const TROUBLES: [Trouble; 19] = [
+pub(crate) const FAULTS: [UpstreamFault; 19] = [
     emulated("status=500", DOWN),
     emulated("status=502", DOWN),
     emulated("status=503; retry-after=1", DOWN),
@@ -59,13 +59,13 @@ pub(crate) const TROUBLES: [Trouble; 19] = [
     emulated("shape=wrong-types", BROKEN),
     emulated("shape=list", BROKEN),
     emulated("latency-ms=300", &[]),
-    Trouble { what: What::Closed, codes: BROKEN },
-    Trouble { what: What::Still, codes: SLOW },
-    Trouble { what: What::Dripping, codes: SLOW },
+    UpstreamFault { what: FaultKind::Closed, codes: BROKEN },
+    UpstreamFault { what: FaultKind::Still, codes: SLOW },
+    UpstreamFault { what: FaultKind::Dripping, codes: SLOW },
 ];
 
-/// In the second half alone: a limit that it teaches is believed for an hour.
-pub(crate) const RATE_LIMITED: Trouble =
+/// Only in the second half, because the learned limit applies for an hour.
+pub(crate) const RATE_LIMITED: UpstreamFault =
     emulated("status=429; retry-after=1; times=3", &["UPSTREAM_RATE_LIMITED"]);
 
 /// One upstream.
@@ -73,25 +73,25 @@ pub(crate) struct Upstream {
     pub(crate) name: &'static str,
     emulated: EmulatedUpstream,
     pub(crate) relay: std::net::SocketAddr,
-    carries: Arc<Mutex<What>>,
-    asked: Arc<AtomicU64>,
-    history: Mutex<Vec<(Instant, Option<Instant>, Trouble)>>,
+    carries: Arc<Mutex<FaultKind>>,
+    request_counts: Arc<AtomicU64>,
+    history: Mutex<Vec<(Instant, Option<Instant>, UpstreamFault)>>,
 }
 
-/// Both, LeadLex first.
+/// Both upstreams, LeadLex first.
 pub(crate) struct Upstreams {
     pub(crate) sandbox: Sandbox,
     pub(crate) both: [Upstream; 2],
 }
 
-/// The relay carries all.
-const CARRIES_ALL: What = What::Emulated("");
+/// The relay passes everything.
+const NO_FAULT: FaultKind = FaultKind::Emulated("");
 
-/// How much longer than its trouble an upstream's effects last: a question's deadline, and the longest that a breaker is
-/// open, which may have been asked to open at the trouble's end; and some for a machine that has other things to do.
+/// The time for which effects outlast a fault: a fetch deadline, plus the longest open time of a breaker that
+/// opened at the fault's end, plus some time for a busy machine.
 const AFTERMATH: Duration = Duration::from_secs(5 + 2 + 5);
 
-/// How long a limit is believed that a 429 taught, and how long the window is that it is one of, in milliseconds.
+/// The time for which a limit from a 429 applies, and the length of its window in milliseconds.
 const TAUGHT: Duration = Duration::from_secs(3_600);
 const WINDOW_MS: u64 = 60_000;
 
@@ -105,8 +105,8 @@ impl Upstreams {
         };
         let sandbox = Sandbox::new(settings, Clock::system());
         let upstream = async |name, emulated| {
-            let (carries, asked) = (Arc::new(Mutex::new(CARRIES_ALL)), Arc::new(AtomicU64::new(0)));
-            let count = Arc::clone(&asked);
+            let (carries, request_counts) = (Arc::new(Mutex::new(NO_FAULT)), Arc::new(AtomicU64::new(0)));
+            let count = Arc::clone(&request_counts);
             let counted = move |request: Request, next: Next| {
                 count.fetch_add(1, Ordering::Relaxed);
                 next.run(request)
@@ -117,8 +117,8 @@ impl Upstreams {
             tokio::spawn(async move { axum::serve(listener, router).await });
             let relay = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = relay.local_addr().unwrap();
-            tokio::spawn(carry_all(relay, behind, Arc::clone(&carries)));
-            Upstream { name, emulated, relay: address, carries, asked, history: Mutex::default() }
+            tokio::spawn(relay_all(relay, behind, Arc::clone(&carries)));
+            Upstream { name, emulated, relay: address, carries, request_counts, history: Mutex::default() }
         };
         let both = [
             upstream("LEADLEX", EmulatedUpstream::Leadlex).await,
@@ -127,9 +127,9 @@ impl Upstreams {
         Self { sandbox, both }
     }
 
-    /// How many requests each was asked.
-    pub(crate) fn asked(&self) -> [u64; 2] {
-        [0, 1].map(|upstream| self.both[upstream].asked.load(Ordering::Relaxed))
+    /// The number of requests that each upstream received.
+    pub(crate) fn request_counts(&self) -> [u64; 2] {
+        [0, 1].map(|upstream| self.both[upstream].request_counts.load(Ordering::Relaxed))
     }
 
     pub(crate) fn base_url(&self, upstream: usize) -> String {
@@ -137,26 +137,26 @@ impl Upstreams {
         format!("http://{}{path}", self.both[upstream].relay)
     }
 
-    /// Puts an upstream into trouble, or out of it.
-    pub(crate) fn strike(&self, upstream: usize, trouble: Option<Trouble>) {
+    /// Begins or ends a fault.
+    pub(crate) fn set_fault(&self, upstream: usize, fault: Option<UpstreamFault>) {
         let Upstream { emulated, carries, history, .. } = &self.both[upstream];
-        let fault = match trouble.map(|trouble| trouble.what) {
-            Some(What::Emulated(words)) => Some(Fault::parse(words).unwrap()),
+        let emulated_fault = match fault.map(|fault| fault.what) {
+            Some(FaultKind::Emulated(words)) => Some(Fault::parse(words).unwrap()),
             _ => None,
         };
-        self.sandbox.emulate(*emulated, fault);
-        let carried = trouble.map(|trouble| trouble.what).filter(|what| !matches!(what, What::Emulated(_)));
-        *carries.lock().unwrap() = carried.unwrap_or(CARRIES_ALL);
+        self.sandbox.emulate(*emulated, emulated_fault);
+        let carried = fault.map(|fault| fault.what).filter(|what| !matches!(what, FaultKind::Emulated(_)));
+        *carries.lock().unwrap() = carried.unwrap_or(NO_FAULT);
         let mut history = history.lock().unwrap();
         let now = Instant::now();
         if let Some((_, end @ None, _)) = history.last_mut() {
             *end = Some(now);
         }
-        history.extend(trouble.map(|trouble| (now, None, trouble)));
+        history.extend(fault.map(|fault| (now, None, fault)));
     }
 
-    /// Whether what befell an upstream explains that an answer, asked for at that moment, has an error of that code, and with
-    /// it that time to come again, in milliseconds.
+    /// Whether a recent fault explains an error with this code and this `retryAfterMs` in a response to a
+    /// request of that time.
     pub(crate) fn explains(
         &self,
         upstream: usize,
@@ -165,33 +165,33 @@ impl Upstreams {
         asked_at: Instant,
     ) -> bool {
         let history = self.both[upstream].history.lock().unwrap();
-        let explains = |(_, end, trouble): &(Instant, Option<Instant>, Trouble)| {
-            // What is short for it is there again with the next minute, each time.
+        let explains = |(_, end, fault): &(Instant, Option<Instant>, UpstreamFault)| {
+            // The limited calls are available again in the next minute.
             let (aftermath, is_told) = match code {
-                "UPSTREAM_RATE_LIMITED" => (TAUGHT, come_again.is_some_and(|told| told <= WINDOW_MS)),
+                "UPSTREAM_RATE_LIMITED" => (TAUGHT, come_again.is_some_and(|after| after <= WINDOW_MS)),
                 _ => (AFTERMATH, true),
             };
-            is_told && end.is_none_or(|end| end + aftermath > asked_at) && trouble.codes.contains(&code)
+            is_told && end.is_none_or(|end| end + aftermath > asked_at) && fault.codes.contains(&code)
         };
         history.iter().any(explains)
     }
 
-    /// What befell an upstream last, for whoever looks into an accusation.
+    /// The last faults of an upstream, to analyse a violation.
     pub(crate) fn last(&self, upstream: usize) -> String {
         let history = self.both[upstream].history.lock().unwrap();
-        let told = history.iter().rev().take(3).map(|(began, end, trouble)| {
+        let descriptions = history.iter().rev().take(3).map(|(began, end, fault)| {
             let ended = end.map_or_else(String::new, |end| format!(", over for {:.1?}", end.elapsed()));
-            format!("{:?} since {:.1?}{ended}", trouble.what, began.elapsed())
+            format!("{:?} since {:.1?}{ended}", fault.what, began.elapsed())
         });
-        told.collect::<Vec<_>>().join("; ")
+        descriptions.collect::<Vec<_>>().join("; ")
     }
 
-    pub(crate) fn troubles(&self) -> usize {
+    pub(crate) fn fault_count(&self) -> usize {
         self.both.iter().map(|upstream| upstream.history.lock().unwrap().len()).sum()
     }
 }
 
-async fn carry_all(relay: TcpListener, to: std::net::SocketAddr, carries: Arc<Mutex<What>>) {
+async fn relay_all(relay: TcpListener, to: std::net::SocketAddr, carries: Arc<Mutex<FaultKind>>) {
     loop {
         let Ok((client, _)) = relay.accept().await else { continue };
         let carries = Arc::clone(&carries);
@@ -200,37 +200,37 @@ async fn carry_all(relay: TcpListener, to: std::net::SocketAddr, carries: Arc<Mu
             let (from_client, to_client) = client.into_split();
             let (from_server, to_server) = server.into_split();
             tokio::select! {
-                () = carry(from_client, to_server, &carries) => {}
-                () = carry(from_server, to_client, &carries) => {}
+                () = relay_bytes(from_client, to_server, &carries) => {}
+                () = relay_bytes(from_server, to_client, &carries) => {}
             }
         });
     }
 }
 
-/// Carries bytes one way, as they may be; both ways end with the first that does.
-async fn carry(
+/// Relays bytes in one direction. Both directions end with the first that ends.
+async fn relay_bytes(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
-    carries: &Mutex<What>,
+    carries: &Mutex<FaultKind>,
 ) {
-    const A_MOMENT: Duration = Duration::from_millis(20);
+    const POLL_INTERVAL: Duration = Duration::from_millis(20);
     let mut bytes = vec![0; 16 << 10];
     loop {
         let how = *carries.lock().unwrap();
         let most = match how {
-            What::Closed => return,
-            What::Still => {
-                tokio::time::sleep(A_MOMENT).await;
+            FaultKind::Closed => return,
+            FaultKind::Still => {
+                tokio::time::sleep(POLL_INTERVAL).await;
                 continue;
             }
-            What::Dripping => {
-                tokio::time::sleep(A_MOMENT).await;
+            FaultKind::Dripping => {
+                tokio::time::sleep(POLL_INTERVAL).await;
                 32
             }
-            What::Emulated(_) => bytes.len(),
+            FaultKind::Emulated(_) => bytes.len(),
         };
-        // It looks up from reading, as what it is to do may have changed.
-        match tokio::time::timeout(A_MOMENT, from.read(&mut bytes[..most])).await {
+        // Wakes up regularly, because its mode may have changed.
+        match tokio::time::timeout(POLL_INTERVAL, from.read(&mut bytes[..most])).await {
             Err(_elapsed) => {}
             Ok(Ok(read @ 1..)) if to.write_all(&bytes[..read]).await.is_ok() => {}
             Ok(_) => return,

@@ -1,6 +1,6 @@
-//! Attacks over real sockets, on the limits that ship: each is refused with its own error, before anything is asked upstream
-//! and before more of it is read than may be. What takes time to refuse (drips, slow readers) is held on the paused clock, in
-//! `edge::bodies` and `http::connection`.
+//! Attacks over real sockets on the shipped limits: each is refused with its own error, before any upstream
+//! call and before more input than allowed is read. Attacks that take time to refuse, such as slow bodies and
+//! slow readers, are tested with a paused clock in `edge::bodies` and `http::connection`.
 
 pub(crate) mod bombs;
 mod floods;
@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 
 use crate::world::{World, tenant_a};
 
-/// The settings in force where nobody sets any.
+/// The shipped settings.
 fn shipped() -> Config {
     Config::load(ConfigSources { keys: ApiKeys::Optional, ..ConfigSources::default() }).unwrap()
 }
@@ -33,16 +33,16 @@ fn shipped() -> Config {
 struct Server {
     world: World,
     address: SocketAddr,
-    /// It ends when this is dropped.
+    /// Dropping it stops the server.
     _stop: oneshot::Sender<()>,
 }
 
 impl Server {
     async fn start() -> Self {
-        Self::with(shipped().server).await
+        Self::with_settings(shipped().server).await
     }
 
-    async fn with(settings: ServerSettings) -> Self {
+    async fn with_settings(settings: ServerSettings) -> Self {
         let world = World::new().with_limits(shipped().limits);
         let operations = world.operations();
         let (address, stop, _) = listening(graph(operations), settings).await;
@@ -53,21 +53,21 @@ impl Server {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// The whole answer to some bytes, after which nothing more is asked.
-    async fn raw(&self, bytes: impl AsRef<[u8]>) -> String {
+    /// Sends raw bytes, ends the request side and returns the complete response.
+    async fn send_raw(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut connection = self.connect().await;
         connection.write_all(bytes.as_ref()).await.unwrap();
         let mut answer = Vec::new();
-        // What has been read before a reset counts.
+        // Bytes read before a reset count.
         let _ = connection.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    /// The status and the body of the answer to a POST of JSON.
+    /// The status and body of the response to a JSON POST.
     async fn post(&self, body: &Value) -> (u16, Value) {
         let body = body.to_string();
         let answer = self
-            .raw(format!(
+            .send_raw(format!(
                 "POST /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
                  accept: application/graphql-response+json\r\ncontent-length: {}\r\n\r\n{body}",
                 body.len()

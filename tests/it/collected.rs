@@ -48,7 +48,7 @@ impl Served {
         let mut command = switchboard(&["serve", "--config", file.path()]);
         // What OpenTelemetry's own variables say does not count.
         command.env_clear().env("OTEL_TRACES_SAMPLER", "always_off").env("OTEL_SERVICE_NAME", "other");
-        let (process, printed) = Running::until(command, "listening on ");
+        let (process, printed) = Running::start_until(command, "listening on ");
         let graph = printed.trim_end().strip_prefix("listening on ").unwrap().to_owned();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { process, graph, client }

@@ -56,7 +56,7 @@ pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
     /// Starts a process and waits for a line of its standard output with this beginning.
-    pub(crate) fn until(mut command: Command, line: &str) -> (Self, String) {
+    pub(crate) fn start_until(mut command: Command, line: &str) -> (Self, String) {
         let mut process = Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
         let mut out = BufReader::new(process.0.stdout.take().unwrap());
         let mut printed = String::new();
@@ -200,7 +200,7 @@ fn an_unknown_flag_is_wrong_usage() {
 #[test]
 fn serve_prints_its_address_and_stops_on_sigterm() {
     let command = switchboard(&["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
-    let (mut process, printed) = Running::until(command, "listening on ");
+    let (mut process, printed) = Running::start_until(command, "listening on ");
     let address = printed.trim_end().strip_prefix("listening on http://127.0.0.1:").unwrap();
     let port: u16 = address.strip_suffix("/graphql").unwrap().parse().unwrap();
     assert_ne!(port, 0);
@@ -241,7 +241,7 @@ fn demo_needs_no_keys_and_prints_its_addresses() {
     let mut command = switchboard(&["demo", "--listen", "127.0.0.1:0"]);
     // Settings for `serve` in the environment are ignored.
     command.env("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY_FILE", "no/such/file");
-    let (_process, printed) = Running::until(command, "Try: ");
+    let (_process, printed) = Running::start_until(command, "Try: ");
     let place = |name: &str| {
         let line = printed.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap_or_else(|| panic!("no `{name}` in {printed}")).to_owned()
@@ -260,7 +260,7 @@ fn demo_needs_no_keys_and_prints_its_addresses() {
 #[test]
 fn serve_reads_a_sandbox_in_another_process_and_survives_its_end() {
     let (sandbox, printed) =
-        Running::until(switchboard(&["sandbox", "--listen", "127.0.0.1:0"]), "sandbox listening on ");
+        Running::start_until(switchboard(&["sandbox", "--listen", "127.0.0.1:0"]), "sandbox listening on ");
     let at = printed.trim_end().strip_prefix("sandbox listening on ").unwrap();
     let mut command = switchboard(&["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
     command
@@ -269,7 +269,7 @@ fn serve_reads_a_sandbox_in_another_process_and_survives_its_end() {
         .env("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY", "wbk_sandbox_b")
         .env("SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY", "ak_sandbox_b")
         .env("SWITCHBOARD__CACHE__ACCOUNTS_TTL_MS", "0");
-    let (mut serve, printed) = Running::until(command, "listening on ");
+    let (mut serve, printed) = Running::start_until(command, "listening on ");
     let graph = printed.trim_end().strip_prefix("listening on ").unwrap();
     let query = r#"{"query":"{ providers { totalCount } connectedAccounts(first: 1) { nodes { userId state { withheld } } } }"}"#;
     let answer = post(graph, query);
@@ -312,7 +312,7 @@ fn post(url: &str, body: &str) -> String {
 #[test]
 fn check_reports_whether_each_upstream_is_usable() {
     let command = switchboard(&["sandbox", "--listen", "127.0.0.1:0"]);
-    let (_sandbox, printed) = Running::until(command, "sandbox listening on ");
+    let (_sandbox, printed) = Running::start_until(command, "sandbox listening on ");
     let sandbox = printed.trim_end().strip_prefix("sandbox listening on ").unwrap();
     let check = |leadlex: &str, composio: &str| {
         let output = switchboard(&["check"])
@@ -380,7 +380,7 @@ fn unencrypted_upstreams_on_other_machines_are_warned_about() {
         "[http]\nlisten = \"127.0.0.1:0\"\n[ops]\nlisten = \"127.0.0.1:0\"\n\
          [upstream.leadlex]\nbase_url = \"http://api.example\"\n[upstream.composio]\nbase_url = \"https://api.example\"\n",
     );
-    let (mut process, _) = Running::until(switchboard(&["serve", "--config", file.path()]), "Probes: ");
+    let (mut process, _) = Running::start_until(switchboard(&["serve", "--config", file.path()]), "Probes: ");
     process.0.kill().unwrap();
     let said = process.errors();
     assert!(said.contains("upstream.leadlex.base_url is http"), "{said}");

@@ -1,5 +1,5 @@
-//! What the pin of async-graphql is for. 7.1 to 7.2 answer fields in completion order and leave failed ones out, even
-//! non-null ones; whoever moves the pin learns here whether the next version is right.
+//! The reason for the pinned version of async-graphql. Versions 7.1 and 7.2 return fields in completion order
+//! and omit failed fields, even non-null ones. These tests fail if a new version does so.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 struct Query;
 
-/// An object whose fields fail in every way that the schema's resolvers can.
+/// An object whose fields fail in every way that resolvers of the schema can.
 struct Thing;
 
 type Fallible<T> = Result<T, &'static str>;
@@ -65,8 +65,8 @@ async fn execute(query: &str) -> Response {
     Schema::build(Query, EmptyMutation, EmptySubscription).finish().execute(query).await
 }
 
-/// The data as text, so that the order of fields counts, and each error's text and path.
-async fn seen(query: &str) -> (String, Vec<(String, Value)>) {
+/// The data as text, so that field order counts, and the message and path of each error.
+async fn run(query: &str) -> (String, Vec<(String, Value)>) {
     let response = execute(query).await;
     let segment = |segment: &PathSegment| match segment {
         PathSegment::Field(name) => json!(name),
@@ -83,20 +83,20 @@ fn error(message: &str, path: Value) -> (String, Value) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fields_come_in_the_order_of_the_selection_and_not_of_their_completion() {
-    let (data, errors) = seen("{ slow fast things { name } middling again: fast }").await;
+async fn fields_are_in_selection_order() {
+    let (data, errors) = run("{ slow fast things { name } middling again: fast }").await;
     assert_eq!(
         data,
         r#"{"slow":1,"fast":2,"things":[{"name":"thing"},{"name":"thing"}],"middling":3,"again":2}"#
     );
     assert!(errors.is_empty());
-    let (data, _) = seen("{ ...F slow } fragment F on Query { middling ... on Query { slow fast } }").await;
+    let (data, _) = run("{ ...F slow } fragment F on Query { middling ... on Query { slow fast } }").await;
     assert_eq!(data, r#"{"middling":3,"slow":1,"fast":2}"#);
 }
 
 #[tokio::test]
-async fn a_nullable_field_that_fails_is_null_in_its_place_with_one_error() {
-    let (data, errors) = seen("{ thing { name nullable inner { nullable name } } fast }").await;
+async fn failed_nullable_field_is_null_with_one_error() {
+    let (data, errors) = run("{ thing { name nullable inner { nullable name } } fast }").await;
     assert_eq!(
         data,
         r#"{"thing":{"name":"thing","nullable":null,"inner":{"nullable":null,"name":"thing"}},"fast":2}"#
@@ -107,26 +107,26 @@ async fn a_nullable_field_that_fails_is_null_in_its_place_with_one_error() {
     ];
     assert_eq!(errors, expected);
 
-    let (data, errors) = seen("{ things { nullable } }").await;
+    let (data, errors) = run("{ things { nullable } }").await;
     assert_eq!(data, r#"{"things":[{"nullable":null},{"nullable":null}]}"#);
     let paths: Vec<_> = errors.into_iter().map(|(_, path)| path).collect();
     assert_eq!(paths, [json!(["things", 0, "nullable"]), json!(["things", 1, "nullable"])]);
 }
 
 #[tokio::test]
-async fn a_required_field_that_fails_nulls_the_nearest_nullable_parent() {
-    let (data, errors) = seen("{ thing { name required } fast }").await;
+async fn failed_non_null_field_nulls_the_nearest_nullable_parent() {
+    let (data, errors) = run("{ thing { name required } fast }").await;
     assert_eq!(data, r#"{"thing":null,"fast":2}"#);
     assert_eq!(errors, [error("required", json!(["thing", "required"]))]);
 
-    let (data, errors) = seen("{ thing { name inner { sure { required } } } }").await;
+    let (data, errors) = run("{ thing { name inner { sure { required } } } }").await;
     assert_eq!(data, r#"{"thing":{"name":"thing","inner":null}}"#);
     assert_eq!(errors, [error("required", json!(["thing", "inner", "sure", "required"]))]);
 }
 
 #[tokio::test]
-async fn without_a_nullable_parent_there_is_no_data() {
-    let (data, errors) = seen("{ fast things { required } }").await;
+async fn failed_non_null_field_without_nullable_parent_nulls_data() {
+    let (data, errors) = run("{ fast things { required } }").await;
     assert_eq!(data, "null");
     assert!(!errors.is_empty());
 }

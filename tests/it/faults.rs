@@ -1,4 +1,5 @@
-//! The fault matrix: every fault × upstream × state of the cache × query, against rules, and as a table.
+//! The fault matrix: every fault × upstream × cache state × query, compared with rules and published as a
+//! table.
 
 mod cell;
 mod fault;
@@ -6,13 +7,13 @@ mod rules;
 mod sockets;
 mod table;
 
-use self::cell::{Bench, Kept, Log, Query, Seen, Struck};
+use self::cell::{AffectedUpstreams, Bench, CacheState, CellResult, Log, Query};
 use self::fault::Fault;
 
-/// One cell, and what is seen in it.
-type Cell = (Fault, Struck, Kept, Query, Seen);
+/// One cell and its observed result.
+type Cell = (Fault, AffectedUpstreams, CacheState, Query, CellResult);
 
-/// All cells, over a few threads: each has a clock of its own.
+/// Runs all cells on a few threads. Each thread has its own paused clock.
 fn matrix() -> Vec<Cell> {
     const THREADS: usize = 4;
     let shard = |number: usize| {
@@ -20,16 +21,16 @@ fn matrix() -> Vec<Cell> {
             let runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = { runtime }.enable_all().start_paused(true).build().unwrap();
             let log = Log::default();
-            let _listening = log.listen();
+            let _listening = log.capture();
             runtime.block_on(async {
                 let mut bench = Bench::new(log).await;
                 let mut cells = Vec::new();
                 for fault in Fault::ALL.into_iter().skip(number).step_by(THREADS) {
-                    for struck in Struck::ALL {
-                        for kept in Kept::ALL {
+                    for affected in AffectedUpstreams::ALL {
+                        for cache_state in CacheState::ALL {
                             for query in Query::ALL {
-                                let seen = bench.cell(fault, struck, kept, query).await;
-                                cells.push((fault, struck, kept, query, seen));
+                                let seen = bench.cell(fault, affected, cache_state, query).await;
+                                cells.push((fault, affected, cache_state, query, seen));
                             }
                         }
                     }
@@ -42,18 +43,18 @@ fn matrix() -> Vec<Cell> {
     shards.into_iter().flat_map(|shard| shard.join().unwrap()).collect()
 }
 
-/// The page that shows the matrix.
+/// The documentation page of the matrix.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
 
 #[test]
-fn whatever_an_upstream_does_the_page_is_as_the_rules_say() {
+fn fault_matrix_matches_the_rules_and_the_page() {
     let cells = matrix();
     assert_eq!(cells.len(), 30 * 3 * 4 * 5);
-    let against_the_rules = cells.iter().filter_map(|(fault, struck, kept, query, seen)| {
-        let expected = rules::expected(*fault, *struck, *kept, *query);
-        let tell = |[leadlex, composio]: &Seen| format!("LeadLex {leadlex}; Composio {composio}");
+    let against_the_rules = cells.iter().filter_map(|(fault, affected, cache_state, query, seen)| {
+        let expected = rules::expected(*fault, *affected, *cache_state, *query);
+        let tell = |[leadlex, composio]: &CellResult| format!("LeadLex {leadlex}; Composio {composio}");
         (*seen != expected).then(|| {
-            let cell = format!("{} at {}, {kept:?}, {query:?}", fault.name(), struck.name());
+            let cell = format!("{} at {}, {cache_state:?}, {query:?}", fault.name(), affected.name());
             format!("{cell}:\n  seen     {}\n  expected {}\n", tell(seen), tell(&expected))
         })
     });
@@ -67,7 +68,12 @@ fn whatever_an_upstream_does_the_page_is_as_the_rules_say() {
     }
     let written = std::fs::read_to_string(PAGE).unwrap();
     for (line, (written, seen)) in written.lines().zip(page.lines()).enumerate() {
-        assert_eq!(written, seen, "line {} of docs/faults.md; SWITCHBOARD_BLESS=1 writes it anew", line + 1);
+        assert_eq!(
+            written,
+            seen,
+            "docs/faults.md, line {}: differs. Run this test with SWITCHBOARD_BLESS=1 to rewrite the page.",
+            line + 1
+        );
     }
     assert_eq!(written.len(), page.len(), "docs/faults.md");
 }

@@ -1,4 +1,4 @@
-//! Several replicas that share what they read: as their clients see it, and the exact upstream calls of the whole fleet.
+//! Several replicas that share reads: as clients see them, with the exact upstream calls of all replicas.
 
 mod away;
 mod day;
@@ -17,54 +17,55 @@ use switchboard::replicas::store::Store;
 use crate::replicas::memory::MemoryStore;
 use crate::world::{Setup, World, tenant_a};
 
-/// A settings page: both upstreams, in one call each.
+/// The query of a settings page: one call to each upstream.
 const PAGE: &str = "{
     providers(first: 5) { freshness { fetchedAt state } nodes { name accountId status } }
     connectedAccounts(first: 5) { freshness { fetchedAt state } nodes { connectedAccountId status alias } }
 }";
 
-/// Three replicas over one sandbox, each with its own line to one store.
+/// Three replicas over one sandbox, each with its own connection to one store.
 struct Fleet {
     replicas: Vec<World>,
-    lines: Vec<MemoryStore>,
+    stores: Vec<MemoryStore>,
 }
 
 impl Fleet {
     async fn new() -> Self {
-        Self::of(Setup::default()).await
+        Self::with_setup(Setup::default()).await
     }
 
-    async fn of(setup: Setup) -> Self {
+    async fn with_setup(setup: Setup) -> Self {
         let store = MemoryStore::new();
-        let lines = vec![store.clone(), store.another_line(), store.another_line()];
-        let over = lines.iter().map(|line| Some(Arc::new(line.clone()) as Arc<dyn Store>));
-        let fleet = Self { replicas: World::replicas(setup, over), lines };
+        let stores = vec![store.clone(), store.another_connection(), store.another_connection()];
+        let connections =
+            stores.iter().map(|store_connection| Some(Arc::new(store_connection.clone()) as Arc<dyn Store>));
+        let fleet = Self { replicas: World::replicas(setup, connections), stores };
         fleet.settle().await;
         fleet
     }
 
-    /// The calls of the whole fleet since the last look, in an order of their own.
+    /// The sorted calls of all replicas since the last look.
     fn calls(&self) -> Vec<String> {
         self.replicas[0].calls_sorted()
     }
 
-    /// Lets run what runs behind answers, and news arrive.
+    /// Runs background tasks and delivers messages.
     async fn settle(&self) {
         for _ in 0..5 {
             self.replicas[0].settle().await;
         }
     }
 
-    /// The same question to all at the same moment.
-    async fn ask_all(&self, caller: &Caller, query: &str) -> Vec<Value> {
-        let ask = |replica: &'_ World| {
+    /// Sends the same query to all replicas concurrently.
+    async fn query_all(&self, caller: &Caller, query: &str) -> Vec<Value> {
+        let send = |replica: &'_ World| {
             let (operations, caller, query) = (replica.operations(), caller.clone(), query.to_owned());
             async move {
                 let answer = crate::world::run(&operations, caller, &json!({ "query": query })).await;
                 serde_json::from_slice(&answer.body).unwrap()
             }
         };
-        futures_util::future::join_all(self.replicas.iter().map(ask)).await
+        futures_util::future::join_all(self.replicas.iter().map(send)).await
     }
 }
 

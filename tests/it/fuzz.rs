@@ -1,5 +1,6 @@
-//! Fuzzing in every run of the tests: the targets over mutated documents, 200 each (30 configurations) unless `SWITCHBOARD_FUZZ_CASES` says
-//! otherwise. `make fuzz` drives the same targets with libFuzzer, which sees what a byte changes.
+//! Fuzzing in every test run: the targets over mutated documents, 200 each (30 configurations).
+//! `SWITCHBOARD_FUZZ_CASES` sets another number. `make fuzz` runs the same targets with coverage guidance by
+//! libFuzzer.
 
 mod generated;
 mod targets;
@@ -13,28 +14,28 @@ use proptest::test_runner::TestRunner;
 use self::targets::TARGETS;
 use self::targets::seeds::seeds;
 
-/// How many cases each test has, of so many by default.
+/// The number of cases of a test.
 fn cases(default: u32) -> ProptestConfig {
     let cases = env::var("SWITCHBOARD_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok());
     ProptestConfig { cases: cases.unwrap_or(default), failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// One thing that happens to a document.
+/// One mutation of a document.
 #[derive(Debug, Clone)]
 enum Mutation {
     Cut(Index, Index),
     Double(Index, Index),
-    /// A piece of another seed comes in.
+    /// Inserts a piece of another seed.
     Splice(Index, Index, Index, Index),
     Byte(Index, u8),
-    /// A value of another kind comes in, where a value may stand.
+    /// Replaces a JSON value with a value of another type.
     Value(Index, &'static str),
-    /// So does any text, anywhere.
+    /// Inserts any of these texts anywhere.
     Insert(Index, &'static str),
 }
 
-/// What stands for something else: other kinds, the edges of numbers, texts that are none, too much of everything.
-const OTHERS: [&str; 24] = [
+/// Replacement values: other types, extreme numbers, invalid texts, excessive sizes.
+const REPLACEMENTS: [&str; 24] = [
     "null",
     "true",
     "{}",
@@ -63,7 +64,7 @@ const OTHERS: [&str; 24] = [
 
 fn mutations() -> impl Strategy<Value = Vec<Mutation>> {
     let at = any::<Index>;
-    let other = || prop::sample::select(&OTHERS[..]);
+    let other = || prop::sample::select(&REPLACEMENTS[..]);
     let mutation = prop_oneof![
         2 => (at(), at()).prop_map(|(from, to)| Mutation::Cut(from, to)),
         2 => (at(), at()).prop_map(|(from, to)| Mutation::Double(from, to)),
@@ -75,7 +76,7 @@ fn mutations() -> impl Strategy<Value = Vec<Mutation>> {
     prop::collection::vec(mutation, 0..8)
 }
 
-/// A range of a document, short ones first: whoever cuts a half of it each time learns nothing of the rest.
+/// A range of a document, mostly short. Removing half of the document each time would test little.
 fn range(len: usize, from: Index, to: Index) -> std::ops::Range<usize> {
     let from = from.index(len + 1);
     let most = (len - from).min(1 << to.index(12));
@@ -120,7 +121,7 @@ impl Mutation {
     }
 }
 
-/// Drives a target.
+/// Runs a target.
 fn fuzz(name: &str) {
     let (_, target) = TARGETS.into_iter().find(|(known, _)| *known == name).unwrap();
     let seeds = seeds(name);
@@ -132,7 +133,8 @@ fn fuzz(name: &str) {
         mutations.iter().for_each(|mutation| mutation.apply(&mut bytes, &seeds));
         bytes
     });
-    // A configuration is judged whole, the defaults below it with it: a hundred times what another case takes.
+    // A configuration is validated as a whole, defaults included. That costs a hundred times as much as
+    // another case.
     let by_default = if name == "configuration" { 30 } else { 200 };
     let mut runner = TestRunner::new(cases(by_default));
     let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -144,9 +146,9 @@ fn fuzz(name: &str) {
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// What is refused at once teaches nothing.
+/// A seed that is refused early covers nothing.
 #[test]
-fn the_seeds_are_what_their_targets_read() {
+fn seeds_are_valid_for_their_targets() {
     use self::targets::{decoders, http};
     assert!(
         seeds("accounts")

@@ -1,5 +1,5 @@
-//! What one operation may ask for: each limit with its own refusal, before anything is asked upstream, and the time that it
-//! may take and the room that it finds.
+//! Limits of one operation: each has its own error before any upstream call. Also its time limit and the
+//! admission of concurrent operations.
 
 mod deadline;
 mod documents;
@@ -12,7 +12,7 @@ use switchboard::operation::settings::LimitSettings;
 
 use crate::world::{World, only_error};
 
-/// The limits that are in force where nobody sets any.
+/// The default limits.
 pub(crate) fn shipped() -> LimitSettings {
     Config::load(ConfigSources { keys: ApiKeys::Optional, ..ConfigSources::default() }).unwrap().limits
 }
@@ -21,7 +21,7 @@ fn world() -> World {
     World::new().with_limits(shipped())
 }
 
-/// Why a query is refused: reason, sentence, and where in it. Nothing was asked for it.
+/// The refusal of a query: reason, message and location. No call was made for it.
 #[track_caller]
 fn refusal(world: &World, answer: &Value) -> (String, String, Value) {
     let error = only_error(answer);

@@ -1,6 +1,7 @@
-//! One byte limit over all caches: a process that is asked for far more than fits it stays small.
+//! One byte limit over all caches: a process with far more requests than fit the limit stays small.
 //!
-//! Over real sockets, as it is the process's own memory that counts. The sandbox is another process.
+//! These tests use real sockets and a separate sandbox process, because they measure the memory of the
+//! process.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -17,14 +18,14 @@ const MIB: usize = 1 << 20;
 /// `cache.limit_bytes`.
 const LIMIT: usize = 4 * MIB;
 
-/// What a process may grow by beside what its caches weigh: weights are estimates, an allocator keeps pages of its
-/// own, and some requests are under way.
-const BESIDE: usize = 24 * MIB;
+/// Additional growth allowed beside the cached bytes: weights are estimates, the allocator keeps pages, and
+/// some requests are in flight.
+const OVERHEAD: usize = 24 * MIB;
 
 /// A process that ends with the test.
 struct Running {
     process: Child,
-    /// Its address, by the first line that it printed.
+    /// Its address, from the first line that it printed.
     told: String,
 }
 
@@ -34,19 +35,19 @@ impl Running {
         let mut out = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
-        // Kept open: it may have more to say.
+        // Kept open, so that the process can print more.
         process.stdout = Some(out.into_inner());
         let told = line.trim_end().strip_prefix(word).unwrap_or_else(|| panic!("`{line}`")).to_owned();
         Self { process, told }
     }
 
-    /// Its resident memory, where the system tells.
+    /// The resident memory, if the system reports it.
     fn resident_bytes(&self) -> Option<usize> {
         self.bytes("VmRSS:")
     }
 
-    /// The most that it ever was.
-    fn resident_bytes_at_most(&self) -> Option<usize> {
+    /// The peak resident memory.
+    fn peak_resident_bytes(&self) -> Option<usize> {
         self.bytes("VmHWM:")
     }
 
@@ -93,7 +94,7 @@ fn serve(sandbox: &Running) -> Running {
     Running::start(&mut command, "listening on ")
 }
 
-/// A request whose answer is large and made of nothing.
+/// A request with a large response that needs no upstream data.
 fn large_answer(number: usize) -> Value {
     let slugs: Vec<_> = (0..100).map(|slug| format!("s{number}x{slug}")).collect();
     let alias = "a".repeat(2_000);
@@ -103,13 +104,13 @@ fn large_answer(number: usize) -> Value {
     })
 }
 
-/// A request whose document is large, read and judged once.
+/// A request with a large document, parsed and validated once.
 fn large_document(number: usize) -> Value {
     let fields: String = (0..100).map(|field| format!(" f{number}x{field}: __typename")).collect();
     json!({ "query": format!("{{{fields} }}") })
 }
 
-/// A request for a list of its own, of which a whole page is kept.
+/// A request for a separate list, of which a complete page is cached.
 fn page(number: usize) -> Value {
     let query = "query ($toolkits: [String!]) { connectedAccounts(first: 1, filter: { toolkits: $toolkits }) { totalCount } }";
     let all = "gmail googlecalendar slack github notion outlook hubspot salesforce linear jira asana trello";
@@ -117,14 +118,14 @@ fn page(number: usize) -> Value {
     json!({ "query": query, "variables": { "toolkits": toolkits } })
 }
 
-/// A request for accounts that there are none of.
+/// A request for accounts that do not exist.
 fn missing(number: usize) -> Value {
     let ids: Vec<_> = (0..500).map(|id| format!("ca_{number}x{id}{}", "y".repeat(40))).collect();
     json!({ "query": "query ($ids: [ID!]!) { connectedAccountsByIds(ids: $ids) { id } }", "variables": { "ids": ids } })
 }
 
-/// Asks, a few at a time; the bytes of the answers.
-async fn ask(graph: &str, requests: impl Iterator<Item = Value>) -> usize {
+/// Sends requests, a few concurrently, and returns the total size of the responses.
+async fn send_all(graph: &str, requests: impl Iterator<Item = Value>) -> usize {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let answers = stream::iter(requests).map(|request| {
         let post = client.post(graph).header("content-type", "application/json").body(request.to_string());
@@ -138,11 +139,11 @@ async fn ask(graph: &str, requests: impl Iterator<Item = Value>) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_stays_within_its_limit_however_much_it_is_asked_for() {
+async fn process_memory_stays_within_the_cache_limit() {
     let sandbox = sandbox();
     let serve = serve(&sandbox);
     if serve.resident_bytes().is_none() {
-        // Only Linux tells a process's memory under /proc.
+        // Only Linux reports a process's memory under /proc.
         return;
     }
     let graph = serve.told.clone();
@@ -151,25 +152,25 @@ async fn a_process_stays_within_its_limit_however_much_it_is_asked_for() {
         let large = many.clone().flat_map(|number| [large_answer(number), large_document(number)]);
         large.chain(few.step_by(2).map(page)).chain(numbers.step_by(10).map(missing))
     };
-    ask(&graph, round(0..20)).await;
+    send_all(&graph, round(0..20)).await;
     let before = serve.resident_bytes().unwrap();
-    let answered = ask(&graph, round(20..260)).await;
+    let answered = send_all(&graph, round(20..260)).await;
     assert!(answered > 10 * LIMIT, "{answered} bytes");
     let after = serve.resident_bytes().unwrap();
     let grown = after.saturating_sub(before);
-    assert!(grown < LIMIT + BESIDE, "from {before} to {after} bytes, by {} MiB", grown / MIB);
+    assert!(grown < LIMIT + OVERHEAD, "from {before} to {after} bytes, by {} MiB", grown / MIB);
 }
 
-/// How many clients of a flood are there at once.
-const AT_ONCE: usize = 24;
+/// The number of concurrent clients of a flood.
+const CONCURRENT_CLIENTS: usize = 24;
 
-/// What a flood may take beside the bodies that are under way: what a document is while it is judged, and answers.
-const OF_A_FLOOD: usize = 96 * MIB;
+/// Additional memory during a flood, beside the request bodies: documents under validation, and responses.
+const FLOOD_OVERHEAD: usize = 96 * MIB;
 
-/// Requests that are refused: every bomb, bodies that are too long by what they say and by what they are, and ids without end.
+/// Requests that are refused: every bomb, bodies that are or claim to be too long, and very long ids.
 fn attacks(round: usize) -> Vec<(Vec<u8>, StatusCode)> {
     let body = |document: &str| json!({ "query": document }).to_string().into_bytes();
-    // Of another text each time, so that no verdict that was kept saves the work.
+    // The text differs each time, so that no cached validation result saves work.
     let bombs = bombs()
         .into_iter()
         .map(|(_, document, ..)| (body(&format!("{document} #{round}")), StatusCode::BAD_REQUEST));
@@ -181,7 +182,7 @@ fn attacks(round: usize) -> Vec<(Vec<u8>, StatusCode)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_bombs_takes_no_memory_that_stays_and_little_while_it_lasts() {
+async fn flood_of_bombs_needs_little_memory_and_releases_it() {
     let sandbox = sandbox();
     let serve = serve(&sandbox);
     if serve.resident_bytes().is_none() {
@@ -194,23 +195,23 @@ async fn a_flood_of_bombs_takes_no_memory_that_stays_and_little_while_it_lasts()
             let post = client.post(&serve.told).header("content-type", "application/json");
             let post = post.header("accept", "application/graphql-response+json").body(body);
             async move {
-                // Who sends too much may be hung up on before it has read why.
+                // A client that sends too much may be disconnected before it reads the reason.
                 let Ok(response) = post.send().await else { return };
                 let (status, text) = (response.status(), response.text().await.unwrap_or_default());
                 assert_eq!(status, expected, "{text:.300}");
                 assert!(text.len() < 8_000, "{} bytes", text.len());
             }
         });
-        refused.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.len()
+        refused.buffer_unordered(CONCURRENT_CLIENTS).collect::<Vec<_>>().await.len()
     };
     flood(0..3).await;
-    let (before, most_before) = (serve.resident_bytes().unwrap(), serve.resident_bytes_at_most().unwrap());
+    let (before, most_before) = (serve.resident_bytes().unwrap(), serve.peak_resident_bytes().unwrap());
     assert!(flood(3..20).await > 300);
-    let (after, most) = (serve.resident_bytes().unwrap(), serve.resident_bytes_at_most().unwrap());
+    let (after, most) = (serve.resident_bytes().unwrap(), serve.peak_resident_bytes().unwrap());
     let grown = after.saturating_sub(before);
-    assert!(grown < LIMIT + BESIDE, "from {before} to {after} bytes, by {} MiB", grown / MIB);
+    assert!(grown < LIMIT + OVERHEAD, "from {before} to {after} bytes, by {} MiB", grown / MIB);
     assert!(
-        most < before + OF_A_FLOOD + AT_ONCE * MIB,
+        most < before + FLOOD_OVERHEAD + CONCURRENT_CLIENTS * MIB,
         "{} MiB at most, {} before",
         most / MIB,
         most_before / MIB

@@ -1,7 +1,8 @@
-//! `switchboard serve` as a process, in each mode with callers: real sockets to it, to the upstreams, and to the issuer of tokens.
+//! `switchboard serve` as a process in each authentication mode, with real sockets to it, to the upstreams
+//! and to the token issuer.
 //!
-//! What each refusal means in detail is held in `edge`, without sockets; here is that the configuration leads there, and that
-//! nothing of keys and tokens is answered or logged on the way.
+//! The `edge` tests check each refusal in detail. These tests check that the configuration selects the mode,
+//! and that no key or token is returned or logged.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,43 +21,43 @@ use crate::config::{ConfigFile, Running, switchboard};
 use crate::edge::issuer::{Key, forged_token};
 use crate::world::only_error;
 
-/// Serves a router on a port of its own.
-pub(crate) async fn listening(router: Router) -> SocketAddr {
+/// Serves a router on a free port.
+pub(crate) async fn serve_router(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
     address
 }
 
-/// The process, and both upstreams.
-struct Served {
+/// The process and both upstreams.
+struct ServerProcess {
     process: Running,
     graph: String,
     sandbox: Sandbox,
     client: reqwest::Client,
 }
 
-/// What came back.
-struct Seen {
+/// A response.
+struct TestResponse {
     status: StatusCode,
     authenticate: String,
     text: String,
 }
 
-impl Seen {
+impl TestResponse {
     fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 }
 
-impl Served {
+impl ServerProcess {
     /// A process with the sandbox's tenants: `default` is the first, `b` the second.
     async fn start(auth: &str) -> Self {
         let sandbox = Sandbox::new(
             sandbox::Settings { accounts: 60, ..sandbox::Settings::default() },
             sandbox::Clock::system(),
         );
-        let upstreams = listening(sandbox.router()).await;
+        let upstreams = serve_router(sandbox.router()).await;
         let file = ConfigFile::new(&format!(
             "[http]\nlisten = \"127.0.0.1:0\"\n[ops]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"trace\"\n{auth}\n\
              [[tenants]]\nname = \"b\"\nleadlex_api_key = \"wbk_sandbox_b\"\ncomposio_api_key = \"ak_sandbox_b\"\n\
@@ -65,13 +66,13 @@ impl Served {
         ));
         let mut command = switchboard(&["serve", "--config", file.path()]);
         command.env_clear();
-        let (process, printed) = Running::until(command, "listening on ");
+        let (process, printed) = Running::start_until(command, "listening on ");
         let graph = printed.trim_end().strip_prefix("listening on ").unwrap().to_owned();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { process, graph, sandbox, client }
     }
 
-    async fn ask(&self, headers: &[(&str, &str)]) -> Seen {
+    async fn send(&self, headers: &[(&str, &str)]) -> TestResponse {
         const QUERY: &str = "{ viewer { name role } providers { totalCount } connectedAccounts(first: 100) { totalCount nodes { userId } } }";
         let mut request = self.client.post(&self.graph).header("content-type", "application/json");
         request = request.header("accept", "application/graphql-response+json");
@@ -81,24 +82,24 @@ impl Served {
         let response = request.body(json!({ "query": QUERY }).to_string()).send().await.unwrap();
         let authenticate = response.headers().get("www-authenticate");
         let authenticate = authenticate.map_or("", |value| value.to_str().unwrap()).to_owned();
-        Seen { status: response.status(), authenticate, text: response.text().await.unwrap() }
+        TestResponse { status: response.status(), authenticate, text: response.text().await.unwrap() }
     }
 
-    async fn bear(&self, token: &str) -> Seen {
-        self.ask(&[("authorization", &format!("Bearer {token}"))]).await
+    async fn send_token(&self, token: &str) -> TestResponse {
+        self.send(&[("authorization", &format!("Bearer {token}"))]).await
     }
 
-    /// The data of an answer without errors.
+    /// The data of a response without errors.
     async fn data(&self, token: &str) -> Value {
-        let seen = self.bear(token).await;
-        assert_eq!(seen.status, StatusCode::OK, "{}", seen.text);
-        let mut answer = seen.json();
+        let response = self.send_token(token).await;
+        assert_eq!(response.status, StatusCode::OK, "{}", response.text);
+        let mut answer = response.json();
         assert_eq!(answer.get("errors"), None, "{answer}");
         answer["data"].take()
     }
 
-    /// Ends the process, in whose log none of these words is.
-    fn end(mut self, secrets: &[&str]) {
+    /// Stops the process and checks that its log has none of these words.
+    fn stop(mut self, secrets: &[&str]) {
         self.process.0.kill().unwrap();
         let log = self.process.errors();
         for secret in secrets {
@@ -107,11 +108,11 @@ impl Served {
     }
 }
 
-/// The one refusal of a token: 401, what is wrong with it, and nothing of it.
+/// Asserts the refusal of a token: 401 with the reason, and no part of the token.
 #[track_caller]
-fn refused(seen: &Seen, sentence: &str, secrets: &[&str]) {
-    assert_eq!(seen.status, StatusCode::UNAUTHORIZED, "{sentence}: {}", seen.text);
-    let answer = seen.json();
+fn assert_refused(response: &TestResponse, sentence: &str, secrets: &[&str]) {
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED, "{sentence}: {}", response.text);
+    let answer = response.json();
     let error = only_error(&answer);
     assert_eq!(
         (&error["extensions"]["code"], answer.get("data")),
@@ -123,20 +124,20 @@ fn refused(seen: &Seen, sentence: &str, secrets: &[&str]) {
         true => "Bearer realm=\"switchboard\"",
         false => "Bearer realm=\"switchboard\", error=\"invalid_token\"",
     };
-    assert_eq!(seen.authenticate, expected);
+    assert_eq!(response.authenticate, expected);
     for secret in secrets {
-        assert!(!seen.text.contains(secret), "{secret}: {}", seen.text);
+        assert!(!response.text.contains(secret), "{secret}: {}", response.text);
     }
 }
 
-/// Whose accounts an answer shows.
+/// The users whose accounts a response shows.
 fn users(data: &Value) -> Vec<&str> {
     let nodes = data["connectedAccounts"]["nodes"].as_array().unwrap();
     nodes.iter().map(|node| node["userId"].as_str().unwrap_or_default()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_are_their_bearers_and_nobody_else_is_let_in() {
+async fn tokens_identify_callers_and_others_are_refused() {
     let [admin, member, other, stranger] = [0; 4].map(|_| NewToken::random().unwrap());
     let entry = |name: &str, token: &NewToken, more: &str| {
         format!("[[auth.tokens]]\nname = \"{name}\"\nsha256 = \"{}\"\n{more}\n", token.sha256)
@@ -147,46 +148,43 @@ async fn tokens_are_their_bearers_and_nobody_else_is_let_in() {
         entry("ann", &member, "user_id = \"user_1\""),
         entry("other", &other, "role = \"admin\"\ntenant = \"b\""),
     ];
-    let served = Served::start(&auth.concat()).await;
+    let server = ServerProcess::start(&auth.concat()).await;
 
-    let data = served.data(&admin.text).await;
+    let data = server.data(&admin.text).await;
     assert_eq!(data["viewer"], json!({ "name": "office", "role": "ADMIN" }));
     assert_eq!(data["providers"]["totalCount"], 25);
     assert!(users(&data).iter().any(|user| *user != "user_1"), "{data}");
-    let data = served.data(&member.text).await;
+    let data = server.data(&member.text).await;
     assert_eq!(data["viewer"], json!({ "name": "ann", "role": "MEMBER" }));
     assert!(!users(&data).is_empty() && users(&data).iter().all(|user| *user == "user_1"), "{data}");
-    let data = served.data(&other.text).await;
+    let data = server.data(&other.text).await;
     assert_eq!(data["providers"]["totalCount"], 6);
     assert!(users(&data).iter().all(|user| user.starts_with("member_")), "{data}");
 
     let secrets = [&*admin.text, &admin.sha256, &stranger.text];
-    refused(&served.ask(&[]).await, "The token is missing", &secrets);
+    assert_refused(&server.send(&[]).await, "The token is missing", &secrets);
     for wrong in [&*stranger.text, &admin.sha256, "wbk_sandbox_a", &format!("{}x", admin.text)] {
-        refused(&served.bear(wrong).await, "is not valid", &secrets);
+        assert_refused(&server.send_token(wrong).await, "is not valid", &secrets);
     }
-    served.end(&[&admin.text, &member.text, &other.text, &stranger.text, "_sandbox_"]);
+    server.stop(&[&admin.text, &member.text, &other.text, &stranger.text, "_sandbox_"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_own_keys_go_each_to_its_own_upstream() {
-    let served = Served::start("[auth]\nmode = \"passthrough\"\n").await;
+async fn callers_keys_are_sent_each_to_its_own_upstream() {
+    let server = ServerProcess::start("[auth]\nmode = \"passthrough\"\n").await;
     let leadlex = ("authorization", "Bearer wbk_sandbox_b");
     let composio = ("x-api-key", "ak_sandbox_b");
-    let data = served.ask(&[leadlex, composio]).await.json()["data"].take();
+    let data = server.send(&[leadlex, composio]).await.json()["data"].take();
     assert_eq!((&data["viewer"]["role"], &data["providers"]["totalCount"]), (&json!("ADMIN"), &json!(6)));
     assert!(users(&data).iter().all(|user| user.starts_with("member_")), "{data}");
-    for call in served.sandbox.requests() {
+    for call in server.sandbox.requests() {
         let sent: Vec<_> = call.headers.iter().map(|(_, value)| value.as_str()).collect();
         let (own, foreign) = match call.upstream {
             EmulatedUpstream::Leadlex => ("Bearer wbk_sandbox_b", "ak_sandbox_b"),
             EmulatedUpstream::Composio => ("ak_sandbox_b", "Bearer wbk_sandbox_b"),
         };
         assert!(sent.contains(&own) && !sent.contains(&foreign), "{call:?}");
-        assert!(
-            !sent.iter().any(|value| value.contains("_sandbox_a")),
-            "the configuration's own keys stay here"
-        );
+        assert!(!sent.iter().any(|value| value.contains("_sandbox_a")), "the configured keys are not sent");
     }
 
     for (headers, upstream, code) in [
@@ -194,7 +192,7 @@ async fn callers_own_keys_go_each_to_its_own_upstream() {
         ([composio, ("x-none", "")], "LEADLEX", "UNAUTHENTICATED"),
         ([leadlex, ("x-api-key", "ak_wrong")], "COMPOSIO", "UPSTREAM_UNAUTHORIZED"),
     ] {
-        let answer = served.ask(&headers).await.json();
+        let answer = server.send(&headers).await.json();
         let error = only_error(&answer);
         assert_eq!(
             (&error["extensions"]["upstream"], &error["extensions"]["code"]),
@@ -208,15 +206,15 @@ async fn callers_own_keys_go_each_to_its_own_upstream() {
         assert!(answer["data"][down].is_null() && answer["data"][up].is_object(), "{answer}");
         assert!(!answer.to_string().contains("ak_wrong"), "{answer}");
     }
-    let seen = served.ask(&[]).await;
-    assert_eq!(seen.status, StatusCode::UNAUTHORIZED);
-    let seen = served.ask(&[("authorization", "Bearer ak_wrong")]).await;
-    assert_eq!(seen.status, StatusCode::UNAUTHORIZED);
-    assert!(!seen.text.contains("ak_wrong"), "{}", seen.text);
-    served.end(&["_sandbox_", "ak_wrong"]);
+    let response = server.send(&[]).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+    let response = server.send(&[("authorization", "Bearer ak_wrong")]).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+    assert!(!response.text.contains("ak_wrong"), "{}", response.text);
+    server.stop(&["_sandbox_", "ak_wrong"]);
 }
 
-/// What an issuer publishes over a real socket; nothing where it is away.
+/// The keys that an issuer publishes over a real socket. `None` makes it unreachable.
 #[derive(Clone, Default)]
 struct Published {
     keys: Arc<Mutex<Option<String>>>,
@@ -224,7 +222,7 @@ struct Published {
 }
 
 impl Published {
-    async fn listening(&self) -> SocketAddr {
+    async fn serve_router(&self) -> SocketAddr {
         let published = self.clone();
         let answer = move || {
             let published = published.clone();
@@ -234,7 +232,7 @@ impl Published {
                 keys.ok_or(StatusCode::SERVICE_UNAVAILABLE)
             }
         };
-        listening(Router::new().route("/keys", get(answer))).await
+        serve_router(Router::new().route("/keys", get(answer))).await
     }
 
     fn set(&self, keys: Option<&[&Key]>) {
@@ -250,7 +248,7 @@ impl Published {
     }
 }
 
-/// Claims of an ADMIN that are valid for long; a test changes what it is about.
+/// Claims of an ADMIN with a long validity. `change` overrides them.
 fn claims(change: &Value) -> Value {
     let mut claims = json!({
         "iss": "https://issuer.example/", "aud": "graph", "sub": "user_1", "exp": 4_102_444_800_u64,
@@ -261,32 +259,32 @@ fn claims(change: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signed_tokens_are_checked_with_what_their_issuer_publishes_now() {
+async fn signed_tokens_are_checked_with_the_current_key_set() {
     let issuer = Published::default();
-    let address = issuer.listening().await;
+    let address = issuer.serve_router().await;
     let (first, second) = (Key::ed("first"), Key::ec("second"));
     let stranger = Key::ed("first");
     issuer.set(Some(&[&first]));
-    let served = Served::start(&format!(
+    let server = ServerProcess::start(&format!(
         "[auth]\nmode = \"jwt\"\n[auth.jwt]\njwks_url = \"http://{address}/keys\"\njwks_pause_ms = 1\n\
          issuer = \"https://issuer.example/\"\naudience = \"graph\"\nalgorithms = \"EdDSA, ES256\"\nleeway_ms = 0\n"
     ))
     .await;
 
     let admin = first.sign(&claims(&json!({})));
-    assert_eq!(served.data(&admin).await["viewer"], json!({ "name": "user_1", "role": "ADMIN" }));
+    assert_eq!(server.data(&admin).await["viewer"], json!({ "name": "user_1", "role": "ADMIN" }));
     let member = first.sign(&claims(&json!({ "role": "MEMBER" })));
-    let data = served.data(&member).await;
+    let data = server.data(&member).await;
     assert_eq!(data["viewer"]["role"], "MEMBER");
     assert!(!users(&data).is_empty() && users(&data).iter().all(|user| *user == "user_1"), "{data}");
-    let data = served.data(&first.sign(&claims(&json!({ "tenant": "b" })))).await;
+    let data = server.data(&first.sign(&claims(&json!({ "tenant": "b" })))).await;
     assert_eq!(data["providers"]["totalCount"], 6);
 
     let public = serde_json::to_value(first.public()).unwrap();
     let public = public["x"].as_str().unwrap().to_owned();
     let address = address.to_string();
     let secrets = [public.as_str(), "eyJ", "first", &address, "issuer.example"];
-    refused(&served.ask(&[]).await, "The token is missing", &secrets);
+    assert_refused(&server.send(&[]).await, "The token is missing", &secrets);
     let hs256 = json!({ "alg": "HS256", "kid": "first" });
     let none = json!({ "alg": "none", "kid": "first" });
     let rs256 = Key { algorithm: Algorithm::RS256, ..Key::rsa("first") };
@@ -305,40 +303,40 @@ async fn signed_tokens_are_checked_with_what_their_issuer_publishes_now() {
         (second.sign(&claims(&json!({}))), "is not published by its issuer"),
         ("eyJ.eyJ.x".to_owned(), "is not a JWT with an accepted signature algorithm"),
     ] {
-        refused(&served.bear(&token).await, sentence, &secrets);
+        assert_refused(&server.send_token(&token).await, sentence, &secrets);
     }
 
     // A new key is read when a token first names it.
     issuer.set(Some(&[&first, &second]));
     let rotated = second.sign(&claims(&json!({})));
-    while served.bear(&rotated).await.status == StatusCode::UNAUTHORIZED {}
-    assert_eq!(served.data(&rotated).await["viewer"]["role"], "ADMIN");
-    served.data(&admin).await;
+    while server.send_token(&rotated).await.status == StatusCode::UNAUTHORIZED {}
+    assert_eq!(server.data(&rotated).await["viewer"]["role"], "ADMIN");
+    server.data(&admin).await;
 
-    // An issuer that is away is asked again, and its keys stay good.
+    // An unreachable issuer is called again, and its known keys stay valid.
     issuer.set(None);
     let (reads, unknown) = (issuer.reads(), Key::ed("third").sign(&claims(&json!({}))));
     while issuer.reads() == reads {
-        let seen = served.bear(&unknown).await;
+        let response = server.send_token(&unknown).await;
         assert!(
-            [StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE].contains(&seen.status),
+            [StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE].contains(&response.status),
             "{}",
-            seen.text
+            response.text
         );
     }
-    let seen = served.bear(&unknown).await;
+    let response = server.send_token(&unknown).await;
     assert_eq!(
-        seen.status,
+        response.status,
         StatusCode::SERVICE_UNAVAILABLE,
         "whether it is right cannot be told: {}",
-        seen.text
+        response.text
     );
     for secret in secrets {
-        assert!(!seen.text.contains(secret), "{secret}: {}", seen.text);
+        assert!(!response.text.contains(secret), "{secret}: {}", response.text);
     }
     for token in [&admin, &rotated] {
-        assert_eq!(served.data(token).await["viewer"]["role"], "ADMIN");
+        assert_eq!(server.data(token).await["viewer"]["role"], "ADMIN");
     }
     let signature = admin.rsplit('.').next().unwrap().to_owned();
-    served.end(&["eyJ", &signature, &public, "_sandbox_"]);
+    server.stop(&["eyJ", &signature, &public, "_sandbox_"]);
 }

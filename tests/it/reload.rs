@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use crate::config::{ConfigFile, Running, switchboard};
-use crate::modes::listening;
+use crate::modes::serve_router;
 use crate::world::only_error;
 
 const QUERY: &str =
@@ -42,11 +42,11 @@ impl Serving {
     async fn start(settings: &str) -> Self {
         let settings_of_sandbox = sandbox::Settings { accounts: 60, ..sandbox::Settings::default() };
         let sandbox = Sandbox::new(settings_of_sandbox, sandbox::Clock::system());
-        let upstreams = listening(sandbox.router()).await;
+        let upstreams = serve_router(sandbox.router()).await;
         let file = ConfigFile::new(&whole(upstreams, settings));
         let mut command = switchboard(&["serve", "--config", file.path()]);
         command.env_clear();
-        let (mut process, printed) = Running::until(command, "Probes: ");
+        let (mut process, printed) = Running::start_until(command, "Probes: ");
         let place = |begin: &str| {
             let line = printed.lines().find_map(|line| line.strip_prefix(begin)).unwrap();
             line.split(',').next().unwrap().to_owned()
@@ -323,7 +323,7 @@ async fn an_invalid_trusted_document_is_a_warning_at_the_start_and_rejects_a_rel
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_fails_while_configurations_change() {
+async fn no_request_fails_during_reloads() {
     let office = NewToken::random().unwrap();
     let configured = |depth: usize| {
         tokens(

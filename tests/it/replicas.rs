@@ -1,4 +1,4 @@
-//! What replicas share, over a store in memory on the paused clock and over a real server.
+//! Shared state of replicas, over an in-memory store with a paused clock and over a real Redis.
 
 mod channel;
 mod check;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use switchboard::replicas::settings::ReplicaSettings;
 use switchboard::replicas::store::Entry;
 
-/// The defaults' times; over a store in memory there is no server.
+/// The default timeouts. An in-memory store needs no server.
 pub(crate) fn settings() -> ReplicaSettings {
     ReplicaSettings {
         url: String::new(),
@@ -28,7 +28,7 @@ pub(crate) fn settings() -> ReplicaSettings {
     }
 }
 
-/// For a minute.
+/// An entry that lives for a minute.
 fn entry(key: &str, value: &[u8]) -> Entry {
     Entry { key: key.to_owned(), value: value.to_vec(), ttl: Duration::from_secs(60) }
 }

@@ -1,4 +1,4 @@
-//! The emulated upstreams, asked as a client asks them: through the Router, without a socket.
+//! The emulated upstreams, called through their router without a socket.
 
 mod composio;
 mod faults;
@@ -20,15 +20,15 @@ use tower::ServiceExt;
 /// 2026-04-17T10:30:00Z.
 const NOW: i64 = 1_776_421_800;
 
-/// An answer, taken apart.
-struct Answer {
+/// A complete response.
+struct TestResponse {
     status: StatusCode,
     headers: HeaderMap,
-    /// None where the body broke off.
+    /// `None` if the body was cut off.
     body: Option<Vec<u8>>,
 }
 
-impl Answer {
+impl TestResponse {
     fn json(&self) -> Value {
         serde_json::from_slice(self.body.as_deref().expect("the whole body")).expect("JSON")
     }
@@ -42,14 +42,14 @@ impl Answer {
     }
 }
 
-/// A sandbox whose clock is moved by hand.
-struct Bench {
+/// A sandbox with a manual clock.
+struct SandboxClient {
     sandbox: Sandbox,
     router: Router,
     now: Arc<AtomicI64>,
 }
 
-impl Bench {
+impl SandboxClient {
     fn new(settings: Settings) -> Self {
         let now = Arc::new(AtomicI64::new(NOW));
         let hand = now.clone();
@@ -62,15 +62,21 @@ impl Bench {
         self.now.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    async fn ask(&self, target: &str, headers: &[(&str, &str)]) -> Answer {
+    async fn get(&self, target: &str, headers: &[(&str, &str)]) -> TestResponse {
         self.send("GET", target, headers).await
     }
 
-    async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
+    async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> TestResponse {
         self.send_body(method, target, headers, "").await
     }
 
-    async fn send_body(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    async fn send_body(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> TestResponse {
         let mut request = Request::builder().method(method).uri(target);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -79,21 +85,21 @@ impl Bench {
             self.router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
         let (parts, body) = answer.into_parts();
         let body = to_bytes(body, usize::MAX).await.ok().map(|bytes| bytes.to_vec());
-        Answer { status: parts.status, headers: parts.headers, body }
+        TestResponse { status: parts.status, headers: parts.headers, body }
     }
 
-    /// LeadLex, with a key.
-    async fn leadlex(&self, key: &str, query: &str) -> Answer {
+    /// Calls LeadLex with a key.
+    async fn leadlex(&self, key: &str, query: &str) -> TestResponse {
         let key = format!("Bearer {key}");
-        self.ask(&format!("{LEADLEX_PATH}/v1/settings/providers{query}"), &[("authorization", &key)]).await
+        self.get(&format!("{LEADLEX_PATH}/v1/settings/providers{query}"), &[("authorization", &key)]).await
     }
 
-    /// Composio's list, as tenant A.
-    async fn list(&self, query: &str) -> Answer {
-        self.ask(&format!("/api/v3/connected_accounts?{query}"), &[("x-api-key", "ak_sandbox_a")]).await
+    /// Calls Composio's list as tenant A.
+    async fn list(&self, query: &str) -> TestResponse {
+        self.get(&format!("/api/v3/connected_accounts?{query}"), &[("x-api-key", "ak_sandbox_a")]).await
     }
 
-    /// The items of such a list, which must succeed.
+    /// The items of the list, which must succeed.
     async fn items(&self, query: &str) -> Vec<Value> {
         let answer = self.list(query).await;
         assert_eq!(answer.status, StatusCode::OK, "{query}: {}", answer.text());
@@ -106,7 +112,7 @@ fn document(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The texts at a path such as `toolkit.slug`, in order.
+/// The strings at a path such as `toolkit.slug`, in order.
 fn strings_at(items: &[Value], path: &str) -> Vec<String> {
     let pointer = format!("/{}", path.replace('.', "/"));
     items

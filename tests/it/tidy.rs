@@ -1,7 +1,9 @@
-//! The architecture as tests: who may name whom, where a crate may be used, and what a file may be like.
+//! Architecture tests: which layer may import which, where a crate may be used, and what a file must look
+//! like.
 //!
-//! `source` reads a file, `rules` judges, `bad_input` shows the rules small files that break them. Here they meet the
-//! tree. Clippy holds what it can (Cargo.toml, clippy.toml); these are the rules that it has no words for.
+//! `source` reads a file, `rules` has the rules, and `bad_input` tests them with small files that break them.
+//! This file applies them to the project. Clippy checks what it can (Cargo.toml, clippy.toml). These rules
+//! are beyond it.
 
 mod bad_input;
 mod documents;
@@ -18,69 +20,69 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 #[test]
 fn imports_point_down_only() {
-    hold(rules::imports_point_down_only);
+    assert_no_problems(rules::imports_point_down_only);
 }
 
 #[test]
-fn the_sandbox_stands_alone() {
-    hold(rules::the_sandbox_stands_alone);
+fn sandbox_shares_no_code_with_the_client() {
+    assert_no_problems(rules::sandbox_shares_no_code_with_the_client);
 }
 
 #[test]
-fn the_whole_configuration_ends_at_app() {
-    hold(rules::the_whole_configuration_ends_at_app);
+fn only_app_and_above_see_the_whole_configuration() {
+    assert_no_problems(rules::only_app_and_above_see_the_whole_configuration);
 }
 
 #[test]
-fn every_crate_keeps_its_place() {
-    hold(rules::every_crate_keeps_its_place);
+fn crates_are_used_only_in_their_layers() {
+    assert_no_problems(rules::crates_are_used_only_in_their_layers);
 }
 
 #[test]
-fn one_file_sends() {
-    hold(rules::one_file_sends);
+fn only_one_file_sends_http_requests() {
+    assert_no_problems(rules::only_one_file_sends_http_requests);
 }
 
 #[test]
 fn files_are_short() {
-    hold(rules::files_are_short);
+    assert_no_problems(rules::files_are_short);
 }
 
 #[test]
-fn names_say_something() {
-    hold(rules::names_say_something);
+fn names_are_specific() {
+    assert_no_problems(rules::names_are_specific);
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
-    hold(rules::every_file_says_what_it_is_for);
+fn every_file_has_a_head_comment() {
+    assert_no_problems(rules::every_file_has_a_head_comment);
 }
 
 #[test]
-fn every_file_is_reached() {
-    hold(rules::every_file_is_reached);
+fn every_file_is_compiled() {
+    assert_no_problems(rules::every_file_is_compiled);
 }
 
-/// A rule that reads nothing holds always: what the others rely on is that the tree was found and understood.
+/// A rule that reads nothing always passes. This test proves that the files were found and parsed.
 #[test]
-fn the_tree_is_read() {
+fn project_files_are_found_and_parsed() {
     let tree = tree();
     for layer in ["main", "cli", "http", "operation", "graphql", "loaders", "upstream", "domain", "sandbox"] {
         assert!(tree.iter().any(|source| source.layer() == Some(layer)), "no file of {layer}");
     }
     let transport = tree.iter().find(|source| source.path == "src/upstream/transport.rs").unwrap();
-    let names: Vec<_> = transport.names().into_iter().map(|named| named.path.join("::")).collect();
+    let names: Vec<_> = transport.used_paths().into_iter().map(|named| named.path.join("::")).collect();
     for name in ["reqwest::Client::builder", "crate::upstream::error::UpstreamError"] {
         assert!(names.iter().any(|named| named == name), "{name} not among {names:#?}");
     }
 }
 
-fn hold(rule: fn(&[Source]) -> Vec<Problem>) {
+fn assert_no_problems(rule: fn(&[Source]) -> Vec<Problem>) {
     let problems: Vec<_> = rule(&tree()).iter().map(Problem::to_string).collect();
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
 }
 
-/// Every Rust file of the project, in the order of their paths.
+/// Every Rust file of the project, sorted by path.
 fn tree() -> Vec<Source> {
     let mut sources = Vec::new();
     for directory in ["benches", "examples", "src", "tests/it"] {
@@ -91,12 +93,12 @@ fn tree() -> Vec<Source> {
 }
 
 fn read_into(sources: &mut Vec<Source>, directory: &str) {
-    // `benches` and `examples` come with their issues.
+    // A directory may be missing.
     let Ok(entries) = fs::read_dir(Path::new(ROOT).join(directory)) else { return };
     for entry in entries {
         let entry = entry.unwrap();
         let path = format!("{directory}/{}", entry.file_name().into_string().unwrap());
-        // What others wrote, and what a build left.
+        // Installed packages and build output.
         if path.ends_with("/node_modules") || path.ends_with("/target") {
             continue;
         }

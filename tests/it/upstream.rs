@@ -1,4 +1,5 @@
-//! The two clients over the in-process sandbox: which calls leave, and what becomes of those that fail.
+//! The two upstream clients over the in-process sandbox: which calls they make, and how failed calls are
+//! handled.
 
 mod policies;
 mod quota;
@@ -25,7 +26,7 @@ use switchboard::upstream::transport::{Network, Transport};
 use crate::world::{NOW, network, upstream_by_default};
 
 /// Both clients over a sandbox, with the keys of its first tenant.
-struct Roads {
+struct UpstreamClients {
     sandbox: Sandbox,
     providers: ProvidersClient,
     accounts: AccountsClient,
@@ -33,17 +34,17 @@ struct Roads {
     composio: Credential<Composio>,
 }
 
-/// How a call ended, in short.
-type Ended = Result<(), UpstreamError>;
+/// The result of a call without its value.
+type CallResult = Result<(), UpstreamError>;
 
-impl Roads {
-    /// With the default policies, but no repeated calls.
-    fn over(settings: sandbox::Settings) -> Self {
-        Self::wired(settings, never_again, |network| network)
+impl UpstreamClients {
+    /// The default policies without retries.
+    fn new(settings: sandbox::Settings) -> Self {
+        Self::with_policies(settings, without_retries, |network| network)
     }
 
-    /// With the default policies where they are not changed.
-    fn wired(
+    /// The default policies with changes.
+    fn with_policies(
         settings: sandbox::Settings,
         change: impl Fn(&mut UpstreamSettings),
         wrap_network: impl FnOnce(Network) -> Network,
@@ -51,34 +52,34 @@ impl Roads {
         let clock = Clock::starting_at(NOW.parse::<Timestamp>().unwrap());
         let sandbox = Sandbox::new(settings, sandbox::Clock::new(move || clock.now()));
         let network = wrap_network(network(&sandbox));
-        let road = |name, base: &str| {
+        let transport = |name, base: &str| {
             let mut settings = upstream_by_default(base);
             change(&mut settings);
             Transport::new(name, settings, network.clone(), clock)
         };
         Self {
-            providers: ProvidersClient::new(road(UpstreamName::Leadlex, LEADLEX_PATH)),
-            accounts: AccountsClient::new(road(UpstreamName::Composio, "/")),
+            providers: ProvidersClient::new(transport(UpstreamName::Leadlex, LEADLEX_PATH)),
+            accounts: AccountsClient::new(transport(UpstreamName::Composio, "/")),
             sandbox,
             leadlex: Credential::new("wbk_sandbox_a").unwrap(),
             composio: Credential::new("ak_sandbox_a").unwrap(),
         }
     }
 
-    async fn list(&self, purpose: Purpose) -> Ended {
+    async fn list(&self, purpose: Purpose) -> CallResult {
         self.providers.fetch_list(&self.leadlex, purpose).await.map(drop)
     }
 
-    async fn page(&self, purpose: Purpose) -> Ended {
+    async fn page(&self, purpose: Purpose) -> CallResult {
         let (filter, order) = (AccountFilter::default(), AccountOrder::NEWEST_FIRST);
         self.accounts.fetch_page(&self.composio, &filter, order, None, 100, purpose).await.map(drop)
     }
 
-    fn strike(&self, upstream: EmulatedUpstream, fault: &str) {
+    fn inject_fault(&self, upstream: EmulatedUpstream, fault: &str) {
         self.sandbox.emulate(upstream, Some(Fault::parse(fault).unwrap()));
     }
 
-    /// How many calls arrived since the last look.
+    /// The number of calls that arrived since the last look.
     fn calls(&self) -> usize {
         let calls = self.sandbox.requests().len();
         self.sandbox.clear_requests();
@@ -86,44 +87,44 @@ impl Roads {
     }
 }
 
-fn never_again(upstream: &mut UpstreamSettings) {
+fn without_retries(upstream: &mut UpstreamSettings) {
     upstream.retry.retries_max = 0;
 }
 
-/// For how long a call was held back, which no upstream had to do with.
+/// How long the client itself held a call back, without calling the upstream.
 #[track_caller]
-fn held(ended: Ended) -> Duration {
-    let error = ended.expect_err("a call that was held back");
+fn held_for(result: CallResult) -> Duration {
+    let error = result.expect_err("expected a held call");
     assert!(error.is_held() && error.status.is_none(), "{error:?}");
     assert_eq!(error.failure, UpstreamFailure::RateLimited);
-    error.retry_after.expect("how long to wait")
+    error.retry_after.expect("a held call has a retry time")
 }
 
-async fn pass(seconds: u64) {
+async fn advance_secs(seconds: u64) {
     tokio::time::advance(Duration::from_secs(seconds)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_read_is_counted_by_its_rule_each_time_that_it_comes() {
-    let roads = Roads::over(sandbox::Settings::default());
+async fn unreadable_parts_are_counted_by_rule() {
+    let clients = UpstreamClients::new(sandbox::Settings::default());
     let count = |rules: &[(ProblemRule, u64)]| rules.iter().copied().collect::<BTreeMap<_, _>>();
-    roads.list(Purpose::Needed).await.unwrap();
-    roads.page(Purpose::Needed).await.unwrap();
+    clients.list(Purpose::Needed).await.unwrap();
+    clients.page(Purpose::Needed).await.unwrap();
     assert_eq!(
-        (roads.providers.counts().problems, roads.accounts.counts().problems),
+        (clients.providers.counts().problems, clients.accounts.counts().problems),
         (count(&[]), count(&[]))
     );
-    roads.sandbox.drift(true);
+    clients.sandbox.drift(true);
     for times in 1..=2 {
-        roads.list(Purpose::Needed).await.unwrap();
-        roads.page(Purpose::Needed).await.unwrap();
+        clients.list(Purpose::Needed).await.unwrap();
+        clients.page(Purpose::Needed).await.unwrap();
         let of_lists = [
             (ProblemRule::WrongType, times),
             (ProblemRule::UnreadableTimestamp, times),
             (ProblemRule::UnreadableScope, 2 * times),
         ];
-        assert_eq!(roads.providers.counts().problems, count(&of_lists));
+        assert_eq!(clients.providers.counts().problems, count(&of_lists));
         let of_pages = [(ProblemRule::WrongType, times), (ProblemRule::UnreadableTimestamp, times)];
-        assert_eq!(roads.accounts.counts().problems, count(&of_pages));
+        assert_eq!(clients.accounts.counts().problems, count(&of_pages));
     }
 }

@@ -1,8 +1,8 @@
-// What every Node peer does the same way: its settings, the two upstream calls, and the words of the schema.
+// The common part of every Node peer: settings, the two upstream calls, and the values of the schema.
 //
-// The accounts of many providers are asked for together, as every guide to batching says. An upstream page holds 100 rows,
-// so 20 providers with 10 accounts each are two calls, made at once. That is the most that a batch function can know;
-// what it cannot know is how the rows are spread over the toolkits.
+// The accounts of many providers are read in batches, as every guide to batching recommends. An upstream page has 100 rows, so 20
+// providers with 10 accounts each are two concurrent calls. A batch function cannot know more: the distribution of rows over
+// toolkits is unknown to it.
 import { readFileSync } from 'node:fs'
 
 const setting = (name) => {
@@ -19,7 +19,7 @@ export const leadlexHeaders = { authorization: `Bearer ${setting('LEADLEX_KEY')}
 export const composioHeaders = { 'x-api-key': setting('COMPOSIO_KEY') }
 export const schema = readFileSync(new URL('schema.graphql', import.meta.url), 'utf8')
 
-// By `category/name`.
+// Keyed by `category/name`.
 const toolkits = JSON.parse(readFileSync(setting('TOOLKITS'), 'utf8'))
 
 // Rows of one upstream page.
@@ -31,7 +31,7 @@ const providerStatuses = known('ProviderStatus')
 const accountStatuses = known('ConnectedAccountStatus')
 const word = (words, text, otherwise) => (words.has(text) ? text : otherwise)
 
-// A row of LeadLex in the schema's words. A scope is a text or an object that names one.
+// Maps a LeadLex row to the schema. A scope is a string or an object that names one.
 export const provider = (row) => ({
   category: word(categories, row.category.toUpperCase(), 'OTHER'),
   name: row.name,
@@ -40,7 +40,7 @@ export const provider = (row) => ({
   toolkits: toolkits[`${row.category}/${row.name}`] ?? [],
 })
 
-// A row of Composio in the schema's words.
+// Maps a Composio row to the schema.
 export const account = (row) => ({
   connectedAccountId: row.id,
   userId: row.user_id,
@@ -50,16 +50,16 @@ export const account = (row) => ({
   createdAt: row.created_at,
 })
 
-// The most keys, each of `first` accounts, that one page answers.
+// The maximum number of keys, each with `first` accounts, for one page.
 export const keysPerPage = (first) => Math.max(1, Math.floor(PAGE / Math.max(1, first)))
 
-// The query of the one call that answers these keys, `{ toolkits, first }`.
+// The query string of one call for these keys, `{ toolkits, first }`.
 export const pageOf = (keys) => ({
   toolkit_slugs: [...new Set(keys.flatMap((key) => key.toolkits))].join(','),
   limit: Math.min(PAGE, keys.reduce((sum, key) => sum + key.first, 0)),
 })
 
-// A page's rows, each to the keys that it belongs to.
+// Distributes a page's rows to their keys.
 export const share = (rows, keys) => {
   const byToolkit = new Map()
   for (const row of rows) {
@@ -69,7 +69,7 @@ export const share = (rows, keys) => {
   }
   return keys.map(({ toolkits, first }) => {
     const lists = toolkits.map((slug) => byToolkit.get(slug)).filter(Boolean)
-    // Of several toolkits only a scan keeps the order.
+    // With several toolkits only a scan keeps the order.
     const own = lists.length > 1 ? rows.filter((row) => toolkits.includes(row.toolkit.slug)) : (lists[0] ?? [])
     return { nodes: own.slice(0, first).map(account) }
   })

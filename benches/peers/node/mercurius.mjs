@@ -23,7 +23,7 @@ app.register(mercurius, {
   jit: 1,
 })
 
-// One caller's values are not another's: what tells callers apart is part of every key.
+// Callers must not share values, so the caller's identity is part of every key.
 const caller = (ctx) => ctx.reply.request.headers.authorization ?? ''
 
 app.register(cache, {
@@ -34,7 +34,7 @@ app.register(cache, {
       connectedAccounts: { extendKey: (_, __, ctx) => caller(ctx) },
     },
     Provider: {
-      // A key of one's own, as its documentation advises for speed: the default is the whole parent as JSON.
+      // A custom key, as its documentation recommends for speed: the default is the complete parent as JSON.
       connectedAccounts: { key: ({ self, arg, ctx }) => `${caller(ctx)} ${self.toolkits} ${arg.first}` },
     },
   },

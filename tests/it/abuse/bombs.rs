@@ -1,4 +1,4 @@
-//! Documents and variables that stand for far more than they are long.
+//! Small documents and variables that expand to enormous work.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Server;
 
-/// Documents, and what each is refused with: code and reason.
+/// Documents, each with the error code and reason that it must get.
 pub(crate) fn bombs() -> Vec<(&'static str, String, &'static str, &'static str)> {
     let repeated = |count: usize, make: &dyn Fn(usize) -> String| (0..count).map(make).collect::<String>();
     let fragments = |count: usize, inner: &dyn Fn(usize) -> String| {
@@ -23,7 +23,7 @@ pub(crate) fn bombs() -> Vec<(&'static str, String, &'static str, &'static str)>
             "LIMIT_EXCEEDED",
             "DEPTH",
         ),
-        ("deeper than any parser goes", "{ a".repeat(4_000), "GRAPHQL_PARSE_FAILED", ""),
+        ("deeper than any parser allows", "{ a".repeat(4_000), "GRAPHQL_PARSE_FAILED", ""),
         ("wide", format!("{{ {} }}", "__typename ".repeat(50_000)), "LIMIT_EXCEEDED", "TOKENS"),
         (
             "aliases",
@@ -37,7 +37,7 @@ pub(crate) fn bombs() -> Vec<(&'static str, String, &'static str, &'static str)>
             "LIMIT_EXCEEDED",
             "DIRECTIVES",
         ),
-        ("one directive often", format!("{{ __typename {} }}", "@skip(if: false) ".repeat(1_500)), "GRAPHQL_VALIDATION_FAILED", ""),
+        ("one directive many times", format!("{{ __typename {} }}", "@skip(if: false) ".repeat(1_500)), "GRAPHQL_VALIDATION_FAILED", ""),
         (
             "fragments in a circle",
             format!("{{ node(id: \"x\") {{ ...F0 }} }} {}", fragments(60, &|i| format!("...F{} ...F{}", (i + 1) % 60, (i + 7) % 60))),
@@ -69,7 +69,7 @@ pub(crate) fn bombs() -> Vec<(&'static str, String, &'static str, &'static str)>
             "SELECTIONS",
         ),
         (
-            "fields that overlap, through fragments of each other",
+            "overlapping fields through nested fragments",
             format!(
                 "{{ node(id: \"x\") {{ {} }} }} {}",
                 repeated(25, &|i| format!("...F{i} ")),
@@ -79,13 +79,13 @@ pub(crate) fn bombs() -> Vec<(&'static str, String, &'static str, &'static str)>
             "SELECTIONS",
         ),
         (
-            "fields that overlap and differ",
+            "overlapping fields that conflict",
             format!("{{ {} }}", repeated(1_000, &|i| format!("toolkit(slug: \"a{i}\") {{ id }} "))),
             "GRAPHQL_VALIDATION_FAILED",
             "",
         ),
         (
-            "operations beside fragments that are wrong",
+            "operations beside invalid fragments",
             format!("{} fragment F on Query {{ {} }}", repeated(500, &|i| format!("query Q{i} {{ ...F }} ")), repeated(800, &|i| format!("x{i} "))),
             "LIMIT_EXCEEDED",
             "OPERATIONS",
@@ -103,14 +103,14 @@ pub(crate) fn bombs() -> Vec<(&'static str, String, &'static str, &'static str)>
             "COMPLEXITY",
         ),
         ("a list in a list in a list …", format!("{{ nodes(ids: {}) {{ id }} }}", "[".repeat(5_000)), "GRAPHQL_PARSE_FAILED", ""),
-        ("a name without end", format!("{{ {} }}", "x".repeat(900_000)), "GRAPHQL_VALIDATION_FAILED", ""),
+        ("an extremely long name", format!("{{ {} }}", "x".repeat(900_000)), "GRAPHQL_VALIDATION_FAILED", ""),
         ("comments", "#\n".repeat(300_000), "LIMIT_EXCEEDED", "TOKENS"),
         ("opened and never closed", "{".repeat(900_000), "LIMIT_EXCEEDED", "TOKENS"),
     ]
 }
 
 #[tokio::test]
-async fn each_is_refused_with_its_own_error_and_costs_no_call() {
+async fn each_bomb_is_refused_with_its_own_error_without_a_call() {
     let server = Server::start().await;
     for (what, document, code, reason) in bombs() {
         let (status, answer) = server.post(&json!({ "query": document })).await;
@@ -121,15 +121,15 @@ async fn each_is_refused_with_its_own_error_and_costs_no_call() {
         assert_eq!(extensions["reason"].as_str().unwrap_or_default(), reason, "{what}: {}", errors[0]);
         let bytes = answer.to_string().len();
         assert!(errors.len() <= 11 && bytes < 8_000, "{what}: {bytes} bytes");
-        // The work that it made, beside being read and judged.
+        // The additional work, apart from reading and validation.
         assert_eq!((server.world.executions(), server.world.calls()), (0, Vec::new()), "{what}");
     }
     let (status, _) = server.post(&json!({ "query": "{ providers(first: 1) { totalCount } }" })).await;
-    assert_eq!(status, 200, "and whoever asks for little is answered");
+    assert_eq!(status, 200, "a small request still works");
 }
 
 #[tokio::test]
-async fn variables_are_no_way_round() {
+async fn variables_cannot_bypass_the_limits() {
     let server = Server::start().await;
     let ids: Vec<_> = (0..1_001).map(|i| format!("ca_{i}")).collect();
     let (_, answer) = server
@@ -155,24 +155,24 @@ async fn variables_are_no_way_round() {
         "POST /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         deep.len()
     );
-    assert_eq!(super::status(&server.raw(head + &deep).await), 400);
-    // The first is executed, as its length is its field's own affair, and asks for nothing.
+    assert_eq!(super::status(&server.send_raw(head + &deep).await), 400);
+    // The first one is executed: its length is limited by its field, and it requests nothing.
     assert_eq!((server.world.executions(), server.world.calls()), (1, Vec::new()));
 }
 
 #[tokio::test]
-async fn requests_in_one_body_are_not_taken() {
+async fn batched_requests_are_refused() {
     let server = Server::start().await;
     let one = json!({ "query": "{ providers { totalCount } }" });
     let (status, answer) = server.post(&Value::Array(vec![one; 1_000])).await;
     assert_eq!(status, 400);
     assert!(answer["errors"][0]["message"].as_str().unwrap().contains("not taken in batches"), "{answer}");
     assert_eq!((server.world.executions(), server.world.calls()), (0, Vec::new()));
-    assert!(answer.to_string().len() < 500, "one answer to all of them: {answer}");
+    assert!(answer.to_string().len() < 500, "one error for the whole batch: {answer}");
 }
 
 #[tokio::test]
-async fn nothing_that_a_client_sends_becomes_a_header_or_a_parameter_upstream() {
+async fn client_input_never_becomes_an_upstream_header_or_parameter() {
     let server = Server::start().await;
     for value in ["a\r\nx-api-key: stolen", "a\u{0}b", "a,b", "", " "] {
         let query = "query ($u: [String!]) { connectedAccounts(filter: { userIds: $u }) { isComplete } }";

@@ -1,4 +1,4 @@
-//! Too much, too long, too many: bodies, heads and connections.
+//! Excessive bodies, headers and connections.
 
 use std::io;
 
@@ -25,14 +25,14 @@ fn reason(answer: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_body_that_is_declared_too_long_is_refused_unread() {
+async fn declared_oversized_body_is_refused_unread() {
     let server = Server::start().await;
-    let answer = server.raw(format!("{HEAD}content-length: {HUNDRED_MB}\r\n\r\n{{\"query\":")).await;
+    let answer = server.send_raw(format!("{HEAD}content-length: {HUNDRED_MB}\r\n\r\n{{\"query\":")).await;
     assert_eq!((status(&answer), reason(&answer)), (413, json!("BODY_SIZE")));
 }
 
 #[tokio::test]
-async fn a_body_in_chunks_is_read_no_further_than_it_may_be_long() {
+async fn chunked_body_is_read_only_up_to_the_limit() {
     for declared in ["", "content-length: 5\r\n"] {
         let server = Server::start().await;
         let mut connection = server.connect().await;
@@ -53,15 +53,15 @@ async fn a_body_in_chunks_is_read_no_further_than_it_may_be_long() {
             String::from_utf8(answer).unwrap()
         };
         let (sent, answer) = tokio::join!(flood, answer);
-        // The limit, and what lies in the buffers of both sockets.
+        // The limit, and what fits into the buffers of both sockets.
         assert!(sent < 20_000_000, "{sent} bytes were taken");
-        // A length beside chunks says nothing: the chunks are read.
+        // A content length beside chunks is ignored: the chunks are read.
         assert_eq!((status(&answer), reason(&answer)), (413, json!("BODY_SIZE")), "{declared}");
     }
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_plain_json_is_refused_by_its_head() {
+async fn wrong_content_type_is_refused_before_the_body() {
     let server = Server::start().await;
     for head in [
         "content-type: text/plain\r\n",
@@ -76,7 +76,7 @@ async fn a_body_that_is_no_plain_json_is_refused_by_its_head() {
     ] {
         let body = r#"{"query":"{ __typename }"}"#;
         let answer = server
-            .raw(format!(
+            .send_raw(format!(
                 "POST /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{head}content-length: {}\r\n\r\n{body}",
                 body.len()
             ))
@@ -86,7 +86,7 @@ async fn a_body_that_is_no_plain_json_is_refused_by_its_head() {
 }
 
 #[tokio::test]
-async fn heads_are_bounded_in_length_and_number_and_must_be_heads() {
+async fn headers_are_limited_in_size_and_number() {
     let server = Server::start().await;
     let many = (0..200).map(|i| format!("x-{i}: 1\r\n")).collect::<String>();
     for (request, expected) in [
@@ -108,7 +108,7 @@ async fn heads_are_bounded_in_length_and_number_and_must_be_heads() {
             [400, 400],
         ),
     ] {
-        let answer = server.raw(&request).await;
+        let answer = server.send_raw(&request).await;
         assert!(
             expected.contains(&status(&answer)),
             "{}: {answer}",
@@ -118,7 +118,7 @@ async fn heads_are_bounded_in_length_and_number_and_must_be_heads() {
 }
 
 #[tokio::test]
-async fn a_body_has_one_length_and_a_request_one_host() {
+async fn ambiguous_length_and_host_are_refused() {
     let server = Server::start().await;
     let (chunked, long) = ("transfer-encoding: chunked\r\n", "content-length: 30\r\n");
     let body = r#"{"query":"{ connectedAccounts(first: 1) { totalCount } }"}"#;
@@ -126,9 +126,9 @@ async fn a_body_has_one_length_and_a_request_one_host() {
     let post = "POST /graphql HTTP/1.1\r\ncontent-type: application/json\r\n";
     let next = "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-    // The chunks are read, and nothing behind them (RFC 9112, 6.3).
+    // The chunks are read, and nothing after them (RFC 9112 section 6.3).
     for head in [format!("{chunked}{long}"), format!("{long}{chunked}")] {
-        let answer = server.raw(format!("{post}host: localhost\r\n{head}\r\n{chunks}{next}")).await;
+        let answer = server.send_raw(format!("{post}host: localhost\r\n{head}\r\n{chunks}{next}")).await;
         assert_eq!(status(&answer), 200, "{head}: {answer}");
         assert!(body_of(&answer).starts_with(r#"{"data":"#), "{head}: {answer}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{head}: {answer}");
@@ -143,15 +143,15 @@ async fn a_body_has_one_length_and_a_request_one_host() {
         format!("host: localhost\r\nhost: localhost\r\n{chunked}"),
         format!("host: two words\r\n{chunked}"),
     ] {
-        let answer = server.raw(format!("{post}{head}\r\n{chunks}{next}")).await;
+        let answer = server.send_raw(format!("{post}{head}\r\n{chunks}{next}")).await;
         assert_eq!((status(&answer), reason(&answer)), (400, json!("BAD_REQUEST")), "{head}: {answer}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{head}: {answer}");
     }
     assert_eq!(server.world.calls(), [""; 0]);
 }
 
-/// One answered request on a connection that stays.
-async fn ask(connection: &mut TcpStream) -> io::Result<String> {
+/// Sends one request on a persistent connection.
+async fn send_request(connection: &mut TcpStream) -> io::Result<String> {
     connection.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
     let mut answer = vec![0; 4096];
     let read = connection.read(&mut answer).await?;
@@ -160,7 +160,7 @@ async fn ask(connection: &mut TcpStream) -> io::Result<String> {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_are_told_so_and_those_within_are_served() {
+async fn connections_beyond_the_limit_are_refused_with_503() {
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let busy = async move || {
         arrived.send(()).unwrap();
@@ -179,37 +179,37 @@ async fn connections_beyond_the_limit_are_told_so_and_those_within_are_served() 
     }
     for _ in 0..3 {
         let mut beyond = TcpStream::connect(address).await.unwrap();
-        let answer = ask(&mut beyond).await.unwrap();
+        let answer = send_request(&mut beyond).await.unwrap();
         assert_eq!(status(&answer), 503);
         let head = answer.to_lowercase();
         assert!(head.contains("retry-after: 1\r\n") && head.contains("connection: close\r\n"), "{answer}");
         let told: Value = serde_json::from_str(body_of(&answer)).unwrap();
         assert_eq!(told["errors"][0]["extensions"]["code"], "OVERLOADED");
-        assert_eq!(beyond.read(&mut [0]).await.unwrap(), 0, "and it is closed");
+        assert_eq!(beyond.read(&mut [0]).await.unwrap(), 0, "the connection is closed");
     }
     holding.pop();
-    // The place is free once the server has seen that its client is gone.
+    // The slot is free when the server has seen the disconnect.
     loop {
         let mut next = TcpStream::connect(address).await.unwrap();
-        if ask(&mut next).await.is_ok_and(|answer| answer.ends_with("hello")) {
+        if send_request(&mut next).await.is_ok_and(|answer| answer.ends_with("hello")) {
             break;
         }
     }
 }
 
 #[tokio::test]
-async fn http2_is_spoken_to_those_who_begin_with_it() {
+async fn http2_works_with_prior_knowledge() {
     let server = Server::start().await;
     let mut connection = server.connect().await;
-    // The preface, and empty settings (RFC 9113, 3.4).
+    // The preface and empty settings (RFC 9113 section 3.4).
     connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     let mut frame = [0; 9];
     connection.read_exact(&mut frame).await.unwrap();
-    assert_eq!(frame[3], 4, "it answers with its settings");
+    assert_eq!(frame[3], 4, "the server sends its settings");
 }
 
 #[tokio::test]
-async fn the_end_refuses_new_connections_and_waits_for_running_requests() {
+async fn shutdown_refuses_new_connections_and_completes_running_requests() {
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let busy = async move || {
         let (release, released) = oneshot::channel::<&str>();
@@ -219,7 +219,7 @@ async fn the_end_refuses_new_connections_and_waits_for_running_requests() {
     let router = Router::new().route("/", get("hello")).route("/busy", get(busy));
     let (address, stop, serving) = listening(router, shipped().server).await;
     let mut idle = TcpStream::connect(address).await.unwrap();
-    assert!(ask(&mut idle).await.unwrap().starts_with("HTTP/1.1 200"));
+    assert!(send_request(&mut idle).await.unwrap().starts_with("HTTP/1.1 200"));
     let mut running = TcpStream::connect(address).await.unwrap();
     running.write_all(b"GET /busy HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let release = arrivals.recv().await.unwrap();
@@ -235,10 +235,10 @@ async fn the_end_refuses_new_connections_and_waits_for_running_requests() {
     serving.await.unwrap().unwrap();
 }
 
-/// What it waits for is held by an upstream that takes the call and answers it when it is told to.
+/// The running request waits for an upstream that accepts the call and responds when the test lets it.
 #[cfg(unix)]
 #[test]
-fn a_process_that_is_told_to_stop_answers_what_is_running_first() {
+fn signalled_process_completes_running_requests() {
     use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
     use std::process::Command;
@@ -249,7 +249,7 @@ fn a_process_that_is_told_to_stop_answers_what_is_running_first() {
         upstream.local_addr().unwrap()
     ));
     let (mut process, line) =
-        Running::until(switchboard(&["serve", "--config", file.path()]), "listening on ");
+        Running::start_until(switchboard(&["serve", "--config", file.path()]), "listening on ");
     let address =
         line.trim_end().strip_prefix("listening on http://").unwrap().strip_suffix("/graphql").unwrap();
     let mut client = TcpStream::connect(address).unwrap();
@@ -259,7 +259,7 @@ fn a_process_that_is_told_to_stop_answers_what_is_running_first() {
     assert!(call.read(&mut [0; 4096]).unwrap() > 0);
 
     assert!(Command::new("kill").args(["-TERM", &process.0.id().to_string()]).status().unwrap().success());
-    // It has heard when it takes no more connections.
+    // The signal was received when new connections are refused.
     while TcpStream::connect(address).is_ok() {
         std::thread::yield_now();
     }
@@ -272,7 +272,7 @@ fn a_process_that_is_told_to_stop_answers_what_is_running_first() {
 
 #[cfg(unix)]
 #[test]
-fn a_process_that_is_told_to_stop_ends_well() {
+fn signalled_process_exits_with_success() {
     use std::io::{BufRead as _, BufReader};
     use std::process::{Command, Stdio};
     for signal in ["-TERM", "-INT"] {
@@ -289,9 +289,9 @@ fn a_process_that_is_told_to_stop_ends_well() {
     }
 }
 
-/// A listener that is full, or that is sent what is no HTTP, has no requests to count.
+/// A connection that is refused, or that sends no HTTP, has no request to count.
 #[tokio::test]
-async fn connections_that_are_refused_are_counted_by_what_refused_them() {
+async fn refused_connections_are_counted_by_reason() {
     let metrics = Metrics::default();
     let connections = Connections::measured_by(&metrics, "public");
     let settings = ServerSettings { connections_max: 1, ..shipped().server };
@@ -313,15 +313,15 @@ async fn connections_that_are_refused_are_counted_by_what_refused_them() {
     let open = || count("switchboard_connections_open{listener=\"public\"}");
 
     let mut first = TcpStream::connect(address).await.unwrap();
-    ask(&mut first).await.unwrap();
+    send_request(&mut first).await.unwrap();
     let mut beyond = TcpStream::connect(address).await.unwrap();
-    assert_eq!(status(&ask(&mut beyond).await.unwrap()), 503);
+    assert_eq!(status(&send_request(&mut beyond).await.unwrap()), 503);
     assert_eq!((open(), refused("full"), refused("flooded")), (1.0, 1.0, 0.0));
     drop((first, beyond));
 
     let long = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(100_000));
     for (head, reason, expected) in [("hello\r\n\r\n", "malformed", 400), (&long, "head_too_large", 431)] {
-        // Refused for want of a place until the last one is seen to be gone.
+        // Refused until the server has seen the last disconnect.
         let mut answered = 503;
         while answered == 503 {
             let mut connection = TcpStream::connect(address).await.unwrap();

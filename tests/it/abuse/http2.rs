@@ -1,5 +1,5 @@
-//! HTTP/2 by prior knowledge over real sockets: many streams, more than there may be, heads and bodies over their limits, and
-//! streams that are reset as soon as they are opened (CVE-2023-44487).
+//! HTTP/2 with prior knowledge over real sockets: many streams, too many streams, oversized headers and
+//! bodies, and rapid resets (CVE-2023-44487).
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{Server, listening, shipped};
 
-/// How many streams of one connection are answered at once.
+/// The number of concurrent streams of one connection.
 const STREAMS: usize = 64;
 
 const HEADERS: u8 = 1;
@@ -32,13 +32,13 @@ async fn connect(address: std::net::SocketAddr) -> SendRequest<Bytes> {
     sender
 }
 
-fn asking(body: &Value) -> (Request<()>, Bytes) {
+fn graphql_request(body: &Value) -> (Request<()>, Bytes) {
     let request = Request::post("http://localhost/graphql").header("content-type", "application/json");
     (request.body(()).unwrap(), body.to_string().into())
 }
 
-/// The status and the body of the answer to one stream.
-async fn answered(response: client::ResponseFuture) -> (StatusCode, String) {
+/// The status and body of a stream's response.
+async fn read_response(response: client::ResponseFuture) -> (StatusCode, String) {
     let (head, mut body) = response.await.unwrap().into_parts();
     let mut text = Vec::new();
     while let Some(data) = body.data().await {
@@ -50,22 +50,22 @@ async fn answered(response: client::ResponseFuture) -> (StatusCode, String) {
 }
 
 #[tokio::test]
-async fn many_streams_of_one_connection_are_answered_each_with_its_own() {
+async fn concurrent_streams_get_their_own_responses() {
     let server = Server::start().await;
     let sender = connect(server.address).await;
     let ask = |number: usize| {
         let sender = sender.clone();
         async move {
-            // Waits for a place among the streams that the server takes.
+            // Waits for a free stream.
             let mut sender = sender.ready().await.unwrap();
             let query = format!("{{ n{number}: connectedAccounts(first: 3) {{ nodes {{ id }} }} }}");
-            let (request, body) = asking(&json!({ "query": query }));
+            let (request, body) = graphql_request(&json!({ "query": query }));
             let (response, mut stream) = sender.send_request(request, false).unwrap();
             stream.send_data(body, true).unwrap();
-            (number, answered(response).await)
+            (number, read_response(response).await)
         }
     };
-    // How many it takes, it has told by the time that it answers one.
+    // The server announced its stream limit before its first response.
     let first = ask(0).await;
     let others = join_all((1..200).map(ask)).await;
     for (number, (status, text)) in others.into_iter().chain([first]) {
@@ -75,7 +75,7 @@ async fn many_streams_of_one_connection_are_answered_each_with_its_own() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_long_and_a_body_that_is_too_long_are_refused_on_their_stream_alone() {
+async fn oversized_headers_and_bodies_are_refused_on_their_stream() {
     let server = Server::start().await;
     let sender = connect(server.address).await;
 
@@ -85,10 +85,10 @@ async fn a_head_that_is_too_long_and_a_body_that_is_too_long_are_refused_on_thei
         request = request.header(format!("x-{number}"), "a".repeat(1_000));
     }
     let (response, _) = sender.send_request(request.body(()).unwrap(), true).unwrap();
-    assert_eq!(answered(response).await.0, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert_eq!(read_response(response).await.0, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
 
     let mut sender = sender.ready().await.unwrap();
-    let (request, _) = asking(&Value::Null);
+    let (request, _) = graphql_request(&Value::Null);
     let (response, mut stream) = sender.send_request(request, false).unwrap();
     let flood = async {
         let mut sent = 0_usize;
@@ -101,39 +101,39 @@ async fn a_head_that_is_too_long_and_a_body_that_is_too_long_are_refused_on_thei
             }
         }
     };
-    let (sent, (status, text)) = tokio::join!(flood, answered(response));
+    let (sent, (status, text)) = tokio::join!(flood, read_response(response));
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(text.contains("BODY_SIZE"), "{text}");
     assert!(sent < 2 << 20, "{sent} bytes were taken of a body that may have 1 MiB");
 
     let mut sender = sender.ready().await.unwrap();
-    let (request, body) = asking(&json!({ "query": "{ providers { totalCount } }" }));
+    let (request, body) = graphql_request(&json!({ "query": "{ providers { totalCount } }" }));
     let (response, mut stream) = sender.send_request(request, false).unwrap();
     stream.send_data(body, true).unwrap();
     assert_eq!(
-        answered(response).await,
+        read_response(response).await,
         (StatusCode::OK, "{\"data\":{\"providers\":{\"totalCount\":25}}}".to_owned())
     );
-    assert_eq!(server.world.calls().len(), 1, "what was refused asked for nothing");
+    assert_eq!(server.world.calls().len(), 1, "refused requests made no call");
 }
 
-/// Counts those who are inside.
-struct Inside(watch::Sender<usize>);
+/// Counts running handlers.
+struct RunningHandler(watch::Sender<usize>);
 
-impl Inside {
+impl RunningHandler {
     fn of(inside: &watch::Sender<usize>) -> Self {
         inside.send_modify(|number| *number += 1);
         Self(inside.clone())
     }
 }
 
-impl Drop for Inside {
+impl Drop for RunningHandler {
     fn drop(&mut self) {
         self.0.send_modify(|number| *number -= 1);
     }
 }
 
-/// `GET /` of `localhost`: three fields of the static table, and one that is spelt out (RFC 7541).
+/// `GET /` of `localhost`: three fields of the static table, and a literal one (RFC 7541).
 fn get_root(stream: u32) -> Vec<u8> {
     let fields = [&[0x82, 0x86, 0x84, 0x41, 9][..], b"localhost"].concat();
     frame(HEADERS, END_STREAM_AND_HEADERS, stream, &fields)
@@ -144,7 +144,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// The next frame: its kind, its stream, and what is in it.
+/// The next frame: type, stream and payload.
 async fn next_frame(socket: &mut TcpStream) -> Option<(u8, u32, Vec<u8>)> {
     let mut head = [0; 9];
     socket.read_exact(&mut head).await.ok()?;
@@ -153,12 +153,12 @@ async fn next_frame(socket: &mut TcpStream) -> Option<(u8, u32, Vec<u8>)> {
     Some((head[3], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload))
 }
 
-/// A handler that answers once it may, and how many of it there are.
-fn waiting() -> (Router, watch::Receiver<usize>, Arc<Semaphore>) {
+/// A handler that blocks until released, and the number of its running calls.
+fn blocked_handler() -> (Router, watch::Receiver<usize>, Arc<Semaphore>) {
     let ((inside, watched), go) = (watch::channel(0), Arc::new(Semaphore::new(0)));
     let held = Arc::clone(&go);
     let handler = move || {
-        let (inside, held) = (Inside::of(&inside), Arc::clone(&held));
+        let (inside, held) = (RunningHandler::of(&inside), Arc::clone(&held));
         async move {
             let _inside = inside;
             drop(held.acquire().await);
@@ -169,13 +169,13 @@ fn waiting() -> (Router, watch::Receiver<usize>, Arc<Semaphore>) {
 }
 
 #[tokio::test]
-async fn who_opens_more_streams_than_there_may_be_is_refused_those() {
-    let (router, mut inside, go) = waiting();
+async fn streams_beyond_the_limit_are_refused() {
+    let (router, mut inside, go) = blocked_handler();
     let (address, _stop, _serving) = listening(router, shipped().server).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     socket.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
-    // Only who has said that it knows the limit is held to it.
+    // The limit applies only after the client has acknowledged it.
     while next_frame(&mut socket).await.unwrap().0 != SETTINGS {}
     socket.write_all(&frame(SETTINGS, 1, 0, &[])).await.unwrap();
     for number in 0..STREAMS as u32 + 10 {
@@ -195,8 +195,8 @@ async fn who_opens_more_streams_than_there_may_be_is_refused_those() {
 }
 
 #[tokio::test]
-async fn streams_that_are_reset_at_once_free_their_places_and_end_the_connection() {
-    let (router, mut inside, _go) = waiting();
+async fn rapid_resets_free_their_streams_and_end_the_connection() {
+    let (router, mut inside, _go) = blocked_handler();
     let (address, _stop, _serving) = listening(router, shipped().server).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
@@ -210,7 +210,8 @@ async fn streams_that_are_reset_at_once_free_their_places_and_end_the_connection
         }
         most = most.max(*inside.borrow());
     }
-    // It is told to calm down, and hung up on; what was said before the reset of the socket may be lost.
+    // The server sends ENHANCE_YOUR_CALM and disconnects. The frame may be lost before the reset of the
+    // socket.
     while let Some((kind, _, payload)) = next_frame(&mut socket).await {
         if kind == GOAWAY {
             assert_eq!(payload[4..8], [0, 0, 0, 11], "ENHANCE_YOUR_CALM");

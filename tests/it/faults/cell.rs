@@ -1,7 +1,9 @@
-//! One cell of the matrix: a query over a cache in some state, at an upstream that a fault has befallen; and what is seen.
+//! One cell of the matrix: a query over a cache in some state while a fault affects an upstream, and the
+//! observed result.
 //!
-//! A graph serves many cells, as to make one takes longer than to ask it. Each cell has keys of its own, so that it shares
-//! neither cache nor quota nor breaker with another, and begins when everything of the last one has ended.
+//! One graph serves many cells, because building it takes longer than a query. Each cell has its own keys, so
+//! it shares no cache, quota or breaker with another. A cell begins after everything of the last one has
+//! ended.
 
 use std::fmt;
 use std::io::Write;
@@ -33,17 +35,17 @@ use tracing_subscriber::filter::LevelFilter;
 use super::fault::{Fault, UNKNOWN_WORD};
 use crate::world::{NOW, Setup, global_id, network};
 
-/// How many accounts there are: more than one query asks for, fewer than a page of the upstream.
+/// The number of accounts: more than a query requests, fewer than an upstream page.
 const ACCOUNTS: usize = 24;
 
-/// Which upstreams a fault befalls.
+/// The upstreams that a fault affects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Struck {
+pub(super) enum AffectedUpstreams {
     One(UpstreamName),
     Both,
 }
 
-impl Struck {
+impl AffectedUpstreams {
     pub(super) const ALL: [Self; 3] = [Self::One(Leadlex), Self::One(Composio), Self::Both];
 
     pub(super) fn holds(self, upstream: UpstreamName) -> bool {
@@ -59,18 +61,19 @@ impl Struck {
     }
 }
 
-/// What is kept when the fault comes.
+/// The cache state when the fault begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(super) enum CacheState {
     Cold,
     Fresh,
-    /// Past its time, and served while it is read again; what is seen is seen after that.
+    /// Past its fresh time: served, and refreshed in the background. The result is observed after the
+    /// refresh.
     Stale,
-    /// Past that too: served only where reading it again has failed.
+    /// Past its stale time: served only if the refresh fails.
     Old,
 }
 
-impl Kept {
+impl CacheState {
     pub(super) const ALL: [Self; 4] = [Self::Cold, Self::Fresh, Self::Stale, Self::Old];
 }
 
@@ -124,24 +127,24 @@ impl Query {
     }
 }
 
-/// What an answer holds of one upstream.
+/// What a response has of one upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Half {
     pub(super) data: Data,
-    /// The age that it is shown with; several are joined.
+    /// The freshness states, joined if several.
     pub(super) state: String,
     pub(super) code: Option<String>,
-    /// The calls that left, from the moment of the fault.
+    /// The calls made since the fault began.
     pub(super) calls: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum Data {
     Whole,
-    /// All that there is, and it says that it may not be.
+    /// All data, marked as possibly incomplete.
     Unsure,
     Null,
-    /// There is no place where it would stand.
+    /// The response has no field for this data.
     #[default]
     Nowhere,
     Other(String),
@@ -153,7 +156,7 @@ impl fmt::Display for Half {
             Data::Whole => f.write_str("whole")?,
             Data::Unsure => f.write_str("whole, `isComplete: false`")?,
             Data::Null => f.write_str("null")?,
-            Data::Nowhere => f.write_str("not asked")?,
+            Data::Nowhere => f.write_str("not requested")?,
             Data::Other(what) => f.write_str(what)?,
         }
         if !self.state.is_empty() && self.state != "FRESH" {
@@ -170,28 +173,28 @@ impl fmt::Display for Half {
     }
 }
 
-/// What a cell shows, LeadLex's half first.
-pub(super) type Seen = [Half; 2];
+/// The result of a cell, LeadLex's half first.
+pub(super) type CellResult = [Half; 2];
 
-pub(super) fn place(upstream: UpstreamName) -> usize {
+pub(super) fn upstream_index(upstream: UpstreamName) -> usize {
     usize::from(upstream == Composio)
 }
 
-/// What the network of a cell does.
-struct Wire {
+/// The network of a cell.
+struct CellNetwork {
     clock: Clock,
-    fault: Option<(Fault, Struck)>,
+    fault: Option<(Fault, AffectedUpstreams)>,
     calls: [usize; 2],
     keys: [(http::HeaderName, &'static str); 2],
 }
 
-type SharedWire = Arc<Mutex<Wire>>;
+type SharedCellNetwork = Arc<Mutex<CellNetwork>>;
 
-/// A graph that serves one cell after the other.
+/// A graph that serves one cell after another.
 pub(super) struct Bench {
     config: Config,
     operations: OperationEngine,
-    wire: SharedWire,
+    wire: SharedCellNetwork,
     sandbox: Sandbox,
     log: Log,
     cells: usize,
@@ -204,37 +207,38 @@ impl Bench {
         let mut config = Setup::as_shipped().config;
         config.upstream.leadlex.retry.retries_max = 2;
         config.upstream.composio.retry.retries_max = 2;
-        // Else ids would be of the key, and each cell has its own.
+        // Otherwise ids would depend on the credential, which differs in each cell.
         config.ids.key = "a key of ids that is long enough".into();
         let clock = Clock::starting_at(NOW.parse::<Timestamp>().unwrap());
         let key = |header, key| (http::HeaderName::from_static(header), key);
         let sandbox = new_sandbox(clock);
-        let wire = Arc::new(Mutex::new(Wire {
+        let wire = Arc::new(Mutex::new(CellNetwork {
             clock,
             fault: None,
             calls: [0; 2],
             keys: [key("authorization", "Bearer wbk_sandbox_a"), key("x-api-key", "ak_sandbox_a")],
         }));
-        let seam = |upstream| seam(&wire, upstream, network(&sandbox));
-        let networks = Networks { leadlex: seam(Leadlex), composio: seam(Composio), store: None };
+        let faulty_network = |upstream| faulty_network(&wire, upstream, network(&sandbox));
+        let networks =
+            Networks { leadlex: faulty_network(Leadlex), composio: faulty_network(Composio), store: None };
         let operations = operations_over(&config, clock, &networks).unwrap();
         let accounts = sandbox.accounts(sandbox::Tenant::A);
-        let account = |place: usize| global_id("ConnectedAccount", &accounts[place].id);
+        let account = |upstream_index: usize| global_id("ConnectedAccount", &accounts[upstream_index].id);
         let variables = json!({ "account": account(0), "ids": [account(1), account(2)] });
         let (cells, whole) = (0, Vec::new());
         let mut bench = Self { config, operations, wire, sandbox, log, cells, whole, variables };
-        bench.learn(account(1), account(2)).await;
+        bench.record_baseline(account(1), account(2)).await;
         bench
     }
 
-    /// What the answers are where nothing is wrong; and that they are what the sandbox has.
-    async fn learn(&mut self, one: String, two: String) {
+    /// Records the responses without a fault, and checks them against the sandbox's data.
+    async fn record_baseline(&mut self, one: String, two: String) {
         let edge = self.begin();
-        let providers = self.ask(&edge, Query::Providers).await;
+        let providers = self.send(&edge, Query::Providers).await;
         let provider = providers["data"]["providers"]["nodes"][0]["id"].clone();
         self.variables["ids"] = json!([provider, one, two]);
         for query in Query::ALL {
-            let answer = self.ask(&edge, query).await;
+            let answer = self.send(&edge, query).await;
             assert_eq!(answer.get("errors"), None, "{answer}");
             self.whole.push([Leadlex, Composio].map(|upstream| part(query, &answer["data"], upstream).ids));
         }
@@ -244,7 +248,7 @@ impl Bench {
         self.end().await;
     }
 
-    /// New keys, and nothing wrong.
+    /// New keys, and no fault.
     fn begin(&mut self) -> axum::Router {
         self.cells += 1;
         let mut wire = self.wire.lock().unwrap();
@@ -260,30 +264,36 @@ impl Bench {
         router(EdgeParts { operations, callers, webhooks: Webhooks::none(), settings })
     }
 
-    /// Until nothing of it is under way.
+    /// Waits until no work is in flight.
     async fn end(&self) {
         tokio::time::sleep(Duration::from_secs(120)).await;
         let log = std::mem::take(&mut *self.log.0.lock().unwrap());
-        tells_no_secret(&String::from_utf8(log).unwrap(), "the log");
+        assert_no_secret(&String::from_utf8(log).unwrap(), "the log");
     }
 
-    pub(super) async fn cell(&mut self, fault: Fault, struck: Struck, kept: Kept, query: Query) -> Seen {
+    pub(super) async fn cell(
+        &mut self,
+        fault: Fault,
+        affected: AffectedUpstreams,
+        cache_state: CacheState,
+        query: Query,
+    ) -> CellResult {
         let edge = self.begin();
-        if kept != Kept::Cold {
-            self.ask(&edge, query).await;
+        if cache_state != CacheState::Cold {
+            self.send(&edge, query).await;
         }
-        let age = match kept {
-            Kept::Cold | Kept::Fresh => 0,
-            Kept::Stale => 61,
-            Kept::Old => 400,
+        let age = match cache_state {
+            CacheState::Cold | CacheState::Fresh => 0,
+            CacheState::Stale => 61,
+            CacheState::Old => 400,
         };
         tokio::time::sleep(Duration::from_secs(age)).await;
-        self.strike(fault, struck);
-        if kept == Kept::Stale {
+        self.inject(fault, affected);
+        if cache_state == CacheState::Stale {
             let began = Instant::now();
-            let at_once = self.ask(&edge, query).await;
-            assert_eq!(at_once.get("errors"), None, "what is stale is served first: {at_once}");
-            assert_eq!(began.elapsed(), Duration::ZERO, "and at once");
+            let at_once = self.send(&edge, query).await;
+            assert_eq!(at_once.get("errors"), None, "stale data is served first: {at_once}");
+            assert_eq!(began.elapsed(), Duration::ZERO, "stale data is served without a wait");
             for upstream in [Leadlex, Composio].into_iter().filter(|upstream| query.asks(*upstream)) {
                 let half = self.half(query, &at_once, upstream, fault);
                 assert_eq!((half.data, &*half.state), (Data::Whole, "STALE"), "{at_once}");
@@ -291,28 +301,28 @@ impl Bench {
             tokio::time::sleep(refreshed_in(fault)).await;
         }
         let began = Instant::now();
-        let answer = self.ask(&edge, query).await;
+        let answer = self.send(&edge, query).await;
         assert!(began.elapsed() <= Duration::from_secs(30), "{fault:?} took {:?}", began.elapsed());
         let seen = [Leadlex, Composio].map(|upstream| self.half(query, &answer, upstream, fault));
         self.end().await;
         seen
     }
 
-    fn strike(&self, fault: Fault, struck: Struck) {
+    fn inject(&self, fault: Fault, affected: AffectedUpstreams) {
         let mut wire = self.wire.lock().unwrap();
         if let Some(words) = fault.emulated() {
             for (emulated, upstream) in
                 [(EmulatedUpstream::Leadlex, Leadlex), (EmulatedUpstream::Composio, Composio)]
             {
                 let fault = sandbox::Fault::parse(&words).unwrap();
-                self.sandbox.emulate(emulated, struck.holds(upstream).then_some(fault));
+                self.sandbox.emulate(emulated, affected.holds(upstream).then_some(fault));
             }
         }
-        (wire.fault, wire.calls) = (Some((fault, struck)), [0; 2]);
+        (wire.fault, wire.calls) = (Some((fault, affected)), [0; 2]);
     }
 
-    /// An answer that came over HTTP, and holds nothing that it must not.
-    async fn ask(&self, edge: &axum::Router, query: Query) -> Value {
+    /// A response over HTTP, checked to contain no secret.
+    async fn send(&self, edge: &axum::Router, query: Query) -> Value {
         let request = json!({ "query": query.text(), "variables": self.variables });
         let request = Request::post("/graphql")
             .header("host", "localhost:8080")
@@ -323,8 +333,8 @@ impl Bench {
         let (head, body) = edge.clone().oneshot(request).await.unwrap().into_parts();
         let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
         assert_eq!(head.status, StatusCode::OK, "{text}");
-        tells_no_secret(&text, "the answer");
-        tells_no_secret(&format!("{:?}", head.headers), "the headers");
+        assert_no_secret(&text, "the answer");
+        assert_no_secret(&format!("{:?}", head.headers), "the headers");
         let answer: Value = serde_json::from_str(&text).unwrap();
         let errors = answer["errors"].as_array().map_or(&[][..], Vec::as_slice);
         let mut upstreams: Vec<_> = errors.iter().map(|error| &error["extensions"]["upstream"]).collect();
@@ -334,9 +344,9 @@ impl Bench {
         answer
     }
 
-    /// What an answer holds of an upstream.
+    /// What a response has of an upstream.
     fn half(&self, query: Query, answer: &Value, upstream: UpstreamName, fault: Fault) -> Half {
-        let calls = self.wire.lock().unwrap().calls[place(upstream)];
+        let calls = self.wire.lock().unwrap().calls[upstream_index(upstream)];
         let mut errors = answer["errors"].as_array().into_iter().flatten();
         let code = errors
             .find(|error| error["extensions"]["upstream"] == upstream.to_string())
@@ -345,13 +355,13 @@ impl Bench {
             return Half { code, calls, ..Half::default() };
         }
         let part = part(query, &answer["data"], upstream);
-        let whole =
-            &self.whole[Query::ALL.iter().position(|known| *known == query).unwrap()][place(upstream)];
+        let whole = &self.whole[Query::ALL.iter().position(|known| *known == query).unwrap()]
+            [upstream_index(upstream)];
         let data = match &part.ids {
             Value::Null => Data::Nowhere,
             ids if ids == whole && part.is_unsure => Data::Unsure,
             ids if ids == whole => Data::Whole,
-            // Where there is nothing to ask for, as a provider that no toolkit stands for, an upstream does not matter.
+            // Without a value to request, as for a provider without toolkit, the upstream does not matter.
             ids if is_null_where_something_was(ids, whole) => Data::Null,
             ids => Data::Other(format!("{ids} of {whole}")),
         };
@@ -369,7 +379,7 @@ fn is_null_where_something_was(ids: &Value, whole: &Value) -> bool {
     *ids == [Value::Null] || (ids.len() == whole.len() && ids.iter().zip(whole).all(is_gone))
 }
 
-/// How long reading again takes where that fails.
+/// The duration of a failing refresh.
 fn refreshed_in(fault: Fault) -> Duration {
     match fault {
         Fault::TimeoutBefore | Fault::TimeoutWithin | Fault::SlowTrickle => Duration::from_millis(15_100),
@@ -382,10 +392,10 @@ fn new_sandbox(clock: Clock) -> Sandbox {
     Sandbox::new(settings, sandbox::Clock::new(move || clock.now()))
 }
 
-/// What of an answer's data comes from an upstream.
+/// The part of a response's data that comes from one upstream.
 #[derive(Default)]
 struct Part {
-    /// The ids, a null for each place that has none; null where there is no place.
+    /// The ids, with null where the id is missing. `None` if the response has no such field.
     ids: Value,
     states: Vec<String>,
     words: Vec<(Value, Value)>,
@@ -442,27 +452,27 @@ impl Part {
     }
 }
 
-/// The network to one upstream: the sandbox's, with the cell's fault in it.
-fn seam(wire: &SharedWire, upstream: UpstreamName, network: Network) -> Network {
+/// The network to one upstream: the sandbox's, with the cell's fault.
+fn faulty_network(wire: &SharedCellNetwork, upstream: UpstreamName, network: Network) -> Network {
     let wire = Arc::clone(wire);
     let carry = move |request| carry(Arc::clone(&wire), upstream, network.clone(), request);
     BoxCloneSyncService::new(service_fn(carry))
 }
 
 async fn carry(
-    wire: SharedWire,
+    wire: SharedCellNetwork,
     upstream: UpstreamName,
     network: Network,
     mut request: Request<bytes::Bytes>,
 ) -> Result<Response<NetworkBody>, BoxError> {
     let (fault, call, now) = {
         let mut wire = wire.lock().unwrap();
-        let call = wire.calls[place(upstream)];
-        wire.calls[place(upstream)] += 1;
-        let (name, key) = wire.keys[place(upstream)].clone();
+        let call = wire.calls[upstream_index(upstream)];
+        wire.calls[upstream_index(upstream)] += 1;
+        let (name, key) = wire.keys[upstream_index(upstream)].clone();
         request.headers_mut().insert(name, key.parse().unwrap());
-        let fault = wire.fault.filter(|(fault, struck)| {
-            struck.holds(upstream) && fault.concerns(upstream) && fault.strikes(call)
+        let fault = wire.fault.filter(|(fault, affected)| {
+            affected.holds(upstream) && fault.applies_to(upstream) && fault.affects_call(call)
         });
         (fault.map(|(fault, _)| fault), call, wire.clock.now())
     };
@@ -471,7 +481,7 @@ async fn carry(
             request.headers_mut().insert("x-emulate", "status=500; times=-1".parse().unwrap())
         }
         Some(Fault::RepeatedCursor | Fault::EndlessCursor) => {
-            // It does not understand its own cursors, and tells the first page again.
+            // It refuses its own cursors and returns the first page again.
             let uri = request.uri().to_string();
             *request.uri_mut() = uri.split("&cursor=").next().unwrap().parse().unwrap();
             None
@@ -483,17 +493,17 @@ async fn carry(
     }
     let mut answer = network.oneshot(request).await?;
     if let Some(fault) = fault {
-        if let Some(seconds) = fault.clock_off() {
+        if let Some(seconds) = fault.clock_offset() {
             let date = now + jiff::SignedDuration::from_secs(seconds);
             let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&date).unwrap();
             answer.headers_mut().insert("date", date.parse().unwrap());
         }
-        answer = fault.spoil(answer, call).await;
+        answer = fault.apply(answer, call).await;
     }
     Ok(answer)
 }
 
-fn tells_no_secret(text: &str, what: &str) {
+fn assert_no_secret(text: &str, what: &str) {
     let gateway = LEADLEX_PATH.trim_matches('/');
     for secret in [
         CANARY,
@@ -511,13 +521,13 @@ fn tells_no_secret(text: &str, what: &str) {
     }
 }
 
-/// The log of a thread, as it is written.
+/// The log of a thread.
 #[derive(Clone, Default)]
 pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Takes down everything that this thread logs from now on.
-    pub(super) fn listen(&self) -> tracing::subscriber::DefaultGuard {
+    /// Captures everything that this thread logs from now on.
+    pub(super) fn capture(&self) -> tracing::subscriber::DefaultGuard {
         let log = self.clone();
         let all = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false);
         tracing::subscriber::set_default(all.with_writer(move || log.clone()).finish())
@@ -525,7 +535,7 @@ impl Log {
 }
 
 impl Log {
-    /// What was logged so far.
+    /// The text logged so far.
     pub(super) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }

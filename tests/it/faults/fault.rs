@@ -1,4 +1,4 @@
-//! What can befall an upstream, and how it is made: at the seam where the network would be, or by the sandbox itself.
+//! The faults of an upstream, and how they are produced: in place of the network, or by the sandbox.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use switchboard::domain::upstream_name::UpstreamName;
 use switchboard::upstream::transport::NetworkBody;
 use tower::BoxError;
 
-/// A word that neither API has.
+/// A status that neither API has.
 pub(super) const UNKNOWN_WORD: &str = "HIBERNATING";
 
-/// One fault; the table has a row for each at each upstream, and at both.
+/// One fault. The table has a row for each upstream and for both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     Refused,
@@ -82,28 +82,28 @@ impl Fault {
         ClockBehind,
     ];
 
-    /// What the table calls it.
+    /// The fault's name in the table.
     pub(super) fn name(self) -> String {
         match self {
             Refused => "connection refused",
             Reset => "connection reset",
             DnsGone => "name not found (DNS)",
-            TlsWrong => "certificate wrong (TLS)",
-            TimeoutBefore => "no answer at all",
-            TimeoutWithin => "body stops half-way, connection stays",
-            SlowTrickle => "body comes byte by byte",
+            TlsWrong => "invalid certificate (TLS)",
+            TimeoutBefore => "no response",
+            TimeoutWithin => "body stops, connection stays open",
+            SlowTrickle => "body arrives byte by byte",
             Status(status) => return status.to_string(),
             RateLimitedFor7s => "429, `Retry-After: 7`",
             RateLimited => "429",
             Html => "HTML with 200",
             Empty => "empty body with 200",
-            Cut => "connection breaks half-way",
-            CutJson => "JSON that ends half-way, body whole",
+            Cut => "connection breaks in the body",
+            CutJson => "truncated JSON in a complete body",
             TenMegabytes => "10 MB",
             WrongTypes => "every scalar of another type",
-            UnknownWords => "unknown status words",
-            RepeatedCursor => "the same cursor again and again",
-            EndlessCursor => "a new cursor for ever",
+            UnknownWords => "unknown status values",
+            RepeatedCursor => "the same cursor repeatedly",
+            EndlessCursor => "a new cursor without end",
             Flapping => "every other call 500",
             ClockAhead => "clock 10 minutes ahead",
             ClockBehind => "clock 10 minutes behind",
@@ -111,12 +111,12 @@ impl Fault {
         .to_owned()
     }
 
-    /// Whether it means something to an upstream: LeadLex has no pages.
-    pub(super) fn concerns(self, upstream: UpstreamName) -> bool {
+    /// Whether an upstream can have this fault. LeadLex has no pages.
+    pub(super) fn applies_to(self, upstream: UpstreamName) -> bool {
         upstream == UpstreamName::Composio || !matches!(self, RepeatedCursor | EndlessCursor)
     }
 
-    /// In the sandbox's own words, where it can do it.
+    /// The fault in the sandbox's syntax, if the sandbox can produce it.
     pub(super) fn emulated(self) -> Option<String> {
         Some(match self {
             Status(status) => format!("status={status}"),
@@ -131,7 +131,7 @@ impl Fault {
         })
     }
 
-    /// What the network says instead of carrying the call. Its words are those that must not get out.
+    /// The connection error in place of a call. Its text must not reach clients.
     pub(super) fn connection_error(self) -> Option<BoxError> {
         let (kind, words) = match self {
             Refused => (std::io::ErrorKind::ConnectionRefused, "connection refused"),
@@ -143,27 +143,27 @@ impl Fault {
         Some(std::io::Error::new(kind, format!("http://sandbox.invalid/ with wbk_: {words}")).into())
     }
 
-    /// Whether the call with that number, from nought, fails by it at all.
-    pub(super) fn strikes(self, call: usize) -> bool {
+    /// Whether this call fails. `call` counts from 0.
+    pub(super) fn affects_call(self, call: usize) -> bool {
         self != Flapping || call.is_multiple_of(2)
     }
 
-    /// What is done to an answer that the sandbox gave; `call` is its number.
-    pub(super) async fn spoil(self, answer: Response<NetworkBody>, call: usize) -> Response<NetworkBody> {
+    /// Applies the fault to a response of the sandbox.
+    pub(super) async fn apply(self, answer: Response<NetworkBody>, call: usize) -> Response<NetworkBody> {
         match self {
             TimeoutWithin => {
-                let (head, body) = taken(answer).await;
+                let (head, body) = collected(answer).await;
                 let half = stream::iter([Ok(Frame::data(body.slice(..body.len() / 2)))]);
                 Response::from_parts(head, streamed(half.chain(stream::pending())))
             }
             CutJson => {
-                let (mut head, body) = taken(answer).await;
+                let (mut head, body) = collected(answer).await;
                 let half = body.slice(..body.len() / 2);
                 head.headers.insert(http::header::CONTENT_LENGTH, half.len().into());
                 Response::from_parts(head, streamed(stream::iter([Ok(Frame::data(half))])))
             }
             SlowTrickle => {
-                let (head, body) = taken(answer).await;
+                let (head, body) = collected(answer).await;
                 let bytes = stream::iter(0..body.len()).then(move |place| {
                     let byte = body.slice(place..=place);
                     async move {
@@ -179,17 +179,17 @@ impl Fault {
                 let frames = (0..160).map(move |_| Ok(Frame::data(blanks.clone())));
                 Response::from_parts(head, streamed(stream::iter(frames)))
             }
-            UnknownWords => changed(answer, |body| rename(body, "status")).await,
-            RepeatedCursor => changed(answer, |body| body["next_cursor"] = json!("again")).await,
+            UnknownWords => with_changed_json(answer, |body| rename(body, "status")).await,
+            RepeatedCursor => with_changed_json(answer, |body| body["next_cursor"] = json!("again")).await,
             EndlessCursor => {
-                changed(answer, |body| body["next_cursor"] = json!(format!("endless-{call}"))).await
+                with_changed_json(answer, |body| body["next_cursor"] = json!(format!("endless-{call}"))).await
             }
             _ => answer,
         }
     }
 
-    /// How far the upstream's clock is off, in seconds.
-    pub(super) fn clock_off(self) -> Option<i64> {
+    /// The upstream's clock error in seconds.
+    pub(super) fn clock_offset(self) -> Option<i64> {
         match self {
             ClockAhead => Some(600),
             ClockBehind => Some(-600),
@@ -204,13 +204,16 @@ fn streamed(
     StreamBody::new(frames).boxed_unsync()
 }
 
-async fn taken(answer: Response<NetworkBody>) -> (http::response::Parts, Bytes) {
+async fn collected(answer: Response<NetworkBody>) -> (http::response::Parts, Bytes) {
     let (head, body) = answer.into_parts();
     (head, body.collect().await.unwrap().to_bytes())
 }
 
-async fn changed(answer: Response<NetworkBody>, change: impl FnOnce(&mut Value)) -> Response<NetworkBody> {
-    let (head, body) = taken(answer).await;
+async fn with_changed_json(
+    answer: Response<NetworkBody>,
+    change: impl FnOnce(&mut Value),
+) -> Response<NetworkBody> {
+    let (head, body) = collected(answer).await;
     let mut json: Value = serde_json::from_slice(&body).unwrap();
     change(&mut json);
     let text = Bytes::from(json.to_string());

@@ -1,4 +1,4 @@
-//! The faults of a connection once more, over real sockets: what the matrix puts in place of the network is what a network does.
+//! Connection faults over real sockets, to verify that the matrix simulates them correctly.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::world::{only_error, run, strings_at, tenant_a};
 
 const BOTH: &str = "{ providers { nodes { name } } connectedAccounts(first: 2) { nodes { userId } } }";
 
-/// A fatal alert, `handshake_failure` (RFC 8446, 6).
+/// A fatal alert, `handshake_failure` (RFC 8446 section 6).
 const ALERT: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x28];
 
 async fn listening() -> (TcpListener, SocketAddr) {
@@ -24,7 +24,7 @@ async fn listening() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Does the same to every connection.
+/// Handles every connection in the same way.
 fn each<F: Future<Output = ()> + Send>(
     listener: TcpListener,
     does: impl Fn(TcpStream) -> F + Send + 'static,
@@ -37,10 +37,10 @@ fn each<F: Future<Output = ()> + Send>(
     });
 }
 
-/// Asks both, with Composio at a URL where there is none; gives the error.
+/// Queries both upstreams, with Composio at this URL, and returns the error.
 async fn with_composio_at(base_url: String) -> Value {
     let log = Log::default();
-    let _listening = log.listen();
+    let _listening = log.capture();
     let (listener, address) = listening().await;
     let sandbox = Sandbox::new(sandbox::Settings::default(), sandbox::Clock::system());
     tokio::spawn(async move { axum::serve(listener, sandbox.router()).await });
@@ -54,7 +54,7 @@ async fn with_composio_at(base_url: String) -> Value {
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(strings_at(&answer["data"], "providers.nodes.*.name").len(), 25);
     assert_eq!(answer["data"]["connectedAccounts"], Value::Null);
-    // Of other crates warnings and errors alone are ever written (`telemetry`).
+    // Other crates log only warnings and errors (`telemetry`).
     let is_written =
         |line: &&str| [" switchboard::", " WARN ", "ERROR "].into_iter().any(|mark| line.contains(mark));
     let logged: String = log.text().lines().filter(is_written).collect();
@@ -70,41 +70,41 @@ async fn with_composio_at(base_url: String) -> Value {
 }
 
 #[track_caller]
-fn is_unavailable(error: &Value) {
+fn assert_unavailable(error: &Value) {
     assert_eq!(error["message"], "The connected-accounts API (Composio) is unavailable.");
     let extensions = json!({ "code": "UPSTREAM_UNAVAILABLE", "upstream": "COMPOSIO", "retryable": true });
     assert_eq!(error["extensions"], extensions);
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens() {
+async fn refused_connection_is_unavailable() {
     let (listener, address) = listening().await;
     drop(listener);
-    is_unavailable(&with_composio_at(format!("http://{address}")).await);
+    assert_unavailable(&with_composio_at(format!("http://{address}")).await);
 }
 
 #[tokio::test]
-async fn a_connection_that_is_reset() {
+async fn reset_connection_is_unavailable() {
     let (listener, address) = listening().await;
-    // What was sent and is not read when a connection is closed resets it.
+    // Closing a connection with unread data resets it.
     each(listener, async |connection| connection.readable().await.unwrap());
-    is_unavailable(&with_composio_at(format!("http://{address}")).await);
+    assert_unavailable(&with_composio_at(format!("http://{address}")).await);
 }
 
 #[tokio::test]
-async fn a_handshake_that_the_server_breaks_off() {
+async fn aborted_tls_handshake_is_unavailable() {
     let (listener, address) = listening().await;
     each(listener, async |mut connection| {
         connection.write_all(&ALERT).await.unwrap();
-        // Until the client has hung up.
+        // Until the client disconnects.
         drop(connection.read_to_end(&mut Vec::new()).await);
     });
-    is_unavailable(&with_composio_at(format!("https://{address}")).await);
+    assert_unavailable(&with_composio_at(format!("https://{address}")).await);
 }
 
 #[tokio::test]
-async fn a_name_that_no_host_has() {
-    // A label of more than 63 characters is refused by every resolver before it asks a server (RFC 1035, 2.3.4).
+async fn unknown_host_name_is_unavailable() {
+    // Every resolver refuses a label of more than 63 characters without a query (RFC 1035 section 2.3.4).
     let name = "a".repeat(64);
-    is_unavailable(&with_composio_at(format!("http://{name}.invalid")).await);
+    assert_unavailable(&with_composio_at(format!("http://{name}.invalid")).await);
 }

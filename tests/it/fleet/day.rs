@@ -1,4 +1,5 @@
-//! A day of three replicas that share one starter key: far more requests than its quota allows, and no limit met.
+//! A day of three replicas that share one starter key: far more requests than its quota allows, without a
+//! 429.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,7 +16,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const ROUNDS: u32 = 1_000;
 const PAGE: &str = "{ providers(first: 1) { freshness { fetchedAt state } nodes { name } } }";
 
-/// A starter key, and the statuses that its upstream answers with.
+/// A starter key. The statuses of its upstream's responses are recorded in `seen`.
 fn setup(seen: &Arc<Mutex<Vec<u16>>>) -> Setup {
     let sandbox = Settings { leadlex_plan: LeadlexPlan::Starter, ..Settings::default() };
     let seen = Arc::clone(seen);
@@ -23,20 +24,20 @@ fn setup(seen: &Arc<Mutex<Vec<u16>>>) -> Setup {
 }
 
 #[track_caller]
-fn no_limit_was_met(seen: &Arc<Mutex<Vec<u16>>>) {
-    assert!(seen.lock().unwrap().iter().all(|status| *status == 200), "a 429 of our making");
+fn assert_no_429(seen: &Arc<Mutex<Vec<u16>>>) {
+    assert!(seen.lock().unwrap().iter().all(|status| *status == 200), "a 429 that Switchboard caused");
 }
 
-/// How a day went by.
-struct Told {
-    /// The calls from the first midnight on until the second.
+/// The result of one day.
+struct DayReport {
+    /// The calls between the first midnight and the second.
     calls: usize,
-    /// How old what was served was, on average, in seconds.
+    /// The mean age of served data in seconds.
     mean_age: i64,
 }
 
-/// Two days, from noon on: every replica is asked in each round, in turns that differ.
-async fn days(replicas: &[World]) -> Told {
+/// Two days from noon. Every replica receives a request in each round, in varying order.
+async fn days(replicas: &[World]) -> DayReport {
     let (started, began): (Timestamp, _) = (NOW.parse().unwrap(), Instant::now());
     let (mut ages, mut asked) = (0, 0);
     for round in 0..2 * ROUNDS {
@@ -50,7 +51,7 @@ async fn days(replicas: &[World]) -> Told {
             ages += now.duration_since(fetched_at).as_secs();
             asked += 1;
         }
-        // On the paused clock time runs on only where all wait for it: what runs behind answers is done by then.
+        // The paused clock advances only when all tasks wait, so background work is complete by then.
         tokio::time::sleep(DAY / ROUNDS).await;
     }
     let requests = replicas[0].sandbox.requests();
@@ -60,38 +61,38 @@ async fn days(replicas: &[World]) -> Told {
     };
     let calls = within(first, second);
     assert!(calls <= 100 && within(started, first) <= 100, "{calls}");
-    Told { calls, mean_age: ages / asked }
+    DayReport { calls, mean_age: ages / asked }
 }
 
-#[expect(clippy::print_stderr, reason = "the figures, for whoever asks for them with --nocapture")]
+#[expect(clippy::print_stderr, reason = "figures for a run with --nocapture")]
 #[tokio::test(start_paused = true)]
-async fn three_replicas_share_a_starter_key_for_two_days_and_meet_no_limit() {
+async fn three_replicas_share_a_starter_key_for_two_days_without_a_429() {
     let seen = Arc::default();
     let one = days(&[World::new_with(setup(&seen))]).await;
-    let fleet = Fleet::of(setup(&seen)).await;
+    let fleet = Fleet::with_setup(setup(&seen)).await;
     let three = days(&fleet.replicas).await;
-    no_limit_was_met(&seen);
+    assert_no_429(&seen);
     eprintln!(
         "one replica: {} calls, mean age {} s; three: {} calls, mean age {} s",
         one.calls, one.mean_age, three.calls, three.mean_age
     );
-    // Each keeps a call or two for what the others may be asking at that very moment.
+    // Each replica reserves a call or two for concurrent calls of the others.
     assert!(three.calls <= one.calls + 2, "{} calls of three, {} of one", three.calls, one.calls);
     assert!(three.mean_age <= one.mean_age * 115 / 100, "{} s, {} s", three.mean_age, one.mean_age);
 }
 
 #[tokio::test(start_paused = true)]
-async fn replicas_that_come_and_go_all_day_cost_no_call_and_meet_no_limit() {
+async fn restarting_replicas_cost_no_calls_and_cause_no_429() {
     let seen = Arc::default();
-    let fleet = Fleet::of(setup(&seen)).await;
+    let fleet = Fleet::with_setup(setup(&seen)).await;
     let mut replicas = fleet.replicas;
     for round in 0..200_usize {
-        let started = replicas[0].add_replica(setup(&seen), Arc::new(fleet.lines[0].another_line()));
+        let started = replicas[0].add_replica(setup(&seen), Arc::new(fleet.stores[0].another_connection()));
         replicas[round % 3] = started;
         for replica in &replicas {
             replica.data(PAGE).await;
         }
         tokio::time::sleep(DAY / 200).await;
     }
-    no_limit_was_met(&seen);
+    assert_no_429(&seen);
 }

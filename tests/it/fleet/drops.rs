@@ -1,4 +1,4 @@
-//! What one drops, all drop.
+//! An invalidation on one replica applies to all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde_json::json;
 use switchboard::sandbox::{EmulatedUpstream, Fault, Tenant};
 
 use super::{Fleet, PAGE};
-use crate::replicas::memory::{Command, Serves};
+use crate::replicas::memory::{Behaviour, Command};
 use crate::world::{PROVIDERS, Setup, at, list, only_error, tenant_a};
 
 const REFRESH: &str = "mutation { refresh { retryAt } }";
@@ -26,7 +26,7 @@ async fn status(fleet: &Fleet, replica: usize) -> serde_json::Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_of_one_is_seen_by_all_for_the_calls_of_one() {
+async fn refresh_on_one_replica_reaches_all_for_the_calls_of_one() {
     let fleet = Fleet::new().await;
     for replica in &fleet.replicas {
         replica.data(PAGE).await;
@@ -46,7 +46,7 @@ async fn a_refresh_of_one_is_seen_by_all_for_the_calls_of_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_webhook_to_one_is_word_to_all() {
+async fn webhook_to_one_replica_reaches_all() {
     let fleet = Fleet::new().await;
     let query = "subscription { connectedAccountChanged { kind cause connectedAccount { status } } }";
     let mut listening = Vec::new();
@@ -73,7 +73,7 @@ async fn a_webhook_to_one_is_word_to_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_is_refused_to_one_shows_nothing_at_any() {
+async fn refused_key_hides_data_on_all_replicas() {
     let fleet = Fleet::new().await;
     for replica in &fleet.replicas {
         replica.data(PAGE).await;
@@ -93,7 +93,7 @@ async fn a_key_that_is_refused_to_one_shows_nothing_at_any() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_tenants_refresh_drops_nothing() {
+async fn refresh_of_another_tenant_invalidates_nothing() {
     let fleet = Fleet::new().await;
     for replica in &fleet.replicas {
         replica.data(PAGE).await;
@@ -110,35 +110,35 @@ async fn another_tenants_refresh_drops_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_could_not_hear_finds_out_when_it_can_again() {
+async fn disconnected_replica_learns_of_invalidations_on_reconnect() {
     let fleet = Fleet::new().await;
     for replica in 0..3 {
         status(&fleet, replica).await;
     }
-    fleet.lines[2].serve(Serves::Away);
+    fleet.stores[2].set_behaviour(Behaviour::Away);
     change_all(&fleet, "FAILED");
     fleet.replicas[0].data(REFRESH).await;
     fleet.settle().await;
     assert_ne!(status(&fleet, 2).await, "FAILED");
-    fleet.lines[2].serve(Serves::Well);
+    fleet.stores[2].set_behaviour(Behaviour::Well);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(status(&fleet, 2).await, "FAILED");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_dropped_while_the_store_is_away_is_dropped_there_when_it_is_back() {
+async fn invalidations_during_an_outage_are_applied_afterwards() {
     let fleet = Fleet::new().await;
     for replica in 0..3 {
         status(&fleet, replica).await;
     }
     fleet.calls();
-    fleet.lines[0].serve(Serves::Away);
+    fleet.stores[0].set_behaviour(Behaviour::Away);
     change_all(&fleet, "FAILED");
-    // What stands in the store is of before, and not taken for the new one.
+    // The store still has the old data, which must not be taken for the new.
     fleet.replicas[0].data(REFRESH).await;
     assert_eq!(status(&fleet, 0).await, "FAILED");
     assert_ne!(status(&fleet, 1).await, "FAILED");
-    fleet.lines[0].serve(Serves::Well);
+    fleet.stores[0].set_behaviour(Behaviour::Well);
     tokio::time::sleep(Duration::from_secs(1)).await;
     fleet.settle().await;
     for replica in 0..3 {
@@ -147,39 +147,39 @@ async fn what_is_dropped_while_the_store_is_away_is_dropped_there_when_it_is_bac
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drop_that_the_store_does_not_take_at_once_is_told_and_made_when_it_does() {
-    for serves in [Serves::Full, Serves::Refusing, Serves::Slow(Duration::from_millis(60))] {
+async fn rejected_invalidation_is_retried_and_reported() {
+    for serves in [Behaviour::Full, Behaviour::Refusing, Behaviour::Slow(Duration::from_millis(60))] {
         let fleet = Fleet::new().await;
         for replica in 0..3 {
             status(&fleet, replica).await;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-        // Of the one that drops alone, whose subscription goes on, as do those of the others.
-        fleet.lines[0].serve(serves);
+        // Only of the invalidating replica, whose subscription goes on, as do the others'.
+        fleet.stores[0].set_behaviour(serves);
         change_all(&fleet, "FAILED");
         fleet.replicas[0].data(REFRESH).await;
         fleet.settle().await;
-        fleet.lines[0].serve(Serves::Well);
+        fleet.stores[0].set_behaviour(Behaviour::Well);
         tokio::time::sleep(Duration::from_secs(5)).await;
         for replica in 0..3 {
             assert_eq!(status(&fleet, replica).await, "FAILED", "{serves:?} {replica}");
         }
         let started =
-            fleet.replicas[0].add_replica(Setup::default(), Arc::new(fleet.lines[0].another_line()));
+            fleet.replicas[0].add_replica(Setup::default(), Arc::new(fleet.stores[0].another_connection()));
         let told = started.data(STATUS).await;
         assert_eq!(at(&told, "connectedAccounts.nodes.0.status"), "FAILED", "{serves:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_store_forgets_what_was_dropped() {
+async fn full_store_still_applies_invalidations() {
     let fleet = Fleet::new().await;
     for replica in 0..3 {
         status(&fleet, replica).await;
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    for line in &fleet.lines {
-        line.serve(Serves::Full);
+    for line in &fleet.stores {
+        line.set_behaviour(Behaviour::Full);
     }
     change_all(&fleet, "FAILED");
     fleet.replicas[0].data(REFRESH).await;
@@ -187,17 +187,18 @@ async fn a_full_store_forgets_what_was_dropped() {
     for replica in 0..3 {
         assert_eq!(status(&fleet, replica).await, "FAILED", "{replica}");
     }
-    let started = fleet.replicas[0].add_replica(Setup::default(), Arc::new(fleet.lines[0].another_line()));
+    let started =
+        fleet.replicas[0].add_replica(Setup::default(), Arc::new(fleet.stores[0].another_connection()));
     let told = started.data(STATUS).await;
     assert_eq!(at(&told, "connectedAccounts.nodes.0.status"), "FAILED");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_read_before_the_store_was_there_is_dropped_with_it() {
+async fn data_from_before_the_store_connected_is_invalidated() {
     for first in 0..3 {
         let fleet = Fleet::new().await;
-        for line in &fleet.lines {
-            line.serve(Serves::Away);
+        for line in &fleet.stores {
+            line.set_behaviour(Behaviour::Away);
         }
         for replica in 0..3 {
             status(&fleet, replica).await;
@@ -205,9 +206,9 @@ async fn what_was_read_before_the_store_was_there_is_dropped_with_it() {
         change_all(&fleet, "FAILED");
         tokio::time::sleep(Duration::from_secs(1)).await;
         fleet.replicas[0].data(REFRESH).await;
-        // Whoever is back first.
+        // Whichever replica reconnects first.
         for turn in 0..3 {
-            fleet.lines[(first + turn) % 3].serve(Serves::Well);
+            fleet.stores[(first + turn) % 3].set_behaviour(Behaviour::Well);
             tokio::time::sleep(Duration::from_secs(6)).await;
         }
         for replica in 0..3 {
@@ -217,14 +218,14 @@ async fn what_was_read_before_the_store_was_there_is_dropped_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_key_is_told_of_once() {
+async fn wrong_key_is_published_once() {
     let fleet = Fleet::new().await;
     fleet.replicas[0].sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=401").unwrap()));
     for _ in 0..50 {
         fleet.replicas[0].query(STATUS).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let told = fleet.lines[0].commands().into_iter().filter(|command| {
+    let told = fleet.stores[0].commands().into_iter().filter(|command| {
         matches!(command, Command::Publish(news) if String::from_utf8_lossy(news).contains("drops"))
     });
     assert_eq!(told.count(), 1);

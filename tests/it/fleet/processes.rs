@@ -1,4 +1,4 @@
-//! A fleet as it is run: three processes and a real Redis, over sockets, under load.
+//! Three processes and a real Redis, over sockets, under load.
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
@@ -11,17 +11,17 @@ use switchboard::sandbox::{self, CANARY, LEADLEX_PATH, Sandbox};
 
 use super::PAGE;
 use crate::config::{ConfigFile, Running, switchboard};
-use crate::modes::listening;
+use crate::modes::serve_router;
 use crate::replicas::server::{RedisServer, until};
 use crate::world::{PROVIDERS, list};
 
-/// What a busy machine needs no more than; the product's own cap is 50 ms.
-const PATIENT: &str = "timeout_ms = 5_000\nclaim_ms = 10_000\nwait_ms = 60_000\n";
+/// Timeouts that are long enough for a busy machine. The product's own limit is 50 ms.
+const LONG_TIMEOUTS: &str = "timeout_ms = 5_000\nclaim_ms = 10_000\nwait_ms = 60_000\n";
 
-/// Whatever is kept of an account that was read by its id.
+/// All cached fields of an account that is read by id.
 const ALL: &str = "connectedAccountId alias userId statusReason state { settings { name value } withheld scopes error errorDescription }";
 
-/// Three processes, what they share, and the upstreams.
+/// Three processes, their Redis and their upstreams.
 struct Fleet {
     redis: RedisServer,
     replicas: Vec<Replica>,
@@ -29,13 +29,13 @@ struct Fleet {
     client: reqwest::Client,
 }
 
-/// One of them, on ports that stay its own over restarts.
+/// One process, on ports that it keeps over restarts.
 struct Replica {
     file: ConfigFile,
     process: Option<Running>,
     graph: String,
     ready: String,
-    /// Whether a balancer would send requests here.
+    /// Whether a load balancer would send requests here.
     is_in: AtomicBool,
     under_way: AtomicUsize,
 }
@@ -44,7 +44,7 @@ impl Fleet {
     async fn start(redis: RedisServer, latency_ms: u64, redis_settings: &str, settings: &str) -> Self {
         let of_sandbox = sandbox::Settings { accounts: 60, latency_ms, ..sandbox::Settings::default() };
         let sandbox = Sandbox::new(of_sandbox, sandbox::Clock::system());
-        let upstreams = listening(sandbox.router()).await;
+        let upstreams = serve_router(sandbox.router()).await;
         let replicas: Vec<_> = free_ports().into_iter().map(|[http, ops]| {
             let file = ConfigFile::new(&format!(
                 "[log]\nlevel = \"off\"\n[http]\nlisten = \"{http}\"\n[ops]\nlisten = \"{ops}\"\n{settings}\n\
@@ -69,7 +69,7 @@ impl Fleet {
         Self { redis, replicas, sandbox, client }
     }
 
-    /// The answer of one replica, which has no errors.
+    /// The data of one replica's response, which must have no errors.
     async fn data(&self, replica: usize, query: &str) -> Value {
         let replica = &self.replicas[replica];
         replica.under_way.fetch_add(1, Ordering::SeqCst);
@@ -97,12 +97,12 @@ impl Fleet {
         asked.is_ok_and(|answered| answered.status().is_success())
     }
 
-    /// Everything that stands in Redis, keys and values.
+    /// Everything in Redis: keys and values.
     async fn stored(&self) -> Vec<(String, Vec<u8>)> {
         let texts = |value: redis::Value| redis::from_redis_value::<Vec<String>>(value).unwrap();
         let mut stored = Vec::new();
         for key in texts(self.redis.command(&["KEYS", "*"]).await) {
-            // Unlike GET it takes what is no value for none.
+            // Unlike GET, MGET returns nil for a key of another type.
             let value = self.redis.command(&["MGET", &key]).await;
             let mut values: Vec<Option<Vec<u8>>> = redis::from_redis_value(value).unwrap();
             stored.push((key, values.pop().flatten().unwrap_or_default()));
@@ -110,8 +110,8 @@ impl Fleet {
         stored
     }
 
-    /// Holds that nothing in Redis can be read.
-    async fn is_sealed(&self) {
+    /// Asserts that nothing in Redis is readable.
+    async fn assert_sealed(&self) {
         let stored = self.stored().await;
         assert!(!stored.is_empty());
         for (key, value) in stored {
@@ -127,7 +127,7 @@ impl Replica {
     fn start(&mut self) {
         let mut command = switchboard(&["serve", "--config", self.file.path()]);
         command.env_clear();
-        let (process, _) = Running::until(command, "Probes: ");
+        let (process, _) = Running::start_until(command, "Probes: ");
         self.process = Some(process);
         self.is_in.store(true, Ordering::SeqCst);
     }
@@ -138,28 +138,28 @@ impl Replica {
     }
 }
 
-/// Two for each replica, all of them held until all are known: none is given twice.
+/// Two ports for each replica, all bound until all are known, so that no port is given twice.
 fn free_ports() -> [[SocketAddr; 2]; 3] {
     let held = [(); 3].map(|()| [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()));
     held.each_ref().map(|pair| pair.each_ref().map(|port| port.local_addr().unwrap()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_identical_cold_requests_over_three_make_the_calls_of_one() {
-    let fleet = Fleet::start(RedisServer::start(&[]).await, 500, PATIENT, "").await;
+async fn a_thousand_cold_requests_over_three_processes_make_the_calls_of_one() {
+    let fleet = Fleet::start(RedisServer::start(&[]).await, 500, LONG_TIMEOUTS, "").await;
     let told = join_all((0..1_000).map(|request| fleet.data(request % 3, PAGE))).await;
     assert_eq!(fleet.calls(), [list(&[]), PROVIDERS.to_owned()]);
     assert!(told.iter().all(|data| *data == told[0]));
-    // And each member's and each account's by its id, as the fleet sees them.
+    // The same for each member, and for each account by id.
     let ids: Vec<_> = fleet.sandbox.accounts(sandbox::Tenant::A).into_iter().take(3).map(|a| a.id).collect();
     let query = format!("{{ connectedAccountsByIds(ids: {ids:?}) {{ {ALL} }} }}");
     join_all((0..30).map(|request| fleet.data(request % 3, &query))).await;
     assert_eq!(fleet.calls().len(), 1);
-    fleet.is_sealed().await;
+    fleet.assert_sealed().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_holder_that_is_killed_costs_its_claim_and_one_call() {
+async fn killed_lease_holder_costs_the_lease_time_and_one_call() {
     let quick = "timeout_ms = 5_000\n";
     let mut fleet = Fleet::start(RedisServer::start(&[]).await, 1_500, quick, "").await;
     let query = "{ providers(first: 1) { nodes { name } } }";
@@ -174,10 +174,10 @@ async fn a_holder_that_is_killed_costs_its_claim_and_one_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rolling_restart_under_load_loses_no_request_and_asks_nothing_anew() {
+async fn rolling_restart_under_load_loses_no_request_and_makes_no_call() {
     let settings =
         "[server]\ndrain_ms = 300\n[cache]\nproviders_ttl_ms = 86_400_000\naccounts_ttl_ms = 86_400_000\n";
-    let mut fleet = Fleet::start(RedisServer::start(&[]).await, 20, PATIENT, settings).await;
+    let mut fleet = Fleet::start(RedisServer::start(&[]).await, 20, LONG_TIMEOUTS, settings).await;
     for replica in 0..3 {
         fleet.data(replica, PAGE).await;
     }
@@ -206,8 +206,8 @@ async fn a_rolling_restart_under_load_loses_no_request_and_asks_nothing_anew() {
             answers(50).await;
             let replica = &fleet.replicas[restarted];
             replica.signal("TERM");
-            until("it says that it goes", async || !fleet.is_ready(restarted).await).await;
-            // As a balancer does: no new requests, and those under way are waited for.
+            until("the replica is draining", async || !fleet.is_ready(restarted).await).await;
+            // As a load balancer does: no new requests, while running requests complete.
             replica.is_in.store(false, Ordering::SeqCst);
             answers(50).await;
             is_over.store(true, Ordering::SeqCst);
@@ -216,7 +216,7 @@ async fn a_rolling_restart_under_load_loses_no_request_and_asks_nothing_anew() {
         let mut process = fleet.replicas[restarted].process.take().unwrap();
         assert!(process.0.wait().unwrap().success());
         fleet.replicas[restarted].start();
-        until("it is ready", async || fleet.is_ready(restarted).await).await;
+        until("the replica is ready", async || fleet.is_ready(restarted).await).await;
         fleet.data(restarted, PAGE).await;
     }
     let calls = fleet.calls();
@@ -224,7 +224,7 @@ async fn a_rolling_restart_under_load_loses_no_request_and_asks_nothing_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_befalls_redis_under_load_every_answer_is_whole_and_right() {
+async fn redis_faults_under_load_cause_no_wrong_response() {
     let settings = "[cache]\nproviders_ttl_ms = 200\naccounts_ttl_ms = 200\nstale_while_revalidate_ms = 0\n";
     let mut fleet = Fleet::start(RedisServer::start(&[]).await, 5, "claim_ms = 200\n", settings).await;
     let query =
@@ -250,7 +250,7 @@ async fn whatever_befalls_redis_under_load_every_answer_is_whole_and_right() {
     let answers = async || {
         let from = answered.load(Ordering::SeqCst);
         until("answers", async || {
-            assert!(load.iter().all(|client| !client.is_finished()), "a client has met a wrong answer");
+            assert!(load.iter().all(|client| !client.is_finished()), "a client received a wrong response");
             answered.load(Ordering::SeqCst) >= from + 60
         })
         .await;
@@ -262,7 +262,7 @@ async fn whatever_befalls_redis_under_load_every_answer_is_whole_and_right() {
     answers().await;
     fleet.redis.freeze();
     answers().await;
-    fleet.redis.go_on();
+    fleet.redis.unfreeze();
     answers().await;
     fleet.redis.command(&["FLUSHALL"]).await;
     answers().await;
@@ -284,7 +284,7 @@ async fn whatever_befalls_redis_under_load_every_answer_is_whole_and_right() {
     fleet.redis.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
     answers().await;
     for _ in 0..20 {
-        // Each command takes longer than it may, and the connection lives.
+        // Each command exceeds its timeout while the connection stays open.
         fleet.redis.command(&["CLIENT", "PAUSE", "100"]).await;
         fleet.redis.command(&["PING"]).await;
     }
@@ -299,8 +299,8 @@ async fn whatever_befalls_redis_under_load_every_answer_is_whole_and_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn they_share_again_when_redis_is_back() {
-    let mut fleet = Fleet::start(RedisServer::start(&[]).await, 5, PATIENT, "").await;
+async fn replicas_share_again_after_a_redis_outage() {
+    let mut fleet = Fleet::start(RedisServer::start(&[]).await, 5, LONG_TIMEOUTS, "").await;
     fleet.data(0, PAGE).await;
     fleet.redis.kill();
     for replica in 0..3 {
@@ -313,7 +313,7 @@ async fn they_share_again_when_redis_is_back() {
     }
     fleet.redis.run().await;
     let user = AtomicUsize::new(2);
-    until("one reads for all", async || {
+    until("one replica reads for all", async || {
         fleet.calls();
         let user = user.fetch_add(1, Ordering::SeqCst);
         for replica in 0..3 {
@@ -328,8 +328,8 @@ async fn they_share_again_when_redis_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_at_one_is_seen_at_all() {
-    let fleet = Fleet::start(RedisServer::start(&[]).await, 5, PATIENT, "").await;
+async fn refresh_on_one_process_reaches_all() {
+    let fleet = Fleet::start(RedisServer::start(&[]).await, 5, LONG_TIMEOUTS, "").await;
     let query = "{ connectedAccounts(first: 1) { nodes { status } } }";
     for replica in 0..3 {
         fleet.data(replica, query).await;
@@ -344,14 +344,14 @@ async fn a_refresh_at_one_is_seen_at_all() {
         })
         .await;
     }
-    // One call before, one for the refresh, whoever asked after it.
+    // One call before, one for the refresh, for all later requests.
     let calls = fleet.calls();
     let lists = calls.iter().filter(|call| call.contains("connected_accounts")).count();
     assert!(lists <= 3, "{calls:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_no_reason_not_to_serve() {
+async fn wrong_redis_password_does_not_stop_serving() {
     let redis = RedisServer::start_with_password("right").await;
     let fleet = Fleet::start(redis, 5, "password = \"wrong\"\n", "").await;
     for replica in 0..3 {

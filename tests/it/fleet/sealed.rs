@@ -1,4 +1,4 @@
-//! What stands in the store is worth something to those alone who hold the key that it was read with.
+//! Entries in the store are encrypted: only the key with which the data was read can open them.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +7,27 @@ use serde_json::json;
 use super::{Fleet, PAGE};
 use crate::world::{PROVIDERS, Setup, World, at, list, tenant_a, tenant_b};
 
-/// What replicas of tenant A's have put there, by kind.
+/// The keys that tenant A's replicas stored, by kind of entry.
 fn of_kind(entries: &BTreeMap<String, Vec<u8>>, kind: &str) -> Vec<String> {
     let kind = format!(":{kind}:");
     entries.keys().filter(|key| key.contains(&kind)).cloned().collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_tenants_data_under_anothers_key_is_noise() {
+async fn data_of_one_tenant_is_unreadable_with_another_key() {
     let fleet = Fleet::new().await;
     let [first, second, third] = &*fleet.replicas else { panic!() };
     first.data(PAGE).await;
-    let of_a = fleet.lines[0].entries();
+    let of_a = fleet.stores[0].entries();
     let theirs = first.query_as(tenant_b(), PAGE, json!({})).await;
-    let of_both = fleet.lines[0].entries();
+    let of_both = fleet.stores[0].entries();
     fleet.calls();
     for kind in ["page", "providers", "generation"] {
         let both: Vec<_> = of_both.keys().filter(|key| key.contains(&format!(":{kind}"))).collect();
         for own in both.iter().filter(|key| of_a.contains_key(**key)) {
             for other in both.iter().filter(|key| !of_a.contains_key(**key)) {
                 if own.contains("leadlex") == other.contains("leadlex") {
-                    fleet.lines[0].put(other, &of_both[*own]);
+                    fleet.stores[0].put(other, &of_both[*own]);
                 }
             }
         }
@@ -36,16 +36,16 @@ async fn one_tenants_data_under_anothers_key_is_noise() {
     assert_eq!(at(&seen, "data.providers.nodes"), at(&theirs, "data.providers.nodes"));
     assert_eq!(at(&seen, "data.connectedAccounts.nodes"), at(&theirs, "data.connectedAccounts.nodes"));
     assert_eq!(fleet.calls(), [list(&[]), PROVIDERS.to_owned()]);
-    // And A's own is as it was.
+    // A's own entries still work.
     third.query_as(tenant_a(), PAGE, json!({})).await;
     assert_eq!(fleet.calls(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_else_stands_under_our_keys_is_a_miss() {
+async fn foreign_data_under_our_keys_is_a_miss() {
     let fleet = Fleet::new().await;
     let told = fleet.replicas[0].data(PAGE).await;
-    let entries = fleet.lines[0].entries();
+    let entries = fleet.stores[0].entries();
     fleet.calls();
     let pages = of_kind(&entries, "page");
     let (page, sealed) = (&pages[0], entries[&pages[0]].clone());
@@ -55,9 +55,9 @@ async fn whatever_else_stands_under_our_keys_is_a_miss() {
     older[0] += 1;
     let garbage: [Vec<u8>; 6] = [vec![], b"{}".to_vec(), vec![1], sealed[..20].to_vec(), flipped, older];
     for (round, bytes) in garbage.into_iter().enumerate() {
-        fleet.lines[0].put(page, &bytes);
-        // A replica that starts, and so knows nothing by itself.
-        let line = std::sync::Arc::new(fleet.lines[0].another_line());
+        fleet.stores[0].put(page, &bytes);
+        // A new replica, which has nothing in its own cache.
+        let line = std::sync::Arc::new(fleet.stores[0].another_connection());
         let other = World::replicas(Setup::default(), [Some(line as _)]).pop().unwrap();
         assert_eq!(other.data(PAGE).await["connectedAccounts"]["nodes"], told["connectedAccounts"]["nodes"]);
         assert_eq!(other.calls(), [list(&[])], "{round}");
@@ -65,7 +65,7 @@ async fn whatever_else_stands_under_our_keys_is_a_miss() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_of_what_was_read_can_be_read_there() {
+async fn stored_entries_have_no_readable_data() {
     let fleet = Fleet::new().await;
     for replica in &fleet.replicas {
         replica.data(PAGE).await;
@@ -74,7 +74,7 @@ async fn nothing_of_what_was_read_can_be_read_there() {
             .await;
     }
     let accounts = fleet.replicas[0].sandbox.accounts(switchboard::sandbox::Tenant::A);
-    let all: String = fleet.lines[0]
+    let all: String = fleet.stores[0]
         .entries()
         .iter()
         .map(|(key, value)| format!("{key} {}\n", String::from_utf8_lossy(value)))

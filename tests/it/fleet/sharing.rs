@@ -1,4 +1,4 @@
-//! What one has read, the others do not read.
+//! Data that one replica has read is not read by the others.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::world::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn the_others_answer_with_what_one_has_read_and_say_when_it_was() {
+async fn shared_data_is_served_with_its_original_time() {
     let fleet = Fleet::new().await;
     let [first, second, third] = &*fleet.replicas else { panic!() };
     let told = first.data(PAGE).await;
@@ -26,7 +26,7 @@ async fn the_others_answer_with_what_one_has_read_and_say_when_it_was() {
     let traced =
         second.query_traced(tenant_a(), "{ connectedAccounts(first: 3) { nodes { id } } }", true).await;
     assert_eq!(at(&traced, "extensions.switchboard.trace.calls"), json!([]));
-    // Their time is over everywhere at the same moment, and again one reads.
+    // The data expires on all replicas at the same time, and again one of them reads.
     first.advance(LONGEST_TTL).await;
     for replica in &fleet.replicas {
         replica.data(PAGE).await;
@@ -35,16 +35,16 @@ async fn the_others_answer_with_what_one_has_read_and_say_when_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_cold_requests_over_three_make_the_calls_of_one() {
+async fn a_thousand_cold_requests_over_three_replicas_make_the_calls_of_one() {
     let settings = Settings { latency_ms: 300, ..Settings::default() };
-    let fleet = Fleet::of(Setup { sandbox: settings, ..Setup::default() }).await;
+    let fleet = Fleet::with_setup(Setup { sandbox: settings, ..Setup::default() }).await;
     let query =
         "{ providers { nodes { name connectedAccounts(first: 5) { nodes { connectedAccountId } } } } }";
     let one = World::with_sandbox(Settings { latency_ms: 300, ..Settings::default() });
     let expected = one.data(query).await;
     let calls = one.calls_sorted();
     let caller = tenant_a();
-    let rounds = (0..334).map(|_| fleet.ask_all(&caller, query));
+    let rounds = (0..334).map(|_| fleet.query_all(&caller, query));
     for answer in futures_util::future::join_all(rounds).await.into_iter().flatten() {
         assert_eq!(answer["data"], expected);
     }
@@ -52,7 +52,7 @@ async fn a_thousand_cold_requests_over_three_make_the_calls_of_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_accounts_by_their_ids_each_is_read_once() {
+async fn each_account_by_id_is_read_once() {
     let fleet = Fleet::new().await;
     let ids: Vec<_> =
         fleet.replicas[0].sandbox.accounts(Tenant::A).into_iter().take(4).map(|a| a.id).collect();
@@ -64,7 +64,7 @@ async fn of_accounts_by_their_ids_each_is_read_once() {
     let told = fleet.replicas[1].data(&query(&ids[1..])).await;
     assert_eq!(strings_at(&told, "connectedAccountsByIds.*.connectedAccountId"), ids[1..]);
     assert_eq!(fleet.calls(), [by_ids([ids[3].as_str()])]);
-    // One that there is none of is believed to be missing for five seconds, by all.
+    // A missing account is cached as missing for five seconds, by all replicas.
     let missing = format!("{{ node(id: \"{}\") {{ id }} }}", global_id("ConnectedAccount", "ca_none"));
     for replica in &fleet.replicas {
         assert_eq!(replica.data(&missing).await["node"], json!(null));
@@ -76,12 +76,12 @@ async fn of_accounts_by_their_ids_each_is_read_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_everybodys_who_waited_for_it_and_nobodys_after() {
+async fn failure_is_shared_with_waiters_and_not_cached() {
     let settings = Settings { latency_ms: 300, ..Settings::default() };
-    let fleet = Fleet::of(Setup { sandbox: settings, ..Setup::default() }).await;
+    let fleet = Fleet::with_setup(Setup { sandbox: settings, ..Setup::default() }).await;
     fleet.replicas[0].sandbox.emulate(EmulatedUpstream::Leadlex, Some(Fault::parse("status=503").unwrap()));
     let query = "{ providers { nodes { name } } }";
-    for answer in fleet.ask_all(&tenant_a(), query).await {
+    for answer in fleet.query_all(&tenant_a(), query).await {
         assert_eq!(only_error(&answer)["extensions"]["code"], "UPSTREAM_UNAVAILABLE");
     }
     assert_eq!(fleet.calls(), [PROVIDERS]);
@@ -93,7 +93,7 @@ async fn a_failure_is_everybodys_who_waited_for_it_and_nobodys_after() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_could_not_be_read_is_told_by_all_and_read_by_one() {
+async fn problems_are_shared_with_the_data() {
     let fleet = Fleet::new().await;
     Scenario::Drift.arrange(&fleet.replicas[0].sandbox);
     let query = "{ providers { nodes { name } } connectedAccounts { nodes { id } } }";
@@ -103,7 +103,7 @@ async fn what_could_not_be_read_is_told_by_all_and_read_by_one() {
     for other in &fleet.replicas[1..] {
         assert_eq!(other.query(query).await, told);
     }
-    // By ids too: each account is an entry of its own, and the answer that all came with is told once.
+    // By ids too: each account is its own entry, and the problem of the shared response is reported once.
     let ids: Vec<_> =
         fleet.replicas[0].sandbox.accounts(Tenant::A).into_iter().take(3).map(|a| a.id).collect();
     let query = format!("{{ connectedAccountsByIds(ids: {ids:?}) {{ id }} }}");
@@ -114,7 +114,7 @@ async fn what_could_not_be_read_is_told_by_all_and_read_by_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_member_has_read_is_a_members_and_no_other_view_is_made_of_it() {
+async fn member_reads_are_shared_only_within_the_view() {
     let fleet = Fleet::new().await;
     let query = "{ connectedAccounts { totalCount nodes { userId } } }";
     let seen = |replica: usize, user: &'static str| {
@@ -131,20 +131,20 @@ async fn what_a_member_has_read_is_a_members_and_no_other_view_is_made_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn replicas_that_are_set_otherwise_do_not_read_each_others() {
+async fn replicas_with_other_settings_do_not_share() {
     let fleet = Fleet::new().await;
     fleet.replicas[0].data("{ connectedAccounts(first: 1) { nodes { id } } }").await;
     fleet.calls();
     let mut setup = Setup::default();
     setup.config.lists.page_rows = PAGE_ROWS / 2;
-    let line = std::sync::Arc::new(fleet.lines[0].another_line());
+    let line = std::sync::Arc::new(fleet.stores[0].another_connection());
     let other = World::replicas(setup, [Some(line as _)]).pop().unwrap();
     other.data("{ connectedAccounts(first: 1) { nodes { id } } }").await;
     assert_eq!(other.calls(), [list(&[]).replace("limit=100", "limit=50")]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn listeners_of_all_are_told_and_the_fleet_polls_as_one() {
+async fn subscribers_of_all_replicas_share_one_poll() {
     let fleet = Fleet::new().await;
     let query = "subscription { providerChanged { kind cause provider { name status } } }";
     let mut listening = Vec::new();
@@ -160,7 +160,7 @@ async fn listeners_of_all_are_told_and_the_fleet_polls_as_one() {
         assert_eq!(at(&answer, "data.providerChanged.cause"), "POLL");
     }
     assert_eq!(fleet.calls(), [PROVIDERS]);
-    // An hour of it.
+    // One hour.
     fleet.replicas[0].advance(Duration::from_secs(1)).await;
     for _ in 0..60 {
         tokio::time::sleep(LONGEST_TTL).await;
@@ -170,18 +170,18 @@ async fn listeners_of_all_are_told_and_the_fleet_polls_as_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_list_is_looked_through_once_for_all_who_watch_it() {
+async fn long_list_is_scanned_once_for_all_subscribers() {
     let settings = Settings { accounts: 350, ..Settings::default() };
     let one = World::with_sandbox(settings.clone());
     let query = "subscription { connectedAccountChanged { kind connectedAccount { connectedAccountId } } }";
     drop(one.subscribe(tenant_a(), query).await);
     let calls = one.calls_sorted();
-    let fleet = Fleet::of(Setup { sandbox: settings, ..Setup::default() }).await;
+    let fleet = Fleet::with_setup(Setup { sandbox: settings, ..Setup::default() }).await;
     let mut listening = Vec::new();
     for replica in &fleet.replicas {
         listening.push(replica.subscribe(tenant_a(), query).await);
     }
-    // The first page stands in the store already when the list is walked.
+    // The first page is already in the store when the scan begins.
     let told = fleet.calls();
     assert!(told.len() <= calls.len(), "{told:?} {calls:?}");
 }

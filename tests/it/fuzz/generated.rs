@@ -1,5 +1,5 @@
-//! Answers that are JSON of any shape, with a canary in every field that this layer does not name: whatever else they hold, it
-//! is nowhere in what was decoded.
+//! Generated JSON responses of any shape, with a canary in every field that Switchboard does not know. The
+//! canary never occurs in the decoded data.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::cases;
 use super::targets::decoders::{CANARY, list_of, page_of};
 
-/// Names that the decoders know, at some place or other.
+/// Field names that the decoders know.
 const KNOWN: [&str; 34] = [
     "id",
     "toolkit",
@@ -46,7 +46,7 @@ const KNOWN: [&str; 34] = [
     "value",
 ];
 
-/// Names of secrets, and one of a year from now.
+/// Names of secrets, and one unknown future field.
 const UNKNOWN: [&str; 9] = [
     "access_token",
     "refresh_token",
@@ -59,7 +59,7 @@ const UNKNOWN: [&str; 9] = [
     "brand_new",
 ];
 
-/// A value that holds the canary at its leaves.
+/// A value with the canary at its leaves.
 fn secret() -> impl Strategy<Value = Value> {
     let leaf = Just(json!(CANARY));
     leaf.prop_recursive(3, 8, 3, |inner| {
@@ -75,7 +75,7 @@ fn object(fields: Vec<(&'static str, Value)>) -> Value {
     Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
 }
 
-/// A value of any shape, with secrets where no known name is.
+/// A value of any shape, with secrets under unknown names.
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -96,7 +96,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A row: one that is whole, with some of its fields exchanged and some secrets beside them, or anything.
+/// A row: a complete one with some replaced fields and some secrets, or any value.
 fn row() -> impl Strategy<Value = Value> {
     let whole = json!({
         "id": "ca_1", "toolkit": { "slug": "gmail" }, "auth_config": { "id": "ac_1" }, "status": "ACTIVE",
@@ -114,7 +114,7 @@ fn row() -> impl Strategy<Value = Value> {
 }
 
 #[test]
-fn no_field_that_is_not_named_is_ever_decoded() {
+fn unknown_fields_are_never_decoded() {
     let rows = prop::collection::vec(row(), 0..8);
     let mut runner = TestRunner::new(cases(300));
     runner

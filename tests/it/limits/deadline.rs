@@ -1,4 +1,4 @@
-//! An operation's time: what has not come when it is up is null at its own field, and harms nobody else.
+//! Operation timeout: fields that are not ready in time are null, and other requests are not affected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,31 +35,31 @@ fn slow_down(world: &World, upstream: EmulatedUpstream, milliseconds: u64) {
     world.sandbox.emulate(upstream, Some(fault));
 }
 
-fn told(answer: &Value) -> Value {
+fn error_summary(answer: &Value) -> Value {
     let error = only_error(answer);
     json!([error["path"], error["extensions"]["code"], error["extensions"]["upstream"]])
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_upstream_that_is_slower_than_the_operation_may_be_leaves_the_others_half() {
+async fn slow_upstream_keeps_the_other_half() {
     let world = world();
     slow_down(&world, EmulatedUpstream::Composio, 4_000);
     let began = Instant::now();
     let answer = world.query(BOTH).await;
     assert_eq!(began.elapsed(), Duration::from_millis(2_940));
-    assert_eq!(told(&answer), json!([["connectedAccounts"], "UPSTREAM_TIMEOUT", "COMPOSIO"]));
+    assert_eq!(error_summary(&answer), json!([["connectedAccounts"], "UPSTREAM_TIMEOUT", "COMPOSIO"]));
     assert_eq!(answer["data"]["connectedAccounts"], Value::Null);
     assert_eq!(strings_at(&answer["data"], "providers.nodes.*.name").len(), 2);
 
-    // What was asked for comes all the same, and serves whoever asks again.
+    // The call completes anyway and serves later requests.
     world.advance(Duration::from_secs(2)).await;
     world.settle().await;
     assert_eq!(world.query(BOTH).await.get("errors"), None);
-    assert_eq!(world.calls().len(), 2, "one to each");
+    assert_eq!(world.calls().len(), 2, "one call to each upstream");
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_joins_another_has_its_own_time() {
+async fn shared_call_keeps_each_operations_deadline() {
     for queries in [[BOTH, BOTH], [BOTH, "{ connectedAccounts(first: 5) { nodes { id } } }"]] {
         let world = Arc::new(world());
         slow_down(&world, EmulatedUpstream::Composio, 4_000);
@@ -68,15 +68,15 @@ async fn whoever_joins_another_has_its_own_time() {
         let leader = tokio::spawn(async move { asking.query(&leader).await });
         tokio::time::sleep(Duration::from_secs(2)).await;
         let answer = world.query(&follower).await;
-        assert_eq!(answer.get("errors"), None, "it had until the fifth second: {answer}");
-        assert_eq!(told(&leader.await.unwrap())[1], "UPSTREAM_TIMEOUT");
+        assert_eq!(answer.get("errors"), None, "its deadline was second five: {answer}");
+        assert_eq!(error_summary(&leader.await.unwrap())[1], "UPSTREAM_TIMEOUT");
         let calls = world.calls();
-        assert_eq!(calls.len(), 2, "both waited for the same: {calls:?}");
+        assert_eq!(calls.len(), 2, "both operations shared the call: {calls:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_old_is_served_where_there_is_no_time_for_newer() {
+async fn old_data_is_served_if_the_deadline_is_too_short() {
     let world = world();
     world.data(BOTH).await;
     slow_down(&world, EmulatedUpstream::Composio, 4_000);
@@ -84,11 +84,11 @@ async fn what_is_old_is_served_where_there_is_no_time_for_newer() {
     let answer = world.query(BOTH).await;
     assert_eq!(answer.get("errors"), None);
     assert_eq!(answer["data"]["connectedAccounts"]["freshness"]["state"], "STALE");
-    // It is nobody else's answer: who comes now has time enough to see what is on its way.
+    // This response is not shared. A later request has time to wait for the new data.
     assert_eq!(world.query(BOTH).await["data"]["connectedAccounts"]["freshness"]["state"], "FRESH");
 }
 
-/// Executes for ever.
+/// An executor that never completes.
 struct Endless;
 
 impl Executor for Endless {
@@ -106,7 +106,7 @@ impl Executor for Endless {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_that_does_not_end_by_itself_is_ended() {
+async fn endless_operation_is_ended_at_its_timeout() {
     let limits = LimitSettings { operation_timeout_ms: 1_000, ..shipped() };
     let Setup { config, .. } = Setup::default();
     let (connections, lists): (ConnectionSettings, ListSettings) = (config.connections, config.lists);

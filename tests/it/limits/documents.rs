@@ -1,4 +1,4 @@
-//! The limits that a document alone decides.
+//! Limits that depend on the document alone.
 
 use serde_json::{Value, json};
 use switchboard::operation::settings::LimitSettings;
@@ -10,7 +10,7 @@ const INTROSPECTION: [&str; 2] =
     [include_str!("introspection_of_graphiql.graphql"), include_str!("introspection_of_older_tools.graphql")];
 
 #[tokio::test(start_paused = true)]
-async fn the_introspection_of_every_tool_is_let_through() {
+async fn introspection_of_common_tools_is_allowed() {
     let world = world();
     for query in INTROSPECTION {
         let data = world.data(query).await;
@@ -19,7 +19,7 @@ async fn the_introspection_of_every_tool_is_let_through() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn introspection_can_be_switched_off_and_type_names_are_told_still() {
+async fn introspection_can_be_disabled_and_typename_still_works() {
     let world = World::new().with_limits(LimitSettings { introspection: false, ..shipped() });
     for query in [
         INTROSPECTION[0],
@@ -40,7 +40,7 @@ async fn introspection_can_be_switched_off_and_type_names_are_told_still() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn suggestions_can_be_switched_off() {
+async fn suggestions_can_be_disabled() {
     let typo = "{ providres { totalCount } }";
     let told = world().query(typo).await;
     assert_eq!(
@@ -52,7 +52,7 @@ async fn suggestions_can_be_switched_off() {
     assert_eq!(only_error(&told)["message"], "Cannot query field \"providres\" on type \"Query\".");
 }
 
-/// A query of so many levels, through accounts and their providers in turn.
+/// A query with this depth that alternates between accounts and providers.
 fn deep(levels: usize) -> String {
     let steps = ["connectedAccounts", "nodes", "providers"];
     let path: String = steps.iter().cycle().take(levels - 3).map(|step| format!("{step} {{ ")).collect();
@@ -60,7 +60,7 @@ fn deep(levels: usize) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn depth_is_counted_in_fields_and_fragments_are_no_way_round() {
+async fn depth_counts_fields_inside_fragments() {
     let world = world();
     world.data(&deep(15)).await;
     world.calls();
@@ -82,7 +82,7 @@ async fn depth_is_counted_in_fields_and_fragments_are_no_way_round() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn aliases_and_directives_are_counted_as_often_as_their_fragments_are_spread() {
+async fn aliases_and_directives_count_for_each_fragment_spread() {
     let world = world();
     let aliases = |count: usize| (0..count).map(|i| format!("a{i}: __typename ")).collect::<String>();
     world.data(&format!("{{ {} }}", aliases(100))).await;
@@ -100,7 +100,7 @@ async fn aliases_and_directives_are_counted_as_often_as_their_fragments_are_spre
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_document_is_read_up_to_its_last_token_that_is_allowed() {
+async fn documents_are_read_up_to_the_token_limit() {
     let world = world();
     let long = format!("{{ {} }}", "__typename ".repeat(8_000));
     for text in [long, "{".repeat(20_000), "#\n".repeat(20_000)] {
@@ -111,7 +111,7 @@ async fn a_document_is_read_up_to_its_last_token_that_is_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn operations_of_one_document_are_bounded_as_each_is_judged_with_all_fragments() {
+async fn operations_per_document_are_limited() {
     let many: String = (0..51).map(|i| format!("query Q{i} {{ ...F }} ")).collect();
     let wrong: String = (0..500).map(|i| format!("x{i} ")).collect();
     let text = format!("{many} fragment F on Query {{ {wrong} }}");
@@ -121,7 +121,7 @@ async fn operations_of_one_document_are_bounded_as_each_is_judged_with_all_fragm
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_of_introspection_do_not_multiply_each_other() {
+async fn nested_introspection_lists_are_limited() {
     let world = world();
     let twice = "{ __schema { types { fields { type { fields { name } } } } } }";
     assert_ne!(world.data(twice).await["__schema"], Value::Null);

@@ -1,4 +1,4 @@
-//! What an operation could cost: refused where it is too much, and never less than it then costs.
+//! Cost estimates: an expensive operation is refused, and no operation costs more than its estimate.
 
 use serde_json::{Value, json};
 use switchboard::operation::settings::LimitSettings;
@@ -10,7 +10,7 @@ use crate::world::{World, at};
 const EVERYTHING: &str = "query ($p: Int, $a: Int) { providers(first: $p) { nodes { connectedAccounts(first: $a) { nodes { id } } } } }";
 
 #[tokio::test(start_paused = true)]
-async fn complexity_is_fields_times_the_lengths_of_their_lists() {
+async fn complexity_is_fields_times_page_sizes() {
     let world = world();
     let (reason, sentence, at) =
         refused(&world, "{ providers { nodes { connectedAccounts(first: 100) { nodes { id userId status createdAt rawStatus } } } } }", json!({})).await;
@@ -24,7 +24,7 @@ async fn complexity_is_fields_times_the_lengths_of_their_lists() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_price_follows_the_variables() {
+async fn cost_depends_on_the_variables() {
     let world = World::new().with_limits(LimitSettings { complexity: 1_000, ..shipped() });
     let (answer, _) = world.outcome(json!({ "query": EVERYTHING, "variables": { "p": 10, "a": 10 } })).await;
     assert_eq!(answer.get("errors"), None);
@@ -41,7 +41,7 @@ async fn the_price_follows_the_variables() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_skipped_has_no_price() {
+async fn skipped_fields_have_no_cost() {
     let world = World::new().with_limits(LimitSettings { complexity: 10, ..shipped() });
     let query = "query ($with: Boolean!) { __typename providers @include(if: $with) { nodes { id name } } }";
     let (answer, _) = world.outcome(json!({ "query": query, "variables": { "with": false } })).await;
@@ -50,7 +50,7 @@ async fn what_is_skipped_has_no_price() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn upstream_calls_are_priced_before_the_first_is_made() {
+async fn upstream_calls_are_estimated_before_the_first_call() {
     let world = World::new().with_limits(LimitSettings { upstream_calls: 20, ..shipped() });
     let dear = "{ user(id: \"user_1\") { connectedAccounts { nodes { toolkit { connectedAccounts(first: 3) { nodes { id } } } } } } }";
     let (reason, sentence, at) = refused(&world, dear, json!({})).await;
@@ -63,7 +63,7 @@ async fn upstream_calls_are_priced_before_the_first_is_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trace_tells_the_price_beside_the_limits() {
+async fn trace_has_the_cost_and_the_limits() {
     let request = json!({
         "query": "{ providers(first: 20) { nodes { connectedAccounts(first: 10) { nodes { id } } } } }",
         "extensions": { "switchboard": { "trace": true } },
@@ -75,7 +75,7 @@ async fn a_trace_tells_the_price_beside_the_limits() {
     );
 }
 
-/// Queries of every kind of field that asks something upstream.
+/// Queries with every kind of field that makes upstream calls.
 const QUERIES: [&str; 29] = [
     include_str!("introspection_of_graphiql.graphql"),
     "{ providers { totalCount } }",
@@ -109,7 +109,7 @@ const QUERIES: [&str; 29] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn no_query_costs_more_calls_than_its_price() {
+async fn no_query_makes_more_calls_than_its_cost() {
     for scenario in [Scenario::Healthy, Scenario::Skewed] {
         for query in QUERIES {
             let limits = LimitSettings { complexity: 1_000_000, upstream_calls: 10_000, ..shipped() };

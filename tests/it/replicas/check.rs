@@ -1,4 +1,4 @@
-//! What `switchboard check` says of Redis, and what a start makes of one that is away.
+//! Redis in `switchboard check`, and a start without Redis.
 
 use std::process::Output;
 
@@ -7,7 +7,8 @@ use crate::config::{ConfigFile, Running, switchboard};
 
 const PASSWORD: &str = "canary_never_to_be_shown";
 
-/// `check` over the emulated upstreams, with these settings of Redis: exit code, its last line, and all that it printed.
+/// Runs `check` over the emulated upstreams with these Redis settings. Returns exit code, last line and
+/// complete output.
 fn check(sandbox: &str, redis: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let mut command = switchboard(&["check"]);
     command
@@ -25,9 +26,9 @@ fn check(sandbox: &str, redis: &[(&str, &str)]) -> (Option<i32>, String, String)
 }
 
 #[tokio::test]
-async fn check_says_how_redis_stands() {
+async fn check_reports_redis() {
     let (_sandbox, printed) =
-        Running::until(switchboard(&["sandbox", "--listen", "127.0.0.1:0"]), "sandbox listening on ");
+        Running::start_until(switchboard(&["sandbox", "--listen", "127.0.0.1:0"]), "sandbox listening on ");
     let sandbox = printed.trim_end().strip_prefix("sandbox listening on ").unwrap();
     let mut server = RedisServer::start_with_password(PASSWORD).await;
     let url = server.settings().url;
@@ -47,15 +48,15 @@ async fn check_says_how_redis_stands() {
     assert_eq!(line, "Redis     WRONG  cannot connect: check redis.url and the network");
     assert!(code == Some(1) && !printed.contains(PASSWORD), "{printed}");
     let (_, line, _) = check(sandbox, &[]);
-    assert!(line.starts_with("Composio  ok "), "nothing is said of what is not configured: {line}");
+    assert!(line.starts_with("Composio  ok "), "an unconfigured Redis is not mentioned: {line}");
 }
 
 #[test]
-fn a_server_that_is_away_keeps_no_replica_from_starting() {
+fn unreachable_redis_does_not_prevent_a_start() {
     let away = RedisServer::stopped(&[]);
     let listen = "listen = \"127.0.0.1:0\"";
     let text =
         format!("[http]\n{listen}\n[ops]\n{listen}\n[redis]\nurl = \"redis://127.0.0.1:{}\"\n", away.port());
     let file = ConfigFile::new(&text);
-    Running::until(switchboard(&["serve", "--config", file.path()]), "Probes: ");
+    Running::start_until(switchboard(&["serve", "--config", file.path()]), "Probes: ");
 }

@@ -1,4 +1,4 @@
-//! The contract of a store, held against each that there is.
+//! The contract of `Store`, tested against each implementation.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::memory::MemoryStore;
 
-/// All of it; `prefix` keeps it apart from what else stands in the store.
-pub(crate) async fn hold(store: &dyn Store, prefix: &str) {
+/// Runs all contract tests. `prefix` separates their keys from other data in the store.
+pub(crate) async fn check_contract(store: &dyn Store, prefix: &str) {
     values(store, prefix).await;
     claims(store, prefix).await;
     channels(store, prefix).await;
@@ -36,12 +36,12 @@ async fn values(store: &dyn Store, prefix: &str) {
     let found = store.get(vec![key("b"), key("none"), key("a"), key("e"), key("a")]).await.unwrap();
     assert_eq!(found, [Some(large), None, Some(binary.clone()), Some(vec![]), Some(binary)]);
 
-    // What is put anew has the new value and the new time, and is forgotten after it.
+    // A second write has the new value and lifetime, and expires after that.
     let set_at = Instant::now();
     store.set(vec![entry(key("a"), b"2", Duration::from_millis(30))]).await.unwrap();
     assert_eq!(store.get(vec![key("e")]).await.unwrap(), [Some(vec![])]);
     while store.get(vec![key("a")]).await.unwrap() != [None] {
-        assert!(set_at.elapsed() < minute / 2, "it is not forgotten");
+        assert!(set_at.elapsed() < minute / 2, "the entry never expires");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -52,7 +52,7 @@ async fn claims(store: &dyn Store, prefix: &str) {
     assert!(!store.set_if_absent(entry(key.clone(), b"2", minute)).await.unwrap());
     assert_eq!(store.get(vec![key.clone()]).await.unwrap(), [Some(b"1".to_vec())]);
 
-    // Only whoever holds it extends or removes it.
+    // Only the holder extends or removes it.
     let short = Duration::from_millis(30);
     assert!(!store.extend(entry(key.clone(), b"2", short)).await.unwrap());
     store.remove(key.clone(), b"2".to_vec()).await.unwrap();
@@ -60,15 +60,18 @@ async fn claims(store: &dyn Store, prefix: &str) {
     assert!(store.extend(entry(key.clone(), b"1", minute)).await.unwrap());
     store.remove(key.clone(), b"1".to_vec()).await.unwrap();
     assert_eq!(store.get(vec![key.clone()]).await.unwrap(), [None]);
-    assert!(!store.extend(entry(key.clone(), b"1", minute)).await.unwrap(), "what is gone stays gone");
+    assert!(
+        !store.extend(entry(key.clone(), b"1", minute)).await.unwrap(),
+        "a removed entry is not extended"
+    );
     store.remove(key.clone(), b"1".to_vec()).await.unwrap();
 
-    // The time given anew is the one that counts: it is free when that is over.
+    // The last lifetime counts. After it the key is free.
     assert!(store.set_if_absent(entry(key.clone(), b"1", minute)).await.unwrap());
     let extended_at = Instant::now();
     assert!(store.extend(entry(key.clone(), b"1", short)).await.unwrap());
     while !store.set_if_absent(entry(key.clone(), b"3", minute)).await.unwrap() {
-        assert!(extended_at.elapsed() < minute / 2, "it is not free again");
+        assert!(extended_at.elapsed() < minute / 2, "the key is never free");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -84,7 +87,7 @@ async fn channels(store: &dyn Store, prefix: &str) {
         assert_eq!(first.next().await, Some(message.clone()));
         assert_eq!(second.next().await, Some(message));
     }
-    // Whoever stops listening is no trouble to the others.
+    // A closed subscription does not disturb the others.
     drop(first);
     store.publish(one, b"more".to_vec()).await.unwrap();
     assert_eq!(second.next().await, Some(b"more".to_vec()));
@@ -95,6 +98,6 @@ fn entry(key: String, value: &[u8], ttl: Duration) -> Entry {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_memory() {
-    hold(&MemoryStore::new(), "contract").await;
+async fn memory_store_keeps_the_contract() {
+    check_contract(&MemoryStore::new(), "contract").await;
 }

@@ -1,4 +1,4 @@
-//! What the layers above hold of a store that fails, and claims on work; in memory, on the paused clock.
+//! The facade over a failing store, and leases on work; in memory with a paused clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use switchboard::replicas::stats::CommandKind;
 use switchboard::replicas::{CommandFailure, Replicas};
 use tokio::time::{Instant, advance, sleep};
 
-use super::memory::{Command, MemoryStore, Serves};
+use super::memory::{Behaviour, Command, MemoryStore};
 use super::{entry, settings};
 
 fn replica(store: &MemoryStore) -> Replicas {
     Replicas::start(Arc::new(store.clone()), settings())
 }
 
-async fn held(replicas: &Replicas) -> Lease {
+async fn acquire(replicas: &Replicas) -> Lease {
     match replicas.acquire_lease("work".into()).await {
         LeaseAttempt::Acquired(claimed) => claimed,
-        LeaseAttempt::Taken => panic!("it is taken"),
+        LeaseAttempt::Taken => panic!("the lease is taken"),
         LeaseAttempt::Unavailable => panic!("the store is away"),
     }
 }
@@ -28,11 +28,11 @@ async fn is_taken(replicas: &Replicas) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_store_costs_one_timeout_and_then_nothing_until_it_is_quick_again() {
+async fn slow_store_costs_one_timeout_until_it_recovers() {
     let store = MemoryStore::new();
     let replicas = replica(&store);
     assert!(replicas.set(vec![entry("a", b"1")]).await);
-    store.serve(Serves::Slow(Duration::from_millis(51)));
+    store.set_behaviour(Behaviour::Slow(Duration::from_millis(51)));
     let began = Instant::now();
     assert_eq!(replicas.get(vec!["a".into()]).await, None);
     assert_eq!(began.elapsed(), Duration::from_millis(50));
@@ -46,63 +46,63 @@ async fn a_slow_store_costs_one_timeout_and_then_nothing_until_it_is_quick_again
     assert_eq!(replicas.stats().failed[&(CommandKind::Get, CommandFailure::Timeout)], 1);
     assert_eq!(replicas.stats().failed[&(CommandKind::Get, CommandFailure::Unavailable)], 1_000);
 
-    // Slow for ever, away for ever.
+    // Permanently slow, permanently unreachable.
     sleep(Duration::from_secs(30)).await;
     assert!(replicas.stats().is_unavailable);
-    store.serve(Serves::Slow(Duration::from_millis(49)));
+    store.set_behaviour(Behaviour::Slow(Duration::from_millis(49)));
     sleep(Duration::from_millis(300)).await;
     assert!(!replicas.stats().is_unavailable);
     assert_eq!(replicas.get(vec!["a".into()]).await, Some(vec![Some(b"1".to_vec())]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_was_away_is_back_by_itself_and_asked_by_nobody_meanwhile() {
+async fn unreachable_store_is_not_called_until_it_recovers() {
     let store = MemoryStore::new();
     let replicas = replica(&store);
     assert_eq!(replicas.get(vec!["a".into()]).await, Some(vec![None]));
-    store.serve(Serves::Away);
+    store.set_behaviour(Behaviour::Away);
     assert_eq!(replicas.get(vec!["a".into()]).await, None);
     let asked = store.commands().len();
     sleep(Duration::from_millis(1_020)).await;
     let meanwhile = &store.commands()[asked..];
     assert_eq!(meanwhile, [Command::Ping, Command::Ping, Command::Ping, Command::Ping, Command::Ping]);
-    store.serve(Serves::Well);
+    store.set_behaviour(Behaviour::Well);
     sleep(Duration::from_millis(250)).await;
     assert_eq!(replicas.get(vec!["a".into()]).await, Some(vec![None]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_refuses_is_not_away() {
+async fn refusing_store_is_not_unreachable() {
     let store = MemoryStore::new();
     let replicas = replica(&store);
-    store.serve(Serves::Full);
+    store.set_behaviour(Behaviour::Full);
     assert!(!replicas.set(vec![entry("a", b"1")]).await);
     assert_eq!(replicas.get(vec!["a".into()]).await, Some(vec![None]));
-    store.serve(Serves::Refusing);
+    store.set_behaviour(Behaviour::Refusing);
     assert_eq!(replicas.get(vec!["a".into()]).await, None);
     assert!(!replicas.stats().is_unavailable);
-    // Nor does one stay away that answers by errors: it answers.
-    store.serve(Serves::Away);
+    // A store that responds with errors after an outage is reachable again.
+    store.set_behaviour(Behaviour::Away);
     assert_eq!(replicas.get(vec!["a".into()]).await, None);
     assert!(replicas.stats().is_unavailable);
-    store.serve(Serves::Refusing);
+    store.set_behaviour(Behaviour::Refusing);
     sleep(Duration::from_millis(300)).await;
     assert!(!replicas.stats().is_unavailable);
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_who_set_what_is_absent_both_get_what_the_first_has_set() {
+async fn concurrent_set_if_absent_returns_the_first_value() {
     let store = MemoryStore::new();
-    let (one, two) = (replica(&store), replica(&store.another_line()));
+    let (one, two) = (replica(&store), replica(&store.another_connection()));
     assert_eq!(one.set_if_absent(entry("a", b"1")).await, Some(b"1".to_vec()));
     assert_eq!(two.set_if_absent(entry("a", b"2")).await, Some(b"1".to_vec()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_is_held_for_as_long_as_the_work_takes() {
+async fn lease_is_extended_while_the_work_runs() {
     let store = MemoryStore::new();
-    let (one, two) = (replica(&store), replica(&store.another_line()));
-    let claimed = held(&one).await;
+    let (one, two) = (replica(&store), replica(&store.another_connection()));
+    let claimed = acquire(&one).await;
     for _ in 0..100 {
         sleep(Duration::from_millis(100)).await;
         assert!(is_taken(&two).await && is_taken(&one).await);
@@ -114,47 +114,47 @@ async fn a_claim_is_held_for_as_long_as_the_work_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_whose_holder_died_is_free_after_its_time() {
+async fn lease_of_a_dead_holder_expires() {
     let store = MemoryStore::new();
-    let (one, two) = (replica(&store), replica(&store.another_line()));
-    drop(held(&one).await);
+    let (one, two) = (replica(&store), replica(&store.another_connection()));
+    drop(acquire(&one).await);
     sleep(Duration::from_millis(999)).await;
     assert!(is_taken(&two).await);
     sleep(Duration::from_millis(2)).await;
-    held(&two).await.release().await;
+    acquire(&two).await.release().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_that_was_lost_lets_go_of_no_later_one() {
+async fn lost_lease_does_not_release_a_later_one() {
     let store = MemoryStore::new();
-    let (one, two) = (replica(&store), replica(&store.another_line()));
-    let lost = held(&one).await;
-    store.serve(Serves::Away);
+    let (one, two) = (replica(&store), replica(&store.another_connection()));
+    let lost = acquire(&one).await;
+    store.set_behaviour(Behaviour::Away);
     sleep(Duration::from_millis(1_001)).await;
-    let later = held(&two).await;
-    store.serve(Serves::Well);
+    let later = acquire(&two).await;
+    store.set_behaviour(Behaviour::Well);
     sleep(Duration::from_secs(1)).await;
     lost.release().await;
     assert!(is_taken(&one).await);
     later.release().await;
 
-    // Not even of this replica's own.
-    let lost = held(&one).await;
+    // Not even a later lease of this replica.
+    let lost = acquire(&one).await;
     store.restart_empty();
-    let later = held(&one).await;
+    let later = acquire(&one).await;
     lost.release().await;
     assert!(is_taken(&two).await);
     later.release().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_claim_does_when_the_clock_jumps_is_done_once() {
+async fn clock_jump_extends_a_lease_once() {
     let store = MemoryStore::new();
     let one = replica(&store);
-    let claimed = held(&one).await;
+    let claimed = acquire(&one).await;
     advance(Duration::from_secs(10)).await;
     sleep(Duration::from_secs(10)).await;
     let extended = store.commands().iter().filter(|command| matches!(command, Command::Extend(_))).count();
-    assert_eq!(extended, 1, "a claim that ran out is not asked for again");
+    assert_eq!(extended, 1, "an expired lease is not extended");
     claimed.release().await;
 }

@@ -1,6 +1,6 @@
-//! A server that fails its replicas: what they are told, and that they are back by themselves.
+//! A real server that fails: what replicas observe, and their automatic recovery.
 //!
-//! Over real sockets nothing here waits for a time: what another process brings about is waited for.
+//! Tests over real sockets do not sleep. They wait until the other process has reached the expected state.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use tokio::sync::broadcast::Receiver;
 use super::contract;
 use super::entry;
 use super::server::{RedisServer, until};
-use super::silence::Wire;
+use super::silence::SilenceableProxy;
 
 fn store(settings: &ReplicaSettings) -> RedisStore {
     RedisStore::new(settings).unwrap()
@@ -30,8 +30,8 @@ fn replica(settings: ReplicaSettings) -> Replicas {
     Replicas::start(Arc::new(store(&settings)), settings)
 }
 
-/// Waits until it can be read, and says what stands there.
-async fn back(replicas: &Replicas, key: &str) -> Option<Vec<u8>> {
+/// Waits until the key is readable and returns its value.
+async fn value_when_back(replicas: &Replicas, key: &str) -> Option<Vec<u8>> {
     let mut found = None;
     until("the store is back", async || {
         found = replicas.get(vec![key.to_owned()]).await;
@@ -45,24 +45,24 @@ fn failed(replicas: &Replicas, task: CommandKind, failure: CommandFailure) -> u6
     replicas.stats().failed.get(&(task, failure)).copied().unwrap_or_default()
 }
 
-async fn missed(listener: &mut Receiver<ChannelEvent>) {
+async fn expect_gap(listener: &mut Receiver<ChannelEvent>) {
     assert!(matches!(listener.recv().await.unwrap(), ChannelEvent::Gap));
 }
 
 #[tokio::test]
-async fn a_server_keeps_the_contract() {
+async fn redis_keeps_the_contract() {
     let server = RedisServer::start(&[]).await;
-    contract::hold(&store(&server.settings()), "contract").await;
-    // In a database of its own, and signed in.
+    contract::check_contract(&store(&server.settings()), "contract").await;
+    // In a separate database, with a user name.
     let server = RedisServer::start_with_password("a pass'word").await;
     let settings = ReplicaSettings { url: format!("{}/7", server.settings().url), ..server.settings() };
-    contract::hold(&store(&settings), "contract").await;
+    contract::check_contract(&store(&settings), "contract").await;
 }
 
 #[tokio::test]
-async fn a_server_over_tls_keeps_the_contract_for_those_who_trust_it() {
+async fn redis_over_tls_keeps_the_contract_with_a_trusted_ca() {
     let server = RedisServer::start_with_tls().await;
-    contract::hold(&store(&server.settings()), "contract").await;
+    contract::check_contract(&store(&server.settings()), "contract").await;
     assert!(probe(&server.settings()).await.is_ok());
 
     let trusting_others = ReplicaSettings { ca_file: String::new(), ..server.settings() };
@@ -75,7 +75,7 @@ async fn a_server_over_tls_keeps_the_contract_for_those_who_trust_it() {
 }
 
 #[tokio::test]
-async fn a_server_may_come_after_its_replicas() {
+async fn server_may_start_after_its_replicas() {
     let mut server = RedisServer::stopped(&[]);
     let replicas = replica(server.settings());
     assert_eq!(replicas.get(vec!["a".into()]).await, None);
@@ -83,62 +83,63 @@ async fn a_server_may_come_after_its_replicas() {
     assert!(matches!(replicas.acquire_lease("a".into()).await, LeaseAttempt::Unavailable));
     assert!(!replicas.set(vec![entry("a", b"1")]).await);
     server.run().await;
-    assert_eq!(back(&replicas, "a").await, None);
+    assert_eq!(value_when_back(&replicas, "a").await, None);
     assert!(replicas.set(vec![entry("a", b"1")]).await);
     assert!(!replicas.stats().is_unavailable);
 }
 
 #[tokio::test]
-async fn a_server_that_was_killed_and_is_empty_is_used_again() {
+async fn killed_and_emptied_server_is_used_again() {
     let mut server = RedisServer::start(&[]).await;
     let replicas = replica(server.settings());
     let mut listener = replicas.subscribe(Topic::Invalidations);
-    missed(&mut listener).await;
+    expect_gap(&mut listener).await;
     assert!(replicas.set(vec![entry("a", b"1")]).await);
     server.kill();
-    until("it is away", async || replicas.get(vec!["a".into()]).await.is_none()).await;
+    until("the store is unreachable", async || replicas.get(vec!["a".into()]).await.is_none()).await;
     server.run().await;
-    assert_eq!(back(&replicas, "a").await, None);
+    assert_eq!(value_when_back(&replicas, "a").await, None);
     assert!(replicas.set(vec![entry("a", b"2")]).await);
-    missed(&mut listener).await;
+    expect_gap(&mut listener).await;
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_costs_one_wait_and_nothing_is_lost_when_it_goes_on() {
+async fn hanging_server_costs_one_timeout_and_loses_nothing() {
     let server = RedisServer::start(&[]).await;
     let replicas = replica(ReplicaSettings { timeout_ms: 50, ..server.settings() });
-    until("it is there", async || replicas.set(vec![entry("a", b"1")]).await).await;
+    until("the store is reachable", async || replicas.set(vec![entry("a", b"1")]).await).await;
     server.freeze();
-    until("it is away", async || replicas.get(vec!["a".into()]).await.is_none()).await;
+    until("the store is unreachable", async || replicas.get(vec!["a".into()]).await.is_none()).await;
     let waits = failed(&replicas, CommandKind::Get, CommandFailure::Timeout);
     for _ in 0..100 {
         assert_eq!(replicas.get(vec!["a".into()]).await, None);
     }
     assert_eq!(failed(&replicas, CommandKind::Get, CommandFailure::Timeout), waits);
-    server.go_on();
-    assert_eq!(back(&replicas, "a").await, Some(b"1".to_vec()));
+    server.unfreeze();
+    assert_eq!(value_when_back(&replicas, "a").await, Some(b"1".to_vec()));
 }
 
 #[tokio::test]
-async fn a_connection_that_has_fallen_silent_is_left_for_another() {
+async fn silent_connection_is_replaced() {
     let server = RedisServer::start(&[]).await;
-    let wire = Wire::to(server.port()).await;
+    let wire = SilenceableProxy::start(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", wire.port);
     let replicas = replica(ReplicaSettings { url, timeout_ms: 50, ..server.settings() });
     let mut listener = replicas.subscribe(Topic::Invalidations);
-    missed(&mut listener).await;
-    until("it is there", async || replicas.set(vec![entry("a", b"1")]).await).await;
+    expect_gap(&mut listener).await;
+    until("the store is reachable", async || replicas.set(vec![entry("a", b"1")]).await).await;
     let before = wire.connections();
     wire.silence();
-    until("it is away", async || replicas.get(vec!["a".into()]).await.is_none()).await;
-    assert_eq!(back(&replicas, "a").await, Some(b"1".to_vec()));
-    // The one that it listened on is silent as well, which it notices by not hearing itself.
-    missed(&mut listener).await;
+    until("the store is unreachable", async || replicas.get(vec!["a".into()]).await.is_none()).await;
+    assert_eq!(value_when_back(&replicas, "a").await, Some(b"1".to_vec()));
+    // The subscription's connection is silent as well. The replica notices because it does not receive its
+    // own messages.
+    expect_gap(&mut listener).await;
     assert!(wire.connections() >= before + 2);
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_away_until_it_is_the_right_one() {
+async fn wrong_password_is_an_outage_until_corrected() {
     let server = RedisServer::start_with_password("right").await;
     let wrong = ReplicaSettings { password: "wrong".into(), ..server.settings() };
     assert_eq!(probe(&wrong).await, Err(ProbeFailure::WrongCredentials));
@@ -153,11 +154,11 @@ async fn a_wrong_password_is_away_until_it_is_the_right_one() {
     assert_eq!(probe(&none).await, Err(ProbeFailure::PasswordRequired));
 
     server.command(&["ACL", "SETUSER", "default", ">wrong"]).await;
-    assert_eq!(back(&replicas, "a").await, None);
+    assert_eq!(value_when_back(&replicas, "a").await, None);
 }
 
 #[tokio::test]
-async fn a_user_who_may_do_too_little_is_refused_and_told_by_the_probe() {
+async fn missing_permissions_are_reported_by_the_probe() {
     let server = RedisServer::start(&[]).await;
     server.command(&["ACL", "SETUSER", "me", "on", ">secret", "~test:*", "&test:*", "+@all", "-eval"]).await;
     let settings = ReplicaSettings { username: "me".into(), password: "secret".into(), ..server.settings() };
@@ -172,7 +173,7 @@ async fn a_user_who_may_do_too_little_is_refused_and_told_by_the_probe() {
         .await;
     server.command(&["ACL", "SETUSER", "me", "+get", "+pexpire", "+del"]).await;
     assert_eq!(probe(&settings).await, Err(ProbeFailure::Refused("SUBSCRIBE")));
-    // No more than this is needed.
+    // These permissions are sufficient.
     server.command(&["ACL", "SETUSER", "me", "+subscribe"]).await;
     assert!(probe(&settings).await.is_ok());
     let url = format!("{}/99", settings.url);
@@ -180,12 +181,12 @@ async fn a_user_who_may_do_too_little_is_refused_and_told_by_the_probe() {
 }
 
 #[tokio::test]
-async fn a_full_server_refuses_what_is_new_and_is_read_all_the_same() {
+async fn full_server_refuses_writes_and_allows_reads() {
     let server = RedisServer::start(&[]).await;
     let replicas = replica(server.settings());
     assert!(replicas.set(vec![entry("a", b"1")]).await);
     let LeaseAttempt::Acquired(claimed) = replicas.acquire_lease("work".into()).await else {
-        panic!("nobody else is there")
+        panic!("no other replica exists")
     };
     server.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1"]).await;
     assert!(!replicas.set(vec![entry("b", b"1")]).await);
@@ -201,7 +202,7 @@ async fn a_full_server_refuses_what_is_new_and_is_read_all_the_same() {
 }
 
 #[tokio::test]
-async fn other_data_under_our_keys_is_no_value_and_no_claim() {
+async fn foreign_types_under_our_keys_are_ignored() {
     let server = RedisServer::start(&[]).await;
     let replicas = replica(server.settings());
     server.command(&["RPUSH", "list", "1"]).await;
@@ -216,16 +217,16 @@ async fn other_data_under_our_keys_is_no_value_and_no_claim() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_writes_any_more_is_read_and_then_looked_for_anew() {
+async fn read_only_server_is_read_and_then_reconnected() {
     let server = RedisServer::start(&[]).await;
-    let wire = Wire::to(server.port()).await;
+    let wire = SilenceableProxy::start(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", wire.port);
     let store = store(&ReplicaSettings { url, ..server.settings() });
     assert_eq!(store.set(vec![entry("a", b"1")]).await, Ok(()));
     server.command(&["REPLICAOF", "127.0.0.1", "1"]).await;
     assert_eq!(store.get(vec!["a".into()]).await, Ok(vec![Some(b"1".to_vec())]));
-    // Another may be behind its name meanwhile.
-    until("it connects anew", async || {
+    // Another server may have the name by now.
+    until("the replica reconnects", async || {
         assert_eq!(store.set(vec![entry("a", b"2")]).await, Err(StoreError::Refused));
         wire.connections() > 1
     })
@@ -235,29 +236,29 @@ async fn a_server_that_takes_no_writes_any_more_is_read_and_then_looked_for_anew
 }
 
 #[tokio::test]
-async fn a_listener_that_is_cut_off_hears_that_it_missed_something() {
+async fn closed_subscription_is_reported_as_a_gap() {
     let server = RedisServer::start(&[]).await;
     let replicas = replica(server.settings());
     let mut listener = replicas.subscribe(Topic::Quota);
-    missed(&mut listener).await;
+    expect_gap(&mut listener).await;
     server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
-    missed(&mut listener).await;
+    expect_gap(&mut listener).await;
     assert!(!replicas.stats().is_unavailable);
 }
 
 #[tokio::test]
-async fn commands_that_nobody_waits_for_any_more_spoil_nothing() {
+async fn cancelled_commands_do_not_corrupt_the_connection() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.settings());
     for _ in 0..50 {
         let mut all: Vec<_> = (0..20).map(|_| store.get(vec!["a".into()])).collect();
-        // Asked for, some answered, and dropped.
+        // Sent, partly answered, and cancelled.
         for asked in &mut all {
             let _ = futures_util::poll!(asked);
         }
         tokio::task::yield_now().await;
     }
-    contract::hold(&store, "contract").await;
+    contract::check_contract(&store, "contract").await;
     let all = join_all((0..500).map(|at| store.set(vec![entry(&format!("key{at}"), b"1")]))).await;
     assert!(all.iter().all(Result::is_ok));
     let mut messages = store.subscribe("c".into()).await.unwrap();
@@ -267,7 +268,7 @@ async fn commands_that_nobody_waits_for_any_more_spoil_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_no_redis_at_all_is_away() {
+async fn server_that_is_not_redis_is_an_outage() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut server = RedisServer::stopped(&[]);
     let url = format!("redis://{}", listener.local_addr().unwrap());

@@ -1,8 +1,8 @@
-//! A store in memory, of the same contract as Redis: what tests on the paused clock share.
+//! An in-memory store with the contract of Redis, for tests with a paused clock.
 //!
-//! A [`MemoryStore`] is one replica's line to a server; [`MemoryStore::another_line`] is another replica's to the same one.
-//! A line can be made to fail on demand and tells which commands came over it. What is slow is done all the same, and only
-//! answered late, as a server does.
+//! A [`MemoryStore`] is one replica's connection to a server. [`MemoryStore::another_connection`] is another
+//! replica's connection to the same server. A connection can fail on demand and records its commands. A slow
+//! command is executed at once and only its response is delayed, as on a real server.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,22 +16,22 @@ use switchboard::replicas::store::{Entry, Messages, Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// How a line serves.
+/// How a connection behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Serves {
-    /// As it should.
+pub(crate) enum Behaviour {
+    /// Normally.
     Well,
-    /// There is no connection; what was subscribed has ended too.
+    /// There is no connection, and subscriptions have ended.
     Away,
-    /// Every command is answered by an error.
+    /// Every command returns an error.
     Refusing,
-    /// Commands that write are answered by an error, the others as they should be.
+    /// Writes return an error, reads work.
     Full,
-    /// Every command is done, and answered after that time.
+    /// Every command is executed, and its response arrives after this time.
     Slow(Duration),
 }
 
-/// What came over a line.
+/// A command that was sent over a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
     Get(Vec<String>),
@@ -44,11 +44,11 @@ pub(crate) enum Command {
     Ping,
 }
 
-/// One line to a server in memory; its clones are the same line.
+/// One connection to an in-memory server. Clones share the connection.
 #[derive(Clone)]
 pub(crate) struct MemoryStore {
     server: Arc<Mutex<Server>>,
-    line: Arc<Mutex<Line>>,
+    line: Arc<Mutex<Connection>>,
 }
 
 #[derive(Default)]
@@ -57,13 +57,13 @@ struct Server {
     listeners: Vec<Listener>,
 }
 
-struct Line {
-    serves: Serves,
+struct Connection {
+    behaviour: Behaviour,
     commands: Vec<Command>,
 }
 
 struct Listener {
-    line: Arc<Mutex<Line>>,
+    line: Arc<Mutex<Connection>>,
     channel: String,
     messages: mpsc::UnboundedSender<Vec<u8>>,
     is_half_open: bool,
@@ -71,52 +71,52 @@ struct Listener {
 
 impl MemoryStore {
     pub(crate) fn new() -> Self {
-        Self { server: Arc::default(), line: Line::new() }
+        Self { server: Arc::default(), line: Connection::new() }
     }
 
-    /// Another replica's line to the same server.
-    pub(crate) fn another_line(&self) -> Self {
-        Self { server: Arc::clone(&self.server), line: Line::new() }
+    /// Another replica's connection to the same server.
+    pub(crate) fn another_connection(&self) -> Self {
+        Self { server: Arc::clone(&self.server), line: Connection::new() }
     }
 
-    /// From now on.
-    pub(crate) fn serve(&self, serves: Serves) {
-        lock(&self.line).serves = serves;
-        if serves == Serves::Away {
+    /// Sets the behaviour from now on.
+    pub(crate) fn set_behaviour(&self, behaviour: Behaviour) {
+        lock(&self.line).behaviour = behaviour;
+        if behaviour == Behaviour::Away {
             self.lose_subscriptions();
         }
     }
 
-    /// What was subscribed over this line ends; it can subscribe again.
+    /// Ends the subscriptions of this connection. It can subscribe again.
     pub(crate) fn lose_subscriptions(&self) {
         lock(&self.server).listeners.retain(|listener| !Arc::ptr_eq(&listener.line, &self.line));
     }
 
-    /// What was subscribed over this line hears nothing any more, and does not end; it can subscribe again.
+    /// Silences the subscriptions of this connection without ending them. It can subscribe again.
     pub(crate) fn half_open_subscriptions(&self) {
         for listener in &mut lock(&self.server).listeners {
             listener.is_half_open |= Arc::ptr_eq(&listener.line, &self.line);
         }
     }
 
-    /// As after a restart without persistence, for all lines: nothing is there, and what was subscribed has ended.
+    /// A restart without persistence, for all connections: the data is gone and subscriptions have ended.
     pub(crate) fn restart_empty(&self) {
         *lock(&self.server) = Server::default();
     }
 
-    /// What has come over this line, failed or not.
+    /// The commands sent over this connection, failed or not.
     pub(crate) fn commands(&self) -> Vec<Command> {
         lock(&self.line).commands.clone()
     }
 
-    /// What stands in the server, now.
+    /// The current entries of the server.
     pub(crate) fn entries(&self) -> BTreeMap<String, Vec<u8>> {
         let server = lock(&self.server);
-        let standing = |key: &String| Some((key.clone(), server.stands(key)?.clone()));
+        let standing = |key: &String| Some((key.clone(), server.stored(key)?.clone()));
         server.entries.keys().filter_map(standing).collect()
     }
 
-    /// Puts something into the server, as if another had; for a day.
+    /// Stores a value as another client would, for a day.
     pub(crate) fn put(&self, key: &str, value: &[u8]) {
         let until = Instant::now() + Duration::from_secs(86_400);
         lock(&self.server).entries.insert(key.to_owned(), (value.to_vec(), until));
@@ -129,18 +129,18 @@ impl MemoryStore {
     ) -> BoxFuture<'a, Result<T, StoreError>> {
         async move {
             let writes = matches!(command, Command::Set(_) | Command::SetIfAbsent(_));
-            let serves = {
+            let behaviour = {
                 let mut line = lock(&self.line);
                 line.commands.push(command);
-                line.serves
+                line.behaviour
             };
             let act = || act(&mut lock(&self.server));
-            match serves {
-                Serves::Away => Err(StoreError::Unreachable),
-                Serves::Refusing => Err(StoreError::Refused),
-                Serves::Full if writes => Err(StoreError::Refused),
-                Serves::Well | Serves::Full => Ok(act()),
-                Serves::Slow(delay) => {
+            match behaviour {
+                Behaviour::Away => Err(StoreError::Unreachable),
+                Behaviour::Refusing => Err(StoreError::Refused),
+                Behaviour::Full if writes => Err(StoreError::Refused),
+                Behaviour::Well | Behaviour::Full => Ok(act()),
+                Behaviour::Slow(delay) => {
                     let answer = act();
                     tokio::time::sleep(delay).await;
                     Ok(answer)
@@ -154,7 +154,7 @@ impl MemoryStore {
 impl Store for MemoryStore {
     fn get(&self, keys: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>, StoreError>> {
         self.answer(Command::Get(keys.clone()), move |server| {
-            keys.iter().map(|key| server.stands(key).cloned()).collect()
+            keys.iter().map(|key| server.stored(key).cloned()).collect()
         })
     }
 
@@ -168,7 +168,7 @@ impl Store for MemoryStore {
 
     fn set_if_absent(&self, entry: Entry) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.answer(Command::SetIfAbsent(entry.clone()), move |server| {
-            let is_absent = server.stands(&entry.key).is_none();
+            let is_absent = server.stored(&entry.key).is_none();
             if is_absent {
                 server.put(entry);
             }
@@ -221,7 +221,7 @@ impl Store for MemoryStore {
 }
 
 impl Server {
-    fn stands(&self, key: &str) -> Option<&Vec<u8>> {
+    fn stored(&self, key: &str) -> Option<&Vec<u8>> {
         let now = Instant::now();
         self.entries.get(key).filter(|(_, until)| now < *until).map(|(value, _)| value)
     }
@@ -231,13 +231,13 @@ impl Server {
     }
 
     fn holds(&self, key: &str, value: &[u8]) -> bool {
-        self.stands(key).is_some_and(|stands| stands == value)
+        self.stored(key).is_some_and(|stored| stored == value)
     }
 }
 
-impl Line {
+impl Connection {
     fn new() -> Arc<Mutex<Self>> {
-        Arc::new(Mutex::new(Self { serves: Serves::Well, commands: Vec::new() }))
+        Arc::new(Mutex::new(Self { behaviour: Behaviour::Well, commands: Vec::new() }))
     }
 }
 

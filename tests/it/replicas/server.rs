@@ -1,4 +1,4 @@
-//! A real `redis-server` of a test's own: on a loopback port, in a directory that goes with it, and without persistence.
+//! A real `redis-server` for one test: on a loopback port, in a temporary directory, without persistence.
 
 use std::fs;
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ use redis::{
 use switchboard::replicas::settings::ReplicaSettings;
 use tokio::time::Instant;
 
-/// A server, ended with the test, however that ends.
+/// A running server. It ends when the test ends in any way.
 pub(crate) struct RedisServer {
     directory: Directory,
     port: u16,
@@ -32,7 +32,7 @@ impl RedisServer {
         server
     }
 
-    /// With a password (`--requirepass`).
+    /// Starts with a password (`--requirepass`).
     pub(crate) async fn start_with_password(password: &'static str) -> Self {
         let mut server = Self::stopped(&["--requirepass", password]);
         server.password = password;
@@ -40,7 +40,7 @@ impl RedisServer {
         server
     }
 
-    /// With TLS alone, and a certificate for 127.0.0.1 and localhost that [`Self::ca_file`] has signed.
+    /// Starts with TLS only, and a certificate for 127.0.0.1 and localhost signed by [`Self::ca_file`].
     pub(crate) async fn start_with_tls() -> Self {
         let mut server = Self::stopped(&[]);
         server.is_tls = true;
@@ -49,14 +49,14 @@ impl RedisServer {
         server
     }
 
-    /// A server that does not run yet; its port is free.
+    /// A server that does not run yet and whose port is free.
     pub(crate) fn stopped(arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let directory = Directory::new();
         Self { directory, port: free_port(), is_tls: false, password: "", arguments, process: None }
     }
 
-    /// Runs it, and waits until it answers PING.
+    /// Starts the process and waits for the response to PING.
     pub(crate) async fn run(&mut self) {
         let port = self.port.to_string();
         let mut command = Command::new("redis-server");
@@ -91,7 +91,7 @@ impl RedisServer {
         redis::cmd("PING").exec_async(&mut connection).await.is_ok()
     }
 
-    /// Ends it at once, with all that was in it; [`Self::run`] starts it on the same port.
+    /// Kills the process and loses its data. [`Self::run`] starts it again on the same port.
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
@@ -99,12 +99,12 @@ impl RedisServer {
         }
     }
 
-    /// It takes connections and what comes on them, and answers nothing, until [`Self::go_on`].
+    /// Stops responding, with connections open, until [`Self::go_on`].
     pub(crate) fn freeze(&self) {
         self.signal("-STOP");
     }
 
-    pub(crate) fn go_on(&self) {
+    pub(crate) fn unfreeze(&self) {
         self.signal("-CONT");
     }
 
@@ -113,14 +113,14 @@ impl RedisServer {
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
-    /// A command over a connection of its own.
+    /// Runs a command over a new connection.
     pub(crate) async fn command(&self, words: &[&str]) -> Value {
         let mut connection = self.connect().await.unwrap();
         let (name, arguments) = words.split_first().unwrap();
         redis::cmd(name).arg(arguments).query_async(&mut connection).await.unwrap()
     }
 
-    /// Asks for another password from now on, and of everybody anew.
+    /// Changes the password. Existing clients must authenticate again.
     pub(crate) async fn change_password(&mut self, password: &'static str) {
         self.command(&["CONFIG", "SET", "requirepass", password]).await;
         self.password = password;
@@ -136,7 +136,7 @@ impl RedisServer {
         self.directory.0.join("ca.pem").to_str().unwrap().to_owned()
     }
 
-    /// Settings that lead there, with more patience than a busy machine needs.
+    /// Settings for this server, with timeouts long enough for a busy machine.
     pub(crate) fn settings(&self) -> ReplicaSettings {
         let scheme = if self.is_tls { "rediss" } else { "redis" };
         ReplicaSettings {
@@ -179,21 +179,21 @@ impl Drop for RedisServer {
     }
 }
 
-/// Waits until something holds that another process is to bring about.
-pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+/// Waits until a condition holds that another process brings about.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
-    while !holds().await {
+    while !condition().await {
         assert!(began.elapsed() < Duration::from_secs(60), "{what}: it never came");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// One that was free a moment ago.
+/// A port that was free just now.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A directory of one test, gone with it.
+/// A temporary directory of one test.
 struct Directory(PathBuf);
 
 impl Directory {

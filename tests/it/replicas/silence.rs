@@ -1,5 +1,5 @@
-//! A wire between a replica and a server on which connections can fall silent: both ends stay open, and nothing goes
-//! through, as behind a router that has forgotten them. New ones are as good as ever.
+//! A proxy between a replica and a server whose connections can go silent: both ends stay open and no byte
+//! passes, as behind a router that lost its state. New connections work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,15 +10,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub(crate) struct Wire {
+pub(crate) struct SilenceableProxy {
     pub(crate) port: u16,
     silenced: watch::Sender<usize>,
     connections: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
-impl Wire {
-    pub(crate) async fn to(port: u16) -> Self {
+impl SilenceableProxy {
+    pub(crate) async fn start(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
         let (silenced, connections) = (watch::Sender::new(0), Arc::new(AtomicUsize::new(0)));
@@ -38,12 +38,12 @@ impl Wire {
         Self { port: own, silenced, connections, _tasks: tasks }
     }
 
-    /// All connections that there are fall silent.
+    /// Silences all current connections.
     pub(crate) fn silence(&self) {
         self.silenced.send_replace(self.connections());
     }
 
-    /// How many there have been.
+    /// The number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }

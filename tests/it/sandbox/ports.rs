@@ -1,4 +1,5 @@
-//! The command: where and with which keys to ask once it listens, an end by signal, and one clear line where the port is taken.
+//! The `sandbox` command: printed addresses and keys, exit on a signal, and one clear line if the port is in
+//! use.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,14 +12,14 @@ fn sandbox(listen: &str) -> Command {
 }
 
 #[test]
-fn it_says_where_it_listens_serves_and_ends_by_signal() {
+fn sandbox_prints_its_address_serves_and_exits_on_signal() {
     let mut child = sandbox("127.0.0.1:0").spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     out.read_line(&mut line).unwrap();
     let address = line.trim_end().strip_prefix("sandbox listening on http://").expect("the line").to_owned();
 
-    // A body cut short breaks the connection after a part of what its header promised.
+    // A truncated body closes the connection after a part of the declared length.
     let mut stream = TcpStream::connect(&address).unwrap();
     let head = "GET /api/v3/connected_accounts HTTP/1.1\r\nhost: h\r\nx-api-key: ak_sandbox_a\r\n";
     write!(stream, "{head}x-emulate: cut=1\r\n\r\n").unwrap();
@@ -41,7 +42,7 @@ fn it_says_where_it_listens_serves_and_ends_by_signal() {
 }
 
 #[test]
-fn a_taken_port_is_one_clear_line() {
+fn port_in_use_is_one_clear_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let done = sandbox(&address).output().unwrap();

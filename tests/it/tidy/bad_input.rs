@@ -1,44 +1,44 @@
-//! The rules, shown small files that break them: what is found, what is said, and what is rightly let through.
+//! Tests of the rules with small files that break them: what is found, what is reported, and what is allowed.
 
 use super::rules::{self, Problem};
 use super::source::Source;
 
-/// What `rule` says of a tree of these files.
-fn said(rule: fn(&[Source]) -> Vec<Problem>, files: &[(&str, &str)]) -> Vec<String> {
+/// The problems that `rule` reports for these files.
+fn problems_of(rule: fn(&[Source]) -> Vec<Problem>, files: &[(&str, &str)]) -> Vec<String> {
     let sources: Vec<_> = files.iter().map(|(path, text)| Source::read(path, text)).collect();
     rule(&sources).iter().map(Problem::to_string).collect()
 }
 
-fn named(path: &str, text: &str) -> Vec<String> {
+fn imports_of(path: &str, text: &str) -> Vec<String> {
     Source::read(path, text)
-        .names()
+        .used_paths()
         .iter()
-        .map(|named| format!("{} {}", named.line, named.path.join("::")))
+        .map(|imports_of| format!("{} {}", imports_of.line, imports_of.path.join("::")))
         .collect()
 }
 
 #[test]
-fn an_import_that_points_up_is_found_in_every_way_to_write_it() {
+fn upward_imports_are_found_in_every_spelling() {
     let text = "use crate::domain::page::Page;\nuse crate::{domain, http::{self, ops}};\nuse super::super::operation;\n\
                 fn f() -> crate::app::App { todo!() }\npub(crate) use super::errors as e;\n";
-    let right = |layer| format!("Right: move what both need down, or let `{layer}` pass it in.");
+    let right = |layer| format!("Fix: move the shared code down, or let `{layer}` pass it in.");
     assert_eq!(
-        said(rules::imports_point_down_only, &[("src/graphql/nodes.rs", text)]),
+        problems_of(rules::imports_point_down_only, &[("src/graphql/nodes.rs", text)]),
         [
             format!(
-                "src/graphql/nodes.rs:2: `graphql` names `crate::http`, which lies above it. {}",
+                "src/graphql/nodes.rs:2: `graphql` imports `crate::http`, which is above it. {}",
                 right("http")
             ),
             format!(
-                "src/graphql/nodes.rs:2: `graphql` names `crate::http::ops`, which lies above it. {}",
+                "src/graphql/nodes.rs:2: `graphql` imports `crate::http::ops`, which is above it. {}",
                 right("http")
             ),
             format!(
-                "src/graphql/nodes.rs:3: `graphql` names `crate::operation`, which lies above it. {}",
+                "src/graphql/nodes.rs:3: `graphql` imports `crate::operation`, which is above it. {}",
                 right("operation")
             ),
             format!(
-                "src/graphql/nodes.rs:4: `graphql` names `crate::app::App`, which lies above it. {}",
+                "src/graphql/nodes.rs:4: `graphql` imports `crate::app::App`, which is above it. {}",
                 right("app")
             ),
         ]
@@ -46,32 +46,32 @@ fn an_import_that_points_up_is_found_in_every_way_to_write_it() {
 }
 
 #[test]
-fn the_ground_names_nothing_but_itself() {
-    let found = said(
+fn domain_imports_only_itself() {
+    let found = problems_of(
         rules::imports_point_down_only,
         &[("src/domain/page.rs", "use crate::upstream::error;\nuse super::input;")],
     );
     assert_eq!(found.len(), 1);
     assert!(
-        found[0].starts_with("src/domain/page.rs:1: `domain` names `crate::upstream::error`"),
+        found[0].starts_with("src/domain/page.rs:1: `domain` imports `crate::upstream::error`"),
         "{found:?}"
     );
 }
 
 #[test]
-fn a_new_layer_is_refused() {
-    let found = said(rules::imports_point_down_only, &[("src/services/mod.rs", "")]);
+fn unknown_layer_is_refused() {
+    let found = problems_of(rules::imports_point_down_only, &[("src/services/mod.rs", "")]);
     assert_eq!(found.len(), 1);
     assert!(
         found[0]
-            .starts_with("src/services/mod.rs:1: `services` is no layer. Right: a place inside one of main,")
+            .starts_with("src/services/mod.rs:1: `services` is not a layer. Fix: move it into one of main,")
     );
 }
 
 #[test]
-fn the_sandbox_shares_nothing_with_the_client() {
-    let found = said(
-        rules::the_sandbox_stands_alone,
+fn code_shared_by_sandbox_and_client_is_found() {
+    let found = problems_of(
+        rules::sandbox_shares_no_code_with_the_client,
         &[
             ("src/sandbox/item.rs", "use super::state::state;\nuse crate::domain::page::Page;"),
             ("src/sandbox/mod.rs", "use crate::sandbox::item; use http::StatusCode;"),
@@ -83,18 +83,18 @@ fn the_sandbox_shares_nothing_with_the_client() {
     assert_eq!(
         found,
         [
-            "src/sandbox/item.rs:2: `sandbox` names `crate::domain::page::Page`. Right: write it anew here: a type shared \
-             with the client lets one mistake pass on both sides.",
-            "src/upstream/accounts.rs:1: `upstream` names `crate::sandbox::Account`. Right: only `cli`, `app` and tests \
+            "src/sandbox/item.rs:2: `sandbox` imports `crate::domain::page::Page`. Fix: write a separate type: a shared one \
+             would hide a mistake that both sides make.",
+            "src/upstream/accounts.rs:1: `upstream` imports `crate::sandbox::Account`. Fix: only `cli`, `app` and tests \
              start the sandbox.",
         ]
     );
 }
 
 #[test]
-fn the_whole_configuration_is_seen_from_app_up() {
-    let found = said(
-        rules::the_whole_configuration_ends_at_app,
+fn whole_configuration_below_app_is_found() {
+    let found = problems_of(
+        rules::only_app_and_above_see_the_whole_configuration,
         &[
             ("src/http/mod.rs", "fn routes(config: &crate::config::Config) {}"),
             ("src/app.rs", "use crate::config::Config;"),
@@ -104,111 +104,119 @@ fn the_whole_configuration_is_seen_from_app_up() {
     assert_eq!(
         found,
         [
-            "src/http/mod.rs:1: `http` names `crate::config::Config`. Right: take your own settings as a parameter from `app`."
+            "src/http/mod.rs:1: `http` imports `crate::config::Config`. Fix: take only your own settings as a parameter from `app`."
         ]
     );
 }
 
 #[test]
-fn a_crate_out_of_its_place_is_found() {
+fn crate_in_a_wrong_layer_is_found() {
     let found = |path, text| {
-        let found = said(rules::every_crate_keeps_its_place, &[(path, text)]);
+        let found = problems_of(rules::crates_are_used_only_in_their_layers, &[(path, text)]);
         found.iter().map(|text| text.split(". ").next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(
         found("src/http/a.rs", "use axum::Router;\nuse reqwest::Url;"),
-        ["src/http/a.rs:2: `http` names `reqwest`"]
+        ["src/http/a.rs:2: `http` imports `reqwest`"]
     );
     assert_eq!(
         found("src/operation/a.rs", "#[axum::debug_handler]"),
-        ["src/operation/a.rs:1: `operation` names `axum`"]
+        ["src/operation/a.rs:1: `operation` imports `axum`"]
     );
-    assert_eq!(found("src/graphql/a.rs", "use ::moka as m;"), ["src/graphql/a.rs:1: `graphql` names `moka`"]);
+    assert_eq!(
+        found("src/graphql/a.rs", "use ::moka as m;"),
+        ["src/graphql/a.rs:1: `graphql` imports `moka`"]
+    );
     assert_eq!(found("src/loaders/a.rs", "use moka::sync::Cache;"), [""; 0]);
     assert_eq!(
         found("src/loaders/a.rs", "anyhow::bail!()"),
-        ["src/loaders/a.rs:1: `loaders` names `anyhow`"]
+        ["src/loaders/a.rs:1: `loaders` imports `anyhow`"]
     );
     assert_eq!(
         found("src/domain/a.rs", "use tokio::time::Instant;\nuse std::fs;\nasync fn f() {}"),
-        ["src/domain/a.rs:2: `domain` names `std::fs`", "src/domain/a.rs:3: `domain` is async"]
+        ["src/domain/a.rs:2: `domain` imports `std::fs`", "src/domain/a.rs:3: `domain` is async"]
     );
 }
 
 #[test]
-fn a_second_client_is_found() {
+fn second_http_client_is_found() {
     let transport = ("src/upstream/transport.rs", "fn f() {\nreqwest::Client::builder()\n}");
     assert_eq!(
-        said(rules::one_file_sends, &[transport, ("src/upstream/error.rs", "use reqwest::Error;")]),
+        problems_of(
+            rules::only_one_file_sends_http_requests,
+            &[transport, ("src/upstream/error.rs", "use reqwest::Error;")]
+        ),
         [""; 0]
     );
-    let right = "Right: one `send`, in `upstream::transport`, which holds every policy.";
+    let right = "Fix: send only in `upstream::transport`, which applies every policy.";
     assert_eq!(
-        said(
-            rules::one_file_sends,
+        problems_of(
+            rules::only_one_file_sends_http_requests,
             &[transport, ("src/upstream/second.rs", "use reqwest::{Error, Client as C};")]
         ),
         [
-            format!("src/upstream/transport.rs:2: one of 2 files with an HTTP client of their own. {right}"),
-            format!("src/upstream/second.rs:1: one of 2 files with an HTTP client of their own. {right}"),
+            format!("src/upstream/transport.rs:2: one of 2 files with an HTTP client. {right}"),
+            format!("src/upstream/second.rs:1: one of 2 files with an HTTP client. {right}"),
         ]
     );
 }
 
 #[test]
-fn only_code_counts_for_a_files_length() {
+fn file_length_counts_only_code() {
     let allowed = format!(
         "//! Head.\n\n{}/* a\nb */\n#[cfg(test)]\nmod tests {{\n{}}}\n",
         "let a = 1; // why\n".repeat(400),
         "let a = 1;\n".repeat(400)
     );
-    assert_eq!(said(rules::files_are_short, &[("src/domain/a.rs", &allowed)]), [""; 0]);
+    assert_eq!(problems_of(rules::files_are_short, &[("src/domain/a.rs", &allowed)]), [""; 0]);
     assert_eq!(
-        said(rules::files_are_short, &[("src/domain/tests.rs", &"let a = 1;\n".repeat(500))]),
+        problems_of(rules::files_are_short, &[("src/domain/tests.rs", &"let a = 1;\n".repeat(500))]),
         [""; 0]
     );
     let over = format!("{allowed}fn after_the_tests() {{}}\n");
     assert_eq!(
-        said(rules::files_are_short, &[("src/domain/a.rs", &over)]),
+        problems_of(rules::files_are_short, &[("src/domain/a.rs", &over)]),
         [
-            "src/domain/a.rs:1: 401 lines of code. Right: at most 400, tests, comments and blank lines not counted: split it \
-          by idea."
+            "src/domain/a.rs:1: 401 lines of code. Fix: at most 400, tests, comments and blank lines not counted: split it \
+             by topic."
         ]
     );
     assert_eq!(Source::read("src/a.rs", "const A: &str = \"a\n\n\nb\";\n").code_lines(), 4);
 }
 
 #[test]
-fn a_vague_name_is_found_in_files_folders_and_modules() {
+fn vague_names_of_files_folders_and_modules_are_found() {
     let files = [
         ("src/domain/utils.rs", ""),
         ("src/http/common/mod.rs", ""),
         ("tests/it/main.rs", "//! Tests.\nmod helpers {}"),
         ("src/domain/modes.rs", "mod helping {}"),
     ];
-    let right = "Right: a word of what is inside.";
+    let right = "Fix: name the content.";
     assert_eq!(
-        said(rules::names_say_something, &files),
+        problems_of(rules::names_are_specific, &files),
         [
-            format!("src/domain/utils.rs:1: the name `utils` says nothing. {right}"),
-            format!("src/http/common/mod.rs:1: the name `common` says nothing. {right}"),
-            format!("tests/it/main.rs:2: the name `helpers` says nothing. {right}"),
+            format!("src/domain/utils.rs:1: the name `utils` is too vague. {right}"),
+            format!("src/http/common/mod.rs:1: the name `common` is too vague. {right}"),
+            format!("tests/it/main.rs:2: the name `helpers` is too vague. {right}"),
         ]
     );
 }
 
 #[test]
-fn a_file_without_a_head_is_found() {
+fn file_without_head_comment_is_found() {
     let files =
         [("src/a.rs", "// not this\nmod b;"), ("src/b.rs", "//! This."), ("src/b/tests.rs", "use super::*;")];
     assert_eq!(
-        said(rules::every_file_says_what_it_is_for, &files),
-        ["src/a.rs:1: no `//!` opens the file. Right: say what it is for, and what was chosen."]
+        problems_of(rules::every_file_has_a_head_comment, &files),
+        [
+            "src/a.rs:1: the file does not begin with a `//!` comment. Fix: describe its purpose and its design choices."
+        ]
     );
 }
 
 #[test]
-fn an_orphan_and_a_moved_module_are_found() {
+fn orphan_and_moved_modules_are_found() {
     let files = [
         ("src/lib.rs", "pub mod a;\n// mod lost;\n"),
         ("src/a/mod.rs", "mod b;\n#[cfg(test)]\nmod tests;"),
@@ -221,11 +229,12 @@ fn an_orphan_and_a_moved_module_are_found() {
         ("tests/it/edge.rs", ""),
         ("tests/it/never_run.rs", ""),
     ];
-    let right = "Right: a `mod` line in the file above it, or no file.";
+    let right = "Fix: a `mod` line in the file above it, or no file.";
     assert_eq!(
-        said(rules::every_file_is_reached, &files),
+        problems_of(rules::every_file_is_compiled, &files),
         [
-            "src/a/b.rs:1: `#[path]` moves a module. Right: the file where the module's name says that it is.".to_owned(),
+            "src/a/b.rs:1: `#[path]` moves a module. Fix: put the file at the module's default path."
+                .to_owned(),
             format!("src/lost.rs:1: no `mod` leads to this file, so it is never compiled. {right}"),
             format!("tests/it/never_run.rs:1: no `mod` leads to this file, so it is never compiled. {right}"),
         ]
@@ -233,7 +242,7 @@ fn an_orphan_and_a_moved_module_are_found() {
 }
 
 #[test]
-fn comments_literals_and_tests_name_nothing() {
+fn comments_literals_and_tests_are_not_imports() {
     let text = r##"
 //! use axum::Router;
 /* nested /* use axum::Router; */ still */
@@ -251,15 +260,18 @@ use axum::{Router, body};
 mod tests { use axum::Router; fn g() {} }
 use after::Them;
 "##;
-    assert_eq!(named("src/http/a.rs", text), ["8 real::Thing", "16 after::Them"]);
+    assert_eq!(imports_of("src/http/a.rs", text), ["8 real::Thing", "16 after::Them"]);
 }
 
 #[test]
-fn relative_paths_are_read_from_where_they_stand() {
-    assert_eq!(named("src/a/b.rs", "use super::c; use self::d;"), ["1 crate::a::c", "1 crate::a::b::d"]);
-    assert_eq!(named("src/a/mod.rs", "use super::c; use self::d::*;"), ["1 crate::c", "1 crate::a::d::*"]);
+fn relative_paths_are_resolved_from_their_module() {
+    assert_eq!(imports_of("src/a/b.rs", "use super::c; use self::d;"), ["1 crate::a::c", "1 crate::a::b::d"]);
+    assert_eq!(
+        imports_of("src/a/mod.rs", "use super::c; use self::d::*;"),
+        ["1 crate::c", "1 crate::a::d::*"]
+    );
     let inline = "mod m { use super::x; fn f() { super::super::super::y::z() } } use super::w;";
-    assert_eq!(named("src/a/b.rs", inline), ["1 crate::a::b::x", "1 crate::y::z", "1 crate::a::w"]);
-    assert_eq!(named("src/main.rs", "switchboard::cli::run()"), ["1 crate::cli::run"]);
-    assert_eq!(named("src/a.rs", "let n = Vec::<u8>::new(); x::y::<T>()"), ["1 Vec", "1 x::y"]);
+    assert_eq!(imports_of("src/a/b.rs", inline), ["1 crate::a::b::x", "1 crate::y::z", "1 crate::a::w"]);
+    assert_eq!(imports_of("src/main.rs", "switchboard::cli::run()"), ["1 crate::cli::run"]);
+    assert_eq!(imports_of("src/a.rs", "let n = Vec::<u8>::new(); x::y::<T>()"), ["1 Vec", "1 x::y"]);
 }

@@ -1,13 +1,13 @@
-//! SECURITY.md and ARCHITECTURE.md name the tests that hold what they say: each that is named is there.
+//! SECURITY.md and ARCHITECTURE.md name tests as evidence: each named test must exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::ROOT;
 
-/// What is named between backticks, where it is a test or a module of them: `laws::members`, `edge::jwt::a_forged_token…`,
+/// Names between backticks that are tests or test modules: `laws::members`, `edge::jwt::forged_tokens…`,
 /// `interop/verdicts`.
-fn named(text: &str) -> Vec<&str> {
+fn named_tests(text: &str) -> Vec<&str> {
     let words = text.split('`').skip(1).step_by(2);
     let is_plain = |word: &&str| {
         word.chars()
@@ -30,8 +30,8 @@ fn exists(root: &Path, module: &str) -> bool {
     root.join(format!("{module}.rs")).exists() || root.join(module).is_dir()
 }
 
-/// Whether there is such a module of tests, or such a test.
-fn is_there(name: &str) -> bool {
+/// Whether this test module or test exists.
+fn test_exists(name: &str) -> bool {
     if name.contains('/') {
         return Path::new(ROOT).join(format!("tests/{name}.test.mjs")).exists();
     }
@@ -39,7 +39,7 @@ fn is_there(name: &str) -> bool {
     let (module, last) = path.rsplit_once('/').unwrap_or(("", &path));
     roots().iter().any(|root| {
         let files = ["{}.rs", "{}/mod.rs", "{}/tests.rs"].map(|file| root.join(file.replace("{}", module)));
-        // Unit tests are in a module `tests` of the file that they are about.
+        // Unit tests are in a module `tests` of the file that they test.
         let unit = module.strip_suffix("/tests").map(|module| root.join(format!("{module}.rs")));
         let is_in =
             |file: &PathBuf| fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("fn {last}(")));
@@ -48,12 +48,12 @@ fn is_there(name: &str) -> bool {
 }
 
 #[test]
-fn every_test_that_the_documents_name_is_there() {
+fn tests_named_in_documents_exist() {
     for document in ["SECURITY.md", "ARCHITECTURE.md"] {
         let text = fs::read_to_string(Path::new(ROOT).join(document)).unwrap();
-        let named = named(&text);
-        assert!(named.len() > 20, "{document} names few tests: {named:?}");
-        let missing: Vec<_> = named.into_iter().filter(|name| !is_there(name)).collect();
+        let named_tests = named_tests(&text);
+        assert!(named_tests.len() > 20, "{document} names few tests: {named_tests:?}");
+        let missing: Vec<_> = named_tests.into_iter().filter(|name| !test_exists(name)).collect();
         assert_eq!(missing, [] as [&str; 0], "{document}");
     }
 }
@@ -66,13 +66,13 @@ fn every_threat_has_a_test() {
     assert!(rows.len() > 40, "{} rows", rows.len());
     for row in rows {
         let last = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default();
-        assert!(!named(last).is_empty(), "no test: {row}");
+        assert!(!named_tests(last).is_empty(), "no test: {row}");
     }
 }
 
 #[test]
-fn a_test_that_is_not_there_is_seen() {
-    assert!(is_there("laws::members") && is_there("tidy::documents::a_test_that_is_not_there_is_seen"));
+fn missing_test_is_found() {
+    assert!(test_exists("laws::members") && test_exists("tidy::documents::missing_test_is_found"));
     for name in [
         "laws::nothing",
         "laws::members::nothing",
@@ -80,10 +80,10 @@ fn a_test_that_is_not_there_is_seen() {
         "interop/nothing",
         "loaders::cache::nothing",
     ] {
-        assert!(!is_there(name), "{name}");
+        assert!(!test_exists(name), "{name}");
     }
     assert_eq!(
-        named("`a::b`, `laws::members` and `interop/verdicts`, not `Type::of` or `cargo test`"),
+        named_tests("`a::b`, `laws::members` and `interop/verdicts`, not `Type::of` or `cargo test`"),
         ["laws::members", "interop/verdicts"]
     );
 }

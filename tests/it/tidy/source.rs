@@ -1,8 +1,7 @@
-//! A Rust file as the rules see it: its tokens with their lines, and the paths that it names.
+//! A Rust file as the rules see it: tokens with line numbers, and imported paths.
 //!
-//! A small tokenizer and no parser crate: rules ask who names whom and how long a file is, and both are answered by
-//! tokens that know what a comment and a literal are. `grep`, the simpler choice, takes a comment for an import and
-//! misses `use crate::{a, b}`.
+//! A small tokenizer is enough, because the rules only need imports and file lengths. `grep` would take
+//! comments for imports and miss `use crate::{a, b}`.
 
 use std::collections::BTreeSet;
 
@@ -12,21 +11,21 @@ pub(crate) struct Token {
     last_line: usize,
 }
 
-/// A path that the code names, as `crate::a::b` where it lies in this crate, each leaf of a group for itself.
+/// A path that the code uses, as `crate::a::b` if it is in this crate. Each leaf of a group is separate.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Named {
+pub(crate) struct UsedPath {
     pub(crate) line: usize,
     pub(crate) path: Vec<String>,
 }
 
 pub(crate) struct Source {
-    /// From the repository's root, with `/`.
+    /// Relative to the repository root, with `/`.
     pub(crate) path: String,
-    /// Whether the file opens by saying what it is for.
+    /// Whether the file begins with a `//!` comment.
     pub(crate) has_head: bool,
-    /// Everything but comments, tests included.
+    /// All tokens except comments, tests included.
     pub(crate) tokens: Vec<Token>,
-    /// What is left without tests.
+    /// The tokens without tests.
     pub(crate) shipped: Vec<Token>,
 }
 
@@ -41,23 +40,23 @@ impl Source {
         }
     }
 
-    /// The layer that a file under `src` belongs to: `http` for `src/http/ops.rs`, `app` for `src/app.rs`.
+    /// The layer of a file under `src`: `http` for `src/http/ops.rs`, `app` for `src/app.rs`.
     pub(crate) fn layer(&self) -> Option<&str> {
         let inside = self.path.strip_prefix("src/")?;
         inside.split('/').next().map(|first| first.trim_end_matches(".rs"))
     }
 
-    /// How many lines hold code: no comment alone, no blank line, no test.
+    /// The number of lines with code. Comments, blank lines and tests do not count.
     pub(crate) fn code_lines(&self) -> usize {
         self.shipped.iter().flat_map(|token| token.line..=token.last_line).collect::<BTreeSet<_>>().len()
     }
 
-    /// What the code names, tests left out.
-    pub(crate) fn names(&self) -> Vec<Named> {
-        names(&self.shipped, &self.module())
+    /// The paths that the code uses, without tests.
+    pub(crate) fn used_paths(&self) -> Vec<UsedPath> {
+        used_paths(&self.shipped, &self.module())
     }
 
-    /// The modules that are declared in files of their own, tests included, each with the paths where the compiler
+    /// The modules declared in files of their own, tests included, each with the paths where the compiler
     /// looks for it.
     pub(crate) fn declared_files(&self) -> Vec<[String; 2]> {
         let directory = match self.path.rsplit_once('/') {
@@ -97,7 +96,7 @@ fn tokens(text: &str) -> Vec<Token> {
     tokens
 }
 
-/// How long the comment, literal, word or sign is that `rest` begins with.
+/// The length of the comment, literal, word or sign at the start of `rest`.
 fn length(rest: &[char]) -> usize {
     let at = |index: usize| rest.get(index).copied().unwrap_or('\0');
     let word = |index: usize| at(index).is_alphanumeric() || at(index) == '_';
@@ -130,7 +129,7 @@ fn block_comment(rest: &[char]) -> usize {
     at
 }
 
-/// The length of a string literal of any kind, where `rest` begins with one.
+/// The length of the string literal at the start of `rest`, if there is one.
 fn string(rest: &[char]) -> Option<usize> {
     let prefix = rest.iter().take(2).take_while(|c| matches!(c, 'b' | 'c' | 'r')).count();
     let raw = rest[..prefix].contains(&'r');
@@ -150,7 +149,7 @@ fn string(rest: &[char]) -> Option<usize> {
     Some(rest.len())
 }
 
-/// Leaves out each item that `#[cfg(test)]` stands over.
+/// Removes each item under `#[cfg(test)]`.
 fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
     const MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
     let mut kept = Vec::new();
@@ -179,7 +178,7 @@ fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
     kept
 }
 
-fn names(tokens: &[Token], module: &[String]) -> Vec<Named> {
+fn used_paths(tokens: &[Token], module: &[String]) -> Vec<UsedPath> {
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
     let mut found = Vec::new();
     let mut here = module.to_vec();
@@ -215,8 +214,8 @@ fn names(tokens: &[Token], module: &[String]) -> Vec<Named> {
     found
 }
 
-/// Reads one path or one tree of a `use` from `at` on, and says where it ends.
-fn tree(tokens: &[Token], mut at: usize, mut path: Vec<String>, found: &mut Vec<Named>) -> usize {
+/// Reads one path or one `use` tree from `at` on, and returns its end.
+fn tree(tokens: &[Token], mut at: usize, mut path: Vec<String>, found: &mut Vec<UsedPath>) -> usize {
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
     let line = tokens.get(at).map_or(0, |token| token.line);
     loop {
@@ -225,7 +224,7 @@ fn tree(tokens: &[Token], mut at: usize, mut path: Vec<String>, found: &mut Vec<
                 at += 1;
                 while !matches!(text(at), "}" | "") {
                     at = tree(tokens, at, path.clone(), found);
-                    // What is left of a leaf is `as name`.
+                    // Skips `as name` after a leaf.
                     while !matches!(text(at), "," | "}" | "") {
                         at += 1;
                     }
@@ -244,7 +243,7 @@ fn tree(tokens: &[Token], mut at: usize, mut path: Vec<String>, found: &mut Vec<
     }
     path.pop_if(|last| last == "self");
     if !path.is_empty() {
-        found.push(Named { line, path });
+        found.push(UsedPath { line, path });
     }
     at
 }
@@ -253,7 +252,7 @@ fn is_word(text: &str) -> bool {
     text.chars().all(|c| c.is_alphanumeric() || c == '_') && text.starts_with(|c: char| !c.is_numeric())
 }
 
-/// `path`, written in the module `here`, from the crate's root on; paths of other crates stay as they are.
+/// Resolves `path`, written in module `here`, from the crate root. Paths of other crates are unchanged.
 fn absolute(path: Vec<String>, here: &[String]) -> Vec<String> {
     let ups = path.iter().take_while(|part| *part == "super").count();
     let (base, skipped) = match path.first().map(String::as_str) {

@@ -1,4 +1,4 @@
-//! What becomes of calls that fail, with the default settings: repeated, given up, or not made at all.
+//! Handling of failed calls with the default settings: retried, abandoned, or not made.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,23 +22,23 @@ use tokio::time::Instant;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
 
-use super::{Ended, Roads, never_again, pass};
+use super::{CallResult, UpstreamClients, advance_secs, without_retries};
 
 const COMPOSIO: EmulatedUpstream = EmulatedUpstream::Composio;
 
-/// Everything as it is by default.
-fn roads() -> Roads {
-    Roads::wired(Settings::default(), |_| {}, |network| network)
+/// The default settings.
+fn clients() -> UpstreamClients {
+    UpstreamClients::with_policies(Settings::default(), |_| {}, |network| network)
 }
 
 #[track_caller]
-fn failed(ended: Ended) -> (UpstreamFailure, Option<Duration>) {
-    let error = ended.unwrap_err();
+fn failed(result: CallResult) -> (UpstreamFailure, Option<Duration>) {
+    let error = result.unwrap_err();
     (error.failure, error.retry_after)
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_pass_is_asked_again_and_what_may_not_is_told_at_once() {
+async fn transient_failures_are_retried_and_others_returned_immediately() {
     for (fault, calls) in [
         ("status=500; times=2", 3),
         ("status=546; times=1", 2),
@@ -51,12 +51,12 @@ async fn what_may_pass_is_asked_again_and_what_may_not_is_told_at_once() {
         ("empty=1; times=1", 2),
         ("latency-ms=5001; times=1", 2),
     ] {
-        let roads = roads();
-        roads.strike(COMPOSIO, fault);
+        let clients = clients();
+        clients.inject_fault(COMPOSIO, fault);
         let began = Instant::now();
-        roads.page(Needed).await.unwrap_or_else(|error| panic!("{fault}: {error:?}"));
-        assert_eq!(roads.calls(), calls, "{fault}");
-        let counts = roads.accounts.counts();
+        clients.page(Needed).await.unwrap_or_else(|error| panic!("{fault}: {error:?}"));
+        assert_eq!(clients.calls(), calls, "{fault}");
+        let counts = clients.accounts.counts();
         assert_eq!((counts.succeeded, counts.retried), (1, calls as u64 - 1), "{fault}");
         if fault.contains("retry-after") {
             assert!(began.elapsed() >= Duration::from_secs(1), "{fault}: {:?}", began.elapsed());
@@ -71,134 +71,135 @@ async fn what_may_pass_is_asked_again_and_what_may_not_is_told_at_once() {
         "status=429; retry-after=3",
         "status=503; retry-after=3",
     ] {
-        let roads = roads();
-        roads.strike(COMPOSIO, fault);
+        let clients = clients();
+        clients.inject_fault(COMPOSIO, fault);
         let began = Instant::now();
-        roads.page(Needed).await.unwrap_err();
-        assert_eq!((roads.calls(), began.elapsed()), (1, Duration::ZERO), "{fault}");
+        clients.page(Needed).await.unwrap_err();
+        assert_eq!((clients.calls(), began.elapsed()), (1, Duration::ZERO), "{fault}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_question_ends_before_its_deadline_whatever_happens() {
+async fn fetch_ends_before_its_deadline() {
     for fault in
         ["status=500", "latency-ms=600000", "status=503; retry-after=2", "latency-ms=4000; status=502"]
     {
-        let roads = roads();
-        roads.strike(COMPOSIO, fault);
+        let clients = clients();
+        clients.inject_fault(COMPOSIO, fault);
         let began = Instant::now();
-        roads.page(Needed).await.unwrap_err();
+        clients.page(Needed).await.unwrap_err();
         assert!(began.elapsed() <= Duration::from_secs(15), "{fault}: {:?}", began.elapsed());
     }
-    // The attempt that the deadline leaves little time is told as what it is, and says nothing of the upstream.
+    // The last attempt has little time left. Its timeout is reported as such and does not count against the
+    // upstream.
     let short = |upstream: &mut UpstreamSettings| upstream.deadline_ms = 7_000;
-    let roads = Roads::wired(Settings::default(), short, |network| network);
-    roads.strike(COMPOSIO, "latency-ms=600000");
+    let clients = UpstreamClients::with_policies(Settings::default(), short, |network| network);
+    clients.inject_fault(COMPOSIO, "latency-ms=600000");
     let began = Instant::now();
-    assert_eq!(failed(roads.page(Needed).await), (UpstreamFailure::Timeout, None));
+    assert_eq!(failed(clients.page(Needed).await), (UpstreamFailure::Timeout, None));
     assert_eq!(began.elapsed(), Duration::from_secs(7));
-    let counts = roads.accounts.counts();
+    let counts = clients.accounts.counts();
     assert_eq!((counts.failed["UPSTREAM_TIMEOUT"], counts.cancelled), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn five_failures_in_a_row_open_the_breaker_and_one_try_closes_it() {
-    let roads = roads();
-    roads.strike(COMPOSIO, "status=500");
-    assert_eq!(failed(roads.page(Needed).await), (UpstreamFailure::Unavailable, None));
-    let opened = roads.page(Needed).await.unwrap_err();
-    assert_eq!((opened.is_held(), opened.status), (false, Some(500)), "the upstream's own failure");
-    assert_eq!(roads.calls(), 5, "three, and two more");
+async fn five_failures_open_the_breaker_and_one_success_closes_it() {
+    let clients = clients();
+    clients.inject_fault(COMPOSIO, "status=500");
+    assert_eq!(failed(clients.page(Needed).await), (UpstreamFailure::Unavailable, None));
+    let opened = clients.page(Needed).await.unwrap_err();
+    assert_eq!((opened.is_held(), opened.status), (false, Some(500)), "the failure of the upstream");
+    assert_eq!(clients.calls(), 5, "three, and two more");
 
-    let standing = || roads.accounts.standing(&roads.composio);
+    let standing = || clients.accounts.standing(&clients.composio);
     assert_eq!((standing().state, standing().breaker), (UpstreamState::Down, BreakerState::Open));
     for _ in 0..100 {
-        let held = roads.page(Needed).await.unwrap_err();
+        let held = clients.page(Needed).await.unwrap_err();
         assert_eq!((held.failure, held.is_held(), held.status), (UpstreamFailure::Unavailable, true, None));
         assert_eq!(held.retry_after, Some(Duration::from_secs(1)));
     }
-    assert_eq!(roads.accounts.may_refresh(&roads.composio), Some(Duration::from_secs(1)));
-    assert_eq!(roads.calls(), 0);
-    let counts = roads.accounts.counts();
+    assert_eq!(clients.accounts.may_refresh(&clients.composio), Some(Duration::from_secs(1)));
+    assert_eq!(clients.calls(), 0);
+    let counts = clients.accounts.counts();
     assert_eq!((counts.held[&Hold::Breaker], counts.breakers_open), (100, 1));
 
     let other = switchboard::domain::credential::Credential::new("ak_sandbox_b").unwrap();
     let (filter, order) = (AccountFilter::default(), AccountOrder::NEWEST_FIRST);
-    roads.sandbox.emulate(COMPOSIO, None);
-    let of_another = roads.accounts.fetch_page(&other, &filter, order, None, 100, Needed);
-    of_another.await.expect("another key's breaker is its own");
-    assert_eq!(roads.calls(), 1);
+    clients.sandbox.emulate(COMPOSIO, None);
+    let of_another = clients.accounts.fetch_page(&other, &filter, order, None, 100, Needed);
+    of_another.await.expect("each key has its own breaker");
+    assert_eq!(clients.calls(), 1);
 
-    // One try, which fails: no second, and twice the time. Until somebody tries nobody is held back.
-    roads.strike(COMPOSIO, "status=500");
-    pass(1).await;
-    assert_eq!((standing().breaker, roads.accounts.counts().breakers_open), (BreakerState::HalfOpen, 0));
-    assert_eq!(failed(roads.page(Needed).await), (UpstreamFailure::Unavailable, None));
-    assert_eq!(roads.calls(), 1);
-    assert_eq!(failed(roads.page(Needed).await).1, Some(Duration::from_secs(2)));
+    // One failing trial: no second trial, and twice the wait. Until a trial begins, no call is refused.
+    clients.inject_fault(COMPOSIO, "status=500");
+    advance_secs(1).await;
+    assert_eq!((standing().breaker, clients.accounts.counts().breakers_open), (BreakerState::HalfOpen, 0));
+    assert_eq!(failed(clients.page(Needed).await), (UpstreamFailure::Unavailable, None));
+    assert_eq!(clients.calls(), 1);
+    assert_eq!(failed(clients.page(Needed).await).1, Some(Duration::from_secs(2)));
 
-    roads.sandbox.emulate(COMPOSIO, None);
-    pass(2).await;
-    roads.page(Needed).await.expect("the try");
-    roads.page(Needed).await.expect("and all others");
+    clients.sandbox.emulate(COMPOSIO, None);
+    advance_secs(2).await;
+    clients.page(Needed).await.expect("the try");
+    clients.page(Needed).await.expect("the breaker is closed");
     assert_eq!((standing().state, standing().breaker), (UpstreamState::Up, BreakerState::Closed));
-    assert_eq!(roads.accounts.counts().breakers_open, 0);
+    assert_eq!(clients.accounts.counts().breakers_open, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_one_tries_the_others_are_told_at_once() {
-    let roads = Roads::over(Settings::default());
-    roads.strike(COMPOSIO, "status=500");
+async fn calls_during_the_trial_are_refused_immediately() {
+    let clients = UpstreamClients::new(Settings::default());
+    clients.inject_fault(COMPOSIO, "status=500");
     for _ in 0..5 {
-        roads.page(Needed).await.unwrap_err();
+        clients.page(Needed).await.unwrap_err();
     }
-    pass(1).await;
-    roads.calls();
-    roads.strike(COMPOSIO, "latency-ms=300");
-    let ended = join_all((0..20).map(|_| roads.page(Needed))).await;
-    assert_eq!(ended.iter().filter(|ended| ended.is_ok()).count(), 1);
-    assert_eq!(roads.calls(), 1);
+    advance_secs(1).await;
+    clients.calls();
+    clients.inject_fault(COMPOSIO, "latency-ms=300");
+    let result = join_all((0..20).map(|_| clients.page(Needed))).await;
+    assert_eq!(result.iter().filter(|result| result.is_ok()).count(), 1);
+    assert_eq!(clients.calls(), 1);
 
-    // A try that nobody waits for any more leaves its place to the next.
-    roads.strike(COMPOSIO, "status=500");
+    // A cancelled trial lets the next call try.
+    clients.inject_fault(COMPOSIO, "status=500");
     for _ in 0..5 {
-        roads.page(Needed).await.unwrap_err();
+        clients.page(Needed).await.unwrap_err();
     }
-    pass(1).await;
-    roads.strike(COMPOSIO, "latency-ms=300");
-    let cancelled = tokio::time::timeout(Duration::from_millis(100), roads.page(Needed)).await;
+    advance_secs(1).await;
+    clients.inject_fault(COMPOSIO, "latency-ms=300");
+    let cancelled = tokio::time::timeout(Duration::from_millis(100), clients.page(Needed)).await;
     assert!(cancelled.is_err());
-    roads.page(Needed).await.expect("the next one tries");
+    clients.page(Needed).await.expect("the next call is the trial");
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_of_the_question_or_the_key_open_no_breaker() {
+async fn client_errors_do_not_open_the_breaker() {
     for fault in ["status=400", "status=403", "status=404", "status=422"] {
-        let roads = roads();
-        roads.strike(COMPOSIO, fault);
+        let clients = clients();
+        clients.inject_fault(COMPOSIO, fault);
         for _ in 0..20 {
-            roads.page(Needed).await.unwrap_err();
+            clients.page(Needed).await.unwrap_err();
         }
-        assert_eq!(roads.calls(), 20, "{fault}");
-        assert_eq!(roads.accounts.standing(&roads.composio).breaker, BreakerState::Closed, "{fault}");
+        assert_eq!(clients.calls(), 20, "{fault}");
+        assert_eq!(clients.accounts.standing(&clients.composio).breaker, BreakerState::Closed, "{fault}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upstream_that_is_down_is_asked_little_more_often_than_it_was() {
-    // Without the breaker, the budget alone.
+async fn retry_budget_bounds_calls_to_a_failing_upstream() {
+    // Without the breaker, only the budget limits retries.
     let no_breaker = |upstream: &mut UpstreamSettings| upstream.breaker.failures = 0;
-    let roads = Roads::wired(Settings::default(), no_breaker, |network| network);
-    roads.strike(COMPOSIO, "status=500");
+    let clients = UpstreamClients::with_policies(Settings::default(), no_breaker, |network| network);
+    clients.inject_fault(COMPOSIO, "status=500");
     for _ in 0..50 {
-        join_all((0..20).map(|_| roads.page(Needed))).await;
+        join_all((0..20).map(|_| clients.page(Needed))).await;
     }
-    let counts = roads.accounts.counts();
+    let counts = clients.accounts.counts();
     assert_eq!(counts.failed["UPSTREAM_UNAVAILABLE"], 1_000 + counts.retried);
     assert!((200..=400).contains(&counts.retried), "{counts:?}");
 }
 
-/// The most calls that were under way at once.
+/// Records the maximum number of concurrent calls.
 fn watched(network: Network, most: Arc<AtomicUsize>) -> Network {
     let now = Arc::new(AtomicUsize::new(0));
     BoxCloneSyncService::new(service_fn(move |request: http::Request<Bytes>| {
@@ -213,60 +214,60 @@ fn watched(network: Network, most: Arc<AtomicUsize>) -> Network {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_calls_than_allowed_are_under_way_and_the_line_is_no_longer_than_its_wait() {
+async fn concurrent_calls_and_the_queue_are_limited() {
     let most = Arc::new(AtomicUsize::new(0));
     let slow = Settings { latency_ms: 1_000, ..Settings::default() };
-    let roads = Roads::wired(slow, |_| {}, |network| watched(network, Arc::clone(&most)));
-    // 32 at once, a second each, for five seconds: those who stand further back are told so.
-    let ended = join_all((0..250).map(|_| roads.page(Needed))).await;
-    let answered = ended.iter().filter(|ended| ended.is_ok()).count();
+    let clients = UpstreamClients::with_policies(slow, |_| {}, |network| watched(network, Arc::clone(&most)));
+    // 32 concurrent calls of one second, for five seconds. Calls further back in the queue are refused.
+    let result = join_all((0..250).map(|_| clients.page(Needed))).await;
+    let answered = result.iter().filter(|result| result.is_ok()).count();
     assert_eq!(most.load(Ordering::SeqCst), 32);
     assert!((160..=192).contains(&answered), "{answered} answered");
-    assert_eq!(roads.calls(), answered);
-    for refused in ended.into_iter().filter(Result::is_err) {
+    assert_eq!(clients.calls(), answered);
+    for refused in result.into_iter().filter(Result::is_err) {
         let error = refused.as_ref().unwrap_err();
         assert!(error.is_held());
         assert_eq!(failed(refused), (UpstreamFailure::Unavailable, Some(Duration::from_secs(1))));
     }
-    assert_eq!(roads.accounts.counts().held[&Hold::Concurrency], 250 - answered as u64);
-    assert_eq!(roads.accounts.standing(&roads.composio).breaker, BreakerState::Closed);
+    assert_eq!(clients.accounts.counts().held[&Hold::Concurrency], 250 - answered as u64);
+    assert_eq!(clients.accounts.standing(&clients.composio).breaker, BreakerState::Closed);
 
-    // Those who hang up, in line or under way, leave their places to others.
+    // Cancelled calls, queued or in flight, free their slots.
     let hurried =
-        join_all((0..100).map(|_| tokio::time::timeout(Duration::from_millis(10), roads.page(Needed))));
+        join_all((0..100).map(|_| tokio::time::timeout(Duration::from_millis(10), clients.page(Needed))));
     assert!(hurried.await.iter().all(Result::is_err));
-    roads.calls();
-    let ended = join_all((0..32).map(|_| roads.page(Needed))).await;
-    assert!(ended.iter().all(Result::is_ok));
-    assert_eq!(roads.calls(), 32);
+    clients.calls();
+    let result = join_all((0..32).map(|_| clients.page(Needed))).await;
+    assert!(result.iter().all(Result::is_ok));
+    assert_eq!(clients.calls(), 32);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_the_quota_holds_for_a_moment_is_waited_for() {
-    let roads = roads();
-    roads.strike(COMPOSIO, "status=429; times=1");
+async fn short_quota_wait_is_awaited() {
+    let clients = clients();
+    clients.inject_fault(COMPOSIO, "status=429; times=1");
     let began = Instant::now();
-    let (first, second) = tokio::join!(roads.page(Needed), async {
+    let (first, second) = tokio::join!(clients.page(Needed), async {
         tokio::task::yield_now().await;
-        roads.page(Needed).await
+        clients.page(Needed).await
     });
     first.unwrap();
     second.unwrap();
     assert!(began.elapsed() >= Duration::from_secs(1));
     assert!(began.elapsed() <= Duration::from_secs(3), "{:?}", began.elapsed());
-    assert_eq!(roads.calls(), 3, "the one that was refused, and one for each");
+    assert_eq!(clients.calls(), 3, "the refused call, and one for each");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_too_large_is_dropped_where_it_is_and_not_kept() {
-    let roads = Roads::wired(Settings::default(), never_again, |network| network);
+async fn oversized_response_is_dropped_and_not_buffered() {
+    let clients = UpstreamClients::with_policies(Settings::default(), without_retries, |network| network);
     let fault = Fault::parse("size=10485760").unwrap();
-    roads.sandbox.emulate(COMPOSIO, Some(fault));
-    assert_eq!(failed(roads.page(Needed).await), (UpstreamFailure::BadResponse, None));
-    assert_eq!(roads.accounts.counts().failed["UPSTREAM_BAD_RESPONSE"], 1);
+    clients.sandbox.emulate(COMPOSIO, Some(fault));
+    assert_eq!(failed(clients.page(Needed).await), (UpstreamFailure::BadResponse, None));
+    assert_eq!(clients.accounts.counts().failed["UPSTREAM_BAD_RESPONSE"], 1);
 }
 
-/// An upstream that answers this much of a response, and then nothing more.
+/// An upstream that stops after the given part of a response.
 fn silent_after(status: Option<u16>) -> Network {
     BoxCloneSyncService::new(service_fn(move |_: http::Request<Bytes>| async move {
         let Some(status) = status else { return std::future::pending().await };
@@ -277,7 +278,7 @@ fn silent_after(status: Option<u16>) -> Network {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_is_believed_though_its_body_never_comes() {
+async fn status_counts_even_if_the_body_never_arrives() {
     for (status, failure) in [
         (401, UpstreamFailure::Unauthorized),
         (403, UpstreamFailure::Forbidden),
@@ -285,27 +286,29 @@ async fn a_status_is_believed_though_its_body_never_comes() {
         (429, UpstreamFailure::RateLimited),
         (503, UpstreamFailure::Unavailable),
     ] {
-        let roads = Roads::wired(Settings::default(), never_again, |_| silent_after(Some(status)));
+        let clients = UpstreamClients::with_policies(Settings::default(), without_retries, |_| {
+            silent_after(Some(status))
+        });
         let began = Instant::now();
-        assert_eq!(failed(roads.page(Needed).await).0, failure, "{status}");
+        assert_eq!(failed(clients.page(Needed).await).0, failure, "{status}");
         assert_eq!(began.elapsed(), Duration::from_secs(1), "{status}");
         if status == 401 {
-            assert_eq!(failed(roads.page(Needed).await).0, failure, "it is remembered");
+            assert_eq!(failed(clients.page(Needed).await).0, failure, "the failure is remembered");
             assert_eq!(began.elapsed(), Duration::from_secs(1));
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_counts_for_the_breaker_where_the_deadline_is_nearer_than_the_timeout_too() {
+async fn silent_upstream_counts_for_the_breaker_under_a_short_deadline() {
     let short = |upstream: &mut UpstreamSettings| {
         (upstream.timeout_ms, upstream.deadline_ms, upstream.retry.retries_max) = (10_000, 1_000, 0);
     };
-    let roads = Roads::wired(Settings::default(), short, |_| silent_after(None));
+    let clients = UpstreamClients::with_policies(Settings::default(), short, |_| silent_after(None));
     for _ in 0..5 {
-        assert_eq!(failed(roads.page(Needed).await).0, UpstreamFailure::Timeout);
+        assert_eq!(failed(clients.page(Needed).await).0, UpstreamFailure::Timeout);
     }
     let began = Instant::now();
-    assert_eq!(failed(roads.page(Needed).await).0, UpstreamFailure::Unavailable);
-    assert_eq!(began.elapsed(), Duration::ZERO, "it was not asked");
+    assert_eq!(failed(clients.page(Needed).await).0, UpstreamFailure::Unavailable);
+    assert_eq!(began.elapsed(), Duration::ZERO, "no call was made");
 }

@@ -53,7 +53,7 @@ impl FixedUpstream {
     }
 }
 
-/// Answers the first request of a connection; the second one is read and the connection closed.
+/// Responds to the first request of a connection. The second one is read, and the connection closes.
 async fn answer_one(connection: TcpStream, response: Vec<u8>, requests: Arc<AtomicUsize>) {
     let mut connection = BufReader::new(connection);
     for is_first in [true, false] {
@@ -112,7 +112,7 @@ async fn lawful_responses_are_read_in_every_form() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_is_closed_is_replaced() {
+async fn closed_idle_connection_is_replaced() {
     let upstream = FixedUpstream::start(response("200 OK", "", &page())).await;
     for _ in 0..40 {
         assert_eq!(upstream.rows().await.unwrap(), 1);

@@ -1,4 +1,4 @@
-//! Replicas that share one starter key: together they keep the pace that one would.
+//! Replicas that share one starter key: together they make as many calls as one replica would.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,13 +17,13 @@ use switchboard::upstream::transport::{Network, Transport};
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
 
-use super::{Ended, held};
-use crate::replicas::memory::{Command, MemoryStore, Serves};
+use super::{CallResult, held_for};
+use crate::replicas::memory::{Behaviour, Command, MemoryStore};
 use crate::world::{NOW, network, upstream};
 
 const MINUTE: u64 = 60;
 
-/// A starter key's upstream, and the server that its replicas share.
+/// A starter key's upstream, and the store that its replicas share.
 struct Fleet {
     clock: Clock,
     network: Network,
@@ -34,13 +34,13 @@ struct Fleet {
 struct Replica {
     providers: ProvidersClient,
     leadlex: Credential<Leadlex>,
-    /// Its line to the server; none where it shares nothing.
+    /// Its connection to the store, unused if it shares nothing.
     line: MemoryStore,
     _replicas: Option<Replicas>,
 }
 
 impl Fleet {
-    fn over(settings: Settings) -> Self {
+    fn with_settings(settings: Settings) -> Self {
         Self::starting_at(NOW, settings)
     }
 
@@ -54,11 +54,11 @@ impl Fleet {
     }
 
     fn new() -> Self {
-        Self::over(Settings::default())
+        Self::with_settings(Settings::default())
     }
 
     fn replica(&self) -> Replica {
-        let line = self.server.another_line();
+        let line = self.server.another_connection();
         let settings = ReplicaSettings {
             url: String::new(),
             username: String::new(),
@@ -69,10 +69,10 @@ impl Fleet {
             claim_ms: 1_000,
             wait_ms: 5_000,
         };
-        self.replica_over(Some(Replicas::start(Arc::new(line.clone()), settings)), line)
+        self.replica_with(Some(Replicas::start(Arc::new(line.clone()), settings)), line)
     }
 
-    fn replica_over(&self, replicas: Option<Replicas>, line: MemoryStore) -> Replica {
+    fn replica_with(&self, replicas: Option<Replicas>, line: MemoryStore) -> Replica {
         let road =
             Transport::new(UpstreamName::Leadlex, upstream(LEADLEX_PATH), self.network.clone(), self.clock);
         let replica = Replica {
@@ -81,7 +81,7 @@ impl Fleet {
             line,
             _replicas: replicas,
         };
-        assert_eq!(replica.left(), None, "from now on it knows the key");
+        assert_eq!(replica.left(), None, "the key is known from now on");
         replica
     }
 
@@ -89,8 +89,8 @@ impl Fleet {
         [self.replica(), self.replica(), self.replica()]
     }
 
-    fn alone(&self) -> Replica {
-        self.replica_over(None, MemoryStore::new())
+    fn unshared_replica(&self) -> Replica {
+        self.replica_with(None, MemoryStore::new())
     }
 
     fn calls(&self) -> usize {
@@ -103,7 +103,7 @@ impl Fleet {
 }
 
 impl Replica {
-    async fn list(&self, purpose: Purpose) -> Ended {
+    async fn list(&self, purpose: Purpose) -> CallResult {
         self.providers.fetch_list(&self.leadlex, purpose).await.map(drop)
     }
 
@@ -111,17 +111,17 @@ impl Replica {
         self.providers.standing(&self.leadlex).quota.remaining
     }
 
-    /// Whether it called; where not, the quota held it back.
+    /// Whether a call was made. If not, the quota held it back.
     async fn calls(&self, purpose: Purpose) -> bool {
-        let ended = self.list(purpose).await;
-        if ended.is_err() {
-            held(ended.clone());
+        let result = self.list(purpose).await;
+        if result.is_err() {
+            held_for(result.clone());
         }
-        ended.is_ok()
+        result.is_ok()
     }
 }
 
-/// The status of every answer that passes.
+/// Records the status of every response.
 fn watched(network: Network, seen: Arc<Mutex<Vec<u16>>>) -> Network {
     BoxCloneSyncService::new(service_fn(move |request: http::Request<bytes::Bytes>| {
         let (network, seen) = (network.clone(), Arc::clone(&seen));
@@ -133,11 +133,11 @@ fn watched(network: Network, seen: Arc<Mutex<Vec<u16>>>) -> Network {
     }))
 }
 
-/// The calls of three replicas that are asked every minute, at different moments or at the same, and those of one that is
-/// asked as often and shares nothing.
+/// The calls of three replicas with a request every minute, alternating or at the same time, and of one
+/// unshared replica with as many requests.
 pub(crate) async fn calls_of_three_and_of_one(purpose: Purpose, minutes: u64) -> (usize, usize) {
     let (fleet, lonely) = (Fleet::new(), Fleet::new());
-    let (three, one) = (fleet.three(), lonely.alone());
+    let (three, one) = (fleet.three(), lonely.unshared_replica());
     for minute in 0..minutes {
         let at_once = minute % 3 == 0;
         if at_once {
@@ -148,58 +148,58 @@ pub(crate) async fn calls_of_three_and_of_one(purpose: Purpose, minutes: u64) ->
             if !at_once {
                 replica.calls(purpose).await;
             }
-            pass(20).await;
+            advance_secs(20).await;
         }
     }
-    assert_eq!((fleet.refusals(), lonely.refusals()), (0, 0), "a 429 of our making");
+    assert_eq!((fleet.refusals(), lonely.refusals()), (0, 0), "a 429 that Switchboard caused");
     (fleet.calls(), lonely.calls())
 }
 
-/// So much time passes, and all that happens in it.
-async fn pass(seconds: u64) {
+/// Advances time second by second, with everything that happens meanwhile.
+async fn advance_secs(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
-/// What was told arrives.
-async fn soon() {
+/// Delivers published messages.
+async fn deliver_messages() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_of_one_are_in_the_figures_of_all() {
-    let fleet = Fleet::over(Settings { latency_ms: 1_000, ..Settings::default() });
+async fn calls_of_one_replica_count_for_all() {
+    let fleet = Fleet::with_settings(Settings { latency_ms: 1_000, ..Settings::default() });
     let all = fleet.three();
     let left = || [all[0].left(), all[1].left(), all[2].left()];
-    soon().await;
+    deliver_messages().await;
     all[0].list(Needed).await.unwrap();
-    soon().await;
+    deliver_messages().await;
     assert_eq!(left(), [Some(99); 3]);
     let under_way = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert_eq!(left(), [Some(98); 3]);
     };
-    let (ended, ()) = tokio::join!(all[1].list(Needed), under_way);
-    ended.unwrap();
-    soon().await;
+    let (result, ()) = tokio::join!(all[1].list(Needed), under_way);
+    result.unwrap();
+    deliver_messages().await;
     assert_eq!(left(), [Some(98); 3]);
     assert_eq!(fleet.calls(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_somebody_waits_for_takes_of_the_day_what_one_would_take() {
+async fn needed_calls_use_the_day_quota_of_one() {
     let (many, single) = calls_of_three_and_of_one(Needed, 40).await;
     assert_eq!((many, single), (95, 95));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_minute_is_one_minute_for_all_whoever_asks_first() {
+async fn minute_limit_is_shared_by_all_replicas() {
     let fleet = Fleet::new();
     let three = fleet.three();
-    soon().await;
-    // Enough for hours, were there no minute.
+    deliver_messages().await;
+    // Enough for hours without the minute limit.
     for _ in 0..60 {
         tokio::join!(three[0].calls(Needed), three[1].calls(Needed), three[2].calls(Needed));
-        soon().await;
+        deliver_messages().await;
     }
     assert_eq!(fleet.refusals(), 0);
     let calls = fleet.calls();
@@ -207,62 +207,62 @@ async fn a_minute_is_one_minute_for_all_whoever_asks_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_starts_late_knows_the_day_and_the_minute_without_a_call() {
+async fn late_replica_knows_the_quota_without_a_call() {
     let fleet = Fleet::new();
     let one = fleet.replica();
-    soon().await;
+    deliver_messages().await;
     for _ in 0..9 {
         one.list(Needed).await.unwrap();
-        pass(1).await;
+        advance_secs(1).await;
     }
     let late = fleet.replica();
-    soon().await;
+    deliver_messages().await;
     assert_eq!(late.left(), Some(91));
-    // One call of the minute is left, and may be the other's.
-    let wait = held(late.list(Needed).await);
+    // One call of the minute is left, and the other replica may use it.
+    let wait = held_for(late.list(Needed).await);
     assert!((Duration::from_secs(45)..=Duration::from_secs(60)).contains(&wait), "{wait:?}");
     assert_eq!(fleet.calls(), 9);
 
-    // A day's pace too: whoever is restarted all the time refreshes no more often than one that is not.
+    // The day's rate too: a replica that restarts often refreshes no more often than one that does not.
     let (fleet, mut calls) = (Fleet::new(), 0);
     for _ in 0..2 * 60 {
         let restarted = fleet.replica();
         calls += usize::from(restarted.calls(Refresh).await);
-        pass(60).await;
+        advance_secs(60).await;
     }
     assert_eq!((fleet.calls(), fleet.refusals()), (calls, 0));
     let (lonely, mut single) = (Fleet::new(), 0);
-    let alone = lonely.alone();
+    let unshared_replica = lonely.unshared_replica();
     for _ in 0..2 * 60 {
-        single += usize::from(alone.calls(Refresh).await);
-        pass(60).await;
+        single += usize::from(unshared_replica.calls(Refresh).await);
+        advance_secs(60).await;
     }
     assert!(calls.abs_diff(single) <= 2, "{calls} calls, {single} of one that goes on");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_missed_something_looks_again() {
+async fn replica_that_missed_messages_reads_the_store() {
     let fleet = Fleet::new();
     let (one, two) = (fleet.replica(), fleet.replica());
-    soon().await;
+    deliver_messages().await;
     two.list(Needed).await.unwrap();
-    soon().await;
-    // Its connection is only half there: it hears nothing and is not told so.
+    deliver_messages().await;
+    // Its connection is half open: it receives nothing and gets no error.
     two.line.half_open_subscriptions();
     for _ in 0..4 {
         one.list(Needed).await.unwrap();
-        pass(1).await;
+        advance_secs(1).await;
     }
     assert_eq!((one.left(), two.left()), (Some(95), Some(99)));
     let looks = |line: &MemoryStore| {
         line.commands().iter().filter(|command| matches!(command, Command::Get(_))).count()
     };
     let before = looks(&two.line);
-    // It no longer hears itself, and connects again.
-    pass(12).await;
+    // It no longer receives its own messages, so it reconnects.
+    advance_secs(12).await;
     assert_eq!(looks(&two.line), before + 1);
     assert_eq!(two.left(), Some(95));
-    // The minute as well: five calls of ten, and one is left for the other.
+    // The minute as well: five calls of ten were made, and one is left for the other.
     let mut more = 0;
     while two.calls(Needed).await {
         more += 1;
@@ -271,78 +271,80 @@ async fn who_has_missed_something_looks_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_store_is_away_each_goes_on_by_its_headers() {
-    for failing in [Serves::Away, Serves::Refusing, Serves::Full, Serves::Slow(Duration::from_millis(80))] {
+async fn without_the_store_each_replica_uses_its_headers() {
+    for failing in
+        [Behaviour::Away, Behaviour::Refusing, Behaviour::Full, Behaviour::Slow(Duration::from_millis(80))]
+    {
         let fleet = Fleet::starting_at("2026-11-21T23:15:00Z", Settings::default());
         let three = fleet.three();
-        soon().await;
-        // Nine calls a minute, and the day's are used up while it is away.
+        deliver_messages().await;
+        // Nine calls a minute, until the day's calls are used up while the store is unreachable.
         for minute in 0..30 {
             for replica in &three {
-                replica.line.serve(if (3..20).contains(&minute) { failing } else { Serves::Well });
+                replica.line.set_behaviour(if (3..20).contains(&minute) { failing } else { Behaviour::Well });
                 replica.calls(Needed).await;
-                pass(7).await;
+                advance_secs(7).await;
                 replica.calls(Needed).await;
-                pass(13).await;
+                advance_secs(13).await;
             }
         }
         assert_eq!(fleet.refusals(), 0, "{failing:?}");
         let calls = fleet.calls();
         assert!((95..=100).contains(&calls), "{failing:?}: {calls} calls");
-        // And one knows of the others again.
-        pass(15 * MINUTE).await;
+        // The replicas know of each other again.
+        advance_secs(15 * MINUTE).await;
         three[0].list(Needed).await.unwrap();
-        soon().await;
+        deliver_messages().await;
         assert_eq!(three.each_ref().map(Replica::left), [Some(99); 3], "{failing:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_made_while_the_store_was_away_are_told_when_it_is_back() {
+async fn calls_during_an_outage_are_shared_afterwards() {
     let fleet = Fleet::new();
     let [one, two, three] = fleet.three();
-    soon().await;
+    deliver_messages().await;
     one.list(Needed).await.unwrap();
     for replica in [&one, &two, &three] {
-        replica.line.serve(Serves::Away);
+        replica.line.set_behaviour(Behaviour::Away);
     }
     for _ in 0..5 {
         one.list(Needed).await.unwrap();
     }
     for replica in [&one, &two, &three] {
-        replica.line.serve(Serves::Well);
+        replica.line.set_behaviour(Behaviour::Well);
     }
-    pass(2).await;
+    advance_secs(2).await;
     assert_eq!([one.left(), two.left(), three.left()], [Some(94); 3]);
     while two.calls(Needed).await {
-        soon().await;
+        deliver_messages().await;
     }
     assert_eq!(fleet.refusals(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_was_emptied_is_told_anew() {
+async fn emptied_store_is_filled_again() {
     let fleet = Fleet::new();
     let (one, two) = (fleet.replica(), fleet.replica());
-    soon().await;
+    deliver_messages().await;
     for _ in 0..4 {
         one.list(Needed).await.unwrap();
     }
-    pass(2).await;
+    advance_secs(2).await;
     fleet.server.restart_empty();
-    pass(2).await;
+    advance_secs(2).await;
     let late = fleet.replica();
-    soon().await;
+    deliver_messages().await;
     assert_eq!([one.left(), two.left(), late.left()], [Some(96); 3]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_shared_is_numbers_and_what_is_not_ours_there_is_not_heeded() {
+async fn only_numbers_are_shared_and_foreign_data_is_ignored() {
     let fleet = Fleet::new();
     let one = fleet.replica();
-    soon().await;
+    deliver_messages().await;
     one.list(Needed).await.unwrap();
-    soon().await;
+    deliver_messages().await;
     let entries = fleet.server.entries();
     let [(key, value)] = &entries.iter().collect::<Vec<_>>()[..] else { panic!("{entries:?}") };
     assert!(key.starts_with("switchboard:1:quota:leadlex:"), "{key}");
@@ -361,7 +363,7 @@ async fn what_is_shared_is_numbers_and_what_is_not_ours_there_is_not_heeded() {
         fleet.server.put(key, garbage);
         let another = fleet.replica();
         another.list(Needed).await.unwrap();
-        soon().await;
+        deliver_messages().await;
     }
     assert_eq!(fleet.refusals(), 0);
     assert_eq!(one.left(), Some(95));

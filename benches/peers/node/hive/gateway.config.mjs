@@ -1,5 +1,5 @@
-// Hive Gateway over the supergraph of both REST APIs, with response caching; the schema's own shape comes from additional
-// type definitions and resolvers, which ask the subgraphs through its in-context SDK, batched.
+// Hive Gateway over the supergraph of both REST APIs, with response caching. Additional type definitions and resolvers give the
+// schema its shape and call the subgraphs in batches through the in-context SDK.
 import { defineConfig } from '@graphql-hive/gateway'
 import { account, cacheSeconds, keysPerPage, pageOf, port, provider, schema, share } from '../job.mjs'
 
@@ -9,7 +9,7 @@ const accountFields = '{ items { id status user_id created_at toolkit { slug } a
 export const gatewayConfig = defineConfig({
   host: '127.0.0.1',
   port,
-  // The subgraphs' own root fields stay beside these.
+  // The subgraphs' own root fields remain available.
   additionalTypeDefs: schema.replace('type Query', 'extend type Query'),
   additionalResolvers: {
     Query: {

@@ -1,4 +1,4 @@
-//! A bare axum handler that answers the same bytes as Switchboard: the limit that the hot row is measured against.
+//! A bare axum handler that returns the same bytes as Switchboard: the upper limit for the hot row.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 pub(crate) async fn serve(listen: SocketAddr, file: &Path) -> anyhow::Result<()> {
     let bytes = Bytes::from(std::fs::read(file)?);
-    // The request's body is read, as any server must.
+    // Reads the request body, as any server must.
     let answer = move |_asked: Bytes| async move { ([(CONTENT_TYPE, "application/json")], bytes) };
     let routes = Router::new().route("/graphql", post(answer));
     axum::serve(TcpListener::bind(listen).await?, routes).await?;

@@ -1,4 +1,4 @@
-//! Empty caches: one query by itself, a thousand at once, and one on skewed data.
+//! Empty caches: a single query, a thousand concurrent ones, and one on skewed data.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -16,14 +16,14 @@ use crate::servers::{Keeps, Kind, Site};
 use crate::steady::{Right, both};
 use crate::table;
 
-/// The shortest that every cache knows, and a pause in which it ends.
+/// The shortest lifetime that every cache supports, and a pause after which it has expired.
 const SHORT: Keeps = Keeps(1);
 const PAUSE: Duration = Duration::from_millis(2_200);
 
-/// Cold caches, a latency in front of each upstream.
+/// Cold caches with latency in front of each upstream.
 ///
-/// A peer has been warmed up, and asked again when all that it kept has ended. Switchboard serves what has ended while it asks
-/// anew, so it is started anew for each sample, with one unrelated request before.
+/// A peer is warmed up and queried again after its cache has expired. Switchboard serves stale data while it
+/// refreshes, so it is restarted for each sample and gets one unrelated request first.
 pub(crate) async fn cold(
     site: &Site,
     plan: &Plan,
@@ -81,7 +81,7 @@ pub(crate) async fn cold(
     Ok(())
 }
 
-/// The hot query on many connections at once, which nobody has asked before.
+/// The hot query on many concurrent connections, with cold caches.
 pub(crate) async fn stampedes(
     site: &Site,
     plan: &Plan,
@@ -105,7 +105,7 @@ pub(crate) async fn stampedes(
     Ok(())
 }
 
-/// The hot query where the newest 3,000 accounts are all of one toolkit.
+/// The hot query with the newest 3,000 accounts all in one toolkit.
 pub(crate) async fn skewed(
     site: &Site,
     sandbox: &Sandbox,
@@ -113,7 +113,7 @@ pub(crate) async fn skewed(
     lanes: &mut [Lane],
 ) -> anyhow::Result<()> {
     let right = sandbox.account_ids(toolkits).await?;
-    ensure!(right.len() == 20 && right.iter().all(|ids| ids.len() == 10), "the sandbox's data have changed");
+    ensure!(right.len() == 20 && right.iter().all(|ids| ids.len() == 10), "the sandbox's data has changed");
     for lane in lanes.iter_mut().filter(|lane| lane.timed()) {
         if matches!(lane.contender.kind, Kind::Bare | Kind::Expecting) {
             continue;

@@ -1,7 +1,7 @@
-//! HTTP/1.1 as a load driver wants it: one kept connection, one request at a time, no copies.
+//! A minimal HTTP/1.1 load client: one persistent connection, one request at a time, no copies.
 //!
-//! Driver and upstream share a core, so what the driver spends is taken from the upstream, and in the hot rows it must be faster
-//! than the fastest server. A general client costs several times as much.
+//! The driver and the upstream share a core, so CPU time of the driver is missing for the upstream. In the
+//! hot rows the driver must be faster than the fastest server. A general client costs several times as much.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
@@ -10,22 +10,22 @@ use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A kept connection.
+/// A persistent connection.
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-/// The answer to one request; its bytes are in the connection's buffer until the next.
+/// The response to one request. Its bytes are in the connection's buffer until the next request.
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
-    /// The body as it came, with the frames of a chunked one.
+    /// The body as received, with the framing of a chunked one.
     framed: &'a [u8],
     chunked: bool,
 }
 
 impl Answer<'_> {
-    /// At least; frames count.
+    /// A lower bound: framing counts.
     pub(crate) fn length(&self) -> usize {
         self.framed.len()
     }
@@ -57,8 +57,8 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(128 << 10) })
     }
 
-    /// Sends a whole request and reads its whole answer.
-    pub(crate) async fn ask(&mut self, request: &[u8]) -> Result<Answer<'_>> {
+    /// Sends a complete request and reads the complete response.
+    pub(crate) async fn send(&mut self, request: &[u8]) -> Result<Answer<'_>> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         let head = loop {
@@ -73,7 +73,7 @@ impl Connection {
                     self.read().await?;
                 }
             }
-            // JSON holds no raw line end, so this is no part of it.
+            // JSON has no raw line breaks, so this is not part of it.
             None => {
                 while !self.buffer.ends_with(b"\r\n0\r\n\r\n") {
                     self.read().await?;
@@ -93,9 +93,9 @@ impl Connection {
 
 struct Head {
     status: u16,
-    /// Of the head itself, in bytes.
+    /// The length of the head in bytes.
     size: usize,
-    /// Of the body; none where it is chunked.
+    /// The length of the body, `None` if chunked.
     length: Option<usize>,
 }
 
@@ -116,7 +116,7 @@ fn broken() -> Error {
     Error::new(ErrorKind::InvalidData, "no HTTP/1.1 answer")
 }
 
-/// A whole `POST /graphql`.
+/// A complete `POST /graphql`.
 pub(crate) fn post(to: SocketAddr, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(

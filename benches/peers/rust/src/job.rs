@@ -1,4 +1,4 @@
-//! What every server is asked, and whether two answers are the same.
+//! The requests of the benchmark, and the comparison of responses.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ pub(crate) fn hot() -> String {
     json!({ "query": query }).to_string()
 }
 
-/// 20 accounts by a filter that was never there before: three users that no other `number` under 500,000 has. Each has seven or
+/// 20 accounts with a new filter: three users that no other `number` below 500,000 has. Each has seven or
 /// eight accounts.
 pub(crate) fn unique(number: usize) -> String {
     let query = "query Unique($users: [String!]) { connectedAccounts(first: 20, filter: { userIds: $users }) { \
@@ -25,16 +25,16 @@ pub(crate) fn unique(number: usize) -> String {
     json!({ "query": query, "variables": { "users": users } }).to_string()
 }
 
-/// What a server says when it is up.
+/// The request that shows that a server is up.
 pub(crate) fn probe() -> String {
     json!({ "query": "{ __typename }" }).to_string()
 }
 
-/// An answer's data.
+/// The data of a response.
 ///
 /// # Errors
 ///
-/// It is no JSON, or has errors.
+/// The response is not JSON, or it has errors.
 pub(crate) fn data(body: &[u8]) -> Result<Value, String> {
     let mut answer: Value = serde_json::from_slice(body).map_err(|error| format!("no JSON: {error}"))?;
     match answer.get("errors") {
@@ -43,8 +43,7 @@ pub(crate) fn data(body: &[u8]) -> Result<Value, String> {
     }
 }
 
-/// Where two answers first differ; none where they say the same. A moment may be written with or without its zero
-/// milliseconds.
+/// The first difference between two responses, if there is one. A timestamp may omit zero milliseconds.
 pub(crate) fn difference(ours: &Value, theirs: &Value) -> Option<String> {
     fn moment(text: &str) -> &str {
         text.strip_suffix(".000Z").or(text.strip_suffix('Z')).unwrap_or(text)
@@ -72,7 +71,7 @@ pub(crate) fn difference(ours: &Value, theirs: &Value) -> Option<String> {
     }
 }
 
-/// The ids of each provider's accounts in an answer to [`hot`].
+/// The ids of each provider's accounts in a response to [`hot`].
 pub(crate) fn account_ids(data: &Value) -> Vec<Vec<String>> {
     let nodes = |of: &Value| of["nodes"].as_array().cloned().unwrap_or_default();
     let ids = |provider: &Value| {

@@ -3,14 +3,14 @@
 use crate::servers::Contender;
 use crate::table::Row;
 
-/// A server and what is known of it.
+/// A server with its results so far.
 pub(crate) struct Lane {
     pub(crate) contender: Contender,
     pub(crate) row: Row,
 }
 
 impl Lane {
-    /// Whether its answers are right.
+    /// Whether its responses are correct, so that it is measured.
     pub(crate) fn timed(&self) -> bool {
         self.row.excluded.is_none()
     }

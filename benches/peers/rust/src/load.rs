@@ -1,4 +1,4 @@
-//! Load on one server: some connections, each with one request under way, for a fixed time.
+//! Load on one server: some connections, each with one request in flight, for a fixed time.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::process::Process;
 
 /// Connections of a round.
 const CONNECTIONS: usize = 16;
-/// How long after its time a round may still wait for its last answers.
+/// The time that a round may wait for its last responses.
 const OVERTIME: Duration = Duration::from_secs(60);
 
-/// What a round asks.
+/// The request of a round.
 pub(crate) enum Question<'a> {
-    /// The same query again and again; an answer is this long.
+    /// The same query repeatedly, with the length of its response.
     Hot { length: usize },
-    /// Queries that were never asked; the next one's number.
+    /// Unique queries, with the number of the next.
     Unique { next: &'a Cell<usize> },
 }
 
@@ -33,13 +33,13 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    /// Of the server.
+    /// CPU time of the server.
     pub(crate) fn cpu_micros(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.requests as f64
     }
 
-    /// Requests that a second of the server's core answers: its requests per second where the core is busy all the time, and
-    /// what they would be where the load is the limit.
+    /// Requests per second of the server's core: its requests per second if the core is always busy, and an
+    /// extrapolation if the load is the limit.
     pub(crate) fn per_core_second(&self) -> f64 {
         1e6 / self.cpu_micros()
     }
@@ -48,13 +48,13 @@ impl Round {
         self.requests as f64 / self.took.as_secs_f64()
     }
 
-    /// How much of its core the server used. Far below 1, the load or the upstream was the limit.
+    /// The used share of the server's core. Far below 1, the load or the upstream was the limit.
     pub(crate) fn busy(&self) -> f64 {
         self.cpu.as_secs_f64() / self.took.as_secs_f64()
     }
 }
 
-/// Asks `server` for `time`.
+/// Loads `server` for `time`.
 pub(crate) async fn round(server: &Process, question: Question<'_>, time: Duration) -> anyhow::Result<Round> {
     let mut connections = try_join_all((0..CONNECTIONS).map(|_| Connection::open(server.address))).await?;
     let hot = post(server.address, &job::hot());
@@ -64,10 +64,10 @@ pub(crate) async fn round(server: &Process, question: Question<'_>, time: Durati
     let asking = try_join_all(connections.iter_mut().map(async |connection| {
         while begun.elapsed() < time {
             let answer = match &question {
-                Question::Hot { .. } => connection.ask(&hot).await?,
+                Question::Hot { .. } => connection.send(&hot).await?,
                 Question::Unique { next } => {
                     let request = post(server.address, &job::unique(next.replace(next.get() + 1)));
-                    connection.ask(&request).await?
+                    connection.send(&request).await?
                 }
             };
             let least = match &question {
@@ -76,36 +76,37 @@ pub(crate) async fn round(server: &Process, question: Question<'_>, time: Durati
             };
             ensure!(
                 answer.status == 200 && answer.length() >= least,
-                "a wrong answer under load: {}",
+                "a wrong response under load: {}",
                 tell(&answer.body()?)
             );
             requests.set(requests.get() + 1);
         }
         Ok(())
     }));
-    tokio::time::timeout(time + OVERTIME, asking).await.context("it does not answer any more")??;
+    tokio::time::timeout(time + OVERTIME, asking).await.context("the server stopped responding")??;
     let took = begun.elapsed();
     Ok(Round { requests: requests.get(), took, cpu: server.cpu()? - cpu })
 }
 
-/// The same query on many connections at once, and how long the last answer took; an answer is this long.
+/// The same query on many concurrent connections: the time until the last response, each of which has this
+/// length.
 pub(crate) async fn stampede(server: &Process, many: usize, length: usize) -> anyhow::Result<Duration> {
     let mut connections = try_join_all((0..many).map(|_| Connection::open(server.address))).await?;
     let request = post(server.address, &job::hot());
     let begun = Instant::now();
     let asking = join_all(connections.iter_mut().map(async |connection| -> std::io::Result<bool> {
-        let answer = connection.ask(&request).await?;
+        let answer = connection.send(&request).await?;
         Ok(answer.status == 200 && answer.length() >= length)
     }));
     let answers =
-        tokio::time::timeout(OVERTIME, asking).await.context("not all were answered in a minute")?;
+        tokio::time::timeout(OVERTIME, asking).await.context("some requests got no response within a minute")?;
     let took = begun.elapsed();
     let wrong = answers.iter().filter(|answer| !matches!(answer, Ok(true))).count();
     ensure!(wrong == 0, "{wrong} of {many} answers were wrong");
     Ok(took)
 }
 
-/// One request on an open connection, and its answer's body.
+/// Sends one request on an open connection and returns the response body.
 pub(crate) async fn ask(
     connection: &mut Connection,
     server: &Process,
@@ -113,12 +114,12 @@ pub(crate) async fn ask(
 ) -> anyhow::Result<(Vec<u8>, Duration)> {
     let request = post(server.address, body);
     let begun = Instant::now();
-    let asking = async { connection.ask(&request).await?.body() };
-    let body = tokio::time::timeout(OVERTIME, asking).await.context("it does not answer")??;
+    let asking = async { connection.send(&request).await?.body() };
+    let body = tokio::time::timeout(OVERTIME, asking).await.context("the server does not respond")??;
     Ok((body, begun.elapsed()))
 }
 
-/// The beginning of an answer.
+/// The beginning of a response.
 fn tell(body: &[u8]) -> String {
     String::from_utf8_lossy(body).chars().take(300).collect()
 }

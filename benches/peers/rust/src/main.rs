@@ -1,8 +1,8 @@
-//! Switchboard beside other GraphQL servers on the same job: `benches/peers/run` builds this and starts it.
+//! Switchboard beside other GraphQL servers on the same job: `benches/peers/run` builds and starts this.
 //!
-//! Three programs in one: `run`, which starts every server, compares their answers, loads them in turn and writes the
-//! table; and the two servers that are Rust and not Switchboard, [`bare`] and [`plain`]. One binary, so that all of them are
-//! built alike, and as Switchboard is.
+//! Three programs in one: `run` starts every server, compares their responses, loads them in turn and writes
+//! the table. The other two are the Rust servers [`bare`] and [`plain`]. They share one binary, so that all
+//! are built in the same way as Switchboard.
 
 mod bare;
 mod cold;
@@ -35,16 +35,16 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 enum Command {
     /// Runs the benchmark and writes the table.
     Run(run::Arguments),
-    /// Serves the bytes of one file: what no server can beat.
+    /// Serves the bytes of one file: the upper limit for any server.
     Bare {
-        /// Where to listen.
+        /// The listen address.
         listen: SocketAddr,
         /// The file.
         file: PathBuf,
     },
-    /// Serves the job by async-graphql with its DataLoader; the upstreams come from the environment.
+    /// Serves the job with async-graphql and its DataLoader. The upstreams come from the environment.
     Plain {
-        /// Where to listen.
+        /// The listen address.
         listen: SocketAddr,
     },
 }
@@ -60,8 +60,8 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
-    // One thread for the driver, so that no request is handed from one to another; the servers are as `#[tokio::main]` would have
-    // them, which is as Switchboard is.
+    // One thread for the driver, so that no request moves between threads. The servers use the runtime of
+    // `#[tokio::main]`, as Switchboard does.
     let driver = || Builder::new_current_thread().enable_all().build();
     let server = || Builder::new_multi_thread().enable_all().build();
     match command {

@@ -1,8 +1,8 @@
-//! The job by async-graphql with its DataLoader, set up as its documentation shows: a schema of derived objects, a loader in
-//! each request's data, async-graphql-axum in front.
+//! The job with async-graphql and its DataLoader, as its documentation shows: a schema of derived objects, a
+//! loader in each request's data, async-graphql-axum in front.
 //!
-//! It keeps nothing between requests. As in the Node peers, an upstream page holds 100 rows, so the loader asks for 20 providers'
-//! first 10 accounts in two calls at once.
+//! It caches nothing between requests. As in the Node peers, an upstream page has 100 rows, so the loader
+//! reads the first 10 accounts of 20 providers in two concurrent calls.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -203,7 +203,7 @@ impl Loader<Key> for Accounts {
 }
 
 impl Accounts {
-    /// The one call that answers these keys, and each its own rows.
+    /// One call for these keys, with the rows distributed to each key.
     async fn page(&self, keys: &[Key]) -> reqwest::Result<Vec<(Key, Vec<AccountRow>)>> {
         let slugs: Vec<&str> = keys.iter().flat_map(|key| &key.toolkits).map(String::as_str).collect();
         let limit = keys.iter().map(|key| key.first).sum::<usize>().min(PAGE);

@@ -1,10 +1,10 @@
-//! How much a run measures.
+//! The size of a run.
 
 use std::time::Duration;
 
 use crate::servers::Keeps;
 
-/// How much is measured.
+/// Sample counts and durations.
 pub(crate) struct Plan {
     pub(crate) rounds: usize,
     pub(crate) round: Duration,
@@ -30,5 +30,5 @@ pub(crate) const QUICK: Plan = Plan {
 
 /// Longer than a run.
 pub(crate) const LONG: Keeps = Keeps(3_600);
-/// Filters that no round reaches: for comparing and for warming up.
+/// Numbers of filters that no round reaches, for comparison and warm-up.
 pub(crate) const ASIDE: usize = 400_000;

@@ -1,4 +1,4 @@
-//! A server under test or an upstream: a process on one core, what it costs, and its end.
+//! A server under test or an upstream: a process on one core, with its resource usage.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -12,17 +12,17 @@ use tokio::time::Instant;
 
 use crate::http::Connection;
 
-/// The servers' core.
+/// The core of the servers.
 pub(crate) const SERVER_CORE: usize = 0;
-/// The upstreams' core, and the load's.
+/// The core of the upstreams and of the load.
 pub(crate) const LOAD_CORE: usize = 1;
 
-/// How long a server may take to answer at all.
-const START_MOST: Duration = Duration::from_secs(60);
-/// Of `/proc/PID/stat`, a second (`USER_HZ`).
+/// The maximum time until a server's first response.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Ticks per second in `/proc/PID/stat` (`USER_HZ`).
 const TICKS: f64 = 100.0;
 
-/// A program with its arguments and its whole environment.
+/// A program with its arguments and its complete environment.
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) arguments: Vec<String>,
@@ -34,7 +34,7 @@ pub(crate) struct Process {
     child: Child,
     id: u32,
     pub(crate) address: SocketAddr,
-    /// From its start to its first answer.
+    /// From its start to its first response.
     pub(crate) started_in: Duration,
 }
 
@@ -45,13 +45,13 @@ pub(crate) struct Memory {
     pub(crate) most: f64,
 }
 
-/// A loopback address that nobody listens on.
+/// A free loopback address.
 pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 impl Process {
-    /// Starts `program` on `core`, and waits until it answers `probe` with 200. What it prints goes to `log`.
+    /// Starts `program` on `core` and waits until it responds to `probe` with 200. Its output goes to `log`.
     pub(crate) async fn start(
         program: &Program,
         core: usize,
@@ -59,7 +59,7 @@ impl Process {
         probe: &[u8],
         log: &Path,
     ) -> anyhow::Result<Self> {
-        // Where this process is killed and cannot stop them, they still end: that is setpriv's part.
+        // If this process is killed, setpriv ends the child.
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "KILL", "taskset", "--cpu-list", &core.to_string()])
@@ -79,7 +79,7 @@ impl Process {
             if let Some(status) = child.try_wait()? {
                 bail!("{} ended ({status}):\n{}", program.path.display(), last_lines(log));
             }
-            if begun.elapsed() > START_MOST {
+            if begun.elapsed() > START_TIMEOUT {
                 bail!("{} does not answer:\n{}", program.path.display(), last_lines(log));
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -87,7 +87,7 @@ impl Process {
         Ok(Self { child, id, address, started_in: begun.elapsed() })
     }
 
-    /// The processor time that it and its children have used.
+    /// The CPU time of the process and its children.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let mut ticks = 0;
         let mut family = vec![self.id];
@@ -134,10 +134,10 @@ fn stats() -> Vec<Stat> {
     let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     ids.filter_map(|id: u32| {
         let text = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // The second field is a name in brackets, and may hold anything.
+        // The second field is a name in brackets, which can contain any character.
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
-        // Its own user and system time, and those of children that have ended.
+        // Own user and system time, and that of ended children.
         let ticks = field(14)? + field(15)? + field(16)? + field(17)?;
         Some(Stat { id, parent: field(4)?.try_into().ok()?, ticks })
     })

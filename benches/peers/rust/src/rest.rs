@@ -1,4 +1,4 @@
-//! The two upstream calls of [`crate::plain`], as anybody would write them with reqwest and serde.
+//! The two upstream calls of [`crate::plain`], as usually written with reqwest and serde.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ pub(crate) struct ProviderRow {
     scopes: Option<Vec<Scope>>,
 }
 
-/// A text, or an object that names one.
+/// A string, or an object that names a scope.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Scope {
@@ -110,7 +110,7 @@ pub(crate) enum AccountStatus {
 }
 
 impl Upstreams {
-    /// As the environment says.
+    /// Reads the environment.
     pub(crate) fn from_environment() -> anyhow::Result<Self> {
         let set = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set"));
         Ok(Self {
@@ -138,7 +138,7 @@ async fn answer<T: DeserializeOwned>(call: reqwest::RequestBuilder) -> reqwest::
     call.send().await?.error_for_status()?.json().await
 }
 
-/// The toolkits of each provider, by `category/name`: the file that the variable `TOOLKITS` names.
+/// The toolkits of each provider by `category/name`, from the file in the variable `TOOLKITS`.
 pub(crate) fn toolkits() -> anyhow::Result<HashMap<String, Vec<String>>> {
     let path = std::env::var("TOOLKITS").context("TOOLKITS is not set")?;
     Ok(serde_json::from_slice(&std::fs::read(path)?)?)

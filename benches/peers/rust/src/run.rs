@@ -1,8 +1,9 @@
-//! The run: every server is started, its answers compared with Switchboard's, and then each is measured in turn.
+//! The run: starts every server, compares its responses with Switchboard's, and measures each in turn.
 //!
-//! Servers share one core and are loaded one at a time, in rounds: Switchboard, the next, …, Switchboard again. A machine that
-//! slows down for a while slows all of them, and the median of the rounds forgets it. Servers that wait for their turn
-//! cost nothing. The alternative, each server alone from start to end, measures the machine's mood with it.
+//! Servers share one core and are loaded one at a time, in rounds: Switchboard, the next, …, Switchboard
+//! again. If the machine slows down for a while, all servers are affected, and the median ignores it. Idle
+//! servers cost nothing. Measuring each server alone from start to end would include such changes of the
+//! machine.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::servers::Site;
 use crate::steady;
 use crate::table::{self, Row};
 
-/// What `run` takes; `benches/peers/run` gives all of it.
+/// The arguments of `run`. `benches/peers/run` passes all of them.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The Switchboard binary.
@@ -28,33 +29,33 @@ pub(crate) struct Arguments {
     /// The directory of the Node peers, installed.
     #[arg(long)]
     node: PathBuf,
-    /// A directory for logs, which holds Hive's supergraph.
+    /// A directory for logs, which has Hive's supergraph.
     #[arg(long)]
     work: PathBuf,
     /// Switchboard's mapping of providers to toolkits.
     #[arg(long)]
     toolkits: PathBuf,
-    /// The table that is written.
+    /// The table to write.
     #[arg(long)]
     results: PathBuf,
-    /// Switchboard's README, which shows the first of the tables between two marks.
+    /// Switchboard's README, which has the first table between two marks.
     #[arg(long)]
     readme: PathBuf,
-    /// Today, for the table.
+    /// The date for the table.
     #[arg(long)]
     date: String,
-    /// Few and short rounds: shows that everything works, and measures nothing.
+    /// Few and short rounds, to test that everything works. The figures mean nothing.
     #[arg(long)]
     quick: bool,
 }
 
-/// Of the cold rows, one way.
+/// One-way latency in milliseconds for the cold rows.
 const LATENCY: &str = "50";
-/// Around the table in README.
+/// The marks around the table in README.
 const BEGIN: &str = "<!-- make bench-peers writes this -->";
 const END: &str = "<!-- until here -->";
 
-/// Runs to the end, or until it is told to stop; either way every process that it started ends.
+/// Runs to the end or until a signal. In both cases every started process ends.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
@@ -101,7 +102,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts `summary` between the marks in README.
+/// Writes `summary` between the marks in README.
 fn show(readme: &Path, summary: &str) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(readme)?;
     let marks = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
@@ -109,7 +110,7 @@ fn show(readme: &Path, summary: &str) -> anyhow::Result<()> {
     Ok(std::fs::write(readme, format!("{before}{BEGIN}\n{summary}{END}{after}"))?)
 }
 
-/// Switchboard's own file, as `category/name` → toolkits.
+/// Switchboard's own file as `category/name` → toolkits.
 fn toolkits(file: &Path) -> anyhow::Result<HashMap<String, Vec<String>>> {
     #[derive(Deserialize)]
     struct Mapping {

@@ -1,4 +1,4 @@
-//! The upstreams: `switchboard sandbox` as a process of its own, and what it was asked.
+//! The upstreams: `switchboard sandbox` as a process, and the calls that it received.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(crate) struct Sandbox {
     client: reqwest::Client,
 }
 
-/// How many calls each upstream received.
+/// The number of calls that each upstream received.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Calls {
     pub(crate) leadlex: usize,
@@ -26,7 +26,7 @@ pub(crate) struct Calls {
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct RecordedCall {
     upstream: String,
 }
 
@@ -60,15 +60,15 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Since [`Sandbox::forget_calls`], the last 10,000.
+    /// The calls since [`Sandbox::forget_calls`], at most 10,000.
     pub(crate) async fn calls(&self) -> anyhow::Result<Calls> {
         let url = format!("{}/__requests", self.composio_url());
-        let asked: Vec<Asked> = self.client.get(url).send().await?.error_for_status()?.json().await?;
+        let asked: Vec<RecordedCall> = self.client.get(url).send().await?.error_for_status()?.json().await?;
         let leadlex = asked.iter().filter(|call| call.upstream == "leadlex").count();
         Ok(Calls { leadlex, composio: asked.len() - leadlex })
     }
 
-    /// The ids that a right answer to the hot query has, provider by provider: one call for each, joined with nothing.
+    /// The account ids of a correct response to the hot query, provider by provider, from one call for each.
     pub(crate) async fn account_ids(
         &self,
         toolkits: &HashMap<String, Vec<String>>,

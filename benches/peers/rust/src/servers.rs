@@ -1,4 +1,4 @@
-//! The servers that are measured, and how each is started.
+//! The measured servers, and how each is started.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,18 +10,18 @@ use crate::job;
 use crate::process::{Process, Program, SERVER_CORE, free_address};
 use crate::sandbox::{COMPOSIO_KEY, LEADLEX_KEY, Sandbox};
 
-/// What a server is.
+/// The kind of a server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Switchboard.
     Switchboard,
-    /// Switchboard with `toolkits.expected` set, so that it asks both upstreams at once.
+    /// Switchboard with `toolkits.expected`, so that it calls both upstreams concurrently.
     Expecting,
-    /// The bytes alone.
+    /// A server of fixed bytes.
     Bare,
-    /// async-graphql with DataLoader; keeps nothing.
+    /// async-graphql with DataLoader, without a cache.
     Plain,
-    /// A Node server: a script of `node/`, or Hive Gateway's own command.
+    /// A Node server: a script in `node/`, or the command of Hive Gateway.
     Node(&'static str),
 }
 
@@ -31,22 +31,22 @@ pub(crate) struct Contender {
     pub(crate) kind: Kind,
 }
 
-/// Where everything is.
+/// The paths of everything that is used.
 pub(crate) struct Site {
     /// The binary under test.
     pub(crate) switchboard: PathBuf,
     /// `benches/peers/node`.
     pub(crate) node: PathBuf,
-    /// For logs and what is made on the way.
+    /// The directory for logs and generated files.
     pub(crate) work: PathBuf,
 }
 
-/// How long a server keeps what it read, in seconds.
+/// The lifetime of a server's cached data in seconds.
 #[derive(Clone, Copy)]
 pub(crate) struct Keeps(pub(crate) u64);
 
 impl Site {
-    /// Everybody, Switchboard first. The versions are those of the lock files.
+    /// All servers, Switchboard first. The versions are those of the lock files.
     pub(crate) fn contenders(&self) -> anyhow::Result<Vec<Contender>> {
         let manifest: Value = serde_json::from_slice(&std::fs::read(self.node.join("package.json"))?)?;
         let version = |package: &str| {
@@ -68,12 +68,12 @@ impl Site {
         ])
     }
 
-    /// The file whose bytes [`Kind::Bare`] serves.
+    /// The file that [`Kind::Bare`] serves.
     pub(crate) fn bytes(&self) -> PathBuf {
         self.work.join("hot.json")
     }
 
-    /// `category/name` → toolkits, which the peers read.
+    /// `category/name` → toolkits, for the peers.
     pub(crate) fn toolkits(&self) -> PathBuf {
         self.work.join("toolkits.json")
     }
@@ -82,7 +82,7 @@ impl Site {
         self.work.join(format!("{name}.log"))
     }
 
-    /// Starts a server over `upstreams`, and waits until it answers.
+    /// Starts a server over `upstreams` and waits until it responds.
     pub(crate) async fn start(
         &self,
         contender: &Contender,
@@ -152,7 +152,7 @@ impl Site {
         })
     }
 
-    /// What every peer reads from its environment.
+    /// The environment that every peer reads.
     fn peers(&self, at: SocketAddr, upstreams: &Sandbox, Keeps(seconds): Keeps) -> Vec<(String, String)> {
         let settings = [
             ("NODE_ENV", "production".to_owned()),

@@ -1,4 +1,4 @@
-//! Servers that run all the time: their answers compared, then hot and unique rounds, and memory after them.
+//! Warm servers: comparison of their responses, then hot and unique rounds, and memory afterwards.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use crate::process::Process;
 use crate::sandbox::Sandbox;
 use crate::servers::{Kind, Site};
 
-/// What Switchboard answered, and the others must.
+/// Switchboard's responses, which the other servers must match.
 pub(crate) struct Right {
     pub(crate) hot: Value,
     unique: Vec<Value>,
-    /// Of the hot answer, in bytes.
+    /// The size of the hot response in bytes.
     pub(crate) length: usize,
 }
 
-/// Answers compared; then hot and unique rounds, and memory after them.
+/// Compares responses, then runs hot and unique rounds and measures memory.
 pub(crate) async fn steady(
     site: &Site,
     plan: &Plan,
@@ -42,7 +42,7 @@ pub(crate) async fn steady(
             Some(right) => lane.row.excluded = disagreement(right, &server, lane.contender.kind).await?,
         }
         match &lane.row.excluded {
-            Some(how) => println!("  its answers differ, and it is not timed: {how}"),
+            Some(how) => println!("  its responses differ, so it is not measured: {how}"),
             None => running.push((lane, server, Cell::new(0))),
         }
     }
@@ -70,10 +70,10 @@ pub(crate) async fn steady(
     Ok(right)
 }
 
-/// The hot one and the unique one.
+/// The hot round and the unique round.
 type Rounds = (Option<load::Round>, Option<load::Round>);
 
-/// A hot round and a unique one. Bytes from a file are asked the first alone.
+/// A hot round and a unique round. A server of fixed bytes gets only the first.
 pub(crate) async fn both(
     lane: &Lane,
     server: &Process,
@@ -89,7 +89,7 @@ pub(crate) async fn both(
     Ok((Some(hot), Some(unique)))
 }
 
-/// Switchboard's answers, which the others are held against; the hot one is what [`Kind::Bare`] serves.
+/// Switchboard's responses as reference. [`Kind::Bare`] serves the hot one.
 async fn reference(site: &Site, server: &Process) -> anyhow::Result<Right> {
     let mut connection = Connection::open(server.address).await?;
     let (body, _) = load::ask(&mut connection, server, &job::hot()).await?;
@@ -111,7 +111,7 @@ async fn reference(site: &Site, server: &Process) -> anyhow::Result<Right> {
     Ok(Right { hot, unique, length: body.len() })
 }
 
-/// Where a server's answers differ from Switchboard's.
+/// The first difference between a server's responses and Switchboard's.
 async fn disagreement(right: &Right, server: &Process, kind: Kind) -> anyhow::Result<Option<String>> {
     let mut connection = Connection::open(server.address).await?;
     let mut questions = vec![(job::hot(), &right.hot)];

@@ -1,4 +1,4 @@
-//! What was measured, as the Markdown that README shows.
+//! The results as Markdown for README.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use crate::process::Memory;
 use crate::sandbox::Calls;
 use crate::servers::{Contender, Kind};
 
-/// One server's figures; what was not measured is none.
+/// One server's figures. `None` was not measured.
 pub(crate) struct Row {
     name: String,
     kind: Kind,
-    /// Where its answers differ from Switchboard's; then nothing of it is timed.
+    /// The difference from Switchboard's responses. Such a server is not measured.
     pub(crate) excluded: Option<String>,
     pub(crate) start: Option<Duration>,
     pub(crate) idle: Option<Memory>,
@@ -26,7 +26,7 @@ pub(crate) struct Row {
     pub(crate) skewed: Option<Result<Skewed, String>>,
 }
 
-/// The answer on skewed data: of 20 lists, how many are not the right ones, and how many of those are empty.
+/// The response on skewed data: how many of 20 lists are wrong, and how many of those are empty.
 #[derive(Clone, Copy)]
 pub(crate) struct Skewed {
     pub(crate) wrong: usize,
@@ -64,13 +64,13 @@ impl Row {
         median(self.cold.iter().map(millis))
     }
 
-    /// Whether it is somebody else's GraphQL server.
+    /// Whether it is a GraphQL server of another project.
     fn is_peer(&self) -> bool {
         matches!(self.kind, Kind::Plain | Kind::Node(_))
     }
 }
 
-/// What README shows: the day, the machine, and the ratios.
+/// The part for README: date, machine and ratios.
 pub(crate) fn summary(rows: &[Row], plan: &Plan, date: &str) -> Result<String, std::fmt::Error> {
     let of = |kind| rows.iter().find(move |row| row.kind == kind);
     let bare = of(Kind::Bare).and_then(|row| row.hot(Round::per_core_second));
@@ -104,7 +104,7 @@ pub(crate) fn summary(rows: &[Row], plan: &Plan, date: &str) -> Result<String, s
     Ok(text)
 }
 
-/// The whole of `RESULTS.md`.
+/// The complete `RESULTS.md`.
 pub(crate) fn write(rows: &[Row], plan: &Plan, date: &str, quick: bool) -> anyhow::Result<String> {
     let of = |kind| rows.iter().find(move |row| row.kind == kind);
     let bare = of(Kind::Bare).and_then(|row| row.hot(Round::per_core_second));
@@ -112,7 +112,7 @@ pub(crate) fn write(rows: &[Row], plan: &Plan, date: &str, quick: bool) -> anyho
     let mut text = String::new();
     writeln!(text, "# Switchboard beside its peers\n")?;
     if quick {
-        writeln!(text, "**Of a quick run, which shows that everything works and measures nothing.**\n")?;
+        writeln!(text, "**A quick run, which tests that everything works. The figures mean nothing.**\n")?;
     }
     writeln!(text, "Written by `make bench-peers`; README shows the first table.\n")?;
     writeln!(text, "{}", summary(rows, plan, date)?)?;
@@ -126,7 +126,7 @@ pub(crate) fn write(rows: &[Row], plan: &Plan, date: &str, quick: bool) -> anyho
     for row in rows.iter().filter(|row| row.kind != Kind::Expecting) {
         let name = &row.name;
         if let Some(how) = &row.excluded {
-            writeln!(text, "| {name} | not timed, its answers differ: {} | | | | | | | | |", brief(how))?;
+            writeln!(text, "| {name} | not measured, its responses differ: {} | | | | | | | | |", brief(how))?;
             continue;
         }
         writeln!(
@@ -177,7 +177,7 @@ pub(crate) fn write(rows: &[Row], plan: &Plan, date: &str, quick: bool) -> anyho
     Ok(text)
 }
 
-/// What Switchboard is meant to reach, and what it did.
+/// Switchboard's goals and the measured values.
 fn goals(text: &mut String, rows: &[Row]) -> std::fmt::Result {
     let of = |kind| rows.iter().find(move |row| row.kind == kind);
     let (ours, bare, plain) = (of(Kind::Switchboard), of(Kind::Bare), of(Kind::Plain));
@@ -211,10 +211,10 @@ fn goals(text: &mut String, rows: &[Row]) -> std::fmt::Result {
             Bound::Least(1.5),
             ratio(unique(plain), unique(ours)),
         ),
-        ("cold, two hops in a row, ms".to_owned(), Bound::Most(110.0), cold(Kind::Switchboard)),
-        ("cold, both hops at once, ms".to_owned(), Bound::Most(60.0), cold(Kind::Expecting)),
+        ("cold, two sequential hops, ms".to_owned(), Bound::Most(110.0), cold(Kind::Switchboard)),
+        ("cold, concurrent hops, ms".to_owned(), Bound::Most(60.0), cold(Kind::Expecting)),
         ("many identical requests at once: calls".to_owned(), Bound::Most(3.0), at_once),
-        ("start to first answer, ms".to_owned(), Bound::Most(50.0), start),
+        ("start to first response, ms".to_owned(), Bound::Most(50.0), start),
         ("idle, MB".to_owned(), Bound::Most(20.0), idle),
     ];
     writeln!(text, "\n| Switchboard's goal | bound | measured | |\n|---|---:|---:|---|")?;
@@ -240,17 +240,18 @@ enum Bound {
 
 fn notes(plan: &Plan) -> String {
     format!(
-        "How: one server at a time on one core, the upstreams (`switchboard sandbox`, 10,000 accounts) and the load on another, \
-         over loopback; 16 connections; medians of {} interleaved rounds of {:.1} s, cold of {} samples. Each peer is set up as its \
-         own documentation recommends and joins the accounts of 20 providers in two calls at once, as a page holds 100; \
-         all answers were compared as JSON before anything was timed.\n\n\
-         - Hot: 20 providers with 10 accounts each, again and again. Where the core was not busy, the load was the limit; \
-         so the ratios are of requests per second of the server's core, which is the same where it was busy.\n\
-         - Unique: the first 20 accounts of three users that were never asked for together; upstream latency 0.\n\
-         - Calls: LeadLex + Composio. Start: from the process's start to its first answer.\n\
-         - Cold: peers are warm, and what they kept has ended. Switchboard is started anew for each sample, and was asked one other \
-         question before; with `toolkits.expected` it asks both upstreams at once.\n\
-         - Skewed: the newest 3,000 accounts belong to one toolkit, and each toolkit has at least 350; held against one call for each provider.\n",
+        "Method: one server at a time on one core. The upstreams (`switchboard sandbox`, 10,000 accounts) and the load share another,\n\
+         over loopback, with 16 connections. Figures are medians of {} interleaved rounds of {:.1} s; cold figures are medians of {}\n\
+         samples. Each peer is set up as its own documentation recommends. It reads the accounts of 20 providers in two concurrent\n\
+         calls, because a page has 100. All responses were compared as JSON before the measurement.\n\n\
+         - Hot: 20 providers with 10 accounts each, repeated. If the core was not busy, the load was the limit. So the ratios use\n  \
+         requests per second of the server's core, which equal requests per second on a busy core.\n\
+         - Unique: the first 20 accounts of three users in a new combination; upstream latency 0.\n\
+         - Calls: LeadLex + Composio. Start: from the start of the process to its first response.\n\
+         - Cold: peers are warm, and their cached data has expired. Switchboard is restarted for each sample and gets one other\n  \
+         request first. With `toolkits.expected` it calls both upstreams concurrently.\n\
+         - Skewed: the newest 3,000 accounts belong to one toolkit, and each toolkit has at least 350. The reference is one call for\n  \
+         each provider.\n",
         plan.rounds,
         plan.round.as_secs_f64(),
         plan.cold_samples,
@@ -281,7 +282,7 @@ fn shown(figure: Option<f64>, digits: usize) -> String {
     figure.map_or("–".to_owned(), |figure| format!("{figure:.digits$}"))
 }
 
-/// Fit for a cell.
+/// Shortened for a table cell.
 fn brief(text: &str) -> String {
     text.chars().take(120).map(|c| if matches!(c, '|' | '\n') { ' ' } else { c }).collect()
 }

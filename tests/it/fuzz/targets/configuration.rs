@@ -1,14 +1,15 @@
-//! A configuration's text: it is read, or everything that is wrong with it is said, and no secret of it either way.
+//! Configuration text: it is accepted or all its problems are listed, and no secret is printed in either
+//! case.
 
 use std::ffi::OsString;
 use std::fs;
 
 use switchboard::config::{ApiKeys, Config, ConfigSources};
 
-/// What stands for every key in the seeds.
+/// The placeholder for every key in the seeds.
 const SECRET: &str = "k3ep-m3-qu1et";
 
-/// The file, and after a line `---` variables as `NAME=value`.
+/// The file and, after a line `---`, variables as `NAME=value`.
 pub(super) fn configuration(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (file, variables) = text.split_once("\n---\n").unwrap_or((&text, ""));

@@ -1,4 +1,4 @@
-//! Both decoders, as the clients use them: an answer's bytes become a page or a refusal.
+//! Both decoders, as the clients use them: a response body becomes a page or an error.
 
 use ::http::Response;
 use bytes::Bytes;
@@ -18,10 +18,10 @@ use switchboard::upstream::transport::{Network, Transport};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, service_fn};
 
-use super::on_a_paused_clock;
+use super::with_paused_clock;
 use crate::world::{NOW, upstream};
 
-/// What no unknown and no secret field of a generated answer lets out.
+/// The canary of generated responses. It must not occur in decoded data.
 pub(crate) const CANARY: &str = "hush-hush";
 
 fn transport(name: UpstreamName, body: &[u8]) -> Transport {
@@ -33,9 +33,9 @@ fn transport(name: UpstreamName, body: &[u8]) -> Transport {
     Transport::new(name, upstream("/"), network, Clock::starting_at(NOW.parse::<Timestamp>().unwrap()))
 }
 
-/// A page of accounts, where the bytes are one.
+/// The accounts page, if the bytes are one.
 pub(crate) fn page_of(bytes: &[u8]) -> Option<AccountPage> {
-    on_a_paused_clock(async {
+    with_paused_clock(async {
         let client = AccountsClient::new(transport(UpstreamName::Composio, bytes));
         let (credential, filter) = (Credential::new("ak_fuzz").unwrap(), AccountFilter::default());
         let order = AccountOrder::NEWEST_FIRST;
@@ -44,9 +44,9 @@ pub(crate) fn page_of(bytes: &[u8]) -> Option<AccountPage> {
     })
 }
 
-/// The list of providers, where the bytes are one.
+/// The provider list, if the bytes are one.
 pub(crate) fn list_of(bytes: &[u8]) -> Option<WholeList> {
-    on_a_paused_clock(async {
+    with_paused_clock(async {
         let client = ProvidersClient::new(transport(UpstreamName::Leadlex, bytes));
         unless_refused(client.fetch_list(&Credential::new("wbk_fuzz").unwrap(), Purpose::Needed).await)
     })
@@ -56,13 +56,17 @@ fn unless_refused<T>(fetched: Result<T, UpstreamError>) -> Option<T> {
     fetched.map_err(|error| assert_eq!(error.failure, UpstreamFailure::BadResponse, "{error:?}")).ok()
 }
 
-/// How many rows another parser sees, where it can read the bytes at all.
+/// The number of rows that another parser finds, if it can read the bytes.
 fn rows_seen(bytes: &[u8], list: &str) -> Option<usize> {
     Some(serde_json::from_slice::<Value>(bytes).ok()?.pointer(list)?.as_array()?.len())
 }
 
-fn adds_up(rows: usize, problems: &Problems, sent: usize) {
-    assert_eq!(rows as u64 + problems.rows_left_out(), sent as u64, "each row is there or a problem");
+fn assert_all_rows_counted(rows: usize, problems: &Problems, sent: usize) {
+    assert_eq!(
+        rows as u64 + problems.rows_left_out(),
+        sent as u64,
+        "each row is returned or counted as a problem"
+    );
     let (located, all): (u64, u64) = (
         problems.located().map(|(_, _, count)| count).sum(),
         problems.counts().map(|(_, count)| count).sum(),
@@ -76,7 +80,7 @@ fn adds_up(rows: usize, problems: &Problems, sent: usize) {
 
 pub(super) fn accounts(bytes: &[u8]) {
     let Some(page) = page_of(bytes) else { return };
-    adds_up(page.items.len(), &page.problems, page.rows_sent);
+    assert_all_rows_counted(page.items.len(), &page.problems, page.rows_sent);
     if let Some(sent) = rows_seen(bytes, "/items") {
         assert_eq!(page.rows_sent, sent);
     }
@@ -87,10 +91,10 @@ pub(super) fn accounts(bytes: &[u8]) {
 pub(super) fn providers(bytes: &[u8]) {
     let Some(list) = list_of(bytes) else { return };
     if let Some(sent) = rows_seen(bytes, "/data/providers") {
-        adds_up(list.rows.len(), &list.problems, sent);
-        assert!(sent == 0 || !list.rows.is_empty(), "a list of which nothing can be read is none");
+        assert_all_rows_counted(list.rows.len(), &list.problems, sent);
+        assert!(sent == 0 || !list.rows.is_empty(), "a list without any readable row is an error");
     }
-    // Rows that are alike are told apart.
+    // Identical rows have distinct ids.
     let mut keys: Vec<_> = list
         .rows
         .iter()

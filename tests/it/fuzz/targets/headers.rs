@@ -1,4 +1,4 @@
-//! What an answer's headers say of quotas, resets and waits, in every dialect, by themselves and as a client takes them.
+//! Rate-limit and retry headers in every dialect, parsed alone and by a client.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use switchboard::upstream::transport::{Network, Transport};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, service_fn};
 
-use super::on_a_paused_clock;
+use super::with_paused_clock;
 use crate::world::{NOW, upstream};
 
 const TTL: Duration = Duration::from_secs(60);
 const MONTH: Duration = Duration::from_secs(31 * 86_400);
 
-/// A status' number, then a header a line.
+/// The status code, then one header per line.
 fn read(bytes: &[u8]) -> (StatusCode, HeaderMap) {
     let mut lines = bytes.split(|byte| *byte == b'\n');
     let status = lines.next().and_then(|line| StatusCode::from_bytes(line).ok()).unwrap_or(StatusCode::OK);
@@ -31,14 +31,14 @@ fn read(bytes: &[u8]) -> (StatusCode, HeaderMap) {
         let name = HeaderName::from_bytes(&line[..colon]).ok()?;
         Some((name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?))
     };
-    // hyper takes no more of them.
+    // hyper accepts no more headers.
     (status, lines.filter_map(header).take(100).collect())
 }
 
 pub(super) fn headers(bytes: &[u8]) {
     let (status, headers) = read(bytes);
     let now: Timestamp = NOW.parse().unwrap();
-    // Whatever they say, they say the same twice.
+    // Parsing is deterministic.
     let told = || {
         let (reset, date) = (rate_limit::resets_at(&headers, now), rate_limit::date(&headers));
         (reset, date, rate_limit::limit(&headers), rate_limit::remaining(&headers))
@@ -47,7 +47,7 @@ pub(super) fn headers(bytes: &[u8]) {
     if let Some(wait) = rate_limit::wait(&headers, now) {
         assert!((Duration::from_secs(1)..=MONTH).contains(&wait), "{wait:?}");
     }
-    on_a_paused_clock(async {
+    with_paused_clock(async {
         let network: Network = BoxCloneSyncService::new(service_fn(move |_: ::http::Request<Bytes>| {
             let body = Full::new(Bytes::from_static(br#"{"data":{"providers":[]}}"#));
             let mut answer = Response::new(body.map_err(BoxError::from).boxed_unsync());
@@ -64,8 +64,8 @@ pub(super) fn headers(bytes: &[u8]) {
             if let Err(error) = fetched {
                 assert!(error.retry_after.is_none_or(|wait| wait <= MONTH), "{:?}", error.retry_after);
             }
-            assert!(client.fresh_for(&credential, TTL) >= TTL, "a quota shortens no time");
-            // A credential whose calls are held says until when, unless that is nothing to wait for.
+            assert!(client.fresh_for(&credential, TTL) >= TTL, "a quota never shortens the fresh time");
+            // A credential with held calls has a retry time, unless there is nothing to wait for.
             let standing = client.standing(&credential);
             assert!(client.may_refresh(&credential).is_none_or(|wait| wait <= 2 * MONTH), "{standing:?}");
         }

@@ -1,4 +1,4 @@
-//! GraphQL requests over HTTP, into the router of the whole product over the sandbox, in one process.
+//! GraphQL requests over HTTP, sent to the complete router over the sandbox in one process.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tower::ServiceExt;
 use super::paused;
 use crate::world::{Setup, World, tenant_a};
 
-/// Longer than any limit of time that an operation has.
+/// Longer than any time limit of an operation.
 const FOREVER: Duration = Duration::from_secs(600);
 
 /// A line `METHOD query-string`, headers, an empty line, the body.
@@ -46,7 +46,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Request<Body>> {
     Some(request.map(|()| Body::from(rest.to_vec())))
 }
 
-/// As shipped, with few accounts: what is fuzzed is the way in.
+/// The shipped settings with few accounts, because only the input is fuzzed.
 fn product() -> Router {
     let mut setup = Setup::as_shipped();
     setup.sandbox = Settings { accounts: 20, ..Settings::default() };
@@ -62,7 +62,7 @@ fn product() -> Router {
 
 pub(super) fn http(bytes: &[u8]) {
     let Some(request) = read(bytes) else { return };
-    // A product for each request would take a hundred times as long as the request.
+    // Building the product takes a hundred times as long as a request, so each thread reuses it.
     thread_local! {
         static PRODUCT: (Runtime, Router) = {
             let runtime = paused();
@@ -70,12 +70,12 @@ pub(super) fn http(bytes: &[u8]) {
             (runtime, router)
         };
     }
-    PRODUCT.with(|(runtime, router)| runtime.block_on(answered(router.clone(), request)));
+    PRODUCT.with(|(runtime, router)| runtime.block_on(check_response(router.clone(), request)));
 }
 
-/// The answer to a request, judged.
-async fn answered(router: Router, request: Request<Body>) {
-    // Without a body that is read: HEAD, a preflight, and what a client has already.
+/// Checks the response to a request.
+async fn check_response(router: Router, request: Request<Body>) {
+    // Responses without a body: HEAD, preflight requests and 304.
     let is_silent = matches!(*request.method(), Method::HEAD | Method::OPTIONS);
     let answer = async {
         let (head, body) = router.oneshot(request).await.unwrap().into_parts();

@@ -1,4 +1,4 @@
-//! Global ids: what is taken for one is printed again as the same text, and nothing else is.
+//! Global ids: an accepted id is printed as the same text, and everything else is refused.
 
 use switchboard::domain::global_id::{GlobalId, account_id, provider_id};
 

@@ -1,7 +1,7 @@
-//! What is fuzzed: each target takes any bytes and asserts laws of what this layer makes of them.
+//! Fuzz targets: each takes any bytes and asserts properties of the result.
 //!
-//! The targets go through what the crate shows anyway, so that nothing private is opened for them, and are driven from two
-//! sides: by proptest over mutated documents in every run of the tests, and by libFuzzer from `fuzz/`.
+//! The targets use the crate's public interface, so nothing private is exposed for them. Two drivers run
+//! them: proptest over mutated documents in every test run, and libFuzzer from `fuzz/`.
 
 mod configuration;
 pub(crate) mod decoders;
@@ -12,10 +12,10 @@ pub(crate) mod seeds;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// A target: its name, and what it does with bytes.
+/// A target: its name and its function.
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
-/// All of them.
+/// All targets.
 pub(crate) const TARGETS: [Target; 6] = [
     ("accounts", decoders::accounts),
     ("providers", decoders::providers),
@@ -25,11 +25,11 @@ pub(crate) const TARGETS: [Target; 6] = [
     ("http", http::http),
 ];
 
-/// A clock of its own that is paused: whoever waits for nothing is not waited for.
+/// A runtime with a paused clock, on which timers cost no real time.
 fn paused() -> Runtime {
     Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
 
-fn on_a_paused_clock<T>(done: impl Future<Output = T>) -> T {
+fn with_paused_clock<T>(done: impl Future<Output = T>) -> T {
     paused().block_on(done)
 }

@@ -1,4 +1,4 @@
-//! Valid documents for each target, of which the others are made.
+//! Valid documents for each target, from which mutations start.
 
 use ::http::{Request, header};
 use axum::body::Body;
@@ -8,7 +8,7 @@ use switchboard::domain::global_id::GlobalId;
 use switchboard::sandbox::{Clock, LEADLEX_PATH, Sandbox, Scenario, Settings};
 use tower::ServiceExt;
 
-use super::on_a_paused_clock;
+use super::with_paused_clock;
 use crate::world::{NOW, global_id};
 
 /// The seeds of a target.
@@ -36,13 +36,13 @@ pub(crate) fn seeds(target: &str) -> Vec<Vec<u8>> {
         }
         "configuration" => configurations(),
         "http" => requests(),
-        other => panic!("no target is called `{other}`"),
+        other => panic!("no target has the name `{other}`"),
     }
 }
 
-/// What the sandbox answers, well and drifting.
+/// Responses of the sandbox, with and without drift.
 fn sandbox(path: &str, key: &str, value: &str) -> Vec<Vec<u8>> {
-    on_a_paused_clock(async {
+    with_paused_clock(async {
         let mut answers = Vec::new();
         for scenario in [Scenario::Healthy, Scenario::Drift] {
             let sandbox = Sandbox::new(Settings::default(), Clock::new(|| NOW.parse().unwrap()));
@@ -55,7 +55,7 @@ fn sandbox(path: &str, key: &str, value: &str) -> Vec<Vec<u8>> {
     })
 }
 
-/// UPSTREAMS.md A8 and B3: every dialect that was seen.
+/// UPSTREAMS.md A8 and B3: every known dialect.
 const HEADERS: [&str; 8] = [
     "200\nX-RateLimit-Limit: 1000\nX-RateLimit-Remaining: 995\nX-RateLimit-Reset: 1795305600",
     "200\nX-RateLimit: 2000\nX-RateLimit-Remaining: 0\nX-RateLimit-Window-Size: 60s\nDate: Sat, 21 Nov 2026 12:00:00 GMT",
