@@ -17,10 +17,10 @@ use crate::domain::health::HealthRules;
 use crate::domain::toolkits::ToolkitMapping;
 use crate::loaders::batch_scheduler::Batches;
 use crate::loaders::cache::upstream_cache::Revision;
-use crate::loaders::loader::Sources;
+use crate::loaders::data_sources::Sources;
 use crate::loaders::settings::{ConnectionSettings, WatchSettings};
 use crate::loaders::stats::Ledger;
-use crate::loaders::watch::Watches;
+use crate::loaders::watch::feeds::Watches;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::counts::CallCounts;
 

@@ -3,9 +3,9 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::domain::toolkits::ToolkitMapping;
-use crate::loaders::loader::Sources;
+use crate::loaders::data_sources::Sources;
 use crate::loaders::settings::ConnectionSettings;
-use crate::loaders::watch::Watches;
+use crate::loaders::watch::feeds::Watches;
 
 /// What the resolvers of all operations read.
 pub(super) struct GraphParts {

@@ -31,9 +31,9 @@ pub enum Event {
     /// Nothing: whether it can be listened with at all.
     None,
     /// A change of an integration.
-    Provider(Arc<watch::ProviderChange>),
+    Provider(Arc<watch::change::ProviderChange>),
     /// A change of a connected account.
-    Account(Arc<watch::AccountChange>),
+    Account(Arc<watch::change::AccountChange>),
 }
 
 pub(super) struct Subscription;
@@ -94,7 +94,7 @@ pub(super) enum ChangeCause {
     Refresh,
 }
 
-pub(super) struct ProviderChange(watch::ProviderChange);
+pub(super) struct ProviderChange(watch::change::ProviderChange);
 
 /// A change of an integration.
 #[Object]
@@ -129,7 +129,7 @@ impl ProviderChange {
     }
 }
 
-pub(super) struct ConnectedAccountChange(Arc<watch::AccountChange>);
+pub(super) struct ConnectedAccountChange(Arc<watch::change::AccountChange>);
 
 /// A change of a connected account.
 #[Object]

@@ -6,7 +6,7 @@ use super::lists::provider_page::ProviderQuery;
 use super::lists::providers::ListedProvider;
 use super::lists::scan::Scan;
 use super::loader::OperationLoader;
-use super::watch::{AccountChange, ProviderChange};
+use super::watch::change::{AccountChange, ProviderChange};
 use crate::domain::change::Transition;
 use crate::domain::filters::AccountFilter;
 use crate::domain::filters::AccountOrder;

@@ -9,109 +9,33 @@
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::dataloader::{DataLoader, Loader};
 use futures_util::future::join_all;
 
+use super::batch_metrics::Batch;
 use super::batch_scheduler::{AtOnce, Batches};
+use super::cache::freshness::Accept;
 use super::cache::freshness::Kept;
-use super::cache::metrics::Batch;
-pub use super::cache::metrics::BatchSizes;
-use super::cache::read_through::Accept;
-use super::cache::upstream_cache::Revision;
+use super::data_sources::Sources;
 use super::health::Judge;
-use super::lists::account_lists::{ListError, Lists};
-use super::lists::by_id::AccountsById;
+use super::lists::account_lists::ListError;
 use super::lists::counts::{CountQuery, Counts};
 use super::lists::multi_parent::AccountQuery;
 use super::lists::parent::Parent;
 use super::lists::provider_page::{ProviderPage, ProviderQuery};
-use super::lists::providers::{ListedProvider, ProviderList, Providers};
+use super::lists::providers::{ListedProvider, ProviderList};
 use super::lists::scan::Reader;
 use super::lists::slice::Slice;
 use super::prefetch;
 use super::stats::Ledger;
 use crate::domain::accounts::SharedAccount;
-use crate::domain::caller::{Caller, Tenant, TenantFingerprints};
-use crate::domain::change::ChangeCause;
-use crate::domain::health::HealthRules;
+use crate::domain::caller::{Caller, Tenant};
 use crate::domain::page::PageRequest;
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::view::View;
 use crate::telemetry::traces::Open;
-use crate::upstream::counts::CallCounts;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
-
-/// The shared parts that loaders read through.
-#[derive(Clone)]
-pub struct Sources {
-    /// The workspace's integrations.
-    pub providers: Arc<Providers>,
-    /// Lists of accounts.
-    pub lists: Arc<Lists>,
-    /// Accounts by id.
-    pub accounts_by_id: Arc<AccountsById>,
-    /// From which ages on something is taken for unhealthy.
-    pub health: HealthRules,
-    /// How much batches are asked for.
-    pub batch_sizes: Arc<BatchSizes>,
-}
-
-impl Sources {
-    /// In which state everything is that a tenant's answers are made of.
-    #[must_use]
-    pub fn revision(&self, tenant: &Tenant) -> Revision {
-        let TenantFingerprints { leadlex, composio } = tenant.fingerprints();
-        Revision {
-            leadlex: leadlex.map_or(0, |leadlex| self.providers.holdings().revision(&leadlex)),
-            composio: composio.map_or(0, |composio| self.lists.holdings().revision(&composio)),
-            epochs: (
-                leadlex.map_or(0, |leadlex| self.providers.holdings().epoch(&leadlex)),
-                composio.map_or(0, |composio| self.lists.holdings().epoch(&composio)),
-            ),
-        }
-    }
-
-    /// Everything that outlives operations, and how the sources stand for a tenant, for a test that looks for what must not
-    /// be there.
-    pub(crate) fn dump(&self, tenant: &Tenant) -> String {
-        let Self { providers, lists, accounts_by_id, health: _, batch_sizes: _ } = self;
-        let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().standing(key));
-        let composio = tenant.composio.as_ref().map(|key| lists.client().standing(key));
-        format!("{}{}{}{leadlex:?}{composio:?}", providers.dump(), lists.dump(), accounts_by_id.dump())
-    }
-
-    /// What became of all calls: to LeadLex, then to Composio.
-    #[must_use]
-    pub fn calls(&self) -> [CallCounts; 2] {
-        [self.providers.client().counts(), self.lists.client().counts()]
-    }
-
-    /// Waits a moment until other replicas know of everything that was dropped here.
-    pub async fn flush(&self, at_most: Duration) {
-        tokio::join!(self.providers.holdings().flush(at_most), self.lists.holdings().flush(at_most));
-    }
-
-    /// Has everything of a tenant read again before it is served; with it all its finished answers are gone.
-    pub fn expire(&self, tenant: &Tenant) {
-        if let Some(leadlex) = &tenant.leadlex {
-            self.providers.holdings().expire(&leadlex.fingerprint(), ChangeCause::Refresh);
-        }
-        if let Some(composio) = &tenant.composio {
-            self.lists.holdings().expire(&composio.fingerprint(), ChangeCause::Refresh);
-        }
-    }
-}
-
-impl Sources {
-    /// Has a tenant's accounts read again before they are served, as their upstream says that they have changed.
-    pub fn accounts_changed(&self, tenant: &Tenant) {
-        if let Some(composio) = &tenant.composio {
-            self.lists.holdings().expire(&composio.fingerprint(), ChangeCause::Webhook);
-        }
-    }
-}
 
 /// One operation's loader.
 pub struct OperationLoader {

@@ -5,8 +5,10 @@
 //! loader that resolvers call, [`batch_scheduler`] decides when a batch starts, and `prefetch` starts reads early.
 //! [`stats`] records what one operation has read, and [`health`] evaluates it.
 
+mod batch_metrics;
 pub mod batch_scheduler;
 pub mod cache;
+pub mod data_sources;
 mod event_filter;
 pub mod health;
 pub mod lists;

@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use tracing::Instrument as _;
 
+use super::data_sources::Sources;
 use super::lists::multi_parent::AccountQuery;
 use super::lists::parent::Parent;
 use super::lists::scan::Reader;
-use super::loader::Sources;
 use crate::telemetry::traces;
 
 /// Starts the questions about the parents that are expected. Their answers go into the cache, and

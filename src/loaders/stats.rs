@@ -6,28 +6,27 @@
 //! in it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::cache::freshness::{Freshness, Kept};
-use super::cache::read_through::Got;
-use super::lists::scan::{PageKey, ScanKey};
+use super::cache::deadline::UpstreamDeadline;
+use super::cache::freshness::{Freshness, Got, Kept};
 use crate::domain::problems::{self, ProblemReports, ProblemSummary};
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::view::View;
 use crate::telemetry::requests::Cost;
-use crate::upstream::error::{UpstreamError, UpstreamFailure};
+use crate::upstream::error::UpstreamError;
 
 /// The account of one operation.
 #[derive(Debug)]
 pub struct Ledger {
     started: Instant,
-    until: Instant,
-    is_late: AtomicBool,
+    deadline: UpstreamDeadline,
     is_traced: bool,
     calls_made: [AtomicU64; 2],
     entries: Mutex<Entries>,
@@ -40,20 +39,19 @@ struct Entries {
     calls: Vec<Call>,
     saved: Saved,
     /// Of the parts that have any.
-    problems: HashMap<Part, ProblemReports>,
+    problems: HashMap<PartKey, ProblemReports>,
 }
 
-/// A part of an answer. One that an operation reads twice, stale and then anew, is one part still.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Part {
-    /// The list of providers.
-    Providers,
-    /// A page of accounts.
-    Page(PageKey),
-    /// A list's size.
-    Total(Arc<ScanKey>),
-    /// An account by its `ca_…`.
-    Account(Box<str>),
+/// Identifies a part of the response: the list of providers, a page or the size of a list, an account by its id. The problems
+/// of a part that is read twice, first stale and then again, replace those of the first read.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PartKey(String);
+
+impl PartKey {
+    /// The key of a part, by its kind and its key in the cache. A derived `Debug` is one text per value.
+    pub(super) fn new(kind: &'static str, key: &impl Debug) -> Self {
+        Self(format!("{kind} {key:?}"))
+    }
 }
 
 /// One upstream call that the operation made or waited for.
@@ -101,35 +99,13 @@ impl Ledger {
     /// calls apart.
     #[must_use]
     pub fn begin(is_traced: bool, until: Instant) -> Self {
-        let is_late = AtomicBool::new(false);
-        let calls_made = Default::default();
-        Self { started: Instant::now(), until, is_late, is_traced, calls_made, entries: Mutex::default() }
+        let (deadline, calls_made) = (UpstreamDeadline::new(until), Default::default());
+        Self { started: Instant::now(), deadline, is_traced, calls_made, entries: Mutex::default() }
     }
 
     /// The ledger of what reads on nobody's behalf: nobody waits, and nobody asks what it cost.
     pub(super) fn of_nobody() -> Self {
-        Self::begin(false, Instant::now() + NEVER)
-    }
-
-    /// Waits for what others may wait for too, and no longer than the operation may: a shared fetch has a deadline of its
-    /// own, and goes on for those who have more time.
-    ///
-    /// # Errors
-    /// `UPSTREAM_TIMEOUT` where its time was up first; `DEADLINE_EXCEEDED` where it was up before: then nothing is begun.
-    pub(super) async fn in_time<T>(
-        &self,
-        upstream: UpstreamName,
-        fetch: impl Future<Output = T>,
-    ) -> Result<T, UpstreamError> {
-        let ended = if self.until <= Instant::now() {
-            Err(UpstreamFailure::DeadlineExceeded)
-        } else {
-            timeout_at(self.until, fetch).await.map_err(|_elapsed| UpstreamFailure::Timeout)
-        };
-        ended.map_err(|failure| {
-            self.is_late.store(true, Ordering::Relaxed);
-            UpstreamError::new(upstream, failure)
-        })
+        Self { deadline: UpstreamDeadline::never(), ..Self::begin(false, Instant::now()) }
     }
 
     /// Whether its account is asked for.
@@ -141,7 +117,12 @@ impl Ledger {
     /// Whether something was not waited for, as the operation's time was up.
     #[must_use]
     pub fn is_late(&self) -> bool {
-        self.is_late.load(Ordering::Relaxed)
+        self.deadline.is_exceeded()
+    }
+
+    /// Until when the operation waits for upstreams.
+    pub(super) fn deadline(&self) -> &UpstreamDeadline {
+        &self.deadline
     }
 
     /// The age of the oldest part so far; none where nothing was read.
@@ -202,7 +183,7 @@ impl Ledger {
     }
 
     /// Enters what is to be told of a part, in place of what was told of it before.
-    pub(super) fn reports(&self, part: impl FnOnce() -> Part, problems: &ProblemReports) {
+    pub(super) fn reports(&self, part: impl FnOnce() -> PartKey, problems: &ProblemReports) {
         self.change(|entries| match problems.is_empty() {
             true if entries.problems.is_empty() => {}
             true => drop(entries.problems.remove(&part())),
@@ -247,9 +228,6 @@ impl Ledger {
         change(&mut self.entries.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
-
-/// Longer than anything runs.
-const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// To a hundredth.
 fn milliseconds(time: Duration) -> f64 {

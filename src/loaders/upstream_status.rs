@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::cache::read_through::Accept;
+use super::cache::freshness::Accept;
 use super::cache::upstream_cache::CacheStatistics;
 use super::lists::scan::Scan;
 use super::loader::OperationLoader;

@@ -1,6 +1,6 @@
 //! Until when an operation may take.
 //!
-//! Its time is handed down to whatever waits for an upstream ([`crate::loaders::stats::Ledger::in_time`]): what has not
+//! Its time is handed down to whatever waits for an upstream ([`crate::loaders::cache::deadline::UpstreamDeadline::wait`]): what has not
 //! come by then is null with an error at its own field, and the rest of the answer stays. So that there is time to put that
 //! answer together, waits end a little before the operation does. What does not end by itself then is dropped whole.
 

@@ -11,8 +11,9 @@ use crate::graphql::schema;
 use crate::graphql::subscription::Event;
 use crate::loaders::cache::upstream_cache::Revision;
 use crate::loaders::stats::Ledger;
+use crate::loaders::watch::change::{AccountChange, ProviderChange};
+use crate::loaders::watch::feed::WatchError;
 use crate::loaders::watch::feed::{Listener, Position};
-use crate::loaders::watch::{AccountChange, ProviderChange, WatchError};
 use crate::telemetry::metrics::Metrics;
 
 /// What executes operations: the [`Graph`], or in tests a schema that fails on demand.

@@ -22,7 +22,7 @@ use crate::domain::caller::{Caller, TenantFingerprints};
 use crate::domain::view::View;
 use crate::loaders::cache::bounded_map::Weighed;
 use crate::loaders::cache::freshness::Freshness;
-use crate::loaders::cache::read_through::Got;
+use crate::loaders::cache::freshness::Got;
 use crate::loaders::cache::single_flight::SingleFlight;
 use crate::loaders::cache::upstream_cache::Revision;
 use crate::telemetry::requests::Made;

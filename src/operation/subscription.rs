@@ -22,7 +22,7 @@ use super::response_body::ResponseExtensions;
 use crate::domain::caller::Caller;
 use crate::graphql::subscription::Event;
 use crate::loaders::stats::Ledger;
-use crate::loaders::watch::WatchError;
+use crate::loaders::watch::feed::WatchError;
 use crate::loaders::watch::feed::{Heard, Position};
 use crate::telemetry::requests::{self, Listening, Operation, RequestRecord, Transport};
 use crate::telemetry::traces::Origin;

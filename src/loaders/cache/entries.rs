@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::freshness::{Freshness, FreshnessState, Kept};
-use super::read_through::{Key, Weigh};
+use super::key::{Key, Weigh};
 use super::upstream_cache::Holdings;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 

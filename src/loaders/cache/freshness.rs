@@ -69,3 +69,25 @@ impl<V> Kept<V> {
         Kept { value: make(self.value), freshness: self.freshness }
     }
 }
+
+/// Where a value came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Got {
+    /// It was kept.
+    Kept,
+    /// Another replica had it, or was fetching it.
+    Shared,
+    /// Somebody else was fetching it.
+    Joined,
+    /// It was fetched for this caller.
+    Fetched,
+}
+
+/// How old a value may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accept {
+    /// Past its time too, where it can be had without waiting.
+    Stale,
+    /// Within its time, unless reading it again fails.
+    Fresh,
+}

@@ -5,8 +5,10 @@
 //! [`upstream_cache`] expires everything of one credential, and `shared` is the second level in Redis.
 
 pub(crate) mod bounded_map;
+pub mod deadline;
 pub(crate) mod entries;
 pub mod freshness;
+pub mod key;
 pub(crate) mod metrics;
 pub mod read_through;
 pub(crate) mod shared;

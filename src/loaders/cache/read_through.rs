@@ -10,71 +10,24 @@
 //! only until its own operation's time is up, and then has what is old, or `UPSTREAM_TIMEOUT`. (A fetch that ends with its
 //! leader would fail the followers for another's reason; one that is begun anew by them would be a second call.)
 
-use std::fmt::Debug;
-use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use super::deadline::UpstreamDeadline;
 use super::entries::{Began, Look, Shelf};
-use super::freshness::{Freshness, FreshnessState, Kept};
+use super::freshness::{Accept, Freshness, FreshnessState, Got, Kept};
+use super::key::{Keep, Key};
 use super::metrics::Read;
 use super::shared::fetch::{Arrived, Brought, Landed as Batch, Wanted};
 use super::single_flight::{SingleFlight, guarded};
 use super::upstream_cache::Holdings;
-use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::Upstream;
-use crate::loaders::stats::Ledger;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::quota::Purpose;
-
-/// What an entry adds to a cache's weight, about, in bytes.
-pub trait Weigh {
-    /// Its bytes.
-    fn weight_bytes(&self) -> usize;
-}
-
-/// What values are kept under: nothing is kept without the credential that it was read with, so that a read
-/// across tenants cannot be written.
-pub trait Key: Weigh + Debug + Hash + Eq + Clone + Send + Sync + 'static {
-    /// Which upstream's values they are.
-    type Upstream: Upstream;
-
-    /// Whose they are.
-    fn credential(&self) -> Fingerprint<Self::Upstream>;
-}
-
-/// What can be kept: other replicas read what this one has written down of it.
-pub trait Keep: Weigh + Serialize + DeserializeOwned + Clone + Send + Sync + 'static {}
-
-impl<V: Weigh + Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Keep for V {}
-
-/// Where a value came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Got {
-    /// It was kept.
-    Kept,
-    /// Another replica had it, or was fetching it.
-    Shared,
-    /// Somebody else was fetching it.
-    Joined,
-    /// It was fetched for this caller.
-    Fetched,
-}
-
-/// How old a value may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Accept {
-    /// Past its time too, where it can be had without waiting.
-    Stale,
-    /// Within its time, unless reading it again fails.
-    Fresh,
-}
 
 /// A cache of one kind of value.
 pub struct Cache<K: Key, V> {
@@ -224,7 +177,7 @@ where
 
     pub(crate) fn dump(&self) -> String
     where
-        V: Debug,
+        V: std::fmt::Debug,
     {
         self.shelf.dump()
     }
@@ -238,19 +191,19 @@ where
     /// and for how long from the beginning of the fetch it is fresh. The asker waits as long as its operation may.
     ///
     /// # Errors
-    /// Those of `fetch`, and of [`Ledger::in_time`], where nothing is kept that may still be served.
+    /// Those of `fetch`, and of [`UpstreamDeadline::wait`], where nothing is kept that may still be served.
     pub async fn get<F, R>(
         &self,
         key: K,
         accept: Accept,
-        ledger: &Ledger,
+        deadline: &UpstreamDeadline,
         fetch: F,
     ) -> (Result<Kept<V>, UpstreamError>, Got)
     where
         F: Fn(Purpose) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
     {
-        let (result, got) = self.get_uncounted(key, accept, ledger, fetch).await;
+        let (result, got) = self.get_uncounted(key, accept, deadline, fetch).await;
         let read = match (&result, got) {
             (Ok(kept), Got::Kept) => Read::served(kept.freshness.state),
             // What was to be read again could not be.
@@ -267,7 +220,7 @@ where
         &self,
         key: K,
         accept: Accept,
-        ledger: &Ledger,
+        deadline: &UpstreamDeadline,
         fetch: F,
     ) -> (Result<Kept<V>, UpstreamError>, Got)
     where
@@ -287,7 +240,7 @@ where
         let flight = (key.clone(), self.shelf.holdings.epoch(&key.credential()));
         // Boxed: it is moved through several futures, of which each would be as large as the whole fetch.
         let joined = self.flights.join(flight, landed, self.read(key.clone(), purpose, fetch).boxed());
-        match ledger.in_time(K::Upstream::NAME, joined).await {
+        match deadline.wait(K::Upstream::NAME, joined).await {
             Ok((Ok(Landed { kept, is_shared: true }), Got::Fetched)) => (Ok(kept), Got::Shared),
             Ok((read, got)) => (read.map(|landed| landed.kept), got),
             Err(late) => (self.last_resort(&key).ok_or(late), Got::Fetched),

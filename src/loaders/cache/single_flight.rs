@@ -15,7 +15,7 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::task::JoinError;
 use tracing::Instrument as _;
 
-use super::read_through::Got;
+use super::freshness::Got;
 use crate::domain::upstream_name::UpstreamName;
 use crate::telemetry::traces::{self, Origin};
 use crate::upstream::error::{UpstreamError, UpstreamFailure};

@@ -17,13 +17,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::metrics::Reads;
-use super::shared::{Shared, SharedPart};
+use super::shared::partition::{SharedCache, SharedPartition};
 use crate::domain::change::ChangeCause;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::loaders::settings::CacheSettings;
-use crate::replicas::Replicas;
 
 /// For how many credentials this is remembered; what was kept for one that is forgotten is gone.
 const CREDENTIALS_MAX: u64 = 10_000;
@@ -36,7 +35,7 @@ pub struct Holdings<U> {
     pub(crate) reads: Reads,
     by_credential: moka::sync::Cache<Fingerprint<U>, Arc<Holding>>,
     /// What other replicas have read; none where nothing is shared.
-    pub(crate) shared: Option<Shared<U>>,
+    pub(crate) shared: Option<SharedCache<U>>,
     /// Each number is given once, over all credentials: one that was forgotten cannot meet its own again.
     next: AtomicU64,
 }
@@ -51,7 +50,7 @@ pub(crate) struct Holding {
     read_from: Mutex<Option<Instant>>,
     /// Whether nothing was read since the others were told that the key is refused.
     is_told_refused: AtomicBool,
-    pub(crate) shared: Option<SharedPart>,
+    pub(crate) shared: Option<Arc<SharedPartition>>,
     pub(crate) entries: AtomicI64,
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
@@ -97,27 +96,15 @@ impl Revision {
 }
 
 impl<U: Upstream> Holdings<U> {
-    /// Of nobody yet.
+    /// An empty cache that is not shared.
     #[must_use]
     pub fn new(settings: CacheSettings, clock: Clock) -> Self {
-        let by_credential = moka::sync::Cache::new(CREDENTIALS_MAX);
-        Self {
-            settings,
-            clock,
-            reads: Reads::default(),
-            by_credential,
-            shared: None,
-            next: AtomicU64::new(1),
-        }
+        Self::with_shared(settings, clock, None)
     }
 
-    /// Of nobody yet, shared with other replicas where there are any. Must be called within a Tokio runtime then.
-    #[must_use]
-    pub fn sharing(settings: CacheSettings, clock: Clock, replicas: Option<Replicas>) -> Arc<Self> {
-        let shared = replicas.map(|replicas| Shared::new(replicas));
-        let holdings = Arc::new(Self { shared, ..Self::new(settings, clock) });
-        holdings.listen();
-        holdings
+    pub(super) fn with_shared(settings: CacheSettings, clock: Clock, shared: Option<SharedCache<U>>) -> Self {
+        let by_credential = moka::sync::Cache::new(CREDENTIALS_MAX);
+        Self { settings, clock, reads: Reads::default(), by_credential, shared, next: AtomicU64::new(1) }
     }
 
     /// A number that stays the same while nothing of the credential is read, dropped or fails.
@@ -131,7 +118,7 @@ impl<U: Upstream> Holdings<U> {
         let holding = self.of(credential);
         // Whatever the others have heard by then.
         *holding.read_from.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        self.tell_drop(&holding, Some(cause));
+        self.invalidate_shared(&holding, Some(cause));
         self.expire_here(credential, cause);
     }
 
@@ -148,9 +135,18 @@ impl<U: Upstream> Holdings<U> {
         *self.of(credential).read_from.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All credentials that are known, and what is held for each.
-    pub(crate) fn all(&self) -> Vec<(Fingerprint<U>, Arc<Holding>)> {
-        self.by_credential.iter().map(|(credential, holding)| (*credential, holding)).collect()
+    fn invalidate_shared(&self, holding: &Holding, cause: Option<ChangeCause>) {
+        if let (Some(shared), Some(partition)) = (&self.shared, &holding.shared) {
+            shared.invalidate(partition, cause);
+        }
+    }
+
+    /// The partitions of the shared cache, by credential.
+    pub(crate) fn partitions(&self) -> Vec<(Fingerprint<U>, Arc<SharedPartition>)> {
+        let partition = |(credential, holding): (Arc<Fingerprint<U>>, Arc<Holding>)| {
+            Some((*credential, Arc::clone(holding.shared.as_ref()?)))
+        };
+        self.by_credential.iter().filter_map(partition).collect()
     }
 
     /// Tells whenever everything of a credential is to be read again.
@@ -167,7 +163,7 @@ impl<U: Upstream> Holdings<U> {
         }
         // A caller who repeats a wrong key would have all replicas told of it again and again.
         if !holding.is_told_refused.swap(true, Ordering::AcqRel) {
-            self.tell_drop(&holding, None);
+            self.invalidate_shared(&holding, None);
         }
         self.withdraw_here(credential);
     }
@@ -228,7 +224,7 @@ impl<U: Upstream> Holdings<U> {
                 revision: self.next().into(),
                 read_from: Mutex::default(),
                 is_told_refused: AtomicBool::new(false),
-                shared: self.shared.as_ref().map(|shared| shared.part(credential)),
+                shared: self.shared.as_ref().map(|shared| Arc::new(shared.partition(credential))),
                 entries: AtomicI64::new(0),
                 hits: AtomicU64::new(0),
                 misses: AtomicU64::new(0),

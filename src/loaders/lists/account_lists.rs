@@ -16,11 +16,12 @@ use crate::domain::health::HealthRules;
 use crate::domain::input::BadInput;
 use crate::domain::problems::{ProblemLocation, ProblemReports, ProblemRule, Problems};
 use crate::domain::upstream_name::{Composio, UpstreamName};
-use crate::loaders::cache::freshness::{Freshness, FreshnessState, Kept};
-use crate::loaders::cache::read_through::{Accept, Cache, Weigh};
+use crate::loaders::cache::freshness::{Accept, Freshness, FreshnessState, Kept};
+use crate::loaders::cache::key::Weigh;
+use crate::loaders::cache::read_through::Cache;
 use crate::loaders::cache::upstream_cache::Holdings;
 use crate::loaders::settings::ListSettings;
-use crate::loaders::stats::Part;
+use crate::loaders::stats::PartKey;
 use crate::upstream::accounts::{AccountPage, AccountsClient};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::quota::Purpose;
@@ -137,12 +138,12 @@ impl Lists {
             }
         };
         let asked_at = Instant::now();
-        let (page, got) = self.pages.get(key.clone(), accept, &scan.reader.ledger, fetch).await;
+        let (page, got) = self.pages.get(key.clone(), accept, scan.reader.ledger.deadline(), fetch).await;
         let asked =
             || describe(&scan.key, if cursor.is_some() { "a further page" } else { "the first page" });
         scan.reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &page);
         if let Ok(page) = &page {
-            scan.reader.reports(|| Part::Page(key), &page.value.problems);
+            scan.reader.reports(|| PartKey::new("page", &key), &page.value.problems);
         }
         if let Ok(Some(next)) = page.as_ref().map(|page| &page.value.next_cursor) {
             let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(next)) };
@@ -250,11 +251,11 @@ impl Lists {
         };
         let asked_at = Instant::now();
         let (key, ledger) = (Arc::clone(&scan.key), &scan.reader.ledger);
-        let (total, got) = self.totals.get(key, Accept::Stale, ledger, fetch).await;
+        let (total, got) = self.totals.get(key, Accept::Stale, ledger.deadline(), fetch).await;
         let asked = || describe(&scan.key, "the total");
         scan.reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &total);
         if let Ok(total) = &total {
-            scan.reader.reports(|| Part::Total(Arc::clone(&scan.key)), &total.value.problems);
+            scan.reader.reports(|| PartKey::new("total", &scan.key), &total.value.problems);
         }
         total.map(|total| total.map(|total| total.items))
     }

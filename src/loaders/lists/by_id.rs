@@ -24,11 +24,12 @@ use crate::domain::problems::ProblemReports;
 use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::domain::view::View;
 use crate::loaders::cache::entries::{Began, Look};
-use crate::loaders::cache::freshness::Kept;
-use crate::loaders::cache::read_through::{Cache, Got, Key, Weigh};
+use crate::loaders::cache::freshness::{Got, Kept};
+use crate::loaders::cache::key::{Key, Weigh};
+use crate::loaders::cache::read_through::Cache;
 use crate::loaders::cache::shared::fetch::{Arrived, Brought, Landed as Batch};
 use crate::loaders::cache::single_flight::SingleFlight;
-use crate::loaders::stats::Part;
+use crate::loaders::stats::PartKey;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::quota::Purpose;
 
@@ -141,7 +142,7 @@ impl AccountsById {
         found.extend(answers.into_iter().flatten());
         let told = |(id, known): (Box<str>, Result<Kept<Known>, _>)| {
             if let Ok(known) = &known {
-                reader.reports(|| Part::Account(id.clone()), &known.value.problems);
+                reader.reports(|| PartKey::new("account", &id), &known.value.problems);
             }
             (id, known.map(|known| known.map(|known| known.account)))
         };
@@ -167,7 +168,7 @@ impl AccountsById {
         let asked_at = Instant::now();
         let reading = self.clone().read(reader.clone(), batch.clone(), purpose).boxed();
         let joined = self.flights.join(batch.clone(), landed, reading);
-        let (found, got) = match reader.ledger.in_time(UpstreamName::Composio, joined).await {
+        let (found, got) = match reader.ledger.deadline().wait(UpstreamName::Composio, joined).await {
             Ok((Ok((found, true)), Got::Fetched)) => (found, Got::Shared),
             Ok((Ok((found, _)), got)) => (found, got),
             Ok((Err(error), got)) => (failed(&batch, &error), got),

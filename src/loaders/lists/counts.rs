@@ -18,8 +18,7 @@ use crate::domain::accounts::{AccountStatus, SharedAccount};
 use crate::domain::filters::{AccountFilter, AccountOrder, FilterValues};
 use crate::domain::open_enum::OpenEnum;
 use crate::domain::problems::ProblemReports;
-use crate::loaders::cache::freshness::{Freshness, Kept};
-use crate::loaders::cache::read_through::Accept;
+use crate::loaders::cache::freshness::{Accept, Freshness, Kept};
 use crate::upstream::error::UpstreamError;
 
 /// How many accounts are in each status, the unknown ones together.

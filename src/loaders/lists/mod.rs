@@ -17,5 +17,6 @@ pub mod provider_page;
 pub mod providers;
 pub mod scan;
 pub mod slice;
+mod tie_run;
 mod ties;
 pub(crate) mod walk;

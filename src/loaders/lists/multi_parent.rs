@@ -19,12 +19,11 @@ use super::cursor::Course;
 use super::parent::Parent;
 use super::scan::{Page, Reader, Scan};
 use super::slice::{Row, Run, Slice};
-use super::ties::TieRun;
+use super::tie_run::TieRun;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::page::{Direction, PageRequest};
-use crate::loaders::cache::freshness::Kept;
-use crate::loaders::cache::read_through::Accept;
+use crate::loaders::cache::freshness::{Accept, Kept};
 
 /// A page of accounts, as a connection's arguments describe it. Every parent of the field has its own list of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -14,11 +14,10 @@ use super::cursor::{Course, Cursor};
 use super::position::{Place, Position};
 use super::scan::Scan;
 use super::slice::{Row, Run, Slice};
-use super::ties::TieRun;
+use super::tie_run::TieRun;
 use super::walk::{Step, Walk};
 use crate::domain::page::{Direction, PageRequest};
-use crate::loaders::cache::freshness::{Freshness, FreshnessState, Kept};
-use crate::loaders::cache::read_through::Accept;
+use crate::loaders::cache::freshness::{Accept, Freshness, FreshnessState, Kept};
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 impl Lists {

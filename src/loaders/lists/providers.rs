@@ -15,10 +15,11 @@ use crate::domain::providers::Provider;
 use crate::domain::settings::ExpectedProviders;
 use crate::domain::upstream_name::{Leadlex, UpstreamName};
 use crate::loaders::cache::bounded_map::Weighed;
-use crate::loaders::cache::freshness::Kept;
-use crate::loaders::cache::read_through::{Accept, Cache, Got, Key, Weigh};
+use crate::loaders::cache::freshness::{Accept, Got, Kept};
+use crate::loaders::cache::key::{Key, Weigh};
+use crate::loaders::cache::read_through::Cache;
 use crate::loaders::cache::upstream_cache::Holdings;
-use crate::loaders::stats::{Ledger, Part};
+use crate::loaders::stats::{Ledger, PartKey};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::providers::{ProvidersClient, WholeList};
 
@@ -135,10 +136,10 @@ impl Providers {
             }
         };
         let asked_at = Instant::now();
-        let (list, got) = self.lists.get(fingerprint, accept, ledger, fetch).await;
+        let (list, got) = self.lists.get(fingerprint, accept, ledger.deadline(), fetch).await;
         ledger.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), asked_at, got, &list);
         let list = list?;
-        ledger.reports(|| Part::Providers, &list.value.problems);
+        ledger.reports(|| PartKey::new("providers", &()), &list.value.problems);
         if got != Got::Kept {
             self.last_known.insert(fingerprint, Arc::clone(&list.value.list));
         }

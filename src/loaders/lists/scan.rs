@@ -15,8 +15,8 @@ use crate::domain::global_id::IdKey;
 use crate::domain::problems::{ProblemReports, Problems};
 use crate::domain::upstream_name::Composio;
 use crate::domain::view::View;
-use crate::loaders::cache::read_through::{Key, Weigh};
-use crate::loaders::stats::{Ledger, Part};
+use crate::loaders::cache::key::{Key, Weigh};
+use crate::loaders::stats::{Ledger, PartKey};
 
 /// What makes two scans the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -44,7 +44,7 @@ pub struct Reader {
 
 impl Reader {
     /// Enters the problems of a part that it reads.
-    pub(crate) fn reports(&self, part: impl FnOnce() -> Part, problems: &ProblemReports) {
+    pub(crate) fn reports(&self, part: impl FnOnce() -> PartKey, problems: &ProblemReports) {
         if !self.is_ahead {
             self.ledger.reports(part, problems);
         }

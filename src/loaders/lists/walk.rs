@@ -13,8 +13,7 @@ use tokio::time::Instant;
 use super::account_lists::Lists;
 use super::scan::{Page, Scan};
 use crate::domain::accounts::SharedAccount;
-use crate::loaders::cache::freshness::{Freshness, FreshnessState, Kept};
-use crate::loaders::cache::read_through::Accept;
+use crate::loaders::cache::freshness::{Accept, Freshness, FreshnessState, Kept};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::quota::Purpose;
 

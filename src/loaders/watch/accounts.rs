@@ -11,7 +11,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{AccountChange, Change, Look, Watched};
+use super::change::{AccountChange, Change};
+use super::poller::{Look, Watched};
 use crate::domain::accounts::SharedAccount;
 use crate::domain::change::{ChangeCause, Transition};
 use crate::domain::credential::Credential;
@@ -20,11 +21,11 @@ use crate::domain::filters::{
 };
 use crate::domain::upstream_name::Composio;
 use crate::domain::view::View;
+use crate::loaders::cache::freshness::Accept;
 use crate::loaders::cache::freshness::Kept;
-use crate::loaders::cache::read_through::Accept;
+use crate::loaders::data_sources::Sources;
 use crate::loaders::lists::scan::{Page, Reader, Scan};
 use crate::loaders::lists::walk::Walk;
-use crate::loaders::loader::Sources;
 use crate::loaders::stats::Ledger;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 

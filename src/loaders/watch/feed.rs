@@ -13,7 +13,6 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::WatchError;
 use crate::upstream::error::UpstreamError;
 
 /// The way of one credential's changes to its listeners.
@@ -203,6 +202,23 @@ impl<E> Listener<E> {
             // The sender lives in the feed, which this listener holds.
             drop(self.count.changed().await);
         }
+    }
+}
+
+/// Why somebody cannot listen.
+#[derive(Debug, Clone)]
+pub enum WatchError {
+    /// The upstream cannot be read.
+    Upstream(UpstreamError),
+    /// What came after the position is not known any more.
+    PositionGone,
+    /// As many listen as may.
+    TooMany,
+}
+
+impl From<UpstreamError> for WatchError {
+    fn from(error: UpstreamError) -> Self {
+        Self::Upstream(error)
     }
 }
 

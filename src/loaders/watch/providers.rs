@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Change, Look, ProviderChange, Watched};
+use super::change::{Change, ProviderChange};
+use super::poller::{Look, Watched};
 use crate::domain::change::{ChangeCause, Transition};
 use crate::domain::credential::Credential;
 use crate::domain::global_id::ProviderId;
 use crate::domain::upstream_name::Leadlex;
+use crate::loaders::cache::freshness::Accept;
 use crate::loaders::cache::freshness::Kept;
-use crate::loaders::cache::read_through::Accept;
+use crate::loaders::data_sources::Sources;
 use crate::loaders::lists::providers::{ListedProvider, ProviderList};
-use crate::loaders::loader::Sources;
 use crate::loaders::stats::Ledger;
 use crate::upstream::error::UpstreamError;
 

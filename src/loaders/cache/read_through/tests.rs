@@ -8,8 +8,10 @@ use super::*;
 use crate::domain::change::ChangeCause;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
+use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::loaders::cache::freshness::FreshnessState::{self, Fresh, Stale, StaleOnError};
+use crate::loaders::cache::key::Weigh;
 use crate::loaders::settings::CacheSettings;
 use crate::upstream::error::UpstreamFailure;
 
@@ -337,7 +339,7 @@ async fn a_fetch_that_never_ends_is_ended() {
 #[tokio::test(start_paused = true)]
 async fn an_operation_that_has_no_time_left_begins_nothing_and_takes_what_is_kept() {
     let story = Story::new();
-    let ended = Ledger::begin(false, tokio::time::Instant::now());
+    let ended = UpstreamDeadline::new(tokio::time::Instant::now());
     let fetch = |_| async { panic!("nobody may ask") };
     let never: Result<Kept<Arc<str>>, _> = story.cache.get(name(1), Accept::Stale, &ended, fetch).await.0;
     let error = never.unwrap_err();
@@ -346,7 +348,7 @@ async fn an_operation_that_has_no_time_left_begins_nothing_and_takes_what_is_kep
         error.to_string(),
         "The operation's time was up before the connected-accounts API (Composio) could be asked."
     );
-    assert!(ended.is_late());
+    assert!(ended.is_exceeded());
 
     assert_eq!(story.ask().await, served("call 1", Fresh));
     let fetch = |_| async { panic!("nobody may ask") };
@@ -367,6 +369,6 @@ async fn what_is_kept_stays_under_its_limit_and_is_counted() {
 }
 
 /// The ledger of an operation that has all the time there is.
-fn patient() -> Ledger {
-    Ledger::begin(false, tokio::time::Instant::now() + Duration::from_secs(86_400))
+fn patient() -> UpstreamDeadline {
+    UpstreamDeadline::never()
 }

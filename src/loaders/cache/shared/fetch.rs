@@ -16,11 +16,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
-use super::SharedPart;
+use super::partition::SharedPartition;
 use super::seal::{Generation, Opened};
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
-use crate::loaders::cache::read_through::Key;
+use crate::loaders::cache::key::Key;
 use crate::loaders::cache::upstream_cache::Holdings;
 use crate::replicas::Replicas;
 use crate::replicas::lease::{Lease, LeaseAttempt};
@@ -161,12 +161,10 @@ impl<U: Upstream> Holdings<U> {
                     Ok(brought) => flight.entries(brought, generation, &wanted),
                     Err(error) => flight.word(claimed.as_ref(), generation, error).into_iter().collect(),
                 };
-                let (holding, replicas) = (Arc::clone(&holding), shared.replicas.clone());
+                let (part, replicas) = (Arc::clone(part), shared.replicas.clone());
                 // Nobody here waits for what is for the others.
                 tokio::spawn(async move {
-                    if let Some(part) = &holding.shared {
-                        part.put(&replicas, entries, generation).await;
-                    }
+                    part.put(&replicas, entries, generation).await;
                     if let Some((claimed, _)) = claimed {
                         claimed.release().await;
                     }
@@ -199,7 +197,7 @@ struct Batch {
 struct Flight<'a, U> {
     holdings: &'a Holdings<U>,
     replicas: &'a Replicas,
-    part: &'a SharedPart,
+    part: &'a SharedPartition,
     credential: Fingerprint<U>,
 }
 
@@ -272,7 +270,7 @@ impl<U: Upstream> Flight<'_, U> {
         K: Key<Upstream = U>,
         V: DeserializeOwned,
     {
-        if self.part.has_unsent() && !self.part.settled(self.replicas.settings().timeout()).await {
+        if self.part.has_unsent() && !self.part.wait_until_sent(self.replicas.settings().timeout()).await {
             return None;
         }
         let names: Vec<_> = wanted.keys.iter().map(|(key, _)| self.name(wanted, key)).collect();

@@ -1,0 +1,151 @@
+//! Invalidates everything of a credential on all replicas: by its generation in the store, and by a message.
+//!
+//! A replica that invalidates writes a new generation and sends a message; the others expire their own caches. A replica
+//! that missed the message sees the new generation at its next look into the store, or when its connection is restored. If the
+//! generation is missing (the store was emptied, or evicted it), or data was fetched while the generation was unknown, that
+//! counts as an invalidation, because there may have been one.
+//!
+//! One task sends the invalidations in their order, so that the last one wins, and retries until the store has accepted each.
+//! If the store accepts no more values, the generation is deleted instead. A replica that has received an invalidation which
+//! the store does not have yet uses no older entries of the store.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{sleep, timeout};
+
+use super::generation::{Comparison, Invalidation};
+use super::partition::{SharedCache, SharedPartition, parse};
+use super::seal::Generation;
+use crate::domain::change::ChangeCause;
+use crate::domain::clock::Clock;
+use crate::domain::credential::Fingerprint;
+use crate::domain::upstream_name::Upstream;
+use crate::loaders::cache::upstream_cache::Holdings;
+use crate::loaders::settings::CacheSettings;
+use crate::replicas::Replicas;
+use crate::replicas::channel::{ChannelEvent, ChannelMessage, Topic};
+
+/// The delay before an invalidation is sent again, or missed ones are asked for again.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// How many generations one command reads.
+const GENERATIONS_PER_COMMAND: usize = 500;
+
+impl<U: Upstream> Holdings<U> {
+    /// A cache that is shared with other replicas, if there are any. Must be called within a Tokio runtime then.
+    #[must_use]
+    pub fn sharing(settings: CacheSettings, clock: Clock, replicas: Option<Replicas>) -> Arc<Self> {
+        let shared = replicas.map(SharedCache::new);
+        let holdings = Arc::new(Self::with_shared(settings, clock, shared));
+        if let Some(SharedCache { replicas, wake, .. }) = &holdings.shared {
+            let (received, wake) = (replicas.subscribe(Topic::Invalidations), Arc::clone(wake));
+            let holdings = Arc::downgrade(&holdings);
+            tokio::spawn(async move { exchange_invalidations(holdings, received, &wake).await });
+        }
+        holdings
+    }
+
+    /// Waits until all invalidations are sent, for the short time that a shutdown has. A replica that misses one notices it
+    /// later by the generation, unless the store was unavailable all the time.
+    pub(crate) async fn flush(&self, at_most: Duration) {
+        let Some(shared) = &self.shared else { return };
+        let flushed = async {
+            while !shared.send_all().await {
+                sleep(RETRY_AFTER / 10).await;
+            }
+        };
+        let _ = timeout(at_most, flushed).await;
+    }
+
+    /// The current generation, given the value found in the store. `None` if the store is unavailable or does not have the
+    /// newest invalidation. Expires what is cached if something was invalidated elsewhere.
+    pub(super) async fn generation(
+        &self,
+        credential: &Fingerprint<U>,
+        partition: &SharedPartition,
+        found: Option<Vec<u8>>,
+    ) -> Option<Generation> {
+        let stored = partition.current(&self.shared.as_ref()?.replicas, found).await?;
+        self.compare(credential, partition, Some(stored)).then_some(stored)
+    }
+
+    /// Expires what is cached if something was invalidated elsewhere. Returns whether the entries in the store are usable.
+    fn compare(
+        &self,
+        credential: &Fingerprint<U>,
+        partition: &SharedPartition,
+        stored: Option<Generation>,
+    ) -> bool {
+        let compared = partition.lock().compare(stored);
+        if compared == Comparison::Invalidated {
+            self.expire_here(credential, ChangeCause::Poll);
+        }
+        compared != Comparison::StoreIsBehind
+    }
+
+    fn receive(&self, message: &ChannelMessage) {
+        let Ok(invalidation) = serde_json::from_str::<Invalidation>(&message.body) else { return };
+        if invalidation.upstream != U::NAME {
+            return;
+        }
+        let mut partitions = self.partitions().into_iter();
+        let Some((credential, partition)) = partitions.find(|(_, partition)| partition.tag == message.tag)
+        else {
+            return;
+        };
+        let is_new = partition.lock().receive(&invalidation);
+        match invalidation.cause {
+            _ if !is_new => {}
+            Some(cause) => self.expire_here(&credential, cause),
+            None => self.withdraw_here(&credential),
+        }
+    }
+
+    /// Finds out what was invalidated while no messages were received. Returns whether the store could be read.
+    async fn catch_up(&self) -> bool {
+        let Some(shared) = &self.shared else { return true };
+        for some in self.partitions().chunks(GENERATIONS_PER_COMMAND) {
+            let keys = some.iter().map(|(_, partition)| partition.seal.generation_key()).collect();
+            let Some(found) = shared.replicas.get(keys).await else { return false };
+            for ((credential, partition), found) in some.iter().zip(found) {
+                self.compare(credential, partition, parse(found).ok().flatten());
+            }
+        }
+        true
+    }
+}
+
+/// Sends and receives invalidations for as long as the cache exists.
+async fn exchange_invalidations<U: Upstream>(
+    holdings: Weak<Holdings<U>>,
+    mut received: Receiver<ChannelEvent>,
+    wake: &tokio::sync::Notify,
+) {
+    let mut is_behind = false;
+    loop {
+        let is_settled = {
+            let Some(holdings) = holdings.upgrade() else { return };
+            let is_sent = match &holdings.shared {
+                Some(shared) => shared.send_all().await,
+                None => true,
+            };
+            is_behind = is_behind && !holdings.catch_up().await;
+            is_sent && !is_behind
+        };
+        tokio::select! {
+            message = received.recv() => match message {
+                Ok(ChannelEvent::Message { message, .. }) => {
+                    let Some(holdings) = holdings.upgrade() else { return };
+                    holdings.receive(&message);
+                }
+                Ok(ChannelEvent::Gap) | Err(RecvError::Lagged(_)) => is_behind = true,
+                Err(RecvError::Closed) => return,
+            },
+            () = wake.notified() => {}
+            () = sleep(RETRY_AFTER), if !is_settled => {}
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! One credential's part of the shared store: its entries, its generation, and its invalidations on their way out.
+
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::generation::GenerationState;
+use super::seal::{Generation, Seal};
+use crate::domain::change::ChangeCause;
+use crate::domain::credential::Fingerprint;
+use crate::domain::upstream_name::Upstream;
+use crate::replicas::Replicas;
+use crate::replicas::channel::{ChannelMessage, Topic};
+use crate::replicas::store::Entry;
+
+/// Longer than any entry is stored: an entry that outlives its generation is invalidated by that.
+const LASTING: Duration = Duration::from_secs(31 * 86_400);
+
+/// As long as a fetch may take. A generation without entries is stored no longer, so that a client with an invalid key leaves
+/// nothing behind.
+const BRIEF: Duration = Duration::from_secs(120);
+
+/// One upstream's part of the shared store.
+pub(crate) struct SharedCache<U> {
+    pub(super) replicas: Replicas,
+    /// Partitions with an invalidation that is not sent yet.
+    unsent: Mutex<Vec<Arc<SharedPartition>>>,
+    /// Notified when a partition joins them.
+    pub(super) wake: Arc<Notify>,
+    upstream: PhantomData<fn() -> U>,
+}
+
+/// One credential's part of the shared store.
+pub(crate) struct SharedPartition {
+    pub(super) tag: [u8; 16],
+    pub(super) seal: Seal,
+    state: Mutex<GenerationState>,
+    /// Notified when an invalidation by this replica was sent.
+    sent: Notify,
+}
+
+impl<U: Upstream> SharedCache<U> {
+    pub(crate) fn new(replicas: Replicas) -> Self {
+        Self { replicas, unsent: Mutex::default(), wake: Arc::default(), upstream: PhantomData }
+    }
+
+    /// The partition of a credential.
+    pub(crate) fn partition(&self, credential: &Fingerprint<U>) -> SharedPartition {
+        let seal = Seal::of(&self.replicas.settings().key_prefix, credential);
+        SharedPartition { tag: credential.tag(), seal, state: Mutex::default(), sent: Notify::new() }
+    }
+
+    /// Invalidates a credential's data for all replicas. From now on, none of its stored entries is used.
+    pub(crate) fn invalidate(&self, partition: &Arc<SharedPartition>, cause: Option<ChangeCause>) {
+        partition.lock().invalidate(U::NAME, new_generation(), cause);
+        let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        if !unsent.iter().any(|known| Arc::ptr_eq(known, partition)) {
+            unsent.push(Arc::clone(partition));
+        }
+        drop(unsent);
+        self.wake.notify_one();
+    }
+
+    /// Sends all invalidations that are not sent yet. Returns whether none is left.
+    pub(super) async fn send_all(&self) -> bool {
+        let unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for partition in &unsent {
+            if partition.send(&self.replicas).await {
+                let mut left = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+                // An invalidation since then has added the partition again, or found it still here.
+                left.retain(|known| !Arc::ptr_eq(known, partition) || partition.has_unsent());
+                partition.sent.notify_waiters();
+            }
+        }
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+impl SharedPartition {
+    /// Every step leaves the state consistent, so a panic elsewhere while it was locked does not matter.
+    pub(super) fn lock(&self) -> MutexGuard<'_, GenerationState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn has_unsent(&self) -> bool {
+        self.lock().unsent.is_some()
+    }
+
+    /// Records that something is fetched while the generation is unknown.
+    pub(super) fn read_blindly(&self) {
+        self.lock().is_blind = true;
+    }
+
+    /// Waits until an invalidation by this replica is sent. Returns whether it is.
+    pub(super) async fn wait_until_sent(&self, at_most: Duration) -> bool {
+        let sent = async {
+            loop {
+                let sent = self.sent.notified();
+                if !self.has_unsent() {
+                    return;
+                }
+                sent.await;
+            }
+        };
+        timeout(at_most, sent).await.is_ok()
+    }
+
+    /// Sends an unsent invalidation. Returns whether the store has accepted it.
+    async fn send(&self, replicas: &Replicas) -> bool {
+        let (invalidation, ttl, before) = {
+            let state = self.lock();
+            let Some(invalidation) = state.unsent else { return true };
+            // A key that was never accepted is rejected: the store need not remember that for long.
+            let is_brief = invalidation.cause.is_none() && state.lasting.is_none();
+            (invalidation, if is_brief { BRIEF } else { LASTING }, state.previous())
+        };
+        let mut is_stored = replicas.set(vec![self.entry(invalidation.generation, ttl)]).await;
+        if !is_stored && let Some(before) = before {
+            // A store that is full can still delete: without a generation, all its entries are invalid.
+            is_stored = replicas.remove(self.seal.generation_key(), before.to_vec()).await;
+        }
+        if let Ok(body) = serde_json::to_string(&invalidation) {
+            // Replicas that receive the message know, even if the store has not accepted the generation.
+            replicas.publish_now(ChannelMessage { topic: Topic::Invalidations, tag: self.tag, body }).await;
+        }
+        let mut state = self.lock();
+        if is_stored && state.unsent == Some(invalidation) {
+            state.unsent = None;
+            state.lasting = (ttl == LASTING).then_some(invalidation.generation);
+        }
+        state.unsent.is_none()
+    }
+
+    /// Stores entries of a generation.
+    pub(super) async fn put(&self, replicas: &Replicas, entries: Vec<Entry>, generation: Generation) {
+        if entries.is_empty() {
+            return;
+        }
+        let is_lasting = self.lock().lasting == Some(generation);
+        if !is_lasting && replicas.extend(self.entry(generation, LASTING)).await {
+            self.lock().lasting = Some(generation);
+        }
+        replicas.set(entries).await;
+    }
+
+    /// The generation in the store, given the value found there. Writes one if there is none. `None` if the store is
+    /// unavailable.
+    pub(super) async fn current(&self, replicas: &Replicas, found: Option<Vec<u8>>) -> Option<Generation> {
+        match parse(found) {
+            Ok(Some(stored)) => Some(stored),
+            Ok(None) => match parse(replicas.set_if_absent(self.entry(new_generation(), BRIEF)).await) {
+                Ok(Some(stored)) => Some(stored),
+                // The value there is no generation, or the store is unavailable and this fails too.
+                Ok(None) | Err(Unreadable) => self.replace(replicas).await,
+            },
+            Err(Unreadable) => {
+                replicas.count_unreadable();
+                self.replace(replicas).await
+            }
+        }
+    }
+
+    /// Overwrites a value that is no generation.
+    async fn replace(&self, replicas: &Replicas) -> Option<Generation> {
+        let generation = new_generation();
+        replicas.set(vec![self.entry(generation, BRIEF)]).await.then_some(generation)
+    }
+
+    fn entry(&self, generation: Generation, ttl: Duration) -> Entry {
+        Entry { key: self.seal.generation_key(), value: generation.to_vec(), ttl }
+    }
+}
+
+/// The value under a generation's key is no generation.
+pub(super) struct Unreadable;
+
+pub(super) fn parse(found: Option<Vec<u8>>) -> Result<Option<Generation>, Unreadable> {
+    found.map(Generation::try_from).transpose().map_err(|_| Unreadable)
+}
+
+fn new_generation() -> Generation {
+    fastrand::u64(..).to_be_bytes()
+}

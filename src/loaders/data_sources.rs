@@ -1,0 +1,108 @@
+//! What all operations read through: the providers, the lists and single accounts, each with its caches.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::batch_metrics::BatchSizes;
+use super::cache::metrics::read_weight;
+use super::cache::upstream_cache::Revision;
+use super::lists::account_lists::Lists;
+use super::lists::by_id::AccountsById;
+use super::lists::providers::Providers;
+use crate::domain::caller::{Tenant, TenantFingerprints};
+use crate::domain::change::ChangeCause;
+use crate::domain::health::HealthRules;
+use crate::domain::upstream_name::UpstreamName;
+use crate::telemetry::metrics::readings::Readings;
+use crate::upstream::counts::CallCounts;
+
+/// The shared parts that loaders read through.
+#[derive(Clone)]
+pub struct Sources {
+    /// The workspace's integrations.
+    pub providers: Arc<Providers>,
+    /// Lists of accounts.
+    pub lists: Arc<Lists>,
+    /// Accounts by id.
+    pub accounts_by_id: Arc<AccountsById>,
+    /// From which ages on something is taken for unhealthy.
+    pub health: HealthRules,
+    /// How much batches are asked for.
+    pub batch_sizes: Arc<BatchSizes>,
+}
+
+impl Sources {
+    /// In which state everything is that a tenant's answers are made of.
+    #[must_use]
+    pub fn revision(&self, tenant: &Tenant) -> Revision {
+        let TenantFingerprints { leadlex, composio } = tenant.fingerprints();
+        Revision {
+            leadlex: leadlex.map_or(0, |leadlex| self.providers.holdings().revision(&leadlex)),
+            composio: composio.map_or(0, |composio| self.lists.holdings().revision(&composio)),
+            epochs: (
+                leadlex.map_or(0, |leadlex| self.providers.holdings().epoch(&leadlex)),
+                composio.map_or(0, |composio| self.lists.holdings().epoch(&composio)),
+            ),
+        }
+    }
+
+    /// Everything that outlives operations, and how the sources stand for a tenant, for a test that looks for what must not
+    /// be there.
+    pub(crate) fn dump(&self, tenant: &Tenant) -> String {
+        let Self { providers, lists, accounts_by_id, health: _, batch_sizes: _ } = self;
+        let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().standing(key));
+        let composio = tenant.composio.as_ref().map(|key| lists.client().standing(key));
+        format!("{}{}{}{leadlex:?}{composio:?}", providers.dump(), lists.dump(), accounts_by_id.dump())
+    }
+
+    /// What became of all calls: to LeadLex, then to Composio.
+    #[must_use]
+    pub fn calls(&self) -> [CallCounts; 2] {
+        [self.providers.client().counts(), self.lists.client().counts()]
+    }
+
+    /// Waits a moment until other replicas know of everything that was dropped here.
+    pub async fn flush(&self, at_most: Duration) {
+        tokio::join!(self.providers.holdings().flush(at_most), self.lists.holdings().flush(at_most));
+    }
+
+    /// Has everything of a tenant read again before it is served; with it all its finished answers are gone.
+    pub fn expire(&self, tenant: &Tenant) {
+        if let Some(leadlex) = &tenant.leadlex {
+            self.providers.holdings().expire(&leadlex.fingerprint(), ChangeCause::Refresh);
+        }
+        if let Some(composio) = &tenant.composio {
+            self.lists.holdings().expire(&composio.fingerprint(), ChangeCause::Refresh);
+        }
+    }
+
+    /// Has a tenant's accounts read again before they are served, as their upstream says that they have changed.
+    pub fn accounts_changed(&self, tenant: &Tenant) {
+        if let Some(composio) = &tenant.composio {
+            self.lists.holdings().expire(&composio.fingerprint(), ChangeCause::Webhook);
+        }
+    }
+
+    /// Puts what metrics tell of them, and of the calls behind them, into a reading.
+    pub fn read_metrics(&self, readings: &mut Readings) {
+        let Self { providers, lists, accounts_by_id, health: _, batch_sizes } = self;
+        providers.client().read_metrics(readings);
+        lists.client().read_metrics(readings);
+        providers.holdings().reads.read(UpstreamName::Leadlex, readings);
+        lists.holdings().reads.read(UpstreamName::Composio, readings);
+        batch_sizes.read(readings);
+        let shares = lists.holdings().settings.shares();
+        let [pages, totals, ways_back] = lists.weights_bytes();
+        let [listed, last_known] = providers.weights_bytes();
+        for (cache, weight, limit) in [
+            ("pages", pages, shares.pages),
+            ("accounts", accounts_by_id.weight_bytes(), shares.accounts),
+            ("totals", totals, shares.totals),
+            ("ways_back", ways_back, shares.ways_back),
+            ("providers", listed, shares.providers),
+            ("last_known", last_known, shares.last_known),
+        ] {
+            read_weight(cache, weight, limit, readings);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Polls each credential that clients subscribe to, and feeds what changed to its subscribers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::domain::caller::Tenant;
+use crate::domain::change::ChangeCause;
+use crate::domain::clock::Clock;
+use crate::domain::credential::Fingerprint;
+use crate::domain::upstream_name::UpstreamName;
+use crate::domain::upstream_name::{Composio, Leadlex, Upstream};
+use crate::telemetry::metrics::declared;
+use crate::telemetry::metrics::readings::Readings;
+use crate::telemetry::traces::Origin;
+use crate::upstream::error::{UpstreamError, UpstreamFailure};
+
+use super::accounts::AccountsWatched;
+use super::change::{AccountChange, ProviderChange};
+use super::feed::{Feed, Listener, Position, WatchError};
+use super::poller::{Look, Watched};
+use super::providers::ProvidersWatched;
+use crate::loaders::cache::upstream_cache::{Dropped, Holdings};
+use crate::loaders::data_sources::Sources;
+use crate::loaders::settings::WatchSettings;
+
+/// How soon it is looked again where nothing says when, and never sooner.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long it is waited after a look that failed and says nothing of when to come again.
+const LOOK_AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(10);
+
+/// Every watch.
+pub struct Watches {
+    sources: Arc<Sources>,
+    settings: WatchSettings,
+    /// A place for each who listens.
+    places: Arc<Semaphore>,
+    providers: Feeds<Leadlex, ProviderChange>,
+    accounts: Feeds<Composio, AccountChange>,
+}
+
+type Feeds<U, E> = Mutex<HashMap<Fingerprint<U>, Arc<Feed<E>>>>;
+
+impl Watches {
+    /// Nobody listens yet.
+    #[must_use]
+    pub fn new(sources: Arc<Sources>, settings: WatchSettings) -> Self {
+        let places = Arc::new(Semaphore::new(settings.subscribers_max));
+        Self { sources, settings, places, providers: Mutex::default(), accounts: Mutex::default() }
+    }
+
+    /// Listens to a workspace's integrations, from now on or from a position on.
+    ///
+    /// # Errors
+    /// Where there is no key to the upstream, or the position is not known any more.
+    pub fn providers(
+        self: &Arc<Self>,
+        tenant: &Tenant,
+        after: Option<Position>,
+    ) -> Result<Listener<ProviderChange>, WatchError> {
+        let credential = tenant.leadlex.clone().ok_or(no_key::<Leadlex>())?;
+        let watched = || ProvidersWatched::new(Arc::clone(&self.sources), credential.clone());
+        let holdings = self.sources.providers.holdings();
+        self.listen(|watches| &watches.providers, credential.fingerprint(), after, holdings, watched)
+    }
+
+    /// Listens to a project's accounts, everybody's and of all types.
+    ///
+    /// # Errors
+    /// As [`Self::providers`].
+    pub fn accounts(
+        self: &Arc<Self>,
+        tenant: &Tenant,
+        after: Option<Position>,
+    ) -> Result<Listener<AccountChange>, WatchError> {
+        let credential = tenant.composio.clone().ok_or(no_key::<Composio>())?;
+        let pages_max = self.settings.walk_pages_max;
+        let watched = || AccountsWatched::new(Arc::clone(&self.sources), credential.clone(), pages_max);
+        let holdings = self.sources.lists.holdings();
+        self.listen(|watches| &watches.accounts, credential.fingerprint(), after, holdings, watched)
+    }
+
+    /// How many credentials are watched: of LeadLex, and of Composio.
+    pub(super) fn feeds(&self) -> [u64; 2] {
+        let providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner).len();
+        [providers as u64, self.accounts.lock().unwrap_or_else(PoisonError::into_inner).len() as u64]
+    }
+
+    /// Puts how much is watched into a reading.
+    pub fn read_metrics(&self, readings: &mut Readings) {
+        let [providers, accounts] = self.feeds();
+        readings.level(&declared::WATCHES, &[UpstreamName::Leadlex.slug()], providers);
+        readings.level(&declared::WATCHES, &[UpstreamName::Composio.slug()], accounts);
+    }
+
+    fn listen<W: Watched>(
+        self: &Arc<Self>,
+        feeds: fn(&Self) -> &Feeds<W::Upstream, W::Change>,
+        credential: Fingerprint<W::Upstream>,
+        after: Option<Position>,
+        holdings: &Arc<Holdings<W::Upstream>>,
+        watched: impl FnOnce() -> W,
+    ) -> Result<Listener<W::Change>, WatchError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| WatchError::TooMany)?;
+        let mut held = feeds(self).lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(feed) = held.get(&credential) {
+            return feed.listen(place, after);
+        }
+        if after.is_some() {
+            return Err(WatchError::PositionGone);
+        }
+        let feed = Arc::new(Feed::new(self.settings.events_max));
+        let listener = feed.listen(place, None)?;
+        held.insert(credential, Arc::clone(&feed));
+        drop(held);
+        let (watches, drops) = (Arc::clone(self), holdings.drops(&credential));
+        let clock = holdings.clock;
+        let (watched, linger, origin) = (watched(), self.settings.linger(), Origin::here());
+        tokio::spawn(async move {
+            let end = End { watches, feeds, credential, feed };
+            keep_looking(watched, &end, drops, clock, linger, &origin).await;
+        });
+        Ok(listener)
+    }
+}
+
+/// Takes a feed away that nobody fills any more, however its watch ended, and tells those who still listen.
+struct End<U: Upstream, E> {
+    watches: Arc<Watches>,
+    feeds: fn(&Watches) -> &Feeds<U, E>,
+    credential: Fingerprint<U>,
+    feed: Arc<Feed<E>>,
+}
+
+impl<U: Upstream, E> End<U, E> {
+    /// Takes the feed away, unless somebody listens; whoever comes later gets another.
+    fn is_taken_away(&self) -> bool {
+        let mut held = (self.feeds)(&self.watches).lock().unwrap_or_else(PoisonError::into_inner);
+        let is_alone = self.feed.is_alone();
+        if is_alone {
+            held.remove(&self.credential);
+        }
+        is_alone
+    }
+}
+
+impl<U: Upstream, E> Drop for End<U, E> {
+    fn drop(&mut self) {
+        let mut held = (self.feeds)(&self.watches).lock().unwrap_or_else(PoisonError::into_inner);
+        if held.get(&self.credential).is_some_and(|feed| Arc::ptr_eq(feed, &self.feed)) {
+            held.remove(&self.credential);
+        }
+        drop(held);
+        self.feed.end(UpstreamError::new(U::NAME, UpstreamFailure::Internal));
+    }
+}
+
+/// Looks until nobody has listened for a while, or the key is not accepted any more.
+async fn keep_looking<W: Watched>(
+    mut watched: W,
+    end: &End<W::Upstream, W::Change>,
+    mut drops: watch::Receiver<Dropped>,
+    clock: Clock,
+    linger: Duration,
+    origin: &Origin,
+) {
+    let (feed, mut cause) = (&end.feed, ChangeCause::Poll);
+    loop {
+        drops.mark_unchanged();
+        let looked = origin.look(W::Upstream::NAME).around(watched.look(cause)).await;
+        let next_at = match looked {
+            Ok(Look { changes, next_at }) => {
+                feed.tell(changes);
+                next_at.max(Instant::now() + LOOK_AGAIN)
+            }
+            Err(error) if is_final(&error) => return feed.end(error),
+            Err(error) => {
+                Instant::now() + error.retry_after.unwrap_or(LOOK_AGAIN_AFTER_FAILURE).max(LOOK_AGAIN)
+            }
+        };
+        tracing::debug!(upstream = %W::Upstream::NAME, next_at = %clock.at(next_at), "looked for changes");
+        cause = tokio::select! {
+            () = sleep_until(next_at) => ChangeCause::Poll,
+            cause = dropped(&mut drops) => cause,
+            () = feed.left_alone(linger) => match end.is_taken_away() {
+                true => return,
+                false => ChangeCause::Poll,
+            },
+        };
+    }
+}
+
+/// Waits until everything of the credential is to be read again.
+async fn dropped(drops: &mut watch::Receiver<Dropped>) -> ChangeCause {
+    match drops.changed().await {
+        Ok(()) => drops.borrow().cause,
+        // Forgotten with its credential, of which there are too many: then time alone is an occasion.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Whether waiting will not help: whoever listens has to do something.
+fn is_final(error: &UpstreamError) -> bool {
+    matches!(
+        error.failure,
+        UpstreamFailure::NoCredential | UpstreamFailure::Unauthorized | UpstreamFailure::Forbidden
+    )
+}
+
+fn no_key<U: Upstream>() -> UpstreamError {
+    UpstreamError::new(U::NAME, UpstreamFailure::NoCredential)
+}
