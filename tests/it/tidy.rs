@@ -6,6 +6,7 @@
 //! are beyond it.
 
 mod bad_input;
+mod circles;
 mod documents;
 mod rules;
 mod source;
@@ -21,6 +22,11 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 #[test]
 fn imports_point_down_only() {
     assert_no_problems(rules::imports_point_down_only);
+}
+
+#[test]
+fn no_import_circles() {
+    assert_no_problems(circles::no_import_circles);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tests of the rules with small files that break them: what is found, what is reported, and what is allowed.
 
+use super::circles;
 use super::rules::{self, Problem};
 use super::source::Source;
 
@@ -66,6 +67,38 @@ fn unknown_layer_is_refused() {
         found[0]
             .starts_with("src/services/mod.rs:1: `services` is not a layer. Fix: move it into one of main,")
     );
+}
+
+#[test]
+fn files_that_import_each_other_are_found() {
+    let fix = "Fix: move what both need into a file that both import.";
+    let files = [
+        ("src/lib.rs", "pub mod domain;"),
+        ("src/domain/a.rs", "use super::b::{self, B};"),
+        ("src/domain/b.rs", "fn f() { crate::domain::c::f() }"),
+        ("src/domain/c/mod.rs", "pub use self::parts::Part;\nmod parts;\nuse super::a::A;"),
+        ("src/domain/c/parts.rs", "use super::Other;\n#[cfg(test)]\nmod tests { use crate::domain::d::D; }"),
+        ("src/domain/d.rs", "mod e;\nfn f() { e::g() }"),
+        ("src/domain/d/e.rs", "use super::D;"),
+    ];
+    let circle = |files: &str| format!("files that import each other in a circle: {files}. {fix}");
+    assert_eq!(
+        problems_of(circles::no_import_circles, &files),
+        [
+            format!("src/domain/a.rs:1: {}", circle("src/domain/a.rs, src/domain/b.rs, src/domain/c/mod.rs")),
+            format!("src/domain/d.rs:1: {}", circle("src/domain/d.rs, src/domain/d/e.rs")),
+        ]
+    );
+}
+
+#[test]
+fn graphql_types_may_refer_to_each_other() {
+    let object = |import: &str| format!("use super::{import};\nobject_type! {{}}");
+    let (user, account) = (object("account::Account"), object("user::User"));
+    let files = [("src/graphql/user.rs", user.as_str()), ("src/graphql/account.rs", account.as_str())];
+    assert_eq!(problems_of(circles::no_import_circles, &files), [""; 0]);
+    let files = [("src/domain/user.rs", user.as_str()), ("src/domain/account.rs", account.as_str())];
+    assert_eq!(problems_of(circles::no_import_circles, &files).len(), 1);
 }
 
 #[test]

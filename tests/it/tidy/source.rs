@@ -16,6 +16,8 @@ pub(crate) struct Token {
 pub(crate) struct UsedPath {
     pub(crate) line: usize,
     pub(crate) path: Vec<String>,
+    /// Whether a `pub use` names it.
+    pub(crate) is_reexport: bool,
 }
 
 pub(crate) struct Source {
@@ -72,7 +74,7 @@ impl Source {
             .collect()
     }
 
-    fn module(&self) -> Vec<String> {
+    pub(crate) fn module(&self) -> Vec<String> {
         let inside = self.path.trim_start_matches("src/").trim_end_matches(".rs");
         inside.split('/').filter(|part| !matches!(*part, "lib" | "main" | "mod")).map(str::to_owned).collect()
     }
@@ -206,8 +208,11 @@ fn used_paths(tokens: &[Token], module: &[String]) -> Vec<UsedPath> {
             _ => None,
         };
         let already = found.len();
+        // `pub use` and `pub(crate) use`.
+        let is_reexport = text(at) == "use" && at > 0 && matches!(text(at - 1), "pub" | ")");
         at = start.map_or(at, |start| tree(tokens, start, Vec::new(), &mut found)).max(at + 1);
         for named in &mut found[already..] {
+            named.is_reexport = is_reexport;
             named.path = absolute(std::mem::take(&mut named.path), &here);
         }
     }
@@ -243,7 +248,7 @@ fn tree(tokens: &[Token], mut at: usize, mut path: Vec<String>, found: &mut Vec<
     }
     path.pop_if(|last| last == "self");
     if !path.is_empty() {
-        found.push(UsedPath { line, path });
+        found.push(UsedPath { line, path, is_reexport: false });
     }
     at
 }
