@@ -86,7 +86,12 @@ impl fmt::Display for Problem {
     }
 }
 
-pub(crate) fn problem(source: &Source, line: usize, cause: impl Into<String>, fix: impl Into<String>) -> Problem {
+pub(crate) fn problem(
+    source: &Source,
+    line: usize,
+    cause: impl Into<String>,
+    fix: impl Into<String>,
+) -> Problem {
     Problem { path: source.path.clone(), line, cause: cause.into(), fix: fix.into() }
 }
 
