@@ -148,7 +148,7 @@ impl App {
 fn traces(config: &Config) -> anyhow::Result<Option<Traces>> {
     let Some(url) = config.traces.url() else { return Ok(None) };
     let post = transport::post(&url).context("cannot set up TLS")?;
-    Ok(Some(Traces::start(&config.traces, post).context("traces.headers")?))
+    Ok(Some(Traces::start(&config.traces, post)?))
 }
 
 /// How long shutdown waits until invalidations of this replica have reached the others.

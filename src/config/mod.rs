@@ -10,6 +10,7 @@
 
 mod callers;
 mod checks;
+mod otel;
 mod problem;
 mod reloadable;
 mod replicas;
@@ -155,11 +156,12 @@ impl Config {
         {
             keys = ApiKeys::Optional;
         }
-        values.apply_variables(sources.variables);
+        values.apply_variables(sources.variables.clone());
         for (name, flag, text) in sources.flags {
             values.apply_text(name, text, ValueOrigin::Flag(flag));
         }
         values.read_secret_files();
+        otel::apply(&mut values, &sources.variables);
         let defaults = nested(&schema, &SettingValues::defaults(&schema));
         reset_invalid(&schema, &mut values, &|table| table);
         for list in schema.lists() {

@@ -479,3 +479,51 @@ fn trace_endpoint_and_headers_are_validated_and_secrets_not_repeated() {
         matches!(&warnings("http://collector.example:4318")[..], [one] if one.starts_with("traces.endpoint is http"))
     );
 }
+
+#[test]
+fn standard_variables_configure_traces_where_no_setting_does() {
+    let standard = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=canary_never_to_be_shown"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "team=a, service.name=graph"),
+    ];
+    let config = environment(&standard).unwrap();
+    let traces = &config.traces;
+    assert_eq!((traces.endpoint.as_str(), traces.timeout_ms), ("http://127.0.0.1:4318", 2_500));
+    assert_eq!((traces.service_name.as_str(), traces.headers().unwrap().len()), ("graph", 1));
+    let printed = config.redacted();
+    for line in [
+        "endpoint = \"http://127.0.0.1:4318\" # variable OTEL_EXPORTER_OTLP_ENDPOINT\n",
+        "headers = \"[redacted]\" # variable OTEL_EXPORTER_OTLP_HEADERS\n",
+        "service_name = \"graph\" # variable OTEL_RESOURCE_ATTRIBUTES\n",
+    ] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+    assert!(!printed.contains(CANARY));
+
+    let of_traces = [
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://collector.example/otlp/v1/traces"),
+        ("OTEL_SERVICE_NAME", "other"),
+    ];
+    let config = environment(&[&standard[..], &of_traces].concat()).unwrap();
+    assert_eq!(config.traces.endpoint, "https://collector.example/otlp");
+    assert_eq!(config.traces.service_name, "other");
+
+    let settings = [("SWITCHBOARD__TRACES__ENDPOINT", ""), ("SWITCHBOARD__TRACES__SERVICE_NAME", "set")];
+    let config = environment(&[&standard[..], &of_traces, &settings].concat()).unwrap();
+    assert_eq!((config.traces.url(), config.traces.service_name.as_str()), (None, "set"));
+
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:4318"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", CANARY),
+    ] {
+        let refused = environment(&[(name, value)]).unwrap_err();
+        assert!(
+            matches!(&refused[..], [line] if line.contains(name) && !line.contains(CANARY)),
+            "{refused:?}"
+        );
+    }
+}

@@ -76,12 +76,7 @@ pub(super) fn value_problem(name: &str, value: &Value) -> Option<String> {
         }
         Value::String(text) if name.ends_with("base_url") => url_problem(text),
         Value::String(text) if name == "traces.endpoint" && !text.is_empty() => {
-            match cfg!(feature = "otlp") {
-                true => url_problem(text).or_else(|| traces_path_problem(text)),
-                false => {
-                    Some("this binary was built without traces: build it with the feature `otlp`".to_owned())
-                }
-            }
+            url_problem(text).or_else(|| traces_path_problem(text))
         }
         _ => None,
     }

@@ -7,17 +7,10 @@
 //! no trace was begun. So off costs one look at a thread's own memory where a batch or a call begins, and a request
 //! nothing at all. Rejected was a layer under `tracing`: its spans are global to the process, end when whatever they began
 //! ends, a refresh behind the answer too, and the log's filter would have to tell both kinds apart.
-//!
-//! The feature `otlp` brings all this ([`live`]); without it the same words mean nothing (`absent`).
 
-#[cfg(not(feature = "otlp"))]
-mod absent;
-#[cfg(feature = "otlp")]
 mod export;
 mod fact;
-#[cfg(feature = "otlp")]
 mod live;
-#[cfg(feature = "otlp")]
 mod parent;
 pub mod settings;
 
@@ -26,15 +19,21 @@ use http::{Request, StatusCode};
 use tower::BoxError;
 use tower::util::BoxCloneSyncService;
 
-#[cfg(not(feature = "otlp"))]
-pub(crate) use self::absent::{Open, Origin, are_on, carried, joined, note};
-#[cfg(not(feature = "otlp"))]
-pub use self::absent::{Root, Traces};
 pub(crate) use self::fact::Fact;
-#[cfg(feature = "otlp")]
 pub(crate) use self::live::{Open, Origin, are_on, carried, joined, note};
-#[cfg(feature = "otlp")]
 pub use self::live::{Root, Traces};
+use self::settings::BadHeaders;
 
 /// Whatever carries messages to the collector, and tells what status came back.
 pub type Post = BoxCloneSyncService<Request<Bytes>, StatusCode, BoxError>;
+
+/// Reason why traces cannot be exported. Does not quote the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TraceError {
+    /// `traces.headers` is invalid.
+    #[error("traces.headers {0}")]
+    Headers(#[from] BadHeaders),
+    /// The exporter does not accept `traces.endpoint`.
+    #[error("traces.endpoint is not a URL that traces can be sent to")]
+    Exporter,
+}

@@ -1,6 +1,7 @@
 //! `switchboard serve` as a process, and a collector of its traces: real sockets to both, and what becomes of the one when the
 //! other is slow, away, or silent.
 
+use std::io::Read as _;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -36,18 +37,30 @@ struct Served {
 }
 
 impl Served {
+    /// With an endpoint and headers from the configuration, and others from variables that do not apply.
     async fn tracing_to(endpoint: &str) -> Self {
+        let section = format!(
+            "[traces]\nendpoint = \"{endpoint}/canary\"\nheaders = \"authorization=Bearer%20canary\"\n"
+        );
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20other,x-other=1"),
+            ("OTEL_TRACES_SAMPLER", "always_off"),
+        ];
+        Self::start(&section, &variables).await
+    }
+
+    async fn start(section: &str, variables: &[(&str, &str)]) -> Self {
         let sandbox = Sandbox::new(sandbox::Settings::default(), sandbox::Clock::system());
         let upstreams = listening(sandbox.router()).await;
         let file = ConfigFile::new(&format!(
             "[http]\nlisten = \"127.0.0.1:0\"\n[ops]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"trace\"\n\
              [upstream.leadlex]\nbase_url = \"{upstreams}{LEADLEX_PATH}\"\napi_key = \"wbk_sandbox_a\"\n\
              [upstream.composio]\nbase_url = \"{upstreams}\"\napi_key = \"ak_sandbox_a\"\n\
-             [traces]\nendpoint = \"{endpoint}/canary\"\nheaders = \"authorization=Bearer%20canary\"\n"
+             {section}"
         ));
         let mut command = switchboard(&["serve", "--config", file.path()]);
-        // What OpenTelemetry's own variables say does not count.
-        command.env_clear().env("OTEL_TRACES_SAMPLER", "always_off").env("OTEL_SERVICE_NAME", "other");
+        command.env_clear().envs(variables.iter().copied());
         let (process, printed) = Running::start_until(command, "listening on ");
         let graph = printed.trim_end().strip_prefix("listening on ").unwrap().to_owned();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -82,6 +95,7 @@ async fn a_collector_is_told_of_requests_and_of_what_comes_over_a_websocket() {
     let take = async move |headers: HeaderMap, message: Bytes| {
         assert_eq!(headers["authorization"], "Bearer canary");
         assert_eq!(headers["content-type"], "application/x-protobuf");
+        assert!(!headers.contains_key("x-other"), "{headers:?}");
         taking.take(&message);
         coming.notify_one();
     };
@@ -154,5 +168,36 @@ async fn requests_go_on_where_there_is_no_collector() {
     served.ask().await;
     let log = served.end();
     let line = log.lines().find(|line| line.contains("traces do not reach the collector")).expect(&log);
-    assert!(line.contains("there is no connection to it"), "{line}");
+    assert!(line.contains("network error"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn standard_variables_start_the_export() {
+    let (collector, came) = (Collector::default(), Arc::new(Notify::new()));
+    let (taking, coming) = (collector.clone(), Arc::clone(&came));
+    let take = async move |headers: HeaderMap, message: Bytes| {
+        assert_eq!(headers["authorization"], "Bearer canary");
+        assert_eq!(headers["content-encoding"], "gzip");
+        let mut plain = Vec::new();
+        flate2::read::GzDecoder::new(&message[..]).read_to_end(&mut plain).unwrap();
+        taking.take(&plain.into());
+        coming.notify_one();
+    };
+    let endpoint = listening(Router::new().route("/otlp/v1/traces", post(take))).await;
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*format!("{endpoint}/otlp")),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20canary"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_SERVICE_NAME", "graph"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
+    ];
+    let served = Served::start("", &variables).await;
+    served.ask().await;
+    while collector.told().is_empty() {
+        came.notified().await;
+    }
+    served.end();
+    let resource = &collector.told()[0].resource;
+    assert_eq!(resource["service.name"], "graph");
+    assert_eq!(resource["deployment.environment.name"], "test");
 }

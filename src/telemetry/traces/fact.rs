@@ -5,7 +5,6 @@
 
 /// Something that is told of a span.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "nobody is told"))]
 pub(crate) enum Fact<'a> {
     /// The operation that was asked for: `graphql.operation.type`, by which the span is called too, and
     /// `graphql.operation.name`.

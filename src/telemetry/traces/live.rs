@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use http::{HeaderMap, Request};
 use opentelemetry::context::{FutureExt as _, WithContext};
@@ -10,42 +11,44 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::resource::TelemetryResourceDetector;
+use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanLimits};
 
-use super::export::{self, Exporter};
-use super::settings::{BadHeaders, TraceSettings};
-use super::{Fact, Post, parent};
+use super::settings::TraceSettings;
+use super::{Fact, Post, TraceError, export, parent};
 use crate::domain::upstream_name::UpstreamName;
 
-/// The tracing of requests, from its beginning to its end.
+/// Longest time that the shutdown waits for the last spans to be exported.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The tracing of requests, from its start to its shutdown.
 #[derive(Debug)]
 pub struct Traces {
     root: Root,
-    exporter: Exporter,
+    provider: SdkTracerProvider,
 }
 
 impl Traces {
-    /// Begins to trace, and to post what is traced, on a task of its own.
+    /// Starts to trace requests, and to export their spans in the background. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// Where `traces.headers` cannot be read.
-    pub fn start(settings: &TraceSettings, post: Post) -> Result<Self, BadHeaders> {
+    /// If `traces.headers` or `traces.endpoint` is invalid.
+    pub fn start(settings: &TraceSettings, post: Post) -> Result<Self, TraceError> {
+        // Without the SDK's own service name: `traces.service_name` includes OTEL_SERVICE_NAME already.
         let resource = Resource::builder_empty()
-            .with_detector(Box::new(TelemetryResourceDetector))
-            .with_service_name(settings.service_name.clone())
+            .with_detectors(&[Box::new(TelemetryResourceDetector), Box::new(EnvResourceDetector::new())])
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .with_service_name(settings.service_name.clone())
             .build();
-        let (queue, exporter) = export::start(settings, &resource, post)?;
         let share = f64::from(settings.sample_percent) / 100.0;
-        // All that the library would otherwise take from OTEL_* variables is given.
+        // Given, so that the SDK does not read OTEL_TRACES_SAMPLER and the variables of limits.
         let provider = SdkTracerProvider::builder()
-            .with_span_processor(queue)
+            .with_span_processor(export::processor(settings, post)?)
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(share))))
             .with_span_limits(SpanLimits::default())
             .with_resource(resource)
             .build();
-        Ok(Self { root: Root(provider.tracer("switchboard")), exporter })
+        Ok(Self { root: Root(provider.tracer("switchboard")), provider })
     }
 
     /// What requests begin traces with.
@@ -54,9 +57,13 @@ impl Traces {
         self.root.clone()
     }
 
-    /// Ends it: what was traced is posted, if the collector takes it within a second.
+    /// Exports the spans that wait, for at most a second, and ends the export.
     pub async fn end(self) {
-        self.exporter.end().await;
+        // The SDK blocks its caller until its thread has ended.
+        let shutdown = move || self.provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT);
+        if !matches!(tokio::task::spawn_blocking(shutdown).await, Ok(Ok(()))) {
+            tracing::warn!("the last traces did not reach the collector in time");
+        }
     }
 }
 

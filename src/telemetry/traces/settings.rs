@@ -1,7 +1,6 @@
 //! What can be set about traces.
 //!
-//! These are the one place for it: the `OTEL_*` variables of OpenTelemetry are not read. A program that two sets of names
-//! configure is one of which nobody knows what it does, and `switchboard check` prints these alone.
+//! OpenTelemetry's standard `OTEL_*` variables apply where a setting is not set; `config` reads them.
 
 use std::time::Duration;
 

@@ -34,10 +34,12 @@ enum Allowed {
 }
 
 /// The crates that only some layers may use, and the alternative for the others.
-const CRATES: [(&str, Allowed, &str); 15] = [
+const CRATES: [(&str, Allowed, &str); 17] = [
     ("reqwest", Allowed::OnlyIn(&["upstream"]), "send through `upstream::transport`"),
     ("opentelemetry", Allowed::OnlyIn(&["telemetry"]), SPAN_ATTRIBUTES),
     ("opentelemetry_sdk", Allowed::OnlyIn(&["telemetry"]), SPAN_ATTRIBUTES),
+    ("opentelemetry_otlp", Allowed::OnlyIn(&["telemetry"]), SPAN_ATTRIBUTES),
+    ("opentelemetry_http", Allowed::OnlyIn(&["telemetry"]), SPAN_ATTRIBUTES),
     (
         "axum",
         Allowed::NotIn(&["operation", "graphql", "loaders", "upstream", "telemetry", "domain"]),
