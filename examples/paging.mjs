@@ -1,9 +1,9 @@
-// A list of accounts, paged forward to its end and back again, by plain `fetch`:
+// A list of accounts, paged forward to its end and backward, with plain `fetch`:
 //
 //   cargo run --release -- demo
 //   node examples/paging.mjs http://127.0.0.1:8080/graphql
 //
-// A cursor belongs to its list: keep the filter and the order while you page.
+// A cursor belongs to its list: do not change filter or order while paging.
 const endpoint = process.argv[2] ?? "http://127.0.0.1:8080/graphql";
 
 const query = `
@@ -23,7 +23,7 @@ async function page(variables) {
     body: JSON.stringify({ query, variables }),
   });
   const { data, errors } = await response.json();
-  // An answer can have both: what failed is null in `data`, and `errors` says why.
+  // A response can have both: a failed field is null in `data`, and `errors` has the reason.
   for (const error of errors ?? []) console.error(`${error.extensions.code}: ${error.message}`);
   if (!data?.connectedAccounts) process.exit(1);
   return data.connectedAccounts;

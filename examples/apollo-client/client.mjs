@@ -1,11 +1,11 @@
-// Apollo Client for the graph: lists that grow by pages, documents by hash, and answers that have data and errors.
+// Apollo Client for the graph: paginated lists, persisted queries, and responses with both data and errors.
 import { ApolloClient, ApolloLink, HttpLink, InMemoryCache } from "@apollo/client";
 import { PersistedQueryLink } from "@apollo/client/link/persisted-queries";
 import { relayStylePagination } from "@apollo/client/utilities";
 import { createHash } from "node:crypto";
 
-// A list is told from another by its filter and order, never by where its pages were cut. A list that failed is null:
-// the policy alone would make it an empty one with a next page.
+// Filter and order identify a list; page arguments do not. A failed list is null. The policy alone would make it an empty list
+// with a next page.
 const pages = relayStylePagination(["filter", "orderBy"]);
 const list = {
   ...pages,
@@ -14,7 +14,7 @@ const list = {
 
 const newCache = () =>
   new InMemoryCache({
-    // So that a fragment on Node fits each type that is one.
+    // Fragments on Node match every type that implements it.
     possibleTypes: { Node: ["Provider", "ConnectedAccount", "Toolkit"] },
     typePolicies: {
       Query: { fields: { providers: list, connectedAccounts: list } },
@@ -25,7 +25,7 @@ const newCache = () =>
     },
   });
 
-/** A client of `endpoint`, and how often it has asked: a GET with a hash, a POST with the document. */
+/** A client of `endpoint` with counts of its requests: GET with a hash, POST with the document. */
 export function newClient(endpoint) {
   const asked = { GET: 0, POST: 0 };
   const counted = (url, options) => {
@@ -39,7 +39,7 @@ export function newClient(endpoint) {
       new PersistedQueryLink({ sha256, useGETForHashedQueries: true }),
       new HttpLink({ uri: endpoint, fetch: counted }),
     ]),
-    // An answer is shown with what it has, and its errors beside.
+    // Partial data is returned together with its errors.
     defaultOptions: { query: { errorPolicy: "all" }, watchQuery: { errorPolicy: "all" } },
   });
   return { client, asked };

@@ -1,5 +1,5 @@
-// A list of accounts paged forward and backward, one account read again by `node`, and both APIs in one answer. Each
-// document is sent once, then named by its hash in a GET.
+// A list of accounts paged forward and backward, one account refetched through `node`, and both APIs in one response. Each
+// document is sent once, then referred to by its hash in a GET.
 //
 //   npm start [-- http://127.0.0.1:8080/graphql]
 import { CombinedGraphQLErrors, gql } from "@apollo/client";
@@ -32,27 +32,27 @@ const Overview = gql`
     }
   }`;
 
-/** An answer's data, when its errors have been said. */
-function told({ data, error }) {
+/** The data of a response. Errors are printed first. */
+function dataOf({ data, error }) {
   if (error && !CombinedGraphQLErrors.is(error)) throw error;
   for (const { message, extensions } of error?.errors ?? []) console.log(`${extensions.code}: ${message}`);
   return data;
 }
 
-/** Every account of the list, by pages from one end; none where a page is not there. */
+/** Every account of the list, page by page from one end. Nothing if a page failed. */
 async function pages(client, forward) {
   const variables = forward ? { first: size } : { last: size };
   const list = client.watchQuery({ query: Accounts, variables });
   const shown = list.subscribe({});
   try {
-    let answer = told(await firstValueFrom(list.pipe(filter(({ loading }) => !loading))));
+    let answer = dataOf(await firstValueFrom(list.pipe(filter(({ loading }) => !loading))));
     for (let count = 1; answer.toolkit.connectedAccounts; count += 1) {
-      // What a page was joined to by the cache's policy.
+      // The list so far, as merged by the cache's policy.
       const { edges, pageInfo } = client.readQuery({ query: Accounts, variables }).toolkit.connectedAccounts;
       const { hasNextPage, endCursor, hasPreviousPage, startCursor } = pageInfo;
       if (!(forward ? hasNextPage : hasPreviousPage)) return { nodes: edges.map(({ node }) => node), count };
       const beyond = forward ? { after: endCursor } : { before: startCursor };
-      answer = told(await list.fetchMore({ variables: { ...variables, ...beyond }, errorPolicy: "all" }));
+      answer = dataOf(await list.fetchMore({ variables: { ...variables, ...beyond }, errorPolicy: "all" }));
     }
   } finally {
     shown.unsubscribe();
@@ -67,13 +67,13 @@ if (forward && backward) {
   console.log(`forward: ${forward.nodes.length} accounts of gmail in ${forward.count} pages`);
   console.log(`backward: ${backward.nodes.length} in ${backward.count} pages, ${ids(forward) === ids(backward) ? "the same list" : "another list"}`);
   const [{ id }] = forward.nodes;
-  const { node } = told(await client.query({ query: Account, variables: { id }, fetchPolicy: "network-only" }));
+  const { node } = dataOf(await client.query({ query: Account, variables: { id }, fetchPolicy: "network-only" }));
   console.log(`read again by node: ${node.connectedAccountId} is ${node.status}`);
 } else {
   console.log("the accounts of gmail: not there");
 }
 
-const { providers } = told(await client.query({ query: Overview }));
+const { providers } = dataOf(await client.query({ query: Overview }));
 for (const { name, status, connectedAccounts } of providers?.nodes ?? []) {
   const newest = connectedAccounts ? `its newest account is ${connectedAccounts.nodes[0]?.status ?? "none"}` : "its accounts are not there";
   console.log(`${name} is ${status}, ${newest}`);

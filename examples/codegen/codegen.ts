@@ -9,9 +9,9 @@ const config: CodegenConfig = {
       preset: "client",
       presetConfig: { fragmentMasking: false },
       config: {
-        // Text with its types: any `fetch` will do, without a GraphQL library.
+        // Documents are typed strings, so any `fetch` works without a GraphQL library.
         documentMode: "string",
-        // Words that this version of the schema does not know may come later: a union of strings, no enum to import.
+        // Later schema versions may add values: a union of strings needs no enum import.
         enumsAsTypes: true,
         useTypeImports: true,
         scalars: { DateTime: "string", ID: "string" },

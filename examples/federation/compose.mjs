@@ -1,21 +1,20 @@
-// One supergraph of both, by each of the three composers. Each reads what the services tell of themselves by `_service`.
-// As a program it prints Apollo's.
+// One supergraph of both services, by each of three composers, from the SDL in `_service`. As a program it prints Apollo's.
 
 import * as apollo from '@apollo/composition';
 import * as hive from '@theguild/federation-composition';
 import * as cosmo from '@wundergraph/composition';
 import { parse } from 'graphql';
-import { ourselves } from './caller.mjs';
+import { ownCredentials } from './caller.mjs';
 import { run, schemaOf } from './demo.mjs';
 import { serve, subgraph } from './people.mjs';
 
 export { apollo, hive, parse };
 
-/** What the services tell of themselves. */
+/** The SDL of both services. */
 export const subgraphs = (urls) =>
   Promise.all(
     Object.entries(urls).map(async ([name, url]) => {
-      const { _service } = await schemaOf(name, url, '{ _service { sdl } }', name === 'switchboard' ? ourselves() : {});
+      const { _service } = await schemaOf(name, url, '{ _service { sdl } }', name === 'switchboard' ? ownCredentials() : {});
       return { name, url, typeDefs: parse(_service.sdl) };
     }),
   );
@@ -29,7 +28,7 @@ export const byApollo = async (urls) => supergraph(apollo.composeServices(await 
 
 export const byHive = async (urls) => supergraph(hive.composeServices(await subgraphs(urls)));
 
-/** The execution configuration's client schema: the Cosmo router itself is no npm package. */
+/** The client schema of the execution configuration. The Cosmo router is not available as an npm package. */
 export async function byCosmo(urls) {
   const composed = cosmo.federateSubgraphs({
     subgraphs: (await subgraphs(urls)).map(({ typeDefs, ...subgraph }) => ({ ...subgraph, definitions: typeDefs })),

@@ -1,4 +1,4 @@
-// `switchboard demo`, as a process: the graph on its built-in sandbox; and what stands in front of it, as a program.
+// `switchboard demo` as a process: the graph on its built-in sandbox. Also the runner for gateways in front of it.
 
 import { spawn } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
@@ -10,59 +10,59 @@ const built = ['release', 'debug'].map((profile) => fileURLToPath(new URL(`targe
 const binary = process.env.SWITCHBOARD_BIN ?? built.find(existsSync);
 const command = binary ? [binary] : ['cargo', 'run', '--release', '--quiet', '--'];
 
-/** A demo until `stop()`, or until this process ends: where its graph and its sandbox are. */
+/** Starts a demo, which runs until `stop()` or until this process ends. Returns the URLs of its graph and its sandbox. */
 export async function demo() {
   const [program, ...before] = command;
   const child = spawn(program, [...before, 'demo', '--listen', '127.0.0.1:0'], {
     cwd: fileURLToPath(root),
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  endWithUs(child);
+  endWithThisProcess(child);
   const ended = new Promise((resolve) => child.once('close', resolve));
-  const told = {};
+  const urls = {};
   await new Promise((resolve, reject) => {
     createInterface(child.stdout).on('line', (line) => {
       const [, name, url] = /^(GraphQL|Sandbox): (http\S+)/.exec(line) ?? [];
-      if (name) told[name] = url;
-      if (told.GraphQL && told.Sandbox) resolve();
+      if (name) urls[name] = url;
+      if (urls.GraphQL && urls.Sandbox) resolve();
     });
     child.once('error', reject);
     ended.then((code) => reject(new Error(`switchboard demo ended with ${code}`)));
   });
   return {
-    url: told.GraphQL,
-    sandbox: told.Sandbox,
+    url: urls.GraphQL,
+    sandbox: urls.Sandbox,
     stop: () => (child.kill('SIGTERM'), ended),
   };
 }
 
-/** Lets a child not outlive this process, however this one ends. */
-export function endWithUs(child) {
+/** Ends a child process when this process ends in any way. */
+export function endWithThisProcess(child) {
   const kill = () => child.kill('SIGTERM');
   process.once('exit', kill);
   child.once('close', () => process.off('exit', kill));
 }
 
-/** The answer to a query. */
+/** The response to a query. */
 export async function ask(url, query, variables, headers) {
   const body = JSON.stringify({ query, variables });
   const response = await fetch(url, { method: 'POST', headers: { ...headers, 'content-type': 'application/json' }, body });
   return response.json();
 }
 
-/** The data of the answer to a query that asks `name` for its schema. */
+/** The data of a query for the schema of `name`. */
 export async function schemaOf(name, url, query, headers) {
   const { data, errors } = await ask(url, query, {}, headers);
-  if (errors) throw new Error(`${name} does not tell its schema: ${errors[0].message}`);
+  if (errors) throw new Error(`${name} did not return its schema: ${errors[0].message}`);
   return data;
 }
 
-/** Whether a module is the program, and not a part of another. */
+/** Whether a module is the started program and not an import. */
 const isProgram = ({ filename }) => existsSync(process.argv[1] ?? '') && realpathSync(process.argv[1]) === filename;
 
 /**
- * Runs a set-up in front of Switchboard and of the people, until Ctrl-C, where the file that asks for it is the program.
- * Switchboard is the one at `SWITCHBOARD_URL`, or else a demo. A `start` that starts nothing has done what there is to do.
+ * Runs a gateway in front of Switchboard and the people service until Ctrl-C, if the calling module is the program.
+ * Switchboard is the one at `SWITCHBOARD_URL`, or else a demo. If `start` returns nothing, the program ends.
  */
 export async function run(meta, { start, people }) {
   if (!isProgram(meta)) return;
@@ -76,7 +76,7 @@ export async function run(meta, { start, people }) {
     return end(1);
   };
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => end(0));
-  // A server of others that finds its port taken throws where nobody catches.
+  // A third-party server throws an uncaught error if its port is in use.
   process.once('uncaughtException', fail);
   const begun = async (part) => {
     parts.push(await part);

@@ -1,11 +1,11 @@
-// Hive Gateway's own configuration: who asks is passed on.
+// Configuration of Hive Gateway: the caller's credentials are forwarded.
 
 import { defineConfig } from '@graphql-hive/gateway';
-import { whoAsks } from './caller.mjs';
+import { credentialsOf } from './caller.mjs';
 
 export const gatewayConfig = defineConfig({
   supergraph: process.env.SUPERGRAPH,
   propagateHeaders: {
-    fromClientToSubgraphs: ({ request }) => whoAsks(Object.fromEntries(request.headers)),
+    fromClientToSubgraphs: ({ request }) => credentialsOf(Object.fromEntries(request.headers)),
   },
 });

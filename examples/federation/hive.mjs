@@ -1,4 +1,4 @@
-// Hive Gateway in front of Switchboard and the people, by its own program.
+// Hive Gateway in front of Switchboard and the people service, started by its own command.
 
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -7,13 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { byHive } from './compose.mjs';
-import { endWithUs, run } from './demo.mjs';
+import { endWithThisProcess, run } from './demo.mjs';
 import { serve, subgraph } from './people.mjs';
 
 const program = join(import.meta.dirname, 'node_modules/.bin/hive-gateway');
 const config = join(import.meta.dirname, 'hive.config.mjs');
 
-/** A port that nobody has: the gateway does not tell which one it took. */
+/** A free port, because the gateway does not report the port that it chose. */
 async function freePort() {
   const server = createServer();
   await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
@@ -32,7 +32,7 @@ export async function start({ switchboard, people, port }) {
     env: { ...process.env, SUPERGRAPH: supergraph, LOG_FORMAT: 'json', CI: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  endWithUs(gateway);
+  endWithThisProcess(gateway);
   const ended = new Promise((resolve) => gateway.once('close', resolve));
   let said = '';
   await new Promise((resolve, reject) => {

@@ -1,16 +1,16 @@
-// The other part of the larger graph: a service that owns people, and keeps notes on accounts.
+// The second service of the larger graph: it owns people and adds notes to accounts.
 //
-// It has `user`, `node` and `Viewer` of its own, as any real one would, and knows an account only by its id.
+// It defines its own `user`, `node` and `Viewer`, as a real service would, and knows accounts only by id.
 
 import { createServer } from 'node:http';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { buildSchema, graphql, parse } from 'graphql';
-import { whoAsks } from './caller.mjs';
+import { credentialsOf } from './caller.mjs';
 
 const person = (id) => (/^user_\d+$/.test(id) ? { __typename: 'User', id, name: `Person ${id.slice(5)}`, since: '2026-01-01T00:00:00Z' } : null);
 const noted = (key) => ({ __typename: 'ConnectedAccount', ...key, note: `Seen ${key.connectedAccountId ?? key.id}` });
 
-/** What both schemas have. `accountKey` is the field by which the other service's accounts are known. */
+/** The types of both schemas. `accountKey` is the field that identifies accounts of the other service. */
 const types = (accountKey, { key = () => '', shared = '' } = {}) => `
   type Query {
     user(id: ID!): User
@@ -40,7 +40,7 @@ const roots = {
   team: () => Array.from({ length: 20 }, (_, number) => person(`user_${number}`)),
 };
 
-/** What it refers to and knows nothing else of: the bookmarks of people. */
+/** References to objects of the other service: the bookmarks of people. */
 const bookmarks = `
   extend type Query { bookmarks(providers: [ID!]! toolkits: [String!]!): Bookmarks! }
   type Bookmarks { providers: [Provider!]! toolkits: [Toolkit!]! }
@@ -71,7 +71,7 @@ export const subgraph = {
   },
 };
 
-/** As a subschema for stitching: its own roots by ids, and with directives its own `_sdl`. */
+/** As a subschema for stitching: root fields by ids, and with directives an `_sdl`. */
 const byIds = `
   extend type Query {
     peopleByIds(ids: [ID!]!): [User]! @merge(keyField: "id")
@@ -95,20 +95,20 @@ export const subschema = {
   },
 };
 
-/** The answer to a request: its status and its body. What runs may look who asks. */
+/** The response to a request: status and body. Resolvers get the caller's credentials. */
 async function answered(request, { schema, rootValue }) {
   let body = '';
   for await (const chunk of request) body += chunk;
   try {
     const { query: source, variables: variableValues, operationName } = JSON.parse(body);
-    const contextValue = { headers: whoAsks(request.headers) };
+    const contextValue = { headers: credentialsOf(request.headers) };
     return [200, await graphql({ schema, rootValue, source, variableValues, operationName, contextValue })];
   } catch (error) {
     return [400, { errors: [{ message: `This is no GraphQL request: ${error.message}` }] }];
   }
 }
 
-/** Serves a schema on a port until `stop()`; counts what it was asked. */
+/** Serves a schema on a port until `stop()`, and counts its requests. */
 export async function serve(service, port = 0) {
   let asked = 0;
   const server = createServer(async (request, response) => {
@@ -122,7 +122,7 @@ export async function serve(service, port = 0) {
       response.writeHead(status, { 'content-type': 'application/json' });
       response.end(JSON.stringify(answer));
     } catch {
-      // Who asked has hung up.
+      // The client has disconnected.
       response.destroy();
     }
   });

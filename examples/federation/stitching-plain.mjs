@@ -1,13 +1,13 @@
-// Schema stitching by hand: what is merged, by which field, and by which root.
+// Schema stitching by hand: merged types, their key fields and their root fields.
 
 import { buildHTTPExecutor } from '@graphql-tools/executor-http';
 import { stitchSchemas } from '@graphql-tools/stitch';
 import { schemaFromExecutor } from '@graphql-tools/wrap';
-import { ourselves } from './caller.mjs';
+import { ownCredentials } from './caller.mjs';
 import { run } from './demo.mjs';
 import { serve, subschema } from './people.mjs';
 
-/** A type is merged by a field of it and by a root that takes many of those. */
+/** A type is merged by a key field and a root field that accepts many keys. */
 const by = (fieldName, field = 'id', argument = 'ids') => ({
   fieldName, selectionSet: `{ ${field} }`, key: (it) => it[field], argsFromKeys: (keys) => ({ [argument]: keys }),
 });
@@ -19,13 +19,13 @@ const merge = {
 };
 const subschemaOf = async (executor, merge, reader) => ({ schema: await schemaFromExecutor(executor, reader), executor, batch: true, merge });
 
-/** Passes on who asks. */
+/** Forwards the caller's credentials. */
 const at = (endpoint) => buildHTTPExecutor({ endpoint, headers: (request) => request?.context?.headers });
 
 export async function start({ switchboard, people, port }) {
   const schema = stitchSchemas({
     subschemas: [
-      await subschemaOf(at(switchboard), merge, { headers: ourselves() }),
+      await subschemaOf(at(switchboard), merge, { headers: ownCredentials() }),
       await subschemaOf(at(people), {
         User: by('peopleByIds'),
         ConnectedAccount: by('notesByIds'),

@@ -1,10 +1,10 @@
-// Schema stitching that configures itself: each service tells by `_sdl` how its types are merged.
+// Schema stitching with automatic configuration: the directives in each service's `_sdl` define how types are merged.
 
 import { buildHTTPExecutor } from '@graphql-tools/executor-http';
 import { stitchSchemas } from '@graphql-tools/stitch';
 import { stitchingDirectives } from '@graphql-tools/stitching-directives';
 import { buildSchema } from 'graphql';
-import { ourselves } from './caller.mjs';
+import { ownCredentials } from './caller.mjs';
 import { run, schemaOf } from './demo.mjs';
 import { serve, subschema } from './people.mjs';
 
@@ -18,7 +18,7 @@ async function subschemaAt(name, endpoint, reader) {
 
 export async function start({ switchboard, people, port }) {
   const schema = stitchSchemas({
-    subschemas: await Promise.all([subschemaAt('switchboard', switchboard, ourselves()), subschemaAt('people', people)]),
+    subschemas: await Promise.all([subschemaAt('switchboard', switchboard, ownCredentials()), subschemaAt('people', people)]),
     subschemaConfigTransforms: [stitchingDirectivesTransformer],
   });
   return serve({ schema }, port);

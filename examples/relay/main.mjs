@@ -1,5 +1,5 @@
-// A list of accounts paged forward and backward, one account read again by `node`, and both APIs in one answer: what
-// React's `usePaginationFragment` and `useRefetchableFragment` do, without React.
+// A list of accounts paged forward and backward, one account refetched through `node`, and both APIs in one response: the work
+// of `usePaginationFragment` and `useRefetchableFragment`, without React.
 //
 //   npm start [-- http://127.0.0.1:8080/graphql]
 import relay from "relay-runtime";
@@ -15,14 +15,14 @@ const size = 7;
 const newEnvironment = () =>
   new relay.Environment({ network: network(endpoint), store: new relay.Store(new relay.RecordSource()) });
 
-/** What the operation says now, asked anew. */
+/** The current data of the operation, fetched from the network. */
 const ask = (environment, query, variables) => relay.fetchQuery(environment, query, variables).toPromise();
 
-/** What a fragment reads where its reference stands. */
+/** The data of a fragment reference. */
 const read = (environment, fragment, reference) =>
   environment.lookup(relay.getSingularSelector(fragment, reference)).data;
 
-/** Every account of a toolkit, by pages from one end: "forward" or "backward". */
+/** Every account of a toolkit, page by page: "forward" or "backward". */
 async function pages(environment, direction) {
   const metadata = relay.getPaginationMetadata(Page, "pages");
   const { paginationRequest, connectionPathInFragmentData, identifierField } = metadata;

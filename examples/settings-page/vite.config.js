@@ -1,5 +1,5 @@
-// Builds the page into ../../assets/example, each file gzipped, as graphiql/ does: that folder is compiled into the
-// binary. `npm run dev` serves it at /example and asks the demo's graph on port 8080.
+// Builds the page into ../../assets/example with every file gzipped, as graphiql/ does. That folder is compiled into the binary.
+// `npm run dev` serves the page at /example with the demo's graph on port 8080.
 import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -7,7 +7,7 @@ import { defineConfig } from "vite";
 
 const outDir = resolve(import.meta.dirname, process.env.OUT_DIR ?? "../../assets/example");
 
-/** Puts relay-compiler's artifact in the place of each graphql`…`: what Relay's Babel plugin does, without Babel. */
+/** Replaces each graphql`…` by the artifact of relay-compiler, as Relay's Babel plugin does. */
 function relay() {
   return {
     name: "relay",
@@ -24,7 +24,7 @@ function relay() {
   };
 }
 
-/** Adds what Vite's own list leaves out: it names the packages of scripts, not those of fonts. */
+/** Adds the licence of the font: Vite's own list has only packages of scripts. */
 function fontLicense() {
   return {
     name: "font-license",
@@ -38,7 +38,7 @@ function fontLicense() {
   };
 }
 
-/** Replaces every written file by its gzipped form, the same bytes at every build and on every system. */
+/** Gzips every written file, with identical bytes for every build and system. */
 function gzipped() {
   return {
     name: "gzipped",
@@ -61,12 +61,12 @@ export default defineConfig({
     outDir,
     emptyOutDir: true,
     assetsDir: "",
-    // Fonts and icons stay files of their own, so that the page's policy can do without `data:`.
+    // Fonts and icons stay separate files, so that the page's content security policy needs no `data:`.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     license: { fileName: "licenses.md" },
     rolldownOptions: {
-      // Our own few lines apart from what others wrote: a changed page changes a small file.
+      // The page's code is separate from dependencies, so that a change affects only a small file.
       output: { codeSplitting: { groups: [{ name: "vendor", test: /node_modules/ }] } },
     },
   },

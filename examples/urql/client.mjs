@@ -28,7 +28,7 @@ const cache = cacheExchange({
   },
 });
 
-/** One failure is one error here, with its places in `extensions.paths`; the cache looks for one at each. */
+/** Switchboard reports one error per failure, with all paths in `extensions.paths`. The cache needs an error at each path. */
 const everyPlace = mapExchange({
   onResult(result) {
     if (!result.error?.graphQLErrors.length) return;
@@ -38,7 +38,7 @@ const everyPlace = mapExchange({
   },
 });
 
-/** A client of `endpoint`, and how often it has asked: by GET with a hash alone, and with the document beside. */
+/** A client of `endpoint` with counts of its requests: GET with only a hash, and requests with the document. */
 export function newClient(endpoint) {
   const asked = { hash: 0, document: 0 };
   const counted = (url, options) => {

@@ -1,5 +1,5 @@
-// A list of accounts paged forward and backward, one account read again by `node`, and both APIs in one answer. Each
-// document is sent once, then named by its hash in a GET.
+// A list of accounts paged forward and backward, one account refetched through `node`, and both APIs in one response. Each
+// document is sent once, then referred to by its hash in a GET.
 //
 //   npm start [-- http://127.0.0.1:8080/graphql]
 import { gql } from "@urql/core";
@@ -31,7 +31,7 @@ const Overview = gql`
     }
   }`;
 
-/** An answer, when its errors have been said, one for each failure. */
+/** Runs a query and prints each error once. */
 async function ask(client, query, variables, context) {
   const { data, error } = await client.query(query, variables, context).toPromise();
   if (error?.networkError) throw error.networkError;
@@ -40,11 +40,11 @@ async function ask(client, query, variables, context) {
   return { data, errors: error?.graphQLErrors ?? [] };
 }
 
-/** Every account of the list, by pages from one end; none where a page is not there. */
+/** Every account of the list, page by page from one end. Nothing if a page failed. */
 async function pages(client, forward) {
   const variables = forward ? { first: size } : { last: size };
   for (let beyond = {}, count = 1; ; count += 1) {
-    // With all pages that the cache has joined to it.
+    // With all pages that the cache has merged.
     const { data } = await ask(client, Accounts, { ...variables, ...beyond });
     const accounts = data?.toolkit.connectedAccounts;
     if (!accounts) return;

@@ -1,4 +1,4 @@
-// An operation and its variables in, its typed answer out.
+// Runs an operation with variables and returns its typed response.
 import type { TypedDocumentString } from "./generated/graphql.js";
 
 export interface GraphError {
@@ -7,13 +7,13 @@ export interface GraphError {
   extensions: { code: string; paths?: (string | number)[][] };
 }
 
-/** What an operation may answer: where something failed, its place in `data` is null and `errors` says why. */
+/** The response of an operation. A failed field is null in `data`, and `errors` has the reason. */
 export interface Answer<Data> {
   data?: Data | null;
   errors?: GraphError[];
 }
 
-/** A function that asks the graph at `endpoint`. */
+/** A function that runs operations at `endpoint`. */
 export const asking =
   (endpoint: string) =>
   async <Data, Variables>(query: TypedDocumentString<Data, Variables>, variables: Variables): Promise<Answer<Data>> => {

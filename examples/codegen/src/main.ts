@@ -1,5 +1,5 @@
-// The integrations that need somebody, and the accounts behind them: every name, variable and null below is checked
-// against the schema by tsc.
+// The integrations that need a new sign-in, and their accounts. tsc checks every name, variable and null below against the
+// schema.
 //
 //   npm start [-- http://127.0.0.1:8080/graphql]
 import { asking } from "./ask.js";

@@ -1,5 +1,5 @@
-// What this program asks. relay-compiler reads the tags below and writes __generated__/; nothing runs this file. With a
-// bundler the tags stand in the components, and babel-plugin-relay (or SWC's) puts the artifacts in their place.
+// The queries of this program. relay-compiler reads the tags below and writes __generated__/; this file is never executed. With a
+// bundler the tags are in the components, and babel-plugin-relay (or SWC's) replaces them by the artifacts.
 import { graphql } from "relay-runtime";
 
 // A list of accounts: a page of it from either end.
@@ -11,7 +11,7 @@ graphql`
   }
 `;
 
-// Toolkit is a Node, so that Relay makes the query for further pages itself, through `node(id:)`.
+// Toolkit is a Node, so Relay generates the query for further pages through `node(id:)`.
 graphql`
   fragment Accounts_toolkit on Toolkit
   @refetchable(queryName: "AccountsPageQuery")
@@ -33,7 +33,7 @@ graphql`
   }
 `;
 
-// One account, which can be read again alone.
+// One account, which can be refetched alone.
 graphql`
   fragment Accounts_account on ConnectedAccount @refetchable(queryName: "AccountsAccountQuery") {
     connectedAccountId
@@ -41,7 +41,7 @@ graphql`
   }
 `;
 
-// Both APIs in one answer. @catch hands the error of a field to whoever shows the field.
+// Both APIs in one response. @catch gives the error of a field to the component that shows the field.
 graphql`
   query AccountsOverviewQuery {
     providers(first: 3) {

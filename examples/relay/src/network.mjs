@@ -1,4 +1,4 @@
-// How Relay asks: POST, and what to do with an answer that has data and errors.
+// Relay's network function: POST, and responses with both data and errors.
 import relay from "relay-runtime";
 
 /** Relay's network layer over the graph at `endpoint`. */
@@ -14,5 +14,5 @@ export const network = (endpoint) =>
     return { ...answer, errors: answer.errors?.flatMap(everyPlace) };
   });
 
-/** One failure is one error here, with its places in `extensions.paths`; @catch looks for one at each. */
+/** Switchboard reports one error per failure, with all paths in `extensions.paths`. @catch needs an error at each path. */
 const everyPlace = (error) => (error.extensions.paths ?? [error.path]).map((path) => ({ ...error, path }));

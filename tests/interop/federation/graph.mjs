@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { whoAsks } from '../../../examples/federation/caller.mjs';
+import { credentialsOf } from '../../../examples/federation/caller.mjs';
 import { ask, demo } from '../../../examples/federation/demo.mjs';
 import { serve } from '../../../examples/federation/people.mjs';
 import { binary, start as switchboard, startSandbox } from '../support.mjs';
@@ -18,7 +18,7 @@ async function door(url) {
   const server = createServer(async (request, response) => {
     let body = '';
     for await (const chunk of request) body += chunk;
-    const caller = whoAsks(request.headers);
+    const caller = credentialsOf(request.headers);
     asked.push({ ...JSON.parse(body), caller });
     const headers = { ...caller, 'content-type': 'application/json' };
     const answer = await fetch(url, { method: 'POST', headers, body });
