@@ -1,6 +1,5 @@
-// The pages that the binary carries are what their sources build to, byte for byte once unpacked (another Node may pack
-// otherwise); and what the settings page asks is
-// what the schema has, since relay-compiler builds it against schema.graphql.
+// The embedded pages equal the build of their sources, byte for byte after decompression (gzip output depends on the Node version).
+// The settings page's queries match the schema, because relay-compiler builds them against schema.graphql.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -14,7 +13,7 @@ for (const [source, bundle, command] of [
   ["graphiql", "assets/graphiql", "make graphiql"],
   ["examples/settings-page", "assets/example", "make example-page"],
 ]) {
-  test(`${bundle} is what ${source} builds to`, () => {
+  test(`${bundle} is up to date with ${source}`, () => {
     const built = mkdtempSync(join(tmpdir(), "switchboard-"));
     try {
       execFileSync("npm", ["run", "build"], { cwd: resolve(root, source), env: { ...process.env, OUT_DIR: built }, stdio: "pipe" });

@@ -1,8 +1,8 @@
-// GraphiQL in a real browser, with everything but this machine cut off: what a person does on a first visit, and no
-// console error, policy report or foreign request on the way.
+// GraphiQL in a real browser without a network: the actions of a first visit, without any console error, policy report or
+// foreign request.
 //
-//   SWITCHBOARD_URL   a server that runs already, instead of a demo
-//   SCREENSHOT        where to leave the picture that the README shows, from the repository's root (docs/graphiql.png)
+//   SWITCHBOARD_URL   a running server, instead of a demo
+//   SCREENSHOT        where to write the README's picture, relative to the repository root (docs/graphiql.png)
 import assert from "node:assert/strict";
 import { resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -12,7 +12,7 @@ import { accessible, demo, launch, picture, root, SCHEMES, SIZES, visit as open 
 const queryEditor = ".graphiql-query-editor";
 const toolEditor = ".graphiql-editor-tool .graphiql-editor:not(.hidden)";
 
-/** GraphiQL's own: a tab that holds a button, which both can be reached by the keyboard all the same. */
+/** A defect of GraphiQL: a tab contains a button. Both are still reachable by keyboard. */
 const TABS = [".graphiql-tab"];
 
 describe("GraphiQL", { timeout: 300_000 }, () => {
@@ -29,7 +29,7 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
     server?.stop();
   });
 
-  /** A first visit, up to where the schema has come and the editor is coloured. */
+  /** A first visit, until the schema is loaded and the editor has syntax colours. */
   async function visit(colorScheme = "light", size = "laptop") {
     let schema;
     const before = async (page) => {
@@ -37,12 +37,12 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
     };
     const visited = await open(browser, server.url, { colorScheme, size, before });
     await schema;
-    // Not plain text any more: monaco's language has arrived.
+    // Syntax colours show that monaco's language is loaded.
     await visited.page.locator(`${queryEditor} .view-line [class*=mtk]:not(.mtk1)`).first().waitFor();
     return visited;
   }
 
-  /** Does what runs a query, and resolves with the answer that came over the wire; the status strip's own is none. */
+  /** Performs an action that runs a query and resolves with its response. Queries of the status strip are ignored. */
   async function run(page, act) {
     const isIt = (request) => new URL(request.url()).pathname === "/graphql" && !request.postData()?.includes("StatusStrip");
     const answer = page.waitForResponse((response) => isIt(response.request()));
@@ -52,13 +52,13 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
 
   const press = (page) => () => page.getByRole("button", { name: /^Execute query/ }).click();
 
-  /** Waits until GraphiQL has read what stands in its editor: it keeps the text in that same step. */
+  /** Waits until GraphiQL has read its editor: it stores the text in the same step. */
   const read = (page, text) =>
     page.waitForFunction((text) => localStorage.getItem("graphiql:query")?.includes(text), text);
 
   const shown = (page, text) => page.locator(".graphiql-response .view-line", { hasText: text }).first().waitFor();
 
-  /** Pastes, since what is typed would be completed by the editor. */
+  /** Pastes the text, because the editor completes typed text. */
   async function write(page, editor, text) {
     await page.evaluate((text) => navigator.clipboard.writeText(text), text);
     await page.locator(`${editor} .view-lines`).click();
@@ -67,7 +67,7 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
   }
 
 
-  test("runs the first example by the keyboard and shows the answer", async () => {
+  test("runs the first example by keyboard and shows the response", async () => {
     const { page, leave } = await visit();
     await page.locator(`${queryEditor} .view-lines`).click();
     await page.keyboard.press("Control+Home");
@@ -79,7 +79,7 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
     assert.equal(await page.title(), "Switchboard");
     if (process.env.SCREENSHOT) {
       await page.locator(".status").getByText(/Composio up .* from cache/).waitFor();
-      // The whole query in sight, and nothing that comes and goes.
+      // The complete query, without elements that appear and disappear.
       await page.getByRole("button", { name: "Hide editor tools" }).click();
       await page.mouse.move(0, 0);
       await page.evaluate(() => document.activeElement.blur());
@@ -109,7 +109,7 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
     for (const name of await examples.allInnerTexts()) {
       const example = collection.flatMap(({ examples }) => examples).find((example) => example.name === name);
       const [, kind, operation] = /^(query|mutation|subscription) (\w+)/m.exec(example.query);
-      // Runs until it is stopped: tests/interop tries those.
+      // Subscriptions run until they are stopped. tests/interop tests them.
       if (kind === "subscription") continue;
       await page.getByRole("button", { name, exact: true }).click();
       await read(page, `${kind} ${operation}`);
@@ -125,7 +125,7 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
     await leave();
   });
 
-  test("offers the examples that the served schema has, and no others", async () => {
+  test("offers exactly the examples that are valid for the served schema", async () => {
     const { page, leave } = await visit();
     const buttons = page.getByRole("region", { name: "Examples" }).getByRole("button");
     await buttons.first().waitFor();
@@ -137,13 +137,13 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
       return { subscriptions: __schema.subscriptionType !== null };
     });
     assert.equal(offered.includes("Changes of accounts"), has.subscriptions);
-    // Served, and not introspected.
+    // Served, but hidden from introspection.
     assert.ok(offered.includes("Entities, for a router"));
     assert.ok(offered.length >= 19, offered.join());
     await leave();
   });
 
-  test("opens an example by the keyboard, once", async () => {
+  test("opens an example by keyboard, once", async () => {
     const { page, leave } = await visit();
     await page.getByRole("button", { name: "A toolkit", exact: true }).press("Enter");
     await read(page, "query Toolkit");
@@ -152,13 +152,13 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
     await page.getByRole("button", { name: "A toolkit", exact: true }).press("Enter");
     await read(page, "query Toolkit");
     assert.equal(await page.getByRole("tab").filter({ hasText: "Toolkit" }).count(), 1);
-    // The caret is in the editor: it can be run at once.
+    // The editor has the focus, so the example can be run immediately.
     const answer = await run(page, () => page.keyboard.press("Control+Enter"));
     assert.equal(answer.data.toolkit.slug, "gmail");
     await leave();
   });
 
-  test("tells below how the two APIs fare", async () => {
+  test("shows the state of the two APIs in the status strip", async () => {
     const { page, leave } = await visit();
     await page.getByRole("button", { name: "The workspace at a glance" }).click();
     await read(page, "query Health");
@@ -171,7 +171,7 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
 
   for (const colorScheme of SCHEMES) {
     for (const size of Object.keys(SIZES)) {
-      test(`is accessible and fits, ${colorScheme}, on a ${size}`, async () => {
+      test(`is accessible and fits the screen, ${colorScheme}, on a ${size}`, async () => {
         const { page, leave } = await visit(colorScheme, size);
         if (size === "phone") {
           await page.getByRole("button", { name: "Show Examples" }).click();
@@ -202,7 +202,7 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
     await leave();
   });
 
-  test("runs what a person writes and sends the headers along", async () => {
+  test("runs a typed query with its headers", async () => {
     const { page, leave } = await visit();
     await write(page, queryEditor, '{ toolkit(slug: "slack") { slug } }');
     await read(page, "toolkit");
@@ -216,7 +216,7 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
     await leave();
   });
 
-  test("underlines an unknown field before it is sent, and tidies a query", async () => {
+  test("underlines an unknown field, and formats a query", async () => {
     const { page, leave } = await visit();
     await write(page, queryEditor, "{ providers { nodes { nonsense } } }");
     await page.locator(`${queryEditor} .squiggly-error`).first().waitFor();
@@ -226,7 +226,7 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
     await leave();
   });
 
-  test("follows the system's light and dark", async () => {
+  test("follows the light or dark scheme of the system", async () => {
     const lightness = {};
     for (const scheme of ["light", "dark"]) {
       const { page, leave } = await visit(scheme);
@@ -237,7 +237,7 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
     assert.ok(lightness.light > 600 && lightness.dark < 200, JSON.stringify(lightness));
   });
 
-  test("would have noticed a script, a picture or a call from elsewhere", async () => {
+  test("detects a foreign script, picture or call", async () => {
     const { page, problems, leave } = await visit();
     await page.evaluate(async () => {
       const reports = [];

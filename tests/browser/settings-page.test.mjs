@@ -1,15 +1,14 @@
-// The example's settings page in a real browser, in the demo's scenarios: what a person sees, does and is told. The
-// network is cut; a console error, a policy report or a foreign request on the way is a failure. Pictures of each
-// scenario are left in `out/`.
+// The example's settings page in a real browser, in the demo's scenarios: what a person sees and does. There is no network. A
+// console error, a policy report or a foreign request is a failure. Pictures of each scenario are written to `out/`.
 //
-//   SCREENSHOTS   set: writes the two pictures that README shows, docs/settings-page*.png
+//   SCREENSHOTS   if set, writes the README's two pictures, docs/settings-page*.png
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { startBehindADoor } from "./sources.mjs";
+import { startWithProxy } from "./sources.mjs";
 import { accessible, demo, launch, picture, root, SCHEMES, SIZES, visit } from "./visit.mjs";
 
 const row = (page, name) => page.locator(".row", { hasText: name });
@@ -23,7 +22,7 @@ describe("the settings page", { timeout: 900_000 }, () => {
   });
   after(() => browser?.close());
 
-  /** What each scenario shows, and what is opened for its pictures. */
+  /** The expected content of each scenario, and what is opened for its pictures. */
   const scenarios = {
     healthy: async (page) => {
       await heading(page, "25 integrations").waitFor();
@@ -68,7 +67,7 @@ describe("the settings page", { timeout: 900_000 }, () => {
   const forReadme = { "healthy light": "docs/settings-page.png", "composio-down dark": "docs/settings-page-down.png" };
 
   for (const [scenario, see] of Object.entries(scenarios)) {
-    test(`${scenario}: shows what there is, accessibly, in light and dark, on a laptop and a phone`, async () => {
+    test(`${scenario}: shows its content, accessible, in light and dark, on a laptop and a phone`, async () => {
       const server = await demo(scenario);
       try {
         for (const colorScheme of SCHEMES) {
@@ -93,10 +92,10 @@ describe("the settings page", { timeout: 900_000 }, () => {
     });
   }
 
-  describe("while all is well", () => {
+  describe("in the healthy scenario", () => {
     let server;
     before(async () => {
-      // A key of LeadLex's smallest plan: ten calls a minute.
+      // A key of LeadLex's smallest plan: ten calls per minute.
       server = await demo("healthy", "--leadlex-plan", "starter");
     });
     after(() => server?.stop());
@@ -106,7 +105,7 @@ describe("the settings page", { timeout: 900_000 }, () => {
       return visited;
     };
 
-    test("is narrowed by search, state, category and attention, and its address says so", async () => {
+    test("filters by search, state, category and attention, and keeps the filters in its URL", async () => {
       const { page, leave } = await open();
       const matches = (count) => page.getByRole("status").filter({ hasText: new RegExp(`^${count} match(es)?$`) }).waitFor();
       await page.getByRole("searchbox").fill("mailbox");
@@ -127,14 +126,14 @@ describe("the settings page", { timeout: 900_000 }, () => {
       await leave();
     });
 
-    test("opens narrowed where the address says so", async () => {
+    test("opens with the filters of its URL", async () => {
       const { page, leave } = await open("?category=BILLING");
       await row(page, "PayPal").waitFor();
       assert.equal(await row(page, "").count(), 3);
       await leave();
     });
 
-    test("is used by the keyboard alone", async () => {
+    test("works by keyboard alone", async () => {
       const { page, leave } = await open();
       await page.getByLabel("Category", { exact: true }).focus();
       await page.keyboard.press("Tab");
@@ -149,7 +148,7 @@ describe("the settings page", { timeout: 900_000 }, () => {
       await leave();
     });
 
-    test("lists more of what needs attention, and copies a reminder", async () => {
+    test("lists more items that need attention, and copies a reminder", async () => {
       const { page, leave } = await open();
       await page.getByRole("button", { name: "Show more (80 further accounts)" }).click();
       await page.getByRole("button", { name: "Show more (60 further accounts)" }).waitFor();
@@ -162,7 +161,7 @@ describe("the settings page", { timeout: 900_000 }, () => {
       await leave();
     });
 
-    test("is light or dark as chosen, and stays so", async () => {
+    test("keeps the chosen colour scheme", async () => {
       const { page, leave } = await open("", { colorScheme: "light" });
       const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
       const light = await ground();
@@ -175,7 +174,7 @@ describe("the settings page", { timeout: 900_000 }, () => {
       await leave();
     });
 
-    test("has everything read again on demand, and says when that is not possible", async () => {
+    test("refreshes on demand, and shows when a refresh is not possible", async () => {
       const { page, leave } = await open();
       const refresh = page.getByRole("button", { name: "Refresh", exact: true });
       const held = page.getByText(/^Refresh again from \d\d:\d\d:\d\d/);
@@ -190,11 +189,11 @@ describe("the settings page", { timeout: 900_000 }, () => {
     });
   });
 
-  test("goes live by the graph's own subscriptions, and polls where the line breaks", async () => {
+  test("updates by subscription, and polls after a lost connection", async () => {
     const server = await demo();
     const lines = [];
     const before = async (page) => {
-      // Stands in for the graph's subscriptions, so that this test says when something changes.
+      // Replaces the graph's subscriptions, so that the test controls when something changes.
       await page.route("**/graphql", (route) => {
         const asked = route.request().postDataJSON()?.query ?? "";
         if (!asked.includes("__type")) return route.fallback();
@@ -216,14 +215,14 @@ describe("the settings page", { timeout: 900_000 }, () => {
       await page.getByText("Live", { exact: true }).waitFor();
       await page.waitForFunction(() => document.querySelector(".provider"));
       const [{ line, subscribed }] = lines;
-      assert.equal(lines.length, 1, "one connection for both");
+      assert.equal(lines.length, 1, "one connection for both subscriptions");
       const asked = page.waitForRequest((request) => request.postData()?.includes("SettingsPageQuery"));
       const { id } = subscribed.find(({ payload }) => payload.query.includes("providerChanged"));
       line.send(JSON.stringify({ id, type: "next", payload: { data: { providerChanged: { kind: "UPDATED", id: "x" } } } }));
       await asked;
       await line.close({ code: 1012 });
       await page.getByText("Updates by itself").waitFor();
-      // It calls again by itself.
+      // It polls automatically.
       await page.getByText("Live", { exact: true }).waitFor();
       assert.equal(lines.length, 2);
       await leave();
@@ -232,9 +231,9 @@ describe("the settings page", { timeout: 900_000 }, () => {
     }
   });
 
-  test("follows a change, an outage and its end without being touched", async () => {
+  test("follows a change, an outage and its end without user input", async () => {
     const ttl = { SWITCHBOARD__CACHE__PROVIDERS_TTL_MS: "1000", SWITCHBOARD__CACHE__ACCOUNTS_TTL_MS: "1000" };
-    const server = await startBehindADoor({ env: { ...ttl, SWITCHBOARD__HEALTH__SYNC_STALE_AFTER_MS: "0" } });
+    const server = await startWithProxy({ env: { ...ttl, SWITCHBOARD__HEALTH__SYNC_STALE_AFTER_MS: "0" } });
     try {
       const { page, leave } = await visit(browser, `${server.url}example`);
       await row(page, "LeadLex Eng").getByText("Healthy").waitFor();
@@ -244,17 +243,17 @@ describe("the settings page", { timeout: 900_000 }, () => {
         return (await answer.json()).data.__schema.subscriptionType !== null;
       });
       await page.getByText(live ? "Live" : "Updates by itself", { exact: true }).waitFor();
-      server.door.edit = (providers) =>
+      server.proxyControl.edit = (providers) =>
         providers.map((row) => (row.name === "slack" ? { ...row, status: "needs_reauth", error_message: "Slack said no" } : row));
       await row(page, "LeadLex Eng").getByText("Needs sign-in").waitFor({ timeout: 150_000 });
       await page.getByRole("status").filter({ hasText: "Slack changed: Needs sign-in" }).waitFor({ state: "attached" });
       await page.getByText("Sign in to Slack again").waitFor();
-      server.door.down = "leadlex";
+      server.proxyControl.down = "leadlex";
       await banner(page, /LeadLex is (not answering|having trouble answering)\. Integrations are shown as of/).waitFor({ timeout: 150_000 });
       await page.locator(".sources li", { hasText: "Integrations" }).getByText("last known").waitFor({ timeout: 150_000 });
       await row(page, "LeadLex Eng").waitFor();
       await picture(page, "went-down-laptop-light");
-      server.door.down = null;
+      server.proxyControl.down = null;
       await page.locator(".trouble").waitFor({ state: "detached", timeout: 150_000 });
       await leave();
     } finally {
@@ -262,13 +261,13 @@ describe("the settings page", { timeout: 900_000 }, () => {
     }
   });
 
-  test("shows a member what a member may see, and nothing empty in place of the rest", async () => {
+  test("shows a member only permitted data, and no empty placeholders", async () => {
     const directory = mkdtempSync(join(tmpdir(), "switchboard-"));
     const token = `swb_${"m".repeat(43)}`;
     const sha256 = createHash("sha256").update(token).digest("hex");
     const config = join(directory, "switchboard.toml");
     writeFileSync(config, `[auth]\nmode = "tokens"\n[[auth.tokens]]\nname = "ann"\nsha256 = "${sha256}"\nrole = "member"\nuser_id = "user_7"\n`);
-    const server = await startBehindADoor({ config });
+    const server = await startWithProxy({ config });
     try {
       const { page, problems, leave } = await visit(browser, `${server.url}example`);
       await page.getByLabel("Token").fill(token);
@@ -285,7 +284,7 @@ describe("the settings page", { timeout: 900_000 }, () => {
       }
       await accessible(page);
       await picture(page, "member-laptop-light", { fullPage: true });
-      // What the browser says of a 401, which is how the page learnt that it needs a token.
+      // The browser's console message for a 401. That status tells the page to ask for a token.
       assert.ok(problems.every((problem) => problem.includes("401")), problems.join());
       problems.length = 0;
       await leave();
@@ -295,7 +294,7 @@ describe("the settings page", { timeout: 900_000 }, () => {
     }
   });
 
-  test("says so where the graph cannot be reached, and comes back by itself", async () => {
+  test("reports an unreachable graph, and recovers automatically", async () => {
     const server = await demo();
     try {
       let cut = true;

@@ -1,23 +1,23 @@
-// A graph over both emulated APIs, between which and it something can be made to go wrong, or to change, while a page
-// looks on: `serve` behind a door that this test holds.
+// A graph over both emulated APIs with a proxy between them, through which a test can inject failures and changes while a page is
+// open.
 import { createServer } from "node:http";
 import { start } from "./visit.mjs";
 
 /**
- * `door.down` names the API that answers 503; `door.edit` may change what LeadLex says. `env` is for `serve`, `config`
- * its file.
+ * `proxyControl.down` names the API that returns 503, and `proxyControl.edit` can change LeadLex's response. `env` is the environment of `serve`,
+ * `config` its file.
  */
-export async function startBehindADoor({ env = {}, config } = {}) {
+export async function startWithProxy({ env = {}, config } = {}) {
   const sandbox = await start(["sandbox", "--listen", "127.0.0.1:0"], /listening on (http:\/\/\S+)/);
-  const door = { down: null, edit: (providers) => providers };
+  const proxyControl = { down: null, edit: (providers) => providers };
   const proxy = createServer(async (request, response) => {
     const upstream = request.url.includes("api-gateway") ? "leadlex" : "composio";
-    if (door.down === upstream) return response.writeHead(503).end("{}");
+    if (proxyControl.down === upstream) return response.writeHead(503).end("{}");
     const { "x-api-key": apiKey, authorization } = request.headers;
     const headers = { ...(apiKey && { "x-api-key": apiKey }), ...(authorization && { authorization }) };
     const answer = await fetch(sandbox.url + request.url, { headers });
     let text = await answer.text();
-    if (upstream === "leadlex" && answer.ok) text = JSON.stringify({ data: { providers: door.edit(JSON.parse(text).data.providers) } });
+    if (upstream === "leadlex" && answer.ok) text = JSON.stringify({ data: { providers: proxyControl.edit(JSON.parse(text).data.providers) } });
     const passed = [...answer.headers].filter(([name]) => !/^(content-.*|transfer-encoding|connection)$/.test(name));
     return response.writeHead(answer.status, { ...Object.fromEntries(passed), "content-type": "application/json" }).end(text);
   });
@@ -35,7 +35,7 @@ export async function startBehindADoor({ env = {}, config } = {}) {
   });
   return {
     url: serve.url,
-    door,
+    proxyControl,
     stop() {
       serve.stop();
       proxy.closeAllConnections();

@@ -1,7 +1,7 @@
-// A person's visit to a page that the binary serves: the binary, the browser, and what must not happen on the way.
+// A visit to a page that the binary serves: starts binary and browser, and collects forbidden events.
 //
-//   SWITCHBOARD_BIN   the binary; target/debug/switchboard unless given
-//   CHROMIUM          the browser; /usr/bin/chromium (Debian's package `chromium`) unless given
+//   SWITCHBOARD_BIN   the binary (default target/debug/switchboard)
+//   CHROMIUM          the browser (default /usr/bin/chromium, Debian's package `chromium`)
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
@@ -20,7 +20,7 @@ export const SCHEMES = ["light", "dark"];
 export const launch = () =>
   chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", ...quiet] });
 
-/** Runs the binary with `args` and resolves with the address in the first line that fits `said`. */
+/** Runs the binary with `args` and resolves with the address in the first line that matches `said`. */
 export async function start(args, said, env = {}) {
   const server = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
   const lines = [];
@@ -38,13 +38,13 @@ export async function start(args, said, env = {}) {
   return { url, stop: () => server.kill() };
 }
 
-/** Starts the demo; its address is that of GraphiQL. */
+/** Starts the demo. Its address is GraphiQL's. */
 export const demo = (scenario = "healthy", ...args) =>
   start(["demo", "--listen", "127.0.0.1:0", "--scenario", scenario, ...args], /GraphiQL: (http:\/\/\S+)/);
 
 /**
- * A first visit to `url`, cut off from all but its origin. `problems` collects what must not happen; `leave` fails where
- * there is any. `before` may arrange the page before it is opened.
+ * A first visit to `url`, which can reach only its own origin. `problems` collects forbidden events, and `leave` fails if there are
+ * any. `before` can prepare the page before it is opened.
  */
 export async function visit(browser, url, { colorScheme = "light", size = "laptop", before = async () => {} } = {}) {
   const { origin } = new URL(url);
@@ -73,9 +73,9 @@ export async function visit(browser, url, { colorScheme = "light", size = "lapto
   return { page, problems, leave };
 }
 
-/** Fails where axe-core finds something serious or critical, but in what `except` selects. */
+/** Fails if axe-core finds a serious or critical problem outside the elements that `except` selects. */
 export async function accessible(page, except = []) {
-  // Not as a script of the page, which its policy would refuse.
+  // Not as a script of the page, which its content security policy would block.
   await page.evaluate(axe.source);
   const found = await page.evaluate(async (except) => {
     const { violations } = await globalThis.axe.run({ exclude: except }, { resultTypes: ["violations"] });

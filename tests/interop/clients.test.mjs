@@ -15,22 +15,22 @@ import { start, startDemo, startSandbox } from './support.mjs';
 const run = promisify(execFile);
 const folder = (client) => resolve(import.meta.dirname, '../../examples', client);
 
-/** What the README's command prints. */
+/** The output of the README's command. */
 async function npmStart(client, url) {
   const { stdout } = await run('npm', ['--silent', 'start', '--', url], { cwd: folder(client) });
   return stdout.trimEnd().split('\n');
 }
 
-/** What the README says that it prints: its block of text. */
+/** The expected output in the README: its text block. */
 const shown = (client) => /^```text\n(.*?)\n```$/ms.exec(readFileSync(join(folder(client), 'README.md'), 'utf8'))[1].split('\n');
 
-/** The same program again, without what its build has left. */
+/** Runs the program again without its build output. */
 async function again(client, url, program = 'main.mjs') {
   const { stdout } = await run(process.execPath, [program, url], { cwd: folder(client) });
   return stdout.trimEnd().split('\n');
 }
 
-/** The upstream calls by path and the part of the query that tells them apart. */
+/** The upstream calls by path and the distinguishing part of the query. */
 const calls = (requests) => requests.map(({ target }) => {
   const { pathname, searchParams } = new URL(target, 'http://upstream');
   const told = ['toolkit_slugs', 'connected_account_ids', 'order_direction'].map((name) => searchParams.get(name));
@@ -42,7 +42,7 @@ const accounts = [
   'backward: 20 in 3 pages, the same list',
   'read again by node: ca_GBWCnRHkRQ13 is ACTIVE',
 ];
-// Three pages forward are one upstream call, three backward another.
+// Three forward pages are one upstream call, three backward pages another.
 const accountCalls = [
   'connected_accounts gmail desc',
   'connected_accounts gmail asc',
@@ -56,7 +56,7 @@ const clients = [
   {
     client: 'apollo-client',
     why: '',
-    // Three documents, each of them sent once: that of the next page is that of the first.
+    // Three documents, each sent once. All pages share one document.
     whole: ['asked: 5 by GET with a hash, 3 with the document'],
     inPart: ['asked: 2 by GET with a hash, 2 with the document'],
   },
@@ -69,8 +69,8 @@ const clients = [
 ];
 
 /**
- * A graph over a sandbox whose accounts of gmail change when the first page of them has been answered, so that all that
- * follow have another place. `changes` is told their ids; `cursor` is what the upstream's stands for.
+ * A graph over a sandbox whose gmail accounts change after the first page of them, so that all later accounts move. `changes`
+ * receives their ids. `cursor` is the kind of the upstream's cursor.
  */
 async function startChanging(t, cursor, changes) {
   const sandbox = await startSandbox('--cursor', cursor);
@@ -78,7 +78,7 @@ async function startChanging(t, cursor, changes) {
   const directory = mkdtempSync(join(tmpdir(), 'switchboard-'));
   t.after(() => rmSync(directory, { recursive: true }));
   const config = join(directory, 'switchboard.toml');
-  // As many rows as a page of the clients has: what follows is read when it is asked for.
+  // As many rows as a page of the clients, so that later rows are read on request.
   writeFileSync(config, `
     [upstream.leadlex]
     base_url = "${sandbox.url}/functions/v1/api-gateway"
@@ -121,7 +121,7 @@ async function startChanging(t, cursor, changes) {
 
 for (const { client, why, whole, inPart } of clients) {
   describe(client, () => {
-    test('pages both ways, reads again by node, and shows both APIs', async (t) => {
+    test('pages both ways, refetches by node, and shows both APIs', async (t) => {
       const demo = await startDemo(t);
       const printed = await npmStart(client, demo.graphql);
       assert.deepEqual(printed, [
@@ -132,7 +132,7 @@ for (const { client, why, whole, inPart } of clients) {
         ...whole,
       ]);
       assert.deepEqual(shown(client), printed);
-      // The accounts of gmail are known by then, those of the other integrations come in one call.
+      // The gmail accounts are cached by then. Those of the other integrations are one call.
       assert.deepEqual(calls(await demo.requests()), [
         ...accountCalls,
         'providers',
@@ -162,15 +162,15 @@ for (const { client, why, whole, inPart } of clients) {
       assert.deepEqual(asked.filter((call) => call !== 'providers'), accountCalls);
     });
 
-    test('misses no account when others go between two pages', async (t) => {
-      // One that was shown, and stays so, and one that was not yet. (By numbers of pages the upstream itself passes one over.)
+    test('misses no account when others are deleted between two pages', async (t) => {
+      // Deletes one account that was returned and one that was not. (With page numbers the upstream itself would skip one.)
       const url = await startChanging(t, 'keyset', (ids) => [['DELETE', ids[2]], ['DELETE', ids[9]]]);
       const [forward, backward] = await again(client, url);
       assert.equal(forward, 'forward: 19 accounts of gmail in 3 pages');
       assert.equal(backward, 'backward: 18 in 3 pages, another list');
     });
 
-    test('repeats no account when others come between two pages', async (t) => {
+    test('repeats no account when others are added between two pages', async (t) => {
       const made = ['ca_one', 'ca_two'].map((id) => ['PUT', `${id}?toolkit=gmail&user_id=user_1`]);
       const url = await startChanging(t, 'page', () => made);
       const [forward, backward] = await again(client, url);
@@ -188,7 +188,7 @@ describe('codegen', () => {
   ];
   const users = ['user_7 EXPIRED, user_28 ACTIVE', 'user_10 ACTIVE, user_31 ACTIVE', 'user_0 ACTIVE, user_21 ACTIVE'];
 
-  test('its documents get types that tsc accepts, and are answered', async (t) => {
+  test('documents get types that tsc accepts, and responses', async (t) => {
     const demo = await startDemo(t);
     const printed = await npmStart('codegen', demo.graphql);
     assert.deepEqual(printed, lines.map((line, place) => line + users[place]));
@@ -196,13 +196,13 @@ describe('codegen', () => {
     assert.deepEqual(calls(await demo.requests()), ['providers', 'connected_accounts discord,discordbot,gmail,linkedin desc']);
   });
 
-  test('a null that an error left is one that its types know', async (t) => {
+  test('types allow the null of a failed field', async (t) => {
     const demo = await startDemo(t, '--scenario', 'composio-down');
     const without = lines.map((line) => `${line}its accounts are not there`);
     assert.deepEqual(await again('codegen', demo.graphql, 'dist/main.js'), [composioIsDown, ...without]);
   });
 
-  test('tsc refuses a field that the schema has not, and a null that nobody looked at', async (t) => {
+  test('tsc rejects an unknown field and an unchecked null', async (t) => {
     const source = resolve(folder('codegen'), 'src/generated/wrong.ts');
     t.after(() => rmSync(source));
     writeFileSync(source, `

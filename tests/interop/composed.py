@@ -1,4 +1,4 @@
-"""compose.yaml as Compose reads it, with every reference resolved, as JSON; fails where it is not as the Compose Specification says."""
+"""Prints compose.yaml as JSON with every reference resolved. Fails if it violates the Compose Specification."""
 
 import json
 import sys

@@ -1,5 +1,5 @@
-// What any released Composio client must see of the sandbox, whatever its language: the questions, and what is true of
-// the answers. A client is a function from a question to what it saw:
+// What every released Composio client must see of the sandbox, in any language: requests, and assertions on the responses. A client
+// is a function from a request to its result:
 //
 //   { params, headers?, key?, retrieve? } -> { page | one | error }
 //
@@ -18,7 +18,7 @@ const FILTERS = [
   [{ account_type: 'SHARED' }, 'experimental.account_type', ['SHARED']],
 ];
 
-/** Declares one client's tests with `it`; `sandbox` gives the running sandbox, `see` is the client. */
+/** Declares the tests of one client with `it`. `sandbox` returns the running sandbox, `see` is the client. */
 export function claims(it, sandbox, see) {
   const list = async (params) => {
     const seen = await see({ params });
@@ -37,7 +37,7 @@ export function claims(it, sandbox, see) {
     assert.equal((await list(all)).items.length, 2);
   });
 
-  it('takes null and an empty list for not given', async () => {
+  it('treats null and an empty list as not set', async () => {
     const expected = await list({ limit: 20 });
     assert.deepEqual(await list({ toolkit_slugs: null, user_ids: [], cursor: null, limit: null }), expected);
   });
@@ -50,7 +50,7 @@ export function claims(it, sandbox, see) {
     }
   });
 
-  it('walks over three pages and meets each account once', async () => {
+  it('pages over three pages and returns each account once', async () => {
     const question = { user_ids: ['user_2', 'user_3'], limit: 6 };
     const [seen, pages] = [[], []];
     let cursor;
@@ -89,7 +89,7 @@ export function claims(it, sandbox, see) {
     }
   });
 
-  it('tries a 429 again', async () => {
+  it('retries a 429', async () => {
     await sandbox().requests();
     const fault = `status=429; times=1; retry-after=1; shape=documented; key=${crypto.randomUUID()}`;
     const { page } = await see({ params: { limit: 1 }, headers: { 'X-Emulate': fault } });

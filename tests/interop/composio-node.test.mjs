@@ -1,4 +1,4 @@
-// npm @composio/client: the last version that calls /api/v3, and one that calls /api/v3.1.
+// npm @composio/client: the last version for /api/v3, and one for /api/v3.1.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';

@@ -1,4 +1,4 @@
-// PyPI composio-client, in a virtual environment that is made where it is missing.
+// PyPI composio-client, in a virtual environment that is created if missing.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -33,9 +33,9 @@ describe('composio-client for Python', () => {
 
   claims(it, () => sandbox, see);
 
-  it('sends a limit of 2.0 and a blank as a plus', async () => {
+  it('sends a limit of 2.0 and a space as a plus', async () => {
     await sandbox.requests();
-    // JSON has one kind of number; a text is passed on as it is.
+    // JSON has one number type; a string is passed unchanged.
     const { page } = await see({ params: { limit: '2.0', user_ids: ['a b'] } });
     assert.deepEqual(page.items, []);
     const [{ target }] = await sandbox.requests();

@@ -20,7 +20,7 @@ def see(question):
             account = client.connected_accounts.retrieve(question["retrieve"])
             return {"one": account.model_dump(mode="json", warnings=False)}
         page = client.connected_accounts.list(**question["params"])
-        # Without warnings: the client takes words that its version does not know, and remarks on each.
+        # Without warnings: the client accepts enum values that its version does not know, and warns about each.
         return {"page": page.model_dump(mode="json", warnings=False)}
     except APIStatusError as error:
         return {"error": {"status": error.status_code, "kind": type(error).__name__, "body": error.body}}

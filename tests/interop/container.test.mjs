@@ -1,5 +1,5 @@
-// The image and the set-up of two replicas: linted, held against what they must be, and the balancer's configuration run in
-// front of two real processes that are restarted one by one. The image is built where an engine answers.
+// The image and the deployment of two replicas: lints, required properties, and the load balancer's configuration in front of two
+// real processes that are restarted one by one. The image is built only if a container engine is available.
 
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
@@ -24,17 +24,17 @@ import { binary, start, startSandbox } from './support.mjs';
 const root = (name) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 const run = promisify(execFile);
 
-/** Where Debian puts what is the administrator's is not on everybody's path. */
+/** Debian's administrator programs are not on every user's path. */
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/usr/local/sbin` };
 
-test('the Dockerfile is as hadolint wants it', async () => {
+test('hadolint accepts the Dockerfile', async () => {
   await run(join(programs(), 'hadolint'), ['--failure-threshold', 'info', root('Dockerfile')]);
 });
 
-test('the image is built where an engine answers, and runs without writing', async (t) => {
+test('the image builds, and runs on a read-only file system', async (t) => {
   const engine = await run('docker', ['info', '--format', '{{.ServerVersion}}']).catch(() => null);
   if (!engine?.stdout.trim()) {
-    t.diagnostic('NOT BUILT: the image, as no container engine answers here');
+    t.diagnostic('NOT BUILT: the image, because no container engine is available');
     return;
   }
   const image = 'switchboard:tested';
@@ -46,7 +46,7 @@ test('the image is built where an engine answers, and runs without writing', asy
 const composed = () => JSON.parse(execFileSync(join(programs(), 'python'), ['composed.py', root('compose.yaml')]));
 const seconds = (text) => Number(/^(\d+)s$/.exec(text)[1]);
 
-test('compose.yaml is what Compose takes, and nothing in it may do more than it must', () => {
+test('compose.yaml is valid, and every service is hardened', () => {
   const { services, secrets } = composed();
   const replicas = Object.values(services).filter(({ build }) => build);
   assert.equal(replicas.length, 2);
@@ -54,19 +54,19 @@ test('compose.yaml is what Compose takes, and nothing in it may do more than it 
     assert.equal(service.read_only, true, name);
     assert.deepEqual(service.cap_drop, ['ALL'], name);
     assert.deepEqual(service.security_opt, ['no-new-privileges:true'], name);
-    assert.match(service.image, /:[^:]+$/, `${name} names no version`);
+    assert.match(service.image, /:[^:]+$/, `${name} has no version`);
     for (const port of service.ports ?? []) assert.match(port, /^127\.0\.0\.1:/, name);
     for (const value of Object.values(service.environment ?? {})) assert.doesNotMatch(value, /_sandbox_|swb_/);
     for (const secret of service.secrets ?? []) assert.ok(secrets[secret].file, secret);
-    assert.equal(service.logging?.driver, 'json-file', `the log of ${name} has no end`);
+    assert.equal(service.logging?.driver, 'json-file', `the log of ${name} is unbounded`);
     assert.ok(service.logging.options['max-size'] && service.logging.options['max-file'], name);
   }
-  // A file that is mounted by itself stays the one of the start: what is saved in its place is another, which no reload would find.
+  // A file that is mounted alone is never replaced: an editor saves a new file, which a reload would not find.
   const places = new Set(['/run/secrets/redis_password']);
   for (const { volumes } of replicas) for (const mounted of volumes) places.add(mounted.split(':')[1]);
   const named = readFileSync(root('examples/compose/switchboard/switchboard.toml'), 'utf8').matchAll(/_file = "(.*)"/g);
   for (const [, file] of named) assert.ok(places.has(file) ? file.startsWith('/run/secrets/') : places.has(dirname(file)), file);
-  // The alerts are there where Prometheus looks for them.
+  // Prometheus finds the alert rules at their path.
   const [, rules] = /^rule_files: \[(.*)\]$/m.exec(readFileSync(root('examples/compose/prometheus.yml'), 'utf8'));
   assert.ok(services.prometheus.volumes.includes(`./dashboards/alerts.yml:${rules}:ro`), rules);
   const setting = (text, name) => Number(new RegExp(`^${name} = ([\\d_]+)`, 'm').exec(text)[1].replaceAll('_', ''));
@@ -76,7 +76,7 @@ test('compose.yaml is what Compose takes, and nothing in it may do more than it 
   for (const replica of replicas) assert.ok(seconds(replica.stop_grace_period) * 1000 > ending);
 });
 
-/** A test whose last step backward comes first: clients go before what they are connected to. */
+/** A test context with cleanup in reverse order: clients end before their servers. */
 function backward(t) {
   const ends = [];
   t.after(async () => {
@@ -85,14 +85,14 @@ function backward(t) {
   return { after: (end) => ends.push(end) };
 }
 
-/** A directory that is gone after the test. */
+/** A temporary directory of the test. */
 function directory(t) {
   const path = mkdtempSync(join(tmpdir(), 'switchboard-'));
   t.after(() => rmSync(path, { recursive: true }));
   return path;
 }
 
-/** A port that was free a moment ago. */
+/** A port that was free just now. */
 async function port() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -102,7 +102,7 @@ async function port() {
   return port;
 }
 
-/** The replicas' configuration, with its secrets, over a sandbox and for one token. */
+/** The replicas' configuration with secrets, for a sandbox and one token. */
 async function configuration(t) {
   const sandbox = await startSandbox();
   t.after(() => sandbox.stop());
@@ -125,7 +125,7 @@ async function configuration(t) {
   return { file, sandbox, bearer: `Bearer ${/swb_[\w-]+/.exec(token.stdout)[0]}` };
 }
 
-/** The balancer in front of these, each by its two ports, as compose.yaml starts it; its address. */
+/** Starts the load balancer of compose.yaml in front of these replicas, each with two ports. Returns its address. */
 async function balancer(t, replicas) {
   const listen = await port();
   let text = readFileSync(root('examples/compose/haproxy.cfg'), 'utf8').replace('bind :8080', `bind 127.0.0.1:${listen}`);
@@ -149,14 +149,14 @@ async function balancer(t, replicas) {
   };
   return {
     url: `http://127.0.0.1:${listen}`,
-    /** Resolves when it has found a replica ready that was not. */
+    /** Resolves when it has found that a replica became ready. */
     finds: (number) => says(`switchboard-${number} is UP`),
-    /** Resolves when it has found that one is not any more. */
+    /** Resolves when it has found that a replica is no longer ready. */
     misses: (number) => says(`switchboard-${number} is DOWN`),
   };
 }
 
-/** A replica where it is to be, or again. */
+/** Starts a replica on its ports, or restarts it. */
 async function serve(replica, file) {
   const address = (port) => `127.0.0.1:${port}`;
   replica.process = await start('serve', '--config', file, '--listen', address(replica.graph), '--ops-listen', address(replica.ops));
@@ -164,12 +164,12 @@ async function serve(replica, file) {
 
 const QUERY = '{ providers(first: 3) { nodes { name } } connectedAccounts(first: 3) { nodes { userId } } }';
 
-/** Two replicas and the balancer in front of them, which has found one; and how they are asked. */
+/** Two replicas behind a load balancer that has found one ready, and functions to send requests. */
 async function balanced(t, file, bearer) {
   const replicas = [];
   for (let index = 0; index < 2; index += 1) replicas.push({ graph: await port(), ops: await port() });
   for (const replica of replicas) await serve(replica, file);
-  // Twice, for those that would still take requests for a while.
+  // Twice, for replicas that still accept requests while draining.
   t.after(() => Promise.all(replicas.flatMap(({ process }) => [process.stop(), process.stop()])));
   const front = await balancer(t, replicas);
   const ask = (at = front.url, query = QUERY) =>
@@ -178,15 +178,15 @@ async function balanced(t, file, bearer) {
       headers: { 'content-type': 'application/json', authorization: bearer },
       body: JSON.stringify({ query }),
     });
-  // The balancer's own word, until it has found somebody ready.
+  // The load balancer's own response until it has found a ready replica.
   while ((await ask().catch(() => ({ status: 503 }))).status === 503) await setImmediate();
   return { replicas, ask, ...front };
 }
 
-test('where all replicas were told to end at once, requests go on while they still take them', async (test) => {
+test('requests succeed while all replicas drain at the same time', async (test) => {
   const t = backward(test);
   const { file, bearer } = await configuration(t);
-  // Until they are told once more: what is tried here is no race.
+  // Draining lasts until a second signal, so that the test has no race.
   writeFileSync(file, readFileSync(file, 'utf8').replace('drain_ms = 4_000', 'drain_ms = 600_000'));
   const { replicas, ask, misses } = await balanced(t, file, bearer);
   const missed = Promise.all([misses(1), misses(2)]);
@@ -195,14 +195,14 @@ test('where all replicas were told to end at once, requests go on while they sti
   missed.then(() => (isMissed = true));
   while (!isMissed) assert.equal((await ask()).status, 200);
   for (let asked = 0; asked < 20; asked += 1) assert.equal((await ask()).status, 200);
-  // One that is gone is left alone for the other.
+  // After one has ended, the other gets all requests.
   await replicas[0].process.stop();
   for (let asked = 0; asked < 20; asked += 1) assert.equal((await ask()).status, 200);
   await replicas[1].process.stop();
   assert.deepEqual(await Promise.all(ended), [0, 0]);
 });
 
-test('a rolling restart behind the balancer loses no request, and streams are told to come again', async (test) => {
+test('a rolling restart behind the load balancer loses no request, and streams reconnect', async (test) => {
   const t = backward(test);
   const { file, sandbox, bearer } = await configuration(t);
   const { replicas, ask, url, finds } = await balanced(t, file, bearer);
@@ -246,7 +246,7 @@ test('a rolling restart behind the balancer loses no request, and streams are to
     assert.equal(await replica.process.stop(), 0);
     await serve(replica, file);
     assert.ok(await isReady(replica));
-    // The other goes when the balancer knows that this one is back, and has sent it something.
+    // The other ends after the load balancer has found this one ready and has sent it a request.
     await found;
     for (const before = asked; asked < before + 20; ) await setImmediate();
   }
@@ -255,7 +255,7 @@ test('a rolling restart behind the balancer loses no request, and streams are to
   await load;
   assert.deepEqual([...answers], ['200 true']);
 
-  // The subscriber is connected again, and hears of what comes.
+  // The subscriber has reconnected and receives new changes.
   assert.ok(closes.every((code) => code === 1001) && closes.length > 0, String(closes));
   assert.ok(connections > closes.length, `${connections} connections, ${closes.length} closed`);
   let isHeard = false;
@@ -263,7 +263,7 @@ test('a rolling restart behind the balancer loses no request, and streams are to
   for (let made = 0; !isHeard; made += 1) {
     const account = `${sandbox.url}/__accounts/ca_made_${made}?toolkit=gmail&user_id=user_1`;
     await fetch(account, { method: 'PUT', headers: { 'x-api-key': 'ak_sandbox_a' } });
-    // Of both replicas, one of which the subscriber listens to.
+    // On both replicas, because the subscriber is connected to one of them.
     for (const { graph } of replicas) {
       await ask(`http://127.0.0.1:${graph}`, 'mutation { refresh(upstream: COMPOSIO) { retryAt } }');
     }

@@ -1,4 +1,4 @@
-// The Grafana dashboard and the alert rules ask for what Switchboard really tells, in queries that Prometheus takes.
+// The Grafana dashboard and the alert rules use only metrics that Switchboard exports, in queries that Prometheus accepts.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -12,11 +12,11 @@ import { start, startSandbox } from './support.mjs';
 
 const read = (path) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
 
-/** What Prometheus adds to every series that it scrapes, and the one that it makes of each scrape. */
+/** The labels that Prometheus adds to every scraped series, and the series that it creates for each scrape. */
 const SCRAPED = ['instance', 'job'];
 const UP = 'up';
 
-/** Told only where replicas share something, which needs a server: of these, what docs/metrics.md says. A Rust test holds that to a run. */
+/** Exported only with a shared store, which needs a server. docs/metrics.md is used for these, and a Rust test compares it with a run. */
 const SHARED = 'switchboard_replica_';
 
 const dashboard = JSON.parse(await read('dashboards/switchboard.json'));
@@ -26,7 +26,7 @@ const queries = [
   ...[...(await read('dashboards/alerts.yml')).matchAll(/- alert: (\S+)\n(?: +#.*\n)* +expr: (.+)\n/g)].map(([, of, expr]) => ({ of, expr })),
 ];
 
-/** A query's tree, with Grafana's variables filled in. */
+/** The syntax tree of a query with Grafana's variables replaced. */
 function tree(expr) {
   const text = expr.replaceAll('$__rate_interval', '5m').replaceAll('$instance', '.*');
   const nodes = [];
@@ -38,7 +38,7 @@ function tree(expr) {
   return { nodes, text };
 }
 
-/** Metrics by name: their kind, and all values of each of their labels. */
+/** Metrics by name: kind, and all values of each label. */
 function scraped(page) {
   const metrics = new Map();
   let kind;
@@ -56,7 +56,7 @@ function scraped(page) {
   return metrics;
 }
 
-/** The same of the page in docs/, of what replicas share. */
+/** The same from the page in docs/, for metrics of the shared store. */
 function documented(page) {
   const rows = page.split('\n').filter((line) => line.startsWith(`| \`${SHARED}`));
   return rows.map((row) => {
@@ -120,7 +120,7 @@ describe('dashboards', () => {
   for (const { of, expr, legendFormat } of queries) {
     test(`${of}: ${expr}`, () => {
       const { nodes } = tree(expr);
-      assert.ok(!nodes.some(({ node }) => node.type.isError), 'Prometheus does not take it');
+      assert.ok(!nodes.some(({ node }) => node.type.isError), 'Prometheus cannot parse it');
       const selectors = nodes.filter(({ name }) => name === 'VectorSelector');
       assert.ok(selectors.length > 0);
       const known = new Set(SCRAPED);
@@ -129,7 +129,7 @@ describe('dashboards', () => {
         const name = inside.find((one) => one.name === 'Identifier').text;
         if (name === UP) continue;
         const metric = metrics.get(name);
-        // What had no occasion to happen here is told by no series; a Rust test makes it happen.
+        // A series of an event that did not occur here is absent. A Rust test makes it occur.
         const isRare = !metric && declared.includes(`| \`${name}\` | `);
         assert.ok(metric || isRare, `nothing tells ${name}`);
         const kind = metric?.kind ?? /\| (\w+) \|/.exec(declared.slice(declared.indexOf(`| \`${name}\``)).slice(name.length + 4))[1];
@@ -162,7 +162,7 @@ describe('dashboards', () => {
     });
   }
 
-  test('the dashboard can be imported anywhere: its data source is a variable', () => {
+  test('the dashboard is portable: its data source is a variable', () => {
     const variables = dashboard.templating.list.map(({ name }) => name);
     assert.deepEqual(variables, ['datasource', 'instance']);
     for (const panel of panels) {
@@ -177,14 +177,14 @@ describe('dashboards', () => {
   });
 });
 
-/** The labels that docs/metrics.md gives a metric. */
+/** The labels of a metric in docs/metrics.md. */
 function labelsOf(page, name) {
   const row = page.split('\n').find((line) => line.startsWith(`| \`${name}\` |`)) ?? '';
   const cell = row.split('|')[4] ?? '';
   return cell.split('<br>').map((label) => /`(\w+)`:/.exec(label)?.[1]).filter(Boolean);
 }
 
-/** The values that docs/metrics.md lists of a metric's label. */
+/** The listed values of a metric's label in docs/metrics.md. */
 function valuesOf(page, name, label) {
   const row = page.split('\n').find((line) => line.startsWith(`| \`${name.replace(/_(bucket|sum|count)$/, '')}\` |`)) ?? '';
   const cell = (row.split('|')[4] ?? '').split('<br>').find((part) => part.trim().startsWith(`\`${label}\`:`)) ?? '';

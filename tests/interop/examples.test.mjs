@@ -1,4 +1,4 @@
-// The examples that README names, run as it says.
+// Runs the README's examples as described there.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { resolve } from "node:path";

@@ -1,7 +1,6 @@
-// GraphQL over HTTP as its working group audits it: every audit of npm graphql-http, one test each.
+// The audits of the GraphQL over HTTP working group: one test for each audit of npm graphql-http.
 //
-// Against SWITCHBOARD_URL where that is set, else against a `switchboard demo` of its own, whose binary is
-// SWITCHBOARD_BIN or the debug build.
+// Against SWITCHBOARD_URL if it is set, else against a new `switchboard demo` of SWITCHBOARD_BIN or the debug build.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -26,7 +25,7 @@ async function demo() {
     if (url !== undefined) break;
   }
   assert.ok(url, 'the demo ended without printing where its graph is');
-  // What it prints from here on must not fill the pipe.
+  // Later output must not fill the pipe.
   server.stdout.resume();
   return url;
 }
@@ -39,7 +38,7 @@ test('no audit is missing', () => assert.equal(audits.length, AUDITS));
 for (const audit of audits) {
   test(`${audit.id} ${audit.name}`, async () => {
     const result = await audit.fn();
-    // undici keeps a connection for a body that nobody reads.
+    // undici holds a connection while its body is unread.
     if (result.status !== 'ok') {
       const { status, headers } = result.response;
       const body = await result.response.text().catch(() => '(read already)');

@@ -1,4 +1,4 @@
-// Automatic persisted queries as Apollo Client and urql speak them, by POST and by GET.
+// Automatic persisted queries with Apollo Client and urql, by POST and by GET.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -13,7 +13,7 @@ import { start } from './support.mjs';
 
 const sha256 = async (text) => createHash('sha256').update(text).digest('hex');
 
-/** A fetch that remembers what was asked: the method, and whether the document was sent. */
+/** A fetch that records each request: its method, and whether the document was sent. */
 function recorded() {
   const asked = [];
   const recording = async (url, options = {}) => {
@@ -37,7 +37,7 @@ describe('automatic persisted queries', () => {
 
   for (const useGETForHashedQueries of [false, true]) {
     const hashed = useGETForHashedQueries ? 'GET' : 'POST';
-    it(`Apollo Client names a document by ${hashed}, leaves it once, and names it again`, async () => {
+    it(`Apollo Client sends a hash by ${hashed}, registers the document once, and sends the hash again`, async () => {
       const { asked, fetch } = recorded();
       const link = ApolloLink.from([
         new PersistedQueryLink({ sha256, useGETForHashedQueries }),
@@ -53,7 +53,7 @@ describe('automatic persisted queries', () => {
       assert.deepEqual(asked, [`${hashed} hash`, 'POST document', `${hashed} hash`]);
     });
 
-    it(`urql names a document by ${hashed}, leaves it once, and names it again`, async () => {
+    it(`urql sends a hash by ${hashed}, registers the document once, and sends the hash again`, async () => {
       const { asked, fetch } = recorded();
       const client = new Client({
         url,

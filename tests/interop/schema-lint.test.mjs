@@ -1,6 +1,5 @@
-// The schema as graphql-eslint judges it: Relay's rules, ids, names, descriptions, nothing twice or out of reach. What it
-// judges is `switchboard schema` in each of its formats; that schema.graphql is the plain one is a Rust test's. Each
-// exception says why it is one.
+// graphql-eslint on the schema: Relay rules, ids, names, descriptions, no duplicate and no unreachable types. It checks
+// `switchboard schema` in each format. A Rust test compares schema.graphql with the plain format. Each exception has a reason.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -13,7 +12,7 @@ import { binary } from './support.mjs';
 const rules = {
   'relay-arguments': 'error',
   'relay-connection-types': 'error',
-  // `nodes` beside `edges`, and the by-ids roots, are lists of something else than edges.
+  // `nodes` beside `edges`, and root fields by ids, are lists of other types than edges.
   'relay-edge-types': ['error', { withEdgeSuffix: true, shouldImplementNode: true, listTypeCanWrapOnlyEdgeType: false }],
   'relay-page-info': 'error',
   'strict-id-in-types': [
@@ -23,7 +22,7 @@ const rules = {
       acceptedIdTypes: ['ID'],
       exceptions: {
         suffixes: ['Connection', 'Edge', 'Count'],
-        // Values without an identity: parts of a page and of a connected account, whoever asks, and what is known of sources.
+        // Values without an identity: parts of a page or a connected account, the viewer, and the state of upstreams.
         types: [
           'PageInfo', 'Viewer', 'ConnectionState', 'ConnectionSetting', 'LegacyAccount', 'DataFreshness',
           'HealthVerdict', 'HealthReason', 'IntegrationHealth', 'RefreshPayload', 'Upstream', 'UpstreamQuota',
@@ -63,16 +62,16 @@ const rules = {
   ],
 };
 
-/** The formats by the words of the command's own help. */
+/** The formats that the command's help lists. */
 const formats = [...execFileSync(binary, ['schema', '--help'], { encoding: 'utf8' }).matchAll(/^ +- (plain|federation|stitching):/gm)]
   .map(([, format]) => format);
 
-test('every format is judged', () => assert.deepEqual(formats.toSorted(), ['federation', 'plain', 'stitching']));
+test('every format is checked', () => assert.deepEqual(formats.toSorted(), ['federation', 'plain', 'stitching']));
 
 const print = (format) =>
   execFileSync(binary, format === 'plain' ? ['schema'] : ['schema', '--format', format], { encoding: 'utf8' });
 
-/** What is different for a format that is printed for machines, in blocks. */
+/** The differences of the formats for machines. */
 const differences = {
   plain: {},
   federation: {
@@ -80,16 +79,16 @@ const differences = {
   },
   stitching: {
     'description-style': ['error', { style: 'block' }],
-    // The names that a stitching gateway looks for: `_sdl`, and directives that are described where they come from.
+    // Names that stitching gateways require: `_sdl`, and directives that are documented by their package.
     'naming-convention': ['error', { ...rules['naming-convention'][1], allowLeadingUnderscore: true }],
     'require-description': ['error', { types: true }],
   },
 };
-/** What is no fault of the schema. */
+/** Known false alarms. */
 const falseAlarms = [
-  // A directive that no document can use, only a schema.
+  // A directive for schemas only.
   /no-unreachable-types: Directive `\w+` is unreachable/,
-  // What a subgraph does not define, but imports by its @link.
+  // Definitions that a subgraph imports by @link.
   /known-directives: Unknown directive "@(link|key|shareable|tag|cost|listSize)"/,
 ];
 
@@ -114,34 +113,34 @@ async function lint(text, format = 'plain') {
     .filter((complaint) => !falseAlarms.some((alarm) => alarm.test(complaint)));
 }
 
-/** The root fields that say nothing of themselves. */
+/** The root fields without a description. */
 const silent = (text) => parse(text).definitions
   .filter(({ name }) => ['Query', 'Mutation', 'Subscription'].includes(name?.value))
   .flatMap(({ fields }) => fields.filter(({ description }) => !description).map(({ name }) => name.value));
 
 for (const format of formats) {
-  test(`graphql-eslint has nothing against the ${format} schema`, async () => assert.deepEqual(await lint(print(format), format), []));
+  test(`graphql-eslint accepts the ${format} schema`, async () => assert.deepEqual(await lint(print(format), format), []));
   test(`every root field of the ${format} schema has a description`, () => assert.deepEqual(silent(print(format)), []));
 }
 
 const schema = print('plain');
 for (const [what, found, replacement, rule] of [
-  ['a connection that is none', 'edges: [ProviderEdge!]!', 'edges: ProviderEdge!', 'relay-connection-types'],
-  ['a type out of reach', 'scalar DateTime', 'scalar DateTime\n\n"Nobody\'s."\nscalar Nobody', 'no-unreachable-types'],
-  ['a type that is there twice', 'scalar DateTime', 'scalar DateTime\n\n"Another."\nscalar DateTime', 'unique-type-names'],
-  ['a field that is there twice', '  lastSyncAt: DateTime\n', '  lastSyncAt: DateTime\n  lastSyncAt: DateTime\n', 'unique-field-definition-names'],
+  ['a malformed connection', 'edges: [ProviderEdge!]!', 'edges: ProviderEdge!', 'relay-connection-types'],
+  ['an unreachable type', 'scalar DateTime', 'scalar DateTime\n\n"Nobody\'s."\nscalar Nobody', 'no-unreachable-types'],
+  ['a duplicate type', 'scalar DateTime', 'scalar DateTime\n\n"Another."\nscalar DateTime', 'unique-type-names'],
+  ['a duplicate field', '  lastSyncAt: DateTime\n', '  lastSyncAt: DateTime\n  lastSyncAt: DateTime\n', 'unique-field-definition-names'],
   ['a name in another style', '  lastSyncAt: DateTime\n', '  last_sync_at: DateTime\n', 'naming-convention'],
-  ['a type without a word', '"A moment, RFC 3339, always with an offset."\nscalar', 'scalar', 'require-description'],
-  ['a directive that nobody defined', 'scalar DateTime', 'scalar DateTime @unheard', 'known-directives'],
+  ['a type without a description', '"A moment, RFC 3339, always with an offset."\nscalar', 'scalar', 'require-description'],
+  ['an undefined directive', 'scalar DateTime', 'scalar DateTime @unheard', 'known-directives'],
 ]) {
-  test(`graphql-eslint would have something against ${what}`, async () => {
+  test(`graphql-eslint rejects ${what}`, async () => {
     const broken = schema.replace(found, replacement);
     assert.notEqual(broken, schema);
     assert.match((await lint(broken)).join('\n'), new RegExp(rule));
   });
 }
 
-test('a root field without a word would be found', () => {
+test('a root field without a description is found', () => {
   const broken = schema.replace('  "Who is asking, and what they may see."\n  viewer', '  viewer');
   assert.deepEqual(silent(broken), ['viewer']);
 });

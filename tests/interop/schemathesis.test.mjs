@@ -1,4 +1,4 @@
-// PyPI schemathesis: two thousand requests made up from the schema, none of which may be the server's fault.
+// PyPI schemathesis: two thousand generated requests, none of which may cause a server error.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { programs } from './python.mjs';
 import { start } from './support.mjs';
 
-// For each of the root fields; those that take no argument have fewer to make up.
+// For each root field. Fields without arguments have fewer examples.
 const EXAMPLES = 170;
 const CASES = 2000;
 
@@ -19,7 +19,7 @@ describe('schemathesis', () => {
   after(() => demo?.stop());
 
   it(`finds no server error in ${CASES} cases`, async () => {
-    // It counts an error whose code is none of a client's as the server's, whatever the status.
+    // An error with a code that is not a client error counts as a server error, independent of the status.
     const run = spawn(
       `${programs()}/schemathesis`,
       ['run', new URL('graphql', demo.url).href, '--checks', 'not_a_server_error', '--continue-on-failure', '--phases', 'fuzzing',

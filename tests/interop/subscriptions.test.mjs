@@ -1,7 +1,6 @@
-// Subscriptions by each of the three transports, with the client library that it was made for.
+// Subscriptions over each of the three transports, with the client library of that transport.
 //
-// What happens is made to happen in the demo's sandbox, whose accounts come and go by request; a `refresh` has it looked at
-// without waiting for the next look.
+// Tests add and delete accounts in the demo's sandbox. A `refresh` triggers the check, so that no test waits for the next one.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -19,7 +18,7 @@ const CHANGED = `subscription {
   connectedAccountChanged { kind cause id connectedAccount { connectedAccountId userId status } }
 }`;
 
-/** A demo, and what can be done to its world. */
+/** A demo with functions to change its data. */
 async function startWorld(listen = '127.0.0.1:0') {
   const demo = await start('demo', '--listen', listen);
   const url = new URL('graphql', demo.url).href;
@@ -42,7 +41,7 @@ async function startWorld(listen = '127.0.0.1:0') {
     url,
     host: new URL(url).host,
     changeAccount,
-    /** Connects accounts until `heard` resolves: what happens before it is known what there was is no change. */
+    /** Adds accounts until `heard` resolves: changes before the first state is read are not sent. */
     async connectUntil(heard) {
       let isHeard = false;
       const waiting = heard.finally(() => (isHeard = true));
@@ -56,7 +55,7 @@ async function startWorld(listen = '127.0.0.1:0') {
   };
 }
 
-/** Everything that a sink hears, and promises of what it hears next. */
+/** A sink that records events, with promises of the next ones. */
 function listener() {
   const heard = [];
   const waiting = [];
@@ -69,7 +68,7 @@ function listener() {
     },
     /** The next event. */
     event: () => (heard.length > 0 ? Promise.resolve(heard.shift()) : new Promise((resolve) => waiting.push(resolve))),
-    /** The next event that `is` one. */
+    /** The next event that satisfies `is`. */
     async until(is) {
       for (;;) {
         const event = await this.event();
@@ -82,7 +81,7 @@ function listener() {
 
 const changeOf = (event) => event.next?.data?.connectedAccountChanged;
 
-/** Follows an account that comes and goes. */
+/** Follows an account that is added and deleted. */
 async function comesAndGoes(world, listener) {
   const first = changeOf(await world.connectUntil(listener.event()));
   assert.equal(first.kind, 'ADDED');
@@ -103,7 +102,7 @@ describe('graphql-ws', () => {
   const connect = (options = {}) =>
     createWsClient({ url: `ws://${world.host}/graphql`, webSocketImpl: WebSocket, retryAttempts: 0, ...options });
 
-  it('hears of an account that comes and goes', async () => {
+  it('receives an added and a deleted account', async () => {
     const client = connect();
     const accounts = listener();
     const unsubscribe = client.subscribe({ query: CHANGED }, accounts.sink);
@@ -112,7 +111,7 @@ describe('graphql-ws', () => {
     await client.dispose();
   });
 
-  it('gets answers and refusals, both at once over one connection', async () => {
+  it('receives results and errors concurrently over one connection', async () => {
     const client = connect();
     const one = async (query) => {
       const results = [];
@@ -125,14 +124,14 @@ describe('graphql-ws', () => {
     await client.dispose();
   });
 
-  it('pings and is answered', async () => {
+  it('receives a pong for its ping', async () => {
     const answered = listener();
     const client = connect({ lazy: false, keepAlive: 10, on: { pong: (received) => answered.sink.next(received) } });
     assert.equal((await answered.event()).next, true);
     await client.dispose();
   });
 
-  it('is not let in from the page of another site', async () => {
+  it('is refused from a cross-site page', async () => {
     const socket = new WebSocket(`ws://${world.host}/graphql`, 'graphql-transport-ws', { origin: 'https://evil.example' });
     const answer = await new Promise((resolve) => socket.once('unexpected-response', (_, answer) => resolve(answer)));
     assert.equal(answer.statusCode, 403);
@@ -140,11 +139,11 @@ describe('graphql-ws', () => {
     socket.terminate();
   });
 
-  it('comes back to a server that went and came, and hears on', async () => {
+  it('reconnects after a server restart and receives changes', async () => {
     const connection = listener();
     const client = connect({
       retryAttempts: 1_000,
-      // Else it does not try again while nobody listens there.
+      // Otherwise it does not retry while no server is listening.
       shouldRetry: () => true,
       retryWait: () => delay(50),
       on: { closed: ({ code }) => connection.sink.next(code) },
@@ -152,7 +151,7 @@ describe('graphql-ws', () => {
     const accounts = listener();
     client.subscribe({ query: CHANGED }, accounts.sink);
     await world.connectUntil(accounts.event());
-    assert.equal(await world.stop(), 0, 'it ends well');
+    assert.equal(await world.stop(), 0, 'the server exits with success');
     assert.equal((await connection.event()).next, 1001);
     world = await startWorld(world.host);
     const change = changeOf(await world.connectUntil(accounts.until((event) => changeOf(event)?.kind === 'ADDED')));
@@ -168,7 +167,7 @@ describe('graphql-sse', () => {
 
   const connect = (options = {}) => createSseClient({ url: world.url, retryAttempts: 0, ...options });
 
-  it('hears of an account that comes and goes', async () => {
+  it('receives an added and a deleted account', async () => {
     const accounts = listener();
     const client = connect();
     const unsubscribe = client.subscribe({ query: CHANGED }, accounts.sink);
@@ -177,7 +176,7 @@ describe('graphql-sse', () => {
     client.dispose();
   });
 
-  it('gets answers and refusals', async () => {
+  it('receives results and errors', async () => {
     const client = connect();
     const answers = listener();
     client.subscribe({ query: '{ viewer { role } }' }, answers.sink);
@@ -189,7 +188,7 @@ describe('graphql-sse', () => {
     client.dispose();
   });
 
-  it('is told that one stream for many operations is not to be had', async () => {
+  it('is refused in single connection mode', async () => {
     let said;
     const fetchFn = async (...request) => {
       const answer = await fetch(...request);
@@ -204,7 +203,7 @@ describe('graphql-sse', () => {
     client.dispose();
   });
 
-  it('is told that the server goes', async () => {
+  it('receives the end of the server', async () => {
     const accounts = listener();
     const client = connect();
     client.subscribe({ query: CHANGED }, accounts.sink);
@@ -233,7 +232,7 @@ describe('Apollo Client over multipart', () => {
     return { client, kinds };
   };
 
-  it('hears of an account that comes and goes', async () => {
+  it('receives an added and a deleted account', async () => {
     const { client, kinds } = connect();
     const accounts = listener();
     const subscription = client.subscribe({ query: gql(CHANGED) }).subscribe(accounts.sink);
@@ -243,7 +242,7 @@ describe('Apollo Client over multipart', () => {
     client.stop();
   });
 
-  it('gets queries and refusals as JSON', async () => {
+  it('receives results and errors of queries as JSON', async () => {
     const { client, kinds } = connect();
     const { data } = await client.query({ query: gql`{ viewer { role } }` });
     assert.equal(data.viewer.role, 'ADMIN');
@@ -255,7 +254,7 @@ describe('Apollo Client over multipart', () => {
     client.stop();
   });
 
-  it('is told that the server goes', async () => {
+  it('receives the end of the server', async () => {
     const { client } = connect();
     const accounts = listener();
     client.subscribe({ query: gql(CHANGED) }).subscribe(accounts.sink);
@@ -273,7 +272,7 @@ describe('urql over its own fetch', () => {
   before(async () => (world = await startWorld()));
   after(() => world?.stop());
 
-  it('lists every media type and gets events for a subscription and JSON for a query', async () => {
+  it('accepts every media type and receives events for a subscription and JSON for a query', async () => {
     const kinds = [];
     const recording = async (...request) => {
       const answer = await fetch(...request);

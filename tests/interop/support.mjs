@@ -1,17 +1,17 @@
-// Starts the built binary for a test, and ends it after.
+// Starts the built binary for a test and stops it afterwards.
 
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** The binary that is tested. */
+/** The binary under test. */
 export const binary =
   process.env.SWITCHBOARD_BIN ?? fileURLToPath(new URL('../../target/debug/switchboard', import.meta.url));
 
 /**
- * Runs `switchboard` with `args` until `stop()`; resolves with the address of the first line that it prints
- * ("… listening on http://…", or a demo's "GraphiQL: http://…"), and rejects with what it said instead where it ends before that.
+ * Runs `switchboard` with `args` until `stop()`. Resolves with the address in its first line ("… listening on http://…", or a demo's
+ * "GraphiQL: http://…"). Rejects with its output if it ends before that.
  */
 export async function start(...args) {
   if (!existsSync(binary)) {
@@ -36,7 +36,7 @@ export async function start(...args) {
   return {
     url,
     lines,
-    /** Asks it to end; resolves with its exit code when it has. */
+    /** Stops the process and resolves with its exit code. */
     async stop() {
       child.kill('SIGTERM');
       return ended;
@@ -44,20 +44,20 @@ export async function start(...args) {
   };
 }
 
-/** The sandbox of both upstreams on a free port, with `args` beside. */
+/** The sandbox of both upstreams on a free port, with additional `args`. */
 export async function startSandbox(...args) {
   const sandbox = await start('sandbox', '--listen', '127.0.0.1:0', ...args);
   return { ...sandbox, requests: () => requestsOf(sandbox.url) };
 }
 
-/** What a sandbox was asked since the last call. */
+/** The requests that a sandbox received since the last call. */
 async function requestsOf(url) {
   const asked = await (await fetch(`${url}/__requests`)).json();
   await fetch(`${url}/__requests`, { method: 'DELETE' });
   return asked;
 }
 
-/** A demo on a free port until the test `t` ends: where its graph is, and what its sandbox was asked. */
+/** A demo on a free port until the test `t` ends: its graph's URL, and the requests to its sandbox. */
 export async function startDemo(t, ...args) {
   const demo = await start('demo', '--listen', '127.0.0.1:0', ...args);
   t.after(() => demo.stop());

@@ -1,4 +1,4 @@
-// Whether a request is right, by graphql-js and by this server: accepted or refused alike, on the very schema that is printed.
+// Validity of requests: graphql-js and Switchboard accept and refuse the same requests for the printed schema.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -9,15 +9,15 @@ import { buildSchema, getOperationAST, getVariableValues, parse, validate } from
 import { probes } from './probes.mjs';
 import { binary, start } from './support.mjs';
 
-/** Where the two disagree, and why that is right. */
+/** Intended differences, with reasons. */
 const REFUSED_WHOLE =
-  'the variables alone decide it: graphql-js finds it when it resolves the field and nulls that, here nothing is executed';
+  'the variables alone decide: graphql-js nulls the field when it resolves it, Switchboard executes nothing';
 const known = {
-  'a nullable variable with a default in a non-null place, given null': REFUSED_WHOLE,
-  'a nullable variable in a non-null place with a default, given null': REFUSED_WHOLE,
+  'a nullable variable with a default in a non-null position, given null': REFUSED_WHOLE,
+  'a nullable variable in a non-null position with a default, given null': REFUSED_WHOLE,
 };
 
-/** Why graphql-js refuses a request; nothing where it would execute it. */
+/** The reason why graphql-js refuses a request, or nothing if it would execute it. */
 function refusal(schema, text, variables, operationName) {
   let document;
   try {
@@ -29,13 +29,13 @@ function refusal(schema, text, variables, operationName) {
   if (wrong) return wrong.message;
   const operation = getOperationAST(document, operationName);
   if (!operation) return 'no such operation';
-  // It finds that out when it executes.
+  // graphql-js checks this only at execution.
   if (!schema.getRootType(operation.operation)) return 'no such root';
   const { errors } = getVariableValues(schema, operation.variableDefinitions ?? [], variables);
   if (errors) return errors[0].message;
 }
 
-describe('verdicts', () => {
+describe('request validation', () => {
   let demo, url, schema;
   before(async () => {
     demo = await start('demo', '--listen', '127.0.0.1:0');
@@ -44,7 +44,7 @@ describe('verdicts', () => {
   });
   after(() => demo?.stop());
 
-  it('has enough of them, each once', () => {
+  it('has enough requests, each once', () => {
     assert.ok(probes.length >= 90, `${probes.length} probes`);
     const asked = probes.map(([, ...request]) => JSON.stringify(request));
     assert.equal(new Set(asked).size, asked.length);

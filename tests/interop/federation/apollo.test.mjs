@@ -1,4 +1,4 @@
-// Apollo Gateway, as examples/federation starts it.
+// Apollo Gateway, started by examples/federation.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -6,7 +6,7 @@ import { start } from '../../../examples/federation/apollo.mjs';
 import { subgraph } from '../../../examples/federation/people.mjs';
 import { larger, questions, referencesAreFound, tokensAreAsked } from './graph.mjs';
 
-/** Requests to Switchboard and to the people, as the planner has them, and calls upstream. */
+/** The numbers of requests to Switchboard and to the people service by the query plan, and of upstream calls. */
 const planned = [[1, 2, 2], [1, 2, 1], [1, 1, 0], [1, 1, 2]];
 
 describe('Apollo Gateway', () => {
@@ -25,14 +25,14 @@ describe('Apollo Gateway', () => {
     });
   }
 
-  it('what is wrong with a field is told with its code, and the rest is there', async () => {
+  it('a field error keeps its code, and the other data is returned', async () => {
     const { answer } = await graph.ask('{ connectedAccounts(first: 10000) { totalCount } viewer { id } }');
     assert.deepEqual(answer.data, { connectedAccounts: null, viewer: { id: 'user_1' } });
     assert.equal(answer.errors[0].extensions.code, 'BAD_USER_INPUT');
     assert.equal(answer.errors[0].extensions.reason, 'BAD_PAGE_SIZE');
   });
 
-  it('providers and toolkits that the other service refers to are found', () => referencesAreFound(graph));
+  it('references of the other service to providers and toolkits are resolved', () => referencesAreFound(graph));
 
   tokensAreAsked(start, subgraph);
 });

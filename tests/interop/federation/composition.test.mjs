@@ -1,4 +1,4 @@
-// Both services as one supergraph, by each composer, without a word against it.
+// Every composer composes both services into one supergraph without warnings.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -21,7 +21,7 @@ describe('composition', () => {
   });
 
   for (const [composer, compose] of [['@apollo/composition', byApollo], ['@theguild/federation-composition', byHive]]) {
-    it(`${composer} composes, and has no hint`, async () => {
+    it(`${composer} composes without hints`, async () => {
       const { supergraphSdl, hints } = await compose(urls);
       assert.deepEqual(hints, []);
       for (const expected of ['join__type(graph: SWITCHBOARD, key: "connectedAccountId")', 'type Viewer', '@cost', '@listSize', '@tag']) {
@@ -30,16 +30,16 @@ describe('composition', () => {
     });
   }
 
-  it('@wundergraph/composition composes, and has no warning', async () => {
+  it('@wundergraph/composition composes without warnings', async () => {
     const { schema, hints } = await byCosmo(urls);
     assert.deepEqual(hints, []);
     assert.ok(schema.getType('User').getFields().name && schema.getType('User').getFields().connectedAccounts);
     assert.deepEqual(Object.keys(schema.getType('Viewer').getFields()).sort(), ['id', 'locale']);
   });
 
-  // Hive's knows none after 2.9.
+  // Hive's composer supports no version after 2.9.
   for (const [version, ...composers] of [['2.0', apollo, hive], ['2.5', apollo, hive], ['2.9', apollo, hive], ['2.14', apollo]]) {
-    it(`composes where it links version ${version}`, async () => {
+    it(`composes with link version ${version}`, async () => {
       const env = { SWITCHBOARD__FEDERATION__VERSION: version };
       const sdl = execFileSync(binary, ['schema', '--format', 'federation'], { encoding: 'utf8', env });
       assert.ok(sdl.startsWith(`extend schema @link(url: "https://specs.apollo.dev/federation/v${version}"`));
@@ -49,7 +49,7 @@ describe('composition', () => {
     });
   }
 
-  it('what is printed is what a gateway is told', async () => {
+  it('the printed schema equals the schema of _service', async () => {
     const { data } = await ask(switchboard.url, '{ _service { sdl } _sdl }');
     const printed = (format) => execFileSync(binary, ['schema', '--format', format], { encoding: 'utf8', env: {} });
     assert.equal(printed('federation'), data._service.sdl);

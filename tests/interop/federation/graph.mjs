@@ -1,4 +1,4 @@
-// A demo, a door before it that counts, the other service, and a gateway before both; and what it is asked.
+// A demo behind a counting proxy, the other service, a gateway in front of both, and the queries to it.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -12,7 +12,7 @@ import { ask, demo } from '../../../examples/federation/demo.mjs';
 import { serve } from '../../../examples/federation/people.mjs';
 import { binary, start as switchboard, startSandbox } from '../support.mjs';
 
-/** Passes requests on to `url`, and remembers what was asked. */
+/** Forwards requests to `url` and records them. */
 async function door(url) {
   const asked = [];
   const server = createServer(async (request, response) => {
@@ -33,7 +33,7 @@ async function door(url) {
   };
 }
 
-/** Switchboard on a sandbox of its own, where nobody asks without a token: an admin's, and that of a member who is `user_1`. */
+/** Switchboard in token mode on its own sandbox, with the tokens of an ADMIN and of the MEMBER `user_1`. */
 export async function guarded() {
   const made = (...args) => execFileSync(binary, ['token', 'new', ...args], { encoding: 'utf8' });
   const all = [made('--name', 'admin'), made('--name', 'member', '--user-id', 'user_1')];
@@ -65,7 +65,7 @@ export async function guarded() {
   };
 }
 
-/** Both services and a gateway before them, until `stop()`. */
+/** Both services behind a gateway, until `stop()`. */
 export async function larger(start, schema, begin = demo) {
   const switchboard = await begin();
   const counting = await door(switchboard.url);
@@ -83,7 +83,7 @@ export async function larger(start, schema, begin = demo) {
   return {
     stop,
     switchboard,
-    /** The whole answer, what Switchboard was asked for it, how often the people were, and the upstream calls. */
+    /** The complete response, the requests to Switchboard, the number of requests to the people service, and the upstream calls. */
     async ask(query, variables, headers) {
       counting.take();
       await fetch(record, { method: 'DELETE' });
@@ -96,13 +96,13 @@ export async function larger(start, schema, begin = demo) {
 }
 
 /**
- * What every gateway is asked, in this order, as what was read is kept. Upstream, the first takes a page of accounts and
- * the lists of five users, joined; the second the lists of the other users, joined; the third finds all there; the fourth
- * takes the integrations and the accounts of five of them, joined.
+ * The queries to every gateway. Their order matters, because data is cached. The first reads a page of accounts and, batched, the
+ * lists of five users. The second reads the lists of the other users, batched. The third finds everything cached. The fourth reads
+ * the integrations and, batched, the accounts of five of them.
  */
 export const questions = [
   {
-    what: 'accounts with their notes and people of the other service, and those with accounts again',
+    what: 'accounts with notes and people of the other service, and the accounts of those people',
     query: `{
       connectedAccounts(first: 5) {
         nodes { connectedAccountId status note user { id name connectedAccounts(first: 2) { totalCount nodes { userId } } } }
@@ -121,7 +121,7 @@ export const questions = [
     },
   },
   {
-    what: 'twenty people of the other service with their accounts here, and the notes on those',
+    what: 'twenty people of the other service with their accounts in Switchboard and the notes on those',
     query: '{ team(order: ASC) { id name since connectedAccounts(first: 3) { nodes { userId note } } } }',
     right({ team }) {
       assert.equal(team.length, 20);
@@ -136,7 +136,7 @@ export const questions = [
     },
   },
   {
-    what: 'the roots and the type that both would have, as the other service has them',
+    what: 'the root fields and the type of both services, as defined by the other service',
     query: '{ viewer { id locale } user(id: "user_3") { name connectedAccounts(first: 1) { nodes { userId } } } node(id: "user_4") { id } }',
     right: (data) =>
       assert.deepEqual(data, {
@@ -146,7 +146,7 @@ export const questions = [
       }),
   },
   {
-    what: 'integrations with their accounts and the notes on those',
+    what: 'integrations with their accounts and the notes on those accounts',
     query: '{ providers(first: 5) { nodes { name connectedAccounts(first: 2) { nodes { note } } } } }',
     right({ providers: { nodes } }) {
       assert.equal(nodes.length, 5);
@@ -155,7 +155,7 @@ export const questions = [
   },
 ];
 
-/** What holds of every gateway that asks by entities: what the other service only refers to is found here. */
+/** A property of every gateway that uses entities: references of the other service are resolved. */
 export async function referencesAreFound(graph) {
   const { answer } = await graph.ask('{ providers(first: 2) { nodes { id name } } }');
   const known = answer.data.providers.nodes;
@@ -172,9 +172,9 @@ export async function referencesAreFound(graph) {
   for (const { query } of asked) assert.match(query, /_entities/);
 }
 
-/** What holds of every gateway before a Switchboard that asks for a token. */
+/** Properties of every gateway in front of a Switchboard in token mode. */
 export function tokensAreAsked(start, schema) {
-  describe('where Switchboard asks for a token', () => {
+  describe('with Switchboard in token mode', () => {
     let graph;
     before(async () => {
       graph = await larger(start, schema, async () => {
@@ -191,7 +191,7 @@ export function tokensAreAsked(start, schema) {
     const query = '{ connectedAccounts(first: 3) { nodes { userId note } } upstreams { quota { limit } } }';
     const bearing = (token) => ({ authorization: `Bearer ${token}`, 'x-api-key': 'ak_example' });
 
-    it('who asks is passed on, and sees what is theirs', async () => {
+    it('credentials are forwarded, and callers see their own data', async () => {
       const { member } = graph.switchboard;
       const { answer, asked } = await graph.ask(query, {}, bearing(member));
       assert.equal(answer.errors, undefined, JSON.stringify(answer.errors));
@@ -203,7 +203,7 @@ export function tokensAreAsked(start, schema) {
       assert.ok(answer.data.connectedAccounts.nodes.length > 0);
     });
 
-    it('two who ask at once are not taken for each other', async () => {
+    it('concurrent callers are not confused', async () => {
       const { admin, member } = graph.switchboard;
       const ask = async (token) => {
         const { answer } = await graph.ask(query, {}, bearing(token));
@@ -214,13 +214,13 @@ export function tokensAreAsked(start, schema) {
       assert.ok(all.size > 1);
     });
 
-    it('who bears none is refused, though the gateway bears one', async () => {
+    it('a caller without a token is refused, although the gateway has one', async () => {
       const { answer } = await graph.ask(query);
       assert.equal(answer.data?.connectedAccounts ?? null, null);
       assert.match(JSON.stringify(answer.errors), /UNAUTHENTICATED|401/);
     });
 
-    it('a gateway that bears none is told so', async () => {
+    it('a gateway without a token gets an error', async () => {
       const { admin, url } = graph.switchboard;
       delete process.env.SWITCHBOARD_TOKEN;
       await assert.rejects(start({ switchboard: url, people: url }), /token/i);

@@ -1,4 +1,4 @@
-// Hive Gateway, as examples/federation starts it.
+// Hive Gateway, started by examples/federation.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -7,8 +7,8 @@ import { subgraph } from '../../../examples/federation/people.mjs';
 import { larger, questions, referencesAreFound, tokensAreAsked } from './graph.mjs';
 
 /**
- * Requests to Switchboard and to the people, as the planner has them, and calls upstream. Hive asks once more, for the
- * users of all accounts at once, where another service has a part of them: accounts by their ids.
+ * The numbers of requests to Switchboard and to the people service by the query plan, and of upstream calls. Hive sends one more
+ * request for the users of all accounts if another service has a part of them: accounts by ids.
  */
 const planned = [[2, 2, 3], [1, 2, 1], [1, 1, 0], [1, 1, 2]];
 
@@ -28,14 +28,14 @@ describe('Hive Gateway', () => {
     });
   }
 
-  it('what is wrong with a field is told with its code, and the rest is there', async () => {
+  it('a field error keeps its code, and the other data is returned', async () => {
     const { answer } = await graph.ask('{ connectedAccounts(first: 10000) { totalCount } viewer { id } }');
     assert.deepEqual(answer.data, { connectedAccounts: null, viewer: { id: 'user_1' } });
     assert.equal(answer.errors[0].extensions.code, 'BAD_USER_INPUT');
     assert.equal(answer.errors[0].extensions.reason, 'BAD_PAGE_SIZE');
   });
 
-  it('providers and toolkits that the other service refers to are found', () => referencesAreFound(graph));
+  it('references of the other service to providers and toolkits are resolved', () => referencesAreFound(graph));
 
   tokensAreAsked(start, subgraph);
 });

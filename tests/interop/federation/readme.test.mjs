@@ -1,4 +1,4 @@
-// What README says of larger graphs is what the examples do, in the versions that it names.
+// README's section on larger graphs matches the examples and their versions.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -18,7 +18,7 @@ import { serve, subgraph } from '../../../examples/federation/people.mjs';
 const read = (path) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 const readme = read('README.md');
 
-test('a set-up starts by its command, answers, and ends with Ctrl-C', async () => {
+test('a gateway starts by its command, responds, and ends with Ctrl-C', async () => {
   const cwd = new URL('../../../examples/federation/', import.meta.url);
   const { scripts } = JSON.parse(read('examples/federation/package.json'));
   const [program, ...args] = scripts.stitching.split(' ');
@@ -34,13 +34,13 @@ test('a set-up starts by its command, answers, and ends with Ctrl-C', async () =
   assert.deepEqual(await once(child, 'close'), [0, null]);
 });
 
-/** A program of the examples, as it is called; `around` is what differs in its environment. */
+/** Starts a program of the examples with additional environment variables. */
 const program = (around, ...args) => {
   const cwd = new URL('../../../examples/federation/', import.meta.url);
   return spawn(process.execPath, args, { cwd, env: { ...process.env, ...around }, stdio: ['ignore', 'pipe', 'pipe'] });
 };
 
-/** Everything that a program and its children say until all of them have ended: a child left behind would hold the pipes open. */
+/** The output of a program and its children until all have ended. A remaining child would keep the pipes open. */
 async function said(child) {
   const text = async (stream) => (await stream.toArray()).join('');
   const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
@@ -48,7 +48,7 @@ async function said(child) {
 }
 
 for (const setUp of ['apollo', 'hive', 'stitching', 'stitching-plain']) {
-  test(`${setUp} ends where its port is taken, and leaves nothing behind`, async () => {
+  test(`${setUp} ends if its port is in use, and leaves no process`, async () => {
     const taken = createServer();
     await once(taken.listen(0, '127.0.0.1'), 'listening');
     const { out, err, code } = await said(program({ PORT: String(taken.address().port) }, `${setUp}.mjs`));
@@ -59,7 +59,7 @@ for (const setUp of ['apollo', 'hive', 'stitching', 'stitching-plain']) {
   });
 }
 
-test('a set-up ends with SIGTERM too', async () => {
+test('a gateway ends with SIGTERM too', async () => {
   const child = program({ PORT: '0' }, 'stitching-plain.mjs');
   const ended = said(child);
   await once(child.stdout, 'data');
@@ -67,7 +67,7 @@ test('a set-up ends with SIGTERM too', async () => {
   assert.equal((await ended).code, 0);
 });
 
-test('compose.mjs prints the supergraph, by another path to it too', async () => {
+test('compose.mjs prints the supergraph, also through a symbolic link', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'switchboard-'));
   const link = join(folder, 'compose.mjs');
   await symlink(fileURLToPath(new URL('../../../examples/federation/compose.mjs', import.meta.url)), link);
@@ -77,7 +77,7 @@ test('compose.mjs prints the supergraph, by another path to it too', async () =>
   assert.ok(parse(out).definitions.some(({ name }) => name?.value === 'ConnectedAccount'));
 });
 
-test('what is no GraphQL request is answered so, and the service goes on', async () => {
+test('malformed requests get an error, and the service continues', async () => {
   const people = await serve(subgraph);
   const answers = [];
   for (const body of ['', '{', 'null', '{"query":1}']) {
@@ -91,13 +91,13 @@ test('what is no GraphQL request is answered so, and the service goes on', async
   await people.stop();
 });
 
-test("README's ten lines of stitching are the example's", () => {
+test("README's ten lines of stitching equal the example", () => {
   const [, lines] = /^```js\n(const by = .*?)^```$/ms.exec(readme);
   assert.equal(lines.trimEnd().split('\n').length, 10);
   assert.ok(read('examples/federation/stitching-plain.mjs').includes(lines));
 });
 
-test("README's rows of clients have the versions that are installed for their tests", () => {
+test("README's client table has the installed versions", () => {
   const folders = ['examples/apollo-client', 'examples/codegen', 'examples/relay', 'examples/urql', 'tests/interop'];
   const installed = Object.assign({}, ...folders.map((folder) => {
     const { dependencies, devDependencies } = JSON.parse(read(`${folder}/package.json`));
@@ -117,7 +117,7 @@ test("README's rows of clients have the versions that are installed for their te
   assert.equal(installed['relay-compiler'], installed['relay-runtime']);
 });
 
-test("README's table of consumers has the versions that were tried, and tests that exist", () => {
+test("README's gateway table has the tested versions and existing tests", () => {
   const { dependencies } = JSON.parse(read('examples/federation/package.json'));
   const rows = [...readme.matchAll(/^\| (`[^|]*) \| ([\d., ]+) \| [^|]* \| `(tests\/interop\/federation\/[^`]+)` \|$/gm)];
   assert.equal(rows.length, 7);

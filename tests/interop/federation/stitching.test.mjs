@@ -1,4 +1,4 @@
-// Schema stitching, with directives and without, as examples/federation starts it.
+// Schema stitching with and without directives, started by examples/federation.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -7,7 +7,7 @@ import { start as plain } from '../../../examples/federation/stitching-plain.mjs
 import { start as directives } from '../../../examples/federation/stitching.mjs';
 import { larger, questions, tokensAreAsked } from './graph.mjs';
 
-/** Requests to Switchboard and to the people, and calls upstream: all objects of a level are merged in one batch. */
+/** The numbers of requests to Switchboard and to the people service, and of upstream calls. Each level is merged in one batch. */
 const planned = [[1, 2, 2], [1, 2, 1], [1, 1, 0], [1, 1, 2]];
 
 for (const [how, start] of [['by directives', directives], ['by hand', plain]]) {
@@ -27,7 +27,7 @@ for (const [how, start] of [['by directives', directives], ['by hand', plain]]) 
       });
     }
 
-    it('has none of the fields that are for routers', async () => {
+    it('has no fields for routers', async () => {
       const { answer } = await graph.ask('{ __schema { queryType { fields { name } } } }');
       const names = answer.data.__schema.queryType.fields.map(({ name }) => name);
       assert.ok(names.includes('connectedAccounts') && names.includes('team'));
