@@ -1,4 +1,4 @@
-// The virtual environment of the Python tools, made where it is missing.
+// The virtual environment of the Python tools, created if it is missing.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 
-/** The directory of its programs; it has exactly what requirements.txt says. */
+/** The directory of its programs, with exactly the packages of requirements.txt. */
 export function programs() {
-  // Test files run side by side: the one that comes second waits for the first.
+  // Test files run concurrently: the second one waits for the first.
   const install = [here('.venv.lock'), process.execPath, here('python.mjs'), 'install'];
   if (!isThere()) execFileSync('flock', install, { stdio: 'inherit' });
   return here('.venv/bin');

@@ -1,7 +1,7 @@
-// README's blocks, run as they stand: a reader will.
+// Runs README's code blocks unchanged, as readers do.
 //
-// A `graphql` or `curl` block goes to a demo of its own, and is answered with the `json` block that follows it, or
-// without errors where none does. `toml` blocks pass `switchboard check` against a sandbox.
+// A `graphql` or `curl` block runs against a new demo. Its response equals the following `json` block, or has no errors if there is
+// none. `toml` blocks pass `switchboard check` against a sandbox.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -13,7 +13,7 @@ import { binary, start, startSandbox } from './support.mjs';
 
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
 
-/** Every fenced block: its language, its text, its line, and the block after it. */
+/** Every fenced block: language, text, line, and the next block. */
 const blocks = [...readme.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([whole, language, text], place, all) => ({
   language,
   text,
@@ -22,7 +22,7 @@ const blocks = [...readme.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([whole, lan
 }));
 const of = (...languages) => blocks.filter(({ language }) => languages.includes(language));
 
-/** What the JSON block right after a block says, without the times in a trace. */
+/** The JSON block right after a block, without the times of a trace. */
 const expected = ({ next }) => (next?.[1] === 'json' ? timeless(next[2]) : undefined);
 const timeless = (text) => JSON.parse(text, (name, value) => (/^(took|startedAt)Ms$/.test(name) ? 0 : value));
 
@@ -43,7 +43,7 @@ function answered(block, answer) {
 
 describe('README', () => {
   for (const block of of('graphql')) {
-    test(`the query at line ${block.line} is answered as it says`, async () => {
+    test(`the query at line ${block.line} has the documented response`, async () => {
       const body = JSON.stringify({ query: block.text });
       const headers = { 'content-type': 'application/json' };
       answered(block, await onADemo(async (url) => (await fetch(url, { method: 'POST', headers, body })).text()));
@@ -53,7 +53,7 @@ describe('README', () => {
   for (const block of of('sh').filter(({ text }) => text.startsWith('curl '))) {
     test(`the curl line at line ${block.line} works`, async () => {
       const own = 'http://127.0.0.1:8080/graphql';
-      assert.ok(block.text.includes(own), `it asks at ${own}`);
+      assert.ok(block.text.includes(own), `its URL is ${own}`);
       const ask = (url) => execFileSync('sh', ['-c', block.text.replace(own, url)], { encoding: 'utf8' });
       answered(block, await onADemo(ask));
     });
@@ -67,7 +67,7 @@ describe('README', () => {
         mkdirSync(join(directory, 'secrets'));
         writeFileSync(join(directory, 'secrets/leadlex'), 'wbk_sandbox_a\n');
         writeFileSync(join(directory, 'secrets/composio'), 'ak_sandbox_a\n');
-        // What a container sees there.
+        // Paths as seen inside the container.
         writeFileSync(join(directory, 'switchboard.toml'), text.replaceAll('/etc/switchboard', directory));
         const checked = spawnSync(binary, ['check', '--config', 'switchboard.toml'], {
           cwd: directory,
@@ -85,13 +85,13 @@ describe('README', () => {
     });
   }
 
-  test('every command and flag that it shows exists', () => {
+  test('every command and flag exists', () => {
     const help = (...command) => spawnSync(binary, [...command, '--help'], { encoding: 'utf8' }).stdout;
     for (const [, command] of readme.matchAll(/(?:`|\/)switchboard (\w+)/g)) assert.ok(help(command), command);
     const flags = help('demo') + help('sandbox') + help('check') + help('schema') + help('token', 'new') + help('serve');
-    // Of Docker, whose lines are its own.
+    // Lines of Docker are excluded.
     const own = readme.replaceAll(/^docker .*$|`docker [^`]*`|`--profile observe`/gm, '');
-    // Cargo's own, and the files that they name.
+    // Cargo commands, and the files that they name.
     const targets = readme.matchAll(/cargo (run|bench) --(example|bench) (\w+)/g);
     const isThere = (path) => existsSync(new URL(`../../${path}`, import.meta.url));
     for (const [, , kind, name] of targets) {
@@ -102,13 +102,13 @@ describe('README', () => {
     for (const [, name] of readme.matchAll(/--scenario ([\w-]+)/g)) assert.ok(flags.includes(`- ${name}:`), name);
   });
 
-  test('it has queries with answers, a curl line and configurations', () => {
+  test('it has queries with responses, a curl line and configurations', () => {
     assert.ok(of('graphql').filter(expected).length >= 2);
     assert.ok(of('sh').some(({ text }) => text.startsWith('curl ')));
     assert.ok(of('toml').length >= 2);
   });
 
-  test('its error codes, reasons and settings are those that there are', () => {
+  test('its error codes, reasons and settings exist', () => {
     const source = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
     const codes = [...source('src/operation/codes.rs').matchAll(/=> "([A-Z_]+)"/g)].map(([, code]) => code);
     const told = readme.slice(readme.indexOf('| code | when |'), readme.indexOf('Errors of an API name it'));

@@ -1,10 +1,10 @@
-// Breaking changes of the schema, and whether the changelog names them: `make schema-diff`.
+// Finds breaking changes of the schema that the changelog does not name: `make schema-diff`.
 //
 //   node schema-diff.mjs [OLD.graphql NEW.graphql CHANGELOG.md]
 //
-// The old schema is schema.released.graphql, a committed copy, as a shallow checkout has no tags to look at; only
-// a release writes it, so that what clients have now is what is compared. What breaks is
-// @graphql-inspector/core's judgement: graphql-js's own findBreakingChanges tells sentences, not coordinates to look for.
+// The old schema is schema.released.graphql, a committed copy, because a shallow checkout has no tags. Only a release writes it, so
+// it is the schema that clients use now. @graphql-inspector/core finds the changes: findBreakingChanges of graphql-js returns
+// sentences instead of coordinates.
 
 import { readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,7 @@ import { buildSchema } from 'graphql';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-/** What clients lose from `old` to `now`: the coordinate (`Provider.status`, `Query.providers.first`) and what is told of it. */
+/** The breaking changes from `old` to `now`: coordinate (`Provider.status`, `Query.providers.first`) and message. */
 export async function breaking(old, now) {
   const changes = await diff(buildSchema(old), buildSchema(now));
   return changes
@@ -29,11 +29,11 @@ export function named(changelog) {
   return [...words.matchAll(/`([^`\s]+)`/g)].map(([, coordinate]) => coordinate);
 }
 
-/** The breaking changes that the changelog does not name; one that it names stands for all within it. */
+/** The breaking changes that the changelog does not name. A named coordinate covers everything inside it. */
 export async function unnamed(old, now, changelog) {
-  const told = named(changelog);
-  const isTold = ({ path }) => told.some((coordinate) => path === coordinate || path.startsWith(`${coordinate}.`));
-  return (await breaking(old, now)).filter((change) => !isTold(change));
+  const coordinates = named(changelog);
+  const isNamed = ({ path }) => coordinates.some((coordinate) => path === coordinate || path.startsWith(`${coordinate}.`));
+  return (await breaking(old, now)).filter((change) => !isNamed(change));
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
@@ -43,7 +43,7 @@ if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.me
   const changes = await unnamed(old, now, changelog);
   for (const { path, message } of changes) console.error(`${path}: ${message}`);
   if (changes.length) {
-    console.error('Clients of the last release break: name each coordinate under "### Breaking" of CHANGELOG.md\'s Unreleased, or take the change back.');
+    console.error('Breaking changes for clients of the last release. List each coordinate under "### Breaking" of Unreleased in CHANGELOG.md, or revert the change.');
     process.exit(1);
   }
   const all = await breaking(old, now);

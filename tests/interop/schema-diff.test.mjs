@@ -1,4 +1,4 @@
-// What keeps clients of the last release running: schema.graphql against it, and the check against bad input.
+// Compatibility with clients of the last release: schema.graphql, and the check itself with bad input.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -9,7 +9,7 @@ import { describe, test } from 'node:test';
 
 import { breaking, named } from './schema-diff.mjs';
 
-/** A schema for the check's own tests: with the real one, they would change with it. */
+/** A schema for the tests of the check, independent of the real one. */
 const schema = `
 interface Node { id: ID! }
 type Provider implements Node {
@@ -36,7 +36,7 @@ type Query {
 `;
 const script = new URL('schema-diff.mjs', import.meta.url).pathname;
 
-/** The command on these texts: its exit code and what it says. */
+/** Runs the command on these texts and returns exit code and output. */
 function run(t, old, now, changelog) {
   const directory = mkdtempSync(join(tmpdir(), 'switchboard-'));
   t.after(() => rmSync(directory, { recursive: true }));
@@ -49,19 +49,19 @@ function run(t, old, now, changelog) {
 }
 
 const unreleased = (...lines) => ['# Changelog', '', '## [Unreleased]', '', ...lines, ''].join('\n');
-/** The schema with `found` replaced, which it must hold once. */
+/** The schema with `found` replaced, which must occur once. */
 function changed(found, replacement) {
   assert.equal(schema.split(found).length, 2, found);
   return schema.replace(found, replacement);
 }
 const without = () => changed('  lastSyncAt: String\n', '');
 
-test('schema.graphql breaks no client of the last release that the changelog does not warn', () => {
+test('schema.graphql has no unlisted breaking change since the last release', () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [script], { encoding: 'utf8' });
   assert.equal(status, 0, stdout + stderr);
 });
 
-test('it is run by another path to it too', (t) => {
+test('it runs through a symbolic link too', (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'switchboard-'));
   t.after(() => rmSync(directory, { recursive: true }));
   symlinkSync(script, join(directory, 'schema-diff.mjs'));
@@ -70,20 +70,20 @@ test('it is run by another path to it too', (t) => {
 });
 
 describe('the check', () => {
-  test('a field that is gone fails, by its coordinate', (t) => {
+  test('a removed field fails with its coordinate', (t) => {
     const { status, said } = run(t, schema, without(), unreleased('### Removed', '', '- `Provider.lastSyncAt`.'));
     assert.equal(status, 1);
     assert.match(said, /^Provider\.lastSyncAt: Field 'lastSyncAt' was removed from object type 'Provider'$/m);
     assert.match(said, /name each coordinate under "### Breaking"/);
   });
 
-  test('named under Breaking, it passes', (t) => {
+  test('a change under Breaking passes', (t) => {
     const changelog = unreleased('### Breaking', '', '- `Provider.lastSyncAt` is gone: nobody synced.', '', '### Added');
     const { status, said } = run(t, schema, without(), changelog);
     assert.deepEqual({ status, said }, { status: 0, said: '1 breaking changes, all named in the changelog\n' });
   });
 
-  test('another coordinate, one of an older release, or half a word does not name it', (t) => {
+  test('another coordinate, an older release, or a partial name does not count', (t) => {
     for (const changelog of [
       unreleased('### Breaking', '', '- `Provider.last`'),
       unreleased('### Breaking', '', '- `ProviderEdge.lastSyncAt`'),
@@ -92,7 +92,7 @@ describe('the check', () => {
     ]) assert.equal(run(t, schema, without(), changelog).status, 1, changelog);
   });
 
-  test('a type that is named stands for what was in it', (t) => {
+  test('a named type covers its fields', (t) => {
     const fewer = changed('  legacy: Legacy\n', '').replace('type Legacy {\n  uuid: String!\n}\n', '');
     const both = unreleased('### Breaking', '', '- `Legacy` and `Provider.legacy` are gone.');
     const { status, said } = run(t, schema, fewer, both);
@@ -107,12 +107,12 @@ describe('the check', () => {
   });
 
   for (const [what, found, replacement, path] of [
-    ['a field that can be null now', '  name: String!\n', '  name: String\n', 'Provider.name'],
-    ['an argument that must be given', 'providersByIds(ids: [ID!]!)', 'providersByIds(ids: [ID!]!, tenant: ID!)', 'Query.providersByIds.tenant'],
-    ['an argument that is gone', ', first: Int)', ')', 'Query.providers.first'],
-    ['an input field that must be given', '  connected: Boolean\n', '  connected: Boolean!\n', 'ProviderFilter.connected'],
-    ['a value that is gone', '  NEEDS_REAUTH\n', '', 'ProviderStatus.NEEDS_REAUTH'],
-    ['a type that is no Node any more', 'type Provider implements Node {', 'type Provider {', 'Provider'],
+    ['a field that became nullable', '  name: String!\n', '  name: String\n', 'Provider.name'],
+    ['a new required argument', 'providersByIds(ids: [ID!]!)', 'providersByIds(ids: [ID!]!, tenant: ID!)', 'Query.providersByIds.tenant'],
+    ['a removed argument', ', first: Int)', ')', 'Query.providers.first'],
+    ['an input field that became required', '  connected: Boolean\n', '  connected: Boolean!\n', 'ProviderFilter.connected'],
+    ['a removed enum value', '  NEEDS_REAUTH\n', '', 'ProviderStatus.NEEDS_REAUTH'],
+    ['a type that no longer implements Node', 'type Provider implements Node {', 'type Provider {', 'Provider'],
   ]) {
     test(`${what} breaks`, async () => {
       const changes = await breaking(schema, changed(found, replacement));
@@ -120,7 +120,7 @@ describe('the check', () => {
     });
   }
 
-  test('it reads the coordinates of Unreleased alone', () => {
+  test('it reads only the coordinates of Unreleased', () => {
     const changelog = `${unreleased('### Breaking', '', '- `A.b` and `C`', '', '### Fixed', '', '- `D`')}\n## [0.1.0]\n\n### Breaking\n\n- \`E\`\n`;
     assert.deepEqual(named(changelog), ['A.b', 'C']);
   });

@@ -31,8 +31,8 @@ const rules = {
       },
     },
   ],
-  // Fields, inputs and enum values whose name says it all have none. Root fields have a test of their own below, as this
-  // rule's `rootField` finds none where there is more than one root.
+  // Self-explanatory fields, inputs and enum values have no description. Root fields are tested below, because this rule's
+  // `rootField` does not work with more than one root type.
   'require-description': ['error', { types: true, DirectiveDefinition: true }],
   'description-style': ['error', { style: 'inline' }],
   'no-hashtag-description': 'error',
