@@ -284,7 +284,7 @@ describe("the settings page", { timeout: 900_000 }, () => {
       }
       await accessible(page);
       await picture(page, "member-laptop-light", { fullPage: true });
-      // The browser's console message for a 401. That status tells the page to ask for a token.
+      // The browser's console message for a 401. The page asks for a token after that status.
       assert.ok(problems.every((problem) => problem.includes("401")), problems.join());
       problems.length = 0;
       await leave();

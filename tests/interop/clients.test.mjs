@@ -33,8 +33,8 @@ async function again(client, url, program = 'main.mjs') {
 /** The upstream calls by path and the distinguishing part of the query. */
 const calls = (requests) => requests.map(({ target }) => {
   const { pathname, searchParams } = new URL(target, 'http://upstream');
-  const told = ['toolkit_slugs', 'connected_account_ids', 'order_direction'].map((name) => searchParams.get(name));
-  return [pathname.split('/').pop(), ...told.filter(Boolean)].join(' ');
+  const values = ['toolkit_slugs', 'connected_account_ids', 'order_direction'].map((name) => searchParams.get(name));
+  return [pathname.split('/').pop(), ...values.filter(Boolean)].join(' ');
 });
 
 const accounts = [

@@ -131,7 +131,7 @@ describe('dashboards', () => {
         const metric = metrics.get(name);
         // A series of an event that did not occur here is absent. A Rust test makes it occur.
         const isRare = !metric && declared.includes(`| \`${name}\` | `);
-        assert.ok(metric || isRare, `nothing tells ${name}`);
+        assert.ok(metric || isRare, `${name} is not exported`);
         const kind = metric?.kind ?? /\| (\w+) \|/.exec(declared.slice(declared.indexOf(`| \`${name}\``)).slice(name.length + 4))[1];
         for (const label of metric?.labels.keys() ?? labelsOf(declared, name)) known.add(label);
         for (const { text } of inside.filter((one) => one.name === 'UnquotedLabelMatcher')) {

@@ -111,9 +111,9 @@ describe('README', () => {
   test('its error codes, reasons and settings exist', () => {
     const source = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
     const codes = [...source('src/operation/codes.rs').matchAll(/=> "([A-Z_]+)"/g)].map(([, code]) => code);
-    const told = readme.slice(readme.indexOf('| code | when |'), readme.indexOf('Errors of an API name it'));
-    for (const code of codes) assert.ok(told.includes(`\`${code}\``), `${code} is missing`);
-    for (const [, word] of told.matchAll(/^\| (`.*?) \|/gm)) {
+    const codeTable = readme.slice(readme.indexOf('| code | when |'), readme.indexOf('Errors of an API name it'));
+    for (const code of codes) assert.ok(codeTable.includes(`\`${code}\``), `${code} is missing`);
+    for (const [, word] of codeTable.matchAll(/^\| (`.*?) \|/gm)) {
       for (const [, code] of word.matchAll(/`([A-Z_]+)`/g)) assert.ok(codes.includes(code), `${code} does not exist`);
     }
     const defaults = source('switchboard.default.toml');

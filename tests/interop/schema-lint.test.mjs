@@ -126,7 +126,7 @@ for (const format of formats) {
 const schema = print('plain');
 for (const [what, found, replacement, rule] of [
   ['a malformed connection', 'edges: [ProviderEdge!]!', 'edges: ProviderEdge!', 'relay-connection-types'],
-  ['an unreachable type', 'scalar DateTime', 'scalar DateTime\n\n"Nobody\'s."\nscalar Nobody', 'no-unreachable-types'],
+  ['an unreachable type', 'scalar DateTime', 'scalar DateTime\n\n"Unused."\nscalar Unused', 'no-unreachable-types'],
   ['a duplicate type', 'scalar DateTime', 'scalar DateTime\n\n"Another."\nscalar DateTime', 'unique-type-names'],
   ['a duplicate field', '  lastSyncAt: DateTime\n', '  lastSyncAt: DateTime\n  lastSyncAt: DateTime\n', 'unique-field-definition-names'],
   ['a name in another style', '  lastSyncAt: DateTime\n', '  last_sync_at: DateTime\n', 'naming-convention'],

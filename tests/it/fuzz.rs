@@ -140,8 +140,8 @@ fn fuzz(name: &str) {
     let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     runner
         .run(&mutated, |bytes| {
-            let told = std::panic::catch_unwind(|| target(&bytes)).map_err(|_| shown(&bytes));
-            told.map_err(|bytes| TestCaseError::fail(format!("{name}: {bytes}")))
+            let outcome = std::panic::catch_unwind(|| target(&bytes)).map_err(|_| shown(&bytes));
+            outcome.map_err(|bytes| TestCaseError::fail(format!("{name}: {bytes}")))
         })
         .unwrap_or_else(|error| panic!("{error}"));
 }

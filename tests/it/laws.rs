@@ -1,5 +1,5 @@
-//! Property tests of the list engine over random data: what any client sees, whatever cursors and equal
-//! timestamps the upstream has.
+//! Property tests of the list engine over random data: the view of any client, for all kinds of cursors and
+//! equal timestamps of the upstream.
 //!
 //! `truth` computes the expected list from the sandbox's data. `bench` is the list engine over the sandbox
 //! without the graph, which takes longer to build than most cases run. `graph` checks the same properties

@@ -26,7 +26,7 @@ const OVERHEAD: usize = 24 * MIB;
 struct Running {
     process: Child,
     /// Its address, from the first line that it printed.
-    told: String,
+    address: String,
 }
 
 impl Running {
@@ -37,8 +37,8 @@ impl Running {
         out.read_line(&mut line).unwrap();
         // Kept open, so that the process can print more.
         process.stdout = Some(out.into_inner());
-        let told = line.trim_end().strip_prefix(word).unwrap_or_else(|| panic!("`{line}`")).to_owned();
-        Self { process, told }
+        let address = line.trim_end().strip_prefix(word).unwrap_or_else(|| panic!("`{line}`")).to_owned();
+        Self { process, address }
     }
 
     /// The resident memory, if the system reports it.
@@ -79,7 +79,7 @@ fn sandbox() -> Running {
 
 fn serve(sandbox: &Running) -> Running {
     let mut command = switchboard("serve");
-    let base = &sandbox.told;
+    let base = &sandbox.address;
     for (setting, value) in [
         ("CACHE__LIMIT_BYTES", LIMIT.to_string()),
         ("HTTP__LISTEN", "127.0.0.1:0".to_owned()),
@@ -146,7 +146,7 @@ async fn process_memory_stays_within_the_cache_limit() {
         // Only Linux reports a process's memory under /proc.
         return;
     }
-    let graph = serve.told.clone();
+    let graph = serve.address.clone();
     let round = |numbers: std::ops::Range<usize>| {
         let (few, many) = (numbers.clone(), numbers.clone());
         let large = many.clone().flat_map(|number| [large_answer(number), large_document(number)]);
@@ -192,7 +192,7 @@ async fn flood_of_bombs_needs_little_memory_and_releases_it() {
     let flood = async |rounds: std::ops::Range<usize>| {
         let requests = stream::iter(rounds).flat_map(|round| stream::iter(attacks(round)));
         let refused = requests.map(|(body, expected)| {
-            let post = client.post(&serve.told).header("content-type", "application/json");
+            let post = client.post(&serve.address).header("content-type", "application/json");
             let post = post.header("accept", "application/graphql-response+json").body(body);
             async move {
                 // A client that sends too much may be disconnected before it reads the reason.

@@ -325,12 +325,7 @@ async fn signed_tokens_are_checked_with_the_current_key_set() {
         );
     }
     let response = server.send_token(&unknown).await;
-    assert_eq!(
-        response.status,
-        StatusCode::SERVICE_UNAVAILABLE,
-        "whether it is right cannot be told: {}",
-        response.text
-    );
+    assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE, "it cannot be verified: {}", response.text);
     for secret in secrets {
         assert!(!response.text.contains(secret), "{secret}: {}", response.text);
     }

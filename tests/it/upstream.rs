@@ -91,7 +91,7 @@ fn without_retries(upstream: &mut UpstreamSettings) {
     upstream.retry.retries_max = 0;
 }
 
-/// How long the client itself held a call back, without calling the upstream.
+/// The time for which the client itself held a call back, without calling the upstream.
 #[track_caller]
 fn held_for(result: CallResult) -> Duration {
     let error = result.expect_err("expected a held call");

@@ -183,8 +183,8 @@ async fn connections_beyond_the_limit_are_refused_with_503() {
         assert_eq!(status(&answer), 503);
         let head = answer.to_lowercase();
         assert!(head.contains("retry-after: 1\r\n") && head.contains("connection: close\r\n"), "{answer}");
-        let told: Value = serde_json::from_str(body_of(&answer)).unwrap();
-        assert_eq!(told["errors"][0]["extensions"]["code"], "OVERLOADED");
+        let body: Value = serde_json::from_str(body_of(&answer)).unwrap();
+        assert_eq!(body["errors"][0]["extensions"]["code"], "OVERLOADED");
         assert_eq!(beyond.read(&mut [0]).await.unwrap(), 0, "the connection is closed");
     }
     holding.pop();

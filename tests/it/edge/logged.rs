@@ -196,8 +196,8 @@ async fn refused_websocket_is_logged() {
     client.send(json!({ "type": "connection_init", "payload": shown })).await;
     assert_eq!(client.code().await.0, 4403);
     let refused = written.lines().pop().unwrap()["fields"].take();
-    let told = [&refused["transport"], &refused["outcome"], &refused["code"]];
-    assert_eq!(told, [&json!("websocket"), &json!("refused"), &json!("UNAUTHENTICATED")]);
+    let fields = [&refused["transport"], &refused["outcome"], &refused["code"]];
+    assert_eq!(fields, [&json!("websocket"), &json!("refused"), &json!("UNAUTHENTICATED")]);
     assert!(!refused.to_string().contains("hunter2"), "{refused}");
 
     let mut early = server.websocket(&[]).await.unwrap();

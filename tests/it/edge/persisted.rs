@@ -207,7 +207,7 @@ async fn enforced_mode_runs_only_trusted_documents() {
             json!({ "code": "FORBIDDEN", "reason": "NOT_TRUSTED" })
         );
     }
-    for body in [json!({ "extensions": persisted_query(stranger) }), json!({ "documentId": "Nobody" })] {
+    for body in [json!({ "extensions": persisted_query(stranger) }), json!({ "documentId": "Unknown" })] {
         assert_eq!(post_json(&router, body).await.code(), "PERSISTED_QUERY_NOT_FOUND");
     }
 }

@@ -185,7 +185,7 @@ pub(super) struct Client {
     socket: WebSocketStream<DuplexStream>,
 }
 
-/// How a WebSocket ended.
+/// The end of a WebSocket.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     With(u16, String),

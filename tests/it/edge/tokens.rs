@@ -23,7 +23,7 @@ pub(super) fn tenants() -> Tenants {
         .into()
 }
 
-/// How `whoami` shows a tenant.
+/// The form in which `whoami` shows a tenant.
 pub(super) fn key_of(tenant: &str) -> String {
     format!("{:?}", tenants()[tenant].composio.as_ref().map(Credential::fingerprint))
 }

@@ -34,9 +34,12 @@ async fn subscription_sends_changes_until_complete() {
     subscribe_and_settle(&world, &mut client, "s1").await;
     for status in ["degraded", "needs_reauth"] {
         change(&world, status).await;
-        let told = client.next().await;
-        assert_eq!((&told["id"], &told["type"]), (&json!("s1"), &json!("next")));
-        assert_eq!(at(&told, "payload.data.providerChanged.provider.status"), json!(status.to_uppercase()));
+        let message = client.next().await;
+        assert_eq!((&message["id"], &message["type"]), (&json!("s1"), &json!("next")));
+        assert_eq!(
+            at(&message, "payload.data.providerChanged.provider.status"),
+            json!(status.to_uppercase())
+        );
     }
     client.send(json!({ "id": "s1", "type": "complete" })).await;
     client.send(json!({ "type": "ping" })).await;
@@ -208,12 +211,12 @@ async fn too_many_subscriptions_are_refused_and_others_continue() {
     client.send(json!({ "id": "2", "type": "complete" })).await;
     subscribe_and_settle(&world, &mut client, "4").await;
     change(&world, "degraded").await;
-    let mut told = Vec::new();
+    let mut message = Vec::new();
     for _ in 0..3 {
-        told.push(client.next().await["id"].as_str().unwrap().to_owned());
+        message.push(client.next().await["id"].as_str().unwrap().to_owned());
     }
-    told.sort_unstable();
-    assert_eq!(told, ["1", "3", "4"]);
+    message.sort_unstable();
+    assert_eq!(message, ["1", "3", "4"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -274,9 +277,9 @@ async fn lost_changes_end_the_subscription_with_an_error() {
         }
     });
     world.data("mutation { refresh(upstream: LEADLEX) { retryAt } }").await;
-    let told = client.next().await;
-    assert_eq!((&told["id"], &told["type"]), (&json!("s"), &json!("error")), "{told}");
-    assert_eq!(at(&told, "payload.0.extensions.code"), "OVERLOADED");
+    let message = client.next().await;
+    assert_eq!((&message["id"], &message["type"]), (&json!("s"), &json!("error")), "{message}");
+    assert_eq!(at(&message, "payload.0.extensions.code"), "OVERLOADED");
     client.subscribe("s", "{ viewer { name } }").await;
     assert_eq!(client.next().await["type"], "next");
 }

@@ -40,9 +40,9 @@ fn known_tokens() -> KnownTokens {
 
 async fn viewer(client: &mut Client) -> Value {
     client.subscribe("v", VIEWER).await;
-    let told = at(&client.next().await, "payload.data.viewer");
+    let message = at(&client.next().await, "payload.data.viewer");
     assert_eq!(client.next().await["type"], "complete");
-    told
+    message
 }
 
 /// The close code and reason for these credentials.
@@ -111,8 +111,8 @@ async fn passthrough_keys_are_read_from_headers_or_connection_init() {
         let mut client = server.websocket(&headers).await.unwrap();
         client.init(payload).await;
         client.subscribe("b", both).await;
-        let told = client.next().await;
-        assert_eq!(told["payload"].get("errors"), None, "{told}");
+        let message = client.next().await;
+        assert_eq!(message["payload"].get("errors"), None, "{message}");
     }
     let (code, reason) = refused(&server, &[], json!({})).await;
     assert_eq!(code, 4403);
@@ -121,9 +121,9 @@ async fn passthrough_keys_are_read_from_headers_or_connection_init() {
     let mut client = server.websocket(&[]).await.unwrap();
     client.init(json!({ "x-api-key": composio })).await;
     client.subscribe("p", PROVIDER_CHANGED).await;
-    let told = client.next().await;
+    let message = client.next().await;
     assert_eq!(
-        (&told["type"], at(&told, "payload.0.extensions.code")),
+        (&message["type"], at(&message, "payload.0.extensions.code")),
         (&json!("error"), json!("UNAUTHENTICATED"))
     );
 }
@@ -147,8 +147,8 @@ async fn member_receives_only_its_own_accounts() {
             row.updated_at = now + jiff::SignedDuration::from_secs(after);
         }
     });
-    let told = at(&client.next().await, "payload.data.connectedAccountChanged.connectedAccount");
-    assert_eq!(told, json!({ "userId": "user_1", "status": "EXPIRED" }));
+    let message = at(&client.next().await, "payload.data.connectedAccountChanged.connectedAccount");
+    assert_eq!(message, json!({ "userId": "user_1", "status": "EXPIRED" }));
 }
 
 #[tokio::test(start_paused = true)]

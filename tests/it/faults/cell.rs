@@ -127,7 +127,7 @@ impl Query {
     }
 }
 
-/// What a response has of one upstream.
+/// The result for one upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Half {
     pub(super) data: Data,
@@ -344,7 +344,7 @@ impl Bench {
         answer
     }
 
-    /// What a response has of an upstream.
+    /// The result for one upstream.
     fn half(&self, query: Query, answer: &Value, upstream: UpstreamName, fault: Fault) -> Half {
         let calls = self.wire.lock().unwrap().calls[upstream_index(upstream)];
         let mut errors = answer["errors"].as_array().into_iter().flatten();
@@ -366,8 +366,8 @@ impl Bench {
             ids => Data::Other(format!("{ids} of {whole}")),
         };
         if fault == Fault::UnknownWords && part.words.iter().any(|(raw, _)| raw == UNKNOWN_WORD) {
-            let told = part.words.iter().all(|word| *word == (json!(UNKNOWN_WORD), json!("UNKNOWN")));
-            assert!(told, "{:?}", part.words);
+            let all_reported = part.words.iter().all(|word| *word == (json!(UNKNOWN_WORD), json!("UNKNOWN")));
+            assert!(all_reported, "{:?}", part.words);
         }
         Half { data, state: part.states.join("+"), code, calls }
     }

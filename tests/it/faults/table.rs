@@ -77,9 +77,9 @@ fn entry(cells: &[Cell], fault: Fault, affected: AffectedUpstreams, cache_state:
     // A stable sort keeps the first of equally frequent results. The most frequent result needs no query
     // names.
     outcomes.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
-    let told = outcomes.iter().enumerate().map(|(upstream_index, (outcome, names))| match upstream_index {
+    let cells = outcomes.iter().enumerate().map(|(upstream_index, (outcome, names))| match upstream_index {
         0 => outcome.clone(),
         _ => format!("{}: {outcome}", names.join(", ")),
     });
-    told.collect::<Vec<_>>().join("<br>")
+    cells.collect::<Vec<_>>().join("<br>")
 }

@@ -166,8 +166,8 @@ async fn rejected_invalidation_is_retried_and_reported() {
         }
         let started =
             fleet.replicas[0].add_replica(Setup::default(), Arc::new(fleet.stores[0].another_connection()));
-        let told = started.data(STATUS).await;
-        assert_eq!(at(&told, "connectedAccounts.nodes.0.status"), "FAILED", "{serves:?}");
+        let result = started.data(STATUS).await;
+        assert_eq!(at(&result, "connectedAccounts.nodes.0.status"), "FAILED", "{serves:?}");
     }
 }
 
@@ -189,8 +189,8 @@ async fn full_store_still_applies_invalidations() {
     }
     let started =
         fleet.replicas[0].add_replica(Setup::default(), Arc::new(fleet.stores[0].another_connection()));
-    let told = started.data(STATUS).await;
-    assert_eq!(at(&told, "connectedAccounts.nodes.0.status"), "FAILED");
+    let result = started.data(STATUS).await;
+    assert_eq!(at(&result, "connectedAccounts.nodes.0.status"), "FAILED");
 }
 
 #[tokio::test(start_paused = true)]
@@ -225,8 +225,8 @@ async fn wrong_key_is_published_once() {
         fleet.replicas[0].query(STATUS).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let told = fleet.stores[0].commands().into_iter().filter(|command| {
+    let result = fleet.stores[0].commands().into_iter().filter(|command| {
         matches!(command, Command::Publish(news) if String::from_utf8_lossy(news).contains("drops"))
     });
-    assert_eq!(told.count(), 1);
+    assert_eq!(result.count(), 1);
 }

@@ -133,8 +133,8 @@ impl Replica {
     }
 
     fn signal(&self, name: &str) {
-        let told = format!("kill -{name} {}", self.process.as_ref().unwrap().0.id());
-        assert!(Command::new("sh").args(["-c", &told]).status().unwrap().success());
+        let result = format!("kill -{name} {}", self.process.as_ref().unwrap().0.id());
+        assert!(Command::new("sh").args(["-c", &result]).status().unwrap().success());
     }
 }
 
@@ -147,9 +147,9 @@ fn free_ports() -> [[SocketAddr; 2]; 3] {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_cold_requests_over_three_processes_make_the_calls_of_one() {
     let fleet = Fleet::start(RedisServer::start(&[]).await, 500, LONG_TIMEOUTS, "").await;
-    let told = join_all((0..1_000).map(|request| fleet.data(request % 3, PAGE))).await;
+    let result = join_all((0..1_000).map(|request| fleet.data(request % 3, PAGE))).await;
     assert_eq!(fleet.calls(), [list(&[]), PROVIDERS.to_owned()]);
-    assert!(told.iter().all(|data| *data == told[0]));
+    assert!(result.iter().all(|data| *data == result[0]));
     // The same for each member, and for each account by id.
     let ids: Vec<_> = fleet.sandbox.accounts(sandbox::Tenant::A).into_iter().take(3).map(|a| a.id).collect();
     let query = format!("{{ connectedAccountsByIds(ids: {ids:?}) {{ {ALL} }} }}");
@@ -167,8 +167,8 @@ async fn killed_lease_holder_costs_the_lease_time_and_one_call() {
     let holder = tokio::spawn(holder.body(json!({ "query": query }).to_string()).send());
     until("its call", async || !fleet.sandbox.requests().is_empty()).await;
     fleet.replicas[0].process.as_mut().unwrap().0.kill().unwrap();
-    let told = tokio::join!(fleet.data(1, query), fleet.data(2, query));
-    assert_eq!(told.0, told.1);
+    let result = tokio::join!(fleet.data(1, query), fleet.data(2, query));
+    assert_eq!(result.0, result.1);
     assert_eq!(fleet.calls(), [PROVIDERS, PROVIDERS]);
     assert!(holder.await.unwrap().is_err());
 }

@@ -44,7 +44,7 @@ async fn data_of_one_tenant_is_unreadable_with_another_key() {
 #[tokio::test(start_paused = true)]
 async fn foreign_data_under_our_keys_is_a_miss() {
     let fleet = Fleet::new().await;
-    let told = fleet.replicas[0].data(PAGE).await;
+    let data = fleet.replicas[0].data(PAGE).await;
     let entries = fleet.stores[0].entries();
     fleet.calls();
     let pages = of_kind(&entries, "page");
@@ -59,7 +59,7 @@ async fn foreign_data_under_our_keys_is_a_miss() {
         // A new replica, which has nothing in its own cache.
         let line = std::sync::Arc::new(fleet.stores[0].another_connection());
         let other = World::replicas(Setup::default(), [Some(line as _)]).pop().unwrap();
-        assert_eq!(other.data(PAGE).await["connectedAccounts"]["nodes"], told["connectedAccounts"]["nodes"]);
+        assert_eq!(other.data(PAGE).await["connectedAccounts"]["nodes"], data["connectedAccounts"]["nodes"]);
         assert_eq!(other.calls(), [list(&[])], "{round}");
     }
 }

@@ -15,11 +15,11 @@ use crate::world::{
 async fn shared_data_is_served_with_its_original_time() {
     let fleet = Fleet::new().await;
     let [first, second, third] = &*fleet.replicas else { panic!() };
-    let told = first.data(PAGE).await;
+    let result = first.data(PAGE).await;
     assert_eq!(fleet.calls(), [list(&[]), PROVIDERS.to_owned()]);
     first.advance(Duration::from_secs(5)).await;
     for other in [second, third] {
-        assert_eq!(other.data(PAGE).await, told);
+        assert_eq!(other.data(PAGE).await, result);
     }
     assert_eq!(fleet.calls(), [""; 0]);
 
@@ -61,8 +61,8 @@ async fn each_account_by_id_is_read_once() {
     };
     fleet.replicas[0].data(&query(&ids[..3])).await;
     fleet.calls();
-    let told = fleet.replicas[1].data(&query(&ids[1..])).await;
-    assert_eq!(strings_at(&told, "connectedAccountsByIds.*.connectedAccountId"), ids[1..]);
+    let result = fleet.replicas[1].data(&query(&ids[1..])).await;
+    assert_eq!(strings_at(&result, "connectedAccountsByIds.*.connectedAccountId"), ids[1..]);
     assert_eq!(fleet.calls(), [by_ids([ids[3].as_str()])]);
     // A missing account is cached as missing for five seconds, by all replicas.
     let missing = format!("{{ node(id: \"{}\") {{ id }} }}", global_id("ConnectedAccount", "ca_none"));
@@ -97,19 +97,19 @@ async fn problems_are_shared_with_the_data() {
     let fleet = Fleet::new().await;
     Scenario::Drift.arrange(&fleet.replicas[0].sandbox);
     let query = "{ providers { nodes { name } } connectedAccounts { nodes { id } } }";
-    let told = fleet.replicas[0].query(query).await;
-    assert!(!told["extensions"]["switchboard"]["problems"].as_array().unwrap().is_empty());
+    let result = fleet.replicas[0].query(query).await;
+    assert!(!result["extensions"]["switchboard"]["problems"].as_array().unwrap().is_empty());
     assert_eq!(fleet.calls().len(), 2);
     for other in &fleet.replicas[1..] {
-        assert_eq!(other.query(query).await, told);
+        assert_eq!(other.query(query).await, result);
     }
     // By ids too: each account is its own entry, and the problem of the shared response is reported once.
     let ids: Vec<_> =
         fleet.replicas[0].sandbox.accounts(Tenant::A).into_iter().take(3).map(|a| a.id).collect();
     let query = format!("{{ connectedAccountsByIds(ids: {ids:?}) {{ id }} }}");
     fleet.calls();
-    let told = fleet.replicas[0].query(&query).await;
-    assert_eq!(fleet.replicas[1].query(&query).await, told);
+    let result = fleet.replicas[0].query(&query).await;
+    assert_eq!(fleet.replicas[1].query(&query).await, result);
     assert_eq!(fleet.calls().len(), 1);
 }
 
@@ -182,6 +182,6 @@ async fn long_list_is_scanned_once_for_all_subscribers() {
         listening.push(replica.subscribe(tenant_a(), query).await);
     }
     // The first page is already in the store when the scan begins.
-    let told = fleet.calls();
-    assert!(told.len() <= calls.len(), "{told:?} {calls:?}");
+    let result = fleet.calls();
+    assert!(result.len() <= calls.len(), "{result:?} {calls:?}");
 }

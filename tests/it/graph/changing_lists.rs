@@ -157,7 +157,7 @@ async fn duplicate_upstream_rows_are_returned_once() {
     // Page one is cached. Page two, which is not, repeats five of its rows.
     change(&world, |rows| add(rows, 5));
     let read_rest = read_rest(&world, after, &Value::Null).await;
-    assert!(read_rest.iter().all(|id| !seen.contains(id)), "told again: {:?}", &read_rest[..5]);
+    assert!(read_rest.iter().all(|id| !seen.contains(id)), "repeated: {:?}", &read_rest[..5]);
     assert_eq!(read_rest.len(), 150);
 }
 

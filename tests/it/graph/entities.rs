@@ -59,13 +59,13 @@ async fn every_entity_is_found_by_each_key() {
         json!({ "__typename": "Toolkit", "id": global_id("Toolkit", "slack") }),
         json!({ "__typename": "User", "id": 7 }),
     ];
-    let told = entities(&world, &of).await;
-    assert_eq!(told.get("errors"), None, "{told}");
+    let response = entities(&world, &of).await;
+    assert_eq!(response.get("errors"), None, "{response}");
     let account = json!({
         "__typename": "ConnectedAccount", "id": global, "connectedAccountId": own.id, "userId": own.user_id,
     });
     let toolkit = |slug| json!({ "__typename": "Toolkit", "id": global_id("Toolkit", slug), "slug": slug });
-    let entities = &told["data"]["_entities"];
+    let entities = &response["data"]["_entities"];
     assert_eq!(entities[3]["name"], "slack");
     assert_eq!(entities[3]["id"], provider.as_str());
     for (place, expected) in [
@@ -95,9 +95,9 @@ async fn a_thousand_representations_are_batched_by_hundred_accounts() {
             _ => json!({ "__typename": "Toolkit", "slug": format!("toolkit_{place}") }),
         })
         .collect();
-    let told = entities(&world, &of).await;
-    assert_eq!(told.get("errors"), None, "{told}");
-    let entities = told["data"]["_entities"].as_array().unwrap();
+    let response = entities(&world, &of).await;
+    assert_eq!(response.get("errors"), None, "{response}");
+    let entities = response["data"]["_entities"].as_array().unwrap();
     assert_eq!(entities.len(), 1_000);
     assert!(entities.iter().zip(&of).all(|(entity, asked)| entity["__typename"] == asked["__typename"]));
     let calls = world.calls_sorted();
@@ -107,8 +107,8 @@ async fn a_thousand_representations_are_batched_by_hundred_accounts() {
     let of: Vec<_> = accounts.iter().map(|id| account(id)).collect();
     let query =
         "query ($of: [_Any!]!) { _entities(representations: $of) { ... on ConnectedAccount { id } } }";
-    let told = world.data_with(query, json!({ "of": of })).await;
-    assert!(told["_entities"].as_array().unwrap().iter().all(|entity| entity["id"].is_string()));
+    let response = world.data_with(query, json!({ "of": of })).await;
+    assert!(response["_entities"].as_array().unwrap().iter().all(|entity| entity["id"].is_string()));
     // Some of them were read just before.
     assert_eq!(world.calls().len(), 8);
 }
@@ -147,24 +147,24 @@ async fn invalid_or_missing_entity_nulls_only_itself() {
     ];
     let right = account_ids(&world).remove(0);
     for (representation, reason) in &wrong {
-        let told = entities(&world, &[account(&right), representation.clone(), user("user_1")]).await;
-        let entities = &told["data"]["_entities"];
-        assert_eq!(entities[0]["connectedAccountId"], right.as_str(), "{representation}: {told}");
+        let response = entities(&world, &[account(&right), representation.clone(), user("user_1")]).await;
+        let entities = &response["data"]["_entities"];
+        assert_eq!(entities[0]["connectedAccountId"], right.as_str(), "{representation}: {response}");
         assert_eq!((&entities[1], &entities[2]["id"]), (&Value::Null, &json!("user_1")), "{representation}");
         let Some(reason) = reason else {
-            assert_eq!(told.get("errors"), None, "{representation}");
+            assert_eq!(response.get("errors"), None, "{representation}");
             continue;
         };
-        let error = only_error(&told);
+        let error = only_error(&response);
         let expected = json!({ "code": "BAD_USER_INPUT", "reason": reason, "representations": [1] });
         assert_eq!(error["extensions"], expected, "{representation}");
         assert_eq!(error["path"], json!(["_entities", 1]));
     }
     // All of them in one request: one error for each kind of mistake, with all paths.
     let all: Vec<_> = wrong.iter().map(|(representation, _)| representation.clone()).collect();
-    let told = entities(&world, &all).await;
-    assert!(told["data"]["_entities"].as_array().unwrap().iter().all(Value::is_null));
-    let errors = told["errors"].as_array().unwrap();
+    let response = entities(&world, &all).await;
+    assert!(response["data"]["_entities"].as_array().unwrap().iter().all(Value::is_null));
+    let errors = response["errors"].as_array().unwrap();
     let mut places: Vec<_> = errors
         .iter()
         .flat_map(|error| error["extensions"]["representations"].as_array().unwrap())
@@ -187,11 +187,11 @@ async fn failing_upstream_nulls_its_entities_with_one_error() {
         user("user_1"),
         account(&accounts[1]),
     ];
-    let told = entities(&world, &of).await;
-    let entities = &told["data"]["_entities"];
-    assert_eq!((&entities[0], &entities[3]), (&Value::Null, &Value::Null), "{told}");
+    let response = entities(&world, &of).await;
+    let entities = &response["data"]["_entities"];
+    assert_eq!((&entities[0], &entities[3]), (&Value::Null, &Value::Null), "{response}");
     assert_eq!((&entities[1]["id"], &entities[2]["id"]), (&json!(provider), &json!("user_1")));
-    let error = only_error(&told);
+    let error = only_error(&response);
     assert_eq!(error["extensions"]["code"], "UPSTREAM_UNAVAILABLE");
     assert_eq!(error["extensions"]["paths"], json!([["_entities", 0], ["_entities", 3]]));
 }
@@ -204,8 +204,8 @@ async fn fields_of_entities_share_calls() {
     let query = "query ($of: [_Any!]!) {
         _entities(representations: $of) { ... on User { id connectedAccounts(first: 5) { nodes { id userId } } } }
     }";
-    let told = world.data_with(query, json!({ "of": of })).await;
-    for entity in told["_entities"].as_array().unwrap() {
+    let response = world.data_with(query, json!({ "of": of })).await;
+    for entity in response["_entities"].as_array().unwrap() {
         let users = strings_at(entity, "connectedAccounts.nodes.*.userId");
         assert!(users.iter().all(|user| entity["id"] == user.as_str()));
     }
@@ -240,9 +240,9 @@ async fn member_finds_only_its_own_user() {
     let personal = all["data"]["_entities"][6]["displayName"].clone();
     assert!(personal.is_string(), "the ADMIN sees data that a member must not see: {all}");
 
-    let told = world.query_as(member(), ENTITIES, json!({ "of": of })).await;
-    assert_eq!(told.get("errors"), None, "{told}");
-    let entities = &told["data"]["_entities"];
+    let response = world.query_as(member(), ENTITIES, json!({ "of": of })).await;
+    assert_eq!(response.get("errors"), None, "{response}");
+    let entities = &response["data"]["_entities"];
     assert_eq!(at(entities, "0.userId"), "user_1");
     for place in [1, 2, 3, 5] {
         assert_eq!(entities[place], Value::Null, "{place}");
@@ -271,8 +271,8 @@ async fn more_representations_than_the_limit_are_refused() {
     let world = World::new();
     let of: Vec<_> =
         (0..1_001).map(|user| json!({ "__typename": "User", "id": format!("u{user}") })).collect();
-    let told = world.query_as(tenant_a(), ENTITIES, json!({ "of": of })).await;
-    let error = only_error(&told);
+    let response = world.query_as(tenant_a(), ENTITIES, json!({ "of": of })).await;
+    let error = only_error(&response);
     assert_eq!(error["extensions"]["reason"], "TOO_MANY_IDS");
     assert_eq!(
         error["message"],
@@ -313,8 +313,9 @@ async fn cost_depends_on_the_types_of_the_representations() {
 
     let many: Vec<_> =
         (0..31).map(|user| json!({ "__typename": "User", "id": format!("u{user}") })).collect();
-    let dear = "query ($of: [_Any!]!) { _entities(representations: $of) { ... on User { a: id b: id } } }";
-    let refused = traced(json!(many), dear).await;
+    let expensive =
+        "query ($of: [_Any!]!) { _entities(representations: $of) { ... on User { a: id b: id } } }";
+    let refused = traced(json!(many), expensive).await;
     assert_eq!(only_error(&refused)["extensions"]["reason"], "COMPLEXITY", "{refused}");
     let accounts: Vec<_> = (0..201).map(|id| account(&format!("ca_{id}"))).collect();
     let refused =

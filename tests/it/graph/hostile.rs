@@ -26,16 +26,16 @@ async fn response(status: u16, body: String) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn total_beyond_int_is_not_returned() {
-    let told = response(200, format!(r#"{{"items":[{{{ITEM}}}],"total_items":3000000000}}"#)).await;
-    assert_eq!(told["errors"], Value::Null);
-    assert_eq!(at(&told, "data.connectedAccounts.totalCount"), Value::Null);
+    let answer = response(200, format!(r#"{{"items":[{{{ITEM}}}],"total_items":3000000000}}"#)).await;
+    assert_eq!(answer["errors"], Value::Null);
+    assert_eq!(at(&answer, "data.connectedAccounts.totalCount"), Value::Null);
 }
 
 #[tokio::test(start_paused = true)]
 async fn oversized_cursor_is_a_bad_response() {
     let cursor = "c".repeat(1 << 20);
-    let told = response(200, format!(r#"{{"items":[{{{ITEM}}}],"next_cursor":"{cursor}"}}"#)).await;
-    assert_eq!(at(only_error(&told), "extensions.code"), "UPSTREAM_BAD_RESPONSE");
+    let answer = response(200, format!(r#"{{"items":[{{{ITEM}}}],"next_cursor":"{cursor}"}}"#)).await;
+    assert_eq!(at(only_error(&answer), "extensions.code"), "UPSTREAM_BAD_RESPONSE");
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,8 +43,8 @@ async fn unknown_fields_are_reported_once_up_to_a_limit() {
     let twice = vec![r#""region":"eu""#; 10_000].join(",");
     let strange: Vec<_> = (0..10_000).map(|number| format!(r#""field_{number}":1"#)).collect();
     let val = format!(r#"{{"state":{{"val":{{{twice},{}}}}},{ITEM}}}"#, strange.join(","));
-    let told = response(200, format!(r#"{{"items":[{val}],"total_items":1}}"#)).await;
-    let state = at(&told, "data.connectedAccounts.edges.0.node.state");
+    let answer = response(200, format!(r#"{{"items":[{val}],"total_items":1}}"#)).await;
+    let state = at(&answer, "data.connectedAccounts.edges.0.node.state");
     assert_eq!(state["settings"], json!([{ "value": "eu" }]));
     assert_eq!(state["withheld"].as_array().unwrap().len(), 64);
 }
@@ -53,12 +53,12 @@ async fn unknown_fields_are_reported_once_up_to_a_limit() {
 async fn unbounded_nesting_is_skipped_or_refused() {
     let deep = "[".repeat(1 << 20);
     let shut = "]".repeat(1 << 20);
-    let told =
+    let answer =
         response(200, format!(r#"{{"items":[{{"more":{deep}{shut},{ITEM}}}],"total_items":1}}"#)).await;
-    assert_eq!(told["errors"], Value::Null);
-    assert_eq!(at(&told, "data.connectedAccounts.totalCount"), 1);
-    let told = response(200, format!(r#"{{"items":{deep}"#)).await;
-    assert_eq!(at(only_error(&told), "extensions.code"), "UPSTREAM_BAD_RESPONSE");
-    let told = response(500, format!(r#"{{"error":{{"slug":{deep}"#)).await;
-    assert_eq!(at(only_error(&told), "extensions.code"), "UPSTREAM_UNAVAILABLE");
+    assert_eq!(answer["errors"], Value::Null);
+    assert_eq!(at(&answer, "data.connectedAccounts.totalCount"), 1);
+    let answer = response(200, format!(r#"{{"items":{deep}"#)).await;
+    assert_eq!(at(only_error(&answer), "extensions.code"), "UPSTREAM_BAD_RESPONSE");
+    let answer = response(500, format!(r#"{{"error":{{"slug":{deep}"#)).await;
+    assert_eq!(at(only_error(&answer), "extensions.code"), "UPSTREAM_UNAVAILABLE");
 }

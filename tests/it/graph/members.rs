@@ -1,4 +1,4 @@
-//! What a member sees, field by field. `laws::members` asserts the same over random queries.
+//! A member's view, field by field. `laws::members` asserts the same over random queries.
 
 use serde_json::{Value, json};
 use switchboard::domain::caller::Caller;
@@ -171,8 +171,8 @@ async fn responses_and_in_flight_reads_are_separate_by_view() {
         "{{ connectedAccount(id: \"{other}\") {{ userId }} providers(first: 1) {{ nodes {{ displayName }} }} }}"
     );
     for _ in 0..3 {
-        let everybody = [tenant_a(), member("user_1"), member("user_2"), tenant_a(), member("user_1")];
-        let asked = everybody.map(|caller| data_as(&world, caller, &query, json!({})));
+        let callers = [tenant_a(), member("user_1"), member("user_2"), tenant_a(), member("user_1")];
+        let asked = callers.map(|caller| data_as(&world, caller, &query, json!({})));
         let data_as = futures_util::future::join_all(asked).await;
         let of = |user: Value, name: Value| {
             json!({

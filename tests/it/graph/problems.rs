@@ -68,7 +68,7 @@ fn item(id: &str, more: Value) -> Value {
     item
 }
 
-/// What the drifting sandbox has wrong in its provider list, and in account pages of two or more.
+/// The defects of the drifting sandbox's provider list, and of account pages with two or more rows.
 const PROVIDER_PROBLEMS: [&str; 3] = [
     "LEADLEX data.providers[1].category wrong_type 1",
     "LEADLEX data.providers[6].last_sync_at unreadable_timestamp 1",

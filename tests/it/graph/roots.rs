@@ -160,13 +160,13 @@ async fn toolkits_and_users_cost_calls_only_for_their_lists() {
         toolkitsBySlugs(slugs: ["slack", "nobody_has_it", "GMAIL"]) { slug }
         node(id: "VG9vbGtpdDpnbWFpbA") { id ... on Toolkit { slug } }
         user(id: "user_3") { id }
-        usersByIds(ids: ["user_9", "whoever", "user_3"]) { id }
+        usersByIds(ids: ["user_9", "unknown", "user_3"]) { id }
     }"#;
     let data = cold_warm_and_expired(&world, query, json!({}), &[]).await;
     assert_eq!((&data["toolkit"], &data["node"]), (&toolkit, &toolkit));
     assert_eq!(strings_at(&data, "toolkitsBySlugs.*.slug"), ["slack", "nobody_has_it", "gmail"]);
     assert_eq!(data["user"]["id"], "user_3");
-    assert_eq!(strings_at(&data, "usersByIds.*.id"), ["user_9", "whoever", "user_3"]);
+    assert_eq!(strings_at(&data, "usersByIds.*.id"), ["user_9", "unknown", "user_3"]);
 
     let query = r#"{ toolkit(slug: "outlook") { providers { rawCategory name } connectedAccounts(first: 4) { nodes { connectedAccountId } } } }"#;
     let data = cold_warm_and_expired(

@@ -58,26 +58,26 @@ async fn service_sdl_equals_the_schema_files() {
 async fn federation_fields_are_hidden_from_introspection() {
     let world = World::new();
     let query = "{ __schema { types { name } queryType { name fields { name } } } }";
-    let told = world.query_as(tenant_a(), query, json!({})).await;
-    let text = told["data"]["__schema"].to_string();
+    let result = world.query_as(tenant_a(), query, json!({})).await;
+    let text = result["data"]["__schema"].to_string();
     for hidden in ["_entities", "_service", "_sdl", "_Any", "_Entity", "_Service", "QueryOf"] {
         assert!(!text.contains(hidden), "{hidden} in {text}");
         assert!(!sdl().contains(hidden), "{hidden}");
     }
-    assert_eq!(told["data"]["__schema"]["queryType"]["name"], "Query");
+    assert_eq!(result["data"]["__schema"]["queryType"]["name"], "Query");
     assert_eq!(world.data("{ __typename ... on Query { __typename } }").await["__typename"], "Query");
 }
 
 #[test]
 fn fields_of_the_supergraph_owner_are_left_out_by_default() {
-    let told = of_federation(&shipped());
+    let result = of_federation(&shipped());
     for gone in ["  node(", "  nodes(", "  user(", "  viewer", "_sdl", "type Viewer", "enum ViewerRole"] {
-        assert!(!told.contains(gone), "{gone}");
+        assert!(!result.contains(gone), "{gone}");
     }
     for there in
         ["interface Node", "usersByIds(", "type User @key(fields: \"id\")", "type PageInfo @shareable"]
     {
-        assert!(told.contains(there), "{there}");
+        assert!(result.contains(there), "{there}");
     }
     let whole = of_federation(&settings_with("2.9", ""));
     for back in ["  node(", "  nodes(", "  user(", "  viewer", "_sdl", "type Viewer", "enum ViewerRole"] {
@@ -90,8 +90,8 @@ fn fields_of_the_supergraph_owner_are_left_out_by_default() {
 #[test]
 fn only_used_directives_are_imported() {
     let import = |version| {
-        let told = of_federation(&settings_with(version, "node"));
-        told.lines().next().unwrap_or_default().to_owned()
+        let result = of_federation(&settings_with(version, "node"));
+        result.lines().next().unwrap_or_default().to_owned()
     };
     assert_eq!(
         import("2.9"),
@@ -172,7 +172,7 @@ fn account_owner_fields_have_one_tag() {
 #[test]
 fn expensive_fields_have_a_cost() {
     let costs = coordinates_with("cost");
-    for told in [
+    for result in [
         "ConnectedAccountConnection.statusCounts weight: 80",
         "ConnectedAccountConnection.totalCount weight: 10",
         "IntegrationHealth.accountCounts weight: 80",
@@ -181,7 +181,7 @@ fn expensive_fields_have_a_cost() {
         "Mutation.refresh weight: 20",
         "Provider.disagreement weight: 20",
     ] {
-        assert!(costs.contains(&told.to_owned()), "{told} in {costs:?}");
+        assert!(costs.contains(&result.to_owned()), "{result} in {costs:?}");
     }
     let page = ["ProviderConnection.totalCount", "ProviderConnection.nodes", "ProviderEdge.node"];
     assert!(!costs.iter().any(|cost| page.iter().any(|free| cost.starts_with(free))), "{costs:?}");

@@ -15,10 +15,10 @@ use tower::{BoxError, service_fn};
 
 use crate::world::{PAGE_ROWS, World, at, caller, global_id, list, only_error};
 
-/// What the graph does with a leaf.
+/// A leaf's treatment by the graph.
 enum Leaf {
     /// This field of the response shows it, as this value.
-    Shown(&'static str, Value),
+    ShownAs(&'static str, Value),
     /// This field of the response shows it unchanged.
     Same(&'static str),
     /// A setting of the connection, listed by its own name.
@@ -28,7 +28,7 @@ enum Leaf {
     /// No field shows it, for this reason.
     Nowhere(&'static str),
 }
-use Leaf::{Nowhere, Same, Setting, Shown, Withheld};
+use Leaf::{Nowhere, Same, Setting, ShownAs, Withheld};
 
 /// Collects the paths of a document's leaves. An empty object or list is a leaf too.
 fn leaves(value: &Value, path: &str, into: &mut BTreeSet<String>) {
@@ -58,7 +58,7 @@ fn check(document: &Value, answer: &Value, rows: usize, table: &[(&str, Leaf)]) 
             let name = path.rsplit('.').next().unwrap();
             let state = || at(answer, "connectedAccounts.nodes.0.state");
             match leaf {
-                Shown(field, value) => assert_eq!(&at(answer, &here(field)), value, "{path}"),
+                ShownAs(field, value) => assert_eq!(&at(answer, &here(field)), value, "{path}"),
                 Same(field) => assert_eq!(at(answer, &here(field)), at(document, &path), "{path}"),
                 Setting => {
                     let setting = json!({ "name": name, "value": at(document, &path) });
@@ -67,8 +67,9 @@ fn check(document: &Value, answer: &Value, rows: usize, table: &[(&str, Leaf)]) 
                 }
                 Withheld => {
                     assert!(state()["withheld"].as_array().unwrap().contains(&json!(name)), "{path}");
-                    let told = state()["settings"].as_array().unwrap().iter().any(|one| one["name"] == name);
-                    assert!(!told, "{path}");
+                    let is_listed =
+                        state()["settings"].as_array().unwrap().iter().any(|one| one["name"] == name);
+                    assert!(!is_listed, "{path}");
                 }
                 Nowhere(reason) => assert!(!reason.is_empty(), "{path}"),
             }
@@ -97,9 +98,9 @@ async fn every_field_of_the_leadlex_example_is_shown() {
     let document = document(include_str!("../../../src/sandbox/seeds/leadlex-example.json"));
     let table = [
         ("data.providers.#.category", Same("providers.nodes.#.rawCategory")),
-        ("data.providers.0.category", Shown("providers.nodes.0.category", json!("EMAIL"))),
-        ("data.providers.1.category", Shown("providers.nodes.1.category", json!("CALENDAR"))),
-        ("data.providers.2.category", Shown("providers.nodes.2.category", json!("CHANNELS"))),
+        ("data.providers.0.category", ShownAs("providers.nodes.0.category", json!("EMAIL"))),
+        ("data.providers.1.category", ShownAs("providers.nodes.1.category", json!("CALENDAR"))),
+        ("data.providers.2.category", ShownAs("providers.nodes.2.category", json!("CHANNELS"))),
         ("data.providers.#.name", Same("providers.nodes.#.name")),
         ("data.providers.#.connected", Same("providers.nodes.#.connected")),
         ("data.providers.#.account_id", Same("providers.nodes.#.accountId")),
@@ -110,7 +111,7 @@ async fn every_field_of_the_leadlex_example_is_shown() {
         ("data.providers.#.connected_at", Same("providers.nodes.#.connectedAt")),
         ("data.providers.#.last_sync_at", Same("providers.nodes.#.lastSyncAt")),
         ("data.providers.#.status", Same("providers.nodes.#.rawStatus")),
-        ("data.providers.#.status", Shown("providers.nodes.#.status", json!("HEALTHY"))),
+        ("data.providers.#.status", ShownAs("providers.nodes.#.status", json!("HEALTHY"))),
         ("data.providers.#.error_message", Same("providers.nodes.#.errorMessage")),
     ];
     check(&document, &answer, 3, &table);
@@ -123,16 +124,16 @@ async fn leadlex_stub_is_read_with_null_for_missing_values() {
     let document = document(include_str!("../../../src/sandbox/seeds/leadlex-stub.json"));
     let table = [
         ("data.providers.0.category", Same("providers.nodes.0.rawCategory")),
-        ("data.providers.0.category", Shown("providers.nodes.0.category", json!("OTHER"))),
+        ("data.providers.0.category", ShownAs("providers.nodes.0.category", json!("OTHER"))),
         ("data.providers.0.name", Same("providers.nodes.0.name")),
         ("data.providers.0.connected", Same("providers.nodes.0.connected")),
         ("data.providers.0.account_id", Same("providers.nodes.0.accountId")),
         ("data.providers.0.display_name", Same("providers.nodes.0.displayName")),
-        ("data.providers.0.scopes.0", Shown("providers.nodes.0.scopes", json!([]))),
-        ("data.providers.0.connected_at", Shown("providers.nodes.0.connectedAt", Value::Null)),
-        ("data.providers.0.last_sync_at", Shown("providers.nodes.0.lastSyncAt", Value::Null)),
+        ("data.providers.0.scopes.0", ShownAs("providers.nodes.0.scopes", json!([]))),
+        ("data.providers.0.connected_at", ShownAs("providers.nodes.0.connectedAt", Value::Null)),
+        ("data.providers.0.last_sync_at", ShownAs("providers.nodes.0.lastSyncAt", Value::Null)),
         ("data.providers.0.status", Same("providers.nodes.0.rawStatus")),
-        ("data.providers.0.status", Shown("providers.nodes.0.status", json!("UNKNOWN"))),
+        ("data.providers.0.status", ShownAs("providers.nodes.0.status", json!("UNKNOWN"))),
         ("data.providers.0.error_message", Same("providers.nodes.0.errorMessage")),
     ];
     check(&document, &answer, 1, &table);
@@ -155,7 +156,7 @@ async fn every_field_of_the_composio_list_is_shown_or_withheld() {
     );
     let document = document(include_str!("../../../src/sandbox/seeds/composio-list.json"));
     let node = |field: &str| -> &'static str { format!("connectedAccounts.nodes.0.{field}").leak() };
-    let (same, shown) = (|field| Same(node(field)), |field, value| Shown(node(field), value));
+    let (same, shown) = (|field| Same(node(field)), |field, value| ShownAs(node(field), value));
     let table = [
         ("items.0.id", same("connectedAccountId")),
         ("items.0.id", shown("id", json!(global_id("ConnectedAccount", "string")))),
@@ -216,7 +217,7 @@ async fn every_field_of_the_composio_list_is_shown_or_withheld() {
         ("items.0.state.val.callback_url", Withheld),
         ("items.0.data.property1", Nowhere("`data` has headers and keys: its names and values are secret")),
         ("items.0.data.property2", Nowhere("`data` has headers and keys: its names and values are secret")),
-        ("next_cursor", Shown("connectedAccounts.pageInfo.hasNextPage", json!(false))),
+        ("next_cursor", ShownAs("connectedAccounts.pageInfo.hasNextPage", json!(false))),
         ("total_items", Same("connectedAccounts.totalCount")),
         ("total_pages", Nowhere("transport detail: the graph has its own pages")),
         ("current_page", Nowhere("transport detail: the graph has its own pages")),
@@ -256,7 +257,7 @@ async fn every_field_of_the_composio_errors_is_shown_or_withheld() {
         let own = "the upstream's own text, which can repeat a key or a URL";
         let table = [
             ("error.request_id", Same("extensions.requestId")),
-            ("error.status", Shown("extensions.code", json!(code))),
+            ("error.status", ShownAs("extensions.code", json!(code))),
             ("error.slug", Nowhere("internal: clients use the graph's own codes")),
             ("error.code", Nowhere("internal: clients use the graph's own codes")),
             ("error.message", Nowhere(own)),

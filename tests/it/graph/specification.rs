@@ -1,4 +1,4 @@
-//! What the GraphQL specification of September 2025 allows is answered, and never as an internal error.
+//! Requests that the GraphQL specification of September 2025 allows get a response, never an internal error.
 
 use serde_json::{Value, json};
 

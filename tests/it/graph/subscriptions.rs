@@ -131,8 +131,8 @@ async fn more_changes_than_a_page_are_all_sent() {
         change(&world, &format!("ca_{n}"), "EXPIRED", n);
     }
     for n in 0..150 {
-        let told = at(&next_data(&mut subscription).await, "connectedAccountChanged.connectedAccount");
-        assert_eq!(told["connectedAccountId"], json!(format!("ca_{n}")));
+        let event = at(&next_data(&mut subscription).await, "connectedAccountChanged.connectedAccount");
+        assert_eq!(event["connectedAccountId"], json!(format!("ca_{n}")));
     }
 }
 
@@ -157,8 +157,8 @@ async fn member_receives_only_its_accounts_and_no_personal_data() {
     let mut providers = world.subscribe(member("user_2"), PROVIDER_CHANGED).await;
     change(&world, "ca_1", "EXPIRED", 1);
     change(&world, "ca_2", "EXPIRED", 2);
-    let told = at(&next_data(&mut accounts).await, "connectedAccountChanged.connectedAccount");
-    assert_eq!(told["connectedAccountId"], "ca_2");
+    let event = at(&next_data(&mut accounts).await, "connectedAccountChanged.connectedAccount");
+    assert_eq!(event["connectedAccountId"], "ca_2");
     // A change that a member cannot see is no change for it.
     world.sandbox.change_providers(Tenant::A, |rows| rows[0]["error_message"] = json!("ann@example.com"));
     world.advance(PROVIDERS_TTL).await;
@@ -167,9 +167,9 @@ async fn member_receives_only_its_accounts_and_no_personal_data() {
         rows[0]["error_message"] = json!("bob@example.com");
         rows[0]["status"] = json!("degraded");
     });
-    let told = at(&next_data(&mut providers).await, "providerChanged");
+    let event = at(&next_data(&mut providers).await, "providerChanged");
     assert_eq!(
-        (&told["provider"]["status"], &told["provider"]["errorMessage"]),
+        (&event["provider"]["status"], &event["provider"]["errorMessage"]),
         (&json!("DEGRADED"), &Value::Null)
     );
     // An account that moves from one user to another is an event for neither.
@@ -180,9 +180,9 @@ async fn member_receives_only_its_accounts_and_no_personal_data() {
     world.advance(PROVIDERS_TTL).await;
     world.settle().await;
     change(&world, "ca_2", "ACTIVE", 300);
-    let told = at(&next_data(&mut accounts).await, "connectedAccountChanged");
+    let event = at(&next_data(&mut accounts).await, "connectedAccountChanged");
     assert_eq!(
-        (&told["connectedAccount"]["connectedAccountId"], &told["previousStatus"]),
+        (&event["connectedAccount"]["connectedAccountId"], &event["previousStatus"]),
         (&json!("ca_2"), &json!("EXPIRED"))
     );
 }
@@ -228,8 +228,8 @@ async fn refresh_triggers_an_immediate_check() {
     let mut subscription = world.subscribe(tenant_a(), PROVIDER_CHANGED).await;
     world.sandbox.change_providers(Tenant::A, |rows| rows[0]["status"] = json!("degraded"));
     world.data("mutation { refresh(upstream: LEADLEX) { retryAt } }").await;
-    let told = at(&next_data(&mut subscription).await, "providerChanged");
-    assert_eq!((&told["cause"], &told["at"]), (&json!("REFRESH"), &json!(NOW)));
+    let event = at(&next_data(&mut subscription).await, "providerChanged");
+    assert_eq!((&event["cause"], &event["at"]), (&json!("REFRESH"), &json!(NOW)));
     assert_eq!(world.calls(), [PROVIDERS, PROVIDERS], "the check and the mutation share the read");
 }
 
@@ -267,12 +267,12 @@ async fn filter_applies_to_old_and_new_state() {
     let mut subscription = world.subscribe(tenant_a(), query).await;
     change(&world, "ca_2", "FAILED", 1);
     change(&world, "ca_1", "EXPIRED", 2);
-    let told = async |subscription: &mut Subscription| {
+    let event = async |subscription: &mut Subscription| {
         at(&next_data(subscription).await, "connectedAccountChanged.connectedAccount")
     };
-    assert_eq!(told(&mut subscription).await, json!({ "connectedAccountId": "ca_1", "status": "EXPIRED" }));
+    assert_eq!(event(&mut subscription).await, json!({ "connectedAccountId": "ca_1", "status": "EXPIRED" }));
     change(&world, "ca_1", "ACTIVE", 50);
-    assert_eq!(told(&mut subscription).await, json!({ "connectedAccountId": "ca_1", "status": "ACTIVE" }));
+    assert_eq!(event(&mut subscription).await, json!({ "connectedAccountId": "ca_1", "status": "ACTIVE" }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -64,16 +64,16 @@ async fn interleaved_requests_never_return_the_other_tenants_data() {
         for (tenant, place, answer) in join_all(requests).await {
             assert_eq!(answer, alone[place]);
             let other = if tenant == Tenant::A { Tenant::B } else { Tenant::A };
-            let mut told = BTreeSet::new();
-            collect_strings(&answer["data"], &mut told);
-            // A response contains the requested user ids, whoever the caller is.
-            told.retain(|text| text != "user_1" && text != "member_1");
-            let leaked: Vec<_> = told.intersection(&tenant_strings(&world, other)).cloned().collect();
-            assert!(leaked.is_empty(), "{tenant:?} was told {leaked:?}");
+            let mut returned = BTreeSet::new();
+            collect_strings(&answer["data"], &mut returned);
+            // A response contains the requested user ids for every caller.
+            returned.retain(|text| text != "user_1" && text != "member_1");
+            let leaked: Vec<_> = returned.intersection(&tenant_strings(&world, other)).cloned().collect();
+            assert!(leaked.is_empty(), "{tenant:?} received {leaked:?}");
             if place != 4 && place != 9 {
                 assert!(
-                    !told.is_disjoint(&tenant_strings(&world, tenant)),
-                    "{tenant:?} was told nothing of its own"
+                    !returned.is_disjoint(&tenant_strings(&world, tenant)),
+                    "{tenant:?} received nothing of its own"
                 );
             }
         }

@@ -91,11 +91,14 @@ async fn status_counts_of_twenty_providers_cost_one_scan() {
         let own: Vec<_> = accounts.iter().filter(own).collect();
         let connection = &provider["connectedAccounts"];
         assert_eq!(connection["totalCount"], json!(own.len()), "{slugs:?}");
-        for told in connection["statusCounts"].as_array().unwrap() {
-            let word =
-                if told["status"] == "UNKNOWN" { "QUARANTINED" } else { told["status"].as_str().unwrap() };
+        for status_count in connection["statusCounts"].as_array().unwrap() {
+            let word = if status_count["status"] == "UNKNOWN" {
+                "QUARANTINED"
+            } else {
+                status_count["status"].as_str().unwrap()
+            };
             let count = own.iter().filter(|row| row.status == word).count();
-            assert_eq!(told["count"], json!(count), "{word} of {slugs:?}");
+            assert_eq!(status_count["count"], json!(count), "{word} of {slugs:?}");
         }
     }
 }

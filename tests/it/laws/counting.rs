@@ -81,7 +81,7 @@ async fn counts_are_exact(accounts: &Accounts, scenario: Scenario, count_request
         assert!(counts.total.is_none_or(|total| total == rows.len() as u64), "{counts:?} of {}", rows.len());
         assert!(!is_affordable || counts.total.is_some(), "null, although it is affordable");
         match &counts.by_status {
-            Some(told) => assert_eq!(*told, by_status(&rows)),
+            Some(returned) => assert_eq!(*returned, by_status(&rows)),
             None => assert!(!is_affordable || !count_request.by_status, "null, although it is affordable"),
         }
     }

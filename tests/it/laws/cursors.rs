@@ -15,7 +15,7 @@ use super::truth::{Accounts, ReadDirection, Scenario, accounts, scenario};
 use super::walking::lists;
 use super::{cases, with_paused_clock};
 
-/// How a cursor is damaged.
+/// The damage of a cursor.
 #[derive(Debug, Clone)]
 enum Damage {
     Nothing,

@@ -1,4 +1,4 @@
-//! Property 6: whatever the upstream's paging does, a response arrives within the page limit, repeats no
+//! Property 6: with any defect of the upstream's paging, a response arrives within the page limit, repeats no
 //! account, and says if accounts may be missing.
 
 use std::collections::HashSet;
@@ -61,12 +61,12 @@ impl Feed {
         let second = Mutex::new(Value::Null);
         let first_items = Mutex::new(Value::Null);
         let endless = Mutex::new(0_u32);
-        intercept(network, move |query, told| {
+        intercept(network, move |query, response| {
             let cursor = query.split('&').find_map(|pair| pair.strip_prefix("cursor="));
             if query.contains("limit=1&") || query.ends_with("limit=1") {
-                return told;
+                return response;
             }
-            self.answer(cursor, told, &second, &first_items, &endless)
+            self.answer(cursor, response, &second, &first_items, &endless)
         })
     }
 
@@ -154,7 +154,7 @@ fn feeds() -> impl Strategy<Value = Feed> {
     ]
 }
 
-/// Reads to the end, or for a while if there is none. Returns the accounts, and whether every response
+/// Reads to the end, or for a while if the list is endless. Returns the accounts, and whether every response
 /// claimed to be complete.
 async fn check_to_the_end(
     accounts: &Accounts,

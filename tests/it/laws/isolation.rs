@@ -161,7 +161,7 @@ async fn providers() -> &'static [String] {
     IDS.get_or_init(|| ids)
 }
 
-/// The word that only this key can read.
+/// The marker that only this key can read.
 fn secret_word(upstream: EmulatedUpstream, tenant: Tenant) -> String {
     format!("Canary{upstream:?}Of{tenant:?}x")
 }
@@ -192,7 +192,7 @@ fn decoded_text(answer: &OperationResponse) -> String {
     decoded.fold(text.to_owned(), |decoded_text, secret_word| decoded_text + "\n" + &secret_word)
 }
 
-/// What a caller must not see: words and account ids that its keys cannot read.
+/// The texts that a caller must not see: markers and account ids that its keys cannot read.
 fn forbidden_texts(world: &World, (leadlex, composio): Keys) -> Vec<String> {
     let others =
         |own: Option<Tenant>| [Tenant::A, Tenant::B].into_iter().filter(move |&other| own != Some(other));

@@ -323,31 +323,31 @@ async fn check_member_responses(
     first: &RandomQuery,
     then: &[(CallerKind, RandomQuery)],
 ) {
-    let (everybody, nobody_else) = (world(data, page_rows, |_, _| true), alone(data, page_rows, caller_kind));
+    let (all_users, single_user) = (world(data, page_rows, |_, _| true), alone(data, page_rows, caller_kind));
     let user = caller_kind.user();
     // Response times would reveal a different cost. Before any other caller's request, the cost is the same.
-    let mut answer = run_query(&everybody, caller_kind.caller(), first).await;
+    let mut answer = run_query(&all_users, caller_kind.caller(), first).await;
     assert_eq!(
         answer,
-        run_query(&nobody_else, caller_kind.caller(), first).await,
+        run_query(&single_user, caller_kind.caller(), first).await,
         "{caller_kind:?} {}",
         first.document()
     );
-    let calls_made = calls(&everybody);
-    assert_eq!(calls_made, calls(&nobody_else), "{}", first.document());
+    let calls_made = calls(&all_users);
+    assert_eq!(calls_made, calls(&single_user), "{}", first.document());
     assert!(calls_made.iter().all(|(_, users)| *users == user), "{calls_made:?}");
 
     for (asking, random_query) in then {
-        let answer = run_query(&everybody, asking.caller(), random_query).await;
+        let answer = run_query(&all_users, asking.caller(), random_query).await;
         if let Some(user) = asking.user() {
-            for (call, users) in calls(&everybody) {
+            for (call, users) in calls(&all_users) {
                 assert_eq!(users.as_ref(), Some(&user), "{call}");
             }
             assert_eq!(answer.get("extensions"), None, "a member receives no trace");
         }
-        everybody.sandbox.clear_requests();
+        all_users.sandbox.clear_requests();
         if *asking == caller_kind {
-            let there = run_query(&nobody_else, caller_kind.caller(), random_query).await;
+            let there = run_query(&single_user, caller_kind.caller(), random_query).await;
             assert_eq!(answer, there, "{caller_kind:?} {}", random_query.document());
         }
     }
@@ -401,7 +401,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// The length of the signature at the end of a cursor.
 const CURSOR_MAC_BYTES: usize = 12;
 
-/// Collects every word of a response's data, followed by its decoded ids and cursors.
+/// Collects all words in a response's data, followed by its decoded ids and cursors.
 fn words_of(value: &Value, collected: &mut Vec<String>) {
     match value {
         Value::Array(all) => all.iter().for_each(|value| words_of(value, collected)),
@@ -447,7 +447,7 @@ fn assert_only_own_accounts(answer: &Value, accounts: &Accounts, user: &str, ran
         for word in [&account.id, &account.user_id] {
             assert!(
                 !collected.contains(word),
-                "{user} is told of {word} by {}: {answer}",
+                "{user} receives {word} from {}: {answer}",
                 random_query.document()
             );
         }

@@ -79,7 +79,7 @@ pub(super) fn moments() -> impl Strategy<Value = i64> {
     prop_oneof![1 => Just(1_i64), 3 => 2..20_i64, 3 => 20..200_i64, 1 => Just(10_000_i64)]
 }
 
-/// How many of a thousand accounts have the first toolkit in any case.
+/// The number of accounts per thousand that have the first toolkit in any case.
 pub(super) fn skew() -> impl Strategy<Value = u16> {
     prop_oneof![2 => Just(0_u16), 1 => Just(700), 1 => Just(950)]
 }

@@ -26,10 +26,10 @@ pub(super) fn intercept(
             let query = request.uri().query().unwrap_or_default().to_owned();
             let (mut head, body) = network.oneshot(request).await?.into_parts();
             let body = body.collect().await?.to_bytes();
-            let told = serde_json::from_slice(&body).unwrap_or_default();
-            let (status, told) = change(&query, (head.status, told));
+            let body_json = serde_json::from_slice(&body).unwrap_or_default();
+            let (status, body_json) = change(&query, (head.status, body_json));
             head.status = status;
-            let body = Full::new(Bytes::from(told.to_string()));
+            let body = Full::new(Bytes::from(body_json.to_string()));
             Ok::<_, BoxError>(http::Response::from_parts(
                 head,
                 body.map_err(|never| match never {}).boxed_unsync(),

@@ -42,14 +42,14 @@ async fn introspection_can_be_disabled_and_typename_still_works() {
 #[tokio::test(start_paused = true)]
 async fn suggestions_can_be_disabled() {
     let typo = "{ providres { totalCount } }";
-    let told = world().query(typo).await;
+    let response = world().query(typo).await;
     assert_eq!(
-        only_error(&told)["message"],
+        only_error(&response)["message"],
         "Cannot query field \"providres\" on type \"Query\". Did you mean \"providers\" or \"provider\"?"
     );
     let quiet = World::new().with_limits(LimitSettings { suggestions: false, ..shipped() });
-    let told = quiet.query(typo).await;
-    assert_eq!(only_error(&told)["message"], "Cannot query field \"providres\" on type \"Query\".");
+    let response = quiet.query(typo).await;
+    assert_eq!(only_error(&response)["message"], "Cannot query field \"providres\" on type \"Query\".");
 }
 
 /// A query with this depth that alternates between accounts and providers.

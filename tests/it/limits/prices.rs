@@ -52,8 +52,8 @@ async fn skipped_fields_have_no_cost() {
 #[tokio::test(start_paused = true)]
 async fn upstream_calls_are_estimated_before_the_first_call() {
     let world = World::new().with_limits(LimitSettings { upstream_calls: 20, ..shipped() });
-    let dear = "{ user(id: \"user_1\") { connectedAccounts { nodes { toolkit { connectedAccounts(first: 3) { nodes { id } } } } } } }";
-    let (reason, sentence, at) = refused(&world, dear, json!({})).await;
+    let expensive = "{ user(id: \"user_1\") { connectedAccounts { nodes { toolkit { connectedAccounts(first: 3) { nodes { id } } } } } } }";
+    let (reason, sentence, at) = refused(&world, expensive, json!({})).await;
     assert_eq!(reason, "UPSTREAM_CALLS");
     assert_eq!(
         sentence,

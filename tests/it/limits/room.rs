@@ -112,5 +112,5 @@ async fn cached_flood_does_not_starve_cheap_operations() {
         task.await.unwrap();
     }
     let before = order.lock().unwrap().iter().take_while(|query| **query == EXPENSIVE).count();
-    assert!(before <= 2, "{before} dear ones ended before the cheap one that came last");
+    assert!(before <= 2, "{before} expensive operations ended before the cheap one that came last");
 }

@@ -78,7 +78,7 @@ async fn claims(store: &dyn Store, prefix: &str) {
 
 async fn channels(store: &dyn Store, prefix: &str) {
     let (one, two) = (format!("{prefix}:one"), format!("{prefix}:two"));
-    store.publish(one.clone(), b"to nobody".to_vec()).await.unwrap();
+    store.publish(one.clone(), b"to no subscriber".to_vec()).await.unwrap();
     let mut first = store.subscribe(one.clone()).await.unwrap();
     let mut second = store.subscribe(one.clone()).await.unwrap();
     store.publish(two, b"elsewhere".to_vec()).await.unwrap();

@@ -109,7 +109,7 @@ async fn lease_is_extended_while_the_work_runs() {
     }
     claimed.release().await;
     assert!(store.entries().is_empty());
-    store.put("work", b"of whoever else writes there");
+    store.put("work", b"of another writer");
     assert!(is_taken(&two).await);
 }
 

@@ -16,7 +16,7 @@ use switchboard::replicas::store::{Entry, Messages, Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// How a connection behaves.
+/// The behaviour of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Behaviour {
     /// Normally.

@@ -159,17 +159,18 @@ impl RedisServer {
     }
 
     fn client(&self) -> Client {
-        let told: ConnectionInfo = self.settings().url.into_connection_info().unwrap();
-        let mut sign_in = told.redis_settings().clone();
+        let connection: ConnectionInfo = self.settings().url.into_connection_info().unwrap();
+        let mut sign_in = connection.redis_settings().clone();
         if !self.password.is_empty() {
             sign_in = sign_in.set_password(self.password);
         }
-        let told = told.set_redis_settings(sign_in);
+        let connection = connection.set_redis_settings(sign_in);
         if self.is_tls {
             let root_cert = Some(fs::read(self.ca_file()).unwrap());
-            return Client::build_with_tls(told, TlsCertificates { client_tls: None, root_cert }).unwrap();
+            return Client::build_with_tls(connection, TlsCertificates { client_tls: None, root_cert })
+                .unwrap();
         }
-        Client::open(told).unwrap()
+        Client::open(connection).unwrap()
     }
 }
 

@@ -39,11 +39,11 @@ pub(super) fn headers(bytes: &[u8]) {
     let (status, headers) = read(bytes);
     let now: Timestamp = NOW.parse().unwrap();
     // Parsing is deterministic.
-    let told = || {
+    let parse = || {
         let (reset, date) = (rate_limit::resets_at(&headers, now), rate_limit::date(&headers));
         (reset, date, rate_limit::limit(&headers), rate_limit::remaining(&headers))
     };
-    assert_eq!(told(), told());
+    assert_eq!(parse(), parse());
     if let Some(wait) = rate_limit::wait(&headers, now) {
         assert!((Duration::from_secs(1)..=MONTH).contains(&wait), "{wait:?}");
     }
