@@ -234,8 +234,8 @@ test('a rolling restart behind the load balancer loses no request, and streams r
   socket.on('closed', ({ code }) => closes.push(code));
   let connections = 0;
   socket.on('connected', () => (connections += 1));
-  const events = socket.iterate({ query });
-  const next = events.next().catch((reason) => assert.fail(`${reason.constructor.name} ${reason.code} ${reason.message}`));
+  const changes = socket.iterate({ query });
+  const next = changes.next().catch((reason) => assert.fail(`${reason.constructor.name} ${reason.code} ${reason.message}`));
   const events = createSse({ url: `${url}/graphql`, headers: { authorization: bearer }, retryAttempts: 0 });
   t.after(() => events.dispose());
   const heard = events.iterate({ query });
