@@ -136,23 +136,23 @@ pub struct HealthVerdict {
 
 /// One row of the table: the meaning of a status, regardless of age.
 #[derive(Debug, Clone, Copy)]
-struct Row {
+struct TableRow {
     state: HealthState,
     reason: Option<HealthReasonCode>,
     needs_attention: bool,
 }
 
-const fn row(state: HealthState, reason: Option<HealthReasonCode>) -> Row {
-    Row { state, reason, needs_attention: false }
+const fn row(state: HealthState, reason: Option<HealthReasonCode>) -> TableRow {
+    TableRow { state, reason, needs_attention: false }
 }
 
-const fn act(state: HealthState, reason: HealthReasonCode) -> Row {
-    Row { state, reason: Some(reason), needs_attention: true }
+const fn act(state: HealthState, reason: HealthReasonCode) -> TableRow {
+    TableRow { state, reason: Some(reason), needs_attention: true }
 }
 
 /// LeadLex's statuses (UPSTREAMS.md B1). `connected` is not evaluated: if it contradicts the status, the status is right
 /// (UPSTREAMS.md B2).
-const PROVIDERS: [(ProviderStatus, Row); 5] = [
+const PROVIDERS: [(ProviderStatus, TableRow); 5] = [
     (ProviderStatus::Healthy, row(HealthState::Healthy, None)),
     (ProviderStatus::Degraded, row(HealthState::Degraded, Some(HealthReasonCode::Degraded))),
     (ProviderStatus::NeedsReauth, act(HealthState::NeedsReauth, HealthReasonCode::ReauthRequired)),
@@ -161,7 +161,7 @@ const PROVIDERS: [(ProviderStatus, Row); 5] = [
 ];
 
 /// Composio's statuses (UPSTREAMS.md A3).
-const ACCOUNTS: [(AccountStatus, Row); 8] = [
+const ACCOUNTS: [(AccountStatus, TableRow); 8] = [
     (AccountStatus::Initializing, row(HealthState::Pending, Some(HealthReasonCode::Pending))),
     (AccountStatus::Initiated, row(HealthState::Pending, Some(HealthReasonCode::Pending))),
     (AccountStatus::Active, row(HealthState::Healthy, None)),
@@ -173,12 +173,12 @@ const ACCOUNTS: [(AccountStatus, Row); 8] = [
 ];
 
 /// The row for an account that was pending for too long.
-const ABANDONED: Row = act(HealthState::Pending, HealthReasonCode::Abandoned);
+const ABANDONED: TableRow = act(HealthState::Pending, HealthReasonCode::Abandoned);
 
 /// The row for a status that is missing from a table. Both tables are complete.
-const UNKNOWN: Row = row(HealthState::Unknown, Some(HealthReasonCode::UnknownStatus));
+const UNKNOWN: TableRow = row(HealthState::Unknown, Some(HealthReasonCode::UnknownStatus));
 
-fn lookup<S: PartialEq>(table: &[(S, Row)], status: &S) -> Row {
+fn lookup<S: PartialEq>(table: &[(S, TableRow)], status: &S) -> TableRow {
     table.iter().find(|(known, _)| known == status).map_or(UNKNOWN, |(_, row)| *row)
 }
 
@@ -270,7 +270,7 @@ fn after(moment: Timestamp, time: Duration) -> Timestamp {
 }
 
 impl HealthVerdict {
-    fn of(row: Row, source: UpstreamName, since: Option<Timestamp>) -> Self {
+    fn of(row: TableRow, source: UpstreamName, since: Option<Timestamp>) -> Self {
         let reasons = row.reason.map(|code| HealthReason { code, source, since }).into_iter().collect();
         Self { state: row.state, needs_attention: row.needs_attention, reasons, changes_at: None }
     }

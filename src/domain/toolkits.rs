@@ -56,13 +56,13 @@ pub struct ToolkitMapping {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
-    provider: Vec<Row>,
+struct MappingFile {
+    provider: Vec<MappingRow>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Row {
+struct MappingRow {
     category: String,
     name: String,
     toolkits: Vec<String>,
@@ -118,9 +118,9 @@ impl ToolkitMapping {
     /// # Errors
     /// If it is not TOML of this shape, or has a malformed slug, too many toolkits for one provider, or a provider twice.
     pub fn parse(text: &str) -> Result<Self, MappingError> {
-        let file: File = toml::from_str(text)?;
+        let file: MappingFile = toml::from_str(text)?;
         let mut toolkits_of = HashMap::new();
-        for Row { category, name, toolkits } in file.provider {
+        for MappingRow { category, name, toolkits } in file.provider {
             if toolkits.len() > TOOLKITS_OF_PROVIDER_MAX {
                 return Err(MappingError::TooMany { category, name, count: toolkits.len() });
             }

@@ -95,7 +95,7 @@ impl Webhooks {
 
 /// The part of a delivery that is read.
 #[derive(Deserialize)]
-struct Delivery<'a> {
+struct WebhookDelivery<'a> {
     #[serde(borrow, rename = "type")]
     event: std::borrow::Cow<'a, str>,
 }
@@ -119,7 +119,7 @@ async fn accept(edge: &Edge, request: Request) -> Result<StatusCode, HttpError> 
     let signature = Signature::read(&head.headers)?;
     let body = edge.bodies.read_json(&head.headers, body).await?;
     let tenant = edge.webhooks.tenant(&signature, &body.bytes)?;
-    let delivery: Delivery<'_> = serde_json::from_slice(&body.bytes).map_err(|_| {
+    let delivery: WebhookDelivery<'_> = serde_json::from_slice(&body.bytes).map_err(|_| {
         HttpError::malformed_delivery("The delivery's body is not a JSON object with a `type`.")
     })?;
     if !edge.webhooks.is_new(signature.id) {

@@ -75,10 +75,10 @@ pub enum EmulatedUpstream {
 /// Both emulated upstreams with their data; clones share everything.
 #[derive(Clone)]
 pub struct Sandbox {
-    inner: Arc<Inner>,
+    inner: Arc<SandboxState>,
 }
 
-struct Inner {
+struct SandboxState {
     settings: Settings,
     clock: Clock,
     tenants: tenants::Tenants,
@@ -95,7 +95,7 @@ impl Sandbox {
     /// Creates a sandbox. Equal settings give equal data.
     #[must_use]
     pub fn new(settings: Settings, clock: Clock) -> Self {
-        let inner = Inner {
+        let inner = SandboxState {
             tenants: tenants::Tenants::new(&settings),
             leadlex_quota: quota::Quota::leadlex(settings.leadlex_plan),
             composio_quota: quota::Quota::composio(settings.composio_plan),

@@ -18,7 +18,7 @@ use super::settings::{CursorKind, Ties};
 const DEFAULT_LIMIT: usize = 20;
 
 /// One page of a list.
-pub(super) struct Page<'a> {
+pub(super) struct AccountPage<'a> {
     pub(super) rows: Vec<&'a Account>,
     pub(super) next_cursor: Option<String>,
     pub(super) total_pages: usize,
@@ -38,7 +38,7 @@ pub(super) fn page<'a>(
     auth_configs: &str,
     kind: CursorKind,
     ties: Ties,
-) -> Result<Page<'a>, &'static str> {
+) -> Result<AccountPage<'a>, &'static str> {
     let order = query.order();
     let fits = |row: &&Account| fits(row, query, auth_configs);
     let mut rows: Vec<&Account> = if !query.ids.is_empty() {
@@ -66,7 +66,7 @@ pub(super) fn page<'a>(
     let shown: Vec<_> = rows.iter().skip(start).take(limit).copied().collect();
     let more = start.saturating_add(shown.len()) < rows.len();
     let current_page = start / limit + 1;
-    Ok(Page {
+    Ok(AccountPage {
         next_cursor: match shown.last() {
             Some(last) if more => Some(match kind {
                 CursorKind::Page => STANDARD.encode(format!("{},{limit}", current_page + 1)),

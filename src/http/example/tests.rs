@@ -5,17 +5,21 @@ use tower::ServiceExt as _;
 
 use super::*;
 
-struct Answer {
+struct TestResponse {
     status: StatusCode,
     headers: HeaderMap,
     text: String,
 }
 
-async fn get(path: &str) -> Answer {
+async fn get(path: &str) -> TestResponse {
     let response = routes().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
     let (head, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
-    Answer { status: head.status, headers: head.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+    TestResponse {
+        status: head.status,
+        headers: head.headers,
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+    }
 }
 
 #[tokio::test]

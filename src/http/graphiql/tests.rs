@@ -8,13 +8,13 @@ use tower::ServiceExt as _;
 use super::super::bundle::PAGE;
 use super::*;
 
-struct Answer {
+struct TestResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl TestResponse {
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -24,21 +24,21 @@ impl Answer {
     }
 }
 
-async fn ask(method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+async fn ask(method: &str, path: &str, headers: &[(&str, &str)]) -> TestResponse {
     let request =
         headers.iter().fold(Request::builder().method(method).uri(path), |request, (name, value)| {
             request.header(*name, *value)
         });
     let response = routes().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     let (head, body) = response.into_parts();
-    Answer {
+    TestResponse {
         status: head.status,
         headers: head.headers,
         body: body.collect().await.unwrap().to_bytes().to_vec(),
     }
 }
 
-async fn get(path: &str, headers: &[(&str, &str)]) -> Answer {
+async fn get(path: &str, headers: &[(&str, &str)]) -> TestResponse {
     ask("GET", path, headers).await
 }
 

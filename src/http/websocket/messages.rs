@@ -29,7 +29,7 @@ pub(super) enum ClientMessage<'a> {
 pub(super) struct Payload<'a>(Option<&'a str>);
 
 #[derive(Deserialize)]
-struct Members<'a> {
+struct RawMessage<'a> {
     #[serde(rename = "type")]
     kind: String,
     id: Option<Arc<str>>,
@@ -43,7 +43,7 @@ impl<'a> ClientMessage<'a> {
     /// # Errors
     /// If a client may not send it. The error does not repeat it.
     pub(super) fn read(text: &'a str) -> Result<Self, &'static str> {
-        let Members { kind, id, payload } =
+        let RawMessage { kind, id, payload } =
             serde_json::from_str(text).map_err(|_| "Invalid message: not a JSON object with a `type`")?;
         let payload = payload.map(RawValue::get).filter(|payload| *payload != "null");
         let is_object = payload.is_none_or(|payload| payload.starts_with('{'));
