@@ -60,7 +60,7 @@ describe("the settings page", { timeout: 900_000 }, () => {
       await heading(page, "24 integrations").waitFor();
       await row(page, "Team Mailbox").click();
       await page.getByText("Unnamed account").first().waitFor();
-      await page.getByText("The upstream reports a status that this layer does not know.").first().waitFor();
+      await page.getByText("The upstream returned a status that this version does not know.").first().waitFor();
     },
   };
 
