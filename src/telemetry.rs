@@ -1,9 +1,10 @@
-//! What whoever operates this is told: what is written to standard error, and [`metrics`]; both of [`requests`].
+//! Telemetry for operators: the log on standard error, [`metrics`], and [`traces`].
 //!
-//! HTTP libraries write requests, headers and URLs at `debug` and `trace`, and those hold keys. So a
-//! filter of our own decides: this crate's level is a setting, every other crate's is `warn` at most.
-//! The usual `RUST_LOG` filter is not read, as its directives could not be held to that. Of [`panics`] the place is logged.
-//! [`traces`] go another way.
+//! [`start`] sets up the log. [`requests`] records each request once, for the log and the metrics. [`panics`] are logged with
+//! their location.
+//!
+//! HTTP libraries log requests, headers and URLs at `debug` and `trace`, which contain keys. The level of this crate is a
+//! setting; every other crate is limited to `warn`. `RUST_LOG` is not read, because its directives could exceed that limit.
 
 pub mod connections;
 pub mod metrics;
@@ -21,30 +22,30 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
-/// The crate whose level can be set; its modules' targets begin with it.
+/// The crate whose level can be set; the targets of its modules begin with this name.
 const OURS: &str = env!("CARGO_CRATE_NAME");
 
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogSettings {
-    /// What is written.
+    /// Level of this crate, and of single modules.
     pub level: LogLevel,
-    /// How it is written.
+    /// Format of a line.
     pub format: LogFormat,
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// A line each, for people; coloured on a terminal.
+    /// Text for people; coloured on a terminal.
     Pretty,
-    /// An object each, for machines.
+    /// A JSON object per line, for machines.
     Json,
 }
 
-/// A level, with those of single modules, as `info,switchboard::upstream=debug`.
+/// A level, and levels of single modules, as in `info,switchboard::upstream=debug`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct LogLevel {
@@ -65,7 +66,9 @@ impl TryFrom<String> for LogLevel {
                     modules.push((module.to_owned(), read_level(of_module)?));
                 }
                 Some((module, _)) => {
-                    return Err(format!("`{module}` is no module of {OURS}: only those have a level"));
+                    return Err(format!(
+                        "`{module}` is not a module of {OURS}; only its modules have a level"
+                    ));
                 }
             }
         }
@@ -73,7 +76,7 @@ impl TryFrom<String> for LogLevel {
     }
 }
 
-/// `LevelFilter` itself also reads numbers, and takes a slip for a target.
+/// Parses a level. `LevelFilter` would also accept numbers, and read a typing error as a target.
 fn read_level(text: &str) -> Result<LevelFilter, String> {
     Ok(match text {
         "off" => LevelFilter::OFF,
@@ -82,12 +85,12 @@ fn read_level(text: &str) -> Result<LevelFilter, String> {
         "info" => LevelFilter::INFO,
         "debug" => LevelFilter::DEBUG,
         "trace" => LevelFilter::TRACE,
-        _ => return Err(format!("`{text}` is none of off, error, warn, info, debug, trace")),
+        _ => return Err(format!("`{text}` is not a level; use off, error, warn, info, debug or trace")),
     })
 }
 
 impl LogLevel {
-    /// The filter: as set for this crate, `warn` at most for all others.
+    /// Filter with these levels for this crate, and at most `warn` for others.
     fn targets(&self) -> Targets {
         Targets::new()
             .with_default(self.level.min(LevelFilter::WARN))
@@ -96,29 +99,29 @@ impl LogLevel {
     }
 }
 
-/// The level in force, which can become another.
+/// The level in force, which a reload can change.
 #[derive(Debug, Clone)]
 pub struct Level(reload::Handle<Targets, Registry>);
 
 impl Level {
-    /// From now on what these settings say is written; the form stays.
+    /// Applies another level; the format does not change.
     pub fn set(&self, settings: &LogSettings) {
-        // Without anything that writes there is no level.
+        // Fails only if the subscriber is gone.
         let _ = self.0.reload(settings.level.targets());
     }
 }
 
-/// Begins to write what happens to standard error, for the rest of the process's life.
+/// Starts to log to standard error, for the rest of the process's life.
 ///
 /// # Errors
-/// Where something else already does.
+/// If a subscriber is set already.
 pub fn start(settings: &LogSettings) -> Result<Level, TryInitError> {
     let (level, set) = reload::Layer::new(settings.level.targets());
     let written: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
         LogFormat::Pretty => {
             fmt::layer().compact().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).boxed()
         }
-        // The span that a line is of, once: there is one around each request, and a list of it would say the same.
+        // There is one span, around each request: a list of spans would repeat it.
         LogFormat::Json => fmt::layer().json().with_span_list(false).with_writer(io::stderr).boxed(),
     };
     tracing_subscriber::registry().with(written.with_filter(level)).try_init()?;
@@ -146,7 +149,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// What is logged, on this thread, while something is done.
+    /// Returns the lines that a closure logs on this thread.
     pub(crate) fn logged(done: impl FnOnce()) -> String {
         let written = Written::default();
         let writer = written.clone();
@@ -161,7 +164,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn no_level_lets_another_crate_write_more_than_warnings() {
+    fn other_crates_log_at_most_warnings() {
         for text in ["trace", "debug,switchboard=trace", "switchboard::upstream=trace"] {
             let targets = level(text).targets();
             for library in ["hyper", "hyper::proto::h1", "h2::codec", "reqwest::connect", "rustls", "log"] {
@@ -174,7 +177,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_level_is_that_of_this_crate_and_of_its_modules() {
+    fn levels_apply_to_this_crate_and_its_modules() {
         let targets = level("warn,switchboard::upstream=debug").targets();
         assert!(targets.would_enable("switchboard::upstream::transport", &Level::DEBUG));
         assert!(!targets.would_enable("switchboard::http", &Level::INFO));
@@ -184,11 +187,11 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_slip_and_a_foreign_module_are_refused() {
+    fn unknown_levels_and_foreign_modules_are_refused() {
         let refused = |text: &str| LogLevel::try_from(text.to_owned()).unwrap_err();
-        assert_eq!(refused("inf"), "`inf` is none of off, error, warn, info, debug, trace");
-        assert!(refused("info,hyper=trace").contains("`hyper` is no module"));
-        assert!(refused("info,switchboardx=trace").contains("no module"));
-        assert!(refused("").contains("none of"));
+        assert_eq!(refused("inf"), "`inf` is not a level; use off, error, warn, info, debug or trace");
+        assert!(refused("info,hyper=trace").contains("`hyper` is not a module"));
+        assert!(refused("info,switchboardx=trace").contains("not a module"));
+        assert!(refused("").contains("not a level"));
     }
 }

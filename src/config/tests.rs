@@ -462,7 +462,7 @@ fn trace_endpoint_and_headers_are_validated_and_secrets_not_repeated() {
     assert!(secret.contains("user name or password") && !secret.contains(CANARY), "{secret}");
     let headers = set("SWITCHBOARD__TRACES__HEADERS", CANARY);
     assert!(
-        headers.contains("traces.headers: is no list of headers") && !headers.contains(CANARY),
+        headers.contains("traces.headers: is not a list of headers") && !headers.contains(CANARY),
         "{headers}"
     );
     let share = set("SWITCHBOARD__TRACES__SAMPLE_PERCENT", "101");

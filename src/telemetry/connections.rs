@@ -1,7 +1,7 @@
-//! A listener's connections: how many are open, and how many were refused before there was a request that could be recorded.
+//! Connections of a listener: how many are open, and how many were refused before there was a request to record.
 //!
-//! Whoever is refused here is no line of the log each, as that would let anybody fill it: there is one a minute at most, with their
-//! number.
+//! A refused connection has no log line of its own, because clients could then fill the log: there is at most one line a
+//! minute, with their number.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -13,19 +13,19 @@ use tokio::time::Instant;
 use super::metrics::Metrics;
 use super::metrics::declared;
 
-/// How often it is logged at most that there are no places.
+/// Minimum time between two warnings about refused connections.
 const LOGGED_EACH: Duration = Duration::from_secs(60);
 
-/// Why one is refused.
+/// Reason why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// All places are taken: it is told so.
+    /// The limit of connections is reached; the client gets a 503.
     Full,
-    /// So many are told so already that this one is hung up on.
+    /// So many clients are getting a 503 already that this one is disconnected.
     Flooded,
-    /// What came is no HTTP, or frames its body in two ways.
+    /// The request head is not HTTP, or frames its body in two ways.
     Malformed,
-    /// Its head is longer than it may be.
+    /// The request head exceeds its limit.
     HeadTooLarge,
 }
 
@@ -42,14 +42,14 @@ impl Refused {
 #[derive(Debug, Default)]
 pub struct Connections {
     refused: [AtomicU64; Refused::ALL.len()],
-    /// What is free, and what there is; none where it does not listen yet.
+    /// Free permits and their total; none before the listener starts.
     places: OnceLock<(Arc<Semaphore>, usize)>,
-    /// When it was logged, and how many had been refused by then.
+    /// Time of the last warning, and the number of refusals by then.
     logged: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Connections {
-    /// Of a listener by its word (`public`, `ops`), told by metrics.
+    /// Creates the counts of a listener (`public`, `ops`), and adds them to the metrics.
     #[must_use]
     pub fn measured_by(metrics: &Metrics, listener: &'static str) -> Arc<Self> {
         let connections = Arc::new(Self::default());
@@ -64,9 +64,9 @@ impl Connections {
         connections
     }
 
-    /// It listens, with so many places of which these are free.
+    /// Sets the permits of the listener, when it starts.
     pub(crate) fn listens(&self, free: &Arc<Semaphore>, places: usize) {
-        // A second time would be another listener.
+        // A second call would be for another listener.
         let _ = self.places.set((Arc::clone(free), places));
     }
 
@@ -75,7 +75,7 @@ impl Connections {
         open.and_then(|open| u64::try_from(open).ok()).unwrap_or_default()
     }
 
-    /// One was refused.
+    /// Counts a refused connection.
     pub(crate) fn refused(&self, why: Refused) {
         if let Some(count) = self.refused.get(why as usize) {
             count.fetch_add(1, Ordering::Relaxed);

@@ -1,11 +1,11 @@
-//! What is counted, for Prometheus: every metric [`declared`] once, read when somebody looks.
+//! Metrics for Prometheus. Each metric is [`declared`] once and is read at scrape time; [`Metrics::page`] is the entry point.
 //!
-//! Each layer counts what it does in plain figures of its own and knows how to put them into [`readings`]; `app` names here whom
-//! to ask. So nothing is counted twice, a scrape costs what it reads, and a layer's tests need no metrics. What happens per request is
-//! counted in [`requests`](super::requests), spans of time and sizes in a [`distribution`].
+//! Each layer counts its own events in plain numbers and adds them to [`readings`]; `app` registers the layers here. So nothing
+//! is counted twice, and a layer's tests need no metrics. Requests are counted in [`requests`](super::requests), durations
+//! and sizes in a [`distribution`].
 //!
-//! A registry is a value, one for each graph: the `metrics` facade, the rejected choice, has one recorder for the process, which all
-//! tests in it would share.
+//! A registry is a value, one per graph. The `metrics` facade was rejected: it has one recorder per process, which all tests
+//! would share.
 
 pub mod declared;
 pub mod distribution;
@@ -31,7 +31,7 @@ use crate::domain::settings::Ranges;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MetricsSettings {
-    /// How many names of operations are told apart since the start.
+    /// Number of operation names that have series of their own.
     pub operation_names_max: usize,
 }
 
@@ -46,7 +46,7 @@ impl Default for MetricsSettings {
     }
 }
 
-/// Puts what it has counted into a reading.
+/// Adds the counts of a layer to a reading.
 type Source = Box<dyn Fn(&mut Readings) + Send + Sync>;
 
 /// All metrics of one graph; cheap to clone.
@@ -75,7 +75,7 @@ impl Metrics {
     /// The media type of [`Self::text_page`] (Prometheus, "Exposition formats").
     pub const TEXT_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-    /// Nothing is counted yet.
+    /// Creates metrics without counts.
     #[must_use]
     pub fn new(settings: &MetricsSettings, started_at: Timestamp) -> Self {
         let requests = Arc::new(Requests::new(settings.operation_names_max));
@@ -85,22 +85,22 @@ impl Metrics {
         Self { figures, registry: Arc::new(registry) }
     }
 
-    /// Reads a source too, in the place of the one of that name: what is built anew over the same graph is not read twice.
+    /// Registers a source, and replaces the source of that name: a rebuilt part is not read twice.
     pub fn read(&self, name: &'static str, source: impl Fn(&mut Readings) + Send + Sync + 'static) {
         self.figures.lock().insert(name, Box::new(source));
     }
 
-    /// What counts requests.
+    /// Counts of requests.
     #[must_use]
     pub fn requests(&self) -> &Arc<Requests> {
         &self.figures.requests
     }
 
-    /// All figures as they stand, as the text that Prometheus takes. It waits for nothing but additions under way.
+    /// Returns all metrics in OpenMetrics' text format.
     #[must_use]
     pub fn page(&self) -> String {
         let mut page = String::new();
-        // Writing to a text does not fail; half of one would be refused for its missing end.
+        // Writing to a string does not fail; Prometheus would refuse a page without its end.
         if text::encode(&mut page, &self.registry).is_err() {
             page.clear();
         }

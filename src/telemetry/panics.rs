@@ -1,23 +1,23 @@
-//! What is logged of a panic: where it happened, and its message only where that is a text of the source.
+//! The log line of a panic: its location, and its message only if that is a literal of the source.
 //!
-//! A message that is put together when it is needed can hold whatever was at hand: `unwrap` shows the value it met, a
-//! slice that is cut wrongly shows the text. The default hook prints it to standard error, past every filter.
+//! A formatted message can contain values: `unwrap` shows the error, an invalid slice shows the text. The default hook
+//! prints it to standard error, past every filter.
 
 use std::panic::PanicHookInfo;
 
-/// Has panics logged in this way, for the rest of the process's life.
+/// Logs panics in this way, for the rest of the process's life.
 pub(super) fn hush() {
     std::panic::set_hook(Box::new(log));
 }
 
-/// Logs one panic.
+/// Logs a panic.
 pub fn log(panic: &PanicHookInfo<'_>) {
     let (file, line) = panic.location().map_or(("", 0), |place| (place.file(), place.line()));
     let message = panic.payload().downcast_ref::<&'static str>().copied();
     tracing::error!(file, line, message = message.unwrap_or("(not shown: it can hold values)"), "a panic");
 }
 
-/// The hook is the whole process's: one test at a time puts its own in, and what it took out back.
+/// The hook belongs to the process: one test at a time replaces it, and restores it.
 #[cfg(test)]
 pub(crate) static HOOK: std::sync::Mutex<()> = std::sync::Mutex::new(());
 

@@ -1,4 +1,4 @@
-//! How often the configuration was read again, and since when the one in force is.
+//! Reloads of the configuration: their number, and the time of the one in force.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -8,17 +8,17 @@ use jiff::Timestamp;
 use super::metrics::Metrics;
 use super::metrics::declared;
 
-/// What became of reloads.
+/// Counts of reloads.
 #[derive(Debug)]
 pub struct Reloads {
     succeeded: AtomicU64,
     refused: AtomicU64,
-    /// In milliseconds since 1970.
+    /// Milliseconds since 1970.
     in_force_since: AtomicI64,
 }
 
 impl Reloads {
-    /// None yet: what is in force was read at the start. Told by metrics.
+    /// Creates the counts at the start, and adds them to the metrics.
     #[must_use]
     pub fn measured_by(metrics: &Metrics, started_at: Timestamp) -> Arc<Self> {
         let since = AtomicI64::new(started_at.as_millisecond());
@@ -37,13 +37,13 @@ impl Reloads {
         reloads
     }
 
-    /// Another configuration is in force.
+    /// Counts a reload that was applied.
     pub fn succeeded(&self, now: Timestamp) {
         self.succeeded.fetch_add(1, Ordering::Relaxed);
         self.in_force_since.store(now.as_millisecond(), Ordering::Relaxed);
     }
 
-    /// One was wrong, and nothing has changed.
+    /// Counts a reload that was refused.
     pub fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,8 +1,8 @@
-//! What becomes of requests: one record each, which is counted, and written as one line of the log.
+//! Requests: one [`RequestRecord`] each, which [`Requests`] counts and writes as one line of the log.
 //!
-//! A line says who asked for nothing, and quotes neither documents, variables nor URLs: an operation's name is the one thing in it
-//! that clients chose, beside the request's id, and only as far as it is a plain word. The target of the lines is a module of its own
-//! and no setting, so that `log.level` switches them as any other: `info,switchboard::requests=off`.
+//! A line names no caller, and quotes no document, variable or URL. Its only values from clients are the request id, and the
+//! operation name if that is a plain word. The target of the lines is a module, so that `log.level` controls them:
+//! `info,switchboard::requests=off`.
 
 mod names;
 mod subscriptions;
@@ -19,7 +19,7 @@ use self::subscriptions::Streams;
 use super::metrics::declared;
 use super::metrics::readings::Readings;
 
-/// The target of the lines.
+/// Target of the lines.
 const TARGET: &str = "switchboard::requests";
 
 macro_rules! words {
@@ -29,10 +29,10 @@ macro_rules! words {
         pub enum $name { $($(#[$of_one])* $one,)* }
 
         impl $name {
-            /// All of them.
+            /// All variants.
             pub const ALL: &[Self] = &[$(Self::$one),*];
 
-            /// Its word, in metrics and in the log.
+            /// Its value in metrics and in the log.
             #[must_use]
             pub fn word(self) -> &'static str {
                 match self { $(Self::$one => $word,)* }
@@ -42,66 +42,66 @@ macro_rules! words {
 }
 
 words! {
-    /// How an answer travels.
+    /// Transport of a response.
     Transport {
-        /// As one response.
+        /// A single HTTP response.
         Http = "http",
-        /// As server-sent events.
+        /// Server-sent events.
         Sse = "sse",
-        /// As `multipart/mixed`.
+        /// `multipart/mixed`.
         Multipart = "multipart",
-        /// As messages of a WebSocket.
+        /// WebSocket messages.
         WebSocket = "websocket",
     }
 }
 
 words! {
-    /// What became of a request.
+    /// Outcome of a request.
     Outcome {
-        /// It was answered, and nothing failed.
+        /// A response without errors.
         Ok = "ok",
-        /// It ran, and something failed.
+        /// It was executed, and its response has errors.
         Partial = "partial",
-        /// It was refused, and did not run.
+        /// It was refused before execution.
         Refused = "refused",
-        /// There was no room for it.
+        /// The server was overloaded.
         Overloaded = "overloaded",
-        /// This layer failed.
+        /// An internal error.
         Crashed = "crashed",
-        /// Its client did not wait for the answer.
+        /// The client disconnected before the response.
         HungUp = "hung_up",
-        /// It was still running when the server had to end.
+        /// It was still running at the end of the shutdown.
         CutOff = "cut_off",
     }
 }
 
 words! {
-    /// How an answer was come by.
+    /// Origin of a response.
     Made {
-        /// It was executed for the one who asked.
+        /// Executed for this request.
         Executed = "executed",
-        /// Others who asked meanwhile had it executed.
+        /// Shared with an identical request in flight.
         Joined = "joined",
-        /// It was kept from before.
+        /// Taken from the response cache.
         Kept = "kept",
     }
 }
 
 words! {
-    /// What was asked for at the public listener.
+    /// Route of the public listener.
     Route {
-        /// The graph.
+        /// The GraphQL endpoint.
         Graphql = "graphql",
-        /// Where Composio tells of changes.
+        /// Composio's webhook.
         Webhook = "webhook",
-        /// GraphiQL, the example, and what they are made of.
+        /// GraphiQL, the example, and their assets.
         Page = "page",
-        /// Anything else, most of it nothing.
+        /// Any other path; most do not exist.
         Other = "other",
     }
 }
 
-/// What an operation cost upstream, in calls that were made for it and that it waited for.
+/// Upstream calls that an operation made and waited for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Calls to LeadLex.
@@ -110,27 +110,27 @@ pub struct Cost {
     pub composio: u64,
 }
 
-/// What is known of a request once it is answered.
+/// Facts about a request after its response.
 #[derive(Debug, Clone)]
 pub struct RequestRecord {
-    /// How the answer travels.
+    /// Transport of the response.
     pub transport: Transport,
-    /// The operation; none where the request was refused before it was known.
+    /// Operation; none if the request was refused before it was known.
     pub operation: Option<Arc<Operation>>,
-    /// What became of it.
+    /// Outcome.
     pub outcome: Outcome,
-    /// The code of the first error.
+    /// Code of the first error.
     pub code: Option<&'static str>,
-    /// How the answer was come by; none where nothing ran.
+    /// Origin of the response; none if nothing was executed.
     pub made: Option<Made>,
-    /// What it cost upstream.
+    /// Upstream calls.
     pub cost: Cost,
-    /// The answer's size before it is compressed, in bytes; none where it is not known.
+    /// Size of the response before compression, in bytes; none if unknown.
     pub bytes: Option<u64>,
 }
 
 impl RequestRecord {
-    /// Of what did not run, and may be of no operation.
+    /// Creates the record of a request that was not executed.
     #[must_use]
     pub fn of(transport: Transport, outcome: Outcome) -> Self {
         Self {
@@ -145,10 +145,10 @@ impl RequestRecord {
     }
 }
 
-/// How many statuses there are, from 100 on.
+/// Number of HTTP statuses, from 100 on.
 const STATUSES: usize = 500;
 
-/// What became of all requests since the start.
+/// Counts of requests since the start.
 #[derive(Debug)]
 pub struct Requests {
     names: Names,
@@ -165,13 +165,13 @@ impl Requests {
         Self { names: Names::new(names_max), errors, made, responses, streams }
     }
 
-    /// An operation that has passed validation, of a name or none; `kind` is query, mutation or subscription.
+    /// Returns the counts of a valid operation; `kind` is query, mutation or subscription.
     #[must_use]
     pub fn operation(&self, name: Option<&str>, kind: &'static str) -> Arc<Operation> {
         Arc::new(self.names.operation(name, kind))
     }
 
-    /// An operation was answered, after so long. It is counted, and by WebSocket, where it is no request by itself, written.
+    /// Counts a completed operation. Over a WebSocket it also writes the line, because there is no HTTP request for it.
     pub fn operation_ended(&self, record: &RequestRecord, took: Duration) {
         self.tally(record).ended(record.transport, record.outcome, took);
         if let Some(code) = record.code {
@@ -185,8 +185,7 @@ impl Requests {
         }
     }
 
-    /// A request of the public listener was answered, after so long: what every one of them tells, whether or not it was of
-    /// an operation. One that nobody waited for has no status.
+    /// Counts a completed request of the public listener, and writes its line. A request whose client disconnected has no status.
     pub fn request_ended(&self, record: &RequestRecord, route: Route, status: Option<u16>, took: Duration) {
         let place = status.and_then(|status| usize::from(status).checked_sub(100));
         let count = place.and_then(|place| self.responses.get(route as usize)?.get(place));
@@ -200,7 +199,7 @@ impl Requests {
         record.operation.as_ref().map_or_else(|| self.names.unknown(), |operation| operation.tally())
     }
 
-    /// Puts all of it into a reading.
+    /// Adds all counts to a reading.
     pub(super) fn read(&self, readings: &mut Readings) {
         self.names.read(readings);
         readings.begin(&declared::REQUEST_ERRORS);
@@ -223,7 +222,7 @@ impl Requests {
     }
 }
 
-/// The line.
+/// Writes the line.
 fn write(record: &RequestRecord, route: Route, status: Option<u16>, took: Duration) {
     let operation = record.operation.as_deref();
     tracing::info!(
@@ -244,7 +243,7 @@ fn write(record: &RequestRecord, route: Route, status: Option<u16>, took: Durati
     );
 }
 
-/// To a thousandth.
+/// Milliseconds with three decimals.
 fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }

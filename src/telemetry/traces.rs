@@ -1,12 +1,13 @@
-//! Traces: what a request was made of, told to a collector by OTLP (OpenTelemetry Protocol over HTTP).
+//! Traces of requests, sent to a collector by OTLP (OpenTelemetry Protocol over HTTP).
 //!
-//! A span for each request, each loader batch below it, and each call to an upstream below that. Whatever is told of them is a
-//! [`Fact`], and there are no others: nothing of a document, a variable, an id, a URL, a header or a body has a word there.
+//! There is a span for each request, each loader batch below it, and each upstream call below that. [`Traces::start`] is the
+//! entry point; the edge starts a span by [`Root`], and lower layers add their own by [`Open`]. A [`Fact`]
+//! is the only way to add data: there is none for documents, variables, ids, URLs, headers and bodies.
 //!
-//! The parts of a trace find each other by OpenTelemetry's own context, which goes along with a future and is nothing where
-//! no trace was begun. So off costs one look at a thread's own memory where a batch or a call begins, and a request
-//! nothing at all. Rejected was a layer under `tracing`: its spans are global to the process, end when whatever they began
-//! ends, a refresh behind the answer too, and the log's filter would have to tell both kinds apart.
+//! Spans find their parent in OpenTelemetry's own context, which follows a future and is empty where nothing is traced. If
+//! traces are off, a batch or a call costs one thread-local read, and a request costs nothing. A layer under `tracing` was
+//! rejected: its spans are global to the process, a span lasts as long as all work that it started (a refresh behind the
+//! response too), and the log's filter would have to separate both kinds.
 
 mod export;
 mod fact;
@@ -24,7 +25,7 @@ pub(crate) use self::live::{Open, Origin, are_on, carried, joined, note};
 pub use self::live::{Root, Traces};
 use self::settings::BadHeaders;
 
-/// Whatever carries messages to the collector, and tells what status came back.
+/// Service that sends a request to the collector and returns the status of the response.
 pub type Post = BoxCloneSyncService<Request<Bytes>, StatusCode, BoxError>;
 
 /// Reason why traces cannot be exported. Does not quote the settings.

@@ -172,7 +172,7 @@ describe('dashboards', () => {
     assert.equal(new Set(ids).size, ids.length);
     assert.deepEqual(
       dashboard.panels.filter(({ type }) => type === 'row').map(({ title }) => title),
-      ['Traffic', 'Errors', 'Upstreams', 'Cache', 'What replicas share', 'Subscriptions', 'Process'],
+      ['Traffic', 'Errors', 'Upstreams', 'Cache', 'Shared state (Redis)', 'Subscriptions', 'Process'],
     );
   });
 });

@@ -1,37 +1,37 @@
-//! Every metric, declared once: its name, kind, unit, labels with all their values, and meaning.
+//! Declarations of all metrics: name, kind, unit, labels with their values, and help text.
 //!
-//! Names follow Prometheus's conventions: a counter ends in `_total`, what has a unit ends in it (before that), units are base units.
-//! A label's values are a closed list, so that no URL, id or user can become one; the one exception is an operation's name,
-//! whose number is bounded. `docs/metrics.md` is written from this table by a test.
+//! Names follow Prometheus's conventions: a counter ends in `_total`, a metric with a unit ends in it (before that), and units are
+//! base units. The values of a label are a closed list, so that no URL, id or user can become one; the only exception is an
+//! operation's name, whose number is bounded. A test writes `docs/metrics.md` from this table.
 
 /// A metric.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Declared {
-    /// The name that queries use.
+    /// Name in queries.
     pub name: &'static str,
-    /// What may be done with its values.
+    /// Kind.
     pub kind: Kind,
-    /// What it is measured in; empty for mere numbers.
+    /// Unit; empty for plain numbers.
     pub unit: &'static str,
-    /// What its values are told apart by.
+    /// Labels.
     pub labels: &'static [Label],
-    /// What it means, without a full stop.
+    /// Help text, without a full stop.
     pub help: &'static str,
 }
 
-/// What may be done with a metric's values.
+/// Kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It only grows: `rate()`.
+    /// A value that only grows; use `rate()`.
     Counter,
-    /// It goes up and down.
+    /// A value that goes up and down.
     Gauge,
-    /// It is counted by size: `histogram_quantile()`.
+    /// Counts by size; use `histogram_quantile()`.
     Histogram,
 }
 
 impl Kind {
-    /// Its word in OpenMetrics.
+    /// Its name in OpenMetrics.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -42,14 +42,14 @@ impl Kind {
     }
 }
 
-/// What values of a metric are told apart by.
+/// A label of a metric.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Label {
-    /// Its name.
+    /// Name.
     pub name: &'static str,
-    /// All the values that it can have; empty where they are not listed, and `is` says what they are.
+    /// All values; empty for an open list, which `is` describes.
     pub values: &'static [&'static str],
-    /// What the values are.
+    /// Description of the values.
     pub is: &'static str,
 }
 
@@ -64,8 +64,8 @@ const STREAM: Label = label("transport", &["sse", "multipart", "websocket"]);
 const OPERATION: Label = Label {
     name: "operation",
     values: &[],
-    is: "a name that clients gave, of the first `metrics.operation_names_max` ones; `other`; empty for operations without a name; \
-         `unknown` where it was refused before it was known",
+    is: "the operation's name, for the first `metrics.operation_names_max` names; `other` for later ones; empty without a name; \
+         `unknown` if the request was refused before the operation was known",
 };
 const OUTCOME: Label =
     label("outcome", &["ok", "partial", "refused", "overloaded", "crashed", "hung_up", "cut_off"]);
@@ -74,7 +74,7 @@ const CACHE: Label = label(
     &["pages", "accounts", "totals", "ways_back", "providers", "last_known", "answers", "documents"],
 );
 const STATUS: Label = Label { name: "status", values: &[], is: "an HTTP status, three digits" };
-const VERSION: Label = Label { name: "version", values: &[], is: "as `switchboard --version` says" };
+const VERSION: Label = Label { name: "version", values: &[], is: "as printed by `switchboard --version`" };
 const CODE: Label = label(
     "code",
     &[
@@ -143,80 +143,80 @@ macro_rules! declared {
 
 declared! {
     REQUESTS = Counter "switchboard_requests_total" in "" by [TRANSPORT, OPERATION, OUTCOME]:
-        "Operations that were asked for, over every transport";
+        "Operations, over all transports";
     REQUEST_DURATION = Histogram "switchboard_request_duration_seconds" in "seconds" by [OPERATION, OUTCOME]:
-        "How long they took to answer; of a subscription, to begin";
+        "Time to the response of an operation; of a subscription, to its start";
     REQUEST_ERRORS = Counter "switchboard_request_errors_total" in "" by [CODE]:
-        "Operations whose answer has errors, by the code of the first";
+        "Operations whose response has errors, by the code of the first error";
     ANSWERS = Counter "switchboard_answers_total" in "" by [label("made", &["executed", "joined", "kept"])]:
-        "Answers to queries and mutations that ran: executed for the one who asked, shared with others who asked meanwhile, or kept from before";
+        "Responses to queries and mutations: executed, joined to an identical request in flight, or kept in the response cache";
     RESPONSES = Counter "switchboard_http_responses_total" in ""
         by [label("route", &["graphql", "webhook", "page", "other"]), STATUS]:
         "Responses of the public listener";
     CONNECTIONS = Gauge "switchboard_connections_open" in "" by [LISTENER]:
-        "Connections that have one of the `server.connections_max` places now";
+        "Open connections, of at most `server.connections_max`";
     CONNECTIONS_REFUSED = Counter "switchboard_connections_refused_total" in ""
         by [LISTENER, label("reason", &["full", "flooded", "malformed", "head_too_large"])]:
-        "Connections that were refused before there was a request: all places taken (`flooded`: so many that they are not told), or no head of HTTP";
+        "Connections refused before a request: limit reached (`full`: with a 503; `flooded`: disconnected), or an invalid request head";
     SUBSCRIPTIONS = Gauge "switchboard_subscriptions_open" in "" by [STREAM]:
-        "Subscriptions that are listened to now";
+        "Open subscriptions";
     SUBSCRIPTION_EVENTS = Counter "switchboard_subscription_events_total" in "" by [STREAM]:
-        "Answers that subscriptions were told after they had begun";
+        "Events sent to subscriptions";
     WATCHES = Gauge "switchboard_watches" in "" by [UPSTREAM]:
-        "Keys that are watched for changes now, one each however many listen";
+        "Credentials that are polled for changes, regardless of the number of subscribers";
     BATCH_KEYS = Histogram "switchboard_loader_batch_keys" in "keys"
         by [label("loader", &["providers", "account", "accounts", "counts"])]:
-        "How much one batch of a loader was asked for";
+        "Keys in one batch of a loader";
     CACHE_READS = Counter "switchboard_cache_reads_total" in ""
         by [UPSTREAM, label("freshness", &["fresh", "stale", "stale_on_error", "miss"])]:
-        "Reads of what was fetched, by what was served; a miss had to be fetched first";
+        "Cache reads, by the freshness of the returned entry; a miss is fetched first";
     CACHE_WEIGHT = Gauge "switchboard_cache_weight_bytes" in "bytes" by [CACHE]:
-        "What is kept, by weight";
+        "Size of the cached entries";
     CACHE_LIMIT = Gauge "switchboard_cache_limit_bytes" in "bytes" by [CACHE]:
-        "What it may weigh";
+        "Limit of that size";
     CALLS = Counter "switchboard_upstream_calls_total" in "" by [UPSTREAM, CALL_OUTCOME]:
-        "Calls that were sent, each repeated one too, by the error code where they failed";
+        "Upstream calls, including retries; `outcome` is the error code if the call failed";
     CALL_DURATION = Histogram "switchboard_upstream_call_duration_seconds" in "seconds"
         by [UPSTREAM, label("outcome", &["ok", "failed"])]:
-        "How long calls took, from the moment that they were sent to the last byte";
+        "Duration of upstream calls, from sending to the last byte of the response";
     CALLS_HELD = Counter "switchboard_upstream_calls_held_total" in ""
         by [UPSTREAM, label("by", &["refused_key", "quota", "breaker", "concurrency"])]:
-        "Calls that were not sent, by what held them back";
+        "Upstream calls that were not sent, by the reason";
     RETRIES = Counter "switchboard_upstream_retries_total" in "" by [UPSTREAM]:
-        "Calls that repeated one that had failed";
+        "Retries of failed upstream calls";
     PROBLEMS = Counter "switchboard_upstream_problems_total" in "" by [UPSTREAM, RULE]:
-        "Rows and values of answers that could not be read or were not asked for";
+        "Rows and values of upstream responses that are invalid or were not requested";
     CALLS_UNDER_WAY = Gauge "switchboard_upstream_calls_under_way" in "" by [UPSTREAM]:
-        "Calls that have a place now";
+        "Upstream calls in flight";
     BREAKERS_OPEN = Gauge "switchboard_upstream_breakers_open" in "" by [UPSTREAM]:
-        "Keys whose breaker holds calls back now; one whose pause is over, and that nobody asks by, does not";
+        "Credentials whose circuit breaker is open";
     QUOTA_LIMIT = Gauge "switchboard_upstream_quota_limit_calls" in "calls" by [UPSTREAM]:
-        "The calls of one window of the key that has the smallest share of them left; absent while no key's quota is known";
+        "Calls per window of the credential with the smallest remaining share of its rate limit; absent while no rate limit is known";
     QUOTA_REMAINING = Gauge "switchboard_upstream_quota_remaining_calls" in "calls" by [UPSTREAM]:
-        "What is left of them";
+        "Remaining calls of that window";
     QUOTA_RESET = Gauge "switchboard_upstream_quota_reset_timestamp_seconds" in "seconds" by [UPSTREAM]:
-        "When that window ends, in seconds since 1970";
+        "End of that window, in seconds since 1970";
     QUOTA_WINDOW = Gauge "switchboard_upstream_quota_window_seconds" in "seconds" by [UPSTREAM]:
-        "How long that window is";
+        "Length of that window";
     REPLICA_COMMANDS = Counter "switchboard_replica_commands_total" in ""
         by [
             label("task", &["get", "set", "claim", "publish", "subscribe"]),
             label("outcome", &["ok", "away", "timeout", "unreachable", "locked_out", "refused"])
         ]:
-        "Commands to what replicas share; `away`: not sent, as it was seen to fail";
+        "Commands to Redis; `away`: not sent, because Redis was unreachable";
     REPLICA_READS = Counter "switchboard_replica_reads_total" in ""
         by [label("outcome", &["hit", "miss", "unreadable"])]:
-        "Values that were looked for in what replicas share";
+        "Cache lookups in Redis";
     REPLICA_STORE_UP = Gauge "switchboard_replica_store_up" in "" by []:
-        "Whether what replicas share answers: 1, or 0 while this one goes on by itself; absent where nothing is shared";
+        "1 if Redis is reachable, else 0; absent without `redis.url`";
     RELOADS = Counter "switchboard_config_reloads_total" in "" by [label("outcome", &["ok", "refused"])]:
-        "How often the configuration was read again while it was served; `refused`: something was wrong, and nothing has changed";
+        "Reloads of the configuration; `refused`: the new configuration is invalid and was not applied";
     CONFIG_IN_FORCE = Gauge "switchboard_config_in_force_timestamp_seconds" in "seconds" by []:
-        "When the configuration that is in force was read: by the last reload that was not refused, or at the start; in seconds since 1970";
+        "Time at which the configuration in force was loaded, in seconds since 1970";
     BUILD_INFO = Gauge "switchboard_build_info" in "" by [VERSION]:
         "Always 1";
     RESIDENT_MEMORY = Gauge "process_resident_memory_bytes" in "bytes" by []:
-        "The process's memory; absent where the system has no /proc";
+        "Resident memory of the process; absent without /proc";
     START_TIME = Gauge "process_start_time_seconds" in "seconds" by []:
-        "When it started, in seconds since 1970";
+        "Start time of the process, in seconds since 1970";
 }

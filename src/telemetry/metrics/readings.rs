@@ -1,7 +1,7 @@
-//! All figures of one moment, put in by those who count and written as one page.
+//! The values of one scrape, which all sources add to, encoded as one page.
 //!
-//! A counter whose labels' values are all listed is written whole, with 0 where nothing has happened yet: a series that is born at 1
-//! has not increased for Prometheus, and an alert on the first event would be silent.
+//! A counter whose label values are all listed is complete, with 0 before the first event: a series that starts at 1 has
+//! not increased for Prometheus, and an alert on the first event would not fire.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,13 +14,13 @@ use prometheus_client::registry::Unit;
 use super::declared::{Declared, Kind};
 use super::distribution::Distribution;
 
-/// The figures of one moment.
+/// The values of one scrape.
 #[derive(Debug, Default)]
 pub struct Readings(BTreeMap<&'static str, (&'static Declared, Vec<Sample>)>);
 
 #[derive(Debug)]
 struct Sample {
-    /// In the order of the declaration.
+    /// Values in the order of the declarations.
     labels: Vec<String>,
     value: Value,
 }
@@ -33,28 +33,28 @@ enum Value {
 }
 
 impl Readings {
-    /// A counter's figure, under its labels' values in the order of the declaration.
+    /// Adds a counter's value, with label values in the order of the declaration.
     pub fn count(&mut self, metric: &'static Declared, labels: &[&str], count: u64) {
         self.put(metric, labels, Value::Count(count));
     }
 
-    /// A gauge's figure.
+    /// Adds a gauge's value.
     pub fn gauge(&mut self, metric: &'static Declared, labels: &[&str], value: f64) {
         self.put(metric, labels, Value::Gauge(value));
     }
 
-    /// A gauge's figure that is a number of things or bytes.
+    /// Adds a gauge's integral value.
     #[expect(clippy::cast_precision_loss, reason = "there are not 2^52 of anything here")]
     pub fn level(&mut self, metric: &'static Declared, labels: &[&str], level: u64) {
         self.gauge(metric, labels, level as f64);
     }
 
-    /// A histogram's figures.
+    /// Adds a histogram.
     pub fn distribution(&mut self, metric: &'static Declared, labels: &[&str], distribution: &Distribution) {
         self.put(metric, labels, Value::Distribution(distribution.clone()));
     }
 
-    /// A counter that is told from now on, also where nothing has happened.
+    /// Adds a counter without a value, so that its listed series start at 0.
     pub fn begin(&mut self, metric: &'static Declared) {
         self.0.entry(metric.name).or_insert((metric, Vec::new()));
     }
@@ -67,7 +67,7 @@ impl Readings {
 
     pub(super) fn write(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         for (metric, samples) in self.0.values() {
-            // The library adds `_total` and the unit itself.
+            // The library adds `_total` and the unit.
             let stem = metric.name.strip_suffix("_total").unwrap_or(metric.name);
             let unit = Some(metric.unit).filter(|unit| !unit.is_empty());
             let stem = unit.and_then(|unit| stem.strip_suffix(unit)?.strip_suffix('_')).unwrap_or(stem);
@@ -92,7 +92,7 @@ impl Readings {
     }
 }
 
-/// The series of a counter that nothing was put in for; none of one with an open label.
+/// Series of a counter that have no value yet; empty if one of its labels is open.
 fn silent(metric: &Declared, samples: &[Sample]) -> Vec<Sample> {
     let is_closed = metric.labels.iter().all(|label| !label.values.is_empty());
     if metric.kind != Kind::Counter || !is_closed {
@@ -108,7 +108,7 @@ fn silent(metric: &Declared, samples: &[Sample]) -> Vec<Sample> {
 }
 
 impl Value {
-    /// A single figure; a histogram is many, and takes its encoder whole.
+    /// Encodes a single value; a histogram encodes itself.
     fn write(&self, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
         match self {
             Self::Count(count) => encoder.encode_counter(count, None::<&Exemplar<NoLabelSet, f64>>),

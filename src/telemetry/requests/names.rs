@@ -1,7 +1,7 @@
-//! Operations by name: as many as may be told apart, and the others together.
+//! Counts of operations by name, for a bounded number of names.
 //!
-//! A name is a client's word, and a client can think of any number. The first ones since the start are told apart; of those that come
-//! later it is only known that they are others. (To keep the most frequent ones instead, a series would change its name.)
+//! Clients choose names, so their number is unbounded. The first names since the start have series of their own; later ones are
+//! counted as `other`. (A choice of the most frequent names was rejected: a series would change its name.)
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,14 +13,14 @@ use crate::telemetry::metrics::declared;
 use crate::telemetry::metrics::distribution::Distribution;
 use crate::telemetry::metrics::readings::Readings;
 
-/// What names that are not told apart are called, and operations that were never known.
+/// Series of names without one of their own, and of operations that are unknown.
 const OTHER: &str = "other";
 const UNKNOWN: &str = "unknown";
 
-/// The longest name that is shown.
+/// Maximum length of a name with a series of its own.
 const NAME_BYTES: usize = 64;
 
-/// An operation that has passed validation.
+/// A valid operation.
 #[derive(Debug)]
 pub struct Operation {
     plain_name: Option<Box<str>>,
@@ -29,7 +29,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Its name, where it has one that is a plain word.
+    /// Its name, if that is a plain word.
     #[must_use]
     pub fn plain_name(&self) -> Option<&str> {
         self.plain_name.as_deref()
@@ -46,7 +46,7 @@ impl Operation {
     }
 }
 
-/// What became of the operations of one name.
+/// Counts of the operations of one name.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     ended: [[AtomicU64; Outcome::ALL.len()]; Transport::ALL.len()],
@@ -69,7 +69,7 @@ impl Tally {
             let is_used = outcomes.iter().any(|count| count.load(Ordering::Relaxed) > 0);
             for (outcome, count) in Outcome::ALL.iter().zip(outcomes) {
                 let count = count.load(Ordering::Relaxed);
-                // What must not happen is told from the first operation on, so that it is seen to begin.
+                // Present from the first operation on, so that the first crash is an increase.
                 if count > 0 || (is_used && *outcome == Outcome::Crashed) {
                     readings.count(&declared::REQUESTS, &[transport.word(), name, outcome.word()], count);
                 }
@@ -83,7 +83,7 @@ impl Tally {
     }
 }
 
-/// The names that are told apart.
+/// Names with series of their own.
 #[derive(Debug)]
 pub(super) struct Names {
     names_max: usize,
@@ -99,14 +99,14 @@ impl Names {
         Self { names_max, named, anonymous, other, unknown: Tally::default() }
     }
 
-    /// What became of requests whose operation was never known.
+    /// Counts of requests whose operation is unknown.
     pub(super) fn unknown(&self) -> &Tally {
         &self.unknown
     }
 
     pub(super) fn operation(&self, name: Option<&str>, kind: &'static str) -> Operation {
         let plain = name.filter(|name| is_plain(name));
-        // A client's operation may be called so, and two series must not.
+        // A client's operation may have this name, but two series must not.
         let told_apart = plain.filter(|name| ![OTHER, UNKNOWN].contains(name));
         let tally = match (name, told_apart) {
             (None, _) => Arc::clone(&self.anonymous),
@@ -146,7 +146,7 @@ fn is_plain(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Under which name an operation is counted.
+    /// Series that an operation is counted in.
     fn counted_as(names: &Names, name: &str) -> &'static str {
         let operation = names.operation(Some(name), "query");
         match operation.tally() {
@@ -157,10 +157,10 @@ mod tests {
     }
 
     #[test]
-    fn the_first_names_are_told_apart_and_all_others_are_one() {
+    fn the_first_names_have_series_and_all_others_share_one() {
         let names = Names::new(2);
         let long = "x".repeat(65);
-        // None of these takes a place.
+        // None of these uses up a name.
         for name in ["other", "unknown", "", &long, "é"] {
             assert_eq!(counted_as(&names, name), OTHER, "{name}");
         }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_has_any_name_that_is_a_plain_word() {
+    fn the_log_shows_plain_names() {
         let names = Names::new(0);
         assert_eq!(names.operation(Some("Overview_2"), "query").plain_name(), Some("Overview_2"));
         assert_eq!(names.operation(Some("a\nb"), "query").plain_name(), None);

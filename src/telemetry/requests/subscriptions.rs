@@ -1,4 +1,4 @@
-//! Subscriptions: how many are listened to, and how much they were told.
+//! Open subscriptions, and the events that they were sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use super::{Operation, Requests, TARGET, Transport, milliseconds};
 use crate::telemetry::metrics::declared;
 use crate::telemetry::metrics::readings::Readings;
 
-/// By transport.
+/// Counts by transport.
 #[derive(Debug, Default)]
 pub(super) struct Streams([Stream; Transport::ALL.len()]);
 
@@ -35,7 +35,7 @@ impl Streams {
     }
 }
 
-/// A subscription that is listened to, for as long as this is kept: its end, however it comes, is counted, and written as a line.
+/// An open subscription. Dropping it counts its end and writes its line.
 #[derive(Debug)]
 pub struct Listening {
     requests: Arc<Requests>,
@@ -46,7 +46,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// From now on.
+    /// Counts a subscription as open.
     #[must_use]
     pub fn begin(requests: Arc<Requests>, operation: Arc<Operation>, transport: Transport) -> Self {
         let began = Instant::now();
@@ -57,7 +57,7 @@ impl Listening {
         listening
     }
 
-    /// It was told something.
+    /// Counts an event.
     pub fn told(&mut self) {
         self.events += 1;
         if let Some(stream) = self.stream() {

@@ -1,13 +1,12 @@
-//! All that a trace can tell: the one list, with names of OpenTelemetry's semantic conventions where it has one for it.
+//! The attributes that spans can have, named by OpenTelemetry's semantic conventions where there is one.
 //!
-//! A value is a number, a word of this program's, or one of the three texts that others wrote and which are bounded: the
-//! operation's name, and the ids of requests (`[A-Za-z0-9_-]{1,64}`), the client's and an upstream's.
+//! A value is a number, a constant of this program, or one of three bounded texts from outside: the operation's name, and
+//! the request ids (`[A-Za-z0-9_-]{1,64}`) of the client and of an upstream.
 
-/// Something that is told of a span.
+/// An attribute of a span.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fact<'a> {
-    /// The operation that was asked for: `graphql.operation.type`, by which the span is called too, and
-    /// `graphql.operation.name`.
+    /// `graphql.operation.type`, which is also the name of the span, and `graphql.operation.name`.
     Operation {
         /// `query`, `mutation` or `subscription`.
         kind: &'static str,
@@ -16,12 +15,12 @@ pub(crate) enum Fact<'a> {
     },
     /// `http.response.status_code`.
     Status(u16),
-    /// `error.type`: what went wrong, by the code that clients are told.
+    /// `error.type`: the error code that clients receive. The status of the span is an error.
     Failed(&'static str),
-    /// `error.type` of what was refused as it was asked: that is no failure of this program.
+    /// `error.type` of an invalid request. The status of the span is not an error.
     Refused(&'static str),
-    /// `switchboard.request.id`: the `x-request-id` of the answer, which the log has as well.
+    /// `switchboard.request.id`: the `x-request-id` of the response, which the log has too.
     RequestId(&'a str),
-    /// `switchboard.upstream.request_id`, by which the upstream's own people find a call.
+    /// `switchboard.upstream.request_id`, for the upstream's support.
     UpstreamRequestId(&'a str),
 }

@@ -1,4 +1,4 @@
-//! Traces as they are made: spans in OpenTelemetry's own context, which holds the tracer too, so that a part finds both.
+//! Spans in OpenTelemetry's context. The context also holds the tracer, so that a child finds both.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -51,7 +51,7 @@ impl Traces {
         Ok(Self { root: Root(provider.tracer("switchboard")), provider })
     }
 
-    /// What requests begin traces with.
+    /// Returns the tracer of requests.
     #[must_use]
     pub fn root(&self) -> Root {
         self.root.clone()
@@ -67,13 +67,13 @@ impl Traces {
     }
 }
 
-/// What requests begin traces with; its clones are in the context of each trace.
+/// Starts the spans of requests; the context of each trace holds a clone.
 #[derive(Debug, Clone)]
 pub struct Root(SdkTracer);
 
 impl Root {
-    /// A request's span, of the client's trace where it says which. One that is not to be recorded is nothing at all, unless
-    /// it is the client's: then the upstreams are told of that.
+    /// Starts the span of a request, in the client's trace if it sends one. A trace that is not sampled has no span, unless it
+    /// is the client's: its context is then propagated to the upstreams.
     pub(crate) fn request(&self, method: &str, route: Option<&str>, headers: &HeaderMap) -> Open {
         let given = parent::given(headers);
         let is_given = given.is_some();
@@ -93,30 +93,30 @@ impl Root {
     }
 }
 
-/// The longest operation name that is told, in bytes: GraphQL has no limit.
+/// Maximum length of an exported operation name, in bytes; GraphQL has no limit.
 const NAME_MAX: usize = 128;
 
-/// Methods that are told as they are (RFC 9110, RFC 5789); what else a client makes up is not repeated.
+/// Methods that are exported (RFC 9110, RFC 5789); others are `_OTHER`.
 const METHODS: [&str; 9] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
 
 fn builder(name: impl Into<std::borrow::Cow<'static, str>>, kind: SpanKind) -> SpanBuilder {
     SpanBuilder::from_name(name).with_kind(kind)
 }
 
-/// A span under way, which ends with this; nothing where there is no trace.
+/// An open span, which ends when this is dropped; empty without a trace.
 #[derive(Default)]
 pub(crate) struct Open {
     context: Option<Context>,
-    /// Of a batch: how many calls were made for it.
+    /// Calls of a batch.
     calls: Option<Calls>,
 }
 
-/// In the context of a batch's calls.
+/// Number of calls, in the context of a batch.
 #[derive(Clone, Default)]
 struct Calls(Arc<AtomicI64>);
 
 impl Open {
-    /// A loader's batch: of what, and of how many keys.
+    /// Starts the span of a loader's batch.
     pub(crate) fn batch(of: &'static str, keys: usize) -> Self {
         let keys = i64::try_from(keys).unwrap_or(i64::MAX);
         let attributes =
@@ -131,7 +131,7 @@ impl Open {
         open
     }
 
-    /// One call to an upstream, which is another's repetition for the so-manieth time.
+    /// Starts the span of an upstream call; `repetition` counts its retries.
     pub(crate) fn call(upstream: UpstreamName, repetition: u32) -> Self {
         let mut attributes = vec![
             KeyValue::new("http.request.method", "GET"),
@@ -147,7 +147,7 @@ impl Open {
         open
     }
 
-    /// A span of the trace that is under way here, if there is one.
+    /// Starts a child of the current span, if there is one.
     fn part(builder: SpanBuilder) -> Self {
         let under_way = |context: &Context| Some((context.get::<Root>()?.clone(), context.clone()));
         let Some((root, parent)) = Context::map_current(under_way) else { return Self::default() };
@@ -158,19 +158,19 @@ impl Open {
         self.context.as_ref().is_some_and(|context| context.span().span_context().is_sampled())
     }
 
-    /// Does something within it: what that begins are its parts.
+    /// Runs a future with this span as the current one.
     pub(crate) fn around<F: Future>(&self, future: F) -> WithContext<F> {
         future.with_context(self.context.clone().unwrap_or_else(Context::current))
     }
 
-    /// Tells something of it.
+    /// Sets an attribute.
     pub(crate) fn note(&self, fact: Fact<'_>) {
         if let Some(context) = &self.context {
             tell(&context.span(), fact);
         }
     }
 
-    /// Tells an upstream that a call is this.
+    /// Adds the trace context to an upstream request.
     pub(crate) fn tell(&self, request: &mut Request<bytes::Bytes>) {
         if let Some(context) = &self.context {
             parent::tell(context, request);
@@ -189,32 +189,32 @@ impl Drop for Open {
     }
 }
 
-/// Where something comes from that will go on by itself, in traces of its own that lead back here. (As parts of this one they
-/// would make it as long as a subscription lasts.)
+/// The span that started long-lived work, whose spans are traces of their own with a link to it. (As children they would make
+/// the trace as long as the subscription.)
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origin(Option<(Root, SpanContext)>);
 
 impl Origin {
-    /// What is under way here.
+    /// Returns the current span.
     pub(crate) fn here() -> Self {
         Context::map_current(|context| {
             Self(context.get::<Root>().map(|root| (root.clone(), context.span().span_context().clone())))
         })
     }
 
-    /// An operation that came as a message, over a WebSocket that began here.
+    /// Starts the span of an operation over a WebSocket.
     pub(crate) fn message(&self) -> Open {
         self.begin(builder("message", SpanKind::Server))
     }
 
-    /// One event of a subscription that began here.
+    /// Starts the span of a subscription's event.
     pub(crate) fn event(&self, name: Option<&str>) -> Open {
         let open = self.begin(builder("event", SpanKind::Internal));
         open.note(Fact::Operation { kind: "subscription", name });
         open
     }
 
-    /// A look for changes, which who subscribed here was the first to want.
+    /// Starts the span of a poll for changes.
     pub(crate) fn look(&self, upstream: UpstreamName) -> Open {
         let attributes = [KeyValue::new("peer.service", upstream.to_string())];
         self.begin(builder("look for changes", SpanKind::Internal).with_attributes(attributes))
@@ -226,22 +226,22 @@ impl Origin {
     }
 }
 
-/// Whether a trace is under way here.
+/// Whether there is a current trace.
 pub(crate) fn are_on() -> bool {
     Context::map_current(|context| context.get::<Root>().is_some())
 }
 
-/// Takes the trace that is under way here along, for what runs on a task of its own.
+/// Runs a future in the current trace, on a task of its own.
 pub(crate) fn carried<F: Future>(future: F) -> WithContext<F> {
     future.with_current_context()
 }
 
-/// Tells something of the span that is under way here.
+/// Sets an attribute of the current span.
 pub(crate) fn note(fact: Fact<'_>) {
     Context::map_current(|context| tell(&context.span(), fact));
 }
 
-/// Tells that what is under way here waits for what another began.
+/// Records that the current span waits for work of another one.
 pub(crate) fn joined(other: &Origin) {
     Context::map_current(|context| {
         let span = context.span();

@@ -1,4 +1,4 @@
-//! Which trace a request belongs to, by its own words, and how an upstream is told (W3C Trace Context).
+//! Propagation of trace context from clients and to upstreams (W3C Trace Context).
 
 use std::collections::HashMap;
 
@@ -11,12 +11,11 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
-/// The longest `tracestate` that is kept, in bytes: so much has to be passed on (3.3.1.5), and no more of a text that
-/// anybody may write to the upstreams.
+/// Maximum length of a `tracestate`, in bytes. This much must be propagated (3.3.1.5); more would let clients write long texts
+/// to the upstreams.
 const STATE_MAX: usize = 512;
 
-/// The client's span that a request belongs to. A `traceparent` that is none is taken for not given, and its `tracestate`
-/// with it (2.2.3, 3.3).
+/// Extracts the client's span. An invalid `traceparent` is ignored, together with its `tracestate` (2.2.3, 3.3).
 pub(super) fn given(headers: &HeaderMap) -> Option<SpanContext> {
     let mut parents = headers.get_all(TRACEPARENT).iter();
     let parent = parents.next()?.to_str().ok().filter(|parent| is_parent(parent.as_bytes()))?;
@@ -24,7 +23,7 @@ pub(super) fn given(headers: &HeaderMap) -> Option<SpanContext> {
         return None;
     }
     let mut carrier = HashMap::from([(TRACEPARENT.to_owned(), parent.to_owned())]);
-    // One list, in however many headers it came.
+    // One list, possibly in several headers.
     let state: Result<Vec<_>, _> = headers.get_all(TRACESTATE).iter().map(HeaderValue::to_str).collect();
     let state = state.map(|lists| lists.join(",")).unwrap_or_default();
     if !state.is_empty() && state.len() <= STATE_MAX {
@@ -34,8 +33,7 @@ pub(super) fn given(headers: &HeaderMap) -> Option<SpanContext> {
     Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
 }
 
-/// Whether a text has the form of a `traceparent` (3.2): the library is content with less. Later versions may have more
-/// behind a further dash.
+/// Whether a text is a valid `traceparent` (3.2); the library accepts more. Later versions may append fields after a dash.
 fn is_parent(text: &[u8]) -> bool {
     let (form, more) = text.split_at_checked(55).unwrap_or((text, b""));
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -45,7 +43,7 @@ fn is_parent(text: &[u8]) -> bool {
     form.len() == 55 && ends && form.iter().enumerate().all(fits)
 }
 
-/// Tells an upstream which trace a call belongs to.
+/// Adds the trace context to an upstream request.
 pub(super) fn tell(context: &Context, request: &mut Request<bytes::Bytes>) {
     TraceContextPropagator::new().inject_context(context, &mut Told(request.headers_mut()));
 }

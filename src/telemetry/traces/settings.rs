@@ -1,4 +1,4 @@
-//! What can be set about traces.
+//! Settings of traces.
 //!
 //! OpenTelemetry's standard `OTEL_*` variables apply where a setting is not set; `config` reads them.
 
@@ -14,29 +14,30 @@ use url::{Url, form_urlencoded};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TraceSettings {
-    /// Where the collector takes OTLP over HTTP; empty: there are no traces.
+    /// Base URL of the collector (OTLP over HTTP); empty: no traces.
     pub endpoint: String,
-    /// What it is sent beside the traces, as it wants to know who sends them.
+    /// Headers of the requests to the collector, for authentication.
     pub headers: SecretString,
-    /// What this program is called in traces (`service.name`).
+    /// `service.name` of the spans.
     pub service_name: String,
-    /// How many of a hundred requests are traced of which the client does not say whether they are to be.
+    /// Percentage of traced requests, among those whose client does not decide it.
     pub sample_percent: u8,
-    /// How long the collector may take to take a message, in milliseconds.
+    /// Timeout of an export with its retries, in milliseconds.
     pub timeout_ms: u64,
 }
 
-/// Why headers for the collector cannot be sent. It does not repeat them.
+/// Reason why the headers are invalid. Does not quote them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is no list of headers: give name=value pairs with commas between, values with %2C for a comma")]
+#[error(
+    "is not a list of headers; use name=value pairs separated by commas, with %2C for a comma in a value"
+)]
 pub struct BadHeaders;
 
 impl TraceSettings {
     /// Allowed ranges.
     pub(crate) const RANGES: Ranges = &[("sample_percent", 0..=100), ("timeout_ms", 1..=600_000)];
 
-    /// Where traces are posted: `/v1/traces` under the endpoint, as for any base URL of a collector (OTLP, "OTLP/HTTP Request");
-    /// none where there are to be no traces.
+    /// URL of the export: the endpoint with `/v1/traces` (OTLP, "OTLP/HTTP Request"); none if traces are off.
     #[must_use]
     pub fn url(&self) -> Option<Url> {
         let mut url = Url::parse(&self.endpoint).ok()?;
@@ -45,17 +46,17 @@ impl TraceSettings {
         Some(url)
     }
 
-    /// How long the collector may take.
+    /// Timeout of an export with its retries.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
     }
 
-    /// The headers for the collector, read as `OTEL_EXPORTER_OTLP_HEADERS` is: `name=value` pairs with commas between, values
-    /// percent-encoded (OpenTelemetry, "Specifying headers via environment variables").
+    /// Parses the headers, in the format of `OTEL_EXPORTER_OTLP_HEADERS`: `name=value` pairs separated by commas, with
+    /// percent-encoded values (OpenTelemetry, "Specifying headers via environment variables").
     ///
     /// # Errors
-    /// Where one of them is no such pair, or cannot be a header.
+    /// If one of them is not such a pair, or is not a valid header.
     pub fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, BadHeaders> {
         let pairs = self.headers.expose_secret().split(',').map(str::trim).filter(|pair| !pair.is_empty());
         pairs
@@ -70,7 +71,7 @@ impl TraceSettings {
     }
 }
 
-/// Percent-encoding undone. The letters that a form gives a meaning of their own have none here.
+/// Decodes percent-encoding. The characters with a meaning in forms have none here.
 fn decoded(value: &str) -> String {
     let value = value.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
     form_urlencoded::parse(value.as_bytes()).map(|(text, _)| text.into_owned()).collect()

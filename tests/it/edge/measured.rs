@@ -455,15 +455,16 @@ const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 
 const HEAD: &str = "# Metrics
 
-What `/metrics` on the second listener (`ops.listen`) tells, in OpenMetrics' text, which Prometheus takes. This page is written by a test
-(`edge::measured::metrics_page_is_up_to_date`) from the one table in `src/telemetry/metrics/declared.rs`; `SWITCHBOARD_BLESS=1 cargo test --test it measured` writes it anew.
+Metrics of the second listener (`ops.listen`) at `/metrics`, in the OpenMetrics text format. A test writes this page from
+`src/telemetry/metrics/declared.rs`: `SWITCHBOARD_BLESS=1 cargo test --test it measured`.
 
-- A label's values are those that are listed, and no others: no URL, no id, no user and no tenant is one. The one open label is `operation`: names are clients'
-  words, the first `metrics.operation_names_max` (100) since the start that were valid operations and match `[A-Za-z0-9_]{1,64}`; all later ones are `other`.
-- Of quotas the tightest is told, over all keys of an upstream: whose it is, `upstreams` tells the tenant itself.
-- A scrape reads figures that are there anyway and waits for nothing. A counter whose labels' values are all listed has every series from the start,
-  at 0, so that `increase()` sees a first event; of the others (`operation`, `status`) a series is absent until it occurs, but `crashed`, which is
-  there from an operation's first request on.
+- A label has only the listed values; no URL, id, user or tenant is one. The only open label is `operation`: the names of the
+  first `metrics.operation_names_max` (100) valid operations since the start that match `[A-Za-z0-9_]{1,64}`. Later names are
+  counted as `other`.
+- Rate limits are shown for the credential with the smallest remaining share. The field `upstreams` shows a tenant its own.
+- A counter whose label values are all listed has every series from the start, at 0, so that `increase()` sees the first event.
+  Series by `operation` or `status` are absent until the first event, except `crashed`, which is present from an operation's
+  first request on.
 
 | name | kind | unit | labels | meaning |
 |---|---|---|---|---|
