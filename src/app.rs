@@ -151,7 +151,7 @@ fn traces(config: &Config) -> anyhow::Result<Option<Traces>> {
     Ok(Some(Traces::start(&config.traces, post)?))
 }
 
-/// How long shutdown waits until invalidations of this replica have reached the others.
+/// Timeout for delivering the last invalidations to other replicas on shutdown.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Server {

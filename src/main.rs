@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mimalloc::MiMalloc;
 
-/// An answer is thousands of small allocations, which glibc's allocator takes longer for.
+/// A response makes thousands of small allocations, which are slower in glibc's allocator.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

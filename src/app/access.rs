@@ -47,7 +47,7 @@ pub fn callers(config: &Config) -> anyhow::Result<Authenticator> {
     })
 }
 
-/// Where the public keys of the issuer of JWTs are read.
+/// The source of the public keys of the issuer of JWTs.
 pub(super) fn issuer_keys(jwt: &JwtSettings) -> anyhow::Result<jwks::KeySource> {
     if let Some(path) = jwt.jwks_file() {
         return Ok(jwks::KeySource::File(path.to_owned()));
@@ -85,7 +85,7 @@ pub(super) fn default_tenant(config: &Config) -> Tenant {
     keys(&config.upstream.leadlex.api_key, &config.upstream.composio.api_key)
 }
 
-/// Validation has refused malformed keys; an empty one means that there is none.
+/// A tenant of two settings. Validation has refused malformed keys; an empty setting means no key.
 fn keys(leadlex: &SecretString, composio: &SecretString) -> Tenant {
     Tenant {
         leadlex: Credential::new(leadlex.expose_secret()).ok(),

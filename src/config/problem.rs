@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a value was set.
+/// Origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ValueOrigin {
     /// `switchboard.default.toml`

@@ -23,7 +23,7 @@ pub(super) struct SettingValues<'a> {
     entries: BTreeMap<&'a str, Vec<Self>>,
     /// Prefix of setting names in messages: empty, or an entry's (`tenants[0].`).
     prefix: String,
-    /// Where an entry begins in its file.
+    /// Position of an entry in its file.
     pub(super) origin: ValueOrigin,
     /// Problems found so far.
     pub(super) problems: ConfigErrors,

@@ -374,7 +374,7 @@ fn all_problems_are_reported_at_once() {
         ("SWITCHBOARD__UPSTREAM__COMPOSIO__BASE_URL", "backend"),
         ("SWITCHBOARD__OPS__LISTEN", "1.2.3.4:9"),
     ]);
-    let flags = vec![("auth.mode", "--mode", "nobody".to_owned())];
+    let flags = vec![("auth.mode", "--mode", "anyone".to_owned())];
     let sources =
         ConfigSources { file: Some(file_on_disk.0.clone()), variables, flags, keys: ApiKeys::Optional };
     let lines = lines(Config::load(sources)).unwrap_err();

@@ -32,7 +32,7 @@ impl TestCaller {
     fn of(name: &'static str, token: &str) -> Self {
         Self {
             name,
-            headers: vec![("authorization", format!("TestCaller {token}"))],
+            headers: vec![("authorization", format!("Bearer {token}"))],
             tenant: Tenant::A,
             is_admin: true,
             is_authenticated: true,
@@ -148,7 +148,7 @@ fn jwt() -> Mode {
 
 fn passthrough() -> Mode {
     let own = |name, leadlex: Option<&str>, composio: Option<&str>| {
-        let leadlex = leadlex.map(|key| ("authorization", format!("TestCaller {key}")));
+        let leadlex = leadlex.map(|key| ("authorization", format!("Bearer {key}")));
         let composio = composio.map(|key| ("x-api-key", key.to_owned()));
         let headers = leadlex.into_iter().chain(composio).collect();
         TestCaller { headers, tenant: Tenant::B, ..TestCaller::of(name, "") }
