@@ -1,7 +1,6 @@
-//! The targets of the tests, driven by libFuzzer. `SWITCHBOARD_FUZZ` names the one; `make fuzz` runs all of them.
+//! Runs the tests' fuzz targets with libFuzzer. `SWITCHBOARD_FUZZ` selects one; `make fuzz` runs all of them.
 //!
-//! The targets are the very files of the tests, taken by path: a library between the two would have to be a part of
-//! the product, or of neither.
+//! The targets are included from the test files by path: a shared library would have to be a part of the product.
 
 #![no_main]
 #![allow(dead_code, reason = "the world has more than the targets need")]
@@ -22,12 +21,12 @@ static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
 
 libfuzzer_sys::fuzz_target!(init: seed(), |bytes: &[u8]| TARGET(bytes));
 
-/// Lays the target's seeds into the corpus, before that is read.
+/// Writes the target's seeds into the corpus before it is read.
 fn seed() {
     if let Ok(corpus) = std::env::var("SWITCHBOARD_FUZZ_SEEDS") {
         let named = std::env::var("SWITCHBOARD_FUZZ").unwrap_or_default();
         for (nth, seed) in targets::seeds::seeds(&named).into_iter().enumerate() {
-            std::fs::write(format!("{corpus}/seed-{nth}"), seed).expect("the corpus can be written");
+            std::fs::write(format!("{corpus}/seed-{nth}"), seed).expect("the corpus is writable");
         }
     }
 }

@@ -97,7 +97,7 @@ describe('dashboards', () => {
     await answer('mutation { refresh { retryAt } }');
     await answer(overview);
     await sandbox.stop();
-    await answer('query Failing { connectedAccounts(first: 3, filter: { userIds: ["nobody"] }) { nodes { id } } }');
+    await answer('query Failing { connectedAccounts(first: 3, filter: { userIds: ["unknown"] }) { nodes { id } } }');
     const [, ops] = /^Probes: (\S+)\/live,/m.exec(graph.lines.join('\n'));
     const page = await fetch(`${ops}/metrics`, { headers: { accept: 'application/openmetrics-text' } });
     assert.match(page.headers.get('content-type'), /^application\/openmetrics-text; version=1\.0\.0/);

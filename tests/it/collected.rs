@@ -1,5 +1,5 @@
-//! `switchboard serve` as a process, and a collector of its traces: real sockets to both, and what becomes of the one when the
-//! other is slow, away, or silent.
+//! `switchboard serve` as a process with a trace collector, over real sockets; also with a slow, unreachable
+//! or silent collector.
 
 use std::io::Read as _;
 use std::process::Command;
@@ -22,23 +22,24 @@ use crate::config::{ConfigFile, Running, switchboard};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-async fn listening(router: Router) -> String {
+async fn serve_router(router: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
     format!("http://{address}")
 }
 
-/// The process, with traces to an endpoint.
-struct Served {
+/// A process that exports traces to an endpoint.
+struct ServerProcess {
     process: Running,
     graph: String,
     client: reqwest::Client,
 }
 
-impl Served {
-    /// With an endpoint and headers from the configuration, and others from variables that do not apply.
-    async fn tracing_to(endpoint: &str) -> Self {
+impl ServerProcess {
+    /// With endpoint and headers from the configuration, and with other values in variables that must not
+    /// apply.
+    async fn exporting_to(endpoint: &str) -> Self {
         let section = format!(
             "[traces]\nendpoint = \"{endpoint}/canary\"\nheaders = \"authorization=Bearer%20canary\"\n"
         );
@@ -52,7 +53,7 @@ impl Served {
 
     async fn start(section: &str, variables: &[(&str, &str)]) -> Self {
         let sandbox = Sandbox::new(sandbox::Settings::default(), sandbox::Clock::system());
-        let upstreams = listening(sandbox.router()).await;
+        let upstreams = serve_router(sandbox.router()).await;
         let file = ConfigFile::new(&format!(
             "[http]\nlisten = \"127.0.0.1:0\"\n[ops]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"trace\"\n\
              [upstream.leadlex]\nbase_url = \"{upstreams}{LEADLEX_PATH}\"\napi_key = \"wbk_sandbox_a\"\n\
@@ -67,7 +68,7 @@ impl Served {
         Self { process, graph, client }
     }
 
-    async fn ask(&self) {
+    async fn query(&self) {
         let body = json!({ "query": "query Asked { providers { nodes { name connectedAccounts { totalCount } } } }" });
         let request = self.client.post(&self.graph).header("content-type", "application/json");
         let request = request.header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"));
@@ -77,10 +78,10 @@ impl Served {
         assert_eq!(answer.get("errors"), None, "{answer}");
     }
 
-    /// Ends the process as a supervisor does, and gives what it logged.
-    fn end(mut self) -> String {
-        let told = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.process.0.id())]).status();
-        assert!(told.unwrap().success());
+    /// Stops the process as a supervisor does, and returns its log.
+    fn stop(mut self) -> String {
+        let status = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.process.0.id())]).status();
+        assert!(status.unwrap().success());
         assert!(self.process.0.wait().unwrap().success());
         let log = self.process.errors();
         assert!(!log.contains("canary") && !log.contains("_sandbox_"), "{log}");
@@ -89,24 +90,26 @@ impl Served {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_is_told_of_requests_and_of_what_comes_over_a_websocket() {
+async fn requests_and_websocket_operations_are_exported() {
     let (collector, came) = (Collector::default(), Arc::new(Notify::new()));
     let (taking, coming) = (collector.clone(), Arc::clone(&came));
     let take = async move |headers: HeaderMap, message: Bytes| {
         assert_eq!(headers["authorization"], "Bearer canary");
         assert_eq!(headers["content-type"], "application/x-protobuf");
         assert!(!headers.contains_key("x-other"), "{headers:?}");
-        taking.take(&message);
+        taking.receive(&message);
         coming.notify_one();
     };
-    let served =
-        Served::tracing_to(&listening(Router::new().route("/canary/v1/traces", post(take))).await).await;
-    served.ask().await;
-    while collector.told().is_empty() {
+    let server = ServerProcess::exporting_to(
+        &serve_router(Router::new().route("/canary/v1/traces", post(take))).await,
+    )
+    .await;
+    server.query().await;
+    while collector.spans().is_empty() {
         came.notified().await;
     }
 
-    let mut request = served.graph.replace("http:", "ws:").into_client_request().unwrap();
+    let mut request = server.graph.replace("http:", "ws:").into_client_request().unwrap();
     request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
     let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
     socket.send(Message::text(json!({ "type": "connection_init" }).to_string())).await.unwrap();
@@ -120,53 +123,56 @@ async fn a_collector_is_told_of_requests_and_of_what_comes_over_a_websocket() {
         }
     }
     drop(socket);
-    let log = served.end();
+    let log = server.stop();
     assert!(!log.contains("collector"), "{log}");
 
-    let told = collector.told();
-    let named =
-        |name: &str| told.iter().find(|span| span.facts.get("graphql.operation.name") == Some(&json!(name)));
-    let (asked, over) = (named("Asked").unwrap(), named("Over").expect("told at the end"));
+    let spans = collector.spans();
+    let named = |name: &str| {
+        spans.iter().find(|span| span.attributes.get("graphql.operation.name") == Some(&json!(name)))
+    };
+    let (asked, over) = (named("Asked").unwrap(), named("Over").expect("exported at shutdown"));
     assert_eq!((asked.trace.as_str(), asked.resource["service.name"].as_str()), (TRACE, Some("switchboard")));
     let paths = collector.paths(TRACE);
     for path in ["query > batch providers > GET LEADLEX", "query > batch accounts > GET COMPOSIO"] {
-        assert!(paths.iter().any(|told| told == path), "{path}: {paths:#?}");
+        assert!(paths.iter().any(|found| found == path), "{path}: {paths:#?}");
     }
-    // What came over the WebSocket is a trace of its own, which leads back to the request that it was.
-    let upgrade = told.iter().find(|span| span.name == "GET /graphql").unwrap();
-    assert_eq!(upgrade.facts["http.response.status_code"], 101);
+    // An operation over the WebSocket is its own trace, linked to the upgrade request.
+    let upgrade = spans.iter().find(|span| span.name == "GET /graphql").unwrap();
+    assert_eq!(upgrade.attributes["http.response.status_code"], 101);
     assert_eq!((over.name.as_str(), over.kind, &over.links), ("query", 2, &vec![upgrade.id.clone()]));
     assert_ne!(over.trace, upgrade.trace);
     for secret in ["_sandbox_", "CANARY", "canary", "user_", "ca_"] {
-        assert!(!collector.text().contains(secret), "{secret}: {told:#?}");
+        assert!(!collector.text().contains(secret), "{secret}: {spans:#?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_collector_holds_up_neither_requests_nor_the_end() {
+async fn silent_collector_delays_neither_requests_nor_shutdown() {
     let came = Arc::new(Notify::new());
     let coming = Arc::clone(&came);
     let hang = async move || {
         coming.notify_one();
         std::future::pending::<()>().await;
     };
-    let served =
-        Served::tracing_to(&listening(Router::new().route("/canary/v1/traces", post(hang))).await).await;
-    served.ask().await;
+    let server = ServerProcess::exporting_to(
+        &serve_router(Router::new().route("/canary/v1/traces", post(hang))).await,
+    )
+    .await;
+    server.query().await;
     came.notified().await;
-    served.ask().await;
-    let log = served.end();
+    server.query().await;
+    let log = server.stop();
     assert!(log.contains("the last traces did not reach the collector in time"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_go_on_where_there_is_no_collector() {
+async fn unreachable_collector_does_not_affect_requests() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = format!("http://{}", port.local_addr().unwrap());
+    let unreachable = format!("http://{}", port.local_addr().unwrap());
     drop(port);
-    let served = Served::tracing_to(&nobody).await;
-    served.ask().await;
-    let log = served.end();
+    let server = ServerProcess::exporting_to(&unreachable).await;
+    server.query().await;
+    let log = server.stop();
     let line = log.lines().find(|line| line.contains("traces do not reach the collector")).expect(&log);
     assert!(line.contains("network error"), "{line}");
 }
@@ -180,10 +186,10 @@ async fn standard_variables_start_the_export() {
         assert_eq!(headers["content-encoding"], "gzip");
         let mut plain = Vec::new();
         flate2::read::GzDecoder::new(&message[..]).read_to_end(&mut plain).unwrap();
-        taking.take(&plain.into());
+        taking.receive(&plain.into());
         coming.notify_one();
     };
-    let endpoint = listening(Router::new().route("/otlp/v1/traces", post(take))).await;
+    let endpoint = serve_router(Router::new().route("/otlp/v1/traces", post(take))).await;
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &*format!("{endpoint}/otlp")),
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20canary"),
@@ -191,13 +197,13 @@ async fn standard_variables_start_the_export() {
         ("OTEL_SERVICE_NAME", "graph"),
         ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
     ];
-    let served = Served::start("", &variables).await;
-    served.ask().await;
-    while collector.told().is_empty() {
+    let server = ServerProcess::start("", &variables).await;
+    server.query().await;
+    while collector.spans().is_empty() {
         came.notified().await;
     }
-    served.end();
-    let resource = &collector.told()[0].resource;
+    server.stop();
+    let resource = &collector.spans()[0].resource;
     assert_eq!(resource["service.name"], "graph");
     assert_eq!(resource["deployment.environment.name"], "test");
 }

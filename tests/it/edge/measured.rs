@@ -237,7 +237,7 @@ async fn traffic(measured: &MeasuredGraph) {
     measured.send("mutation Again { refresh { retryAt } }").await;
     measured.send(query).await;
     measured
-        .send("query Late { connectedAccounts(filter: { userIds: [\"nobody\"] }) { nodes { id } } }")
+        .send("query Late { connectedAccounts(filter: { userIds: [\"unknown\"] }) { nodes { id } } }")
         .await;
 }
 

@@ -86,7 +86,7 @@ async fn on_skewed_data_every_provider_gets_its_accounts() {
 #[tokio::test(start_paused = true)]
 async fn completely_read_feed_answers_later_pages() {
     let world = World::with_sandbox(Settings { accounts: 60, ..Settings::default() });
-    let query = r#"{ toolkitsBySlugs(slugs: ["gmail", "zoom", "nobody"]) { connectedAccounts(first: 1) { nodes { id } pageInfo { hasNextPage } totalCount } } }"#;
+    let query = r#"{ toolkitsBySlugs(slugs: ["gmail", "zoom", "unknown"]) { connectedAccounts(first: 1) { nodes { id } pageInfo { hasNextPage } totalCount } } }"#;
     let data = world.data(query).await;
     assert_eq!(world.calls(), [list(&["toolkit_slugs=gmail%2Cnobody%2Czoom"])]);
     assert_eq!(

@@ -117,7 +117,7 @@ async fn another_users_account_is_not_found() {
 async fn other_users_are_null_without_a_call() {
     let world = World::new();
     let query = "{
-        user(id: \"user_2\") { id } usersByIds(ids: [\"user_1\", \"user_2\", \"nobody\"]) { id }
+        user(id: \"user_2\") { id } usersByIds(ids: [\"user_1\", \"user_2\", \"unknown\"]) { id }
         connectedAccounts(filter: { userIds: [\"user_2\"] }) { totalCount isComplete statusCounts { count } nodes { id } }
         toolkit(slug: \"gmail\") { connectedAccounts(filter: { userIds: [\"user_2\"] }) { totalCount nodes { id } } }
     }";

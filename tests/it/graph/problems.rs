@@ -135,7 +135,7 @@ async fn problems_of_unused_prefetched_pages_are_not_reported() {
     assert_eq!(problem_lines(&cold), ["COMPOSIO items[0].alias unreadable_value 1"]);
     world.settle().await;
     world.advance(LONGEST_TTL).await;
-    let none = "{ providers(filter: { categories: [EMAIL], search: \"there is none\" }) { nodes { connectedAccounts(first: 1) { nodes { id } } } } }";
+    let none = "{ providers(filter: { categories: [EMAIL], search: \"no such name\" }) { nodes { connectedAccounts(first: 1) { nodes { id } } } } }";
     assert_eq!(problem_lines(&response_as(&world, tenant_a(), none).await), [""; 0]);
     world.settle().await;
     assert_eq!(problem_lines(&response_as(&world, tenant_a(), none).await), [""; 0]);

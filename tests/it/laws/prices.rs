@@ -132,7 +132,7 @@ impl Writer {
             }
             7 => {
                 let all = self.some(|writer| writer.accounts(LEVELS));
-                format!("usersByIds(ids: [\"user_1\", \"user_2\", \"nobody\"]) {{ {all} }}")
+                format!("usersByIds(ids: [\"user_1\", \"user_2\", \"unknown\"]) {{ {all} }}")
             }
             _ => {
                 let all = self.some(|writer| writer.of_account(LEVELS));

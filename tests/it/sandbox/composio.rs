@@ -160,7 +160,7 @@ async fn page_has_position_and_total() {
     let page = sandbox_client.list("limit=500").await.json();
     assert_eq!(page["items"].as_array().unwrap().len(), 100, "the limit is clamped silently");
     assert_eq!([&page["total_items"], &page["total_pages"], &page["current_page"]], [384, 4, 1]);
-    let none = sandbox_client.list("user_ids=nobody").await.json();
+    let none = sandbox_client.list("user_ids=unknown").await.json();
     assert_eq!(none["next_cursor"], Value::Null);
     assert_eq!([&none["total_items"], &none["total_pages"]], [0, 0]);
 }
@@ -241,7 +241,7 @@ async fn responses_have_rate_limit_headers() {
     let sandbox_client =
         SandboxClient::new(Settings { composio_plan: ComposioPlan::Hobby, ..Settings::default() });
     for spent in 1..=2_000_u32 {
-        let answer = sandbox_client.list("user_ids=nobody").await;
+        let answer = sandbox_client.list("user_ids=unknown").await;
         assert_eq!(answer.status, StatusCode::OK);
         assert_eq!(answer.header("x-ratelimit"), Some("2000"));
         assert_eq!(answer.header("x-ratelimit-remaining"), Some((2_000 - spent).to_string().as_str()));

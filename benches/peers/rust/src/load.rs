@@ -98,8 +98,9 @@ pub(crate) async fn stampede(server: &Process, many: usize, length: usize) -> an
         let answer = connection.send(&request).await?;
         Ok(answer.status == 200 && answer.length() >= length)
     }));
-    let answers =
-        tokio::time::timeout(OVERTIME, asking).await.context("some requests got no response within a minute")?;
+    let answers = tokio::time::timeout(OVERTIME, asking)
+        .await
+        .context("some requests got no response within a minute")?;
     let took = begun.elapsed();
     let wrong = answers.iter().filter(|answer| !matches!(answer, Ok(true))).count();
     ensure!(wrong == 0, "{wrong} of {many} answers were wrong");

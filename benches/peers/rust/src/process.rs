@@ -118,7 +118,7 @@ impl Process {
 
 async fn answers(address: SocketAddr, probe: &[u8]) -> bool {
     let asked =
-        async { Ok::<_, std::io::Error>(Connection::open(address).await?.ask(probe).await?.status == 200) };
+        async { Ok::<_, std::io::Error>(Connection::open(address).await?.send(probe).await?.status == 200) };
     tokio::time::timeout(Duration::from_secs(5), asked).await.is_ok_and(|answer| answer.unwrap_or(false))
 }
 

@@ -126,7 +126,11 @@ pub(crate) fn write(rows: &[Row], plan: &Plan, date: &str, quick: bool) -> anyho
     for row in rows.iter().filter(|row| row.kind != Kind::Expecting) {
         let name = &row.name;
         if let Some(how) = &row.excluded {
-            writeln!(text, "| {name} | not measured, its responses differ: {} | | | | | | | | |", brief(how))?;
+            writeln!(
+                text,
+                "| {name} | not measured, its responses differ: {} | | | | | | | | |",
+                brief(how)
+            )?;
             continue;
         }
         writeln!(
@@ -240,18 +244,20 @@ enum Bound {
 
 fn notes(plan: &Plan) -> String {
     format!(
-        "Method: one server at a time on one core. The upstreams (`switchboard sandbox`, 10,000 accounts) and the load share another,\n\
-         over loopback, with 16 connections. Figures are medians of {} interleaved rounds of {:.1} s; cold figures are medians of {}\n\
-         samples. Each peer is set up as its own documentation recommends. It reads the accounts of 20 providers in two concurrent\n\
-         calls, because a page has 100. All responses were compared as JSON before the measurement.\n\n\
-         - Hot: 20 providers with 10 accounts each, repeated. If the core was not busy, the load was the limit. So the ratios use\n  \
-         requests per second of the server's core, which equal requests per second on a busy core.\n\
+        "Method: one server at a time on one core. The upstreams (`switchboard sandbox`, 10,000 accounts) and the load\n\
+         share another, over loopback, with 16 connections. Figures are medians of {} interleaved rounds of {:.1} s; cold\n\
+         figures are medians of {} samples. Each peer is set up as its own documentation recommends. It reads the\n\
+         accounts of 20 providers in two concurrent calls, because a page has 100. All responses were compared as JSON\n\
+         before the measurement.\n\
+         \n\
+         - Hot: 20 providers with 10 accounts each, repeated. If the core was not busy, the load was the limit. So the\n  \
+         ratios use requests per second of the server's core, which equal requests per second on a busy core.\n\
          - Unique: the first 20 accounts of three users in a new combination; upstream latency 0.\n\
          - Calls: LeadLex + Composio. Start: from the start of the process to its first response.\n\
-         - Cold: peers are warm, and their cached data has expired. Switchboard is restarted for each sample and gets one other\n  \
-         request first. With `toolkits.expected` it calls both upstreams concurrently.\n\
-         - Skewed: the newest 3,000 accounts belong to one toolkit, and each toolkit has at least 350. The reference is one call for\n  \
-         each provider.\n",
+         - Cold: peers are warm, and their cached data has expired. Switchboard is restarted for each sample and gets one\n  \
+         other request first. With `toolkits.expected` it calls both upstreams concurrently.\n\
+         - Skewed: the newest 3,000 accounts belong to one toolkit, and each toolkit has at least 350. The reference is\n  \
+         one call for each provider.\n",
         plan.rounds,
         plan.round.as_secs_f64(),
         plan.cold_samples,
