@@ -1,6 +1,6 @@
 //! Attacks over real sockets on the shipped limits: each is refused with its own error, before any upstream
 //! call and before more input than allowed is read. Attacks that take time to refuse, such as slow bodies and
-//! slow readers, are tested with a paused clock in `edge::bodies` and `http::connection`.
+//! slow readers, are tested with a paused clock in `edge::request_bodies` and `http::connection`.
 
 pub(crate) mod bombs;
 mod floods;

@@ -1,29 +1,29 @@
 //! The HTTP edge and the operation layer, over a schema whose fields fail on demand.
 
-mod bodies;
 mod conditional;
+mod cors_and_compression;
 mod event_stream;
-mod faulty;
-mod front_door;
+mod execution_results;
+mod faulty_schema;
+mod graphql_over_http;
 pub(crate) mod issuer;
-mod joined;
 mod jwks;
 mod jwt;
-mod kept;
-mod keys;
-mod logged;
-mod measured;
+mod metrics;
 mod multipart;
-mod over_http;
-mod persisted;
-mod refusals;
-mod results;
-mod sites;
-mod streams;
-mod tokens;
-mod traced;
+mod persisted_documents;
+mod refused_operations;
+mod request_bodies;
+mod request_log;
+mod response_cache;
+mod routes;
+mod single_flight;
+mod static_tokens;
+mod stream_server;
+mod traces;
+mod upstream_keys;
 mod websocket;
-mod websocket_callers;
+mod websocket_authentication;
 
 use axum::Router;
 use axum::body::Body;
@@ -42,7 +42,7 @@ use switchboard::loaders::settings::Shares;
 use switchboard::operation::OperationEngine;
 use tower::ServiceExt as _;
 
-use self::faulty::FaultySchema;
+use self::faulty_schema::FaultySchema;
 
 const BODY_LIMIT: usize = 4096;
 

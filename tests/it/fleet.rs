@@ -1,11 +1,11 @@
 //! Several replicas that share reads: as clients see them, with the exact upstream calls of all replicas.
 
-mod away;
-mod day;
-mod drops;
+mod encrypted_entries;
+mod invalidation;
 mod processes;
-mod sealed;
+mod shared_quota_day;
 mod sharing;
+mod store_outage;
 
 use std::sync::Arc;
 

@@ -1,21 +1,21 @@
 //! The graph as a client sees it, with the exact upstream calls behind each response.
 
 mod accounts_paging;
-mod answers;
-mod bad_input;
+mod batching;
 mod changing_lists;
 mod entities;
+mod example_documents;
 mod failures;
 mod freshness;
 mod health;
-mod hostile;
-mod joined;
+mod invalid_input;
+mod malicious_upstream;
 mod members;
 mod problems;
 mod providers_paging;
+mod response_cache;
 mod roots;
 mod sdl;
-mod seeds;
 mod specification;
 mod subscriptions;
 mod tenants;

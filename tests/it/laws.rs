@@ -1,30 +1,30 @@
 //! Property tests of the list engine over random data: the view of any client, for all kinds of cursors and
 //! equal timestamps of the upstream.
 //!
-//! `truth` computes the expected list from the sandbox's data. `bench` is the list engine over the sandbox
+//! `expected_lists` computes the expected list from the sandbox's data. `bench` is the list engine over the sandbox
 //! without the graph, which takes longer to build than most cases run. `graph` checks the same properties
-//! through GraphQL. `written` checks that both ways to produce a response agree. `PROPTEST_CASES` sets the
+//! through GraphQL. `serialized_rows` checks that both ways to produce a response agree. `PROPTEST_CASES` sets the
 //! number of cases (default 1,000). A failure prints its seed and its smallest case.
 
+mod batching;
 mod bench;
 mod calls;
 mod changing;
+mod costs;
 mod counting;
 mod cursors;
-pub(crate) mod day;
+mod expected_lists;
 mod feeds;
-mod finished;
 mod graph;
 mod isolation;
-mod joined;
 mod members;
-mod prices;
+mod network_recorder;
+mod paging;
+mod paging_client;
+pub(crate) mod polling_day;
+mod response_cache;
+mod serialized_rows;
 mod shared_day;
-mod truth;
-mod walker;
-mod walking;
-mod wire;
-mod written;
 
 use std::hash::{BuildHasher, RandomState};
 

@@ -1,10 +1,10 @@
 //! Limits of one operation: each has its own error before any upstream call. Also its time limit and the
 //! admission of concurrent operations.
 
+mod admission;
+mod costs;
 mod deadline;
 mod documents;
-mod prices;
-mod room;
 
 use serde_json::{Value, json};
 use switchboard::config::{ApiKeys, Config, ConfigSources};

@@ -10,8 +10,7 @@
 )]
 
 mod abuse;
-mod collected;
-mod collector;
+mod auth_modes;
 mod config;
 mod edge;
 mod executor_pin;
@@ -22,12 +21,13 @@ mod graph;
 mod laws;
 mod limits;
 mod memory;
-mod modes;
 #[cfg(unix)]
 mod reload;
 mod replicas;
 mod sandbox;
 mod secret_leak;
 mod tidy;
+mod trace_collector;
+mod trace_export;
 mod upstream;
 mod world;

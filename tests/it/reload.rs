@@ -17,8 +17,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
+use crate::auth_modes::serve_router;
 use crate::config::{ConfigFile, Running, switchboard};
-use crate::modes::serve_router;
 use crate::world::only_error;
 
 const QUERY: &str =

@@ -7,7 +7,7 @@ mod facade;
 mod failing;
 pub(crate) mod memory;
 pub(crate) mod server;
-mod silence;
+mod silent_proxy;
 
 use std::time::Duration;
 

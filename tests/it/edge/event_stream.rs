@@ -12,9 +12,9 @@ use switchboard::sandbox::Tenant;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::ServiceExt as _;
 
-use super::faulty::FaultySchema;
+use super::faulty_schema::FaultySchema;
 use super::issuer::{self, Issuer, Key, claims};
-use super::streams::{PROVIDER_CHANGED, Server, routes, tenant_a_callers, tenants};
+use super::stream_server::{PROVIDER_CHANGED, Server, routes, tenant_a_callers, tenants};
 use super::{edge, get, post, send, with_header};
 use crate::world::{Setup, World, at};
 

@@ -25,7 +25,7 @@ use switchboard::upstream::transport::Network;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, service_fn};
 
-use super::tokens::{WHOAMI, tenants};
+use super::static_tokens::{WHOAMI, tenants};
 use super::{TestResponse, edge, post, send, with_header};
 use crate::world::NOW;
 

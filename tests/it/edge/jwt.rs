@@ -7,7 +7,7 @@ use switchboard::http::caller::settings::JwtSettings;
 
 use super::TestResponse;
 use super::issuer::{Issuer, Key, claims, forged_token, now, settings};
-use super::tokens::key_of;
+use super::static_tokens::key_of;
 
 #[track_caller]
 fn refused(response: &TestResponse, sentence: &str) {
@@ -131,7 +131,7 @@ async fn altered_and_malformed_tokens_are_refused() {
     }
     let absent = super::send(
         super::edge(switchboard::http::caller::Authenticator::Passthrough),
-        super::post(super::tokens::WHOAMI),
+        super::post(super::static_tokens::WHOAMI),
     );
     assert_eq!(absent.await.header("www-authenticate"), "Bearer realm=\"switchboard\"");
 }

@@ -10,7 +10,7 @@ use switchboard::sandbox::Tenant;
 use tower::ServiceExt as _;
 
 use super::issuer::{self, Issuer, Key, claims};
-use super::streams::{PROVIDER_CHANGED, Server, routes, tenant_a_callers, tenants};
+use super::stream_server::{PROVIDER_CHANGED, Server, routes, tenant_a_callers, tenants};
 use super::{edge, post, send, with_header};
 use crate::world::{World, at};
 

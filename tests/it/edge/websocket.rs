@@ -9,9 +9,11 @@ use switchboard::http::settings::HttpSettings;
 use switchboard::sandbox::Tenant;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::faulty::FaultySchema;
+use super::faulty_schema::FaultySchema;
 use super::operations;
-use super::streams::{Client, Ended, MESSAGE_MAX, PROVIDER_CHANGED, Server, settings, tenant_a_callers};
+use super::stream_server::{
+    Client, Ended, MESSAGE_MAX, PROVIDER_CHANGED, Server, settings, tenant_a_callers,
+};
 use crate::world::{Setup, World, at};
 
 /// Changes the first integration and triggers a check.

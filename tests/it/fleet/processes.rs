@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use switchboard::sandbox::{self, CANARY, LEADLEX_PATH, Sandbox};
 
 use super::PAGE;
+use crate::auth_modes::serve_router;
 use crate::config::{ConfigFile, Running, switchboard};
-use crate::modes::serve_router;
 use crate::replicas::server::{RedisServer, until};
 use crate::world::{PROVIDERS, list};
 

@@ -22,7 +22,7 @@ use switchboard::sandbox::{self, Account, ComposioPlan, Sandbox, Tenant};
 use switchboard::upstream::accounts::AccountsClient;
 use switchboard::upstream::transport::{Network, Transport};
 
-use super::truth::Scenario;
+use super::expected_lists::Scenario;
 use crate::world::{NOW, network, upstream};
 
 /// The lifetime of cached pages.

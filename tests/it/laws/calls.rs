@@ -27,8 +27,9 @@ fn ids(page: &Value) -> Vec<String> {
 
 /// Thirty accounts, listed newest first: `ca_29` to `ca_0`, in pages of five.
 fn thirty_accounts() -> World {
-    let account =
-        |number: i64| Account::new(&format!("ca_{number}"), "gmail", "user_0", super::truth::moment(number));
+    let account = |number: i64| {
+        Account::new(&format!("ca_{number}"), "gmail", "user_0", super::expected_lists::moment(number))
+    };
     World::with_accounts((0..30).map(account).collect(), 5)
 }
 

@@ -19,10 +19,10 @@ use switchboard::loaders::settings::ListSettings;
 use switchboard::sandbox::{Account, CursorKind, Tenant};
 
 use super::bench::{Bench, FromScenario, List};
-use super::truth::{self, Scenario, Traits, accounts, is_in, scenario, time, traits};
-use super::walker::Walker;
-use super::walking::lists;
-use super::wire::LastPages;
+use super::expected_lists::{self, Scenario, Traits, accounts, is_in, scenario, time, traits};
+use super::network_recorder::LastPages;
+use super::paging::lists;
+use super::paging_client::Walker;
 use super::{cases, with_paused_clock};
 
 /// A change between two pages.
@@ -102,9 +102,9 @@ impl Mutator {
             Change::Insert(traits) | Change::InsertNewest(traits) => {
                 let id = format!("ca_new_{}", self.inserted);
                 self.inserted += 1;
-                let mut row = truth::account(&id, *traits, 0, self.moments);
+                let mut row = expected_lists::account(&id, *traits, 0, self.moments);
                 if matches!(change, Change::InsertNewest(_)) {
-                    row.created_at = truth::moment(20_000 + i64::try_from(self.inserted).unwrap());
+                    row.created_at = expected_lists::moment(20_000 + i64::try_from(self.inserted).unwrap());
                     row.updated_at = row.created_at;
                 }
                 rows.push(row);
@@ -122,11 +122,13 @@ impl Mutator {
                 let pages: Vec<_> = walker.pages.iter().rev().take(usize::from(*pages)).flatten().collect();
                 rows.retain(|row| !pages.contains(&&row.id));
             }
-            Change::Update(index, at) => self.touch(rows, &[*index], truth::moment(at % self.moments)),
-            Change::Touch(index) => self.touch(rows, &[*index], truth::moment(30_000)),
+            Change::Update(index, at) => {
+                self.touch(rows, &[*index], expected_lists::moment(at % self.moments))
+            }
+            Change::Touch(index) => self.touch(rows, &[*index], expected_lists::moment(30_000)),
             Change::TouchLastShown => {
                 if let Some(row) = rows.iter_mut().find(|row| Some(&row.id) == last.as_ref()) {
-                    row.updated_at = truth::moment(30_000);
+                    row.updated_at = expected_lists::moment(30_000);
                     self.touched.insert(row.id.clone());
                 }
             }

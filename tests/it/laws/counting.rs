@@ -13,7 +13,9 @@ use switchboard::loaders::settings::ListSettings;
 use switchboard::sandbox::Account;
 
 use super::bench::{Bench, FromScenario, wanted};
-use super::truth::{self, Accounts, ReadDirection, Scenario, accounts, filters, orders, parents, scenario};
+use super::expected_lists::{
+    self, Accounts, ReadDirection, Scenario, accounts, filters, orders, parents, scenario,
+};
 use super::{cases, with_paused_clock};
 
 const STATUSES: [AccountStatus; 8] = [
@@ -72,7 +74,7 @@ async fn counts_are_exact(accounts: &Accounts, scenario: Scenario, count_request
     let counted = bench.lists.counts(&bench.reader, &query, parents.clone()).await;
     let calls = bench.calls().len();
     let rows = |parent: &Parent| {
-        truth::list(accounts, &parent.narrow(filter), *order, scenario.ties, ReadDirection::Own)
+        expected_lists::list(accounts, &parent.narrow(filter), *order, scenario.ties, ReadDirection::Own)
     };
     let is_affordable = costs(accounts, scenario, count_request, calls);
     for parent in parents {
@@ -93,7 +95,8 @@ fn costs(accounts: &Accounts, scenario: Scenario, count_request: &CountRequest, 
     let asking: Vec<_> = parents.iter().filter(|parent| !parent.narrow(filter).matches_nothing()).collect();
     let statuses = filter.statuses.as_ref().map_or(7, |statuses| statuses.iter().count());
     let one_by_one = asking.len() * if count_request.by_status { 1 + statuses } else { 1 };
-    let is_in_any = |row: &&Account| asking.iter().any(|parent| truth::is_in(&parent.narrow(filter), row));
+    let is_in_any =
+        |row: &&Account| asking.iter().any(|parent| expected_lists::is_in(&parent.narrow(filter), row));
     let pages = accounts.iter().filter(is_in_any).count().div_ceil(scenario.page_rows).max(1);
     // To find the cheaper way, the engine reads the first page of the scan.
     let most = if asking.is_empty() { 0 } else { pages.min(one_by_one + 1).max(1) };

@@ -11,8 +11,8 @@ use switchboard::loaders::lists::scan::Reader;
 use switchboard::sandbox::Tenant;
 
 use super::bench::{Bench, List, ids, wanted};
-use super::truth::{Accounts, ReadDirection, Scenario, accounts, scenario};
-use super::walking::lists;
+use super::expected_lists::{Accounts, ReadDirection, Scenario, accounts, scenario};
+use super::paging::lists;
 use super::{cases, with_paused_clock};
 
 /// The damage of a cursor.

@@ -14,9 +14,9 @@ use switchboard::upstream::error::UpstreamFailure;
 use switchboard::upstream::transport::Network;
 
 use super::bench::{Bench, List, ids, wanted};
-use super::truth::{Accounts, ReadDirection, Scenario, accounts, scenario};
-use super::walking::lists;
-use super::wire::{JsonResponse, intercept};
+use super::expected_lists::{Accounts, ReadDirection, Scenario, accounts, scenario};
+use super::network_recorder::{JsonResponse, intercept};
+use super::paging::lists;
 use super::{cases, with_paused_clock};
 
 const PAGES_MAX: usize = 8;

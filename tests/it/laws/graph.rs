@@ -8,7 +8,7 @@ use switchboard::domain::page::Direction;
 use switchboard::loaders::lists::parent::Parent;
 use switchboard::sandbox::Ties;
 
-use super::truth::{self, Accounts, ReadDirection, TOOLKITS_USED, accounts, orders};
+use super::expected_lists::{self, Accounts, ReadDirection, TOOLKITS_USED, accounts, orders};
 use super::{cases, one_tenth, with_paused_clock};
 use crate::world::{World, strings_at};
 
@@ -99,10 +99,10 @@ async fn check_connections(
 ) {
     let world = World::with_accounts(accounts.0.clone(), page_rows);
     let list = |filter: &AccountFilter| {
-        let rows = truth::list(accounts, filter, order, Ties::Mirrored, ReadDirection::Own);
+        let rows = expected_lists::list(accounts, filter, order, Ties::Mirrored, ReadDirection::Own);
         rows.iter().map(|row| row.id.clone()).collect::<Vec<_>>()
     };
-    let slugs = truth::slugs();
+    let slugs = expected_lists::slugs();
     assert!(slugs.len() > TOOLKITS_USED);
     let DirectionNames { size: size_argument, is_more, .. } = direction_names(direction);
     let variables = json!({ "slugs": slugs, size_argument: size, "orderBy": order_by(order) });

@@ -23,7 +23,7 @@ use switchboard::domain::caller::Caller;
 use switchboard::domain::role::{MemberId, Role};
 use switchboard::sandbox::{self, Account, EmulatedUpstream, Fault, Tenant};
 
-use super::truth::{self, Accounts, accounts};
+use super::expected_lists::{self, Accounts, accounts};
 use super::{cases, one_tenth, settle, with_paused_clock};
 use crate::world::{Setup, World, global_id, tenant_a, tenant_b};
 
@@ -157,7 +157,7 @@ fn connection() -> impl Strategy<Value = String> {
 fn accounts_root() -> impl Strategy<Value = Root> {
     let filter = (
         option::weighted(0.4, vec(user(), 0..3)),
-        option::weighted(0.3, vec(select(truth::slugs()), 0..4)),
+        option::weighted(0.3, vec(select(expected_lists::slugs()), 0..4)),
         option::weighted(0.3, vec(account_id(), 0..9)),
         select(vec!["", "accountType: ALL", "accountType: SHARED", "statuses: [ACTIVE, EXPIRED]"]),
     );
@@ -196,7 +196,7 @@ fn roots() -> impl Strategy<Value = Root> {
             let connection = connection.unwrap_or_default();
             root(format!("providers({search}first: 6) {{ totalCount edges {{ cursor }} nodes {{ ...P {connection} }} }}"))
         }),
-        2 => (vec(select(truth::slugs()), 1..4), connection()).prop_map(|(slugs, connection)| {
+        2 => (vec(select(expected_lists::slugs()), 1..4), connection()).prop_map(|(slugs, connection)| {
             root(format!("toolkitsBySlugs(slugs: {}) {{ slug {connection} }}", list(&slugs)))
         }),
         1 => user().prop_map(|user| Root {
@@ -563,7 +563,8 @@ async fn leak_check_detects_a_leak() {
 }
 
 fn one_each() -> Accounts {
-    let of =
-        |user: u8| Account::new(&format!("ca_{user}"), "gmail", &format!("user_{user}"), truth::moment(0));
+    let of = |user: u8| {
+        Account::new(&format!("ca_{user}"), "gmail", &format!("user_{user}"), expected_lists::moment(0))
+    };
     Accounts((0..3).map(of).collect())
 }

@@ -20,7 +20,7 @@ use tokio::sync::broadcast::Receiver;
 use super::contract;
 use super::entry;
 use super::server::{RedisServer, until};
-use super::silence::SilenceableProxy;
+use super::silent_proxy::SilenceableProxy;
 
 fn store(settings: &ReplicaSettings) -> RedisStore {
     RedisStore::new(settings).unwrap()

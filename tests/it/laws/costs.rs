@@ -12,7 +12,7 @@ use switchboard::config::{ApiKeys, Config, ConfigSources};
 use switchboard::operation::settings::LimitSettings;
 use switchboard::sandbox::{self, Tenant};
 
-use super::truth::{Accounts, accounts};
+use super::expected_lists::{Accounts, accounts};
 use super::{cases, one_tenth, with_paused_clock};
 use crate::world::{World, at, global_id, only_error, tenant_a};
 

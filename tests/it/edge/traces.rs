@@ -11,9 +11,9 @@ use switchboard::telemetry::traces::Traces;
 use switchboard::telemetry::traces::settings::TraceSettings;
 use tower::ServiceExt as _;
 
-use super::streams::{PROVIDER_CHANGED, routes, tenant_a_callers};
+use super::stream_server::{PROVIDER_CHANGED, routes, tenant_a_callers};
 use super::{TestResponse, post, send, with_header};
-use crate::collector::{Collector, ExportedSpan};
+use crate::trace_collector::{Collector, ExportedSpan};
 use crate::world::{Setup, World};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::json;
 
-use super::faulty::LEAK;
+use super::faulty_schema::LEAK;
 use super::{query, query_with};
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use switchboard::http::{EdgeParts, router};
 use switchboard::operation::persisted::trusted::TrustedDocuments;
 use switchboard::operation::settings::{DocumentMode, DocumentSettings};
 
-use super::faulty::FaultySchema;
+use super::faulty_schema::FaultySchema;
 use super::{TestResponse, default_callers, get, http_settings, post, send, with_header};
 
 const HELLO: &str = "query Hello { hello }";

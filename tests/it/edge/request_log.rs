@@ -12,8 +12,8 @@ use switchboard::sandbox::{EmulatedUpstream, Fault};
 use tower::ServiceExt as _;
 use tracing::subscriber::DefaultGuard;
 
-use super::faulty::FaultySchema;
-use super::streams::{PROVIDER_CHANGED, Server, routes, settings, tenant_a_callers, tenants};
+use super::faulty_schema::FaultySchema;
+use super::stream_server::{PROVIDER_CHANGED, Server, routes, settings, tenant_a_callers, tenants};
 use super::{get, operations, post, with_header};
 use crate::world::World;
 

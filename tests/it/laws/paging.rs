@@ -13,7 +13,7 @@ use switchboard::loaders::lists::slice::Slice;
 use switchboard::sandbox::{Account, Ties};
 
 use super::bench::{Bench, List, ids, wanted};
-use super::truth::{self, ReadDirection, Scenario, accounts, filters, orders, parents, scenario};
+use super::expected_lists::{self, ReadDirection, Scenario, accounts, filters, orders, parents, scenario};
 use super::{cases, with_paused_clock};
 
 /// One page, with `after` and `before` chosen from the cursors read so far.
@@ -68,7 +68,7 @@ impl List {
         ties: Ties,
         read_direction: ReadDirection,
     ) -> Vec<&'a Account> {
-        truth::list(accounts, &self.parent.narrow(&self.filter), self.order, ties, read_direction)
+        expected_lists::list(accounts, &self.parent.narrow(&self.filter), self.order, ties, read_direction)
     }
 
     pub(super) fn ids(&self, accounts: &[Account], ties: Ties, read_direction: ReadDirection) -> Vec<String> {

@@ -21,7 +21,7 @@ use switchboard::telemetry::metrics::declared::{ALL, Declared, Kind};
 use switchboard::telemetry::reloads::Reloads;
 use tower::ServiceExt as _;
 
-use super::streams::{PROVIDER_CHANGED, Server, settings, tenant_a_callers};
+use super::stream_server::{PROVIDER_CHANGED, Server, settings, tenant_a_callers};
 use super::{get, post, send, with_header};
 use crate::world::{NOW, Setup, network};
 
@@ -456,7 +456,7 @@ const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 const HEAD: &str = "# Metrics
 
 Metrics of the second listener (`ops.listen`) at `/metrics`, in the OpenMetrics text format. A test writes this page from
-`src/telemetry/metrics/declared.rs`: `SWITCHBOARD_BLESS=1 cargo test --test it measured`.
+`src/telemetry/metrics/declared.rs`: `SWITCHBOARD_BLESS=1 cargo test --test it edge::metrics`.
 
 - A label has only the listed values; no URL, id, user or tenant is one. The only open label is `operation`: the names of the
   first `metrics.operation_names_max` (100) valid operations since the start that match `[A-Za-z0-9_]{1,64}`. Later names are

@@ -11,7 +11,7 @@ use switchboard::http::caller::tokens::{NewToken, Tokens};
 use switchboard::sandbox::{Account, Settings, Tenant};
 
 use super::issuer::{self, Issuer, Key, claims};
-use super::streams::{Client, Ended, PROVIDER_CHANGED, Server, settings, tenants};
+use super::stream_server::{Client, Ended, PROVIDER_CHANGED, Server, settings, tenants};
 use crate::world::{NOW, World, at};
 
 const VIEWER: &str = "{ viewer { name role } }";

@@ -9,7 +9,7 @@ use switchboard::sandbox::{LeadlexPlan, Settings};
 use tokio::time::Instant;
 
 use super::Fleet;
-use crate::laws::day::watched;
+use crate::laws::polling_day::watched;
 use crate::world::{NOW, Setup, World, at};
 
 const DAY: Duration = Duration::from_secs(86_400);

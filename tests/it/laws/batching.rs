@@ -6,7 +6,9 @@ use switchboard::domain::page::{Direction, PageRequest};
 use switchboard::loaders::lists::parent::Parent;
 
 use super::bench::{Bench, List, ids};
-use super::truth::{self, Accounts, ReadDirection, Scenario, accounts, filters, orders, parents, scenario};
+use super::expected_lists::{
+    self, Accounts, ReadDirection, Scenario, accounts, filters, orders, parents, scenario,
+};
 use super::{cases, with_paused_clock};
 
 /// A request for each parent.
@@ -93,7 +95,7 @@ fn most_calls(accounts: &Accounts, scenario: Scenario, batch_request: &BatchRequ
         Direction::Backward => ReadDirection::Opposite,
     };
     let rows = |filter: &AccountFilter| {
-        let mut rows = truth::list(accounts, filter, *order, scenario.ties, read_direction);
+        let mut rows = expected_lists::list(accounts, filter, *order, scenario.ties, read_direction);
         if wanted.direction == Direction::Backward {
             rows.reverse();
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 use switchboard::http::caller::Authenticator;
 use tokio::task::JoinHandle;
 
-use super::faulty::FaultySchema;
+use super::faulty_schema::FaultySchema;
 use super::{TestResponse, default_callers, edge_with_schema, post, send, with_header};
 
 fn spawn_request(router: &Router, query: &str) -> JoinHandle<TestResponse> {

@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-use crate::collector::Collector;
 use crate::config::{ConfigFile, Running, switchboard};
+use crate::trace_collector::Collector;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
