@@ -11,9 +11,9 @@ use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::upstream_name::UpstreamName;
 use crate::graphql::graph::Graph;
-use crate::loaders::cache::upstream_cache::Holdings;
-use crate::loaders::data_sources::Sources;
-use crate::loaders::lists::account_lists::Lists;
+use crate::loaders::cache::upstream_cache::UpstreamCache;
+use crate::loaders::data_sources::DataSources;
+use crate::loaders::lists::account_lists::AccountLists;
 use crate::loaders::lists::by_id::AccountsById;
 use crate::loaders::lists::providers::Providers;
 use crate::operation::OperationEngine;
@@ -64,11 +64,11 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> Graph {
         metrics.read("replicas", move |readings| replicas.stats().read(readings));
     }
     let (providers, accounts) = clients(config, clock, networks, replicas.as_ref());
-    let leadlex = Holdings::sharing(config.cache.clone(), clock, replicas.clone());
-    let composio = Holdings::sharing(config.cache.clone(), clock, replicas);
+    let leadlex = UpstreamCache::sharing(config.cache.clone(), clock, replicas.clone());
+    let composio = UpstreamCache::sharing(config.cache.clone(), clock, replicas);
     let ids = config.ids.key();
-    let lists = Arc::new(Lists::new(accounts, config.lists.clone(), composio, ids.clone()));
-    let sources = Sources {
+    let lists = Arc::new(AccountLists::new(accounts, config.lists.clone(), composio, ids.clone()));
+    let sources = DataSources {
         providers: Arc::new(Providers::new(providers, leadlex, ids, &config.toolkits.expected)),
         accounts_by_id: Arc::new(AccountsById::new(Arc::clone(&lists))),
         lists,

@@ -18,7 +18,7 @@ use crate::domain::filters::AccountFilter;
 use crate::domain::input::BadInput;
 use crate::domain::page::{Direction, PageArguments, PageSizes};
 use crate::loaders::cache::freshness::Freshness;
-use crate::loaders::health::Judge;
+use crate::loaders::health::HealthEvaluator;
 use crate::loaders::lists::counts::{CountQuery, StatusCounts};
 use crate::loaders::lists::multi_parent::AccountQuery;
 use crate::loaders::lists::parent::Parent;
@@ -69,7 +69,7 @@ pub(super) struct ConnectedAccountConnection {
     count: CountKey,
     /// Whether the query selects counts that the slice does not know.
     is_counted: bool,
-    judge: Arc<Judge>,
+    judge: Arc<HealthEvaluator>,
 }
 
 /// How many accounts are in one status.

@@ -22,10 +22,14 @@ use crate::domain::global_id::GlobalId;
 use crate::domain::page::PageArguments;
 use crate::domain::toolkits::ToolkitSlug;
 use crate::loaders::cache::freshness::Freshness;
-use crate::loaders::health::Judge;
+use crate::loaders::health::HealthEvaluator;
 use crate::loaders::lists::parent::Parent;
 
-pub(super) struct ConnectedAccount(pub(super) SharedAccount, pub(super) Freshness, pub(super) Arc<Judge>);
+pub(super) struct ConnectedAccount(
+    pub(super) SharedAccount,
+    pub(super) Freshness,
+    pub(super) Arc<HealthEvaluator>,
+);
 
 object_type! {
     /// A user's authenticated connection to an external service.

@@ -28,7 +28,7 @@ pub(super) fn start(ctx: &Context<'_>, question: &ProviderQuery, page: &PageRequ
     if let Ok(page) = operation.loader().provider_page(&expected, question, page) {
         let toolkits = page.rows().iter().map(|listed| operation.mapping().toolkits_of(&listed.provider));
         let parents: BTreeSet<Parent> = toolkits.filter_map(|slugs| Parent::toolkits(slugs).ok()).collect();
-        operation.loader().start_ahead(questions, parents);
+        operation.loader().prefetch_accounts(questions, parents);
     }
 }
 

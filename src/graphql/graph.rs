@@ -15,12 +15,12 @@ use super::subscription::Event;
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::health::HealthRules;
 use crate::domain::toolkits::ToolkitMapping;
-use crate::loaders::batch_scheduler::Batches;
+use crate::loaders::batch_scheduler::BatchScheduler;
 use crate::loaders::cache::upstream_cache::Revision;
-use crate::loaders::data_sources::Sources;
+use crate::loaders::data_sources::DataSources;
 use crate::loaders::settings::{ConnectionSettings, WatchSettings};
-use crate::loaders::stats::Ledger;
-use crate::loaders::watch::feeds::Watches;
+use crate::loaders::stats::OperationStats;
+use crate::loaders::watch::feeds::ChangeFeeds;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::counts::CallCounts;
 
@@ -36,13 +36,13 @@ impl Graph {
     /// A graph over some sources.
     #[must_use]
     pub fn new(
-        sources: Arc<Sources>,
+        sources: Arc<DataSources>,
         mapping: ToolkitMapping,
         connections: ConnectionSettings,
         federation: FederationSettings,
         watching: WatchSettings,
     ) -> Self {
-        let watches = Arc::new(Watches::new(Arc::clone(&sources), watching));
+        let watches = Arc::new(ChangeFeeds::new(Arc::clone(&sources), watching));
         let texts = schema_texts(federation, connections.clone());
         Self::of(GraphParts { sources, mapping, watches, connections, texts })
     }
@@ -77,7 +77,7 @@ impl Graph {
         federation: FederationSettings,
         health: HealthRules,
     ) -> Self {
-        let sources = Arc::new(Sources { health, ..Sources::clone(&self.parts.sources) });
+        let sources = Arc::new(DataSources { health, ..DataSources::clone(&self.parts.sources) });
         let watches = Arc::clone(&self.parts.watches);
         let texts = schema_texts(federation, connections.clone());
         Self::of(GraphParts { sources, mapping, watches, connections, texts }).measured_by(self.metrics())
@@ -95,7 +95,7 @@ impl Graph {
         self.parts.sources.calls()
     }
 
-    /// As [`Sources::flush`].
+    /// As [`DataSources::flush`].
     pub async fn flush(&self, at_most: Duration) {
         self.parts.sources.flush(at_most).await;
     }
@@ -112,10 +112,10 @@ impl Graph {
     }
 
     /// Executes one operation on a caller's behalf; its document has passed validation. What it costs
-    /// upstream is entered in the ledger, where there is one.
-    pub async fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> Response {
-        let batches = Batches::default();
-        let context = OperationContext::new(Arc::clone(&self.parts), caller, ledger, batches.clone());
+    /// upstream is entered in the stats, where there is one.
+    pub async fn execute(&self, request: Request, caller: Caller, stats: Arc<OperationStats>) -> Response {
+        let batches = BatchScheduler::default();
+        let context = OperationContext::new(Arc::clone(&self.parts), caller, stats, batches.clone());
         batches.drive(self.schema.execute(request.data(context))).await
     }
 
@@ -126,7 +126,7 @@ impl Graph {
 
     /// What can be listened to.
     #[must_use]
-    pub fn watches(&self) -> &Arc<Watches> {
+    pub fn watches(&self) -> &Arc<ChangeFeeds> {
         &self.parts.watches
     }
 
@@ -136,11 +136,11 @@ impl Graph {
         &self,
         request: Request,
         caller: Caller,
-        ledger: Arc<Ledger>,
+        stats: Arc<OperationStats>,
         event: Event,
     ) -> Option<Response> {
-        let batches = Batches::default();
-        let context = OperationContext::new(Arc::clone(&self.parts), caller, ledger, batches.clone());
+        let batches = BatchScheduler::default();
+        let context = OperationContext::new(Arc::clone(&self.parts), caller, stats, batches.clone());
         let mut answers = self.schema.execute_stream(request.data(context).data(event));
         batches.drive(answers.next()).await
     }

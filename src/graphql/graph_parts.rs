@@ -3,15 +3,15 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::domain::toolkits::ToolkitMapping;
-use crate::loaders::data_sources::Sources;
+use crate::loaders::data_sources::DataSources;
 use crate::loaders::settings::ConnectionSettings;
-use crate::loaders::watch::feeds::Watches;
+use crate::loaders::watch::feeds::ChangeFeeds;
 
 /// What the resolvers of all operations read.
 pub(super) struct GraphParts {
-    pub(super) sources: Arc<Sources>,
+    pub(super) sources: Arc<DataSources>,
     pub(super) mapping: ToolkitMapping,
-    pub(super) watches: Arc<Watches>,
+    pub(super) watches: Arc<ChangeFeeds>,
     pub(super) connections: ConnectionSettings,
     pub(super) texts: SchemaTexts,
 }

@@ -17,7 +17,7 @@ use super::words::ProviderStatus;
 use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::page::PageArguments;
 use crate::domain::providers;
-use crate::loaders::cache::freshness::Kept;
+use crate::loaders::cache::freshness::Cached;
 use crate::loaders::lists::counts::CountQuery;
 use crate::loaders::lists::parent::Parent;
 use crate::loaders::loader::CountKey;
@@ -40,7 +40,7 @@ impl IntegrationHealth {
         ctx: &Context<'_>,
     ) -> Option<Result<Vec<ProviderStatusCount>, FieldError>> {
         let listed = operation(ctx).providers().await;
-        Some(listed.map(|Kept { value: list, .. }| {
+        Some(listed.map(|Cached { value: list, .. }| {
             let mut counts: BTreeMap<_, u64> = STATUSES.into_iter().map(|status| (status, 0)).collect();
             for listed in list.iter() {
                 *counts.entry(listed.provider.status.kind()).or_default() += 1;
@@ -74,7 +74,7 @@ impl IntegrationHealth {
         let operation = operation(ctx);
         let judge = operation.loader().judge();
         let listed = operation.providers().await;
-        Some(listed.map(|Kept { value: list, freshness }| {
+        Some(listed.map(|Cached { value: list, freshness }| {
             let needing = list.iter().filter(|listed| judge.provider(&listed.provider).needs_attention);
             needing.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(judge))).collect()
         }))

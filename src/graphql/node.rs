@@ -11,7 +11,7 @@ use super::operation_context::operation;
 use super::providers::Provider;
 use super::toolkits::Toolkit;
 use crate::domain::global_id::{GlobalId, ProviderId};
-use crate::loaders::cache::freshness::Kept;
+use crate::loaders::cache::freshness::Cached;
 
 /// An object with a globally unique `id`, which `Query.node` resolves again.
 #[derive(Interface)]
@@ -39,7 +39,7 @@ pub(super) async fn node(ctx: &Context<'_>, id: &ID) -> Option<Result<Node, Fiel
 /// A provider by what its global id is made of.
 pub(super) async fn provider(ctx: &Context<'_>, id: ProviderId) -> Option<Result<Provider, FieldError>> {
     let (judge, list) = (operation(ctx).loader().judge(), operation(ctx).providers().await);
-    let found = list.map(|Kept { value: list, freshness }| {
+    let found = list.map(|Cached { value: list, freshness }| {
         let found = list.iter().find(|listed| listed.id == id);
         found.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(judge)))
     });
@@ -49,7 +49,7 @@ pub(super) async fn provider(ctx: &Context<'_>, id: ProviderId) -> Option<Result
 /// An account by its `ca_…`.
 pub(super) async fn account(ctx: &Context<'_>, id: Box<str>) -> Option<Result<ConnectedAccount, FieldError>> {
     let (judge, found) = (operation(ctx).loader().judge(), operation(ctx).account(id).await);
-    let found = found.map(|Kept { value, freshness }| {
+    let found = found.map(|Cached { value, freshness }| {
         value.map(|account| ConnectedAccount(account, freshness, Arc::clone(judge)))
     });
     found.transpose()

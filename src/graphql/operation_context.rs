@@ -14,14 +14,16 @@ use crate::domain::caller::Caller;
 use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::toolkits::ToolkitMapping;
 use crate::domain::upstream_name::UpstreamName;
-use crate::loaders::batch_scheduler::Batches;
-use crate::loaders::cache::freshness::Kept;
+use crate::loaders::batch_scheduler::BatchScheduler;
+use crate::loaders::cache::freshness::Cached;
 use crate::loaders::lists::counts::Counts;
 use crate::loaders::lists::providers::ProviderList;
 use crate::loaders::lists::slice::Slice;
-use crate::loaders::loader::{AccountId, AccountsKey, AllProviders, CountKey, OperationLoader, loader};
+use crate::loaders::loader::{
+    AccountByIdKey, AccountsKey, CountKey, OperationLoader, ProviderListKey, loader,
+};
 use crate::loaders::settings::ConnectionSettings;
-use crate::loaders::stats::Ledger;
+use crate::loaders::stats::OperationStats;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// One operation's loader, and the shared parts.
@@ -37,8 +39,13 @@ pub(super) fn operation<'c>(ctx: &Context<'c>) -> &'c OperationContext {
 }
 
 impl OperationContext {
-    pub(super) fn new(parts: Arc<GraphParts>, caller: Caller, ledger: Arc<Ledger>, batches: Batches) -> Self {
-        let loader = loader(Arc::clone(&parts.sources), &caller, ledger, batches);
+    pub(super) fn new(
+        parts: Arc<GraphParts>,
+        caller: Caller,
+        stats: Arc<OperationStats>,
+        batches: BatchScheduler,
+    ) -> Self {
+        let loader = loader(Arc::clone(&parts.sources), &caller, stats, batches);
         Self { parts, caller, loader }
     }
 
@@ -76,13 +83,13 @@ impl OperationContext {
     }
 
     /// Every integration of the workspace.
-    pub(super) async fn providers(&self) -> Result<Kept<ProviderList>, FieldError> {
-        Ok(self.load(AllProviders, UpstreamName::Leadlex).await??)
+    pub(super) async fn providers(&self) -> Result<Cached<ProviderList>, FieldError> {
+        Ok(self.load(ProviderListKey, UpstreamName::Leadlex).await??)
     }
 
     /// An account by its `ca_…`.
-    pub(super) async fn account(&self, id: Box<str>) -> Result<Kept<Option<SharedAccount>>, FieldError> {
-        Ok(self.load(AccountId(id), UpstreamName::Composio).await??)
+    pub(super) async fn account(&self, id: Box<str>) -> Result<Cached<Option<SharedAccount>>, FieldError> {
+        Ok(self.load(AccountByIdKey(id), UpstreamName::Composio).await??)
     }
 
     /// A parent's accounts.

@@ -18,8 +18,8 @@ use crate::domain::filters;
 use crate::domain::global_id;
 use crate::domain::input::BadInput;
 use crate::domain::page::PageArguments;
-use crate::loaders::cache::freshness::{Freshness, Kept};
-use crate::loaders::health::Judge;
+use crate::loaders::cache::freshness::{Cached, Freshness};
+use crate::loaders::health::HealthEvaluator;
 use crate::loaders::lists::provider_page::{self, ProviderPage, ProviderQuery};
 
 /// Narrows integrations; a list that is left out or null asks for all, an empty one for none.
@@ -81,12 +81,12 @@ pub(super) async fn connect(
     let page = arguments.check(operation.connections().providers())?;
     let question = question(filter.unwrap_or_default(), order)?;
     accounts_ahead::start(ctx, &question, &page);
-    let Kept { value: list, freshness } = operation.providers().await?;
+    let Cached { value: list, freshness } = operation.providers().await?;
     let page = operation.loader().provider_page(&list, &question, &page)?;
     Ok(Preserialized(ProviderConnection(Arc::new(page), freshness, Arc::clone(operation.loader().judge()))))
 }
 
-pub(super) struct ProviderConnection(Arc<ProviderPage>, Freshness, Arc<Judge>);
+pub(super) struct ProviderConnection(Arc<ProviderPage>, Freshness, Arc<HealthEvaluator>);
 
 object_type! {
     /// A page of integrations.

@@ -18,11 +18,15 @@ use super::words::{ProviderCategory, ProviderStatus};
 use crate::domain::global_id::GlobalId;
 use crate::domain::page::PageArguments;
 use crate::loaders::cache::freshness::Freshness;
-use crate::loaders::health::Judge;
+use crate::loaders::health::HealthEvaluator;
 use crate::loaders::lists::parent::Parent;
 use crate::loaders::lists::providers::ListedProvider;
 
-pub(super) struct Provider(pub(super) Arc<ListedProvider>, pub(super) Freshness, pub(super) Arc<Judge>);
+pub(super) struct Provider(
+    pub(super) Arc<ListedProvider>,
+    pub(super) Freshness,
+    pub(super) Arc<HealthEvaluator>,
+);
 
 object_type! {
     /// An integration of the workspace, as the workspace API reports it.

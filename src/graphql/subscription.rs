@@ -52,7 +52,7 @@ impl Subscription {
             return Ok(stream::iter(None));
         };
         let loader = operation(ctx).loader();
-        Ok(stream::iter(loader.hears_of_provider(change, &question).map(ProviderChange)))
+        Ok(stream::iter(loader.visible_provider_change(change, &question).map(ProviderChange)))
     }
 
     /// Connected accounts that appeared, changed or went, from the moment of subscribing. That one went is told where the project's total fell and a walk over all its accounts missed it, as long as they are few enough to be walked over.
@@ -65,7 +65,7 @@ impl Subscription {
         let Event::Account(change) = ctx.data_unchecked::<Event>() else {
             return Ok(stream::iter(None));
         };
-        let is_heard = operation(ctx).loader().hears_of_account(change, &filter);
+        let is_heard = operation(ctx).loader().is_account_change_visible(change, &filter);
         Ok(stream::iter(is_heard.then(|| ConnectedAccountChange(Arc::clone(change)))))
     }
 }

@@ -15,7 +15,7 @@ use crate::domain::global_id::GlobalId;
 use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::page::PageArguments;
 use crate::domain::toolkits::ToolkitSlug;
-use crate::loaders::cache::freshness::Kept;
+use crate::loaders::cache::freshness::Cached;
 use crate::loaders::lists::parent::Parent;
 
 pub(super) enum Toolkit {
@@ -46,7 +46,7 @@ impl Toolkit {
 /// longer than an operation was priced for.
 pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Result<Vec<Provider>, FieldError> {
     let operation = operation(ctx);
-    let Kept { value: list, freshness } = operation.providers().await?;
+    let Cached { value: list, freshness } = operation.providers().await?;
     let stands_for = list.iter().filter(|listed| operation.mapping().maps_to(slug, &listed.provider));
     let judge = operation.loader().judge();
     let providers: Vec<_> =

@@ -7,7 +7,7 @@ use super::moment::{DateTime, moment};
 use super::object_type::write_enum;
 use super::operation_context::operation;
 use crate::domain::upstream_name;
-use crate::loaders::upstream_status::Source;
+use crate::loaders::upstream_status::UpstreamOverview;
 use crate::upstream::standing::{self, Standing};
 
 /// One of the two REST APIs behind this graph.
@@ -41,7 +41,7 @@ pub(super) enum UpstreamState {
 write_enum!(UpstreamName);
 
 pub(super) struct Upstream {
-    source: Source,
+    source: UpstreamOverview,
     /// Whether more is told than its name and state.
     is_told: bool,
 }

@@ -18,18 +18,18 @@ use futures_util::future::{BoxFuture, poll_fn, ready};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::task::{ArcWake, AtomicWaker, FutureObj, Spawn, SpawnError, waker};
 
-/// Takes an operation's batches; they run while [`Batches::drive`] runs its execution.
+/// Takes an operation's batches; they run while [`BatchScheduler::drive`] runs its execution.
 #[derive(Clone, Default)]
-pub struct Batches(Arc<Mutex<Vec<FutureObj<'static, ()>>>>);
+pub struct BatchScheduler(Arc<Mutex<Vec<FutureObj<'static, ()>>>>);
 
-impl Spawn for Batches {
+impl Spawn for BatchScheduler {
     fn spawn_obj(&self, batch: FutureObj<'static, ()>) -> Result<(), SpawnError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
         Ok(())
     }
 }
 
-impl Batches {
+impl BatchScheduler {
     fn take(&self) -> Vec<FutureObj<'static, ()>> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -38,7 +38,7 @@ impl Batches {
     pub async fn drive<T>(self, execution: impl Future<Output = T>) -> T {
         let mut execution = pin!(execution);
         let mut running = FuturesUnordered::new();
-        let rest = Arc::new(Rest::default());
+        let rest = Arc::new(ExecutionWaker::default());
         let execution_waker = waker(Arc::clone(&rest));
         poll_fn(|ctx| {
             rest.task.register(ctx.waker());
@@ -74,12 +74,12 @@ const TURNS_AT_ONCE: usize = 1_000;
 
 /// Whether the execution has something to do, and whom to tell.
 #[derive(Default)]
-struct Rest {
+struct ExecutionWaker {
     is_woken: AtomicBool,
     task: AtomicWaker,
 }
 
-impl ArcWake for Rest {
+impl ArcWake for ExecutionWaker {
     fn wake_by_ref(rest: &Arc<Self>) {
         rest.is_woken.store(true, Ordering::Release);
         rest.task.wake();
@@ -87,9 +87,9 @@ impl ArcWake for Rest {
 }
 
 /// The library's timer: there is nothing to wait for but the turn's end.
-pub(super) struct AtOnce;
+pub(super) struct NoDelay;
 
-impl Timer for AtOnce {
+impl Timer for NoDelay {
     fn delay(&self, _: Duration) -> BoxFuture<'static, ()> {
         ready(()).boxed()
     }
@@ -147,8 +147,9 @@ mod tests {
     async fn every_level_is_one_batch_on_many_threads_too() {
         let schema = Schema::new(Query, EmptyMutation, EmptySubscription);
         for _ in 0..20 {
-            let (batches, doubles) = (Batches::default(), Doubles::default());
-            let loader = DataLoader::new(doubles.clone(), batches.clone(), AtOnce).max_batch_size(usize::MAX);
+            let (batches, doubles) = (BatchScheduler::default(), Doubles::default());
+            let loader =
+                DataLoader::new(doubles.clone(), batches.clone(), NoDelay).max_batch_size(usize::MAX);
             let request = Request::new("{ numbers { double { double { value } } } }").data(loader);
             let answer = batches.drive(schema.execute(request)).await;
             assert!(answer.is_ok());

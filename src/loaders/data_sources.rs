@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::batch_metrics::BatchSizes;
 use super::cache::metrics::read_weight;
 use super::cache::upstream_cache::Revision;
-use super::lists::account_lists::Lists;
+use super::lists::account_lists::AccountLists;
 use super::lists::by_id::AccountsById;
 use super::lists::providers::Providers;
 use crate::domain::caller::{Tenant, TenantFingerprints};
@@ -18,11 +18,11 @@ use crate::upstream::counts::CallCounts;
 
 /// The shared parts that loaders read through.
 #[derive(Clone)]
-pub struct Sources {
+pub struct DataSources {
     /// The workspace's integrations.
     pub providers: Arc<Providers>,
-    /// Lists of accounts.
-    pub lists: Arc<Lists>,
+    /// AccountLists of accounts.
+    pub lists: Arc<AccountLists>,
     /// Accounts by id.
     pub accounts_by_id: Arc<AccountsById>,
     /// From which ages on something is taken for unhealthy.
@@ -31,17 +31,17 @@ pub struct Sources {
     pub batch_sizes: Arc<BatchSizes>,
 }
 
-impl Sources {
+impl DataSources {
     /// In which state everything is that a tenant's answers are made of.
     #[must_use]
     pub fn revision(&self, tenant: &Tenant) -> Revision {
         let TenantFingerprints { leadlex, composio } = tenant.fingerprints();
         Revision {
-            leadlex: leadlex.map_or(0, |leadlex| self.providers.holdings().revision(&leadlex)),
-            composio: composio.map_or(0, |composio| self.lists.holdings().revision(&composio)),
+            leadlex: leadlex.map_or(0, |leadlex| self.providers.upstream_cache().revision(&leadlex)),
+            composio: composio.map_or(0, |composio| self.lists.upstream_cache().revision(&composio)),
             epochs: (
-                leadlex.map_or(0, |leadlex| self.providers.holdings().epoch(&leadlex)),
-                composio.map_or(0, |composio| self.lists.holdings().epoch(&composio)),
+                leadlex.map_or(0, |leadlex| self.providers.upstream_cache().epoch(&leadlex)),
+                composio.map_or(0, |composio| self.lists.upstream_cache().epoch(&composio)),
             ),
         }
     }
@@ -63,23 +63,26 @@ impl Sources {
 
     /// Waits a moment until other replicas know of everything that was dropped here.
     pub async fn flush(&self, at_most: Duration) {
-        tokio::join!(self.providers.holdings().flush(at_most), self.lists.holdings().flush(at_most));
+        tokio::join!(
+            self.providers.upstream_cache().flush(at_most),
+            self.lists.upstream_cache().flush(at_most)
+        );
     }
 
     /// Has everything of a tenant read again before it is served; with it all its finished answers are gone.
     pub fn expire(&self, tenant: &Tenant) {
         if let Some(leadlex) = &tenant.leadlex {
-            self.providers.holdings().expire(&leadlex.fingerprint(), ChangeCause::Refresh);
+            self.providers.upstream_cache().expire(&leadlex.fingerprint(), ChangeCause::Refresh);
         }
         if let Some(composio) = &tenant.composio {
-            self.lists.holdings().expire(&composio.fingerprint(), ChangeCause::Refresh);
+            self.lists.upstream_cache().expire(&composio.fingerprint(), ChangeCause::Refresh);
         }
     }
 
     /// Has a tenant's accounts read again before they are served, as their upstream says that they have changed.
     pub fn accounts_changed(&self, tenant: &Tenant) {
         if let Some(composio) = &tenant.composio {
-            self.lists.holdings().expire(&composio.fingerprint(), ChangeCause::Webhook);
+            self.lists.upstream_cache().expire(&composio.fingerprint(), ChangeCause::Webhook);
         }
     }
 
@@ -88,17 +91,17 @@ impl Sources {
         let Self { providers, lists, accounts_by_id, health: _, batch_sizes } = self;
         providers.client().read_metrics(readings);
         lists.client().read_metrics(readings);
-        providers.holdings().reads.read(UpstreamName::Leadlex, readings);
-        lists.holdings().reads.read(UpstreamName::Composio, readings);
+        providers.upstream_cache().reads.read(UpstreamName::Leadlex, readings);
+        lists.upstream_cache().reads.read(UpstreamName::Composio, readings);
         batch_sizes.read(readings);
-        let shares = lists.holdings().settings.shares();
-        let [pages, totals, ways_back] = lists.weights_bytes();
+        let shares = lists.upstream_cache().settings.shares();
+        let [pages, totals, reverse_pages] = lists.weights_bytes();
         let [listed, last_known] = providers.weights_bytes();
         for (cache, weight, limit) in [
             ("pages", pages, shares.pages),
             ("accounts", accounts_by_id.weight_bytes(), shares.accounts),
             ("totals", totals, shares.totals),
-            ("ways_back", ways_back, shares.ways_back),
+            ("reverse_pages", reverse_pages, shares.reverse_pages),
             ("providers", listed, shares.providers),
             ("last_known", last_known, shares.last_known),
         ] {

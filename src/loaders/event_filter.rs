@@ -15,7 +15,7 @@ impl OperationLoader {
     /// A change of an integration as the caller sees it; `None` where it sees no change, or did not ask for it. What left
     /// the filter by the change is told too.
     #[must_use]
-    pub fn hears_of_provider(
+    pub fn visible_provider_change(
         &self,
         change: &ProviderChange,
         question: &ProviderQuery,
@@ -38,7 +38,7 @@ impl OperationLoader {
 
     /// Whether the caller hears of a change of an account. What left the filter by the change is told too.
     #[must_use]
-    pub fn hears_of_account(&self, change: &AccountChange, filter: &AccountFilter) -> bool {
+    pub fn is_account_change_visible(&self, change: &AccountChange, filter: &AccountFilter) -> bool {
         let Some(reader) = self.reader() else { return false };
         let scan = Scan::new(reader, filter.clone(), AccountOrder::NEWEST_FIRST);
         let states = &change.states;

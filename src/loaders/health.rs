@@ -1,13 +1,13 @@
 //! Verdicts on what one operation reads: by the table of [`crate::domain::health`], all at one moment.
 //!
 //! A verdict can change by time alone, so whoever asks for one makes the whole answer good for no longer than that: it
-//! is entered in the ledger here, and cannot be forgotten elsewhere.
+//! is entered in the stats here, and cannot be forgotten elsewhere.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::stats::Ledger;
+use super::stats::OperationStats;
 use crate::domain::accounts::ConnectedAccount;
 use crate::domain::clock::Clock;
 use crate::domain::health::{HealthRules, HealthVerdict};
@@ -15,16 +15,16 @@ use crate::domain::providers::Provider;
 
 /// Judges on behalf of one operation.
 #[derive(Debug)]
-pub struct Judge {
+pub struct HealthEvaluator {
     rules: HealthRules,
     clock: Clock,
     now: Timestamp,
-    ledger: Arc<Ledger>,
+    stats: Arc<OperationStats>,
 }
 
-impl Judge {
-    pub(super) fn new(rules: HealthRules, clock: Clock, ledger: Arc<Ledger>) -> Self {
-        Self { rules, clock, now: clock.now(), ledger }
+impl HealthEvaluator {
+    pub(super) fn new(rules: HealthRules, clock: Clock, stats: Arc<OperationStats>) -> Self {
+        Self { rules, clock, now: clock.now(), stats }
     }
 
     /// The rules that it goes by.
@@ -47,7 +47,7 @@ impl Judge {
 
     fn entered(&self, verdict: HealthVerdict) -> HealthVerdict {
         if let Some(moment) = verdict.changes_at {
-            self.ledger.changes_at(self.clock.instant(moment));
+            self.stats.changes_at(self.clock.instant(moment));
         }
         verdict
     }

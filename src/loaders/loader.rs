@@ -14,11 +14,11 @@ use async_graphql::dataloader::{DataLoader, Loader};
 use futures_util::future::join_all;
 
 use super::batch_metrics::Batch;
-use super::batch_scheduler::{AtOnce, Batches};
-use super::cache::freshness::Accept;
-use super::cache::freshness::Kept;
-use super::data_sources::Sources;
-use super::health::Judge;
+use super::batch_scheduler::{BatchScheduler, NoDelay};
+use super::cache::freshness::Cached;
+use super::cache::freshness::StalePolicy;
+use super::data_sources::DataSources;
+use super::health::HealthEvaluator;
 use super::lists::account_lists::ListError;
 use super::lists::counts::{CountQuery, Counts};
 use super::lists::multi_parent::AccountQuery;
@@ -28,7 +28,7 @@ use super::lists::providers::{ListedProvider, ProviderList};
 use super::lists::scan::Reader;
 use super::lists::slice::Slice;
 use super::prefetch;
-use super::stats::Ledger;
+use super::stats::OperationStats;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::page::PageRequest;
@@ -39,34 +39,38 @@ use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// One operation's loader.
 pub struct OperationLoader {
-    pub(crate) sources: Arc<Sources>,
+    pub(crate) sources: Arc<DataSources>,
     pub(crate) tenant: Tenant,
     pub(crate) view: View,
-    pub(crate) ledger: Arc<Ledger>,
-    judge: Arc<Judge>,
+    pub(crate) stats: Arc<OperationStats>,
+    judge: Arc<HealthEvaluator>,
 }
 
-/// A loader for one operation of a caller. What it reads is entered in the ledger; its batches run where the operation is driven.
+/// A loader for one operation of a caller. What it reads is entered in the stats; its batches run where the operation is driven.
 #[must_use]
 pub fn loader(
-    sources: Arc<Sources>,
+    sources: Arc<DataSources>,
     caller: &Caller,
-    ledger: Arc<Ledger>,
-    batches: Batches,
+    stats: Arc<OperationStats>,
+    batches: BatchScheduler,
 ) -> DataLoader<OperationLoader> {
-    let judge = Arc::new(Judge::new(sources.health, sources.lists.holdings().clock, Arc::clone(&ledger)));
+    let judge = Arc::new(HealthEvaluator::new(
+        sources.health,
+        sources.lists.upstream_cache().clock,
+        Arc::clone(&stats),
+    ));
     let loader =
-        OperationLoader { sources, tenant: caller.tenant.clone(), view: caller.view(), ledger, judge };
-    DataLoader::new(loader, batches, AtOnce).max_batch_size(usize::MAX)
+        OperationLoader { sources, tenant: caller.tenant.clone(), view: caller.view(), stats, judge };
+    DataLoader::new(loader, batches, NoDelay).max_batch_size(usize::MAX)
 }
 
 /// Key: every integration of the workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct AllProviders;
+pub struct ProviderListKey;
 
 /// Key: an account by its `ca_…`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct AccountId(pub Box<str>);
+pub struct AccountByIdKey(pub Box<str>);
 
 /// Key: a page of a parent's accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,8 +94,8 @@ impl OperationLoader {
     /// Who reads Composio, where there is a key to it.
     pub(crate) fn reader(&self) -> Option<Reader> {
         let credential = self.tenant.composio.clone()?;
-        let (view, ledger) = (self.view.clone(), Arc::clone(&self.ledger));
-        Some(Reader { credential, view, ledger, is_ahead: false })
+        let (view, stats) = (self.view.clone(), Arc::clone(&self.stats));
+        Some(Reader { credential, view, stats, is_prefetch: false })
     }
 
     /// The providers that will most likely be answered, where answering them costs a call.
@@ -108,7 +112,7 @@ impl OperationLoader {
     }
 
     /// Asks for the accounts of some parents before anybody needs them.
-    pub fn start_ahead(&self, queries: Vec<AccountQuery>, parents: BTreeSet<Parent>) {
+    pub fn prefetch_accounts(&self, queries: Vec<AccountQuery>, parents: BTreeSet<Parent>) {
         if let Some(reader) = self.reader() {
             prefetch::start(&self.sources, &reader, queries, parents);
         }
@@ -131,43 +135,52 @@ impl OperationLoader {
 
     /// Who judges what the operation reads.
     #[must_use]
-    pub fn judge(&self) -> &Arc<Judge> {
+    pub fn judge(&self) -> &Arc<HealthEvaluator> {
         &self.judge
     }
 }
 
-impl Loader<AllProviders> for OperationLoader {
-    type Value = Result<Kept<ProviderList>, UpstreamError>;
+impl Loader<ProviderListKey> for OperationLoader {
+    type Value = Result<Cached<ProviderList>, UpstreamError>;
     type Error = Infallible;
 
-    async fn load(&self, keys: &[AllProviders]) -> Result<HashMap<AllProviders, Self::Value>, Infallible> {
+    async fn load(
+        &self,
+        keys: &[ProviderListKey],
+    ) -> Result<HashMap<ProviderListKey, Self::Value>, Infallible> {
         self.sources.batch_sizes.count(Batch::Providers, keys.len());
         let loading = async {
             let list = match &self.tenant.leadlex {
                 Some(credential) => {
-                    self.sources.providers.list(credential, Accept::Stale, &self.ledger).await
+                    self.sources.providers.list(credential, StalePolicy::AllowStale, &self.stats).await
                 }
                 None => Err(no_leadlex_key()),
             };
-            Ok(HashMap::from([(AllProviders, list.map(|list| list.map(|list| seen_by(&self.view, list))))]))
+            Ok(HashMap::from([(
+                ProviderListKey,
+                list.map(|list| list.map(|list| seen_by(&self.view, list))),
+            )]))
         };
         Open::batch("providers", keys.len()).around(loading).await
     }
 }
 
-impl Loader<AccountId> for OperationLoader {
-    type Value = Result<Kept<Option<SharedAccount>>, UpstreamError>;
+impl Loader<AccountByIdKey> for OperationLoader {
+    type Value = Result<Cached<Option<SharedAccount>>, UpstreamError>;
     type Error = Infallible;
 
-    async fn load(&self, keys: &[AccountId]) -> Result<HashMap<AccountId, Self::Value>, Infallible> {
+    async fn load(
+        &self,
+        keys: &[AccountByIdKey],
+    ) -> Result<HashMap<AccountByIdKey, Self::Value>, Infallible> {
         self.sources.batch_sizes.count(Batch::Account, keys.len());
         let loading = async {
             let Some(reader) = self.reader() else {
                 return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
             };
-            let ids = keys.iter().map(|AccountId(id)| id.clone());
+            let ids = keys.iter().map(|AccountByIdKey(id)| id.clone());
             let found = self.sources.accounts_by_id.get(&reader, ids).await;
-            Ok(found.into_iter().map(|(id, account)| (AccountId(id), account)).collect())
+            Ok(found.into_iter().map(|(id, account)| (AccountByIdKey(id), account)).collect())
         };
         Open::batch("accounts by id", keys.len()).around(loading).await
     }

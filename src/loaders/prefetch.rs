@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tracing::Instrument as _;
 
-use super::data_sources::Sources;
+use super::data_sources::DataSources;
 use super::lists::multi_parent::AccountQuery;
 use super::lists::parent::Parent;
 use super::lists::scan::Reader;
@@ -20,13 +20,13 @@ use crate::telemetry::traces;
 /// Starts the questions about the parents that are expected. Their answers go into the cache, and
 /// their failures nowhere: whoever needs the page asks again, and is told.
 pub(super) fn start(
-    sources: &Arc<Sources>,
+    sources: &Arc<DataSources>,
     reader: &Reader,
     queries: Vec<AccountQuery>,
     parents: BTreeSet<Parent>,
 ) {
     for query in queries {
-        let reader = Reader { is_ahead: true, ..reader.clone() };
+        let reader = Reader { is_prefetch: true, ..reader.clone() };
         let (sources, parents) = (Arc::clone(sources), parents.clone());
         let asking = async move { sources.lists.slices(&reader, &query, parents).await };
         tokio::spawn(traces::carried(asking).in_current_span());

@@ -81,8 +81,8 @@ pub struct Shares {
     /// How long lists of accounts are.
     pub totals: u64,
     /// Which page leads to which.
-    pub ways_back: u64,
-    /// Lists of providers.
+    pub reverse_pages: u64,
+    /// AccountLists of providers.
     pub providers: u64,
     /// The last list of providers that was read, however old.
     pub last_known: u64,
@@ -101,7 +101,7 @@ impl Shares {
             pages: sixteenth * 6,
             accounts: sixteenth * 2,
             totals: sixteenth,
-            ways_back: sixteenth,
+            reverse_pages: sixteenth,
             providers: sixteenth,
             last_known: sixteenth,
             answers: sixteenth * 2,
@@ -132,7 +132,7 @@ impl ConnectionSettings {
         ("providers_default", 1..=10_000),
         ("accounts_default", 1..=10_000),
         ("page_max", 1..=10_000),
-        // As representations they are some four values of JSON each, of which a request may hold 10,000.
+        // As representations they are some four values of JSON each, of which a request may defer_retry 10,000.
         ("ids_max", 1..=2_000),
         ("toolkit_providers_max", 1..=10_000),
     ];

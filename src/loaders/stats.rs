@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::cache::deadline::UpstreamDeadline;
-use super::cache::freshness::{Freshness, Got, Kept};
+use super::cache::freshness::{Cached, Freshness, ValueSource};
 use crate::domain::problems::{self, ProblemReports, ProblemSummary};
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::view::View;
@@ -24,7 +24,7 @@ use crate::upstream::error::UpstreamError;
 
 /// The account of one operation.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct OperationStats {
     started: Instant,
     deadline: UpstreamDeadline,
     is_traced: bool,
@@ -82,7 +82,7 @@ pub struct Saved {
     pub by_joining: usize,
 }
 
-/// A ledger as an answer shows it.
+/// A stats as an answer shows it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trace {
@@ -94,8 +94,8 @@ pub struct Trace {
     pub saved: Saved,
 }
 
-impl Ledger {
-    /// A ledger that begins now, of an operation that waits for upstreams `until` then; where it `is_traced`, it tells
+impl OperationStats {
+    /// A stats that begins now, of an operation that waits for upstreams `until` then; where it `is_traced`, it tells
     /// calls apart.
     #[must_use]
     pub fn begin(is_traced: bool, until: Instant) -> Self {
@@ -103,8 +103,8 @@ impl Ledger {
         Self { started: Instant::now(), deadline, is_traced, calls_made, entries: Mutex::default() }
     }
 
-    /// The ledger of what reads on nobody's behalf: nobody waits, and nobody asks what it cost.
-    pub(super) fn of_nobody() -> Self {
+    /// The stats of what reads on nobody's behalf: nobody waits, and nobody asks what it cost.
+    pub(super) fn background() -> Self {
         Self { deadline: UpstreamDeadline::never(), ..Self::begin(false, Instant::now()) }
     }
 
@@ -147,13 +147,13 @@ impl Ledger {
         upstream: UpstreamName,
         asked: impl FnOnce() -> String,
         asked_at: Instant,
-        got: Got,
-        result: &Result<Kept<T>, UpstreamError>,
+        got: ValueSource,
+        result: &Result<Cached<T>, UpstreamError>,
     ) {
         if let Ok(kept) = result {
             self.uses(kept.freshness);
         }
-        if got == Got::Fetched && !result.as_ref().is_err_and(UpstreamError::is_held) {
+        if got == ValueSource::Fetched && !result.as_ref().is_err_and(UpstreamError::is_held) {
             let [leadlex, composio] = &self.calls_made;
             let made = match upstream {
                 UpstreamName::Leadlex => leadlex,
@@ -165,9 +165,9 @@ impl Ledger {
             return;
         }
         self.change(|entries| match got {
-            Got::Kept | Got::Shared => entries.saved.by_cache += 1,
-            Got::Joined => entries.saved.by_joining += 1,
-            Got::Fetched => entries.calls.push(Call {
+            ValueSource::Cached | ValueSource::Shared => entries.saved.by_cache += 1,
+            ValueSource::Joined => entries.saved.by_joining += 1,
+            ValueSource::Fetched => entries.calls.push(Call {
                 upstream: upstream.to_string(),
                 asked: asked(),
                 started_at_ms: milliseconds(asked_at - self.started),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::cache::freshness::Accept;
+use super::cache::freshness::StalePolicy;
 use super::cache::upstream_cache::CacheStatistics;
 use super::lists::scan::Scan;
 use super::loader::OperationLoader;
@@ -15,7 +15,7 @@ use crate::upstream::standing::Standing;
 
 /// One source, as one caller's credential has met it.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct UpstreamOverview {
     /// Which.
     pub name: UpstreamName,
     /// How it stands; none where the caller has no key to it.
@@ -27,22 +27,22 @@ pub struct Source {
 impl OperationLoader {
     /// Both sources. Costs no call.
     #[must_use]
-    pub fn sources(&self) -> [Source; 2] {
+    pub fn sources(&self) -> [UpstreamOverview; 2] {
         let (providers, lists) = (&self.sources.providers, &self.sources.lists);
         let (leadlex, composio) = (self.tenant.leadlex.as_ref(), self.tenant.composio.as_ref());
         [
-            Source {
+            UpstreamOverview {
                 name: UpstreamName::Leadlex,
                 standing: leadlex.map(|credential| providers.client().standing(credential)),
                 cache: leadlex
-                    .map(|credential| providers.holdings().statistics(&credential.fingerprint()))
+                    .map(|credential| providers.upstream_cache().statistics(&credential.fingerprint()))
                     .unwrap_or_default(),
             },
-            Source {
+            UpstreamOverview {
                 name: UpstreamName::Composio,
                 standing: composio.map(|credential| lists.client().standing(credential)),
                 cache: composio
-                    .map(|credential| lists.holdings().statistics(&credential.fingerprint()))
+                    .map(|credential| lists.upstream_cache().statistics(&credential.fingerprint()))
                     .unwrap_or_default(),
             },
         ]
@@ -58,9 +58,9 @@ impl OperationLoader {
             let providers = &self.sources.providers;
             let wait = providers.client().may_refresh(credential);
             if wait.is_none() {
-                providers.holdings().expire(&credential.fingerprint(), ChangeCause::Refresh);
+                providers.upstream_cache().expire(&credential.fingerprint(), ChangeCause::Refresh);
                 // Whether it could be read is told by the source's standing.
-                drop(providers.list(credential, Accept::Stale, &self.ledger).await);
+                drop(providers.list(credential, StalePolicy::AllowStale, &self.stats).await);
             }
             wait
         };
@@ -69,14 +69,14 @@ impl OperationLoader {
             let lists = &self.sources.lists;
             let wait = lists.client().may_refresh(&reader.credential);
             if wait.is_none() {
-                lists.holdings().expire(&reader.credential.fingerprint(), ChangeCause::Refresh);
+                lists.upstream_cache().expire(&reader.credential.fingerprint(), ChangeCause::Refresh);
                 let newest = Scan::new(reader, AccountFilter::default(), AccountOrder::NEWEST_FIRST);
-                drop(lists.page(&newest, None, Accept::Stale).await);
+                drop(lists.page(&newest, None, StalePolicy::AllowStale).await);
             }
             wait
         };
         let (providers, accounts): (Option<Duration>, Option<Duration>) = tokio::join!(providers, accounts);
         let wait = providers.max(accounts)?;
-        Some(self.sources.lists.holdings().clock.at(tokio::time::Instant::now() + wait))
+        Some(self.sources.lists.upstream_cache().clock.at(tokio::time::Instant::now() + wait))
     }
 }

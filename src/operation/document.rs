@@ -26,7 +26,7 @@ use super::settings::LimitSettings;
 use super::source_text;
 use super::suggestions;
 use super::variable_positions;
-use crate::loaders::cache::bounded_map::Weighed;
+use crate::loaders::cache::bounded_map::BoundedMap;
 
 /// What a verdict takes for each byte of the document's text: both trees, measured on introspection and on
 /// lists, and rounded up.
@@ -49,7 +49,7 @@ pub(crate) type ValidationResult = Result<Arc<Document>, Arc<[GraphqlError]>>;
 pub(crate) struct Documents {
     schema: Arc<Valid<Schema>>,
     limits: Option<LimitSettings>,
-    results: Weighed<Arc<str>, ValidationResult>,
+    results: BoundedMap<Arc<str>, ValidationResult>,
 }
 
 /// The schema that documents were to be judged by is none.
@@ -70,8 +70,8 @@ impl Documents {
         Self { schema: Arc::clone(&self.schema), limits: Some(limits), results }
     }
 
-    fn cache(limit_bytes: u64) -> Weighed<Arc<str>, ValidationResult> {
-        Weighed::new(limit_bytes, |text: &Arc<str>, _: &ValidationResult| {
+    fn cache(limit_bytes: u64) -> BoundedMap<Arc<str>, ValidationResult> {
+        BoundedMap::new(limit_bytes, |text: &Arc<str>, _: &ValidationResult| {
             text.len().saturating_mul(BYTES_PER_TEXT_BYTE).saturating_add(BYTES_PER_RESULT)
         })
     }

@@ -22,10 +22,10 @@ use super::settings::{DocumentSettings, LimitSettings};
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::clock::Clock;
 use crate::loaders::cache::freshness::Freshness;
-use crate::loaders::cache::freshness::Got;
+use crate::loaders::cache::freshness::ValueSource;
 use crate::loaders::cache::metrics::read_weight;
 use crate::loaders::settings::{ConnectionSettings, ListSettings, Shares};
-use crate::loaders::stats::Ledger;
+use crate::loaders::stats::OperationStats;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::requests::Made;
 use crate::telemetry::traces;
@@ -209,7 +209,7 @@ impl OperationEngine {
             let execution = async move { engine.admit(prepared, asker, false, deadline).await };
             let (response, got) = self.responses.get(key, revision, execution.boxed()).await;
             // The joined execution ran out of its own time. This request has time left, so it tries again.
-            if got != Got::Joined || !response.is_late || deadline.is_over() {
+            if got != ValueSource::Joined || !response.is_late || deadline.is_over() {
                 return response.of(&label);
             }
         }
@@ -225,9 +225,9 @@ impl OperationEngine {
         deadline: Deadline,
     ) -> (OperationResponse, Option<Freshness>) {
         let label = Arc::clone(&prepared.resolved.label);
-        let ledger = || Ledger::begin(is_traced, deadline.waits);
+        let stats = || OperationStats::begin(is_traced, deadline.waits);
         let Some(admission) = &self.admission else {
-            let (response, parts) = self.execute(prepared, caller, ledger(), None).await;
+            let (response, parts) = self.execute(prepared, caller, stats(), None).await;
             return (response.of(&label), parts);
         };
         let cost = match admission.check(&prepared) {
@@ -238,7 +238,7 @@ impl OperationEngine {
             match admission.enter(cost).await {
                 Ok(_permit) => {
                     let reported = is_traced.then(|| admission.report(cost));
-                    self.execute(prepared, caller, ledger(), reported).await
+                    self.execute(prepared, caller, stats(), reported).await
                 }
                 Err(overloaded) => (OperationResponse::failed(Outcome::Overloaded, &[overloaded]), None),
             }
@@ -255,26 +255,26 @@ impl OperationEngine {
         &self,
         prepared: PreparedOperation,
         caller: Caller,
-        ledger: Ledger,
+        stats: OperationStats,
         cost: Option<ReportedCost>,
     ) -> (OperationResponse, Option<Freshness>) {
-        let (ledger, view) = (Arc::new(ledger), caller.view());
+        let (stats, view) = (Arc::new(stats), caller.view());
         let selects_interfaces = prepared.selects_interfaces();
         // A panic ends one operation and not its connection. Its state is dropped with the future.
-        let executed = self.executor.execute(prepared.into_request(), caller, Arc::clone(&ledger));
+        let executed = self.executor.execute(prepared.into_request(), caller, Arc::clone(&stats));
         let mut response = match AssertUnwindSafe(executed).catch_unwind().await {
             Ok(mut executed) => {
                 if selects_interfaces {
                     introspection::fill_interfaces(&mut executed.data);
                 }
-                let extensions = ResponseExtensions::of(&ledger, &view, cost);
+                let extensions = ResponseExtensions::of(&stats, &view, cost);
                 OperationResponse::executed(&executed.data, executed.errors, extensions)
             }
             Err(_) => OperationResponse::crashed(),
         };
-        let parts = ledger.freshness();
-        (response.origin.made, response.origin.cost) = (Some(Made::Executed), ledger.cost());
-        response.is_late = ledger.is_late();
+        let parts = stats.freshness();
+        (response.origin.made, response.origin.cost) = (Some(Made::Executed), stats.cost());
+        response.is_late = stats.is_late();
         response.read_at = parts.map(|parts| self.clock.instant(parts.fetched_at));
         (response, parts)
     }

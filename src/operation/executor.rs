@@ -10,10 +10,10 @@ use crate::graphql::graph::Graph;
 use crate::graphql::schema;
 use crate::graphql::subscription::Event;
 use crate::loaders::cache::upstream_cache::Revision;
-use crate::loaders::stats::Ledger;
+use crate::loaders::stats::OperationStats;
 use crate::loaders::watch::change::{AccountChange, ProviderChange};
-use crate::loaders::watch::feed::WatchError;
-use crate::loaders::watch::feed::{Listener, Position};
+use crate::loaders::watch::feed::SubscribeError;
+use crate::loaders::watch::feed::{FeedPosition, Subscriber};
 use crate::telemetry::metrics::Metrics;
 
 /// What executes operations: the [`Graph`], or in tests a schema that fails on demand.
@@ -22,11 +22,16 @@ pub trait Executor: Send + Sync + 'static {
     fn sdl(&self) -> String;
 
     /// Executes one operation, already judged, on a caller's behalf, and enters what it cost upstream
-    /// in the ledger, where there is one.
-    fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> BoxFuture<'_, Response>;
+    /// in the stats, where there is one.
+    fn execute(
+        &self,
+        request: Request,
+        caller: Caller,
+        stats: Arc<OperationStats>,
+    ) -> BoxFuture<'_, Response>;
 
     /// In which state everything is that the caller's answers are made of; while it is the same, and until the
-    /// ledger's freshness says that it changes by itself, an operation gives the same answer.
+    /// stats's freshness says that it changes by itself, an operation gives the same answer.
     fn revision(&self, caller: &Caller) -> Revision;
 
     /// A tenant's accounts are not what they were: all of them are read again before they are served.
@@ -42,8 +47,8 @@ pub trait Executor: Send + Sync + 'static {
     ///
     /// # Errors
     /// Where the upstream has no key, the position is not known any more, or too many listen.
-    fn listen(&self, _: &str, _: &Caller, _: Option<Position>) -> Result<EventSource, WatchError> {
-        Err(WatchError::PositionGone)
+    fn listen(&self, _: &str, _: &Caller, _: Option<FeedPosition>) -> Result<EventSource, SubscribeError> {
+        Err(SubscribeError::PositionGone)
     }
 
     /// Executes a subscription for one event; no answer where it is none for this caller.
@@ -51,7 +56,7 @@ pub trait Executor: Send + Sync + 'static {
         &self,
         _: Request,
         _: Caller,
-        _: Arc<Ledger>,
+        _: Arc<OperationStats>,
         _: Event,
     ) -> BoxFuture<'_, Option<Response>> {
         std::future::ready(None).boxed()
@@ -61,9 +66,9 @@ pub trait Executor: Send + Sync + 'static {
 /// The changes that a subscription receives.
 pub enum EventSource {
     /// Changes of integrations.
-    Providers(Listener<ProviderChange>),
+    Providers(Subscriber<ProviderChange>),
     /// Changes of connected accounts.
-    Accounts(Listener<AccountChange>),
+    Accounts(Subscriber<AccountChange>),
 }
 
 impl Executor for Graph {
@@ -71,8 +76,13 @@ impl Executor for Graph {
         schema::whole_sdl()
     }
 
-    fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> BoxFuture<'_, Response> {
-        self.execute(request, caller, ledger).boxed()
+    fn execute(
+        &self,
+        request: Request,
+        caller: Caller,
+        stats: Arc<OperationStats>,
+    ) -> BoxFuture<'_, Response> {
+        self.execute(request, caller, stats).boxed()
     }
 
     fn revision(&self, caller: &Caller) -> Revision {
@@ -91,8 +101,8 @@ impl Executor for Graph {
         &self,
         field: &str,
         caller: &Caller,
-        after: Option<Position>,
-    ) -> Result<EventSource, WatchError> {
+        after: Option<FeedPosition>,
+    ) -> Result<EventSource, SubscribeError> {
         match field {
             "providerChanged" => self.watches().providers(&caller.tenant, after).map(EventSource::Providers),
             _ => self.watches().accounts(&caller.tenant, after).map(EventSource::Accounts),
@@ -103,9 +113,9 @@ impl Executor for Graph {
         &self,
         request: Request,
         caller: Caller,
-        ledger: Arc<Ledger>,
+        stats: Arc<OperationStats>,
         event: Event,
     ) -> BoxFuture<'_, Option<Response>> {
-        self.execute_event(request, caller, ledger, event).boxed()
+        self.execute_event(request, caller, stats, event).boxed()
     }
 }

@@ -9,7 +9,7 @@ use super::errors::GraphqlError;
 use crate::domain::problems::{Problem, ProblemSummary};
 use crate::domain::view::View;
 use crate::graphql::json::Json;
-use crate::loaders::stats::{Ledger, Trace};
+use crate::loaders::stats::{OperationStats, Trace};
 
 /// The initial capacity of a body, in bytes. Rows arrive as one piece, for which the buffer grows once.
 const INITIAL_CAPACITY: usize = 1024;
@@ -39,9 +39,9 @@ struct Switchboard {
 
 impl ResponseExtensions {
     /// The extensions of a query or mutation, or `None` if they would be empty.
-    pub(super) fn of(ledger: &Ledger, view: &View, cost: Option<ReportedCost>) -> Option<Self> {
-        let trace = ledger.is_traced().then(|| ledger.trace());
-        let switchboard = Switchboard::new(ledger, view, trace, None);
+    pub(super) fn of(stats: &OperationStats, view: &View, cost: Option<ReportedCost>) -> Option<Self> {
+        let trace = stats.is_traced().then(|| stats.trace());
+        let switchboard = Switchboard::new(stats, view, trace, None);
         let is_empty = switchboard.trace.is_none()
             && switchboard.problems.is_empty()
             && switchboard.more_problems.is_none();
@@ -49,14 +49,14 @@ impl ResponseExtensions {
     }
 
     /// The extensions of an event of a subscription, which always has a position.
-    pub(super) fn of_event(ledger: &Ledger, view: &View, position: String) -> Self {
-        Self { cost: None, switchboard: Switchboard::new(ledger, view, None, Some(position)) }
+    pub(super) fn of_event(stats: &OperationStats, view: &View, position: String) -> Self {
+        Self { cost: None, switchboard: Switchboard::new(stats, view, None, Some(position)) }
     }
 }
 
 impl Switchboard {
-    fn new(ledger: &Ledger, view: &View, trace: Option<Trace>, position: Option<String>) -> Self {
-        let ProblemSummary { problems, more } = ledger.problems(view);
+    fn new(stats: &OperationStats, view: &View, trace: Option<Trace>, position: Option<String>) -> Self {
+        let ProblemSummary { problems, more } = stats.problems(view);
         Self { trace, problems, more_problems: Some(more).filter(|more| *more > 0), position }
     }
 }

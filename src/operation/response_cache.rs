@@ -20,9 +20,9 @@ use super::request::OperationRequest;
 use super::response::{OperationResponse, Outcome};
 use crate::domain::caller::{Caller, TenantFingerprints};
 use crate::domain::view::View;
-use crate::loaders::cache::bounded_map::Weighed;
+use crate::loaders::cache::bounded_map::BoundedMap;
 use crate::loaders::cache::freshness::Freshness;
-use crate::loaders::cache::freshness::Got;
+use crate::loaders::cache::freshness::ValueSource;
 use crate::loaders::cache::single_flight::SingleFlight;
 use crate::loaders::cache::upstream_cache::Revision;
 use crate::telemetry::requests::Made;
@@ -82,7 +82,7 @@ struct CachedResponse {
 
 /// The answers that are kept, and those that are being made.
 pub(super) struct ResponseCache {
-    kept: Weighed<Arc<ResponseKey>, Arc<CachedResponse>>,
+    kept: BoundedMap<Arc<ResponseKey>, Arc<CachedResponse>>,
     /// With the epochs in which each began: what began before a drop is not given to those who ask after it.
     flights: SingleFlight<(Arc<ResponseKey>, (u64, u64)), OperationResponse>,
 }
@@ -94,7 +94,7 @@ impl ResponseCache {
             ENTRY_BYTES + question.weight_bytes() + finished.answer.body.len()
         };
         Self {
-            kept: Weighed::new(limit_bytes, weigh),
+            kept: BoundedMap::new(limit_bytes, weigh),
             flights: SingleFlight::new(|_| OperationResponse::crashed()),
         }
     }
@@ -138,7 +138,7 @@ impl ResponseCache {
         question: Arc<ResponseKey>,
         revision: impl Fn() -> Revision + Clone + Send + 'static,
         execution: impl Future<Output = (OperationResponse, Option<Freshness>)> + Send + 'static,
-    ) -> (OperationResponse, Got) {
+    ) -> (OperationResponse, ValueSource) {
         let landed = || self.look(&question, revision.clone());
         let (answers, key, revised) = (Arc::clone(self), Arc::clone(&question), revision.clone());
         let flight = async move {
@@ -153,7 +153,7 @@ impl ResponseCache {
         };
         let key = (Arc::clone(&question), revision().epochs());
         let (mut answer, got) = self.flights.join(key, landed, flight.instrument(Span::current())).await;
-        if got == Got::Joined {
+        if got == ValueSource::Joined {
             answer.origin = answer.origin.shared(Made::Joined);
         }
         (answer, got)

@@ -21,9 +21,9 @@ use super::response::{OperationResponse, Outcome};
 use super::response_body::ResponseExtensions;
 use crate::domain::caller::Caller;
 use crate::graphql::subscription::Event;
-use crate::loaders::stats::Ledger;
-use crate::loaders::watch::feed::WatchError;
-use crate::loaders::watch::feed::{Heard, Position};
+use crate::loaders::stats::OperationStats;
+use crate::loaders::watch::feed::SubscribeError;
+use crate::loaders::watch::feed::{FeedEvent, FeedPosition};
 use crate::telemetry::requests::{self, Listening, Operation, RequestRecord, Transport};
 use crate::telemetry::traces::Origin;
 
@@ -88,8 +88,8 @@ impl OperationEngine {
         after: Option<&str>,
     ) -> Result<Subscription, OperationResponse> {
         let prepared = self.preparer.prepare(resolved, &request.variables)?;
-        let refused = |error: WatchError| resolved.refused(&[GraphqlError::of_watch(&error)]);
-        let after = after.or_else(|| request.resumes_after()).map(str::parse::<Position>).transpose();
+        let refused = |error: SubscribeError| resolved.refused(&[GraphqlError::of_watch(&error)]);
+        let after = after.or_else(|| request.resumes_after()).map(str::parse::<FeedPosition>).transpose();
         // A subscription has exactly one root field (specification, 5.2.4.1).
         let field = resolved.operation.root_fields(resolved.document.validated()).next();
         let field = field.map_or("", |field| field.name.as_str());
@@ -207,13 +207,13 @@ impl Subscription {
 
     async fn execute(&self, event: Event, deadline: Deadline) -> Option<OperationResponse> {
         let request = self.prepared.clone().into_request();
-        let (ledger, view) = (Arc::new(Ledger::begin(false, deadline.waits)), self.caller.view());
+        let (stats, view) = (Arc::new(OperationStats::begin(false, deadline.waits)), self.caller.view());
         let executed =
-            self.engine.executor.execute_event(request, self.caller.clone(), Arc::clone(&ledger), event);
+            self.engine.executor.execute_event(request, self.caller.clone(), Arc::clone(&stats), event);
         match AssertUnwindSafe(executed).catch_unwind().await {
             Ok(None) => None,
             Ok(Some(response)) => {
-                let extensions = ResponseExtensions::of_event(&ledger, &view, self.position());
+                let extensions = ResponseExtensions::of_event(&stats, &view, self.position());
                 Some(OperationResponse::executed(&response.data, response.errors, Some(extensions)))
             }
             Err(_) => Some(OperationResponse::crashed()),
@@ -221,27 +221,27 @@ impl Subscription {
     }
 }
 
-fn heard<E>(heard: Heard<E>, event: impl FnOnce(Arc<E>) -> Event) -> Result<Event, Box<GraphqlError>> {
+fn heard<E>(heard: FeedEvent<E>, event: impl FnOnce(Arc<E>) -> Event) -> Result<Event, Box<GraphqlError>> {
     match heard {
-        Heard::Change(change, _) => Ok(event(change)),
-        Heard::TooSlow => Err(Box::new(GraphqlError::new(
+        FeedEvent::Change(change, _) => Ok(event(change)),
+        FeedEvent::TooSlow => Err(Box::new(GraphqlError::new(
             Code::Overloaded,
             "Changes came faster than they were taken, and some were missed: read what there is now, and subscribe anew.",
         ))),
-        Heard::Ended(error) => Err(Box::new(GraphqlError::of_upstream(&error))),
+        FeedEvent::Ended(error) => Err(Box::new(GraphqlError::of_upstream(&error))),
     }
 }
 
 impl GraphqlError {
-    fn of_watch(error: &WatchError) -> Self {
+    fn of_watch(error: &SubscribeError) -> Self {
         match error {
-            WatchError::Upstream(failed) => Self::of_upstream(failed),
-            WatchError::PositionGone => Self::new(
+            SubscribeError::Upstream(failed) => Self::of_upstream(failed),
+            SubscribeError::PositionGone => Self::new(
                 Code::BadUserInput,
                 "What came after this position is not known any more: read what there is now, and subscribe anew.",
             )
             .because("BAD_POSITION"),
-            WatchError::TooMany => {
+            SubscribeError::TooMany => {
                 Self::new(Code::Overloaded, "There are as many subscribers as there may be: come again later.")
             }
         }

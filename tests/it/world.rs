@@ -22,9 +22,9 @@ use switchboard::graphql::graph::Graph;
 use switchboard::graphql::subscription::Event;
 use switchboard::loaders::cache::upstream_cache::Revision;
 use switchboard::loaders::settings::Shares;
-use switchboard::loaders::stats::Ledger;
-use switchboard::loaders::watch::feed::Position;
-use switchboard::loaders::watch::feed::WatchError;
+use switchboard::loaders::stats::OperationStats;
+use switchboard::loaders::watch::feed::FeedPosition;
+use switchboard::loaders::watch::feed::SubscribeError;
 use switchboard::operation::request::OperationRequest;
 use switchboard::operation::settings::LimitSettings;
 use switchboard::operation::subscription::{OperationOutput, Subscription};
@@ -59,9 +59,14 @@ impl Executor for CountingExecutor {
         self.graph.sdl()
     }
 
-    fn execute(&self, request: Request, caller: Caller, ledger: Arc<Ledger>) -> BoxFuture<'_, Response> {
+    fn execute(
+        &self,
+        request: Request,
+        caller: Caller,
+        stats: Arc<OperationStats>,
+    ) -> BoxFuture<'_, Response> {
         self.executions.fetch_add(1, Ordering::Relaxed);
-        Executor::execute(&self.graph, request, caller, ledger)
+        Executor::execute(&self.graph, request, caller, stats)
     }
 
     fn revision(&self, caller: &Caller) -> Revision {
@@ -80,8 +85,8 @@ impl Executor for CountingExecutor {
         &self,
         field: &str,
         caller: &Caller,
-        after: Option<Position>,
-    ) -> Result<EventSource, WatchError> {
+        after: Option<FeedPosition>,
+    ) -> Result<EventSource, SubscribeError> {
         Executor::listen(&self.graph, field, caller, after)
     }
 
@@ -89,11 +94,11 @@ impl Executor for CountingExecutor {
         &self,
         request: Request,
         caller: Caller,
-        ledger: Arc<Ledger>,
+        stats: Arc<OperationStats>,
         event: Event,
     ) -> BoxFuture<'_, Option<Response>> {
         self.executions.fetch_add(1, Ordering::Relaxed);
-        Executor::execute_event(&self.graph, request, caller, ledger, event)
+        Executor::execute_event(&self.graph, request, caller, stats, event)
     }
 }
 

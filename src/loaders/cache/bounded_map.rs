@@ -13,13 +13,13 @@ use std::sync::Arc;
 const HEAVY_PART: u64 = 64;
 
 /// A map of a bounded weight.
-pub(crate) struct Weighed<K, V> {
+pub(crate) struct BoundedMap<K, V> {
     limit_bytes: u64,
     weigh: fn(&K, &V) -> usize,
     entries: moka::sync::Cache<K, V>,
 }
 
-impl<K, V> Weighed<K, V>
+impl<K, V> BoundedMap<K, V>
 where
     K: Hash + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     fn kept(limit_bytes: u64, sizes: impl IntoIterator<Item = usize>) -> usize {
-        let map = Weighed::new(limit_bytes, |_: &usize, text: &String| text.len());
+        let map = BoundedMap::new(limit_bytes, |_: &usize, text: &String| text.len());
         for (number, size) in sizes.into_iter().enumerate() {
             map.insert(number, "x".repeat(size));
         }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn what_was_put_in_weighs_at_once() {
-        let map = Weighed::new(10_000, |_: &usize, text: &String| text.len());
+        let map = BoundedMap::new(10_000, |_: &usize, text: &String| text.len());
         map.insert(1, "x".repeat(7));
         assert_eq!(map.weight_bytes(), 7);
     }

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::freshness::{Freshness, FreshnessState, Kept};
-use super::key::{Key, Weigh};
-use super::upstream_cache::Holdings;
+use super::freshness::{Cached, Freshness, FreshnessState};
+use super::key::{CacheKey, Weigh};
+use super::upstream_cache::UpstreamCache;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// How often an entry is asked for before it counts as hot, and is refreshed before its time is over. An answer that
-/// thousands ask for asks for its parts only twice: when it is finished, and again in the last part of their time.
-const HOT_ASKS: u32 = 2;
+/// thousands ask for reads for its parts only twice: when it is finished, and again in the last part of their time.
+const HOT_READS: u32 = 2;
 
 /// Which last part of its time an entry is refreshed in where it is hot: a tenth.
 const EARLY_PART: u32 = 10;
@@ -41,20 +41,20 @@ const HEAVY_PART: u64 = 64;
 const ENTRY_BYTES: usize = 160;
 
 /// The entries of one cache.
-pub(crate) struct Shelf<K: Key, V> {
+pub(crate) struct CacheEntries<K: CacheKey, V> {
     entries: moka::sync::Cache<K, Entry<V>>,
     limit_bytes: u64,
-    pub(crate) holdings: Arc<Holdings<K::Upstream>>,
+    pub(crate) upstream_cache: Arc<UpstreamCache<K::Upstream>>,
 }
 
 /// When a fetch began, and what had been dropped by then.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Began {
+pub(crate) struct FetchStart {
     at: Instant,
     epoch: u64,
 }
 
-impl Began {
+impl FetchStart {
     /// The same, of a fetch that began then.
     pub(crate) fn at(self, fetched: Instant) -> Self {
         Self { at: fetched, ..self }
@@ -62,12 +62,12 @@ impl Began {
 }
 
 /// What is kept under a key.
-pub(crate) enum Look<V> {
+pub(crate) enum CacheLookup<V> {
     /// Within its time; `refresh` where the asker is to read it again behind.
-    Fresh { kept: Kept<V>, refresh: bool },
+    Fresh { kept: Cached<V>, refresh: bool },
     /// Past its time, and served; `refresh` as above. Where it `is_held`, reading it was just seen to fail, or the
     /// quota allows no call.
-    Stale { kept: Kept<V>, refresh: bool, is_held: bool },
+    Stale { kept: Cached<V>, refresh: bool, is_held: bool },
     /// To be read again first; served where that fails.
     Old,
     /// Nothing that may be served.
@@ -83,21 +83,21 @@ struct Entry<V> {
     /// Before that moment it is not read again: reading it has failed, or the quota allowed no call.
     held_until: Option<Instant>,
     failures: u32,
-    asks: Arc<AtomicU32>,
+    reads: Arc<AtomicU32>,
     /// Whether somebody reads it again already.
-    is_claimed: Arc<AtomicBool>,
+    is_refreshing: Arc<AtomicBool>,
     /// It is never served past its time: it was made of others, and is made of them again at less cost than
     /// reading it; or it says that something is missing, which may be there now.
     is_fresh_only: bool,
 }
 
-impl<K, V> Shelf<K, V>
+impl<K, V> CacheEntries<K, V>
 where
-    K: Key,
+    K: CacheKey,
     V: Weigh + Clone + Send + Sync + 'static,
 {
-    pub(crate) fn new(holdings: Arc<Holdings<K::Upstream>>, limit_bytes: u64) -> Self {
-        let counted = Arc::clone(&holdings);
+    pub(crate) fn new(upstream_cache: Arc<UpstreamCache<K::Upstream>>, limit_bytes: u64) -> Self {
+        let counted = Arc::clone(&upstream_cache);
         let entries = moka::sync::Cache::builder()
             .max_capacity(limit_bytes)
             .weigher(|key: &K, entry: &Entry<V>| {
@@ -113,69 +113,69 @@ where
                 }
             })
             // Hygiene only: nothing is served past its last moment on Tokio's clock.
-            .time_to_idle(holdings.settings.stale_if_error() + DAY)
+            .time_to_idle(upstream_cache.settings.stale_if_error() + DAY)
             .build();
-        Self { entries, limit_bytes, holdings }
+        Self { entries, limit_bytes, upstream_cache }
     }
 
-    pub(crate) fn begin(&self, key: &K) -> Began {
-        Began { at: Instant::now(), epoch: self.holdings.epoch(&key.credential()) }
+    pub(crate) fn begin(&self, key: &K) -> FetchStart {
+        FetchStart { at: Instant::now(), epoch: self.upstream_cache.epoch(&key.credential()) }
     }
 
     /// What is kept under a key. That a refresh is wanted is told to one asker alone.
-    pub(crate) fn look(&self, key: &K) -> Look<V> {
+    pub(crate) fn lookup(&self, key: &K) -> CacheLookup<V> {
         let now = Instant::now();
         let Some(entry) = self.usable(key, now) else {
-            return Look::Missing;
+            return CacheLookup::Missing;
         };
-        if entry.epoch != self.holdings.epoch(&key.credential()) {
-            return Look::Old;
+        if entry.epoch != self.upstream_cache.epoch(&key.credential()) {
+            return CacheLookup::Old;
         }
         let is_held = entry.held_until.is_some_and(|until| now < until);
         if now < entry.fresh_until {
-            let is_hot = entry.asks.fetch_add(1, Ordering::Relaxed) + 1 >= HOT_ASKS;
+            let is_hot = entry.reads.fetch_add(1, Ordering::Relaxed) + 1 >= HOT_READS;
             let is_early = now >= entry.early() && !entry.is_fresh_only;
-            let refresh = is_early && is_hot && !is_held && entry.claim();
-            return Look::Fresh { kept: self.kept(&entry, now), refresh };
+            let refresh = is_early && is_hot && !is_held && entry.claim_refresh();
+            return CacheLookup::Fresh { kept: self.kept(&entry, now), refresh };
         }
         if is_held {
-            return Look::Stale { kept: self.kept(&entry, now), refresh: false, is_held };
+            return CacheLookup::Stale { kept: self.kept(&entry, now), refresh: false, is_held };
         }
         if now < self.revalidate_until(&entry) {
-            let refresh = entry.claim();
-            return Look::Stale { kept: self.kept(&entry, now), refresh, is_held };
+            let refresh = entry.claim_refresh();
+            return CacheLookup::Stale { kept: self.kept(&entry, now), refresh, is_held };
         }
-        Look::Old
+        CacheLookup::Old
     }
 
     /// From when on what was read of a key is newer than what is kept, and read after the last drop.
     pub(crate) fn newer_than(&self, key: &K) -> Option<Instant> {
         let kept = self.entries.get(key).map(|entry| entry.fetched + Duration::from_nanos(1));
-        kept.max(self.holdings.read_from(&key.credential()))
+        kept.max(self.upstream_cache.read_from(&key.credential()))
     }
 
     /// What is kept under a key and within its time, without counting as an ask.
-    pub(crate) fn peek(&self, key: &K) -> Option<Kept<V>> {
+    pub(crate) fn peek(&self, key: &K) -> Option<Cached<V>> {
         let now = Instant::now();
         let entry = self.usable(key, now).filter(|entry| now < entry.fresh_until)?;
-        let is_current = entry.epoch == self.holdings.epoch(&key.credential());
+        let is_current = entry.epoch == self.upstream_cache.epoch(&key.credential());
         is_current.then(|| self.kept(&entry, now))
     }
 
     /// Whether a key is served without being read first.
-    pub(crate) fn is_at_hand(&self, key: &K) -> bool {
+    pub(crate) fn is_available(&self, key: &K) -> bool {
         let now = Instant::now();
         self.usable(key, now).is_some_and(|entry| {
             let is_held = entry.held_until.is_some_and(|until| now < until);
-            let is_current = entry.epoch == self.holdings.epoch(&key.credential());
+            let is_current = entry.epoch == self.upstream_cache.epoch(&key.credential());
             is_current && (is_held || now < self.revalidate_until(&entry))
         })
     }
 
     /// Keeps a value, fresh for so long from the moment that its fetch began, less a little chance: what
     /// was read together is not due together.
-    pub(crate) fn store(&self, key: K, value: V, began: Began, fresh_for: Duration) -> Kept<V> {
-        let most = f64::from(self.holdings.settings.jitter_percent.min(100)) / 100.0;
+    pub(crate) fn store(&self, key: K, value: V, began: FetchStart, fresh_for: Duration) -> Cached<V> {
+        let most = f64::from(self.upstream_cache.settings.jitter_percent.min(100)) / 100.0;
         let fresh_until = began.at + fresh_for.mul_f64(1.0 - most * fastrand::f64());
         let entry = Entry::new(value, began.epoch, began.at, fresh_until);
         let mut kept = self.kept(&entry, Instant::now());
@@ -184,7 +184,7 @@ where
         if fresh_until <= Instant::now() {
             kept.freshness.changes_at = kept.freshness.changes_at.min(Instant::now());
         }
-        self.holdings.opened(&key.credential());
+        self.upstream_cache.opened(&key.credential());
         if !fresh_for.is_zero() {
             self.put(key, entry);
         }
@@ -192,7 +192,13 @@ where
     }
 
     /// Keeps a value that is never served past its time.
-    pub(crate) fn store_briefly(&self, key: K, value: V, began: Began, fresh_for: Duration) -> Kept<V> {
+    pub(crate) fn store_fresh_only(
+        &self,
+        key: K,
+        value: V,
+        began: FetchStart,
+        fresh_for: Duration,
+    ) -> Cached<V> {
         let entry = Entry::new(value, began.epoch, began.at, began.at + fresh_for);
         let kept = self.kept(&entry, Instant::now());
         self.put(key, Entry { is_fresh_only: true, ..entry });
@@ -200,8 +206,8 @@ where
     }
 
     /// Keeps a value that was made of others, for as long as the first of them is fresh.
-    pub(crate) fn store_made_of(&self, key: K, value: V, parts: Freshness) {
-        let clock = &self.holdings.clock;
+    pub(crate) fn store_derived(&self, key: K, value: V, parts: Freshness) {
+        let clock = &self.upstream_cache.clock;
         let epoch = parts.epoch;
         let (fetched, fresh_until) = (clock.instant(parts.fetched_at), parts.fresh_until);
         if parts.state == FreshnessState::Fresh && Instant::now() < fresh_until {
@@ -210,10 +216,10 @@ where
     }
 
     /// Puts off the next attempt to read a key, as one has failed, and gives what is served meanwhile.
-    pub(crate) fn hold(&self, key: &K, began: Began, error: &UpstreamError) -> Option<Kept<V>> {
+    pub(crate) fn defer_retry(&self, key: &K, began: FetchStart, error: &UpstreamError) -> Option<Cached<V>> {
         if matches!(error.failure, UpstreamFailure::Unauthorized | UpstreamFailure::Forbidden) {
             // The key is what opened it, and all else: whoever holds one that is no longer taken sees nothing any more.
-            self.holdings.withdraw(&key.credential(), began.epoch);
+            self.upstream_cache.withdraw(&key.credential(), began.epoch);
             return None;
         }
         let now = Instant::now();
@@ -232,7 +238,7 @@ where
             entry.epoch = began.epoch;
             entry.fresh_until = entry.fresh_until.min(now);
         }
-        entry.is_claimed = Arc::default();
+        entry.is_refreshing = Arc::default();
         let kept = self.kept(&entry, now);
         self.put(key.clone(), entry);
         Some(kept)
@@ -248,10 +254,10 @@ where
     }
 
     /// What may be served of a key without waiting any longer for its reading, which goes on.
-    pub(crate) fn last_resort(&self, key: &K) -> Option<Kept<V>> {
+    pub(crate) fn stale_fallback(&self, key: &K) -> Option<Cached<V>> {
         let now = Instant::now();
         let mut entry = self.usable(key, now)?;
-        if entry.epoch != self.holdings.epoch(&key.credential()) {
+        if entry.epoch != self.upstream_cache.epoch(&key.credential()) {
             // It was dropped: whatever its time says, it is not fresh.
             entry.fresh_until = entry.fresh_until.min(now);
         }
@@ -265,7 +271,7 @@ where
         (self.entries.entry_count(), self.entries.weighted_size())
     }
 
-    /// As [`Weighed::weight_bytes`](super::bounded_map::Weighed::weight_bytes).
+    /// As [`BoundedMap::weight_bytes`](super::bounded_map::BoundedMap::weight_bytes).
     pub(crate) fn weight_bytes(&self) -> u64 {
         self.entries.run_pending_tasks();
         self.entries.weighted_size()
@@ -279,9 +285,9 @@ where
             return;
         }
         let weight = key.weight_bytes() + entry.value.weight_bytes();
-        self.holdings.of(&credential).entries.fetch_add(1, Ordering::Relaxed);
+        self.upstream_cache.of(&credential).entries.fetch_add(1, Ordering::Relaxed);
         self.entries.insert(key, entry);
-        self.holdings.changed(&credential);
+        self.upstream_cache.changed(&credential);
         if u64::try_from(weight).unwrap_or(u64::MAX) > self.limit_bytes / HEAVY_PART {
             // moka weighs up to 64 insertions late.
             self.entries.run_pending_tasks();
@@ -290,26 +296,26 @@ where
 
     fn usable(&self, key: &K, now: Instant) -> Option<Entry<V>> {
         let entry = self.entries.get(key)?;
-        if !self.holdings.shows(&key.credential(), entry.epoch) {
+        if !self.upstream_cache.shows(&key.credential(), entry.epoch) {
             self.entries.invalidate(key);
             return None;
         }
         let is_usable = match entry.is_fresh_only {
-            true => now < entry.fresh_until && entry.epoch == self.holdings.epoch(&key.credential()),
+            true => now < entry.fresh_until && entry.epoch == self.upstream_cache.epoch(&key.credential()),
             false => now < self.usable_until(&entry),
         };
         is_usable.then_some(entry)
     }
 
     fn revalidate_until(&self, entry: &Entry<V>) -> Instant {
-        entry.fresh_until + self.holdings.settings.stale_while_revalidate()
+        entry.fresh_until + self.upstream_cache.settings.stale_while_revalidate()
     }
 
     fn usable_until(&self, entry: &Entry<V>) -> Instant {
-        entry.fresh_until + self.holdings.settings.stale_if_error()
+        entry.fresh_until + self.upstream_cache.settings.stale_if_error()
     }
 
-    fn kept(&self, entry: &Entry<V>, now: Instant) -> Kept<V> {
+    fn kept(&self, entry: &Entry<V>, now: Instant) -> Cached<V> {
         let state = match entry.failures {
             _ if now < entry.fresh_until => FreshnessState::Fresh,
             0 => FreshnessState::Stale,
@@ -324,7 +330,7 @@ where
             Some(self.usable_until(entry)),
         ];
         let changes_at = steps.into_iter().flatten().filter(|step| *step > now).min();
-        let clock = &self.holdings.clock;
+        let clock = &self.upstream_cache.clock;
         let due = entry.held_until.map_or(entry.fresh_until, |until| until.max(entry.fresh_until));
         let freshness = Freshness {
             fetched_at: clock.at(entry.fetched),
@@ -334,15 +340,15 @@ where
             fresh_until: entry.fresh_until,
             epoch: entry.epoch,
         };
-        Kept { value: entry.value.clone(), freshness }
+        Cached { value: entry.value.clone(), freshness }
     }
 }
 
 impl<V> Entry<V> {
     fn new(value: V, epoch: u64, fetched: Instant, fresh_until: Instant) -> Self {
-        let (asks, is_claimed) = (Arc::default(), Arc::default());
+        let (reads, is_refreshing) = (Arc::default(), Arc::default());
         let (held_until, failures, is_fresh_only) = (None, 0, false);
-        Self { value, epoch, fetched, fresh_until, held_until, failures, asks, is_claimed, is_fresh_only }
+        Self { value, epoch, fetched, fresh_until, held_until, failures, reads, is_refreshing, is_fresh_only }
     }
 
     /// From when on it is refreshed where it is hot.
@@ -351,7 +357,7 @@ impl<V> Entry<V> {
     }
 
     /// True for the first asker after it was stored or held.
-    fn claim(&self) -> bool {
-        !self.is_claimed.swap(true, Ordering::AcqRel)
+    fn claim_refresh(&self) -> bool {
+        !self.is_refreshing.swap(true, Ordering::AcqRel)
     }
 }

@@ -56,25 +56,25 @@ impl Freshness {
 
 /// A value, and how old it is.
 #[derive(Debug, Clone)]
-pub struct Kept<V> {
+pub struct Cached<V> {
     /// The value.
     pub value: V,
     /// Its age.
     pub freshness: Freshness,
 }
 
-impl<V> Kept<V> {
+impl<V> Cached<V> {
     /// Something that was made of it, and is as old.
-    pub fn map<T>(self, make: impl FnOnce(V) -> T) -> Kept<T> {
-        Kept { value: make(self.value), freshness: self.freshness }
+    pub fn map<T>(self, make: impl FnOnce(V) -> T) -> Cached<T> {
+        Cached { value: make(self.value), freshness: self.freshness }
     }
 }
 
 /// Where a value came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Got {
+pub enum ValueSource {
     /// It was kept.
-    Kept,
+    Cached,
     /// Another replica had it, or was fetching it.
     Shared,
     /// Somebody else was fetching it.
@@ -85,9 +85,9 @@ pub enum Got {
 
 /// How old a value may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Accept {
+pub enum StalePolicy {
     /// Past its time too, where it can be had without waiting.
-    Stale,
+    AllowStale,
     /// Within its time, unless reading it again fails.
-    Fresh,
+    RequireFresh,
 }

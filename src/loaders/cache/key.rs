@@ -17,7 +17,7 @@ pub trait Weigh {
 
 /// What values are kept under: nothing is kept without the credential that it was read with, so that a read
 /// across tenants cannot be written.
-pub trait Key: Weigh + Debug + Hash + Eq + Clone + Send + Sync + 'static {
+pub trait CacheKey: Weigh + Debug + Hash + Eq + Clone + Send + Sync + 'static {
     /// Which upstream's values they are.
     type Upstream: Upstream;
 
@@ -26,6 +26,6 @@ pub trait Key: Weigh + Debug + Hash + Eq + Clone + Send + Sync + 'static {
 }
 
 /// What can be kept: other replicas read what this one has written down of it.
-pub trait Keep: Weigh + Serialize + DeserializeOwned + Clone + Send + Sync + 'static {}
+pub trait CacheValue: Weigh + Serialize + DeserializeOwned + Clone + Send + Sync + 'static {}
 
-impl<V: Weigh + Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Keep for V {}
+impl<V: Weigh + Serialize + DeserializeOwned + Clone + Send + Sync + 'static> CacheValue for V {}

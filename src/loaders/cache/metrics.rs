@@ -9,7 +9,7 @@ use crate::telemetry::metrics::readings::Readings;
 
 /// What a read was served.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Read {
+pub(crate) enum ReadFreshness {
     Fresh,
     Stale,
     StaleOnError,
@@ -17,7 +17,7 @@ pub(crate) enum Read {
     Miss,
 }
 
-impl Read {
+impl ReadFreshness {
     const ALL: [(Self, &str); 4] = [
         (Self::Fresh, "fresh"),
         (Self::Stale, "stale"),
@@ -37,17 +37,17 @@ impl Read {
 
 /// How many reads were served what.
 #[derive(Debug, Default)]
-pub(crate) struct Reads([AtomicU64; Read::ALL.len()]);
+pub(crate) struct ReadCounts([AtomicU64; ReadFreshness::ALL.len()]);
 
-impl Reads {
-    pub(crate) fn count(&self, read: Read) {
+impl ReadCounts {
+    pub(crate) fn count(&self, read: ReadFreshness) {
         if let Some(count) = self.0.get(read as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn read(&self, upstream: UpstreamName, readings: &mut Readings) {
-        for ((_, freshness), count) in Read::ALL.iter().zip(&self.0) {
+        for ((_, freshness), count) in ReadFreshness::ALL.iter().zip(&self.0) {
             let labels = [upstream.slug(), freshness];
             readings.count(&declared::CACHE_READS, &labels, count.load(Ordering::Relaxed));
         }

@@ -18,50 +18,54 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::deadline::UpstreamDeadline;
-use super::entries::{Began, Look, Shelf};
-use super::freshness::{Accept, Freshness, FreshnessState, Got, Kept};
-use super::key::{Keep, Key};
-use super::metrics::Read;
-use super::shared::fetch::{Arrived, Brought, Landed as Batch, Wanted};
+use super::entries::{CacheEntries, CacheLookup, FetchStart};
+use super::freshness::{Cached, Freshness, FreshnessState, StalePolicy, ValueSource};
+use super::key::{CacheKey, CacheValue};
+use super::metrics::ReadFreshness;
+use super::shared::fetch::{BatchRequest, BatchResult, FetchedValue, ReadValue};
 use super::single_flight::{SingleFlight, guarded};
-use super::upstream_cache::Holdings;
+use super::upstream_cache::UpstreamCache;
 use crate::domain::upstream_name::Upstream;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::quota::Purpose;
 
 /// A cache of one kind of value.
-pub struct Cache<K: Key, V> {
-    shelf: Arc<Shelf<K, V>>,
+pub struct Cache<K: CacheKey, V> {
+    entries: Arc<CacheEntries<K, V>>,
     /// With the epoch in which each began: what began before a drop is not given to those who ask after it.
-    flights: SingleFlight<(K, u64), Result<Landed<V>, UpstreamError>>,
+    flights: SingleFlight<(K, u64), Result<FlightResult<V>, UpstreamError>>,
     kind: &'static str,
-    dialect: Arc<str>,
+    variant: Arc<str>,
 }
 
 /// What a flight has brought.
 #[derive(Clone)]
-struct Landed<V> {
-    kept: Kept<V>,
+struct FlightResult<V> {
+    kept: Cached<V>,
     /// Whether another replica read it.
     is_shared: bool,
 }
 
 impl<K, V> Cache<K, V>
 where
-    K: Key,
-    V: Keep,
+    K: CacheKey,
+    V: CacheValue,
 {
     /// A cache of one kind of things that weighs at most `limit_bytes`.
     #[must_use]
-    pub fn new(holdings: &Arc<Holdings<K::Upstream>>, limit_bytes: u64, kind: &'static str) -> Self {
-        let shelf = Arc::new(Shelf::new(Arc::clone(holdings), limit_bytes));
-        Self { shelf, flights: SingleFlight::of_fetches(K::Upstream::NAME), kind, dialect: "".into() }
+    pub fn new(
+        upstream_cache: &Arc<UpstreamCache<K::Upstream>>,
+        limit_bytes: u64,
+        kind: &'static str,
+    ) -> Self {
+        let entries = Arc::new(CacheEntries::new(Arc::clone(upstream_cache), limit_bytes));
+        Self { entries, flights: SingleFlight::of_fetches(K::Upstream::NAME), kind, variant: "".into() }
     }
 
     /// The same of values that depend on something else than their keys, which replicas may have otherwise.
     #[must_use]
-    pub fn speaking(self, dialect: impl Into<Arc<str>>) -> Self {
-        Self { dialect: dialect.into(), ..self }
+    pub fn with_variant(self, variant: impl Into<Arc<str>>) -> Self {
+        Self { variant: variant.into(), ..self }
     }
 
     /// Reads keys, all of one credential: what another replica has read, and the rest by `fetch`. Where they are read
@@ -71,13 +75,13 @@ where
         keys: Vec<K>,
         purpose: Purpose,
         fetch: impl FnOnce(Vec<K>) -> F,
-    ) -> Result<Batch<K, V>, UpstreamError>
+    ) -> Result<BatchResult<K, V>, UpstreamError>
     where
-        F: Future<Output = Result<Vec<Brought<K, V>>, UpstreamError>>,
+        F: Future<Output = Result<Vec<FetchedValue<K, V>>, UpstreamError>>,
     {
-        let wanted = self.wanted(keys, purpose);
+        let request = self.request(keys, purpose);
         // Boxed: as in `get`.
-        let read = Box::pin(self.shelf.holdings.read(wanted, fetch));
+        let read = Box::pin(self.entries.upstream_cache.read(request, fetch));
         guarded(K::Upstream::NAME, read.map(Ok)).await
     }
 
@@ -89,16 +93,19 @@ where
         since: Instant,
         fetch: impl Future<Output = Result<(V, Duration), UpstreamError>>,
     ) -> Result<(V, Instant), UpstreamError> {
-        let wanted =
-            Wanted { keys: vec![(key, Some(since))], kind: self.kind, dialect: Arc::clone(&self.dialect) };
-        let arrived = read_one(&self.shelf.holdings, wanted, fetch).await?;
+        let request = BatchRequest {
+            keys: vec![(key, Some(since))],
+            kind: self.kind,
+            variant: Arc::clone(&self.variant),
+        };
+        let arrived = read_one(&self.entries.upstream_cache, request, fetch).await?;
         Ok((arrived.value, arrived.fetched))
     }
 
-    fn wanted(&self, keys: Vec<K>, purpose: Purpose) -> Wanted<K> {
+    fn request(&self, keys: Vec<K>, purpose: Purpose) -> BatchRequest<K> {
         let since = |key: &K| match purpose {
-            Purpose::Refresh => self.shelf.newer_than(key),
-            Purpose::Needed => self.shelf.holdings.read_from(&key.credential()),
+            Purpose::Refresh => self.entries.newer_than(key),
+            Purpose::Needed => self.entries.upstream_cache.read_from(&key.credential()),
         };
         let keys = keys
             .into_iter()
@@ -107,84 +114,92 @@ where
                 (key, since)
             })
             .collect();
-        Wanted { keys, kind: self.kind, dialect: Arc::clone(&self.dialect) }
+        BatchRequest { keys, kind: self.kind, variant: Arc::clone(&self.variant) }
     }
 
     /// What is kept under a key and within its time.
-    pub fn peek(&self, key: &K) -> Option<Kept<V>> {
-        self.shelf.peek(key)
+    pub fn peek(&self, key: &K) -> Option<Cached<V>> {
+        self.entries.peek(key)
     }
 
     /// Whether a key can be got without waiting.
-    pub fn is_at_hand(&self, key: &K) -> bool {
-        self.shelf.is_at_hand(key)
+    pub fn is_available(&self, key: &K) -> bool {
+        self.entries.is_available(key)
     }
 
-    /// What is kept under a key, for those who fetch in batches; whoever is told that a refresh is wanted
+    /// What is kept under a key, for those who fetch in batches; whoever is told that a refresh is request
     /// is the only one, and is to make it.
-    pub(crate) fn look(&self, key: &K) -> Look<V> {
-        let look = self.look_first(key);
-        let read = match &look {
-            Look::Fresh { kept, .. } | Look::Stale { kept, .. } => Read::served(kept.freshness.state),
-            Look::Old | Look::Missing => Read::Miss,
+    pub(crate) fn lookup(&self, key: &K) -> CacheLookup<V> {
+        let lookup = self.lookup_uncounted(key);
+        let read = match &lookup {
+            CacheLookup::Fresh { kept, .. } | CacheLookup::Stale { kept, .. } => {
+                ReadFreshness::served(kept.freshness.state)
+            }
+            CacheLookup::Old | CacheLookup::Missing => ReadFreshness::Miss,
         };
-        self.shelf.holdings.reads.count(read);
-        look
+        self.entries.upstream_cache.reads.count(read);
+        lookup
     }
 
     /// The same, where it is not yet known what will be served.
-    fn look_first(&self, key: &K) -> Look<V> {
-        let look = self.shelf.look(key);
-        let holding = self.shelf.holdings.of(&key.credential());
-        let figure = match &look {
-            Look::Fresh { .. } => &holding.hits,
-            Look::Stale { .. } => &holding.stale_served,
-            Look::Old | Look::Missing => &holding.misses,
+    fn lookup_uncounted(&self, key: &K) -> CacheLookup<V> {
+        let lookup = self.entries.lookup(key);
+        let credential_state = self.entries.upstream_cache.of(&key.credential());
+        let figure = match &lookup {
+            CacheLookup::Fresh { .. } => &credential_state.hits,
+            CacheLookup::Stale { .. } => &credential_state.stale_served,
+            CacheLookup::Old | CacheLookup::Missing => &credential_state.misses,
         };
         figure.fetch_add(1, Ordering::Relaxed);
-        look
+        lookup
     }
 
-    /// What a fetch starts with that ends in [`Self::keep`] or [`Self::hold`].
-    pub(crate) fn begin(&self, key: &K) -> Began {
-        self.shelf.begin(key)
+    /// What a fetch starts with that ends in [`Self::store`] or [`Self::defer_retry`].
+    pub(crate) fn begin(&self, key: &K) -> FetchStart {
+        self.entries.begin(key)
     }
 
     /// Keeps what a fetch brought, fresh for so long from its beginning.
-    pub(crate) fn keep(&self, key: K, value: V, began: Began, fresh_for: Duration) -> Kept<V> {
-        self.shelf.store(key, value, began, fresh_for)
+    pub(crate) fn store(&self, key: K, value: V, began: FetchStart, fresh_for: Duration) -> Cached<V> {
+        self.entries.store(key, value, began, fresh_for)
     }
 
     /// Keeps what a fetch brought where it is not to be believed past its time, whatever fails.
-    pub(crate) fn keep_briefly(&self, key: K, value: V, began: Began, fresh_for: Duration) -> Kept<V> {
-        self.shelf.store_briefly(key, value, began, fresh_for)
+    pub(crate) fn store_fresh_only(
+        &self,
+        key: K,
+        value: V,
+        began: FetchStart,
+        fresh_for: Duration,
+    ) -> Cached<V> {
+        self.entries.store_fresh_only(key, value, began, fresh_for)
     }
 
     /// Keeps a value that was made of others, as old as they are.
-    pub(crate) fn keep_made_of(&self, key: K, value: V, parts: Freshness) {
-        self.shelf.store_made_of(key, value, parts);
+    pub(crate) fn store_derived(&self, key: K, value: V, parts: Freshness) {
+        self.entries.store_derived(key, value, parts);
     }
 
     /// Puts off the next attempt after a failed fetch, and gives what is served meanwhile.
-    pub(crate) fn hold(&self, key: &K, began: Began, error: &UpstreamError) -> Option<Kept<V>> {
-        self.shelf.hold(key, began, error)
+    pub(crate) fn defer_retry(&self, key: &K, began: FetchStart, error: &UpstreamError) -> Option<Cached<V>> {
+        self.entries.defer_retry(key, began, error)
     }
 
     /// What it weighs, about: moka weighs insertions and evictions late.
     pub(crate) fn weight_bytes(&self) -> u64 {
-        self.shelf.weight_bytes()
+        self.entries.weight_bytes()
     }
 
     pub(crate) fn dump(&self) -> String
     where
         V: std::fmt::Debug,
     {
-        self.shelf.dump()
+        self.entries.dump()
     }
 
     #[cfg(test)]
     fn settled(&self) -> (u64, u64) {
-        self.shelf.settled()
+        self.entries.settled()
     }
 
     /// What is kept under a key, or else what `fetch` brings, once for all who ask meanwhile: the value,
@@ -195,79 +210,83 @@ where
     pub async fn get<F, R>(
         &self,
         key: K,
-        accept: Accept,
+        stale_policy: StalePolicy,
         deadline: &UpstreamDeadline,
         fetch: F,
-    ) -> (Result<Kept<V>, UpstreamError>, Got)
+    ) -> (Result<Cached<V>, UpstreamError>, ValueSource)
     where
         F: Fn(Purpose) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
     {
-        let (result, got) = self.get_uncounted(key, accept, deadline, fetch).await;
+        let (result, got) = self.get_uncounted(key, stale_policy, deadline, fetch).await;
         let read = match (&result, got) {
-            (Ok(kept), Got::Kept) => Read::served(kept.freshness.state),
+            (Ok(kept), ValueSource::Cached) => ReadFreshness::served(kept.freshness.state),
             // What was to be read again could not be.
             (Ok(kept), _) if kept.freshness.state != FreshnessState::Fresh => {
-                Read::served(kept.freshness.state)
+                ReadFreshness::served(kept.freshness.state)
             }
-            _ => Read::Miss,
+            _ => ReadFreshness::Miss,
         };
-        self.shelf.holdings.reads.count(read);
+        self.entries.upstream_cache.reads.count(read);
         (result, got)
     }
 
     async fn get_uncounted<F, R>(
         &self,
         key: K,
-        accept: Accept,
+        stale_policy: StalePolicy,
         deadline: &UpstreamDeadline,
         fetch: F,
-    ) -> (Result<Kept<V>, UpstreamError>, Got)
+    ) -> (Result<Cached<V>, UpstreamError>, ValueSource)
     where
         F: Fn(Purpose) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
     {
-        let purpose = match self.look_first(&key) {
-            Look::Fresh { kept, refresh } => return self.kept(key, kept, refresh, fetch),
+        let purpose = match self.lookup_uncounted(&key) {
+            CacheLookup::Fresh { kept, refresh } => return self.kept(key, kept, refresh, fetch),
             // What was just seen to fail is not waited for again.
-            Look::Stale { kept, refresh, is_held } if accept == Accept::Stale || is_held => {
+            CacheLookup::Stale { kept, refresh, is_held }
+                if stale_policy == StalePolicy::AllowStale || is_held =>
+            {
                 return self.kept(key, kept, refresh, fetch);
             }
-            Look::Stale { .. } | Look::Old => Purpose::Refresh,
-            Look::Missing => Purpose::Needed,
+            CacheLookup::Stale { .. } | CacheLookup::Old => Purpose::Refresh,
+            CacheLookup::Missing => Purpose::Needed,
         };
-        let landed = || self.peek(&key).map(|kept| Ok(Landed { kept, is_shared: false }));
-        let flight = (key.clone(), self.shelf.holdings.epoch(&key.credential()));
+        let result = || self.peek(&key).map(|kept| Ok(FlightResult { kept, is_shared: false }));
+        let flight = (key.clone(), self.entries.upstream_cache.epoch(&key.credential()));
         // Boxed: it is moved through several futures, of which each would be as large as the whole fetch.
-        let joined = self.flights.join(flight, landed, self.read(key.clone(), purpose, fetch).boxed());
+        let joined = self.flights.join(flight, result, self.read(key.clone(), purpose, fetch).boxed());
         match deadline.wait(K::Upstream::NAME, joined).await {
-            Ok((Ok(Landed { kept, is_shared: true }), Got::Fetched)) => (Ok(kept), Got::Shared),
-            Ok((read, got)) => (read.map(|landed| landed.kept), got),
-            Err(late) => (self.last_resort(&key).ok_or(late), Got::Fetched),
+            Ok((Ok(FlightResult { kept, is_shared: true }), ValueSource::Fetched)) => {
+                (Ok(kept), ValueSource::Shared)
+            }
+            Ok((read, got)) => (read.map(|result| result.kept), got),
+            Err(late) => (self.stale_fallback(&key).ok_or(late), ValueSource::Fetched),
         }
     }
 
     /// What may be served of a key where there is no time to read it again.
-    pub(crate) fn last_resort(&self, key: &K) -> Option<Kept<V>> {
-        self.shelf.last_resort(key)
+    pub(crate) fn stale_fallback(&self, key: &K) -> Option<Cached<V>> {
+        self.entries.stale_fallback(key)
     }
 
     fn kept<F, R>(
         &self,
         key: K,
-        kept: Kept<V>,
+        kept: Cached<V>,
         refresh: bool,
         fetch: F,
-    ) -> (Result<Kept<V>, UpstreamError>, Got)
+    ) -> (Result<Cached<V>, UpstreamError>, ValueSource)
     where
         F: Fn(Purpose) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
     {
         if refresh {
-            let flight = (key.clone(), self.shelf.holdings.epoch(&key.credential()));
+            let flight = (key.clone(), self.entries.upstream_cache.epoch(&key.credential()));
             self.flights.start(flight, self.read(key, Purpose::Refresh, fetch));
         }
-        (Ok(kept), Got::Kept)
+        (Ok(kept), ValueSource::Cached)
     }
 
     /// Fetches, keeps what comes, and where that fails falls back on what is kept.
@@ -276,29 +295,29 @@ where
         key: K,
         purpose: Purpose,
         fetch: F,
-    ) -> impl Future<Output = Result<Landed<V>, UpstreamError>> + Send + 'static
+    ) -> impl Future<Output = Result<FlightResult<V>, UpstreamError>> + Send + 'static
     where
         F: Fn(Purpose) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
     {
-        let (shelf, wanted) = (Arc::clone(&self.shelf), self.wanted(vec![key.clone()], purpose));
+        let (entries, request) = (Arc::clone(&self.entries), self.request(vec![key.clone()], purpose));
         async move {
-            let began = shelf.begin(&key);
-            let (again, store) = (wanted.clone(), |arrived: Arrived<V>| {
-                let Arrived { value, fetched, fresh_for, is_shared } = arrived;
-                let kept = shelf.store(key.clone(), value, began.at(fetched), fresh_for);
-                Landed { kept, is_shared }
+            let began = entries.begin(&key);
+            let (again, store) = (request.clone(), |arrived: ReadValue<V>| {
+                let ReadValue { value, fetched, fresh_for, is_shared } = arrived;
+                let kept = entries.store(key.clone(), value, began.at(fetched), fresh_for);
+                FlightResult { kept, is_shared }
             });
-            let error = match read_one(&shelf.holdings, wanted, fetch(purpose)).await {
+            let error = match read_one(&entries.upstream_cache, request, fetch(purpose)).await {
                 Ok(arrived) => return Ok(store(arrived)),
                 Err(error) => error,
             };
-            if let Some(kept) = shelf.hold(&key, began, &error) {
-                return Ok(Landed { kept, is_shared: false });
+            if let Some(kept) = entries.defer_retry(&key, began, &error) {
+                return Ok(FlightResult { kept, is_shared: false });
             }
             if purpose == Purpose::Refresh && error.is_held() {
                 // What was to be refreshed has gone meanwhile: now it is needed.
-                return read_one(&shelf.holdings, again, fetch(Purpose::Needed)).await.map(store);
+                return read_one(&entries.upstream_cache, again, fetch(Purpose::Needed)).await.map(store);
             }
             Err(error)
         }
@@ -306,18 +325,18 @@ where
 }
 
 /// A batch of one.
-async fn read_one<K: Key, V: Keep>(
-    holdings: &Holdings<K::Upstream>,
-    wanted: Wanted<K>,
+async fn read_one<K: CacheKey, V: CacheValue>(
+    upstream_cache: &UpstreamCache<K::Upstream>,
+    request: BatchRequest<K>,
     fetch: impl Future<Output = Result<(V, Duration), UpstreamError>>,
-) -> Result<Arrived<V>, UpstreamError> {
+) -> Result<ReadValue<V>, UpstreamError> {
     let fetch = async |keys: Vec<K>| {
         let (value, fresh_for) = fetch.await?;
         Ok(keys.into_iter().map(|key| (key, value.clone(), fresh_for)).collect())
     };
     // Boxed: as in `get`.
-    let read = Box::pin(holdings.read(wanted, fetch));
-    let Batch { arrived, failed } = guarded(K::Upstream::NAME, read.map(Ok)).await?;
+    let read = Box::pin(upstream_cache.read(request, fetch));
+    let BatchResult { arrived, failed } = guarded(K::Upstream::NAME, read.map(Ok)).await?;
     let missing = || UpstreamError::new(K::Upstream::NAME, UpstreamFailure::Internal);
     arrived.into_values().next().ok_or_else(|| failed.unwrap_or_else(missing))
 }

@@ -15,7 +15,7 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::task::JoinError;
 use tracing::Instrument as _;
 
-use super::freshness::Got;
+use super::freshness::ValueSource;
 use crate::domain::upstream_name::UpstreamName;
 use crate::telemetry::traces::{self, Origin};
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
@@ -58,20 +58,20 @@ where
         key: K,
         landed: impl FnOnce() -> Option<T>,
         flight: impl Future<Output = T> + Send + 'static,
-    ) -> (T, Got) {
+    ) -> (T, ValueSource) {
         let ((flight, origin), got) = {
             let mut flights = lock(&self.flights);
             if let Some(flight) = flights.get(&key) {
-                (flight.clone(), Got::Joined)
+                (flight.clone(), ValueSource::Joined)
             } else if let Some(value) = landed() {
-                return (value, Got::Kept);
+                return (value, ValueSource::Cached);
             } else {
                 let flight = self.take_off(key.clone(), flight);
                 flights.insert(key, flight.clone());
-                (flight, Got::Fetched)
+                (flight, ValueSource::Fetched)
             }
         };
-        if got == Got::Joined {
+        if got == ValueSource::Joined {
             traces::joined(&origin);
         }
         (flight.await, got)
@@ -87,7 +87,7 @@ where
     fn take_off(&self, key: K, flight: impl Future<Output = T> + Send + 'static) -> Flight<T> {
         let flights = Arc::clone(&self.flights);
         let flight = async move {
-            // Made in here: a runtime that is closing drops a new task at once, while the map is locked.
+            // Made in here: a runtime that is closing expiries a new task at once, while the map is locked.
             let _ended = Ended { flights, key };
             flight.await
         };

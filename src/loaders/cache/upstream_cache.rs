@@ -1,4 +1,4 @@
-//! What the caches of one upstream hold for each credential: since when it may be trusted, whether
+//! What the caches of one upstream defer_retry for each credential: since when it may be trusted, whether
 //! anything has changed, and how well it served.
 //!
 //! Everything of a credential is expired by one number and not by a search: each entry bears the epoch in
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::metrics::Reads;
+use super::metrics::ReadCounts;
 use super::shared::partition::{SharedCache, SharedPartition};
 use crate::domain::change::ChangeCause;
 use crate::domain::clock::Clock;
@@ -28,12 +28,12 @@ use crate::loaders::settings::CacheSettings;
 const CREDENTIALS_MAX: u64 = 10_000;
 
 /// What all caches of one upstream share.
-pub struct Holdings<U> {
+pub struct UpstreamCache<U> {
     pub(crate) settings: CacheSettings,
     pub(crate) clock: Clock,
     /// Of all credentials together.
-    pub(crate) reads: Reads,
-    by_credential: moka::sync::Cache<Fingerprint<U>, Arc<Holding>>,
+    pub(crate) reads: ReadCounts,
+    by_credential: moka::sync::Cache<Fingerprint<U>, Arc<CredentialState>>,
     /// What other replicas have read; none where nothing is shared.
     pub(crate) shared: Option<SharedCache<U>>,
     /// Each number is given once, over all credentials: one that was forgotten cannot meet its own again.
@@ -41,7 +41,7 @@ pub struct Holdings<U> {
 }
 
 /// What is held for one credential.
-pub(crate) struct Holding {
+pub(crate) struct CredentialState {
     epoch: AtomicU64,
     revision: AtomicU64,
     /// What bears an epoch before this one is not to be shown.
@@ -55,12 +55,12 @@ pub(crate) struct Holding {
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
     pub(crate) stale_served: AtomicU64,
-    dropped: watch::Sender<Dropped>,
+    dropped: watch::Sender<ExpiryNotice>,
 }
 
 /// Everything of a credential is to be read again.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Dropped {
+pub(crate) struct ExpiryNotice {
     /// Why.
     pub(crate) cause: ChangeCause,
 }
@@ -95,7 +95,7 @@ impl Revision {
     }
 }
 
-impl<U: Upstream> Holdings<U> {
+impl<U: Upstream> UpstreamCache<U> {
     /// An empty cache that is not shared.
     #[must_use]
     pub fn new(settings: CacheSettings, clock: Clock) -> Self {
@@ -104,7 +104,7 @@ impl<U: Upstream> Holdings<U> {
 
     pub(super) fn with_shared(settings: CacheSettings, clock: Clock, shared: Option<SharedCache<U>>) -> Self {
         let by_credential = moka::sync::Cache::new(CREDENTIALS_MAX);
-        Self { settings, clock, reads: Reads::default(), by_credential, shared, next: AtomicU64::new(1) }
+        Self { settings, clock, reads: ReadCounts::default(), by_credential, shared, next: AtomicU64::new(1) }
     }
 
     /// A number that stays the same while nothing of the credential is read, dropped or fails.
@@ -115,19 +115,19 @@ impl<U: Upstream> Holdings<U> {
     /// Has everything of a credential read again before it is served, by the other replicas too. It stays for the case that
     /// this fails.
     pub fn expire(&self, credential: &Fingerprint<U>, cause: ChangeCause) {
-        let holding = self.of(credential);
+        let credential_state = self.of(credential);
         // Whatever the others have heard by then.
-        *holding.read_from.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        self.invalidate_shared(&holding, Some(cause));
+        *credential_state.read_from.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.invalidate_shared(&credential_state, Some(cause));
         self.expire_here(credential, cause);
     }
 
     /// The same on this replica alone.
     pub(crate) fn expire_here(&self, credential: &Fingerprint<U>, cause: ChangeCause) {
-        let holding = self.of(credential);
-        holding.epoch.store(self.next(), Ordering::Release);
-        holding.revision.store(self.next(), Ordering::Release);
-        holding.dropped.send_replace(Dropped { cause });
+        let credential_state = self.of(credential);
+        credential_state.epoch.store(self.next(), Ordering::Release);
+        credential_state.revision.store(self.next(), Ordering::Release);
+        credential_state.dropped.send_replace(ExpiryNotice { cause });
     }
 
     /// From when on what was read of a credential will do, whoever read it.
@@ -135,46 +135,46 @@ impl<U: Upstream> Holdings<U> {
         *self.of(credential).read_from.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn invalidate_shared(&self, holding: &Holding, cause: Option<ChangeCause>) {
-        if let (Some(shared), Some(partition)) = (&self.shared, &holding.shared) {
+    fn invalidate_shared(&self, credential_state: &CredentialState, cause: Option<ChangeCause>) {
+        if let (Some(shared), Some(partition)) = (&self.shared, &credential_state.shared) {
             shared.invalidate(partition, cause);
         }
     }
 
     /// The partitions of the shared cache, by credential.
     pub(crate) fn partitions(&self) -> Vec<(Fingerprint<U>, Arc<SharedPartition>)> {
-        let partition = |(credential, holding): (Arc<Fingerprint<U>>, Arc<Holding>)| {
-            Some((*credential, Arc::clone(holding.shared.as_ref()?)))
+        let partition = |(credential, credential_state): (Arc<Fingerprint<U>>, Arc<CredentialState>)| {
+            Some((*credential, Arc::clone(credential_state.shared.as_ref()?)))
         };
         self.by_credential.iter().filter_map(partition).collect()
     }
 
     /// Tells whenever everything of a credential is to be read again.
-    pub(crate) fn drops(&self, credential: &Fingerprint<U>) -> watch::Receiver<Dropped> {
+    pub(crate) fn expiries(&self, credential: &Fingerprint<U>) -> watch::Receiver<ExpiryNotice> {
         self.of(credential).dropped.subscribe()
     }
 
     /// Has nothing of a credential shown any more that was read before now: its upstream takes the key no longer, as a call
     /// has told that began in this epoch. One that began before the last withdrawal tells nothing of what came after it.
     pub(crate) fn withdraw(&self, credential: &Fingerprint<U>, began: u64) {
-        let holding = self.of(credential);
-        if began < holding.shown_from.load(Ordering::Acquire) {
+        let credential_state = self.of(credential);
+        if began < credential_state.shown_from.load(Ordering::Acquire) {
             return;
         }
         // A caller who repeats a wrong key would have all replicas told of it again and again.
-        if !holding.is_told_refused.swap(true, Ordering::AcqRel) {
-            self.invalidate_shared(&holding, None);
+        if !credential_state.is_told_refused.swap(true, Ordering::AcqRel) {
+            self.invalidate_shared(&credential_state, None);
         }
         self.withdraw_here(credential);
     }
 
     /// The same on this replica alone.
     pub(crate) fn withdraw_here(&self, credential: &Fingerprint<U>) {
-        let holding = self.of(credential);
+        let credential_state = self.of(credential);
         let epoch = self.next();
-        holding.shown_from.store(epoch, Ordering::Release);
-        holding.epoch.store(epoch, Ordering::Release);
-        holding.revision.store(self.next(), Ordering::Release);
+        credential_state.shown_from.store(epoch, Ordering::Release);
+        credential_state.epoch.store(epoch, Ordering::Release);
+        credential_state.revision.store(self.next(), Ordering::Release);
     }
 
     /// Something of the credential was read: its key opens it.
@@ -197,12 +197,12 @@ impl<U: Upstream> Holdings<U> {
 
     /// How the caches have served a credential.
     pub fn statistics(&self, credential: &Fingerprint<U>) -> CacheStatistics {
-        let holding = self.of(credential);
+        let credential_state = self.of(credential);
         CacheStatistics {
-            entries: u64::try_from(holding.entries.load(Ordering::Relaxed)).unwrap_or_default(),
-            hits: holding.hits.load(Ordering::Relaxed),
-            misses: holding.misses.load(Ordering::Relaxed),
-            stale_served: holding.stale_served.load(Ordering::Relaxed),
+            entries: u64::try_from(credential_state.entries.load(Ordering::Relaxed)).unwrap_or_default(),
+            hits: credential_state.hits.load(Ordering::Relaxed),
+            misses: credential_state.misses.load(Ordering::Relaxed),
+            stale_served: credential_state.stale_served.load(Ordering::Relaxed),
         }
     }
 
@@ -215,10 +215,10 @@ impl<U: Upstream> Holdings<U> {
         self.of(credential).revision.store(self.next(), Ordering::Release);
     }
 
-    pub(crate) fn of(&self, credential: &Fingerprint<U>) -> Arc<Holding> {
+    pub(crate) fn of(&self, credential: &Fingerprint<U>) -> Arc<CredentialState> {
         self.by_credential.get_with(*credential, || {
             let epoch = self.next();
-            Arc::new(Holding {
+            Arc::new(CredentialState {
                 epoch: epoch.into(),
                 shown_from: epoch.into(),
                 revision: self.next().into(),
@@ -229,7 +229,7 @@ impl<U: Upstream> Holdings<U> {
                 hits: AtomicU64::new(0),
                 misses: AtomicU64::new(0),
                 stale_served: AtomicU64::new(0),
-                dropped: watch::Sender::new(Dropped { cause: ChangeCause::Refresh }),
+                dropped: watch::Sender::new(ExpiryNotice { cause: ChangeCause::Refresh }),
             })
         })
     }

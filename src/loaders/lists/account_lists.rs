@@ -16,10 +16,10 @@ use crate::domain::health::HealthRules;
 use crate::domain::input::BadInput;
 use crate::domain::problems::{ProblemLocation, ProblemReports, ProblemRule, Problems};
 use crate::domain::upstream_name::{Composio, UpstreamName};
-use crate::loaders::cache::freshness::{Accept, Freshness, FreshnessState, Kept};
+use crate::loaders::cache::freshness::{Cached, Freshness, FreshnessState, StalePolicy};
 use crate::loaders::cache::key::Weigh;
 use crate::loaders::cache::read_through::Cache;
-use crate::loaders::cache::upstream_cache::Holdings;
+use crate::loaders::cache::upstream_cache::UpstreamCache;
 use crate::loaders::settings::ListSettings;
 use crate::loaders::stats::PartKey;
 use crate::upstream::accounts::{AccountPage, AccountsClient};
@@ -48,62 +48,63 @@ impl From<UpstreamError> for ListError {
 }
 
 /// How long a way back is remembered.
-const WAY_BACK_TTL: Duration = Duration::from_secs(3_600);
+const REVERSE_PAGE_TTL: Duration = Duration::from_secs(3_600);
 
 /// The upstream's lists.
-pub struct Lists {
+pub struct AccountLists {
     client: AccountsClient,
     settings: ListSettings,
     ids: Option<IdKey>,
-    holdings: Arc<Holdings<Composio>>,
+    upstream_cache: Arc<UpstreamCache<Composio>>,
     pages: Cache<PageKey, Arc<Page>>,
-    totals: Cache<Arc<ScanKey>, Total>,
+    totals: Cache<Arc<ScanKey>, ListTotal>,
     /// By a page, the cursor of the page that led to it: upstream cursors only lead forward.
-    ways_back: moka::sync::Cache<PageKey, Option<Arc<str>>>,
+    reverse_pages: moka::sync::Cache<PageKey, Option<Arc<str>>>,
 }
 
-impl Lists {
-    /// Lists over a client; `ids` is the key of cursors, derived from the credential where absent.
+impl AccountLists {
+    /// AccountLists over a client; `ids` is the key of cursors, derived from the credential where absent.
     #[must_use]
     pub fn new(
         client: AccountsClient,
         settings: ListSettings,
-        holdings: Arc<Holdings<Composio>>,
+        upstream_cache: Arc<UpstreamCache<Composio>>,
         ids: Option<IdKey>,
     ) -> Self {
-        let shares = holdings.settings.shares();
+        let shares = upstream_cache.settings.shares();
         Self {
             client,
             ids,
-            pages: Cache::new(&holdings, shares.pages, "page").speaking(settings.page_rows.to_string()),
-            totals: Cache::new(&holdings, shares.totals, "total"),
-            ways_back: moka::sync::Cache::builder()
-                .max_capacity(shares.ways_back)
+            pages: Cache::new(&upstream_cache, shares.pages, "page")
+                .with_variant(settings.page_rows.to_string()),
+            totals: Cache::new(&upstream_cache, shares.totals, "total"),
+            reverse_pages: moka::sync::Cache::builder()
+                .max_capacity(shares.reverse_pages)
                 .weigher(|key: &PageKey, back: &Option<Arc<str>>| {
                     let bytes = key.weight_bytes() + back.as_deref().map_or(0, str::len);
                     u32::try_from(bytes).unwrap_or(u32::MAX)
                 })
-                .time_to_live(WAY_BACK_TTL)
+                .time_to_live(REVERSE_PAGE_TTL)
                 .build(),
             settings,
-            holdings,
+            upstream_cache,
         }
     }
 
     /// Everything that is kept of them, for a test that looks for what must not be there.
     pub(crate) fn dump(&self) -> String {
-        let ways: Vec<_> = self.ways_back.iter().collect();
+        let ways: Vec<_> = self.reverse_pages.iter().collect();
         format!("{}{}{ways:?}", self.pages.dump(), self.totals.dump())
     }
 
     /// What is kept of them weighs, in bytes: pages, totals, and ways back.
     pub(crate) fn weights_bytes(&self) -> [u64; 3] {
-        self.ways_back.run_pending_tasks();
-        [self.pages.weight_bytes(), self.totals.weight_bytes(), self.ways_back.weighted_size()]
+        self.reverse_pages.run_pending_tasks();
+        [self.pages.weight_bytes(), self.totals.weight_bytes(), self.reverse_pages.weighted_size()]
     }
 
-    pub(crate) fn holdings(&self) -> &Arc<Holdings<Composio>> {
-        &self.holdings
+    pub(crate) fn upstream_cache(&self) -> &Arc<UpstreamCache<Composio>> {
+        &self.upstream_cache
     }
 
     pub(crate) fn client(&self) -> &AccountsClient {
@@ -124,12 +125,12 @@ impl Lists {
         &self,
         scan: &Scan,
         cursor: Option<Arc<str>>,
-        accept: Accept,
-    ) -> Result<Kept<Arc<Page>>, UpstreamError> {
+        stale_policy: StalePolicy,
+    ) -> Result<Cached<Arc<Page>>, UpstreamError> {
         let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
         let (client, limit, ttl) =
-            (self.client.clone(), self.settings.page_rows, self.holdings.settings.accounts_ttl());
-        let (fetched, at, clock) = (scan.clone(), cursor.clone(), self.holdings.clock);
+            (self.client.clone(), self.settings.page_rows, self.upstream_cache.settings.accounts_ttl());
+        let (fetched, at, clock) = (scan.clone(), cursor.clone(), self.upstream_cache.clock);
         let fetch = move |purpose| {
             let (client, scan, at) = (client.clone(), fetched.clone(), at.clone());
             async move {
@@ -138,30 +139,34 @@ impl Lists {
             }
         };
         let asked_at = Instant::now();
-        let (page, got) = self.pages.get(key.clone(), accept, scan.reader.ledger.deadline(), fetch).await;
+        let (page, got) =
+            self.pages.get(key.clone(), stale_policy, scan.reader.stats.deadline(), fetch).await;
         let asked =
             || describe(&scan.key, if cursor.is_some() { "a further page" } else { "the first page" });
-        scan.reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &page);
+        scan.reader.stats.enter(UpstreamName::Composio, asked, asked_at, got, &page);
         if let Ok(page) = &page {
             scan.reader.reports(|| PartKey::new("page", &key), &page.value.problems);
         }
         if let Ok(Some(next)) = page.as_ref().map(|page| &page.value.next_cursor) {
             let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(next)) };
-            self.ways_back.insert(key, cursor);
+            self.reverse_pages.insert(key, cursor);
         }
         page
     }
 
     /// One page of a scan past this replica's cache, read since a moment by whichever replica; none: by this one, now.
-    pub(crate) async fn page_anew(
+    pub(crate) async fn page_uncached(
         &self,
         scan: &Scan,
         cursor: Option<Arc<str>>,
         purpose: Purpose,
         since: Option<Instant>,
-    ) -> Result<Kept<Arc<Page>>, UpstreamError> {
-        let (epoch, limit, clock) =
-            (self.holdings.epoch(&scan.key.credential), self.settings.page_rows, self.holdings.clock);
+    ) -> Result<Cached<Arc<Page>>, UpstreamError> {
+        let (epoch, limit, clock) = (
+            self.upstream_cache.epoch(&scan.key.credential),
+            self.settings.page_rows,
+            self.upstream_cache.clock,
+        );
         let fetch = fetch_page(&self.client, scan, cursor.as_deref(), limit, purpose, clock);
         let (page, fetched) = match since {
             None => {
@@ -170,7 +175,7 @@ impl Lists {
             }
             Some(since) => {
                 let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
-                let ttl = self.holdings.settings.accounts_ttl();
+                let ttl = self.upstream_cache.settings.accounts_ttl();
                 let fetch = async {
                     Ok((Arc::new(fetch.await?), self.client.fresh_for(&scan.reader.credential, ttl)))
                 };
@@ -180,31 +185,31 @@ impl Lists {
         let (fetched_at, state) = (clock.at(fetched), FreshnessState::Fresh);
         let (refresh_due_at, changes_at, fresh_until) = (fetched_at, fetched, fetched);
         let freshness = Freshness { fetched_at, state, refresh_due_at, changes_at, fresh_until, epoch };
-        Ok(Kept { value: page, freshness })
+        Ok(Cached { value: page, freshness })
     }
 
     /// The cursor of the page before another, as far as it is remembered; else the first page's.
-    pub(crate) fn way_back(&self, scan: &Scan, cursor: &Arc<str>) -> Option<Arc<str>> {
+    pub(crate) fn previous_page(&self, scan: &Scan, cursor: &Arc<str>) -> Option<Arc<str>> {
         let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(cursor)) };
-        self.ways_back.get(&key).flatten()
+        self.reverse_pages.get(&key).flatten()
     }
 
     /// Whether the first page of a scan is served without being read first.
-    pub(crate) fn is_first_page_at_hand(&self, scan: &Scan) -> bool {
-        self.pages.is_at_hand(&PageKey { scan: Arc::clone(&scan.key), cursor: None })
+    pub(crate) fn is_first_page_available(&self, scan: &Scan) -> bool {
+        self.pages.is_available(&PageKey { scan: Arc::clone(&scan.key), cursor: None })
     }
 
     /// The first page of a scan, where it need not be asked for.
-    pub(crate) async fn first_page_kept(&self, scan: &Scan) -> Option<Kept<Arc<Page>>> {
-        if !self.is_first_page_at_hand(scan) {
+    pub(crate) async fn cached_first_page(&self, scan: &Scan) -> Option<Cached<Arc<Page>>> {
+        if !self.is_first_page_available(scan) {
             return None;
         }
         // Through the front door: what is stale there has to be read again.
-        self.page(scan, None, Accept::Stale).await.ok()
+        self.page(scan, None, StalePolicy::AllowStale).await.ok()
     }
 
     /// Keeps a whole scan that was read as part of others, with what is to be told of them.
-    pub(crate) fn keep_whole(
+    pub(crate) fn cache_whole_list(
         &self,
         scan: &Scan,
         items: Vec<SharedAccount>,
@@ -213,47 +218,51 @@ impl Lists {
     ) {
         let (rows_sent, total_items) = (items.len(), u64::try_from(items.len()).ok());
         let page = Page { items, rows_sent, rows_set_aside: 0, next_cursor: None, total_items, problems };
-        self.pages.keep_made_of(PageKey { scan: Arc::clone(&scan.key), cursor: None }, Arc::new(page), parts);
+        self.pages.store_derived(
+            PageKey { scan: Arc::clone(&scan.key), cursor: None },
+            Arc::new(page),
+            parts,
+        );
     }
 
     /// How many accounts a scan holds, where it need not be asked for.
-    pub(crate) async fn total_kept(&self, scan: &Scan) -> Option<Kept<Option<u64>>> {
+    pub(crate) async fn cached_total(&self, scan: &Scan) -> Option<Cached<Option<u64>>> {
         for either in [scan.clone(), scan.opposite()] {
-            if let Some(page) = self.first_page_kept(&either).await {
+            if let Some(page) = self.cached_first_page(&either).await {
                 return Some(page.map(|page| page.total_items));
             }
         }
-        if self.totals.is_at_hand(&scan.key) {
+        if self.totals.is_available(&scan.key) {
             return self.read_total(scan).await.ok();
         }
         None
     }
 
     /// How many accounts a scan holds, for the price of one row; `None` where the upstream does not say.
-    pub(crate) async fn total(&self, scan: &Scan) -> Result<Kept<Option<u64>>, UpstreamError> {
-        match self.total_kept(scan).await {
+    pub(crate) async fn total(&self, scan: &Scan) -> Result<Cached<Option<u64>>, UpstreamError> {
+        match self.cached_total(scan).await {
             Some(total) => Ok(total),
             None => self.read_total(scan).await,
         }
     }
 
-    async fn read_total(&self, scan: &Scan) -> Result<Kept<Option<u64>>, UpstreamError> {
+    async fn read_total(&self, scan: &Scan) -> Result<Cached<Option<u64>>, UpstreamError> {
         let (client, counted, ttl) =
-            (self.client.clone(), scan.clone(), self.holdings.settings.accounts_ttl());
-        let clock = self.holdings.clock;
+            (self.client.clone(), scan.clone(), self.upstream_cache.settings.accounts_ttl());
+        let clock = self.upstream_cache.clock;
         let fetch = move |purpose| {
             let (client, scan) = (client.clone(), counted.clone());
             async move {
                 let page = fetch_page(&client, &scan, None, 1, purpose, clock).await?;
-                let total = Total { items: page.total_items, problems: page.problems };
+                let total = ListTotal { items: page.total_items, problems: page.problems };
                 Ok((total, client.fresh_for(&scan.reader.credential, ttl)))
             }
         };
         let asked_at = Instant::now();
-        let (key, ledger) = (Arc::clone(&scan.key), &scan.reader.ledger);
-        let (total, got) = self.totals.get(key, Accept::Stale, ledger.deadline(), fetch).await;
+        let (key, stats) = (Arc::clone(&scan.key), &scan.reader.stats);
+        let (total, got) = self.totals.get(key, StalePolicy::AllowStale, stats.deadline(), fetch).await;
         let asked = || describe(&scan.key, "the total");
-        scan.reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &total);
+        scan.reader.stats.enter(UpstreamName::Composio, asked, asked_at, got, &total);
         if let Ok(total) = &total {
             scan.reader.reports(|| PartKey::new("total", &scan.key), &total.value.problems);
         }
@@ -356,12 +365,12 @@ fn set_aside(scan: &Scan, mut page: Page, is_first: bool, now: Timestamp) -> Pag
 /// A scan's size as its upstream told it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Total {
+struct ListTotal {
     items: Option<u64>,
     problems: ProblemReports,
 }
 
-impl Weigh for Total {
+impl Weigh for ListTotal {
     fn weight_bytes(&self) -> usize {
         size_of::<Self>() + self.problems.weight_bytes()
     }

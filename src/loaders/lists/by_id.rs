@@ -12,9 +12,9 @@ use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::account_lists::Lists;
+use super::account_lists::AccountLists;
 use super::scan::{Reader, Scan};
-use super::walk::Walk;
+use super::walk::PageWalk;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::credential::Fingerprint;
 use crate::domain::filters::{
@@ -23,11 +23,11 @@ use crate::domain::filters::{
 use crate::domain::problems::ProblemReports;
 use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::domain::view::View;
-use crate::loaders::cache::entries::{Began, Look};
-use crate::loaders::cache::freshness::{Got, Kept};
-use crate::loaders::cache::key::{Key, Weigh};
+use crate::loaders::cache::entries::{CacheLookup, FetchStart};
+use crate::loaders::cache::freshness::{Cached, ValueSource};
+use crate::loaders::cache::key::{CacheKey, Weigh};
 use crate::loaders::cache::read_through::Cache;
-use crate::loaders::cache::shared::fetch::{Arrived, Brought, Landed as Batch};
+use crate::loaders::cache::shared::fetch::{BatchResult, FetchedValue, ReadValue};
 use crate::loaders::cache::single_flight::SingleFlight;
 use crate::loaders::stats::PartKey;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
@@ -63,37 +63,37 @@ struct BatchKey {
 /// An account as it is kept, or that there is none of its id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Known {
+struct AccountLookup {
     account: Option<SharedAccount>,
     /// Of the answers in which it was, or was not: one that cannot be read may be the one that is missing.
     problems: ProblemReports,
 }
 
-type FoundKnown = HashMap<Box<str>, Result<Kept<Known>, UpstreamError>>;
+type Lookups = HashMap<Box<str>, Result<Cached<AccountLookup>, UpstreamError>>;
 
 /// What a flight has brought, and whether other replicas had all of it.
-type Landed = (FoundKnown, bool);
+type FlightResult = (Lookups, bool);
 
 /// Accounts by id.
 #[derive(Clone)]
 pub struct AccountsById {
-    lists: Arc<Lists>,
-    accounts: Arc<Cache<AccountKey, Known>>,
-    flights: Arc<SingleFlight<BatchKey, Result<Landed, UpstreamError>>>,
+    lists: Arc<AccountLists>,
+    accounts: Arc<Cache<AccountKey, AccountLookup>>,
+    flights: Arc<SingleFlight<BatchKey, Result<FlightResult, UpstreamError>>>,
     /// Credentials that were refused `account_type`, which is experimental (UPSTREAMS.md A2).
     without_account_type: moka::sync::Cache<Fingerprint<Composio>, ()>,
 }
 
 /// What was found; no account for an id that there is none of.
-pub type Found = HashMap<Box<str>, Result<Kept<Option<SharedAccount>>, UpstreamError>>;
+pub type Found = HashMap<Box<str>, Result<Cached<Option<SharedAccount>>, UpstreamError>>;
 
 impl AccountsById {
     /// Accounts by id over the lists.
     #[must_use]
-    pub fn new(lists: Arc<Lists>) -> Self {
-        let bytes = lists.holdings().settings.shares().accounts;
+    pub fn new(lists: Arc<AccountLists>) -> Self {
+        let bytes = lists.upstream_cache().settings.shares().accounts;
         Self {
-            accounts: Arc::new(Cache::new(lists.holdings(), bytes, "account")),
+            accounts: Arc::new(Cache::new(lists.upstream_cache(), bytes, "account")),
             flights: Arc::new(SingleFlight::of_fetches(UpstreamName::Composio)),
             without_account_type: moka::sync::Cache::builder()
                 .max_capacity(REFUSALS_MAX)
@@ -116,31 +116,31 @@ impl AccountsById {
     /// Gets accounts by their `ca_…` ids.
     pub async fn get(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Found {
         let (mut found, mut needed, mut old, mut due) =
-            (FoundKnown::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
+            (Lookups::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
         for id in ids {
-            match self.accounts.look(&key(reader, &id)) {
-                Look::Fresh { kept, refresh } | Look::Stale { kept, refresh, .. } => {
+            match self.accounts.lookup(&key(reader, &id)) {
+                CacheLookup::Fresh { kept, refresh } | CacheLookup::Stale { kept, refresh, .. } => {
                     due.extend(refresh.then(|| id.clone()));
-                    reader.ledger.uses(kept.freshness);
+                    reader.stats.uses(kept.freshness);
                     found.insert(id, Ok(kept));
                 }
-                Look::Old => drop(old.insert(id)),
-                Look::Missing => drop(needed.insert(id)),
+                CacheLookup::Old => drop(old.insert(id)),
+                CacheLookup::Missing => drop(needed.insert(id)),
             }
         }
         for batch in self.batches(reader, due) {
             self.flights.start(batch.clone(), self.clone().read(reader.clone(), batch, Purpose::Refresh));
         }
-        reader.ledger.save_by_cache(found.len());
+        reader.stats.save_by_cache(found.len());
         let unread = needed.len() + old.len();
-        reader.ledger.save_by_batching(unread.saturating_sub(unread.div_ceil(FILTER_VALUES_MAX)));
+        reader.stats.save_by_batching(unread.saturating_sub(unread.div_ceil(FILTER_VALUES_MAX)));
         // Where one of them is needed, the others come along for nothing.
         let purpose = if needed.is_empty() { Purpose::Refresh } else { Purpose::Needed };
         needed.append(&mut old);
         let calls = self.batches(reader, needed).into_iter().map(|batch| self.join(reader, batch, purpose));
         let answers = stream::iter(calls.collect::<Vec<_>>()).buffered(8).collect::<Vec<_>>().await;
         found.extend(answers.into_iter().flatten());
-        let told = |(id, known): (Box<str>, Result<Kept<Known>, _>)| {
+        let told = |(id, known): (Box<str>, Result<Cached<AccountLookup>, _>)| {
             if let Ok(known) = &known {
                 reader.reports(|| PartKey::new("account", &id), &known.value.problems);
             }
@@ -154,70 +154,81 @@ impl AccountsById {
         let mut ids: Vec<_> = ids.into_iter().collect();
         ids.sort_unstable();
         let (credential, view) = (reader.credential.fingerprint(), reader.view.clone());
-        let epoch = self.lists.holdings().epoch(&credential);
+        let epoch = self.lists.upstream_cache().epoch(&credential);
         let batch = |ids: &[_]| BatchKey { credential, epoch, view: view.clone(), ids: Arc::from(ids) };
         ids.chunks(FILTER_VALUES_MAX).map(batch).collect()
     }
 
-    async fn join(&self, reader: &Reader, batch: BatchKey, purpose: Purpose) -> FoundKnown {
-        let landed = || {
+    async fn join(&self, reader: &Reader, batch: BatchKey, purpose: Purpose) -> Lookups {
+        let cached_result = || {
             let kept = |id: &str| Some((id.into(), Ok(self.accounts.peek(&key(reader, id))?)));
-            let kept = batch.ids.iter().map(|id| kept(id)).collect::<Option<FoundKnown>>();
+            let kept = batch.ids.iter().map(|id| kept(id)).collect::<Option<Lookups>>();
             kept.map(|found| Ok((found, false)))
         };
         let asked_at = Instant::now();
         let reading = self.clone().read(reader.clone(), batch.clone(), purpose).boxed();
-        let joined = self.flights.join(batch.clone(), landed, reading);
-        let (found, got) = match reader.ledger.deadline().wait(UpstreamName::Composio, joined).await {
-            Ok((Ok((found, true)), Got::Fetched)) => (found, Got::Shared),
+        let joined = self.flights.join(batch.clone(), cached_result, reading);
+        let (found, got) = match reader.stats.deadline().wait(UpstreamName::Composio, joined).await {
+            Ok((Ok((found, true)), ValueSource::Fetched)) => (found, ValueSource::Shared),
             Ok((Ok((found, _)), got)) => (found, got),
             Ok((Err(error), got)) => (failed(&batch, &error), got),
             Err(late) => {
-                let old = |id: &str| self.accounts.last_resort(&key(reader, id)).ok_or_else(|| late.clone());
-                (batch.ids.iter().map(|id| (id.clone(), old(id))).collect(), Got::Fetched)
+                let old =
+                    |id: &str| self.accounts.stale_fallback(&key(reader, id)).ok_or_else(|| late.clone());
+                (batch.ids.iter().map(|id| (id.clone(), old(id))).collect(), ValueSource::Fetched)
             }
         };
         let first = found.values().next().cloned();
         if let Some(first) = first {
             let asked = || format!("accounts by {} ids", batch.ids.len());
-            reader.ledger.enter(UpstreamName::Composio, asked, asked_at, got, &first);
+            reader.stats.enter(UpstreamName::Composio, asked, asked_at, got, &first);
         }
         for account in found.values().flatten() {
-            reader.ledger.uses(account.freshness);
+            reader.stats.uses(account.freshness);
         }
         found
     }
 
     /// Reads at most 100 accounts, keeps what comes, and where that fails falls back on what is kept.
-    async fn read(self, reader: Reader, batch: BatchKey, purpose: Purpose) -> Result<Landed, UpstreamError> {
+    async fn read(
+        self,
+        reader: Reader,
+        batch: BatchKey,
+        purpose: Purpose,
+    ) -> Result<FlightResult, UpstreamError> {
         let keys: Vec<_> = batch.ids.iter().map(|id| key(&reader, id)).collect();
         let began: Vec<_> = keys.iter().map(|key| self.accounts.begin(key)).collect();
         let fetch = |keys| self.fetch_known(&reader, keys, purpose);
         let read = self.accounts.read_through(keys.clone(), purpose, fetch).await;
         let (mut arrived, failed) = match read {
-            Ok(Batch { arrived, failed }) => (arrived, failed),
+            Ok(BatchResult { arrived, failed }) => (arrived, failed),
             Err(error) => (HashMap::new(), Some(error)),
         };
         share_equal_reports(arrived.values_mut());
         let is_shared = failed.is_none() && arrived.values().all(|arrived| arrived.is_shared);
         let missing = || UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal);
         let error = failed.unwrap_or_else(missing);
-        let account = |(key, began): (AccountKey, Began)| {
+        let account = |(key, began): (AccountKey, FetchStart)| {
             let id = key.id.clone();
             let known = match arrived.remove(&key) {
                 Some(arrived) => Ok(self.keep(key, arrived, began)),
-                None => self.accounts.hold(&key, began, &error).ok_or_else(|| error.clone()),
+                None => self.accounts.defer_retry(&key, began, &error).ok_or_else(|| error.clone()),
             };
             (id, known)
         };
         Ok((keys.into_iter().zip(began).map(account).collect(), is_shared))
     }
 
-    fn keep(&self, key: AccountKey, arrived: Arrived<Known>, began: Began) -> Kept<Known> {
-        let Arrived { value: known, fetched, fresh_for, is_shared: _ } = arrived;
+    fn keep(
+        &self,
+        key: AccountKey,
+        arrived: ReadValue<AccountLookup>,
+        began: FetchStart,
+    ) -> Cached<AccountLookup> {
+        let ReadValue { value: known, fetched, fresh_for, is_shared: _ } = arrived;
         match known.account {
-            Some(_) => self.accounts.keep(key, known, began.at(fetched), fresh_for),
-            None => self.accounts.keep_briefly(key, known, began.at(fetched), fresh_for),
+            Some(_) => self.accounts.store(key, known, began.at(fetched), fresh_for),
+            None => self.accounts.store_fresh_only(key, known, began.at(fetched), fresh_for),
         }
     }
 
@@ -227,15 +238,15 @@ impl AccountsById {
         reader: &Reader,
         keys: Vec<AccountKey>,
         purpose: Purpose,
-    ) -> Result<Vec<Brought<AccountKey, Known>>, UpstreamError> {
+    ) -> Result<Vec<FetchedValue<AccountKey, AccountLookup>>, UpstreamError> {
         let ids: Vec<_> = keys.iter().map(|key| key.id.clone()).collect();
         let (accounts, problems) = self.fetch(reader, &ids, purpose).await?;
-        let ttl = self.lists.holdings().settings.accounts_ttl();
+        let ttl = self.lists.upstream_cache().settings.accounts_ttl();
         let fresh_for = self.lists.client().fresh_for(&reader.credential, ttl);
         let known = |key: AccountKey| {
             let account = accounts.iter().find(|account| account.id == key.id).cloned();
             let fresh_for = if account.is_some() { fresh_for } else { MISSING_TTL.min(fresh_for) };
-            (key, Known { account, problems: problems.clone() }, fresh_for)
+            (key, AccountLookup { account, problems: problems.clone() }, fresh_for)
         };
         Ok(keys.into_iter().map(known).collect())
     }
@@ -276,7 +287,7 @@ impl AccountsById {
         let values = FilterValues::new("ids", ids.iter().cloned()).map_err(refused)?;
         let filter = AccountFilter { ids: Some(values), account_type, ..Default::default() };
         let scan = Scan::new(reader.clone(), filter, AccountOrder::NEWEST_FIRST);
-        let mut walk = Walk::anew(&self.lists, &scan, purpose);
+        let mut walk = PageWalk::anew(&self.lists, &scan, purpose);
         let (mut accounts, mut problems) = (Vec::new(), ProblemReports::new());
         while accounts.len() < ids.len() {
             let Some(step) = walk.step().await? else { break };
@@ -289,7 +300,7 @@ impl AccountsById {
 
 /// Has accounts share what is equal of their reports again, as they did where they were read: it is one answer's, and told
 /// once.
-fn share_equal_reports<'a>(arrived: impl Iterator<Item = &'a mut Arrived<Known>>) {
+fn share_equal_reports<'a>(arrived: impl Iterator<Item = &'a mut ReadValue<AccountLookup>>) {
     let mut met = ProblemReports::new();
     for problems in arrived.flat_map(|arrived| &mut arrived.value.problems) {
         match met.iter().find(|known| known == &problems) {
@@ -303,11 +314,11 @@ fn key(reader: &Reader, id: &str) -> AccountKey {
     AccountKey { credential: reader.credential.fingerprint(), view: reader.view.clone(), id: id.into() }
 }
 
-fn failed(batch: &BatchKey, error: &UpstreamError) -> FoundKnown {
+fn failed(batch: &BatchKey, error: &UpstreamError) -> Lookups {
     batch.ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect()
 }
 
-impl Key for AccountKey {
+impl CacheKey for AccountKey {
     type Upstream = Composio;
 
     fn credential(&self) -> Fingerprint<Composio> {
@@ -321,7 +332,7 @@ impl Weigh for AccountKey {
     }
 }
 
-impl Weigh for Known {
+impl Weigh for AccountLookup {
     fn weight_bytes(&self) -> usize {
         let account = self.account.as_ref().map_or(0, |account| account.weight_bytes());
         size_of::<Self>() + account + self.problems.weight_bytes()

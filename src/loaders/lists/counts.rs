@@ -10,15 +10,15 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::account_lists::Lists;
+use super::account_lists::AccountLists;
 use super::parent::Parent;
 use super::scan::{Reader, Scan};
-use super::walk::Walk;
+use super::walk::PageWalk;
 use crate::domain::accounts::{AccountStatus, SharedAccount};
 use crate::domain::filters::{AccountFilter, AccountOrder, FilterValues};
 use crate::domain::open_enum::OpenEnum;
 use crate::domain::problems::ProblemReports;
-use crate::loaders::cache::freshness::{Accept, Freshness, Kept};
+use crate::loaders::cache::freshness::{Cached, Freshness, StalePolicy};
 use crate::upstream::error::UpstreamError;
 
 /// How many accounts are in each status, the unknown ones together.
@@ -62,7 +62,7 @@ const STATUSES: [AccountStatus; 7] = [
 
 const CALLS_AT_ONCE: usize = 16;
 
-impl Lists {
+impl AccountLists {
     /// Counts for every parent; all of them are of one kind.
     pub async fn counts(
         &self,
@@ -76,7 +76,7 @@ impl Lists {
 
 /// One query for numbers of many parents.
 struct Counting<'a> {
-    lists: &'a Lists,
+    lists: &'a AccountLists,
     reader: &'a Reader,
     query: &'a CountQuery,
 }
@@ -139,7 +139,7 @@ impl Counting<'_> {
             return Some(self.of(std::iter::empty(), None));
         }
         for scan in [list.clone(), list.opposite()] {
-            if let Some(kept) = self.lists.first_page_kept(&scan).await
+            if let Some(kept) = self.lists.cached_first_page(&scan).await
                 && let page = &kept.value
                 && page.next_cursor.is_none()
                 && page.total_items.is_none_or(|total| usize::try_from(total) == Ok(page.items.len()))
@@ -148,7 +148,7 @@ impl Counting<'_> {
                 return Some(self.of(page.items.iter(), Some(kept.freshness)));
             }
         }
-        let Kept { value: total, freshness } = self.lists.total_kept(&list).await?;
+        let Cached { value: total, freshness } = self.lists.cached_total(&list).await?;
         match total {
             _ if !self.query.by_status => Some(Counts { total, by_status: None, freshness: Some(freshness) }),
             Some(0) => Some(self.of(std::iter::empty(), Some(freshness))),
@@ -184,7 +184,8 @@ impl Counting<'_> {
         }
         let joined = self.list(&Parent::union(parents));
         // The first page and not one row: where the walk is the cheaper way, it has begun.
-        let Some(total) = self.lists.page(&joined, None, Accept::Stale).await?.value.total_items else {
+        let Some(total) = self.lists.page(&joined, None, StalePolicy::AllowStale).await?.value.total_items
+        else {
             return Ok(None);
         };
         let pages =
@@ -193,7 +194,7 @@ impl Counting<'_> {
         {
             return Ok(None);
         }
-        let mut walk = Walk::from(self.lists, &joined, None, Accept::Fresh);
+        let mut walk = PageWalk::from(self.lists, &joined, None, StalePolicy::RequireFresh);
         let (mut accounts, mut rows_sent): (Vec<SharedAccount>, _) = (Vec::new(), 0);
         let (mut last_total, mut freshness, mut problems) = (Some(total), None, ProblemReports::new());
         while let Some(step) = walk.step().await? {
@@ -213,7 +214,7 @@ impl Counting<'_> {
                 accounts.iter().filter(|account| parent.owns(account)).map(Arc::clone).collect();
             let counts = self.of(own.iter(), freshness);
             if let Some(freshness) = freshness.filter(|_| *parent != Parent::Project) {
-                self.lists.keep_whole(&self.list(parent), own, freshness, problems.clone());
+                self.lists.cache_whole_list(&self.list(parent), own, freshness, problems.clone());
             }
             (parent.clone(), counts)
         });
@@ -223,7 +224,7 @@ impl Counting<'_> {
     /// One call for one row for each number.
     async fn call(&self, parent: &Parent) -> Result<Counts, UpstreamError> {
         let list = self.list(parent);
-        let Kept { value: total, mut freshness } = self.lists.total(&list).await?;
+        let Cached { value: total, mut freshness } = self.lists.total(&list).await?;
         let (Some(total), true) = (total, self.query.by_status) else {
             return Ok(Counts { total, by_status: None, freshness: Some(freshness) });
         };

@@ -26,18 +26,18 @@ const TEXT_BYTES_MAX: usize = 8 * 1024;
 
 /// Which way the scan ran that an item was met in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Course {
+pub(crate) enum ScanDirection {
     /// As the connection's own order says.
-    Own,
+    ListOrder,
     /// The other way round, from the list's end.
-    Opposite,
+    Reversed,
 }
 
 /// Where an item stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor {
     /// Which way its scan ran.
-    pub(crate) course: Course,
+    pub(crate) scan_direction: ScanDirection,
     /// The upstream's cursor of the page that holds it.
     pub(crate) page: Option<Arc<str>>,
     /// Its index in that page.
@@ -55,11 +55,11 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// The cursor as answers show it.
     pub(crate) fn encode(&self, binding: [u8; BINDING_BYTES], ids: &IdKey) -> String {
-        let course = match self.course {
-            Course::Own => 0,
-            Course::Opposite => 1,
+        let scan_direction = match self.scan_direction {
+            ScanDirection::ListOrder => 0,
+            ScanDirection::Reversed => 1,
         };
-        let mut bytes = vec![VERSION, course];
+        let mut bytes = vec![VERSION, scan_direction];
         bytes.extend(binding);
         bytes.extend(self.index.to_be_bytes());
         bytes.extend(self.seen.to_be_bytes());
@@ -108,12 +108,12 @@ impl Cursor {
         if !same(&mac(ids, signed), told) {
             return damaged();
         }
-        let Some(([version, course], rest)) = signed.split_first_chunk::<2>() else {
+        let Some(([version, scan_direction], rest)) = signed.split_first_chunk::<2>() else {
             return damaged();
         };
-        let course = match (*version, *course) {
-            (VERSION, 0) => Course::Own,
-            (VERSION, 1) => Course::Opposite,
+        let scan_direction = match (*version, *scan_direction) {
+            (VERSION, 0) => ScanDirection::ListOrder,
+            (VERSION, 1) => ScanDirection::Reversed,
             _ => return refused("is of another version of this service"),
         };
         let Some((bound, rest)) = rest.split_first_chunk::<BINDING_BYTES>() else {
@@ -122,10 +122,10 @@ impl Cursor {
         if *bound != binding {
             return refused("belongs to another list: its filter, its order or its parent was another one");
         }
-        Self::read(course, rest).map_or_else(damaged, Ok)
+        Self::read(scan_direction, rest).map_or_else(damaged, Ok)
     }
 
-    fn read(course: Course, bytes: &[u8]) -> Option<Self> {
+    fn read(scan_direction: ScanDirection, bytes: &[u8]) -> Option<Self> {
         let (index, bytes) = bytes.split_first_chunk::<2>()?;
         let (seen, bytes) = bytes.split_first_chunk::<4>()?;
         let (micros, bytes) = bytes.split_first_chunk::<8>()?;
@@ -141,7 +141,7 @@ impl Cursor {
         };
         let hashes = ties.as_chunks::<4>().0.iter().map(|hash| u32::from_be_bytes(*hash)).collect();
         Some(Self {
-            course,
+            scan_direction,
             page,
             index: u16::from_be_bytes(*index),
             seen: u32::from_be_bytes(*seen),
@@ -179,7 +179,15 @@ mod tests {
 
     fn cursor(page: Option<String>, order_micros: Option<i64>, id: &str) -> Cursor {
         let page = page.map(Into::into);
-        Cursor { course: Course::Own, page, index: 7, seen: 8, order_micros, ties: Ties::NONE, id: id.into() }
+        Cursor {
+            scan_direction: ScanDirection::ListOrder,
+            page,
+            index: 7,
+            seen: 8,
+            order_micros,
+            ties: Ties::NONE,
+            id: id.into(),
+        }
     }
 
     fn cause(text: &str, list: [u8; 8]) -> String {
@@ -195,9 +203,9 @@ mod tests {
             order_micros in proptest::option::of(0i64..4_000_000_000_000_000), opposite: bool,
             hashes in proptest::collection::vec(any::<u32>(), 0..=TIES_MAX), is_whole: bool,
         ) {
-            let course = if opposite { Course::Opposite } else { Course::Own };
+            let scan_direction = if opposite { ScanDirection::Reversed } else { ScanDirection::ListOrder };
             let ties = Ties { hashes, is_whole };
-            let cursor = Cursor { course, index, seen, ties, ..cursor(page, order_micros, &id) };
+            let cursor = Cursor { scan_direction, index, seen, ties, ..cursor(page, order_micros, &id) };
             prop_assert_eq!(Cursor::parse(&cursor.encode(LIST, &key()), LIST, &key()).unwrap(), cursor);
         }
 

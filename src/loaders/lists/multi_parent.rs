@@ -14,16 +14,16 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 
-use super::account_lists::{ListError, Lists};
-use super::cursor::Course;
+use super::account_lists::{AccountLists, ListError};
+use super::cursor::ScanDirection;
 use super::parent::Parent;
 use super::scan::{Page, Reader, Scan};
-use super::slice::{Row, Run, Slice};
+use super::slice::{Row, ScanRun, Slice};
 use super::tie_run::TieRun;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::page::{Direction, PageRequest};
-use crate::loaders::cache::freshness::{Accept, Kept};
+use crate::loaders::cache::freshness::{Cached, StalePolicy};
 
 /// A page of accounts, as a connection's arguments describe it. Every parent of the field has its own list of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,7 +50,7 @@ const GROUP_BYTES_MAX: usize = 4_000;
 /// How many calls of one question are under way at once.
 const CALLS_AT_ONCE: usize = 16;
 
-impl Lists {
+impl AccountLists {
     /// Reads a query's page for every parent; all of them are of one kind.
     pub async fn slices(&self, reader: &Reader, query: &AccountQuery, parents: BTreeSet<Parent>) -> Slices {
         MultiParentRead { lists: self, reader, query }.run(parents).await
@@ -59,7 +59,7 @@ impl Lists {
 
 /// One query for many parents.
 struct MultiParentRead<'a> {
-    lists: &'a Lists,
+    lists: &'a AccountLists,
     reader: &'a Reader,
     query: &'a AccountQuery,
 }
@@ -73,16 +73,16 @@ impl MultiParentRead<'_> {
     /// The scan that begins at the end of the list that is asked for.
     fn scan(&self, parent: &Parent) -> Scan {
         let list = self.list(parent);
-        match self.course() {
-            Course::Own => list,
-            Course::Opposite => list.opposite(),
+        match self.scan_direction() {
+            ScanDirection::ListOrder => list,
+            ScanDirection::Reversed => list.opposite(),
         }
     }
 
-    fn course(&self) -> Course {
+    fn scan_direction(&self) -> ScanDirection {
         match self.query.page.direction {
-            Direction::Forward => Course::Own,
-            Direction::Backward => Course::Opposite,
+            Direction::Forward => ScanDirection::ListOrder,
+            Direction::Backward => ScanDirection::Reversed,
         }
     }
 
@@ -120,7 +120,7 @@ impl MultiParentRead<'_> {
             && self.query.page.before.is_none()
             && self.query.page.size > 0
             && !scan.key.filter.matches_nothing()
-            && !self.lists.is_first_page_at_hand(&scan)
+            && !self.lists.is_first_page_available(&scan)
     }
 
     /// One round: fixed groups of sorted parents, each as many as one page can satisfy, asked for at
@@ -131,7 +131,7 @@ impl MultiParentRead<'_> {
         let group_size = parents.len().div_ceil(groups.max(1)).max(1);
         let calls = groups_of(&parents, group_size).into_iter().map(|group| async move {
             let joined = self.scan(&Parent::union(group));
-            (group, self.lists.page(&joined, None, Accept::Stale).await)
+            (group, self.lists.page(&joined, None, StalePolicy::AllowStale).await)
         });
         let answers =
             stream::iter(calls.collect::<Vec<_>>()).buffered(CALLS_AT_ONCE).collect::<Vec<_>>().await;
@@ -149,13 +149,13 @@ impl MultiParentRead<'_> {
                 }
             }
             let answered = group.len() - (short.len() - short_before);
-            self.reader.ledger.save_by_batching(answered.saturating_sub(1));
+            self.reader.stats.save_by_batching(answered.saturating_sub(1));
         }
         short
     }
 
     /// A parent's part of a joined page; `None` where it is short.
-    fn part(&self, parent: &Parent, joined: &Kept<Arc<Page>>) -> Option<Slice> {
+    fn part(&self, parent: &Parent, joined: &Cached<Arc<Page>>) -> Option<Slice> {
         let (page, freshness) = (&joined.value, joined.freshness);
         let scan = self.scan(parent);
         let mut ids = BTreeSet::new();
@@ -180,7 +180,7 @@ impl MultiParentRead<'_> {
             let ties = ties.next(&scan, account);
             Row { account: Arc::clone(account), freshness, page: None, index, seen, ties }
         };
-        let mut run = Run::empty();
+        let mut run = ScanRun::empty();
         run.reads(freshness);
         run.rows = own.iter().enumerate().take(self.query.page.size).map(row).collect();
         run.more = own.len() > self.query.page.size || (!is_whole && !self.query.page.has_more_selected);
@@ -189,9 +189,9 @@ impl MultiParentRead<'_> {
         run.is_complete = is_readable || run.rows.len() == self.query.page.size;
         if is_whole && is_readable {
             run.total_items = u64::try_from(own.len()).ok();
-            self.lists.keep_whole(&scan, own, freshness, page.problems.clone());
+            self.lists.cache_whole_list(&scan, own, freshness, page.problems.clone());
         }
-        Some(Slice::new(self.lists, self.list(parent), self.course(), self.query.page.direction, run))
+        Some(Slice::new(self.lists, self.list(parent), self.scan_direction(), self.query.page.direction, run))
     }
 }
 

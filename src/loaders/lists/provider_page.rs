@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::cursor::{Course, Cursor};
+use super::cursor::{Cursor, ScanDirection};
 use super::providers::{ListedProvider, ProviderList};
 use super::ties::Ties;
 use crate::domain::filters::{OrderDirection, ProviderFilter};
@@ -14,7 +14,7 @@ use crate::domain::global_id::{IdKey, ProviderId};
 use crate::domain::input::BadInput;
 use crate::domain::page::{PageNeighbors, PageRequest, cut_page};
 use crate::domain::view::View;
-use crate::loaders::health::Judge;
+use crate::loaders::health::HealthEvaluator;
 
 /// What providers can be ordered by; providers without the value come last, both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,26 +74,26 @@ impl ProviderPage {
         page: &PageRequest,
         view: &View,
         ids: IdKey,
-        judge: &Judge,
+        judge: &HealthEvaluator,
     ) -> Result<Self, BadInput> {
         let binding = question.binding(view, &ids);
         let mut rows: Vec<_> = list.iter().filter(|listed| question.admits(listed, judge)).cloned().collect();
         if let Some(order) = question.order {
             rows.sort_by(|a, b| order.compare(a, b));
         }
-        let place = |text: &Option<String>| -> Result<Option<Place>, BadInput> {
+        let place = |text: &Option<String>| -> Result<Option<CursorPlace>, BadInput> {
             let Some(text) = text else { return Ok(None) };
             let cursor = Cursor::parse(text, binding, &ids)?;
             let found = rows.iter().position(|listed| *cursor.id == *id_text(listed));
-            Ok(Some(found.map_or(Place::Gone(usize::from(cursor.index)), Place::At)))
+            Ok(Some(found.map_or(CursorPlace::Gone(usize::from(cursor.index)), CursorPlace::At)))
         };
         let after = match place(&page.after)? {
-            None | Some(Place::Gone(0)) => None,
-            Some(Place::At(index)) => Some(index),
+            None | Some(CursorPlace::Gone(0)) => None,
+            Some(CursorPlace::At(index)) => Some(index),
             // What stood behind it has moved up to its place.
-            Some(Place::Gone(index)) => Some(index - 1),
+            Some(CursorPlace::Gone(index)) => Some(index - 1),
         };
-        let before = place(&page.before)?.map(|(Place::At(index) | Place::Gone(index))| index);
+        let before = place(&page.before)?.map(|(CursorPlace::At(index) | CursorPlace::Gone(index))| index);
         let total = rows.len();
         let (range, around) = cut_page(total, after, before, page.size, page.direction);
         let first_index = range.start;
@@ -111,7 +111,7 @@ impl ProviderPage {
     #[must_use]
     pub fn cursor(&self, place: usize) -> Option<String> {
         let cursor = Cursor {
-            course: Course::Own,
+            scan_direction: ScanDirection::ListOrder,
             page: None,
             index: u16::try_from(self.first_index + place).unwrap_or(u16::MAX),
             seen: 0,
@@ -123,7 +123,7 @@ impl ProviderPage {
     }
 }
 
-enum Place {
+enum CursorPlace {
     At(usize),
     Gone(usize),
 }
@@ -133,7 +133,7 @@ fn id_text(listed: &ListedProvider) -> Box<str> {
 }
 
 impl ProviderQuery {
-    pub(crate) fn admits(&self, listed: &ListedProvider, judge: &Judge) -> bool {
+    pub(crate) fn admits(&self, listed: &ListedProvider, judge: &HealthEvaluator) -> bool {
         self.ids.as_ref().is_none_or(|ids| ids.contains(&listed.id))
             && self.filter.matches(&listed.provider, || judge.provider(&listed.provider))
     }

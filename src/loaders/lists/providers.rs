@@ -14,12 +14,12 @@ use crate::domain::problems::ProblemReports;
 use crate::domain::providers::Provider;
 use crate::domain::settings::ExpectedProviders;
 use crate::domain::upstream_name::{Leadlex, UpstreamName};
-use crate::loaders::cache::bounded_map::Weighed;
-use crate::loaders::cache::freshness::{Accept, Got, Kept};
-use crate::loaders::cache::key::{Key, Weigh};
+use crate::loaders::cache::bounded_map::BoundedMap;
+use crate::loaders::cache::freshness::{Cached, StalePolicy, ValueSource};
+use crate::loaders::cache::key::{CacheKey, Weigh};
 use crate::loaders::cache::read_through::Cache;
-use crate::loaders::cache::upstream_cache::Holdings;
-use crate::loaders::stats::{Ledger, PartKey};
+use crate::loaders::cache::upstream_cache::UpstreamCache;
+use crate::loaders::stats::{OperationStats, PartKey};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::providers::{ProvidersClient, WholeList};
 
@@ -39,7 +39,7 @@ pub type ProviderList = Arc<[Arc<ListedProvider>]>;
 /// The list as it is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Listed {
+struct CachedProviderList {
     list: ProviderList,
     problems: ProblemReports,
 }
@@ -48,9 +48,9 @@ struct Listed {
 pub struct Providers {
     client: ProvidersClient,
     ids: Option<IdKey>,
-    holdings: Arc<Holdings<Leadlex>>,
-    lists: Cache<Fingerprint<Leadlex>, Listed>,
-    last_known: Weighed<Fingerprint<Leadlex>, ProviderList>,
+    upstream_cache: Arc<UpstreamCache<Leadlex>>,
+    lists: Cache<Fingerprint<Leadlex>, CachedProviderList>,
+    last_known: BoundedMap<Fingerprint<Leadlex>, ProviderList>,
     configured: Option<ProviderList>,
 }
 
@@ -60,21 +60,21 @@ impl Providers {
     #[must_use]
     pub fn new(
         client: ProvidersClient,
-        holdings: Arc<Holdings<Leadlex>>,
+        upstream_cache: Arc<UpstreamCache<Leadlex>>,
         ids: Option<IdKey>,
         expected: &ExpectedProviders,
     ) -> Self {
-        let shares = holdings.settings.shares();
+        let shares = upstream_cache.settings.shares();
         // Ids depend on their key: replicas with another one cannot share them.
-        let dialect = ids.as_ref().map_or_else(String::new, |ids| format!("{:?}", ids.sign("replicas", &[])));
-        let lists = Cache::new(&holdings, shares.providers, "providers").speaking(dialect);
-        let last_known = Weighed::new(shares.last_known, |_, list: &ProviderList| list.weight_bytes());
+        let variant = ids.as_ref().map_or_else(String::new, |ids| format!("{:?}", ids.sign("replicas", &[])));
+        let lists = Cache::new(&upstream_cache, shares.providers, "providers").with_variant(variant);
+        let last_known = BoundedMap::new(shares.last_known, |_, list: &ProviderList| list.weight_bytes());
         let rows = expected.0.iter().map(|(category, name)| {
             // Nobody sees these rows: they only say whose accounts to ask for, so they need no id.
             Arc::new(ListedProvider { id: [0; 16], provider: Provider::expected(category, name) })
         });
         let configured = Some(rows.collect::<ProviderList>()).filter(|list| !list.is_empty());
-        Self { client, ids, holdings, lists, last_known, configured }
+        Self { client, ids, upstream_cache, lists, last_known, configured }
     }
 
     /// Everything that is kept of them, for a test that looks for what must not be there.
@@ -87,8 +87,8 @@ impl Providers {
         [self.lists.weight_bytes(), self.last_known.weight_bytes()]
     }
 
-    pub(crate) fn holdings(&self) -> &Arc<Holdings<Leadlex>> {
-        &self.holdings
+    pub(crate) fn upstream_cache(&self) -> &Arc<UpstreamCache<Leadlex>> {
+        &self.upstream_cache
     }
 
     pub(crate) fn client(&self) -> &ProvidersClient {
@@ -106,7 +106,7 @@ impl Providers {
     #[must_use]
     pub fn expected(&self, credential: &Credential<Leadlex>) -> Option<ProviderList> {
         let fingerprint = credential.fingerprint();
-        if self.lists.is_at_hand(&fingerprint) {
+        if self.lists.is_available(&fingerprint) {
             return None;
         }
         self.last_known.get(&fingerprint).or_else(|| self.configured.clone())
@@ -119,35 +119,37 @@ impl Providers {
     pub async fn list(
         &self,
         credential: &Credential<Leadlex>,
-        accept: Accept,
-        ledger: &Ledger,
-    ) -> Result<Kept<ProviderList>, UpstreamError> {
+        stale_policy: StalePolicy,
+        stats: &OperationStats,
+    ) -> Result<Cached<ProviderList>, UpstreamError> {
         let (fingerprint, ids) = (credential.fingerprint(), self.id_key(credential));
         let (client, credential, ttl) =
-            (self.client.clone(), credential.clone(), self.holdings.settings.providers_ttl());
+            (self.client.clone(), credential.clone(), self.upstream_cache.settings.providers_ttl());
         let fetch = move |purpose| {
             let (client, credential, ids) = (client.clone(), credential.clone(), ids.clone());
             async move {
                 let WholeList { rows, problems } = client.fetch_list(&credential, purpose).await?;
                 let listed = |provider| Arc::new(ListedProvider { id: ids.provider_id(&provider), provider });
-                let listed =
-                    Listed { list: rows.into_iter().map(listed).collect(), problems: problems.reports() };
+                let listed = CachedProviderList {
+                    list: rows.into_iter().map(listed).collect(),
+                    problems: problems.reports(),
+                };
                 Ok((listed, client.fresh_for(&credential, ttl)))
             }
         };
         let asked_at = Instant::now();
-        let (list, got) = self.lists.get(fingerprint, accept, ledger.deadline(), fetch).await;
-        ledger.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), asked_at, got, &list);
+        let (list, got) = self.lists.get(fingerprint, stale_policy, stats.deadline(), fetch).await;
+        stats.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), asked_at, got, &list);
         let list = list?;
-        ledger.reports(|| PartKey::new("providers", &()), &list.value.problems);
-        if got != Got::Kept {
+        stats.reports(|| PartKey::new("providers", &()), &list.value.problems);
+        if got != ValueSource::Cached {
             self.last_known.insert(fingerprint, Arc::clone(&list.value.list));
         }
         Ok(list.map(|listed| listed.list))
     }
 }
 
-impl Key for Fingerprint<Leadlex> {
+impl CacheKey for Fingerprint<Leadlex> {
     type Upstream = Leadlex;
 
     fn credential(&self) -> Self {
@@ -161,7 +163,7 @@ impl Weigh for Fingerprint<Leadlex> {
     }
 }
 
-impl Weigh for Listed {
+impl Weigh for CachedProviderList {
     fn weight_bytes(&self) -> usize {
         self.list.weight_bytes() + self.problems.weight_bytes()
     }

@@ -15,8 +15,8 @@ use crate::domain::global_id::IdKey;
 use crate::domain::problems::{ProblemReports, Problems};
 use crate::domain::upstream_name::Composio;
 use crate::domain::view::View;
-use crate::loaders::cache::key::{Key, Weigh};
-use crate::loaders::stats::{Ledger, PartKey};
+use crate::loaders::cache::key::{CacheKey, Weigh};
+use crate::loaders::stats::{OperationStats, PartKey};
 
 /// What makes two scans the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,16 +37,16 @@ pub struct Reader {
     /// What of it is seen. Every scan is narrowed to that, so that whoever makes one cannot forget it.
     pub view: View,
     /// Where it enters what it reads.
-    pub ledger: Arc<Ledger>,
+    pub stats: Arc<OperationStats>,
     /// Whether it reads what may turn out not to be needed: problems of that are not told.
-    pub is_ahead: bool,
+    pub is_prefetch: bool,
 }
 
 impl Reader {
     /// Enters the problems of a part that it reads.
     pub(crate) fn reports(&self, part: impl FnOnce() -> PartKey, problems: &ProblemReports) {
-        if !self.is_ahead {
-            self.ledger.reports(part, problems);
+        if !self.is_prefetch {
+            self.stats.reports(part, problems);
         }
     }
 }
@@ -185,7 +185,7 @@ impl Weigh for PageKey {
     }
 }
 
-impl Key for PageKey {
+impl CacheKey for PageKey {
     type Upstream = Composio;
 
     fn credential(&self) -> Fingerprint<Composio> {
@@ -193,7 +193,7 @@ impl Key for PageKey {
     }
 }
 
-impl Key for Arc<ScanKey> {
+impl CacheKey for Arc<ScanKey> {
     type Upstream = Composio;
 
     fn credential(&self) -> Fingerprint<Composio> {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::account_lists::Lists;
-use super::cursor::{Course, Cursor};
+use super::account_lists::AccountLists;
+use super::cursor::{Cursor, ScanDirection};
 use super::scan::Scan;
 use super::ties::Ties;
 use crate::domain::accounts::SharedAccount;
@@ -15,7 +15,7 @@ use crate::loaders::cache::freshness::Freshness;
 #[derive(Debug)]
 pub struct Slice {
     list: Scan,
-    course: Course,
+    scan_direction: ScanDirection,
     ids: IdKey,
     rows: Vec<Row>,
     /// Whether items follow.
@@ -44,7 +44,7 @@ pub(crate) struct Row {
 
 /// What reading a list one way brought, nearest first.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(crate) struct ScanRun {
     pub(crate) rows: Vec<Row>,
     /// Items follow in the way that was read.
     pub(crate) more: bool,
@@ -55,7 +55,7 @@ pub(crate) struct Run {
     pub(crate) freshness: Option<Freshness>,
 }
 
-impl Run {
+impl ScanRun {
     /// Nothing, and nothing around it that is known.
     pub(crate) fn empty() -> Self {
         Self {
@@ -76,8 +76,14 @@ impl Run {
 
 impl Slice {
     /// The slice of a list that a run is, read from one end or the other.
-    pub(crate) fn new(lists: &Lists, list: Scan, course: Course, direction: Direction, run: Run) -> Self {
-        let Run { mut rows, more, behind, total_items, is_complete, freshness } = run;
+    pub(crate) fn new(
+        lists: &AccountLists,
+        list: Scan,
+        scan_direction: ScanDirection,
+        direction: Direction,
+        run: ScanRun,
+    ) -> Self {
+        let ScanRun { mut rows, more, behind, total_items, is_complete, freshness } = run;
         let (has_next, has_previous) = match direction {
             Direction::Forward => (more, behind),
             Direction::Backward => {
@@ -86,7 +92,7 @@ impl Slice {
             }
         };
         let ids = lists.id_key(&list);
-        Self { list, course, ids, rows, has_next, has_previous, total_items, is_complete, freshness }
+        Self { list, scan_direction, ids, rows, has_next, has_previous, total_items, is_complete, freshness }
     }
 
     /// The items, each with its age.
@@ -99,7 +105,7 @@ impl Slice {
     pub fn cursor(&self, place: usize) -> Option<String> {
         let Row { account, freshness: _, page, index, seen, ties } = self.rows.get(place)?;
         let cursor = Cursor {
-            course: self.course,
+            scan_direction: self.scan_direction,
             page: page.clone(),
             index: u16::try_from(*index).unwrap_or(u16::MAX),
             seen: *seen,

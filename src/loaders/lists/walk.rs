@@ -1,7 +1,7 @@
 //! A walk over the pages of a scan that always ends.
 //!
 //! It stops where there is no next cursor, at an empty page, at a cursor that it has seen before, after some pages that
-//! hold nothing new, and at the page cap; an id that it has seen before is not told again. The upstream is page-based
+//! defer_retry nothing new, and at the page cap; an id that it has seen before is not told again. The upstream is page-based
 //! and lives while it is read, so rows may come twice (UPSTREAMS.md A5), a page of them too; but one that tells the same
 //! for ever behind ever new cursors is not to be asked up to the cap, for each of many parents.
 
@@ -10,33 +10,33 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::account_lists::Lists;
+use super::account_lists::AccountLists;
 use super::scan::{Page, Scan};
 use crate::domain::accounts::SharedAccount;
-use crate::loaders::cache::freshness::{Accept, Freshness, FreshnessState, Kept};
+use crate::loaders::cache::freshness::{Cached, Freshness, FreshnessState, StalePolicy};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::quota::Purpose;
 
-/// After how many pages in a row that hold nothing new a walk leads nowhere.
-const PAGES_OF_NOTHING_NEW: usize = 3;
+/// After how many pages in a row that defer_retry nothing new a walk leads nowhere.
+const REPEATED_PAGES_MAX: usize = 3;
 
 /// A walk under way.
-pub(crate) struct Walk<'l> {
-    lists: &'l Lists,
+pub(crate) struct PageWalk<'l> {
+    lists: &'l AccountLists,
     scan: &'l Scan,
-    next: Next,
+    next: WalkState,
     /// What the first page was: a page that is past its time does not go with one that was just read, as
     /// rows move from one to the other.
-    accept: Accept,
-    anew: Option<Anew>,
+    stale_policy: StalePolicy,
+    anew: Option<Uncached>,
     cursors_seen: HashSet<Option<Arc<str>>>,
     ids_seen: HashSet<Box<str>>,
-    before: Before,
+    before: NoveltyCheck,
 }
 
 /// Pages are read past the cache.
 #[derive(Clone, Copy)]
-struct Anew {
+struct Uncached {
     purpose: Purpose,
     /// Since when another replica's reading will do; none: each is read by this one.
     since: Option<Instant>,
@@ -44,14 +44,14 @@ struct Anew {
 
 /// What the pages before the newest held.
 #[derive(Default)]
-struct Before {
+struct NoveltyCheck {
     /// Most walks are of one page: its ids are looked at when there is another.
     last: Option<Arc<Page>>,
     ids: HashSet<Box<str>>,
-    in_vain: usize,
+    repeated: usize,
 }
 
-impl Before {
+impl NoveltyCheck {
     /// Whether another page, with those before it, says that there is nothing more to be had.
     fn leads_nowhere(&mut self, page: &Arc<Page>) -> bool {
         let Some(last) = self.last.replace(Arc::clone(page)) else {
@@ -60,12 +60,12 @@ impl Before {
         self.ids.extend(last.items.iter().map(|account| account.id.clone()));
         let is_known = |account: &SharedAccount| self.ids.contains(&account.id);
         let is_in_vain = !page.items.is_empty() && page.items.iter().all(is_known);
-        self.in_vain = if is_in_vain { self.in_vain + 1 } else { 0 };
-        self.in_vain >= PAGES_OF_NOTHING_NEW
+        self.repeated = if is_in_vain { self.repeated + 1 } else { 0 };
+        self.repeated >= REPEATED_PAGES_MAX
     }
 }
 
-enum Next {
+enum WalkState {
     /// The page behind this cursor.
     At(Option<Arc<str>>),
     /// The scan was read to its end.
@@ -78,7 +78,7 @@ enum Next {
 
 /// One page of a walk.
 #[derive(Clone)]
-pub(crate) struct Step {
+pub(crate) struct WalkPage {
     /// The upstream's cursor of the page.
     pub(crate) cursor: Option<Arc<str>>,
     /// The page.
@@ -87,58 +87,63 @@ pub(crate) struct Step {
     pub(crate) freshness: Freshness,
 }
 
-impl<'l> Walk<'l> {
+impl<'l> PageWalk<'l> {
     /// A walk from the first page past the cache: every page is read for that purpose, and none is kept.
-    pub(crate) fn anew(lists: &'l Lists, scan: &'l Scan, purpose: Purpose) -> Self {
-        let anew = Some(Anew { purpose, since: None });
-        Self { anew, ..Self::from(lists, scan, None, Accept::Fresh) }
+    pub(crate) fn anew(lists: &'l AccountLists, scan: &'l Scan, purpose: Purpose) -> Self {
+        let anew = Some(Uncached { purpose, since: None });
+        Self { anew, ..Self::from(lists, scan, None, StalePolicy::RequireFresh) }
     }
 
     /// The same of pages that any replica has read since a moment.
-    pub(crate) fn since(lists: &'l Lists, scan: &'l Scan, since: Instant) -> Self {
-        let anew = Some(Anew { purpose: Purpose::Refresh, since: Some(since) });
-        Self { anew, ..Self::from(lists, scan, None, Accept::Fresh) }
+    pub(crate) fn since(lists: &'l AccountLists, scan: &'l Scan, since: Instant) -> Self {
+        let anew = Some(Uncached { purpose: Purpose::Refresh, since: Some(since) });
+        Self { anew, ..Self::from(lists, scan, None, StalePolicy::RequireFresh) }
     }
 
-    /// A walk that begins with the page behind `cursor`, or with the first. Where it may `accept` stale pages, that is over
+    /// A walk that begins with the page behind `cursor`, or with the first. Where it may `stale_policy` stale pages, that is over
     /// with the first that is fresh.
-    pub(crate) fn from(lists: &'l Lists, scan: &'l Scan, cursor: Option<Arc<str>>, accept: Accept) -> Self {
-        let next = Next::At(cursor);
-        let (cursors_seen, ids_seen, before) = (HashSet::new(), HashSet::new(), Before::default());
-        Self { lists, scan, next, accept, anew: None, cursors_seen, ids_seen, before }
+    pub(crate) fn from(
+        lists: &'l AccountLists,
+        scan: &'l Scan,
+        cursor: Option<Arc<str>>,
+        stale_policy: StalePolicy,
+    ) -> Self {
+        let next = WalkState::At(cursor);
+        let (cursors_seen, ids_seen, before) = (HashSet::new(), HashSet::new(), NoveltyCheck::default());
+        Self { lists, scan, next, stale_policy, anew: None, cursors_seen, ids_seen, before }
     }
 
     /// The next page; `None` where the walk is over.
-    pub(crate) async fn step(&mut self) -> Result<Option<Step>, UpstreamError> {
-        let Next::At(cursor) = &self.next else {
+    pub(crate) async fn step(&mut self) -> Result<Option<WalkPage>, UpstreamError> {
+        let WalkState::At(cursor) = &self.next else {
             return Ok(None);
         };
         let cursor = cursor.clone();
         if self.cursors_seen.contains(&cursor) {
-            self.next = Next::Cut;
+            self.next = WalkState::Cut;
             return Ok(None);
         }
         if self.cursors_seen.len() >= self.lists.settings().pages_max {
-            self.next = Next::Capped;
+            self.next = WalkState::Capped;
             return Ok(None);
         }
         self.cursors_seen.insert(cursor.clone());
-        let Kept { value: page, freshness } = match self.anew {
-            Some(Anew { purpose, since }) => {
-                self.lists.page_anew(self.scan, cursor.clone(), purpose, since).await?
+        let Cached { value: page, freshness } = match self.anew {
+            Some(Uncached { purpose, since }) => {
+                self.lists.page_uncached(self.scan, cursor.clone(), purpose, since).await?
             }
-            None => self.lists.page(self.scan, cursor.clone(), self.accept).await?,
+            None => self.lists.page(self.scan, cursor.clone(), self.stale_policy).await?,
         };
         if freshness.state == FreshnessState::Fresh {
-            self.accept = Accept::Fresh;
+            self.stale_policy = StalePolicy::RequireFresh;
         }
         let leads_nowhere = self.before.leads_nowhere(&page);
         self.next = match &page.next_cursor {
-            None => Next::End,
-            Some(_) if page.rows_sent == 0 || leads_nowhere => Next::Cut,
-            Some(next) => Next::At(Some(Arc::clone(next))),
+            None => WalkState::End,
+            Some(_) if page.rows_sent == 0 || leads_nowhere => WalkState::Cut,
+            Some(next) => WalkState::At(Some(Arc::clone(next))),
         };
-        Ok(Some(Step { cursor, page, freshness }))
+        Ok(Some(WalkPage { cursor, page, freshness }))
     }
 
     /// Whether an item is met for the first time.
@@ -148,16 +153,16 @@ impl<'l> Walk<'l> {
 
     /// Whether there is, for all that is known, another page.
     pub(crate) fn goes_on(&self) -> bool {
-        matches!(self.next, Next::At(_))
+        matches!(self.next, WalkState::At(_))
     }
 
     /// Whether it ended before the scan did.
     pub(crate) fn was_cut(&self) -> bool {
-        matches!(self.next, Next::Cut | Next::Capped)
+        matches!(self.next, WalkState::Cut | WalkState::Capped)
     }
 
     /// Whether nothing but the page cap ended it.
     pub(crate) fn was_capped(&self) -> bool {
-        matches!(self.next, Next::Capped)
+        matches!(self.next, WalkState::Capped)
     }
 }

@@ -1,7 +1,7 @@
 //! What changed between two looks at a project's accounts.
 //!
 //! The list is long, so it is not read whole: newest change first and of all types, it is read down to the last change
-//! that was seen. An account that goes leaves no trace there; that one went is told by the list's total alone, and which
+//! that was seen. An account that goes leaves no trace there; that one went is state by the list's total alone, and which
 //! it was by a walk over the whole list, where that is no longer than a setting allows. Nothing is claimed to be gone that such a
 //! walk did not miss.
 
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::change::{AccountChange, Change};
-use super::poller::{Look, Watched};
+use super::poller::{PollResult, Poller};
 use crate::domain::accounts::SharedAccount;
 use crate::domain::change::{ChangeCause, Transition};
 use crate::domain::credential::Credential;
@@ -21,26 +21,26 @@ use crate::domain::filters::{
 };
 use crate::domain::upstream_name::Composio;
 use crate::domain::view::View;
-use crate::loaders::cache::freshness::Accept;
-use crate::loaders::cache::freshness::Kept;
-use crate::loaders::data_sources::Sources;
+use crate::loaders::cache::freshness::Cached;
+use crate::loaders::cache::freshness::StalePolicy;
+use crate::loaders::data_sources::DataSources;
 use crate::loaders::lists::scan::{Page, Reader, Scan};
-use crate::loaders::lists::walk::Walk;
-use crate::loaders::stats::Ledger;
+use crate::loaders::lists::walk::PageWalk;
+use crate::loaders::stats::OperationStats;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 const NEWEST_CHANGE_FIRST: AccountOrder =
     AccountOrder { field: AccountOrderField::UpdatedAt, direction: OrderDirection::Desc };
 
-pub(super) struct AccountsWatched {
-    sources: Arc<Sources>,
+pub(super) struct AccountPoller {
+    sources: Arc<DataSources>,
     scan: Scan,
     pages_max: usize,
-    /// What was seen at the last look; none before the first.
-    seen: Option<Seen>,
+    /// What was seen at the last poll; none before the first.
+    seen: Option<Snapshot>,
 }
 
-struct Seen {
+struct Snapshot {
     first_page: Arc<Page>,
     /// The accounts that were met, by id.
     accounts: HashMap<Box<str>, SharedAccount>,
@@ -52,29 +52,29 @@ struct Seen {
 }
 
 /// What is read of the list from its newest change on.
-struct Read {
+struct ListHead {
     rows: Vec<SharedAccount>,
     total: Option<u64>,
     is_whole: bool,
 }
 
-impl AccountsWatched {
-    pub(super) fn new(sources: Arc<Sources>, credential: Credential<Composio>, pages_max: usize) -> Self {
+impl AccountPoller {
+    pub(super) fn new(sources: Arc<DataSources>, credential: Credential<Composio>, pages_max: usize) -> Self {
         let scan = scan(credential, Some(AccountTypeFilter::All));
         Self { sources, scan, pages_max, seen: None }
     }
 
     /// The first page, through the cache. A key that may not ask for all types (UPSTREAMS.md A2: experimental) asks for
     /// what it is answered without.
-    async fn first_page(&mut self) -> Result<Kept<Arc<Page>>, UpstreamError> {
-        match self.sources.lists.page(&self.scan, None, Accept::Fresh).await {
+    async fn first_page(&mut self) -> Result<Cached<Arc<Page>>, UpstreamError> {
+        match self.sources.lists.page(&self.scan, None, StalePolicy::RequireFresh).await {
             Err(error)
                 if error.failure == UpstreamFailure::Rejected
                     && matches!(error.status, Some(400 | 422))
                     && self.scan.key.filter.account_type.is_some() =>
             {
                 let without = scan(self.scan.reader.credential.clone(), None);
-                let page = self.sources.lists.page(&without, None, Accept::Fresh).await?;
+                let page = self.sources.lists.page(&without, None, StalePolicy::RequireFresh).await?;
                 self.scan = without;
                 Ok(page)
             }
@@ -86,17 +86,17 @@ impl AccountsWatched {
     /// from it to pages that are kept.
     async fn read(
         &self,
-        Kept { value: first, freshness }: &Kept<Arc<Page>>,
+        Cached { value: first, freshness }: &Cached<Arc<Page>>,
         is_enough: impl Fn(&SharedAccount) -> bool,
-    ) -> Result<Read, UpstreamError> {
+    ) -> Result<ListHead, UpstreamError> {
         let is_end = first.next_cursor.is_none();
         if is_end || first.items.iter().any(&is_enough) {
-            return Ok(Read { rows: first.items.clone(), total: first.total_items, is_whole: is_end });
+            return Ok(ListHead { rows: first.items.clone(), total: first.total_items, is_whole: is_end });
         }
         // What another replica has read with this first page, or since, is as good.
-        let since = self.sources.lists.holdings().clock.instant(freshness.fetched_at);
-        let mut walk = Walk::since(&self.sources.lists, &self.scan, since);
-        let mut read = Read { rows: Vec::new(), total: first.total_items, is_whole: false };
+        let since = self.sources.lists.upstream_cache().clock.instant(freshness.fetched_at);
+        let mut walk = PageWalk::since(&self.sources.lists, &self.scan, since);
+        let mut read = ListHead { rows: Vec::new(), total: first.total_items, is_whole: false };
         for _ in 0..self.pages_max {
             let Some(step) = walk.step().await? else { break };
             let enough = step.page.items.iter().any(&is_enough);
@@ -111,38 +111,38 @@ impl AccountsWatched {
     }
 }
 
-impl Watched for AccountsWatched {
+impl Poller for AccountPoller {
     type Upstream = Composio;
     type Change = AccountChange;
 
-    async fn look(&mut self, cause: ChangeCause) -> Result<Look<AccountChange>, UpstreamError> {
+    async fn poll(&mut self, cause: ChangeCause) -> Result<PollResult<AccountChange>, UpstreamError> {
         let first = self.first_page().await?;
         let freshness = first.freshness;
-        let clock = self.sources.lists.holdings().clock;
+        let clock = self.sources.lists.upstream_cache().clock;
         let next_at = clock.instant(freshness.refresh_due_at);
         let Some(mut seen) = self.seen.take() else {
             let read = self.read(&first, |_| false).await?;
-            self.seen = Some(Seen::of(first.value, read));
-            return Ok(Look { changes: Vec::new(), next_at });
+            self.seen = Some(Snapshot::of(first.value, read));
+            return Ok(PollResult { changes: Vec::new(), next_at });
         };
         if Arc::ptr_eq(&first.value, &seen.first_page) {
             self.seen = Some(seen);
-            return Ok(Look { changes: Vec::new(), next_at });
+            return Ok(PollResult { changes: Vec::new(), next_at });
         }
         let looked = self.changes(&mut seen, first).await;
         self.seen = Some(seen);
         let at = clock.at(Instant::now());
         let changes = looked?.into_iter().map(|states| Change { cause, at, freshness, states }).collect();
-        Ok(Look { changes, next_at })
+        Ok(PollResult { changes, next_at })
     }
 }
 
-impl AccountsWatched {
-    /// What changed since the last look, oldest change first, what went last. Where reading fails, nothing was seen.
+impl AccountPoller {
+    /// What changed since the last poll, oldest change first, what went last. Where reading fails, nothing was seen.
     async fn changes(
         &self,
-        seen: &mut Seen,
-        first: Kept<Arc<Page>>,
+        seen: &mut Snapshot,
+        first: Cached<Arc<Page>>,
     ) -> Result<Vec<Transition<SharedAccount>>, UpstreamError> {
         let newest = seen.newest;
         let is_behind = |account: &SharedAccount| match (newest, account.updated_at) {
@@ -170,12 +170,12 @@ impl AccountsWatched {
         Ok(changes)
     }
 
-    /// The accounts that were seen and that the whole list does not hold; none where it cannot be read whole.
+    /// The accounts that were seen and that the whole list does not defer_retry; none where it cannot be read whole.
     async fn went(
         &self,
-        seen: &Seen,
-        read: &Read,
-        first: &Kept<Arc<Page>>,
+        seen: &Snapshot,
+        read: &ListHead,
+        first: &Cached<Arc<Page>>,
     ) -> Result<Vec<SharedAccount>, UpstreamError> {
         let walked;
         let whole = if read.is_whole {
@@ -196,11 +196,11 @@ impl AccountsWatched {
     }
 }
 
-/// How many accounts are remembered, to tell what they were.
+/// How many accounts are remembered, to publish what they were.
 const ACCOUNTS_MAX: usize = 10_000;
 
-impl Seen {
-    fn of(first_page: Arc<Page>, read: Read) -> Self {
+impl Snapshot {
+    fn of(first_page: Arc<Page>, read: ListHead) -> Self {
         let mut seen = Self {
             first_page: Arc::clone(&first_page),
             accounts: HashMap::new(),
@@ -225,7 +225,7 @@ impl Seen {
         }
     }
 
-    fn take_in(&mut self, first_page: Arc<Page>, read: &Read) {
+    fn take_in(&mut self, first_page: Arc<Page>, read: &ListHead) {
         self.first_page = first_page;
         self.total = read.total;
         if let Some(newest) = read.rows.iter().filter_map(|row| row.updated_at).max()
@@ -258,8 +258,8 @@ fn is_same(was: &SharedAccount, is: &SharedAccount) -> bool {
 
 fn scan(credential: Credential<Composio>, account_type: Option<AccountTypeFilter>) -> Scan {
     // Everybody's: what each listener may hear is its own operation's to say.
-    // Nobody has asked for what it reads, so nobody is told what of it could not be read.
-    let ledger = Arc::new(Ledger::of_nobody());
-    let reader = Reader { credential, view: View::FULL, ledger, is_ahead: true };
+    // Nobody has asked for what it reads, so nobody is state what of it could not be read.
+    let stats = Arc::new(OperationStats::background());
+    let reader = Reader { credential, view: View::FULL, stats, is_prefetch: true };
     Scan::new(reader, AccountFilter { account_type, ..AccountFilter::default() }, NEWEST_CHANGE_FIRST)
 }

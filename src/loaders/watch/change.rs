@@ -15,10 +15,10 @@ pub type ProviderChange = Change<Arc<ListedProvider>>;
 /// A change of a connected account.
 pub type AccountChange = Change<SharedAccount>;
 
-/// One change, as a look saw it.
+/// One change, as a poll saw it.
 #[derive(Debug, Clone)]
 pub struct Change<T> {
-    /// What made this layer look.
+    /// What made this layer poll.
     pub cause: ChangeCause,
     /// When it was seen.
     pub at: Timestamp,

@@ -18,24 +18,24 @@ use crate::telemetry::metrics::readings::Readings;
 use crate::telemetry::traces::Origin;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
-use super::accounts::AccountsWatched;
+use super::accounts::AccountPoller;
 use super::change::{AccountChange, ProviderChange};
-use super::feed::{Feed, Listener, Position, WatchError};
-use super::poller::{Look, Watched};
-use super::providers::ProvidersWatched;
-use crate::loaders::cache::upstream_cache::{Dropped, Holdings};
-use crate::loaders::data_sources::Sources;
+use super::feed::{ChangeFeed, FeedPosition, SubscribeError, Subscriber};
+use super::poller::{PollResult, Poller};
+use super::providers::ProviderPoller;
+use crate::loaders::cache::upstream_cache::{ExpiryNotice, UpstreamCache};
+use crate::loaders::data_sources::DataSources;
 use crate::loaders::settings::WatchSettings;
 
 /// How soon it is looked again where nothing says when, and never sooner.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const POLL_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
-/// How long it is waited after a look that failed and says nothing of when to come again.
-const LOOK_AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// How long it is waited after a poll that failed and says nothing of when to come again.
+const POLL_AFTER_FAILURE: Duration = Duration::from_secs(10);
 
 /// Every watch.
-pub struct Watches {
-    sources: Arc<Sources>,
+pub struct ChangeFeeds {
+    sources: Arc<DataSources>,
     settings: WatchSettings,
     /// A place for each who listens.
     places: Arc<Semaphore>,
@@ -43,12 +43,12 @@ pub struct Watches {
     accounts: Feeds<Composio, AccountChange>,
 }
 
-type Feeds<U, E> = Mutex<HashMap<Fingerprint<U>, Arc<Feed<E>>>>;
+type Feeds<U, E> = Mutex<HashMap<Fingerprint<U>, Arc<ChangeFeed<E>>>>;
 
-impl Watches {
+impl ChangeFeeds {
     /// Nobody listens yet.
     #[must_use]
-    pub fn new(sources: Arc<Sources>, settings: WatchSettings) -> Self {
+    pub fn new(sources: Arc<DataSources>, settings: WatchSettings) -> Self {
         let places = Arc::new(Semaphore::new(settings.subscribers_max));
         Self { sources, settings, places, providers: Mutex::default(), accounts: Mutex::default() }
     }
@@ -60,12 +60,12 @@ impl Watches {
     pub fn providers(
         self: &Arc<Self>,
         tenant: &Tenant,
-        after: Option<Position>,
-    ) -> Result<Listener<ProviderChange>, WatchError> {
+        after: Option<FeedPosition>,
+    ) -> Result<Subscriber<ProviderChange>, SubscribeError> {
         let credential = tenant.leadlex.clone().ok_or(no_key::<Leadlex>())?;
-        let watched = || ProvidersWatched::new(Arc::clone(&self.sources), credential.clone());
-        let holdings = self.sources.providers.holdings();
-        self.listen(|watches| &watches.providers, credential.fingerprint(), after, holdings, watched)
+        let watched = || ProviderPoller::new(Arc::clone(&self.sources), credential.clone());
+        let upstream_cache = self.sources.providers.upstream_cache();
+        self.listen(|watches| &watches.providers, credential.fingerprint(), after, upstream_cache, watched)
     }
 
     /// Listens to a project's accounts, everybody's and of all types.
@@ -75,13 +75,13 @@ impl Watches {
     pub fn accounts(
         self: &Arc<Self>,
         tenant: &Tenant,
-        after: Option<Position>,
-    ) -> Result<Listener<AccountChange>, WatchError> {
+        after: Option<FeedPosition>,
+    ) -> Result<Subscriber<AccountChange>, SubscribeError> {
         let credential = tenant.composio.clone().ok_or(no_key::<Composio>())?;
         let pages_max = self.settings.walk_pages_max;
-        let watched = || AccountsWatched::new(Arc::clone(&self.sources), credential.clone(), pages_max);
-        let holdings = self.sources.lists.holdings();
-        self.listen(|watches| &watches.accounts, credential.fingerprint(), after, holdings, watched)
+        let watched = || AccountPoller::new(Arc::clone(&self.sources), credential.clone(), pages_max);
+        let upstream_cache = self.sources.lists.upstream_cache();
+        self.listen(|watches| &watches.accounts, credential.fingerprint(), after, upstream_cache, watched)
     }
 
     /// How many credentials are watched: of LeadLex, and of Composio.
@@ -97,58 +97,58 @@ impl Watches {
         readings.level(&declared::WATCHES, &[UpstreamName::Composio.slug()], accounts);
     }
 
-    fn listen<W: Watched>(
+    fn listen<W: Poller>(
         self: &Arc<Self>,
         feeds: fn(&Self) -> &Feeds<W::Upstream, W::Change>,
         credential: Fingerprint<W::Upstream>,
-        after: Option<Position>,
-        holdings: &Arc<Holdings<W::Upstream>>,
+        after: Option<FeedPosition>,
+        upstream_cache: &Arc<UpstreamCache<W::Upstream>>,
         watched: impl FnOnce() -> W,
-    ) -> Result<Listener<W::Change>, WatchError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| WatchError::TooMany)?;
+    ) -> Result<Subscriber<W::Change>, SubscribeError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| SubscribeError::TooMany)?;
         let mut held = feeds(self).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(feed) = held.get(&credential) {
             return feed.listen(place, after);
         }
         if after.is_some() {
-            return Err(WatchError::PositionGone);
+            return Err(SubscribeError::PositionGone);
         }
-        let feed = Arc::new(Feed::new(self.settings.events_max));
+        let feed = Arc::new(ChangeFeed::new(self.settings.events_max));
         let listener = feed.listen(place, None)?;
         held.insert(credential, Arc::clone(&feed));
         drop(held);
-        let (watches, drops) = (Arc::clone(self), holdings.drops(&credential));
-        let clock = holdings.clock;
+        let (watches, expiries) = (Arc::clone(self), upstream_cache.expiries(&credential));
+        let clock = upstream_cache.clock;
         let (watched, linger, origin) = (watched(), self.settings.linger(), Origin::here());
         tokio::spawn(async move {
-            let end = End { watches, feeds, credential, feed };
-            keep_looking(watched, &end, drops, clock, linger, &origin).await;
+            let end = FeedGuard { watches, feeds, credential, feed };
+            poll_until_unused(watched, &end, expiries, clock, linger, &origin).await;
         });
         Ok(listener)
     }
 }
 
 /// Takes a feed away that nobody fills any more, however its watch ended, and tells those who still listen.
-struct End<U: Upstream, E> {
-    watches: Arc<Watches>,
-    feeds: fn(&Watches) -> &Feeds<U, E>,
+struct FeedGuard<U: Upstream, E> {
+    watches: Arc<ChangeFeeds>,
+    feeds: fn(&ChangeFeeds) -> &Feeds<U, E>,
     credential: Fingerprint<U>,
-    feed: Arc<Feed<E>>,
+    feed: Arc<ChangeFeed<E>>,
 }
 
-impl<U: Upstream, E> End<U, E> {
+impl<U: Upstream, E> FeedGuard<U, E> {
     /// Takes the feed away, unless somebody listens; whoever comes later gets another.
-    fn is_taken_away(&self) -> bool {
+    fn remove_if_unused(&self) -> bool {
         let mut held = (self.feeds)(&self.watches).lock().unwrap_or_else(PoisonError::into_inner);
-        let is_alone = self.feed.is_alone();
-        if is_alone {
+        let is_unused = self.feed.is_unused();
+        if is_unused {
             held.remove(&self.credential);
         }
-        is_alone
+        is_unused
     }
 }
 
-impl<U: Upstream, E> Drop for End<U, E> {
+impl<U: Upstream, E> Drop for FeedGuard<U, E> {
     fn drop(&mut self) {
         let mut held = (self.feeds)(&self.watches).lock().unwrap_or_else(PoisonError::into_inner);
         if held.get(&self.credential).is_some_and(|feed| Arc::ptr_eq(feed, &self.feed)) {
@@ -160,33 +160,33 @@ impl<U: Upstream, E> Drop for End<U, E> {
 }
 
 /// Looks until nobody has listened for a while, or the key is not accepted any more.
-async fn keep_looking<W: Watched>(
+async fn poll_until_unused<W: Poller>(
     mut watched: W,
-    end: &End<W::Upstream, W::Change>,
-    mut drops: watch::Receiver<Dropped>,
+    end: &FeedGuard<W::Upstream, W::Change>,
+    mut expiries: watch::Receiver<ExpiryNotice>,
     clock: Clock,
     linger: Duration,
     origin: &Origin,
 ) {
     let (feed, mut cause) = (&end.feed, ChangeCause::Poll);
     loop {
-        drops.mark_unchanged();
-        let looked = origin.look(W::Upstream::NAME).around(watched.look(cause)).await;
+        expiries.mark_unchanged();
+        let looked = origin.look(W::Upstream::NAME).around(watched.poll(cause)).await;
         let next_at = match looked {
-            Ok(Look { changes, next_at }) => {
-                feed.tell(changes);
-                next_at.max(Instant::now() + LOOK_AGAIN)
+            Ok(PollResult { changes, next_at }) => {
+                feed.publish(changes);
+                next_at.max(Instant::now() + POLL_INTERVAL_MIN)
             }
             Err(error) if is_final(&error) => return feed.end(error),
             Err(error) => {
-                Instant::now() + error.retry_after.unwrap_or(LOOK_AGAIN_AFTER_FAILURE).max(LOOK_AGAIN)
+                Instant::now() + error.retry_after.unwrap_or(POLL_AFTER_FAILURE).max(POLL_INTERVAL_MIN)
             }
         };
         tracing::debug!(upstream = %W::Upstream::NAME, next_at = %clock.at(next_at), "looked for changes");
         cause = tokio::select! {
             () = sleep_until(next_at) => ChangeCause::Poll,
-            cause = dropped(&mut drops) => cause,
-            () = feed.left_alone(linger) => match end.is_taken_away() {
+            cause = dropped(&mut expiries) => cause,
+            () = feed.wait_until_unused(linger) => match end.remove_if_unused() {
                 true => return,
                 false => ChangeCause::Poll,
             },
@@ -195,9 +195,9 @@ async fn keep_looking<W: Watched>(
 }
 
 /// Waits until everything of the credential is to be read again.
-async fn dropped(drops: &mut watch::Receiver<Dropped>) -> ChangeCause {
-    match drops.changed().await {
-        Ok(()) => drops.borrow().cause,
+async fn dropped(expiries: &mut watch::Receiver<ExpiryNotice>) -> ChangeCause {
+    match expiries.changed().await {
+        Ok(()) => expiries.borrow().cause,
         // Forgotten with its credential, of which there are too many: then time alone is an occasion.
         Err(_) => std::future::pending().await,
     }

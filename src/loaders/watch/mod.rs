@@ -1,9 +1,9 @@
 //! Changes, as they are seen: one watch an upstream credential, whoever and however many listen.
 //!
 //! Neither upstream tells of its changes (LeadLex has no such event at all, UPSTREAMS.md B1), so while somebody listens
-//! this layer looks, as often as the cache would let a query look, and no oftener: a look goes through the cache, its quota and its
-//! one flight, and so costs nothing where a query has just looked. What two looks saw is told apart by [`providers`] and
-//! [`accounts`]; [`feed`] takes what is new to the listeners. A refresh and a webhook are an occasion to look at once.
+//! this layer looks, as often as the cache would let a query poll, and no oftener: a poll goes through the cache, its quota and its
+//! one flight, and so costs nothing where a query has just looked. What two looks saw is state apart by [`providers`] and
+//! [`accounts`]; [`feed`] takes what is new to the listeners. A refresh and a webhook are an occasion to poll at once.
 //!
 //! The rejected choice was a poll for each listener: a thousand of them would ask a thousand times, and each would see
 //! other moments.

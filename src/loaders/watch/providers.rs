@@ -8,44 +8,45 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::change::{Change, ProviderChange};
-use super::poller::{Look, Watched};
+use super::poller::{PollResult, Poller};
 use crate::domain::change::{ChangeCause, Transition};
 use crate::domain::credential::Credential;
 use crate::domain::global_id::ProviderId;
 use crate::domain::upstream_name::Leadlex;
-use crate::loaders::cache::freshness::Accept;
-use crate::loaders::cache::freshness::Kept;
-use crate::loaders::data_sources::Sources;
+use crate::loaders::cache::freshness::Cached;
+use crate::loaders::cache::freshness::StalePolicy;
+use crate::loaders::data_sources::DataSources;
 use crate::loaders::lists::providers::{ListedProvider, ProviderList};
-use crate::loaders::stats::Ledger;
+use crate::loaders::stats::OperationStats;
 use crate::upstream::error::UpstreamError;
 
-pub(super) struct ProvidersWatched {
-    sources: Arc<Sources>,
+pub(super) struct ProviderPoller {
+    sources: Arc<DataSources>,
     credential: Credential<Leadlex>,
     last: Option<ProviderList>,
 }
 
-impl ProvidersWatched {
-    pub(super) fn new(sources: Arc<Sources>, credential: Credential<Leadlex>) -> Self {
+impl ProviderPoller {
+    pub(super) fn new(sources: Arc<DataSources>, credential: Credential<Leadlex>) -> Self {
         Self { sources, credential, last: None }
     }
 }
 
-impl Watched for ProvidersWatched {
+impl Poller for ProviderPoller {
     type Upstream = Leadlex;
     type Change = ProviderChange;
 
-    async fn look(&mut self, cause: ChangeCause) -> Result<Look<ProviderChange>, UpstreamError> {
+    async fn poll(&mut self, cause: ChangeCause) -> Result<PollResult<ProviderChange>, UpstreamError> {
         let providers = &self.sources.providers;
-        let clock = providers.holdings().clock;
-        let Kept { value: list, freshness } =
-            providers.list(&self.credential, Accept::Fresh, &Ledger::of_nobody()).await?;
+        let clock = providers.upstream_cache().clock;
+        let Cached { value: list, freshness } = providers
+            .list(&self.credential, StalePolicy::RequireFresh, &OperationStats::background())
+            .await?;
         let at = clock.at(Instant::now());
         let states = self.last.as_ref().map_or_else(Vec::new, |last| differences(last, &list));
         self.last = Some(list);
         let changes = states.into_iter().map(|states| Change { cause, at, freshness, states }).collect();
-        Ok(Look { changes, next_at: clock.instant(freshness.refresh_due_at) })
+        Ok(PollResult { changes, next_at: clock.instant(freshness.refresh_due_at) })
     }
 }
 

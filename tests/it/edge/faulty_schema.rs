@@ -16,7 +16,7 @@ use switchboard::domain::input::{BadInput, BadInputReason};
 use switchboard::domain::upstream_name::UpstreamName;
 use switchboard::graphql::errors::FieldError;
 use switchboard::loaders::cache::upstream_cache::Revision;
-use switchboard::loaders::stats::Ledger;
+use switchboard::loaders::stats::OperationStats;
 use switchboard::operation::Executor;
 use switchboard::upstream::error::{UpstreamError, UpstreamFailure};
 use tokio::sync::Semaphore;
@@ -71,7 +71,7 @@ impl Executor for FaultySchema {
         self.schema.sdl()
     }
 
-    fn execute(&self, request: Request, caller: Caller, _: Arc<Ledger>) -> BoxFuture<'_, Response> {
+    fn execute(&self, request: Request, caller: Caller, _: Arc<OperationStats>) -> BoxFuture<'_, Response> {
         self.schema.execute(request.data(caller)).boxed()
     }
 

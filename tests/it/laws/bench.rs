@@ -10,14 +10,14 @@ use switchboard::domain::filters::{AccountFilter, AccountOrder};
 use switchboard::domain::page::{Direction, PageRequest};
 use switchboard::domain::upstream_name::UpstreamName;
 use switchboard::domain::view::View;
-use switchboard::loaders::cache::upstream_cache::Holdings;
-use switchboard::loaders::lists::account_lists::{ListError, Lists};
+use switchboard::loaders::cache::upstream_cache::UpstreamCache;
+use switchboard::loaders::lists::account_lists::{AccountLists, ListError};
 use switchboard::loaders::lists::multi_parent::{AccountQuery, Slices};
 use switchboard::loaders::lists::parent::Parent;
 use switchboard::loaders::lists::scan::Reader;
 use switchboard::loaders::lists::slice::Slice;
 use switchboard::loaders::settings::{CacheSettings, ListSettings};
-use switchboard::loaders::stats::Ledger;
+use switchboard::loaders::stats::OperationStats;
 use switchboard::sandbox::{self, Account, ComposioPlan, Sandbox, Tenant};
 use switchboard::upstream::accounts::AccountsClient;
 use switchboard::upstream::transport::{Network, Transport};
@@ -33,7 +33,7 @@ pub(super) const PAGES_MAX: usize = 100;
 /// A list engine over its sandbox.
 pub(super) struct Bench {
     pub(super) sandbox: Sandbox,
-    pub(super) lists: Lists,
+    pub(super) lists: AccountLists,
     pub(super) reader: Reader,
 }
 
@@ -81,11 +81,11 @@ impl Bench {
             stale_if_error_ms: 0,
             jitter_percent: 0,
         };
-        let holdings = Arc::new(Holdings::new(cache, clock));
+        let upstream_cache = Arc::new(UpstreamCache::new(cache, clock));
         let credential = Credential::new(Tenant::A.composio_key()).unwrap();
-        let ledger = Arc::new(Ledger::begin(false, crate::world::distant_deadline()));
-        let reader = Reader { credential, view: View::FULL, ledger, is_ahead: false };
-        Self { sandbox, lists: Lists::new(client, settings, holdings, None), reader }
+        let stats = Arc::new(OperationStats::begin(false, crate::world::distant_deadline()));
+        let reader = Reader { credential, view: View::FULL, stats, is_prefetch: false };
+        Self { sandbox, lists: AccountLists::new(client, settings, upstream_cache, None), reader }
     }
 
     /// The same query for many parents.

@@ -93,10 +93,10 @@ async fn is_right_or_refused(
         Damage::OtherTenant => {
             let credential = Credential::new(Tenant::B.composio_key()).unwrap();
             bench.reader = Reader {
-                is_ahead: false,
+                is_prefetch: false,
                 credential,
                 view: View::FULL,
-                ledger: std::sync::Arc::new(switchboard::loaders::stats::Ledger::begin(
+                stats: std::sync::Arc::new(switchboard::loaders::stats::OperationStats::begin(
                     false,
                     crate::world::distant_deadline(),
                 )),

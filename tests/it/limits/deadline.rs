@@ -10,7 +10,7 @@ use switchboard::domain::caller::Caller;
 use switchboard::domain::clock::Clock;
 use switchboard::loaders::cache::upstream_cache::Revision;
 use switchboard::loaders::settings::{ConnectionSettings, ListSettings, Shares};
-use switchboard::loaders::stats::Ledger;
+use switchboard::loaders::stats::OperationStats;
 use switchboard::operation::settings::LimitSettings;
 use switchboard::operation::{Executor, OperationEngine};
 use switchboard::sandbox::{EmulatedUpstream, Fault};
@@ -96,7 +96,7 @@ impl Executor for Endless {
         "type Query { a: Int }".to_owned()
     }
 
-    fn execute(&self, _: Request, _: Caller, _: Arc<Ledger>) -> BoxFuture<'_, Response> {
+    fn execute(&self, _: Request, _: Caller, _: Arc<OperationStats>) -> BoxFuture<'_, Response> {
         Box::pin(std::future::pending())
     }
 

@@ -16,7 +16,7 @@ use tower::{BoxError, ServiceExt as _, service_fn};
 use switchboard::domain::caller::Caller;
 use switchboard::graphql::graph::Graph;
 use switchboard::loaders::cache::upstream_cache::Revision;
-use switchboard::loaders::stats::Ledger;
+use switchboard::loaders::stats::OperationStats;
 use switchboard::operation::Executor;
 use switchboard::sandbox::{CANARY, Sandbox};
 use switchboard::telemetry::metrics::Metrics;
@@ -107,10 +107,10 @@ impl Executor for PanickingExecutor {
         &self,
         request: async_graphql::Request,
         caller: Caller,
-        ledger: Arc<Ledger>,
+        stats: Arc<OperationStats>,
     ) -> BoxFuture<'_, async_graphql::Response> {
         Box::pin(async move {
-            let answer = Executor::execute(&self.0, request, caller, ledger).await;
+            let answer = Executor::execute(&self.0, request, caller, stats).await;
             panic!("{PANIC}{answer:?} {CANARY}panic");
         })
     }

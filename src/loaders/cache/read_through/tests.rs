@@ -26,7 +26,7 @@ impl Weigh for Name {
     }
 }
 
-impl Key for Name {
+impl CacheKey for Name {
     type Upstream = Composio;
 
     fn credential(&self) -> Fingerprint<Composio> {
@@ -47,7 +47,7 @@ fn name(number: u32) -> Name {
 /// A cache, and an upstream that answers with the number of the call, or fails as it is told.
 struct Story {
     cache: Arc<Cache<Name, Arc<str>>>,
-    holdings: Arc<Holdings<Composio>>,
+    upstream_cache: Arc<UpstreamCache<Composio>>,
     clock: Clock,
     upstream: Arc<Counted>,
 }
@@ -74,16 +74,16 @@ impl Story {
             jitter_percent: 0,
         };
         let clock = Clock::starting_at("2026-11-21T12:00:00Z".parse().unwrap());
-        let holdings = Arc::new(Holdings::new(settings, clock));
+        let upstream_cache = Arc::new(UpstreamCache::new(settings, clock));
         Self {
-            cache: Arc::new(Cache::new(&holdings, limit_bytes, "story")),
-            holdings,
+            cache: Arc::new(Cache::new(&upstream_cache, limit_bytes, "story")),
+            upstream_cache,
             clock,
             upstream: Arc::default(),
         }
     }
 
-    fn asking(&self) -> impl Future<Output = Result<Kept<Arc<str>>, UpstreamError>> + Send + 'static {
+    fn asking(&self) -> impl Future<Output = Result<Cached<Arc<str>>, UpstreamError>> + Send + 'static {
         let (cache, upstream) = (Arc::clone(&self.cache), Arc::clone(&self.upstream));
         async move {
             let fetch = move |purpose| {
@@ -101,7 +101,7 @@ impl Story {
                     }
                 }
             };
-            cache.get(name(1), Accept::Stale, &patient(), fetch).await.0
+            cache.get(name(1), StalePolicy::AllowStale, &patient(), fetch).await.0
         }
     }
 
@@ -255,12 +255,12 @@ async fn what_is_asked_for_often_is_refreshed_before_its_time_is_over() {
 async fn what_is_dropped_is_read_again_first_and_served_as_stale_where_that_fails() {
     let story = Story::new();
     story.ask().await;
-    let revision = story.holdings.revision(&name(1).credential());
-    story.holdings.expire(&name(1).credential(), ChangeCause::Refresh);
-    assert_ne!(story.holdings.revision(&name(1).credential()), revision);
+    let revision = story.upstream_cache.revision(&name(1).credential());
+    story.upstream_cache.expire(&name(1).credential(), ChangeCause::Refresh);
+    assert_ne!(story.upstream_cache.revision(&name(1).credential()), revision);
     story.fails_with(unavailable());
     assert_eq!(story.ask().await, served("call 1", StaleOnError));
-    story.holdings.expire(&name(1).credential(), ChangeCause::Refresh);
+    story.upstream_cache.expire(&name(1).credential(), ChangeCause::Refresh);
     story.fails_with(None);
     assert_eq!(story.ask().await.1, Fresh);
     assert_eq!(story.calls().len(), 3);
@@ -272,7 +272,7 @@ async fn what_was_under_way_when_everything_was_dropped_is_read_again() {
     story.upstream.takes_seconds.store(1, SeqCst);
     let before = tokio::spawn(story.asking());
     tokio::task::yield_now().await;
-    story.holdings.expire(&name(1).credential(), ChangeCause::Refresh);
+    story.upstream_cache.expire(&name(1).credential(), ChangeCause::Refresh);
     assert_eq!(&*before.await.unwrap().unwrap().value, "call 1");
     assert_eq!(story.ask().await, served("call 2", Fresh));
 }
@@ -284,16 +284,16 @@ async fn what_a_key_has_read_goes_with_it_and_an_older_refusal_takes_nothing_tha
     let refused = UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Unauthorized);
     let (value, ttl) = (Arc::from("value"), Duration::from_secs(TTL));
     let before = cache.begin(&name(1));
-    cache.keep(name(1), Arc::clone(&value), before, ttl);
+    cache.store(name(1), Arc::clone(&value), before, ttl);
     assert!(cache.peek(&name(1)).is_some());
-    assert!(cache.hold(&name(2), before, &refused).is_none());
-    assert!(cache.peek(&name(1)).is_none() && cache.last_resort(&name(1)).is_none());
+    assert!(cache.defer_retry(&name(2), before, &refused).is_none());
+    assert!(cache.peek(&name(1)).is_none() && cache.stale_fallback(&name(1)).is_none());
     // What was under way at that moment is its askers' alone.
-    cache.keep(name(1), Arc::clone(&value), before, ttl);
+    cache.store(name(1), Arc::clone(&value), before, ttl);
     assert!(cache.peek(&name(1)).is_none());
     // The key is taken again; who was refused before that says nothing about it.
-    cache.keep(name(1), value, cache.begin(&name(1)), ttl);
-    assert!(cache.hold(&name(2), before, &refused).is_none());
+    cache.store(name(1), value, cache.begin(&name(1)), ttl);
+    assert!(cache.defer_retry(&name(2), before, &refused).is_none());
     assert!(cache.peek(&name(1)).is_some());
 }
 
@@ -315,8 +315,11 @@ async fn a_thousand_who_ask_at_once_make_one_fetch_and_the_first_may_hang_up() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_an_error_for_its_waiters_and_leaves_the_key_usable() {
     let story = Story::new();
-    let panicked =
-        story.cache.get(name(1), Accept::Stale, &patient(), |_| async { panic!("in a fetch") }).await.0;
+    let panicked = story
+        .cache
+        .get(name(1), StalePolicy::AllowStale, &patient(), |_| async { panic!("in a fetch") })
+        .await
+        .0;
     let error = panicked.unwrap_err();
     assert_eq!(error.failure, UpstreamFailure::Internal);
     assert!(!error.to_string().contains("in a fetch"));
@@ -328,11 +331,11 @@ async fn a_fetch_that_never_ends_is_ended() {
     let story = Story::new();
     let (never, got) = story
         .cache
-        .get(name(1), Accept::Stale, &patient(), |_| {
+        .get(name(1), StalePolicy::AllowStale, &patient(), |_| {
             std::future::pending::<Result<(Arc<str>, Duration), _>>()
         })
         .await;
-    assert_eq!((never.unwrap_err().failure, got), (UpstreamFailure::Timeout, Got::Fetched));
+    assert_eq!((never.unwrap_err().failure, got), (UpstreamFailure::Timeout, ValueSource::Fetched));
     assert_eq!(story.ask().await, served("call 1", Fresh));
 }
 
@@ -341,7 +344,8 @@ async fn an_operation_that_has_no_time_left_begins_nothing_and_takes_what_is_kep
     let story = Story::new();
     let ended = UpstreamDeadline::new(tokio::time::Instant::now());
     let fetch = |_| async { panic!("nobody may ask") };
-    let never: Result<Kept<Arc<str>>, _> = story.cache.get(name(1), Accept::Stale, &ended, fetch).await.0;
+    let never: Result<Cached<Arc<str>>, _> =
+        story.cache.get(name(1), StalePolicy::AllowStale, &ended, fetch).await.0;
     let error = never.unwrap_err();
     assert_eq!(error.failure, UpstreamFailure::DeadlineExceeded);
     assert_eq!(
@@ -352,7 +356,7 @@ async fn an_operation_that_has_no_time_left_begins_nothing_and_takes_what_is_kep
 
     assert_eq!(story.ask().await, served("call 1", Fresh));
     let fetch = |_| async { panic!("nobody may ask") };
-    let kept = story.cache.get(name(1), Accept::Stale, &ended, fetch).await.0;
+    let kept = story.cache.get(name(1), StalePolicy::AllowStale, &ended, fetch).await.0;
     assert_eq!(&*kept.unwrap().value, "call 1");
 }
 
@@ -361,14 +365,14 @@ async fn what_is_kept_stays_under_its_limit_and_is_counted() {
     let story = Story::limited(64 * 1024);
     for number in 0..1_000 {
         let began = story.cache.begin(&name(number));
-        story.cache.keep(name(number), Arc::from("x".repeat(1_024)), began, Duration::from_secs(9));
+        story.cache.store(name(number), Arc::from("x".repeat(1_024)), began, Duration::from_secs(9));
     }
     let (entries, weight) = story.cache.settled();
     assert!(weight <= 64 * 1024 && entries > 10, "{entries} entries of {weight} bytes");
-    assert_eq!(story.holdings.statistics(&name(0).credential()).entries, entries);
+    assert_eq!(story.upstream_cache.statistics(&name(0).credential()).entries, entries);
 }
 
-/// The ledger of an operation that has all the time there is.
+/// The stats of an operation that has all the time there is.
 fn patient() -> UpstreamDeadline {
     UpstreamDeadline::never()
 }

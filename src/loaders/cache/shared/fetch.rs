@@ -1,7 +1,7 @@
 //! One flight for all replicas: the first to miss reads, the others wait for what comes.
 //!
-//! Who reads holds a claim, which is short and held on to. The others look again and again, in growing steps up to
-//! [`STEP_MAX`], until the value is there, the reader has left word of its failure, its claim is gone (then it died, and
+//! Who reads holds a lease_key, which is short and held on to. The others look again and again, in growing steps up to
+//! [`STEP_MAX`], until the value is there, the reader has left marker of its failure, its lease_key is gone (then it died, and
 //! one of them takes its place), or they have waited long enough and go themselves. Being told by the channel would save
 //! them the last step, and make the rare case that news are lost the slow one.
 
@@ -20,8 +20,8 @@ use super::partition::SharedPartition;
 use super::seal::{Generation, Opened};
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
-use crate::loaders::cache::key::Key;
-use crate::loaders::cache::upstream_cache::Holdings;
+use crate::loaders::cache::key::CacheKey;
+use crate::loaders::cache::upstream_cache::UpstreamCache;
 use crate::replicas::Replicas;
 use crate::replicas::lease::{Lease, LeaseAttempt};
 use crate::replicas::store::Entry;
@@ -34,35 +34,35 @@ const STEP_MAX: Duration = Duration::from_millis(64);
 /// How much later than a command itself those who wait for it give up: so it is the command that is seen to be late.
 const SLACK: Duration = Duration::from_millis(5);
 
-/// How often a claim is tried that is taken by nobody who can be seen.
-const IN_VAIN_MAX: u32 = 3;
+/// How often a lease_key is tried that is taken by nobody who can be seen.
+const LEASE_ATTEMPTS_MAX: u32 = 3;
 
-/// For how long word of a failure stands for those who wait.
-const WORD_TTL: Duration = Duration::from_secs(2);
+/// For how long marker of a failure stands for those who wait.
+const FAILURE_TTL: Duration = Duration::from_secs(2);
 
 /// What is fresh for less than that is not shared.
-const SHORTEST: Duration = Duration::from_millis(1);
+const SHARED_MIN_TTL: Duration = Duration::from_millis(1);
 
 /// What is heavier is not shared, in bytes: a command has little time.
 const SHARED_MAX_BYTES: usize = 4 << 20;
 
-/// What is wanted of a batch.
+/// What is request of a batch.
 #[derive(Clone)]
-pub(crate) struct Wanted<K> {
+pub(crate) struct BatchRequest<K> {
     /// The keys, and from when on what was read of each will do; none where its being fresh will.
     pub(crate) keys: Vec<(K, Option<Instant>)>,
     /// What kind of things they are.
     pub(crate) kind: &'static str,
     /// What else their values depend on: settings that replicas may have otherwise.
-    pub(crate) dialect: Arc<str>,
+    pub(crate) variant: Arc<str>,
 }
 
 /// A value that was read here.
-pub(crate) type Brought<K, V> = (K, V, Duration);
+pub(crate) type FetchedValue<K, V> = (K, V, Duration);
 
 /// A value that was read, by whichever replica.
 #[derive(Debug)]
-pub(crate) struct Arrived<V> {
+pub(crate) struct ReadValue<V> {
     pub(crate) value: V,
     /// When its fetch began.
     pub(crate) fetched: Instant,
@@ -75,7 +75,7 @@ pub(crate) struct Arrived<V> {
 /// As it stands in the store.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written<V> {
+struct StoredValue<V> {
     fetched_at: Timestamp,
     fresh_for_ms: u64,
     value: V,
@@ -84,7 +84,7 @@ struct Written<V> {
 /// How a fetch failed, for those who waited for it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Word {
+struct FailureMarker {
     token: Vec<u8>,
     failure: UpstreamFailure,
     status: Option<u16>,
@@ -95,141 +95,141 @@ struct Word {
 }
 
 /// What a look into the store has found.
-struct Looked<K, V> {
+struct StoreLookup<K, V> {
     generation: Generation,
-    found: Vec<(K, Arrived<V>)>,
+    found: Vec<(K, ReadValue<V>)>,
     holder: Option<Vec<u8>>,
-    word: Option<Word>,
+    marker: Option<FailureMarker>,
 }
 
 /// What became of a batch.
-pub(crate) struct Landed<K, V> {
+pub(crate) struct BatchResult<K, V> {
     /// What has come.
-    pub(crate) arrived: HashMap<K, Arrived<V>>,
+    pub(crate) arrived: HashMap<K, ReadValue<V>>,
     /// Why the rest has not.
     pub(crate) failed: Option<UpstreamError>,
 }
 
 /// How the way through the store ended for what was not there.
-enum Way {
-    /// To be read, and put there; others wait for that where it was claimed.
-    Fetch(Generation, Option<(Lease, Batch)>),
+enum ReadPlan {
+    /// To be read, and put there; others wait for that where it was lease.
+    Fetch(Generation, Option<(Lease, BatchKeys)>),
     /// To be read: the store is away, or takes too long.
     Alone,
     /// Another has read it, and failed.
     Failed(UpstreamError),
 }
 
-impl<U: Upstream> Holdings<U> {
+impl<U: Upstream> UpstreamCache<U> {
     /// Reads a batch, all keys of one credential: what another replica has read, and the rest by `fetch`, whose errors are here
     /// or come from the replica that was waited for.
     pub(crate) async fn read<K, V, F>(
         &self,
-        mut wanted: Wanted<K>,
+        mut request: BatchRequest<K>,
         fetch: impl FnOnce(Vec<K>) -> F,
-    ) -> Landed<K, V>
+    ) -> BatchResult<K, V>
     where
-        K: Key<Upstream = U>,
+        K: CacheKey<Upstream = U>,
         V: Serialize + DeserializeOwned,
-        F: Future<Output = Result<Vec<Brought<K, V>>, UpstreamError>>,
+        F: Future<Output = Result<Vec<FetchedValue<K, V>>, UpstreamError>>,
     {
-        let mut landed = Landed { arrived: HashMap::new(), failed: None };
-        let Some(credential) = wanted.keys.first().map(|(key, _)| key.credential()) else { return landed };
-        let holding = self.of(&credential);
-        let (Some(shared), Some(part)) = (&self.shared, &holding.shared) else {
-            landed.take(here(fetch(wanted.take())).await);
-            return landed;
+        let mut result = BatchResult { arrived: HashMap::new(), failed: None };
+        let Some(credential) = request.keys.first().map(|(key, _)| key.credential()) else { return result };
+        let credential_state = self.of(&credential);
+        let (Some(shared), Some(part)) = (&self.shared, &credential_state.shared) else {
+            result.take(here(fetch(request.take())).await);
+            return result;
         };
         if self.ttl().is_zero() {
             // Nothing is kept, so nothing is shared: whoever waited would wait in vain.
-            landed.take(here(fetch(wanted.take())).await);
-            return landed;
+            result.take(here(fetch(request.take())).await);
+            return result;
         }
-        let flight = Flight { holdings: self, replicas: &shared.replicas, part, credential };
-        let way = flight.look_or_claim(&mut wanted, &mut landed).await;
+        let flight = SharedRead { upstream_cache: self, replicas: &shared.replicas, part, credential };
+        let way = flight.plan(&mut request, &mut result).await;
         match way {
-            Way::Fetch(_, Some((claimed, _))) if wanted.keys.is_empty() => claimed.release().await,
-            _ if wanted.keys.is_empty() => {}
-            Way::Failed(error) => landed.failed = Some(error),
-            Way::Alone => {
+            ReadPlan::Fetch(_, Some((lease, _))) if request.keys.is_empty() => lease.release().await,
+            _ if request.keys.is_empty() => {}
+            ReadPlan::Failed(error) => result.failed = Some(error),
+            ReadPlan::Alone => {
                 part.read_blindly();
-                landed.take(here(fetch(wanted.take())).await);
+                result.take(here(fetch(request.take())).await);
             }
-            Way::Fetch(generation, claimed) => {
-                let brought = here(fetch(wanted.take())).await;
-                let entries = match &brought {
-                    Ok(brought) => flight.entries(brought, generation, &wanted),
-                    Err(error) => flight.word(claimed.as_ref(), generation, error).into_iter().collect(),
+            ReadPlan::Fetch(generation, lease) => {
+                let fetched_values = here(fetch(request.take())).await;
+                let entries = match &fetched_values {
+                    Ok(fetched_values) => flight.entries(fetched_values, generation, &request),
+                    Err(error) => flight.marker(lease.as_ref(), generation, error).into_iter().collect(),
                 };
                 let (part, replicas) = (Arc::clone(part), shared.replicas.clone());
                 // Nobody here waits for what is for the others.
                 tokio::spawn(async move {
                     part.put(&replicas, entries, generation).await;
-                    if let Some((claimed, _)) = claimed {
-                        claimed.release().await;
+                    if let Some((lease, _)) = lease {
+                        lease.release().await;
                     }
                 });
-                landed.take(brought);
+                result.take(fetched_values);
             }
         }
-        landed
+        result
     }
 }
 
-impl<K: Eq + Hash, V> Landed<K, V> {
-    fn take(&mut self, brought: Result<HashMap<K, Arrived<V>>, UpstreamError>) {
-        match brought {
-            Ok(brought) => self.arrived.extend(brought),
+impl<K: Eq + Hash, V> BatchResult<K, V> {
+    fn take(&mut self, fetched_values: Result<HashMap<K, ReadValue<V>>, UpstreamError>) {
+        match fetched_values {
+            Ok(fetched_values) => self.arrived.extend(fetched_values),
             Err(error) => self.failed = Some(error),
         }
     }
 }
 
 /// Where those who want the same batch meet.
-struct Batch {
+struct BatchKeys {
     /// Who is at it.
-    claim: String,
+    lease_key: String,
     /// How that failed.
-    word: String,
+    marker: String,
 }
 
 /// One batch on its way through the store.
-struct Flight<'a, U> {
-    holdings: &'a Holdings<U>,
+struct SharedRead<'a, U> {
+    upstream_cache: &'a UpstreamCache<U>,
     replicas: &'a Replicas,
     part: &'a SharedPartition,
     credential: Fingerprint<U>,
 }
 
-impl<U: Upstream> Flight<'_, U> {
+impl<U: Upstream> SharedRead<'_, U> {
     /// Takes what is there, waits for what others read, and claims what nobody does.
-    async fn look_or_claim<K, V>(&self, wanted: &mut Wanted<K>, landed: &mut Landed<K, V>) -> Way
+    async fn plan<K, V>(&self, request: &mut BatchRequest<K>, result: &mut BatchResult<K, V>) -> ReadPlan
     where
-        K: Key<Upstream = U>,
+        K: CacheKey<Upstream = U>,
         V: DeserializeOwned,
     {
         let settings = self.replicas.settings();
         let until = Instant::now() + settings.result_wait();
         // All commands in a row have the time of one: that is what a slow store may cost.
         let mut by = Instant::now() + settings.timeout() + SLACK;
-        let (mut step, mut waited_for, mut is_first, mut in_vain) = (STEP, None, true, 0);
+        let (mut step, mut waited_for, mut is_first, mut attempts) = (STEP, None, true, 0);
         loop {
-            let batch = self.batch(wanted);
-            let Some(looked) = in_time(by, self.look(wanted, &batch)).await else { return Way::Alone };
+            let batch = self.batch(request);
+            let Some(lookup) = in_time(by, self.look(request, &batch)).await else { return ReadPlan::Alone };
             if std::mem::take(&mut is_first) {
-                let hits = looked.found.len();
-                self.replicas.count_lookup(hits, wanted.keys.len() - hits);
+                let hits = lookup.found.len();
+                self.replicas.count_lookup(hits, request.keys.len() - hits);
             }
-            wanted.settle(looked.found, &mut landed.arrived);
-            if wanted.keys.is_empty() {
-                return Way::Alone;
+            request.take_found(lookup.found, &mut result.arrived);
+            if request.keys.is_empty() {
+                return ReadPlan::Alone;
             }
-            match looked.holder {
+            match lookup.holder {
                 Some(holder) if Instant::now() >= until => {
-                    // A claim has a time. What has none, by whoever put it there, is given one.
-                    let (key, ttl) = (batch.claim, settings.lease_ttl());
+                    // A lease_key has a time. What has none, by whoever put it there, is given one.
+                    let (key, ttl) = (batch.lease_key, settings.lease_ttl());
                     self.replicas.extend(Entry { key, value: holder, ttl }).await;
-                    return Way::Fetch(looked.generation, None);
+                    return ReadPlan::Fetch(lookup.generation, None);
                 }
                 Some(holder) => {
                     waited_for = Some(holder);
@@ -240,47 +240,48 @@ impl<U: Upstream> Flight<'_, U> {
                 }
                 None => {}
             }
-            if let Some(word) = looked.word.filter(|word| waited_for.as_ref() == Some(&word.token)) {
-                return Way::Failed(word.error(U::NAME));
+            if let Some(marker) = lookup.marker.filter(|marker| waited_for.as_ref() == Some(&marker.token)) {
+                return ReadPlan::Failed(marker.error(U::NAME));
             }
-            let generation = looked.generation;
-            let claim = async { Some(self.replicas.acquire_lease(batch.claim.clone()).await) };
-            match in_time(by, claim).await {
-                // Another was faster, or something stands there that is no claim.
-                Some(LeaseAttempt::Taken) if in_vain < IN_VAIN_MAX => in_vain += 1,
-                Some(LeaseAttempt::Taken) => return Way::Fetch(generation, None),
+            let generation = lookup.generation;
+            let lease_key = async { Some(self.replicas.acquire_lease(batch.lease_key.clone()).await) };
+            match in_time(by, lease_key).await {
+                // Another was faster, or something stands there that is no lease_key.
+                Some(LeaseAttempt::Taken) if attempts < LEASE_ATTEMPTS_MAX => attempts += 1,
+                Some(LeaseAttempt::Taken) => return ReadPlan::Fetch(generation, None),
                 // What is read is put there all the same.
-                None | Some(LeaseAttempt::Unavailable) => return Way::Fetch(generation, None),
-                Some(LeaseAttempt::Acquired(claimed)) => {
+                None | Some(LeaseAttempt::Unavailable) => return ReadPlan::Fetch(generation, None),
+                Some(LeaseAttempt::Acquired(lease)) => {
                     // Whoever held it before may have put its values there since the look.
-                    let looked = in_time(by, self.look(wanted, &batch)).await;
-                    let generation = looked.as_ref().map_or(generation, |looked| looked.generation);
-                    if let Some(looked) = looked {
-                        wanted.settle(looked.found, &mut landed.arrived);
+                    let lookup = in_time(by, self.look(request, &batch)).await;
+                    let generation = lookup.as_ref().map_or(generation, |lookup| lookup.generation);
+                    if let Some(lookup) = lookup {
+                        request.take_found(lookup.found, &mut result.arrived);
                     }
-                    return Way::Fetch(generation, Some((claimed, batch)));
+                    return ReadPlan::Fetch(generation, Some((lease, batch)));
                 }
             }
         }
     }
 
-    /// Looks for all that is wanted, and for who is at it; none where the store cannot be asked.
-    async fn look<K, V>(&self, wanted: &Wanted<K>, batch: &Batch) -> Option<Looked<K, V>>
+    /// Looks for all that is request, and for who is at it; none where the store cannot be asked.
+    async fn look<K, V>(&self, request: &BatchRequest<K>, batch: &BatchKeys) -> Option<StoreLookup<K, V>>
     where
-        K: Key<Upstream = U>,
+        K: CacheKey<Upstream = U>,
         V: DeserializeOwned,
     {
         if self.part.has_unsent() && !self.part.wait_until_sent(self.replicas.settings().timeout()).await {
             return None;
         }
-        let names: Vec<_> = wanted.keys.iter().map(|(key, _)| self.name(wanted, key)).collect();
-        let others = vec![self.part.seal.generation_key(), batch.claim.clone(), batch.word.clone()];
+        let names: Vec<_> = request.keys.iter().map(|(key, _)| self.name(request, key)).collect();
+        let others = vec![self.part.seal.generation_key(), batch.lease_key.clone(), batch.marker.clone()];
         let mut found = self.replicas.get([others, names.clone()].concat()).await?.into_iter();
-        let (generation, holder, word) = (found.next()?, found.next()?, found.next()?);
-        let generation = self.holdings.generation(&self.credential, self.part, generation).await?;
+        let (generation, holder, marker) = (found.next()?, found.next()?, found.next()?);
+        let generation = self.upstream_cache.generation(&self.credential, self.part, generation).await?;
         let mut read = Vec::new();
-        for ((key, since), name) in wanted.keys.iter().zip(&names) {
-            let value = found.next()?.and_then(|written| self.open::<Written<V>>(name, generation, &written));
+        for ((key, since), name) in request.keys.iter().zip(&names) {
+            let value =
+                found.next()?.and_then(|written| self.open::<StoredValue<V>>(name, generation, &written));
             let arrived = value.and_then(|written| self.arrive(written));
             read.extend(
                 arrived
@@ -288,14 +289,14 @@ impl<U: Upstream> Flight<'_, U> {
                     .map(|arrived| (key.clone(), arrived)),
             );
         }
-        let word = word.and_then(|written| self.open(&batch.word, generation, &written));
-        Some(Looked { generation, found: read, holder, word })
+        let marker = marker.and_then(|written| self.open(&batch.marker, generation, &written));
+        Some(StoreLookup { generation, found: read, holder, marker })
     }
 
     fn open<T: DeserializeOwned>(&self, name: &str, generation: Generation, written: &[u8]) -> Option<T> {
         match self.part.seal.open(name, generation, written) {
             Opened::Value(value) => Some(value),
-            Opened::Dropped => None,
+            Opened::ExpiryNotice => None,
             Opened::Unreadable => {
                 self.replicas.count_unreadable();
                 None
@@ -304,64 +305,66 @@ impl<U: Upstream> Flight<'_, U> {
     }
 
     /// A value that is within its time by this replica's clock.
-    fn arrive<V>(&self, written: Written<V>) -> Option<Arrived<V>> {
-        let Written { fetched_at, fresh_for_ms, value } = written;
+    fn arrive<V>(&self, written: StoredValue<V>) -> Option<ReadValue<V>> {
+        let StoredValue { fetched_at, fresh_for_ms, value } = written;
         let (now, fresh_for) = (Instant::now(), Duration::from_millis(fresh_for_ms));
         // Another's clock may be ahead.
-        let fetched = self.holdings.clock.instant(fetched_at).min(now);
-        (now < fetched + fresh_for).then_some(Arrived { value, fetched, fresh_for, is_shared: true })
+        let fetched = self.upstream_cache.clock.instant(fetched_at).min(now);
+        (now < fetched + fresh_for).then_some(ReadValue { value, fetched, fresh_for, is_shared: true })
     }
 
     /// What a thing is called in the store.
-    fn name<K: Debug>(&self, wanted: &Wanted<K>, key: &K) -> String {
+    fn name<K: Debug>(&self, request: &BatchRequest<K>, key: &K) -> String {
         // A derived `Debug` is one text per value and cannot forget a field that is added later.
-        self.part.seal.key(wanted.kind, &format!("{} {:?} {key:?}", wanted.dialect, self.holdings.ttl()))
+        self.part
+            .seal
+            .key(request.kind, &format!("{} {:?} {key:?}", request.variant, self.upstream_cache.ttl()))
     }
 
-    fn batch<K: Debug>(&self, wanted: &Wanted<K>) -> Batch {
-        let keys: Vec<_> = wanted.keys.iter().map(|(key, _)| key).collect();
-        let what = format!("{} {} {keys:?}", wanted.kind, wanted.dialect);
-        Batch { claim: self.part.seal.key("claim", &what), word: self.part.seal.key("word", &what) }
+    fn batch<K: Debug>(&self, request: &BatchRequest<K>) -> BatchKeys {
+        let keys: Vec<_> = request.keys.iter().map(|(key, _)| key).collect();
+        let what = format!("{} {} {keys:?}", request.kind, request.variant);
+        BatchKeys { lease_key: self.part.seal.key("claim", &what), marker: self.part.seal.key("word", &what) }
     }
 
     /// What was read, as others are to find it.
     fn entries<K, V>(
         &self,
-        brought: &HashMap<K, Arrived<V>>,
+        fetched_values: &HashMap<K, ReadValue<V>>,
         generation: Generation,
-        wanted: &Wanted<K>,
+        request: &BatchRequest<K>,
     ) -> Vec<Entry>
     where
-        K: Key<Upstream = U>,
+        K: CacheKey<Upstream = U>,
         V: Serialize,
     {
         let now = Instant::now();
-        let entry = |(key, arrived): (&K, &Arrived<V>)| {
+        let entry = |(key, arrived): (&K, &ReadValue<V>)| {
             let ttl = (arrived.fetched + arrived.fresh_for).checked_duration_since(now)?;
-            let key = self.name(wanted, key);
-            let written = Written {
-                fetched_at: self.holdings.clock.at(arrived.fetched),
+            let key = self.name(request, key);
+            let written = StoredValue {
+                fetched_at: self.upstream_cache.clock.at(arrived.fetched),
                 fresh_for_ms: u64::try_from(arrived.fresh_for.as_millis()).unwrap_or(u64::MAX),
                 value: &arrived.value,
             };
             let value = self.part.seal.close(&key, generation, &written)?;
-            let is_worth_it = ttl >= SHORTEST && value.len() <= SHARED_MAX_BYTES;
+            let is_worth_it = ttl >= SHARED_MIN_TTL && value.len() <= SHARED_MAX_BYTES;
             is_worth_it.then_some(Entry { key, value, ttl })
         };
-        brought.iter().filter_map(entry).collect()
+        fetched_values.iter().filter_map(entry).collect()
     }
 
     /// How it failed, for those who wait, where it would have failed for them too.
-    fn word(
+    fn marker(
         &self,
-        claimed: Option<&(Lease, Batch)>,
+        lease: Option<&(Lease, BatchKeys)>,
         generation: Generation,
         error: &UpstreamError,
     ) -> Option<Entry> {
-        let (claimed, batch) = claimed?;
-        let word = Word::of(claimed.token(), error)?;
-        let value = self.part.seal.close(&batch.word, generation, &word)?;
-        Some(Entry { key: batch.word.clone(), value, ttl: WORD_TTL })
+        let (lease, batch) = lease?;
+        let marker = FailureMarker::of(lease.token(), error)?;
+        let value = self.part.seal.close(&batch.marker, generation, &marker)?;
+        Some(Entry { key: batch.marker.clone(), value, ttl: FAILURE_TTL })
     }
 }
 
@@ -370,14 +373,14 @@ async fn in_time<T>(by: Instant, command: impl Future<Output = Option<T>>) -> Op
     timeout_at(by, command).await.ok().flatten()
 }
 
-impl<K: Eq + Hash> Wanted<K> {
-    /// What is still wanted, which is somebody's to read now.
+impl<K: Eq + Hash> BatchRequest<K> {
+    /// What is still request, which is somebody's to read now.
     fn take(&mut self) -> Vec<K> {
         std::mem::take(&mut self.keys).into_iter().map(|(key, _)| key).collect()
     }
 
-    /// Takes what has come off what is wanted.
-    fn settle<V>(&mut self, found: Vec<(K, Arrived<V>)>, arrived: &mut HashMap<K, Arrived<V>>) {
+    /// Takes what has come off what is request.
+    fn take_found<V>(&mut self, found: Vec<(K, ReadValue<V>)>, arrived: &mut HashMap<K, ReadValue<V>>) {
         arrived.extend(found);
         self.keys.retain(|(key, _)| !arrived.contains_key(key));
     }
@@ -385,15 +388,15 @@ impl<K: Eq + Hash> Wanted<K> {
 
 /// What is read by this replica.
 async fn here<K: Eq + Hash, V>(
-    fetch: impl Future<Output = Result<Vec<Brought<K, V>>, UpstreamError>>,
-) -> Result<HashMap<K, Arrived<V>>, UpstreamError> {
+    fetch: impl Future<Output = Result<Vec<FetchedValue<K, V>>, UpstreamError>>,
+) -> Result<HashMap<K, ReadValue<V>>, UpstreamError> {
     let fetched = Instant::now();
-    let brought = Box::pin(fetch).await?.into_iter();
-    let arrived = |(key, value, fresh_for)| (key, Arrived { value, fetched, fresh_for, is_shared: false });
-    Ok(brought.map(arrived).collect())
+    let fetched_values = Box::pin(fetch).await?.into_iter();
+    let arrived = |(key, value, fresh_for)| (key, ReadValue { value, fetched, fresh_for, is_shared: false });
+    Ok(fetched_values.map(arrived).collect())
 }
 
-impl Word {
+impl FailureMarker {
     /// What others would meet too: not this replica's own trouble, nor what its own view of the upstream holds back.
     fn of(token: &[u8], error: &UpstreamError) -> Option<Self> {
         use UpstreamFailure as F;

@@ -23,7 +23,7 @@ use crate::domain::change::ChangeCause;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::Upstream;
-use crate::loaders::cache::upstream_cache::Holdings;
+use crate::loaders::cache::upstream_cache::UpstreamCache;
 use crate::loaders::settings::CacheSettings;
 use crate::replicas::Replicas;
 use crate::replicas::channel::{ChannelEvent, ChannelMessage, Topic};
@@ -34,18 +34,18 @@ const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// How many generations one command reads.
 const GENERATIONS_PER_COMMAND: usize = 500;
 
-impl<U: Upstream> Holdings<U> {
+impl<U: Upstream> UpstreamCache<U> {
     /// A cache that is shared with other replicas, if there are any. Must be called within a Tokio runtime then.
     #[must_use]
     pub fn sharing(settings: CacheSettings, clock: Clock, replicas: Option<Replicas>) -> Arc<Self> {
         let shared = replicas.map(SharedCache::new);
-        let holdings = Arc::new(Self::with_shared(settings, clock, shared));
-        if let Some(SharedCache { replicas, wake, .. }) = &holdings.shared {
+        let upstream_cache = Arc::new(Self::with_shared(settings, clock, shared));
+        if let Some(SharedCache { replicas, wake, .. }) = &upstream_cache.shared {
             let (received, wake) = (replicas.subscribe(Topic::Invalidations), Arc::clone(wake));
-            let holdings = Arc::downgrade(&holdings);
-            tokio::spawn(async move { exchange_invalidations(holdings, received, &wake).await });
+            let upstream_cache = Arc::downgrade(&upstream_cache);
+            tokio::spawn(async move { exchange_invalidations(upstream_cache, received, &wake).await });
         }
-        holdings
+        upstream_cache
     }
 
     /// Waits until all invalidations are sent, for the short time that a shutdown has. A replica that misses one notices it
@@ -120,26 +120,26 @@ impl<U: Upstream> Holdings<U> {
 
 /// Sends and receives invalidations for as long as the cache exists.
 async fn exchange_invalidations<U: Upstream>(
-    holdings: Weak<Holdings<U>>,
+    upstream_cache: Weak<UpstreamCache<U>>,
     mut received: Receiver<ChannelEvent>,
     wake: &tokio::sync::Notify,
 ) {
     let mut is_behind = false;
     loop {
         let is_settled = {
-            let Some(holdings) = holdings.upgrade() else { return };
-            let is_sent = match &holdings.shared {
+            let Some(upstream_cache) = upstream_cache.upgrade() else { return };
+            let is_sent = match &upstream_cache.shared {
                 Some(shared) => shared.send_all().await,
                 None => true,
             };
-            is_behind = is_behind && !holdings.catch_up().await;
+            is_behind = is_behind && !upstream_cache.catch_up().await;
             is_sent && !is_behind
         };
         tokio::select! {
             message = received.recv() => match message {
                 Ok(ChannelEvent::Message { message, .. }) => {
-                    let Some(holdings) = holdings.upgrade() else { return };
-                    holdings.receive(&message);
+                    let Some(upstream_cache) = upstream_cache.upgrade() else { return };
+                    upstream_cache.receive(&message);
                 }
                 Ok(ChannelEvent::Gap) | Err(RecvError::Lagged(_)) => is_behind = true,
                 Err(RecvError::Closed) => return,

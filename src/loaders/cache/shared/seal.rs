@@ -1,6 +1,6 @@
 //! What is shared is sealed with a key that is derived from the credential whose data it is (AES-256-GCM).
 //!
-//! So nobody reads it who does not hold that very key, and nothing that stands under another's name, or was written by anybody
+//! So nobody reads it who does not defer_retry that very key, and nothing that stands under another's name, or was written by anybody
 //! else, can be opened: a tenant's data under a neighbour's key is as unreadable as noise. Names are derived in the
 //! same way, as what they are made of (a user's id, a filter) could be guessed from a plain hash. Plain values, the rejected
 //! choice, would make whoever may read the store a reader of all tenants' accounts.
@@ -73,7 +73,7 @@ impl Seal {
         let Some((&VERSION, rest)) = written.split_first() else { return Opened::Unreadable };
         let Some((of, rest)) = rest.split_first_chunk::<8>() else { return Opened::Unreadable };
         if *of != generation {
-            return Opened::Dropped;
+            return Opened::ExpiryNotice;
         }
         let Some((nonce, sealed)) = rest.split_first_chunk::<NONCE_LEN>() else { return Opened::Unreadable };
         let (mut sealed, nonce) = (sealed.to_vec(), Nonce::from(nonce));
@@ -92,7 +92,7 @@ pub(crate) enum Opened<T> {
     /// The value.
     Value(T),
     /// A value from before everything of the credential was dropped.
-    Dropped,
+    ExpiryNotice,
     /// Nothing of ours, or of another version.
     Unreadable,
 }

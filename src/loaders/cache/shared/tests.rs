@@ -120,7 +120,7 @@ fn a_seal_opens_to_its_own_credential_key_and_generation_alone() {
     let written = own.close(&key, [1; 8], &"told").unwrap();
     let opens = |seal: &Seal, key: &str, generation| match seal.open::<Arc<str>>(key, generation, &written) {
         Opened::Value(value) => Some(value),
-        Opened::Dropped | Opened::Unreadable => None,
+        Opened::ExpiryNotice | Opened::Unreadable => None,
     };
     assert_eq!(opens(&own, &key, [1; 8]).as_deref(), Some("told"));
     assert_eq!(opens(&own, &key, [2; 8]), None);
