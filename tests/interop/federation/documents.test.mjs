@@ -1,4 +1,4 @@
-// README's section on larger graphs matches the examples and their versions.
+// The documents' stitching lines are the examples' own, and their tables name the versions that are installed.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -16,7 +16,8 @@ import { ask } from '../../../examples/federation/demo.mjs';
 import { serve, subgraph } from '../../../examples/federation/people.mjs';
 
 const read = (path) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
-const readme = read('README.md');
+const stitching = read('docs/federation.md');
+const clients = read('docs/clients.md');
 
 test('a gateway starts by its command, responds, and ends with Ctrl-C', async () => {
   const cwd = new URL('../../../examples/federation/', import.meta.url);
@@ -91,13 +92,13 @@ test('malformed requests get an error, and the service continues', async () => {
   await people.stop();
 });
 
-test("README's ten lines of stitching equal the example", () => {
-  const [, lines] = /^```js\n(const by = .*?)^```$/ms.exec(readme);
+test("the documents' ten lines of stitching are the example's", () => {
+  const [, lines] = /^```js\n(const by = .*?)^```$/ms.exec(stitching);
   assert.equal(lines.trimEnd().split('\n').length, 10);
   assert.ok(read('examples/federation/stitching-plain.mjs').includes(lines));
 });
 
-test("README's client table has the installed versions", () => {
+test('the table of consumers has the versions of the installed clients', () => {
   const folders = ['examples/apollo-client', 'examples/codegen', 'examples/relay', 'examples/urql', 'tests/interop'];
   const installed = Object.assign({}, ...folders.map((folder) => {
     const { dependencies, devDependencies } = JSON.parse(read(`${folder}/package.json`));
@@ -112,14 +113,14 @@ test("README's client table has the installed versions", () => {
     ['GraphQL Inspector', '@graphql-inspector/core'],
   ]) {
     const versions = packages.map((name) => installed[name]).join(', ');
-    assert.ok(readme.includes(`\n| ${consumers} | ${versions} | `), `${consumers}: ${versions}`);
+    assert.ok(clients.includes(`\n| ${consumers} | ${versions} | `), `${consumers}: ${versions}`);
   }
   assert.equal(installed['relay-compiler'], installed['relay-runtime']);
 });
 
-test("README's gateway table has the tested versions and existing tests", () => {
+test('the table of consumers has the tested gateway versions, and tests that exist', () => {
   const { dependencies } = JSON.parse(read('examples/federation/package.json'));
-  const rows = [...readme.matchAll(/^\| (`[^|]*) \| ([\d., ]+) \| [^|]* \| `(tests\/interop\/federation\/[^`]+)` \|$/gm)];
+  const rows = [...clients.matchAll(/^\| (`[^|]*) \| ([\d., ]+) \| [^|]* \| `(tests\/interop\/federation\/[^`]+)` \|$/gm)];
   assert.equal(rows.length, 7);
   for (const [, consumer, versions, file] of rows) {
     const names = [...consumer.matchAll(/`([^`]+)`/g)].map(([, name]) => (name in dependencies ? name : `@graphql-tools/${name}`));
