@@ -55,9 +55,9 @@ pub(crate) fn bombs() -> Vec<(&'static str, String, &'static str, &'static str)>
             format!(
                 "{} fragment M on Query {{ {} }} {} fragment L on Query {{ {} }} fragment Z on Query {{ __typename }}",
                 (0..50).map(|i| format!("query q{i} {{ ...M }}")).collect::<String>(),
-                (0..560).map(|i| format!("...F{i}")).collect::<String>(),
-                (0..560).map(|i| format!("fragment F{i} on Query {{ ...L }} ")).collect::<String>(),
-                "...Z".repeat(3_600),
+                (0..400).map(|i| format!("...F{i}")).collect::<String>(),
+                (0..400).map(|i| format!("fragment F{i} on Query {{ ...L }} ")).collect::<String>(),
+                "...Z".repeat(3_000),
             ),
             "LIMIT_EXCEEDED",
             "SELECTIONS",
