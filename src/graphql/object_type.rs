@@ -16,7 +16,7 @@ use super::sync_fields::{ObjectWriter, SyncFields};
 
 /// Declares an object type:
 ///
-/// ```ignore
+/// ```text
 /// object_type! {
 ///     /// The description in the schema.
 ///     impl Account |Self(account)| {

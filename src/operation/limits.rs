@@ -2,7 +2,7 @@
 //!
 //! They are judged once for a document, with its verdict. [`super::bounds`] came before and held it to a size that can
 //! be walked with every fragment spread out, as is done here: what counts is what would be executed. What depends on
-//! variables too is the [`super::price`].
+//! variables too is the [`super::cost`].
 
 use apollo_compiler::ExecutableDocument;
 use apollo_compiler::Node;
