@@ -1,5 +1,5 @@
-// Builds the page into ../assets/graphiql, each file gzipped, nothing else beside it: that folder is
-// compiled into the binary, which must neither compress at start nor carry a file twice.
+// Builds the page into ../assets/graphiql with every file gzipped and no other form. That folder is compiled into the binary, which
+// then neither compresses at start nor contains a file twice.
 import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -7,7 +7,7 @@ import { defineConfig } from "vite";
 
 const outDir = resolve(import.meta.dirname, process.env.OUT_DIR ?? "../assets/graphiql");
 
-/** Adds what Vite's own list leaves out: it names the packages of scripts, not those of fonts. */
+/** Adds the licence of the font: Vite's own list has only packages of scripts. */
 function fontLicenses() {
   return {
     name: "font-licenses",
@@ -23,7 +23,7 @@ function fontLicenses() {
   };
 }
 
-/** Replaces every written file by its gzipped form, the same bytes at every build and on every system. */
+/** Gzips every written file, with identical bytes for every build and system. */
 function gzipped() {
   return {
     name: "gzipped",
@@ -45,17 +45,17 @@ export default defineConfig({
     outDir,
     emptyOutDir: true,
     assetsDir: "",
-    // Fonts and icons stay files of their own, so that the page's policy can do without `data:` fonts.
+    // Fonts and icons stay separate files, so that the page's content security policy needs no `data:` fonts.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    // The notices that the bundled packages' licences ask to be passed on.
+    // The notices that the licences of the bundled packages require.
     license: { fileName: "licenses.md" },
     chunkSizeWarningLimit: 4000,
     rolldownOptions: {
-      // "use client" at the top of React packages means nothing here.
+      // "use client" at the top of React packages has no effect here.
       checks: { moduleLevelDirective: false },
       output: {
-        // Our own few lines in a chunk that no other imports: a changed example changes two small files, not megabytes.
+        // The page's code is a separate chunk without importers, so that a changed example changes two small files, not megabytes.
         codeSplitting: { groups: [{ name: "vendor", test: /node_modules\/(?!monaco-|prettier)/ }] },
       },
     },

@@ -1,20 +1,20 @@
-// The panel of example operations. Offered is what is valid against the schema that is served, whatever it has.
+// The panel of example operations. It offers only operations that are valid for the served schema.
 import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { Kind, extendSchema, parse, validate } from "graphql";
 import { useMemo } from "react";
 import { collection } from "./examples.js";
 
-/** As style.css has it. */
+/** The same width as in style.css. */
 export const narrow = matchMedia("(max-width: 700px)");
 
 function isOffered(schema, { query }) {
   const document = parse(query);
-  // `validate` has no word on operations of a kind that the schema has not.
+  // `validate` accepts operations of a type that the schema does not have.
   const roots = document.definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
   return roots.every(({ operation }) => schema.getRootType(operation)) && validate(schema, document).length === 0;
 }
 
-/** What gateways ask. It is served and not introspected, so that none of them copies it into its own graph. */
+/** Fields for gateways. They are hidden from introspection, so that no gateway copies them into its own graph. */
 const GATEWAYS = parse(`
   scalar _Any
   union _Entity = ConnectedAccount | Provider | Toolkit | User
@@ -54,7 +54,7 @@ function Panel() {
   );
 }
 
-/** Opens an example in a tab of its own, or the tab that has it already. */
+/** Opens an example in a new tab, or switches to its existing tab. */
 function useOpen() {
   const { addTab, changeTab, setVisiblePlugin } = useGraphiQLActions();
   const tabs = useGraphiQL((state) => state.tabs);
@@ -84,5 +84,5 @@ const Icon = () => (
 
 export const EXAMPLES_PLUGIN = { title: "Examples", icon: Icon, content: Panel };
 
-/** Open on a first visit, where there is room for it. */
+/** Open on a first visit if the screen is wide enough. */
 export const firstPlugin = narrow.matches ? undefined : EXAMPLES_PLUGIN;

@@ -1,10 +1,10 @@
-// How the two APIs fare, below everything else: from `upstreams`, which costs no upstream call. It asks after each
-// operation and now and then, while the page is in sight, one request at a time.
+// The state of the two APIs at the bottom of the page, from `upstreams`, which costs no upstream call. It is refreshed after each
+// operation and periodically while the page is visible, one request at a time.
 import { useEffect, useState } from "react";
 import { ask, operations } from "./fetcher.js";
 
 const EVERY_MS = 10_000;
-/** So that what an operation did is counted. */
+/** A delay, so that the calls of an operation are counted. */
 const AFTER_MS = 300;
 
 const question = `query StatusStrip {
@@ -19,24 +19,24 @@ const question = `query StatusStrip {
 const NAMES = { LEADLEX: "LeadLex", COMPOSIO: "Composio" };
 const STATES = {
   UP: "up",
-  DEGRADED: "failing now and then",
+  DEGRADED: "partly failing",
   RATE_LIMITED: "rate-limited",
-  UNAUTHORIZED: "refuses the key",
+  UNAUTHORIZED: "key refused",
   DOWN: "down",
   UNKNOWN: "not called yet",
 };
 
 function useUpstreams() {
-  const [known, setKnown] = useState({ upstreams: [], word: "Asking how the APIs fare…" });
+  const [known, setKnown] = useState({ upstreams: [], word: "Loading the state of the APIs…" });
   useEffect(() => {
     let timer;
     let underWay = false;
     const look = async () => {
       if (underWay || document.hidden) return;
       underWay = true;
-      const { data, errors } = await ask({ query: question }).catch(() => ({ errors: [{ message: "The graph cannot be reached." }] }));
+      const { data, errors } = await ask({ query: question }).catch(() => ({ errors: [{ message: "The graph is unreachable." }] }));
       underWay = false;
-      setKnown(data ? { upstreams: data.upstreams } : { upstreams: [], word: errors?.[0]?.message ?? "No answer." });
+      setKnown(data ? { upstreams: data.upstreams } : { upstreams: [], word: errors?.[0]?.message ?? "No response." });
       later(EVERY_MS);
     };
     const later = (delay) => {
@@ -78,7 +78,7 @@ export function StatusStrip() {
   );
 }
 
-/** Of all that was wanted of an API, how much was there already. */
+/** The share of reads that the cache served. */
 function ratio({ hits, misses, staleServed }) {
   const all = hits + misses + staleServed;
   return `${all > 0 ? Math.round((100 * (hits + staleServed)) / all) : 0} % from cache`;

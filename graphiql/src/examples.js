@@ -8,17 +8,17 @@ const json = (variables) => JSON.stringify(variables, null, 2);
 const flowing = (text) => text.replaceAll(/(?<=^# .*)\n# /gm, " ");
 
 const introduction = `# Switchboard: two APIs as one graph. LeadLex has the integrations (providers),
-# Composio the accounts of end users (connectedAccounts). Calls are joined and cached.
-# Where one API fails, its fields are null and the rest still comes.
+# Composio the accounts of end users (connectedAccounts). Calls are batched and cached.
+# If one API fails, its fields are null and the other data is still returned.
 #
-# Ctrl-Enter (Mac: Cmd-Enter) runs the query at the cursor, ▶ asks which. At the left are
-# the docs and more examples. In passthrough mode, your keys go into Headers, below:
+# Ctrl-Enter (Mac: Cmd-Enter) runs the query at the cursor; ▶ lets you choose one. The docs
+# and more examples are on the left. In passthrough mode, set your keys under Headers below:
 # {"Authorization": "Bearer …", "x-api-key": "…"}
 
 `;
 
-const integrations = `# All integrations and the newest accounts behind
-# them: one call to each API, not one for each.
+const integrations = `# All integrations with their newest accounts: one
+# call to each API in total.
 query Integrations {
   providers(first: 20) {
     totalCount
@@ -41,7 +41,7 @@ query Integrations {
 }
 `;
 
-const broken = `# What somebody has to look at, in both APIs.
+const broken = `# Everything that needs attention, from both APIs.
 query Broken {
   providers(filter: { statuses: [NEEDS_REAUTH, DEGRADED] }) {
     nodes {
@@ -66,8 +66,8 @@ query Broken {
 }
 `;
 
-const glance = `# The workspace at a glance. Each count is exact, or
-# null where its API cannot be read.
+const glance = `# A summary of the workspace. Each count is exact, or
+# null if its API fails.
 query Health {
   integrationHealth {
     providerCounts {
@@ -106,7 +106,7 @@ query Health {
 }
 `;
 
-const verdicts = `# Verdicts on integrations, and how old the data is.
+const verdicts = `# Health of integrations, and the age of the data.
 query Verdicts($states: [HealthState!]) {
   providers(filter: { healthStates: $states }, orderBy: { field: NAME }) {
     freshness {
@@ -130,8 +130,8 @@ query Verdicts($states: [HealthState!]) {
 }
 `;
 
-const contradictions = `# Where the two APIs say opposite things. It asks both,
-# so for a part of the list.
+const contradictions = `# Contradictions between the two APIs. It calls both,
+# so it reads only a part of the list.
 query Disagreements {
   providers(first: 30) {
     nodes {
@@ -145,11 +145,11 @@ query Disagreements {
 }
 `;
 
-const cost = `# What a query costs: the answer's "extensions" list
-# each upstream call with its time, and the calls that
-# the cache and batching saved. Run it twice. It is
-# switched on by "x-switchboard-trace" in Headers,
-# which this page sends as the request's extension
+const cost = `# The cost of a query: "extensions" in the response
+# lists each upstream call with its time, and the calls
+# saved by cache and batching. Run it twice. It is
+# enabled by "x-switchboard-trace" in Headers, which
+# this page sends as the request's extension
 # {"switchboard": {"trace": true}}.
 query Cost {
   providers(first: 20) {
@@ -174,9 +174,9 @@ query Cost {
 }
 `;
 
-const page = `# One page of accounts. For the next one, copy
-# "endCursor" into "after", in Variables below; to go
-# back, give "last" and "before" and not the others.
+const page = `# One page of accounts. For the next page, copy
+# "endCursor" into "after" in Variables below. To page
+# backward, use only "last" and "before".
 query AccountsPage($first: Int, $after: String, $last: Int, $before: String) {
   connectedAccounts(
     first: $first
@@ -209,9 +209,8 @@ query AccountsPage($first: Int, $after: String, $last: Int, $before: String) {
 }
 `;
 
-const back = `# The last page, oldest first where the list is newest
-# first. "startCursor" goes into "before" for the page
-# before it.
+const back = `# The last page of the list. Copy "startCursor" into
+# "before" for the previous page.
 query LastPage($last: Int!, $before: String) {
   connectedAccounts(last: $last, before: $before) {
     pageInfo {
@@ -227,7 +226,7 @@ query LastPage($last: Int!, $before: String) {
 }
 `;
 
-const behind = `# The accounts behind one integration, page after page.
+const behind = `# The accounts of one integration, page by page.
 query AccountsOfAProvider($id: ID!, $after: String) {
   provider(id: $id) {
     name
@@ -248,8 +247,8 @@ query AccountsOfAProvider($id: ID!, $after: String) {
 }
 `;
 
-const refetch = `# One object by its id, whatever it is. The "id" of
-# any earlier answer will do; here a toolkit's.
+const refetch = `# One object of any type by its id. Use the "id" from
+# any earlier response; this one is a toolkit's.
 query Refetch($id: ID!) {
   node(id: $id) {
     __typename
@@ -291,8 +290,8 @@ query Refetch($id: ID!) {
 }
 `;
 
-const byIds = `# Many objects by their ids, in the order asked and null
-# where one is missing: one call to each API.
+const byIds = `# Many objects by their ids, in the requested order, and
+# null for each missing one: one call to each API.
 query ByIds($nodes: [ID!]!, $providers: [ID!]!, $accounts: [ID!]!) {
   nodes(ids: $nodes) {
     __typename
@@ -315,8 +314,8 @@ query ByIds($nodes: [ID!]!, $providers: [ID!]!, $accounts: [ID!]!) {
 }
 `;
 
-const account = `# One account, with what may be shown of its connection:
-# secrets are named, not told.
+const account = `# One account with the public part of its connection.
+# Secrets are listed by name, without values.
 query Account($id: ID!) {
   connectedAccount(id: $id) {
     userId
@@ -344,8 +343,8 @@ query Account($id: ID!) {
 }
 `;
 
-const toolkit = `# What stands behind a service: its integrations of the
-# workspace, and the accounts of end users.
+const toolkit = `# A service with its integrations of the workspace and
+# the accounts of end users.
 query Toolkit($slug: String!) {
   toolkit(slug: $slug) {
     slug
@@ -384,7 +383,7 @@ query User($id: ID!) {
 }
 `;
 
-const sources = `# What is known of the two APIs. It costs no call.
+const sources = `# The state of the two APIs. It costs no call.
 query Sources {
   viewer {
     name
@@ -414,8 +413,8 @@ query Sources {
 }
 `;
 
-const refresh = `# Has everything read again before it is shown, where the
-# quota allows it; else "retryAt" says when it will.
+const refresh = `# Refreshes all data if the quota allows it; otherwise
+# "retryAt" has the earliest time.
 mutation Refresh {
   refresh {
     retryAt
@@ -427,7 +426,7 @@ mutation Refresh {
 }
 `;
 
-const providerChanges = `# Integrations that change from now on. It runs until you
+const providerChanges = `# Changes of integrations from now on. It runs until you
 # stop it.
 subscription ProviderChanges {
   providerChanged {
@@ -443,7 +442,7 @@ subscription ProviderChanges {
 }
 `;
 
-const accountChanges = `# Accounts that change from now on.
+const accountChanges = `# Changes of accounts from now on.
 subscription AccountChanges {
   connectedAccountChanged {
     kind
@@ -461,9 +460,9 @@ subscription AccountChanges {
 }
 `;
 
-const entities = `# What a router asks of this graph as a part of a larger
-# one, by the keys of its entities. The editor underlines it:
-# roots that are for routers alone are not introspected.
+const entities = `# A router's query to this graph as a subgraph, by entity
+# keys. The editor underlines it, because fields for
+# routers are hidden from introspection.
 query Entities($representations: [_Any!]!) {
   _entities(representations: $representations) {
     __typename
@@ -497,24 +496,24 @@ const groups = [
   {
     title: "Health",
     examples: [
-      { name: "The workspace at a glance", query: glance },
-      { name: "Verdicts and freshness", query: verdicts, variables: json({ states: ["NEEDS_REAUTH", "DEGRADED"] }) },
+      { name: "Summary of the workspace", query: glance },
+      { name: "Health and freshness", query: verdicts, variables: json({ states: ["NEEDS_REAUTH", "DEGRADED"] }) },
       { name: "Where the APIs disagree", query: contradictions },
     ],
   },
   {
     title: "Pages",
     examples: [
-      { name: "Accounts, forward and back", query: page, variables: json({ first: 5, after: null }) },
+      { name: "Accounts, forward and backward", query: page, variables: json({ first: 5, after: null }) },
       { name: "Accounts, from the end", query: back, variables: json({ last: 5, before: null }) },
-      { name: "Accounts behind an integration", query: behind, variables: json({ id: PROVIDER, after: null }) },
+      { name: "Accounts of an integration", query: behind, variables: json({ id: PROVIDER, after: null }) },
     ],
   },
   {
-    title: "One thing",
+    title: "Single objects",
     examples: [
-      { name: "Anything by its id", query: refetch, variables: json({ id: TOOLKIT }) },
-      { name: "Many by their ids", query: byIds, variables: json({ nodes: [PROVIDER, TOOLKIT], providers: [PROVIDER], accounts: [ACCOUNT] }) },
+      { name: "Any object by its id", query: refetch, variables: json({ id: TOOLKIT }) },
+      { name: "Many objects by their ids", query: byIds, variables: json({ nodes: [PROVIDER, TOOLKIT], providers: [PROVIDER], accounts: [ACCOUNT] }) },
       { name: "An account and its connection", query: account, variables: json({ id: ACCOUNT }) },
       { name: "A toolkit", query: toolkit, variables: json({ slug: "gmail" }) },
       { name: "An end user", query: user, variables: json({ id: "user_7" }) },
@@ -530,8 +529,8 @@ const groups = [
   {
     title: "Behind the graph",
     examples: [
-      { name: "The two APIs, and who asks", query: sources },
-      { name: "Read everything again", query: refresh },
+      { name: "The two APIs, and the viewer", query: sources },
+      { name: "Refresh all data", query: refresh },
       {
         name: "Entities, for a router",
         query: entities,

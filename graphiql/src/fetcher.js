@@ -1,18 +1,16 @@
-// One POST per operation; subscriptions go over a WebSocket each. The schema has no @defer, so nothing else is asked for
-// in parts.
+// One POST per operation, and one WebSocket per subscription. The schema has no @defer, so no other response is incremental.
 import { getOperationAST } from "graphql";
 import { createClient } from "graphql-ws";
 
 const endpoint = new URL("graphql", document.baseURI);
 
-// GraphiQL has no place for a request's extensions, so the one that there is goes by a header of its own, which is
-// not sent.
+// GraphiQL has no input for request extensions, so the only one is set by a header, which is not sent.
 const traceHeader = "x-switchboard-trace";
 
-/** Tells "answered" after each operation. */
+/** Dispatches "answered" after each operation. */
 export const operations = new EventTarget();
 
-/** What the last operation sent along: who else asks on this page asks as the same caller. */
+/** The headers of the last operation. Other requests of this page use the same credentials. */
 let lastHeaders = {};
 
 export async function fetcher(request, { headers: { [traceHeader]: trace, ...headers } = {}, documentAST } = {}) {
@@ -41,12 +39,12 @@ export async function ask(request, headers = lastHeaders) {
   try {
     return JSON.parse(text);
   } catch {
-    // A proxy's page, say: shown as it came, with the status, where a bare parse error would hide both.
+    // For example a proxy's error page: shown with its status, because a parse error would hide both.
     throw new Error(`HTTP ${response.status} ${response.statusText}: ${text.slice(0, 1000)}`);
   }
 }
 
-/** A browser sends no headers with a WebSocket: they go in its first message. Ending the iteration hangs up. */
+/** A browser cannot set headers of a WebSocket, so they are sent in its first message. Ending the iteration disconnects. */
 async function* subscribe(request, headers) {
   const url = new URL(endpoint);
   url.protocol = url.protocol.replace("http", "ws");

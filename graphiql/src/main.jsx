@@ -12,7 +12,7 @@ import { StatusStrip } from "./StatusStrip.jsx";
 
 const plugins = [EXAMPLES_PLUGIN, HISTORY_PLUGIN];
 
-/** Wraps long lines of the operation editor, which is narrow beside a panel and on a phone. */
+/** Wraps long lines in the operation editor, which is narrow beside a panel and on a phone. */
 function Wrapping() {
   const editor = useGraphiQL((state) => state.queryEditor);
   useEffect(() => editor?.updateOptions({ wordWrap: "on", wrappingIndent: "indent" }), [editor]);

@@ -160,7 +160,7 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
 
   test("shows the state of the two APIs in the status strip", async () => {
     const { page, leave } = await visit();
-    await page.getByRole("button", { name: "The workspace at a glance" }).click();
+    await page.getByRole("button", { name: "Summary of the workspace" }).click();
     await read(page, "query Health");
     await run(page, press(page));
     const strip = page.getByRole("contentinfo", { name: "The two APIs" });
@@ -175,11 +175,11 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
         const { page, leave } = await visit(colorScheme, size);
         if (size === "phone") {
           await page.getByRole("button", { name: "Show Examples" }).click();
-          await page.getByRole("button", { name: "The workspace at a glance" }).waitFor();
+          await page.getByRole("button", { name: "Summary of the workspace" }).waitFor();
           await accessible(page, TABS);
           await picture(page, `console-examples-${size}-${colorScheme}`);
         }
-        await page.getByRole("button", { name: "The workspace at a glance" }).click();
+        await page.getByRole("button", { name: "Summary of the workspace" }).click();
         await read(page, "query Health");
         await run(page, press(page));
         await shown(page, '"integrationHealth": {');
