@@ -221,7 +221,7 @@ async fn a_token_is_valid_from_the_reload_that_adds_it_to_the_one_that_removes_i
     assert!(rest.contains(refused) && rest.contains("UNAUTHENTICATED"), "{rest}");
     assert!(rest.contains("event: complete"), "{rest}");
     assert_eq!(serving.ask(&leaving.text, QUERY).await.0, StatusCode::UNAUTHORIZED);
-    // Whoever is the same goes on, under the name of now.
+    // The same caller continues under its new name.
     assert_eq!(asked_over(&mut stays, viewer).await["data"]["viewer"]["name"], "boss");
     // The new one finds what others have read.
     for token in [&office, &newcomer] {
@@ -382,7 +382,7 @@ async fn sigterm_makes_it_not_ready_while_requests_are_still_served() {
     assert_eq!(ready(), (Some(1), format!("switchboard: not ready: {address} returned 503\n")));
     let live = serving.client.get(format!("{}/live", serving.ops)).send().await.unwrap();
     assert_eq!(live.status(), StatusCode::OK);
-    // By a connection of its own, as a balancer that has not noticed yet would.
+    // Over a new connection, as a load balancer that has not noticed yet.
     let stranger = reqwest::Client::builder().no_proxy().build().unwrap();
     serving.client = stranger;
     assert_eq!(serving.ask(&office.text, QUERY).await.0, StatusCode::OK);
