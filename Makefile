@@ -15,7 +15,7 @@ DENY_VERSION := 0.20.2
 .DEFAULT_GOAL := help
 # Steps share target/, and each heading must precede the output of its step.
 .NOTPARALLEL:
-.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema schema-diff graphiql example-page bench-peers soak fuzz
+.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema schema-diff graphiql example-page bench-peers instructions budget soak fuzz
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,6 +106,12 @@ fuzz: ## Fuzzes with libFuzzer, SECONDS (60) per target, or only TARGETS (the fi
 
 example-page: examples/settings-page/node_modules/.installed ## Rebuilds the embedded settings page from examples/settings-page (needs Node)
 	cd examples/settings-page && npm run build
+
+instructions: ## Counts the instructions of one request with valgrind, and compares them with benches/instructions/budget.json
+	cargo bench --locked --profile instructions --bench instructions
+
+budget: ## Accepts the instruction counts of this build as the new budget
+	cargo bench --locked --profile instructions --bench instructions -- --update
 
 bench-peers: ## Compares Switchboard with other GraphQL servers; writes benches/peers/RESULTS.md (ARGS=--quick tests the run)
 	benches/peers/run $(ARGS)

@@ -57,8 +57,7 @@ struct Job {
     many: u64,
 }
 
-const JOBS: [Job; 2] =
-    [Job { name: "hot", few: 100, many: 600 }, Job { name: "unique", few: 50, many: 250 }];
+const JOBS: [Job; 2] = [Job { name: "hot", few: 100, many: 600 }, Job { name: "unique", few: 50, many: 250 }];
 
 /// Accepted instructions of one request.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -89,9 +89,8 @@ fn reached<'s>(imports: &Imports<'s>, from: &str) -> BTreeSet<&'s str> {
 
 /// Whether a file of `graphql` defines an object type of the schema.
 fn defines_graphql_type(source: &Source) -> bool {
-    source.layer() == Some("graphql")
-        && source
-            .shipped
-            .windows(3)
-            .any(|three| [three[0].text.as_str(), &three[1].text, &three[2].text] == ["#", "[", "Object"])
+    let tokens: Vec<&str> = source.shipped.iter().map(|token| token.text.as_str()).collect();
+    let is_declared = tokens.windows(2).any(|two| two == ["object_type", "!"])
+        || tokens.windows(3).any(|three| three == ["#", "[", "Object"]);
+    source.layer() == Some("graphql") && is_declared
 }
