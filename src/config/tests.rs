@@ -175,7 +175,7 @@ fn a_value_of_a_wrong_type_is_rejected_with_the_expected_type() {
         ),
         (
             "[log]\nlevel = \"inf\"",
-            "log.level: \"inf\" is not valid: `inf` is none of off, error, warn, info, debug, trace; an example is \"info\" (x.toml, line 2)",
+            "log.level: \"inf\" is not valid: `inf` is not a level; use off, error, warn, info, debug or trace; an example is \"info\" (x.toml, line 2)",
         ),
         (
             "[cache]\nlimit_bytes = 99999999999999999999",
