@@ -42,7 +42,6 @@ pub struct Switchboard {
 
 impl Switchboard {
     /// Starts with the defaults of `switchboard.default.toml`. The environment is not read.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
