@@ -1,11 +1,11 @@
 //! The measured process: the server on the main thread, its client and its upstreams on others.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use serde_json::json;
 use switchboard::app::App;
-use switchboard::config::{Config, Keys, Sources};
+use switchboard::config::{ApiKeys, Config, ConfigSources};
 use switchboard::sandbox::LEADLEX_PATH;
 use switchboard::telemetry;
 use tokio::sync::oneshot;
@@ -29,7 +29,7 @@ pub(crate) fn run(job: &str, requests: u64) {
         ("SWITCHBOARD__LOG__FORMAT", "json".to_owned()),
     ];
     let variables = variables.map(|(name, value)| (name.into(), value.into())).to_vec();
-    let sources = Sources { variables, keys: Keys::Required, ..Sources::default() };
+    let sources = ConfigSources { variables, keys: ApiKeys::Required, ..ConfigSources::default() };
     let config = Config::load(sources).unwrap_or_else(|errors| panic!("{errors}"));
     telemetry::start(&config.log).expect("the only log of this process");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

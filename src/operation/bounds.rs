@@ -61,11 +61,7 @@ pub(crate) fn check(document: &Document) -> Result<(), TooLarge> {
             Definition::OperationDefinition(operation) => operations.push(&operation.selection_set),
             Definition::FragmentDefinition(fragment) => {
                 // A second fragment of the name is a validation error, and is measured like the first.
-                measure
-                    .definitions
-                    .entry(&fragment.name)
-                    .or_insert_with(Vec::new)
-                    .push(&fragment.selection_set);
+                measure.definitions.entry(&fragment.name).or_default().push(&fragment.selection_set);
             }
             _ => {}
         }

@@ -60,7 +60,7 @@ pub struct InvalidSchema(String);
 impl Documents {
     /// A validator for the schema that `sdl` defines, without configured limits. Its cache takes at most `limit_bytes`.
     pub(crate) fn new(sdl: &str, limit_bytes: u64) -> Result<Self, InvalidSchema> {
-        let schema = introspection::schema(sdl).map_err(|found| InvalidSchema(found.errors.to_string()))?;
+        let schema = introspection::schema(sdl).map_err(InvalidSchema)?;
         Ok(Self { schema: Arc::new(schema), limits: None, results: Self::cache(limit_bytes) })
     }
 

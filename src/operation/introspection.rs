@@ -8,7 +8,7 @@
 use apollo_compiler::ExecutableDocument;
 use apollo_compiler::ast::Type;
 use apollo_compiler::schema::{Component, ExtendedType, FieldDefinition};
-use apollo_compiler::validation::{Valid, WithErrors};
+use apollo_compiler::validation::Valid;
 use apollo_compiler::{Name, Schema};
 use async_graphql::parser::types as executed;
 use async_graphql::{Name as ResponseKey, Positioned, Value};
@@ -21,8 +21,8 @@ const KIND_OF: &str = "__kindOf_";
 ///
 /// # Errors
 /// Where the text is not a valid schema.
-pub(crate) fn schema(sdl: &str) -> Result<Valid<Schema>, WithErrors<Schema>> {
-    let mut schema = Schema::parse(sdl, "schema.graphql")?;
+pub(crate) fn schema(sdl: &str) -> Result<Valid<Schema>, String> {
+    let mut schema = Schema::parse(sdl, "schema.graphql").map_err(|found| found.errors.to_string())?;
     if let Some(ExtendedType::Object(meta)) = schema.types.get_mut("__Type") {
         let name = Name::new_static_unchecked("isOneOf");
         let ty = Type::Named(Name::new_static_unchecked("Boolean"));
@@ -35,7 +35,7 @@ pub(crate) fn schema(sdl: &str) -> Result<Valid<Schema>, WithErrors<Schema>> {
         };
         meta.make_mut().fields.entry(name).or_insert_with(|| Component::new(field));
     }
-    schema.validate()
+    schema.validate().map_err(|found| found.errors.to_string())
 }
 
 /// Selects the kind of each type whose `interfaces` are selected. Returns whether there are any.

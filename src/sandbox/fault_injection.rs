@@ -113,7 +113,7 @@ fn wrong_types(value: &mut Value) {
         Value::Null => {}
         Value::Bool(yes) => *value = json!(yes.to_string()),
         Value::Number(number) => *value = json!(number.to_string()),
-        Value::String(text) => *value = json!(text.len()),
+        Value::String(text) => *value = json!([text]),
         Value::Array(values) => values.iter_mut().for_each(wrong_types),
         Value::Object(fields) => fields.values_mut().for_each(wrong_types),
     }
