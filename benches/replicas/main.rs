@@ -8,9 +8,9 @@
 //! - `hot`: a cached response, from a replica with Redis and one without, with the Redis commands meanwhile.
 //!
 //! - reads: a page of 100 accounts, 100 accounts by id, and the providers, all executed without a response
-//! cache: from the replica's own cache (L1), from data of another replica (L2, after L1 has expired), and
-//! from the upstream. Data is fresh for [`FRESH_FOR`] and then dropped, so each round begins with empty
-//! caches.
+//!   cache: from the replica's own cache (L1), from data of another replica (L2, after L1 has expired), and
+//!   from the upstream. Data is fresh for [`FRESH_FOR`] and then dropped, so each round begins with empty
+//!   caches.
 //!
 //! - bytes: the size of each of them in Redis.
 
