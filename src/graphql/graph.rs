@@ -112,7 +112,7 @@ impl Graph {
     }
 
     /// Executes one operation on a caller's behalf; its document has passed validation. What it costs
-    /// upstream is entered in the stats, where there is one.
+    /// upstream is recorded in the statistics, if there are any.
     pub async fn execute(&self, request: Request, caller: Caller, stats: Arc<OperationStats>) -> Response {
         let batches = BatchScheduler::default();
         let context = OperationContext::new(Arc::clone(&self.parts), caller, stats, batches.clone());

@@ -21,7 +21,7 @@ use crate::upstream::counts::CallCounts;
 pub struct DataSources {
     /// The workspace's integrations.
     pub providers: Arc<Providers>,
-    /// AccountLists of accounts.
+    /// Lists of accounts.
     pub lists: Arc<AccountLists>,
     /// Accounts by id.
     pub accounts_by_id: Arc<AccountsById>,

@@ -1,7 +1,7 @@
 //! Verdicts on what one operation reads: by the table of [`crate::domain::health`], all at one moment.
 //!
 //! A verdict can change by time alone, so whoever asks for one makes the whole answer good for no longer than that: it
-//! is entered in the stats here, and cannot be forgotten elsewhere.
+//! is recorded in the statistics here, and cannot be forgotten elsewhere.
 
 use std::sync::Arc;
 

@@ -46,7 +46,8 @@ pub struct OperationLoader {
     judge: Arc<HealthEvaluator>,
 }
 
-/// A loader for one operation of a caller. What it reads is entered in the stats; its batches run where the operation is driven.
+/// A loader for one operation of a caller. Its reads are recorded in the statistics; its batches run
+/// while the operation is driven.
 #[must_use]
 pub fn loader(
     sources: Arc<DataSources>,

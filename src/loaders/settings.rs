@@ -132,7 +132,7 @@ impl ConnectionSettings {
         ("providers_default", 1..=10_000),
         ("accounts_default", 1..=10_000),
         ("page_max", 1..=10_000),
-        // As representations they are some four values of JSON each, of which a request may defer_retry 10,000.
+        // As representations they are some four values of JSON each, of which a request may hold 10,000.
         ("ids_max", 1..=2_000),
         ("toolkit_providers_max", 1..=10_000),
     ];

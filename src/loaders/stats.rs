@@ -1,9 +1,8 @@
-//! What one operation is made of: until when it may wait, how old its parts are, which decides how long its answer is
-//! good for, what of them could not be read (`extensions.switchboard.problems`), and what it cost its upstreams, for
-//! whoever asks to see the trace of a request with `"extensions": {"switchboard": {"trace": true}}`.
+//! Statistics of one operation: how old its parts are, what could not be read of them, and which upstream calls they cost.
 //!
-//! It holds what was asked for in this layer's own words. An upstream's URL, headers and body are never
-//! in it.
+//! The age of the oldest part limits how long the response is valid. The problems are `extensions.switchboard.problems`.
+//! The calls are reported to a client that sends `"extensions": {"switchboard": {"trace": true}}`. Upstream URLs, headers and
+//! bodies are never recorded.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -82,7 +81,7 @@ pub struct Saved {
     pub by_joining: usize,
 }
 
-/// A stats as an answer shows it.
+/// The statistics as a response shows them.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trace {
@@ -95,15 +94,15 @@ pub struct Trace {
 }
 
 impl OperationStats {
-    /// A stats that begins now, of an operation that waits for upstreams `until` then; where it `is_traced`, it tells
-    /// calls apart.
+    /// Statistics of an operation that begins now and waits for upstreams `until` then. Single calls are recorded only if it
+    /// `is_traced`.
     #[must_use]
     pub fn begin(is_traced: bool, until: Instant) -> Self {
         let (deadline, calls_made) = (UpstreamDeadline::new(until), Default::default());
         Self { started: Instant::now(), deadline, is_traced, calls_made, entries: Mutex::default() }
     }
 
-    /// The stats of what reads on nobody's behalf: nobody waits, and nobody asks what it cost.
+    /// Statistics of a background task, which has no deadline and no client.
     pub(super) fn background() -> Self {
         Self { deadline: UpstreamDeadline::never(), ..Self::begin(false, Instant::now()) }
     }

@@ -22,7 +22,7 @@ pub trait Executor: Send + Sync + 'static {
     fn sdl(&self) -> String;
 
     /// Executes one operation, already judged, on a caller's behalf, and enters what it cost upstream
-    /// in the stats, where there is one.
+    /// in the statistics, if there are any.
     fn execute(
         &self,
         request: Request,
@@ -31,7 +31,7 @@ pub trait Executor: Send + Sync + 'static {
     ) -> BoxFuture<'_, Response>;
 
     /// In which state everything is that the caller's answers are made of; while it is the same, and until the
-    /// stats's freshness says that it changes by itself, an operation gives the same answer.
+    /// statistics' freshness says that it changes by itself, an operation gives the same answer.
     fn revision(&self, caller: &Caller) -> Revision;
 
     /// A tenant's accounts are not what they were: all of them are read again before they are served.

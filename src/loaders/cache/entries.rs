@@ -17,8 +17,8 @@ use super::key::{CacheKey, Weigh};
 use super::upstream_cache::UpstreamCache;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
-/// How often an entry is asked for before it counts as hot, and is refreshed before its time is over. An answer that
-/// thousands ask for reads for its parts only twice: when it is finished, and again in the last part of their time.
+/// How often an entry is asked for before it counts as hot, and is refreshed before its time is over. A finished
+/// response reads its parts only twice: when it is made, and again in the last part of their time.
 const HOT_READS: u32 = 2;
 
 /// Which last part of its time an entry is refreshed in where it is hot: a tenth.

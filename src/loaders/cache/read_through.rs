@@ -127,8 +127,8 @@ where
         self.entries.is_available(key)
     }
 
-    /// What is kept under a key, for those who fetch in batches; whoever is told that a refresh is request
-    /// is the only one, and is to make it.
+    /// The cached value of a key, for callers that fetch in batches. A result that asks for a refresh is returned to one caller
+    /// only, which must refresh the key.
     pub(crate) fn lookup(&self, key: &K) -> CacheLookup<V> {
         let lookup = self.lookup_uncounted(key);
         let read = match &lookup {

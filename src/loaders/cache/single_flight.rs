@@ -87,7 +87,7 @@ where
     fn take_off(&self, key: K, flight: impl Future<Output = T> + Send + 'static) -> Flight<T> {
         let flights = Arc::clone(&self.flights);
         let flight = async move {
-            // Made in here: a runtime that is closing expiries a new task at once, while the map is locked.
+            // Made inside the task: a runtime that shuts down drops a new task at once, while the map is locked.
             let _ended = Ended { flights, key };
             flight.await
         };

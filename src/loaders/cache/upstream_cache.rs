@@ -1,13 +1,11 @@
-//! What the caches of one upstream defer_retry for each credential: since when it may be trusted, whether
-//! anything has changed, and how well it served.
+//! The state that all caches of one upstream share for each credential: its epoch, its revision and its statistics.
 //!
-//! Everything of a credential is expired by one number and not by a search: each entry bears the epoch in
-//! which its fetch began, and an entry of another epoch is read again before it is served. A fetch that was
-//! under way at that moment bears the old epoch too. A finished answer is good while the revision is
-//! the one that it was made in.
+//! Everything of a credential is expired by one number, without a search. Each entry carries the epoch in which its fetch
+//! began, and an entry of another epoch is read again before it is served. A fetch that is under way at that moment carries
+//! the old epoch too. A finished response is valid while the revision is the one in which it was made.
 //!
-//! What was read with a key that its upstream takes no longer is withdrawn by the same number: of whatever was read before,
-//! nothing is shown any more, not even where reading it again fails.
+//! When the upstream rejects a key, everything that was read with it is withdrawn by the same number. Withdrawn entries are
+//! never served again, not even if reading them fails.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -63,7 +63,7 @@ pub struct AccountLists {
 }
 
 impl AccountLists {
-    /// AccountLists over a client; `ids` is the key of cursors, derived from the credential where absent.
+    /// Lists over a client; `ids` is the key of cursors, derived from the credential where absent.
     #[must_use]
     pub fn new(
         client: AccountsClient,

@@ -1,4 +1,4 @@
-//! AccountLists of providers and of accounts, read through the cache.
+//! Lists of providers and of accounts, read through the cache.
 //!
 //! [`scan`] is one upstream list, [`account_lists`] reads its pages and `walk` goes over them. `paging` cuts slices out of
 //! them in both directions, where `cursor`, `ties` and `position` find a cursor's item again. [`multi_parent`] reads the

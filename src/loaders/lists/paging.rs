@@ -2,7 +2,7 @@
 //!
 //! A list can be read as its order says or from its other end, which is the scan with the opposite
 //! order. A page that starts at an end is read *along* one of the two. A page that starts at a cursor
-//! stays in the scan that the cursor was made in: *along* it where the page lies that pages, else
+//! stays in the scan that the cursor was made in: *along* it where the page lies that way, else
 //! *against* it, inside the cursor's own page first, then through the pages that lead to it. So
 //! whatever steps a client takes from one end, it moves in one order, also among rows of one moment.
 
@@ -75,13 +75,13 @@ impl AccountLists {
     }
 }
 
-/// One pages of reading one scan.
+/// Reads one scan in one direction.
 struct ScanReader<'r> {
     lists: &'r AccountLists,
     scan: &'r Scan,
     /// Where to stop.
     bound: Option<&'r Cursor>,
-    /// Which pages the scan runs.
+    /// The direction of the scan.
     scan_direction: ScanDirection,
     size: usize,
     has_more_selected: bool,
@@ -283,7 +283,7 @@ impl ScanReader<'_> {
     }
 }
 
-/// From page to page back to a scan's beginning. Upstreams have preceding in circles: it ends.
+/// Goes back from page to page to the beginning of a scan. It ends even if the pages form a circle.
 struct ReversePages<'r> {
     reading: &'r ScanReader<'r>,
     pages_seen: HashSet<Arc<str>>,

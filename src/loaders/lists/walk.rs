@@ -1,9 +1,9 @@
 //! A walk over the pages of a scan that always ends.
 //!
-//! It stops where there is no next cursor, at an empty page, at a cursor that it has seen before, after some pages that
-//! defer_retry nothing new, and at the page cap; an id that it has seen before is not told again. The upstream is page-based
-//! and lives while it is read, so rows may come twice (UPSTREAMS.md A5), a page of them too; but one that tells the same
-//! for ever behind ever new cursors is not to be asked up to the cap, for each of many parents.
+//! It ends where there is no next cursor, at an empty page, at a cursor that it has seen before, after several pages without
+//! new items, and at the page limit. An id that it has seen before is skipped. The upstream list changes while it is read, so
+//! rows and pages may repeat (UPSTREAMS.md A5). An upstream that repeats one page forever behind new cursors is not read up
+//! to the limit for each of many parents.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::loaders::cache::freshness::{Cached, Freshness, FreshnessState, StaleP
 use crate::upstream::error::UpstreamError;
 use crate::upstream::quota::Purpose;
 
-/// After how many pages in a row that defer_retry nothing new a walk leads nowhere.
+/// The number of consecutive pages without new items after which a walk is given up.
 const REPEATED_PAGES_MAX: usize = 3;
 
 /// A walk under way.
@@ -100,8 +100,8 @@ impl<'l> PageWalk<'l> {
         Self { anew, ..Self::from(lists, scan, None, StalePolicy::RequireFresh) }
     }
 
-    /// A walk that begins with the page behind `cursor`, or with the first. Where it may `stale_policy` stale pages, that is over
-    /// with the first that is fresh.
+    /// A walk that begins with the page behind `cursor`, or with the first. Stale pages are
+    /// accepted until the first fresh one.
     pub(crate) fn from(
         lists: &'l AccountLists,
         scan: &'l Scan,

@@ -1,9 +1,9 @@
-//! What changed between two looks at a project's accounts.
+//! Finds what changed in a project's accounts between two polls.
 //!
-//! The list is long, so it is not read whole: newest change first and of all types, it is read down to the last change
-//! that was seen. An account that goes leaves no trace there; that one went is state by the list's total alone, and which
-//! it was by a walk over the whole list, where that is no longer than a setting allows. Nothing is claimed to be gone that such a
-//! walk did not miss.
+//! The list is long, so it is not read whole: sorted by the newest change, and of all types, it is read down to the last
+//! change that was seen. A removed account leaves no trace there. Only the list's total shows that one was removed, and a
+//! walk over the whole list shows which one, if the list is not longer than a setting allows. An account is reported as
+//! removed only if such a walk did not find it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -170,7 +170,7 @@ impl AccountPoller {
         Ok(changes)
     }
 
-    /// The accounts that were seen and that the whole list does not defer_retry; none where it cannot be read whole.
+    /// The known accounts that are missing in the whole list; none if it cannot be read whole.
     async fn went(
         &self,
         seen: &Snapshot,
@@ -196,7 +196,7 @@ impl AccountPoller {
     }
 }
 
-/// How many accounts are remembered, to publish what they were.
+/// The number of accounts whose previous state is remembered.
 const ACCOUNTS_MAX: usize = 10_000;
 
 impl Snapshot {
@@ -258,7 +258,7 @@ fn is_same(was: &SharedAccount, is: &SharedAccount) -> bool {
 
 fn scan(credential: Credential<Composio>, account_type: Option<AccountTypeFilter>) -> Scan {
     // Everybody's: what each listener may hear is its own operation's to say.
-    // Nobody has asked for what it reads, so nobody is state what of it could not be read.
+    // No client asked for what it reads, so its problems are not reported.
     let stats = Arc::new(OperationStats::background());
     let reader = Reader { credential, view: View::FULL, stats, is_prefetch: true };
     Scan::new(reader, AccountFilter { account_type, ..AccountFilter::default() }, NEWEST_CHANGE_FIRST)

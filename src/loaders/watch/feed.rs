@@ -1,8 +1,7 @@
-//! What takes changes to those who listen: each hears every change once, in order, or hears that it has missed some.
+//! Delivers changes to subscribers: each receives every change once, in order, or an error that it missed some.
 //!
-//! Changes are numbered, and the last of them are remembered for as long as there is a feed: whoever lost its connection
-//! names the number that it heard last, and hears what came after. A listener that does not keep up is not waited for and
-//! not remembered for: what it misses is no longer there, and it is state so.
+//! Changes are numbered, and the newest are kept while the feed exists. A client that reconnects names the last number that it
+//! received, and gets the changes after it. The feed does not wait for a slow subscriber, which gets an error instead.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -182,7 +181,7 @@ impl<E> Subscriber<E> {
     /// Waits for the next change.
     pub async fn next(&mut self) -> FeedEvent<E> {
         loop {
-            // Marked as seen before the poll, so that what comes after the poll wakes.
+            // Marked as seen before the queue is read, so that a change after that wakes this task.
             self.count.mark_unchanged();
             {
                 let state = self.feed.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -30,7 +30,7 @@ use crate::loaders::settings::WatchSettings;
 /// How soon it is looked again where nothing says when, and never sooner.
 const POLL_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
-/// How long it is waited after a poll that failed and says nothing of when to come again.
+/// The delay after a failed poll whose error has no `retry_after`.
 const POLL_AFTER_FAILURE: Duration = Duration::from_secs(10);
 
 /// Every watch.

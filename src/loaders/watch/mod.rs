@@ -1,12 +1,11 @@
-//! Changes, as they are seen: one watch an upstream credential, whoever and however many listen.
+//! Changes of integrations and accounts, found by polling: one feed per credential, for any number of subscribers.
 //!
-//! Neither upstream tells of its changes (LeadLex has no such event at all, UPSTREAMS.md B1), so while somebody listens
-//! this layer looks, as often as the cache would let a query poll, and no oftener: a poll goes through the cache, its quota and its
-//! one flight, and so costs nothing where a query has just looked. What two looks saw is state apart by [`providers`] and
-//! [`accounts`]; [`feed`] takes what is new to the listeners. A refresh and a webhook are an occasion to poll at once.
+//! Neither upstream sends events for all changes (LeadLex sends none, UPSTREAMS.md B1). While clients subscribe, [`feeds`] polls
+//! as often as the cache would let a query read, and no more often: a poll uses the cache, its quota and its single flight, and
+//! costs nothing if a query has just read the same. [`providers`] and [`accounts`] find the differences between two polls, and
+//! [`feed`] delivers them. A refresh and a webhook cause a poll at once.
 //!
-//! The rejected choice was a poll for each listener: a thousand of them would ask a thousand times, and each would see
-//! other moments.
+//! The rejected choice was one poll per subscriber: a thousand of them would read a thousand times, at different moments.
 
 pub mod accounts;
 pub mod change;

@@ -6,7 +6,7 @@ use crate::domain::change::ChangeCause;
 use crate::domain::upstream_name::Upstream;
 use crate::upstream::error::UpstreamError;
 
-/// What one poll found, and when the next is due.
+/// The changes that one poll found, and the time of the next.
 pub(super) struct PollResult<E> {
     pub(super) changes: Vec<E>,
     pub(super) next_at: Instant,
@@ -17,7 +17,7 @@ pub(super) trait Poller: Send + 'static {
     type Upstream: Upstream;
     type Change: Send + Sync + 'static;
 
-    /// Looks, for a reason; the first poll finds nothing, as there is nothing to defer_retry it against.
+    /// Polls once. The first poll finds no changes, because it has no earlier state to compare with.
     fn poll(
         &mut self,
         cause: ChangeCause,

@@ -372,7 +372,7 @@ async fn what_is_kept_stays_under_its_limit_and_is_counted() {
     assert_eq!(story.upstream_cache.statistics(&name(0).credential()).entries, entries);
 }
 
-/// The stats of an operation that has all the time there is.
+/// A deadline that is never reached.
 fn patient() -> UpstreamDeadline {
     UpstreamDeadline::never()
 }

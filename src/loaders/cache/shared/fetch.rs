@@ -1,9 +1,9 @@
-//! One flight for all replicas: the first to miss reads, the others wait for what comes.
+//! One fetch for all replicas: the first one to miss fetches, the others wait for its result.
 //!
-//! Who reads holds a lease_key, which is short and held on to. The others look again and again, in growing steps up to
-//! [`STEP_MAX`], until the value is there, the reader has left marker of its failure, its lease_key is gone (then it died, and
-//! one of them takes its place), or they have waited long enough and go themselves. Being told by the channel would save
-//! them the last step, and make the rare case that news are lost the slow one.
+//! The replica that fetches holds a short lease. The others look into the store at growing intervals of up to [`STEP_MAX`],
+//! until the value is there, the failure marker of the fetch is there, or the lease is gone (its holder died, and another
+//! waiter takes it over). After a limit they fetch themselves. A message on the channel, the rejected choice, would save the
+//! last interval, and a lost message would cost the whole wait.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -34,10 +34,10 @@ const STEP_MAX: Duration = Duration::from_millis(64);
 /// How much later than a command itself those who wait for it give up: so it is the command that is seen to be late.
 const SLACK: Duration = Duration::from_millis(5);
 
-/// How often a lease_key is tried that is taken by nobody who can be seen.
+/// Attempts to acquire a lease that is taken although the store shows no holder.
 const LEASE_ATTEMPTS_MAX: u32 = 3;
 
-/// For how long marker of a failure stands for those who wait.
+/// Lifetime of a failure marker.
 const FAILURE_TTL: Duration = Duration::from_secs(2);
 
 /// What is fresh for less than that is not shared.
@@ -46,7 +46,7 @@ const SHARED_MIN_TTL: Duration = Duration::from_millis(1);
 /// What is heavier is not shared, in bytes: a command has little time.
 const SHARED_MAX_BYTES: usize = 4 << 20;
 
-/// What is request of a batch.
+/// The values that a batch asks for.
 #[derive(Clone)]
 pub(crate) struct BatchRequest<K> {
     /// The keys, and from when on what was read of each will do; none where its being fresh will.
@@ -112,7 +112,7 @@ pub(crate) struct BatchResult<K, V> {
 
 /// How the way through the store ended for what was not there.
 enum ReadPlan {
-    /// To be read, and put there; others wait for that where it was lease.
+    /// Fetch, and store the result. Other replicas wait for it if a lease is held.
     Fetch(Generation, Option<(Lease, BatchKeys)>),
     /// To be read: the store is away, or takes too long.
     Alone,
@@ -226,7 +226,7 @@ impl<U: Upstream> SharedRead<'_, U> {
             }
             match lookup.holder {
                 Some(holder) if Instant::now() >= until => {
-                    // A lease_key has a time. What has none, by whoever put it there, is given one.
+                    // A lease expires. A value that was stored here without an expiry gets one.
                     let (key, ttl) = (batch.lease_key, settings.lease_ttl());
                     self.replicas.extend(Entry { key, value: holder, ttl }).await;
                     return ReadPlan::Fetch(lookup.generation, None);
@@ -246,7 +246,7 @@ impl<U: Upstream> SharedRead<'_, U> {
             let generation = lookup.generation;
             let lease_key = async { Some(self.replicas.acquire_lease(batch.lease_key.clone()).await) };
             match in_time(by, lease_key).await {
-                // Another was faster, or something stands there that is no lease_key.
+                // Another replica was faster, or the value there is no lease.
                 Some(LeaseAttempt::Taken) if attempts < LEASE_ATTEMPTS_MAX => attempts += 1,
                 Some(LeaseAttempt::Taken) => return ReadPlan::Fetch(generation, None),
                 // What is read is put there all the same.
@@ -264,7 +264,7 @@ impl<U: Upstream> SharedRead<'_, U> {
         }
     }
 
-    /// Looks for all that is request, and for who is at it; none where the store cannot be asked.
+    /// Looks up all keys, the holder of the lease and the failure marker; `None` if the store is unavailable.
     async fn look<K, V>(&self, request: &BatchRequest<K>, batch: &BatchKeys) -> Option<StoreLookup<K, V>>
     where
         K: CacheKey<Upstream = U>,
@@ -374,12 +374,12 @@ async fn in_time<T>(by: Instant, command: impl Future<Output = Option<T>>) -> Op
 }
 
 impl<K: Eq + Hash> BatchRequest<K> {
-    /// What is still request, which is somebody's to read now.
+    /// Takes the keys that are still missing, for the caller to fetch.
     fn take(&mut self) -> Vec<K> {
         std::mem::take(&mut self.keys).into_iter().map(|(key, _)| key).collect()
     }
 
-    /// Takes what has come off what is request.
+    /// Removes the keys whose values were found.
     fn take_found<V>(&mut self, found: Vec<(K, ReadValue<V>)>, arrived: &mut HashMap<K, ReadValue<V>>) {
         arrived.extend(found);
         self.keys.retain(|(key, _)| !arrived.contains_key(key));

@@ -1,9 +1,8 @@
-//! What is shared is sealed with a key that is derived from the credential whose data it is (AES-256-GCM).
+//! Shared values are encrypted (AES-256-GCM) with a key derived from the credential whose data they are.
 //!
-//! So nobody reads it who does not defer_retry that very key, and nothing that stands under another's name, or was written by anybody
-//! else, can be opened: a tenant's data under a neighbour's key is as unreadable as noise. Names are derived in the
-//! same way, as what they are made of (a user's id, a filter) could be guessed from a plain hash. Plain values, the rejected
-//! choice, would make whoever may read the store a reader of all tenants' accounts.
+//! Only a holder of that credential can read them. A value that is stored under another name, or was written by anyone else,
+//! does not open. Names are derived the same way, because their parts (a user's id, a filter) could be guessed from a plain
+//! hash. Plain values, the rejected choice, would let any reader of the store read the accounts of all tenants.
 
 use std::fmt::Write as _;
 
