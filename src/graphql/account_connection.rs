@@ -7,13 +7,13 @@ use async_graphql::{Context, SimpleObject};
 
 use super::account_filters::ConnectedAccountOrder;
 use super::accounts::ConnectedAccount;
+use super::enums::ConnectedAccountStatus;
 use super::errors::FieldError;
 use super::freshness::DataFreshness;
 use super::object_type::object_type;
 use super::operation_context::operation;
 use super::page_info::PageInfo;
 use super::preserialized::{Preserialized, PreserializedList};
-use super::words::ConnectedAccountStatus;
 use crate::domain::filters::AccountFilter;
 use crate::domain::input::BadInput;
 use crate::domain::page::{Direction, PageArguments, PageSizes};
@@ -60,8 +60,8 @@ pub(super) async fn connect(
     let count = CountKey { parent: parent.clone(), query: counted };
     let slice = operation.accounts(AccountsKey { parent, query: Arc::new(query) }).await?;
     let is_counted = by_status || (slice.total_items.is_none() && selected.field("totalCount").exists());
-    let judge = Arc::clone(operation.loader().judge());
-    Ok(Preserialized(ConnectedAccountConnection { slice, count, is_counted, judge }))
+    let evaluator = Arc::clone(operation.loader().health_evaluator());
+    Ok(Preserialized(ConnectedAccountConnection { slice, count, is_counted, evaluator }))
 }
 
 pub(super) struct ConnectedAccountConnection {
@@ -69,7 +69,7 @@ pub(super) struct ConnectedAccountConnection {
     count: CountKey,
     /// Whether the query selects counts that the slice does not know.
     is_counted: bool,
-    judge: Arc<HealthEvaluator>,
+    evaluator: Arc<HealthEvaluator>,
 }
 
 /// How many accounts are in one status.
@@ -132,8 +132,9 @@ impl ConnectedAccountConnection {
     }
 
     fn iter_nodes(&self) -> impl Iterator<Item = ConnectedAccount> {
-        let row =
-            |(account, freshness)| ConnectedAccount(Arc::clone(account), freshness, Arc::clone(&self.judge));
+        let row = |(account, freshness)| {
+            ConnectedAccount(Arc::clone(account), freshness, Arc::clone(&self.evaluator))
+        };
         self.slice.accounts().map(row)
     }
 

@@ -2,7 +2,7 @@
 
 use async_graphql::{ID, InputObject};
 
-use super::words::{AccountTypeFilter, ConnectedAccountOrderField, ConnectedAccountStatus, OrderDirection};
+use super::enums::{AccountTypeFilter, ConnectedAccountOrderField, ConnectedAccountStatus, OrderDirection};
 use crate::domain::filters::{AccountFilter, AccountOrder, FilterValues, status_values};
 use crate::domain::global_id;
 use crate::domain::input::BadInput;

@@ -7,16 +7,16 @@ use async_graphql::{Context, ID};
 use super::account_connection::{ConnectedAccountConnection, connect};
 use super::account_filters::{AuthConfigAccountFilter, ConnectedAccountOrder};
 use super::connection_state::ConnectionState;
+use super::date_time::{DateTime, date_time};
+use super::enums::{AccountType, AuthScheme, ConnectedAccountStatus};
 use super::errors::FieldError;
 use super::freshness::DataFreshness;
 use super::health::HealthVerdict;
-use super::moment::{DateTime, moment};
 use super::object_type::{IdRef, object_type};
 use super::preserialized::Preserialized;
 use super::providers::Provider;
 use super::toolkits::{Toolkit, providers_of};
 use super::users::User;
-use super::words::{AccountType, AuthScheme, ConnectedAccountStatus};
 use crate::domain::accounts::{self, SharedAccount};
 use crate::domain::global_id::GlobalId;
 use crate::domain::page::PageArguments;
@@ -33,7 +33,7 @@ pub(super) struct ConnectedAccount(
 
 object_type! {
     /// A user's authenticated connection to an external service.
-    impl ConnectedAccount |Self(account, freshness, judge)| {
+    impl ConnectedAccount |Self(account, freshness, evaluator)| {
         /// Opaque, stable across restarts and replicas, and free of personal data.
         pub(super) id: ID = GlobalId::Account(account.id.clone()).encode().into();
 
@@ -60,8 +60,8 @@ object_type! {
         status_reason: Option<&str> = account.status_reason.as_deref();
         is_disabled: bool = account.is_disabled;
         account_type: Option<AccountType> = account.account_type.map(Into::into);
-        created_at: Option<DateTime> = moment(account.created_at);
-        updated_at: Option<DateTime> = moment(account.updated_at);
+        created_at: Option<DateTime> = date_time(account.created_at);
+        updated_at: Option<DateTime> = date_time(account.updated_at);
 
         /// What may be shown of the connection's authentication. Secrets never leave the layer: they are named, not told.
         object state: ConnectionState = ConnectionState(account.clone());
@@ -71,7 +71,7 @@ object_type! {
         object legacy: Option<LegacyAccount> = account.legacy.as_ref().map(Into::into);
 
         /// The verdict for people: one state, the reasons for it, and whether somebody has to act.
-        object health: HealthVerdict = HealthVerdict(judge.account(account));
+        object health: HealthVerdict = HealthVerdict(evaluator.account(account));
         object freshness: DataFreshness = DataFreshness(*freshness);
 
         /// The workspace integrations that this account's toolkit stands for.

@@ -1,8 +1,8 @@
 //! What may be shown of a connection's authentication.
 
-use super::moment::{DateTime, moment};
+use super::date_time::{DateTime, date_time};
+use super::enums::AuthScheme;
 use super::object_type::object_type;
-use super::words::AuthScheme;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::connection_state;
 
@@ -37,9 +37,9 @@ object_type! {
         /// The OAuth scopes that were granted.
         scopes: &[Box<str>] = &account.state.scopes;
         token_type: Option<&str> = account.state.token_type.as_deref();
-        expires_at: Option<DateTime> = moment(account.state.expires_at);
-        expired_at: Option<DateTime> = moment(account.state.expired_at);
-        revoked_at: Option<DateTime> = moment(account.state.revoked_at);
+        expires_at: Option<DateTime> = date_time(account.state.expires_at);
+        expired_at: Option<DateTime> = date_time(account.state.expired_at);
+        revoked_at: Option<DateTime> = date_time(account.state.revoked_at);
 
         /// The code of the error that ended the connection.
         error: Option<&str> = account.state.error.as_deref();

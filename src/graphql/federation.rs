@@ -54,7 +54,7 @@ impl TryFrom<String> for RootFields {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let mut tree = Tree::read(&schema::whole_sdl());
+        let mut tree = Tree::read(&schema::full_sdl());
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
         let known = names.map(|name| match tree.field("Query", name) {
             Some(_) => Ok(name.to_owned()),
@@ -121,7 +121,7 @@ const OPERATIONS: [(&str, &[&str]); 2] = [("Query", &["upstreams"]), ("Mutation"
 /// The schema for composers.
 #[must_use]
 pub fn sdl(settings: &FederationSettings, connections: &ConnectionSettings) -> String {
-    let mut tree = Tree::read(&schema::whole_sdl());
+    let mut tree = Tree::read(&schema::full_sdl());
     tree.leave_out(THE_COMPOSERS.into_iter().chain(settings.left_out.0.iter().map(String::as_str)));
     for (name, keys) in KEYS {
         if let Some(object) = tree.object(name) {

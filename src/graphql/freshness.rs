@@ -2,7 +2,7 @@
 
 use async_graphql::Enum;
 
-use super::moment::DateTime;
+use super::date_time::DateTime;
 use super::object_type::{object_type, write_enum};
 use crate::loaders::cache::freshness;
 

@@ -2,8 +2,8 @@
 
 use async_graphql::{Context, Enum};
 
+use super::date_time::{DateTime, date_time};
 use super::errors::FieldError;
-use super::moment::{DateTime, moment};
 use super::object_type::{object_type, write_enum};
 use super::operation_context::{OperationContext, operation};
 use super::upstreams::UpstreamName;
@@ -100,7 +100,7 @@ object_type! {
         source: UpstreamName = reason.source.into();
 
         /// Since when, where the upstream told a moment.
-        since: Option<DateTime> = moment(reason.since);
+        since: Option<DateTime> = date_time(reason.since);
     }
 }
 

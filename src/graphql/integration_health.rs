@@ -9,11 +9,11 @@ use super::account_connection::{
     ConnectedAccountConnection, ConnectedAccountStatusCount, connect, int, status_counts,
 };
 use super::account_filters::ConnectedAccountOrder;
+use super::enums::ProviderStatus;
 use super::errors::FieldError;
 use super::operation_context::operation;
 use super::preserialized::Preserialized;
 use super::providers::Provider;
-use super::words::ProviderStatus;
 use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::page::PageArguments;
 use crate::domain::providers;
@@ -72,11 +72,11 @@ impl IntegrationHealth {
         ctx: &Context<'_>,
     ) -> Option<Result<Vec<Provider>, FieldError>> {
         let operation = operation(ctx);
-        let judge = operation.loader().judge();
+        let evaluator = operation.loader().health_evaluator();
         let listed = operation.providers().await;
         Some(listed.map(|Cached { value: list, freshness }| {
-            let needing = list.iter().filter(|listed| judge.provider(&listed.provider).needs_attention);
-            needing.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(judge))).collect()
+            let needing = list.iter().filter(|listed| evaluator.provider(&listed.provider).needs_attention);
+            needing.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(evaluator))).collect()
         }))
     }
 
@@ -89,7 +89,7 @@ impl IntegrationHealth {
         first: Option<i32>,
         last: Option<i32>,
     ) -> Option<Result<Preserialized<ConnectedAccountConnection>, FieldError>> {
-        let filter = AccountFilter::needing_attention(operation(ctx).loader().judge().rules());
+        let filter = AccountFilter::needing_attention(operation(ctx).loader().health_evaluator().rules());
         let page = PageArguments { after, before, first, last };
         let order_by = Some(ConnectedAccountOrder::NEWEST_CHANGE_FIRST);
         Some(connect(ctx, Ok(Parent::Project), Ok(filter), page, order_by).await)

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject};
 
-use super::accounts_ahead;
+use super::account_prefetch;
+use super::enums::{OrderDirection, ProviderCategory, ProviderOrderField, ProviderStatus};
 use super::errors::FieldError;
 use super::freshness::DataFreshness;
 use super::health::HealthState;
@@ -13,12 +14,11 @@ use super::operation_context::operation;
 use super::page_info::PageInfo;
 use super::preserialized::{Preserialized, PreserializedList};
 use super::providers::Provider;
-use super::words::{OrderDirection, ProviderCategory, ProviderOrderField, ProviderStatus};
 use crate::domain::filters;
 use crate::domain::global_id;
 use crate::domain::input::BadInput;
 use crate::domain::page::PageArguments;
-use crate::loaders::cache::freshness::{Cached, Freshness};
+use crate::loaders::cache::freshness::{Freshness, Cached};
 use crate::loaders::health::HealthEvaluator;
 use crate::loaders::lists::provider_page::{self, ProviderPage, ProviderQuery};
 
@@ -80,10 +80,14 @@ pub(super) async fn connect(
     let operation = operation(ctx);
     let page = arguments.check(operation.connections().providers())?;
     let question = question(filter.unwrap_or_default(), order)?;
-    accounts_ahead::start(ctx, &question, &page);
+    account_prefetch::start(ctx, &question, &page);
     let Cached { value: list, freshness } = operation.providers().await?;
     let page = operation.loader().provider_page(&list, &question, &page)?;
-    Ok(Preserialized(ProviderConnection(Arc::new(page), freshness, Arc::clone(operation.loader().judge()))))
+    Ok(Preserialized(ProviderConnection(
+        Arc::new(page),
+        freshness,
+        Arc::clone(operation.loader().health_evaluator()),
+    )))
 }
 
 pub(super) struct ProviderConnection(Arc<ProviderPage>, Freshness, Arc<HealthEvaluator>);

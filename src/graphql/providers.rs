@@ -6,15 +6,15 @@ use async_graphql::{Context, ID};
 
 use super::account_connection::{ConnectedAccountConnection, connect};
 use super::account_filters::{ConnectedAccountOrder, ProviderAccountFilter};
+use super::date_time::{DateTime, date_time};
+use super::enums::{ProviderCategory, ProviderStatus};
 use super::errors::FieldError;
 use super::freshness::DataFreshness;
 use super::health::{HealthReason, HealthVerdict, disagreement};
-use super::moment::{DateTime, moment};
 use super::object_type::object_type;
 use super::operation_context::operation;
 use super::preserialized::Preserialized;
 use super::toolkits::Toolkit;
-use super::words::{ProviderCategory, ProviderStatus};
 use crate::domain::global_id::GlobalId;
 use crate::domain::page::PageArguments;
 use crate::loaders::cache::freshness::Freshness;
@@ -30,7 +30,7 @@ pub(super) struct Provider(
 
 object_type! {
     /// An integration of the workspace, as the workspace API reports it.
-    impl Provider |Self(listed, freshness, judge)| {
+    impl Provider |Self(listed, freshness, evaluator)| {
         /// Opaque, stable across restarts and replicas, and free of personal data.
         pub(super) id: ID = GlobalId::Provider(listed.id).encode().into();
         category: ProviderCategory = listed.provider.category.kind().into();
@@ -48,10 +48,10 @@ object_type! {
 
         /// The OAuth scopes that were granted.
         scopes: &[Box<str>] = &listed.provider.scopes;
-        connected_at: Option<DateTime> = moment(listed.provider.connected_at);
+        connected_at: Option<DateTime> = date_time(listed.provider.connected_at);
 
         /// The last successful sync.
-        last_sync_at: Option<DateTime> = moment(listed.provider.last_sync_at);
+        last_sync_at: Option<DateTime> = date_time(listed.provider.last_sync_at);
         status: ProviderStatus = listed.provider.status.kind().into();
 
         /// The status in the upstream's own word.
@@ -61,7 +61,7 @@ object_type! {
         error_message: Option<&str> = listed.provider.error_message.as_deref();
 
         /// The verdict for people, of this object's own upstream: one state, the reasons for it, and whether somebody has to act.
-        object health: HealthVerdict = HealthVerdict(judge.provider(&listed.provider));
+        object health: HealthVerdict = HealthVerdict(evaluator.provider(&listed.provider));
 
         /// Where the two upstreams say opposite things of this integration; null where they agree, or where one cannot be read. Asks the other upstream.
         async fn disagreement(&self, ctx: &Context<'_>) -> Option<Result<HealthReason, FieldError>> {

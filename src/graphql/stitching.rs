@@ -29,7 +29,7 @@ directive @merge(keyField: String) on FIELD_DEFINITION
 /// The schema for stitching gateways.
 #[must_use]
 pub fn sdl() -> String {
-    let mut tree = Tree::read(&schema::whole_sdl());
+    let mut tree = Tree::read(&schema::full_sdl());
     tree.leave_out(OF_FEDERATION);
     for (name, key, root) in MERGED {
         if let Some(object) = tree.object(name) {

@@ -13,12 +13,12 @@ use futures_util::stream::{self, Stream};
 
 use super::account_filters::ConnectedAccountFilter;
 use super::accounts::ConnectedAccount;
+use super::date_time::DateTime;
+use super::enums::{ConnectedAccountStatus, ProviderStatus};
 use super::errors::FieldError;
-use super::moment::DateTime;
 use super::operation_context::operation;
 use super::provider_connection::{ProviderFilter, question};
 use super::providers::Provider;
-use super::words::{ConnectedAccountStatus, ProviderStatus};
 use crate::domain::accounts::SharedAccount;
 use crate::domain::change;
 use crate::domain::global_id::GlobalId;
@@ -115,7 +115,11 @@ impl ProviderChange {
     /// As it is now; null where it went.
     async fn provider(&self, ctx: &Context<'_>) -> Option<Provider> {
         let listed: &Arc<ListedProvider> = self.0.states.after()?;
-        Some(Provider(Arc::clone(listed), self.0.freshness, Arc::clone(operation(ctx).loader().judge())))
+        Some(Provider(
+            Arc::clone(listed),
+            self.0.freshness,
+            Arc::clone(operation(ctx).loader().health_evaluator()),
+        ))
     }
 
     /// The status before, where it was seen.
@@ -150,8 +154,8 @@ impl ConnectedAccountChange {
     /// As it is now; null where it went.
     async fn connected_account(&self, ctx: &Context<'_>) -> Option<ConnectedAccount> {
         let account: &SharedAccount = self.0.states.after()?;
-        let judge = Arc::clone(operation(ctx).loader().judge());
-        Some(ConnectedAccount(Arc::clone(account), self.0.freshness, judge))
+        let evaluator = Arc::clone(operation(ctx).loader().health_evaluator());
+        Some(ConnectedAccount(Arc::clone(account), self.0.freshness, evaluator))
     }
 
     /// The status before, where it was seen.

@@ -10,7 +10,7 @@ use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::resolver_utils::ContainerType;
 use async_graphql::{ContextSelectionSet, Positioned};
 
-use super::json::Json;
+use super::json_writer::JsonWriter;
 
 /// An object type of the schema with fields that wait for nothing.
 pub(super) trait SyncFields: ContainerType + Sized + 'static {
@@ -22,13 +22,13 @@ pub(super) trait SyncFields: ContainerType + Sized + 'static {
 /// A field that waits for nothing.
 pub(super) enum SyncField<T> {
     /// It holds no objects: writes its value.
-    Scalar(fn(&T, &mut Json)),
+    Scalar(fn(&T, &mut JsonWriter)),
     /// It holds objects: says of which type and in which number, by one of [`Subselection`]'s methods.
     Objects(fn(&Subselection<'_>) -> Option<ObjectWriter<T>>),
 }
 
 /// Writes a field's value.
-pub(super) type ObjectWriter<T> = Box<dyn Fn(&T, &mut Json) + Send + Sync>;
+pub(super) type ObjectWriter<T> = Box<dyn Fn(&T, &mut JsonWriter) + Send + Sync>;
 
 /// What a selection asks of each object of a type.
 pub(super) struct Plan<'a, T> {
@@ -38,7 +38,7 @@ pub(super) struct Plan<'a, T> {
 /// How one response name comes to its value.
 enum Step<'a, T> {
     TypeName(Box<str>),
-    Scalar(fn(&T, &mut Json)),
+    Scalar(fn(&T, &mut JsonWriter)),
     Objects(ObjectWriter<T>),
     /// The library resolves it.
     Waits(&'a Positioned<Field>),
@@ -74,10 +74,10 @@ impl<'a, T: SyncFields> Plan<'a, T> {
     }
 
     /// Writes an object; `waited` writes what the next waiting field has brought.
-    pub(super) fn write(&self, object: &T, json: &mut Json, mut waited: impl FnMut(&mut Json)) {
-        json.text(b"{");
+    pub(super) fn write(&self, object: &T, json: &mut JsonWriter, mut waited: impl FnMut(&mut JsonWriter)) {
+        json.raw(b"{");
         for (name, step) in &self.steps {
-            json.text(name);
+            json.raw(name);
             match step {
                 Step::TypeName(name) => json.quoted(name.as_bytes()),
                 Step::Scalar(write) => write(object, json),
@@ -85,7 +85,7 @@ impl<'a, T: SyncFields> Plan<'a, T> {
                 Step::Waits(_) => waited(json),
             }
         }
-        json.text(b"}");
+        json.raw(b"}");
     }
 }
 

@@ -48,9 +48,9 @@ pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Resul
     let operation = operation(ctx);
     let Cached { value: list, freshness } = operation.providers().await?;
     let stands_for = list.iter().filter(|listed| operation.mapping().maps_to(slug, &listed.provider));
-    let judge = operation.loader().judge();
+    let evaluator = operation.loader().health_evaluator();
     let providers: Vec<_> =
-        stands_for.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(judge))).collect();
+        stands_for.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(evaluator))).collect();
     match operation.connections().toolkit_providers_max {
         allowed if providers.len() > allowed => {
             Err(FieldError::TooManyProviders { there: providers.len(), allowed })

@@ -2,8 +2,8 @@
 
 use async_graphql::{Context, Enum, Object, SimpleObject};
 
+use super::date_time::{DateTime, date_time};
 use super::errors::FieldError;
-use super::moment::{DateTime, moment};
 use super::object_type::write_enum;
 use super::operation_context::operation;
 use crate::domain::upstream_name;
@@ -43,13 +43,13 @@ write_enum!(UpstreamName);
 pub(super) struct Upstream {
     source: UpstreamOverview,
     /// Whether more is told than its name and state.
-    is_told: bool,
+    shows_details: bool,
 }
 
 impl Upstream {
     /// What its calls told, for whom that is to know.
     fn standing(&self) -> Option<&Standing> {
-        self.source.standing.as_ref().filter(|_| self.is_told)
+        self.source.standing.as_ref().filter(|_| self.shows_details)
     }
 }
 
@@ -72,12 +72,12 @@ impl Upstream {
         Some(UpstreamQuota {
             limit: quota.limit.map(int),
             remaining: quota.remaining.map(int),
-            resets_at: moment(quota.resets_at),
+            resets_at: date_time(quota.resets_at),
         })
     }
 
     async fn last_success_at(&self) -> Option<DateTime> {
-        moment(self.standing()?.last_success_at)
+        date_time(self.standing()?.last_success_at)
     }
 
     async fn last_error(&self) -> Option<UpstreamErrorInfo> {
@@ -90,7 +90,7 @@ impl Upstream {
     }
 
     async fn cache(&self) -> Option<UpstreamCacheStatistics> {
-        let cache = self.is_told.then_some(self.source.cache)?;
+        let cache = self.shows_details.then_some(self.source.cache)?;
         let int = |figure: u64| i32::try_from(figure).unwrap_or(i32::MAX);
         Some(UpstreamCacheStatistics {
             entries: int(cache.entries),
@@ -135,8 +135,8 @@ pub(super) struct UpstreamCacheStatistics {
 
 /// Both sources.
 pub(super) fn upstreams(ctx: &Context<'_>) -> Vec<Upstream> {
-    let is_told = operation(ctx).caller().view().is_full();
-    operation(ctx).loader().sources().into_iter().map(|source| Upstream { source, is_told }).collect()
+    let shows_details = operation(ctx).caller().view().is_full();
+    operation(ctx).loader().sources().into_iter().map(|source| Upstream { source, shows_details }).collect()
 }
 
 pub(super) struct Mutation;
@@ -154,7 +154,7 @@ impl Mutation {
             return Err(FieldError::ForAdmins);
         }
         let retry_at = operation(ctx).loader().refresh(upstream.map(Into::into)).await;
-        Ok(RefreshPayload { upstreams: upstreams(ctx), retry_at: moment(retry_at) })
+        Ok(RefreshPayload { upstreams: upstreams(ctx), retry_at: date_time(retry_at) })
     }
 }
 

@@ -75,7 +75,7 @@ impl Code {
 
     /// The code as answers spell it.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
@@ -119,7 +119,7 @@ mod tests {
             UpstreamFailure::BadResponse,
             UpstreamFailure::Internal,
         ] {
-            assert!(Code::ALL.iter().any(|code| code.word() == failure.code()), "{}", failure.code());
+            assert!(Code::ALL.iter().any(|code| code.as_str() == failure.code()), "{}", failure.code());
         }
     }
 }

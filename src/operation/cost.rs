@@ -50,9 +50,9 @@ pub(crate) struct ReportedCost {
 
 /// A price, and the fields that most of it comes from, each with its part.
 pub(crate) struct CostBreakdown<'a> {
-    pub(crate) price: OperationCost,
-    pub(crate) dearest_by_fields: Option<(&'a Node<Field>, u64)>,
-    pub(crate) dearest_by_calls: Option<(&'a Node<Field>, u64)>,
+    pub(crate) cost: OperationCost,
+    pub(crate) largest_by_complexity: Option<(&'a Node<Field>, u64)>,
+    pub(crate) largest_by_calls: Option<(&'a Node<Field>, u64)>,
 }
 
 /// What prices are made of.
@@ -80,14 +80,14 @@ impl CostModel {
             variables,
             prices: self,
             calls,
-            dearest_by_fields: None,
-            dearest_by_calls: None,
+            largest_by_complexity: None,
+            largest_by_calls: None,
         };
         let root = Parents { count: 1.0, page: None, entities: None, is_root: true };
         let complexity = walk.selections(&operation.selection_set, &root);
-        let price = OperationCost { complexity: whole(complexity), upstream_calls: walk.calls.sum() };
-        let Walk { dearest_by_fields, dearest_by_calls, .. } = walk;
-        CostBreakdown { price, dearest_by_fields, dearest_by_calls }
+        let cost = OperationCost { complexity: whole(complexity), upstream_calls: walk.calls.sum() };
+        let Walk { largest_by_complexity, largest_by_calls, .. } = walk;
+        CostBreakdown { cost, largest_by_complexity, largest_by_calls }
     }
 }
 
@@ -120,8 +120,8 @@ struct Walk<'a> {
     variables: &'a Variables,
     prices: &'a CostModel,
     calls: Calls<'a>,
-    dearest_by_fields: Option<(&'a Node<Field>, u64)>,
-    dearest_by_calls: Option<(&'a Node<Field>, u64)>,
+    largest_by_complexity: Option<(&'a Node<Field>, u64)>,
+    largest_by_calls: Option<(&'a Node<Field>, u64)>,
 }
 
 impl<'a> Walk<'a> {
@@ -133,7 +133,7 @@ impl<'a> Walk<'a> {
                 Selection::Field(field) if self.is_included(&field.directives) => {
                     let own = self.field(field, parents);
                     if parents.is_root {
-                        keep_dearest(&mut self.dearest_by_fields, field, whole(own));
+                        keep_largest(&mut self.largest_by_complexity, field, whole(own));
                     }
                     own
                 }
@@ -176,7 +176,7 @@ impl<'a> Walk<'a> {
         }
         let caused = self.calls.sum() - before;
         if caused > 0 {
-            keep_dearest(&mut self.dearest_by_calls, field, caused);
+            keep_largest(&mut self.largest_by_calls, field, caused);
         }
         let count = match &entities {
             Some(entities) => entities.all(),
@@ -233,8 +233,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn keep_dearest<'a>(dearest: &mut Option<(&'a Node<Field>, u64)>, field: &'a Node<Field>, amount: u64) {
-    if dearest.is_none_or(|(_, known)| known < amount) {
-        *dearest = Some((field, amount));
+fn keep_largest<'a>(largest: &mut Option<(&'a Node<Field>, u64)>, field: &'a Node<Field>, amount: u64) {
+    if largest.is_none_or(|(_, known)| known < amount) {
+        *largest = Some((field, amount));
     }
 }

@@ -65,7 +65,7 @@ impl Documents {
     }
 
     /// A validator for the same schema with limits, and with an empty cache.
-    pub(crate) fn within(&self, limits: LimitSettings) -> Self {
+    pub(crate) fn with_limits(&self, limits: LimitSettings) -> Self {
         let results = Self::cache(self.limit_bytes());
         Self { schema: Arc::clone(&self.schema), limits: Some(limits), results }
     }
@@ -87,7 +87,7 @@ impl Documents {
     }
 
     /// Clears the cache.
-    pub(crate) fn forget(&self) {
+    pub(crate) fn clear(&self) {
         self.results.clear();
     }
 
@@ -114,7 +114,7 @@ impl Documents {
         let text = &*source_text::without_descriptions(text);
         let syntax = parser.parse_ast(text, "document").map_err(|found| self.unread(&found.errors))?;
         let too_large = |bound: bounds::TooLarge| {
-            vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).because(bound.reason())]
+            vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).with_reason(bound.reason())]
         };
         bounds::check(&syntax).map_err(too_large)?;
         let repeated = input_fields::check(&syntax);
@@ -149,7 +149,7 @@ impl Documents {
                     "The document has more than {} tokens, white space and comments counted.",
                     limits.tokens
                 );
-                vec![GraphqlError::new(Code::LimitExceeded, sentence).because("TOKENS")]
+                vec![GraphqlError::new(Code::LimitExceeded, sentence).with_reason("TOKENS")]
             }
             _ => self.listed(Code::GraphqlParseFailed, found),
         }

@@ -79,7 +79,7 @@ impl GraphqlError {
     /// An error of the request, or of this layer itself.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self::coded(code.word(), message)
+        Self::coded(code.as_str(), message)
     }
 
     /// The one error that stands for whatever must not be told.
@@ -90,14 +90,14 @@ impl GraphqlError {
 
     /// With the kind of bad input.
     #[must_use]
-    pub fn because(mut self, reason: &'static str) -> Self {
+    pub fn with_reason(mut self, reason: &'static str) -> Self {
         self.extensions.reason = Some(reason);
         self
     }
 
     /// With the time after which the same request may succeed.
     #[must_use]
-    pub fn worth_retrying_after(mut self, wait: Duration) -> Self {
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.extensions.retryable = Some(true);
         self.extensions.retry_after_ms = Some(millis(wait));
         self
@@ -127,18 +127,19 @@ impl GraphqlError {
 
     fn masked(error: ServerError) -> Self {
         let mut masked = match error.source::<FieldError>() {
-            Some(FieldError::Upstream(failed)) => Self::of_upstream(failed),
+            Some(FieldError::Upstream(failed)) => Self::from_upstream(failed),
             Some(known @ FieldError::BadInput(input)) => {
-                Self::coded(known.code(), known.to_string()).because(input.reason.as_str())
+                Self::coded(known.code(), known.to_string()).with_reason(input.reason.as_str())
             }
             Some(known @ FieldError::BadRepresentation { place, input }) => {
-                let mut error = Self::coded(known.code(), known.to_string()).because(input.reason.as_str());
+                let mut error =
+                    Self::coded(known.code(), known.to_string()).with_reason(input.reason.as_str());
                 error.extensions.representations.push(*place);
                 error
             }
             Some(known @ FieldError::ForAdmins) => Self::coded(known.code(), known.to_string()),
             Some(known @ FieldError::TooManyProviders { .. }) => {
-                Self::coded(known.code(), known.to_string()).because("TOOLKIT_PROVIDERS")
+                Self::coded(known.code(), known.to_string()).with_reason("TOOLKIT_PROVIDERS")
             }
             None => Self::internal(),
         };
@@ -147,7 +148,7 @@ impl GraphqlError {
         masked
     }
 
-    pub(super) fn of_upstream(failed: &UpstreamError) -> Self {
+    pub(super) fn from_upstream(failed: &UpstreamError) -> Self {
         let mut error = Self::coded(failed.failure.code(), failed.to_string());
         error.extensions.upstream = Some(failed.upstream.to_string());
         error.extensions.retryable = Some(failed.failure.is_retryable());
@@ -157,7 +158,7 @@ impl GraphqlError {
     }
 
     fn is_internal(&self) -> bool {
-        self.extensions.code == Code::Internal.word()
+        self.extensions.code == Code::Internal.as_str()
     }
 }
 

@@ -73,7 +73,7 @@ pub enum EventSource {
 
 impl Executor for Graph {
     fn sdl(&self) -> String {
-        schema::whole_sdl()
+        schema::full_sdl()
     }
 
     fn execute(

@@ -143,7 +143,7 @@ impl<'a> Walk<'a> {
         let limits = self.limits;
         let mut errors = Vec::new();
         let mut tell = |reason, sentence: String, at: Option<Pos>| {
-            let error = GraphqlError::new(Code::LimitExceeded, sentence).because(reason);
+            let error = GraphqlError::new(Code::LimitExceeded, sentence).with_reason(reason);
             errors.push(error.at(at.into_iter().collect()));
         };
         if let Some((field, _)) = self.too_deep {
@@ -178,7 +178,7 @@ impl<'a> Walk<'a> {
             let sentence = format!("The schema is not told here: `{}` is switched off.", field.name);
             let error = GraphqlError::new(Code::GraphqlValidationFailed, sentence);
             let at = self.position(field.name.location());
-            errors.push(error.because("INTROSPECTION_OFF").at(at.into_iter().collect()));
+            errors.push(error.with_reason("INTROSPECTION_OFF").at(at.into_iter().collect()));
         }
         errors
     }

@@ -74,7 +74,7 @@ impl PersistedDocuments {
     }
 
     /// The same, with what clients left with another, where both let them.
-    pub(crate) fn keeping(&self, other: &Self) -> Self {
+    pub(crate) fn keeping_registered(&self, other: &Self) -> Self {
         let automatic = match (&self.automatic, &other.automatic) {
             (Some(_), Some(left)) => Some(left.clone()),
             (own, _) => own.clone(),
@@ -237,5 +237,5 @@ impl Named {
 }
 
 fn refuse<T>(code: Code, sentence: &str, reason: &'static str) -> Result<T, Box<GraphqlError>> {
-    Err(Box::new(GraphqlError::new(code, sentence).because(reason)))
+    Err(Box::new(GraphqlError::new(code, sentence).with_reason(reason)))
 }

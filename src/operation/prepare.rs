@@ -120,8 +120,8 @@ impl ResolvedOperation {
         match self.operation.operation_type {
             OperationType::Mutation if !rules.mutations => {
                 let error = GraphqlError::new(Code::BadUserInput, "Mutations are run by POST alone.");
-                let error = error.because("METHOD_NOT_ALLOWED");
-                Err(OperationResponse::failed(Outcome::NotByThisTransport, &[error]).of(&self.label))
+                let error = error.with_reason("METHOD_NOT_ALLOWED");
+                Err(OperationResponse::failed(Outcome::MutationNotAllowed, &[error]).of(&self.label))
             }
             OperationType::Subscription => {
                 let sentence = "Subscriptions need a transport that streams: this one answers once.";

@@ -25,7 +25,7 @@ pub enum Outcome {
     /// It was refused before execution: the response has errors and no `data`.
     Refused,
     /// It is a mutation, and the transport does not allow mutations.
-    NotByThisTransport,
+    MutationNotAllowed,
     /// The server is at its limit of concurrent complexity; the operation did not run.
     Overloaded,
     /// Switchboard itself failed during execution.
@@ -102,7 +102,7 @@ impl OperationResponse {
         let outcome = match self.outcome {
             Outcome::Executed { whole: true } => requests::Outcome::Ok,
             Outcome::Executed { whole: false } => requests::Outcome::Partial,
-            Outcome::Refused | Outcome::NotByThisTransport => requests::Outcome::Refused,
+            Outcome::Refused | Outcome::MutationNotAllowed => requests::Outcome::Refused,
             Outcome::Overloaded => requests::Outcome::Overloaded,
             Outcome::Crashed => requests::Outcome::Crashed,
         };

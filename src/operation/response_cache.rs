@@ -100,7 +100,7 @@ impl ResponseCache {
     }
 
     /// Keeps none of those that are finished.
-    pub(super) fn forget(&self) {
+    pub(super) fn clear(&self) {
         self.kept.clear();
     }
 

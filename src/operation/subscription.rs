@@ -88,7 +88,7 @@ impl OperationEngine {
         after: Option<&str>,
     ) -> Result<Subscription, OperationResponse> {
         let prepared = self.preparer.prepare(resolved, &request.variables)?;
-        let refused = |error: SubscribeError| resolved.refused(&[GraphqlError::of_watch(&error)]);
+        let refused = |error: SubscribeError| resolved.refused(&[GraphqlError::from_watch(&error)]);
         let after = after.or_else(|| request.resumes_after()).map(str::parse::<FeedPosition>).transpose();
         // A subscription has exactly one root field (specification, 5.2.4.1).
         let field = resolved.operation.root_fields(resolved.document.validated()).next();
@@ -196,12 +196,12 @@ impl Subscription {
             Err(errors) => return Some(OperationResponse::failed(Outcome::Refused, &errors)),
         };
         let running = async {
-            match admission.enter(cost).await {
+            match admission.acquire(cost).await {
                 Ok(_permit) => self.execute(event, deadline).await,
                 Err(overloaded) => Some(OperationResponse::failed(Outcome::Overloaded, &[overloaded])),
             }
         };
-        let executed = admission.in_time(deadline, running).await;
+        let executed = admission.with_deadline(deadline, running).await;
         executed.unwrap_or_else(|late| Some(OperationResponse::timed_out(&[late])))
     }
 
@@ -228,19 +228,19 @@ fn heard<E>(heard: FeedEvent<E>, event: impl FnOnce(Arc<E>) -> Event) -> Result<
             Code::Overloaded,
             "Changes came faster than they were taken, and some were missed: read what there is now, and subscribe anew.",
         ))),
-        FeedEvent::Ended(error) => Err(Box::new(GraphqlError::of_upstream(&error))),
+        FeedEvent::Ended(error) => Err(Box::new(GraphqlError::from_upstream(&error))),
     }
 }
 
 impl GraphqlError {
-    fn of_watch(error: &SubscribeError) -> Self {
+    fn from_watch(error: &SubscribeError) -> Self {
         match error {
-            SubscribeError::Upstream(failed) => Self::of_upstream(failed),
+            SubscribeError::Upstream(failed) => Self::from_upstream(failed),
             SubscribeError::PositionGone => Self::new(
                 Code::BadUserInput,
                 "What came after this position is not known any more: read what there is now, and subscribe anew.",
             )
-            .because("BAD_POSITION"),
+            .with_reason("BAD_POSITION"),
             SubscribeError::TooMany => {
                 Self::new(Code::Overloaded, "There are as many subscribers as there may be: come again later.")
             }

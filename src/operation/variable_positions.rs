@@ -113,7 +113,7 @@ impl<'a> Walk<'a> {
             Some(values) if place.is_non_null() && values.get(name.as_str()) == Some(&JsonValue::Null) => {
                 let sentence =
                     format!("Variable \"${name}\" must not be null in position expecting type \"{place}\".");
-                GraphqlError::new(Code::BadUserInput, shortened(sentence)).because("BAD_VARIABLE")
+                GraphqlError::new(Code::BadUserInput, shortened(sentence)).with_reason("BAD_VARIABLE")
             }
             Some(_) => return None,
         };

@@ -127,7 +127,7 @@ fn refusals(schema: &Valid<Schema>, operation: &Operation, values: &JsonMap) -> 
                 format!("Variable \"${name}\" got an invalid value for type \"{ty}\": {detail}.")
             }
         };
-        Some(GraphqlError::new(Code::BadUserInput, shortened(sentence)).because("BAD_VARIABLE"))
+        Some(GraphqlError::new(Code::BadUserInput, shortened(sentence)).with_reason("BAD_VARIABLE"))
     };
     operation.variables.iter().filter_map(refusal).collect()
 }

@@ -26,6 +26,6 @@ impl ScalarType for DateTime {
 }
 
 /// An optional moment as a field's value.
-pub(super) fn moment(at: Option<Timestamp>) -> Option<DateTime> {
+pub(super) fn date_time(at: Option<Timestamp>) -> Option<DateTime> {
     at.map(DateTime)
 }

@@ -11,7 +11,7 @@ use super::entities::{Entity, entities};
 use super::errors::FieldError;
 use super::operation_context::operation;
 
-pub(super) struct LargerGraphs;
+pub(super) struct GatewayQueries;
 
 /// A schema as a part of a larger one.
 #[derive(SimpleObject)]
@@ -23,7 +23,7 @@ struct Service {
 
 // A name of its own, as it is merged into the type that bears the right one.
 #[Object(name = "QueryOfGateways")]
-impl LargerGraphs {
+impl GatewayQueries {
     /// Objects by the keys that a router holds of them, in the order asked; null at the place of each that is missing or wrong.
     #[graphql(name = "_entities", visible = false)]
     async fn entities(
