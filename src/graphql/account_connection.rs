@@ -72,7 +72,7 @@ pub(super) struct ConnectedAccountConnection {
     evaluator: Arc<HealthEvaluator>,
 }
 
-/// How many accounts are in one status.
+/// The number of accounts in one status.
 #[derive(SimpleObject)]
 pub(super) struct ConnectedAccountStatusCount {
     status: ConnectedAccountStatus,
@@ -82,16 +82,16 @@ pub(super) struct ConnectedAccountStatusCount {
 object_type! {
     /// A page of connected accounts.
     impl ConnectedAccountConnection |connection| {
-        /// The accounts with their cursors.
+        /// The edges of the page: accounts with their cursors.
         object edges: PreserializedList<ConnectedAccountEdge> = PreserializedList(connection.iter_edges().collect());
 
-        /// The accounts without their cursors.
+        /// The accounts of the page.
         object nodes: PreserializedList<ConnectedAccount> = PreserializedList(connection.iter_nodes().collect());
 
-        /// Where this page stands in its list.
+        /// Information to aid in pagination.
         object page_info: PageInfo = connection.place();
 
-        /// How many accounts match; null where the upstream did not say.
+        /// The total number of matching accounts; null if the upstream does not report it.
         async fn total_count(&self, ctx: &Context<'_>) -> Option<Result<i32, FieldError>> {
             if let Some(total) = self.slice.total_items {
                 return int(total).map(Ok);
@@ -100,7 +100,7 @@ object_type! {
             counts.map(|counts| counts.total.and_then(int)).transpose()
         }
 
-        /// How many accounts match, by status. Exact, or null.
+        /// The number of matching accounts per status. Exact, or null.
         async fn status_counts(
             &self,
             ctx: &Context<'_>,
@@ -109,10 +109,10 @@ object_type! {
             counts.map(|counts| status_counts(counts.by_status)).transpose()
         }
 
-        /// False where the upstream stopped answering, or a page limit was met, before the asked-for page was whole.
+        /// Whether the page has all requested accounts. False if the upstream failed or a page limit was reached before the page was complete.
         is_complete: bool = connection.slice.is_complete;
 
-        /// Of the oldest part; null where nothing had to be read.
+        /// The freshness of the oldest data on the page; null if no upstream data was needed.
         async fn freshness(&self, ctx: &Context<'_>) -> Option<DataFreshness> {
             let counts = match self.is_counted {
                 // Counts that could not be had say so in their own fields.
@@ -170,12 +170,12 @@ pub(super) struct ConnectedAccountEdge {
 }
 
 object_type! {
-    /// A connected account in a page.
+    /// An edge in a connection.
     impl ConnectedAccountEdge |edge| {
-        /// Where the account stands: the `after` or `before` of another page.
+        /// A cursor for use in pagination, as `after` or `before`.
         cursor: String = edge.slice.cursor(edge.place).unwrap_or_default();
 
-        /// The account.
+        /// The account at the end of the edge.
         object node: &ConnectedAccount = &edge.node;
     }
 }

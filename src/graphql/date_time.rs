@@ -6,7 +6,7 @@ use jiff::Timestamp;
 /// A moment.
 pub(super) struct DateTime(pub(super) Timestamp);
 
-/// A moment, RFC 3339, always with an offset.
+/// A timestamp in RFC 3339 format, always with an offset.
 #[Scalar(name = "DateTime")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {

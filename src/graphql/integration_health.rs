@@ -22,7 +22,7 @@ use crate::loaders::lists::counts::CountQuery;
 use crate::loaders::lists::parent::Parent;
 use crate::loaders::loader::CountKey;
 
-/// How many integrations are in one status.
+/// The number of integrations in one status.
 #[derive(SimpleObject)]
 pub(super) struct ProviderStatusCount {
     status: ProviderStatus,
@@ -31,10 +31,10 @@ pub(super) struct ProviderStatusCount {
 
 pub(super) struct IntegrationHealth;
 
-/// The workspace at a glance: each field asks for what it needs, and no field loses what another could not read.
+/// The health of the workspace at a glance. Fields fail independently of each other.
 #[Object]
 impl IntegrationHealth {
-    /// Null while the workspace API cannot be read.
+    /// The number of integrations per status; null if the workspace API is unavailable.
     async fn provider_counts(
         &self,
         ctx: &Context<'_>,
@@ -52,7 +52,7 @@ impl IntegrationHealth {
         }))
     }
 
-    /// Null while the connected-accounts API cannot be read, or where counting would cost too many calls.
+    /// The number of connected accounts per status; null if the connected-accounts API is unavailable or counting would take too many calls.
     async fn account_counts(
         &self,
         ctx: &Context<'_>,
@@ -66,7 +66,7 @@ impl IntegrationHealth {
         counts.map(|counts| status_counts(counts.by_status)).transpose()
     }
 
-    /// Providers somebody has to act on.
+    /// The integrations that need attention.
     async fn providers_needing_attention(
         &self,
         ctx: &Context<'_>,
@@ -80,7 +80,7 @@ impl IntegrationHealth {
         }))
     }
 
-    /// Accounts somebody has to act on (EXPIRED, FAILED, and those pending for more than ten minutes), newest change first.
+    /// The accounts that need attention (`EXPIRED`, `FAILED`, or pending for more than ten minutes), most recently updated first.
     async fn accounts_needing_attention(
         &self,
         ctx: &Context<'_>,

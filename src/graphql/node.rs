@@ -13,12 +13,12 @@ use super::toolkits::Toolkit;
 use crate::domain::global_id::{GlobalId, ProviderId};
 use crate::loaders::cache::freshness::Cached;
 
-/// An object with a globally unique `id`, which `Query.node` resolves again.
+/// An object with a globally unique ID.
 #[derive(Interface)]
 #[graphql(field(
     name = "id",
     ty = "ID",
-    desc = "Opaque, stable across restarts and replicas, and free of personal data."
+    desc = "The global ID of the object. Opaque, stable across restarts and replicas, and free of personal data."
 ))]
 pub(super) enum Node {
     Provider(Provider),

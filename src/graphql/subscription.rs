@@ -41,7 +41,7 @@ pub(super) struct Subscription;
 /// The root of every subscription.
 #[GraphqlSubscription]
 impl Subscription {
-    /// Integrations that appeared, changed or went, from the moment of subscribing.
+    /// Integrations that are added, modified or removed after the subscription starts.
     async fn provider_changed(
         &self,
         ctx: &Context<'_>,
@@ -55,7 +55,7 @@ impl Subscription {
         Ok(stream::iter(loader.visible_provider_change(change, &question).map(ProviderChange)))
     }
 
-    /// Connected accounts that appeared, changed or went, from the moment of subscribing. That one went is told where the project's total fell and a walk over all its accounts missed it, as long as they are few enough to be walked over.
+    /// Connected accounts that are added, modified or removed after the subscription starts. A removal is detected when the project's total falls and a scan of all its accounts no longer finds the account; projects with too many accounts for a scan report no removals.
     async fn connected_account_changed(
         &self,
         ctx: &Context<'_>,
@@ -70,27 +70,27 @@ impl Subscription {
     }
 }
 
-/// What happened to an object.
+/// The kind of change.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "change::ChangeKind")]
 pub(super) enum ChangeKind {
-    /// It was not there before.
+    /// The object was added.
     Added,
-    /// It is not what it was.
+    /// The object was modified.
     Updated,
-    /// It is there no more.
+    /// The object was removed.
     Removed,
 }
 
-/// What made this layer look.
+/// What triggered the detection of a change.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "change::ChangeCause")]
 pub(super) enum ChangeCause {
-    /// It looks again and again while somebody listens.
+    /// Periodic polling while there are subscribers.
     Poll,
-    /// The upstream said so.
+    /// A webhook from the upstream.
     Webhook,
-    /// Somebody asked for a refresh.
+    /// A `refresh` mutation.
     Refresh,
 }
 
@@ -107,12 +107,12 @@ impl ProviderChange {
         self.0.cause.into()
     }
 
-    /// The integration's id.
+    /// The global ID of the integration.
     async fn id(&self) -> ID {
         GlobalId::Provider(self.0.states.last().id).encode().into()
     }
 
-    /// As it is now; null where it went.
+    /// The current state; null if it was removed.
     async fn provider(&self, ctx: &Context<'_>) -> Option<Provider> {
         let listed: &Arc<ListedProvider> = self.0.states.after()?;
         Some(Provider(
@@ -122,12 +122,12 @@ impl ProviderChange {
         ))
     }
 
-    /// The status before, where it was seen.
+    /// The previous status, if known.
     async fn previous_status(&self) -> Option<ProviderStatus> {
         Some(self.0.states.before()?.provider.status.kind().into())
     }
 
-    /// When it was seen.
+    /// When the change was detected.
     async fn at(&self) -> DateTime {
         DateTime(self.0.at)
     }
@@ -146,24 +146,24 @@ impl ConnectedAccountChange {
         self.0.cause.into()
     }
 
-    /// The account's id.
+    /// The global ID of the account.
     async fn id(&self) -> ID {
         GlobalId::Account(self.0.states.last().id.clone()).encode().into()
     }
 
-    /// As it is now; null where it went.
+    /// The current state; null if it was removed.
     async fn connected_account(&self, ctx: &Context<'_>) -> Option<ConnectedAccount> {
         let account: &SharedAccount = self.0.states.after()?;
         let evaluator = Arc::clone(operation(ctx).loader().health_evaluator());
         Some(ConnectedAccount(Arc::clone(account), self.0.freshness, evaluator))
     }
 
-    /// The status before, where it was seen.
+    /// The previous status, if known.
     async fn previous_status(&self) -> Option<ConnectedAccountStatus> {
         Some(self.0.states.before()?.status.kind().into())
     }
 
-    /// When it was seen.
+    /// When the change was detected.
     async fn at(&self) -> DateTime {
         DateTime(self.0.at)
     }

@@ -60,21 +60,21 @@ pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Resul
 }
 
 object_type! {
-    /// A service that accounts are connected to, by Composio's name for it.
+    /// An external service that accounts connect to, by its Composio slug.
     impl Toolkit |toolkit| {
-        /// Opaque, stable across restarts and replicas, and free of personal data.
+        /// The global ID of the object. Opaque, stable across restarts and replicas, and free of personal data.
         pub(super) id: ID = match toolkit {
                 Self::Known(slug) => GlobalId::Toolkit(slug.clone()).encode().into(),
                 Self::Malformed(text) => ID::from(text),
             };
 
-        /// The slug, in lower case: `gmail`, `googlecalendar`.
+        /// The slug in lower case, such as `gmail` or `googlecalendar`.
         slug: &str = match toolkit {
                 Self::Known(slug) => slug.as_str(),
                 Self::Malformed(text) => text,
             };
 
-        /// The workspace integrations that this toolkit stands for.
+        /// The workspace integrations that correspond to this toolkit.
         async fn providers(&self, ctx: &Context<'_>) -> Option<Result<Vec<Provider>, FieldError>> {
             match self {
                 Self::Known(slug) => Some(providers_of(ctx, slug).await),
@@ -82,7 +82,7 @@ object_type! {
             }
         }
 
-        /// The accounts that are connected to it.
+        /// The accounts connected to this toolkit.
         #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
         async fn connected_accounts(
             &self,

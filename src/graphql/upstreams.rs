@@ -10,31 +10,31 @@ use crate::domain::upstream_name;
 use crate::loaders::upstream_status::UpstreamOverview;
 use crate::upstream::standing::{self, Standing};
 
-/// One of the two REST APIs behind this graph.
+/// An upstream API.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "upstream_name::UpstreamName")]
 pub(super) enum UpstreamName {
-    /// The workspace API: integrations.
+    /// The LeadLex workspace API, which serves integrations.
     Leadlex,
-    /// The connected-accounts API.
+    /// The Composio API, which serves connected accounts.
     Composio,
 }
 
-/// How a source is, by its last calls.
+/// The state of an upstream, derived from its most recent calls.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "standing::UpstreamState")]
 pub(super) enum UpstreamState {
-    /// Its last call was answered.
+    /// The last call succeeded.
     Up,
-    /// Its last call failed, and the next may go.
+    /// The last call failed; further calls are allowed.
     Degraded,
-    /// Its quota allows no call now.
+    /// The rate limit is exhausted.
     RateLimited,
-    /// It does not accept the key, or the key lacks a permission.
+    /// The credential is rejected or lacks a permission.
     Unauthorized,
-    /// It does not answer.
+    /// Calls are failing and are suspended for now.
     Down,
-    /// It was not called yet.
+    /// No call has been made yet.
     Unknown,
 }
 
@@ -53,7 +53,7 @@ impl Upstream {
     }
 }
 
-/// A source of this layer, seen from here.
+/// An upstream API as observed by Switchboard.
 #[Object]
 impl Upstream {
     async fn name(&self) -> UpstreamName {
@@ -65,7 +65,7 @@ impl Upstream {
         standing.map_or(standing::UpstreamState::Unknown, |standing| standing.state).into()
     }
 
-    /// This and the fields below: null for a caller who is no ADMIN.
+    /// The upstream's rate limit. Like `lastSuccessAt`, `lastError` and `cache`, visible to callers with the `ADMIN` role only.
     async fn quota(&self) -> Option<UpstreamQuota> {
         let quota = self.standing()?.quota;
         let int = |calls: u64| i32::try_from(calls).unwrap_or(i32::MAX);
@@ -101,35 +101,35 @@ impl Upstream {
     }
 }
 
-/// The calls that an upstream allows, as far as it said.
+/// The rate limit of an upstream, as far as it reports it.
 #[derive(SimpleObject)]
 pub(super) struct UpstreamQuota {
-    /// The calls of one window.
+    /// The number of calls per window.
     limit: Option<i32>,
-    /// What is left of them.
+    /// The number of calls left in the current window.
     remaining: Option<i32>,
     resets_at: Option<DateTime>,
 }
 
-/// The last call that failed.
+/// The most recent failed call to an upstream.
 #[derive(SimpleObject)]
 pub(super) struct UpstreamErrorInfo {
     code: String,
     at: DateTime,
-    /// The upstream's request id, for its support.
+    /// The upstream's request ID, for its support.
     request_id: Option<String>,
 }
 
-/// How this layer's cache has served a source's data.
+/// Statistics of the cache of an upstream's data.
 #[derive(SimpleObject)]
 pub(super) struct UpstreamCacheStatistics {
-    /// What is kept now.
+    /// The number of entries.
     entries: i32,
-    /// Answered with fresh data.
+    /// The number of reads served with fresh data.
     hits: i32,
-    /// What had to be read.
+    /// The number of reads that required a fetch.
     misses: i32,
-    /// Answered with data past its time.
+    /// The number of reads served with expired data.
     stale_served: i32,
 }
 
@@ -144,7 +144,7 @@ pub(super) struct Mutation;
 /// The root of every mutation.
 #[Object]
 impl Mutation {
-    /// Drops what is cached for the caller and reads it again. Within a quota that allows it; otherwise the payload says when.
+    /// Invalidates the cached data of the caller, so that it is fetched again. Limited in rate: if this refresh is rejected, `retryAt` says when the next one is accepted.
     async fn refresh(
         &self,
         ctx: &Context<'_>,
@@ -158,10 +158,10 @@ impl Mutation {
     }
 }
 
-/// What became of a refresh.
+/// The result of a `refresh` mutation.
 #[derive(SimpleObject)]
 pub(super) struct RefreshPayload {
     upstreams: Vec<Upstream>,
-    /// When the next refresh will be taken, where this one was not.
+    /// When the next refresh is accepted; null if this one was.
     retry_at: Option<DateTime>,
 }
