@@ -25,8 +25,8 @@ use crate::loaders::lists::parent::Parent;
 use crate::loaders::lists::slice::Slice;
 use crate::loaders::loader::{AccountsKey, CountKey};
 
-/// The query that a connection's arguments describe. `selects` tells which fields of `pageInfo` are selected: only where
-/// the query selects whether more accounts follow, finding out may cost another row.
+/// The query described by a connection's arguments. `selects` returns whether a field of `pageInfo` is selected:
+/// finding out whether more accounts follow may cost another row, so it is done only if selected.
 pub(super) fn account_query(
     filter: AccountFilter,
     order_by: Option<ConnectedAccountOrder>,
@@ -149,12 +149,13 @@ impl ConnectedAccountConnection {
     }
 }
 
-/// GraphQL's Int ends at 2^31 - 1 (specification, 3.5.1): a count beyond it is not told, as none may be wrong.
+/// A count as GraphQL's `Int`, which ends at 2^31 - 1 (specification, 3.5.1). `None` for larger counts, as none may
+/// be wrong.
 pub(super) fn int(count: u64) -> Option<i32> {
     i32::try_from(count).ok()
 }
 
-/// Counts as clients see them; none where one of them cannot be told.
+/// Counts as the schema has them; `None` if one of them does not fit.
 pub(super) fn status_counts(counts: Option<StatusCounts>) -> Option<Vec<ConnectedAccountStatusCount>> {
     let count = |(status, count)| {
         let status = ConnectedAccountStatus::from(status);

@@ -1,4 +1,4 @@
-//! What may be shown of a connection's authentication.
+//! The public part of a connection's authentication state.
 
 use super::date_time::{DateTime, date_time};
 use super::enums::AuthScheme;

@@ -1,4 +1,4 @@
-//! How old an object is, and why it is served.
+//! The age of data, and whether it comes from an expired cache entry.
 
 use async_graphql::Enum;
 

@@ -99,12 +99,12 @@ object_type! {
         /// The upstream that reported it.
         source: UpstreamName = reason.source.into();
 
-        /// Since when the reason applies, if the upstream reports it.
+        /// The time since which the reason applies, if the upstream reports it.
         since: Option<DateTime> = date_time(reason.since);
     }
 }
 
-/// The statuses that accounts can be asked for by, and that say that something is or is not connected.
+/// The statuses that accounts can be filtered by and that say whether something is connected.
 const TOLD_APART: [AccountStatus; 7] = [
     AccountStatus::Initializing,
     AccountStatus::Initiated,
@@ -115,7 +115,7 @@ const TOLD_APART: [AccountStatus; 7] = [
     AccountStatus::Revoked,
 ];
 
-/// What all accounts of an integration's toolkits must be, for them to say the opposite of its status.
+/// The status of all accounts that would contradict an integration's status.
 fn opposite(status: ProviderStatus) -> Option<AccountStatus> {
     match status {
         ProviderStatus::Healthy => Some(AccountStatus::Expired),
@@ -124,8 +124,8 @@ fn opposite(status: ProviderStatus) -> Option<AccountStatus> {
     }
 }
 
-/// Where the accounts say the opposite of an integration. Of many integrations at once it is asked in few calls: first
-/// whether there is an account of another status, as there mostly is, then whether there is one at all.
+/// Finds a contradiction between an integration and its accounts. For many integrations at once it takes few calls:
+/// it first looks for an account of another status, since there usually is one, and then for any account.
 pub(super) async fn disagreement(
     ctx: &Context<'_>,
     provider: &Provider,

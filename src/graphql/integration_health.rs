@@ -96,7 +96,7 @@ impl IntegrationHealth {
     }
 }
 
-/// Every status, so that one that nobody is in is told as 0.
+/// All statuses, so that a status without integrations is reported as 0.
 const STATUSES: [providers::ProviderStatus; 5] = [
     providers::ProviderStatus::Healthy,
     providers::ProviderStatus::Degraded,

@@ -26,7 +26,7 @@ pub(super) enum Node {
     Toolkit(Toolkit),
 }
 
-/// The object of an id; `None` where there is none.
+/// The object with an ID; `None` if it does not exist.
 pub(super) async fn node(ctx: &Context<'_>, id: &ID) -> Option<Result<Node, FieldError>> {
     match GlobalId::parse(id) {
         Err(refused) => Some(Err(refused.into())),

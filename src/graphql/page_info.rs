@@ -3,7 +3,7 @@
 use super::object_type::object_type;
 
 object_type! {
-    /// Where a page stands in its list.
+    /// Information about pagination in a connection.
     pub(super) struct PageInfo {
         /// Whether there are more items when paginating forwards.
         pub(super) has_next_page: bool,

@@ -1,4 +1,5 @@
-//! Objects whose text is written by a plan, where the schema has the objects themselves.
+//! Field values that are serialized while they are resolved, where the schema has objects: [`Preserialized`] and
+//! [`PreserializedList`].
 
 use std::borrow::Cow;
 
@@ -12,7 +13,8 @@ use super::json_writer::JsonWriter;
 use super::object_type::ObjectValue;
 use super::sync_fields::{ObjectWriter, Plan, SyncFields};
 
-/// What a text begins with, in bytes: ten accounts with some fields each, so that most never move.
+/// The initial capacity of a text, in bytes: enough for ten accounts with some fields each, so that most texts are
+/// never reallocated.
 const ROOM: usize = 4 * 1024;
 
 /// One object.

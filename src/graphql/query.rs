@@ -161,8 +161,8 @@ pub(super) fn user(ctx: &Context<'_>, id: &str) -> Option<Result<User, FieldErro
     }
 }
 
-/// An id that the accounts could not be asked for is no user's. Told in words of its own: those of the filter
-/// name an argument that is not here, and advise to leave it out.
+/// Refuses an ID that no user can have. The message is specific to IDs: the one of the filter names an argument that
+/// this field does not have.
 fn check_user(id: &str) -> Result<(), BadInput> {
     let refused = |_| {
         let sentence = format!(

@@ -1,10 +1,9 @@
-//! The root of every subscription.
+//! The subscription root.
 //!
-//! An event is executed by itself, as the specification has it (6.2.3.2 "MapSourceToResponseEvent"): with loaders, a moment
-//! and a deadline of its own. So a field here does not wait for changes. It is asked about each one, and its stream
-//! holds that change where the filter and the caller's view let it through, and nothing where they do not. The library's
-//! own way, one stream of one context for as long as the client listens, was rejected: what a context remembers
-//! would grow old with it.
+//! Every event is executed on its own, as the specification has it (6.2.3.2 "MapSourceToResponseEvent"), with its own
+//! loaders, time and deadline. So a field here does not wait for changes. It is executed for each one, and its stream
+//! holds that change if the filter and the caller's view match it. Rejected: the library's own way, one stream with
+//! one context for the whole subscription, whose loaders would return old data.
 
 use std::sync::Arc;
 
@@ -25,10 +24,10 @@ use crate::domain::global_id::GlobalId;
 use crate::loaders::lists::providers::ListedProvider;
 use crate::loaders::watch;
 
-/// What an operation is asked about.
+/// The event that a subscription is executed for.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// Nothing: whether it can be listened with at all.
+    /// No event: finds out whether the subscription is allowed.
     None,
     /// A change of an integration.
     Provider(Arc<watch::change::ProviderChange>),
@@ -82,7 +81,7 @@ pub(super) enum ChangeKind {
     Removed,
 }
 
-/// What triggered the detection of a change.
+/// The trigger by which a change was detected.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "change::ChangeCause")]
 pub(super) enum ChangeCause {

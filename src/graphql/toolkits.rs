@@ -21,7 +21,7 @@ use crate::loaders::lists::parent::Parent;
 pub(super) enum Toolkit {
     /// A well-formed slug.
     Known(ToolkitSlug),
-    /// What an account bears in a slug's place, and is none.
+    /// A value in an account that is not a valid slug.
     Malformed(String),
 }
 

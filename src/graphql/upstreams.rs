@@ -1,4 +1,4 @@
-//! What this layer knows of its own sources, and having them read again.
+//! The state of the upstream APIs, and the `refresh` mutation.
 
 use async_graphql::{Context, Enum, Object, SimpleObject};
 
@@ -41,13 +41,13 @@ pub(super) enum UpstreamState {
 write_enum!(UpstreamName);
 
 pub(super) struct Upstream {
-    source: UpstreamOverview,
-    /// Whether more is told than its name and state.
+    source: Source,
+    /// Whether fields other than name and state are visible.
     shows_details: bool,
 }
 
 impl Upstream {
-    /// What its calls told, for whom that is to know.
+    /// The status derived from its calls, if visible.
     fn standing(&self) -> Option<&Standing> {
         self.source.standing.as_ref().filter(|_| self.shows_details)
     }

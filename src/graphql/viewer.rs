@@ -1,4 +1,4 @@
-//! Who asks, told to themselves.
+//! The caller of a request, for itself.
 
 use async_graphql::{Enum, SimpleObject};
 

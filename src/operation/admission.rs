@@ -1,8 +1,11 @@
-//! Whether an operation may run, and when: its price against the limits, and its place among those that run already.
+//! Admission of operations: the check of their cost, and a limit on what executes at once.
 //!
-//! Places are weighed by price, as it is what operations could answer that fills memory, not how many there are. Cheap ones
-//! have a share of their own, so that a flood of dear ones does not shut out those who ask for little. Whoever finds no place
-//! waits a moment, since most operations end soon, and is then told so: a queue without end would answer nobody in time.
+//! The limit counts complexity and not operations, because memory depends on what operations may return. Small
+//! operations have a share of their own, so that a flood of large ones does not block them. An operation that gets no
+//! permit waits briefly, since most operations end soon, and is then refused: in an unbounded queue, no request would
+//! be answered in time.
+//!
+//! Entry points: [`Admission::check`] and [`Admission::acquire`], called by the engine and by subscriptions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,27 +90,28 @@ impl Admission {
     /// Waits for a place.
     ///
     /// # Errors
-    /// `OVERLOADED` where there is none in time.
+    /// `OVERLOADED` if no permit is available in time.
     pub(crate) async fn acquire(&self, cost: OperationCost) -> Result<OperationPermit, GraphqlError> {
         let is_small = cost.complexity <= SMALL_MAX_COMPLEXITY;
         let lane = if is_small { &self.small } else { &self.large };
         match tokio::time::timeout(self.limits.wait(), lane.place(cost.complexity)).await {
             Ok(place) => {
-                // An operation out of the cache runs to its end in one go. Without this a flood of dear ones would queue for
-                // the processor, which knows no lanes, and never here.
+                // A cached operation runs to its end without yielding. Without this yield, large
+                // operations would queue for the processor, which knows no shares, and never here.
                 if !is_small {
                     tokio::task::yield_now().await;
                 }
                 Ok(OperationPermit(place))
             }
             Err(_) => {
-                let sentence = "Too much is executed at the moment: send the request again a little later.";
+                let sentence =
+                    "The server is at its limit of concurrent operations. Retry after `retryAfterMs`.";
                 Err(GraphqlError::new(Code::Overloaded, sentence).with_retry_after(OVERLOADED_RETRY_AFTER))
             }
         }
     }
 
-    /// How long an operation may take.
+    /// The limit on the duration of an operation.
     pub(super) fn operation_timeout(&self) -> Duration {
         self.limits.operation_timeout()
     }
@@ -115,7 +119,7 @@ impl Admission {
     /// Runs an operation for as long as it may take.
     ///
     /// # Errors
-    /// `DEADLINE_EXCEEDED` where it takes longer; it is dropped, and with it whatever it waited for.
+    /// `DEADLINE_EXCEEDED` if it takes longer. The operation is dropped, with everything that it waits for.
     pub(super) async fn with_deadline<T>(
         &self,
         deadline: Deadline,

@@ -1,9 +1,11 @@
-//! What an answer says went wrong: masked, and one error for one cause.
+//! The errors of a response: masked, and merged by their cause.
 //!
-//! Resolvers raise [`FieldError`]s, which arrive here as the source of async-graphql's errors. What has no
-//! such source is a text that nobody meant for clients (the library's `?` would put any error's words on
-//! the wire), and is told as INTERNAL. It is done after execution, and not by an extension of the
-//! library: one extension, whatever it does, doubles the time of execution.
+//! Resolvers raise [`FieldError`]s, which arrive as the source of async-graphql's errors. An error without such a
+//! source is not written for clients (the library's `?` operator would expose any error's text), so it becomes
+//! `INTERNAL`. This happens after execution and not in an extension of the library, because a single extension
+//! doubles the execution time.
+//!
+//! Entry point: [`masked_and_merged`].
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,16 +19,16 @@ use super::codes::Code;
 use crate::graphql::errors::FieldError;
 use crate::upstream::error::UpstreamError;
 
-/// How many errors of a document are listed.
+/// The maximum number of listed errors of a document.
 const ERRORS_LISTED: usize = 10;
 
-/// How much of one error's sentence is shown, in bytes: it can repeat names out of the document.
+/// The maximum length of an error message, in bytes: it can repeat names from the document.
 const MESSAGE_BYTES: usize = 300;
 
-/// How many places `extensions.paths` names; `extensions.count` says how many there are.
+/// The maximum number of paths in `extensions.paths`; `extensions.count` has the total.
 const PATHS_NAMED: usize = 100;
 
-/// What is said instead of anything that nobody meant for clients.
+/// The message of every internal error.
 const MASKED: &str = "Something went wrong in Switchboard.";
 
 /// One entry of an answer's `errors`.
@@ -34,13 +36,13 @@ const MASKED: &str = "Something went wrong in Switchboard.";
 pub struct GraphqlError {
     /// A sentence for people.
     pub message: String,
-    /// Where in the document.
+    /// The positions in the document.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub locations: Vec<Pos>,
-    /// Where in the answer; empty where the operation was not executed.
+    /// The path in the response; empty if the operation was not executed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<PathSegment>,
-    /// What programs need.
+    /// The machine-readable part.
     pub extensions: Extensions,
 }
 
@@ -50,7 +52,7 @@ pub struct GraphqlError {
 pub struct Extensions {
     /// One of [`Code::ALL`].
     pub code: &'static str,
-    /// What kind of bad input it is.
+    /// The kind of bad input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,7 +84,7 @@ impl GraphqlError {
         Self::coded(code.as_str(), message)
     }
 
-    /// The one error that stands for whatever must not be told.
+    /// The error that replaces every error that clients may not see.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(Code::Internal, MASKED)
@@ -166,7 +168,7 @@ fn millis(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What makes errors one: a call that failed under twenty parents failed once.
+/// The identity of an error: a call that failed under twenty parents is reported once.
 #[derive(PartialEq, Eq, Hash)]
 struct Cause {
     code: &'static str,
@@ -189,7 +191,7 @@ impl Cause {
 /// The errors of an execution as clients get them: masked, and merged by cause in the order of their
 /// first places.
 pub(crate) fn masked_and_merged(mut errors: Vec<ServerError>) -> Vec<GraphqlError> {
-    // The executor tells them in the order in which they came up, which differs from run to run.
+    // The executor reports errors in the order of their occurrence, which differs from run to run.
     errors.sort_by_cached_key(place);
     let mut merged: Vec<GraphqlError> = Vec::new();
     let mut places: HashMap<Cause, usize> = HashMap::new();
@@ -217,7 +219,7 @@ pub(crate) fn masked_and_merged(mut errors: Vec<ServerError>) -> Vec<GraphqlErro
     merged
 }
 
-/// Where an error stands: by the document first, then by the answer's lists.
+/// The position of an error: in the document first, then in the lists of the response.
 fn place(error: &ServerError) -> impl Ord + use<> {
     let segment = |segment: &PathSegment| match segment {
         PathSegment::Index(index) => (*index, String::new()),

@@ -20,7 +20,7 @@ const KIND_OF: &str = "__kindOf_";
 /// Reads the schema that documents are validated against.
 ///
 /// # Errors
-/// Where the text is not a valid schema.
+/// If the text is not a valid schema.
 pub(crate) fn schema(sdl: &str) -> Result<Valid<Schema>, WithErrors<Schema>> {
     let mut schema = Schema::parse(sdl, "schema.graphql")?;
     if let Some(ExtendedType::Object(meta)) = schema.types.get_mut("__Type") {

@@ -35,7 +35,7 @@ struct Walk<'a> {
     schema: &'a Schema,
     variables: &'a [Node<VariableDefinition>],
     sources: &'a SourceMap,
-    /// Where they are known, it is these that are judged, and not the types.
+    /// The coerced values, if known: then values are checked instead of types.
     values: Option<&'a JsonMap>,
     misplaced: Vec<GraphqlError>,
 }

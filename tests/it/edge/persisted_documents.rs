@@ -133,7 +133,7 @@ async fn mutation_by_get_is_refused_by_hash_too() {
     ] {
         let response = send(router.clone(), get(&format!("/graphql?{query}"))).await;
         assert_eq!(response.status, StatusCode::METHOD_NOT_ALLOWED, "{query}");
-        assert_eq!(response.message(), "Mutations are run by POST alone.");
+        assert_eq!(response.message(), "Mutations are not allowed by GET. Send the request by POST.");
     }
     assert_eq!(
         post_json(&router, json!({ "documentId": "bump" })).await.json(),
