@@ -18,7 +18,7 @@ use crate::domain::filters;
 use crate::domain::global_id;
 use crate::domain::input::BadInput;
 use crate::domain::page::PageArguments;
-use crate::loaders::cache::freshness::{Freshness, Cached};
+use crate::loaders::cache::freshness::{Cached, Freshness};
 use crate::loaders::health::HealthEvaluator;
 use crate::loaders::lists::provider_page::{self, ProviderPage, ProviderQuery};
 

@@ -41,7 +41,7 @@ pub(super) enum UpstreamState {
 write_enum!(UpstreamName);
 
 pub(super) struct Upstream {
-    source: Source,
+    source: UpstreamOverview,
     /// Whether fields other than name and state are visible.
     shows_details: bool,
 }
