@@ -61,7 +61,7 @@ impl App {
         let clock = Clock::system();
         let graph = graph_over(config, clock, &Networks::real(config)?);
         let operations = operations_of(graph.clone(), config, clock)?;
-        for (id, why) in operations.broken() {
+        for (id, why) in operations.invalid_trusted_documents() {
             tracing::warn!(id, why, "a trusted document is not valid and will be refused");
         }
         let (callers, webhooks, settings) = (callers(config)?, webhooks(config), config.http.clone());

@@ -74,11 +74,13 @@ impl State {
         let (connections, federation) = (next.connections.clone(), next.federation.clone());
         let graph = self.graph.under(mapping, connections, federation, next.health.rules());
         let operations = operations_of(graph.clone(), &next, Clock::system())?;
-        let known = self.served.operations().broken();
+        let known = self.served.operations().invalid_trusted_documents();
         let is_new = |(id, _): &(String, String)| !known.iter().any(|(known, _)| known == id);
-        Config::reject_documents(operations.broken().into_iter().filter(is_new).collect())?;
+        Config::reject_documents(
+            operations.invalid_trusted_documents().into_iter().filter(is_new).collect(),
+        )?;
         let edge = EdgeParts {
-            operations: operations.succeeding(self.served.operations()),
+            operations: operations.keeping_registered_documents(self.served.operations()),
             callers: callers(&next)?.reusing_keys_of(self.served.callers()),
             webhooks: webhooks(&next),
             settings: next.http.clone(),

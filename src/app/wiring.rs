@@ -51,8 +51,8 @@ pub(super) fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyh
     let operations = OperationEngine::new(graph, &config.cache.shares(), clock);
     let operations = operations.context("the schema is not valid")?;
     let limits = config.limits.clone();
-    let operations = operations.within(limits, config.connections.clone(), config.lists.clone());
-    Ok(operations.naming(&config.documents, config.trusted_documents().cloned()))
+    let operations = operations.with_limits(limits, config.connections.clone(), config.lists.clone());
+    Ok(operations.with_documents(&config.documents, config.trusted_documents().cloned()))
 }
 
 /// The graph alone, for tests that put something between it and the engine.

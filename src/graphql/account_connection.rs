@@ -7,13 +7,13 @@ use async_graphql::{Context, SimpleObject};
 
 use super::account_filters::ConnectedAccountOrder;
 use super::accounts::ConnectedAccount;
+use super::enums::ConnectedAccountStatus;
 use super::errors::FieldError;
 use super::freshness::DataFreshness;
 use super::object_type::object_type;
 use super::operation_context::operation;
 use super::page_info::PageInfo;
 use super::preserialized::{Preserialized, PreserializedList};
-use super::words::ConnectedAccountStatus;
 use crate::domain::filters::AccountFilter;
 use crate::domain::input::BadInput;
 use crate::domain::page::{Direction, PageArguments, PageSizes};
@@ -25,8 +25,8 @@ use crate::loaders::lists::parent::Parent;
 use crate::loaders::lists::slice::Slice;
 use crate::loaders::loader::{AccountsKey, CountKey};
 
-/// The query that a connection's arguments describe. `selects` tells which fields of `pageInfo` are selected: only where
-/// the query selects whether more accounts follow, finding out may cost another row.
+/// The query described by a connection's arguments. `selects` returns whether a field of `pageInfo` is selected:
+/// finding out whether more accounts follow may cost another row, so it is done only if selected.
 pub(super) fn account_query(
     filter: AccountFilter,
     order_by: Option<ConnectedAccountOrder>,
@@ -60,8 +60,8 @@ pub(super) async fn connect(
     let count = CountKey { parent: parent.clone(), query: counted };
     let slice = operation.accounts(AccountsKey { parent, query: Arc::new(query) }).await?;
     let is_counted = by_status || (slice.total_items.is_none() && selected.field("totalCount").exists());
-    let judge = Arc::clone(operation.loader().judge());
-    Ok(Preserialized(ConnectedAccountConnection { slice, count, is_counted, judge }))
+    let evaluator = Arc::clone(operation.loader().health_evaluator());
+    Ok(Preserialized(ConnectedAccountConnection { slice, count, is_counted, evaluator }))
 }
 
 pub(super) struct ConnectedAccountConnection {
@@ -69,10 +69,10 @@ pub(super) struct ConnectedAccountConnection {
     count: CountKey,
     /// Whether the query selects counts that the slice does not know.
     is_counted: bool,
-    judge: Arc<HealthEvaluator>,
+    evaluator: Arc<HealthEvaluator>,
 }
 
-/// How many accounts are in one status.
+/// The number of accounts in one status.
 #[derive(SimpleObject)]
 pub(super) struct ConnectedAccountStatusCount {
     status: ConnectedAccountStatus,
@@ -82,16 +82,16 @@ pub(super) struct ConnectedAccountStatusCount {
 object_type! {
     /// A page of connected accounts.
     impl ConnectedAccountConnection |connection| {
-        /// The accounts with their cursors.
+        /// The edges of the page: accounts with their cursors.
         object edges: PreserializedList<ConnectedAccountEdge> = PreserializedList(connection.iter_edges().collect());
 
-        /// The accounts without their cursors.
+        /// The accounts of the page.
         object nodes: PreserializedList<ConnectedAccount> = PreserializedList(connection.iter_nodes().collect());
 
-        /// Where this page stands in its list.
+        /// Information to aid in pagination.
         object page_info: PageInfo = connection.place();
 
-        /// How many accounts match; null where the upstream did not say.
+        /// The total number of matching accounts; null if the upstream does not report it.
         async fn total_count(&self, ctx: &Context<'_>) -> Option<Result<i32, FieldError>> {
             if let Some(total) = self.slice.total_items {
                 return int(total).map(Ok);
@@ -100,7 +100,7 @@ object_type! {
             counts.map(|counts| counts.total.and_then(int)).transpose()
         }
 
-        /// How many accounts match, by status. Exact, or null.
+        /// The number of matching accounts per status. Exact, or null.
         async fn status_counts(
             &self,
             ctx: &Context<'_>,
@@ -109,10 +109,10 @@ object_type! {
             counts.map(|counts| status_counts(counts.by_status)).transpose()
         }
 
-        /// False where the upstream stopped answering, or a page limit was met, before the asked-for page was whole.
+        /// Whether the page has all requested accounts. False if the upstream failed or a page limit was reached before the page was complete.
         is_complete: bool = connection.slice.is_complete;
 
-        /// Of the oldest part; null where nothing had to be read.
+        /// The freshness of the oldest data on the page; null if no upstream data was needed.
         async fn freshness(&self, ctx: &Context<'_>) -> Option<DataFreshness> {
             let counts = match self.is_counted {
                 // Counts that could not be had say so in their own fields.
@@ -132,8 +132,9 @@ impl ConnectedAccountConnection {
     }
 
     fn iter_nodes(&self) -> impl Iterator<Item = ConnectedAccount> {
-        let row =
-            |(account, freshness)| ConnectedAccount(Arc::clone(account), freshness, Arc::clone(&self.judge));
+        let row = |(account, freshness)| {
+            ConnectedAccount(Arc::clone(account), freshness, Arc::clone(&self.evaluator))
+        };
         self.slice.accounts().map(row)
     }
 
@@ -148,12 +149,13 @@ impl ConnectedAccountConnection {
     }
 }
 
-/// GraphQL's Int ends at 2^31 - 1 (specification, 3.5.1): a count beyond it is not told, as none may be wrong.
+/// A count as GraphQL's `Int`, which ends at 2^31 - 1 (specification, 3.5.1). `None` for larger counts, as none may
+/// be wrong.
 pub(super) fn int(count: u64) -> Option<i32> {
     i32::try_from(count).ok()
 }
 
-/// Counts as clients see them; none where one of them cannot be told.
+/// Counts as the schema has them; `None` if one of them does not fit.
 pub(super) fn status_counts(counts: Option<StatusCounts>) -> Option<Vec<ConnectedAccountStatusCount>> {
     let count = |(status, count)| {
         let status = ConnectedAccountStatus::from(status);
@@ -169,12 +171,12 @@ pub(super) struct ConnectedAccountEdge {
 }
 
 object_type! {
-    /// A connected account in a page.
+    /// An edge in a connection.
     impl ConnectedAccountEdge |edge| {
-        /// Where the account stands: the `after` or `before` of another page.
+        /// A cursor for use in pagination, as `after` or `before`.
         cursor: String = edge.slice.cursor(edge.place).unwrap_or_default();
 
-        /// The account.
+        /// The account at the end of the edge.
         object node: &ConnectedAccount = &edge.node;
     }
 }

@@ -2,18 +2,18 @@
 
 use async_graphql::{ID, InputObject};
 
-use super::words::{AccountTypeFilter, ConnectedAccountOrderField, ConnectedAccountStatus, OrderDirection};
+use super::enums::{AccountTypeFilter, ConnectedAccountOrderField, ConnectedAccountStatus, OrderDirection};
 use crate::domain::filters::{AccountFilter, AccountOrder, FilterValues, status_values};
 use crate::domain::global_id;
 use crate::domain::input::BadInput;
 use crate::domain::toolkits::ToolkitSlug;
 
-/// Narrows connected accounts; a list that is left out or null asks for all, an empty one for none.
+/// Filters for connected accounts. An omitted or null list matches everything; an empty list matches nothing.
 #[derive(InputObject, Default)]
 pub(super) struct ConnectedAccountFilter {
-    /// Accounts by their ids, global or the upstream's `ca_…`.
+    /// Filter by account IDs: global IDs or Composio's `ca_…`.
     ids: Option<Vec<ID>>,
-    /// Toolkits by slug, without regard to case.
+    /// Filter by toolkit slugs. Case-insensitive.
     toolkits: Option<Vec<String>>,
     statuses: Option<Vec<ConnectedAccountStatus>>,
     user_ids: Option<Vec<String>>,
@@ -21,7 +21,7 @@ pub(super) struct ConnectedAccountFilter {
     account_type: Option<AccountTypeFilter>,
 }
 
-/// Narrows the accounts of a provider or a toolkit.
+/// Filters for the accounts of an integration or a toolkit. An omitted or null list matches everything; an empty list matches nothing.
 #[derive(InputObject, Default)]
 pub(super) struct ProviderAccountFilter {
     statuses: Option<Vec<ConnectedAccountStatus>>,
@@ -30,27 +30,27 @@ pub(super) struct ProviderAccountFilter {
     account_type: Option<AccountTypeFilter>,
 }
 
-/// Narrows the accounts of an end user.
+/// Filters for the accounts of an end user. An omitted or null list matches everything; an empty list matches nothing.
 #[derive(InputObject, Default)]
 pub(super) struct UserAccountFilter {
-    /// Toolkits by slug, without regard to case.
+    /// Filter by toolkit slugs. Case-insensitive.
     toolkits: Option<Vec<String>>,
     statuses: Option<Vec<ConnectedAccountStatus>>,
     auth_config_ids: Option<Vec<ID>>,
     account_type: Option<AccountTypeFilter>,
 }
 
-/// Narrows the accounts of an auth config.
+/// Filters for the accounts of an auth config. An omitted or null list matches everything; an empty list matches nothing.
 #[derive(InputObject, Default)]
 pub(super) struct AuthConfigAccountFilter {
-    /// Toolkits by slug, without regard to case.
+    /// Filter by toolkit slugs. Case-insensitive.
     toolkits: Option<Vec<String>>,
     statuses: Option<Vec<ConnectedAccountStatus>>,
     user_ids: Option<Vec<String>>,
     account_type: Option<AccountTypeFilter>,
 }
 
-/// The order of connected accounts.
+/// Ordering options for connected accounts.
 #[derive(InputObject, Clone, Copy)]
 pub(super) struct ConnectedAccountOrder {
     field: ConnectedAccountOrderField,

@@ -7,16 +7,16 @@ use async_graphql::{Context, ID};
 use super::account_connection::{ConnectedAccountConnection, connect};
 use super::account_filters::{AuthConfigAccountFilter, ConnectedAccountOrder};
 use super::connection_state::ConnectionState;
+use super::date_time::{DateTime, date_time};
+use super::enums::{AccountType, AuthScheme, ConnectedAccountStatus};
 use super::errors::FieldError;
 use super::freshness::DataFreshness;
 use super::health::HealthVerdict;
-use super::moment::{DateTime, moment};
 use super::object_type::{IdRef, object_type};
 use super::preserialized::Preserialized;
 use super::providers::Provider;
 use super::toolkits::{Toolkit, providers_of};
 use super::users::User;
-use super::words::{AccountType, AuthScheme, ConnectedAccountStatus};
 use crate::domain::accounts::{self, SharedAccount};
 use crate::domain::global_id::GlobalId;
 use crate::domain::page::PageArguments;
@@ -32,18 +32,18 @@ pub(super) struct ConnectedAccount(
 );
 
 object_type! {
-    /// A user's authenticated connection to an external service.
-    impl ConnectedAccount |Self(account, freshness, judge)| {
-        /// Opaque, stable across restarts and replicas, and free of personal data.
+    /// An end user's authenticated connection to an external service.
+    impl ConnectedAccount |Self(account, freshness, evaluator)| {
+        /// The global ID of the object. Opaque, stable across restarts and replicas, and free of personal data.
         pub(super) id: ID = GlobalId::Account(account.id.clone()).encode().into();
 
-        /// The upstream's own id, `ca_…`.
+        /// The Composio ID of the account, `ca_…`.
         connected_account_id: IdRef<'_> = IdRef(&account.id);
 
-        /// A readable name, unique in the project.
+        /// A human-readable name, unique within the project.
         word_id: Option<&str> = account.word_id.as_deref();
 
-        /// The name that the application gave the connection.
+        /// The name that the application assigned to the connection.
         alias: Option<&str> = account.alias.as_deref();
         object toolkit: Toolkit = Toolkit::upstreams(&account.toolkit);
         object auth_config: AuthConfig = AuthConfig(account.clone());
@@ -53,28 +53,28 @@ object_type! {
         user_id: Option<&str> = account.user_id.as_deref();
         status: ConnectedAccountStatus = account.status.kind().into();
 
-        /// The status in the upstream's own word.
+        /// The status as the upstream spells it.
         raw_status: &str = account.status.raw();
 
-        /// Why the account has its status, in the upstream's words.
+        /// The upstream's explanation of the status.
         status_reason: Option<&str> = account.status_reason.as_deref();
         is_disabled: bool = account.is_disabled;
         account_type: Option<AccountType> = account.account_type.map(Into::into);
-        created_at: Option<DateTime> = moment(account.created_at);
-        updated_at: Option<DateTime> = moment(account.updated_at);
+        created_at: Option<DateTime> = date_time(account.created_at);
+        updated_at: Option<DateTime> = date_time(account.updated_at);
 
-        /// What may be shown of the connection's authentication. Secrets never leave the layer: they are named, not told.
+        /// The authentication state, without secrets. Withheld fields are listed by name only.
         object state: ConnectionState = ConnectionState(account.clone());
         test_request_endpoint: Option<&str> = account.test_request_endpoint.as_deref();
 
-        /// Identifiers from before the current API version.
+        /// Identifiers from the previous version of the Composio API.
         object legacy: Option<LegacyAccount> = account.legacy.as_ref().map(Into::into);
 
-        /// The verdict for people: one state, the reasons for it, and whether somebody has to act.
-        object health: HealthVerdict = HealthVerdict(judge.account(account));
+        /// The health of the account: one state, the reasons for it, and whether it needs attention.
+        object health: HealthVerdict = HealthVerdict(evaluator.account(account));
         object freshness: DataFreshness = DataFreshness(*freshness);
 
-        /// The workspace integrations that this account's toolkit stands for.
+        /// The workspace integrations that correspond to the account's toolkit.
         async fn providers(&self, ctx: &Context<'_>) -> Option<Result<Vec<Provider>, FieldError>> {
             match ToolkitSlug::parse(&self.0.toolkit) {
                 Some(slug) => Some(providers_of(ctx, &slug).await),
@@ -85,7 +85,7 @@ object_type! {
 }
 
 object_type! {
-    /// An account's identifiers from before the current API version.
+    /// Identifiers of an account in the previous version of the Composio API.
     pub(super) struct LegacyAccount {
         uuid: String,
         labels: Vec<String>,
@@ -102,23 +102,23 @@ impl From<&accounts::LegacyAccount> for LegacyAccount {
 pub(super) struct AuthConfig(SharedAccount);
 
 object_type! {
-    /// What connections are made with: an OAuth application, or a kind of key.
+    /// The configuration that accounts are connected with: an OAuth application or a type of API key.
     impl AuthConfig |Self(account)| {
-        /// The upstream's own id, `ac_…`.
+        /// The Composio ID of the auth config, `ac_…`.
         id: IdRef<'_> = IdRef(&account.auth_config.id);
         auth_scheme: AuthScheme = account.auth_config.auth_scheme.kind().into();
 
-        /// The scheme in the upstream's own word.
+        /// The authentication scheme as the upstream spells it.
         raw_auth_scheme: &str = account.auth_config.auth_scheme.raw();
 
-        /// Whether its OAuth application is Composio's own.
+        /// Whether the OAuth application is managed by Composio.
         is_composio_managed: bool = account.auth_config.is_composio_managed;
         is_disabled: bool = account.auth_config.is_disabled;
 
-        /// Its id from before the current API version.
+        /// The ID in the previous version of the Composio API.
         legacy_uuid: Option<&str> = account.auth_config.legacy_uuid.as_deref();
 
-        /// The accounts that were made with it.
+        /// The accounts connected with this auth config.
         #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
         async fn connected_accounts(
             &self,

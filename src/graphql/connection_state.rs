@@ -1,8 +1,8 @@
-//! What may be shown of a connection's authentication.
+//! The public part of a connection's authentication state.
 
-use super::moment::{DateTime, moment};
+use super::date_time::{DateTime, date_time};
+use super::enums::AuthScheme;
 use super::object_type::object_type;
-use super::words::AuthScheme;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::connection_state;
 
@@ -11,7 +11,7 @@ pub(super) struct ConnectionState(pub(super) SharedAccount);
 object_type! {
     /// A public setting of a connection.
     pub(super) struct ConnectionSetting {
-        /// The upstream's name for it.
+        /// The upstream's name of the setting.
         name: &'static str,
         value: String,
     }
@@ -24,31 +24,31 @@ impl From<&connection_state::ConnectionSetting> for ConnectionSetting {
 }
 
 object_type! {
-    /// The authentication of a connection, without its secrets.
+    /// The authentication state of a connection, without secrets.
     impl ConnectionState |Self(account)| {
         auth_scheme: AuthScheme = account.state.auth_scheme.kind().into();
 
-        /// The scheme in the upstream's own word.
+        /// The authentication scheme as the upstream spells it.
         raw_auth_scheme: &str = account.state.auth_scheme.raw();
 
-        /// The status inside the state, which can differ from the account's; the account's is the one to trust.
+        /// The status within the authentication state. It can differ from the status of the account, which is authoritative.
         status: Option<&str> = account.state.status.as_deref();
 
-        /// The OAuth scopes that were granted.
+        /// The granted OAuth scopes.
         scopes: &[Box<str>] = &account.state.scopes;
         token_type: Option<&str> = account.state.token_type.as_deref();
-        expires_at: Option<DateTime> = moment(account.state.expires_at);
-        expired_at: Option<DateTime> = moment(account.state.expired_at);
-        revoked_at: Option<DateTime> = moment(account.state.revoked_at);
+        expires_at: Option<DateTime> = date_time(account.state.expires_at);
+        expired_at: Option<DateTime> = date_time(account.state.expired_at);
+        revoked_at: Option<DateTime> = date_time(account.state.revoked_at);
 
-        /// The code of the error that ended the connection.
+        /// The code of the error that broke the connection.
         error: Option<&str> = account.state.error.as_deref();
         error_description: Option<&str> = account.state.error_description.as_deref();
 
-        /// The connection's public settings (`subdomain`, `region`, `shop`, `base_url` and the like): those that are known to be no secret.
+        /// The connection settings that are known to be public, such as `subdomain`, `region`, `shop` and `base_url`.
         object settings: Vec<ConnectionSetting> = account.state.settings.iter().map(Into::into).collect();
 
-        /// The names of the secret or unknown fields that the connection holds; their values are never read into the answer.
+        /// The names of fields that are withheld because they are secret or unrecognized. Their values are never decoded.
         withheld: &[Box<str>] = &account.state.withheld;
     }
 }

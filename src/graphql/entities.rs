@@ -1,7 +1,7 @@
-//! What a larger graph asks this one for: objects by the keys that it holds of them.
+//! `_entities`: objects by the keys that a router of a larger graph sends.
 //!
-//! The library has an `_entities` of its own, which one representation that is wrong or finds nothing nulls as a whole. Here
-//! each stands in its own place, as under `nodes`, and all are asked for in one turn, so that they share their calls.
+//! The library's own `_entities` becomes null as a whole if one representation is invalid or finds nothing. Here each
+//! has its own place, as in `nodes`, and all are loaded in one batch, so that they share their calls.
 
 use async_graphql::{Any, Context, Union, Value};
 use futures_util::future::join_all;
@@ -36,7 +36,7 @@ enum Asked {
     User(String),
 }
 
-/// The objects of some representations, each in its own place; `None` where there is none for this caller.
+/// The objects of the representations, each in its own place; `None` if there is no such object for this caller.
 pub(super) async fn entities(
     ctx: &Context<'_>,
     representations: &[Any],
@@ -65,7 +65,7 @@ async fn entity(ctx: &Context<'_>, asked: Asked) -> Option<Result<Entity, FieldE
     })
 }
 
-/// What a representation asks for. Of several keys the first of the schema counts.
+/// Reads a representation. Of several keys, the first in the order of the schema is used.
 fn read(representation: &Value) -> Result<Asked, BadInput> {
     let key = |names| key(representation, names);
     match member(representation, "__typename") {

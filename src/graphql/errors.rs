@@ -18,14 +18,14 @@ pub enum FieldError {
     BadInput(BadInput),
     /// One of the representations that a router sent asks for something that cannot be.
     BadRepresentation {
-        /// Where it stands among them.
+        /// Its index in the list.
         place: usize,
-        /// What is wrong with it.
+        /// Its error.
         input: BadInput,
     },
     /// An upstream could not be read.
     Upstream(UpstreamError),
-    /// It is for an ADMIN, and the caller is none.
+    /// The field requires the `ADMIN` role.
     ForAdmins,
     /// A toolkit stands for more integrations of the workspace than its price knows of.
     TooManyProviders {
@@ -54,7 +54,9 @@ impl fmt::Display for FieldError {
         match self {
             Self::BadInput(error) | Self::BadRepresentation { input: error, .. } => error.fmt(f),
             Self::Upstream(error) => error.fmt(f),
-            Self::ForAdmins => f.write_str("This is for an ADMIN; `viewer { role }` tells who is asking."),
+            Self::ForAdmins => {
+                f.write_str("This requires the ADMIN role. Query `viewer { role }` to see your role.")
+            }
             Self::TooManyProviders { there, allowed } => write!(
                 f,
                 "The toolkit stands for {there} integrations of the workspace; {allowed} are listed here at most: \

@@ -1,5 +1,5 @@
 //! The schema as a subgraph of Apollo Federation 2: what `switchboard schema --format federation` prints and
-//! `_service` tells.
+//! `_service` returns.
 //!
 //! It has what a composer reads: entities with their keys, PageInfo for every subgraph to define, what fields cost a
 //! router that plans by it, and two tags for contracts. It leaves out what the owner of a larger graph has itself.
@@ -18,7 +18,7 @@ use crate::loaders::settings::ConnectionSettings;
 pub struct FederationSettings {
     /// The version of the federation specification that the schema links.
     pub version: FederationVersion,
-    /// The root fields that are not told to a composer.
+    /// The root fields to omit from the schema.
     pub left_out: RootFields,
 }
 
@@ -54,7 +54,7 @@ impl TryFrom<String> for RootFields {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let mut tree = Tree::read(&schema::whole_sdl());
+        let mut tree = Tree::read(&schema::full_sdl());
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
         let known = names.map(|name| match tree.field("Query", name) {
             Some(_) => Ok(name.to_owned()),
@@ -69,7 +69,7 @@ impl TryFrom<String> for RootFields {
     }
 }
 
-/// What composers define themselves.
+/// Fields that composers define themselves.
 const THE_COMPOSERS: [&str; 2] = ["_entities", "_service"];
 
 /// The entities, and the keys that any of them is found by.
@@ -80,12 +80,12 @@ const KEYS: [(&str, &[&str]); 4] = [
     ("User", &["id"]),
 ];
 
-/// What a field costs that asks an upstream, where one that shows what is there costs nothing and an object 1: a
-/// measure for routers that refuse by sums. What an operation costs here is told better, in `extensions.cost`.
+/// The cost of a field that may call an upstream. Other fields cost 0, and objects 1. It is an approximation for
+/// routers that limit by sums; the exact cost of an operation is in `extensions.cost`.
 const ASKS_UPSTREAM: i32 = 10;
 
-/// What causes calls without giving objects of an upstream, or more of them than one: how many, as far as one number can say it.
-/// Counts of accounts by status are eight numbers.
+/// Fields that cause calls without returning upstream objects, or more than one call, with the number of calls as far
+/// as one number can express it. Counts by status are eight numbers.
 const CALLS: [(&str, &str, i32); 6] = [
     ("ConnectedAccountConnection", "totalCount", 1),
     ("ConnectedAccountConnection", "statusCounts", 8),
@@ -95,15 +95,15 @@ const CALLS: [(&str, &str, i32); 6] = [
     ("Mutation", "refresh", 2),
 ];
 
-/// What is asked for upstream wherever it is not part of a page.
+/// Types that are loaded from an upstream unless they are part of a page.
 const ASKING: [&str; 5] =
     ["Provider", "ProviderConnection", "ConnectedAccount", "ConnectedAccountConnection", "Node"];
 
-/// How long a list is taken to be of which nothing says how long it is, as this layer's own price has it.
+/// The assumed length of a list without a known limit, as in the cost computation.
 const A_HANDFUL: i32 = 5;
 
-/// What a contract leaves out that is for eyes which see nobody's data: the fields that a MEMBER does not see either, and
-/// whose an account is and what it was given by them; and what finds either by asking, as a filter does.
+/// Fields tagged `personal`, for contracts that exclude personal data: what a MEMBER does not see, the owner and
+/// names of accounts, and the filters that could be used to find them.
 const PERSONAL: [(&str, &[&str]); 8] = [
     ("Provider", &["accountId", "displayName", "errorMessage"]),
     ("ConnectedAccount", &["user", "userId", "alias", "wordId", "state"]),
@@ -115,13 +115,13 @@ const PERSONAL: [(&str, &[&str]); 8] = [
     ("AuthConfigAccountFilter", &["userIds"]),
 ];
 
-/// What a contract leaves out that is not for those who operate this layer.
+/// Fields tagged `operations`, for contracts that exclude the operation of Switchboard.
 const OPERATIONS: [(&str, &[&str]); 2] = [("Query", &["upstreams"]), ("Mutation", &["refresh"])];
 
 /// The schema for composers.
 #[must_use]
 pub fn sdl(settings: &FederationSettings, connections: &ConnectionSettings) -> String {
-    let mut tree = Tree::read(&schema::whole_sdl());
+    let mut tree = Tree::read(&schema::full_sdl());
     tree.leave_out(THE_COMPOSERS.into_iter().chain(settings.left_out.0.iter().map(String::as_str)));
     for (name, keys) in KEYS {
         if let Some(object) = tree.object(name) {
@@ -154,7 +154,7 @@ fn tag(tree: &mut Tree, tag: &str, fields: &[(&str, &[&str])]) {
     }
 }
 
-/// What fields cost, and how long lists are, as far as the specification can say it.
+/// Adds costs of fields and sizes of lists, as far as the specification can express them.
 fn tell_costs(tree: &mut Tree, connections: &ConnectionSettings) {
     for (object, name, calls) in CALLS {
         if let Some(field) = tree.field(object, name) {
@@ -214,7 +214,7 @@ fn link(tree: &mut Tree, version: FederationVersion) {
     let url = format!("https://specs.apollo.dev/federation/v2.{}", version.minor);
     let link = directive(name!(link), [(name!(url), text(&url)), (name!(import), texts(imported))]);
     let definitions = tree.definitions();
-    // The roots bear their usual names, which need no telling.
+    // The root types have their default names, so the schema definition is omitted.
     definitions.retain(|definition| !matches!(definition, Definition::SchemaDefinition(_)));
     let extension = SchemaExtension { directives: [link].into_iter().collect(), root_operations: Vec::new() };
     definitions.insert(0, Definition::SchemaExtension(extension.into()));

@@ -1,34 +1,34 @@
-//! How old an object is, and why it is served.
+//! The age of data, and whether it comes from an expired cache entry.
 
 use async_graphql::Enum;
 
-use super::moment::DateTime;
+use super::date_time::DateTime;
 use super::object_type::{object_type, write_enum};
 use crate::loaders::cache::freshness;
 
-/// How old the data is, and why it is served.
+/// The age of the data, and whether it is served from an expired cache entry.
 pub(super) struct DataFreshness(pub(super) freshness::Freshness);
 
-/// Why data is served.
+/// The freshness of data.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "freshness::FreshnessState")]
 pub(super) enum FreshnessState {
-    /// It is within its time.
+    /// Within its time to live.
     Fresh,
-    /// It is past its time and is being read again, or waits until the upstream's quota allows that.
+    /// Expired. A refresh is in progress, or waits for the upstream's rate limit.
     Stale,
-    /// It is past its time, and reading it again has failed.
+    /// Expired, and the refresh failed.
     StaleOnError,
 }
 
 object_type! {
-    /// How old the data is, and why it is served.
+    /// The age of the data, and whether it is served from an expired cache entry.
     impl DataFreshness |Self(freshness)| {
-        /// When the upstream was asked for it.
+        /// When the data was requested from the upstream.
         fetched_at: DateTime = DateTime(freshness.fetched_at);
         state: FreshnessState = freshness.state.into();
 
-        /// When it will be read again if somebody asks.
+        /// The earliest time at which a request fetches the data again.
         refresh_due_at: DateTime = DateTime(freshness.refresh_due_at);
     }
 }

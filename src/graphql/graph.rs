@@ -51,7 +51,7 @@ impl Graph {
         Self { schema: schema(), parts: Arc::new(parts), metrics: Metrics::default() }
     }
 
-    /// The same, whose figures are read by metrics, as are those of whatever runs its operations.
+    /// Adds the figures of the graph to metrics, which engines over it use too.
     #[must_use]
     pub fn measured_by(self, metrics: Metrics) -> Self {
         let (sources, watches) = (Arc::clone(&self.parts.sources), Arc::clone(&self.parts.watches));
@@ -62,13 +62,13 @@ impl Graph {
         Self { metrics, ..self }
     }
 
-    /// What measures it.
+    /// The metrics of the graph.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.metrics.clone()
     }
 
-    /// The same sources and watches under other rules: what is kept stays, and what is watched is watched on.
+    /// A graph with other settings over the same sources and watches: cached data and subscriptions continue.
     #[must_use]
     pub fn under(
         &self,
@@ -83,13 +83,13 @@ impl Graph {
         Self::of(GraphParts { sources, mapping, watches, connections, texts }).measured_by(self.metrics())
     }
 
-    /// In which state everything is that a caller's answers are made of.
+    /// The state of all data that the caller's responses depend on.
     #[must_use]
     pub fn revision(&self, caller: &Caller) -> Revision {
         self.parts.sources.revision(&caller.tenant)
     }
 
-    /// What became of all upstream calls: to LeadLex, then to Composio.
+    /// Counts of upstream calls by outcome: LeadLex, then Composio.
     #[must_use]
     pub fn calls(&self) -> [CallCounts; 2] {
         self.parts.sources.calls()
@@ -100,7 +100,7 @@ impl Graph {
         self.parts.sources.flush(at_most).await;
     }
 
-    /// Has everything of a caller's tenant read again before it is served.
+    /// Expires all cached data of a caller's tenant.
     pub fn expire(&self, caller: &Caller) {
         self.parts.sources.expire(&caller.tenant);
     }
@@ -111,27 +111,26 @@ impl Graph {
         self.parts.sources.dump(&caller.tenant)
     }
 
-    /// Executes one operation on a caller's behalf; its document has passed validation. What it costs
-    /// upstream is recorded in the statistics, if there are any.
+    /// Executes one validated operation on behalf of a caller, and records its upstream calls in the stats.
     pub async fn execute(&self, request: Request, caller: Caller, stats: Arc<OperationStats>) -> Response {
         let batches = BatchScheduler::default();
         let context = OperationContext::new(Arc::clone(&self.parts), caller, stats, batches.clone());
         batches.drive(self.schema.execute(request.data(context))).await
     }
 
-    /// A tenant's accounts are not what they were: all of them are read again before they are served.
+    /// Expires the cached accounts of a tenant, because Composio has reported a change.
     pub fn accounts_changed(&self, tenant: &Tenant) {
         self.parts.sources.accounts_changed(tenant);
     }
 
-    /// What can be listened to.
+    /// The feeds of changes for subscriptions.
     #[must_use]
     pub fn watches(&self) -> &Arc<ChangeFeeds> {
         &self.parts.watches
     }
 
-    /// Executes a subscription for one event; no answer where it is none for this caller, or not asked for. Without an
-    /// event it is an answer only where it cannot be listened with.
+    /// Executes a subscription for one event. Returns `None` if the event does not match for this caller. Without
+    /// an event, it returns a response only if the subscription is not allowed.
     pub async fn execute_event(
         &self,
         request: Request,

@@ -7,7 +7,7 @@ use crate::loaders::data_sources::DataSources;
 use crate::loaders::settings::ConnectionSettings;
 use crate::loaders::watch::feeds::ChangeFeeds;
 
-/// What the resolvers of all operations read.
+/// Shared state that the resolvers of all operations read.
 pub(super) struct GraphParts {
     pub(super) sources: Arc<DataSources>,
     pub(super) mapping: ToolkitMapping,

@@ -2,8 +2,8 @@
 
 use async_graphql::{Context, Enum};
 
+use super::date_time::{DateTime, date_time};
 use super::errors::FieldError;
-use super::moment::{DateTime, moment};
 use super::object_type::{object_type, write_enum};
 use super::operation_context::{OperationContext, operation};
 use super::upstreams::UpstreamName;
@@ -17,55 +17,55 @@ use crate::loaders::lists::multi_parent::AccountQuery;
 use crate::loaders::lists::parent::Parent;
 use crate::loaders::loader::AccountsKey;
 
-/// How an integration or an account fares, in one word.
+/// The health of an integration or an account.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "health::HealthState")]
 pub(super) enum HealthState {
     /// It works.
     Healthy,
-    /// It works with restrictions, or its last successful sync is long ago.
+    /// It works with restrictions, or its last successful sync is too long ago.
     Degraded,
-    /// Its user has begun to connect it; where that is too long ago, somebody has to act.
+    /// The user has started to connect it. Needs attention if that was too long ago.
     Pending,
-    /// Somebody has to connect it again.
+    /// It has to be connected again.
     NeedsReauth,
-    /// It was switched off.
+    /// It is disabled.
     Disabled,
-    /// It is not connected, or not any more.
+    /// It is not connected.
     Disconnected,
-    /// The upstream uses a word that this layer does not know.
+    /// The upstream reports an unrecognized status.
     Unknown,
 }
 
-/// Why an integration or an account is in its state.
+/// A reason for a health state.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "health::HealthReasonCode")]
 pub(super) enum HealthReasonCode {
-    /// The workspace's sign-in is no longer accepted.
+    /// The upstream no longer accepts the workspace's authorization.
     ReauthRequired,
-    /// The authorisation has expired.
+    /// The authorization has expired.
     Expired,
-    /// Connecting or renewing failed.
+    /// Connecting or renewing the authorization failed.
     Failed,
-    /// It was revoked on purpose.
+    /// The authorization was revoked.
     Revoked,
     /// It is not connected.
     Disconnected,
-    /// The upstream says that it works with restrictions.
+    /// The upstream reports that it works with restrictions.
     Degraded,
-    /// It was switched off.
+    /// It is disabled.
     Disabled,
-    /// What it was connected with was switched off for the whole project.
+    /// Its auth config is disabled for the whole project.
     AuthConfigDisabled,
-    /// Its user has begun to connect it.
+    /// The user has started to connect it.
     Pending,
-    /// Its user has begun to connect it, and did not finish in time.
+    /// The user started to connect it and did not finish in time.
     Abandoned,
-    /// The last successful sync is longer ago than it should be.
+    /// The last successful sync is too long ago.
     SyncStale,
-    /// The two upstreams say opposite things of the same integration.
+    /// The two upstreams report contradictory states of the same integration.
     Disagreement,
-    /// A word that this layer does not know.
+    /// The upstream reports an unrecognized status.
     UnknownStatus,
 }
 
@@ -74,14 +74,14 @@ write_enum!(HealthState, HealthReasonCode);
 pub(super) struct HealthVerdict(pub(super) health::HealthVerdict);
 
 object_type! {
-    /// One state out of one documented truth table over both upstreams' vocabularies.
+    /// The health of an integration or an account, derived from the statuses of both upstreams by one documented table.
     impl HealthVerdict |Self(verdict)| {
         state: HealthState = verdict.state.into();
 
-        /// Whether somebody has to act.
+        /// Whether someone has to act.
         needs_attention: bool = verdict.needs_attention;
 
-        /// Why it is in its state; empty where nothing is wrong.
+        /// The reasons for the state. Empty if it is healthy.
         object reasons: Vec<HealthReason> = verdict.reasons.iter().copied().map(HealthReason).collect();
     }
 }
@@ -89,22 +89,22 @@ object_type! {
 pub(super) struct HealthReason(health::HealthReason);
 
 object_type! {
-    /// Why an integration or an account is in its state.
+    /// A reason for a health state.
     impl HealthReason |Self(reason)| {
         code: HealthReasonCode = reason.code.into();
 
-        /// A sentence for people; holds no secret and no raw upstream text.
+        /// A human-readable explanation. It contains no secrets and no upstream text.
         message: &str = reason.code.message();
 
-        /// Whose word it is.
+        /// The upstream that reported it.
         source: UpstreamName = reason.source.into();
 
-        /// Since when, where the upstream told a moment.
-        since: Option<DateTime> = moment(reason.since);
+        /// The time since which the reason applies, if the upstream reports it.
+        since: Option<DateTime> = date_time(reason.since);
     }
 }
 
-/// The statuses that accounts can be asked for by, and that say that something is or is not connected.
+/// The statuses that accounts can be filtered by and that say whether something is connected.
 const TOLD_APART: [AccountStatus; 7] = [
     AccountStatus::Initializing,
     AccountStatus::Initiated,
@@ -115,7 +115,7 @@ const TOLD_APART: [AccountStatus; 7] = [
     AccountStatus::Revoked,
 ];
 
-/// What all accounts of an integration's toolkits must be, for them to say the opposite of its status.
+/// The status of all accounts that would contradict an integration's status.
 fn opposite(status: ProviderStatus) -> Option<AccountStatus> {
     match status {
         ProviderStatus::Healthy => Some(AccountStatus::Expired),
@@ -124,8 +124,8 @@ fn opposite(status: ProviderStatus) -> Option<AccountStatus> {
     }
 }
 
-/// Where the accounts say the opposite of an integration. Of many integrations at once it is asked in few calls: first
-/// whether there is an account of another status, as there mostly is, then whether there is one at all.
+/// Finds a contradiction between an integration and its accounts. For many integrations at once it takes few calls:
+/// it first looks for an account of another status, since there usually is one, and then for any account.
 pub(super) async fn disagreement(
     ctx: &Context<'_>,
     provider: &Provider,

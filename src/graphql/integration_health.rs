@@ -9,11 +9,11 @@ use super::account_connection::{
     ConnectedAccountConnection, ConnectedAccountStatusCount, connect, int, status_counts,
 };
 use super::account_filters::ConnectedAccountOrder;
+use super::enums::ProviderStatus;
 use super::errors::FieldError;
 use super::operation_context::operation;
 use super::preserialized::Preserialized;
 use super::providers::Provider;
-use super::words::ProviderStatus;
 use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::page::PageArguments;
 use crate::domain::providers;
@@ -22,7 +22,7 @@ use crate::loaders::lists::counts::CountQuery;
 use crate::loaders::lists::parent::Parent;
 use crate::loaders::loader::CountKey;
 
-/// How many integrations are in one status.
+/// The number of integrations in one status.
 #[derive(SimpleObject)]
 pub(super) struct ProviderStatusCount {
     status: ProviderStatus,
@@ -31,10 +31,10 @@ pub(super) struct ProviderStatusCount {
 
 pub(super) struct IntegrationHealth;
 
-/// The workspace at a glance: each field asks for what it needs, and no field loses what another could not read.
+/// The health of the workspace at a glance. Fields fail independently of each other.
 #[Object]
 impl IntegrationHealth {
-    /// Null while the workspace API cannot be read.
+    /// The number of integrations per status; null if the workspace API is unavailable.
     async fn provider_counts(
         &self,
         ctx: &Context<'_>,
@@ -52,7 +52,7 @@ impl IntegrationHealth {
         }))
     }
 
-    /// Null while the connected-accounts API cannot be read, or where counting would cost too many calls.
+    /// The number of connected accounts per status; null if the connected-accounts API is unavailable or counting would take too many calls.
     async fn account_counts(
         &self,
         ctx: &Context<'_>,
@@ -66,21 +66,21 @@ impl IntegrationHealth {
         counts.map(|counts| status_counts(counts.by_status)).transpose()
     }
 
-    /// Providers somebody has to act on.
+    /// The integrations that need attention.
     async fn providers_needing_attention(
         &self,
         ctx: &Context<'_>,
     ) -> Option<Result<Vec<Provider>, FieldError>> {
         let operation = operation(ctx);
-        let judge = operation.loader().judge();
+        let evaluator = operation.loader().health_evaluator();
         let listed = operation.providers().await;
         Some(listed.map(|Cached { value: list, freshness }| {
-            let needing = list.iter().filter(|listed| judge.provider(&listed.provider).needs_attention);
-            needing.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(judge))).collect()
+            let needing = list.iter().filter(|listed| evaluator.provider(&listed.provider).needs_attention);
+            needing.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(evaluator))).collect()
         }))
     }
 
-    /// Accounts somebody has to act on (EXPIRED, FAILED, and those pending for more than ten minutes), newest change first.
+    /// The accounts that need attention (`EXPIRED`, `FAILED`, or pending for more than ten minutes), most recently updated first.
     async fn accounts_needing_attention(
         &self,
         ctx: &Context<'_>,
@@ -89,14 +89,14 @@ impl IntegrationHealth {
         first: Option<i32>,
         last: Option<i32>,
     ) -> Option<Result<Preserialized<ConnectedAccountConnection>, FieldError>> {
-        let filter = AccountFilter::needing_attention(operation(ctx).loader().judge().rules());
+        let filter = AccountFilter::needing_attention(operation(ctx).loader().health_evaluator().rules());
         let page = PageArguments { after, before, first, last };
         let order_by = Some(ConnectedAccountOrder::NEWEST_CHANGE_FIRST);
         Some(connect(ctx, Ok(Parent::Project), Ok(filter), page, order_by).await)
     }
 }
 
-/// Every status, so that one that nobody is in is told as 0.
+/// All statuses, so that a status without integrations is reported as 0.
 const STATUSES: [providers::ProviderStatus; 5] = [
     providers::ProviderStatus::Healthy,
     providers::ProviderStatus::Degraded,

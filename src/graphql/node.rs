@@ -13,12 +13,12 @@ use super::toolkits::Toolkit;
 use crate::domain::global_id::{GlobalId, ProviderId};
 use crate::loaders::cache::freshness::Cached;
 
-/// An object with a globally unique `id`, which `Query.node` resolves again.
+/// An object with a globally unique ID.
 #[derive(Interface)]
 #[graphql(field(
     name = "id",
     ty = "ID",
-    desc = "Opaque, stable across restarts and replicas, and free of personal data."
+    desc = "The global ID of the object. Opaque, stable across restarts and replicas, and free of personal data."
 ))]
 pub(super) enum Node {
     Provider(Provider),
@@ -26,7 +26,7 @@ pub(super) enum Node {
     Toolkit(Toolkit),
 }
 
-/// The object of an id; `None` where there is none.
+/// The object with an ID; `None` if it does not exist.
 pub(super) async fn node(ctx: &Context<'_>, id: &ID) -> Option<Result<Node, FieldError>> {
     match GlobalId::parse(id) {
         Err(refused) => Some(Err(refused.into())),
@@ -38,19 +38,19 @@ pub(super) async fn node(ctx: &Context<'_>, id: &ID) -> Option<Result<Node, Fiel
 
 /// A provider by what its global id is made of.
 pub(super) async fn provider(ctx: &Context<'_>, id: ProviderId) -> Option<Result<Provider, FieldError>> {
-    let (judge, list) = (operation(ctx).loader().judge(), operation(ctx).providers().await);
+    let (evaluator, list) = (operation(ctx).loader().health_evaluator(), operation(ctx).providers().await);
     let found = list.map(|Cached { value: list, freshness }| {
         let found = list.iter().find(|listed| listed.id == id);
-        found.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(judge)))
+        found.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(evaluator)))
     });
     found.transpose()
 }
 
 /// An account by its `ca_…`.
 pub(super) async fn account(ctx: &Context<'_>, id: Box<str>) -> Option<Result<ConnectedAccount, FieldError>> {
-    let (judge, found) = (operation(ctx).loader().judge(), operation(ctx).account(id).await);
+    let (evaluator, found) = (operation(ctx).loader().health_evaluator(), operation(ctx).account(id).await);
     let found = found.map(|Cached { value, freshness }| {
-        value.map(|account| ConnectedAccount(account, freshness, Arc::clone(judge)))
+        value.map(|account| ConnectedAccount(account, freshness, Arc::clone(evaluator)))
     });
     found.transpose()
 }

@@ -10,8 +10,8 @@ use async_graphql::{ContextSelectionSet, Positioned, ServerResult};
 use async_graphql::{ID, OutputType, Value};
 use std::borrow::Cow;
 
-use super::json::Json;
-use super::moment::DateTime;
+use super::date_time::DateTime;
+use super::json_writer::JsonWriter;
 use super::sync_fields::{ObjectWriter, SyncFields};
 
 /// Declares an object type:
@@ -119,7 +119,7 @@ macro_rules! object_type {
             fn write_objects(
                 &self,
                 write: &$crate::graphql::sync_fields::ObjectWriter<Self>,
-                json: &mut $crate::graphql::json::Json,
+                json: &mut $crate::graphql::json_writer::JsonWriter,
             ) {
                 write(self, json);
             }
@@ -134,13 +134,13 @@ pub(super) trait ObjectValue {
     type Object: SyncFields;
 
     /// Writes the value; `write` writes one object.
-    fn write_objects(&self, write: &ObjectWriter<Self::Object>, json: &mut Json);
+    fn write_objects(&self, write: &ObjectWriter<Self::Object>, json: &mut JsonWriter);
 }
 
 impl<T: ObjectValue> ObjectValue for &T {
     type Object = T::Object;
 
-    fn write_objects(&self, write: &ObjectWriter<T::Object>, json: &mut Json) {
+    fn write_objects(&self, write: &ObjectWriter<T::Object>, json: &mut JsonWriter) {
         (**self).write_objects(write, json);
     }
 }
@@ -148,10 +148,10 @@ impl<T: ObjectValue> ObjectValue for &T {
 impl<T: ObjectValue> ObjectValue for Option<T> {
     type Object = T::Object;
 
-    fn write_objects(&self, write: &ObjectWriter<T::Object>, json: &mut Json) {
+    fn write_objects(&self, write: &ObjectWriter<T::Object>, json: &mut JsonWriter) {
         match self {
             Some(object) => object.write_objects(write, json),
-            None => json.text(b"null"),
+            None => json.raw(b"null"),
         }
     }
 }
@@ -159,21 +159,21 @@ impl<T: ObjectValue> ObjectValue for Option<T> {
 impl<T: ObjectValue> ObjectValue for Vec<T> {
     type Object = T::Object;
 
-    fn write_objects(&self, write: &ObjectWriter<T::Object>, json: &mut Json) {
+    fn write_objects(&self, write: &ObjectWriter<T::Object>, json: &mut JsonWriter) {
         json.list(self, |json, object| object.write_objects(write, json));
     }
 }
 
 /// The value of a field that holds no objects.
 pub(super) trait WriteJson {
-    fn write_json(&self, json: &mut Json);
+    fn write_json(&self, json: &mut JsonWriter);
 }
 
 /// Types that serde writes as the schema does.
 macro_rules! write_with_serde {
     ($($type:ty),*) => { $(impl WriteJson for $type {
-        fn write_json(&self, json: &mut Json) {
-            json.put(self);
+        fn write_json(&self, json: &mut JsonWriter) {
+            json.serialize(self);
         }
     })* };
 }
@@ -182,48 +182,48 @@ write_with_serde!(bool, i32, str, String, ID);
 /// Enums of the schema.
 macro_rules! write_enum {
     ($($type:ty),* $(,)?) => { $(impl $crate::graphql::object_type::WriteJson for $type {
-        fn write_json(&self, json: &mut $crate::graphql::json::Json) {
-            json.word(*self);
+        fn write_json(&self, json: &mut $crate::graphql::json_writer::JsonWriter) {
+            json.enum_value(*self);
         }
     })* };
 }
 pub(super) use write_enum;
 
 impl WriteJson for DateTime {
-    fn write_json(&self, json: &mut Json) {
+    fn write_json(&self, json: &mut JsonWriter) {
         json.date_time(self.0);
     }
 }
 
 impl<T: WriteJson + ?Sized> WriteJson for &T {
-    fn write_json(&self, json: &mut Json) {
+    fn write_json(&self, json: &mut JsonWriter) {
         (**self).write_json(json);
     }
 }
 
 impl<T: WriteJson + ?Sized> WriteJson for Box<T> {
-    fn write_json(&self, json: &mut Json) {
+    fn write_json(&self, json: &mut JsonWriter) {
         (**self).write_json(json);
     }
 }
 
 impl<T: WriteJson> WriteJson for Option<T> {
-    fn write_json(&self, json: &mut Json) {
+    fn write_json(&self, json: &mut JsonWriter) {
         match self {
             Some(value) => value.write_json(json),
-            None => json.text(b"null"),
+            None => json.raw(b"null"),
         }
     }
 }
 
 impl<T: WriteJson> WriteJson for [T] {
-    fn write_json(&self, json: &mut Json) {
+    fn write_json(&self, json: &mut JsonWriter) {
         json.list(self, |json, value| value.write_json(json));
     }
 }
 
 impl<T: WriteJson> WriteJson for Vec<T> {
-    fn write_json(&self, json: &mut Json) {
+    fn write_json(&self, json: &mut JsonWriter) {
         self.as_slice().write_json(json);
     }
 }
@@ -232,8 +232,8 @@ impl<T: WriteJson> WriteJson for Vec<T> {
 pub(super) struct IdRef<'a>(pub(super) &'a str);
 
 impl WriteJson for IdRef<'_> {
-    fn write_json(&self, json: &mut Json) {
-        json.put(self.0);
+    fn write_json(&self, json: &mut JsonWriter) {
+        json.serialize(self.0);
     }
 }
 

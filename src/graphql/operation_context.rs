@@ -1,4 +1,4 @@
-//! What the resolvers of one operation have at hand.
+//! The context of one operation, which its resolvers read.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ impl OperationContext {
         Self { parts, caller, loader }
     }
 
-    /// Who asks: for telling them who they are. What they may see is the loader's to know.
+    /// The caller, for `viewer`. Data access is decided by the loader.
     pub(super) fn caller(&self) -> &Caller {
         &self.caller
     }
@@ -97,7 +97,7 @@ impl OperationContext {
         Ok(self.load(key, UpstreamName::Composio).await??)
     }
 
-    /// How many accounts a parent has.
+    /// The number of accounts of a parent.
     pub(super) async fn counts(&self, key: CountKey) -> Result<Counts, FieldError> {
         Ok(self.load(key, UpstreamName::Composio).await??)
     }

@@ -3,15 +3,15 @@
 use super::object_type::object_type;
 
 object_type! {
-    /// Where a page stands in its list.
+    /// Information about pagination in a connection.
     pub(super) struct PageInfo {
-        /// Whether items follow this page.
+        /// Whether there are more items when paginating forwards.
         pub(super) has_next_page: bool,
-        /// Whether items precede this page.
+        /// Whether there are more items when paginating backwards.
         pub(super) has_previous_page: bool,
-        /// The first item's cursor; null on an empty page.
+        /// The cursor of the first item, for backwards pagination; null if the page is empty.
         pub(super) start_cursor: Option<String>,
-        /// The last item's cursor; null on an empty page.
+        /// The cursor of the last item, for forwards pagination; null if the page is empty.
         pub(super) end_cursor: Option<String>,
     }
 }

@@ -1,4 +1,5 @@
-//! Objects whose text is written by a plan, where the schema has the objects themselves.
+//! Field values that are serialized while they are resolved, where the schema has objects: [`Preserialized`] and
+//! [`PreserializedList`].
 
 use std::borrow::Cow;
 
@@ -8,11 +9,12 @@ use async_graphql::resolver_utils::{resolve_container, resolve_list};
 use async_graphql::{Context, ContextSelectionSet, OutputType, Positioned, ServerResult, Value};
 use futures_util::future::{FutureExt, try_join_all};
 
-use super::json::Json;
+use super::json_writer::JsonWriter;
 use super::object_type::ObjectValue;
 use super::sync_fields::{ObjectWriter, Plan, SyncFields};
 
-/// What a text begins with, in bytes: ten accounts with some fields each, so that most never move.
+/// The initial capacity of a text, in bytes: enough for ten accounts with some fields each, so that most texts are
+/// never reallocated.
 const ROOM: usize = 4 * 1024;
 
 /// One object.
@@ -35,7 +37,7 @@ impl<T: SyncFields> OutputType for Preserialized<T> {
         let waited =
             plan.waiting().map(|field| async move { resolve(&self.0, &ctx.with_field(field)).await }.boxed());
         let waited = try_join_all(waited).await?;
-        let mut json = Json::with_room(ROOM);
+        let mut json = JsonWriter::with_capacity(ROOM);
         write(&plan, &self.0, &mut waited.iter(), &mut json);
         Ok(json.into_value())
     }
@@ -72,7 +74,7 @@ impl<T: SyncFields> OutputType for PreserializedList<T> {
             })
         });
         let waited = try_join_all(waited).await?;
-        let (mut waited, mut json) = (waited.iter(), Json::with_room(ROOM));
+        let (mut waited, mut json) = (waited.iter(), JsonWriter::with_capacity(ROOM));
         json.list(rows, |json, row| write(plan, row, &mut waited, json));
         Ok(json.into_value())
     }
@@ -81,7 +83,7 @@ impl<T: SyncFields> OutputType for PreserializedList<T> {
 impl<T: ObjectValue> ObjectValue for PreserializedList<T> {
     type Object = T::Object;
 
-    fn write_objects(&self, write: &ObjectWriter<T::Object>, json: &mut Json) {
+    fn write_objects(&self, write: &ObjectWriter<T::Object>, json: &mut JsonWriter) {
         self.0.write_objects(write, json);
     }
 }
@@ -94,7 +96,7 @@ fn write<'v, T: SyncFields>(
     plan: &Plan<'_, T>,
     object: &T,
     waited: &mut impl Iterator<Item = &'v Value>,
-    json: &mut Json,
+    json: &mut JsonWriter,
 ) {
     plan.write(object, json, |json| json.value(waited.next().unwrap_or(&Value::Null)));
 }
@@ -131,7 +133,7 @@ mod tests {
 
     impl SyncFields for Thing {
         const FIELDS: &'static [(&'static str, SyncField<Self>)] = &[
-            ("way", Scalar(|_, json| json.put("planned"))),
+            ("way", Scalar(|_, json| json.serialize("planned"))),
             (
                 "below",
                 Objects(|selection| {
@@ -154,7 +156,7 @@ mod tests {
     async fn answer(query: &str) -> String {
         let response = Schema::new(Query, EmptyMutation, EmptySubscription).execute(query).await;
         assert!(response.is_ok(), "{query}: {:?}", response.errors);
-        let mut json = Json::with_room(0);
+        let mut json = JsonWriter::with_capacity(0);
         json.value(&response.data);
         String::from_utf8(json.into_bytes()).unwrap()
     }

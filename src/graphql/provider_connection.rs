@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject};
 
-use super::accounts_ahead;
+use super::account_prefetch;
+use super::enums::{OrderDirection, ProviderCategory, ProviderOrderField, ProviderStatus};
 use super::errors::FieldError;
 use super::freshness::DataFreshness;
 use super::health::HealthState;
@@ -13,7 +14,6 @@ use super::operation_context::operation;
 use super::page_info::PageInfo;
 use super::preserialized::{Preserialized, PreserializedList};
 use super::providers::Provider;
-use super::words::{OrderDirection, ProviderCategory, ProviderOrderField, ProviderStatus};
 use crate::domain::filters;
 use crate::domain::global_id;
 use crate::domain::input::BadInput;
@@ -22,24 +22,24 @@ use crate::loaders::cache::freshness::{Cached, Freshness};
 use crate::loaders::health::HealthEvaluator;
 use crate::loaders::lists::provider_page::{self, ProviderPage, ProviderQuery};
 
-/// Narrows integrations; a list that is left out or null asks for all, an empty one for none.
+/// Filters for integrations. An omitted or null list matches everything; an empty list matches nothing.
 #[derive(InputObject, Default)]
 pub(super) struct ProviderFilter {
     ids: Option<Vec<ID>>,
     categories: Option<Vec<ProviderCategory>>,
-    /// Names, to the letter.
+    /// Filter by exact names.
     names: Option<Vec<String>>,
     statuses: Option<Vec<ProviderStatus>>,
     connected: Option<bool>,
-    /// States of their verdicts.
+    /// Filter by health states.
     health_states: Option<Vec<HealthState>>,
-    /// Whether somebody has to act.
+    /// Whether someone has to act.
     needs_attention: Option<bool>,
-    /// Matches in the name or the display name, without regard to case.
+    /// Filter by text in the name or display name. Case-insensitive.
     search: Option<String>,
 }
 
-/// The order of integrations; equals keep the upstream's order.
+/// Ordering options for integrations. Equal integrations keep the upstream's order.
 #[derive(InputObject)]
 pub(super) struct ProviderOrder {
     field: ProviderOrderField,
@@ -80,10 +80,14 @@ pub(super) async fn connect(
     let operation = operation(ctx);
     let page = arguments.check(operation.connections().providers())?;
     let question = question(filter.unwrap_or_default(), order)?;
-    accounts_ahead::start(ctx, &question, &page);
+    account_prefetch::start(ctx, &question, &page);
     let Cached { value: list, freshness } = operation.providers().await?;
     let page = operation.loader().provider_page(&list, &question, &page)?;
-    Ok(Preserialized(ProviderConnection(Arc::new(page), freshness, Arc::clone(operation.loader().judge()))))
+    Ok(Preserialized(ProviderConnection(
+        Arc::new(page),
+        freshness,
+        Arc::clone(operation.loader().health_evaluator()),
+    )))
 }
 
 pub(super) struct ProviderConnection(Arc<ProviderPage>, Freshness, Arc<HealthEvaluator>);
@@ -91,16 +95,16 @@ pub(super) struct ProviderConnection(Arc<ProviderPage>, Freshness, Arc<HealthEva
 object_type! {
     /// A page of integrations.
     impl ProviderConnection |connection| {
-        /// The integrations with their cursors.
+        /// The edges of the page: integrations with their cursors.
         object edges: PreserializedList<ProviderEdge> = PreserializedList(connection.iter_edges().collect());
 
-        /// The integrations without their cursors.
+        /// The integrations of the page.
         object nodes: PreserializedList<Provider> = PreserializedList(connection.iter_nodes().collect());
 
-        /// Where this page stands in its list.
+        /// Information to aid in pagination.
         object page_info: PageInfo = connection.place();
 
-        /// How many integrations match.
+        /// The total number of matching integrations.
         total_count: i32 = connection.total();
         object freshness: DataFreshness = DataFreshness(connection.1);
     }
@@ -138,12 +142,12 @@ pub(super) struct ProviderEdge {
 }
 
 object_type! {
-    /// An integration in a page.
+    /// An edge in a connection.
     impl ProviderEdge |edge| {
-        /// Where the integration stands: the `after` or `before` of another page.
+        /// A cursor for use in pagination, as `after` or `before`.
         cursor: String = edge.page.cursor(edge.place).unwrap_or_default();
 
-        /// The integration.
+        /// The integration at the end of the edge.
         object node: &Provider = &edge.node;
     }
 }

@@ -6,15 +6,15 @@ use async_graphql::{Context, ID};
 
 use super::account_connection::{ConnectedAccountConnection, connect};
 use super::account_filters::{ConnectedAccountOrder, ProviderAccountFilter};
+use super::date_time::{DateTime, date_time};
+use super::enums::{ProviderCategory, ProviderStatus};
 use super::errors::FieldError;
 use super::freshness::DataFreshness;
 use super::health::{HealthReason, HealthVerdict, disagreement};
-use super::moment::{DateTime, moment};
 use super::object_type::object_type;
 use super::operation_context::operation;
 use super::preserialized::Preserialized;
 use super::toolkits::Toolkit;
-use super::words::{ProviderCategory, ProviderStatus};
 use crate::domain::global_id::GlobalId;
 use crate::domain::page::PageArguments;
 use crate::loaders::cache::freshness::Freshness;
@@ -30,51 +30,51 @@ pub(super) struct Provider(
 
 object_type! {
     /// An integration of the workspace, as the workspace API reports it.
-    impl Provider |Self(listed, freshness, judge)| {
-        /// Opaque, stable across restarts and replicas, and free of personal data.
+    impl Provider |Self(listed, freshness, evaluator)| {
+        /// The global ID of the object. Opaque, stable across restarts and replicas, and free of personal data.
         pub(super) id: ID = GlobalId::Provider(listed.id).encode().into();
         category: ProviderCategory = listed.provider.category.kind().into();
 
-        /// The category in the upstream's own word, also when it is one that this layer does not know.
+        /// The category as the upstream spells it.
         raw_category: &str = listed.provider.category.raw();
 
-        /// The integration's name in the upstream's own word: `gmail`, `microsoft`, `slack`. Not unique: `microsoft` is an e-mail and a calendar provider.
+        /// The name of the integration, such as `gmail` or `slack`. Not unique: `microsoft` is both an email and a calendar integration.
         name: &str = &listed.provider.name;
         connected: bool = listed.provider.connected;
 
-        /// The provider-side account; null while nothing is connected.
+        /// The ID of the account at the provider; null while nothing is connected.
         account_id: Option<&str> = listed.provider.account_id.as_deref();
         display_name: Option<&str> = listed.provider.display_name.as_deref();
 
-        /// The OAuth scopes that were granted.
+        /// The granted OAuth scopes.
         scopes: &[Box<str>] = &listed.provider.scopes;
-        connected_at: Option<DateTime> = moment(listed.provider.connected_at);
+        connected_at: Option<DateTime> = date_time(listed.provider.connected_at);
 
-        /// The last successful sync.
-        last_sync_at: Option<DateTime> = moment(listed.provider.last_sync_at);
+        /// The time of the last successful sync.
+        last_sync_at: Option<DateTime> = date_time(listed.provider.last_sync_at);
         status: ProviderStatus = listed.provider.status.kind().into();
 
-        /// The status in the upstream's own word.
+        /// The status as the upstream spells it.
         raw_status: &str = listed.provider.status.raw();
 
-        /// The upstream's explanation while the provider is not healthy.
+        /// The upstream's explanation while the integration is not healthy.
         error_message: Option<&str> = listed.provider.error_message.as_deref();
 
-        /// The verdict for people, of this object's own upstream: one state, the reasons for it, and whether somebody has to act.
-        object health: HealthVerdict = HealthVerdict(judge.provider(&listed.provider));
+        /// The health of the integration according to the workspace API: one state, the reasons for it, and whether it needs attention.
+        object health: HealthVerdict = HealthVerdict(evaluator.provider(&listed.provider));
 
-        /// Where the two upstreams say opposite things of this integration; null where they agree, or where one cannot be read. Asks the other upstream.
+        /// A contradiction between the two upstreams about this integration; null if they agree or one is unavailable. Requires a call to the connected-accounts API.
         async fn disagreement(&self, ctx: &Context<'_>) -> Option<Result<HealthReason, FieldError>> {
             disagreement(ctx, &self.0.provider).await.transpose()
         }
         object freshness: DataFreshness = DataFreshness(*freshness);
 
-        /// The toolkits that stand for this provider in the connected-accounts system.
+        /// The toolkits that correspond to this integration in the connected-accounts API.
         async fn toolkits(&self, ctx: &Context<'_>) -> Vec<Toolkit> {
             operation(ctx).mapping().toolkits_of(&self.0.provider).iter().cloned().map(Toolkit::Known).collect()
         }
 
-        /// The accounts connected through this provider's toolkits. Asked for on many providers at once, it costs one upstream call, not one each.
+        /// The accounts connected through the integration's toolkits. Selected on many integrations at once, it takes one upstream call and not one each.
         #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
         async fn connected_accounts(
             &self,

@@ -30,22 +30,22 @@ type Each<T> = Result<Vec<Option<Result<T, FieldError>>>, FieldError>;
 // A name of its own, as it is merged into the type that bears the right one.
 #[Object(name = "QueryOfPeople")]
 impl Query {
-    /// One object by its global `id`; null where it does not exist or the caller may not see it.
+    /// Looks up an object by its global ID; null if it does not exist or is not visible to the caller.
     async fn node(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Node, FieldError>> {
         node::node(ctx, &id).await
     }
 
-    /// Objects by their global `id`, in the order asked; null at the place of each that is missing. One upstream call per upstream, however many ids.
+    /// Looks up objects by their global IDs, in the requested order, with null for each that is missing. Takes at most one call per upstream.
     async fn nodes(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<Node> {
         each(ctx, "ids", &ids, |id| node::node(ctx, id)).await
     }
 
-    /// One integration of the workspace.
+    /// Looks up an integration of the workspace by its global ID.
     async fn provider(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Provider, FieldError>> {
         provider(ctx, &id).await
     }
 
-    /// Integrations by their ids, in the order asked: the batched root field for schema stitching.
+    /// Looks up integrations by their global IDs, in the requested order. Also the batched field for schema stitching.
     async fn providers_by_ids(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<Provider> {
         each(ctx, "ids", &ids, |id| provider(ctx, id)).await
     }
@@ -66,7 +66,7 @@ impl Query {
         Some(provider_connection::connect(ctx, page, filter, order_by).await)
     }
 
-    /// One connected account.
+    /// Looks up a connected account by its ID: global, or Composio's `ca_…`.
     async fn connected_account(
         &self,
         ctx: &Context<'_>,
@@ -75,12 +75,12 @@ impl Query {
         account(ctx, &id).await
     }
 
-    /// Connected accounts by their ids (global, or the upstream's `ca_…`), in the order asked: the batched root field for schema stitching.
+    /// Looks up connected accounts by their IDs (global, or Composio's `ca_…`), in the requested order. Also the batched field for schema stitching.
     async fn connected_accounts_by_ids(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<ConnectedAccount> {
         each(ctx, "ids", &ids, |id| account(ctx, id)).await
     }
 
-    /// The connected accounts of the project. Every filter and order is applied by the upstream, so pages are exact.
+    /// The connected accounts of the project. The upstream applies all filters and orderings, so pages are exact.
     #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
     async fn connected_accounts(
         &self,
@@ -99,37 +99,37 @@ impl Query {
         Some(account_connection::connect(ctx, Ok(Parent::Project), filter, page, order_by).await)
     }
 
-    /// A toolkit by its slug (`gmail`, `googlecalendar`), compared without regard to case. Makes no call: every well-formed slug is answered.
+    /// Looks up a toolkit by its slug, such as `gmail` or `googlecalendar`. Case-insensitive. Takes no upstream call: every well-formed slug resolves.
     async fn toolkit(&self, slug: String) -> Option<Result<Toolkit, FieldError>> {
         Some(toolkit(&slug))
     }
 
-    /// Toolkits by their slugs, in the order asked: the batched root field for schema stitching.
+    /// Looks up toolkits by their slugs, in the requested order. Also the batched field for schema stitching.
     async fn toolkits_by_slugs(&self, ctx: &Context<'_>, slugs: Vec<String>) -> Each<Toolkit> {
         each(ctx, "slugs", &slugs, |slug| async move { Some(toolkit(slug)) }).await
     }
 
-    /// An end user of the project, by the id that the application gave when the account was connected. Makes no call; null where the caller may not see that user.
+    /// Looks up an end user by the ID that the application assigned. Takes no upstream call. Null if the user is not visible to the caller.
     async fn user(&self, ctx: &Context<'_>, id: ID) -> Option<Result<User, FieldError>> {
         user(ctx, &id)
     }
 
-    /// Users by their ids, in the order asked: the batched root field for schema stitching.
+    /// Looks up end users by their IDs, in the requested order. Also the batched field for schema stitching.
     async fn users_by_ids(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<User> {
         each(ctx, "ids", &ids, |id| async move { user(ctx, id) }).await
     }
 
-    /// The workspace at a glance: how many integrations and accounts are in which state, and which need somebody.
+    /// The health of the workspace at a glance: counts per status, and what needs attention.
     async fn integration_health(&self) -> IntegrationHealth {
         IntegrationHealth
     }
 
-    /// Who is asking, and what they may see.
+    /// The caller of this request.
     async fn viewer(&self, ctx: &Context<'_>) -> Viewer {
         Viewer::of(operation(ctx).caller())
     }
 
-    /// What this layer knows of its own sources; never fails, and costs no upstream call.
+    /// The state of both upstream APIs as observed by Switchboard. Never fails and takes no upstream call.
     async fn upstreams(&self, ctx: &Context<'_>) -> Vec<Upstream> {
         upstreams(ctx)
     }
@@ -161,8 +161,8 @@ pub(super) fn user(ctx: &Context<'_>, id: &str) -> Option<Result<User, FieldErro
     }
 }
 
-/// An id that the accounts could not be asked for is no user's. Told in words of its own: those of the filter
-/// name an argument that is not here, and advise to leave it out.
+/// Refuses an ID that no user can have. The message is specific to IDs: the one of the filter names an argument that
+/// this field does not have.
 fn check_user(id: &str) -> Result<(), BadInput> {
     let refused = |_| {
         let sentence = format!(

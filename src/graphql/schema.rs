@@ -2,28 +2,28 @@
 
 use async_graphql::{MergedObject, ObjectType, SDLExportOptions, Schema, ValidationMode};
 
-use super::larger_graphs::LargerGraphs;
+use super::gateway_queries::GatewayQueries;
 use super::query::Query;
 use super::subscription::Subscription;
 use super::upstreams::Mutation;
 
 /// The schema that operations run against.
-pub(super) type GraphSchema = Schema<Root, Mutation, Subscription>;
+pub(super) type GraphSchema = Schema<FullRoot, Mutation, Subscription>;
 
 /// The root of every query.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
-struct Plain(Query);
+struct PublicRoot(Query);
 
 /// The root of every query.
 // What stands last is looked into first.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
-pub(super) struct Root(LargerGraphs, Query);
+pub(super) struct FullRoot(GatewayQueries, Query);
 
 /// Builds the schema that operations run against.
 pub(super) fn schema() -> GraphSchema {
-    with_queries(Root(LargerGraphs, Query))
+    with_queries(FullRoot(GatewayQueries, Query))
 }
 
 fn with_queries<Q: ObjectType + 'static>(query: Q) -> Schema<Q, Mutation, Subscription> {
@@ -35,12 +35,12 @@ fn with_queries<Q: ObjectType + 'static>(query: Q) -> Schema<Q, Mutation, Subscr
 /// The schema in GraphQL's schema definition language, as `schema.graphql` holds it.
 #[must_use]
 pub fn sdl() -> String {
-    printed(&with_queries(Plain(Query)))
+    printed(&with_queries(PublicRoot(Query)))
 }
 
 /// The same with the root fields that gateways ask: what documents are judged by.
 #[must_use]
-pub fn whole_sdl() -> String {
+pub fn full_sdl() -> String {
     printed(&schema())
 }
 

@@ -60,7 +60,7 @@ impl Tree {
         fields.iter_mut().find(|field| field.name == name).map(Node::make_mut)
     }
 
-    /// Takes fields away from the root of queries, and whatever nothing leads to any more.
+    /// Removes fields from the query root, and all types that are no longer reachable.
     pub(super) fn leave_out<'n>(&mut self, root_fields: impl IntoIterator<Item = &'n str>) {
         let names: HashSet<_> = root_fields.into_iter().collect();
         if let Some(query) = self.object("Query") {

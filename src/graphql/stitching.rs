@@ -1,7 +1,7 @@
-//! The schema as a subschema that tells a stitching gateway how to merge it: what `switchboard schema --format
-//! stitching` prints and `_sdl` tells, in the directives that `@graphql-tools/stitching-directives` reads.
+//! The schema as a subschema for stitching gateways: what `switchboard schema --format stitching` prints and `_sdl`
+//! returns, with the directives that `@graphql-tools/stitching-directives` reads.
 //!
-//! `@key` of theirs is not federation's: it takes a selection set. So it stands in this text alone.
+//! Their `@key` is not the one of federation: it takes a selection set. So it is in this text only.
 
 use apollo_compiler::ast::{Definition, Document};
 use apollo_compiler::name;
@@ -17,7 +17,7 @@ const MERGED: [(&str, &str, &str); 4] = [
     ("User", "id", "usersByIds"),
 ];
 
-/// What federation's routers alone ask for.
+/// Fields for federation routers only.
 const OF_FEDERATION: [&str; 2] = ["_entities", "_service"];
 
 /// The directives as their package declares them, as far as they are used.
@@ -29,7 +29,7 @@ directive @merge(keyField: String) on FIELD_DEFINITION
 /// The schema for stitching gateways.
 #[must_use]
 pub fn sdl() -> String {
-    let mut tree = Tree::read(&schema::whole_sdl());
+    let mut tree = Tree::read(&schema::full_sdl());
     tree.leave_out(OF_FEDERATION);
     for (name, key, root) in MERGED {
         if let Some(object) = tree.object(name) {

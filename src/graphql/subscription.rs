@@ -1,10 +1,9 @@
-//! The root of every subscription.
+//! The subscription root.
 //!
-//! An event is executed by itself, as the specification has it (6.2.3.2 "MapSourceToResponseEvent"): with loaders, a moment
-//! and a deadline of its own. So a field here does not wait for changes. It is asked about each one, and its stream
-//! holds that change where the filter and the caller's view let it through, and nothing where they do not. The library's
-//! own way, one stream of one context for as long as the client listens, was rejected: what a context remembers
-//! would grow old with it.
+//! Every event is executed on its own, as the specification has it (6.2.3.2 "MapSourceToResponseEvent"), with its own
+//! loaders, time and deadline. So a field here does not wait for changes. It is executed for each one, and its stream
+//! holds that change if the filter and the caller's view match it. Rejected: the library's own way, one stream with
+//! one context for the whole subscription, whose loaders would return old data.
 
 use std::sync::Arc;
 
@@ -13,22 +12,22 @@ use futures_util::stream::{self, Stream};
 
 use super::account_filters::ConnectedAccountFilter;
 use super::accounts::ConnectedAccount;
+use super::date_time::DateTime;
+use super::enums::{ConnectedAccountStatus, ProviderStatus};
 use super::errors::FieldError;
-use super::moment::DateTime;
 use super::operation_context::operation;
 use super::provider_connection::{ProviderFilter, question};
 use super::providers::Provider;
-use super::words::{ConnectedAccountStatus, ProviderStatus};
 use crate::domain::accounts::SharedAccount;
 use crate::domain::change;
 use crate::domain::global_id::GlobalId;
 use crate::loaders::lists::providers::ListedProvider;
 use crate::loaders::watch;
 
-/// What an operation is asked about.
+/// The event that a subscription is executed for.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// Nothing: whether it can be listened with at all.
+    /// No event: finds out whether the subscription is allowed.
     None,
     /// A change of an integration.
     Provider(Arc<watch::change::ProviderChange>),
@@ -41,7 +40,7 @@ pub(super) struct Subscription;
 /// The root of every subscription.
 #[GraphqlSubscription]
 impl Subscription {
-    /// Integrations that appeared, changed or went, from the moment of subscribing.
+    /// Integrations that are added, modified or removed after the subscription starts.
     async fn provider_changed(
         &self,
         ctx: &Context<'_>,
@@ -55,7 +54,7 @@ impl Subscription {
         Ok(stream::iter(loader.visible_provider_change(change, &question).map(ProviderChange)))
     }
 
-    /// Connected accounts that appeared, changed or went, from the moment of subscribing. That one went is told where the project's total fell and a walk over all its accounts missed it, as long as they are few enough to be walked over.
+    /// Connected accounts that are added, modified or removed after the subscription starts. A removal is detected when the project's total falls and a scan of all its accounts no longer finds the account; projects with too many accounts for a scan report no removals.
     async fn connected_account_changed(
         &self,
         ctx: &Context<'_>,
@@ -70,27 +69,27 @@ impl Subscription {
     }
 }
 
-/// What happened to an object.
+/// The kind of change.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "change::ChangeKind")]
 pub(super) enum ChangeKind {
-    /// It was not there before.
+    /// The object was added.
     Added,
-    /// It is not what it was.
+    /// The object was modified.
     Updated,
-    /// It is there no more.
+    /// The object was removed.
     Removed,
 }
 
-/// What made this layer look.
+/// The trigger by which a change was detected.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "change::ChangeCause")]
 pub(super) enum ChangeCause {
-    /// It looks again and again while somebody listens.
+    /// Periodic polling while there are subscribers.
     Poll,
-    /// The upstream said so.
+    /// A webhook from the upstream.
     Webhook,
-    /// Somebody asked for a refresh.
+    /// A `refresh` mutation.
     Refresh,
 }
 
@@ -107,23 +106,27 @@ impl ProviderChange {
         self.0.cause.into()
     }
 
-    /// The integration's id.
+    /// The global ID of the integration.
     async fn id(&self) -> ID {
         GlobalId::Provider(self.0.states.last().id).encode().into()
     }
 
-    /// As it is now; null where it went.
+    /// The current state; null if it was removed.
     async fn provider(&self, ctx: &Context<'_>) -> Option<Provider> {
         let listed: &Arc<ListedProvider> = self.0.states.after()?;
-        Some(Provider(Arc::clone(listed), self.0.freshness, Arc::clone(operation(ctx).loader().judge())))
+        Some(Provider(
+            Arc::clone(listed),
+            self.0.freshness,
+            Arc::clone(operation(ctx).loader().health_evaluator()),
+        ))
     }
 
-    /// The status before, where it was seen.
+    /// The previous status, if known.
     async fn previous_status(&self) -> Option<ProviderStatus> {
         Some(self.0.states.before()?.provider.status.kind().into())
     }
 
-    /// When it was seen.
+    /// When the change was detected.
     async fn at(&self) -> DateTime {
         DateTime(self.0.at)
     }
@@ -142,24 +145,24 @@ impl ConnectedAccountChange {
         self.0.cause.into()
     }
 
-    /// The account's id.
+    /// The global ID of the account.
     async fn id(&self) -> ID {
         GlobalId::Account(self.0.states.last().id.clone()).encode().into()
     }
 
-    /// As it is now; null where it went.
+    /// The current state; null if it was removed.
     async fn connected_account(&self, ctx: &Context<'_>) -> Option<ConnectedAccount> {
         let account: &SharedAccount = self.0.states.after()?;
-        let judge = Arc::clone(operation(ctx).loader().judge());
-        Some(ConnectedAccount(Arc::clone(account), self.0.freshness, judge))
+        let evaluator = Arc::clone(operation(ctx).loader().health_evaluator());
+        Some(ConnectedAccount(Arc::clone(account), self.0.freshness, evaluator))
     }
 
-    /// The status before, where it was seen.
+    /// The previous status, if known.
     async fn previous_status(&self) -> Option<ConnectedAccountStatus> {
         Some(self.0.states.before()?.status.kind().into())
     }
 
-    /// When it was seen.
+    /// When the change was detected.
     async fn at(&self) -> DateTime {
         DateTime(self.0.at)
     }

@@ -1,44 +1,44 @@
-//! What a selection asks of objects of one type, worked out once for all of them.
+//! Plans for writing objects: a selection, prepared once for all objects of a type.
 //!
-//! The library makes a future, a boxed one, of every field of every object, and a map of what they bring: 1 µs a
-//! field, ten thousand times for two hundred accounts. Yet most fields only show what the object holds. Each type
-//! names those in a table ([`SyncFields::FIELDS`]); a [`Plan`] is the selection's fields with their entries of the table,
-//! and writing an object means calling one after the other. Fields that stand in no table are resolved by the
-//! library, as are all where a plan cannot be made; what they bring is written in their places.
+//! The library resolves every field of every object through a boxed future and collects the values in a map: about 1
+//! µs per field, ten thousand times for two hundred accounts. Yet most fields only show what the object already has.
+//! A type lists those in [`SyncFields::FIELDS`], which `object_type!` generates. A [`Plan`] pairs the selected fields
+//! with their entries, and writing an object calls one after the other. Fields without an entry are resolved by the
+//! library, as is everything if no plan can be made, and their values are written in place.
 
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::resolver_utils::ContainerType;
 use async_graphql::{ContextSelectionSet, Positioned};
 
-use super::json::Json;
+use super::json_writer::JsonWriter;
 
 /// An object type of the schema with fields that wait for nothing.
 pub(super) trait SyncFields: ContainerType + Sized + 'static {
-    /// Those fields by name: each shows the same as its resolver, and none takes arguments. One that is missing
-    /// here is answered all the same, only slower.
+    /// The fields by the names of their resolvers. Each returns the same as its resolver, and none has arguments.
+    /// A field that is missing here is resolved by the library, which is slower.
     const FIELDS: &'static [(&'static str, SyncField<Self>)];
 }
 
 /// A field that waits for nothing.
 pub(super) enum SyncField<T> {
     /// It holds no objects: writes its value.
-    Scalar(fn(&T, &mut Json)),
+    Scalar(fn(&T, &mut JsonWriter)),
     /// It holds objects: says of which type and in which number, by one of [`Subselection`]'s methods.
     Objects(fn(&Subselection<'_>) -> Option<ObjectWriter<T>>),
 }
 
 /// Writes a field's value.
-pub(super) type ObjectWriter<T> = Box<dyn Fn(&T, &mut Json) + Send + Sync>;
+pub(super) type ObjectWriter<T> = Box<dyn Fn(&T, &mut JsonWriter) + Send + Sync>;
 
-/// What a selection asks of each object of a type.
+/// The plan of a selection on a type.
 pub(super) struct Plan<'a, T> {
     steps: Vec<(Box<[u8]>, Step<'a, T>)>,
 }
 
-/// How one response name comes to its value.
+/// The source of the value of one response name.
 enum Step<'a, T> {
     TypeName(Box<str>),
-    Scalar(fn(&T, &mut Json)),
+    Scalar(fn(&T, &mut JsonWriter)),
     Objects(ObjectWriter<T>),
     /// The library resolves it.
     Waits(&'a Positioned<Field>),
@@ -74,10 +74,10 @@ impl<'a, T: SyncFields> Plan<'a, T> {
     }
 
     /// Writes an object; `waited` writes what the next waiting field has brought.
-    pub(super) fn write(&self, object: &T, json: &mut Json, mut waited: impl FnMut(&mut Json)) {
-        json.text(b"{");
+    pub(super) fn write(&self, object: &T, json: &mut JsonWriter, mut waited: impl FnMut(&mut JsonWriter)) {
+        json.raw(b"{");
         for (name, step) in &self.steps {
-            json.text(name);
+            json.raw(name);
             match step {
                 Step::TypeName(name) => json.quoted(name.as_bytes()),
                 Step::Scalar(write) => write(object, json),
@@ -85,7 +85,7 @@ impl<'a, T: SyncFields> Plan<'a, T> {
                 Step::Waits(_) => waited(json),
             }
         }
-        json.text(b"}");
+        json.raw(b"}");
     }
 }
 
@@ -206,7 +206,7 @@ fn stands_alone(ctx: &ContextSelectionSet<'_>) -> bool {
     })
 }
 
-/// Whether a name was selected no more than once, whatever types the fragments are for; `below` is what it selects.
+/// Whether a name is selected at most once, in fragments of any type. `below` is its selection.
 fn only<'a>(
     ctx: &ContextSelectionSet<'a>,
     set: &'a SelectionSet,

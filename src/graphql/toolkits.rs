@@ -21,7 +21,7 @@ use crate::loaders::lists::parent::Parent;
 pub(super) enum Toolkit {
     /// A well-formed slug.
     Known(ToolkitSlug),
-    /// What an account bears in a slug's place, and is none.
+    /// A value in an account that is not a valid slug.
     Malformed(String),
 }
 
@@ -48,9 +48,9 @@ pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Resul
     let operation = operation(ctx);
     let Cached { value: list, freshness } = operation.providers().await?;
     let stands_for = list.iter().filter(|listed| operation.mapping().maps_to(slug, &listed.provider));
-    let judge = operation.loader().judge();
+    let evaluator = operation.loader().health_evaluator();
     let providers: Vec<_> =
-        stands_for.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(judge))).collect();
+        stands_for.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(evaluator))).collect();
     match operation.connections().toolkit_providers_max {
         allowed if providers.len() > allowed => {
             Err(FieldError::TooManyProviders { there: providers.len(), allowed })
@@ -60,21 +60,21 @@ pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Resul
 }
 
 object_type! {
-    /// A service that accounts are connected to, by Composio's name for it.
+    /// An external service that accounts connect to, by its Composio slug.
     impl Toolkit |toolkit| {
-        /// Opaque, stable across restarts and replicas, and free of personal data.
+        /// The global ID of the object. Opaque, stable across restarts and replicas, and free of personal data.
         pub(super) id: ID = match toolkit {
                 Self::Known(slug) => GlobalId::Toolkit(slug.clone()).encode().into(),
                 Self::Malformed(text) => ID::from(text),
             };
 
-        /// The slug, in lower case: `gmail`, `googlecalendar`.
+        /// The slug in lower case, such as `gmail` or `googlecalendar`.
         slug: &str = match toolkit {
                 Self::Known(slug) => slug.as_str(),
                 Self::Malformed(text) => text,
             };
 
-        /// The workspace integrations that this toolkit stands for.
+        /// The workspace integrations that correspond to this toolkit.
         async fn providers(&self, ctx: &Context<'_>) -> Option<Result<Vec<Provider>, FieldError>> {
             match self {
                 Self::Known(slug) => Some(providers_of(ctx, slug).await),
@@ -82,7 +82,7 @@ object_type! {
             }
         }
 
-        /// The accounts that are connected to it.
+        /// The accounts connected to this toolkit.
         #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
         async fn connected_accounts(
             &self,

@@ -1,40 +1,40 @@
-//! What this layer knows of its own sources, and having them read again.
+//! The state of the upstream APIs, and the `refresh` mutation.
 
 use async_graphql::{Context, Enum, Object, SimpleObject};
 
+use super::date_time::{DateTime, date_time};
 use super::errors::FieldError;
-use super::moment::{DateTime, moment};
 use super::object_type::write_enum;
 use super::operation_context::operation;
 use crate::domain::upstream_name;
 use crate::loaders::upstream_status::UpstreamOverview;
 use crate::upstream::standing::{self, Standing};
 
-/// One of the two REST APIs behind this graph.
+/// An upstream API.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "upstream_name::UpstreamName")]
 pub(super) enum UpstreamName {
-    /// The workspace API: integrations.
+    /// The LeadLex workspace API, which serves integrations.
     Leadlex,
-    /// The connected-accounts API.
+    /// The Composio API, which serves connected accounts.
     Composio,
 }
 
-/// How a source is, by its last calls.
+/// The state of an upstream, derived from its most recent calls.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "standing::UpstreamState")]
 pub(super) enum UpstreamState {
-    /// Its last call was answered.
+    /// The last call succeeded.
     Up,
-    /// Its last call failed, and the next may go.
+    /// The last call failed; further calls are allowed.
     Degraded,
-    /// Its quota allows no call now.
+    /// The rate limit is exhausted.
     RateLimited,
-    /// It does not accept the key, or the key lacks a permission.
+    /// The credential is rejected or lacks a permission.
     Unauthorized,
-    /// It does not answer.
+    /// Calls are failing and are suspended for now.
     Down,
-    /// It was not called yet.
+    /// No call has been made yet.
     Unknown,
 }
 
@@ -42,18 +42,18 @@ write_enum!(UpstreamName);
 
 pub(super) struct Upstream {
     source: UpstreamOverview,
-    /// Whether more is told than its name and state.
-    is_told: bool,
+    /// Whether fields other than name and state are visible.
+    shows_details: bool,
 }
 
 impl Upstream {
-    /// What its calls told, for whom that is to know.
+    /// The status derived from its calls, if visible.
     fn standing(&self) -> Option<&Standing> {
-        self.source.standing.as_ref().filter(|_| self.is_told)
+        self.source.standing.as_ref().filter(|_| self.shows_details)
     }
 }
 
-/// A source of this layer, seen from here.
+/// An upstream API as observed by Switchboard.
 #[Object]
 impl Upstream {
     async fn name(&self) -> UpstreamName {
@@ -65,19 +65,19 @@ impl Upstream {
         standing.map_or(standing::UpstreamState::Unknown, |standing| standing.state).into()
     }
 
-    /// This and the fields below: null for a caller who is no ADMIN.
+    /// The upstream's rate limit. Like `lastSuccessAt`, `lastError` and `cache`, visible to callers with the `ADMIN` role only.
     async fn quota(&self) -> Option<UpstreamQuota> {
         let quota = self.standing()?.quota;
         let int = |calls: u64| i32::try_from(calls).unwrap_or(i32::MAX);
         Some(UpstreamQuota {
             limit: quota.limit.map(int),
             remaining: quota.remaining.map(int),
-            resets_at: moment(quota.resets_at),
+            resets_at: date_time(quota.resets_at),
         })
     }
 
     async fn last_success_at(&self) -> Option<DateTime> {
-        moment(self.standing()?.last_success_at)
+        date_time(self.standing()?.last_success_at)
     }
 
     async fn last_error(&self) -> Option<UpstreamErrorInfo> {
@@ -90,7 +90,7 @@ impl Upstream {
     }
 
     async fn cache(&self) -> Option<UpstreamCacheStatistics> {
-        let cache = self.is_told.then_some(self.source.cache)?;
+        let cache = self.shows_details.then_some(self.source.cache)?;
         let int = |figure: u64| i32::try_from(figure).unwrap_or(i32::MAX);
         Some(UpstreamCacheStatistics {
             entries: int(cache.entries),
@@ -101,42 +101,42 @@ impl Upstream {
     }
 }
 
-/// The calls that an upstream allows, as far as it said.
+/// The rate limit of an upstream, as far as it reports it.
 #[derive(SimpleObject)]
 pub(super) struct UpstreamQuota {
-    /// The calls of one window.
+    /// The number of calls per window.
     limit: Option<i32>,
-    /// What is left of them.
+    /// The number of calls left in the current window.
     remaining: Option<i32>,
     resets_at: Option<DateTime>,
 }
 
-/// The last call that failed.
+/// The most recent failed call to an upstream.
 #[derive(SimpleObject)]
 pub(super) struct UpstreamErrorInfo {
     code: String,
     at: DateTime,
-    /// The upstream's request id, for its support.
+    /// The upstream's request ID, for its support.
     request_id: Option<String>,
 }
 
-/// How this layer's cache has served a source's data.
+/// Statistics of the cache of an upstream's data.
 #[derive(SimpleObject)]
 pub(super) struct UpstreamCacheStatistics {
-    /// What is kept now.
+    /// The number of entries.
     entries: i32,
-    /// Answered with fresh data.
+    /// The number of reads served with fresh data.
     hits: i32,
-    /// What had to be read.
+    /// The number of reads that required a fetch.
     misses: i32,
-    /// Answered with data past its time.
+    /// The number of reads served with expired data.
     stale_served: i32,
 }
 
 /// Both sources.
 pub(super) fn upstreams(ctx: &Context<'_>) -> Vec<Upstream> {
-    let is_told = operation(ctx).caller().view().is_full();
-    operation(ctx).loader().sources().into_iter().map(|source| Upstream { source, is_told }).collect()
+    let shows_details = operation(ctx).caller().view().is_full();
+    operation(ctx).loader().sources().into_iter().map(|source| Upstream { source, shows_details }).collect()
 }
 
 pub(super) struct Mutation;
@@ -144,7 +144,7 @@ pub(super) struct Mutation;
 /// The root of every mutation.
 #[Object]
 impl Mutation {
-    /// Drops what is cached for the caller and reads it again. Within a quota that allows it; otherwise the payload says when.
+    /// Invalidates the cached data of the caller, so that it is fetched again. Limited in rate: if this refresh is rejected, `retryAt` says when the next one is accepted.
     async fn refresh(
         &self,
         ctx: &Context<'_>,
@@ -154,14 +154,14 @@ impl Mutation {
             return Err(FieldError::ForAdmins);
         }
         let retry_at = operation(ctx).loader().refresh(upstream.map(Into::into)).await;
-        Ok(RefreshPayload { upstreams: upstreams(ctx), retry_at: moment(retry_at) })
+        Ok(RefreshPayload { upstreams: upstreams(ctx), retry_at: date_time(retry_at) })
     }
 }
 
-/// What became of a refresh.
+/// The result of a `refresh` mutation.
 #[derive(SimpleObject)]
 pub(super) struct RefreshPayload {
     upstreams: Vec<Upstream>,
-    /// When the next refresh will be taken, where this one was not.
+    /// When the next refresh is accepted; null if this one was.
     retry_at: Option<DateTime>,
 }

@@ -21,12 +21,12 @@ impl User {
 }
 
 object_type! {
-    /// An end user, known to this layer only by id: other subgraphs own the rest of it.
+    /// An end user of the project, known by ID only. Other subgraphs can add fields.
     impl User |Self { id }| {
-        /// The id that the application gave when the account was connected.
+        /// The ID that the application assigned when the account was connected.
         id: IdRef<'_> = IdRef(id);
 
-        /// The accounts that this user connected.
+        /// The accounts connected by this user.
         #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
         async fn connected_accounts(
             &self,

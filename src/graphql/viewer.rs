@@ -1,4 +1,4 @@
-//! Who asks, told to themselves.
+//! The caller of a request, for itself.
 
 use async_graphql::{Enum, SimpleObject};
 
@@ -6,22 +6,22 @@ use super::users::User;
 use crate::domain::caller::Caller;
 use crate::domain::role::Role;
 
-/// What a caller may see.
+/// The role of a caller.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ViewerRole {
-    /// The whole tenant.
+    /// Access to all data of the tenant.
     Admin,
-    /// The workspace's integrations, without what is personal in them, and one end user's accounts.
+    /// Access to the workspace's integrations without personal data, and to the accounts of one end user.
     Member,
 }
 
-/// Who is asking, and what they may see.
+/// The caller of this request.
 #[derive(SimpleObject)]
 pub(super) struct Viewer {
-    /// What the caller is called: the name of its token, or who its token says that it is.
+    /// The name of the caller: the name of its token, or the subject of its JWT.
     name: String,
     role: ViewerRole,
-    /// Set where the caller is one end user, who then sees that user's accounts alone.
+    /// The end user that the caller is limited to, if any.
     user: Option<User>,
 }
 

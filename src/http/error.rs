@@ -214,13 +214,13 @@ impl HttpError {
     pub(crate) fn record(&self, transport: Transport) -> RequestRecord {
         let outcome = if self.is_transient() { Outcome::Overloaded } else { Outcome::Refused };
         let bytes = u64::try_from(self.body().len()).ok();
-        RequestRecord { code: Some(self.code.word()), bytes, ..RequestRecord::of(transport, outcome) }
+        RequestRecord { code: Some(self.code.as_str()), bytes, ..RequestRecord::of(transport, outcome) }
     }
 
     fn error_body(&self) -> ErrorBody {
         let mut error = GraphqlError::new(self.code, &*self.message);
         if self.is_transient() {
-            error = error.worth_retrying_after(OVERLOADED_RETRY_AFTER);
+            error = error.with_retry_after(OVERLOADED_RETRY_AFTER);
         }
         error.extensions.reason = self.reason;
         ErrorBody { errors: [error] }

@@ -132,7 +132,7 @@ fn written(answer: &OperationResponse, media: MediaType) -> Response {
     let status = match (answer.outcome, media) {
         (Outcome::Executed { .. }, _) | (Outcome::Refused, MediaType::Json) => StatusCode::OK,
         (Outcome::Refused, MediaType::GraphqlResponse) => StatusCode::BAD_REQUEST,
-        (Outcome::NotByThisTransport, _) => StatusCode::METHOD_NOT_ALLOWED,
+        (Outcome::MutationNotAllowed, _) => StatusCode::METHOD_NOT_ALLOWED,
         (Outcome::Overloaded, _) => StatusCode::SERVICE_UNAVAILABLE,
         (Outcome::Crashed, _) => StatusCode::INTERNAL_SERVER_ERROR,
     };
@@ -140,7 +140,7 @@ fn written(answer: &OperationResponse, media: MediaType) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, media.content_type());
     match answer.outcome {
-        Outcome::NotByThisTransport => headers.insert(ALLOW, HeaderValue::from_static("POST")),
+        Outcome::MutationNotAllowed => headers.insert(ALLOW, HeaderValue::from_static("POST")),
         Outcome::Overloaded => headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)),
         _ => None,
     };

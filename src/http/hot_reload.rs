@@ -100,7 +100,7 @@ impl ReloadableEdge {
         drop(self.routes.send_replace(traced(routes(edge.clone()), self.root.clone())));
         let before = std::mem::replace(&mut self.edge, edge.clone());
         // Running subscriptions keep the old engine, but send no new operations to it.
-        before.operations.forget();
+        before.operations.clear_caches();
         std::mem::replace(&mut self.announcer, announcer).send_replace(Some(edge));
     }
 }

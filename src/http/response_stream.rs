@@ -31,7 +31,7 @@ pub(crate) fn response_events(
 fn once(answer: OperationResponse) -> ResponseEvent {
     match answer.outcome {
         Outcome::Executed { .. } => ResponseEvent::Next(answer, None),
-        Outcome::Refused | Outcome::NotByThisTransport | Outcome::Overloaded | Outcome::Crashed => {
+        Outcome::Refused | Outcome::MutationNotAllowed | Outcome::Overloaded | Outcome::Crashed => {
             ResponseEvent::Failed(answer)
         }
     }

@@ -31,7 +31,7 @@ impl OperationLoader {
             Transition::Updated { before: Some(before), after } => before.provider == after.provider,
             _ => false,
         };
-        let is_meant = |listed: &Arc<ListedProvider>| question.admits(listed, self.judge());
+        let is_meant = |listed: &Arc<ListedProvider>| question.admits(listed, self.health_evaluator());
         let is_heard = !is_the_same && states.before().into_iter().chain(states.after()).any(is_meant);
         is_heard.then_some(ProviderChange { states, ..change.clone() })
     }

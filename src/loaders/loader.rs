@@ -43,7 +43,7 @@ pub struct OperationLoader {
     pub(crate) tenant: Tenant,
     pub(crate) view: View,
     pub(crate) stats: Arc<OperationStats>,
-    judge: Arc<HealthEvaluator>,
+    evaluator: Arc<HealthEvaluator>,
 }
 
 /// A loader for one operation of a caller. Its reads are recorded in the statistics; its batches run
@@ -55,13 +55,13 @@ pub fn loader(
     stats: Arc<OperationStats>,
     batches: BatchScheduler,
 ) -> DataLoader<OperationLoader> {
-    let judge = Arc::new(HealthEvaluator::new(
+    let evaluator = Arc::new(HealthEvaluator::new(
         sources.health,
         sources.lists.upstream_cache().clock,
         Arc::clone(&stats),
     ));
     let loader =
-        OperationLoader { sources, tenant: caller.tenant.clone(), view: caller.view(), stats, judge };
+        OperationLoader { sources, tenant: caller.tenant.clone(), view: caller.view(), stats, evaluator };
     DataLoader::new(loader, batches, NoDelay).max_batch_size(usize::MAX)
 }
 
@@ -131,13 +131,13 @@ impl OperationLoader {
     ) -> Result<ProviderPage, ListError> {
         let credential = self.tenant.leadlex.as_ref().ok_or_else(no_leadlex_key)?;
         let ids = self.sources.providers.id_key(credential);
-        Ok(ProviderPage::slice(list, question, page, &self.view, ids, &self.judge)?)
+        Ok(ProviderPage::slice(list, question, page, &self.view, ids, &self.evaluator)?)
     }
 
     /// Who judges what the operation reads.
     #[must_use]
-    pub fn judge(&self) -> &Arc<HealthEvaluator> {
-        &self.judge
+    pub fn health_evaluator(&self) -> &Arc<HealthEvaluator> {
+        &self.evaluator
     }
 }
 

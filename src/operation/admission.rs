@@ -1,8 +1,11 @@
-//! Whether an operation may run, and when: its price against the limits, and its place among those that run already.
+//! Admission of operations: the check of their cost, and a limit on what executes at once.
 //!
-//! Places are weighed by price, as it is what operations could answer that fills memory, not how many there are. Cheap ones
-//! have a share of their own, so that a flood of dear ones does not shut out those who ask for little. Whoever finds no place
-//! waits a moment, since most operations end soon, and is then told so: a queue without end would answer nobody in time.
+//! The limit counts complexity and not operations, because memory depends on what operations may return. Small
+//! operations have a share of their own, so that a flood of large ones does not block them. An operation that gets no
+//! permit waits briefly, since most operations end soon, and is then refused: in an unbounded queue, no request would
+//! be answered in time.
+//!
+//! Entry points: [`Admission::check`] and [`Admission::acquire`], called by the engine and by subscriptions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +22,8 @@ use super::errors::GraphqlError;
 use super::prepare::PreparedOperation;
 use super::settings::LimitSettings;
 
-/// Up to which complexity an operation is cheap: some pages of a list.
-const CHEAP: u64 = 1_000;
+/// Up to which complexity an operation is small: some pages of a list.
+const SMALL_MAX_COMPLEXITY: u64 = 1_000;
 
 /// When to come again after `OVERLOADED`: in the time that most operations take to end.
 pub(crate) const OVERLOADED_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -29,8 +32,8 @@ pub(crate) const OVERLOADED_RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Admission {
     limits: LimitSettings,
     cost_model: CostModel,
-    cheap: Lane,
-    dear: Lane,
+    small: Lane,
+    large: Lane,
 }
 
 /// A place among the operations that run, for as long as this is kept.
@@ -41,10 +44,10 @@ pub(crate) struct OperationPermit(
 
 impl Admission {
     pub(crate) fn new(limits: LimitSettings, cost_model: CostModel) -> Self {
-        let of_cheap = limits.complexity_at_once / 4;
+        let for_small = limits.complexity_at_once / 4;
         Self {
-            cheap: Lane::of(of_cheap),
-            dear: Lane::of(limits.complexity_at_once - of_cheap),
+            small: Lane::of(for_small),
+            large: Lane::of(limits.complexity_at_once - for_small),
             limits,
             cost_model,
         }
@@ -57,58 +60,58 @@ impl Admission {
     pub(super) fn check(&self, prepared: &PreparedOperation) -> Result<OperationCost, Vec<GraphqlError>> {
         let PreparedOperation { resolved, variables, .. } = prepared;
         let document = resolved.document.validated();
-        let CostBreakdown { price, dearest_by_fields, dearest_by_calls } =
+        let CostBreakdown { cost, largest_by_complexity, largest_by_calls } =
             self.cost_model.breakdown(document, &resolved.operation, variables);
-        let refusal = |reason, sentence: String, dearest: Option<(&Node<Field>, u64)>| {
-            let most = dearest.map(|(field, part)| format!(" `{}` has {part} of them.", field.name));
+        let refusal = |reason, sentence: String, largest: Option<(&Node<Field>, u64)>| {
+            let most = largest.map(|(field, part)| format!(" `{}` has {part} of them.", field.name));
             let error = GraphqlError::new(Code::LimitExceeded, sentence + &most.unwrap_or_default());
             error
-                .because(reason)
-                .at(dearest.and_then(|(field, _)| place(document, field)).into_iter().collect())
+                .with_reason(reason)
+                .at(largest.and_then(|(field, _)| place(document, field)).into_iter().collect())
         };
         let mut errors = Vec::new();
-        if price.complexity > self.limits.complexity {
+        if cost.complexity > self.limits.complexity {
             let sentence = format!(
                 "The operation could answer {} fields, as its pages are long; {} are allowed.",
-                price.complexity, self.limits.complexity
+                cost.complexity, self.limits.complexity
             );
-            errors.push(refusal("COMPLEXITY", sentence, dearest_by_fields));
+            errors.push(refusal("COMPLEXITY", sentence, largest_by_complexity));
         }
-        if price.upstream_calls > self.limits.upstream_calls {
+        if cost.upstream_calls > self.limits.upstream_calls {
             let sentence = format!(
                 "The operation could cause {} upstream calls; {} are allowed.",
-                price.upstream_calls, self.limits.upstream_calls
+                cost.upstream_calls, self.limits.upstream_calls
             );
-            errors.push(refusal("UPSTREAM_CALLS", sentence, dearest_by_calls));
+            errors.push(refusal("UPSTREAM_CALLS", sentence, largest_by_calls));
         }
-        if errors.is_empty() { Ok(price) } else { Err(errors) }
+        if errors.is_empty() { Ok(cost) } else { Err(errors) }
     }
 
     /// Waits for a place.
     ///
     /// # Errors
-    /// `OVERLOADED` where there is none in time.
-    pub(crate) async fn enter(&self, price: OperationCost) -> Result<OperationPermit, GraphqlError> {
-        let is_cheap = price.complexity <= CHEAP;
-        let lane = if is_cheap { &self.cheap } else { &self.dear };
-        match tokio::time::timeout(self.limits.wait(), lane.place(price.complexity)).await {
+    /// `OVERLOADED` if no permit is available in time.
+    pub(crate) async fn acquire(&self, cost: OperationCost) -> Result<OperationPermit, GraphqlError> {
+        let is_small = cost.complexity <= SMALL_MAX_COMPLEXITY;
+        let lane = if is_small { &self.small } else { &self.large };
+        match tokio::time::timeout(self.limits.wait(), lane.place(cost.complexity)).await {
             Ok(place) => {
-                // An operation out of the cache runs to its end in one go. Without this a flood of dear ones would queue for
-                // the processor, which knows no lanes, and never here.
-                if !is_cheap {
+                // A cached operation runs to its end without yielding. Without this yield, large
+                // operations would queue for the processor, which knows no shares, and never here.
+                if !is_small {
                     tokio::task::yield_now().await;
                 }
                 Ok(OperationPermit(place))
             }
             Err(_) => {
-                let sentence = "Too much is executed at the moment: send the request again a little later.";
-                Err(GraphqlError::new(Code::Overloaded, sentence)
-                    .worth_retrying_after(OVERLOADED_RETRY_AFTER))
+                let sentence =
+                    "The server is at its limit of concurrent operations. Retry after `retryAfterMs`.";
+                Err(GraphqlError::new(Code::Overloaded, sentence).with_retry_after(OVERLOADED_RETRY_AFTER))
             }
         }
     }
 
-    /// How long an operation may take.
+    /// The limit on the duration of an operation.
     pub(super) fn operation_timeout(&self) -> Duration {
         self.limits.operation_timeout()
     }
@@ -116,8 +119,8 @@ impl Admission {
     /// Runs an operation for as long as it may take.
     ///
     /// # Errors
-    /// `DEADLINE_EXCEEDED` where it takes longer; it is dropped, and with it whatever it waited for.
-    pub(super) async fn in_time<T>(
+    /// `DEADLINE_EXCEEDED` if it takes longer. The operation is dropped, with everything that it waits for.
+    pub(super) async fn with_deadline<T>(
         &self,
         deadline: Deadline,
         running: impl Future<Output = T>,

@@ -4,7 +4,7 @@
 //! list cannot lag behind. What the upstreams' failures are called is decided next to them
 //! (`UpstreamFailure::code`); a test below holds the two together.
 
-/// What went wrong, for programs; the message says it for people.
+/// The machine-readable cause of an error. The message explains it to people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
     /// The document is no GraphQL.
@@ -33,9 +33,8 @@ pub enum Code {
     Internal,
     /// The upstream did not answer in time.
     UpstreamTimeout,
-    /// The upstream could not be reached, answered 5xx, or is not asked for a moment (`retryAfterMs`), as it
-    /// only failed of late or has as many calls of the key under way as it may. OVERLOADED is none of
-    /// those: that would be this layer itself.
+    /// The upstream is unreachable, returned 5xx, or is not called for now (`retryAfterMs`) because it failed
+    /// recently or the key has too many calls in flight. `OVERLOADED`, in contrast, is a limit of Switchboard.
     UpstreamUnavailable,
     /// The upstream's quota is used up for now; `extensions.retryAfterMs` says for how long, where known.
     UpstreamRateLimited,
@@ -75,7 +74,7 @@ impl Code {
 
     /// The code as answers spell it.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
@@ -119,7 +118,7 @@ mod tests {
             UpstreamFailure::BadResponse,
             UpstreamFailure::Internal,
         ] {
-            assert!(Code::ALL.iter().any(|code| code.word() == failure.code()), "{}", failure.code());
+            assert!(Code::ALL.iter().any(|code| code.as_str() == failure.code()), "{}", failure.code());
         }
     }
 }

@@ -1,12 +1,13 @@
-//! What an operation could cost: fields of its answer, and upstream calls.
+//! The cost of an operation before its execution: fields of its response, and upstream calls.
 //!
-//! Both are read off the operation and its variables before anything is asked for, on the assumption that every list is
-//! as long as it may be, nothing is cached, and rows are spread as unevenly as they can be: what is let through costs no more. What
-//! the graph's fields mean is known by their types alone (a connection, a list by ids), so a new field has a price without
-//! a word here. Rejected: weights in the schema (`@cost`), which cannot say that two fields share one call.
+//! Both are computed from the operation and its variables alone. The computation assumes the worst case: every list
+//! is as long as it may be, nothing is cached, and rows are distributed as unevenly as possible. So an admitted
+//! operation never costs more than computed. A field's meaning follows from its type (a connection, a list by IDs),
+//! so a new field needs no entry here. Rejected: weights in the schema (`@cost`), which cannot express that two
+//! fields share one call.
 //!
-//! An upstream's price is that of one that keeps its word. Rows that its filter should have left out, a cursor that it does
-//! not know again, a workspace that changed since it was last read: those cost calls more, each under its own cap (`[lists]`).
+//! The cost assumes upstreams that behave as documented. Rows that a filter should have excluded, a rejected cursor,
+//! or a workspace that changed since it was read cause further calls, each under a cap of its own (`[lists]`).
 
 mod argument;
 mod calls;
@@ -28,7 +29,7 @@ use self::lengths::Lengths;
 use self::representations::Representations;
 use crate::loaders::settings::{ConnectionSettings, ListSettings};
 
-/// What an operation could cost.
+/// The maximum cost of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OperationCost {
@@ -50,12 +51,12 @@ pub(crate) struct ReportedCost {
 
 /// A price, and the fields that most of it comes from, each with its part.
 pub(crate) struct CostBreakdown<'a> {
-    pub(crate) price: OperationCost,
-    pub(crate) dearest_by_fields: Option<(&'a Node<Field>, u64)>,
-    pub(crate) dearest_by_calls: Option<(&'a Node<Field>, u64)>,
+    pub(crate) cost: OperationCost,
+    pub(crate) largest_by_complexity: Option<(&'a Node<Field>, u64)>,
+    pub(crate) largest_by_calls: Option<(&'a Node<Field>, u64)>,
 }
 
-/// What prices are made of.
+/// Computes costs for one schema and its settings.
 pub(crate) struct CostModel {
     lengths: Lengths,
     lists: ListSettings,
@@ -80,25 +81,25 @@ impl CostModel {
             variables,
             prices: self,
             calls,
-            dearest_by_fields: None,
-            dearest_by_calls: None,
+            largest_by_complexity: None,
+            largest_by_calls: None,
         };
         let root = Parents { count: 1.0, page: None, entities: None, is_root: true };
         let complexity = walk.selections(&operation.selection_set, &root);
-        let price = OperationCost { complexity: whole(complexity), upstream_calls: walk.calls.sum() };
-        let Walk { dearest_by_fields, dearest_by_calls, .. } = walk;
-        CostBreakdown { price, dearest_by_fields, dearest_by_calls }
+        let cost = OperationCost { complexity: whole(complexity), upstream_calls: walk.calls.sum() };
+        let Walk { largest_by_complexity, largest_by_calls, .. } = walk;
+        CostBreakdown { cost, largest_by_complexity, largest_by_calls }
     }
 }
 
 /// The objects that a selection set is applied to.
 #[derive(Clone)]
 struct Parents {
-    /// How many there can be; a fraction where a list has so many items on average.
+    /// The maximum number of parents; a fraction if it derives from an average list length.
     count: f64,
-    /// Where they are connections, the length of each one's page.
+    /// The page length of each parent, if the parents are connections.
     page: Option<f64>,
-    /// Where they are whatever a router asks for, how many of which type.
+    /// The requested objects by type, if the parents come from `_entities`.
     entities: Option<Rc<Representations>>,
     is_root: bool,
 }
@@ -120,12 +121,12 @@ struct Walk<'a> {
     variables: &'a Variables,
     prices: &'a CostModel,
     calls: Calls<'a>,
-    dearest_by_fields: Option<(&'a Node<Field>, u64)>,
-    dearest_by_calls: Option<(&'a Node<Field>, u64)>,
+    largest_by_complexity: Option<(&'a Node<Field>, u64)>,
+    largest_by_calls: Option<(&'a Node<Field>, u64)>,
 }
 
 impl<'a> Walk<'a> {
-    /// How many fields a selection set comes to; the calls that it causes are counted on the way.
+    /// Counts the fields of a selection set, and on the way the upstream calls that it causes.
     fn selections(&mut self, set: &'a SelectionSet, parents: &Parents) -> f64 {
         let mut fields = 0.0;
         for selection in &set.selections {
@@ -133,7 +134,7 @@ impl<'a> Walk<'a> {
                 Selection::Field(field) if self.is_included(&field.directives) => {
                     let own = self.field(field, parents);
                     if parents.is_root {
-                        keep_dearest(&mut self.dearest_by_fields, field, whole(own));
+                        keep_largest(&mut self.largest_by_complexity, field, whole(own));
                     }
                     own
                 }
@@ -176,7 +177,7 @@ impl<'a> Walk<'a> {
         }
         let caused = self.calls.sum() - before;
         if caused > 0 {
-            keep_dearest(&mut self.dearest_by_calls, field, caused);
+            keep_largest(&mut self.largest_by_calls, field, caused);
         }
         let count = match &entities {
             Some(entities) => entities.all(),
@@ -186,7 +187,7 @@ impl<'a> Walk<'a> {
         parents.count + self.selections(&field.selection_set, &inner)
     }
 
-    /// What a router asks a field for, where it is `_entities`.
+    /// The representations of a field, if it is `_entities`.
     fn entities(&self, field: &Field) -> Option<Rc<Representations>> {
         let argument = field.arguments.iter().find(|argument| argument.name == "representations")?;
         Some(Rc::new(Representations::of(&argument.value, self.variables)))
@@ -233,8 +234,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn keep_dearest<'a>(dearest: &mut Option<(&'a Node<Field>, u64)>, field: &'a Node<Field>, amount: u64) {
-    if dearest.is_none_or(|(_, known)| known < amount) {
-        *dearest = Some((field, amount));
+fn keep_largest<'a>(largest: &mut Option<(&'a Node<Field>, u64)>, field: &'a Node<Field>, amount: u64) {
+    if largest.is_none_or(|(_, known)| known < amount) {
+        *largest = Some((field, amount));
     }
 }

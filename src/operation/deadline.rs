@@ -1,8 +1,8 @@
-//! Until when an operation may take.
+//! The deadline of an operation.
 //!
-//! Its time is handed down to whatever waits for an upstream ([`crate::loaders::cache::deadline::UpstreamDeadline::wait`]): what has not
-//! come by then is null with an error at its own field, and the rest of the answer stays. So that there is time to put that
-//! answer together, waits end a little before the operation does. What does not end by itself then is dropped whole.
+//! It is passed to everything that waits for an upstream. What has not arrived by then is null with an error at its
+//! own field, and the rest of the response is kept. So that there is time to build that response, waits end a little
+//! before the operation does. An operation that still runs at its end is dropped.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use tokio::time::Instant;
 /// Which part of its time an operation keeps for putting its answer together.
 const ANSWERING_PART: u32 = 50;
 
-/// How long an operation may take where nothing was said: longer than anything that it waits for.
+/// The timeout of an operation without limits: longer than anything that it waits for.
 const UNSAID: Duration = Duration::from_secs(86_400);
 
-/// The end of one operation, as it is seen by whoever asked for it.
+/// The deadline of one operation, from the point of view of its client.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
-    /// Until when it waits for upstreams.
+    /// The end of its waits for upstreams.
     pub(super) waits: Instant,
     /// When it is dropped.
     pub(super) ends: Instant,

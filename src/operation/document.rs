@@ -1,8 +1,10 @@
-//! Is the document right? Parsed and judged once, its verdict kept by its text.
+//! Validation of documents, cached by their text.
 //!
-//! apollo-compiler judges, since async-graphql's validation accepts documents that graphql-js refuses
-//! (nullable variables in non-null places, overlapping fields, …). Of async-graphql only the parsed form is
-//! needed, which its executor walks; both forms are kept, so that a known text costs one look-up.
+//! apollo-compiler validates, because async-graphql's validation accepts documents that graphql-js refuses (nullable
+//! variables in non-null positions, conflicting fields, …). Of async-graphql only the parsed form is used, which its
+//! executor needs. Both forms are cached, so that a known text costs one look-up.
+//!
+//! Entry point: [`Documents::validate`].
 
 use std::sync::Arc;
 
@@ -28,11 +30,11 @@ use super::suggestions;
 use super::variable_positions;
 use crate::loaders::cache::bounded_map::BoundedMap;
 
-/// What a verdict takes for each byte of the document's text: both trees, measured on introspection and on
-/// lists, and rounded up.
+/// The memory of a cached result per byte of its text: both syntax trees, measured on introspection and on lists, and
+/// rounded up.
 const BYTES_PER_TEXT_BYTE: usize = 64;
 
-/// What a verdict takes even of an empty document.
+/// The memory of a cached result of an empty document.
 const BYTES_PER_RESULT: usize = 2048;
 
 /// A document that fits the schema.
@@ -52,7 +54,7 @@ pub(crate) struct Documents {
     results: BoundedMap<Arc<str>, ValidationResult>,
 }
 
-/// The schema that documents were to be judged by is none.
+/// The schema for validation is itself invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("the schema cannot be read back: {0}")]
 pub struct InvalidSchema(String);
@@ -65,7 +67,7 @@ impl Documents {
     }
 
     /// A validator for the same schema with limits, and with an empty cache.
-    pub(crate) fn within(&self, limits: LimitSettings) -> Self {
+    pub(crate) fn with_limits(&self, limits: LimitSettings) -> Self {
         let results = Self::cache(self.limit_bytes());
         Self { schema: Arc::clone(&self.schema), limits: Some(limits), results }
     }
@@ -87,7 +89,7 @@ impl Documents {
     }
 
     /// Clears the cache.
-    pub(crate) fn forget(&self) {
+    pub(crate) fn clear(&self) {
         self.results.clear();
     }
 
@@ -114,7 +116,7 @@ impl Documents {
         let text = &*source_text::without_descriptions(text);
         let syntax = parser.parse_ast(text, "document").map_err(|found| self.unread(&found.errors))?;
         let too_large = |bound: bounds::TooLarge| {
-            vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).because(bound.reason())]
+            vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).with_reason(bound.reason())]
         };
         bounds::check(&syntax).map_err(too_large)?;
         let repeated = input_fields::check(&syntax);
@@ -140,7 +142,8 @@ impl Documents {
         Ok(Document { validated, executable, selects_interfaces })
     }
 
-    /// What is wrong with a text that is no document; where it is only too long, that alone, as nothing else was looked at.
+    /// The errors of a text that cannot be parsed. If it only has too many tokens, that is the only error, as the
+    /// rest was not parsed.
     fn unread(&self, found: &DiagnosticList) -> Vec<GraphqlError> {
         let is_too_long = found.iter().any(|one| one.error.to_string().contains("token limit reached"));
         match &self.limits {
@@ -149,19 +152,19 @@ impl Documents {
                     "The document has more than {} tokens, white space and comments counted.",
                     limits.tokens
                 );
-                vec![GraphqlError::new(Code::LimitExceeded, sentence).because("TOKENS")]
+                vec![GraphqlError::new(Code::LimitExceeded, sentence).with_reason("TOKENS")]
             }
             _ => self.listed(Code::GraphqlParseFailed, found),
         }
     }
 
     fn listed(&self, code: Code, found: &DiagnosticList) -> Vec<GraphqlError> {
-        let told: Vec<_> = found.iter().filter(|one| !is_echo(one)).collect();
-        first_errors(told.iter().map(|one| self.told(code, one)), code)
+        let shown: Vec<_> = found.iter().filter(|one| !is_echo(one)).collect();
+        first_errors(shown.iter().map(|one| self.error(code, one)), code)
     }
 
-    fn told(&self, code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
-        let mut error = told(code, one);
+    fn error(&self, code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
+        let mut error = graphql_error(code, one);
         if self.limits.as_ref().is_none_or(|limits| limits.suggestions)
             && let Some(like) = suggestions::like(&self.schema, &error.message)
         {
@@ -223,7 +226,7 @@ fn is_echo(one: &Diagnostic<'_, DiagnosticData>) -> bool {
         && text().is_some_and(|text| text.trim_end().ends_with('}'))
 }
 
-fn told(code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
+fn graphql_error(code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
     let Judged { message, locations, .. } = one.unstable_to_json_compat();
     let message = match (code, one.error.unstable_error_name()) {
         (Code::GraphqlParseFailed, _) => {

@@ -46,7 +46,7 @@ pub struct OperationEngine {
 }
 
 impl OperationEngine {
-    /// An engine without limits on operations; [`Self::within`] adds them. Its caches stay within `shares`; `clock` must be
+    /// An engine without limits on operations; [`Self::with_limits`] adds them. Its caches stay within `shares`; `clock` must be
     /// the executor's clock.
     ///
     /// # Errors
@@ -69,13 +69,13 @@ impl OperationEngine {
 
     /// Adds limits. The cost of lists is read from their settings.
     #[must_use]
-    pub fn within(
+    pub fn with_limits(
         mut self,
         limits: LimitSettings,
         connections: ConnectionSettings,
         lists: ListSettings,
     ) -> Self {
-        let documents = self.preparer.documents.within(limits.clone());
+        let documents = self.preparer.documents.with_limits(limits.clone());
         let cost_model = CostModel::new(documents.schema(), connections, lists);
         self.preparer.documents = Arc::new(documents);
         self.admission = Some(Arc::new(Admission::new(limits, cost_model)));
@@ -94,17 +94,17 @@ impl OperationEngine {
     }
 
     /// Adds documents that clients can name. Trusted documents that are invalid are refused when they are requested, and
-    /// listed by [`Self::broken`].
+    /// listed by [`Self::invalid_trusted_documents`].
     #[must_use]
-    pub fn naming(mut self, settings: &DocumentSettings, trusted: Option<TrustedDocuments>) -> Self {
+    pub fn with_documents(mut self, settings: &DocumentSettings, trusted: Option<TrustedDocuments>) -> Self {
         self.preparer.persisted = Arc::new(PersistedDocuments::new(settings, trusted));
         self
     }
 
     /// Takes over the documents that clients have registered with another engine.
     #[must_use]
-    pub fn succeeding(mut self, other: &Self) -> Self {
-        let persisted = self.preparer.persisted.keeping(&other.preparer.persisted);
+    pub fn keeping_registered_documents(mut self, other: &Self) -> Self {
+        let persisted = self.preparer.persisted.keeping_registered(&other.preparer.persisted);
         self.preparer.persisted = Arc::new(persisted);
         self
     }
@@ -117,7 +117,7 @@ impl OperationEngine {
 
     /// The trusted documents that are invalid: each by its id and with its first error, ordered by id.
     #[must_use]
-    pub fn broken(&self) -> Vec<(String, String)> {
+    pub fn invalid_trusted_documents(&self) -> Vec<(String, String)> {
         let trusted = self.preparer.persisted.trusted().into_iter().flat_map(TrustedDocuments::all);
         let invalid = trusted.filter_map(|(id, text)| {
             let errors = self.preparer.documents.validate(text).err()?;
@@ -129,9 +129,9 @@ impl OperationEngine {
     }
 
     /// Clears the caches of documents and responses.
-    pub fn forget(&self) {
-        self.preparer.documents.forget();
-        self.responses.forget();
+    pub fn clear_caches(&self) {
+        self.preparer.documents.clear();
+        self.responses.clear();
     }
 
     /// Invalidates a tenant's accounts, because Composio has reported a change.
@@ -235,7 +235,7 @@ impl OperationEngine {
             Err(errors) => return (prepared.resolved.refused(&errors), None),
         };
         let running = async {
-            match admission.enter(cost).await {
+            match admission.acquire(cost).await {
                 Ok(_permit) => {
                     let reported = is_traced.then(|| admission.report(cost));
                     self.execute(prepared, caller, stats(), reported).await
@@ -243,7 +243,7 @@ impl OperationEngine {
                 Err(overloaded) => (OperationResponse::failed(Outcome::Overloaded, &[overloaded]), None),
             }
         };
-        let (response, parts) = match admission.in_time(deadline, running).await {
+        let (response, parts) = match admission.with_deadline(deadline, running).await {
             Ok(executed) => executed,
             Err(late) => (OperationResponse::timed_out(&[late]), None),
         };

@@ -1,9 +1,11 @@
-//! What an answer says went wrong: masked, and one error for one cause.
+//! The errors of a response: masked, and merged by their cause.
 //!
-//! Resolvers raise [`FieldError`]s, which arrive here as the source of async-graphql's errors. What has no
-//! such source is a text that nobody meant for clients (the library's `?` would put any error's words on
-//! the wire), and is told as INTERNAL. It is done after execution, and not by an extension of the
-//! library: one extension, whatever it does, doubles the time of execution.
+//! Resolvers raise [`FieldError`]s, which arrive as the source of async-graphql's errors. An error without such a
+//! source is not written for clients (the library's `?` operator would expose any error's text), so it becomes
+//! `INTERNAL`. This happens after execution and not in an extension of the library, because a single extension
+//! doubles the execution time.
+//!
+//! Entry point: [`masked_and_merged`].
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,16 +19,16 @@ use super::codes::Code;
 use crate::graphql::errors::FieldError;
 use crate::upstream::error::UpstreamError;
 
-/// How many errors of a document are listed.
+/// The maximum number of listed errors of a document.
 const ERRORS_LISTED: usize = 10;
 
-/// How much of one error's sentence is shown, in bytes: it can repeat names out of the document.
+/// The maximum length of an error message, in bytes: it can repeat names from the document.
 const MESSAGE_BYTES: usize = 300;
 
-/// How many places `extensions.paths` names; `extensions.count` says how many there are.
+/// The maximum number of paths in `extensions.paths`; `extensions.count` has the total.
 const PATHS_NAMED: usize = 100;
 
-/// What is said instead of anything that nobody meant for clients.
+/// The message of every internal error.
 const MASKED: &str = "Something went wrong in Switchboard.";
 
 /// One entry of an answer's `errors`.
@@ -34,13 +36,13 @@ const MASKED: &str = "Something went wrong in Switchboard.";
 pub struct GraphqlError {
     /// A sentence for people.
     pub message: String,
-    /// Where in the document.
+    /// The positions in the document.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub locations: Vec<Pos>,
-    /// Where in the answer; empty where the operation was not executed.
+    /// The path in the response; empty if the operation was not executed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<PathSegment>,
-    /// What programs need.
+    /// The machine-readable part.
     pub extensions: Extensions,
 }
 
@@ -50,7 +52,7 @@ pub struct GraphqlError {
 pub struct Extensions {
     /// One of [`Code::ALL`].
     pub code: &'static str,
-    /// What kind of bad input it is.
+    /// The kind of bad input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,10 +81,10 @@ impl GraphqlError {
     /// An error of the request, or of this layer itself.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self::coded(code.word(), message)
+        Self::coded(code.as_str(), message)
     }
 
-    /// The one error that stands for whatever must not be told.
+    /// The error that replaces every error that clients may not see.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(Code::Internal, MASKED)
@@ -90,14 +92,14 @@ impl GraphqlError {
 
     /// With the kind of bad input.
     #[must_use]
-    pub fn because(mut self, reason: &'static str) -> Self {
+    pub fn with_reason(mut self, reason: &'static str) -> Self {
         self.extensions.reason = Some(reason);
         self
     }
 
     /// With the time after which the same request may succeed.
     #[must_use]
-    pub fn worth_retrying_after(mut self, wait: Duration) -> Self {
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.extensions.retryable = Some(true);
         self.extensions.retry_after_ms = Some(millis(wait));
         self
@@ -127,18 +129,19 @@ impl GraphqlError {
 
     fn masked(error: ServerError) -> Self {
         let mut masked = match error.source::<FieldError>() {
-            Some(FieldError::Upstream(failed)) => Self::of_upstream(failed),
+            Some(FieldError::Upstream(failed)) => Self::from_upstream(failed),
             Some(known @ FieldError::BadInput(input)) => {
-                Self::coded(known.code(), known.to_string()).because(input.reason.as_str())
+                Self::coded(known.code(), known.to_string()).with_reason(input.reason.as_str())
             }
             Some(known @ FieldError::BadRepresentation { place, input }) => {
-                let mut error = Self::coded(known.code(), known.to_string()).because(input.reason.as_str());
+                let mut error =
+                    Self::coded(known.code(), known.to_string()).with_reason(input.reason.as_str());
                 error.extensions.representations.push(*place);
                 error
             }
             Some(known @ FieldError::ForAdmins) => Self::coded(known.code(), known.to_string()),
             Some(known @ FieldError::TooManyProviders { .. }) => {
-                Self::coded(known.code(), known.to_string()).because("TOOLKIT_PROVIDERS")
+                Self::coded(known.code(), known.to_string()).with_reason("TOOLKIT_PROVIDERS")
             }
             None => Self::internal(),
         };
@@ -147,7 +150,7 @@ impl GraphqlError {
         masked
     }
 
-    pub(super) fn of_upstream(failed: &UpstreamError) -> Self {
+    pub(super) fn from_upstream(failed: &UpstreamError) -> Self {
         let mut error = Self::coded(failed.failure.code(), failed.to_string());
         error.extensions.upstream = Some(failed.upstream.to_string());
         error.extensions.retryable = Some(failed.failure.is_retryable());
@@ -157,7 +160,7 @@ impl GraphqlError {
     }
 
     fn is_internal(&self) -> bool {
-        self.extensions.code == Code::Internal.word()
+        self.extensions.code == Code::Internal.as_str()
     }
 }
 
@@ -165,7 +168,7 @@ fn millis(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What makes errors one: a call that failed under twenty parents failed once.
+/// The identity of an error: a call that failed under twenty parents is reported once.
 #[derive(PartialEq, Eq, Hash)]
 struct Cause {
     code: &'static str,
@@ -188,7 +191,7 @@ impl Cause {
 /// The errors of an execution as clients get them: masked, and merged by cause in the order of their
 /// first places.
 pub(crate) fn masked_and_merged(mut errors: Vec<ServerError>) -> Vec<GraphqlError> {
-    // The executor tells them in the order in which they came up, which differs from run to run.
+    // The executor reports errors in the order of their occurrence, which differs from run to run.
     errors.sort_by_cached_key(place);
     let mut merged: Vec<GraphqlError> = Vec::new();
     let mut places: HashMap<Cause, usize> = HashMap::new();
@@ -216,7 +219,7 @@ pub(crate) fn masked_and_merged(mut errors: Vec<ServerError>) -> Vec<GraphqlErro
     merged
 }
 
-/// Where an error stands: by the document first, then by the answer's lists.
+/// The position of an error: in the document first, then in the lists of the response.
 fn place(error: &ServerError) -> impl Ord + use<> {
     let segment = |segment: &PathSegment| match segment {
         PathSegment::Index(index) => (*index, String::new()),

@@ -1,4 +1,4 @@
-//! What executes operations, as everything above execution sees it.
+//! The [`Executor`] interface between the engine and the schema, implemented by [`Graph`].
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::loaders::watch::feed::SubscribeError;
 use crate::loaders::watch::feed::{FeedPosition, Subscriber};
 use crate::telemetry::metrics::Metrics;
 
-/// What executes operations: the [`Graph`], or in tests a schema that fails on demand.
+/// Executes operations: the [`Graph`], or in tests a schema that fails on demand.
 pub trait Executor: Send + Sync + 'static {
     /// The schema in GraphQL's schema definition language.
     fn sdl(&self) -> String;
@@ -30,14 +30,14 @@ pub trait Executor: Send + Sync + 'static {
         stats: Arc<OperationStats>,
     ) -> BoxFuture<'_, Response>;
 
-    /// In which state everything is that the caller's answers are made of; while it is the same, and until the
-    /// statistics' freshness says that it changes by itself, an operation gives the same answer.
+    /// The state of all data that the caller's responses depend on. While it is unchanged, and until the time at
+    /// which the freshness of the data changes, an operation returns the same response.
     fn revision(&self, caller: &Caller) -> Revision;
 
     /// A tenant's accounts are not what they were: all of them are read again before they are served.
     fn accounts_changed(&self, _: &Tenant) {}
 
-    /// What measures its operations: metrics that nobody reads, unless it says otherwise.
+    /// The metrics of its operations. By default, metrics that are never read.
     fn metrics(&self) -> Metrics {
         Metrics::default()
     }
@@ -46,12 +46,12 @@ pub trait Executor: Send + Sync + 'static {
     /// schema has no subscriptions is never asked.
     ///
     /// # Errors
-    /// Where the upstream has no key, the position is not known any more, or too many listen.
+    /// If there is no credential for the upstream, the position is unknown, or there are too many subscribers.
     fn listen(&self, _: &str, _: &Caller, _: Option<FeedPosition>) -> Result<EventSource, SubscribeError> {
         Err(SubscribeError::PositionGone)
     }
 
-    /// Executes a subscription for one event; no answer where it is none for this caller.
+    /// Executes a subscription for one event. Returns `None` if the event does not match for this caller.
     fn execute_event(
         &self,
         _: Request,
@@ -73,7 +73,7 @@ pub enum EventSource {
 
 impl Executor for Graph {
     fn sdl(&self) -> String {
-        schema::whole_sdl()
+        schema::full_sdl()
     }
 
     fn execute(

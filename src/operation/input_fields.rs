@@ -1,7 +1,7 @@
 //! Whether each input object has each of its fields once (specification, 5.6.3 "Input Object Field Uniqueness").
 //!
 //! apollo-compiler 1.33 does not ask. Of two values a reader takes one and the executor the other, which is how a filter is
-//! smuggled past whoever looks at the first.
+//! smuggled past a check that reads the first.
 
 use std::collections::HashSet;
 

@@ -14,14 +14,14 @@ use super::codes::Code;
 use super::errors::GraphqlError;
 use super::settings::LimitSettings;
 
-/// How many lists of introspection may lie in each other, as graphql-js has it (`MaxIntrospectionDepthRule`): the query
+/// The maximum nesting of introspection lists, as graphql-js has it (`MaxIntrospectionDepthRule`): the query
 /// of every tool has two, and each more multiplies the answer by the length of such a list.
 const INTROSPECTION_LISTS: usize = 2;
 
 /// The fields of introspection that are lists, but for `types`, under which all others lie, and those that end at once.
 const NESTING_LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"];
 
-/// What is beyond a limit, in every operation of a document that `bounds` let pass; the first of each kind.
+/// The exceeded limits, in every operation of a document that passed `bounds`; the first of each kind.
 pub(crate) fn check(document: &ExecutableDocument, limits: &LimitSettings) -> Vec<GraphqlError> {
     document.operations.iter().flat_map(|operation| Walk::over(document, operation, limits)).collect()
 }
@@ -39,12 +39,12 @@ struct Walk<'a> {
     introspection: Option<&'a Node<Field>>,
 }
 
-/// Where in the answer a selection set stands.
+/// The position of a selection set in the response.
 #[derive(Clone, Copy)]
 struct Place {
-    /// How many fields it lies in.
+    /// The number of enclosing fields.
     depth: usize,
-    /// In how many lists of introspection; `None` where it is none of introspection's.
+    /// The number of enclosing introspection lists; `None` outside introspection.
     lists: Option<usize>,
 }
 
@@ -71,7 +71,7 @@ impl<'a> Walk<'a> {
             walk.directives(&variable.directives);
         }
         walk.selections(&operation.selection_set, Place { depth: 0, lists: None });
-        walk.told()
+        walk.into_errors()
     }
 
     fn selections(&mut self, set: &'a SelectionSet, place: Place) {
@@ -139,11 +139,11 @@ impl<'a> Walk<'a> {
         Some(Pos { line: at.line, column: at.column })
     }
 
-    fn told(self) -> Vec<GraphqlError> {
+    fn into_errors(self) -> Vec<GraphqlError> {
         let limits = self.limits;
         let mut errors = Vec::new();
         let mut tell = |reason, sentence: String, at: Option<Pos>| {
-            let error = GraphqlError::new(Code::LimitExceeded, sentence).because(reason);
+            let error = GraphqlError::new(Code::LimitExceeded, sentence).with_reason(reason);
             errors.push(error.at(at.into_iter().collect()));
         };
         if let Some((field, _)) = self.too_deep {
@@ -175,10 +175,11 @@ impl<'a> Walk<'a> {
             tell("INTROSPECTION_DEPTH", sentence, self.position(field.name.location()));
         }
         if let Some(field) = self.introspection.filter(|_| !limits.introspection) {
-            let sentence = format!("The schema is not told here: `{}` is switched off.", field.name);
+            let sentence =
+                format!("Introspection is disabled on this server: `{}` is not available.", field.name);
             let error = GraphqlError::new(Code::GraphqlValidationFailed, sentence);
             let at = self.position(field.name.location());
-            errors.push(error.because("INTROSPECTION_OFF").at(at.into_iter().collect()));
+            errors.push(error.with_reason("INTROSPECTION_OFF").at(at.into_iter().collect()));
         }
         errors
     }

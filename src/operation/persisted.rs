@@ -1,13 +1,15 @@
-//! Documents that clients name instead of sending them: which text a request means.
+//! Documents that clients name instead of sending them: resolves the text of a request.
 //!
-//! Two kinds. *TrustedDocuments* ones come with the deployment ([`trusted`]); where they are enforced, nothing else is executed.
-//! *Automatic* ones a client leaves here under their own hash (Apollo's automatic persisted queries, which urql speaks too): a
-//! shorter way to say what it could say anyway, and no protection. Each tenant has its own of these: a pool for all would
-//! tell one tenant what another one has left. This runs before anything is judged, so that a mutation
-//! by GET is refused however it was named.
+//! There are two kinds. *Trusted* documents come with the deployment ([`trusted`]); in `enforce` mode, nothing else
+//! is executed. *Automatic* documents are registered by clients under their hash (Apollo's automatic persisted
+//! queries, which urql supports too). They shorten requests and protect nothing. Each tenant has its own, because a
+//! shared pool would reveal to one tenant what another has registered. This step precedes validation, so that a
+//! mutation by GET is refused however it is named.
 //!
-//! A request names a document by `documentId` (GraphQL over HTTP, appendix "Persisted Documents": `sha256:…`, or an id
-//! that a manifest has) or by `extensions.persistedQuery.sha256Hash`.
+//! A request names a document by `documentId` (GraphQL over HTTP, appendix "Persisted Documents": `sha256:…`, or an
+//! ID of a manifest) or by `extensions.persistedQuery.sha256Hash`.
+//!
+//! Entry point: [`PersistedDocuments::resolve`].
 
 mod document_hash;
 pub mod trusted;
@@ -29,10 +31,10 @@ use crate::domain::caller::{Tenant, TenantFingerprints};
 /// The prefix of a document id that is a hash.
 const BY_HASH: &str = "sha256:";
 
-/// What an entry takes beside its text, in bytes: three hashes, and the cache's own bookkeeping.
+/// The memory of an entry beside its text, in bytes: three hashes, and the cache's own bookkeeping.
 const BYTES_PER_ENTRY: usize = 320;
 
-/// How many different untrusted documents are logged: beyond them the oldest is logged anew.
+/// The number of distinct untrusted documents to remember as logged. Beyond it, the oldest are logged again.
 const LOGGED: u64 = 10_000;
 
 /// A text, and where it came from.
@@ -43,8 +45,8 @@ pub(crate) struct ResolvedDocument {
     store_as: Option<Left>,
 }
 
-/// What a document is kept under that a client left: whose keys it was left with, and its hash. Whether a tenant knows a
-/// document is nobody else's to see, and a hash runs nothing that only another tenant has shown.
+/// The key of an automatic document: the credentials that it was registered with, and its hash. So a tenant cannot
+/// find out which documents others use, and a hash cannot run a document that only another tenant has sent.
 type Left = (TenantFingerprints, Hash);
 
 fn left_by(tenant: &Tenant, hash: Hash) -> Left {
@@ -59,7 +61,7 @@ pub(crate) struct PersistedDocuments {
 }
 
 impl PersistedDocuments {
-    /// What the settings say, with the trusted documents read already, where there are any.
+    /// Creates the store from its settings and the trusted documents, if there are any.
     pub(crate) fn new(settings: &DocumentSettings, trusted: Option<TrustedDocuments>) -> Self {
         let automatic = settings.automatic.then(|| {
             let weigh = |_: &Left, text: &Arc<str>| {
@@ -74,7 +76,7 @@ impl PersistedDocuments {
     }
 
     /// The same, with what clients left with another, where both let them.
-    pub(crate) fn keeping(&self, other: &Self) -> Self {
+    pub(crate) fn keeping_registered(&self, other: &Self) -> Self {
         let automatic = match (&self.automatic, &other.automatic) {
             (Some(_), Some(left)) => Some(left.clone()),
             (own, _) => own.clone(),
@@ -95,7 +97,7 @@ impl PersistedDocuments {
     /// The text that a request means.
     ///
     /// # Errors
-    /// Where it names a document that is not known, names it wrongly, or brings one that is not trusted.
+    /// If it names an unknown document, names it incorrectly, or sends one that is not trusted.
     pub(crate) fn resolve(
         &self,
         request: &mut OperationRequest,
@@ -196,7 +198,7 @@ impl PersistedDocuments {
     }
 }
 
-/// How a request names a document.
+/// The name of a document in a request.
 enum Named {
     Hash(Hash),
     Id(String),
@@ -237,5 +239,5 @@ impl Named {
 }
 
 fn refuse<T>(code: Code, sentence: &str, reason: &'static str) -> Result<T, Box<GraphqlError>> {
-    Err(Box::new(GraphqlError::new(code, sentence).because(reason)))
+    Err(Box::new(GraphqlError::new(code, sentence).with_reason(reason)))
 }

@@ -36,7 +36,7 @@ pub struct TransportRules {
 pub(super) struct Preparer {
     pub(super) documents: Arc<Documents>,
     pub(super) persisted: Arc<PersistedDocuments>,
-    /// Where operations are registered under their names.
+    /// The registry of operation names.
     pub(super) metrics: Metrics,
 }
 
@@ -78,7 +78,7 @@ impl Preparer {
         }
     }
 
-    /// The operation of a request, or why there is none. A document that turns out to be valid is stored under the hash
+    /// The operation of a request, or its refusal. A document that turns out to be valid is stored under the hash
     /// that it was sent with.
     pub(super) fn resolve<'p>(
         &self,
@@ -119,12 +119,15 @@ impl ResolvedOperation {
     pub(super) fn check_transport(&self, rules: TransportRules) -> Result<(), OperationResponse> {
         match self.operation.operation_type {
             OperationType::Mutation if !rules.mutations => {
-                let error = GraphqlError::new(Code::BadUserInput, "Mutations are run by POST alone.");
-                let error = error.because("METHOD_NOT_ALLOWED");
-                Err(OperationResponse::failed(Outcome::NotByThisTransport, &[error]).of(&self.label))
+                let error = GraphqlError::new(
+                    Code::BadUserInput,
+                    "Mutations are not allowed by GET. Send the request by POST.",
+                );
+                let error = error.with_reason("METHOD_NOT_ALLOWED");
+                Err(OperationResponse::failed(Outcome::MutationNotAllowed, &[error]).of(&self.label))
             }
             OperationType::Subscription => {
-                let sentence = "Subscriptions need a transport that streams: this one answers once.";
+                let sentence = "Subscriptions need a streaming transport: use WebSocket, server-sent events or multipart.";
                 Err(self.refused(&[GraphqlError::new(Code::OperationResolutionFailure, sentence)]))
             }
             _ => Ok(()),

@@ -1,8 +1,8 @@
-//! A GraphQL request as clients send it, decoded with an error for each way to get it wrong.
+//! A GraphQL request as clients send it, decoded with a specific error for each mistake (GraphQL over HTTP, 5.1
+//! "Request Parameters").
 //!
-//! The decoding is our own: the library's takes whatever it can and says of the rest what serde says,
-//! and it always takes arrays of requests, which would let one HTTP request multiply every limit.
-//! (GraphQL over HTTP, 5.1 "Request Parameters".)
+//! The library's decoder is not used: it accepts too much, its errors quote serde, and it always accepts arrays of
+//! requests, which would let one HTTP request multiply every limit.
 
 mod members;
 
@@ -20,7 +20,7 @@ pub struct OperationRequest {
     pub operation_name: Option<String>,
     /// The variables' values, not yet coerced.
     pub variables: JsonMap,
-    /// What clients and servers agree on beyond the specification.
+    /// Protocol extensions.
     pub extensions: JsonMap,
 }
 
@@ -48,7 +48,7 @@ impl OperationRequest {
     /// Reads the body of a POST.
     ///
     /// # Errors
-    /// Where the body is no JSON object, or one of its members has another type than the specification says.
+    /// If the body is not a JSON object, or one of its members has the wrong type.
     pub fn from_json(body: &[u8]) -> Result<Self, RequestError> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return refuse("The request has no body. Send a JSON object with a `query`.");
@@ -77,7 +77,8 @@ impl OperationRequest {
     /// Reads the parameters of a GET, as they stand after the `?`.
     ///
     /// # Errors
-    /// Where `query` is missing and no document is named, a parameter is given twice, or `variables` or `extensions` is no JSON object.
+    /// If `query` is missing and no document is named, a parameter is repeated, or `variables` or `extensions` is
+    /// not a JSON object.
     pub fn from_url(query: &str) -> Result<Self, RequestError> {
         if !is_utf8(query) {
             return refuse("The URL's parameters are no UTF-8.");
@@ -87,7 +88,7 @@ impl OperationRequest {
             let value = match name.as_ref() {
                 "query" => JsonValue::from(text.into_owned()),
                 "documentId" => JsonValue::from(text.into_owned()),
-                // An empty parameter is how an HTML form says that there is none.
+                // An HTML form sends an omitted value as an empty parameter.
                 "operationName" | "variables" | "extensions" if text.is_empty() => JsonValue::Null,
                 "operationName" => JsonValue::from(text.into_owned()),
                 "variables" | "extensions" => {
@@ -120,8 +121,8 @@ impl OperationRequest {
     }
 }
 
-/// How many values the JSON of a request may hold: ten times as many as a list of ids takes by default, and five times as many
-/// as it may be made to take.
+/// The maximum number of values in the JSON of a request: ten times as many as a list of IDs accepts by default, and
+/// five times as many as it can be configured to.
 const VALUES_MAX: usize = 10_000;
 
 /// A number of one digit takes some 70 bytes once it is decoded: a body of nothing else would become many times what the

@@ -14,7 +14,7 @@ use super::response_body::{ResponseExtensions, write_body};
 use super::response_origin::ResponseOrigin;
 use crate::telemetry::requests::{self, Made, Operation, RequestRecord, Transport};
 
-/// How an operation ended.
+/// The outcome of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It ran: the response has `data`, and errors of fields unless it is `whole`.
@@ -25,7 +25,7 @@ pub enum Outcome {
     /// It was refused before execution: the response has errors and no `data`.
     Refused,
     /// It is a mutation, and the transport does not allow mutations.
-    NotByThisTransport,
+    MutationNotAllowed,
     /// The server is at its limit of concurrent complexity; the operation did not run.
     Overloaded,
     /// Switchboard itself failed during execution.
@@ -37,7 +37,7 @@ pub enum Outcome {
 pub struct OperationResponse {
     /// The JSON text, UTF-8.
     pub body: Bytes,
-    /// How the operation ended.
+    /// The outcome of the operation.
     pub outcome: Outcome,
     /// When the upstream was asked for the oldest part of the data; `None` if no upstream data was read.
     pub read_at: Option<Instant>,
@@ -102,7 +102,7 @@ impl OperationResponse {
         let outcome = match self.outcome {
             Outcome::Executed { whole: true } => requests::Outcome::Ok,
             Outcome::Executed { whole: false } => requests::Outcome::Partial,
-            Outcome::Refused | Outcome::NotByThisTransport => requests::Outcome::Refused,
+            Outcome::Refused | Outcome::MutationNotAllowed => requests::Outcome::Refused,
             Outcome::Overloaded => requests::Outcome::Overloaded,
             Outcome::Crashed => requests::Outcome::Crashed,
         };

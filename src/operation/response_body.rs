@@ -8,7 +8,7 @@ use super::cost::ReportedCost;
 use super::errors::GraphqlError;
 use crate::domain::problems::{Problem, ProblemSummary};
 use crate::domain::view::View;
-use crate::graphql::json::Json;
+use crate::graphql::json_writer::JsonWriter;
 use crate::loaders::stats::{OperationStats, Trace};
 
 /// The initial capacity of a body, in bytes. Rows arrive as one piece, for which the buffer grows once.
@@ -67,16 +67,16 @@ pub(super) fn write_body(
     data: Option<&Value>,
     extensions: Option<ResponseExtensions>,
 ) -> Bytes {
-    let mut json = Json::with_room(INITIAL_CAPACITY);
+    let mut json = JsonWriter::with_capacity(INITIAL_CAPACITY);
     let mut separator: &[u8] = b"{";
-    let mut begin = |json: &mut Json, name: &[u8]| {
-        json.text(separator);
-        json.text(name);
+    let mut begin = |json: &mut JsonWriter, name: &[u8]| {
+        json.raw(separator);
+        json.raw(name);
         separator = b",";
     };
     if !errors.is_empty() {
         begin(&mut json, b"\"errors\":");
-        json.put(errors);
+        json.serialize(errors);
     }
     if let Some(data) = data {
         begin(&mut json, b"\"data\":");
@@ -84,8 +84,8 @@ pub(super) fn write_body(
     }
     if let Some(extensions) = extensions {
         begin(&mut json, b"\"extensions\":");
-        json.put(extensions);
+        json.serialize(extensions);
     }
-    json.text(b"}");
+    json.raw(b"}");
     json.into_bytes().into()
 }

@@ -1,14 +1,14 @@
-//! CachedResponse answers: the bytes of whole answers, kept above execution, so that a query that is asked again costs one
-//! look-up and is neither parsed nor judged nor executed.
+//! The cache of whole responses, above execution: a repeated query costs one look-up and is neither parsed nor
+//! executed.
 //!
-//! Whatever an answer is made of changes in one of two ways. By time alone: until then it has
-//! [`Freshness::changes_at`]. Or because something of the tenant was read, dropped or failed: then its [`Revision`]
-//! is another. An answer is kept only if nothing was read while it was made, and served only while neither has
-//! happened, so it equals, byte for byte, what execution would give at that moment. (The first answer, for which its
-//! parts had to be fetched, is therefore not kept; the second is. To remember instead which parts each answer is made of,
-//! and to drop it with them, keeps a few answers longer, but has to be right in every place that reads a part.)
+//! A response changes in one of two ways. By time: its [`Freshness::changes_at`]. Or because data of the tenant was
+//! fetched, invalidated or failed: then its [`Revision`] differs. A response is cached only if nothing was fetched
+//! during its execution, and served only while neither has changed. So it equals, byte for byte, what execution would
+//! return at that moment. The first response, whose parts had to be fetched, is therefore not cached, and the second
+//! is. Rejected: tracking which parts each response depends on, which caches a few responses for longer but has to be
+//! right in every place that reads a part.
 //!
-//! Who asks for the same at the same moment gets the answer of one execution.
+//! Equal requests at the same time share one execution.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use crate::telemetry::requests::Made;
 /// Root fields whose answers are of the moment, or of the one who asks.
 const NEVER_KEPT: [&str; 2] = ["upstreams", "viewer"];
 
-/// What an answer takes beside its texts, about, in bytes.
+/// The approximate memory of an entry beside its texts, in bytes.
 const ENTRY_BYTES: usize = 640;
 
 /// Whether answers with such root fields may be kept, and shared by those who ask at once.
@@ -38,7 +38,7 @@ pub(super) fn is_shareable<'f>(mut root_fields: impl Iterator<Item = &'f str>) -
     root_fields.all(|name| !NEVER_KEPT.contains(&name))
 }
 
-/// What makes two answers the same: who asks, and what, compared whole.
+/// The identity of a response: the caller and the request, compared completely.
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct ResponseKey {
     tenant: TenantFingerprints,
@@ -100,11 +100,11 @@ impl ResponseCache {
     }
 
     /// Keeps none of those that are finished.
-    pub(super) fn forget(&self) {
+    pub(super) fn clear(&self) {
         self.kept.clear();
     }
 
-    /// What is kept weighs, and may weigh.
+    /// The weight of the cached responses, and its limit.
     pub(super) fn weight_and_limit_bytes(&self) -> (u64, u64) {
         (self.kept.weight_bytes(), self.kept.limit_bytes())
     }
@@ -131,8 +131,8 @@ impl ResponseCache {
         is_good.then(|| finished.answer.clone())
     }
 
-    /// The answer that somebody else's execution is about to give, or that this one gives, and which of both. An execution tells, beside
-    /// its answer, of which parts that is made.
+    /// Joins an execution of an equal request that is in progress, or starts this one, and returns which of both.
+    /// An execution returns its response and the freshness of its parts.
     pub(super) async fn get(
         self: &Arc<Self>,
         question: Arc<ResponseKey>,

@@ -1,10 +1,10 @@
-//! Where a response came from, for the request log and metrics. None of it is part of the response's text.
+//! The origin of a response, for the request log and metrics. None of it is part of the response's text.
 
 use std::sync::Arc;
 
 use crate::telemetry::requests::{Cost, Made, Operation};
 
-/// Where a response came from.
+/// The origin of a response: executed, joined or cached, and at which cost.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ResponseOrigin {
     /// `None` if the request was refused before its operation was known.

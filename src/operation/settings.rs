@@ -1,4 +1,4 @@
-//! What can be set about operations: how large one may be, and which documents are taken.
+//! Settings of operations: limits on their size, and documents that clients can name.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,27 +10,27 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitSettings {
-    /// How many fields may lie in each other; those of introspection are not counted.
+    /// The maximum nesting of fields, introspection excluded.
     pub depth: usize,
-    /// How many fields one answer may come to, each counted as often as its lists can be long.
+    /// The maximum number of fields in a response, with every list at its maximum length.
     pub complexity: u64,
-    /// How many aliases an operation may have, fragments spread out.
+    /// The maximum number of aliases in an operation, with fragments expanded.
     pub aliases: usize,
-    /// How many directives an operation may have, fragments spread out.
+    /// The maximum number of directives in an operation, with fragments expanded.
     pub directives: usize,
-    /// How many tokens a document may have, white space and comments counted.
+    /// The maximum number of tokens in a document, including white space and comments.
     pub tokens: usize,
-    /// How many upstream calls an operation may cause.
+    /// The maximum number of upstream calls of an operation.
     pub upstream_calls: u64,
-    /// How long an operation may take, in milliseconds.
+    /// The timeout of an operation, in milliseconds.
     pub operation_timeout_ms: u64,
-    /// How much complexity is executed at once, over all callers.
+    /// The maximum complexity in execution at once, over all callers.
     pub complexity_at_once: u32,
-    /// How long an operation waits for others to end where that much is executed already, in milliseconds.
+    /// The maximum wait for a permit while that complexity is in execution, in milliseconds.
     pub wait_ms: u64,
-    /// Whether clients may ask for the schema.
+    /// Whether introspection is allowed.
     pub introspection: bool,
-    /// Whether an unknown name is answered with those that are like it.
+    /// Whether errors about unknown names suggest similar ones.
     pub suggestions: bool,
 }
 
@@ -48,12 +48,12 @@ impl LimitSettings {
         ("wait_ms", 0..=600_000),
     ];
 
-    /// How long an operation may take.
+    /// The timeout of an operation.
     pub(crate) fn operation_timeout(&self) -> Duration {
         Duration::from_millis(self.operation_timeout_ms)
     }
 
-    /// How long an operation waits for its turn.
+    /// The maximum wait for a permit.
     pub(crate) fn wait(&self) -> Duration {
         Duration::from_millis(self.wait_ms)
     }
@@ -63,13 +63,13 @@ impl LimitSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DocumentSettings {
-    /// A directory of `.graphql` files, or a manifest of Relay's or Apollo's; empty where there is none.
+    /// A directory of `.graphql` files, or a manifest of Relay or Apollo. Empty to disable trusted documents.
     pub trusted: PathBuf,
-    /// What becomes of documents that are not among them.
+    /// The handling of documents that are not trusted.
     pub mode: DocumentMode,
-    /// Whether clients may leave documents here (automatic persisted queries).
+    /// Whether clients may register documents (automatic persisted queries).
     pub automatic: bool,
-    /// How much memory the documents that clients left may take, in bytes.
+    /// The maximum memory of automatic documents, in bytes.
     pub automatic_limit_bytes: u64,
 }
 
@@ -78,7 +78,7 @@ impl DocumentSettings {
     pub(crate) const RANGES: Ranges = &[("automatic_limit_bytes", 0..=1024 * GIB)];
 }
 
-/// What becomes of a document that is not among the trusted ones.
+/// The handling of a document that is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DocumentMode {

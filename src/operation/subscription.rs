@@ -1,8 +1,11 @@
-//! One subscription's life, the same for every transport that streams.
+//! Subscriptions, the same way for every transport that streams.
 //!
-//! It is judged as any operation, once, and asked whether it can be listened with at all. Then each change is an execution by
-//! itself (specification, 6.2.3), with a price, a place and a deadline of its own: one answer where the change is for this
-//! caller, none where it is not. Who may see what is decided for every change anew, by the same loaders as for queries.
+//! A subscription is validated once, and executed once without an event to find out whether it is allowed. Then every
+//! change is an execution of its own (specification, 6.2.3) with its own cost, permit and deadline: one response if
+//! the change matches for this caller, none otherwise. Visibility is checked again for every change, by the same
+//! loaders as for queries.
+//!
+//! Entry points: [`OperationEngine::run_or_subscribe`] and [`Subscription::next`].
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -27,7 +30,7 @@ use crate::loaders::watch::feed::{FeedEvent, FeedPosition};
 use crate::telemetry::requests::{self, Listening, Operation, RequestRecord, Transport};
 use crate::telemetry::traces::Origin;
 
-/// What a transport that streams gets for a request.
+/// The output of an operation for a transport that streams.
 pub enum OperationOutput {
     /// A query or a mutation, which is answered once, or a subscription that was refused.
     Response(OperationResponse),
@@ -50,7 +53,7 @@ pub struct Subscription {
 pub struct SubscriptionEvent {
     /// The answer.
     pub response: OperationResponse,
-    /// Where the subscription stands now: whoever comes back with it hears what it missed.
+    /// The position of the subscription: a client that resumes from it receives what it missed.
     pub position: String,
 }
 
@@ -88,7 +91,7 @@ impl OperationEngine {
         after: Option<&str>,
     ) -> Result<Subscription, OperationResponse> {
         let prepared = self.preparer.prepare(resolved, &request.variables)?;
-        let refused = |error: SubscribeError| resolved.refused(&[GraphqlError::of_watch(&error)]);
+        let refused = |error: SubscribeError| resolved.refused(&[GraphqlError::from_watch(&error)]);
         let after = after.or_else(|| request.resumes_after()).map(str::parse::<FeedPosition>).transpose();
         // A subscription has exactly one root field (specification, 5.2.4.1).
         let field = resolved.operation.root_fields(resolved.document.validated()).next();
@@ -122,11 +125,11 @@ impl Subscription {
             return None;
         }
         loop {
-            let heard = match &mut self.source {
-                EventSource::Providers(listener) => heard(listener.next().await, Event::Provider),
-                EventSource::Accounts(listener) => heard(listener.next().await, Event::Account),
+            let received = match &mut self.source {
+                EventSource::Providers(listener) => event_of(listener.next().await, Event::Provider),
+                EventSource::Accounts(listener) => event_of(listener.next().await, Event::Account),
             };
-            let response = match heard {
+            let response = match received {
                 Ok(event) => self.response_traced(event).await,
                 Err(error) => {
                     self.has_ended = true;
@@ -151,20 +154,20 @@ impl Subscription {
         RequestRecord { operation, ..RequestRecord::of(transport, requests::Outcome::Ok) }
     }
 
-    /// What it is listened to by, for as long as that is kept.
+    /// Registers the subscription in the metrics until the returned guard is dropped.
     #[must_use]
     pub fn listening(&self, transport: Transport) -> Listening {
         let requests = Arc::clone(self.engine.metrics().requests());
         Listening::begin(requests, Arc::clone(self.operation()), transport)
     }
 
-    /// Whether what was told last is that nothing will follow.
+    /// Whether the last response ended the subscription.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    /// Where it stands: behind all that it has heard.
+    /// The current position, after all received events.
     #[must_use]
     pub fn position(&self) -> String {
         match &self.source {
@@ -196,12 +199,12 @@ impl Subscription {
             Err(errors) => return Some(OperationResponse::failed(Outcome::Refused, &errors)),
         };
         let running = async {
-            match admission.enter(cost).await {
+            match admission.acquire(cost).await {
                 Ok(_permit) => self.execute(event, deadline).await,
                 Err(overloaded) => Some(OperationResponse::failed(Outcome::Overloaded, &[overloaded])),
             }
         };
-        let executed = admission.in_time(deadline, running).await;
+        let executed = admission.with_deadline(deadline, running).await;
         executed.unwrap_or_else(|late| Some(OperationResponse::timed_out(&[late])))
     }
 
@@ -221,28 +224,28 @@ impl Subscription {
     }
 }
 
-fn heard<E>(heard: FeedEvent<E>, event: impl FnOnce(Arc<E>) -> Event) -> Result<Event, Box<GraphqlError>> {
+fn event_of<E>(heard: FeedEvent<E>, event: impl FnOnce(Arc<E>) -> Event) -> Result<Event, Box<GraphqlError>> {
     match heard {
         FeedEvent::Change(change, _) => Ok(event(change)),
         FeedEvent::TooSlow => Err(Box::new(GraphqlError::new(
             Code::Overloaded,
-            "Changes came faster than they were taken, and some were missed: read what there is now, and subscribe anew.",
+            "Changes arrived faster than the client read them, and some were lost. Query the current state and subscribe again.",
         ))),
-        FeedEvent::Ended(error) => Err(Box::new(GraphqlError::of_upstream(&error))),
+        FeedEvent::Ended(error) => Err(Box::new(GraphqlError::from_upstream(&error))),
     }
 }
 
 impl GraphqlError {
-    fn of_watch(error: &SubscribeError) -> Self {
+    fn from_watch(error: &SubscribeError) -> Self {
         match error {
-            SubscribeError::Upstream(failed) => Self::of_upstream(failed),
+            SubscribeError::Upstream(failed) => Self::from_upstream(failed),
             SubscribeError::PositionGone => Self::new(
                 Code::BadUserInput,
-                "What came after this position is not known any more: read what there is now, and subscribe anew.",
+                "The position is too old or unknown, so changes may be missing. Query the current state and subscribe again.",
             )
-            .because("BAD_POSITION"),
+            .with_reason("BAD_POSITION"),
             SubscribeError::TooMany => {
-                Self::new(Code::Overloaded, "There are as many subscribers as there may be: come again later.")
+                Self::new(Code::Overloaded, "The limit of subscribers is reached. Try again later.")
             }
         }
     }

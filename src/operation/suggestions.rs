@@ -1,19 +1,19 @@
-//! Names that are like one that does not exist, as graphql-js suggests them: "Did you mean …?".
+//! Suggestions for unknown names, as graphql-js makes them: "Did you mean …?".
 //!
-//! apollo-compiler tells what is wrong in graphql-js's words but suggests nothing. A typo is found sooner with it; a stranger
-//! finds the schema with it too, where introspection is switched off, so it can be switched off as well.
+//! apollo-compiler reports errors in graphql-js's words but suggests nothing. Suggestions help to find a typo. They
+//! also reveal the schema where introspection is disabled, so they can be disabled as well.
 
 use apollo_compiler::Schema;
 use apollo_compiler::schema::ExtendedType;
 
-/// How many names are suggested.
+/// The maximum number of suggestions.
 const SUGGESTED: usize = 3;
 
 /// Names that are longer are not compared: no name of a schema is, and comparing costs the product of both lengths.
 const LONGEST: usize = 64;
 
-/// What to add to a sentence about an unknown field or argument; nothing where no name is like it, or the sentence is about
-/// something else.
+/// The text to append to a message about an unknown field or argument. `None` if no name is similar, or the message
+/// is about something else.
 pub(crate) fn like(schema: &Schema, sentence: &str) -> Option<String> {
     let mut quoted = sentence.split('"').skip(1).step_by(2);
     let (unknown, place) = (quoted.next()?, quoted.next()?);
@@ -31,7 +31,7 @@ pub(crate) fn like(schema: &Schema, sentence: &str) -> Option<String> {
     };
     let mut like: Vec<(usize, &str)> = names
         .into_iter()
-        // What is asked by machines alone is not shown to people, by introspection neither.
+        // Fields for gateways are hidden, as in introspection.
         .filter(|name| !name.starts_with('_'))
         .map(|name| (strsim::damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase()), name))
         .filter(|(distance, name)| *distance <= name.len().max(unknown.len()) * 2 / 5)

@@ -17,7 +17,7 @@ impl OperationResponse {
     pub(super) fn failure(&self) -> Option<Fact<'static>> {
         let code = self.origin.code?;
         Some(match self.outcome {
-            Outcome::Refused | Outcome::NotByThisTransport => Fact::Refused(code),
+            Outcome::Refused | Outcome::MutationNotAllowed => Fact::Refused(code),
             Outcome::Executed { .. } | Outcome::Overloaded | Outcome::Crashed => Fact::Failed(code),
         })
     }

@@ -35,7 +35,7 @@ struct Walk<'a> {
     schema: &'a Schema,
     variables: &'a [Node<VariableDefinition>],
     sources: &'a SourceMap,
-    /// Where they are known, it is these that are judged, and not the types.
+    /// The coerced values, if known: then values are checked instead of types.
     values: Option<&'a JsonMap>,
     misplaced: Vec<GraphqlError>,
 }
@@ -113,7 +113,7 @@ impl<'a> Walk<'a> {
             Some(values) if place.is_non_null() && values.get(name.as_str()) == Some(&JsonValue::Null) => {
                 let sentence =
                     format!("Variable \"${name}\" must not be null in position expecting type \"{place}\".");
-                GraphqlError::new(Code::BadUserInput, shortened(sentence)).because("BAD_VARIABLE")
+                GraphqlError::new(Code::BadUserInput, shortened(sentence)).with_reason("BAD_VARIABLE")
             }
             Some(_) => return None,
         };

@@ -109,8 +109,8 @@ fn whole(number: &serde_json::Number) -> Option<serde_json::Number> {
     is_whole.then(|| (double as i64).into())
 }
 
-/// apollo-compiler stops at the first wrong variable and names it in a sentence alone: asking for each on its
-/// own tells all of them.
+/// apollo-compiler stops at the first invalid variable and names it in a message only, so each variable is coerced
+/// alone to report all errors.
 fn refusals(schema: &Valid<Schema>, operation: &Operation, values: &JsonMap) -> Vec<GraphqlError> {
     let mut alone = operation.clone();
     let refusal = |variable: &Node<VariableDefinition>| {
@@ -127,7 +127,7 @@ fn refusals(schema: &Valid<Schema>, operation: &Operation, values: &JsonMap) -> 
                 format!("Variable \"${name}\" got an invalid value for type \"{ty}\": {detail}.")
             }
         };
-        Some(GraphqlError::new(Code::BadUserInput, shortened(sentence)).because("BAD_VARIABLE"))
+        Some(GraphqlError::new(Code::BadUserInput, shortened(sentence)).with_reason("BAD_VARIABLE"))
     };
     operation.variables.iter().filter_map(refusal).collect()
 }

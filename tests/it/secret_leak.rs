@@ -198,8 +198,8 @@ impl World {
         .unwrap();
         let (limits, connections, lists) =
             (config.limits.clone(), config.connections.clone(), config.lists.clone());
-        let operations = operations.within(limits, connections, lists);
-        let operations = operations.naming(&config.documents, None);
+        let operations = operations.with_limits(limits, connections, lists);
+        let operations = operations.with_documents(&config.documents, None);
         Self { sandbox, networks, test_network, graph, operations, clock }
     }
 

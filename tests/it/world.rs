@@ -350,7 +350,7 @@ impl World {
     /// The same world with other operation limits.
     pub(crate) fn with_limits(self, limits: LimitSettings) -> Self {
         let (connections, lists) = (DEFAULTS.connections.clone(), DEFAULTS.lists.clone());
-        Self { operations: self.operations.within(limits, connections, lists), ..self }
+        Self { operations: self.operations.with_limits(limits, connections, lists), ..self }
     }
 
     /// The engine that an edge in front of this world uses.

@@ -74,10 +74,11 @@ impl ProviderPage {
         page: &PageRequest,
         view: &View,
         ids: IdKey,
-        judge: &HealthEvaluator,
+        evaluator: &HealthEvaluator,
     ) -> Result<Self, BadInput> {
         let binding = question.binding(view, &ids);
-        let mut rows: Vec<_> = list.iter().filter(|listed| question.admits(listed, judge)).cloned().collect();
+        let mut rows: Vec<_> =
+            list.iter().filter(|listed| question.admits(listed, evaluator)).cloned().collect();
         if let Some(order) = question.order {
             rows.sort_by(|a, b| order.compare(a, b));
         }
@@ -133,9 +134,9 @@ fn id_text(listed: &ListedProvider) -> Box<str> {
 }
 
 impl ProviderQuery {
-    pub(crate) fn admits(&self, listed: &ListedProvider, judge: &HealthEvaluator) -> bool {
+    pub(crate) fn admits(&self, listed: &ListedProvider, evaluator: &HealthEvaluator) -> bool {
         self.ids.as_ref().is_none_or(|ids| ids.contains(&listed.id))
-            && self.filter.matches(&listed.provider, || judge.provider(&listed.provider))
+            && self.filter.matches(&listed.provider, || evaluator.provider(&listed.provider))
     }
 
     /// Eight bytes that cursors of this list bear, so that no other list takes them, and nobody who sees something else

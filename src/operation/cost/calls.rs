@@ -1,12 +1,13 @@
-//! How many upstream calls an operation could cause: what the loaders do at their dearest, in numbers.
+//! The maximum number of upstream calls of an operation: the behavior of the loaders in the worst case, as numbers.
 //!
-//! - LeadLex is one list, read once for an operation however many fields need it.
-//! - Accounts by ids, from all fields together, are one call for each hundred.
-//! - A list of accounts is a call for each upstream page. Under many parents the lists are joined, so that each page holds
-//!   several parents' rows; where rows are spread unevenly, each parent can come out short and be asked for again.
-//! - A disagreement is two questions for one row of each provider's accounts.
-//! - A refresh reads both again, whatever has been read.
-//! - Counts are a call for each number, up to a cap, and a walk's first page before that is decided.
+//! - LeadLex is one list, read once per operation however many fields need it.
+//! - Accounts by IDs, from all fields together, take one call per hundred.
+//! - A list of accounts takes one call per upstream page. Lists under many parents are joined, so that each page
+//!   holds rows of several parents. If rows are distributed unevenly, each parent can come out short and be requested
+//!   again.
+//! - A disagreement takes two requests for one row of each integration's accounts.
+//! - A refresh reads both upstreams again, even if they were read before.
+//! - Counts take one call per number, up to a cap, and the first page of a walk before that is decided.
 
 use apollo_compiler::executable::{Field, Selection, SelectionSet};
 
@@ -14,10 +15,10 @@ use super::argument::{count, whole};
 use super::representations::Representations;
 use crate::loaders::settings::ListSettings;
 
-/// How many numbers `statusCounts` are made of.
+/// The number of counts in `statusCounts`.
 const STATUSES: f64 = 7.0;
 
-/// How many ids one call takes (`connected_account_ids`).
+/// The number of IDs per call (`connected_account_ids`).
 const IDS_OF_A_CALL: u64 = 100;
 
 /// The calls counted so far.
@@ -80,7 +81,7 @@ impl<'a> Calls<'a> {
         let selected = &field.selection_set;
         let rows_of_a_page = count(self.lists.page_rows.max(1));
         if page > 0.0 {
-            // Whether there are more is told by one row more.
+            // Whether more rows follow is found out by requesting one more row.
             let wanted = page + f64::from(u8::from(selects(selected, &["pageInfo"])));
             let alone = (wanted / rows_of_a_page).ceil() + f64::from(u8::from(has_cursor));
             let calls = if parents > 1.0 && !has_cursor {

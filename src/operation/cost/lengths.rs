@@ -1,4 +1,4 @@
-//! How long the lists of an answer can be.
+//! The maximum lengths of the lists of a response.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::argument::{Argument, count};
 use crate::domain::toolkits::TOOLKITS_OF_PROVIDER_MAX;
 use crate::loaders::settings::ConnectionSettings;
 
-/// How long a list is taken to be of which nothing says how long it is: a connection's settings are a handful. No list below
+/// The assumed length of a list without a known limit: a connection's settings are a handful. No list below
 /// which anything is asked upstream is one of these.
 const A_HANDFUL: f64 = 5.0;
 
@@ -64,7 +64,8 @@ impl Lengths {
         Self { connections, introspection }
     }
 
-    /// How many objects a field gives for each parent; `page` is the length of the parent's page, where it is a connection.
+    /// The number of objects of a field per parent. `page` is the page length of the parent, if it is a
+    /// connection.
     pub(super) fn of(&self, field: &Field, page: Option<f64>, argument: impl Fn(&str) -> Argument) -> f64 {
         if !field.definition.ty.is_list() {
             return 1.0;

@@ -1,5 +1,7 @@
-//! How many objects of each type a router asks `_entities` for: they are its representations, which mostly stand in
-//! variables, and a fragment on a type applies to that type's alone.
+//! The number of objects per type that a router requests from `_entities`.
+//!
+//! They are its representations, most of which are in variables. A fragment on a type applies to the objects of that
+//! type only.
 
 use std::collections::HashMap;
 
@@ -60,7 +62,7 @@ impl Representations {
         }
     }
 
-    /// One of no type gives no object, but a null that has to be told.
+    /// A representation without a type resolves to no object, but to a null in the response.
     fn add(&mut self, type_name: Option<&str>) {
         self.all += 1;
         if let Some(name) = type_name {
@@ -68,12 +70,12 @@ impl Representations {
         }
     }
 
-    /// How many there are.
+    /// The number of representations.
     pub(super) fn all(&self) -> f64 {
         count(self.all)
     }
 
-    /// How many there are of a type.
+    /// The number of representations of a type.
     pub(super) fn of_type(&self, name: &str) -> f64 {
         count(self.by_type.get(name).copied().unwrap_or_default())
     }

@@ -2,7 +2,7 @@
 //!
 //! Three forms: a directory of `.graphql` files, each one document, whose id is the file's name without its ending; what
 //! `relay-compiler` writes (`persistConfig.file`: `{"id": "text"}`); and Apollo's manifest
-//! (`apollo-persisted-query-manifest`, version 1). A document can also be named by its hash, whatever its id.
+//! (`apollo-persisted-query-manifest`, version 1). Every document can also be named by its hash.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -59,7 +59,7 @@ impl TrustedDocuments {
     /// Reads a directory or a manifest.
     ///
     /// # Errors
-    /// Where it cannot be read, is neither, or holds no document.
+    /// If it cannot be read, has neither form, or contains no document.
     pub fn read(path: &Path) -> Result<Self, TrustedDocumentsError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -90,7 +90,7 @@ impl TrustedDocuments {
         let wrong = |error: &serde_json::Error| {
             TrustedDocumentsError::Manifest(path.to_owned(), error.line(), error.column())
         };
-        // An untagged enum tells no place: what is no JSON at all is told first.
+        // Errors of an untagged enum have no position, so a syntax error in the JSON is reported first.
         let value: serde_json::Value = serde_json::from_str(text).map_err(|error| wrong(&error))?;
         match serde_json::from_value(value).map_err(|error| wrong(&error))? {
             Manifest::Apollo { format, version: 1, operations } if format == APOLLO_FORMAT => {

@@ -204,7 +204,7 @@ async fn equal_q_values_fall_back_to_the_operation_kind() {
         (StatusCode::BAD_REQUEST, "GRAPHQL_VALIDATION_FAILED")
     );
     let response = send(router, with_header(subscribing(), "accept", "application/json")).await;
-    assert!(response.message().contains("need a transport that streams"), "{}", response.message());
+    assert!(response.message().contains("need a streaming transport"), "{}", response.message());
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ async fn get_runs_queries_but_no_mutations() {
         let request = with_header(get("/graphql?query=mutation%7Bbump%7D"), "accept", accept);
         let response = send(edge(default_callers()), request).await;
         assert_eq!((response.status, response.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
-        assert_eq!(response.message(), "Mutations are run by POST alone.");
+        assert_eq!(response.message(), "Mutations are not allowed by GET. Send the request by POST.");
     }
     let response = send(edge(default_callers()), post(r#"{"query":"mutation { bump }"}"#)).await;
     assert_eq!(response.text, r#"{"data":{"bump":1}}"#);

@@ -89,7 +89,7 @@ impl MeasuredGraph {
         }
         let operations = OperationEngine::new(graph.clone(), &config.cache.shares(), clock).unwrap();
         let operations =
-            operations.within(config.limits.clone(), config.connections.clone(), config.lists.clone());
+            operations.with_limits(config.limits.clone(), config.connections.clone(), config.lists.clone());
         Self { sandbox, graph, operations }
     }
 

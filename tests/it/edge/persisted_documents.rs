@@ -29,7 +29,7 @@ fn settings() -> DocumentSettings {
 }
 
 fn edge(settings: &DocumentSettings, trusted: Option<TrustedDocuments>) -> Router {
-    let operations = super::operations(FaultySchema::new()).naming(settings, trusted);
+    let operations = super::operations(FaultySchema::new()).with_documents(settings, trusted);
     router(EdgeParts {
         operations,
         callers: default_callers(),
@@ -93,7 +93,7 @@ async fn document_registered_once_runs_by_hash() {
 
 #[tokio::test]
 async fn registered_documents_are_separate_by_tenant() {
-    let operations = super::operations(FaultySchema::new()).naming(&settings(), None);
+    let operations = super::operations(FaultySchema::new()).with_documents(&settings(), None);
     let router = router(EdgeParts {
         operations,
         callers: Authenticator::Passthrough,
@@ -133,7 +133,7 @@ async fn mutation_by_get_is_refused_by_hash_too() {
     ] {
         let response = send(router.clone(), get(&format!("/graphql?{query}"))).await;
         assert_eq!(response.status, StatusCode::METHOD_NOT_ALLOWED, "{query}");
-        assert_eq!(response.message(), "Mutations are run by POST alone.");
+        assert_eq!(response.message(), "Mutations are not allowed by GET. Send the request by POST.");
     }
     assert_eq!(
         post_json(&router, json!({ "documentId": "bump" })).await.json(),

@@ -112,7 +112,7 @@ async fn endless_operation_is_ended_at_its_timeout() {
     let (connections, lists): (ConnectionSettings, ListSettings) = (config.connections, config.lists);
     let clock = Clock::starting_at(NOW.parse().unwrap());
     let operations = OperationEngine::new(Endless, &Shares::of(0), clock).unwrap();
-    let operations = operations.within(limits, connections, lists);
+    let operations = operations.with_limits(limits, connections, lists);
     let answer = run(&operations, tenant_a(), &json!({ "query": "{ a }" })).await;
     assert_eq!(
         serde_json::from_slice::<Value>(&answer.body).unwrap(),

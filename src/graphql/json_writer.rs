@@ -2,7 +2,7 @@
 //!
 //! Most of an answer is rows whose fields are all at hand: their text is written at once ([`super::sync_fields`])
 //! and stands in the executor's values as [`Value::Binary`], a kind that no type of the schema has. So an
-//! answer's data is written by [`Json::value`], and not by serde, which knows nothing of that. The library's own
+//! answer's data is written by [`JsonWriter::value`], and not by serde, which knows nothing of that. The library's own
 //! way to raw text, its feature `raw_value`, was rejected: it copies the text and parses it again.
 
 use async_graphql::Value;
@@ -12,31 +12,31 @@ use serde::Serialize;
 use std::io::Write as _;
 
 /// JSON text under way.
-pub(crate) struct Json(Vec<u8>);
+pub(crate) struct JsonWriter(Vec<u8>);
 
-impl Json {
+impl JsonWriter {
     /// No text yet, and room for so many bytes.
-    pub(crate) fn with_room(bytes: usize) -> Self {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self(Vec::with_capacity(bytes))
     }
 
     /// Text that is JSON already.
-    pub(crate) fn text(&mut self, json: &[u8]) {
+    pub(crate) fn raw(&mut self, json: &[u8]) {
         self.0.extend_from_slice(json);
     }
 
     /// Whatever serde can tell: a text, a number, a boolean, a list of them, or null.
-    pub(crate) fn put(&mut self, value: impl Serialize) {
+    pub(crate) fn serialize(&mut self, value: impl Serialize) {
         let start = self.0.len();
         if serde_json::to_writer(&mut self.0, &value).is_err() {
             // Not reached: writing to memory does not fail, and what is put here is JSON's.
             self.0.truncate(start);
-            self.text(b"null");
+            self.raw(b"null");
         }
     }
 
     /// An enum's value, by the schema's name for it.
-    pub(super) fn word(&mut self, value: impl EnumType) {
+    pub(super) fn enum_value(&mut self, value: impl EnumType) {
         let item = value_of(value);
         self.quoted(item.as_bytes());
     }
@@ -50,7 +50,7 @@ impl Json {
     /// Text that holds nothing which JSON would escape.
     pub(super) fn quoted(&mut self, text: &[u8]) {
         self.0.push(b'"');
-        self.text(text);
+        self.raw(text);
         self.0.push(b'"');
     }
 
@@ -69,12 +69,12 @@ impl Json {
     /// A value of the executor.
     pub(crate) fn value(&mut self, value: &Value) {
         match value {
-            Value::Null => self.text(b"null"),
-            Value::Boolean(boolean) => self.put(boolean),
-            Value::Number(number) => self.put(number),
-            Value::String(text) => self.put(text),
+            Value::Null => self.raw(b"null"),
+            Value::Boolean(boolean) => self.serialize(boolean),
+            Value::Number(number) => self.serialize(number),
+            Value::String(text) => self.serialize(text),
             Value::Enum(name) => self.quoted(name.as_bytes()),
-            Value::Binary(json) => self.text(json),
+            Value::Binary(json) => self.raw(json),
             Value::List(items) => self.list(items, Self::value),
             Value::Object(fields) => {
                 self.0.push(b'{');
@@ -82,7 +82,7 @@ impl Json {
                     if place > 0 {
                         self.0.push(b',');
                     }
-                    self.put(name.as_str());
+                    self.serialize(name.as_str());
                     self.0.push(b':');
                     self.value(value);
                 }
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     fn written(value: &Value) -> String {
-        let mut json = Json::with_room(0);
+        let mut json = JsonWriter::with_capacity(0);
         json.value(value);
         String::from_utf8(json.into_bytes()).unwrap()
     }
@@ -133,8 +133,8 @@ mod tests {
 
     #[test]
     fn text_that_was_written_before_stands_as_it_is() {
-        let mut rows = Json::with_room(0);
-        rows.list(["a\"", "b"], |json, text| json.put(text));
+        let mut rows = JsonWriter::with_capacity(0);
+        rows.list(["a\"", "b"], |json, text| json.serialize(text));
         let value = Value::List(vec![Value::Null, rows.into_value()]);
         assert_eq!(written(&value), r#"[null,["a\"","b"]]"#);
     }

@@ -1,9 +1,9 @@
-//! The root fields that gateways ask and people do not: objects by their keys, and the schema's own text.
+//! Root fields for gateways: objects by their keys, and the text of the schema.
 //!
-//! They are served always, as they tell nothing that the other roots do not tell, and stand neither in `schema.graphql`
-//! nor in introspection: a gateway that copies what it finds there (stitching without directives) must not have them, and
-//! people look for data. The text of the schema is what introspection tells, so whoever may not introspect is not told
-//! it: that is judged with the document.
+//! They are always available, since they return nothing that other fields do not. They are neither in
+//! `schema.graphql` nor in introspection: a gateway that copies the schema it finds (stitching without directives)
+//! must not pass them on. The text of the schema equals introspection, so validation refuses it where introspection
+//! is disabled.
 
 use async_graphql::{Any, Context, Object, SimpleObject};
 
@@ -11,7 +11,7 @@ use super::entities::{Entity, entities};
 use super::errors::FieldError;
 use super::operation_context::operation;
 
-pub(super) struct LargerGraphs;
+pub(super) struct GatewayQueries;
 
 /// A schema as a part of a larger one.
 #[derive(SimpleObject)]
@@ -23,7 +23,7 @@ struct Service {
 
 // A name of its own, as it is merged into the type that bears the right one.
 #[Object(name = "QueryOfGateways")]
-impl LargerGraphs {
+impl GatewayQueries {
     /// Objects by the keys that a router holds of them, in the order asked; null at the place of each that is missing or wrong.
     #[graphql(name = "_entities", visible = false)]
     async fn entities(

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 /// A moment.
 pub(super) struct DateTime(pub(super) Timestamp);
 
-/// A moment, RFC 3339, always with an offset.
+/// A timestamp in RFC 3339 format, always with an offset.
 #[Scalar(name = "DateTime")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -26,6 +26,6 @@ impl ScalarType for DateTime {
 }
 
 /// An optional moment as a field's value.
-pub(super) fn moment(at: Option<Timestamp>) -> Option<DateTime> {
+pub(super) fn date_time(at: Option<Timestamp>) -> Option<DateTime> {
     at.map(DateTime)
 }

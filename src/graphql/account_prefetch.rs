@@ -1,5 +1,5 @@
-//! What a query for providers will ask about their accounts, read off the query before the providers
-//! are there.
+//! Prefetches the accounts of integrations, from the selection of a query, before the integrations themselves are
+//! loaded.
 
 use std::collections::BTreeSet;
 

@@ -6,7 +6,7 @@ use super::object_type::write_enum;
 use crate::domain::{accounts, auth_scheme, filters, providers};
 use crate::loaders::lists::provider_page;
 
-/// What an integration is for.
+/// The category of an integration.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "providers::ProviderCategory")]
 pub(super) enum ProviderCategory {
@@ -16,11 +16,11 @@ pub(super) enum ProviderCategory {
     Identity,
     Storage,
     Billing,
-    /// A category that this layer does not know; `rawCategory` has the upstream's word.
+    /// An unrecognized category. See `rawCategory`.
     Other,
 }
 
-/// How an integration fares.
+/// The status of an integration.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "providers::ProviderStatus")]
 pub(super) enum ProviderStatus {
@@ -28,11 +28,11 @@ pub(super) enum ProviderStatus {
     Degraded,
     NeedsReauth,
     Disconnected,
-    /// A word that this layer does not know; `rawStatus` has the upstream's.
+    /// An unrecognized status. See `rawStatus`.
     Unknown,
 }
 
-/// The state of a connected account.
+/// The status of a connected account.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "accounts::AccountStatus")]
 pub(super) enum ConnectedAccountStatus {
@@ -43,11 +43,11 @@ pub(super) enum ConnectedAccountStatus {
     Expired,
     Inactive,
     Revoked,
-    /// A word that this layer does not know; `rawStatus` has the upstream's.
+    /// An unrecognized status. See `rawStatus`.
     Unknown,
 }
 
-/// How a connection authenticates.
+/// The authentication scheme of a connection.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "auth_scheme::AuthScheme")]
 pub(super) enum AuthScheme {
@@ -69,11 +69,11 @@ pub(super) enum AuthScheme {
     CimdOauth,
     #[graphql(name = "S2S_OAUTH2")]
     S2sOauth2,
-    /// A scheme that this layer does not know; `rawAuthScheme` has the upstream's word.
+    /// An unrecognized scheme. See `rawAuthScheme`.
     Other,
 }
 
-/// Who may use an account besides the user who connected it.
+/// The visibility of a connected account beyond the user who connected it.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "accounts::AccountType")]
 pub(super) enum AccountType {
@@ -81,7 +81,7 @@ pub(super) enum AccountType {
     Shared,
 }
 
-/// Which accounts by type; PRIVATE where a filter does not say.
+/// The account types to include. Filters default to `PRIVATE`.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "filters::AccountTypeFilter")]
 pub(super) enum AccountTypeFilter {
@@ -90,7 +90,7 @@ pub(super) enum AccountTypeFilter {
     All,
 }
 
-/// What providers can be ordered by; those without the value come last.
+/// The fields by which integrations can be ordered. Integrations without a value come last.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "provider_page::ProviderOrderField")]
 pub(super) enum ProviderOrderField {
@@ -101,7 +101,7 @@ pub(super) enum ProviderOrderField {
     LastSyncAt,
 }
 
-/// What connected accounts can be ordered by.
+/// The fields by which connected accounts can be ordered.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "filters::AccountOrderField")]
 pub(super) enum ConnectedAccountOrderField {
@@ -109,7 +109,7 @@ pub(super) enum ConnectedAccountOrderField {
     UpdatedAt,
 }
 
-/// Which way a list runs.
+/// The direction of an ordering.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "filters::OrderDirection")]
 pub(super) enum OrderDirection {
