@@ -9,8 +9,8 @@ use super::counts::CallCounts;
 use super::error::UpstreamError;
 use super::probe::ProbeReport;
 use super::quota::Purpose;
-use super::standing::Standing;
-use super::transport::{Answer, Ask, Transport};
+use super::status::UpstreamStatus;
+use super::transport::{Transport, UpstreamRequest, UpstreamResponse};
 use super::wire;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::credential::Credential;
@@ -66,7 +66,7 @@ impl AccountsClient {
         purpose: Purpose,
     ) -> Result<AccountPage, UpstreamError> {
         let query = query(filter, order, cursor, limit);
-        let Answer { body: page, .. } =
+        let UpstreamResponse { body: page, .. } =
             self.call(credential, &query, purpose).await.inspect_err(UpstreamError::log)?;
         self.transport.count_problems(&page.problems);
         Ok(page)
@@ -83,7 +83,7 @@ impl AccountsClient {
     /// As [`Self::fetch_page`].
     pub async fn probe(&self, credential: &Credential<Composio>) -> Result<ProbeReport, UpstreamError> {
         let query = query(&AccountFilter::default(), AccountOrder::NEWEST_FIRST, None, 1);
-        let Answer { headers, body: page } = self.call(credential, &query, Purpose::Needed).await?;
+        let UpstreamResponse { headers, body: page } = self.call(credential, &query, Purpose::Needed).await?;
         let rows_left_out = page.problems.rows_left_out();
         Ok(ProbeReport::new(&headers, self.transport.clock().now(), rows_left_out))
     }
@@ -94,16 +94,16 @@ impl AccountsClient {
         self.transport.fresh_for(credential, ttl)
     }
 
-    /// As [`Transport::may_refresh`].
+    /// As [`Transport::refresh_wait`].
     #[must_use]
-    pub fn may_refresh(&self, credential: &Credential<Composio>) -> Option<Duration> {
-        self.transport.may_refresh(credential)
+    pub fn refresh_wait(&self, credential: &Credential<Composio>) -> Option<Duration> {
+        self.transport.refresh_wait(credential)
     }
 
-    /// As [`Transport::standing`].
+    /// As [`Transport::status`].
     #[must_use]
-    pub fn standing(&self, credential: &Credential<Composio>) -> Standing {
-        self.transport.standing(credential)
+    pub fn status(&self, credential: &Credential<Composio>) -> UpstreamStatus {
+        self.transport.status(credential)
     }
 
     /// What became of all calls, for metrics.
@@ -122,10 +122,10 @@ impl AccountsClient {
         credential: &Credential<Composio>,
         query: &str,
         purpose: Purpose,
-    ) -> Result<Answer<AccountPage>, UpstreamError> {
+    ) -> Result<UpstreamResponse<AccountPage>, UpstreamError> {
         let key = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
         let deadline = self.transport.deadline();
-        let ask = Ask { path: PATH, query, credential, key, purpose, deadline };
+        let ask = UpstreamRequest { path: PATH, query, credential, key, purpose, deadline };
         self.transport.send(ask, wire::accounts::page).await
     }
 }

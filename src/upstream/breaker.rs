@@ -1,6 +1,6 @@
 //! The breaker: an upstream that only fails is left alone for a while, and those who ask hear so at once.
 //!
-//! Closed = traffic flows. A row of failures opens it; when its time is over, one call tries (half-open), and
+//! Closed = traffic flows. A row of failures opens it; when its time is over, one call failed_trials (half-open), and
 //! its outcome closes the breaker or opens it for twice as long. There is one for each credential, as one
 //! tenant's broken workspace is no other's.
 //!
@@ -42,7 +42,7 @@ pub enum BreakerState {
     Closed,
     /// It does not.
     Open,
-    /// One call tries, or may.
+    /// One call failed_trials, or may.
     HalfOpen,
 }
 
@@ -50,107 +50,108 @@ pub enum BreakerState {
 #[derive(Debug)]
 pub(super) struct Breaker {
     settings: BreakerSettings,
-    state: State,
+    state: Phase,
     /// Counts the changes of state: an outcome of a call that left before the last one is no news.
-    era: u64,
+    generation: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum Phase {
     Closed {
         failures: u32,
     },
-    /// Until that moment, after so many tries that failed.
+    /// Until that moment, after so many failed_trials that failed.
     Open {
         until: Instant,
-        tries: u32,
+        failed_trials: u32,
     },
     HalfOpen {
-        tries: u32,
+        failed_trials: u32,
     },
 }
 
 /// A call that the breaker let pass.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
-    era: u64,
+    generation: u64,
 }
 
 impl Breaker {
     pub(super) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: State::Closed { failures: 0 }, era: 0 }
+        Self { settings, state: Phase::Closed { failures: 0 }, generation: 0 }
     }
 
     /// How long a call has to wait; none where it may go.
-    pub(super) fn holds(&self, now: Instant) -> Option<Duration> {
+    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         match self.state {
-            State::Closed { .. } => None,
-            State::Open { until, .. } => until.checked_duration_since(now).filter(|wait| !wait.is_zero()),
+            Phase::Closed { .. } => None,
+            Phase::Open { until, .. } => until.checked_duration_since(now).filter(|wait| !wait.is_zero()),
             // How long the try will take nobody knows.
-            State::HalfOpen { .. } => Some(self.open_for(0)),
+            Phase::HalfOpen { .. } => Some(self.open_for(0)),
         }
     }
 
-    /// A call leaves, which [`Self::holds`] did not hold. It must come back in one of the three below.
-    pub(super) fn leave(&mut self) -> Ticket {
-        if let State::Open { tries, .. } = self.state {
-            self.turn(State::HalfOpen { tries });
+    /// A call leaves, which [`Self::wait`] did not hold. It must come back in one of the three below.
+    pub(super) fn start_call(&mut self) -> Ticket {
+        if let Phase::Open { failed_trials, .. } = self.state {
+            self.set_phase(Phase::HalfOpen { failed_trials });
         }
-        Ticket { era: self.era }
+        Ticket { generation: self.generation }
     }
 
     /// The upstream answered, if only to refuse.
-    pub(super) fn answered(&mut self, ticket: Ticket) {
-        if ticket.era != self.era {
+    pub(super) fn on_response(&mut self, ticket: Ticket) {
+        if ticket.generation != self.generation {
             return;
         }
         match &mut self.state {
-            State::Closed { failures } => *failures = 0,
-            State::Open { .. } | State::HalfOpen { .. } => self.turn(State::Closed { failures: 0 }),
+            Phase::Closed { failures } => *failures = 0,
+            Phase::Open { .. } | Phase::HalfOpen { .. } => self.set_phase(Phase::Closed { failures: 0 }),
         }
     }
 
     /// It failed: no answer, none in time, or one that cannot be read.
-    pub(super) fn failed(&mut self, ticket: Ticket, now: Instant) {
-        if ticket.era != self.era {
+    pub(super) fn on_failure(&mut self, ticket: Ticket, now: Instant) {
+        if ticket.generation != self.generation {
             return;
         }
         match &mut self.state {
-            State::Closed { failures } => {
+            Phase::Closed { failures } => {
                 *failures = failures.saturating_add(1);
                 if *failures == self.settings.failures {
-                    self.turn(State::Open { until: now + self.open_for(0), tries: 0 });
+                    self.set_phase(Phase::Open { until: now + self.open_for(0), failed_trials: 0 });
                 }
             }
-            State::Open { tries, .. } | State::HalfOpen { tries } => {
-                let tries = tries.saturating_add(1);
-                self.turn(State::Open { until: now + self.open_for(tries), tries });
+            Phase::Open { failed_trials, .. } | Phase::HalfOpen { failed_trials } => {
+                let failed_trials = failed_trials.saturating_add(1);
+                self.set_phase(Phase::Open { until: now + self.open_for(failed_trials), failed_trials });
             }
         }
     }
 
     /// It was cancelled, which says nothing; where it was the try, the next call is.
-    pub(super) fn cancelled(&mut self, ticket: Ticket, now: Instant) {
-        if let (State::HalfOpen { tries }, true) = (self.state, ticket.era == self.era) {
-            self.turn(State::Open { until: now, tries });
+    pub(super) fn on_cancelled(&mut self, ticket: Ticket, now: Instant) {
+        if let (Phase::HalfOpen { failed_trials }, true) = (self.state, ticket.generation == self.generation)
+        {
+            self.set_phase(Phase::Open { until: now, failed_trials });
         }
     }
 
     pub(super) fn state(&self, now: Instant) -> BreakerState {
         match self.state {
-            State::Closed { .. } => BreakerState::Closed,
-            State::Open { until, .. } if until > now => BreakerState::Open,
-            State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
+            Phase::Closed { .. } => BreakerState::Closed,
+            Phase::Open { until, .. } if until > now => BreakerState::Open,
+            Phase::Open { .. } | Phase::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 
-    fn turn(&mut self, state: State) {
+    fn set_phase(&mut self, state: Phase) {
         self.state = state;
-        self.era += 1;
+        self.generation += 1;
     }
 
-    fn open_for(&self, tries: u32) -> Duration {
-        let doubled = self.settings.open_ms.saturating_mul(2_u64.saturating_pow(tries));
+    fn open_for(&self, failed_trials: u32) -> Duration {
+        let doubled = self.settings.open_ms.saturating_mul(2_u64.saturating_pow(failed_trials));
         Duration::from_millis(doubled.min(self.settings.open_max_ms.max(self.settings.open_ms)))
     }
 }
@@ -171,9 +172,9 @@ mod tests {
     fn open(now: Instant) -> Breaker {
         let mut breaker = breaker();
         for _ in 0..3 {
-            assert_eq!(breaker.holds(now), None);
-            let ticket = breaker.leave();
-            breaker.failed(ticket, now);
+            assert_eq!(breaker.wait(now), None);
+            let ticket = breaker.start_call();
+            breaker.on_failure(ticket, now);
         }
         breaker
     }
@@ -183,21 +184,21 @@ mod tests {
         let mut breaker = open(Instant::now());
         for open_for in [1_000, 2_000, 3_000, 3_000] {
             assert_eq!(breaker.state(Instant::now()), BreakerState::Open);
-            assert_eq!(breaker.holds(Instant::now()), Some(ms(open_for)));
+            assert_eq!(breaker.wait(Instant::now()), Some(ms(open_for)));
             tokio::time::advance(ms(open_for - 1)).await;
-            assert_eq!(breaker.holds(Instant::now()), Some(ms(1)));
+            assert_eq!(breaker.wait(Instant::now()), Some(ms(1)));
             tokio::time::advance(ms(1)).await;
-            assert_eq!(breaker.holds(Instant::now()), None);
-            let try_one = breaker.leave();
+            assert_eq!(breaker.wait(Instant::now()), None);
+            let trial = breaker.start_call();
             assert_eq!(breaker.state(Instant::now()), BreakerState::HalfOpen);
-            assert_eq!(breaker.holds(Instant::now()), Some(ms(1_000)), "one call, and no other");
-            breaker.failed(try_one, Instant::now());
+            assert_eq!(breaker.wait(Instant::now()), Some(ms(1_000)), "one call, and no other");
+            breaker.on_failure(trial, Instant::now());
         }
         tokio::time::advance(ms(3_000)).await;
-        let try_one = breaker.leave();
-        breaker.answered(try_one);
+        let trial = breaker.start_call();
+        breaker.on_response(trial);
         assert_eq!(
-            (breaker.state(Instant::now()), breaker.holds(Instant::now())),
+            (breaker.state(Instant::now()), breaker.wait(Instant::now())),
             (BreakerState::Closed, None)
         );
     }
@@ -207,8 +208,8 @@ mod tests {
         let (mut breaker, now) = (breaker(), Instant::now());
         for _ in 0..10 {
             for fails in [true, true, false] {
-                let ticket = breaker.leave();
-                if fails { breaker.failed(ticket, now) } else { breaker.answered(ticket) }
+                let ticket = breaker.start_call();
+                if fails { breaker.on_failure(ticket, now) } else { breaker.on_response(ticket) }
             }
         }
         assert_eq!(breaker.state(now), BreakerState::Closed);
@@ -218,35 +219,35 @@ mod tests {
     async fn a_try_that_is_cancelled_leaves_its_place_to_the_next() {
         let mut breaker = open(Instant::now());
         tokio::time::advance(ms(1_000)).await;
-        let cancelled = breaker.leave();
-        breaker.cancelled(cancelled, Instant::now());
-        assert_eq!(breaker.holds(Instant::now()), None);
-        let next = breaker.leave();
-        breaker.failed(next, Instant::now());
-        assert_eq!(breaker.holds(Instant::now()), Some(ms(2_000)), "the cancelled one was no failure");
+        let cancelled = breaker.start_call();
+        breaker.on_cancelled(cancelled, Instant::now());
+        assert_eq!(breaker.wait(Instant::now()), None);
+        let next = breaker.start_call();
+        breaker.on_failure(next, Instant::now());
+        assert_eq!(breaker.wait(Instant::now()), Some(ms(2_000)), "the cancelled one was no failure");
     }
 
     #[tokio::test(start_paused = true)]
     async fn outcomes_of_calls_from_before_it_opened_change_nothing() {
         let mut breaker = breaker();
         let now = Instant::now();
-        let early: Vec<_> = (0..6).map(|_| breaker.leave()).collect();
+        let early: Vec<_> = (0..6).map(|_| breaker.start_call()).collect();
         for ticket in &early[..3] {
-            breaker.failed(*ticket, now);
+            breaker.on_failure(*ticket, now);
         }
-        breaker.answered(early[3]);
-        breaker.failed(early[4], now + ms(500));
-        breaker.cancelled(early[5], now);
-        assert_eq!(breaker.holds(now), Some(ms(1_000)));
+        breaker.on_response(early[3]);
+        breaker.on_failure(early[4], now + ms(500));
+        breaker.on_cancelled(early[5], now);
+        assert_eq!(breaker.wait(now), Some(ms(1_000)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn with_no_number_of_failures_it_never_opens() {
         let mut breaker = Breaker::new(BreakerSettings { failures: 0, open_ms: 1, open_max_ms: 1 });
         for _ in 0..1_000 {
-            let ticket = breaker.leave();
-            breaker.failed(ticket, Instant::now());
+            let ticket = breaker.start_call();
+            breaker.on_failure(ticket, Instant::now());
         }
-        assert_eq!(breaker.holds(Instant::now()), None);
+        assert_eq!(breaker.wait(Instant::now()), None);
     }
 }

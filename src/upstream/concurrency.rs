@@ -34,57 +34,57 @@ impl ConcurrencySettings {
 
 /// The places that all credentials of one upstream share.
 #[derive(Debug, Clone)]
-pub(super) struct CommonPlaces {
+pub(super) struct UpstreamConcurrency {
     semaphore: Arc<Semaphore>,
     all: usize,
 }
 
 /// The places of one credential.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct CredentialConcurrency {
     own: Arc<Semaphore>,
-    common: CommonPlaces,
+    common: UpstreamConcurrency,
     wait: Duration,
 }
 
 /// A place of both kinds; it is free again where this is dropped.
 #[must_use]
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConcurrencyPermit {
     _own: OwnedSemaphorePermit,
     _common: OwnedSemaphorePermit,
 }
 
-fn places(calls_max: u32) -> Arc<Semaphore> {
+fn semaphore(calls_max: u32) -> Arc<Semaphore> {
     let calls_max = usize::try_from(calls_max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
     Arc::new(Semaphore::new(calls_max))
 }
 
-impl CommonPlaces {
+impl UpstreamConcurrency {
     pub(super) fn new(settings: &ConcurrencySettings) -> Self {
-        let semaphore = places(settings.all_calls_max);
+        let semaphore = semaphore(settings.all_calls_max);
         Self { all: semaphore.available_permits(), semaphore }
     }
 
     /// How many are taken.
-    pub(super) fn taken(&self) -> u64 {
+    pub(super) fn in_use(&self) -> u64 {
         self.all.saturating_sub(self.semaphore.available_permits()) as u64
     }
 }
 
-impl Places {
-    pub(super) fn new(settings: &ConcurrencySettings, common: CommonPlaces) -> Self {
-        Self { own: places(settings.calls_max), common, wait: Duration::from_millis(settings.wait_ms) }
+impl CredentialConcurrency {
+    pub(super) fn new(settings: &ConcurrencySettings, common: UpstreamConcurrency) -> Self {
+        Self { own: semaphore(settings.calls_max), common, wait: Duration::from_millis(settings.wait_ms) }
     }
 
     /// Takes a place, and waits for one as long as a call may, or until the deadline; none where none
     /// became free.
-    pub(super) async fn take(&self, deadline: Instant) -> Option<Place> {
+    pub(super) async fn acquire(&self, deadline: Instant) -> Option<ConcurrencyPermit> {
         let until = deadline.min(Instant::now() + self.wait);
         let both = async {
             let own = Arc::clone(&self.own).acquire_owned().await.ok()?;
             let common = Arc::clone(&self.common.semaphore).acquire_owned().await.ok()?;
-            Some(Place { _own: own, _common: common })
+            Some(ConcurrencyPermit { _own: own, _common: common })
         };
         timeout_at(until, both).await.ok()?
     }
@@ -103,20 +103,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_waits_its_turn_and_no_longer_than_it_may() {
         let settings = ConcurrencySettings { calls_max: 2, all_calls_max: 9, wait_ms: 300 };
-        let places = Arc::new(Places::new(&settings, CommonPlaces::new(&settings)));
+        let places = Arc::new(CredentialConcurrency::new(&settings, UpstreamConcurrency::new(&settings)));
         let far = Instant::now() + Duration::from_secs(60);
-        let (first, _second) = (places.take(far).await.unwrap(), places.take(far).await.unwrap());
+        let (first, _second) = (places.acquire(far).await.unwrap(), places.acquire(far).await.unwrap());
 
         let began = Instant::now();
-        assert!(places.take(far).await.is_none());
+        assert!(places.acquire(far).await.is_none());
         assert_eq!(began.elapsed().as_millis(), 300);
-        assert!(places.take(Instant::now() + Duration::from_millis(100)).await.is_none());
+        assert!(places.acquire(Instant::now() + Duration::from_millis(100)).await.is_none());
         assert_eq!(began.elapsed().as_millis(), 400, "the deadline came first");
 
         // Those in line are served in order, and one that hangs up is passed over.
-        let line = |places: &Arc<Places>| {
+        let line = |places: &Arc<CredentialConcurrency>| {
             let places = Arc::clone(places);
-            tokio::spawn(async move { places.take(far).await.map(|place| (Instant::now(), place)) })
+            tokio::spawn(async move { places.acquire(far).await.map(|place| (Instant::now(), place)) })
         };
         let gone = line(&places);
         tokio::task::yield_now().await;
@@ -135,16 +135,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_credential_fills_its_own_places_and_all_together_those_they_share() {
         let settings = ConcurrencySettings { calls_max: 2, all_calls_max: 3, wait_ms: 300 };
-        let common = CommonPlaces::new(&settings);
-        let [a, b] = [(); 2].map(|()| Places::new(&settings, common.clone()));
+        let common = UpstreamConcurrency::new(&settings);
+        let [a, b] = [(); 2].map(|()| CredentialConcurrency::new(&settings, common.clone()));
         let far = Instant::now() + Duration::from_secs(60);
-        let mut taken = vec![a.take(far).await.unwrap(), a.take(far).await.unwrap()];
-        assert!(a.take(far).await.is_none(), "it has two");
-        assert_eq!(common.taken(), 2);
-        taken.push(b.take(far).await.unwrap());
-        assert!(b.take(far).await.is_none(), "it has another, and there is none left");
-        assert_eq!((a.free(), b.free(), common.taken()), (0, 1, 3), "who gave up holds nothing");
+        let mut taken = vec![a.acquire(far).await.unwrap(), a.acquire(far).await.unwrap()];
+        assert!(a.acquire(far).await.is_none(), "it has two");
+        assert_eq!(common.in_use(), 2);
+        taken.push(b.acquire(far).await.unwrap());
+        assert!(b.acquire(far).await.is_none(), "it has another, and there is none left");
+        assert_eq!((a.free(), b.free(), common.in_use()), (0, 1, 3), "who gave up holds nothing");
         taken.clear();
-        assert_eq!((a.free(), b.free(), common.taken()), (2, 2, 0));
+        assert_eq!((a.free(), b.free(), common.in_use()), (2, 2, 0));
     }
 }

@@ -23,18 +23,18 @@ pub struct CallCounts {
     /// Calls that were made again after a failure; each is one of those above too.
     pub retried: u64,
     /// Calls that were not made, by what held them.
-    pub held: BTreeMap<Hold, u64>,
+    pub held: BTreeMap<HoldReason, u64>,
     /// What of its answers could not be read or was not asked for, by rule.
     pub problems: BTreeMap<ProblemRule, u64>,
     /// The credentials whose breaker holds calls back, now.
     pub breakers_open: u64,
     /// The calls that have a place, now.
-    pub under_way: u64,
+    pub in_flight: u64,
 }
 
 /// What holds a call back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Hold {
+pub enum HoldReason {
     /// The key was refused a moment ago.
     RefusedKey,
     /// The quota.
@@ -45,11 +45,11 @@ pub enum Hold {
     Concurrency,
 }
 
-impl Hold {
+impl HoldReason {
     pub(super) const ALL: [Self; 4] = [Self::RefusedKey, Self::Quota, Self::Breaker, Self::Concurrency];
 
     /// Its word, for metrics.
-    pub(super) fn word(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Self::RefusedKey => "refused_key",
             Self::Quota => "quota",
@@ -61,21 +61,21 @@ impl Hold {
 
 /// The numbers as they grow.
 #[derive(Debug)]
-pub(super) struct Counters {
+pub(super) struct CallCounters {
     counts: Mutex<CallCounts>,
     succeeded_in: Distribution,
     failed_in: Distribution,
 }
 
-impl Default for Counters {
+impl Default for CallCounters {
     fn default() -> Self {
         let (succeeded_in, failed_in) = (Distribution::of_durations(), Distribution::of_durations());
         Self { counts: Mutex::default(), succeeded_in, failed_in }
     }
 }
 
-impl Counters {
-    pub(super) fn ended(&self, outcome: Result<(), &UpstreamError>, took: Duration) {
+impl CallCounters {
+    pub(super) fn on_ended(&self, outcome: Result<(), &UpstreamError>, took: Duration) {
         if outcome.is_ok() { &self.succeeded_in } else { &self.failed_in }.took(took);
         let mut counts = self.lock();
         match outcome.map_err(|error| error.failure.code()) {
@@ -84,19 +84,19 @@ impl Counters {
         }
     }
 
-    pub(super) fn cancelled(&self) {
+    pub(super) fn on_cancelled(&self) {
         self.lock().cancelled += 1;
     }
 
-    pub(super) fn retried(&self) {
+    pub(super) fn on_retry(&self) {
         self.lock().retried += 1;
     }
 
-    pub(super) fn held(&self, by: Hold) {
+    pub(super) fn on_held(&self, by: HoldReason) {
         *self.lock().held.entry(by).or_default() += 1;
     }
 
-    pub(super) fn met(&self, problems: &Problems) {
+    pub(super) fn add_problems(&self, problems: &Problems) {
         let mut counts = self.lock();
         for (rule, count) in problems.counts() {
             *counts.problems.entry(rule).or_default() += count;

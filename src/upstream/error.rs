@@ -94,7 +94,7 @@ pub struct UpstreamError {
     pub slug: Option<Arc<str>>,
     held: bool,
     is_repeated: bool,
-    is_for_good: bool,
+    is_permanent: bool,
     is_on_closed_connection: bool,
     detail: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -112,7 +112,7 @@ impl UpstreamError {
             slug: None,
             held: false,
             is_repeated: false,
-            is_for_good: false,
+            is_permanent: false,
             is_on_closed_connection: false,
             detail: None,
         }
@@ -136,8 +136,8 @@ impl UpstreamError {
     }
 
     /// The same, where asking again at once would give the same.
-    pub(super) fn for_good(self) -> Self {
-        Self { is_for_good: true, ..self }
+    pub(super) fn permanent(self) -> Self {
+        Self { is_permanent: true, ..self }
     }
 
     /// Marks a call whose connection was closed before the response began.
@@ -151,8 +151,8 @@ impl UpstreamError {
     }
 
     /// Whether asking again at once would give the same.
-    pub(super) fn is_for_good(&self) -> bool {
-        self.is_for_good
+    pub(super) fn is_permanent(&self) -> bool {
+        self.is_permanent
     }
 
     /// With what caused it, for whoever debugs with the source at hand; never shown.

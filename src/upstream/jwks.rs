@@ -21,7 +21,7 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// Why an issuer's keys could not be read. It repeats nothing of what came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum JwksUnread {
+pub enum JwksFetchError {
     /// It took too long.
     #[error("no answer within {} s", TIMEOUT.as_secs())]
     Timeout,
@@ -40,25 +40,25 @@ pub enum JwksUnread {
 ///
 /// # Errors
 /// Where it does not come whole, in time, and with 200.
-pub async fn fetch(network: &Network, url: &Url) -> Result<Bytes, JwksUnread> {
-    tokio::time::timeout(TIMEOUT, attempt(network, url)).await.unwrap_or(Err(JwksUnread::Timeout))
+pub async fn fetch(network: &Network, url: &Url) -> Result<Bytes, JwksFetchError> {
+    tokio::time::timeout(TIMEOUT, attempt(network, url)).await.unwrap_or(Err(JwksFetchError::Timeout))
 }
 
-async fn attempt(network: &Network, url: &Url) -> Result<Bytes, JwksUnread> {
+async fn attempt(network: &Network, url: &Url) -> Result<Bytes, JwksFetchError> {
     let request =
         Request::get(url.as_str()).header(header::ACCEPT, "application/jwk-set+json, application/json");
-    let request = request.body(bytes::Bytes::new()).map_err(|_| JwksUnread::Unreachable)?;
-    let response = network.clone().oneshot(request).await.map_err(|_| JwksUnread::Unreachable)?;
+    let request = request.body(bytes::Bytes::new()).map_err(|_| JwksFetchError::Unreachable)?;
+    let response = network.clone().oneshot(request).await.map_err(|_| JwksFetchError::Unreachable)?;
     if response.status() != StatusCode::OK {
-        return Err(JwksUnread::Status(response.status().as_u16()));
+        return Err(JwksFetchError::Status(response.status().as_u16()));
     }
     let mut body = response.into_body();
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| JwksUnread::Unreachable)?;
+        let frame = frame.map_err(|_| JwksFetchError::Unreachable)?;
         if let Some(data) = frame.data_ref() {
             if bytes.len() + data.len() > BODY_BYTES_MAX {
-                return Err(JwksUnread::TooLarge);
+                return Err(JwksFetchError::TooLarge);
             }
             bytes.extend_from_slice(data);
         }

@@ -1,6 +1,6 @@
 //! What metrics tell of an upstream: its calls, how long they took, and the quota that is the tightest.
 
-use super::counts::{CallCounts, Hold};
+use super::counts::{CallCounts, HoldReason};
 use super::quota::QuotaFigures;
 use crate::domain::upstream_name::UpstreamName;
 use crate::telemetry::metrics::declared;
@@ -17,16 +17,16 @@ impl CallCounts {
         {
             readings.count(&declared::CALLS, &[upstream, outcome], *count);
         }
-        for by in Hold::ALL {
+        for by in HoldReason::ALL {
             let count = self.held.get(&by).copied().unwrap_or_default();
-            readings.count(&declared::CALLS_HELD, &[upstream, by.word()], count);
+            readings.count(&declared::CALLS_HELD, &[upstream, by.label()], count);
         }
         readings.count(&declared::RETRIES, &[upstream], self.retried);
         readings.begin(&declared::PROBLEMS);
         for (rule, count) in &self.problems {
             readings.count(&declared::PROBLEMS, &[upstream, rule.slug()], *count);
         }
-        readings.level(&declared::CALLS_UNDER_WAY, &[upstream], self.under_way);
+        readings.level(&declared::CALLS_UNDER_WAY, &[upstream], self.in_flight);
         readings.level(&declared::BREAKERS_OPEN, &[upstream], self.breakers_open);
     }
 }

@@ -11,8 +11,8 @@ use super::counts::CallCounts;
 use super::error::UpstreamError;
 use super::probe::ProbeReport;
 use super::quota::Purpose;
-use super::standing::Standing;
-use super::transport::{Answer, Ask, Transport};
+use super::status::UpstreamStatus;
+use super::transport::{Transport, UpstreamRequest, UpstreamResponse};
 use super::wire;
 use crate::domain::credential::Credential;
 use crate::domain::problems::Problems;
@@ -24,7 +24,7 @@ const PATH: &str = "/v1/settings/providers";
 
 /// The list as the upstream answered it.
 #[derive(Debug)]
-pub struct WholeList {
+pub struct FetchedProviders {
     /// The integrations that could be read, in the upstream's order.
     pub rows: Vec<Provider>,
     /// What could not be read.
@@ -53,8 +53,8 @@ impl ProvidersClient {
         &self,
         credential: &Credential<Leadlex>,
         purpose: Purpose,
-    ) -> Result<WholeList, UpstreamError> {
-        let Answer { body: list, .. } =
+    ) -> Result<FetchedProviders, UpstreamError> {
+        let UpstreamResponse { body: list, .. } =
             self.call(credential, purpose).await.inspect_err(UpstreamError::log)?;
         self.transport.count_problems(&list.problems);
         Ok(list)
@@ -76,16 +76,16 @@ impl ProvidersClient {
         self.transport.fresh_for(credential, ttl)
     }
 
-    /// As [`Transport::may_refresh`].
+    /// As [`Transport::refresh_wait`].
     #[must_use]
-    pub fn may_refresh(&self, credential: &Credential<Leadlex>) -> Option<Duration> {
-        self.transport.may_refresh(credential)
+    pub fn refresh_wait(&self, credential: &Credential<Leadlex>) -> Option<Duration> {
+        self.transport.refresh_wait(credential)
     }
 
-    /// As [`Transport::standing`].
+    /// As [`Transport::status`].
     #[must_use]
-    pub fn standing(&self, credential: &Credential<Leadlex>) -> Standing {
-        self.transport.standing(credential)
+    pub fn status(&self, credential: &Credential<Leadlex>) -> UpstreamStatus {
+        self.transport.status(credential)
     }
 
     /// What became of all calls, for metrics.
@@ -103,10 +103,10 @@ impl ProvidersClient {
         &self,
         credential: &Credential<Leadlex>,
         purpose: Purpose,
-    ) -> Result<Answer<WholeList>, UpstreamError> {
+    ) -> Result<UpstreamResponse<FetchedProviders>, UpstreamError> {
         let key = (AUTHORIZATION, format!("Bearer {}", credential.expose()));
         let deadline = self.transport.deadline();
-        let ask = Ask { path: PATH, query: "", credential, key, purpose, deadline };
+        let ask = UpstreamRequest { path: PATH, query: "", credential, key, purpose, deadline };
         self.transport.send(ask, wire::providers::list).await
     }
 }

@@ -61,7 +61,7 @@ pub(super) struct Retries<'a> {
 
 impl<'a> Retries<'a> {
     /// Those of a call that is about to be made.
-    pub(super) fn of_a_call(settings: &'a RetrySettings, budget: &'a TpsBudget) -> Self {
+    pub(super) fn for_call(settings: &'a RetrySettings, budget: &'a TpsBudget) -> Self {
         budget.deposit();
         Self { settings, budget, waited: 0 }
     }
@@ -80,7 +80,7 @@ impl<'a> Retries<'a> {
         let is_held = failed.is_held();
         if self.waited >= self.settings.retries_max
             || !failed.failure.is_retryable()
-            || failed.is_for_good()
+            || failed.is_permanent()
             || (is_held && failed.failure != UpstreamFailure::RateLimited)
         {
             return None;
@@ -120,7 +120,7 @@ mod tests {
     /// The waits of one call that fails each time, in milliseconds.
     fn waits(error: &UpstreamError, left_ms: u64, jitter: f64) -> Vec<u128> {
         let budget = budget(&SETTINGS);
-        let mut retries = Retries::of_a_call(&SETTINGS, &budget);
+        let mut retries = Retries::for_call(&SETTINGS, &budget);
         let now = Instant::now();
         let deadline = now + Duration::from_millis(left_ms);
         std::iter::from_fn(|| Some(retries.wait(error, now, deadline, jitter)?.as_millis())).collect()
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(waits(&closed, 60_000, 1.0), [0, 800, 1_600, 2_000]);
         let settings = RetrySettings { budget_percent: 0, ..SETTINGS };
         let budget = TpsBudget::new(BUDGET_WINDOW, 0, 0.0);
-        let mut retries = Retries::of_a_call(&settings, &budget);
+        let mut retries = Retries::for_call(&settings, &budget);
         let now = Instant::now();
         let deadline = now + Duration::from_secs(60);
         assert_eq!(retries.wait(&closed, now, deadline, 1.0), Some(Duration::ZERO));
@@ -182,7 +182,7 @@ mod tests {
         let repeated = |calls: usize| {
             let (now, deadline) = (Instant::now(), Instant::now() + Duration::from_secs(60));
             (0..calls)
-                .filter(|_| Retries::of_a_call(&SETTINGS, &budget).wait(&error, now, deadline, 0.0).is_some())
+                .filter(|_| Retries::for_call(&SETTINGS, &budget).wait(&error, now, deadline, 0.0).is_some())
                 .count()
         };
         assert_eq!(repeated(1_000), 210, "ten for the last ten seconds, and the share");

@@ -1,6 +1,6 @@
 //! The one road to the network, with every policy on it.
 //!
-//! Quota → a place → breaker (`gate.rs`) → the attempt, with its time and its bytes → what its end means →
+//! Quota → a place → breaker (`limiter.rs`) → the attempt, with its time and its bytes → what its end means →
 //! what is learnt of it → perhaps once more (`retry.rs`): all of it in [`Transport::send`], before one
 //! deadline. A stack of tower layers would be the same in other words, but each layer would have to say
 //! anew whose call it is, what for, and until when.
@@ -25,17 +25,17 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
 use url::Url;
 
+use super::call_limiter::{CallLimiters, CallPermit};
 use super::content_coding::{self, CodingError};
 use super::counts::CallCounts;
 use super::error::{UpstreamError, UpstreamFailure};
-use super::failure_body::{self, public_token};
-use super::gate::{Gates, Passage};
+use super::error_body::{self, public_token};
 use super::jitter::jitter;
 use super::quota::Purpose;
 use super::rate_limit;
 use super::retry::Retries;
 use super::settings::UpstreamSettings;
-use super::standing::Standing;
+use super::status::UpstreamStatus;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
 use crate::domain::problems::Problems;
@@ -114,11 +114,11 @@ pub struct Transport {
     settings: Arc<UpstreamSettings>,
     network: Network,
     clock: Clock,
-    gates: Gates,
+    limiters: CallLimiters,
 }
 
 /// What is asked of an upstream: one GET.
-pub(super) struct Ask<'a, U> {
+pub(super) struct UpstreamRequest<'a, U> {
     pub(super) path: &'a str,
     pub(super) query: &'a str,
     pub(super) credential: &'a Credential<U>,
@@ -130,7 +130,7 @@ pub(super) struct Ask<'a, U> {
 }
 
 /// A successful answer: its bytes at first, then what was read in them.
-pub(super) struct Answer<T> {
+pub(super) struct UpstreamResponse<T> {
     pub(super) headers: HeaderMap,
     pub(super) body: T,
 }
@@ -140,15 +140,15 @@ impl Transport {
     #[must_use]
     pub fn new(upstream: UpstreamName, settings: UpstreamSettings, network: Network, clock: Clock) -> Self {
         let settings = Arc::new(settings);
-        let gates = Gates::new(upstream, Arc::clone(&settings), clock);
-        Self { upstream, settings, network, clock, gates }
+        let limiters = CallLimiters::new(upstream, Arc::clone(&settings), clock);
+        Self { upstream, settings, network, clock, limiters }
     }
 
     /// The same, whose quotas are those of all replicas: they know of one another's calls. Before the first call, and
     /// within a Tokio runtime.
     #[must_use]
     pub fn sharing(self, replicas: Option<&Replicas>) -> Self {
-        Self { gates: self.gates.sharing(replicas.cloned()), ..self }
+        Self { limiters: self.limiters.sharing(replicas.cloned()), ..self }
     }
 
     /// Its clock, for what an answer's headers say of time.
@@ -160,36 +160,36 @@ impl Transport {
     /// allows until its reset.
     #[must_use]
     pub fn fresh_for<U: Upstream>(&self, credential: &Credential<U>, ttl: Duration) -> Duration {
-        self.gates.of(credential).fresh_for(ttl)
+        self.limiters.of(credential).fresh_for(ttl)
     }
 
     /// How long a refresh (a call for which there is something older to show) has to wait; `None`: it
     /// may go now.
     #[must_use]
-    pub fn may_refresh<U: Upstream>(&self, credential: &Credential<U>) -> Option<Duration> {
-        self.gates.of(credential).may_refresh()
+    pub fn refresh_wait<U: Upstream>(&self, credential: &Credential<U>) -> Option<Duration> {
+        self.limiters.of(credential).refresh_wait()
     }
 
-    /// How the upstream stands for this credential, by what its calls told. It makes no call.
+    /// How the upstream stands for this credential, by what its calls error. It makes no call.
     #[must_use]
-    pub fn standing<U: Upstream>(&self, credential: &Credential<U>) -> Standing {
-        self.gates.of(credential).standing()
+    pub fn status<U: Upstream>(&self, credential: &Credential<U>) -> UpstreamStatus {
+        self.limiters.of(credential).status()
     }
 
     /// What became of all calls, for metrics.
     #[must_use]
     pub fn counts(&self) -> CallCounts {
-        self.gates.counts()
+        self.limiters.counts()
     }
 
     /// Puts what metrics tell of all calls, and of the quotas, into a reading.
     pub(super) fn read_metrics(&self, readings: &mut Readings) {
-        self.gates.read(readings);
+        self.limiters.read(readings);
     }
 
     /// Counts what of an answer could not be read or was not asked for.
     pub(super) fn count_problems(&self, problems: &Problems) {
-        self.gates.count_problems(problems);
+        self.limiters.count_problems(problems);
     }
 
     /// When a question that is asked now has to be answered.
@@ -197,32 +197,32 @@ impl Transport {
         Instant::now() + self.settings.deadline()
     }
 
-    /// Asks once, or again where that failed and is worth it, and reads the answer with `decode`; all of it
-    /// before the deadline. Each attempt passes the credential's gate by itself.
+    /// Asks once, or retry_at where that failed and is worth it, and reads the answer with `decode`; all of it
+    /// before the deadline. Each attempt passes the credential's limiter by itself.
     ///
     /// # Errors
     /// The last failure of the upstream; where there was none, what held the call back.
     pub(super) async fn send<U: Upstream, T, E: Into<BoxError>>(
         &self,
-        ask: Ask<'_, U>,
+        ask: UpstreamRequest<'_, U>,
         decode: impl Fn(&[u8]) -> Result<T, E>,
-    ) -> Result<Answer<T>, UpstreamError> {
-        let gate = self.gates.of(ask.credential);
+    ) -> Result<UpstreamResponse<T>, UpstreamError> {
+        let limiter = self.limiters.of(ask.credential);
         let (purpose, deadline) = (ask.purpose, ask.deadline);
         let request = self.request(ask)?;
-        let mut retries = Retries::of_a_call(&self.settings.retry, gate.budget());
-        let (mut before, mut repetition): (Option<UpstreamError>, u32) = (None, 0);
+        let mut retries = Retries::for_call(&self.settings.retry, limiter.budget());
+        let (mut last_error, mut attempt): (Option<UpstreamError>, u32) = (None, 0);
         loop {
-            let tried = match gate.pass(purpose, deadline).await {
-                Ok(passage) => {
-                    if before.is_some() {
-                        gate.count_retry();
+            let tried = match limiter.acquire(purpose, deadline).await {
+                Ok(permit) => {
+                    if last_error.is_some() {
+                        limiter.on_retry();
                     }
-                    let call = Open::call(self.upstream, repetition);
-                    repetition += 1;
+                    let call = Open::call(self.upstream, attempt);
+                    attempt += 1;
                     let mut request = request.clone();
                     call.tell(&mut request);
-                    let read = call.around(self.attempt(request, passage, deadline, &decode)).await;
+                    let read = call.around(self.attempt(request, permit, deadline, &decode)).await;
                     trace(&call, &read);
                     read
                 }
@@ -233,13 +233,13 @@ impl Transport {
                 Err(failed) => failed,
             };
             let now = Instant::now();
-            let again = retries.wait(&failed, now, deadline, jitter()).map(|wait| now + wait);
-            let told = if failed.is_held() { before.unwrap_or(failed) } else { failed };
-            match again.filter(|at| gate.would_let(purpose, *at)) {
+            let retry_at = retries.wait(&failed, now, deadline, jitter()).map(|wait| now + wait);
+            let error = if failed.is_held() { last_error.unwrap_or(failed) } else { failed };
+            match retry_at.filter(|at| limiter.would_allow(purpose, *at)) {
                 Some(at) => tokio::time::sleep_until(at).await,
-                None => return Err(told),
+                None => return Err(error),
             }
-            before = Some(told).filter(|told| !told.is_held());
+            last_error = Some(error).filter(|error| !error.is_held());
         }
     }
 
@@ -248,27 +248,27 @@ impl Transport {
     async fn attempt<T, E: Into<BoxError>>(
         &self,
         request: Request<Bytes>,
-        mut passage: Passage,
+        mut permit: CallPermit,
         deadline: Instant,
         decode: impl Fn(&[u8]) -> Result<T, E>,
-    ) -> Result<Answer<T>, UpstreamError> {
+    ) -> Result<UpstreamResponse<T>, UpstreamError> {
         let (began, timeout) = (Instant::now(), self.settings.timeout().min(self.settings.deadline()));
         let until = deadline.min(began + timeout);
-        let answered = timeout_at(until, self.call(request, &mut passage, until).boxed()).await;
+        let answered = timeout_at(until, self.call(request, &mut permit, until).boxed()).await;
         let read = match answered {
-            Ok(Ok(Answer { headers, body })) => match decode(&body) {
-                Ok(body) => Ok(Answer { headers, body }),
+            Ok(Ok(UpstreamResponse { headers, body })) => match decode(&body) {
+                Ok(body) => Ok(UpstreamResponse { headers, body }),
                 Err(error) => Err(self.error(UpstreamFailure::BadResponse).caused_by(error)),
             },
             Ok(Err(error)) => Err(error),
             Err(_elapsed) if until - began < timeout / 2 => return Err(self.error(UpstreamFailure::Timeout)),
             Err(_elapsed) => Err(self.error(UpstreamFailure::Timeout)),
         };
-        passage.end(read.as_ref().map(|_| ()));
+        permit.end(read.as_ref().map(|_| ()));
         read
     }
 
-    fn request<U: Upstream>(&self, ask: Ask<'_, U>) -> Result<Request<Bytes>, UpstreamError> {
+    fn request<U: Upstream>(&self, ask: UpstreamRequest<'_, U>) -> Result<Request<Bytes>, UpstreamError> {
         let mut url = self.settings.base_url.clone();
         url.set_path(&format!("{}{}", self.settings.base_url.path().trim_end_matches('/'), ask.path));
         url.set_query((!ask.query.is_empty()).then_some(ask.query));
@@ -288,9 +288,9 @@ impl Transport {
     async fn call(
         &self,
         request: Request<Bytes>,
-        passage: &mut Passage,
+        permit: &mut CallPermit,
         until: Instant,
-    ) -> Result<Answer<Bytes>, UpstreamError> {
+    ) -> Result<UpstreamResponse<Bytes>, UpstreamError> {
         let unavailable = |error: BoxError| {
             let is_closed = is_closed_connection(error.as_ref());
             let error = self.error(UpstreamFailure::Unavailable).caused_by(error);
@@ -299,16 +299,16 @@ impl Transport {
         let response = self.network.clone().oneshot(request).await.map_err(unavailable)?;
         let (head, body) = response.into_parts();
         // At once: whatever becomes of the body, the call was counted.
-        let held = passage.heard(head.status, &head.headers);
+        let held = permit.on_response(head.status, &head.headers);
         // 203: a proxy on the way has changed the response (RFC 9110, 15.3.4), which still answers the request.
         if matches!(head.status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION) {
             let limit_bytes = self.settings.body_limit_bytes;
             let body = self.read(body, limit_bytes).await?;
             let body = content_coding::decode(&head.headers, body, limit_bytes).map_err(|coding| {
                 let error = self.error(UpstreamFailure::BadResponse).caused_by(coding);
-                if coding == CodingError::TooLarge { error.for_good() } else { error }
+                if coding == CodingError::TooLarge { error.permanent() } else { error }
             })?;
-            return Ok(Answer { headers: head.headers, body });
+            return Ok(UpstreamResponse { headers: head.headers, body });
         }
         // The status says what to do, whether or not its body ever comes.
         let soon = until.min(Instant::now() + REFUSAL_TIME);
@@ -328,7 +328,7 @@ impl Transport {
             if let Some(data) = frame.data_ref() {
                 if bytes.len() + data.len() > limit_bytes {
                     // It will be as large the next time.
-                    return Err(bad().for_good().caused_by("the answer is larger than it may be"));
+                    return Err(bad().permanent().caused_by("the answer is larger than it may be"));
                 }
                 bytes.extend_from_slice(data);
             }
@@ -349,13 +349,13 @@ impl Transport {
             // 1xx never gets here; another 2xx or a redirect is no answer to this question.
             _ => UpstreamFailure::BadResponse,
         };
-        let told = failure_body::read(body);
-        let request_id = request_id(headers).or(told.request_id);
+        let error = error_body::read(body);
+        let request_id = request_id(headers).or(error.request_id);
         let mut error = self.error(failure);
         error.status = Some(status.as_u16());
         error.retry_after = rate_limit::wait(headers, self.clock.now()).filter(|_| failure.is_retryable());
         error.request_id = request_id.map(Into::into);
-        error.slug = told.slug.map(Into::into);
+        error.slug = error.slug.map(Into::into);
         error
     }
 
@@ -375,9 +375,11 @@ fn is_closed_connection(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// Tells the trace how a call ended.
-fn trace<T>(call: &Open, read: &Result<Answer<T>, UpstreamError>) {
+fn trace<T>(call: &Open, read: &Result<UpstreamResponse<T>, UpstreamError>) {
     let (status, id) = match read {
-        Ok(Answer { headers, .. }) => (Some(StatusCode::OK.as_u16()), request_id(headers).map(Into::into)),
+        Ok(UpstreamResponse { headers, .. }) => {
+            (Some(StatusCode::OK.as_u16()), request_id(headers).map(Into::into))
+        }
         Err(error) => (error.status, error.request_id.clone()),
     };
     for fact in [status.map(Fact::Status), id.as_deref().map(Fact::UpstreamRequestId)].into_iter().flatten() {

@@ -14,13 +14,13 @@ use super::{super::rate_limit, DAY};
 /// Resets further away are nonsense and not heeded (UPSTREAMS.md B3).
 const RESET_MAX: Duration = Duration::from_secs(31 * 86_400);
 
-/// What one answer told.
+/// What one answer headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::upstream) struct Told {
+pub(in crate::upstream) struct QuotaHeaders {
     pub(super) limit: Option<u64>,
     pub(super) remaining: Option<u64>,
-    pub(super) ends: Ends,
+    pub(super) ends: WindowEnd,
     /// When the window ends at the latest, from now, on the upstream's clock; at least 1 s.
     pub(super) resets_in: Duration,
     /// The same as a moment of that clock.
@@ -29,36 +29,38 @@ pub(in crate::upstream) struct Told {
     pub(super) wait: Option<Duration>,
     /// Whether that was asked for, and does not only follow from the reset.
     pub(super) asks_to_wait: bool,
-    /// Whether it is heard when it is told; what is passed on can be late.
+    /// Whether it is confirmed when it is headers; what is passed on can be late.
     #[serde(skip)]
     pub(super) is_late: bool,
 }
 
-/// How an answer told when its window ends.
+/// How an answer headers when its window ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(in crate::upstream) enum Ends {
+pub(in crate::upstream) enum WindowEnd {
     /// By a reset, which also says which window is meant.
-    Told,
+    #[serde(rename = "told")]
+    Reset,
     /// By its length alone (Composio, A8): at the latest that long from now.
     Within(Duration),
     /// Not at all: taken for a day that ends at midnight UTC (LeadLex, B1.6).
-    Untold,
+    #[serde(rename = "untold")]
+    Unknown,
 }
 
-impl Told {
-    /// Reads what an answer that came at `wall` told.
+impl QuotaHeaders {
+    /// Reads what an answer that came at `wall` headers.
     pub(in crate::upstream) fn read(headers: &HeaderMap, wall: Timestamp) -> Self {
         let now = rate_limit::date(headers).unwrap_or(wall);
         let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
-        let told = rate_limit::resets_at(headers, now).filter(|at| until(*at) <= RESET_MAX);
-        let (ends, resets_at) = match (told, length(headers)) {
-            (Some(at), _) => (Ends::Told, at),
+        let reset = rate_limit::resets_at(headers, now).filter(|at| until(*at) <= RESET_MAX);
+        let (ends, resets_at) = match (reset, length(headers)) {
+            (Some(at), _) => (WindowEnd::Reset, at),
             (None, Some(length)) => {
                 let wait = rate_limit::wait(headers, wall).unwrap_or(length);
-                (Ends::Within(length), later(now, wait.min(length)))
+                (WindowEnd::Within(length), later(now, wait.min(length)))
             }
-            (None, None) => (Ends::Untold, midnight_after(now)),
+            (None, None) => (WindowEnd::Unknown, midnight_after(now)),
         };
         Self {
             limit: rate_limit::limit(headers).map(|limit| limit.max(1)),
@@ -78,12 +80,12 @@ impl Told {
     }
 
     /// The same as it is to be taken that much later; none where its window is over by then, or where it is nothing
-    /// that an answer can have told.
+    /// that an answer can have headers.
     pub(super) fn after(self, age: Duration) -> Option<Self> {
         let is_long = |time: Duration| time > RESET_MAX;
         let ends_oddly = match self.ends {
-            Ends::Within(length) => length.is_zero() || is_long(length),
-            Ends::Told | Ends::Untold => false,
+            WindowEnd::Within(length) => length.is_zero() || is_long(length),
+            WindowEnd::Reset | WindowEnd::Unknown => false,
         };
         if ends_oddly || is_long(self.resets_in) || self.wait.is_some_and(is_long) {
             return None;
@@ -94,7 +96,7 @@ impl Told {
         Some(Self { limit, resets_in, wait, is_late: !age.is_zero(), ..self })
     }
 
-    /// Whether it told of any count.
+    /// Whether it headers of any count.
     pub(super) fn counts(&self) -> bool {
         self.limit.is_some() || self.remaining.is_some()
     }

@@ -1,32 +1,32 @@
 //! The quota that one credential has at one upstream: when may the next call go, and is it worth it?
 //!
 //! A pure model on the caller's clock: no waiting, no locks, no I/O. Whoever calls the upstream tells
-//! it of each call ([`Quota::sent`]) and of each answer ([`Quota::answered`], [`Quota::refused`]), and
+//! it of each call ([`Quota::on_sent`]) and of each answer ([`Quota::on_response`], [`Quota::on_rate_limited`]), and
 //! asks it before the next ([`Quota::may_call`]). A token bucket of our own would be simpler, but the
 //! customer's other programs spend the same calls, and only the headers know of those.
 //!
 //! - `window` is what the headers count: LeadLex's day, Composio's minute (UPSTREAMS.md A8, B1.6 and 7).
 //! - `calls` are our own of the last minute: for LeadLex's limit by the minute, which has no header, and
-//!   for the calls of which no header has told yet.
+//!   for the calls of which no header has headers yet.
 //! - `pace` spreads what is left evenly over the time that is left.
-//! - `fleet` feeds it the calls of other replicas, as if they were this one's; `observation` is what one that starts is told.
+//! - `replica_calls` feeds it the calls of other replicas, as if they were this one's; `observation` is what one that starts is headers.
 
 mod calls;
-mod fleet;
 mod headers;
-mod observation;
 mod pace;
+mod replica_calls;
 mod settings;
+mod snapshot;
 mod window;
 
 #[cfg(test)]
 mod day_tests;
 #[cfg(test)]
-mod fleet_property_tests;
-#[cfg(test)]
-mod fleet_tests;
-#[cfg(test)]
 mod property_tests;
+#[cfg(test)]
+mod replica_property_tests;
+#[cfg(test)]
+mod replica_tests;
 #[cfg(test)]
 mod tests;
 
@@ -37,12 +37,12 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 pub use calls::Call;
-pub(super) use fleet::{CallId, CallNews, Event, Fleet};
-pub(super) use headers::Told;
-pub(super) use observation::Observation;
+pub(super) use headers::QuotaHeaders;
+pub(super) use replica_calls::{CallEvent, CallId, CallMessage, ReplicaCalls};
 pub use settings::QuotaSettings;
+pub(super) use snapshot::QuotaSnapshot;
 
-use calls::Calls;
+use calls::RecentCalls;
 use pace::Pace;
 use window::Window;
 
@@ -53,7 +53,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const INFERRED_FOR: Duration = Duration::from_secs(300);
 
 /// How long after the last call one more may go where the headers' calls are not used up, and only
-/// calls of which nothing was heard may have used them up: after an outage somebody has to ask.
+/// calls of which nothing was confirmed may have used them up: after an outage somebody has to ask.
 const PROBE_AFTER: Duration = Duration::from_secs(600);
 
 /// What a call is for.
@@ -67,17 +67,17 @@ pub enum Purpose {
 
 /// Whether a call may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CallDecision {
     /// At once.
-    Now,
+    Allowed,
     /// Not before that moment, as things stand; then ask again.
-    At(Instant),
+    NotBefore(Instant),
 }
 
 /// How the quota stands, for whoever operates this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaFigures {
-    /// The calls of one window; none where nobody told.
+    /// The calls of one window; none where nobody headers.
     pub limit: Option<u64>,
     /// What is left of them, our calls under way taken off.
     pub remaining: Option<u64>,
@@ -93,13 +93,13 @@ pub struct Quota {
     settings: QuotaSettings,
     /// None where neither the headers nor the settings count calls.
     window: Option<Window>,
-    calls: Calls,
+    calls: RecentCalls,
     held_until: Option<Instant>,
     /// Refusals with no answer between them.
     refusals: u32,
     /// The limit by the minute that a 429 taught, and until when it is believed.
     learned: Option<(u64, Instant)>,
-    /// How many other replicas call, as far as is known: each may let a call go that is not heard of yet.
+    /// How many other replicas call, as far as is known: each may let a call go that is not confirmed of yet.
     others: u64,
 }
 
@@ -110,7 +110,7 @@ impl Quota {
         Self {
             settings,
             window: None,
-            calls: Calls::default(),
+            calls: RecentCalls::default(),
             held_until: None,
             refusals: 0,
             learned: None,
@@ -118,23 +118,23 @@ impl Quota {
         }
     }
 
-    /// A call leaves. One that never comes back in [`Quota::answered`] or [`Quota::refused`] is taken
+    /// A call leaves. One that never comes back in [`Quota::on_response`] or [`Quota::on_rate_limited`] is taken
     /// for counted by the upstream, until a later answer says otherwise.
     #[must_use]
-    pub fn sent(&mut self, now: Instant) -> Call {
+    pub fn on_sent(&mut self, now: Instant) -> Call {
         self.count(now);
         self.calls.start(now)
     }
 
     /// It came back, with any status but 429. `wall` is the local time, needed only where the answer
     /// has no `Date`.
-    pub fn answered(&mut self, call: &Call, now: Instant, wall: Timestamp, headers: &HeaderMap) {
-        self.hear_answer(call, now, &Told::read(headers, wall));
+    pub fn on_response(&mut self, call: &Call, now: Instant, wall: Timestamp, headers: &HeaderMap) {
+        self.on_response_headers(call, now, &QuotaHeaders::read(headers, wall));
     }
 
-    /// The same, by what the answer told.
-    pub(super) fn hear_answer(&mut self, call: &Call, now: Instant, told: &Told) {
-        self.learn(call, now, told);
+    /// The same, by what the answer headers.
+    pub(super) fn on_response_headers(&mut self, call: &Call, now: Instant, headers: &QuotaHeaders) {
+        self.learn(call, now, headers);
         if self.held_until.is_none_or(|until| until <= now) {
             self.refusals = 0;
         }
@@ -143,17 +143,30 @@ impl Quota {
     /// It came back with 429. With calls left it was the minute's limit (UPSTREAMS.md B2): hold for 1 to
     /// 60 s, longer each time; `jitter`, in 0 to 1, shortens that by up to half. Else hold until the
     /// reset. A sane `Retry-After` is honoured in both cases (B3).
-    pub fn refused(&mut self, call: &Call, now: Instant, wall: Timestamp, headers: &HeaderMap, jitter: f64) {
-        self.hear_refusal(call, now, &Told::read(headers, wall), jitter);
+    pub fn on_rate_limited(
+        &mut self,
+        call: &Call,
+        now: Instant,
+        wall: Timestamp,
+        headers: &HeaderMap,
+        jitter: f64,
+    ) {
+        self.on_rate_limited_headers(call, now, &QuotaHeaders::read(headers, wall), jitter);
     }
 
-    /// The same, by what the answer told.
-    pub(super) fn hear_refusal(&mut self, call: &Call, now: Instant, told: &Told, jitter: f64) {
-        self.learn(call, now, told);
-        let left = told.remaining.or_else(|| self.left());
+    /// The same, by what the answer headers.
+    pub(super) fn on_rate_limited_headers(
+        &mut self,
+        call: &Call,
+        now: Instant,
+        headers: &QuotaHeaders,
+        jitter: f64,
+    ) {
+        self.learn(call, now, headers);
+        let left = headers.remaining.or_else(|| self.left());
         // Then the reset is the day's, and the limit that refused another.
         let some_left = left.is_some_and(|left| left > 0);
-        let wait = told.wait.filter(|_| !some_left || told.asks_to_wait).unwrap_or_default();
+        let wait = headers.wait.filter(|_| !some_left || headers.asks_to_wait).unwrap_or_default();
         if self.held_until.is_none_or(|until| until <= now) {
             self.refusals = self.refusals.saturating_add(1);
         }
@@ -162,7 +175,7 @@ impl Quota {
         self.held_until = self.held_until.max(Some(until));
         // Only headers that count calls say that another limit than theirs has refused. A 429 without them may come from a proxy, and says
         // nothing beyond its own wait.
-        if left.is_some_and(|left| left > 0) && !told.asks_to_wait && self.minute_limit(now).is_none() {
+        if left.is_some_and(|left| left > 0) && !headers.asks_to_wait && self.minute_limit(now).is_none() {
             let passed = self.calls.in_minute(now).saturating_sub(1).max(1);
             self.learned = Some((passed, now + INFERRED_FOR));
         }
@@ -170,13 +183,13 @@ impl Quota {
 
     /// Whether a call may go now.
     #[must_use]
-    pub fn may_call(&self, now: Instant, purpose: Purpose) -> Verdict {
+    pub fn may_call(&self, now: Instant, purpose: Purpose) -> CallDecision {
         let at =
             [Some(now), self.held_until, self.minute_allows(now, purpose), self.window_allows(now, purpose)]
                 .into_iter()
                 .flatten()
                 .max();
-        at.filter(|at| *at > now).map_or(Verdict::Now, Verdict::At)
+        at.filter(|at| *at > now).map_or(CallDecision::Allowed, CallDecision::NotBefore)
     }
 
     /// How long what is read now is to count as fresh: `ttl`, stretched until refreshing `keys` things
@@ -202,7 +215,7 @@ impl Quota {
         let window = self.window_at(now);
         QuotaFigures {
             limit: window.and_then(|window| window.limit(self.per_day())),
-            remaining: window.and_then(|window| window.left(self.calls.unheard(), self.per_day())),
+            remaining: window.and_then(|window| window.left(self.calls.unconfirmed(), self.per_day())),
             resets_at: window.and_then(|window| window.resets_at()),
             length: window.map(|window| window.length()),
         }
@@ -210,43 +223,43 @@ impl Quota {
 
     /// One call leaves, or had left.
     fn count(&mut self, now: Instant) {
-        self.settle(now);
+        self.advance(now);
         if self.window.is_none() && self.settings.per_day > 0 {
-            self.window = Some(Window::untold(now));
+            self.window = Some(Window::unknown(now));
         }
         if let Some(window) = &mut self.window {
             window.count();
         }
     }
 
-    fn learn(&mut self, call: &Call, now: Instant, told: &Told) {
+    fn learn(&mut self, call: &Call, now: Instant, headers: &QuotaHeaders) {
         self.calls.end(call, now);
-        self.settle(now);
-        if self.window.is_none() && told.counts() {
-            self.window = Some(Window::untold(now));
+        self.advance(now);
+        if self.window.is_none() && headers.counts() {
+            self.window = Some(Window::unknown(now));
         }
         if let Some(window) = &mut self.window
-            && window.hear(told, now)
+            && window.hear(headers, now)
         {
             self.calls.hear(call);
         }
     }
 
     /// Moves on to the window that is open now, and forgets calls that no longer matter.
-    fn settle(&mut self, now: Instant) {
+    fn advance(&mut self, now: Instant) {
         self.window = self.window_at(now);
-        let unheard = self.calls.forget(now);
+        let unconfirmed = self.calls.forget(now);
         if let Some(window) = &mut self.window {
-            window.presume(unheard);
+            window.assume_counted(unconfirmed);
         }
     }
 
     fn window_at(&self, now: Instant) -> Option<Window> {
-        self.window.map(|window| window.at(now, self.calls.unheard()))
+        self.window.map(|window| window.at(now, self.calls.unconfirmed()))
     }
 
     fn left(&self) -> Option<u64> {
-        self.window?.left(self.calls.unheard(), self.per_day())
+        self.window?.left(self.calls.unconfirmed(), self.per_day())
     }
 
     fn per_day(&self) -> Option<u64> {
@@ -268,13 +281,13 @@ impl Quota {
     fn window_allows(&self, now: Instant, purpose: Purpose) -> Option<Instant> {
         let window = self.window_at(now)?;
         let floor = self.floor(window.limit(self.per_day()).unwrap_or(0), purpose);
-        if window.left(self.calls.unheard(), self.per_day())? > floor {
+        if window.left(self.calls.unconfirmed(), self.per_day())? > floor {
             return match purpose {
                 Purpose::Needed => None,
                 Purpose::Refresh => self.pace(now)?.next(now, self.calls.last()),
             };
         }
-        let maybe_used_up = window.left_at_best(self.per_day()).is_some_and(|left| left > floor);
+        let maybe_used_up = window.left_at_most(self.per_day()).is_some_and(|left| left > floor);
         match self.calls.last() {
             Some(last) if window.is_end_inferred() && self.per_day().is_none() => {
                 Some(window.resets().min(last + INFERRED_FOR))
@@ -303,7 +316,7 @@ impl Quota {
     fn pace(&self, now: Instant) -> Option<Pace> {
         let window = self.window_at(now)?;
         let limit = window.limit(self.per_day())?;
-        let left = window.left(self.calls.unheard(), self.per_day())?;
+        let left = window.left(self.calls.unconfirmed(), self.per_day())?;
         let reserve = self.floor(limit, Purpose::Refresh);
         Some(Pace {
             whole: limit.saturating_sub(reserve),

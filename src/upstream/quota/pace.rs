@@ -12,7 +12,7 @@ const KEYS_MAX: usize = 1_000_000;
 
 /// Refreshes that would go closer together than this go as they come: what one page needs at one moment is not
 /// drawn out by milliseconds, and the floor under the window's calls holds all the same.
-const FINEST: Duration = Duration::from_secs(1);
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The calls of one window that refreshes may take, the reserve taken off.
 pub(super) struct Pace {
@@ -37,7 +37,7 @@ impl Pace {
         let last = last?;
         let over = self.resets.duration_since(last.max(self.began));
         let apart = over.div_f64(intervals(self.left));
-        (apart >= FINEST).then(|| self.began.max(last + apart))
+        (apart >= MIN_INTERVAL).then(|| self.began.max(last + apart))
     }
 
     /// The time between two refreshes of the same of `keys` things.

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::connection_state::State;
-use super::lenient::{Count, Exactly, Field, Object, Text, Texts};
-use super::rows::{Flaw, Flaws, rows};
-use super::{NotThatShape, object, text};
+use super::connection_state::WireState;
+use super::lenient::{Count, Field, Object, StrictText, Text, Texts};
+use super::rows::{FieldProblem, FieldProblems, rows};
+use super::{UnexpectedShape, object, text};
 use crate::domain::accounts::{AccountType, AuthConfig, ConnectedAccount, LegacyAccount};
 use crate::domain::open_enum::OpenValue;
 use crate::domain::problems::ProblemRule;
@@ -34,10 +34,10 @@ struct Page<'j> {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Account {
-    id: Field<Exactly>,
+    id: Field<StrictText>,
     toolkit: Field<Object<Toolkit>>,
     auth_config: Field<Object<WireAuthConfig>>,
-    status: Field<Exactly>,
+    status: Field<StrictText>,
     word_id: Field<Text>,
     alias: Field<Text>,
     user_id: Field<Text>,
@@ -45,7 +45,7 @@ struct Account {
     is_disabled: Field<bool>,
     created_at: Field<Timestamp>,
     updated_at: Field<Timestamp>,
-    state: Field<Object<State>>,
+    state: Field<Object<WireState>>,
     experimental: Field<Object<Experimental>>,
     test_request_endpoint: Field<Text>,
     deprecated: Field<Object<Deprecated>>,
@@ -54,13 +54,13 @@ struct Account {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Toolkit {
-    slug: Field<Exactly>,
+    slug: Field<StrictText>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct WireAuthConfig {
-    id: Field<Exactly>,
+    id: Field<StrictText>,
     auth_scheme: Field<Text>,
     is_composio_managed: Field<bool>,
     is_disabled: Field<bool>,
@@ -88,12 +88,12 @@ struct Deprecated {
 
 /// Reads a page, without the items that cannot be read. A page whose cursor is too long, or no cursor, is none: without the
 /// cursor the list would end there in silence.
-pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, NotThatShape> {
+pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, UnexpectedShape> {
     let json = text(body)?;
-    let page: Page<'_> = object(json).ok_or(NotThatShape)?;
+    let page: Page<'_> = object(json).ok_or(UnexpectedShape)?;
     let next_cursor = match page.next_cursor {
-        Field::Unreadable => return Err(NotThatShape),
-        Field::Read(Text(cursor)) if cursor.len() > CURSOR_BYTES_MAX => return Err(NotThatShape),
+        Field::Unreadable => return Err(UnexpectedShape),
+        Field::Read(Text(cursor)) if cursor.len() > CURSOR_BYTES_MAX => return Err(UnexpectedShape),
         Field::Read(Text(cursor)) => Some(cursor).filter(|cursor| !cursor.is_empty()),
         Field::Absent => None,
     };
@@ -113,21 +113,24 @@ fn rows_sent(items: &[&RawValue]) -> u64 {
     u64::try_from(items.len()).unwrap_or(u64::MAX)
 }
 
-fn account(wire: Account, flaws: &mut Flaws) -> Result<Arc<ConnectedAccount>, Flaw> {
-    let Exactly(id) = Flaws::required("id", wire.id)?;
+fn account(wire: Account, flaws: &mut FieldProblems) -> Result<Arc<ConnectedAccount>, FieldProblem> {
+    let StrictText(id) = FieldProblems::required("id", wire.id)?;
     if id.is_empty() {
-        return Err(Flaw::new("id", ProblemRule::Empty));
+        return Err(FieldProblem::new("id", ProblemRule::Empty));
     }
-    let Object(toolkit) = Flaws::required("toolkit", wire.toolkit)?;
-    let Exactly(toolkit) = Flaws::required("toolkit.slug", toolkit.slug)?;
-    let Object(auth_config) = Flaws::required("auth_config", wire.auth_config)?;
-    let Exactly(auth_config_id) = Flaws::required("auth_config.id", auth_config.id)?;
-    let managed = Flaws::decisive("auth_config.is_composio_managed", auth_config.is_composio_managed)?;
-    let config_off = Flaws::decisive("auth_config.is_disabled", auth_config.is_disabled)?;
-    let is_disabled = Flaws::decisive("is_disabled", wire.is_disabled)?;
-    let Exactly(status) = Flaws::required("status", wire.status)?;
+    let Object(toolkit) = FieldProblems::required("toolkit", wire.toolkit)?;
+    let StrictText(toolkit) = FieldProblems::required("toolkit.slug", toolkit.slug)?;
+    let Object(auth_config) = FieldProblems::required("auth_config", wire.auth_config)?;
+    let StrictText(auth_config_id) = FieldProblems::required("auth_config.id", auth_config.id)?;
+    let managed = FieldProblems::required_if_present(
+        "auth_config.is_composio_managed",
+        auth_config.is_composio_managed,
+    )?;
+    let config_off = FieldProblems::required_if_present("auth_config.is_disabled", auth_config.is_disabled)?;
+    let is_disabled = FieldProblems::required_if_present("is_disabled", wire.is_disabled)?;
+    let StrictText(status) = FieldProblems::required("status", wire.status)?;
     let scheme = flaws.text("auth_config.auth_scheme", auth_config.auth_scheme).unwrap_or_default();
-    let state = flaws.optional("state", wire.state).map_or_else(State::default, |Object(state)| state);
+    let state = flaws.optional("state", wire.state).map_or_else(WireState::default, |Object(state)| state);
     let state = state.read(&scheme, flaws);
     let legacy_config = flaws.optional("auth_config.deprecated", auth_config.deprecated);
     let experimental = flaws.optional("experimental", wire.experimental);
@@ -160,8 +163,8 @@ fn account(wire: Account, flaws: &mut Flaws) -> Result<Arc<ConnectedAccount>, Fl
             Some("SHARED") => Some(AccountType::Shared),
             _ => None,
         },
-        created_at: flaws.moment("created_at", wire.created_at),
-        updated_at: flaws.moment("updated_at", wire.updated_at),
+        created_at: flaws.timestamp("created_at", wire.created_at),
+        updated_at: flaws.timestamp("updated_at", wire.updated_at),
         state,
         test_request_endpoint: flaws.text("test_request_endpoint", wire.test_request_endpoint),
         legacy: legacy.and_then(|Object(block)| {

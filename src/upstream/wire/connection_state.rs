@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess};
 
-use super::lenient::{Field, Scopes, Shape, Text};
-use super::rows::Flaws;
+use super::lenient::{Field, FromJson, Scopes, Text};
+use super::rows::FieldProblems;
 use crate::domain::connection_state::{ConnectionSetting, ConnectionState, PUBLIC_SETTINGS};
 use crate::domain::open_enum::OpenValue;
 
@@ -17,15 +17,15 @@ const WITHHELD_MAX: usize = 64;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct State {
+pub(super) struct WireState {
     #[serde(rename = "authScheme")]
     auth_scheme: Field<Text>,
     val: Field<Val>,
 }
 
-impl State {
+impl WireState {
     /// The state, with the auth config's scheme where it names none itself.
-    pub(super) fn read(self, scheme: &str, flaws: &mut Flaws) -> ConnectionState {
+    pub(super) fn read(self, scheme: &str, flaws: &mut FieldProblems) -> ConnectionState {
         let auth_scheme = flaws.text("state.authScheme", self.auth_scheme);
         let Val {
             status,
@@ -48,9 +48,9 @@ impl State {
             status: flaws.text("state.val.status", status),
             scopes: flaws.scopes("state.val.scope", scopes),
             token_type: flaws.text("state.val.token_type", token_type),
-            expires_at: flaws.moment("state.val.expires_at", expires_at),
-            expired_at: flaws.moment("state.val.expired_at", expired_at),
-            revoked_at: flaws.moment("state.val.revoked_at", revoked_at),
+            expires_at: flaws.timestamp("state.val.expires_at", expires_at),
+            expired_at: flaws.timestamp("state.val.expired_at", expired_at),
+            revoked_at: flaws.timestamp("state.val.revoked_at", revoked_at),
             error: flaws.text("state.val.error", error),
             error_description: flaws.text("state.val.error_description", error_description),
             settings,
@@ -76,8 +76,8 @@ struct Val {
     withheld: Vec<Box<str>>,
 }
 
-impl Shape for Val {
-    fn of_object<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
+impl FromJson for Val {
+    fn from_object<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
         let mut val = Self::default();
         while let Some(name) = map.next_key::<Box<str>>()? {
             match &*name {
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> ConnectionState {
-        serde_json::from_str::<State>(json).unwrap().read("OAUTH2", &mut Flaws::default())
+        serde_json::from_str::<WireState>(json).unwrap().read("OAUTH2", &mut FieldProblems::default())
     }
 
     #[test]

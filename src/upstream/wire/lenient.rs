@@ -1,6 +1,6 @@
 //! Fields that are read if they are what they should be, and otherwise say what they were instead: nothing, or something else.
 //!
-//! A [`Shape`] says which kinds of JSON values it is made of; [`Field`] is one visitor for all of them, and skips every other
+//! A [`FromJson`] says which kinds of JSON values it is made of; [`Field`] is one visitor for all of them, and skips every other
 //! value unread. So a row is never lost to serde's first error: whoever makes a domain value of the fields decides what each
 //! costs, and knows where it stands. Untagged enums, the rejected choice, first build every value that they look at,
 //! secrets included.
@@ -15,26 +15,26 @@ use serde::de::{
 };
 
 /// What a value of each kind becomes; a kind that is not wanted is skipped.
-pub(in crate::upstream) trait Shape: Sized {
-    fn of_text(_: &str) -> Option<Self> {
+pub(in crate::upstream) trait FromJson: Sized {
+    fn from_text(_: &str) -> Option<Self> {
         None
     }
 
-    fn of_boolean(_: bool) -> Option<Self> {
+    fn from_boolean(_: bool) -> Option<Self> {
         None
     }
 
     /// Of a number, as text that stands for exactly that number.
-    fn of_number(_: &str) -> Option<Self> {
+    fn from_number(_: &str) -> Option<Self> {
         None
     }
 
-    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
+    fn from_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(None)
     }
 
-    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
+    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
         while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(None)
     }
@@ -66,7 +66,7 @@ impl<T> Field<T> {
     }
 }
 
-impl<'de, T: Shape> Deserialize<'de> for Field<T> {
+impl<'de, T: FromJson> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AnyValue(PhantomData))
     }
@@ -74,7 +74,7 @@ impl<'de, T: Shape> Deserialize<'de> for Field<T> {
 
 struct AnyValue<T>(PhantomData<T>);
 
-impl<'de, T: Shape> Visitor<'de> for AnyValue<T> {
+impl<'de, T: FromJson> Visitor<'de> for AnyValue<T> {
     type Value = Field<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,23 +82,23 @@ impl<'de, T: Shape> Visitor<'de> for AnyValue<T> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Field<T>, E> {
-        Ok(Field::of(T::of_text(text)))
+        Ok(Field::of(T::from_text(text)))
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Field<T>, E> {
-        Ok(Field::of(T::of_boolean(value)))
+        Ok(Field::of(T::from_boolean(value)))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Field<T>, E> {
-        Ok(Field::of(T::of_number(&value.to_string())))
+        Ok(Field::of(T::from_number(&value.to_string())))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Field<T>, E> {
-        Ok(Field::of(T::of_number(&value.to_string())))
+        Ok(Field::of(T::from_number(&value.to_string())))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Field<T>, E> {
-        Ok(Field::of(exact(value).and_then(|number| T::of_number(&number))))
+        Ok(Field::of(exact(value).and_then(|number| T::from_number(&number))))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Field<T>, E> {
@@ -106,11 +106,11 @@ impl<'de, T: Shape> Visitor<'de> for AnyValue<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Field<T>, A::Error> {
-        T::of_list(list).map(Field::of)
+        T::from_list(list).map(Field::of)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Field<T>, A::Error> {
-        T::of_object(object).map(Field::of)
+        T::from_object(object).map(Field::of)
     }
 }
 
@@ -130,14 +130,14 @@ fn exact(number: f64) -> Option<String> {
 
 /// An identifier or a word: a string, or a whole number where an upstream writes it without quotes.
 #[derive(Debug, Default)]
-pub(in crate::upstream) struct Exactly(pub(in crate::upstream) Box<str>);
+pub(in crate::upstream) struct StrictText(pub(in crate::upstream) Box<str>);
 
-impl Shape for Exactly {
-    fn of_text(text: &str) -> Option<Self> {
+impl FromJson for StrictText {
+    fn from_text(text: &str) -> Option<Self> {
         Some(Self(text.into()))
     }
 
-    fn of_number(number: &str) -> Option<Self> {
+    fn from_number(number: &str) -> Option<Self> {
         (!number.contains('.')).then(|| Self(number.into()))
     }
 }
@@ -146,12 +146,12 @@ impl Shape for Exactly {
 #[derive(Debug, Clone, Copy)]
 pub(in crate::upstream) struct Count(pub(in crate::upstream) u64);
 
-impl Shape for Count {
-    fn of_text(text: &str) -> Option<Self> {
+impl FromJson for Count {
+    fn from_text(text: &str) -> Option<Self> {
         text.trim().parse().ok().map(Self)
     }
 
-    fn of_number(number: &str) -> Option<Self> {
+    fn from_number(number: &str) -> Option<Self> {
         number.parse().ok().map(Self)
     }
 }
@@ -160,27 +160,27 @@ impl Shape for Count {
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Text(pub(in crate::upstream) Box<str>);
 
-impl Shape for Text {
-    fn of_text(text: &str) -> Option<Self> {
+impl FromJson for Text {
+    fn from_text(text: &str) -> Option<Self> {
         Some(Self(text.into()))
     }
 
-    fn of_boolean(value: bool) -> Option<Self> {
+    fn from_boolean(value: bool) -> Option<Self> {
         Some(Self(value.to_string().into()))
     }
 
-    fn of_number(number: &str) -> Option<Self> {
+    fn from_number(number: &str) -> Option<Self> {
         Some(Self(number.into()))
     }
 }
 
 /// A boolean, or its text, or 0 or 1.
-impl Shape for bool {
-    fn of_boolean(value: bool) -> Option<Self> {
+impl FromJson for bool {
+    fn from_boolean(value: bool) -> Option<Self> {
         Some(value)
     }
 
-    fn of_text(text: &str) -> Option<Self> {
+    fn from_text(text: &str) -> Option<Self> {
         match text {
             "true" | "True" | "TRUE" => Some(true),
             "false" | "False" | "FALSE" => Some(false),
@@ -188,7 +188,7 @@ impl Shape for bool {
         }
     }
 
-    fn of_number(number: &str) -> Option<Self> {
+    fn from_number(number: &str) -> Option<Self> {
         match number {
             "0" => Some(false),
             "1" => Some(true),
@@ -198,8 +198,8 @@ impl Shape for bool {
 }
 
 /// RFC 3339.
-impl Shape for Timestamp {
-    fn of_text(text: &str) -> Option<Self> {
+impl FromJson for Timestamp {
+    fn from_text(text: &str) -> Option<Self> {
         text.parse().ok()
     }
 }
@@ -207,8 +207,8 @@ impl Shape for Timestamp {
 /// An object of known fields, each of which is lenient itself.
 pub(in crate::upstream) struct Object<T>(pub(in crate::upstream) T);
 
-impl<T: DeserializeOwned> Shape for Object<T> {
-    fn of_object<'de, A: MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
+impl<T: DeserializeOwned> FromJson for Object<T> {
+    fn from_object<'de, A: MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
         T::deserialize(MapAccessDeserializer::new(object)).map(|fields| Some(Self(fields)))
     }
 }
@@ -220,8 +220,8 @@ pub(in crate::upstream) struct Texts {
     pub(in crate::upstream) unreadable: u64,
 }
 
-impl Shape for Texts {
-    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
+impl FromJson for Texts {
+    fn from_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
         let mut read = Self::default();
         while let Some(entry) = list.next_element()? {
             match entry {
@@ -242,13 +242,13 @@ pub(in crate::upstream) struct Scopes {
     pub(in crate::upstream) unreadable: u64,
 }
 
-impl Shape for Scopes {
-    fn of_text(text: &str) -> Option<Self> {
+impl FromJson for Scopes {
+    fn from_text(text: &str) -> Option<Self> {
         let scopes = text.split([' ', ',', '\t', '\n']).filter(|scope| !scope.is_empty());
         Some(Self { scopes: scopes.map(Into::into).collect(), unreadable: 0 })
     }
 
-    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
+    fn from_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
         let mut read = Self::default();
         while let Some(entry) = list.next_element()? {
             match entry {
@@ -264,12 +264,12 @@ impl Shape for Scopes {
 /// One scope of a list: a string, or an object that names it as `scope`, `name`, `value` or `id`.
 struct Scope(Box<str>);
 
-impl Shape for Scope {
-    fn of_text(text: &str) -> Option<Self> {
+impl FromJson for Scope {
+    fn from_text(text: &str) -> Option<Self> {
         Some(Self(text.into()))
     }
 
-    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
+    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
         let mut named: [Option<Text>; 4] = Default::default();
         while let Some(key) = object.next_key::<Box<str>>()? {
             let [scope, name, value, id] = &mut named;
@@ -293,7 +293,7 @@ impl Shape for Scope {
 mod tests {
     use super::*;
 
-    fn field<T: Shape>(json: &str) -> Field<T> {
+    fn field<T: FromJson>(json: &str) -> Field<T> {
         serde_json::from_str(json).unwrap()
     }
 
@@ -325,9 +325,9 @@ mod tests {
             assert!(matches!(field::<Text>(other), Field::Unreadable), "{other}");
         }
         assert!(matches!(field::<Text>("null"), Field::Absent));
-        assert_eq!(&*field::<Exactly>("12").read().unwrap().0, "12");
+        assert_eq!(&*field::<StrictText>("12").read().unwrap().0, "12");
         for other in ["1.5", "true", "[]"] {
-            assert!(matches!(field::<Exactly>(other), Field::Unreadable), "{other}");
+            assert!(matches!(field::<StrictText>(other), Field::Unreadable), "{other}");
         }
         for other in ["\"yes\"", "2", "-1", "1.5", "{}", "[]"] {
             assert_eq!(field::<bool>(other), Field::Unreadable, "{other}");

@@ -18,11 +18,11 @@ use serde::Deserialize;
 /// An answer that is no page at all.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is not of the documented shape")]
-pub(super) struct NotThatShape;
+pub(super) struct UnexpectedShape;
 
 /// Returns a body's text, without the byte order mark that some servers put before JSON (RFC 8259, 8.1 lets a parser ignore it).
-fn text(body: &[u8]) -> Result<&str, NotThatShape> {
-    let text = std::str::from_utf8(body).map_err(|_| NotThatShape)?;
+fn text(body: &[u8]) -> Result<&str, UnexpectedShape> {
+    let text = std::str::from_utf8(body).map_err(|_| UnexpectedShape)?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 

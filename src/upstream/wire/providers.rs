@@ -6,16 +6,16 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::lenient::{Exactly, Field, Scopes, Text};
-use super::rows::{Flaw, Flaws, rows};
-use super::{NotThatShape, object, text};
+use super::lenient::{Field, Scopes, StrictText, Text};
+use super::rows::{FieldProblem, FieldProblems, rows};
+use super::{UnexpectedShape, object, text};
 use crate::domain::open_enum::OpenValue;
 use crate::domain::providers::{Provider, ProviderStatus};
 use crate::domain::upstream_name::UpstreamName;
-use crate::upstream::providers::WholeList;
+use crate::upstream::providers::FetchedProviders;
 
 #[derive(Deserialize)]
-struct Answer<'j> {
+struct UpstreamResponse<'j> {
     #[serde(borrow)]
     data: &'j RawValue,
 }
@@ -30,8 +30,8 @@ struct Data<'j> {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Row {
-    category: Field<Exactly>,
-    name: Field<Exactly>,
+    category: Field<StrictText>,
+    name: Field<StrictText>,
     connected: Field<bool>,
     account_id: Field<Text>,
     display_name: Field<Text>,
@@ -44,22 +44,22 @@ struct Row {
 
 /// Reads the list without the rows that cannot be read, and counts those. A list of which no row can be
 /// read is none: the workspace is not without integrations, only its answer is without meaning.
-pub(in crate::upstream) fn list(body: &[u8]) -> Result<WholeList, NotThatShape> {
+pub(in crate::upstream) fn list(body: &[u8]) -> Result<FetchedProviders, UnexpectedShape> {
     let json = text(body)?;
-    let answer: Answer<'_> = object(json).ok_or(NotThatShape)?;
-    let data: Data<'_> = object(answer.data.get()).ok_or(NotThatShape)?;
+    let answer: UpstreamResponse<'_> = object(json).ok_or(UnexpectedShape)?;
+    let data: Data<'_> = object(answer.data.get()).ok_or(UnexpectedShape)?;
     let (mut rows, problems) = rows(UpstreamName::Leadlex, &data.providers, provider);
     if rows.is_empty() && !data.providers.is_empty() {
-        return Err(NotThatShape);
+        return Err(UnexpectedShape);
     }
     number_repeats(&mut rows);
-    Ok(WholeList { rows, problems })
+    Ok(FetchedProviders { rows, problems })
 }
 
-fn provider(row: Row, flaws: &mut Flaws) -> Result<Provider, Flaw> {
-    let Exactly(category) = Flaws::required("category", row.category)?;
-    let Exactly(name) = Flaws::required("name", row.name)?;
-    let connected = Flaws::decisive("connected", row.connected)?;
+fn provider(row: Row, flaws: &mut FieldProblems) -> Result<Provider, FieldProblem> {
+    let StrictText(category) = FieldProblems::required("category", row.category)?;
+    let StrictText(name) = FieldProblems::required("name", row.name)?;
+    let connected = FieldProblems::required_if_present("connected", row.connected)?;
     let status = OpenValue::<ProviderStatus>::parse(&flaws.text("status", row.status).unwrap_or_default());
     Ok(Provider {
         category: OpenValue::parse(&category),
@@ -68,8 +68,8 @@ fn provider(row: Row, flaws: &mut Flaws) -> Result<Provider, Flaw> {
         connected: connected.unwrap_or_else(|| {
             !matches!(status.kind(), ProviderStatus::Disconnected | ProviderStatus::Unknown)
         }),
-        connected_at: flaws.moment("connected_at", row.connected_at),
-        last_sync_at: flaws.moment("last_sync_at", row.last_sync_at),
+        connected_at: flaws.timestamp("connected_at", row.connected_at),
+        last_sync_at: flaws.timestamp("last_sync_at", row.last_sync_at),
         account_id: flaws.text("account_id", row.account_id),
         display_name: flaws.text("display_name", row.display_name),
         scopes: flaws.scopes("scopes", row.scopes),
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     fn read(rows: &str) -> (Vec<Provider>, Vec<String>) {
-        let WholeList { rows, problems } =
+        let FetchedProviders { rows, problems } =
             list(format!(r#"{{"data":{{"providers":{rows}}}}}"#).as_bytes()).unwrap();
         let line = |(path, rule, count): (String, crate::domain::problems::ProblemRule, u64)| {
             format!("{path} {} {count}", rule.slug())

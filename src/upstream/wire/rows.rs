@@ -1,6 +1,6 @@
 //! A list's rows, read one by one: each that cannot be read is one located problem, and not a lost page.
 //!
-//! A row gives its fields as what was found of them ([`Field`]), and [`Flaws`] makes values of those: what a row cannot be told
+//! A row gives its fields as what was found of them ([`Field`]), and [`FieldProblems`] makes values of those: what a row cannot be told
 //! without ends it at the first field that is not as it must be, any other value is told as if it were missing.
 
 use jiff::Timestamp;
@@ -15,13 +15,13 @@ use crate::domain::upstream_name::UpstreamName;
 
 /// Something in a row that is not as it should be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flaw {
+pub(super) struct FieldProblem {
     field: &'static str,
     rule: ProblemRule,
     count: u64,
 }
 
-impl Flaw {
+impl FieldProblem {
     pub(super) fn new(field: &'static str, rule: ProblemRule) -> Self {
         Self { field, rule, count: 1 }
     }
@@ -29,22 +29,25 @@ impl Flaw {
 
 /// What reading a row has met that costs it values, and not itself.
 #[derive(Debug, Default)]
-pub(super) struct Flaws(Vec<Flaw>);
+pub(super) struct FieldProblems(Vec<FieldProblem>);
 
-impl Flaws {
+impl FieldProblems {
     /// A value that the row cannot be told without.
-    pub(super) fn required<T>(field: &'static str, found: Field<T>) -> Result<T, Flaw> {
+    pub(super) fn required<T>(field: &'static str, found: Field<T>) -> Result<T, FieldProblem> {
         match found {
             Field::Read(value) => Ok(value),
-            Field::Absent => Err(Flaw::new(field, ProblemRule::Missing)),
-            Field::Unreadable => Err(Flaw::new(field, ProblemRule::WrongType)),
+            Field::Absent => Err(FieldProblem::new(field, ProblemRule::Missing)),
+            Field::Unreadable => Err(FieldProblem::new(field, ProblemRule::WrongType)),
         }
     }
 
     /// A value that may be missing, but where it is there decides what the row says: no guess is made of it.
-    pub(super) fn decisive<T>(field: &'static str, found: Field<T>) -> Result<Option<T>, Flaw> {
+    pub(super) fn required_if_present<T>(
+        field: &'static str,
+        found: Field<T>,
+    ) -> Result<Option<T>, FieldProblem> {
         match found {
-            Field::Unreadable => Err(Flaw::new(field, ProblemRule::WrongType)),
+            Field::Unreadable => Err(FieldProblem::new(field, ProblemRule::WrongType)),
             other => Ok(other.read()),
         }
     }
@@ -60,7 +63,7 @@ impl Flaws {
     }
 
     /// A moment that may be missing.
-    pub(super) fn moment(&mut self, field: &'static str, found: Field<Timestamp>) -> Option<Timestamp> {
+    pub(super) fn timestamp(&mut self, field: &'static str, found: Field<Timestamp>) -> Option<Timestamp> {
         self.otherwise(field, found, ProblemRule::UnreadableTimestamp)
     }
 
@@ -92,7 +95,7 @@ impl Flaws {
 
     fn add(&mut self, field: &'static str, rule: ProblemRule, count: u64) {
         if count > 0 {
-            self.0.push(Flaw { field, rule, count });
+            self.0.push(FieldProblem { field, rule, count });
         }
     }
 }
@@ -101,17 +104,17 @@ impl Flaws {
 pub(super) fn rows<W: DeserializeOwned, T>(
     upstream: UpstreamName,
     raw: &[&RawValue],
-    read: impl Fn(W, &mut Flaws) -> Result<T, Flaw>,
+    read: impl Fn(W, &mut FieldProblems) -> Result<T, FieldProblem>,
 ) -> (Vec<T>, Problems) {
     let mut problems = Problems::none(upstream);
-    let mut flaws = Flaws::default();
+    let mut flaws = FieldProblems::default();
     let mut told = Vec::new();
     for (row, json) in raw.iter().enumerate() {
         let read = match object::<W>(json.get()) {
             Some(fields) => read(fields, &mut flaws),
             None => match repair(json.get()).as_deref().and_then(object::<W>) {
                 Some(fields) => read(fields, &mut flaws),
-                None => Err(Flaw::new("", ProblemRule::UnreadableRow)),
+                None => Err(FieldProblem::new("", ProblemRule::UnreadableRow)),
             },
         };
         match read {
@@ -122,7 +125,7 @@ pub(super) fn rows<W: DeserializeOwned, T>(
                 flaws.0.push(flaw);
             }
         }
-        for Flaw { field, rule, count } in flaws.0.drain(..) {
+        for FieldProblem { field, rule, count } in flaws.0.drain(..) {
             problems.note(ProblemLocation { row: Some(row), field }, rule, count);
         }
     }
@@ -146,8 +149,8 @@ mod tests {
     fn read(json: &str) -> (Vec<Box<str>>, Problems) {
         let raw: Vec<&RawValue> = serde_json::from_str(json).unwrap();
         rows(UpstreamName::Composio, &raw, |row: Row, flaws| {
-            flaws.moment("at", row.at);
-            Flaws::required("id", row.id).map(|Text(id)| id)
+            flaws.timestamp("at", row.at);
+            FieldProblems::required("id", row.id).map(|Text(id)| id)
         })
     }
 

@@ -1,6 +1,6 @@
 //! What is known of a quota, for a replica that starts or has missed something.
 //!
-//! It is what the upstream has told last, in the words in which replicas pass answers on, and the calls of the last two
+//! It is what the upstream has headers last, in the words in which replicas pass answers on, and the calls of the last two
 //! minutes, of which LeadLex's limit by the minute has no header. A limit that a 429 has taught is not in it: whoever
 //! does not know it learns it in the same way.
 
@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::fleet::{CallId, Fleet, age};
+use super::replica_calls::{CallId, ReplicaCalls, age};
 use super::window::Window;
-use super::{MINUTE, Quota, Told};
+use super::{MINUTE, Quota, QuotaHeaders};
 
-/// The most calls that are told by themselves: more than any limit by the minute that has no header (UPSTREAMS.md B1.6).
+/// The most calls that are headers by themselves: more than any limit by the minute that has no header (UPSTREAMS.md B1.6).
 const CALLS_MAX: usize = 256;
 
 /// Holds that are longer are nonsense (UPSTREAMS.md B3).
@@ -23,50 +23,56 @@ const HOLD_MAX: Duration = Duration::from_secs(31 * 86_400);
 /// A quota as one replica sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::upstream) struct Observation {
+pub(in crate::upstream) struct QuotaSnapshot {
     /// When, on the clock of whoever saw it. What follows is in milliseconds before or after.
     at: Timestamp,
-    told: Option<Told>,
+    #[serde(rename = "told")]
+    headers: Option<QuotaHeaders>,
     /// The calls that left since the window began.
     made: u64,
     /// How much longer a 429 holds calls back.
     held: u64,
     /// How long ago the last call left.
     last: Option<u64>,
-    calls: Vec<Seen>,
+    calls: Vec<SnapshotCall>,
 }
 
-/// A call: whose, how long ago it left, how long ago it came back, and whether it told what was left.
+/// A call: whose, how long ago it left, how long ago it came back, and whether it headers what was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Seen(CallId, u64, Option<u64>, bool);
+struct SnapshotCall(CallId, u64, Option<u64>, bool);
 
-impl Observation {
-    /// How long it matters.
-    pub(in crate::upstream) fn keep_for(&self) -> Duration {
-        let window = self.told.map(|told| told.resets_in).unwrap_or_default();
+impl QuotaSnapshot {
+    /// How long it is_relevant.
+    pub(in crate::upstream) fn ttl(&self) -> Duration {
+        let window = self.headers.map(|headers| headers.resets_in).unwrap_or_default();
         window.max(Duration::from_millis(self.held)).max(MINUTE).min(HOLD_MAX)
     }
 }
 
 impl Quota {
     /// What is known now, of the calls of all.
-    pub(in crate::upstream) fn observe(
+    pub(in crate::upstream) fn snapshot(
         &mut self,
-        fleet: &Fleet,
+        replica_calls: &ReplicaCalls,
         now: Instant,
         wall: Timestamp,
-    ) -> Observation {
-        self.settle(now);
+    ) -> QuotaSnapshot {
+        self.advance(now);
         let ago = |at: Instant| millis(now.saturating_duration_since(at));
         let latest = self.calls.latest(CALLS_MAX).filter_map(|(call, recent)| {
-            Some(Seen(fleet.id_of(call)?, ago(recent.sent), recent.ended.map(ago), recent.heard))
+            Some(SnapshotCall(
+                replica_calls.id_of(call)?,
+                ago(recent.sent),
+                recent.ended.map(ago),
+                recent.confirmed,
+            ))
         });
         let calls: Vec<_> = latest.collect();
         let told_apart = calls.iter().filter(|call| !call.3).count() as u64;
-        let unheard = self.calls.unheard().saturating_sub(told_apart);
-        Observation {
+        let unconfirmed = self.calls.unconfirmed().saturating_sub(told_apart);
+        QuotaSnapshot {
             at: wall,
-            told: self.window.and_then(|window| window.told(now, unheard)),
+            headers: self.window.and_then(|window| window.headers(now, unconfirmed)),
             made: self.window.map_or(0, |window| window.ours()),
             held: self.held_until.map_or(0, |until| millis(until.saturating_duration_since(now))),
             last: self.calls.last().map(ago),
@@ -74,49 +80,51 @@ impl Quota {
         }
     }
 
-    /// Takes in what another replica has seen; what is known already is not counted again.
-    pub(in crate::upstream) fn recall(
+    /// Takes in what another replica has snapshot; what is known already is not counted again.
+    pub(in crate::upstream) fn merge_snapshot(
         &mut self,
-        fleet: &mut Fleet,
+        replica_calls: &mut ReplicaCalls,
         now: Instant,
         wall: Timestamp,
-        seen: &Observation,
+        snapshot: &QuotaSnapshot,
     ) {
-        let age = age(wall, seen.at);
+        let age = age(wall, snapshot.at);
         let then = |ago: u64| now.checked_sub(age.saturating_add(Duration::from_millis(ago))).unwrap_or(now);
-        self.settle(now);
-        if let Some(told) = seen.told.and_then(|told| told.after(age)) {
-            // However young the observation is: an answer may have told it long ago.
-            let told = Told { is_late: true, ..told };
-            if self.window.is_none() && (told.counts() || self.settings.per_day > 0) {
-                self.window = Some(Window::untold(now));
+        self.advance(now);
+        if let Some(headers) = snapshot.headers.and_then(|headers| headers.after(age)) {
+            // However young the observation is: an answer may have headers it long ago.
+            let headers = QuotaHeaders { is_late: true, ..headers };
+            if self.window.is_none() && (headers.counts() || self.settings.per_day > 0) {
+                self.window = Some(Window::unknown(now));
             }
             if let Some(window) = &mut self.window {
-                window.hear(&told, now);
-                window.count_up_to(seen.made, &told);
+                window.hear(&headers, now);
+                window.count_up_to(snapshot.made, &headers);
             }
         }
-        for Seen(id, sent, ended, heard) in seen.calls.iter().copied().take(CALLS_MAX) {
-            let Some(call) = fleet.call_of_past(self, now, id, then(sent), ended.map(then)) else { continue };
+        for SnapshotCall(id, sent, ended, confirmed) in snapshot.calls.iter().copied().take(CALLS_MAX) {
+            let Some(call) = replica_calls.past_call(self, now, id, then(sent), ended.map(then)) else {
+                continue;
+            };
             if age.is_zero() {
                 // In an older one, nobody knows how many have followed.
-                fleet.expect_after(id);
+                replica_calls.expect_after(id);
             }
             if let Some(ended) = ended {
                 self.calls.end(&call, then(ended));
             }
-            if heard {
+            if confirmed {
                 self.calls.hear(&call);
             }
         }
-        if let Some(ago) = seen.last {
+        if let Some(ago) = snapshot.last {
             self.calls.had_left(then(ago));
         }
-        let held = Duration::from_millis(seen.held).min(HOLD_MAX).saturating_sub(age);
+        let held = Duration::from_millis(snapshot.held).min(HOLD_MAX).saturating_sub(age);
         if !held.is_zero() {
             self.held_until = self.held_until.max(Some(now + held));
         }
-        self.settle(now);
+        self.advance(now);
     }
 }
 

@@ -41,7 +41,7 @@ pub struct LastError {
 
 /// How an upstream stands for one credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct UpstreamStatus {
     /// In one word.
     pub state: UpstreamState,
     /// Whether calls reach it.
@@ -56,14 +56,14 @@ pub struct Standing {
 
 /// What calls told, one after the other.
 #[derive(Debug, Default)]
-pub(super) struct Record {
+pub(super) struct CallHistory {
     last: Option<Result<(), UpstreamFailure>>,
     last_success_at: Option<Timestamp>,
     last_error: Option<LastError>,
 }
 
-impl Record {
-    pub(super) fn note(&mut self, at: Timestamp, outcome: Result<(), &UpstreamError>) {
+impl CallHistory {
+    pub(super) fn record(&mut self, at: Timestamp, outcome: Result<(), &UpstreamError>) {
         self.last = Some(outcome.map_err(|error| error.failure));
         match outcome {
             Ok(()) => self.last_success_at = Some(at),
@@ -75,7 +75,7 @@ impl Record {
     }
 
     /// The whole picture, where the quota holds calls back or does not.
-    pub(super) fn standing(&self, quota: QuotaFigures, is_held: bool, breaker: BreakerState) -> Standing {
+    pub(super) fn status(&self, quota: QuotaFigures, is_held: bool, breaker: BreakerState) -> UpstreamStatus {
         use UpstreamFailure as F;
         let state = match self.last {
             Some(Err(F::Unauthorized | F::Forbidden)) => UpstreamState::Unauthorized,
@@ -87,6 +87,6 @@ impl Record {
             Some(Err(_)) => UpstreamState::Degraded,
         };
         let (last_success_at, last_error) = (self.last_success_at, self.last_error.clone());
-        Standing { state, breaker, quota, last_success_at, last_error }
+        UpstreamStatus { state, breaker, quota, last_success_at, last_error }
     }
 }
