@@ -1,15 +1,15 @@
-//! The breaker: an upstream that only fails is left alone for a while, and those who ask hear so at once.
+//! Circuit breaker: after repeated failures an upstream is not called for a while, and callers get an error at
+//! once.
 //!
-//! Closed = traffic flows. A row of failures opens it; when its time is over, one call failed_trials (half-open), and
-//! its outcome closes the breaker or opens it for twice as long. There is one for each credential, as one
-//! tenant's broken workspace is no other's.
+//! Closed means that calls are sent. A number of consecutive failures opens the breaker. When its time is
+//! over, one trial call is sent (half-open); its outcome closes the breaker, or opens it for twice as long.
+//! There is one breaker per credential, because one tenant's broken workspace must not affect others.
 //!
-//! What counts is failures *in a row*, and no share of a window's calls: a starter key makes a call in a
-//! quarter of an hour, of which no share can be told; and an upstream that answers half of the time is worth
-//! its retries.
+//! Consecutive failures count, not a failure rate: with a starter key there is one call in a quarter of an
+//! hour, too few for a rate; and an upstream that answers half of the calls is worth its retries.
 //!
-//! An own one: `recloser` and `failsafe` read the machine's clock, which no test can pause, and judge by
-//! shares alone.
+//! `recloser` and `failsafe` were rejected: they read the system clock, which tests cannot pause, and support
+//! only rates.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ use crate::domain::settings::Ranges;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-/// The settings of the breaker of each key at one upstream.
+/// Settings of each key's breaker at one upstream.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BreakerSettings {
-    /// How many failures in a row open it; 0: none do.
+    /// Consecutive failures that open the breaker; 0 disables it.
     pub failures: u32,
-    /// For how long it opens first, in milliseconds; twice as long each time that the try fails.
+    /// Time it stays open at first, in milliseconds; doubled after each failed trial.
     pub open_ms: u64,
-    /// For how long it opens at most, in milliseconds.
+    /// Maximum time it stays open, in milliseconds.
     pub open_max_ms: u64,
 }
 
@@ -35,23 +35,23 @@ impl BreakerSettings {
         &[("failures", 0..=1_000_000), ("open_ms", 1..=3_600_000), ("open_max_ms", 1..=3_600_000)];
 }
 
-/// Whether traffic flows.
+/// State of a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BreakerState {
-    /// It does.
+    /// Calls are sent.
     Closed,
-    /// It does not.
+    /// No calls are sent.
     Open,
-    /// One call failed_trials, or may.
+    /// One trial call is in flight, or may be sent.
     HalfOpen,
 }
 
-/// The breaker of one credential.
+/// Breaker of one credential.
 #[derive(Debug)]
 pub(super) struct Breaker {
     settings: BreakerSettings,
     state: Phase,
-    /// Counts the changes of state: an outcome of a call that left before the last one is no news.
+    /// Number of state changes. The outcome of a call sent before the last change is ignored.
     generation: u64,
 }
 
@@ -60,7 +60,7 @@ enum Phase {
     Closed {
         failures: u32,
     },
-    /// Until that moment, after so many failed_trials that failed.
+    /// Open until that time, after this many failed trials.
     Open {
         until: Instant,
         failed_trials: u32,
@@ -70,7 +70,7 @@ enum Phase {
     },
 }
 
-/// A call that the breaker let pass.
+/// A call that the breaker has allowed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
     generation: u64,
@@ -81,17 +81,18 @@ impl Breaker {
         Self { settings, state: Phase::Closed { failures: 0 }, generation: 0 }
     }
 
-    /// How long a call has to wait; none where it may go.
+    /// Returns how long a call has to wait; `None` if it may be sent.
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         match self.state {
             Phase::Closed { .. } => None,
             Phase::Open { until, .. } => until.checked_duration_since(now).filter(|wait| !wait.is_zero()),
-            // How long the try will take nobody knows.
+            // The duration of the trial is unknown.
             Phase::HalfOpen { .. } => Some(self.open_for(0)),
         }
     }
 
-    /// A call leaves, which [`Self::wait`] did not hold. It must come back in one of the three below.
+    /// Records that a call is sent, after [`Self::wait`] returned `None`. One of the next three methods must
+    /// follow.
     pub(super) fn start_call(&mut self) -> Ticket {
         if let Phase::Open { failed_trials, .. } = self.state {
             self.set_phase(Phase::HalfOpen { failed_trials });
@@ -99,7 +100,7 @@ impl Breaker {
         Ticket { generation: self.generation }
     }
 
-    /// The upstream answered, if only to refuse.
+    /// Records a response, including a refusal.
     pub(super) fn on_response(&mut self, ticket: Ticket) {
         if ticket.generation != self.generation {
             return;
@@ -110,7 +111,7 @@ impl Breaker {
         }
     }
 
-    /// It failed: no answer, none in time, or one that cannot be read.
+    /// Records a failure: no response, none in time, or one that could not be read.
     pub(super) fn on_failure(&mut self, ticket: Ticket, now: Instant) {
         if ticket.generation != self.generation {
             return;
@@ -129,7 +130,7 @@ impl Breaker {
         }
     }
 
-    /// It was cancelled, which says nothing; where it was the try, the next call is.
+    /// Records a cancelled call, which says nothing about the upstream. If it was the trial, the next call is.
     pub(super) fn on_cancelled(&mut self, ticket: Ticket, now: Instant) {
         if let (Phase::HalfOpen { failed_trials }, true) = (self.state, ticket.generation == self.generation)
         {
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_opens_after_a_row_of_failures_tries_one_call_and_waits_longer_each_time() {
+    async fn it_opens_after_consecutive_failures_and_stays_open_longer_after_each_trial() {
         let mut breaker = open(Instant::now());
         for open_for in [1_000, 2_000, 3_000, 3_000] {
             assert_eq!(breaker.state(Instant::now()), BreakerState::Open);
@@ -191,7 +192,7 @@ mod tests {
             assert_eq!(breaker.wait(Instant::now()), None);
             let trial = breaker.start_call();
             assert_eq!(breaker.state(Instant::now()), BreakerState::HalfOpen);
-            assert_eq!(breaker.wait(Instant::now()), Some(ms(1_000)), "one call, and no other");
+            assert_eq!(breaker.wait(Instant::now()), Some(ms(1_000)), "only one trial call");
             breaker.on_failure(trial, Instant::now());
         }
         tokio::time::advance(ms(3_000)).await;
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_ends_the_row() {
+    async fn a_response_resets_the_failure_count() {
         let (mut breaker, now) = (breaker(), Instant::now());
         for _ in 0..10 {
             for fails in [true, true, false] {
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_try_that_is_cancelled_leaves_its_place_to_the_next() {
+    async fn after_a_cancelled_trial_the_next_call_is_the_trial() {
         let mut breaker = open(Instant::now());
         tokio::time::advance(ms(1_000)).await;
         let cancelled = breaker.start_call();
@@ -224,11 +225,11 @@ mod tests {
         assert_eq!(breaker.wait(Instant::now()), None);
         let next = breaker.start_call();
         breaker.on_failure(next, Instant::now());
-        assert_eq!(breaker.wait(Instant::now()), Some(ms(2_000)), "the cancelled one was no failure");
+        assert_eq!(breaker.wait(Instant::now()), Some(ms(2_000)), "a cancelled call is not a failure");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn outcomes_of_calls_from_before_it_opened_change_nothing() {
+    async fn outcomes_of_calls_sent_before_it_opened_are_ignored() {
         let mut breaker = breaker();
         let now = Instant::now();
         let early: Vec<_> = (0..6).map(|_| breaker.start_call()).collect();
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn with_no_number_of_failures_it_never_opens() {
+    async fn zero_failures_disables_it() {
         let mut breaker = Breaker::new(BreakerSettings { failures: 0, open_ms: 1, open_max_ms: 1 });
         for _ in 0..1_000 {
             let ticket = breaker.start_call();

@@ -1,14 +1,12 @@
-//! What stands between one credential and its upstream: whether a call may leave, and what is learnt of
-//! those that did.
+//! Decides whether a credential's call may be sent to its upstream, and records the outcome of each call.
 //!
-//! There is one limiter for each credential, as quotas are a key's and one tenant's trouble is no other's.
-//! Their number is bounded: callers may bring keys of their own. A credential that was forgotten begins
-//! anew, and its first answer tells its quota again.
+//! There is one [`CallLimiter`] per credential, because quotas belong to keys and one tenant's failures must
+//! not affect another. Their number is bounded, as callers may bring their own keys. An evicted credential
+//! starts with an unknown quota; its first response states it again.
 //!
-//! A call passes the quota, then the line for a place, then the breaker. It is judged before the line, so that
-//! nobody stands there for nothing, and once more behind it, as things will have changed.
-//!
-//! Where there are other replicas, limiters of the same credential know of one another's calls ([`sharing`]).
+//! [`CallLimiter::acquire`] checks the quota and the breaker, waits for a concurrency permit, and checks
+//! again, because the state may have changed. The first check avoids waiting in vain. With other replicas,
+//! limiters of the same credential exchange their calls ([`sharing`]).
 
 mod sharing;
 
@@ -40,14 +38,14 @@ use crate::replicas::Replicas;
 use crate::telemetry::metrics::readings::Readings;
 use sharing::{QuotaSharing, SharedQuota};
 
-/// How many credentials are remembered.
+/// Maximum number of credentials remembered.
 const LIMITERS_MAX: u64 = 10_000;
 
-/// How long a key that was rejected_key with 401 is not tried again: a caller that repeats a wrong key would
-/// make a call for each of its requests, and upstreams lock out whoever does that.
+/// Time for which calls with a key are refused locally after a 401. A client that repeats a wrong key would
+/// otherwise cause a call per request, and upstreams lock out such callers.
 const KEY_REJECTION_TTL: Duration = Duration::from_secs(5);
 
-/// When to ask again, where no place became free: nobody knows, so not at once.
+/// `retryAfterMs` if no concurrency permit became free. The actual time is unknown, so it is not zero.
 const CONCURRENCY_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The limiters of all credentials at one upstream.
@@ -71,7 +69,7 @@ impl CallLimiters {
         Self { upstream, settings, clock, counters, problem_log, concurrency, limiters, sharing: None }
     }
 
-    /// The same, of which all replicas' limiters know one another's calls. Before the first call.
+    /// Shares quotas with other replicas. Must be called before the first call.
     pub(super) fn sharing(self, replicas: Option<Replicas>) -> Self {
         let sharing = replicas.map(|replicas| QuotaSharing::start(replicas, self.upstream));
         Self { sharing, ..self }
@@ -105,22 +103,23 @@ impl CallLimiters {
         }
     }
 
-    /// Counts what of an answer could not be read or was not asked for, and tells the log of it.
+    /// Counts and logs the parts of a response that could not be read or were not requested.
     pub(super) fn count_problems(&self, problems: &Problems) {
         self.problem_log.log(problems);
         self.counters.add_problems(problems);
     }
 
-    /// What became of all calls.
+    /// Returns the outcomes of all calls.
     pub(super) fn counts(&self) -> CallCounts {
         let now = Instant::now();
-        // One whose pause is over lets the next call try: where nobody asks, nobody is held back, and nothing is known to be down.
+        // A breaker whose pause is over allows the next call. Without calls it holds nothing, and the upstream
+        // is not known to be down.
         let holding = self.limiters.iter().filter(|(_, limiter)| limiter.lock().breaker.wait(now).is_some());
         let breakers_open = holding.count() as u64;
         CallCounts { breakers_open, in_flight: self.concurrency.in_use(), ..self.counters.read() }
     }
 
-    /// Puts what metrics tell of all calls, and of the quotas, into a reading.
+    /// Adds the metrics of all calls and quotas.
     pub(super) fn read(&self, readings: &mut Readings) {
         self.counts().read(self.upstream, readings);
         metrics::read_durations(self.counters.durations(), self.upstream, readings);
@@ -132,7 +131,7 @@ impl CallLimiters {
     }
 }
 
-/// The limiter of one credential.
+/// Limiter of one credential.
 pub(super) struct CallLimiter {
     upstream: UpstreamName,
     clock: Clock,
@@ -140,17 +139,17 @@ pub(super) struct CallLimiter {
     concurrency: CredentialConcurrency,
     budget: TpsBudget,
     state: Mutex<LimiterState>,
-    /// What it shares with other replicas; none where there are none.
+    /// State shared with other replicas; `None` without a store.
     shared: Option<SharedQuota>,
 }
 
 struct LimiterState {
     quota: Quota,
-    /// Whose calls the quota's are, where it is shared.
+    /// Calls by replica, if the quota is shared.
     replica_calls: Option<ReplicaCalls>,
     breaker: Breaker,
     history: CallHistory,
-    /// The upstream's refusal of the key itself, and until when it is believed.
+    /// The upstream's 401 for this key, and until when it is reused.
     rejected_key: Option<(Instant, UpstreamError)>,
 }
 
@@ -160,7 +159,7 @@ impl LimiterState {
         Some((*until - now, refusal))
     }
 
-    /// A call leaves; it has an id where others hear of it.
+    /// Records that a call is sent. It has an id if the quota is shared.
     fn on_sent(&mut self, now: Instant) -> (Call, Option<CallId>) {
         match &mut self.replica_calls {
             Some(replica_calls) => {
@@ -180,11 +179,11 @@ impl LimiterState {
 }
 
 impl CallLimiter {
-    /// Lets a call leave, perhaps after a while in line.
+    /// Waits until a call may be sent.
     ///
     /// # Errors
-    /// Where none may: the key was rejected_key a moment ago, the quota has none left for that purpose, the
-    /// breaker is open, or no place became free.
+    /// If no call may be sent: the key was rejected moments ago, the quota has no call left for this purpose,
+    /// the breaker is open, or no concurrency permit became free.
     pub(super) async fn acquire(
         self: &Arc<Self>,
         purpose: Purpose,
@@ -227,8 +226,9 @@ impl CallLimiter {
         }
     }
 
-    /// A call that is not made. Whether it is the breaker or the crowd, to a client the upstream is
-    /// unavailable (OVERLOADED would be this layer's own trouble), and `retryAfterMs` says for how long.
+    /// Returns the error of a call that is not sent. For the breaker and the concurrency limit the client
+    /// receives "unavailable" (OVERLOADED would be Switchboard's own overload); `retryAfterMs` states for how
+    /// long.
     fn hold(&self, by: HoldReason, wait: Duration) -> UpstreamError {
         self.counters.on_held(by);
         let failure = match by {
@@ -240,28 +240,27 @@ impl CallLimiter {
         UpstreamError::held(self.upstream, failure, wait)
     }
 
-    /// Whether, as things stand, a call would pass at that moment: what it is not worth waiting for.
+    /// Whether a call would be allowed at `at` in the current state. If not, waiting until then is useless.
     pub(super) fn would_allow(&self, purpose: Purpose, at: Instant) -> bool {
         let state = self.lock();
         state.quota_wait(at, purpose).is_none() && state.breaker.wait(at).is_none()
     }
 
-    /// What retries of its calls draw on.
+    /// Retry budget of the credential.
     pub(super) fn budget(&self) -> &TpsBudget {
         &self.budget
     }
 
-    /// A call leaves that is another's repetition.
+    /// Counts a call that repeats a failed one.
     pub(super) fn on_retry(&self) {
         self.counters.on_retry();
     }
 
-    /// How long what is read now is to count as fresh, where everything that shares the quota is to be
-    /// read again once in that time. How many things those are is told by the upstream: LeadLex has one
-    /// list for each credential; of Composio's pages, those count that were called for in the last
-    /// minute, scaled to `ttl`. (Two calls for one page in a minute of which it is fresh for the half are
-    /// one thing. Which pages exist would be a count to keep in each cache, for a number that only
-    /// matters where thousands of pages share one minute's calls.)
+    /// Returns how long data read now counts as fresh, so that everything that shares the quota can be
+    /// refreshed once per interval. LeadLex has one list per credential. At Composio the pages called in the
+    /// last minute count, scaled to `ttl`. (Two calls for one page within the minute then count as two pages.
+    /// An exact count would have to be kept in each cache, and matters only if thousands of pages share the
+    /// calls of one minute.)
     pub(super) fn fresh_for(&self, ttl: Duration) -> Duration {
         let now = Instant::now();
         let state = self.lock();
@@ -275,7 +274,7 @@ impl CallLimiter {
         state.quota.fresh_for(now, ttl, things.max(1))
     }
 
-    /// How long a refresh has to wait; none where it may go now.
+    /// Returns how long a refresh has to wait; `None` if it may be sent now.
     pub(super) fn refresh_wait(&self) -> Option<Duration> {
         let now = Instant::now();
         let state = self.lock();
@@ -290,14 +289,14 @@ impl CallLimiter {
         state.history.status(state.quota.figures(now), is_held, state.breaker.state(now))
     }
 
-    /// Every step leaves the state whole, so a panic elsewhere while it was locked does not matter.
+    /// No step leaves the state inconsistent, so a panic while it was locked does not matter.
     fn lock(&self) -> MutexGuard<'_, LimiterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A call under way. One that is dropped before its end was cancelled, which says nothing of the upstream:
-/// its place is free again, and the quota takes it for counted.
+/// Permission for one call in flight. Dropping it before [`Self::end`] means that the call was cancelled: that
+/// says nothing about the upstream, frees the concurrency permit, and leaves the call counted in the quota.
 pub(super) struct CallPermit {
     limiter: Arc<CallLimiter>,
     call: Call,
@@ -310,32 +309,32 @@ pub(super) struct CallPermit {
 }
 
 impl CallPermit {
-    /// The head of an answer is there; says how long a 429 holds the next call back.
+    /// Records the head of a response. Returns how long a 429 holds the next call.
     pub(super) fn on_response(&mut self, status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
         self.has_response = true;
         let (now, wall) = (Instant::now(), self.limiter.clock.now());
-        let told = QuotaHeaders::read(headers, wall);
+        let quota_headers = QuotaHeaders::read(headers, wall);
         let mut state = self.limiter.lock();
         self.limiter.schedule_store();
         if status == StatusCode::TOO_MANY_REQUESTS {
-            state.quota.on_rate_limited_headers(&self.call, now, &told, jitter());
-            self.limiter.publish(self.id, CallEvent::RateLimited(told));
+            state.quota.on_rate_limited_headers(&self.call, now, &quota_headers, jitter());
+            self.limiter.publish(self.id, CallEvent::RateLimited(quota_headers));
             state.quota_wait(now, Purpose::Needed)
         } else {
-            state.quota.on_response_headers(&self.call, now, &told);
-            self.limiter.publish(self.id, CallEvent::Answered(told));
+            state.quota.on_response_headers(&self.call, now, &quota_headers);
+            self.limiter.publish(self.id, CallEvent::Answered(quota_headers));
             None
         }
     }
 
-    /// It is over, by an answer or without one.
+    /// Records the end of the call, with or without a response.
     pub(super) fn end(mut self, outcome: Result<(), &UpstreamError>) {
         self.ended = true;
         let (now, wall) = (Instant::now(), self.limiter.clock.now());
         self.limiter.counters.on_ended(outcome, now - self.sent);
         let mut state = self.limiter.lock();
         if !self.has_response {
-            // The connection is gone: what the upstream counts of it, it has counted by now.
+            // The connection is closed, so the upstream has counted the call by now, if at all.
             state.quota.on_response(&self.call, now, wall, &HeaderMap::new());
             self.limiter.publish(self.id, CallEvent::Ended);
         }

@@ -1,14 +1,14 @@
-//! What little of an error's body may be known: a request id, and a code or slug.
+//! Reads the request id and the code or slug from the body of an error response.
 //!
-//! The documented envelopes are not kept to (UPSTREAMS.md A7, B2), so every shape is tried and
-//! nothing is required. Messages are never read: they are the upstream's own text.
+//! Upstreams deviate from the documented envelopes (UPSTREAMS.md A7, B2), so every shape is tried and no field
+//! is required. Messages are never read, because they are the upstream's own text.
 
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess};
 
 use super::wire::lenient::{Field, FromJson, Text};
 
-/// The parts of an error's body that may be shown.
+/// The parts of an error body that are safe to show.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ErrorBody {
     pub(super) slug: Option<String>,
@@ -23,7 +23,7 @@ struct Envelope {
     code: Field<Text>,
 }
 
-/// `error`: an object with more of it, or a code by itself.
+/// `error`: an object with details, or only a code.
 #[derive(Default)]
 struct Inner {
     slug: Field<Text>,
@@ -61,7 +61,7 @@ pub(super) fn read(body: &[u8]) -> ErrorBody {
     ErrorBody { slug, request_id: public(error.request_id) }
 }
 
-/// A text that may be shown: `[A-Za-z0-9_-]{1,64}`.
+/// Returns the text if it is safe to show: `[A-Za-z0-9_-]{1,64}`.
 pub(super) fn public_token(text: &str) -> Option<String> {
     let fits = (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_of_an_error_is_read_and_none_is_required() {
+    fn every_shape_of_an_error_body_is_read_and_none_is_required() {
         let some = |text: &str| Some(text.to_owned());
         let envelope =
             r#"{"error":{"message":"m","code":1803,"slug":"not_found","status":400,"request_id":"8b62"}}"#;
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_that_is_a_text_is_not_shown() {
+    fn free_text_is_not_shown() {
         assert_eq!(parsed(r#"{"error":{"slug":"your key ak_1 is wrong"}}"#), (None, None));
         assert_eq!(public_token(&"a".repeat(65)), None);
     }

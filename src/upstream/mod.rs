@@ -1,12 +1,13 @@
-//! The two REST APIs, seen as a client sees them.
+//! Clients of the two REST APIs.
 //!
-//! [`providers`] and [`accounts`] know paths, parameters and answers, one upstream each;
-//! [`transport`] holds the only client of the crate; `wire` decodes by allow-list, so that a secret never
-//! gets a place in memory that outlives the answer's bytes.
+//! [`providers`] and [`accounts`] know the paths, parameters and responses of one API each. Both use
+//! [`transport`], the only HTTP client of the crate. `wire` decodes by allow-list, so no secret is stored
+//! beyond the response's bytes.
 //!
-//! Before each call stands the credential's `limiter`, with a policy in each file: the [`quota`], the places in
-//! [`concurrency`], the [`breaker`]; behind it, [`retry`]. What was seen of an upstream is [`status`] and
-//! [`counts`], of which [`metrics`] tell; what is wrong with its answers, the log is told by [`problem_log`]. [`jwks`] reads the keys of whoever signs callers' tokens.
+//! Each call first acquires a permit of the credential's `call_limiter`, which applies the [`quota`], the
+//! [`concurrency`] limit and the [`breaker`]; [`retry`] repeats failed calls. [`status`], [`counts`] and
+//! `metrics` report the outcomes, and `problem_log` logs what responses contained that could not be read.
+//! [`jwks`] fetches the keys of token issuers.
 
 pub mod accounts;
 pub mod breaker;

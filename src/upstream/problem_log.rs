@@ -1,8 +1,8 @@
-//! What the log is logged_at of answers that hold what cannot be read: an upstream that changes its answers does so in each of them, and
-//! a line for each read would be a flood.
+//! Logs responses with unreadable parts. An upstream that changes its format does so in each response, so a
+//! line per response would flood the log.
 //!
-//! One line a minute for each set of rules says how much of what there was in one answer, and where the first is. The places are
-//! logged_at at `debug`, and to whoever asks in the answer's own `extensions.switchboard.problems`.
+//! One line per minute for each set of broken rules states the counts of one response and the first location.
+//! The other locations are logged at `debug`, and clients receive them in `extensions.switchboard.problems`.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,18 +12,18 @@ use tokio::time::Instant;
 
 use crate::domain::problems::{ProblemRule, Problems};
 
-/// How often the same is logged_at at most.
+/// Minimum interval between two lines about the same rules.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many problems of one answer are logged_at at `debug`: a megabyte of them is no reason for a megabyte of log.
+/// Maximum number of locations of one response that are logged at `debug`.
 const LOCATIONS_MAX: usize = 10;
 
-/// What was logged_at when, by the rules that were broken.
+/// Time of the last line, by broken rules.
 #[derive(Debug, Default)]
 pub(super) struct ProblemLog(Mutex<BTreeMap<Vec<ProblemRule>, Instant>>);
 
 impl ProblemLog {
-    /// Tells of an answer's problems, unless there are none or the same was logged_at a moment ago.
+    /// Logs the problems of a response, unless it has none or the same rules were logged moments ago.
     pub(super) fn log(&self, problems: &Problems) {
         let rules: Vec<ProblemRule> = problems.counts().map(|(rule, _)| rule).collect();
         if rules.is_empty() {
@@ -31,8 +31,8 @@ impl ProblemLog {
         }
         let upstream = problems.upstream();
         for (path, rule, count) in problems.located().take(LOCATIONS_MAX) {
-            let what = if rule.leaves_row_out() { "a row was left out" } else { "a value cannot be read" };
-            tracing::debug!(%upstream, path, rule = rule.slug(), count, "{what}");
+            let message = if rule.leaves_row_out() { "row left out" } else { "value unreadable" };
+            tracing::debug!(%upstream, path, rule = rule.slug(), count, "{message}");
         }
         if self.is_due(rules) {
             let counts = problems.counts().map(|(rule, count)| format!("{} {count}", rule.slug()));
@@ -41,7 +41,7 @@ impl ProblemLog {
                 problems = counts.collect::<Vec<_>>().join(", "),
                 rows_left_out = problems.rows_left_out(),
                 first = problems.located().next().map(|(path, ..)| path),
-                "an answer holds what cannot be read, or was not asked for"
+                "response has unreadable or unrequested parts"
             );
         }
     }
@@ -64,7 +64,7 @@ mod tests {
     use crate::domain::upstream_name::UpstreamName;
     use crate::telemetry::tests::logged;
 
-    fn answer(rows: usize, rule: ProblemRule) -> Problems {
+    fn problems(rows: usize, rule: ProblemRule) -> Problems {
         let mut problems = Problems::none(UpstreamName::Composio);
         for row in 0..rows {
             problems.note(ProblemLocation { row: Some(row), field: "id" }, rule, 1);
@@ -73,18 +73,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_same_is_one_line_a_minute_however_many_rows_and_reads_there_are() {
+    async fn the_same_rules_are_logged_once_a_minute() {
         let problem_log = ProblemLog::default();
-        let read = |rule| logged(|| (0..50).for_each(|_| problem_log.log(&answer(5_000, rule))));
+        let read = |rule| logged(|| (0..50).for_each(|_| problem_log.log(&problems(5_000, rule))));
         let first = read(ProblemRule::Missing);
         assert_eq!(first.lines().count(), 1, "{first}");
         for word in ["WARN", "COMPOSIO", "missing 5000", "rows_left_out=5000", "items[0].id"] {
             assert!(first.contains(word), "{word}: {first}");
         }
         assert_eq!(read(ProblemRule::Missing), "");
-        assert_eq!(read(ProblemRule::WrongType).lines().count(), 1, "something else");
+        assert_eq!(read(ProblemRule::WrongType).lines().count(), 1, "another rule");
         tokio::time::advance(LOG_INTERVAL).await;
         assert_eq!(read(ProblemRule::Missing).lines().count(), 1);
-        assert_eq!(logged(|| problem_log.log(&answer(0, ProblemRule::Empty))), "");
+        assert_eq!(logged(|| problem_log.log(&problems(0, ProblemRule::Empty))), "");
     }
 }

@@ -1,7 +1,7 @@
-//! LeadLex's integration status: `GET /v1/settings/providers` (UPSTREAMS.md B).
+//! Client of LeadLex's integration status: `GET /v1/settings/providers` (UPSTREAMS.md B).
 //!
-//! The list is asked for whole and never by `?category=`: one answer serves every filter, where
-//! six would cost six of a starter key's hundred calls a day.
+//! It always fetches the whole list, never `?category=`: one response serves every filter, while six would use
+//! six of a starter key's hundred calls per day.
 
 use std::time::Duration;
 
@@ -22,23 +22,23 @@ use crate::telemetry::metrics::readings::Readings;
 
 const PATH: &str = "/v1/settings/providers";
 
-/// The list as the upstream answered it.
+/// A decoded response.
 #[derive(Debug)]
 pub struct FetchedProviders {
-    /// The integrations that could be read, in the upstream's order.
+    /// The readable integrations, in the upstream's order.
     pub rows: Vec<Provider>,
-    /// What could not be read.
+    /// The unreadable parts.
     pub problems: Problems,
 }
 
-/// The client of the workspace API.
+/// Client of the workspace API.
 #[derive(Clone)]
 pub struct ProvidersClient {
     transport: Transport,
 }
 
 impl ProvidersClient {
-    /// A client over a road to LeadLex.
+    /// Creates a client that uses `transport`.
     #[must_use]
     pub fn new(transport: Transport) -> Self {
         Self { transport }
@@ -47,8 +47,8 @@ impl ProvidersClient {
     /// Fetches every integration of the workspace, in the upstream's order.
     ///
     /// # Errors
-    /// Where the upstream cannot be reached, refuses, or answers no list, and where its quota holds the
-    /// call back ([`UpstreamError::is_held`]).
+    /// If the upstream cannot be reached, returns an error or no list, or if the call is not sent
+    /// ([`UpstreamError::is_held`]).
     pub async fn fetch_list(
         &self,
         credential: &Credential<Leadlex>,
@@ -60,7 +60,7 @@ impl ProvidersClient {
         Ok(list)
     }
 
-    /// Asks for the list once, to see how the upstream is.
+    /// Fetches the list once to check the upstream.
     ///
     /// # Errors
     /// As [`Self::fetch_list`].
@@ -88,13 +88,13 @@ impl ProvidersClient {
         self.transport.status(credential)
     }
 
-    /// What became of all calls, for metrics.
+    /// Returns the outcomes of all calls, for metrics.
     #[must_use]
     pub fn counts(&self) -> CallCounts {
         self.transport.counts()
     }
 
-    /// Puts what metrics tell of all calls, and of the quotas, into a reading.
+    /// Adds the metrics of all calls and quotas.
     pub fn read_metrics(&self, readings: &mut Readings) {
         self.transport.read_metrics(readings);
     }

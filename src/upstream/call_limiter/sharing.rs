@@ -1,15 +1,17 @@
-//! What a limiter tells the other replicas, and learns of theirs.
+//! Exchanges calls and rate limits with the other replicas.
 //!
-//! Of each call, that it left and what its answer told of the quota go over the channel; nothing waits for that. What is
-//! known stands in the store too, for a replica that starts or may have missed something: it looks there before it
-//! judges the next call. Where the store is away each replica goes on by what it knows: the headers tell all of them the
-//! window's truth, and a limit that no header tells (LeadLex's minute) is each one's own until it is back.
+//! Each call and the rate limit headers of its response are published on the channel; no call waits for that.
+//! A snapshot in the store serves replicas that start or may have missed messages: they load it before the
+//! next call. While the store is unreachable each replica continues with its local model: headers state the
+//! window to all, and a limit without a header (LeadLex's minute) is enforced per replica until the store is
+//! back.
 //!
-//! News take milliseconds, and replicas that check within that time do not know of each other's call. So each leaves as
-//! much of a limit as there are others: limits hold as long as no other lets two calls go before message of the first are here.
+//! Messages take milliseconds, and replicas that decide within that time do not know each other's call. So
+//! each leaves one call of a limit per other replica: limits hold unless another replica sends two calls
+//! before the message about the first arrives.
 //!
-//! The breaker and the refusal of a key stay each replica's own: both are over in seconds, and a replica whose own network
-//! fails is not to stop the others.
+//! The breaker and a rejected key are not shared: both end within seconds, and a replica with a broken network
+//! must not stop the others.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,13 +32,13 @@ use crate::replicas::store::Entry;
 use crate::upstream::jitter::jitter;
 use crate::upstream::quota::{CallEvent, CallId, CallMessage, QuotaSnapshot, ReplicaCalls};
 
-/// The time between two observations of one limiter in the store, and between two looks there that bring none.
+/// Interval between two snapshots of one limiter in the store, and between two failed loads.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The form of what stands in the store and goes over the channel.
+/// Version of the format in the store and on the channel.
 const VERSION: u32 = 1;
 
-/// What the limiters of one upstream share; it ends to listen when it is dropped.
+/// Quota sharing of one upstream's limiters. Dropping it stops the receiver.
 pub(super) struct QuotaSharing {
     replicas: Replicas,
     upstream: UpstreamName,
@@ -44,18 +46,18 @@ pub(super) struct QuotaSharing {
     receiver_task: AbortHandle,
 }
 
-/// All limiters, by their credentials' tags.
+/// All limiters, by credential tag.
 type LimitersByTag = Mutex<HashMap<CredentialTag, Weak<CallLimiter>>>;
 
 impl QuotaSharing {
-    /// Must be called within a Tokio runtime, as [`Replicas::start`] was.
+    /// Starts receiving. Must be called within a Tokio runtime, like [`Replicas::start`].
     pub(super) fn start(replicas: Replicas, upstream: UpstreamName) -> Arc<Self> {
         let limiters = Arc::<LimitersByTag>::default();
         let receiver_task = tokio::spawn(receive(replicas.subscribe(Topic::Quota), Arc::clone(&limiters)));
         Arc::new(Self { replicas, upstream, limiters, receiver_task: receiver_task.abort_handle() })
     }
 
-    /// What one limiter has of it.
+    /// Returns the shared state of one limiter.
     pub(super) fn of(&self, tag: CredentialTag) -> SharedQuota {
         let prefix = &self.replicas.settings().key_prefix;
         let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -71,7 +73,7 @@ impl QuotaSharing {
         }
     }
 
-    /// From now on the limiter hears of others; it looks at once for what is known.
+    /// Registers a limiter for messages of others, and loads its snapshot at once.
     pub(super) fn add(&self, limiter: &Arc<CallLimiter>, tag: CredentialTag) {
         let mut limiters = lock(&self.limiters);
         if limiters.len() as u64 >= 2 * LIMITERS_MAX {
@@ -89,7 +91,7 @@ impl Drop for QuotaSharing {
     }
 }
 
-/// Feeds what others tell into the limiters that are here.
+/// Applies messages of other replicas to the local limiters.
 async fn receive(mut others: broadcast::Receiver<ChannelEvent>, limiters: Arc<LimitersByTag>) {
     loop {
         match others.recv().await {
@@ -108,30 +110,31 @@ async fn receive(mut others: broadcast::Receiver<ChannelEvent>, limiters: Arc<Li
     }
 }
 
-/// What one limiter shares.
+/// Shared state of one limiter.
 pub(super) struct SharedQuota {
     replicas: Replicas,
     tag: CredentialTag,
-    /// Of the observation in the store.
+    /// Key of the snapshot in the store.
     key: String,
-    /// How often there was reason to look there.
+    /// Number of reasons to load the snapshot so far.
     loads_requested: AtomicU64,
     load_state: tokio::sync::Mutex<LoadState>,
-    /// Whether an observation is about to be put there.
+    /// Whether storing a snapshot is scheduled.
     is_store_scheduled: AtomicBool,
     stored_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
 struct LoadState {
-    /// For how many of the loads_done.
+    /// Value of `loads_requested` at the last load.
     loads_done: u64,
-    /// When the store was away, last.
+    /// Time of the last failed load.
     failed_at: Option<Instant>,
 }
 
 impl SharedQuota {
-    /// The calls of all, in which this limiter has a name of its own: one that was forgotten begins anew.
+    /// Creates the calls of all replicas. The replica's number is random per limiter, because an evicted
+    /// limiter restarts its numbering.
     pub(super) fn replica_calls() -> ReplicaCalls {
         ReplicaCalls::new(fastrand::u64(..))
     }
@@ -143,20 +146,20 @@ impl SharedQuota {
     }
 }
 
-/// What message of a quota say.
+/// Message about a quota.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum QuotaMessage {
-    /// Of one call.
+    /// An event of one call.
     Call(CallMessage),
-    /// All that is known, where others may have missed something.
+    /// The whole state, if others may have missed messages.
     #[serde(rename = "all")]
     Snapshot(Box<QuotaSnapshot>),
 }
 
 impl CallLimiter {
-    /// Learns what other replicas know, where there is reason to look. Whoever comes meanwhile waits for that too, at
-    /// most for the time of a command.
+    /// Loads the snapshot if there is a reason to. Concurrent callers wait for the same load, at most for one
+    /// command's timeout.
     pub(super) async fn load_snapshot(&self) {
         let Some(shared) = &self.shared else { return };
         let mut load_state = shared.load_state.lock().await;
@@ -187,7 +190,7 @@ impl CallLimiter {
         }
     }
 
-    /// Tells of a call; in their order, as the state is locked for it.
+    /// Publishes an event of a call. The state is locked meanwhile, so events keep their order.
     pub(super) fn publish(&self, call: Option<CallId>, event: CallEvent) {
         let (Some(shared), Some(call)) = (&self.shared, call) else { return };
         shared.publish(&QuotaMessage::Call(CallMessage { call, event, at: self.clock.now() }));
@@ -208,7 +211,7 @@ impl CallLimiter {
         }
     }
 
-    /// It looks for that at once, and tells what others may have missed at the same time.
+    /// Loads the snapshot, and publishes this replica's state, because others may have missed messages too.
     fn on_gap(self: &Arc<Self>) {
         let (Some(shared), now) = (&self.shared, Instant::now()) else { return };
         shared.loads_requested.fetch_add(1, Ordering::AcqRel);
@@ -229,7 +232,7 @@ impl CallLimiter {
         }
     }
 
-    /// An answer has told something: what is known now stands in the store soon.
+    /// Schedules storing the snapshot after a response has changed it.
     pub(super) fn schedule_store(self: &Arc<Self>) {
         let Some(shared) = &self.shared else { return };
         if shared.is_store_scheduled.swap(true, Ordering::AcqRel) {
@@ -250,7 +253,7 @@ impl CallLimiter {
     async fn store_snapshot(&self) {
         let Some(shared) = &self.shared else { return };
         *lock(&shared.stored_at) = Some(Instant::now());
-        // What is told from here on is put the next time.
+        // Later changes are stored the next time.
         shared.is_store_scheduled.store(false, Ordering::Release);
         let Some(snapshot) = self.snapshot() else { return };
         if let Ok(value) = serde_json::to_vec(&snapshot) {

@@ -1,8 +1,8 @@
-//! Days with the starter plan, and a hundred times as many requests as it allows.
+//! Simulated days with the starter plan, with a hundred times as many requests as it allows.
 //!
-//! The upstream is a pair of counters in here, strict by both kinds of minute; requests come in four
-//! patterns, and the one who serves them does no more than the model says. What it prints is how old
-//! the data was: `cargo test --lib quota::day -- --nocapture`.
+//! The upstream is a pair of counters that enforces the limits per day and per minute. Requests come in four
+//! patterns, and a simple cache serves them as the model allows. The test prints the age of the data: `cargo
+//! test --lib quota::day -- --nocapture`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Write;
@@ -14,13 +14,13 @@ use tokio::time::Instant;
 
 use super::{Call, CallDecision, Purpose, Quota, QuotaSettings};
 
-/// Milliseconds of the simulated days, from a midnight UTC on.
+/// Milliseconds since the first midnight UTC.
 type Millis = u64;
 
 const DAY: Millis = 86_400_000;
 const MINUTE: Millis = 60_000;
 const TTL: Millis = 60_000;
-/// It starts in the morning and sees two midnights.
+/// The simulation starts in the morning and includes two midnights.
 const START: Millis = 9 * 3_600_000;
 const END: Millis = 3 * DAY;
 const REQUESTS_PER_DAY: u64 = 10_000;
@@ -65,7 +65,7 @@ fn wall(at: Millis) -> Timestamp {
     midnight + SignedDuration::from_millis(at.try_into().unwrap())
 }
 
-/// Numbers that look random and are the same in every run (SplitMix64).
+/// Deterministic pseudo-random numbers (SplitMix64).
 struct Rng(u64);
 
 impl Rng {
@@ -78,15 +78,15 @@ impl Rng {
     }
 }
 
-/// What is kept of one key.
+/// Cache entry of one key.
 #[derive(Clone, Copy, Default)]
 struct Entry {
-    /// When what is served was read, and until when it is fresh.
+    /// When the value was read, and until when it is fresh.
     value: Option<(Millis, Millis)>,
     in_flight: bool,
 }
 
-/// A call of a key, on its way.
+/// A call in flight.
 enum CallEvent {
     Arrives(Call, usize),
     Returns(Call, usize, Millis, HeaderMap),
@@ -98,10 +98,10 @@ struct Day {
     upstream: Upstream,
     rng: Rng,
     entries: Vec<Entry>,
-    /// What is to come, by its moment.
+    /// Future events by time.
     events: BTreeMap<(Millis, u64), CallEvent>,
     ages: Vec<Millis>,
-    /// The minutes in which a request had neither data nor a call to wait for.
+    /// Minutes in which a request had neither data nor a call to wait for.
     unanswered: BTreeSet<Millis>,
     happened: u64,
 }
@@ -110,7 +110,8 @@ impl Day {
     fn new(keys: usize, seed: u64) -> Self {
         Self {
             origin: Instant::now(),
-            // More calls at once than a minute allows, before any answer: only the settings can know.
+            // Before any response only the settings can state a limit per minute that is lower than the number
+            // of keys.
             quota: Quota::new(QuotaSettings {
                 per_minute: if keys > 10 { 10 } else { 0 },
                 ..Default::default()
@@ -158,7 +159,7 @@ impl Day {
             match next.remove_entry() {
                 ((at, _), CallEvent::Arrives(call, key)) => {
                     let headers = self.upstream.call(at);
-                    assert_eq!(self.upstream.refused, 0, "a 429 of our making");
+                    assert_eq!(self.upstream.refused, 0, "a 429 that we caused");
                     self.after(at, CallEvent::Returns(call, key, at, headers));
                 }
                 ((at, _), CallEvent::Returns(call, key, read, headers)) => {
@@ -182,7 +183,7 @@ impl Day {
     }
 }
 
-/// The moments of requests, in order.
+/// Times of requests, in order.
 fn pattern(name: &str, rng: &mut Rng) -> Vec<Millis> {
     let days = (END - START) as f64 / DAY as f64;
     let count = (REQUESTS_PER_DAY as f64 * days) as u64;
@@ -208,8 +209,8 @@ fn pattern(name: &str, rng: &mut Rng) -> Vec<Millis> {
     moments
 }
 
-/// The mean age where that many calls go evenly over each day (the first is shorter): the least that
-/// anyone can reach for requests that come evenly.
+/// Mean age if that many calls are spread evenly over each day (the first is shorter): the minimum for evenly
+/// spread requests.
 fn even_mean_age_s(keys: u64, per_day: u64) -> u64 {
     let days = [DAY - START, DAY, DAY].map(|day| day / 1_000);
     days.map(|day| day * day * keys / per_day / 2).iter().sum::<u64>() / days.iter().sum::<u64>()
@@ -220,7 +221,7 @@ fn simulate(name: &str, keys: usize, seed: u64) -> Day {
     let mut day = Day::new(keys, seed + 1);
     for moment in pattern(name, &mut rng) {
         if name == "polling" {
-            // A page polls all that it shows.
+            // A page polls all keys.
             (0..keys).for_each(|key| day.request(moment, key));
         } else {
             day.request(moment, usize::try_from(rng.below(keys as u64)).unwrap());
@@ -243,7 +244,7 @@ fn simulate(name: &str, keys: usize, seed: u64) -> Day {
 }
 
 #[test]
-fn no_pattern_of_requests_overruns_the_quota_nor_goes_unanswered() {
+fn every_pattern_of_requests_is_answered_within_the_quota() {
     for (number, name) in ["steady", "polling", "bursts", "office hours"].into_iter().enumerate() {
         for keys in [1, 2, 20] {
             let day = simulate(name, keys, number as u64 * 100);
@@ -261,7 +262,7 @@ fn no_pattern_of_requests_overruns_the_quota_nor_goes_unanswered() {
 }
 
 #[test]
-fn what_is_served_is_about_as_old_as_the_quota_makes_it() {
+fn the_age_of_served_data_is_close_to_the_minimum() {
     for name in ["steady", "polling"] {
         for keys in [1, 2] {
             let day = simulate(name, keys, 7);

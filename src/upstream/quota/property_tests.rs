@@ -1,9 +1,9 @@
-//! For any sequence of calls, answers, losses and other programs' calls: what the model lets go never
-//! exceeds a limit by our own calls.
+//! Property: for any sequence of calls, responses, losses and calls of other programs, our own calls never
+//! exceed a limit.
 //!
-//! Each call is sent, counted by the upstream some time later, and comes back later still or never; the
-//! upstream refuses what is over its window's limit or its minute's. A refusal is of our making if our own calls, and
-//! the others' of which an answer had headers before the call was sent, used the limit up.
+//! Each call is sent, counted by the upstream some time later, and answered later still or never. The upstream
+//! returns 429 above the limit of its window or of its minute. A 429 is our fault if our own calls, plus the
+//! other programs' calls reported before the call was sent, used up the limit.
 
 use std::time::Duration;
 
@@ -17,19 +17,19 @@ use super::{Call, CallDecision, PROBE_AFTER, Purpose, Quota, QuotaSettings};
 const DAY: u64 = 86_400_000;
 const MINUTE: u64 = 60_000;
 
-/// LeadLex's limit by the minute, which the quota knows from the day's.
+/// LeadLex's limit per minute, which the quota derives from the limit per day.
 const PER_MINUTE: u64 = 10;
 
 #[derive(Debug, Clone)]
 enum Step {
     Wait(u64),
-    /// Up to that many calls, as far as they may go.
+    /// Up to that many calls, as far as allowed.
     Send(Purpose, u8),
-    /// The upstream counts one of the calls that are on their way.
+    /// The upstream counts one of the calls in flight.
     Count(prop::sample::Index),
-    /// One of those counted comes back.
+    /// The response of a counted call arrives.
     Return(prop::sample::Index),
-    /// One is never confirmed of again.
+    /// The response of a counted call is lost.
     Lose(prop::sample::Index),
     Others(u8),
 }
@@ -48,27 +48,27 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..400)
 }
 
-/// How the upstream counts, and what it tells of that.
+/// Counting and headers of the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
-    /// By day and by minute; the day's end as a moment, beside a `Date`.
+    /// Per day and per minute; the end of the day as a timestamp, with a `Date`.
     Leadlex,
-    /// The same, the day's end as a delay.
+    /// As [`Self::Leadlex`], with the end of the day as a delay.
     Delay,
-    /// By minutes that begin at any second, and no reset.
+    /// Per minute, starting at any second, without a reset.
     Composio,
 }
 
 struct InFlightCall {
     call: Call,
     sent: u64,
-    /// Whether any answer had been read when it was sent, and what it and others had headers.
+    /// Reports received before the call was sent, if any.
     known: Option<Known>,
-    /// Whether it was a probe after a silence in which calls were lost.
+    /// Whether the call was a probe after lost calls and a pause.
     probe: bool,
 }
 
-/// What answers have headers: the others' calls in a window.
+/// Other programs' calls in a window, as reported by responses.
 #[derive(Clone, Copy)]
 struct Known {
     window: u64,
@@ -81,7 +81,7 @@ struct World {
     quota: Quota,
     dialect: Dialect,
     limit: u64,
-    /// The window that is counted now, by its number.
+    /// Number of the current window.
     window: u64,
     ours: u64,
     others: u64,
@@ -144,7 +144,7 @@ impl World {
                     self.lost = true;
                 }
             }
-            // Where no reset tells the windows apart, others' calls may be forgotten too early.
+            // Without a reset time, other programs' calls may be forgotten too early.
             Step::Others(_) if self.dialect == Dialect::Composio => {}
             Step::Others(calls) => {
                 self.turn_window();
@@ -154,7 +154,7 @@ impl World {
         Ok(())
     }
 
-    /// Nothing is under way for longer than 10 s.
+    /// No call is in flight for longer than 10 s.
     fn wait(&mut self, time: u64) -> Result<(), TestCaseError> {
         if time > 9_000 {
             self.now += 500;

@@ -1,9 +1,9 @@
-//! The calls of all replicas that share a quota, by whose they are.
+//! Calls of all replicas that share a quota, by replica.
 //!
-//! What another replica tells of its calls ([`CallMessage`]) is fed into the model as if the calls were this one's, so that
-//! the model needs no word of replicas. A call is numbered by whoever makes it: what is headers twice counts once, and a
-//! number that was left out is a call of which nothing was confirmed. A sum over all replicas, kept in the store, would be
-//! shorter, but each call would have to wait for it, and nobody could call while the store is away.
+//! A [`CallMessage`] of another replica is applied to the quota as if the call were local, so the model does
+//! not know about replicas. Each replica numbers its calls: a duplicate message counts once, and a skipped
+//! number is an unconfirmed call. A shared counter in the store would be shorter, but each call would wait for
+//! it, and no call could be made while the store is unreachable.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -14,49 +14,49 @@ use tokio::time::Instant;
 
 use super::{Call, Quota, QuotaHeaders};
 
-/// How far apart replicas' clocks may be. What is headers is taken to be younger than it seems by that much: too young
-/// only makes the quota seem smaller.
+/// Assumed maximum clock difference between replicas. Messages are treated as this much younger than they
+/// seem. An age that is too low only makes the quota seem smaller.
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5);
 
-/// How long a replica is counted after its last call.
+/// Time after its last call for which a replica is counted.
 const REPLICA_TTL: Duration = Duration::from_secs(600);
 
-/// The most others that are counted, far above any number of replicas that share a key.
+/// Maximum number of other replicas, far above the number that share a key.
 const REPLICAS_MAX: usize = 256;
 
-/// The most calls that are taken for left out at once.
+/// Maximum number of calls that one gap in the numbers adds.
 const MISSING_CALLS_MAX: u64 = 256;
 
-/// A call: whose it is, and its number there.
+/// Identifies a call: replica, and number of the call there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(in crate::upstream) struct CallId(pub(super) u64, pub(super) u64);
 
-/// What a replica tells of a call: numbers and moments, nothing of what was asked or answered.
+/// Message about one call of a replica: numbers and times, no content of requests or responses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::upstream) struct CallMessage {
     pub(in crate::upstream) call: CallId,
     pub(in crate::upstream) event: CallEvent,
-    /// When, on the clock of whoever tells it.
+    /// Time on the sender's clock.
     pub(in crate::upstream) at: Timestamp,
 }
 
-/// What became of a call.
+/// Event in the life of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::upstream) enum CallEvent {
-    /// It left.
+    /// The call was sent.
     Sent,
-    /// It came back, with any status but 429.
+    /// A response arrived, with any status but 429.
     Answered(QuotaHeaders),
-    /// It came back with 429.
+    /// A 429 arrived.
     #[serde(rename = "refused")]
     RateLimited(QuotaHeaders),
-    /// It will not come back: its connection is gone.
+    /// No response will arrive: the connection is closed.
     Ended,
 }
 
-/// Whose calls the calls of a quota are.
+/// Maps calls of replicas to calls of the quota.
 #[derive(Debug)]
 pub(in crate::upstream) struct ReplicaCalls {
     pub(super) own: u64,
@@ -68,18 +68,18 @@ pub(in crate::upstream) struct ReplicaCalls {
 
 #[derive(Debug)]
 struct Other {
-    /// The number of its next call; none where some may have been missed.
+    /// Number of the replica's next call; `None` if messages may be missing.
     next: Option<u64>,
     last: Instant,
 }
 
 impl ReplicaCalls {
-    /// One in which this replica is called `own`, which no other is.
+    /// Creates the map of the replica `own`. No other replica may use this number.
     pub(in crate::upstream) fn new(own: u64) -> Self {
         Self { own, next: 0, calls: HashMap::new(), ids: BTreeMap::new(), others: HashMap::new() }
     }
 
-    /// A call of this replica leaves.
+    /// Records that this replica sends a call.
     pub(in crate::upstream) fn on_sent(&mut self, quota: &mut Quota, now: Instant) -> (Call, CallId) {
         let id = CallId(self.own, self.next);
         self.next += 1;
@@ -88,7 +88,7 @@ impl ReplicaCalls {
         (call, id)
     }
 
-    /// Another's call; `jitter` as in [`Quota::on_rate_limited`].
+    /// Applies a message of another replica; `jitter` as in [`Quota::on_rate_limited`].
     pub(in crate::upstream) fn on_message(
         &mut self,
         quota: &mut Quota,
@@ -114,15 +114,15 @@ impl ReplicaCalls {
         }
     }
 
-    /// Some may have been missed, nobody knows how many: what is confirmed next leaves none out.
+    /// Records that messages may be missing. The next number of each replica then implies no skipped calls.
     pub(in crate::upstream) fn on_gap(&mut self) {
         for other in self.others.values_mut() {
             other.next = None;
         }
     }
 
-    /// The call that the quota knows by that id; one of which nothing was confirmed leaves now. None for what is long over,
-    /// and for this replica's own.
+    /// Returns the call with this id, and adds it if it is unknown. `None` for a call that ended long ago, and
+    /// for this replica's own calls.
     fn call_of(&mut self, quota: &mut Quota, now: Instant, id: CallId) -> Option<Call> {
         if let Some(known) = self.calls.get(&id) {
             return Some(*known).filter(|_| id.0 != self.own);
@@ -141,7 +141,7 @@ impl ReplicaCalls {
         Some(call)
     }
 
-    /// The call that the quota knows by that id, or else one of the past.
+    /// Returns the call with this id, and adds it with its past times if it is unknown.
     pub(super) fn past_call(
         &mut self,
         quota: &mut Quota,
@@ -161,7 +161,7 @@ impl ReplicaCalls {
         Some(call)
     }
 
-    /// Whose the call is.
+    /// Returns the id of a call.
     pub(super) fn id_of(&self, call: Call) -> Option<CallId> {
         self.ids.get(&call).copied()
     }
@@ -174,7 +174,7 @@ impl ReplicaCalls {
     fn remember(&mut self, quota: &mut Quota, now: Instant, id: CallId, call: Call) {
         self.calls.insert(id, call);
         self.ids.insert(call, id);
-        // Whatever the quota has forgotten is_relevant no more.
+        // Calls that the quota has forgotten are no longer relevant.
         let earliest = quota.calls.earliest();
         while let Some(oldest) = self.ids.first_entry().filter(|oldest| *oldest.key() < earliest) {
             self.calls.remove(&oldest.remove());
@@ -186,7 +186,7 @@ impl ReplicaCalls {
         quota.others = self.others.len() as u64;
     }
 
-    /// Whatever other call comes next from there, its number is higher.
+    /// Records that the replica's next call has a higher number than `id`.
     pub(super) fn expect_after(&mut self, id: CallId) {
         if let Some(other) = self.others.get_mut(&id.0) {
             other.next = other.next.max(Some(id.1.saturating_add(1)));
@@ -194,7 +194,7 @@ impl ReplicaCalls {
     }
 }
 
-/// How long ago something was headers, at least.
+/// Minimum age of a message.
 pub(super) fn age(wall: Timestamp, at: Timestamp) -> Duration {
     Duration::try_from(wall.duration_since(at)).unwrap_or_default().saturating_sub(CLOCK_SKEW_MAX)
 }

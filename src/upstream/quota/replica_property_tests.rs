@@ -1,5 +1,5 @@
-//! Nothing that replicas tell late, twice, in any order or by mistake lets one take the quota for larger than its own answers
-//! tell, and others' that are just in, or makes its model fail.
+//! Properties: late, duplicate, reordered or wrong messages of replicas never make the quota look larger than
+//! recent headers state, and never make the model panic.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use Purpose::{Needed, Refresh};
 #[derive(Debug, Clone)]
 enum Step {
     Wait(u64),
-    /// A call of this replica, or of another, leaves.
+    /// This replica (true) or another one sends a call.
     Leave(bool),
-    /// One that left comes back, within ten seconds or never; it was counted when it left.
+    /// A response arrives within ten seconds or never; the upstream counted the call when it was sent.
     Return(prop::sample::Index),
-    /// One of all message so far is confirmed, perhaps again.
-    Hear(prop::sample::Index),
-    /// The other's observation of that moment, or one of before, is read.
+    /// One of all earlier messages arrives, perhaps again.
+    Receive(prop::sample::Index),
+    /// The other replica takes a snapshot.
     Observe,
     Recall(prop::sample::Index),
     Miss,
@@ -41,10 +41,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..200)
 }
 
-/// A starter's day that two replicas share, and one that goes by its own headers alone.
+/// A starter key's day shared by two replicas, and a third replica that uses only its own headers.
 struct World {
     time: Time,
-    /// The other's clock is that much ahead.
+    /// Milliseconds by which the other replica's clock is ahead.
     ahead: u64,
     shared: Replica,
     alone: Replica,
@@ -58,7 +58,7 @@ struct World {
 
 struct InFlightCall {
     call: Call,
-    /// What it is to the one that is alone, where it is its own.
+    /// The same call in the replica that is alone, if this replica sent it.
     alone: Option<Call>,
     id: CallId,
     headers: HeaderMap,
@@ -74,7 +74,7 @@ impl World {
                 let headers = self.count();
                 let (call, alone, message) = if own {
                     let (call, message) = self.shared.leave(time);
-                    // It has another place where others' calls are not known.
+                    // It has another number where other replicas' calls are not known.
                     (call, Some(self.alone.leave(time).0), message)
                 } else {
                     let (call, left) = self.other.leave(time);
@@ -98,11 +98,11 @@ impl World {
                     self.message.push(CallMessage { at: theirs.wall(), ..headers });
                 }
             }
-            Step::Hear(which) => {
+            Step::Receive(which) => {
                 if !self.message.is_empty() {
                     let message = self.message[which.index(self.message.len())].clone();
-                    self.shared.hear(time, &message);
-                    self.hear_fresh(&message);
+                    self.shared.on_message(time, &message);
+                    self.on_recent_message(&message);
                 }
             }
             Step::Observe => {
@@ -120,8 +120,8 @@ impl World {
         }
     }
 
-    /// What another's answer that is just in tells of this day, at the least.
-    fn hear_fresh(&mut self, message: &CallMessage) {
+    /// Smallest remaining number that a recent message reports for this day.
+    fn on_recent_message(&mut self, message: &CallMessage) {
         let day = self.time.now / DAY;
         if let CallEvent::Answered(QuotaHeaders { remaining: Some(left), .. }) = message.event
             && age(self.time.wall(), message.at).is_zero()
@@ -141,7 +141,7 @@ impl World {
     }
 }
 
-/// Any number in each place of what replicas tell.
+/// Arbitrary numbers in every field of a message and a snapshot.
 fn garbage() -> impl Strategy<Value = (String, String)> {
     let number = || prop_oneof![Just(0), Just(1), 0..100_000_u64, any::<u64>()];
     let ends = prop_oneof![
@@ -182,7 +182,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn no_order_of_news_makes_the_quota_look_larger_than_headers_tell(
+    fn no_order_of_messages_makes_the_quota_look_larger_than_headers_state(
         steps in steps(),
         ahead in 0..4_000_u64,
     ) {
@@ -200,10 +200,10 @@ proptest! {
         };
         for step in steps {
             world.step(step);
-            // As any call would: what is long lost is of the window in which it was.
+            // As with any call: lost calls belong to the window in which they were sent.
             world.alone.quota.advance(world.time.instant());
             let (shared, alone) = (world.shared.remaining(world.time), world.alone.remaining(world.time));
-            // An answer that is just in, whosever, ends what was assumed_counted of the calls before it.
+            // A recent response of any replica replaces the assumption about earlier calls.
             let fresh = world.fresh.filter(|(day, _)| *day == world.time.now / DAY).map_or(0, |(_, left)| left);
             let most = alone.map(|alone| alone.max(fresh));
             prop_assert!(most.is_none() || shared <= most && shared.is_some(), "{shared:?}, alone {alone:?}");
@@ -216,11 +216,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn nothing_that_is_told_makes_the_model_fail(headers in prop::collection::vec((garbage(), 0..90_000_u64), 1..20)) {
+    fn arbitrary_messages_do_not_panic(messages in prop::collection::vec((garbage(), 0..90_000_u64), 1..20)) {
         let (mut one, mut time) = (Replica::new(1), Time::noon());
-        for ((message, snapshot), wait) in headers {
+        for ((message, snapshot), wait) in messages {
             if let Ok(message) = serde_json::from_str::<CallMessage>(&message) {
-                one.hear(time, &message);
+                one.on_message(time, &message);
             }
             if let Ok(snapshot) = serde_json::from_str::<QuotaSnapshot>(&snapshot) {
                 one.merge_snapshot(time, &snapshot);

@@ -1,4 +1,4 @@
-//! Replicas that tell one another of their calls, at the level of the model: what each knows then.
+//! Messages between replicas, at the level of the model.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) const HEADERS: &str = RESET;
 
 const NOON: u64 = DAY / 2;
 
-/// A plain timeline in milliseconds from a midnight on.
+/// A timeline in milliseconds since a midnight.
 #[derive(Clone, Copy)]
 pub(super) struct Time {
     origin: Instant,
@@ -56,7 +56,7 @@ fn headers(pairs: &[(&'static str, String)]) -> HeaderMap {
     pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
 }
 
-/// What a starter key is headers at that moment.
+/// LeadLex's headers at that time.
 pub(super) fn leadlex(at: u64, limit: u64, left: u64) -> HeaderMap {
     headers(&[
         ("x-ratelimit-limit", limit.to_string()),
@@ -74,7 +74,7 @@ fn composio(left: u64) -> HeaderMap {
     ])
 }
 
-/// One replica's view.
+/// The state of one replica.
 pub(super) struct Replica {
     pub(super) quota: Quota,
     pub(super) replica_calls: ReplicaCalls,
@@ -90,7 +90,7 @@ impl Replica {
         (call, CallMessage { call: id, event: CallEvent::Sent, at: time.wall() })
     }
 
-    /// It comes back; what the others are headers.
+    /// Records a response; returns the message to the others.
     pub(super) fn answered(&mut self, time: Time, call: (Call, CallId), headers: &HeaderMap) -> CallMessage {
         let headers = QuotaHeaders::read(headers, time.wall());
         self.quota.on_response_headers(&call.0, time.instant(), &headers);
@@ -103,13 +103,13 @@ impl Replica {
         [left, answered]
     }
 
-    pub(super) fn hear(&mut self, time: Time, message: &CallMessage) {
+    pub(super) fn on_message(&mut self, time: Time, message: &CallMessage) {
         let headers: CallMessage = serde_json::from_str(&serde_json::to_string(message).unwrap()).unwrap();
         self.replica_calls.on_message(&mut self.quota, time.instant(), time.wall(), &headers, 0.0);
     }
 
-    fn hear_all(&mut self, time: Time, message: &[CallMessage]) {
-        message.iter().for_each(|message| self.hear(time, message));
+    fn on_messages(&mut self, time: Time, message: &[CallMessage]) {
+        message.iter().for_each(|message| self.on_message(time, message));
     }
 
     pub(super) fn snapshot(&mut self, time: Time) -> QuotaSnapshot {
@@ -134,54 +134,54 @@ impl Replica {
 }
 
 #[test]
-fn anothers_calls_count_as_ones_own() {
+fn calls_of_other_replicas_count_as_own_calls() {
     let (mut one, mut two, time) = (Replica::new(1), Replica::new(2), Time::noon());
     let [left, answered] = one.call(time, &leadlex(NOON, 100, 30));
-    two.hear(time, &left);
+    two.on_message(time, &left);
     assert_eq!((two.remaining(time), two.quota.calls_in_minute(time.instant())), (None, 1));
-    two.hear(time, &answered);
+    two.on_message(time, &answered);
     assert_eq!(two.remaining(time), Some(30));
     let (_, in_flight) = one.leave(time);
-    two.hear(time, &in_flight);
+    two.on_message(time, &in_flight);
     assert_eq!((one.remaining(time), two.remaining(time)), (Some(29), Some(29)));
-    assert!(two.wait(time, Refresh) > Duration::from_secs(600), "one has just refreshed");
+    assert!(two.wait(time, Refresh) > Duration::from_secs(600), "the other replica has just refreshed");
     assert!(one.wait(time, Refresh).abs_diff(two.wait(time, Refresh)) < Duration::from_secs(1));
 }
 
 #[test]
-fn what_is_told_twice_counts_once_and_what_was_left_out_counts() {
+fn duplicate_messages_count_once_and_skipped_numbers_count() {
     let (mut one, mut two, time) = (Replica::new(1), Replica::new(2), Time::noon());
     let first = one.call(time, &leadlex(NOON, 100, 60));
     let lost: Vec<_> = (0..3).flat_map(|n| one.call(time, &leadlex(NOON, 100, 59 - n))).collect();
     let last = one.call(time, &leadlex(NOON, 100, 56));
     for _ in 0..3 {
-        two.hear_all(time, &first);
+        two.on_messages(time, &first);
     }
     let calls = |two: &Replica| two.quota.calls_in_minute(time.instant());
     assert_eq!(calls(&two), 1);
-    two.hear_all(time, &last);
-    assert_eq!((calls(&two), two.remaining(time)), (5, Some(53)), "three of which nothing was confirmed");
-    // They come late, and a replica that hears itself knows better.
-    two.hear_all(time, &lost);
+    two.on_messages(time, &last);
+    assert_eq!((calls(&two), two.remaining(time)), (5, Some(53)), "three unconfirmed calls");
+    // The lost messages arrive late, and a replica ignores messages about its own calls.
+    two.on_messages(time, &lost);
     assert_eq!((calls(&two), two.remaining(time)), (5, Some(56)));
-    one.hear_all(time, &lost);
+    one.on_messages(time, &lost);
     assert_eq!((one.quota.calls_in_minute(time.instant()), one.remaining(time)), (5, Some(56)));
 }
 
 #[test]
-fn after_a_time_in_which_some_may_have_been_missed_none_is_taken_for_left_out() {
+fn after_a_gap_skipped_numbers_do_not_count() {
     let (mut one, mut two, time) = (Replica::new(1), Replica::new(2), Time::noon());
-    two.hear_all(time, &one.call(time, &leadlex(NOON, 100, 99)));
+    two.on_messages(time, &one.call(time, &leadlex(NOON, 100, 99)));
     for left in 60..90 {
         one.call(time, &leadlex(NOON, 100, left));
     }
     two.replica_calls.on_gap();
-    two.hear_all(time, &one.call(time, &leadlex(NOON, 100, 59)));
+    two.on_messages(time, &one.call(time, &leadlex(NOON, 100, 59)));
     assert_eq!((two.quota.calls_in_minute(time.instant()), two.remaining(time)), (2, Some(59)));
 }
 
 #[test]
-fn a_429_holds_all_and_who_starts_knows_of_it() {
+fn a_429_holds_all_replicas_including_new_ones() {
     let (mut one, mut two, mut three, mut time) =
         (Replica::new(1), Replica::new(2), Replica::new(3), Time::noon());
     let (call, left) = one.leave(time);
@@ -189,17 +189,17 @@ fn a_429_holds_all_and_who_starts_knows_of_it() {
     headers.insert("retry-after", 30.into());
     let headers = QuotaHeaders::read(&headers, time.wall());
     one.quota.on_rate_limited_headers(&call, time.instant(), &headers, 0.0);
-    two.hear_all(time, &[left.clone(), CallMessage { event: CallEvent::RateLimited(headers), ..left }]);
+    two.on_messages(time, &[left.clone(), CallMessage { event: CallEvent::RateLimited(headers), ..left }]);
     assert_eq!(two.wait(time, Needed), Duration::from_secs(30));
     let snapshot = one.snapshot(time);
     time.now += 10_000;
     three.merge_snapshot(time, &snapshot);
-    // Its clock may be five seconds off.
+    // The clock may differ by five seconds.
     assert_eq!(three.wait(time, Needed), Duration::from_secs(25));
 }
 
 #[test]
-fn who_starts_knows_what_is_left_the_minute_and_the_pace() {
+fn a_new_replica_knows_the_remaining_calls_the_minute_and_the_pace() {
     let (mut one, mut two, mut time) = (Replica::new(1), Replica::new(2), Time::noon());
     for number in 0..9 {
         let _ = one.call(time, &leadlex(time.now, 100, 40 - number));
@@ -207,27 +207,27 @@ fn who_starts_knows_what_is_left_the_minute_and_the_pace() {
     }
     let (call, in_flight) = one.leave(time);
     for _ in 0..2 {
-        // Twice is once.
+        // A repeated snapshot changes nothing.
         let snapshot = one.snapshot(time);
         two.merge_snapshot(time, &snapshot);
         assert_eq!((two.remaining(time), one.remaining(time)), (Some(31), Some(31)));
         assert_eq!(two.quota.calls_in_minute(time.instant()), 10);
     }
-    assert_eq!(two.wait(time, Needed), Duration::from_secs(52), "one for the other, and the first two go");
+    assert_eq!(two.wait(time, Needed), Duration::from_secs(52), "one call is left for the other replica; the first two expire");
     assert!(one.wait(time, Refresh).abs_diff(two.wait(time, Refresh)) < Duration::from_secs(5));
     let answered = one.answered(time, (call, in_flight.call), &leadlex(time.now, 100, 31));
-    two.hear(time, &answered);
+    two.on_message(time, &answered);
     assert_eq!((two.remaining(time), two.quota.calls_in_minute(time.instant())), (Some(31), 10));
 }
 
 #[test]
-fn a_cap_of_the_settings_is_that_of_all_and_outlives_a_restart() {
+fn a_limit_in_the_settings_is_shared_and_survives_a_restart() {
     let settings = QuotaSettings { per_day: 5, ..QuotaSettings::default() };
     let time = Time::noon();
     let capped = |own| Replica { quota: Quota::new(settings.clone()), replica_calls: ReplicaCalls::new(own) };
     let (mut one, mut two, mut three) = (capped(1), capped(2), capped(3));
     for number in 0..3 {
-        two.hear_all(time, &one.call(time, &leadlex(NOON, 1_000, 900 - number)));
+        two.on_messages(time, &one.call(time, &leadlex(NOON, 1_000, 900 - number)));
     }
     assert_eq!(two.remaining(time), Some(2));
     let snapshot = two.snapshot(time);
@@ -236,12 +236,12 @@ fn a_cap_of_the_settings_is_that_of_all_and_outlives_a_restart() {
 }
 
 #[test]
-fn each_leaves_a_call_for_each_other_that_may_call_at_the_same_moment() {
+fn each_replica_leaves_one_call_per_other_replica() {
     let mut time = Time::noon();
     let mut all = [Replica::new(1), Replica::new(2), Replica::new(3)];
     let mut made = 0;
     loop {
-        // All ask before any message arrive.
+        // All replicas decide before any message arrives.
         let going: Vec<_> =
             (0..3).filter(|number| all[*number].wait(time, Needed) == Duration::ZERO).collect();
         if going.is_empty() {
@@ -250,27 +250,27 @@ fn each_leaves_a_call_for_each_other_that_may_call_at_the_same_moment() {
         made += going.len() as u64;
         let message: Vec<_> =
             going.iter().flat_map(|n| all[*n].call(time, &leadlex(NOON, 100, 100 - made))).collect();
-        all.iter_mut().for_each(|one| one.hear_all(time, &message));
+        all.iter_mut().for_each(|one| one.on_messages(time, &message));
         time.now += 100;
     }
     assert!((8..=10).contains(&made), "{made} of the ten of a minute");
 }
 
 #[test]
-fn what_comes_late_begins_no_minute_of_composios() {
+fn late_messages_do_not_start_a_new_minute_at_composio() {
     let (mut one, mut two, mut time) = (Replica::new(1), Replica::new(2), Time::noon());
     let late = one.call(time, &composio(1_990));
     time.now += 20_000;
     two.call(time, &composio(10));
-    two.hear_all(time, &late);
+    two.on_messages(time, &late);
     assert_eq!(two.remaining(time), Some(10));
     let message = one.call(time, &composio(1_999));
-    two.hear_all(time, &message);
+    two.on_messages(time, &message);
     assert_eq!(two.remaining(time), Some(1_999));
 }
 
 #[test]
-fn news_are_numbers_and_moments() {
+fn messages_contain_only_numbers_and_times() {
     let (mut one, time) = (Replica::new(7), Time::noon());
     let [left, answered] = one.call(time, &leadlex(NOON, 100, 60));
     assert_eq!(

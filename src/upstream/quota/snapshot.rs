@@ -1,8 +1,8 @@
-//! What is known of a quota, for a replica that starts or has missed something.
+//! Snapshot of a quota, for a replica that starts or may have missed messages.
 //!
-//! It is what the upstream has headers last, in the words in which replicas pass answers on, and the calls of the last two
-//! minutes, of which LeadLex's limit by the minute has no header. A limit that a 429 has taught is not in it: whoever
-//! does not know it learns it in the same way.
+//! It contains the latest window in the form of response headers, and the calls of the last two minutes,
+//! because LeadLex's limit per minute has no header. A limit inferred from a 429 is not included: each replica
+//! infers it itself.
 
 use std::time::Duration;
 
@@ -14,35 +14,35 @@ use super::replica_calls::{CallId, ReplicaCalls, age};
 use super::window::Window;
 use super::{MINUTE, Quota, QuotaHeaders};
 
-/// The most calls that are headers by themselves: more than any limit by the minute that has no header (UPSTREAMS.md B1.6).
+/// Maximum number of calls listed; more than any limit per minute without a header (UPSTREAMS.md B1.6).
 const CALLS_MAX: usize = 256;
 
-/// Holds that are longer are nonsense (UPSTREAMS.md B3).
+/// Longer holds are implausible (UPSTREAMS.md B3).
 const HOLD_MAX: Duration = Duration::from_secs(31 * 86_400);
 
 /// A quota as one replica sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::upstream) struct QuotaSnapshot {
-    /// When, on the clock of whoever saw it. What follows is in milliseconds before or after.
+    /// Time on the sender's clock. All other times are milliseconds before or after it.
     at: Timestamp,
     #[serde(rename = "told")]
     headers: Option<QuotaHeaders>,
-    /// The calls that left since the window began.
+    /// Calls sent since the window began.
     made: u64,
-    /// How much longer a 429 holds calls back.
+    /// Remaining time for which a 429 holds calls.
     held: u64,
-    /// How long ago the last call left.
+    /// Age of the last call.
     last: Option<u64>,
     calls: Vec<SnapshotCall>,
 }
 
-/// A call: whose, how long ago it left, how long ago it came back, and whether it headers what was left.
+/// A call: id, age, time since its end, and whether a response confirmed the remaining calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct SnapshotCall(CallId, u64, Option<u64>, bool);
 
 impl QuotaSnapshot {
-    /// How long it is_relevant.
+    /// Time for which the snapshot stays relevant.
     pub(in crate::upstream) fn ttl(&self) -> Duration {
         let window = self.headers.map(|headers| headers.resets_in).unwrap_or_default();
         window.max(Duration::from_millis(self.held)).max(MINUTE).min(HOLD_MAX)
@@ -50,7 +50,7 @@ impl QuotaSnapshot {
 }
 
 impl Quota {
-    /// What is known now, of the calls of all.
+    /// Returns the current state, including other replicas' calls.
     pub(in crate::upstream) fn snapshot(
         &mut self,
         replica_calls: &ReplicaCalls,
@@ -80,7 +80,7 @@ impl Quota {
         }
     }
 
-    /// Takes in what another replica has snapshot; what is known already is not counted again.
+    /// Merges a snapshot of another replica. Known calls are not counted twice.
     pub(in crate::upstream) fn merge_snapshot(
         &mut self,
         replica_calls: &mut ReplicaCalls,
@@ -92,7 +92,7 @@ impl Quota {
         let then = |ago: u64| now.checked_sub(age.saturating_add(Duration::from_millis(ago))).unwrap_or(now);
         self.advance(now);
         if let Some(headers) = snapshot.headers.and_then(|headers| headers.after(age)) {
-            // However young the observation is: an answer may have headers it long ago.
+            // Even a recent snapshot may repeat an old response.
             let headers = QuotaHeaders { is_late: true, ..headers };
             if self.window.is_none() && (headers.counts() || self.settings.per_day > 0) {
                 self.window = Some(Window::unknown(now));
@@ -107,7 +107,7 @@ impl Quota {
                 continue;
             };
             if age.is_zero() {
-                // In an older one, nobody knows how many have followed.
+                // After an older snapshot the number of later calls is unknown.
                 replica_calls.expect_after(id);
             }
             if let Some(ended) = ended {

@@ -1,4 +1,4 @@
-//! Each rule of the quota as one timeline on a plain timeline.
+//! Each rule of the quota as one example on a simple timeline.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const NOON: &str = "2026-11-21T12:00:00Z";
 const MIDNIGHT: i64 = 1_795_305_600;
 const HALF_DAY: Duration = Duration::from_secs(43_200);
 
-/// A quota, and the time: noon UTC and some seconds.
+/// A quota at a time that starts at noon UTC.
 struct Timeline {
     quota: Quota,
     noon: Instant,
@@ -26,8 +26,8 @@ impl Timeline {
         Self { quota: Quota::new(settings), noon, now: noon }
     }
 
-    /// One that has confirmed of its limit, at noon.
-    fn headers(limit: i64, remaining: i64) -> Self {
+    /// A quota that received its limit at noon.
+    fn with_limit(limit: i64, remaining: i64) -> Self {
         let mut timeline = Self::new(QuotaSettings::default());
         timeline.call(&leadlex(limit, remaining));
         timeline
@@ -61,7 +61,7 @@ impl Timeline {
         self.quota.on_rate_limited(&call, self.now, self.wall(), headers, 0.0);
     }
 
-    /// How long a call has to wait, to the millisecond.
+    /// Returns how long a call has to wait, to the millisecond.
     fn wait(&self, purpose: Purpose) -> Duration {
         match self.quota.may_call(self.now, purpose) {
             CallDecision::Allowed => Duration::ZERO,
@@ -111,7 +111,7 @@ const fn seconds(seconds: u64) -> Duration {
 }
 
 #[test]
-fn without_any_headers_everything_goes_at_once() {
+fn without_headers_every_call_is_allowed() {
     let mut timeline = Timeline::new(QuotaSettings::default());
     for _ in 0..10_000 {
         timeline.call(&HeaderMap::new());
@@ -122,8 +122,8 @@ fn without_any_headers_everything_goes_at_once() {
 }
 
 #[test]
-fn the_figures_are_those_of_the_headers() {
-    let mut timeline = Timeline::headers(1_000, 995);
+fn figures_come_from_the_headers() {
+    let mut timeline = Timeline::with_limit(1_000, 995);
     let figures = timeline.quota.figures(timeline.now);
     assert_eq!((figures.limit, figures.remaining), (Some(1_000), Some(995)));
     assert_eq!(figures.resets_at.unwrap().to_string(), "2026-11-22T00:00:00Z");
@@ -132,7 +132,7 @@ fn the_figures_are_those_of_the_headers() {
 }
 
 #[test]
-fn every_dialect_of_a_reset_means_the_same_midnight() {
+fn every_form_of_a_reset_is_the_same_midnight() {
     for reset in
         ["1795305600", "1795305600000", "43200", "2026-11-22T00:00:00Z", "Sun, 22 Nov 2026 00:00:00 GMT"]
     {
@@ -146,7 +146,7 @@ fn every_dialect_of_a_reset_means_the_same_midnight() {
 }
 
 #[test]
-fn a_reset_that_is_missing_or_nonsense_is_midnight_utc() {
+fn a_missing_or_implausible_reset_is_midnight_utc() {
     for reset in ["", "soon", "NaN", "-3", "1e300", "99999999"] {
         let mut timeline = Timeline::new(QuotaSettings::default());
         let mut headers = leadlex(100, 0);
@@ -157,21 +157,21 @@ fn a_reset_that_is_missing_or_nonsense_is_midnight_utc() {
 }
 
 #[test]
-fn of_answers_out_of_order_the_smallest_remaining_counts() {
-    let mut timeline = Timeline::headers(100, 90);
+fn the_smallest_remaining_number_wins() {
+    let mut timeline = Timeline::with_limit(100, 90);
     let (first, second) = (timeline.sent(), timeline.sent());
     timeline.answered(&second, &leadlex(100, 80));
-    assert_eq!(timeline.remaining(), Some(79), "the first may not be counted yet");
+    assert_eq!(timeline.remaining(), Some(79), "the first call may not be counted yet");
     timeline.answered(&first, &leadlex(100, 81));
     assert_eq!(timeline.remaining(), Some(80));
 }
 
 #[test]
 fn missing_and_negative_numbers_are_clamped() {
-    let mut timeline = Timeline::headers(100, -1);
+    let mut timeline = Timeline::with_limit(100, -1);
     assert_eq!((timeline.remaining(), timeline.wait(Needed)), (Some(0), HALF_DAY));
 
-    timeline = Timeline::headers(100, 120);
+    timeline = Timeline::with_limit(100, 120);
     assert_eq!(timeline.remaining(), Some(100));
 
     timeline = Timeline::new(QuotaSettings::default());
@@ -185,8 +185,8 @@ fn missing_and_negative_numbers_are_clamped() {
 }
 
 #[test]
-fn refreshes_leave_the_reserve_and_needed_calls_half_of_it() {
-    let mut timeline = Timeline::headers(100, 10);
+fn refreshes_keep_the_reserve_and_needed_calls_keep_half_of_it() {
+    let mut timeline = Timeline::with_limit(100, 10);
     assert_eq!(timeline.wait(Refresh), HALF_DAY);
     assert_eq!(timeline.wait(Needed), Duration::ZERO);
     timeline.at(MINUTE).call(&leadlex(100, 6));
@@ -197,8 +197,8 @@ fn refreshes_leave_the_reserve_and_needed_calls_half_of_it() {
 
 #[test]
 fn refreshes_are_spread_evenly_until_the_reset() {
-    let mut timeline = Timeline::headers(100, 46);
-    // 36 refreshes cut half a day into 37 pieces.
+    let mut timeline = Timeline::with_limit(100, 46);
+    // 36 refreshes divide half a day into 37 intervals.
     let piece = HALF_DAY / 37;
     assert_eq!(timeline.wait(Refresh), rounded(piece));
     assert_eq!(timeline.fresh_for(MINUTE, 1), rounded(piece));
@@ -222,8 +222,8 @@ fn an_ample_quota_changes_nothing() {
 }
 
 #[test]
-fn what_quiet_hours_left_over_may_go_at_once() {
-    let mut timeline = Timeline::headers(1_000, 1_000);
+fn calls_left_from_quiet_hours_may_be_sent_at_once() {
+    let mut timeline = Timeline::with_limit(1_000, 1_000);
     for left in (990..1_000).rev() {
         assert_eq!(timeline.wait(Refresh), Duration::ZERO);
         timeline.call(&leadlex(1_000, left));
@@ -231,8 +231,8 @@ fn what_quiet_hours_left_over_may_go_at_once() {
 }
 
 #[test]
-fn the_pace_adapts_to_other_programs() {
-    let mut timeline = Timeline::headers(100, 46);
+fn the_pace_adapts_to_calls_of_other_programs() {
+    let mut timeline = Timeline::with_limit(100, 46);
     let alone = timeline.wait(Refresh);
     timeline.call(&leadlex(100, 20));
     assert_eq!(timeline.wait(Refresh), rounded(HALF_DAY / 11));
@@ -241,7 +241,7 @@ fn the_pace_adapts_to_other_programs() {
 
 #[test]
 fn after_the_reset_the_known_limit_is_spent_evenly() {
-    let mut timeline = Timeline::headers(100, 0);
+    let mut timeline = Timeline::with_limit(100, 0);
     timeline.at(HALF_DAY - seconds(1));
     assert_eq!((timeline.wait(Refresh), timeline.wait(Needed)), (seconds(1), seconds(1)));
     timeline.at(HALF_DAY);
@@ -251,21 +251,21 @@ fn after_the_reset_the_known_limit_is_spent_evenly() {
     timeline.call(&leadlex_until(100, 99, MIDNIGHT + 86_400));
     assert_eq!(timeline.wait(Refresh), DAY / 90);
     timeline.at(HALF_DAY + DAY * 3);
-    assert_eq!(timeline.remaining(), Some(100), "days without a call go by");
+    assert_eq!(timeline.remaining(), Some(100), "days without a call");
     assert_eq!(timeline.quota.figures(timeline.now).resets_at.unwrap().as_second(), MIDNIGHT + 86_400 * 4);
 }
 
 #[test]
-fn the_first_refresh_after_the_reset_keeps_its_distance_from_the_last_before() {
-    let mut timeline = Timeline::headers(100, 100);
+fn the_first_refresh_after_a_reset_keeps_the_interval() {
+    let mut timeline = Timeline::with_limit(100, 100);
     timeline.at(HALF_DAY - seconds(60)).call(&leadlex(100, 50));
     timeline.at(HALF_DAY);
     assert_eq!(timeline.wait(Refresh), rounded(DAY / 91 - seconds(60)));
 }
 
 #[test]
-fn an_answer_from_before_midnight_says_nothing_of_the_new_day() {
-    let mut timeline = Timeline::headers(100, 3);
+fn a_response_from_before_midnight_does_not_affect_the_new_day() {
+    let mut timeline = Timeline::with_limit(100, 3);
     let slow = timeline.at(HALF_DAY - seconds(1)).sent();
     timeline.at(HALF_DAY + seconds(3)).answered(&slow, &leadlex(100, 2));
     assert_eq!(timeline.remaining(), Some(99), "it may have been counted on either day");
@@ -288,7 +288,7 @@ fn a_clock_that_is_ten_minutes_off_does_not_matter() {
 }
 
 #[test]
-fn the_minutes_limit_follows_from_the_days_and_slides() {
+fn the_limit_per_minute_follows_from_the_limit_per_day() {
     for (limit, per_minute) in [(100, 10), (1_000, 50), (10_000, 200)] {
         let mut timeline = Timeline::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
         timeline.call(&leadlex(limit, limit));
@@ -300,7 +300,7 @@ fn the_minutes_limit_follows_from_the_days_and_slides() {
         timeline.at(MINUTE);
         assert_eq!(timeline.wait(Needed), Duration::ZERO);
     }
-    let mut timeline = Timeline::headers(100_000, 100_000);
+    let mut timeline = Timeline::with_limit(100_000, 100_000);
     for _ in 0..500 {
         timeline.call(&leadlex(100_000, 100_000));
     }
@@ -308,7 +308,7 @@ fn the_minutes_limit_follows_from_the_days_and_slides() {
 }
 
 #[test]
-fn a_slow_call_takes_its_place_in_the_minute_until_a_minute_after_its_answer() {
+fn a_slow_call_counts_until_one_minute_after_its_response() {
     let mut timeline = Timeline::new(QuotaSettings { per_minute: 1, ..QuotaSettings::default() });
     let slow = timeline.sent();
     timeline.at(seconds(9)).answered(&slow, &HeaderMap::new());
@@ -316,7 +316,7 @@ fn a_slow_call_takes_its_place_in_the_minute_until_a_minute_after_its_answer() {
 }
 
 #[test]
-fn the_settings_cap_a_larger_quota_and_stand_in_for_silent_headers() {
+fn settings_limit_a_larger_quota_and_replace_missing_headers() {
     let mut timeline = Timeline::new(QuotaSettings { per_day: 3, per_minute: 100, reserve_percent: 0 });
     for headers in [HeaderMap::new(), leadlex(1_000, 900), leadlex(1_000, 899)] {
         assert_eq!(timeline.wait(Needed), Duration::ZERO);
@@ -336,8 +336,8 @@ fn the_settings_cap_a_larger_quota_and_stand_in_for_silent_headers() {
 }
 
 #[test]
-fn refusals_with_calls_left_hold_longer_each_time_and_at_most_a_minute() {
-    let mut timeline = Timeline::headers(100, 90);
+fn repeated_429s_hold_longer_each_time_up_to_a_minute() {
+    let mut timeline = Timeline::with_limit(100, 90);
     let mut now = Duration::ZERO;
     for hold in [1, 2, 4, 8, 16, 32, 60, 60] {
         timeline.at(now).refused(&leadlex(100, 90));
@@ -346,12 +346,12 @@ fn refusals_with_calls_left_hold_longer_each_time_and_at_most_a_minute() {
     }
     timeline.at(now).call(&leadlex(100, 89));
     timeline.refused(&leadlex(100, 89));
-    assert_eq!(timeline.wait(Needed), seconds(1), "an answer ends the row");
+    assert_eq!(timeline.wait(Needed), seconds(1), "a response resets the count");
 }
 
 #[test]
-fn refusals_of_calls_that_left_together_count_once() {
-    let mut timeline = Timeline::headers(100, 90);
+fn simultaneous_429s_count_once() {
+    let mut timeline = Timeline::with_limit(100, 90);
     for _ in 0..5 {
         timeline.refused(&leadlex(100, 90));
     }
@@ -368,8 +368,8 @@ fn jitter_shortens_a_hold_by_up_to_half() {
 }
 
 #[test]
-fn a_refusal_with_nothing_left_holds_until_the_reset() {
-    let mut timeline = Timeline::headers(100, 90);
+fn a_429_without_remaining_calls_holds_until_the_reset() {
+    let mut timeline = Timeline::with_limit(100, 90);
     timeline.refused(&leadlex(100, 0));
     assert_eq!((timeline.wait(Needed), timeline.wait(Refresh)), (HALF_DAY, HALF_DAY));
 }
@@ -377,7 +377,7 @@ fn a_refusal_with_nothing_left_holds_until_the_reset() {
 #[test]
 fn retry_after_is_honoured_up_to_31_days() {
     for (asked, hold) in [(7, 7), (86_400 * 31, 86_400 * 31), (86_400 * 32, 1)] {
-        let mut timeline = Timeline::headers(100, 90);
+        let mut timeline = Timeline::with_limit(100, 90);
         let mut headers = leadlex(100, 90);
         headers.insert("retry-after", asked.into());
         timeline.refused(&headers);
@@ -386,7 +386,7 @@ fn retry_after_is_honoured_up_to_31_days() {
 }
 
 #[test]
-fn a_refusal_without_headers_says_nothing_beyond_its_own_wait() {
+fn a_429_without_headers_holds_only_for_its_own_delay() {
     let mut timeline = Timeline::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
     let mut headers = HeaderMap::new();
     headers.insert("retry-after", 1.into());
@@ -400,7 +400,7 @@ fn a_refusal_without_headers_says_nothing_beyond_its_own_wait() {
 }
 
 #[test]
-fn a_refusal_with_calls_left_teaches_a_limit_for_five_minutes() {
+fn a_429_with_remaining_calls_sets_a_limit_for_five_minutes() {
     let mut timeline = Timeline::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
     let counted = leadlex(100_000, 50_000);
     for _ in 0..4 {
@@ -421,7 +421,7 @@ fn a_refusal_with_calls_left_teaches_a_limit_for_five_minutes() {
 }
 
 #[test]
-fn a_stated_reset_ends_the_wait_though_no_limit_was_stated() {
+fn a_stated_reset_ends_the_wait_without_a_stated_limit() {
     for limit in [None, Some("many")] {
         let mut timeline = Timeline::new(QuotaSettings::default());
         let mut headers = HeaderMap::new();
@@ -439,7 +439,7 @@ fn a_stated_reset_ends_the_wait_though_no_limit_was_stated() {
 }
 
 #[test]
-fn a_wait_that_no_header_states_is_at_most_five_minutes() {
+fn an_inferred_wait_is_at_most_five_minutes() {
     let mut timeline = Timeline::new(QuotaSettings::default());
     let mut headers = HeaderMap::new();
     headers.insert("x-ratelimit-remaining", 0.into());
@@ -448,14 +448,14 @@ fn a_wait_that_no_header_states_is_at_most_five_minutes() {
 }
 
 #[test]
-fn composios_minute_ends_at_the_latest_a_minute_after_it_was_first_seen() {
+fn composios_window_ends_within_a_minute_of_its_first_response() {
     let mut timeline = Timeline::new(QuotaSettings::default());
     timeline.call(&composio(2_000, 0));
     assert_eq!(timeline.wait(Needed), MINUTE);
     let mut headers = composio(2_000, 0);
     headers.insert("retry-after", 20.into());
     timeline.refused(&headers);
-    assert_eq!(timeline.wait(Needed), seconds(20), "its own word is better");
+    assert_eq!(timeline.wait(Needed), seconds(20), "the stated delay wins");
     timeline.at(seconds(20));
     assert_eq!((timeline.wait(Needed), timeline.remaining()), (Duration::ZERO, Some(2_000)));
     timeline.at(seconds(25)).call(&composio(2_000, 40));
@@ -464,22 +464,22 @@ fn composios_minute_ends_at_the_latest_a_minute_after_it_was_first_seen() {
 }
 
 #[test]
-fn a_larger_plan_counts_from_its_first_answer() {
-    let mut timeline = Timeline::headers(100, 3);
+fn a_larger_plan_applies_from_its_first_response() {
+    let mut timeline = Timeline::with_limit(100, 3);
     timeline.call(&leadlex(1_000, 902));
     assert_eq!(timeline.remaining(), Some(902));
 }
 
 #[test]
-fn after_an_outage_somebody_asks() {
-    let mut timeline = Timeline::headers(20, 8);
+fn after_an_outage_one_call_is_allowed() {
+    let mut timeline = Timeline::with_limit(20, 8);
     for minute in 1..=20 {
-        // Nobody answers any of them, or a proxy does.
+        // No call gets a response with headers.
         let call = timeline.at(MINUTE * minute).sent();
         timeline.answered(&call, &HeaderMap::new());
     }
     assert_eq!(timeline.remaining(), Some(0));
-    assert_eq!(timeline.wait(Needed), seconds(600), "not before midnight would be for nothing");
+    assert_eq!(timeline.wait(Needed), seconds(600), "waiting until midnight would be useless");
     timeline.at(MINUTE * 30);
     assert_eq!(timeline.wait(Needed), Duration::ZERO);
     timeline.call(&leadlex(20, 7));
@@ -487,7 +487,7 @@ fn after_an_outage_somebody_asks() {
 }
 
 #[test]
-fn settings_are_read_as_written_and_no_others() {
+fn unknown_settings_are_refused() {
     let read = |text: &str| toml::from_str::<QuotaSettings>(text);
     let settings = read("per_day = 100\nper_minute = 10\nreserve_percent = 20").unwrap();
     assert_eq!((settings.per_day, settings.per_minute, settings.reserve_percent), (100, 10, 20));

@@ -1,9 +1,9 @@
-//! Fields that are read if they are what they should be, and otherwise say what they were instead: nothing, or something else.
+//! Lenient fields: each is absent, read, or unreadable.
 //!
-//! A [`FromJson`] says which kinds of JSON values it is made of; [`Field`] is one visitor for all of them, and skips every other
-//! value unread. So a row is never lost to serde's first error: whoever makes a domain value of the fields decides what each
-//! costs, and knows where it stands. Untagged enums, the rejected choice, first build every value that they look at,
-//! secrets included.
+//! A [`FromJson`] type lists the kinds of JSON values that it accepts. [`Field`] is the visitor for all of
+//! them, and skips every other value unread. So serde's first error never loses a row: the code that builds
+//! the domain value decides what an unreadable field means, and knows its location. Untagged enums were
+//! rejected: they first build every value they inspect, including secrets.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,7 +14,7 @@ use serde::de::{
     Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-/// What a value of each kind becomes; a kind that is not wanted is skipped.
+/// Conversions from each kind of JSON value. A kind without a conversion is skipped.
 pub(in crate::upstream) trait FromJson: Sized {
     fn from_text(_: &str) -> Option<Self> {
         None
@@ -40,20 +40,20 @@ pub(in crate::upstream) trait FromJson: Sized {
     }
 }
 
-/// What was found where a field belongs.
+/// Content of a field.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(in crate::upstream) enum Field<T> {
-    /// Nothing, or `null`.
+    /// No value, or `null`.
     #[default]
     Absent,
-    /// What belongs there.
+    /// A value of the expected type.
     Read(T),
-    /// Something else.
+    /// A value of another type.
     Unreadable,
 }
 
 impl<T> Field<T> {
-    /// What was read.
+    /// Returns the value if it was read.
     pub(in crate::upstream) fn read(self) -> Option<T> {
         match self {
             Self::Read(value) => Some(value),
@@ -114,13 +114,13 @@ impl<'de, T: FromJson> Visitor<'de> for AnyValue<T> {
     }
 }
 
-/// Decimal digits that a double holds whatever they are (IEEE 754).
+/// Number of decimal digits that every double preserves (IEEE 754).
 const EXACT_DIGITS: usize = 15;
 
-/// Integers up to here are exact in a double.
+/// Largest integer up to which all integers are exact in a double.
 const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
 
-/// A double as text, unless the JSON may have had digits that it lost.
+/// Formats a double; `None` if the JSON may have had more digits than a double preserves.
 fn exact(number: f64) -> Option<String> {
     let text = if number == 0.0 { "0".to_owned() } else { number.to_string() };
     let digits = text.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
@@ -128,11 +128,11 @@ fn exact(number: f64) -> Option<String> {
     (is_whole || digits <= EXACT_DIGITS).then_some(text).filter(|_| number.abs() <= EXACT_MAX)
 }
 
-/// An identifier or a word: a string, or a whole number where an upstream writes it without quotes.
+/// An identifier or an enum value: a string, or an integer that an upstream sends without quotes.
 #[derive(Debug, Default)]
-pub(in crate::upstream) struct StrictText(pub(in crate::upstream) Box<str>);
+pub(in crate::upstream) struct Identifier(pub(in crate::upstream) Box<str>);
 
-impl FromJson for StrictText {
+impl FromJson for Identifier {
     fn from_text(text: &str) -> Option<Self> {
         Some(Self(text.into()))
     }
@@ -142,7 +142,7 @@ impl FromJson for StrictText {
     }
 }
 
-/// A number of things: a whole number, or its text.
+/// A count: an integer, or a string with one.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::upstream) struct Count(pub(in crate::upstream) u64);
 
@@ -156,7 +156,7 @@ impl FromJson for Count {
     }
 }
 
-/// A string, number or boolean, as text.
+/// A string, number or boolean, as a string.
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Text(pub(in crate::upstream) Box<str>);
 
@@ -204,7 +204,7 @@ impl FromJson for Timestamp {
     }
 }
 
-/// An object of known fields, each of which is lenient itself.
+/// An object of known fields, each of them lenient.
 pub(in crate::upstream) struct Object<T>(pub(in crate::upstream) T);
 
 impl<T: DeserializeOwned> FromJson for Object<T> {
@@ -213,7 +213,7 @@ impl<T: DeserializeOwned> FromJson for Object<T> {
     }
 }
 
-/// A list of texts; entries that are none are left out.
+/// A list of strings; entries of other types are skipped.
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Texts {
     pub(in crate::upstream) texts: Vec<Box<str>>,
@@ -234,8 +234,9 @@ impl FromJson for Texts {
     }
 }
 
-/// OAuth scopes in every form seen: a string of several (RFC 6749, 3.3; some services use commas),
-/// a list of strings, a list of objects (UPSTREAMS.md A4, B2), `null`. Entries that name no scope are left out.
+/// OAuth scopes in every observed form: one string with several scopes (RFC 6749, 3.3; some services use
+/// commas), a list of strings, a list of objects (UPSTREAMS.md A4, B2), `null`. Entries without a scope are
+/// skipped.
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Scopes {
     pub(in crate::upstream) scopes: Vec<Box<str>>,
@@ -261,7 +262,7 @@ impl FromJson for Scopes {
     }
 }
 
-/// One scope of a list: a string, or an object that names it as `scope`, `name`, `value` or `id`.
+/// One scope of a list: a string, or an object with `scope`, `name`, `value` or `id`.
 struct Scope(Box<str>);
 
 impl FromJson for Scope {
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_are_read_in_every_form_that_was_seen() {
+    fn scopes_are_decoded_in_every_observed_form() {
         let scopes = |json: &str| {
             let Scopes { scopes, unreadable } = field(json).read().unwrap();
             (scopes.join("|"), unreadable)
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_another_type_says_so_and_is_not_an_error() {
+    fn a_field_of_another_type_is_unreadable_and_not_an_error() {
         for (json, text) in [("\"a\"", "a"), ("3600", "3600"), ("true", "true"), ("-1", "-1"), ("1.5", "1.5")]
         {
             assert_eq!(&*field::<Text>(json).read().unwrap().0, text);
@@ -325,9 +326,9 @@ mod tests {
             assert!(matches!(field::<Text>(other), Field::Unreadable), "{other}");
         }
         assert!(matches!(field::<Text>("null"), Field::Absent));
-        assert_eq!(&*field::<StrictText>("12").read().unwrap().0, "12");
+        assert_eq!(&*field::<Identifier>("12").read().unwrap().0, "12");
         for other in ["1.5", "true", "[]"] {
-            assert!(matches!(field::<StrictText>(other), Field::Unreadable), "{other}");
+            assert!(matches!(field::<Identifier>(other), Field::Unreadable), "{other}");
         }
         for other in ["\"yes\"", "2", "-1", "1.5", "{}", "[]"] {
             assert_eq!(field::<bool>(other), Field::Unreadable, "{other}");
@@ -359,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_one_of_rfc_3339() {
+    fn timestamps_are_rfc_3339() {
         assert!(field::<Timestamp>("\"2026-11-21T12:00:00+01:00\"").read().is_some());
         for other in ["\"yesterday\"", "\"\"", "1708905600", "{}", "\"2026-11-21\""] {
             assert_eq!(field::<Timestamp>(other), Field::Unreadable, "{other}");
@@ -368,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_of_texts_what_is_none_is_left_out() {
+    fn entries_of_other_types_are_skipped_in_lists_of_strings() {
         let Texts { texts, unreadable } = field(r#"["a",null,{"b":["c"]},2]"#).read().unwrap();
         assert_eq!((texts.join("|"), unreadable), ("a|2".to_owned(), 1));
         for none in ["\"a\"", "7", "{}"] {

@@ -1,4 +1,4 @@
-//! `{"data": {"providers": [{…}]}}` (UPSTREAMS.md B1, B2).
+//! Decodes `{"data": {"providers": [{…}]}}` (UPSTREAMS.md B1, B2).
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::lenient::{Field, Scopes, StrictText, Text};
+use super::lenient::{Field, Scopes, Identifier, Text};
 use super::rows::{FieldProblem, FieldProblems, rows};
 use super::{UnexpectedShape, object, text};
 use crate::domain::open_enum::OpenValue;
@@ -26,12 +26,12 @@ struct Data<'j> {
     providers: Vec<&'j RawValue>,
 }
 
-/// A row: everything but category and name may be missing (UPSTREAMS.md B2).
+/// A row: all fields but category and name are optional (UPSTREAMS.md B2).
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Row {
-    category: Field<StrictText>,
-    name: Field<StrictText>,
+    category: Field<Identifier>,
+    name: Field<Identifier>,
     connected: Field<bool>,
     account_id: Field<Text>,
     display_name: Field<Text>,
@@ -42,8 +42,8 @@ struct Row {
     error_message: Field<Text>,
 }
 
-/// Reads the list without the rows that cannot be read, and counts those. A list of which no row can be
-/// read is none: the workspace is not without integrations, only its answer is without meaning.
+/// Decodes the list without its unreadable rows, and counts those. A list without any readable row is an
+/// error: otherwise the workspace would seem to have no integrations.
 pub(in crate::upstream) fn list(body: &[u8]) -> Result<FetchedProviders, UnexpectedShape> {
     let json = text(body)?;
     let answer: UpstreamResponse<'_> = object(json).ok_or(UnexpectedShape)?;
@@ -57,8 +57,8 @@ pub(in crate::upstream) fn list(body: &[u8]) -> Result<FetchedProviders, Unexpec
 }
 
 fn provider(row: Row, flaws: &mut FieldProblems) -> Result<Provider, FieldProblem> {
-    let StrictText(category) = FieldProblems::required("category", row.category)?;
-    let StrictText(name) = FieldProblems::required("name", row.name)?;
+    let Identifier(category) = FieldProblems::required("category", row.category)?;
+    let Identifier(name) = FieldProblems::required("name", row.name)?;
     let connected = FieldProblems::required_if_present("connected", row.connected)?;
     let status = OpenValue::<ProviderStatus>::parse(&flaws.text("status", row.status).unwrap_or_default());
     Ok(Provider {
@@ -78,8 +78,7 @@ fn provider(row: Row, flaws: &mut FieldProblems) -> Result<Provider, FieldProble
     })
 }
 
-/// Rows that repeat category, name and account are told apart by their order, never dropped
-/// (UPSTREAMS.md B2).
+/// Numbers rows with equal category, name and account, so that none is dropped (UPSTREAMS.md B2).
 fn number_repeats(rows: &mut [Provider]) {
     let mut seen = HashMap::new();
     for row in rows {
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_row_is_left_out_and_counted_and_the_rest_kept() {
+    fn an_unreadable_row_is_skipped_and_counted() {
         let (rows, problems) = read(
             r#"[{"category":"email","name":"a"},{"name":"b"},3,["email","c"],{"category":"x","name":"d"}]"#,
         );
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_of_a_row_costs_itself_and_is_told() {
+    fn an_unreadable_value_is_skipped_and_reported() {
         let (rows, problems) = read(
             r#"[{"category":"c","name":"n","connected_at":"2026-11-21","last_sync_at":null,"scopes":["a",{},{"hush":1}],
                 "display_name":{"hush":1},"status":"new_word","new":1},{"category":"c","name":"m","connected":"yes"}]"#,
@@ -139,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn rows_alike_are_told_apart() {
+    fn equal_rows_are_numbered() {
         let row = r#"{"category":"email","name":"gmail","account_id":"a"}"#;
         let (rows, _) = read(&format!("[{row},{row},{{\"category\":\"email\",\"name\":\"gmail\"}}]"));
         assert_eq!(rows.iter().map(|row| row.ordinal).collect::<Vec<_>>(), [0, 1, 0]);
     }
 
     #[test]
-    fn whether_it_is_connected_follows_from_the_status_where_it_is_not_said() {
+    fn connected_follows_from_the_status_if_missing() {
         let of = |status: &str| {
             read(&format!(r#"[{{"category":"c","name":"n","status":{status}}}]"#)).0[0].connected
         };
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_refused_whole() {
+    fn a_body_that_is_not_a_list_is_an_error() {
         for body in [
             "",
             "<html></html>",

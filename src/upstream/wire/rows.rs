@@ -1,7 +1,7 @@
-//! A list's rows, read one by one: each that cannot be read is one located problem, and not a lost page.
+//! Decodes a list row by row: an unreadable row is a located problem and does not lose the page.
 //!
-//! A row gives its fields as what was found of them ([`Field`]), and [`FieldProblems`] makes values of those: what a row cannot be told
-//! without ends it at the first field that is not as it must be, any other value is told as if it were missing.
+//! A row consists of [`Field`]s, and [`FieldProblems`] converts them: a missing or unreadable required field
+//! ends the row, any other unreadable field counts as missing.
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -13,7 +13,7 @@ use super::repair::repair;
 use crate::domain::problems::{ProblemLocation, ProblemRule, Problems};
 use crate::domain::upstream_name::UpstreamName;
 
-/// Something in a row that is not as it should be.
+/// A field that is not as documented.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FieldProblem {
     field: &'static str,
@@ -27,12 +27,12 @@ impl FieldProblem {
     }
 }
 
-/// What reading a row has met that costs it values, and not itself.
+/// Problems of a row that lose single values, not the row.
 #[derive(Debug, Default)]
 pub(super) struct FieldProblems(Vec<FieldProblem>);
 
 impl FieldProblems {
-    /// A value that the row cannot be told without.
+    /// Returns a required value.
     pub(super) fn required<T>(field: &'static str, found: Field<T>) -> Result<T, FieldProblem> {
         match found {
             Field::Read(value) => Ok(value),
@@ -41,7 +41,8 @@ impl FieldProblems {
         }
     }
 
-    /// A value that may be missing, but where it is there decides what the row says: no guess is made of it.
+    /// Returns an optional value that must be readable if present, because a guess could be wrong in a way
+    /// that matters.
     pub(super) fn required_if_present<T>(
         field: &'static str,
         found: Field<T>,
@@ -52,36 +53,36 @@ impl FieldProblems {
         }
     }
 
-    /// A value that may be missing.
+    /// Returns an optional value.
     pub(super) fn optional<T>(&mut self, field: &'static str, found: Field<T>) -> Option<T> {
         self.otherwise(field, found, ProblemRule::UnreadableValue)
     }
 
-    /// A text that may be missing.
+    /// Returns an optional string.
     pub(super) fn text(&mut self, field: &'static str, found: Field<Text>) -> Option<Box<str>> {
         self.optional(field, found).map(|Text(text)| text)
     }
 
-    /// A moment that may be missing.
+    /// Returns an optional timestamp.
     pub(super) fn timestamp(&mut self, field: &'static str, found: Field<Timestamp>) -> Option<Timestamp> {
         self.otherwise(field, found, ProblemRule::UnreadableTimestamp)
     }
 
-    /// Scopes; none where they are missing.
+    /// Returns scopes; empty if missing.
     pub(super) fn scopes(&mut self, field: &'static str, found: Field<Scopes>) -> Vec<Box<str>> {
         let found = self.otherwise(field, found, ProblemRule::UnreadableScope).unwrap_or_default();
         self.add(field, ProblemRule::UnreadableScope, found.unreadable);
         found.scopes
     }
 
-    /// Texts; none where they are missing.
+    /// Returns strings; empty if missing.
     pub(super) fn texts(&mut self, field: &'static str, found: Field<Texts>) -> Vec<Box<str>> {
         let found = self.optional(field, found).unwrap_or_default();
         self.add(field, ProblemRule::UnreadableValue, found.unreadable);
         found.texts
     }
 
-    /// A value that was found to be of another type.
+    /// Records a value of another type.
     pub(super) fn unreadable(&mut self, field: &'static str) {
         self.add(field, ProblemRule::UnreadableValue, 1);
     }
@@ -100,7 +101,7 @@ impl FieldProblems {
     }
 }
 
-/// Reads each row by itself, tells those that could be read and the problems of all.
+/// Decodes each row. Returns the readable rows, and the problems of all.
 pub(super) fn rows<W: DeserializeOwned, T>(
     upstream: UpstreamName,
     raw: &[&RawValue],
@@ -108,7 +109,7 @@ pub(super) fn rows<W: DeserializeOwned, T>(
 ) -> (Vec<T>, Problems) {
     let mut problems = Problems::none(upstream);
     let mut flaws = FieldProblems::default();
-    let mut told = Vec::new();
+    let mut decoded = Vec::new();
     for (row, json) in raw.iter().enumerate() {
         let read = match object::<W>(json.get()) {
             Some(fields) => read(fields, &mut flaws),
@@ -118,9 +119,9 @@ pub(super) fn rows<W: DeserializeOwned, T>(
             },
         };
         match read {
-            Ok(row) => told.push(row),
+            Ok(row) => decoded.push(row),
             Err(flaw) => {
-                // What else is wrong with it is nothing that anybody is shown.
+                // The row is left out, so its other problems are irrelevant.
                 flaws.0.clear();
                 flaws.0.push(flaw);
             }
@@ -129,7 +130,7 @@ pub(super) fn rows<W: DeserializeOwned, T>(
             problems.note(ProblemLocation { row: Some(row), field }, rule, count);
         }
     }
-    (told, problems)
+    (decoded, problems)
 }
 
 #[cfg(test)]
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_left_out_is_one_problem_whatever_else_is_wrong_with_it() {
+    fn a_skipped_row_is_exactly_one_problem() {
         let (rows, problems) = read(r#"[{"id":"a","at":"x"},{"at":"x"},{"id":[],"at":3},[],{"id":1},{}]"#);
         assert_eq!(rows.join(" "), "a 1");
         let located: Vec<_> =
