@@ -204,7 +204,9 @@ impl fmt::Display for UpstreamError {
             UpstreamFailure::Forbidden => write!(f, "{name} does not permit this with the key in use."),
             UpstreamFailure::Rejected => write!(f, "{name} did not accept the request."),
             UpstreamFailure::BadResponse => write!(f, "{name} returned a response that cannot be read."),
-            UpstreamFailure::Internal => write!(f, "{name} responded, but an internal error of Switchboard prevented reading it."),
+            UpstreamFailure::Internal => {
+                write!(f, "{name} responded, but an internal error of Switchboard prevented reading it.")
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct RecentCall {
     pub(super) sent: Instant,
     pub(super) ended: Option<Instant>,
     /// Whether a response stated the remaining calls after it.
-    pub(super) confirmed: bool,
+    pub(super) is_confirmed: bool,
 }
 
 impl RecentCall {
@@ -48,14 +48,14 @@ impl RecentCall {
     }
 
     fn is_relevant(&self, now: Instant) -> bool {
-        self.minute_end() > now || (!self.confirmed && self.sent + CALL_LOST_AFTER > now)
+        self.minute_end() > now || (!self.is_confirmed && self.sent + CALL_LOST_AFTER > now)
     }
 }
 
 impl RecentCalls {
     pub(super) fn start(&mut self, now: Instant) -> Call {
         let call = Call(self.first + self.recent.len() as u64);
-        self.recent.push_back(RecentCall { sent: now, ended: None, confirmed: false });
+        self.recent.push_back(RecentCall { sent: now, ended: None, is_confirmed: false });
         self.unconfirmed += 1;
         self.last = Some(now);
         call
@@ -101,9 +101,9 @@ impl RecentCalls {
         }
     }
 
-    pub(super) fn hear(&mut self, call: &Call) {
+    pub(super) fn confirm(&mut self, call: &Call) {
         if let Some(recent) = self.find(call)
-            && !std::mem::replace(&mut recent.confirmed, true)
+            && !std::mem::replace(&mut recent.is_confirmed, true)
         {
             self.unconfirmed -= 1;
         }
@@ -121,7 +121,7 @@ impl RecentCalls {
             if front.is_relevant(now) && self.recent.len() <= RECENT_CALLS_MAX {
                 break;
             }
-            unconfirmed += u64::from(!front.confirmed);
+            unconfirmed += u64::from(!front.is_confirmed);
             self.recent.pop_front();
             self.first += 1;
         }

@@ -245,9 +245,9 @@ impl Quota {
             self.window = Some(Window::unknown(now));
         }
         if let Some(window) = &mut self.window
-            && window.hear(headers, now)
+            && window.on_headers(headers, now)
         {
-            self.calls.hear(call);
+            self.calls.confirm(call);
         }
     }
 

@@ -213,7 +213,11 @@ fn a_new_replica_knows_the_remaining_calls_the_minute_and_the_pace() {
         assert_eq!((two.remaining(time), one.remaining(time)), (Some(31), Some(31)));
         assert_eq!(two.quota.calls_in_minute(time.instant()), 10);
     }
-    assert_eq!(two.wait(time, Needed), Duration::from_secs(52), "one call is left for the other replica; the first two expire");
+    assert_eq!(
+        two.wait(time, Needed),
+        Duration::from_secs(52),
+        "one call is left for the other replica; the first two expire"
+    );
     assert!(one.wait(time, Refresh).abs_diff(two.wait(time, Refresh)) < Duration::from_secs(5));
     let answered = one.answered(time, (call, in_flight.call), &leadlex(time.now, 100, 31));
     two.on_message(time, &answered);

@@ -64,12 +64,12 @@ impl Quota {
                 replica_calls.id_of(call)?,
                 ago(recent.sent),
                 recent.ended.map(ago),
-                recent.confirmed,
+                recent.is_confirmed,
             ))
         });
         let calls: Vec<_> = latest.collect();
-        let told_apart = calls.iter().filter(|call| !call.3).count() as u64;
-        let unconfirmed = self.calls.unconfirmed().saturating_sub(told_apart);
+        let unconfirmed_listed = calls.iter().filter(|call| !call.3).count() as u64;
+        let unconfirmed = self.calls.unconfirmed().saturating_sub(unconfirmed_listed);
         QuotaSnapshot {
             at: wall,
             headers: self.window.and_then(|window| window.headers(now, unconfirmed)),
@@ -98,11 +98,11 @@ impl Quota {
                 self.window = Some(Window::unknown(now));
             }
             if let Some(window) = &mut self.window {
-                window.hear(&headers, now);
+                window.on_headers(&headers, now);
                 window.count_up_to(snapshot.made, &headers);
             }
         }
-        for SnapshotCall(id, sent, ended, confirmed) in snapshot.calls.iter().copied().take(CALLS_MAX) {
+        for SnapshotCall(id, sent, ended, is_confirmed) in snapshot.calls.iter().copied().take(CALLS_MAX) {
             let Some(call) = replica_calls.past_call(self, now, id, then(sent), ended.map(then)) else {
                 continue;
             };
@@ -113,8 +113,8 @@ impl Quota {
             if let Some(ended) = ended {
                 self.calls.end(&call, then(ended));
             }
-            if confirmed {
-                self.calls.hear(&call);
+            if is_confirmed {
+                self.calls.confirm(&call);
             }
         }
         if let Some(ago) = snapshot.last {

@@ -73,7 +73,7 @@ impl Window {
     }
 
     /// Applies the headers of a response. Returns whether they state the remaining calls of this window.
-    pub(super) fn hear(&mut self, headers: &QuotaHeaders, now: Instant) -> bool {
+    pub(super) fn on_headers(&mut self, headers: &QuotaHeaders, now: Instant) -> bool {
         self.is_reset_stated |= headers.ends != WindowEnd::Unknown;
         match (headers.ends, self.resets_at) {
             (WindowEnd::Unknown, Some(_)) if !headers.counts() => return false,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::connection_state::WireState;
-use super::lenient::{Count, Field, Object, Identifier, Text, Texts};
+use super::lenient::{Count, Field, Identifier, Object, Text, Texts};
 use super::rows::{FieldProblem, FieldProblems, rows};
 use super::{UnexpectedShape, object, text};
 use crate::domain::accounts::{AccountType, AuthConfig, ConnectedAccount, LegacyAccount};
@@ -113,7 +113,7 @@ fn rows_sent(items: &[&RawValue]) -> u64 {
     u64::try_from(items.len()).unwrap_or(u64::MAX)
 }
 
-fn account(wire: Account, flaws: &mut FieldProblems) -> Result<Arc<ConnectedAccount>, FieldProblem> {
+fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedAccount>, FieldProblem> {
     let Identifier(id) = FieldProblems::required("id", wire.id)?;
     if id.is_empty() {
         return Err(FieldProblem::new("id", ProblemRule::Empty));
@@ -129,14 +129,14 @@ fn account(wire: Account, flaws: &mut FieldProblems) -> Result<Arc<ConnectedAcco
     let config_off = FieldProblems::required_if_present("auth_config.is_disabled", auth_config.is_disabled)?;
     let is_disabled = FieldProblems::required_if_present("is_disabled", wire.is_disabled)?;
     let Identifier(status) = FieldProblems::required("status", wire.status)?;
-    let scheme = flaws.text("auth_config.auth_scheme", auth_config.auth_scheme).unwrap_or_default();
-    let state = flaws.optional("state", wire.state).map_or_else(WireState::default, |Object(state)| state);
-    let state = state.read(&scheme, flaws);
-    let legacy_config = flaws.optional("auth_config.deprecated", auth_config.deprecated);
-    let experimental = flaws.optional("experimental", wire.experimental);
+    let scheme = problems.text("auth_config.auth_scheme", auth_config.auth_scheme).unwrap_or_default();
+    let state = problems.optional("state", wire.state).map_or_else(WireState::default, |Object(state)| state);
+    let state = state.read(&scheme, problems);
+    let legacy_config = problems.optional("auth_config.deprecated", auth_config.deprecated);
+    let experimental = problems.optional("experimental", wire.experimental);
     let account_type =
-        experimental.and_then(|Object(block)| flaws.text("experimental.account_type", block.account_type));
-    let legacy = flaws.optional("deprecated", wire.deprecated);
+        experimental.and_then(|Object(block)| problems.text("experimental.account_type", block.account_type));
+    let legacy = problems.optional("deprecated", wire.deprecated);
     Ok(Arc::new(ConnectedAccount {
         id,
         toolkit,
@@ -150,26 +150,26 @@ fn account(wire: Account, flaws: &mut FieldProblems) -> Result<Arc<ConnectedAcco
             is_composio_managed: managed.unwrap_or(false),
             is_disabled: config_off.unwrap_or(false),
             legacy_uuid: legacy_config
-                .and_then(|Object(block)| flaws.text("auth_config.deprecated.uuid", block.uuid)),
+                .and_then(|Object(block)| problems.text("auth_config.deprecated.uuid", block.uuid)),
         },
-        word_id: flaws.text("word_id", wire.word_id),
-        alias: flaws.text("alias", wire.alias),
-        user_id: flaws.text("user_id", wire.user_id).filter(|id| !id.is_empty()),
+        word_id: problems.text("word_id", wire.word_id),
+        alias: problems.text("alias", wire.alias),
+        user_id: problems.text("user_id", wire.user_id).filter(|id| !id.is_empty()),
         status: OpenValue::parse(&status),
-        status_reason: flaws.text("status_reason", wire.status_reason),
+        status_reason: problems.text("status_reason", wire.status_reason),
         is_disabled: is_disabled.unwrap_or(false),
         account_type: match account_type.as_deref() {
             Some("PRIVATE") => Some(AccountType::Private),
             Some("SHARED") => Some(AccountType::Shared),
             _ => None,
         },
-        created_at: flaws.timestamp("created_at", wire.created_at),
-        updated_at: flaws.timestamp("updated_at", wire.updated_at),
+        created_at: problems.timestamp("created_at", wire.created_at),
+        updated_at: problems.timestamp("updated_at", wire.updated_at),
         state,
-        test_request_endpoint: flaws.text("test_request_endpoint", wire.test_request_endpoint),
+        test_request_endpoint: problems.text("test_request_endpoint", wire.test_request_endpoint),
         legacy: legacy.and_then(|Object(block)| {
-            let labels = flaws.texts("deprecated.labels", block.labels);
-            Some(LegacyAccount { uuid: flaws.text("deprecated.uuid", block.uuid)?, labels })
+            let labels = problems.texts("deprecated.labels", block.labels);
+            Some(LegacyAccount { uuid: problems.text("deprecated.uuid", block.uuid)?, labels })
         }),
     }))
 }

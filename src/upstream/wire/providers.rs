@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::lenient::{Field, Scopes, Identifier, Text};
+use super::lenient::{Field, Identifier, Scopes, Text};
 use super::rows::{FieldProblem, FieldProblems, rows};
 use super::{UnexpectedShape, object, text};
 use crate::domain::open_enum::OpenValue;
@@ -56,11 +56,11 @@ pub(in crate::upstream) fn list(body: &[u8]) -> Result<FetchedProviders, Unexpec
     Ok(FetchedProviders { rows, problems })
 }
 
-fn provider(row: Row, flaws: &mut FieldProblems) -> Result<Provider, FieldProblem> {
+fn provider(row: Row, problems: &mut FieldProblems) -> Result<Provider, FieldProblem> {
     let Identifier(category) = FieldProblems::required("category", row.category)?;
     let Identifier(name) = FieldProblems::required("name", row.name)?;
     let connected = FieldProblems::required_if_present("connected", row.connected)?;
-    let status = OpenValue::<ProviderStatus>::parse(&flaws.text("status", row.status).unwrap_or_default());
+    let status = OpenValue::<ProviderStatus>::parse(&problems.text("status", row.status).unwrap_or_default());
     Ok(Provider {
         category: OpenValue::parse(&category),
         name,
@@ -68,13 +68,13 @@ fn provider(row: Row, flaws: &mut FieldProblems) -> Result<Provider, FieldProble
         connected: connected.unwrap_or_else(|| {
             !matches!(status.kind(), ProviderStatus::Disconnected | ProviderStatus::Unknown)
         }),
-        connected_at: flaws.timestamp("connected_at", row.connected_at),
-        last_sync_at: flaws.timestamp("last_sync_at", row.last_sync_at),
-        account_id: flaws.text("account_id", row.account_id),
-        display_name: flaws.text("display_name", row.display_name),
-        scopes: flaws.scopes("scopes", row.scopes),
+        connected_at: problems.timestamp("connected_at", row.connected_at),
+        last_sync_at: problems.timestamp("last_sync_at", row.last_sync_at),
+        account_id: problems.text("account_id", row.account_id),
+        display_name: problems.text("display_name", row.display_name),
+        scopes: problems.scopes("scopes", row.scopes),
         status,
-        error_message: flaws.text("error_message", row.error_message),
+        error_message: problems.text("error_message", row.error_message),
     })
 }
 

@@ -108,25 +108,25 @@ pub(super) fn rows<W: DeserializeOwned, T>(
     read: impl Fn(W, &mut FieldProblems) -> Result<T, FieldProblem>,
 ) -> (Vec<T>, Problems) {
     let mut problems = Problems::none(upstream);
-    let mut flaws = FieldProblems::default();
+    let mut row_problems = FieldProblems::default();
     let mut decoded = Vec::new();
     for (row, json) in raw.iter().enumerate() {
         let read = match object::<W>(json.get()) {
-            Some(fields) => read(fields, &mut flaws),
+            Some(fields) => read(fields, &mut row_problems),
             None => match repair(json.get()).as_deref().and_then(object::<W>) {
-                Some(fields) => read(fields, &mut flaws),
+                Some(fields) => read(fields, &mut row_problems),
                 None => Err(FieldProblem::new("", ProblemRule::UnreadableRow)),
             },
         };
         match read {
             Ok(row) => decoded.push(row),
-            Err(flaw) => {
+            Err(problem) => {
                 // The row is left out, so its other problems are irrelevant.
-                flaws.0.clear();
-                flaws.0.push(flaw);
+                row_problems.0.clear();
+                row_problems.0.push(problem);
             }
         }
-        for FieldProblem { field, rule, count } in flaws.0.drain(..) {
+        for FieldProblem { field, rule, count } in row_problems.0.drain(..) {
             problems.note(ProblemLocation { row: Some(row), field }, rule, count);
         }
     }
@@ -149,8 +149,8 @@ mod tests {
 
     fn read(json: &str) -> (Vec<Box<str>>, Problems) {
         let raw: Vec<&RawValue> = serde_json::from_str(json).unwrap();
-        rows(UpstreamName::Composio, &raw, |row: Row, flaws| {
-            flaws.timestamp("at", row.at);
+        rows(UpstreamName::Composio, &raw, |row: Row, row_problems| {
+            row_problems.timestamp("at", row.at);
             FieldProblems::required("id", row.id).map(|Text(id)| id)
         })
     }
