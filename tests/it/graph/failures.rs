@@ -48,7 +48,12 @@ const CASES: [Case; 18] = [
     ("status=404", "UPSTREAM_REJECTED", "did not accept the request.", None),
     ("status=422", "UPSTREAM_REJECTED", "did not accept the request.", None),
     ("status=429; retry-after=7", "UPSTREAM_RATE_LIMITED", "has reached its rate limit.", Some(7_000)),
-    ("shape=documented; retry-after=30", "UPSTREAM_RATE_LIMITED", "has reached its rate limit.", Some(30_000)),
+    (
+        "shape=documented; retry-after=30",
+        "UPSTREAM_RATE_LIMITED",
+        "has reached its rate limit.",
+        Some(30_000),
+    ),
     ("status=429", "UPSTREAM_RATE_LIMITED", "has reached its rate limit.", Some(1_000)),
     ("status=500", "UPSTREAM_UNAVAILABLE", "is unavailable.", None),
     ("status=503; retry-after=2", "UPSTREAM_UNAVAILABLE", "is unavailable.", Some(2_000)),

@@ -12,7 +12,7 @@ use switchboard::domain::problems::{LOCATED_PROBLEMS_MAX, Problems};
 use switchboard::domain::upstream_name::UpstreamName;
 use switchboard::upstream::accounts::{AccountPage, AccountsClient};
 use switchboard::upstream::error::{UpstreamError, UpstreamFailure};
-use switchboard::upstream::providers::{ProvidersClient, FetchedProviders};
+use switchboard::upstream::providers::{FetchedProviders, ProvidersClient};
 use switchboard::upstream::quota::Purpose;
 use switchboard::upstream::transport::{Network, Transport};
 use tower::util::BoxCloneSyncService;
