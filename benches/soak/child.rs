@@ -31,7 +31,7 @@ pub(crate) async fn serve(file: PathBuf) {
                     "cancelled": counts.cancelled,
                     "retried": counts.retried,
                     "held": counts.held.values().sum::<u64>(),
-                    "underWay": counts.under_way,
+                    "underWay": counts.in_flight,
                 })
             });
             print_json(&json!(counts));

@@ -8,7 +8,7 @@ use super::object_type::write_enum;
 use super::operation_context::operation;
 use crate::domain::upstream_name;
 use crate::loaders::upstream_status::UpstreamOverview;
-use crate::upstream::standing::{self, Standing};
+use crate::upstream::status::{self, UpstreamStatus};
 
 /// An upstream API.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) enum UpstreamName {
 
 /// The state of an upstream, derived from its most recent calls.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "standing::UpstreamState")]
+#[graphql(remote = "status::UpstreamState")]
 pub(super) enum UpstreamState {
     /// The last call succeeded.
     Up,
@@ -48,8 +48,8 @@ pub(super) struct Upstream {
 
 impl Upstream {
     /// The status derived from its calls, if visible.
-    fn standing(&self) -> Option<&Standing> {
-        self.source.standing.as_ref().filter(|_| self.shows_details)
+    fn status(&self) -> Option<&UpstreamStatus> {
+        self.source.status.as_ref().filter(|_| self.shows_details)
     }
 }
 
@@ -61,13 +61,13 @@ impl Upstream {
     }
 
     async fn state(&self) -> UpstreamState {
-        let standing = self.source.standing.as_ref();
-        standing.map_or(standing::UpstreamState::Unknown, |standing| standing.state).into()
+        let status = self.source.status.as_ref();
+        status.map_or(status::UpstreamState::Unknown, |status| status.state).into()
     }
 
     /// The upstream's rate limit. Like `lastSuccessAt`, `lastError` and `cache`, visible to callers with the `ADMIN` role only.
     async fn quota(&self) -> Option<UpstreamQuota> {
-        let quota = self.standing()?.quota;
+        let quota = self.status()?.quota;
         let int = |calls: u64| i32::try_from(calls).unwrap_or(i32::MAX);
         Some(UpstreamQuota {
             limit: quota.limit.map(int),
@@ -77,11 +77,11 @@ impl Upstream {
     }
 
     async fn last_success_at(&self) -> Option<DateTime> {
-        date_time(self.standing()?.last_success_at)
+        date_time(self.status()?.last_success_at)
     }
 
     async fn last_error(&self) -> Option<UpstreamErrorInfo> {
-        let error = self.standing()?.last_error.as_ref()?;
+        let error = self.status()?.last_error.as_ref()?;
         Some(UpstreamErrorInfo {
             code: error.code.to_owned(),
             at: DateTime(error.at),

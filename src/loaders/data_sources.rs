@@ -50,8 +50,8 @@ impl DataSources {
     /// be there.
     pub(crate) fn dump(&self, tenant: &Tenant) -> String {
         let Self { providers, lists, accounts_by_id, health: _, batch_sizes: _ } = self;
-        let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().standing(key));
-        let composio = tenant.composio.as_ref().map(|key| lists.client().standing(key));
+        let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().status(key));
+        let composio = tenant.composio.as_ref().map(|key| lists.client().status(key));
         format!("{}{}{}{leadlex:?}{composio:?}", providers.dump(), lists.dump(), accounts_by_id.dump())
     }
 

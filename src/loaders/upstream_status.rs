@@ -11,7 +11,7 @@ use super::loader::OperationLoader;
 use crate::domain::change::ChangeCause;
 use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::upstream_name::UpstreamName;
-use crate::upstream::standing::Standing;
+use crate::upstream::status::UpstreamStatus;
 
 /// One source, as one caller's credential has met it.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct UpstreamOverview {
     /// Which.
     pub name: UpstreamName,
     /// How it stands; none where the caller has no key to it.
-    pub standing: Option<Standing>,
+    pub status: Option<UpstreamStatus>,
     /// How the caches have served.
     pub cache: CacheStatistics,
 }
@@ -33,14 +33,14 @@ impl OperationLoader {
         [
             UpstreamOverview {
                 name: UpstreamName::Leadlex,
-                standing: leadlex.map(|credential| providers.client().standing(credential)),
+                status: leadlex.map(|credential| providers.client().status(credential)),
                 cache: leadlex
                     .map(|credential| providers.upstream_cache().statistics(&credential.fingerprint()))
                     .unwrap_or_default(),
             },
             UpstreamOverview {
                 name: UpstreamName::Composio,
-                standing: composio.map(|credential| lists.client().standing(credential)),
+                status: composio.map(|credential| lists.client().status(credential)),
                 cache: composio
                     .map(|credential| lists.upstream_cache().statistics(&credential.fingerprint()))
                     .unwrap_or_default(),
@@ -56,10 +56,10 @@ impl OperationLoader {
         let providers = async {
             let credential = self.tenant.leadlex.as_ref().filter(|_| is_meant(UpstreamName::Leadlex))?;
             let providers = &self.sources.providers;
-            let wait = providers.client().may_refresh(credential);
+            let wait = providers.client().refresh_wait(credential);
             if wait.is_none() {
                 providers.upstream_cache().expire(&credential.fingerprint(), ChangeCause::Refresh);
-                // Whether it could be read is told by the source's standing.
+                // Whether it could be read is told by the source's status.
                 drop(providers.list(credential, StalePolicy::AllowStale, &self.stats).await);
             }
             wait
@@ -67,7 +67,7 @@ impl OperationLoader {
         let accounts = async {
             let reader = self.reader().filter(|_| is_meant(UpstreamName::Composio))?;
             let lists = &self.sources.lists;
-            let wait = lists.client().may_refresh(&reader.credential);
+            let wait = lists.client().refresh_wait(&reader.credential);
             if wait.is_none() {
                 lists.upstream_cache().expire(&reader.credential.fingerprint(), ChangeCause::Refresh);
                 let newest = Scan::new(reader, AccountFilter::default(), AccountOrder::NEWEST_FIRST);

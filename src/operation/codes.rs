@@ -44,7 +44,7 @@ pub enum Code {
     UpstreamForbidden,
     /// The upstream did not accept the request.
     UpstreamRejected,
-    /// The upstream answered something that cannot be read.
+    /// The upstream returned a response that cannot be read.
     UpstreamBadResponse,
 }
 

@@ -1,4 +1,4 @@
-//! Composio's connected accounts: `GET /api/v3/connected_accounts` (UPSTREAMS.md A).
+//! Client of Composio's connected accounts: `GET /api/v3/connected_accounts` (UPSTREAMS.md A).
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use super::counts::CallCounts;
 use super::error::UpstreamError;
 use super::probe::ProbeReport;
 use super::quota::Purpose;
-use super::standing::Standing;
-use super::transport::{Answer, Ask, Transport};
+use super::status::UpstreamStatus;
+use super::transport::{Transport, UpstreamRequest, UpstreamResponse};
 use super::wire;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::credential::Credential;
@@ -23,29 +23,29 @@ use crate::telemetry::metrics::readings::Readings;
 
 const PATH: &str = "/api/v3/connected_accounts";
 
-/// One page of accounts as the upstream answered it.
+/// A decoded page.
 #[derive(Debug)]
 pub struct AccountPage {
-    /// The accounts that could be read, in the upstream's order.
+    /// The readable accounts, in the upstream's order.
     pub items: Vec<SharedAccount>,
-    /// How many rows it held, those that could not be read included.
+    /// Number of rows in the response, including unreadable ones.
     pub rows_sent: usize,
-    /// Where the next page begins; `None` at the end.
+    /// Cursor of the next page; `None` at the end.
     pub next_cursor: Option<Box<str>>,
-    /// How many accounts match, over all pages, where it said so.
+    /// Number of matching accounts over all pages, if the upstream stated it.
     pub total_items: Option<u64>,
-    /// What could not be read.
+    /// The unreadable parts.
     pub problems: Problems,
 }
 
-/// The client of the connected-accounts API.
+/// Client of the connected-accounts API.
 #[derive(Clone)]
 pub struct AccountsClient {
     transport: Transport,
 }
 
 impl AccountsClient {
-    /// A client over a road to Composio.
+    /// Creates a client that uses `transport`.
     #[must_use]
     pub fn new(transport: Transport) -> Self {
         Self { transport }
@@ -54,8 +54,8 @@ impl AccountsClient {
     /// Fetches one page of at most `limit` accounts.
     ///
     /// # Errors
-    /// Where the upstream cannot be reached, refuses, or answers no page, and where its quota holds the
-    /// call back ([`UpstreamError::is_held`]).
+    /// If the upstream cannot be reached, returns an error or no page, or if the call is not sent
+    /// ([`UpstreamError::is_held`]).
     pub async fn fetch_page(
         &self,
         credential: &Credential<Composio>,
@@ -66,24 +66,24 @@ impl AccountsClient {
         purpose: Purpose,
     ) -> Result<AccountPage, UpstreamError> {
         let query = query(filter, order, cursor, limit);
-        let Answer { body: page, .. } =
+        let UpstreamResponse { body: page, .. } =
             self.call(credential, &query, purpose).await.inspect_err(UpstreamError::log)?;
         self.transport.count_problems(&page.problems);
         Ok(page)
     }
 
-    /// Counts, for metrics, what was wrong with a page beyond its form.
+    /// Counts problems of a page that its caller found.
     pub fn count_problems(&self, problems: &Problems) {
         self.transport.count_problems(problems);
     }
 
-    /// Asks for one account, to see how the upstream is.
+    /// Fetches one account to check the upstream.
     ///
     /// # Errors
     /// As [`Self::fetch_page`].
     pub async fn probe(&self, credential: &Credential<Composio>) -> Result<ProbeReport, UpstreamError> {
         let query = query(&AccountFilter::default(), AccountOrder::NEWEST_FIRST, None, 1);
-        let Answer { headers, body: page } = self.call(credential, &query, Purpose::Needed).await?;
+        let UpstreamResponse { headers, body: page } = self.call(credential, &query, Purpose::Needed).await?;
         let rows_left_out = page.problems.rows_left_out();
         Ok(ProbeReport::new(&headers, self.transport.clock().now(), rows_left_out))
     }
@@ -94,25 +94,25 @@ impl AccountsClient {
         self.transport.fresh_for(credential, ttl)
     }
 
-    /// As [`Transport::may_refresh`].
+    /// As [`Transport::refresh_wait`].
     #[must_use]
-    pub fn may_refresh(&self, credential: &Credential<Composio>) -> Option<Duration> {
-        self.transport.may_refresh(credential)
+    pub fn refresh_wait(&self, credential: &Credential<Composio>) -> Option<Duration> {
+        self.transport.refresh_wait(credential)
     }
 
-    /// As [`Transport::standing`].
+    /// As [`Transport::status`].
     #[must_use]
-    pub fn standing(&self, credential: &Credential<Composio>) -> Standing {
-        self.transport.standing(credential)
+    pub fn status(&self, credential: &Credential<Composio>) -> UpstreamStatus {
+        self.transport.status(credential)
     }
 
-    /// What became of all calls, for metrics.
+    /// Returns the outcomes of all calls, for metrics.
     #[must_use]
     pub fn counts(&self) -> CallCounts {
         self.transport.counts()
     }
 
-    /// Puts what metrics tell of all calls, and of the quotas, into a reading.
+    /// Adds the metrics of all calls and quotas.
     pub fn read_metrics(&self, readings: &mut Readings) {
         self.transport.read_metrics(readings);
     }
@@ -122,16 +122,16 @@ impl AccountsClient {
         credential: &Credential<Composio>,
         query: &str,
         purpose: Purpose,
-    ) -> Result<Answer<AccountPage>, UpstreamError> {
+    ) -> Result<UpstreamResponse<AccountPage>, UpstreamError> {
         let key = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
         let deadline = self.transport.deadline();
-        let ask = Ask { path: PATH, query, credential, key, purpose, deadline };
+        let ask = UpstreamRequest { path: PATH, query, credential, key, purpose, deadline };
         self.transport.send(ask, wire::accounts::page).await
     }
 }
 
-/// The query string: arrays joined with commas, as all released clients send them (UPSTREAMS.md
-/// A2), and always an explicit `limit`, as the upstream's own is not documented.
+/// Builds the query string. Arrays are joined with commas, as in all released clients (UPSTREAMS.md A2).
+/// `limit` is always set, because the upstream's default is not documented.
 fn query(filter: &AccountFilter, order: AccountOrder, cursor: Option<&str>, limit: usize) -> String {
     let mut query = Serializer::new(String::new());
     let mut list = |name: &str, values: &Option<FilterValues>| {
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_spelt_as_the_released_clients_spell_it() {
+    fn queries_match_those_of_the_released_clients() {
         let filter = AccountFilter {
             toolkits: Some(FilterValues::new("toolkits", ["slack", "gmail"]).unwrap()),
             user_ids: Some(FilterValues::new("userIds", ["a b", "c&d", "ü/+"]).unwrap()),

@@ -1,15 +1,15 @@
-//! The breaker: an upstream that only fails is left alone for a while, and those who ask hear so at once.
+//! Circuit breaker: after repeated failures an upstream is not called for a while, and callers get an error at
+//! once.
 //!
-//! Closed = traffic flows. A row of failures opens it; when its time is over, one call tries (half-open), and
-//! its outcome closes the breaker or opens it for twice as long. There is one for each credential, as one
-//! tenant's broken workspace is no other's.
+//! Closed means that calls are sent. A number of consecutive failures opens the breaker. When its time is
+//! over, one trial call is sent (half-open); its outcome closes the breaker, or opens it for twice as long.
+//! There is one breaker per credential, because one tenant's broken workspace must not affect others.
 //!
-//! What counts is failures *in a row*, and no share of a window's calls: a starter key makes a call in a
-//! quarter of an hour, of which no share can be told; and an upstream that answers half of the time is worth
-//! its retries.
+//! Consecutive failures count, not a failure rate: with a starter key there is one call in a quarter of an
+//! hour, too few for a rate; and an upstream that answers half of the calls is worth its retries.
 //!
-//! An own one: `recloser` and `failsafe` read the machine's clock, which no test can pause, and judge by
-//! shares alone.
+//! `recloser` and `failsafe` were rejected: they read the system clock, which tests cannot pause, and support
+//! only rates.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ use crate::domain::settings::Ranges;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-/// The settings of the breaker of each key at one upstream.
+/// Settings of each key's breaker at one upstream.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BreakerSettings {
-    /// How many failures in a row open it; 0: none do.
+    /// Consecutive failures that open the breaker; 0 disables it.
     pub failures: u32,
-    /// For how long it opens first, in milliseconds; twice as long each time that the try fails.
+    /// Time it stays open at first, in milliseconds; doubled after each failed trial.
     pub open_ms: u64,
-    /// For how long it opens at most, in milliseconds.
+    /// Maximum time it stays open, in milliseconds.
     pub open_max_ms: u64,
 }
 
@@ -35,122 +35,124 @@ impl BreakerSettings {
         &[("failures", 0..=1_000_000), ("open_ms", 1..=3_600_000), ("open_max_ms", 1..=3_600_000)];
 }
 
-/// Whether traffic flows.
+/// State of a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BreakerState {
-    /// It does.
+    /// Calls are sent.
     Closed,
-    /// It does not.
+    /// No calls are sent.
     Open,
-    /// One call tries, or may.
+    /// One trial call is in flight, or may be sent.
     HalfOpen,
 }
 
-/// The breaker of one credential.
+/// Breaker of one credential.
 #[derive(Debug)]
 pub(super) struct Breaker {
     settings: BreakerSettings,
-    state: State,
-    /// Counts the changes of state: an outcome of a call that left before the last one is no news.
-    era: u64,
+    state: Phase,
+    /// Number of state changes. The outcome of a call sent before the last change is ignored.
+    generation: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum Phase {
     Closed {
         failures: u32,
     },
-    /// Until that moment, after so many tries that failed.
+    /// Open until that time, after this many failed trials.
     Open {
         until: Instant,
-        tries: u32,
+        failed_trials: u32,
     },
     HalfOpen {
-        tries: u32,
+        failed_trials: u32,
     },
 }
 
-/// A call that the breaker let pass.
+/// A call that the breaker has allowed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
-    era: u64,
+    generation: u64,
 }
 
 impl Breaker {
     pub(super) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: State::Closed { failures: 0 }, era: 0 }
+        Self { settings, state: Phase::Closed { failures: 0 }, generation: 0 }
     }
 
-    /// How long a call has to wait; none where it may go.
-    pub(super) fn holds(&self, now: Instant) -> Option<Duration> {
+    /// Returns how long a call has to wait; `None` if it may be sent.
+    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         match self.state {
-            State::Closed { .. } => None,
-            State::Open { until, .. } => until.checked_duration_since(now).filter(|wait| !wait.is_zero()),
-            // How long the try will take nobody knows.
-            State::HalfOpen { .. } => Some(self.open_for(0)),
+            Phase::Closed { .. } => None,
+            Phase::Open { until, .. } => until.checked_duration_since(now).filter(|wait| !wait.is_zero()),
+            // The duration of the trial is unknown.
+            Phase::HalfOpen { .. } => Some(self.open_for(0)),
         }
     }
 
-    /// A call leaves, which [`Self::holds`] did not hold. It must come back in one of the three below.
-    pub(super) fn leave(&mut self) -> Ticket {
-        if let State::Open { tries, .. } = self.state {
-            self.turn(State::HalfOpen { tries });
+    /// Records that a call is sent, after [`Self::wait`] returned `None`. One of the next three methods must
+    /// follow.
+    pub(super) fn start_call(&mut self) -> Ticket {
+        if let Phase::Open { failed_trials, .. } = self.state {
+            self.set_phase(Phase::HalfOpen { failed_trials });
         }
-        Ticket { era: self.era }
+        Ticket { generation: self.generation }
     }
 
-    /// The upstream answered, if only to refuse.
-    pub(super) fn answered(&mut self, ticket: Ticket) {
-        if ticket.era != self.era {
+    /// Records a response, including a refusal.
+    pub(super) fn on_response(&mut self, ticket: Ticket) {
+        if ticket.generation != self.generation {
             return;
         }
         match &mut self.state {
-            State::Closed { failures } => *failures = 0,
-            State::Open { .. } | State::HalfOpen { .. } => self.turn(State::Closed { failures: 0 }),
+            Phase::Closed { failures } => *failures = 0,
+            Phase::Open { .. } | Phase::HalfOpen { .. } => self.set_phase(Phase::Closed { failures: 0 }),
         }
     }
 
-    /// It failed: no answer, none in time, or one that cannot be read.
-    pub(super) fn failed(&mut self, ticket: Ticket, now: Instant) {
-        if ticket.era != self.era {
+    /// Records a failure: no response, none in time, or one that could not be read.
+    pub(super) fn on_failure(&mut self, ticket: Ticket, now: Instant) {
+        if ticket.generation != self.generation {
             return;
         }
         match &mut self.state {
-            State::Closed { failures } => {
+            Phase::Closed { failures } => {
                 *failures = failures.saturating_add(1);
                 if *failures == self.settings.failures {
-                    self.turn(State::Open { until: now + self.open_for(0), tries: 0 });
+                    self.set_phase(Phase::Open { until: now + self.open_for(0), failed_trials: 0 });
                 }
             }
-            State::Open { tries, .. } | State::HalfOpen { tries } => {
-                let tries = tries.saturating_add(1);
-                self.turn(State::Open { until: now + self.open_for(tries), tries });
+            Phase::Open { failed_trials, .. } | Phase::HalfOpen { failed_trials } => {
+                let failed_trials = failed_trials.saturating_add(1);
+                self.set_phase(Phase::Open { until: now + self.open_for(failed_trials), failed_trials });
             }
         }
     }
 
-    /// It was cancelled, which says nothing; where it was the try, the next call is.
-    pub(super) fn cancelled(&mut self, ticket: Ticket, now: Instant) {
-        if let (State::HalfOpen { tries }, true) = (self.state, ticket.era == self.era) {
-            self.turn(State::Open { until: now, tries });
+    /// Records a cancelled call, which says nothing about the upstream. If it was the trial, the next call is.
+    pub(super) fn on_cancelled(&mut self, ticket: Ticket, now: Instant) {
+        if let (Phase::HalfOpen { failed_trials }, true) = (self.state, ticket.generation == self.generation)
+        {
+            self.set_phase(Phase::Open { until: now, failed_trials });
         }
     }
 
     pub(super) fn state(&self, now: Instant) -> BreakerState {
         match self.state {
-            State::Closed { .. } => BreakerState::Closed,
-            State::Open { until, .. } if until > now => BreakerState::Open,
-            State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
+            Phase::Closed { .. } => BreakerState::Closed,
+            Phase::Open { until, .. } if until > now => BreakerState::Open,
+            Phase::Open { .. } | Phase::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 
-    fn turn(&mut self, state: State) {
+    fn set_phase(&mut self, state: Phase) {
         self.state = state;
-        self.era += 1;
+        self.generation += 1;
     }
 
-    fn open_for(&self, tries: u32) -> Duration {
-        let doubled = self.settings.open_ms.saturating_mul(2_u64.saturating_pow(tries));
+    fn open_for(&self, failed_trials: u32) -> Duration {
+        let doubled = self.settings.open_ms.saturating_mul(2_u64.saturating_pow(failed_trials));
         Duration::from_millis(doubled.min(self.settings.open_max_ms.max(self.settings.open_ms)))
     }
 }
@@ -171,82 +173,82 @@ mod tests {
     fn open(now: Instant) -> Breaker {
         let mut breaker = breaker();
         for _ in 0..3 {
-            assert_eq!(breaker.holds(now), None);
-            let ticket = breaker.leave();
-            breaker.failed(ticket, now);
+            assert_eq!(breaker.wait(now), None);
+            let ticket = breaker.start_call();
+            breaker.on_failure(ticket, now);
         }
         breaker
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_opens_after_a_row_of_failures_tries_one_call_and_waits_longer_each_time() {
+    async fn it_opens_after_consecutive_failures_and_stays_open_longer_after_each_trial() {
         let mut breaker = open(Instant::now());
         for open_for in [1_000, 2_000, 3_000, 3_000] {
             assert_eq!(breaker.state(Instant::now()), BreakerState::Open);
-            assert_eq!(breaker.holds(Instant::now()), Some(ms(open_for)));
+            assert_eq!(breaker.wait(Instant::now()), Some(ms(open_for)));
             tokio::time::advance(ms(open_for - 1)).await;
-            assert_eq!(breaker.holds(Instant::now()), Some(ms(1)));
+            assert_eq!(breaker.wait(Instant::now()), Some(ms(1)));
             tokio::time::advance(ms(1)).await;
-            assert_eq!(breaker.holds(Instant::now()), None);
-            let try_one = breaker.leave();
+            assert_eq!(breaker.wait(Instant::now()), None);
+            let trial = breaker.start_call();
             assert_eq!(breaker.state(Instant::now()), BreakerState::HalfOpen);
-            assert_eq!(breaker.holds(Instant::now()), Some(ms(1_000)), "one call, and no other");
-            breaker.failed(try_one, Instant::now());
+            assert_eq!(breaker.wait(Instant::now()), Some(ms(1_000)), "only one trial call");
+            breaker.on_failure(trial, Instant::now());
         }
         tokio::time::advance(ms(3_000)).await;
-        let try_one = breaker.leave();
-        breaker.answered(try_one);
+        let trial = breaker.start_call();
+        breaker.on_response(trial);
         assert_eq!(
-            (breaker.state(Instant::now()), breaker.holds(Instant::now())),
+            (breaker.state(Instant::now()), breaker.wait(Instant::now())),
             (BreakerState::Closed, None)
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_ends_the_row() {
+    async fn a_response_resets_the_failure_count() {
         let (mut breaker, now) = (breaker(), Instant::now());
         for _ in 0..10 {
             for fails in [true, true, false] {
-                let ticket = breaker.leave();
-                if fails { breaker.failed(ticket, now) } else { breaker.answered(ticket) }
+                let ticket = breaker.start_call();
+                if fails { breaker.on_failure(ticket, now) } else { breaker.on_response(ticket) }
             }
         }
         assert_eq!(breaker.state(now), BreakerState::Closed);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_try_that_is_cancelled_leaves_its_place_to_the_next() {
+    async fn after_a_cancelled_trial_the_next_call_is_the_trial() {
         let mut breaker = open(Instant::now());
         tokio::time::advance(ms(1_000)).await;
-        let cancelled = breaker.leave();
-        breaker.cancelled(cancelled, Instant::now());
-        assert_eq!(breaker.holds(Instant::now()), None);
-        let next = breaker.leave();
-        breaker.failed(next, Instant::now());
-        assert_eq!(breaker.holds(Instant::now()), Some(ms(2_000)), "the cancelled one was no failure");
+        let cancelled = breaker.start_call();
+        breaker.on_cancelled(cancelled, Instant::now());
+        assert_eq!(breaker.wait(Instant::now()), None);
+        let next = breaker.start_call();
+        breaker.on_failure(next, Instant::now());
+        assert_eq!(breaker.wait(Instant::now()), Some(ms(2_000)), "a cancelled call is not a failure");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn outcomes_of_calls_from_before_it_opened_change_nothing() {
+    async fn outcomes_of_calls_sent_before_it_opened_are_ignored() {
         let mut breaker = breaker();
         let now = Instant::now();
-        let early: Vec<_> = (0..6).map(|_| breaker.leave()).collect();
+        let early: Vec<_> = (0..6).map(|_| breaker.start_call()).collect();
         for ticket in &early[..3] {
-            breaker.failed(*ticket, now);
+            breaker.on_failure(*ticket, now);
         }
-        breaker.answered(early[3]);
-        breaker.failed(early[4], now + ms(500));
-        breaker.cancelled(early[5], now);
-        assert_eq!(breaker.holds(now), Some(ms(1_000)));
+        breaker.on_response(early[3]);
+        breaker.on_failure(early[4], now + ms(500));
+        breaker.on_cancelled(early[5], now);
+        assert_eq!(breaker.wait(now), Some(ms(1_000)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn with_no_number_of_failures_it_never_opens() {
+    async fn zero_failures_disables_it() {
         let mut breaker = Breaker::new(BreakerSettings { failures: 0, open_ms: 1, open_max_ms: 1 });
         for _ in 0..1_000 {
-            let ticket = breaker.leave();
-            breaker.failed(ticket, Instant::now());
+            let ticket = breaker.start_call();
+            breaker.on_failure(ticket, Instant::now());
         }
-        assert_eq!(breaker.holds(Instant::now()), None);
+        assert_eq!(breaker.wait(Instant::now()), None);
     }
 }

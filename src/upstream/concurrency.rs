@@ -1,10 +1,10 @@
-//! How many calls of one credential, and of all together, are under way at once, and how long the next may stand in line.
+//! Limits the calls in flight, per credential and per upstream, and the time that a call waits for a permit.
 //!
-//! A call needs a place of its credential's and one of the upstream's, in that order: so no more of one tenant's calls
-//! stand in the common line than it has places, and its slow answers fill at most as many of those that all share. The wait
-//! is bounded, as a line that only grows answers nobody. The lines are the semaphores': first come, first served, and
-//! whoever hangs up has left them. Refreshes stand in them like others: for many of them somebody waits, too, as what is too
-//! old to be served is refreshed first.
+//! A call acquires a permit of its credential first, then one of the upstream. So one tenant's waiting calls
+//! never occupy the upstream's queue beyond its own limit, and slow responses of one tenant use only its
+//! share. The wait is bounded, because an ever longer queue serves no client. The semaphores serve waiters in
+//! order, and cancelled ones leave the queue. Refreshes wait like other calls: clients wait for many of them
+//! too, because data that is too old to be served is refreshed first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,15 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-/// The settings of the calls at once at one upstream.
+/// Limits of concurrent calls at one upstream.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConcurrencySettings {
-    /// The most calls of one key at once.
+    /// Maximum calls in flight per key.
     pub calls_max: u32,
-    /// The most calls of all keys together at once.
+    /// Maximum calls in flight of all keys together.
     pub all_calls_max: u32,
-    /// How long a call waits for its place, in milliseconds.
+    /// Maximum time a call waits for a permit, in milliseconds.
     pub wait_ms: u64,
 }
 
@@ -32,64 +32,63 @@ impl ConcurrencySettings {
         &[("calls_max", 1..=100_000), ("all_calls_max", 1..=100_000), ("wait_ms", 0..=600_000)];
 }
 
-/// The places that all credentials of one upstream share.
+/// Permits that all credentials of one upstream share.
 #[derive(Debug, Clone)]
-pub(super) struct CommonPlaces {
+pub(super) struct UpstreamConcurrency {
     semaphore: Arc<Semaphore>,
     all: usize,
 }
 
-/// The places of one credential.
+/// Permits of one credential.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct CredentialConcurrency {
     own: Arc<Semaphore>,
-    common: CommonPlaces,
+    common: UpstreamConcurrency,
     wait: Duration,
 }
 
-/// A place of both kinds; it is free again where this is dropped.
+/// One permit of each kind; dropping it frees both.
 #[must_use]
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConcurrencyPermit {
     _own: OwnedSemaphorePermit,
     _common: OwnedSemaphorePermit,
 }
 
-fn places(calls_max: u32) -> Arc<Semaphore> {
+fn semaphore(calls_max: u32) -> Arc<Semaphore> {
     let calls_max = usize::try_from(calls_max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
     Arc::new(Semaphore::new(calls_max))
 }
 
-impl CommonPlaces {
+impl UpstreamConcurrency {
     pub(super) fn new(settings: &ConcurrencySettings) -> Self {
-        let semaphore = places(settings.all_calls_max);
+        let semaphore = semaphore(settings.all_calls_max);
         Self { all: semaphore.available_permits(), semaphore }
     }
 
-    /// How many are taken.
-    pub(super) fn taken(&self) -> u64 {
+    /// Number of permits in use.
+    pub(super) fn in_use(&self) -> u64 {
         self.all.saturating_sub(self.semaphore.available_permits()) as u64
     }
 }
 
-impl Places {
-    pub(super) fn new(settings: &ConcurrencySettings, common: CommonPlaces) -> Self {
-        Self { own: places(settings.calls_max), common, wait: Duration::from_millis(settings.wait_ms) }
+impl CredentialConcurrency {
+    pub(super) fn new(settings: &ConcurrencySettings, common: UpstreamConcurrency) -> Self {
+        Self { own: semaphore(settings.calls_max), common, wait: Duration::from_millis(settings.wait_ms) }
     }
 
-    /// Takes a place, and waits for one as long as a call may, or until the deadline; none where none
-    /// became free.
-    pub(super) async fn take(&self, deadline: Instant) -> Option<Place> {
+    /// Acquires a permit, waiting until the deadline or for the configured time. `None` if none became free.
+    pub(super) async fn acquire(&self, deadline: Instant) -> Option<ConcurrencyPermit> {
         let until = deadline.min(Instant::now() + self.wait);
         let both = async {
             let own = Arc::clone(&self.own).acquire_owned().await.ok()?;
             let common = Arc::clone(&self.common.semaphore).acquire_owned().await.ok()?;
-            Some(Place { _own: own, _common: common })
+            Some(ConcurrencyPermit { _own: own, _common: common })
         };
         timeout_at(until, both).await.ok()?
     }
 
-    /// How many of its own are free.
+    /// Number of free permits of the credential.
     #[cfg(test)]
     fn free(&self) -> usize {
         self.own.available_permits()
@@ -101,50 +100,50 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_waits_its_turn_and_no_longer_than_it_may() {
+    async fn waiting_calls_are_served_in_order_and_time_out() {
         let settings = ConcurrencySettings { calls_max: 2, all_calls_max: 9, wait_ms: 300 };
-        let places = Arc::new(Places::new(&settings, CommonPlaces::new(&settings)));
+        let permits = Arc::new(CredentialConcurrency::new(&settings, UpstreamConcurrency::new(&settings)));
         let far = Instant::now() + Duration::from_secs(60);
-        let (first, _second) = (places.take(far).await.unwrap(), places.take(far).await.unwrap());
+        let (first, _second) = (permits.acquire(far).await.unwrap(), permits.acquire(far).await.unwrap());
 
         let began = Instant::now();
-        assert!(places.take(far).await.is_none());
+        assert!(permits.acquire(far).await.is_none());
         assert_eq!(began.elapsed().as_millis(), 300);
-        assert!(places.take(Instant::now() + Duration::from_millis(100)).await.is_none());
+        assert!(permits.acquire(Instant::now() + Duration::from_millis(100)).await.is_none());
         assert_eq!(began.elapsed().as_millis(), 400, "the deadline came first");
 
-        // Those in line are served in order, and one that hangs up is passed over.
-        let line = |places: &Arc<Places>| {
-            let places = Arc::clone(places);
-            tokio::spawn(async move { places.take(far).await.map(|place| (Instant::now(), place)) })
+        // Waiters are served in order, and a cancelled one is skipped.
+        let line = |permits: &Arc<CredentialConcurrency>| {
+            let permits = Arc::clone(permits);
+            tokio::spawn(async move { permits.acquire(far).await.map(|permit| (Instant::now(), permit)) })
         };
-        let gone = line(&places);
+        let gone = line(&permits);
         tokio::task::yield_now().await;
-        let next = line(&places);
+        let next = line(&permits);
         tokio::task::yield_now().await;
         gone.abort();
         assert!(gone.await.unwrap_err().is_cancelled());
         tokio::time::advance(Duration::from_millis(50)).await;
         drop(first);
-        let (served, place) = next.await.unwrap().unwrap();
+        let (served, permit) = next.await.unwrap().unwrap();
         assert_eq!((served - began).as_millis(), 450);
-        drop(place);
-        assert_eq!(places.free(), 1);
+        drop(permit);
+        assert_eq!(permits.free(), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_credential_fills_its_own_places_and_all_together_those_they_share() {
+    async fn limits_apply_per_credential_and_in_total() {
         let settings = ConcurrencySettings { calls_max: 2, all_calls_max: 3, wait_ms: 300 };
-        let common = CommonPlaces::new(&settings);
-        let [a, b] = [(); 2].map(|()| Places::new(&settings, common.clone()));
+        let common = UpstreamConcurrency::new(&settings);
+        let [a, b] = [(); 2].map(|()| CredentialConcurrency::new(&settings, common.clone()));
         let far = Instant::now() + Duration::from_secs(60);
-        let mut taken = vec![a.take(far).await.unwrap(), a.take(far).await.unwrap()];
-        assert!(a.take(far).await.is_none(), "it has two");
-        assert_eq!(common.taken(), 2);
-        taken.push(b.take(far).await.unwrap());
-        assert!(b.take(far).await.is_none(), "it has another, and there is none left");
-        assert_eq!((a.free(), b.free(), common.taken()), (0, 1, 3), "who gave up holds nothing");
+        let mut taken = vec![a.acquire(far).await.unwrap(), a.acquire(far).await.unwrap()];
+        assert!(a.acquire(far).await.is_none(), "the credential has two permits");
+        assert_eq!(common.in_use(), 2);
+        taken.push(b.acquire(far).await.unwrap());
+        assert!(b.acquire(far).await.is_none(), "the shared permits are used up");
+        assert_eq!((a.free(), b.free(), common.in_use()), (0, 1, 3), "a cancelled wait holds no permit");
         taken.clear();
-        assert_eq!((a.free(), b.free(), common.taken()), (2, 2, 0));
+        assert_eq!((a.free(), b.free(), common.in_use()), (2, 2, 0));
     }
 }

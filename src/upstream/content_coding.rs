@@ -30,7 +30,7 @@ pub(super) enum CodingError {
 /// Removes the codings of a body, the last one applied first.
 ///
 /// # Errors
-/// Where a coding is unknown, the data is damaged, or the result has more than `limit_bytes`.
+/// If a coding is unknown, the data is damaged, or the result has more than `limit_bytes`.
 pub(super) fn decode(headers: &HeaderMap, body: Bytes, limit_bytes: usize) -> Result<Bytes, CodingError> {
     let lines = headers.get_all(CONTENT_ENCODING).into_iter();
     let mut codings = Vec::new();
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_gzip_is_read() {
+    fn every_form_of_gzip_is_decoded() {
         for coding in ["gzip", "GZIP", "x-gzip", "X-GZip", "gzip, identity", " identity ,gzip"] {
             assert_eq!(decoded(&[coding], gzip(b"plain")).unwrap(), "plain", "{coding}");
         }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decoded_is_an_error() {
+    fn invalid_or_too_large_bodies_are_errors() {
         assert_eq!(decoded(&["br"], b"plain".to_vec()), Err(CodingError::Unknown));
         assert_eq!(decoded(&["gzip"], b"plain".to_vec()), Err(CodingError::Damaged));
         let mut cut = gzip(b"plain");

@@ -1,7 +1,6 @@
-//! How many calls there were at one upstream, by what became of them.
+//! Counters of the calls to one upstream, by outcome.
 //!
-//! Plain numbers behind a lock that is held for an addition: whoever serves metrics reads them, and nothing
-//! here has to know how.
+//! They are plain numbers behind a lock that is held for one addition. `metrics` reads them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,45 +10,45 @@ use super::error::UpstreamError;
 use crate::domain::problems::{ProblemRule, Problems};
 use crate::telemetry::metrics::distribution::Distribution;
 
-/// What became of all calls at one upstream since the start.
+/// Outcomes of all calls to one upstream since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CallCounts {
-    /// Calls that were answered as asked.
+    /// Successful calls.
     pub succeeded: u64,
-    /// Calls that failed, by their error code; retries count by themselves.
+    /// Failed calls by error code; each retry counts separately.
     pub failed: BTreeMap<&'static str, u64>,
-    /// Calls that nobody waited for any more.
+    /// Cancelled calls.
     pub cancelled: u64,
-    /// Calls that were made again after a failure; each is one of those above too.
+    /// Calls that repeated a failed call; also included in the counts above.
     pub retried: u64,
-    /// Calls that were not made, by what held them.
-    pub held: BTreeMap<Hold, u64>,
-    /// What of its answers could not be read or was not asked for, by rule.
+    /// Calls that were not sent, by reason.
+    pub held: BTreeMap<HoldReason, u64>,
+    /// Parts of responses that could not be read or were not requested, by rule.
     pub problems: BTreeMap<ProblemRule, u64>,
-    /// The credentials whose breaker holds calls back, now.
+    /// Credentials whose breaker is open now.
     pub breakers_open: u64,
-    /// The calls that have a place, now.
-    pub under_way: u64,
+    /// Calls in flight now.
+    pub in_flight: u64,
 }
 
-/// What holds a call back.
+/// Reason for not sending a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Hold {
-    /// The key was refused a moment ago.
+pub enum HoldReason {
+    /// The key was rejected moments ago.
     RefusedKey,
-    /// The quota.
+    /// The quota has no call left.
     Quota,
-    /// The breaker.
+    /// The breaker is open.
     Breaker,
-    /// No place became free.
+    /// No concurrency permit became free in time.
     Concurrency,
 }
 
-impl Hold {
+impl HoldReason {
     pub(super) const ALL: [Self; 4] = [Self::RefusedKey, Self::Quota, Self::Breaker, Self::Concurrency];
 
-    /// Its word, for metrics.
-    pub(super) fn word(self) -> &'static str {
+    /// Label value in metrics.
+    pub(super) fn label(self) -> &'static str {
         match self {
             Self::RefusedKey => "refused_key",
             Self::Quota => "quota",
@@ -59,23 +58,23 @@ impl Hold {
     }
 }
 
-/// The numbers as they grow.
+/// Counters of one upstream.
 #[derive(Debug)]
-pub(super) struct Counters {
+pub(super) struct CallCounters {
     counts: Mutex<CallCounts>,
     succeeded_in: Distribution,
     failed_in: Distribution,
 }
 
-impl Default for Counters {
+impl Default for CallCounters {
     fn default() -> Self {
         let (succeeded_in, failed_in) = (Distribution::of_durations(), Distribution::of_durations());
         Self { counts: Mutex::default(), succeeded_in, failed_in }
     }
 }
 
-impl Counters {
-    pub(super) fn ended(&self, outcome: Result<(), &UpstreamError>, took: Duration) {
+impl CallCounters {
+    pub(super) fn on_ended(&self, outcome: Result<(), &UpstreamError>, took: Duration) {
         if outcome.is_ok() { &self.succeeded_in } else { &self.failed_in }.took(took);
         let mut counts = self.lock();
         match outcome.map_err(|error| error.failure.code()) {
@@ -84,19 +83,19 @@ impl Counters {
         }
     }
 
-    pub(super) fn cancelled(&self) {
+    pub(super) fn on_cancelled(&self) {
         self.lock().cancelled += 1;
     }
 
-    pub(super) fn retried(&self) {
+    pub(super) fn on_retry(&self) {
         self.lock().retried += 1;
     }
 
-    pub(super) fn held(&self, by: Hold) {
+    pub(super) fn on_held(&self, by: HoldReason) {
         *self.lock().held.entry(by).or_default() += 1;
     }
 
-    pub(super) fn met(&self, problems: &Problems) {
+    pub(super) fn add_problems(&self, problems: &Problems) {
         let mut counts = self.lock();
         for (rule, count) in problems.counts() {
             *counts.problems.entry(rule).or_default() += count;
@@ -107,7 +106,7 @@ impl Counters {
         self.lock().clone()
     }
 
-    /// How long calls took that were answered as asked, and that failed.
+    /// Durations of successful and of failed calls.
     pub(super) fn durations(&self) -> [&Distribution; 2] {
         [&self.succeeded_in, &self.failed_in]
     }

@@ -1,7 +1,7 @@
-//! How a call to an upstream fails, in words that may be shown to a client.
+//! Errors of upstream calls, with messages that are safe to show to clients.
 //!
-//! The `Display` of [`UpstreamError`] is the public sentence. What the upstream said, its URL and
-//! its headers stay behind `source()`, which nothing that answers or logs a request prints.
+//! The `Display` of [`UpstreamError`] is the public message. The upstream's text, URL and headers stay behind
+//! `source()`, which is never logged or sent to clients.
 
 use std::error::Error;
 use std::fmt;
@@ -12,34 +12,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::upstream_name::UpstreamName;
 
-/// What went wrong, in the terms of DESIGN's error codes.
+/// Kind of failure; each maps to an error code of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum UpstreamFailure {
-    /// There is no key to call it with.
+    /// No API key is available.
     NoCredential,
-    /// No answer within the time allowed.
+    /// No response within the timeout.
     Timeout,
-    /// Not asked: the operation that would have asked had no time left.
+    /// Not sent: the operation's deadline had passed.
     DeadlineExceeded,
-    /// No connection, an answer of 5xx, or none asked for: its breaker is open, or too many calls of the
-    /// key are under way.
+    /// No connection, a 5xx response, or not sent: the breaker is open or too many calls of the key are in
+    /// flight.
     Unavailable,
-    /// 429: a limit of its quota is met.
+    /// 429, or not sent: a limit of the quota is reached.
     RateLimited,
     /// 401: the key is wrong or expired.
     Unauthorized,
     /// 403: the key lacks a permission.
     Forbidden,
-    /// Any other 4xx: it did not accept the request.
+    /// Any other 4xx: the request was not accepted.
     Rejected,
-    /// An answer that cannot be read.
+    /// The response could not be decoded.
     BadResponse,
-    /// A fault of this layer while it read the answer.
+    /// A bug of Switchboard while reading the response.
     Internal,
 }
 
 impl UpstreamFailure {
-    /// The error code of answers.
+    /// Error code in responses to clients.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -56,13 +56,13 @@ impl UpstreamFailure {
         }
     }
 
-    /// Whether it is the upstream that is in trouble, and not the question or the key: what counts for
-    /// the breaker. A 429 is no trouble but the quota's.
+    /// Whether the failure shows trouble of the upstream, and not of the request, the key or the quota. Only
+    /// such failures count for the breaker.
     pub(super) fn is_trouble(self) -> bool {
         matches!(self, Self::Timeout | Self::Unavailable | Self::BadResponse)
     }
 
-    /// Whether asking again later, unchanged, can succeed.
+    /// Whether the same request can succeed later.
     #[must_use]
     pub fn is_retryable(self) -> bool {
         matches!(
@@ -76,31 +76,30 @@ impl UpstreamFailure {
     }
 }
 
-/// A failed call to an upstream; cheap to clone, as one failure answers many fields.
+/// A failed call to an upstream. Cheap to clone, because one failure can be the result of many fields.
 #[derive(Debug, Clone)]
 pub struct UpstreamError {
-    /// Which one failed.
+    /// The upstream that failed.
     pub upstream: UpstreamName,
-    /// How.
+    /// Kind of failure.
     pub failure: UpstreamFailure,
-    /// The HTTP status that it answered, where it answered one.
+    /// HTTP status of the response, if there was one.
     pub status: Option<u16>,
-    /// After how long it is worth asking again: by the upstream's own words, or by what this layer
-    /// knows of its quota.
+    /// Delay after which a retry makes sense, as stated by the upstream or derived from the known quota.
     pub retry_after: Option<Duration>,
-    /// Its request id, where that is `[A-Za-z0-9_-]{1,64}`.
+    /// The upstream's request id, if it matches `[A-Za-z0-9_-]{1,64}`.
     pub request_id: Option<Arc<str>>,
-    /// Its error code or slug, where that is `[A-Za-z0-9_-]{1,64}`.
+    /// The upstream's error code or slug, if it matches `[A-Za-z0-9_-]{1,64}`.
     pub slug: Option<Arc<str>>,
     held: bool,
     is_repeated: bool,
-    is_for_good: bool,
+    is_permanent: bool,
     is_on_closed_connection: bool,
     detail: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl UpstreamError {
-    /// A failure of which nothing else is known.
+    /// Creates a failure without further details.
     #[must_use]
     pub fn new(upstream: UpstreamName, failure: UpstreamFailure) -> Self {
         Self {
@@ -112,32 +111,32 @@ impl UpstreamError {
             slug: None,
             held: false,
             is_repeated: false,
-            is_for_good: false,
+            is_permanent: false,
             is_on_closed_connection: false,
             detail: None,
         }
     }
 
-    /// A call that this layer did not make, as nothing would come of it before `wait` is over.
+    /// Creates the error of a call that was not sent, because it could not succeed before `wait`.
     pub(crate) fn held(upstream: UpstreamName, failure: UpstreamFailure, wait: Duration) -> Self {
         Self { retry_after: Some(wait), held: true, ..Self::new(upstream, failure) }
     }
 
-    /// Whether this layer held the call back: the upstream was not asked, and has refused nothing. Then
-    /// there is no status, and `retry_after` is when a call may go.
+    /// Whether Switchboard did not send the call. Then there is no status, and `retry_after` states when a
+    /// call may be sent.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.held
     }
 
-    /// The same, told once more in the place of a call that was not made.
+    /// Marks an earlier error that is returned again without another call.
     pub(super) fn repeated(self) -> Self {
         Self { is_repeated: true, ..self }
     }
 
-    /// The same, where asking again at once would give the same.
-    pub(super) fn for_good(self) -> Self {
-        Self { is_for_good: true, ..self }
+    /// Marks an error that an immediate retry would repeat.
+    pub(super) fn permanent(self) -> Self {
+        Self { is_permanent: true, ..self }
     }
 
     /// Marks a call whose connection was closed before the response began.
@@ -150,24 +149,23 @@ impl UpstreamError {
         self.is_on_closed_connection
     }
 
-    /// Whether asking again at once would give the same.
-    pub(super) fn is_for_good(&self) -> bool {
-        self.is_for_good
+    /// Whether an immediate retry would fail in the same way.
+    pub(super) fn is_permanent(&self) -> bool {
+        self.is_permanent
     }
 
-    /// With what caused it, for whoever debugs with the source at hand; never shown.
+    /// Attaches the cause, for debugging only; never shown.
     #[must_use]
     pub fn caused_by(mut self, detail: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.detail = Some(Arc::from(detail.into()));
         self
     }
 
-    /// Tells whoever operates this that a call failed: what clients are told of it, and the status. Not the
-    /// source, which can quote the request. A call that was held back is no event: a page that polls
-    /// would fill the log with it.
+    /// Logs a failed call: what clients receive, and the status, but not the source, which can quote the
+    /// request. A call that was not sent is logged at `debug`, as a polling page would flood the log.
     pub(super) fn log(&self) {
         if self.held || self.is_repeated {
-            tracing::debug!(upstream = %self.upstream, code = self.failure.code(), "a call was held back");
+            tracing::debug!(upstream = %self.upstream, code = self.failure.code(), "upstream call not sent");
             return;
         }
         tracing::warn!(
@@ -176,7 +174,7 @@ impl UpstreamError {
             status = self.status,
             slug = self.slug.as_deref(),
             request_id = self.request_id.as_deref(),
-            "a call failed"
+            "upstream call failed"
         );
     }
 }
@@ -193,20 +191,22 @@ impl fmt::Display for UpstreamError {
                     UpstreamName::Leadlex => "`Authorization: Bearer wbk_…`",
                     UpstreamName::Composio => "`x-api-key`",
                 };
-                write!(f, "{name} needs a key of yours: send it as {header}.")
+                write!(f, "{name} needs an API key: send it as {header}.")
             }
             UpstreamFailure::Timeout => write!(f, "{name} did not answer in time."),
             UpstreamFailure::DeadlineExceeded => {
                 let name = name.strip_prefix("The ").unwrap_or(name);
-                write!(f, "The operation's time was up before the {name} could be asked.")
+                write!(f, "The operation's deadline passed before the {name} was called.")
             }
             UpstreamFailure::Unavailable => write!(f, "{name} is unavailable."),
-            UpstreamFailure::RateLimited => write!(f, "{name} has no calls left for now."),
+            UpstreamFailure::RateLimited => write!(f, "{name} has reached its rate limit."),
             UpstreamFailure::Unauthorized => write!(f, "{name} did not accept the key."),
             UpstreamFailure::Forbidden => write!(f, "{name} does not permit this with the key in use."),
             UpstreamFailure::Rejected => write!(f, "{name} did not accept the request."),
-            UpstreamFailure::BadResponse => write!(f, "{name} answered something that cannot be read."),
-            UpstreamFailure::Internal => write!(f, "{name} could not be read, for a fault of Switchboard."),
+            UpstreamFailure::BadResponse => write!(f, "{name} returned a response that cannot be read."),
+            UpstreamFailure::Internal => {
+                write!(f, "{name} responded, but an internal error of Switchboard prevented reading it.")
+            }
         }
     }
 }
@@ -223,14 +223,14 @@ mod tests {
     use crate::telemetry::tests::logged;
 
     #[test]
-    fn a_refusal_that_is_told_again_without_a_call_is_no_event() {
+    fn a_repeated_error_without_a_call_is_not_logged() {
         let refused = UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Unauthorized);
         assert!(logged(|| refused.log()).contains("WARN"));
         assert_eq!(logged(|| refused.clone().repeated().log()), "");
     }
 
     #[test]
-    fn the_log_tells_of_a_failed_call_in_public_words() {
+    fn a_failed_call_is_logged_without_its_source() {
         let mut error = UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Unavailable)
             .caused_by("x-api-key: ak_canary");
         error.status = Some(503);

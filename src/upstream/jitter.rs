@@ -1,9 +1,9 @@
-//! A number by chance, to keep those apart who failed together.
+//! Random jitter, so that calls that failed together are not repeated together.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// A number in 0 to 1. The standard library draws a key of its own for each hasher; nothing here needs
-/// better chance, and a crate for it would be one more.
+/// Returns a random number between 0 and 1. The standard library seeds each hasher randomly, which is good
+/// enough here and needs no other crate.
 pub(super) fn jitter() -> f64 {
     let drawn = RandomState::new().hash_one(());
     f64::from(u32::try_from(drawn >> 32).unwrap_or(0)) / f64::from(u32::MAX)
@@ -14,7 +14,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_somewhere_between_0_and_1_and_not_always_there() {
+    fn jitter_is_spread_between_0_and_1() {
         let drawn: Vec<_> = (0..1_000).map(|_| jitter()).collect();
         assert!(drawn.iter().all(|number| (0.0..=1.0).contains(number)));
         for part in [0.0, 0.25, 0.5, 0.75] {

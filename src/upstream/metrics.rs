@@ -1,6 +1,6 @@
-//! What metrics tell of an upstream: its calls, how long they took, and the quota that is the tightest.
+//! Metrics of an upstream: calls, their durations, and the tightest quota.
 
-use super::counts::{CallCounts, Hold};
+use super::counts::{CallCounts, HoldReason};
 use super::quota::QuotaFigures;
 use crate::domain::upstream_name::UpstreamName;
 use crate::telemetry::metrics::declared;
@@ -8,7 +8,7 @@ use crate::telemetry::metrics::distribution::Distribution;
 use crate::telemetry::metrics::readings::Readings;
 
 impl CallCounts {
-    /// Puts them into a reading of metrics.
+    /// Adds the counters to a metrics reading.
     pub(super) fn read(&self, upstream: UpstreamName, readings: &mut Readings) {
         let upstream = upstream.slug();
         let calls = [("ok", &self.succeeded), ("cancelled", &self.cancelled)];
@@ -17,29 +17,29 @@ impl CallCounts {
         {
             readings.count(&declared::CALLS, &[upstream, outcome], *count);
         }
-        for by in Hold::ALL {
+        for by in HoldReason::ALL {
             let count = self.held.get(&by).copied().unwrap_or_default();
-            readings.count(&declared::CALLS_HELD, &[upstream, by.word()], count);
+            readings.count(&declared::CALLS_HELD, &[upstream, by.label()], count);
         }
         readings.count(&declared::RETRIES, &[upstream], self.retried);
         readings.begin(&declared::PROBLEMS);
         for (rule, count) in &self.problems {
             readings.count(&declared::PROBLEMS, &[upstream, rule.slug()], *count);
         }
-        readings.level(&declared::CALLS_UNDER_WAY, &[upstream], self.under_way);
+        readings.level(&declared::CALLS_UNDER_WAY, &[upstream], self.in_flight);
         readings.level(&declared::BREAKERS_OPEN, &[upstream], self.breakers_open);
     }
 }
 
 impl QuotaFigures {
-    /// Of those whose limit is known, the one that has the smallest share of it left. Metrics tell of that key alone, and not whose it
-    /// is: with keys of callers' own there is any number, and it is the tightest that is about to hurt.
+    /// Returns the quota with the smallest share left, among those with a known limit. Metrics show only this
+    /// one, without its key: callers may bring any number of keys, and the tightest is exhausted first.
     pub(super) fn tightest(all: impl Iterator<Item = Self>) -> Option<Self> {
         let share = |figures: &Self| Some((figures.remaining?, figures.limit.filter(|limit| *limit > 0)?));
         let known = all.filter_map(|figures| Some((share(&figures)?, figures)));
         let by_share = |((left, limit), _): &((u64, u64), _),
                         ((other_left, other_limit), _): &((u64, u64), _)| {
-            // left / limit against the other's, in whole numbers.
+            // Compares left / limit in integers.
             let (one, other) =
                 (u128::from(*left) * u128::from(*other_limit), u128::from(*other_left) * u128::from(*limit));
             one.cmp(&other)
@@ -47,7 +47,7 @@ impl QuotaFigures {
         known.min_by(by_share).map(|(_, figures)| figures)
     }
 
-    /// Puts them into a reading of metrics, as far as they are known.
+    /// Adds the known figures to a metrics reading.
     pub(super) fn read(&self, upstream: UpstreamName, readings: &mut Readings) {
         let upstream = upstream.slug();
         for (metric, calls) in
@@ -66,7 +66,7 @@ impl QuotaFigures {
     }
 }
 
-/// Puts how long calls took, answered as asked or failed, into a reading.
+/// Adds the durations of successful and failed calls to a metrics reading.
 pub(super) fn read_durations(
     [answered, failed]: [&Distribution; 2],
     upstream: UpstreamName,
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tightest_quota_is_the_one_with_the_smallest_share_left() {
+    fn the_tightest_quota_has_the_smallest_share_left() {
         let figures = |limit, remaining| QuotaFigures { limit, remaining, resets_at: None, length: None };
         let roomy = figures(Some(100), Some(90));
         let tight = figures(Some(10_000), Some(2_000));

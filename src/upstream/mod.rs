@@ -1,31 +1,32 @@
-//! The two REST APIs, seen as a client sees them.
+//! Clients of the two REST APIs.
 //!
-//! [`providers`] and [`accounts`] know paths, parameters and answers, one upstream each;
-//! [`transport`] holds the only client of the crate; `wire` decodes by allow-list, so that a secret never
-//! gets a place in memory that outlives the answer's bytes.
+//! [`providers`] and [`accounts`] know the paths, parameters and responses of one API each. Both use
+//! [`transport`], the only HTTP client of the crate. `wire` decodes by allow-list, so no secret is stored
+//! beyond the response's bytes.
 //!
-//! Before each call stands the credential's `gate`, with a policy in each file: the [`quota`], the places in
-//! [`concurrency`], the [`breaker`]; behind it, [`retry`]. What was seen of an upstream is [`standing`] and
-//! [`counts`], of which [`metrics`] tell; what is wrong with its answers, the log is told by [`drift`]. [`jwks`] reads the keys of whoever signs callers' tokens.
+//! Each call first acquires a permit of the credential's `call_limiter`, which applies the [`quota`], the
+//! [`concurrency`] limit and the [`breaker`]; [`retry`] repeats failed calls. [`status`], [`counts`] and
+//! `metrics` report the outcomes, and `problem_log` logs what responses contained that could not be read.
+//! [`jwks`] fetches the keys of token issuers.
 
 pub mod accounts;
 pub mod breaker;
+mod call_limiter;
 pub mod concurrency;
 mod content_coding;
 pub mod counts;
-mod drift;
 pub mod error;
-mod failure_body;
-mod gate;
+mod error_body;
 mod jitter;
 pub mod jwks;
 mod metrics;
 pub mod probe;
+mod problem_log;
 pub mod providers;
 pub mod quota;
 pub mod rate_limit;
 pub mod retry;
 pub mod settings;
-pub mod standing;
+pub mod status;
 pub mod transport;
 mod wire;

@@ -1,4 +1,4 @@
-//! One call that asks an upstream how it is: what `switchboard check` makes.
+//! Result of the call that `switchboard check` makes to test an upstream.
 
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -6,22 +6,22 @@ use jiff::Timestamp;
 use super::rate_limit;
 use super::transport::request_id;
 
-/// What one successful call told of an upstream.
+/// Facts from one successful call.
 #[derive(Debug, Clone)]
 pub struct ProbeReport {
-    /// Its own time, by the `Date` header.
+    /// The upstream's time, from the `Date` header.
     pub date: Option<Timestamp>,
-    /// The time here when it answered.
+    /// Local time of the response.
     pub local_date: Timestamp,
-    /// The calls of the counted window, in all.
+    /// Calls allowed in the counted window.
     pub limit: Option<u64>,
-    /// The calls left in it.
+    /// Remaining calls in the window.
     pub remaining: Option<u64>,
-    /// When the window ends.
+    /// End of the window.
     pub resets_at: Option<Timestamp>,
-    /// Its request id.
+    /// The upstream's request id.
     pub request_id: Option<String>,
-    /// How many items could not be read: more than none hints at another version of the API.
+    /// Number of unreadable items. More than zero suggests another version of the API.
     pub problems: u64,
 }
 

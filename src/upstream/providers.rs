@@ -1,7 +1,7 @@
-//! LeadLex's integration status: `GET /v1/settings/providers` (UPSTREAMS.md B).
+//! Client of LeadLex's integration status: `GET /v1/settings/providers` (UPSTREAMS.md B).
 //!
-//! The list is asked for whole and never by `?category=`: one answer serves every filter, where
-//! six would cost six of a starter key's hundred calls a day.
+//! It always fetches the whole list, never `?category=`: one response serves every filter, while six would use
+//! six of a starter key's hundred calls per day.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use super::counts::CallCounts;
 use super::error::UpstreamError;
 use super::probe::ProbeReport;
 use super::quota::Purpose;
-use super::standing::Standing;
-use super::transport::{Answer, Ask, Transport};
+use super::status::UpstreamStatus;
+use super::transport::{Transport, UpstreamRequest, UpstreamResponse};
 use super::wire;
 use crate::domain::credential::Credential;
 use crate::domain::problems::Problems;
@@ -22,23 +22,23 @@ use crate::telemetry::metrics::readings::Readings;
 
 const PATH: &str = "/v1/settings/providers";
 
-/// The list as the upstream answered it.
+/// A decoded response.
 #[derive(Debug)]
-pub struct WholeList {
-    /// The integrations that could be read, in the upstream's order.
+pub struct FetchedProviders {
+    /// The readable integrations, in the upstream's order.
     pub rows: Vec<Provider>,
-    /// What could not be read.
+    /// The unreadable parts.
     pub problems: Problems,
 }
 
-/// The client of the workspace API.
+/// Client of the workspace API.
 #[derive(Clone)]
 pub struct ProvidersClient {
     transport: Transport,
 }
 
 impl ProvidersClient {
-    /// A client over a road to LeadLex.
+    /// Creates a client that uses `transport`.
     #[must_use]
     pub fn new(transport: Transport) -> Self {
         Self { transport }
@@ -47,20 +47,20 @@ impl ProvidersClient {
     /// Fetches every integration of the workspace, in the upstream's order.
     ///
     /// # Errors
-    /// Where the upstream cannot be reached, refuses, or answers no list, and where its quota holds the
-    /// call back ([`UpstreamError::is_held`]).
+    /// If the upstream cannot be reached, returns an error or no list, or if the call is not sent
+    /// ([`UpstreamError::is_held`]).
     pub async fn fetch_list(
         &self,
         credential: &Credential<Leadlex>,
         purpose: Purpose,
-    ) -> Result<WholeList, UpstreamError> {
-        let Answer { body: list, .. } =
+    ) -> Result<FetchedProviders, UpstreamError> {
+        let UpstreamResponse { body: list, .. } =
             self.call(credential, purpose).await.inspect_err(UpstreamError::log)?;
         self.transport.count_problems(&list.problems);
         Ok(list)
     }
 
-    /// Asks for the list once, to see how the upstream is.
+    /// Fetches the list once to check the upstream.
     ///
     /// # Errors
     /// As [`Self::fetch_list`].
@@ -76,25 +76,25 @@ impl ProvidersClient {
         self.transport.fresh_for(credential, ttl)
     }
 
-    /// As [`Transport::may_refresh`].
+    /// As [`Transport::refresh_wait`].
     #[must_use]
-    pub fn may_refresh(&self, credential: &Credential<Leadlex>) -> Option<Duration> {
-        self.transport.may_refresh(credential)
+    pub fn refresh_wait(&self, credential: &Credential<Leadlex>) -> Option<Duration> {
+        self.transport.refresh_wait(credential)
     }
 
-    /// As [`Transport::standing`].
+    /// As [`Transport::status`].
     #[must_use]
-    pub fn standing(&self, credential: &Credential<Leadlex>) -> Standing {
-        self.transport.standing(credential)
+    pub fn status(&self, credential: &Credential<Leadlex>) -> UpstreamStatus {
+        self.transport.status(credential)
     }
 
-    /// What became of all calls, for metrics.
+    /// Returns the outcomes of all calls, for metrics.
     #[must_use]
     pub fn counts(&self) -> CallCounts {
         self.transport.counts()
     }
 
-    /// Puts what metrics tell of all calls, and of the quotas, into a reading.
+    /// Adds the metrics of all calls and quotas.
     pub fn read_metrics(&self, readings: &mut Readings) {
         self.transport.read_metrics(readings);
     }
@@ -103,10 +103,10 @@ impl ProvidersClient {
         &self,
         credential: &Credential<Leadlex>,
         purpose: Purpose,
-    ) -> Result<Answer<WholeList>, UpstreamError> {
+    ) -> Result<UpstreamResponse<FetchedProviders>, UpstreamError> {
         let key = (AUTHORIZATION, format!("Bearer {}", credential.expose()));
         let deadline = self.transport.deadline();
-        let ask = Ask { path: PATH, query: "", credential, key, purpose, deadline };
+        let ask = UpstreamRequest { path: PATH, query: "", credential, key, purpose, deadline };
         self.transport.send(ask, wire::providers::list).await
     }
 }

@@ -1,15 +1,15 @@
-//! What an answer's headers say of the upstream's limits, in every dialect of UPSTREAMS.md A8 and B3.
+//! Parsing of rate limit headers, in every dialect of UPSTREAMS.md A8 and B3.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
 
-/// Waits over this are nonsense and not heeded (UPSTREAMS.md B3).
+/// Longer waits are implausible and ignored (UPSTREAMS.md B3).
 const WAIT_MAX: Duration = Duration::from_secs(31 * 86_400);
 
-/// How long a refused caller shall wait, by `Retry-After` or else by the limit's reset; `None`
-/// where the headers say nothing that makes sense.
+/// Returns how long to wait after a 429, from `Retry-After` or else from the reset; `None` if the headers
+/// state nothing plausible.
 #[must_use]
 pub fn wait(headers: &HeaderMap, local_now: Timestamp) -> Option<Duration> {
     let now = date(headers).unwrap_or(local_now);
@@ -20,25 +20,26 @@ pub fn wait(headers: &HeaderMap, local_now: Timestamp) -> Option<Duration> {
     if let Some(text) = text(headers, &["retry-after"]) {
         let asked = match seconds(text) {
             Some(seconds) => SignedDuration::try_from_secs_f64(seconds).ok(),
-            None => moment(text).map(|at| at.duration_since(now)),
+            None => timestamp(text).map(|at| at.duration_since(now)),
         };
         if let Some(wait) = asked.and_then(sane) {
             return Some(wait);
         }
     }
-    // With calls left, the reset is the day's and the refusal was the minute's, which has no header.
+    // If calls remain, the reset is that of the day, and the limit per minute was exceeded, which has no
+    // header.
     if remaining(headers).is_some_and(|left| left > 0) {
         return None;
     }
     sane(resets_at(headers, now)?.duration_since(now))
 }
 
-/// When the counted window ends.
+/// Returns the end of the counted window.
 #[must_use]
 pub fn resets_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
     let text = text(headers, &["x-ratelimit-reset", "ratelimit-reset"])?;
     let Some(number) = seconds(text) else {
-        return moment(text);
+        return timestamp(text);
     };
     if number >= 1e12 {
         Timestamp::from_millisecond(whole(number)).ok()
@@ -49,7 +50,7 @@ pub fn resets_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
     }
 }
 
-/// The limit of the counted window.
+/// Returns the limit of the counted window.
 #[must_use]
 pub fn limit(headers: &HeaderMap) -> Option<u64> {
     let text = text(headers, &["x-ratelimit-limit", "ratelimit-limit", "x-ratelimit"])?;
@@ -58,17 +59,17 @@ pub fn limit(headers: &HeaderMap) -> Option<u64> {
     seconds(first).map(count)
 }
 
-/// The calls left in it; a negative number is none.
+/// Returns the remaining calls in the window; a negative number counts as 0.
 #[must_use]
 pub fn remaining(headers: &HeaderMap) -> Option<u64> {
     let left = text(headers, &["x-ratelimit-remaining", "ratelimit-remaining"])?.parse::<f64>().ok()?;
     left.is_finite().then(|| count(left))
 }
 
-/// The upstream's own time, where it told it.
+/// Returns the upstream's own time, if stated.
 #[must_use]
 pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
-    moment(text(headers, &["date"])?)
+    timestamp(text(headers, &["date"])?)
 }
 
 fn text<'h>(headers: &'h HeaderMap, names: &[&str]) -> Option<&'h str> {
@@ -97,8 +98,8 @@ fn count(number: f64) -> u64 {
     number as u64
 }
 
-/// RFC 3339, or an HTTP date in any of its three forms (RFC 9110, 5.6.7).
-fn moment(text: &str) -> Option<Timestamp> {
+/// Parses RFC 3339 or an HTTP date in any of its three forms (RFC 9110, 5.6.7).
+fn timestamp(text: &str) -> Option<Timestamp> {
     let obsolete = |format| {
         let civil = jiff::civil::DateTime::strptime(format, text).ok()?;
         Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn every_dialect_of_a_wait_is_understood() {
+    fn every_dialect_of_a_wait_is_parsed() {
         for (name, value, says) in [
             ("retry-after", "7", 7),
             ("retry-after", "1.5", 1),
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_no_wait() {
+    fn implausible_waits_are_ignored() {
         for value in ["", "soon", "NaN", "-3", "1e300", "99999999"] {
             assert_eq!(wait_s(&[("retry-after", value)]), None, "{value}");
         }
@@ -179,13 +180,13 @@ mod tests {
     }
 
     #[test]
-    fn the_upstreams_own_clock_is_the_one_that_counts() {
+    fn waits_are_relative_to_the_upstreams_clock() {
         let skewed = [("date", "Sat, 21 Nov 2026 11:50:00 GMT"), ("x-ratelimit-reset", "1795261810")];
         assert_eq!(wait_s(&skewed), Some(10));
     }
 
     #[test]
-    fn a_refusal_with_calls_left_is_the_minutes_and_not_the_days() {
+    fn a_429_with_remaining_calls_does_not_wait_for_the_daily_reset() {
         assert_eq!(wait_s(&[("x-ratelimit-remaining", "995"), ("x-ratelimit-reset", "1795262430")]), None);
         assert_eq!(wait_s(&[("x-ratelimit-remaining", "-1"), ("x-ratelimit-reset", "1795262430")]), Some(30));
     }

@@ -1,14 +1,13 @@
-//! When a failed call is made again, and after how long.
+//! Decides whether a failed call is repeated, and after which delay.
 //!
-//! Every call is a GET, so all may be. What decides is the kind of failure, the time that is left, and a
-//! budget: a share of the calls may be repeated and no more, as an upstream that is in trouble gets over a
-//! tenth more calls, not over three times as many. The delay is drawn from nothing to a bound that doubles
-//! ("full jitter"): those who failed together do not come back together. What the upstream asks for by
-//! `Retry-After` is heeded; where it asks for more than a request can wait, the request fails at once, and
-//! says when to come back.
+//! Every retried call is a GET, so it is safe to repeat. The kind of failure, the remaining time and a retry
+//! budget decide: only a share of the calls may be repeated, because an upstream in trouble survives 10 % more
+//! calls, not three times as many. The delay is random between zero and a bound that doubles ("full jitter"),
+//! so calls that failed together do not return together. `Retry-After` is honoured; if it is longer than a
+//! request can wait, the request fails at once and states when to retry.
 //!
-//! The budget is tower's, which runs on Tokio's clock. The delays are our own: `backon` adds its jitter to a
-//! delay, so that nobody comes back early, and everybody at about the same time.
+//! The budget is tower's, which uses Tokio's clock. The delays are our own, because `backon` adds jitter to a
+//! fixed delay, so all retries would come at about the same time.
 
 use std::time::Duration;
 
@@ -19,24 +18,24 @@ use tower::retry::budget::{Budget, TpsBudget};
 use super::error::{UpstreamError, UpstreamFailure};
 use crate::domain::settings::Ranges;
 
-/// The longest wait for a next call inside a request (UPSTREAMS.md B3).
+/// Longest delay of a retry within a request (UPSTREAMS.md B3).
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// How long a call counts in the budget.
+/// Time for which a call counts in the budget.
 const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 
-/// What may be repeated besides the share, so that a key that makes few calls has something to draw on.
+/// Retries per second in addition to the share, for keys with few calls.
 const BUDGET_PER_SECOND: u32 = 1;
 
-/// The settings of repeated calls at one upstream.
+/// Retry settings of one upstream.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetrySettings {
-    /// How often one call is repeated, at most; 0: never.
+    /// Maximum retries of one call; 0 disables them.
     pub retries_max: u32,
-    /// The longest delay before the first, in milliseconds; twice as long before each further one.
+    /// Maximum delay before the first retry, in milliseconds; doubled for each further retry.
     pub backoff_ms: u64,
-    /// How many of a hundred calls of a key may be repeated, besides one a second; at most 1,000.
+    /// Percentage of a key's calls that may be repeated, in addition to one per second; at most 1,000.
     pub budget_percent: u16,
 }
 
@@ -46,13 +45,13 @@ impl RetrySettings {
         &[("retries_max", 0..=10), ("backoff_ms", 0..=60_000), ("budget_percent", 0..=1_000)];
 }
 
-/// The budget of one credential.
+/// Creates the retry budget of one credential.
 pub(super) fn budget(settings: &RetrySettings) -> TpsBudget {
     let share = f32::from(settings.budget_percent.min(1_000)) / 100.0;
     TpsBudget::new(BUDGET_WINDOW, BUDGET_PER_SECOND, share)
 }
 
-/// What is left of one call's repetitions.
+/// Retries of one call.
 pub(super) struct Retries<'a> {
     settings: &'a RetrySettings,
     budget: &'a TpsBudget,
@@ -60,16 +59,17 @@ pub(super) struct Retries<'a> {
 }
 
 impl<'a> Retries<'a> {
-    /// Those of a call that is about to be made.
-    pub(super) fn of_a_call(settings: &'a RetrySettings, budget: &'a TpsBudget) -> Self {
+    /// Starts the retries of a new call.
+    pub(super) fn for_call(settings: &'a RetrySettings, budget: &'a TpsBudget) -> Self {
         budget.deposit();
         Self { settings, budget, waited: 0 }
     }
 
-    /// How long to wait before the next attempt; none where there is to be none. `jitter` is in 0 to 1.
+    /// Returns the delay before the next attempt; `None` if the call is not repeated. `jitter` is between 0
+    /// and 1.
     ///
-    /// A call that the quota held back for a short time is waited for too, and costs the budget nothing:
-    /// it is no call more.
+    /// A call that the quota held briefly is waited for as well. It costs no budget, because it is not an
+    /// additional call.
     pub(super) fn wait(
         &mut self,
         failed: &UpstreamError,
@@ -80,7 +80,7 @@ impl<'a> Retries<'a> {
         let is_held = failed.is_held();
         if self.waited >= self.settings.retries_max
             || !failed.failure.is_retryable()
-            || failed.is_for_good()
+            || failed.is_permanent()
             || (is_held && failed.failure != UpstreamFailure::RateLimited)
         {
             return None;
@@ -117,17 +117,17 @@ mod tests {
         error
     }
 
-    /// The waits of one call that fails each time, in milliseconds.
+    /// Delays of one call that fails each time, in milliseconds.
     fn waits(error: &UpstreamError, left_ms: u64, jitter: f64) -> Vec<u128> {
         let budget = budget(&SETTINGS);
-        let mut retries = Retries::of_a_call(&SETTINGS, &budget);
+        let mut retries = Retries::for_call(&SETTINGS, &budget);
         let now = Instant::now();
         let deadline = now + Duration::from_millis(left_ms);
         std::iter::from_fn(|| Some(retries.wait(error, now, deadline, jitter)?.as_millis())).collect()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_delay_is_drawn_from_nothing_to_a_bound_that_doubles() {
+    async fn delays_are_random_up_to_a_bound_that_doubles() {
         let error = failed(UpstreamFailure::Unavailable, None);
         assert_eq!(waits(&error, 60_000, 1.0), [400, 800, 1_600, 2_000]);
         assert_eq!(waits(&error, 60_000, 0.5), [200, 400, 800, 1_000]);
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(waits(&closed, 60_000, 1.0), [0, 800, 1_600, 2_000]);
         let settings = RetrySettings { budget_percent: 0, ..SETTINGS };
         let budget = TpsBudget::new(BUDGET_WINDOW, 0, 0.0);
-        let mut retries = Retries::of_a_call(&settings, &budget);
+        let mut retries = Retries::for_call(&settings, &budget);
         let now = Instant::now();
         let deadline = now + Duration::from_secs(60);
         assert_eq!(retries.wait(&closed, now, deadline, 1.0), Some(Duration::ZERO));
@@ -148,21 +148,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_the_upstream_asks_for_is_heeded_up_to_two_seconds() {
+    async fn retry_after_is_honoured_up_to_two_seconds() {
         let asked = |ms| failed(UpstreamFailure::Unavailable, Some(ms));
         assert_eq!(waits(&asked(1_500), 60_000, 0.5)[..2], [1_700, 1_900]);
         assert_eq!(waits(&asked(2_001), 60_000, 0.0), []);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_waited_for_beyond_the_deadline() {
+    async fn no_delay_exceeds_the_deadline() {
         let error = failed(UpstreamFailure::Timeout, None);
         assert_eq!(waits(&error, 800, 1.0), [400]);
         assert_eq!(waits(&error, 0, 0.0), []);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_what_may_pass_is_repeated() {
+    async fn only_retryable_failures_are_repeated() {
         use UpstreamFailure as F;
         for failure in [F::Timeout, F::Unavailable, F::RateLimited, F::BadResponse] {
             assert_eq!(waits(&failed(failure, None), 60_000, 0.0).len(), 4, "{failure:?}");
@@ -171,23 +171,23 @@ mod tests {
             assert_eq!(waits(&failed(failure, None), 60_000, 0.0), [], "{failure:?}");
         }
         let held = |failure| UpstreamError::held(UpstreamName::Composio, failure, Duration::from_secs(1));
-        assert_eq!(waits(&held(F::RateLimited), 60_000, 0.0), [1_000; 4], "its turn comes");
-        assert_eq!(waits(&held(F::Unavailable), 60_000, 0.0), [], "an open breaker is to be quick");
+        assert_eq!(waits(&held(F::RateLimited), 60_000, 0.0), [1_000; 4], "a held call is waited for");
+        assert_eq!(waits(&held(F::Unavailable), 60_000, 0.0), [], "an open breaker fails at once");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_fifth_of_the_calls_may_be_repeated_besides_one_a_second() {
+    async fn the_budget_is_a_fifth_of_the_calls_plus_one_per_second() {
         let error = failed(UpstreamFailure::Unavailable, None);
         let budget = budget(&SETTINGS);
         let repeated = |calls: usize| {
             let (now, deadline) = (Instant::now(), Instant::now() + Duration::from_secs(60));
             (0..calls)
-                .filter(|_| Retries::of_a_call(&SETTINGS, &budget).wait(&error, now, deadline, 0.0).is_some())
+                .filter(|_| Retries::for_call(&SETTINGS, &budget).wait(&error, now, deadline, 0.0).is_some())
                 .count()
         };
         assert_eq!(repeated(1_000), 210, "ten for the last ten seconds, and the share");
         assert_eq!(repeated(5), 1);
         tokio::time::advance(BUDGET_WINDOW * 2).await;
-        assert_eq!(repeated(10), 10, "whoever calls seldom may repeat each");
+        assert_eq!(repeated(10), 10, "a key with few calls may repeat each");
     }
 }

@@ -1,4 +1,4 @@
-//! What can be set about the two upstreams.
+//! Settings of the two upstreams.
 
 use std::time::Duration;
 
@@ -12,27 +12,27 @@ use super::quota::QuotaSettings;
 use super::retry::RetrySettings;
 use crate::domain::settings::{GIB, Ranges};
 
-/// The settings of one upstream: `[upstream.leadlex]` and `[upstream.composio]`.
+/// Settings of one upstream: `[upstream.leadlex]` and `[upstream.composio]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamSettings {
-    /// Where its API begins; `http` or `https`.
+    /// Base URL of the API; `http` or `https`.
     pub base_url: Url,
-    /// The key to it for the tenant `default`; empty where callers bring their own.
+    /// API key of the tenant `default`; empty if callers bring their own.
     pub api_key: SecretString,
-    /// How long one call may take, from connecting to the last byte, in milliseconds.
+    /// Timeout of one call, from connecting to the last byte, in milliseconds.
     pub timeout_ms: u64,
-    /// How long one question may take, with every wait and every repeated call, in milliseconds.
+    /// Deadline of one request with all waits and retries, in milliseconds.
     pub deadline_ms: u64,
-    /// The largest answer that is read, in bytes.
+    /// Maximum size of a response, in bytes.
     pub body_limit_bytes: usize,
-    /// How the calls of each key are spent.
+    /// Rate limit of each key.
     pub quota: QuotaSettings,
-    /// How many calls of each key may be under way.
+    /// Limits of calls in flight.
     pub concurrency: ConcurrencySettings,
-    /// When each key's calls stop, as they only fail.
+    /// Circuit breaker of each key.
     pub breaker: BreakerSettings,
-    /// How failed calls are made again.
+    /// Retries of failed calls.
     pub retry: RetrySettings,
 }
 
@@ -41,13 +41,13 @@ impl UpstreamSettings {
     pub(crate) const RANGES: Ranges =
         &[("timeout_ms", 1..=600_000), ("deadline_ms", 1..=600_000), ("body_limit_bytes", 1..=GIB)];
 
-    /// How long one call may take.
+    /// Timeout of one call.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
     }
 
-    /// How long one question may take.
+    /// Deadline of one request.
     #[must_use]
     pub fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms)

@@ -1,14 +1,12 @@
-//! The one road to the network, with every policy on it.
+//! The only HTTP client of upstreams, and the policies that each call passes.
 //!
-//! Quota → a place → breaker (`gate.rs`) → the attempt, with its time and its bytes → what its end means →
-//! what is learnt of it → perhaps once more (`retry.rs`): all of it in [`Transport::send`], before one
-//! deadline. A stack of tower layers would be the same in other words, but each layer would have to say
-//! anew whose call it is, what for, and until when.
+//! [`Transport::send`] acquires a permit (`call_limiter.rs`), makes one attempt within its timeout and body
+//! limit, classifies the result, records it, and repeats the call if [`Retries`] allows it; all before one
+//! deadline. A stack of tower layers would do the same, but each layer would need the credential, the purpose
+//! and the deadline again.
 //!
-//! A client hands over a path, a query and its authorisation, and gets the bytes of a successful
-//! answer or one [`UpstreamError`]. The network itself sits behind a small tower `Service`
-//! ([`Network`]), because a paused clock runs ahead while a real socket is pending: tests plug the
-//! sandbox in there, in-process, and time stands still while they do.
+//! The network is a small tower `Service` ([`Network`]). Tests plug the sandbox in there, in the same process,
+//! because a paused clock runs ahead while a real socket is pending.
 
 use std::error::Error;
 use std::io;
@@ -25,17 +23,17 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
 use url::Url;
 
+use super::call_limiter::{CallLimiters, CallPermit};
 use super::content_coding::{self, CodingError};
 use super::counts::CallCounts;
 use super::error::{UpstreamError, UpstreamFailure};
-use super::failure_body::{self, public_token};
-use super::gate::{Gates, Passage};
+use super::error_body::{self, public_token};
 use super::jitter::jitter;
 use super::quota::Purpose;
 use super::rate_limit;
 use super::retry::Retries;
 use super::settings::UpstreamSettings;
-use super::standing::Standing;
+use super::status::UpstreamStatus;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
 use crate::domain::problems::Problems;
@@ -44,17 +42,17 @@ use crate::replicas::Replicas;
 use crate::telemetry::metrics::readings::Readings;
 use crate::telemetry::traces::{Fact, Open, Post};
 
-/// A body as it comes from the network.
+/// Body of a response as it arrives from the network.
 pub type NetworkBody = UnsyncBoxBody<Bytes, BoxError>;
 
-/// Whatever carries a request to an upstream and its answer back.
+/// Service that sends a request to an upstream and returns its response.
 pub type Network = BoxCloneSyncService<Request<Bytes>, Response<NetworkBody>, BoxError>;
 
-/// The real network: reqwest over rustls, which follows no redirect, as a redirect would carry a
-/// key to wherever it points.
+/// The real network: reqwest over rustls. It follows no redirects, because a redirect could send the key to
+/// another host.
 ///
 /// # Errors
-/// Where the TLS stack cannot be set up, for example without any root certificate.
+/// If TLS cannot be set up, for example without any root certificate.
 pub fn network(base_url: &Url) -> Result<Network, reqwest::Error> {
     let client = client(base_url)?;
     Ok(BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
@@ -67,7 +65,7 @@ pub fn network(base_url: &Url) -> Result<Network, reqwest::Error> {
     })))
 }
 
-/// The same network for traces on their way to a collector: of its answers the status alone is read.
+/// Network for exporting traces to a collector; it reads only the status of responses.
 ///
 /// # Errors
 /// As [`network`].
@@ -92,7 +90,7 @@ fn client(url: &Url) -> Result<reqwest::Client, reqwest::Error> {
         .http1_max_headers(HEADERS_MAX)
         .user_agent(concat!("switchboard/", env!("CARGO_PKG_VERSION")));
     if is_loopback(url) {
-        // A proxy of the environment cannot reach this machine's own loopback.
+        // A proxy from the environment cannot reach the local loopback.
         builder = builder.no_proxy();
     }
     builder.build()
@@ -107,122 +105,121 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The road to one upstream.
+/// Client of one upstream.
 #[derive(Clone)]
 pub struct Transport {
     upstream: UpstreamName,
     settings: Arc<UpstreamSettings>,
     network: Network,
     clock: Clock,
-    gates: Gates,
+    limiters: CallLimiters,
 }
 
-/// What is asked of an upstream: one GET.
-pub(super) struct Ask<'a, U> {
+/// A GET request to an upstream.
+pub(super) struct UpstreamRequest<'a, U> {
     pub(super) path: &'a str,
     pub(super) query: &'a str,
     pub(super) credential: &'a Credential<U>,
-    /// The header that carries the key.
+    /// The header with the API key.
     pub(super) key: (HeaderName, String),
     pub(super) purpose: Purpose,
-    /// When it has to be answered.
+    /// The response must arrive before this time.
     pub(super) deadline: Instant,
 }
 
-/// A successful answer: its bytes at first, then what was read in them.
-pub(super) struct Answer<T> {
+/// A successful response: first its bytes, then the decoded body.
+pub(super) struct UpstreamResponse<T> {
     pub(super) headers: HeaderMap,
     pub(super) body: T,
 }
 
 impl Transport {
-    /// The road to `upstream` over a network.
+    /// Creates a client of `upstream` over `network`.
     #[must_use]
     pub fn new(upstream: UpstreamName, settings: UpstreamSettings, network: Network, clock: Clock) -> Self {
         let settings = Arc::new(settings);
-        let gates = Gates::new(upstream, Arc::clone(&settings), clock);
-        Self { upstream, settings, network, clock, gates }
+        let limiters = CallLimiters::new(upstream, Arc::clone(&settings), clock);
+        Self { upstream, settings, network, clock, limiters }
     }
 
-    /// The same, whose quotas are those of all replicas: they know of one another's calls. Before the first call, and
-    /// within a Tokio runtime.
+    /// Shares quotas with other replicas. Must be called before the first call, within a Tokio runtime.
     #[must_use]
     pub fn sharing(self, replicas: Option<&Replicas>) -> Self {
-        Self { gates: self.gates.sharing(replicas.cloned()), ..self }
+        Self { limiters: self.limiters.sharing(replicas.cloned()), ..self }
     }
 
-    /// Its clock, for what an answer's headers say of time.
+    /// Clock for times in response headers.
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// How long what is read now is to count as fresh: `ttl`, stretched to what the credential's quota
-    /// allows until its reset.
+    /// Returns how long data read now counts as fresh: `ttl`, extended to what the credential's quota allows
+    /// until its reset.
     #[must_use]
     pub fn fresh_for<U: Upstream>(&self, credential: &Credential<U>, ttl: Duration) -> Duration {
-        self.gates.of(credential).fresh_for(ttl)
+        self.limiters.of(credential).fresh_for(ttl)
     }
 
-    /// How long a refresh (a call for which there is something older to show) has to wait; `None`: it
-    /// may go now.
+    /// Returns how long a refresh (a call for which older data exists) has to wait; `None` if it may be sent
+    /// now.
     #[must_use]
-    pub fn may_refresh<U: Upstream>(&self, credential: &Credential<U>) -> Option<Duration> {
-        self.gates.of(credential).may_refresh()
+    pub fn refresh_wait<U: Upstream>(&self, credential: &Credential<U>) -> Option<Duration> {
+        self.limiters.of(credential).refresh_wait()
     }
 
-    /// How the upstream stands for this credential, by what its calls told. It makes no call.
+    /// Returns the status of the upstream for this credential, from the outcomes of its calls. Makes no call.
     #[must_use]
-    pub fn standing<U: Upstream>(&self, credential: &Credential<U>) -> Standing {
-        self.gates.of(credential).standing()
+    pub fn status<U: Upstream>(&self, credential: &Credential<U>) -> UpstreamStatus {
+        self.limiters.of(credential).status()
     }
 
-    /// What became of all calls, for metrics.
+    /// Returns the outcomes of all calls, for metrics.
     #[must_use]
     pub fn counts(&self) -> CallCounts {
-        self.gates.counts()
+        self.limiters.counts()
     }
 
-    /// Puts what metrics tell of all calls, and of the quotas, into a reading.
+    /// Adds the metrics of all calls and quotas.
     pub(super) fn read_metrics(&self, readings: &mut Readings) {
-        self.gates.read(readings);
+        self.limiters.read(readings);
     }
 
-    /// Counts what of an answer could not be read or was not asked for.
+    /// Counts the parts of a response that could not be read or were not requested.
     pub(super) fn count_problems(&self, problems: &Problems) {
-        self.gates.count_problems(problems);
+        self.limiters.count_problems(problems);
     }
 
-    /// When a question that is asked now has to be answered.
+    /// Deadline of a request that starts now.
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.settings.deadline()
     }
 
-    /// Asks once, or again where that failed and is worth it, and reads the answer with `decode`; all of it
-    /// before the deadline. Each attempt passes the credential's gate by itself.
+    /// Sends a request, repeats it where a failure allows that, and decodes the response with `decode`; all
+    /// before the deadline. Each attempt acquires its own permit.
     ///
     /// # Errors
-    /// The last failure of the upstream; where there was none, what held the call back.
+    /// The last failure of the upstream; if no call was sent, the reason.
     pub(super) async fn send<U: Upstream, T, E: Into<BoxError>>(
         &self,
-        ask: Ask<'_, U>,
+        ask: UpstreamRequest<'_, U>,
         decode: impl Fn(&[u8]) -> Result<T, E>,
-    ) -> Result<Answer<T>, UpstreamError> {
-        let gate = self.gates.of(ask.credential);
+    ) -> Result<UpstreamResponse<T>, UpstreamError> {
+        let limiter = self.limiters.of(ask.credential);
         let (purpose, deadline) = (ask.purpose, ask.deadline);
         let request = self.request(ask)?;
-        let mut retries = Retries::of_a_call(&self.settings.retry, gate.budget());
-        let (mut before, mut repetition): (Option<UpstreamError>, u32) = (None, 0);
+        let mut retries = Retries::for_call(&self.settings.retry, limiter.budget());
+        let (mut last_error, mut attempt): (Option<UpstreamError>, u32) = (None, 0);
         loop {
-            let tried = match gate.pass(purpose, deadline).await {
-                Ok(passage) => {
-                    if before.is_some() {
-                        gate.count_retry();
+            let tried = match limiter.acquire(purpose, deadline).await {
+                Ok(permit) => {
+                    if last_error.is_some() {
+                        limiter.on_retry();
                     }
-                    let call = Open::call(self.upstream, repetition);
-                    repetition += 1;
+                    let call = Open::call(self.upstream, attempt);
+                    attempt += 1;
                     let mut request = request.clone();
                     call.tell(&mut request);
-                    let read = call.around(self.attempt(request, passage, deadline, &decode)).await;
+                    let read = call.around(self.attempt(request, permit, deadline, &decode)).await;
                     trace(&call, &read);
                     read
                 }
@@ -233,42 +230,42 @@ impl Transport {
                 Err(failed) => failed,
             };
             let now = Instant::now();
-            let again = retries.wait(&failed, now, deadline, jitter()).map(|wait| now + wait);
-            let told = if failed.is_held() { before.unwrap_or(failed) } else { failed };
-            match again.filter(|at| gate.would_let(purpose, *at)) {
+            let retry_at = retries.wait(&failed, now, deadline, jitter()).map(|wait| now + wait);
+            let error = if failed.is_held() { last_error.unwrap_or(failed) } else { failed };
+            match retry_at.filter(|at| limiter.would_allow(purpose, *at)) {
                 Some(at) => tokio::time::sleep_until(at).await,
-                None => return Err(told),
+                None => return Err(error),
             }
-            before = Some(told).filter(|told| !told.is_held());
+            last_error = Some(error).filter(|error| !error.is_held());
         }
     }
 
-    /// One call, within its time. Where the deadline leaves it little of that, the call is cut short, which is as if it
-    /// had been cancelled: how much longer it would have taken, nobody knows.
+    /// Makes one call within its timeout. If the deadline leaves less than half of the timeout, the call
+    /// counts as cancelled: it might have succeeded in its full time.
     async fn attempt<T, E: Into<BoxError>>(
         &self,
         request: Request<Bytes>,
-        mut passage: Passage,
+        mut permit: CallPermit,
         deadline: Instant,
         decode: impl Fn(&[u8]) -> Result<T, E>,
-    ) -> Result<Answer<T>, UpstreamError> {
+    ) -> Result<UpstreamResponse<T>, UpstreamError> {
         let (began, timeout) = (Instant::now(), self.settings.timeout().min(self.settings.deadline()));
         let until = deadline.min(began + timeout);
-        let answered = timeout_at(until, self.call(request, &mut passage, until).boxed()).await;
+        let answered = timeout_at(until, self.call(request, &mut permit, until).boxed()).await;
         let read = match answered {
-            Ok(Ok(Answer { headers, body })) => match decode(&body) {
-                Ok(body) => Ok(Answer { headers, body }),
+            Ok(Ok(UpstreamResponse { headers, body })) => match decode(&body) {
+                Ok(body) => Ok(UpstreamResponse { headers, body }),
                 Err(error) => Err(self.error(UpstreamFailure::BadResponse).caused_by(error)),
             },
             Ok(Err(error)) => Err(error),
             Err(_elapsed) if until - began < timeout / 2 => return Err(self.error(UpstreamFailure::Timeout)),
             Err(_elapsed) => Err(self.error(UpstreamFailure::Timeout)),
         };
-        passage.end(read.as_ref().map(|_| ()));
+        permit.end(read.as_ref().map(|_| ()));
         read
     }
 
-    fn request<U: Upstream>(&self, ask: Ask<'_, U>) -> Result<Request<Bytes>, UpstreamError> {
+    fn request<U: Upstream>(&self, ask: UpstreamRequest<'_, U>) -> Result<Request<Bytes>, UpstreamError> {
         let mut url = self.settings.base_url.clone();
         url.set_path(&format!("{}{}", self.settings.base_url.path().trim_end_matches('/'), ask.path));
         url.set_query((!ask.query.is_empty()).then_some(ask.query));
@@ -281,16 +278,16 @@ impl Transport {
             .header(header::ACCEPT_ENCODING, content_coding::ACCEPTED)
             .header(header_name, key)
             .body(Bytes::new())
-            // The one thing that can be wrong is a URL of more than 64 KiB, which no server takes either (414).
+            // Only a URL of more than 64 KiB can be invalid here, and servers refuse it too (414).
             .map_err(|error| self.error(UpstreamFailure::Rejected).caused_by(error))
     }
 
     async fn call(
         &self,
         request: Request<Bytes>,
-        passage: &mut Passage,
+        permit: &mut CallPermit,
         until: Instant,
-    ) -> Result<Answer<Bytes>, UpstreamError> {
+    ) -> Result<UpstreamResponse<Bytes>, UpstreamError> {
         let unavailable = |error: BoxError| {
             let is_closed = is_closed_connection(error.as_ref());
             let error = self.error(UpstreamFailure::Unavailable).caused_by(error);
@@ -298,19 +295,19 @@ impl Transport {
         };
         let response = self.network.clone().oneshot(request).await.map_err(unavailable)?;
         let (head, body) = response.into_parts();
-        // At once: whatever becomes of the body, the call was counted.
-        let held = passage.heard(head.status, &head.headers);
+        // Recorded before the body is read: the upstream has counted the call in any case.
+        let held = permit.on_response(head.status, &head.headers);
         // 203: a proxy on the way has changed the response (RFC 9110, 15.3.4), which still answers the request.
         if matches!(head.status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION) {
             let limit_bytes = self.settings.body_limit_bytes;
             let body = self.read(body, limit_bytes).await?;
             let body = content_coding::decode(&head.headers, body, limit_bytes).map_err(|coding| {
                 let error = self.error(UpstreamFailure::BadResponse).caused_by(coding);
-                if coding == CodingError::TooLarge { error.for_good() } else { error }
+                if coding == CodingError::TooLarge { error.permanent() } else { error }
             })?;
-            return Ok(Answer { headers: head.headers, body });
+            return Ok(UpstreamResponse { headers: head.headers, body });
         }
-        // The status says what to do, whether or not its body ever comes.
+        // The status decides, even if the body never arrives.
         let soon = until.min(Instant::now() + REFUSAL_TIME);
         let body =
             timeout_at(soon, self.read(body, REFUSAL_BYTES_MAX)).await.map_or_else(|_| None, Result::ok);
@@ -327,8 +324,8 @@ impl Transport {
             let frame = frame.map_err(|error| bad().caused_by(error))?;
             if let Some(data) = frame.data_ref() {
                 if bytes.len() + data.len() > limit_bytes {
-                    // It will be as large the next time.
-                    return Err(bad().for_good().caused_by("the answer is larger than it may be"));
+                    // A repeated call would return the same size.
+                    return Err(bad().permanent().caused_by("the response exceeds body_limit_bytes"));
                 }
                 bytes.extend_from_slice(data);
             }
@@ -336,8 +333,8 @@ impl Transport {
         Ok(bytes.freeze())
     }
 
-    /// What a status other than 200 means (UPSTREAMS.md A7, B2: the status decides, the body only
-    /// adds to it).
+    /// Returns the error for a status other than 200 (UPSTREAMS.md A7, B2: the status decides, the body only
+    /// adds details).
     fn refusal(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
         let failure = match status.as_u16() {
             401 => UpstreamFailure::Unauthorized,
@@ -346,16 +343,16 @@ impl Transport {
             408 => UpstreamFailure::Timeout,
             400..=499 => UpstreamFailure::Rejected,
             500.. => UpstreamFailure::Unavailable,
-            // 1xx never gets here; another 2xx or a redirect is no answer to this question.
+            // 1xx never arrives here; another 2xx or a redirect does not answer this request.
             _ => UpstreamFailure::BadResponse,
         };
-        let told = failure_body::read(body);
-        let request_id = request_id(headers).or(told.request_id);
+        let error = error_body::read(body);
+        let request_id = request_id(headers).or(error.request_id);
         let mut error = self.error(failure);
         error.status = Some(status.as_u16());
         error.retry_after = rate_limit::wait(headers, self.clock.now()).filter(|_| failure.is_retryable());
         error.request_id = request_id.map(Into::into);
-        error.slug = told.slug.map(Into::into);
+        error.slug = error.slug.map(Into::into);
         error
     }
 
@@ -364,8 +361,8 @@ impl Transport {
     }
 }
 
-/// Whether the connection was closed before any byte of a response came, as a server does with a kept-alive connection that it has given up
-/// (RFC 9110, 9.2.2 and RFC 9112, 9.3.1 let a client repeat an idempotent request then).
+/// Whether the connection was closed before any byte of a response arrived, as a server does with a kept-alive
+/// connection (RFC 9110, 9.2.2 and RFC 9112, 9.3.1 allow repeating an idempotent request then).
 fn is_closed_connection(error: &(dyn Error + 'static)) -> bool {
     let is_incomplete = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message);
     let is_reset = error.downcast_ref::<io::Error>().is_some_and(|error| {
@@ -374,10 +371,12 @@ fn is_closed_connection(error: &(dyn Error + 'static)) -> bool {
     is_incomplete || is_reset || error.source().is_some_and(is_closed_connection)
 }
 
-/// Tells the trace how a call ended.
-fn trace<T>(call: &Open, read: &Result<Answer<T>, UpstreamError>) {
+/// Records the outcome of a call in its span.
+fn trace<T>(call: &Open, read: &Result<UpstreamResponse<T>, UpstreamError>) {
     let (status, id) = match read {
-        Ok(Answer { headers, .. }) => (Some(StatusCode::OK.as_u16()), request_id(headers).map(Into::into)),
+        Ok(UpstreamResponse { headers, .. }) => {
+            (Some(StatusCode::OK.as_u16()), request_id(headers).map(Into::into))
+        }
         Err(error) => (error.status, error.request_id.clone()),
     };
     for fact in [status.map(Fact::Status), id.as_deref().map(Fact::UpstreamRequestId)].into_iter().flatten() {
@@ -388,11 +387,11 @@ fn trace<T>(call: &Open, read: &Result<Answer<T>, UpstreamError>) {
     }
 }
 
-/// How long the body of a refusal is waited for, and how much of it is read: it only adds to what its status says.
+/// Time and size limits for the body of an error response; it only adds details to the status.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 
-/// The upstream's request id, where it is one that may be shown.
+/// Returns the upstream's request id if it is safe to show.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
     public_token(headers.get("x-request-id")?.to_str().ok()?)
 }

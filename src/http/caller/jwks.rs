@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::keys::{InvalidKeySet, KeySet};
-use crate::upstream::jwks::{self, JwksUnread};
+use crate::upstream::jwks::{self, JwksFetchError};
 use crate::upstream::transport::Network;
 
 /// Minimum time between two reads after a failed one, unless the setting is shorter.
@@ -65,7 +65,7 @@ pub(super) enum KeyLookup {
 pub enum KeyReadError {
     /// The issuer could not be reached or refused.
     #[error("{0}")]
-    Network(#[from] JwksUnread),
+    Network(#[from] JwksFetchError),
     /// The response is not a key set.
     #[error("{0}")]
     Keys(#[from] InvalidKeySet),

@@ -21,7 +21,7 @@ use crate::loaders::cache::read_through::Cache;
 use crate::loaders::cache::upstream_cache::UpstreamCache;
 use crate::loaders::stats::{OperationStats, PartKey};
 use crate::upstream::error::UpstreamError;
-use crate::upstream::providers::{ProvidersClient, WholeList};
+use crate::upstream::providers::{FetchedProviders, ProvidersClient};
 
 /// A provider with its id, which depends on the key of ids and not on the row alone.
 #[derive(Debug, Serialize, Deserialize)]
@@ -128,7 +128,7 @@ impl Providers {
         let fetch = move |purpose| {
             let (client, credential, ids) = (client.clone(), credential.clone(), ids.clone());
             async move {
-                let WholeList { rows, problems } = client.fetch_list(&credential, purpose).await?;
+                let FetchedProviders { rows, problems } = client.fetch_list(&credential, purpose).await?;
                 let listed = |provider| Arc::new(ListedProvider { id: ids.provider_id(&provider), provider });
                 let listed = CachedProviderList {
                     list: rows.into_iter().map(listed).collect(),

@@ -1,9 +1,9 @@
 //! Our own calls of the last minutes.
 //!
-//! When the upstream counts a call is not known, only that it lies between its leaving and its coming
-//! back. So a call takes its place in the minute from the one until a minute after the other, and is
-//! taken off what the headers say is left until an answer of its own has told. Counting at the moment
-//! of sending alone would let eleven calls arrive in one minute where the first was slow.
+//! The upstream counts a call at an unknown time between sending and response. So a call occupies the minute
+//! from its sending until one minute after its response, and is subtracted from the remaining calls until its
+//! own response confirms a number. Counting only at the time of sending would allow eleven calls to arrive in
+//! one minute if the first was slow.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,57 +12,57 @@ use tokio::time::Instant;
 
 use super::MINUTE;
 
-/// A call that has not come back by then never will; far above any deadline of a call.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(120);
+/// Time after which a call without a response is considered lost; far above the deadline of any call.
+const CALL_LOST_AFTER: Duration = Duration::from_secs(120);
 
-/// The most that are remembered, some 600 KB. More calls in two minutes have no limit that matters.
-const REMEMBERED_MAX: usize = 16_384;
+/// Maximum number of remembered calls, about 600 KB. A client that makes more calls in two minutes has no
+/// limit that this model needs.
+const RECENT_CALLS_MAX: usize = 16_384;
 
-/// A call under way, as [`Quota::sent`](super::Quota::sent) numbered it.
+/// Number of a sent call, assigned by [`Quota::on_sent`](super::Quota::on_sent).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call(u64);
 
 #[derive(Debug, Default)]
-pub(super) struct Calls {
-    /// The number of the first in `recent`; the others follow without a gap.
+pub(super) struct RecentCalls {
+    /// Number of the first call in `recent`; the others follow without a gap.
     first: u64,
-    recent: VecDeque<Recent>,
-    /// How many of them are not heard of: a count to keep, as every call asks for it and there may be
-    /// thousands.
-    unheard: u64,
+    recent: VecDeque<RecentCall>,
+    /// Number of unconfirmed calls in `recent`. Stored because every call needs it and there may be thousands.
+    unconfirmed: u64,
     last: Option<Instant>,
 }
 
-/// A call that is remembered.
+/// A remembered call.
 #[derive(Debug)]
-pub(super) struct Recent {
+pub(super) struct RecentCall {
     pub(super) sent: Instant,
     pub(super) ended: Option<Instant>,
-    /// Whether an answer told what was left after it.
-    pub(super) heard: bool,
+    /// Whether a response stated the remaining calls after it.
+    pub(super) is_confirmed: bool,
 }
 
-impl Recent {
-    fn leaves_minute(&self) -> Instant {
-        self.ended.map_or(self.sent + GIVEN_UP_AFTER, |ended| ended + MINUTE)
+impl RecentCall {
+    fn minute_end(&self) -> Instant {
+        self.ended.map_or(self.sent + CALL_LOST_AFTER, |ended| ended + MINUTE)
     }
 
-    fn matters(&self, now: Instant) -> bool {
-        self.leaves_minute() > now || (!self.heard && self.sent + GIVEN_UP_AFTER > now)
+    fn is_relevant(&self, now: Instant) -> bool {
+        self.minute_end() > now || (!self.is_confirmed && self.sent + CALL_LOST_AFTER > now)
     }
 }
 
-impl Calls {
+impl RecentCalls {
     pub(super) fn start(&mut self, now: Instant) -> Call {
         let call = Call(self.first + self.recent.len() as u64);
-        self.recent.push_back(Recent { sent: now, ended: None, heard: false });
-        self.unheard += 1;
+        self.recent.push_back(RecentCall { sent: now, ended: None, is_confirmed: false });
+        self.unconfirmed += 1;
         self.last = Some(now);
         call
     }
 
-    /// One that had left before, and perhaps came back: another replica's, told late. It takes its place behind those
-    /// that are known; when it ended stays what it was.
+    /// Adds an earlier call of another replica that was reported late. It is placed after all known calls; its
+    /// end time stays unchanged.
     pub(super) fn add(&mut self, sent: Instant, ended: Option<Instant>) -> Call {
         let sent = self.recent.back().map_or(sent, |latest| latest.sent.max(sent));
         let last = self.last.max(Some(sent));
@@ -74,23 +74,23 @@ impl Calls {
         call
     }
 
-    /// One had left by then, whoever's it was.
+    /// Records that some call was sent at `at`.
     pub(super) fn had_left(&mut self, at: Instant) {
         self.last = self.last.max(Some(at));
     }
 
-    /// Whether it came back, as far as it is remembered.
+    /// Whether the call has ended, as far as remembered.
     pub(super) fn has_ended(&self, call: Call) -> bool {
         let recent = call.0.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
         recent.and_then(|place| self.recent.get(place)).is_some_and(|recent| recent.ended.is_some())
     }
 
-    /// The latest so many that are remembered, in the order in which they left.
-    pub(super) fn latest(&self, most: usize) -> impl Iterator<Item = (Call, &Recent)> {
+    /// The latest `most` calls, in the order of sending.
+    pub(super) fn latest(&self, most: usize) -> impl Iterator<Item = (Call, &RecentCall)> {
         (self.first..).map(Call).zip(&self.recent).skip(self.recent.len().saturating_sub(most))
     }
 
-    /// The earliest that is remembered, or the next.
+    /// Earliest remembered call, or the next one.
     pub(super) fn earliest(&self) -> Call {
         Call(self.first)
     }
@@ -101,62 +101,63 @@ impl Calls {
         }
     }
 
-    pub(super) fn hear(&mut self, call: &Call) {
+    pub(super) fn confirm(&mut self, call: &Call) {
         if let Some(recent) = self.find(call)
-            && !std::mem::replace(&mut recent.heard, true)
+            && !std::mem::replace(&mut recent.is_confirmed, true)
         {
-            self.unheard -= 1;
+            self.unconfirmed -= 1;
         }
     }
 
-    fn find(&mut self, call: &Call) -> Option<&mut Recent> {
+    fn find(&mut self, call: &Call) -> Option<&mut RecentCall> {
         let place = usize::try_from(call.0.checked_sub(self.first)?).ok()?;
         self.recent.get_mut(place)
     }
 
-    /// Forgets the calls that no longer matter; says of how many nothing was heard.
+    /// Forgets calls that are no longer relevant. Returns how many of them were unconfirmed.
     pub(super) fn forget(&mut self, now: Instant) -> u64 {
-        let mut unheard = 0;
+        let mut unconfirmed = 0;
         while let Some(front) = self.recent.front() {
-            if front.matters(now) && self.recent.len() <= REMEMBERED_MAX {
+            if front.is_relevant(now) && self.recent.len() <= RECENT_CALLS_MAX {
                 break;
             }
-            unheard += u64::from(!front.heard);
+            unconfirmed += u64::from(!front.is_confirmed);
             self.recent.pop_front();
             self.first += 1;
         }
-        self.unheard -= unheard;
-        unheard
+        self.unconfirmed -= unconfirmed;
+        unconfirmed
     }
 
-    /// The calls of which no answer has told yet.
-    pub(super) fn unheard(&self) -> u64 {
-        self.unheard
+    /// Number of calls that no response has confirmed yet.
+    pub(super) fn unconfirmed(&self) -> u64 {
+        self.unconfirmed
     }
 
-    /// The calls that an upstream may have counted within one minute with one that leaves now.
+    /// Number of calls that an upstream may count in the same minute as a call sent now.
     pub(super) fn in_minute(&self, now: Instant) -> u64 {
-        self.recent.iter().filter(|recent| recent.leaves_minute() > now).count() as u64
+        self.recent.iter().filter(|recent| recent.minute_end() > now).count() as u64
     }
 
-    /// The calls that left within the last minute: the same, but for those that take their time.
+    /// Number of calls sent within the last minute. Unlike [`Self::in_minute`], slow calls do not count
+    /// longer.
     pub(super) fn left_in_minute(&self, now: Instant) -> u64 {
         let since = now.checked_sub(MINUTE);
         let earlier = self.recent.partition_point(|recent| since.is_some_and(|since| recent.sent <= since));
         (self.recent.len() - earlier) as u64
     }
 
-    /// When there will be room for one more, of at most `limit` in a minute; none where there is now.
+    /// Returns when one more call fits into `limit` per minute; `None` if it fits now.
     pub(super) fn room_at(&self, now: Instant, limit: u64) -> Option<Instant> {
         (self.recent.len() as u64).checked_sub(limit)?;
         let mut leaving: Vec<_> =
-            self.recent.iter().map(Recent::leaves_minute).filter(|leaves| *leaves > now).collect();
+            self.recent.iter().map(RecentCall::minute_end).filter(|leaves| *leaves > now).collect();
         let over = usize::try_from((leaving.len() as u64).checked_sub(limit)?).ok()?;
         leaving.sort_unstable();
         leaving.get(over).copied()
     }
 
-    /// When the last one left.
+    /// Time of the last sent call.
     pub(super) fn last(&self) -> Option<Instant> {
         self.last
     }

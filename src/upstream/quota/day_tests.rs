@@ -1,8 +1,8 @@
-//! Days with the starter plan, and a hundred times as many requests as it allows.
+//! Simulated days with the starter plan, with a hundred times as many requests as it allows.
 //!
-//! The upstream is a pair of counters in here, strict by both kinds of minute; requests come in four
-//! patterns, and the one who serves them does no more than the model says. What it prints is how old
-//! the data was: `cargo test --lib quota::day -- --nocapture`.
+//! The upstream is a pair of counters that enforces the limits per day and per minute. Requests come in four
+//! patterns, and a simple cache serves them as the model allows. The test prints the age of the data: `cargo
+//! test --lib quota::day -- --nocapture`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Write;
@@ -12,15 +12,15 @@ use http::{HeaderMap, HeaderName};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::{Call, Purpose, Quota, QuotaSettings, Verdict};
+use super::{Call, CallDecision, Purpose, Quota, QuotaSettings};
 
-/// Milliseconds of the simulated days, from a midnight UTC on.
+/// Milliseconds since the first midnight UTC.
 type Millis = u64;
 
 const DAY: Millis = 86_400_000;
 const MINUTE: Millis = 60_000;
 const TTL: Millis = 60_000;
-/// It starts in the morning and sees two midnights.
+/// The simulation starts in the morning and includes two midnights.
 const START: Millis = 9 * 3_600_000;
 const END: Millis = 3 * DAY;
 const REQUESTS_PER_DAY: u64 = 10_000;
@@ -65,10 +65,10 @@ fn wall(at: Millis) -> Timestamp {
     midnight + SignedDuration::from_millis(at.try_into().unwrap())
 }
 
-/// Numbers that look random and are the same in every run (SplitMix64).
-struct Chance(u64);
+/// Deterministic pseudo-random numbers (SplitMix64).
+struct Rng(u64);
 
-impl Chance {
+impl Rng {
     fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -78,16 +78,16 @@ impl Chance {
     }
 }
 
-/// What is kept of one key.
+/// Cache entry of one key.
 #[derive(Clone, Copy, Default)]
 struct Entry {
-    /// When what is served was read, and until when it is fresh.
+    /// When the value was read, and until when it is fresh.
     value: Option<(Millis, Millis)>,
-    under_way: bool,
+    in_flight: bool,
 }
 
-/// A call of a key, on its way.
-enum Event {
+/// A call in flight.
+enum CallEvent {
     Arrives(Call, usize),
     Returns(Call, usize, Millis, HeaderMap),
 }
@@ -96,12 +96,12 @@ struct Day {
     origin: Instant,
     quota: Quota,
     upstream: Upstream,
-    chance: Chance,
+    rng: Rng,
     entries: Vec<Entry>,
-    /// What is to come, by its moment.
-    events: BTreeMap<(Millis, u64), Event>,
+    /// Future events by time.
+    events: BTreeMap<(Millis, u64), CallEvent>,
     ages: Vec<Millis>,
-    /// The minutes in which a request had neither data nor a call to wait for.
+    /// Minutes in which a request had neither data nor a call to wait for.
     unanswered: BTreeSet<Millis>,
     happened: u64,
 }
@@ -110,13 +110,14 @@ impl Day {
     fn new(keys: usize, seed: u64) -> Self {
         Self {
             origin: Instant::now(),
-            // More calls at once than a minute allows, before any answer: only the settings can know.
+            // Before any response only the settings can state a limit per minute that is lower than the number
+            // of keys.
             quota: Quota::new(QuotaSettings {
                 per_minute: if keys > 10 { 10 } else { 0 },
                 ..Default::default()
             }),
             upstream: Upstream::default(),
-            chance: Chance(seed),
+            rng: Rng(seed),
             entries: vec![Entry::default(); keys],
             events: BTreeMap::new(),
             ages: Vec::new(),
@@ -131,24 +132,24 @@ impl Day {
 
     fn request(&mut self, now: Millis, key: usize) {
         self.pass(now);
-        let Entry { value, under_way } = self.entries[key];
+        let Entry { value, in_flight } = self.entries[key];
         self.ages.extend(value.map(|(read, _)| now - read));
-        if under_way || value.is_some_and(|(_, fresh_until)| now < fresh_until) {
+        if in_flight || value.is_some_and(|(_, fresh_until)| now < fresh_until) {
             return;
         }
         let purpose = if value.is_some() { Purpose::Refresh } else { Purpose::Needed };
-        if self.quota.may_call(self.instant(now), purpose) == Verdict::Now {
-            let call = self.quota.sent(self.instant(now));
-            self.entries[key].under_way = true;
-            self.after(now, Event::Arrives(call, key));
+        if self.quota.may_call(self.instant(now), purpose) == CallDecision::Allowed {
+            let call = self.quota.on_sent(self.instant(now));
+            self.entries[key].in_flight = true;
+            self.after(now, CallEvent::Arrives(call, key));
         } else if value.is_none() {
             self.unanswered.insert(now / MINUTE);
         }
     }
 
-    fn after(&mut self, now: Millis, event: Event) {
+    fn after(&mut self, now: Millis, event: CallEvent) {
         self.happened += 1;
-        self.events.insert((now + self.chance.below(1_500), self.happened), event);
+        self.events.insert((now + self.rng.below(1_500), self.happened), event);
     }
 
     fn pass(&mut self, now: Millis) {
@@ -156,18 +157,18 @@ impl Day {
             && next.key().0 <= now
         {
             match next.remove_entry() {
-                ((at, _), Event::Arrives(call, key)) => {
+                ((at, _), CallEvent::Arrives(call, key)) => {
                     let headers = self.upstream.call(at);
-                    assert_eq!(self.upstream.refused, 0, "a 429 of our making");
-                    self.after(at, Event::Returns(call, key, at, headers));
+                    assert_eq!(self.upstream.refused, 0, "a 429 that we caused");
+                    self.after(at, CallEvent::Returns(call, key, at, headers));
                 }
-                ((at, _), Event::Returns(call, key, read, headers)) => {
+                ((at, _), CallEvent::Returns(call, key, read, headers)) => {
                     let now = self.instant(at);
-                    self.quota.answered(&call, now, wall(at), &headers);
+                    self.quota.on_response(&call, now, wall(at), &headers);
                     let ttl = Duration::from_millis(TTL);
                     let fresh = self.quota.fresh_for(now, ttl, self.entries.len());
                     let fresh_until = at + u64::try_from(fresh.as_millis()).unwrap();
-                    self.entries[key] = Entry { value: Some((read, fresh_until)), under_way: false };
+                    self.entries[key] = Entry { value: Some((read, fresh_until)), in_flight: false };
                 }
             }
         }
@@ -182,24 +183,24 @@ impl Day {
     }
 }
 
-/// The moments of requests, in order.
-fn pattern(name: &str, chance: &mut Chance) -> Vec<Millis> {
+/// Times of requests, in order.
+fn pattern(name: &str, rng: &mut Rng) -> Vec<Millis> {
     let days = (END - START) as f64 / DAY as f64;
     let count = (REQUESTS_PER_DAY as f64 * days) as u64;
     let span = END - START;
     let mut moments: Vec<_> = match name {
-        "steady" => (0..count).map(|_| START + chance.below(span)).collect(),
+        "steady" => (0..count).map(|_| START + rng.below(span)).collect(),
         "polling" => (0..span / 5_000).map(|turn| START + turn * 5_000).collect(),
         "bursts" => (0..count / 500)
             .flat_map(|_| {
-                let begins = START + chance.below(span - 600_000);
-                (0..500).map(|_| begins + chance.below(600_000)).collect::<Vec<_>>()
+                let begins = START + rng.below(span - 600_000);
+                (0..500).map(|_| begins + rng.below(600_000)).collect::<Vec<_>>()
             })
             .collect(),
         "office hours" => (0..count)
             .map(|_| {
-                let day = chance.below(END / DAY);
-                day * DAY + START + chance.below(8 * 3_600_000)
+                let day = rng.below(END / DAY);
+                day * DAY + START + rng.below(8 * 3_600_000)
             })
             .collect(),
         other => panic!("no pattern {other}"),
@@ -208,22 +209,22 @@ fn pattern(name: &str, chance: &mut Chance) -> Vec<Millis> {
     moments
 }
 
-/// The mean age where that many calls go evenly over each day (the first is shorter): the least that
-/// anyone can reach for requests that come evenly.
+/// Mean age if that many calls are spread evenly over each day (the first is shorter): the minimum for evenly
+/// spread requests.
 fn even_mean_age_s(keys: u64, per_day: u64) -> u64 {
     let days = [DAY - START, DAY, DAY].map(|day| day / 1_000);
     days.map(|day| day * day * keys / per_day / 2).iter().sum::<u64>() / days.iter().sum::<u64>()
 }
 
 fn simulate(name: &str, keys: usize, seed: u64) -> Day {
-    let mut chance = Chance(seed);
+    let mut rng = Rng(seed);
     let mut day = Day::new(keys, seed + 1);
-    for moment in pattern(name, &mut chance) {
+    for moment in pattern(name, &mut rng) {
         if name == "polling" {
-            // A page polls all that it shows.
+            // A page polls all keys.
             (0..keys).for_each(|key| day.request(moment, key));
         } else {
-            day.request(moment, usize::try_from(chance.below(keys as u64)).unwrap());
+            day.request(moment, usize::try_from(rng.below(keys as u64)).unwrap());
         }
     }
     day.pass(Millis::MAX);
@@ -243,7 +244,7 @@ fn simulate(name: &str, keys: usize, seed: u64) -> Day {
 }
 
 #[test]
-fn no_pattern_of_requests_overruns_the_quota_nor_goes_unanswered() {
+fn every_pattern_of_requests_is_answered_within_the_quota() {
     for (number, name) in ["steady", "polling", "bursts", "office hours"].into_iter().enumerate() {
         for keys in [1, 2, 20] {
             let day = simulate(name, keys, number as u64 * 100);
@@ -261,7 +262,7 @@ fn no_pattern_of_requests_overruns_the_quota_nor_goes_unanswered() {
 }
 
 #[test]
-fn what_is_served_is_about_as_old_as_the_quota_makes_it() {
+fn the_age_of_served_data_is_close_to_the_minimum() {
     for name in ["steady", "polling"] {
         for keys in [1, 2] {
             let day = simulate(name, keys, 7);

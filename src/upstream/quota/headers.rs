@@ -1,7 +1,7 @@
-//! What one answer's headers say of the counted window, in the terms of the model.
+//! Rate limit headers of one response, in the terms of the model.
 //!
-//! Times are read against the answer's own `Date`, so that no clock but the upstream's decides when
-//! its window ends (UPSTREAMS.md B3). In this form, and not as headers, replicas pass it on.
+//! Times are relative to the response's own `Date`, so only the upstream's clock decides when its window ends
+//! (UPSTREAMS.md B3). Replicas exchange this form, not the headers.
 
 use std::time::Duration;
 
@@ -11,54 +11,56 @@ use serde::{Deserialize, Serialize};
 
 use super::{super::rate_limit, DAY};
 
-/// Resets further away are nonsense and not heeded (UPSTREAMS.md B3).
+/// Later resets are implausible and ignored (UPSTREAMS.md B3).
 const RESET_MAX: Duration = Duration::from_secs(31 * 86_400);
 
-/// What one answer told.
+/// Parsed rate limit headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::upstream) struct Told {
+pub(in crate::upstream) struct QuotaHeaders {
     pub(super) limit: Option<u64>,
     pub(super) remaining: Option<u64>,
-    pub(super) ends: Ends,
-    /// When the window ends at the latest, from now, on the upstream's clock; at least 1 s.
+    pub(super) ends: WindowEnd,
+    /// Latest time until the window ends, on the upstream's clock; at least 1 s.
     pub(super) resets_in: Duration,
-    /// The same as a moment of that clock.
+    /// Same as a time on that clock.
     pub(super) resets_at: Timestamp,
-    /// How long a refused caller shall wait.
+    /// Requested delay after a 429.
     pub(super) wait: Option<Duration>,
-    /// Whether that was asked for, and does not only follow from the reset.
+    /// Whether a `Retry-After` header requested the delay; otherwise it follows from the reset.
     pub(super) asks_to_wait: bool,
-    /// Whether it is heard when it is told; what is passed on can be late.
+    /// Whether the headers were received some time ago, as those from another replica can be.
     #[serde(skip)]
     pub(super) is_late: bool,
 }
 
-/// How an answer told when its window ends.
+/// Form in which the headers state the end of the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(in crate::upstream) enum Ends {
-    /// By a reset, which also says which window is meant.
-    Told,
-    /// By its length alone (Composio, A8): at the latest that long from now.
+pub(in crate::upstream) enum WindowEnd {
+    /// By a reset time, which also identifies the window.
+    #[serde(rename = "told")]
+    Reset,
+    /// By the window's length only (Composio, A8): it ends at most this long from now.
     Within(Duration),
-    /// Not at all: taken for a day that ends at midnight UTC (LeadLex, B1.6).
-    Untold,
+    /// Not at all: assumed to be a day that ends at midnight UTC (LeadLex, B1.6).
+    #[serde(rename = "untold")]
+    Unknown,
 }
 
-impl Told {
-    /// Reads what an answer that came at `wall` told.
+impl QuotaHeaders {
+    /// Parses the headers of a response received at `wall`.
     pub(in crate::upstream) fn read(headers: &HeaderMap, wall: Timestamp) -> Self {
         let now = rate_limit::date(headers).unwrap_or(wall);
         let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
-        let told = rate_limit::resets_at(headers, now).filter(|at| until(*at) <= RESET_MAX);
-        let (ends, resets_at) = match (told, length(headers)) {
-            (Some(at), _) => (Ends::Told, at),
+        let reset = rate_limit::resets_at(headers, now).filter(|at| until(*at) <= RESET_MAX);
+        let (ends, resets_at) = match (reset, length(headers)) {
+            (Some(at), _) => (WindowEnd::Reset, at),
             (None, Some(length)) => {
                 let wait = rate_limit::wait(headers, wall).unwrap_or(length);
-                (Ends::Within(length), later(now, wait.min(length)))
+                (WindowEnd::Within(length), later(now, wait.min(length)))
             }
-            (None, None) => (Ends::Untold, midnight_after(now)),
+            (None, None) => (WindowEnd::Unknown, midnight_after(now)),
         };
         Self {
             limit: rate_limit::limit(headers).map(|limit| limit.max(1)),
@@ -72,18 +74,18 @@ impl Told {
         }
     }
 
-    /// What an answer without any header tells.
+    /// Result for a response without rate limit headers.
     pub(super) fn nothing(wall: Timestamp) -> Self {
         Self::read(&HeaderMap::new(), wall)
     }
 
-    /// The same as it is to be taken that much later; none where its window is over by then, or where it is nothing
-    /// that an answer can have told.
+    /// Adjusts the values to a later time. `None` if the window has ended by then, or if no response can have
+    /// stated these values.
     pub(super) fn after(self, age: Duration) -> Option<Self> {
         let is_long = |time: Duration| time > RESET_MAX;
         let ends_oddly = match self.ends {
-            Ends::Within(length) => length.is_zero() || is_long(length),
-            Ends::Told | Ends::Untold => false,
+            WindowEnd::Within(length) => length.is_zero() || is_long(length),
+            WindowEnd::Reset | WindowEnd::Unknown => false,
         };
         if ends_oddly || is_long(self.resets_in) || self.wait.is_some_and(is_long) {
             return None;
@@ -94,13 +96,13 @@ impl Told {
         Some(Self { limit, resets_in, wait, is_late: !age.is_zero(), ..self })
     }
 
-    /// Whether it told of any count.
+    /// Whether the headers state a limit or remaining calls.
     pub(super) fn counts(&self) -> bool {
         self.limit.is_some() || self.remaining.is_some()
     }
 }
 
-/// The moment that much later.
+/// Adds `wait` to a timestamp.
 pub(super) fn later(at: Timestamp, wait: Duration) -> Timestamp {
     SignedDuration::try_from(wait).ok().and_then(|wait| at.checked_add(wait).ok()).unwrap_or(Timestamp::MAX)
 }
@@ -110,7 +112,7 @@ fn midnight_after(now: Timestamp) -> Timestamp {
     Timestamp::from_second((now.as_second().div_euclid(day) + 1) * day).unwrap_or(Timestamp::MAX)
 }
 
-/// The window's length: a whole number with its unit, as in `60s` (A8); without one, seconds.
+/// Window length: an integer with a unit, such as `60s` (A8); seconds without a unit.
 fn length(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("x-ratelimit-window-size")?.to_str().ok()?.trim();
     let (number, unit) =

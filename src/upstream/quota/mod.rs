@@ -1,32 +1,36 @@
-//! The quota that one credential has at one upstream: when may the next call go, and is it worth it?
+//! Model of the rate limit that one credential has at one upstream: when the next call may be sent, and at
+//! which pace data is refreshed.
 //!
-//! A pure model on the caller's clock: no waiting, no locks, no I/O. Whoever calls the upstream tells
-//! it of each call ([`Quota::sent`]) and of each answer ([`Quota::answered`], [`Quota::refused`]), and
-//! asks it before the next ([`Quota::may_call`]). A token bucket of our own would be simpler, but the
-//! customer's other programs spend the same calls, and only the headers know of those.
+//! A pure model on the caller's clock: no waiting, no locks, no I/O. The [call limiter](super::call_limiter)
+//! reports each call ([`Quota::on_sent`]) and each response ([`Quota::on_response`],
+//! [`Quota::on_rate_limited`]), and asks before each call ([`Quota::may_call`]). A local token bucket would be
+//! simpler, but the customer's other programs use the same limit, and only the response headers count their
+//! calls.
 //!
-//! - `window` is what the headers count: LeadLex's day, Composio's minute (UPSTREAMS.md A8, B1.6 and 7).
-//! - `calls` are our own of the last minute: for LeadLex's limit by the minute, which has no header, and
-//!   for the calls of which no header has told yet.
-//! - `pace` spreads what is left evenly over the time that is left.
-//! - `fleet` feeds it the calls of other replicas, as if they were this one's; `observation` is what one that starts is told.
+//! - `headers` parses the rate limit headers of one response.
+//! - `window` is the window that the headers count: a day at LeadLex, a minute at Composio (UPSTREAMS.md A8,
+//!   B1.6 and 7).
+//! - `calls` are our own calls of the last minutes, for LeadLex's limit per minute, which has no header, and
+//!   for calls that no header confirms yet.
+//! - `pace` spreads the remaining calls evenly over the remaining time.
+//! - `replica_calls` adds the calls of other replicas; `snapshot` is the state that a starting replica reads.
 
 mod calls;
-mod fleet;
 mod headers;
-mod observation;
 mod pace;
+mod replica_calls;
 mod settings;
+mod snapshot;
 mod window;
 
 #[cfg(test)]
 mod day_tests;
 #[cfg(test)]
-mod fleet_property_tests;
-#[cfg(test)]
-mod fleet_tests;
-#[cfg(test)]
 mod property_tests;
+#[cfg(test)]
+mod replica_property_tests;
+#[cfg(test)]
+mod replica_tests;
 #[cfg(test)]
 mod tests;
 
@@ -37,80 +41,80 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 pub use calls::Call;
-pub(super) use fleet::{CallId, CallNews, Event, Fleet};
-pub(super) use headers::Told;
-pub(super) use observation::Observation;
+pub(super) use headers::QuotaHeaders;
+pub(super) use replica_calls::{CallEvent, CallId, CallMessage, ReplicaCalls};
 pub use settings::QuotaSettings;
+pub(super) use snapshot::QuotaSnapshot;
 
-use calls::Calls;
+use calls::RecentCalls;
 use pace::Pace;
 use window::Window;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How long a limit holds that no header states and that is only inferred. Then one call may go, to see whether it is still there.
+/// Lifetime of a limit that was only inferred, not stated by a header. Then one call tests it.
 const INFERRED_FOR: Duration = Duration::from_secs(300);
 
-/// How long after the last call one more may go where the headers' calls are not used up, and only
-/// calls of which nothing was heard may have used them up: after an outage somebody has to ask.
+/// Time after the last call when one more is allowed although the window may be used up, if only unconfirmed
+/// calls can have used it up. Without that, no call would be made after an outage until the reset.
 const PROBE_AFTER: Duration = Duration::from_secs(600);
 
-/// What a call is for.
+/// Reason for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Somebody waits, and there is nothing to show.
+    /// A client waits, and no older data exists.
     Needed,
-    /// There is something older to show.
+    /// Older data exists and can be served.
     Refresh,
 }
 
-/// Whether a call may go.
+/// Decision about the next call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// At once.
-    Now,
-    /// Not before that moment, as things stand; then ask again.
-    At(Instant),
+pub enum CallDecision {
+    /// The call may be sent now.
+    Allowed,
+    /// No call may be sent before this time. Ask again then.
+    NotBefore(Instant),
 }
 
-/// How the quota stands, for whoever operates this.
+/// State of a quota, for the status page and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaFigures {
-    /// The calls of one window; none where nobody told.
+    /// Calls allowed in one window; `None` if no header stated a limit.
     pub limit: Option<u64>,
-    /// What is left of them, our calls under way taken off.
+    /// Remaining calls, after subtracting our calls in flight.
     pub remaining: Option<u64>,
-    /// When the window ends, on the upstream's clock.
+    /// End of the window, on the upstream's clock.
     pub resets_at: Option<Timestamp>,
-    /// How long it is.
+    /// Length of the window.
     pub length: Option<Duration>,
 }
 
-/// The quota of one credential at one upstream.
+/// Quota of one credential at one upstream.
 #[derive(Debug)]
 pub struct Quota {
     settings: QuotaSettings,
-    /// None where neither the headers nor the settings count calls.
+    /// `None` if neither headers nor settings state a limit per window.
     window: Option<Window>,
-    calls: Calls,
+    calls: RecentCalls,
     held_until: Option<Instant>,
-    /// Refusals with no answer between them.
+    /// Consecutive 429 responses.
     refusals: u32,
-    /// The limit by the minute that a 429 taught, and until when it is believed.
+    /// Limit per minute inferred from a 429, and its expiry.
     learned: Option<(u64, Instant)>,
-    /// How many other replicas call, as far as is known: each may let a call go that is not heard of yet.
+    /// Number of other known replicas. Each may send one call that is not reported here yet.
     others: u64,
 }
 
 impl Quota {
-    /// A quota of which nothing but the settings is known.
+    /// Creates a quota for which only the settings are known.
     #[must_use]
     pub fn new(settings: QuotaSettings) -> Self {
         Self {
             settings,
             window: None,
-            calls: Calls::default(),
+            calls: RecentCalls::default(),
             held_until: None,
             refusals: 0,
             learned: None,
@@ -118,144 +122,160 @@ impl Quota {
         }
     }
 
-    /// A call leaves. One that never comes back in [`Quota::answered`] or [`Quota::refused`] is taken
-    /// for counted by the upstream, until a later answer says otherwise.
+    /// Records that a call is sent. A call without a later [`Quota::on_response`] or
+    /// [`Quota::on_rate_limited`] is assumed to be counted by the upstream until a later response shows
+    /// otherwise.
     #[must_use]
-    pub fn sent(&mut self, now: Instant) -> Call {
+    pub fn on_sent(&mut self, now: Instant) -> Call {
         self.count(now);
         self.calls.start(now)
     }
 
-    /// It came back, with any status but 429. `wall` is the local time, needed only where the answer
-    /// has no `Date`.
-    pub fn answered(&mut self, call: &Call, now: Instant, wall: Timestamp, headers: &HeaderMap) {
-        self.hear_answer(call, now, &Told::read(headers, wall));
+    /// Records a response with any status but 429. `wall` is the local time, used if the response has no
+    /// `Date`.
+    pub fn on_response(&mut self, call: &Call, now: Instant, wall: Timestamp, headers: &HeaderMap) {
+        self.on_response_headers(call, now, &QuotaHeaders::read(headers, wall));
     }
 
-    /// The same, by what the answer told.
-    pub(super) fn hear_answer(&mut self, call: &Call, now: Instant, told: &Told) {
-        self.learn(call, now, told);
+    /// Same, from parsed headers.
+    pub(super) fn on_response_headers(&mut self, call: &Call, now: Instant, headers: &QuotaHeaders) {
+        self.learn(call, now, headers);
         if self.held_until.is_none_or(|until| until <= now) {
             self.refusals = 0;
         }
     }
 
-    /// It came back with 429. With calls left it was the minute's limit (UPSTREAMS.md B2): hold for 1 to
-    /// 60 s, longer each time; `jitter`, in 0 to 1, shortens that by up to half. Else hold until the
-    /// reset. A sane `Retry-After` is honoured in both cases (B3).
-    pub fn refused(&mut self, call: &Call, now: Instant, wall: Timestamp, headers: &HeaderMap, jitter: f64) {
-        self.hear_refusal(call, now, &Told::read(headers, wall), jitter);
+    /// Records a 429. If calls remain in the window, the limit per minute was exceeded (UPSTREAMS.md B2): hold
+    /// calls for 1 to 60 s, longer each time; `jitter` (0 to 1) shortens this by up to half. Otherwise hold
+    /// until the reset. A plausible `Retry-After` is honoured in both cases (B3).
+    pub fn on_rate_limited(
+        &mut self,
+        call: &Call,
+        now: Instant,
+        wall: Timestamp,
+        headers: &HeaderMap,
+        jitter: f64,
+    ) {
+        self.on_rate_limited_headers(call, now, &QuotaHeaders::read(headers, wall), jitter);
     }
 
-    /// The same, by what the answer told.
-    pub(super) fn hear_refusal(&mut self, call: &Call, now: Instant, told: &Told, jitter: f64) {
-        self.learn(call, now, told);
-        let left = told.remaining.or_else(|| self.left());
-        // Then the reset is the day's, and the limit that refused another.
+    /// Same, from parsed headers.
+    pub(super) fn on_rate_limited_headers(
+        &mut self,
+        call: &Call,
+        now: Instant,
+        headers: &QuotaHeaders,
+        jitter: f64,
+    ) {
+        self.learn(call, now, headers);
+        let left = headers.remaining.or_else(|| self.left());
+        // In that case the reset is that of the day, but another limit was exceeded.
         let some_left = left.is_some_and(|left| left > 0);
-        let wait = told.wait.filter(|_| !some_left || told.asks_to_wait).unwrap_or_default();
+        let wait = headers.wait.filter(|_| !some_left || headers.asks_to_wait).unwrap_or_default();
         if self.held_until.is_none_or(|until| until <= now) {
             self.refusals = self.refusals.saturating_add(1);
         }
-        // A wait may be wrong, as an epoch read on a wrong clock is: no row of refusals goes on by the second.
+        // `wait` may be wrong, for example an epoch read with a wrong clock. The backoff prevents a 429 every
+        // second.
         let until = now + wait.max(backoff(self.refusals, jitter));
         self.held_until = self.held_until.max(Some(until));
-        // Only headers that count calls say that another limit than theirs has refused. A 429 without them may come from a proxy, and says
-        // nothing beyond its own wait.
-        if left.is_some_and(|left| left > 0) && !told.asks_to_wait && self.minute_limit(now).is_none() {
+        // Only headers with remaining calls show that another limit was exceeded. A 429 without them may come
+        // from a proxy, and only its own delay is known.
+        if left.is_some_and(|left| left > 0) && !headers.asks_to_wait && self.minute_limit(now).is_none() {
             let passed = self.calls.in_minute(now).saturating_sub(1).max(1);
             self.learned = Some((passed, now + INFERRED_FOR));
         }
     }
 
-    /// Whether a call may go now.
+    /// Returns whether a call may be sent now.
     #[must_use]
-    pub fn may_call(&self, now: Instant, purpose: Purpose) -> Verdict {
+    pub fn may_call(&self, now: Instant, purpose: Purpose) -> CallDecision {
         let at =
             [Some(now), self.held_until, self.minute_allows(now, purpose), self.window_allows(now, purpose)]
                 .into_iter()
                 .flatten()
                 .max();
-        at.filter(|at| *at > now).map_or(Verdict::Now, Verdict::At)
+        at.filter(|at| *at > now).map_or(CallDecision::Allowed, CallDecision::NotBefore)
     }
 
-    /// How long what is read now is to count as fresh: `ttl`, stretched until refreshing `keys` things
-    /// (all that share this quota) once in each such time can go on until the reset without the reserve.
+    /// Returns how long data read now counts as fresh: `ttl`, extended until all `keys` items that share this
+    /// quota can be refreshed once per interval until the reset without using the reserve.
     #[must_use]
     pub fn fresh_for(&self, now: Instant, ttl: Duration, keys: usize) -> Duration {
         match self.pace(now) {
-            // What is not to be kept at all stays so.
+            // A TTL of zero disables caching and stays zero.
             Some(pace) if !ttl.is_zero() => pace.each(now, keys).max(ttl),
             _ => ttl,
         }
     }
 
-    /// The calls that left within the last minute.
+    /// Number of calls sent within the last minute.
     #[must_use]
     pub fn calls_in_minute(&self, now: Instant) -> u64 {
         self.calls.left_in_minute(now)
     }
 
-    /// How it stands.
+    /// Returns the current state for display.
     #[must_use]
     pub fn figures(&self, now: Instant) -> QuotaFigures {
         let window = self.window_at(now);
         QuotaFigures {
             limit: window.and_then(|window| window.limit(self.per_day())),
-            remaining: window.and_then(|window| window.left(self.calls.unheard(), self.per_day())),
+            remaining: window.and_then(|window| window.left(self.calls.unconfirmed(), self.per_day())),
             resets_at: window.and_then(|window| window.resets_at()),
             length: window.map(|window| window.length()),
         }
     }
 
-    /// One call leaves, or had left.
+    /// Counts one sent call in the window.
     fn count(&mut self, now: Instant) {
-        self.settle(now);
+        self.advance(now);
         if self.window.is_none() && self.settings.per_day > 0 {
-            self.window = Some(Window::untold(now));
+            self.window = Some(Window::unknown(now));
         }
         if let Some(window) = &mut self.window {
             window.count();
         }
     }
 
-    fn learn(&mut self, call: &Call, now: Instant, told: &Told) {
+    fn learn(&mut self, call: &Call, now: Instant, headers: &QuotaHeaders) {
         self.calls.end(call, now);
-        self.settle(now);
-        if self.window.is_none() && told.counts() {
-            self.window = Some(Window::untold(now));
+        self.advance(now);
+        if self.window.is_none() && headers.counts() {
+            self.window = Some(Window::unknown(now));
         }
         if let Some(window) = &mut self.window
-            && window.hear(told, now)
+            && window.on_headers(headers, now)
         {
-            self.calls.hear(call);
+            self.calls.confirm(call);
         }
     }
 
-    /// Moves on to the window that is open now, and forgets calls that no longer matter.
-    fn settle(&mut self, now: Instant) {
+    /// Moves to the window that is open at `now`, and forgets calls that are no longer relevant.
+    fn advance(&mut self, now: Instant) {
         self.window = self.window_at(now);
-        let unheard = self.calls.forget(now);
+        let unconfirmed = self.calls.forget(now);
         if let Some(window) = &mut self.window {
-            window.presume(unheard);
+            window.assume_counted(unconfirmed);
         }
     }
 
     fn window_at(&self, now: Instant) -> Option<Window> {
-        self.window.map(|window| window.at(now, self.calls.unheard()))
+        self.window.map(|window| window.at(now, self.calls.unconfirmed()))
     }
 
     fn left(&self) -> Option<u64> {
-        self.window?.left(self.calls.unheard(), self.per_day())
+        self.window?.left(self.calls.unconfirmed(), self.per_day())
     }
 
     fn per_day(&self) -> Option<u64> {
         Some(u64::from(self.settings.per_day)).filter(|calls| *calls > 0)
     }
 
-    /// What a call for that purpose leaves of a limit: a refresh the whole reserve, a needed one half; and where that
-    /// is less than one for each other replica, so many, as they may let a call go at the same moment. (Of a limit that
-    /// is hardly larger than their number, half: refusals are worse than few calls, but not than none.)
+    /// Returns how many calls of a limit must remain after a call: for a refresh the whole reserve, for a
+    /// needed call half of it, and at least one per other replica, because each may send a call at the same
+    /// moment. If the limit is hardly larger than the number of replicas, half of the limit remains: a few
+    /// calls are better than none.
     fn floor(&self, limit: u64, purpose: Purpose) -> u64 {
         let reserve = limit.saturating_mul(u64::from(self.settings.reserve_percent.min(100))) / 100;
         let reserve = match purpose {
@@ -268,13 +288,13 @@ impl Quota {
     fn window_allows(&self, now: Instant, purpose: Purpose) -> Option<Instant> {
         let window = self.window_at(now)?;
         let floor = self.floor(window.limit(self.per_day()).unwrap_or(0), purpose);
-        if window.left(self.calls.unheard(), self.per_day())? > floor {
+        if window.left(self.calls.unconfirmed(), self.per_day())? > floor {
             return match purpose {
                 Purpose::Needed => None,
                 Purpose::Refresh => self.pace(now)?.next(now, self.calls.last()),
             };
         }
-        let maybe_used_up = window.left_at_best(self.per_day()).is_some_and(|left| left > floor);
+        let maybe_used_up = window.left_at_most(self.per_day()).is_some_and(|left| left > floor);
         match self.calls.last() {
             Some(last) if window.is_end_inferred() && self.per_day().is_none() => {
                 Some(window.resets().min(last + INFERRED_FOR))
@@ -303,7 +323,7 @@ impl Quota {
     fn pace(&self, now: Instant) -> Option<Pace> {
         let window = self.window_at(now)?;
         let limit = window.limit(self.per_day())?;
-        let left = window.left(self.calls.unheard(), self.per_day())?;
+        let left = window.left(self.calls.unconfirmed(), self.per_day())?;
         let reserve = self.floor(limit, Purpose::Refresh);
         Some(Pace {
             whole: limit.saturating_sub(reserve),

@@ -1,20 +1,21 @@
-//! Spreads the calls that are left over the time that is left.
+//! Spreads the remaining calls over the remaining time.
 //!
-//! Refreshes go evenly from reset to reset. What quiet hours leave over may go at once; a bucket that
-//! fills at the reset would let all of it go at midnight and have stale data for the rest of the day.
+//! Refreshes are spaced evenly from reset to reset. Calls left over from quiet hours may be sent at once. A
+//! bucket that fills at the reset would spend everything at midnight and leave stale data for the rest of the
+//! day.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// More things than this cannot be kept fresh by any quota; the times would only grow beyond all clocks.
+/// Maximum number of items; no quota keeps more fresh, and the times would overflow.
 const KEYS_MAX: usize = 1_000_000;
 
-/// Refreshes that would go closer together than this go as they come: what one page needs at one moment is not
-/// drawn out by milliseconds, and the floor under the window's calls holds all the same.
-const FINEST: Duration = Duration::from_secs(1);
+/// Refreshes at shorter intervals are not delayed: the reads of one page are not spread over milliseconds, and
+/// the reserve still limits them.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The calls of one window that refreshes may take, the reserve taken off.
+/// Calls of one window that refreshes may use, without the reserve.
 pub(super) struct Pace {
     pub(super) whole: u64,
     pub(super) left: u64,
@@ -24,7 +25,8 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// When the next refresh may go, after a call of any kind at `last`; none where it may now.
+    /// Returns when the next refresh may be sent, after the last call of any kind at `last`; `None` if it may
+    /// be sent now.
     pub(super) fn next(&self, now: Instant, last: Option<Instant>) -> Option<Instant> {
         if self.left == 0 {
             return Some(self.resets);
@@ -33,14 +35,14 @@ impl Pace {
         if due >= self.resets.duration_since(now) {
             return None;
         }
-        // The first one after the reset keeps its distance from the last one before it.
+        // The first refresh after a reset keeps the interval from the last call before it.
         let last = last?;
         let over = self.resets.duration_since(last.max(self.began));
         let apart = over.div_f64(intervals(self.left));
-        (apart >= FINEST).then(|| self.began.max(last + apart))
+        (apart >= MIN_INTERVAL).then(|| self.began.max(last + apart))
     }
 
-    /// The time between two refreshes of the same of `keys` things.
+    /// Returns the interval between two refreshes of the same item, if there are `keys` items.
     pub(super) fn each(&self, now: Instant, keys: usize) -> Duration {
         let until_reset = self.resets.duration_since(now);
         let keys = keys.clamp(1, KEYS_MAX) as u64;
@@ -51,7 +53,7 @@ impl Pace {
     }
 }
 
-/// That many calls cut a time into one more pieces, the last of which ends at the reset.
+/// Number of intervals that `calls` calls leave until the reset.
 fn intervals(calls: u64) -> f64 {
     to_f64(calls) + 1.0
 }
@@ -60,7 +62,7 @@ fn share(part: u64, whole: u64) -> f64 {
     to_f64(part) / to_f64(whole.max(1))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a count of calls; and no harm where it is beyond 2^52")]
+#[expect(clippy::cast_precision_loss, reason = "counts of calls; precision above 2^52 is not needed")]
 fn to_f64(calls: u64) -> f64 {
     calls as f64
 }

@@ -1,9 +1,9 @@
-//! For any sequence of calls, answers, losses and other programs' calls: what the model lets go never
-//! exceeds a limit by our own calls.
+//! Property: for any sequence of calls, responses, losses and calls of other programs, our own calls never
+//! exceed a limit.
 //!
-//! Each call is sent, counted by the upstream some time later, and comes back later still or never; the
-//! upstream refuses what is over its window's limit or its minute's. A refusal is of our making if our own calls, and
-//! the others' of which an answer had told before the call was sent, used the limit up.
+//! Each call is sent, counted by the upstream some time later, and answered later still or never. The upstream
+//! returns 429 above the limit of its window or of its minute. A 429 is our fault if our own calls, plus the
+//! other programs' calls reported before the call was sent, used up the limit.
 
 use std::time::Duration;
 
@@ -12,24 +12,24 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::{Call, PROBE_AFTER, Purpose, Quota, QuotaSettings, Verdict};
+use super::{Call, CallDecision, PROBE_AFTER, Purpose, Quota, QuotaSettings};
 
 const DAY: u64 = 86_400_000;
 const MINUTE: u64 = 60_000;
 
-/// LeadLex's limit by the minute, which the quota knows from the day's.
+/// LeadLex's limit per minute, which the quota derives from the limit per day.
 const PER_MINUTE: u64 = 10;
 
 #[derive(Debug, Clone)]
 enum Step {
     Wait(u64),
-    /// Up to that many calls, as far as they may go.
-    Ask(Purpose, u8),
-    /// The upstream counts one of the calls that are on their way.
+    /// Up to that many calls, as far as allowed.
+    Send(Purpose, u8),
+    /// The upstream counts one of the calls in flight.
     Count(prop::sample::Index),
-    /// One of those counted comes back.
+    /// The response of a counted call arrives.
     Return(prop::sample::Index),
-    /// One is never heard of again.
+    /// The response of a counted call is lost.
     Lose(prop::sample::Index),
     Others(u8),
 }
@@ -39,7 +39,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => (0..9_000_u64).prop_map(Step::Wait),
         2 => (0..DAY / 3).prop_map(Step::Wait),
-        6 => (purpose, 1..15_u8).prop_map(|(purpose, calls)| Step::Ask(purpose, calls)),
+        6 => (purpose, 1..15_u8).prop_map(|(purpose, calls)| Step::Send(purpose, calls)),
         8 => any::<prop::sample::Index>().prop_map(Step::Count),
         8 => any::<prop::sample::Index>().prop_map(Step::Return),
         1 => any::<prop::sample::Index>().prop_map(Step::Lose),
@@ -48,27 +48,27 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..400)
 }
 
-/// How the upstream counts, and what it tells of that.
+/// Counting and headers of the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
-    /// By day and by minute; the day's end as a moment, beside a `Date`.
+    /// Per day and per minute; the end of the day as a timestamp, with a `Date`.
     Leadlex,
-    /// The same, the day's end as a delay.
+    /// As [`Self::Leadlex`], with the end of the day as a delay.
     Delay,
-    /// By minutes that begin at any second, and no reset.
+    /// Per minute, starting at any second, without a reset.
     Composio,
 }
 
-struct OnItsWay {
+struct InFlightCall {
     call: Call,
     sent: u64,
-    /// Whether any answer had been read when it was sent, and what it and others had told.
+    /// Reports received before the call was sent, if any.
     known: Option<Known>,
-    /// Whether it was a probe after a silence in which calls were lost.
+    /// Whether the call was a probe after lost calls and a pause.
     probe: bool,
 }
 
-/// What answers have told: the others' calls in a window.
+/// Other programs' calls in a window, as reported by responses.
 #[derive(Clone, Copy)]
 struct Known {
     window: u64,
@@ -81,13 +81,13 @@ struct World {
     quota: Quota,
     dialect: Dialect,
     limit: u64,
-    /// The window that is counted now, by its number.
+    /// Number of the current window.
     window: u64,
     ours: u64,
     others: u64,
     ours_at: Vec<u64>,
-    on_their_way: Vec<OnItsWay>,
-    counted: Vec<(OnItsWay, bool, HeaderMap, Known)>,
+    in_flight: Vec<InFlightCall>,
+    counted: Vec<(InFlightCall, bool, HeaderMap, Known)>,
     known: Option<Known>,
     lost: bool,
     last_sent: u64,
@@ -106,7 +106,7 @@ impl World {
             ours: 0,
             others: 0,
             ours_at: Vec::new(),
-            on_their_way: Vec::new(),
+            in_flight: Vec::new(),
             counted: Vec::new(),
             known: None,
             lost: false,
@@ -126,10 +126,10 @@ impl World {
     fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
         match step {
             Step::Wait(time) => self.wait(time)?,
-            Step::Ask(purpose, calls) => (0..calls).for_each(|_| self.ask(purpose)),
+            Step::Send(purpose, calls) => (0..calls).for_each(|_| self.ask(purpose)),
             Step::Count(which) => {
-                if !self.on_their_way.is_empty() {
-                    self.count(which.index(self.on_their_way.len()))?;
+                if !self.in_flight.is_empty() {
+                    self.count(which.index(self.in_flight.len()))?;
                 }
             }
             Step::Return(which) => {
@@ -144,7 +144,7 @@ impl World {
                     self.lost = true;
                 }
             }
-            // Where no reset tells the windows apart, others' calls may be forgotten too early.
+            // Without a reset time, other programs' calls may be forgotten too early.
             Step::Others(_) if self.dialect == Dialect::Composio => {}
             Step::Others(calls) => {
                 self.turn_window();
@@ -154,18 +154,18 @@ impl World {
         Ok(())
     }
 
-    /// Nothing is under way for longer than 10 s.
+    /// No call is in flight for longer than 10 s.
     fn wait(&mut self, time: u64) -> Result<(), TestCaseError> {
         if time > 9_000 {
             self.now += 500;
-            while !self.on_their_way.is_empty() {
+            while !self.in_flight.is_empty() {
                 self.count(0)?;
             }
             while let Some(back) = self.counted.pop() {
                 self.come_back(back);
             }
         } else if self
-            .on_their_way
+            .in_flight
             .iter()
             .chain(self.counted.iter().map(|c| &c.0))
             .any(|c| c.sent + 10_000 < self.now + time)
@@ -177,14 +177,14 @@ impl World {
     }
 
     fn ask(&mut self, purpose: Purpose) {
-        if self.quota.may_call(self.instant(), purpose) != Verdict::Now {
+        if self.quota.may_call(self.instant(), purpose) != CallDecision::Allowed {
             return;
         }
         let silence = u64::try_from(PROBE_AFTER.as_millis()).unwrap();
         let probe = self.lost && self.now >= self.last_sent + silence;
-        let call = self.quota.sent(self.instant());
+        let call = self.quota.on_sent(self.instant());
         self.last_sent = self.now;
-        self.on_their_way.push(OnItsWay { call, sent: self.now, known: self.known, probe });
+        self.in_flight.push(InFlightCall { call, sent: self.now, known: self.known, probe });
     }
 
     fn turn_window(&mut self) {
@@ -202,7 +202,7 @@ impl World {
     }
 
     fn count(&mut self, place: usize) -> Result<(), TestCaseError> {
-        let call = self.on_their_way.remove(place);
+        let call = self.in_flight.remove(place);
         self.turn_window();
         let in_minute = self.ours_at.iter().filter(|at| **at + MINUTE > self.now).count() as u64;
         let refused = self.ours + self.others >= self.limit
@@ -220,8 +220,8 @@ impl World {
             self.ours_at.push(self.now);
         }
         let known = Known { window: self.window, others: self.others };
-        let told = self.headers();
-        self.counted.push((call, refused, told, known));
+        let headers = self.headers();
+        self.counted.push((call, refused, headers, known));
         Ok(())
     }
 
@@ -246,15 +246,15 @@ impl World {
         .collect()
     }
 
-    fn come_back(&mut self, (call, refused, headers, told): (OnItsWay, bool, HeaderMap, Known)) {
+    fn come_back(&mut self, (call, refused, headers, known): (InFlightCall, bool, HeaderMap, Known)) {
         let (now, wall) = (self.instant(), self.wall());
         if refused {
-            self.quota.refused(&call.call, now, wall, &headers, 0.5);
+            self.quota.on_rate_limited(&call.call, now, wall, &headers, 0.5);
         } else {
-            self.quota.answered(&call.call, now, wall, &headers);
+            self.quota.on_response(&call.call, now, wall, &headers);
         }
-        if self.known.is_none_or(|known| (known.window, known.others) < (told.window, told.others)) {
-            self.known = Some(told);
+        if self.known.is_none_or(|earlier| (earlier.window, earlier.others) < (known.window, known.others)) {
+            self.known = Some(known);
         }
     }
 }

@@ -1,23 +1,23 @@
-//! What can be set about one upstream's quota.
+//! Settings of one upstream's quota.
 //!
-//! Little: the headers know better, and what has none follows from what has. A plan's name would be
-//! shorter to write, but plans change and keys have limits of their own (UPSTREAMS.md B1.6).
+//! There are few: headers state most limits, and the rest follows from them. The name of a plan would be
+//! shorter, but plans change and keys have limits of their own (UPSTREAMS.md B1.6).
 
 use crate::domain::settings::Ranges;
 use serde::Deserialize;
 
-/// The settings of the quota of each key at one upstream.
+/// Quota settings of each key at one upstream.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuotaSettings {
-    /// The most calls that this layer makes in a day; 0: what the upstream's headers say. Where they
-    /// allow less, they win. Of no effect where the headers count by another window than the day.
+    /// Maximum calls of Switchboard per day; 0: use the limit in the headers. A lower limit in the headers
+    /// wins. Ignored if the headers count a window other than a day.
     pub per_day: u32,
-    /// The most calls in any minute; 0: follows from the day's as LeadLex's plans have it (UPSTREAMS.md
-    /// B1.6: 100 a day are 10 a minute, 1,000 are 50, 10,000 are 200), else none until a 429.
+    /// Maximum calls in any minute; 0: derived from the limit per day as in LeadLex's plans (UPSTREAMS.md
+    /// B1.6: 10 for 100 a day, 50 for 1,000, 200 for 10,000), otherwise unlimited until a 429.
     pub per_minute: u32,
-    /// How many of a hundred calls are kept for the customer's other programs. A call that somebody
-    /// waits for may take half of them, a refresh none.
+    /// Percentage of the limit reserved for the customer's other programs. A call that a client waits for may
+    /// use half of the reserve, a refresh nothing.
     pub reserve_percent: u8,
 }
 

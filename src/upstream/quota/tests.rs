@@ -1,4 +1,4 @@
-//! Each rule of the quota as one story on a plain timeline.
+//! Each rule of the quota as one example on a simple timeline.
 
 use std::time::Duration;
 
@@ -6,31 +6,31 @@ use http::{HeaderMap, HeaderName};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::{Call, DAY, MINUTE, Purpose, Quota, QuotaSettings, Verdict};
+use super::{Call, CallDecision, DAY, MINUTE, Purpose, Quota, QuotaSettings};
 use Purpose::{Needed, Refresh};
 
 const NOON: &str = "2026-11-21T12:00:00Z";
 const MIDNIGHT: i64 = 1_795_305_600;
 const HALF_DAY: Duration = Duration::from_secs(43_200);
 
-/// A quota, and the time: noon UTC and some seconds.
-struct Story {
+/// A quota at a time that starts at noon UTC.
+struct Timeline {
     quota: Quota,
     noon: Instant,
     now: Instant,
 }
 
-impl Story {
+impl Timeline {
     fn new(settings: QuotaSettings) -> Self {
         let noon = Instant::now();
         Self { quota: Quota::new(settings), noon, now: noon }
     }
 
-    /// One that has heard of its limit, at noon.
-    fn told(limit: i64, remaining: i64) -> Self {
-        let mut story = Self::new(QuotaSettings::default());
-        story.call(&leadlex(limit, remaining));
-        story
+    /// A quota that received its limit at noon.
+    fn with_limit(limit: i64, remaining: i64) -> Self {
+        let mut timeline = Self::new(QuotaSettings::default());
+        timeline.call(&leadlex(limit, remaining));
+        timeline
     }
 
     fn at(&mut self, after_noon: Duration) -> &mut Self {
@@ -44,11 +44,11 @@ impl Story {
     }
 
     fn sent(&mut self) -> Call {
-        self.quota.sent(self.now)
+        self.quota.on_sent(self.now)
     }
 
     fn answered(&mut self, call: &Call, headers: &HeaderMap) {
-        self.quota.answered(call, self.now, self.wall(), headers);
+        self.quota.on_response(call, self.now, self.wall(), headers);
     }
 
     fn call(&mut self, headers: &HeaderMap) {
@@ -58,14 +58,14 @@ impl Story {
 
     fn refused(&mut self, headers: &HeaderMap) {
         let call = self.sent();
-        self.quota.refused(&call, self.now, self.wall(), headers, 0.0);
+        self.quota.on_rate_limited(&call, self.now, self.wall(), headers, 0.0);
     }
 
-    /// How long a call has to wait, to the millisecond.
+    /// Returns how long a call has to wait, to the millisecond.
     fn wait(&self, purpose: Purpose) -> Duration {
         match self.quota.may_call(self.now, purpose) {
-            Verdict::Now => Duration::ZERO,
-            Verdict::At(at) => rounded(at - self.now),
+            CallDecision::Allowed => Duration::ZERO,
+            CallDecision::NotBefore(at) => rounded(at - self.now),
         }
     }
 
@@ -111,251 +111,251 @@ const fn seconds(seconds: u64) -> Duration {
 }
 
 #[test]
-fn without_any_headers_everything_goes_at_once() {
-    let mut story = Story::new(QuotaSettings::default());
+fn without_headers_every_call_is_allowed() {
+    let mut timeline = Timeline::new(QuotaSettings::default());
     for _ in 0..10_000 {
-        story.call(&HeaderMap::new());
-        assert_eq!((story.wait(Refresh), story.wait(Needed)), (Duration::ZERO, Duration::ZERO));
+        timeline.call(&HeaderMap::new());
+        assert_eq!((timeline.wait(Refresh), timeline.wait(Needed)), (Duration::ZERO, Duration::ZERO));
     }
-    assert_eq!(story.fresh_for(MINUTE, 1_000), MINUTE);
-    assert_eq!(story.quota.figures(story.now).limit, None);
+    assert_eq!(timeline.fresh_for(MINUTE, 1_000), MINUTE);
+    assert_eq!(timeline.quota.figures(timeline.now).limit, None);
 }
 
 #[test]
-fn the_figures_are_those_of_the_headers() {
-    let mut story = Story::told(1_000, 995);
-    let figures = story.quota.figures(story.now);
+fn figures_come_from_the_headers() {
+    let mut timeline = Timeline::with_limit(1_000, 995);
+    let figures = timeline.quota.figures(timeline.now);
     assert_eq!((figures.limit, figures.remaining), (Some(1_000), Some(995)));
     assert_eq!(figures.resets_at.unwrap().to_string(), "2026-11-22T00:00:00Z");
-    let _under_way = story.sent();
-    assert_eq!(story.remaining(), Some(994));
+    let _under_way = timeline.sent();
+    assert_eq!(timeline.remaining(), Some(994));
 }
 
 #[test]
-fn every_dialect_of_a_reset_means_the_same_midnight() {
+fn every_form_of_a_reset_is_the_same_midnight() {
     for reset in
         ["1795305600", "1795305600000", "43200", "2026-11-22T00:00:00Z", "Sun, 22 Nov 2026 00:00:00 GMT"]
     {
-        let mut story = Story::new(QuotaSettings::default());
-        let mut told = leadlex(100, 0);
-        told.insert("x-ratelimit-reset", reset.parse().unwrap());
-        story.call(&told);
-        assert_eq!(story.wait(Needed), HALF_DAY, "{reset}");
-        assert_eq!(story.quota.figures(story.now).resets_at.unwrap().as_second(), MIDNIGHT, "{reset}");
+        let mut timeline = Timeline::new(QuotaSettings::default());
+        let mut headers = leadlex(100, 0);
+        headers.insert("x-ratelimit-reset", reset.parse().unwrap());
+        timeline.call(&headers);
+        assert_eq!(timeline.wait(Needed), HALF_DAY, "{reset}");
+        assert_eq!(timeline.quota.figures(timeline.now).resets_at.unwrap().as_second(), MIDNIGHT, "{reset}");
     }
 }
 
 #[test]
-fn a_reset_that_is_missing_or_nonsense_is_midnight_utc() {
+fn a_missing_or_implausible_reset_is_midnight_utc() {
     for reset in ["", "soon", "NaN", "-3", "1e300", "99999999"] {
-        let mut story = Story::new(QuotaSettings::default());
-        let mut told = leadlex(100, 0);
-        told.insert("x-ratelimit-reset", reset.parse().unwrap());
-        story.call(&told);
-        assert_eq!(story.wait(Needed), HALF_DAY, "{reset}");
+        let mut timeline = Timeline::new(QuotaSettings::default());
+        let mut headers = leadlex(100, 0);
+        headers.insert("x-ratelimit-reset", reset.parse().unwrap());
+        timeline.call(&headers);
+        assert_eq!(timeline.wait(Needed), HALF_DAY, "{reset}");
     }
 }
 
 #[test]
-fn of_answers_out_of_order_the_smallest_remaining_counts() {
-    let mut story = Story::told(100, 90);
-    let (first, second) = (story.sent(), story.sent());
-    story.answered(&second, &leadlex(100, 80));
-    assert_eq!(story.remaining(), Some(79), "the first may not be counted yet");
-    story.answered(&first, &leadlex(100, 81));
-    assert_eq!(story.remaining(), Some(80));
+fn the_smallest_remaining_number_wins() {
+    let mut timeline = Timeline::with_limit(100, 90);
+    let (first, second) = (timeline.sent(), timeline.sent());
+    timeline.answered(&second, &leadlex(100, 80));
+    assert_eq!(timeline.remaining(), Some(79), "the first call may not be counted yet");
+    timeline.answered(&first, &leadlex(100, 81));
+    assert_eq!(timeline.remaining(), Some(80));
 }
 
 #[test]
 fn missing_and_negative_numbers_are_clamped() {
-    let mut story = Story::told(100, -1);
-    assert_eq!((story.remaining(), story.wait(Needed)), (Some(0), HALF_DAY));
+    let mut timeline = Timeline::with_limit(100, -1);
+    assert_eq!((timeline.remaining(), timeline.wait(Needed)), (Some(0), HALF_DAY));
 
-    story = Story::told(100, 120);
-    assert_eq!(story.remaining(), Some(100));
+    timeline = Timeline::with_limit(100, 120);
+    assert_eq!(timeline.remaining(), Some(100));
 
-    story = Story::new(QuotaSettings::default());
-    story.call(&headers(&[("x-ratelimit-remaining", "40".to_owned())]));
-    assert_eq!((story.quota.figures(story.now).limit, story.remaining()), (Some(40), Some(40)));
+    timeline = Timeline::new(QuotaSettings::default());
+    timeline.call(&headers(&[("x-ratelimit-remaining", "40".to_owned())]));
+    assert_eq!((timeline.quota.figures(timeline.now).limit, timeline.remaining()), (Some(40), Some(40)));
 
-    story = Story::new(QuotaSettings::default());
-    story.call(&headers(&[("x-ratelimit-limit", "100".to_owned())]));
-    story.call(&headers(&[("x-ratelimit-limit", "100".to_owned())]));
-    assert_eq!(story.remaining(), Some(98), "without a remaining, our own calls are counted");
+    timeline = Timeline::new(QuotaSettings::default());
+    timeline.call(&headers(&[("x-ratelimit-limit", "100".to_owned())]));
+    timeline.call(&headers(&[("x-ratelimit-limit", "100".to_owned())]));
+    assert_eq!(timeline.remaining(), Some(98), "without a remaining, our own calls are counted");
 }
 
 #[test]
-fn refreshes_leave_the_reserve_and_needed_calls_half_of_it() {
-    let mut story = Story::told(100, 10);
-    assert_eq!(story.wait(Refresh), HALF_DAY);
-    assert_eq!(story.wait(Needed), Duration::ZERO);
-    story.at(MINUTE).call(&leadlex(100, 6));
-    assert_eq!(story.wait(Needed), Duration::ZERO);
-    story.at(MINUTE * 2).call(&leadlex(100, 5));
-    assert_eq!(story.wait(Needed), HALF_DAY - MINUTE * 2);
+fn refreshes_keep_the_reserve_and_needed_calls_keep_half_of_it() {
+    let mut timeline = Timeline::with_limit(100, 10);
+    assert_eq!(timeline.wait(Refresh), HALF_DAY);
+    assert_eq!(timeline.wait(Needed), Duration::ZERO);
+    timeline.at(MINUTE).call(&leadlex(100, 6));
+    assert_eq!(timeline.wait(Needed), Duration::ZERO);
+    timeline.at(MINUTE * 2).call(&leadlex(100, 5));
+    assert_eq!(timeline.wait(Needed), HALF_DAY - MINUTE * 2);
 }
 
 #[test]
 fn refreshes_are_spread_evenly_until_the_reset() {
-    let mut story = Story::told(100, 46);
-    // 36 refreshes cut half a day into 37 pieces.
+    let mut timeline = Timeline::with_limit(100, 46);
+    // 36 refreshes divide half a day into 37 intervals.
     let piece = HALF_DAY / 37;
-    assert_eq!(story.wait(Refresh), rounded(piece));
-    assert_eq!(story.fresh_for(MINUTE, 1), rounded(piece));
-    assert_eq!(story.fresh_for(MINUTE, 2), rounded(piece * 2));
-    assert_eq!(story.fresh_for(DAY, 2), DAY, "never shorter than asked for");
+    assert_eq!(timeline.wait(Refresh), rounded(piece));
+    assert_eq!(timeline.fresh_for(MINUTE, 1), rounded(piece));
+    assert_eq!(timeline.fresh_for(MINUTE, 2), rounded(piece * 2));
+    assert_eq!(timeline.fresh_for(DAY, 2), DAY, "never shorter than asked for");
     let beyond = HALF_DAY + DAY.mul_f64(3.0 / 91.0);
-    assert_eq!(story.fresh_for(MINUTE, 40), rounded(beyond), "the next day's pace goes on");
-    assert_eq!(story.at(piece + Duration::from_nanos(1)).wait(Refresh), Duration::ZERO);
+    assert_eq!(timeline.fresh_for(MINUTE, 40), rounded(beyond), "the next day's pace goes on");
+    assert_eq!(timeline.at(piece + Duration::from_nanos(1)).wait(Refresh), Duration::ZERO);
 }
 
 #[test]
 fn an_ample_quota_changes_nothing() {
-    let mut story = Story::new(QuotaSettings::default());
-    story.call(&composio(2_000, 1_999));
-    story.at(seconds(10));
-    assert_eq!(story.fresh_for(seconds(30), 100), seconds(30));
+    let mut timeline = Timeline::new(QuotaSettings::default());
+    timeline.call(&composio(2_000, 1_999));
+    timeline.at(seconds(10));
+    assert_eq!(timeline.fresh_for(seconds(30), 100), seconds(30));
     for _ in 0..100 {
-        assert_eq!(story.wait(Refresh), Duration::ZERO);
-        let _under_way = story.sent();
+        assert_eq!(timeline.wait(Refresh), Duration::ZERO);
+        let _under_way = timeline.sent();
     }
 }
 
 #[test]
-fn what_quiet_hours_left_over_may_go_at_once() {
-    let mut story = Story::told(1_000, 1_000);
+fn calls_left_from_quiet_hours_may_be_sent_at_once() {
+    let mut timeline = Timeline::with_limit(1_000, 1_000);
     for left in (990..1_000).rev() {
-        assert_eq!(story.wait(Refresh), Duration::ZERO);
-        story.call(&leadlex(1_000, left));
+        assert_eq!(timeline.wait(Refresh), Duration::ZERO);
+        timeline.call(&leadlex(1_000, left));
     }
 }
 
 #[test]
-fn the_pace_adapts_to_other_programs() {
-    let mut story = Story::told(100, 46);
-    let alone = story.wait(Refresh);
-    story.call(&leadlex(100, 20));
-    assert_eq!(story.wait(Refresh), rounded(HALF_DAY / 11));
-    assert!(story.wait(Refresh) > alone * 3);
+fn the_pace_adapts_to_calls_of_other_programs() {
+    let mut timeline = Timeline::with_limit(100, 46);
+    let alone = timeline.wait(Refresh);
+    timeline.call(&leadlex(100, 20));
+    assert_eq!(timeline.wait(Refresh), rounded(HALF_DAY / 11));
+    assert!(timeline.wait(Refresh) > alone * 3);
 }
 
 #[test]
 fn after_the_reset_the_known_limit_is_spent_evenly() {
-    let mut story = Story::told(100, 0);
-    story.at(HALF_DAY - seconds(1));
-    assert_eq!((story.wait(Refresh), story.wait(Needed)), (seconds(1), seconds(1)));
-    story.at(HALF_DAY);
-    assert_eq!(story.remaining(), Some(100));
-    assert_eq!(story.quota.figures(story.now).resets_at.unwrap().as_second(), MIDNIGHT + 86_400);
-    assert_eq!(story.wait(Refresh), Duration::ZERO, "the last call was at noon");
-    story.call(&leadlex_until(100, 99, MIDNIGHT + 86_400));
-    assert_eq!(story.wait(Refresh), DAY / 90);
-    story.at(HALF_DAY + DAY * 3);
-    assert_eq!(story.remaining(), Some(100), "days without a call go by");
-    assert_eq!(story.quota.figures(story.now).resets_at.unwrap().as_second(), MIDNIGHT + 86_400 * 4);
+    let mut timeline = Timeline::with_limit(100, 0);
+    timeline.at(HALF_DAY - seconds(1));
+    assert_eq!((timeline.wait(Refresh), timeline.wait(Needed)), (seconds(1), seconds(1)));
+    timeline.at(HALF_DAY);
+    assert_eq!(timeline.remaining(), Some(100));
+    assert_eq!(timeline.quota.figures(timeline.now).resets_at.unwrap().as_second(), MIDNIGHT + 86_400);
+    assert_eq!(timeline.wait(Refresh), Duration::ZERO, "the last call was at noon");
+    timeline.call(&leadlex_until(100, 99, MIDNIGHT + 86_400));
+    assert_eq!(timeline.wait(Refresh), DAY / 90);
+    timeline.at(HALF_DAY + DAY * 3);
+    assert_eq!(timeline.remaining(), Some(100), "days without a call");
+    assert_eq!(timeline.quota.figures(timeline.now).resets_at.unwrap().as_second(), MIDNIGHT + 86_400 * 4);
 }
 
 #[test]
-fn the_first_refresh_after_the_reset_keeps_its_distance_from_the_last_before() {
-    let mut story = Story::told(100, 100);
-    story.at(HALF_DAY - seconds(60)).call(&leadlex(100, 50));
-    story.at(HALF_DAY);
-    assert_eq!(story.wait(Refresh), rounded(DAY / 91 - seconds(60)));
+fn the_first_refresh_after_a_reset_keeps_the_interval() {
+    let mut timeline = Timeline::with_limit(100, 100);
+    timeline.at(HALF_DAY - seconds(60)).call(&leadlex(100, 50));
+    timeline.at(HALF_DAY);
+    assert_eq!(timeline.wait(Refresh), rounded(DAY / 91 - seconds(60)));
 }
 
 #[test]
-fn an_answer_from_before_midnight_says_nothing_of_the_new_day() {
-    let mut story = Story::told(100, 3);
-    let slow = story.at(HALF_DAY - seconds(1)).sent();
-    story.at(HALF_DAY + seconds(3)).answered(&slow, &leadlex(100, 2));
-    assert_eq!(story.remaining(), Some(99), "it may have been counted on either day");
-    story.call(&leadlex_until(100, 99, MIDNIGHT + 86_400));
-    story.at(HALF_DAY + MINUTE * 3).call(&leadlex_until(100, 98, MIDNIGHT + 86_400));
-    assert_eq!(story.remaining(), Some(98));
+fn a_response_from_before_midnight_does_not_affect_the_new_day() {
+    let mut timeline = Timeline::with_limit(100, 3);
+    let slow = timeline.at(HALF_DAY - seconds(1)).sent();
+    timeline.at(HALF_DAY + seconds(3)).answered(&slow, &leadlex(100, 2));
+    assert_eq!(timeline.remaining(), Some(99), "it may have been counted on either day");
+    timeline.call(&leadlex_until(100, 99, MIDNIGHT + 86_400));
+    timeline.at(HALF_DAY + MINUTE * 3).call(&leadlex_until(100, 98, MIDNIGHT + 86_400));
+    assert_eq!(timeline.remaining(), Some(98));
 }
 
 #[test]
 fn a_clock_that_is_ten_minutes_off_does_not_matter() {
     for date in ["Sat, 21 Nov 2026 11:50:00 GMT", "Sat, 21 Nov 2026 12:10:00 GMT"] {
-        let mut story = Story::new(QuotaSettings::default());
-        let mut told = leadlex(100, 0);
-        told.insert("date", date.parse().unwrap());
+        let mut timeline = Timeline::new(QuotaSettings::default());
+        let mut headers = leadlex(100, 0);
+        headers.insert("date", date.parse().unwrap());
         let upstreams_noon: i64 = if date.contains("11:50") { -600 } else { 600 };
-        told.insert("x-ratelimit-reset", (MIDNIGHT + upstreams_noon).into());
-        story.call(&told);
-        assert_eq!(story.wait(Needed), HALF_DAY, "{date}");
+        headers.insert("x-ratelimit-reset", (MIDNIGHT + upstreams_noon).into());
+        timeline.call(&headers);
+        assert_eq!(timeline.wait(Needed), HALF_DAY, "{date}");
     }
 }
 
 #[test]
-fn the_minutes_limit_follows_from_the_days_and_slides() {
+fn the_limit_per_minute_follows_from_the_limit_per_day() {
     for (limit, per_minute) in [(100, 10), (1_000, 50), (10_000, 200)] {
-        let mut story = Story::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
-        story.call(&leadlex(limit, limit));
+        let mut timeline = Timeline::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
+        timeline.call(&leadlex(limit, limit));
         for gone in 1..per_minute {
-            assert_eq!(story.wait(Needed), Duration::ZERO, "{limit}: {gone}");
-            story.at(Duration::from_millis(gone)).call(&leadlex(limit, limit));
+            assert_eq!(timeline.wait(Needed), Duration::ZERO, "{limit}: {gone}");
+            timeline.at(Duration::from_millis(gone)).call(&leadlex(limit, limit));
         }
-        assert_eq!(story.wait(Needed), MINUTE - Duration::from_millis(per_minute - 1), "{limit}");
-        story.at(MINUTE);
-        assert_eq!(story.wait(Needed), Duration::ZERO);
+        assert_eq!(timeline.wait(Needed), MINUTE - Duration::from_millis(per_minute - 1), "{limit}");
+        timeline.at(MINUTE);
+        assert_eq!(timeline.wait(Needed), Duration::ZERO);
     }
-    let mut story = Story::told(100_000, 100_000);
+    let mut timeline = Timeline::with_limit(100_000, 100_000);
     for _ in 0..500 {
-        story.call(&leadlex(100_000, 100_000));
+        timeline.call(&leadlex(100_000, 100_000));
     }
-    assert_eq!(story.wait(Needed), Duration::ZERO, "no plan of that size is known");
+    assert_eq!(timeline.wait(Needed), Duration::ZERO, "no plan of that size is known");
 }
 
 #[test]
-fn a_slow_call_takes_its_place_in_the_minute_until_a_minute_after_its_answer() {
-    let mut story = Story::new(QuotaSettings { per_minute: 1, ..QuotaSettings::default() });
-    let slow = story.sent();
-    story.at(seconds(9)).answered(&slow, &HeaderMap::new());
-    assert_eq!(story.wait(Needed), MINUTE);
+fn a_slow_call_counts_until_one_minute_after_its_response() {
+    let mut timeline = Timeline::new(QuotaSettings { per_minute: 1, ..QuotaSettings::default() });
+    let slow = timeline.sent();
+    timeline.at(seconds(9)).answered(&slow, &HeaderMap::new());
+    assert_eq!(timeline.wait(Needed), MINUTE);
 }
 
 #[test]
-fn the_settings_cap_a_larger_quota_and_stand_in_for_silent_headers() {
-    let mut story = Story::new(QuotaSettings { per_day: 3, per_minute: 100, reserve_percent: 0 });
-    for told in [HeaderMap::new(), leadlex(1_000, 900), leadlex(1_000, 899)] {
-        assert_eq!(story.wait(Needed), Duration::ZERO);
-        story.call(&told);
+fn settings_limit_a_larger_quota_and_replace_missing_headers() {
+    let mut timeline = Timeline::new(QuotaSettings { per_day: 3, per_minute: 100, reserve_percent: 0 });
+    for headers in [HeaderMap::new(), leadlex(1_000, 900), leadlex(1_000, 899)] {
+        assert_eq!(timeline.wait(Needed), Duration::ZERO);
+        timeline.call(&headers);
     }
-    assert_eq!(story.wait(Needed), HALF_DAY);
-    assert_eq!(story.quota.figures(story.now).limit, Some(3));
+    assert_eq!(timeline.wait(Needed), HALF_DAY);
+    assert_eq!(timeline.quota.figures(timeline.now).limit, Some(3));
 
-    story = Story::new(QuotaSettings { per_day: 2, ..QuotaSettings::default() });
-    story.call(&HeaderMap::new());
-    story.call(&HeaderMap::new());
-    assert_eq!(story.wait(Needed), HALF_DAY, "the day ends at midnight UTC");
+    timeline = Timeline::new(QuotaSettings { per_day: 2, ..QuotaSettings::default() });
+    timeline.call(&HeaderMap::new());
+    timeline.call(&HeaderMap::new());
+    assert_eq!(timeline.wait(Needed), HALF_DAY, "the day ends at midnight UTC");
 
-    story = Story::new(QuotaSettings { per_day: 1_000, ..QuotaSettings::default() });
-    story.call(&leadlex(100, 0));
-    assert_eq!(story.wait(Needed), HALF_DAY, "headers that allow less win");
+    timeline = Timeline::new(QuotaSettings { per_day: 1_000, ..QuotaSettings::default() });
+    timeline.call(&leadlex(100, 0));
+    assert_eq!(timeline.wait(Needed), HALF_DAY, "headers that allow less win");
 }
 
 #[test]
-fn refusals_with_calls_left_hold_longer_each_time_and_at_most_a_minute() {
-    let mut story = Story::told(100, 90);
+fn repeated_429s_hold_longer_each_time_up_to_a_minute() {
+    let mut timeline = Timeline::with_limit(100, 90);
     let mut now = Duration::ZERO;
     for hold in [1, 2, 4, 8, 16, 32, 60, 60] {
-        story.at(now).refused(&leadlex(100, 90));
-        assert_eq!((story.wait(Needed), story.wait(Refresh) >= seconds(hold)), (seconds(hold), true));
+        timeline.at(now).refused(&leadlex(100, 90));
+        assert_eq!((timeline.wait(Needed), timeline.wait(Refresh) >= seconds(hold)), (seconds(hold), true));
         now += seconds(hold);
     }
-    story.at(now).call(&leadlex(100, 89));
-    story.refused(&leadlex(100, 89));
-    assert_eq!(story.wait(Needed), seconds(1), "an answer ends the row");
+    timeline.at(now).call(&leadlex(100, 89));
+    timeline.refused(&leadlex(100, 89));
+    assert_eq!(timeline.wait(Needed), seconds(1), "a response resets the count");
 }
 
 #[test]
-fn refusals_of_calls_that_left_together_count_once() {
-    let mut story = Story::told(100, 90);
+fn simultaneous_429s_count_once() {
+    let mut timeline = Timeline::with_limit(100, 90);
     for _ in 0..5 {
-        story.refused(&leadlex(100, 90));
+        timeline.refused(&leadlex(100, 90));
     }
-    assert_eq!(story.wait(Needed), seconds(1));
+    assert_eq!(timeline.wait(Needed), seconds(1));
 }
 
 #[test]
@@ -368,126 +368,126 @@ fn jitter_shortens_a_hold_by_up_to_half() {
 }
 
 #[test]
-fn a_refusal_with_nothing_left_holds_until_the_reset() {
-    let mut story = Story::told(100, 90);
-    story.refused(&leadlex(100, 0));
-    assert_eq!((story.wait(Needed), story.wait(Refresh)), (HALF_DAY, HALF_DAY));
+fn a_429_without_remaining_calls_holds_until_the_reset() {
+    let mut timeline = Timeline::with_limit(100, 90);
+    timeline.refused(&leadlex(100, 0));
+    assert_eq!((timeline.wait(Needed), timeline.wait(Refresh)), (HALF_DAY, HALF_DAY));
 }
 
 #[test]
 fn retry_after_is_honoured_up_to_31_days() {
     for (asked, hold) in [(7, 7), (86_400 * 31, 86_400 * 31), (86_400 * 32, 1)] {
-        let mut story = Story::told(100, 90);
-        let mut told = leadlex(100, 90);
-        told.insert("retry-after", asked.into());
-        story.refused(&told);
-        assert_eq!(story.wait(Needed), seconds(hold), "{asked}");
+        let mut timeline = Timeline::with_limit(100, 90);
+        let mut headers = leadlex(100, 90);
+        headers.insert("retry-after", asked.into());
+        timeline.refused(&headers);
+        assert_eq!(timeline.wait(Needed), seconds(hold), "{asked}");
     }
 }
 
 #[test]
-fn a_refusal_without_headers_says_nothing_beyond_its_own_wait() {
-    let mut story = Story::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
+fn a_429_without_headers_holds_only_for_its_own_delay() {
+    let mut timeline = Timeline::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
     let mut headers = HeaderMap::new();
     headers.insert("retry-after", 1.into());
-    story.refused(&headers);
-    assert_eq!(story.wait(Needed), seconds(1));
-    story.at(seconds(1));
+    timeline.refused(&headers);
+    assert_eq!(timeline.wait(Needed), seconds(1));
+    timeline.at(seconds(1));
     for _ in 0..20 {
-        assert_eq!(story.wait(Needed), Duration::ZERO);
-        story.call(&HeaderMap::new());
+        assert_eq!(timeline.wait(Needed), Duration::ZERO);
+        timeline.call(&HeaderMap::new());
     }
 }
 
 #[test]
-fn a_refusal_with_calls_left_teaches_a_limit_for_five_minutes() {
-    let mut story = Story::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
+fn a_429_with_remaining_calls_sets_a_limit_for_five_minutes() {
+    let mut timeline = Timeline::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
     let counted = leadlex(100_000, 50_000);
     for _ in 0..4 {
-        story.call(&counted);
+        timeline.call(&counted);
     }
-    story.refused(&counted);
-    story.at(MINUTE);
+    timeline.refused(&counted);
+    timeline.at(MINUTE);
     for _ in 0..4 {
-        assert_eq!(story.wait(Needed), Duration::ZERO);
-        story.call(&counted);
+        assert_eq!(timeline.wait(Needed), Duration::ZERO);
+        timeline.call(&counted);
     }
-    assert_eq!(story.wait(Needed), MINUTE);
-    story.at(seconds(300));
+    assert_eq!(timeline.wait(Needed), MINUTE);
+    timeline.at(seconds(300));
     for _ in 0..20 {
-        story.call(&counted);
+        timeline.call(&counted);
     }
-    assert_eq!(story.wait(Needed), Duration::ZERO);
+    assert_eq!(timeline.wait(Needed), Duration::ZERO);
 }
 
 #[test]
-fn a_stated_reset_ends_the_wait_though_no_limit_was_stated() {
+fn a_stated_reset_ends_the_wait_without_a_stated_limit() {
     for limit in [None, Some("many")] {
-        let mut story = Story::new(QuotaSettings::default());
+        let mut timeline = Timeline::new(QuotaSettings::default());
         let mut headers = HeaderMap::new();
         headers.insert("x-ratelimit-remaining", 0.into());
         headers.insert("x-ratelimit-reset", 2.into());
         limit.map(|limit| headers.insert("x-ratelimit-limit", limit.parse().unwrap()));
-        story.call(&headers);
-        assert_eq!(story.wait(Needed), seconds(2));
-        story.at(seconds(2));
+        timeline.call(&headers);
+        assert_eq!(timeline.wait(Needed), seconds(2));
+        timeline.at(seconds(2));
         for _ in 0..20 {
-            assert_eq!(story.wait(Needed), Duration::ZERO);
-            story.call(&HeaderMap::new());
+            assert_eq!(timeline.wait(Needed), Duration::ZERO);
+            timeline.call(&HeaderMap::new());
         }
     }
 }
 
 #[test]
-fn a_wait_that_no_header_states_is_at_most_five_minutes() {
-    let mut story = Story::new(QuotaSettings::default());
+fn an_inferred_wait_is_at_most_five_minutes() {
+    let mut timeline = Timeline::new(QuotaSettings::default());
     let mut headers = HeaderMap::new();
     headers.insert("x-ratelimit-remaining", 0.into());
-    story.call(&headers);
-    assert_eq!(story.wait(Needed), seconds(300));
+    timeline.call(&headers);
+    assert_eq!(timeline.wait(Needed), seconds(300));
 }
 
 #[test]
-fn composios_minute_ends_at_the_latest_a_minute_after_it_was_first_seen() {
-    let mut story = Story::new(QuotaSettings::default());
-    story.call(&composio(2_000, 0));
-    assert_eq!(story.wait(Needed), MINUTE);
-    let mut told = composio(2_000, 0);
-    told.insert("retry-after", 20.into());
-    story.refused(&told);
-    assert_eq!(story.wait(Needed), seconds(20), "its own word is better");
-    story.at(seconds(20));
-    assert_eq!((story.wait(Needed), story.remaining()), (Duration::ZERO, Some(2_000)));
-    story.at(seconds(25)).call(&composio(2_000, 40));
-    story.at(seconds(30)).call(&composio(2_000, 1_999));
-    assert_eq!(story.remaining(), Some(1_999), "a rise is a new minute");
+fn composios_window_ends_within_a_minute_of_its_first_response() {
+    let mut timeline = Timeline::new(QuotaSettings::default());
+    timeline.call(&composio(2_000, 0));
+    assert_eq!(timeline.wait(Needed), MINUTE);
+    let mut headers = composio(2_000, 0);
+    headers.insert("retry-after", 20.into());
+    timeline.refused(&headers);
+    assert_eq!(timeline.wait(Needed), seconds(20), "the stated delay wins");
+    timeline.at(seconds(20));
+    assert_eq!((timeline.wait(Needed), timeline.remaining()), (Duration::ZERO, Some(2_000)));
+    timeline.at(seconds(25)).call(&composio(2_000, 40));
+    timeline.at(seconds(30)).call(&composio(2_000, 1_999));
+    assert_eq!(timeline.remaining(), Some(1_999), "a rise is a new minute");
 }
 
 #[test]
-fn a_larger_plan_counts_from_its_first_answer() {
-    let mut story = Story::told(100, 3);
-    story.call(&leadlex(1_000, 902));
-    assert_eq!(story.remaining(), Some(902));
+fn a_larger_plan_applies_from_its_first_response() {
+    let mut timeline = Timeline::with_limit(100, 3);
+    timeline.call(&leadlex(1_000, 902));
+    assert_eq!(timeline.remaining(), Some(902));
 }
 
 #[test]
-fn after_an_outage_somebody_asks() {
-    let mut story = Story::told(20, 8);
+fn after_an_outage_one_call_is_allowed() {
+    let mut timeline = Timeline::with_limit(20, 8);
     for minute in 1..=20 {
-        // Nobody answers any of them, or a proxy does.
-        let call = story.at(MINUTE * minute).sent();
-        story.answered(&call, &HeaderMap::new());
+        // No call gets a response with headers.
+        let call = timeline.at(MINUTE * minute).sent();
+        timeline.answered(&call, &HeaderMap::new());
     }
-    assert_eq!(story.remaining(), Some(0));
-    assert_eq!(story.wait(Needed), seconds(600), "not before midnight would be for nothing");
-    story.at(MINUTE * 30);
-    assert_eq!(story.wait(Needed), Duration::ZERO);
-    story.call(&leadlex(20, 7));
-    assert_eq!(story.remaining(), Some(7), "none of them had been counted");
+    assert_eq!(timeline.remaining(), Some(0));
+    assert_eq!(timeline.wait(Needed), seconds(600), "waiting until midnight would be useless");
+    timeline.at(MINUTE * 30);
+    assert_eq!(timeline.wait(Needed), Duration::ZERO);
+    timeline.call(&leadlex(20, 7));
+    assert_eq!(timeline.remaining(), Some(7), "none of them had been counted");
 }
 
 #[test]
-fn settings_are_read_as_written_and_no_others() {
+fn unknown_settings_are_refused() {
     let read = |text: &str| toml::from_str::<QuotaSettings>(text);
     let settings = read("per_day = 100\nper_minute = 10\nreserve_percent = 20").unwrap();
     assert_eq!((settings.per_day, settings.per_minute, settings.reserve_percent), (100, 10, 20));

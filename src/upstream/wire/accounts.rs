@@ -1,4 +1,4 @@
-//! `{"items": [{…}], "next_cursor": …, "total_items": …}` (UPSTREAMS.md A3).
+//! Decodes `{"items": [{…}], "next_cursor": …, "total_items": …}` (UPSTREAMS.md A3).
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::connection_state::State;
-use super::lenient::{Count, Exactly, Field, Object, Text, Texts};
-use super::rows::{Flaw, Flaws, rows};
-use super::{NotThatShape, object, text};
+use super::connection_state::WireState;
+use super::lenient::{Count, Field, Identifier, Object, Text, Texts};
+use super::rows::{FieldProblem, FieldProblems, rows};
+use super::{UnexpectedShape, object, text};
 use crate::domain::accounts::{AccountType, AuthConfig, ConnectedAccount, LegacyAccount};
 use crate::domain::open_enum::OpenValue;
 use crate::domain::problems::ProblemRule;
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::accounts::AccountPage;
 
-/// The longest cursor that is taken, in bytes. It goes into cache keys, into the URL of the next call and, whole,
-/// into the cursors that clients get. Those seen are under 100 bytes.
+/// Maximum length of a cursor, in bytes. It is part of cache keys, of the next call's URL and of the cursors
+/// that clients receive. Observed cursors are shorter than 100 bytes.
 const CURSOR_BYTES_MAX: usize = 4 * 1024;
 
 #[derive(Deserialize)]
@@ -34,10 +34,10 @@ struct Page<'j> {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Account {
-    id: Field<Exactly>,
+    id: Field<Identifier>,
     toolkit: Field<Object<Toolkit>>,
     auth_config: Field<Object<WireAuthConfig>>,
-    status: Field<Exactly>,
+    status: Field<Identifier>,
     word_id: Field<Text>,
     alias: Field<Text>,
     user_id: Field<Text>,
@@ -45,7 +45,7 @@ struct Account {
     is_disabled: Field<bool>,
     created_at: Field<Timestamp>,
     updated_at: Field<Timestamp>,
-    state: Field<Object<State>>,
+    state: Field<Object<WireState>>,
     experimental: Field<Object<Experimental>>,
     test_request_endpoint: Field<Text>,
     deprecated: Field<Object<Deprecated>>,
@@ -54,13 +54,13 @@ struct Account {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Toolkit {
-    slug: Field<Exactly>,
+    slug: Field<Identifier>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct WireAuthConfig {
-    id: Field<Exactly>,
+    id: Field<Identifier>,
     auth_scheme: Field<Text>,
     is_composio_managed: Field<bool>,
     is_disabled: Field<bool>,
@@ -86,14 +86,14 @@ struct Deprecated {
     labels: Field<Texts>,
 }
 
-/// Reads a page, without the items that cannot be read. A page whose cursor is too long, or no cursor, is none: without the
-/// cursor the list would end there in silence.
-pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, NotThatShape> {
+/// Decodes a page without its unreadable items. A page whose cursor is too long or of another type is an
+/// error, because without the cursor the list would end there unnoticed.
+pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, UnexpectedShape> {
     let json = text(body)?;
-    let page: Page<'_> = object(json).ok_or(NotThatShape)?;
+    let page: Page<'_> = object(json).ok_or(UnexpectedShape)?;
     let next_cursor = match page.next_cursor {
-        Field::Unreadable => return Err(NotThatShape),
-        Field::Read(Text(cursor)) if cursor.len() > CURSOR_BYTES_MAX => return Err(NotThatShape),
+        Field::Unreadable => return Err(UnexpectedShape),
+        Field::Read(Text(cursor)) if cursor.len() > CURSOR_BYTES_MAX => return Err(UnexpectedShape),
         Field::Read(Text(cursor)) => Some(cursor).filter(|cursor| !cursor.is_empty()),
         Field::Absent => None,
     };
@@ -113,27 +113,30 @@ fn rows_sent(items: &[&RawValue]) -> u64 {
     u64::try_from(items.len()).unwrap_or(u64::MAX)
 }
 
-fn account(wire: Account, flaws: &mut Flaws) -> Result<Arc<ConnectedAccount>, Flaw> {
-    let Exactly(id) = Flaws::required("id", wire.id)?;
+fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedAccount>, FieldProblem> {
+    let Identifier(id) = FieldProblems::required("id", wire.id)?;
     if id.is_empty() {
-        return Err(Flaw::new("id", ProblemRule::Empty));
+        return Err(FieldProblem::new("id", ProblemRule::Empty));
     }
-    let Object(toolkit) = Flaws::required("toolkit", wire.toolkit)?;
-    let Exactly(toolkit) = Flaws::required("toolkit.slug", toolkit.slug)?;
-    let Object(auth_config) = Flaws::required("auth_config", wire.auth_config)?;
-    let Exactly(auth_config_id) = Flaws::required("auth_config.id", auth_config.id)?;
-    let managed = Flaws::decisive("auth_config.is_composio_managed", auth_config.is_composio_managed)?;
-    let config_off = Flaws::decisive("auth_config.is_disabled", auth_config.is_disabled)?;
-    let is_disabled = Flaws::decisive("is_disabled", wire.is_disabled)?;
-    let Exactly(status) = Flaws::required("status", wire.status)?;
-    let scheme = flaws.text("auth_config.auth_scheme", auth_config.auth_scheme).unwrap_or_default();
-    let state = flaws.optional("state", wire.state).map_or_else(State::default, |Object(state)| state);
-    let state = state.read(&scheme, flaws);
-    let legacy_config = flaws.optional("auth_config.deprecated", auth_config.deprecated);
-    let experimental = flaws.optional("experimental", wire.experimental);
+    let Object(toolkit) = FieldProblems::required("toolkit", wire.toolkit)?;
+    let Identifier(toolkit) = FieldProblems::required("toolkit.slug", toolkit.slug)?;
+    let Object(auth_config) = FieldProblems::required("auth_config", wire.auth_config)?;
+    let Identifier(auth_config_id) = FieldProblems::required("auth_config.id", auth_config.id)?;
+    let managed = FieldProblems::required_if_present(
+        "auth_config.is_composio_managed",
+        auth_config.is_composio_managed,
+    )?;
+    let config_off = FieldProblems::required_if_present("auth_config.is_disabled", auth_config.is_disabled)?;
+    let is_disabled = FieldProblems::required_if_present("is_disabled", wire.is_disabled)?;
+    let Identifier(status) = FieldProblems::required("status", wire.status)?;
+    let scheme = problems.text("auth_config.auth_scheme", auth_config.auth_scheme).unwrap_or_default();
+    let state = problems.optional("state", wire.state).map_or_else(WireState::default, |Object(state)| state);
+    let state = state.read(&scheme, problems);
+    let legacy_config = problems.optional("auth_config.deprecated", auth_config.deprecated);
+    let experimental = problems.optional("experimental", wire.experimental);
     let account_type =
-        experimental.and_then(|Object(block)| flaws.text("experimental.account_type", block.account_type));
-    let legacy = flaws.optional("deprecated", wire.deprecated);
+        experimental.and_then(|Object(block)| problems.text("experimental.account_type", block.account_type));
+    let legacy = problems.optional("deprecated", wire.deprecated);
     Ok(Arc::new(ConnectedAccount {
         id,
         toolkit,
@@ -147,26 +150,26 @@ fn account(wire: Account, flaws: &mut Flaws) -> Result<Arc<ConnectedAccount>, Fl
             is_composio_managed: managed.unwrap_or(false),
             is_disabled: config_off.unwrap_or(false),
             legacy_uuid: legacy_config
-                .and_then(|Object(block)| flaws.text("auth_config.deprecated.uuid", block.uuid)),
+                .and_then(|Object(block)| problems.text("auth_config.deprecated.uuid", block.uuid)),
         },
-        word_id: flaws.text("word_id", wire.word_id),
-        alias: flaws.text("alias", wire.alias),
-        user_id: flaws.text("user_id", wire.user_id).filter(|id| !id.is_empty()),
+        word_id: problems.text("word_id", wire.word_id),
+        alias: problems.text("alias", wire.alias),
+        user_id: problems.text("user_id", wire.user_id).filter(|id| !id.is_empty()),
         status: OpenValue::parse(&status),
-        status_reason: flaws.text("status_reason", wire.status_reason),
+        status_reason: problems.text("status_reason", wire.status_reason),
         is_disabled: is_disabled.unwrap_or(false),
         account_type: match account_type.as_deref() {
             Some("PRIVATE") => Some(AccountType::Private),
             Some("SHARED") => Some(AccountType::Shared),
             _ => None,
         },
-        created_at: flaws.moment("created_at", wire.created_at),
-        updated_at: flaws.moment("updated_at", wire.updated_at),
+        created_at: problems.timestamp("created_at", wire.created_at),
+        updated_at: problems.timestamp("updated_at", wire.updated_at),
         state,
-        test_request_endpoint: flaws.text("test_request_endpoint", wire.test_request_endpoint),
+        test_request_endpoint: problems.text("test_request_endpoint", wire.test_request_endpoint),
         legacy: legacy.and_then(|Object(block)| {
-            let labels = flaws.texts("deprecated.labels", block.labels);
-            Some(LegacyAccount { uuid: flaws.text("deprecated.uuid", block.uuid)?, labels })
+            let labels = problems.texts("deprecated.labels", block.labels);
+            Some(LegacyAccount { uuid: problems.text("deprecated.uuid", block.uuid)?, labels })
         }),
     }))
 }
@@ -179,7 +182,7 @@ mod tests {
         r#"{"id":"ca_1","toolkit":{"slug":"gmail"},"auth_config":{"id":"ac_1"},"status":"ACTIVE"}"#;
 
     #[test]
-    fn an_item_with_nothing_but_what_it_must_have_is_read() {
+    fn an_item_with_only_required_fields_is_decoded() {
         let page = page(format!(r#"{{"items":[{ITEM}],"total_items":3.0}}"#).as_bytes()).unwrap();
         assert_eq!(
             (page.items.len(), page.rows_sent, page.next_cursor, page.total_items),
@@ -218,14 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn an_optional_list_that_is_null_costs_itself_alone() {
+    fn an_optional_list_may_be_null() {
         let item = ITEM.replacen('{', r#"{"deprecated":{"uuid":"u","labels":null},"#, 1);
         let page = page(format!(r#"{{"items":[{item}]}}"#).as_bytes()).unwrap();
         assert_eq!(&*page.items[0].legacy.as_ref().unwrap().uuid, "u");
     }
 
     #[test]
-    fn one_bad_item_costs_itself_alone() {
+    fn an_unreadable_item_does_not_lose_the_others() {
         let bad = [
             r#"{"id":[3]}"#,
             "[]",
@@ -245,7 +248,7 @@ mod tests {
         page.problems.located().map(|(path, rule, count)| format!("{path} {} {count}", rule.slug())).collect()
     }
 
-    /// The item with some of its fields in place of its own.
+    /// The item with some fields replaced.
     fn with(fields: &str) -> String {
         let mut item: serde_json::Map<String, serde_json::Value> = serde_json::from_str(ITEM).unwrap();
         item.extend(serde_json::from_str::<serde_json::Map<_, _>>(fields).unwrap());
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_costs_an_item_is_told_by_its_place() {
+    fn problems_of_items_are_located() {
         for (fields, problem) in [
             (r#"{"id":[42],"toolkit":"gmail"}"#, "items[1].id wrong_type 1"),
             (r#"{"id":""}"#, "items[1].id empty 1"),
@@ -267,13 +270,13 @@ mod tests {
             assert_eq!(problems(&with(fields)), [problem], "{fields}");
         }
         assert_eq!(problems("[]"), ["items[1] unreadable_row 1"]);
-        // A name that comes twice, and a text that is none.
+        // A duplicate name, and a string that is not Unicode.
         assert_eq!(problems(r#"{"id":"ca_1","id":"ca_2"}"#), ["items[1] unreadable_row 1"]);
         assert_eq!(problems(r#"{"id":"\ud800"}"#), ["items[1].id wrong_type 1"]);
     }
 
     #[test]
-    fn what_costs_a_value_is_told_by_its_place() {
+    fn problems_of_values_are_located() {
         let fields = r#"{"created_at":"yesterday","updated_at":7,"alias":{},"experimental":[],"user_id":["hush"],
             "deprecated":{"uuid":"u","labels":["a",{},[]]},
             "state":{"val":{"scope":["a",{},{"hush":"hush"}],"expires_at":"soon","region":{"hush":1},"status":[]}}}"#;
@@ -297,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn new_fields_new_words_and_what_is_missing_are_no_problem() {
+    fn new_fields_new_values_and_missing_fields_are_not_problems() {
         let fields = r#"{"status":"HIBERNATING","alias":null,"created_at":null,"risk":{"score":[1]},"state":{"authScheme":"PASSKEY",
             "val":{"passkey":{"raw":"hush"},"region":null,"scope":null}},"experimental":{"account_type":"FEDERATED"},
             "auth_config":{"id":"ac_1","credentials":{"a":"hush"}},"deprecated":{"labels":null}}"#;
@@ -305,14 +308,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_that_is_none_ends_no_list_in_silence() {
+    fn a_cursor_of_another_type_is_an_error() {
         for cursor in ["{}", "[]"] {
             assert!(page(format!(r#"{{"items":[],"next_cursor":{cursor}}}"#).as_bytes()).is_err());
         }
     }
 
     #[test]
-    fn a_cursor_is_taken_up_to_four_kibibytes_and_no_page_ends_for_one_that_is_longer() {
+    fn a_cursor_over_four_kibibytes_is_an_error() {
         let with =
             |bytes| page(format!(r#"{{"items":[],"next_cursor":"{}"}}"#, "c".repeat(bytes)).as_bytes());
         assert_eq!(with(4_096).unwrap().next_cursor.unwrap().len(), 4_096);
@@ -320,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_page_is_refused_whole() {
+    fn a_body_that_is_not_a_page_is_an_error() {
         for body in ["", "<html></html>", "[]", "{}", r#"{"items":{}}"#, r#"{"items":["#] {
             assert!(page(body.as_bytes()).is_err(), "{body}");
         }

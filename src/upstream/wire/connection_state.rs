@@ -1,32 +1,32 @@
-//! `state`: `{"authScheme": …, "val": {…}}`, where `val` is open and full of secrets.
+//! Decodes `state`: `{"authScheme": …, "val": {…}}`, where `val` has arbitrary fields, many of them secret.
 //!
-//! UPSTREAMS.md A4 is the allow-list. What reads `val` keeps the values of the fields named here, skips
-//! every other value unread, and keeps only its name.
+//! UPSTREAMS.md A4 is the allow-list. The decoder keeps the values of the fields named here, skips all other
+//! values unread, and keeps only their names.
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess};
 
-use super::lenient::{Field, Scopes, Shape, Text};
-use super::rows::Flaws;
+use super::lenient::{Field, FromJson, Scopes, Text};
+use super::rows::FieldProblems;
 use crate::domain::connection_state::{ConnectionSetting, ConnectionState, PUBLIC_SETTINGS};
 use crate::domain::open_enum::OpenValue;
 
-/// How many names of withheld fields are kept, and how long one may be, in bytes.
+/// Maximum number of withheld names, and maximum length of one in bytes.
 const WITHHELD_MAX: usize = 64;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct State {
+pub(super) struct WireState {
     #[serde(rename = "authScheme")]
     auth_scheme: Field<Text>,
     val: Field<Val>,
 }
 
-impl State {
-    /// The state, with the auth config's scheme where it names none itself.
-    pub(super) fn read(self, scheme: &str, flaws: &mut Flaws) -> ConnectionState {
-        let auth_scheme = flaws.text("state.authScheme", self.auth_scheme);
+impl WireState {
+    /// Converts the state. The auth config's scheme is used if the state has none.
+    pub(super) fn read(self, scheme: &str, problems: &mut FieldProblems) -> ConnectionState {
+        let auth_scheme = problems.text("state.authScheme", self.auth_scheme);
         let Val {
             status,
             scopes,
@@ -39,27 +39,27 @@ impl State {
             settings,
             unreadable,
             withheld,
-        } = flaws.optional("state.val", self.val).unwrap_or_default();
+        } = problems.optional("state.val", self.val).unwrap_or_default();
         for place in unreadable {
-            flaws.unreadable(place);
+            problems.unreadable(place);
         }
         ConnectionState {
             auth_scheme: OpenValue::parse(auth_scheme.as_deref().unwrap_or(scheme)),
-            status: flaws.text("state.val.status", status),
-            scopes: flaws.scopes("state.val.scope", scopes),
-            token_type: flaws.text("state.val.token_type", token_type),
-            expires_at: flaws.moment("state.val.expires_at", expires_at),
-            expired_at: flaws.moment("state.val.expired_at", expired_at),
-            revoked_at: flaws.moment("state.val.revoked_at", revoked_at),
-            error: flaws.text("state.val.error", error),
-            error_description: flaws.text("state.val.error_description", error_description),
+            status: problems.text("state.val.status", status),
+            scopes: problems.scopes("state.val.scope", scopes),
+            token_type: problems.text("state.val.token_type", token_type),
+            expires_at: problems.timestamp("state.val.expires_at", expires_at),
+            expired_at: problems.timestamp("state.val.expired_at", expired_at),
+            revoked_at: problems.timestamp("state.val.revoked_at", revoked_at),
+            error: problems.text("state.val.error", error),
+            error_description: problems.text("state.val.error_description", error_description),
             settings,
             withheld,
         }
     }
 }
 
-/// The fields of `val` that may be known.
+/// The fields of `val` that may be stored.
 #[derive(Default)]
 struct Val {
     status: Field<Text>,
@@ -71,13 +71,13 @@ struct Val {
     error: Field<Text>,
     error_description: Field<Text>,
     settings: Vec<ConnectionSetting>,
-    /// Where settings stand that are of another type.
+    /// Locations of settings with another type.
     unreadable: Vec<&'static str>,
     withheld: Vec<Box<str>>,
 }
 
-impl Shape for Val {
-    fn of_object<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
+impl FromJson for Val {
+    fn from_object<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
         let mut val = Self::default();
         while let Some(name) = map.next_key::<Box<str>>()? {
             match &*name {
@@ -103,7 +103,7 @@ impl Shape for Val {
 }
 
 impl Val {
-    /// Of a name that comes twice the last is meant, as everywhere in JSON.
+    /// If a name occurs twice, the last value wins, as usual in JSON.
     fn setting(&mut self, name: &'static str, place: &'static str, found: Field<Text>) {
         self.unreadable.retain(|known| *known != place);
         match found {
@@ -117,7 +117,7 @@ impl Val {
     }
 }
 
-/// Keeps a name that is one; a hostile upstream could write anything where a name belongs.
+/// Stores a withheld name if it looks like a name. A hostile upstream could put any text there.
 fn withhold(withheld: &mut Vec<Box<str>>, name: Box<str>) {
     let is_name = name.len() <= WITHHELD_MAX
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
@@ -131,11 +131,11 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> ConnectionState {
-        serde_json::from_str::<State>(json).unwrap().read("OAUTH2", &mut Flaws::default())
+        serde_json::from_str::<WireState>(json).unwrap().read("OAUTH2", &mut FieldProblems::default())
     }
 
     #[test]
-    fn secrets_are_named_and_settings_told() {
+    fn secrets_are_only_named_and_settings_are_shown() {
         let state = read(
             r#"{"authScheme":"OAUTH2","val":{"status":"ACTIVE","access_token":"hush","region":"eu","scope":"a b",
                 "authed_user":{"access_token":"hush"},"expires_in":3600,"brand_new":{"deep":["hush"]},"shop":null}}"#,
@@ -148,21 +148,21 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_none_is_not_shown() {
+    fn text_that_is_not_a_name_is_not_shown() {
         let state = read(r#"{"val":{"my token is hush":1,"ok":2}}"#);
         assert_eq!(state.withheld.join(" "), "ok");
         assert_eq!(state.auth_scheme.raw(), "OAUTH2");
     }
 
     #[test]
-    fn a_name_that_comes_twice_is_told_once() {
+    fn a_duplicate_name_is_reported_once() {
         let state = read(r#"{"val":{"region":"us","token":1,"region":"eu","token":2}}"#);
         let settings: Vec<_> = state.settings.iter().map(|setting| (setting.name, &*setting.value)).collect();
         assert_eq!((settings, state.withheld.join(" ")), (vec![("region", "eu")], "token".to_owned()));
     }
 
     #[test]
-    fn a_val_that_is_no_object_is_an_empty_one() {
+    fn a_val_of_another_type_is_empty() {
         for val in ["null", "[]", "\"none\"", "7"] {
             let state = read(&format!(r#"{{"authScheme":"SAML","val":{val}}}"#));
             assert_eq!((state.auth_scheme.raw(), state.withheld.len()), ("SAML", 0), "{val}");

@@ -1,9 +1,9 @@
-//! Fields that are read if they are what they should be, and otherwise say what they were instead: nothing, or something else.
+//! Lenient fields: each is absent, read, or unreadable.
 //!
-//! A [`Shape`] says which kinds of JSON values it is made of; [`Field`] is one visitor for all of them, and skips every other
-//! value unread. So a row is never lost to serde's first error: whoever makes a domain value of the fields decides what each
-//! costs, and knows where it stands. Untagged enums, the rejected choice, first build every value that they look at,
-//! secrets included.
+//! A [`FromJson`] type lists the kinds of JSON values that it accepts. [`Field`] is the visitor for all of
+//! them, and skips every other value unread. So serde's first error never loses a row: the code that builds
+//! the domain value decides what an unreadable field means, and knows its location. Untagged enums were
+//! rejected: they first build every value they inspect, including secrets.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,46 +14,46 @@ use serde::de::{
     Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-/// What a value of each kind becomes; a kind that is not wanted is skipped.
-pub(in crate::upstream) trait Shape: Sized {
-    fn of_text(_: &str) -> Option<Self> {
+/// Conversions from each kind of JSON value. A kind without a conversion is skipped.
+pub(in crate::upstream) trait FromJson: Sized {
+    fn from_text(_: &str) -> Option<Self> {
         None
     }
 
-    fn of_boolean(_: bool) -> Option<Self> {
+    fn from_boolean(_: bool) -> Option<Self> {
         None
     }
 
     /// Of a number, as text that stands for exactly that number.
-    fn of_number(_: &str) -> Option<Self> {
+    fn from_number(_: &str) -> Option<Self> {
         None
     }
 
-    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
+    fn from_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(None)
     }
 
-    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
+    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
         while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(None)
     }
 }
 
-/// What was found where a field belongs.
+/// Content of a field.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(in crate::upstream) enum Field<T> {
-    /// Nothing, or `null`.
+    /// No value, or `null`.
     #[default]
     Absent,
-    /// What belongs there.
+    /// A value of the expected type.
     Read(T),
-    /// Something else.
+    /// A value of another type.
     Unreadable,
 }
 
 impl<T> Field<T> {
-    /// What was read.
+    /// Returns the value if it was read.
     pub(in crate::upstream) fn read(self) -> Option<T> {
         match self {
             Self::Read(value) => Some(value),
@@ -66,7 +66,7 @@ impl<T> Field<T> {
     }
 }
 
-impl<'de, T: Shape> Deserialize<'de> for Field<T> {
+impl<'de, T: FromJson> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AnyValue(PhantomData))
     }
@@ -74,7 +74,7 @@ impl<'de, T: Shape> Deserialize<'de> for Field<T> {
 
 struct AnyValue<T>(PhantomData<T>);
 
-impl<'de, T: Shape> Visitor<'de> for AnyValue<T> {
+impl<'de, T: FromJson> Visitor<'de> for AnyValue<T> {
     type Value = Field<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,23 +82,23 @@ impl<'de, T: Shape> Visitor<'de> for AnyValue<T> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Field<T>, E> {
-        Ok(Field::of(T::of_text(text)))
+        Ok(Field::of(T::from_text(text)))
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Field<T>, E> {
-        Ok(Field::of(T::of_boolean(value)))
+        Ok(Field::of(T::from_boolean(value)))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Field<T>, E> {
-        Ok(Field::of(T::of_number(&value.to_string())))
+        Ok(Field::of(T::from_number(&value.to_string())))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Field<T>, E> {
-        Ok(Field::of(T::of_number(&value.to_string())))
+        Ok(Field::of(T::from_number(&value.to_string())))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Field<T>, E> {
-        Ok(Field::of(exact(value).and_then(|number| T::of_number(&number))))
+        Ok(Field::of(exact(value).and_then(|number| T::from_number(&number))))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Field<T>, E> {
@@ -106,21 +106,21 @@ impl<'de, T: Shape> Visitor<'de> for AnyValue<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Field<T>, A::Error> {
-        T::of_list(list).map(Field::of)
+        T::from_list(list).map(Field::of)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Field<T>, A::Error> {
-        T::of_object(object).map(Field::of)
+        T::from_object(object).map(Field::of)
     }
 }
 
-/// Decimal digits that a double holds whatever they are (IEEE 754).
+/// Number of decimal digits that every double preserves (IEEE 754).
 const EXACT_DIGITS: usize = 15;
 
-/// Integers up to here are exact in a double.
+/// Largest integer up to which all integers are exact in a double.
 const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
 
-/// A double as text, unless the JSON may have had digits that it lost.
+/// Formats a double; `None` if the JSON may have had more digits than a double preserves.
 fn exact(number: f64) -> Option<String> {
     let text = if number == 0.0 { "0".to_owned() } else { number.to_string() };
     let digits = text.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
@@ -128,59 +128,59 @@ fn exact(number: f64) -> Option<String> {
     (is_whole || digits <= EXACT_DIGITS).then_some(text).filter(|_| number.abs() <= EXACT_MAX)
 }
 
-/// An identifier or a word: a string, or a whole number where an upstream writes it without quotes.
+/// An identifier or an enum value: a string, or an integer that an upstream sends without quotes.
 #[derive(Debug, Default)]
-pub(in crate::upstream) struct Exactly(pub(in crate::upstream) Box<str>);
+pub(in crate::upstream) struct Identifier(pub(in crate::upstream) Box<str>);
 
-impl Shape for Exactly {
-    fn of_text(text: &str) -> Option<Self> {
+impl FromJson for Identifier {
+    fn from_text(text: &str) -> Option<Self> {
         Some(Self(text.into()))
     }
 
-    fn of_number(number: &str) -> Option<Self> {
+    fn from_number(number: &str) -> Option<Self> {
         (!number.contains('.')).then(|| Self(number.into()))
     }
 }
 
-/// A number of things: a whole number, or its text.
+/// A count: an integer, or a string with one.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::upstream) struct Count(pub(in crate::upstream) u64);
 
-impl Shape for Count {
-    fn of_text(text: &str) -> Option<Self> {
+impl FromJson for Count {
+    fn from_text(text: &str) -> Option<Self> {
         text.trim().parse().ok().map(Self)
     }
 
-    fn of_number(number: &str) -> Option<Self> {
+    fn from_number(number: &str) -> Option<Self> {
         number.parse().ok().map(Self)
     }
 }
 
-/// A string, number or boolean, as text.
+/// A string, number or boolean, as a string.
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Text(pub(in crate::upstream) Box<str>);
 
-impl Shape for Text {
-    fn of_text(text: &str) -> Option<Self> {
+impl FromJson for Text {
+    fn from_text(text: &str) -> Option<Self> {
         Some(Self(text.into()))
     }
 
-    fn of_boolean(value: bool) -> Option<Self> {
+    fn from_boolean(value: bool) -> Option<Self> {
         Some(Self(value.to_string().into()))
     }
 
-    fn of_number(number: &str) -> Option<Self> {
+    fn from_number(number: &str) -> Option<Self> {
         Some(Self(number.into()))
     }
 }
 
 /// A boolean, or its text, or 0 or 1.
-impl Shape for bool {
-    fn of_boolean(value: bool) -> Option<Self> {
+impl FromJson for bool {
+    fn from_boolean(value: bool) -> Option<Self> {
         Some(value)
     }
 
-    fn of_text(text: &str) -> Option<Self> {
+    fn from_text(text: &str) -> Option<Self> {
         match text {
             "true" | "True" | "TRUE" => Some(true),
             "false" | "False" | "FALSE" => Some(false),
@@ -188,7 +188,7 @@ impl Shape for bool {
         }
     }
 
-    fn of_number(number: &str) -> Option<Self> {
+    fn from_number(number: &str) -> Option<Self> {
         match number {
             "0" => Some(false),
             "1" => Some(true),
@@ -198,30 +198,30 @@ impl Shape for bool {
 }
 
 /// RFC 3339.
-impl Shape for Timestamp {
-    fn of_text(text: &str) -> Option<Self> {
+impl FromJson for Timestamp {
+    fn from_text(text: &str) -> Option<Self> {
         text.parse().ok()
     }
 }
 
-/// An object of known fields, each of which is lenient itself.
+/// An object of known fields, each of them lenient.
 pub(in crate::upstream) struct Object<T>(pub(in crate::upstream) T);
 
-impl<T: DeserializeOwned> Shape for Object<T> {
-    fn of_object<'de, A: MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
+impl<T: DeserializeOwned> FromJson for Object<T> {
+    fn from_object<'de, A: MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
         T::deserialize(MapAccessDeserializer::new(object)).map(|fields| Some(Self(fields)))
     }
 }
 
-/// A list of texts; entries that are none are left out.
+/// A list of strings; entries of other types are skipped.
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Texts {
     pub(in crate::upstream) texts: Vec<Box<str>>,
     pub(in crate::upstream) unreadable: u64,
 }
 
-impl Shape for Texts {
-    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
+impl FromJson for Texts {
+    fn from_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
         let mut read = Self::default();
         while let Some(entry) = list.next_element()? {
             match entry {
@@ -234,21 +234,22 @@ impl Shape for Texts {
     }
 }
 
-/// OAuth scopes in every form seen: a string of several (RFC 6749, 3.3; some services use commas),
-/// a list of strings, a list of objects (UPSTREAMS.md A4, B2), `null`. Entries that name no scope are left out.
+/// OAuth scopes in every observed form: one string with several scopes (RFC 6749, 3.3; some services use
+/// commas), a list of strings, a list of objects (UPSTREAMS.md A4, B2), `null`. Entries without a scope are
+/// skipped.
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Scopes {
     pub(in crate::upstream) scopes: Vec<Box<str>>,
     pub(in crate::upstream) unreadable: u64,
 }
 
-impl Shape for Scopes {
-    fn of_text(text: &str) -> Option<Self> {
+impl FromJson for Scopes {
+    fn from_text(text: &str) -> Option<Self> {
         let scopes = text.split([' ', ',', '\t', '\n']).filter(|scope| !scope.is_empty());
         Some(Self { scopes: scopes.map(Into::into).collect(), unreadable: 0 })
     }
 
-    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
+    fn from_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
         let mut read = Self::default();
         while let Some(entry) = list.next_element()? {
             match entry {
@@ -261,15 +262,15 @@ impl Shape for Scopes {
     }
 }
 
-/// One scope of a list: a string, or an object that names it as `scope`, `name`, `value` or `id`.
+/// One scope of a list: a string, or an object with `scope`, `name`, `value` or `id`.
 struct Scope(Box<str>);
 
-impl Shape for Scope {
-    fn of_text(text: &str) -> Option<Self> {
+impl FromJson for Scope {
+    fn from_text(text: &str) -> Option<Self> {
         Some(Self(text.into()))
     }
 
-    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
+    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
         let mut named: [Option<Text>; 4] = Default::default();
         while let Some(key) = object.next_key::<Box<str>>()? {
             let [scope, name, value, id] = &mut named;
@@ -293,12 +294,12 @@ impl Shape for Scope {
 mod tests {
     use super::*;
 
-    fn field<T: Shape>(json: &str) -> Field<T> {
+    fn field<T: FromJson>(json: &str) -> Field<T> {
         serde_json::from_str(json).unwrap()
     }
 
     #[test]
-    fn scopes_are_read_in_every_form_that_was_seen() {
+    fn scopes_are_decoded_in_every_observed_form() {
         let scopes = |json: &str| {
             let Scopes { scopes, unreadable } = field(json).read().unwrap();
             (scopes.join("|"), unreadable)
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_another_type_says_so_and_is_not_an_error() {
+    fn a_field_of_another_type_is_unreadable_and_not_an_error() {
         for (json, text) in [("\"a\"", "a"), ("3600", "3600"), ("true", "true"), ("-1", "-1"), ("1.5", "1.5")]
         {
             assert_eq!(&*field::<Text>(json).read().unwrap().0, text);
@@ -325,9 +326,9 @@ mod tests {
             assert!(matches!(field::<Text>(other), Field::Unreadable), "{other}");
         }
         assert!(matches!(field::<Text>("null"), Field::Absent));
-        assert_eq!(&*field::<Exactly>("12").read().unwrap().0, "12");
+        assert_eq!(&*field::<Identifier>("12").read().unwrap().0, "12");
         for other in ["1.5", "true", "[]"] {
-            assert!(matches!(field::<Exactly>(other), Field::Unreadable), "{other}");
+            assert!(matches!(field::<Identifier>(other), Field::Unreadable), "{other}");
         }
         for other in ["\"yes\"", "2", "-1", "1.5", "{}", "[]"] {
             assert_eq!(field::<bool>(other), Field::Unreadable, "{other}");
@@ -359,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_one_of_rfc_3339() {
+    fn timestamps_are_rfc_3339() {
         assert!(field::<Timestamp>("\"2026-11-21T12:00:00+01:00\"").read().is_some());
         for other in ["\"yesterday\"", "\"\"", "1708905600", "{}", "\"2026-11-21\""] {
             assert_eq!(field::<Timestamp>(other), Field::Unreadable, "{other}");
@@ -368,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_of_texts_what_is_none_is_left_out() {
+    fn entries_of_other_types_are_skipped_in_lists_of_strings() {
         let Texts { texts, unreadable } = field(r#"["a",null,{"b":["c"]},2]"#).read().unwrap();
         assert_eq!((texts.join("|"), unreadable), ("a|2".to_owned(), 1));
         for none in ["\"a\"", "7", "{}"] {

@@ -1,10 +1,9 @@
-//! The answers' JSON, decoded by allow-list and item by item.
+//! Decoders of the upstreams' JSON, by allow-list and item by item.
 //!
-//! What is not named in here is skipped by the parser and never stored: no `Value`, no map of
-//! values, no flattened rest. A derived struct names the fields that are wanted; serde skips all
-//! others without building them. One item that cannot be read is one counted, located problem and
-//! not a lost page ([`rows`]), one value that cannot be read costs itself ([`lenient`]). No error of serde's is kept: its
-//! text can quote the value that it tripped over.
+//! Fields that are not named here are skipped by the parser and never stored: there is no `Value`, no map of
+//! values, no flattened rest. An unreadable item is a counted, located problem and does not lose the page
+//! ([`rows`]). An unreadable value loses only that value ([`lenient`]). Errors of serde are dropped, because
+//! their text can quote a value.
 
 pub(super) mod accounts;
 mod connection_state;
@@ -15,18 +14,19 @@ mod rows;
 
 use serde::Deserialize;
 
-/// An answer that is no page at all.
+/// The response does not have the documented shape.
 #[derive(Debug, thiserror::Error)]
-#[error("the answer is not of the documented shape")]
-pub(super) struct NotThatShape;
+#[error("the response does not have the documented shape")]
+pub(super) struct UnexpectedShape;
 
-/// Returns a body's text, without the byte order mark that some servers put before JSON (RFC 8259, 8.1 lets a parser ignore it).
-fn text(body: &[u8]) -> Result<&str, NotThatShape> {
-    let text = std::str::from_utf8(body).map_err(|_| NotThatShape)?;
+/// Returns a body as text, without the byte order mark that some servers send before JSON. RFC 8259, 8.1 allows
+/// ignoring it.
+fn text(body: &[u8]) -> Result<&str, UnexpectedShape> {
+    let text = std::str::from_utf8(body).map_err(|_| UnexpectedShape)?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// Reads a JSON object; a list is none, though serde would take its items for fields in order.
+/// Decodes a JSON object. A list is refused, although serde would read its items as fields in order.
 fn object<'j, T: Deserialize<'j>>(json: &'j str) -> Option<T> {
     json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok()).flatten()
 }

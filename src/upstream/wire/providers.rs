@@ -1,4 +1,4 @@
-//! `{"data": {"providers": [{…}]}}` (UPSTREAMS.md B1, B2).
+//! Decodes `{"data": {"providers": [{…}]}}` (UPSTREAMS.md B1, B2).
 
 use std::collections::HashMap;
 
@@ -6,16 +6,16 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::lenient::{Exactly, Field, Scopes, Text};
-use super::rows::{Flaw, Flaws, rows};
-use super::{NotThatShape, object, text};
+use super::lenient::{Field, Identifier, Scopes, Text};
+use super::rows::{FieldProblem, FieldProblems, rows};
+use super::{UnexpectedShape, object, text};
 use crate::domain::open_enum::OpenValue;
 use crate::domain::providers::{Provider, ProviderStatus};
 use crate::domain::upstream_name::UpstreamName;
-use crate::upstream::providers::WholeList;
+use crate::upstream::providers::FetchedProviders;
 
 #[derive(Deserialize)]
-struct Answer<'j> {
+struct UpstreamResponse<'j> {
     #[serde(borrow)]
     data: &'j RawValue,
 }
@@ -26,12 +26,12 @@ struct Data<'j> {
     providers: Vec<&'j RawValue>,
 }
 
-/// A row: everything but category and name may be missing (UPSTREAMS.md B2).
+/// A row: all fields but category and name are optional (UPSTREAMS.md B2).
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Row {
-    category: Field<Exactly>,
-    name: Field<Exactly>,
+    category: Field<Identifier>,
+    name: Field<Identifier>,
     connected: Field<bool>,
     account_id: Field<Text>,
     display_name: Field<Text>,
@@ -42,25 +42,25 @@ struct Row {
     error_message: Field<Text>,
 }
 
-/// Reads the list without the rows that cannot be read, and counts those. A list of which no row can be
-/// read is none: the workspace is not without integrations, only its answer is without meaning.
-pub(in crate::upstream) fn list(body: &[u8]) -> Result<WholeList, NotThatShape> {
+/// Decodes the list without its unreadable rows, and counts those. A list without any readable row is an
+/// error: otherwise the workspace would seem to have no integrations.
+pub(in crate::upstream) fn list(body: &[u8]) -> Result<FetchedProviders, UnexpectedShape> {
     let json = text(body)?;
-    let answer: Answer<'_> = object(json).ok_or(NotThatShape)?;
-    let data: Data<'_> = object(answer.data.get()).ok_or(NotThatShape)?;
+    let answer: UpstreamResponse<'_> = object(json).ok_or(UnexpectedShape)?;
+    let data: Data<'_> = object(answer.data.get()).ok_or(UnexpectedShape)?;
     let (mut rows, problems) = rows(UpstreamName::Leadlex, &data.providers, provider);
     if rows.is_empty() && !data.providers.is_empty() {
-        return Err(NotThatShape);
+        return Err(UnexpectedShape);
     }
     number_repeats(&mut rows);
-    Ok(WholeList { rows, problems })
+    Ok(FetchedProviders { rows, problems })
 }
 
-fn provider(row: Row, flaws: &mut Flaws) -> Result<Provider, Flaw> {
-    let Exactly(category) = Flaws::required("category", row.category)?;
-    let Exactly(name) = Flaws::required("name", row.name)?;
-    let connected = Flaws::decisive("connected", row.connected)?;
-    let status = OpenValue::<ProviderStatus>::parse(&flaws.text("status", row.status).unwrap_or_default());
+fn provider(row: Row, problems: &mut FieldProblems) -> Result<Provider, FieldProblem> {
+    let Identifier(category) = FieldProblems::required("category", row.category)?;
+    let Identifier(name) = FieldProblems::required("name", row.name)?;
+    let connected = FieldProblems::required_if_present("connected", row.connected)?;
+    let status = OpenValue::<ProviderStatus>::parse(&problems.text("status", row.status).unwrap_or_default());
     Ok(Provider {
         category: OpenValue::parse(&category),
         name,
@@ -68,18 +68,17 @@ fn provider(row: Row, flaws: &mut Flaws) -> Result<Provider, Flaw> {
         connected: connected.unwrap_or_else(|| {
             !matches!(status.kind(), ProviderStatus::Disconnected | ProviderStatus::Unknown)
         }),
-        connected_at: flaws.moment("connected_at", row.connected_at),
-        last_sync_at: flaws.moment("last_sync_at", row.last_sync_at),
-        account_id: flaws.text("account_id", row.account_id),
-        display_name: flaws.text("display_name", row.display_name),
-        scopes: flaws.scopes("scopes", row.scopes),
+        connected_at: problems.timestamp("connected_at", row.connected_at),
+        last_sync_at: problems.timestamp("last_sync_at", row.last_sync_at),
+        account_id: problems.text("account_id", row.account_id),
+        display_name: problems.text("display_name", row.display_name),
+        scopes: problems.scopes("scopes", row.scopes),
         status,
-        error_message: flaws.text("error_message", row.error_message),
+        error_message: problems.text("error_message", row.error_message),
     })
 }
 
-/// Rows that repeat category, name and account are told apart by their order, never dropped
-/// (UPSTREAMS.md B2).
+/// Numbers rows with equal category, name and account, so that none is dropped (UPSTREAMS.md B2).
 fn number_repeats(rows: &mut [Provider]) {
     let mut seen = HashMap::new();
     for row in rows {
@@ -95,7 +94,7 @@ mod tests {
     use super::*;
 
     fn read(rows: &str) -> (Vec<Provider>, Vec<String>) {
-        let WholeList { rows, problems } =
+        let FetchedProviders { rows, problems } =
             list(format!(r#"{{"data":{{"providers":{rows}}}}}"#).as_bytes()).unwrap();
         let line = |(path, rule, count): (String, crate::domain::problems::ProblemRule, u64)| {
             format!("{path} {} {count}", rule.slug())
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_row_is_left_out_and_counted_and_the_rest_kept() {
+    fn an_unreadable_row_is_skipped_and_counted() {
         let (rows, problems) = read(
             r#"[{"category":"email","name":"a"},{"name":"b"},3,["email","c"],{"category":"x","name":"d"}]"#,
         );
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_of_a_row_costs_itself_and_is_told() {
+    fn an_unreadable_value_is_skipped_and_reported() {
         let (rows, problems) = read(
             r#"[{"category":"c","name":"n","connected_at":"2026-11-21","last_sync_at":null,"scopes":["a",{},{"hush":1}],
                 "display_name":{"hush":1},"status":"new_word","new":1},{"category":"c","name":"m","connected":"yes"}]"#,
@@ -139,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn rows_alike_are_told_apart() {
+    fn equal_rows_are_numbered() {
         let row = r#"{"category":"email","name":"gmail","account_id":"a"}"#;
         let (rows, _) = read(&format!("[{row},{row},{{\"category\":\"email\",\"name\":\"gmail\"}}]"));
         assert_eq!(rows.iter().map(|row| row.ordinal).collect::<Vec<_>>(), [0, 1, 0]);
     }
 
     #[test]
-    fn whether_it_is_connected_follows_from_the_status_where_it_is_not_said() {
+    fn connected_follows_from_the_status_if_missing() {
         let of = |status: &str| {
             read(&format!(r#"[{{"category":"c","name":"n","status":{status}}}]"#)).0[0].connected
         };
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_refused_whole() {
+    fn a_body_that_is_not_a_list_is_an_error() {
         for body in [
             "",
             "<html></html>",

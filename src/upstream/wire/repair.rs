@@ -4,7 +4,7 @@
 //! value must cost only itself, so [`repair`] replaces it by `[[]]`, which no field of a row can read: it then counts as unreadable where it stands.
 //! It runs only for a row that could not be read, and copies no value apart from the row's text.
 
-/// Makes a row's JSON readable, or returns none where nothing of it is to be replaced.
+/// Replaces the unreadable values of a row. `None` if there are none to replace.
 pub(super) fn repair(json: &str) -> Option<String> {
     let bytes = json.as_bytes();
     let mut repaired = String::with_capacity(json.len());
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_values_that_cannot_be_held_are_replaced() {
+    fn only_unrepresentable_values_are_replaced() {
         let row = r#"{"a":"\ud800","b":"\ud83d\ude00 \"1e400\"","c":[1e400,-1e999,1.5e3],"\udc00":7,"d":{"e":"x\udfff"}}"#;
         let repaired = r#"{"a":[[]],"b":"\ud83d\ude00 \"1e400\"","c":[[[]],[[]],1.5e3],"":7,"d":{"e":[[]]}}"#;
         assert_eq!(repair(row).as_deref(), Some(repaired));

@@ -1,7 +1,7 @@
-//! A list's rows, read one by one: each that cannot be read is one located problem, and not a lost page.
+//! Decodes a list row by row: an unreadable row is a located problem and does not lose the page.
 //!
-//! A row gives its fields as what was found of them ([`Field`]), and [`Flaws`] makes values of those: what a row cannot be told
-//! without ends it at the first field that is not as it must be, any other value is told as if it were missing.
+//! A row consists of [`Field`]s, and [`FieldProblems`] converts them: a missing or unreadable required field
+//! ends the row, any other unreadable field counts as missing.
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -13,72 +13,76 @@ use super::repair::repair;
 use crate::domain::problems::{ProblemLocation, ProblemRule, Problems};
 use crate::domain::upstream_name::UpstreamName;
 
-/// Something in a row that is not as it should be.
+/// A field that is not as documented.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flaw {
+pub(super) struct FieldProblem {
     field: &'static str,
     rule: ProblemRule,
     count: u64,
 }
 
-impl Flaw {
+impl FieldProblem {
     pub(super) fn new(field: &'static str, rule: ProblemRule) -> Self {
         Self { field, rule, count: 1 }
     }
 }
 
-/// What reading a row has met that costs it values, and not itself.
+/// Problems of a row that lose single values, not the row.
 #[derive(Debug, Default)]
-pub(super) struct Flaws(Vec<Flaw>);
+pub(super) struct FieldProblems(Vec<FieldProblem>);
 
-impl Flaws {
-    /// A value that the row cannot be told without.
-    pub(super) fn required<T>(field: &'static str, found: Field<T>) -> Result<T, Flaw> {
+impl FieldProblems {
+    /// Returns a required value.
+    pub(super) fn required<T>(field: &'static str, found: Field<T>) -> Result<T, FieldProblem> {
         match found {
             Field::Read(value) => Ok(value),
-            Field::Absent => Err(Flaw::new(field, ProblemRule::Missing)),
-            Field::Unreadable => Err(Flaw::new(field, ProblemRule::WrongType)),
+            Field::Absent => Err(FieldProblem::new(field, ProblemRule::Missing)),
+            Field::Unreadable => Err(FieldProblem::new(field, ProblemRule::WrongType)),
         }
     }
 
-    /// A value that may be missing, but where it is there decides what the row says: no guess is made of it.
-    pub(super) fn decisive<T>(field: &'static str, found: Field<T>) -> Result<Option<T>, Flaw> {
+    /// Returns an optional value that must be readable if present, because a guess could be wrong in a way
+    /// that matters.
+    pub(super) fn required_if_present<T>(
+        field: &'static str,
+        found: Field<T>,
+    ) -> Result<Option<T>, FieldProblem> {
         match found {
-            Field::Unreadable => Err(Flaw::new(field, ProblemRule::WrongType)),
+            Field::Unreadable => Err(FieldProblem::new(field, ProblemRule::WrongType)),
             other => Ok(other.read()),
         }
     }
 
-    /// A value that may be missing.
+    /// Returns an optional value.
     pub(super) fn optional<T>(&mut self, field: &'static str, found: Field<T>) -> Option<T> {
         self.otherwise(field, found, ProblemRule::UnreadableValue)
     }
 
-    /// A text that may be missing.
+    /// Returns an optional string.
     pub(super) fn text(&mut self, field: &'static str, found: Field<Text>) -> Option<Box<str>> {
         self.optional(field, found).map(|Text(text)| text)
     }
 
-    /// A moment that may be missing.
-    pub(super) fn moment(&mut self, field: &'static str, found: Field<Timestamp>) -> Option<Timestamp> {
+    /// Returns an optional timestamp.
+    pub(super) fn timestamp(&mut self, field: &'static str, found: Field<Timestamp>) -> Option<Timestamp> {
         self.otherwise(field, found, ProblemRule::UnreadableTimestamp)
     }
 
-    /// Scopes; none where they are missing.
+    /// Returns scopes; empty if missing.
     pub(super) fn scopes(&mut self, field: &'static str, found: Field<Scopes>) -> Vec<Box<str>> {
         let found = self.otherwise(field, found, ProblemRule::UnreadableScope).unwrap_or_default();
         self.add(field, ProblemRule::UnreadableScope, found.unreadable);
         found.scopes
     }
 
-    /// Texts; none where they are missing.
+    /// Returns strings; empty if missing.
     pub(super) fn texts(&mut self, field: &'static str, found: Field<Texts>) -> Vec<Box<str>> {
         let found = self.optional(field, found).unwrap_or_default();
         self.add(field, ProblemRule::UnreadableValue, found.unreadable);
         found.texts
     }
 
-    /// A value that was found to be of another type.
+    /// Records a value of another type.
     pub(super) fn unreadable(&mut self, field: &'static str) {
         self.add(field, ProblemRule::UnreadableValue, 1);
     }
@@ -92,41 +96,41 @@ impl Flaws {
 
     fn add(&mut self, field: &'static str, rule: ProblemRule, count: u64) {
         if count > 0 {
-            self.0.push(Flaw { field, rule, count });
+            self.0.push(FieldProblem { field, rule, count });
         }
     }
 }
 
-/// Reads each row by itself, tells those that could be read and the problems of all.
+/// Decodes each row. Returns the readable rows, and the problems of all.
 pub(super) fn rows<W: DeserializeOwned, T>(
     upstream: UpstreamName,
     raw: &[&RawValue],
-    read: impl Fn(W, &mut Flaws) -> Result<T, Flaw>,
+    read: impl Fn(W, &mut FieldProblems) -> Result<T, FieldProblem>,
 ) -> (Vec<T>, Problems) {
     let mut problems = Problems::none(upstream);
-    let mut flaws = Flaws::default();
-    let mut told = Vec::new();
+    let mut row_problems = FieldProblems::default();
+    let mut decoded = Vec::new();
     for (row, json) in raw.iter().enumerate() {
         let read = match object::<W>(json.get()) {
-            Some(fields) => read(fields, &mut flaws),
+            Some(fields) => read(fields, &mut row_problems),
             None => match repair(json.get()).as_deref().and_then(object::<W>) {
-                Some(fields) => read(fields, &mut flaws),
-                None => Err(Flaw::new("", ProblemRule::UnreadableRow)),
+                Some(fields) => read(fields, &mut row_problems),
+                None => Err(FieldProblem::new("", ProblemRule::UnreadableRow)),
             },
         };
         match read {
-            Ok(row) => told.push(row),
-            Err(flaw) => {
-                // What else is wrong with it is nothing that anybody is shown.
-                flaws.0.clear();
-                flaws.0.push(flaw);
+            Ok(row) => decoded.push(row),
+            Err(problem) => {
+                // The row is left out, so its other problems are irrelevant.
+                row_problems.0.clear();
+                row_problems.0.push(problem);
             }
         }
-        for Flaw { field, rule, count } in flaws.0.drain(..) {
+        for FieldProblem { field, rule, count } in row_problems.0.drain(..) {
             problems.note(ProblemLocation { row: Some(row), field }, rule, count);
         }
     }
-    (told, problems)
+    (decoded, problems)
 }
 
 #[cfg(test)]
@@ -145,9 +149,9 @@ mod tests {
 
     fn read(json: &str) -> (Vec<Box<str>>, Problems) {
         let raw: Vec<&RawValue> = serde_json::from_str(json).unwrap();
-        rows(UpstreamName::Composio, &raw, |row: Row, flaws| {
-            flaws.moment("at", row.at);
-            Flaws::required("id", row.id).map(|Text(id)| id)
+        rows(UpstreamName::Composio, &raw, |row: Row, row_problems| {
+            row_problems.timestamp("at", row.at);
+            FieldProblems::required("id", row.id).map(|Text(id)| id)
         })
     }
 
@@ -165,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_left_out_is_one_problem_whatever_else_is_wrong_with_it() {
+    fn a_skipped_row_is_exactly_one_problem() {
         let (rows, problems) = read(r#"[{"id":"a","at":"x"},{"at":"x"},{"id":[],"at":3},[],{"id":1},{}]"#);
         assert_eq!(rows.join(" "), "a 1");
         let located: Vec<_> =

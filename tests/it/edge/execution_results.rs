@@ -26,7 +26,7 @@ async fn upstream_failure_nulls_its_field_with_a_retry_hint() {
         json!({
             "data": { "hello": "hello", "limited": null },
             "errors": [{
-                "message": "The connected-accounts API (Composio) has no calls left for now.",
+                "message": "The connected-accounts API (Composio) has reached its rate limit.",
                 "locations": [{ "line": 1, "column": 9 }],
                 "path": ["limited"],
                 "extensions": {

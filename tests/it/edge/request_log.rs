@@ -174,7 +174,7 @@ async fn failed_call_is_logged_with_the_request_id_that_caused_it() {
         let request = with_header(post(json!({ "query": query }).to_string()), "x-request-id", id);
         edge.clone().oneshot(request).await.unwrap();
         let all_lines = written.all_lines();
-        let failed = all_lines.iter().filter(|line| line["fields"]["message"] == "a call failed");
+        let failed = all_lines.iter().filter(|line| line["fields"]["message"] == "upstream call failed");
         failed.map(|line| (line["span"]["id"].clone(), line["fields"]["status"].clone())).collect::<Vec<_>>()
     };
     assert_eq!(

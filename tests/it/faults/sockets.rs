@@ -58,7 +58,10 @@ async fn with_composio_at(base_url: String) -> Value {
     let is_written =
         |line: &&str| [" switchboard::", " WARN ", "ERROR "].into_iter().any(|mark| line.contains(mark));
     let logged: String = log.text().lines().filter(is_written).collect();
-    assert!(logged.contains("a call failed upstream=COMPOSIO code=\"UPSTREAM_UNAVAILABLE\""), "{logged}");
+    assert!(
+        logged.contains("upstream call failed upstream=COMPOSIO code=\"UPSTREAM_UNAVAILABLE\""),
+        "{logged}"
+    );
     let base_url = &config.upstream.composio.base_url;
     let authority = base_url.authority();
     for text in [answer.to_string(), logged] {

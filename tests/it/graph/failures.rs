@@ -47,18 +47,23 @@ const CASES: [Case; 18] = [
     ("status=403", "UPSTREAM_FORBIDDEN", "does not permit this with the key in use.", None),
     ("status=404", "UPSTREAM_REJECTED", "did not accept the request.", None),
     ("status=422", "UPSTREAM_REJECTED", "did not accept the request.", None),
-    ("status=429; retry-after=7", "UPSTREAM_RATE_LIMITED", "has no calls left for now.", Some(7_000)),
-    ("shape=documented; retry-after=30", "UPSTREAM_RATE_LIMITED", "has no calls left for now.", Some(30_000)),
-    ("status=429", "UPSTREAM_RATE_LIMITED", "has no calls left for now.", Some(1_000)),
+    ("status=429; retry-after=7", "UPSTREAM_RATE_LIMITED", "has reached its rate limit.", Some(7_000)),
+    (
+        "shape=documented; retry-after=30",
+        "UPSTREAM_RATE_LIMITED",
+        "has reached its rate limit.",
+        Some(30_000),
+    ),
+    ("status=429", "UPSTREAM_RATE_LIMITED", "has reached its rate limit.", Some(1_000)),
     ("status=500", "UPSTREAM_UNAVAILABLE", "is unavailable.", None),
     ("status=503; retry-after=2", "UPSTREAM_UNAVAILABLE", "is unavailable.", Some(2_000)),
     ("status=546", "UPSTREAM_UNAVAILABLE", "is unavailable.", None),
-    ("status=302", "UPSTREAM_BAD_RESPONSE", "answered something that cannot be read.", None),
-    ("garbage=1", "UPSTREAM_BAD_RESPONSE", "answered something that cannot be read.", None),
-    ("empty=1", "UPSTREAM_BAD_RESPONSE", "answered something that cannot be read.", None),
-    ("cut=1", "UPSTREAM_BAD_RESPONSE", "answered something that cannot be read.", None),
-    ("size=10485760", "UPSTREAM_BAD_RESPONSE", "answered something that cannot be read.", None),
-    ("shape=list", "UPSTREAM_BAD_RESPONSE", "answered something that cannot be read.", None),
+    ("status=302", "UPSTREAM_BAD_RESPONSE", "returned a response that cannot be read.", None),
+    ("garbage=1", "UPSTREAM_BAD_RESPONSE", "returned a response that cannot be read.", None),
+    ("empty=1", "UPSTREAM_BAD_RESPONSE", "returned a response that cannot be read.", None),
+    ("cut=1", "UPSTREAM_BAD_RESPONSE", "returned a response that cannot be read.", None),
+    ("size=10485760", "UPSTREAM_BAD_RESPONSE", "returned a response that cannot be read.", None),
+    ("shape=list", "UPSTREAM_BAD_RESPONSE", "returned a response that cannot be read.", None),
     ("latency-ms=5001", "UPSTREAM_TIMEOUT", "did not answer in time.", None),
 ];
 
@@ -113,7 +118,7 @@ async fn failing_leadlex_keeps_accounts() {
     for case in CASES.into_iter().chain([(
         "shape=wrong-types",
         "UPSTREAM_BAD_RESPONSE",
-        "answered something that cannot be read.",
+        "returned a response that cannot be read.",
         None,
     )]) {
         let world = World::new();
@@ -178,7 +183,7 @@ async fn page_of_wrong_types_is_a_bad_response() {
         &answer,
         COMPOSIO,
         "COMPOSIO",
-        ("shape=wrong-types", "UPSTREAM_BAD_RESPONSE", "answered something that cannot be read.", None),
+        ("shape=wrong-types", "UPSTREAM_BAD_RESPONSE", "returned a response that cannot be read.", None),
     );
 }
 
@@ -289,7 +294,7 @@ async fn unsupported_account_type_is_not_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn missing_key_nulls_only_its_own_upstream() {
-    let no = |name: &str, header: &str| format!("{name} needs a key of yours: send it as {header}.");
+    let no = |name: &str, header: &str| format!("{name} needs an API key: send it as {header}.");
     let world = World::new();
     let answer = world.query_as(caller(Some("wbk_sandbox_a"), None), BOTH, json!({})).await;
     let error = only_error(&answer);

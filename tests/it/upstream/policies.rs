@@ -12,11 +12,11 @@ use http_body_util::{BodyExt as _, StreamBody};
 use switchboard::domain::filters::{AccountFilter, AccountOrder};
 use switchboard::sandbox::{EmulatedUpstream, Fault, Settings};
 use switchboard::upstream::breaker::BreakerState;
-use switchboard::upstream::counts::Hold;
+use switchboard::upstream::counts::HoldReason;
 use switchboard::upstream::error::UpstreamFailure;
 use switchboard::upstream::quota::Purpose::Needed;
 use switchboard::upstream::settings::UpstreamSettings;
-use switchboard::upstream::standing::UpstreamState;
+use switchboard::upstream::status::UpstreamState;
 use switchboard::upstream::transport::Network;
 use tokio::time::Instant;
 use tower::util::BoxCloneSyncService;
@@ -111,17 +111,17 @@ async fn five_failures_open_the_breaker_and_one_success_closes_it() {
     assert_eq!((opened.is_held(), opened.status), (false, Some(500)), "the failure of the upstream");
     assert_eq!(clients.calls(), 5, "three, and two more");
 
-    let standing = || clients.accounts.standing(&clients.composio);
-    assert_eq!((standing().state, standing().breaker), (UpstreamState::Down, BreakerState::Open));
+    let status = || clients.accounts.status(&clients.composio);
+    assert_eq!((status().state, status().breaker), (UpstreamState::Down, BreakerState::Open));
     for _ in 0..100 {
         let held = clients.page(Needed).await.unwrap_err();
         assert_eq!((held.failure, held.is_held(), held.status), (UpstreamFailure::Unavailable, true, None));
         assert_eq!(held.retry_after, Some(Duration::from_secs(1)));
     }
-    assert_eq!(clients.accounts.may_refresh(&clients.composio), Some(Duration::from_secs(1)));
+    assert_eq!(clients.accounts.refresh_wait(&clients.composio), Some(Duration::from_secs(1)));
     assert_eq!(clients.calls(), 0);
     let counts = clients.accounts.counts();
-    assert_eq!((counts.held[&Hold::Breaker], counts.breakers_open), (100, 1));
+    assert_eq!((counts.held[&HoldReason::Breaker], counts.breakers_open), (100, 1));
 
     let other = switchboard::domain::credential::Credential::new("ak_sandbox_b").unwrap();
     let (filter, order) = (AccountFilter::default(), AccountOrder::NEWEST_FIRST);
@@ -133,7 +133,7 @@ async fn five_failures_open_the_breaker_and_one_success_closes_it() {
     // One failing trial: no second trial, and twice the wait. Until a trial begins, no call is refused.
     clients.inject_fault(COMPOSIO, "status=500");
     advance_secs(1).await;
-    assert_eq!((standing().breaker, clients.accounts.counts().breakers_open), (BreakerState::HalfOpen, 0));
+    assert_eq!((status().breaker, clients.accounts.counts().breakers_open), (BreakerState::HalfOpen, 0));
     assert_eq!(failed(clients.page(Needed).await), (UpstreamFailure::Unavailable, None));
     assert_eq!(clients.calls(), 1);
     assert_eq!(failed(clients.page(Needed).await).1, Some(Duration::from_secs(2)));
@@ -142,7 +142,7 @@ async fn five_failures_open_the_breaker_and_one_success_closes_it() {
     advance_secs(2).await;
     clients.page(Needed).await.expect("the try");
     clients.page(Needed).await.expect("the breaker is closed");
-    assert_eq!((standing().state, standing().breaker), (UpstreamState::Up, BreakerState::Closed));
+    assert_eq!((status().state, status().breaker), (UpstreamState::Up, BreakerState::Closed));
     assert_eq!(clients.accounts.counts().breakers_open, 0);
 }
 
@@ -181,7 +181,7 @@ async fn client_errors_do_not_open_the_breaker() {
             clients.page(Needed).await.unwrap_err();
         }
         assert_eq!(clients.calls(), 20, "{fault}");
-        assert_eq!(clients.accounts.standing(&clients.composio).breaker, BreakerState::Closed, "{fault}");
+        assert_eq!(clients.accounts.status(&clients.composio).breaker, BreakerState::Closed, "{fault}");
     }
 }
 
@@ -229,8 +229,8 @@ async fn concurrent_calls_and_the_queue_are_limited() {
         assert!(error.is_held());
         assert_eq!(failed(refused), (UpstreamFailure::Unavailable, Some(Duration::from_secs(1))));
     }
-    assert_eq!(clients.accounts.counts().held[&Hold::Concurrency], 250 - answered as u64);
-    assert_eq!(clients.accounts.standing(&clients.composio).breaker, BreakerState::Closed);
+    assert_eq!(clients.accounts.counts().held[&HoldReason::Concurrency], 250 - answered as u64);
+    assert_eq!(clients.accounts.status(&clients.composio).breaker, BreakerState::Closed);
 
     // Cancelled calls, queued or in flight, free their slots.
     let hurried =

@@ -8,7 +8,7 @@ use switchboard::domain::credential::Credential;
 use switchboard::sandbox::{EmulatedUpstream, LeadlexPlan, Settings};
 use switchboard::upstream::error::UpstreamFailure;
 use switchboard::upstream::quota::Purpose::{Needed, Refresh};
-use switchboard::upstream::standing::UpstreamState;
+use switchboard::upstream::status::UpstreamState;
 use switchboard::upstream::transport::Network;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
@@ -80,7 +80,7 @@ async fn retry_after_of_a_429_is_respected() {
 
     advance_secs(29).await;
     assert_eq!(held_for(clients.page(Needed).await), Duration::from_secs(1));
-    assert_eq!(clients.accounts.may_refresh(&clients.composio), Some(Duration::from_secs(1)));
+    assert_eq!(clients.accounts.refresh_wait(&clients.composio), Some(Duration::from_secs(1)));
     assert_eq!(clients.calls(), 1);
     advance_secs(1).await;
     clients.page(Needed).await.expect("the retry time has passed");
@@ -176,13 +176,13 @@ async fn fresh_window_grows_with_a_tight_quota() {
 async fn cancelled_call_counts_until_a_response_corrects_it() {
     let clients = UpstreamClients::new(Settings { latency_ms: 1_000, ..starter() });
     clients.list(Needed).await.unwrap();
-    let left = || clients.providers.standing(&clients.leadlex).quota.remaining;
+    let left = || clients.providers.status(&clients.leadlex).quota.remaining;
     assert_eq!(left(), Some(99));
     let cancelled = tokio::time::timeout(Duration::from_millis(500), clients.list(Needed)).await;
     assert!(cancelled.is_err());
     assert_eq!(left(), Some(98), "the upstream may have counted it");
     assert_eq!(
-        clients.providers.standing(&clients.leadlex).last_error,
+        clients.providers.status(&clients.leadlex).last_error,
         None,
         "a cancelled call is no upstream failure"
     );
@@ -193,13 +193,13 @@ async fn cancelled_call_counts_until_a_response_corrects_it() {
 #[tokio::test(start_paused = true)]
 async fn upstream_status_comes_from_calls_and_costs_none() {
     let clients = UpstreamClients::new(starter());
-    let standing = || clients.providers.standing(&clients.leadlex);
-    let unknown = standing();
+    let status = || clients.providers.status(&clients.leadlex);
+    let unknown = status();
     assert_eq!((unknown.state, unknown.last_success_at), (UpstreamState::Unknown, None));
     assert_eq!((unknown.quota.limit, unknown.quota.remaining), (None, None));
 
     clients.list(Needed).await.unwrap();
-    let up = standing();
+    let up = status();
     assert_eq!((up.state, up.last_error.clone()), (UpstreamState::Up, None));
     assert_eq!(up.last_success_at.unwrap().to_string(), "2026-11-21T12:00:00Z");
     assert_eq!((up.quota.limit, up.quota.remaining), (Some(100), Some(99)));
@@ -215,17 +215,17 @@ async fn upstream_status_comes_from_calls_and_costs_none() {
         advance_secs(60).await;
         clients.inject_fault(EmulatedUpstream::Leadlex, fault);
         let refused = clients.list(Needed).await.unwrap_err();
-        let standing = standing();
-        assert_eq!(standing.state, state, "{fault}");
-        let error = standing.last_error.unwrap();
+        let status = status();
+        assert_eq!(status.state, state, "{fault}");
+        let error = status.last_error.unwrap();
         assert_eq!((error.code, error.request_id), (code, refused.request_id), "{fault}");
-        assert_eq!(standing.last_success_at, up.last_success_at, "{fault}");
+        assert_eq!(status.last_success_at, up.last_success_at, "{fault}");
     }
     advance_secs(60).await;
     clients.sandbox.emulate(EmulatedUpstream::Leadlex, None);
     assert_eq!(clients.calls(), 6);
     clients.list(Needed).await.unwrap();
-    let again = standing();
+    let again = status();
     assert_eq!(again.state, UpstreamState::Up);
     assert_eq!(
         again.last_error.unwrap().at.to_string(),

@@ -108,7 +108,7 @@ impl Replica {
     }
 
     fn left(&self) -> Option<u64> {
-        self.providers.standing(&self.leadlex).quota.remaining
+        self.providers.status(&self.leadlex).quota.remaining
     }
 
     /// Whether a call was made. If not, the quota held it back.

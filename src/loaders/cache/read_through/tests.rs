@@ -350,7 +350,7 @@ async fn an_operation_that_has_no_time_left_begins_nothing_and_takes_what_is_kep
     assert_eq!(error.failure, UpstreamFailure::DeadlineExceeded);
     assert_eq!(
         error.to_string(),
-        "The operation's time was up before the connected-accounts API (Composio) could be asked."
+        "The operation's deadline passed before the connected-accounts API (Composio) was called."
     );
     assert!(ended.is_exceeded());
 

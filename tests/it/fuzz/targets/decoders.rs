@@ -12,7 +12,7 @@ use switchboard::domain::problems::{LOCATED_PROBLEMS_MAX, Problems};
 use switchboard::domain::upstream_name::UpstreamName;
 use switchboard::upstream::accounts::{AccountPage, AccountsClient};
 use switchboard::upstream::error::{UpstreamError, UpstreamFailure};
-use switchboard::upstream::providers::{ProvidersClient, WholeList};
+use switchboard::upstream::providers::{FetchedProviders, ProvidersClient};
 use switchboard::upstream::quota::Purpose;
 use switchboard::upstream::transport::{Network, Transport};
 use tower::util::BoxCloneSyncService;
@@ -45,7 +45,7 @@ pub(crate) fn page_of(bytes: &[u8]) -> Option<AccountPage> {
 }
 
 /// The provider list, if the bytes are one.
-pub(crate) fn list_of(bytes: &[u8]) -> Option<WholeList> {
+pub(crate) fn list_of(bytes: &[u8]) -> Option<FetchedProviders> {
     with_paused_clock(async {
         let client = ProvidersClient::new(transport(UpstreamName::Leadlex, bytes));
         unless_refused(client.fetch_list(&Credential::new("wbk_fuzz").unwrap(), Purpose::Needed).await)

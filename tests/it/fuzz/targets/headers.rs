@@ -66,8 +66,8 @@ pub(super) fn headers(bytes: &[u8]) {
             }
             assert!(client.fresh_for(&credential, TTL) >= TTL, "a quota never shortens the fresh time");
             // A credential with held calls has a retry time, unless there is nothing to wait for.
-            let standing = client.standing(&credential);
-            assert!(client.may_refresh(&credential).is_none_or(|wait| wait <= 2 * MONTH), "{standing:?}");
+            let status = client.status(&credential);
+            assert!(client.refresh_wait(&credential).is_none_or(|wait| wait <= 2 * MONTH), "{status:?}");
         }
     });
 }

@@ -1,26 +1,26 @@
-//! Nothing that replicas tell late, twice, in any order or by mistake lets one take the quota for larger than its own answers
-//! tell, and others' that are just in, or makes its model fail.
+//! Properties: late, duplicate, reordered or wrong messages of replicas never make the quota look larger than
+//! recent headers state, and never make the model panic.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use proptest::prelude::*;
 
-use super::fleet::age;
-use super::fleet_tests::{DAY, Replica, Time, leadlex};
-use super::{Call, CallId, CallNews, Event, Observation, Purpose, Told};
+use super::replica_calls::age;
+use super::replica_tests::{DAY, HEADERS, RESET, Replica, Time, leadlex};
+use super::{Call, CallEvent, CallId, CallMessage, Purpose, QuotaHeaders, QuotaSnapshot};
 use Purpose::{Needed, Refresh};
 
 #[derive(Debug, Clone)]
 enum Step {
     Wait(u64),
-    /// A call of this replica, or of another, leaves.
+    /// This replica (true) or another one sends a call.
     Leave(bool),
-    /// One that left comes back, within ten seconds or never; it was counted when it left.
+    /// A response arrives within ten seconds or never; the upstream counted the call when it was sent.
     Return(prop::sample::Index),
-    /// One of all news so far is heard, perhaps again.
-    Hear(prop::sample::Index),
-    /// The other's observation of that moment, or one of before, is read.
+    /// One of all earlier messages arrives, perhaps again.
+    Receive(prop::sample::Index),
+    /// The other replica takes a snapshot.
     Observe,
     Recall(prop::sample::Index),
     Miss,
@@ -33,7 +33,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..DAY / 3).prop_map(Step::Wait),
         6 => any::<bool>().prop_map(Step::Leave),
         6 => index().prop_map(Step::Return),
-        10 => index().prop_map(Step::Hear),
+        10 => index().prop_map(Step::Receive),
         1 => Just(Step::Observe),
         2 => index().prop_map(Step::Recall),
         1 => Just(Step::Miss),
@@ -41,24 +41,24 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..200)
 }
 
-/// A starter's day that two replicas share, and one that goes by its own headers alone.
+/// A starter key's day shared by two replicas, and a third replica that uses only its own headers.
 struct World {
     time: Time,
-    /// The other's clock is that much ahead.
+    /// Milliseconds by which the other replica's clock is ahead.
     ahead: u64,
     shared: Replica,
     alone: Replica,
     other: Replica,
     counted: (u64, u64),
-    under_way: Vec<UnderWay>,
+    in_flight: Vec<InFlightCall>,
     fresh: Option<(u64, u64)>,
-    news: Vec<CallNews>,
-    seen: Vec<Observation>,
+    message: Vec<CallMessage>,
+    snapshot: Vec<QuotaSnapshot>,
 }
 
-struct UnderWay {
+struct InFlightCall {
     call: Call,
-    /// What it is to the one that is alone, where it is its own.
+    /// The same call in the replica that is alone, if this replica sent it.
     alone: Option<Call>,
     id: CallId,
     headers: HeaderMap,
@@ -72,58 +72,59 @@ impl World {
             Step::Wait(millis) => self.time.now += millis,
             Step::Leave(own) => {
                 let headers = self.count();
-                let (call, alone, news) = if own {
-                    let (call, news) = self.shared.leave(time);
-                    // It has another place where others' calls are not known.
-                    (call, Some(self.alone.leave(time).0), news)
+                let (call, alone, message) = if own {
+                    let (call, message) = self.shared.leave(time);
+                    // It has another number where other replicas' calls are not known.
+                    (call, Some(self.alone.leave(time).0), message)
                 } else {
                     let (call, left) = self.other.leave(time);
-                    self.news.push(CallNews { at: theirs.wall(), ..left.clone() });
+                    self.message.push(CallMessage { at: theirs.wall(), ..left.clone() });
                     (call, None, left)
                 };
-                self.under_way.push(UnderWay { call, alone, id: news.call, headers, sent: time.now });
+                self.in_flight.push(InFlightCall { call, alone, id: message.call, headers, sent: time.now });
             }
             Step::Return(which) => {
-                self.under_way.retain(|call| call.sent + 10_000 > time.now);
-                if self.under_way.is_empty() {
+                self.in_flight.retain(|call| call.sent + 10_000 > time.now);
+                if self.in_flight.is_empty() {
                     return;
                 }
-                let UnderWay { call, alone, id, headers, .. } =
-                    self.under_way.remove(which.index(self.under_way.len()));
+                let InFlightCall { call, alone, id, headers, .. } =
+                    self.in_flight.remove(which.index(self.in_flight.len()));
                 if let Some(alone) = alone {
                     self.shared.answered(time, (call, id), &headers);
                     self.alone.answered(time, (alone, id), &headers);
                 } else {
-                    let told = self.other.answered(time, (call, id), &headers);
-                    self.news.push(CallNews { at: theirs.wall(), ..told });
+                    let headers = self.other.answered(time, (call, id), &headers);
+                    self.message.push(CallMessage { at: theirs.wall(), ..headers });
                 }
             }
-            Step::Hear(which) => {
-                if !self.news.is_empty() {
-                    let news = self.news[which.index(self.news.len())].clone();
-                    self.shared.hear(time, &news);
-                    self.hear_fresh(&news);
+            Step::Receive(which) => {
+                if !self.message.is_empty() {
+                    let message = self.message[which.index(self.message.len())].clone();
+                    self.shared.on_message(time, &message);
+                    self.on_recent_message(&message);
                 }
             }
             Step::Observe => {
-                let seen = self.other.quota.observe(&self.other.fleet, time.instant(), theirs.wall());
-                self.seen.push(seen);
+                let snapshot =
+                    self.other.quota.snapshot(&self.other.replica_calls, time.instant(), theirs.wall());
+                self.snapshot.push(snapshot);
             }
             Step::Recall(which) => {
-                if !self.seen.is_empty() {
-                    let seen = self.seen[which.index(self.seen.len())].clone();
-                    self.shared.recall(time, &seen);
+                if !self.snapshot.is_empty() {
+                    let snapshot = self.snapshot[which.index(self.snapshot.len())].clone();
+                    self.shared.merge_snapshot(time, &snapshot);
                 }
             }
-            Step::Miss => self.shared.fleet.may_have_missed(),
+            Step::Miss => self.shared.replica_calls.on_gap(),
         }
     }
 
-    /// What another's answer that is just in tells of this day, at the least.
-    fn hear_fresh(&mut self, news: &CallNews) {
+    /// Smallest remaining number that a recent message reports for this day.
+    fn on_recent_message(&mut self, message: &CallMessage) {
         let day = self.time.now / DAY;
-        if let Event::Answered(Told { remaining: Some(left), .. }) = news.event
-            && age(self.time.wall(), news.at).is_zero()
+        if let CallEvent::Answered(QuotaHeaders { remaining: Some(left), .. }) = message.event
+            && age(self.time.wall(), message.at).is_zero()
         {
             let least = self.fresh.filter(|(of, _)| *of == day).map_or(left, |(_, least)| least.min(left));
             self.fresh = Some((day, least));
@@ -140,11 +141,11 @@ impl World {
     }
 }
 
-/// Any number in each place of what replicas tell.
+/// Arbitrary numbers in every field of a message and a snapshot.
 fn garbage() -> impl Strategy<Value = (String, String)> {
     let number = || prop_oneof![Just(0), Just(1), 0..100_000_u64, any::<u64>()];
     let ends = prop_oneof![
-        Just(r#""told""#.to_owned()),
+        Just(format!(r#""{RESET}""#)),
         Just(r#""untold""#.to_owned()),
         any::<u64>().prop_map(|secs| format!(r#"{{"within":{{"secs":{secs},"nanos":0}}}}"#)),
         (0..90_u64).prop_map(|secs| format!(r#"{{"within":{{"secs":{secs},"nanos":0}}}}"#)),
@@ -157,20 +158,20 @@ fn garbage() -> impl Strategy<Value = (String, String)> {
             Just("2026-11-21T23:59:59.9Z")
         ]
     };
-    let told = (number(), number(), ends, number(), moment(), number()).prop_map(
+    let headers = (number(), number(), ends, number(), moment(), number()).prop_map(
         |(limit, left, ends, secs, at, wait)| {
             format!(
                 r#"{{"limit":{limit},"remaining":{left},"ends":{ends},"resets_in":{{"secs":{secs},"nanos":1}},"resets_at":"{at}","wait":{{"secs":{wait},"nanos":0}},"asks_to_wait":true}}"#
             )
         },
     );
-    (told, number(), number(), number(), number(), moment(), any::<bool>()).prop_map(
-        |(told, a, b, c, d, at, refused)| {
+    (headers, number(), number(), number(), number(), moment(), any::<bool>()).prop_map(
+        |(headers, a, b, c, d, at, refused)| {
             let event = if refused { "refused" } else { "answered" };
             (
-                format!(r#"{{"call":[{a},{b}],"event":{{"{event}":{told}}},"at":"{at}"}}"#),
+                format!(r#"{{"call":[{a},{b}],"event":{{"{event}":{headers}}},"at":"{at}"}}"#),
                 format!(
-                    r#"{{"at":"{at}","told":{told},"made":{a},"held":{b},"last":{c},"calls":[[[{a},{b}],{c},{d},{refused}],[[1,2],{d},null,false]]}}"#
+                    r#"{{"at":"{at}","{HEADERS}":{headers},"made":{a},"held":{b},"last":{c},"calls":[[[{a},{b}],{c},{d},{refused}],[[1,2],{d},null,false]]}}"#
                 ),
             )
         },
@@ -181,7 +182,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn no_order_of_news_makes_the_quota_look_larger_than_headers_tell(
+    fn no_order_of_messages_makes_the_quota_look_larger_than_headers_state(
         steps in steps(),
         ahead in 0..4_000_u64,
     ) {
@@ -192,17 +193,17 @@ proptest! {
             alone: Replica::new(1),
             other: Replica::new(2),
             counted: (0, 0),
-            under_way: Vec::new(),
+            in_flight: Vec::new(),
             fresh: None,
-            news: Vec::new(),
-            seen: Vec::new(),
+            message: Vec::new(),
+            snapshot: Vec::new(),
         };
         for step in steps {
             world.step(step);
-            // As any call would: what is long lost is of the window in which it was.
-            world.alone.quota.settle(world.time.instant());
+            // As with any call: lost calls belong to the window in which they were sent.
+            world.alone.quota.advance(world.time.instant());
             let (shared, alone) = (world.shared.remaining(world.time), world.alone.remaining(world.time));
-            // An answer that is just in, whosever, ends what was presumed of the calls before it.
+            // A recent response of any replica replaces the assumption about earlier calls.
             let fresh = world.fresh.filter(|(day, _)| *day == world.time.now / DAY).map_or(0, |(_, left)| left);
             let most = alone.map(|alone| alone.max(fresh));
             prop_assert!(most.is_none() || shared <= most && shared.is_some(), "{shared:?}, alone {alone:?}");
@@ -215,19 +216,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn nothing_that_is_told_makes_the_model_fail(told in prop::collection::vec((garbage(), 0..90_000_u64), 1..20)) {
+    fn arbitrary_messages_do_not_panic(messages in prop::collection::vec((garbage(), 0..90_000_u64), 1..20)) {
         let (mut one, mut time) = (Replica::new(1), Time::noon());
-        for ((news, seen), wait) in told {
-            if let Ok(news) = serde_json::from_str::<CallNews>(&news) {
-                one.hear(time, &news);
+        for ((message, snapshot), wait) in messages {
+            if let Ok(message) = serde_json::from_str::<CallMessage>(&message) {
+                one.on_message(time, &message);
             }
-            if let Ok(seen) = serde_json::from_str::<Observation>(&seen) {
-                one.recall(time, &seen);
+            if let Ok(snapshot) = serde_json::from_str::<QuotaSnapshot>(&snapshot) {
+                one.merge_snapshot(time, &snapshot);
             }
             time.now += wait;
             let _ = one.call(time, &leadlex(time.now, 100, 50));
             let _ = (one.wait(time, Needed), one.wait(time, Refresh), one.remaining(time));
-            let _ = (one.observe(time), one.quota.fresh_for(time.instant(), Duration::from_secs(60), 1));
+            let _ = (one.snapshot(time), one.quota.fresh_for(time.instant(), Duration::from_secs(60), 1));
         }
     }
 }

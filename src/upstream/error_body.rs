@@ -1,16 +1,16 @@
-//! What little of an error's body may be known: a request id, and a code or slug.
+//! Reads the request id and the code or slug from the body of an error response.
 //!
-//! The documented envelopes are not kept to (UPSTREAMS.md A7, B2), so every shape is tried and
-//! nothing is required. Messages are never read: they are the upstream's own text.
+//! Upstreams deviate from the documented envelopes (UPSTREAMS.md A7, B2), so every shape is tried and no field
+//! is required. Messages are never read, because they are the upstream's own text.
 
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess};
 
-use super::wire::lenient::{Field, Shape, Text};
+use super::wire::lenient::{Field, FromJson, Text};
 
-/// The parts of an error's body that may be shown.
+/// The parts of an error body that are safe to show.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct ErrorBody {
     pub(super) slug: Option<String>,
     pub(super) request_id: Option<String>,
 }
@@ -23,7 +23,7 @@ struct Envelope {
     code: Field<Text>,
 }
 
-/// `error`: an object with more of it, or a code by itself.
+/// `error`: an object with details, or only a code.
 #[derive(Default)]
 struct Inner {
     slug: Field<Text>,
@@ -31,12 +31,12 @@ struct Inner {
     request_id: Field<Text>,
 }
 
-impl Shape for Inner {
-    fn of_text(code: &str) -> Option<Self> {
-        Some(Self { code: Text::of_text(code).map_or(Field::Absent, Field::Read), ..Self::default() })
+impl FromJson for Inner {
+    fn from_text(code: &str) -> Option<Self> {
+        Some(Self { code: Text::from_text(code).map_or(Field::Absent, Field::Read), ..Self::default() })
     }
 
-    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
+    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
         let mut inner = Self::default();
         while let Some(name) = object.next_key::<Box<str>>()? {
             match &*name {
@@ -51,17 +51,17 @@ impl Shape for Inner {
 }
 
 /// Reads `{"error":{…}}`, `{"error":"code"}`, `{"code":…}`, or nothing.
-pub(super) fn read(body: &[u8]) -> Told {
+pub(super) fn read(body: &[u8]) -> ErrorBody {
     let Ok(Envelope { error, code }) = serde_json::from_slice(body) else {
-        return Told::default();
+        return ErrorBody::default();
     };
     let error = error.read().unwrap_or_default();
     let public = |text: Field<Text>| public_token(&text.read()?.0);
     let slug = public(error.slug).or_else(|| public(error.code)).or_else(|| public(code));
-    Told { slug, request_id: public(error.request_id) }
+    ErrorBody { slug, request_id: public(error.request_id) }
 }
 
-/// A text that may be shown: `[A-Za-z0-9_-]{1,64}`.
+/// Returns the text if it is safe to show: `[A-Za-z0-9_-]{1,64}`.
 pub(super) fn public_token(text: &str) -> Option<String> {
     let fits = (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
@@ -72,20 +72,23 @@ pub(super) fn public_token(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn told(body: &str) -> (Option<String>, Option<String>) {
-        let Told { slug, request_id } = read(body.as_bytes());
+    fn parsed(body: &str) -> (Option<String>, Option<String>) {
+        let ErrorBody { slug, request_id } = read(body.as_bytes());
         (slug, request_id)
     }
 
     #[test]
-    fn every_shape_of_an_error_is_read_and_none_is_required() {
+    fn every_shape_of_an_error_body_is_read_and_none_is_required() {
         let some = |text: &str| Some(text.to_owned());
         let envelope =
             r#"{"error":{"message":"m","code":1803,"slug":"not_found","status":400,"request_id":"8b62"}}"#;
-        assert_eq!(told(envelope), (some("not_found"), some("8b62")));
-        assert_eq!(told(r#"{"error":{"message":"m","code":1803,"suggested_fix":""}}"#), (some("1803"), None));
-        assert_eq!(told(r#"{"error":"rate_limited","message":"m"}"#), (some("rate_limited"), None));
-        assert_eq!(told(r#"{"code":"invalid_key","message":"m"}"#), (some("invalid_key"), None));
+        assert_eq!(parsed(envelope), (some("not_found"), some("8b62")));
+        assert_eq!(
+            parsed(r#"{"error":{"message":"m","code":1803,"suggested_fix":""}}"#),
+            (some("1803"), None)
+        );
+        assert_eq!(parsed(r#"{"error":"rate_limited","message":"m"}"#), (some("rate_limited"), None));
+        assert_eq!(parsed(r#"{"code":"invalid_key","message":"m"}"#), (some("invalid_key"), None));
         for none in [
             "",
             "<html>",
@@ -95,13 +98,13 @@ mod tests {
             r#"{"error":{"slug":["x"]}}"#,
             r#"{"error":["slug"],"code":{}}"#,
         ] {
-            assert_eq!(told(none), (None, None), "{none}");
+            assert_eq!(parsed(none), (None, None), "{none}");
         }
     }
 
     #[test]
-    fn a_code_that_is_a_text_is_not_shown() {
-        assert_eq!(told(r#"{"error":{"slug":"your key ak_1 is wrong"}}"#), (None, None));
+    fn free_text_is_not_shown() {
+        assert_eq!(parsed(r#"{"error":{"slug":"your key ak_1 is wrong"}}"#), (None, None));
         assert_eq!(public_token(&"a".repeat(65)), None);
     }
 }

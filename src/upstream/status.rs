@@ -1,7 +1,6 @@
-//! How an upstream stands for one credential, by what its calls told.
+//! Status of an upstream for one credential, from the outcomes of its calls.
 //!
-//! A record of what was seen, and no probe: whoever looks costs the upstream nothing. A page that showed
-//! the state by calling would spend the quota that it shows.
+//! Reading the status makes no call. A status page that called the upstream would use the quota that it shows.
 
 use std::sync::Arc;
 
@@ -11,59 +10,59 @@ use super::breaker::BreakerState;
 use super::error::{UpstreamError, UpstreamFailure};
 use super::quota::QuotaFigures;
 
-/// How an upstream is, in one word.
+/// State of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UpstreamState {
-    /// Its last answer was one.
+    /// The last call succeeded.
     Up,
-    /// Its last call failed, and the next may go.
+    /// The last call failed, and the next one may be sent.
     Degraded,
-    /// A limit of its quota is met: no call goes before it ends.
+    /// A limit of the quota is reached: no call is sent before it ends.
     RateLimited,
-    /// It refused the key, or a permission to it (401, 403).
+    /// The upstream rejected the key, or the key lacks a permission (401, 403).
     Unauthorized,
-    /// It only fails: its breaker is not closed.
+    /// The breaker is not closed, because calls failed repeatedly.
     Down,
-    /// It was not called yet.
+    /// No call has been made yet.
     Unknown,
 }
 
-/// The last call that failed.
+/// The last failed call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastError {
-    /// The error code of answers.
+    /// Error code in responses to clients.
     pub code: &'static str,
-    /// When.
+    /// Time of the failure.
     pub at: Timestamp,
     /// The upstream's request id, for its support.
     pub request_id: Option<Arc<str>>,
 }
 
-/// How an upstream stands for one credential.
+/// Status of an upstream for one credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// In one word.
+pub struct UpstreamStatus {
+    /// Summary.
     pub state: UpstreamState,
-    /// Whether calls reach it.
+    /// State of the breaker.
     pub breaker: BreakerState,
-    /// Its quota, as far as it is known.
+    /// The quota, as far as known.
     pub quota: QuotaFigures,
-    /// When it last answered what was asked.
+    /// Time of the last successful call.
     pub last_success_at: Option<Timestamp>,
-    /// Its last failure; it stays when a success follows.
+    /// The last failure; a later success does not clear it.
     pub last_error: Option<LastError>,
 }
 
-/// What calls told, one after the other.
+/// Outcomes of calls.
 #[derive(Debug, Default)]
-pub(super) struct Record {
+pub(super) struct CallHistory {
     last: Option<Result<(), UpstreamFailure>>,
     last_success_at: Option<Timestamp>,
     last_error: Option<LastError>,
 }
 
-impl Record {
-    pub(super) fn note(&mut self, at: Timestamp, outcome: Result<(), &UpstreamError>) {
+impl CallHistory {
+    pub(super) fn record(&mut self, at: Timestamp, outcome: Result<(), &UpstreamError>) {
         self.last = Some(outcome.map_err(|error| error.failure));
         match outcome {
             Ok(()) => self.last_success_at = Some(at),
@@ -74,19 +73,19 @@ impl Record {
         }
     }
 
-    /// The whole picture, where the quota holds calls back or does not.
-    pub(super) fn standing(&self, quota: QuotaFigures, is_held: bool, breaker: BreakerState) -> Standing {
+    /// Returns the status. `is_held` states whether the quota holds calls now.
+    pub(super) fn status(&self, quota: QuotaFigures, is_held: bool, breaker: BreakerState) -> UpstreamStatus {
         use UpstreamFailure as F;
         let state = match self.last {
             Some(Err(F::Unauthorized | F::Forbidden)) => UpstreamState::Unauthorized,
             _ if breaker != BreakerState::Closed => UpstreamState::Down,
             _ if is_held => UpstreamState::RateLimited,
             None => UpstreamState::Unknown,
-            // The hold that a 429 brought is over: it answers again, as far as anybody knows.
+            // The hold after the 429 is over, so the upstream is assumed to answer again.
             Some(Ok(()) | Err(F::RateLimited)) => UpstreamState::Up,
             Some(Err(_)) => UpstreamState::Degraded,
         };
         let (last_success_at, last_error) = (self.last_success_at, self.last_error.clone());
-        Standing { state, breaker, quota, last_success_at, last_error }
+        UpstreamStatus { state, breaker, quota, last_success_at, last_error }
     }
 }

@@ -1,0 +1,364 @@
+//! Decides whether a credential's call may be sent to its upstream, and records the outcome of each call.
+//!
+//! There is one [`CallLimiter`] per credential, because quotas belong to keys and one tenant's failures must
+//! not affect another. Their number is bounded, as callers may bring their own keys. An evicted credential
+//! starts with an unknown quota; its first response states it again.
+//!
+//! [`CallLimiter::acquire`] checks the quota and the breaker, waits for a concurrency permit, and checks
+//! again, because the state may have changed. The first check avoids waiting in vain. With other replicas,
+//! limiters of the same credential exchange their calls ([`sharing`]).
+
+mod sharing;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
+use tower::retry::budget::TpsBudget;
+
+use super::breaker::{Breaker, Ticket};
+use super::concurrency::{ConcurrencyPermit, CredentialConcurrency, UpstreamConcurrency};
+use super::counts::{CallCounters, CallCounts, HoldReason};
+use super::error::{UpstreamError, UpstreamFailure};
+use super::jitter::jitter;
+use super::metrics;
+use super::problem_log::ProblemLog;
+use super::quota::{
+    Call, CallDecision, CallEvent, CallId, Purpose, Quota, QuotaFigures, QuotaHeaders, ReplicaCalls,
+};
+use super::retry;
+use super::settings::UpstreamSettings;
+use super::status::{CallHistory, UpstreamStatus};
+use crate::domain::clock::Clock;
+use crate::domain::credential::Credential;
+use crate::domain::problems::Problems;
+use crate::domain::upstream_name::{Upstream, UpstreamName};
+use crate::replicas::Replicas;
+use crate::telemetry::metrics::readings::Readings;
+use sharing::{QuotaSharing, SharedQuota};
+
+/// Maximum number of credentials remembered.
+const LIMITERS_MAX: u64 = 10_000;
+
+/// Time for which calls with a key are refused locally after a 401. A client that repeats a wrong key would
+/// otherwise cause a call per request, and upstreams lock out such callers.
+const KEY_REJECTION_TTL: Duration = Duration::from_secs(5);
+
+/// `retryAfterMs` if no concurrency permit became free. The actual time is unknown, so it is not zero.
+const CONCURRENCY_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The limiters of all credentials at one upstream.
+#[derive(Clone)]
+pub(super) struct CallLimiters {
+    upstream: UpstreamName,
+    settings: Arc<UpstreamSettings>,
+    clock: Clock,
+    counters: Arc<CallCounters>,
+    problem_log: Arc<ProblemLog>,
+    concurrency: UpstreamConcurrency,
+    limiters: moka::sync::Cache<[u8; 32], Arc<CallLimiter>>,
+    sharing: Option<Arc<QuotaSharing>>,
+}
+
+impl CallLimiters {
+    pub(super) fn new(upstream: UpstreamName, settings: Arc<UpstreamSettings>, clock: Clock) -> Self {
+        let limiters = moka::sync::Cache::new(LIMITERS_MAX);
+        let concurrency = UpstreamConcurrency::new(&settings.concurrency);
+        let (counters, problem_log) = (Arc::default(), Arc::default());
+        Self { upstream, settings, clock, counters, problem_log, concurrency, limiters, sharing: None }
+    }
+
+    /// Shares quotas with other replicas. Must be called before the first call.
+    pub(super) fn sharing(self, replicas: Option<Replicas>) -> Self {
+        let sharing = replicas.map(|replicas| QuotaSharing::start(replicas, self.upstream));
+        Self { sharing, ..self }
+    }
+
+    pub(super) fn of<U: Upstream>(&self, credential: &Credential<U>) -> Arc<CallLimiter> {
+        self.limiters.get_with(*credential.fingerprint().digest(), || {
+            let Some(sharing) = &self.sharing else { return Arc::new(self.limiter(None)) };
+            let tag = credential.fingerprint().tag();
+            let limiter = Arc::new(self.limiter(Some(sharing.of(tag))));
+            sharing.add(&limiter, tag);
+            limiter
+        })
+    }
+
+    fn limiter(&self, shared: Option<SharedQuota>) -> CallLimiter {
+        CallLimiter {
+            upstream: self.upstream,
+            clock: self.clock,
+            counters: Arc::clone(&self.counters),
+            concurrency: CredentialConcurrency::new(&self.settings.concurrency, self.concurrency.clone()),
+            budget: retry::budget(&self.settings.retry),
+            state: Mutex::new(LimiterState {
+                quota: Quota::new(self.settings.quota.clone()),
+                replica_calls: shared.as_ref().map(|_| SharedQuota::replica_calls()),
+                breaker: Breaker::new(self.settings.breaker.clone()),
+                history: CallHistory::default(),
+                rejected_key: None,
+            }),
+            shared,
+        }
+    }
+
+    /// Counts and logs the parts of a response that could not be read or were not requested.
+    pub(super) fn count_problems(&self, problems: &Problems) {
+        self.problem_log.log(problems);
+        self.counters.add_problems(problems);
+    }
+
+    /// Returns the outcomes of all calls.
+    pub(super) fn counts(&self) -> CallCounts {
+        let now = Instant::now();
+        // A breaker whose pause is over allows the next call. Without calls it holds nothing, and the upstream
+        // is not known to be down.
+        let holding = self.limiters.iter().filter(|(_, limiter)| limiter.lock().breaker.wait(now).is_some());
+        let breakers_open = holding.count() as u64;
+        CallCounts { breakers_open, in_flight: self.concurrency.in_use(), ..self.counters.read() }
+    }
+
+    /// Adds the metrics of all calls and quotas.
+    pub(super) fn read(&self, readings: &mut Readings) {
+        self.counts().read(self.upstream, readings);
+        metrics::read_durations(self.counters.durations(), self.upstream, readings);
+        let now = Instant::now();
+        let quotas = self.limiters.iter().map(|(_, limiter)| limiter.lock().quota.figures(now));
+        if let Some(tightest) = QuotaFigures::tightest(quotas) {
+            tightest.read(self.upstream, readings);
+        }
+    }
+}
+
+/// Limiter of one credential.
+pub(super) struct CallLimiter {
+    upstream: UpstreamName,
+    clock: Clock,
+    counters: Arc<CallCounters>,
+    concurrency: CredentialConcurrency,
+    budget: TpsBudget,
+    state: Mutex<LimiterState>,
+    /// State shared with other replicas; `None` without a store.
+    shared: Option<SharedQuota>,
+}
+
+struct LimiterState {
+    quota: Quota,
+    /// Calls by replica, if the quota is shared.
+    replica_calls: Option<ReplicaCalls>,
+    breaker: Breaker,
+    history: CallHistory,
+    /// The upstream's 401 for this key, and until when it is reused.
+    rejected_key: Option<(Instant, UpstreamError)>,
+}
+
+impl LimiterState {
+    fn rejected_key(&self, now: Instant) -> Option<(Duration, &UpstreamError)> {
+        let (until, refusal) = self.rejected_key.as_ref().filter(|(until, _)| *until > now)?;
+        Some((*until - now, refusal))
+    }
+
+    /// Records that a call is sent. It has an id if the quota is shared.
+    fn on_sent(&mut self, now: Instant) -> (Call, Option<CallId>) {
+        match &mut self.replica_calls {
+            Some(replica_calls) => {
+                let (call, id) = replica_calls.on_sent(&mut self.quota, now);
+                (call, Some(id))
+            }
+            None => (self.quota.on_sent(now), None),
+        }
+    }
+
+    fn quota_wait(&self, now: Instant, purpose: Purpose) -> Option<Duration> {
+        match self.quota.may_call(now, purpose) {
+            CallDecision::Allowed => None,
+            CallDecision::NotBefore(at) => Some(at - now),
+        }
+    }
+}
+
+impl CallLimiter {
+    /// Waits until a call may be sent.
+    ///
+    /// # Errors
+    /// If no call may be sent: the key was rejected moments ago, the quota has no call left for this purpose,
+    /// the breaker is open, or no concurrency permit became free.
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        deadline: Instant,
+    ) -> Result<CallPermit, UpstreamError> {
+        self.load_snapshot().await;
+        self.check(&self.lock(), Instant::now(), purpose)?;
+        let Some(concurrency) = self.concurrency.acquire(deadline).await else {
+            return Err(self.hold(HoldReason::Concurrency, CONCURRENCY_RETRY_AFTER));
+        };
+        let now = Instant::now();
+        let mut state = self.lock();
+        self.check(&state, now, purpose)?;
+        let ((call, id), ticket) = (state.on_sent(now), state.breaker.start_call());
+        self.publish(id, CallEvent::Sent);
+        let limiter = Arc::clone(self);
+        Ok(CallPermit {
+            limiter,
+            call,
+            id,
+            ticket,
+            sent: now,
+            has_response: false,
+            ended: false,
+            _concurrency: concurrency,
+        })
+    }
+
+    fn check(&self, state: &LimiterState, now: Instant, purpose: Purpose) -> Result<(), UpstreamError> {
+        if let Some((_, refusal)) = state.rejected_key(now) {
+            self.counters.on_held(HoldReason::RefusedKey);
+            return Err(refusal.clone().repeated());
+        }
+        if let Some(wait) = state.quota_wait(now, purpose) {
+            return Err(self.hold(HoldReason::Quota, wait));
+        }
+        match state.breaker.wait(now) {
+            Some(wait) => Err(self.hold(HoldReason::Breaker, wait)),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the error of a call that is not sent. For the breaker and the concurrency limit the client
+    /// receives "unavailable" (OVERLOADED would be Switchboard's own overload); `retryAfterMs` states for how
+    /// long.
+    fn hold(&self, by: HoldReason, wait: Duration) -> UpstreamError {
+        self.counters.on_held(by);
+        let failure = match by {
+            HoldReason::Quota => UpstreamFailure::RateLimited,
+            HoldReason::RefusedKey | HoldReason::Breaker | HoldReason::Concurrency => {
+                UpstreamFailure::Unavailable
+            }
+        };
+        UpstreamError::held(self.upstream, failure, wait)
+    }
+
+    /// Whether a call would be allowed at `at` in the current state. If not, waiting until then is useless.
+    pub(super) fn would_allow(&self, purpose: Purpose, at: Instant) -> bool {
+        let state = self.lock();
+        state.quota_wait(at, purpose).is_none() && state.breaker.wait(at).is_none()
+    }
+
+    /// Retry budget of the credential.
+    pub(super) fn budget(&self) -> &TpsBudget {
+        &self.budget
+    }
+
+    /// Counts a call that repeats a failed one.
+    pub(super) fn on_retry(&self) {
+        self.counters.on_retry();
+    }
+
+    /// Returns how long data read now counts as fresh, so that everything that shares the quota can be
+    /// refreshed once per interval. LeadLex has one list per credential. At Composio the pages called in the
+    /// last minute count, scaled to `ttl`. (Two calls for one page within the minute then count as two pages.
+    /// An exact count would have to be kept in each cache, and matters only if thousands of pages share the
+    /// calls of one minute.)
+    pub(super) fn fresh_for(&self, ttl: Duration) -> Duration {
+        let now = Instant::now();
+        let state = self.lock();
+        let things = match self.upstream {
+            UpstreamName::Leadlex => 1,
+            UpstreamName::Composio => {
+                let calls = u128::from(state.quota.calls_in_minute(now));
+                usize::try_from(calls.saturating_mul(ttl.as_millis()) / 60_000).unwrap_or(usize::MAX)
+            }
+        };
+        state.quota.fresh_for(now, ttl, things.max(1))
+    }
+
+    /// Returns how long a refresh has to wait; `None` if it may be sent now.
+    pub(super) fn refresh_wait(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let state = self.lock();
+        let rejected_key = state.rejected_key(now).map(|(wait, _)| wait);
+        rejected_key.max(state.quota_wait(now, Purpose::Refresh)).max(state.breaker.wait(now))
+    }
+
+    pub(super) fn status(&self) -> UpstreamStatus {
+        let now = Instant::now();
+        let state = self.lock();
+        let is_held = state.quota_wait(now, Purpose::Needed).is_some();
+        state.history.status(state.quota.figures(now), is_held, state.breaker.state(now))
+    }
+
+    /// No step leaves the state inconsistent, so a panic while it was locked does not matter.
+    fn lock(&self) -> MutexGuard<'_, LimiterState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Permission for one call in flight. Dropping it before [`Self::end`] means that the call was cancelled: that
+/// says nothing about the upstream, frees the concurrency permit, and leaves the call counted in the quota.
+pub(super) struct CallPermit {
+    limiter: Arc<CallLimiter>,
+    call: Call,
+    id: Option<CallId>,
+    ticket: Ticket,
+    sent: Instant,
+    has_response: bool,
+    ended: bool,
+    _concurrency: ConcurrencyPermit,
+}
+
+impl CallPermit {
+    /// Records the head of a response. Returns how long a 429 holds the next call.
+    pub(super) fn on_response(&mut self, status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+        self.has_response = true;
+        let (now, wall) = (Instant::now(), self.limiter.clock.now());
+        let quota_headers = QuotaHeaders::read(headers, wall);
+        let mut state = self.limiter.lock();
+        self.limiter.schedule_store();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            state.quota.on_rate_limited_headers(&self.call, now, &quota_headers, jitter());
+            self.limiter.publish(self.id, CallEvent::RateLimited(quota_headers));
+            state.quota_wait(now, Purpose::Needed)
+        } else {
+            state.quota.on_response_headers(&self.call, now, &quota_headers);
+            self.limiter.publish(self.id, CallEvent::Answered(quota_headers));
+            None
+        }
+    }
+
+    /// Records the end of the call, with or without a response.
+    pub(super) fn end(mut self, outcome: Result<(), &UpstreamError>) {
+        self.ended = true;
+        let (now, wall) = (Instant::now(), self.limiter.clock.now());
+        self.limiter.counters.on_ended(outcome, now - self.sent);
+        let mut state = self.limiter.lock();
+        if !self.has_response {
+            // The connection is closed, so the upstream has counted the call by now, if at all.
+            state.quota.on_response(&self.call, now, wall, &HeaderMap::new());
+            self.limiter.publish(self.id, CallEvent::Ended);
+        }
+        state.history.record(wall, outcome);
+        match outcome {
+            Err(error) if error.failure.is_trouble() => state.breaker.on_failure(self.ticket, now),
+            Err(error) if error.failure == UpstreamFailure::Internal => {
+                state.breaker.on_cancelled(self.ticket, now);
+            }
+            Ok(()) | Err(_) => state.breaker.on_response(self.ticket),
+        }
+        if let Err(error) = outcome
+            && error.failure == UpstreamFailure::Unauthorized
+        {
+            state.rejected_key = Some((now + KEY_REJECTION_TTL, error.clone()));
+        }
+    }
+}
+
+impl Drop for CallPermit {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.limiter.counters.on_cancelled();
+            self.limiter.lock().breaker.on_cancelled(self.ticket, Instant::now());
+        }
+    }
+}
