@@ -7,7 +7,7 @@
 //! - `hot`: 20 providers with 10 accounts each, repeated: a cached response of Switchboard.
 //!
 //! - `warm`: 20 providers with 10 accounts each, 38 KB, with cached upstream rows on both sides: execution
-//! only.
+//!   only.
 //!
 //! - `unique`: 20 accounts with a new filter in a variable: one upstream call each.
 //!

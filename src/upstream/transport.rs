@@ -346,13 +346,13 @@ impl Transport {
             // 1xx never arrives here; another 2xx or a redirect does not answer this request.
             _ => UpstreamFailure::BadResponse,
         };
-        let error = error_body::read(body);
-        let request_id = request_id(headers).or(error.request_id);
+        let parsed = error_body::read(body);
+        let request_id = request_id(headers).or(parsed.request_id);
         let mut error = self.error(failure);
         error.status = Some(status.as_u16());
         error.retry_after = rate_limit::wait(headers, self.clock.now()).filter(|_| failure.is_retryable());
         error.request_id = request_id.map(Into::into);
-        error.slug = error.slug.map(Into::into);
+        error.slug = parsed.slug.map(Into::into);
         error
     }
 

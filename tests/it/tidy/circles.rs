@@ -20,7 +20,7 @@ const PARENTS_STILL_IMPORTED: [&str; 11] = [
     "src/replicas/mod.rs",
     "src/sandbox/mod.rs",
     "src/telemetry/requests.rs",
-    "src/upstream/gate.rs",
+    "src/upstream/call_limiter.rs",
     "src/upstream/quota/mod.rs",
 ];
 
