@@ -107,11 +107,11 @@ fuzz: ## Fuzzes with libFuzzer, SECONDS (60) per target, or only TARGETS (the fi
 example-page: examples/settings-page/node_modules/.installed ## Rebuilds the embedded settings page from examples/settings-page (needs Node)
 	cd examples/settings-page && npm run build
 
-instructions: ## Counts the instructions of one request with valgrind, and compares them with benches/instructions/budget.json
-	cargo bench --locked --profile instructions --bench instructions
+instructions: ## Counts the instructions of one request with valgrind, and compares them with benches/execution/budget.json
+	cargo bench --locked --profile instructions --bench execution -- --instructions
 
 budget: ## Accepts the instruction counts of this build as the new budget
-	cargo bench --locked --profile instructions --bench instructions -- --update
+	cargo bench --locked --profile instructions --bench execution -- --update
 
 bench-peers: ## Compares Switchboard with other GraphQL servers; writes benches/peers/RESULTS.md (ARGS=--quick tests the run)
 	benches/peers/run $(ARGS)

@@ -22,9 +22,11 @@
     reason = "a program for the terminal"
 )]
 
+mod instructions;
 mod plain;
 mod upstream;
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use mimalloc::MiMalloc;
@@ -102,7 +104,11 @@ impl Job {
     }
 }
 
-fn main() {
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if instructions::is_requested(&arguments) {
+        return instructions::run(&arguments);
+    }
     // `cargo bench -- warm ours` runs one side of one job, for a profiler.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let upstream = Upstream::start();
@@ -127,6 +133,7 @@ fn main() {
             _ => panic!("expected no argument, or a job and a side"),
         }
     });
+    ExitCode::SUCCESS
 }
 
 const TOOLKITS: &str =

@@ -113,8 +113,8 @@ fn wrong_types(value: &mut Value) {
         Value::Null => {}
         Value::Bool(yes) => *value = json!(yes.to_string()),
         Value::Number(number) => *value = json!(number.to_string()),
-        Value::String(text) => *value = json!([text]),
-        Value::Array(values) => values.iter_mut().for_each(wrong_types),
+        Value::String(text) => *value = json!(text.len()),
+        Value::Array(values) => *value = json!(values.len()),
         Value::Object(fields) => fields.values_mut().for_each(wrong_types),
     }
 }

@@ -32,7 +32,7 @@ const SIZE_BYTES_MAX: usize = 256 << 20;
 /// | `size=N` | a body of N bytes (padded with blanks) |
 /// | `shape=documented` | the documented 429, a message without the envelope |
 /// | `shape=list` | a list instead of an object |
-/// | `shape=wrong-types` | every scalar has another type |
+/// | `shape=wrong-types` | every scalar and list has another type |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
     /// The status; `None` keeps the upstream's own.

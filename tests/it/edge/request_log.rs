@@ -72,6 +72,10 @@ const QUERY: &str = "query Overview($secret: String!) { providers(filter: { sear
 
 #[tokio::test(start_paused = true)]
 async fn each_request_logs_one_line_with_outcome_and_cost() {
+    // A log statement that another test's thread reaches first, while this one starts to capture, can stay disabled (tracing caches
+    // each statement's interest). One request before the capture registers all of them.
+    let other = routes(&World::new(), tenant_a_callers());
+    drop(other.oneshot(post(json!({ "query": QUERY }).to_string())).await);
     let (world, written) = (World::new(), LogBuffer::default());
     let _listening = written.capture();
     let edge = routes(&world, tenant_a_callers());

@@ -100,7 +100,7 @@ impl Fault {
             Cut => "connection breaks in the body",
             CutJson => "truncated JSON in a complete body",
             TenMegabytes => "10 MB",
-            WrongTypes => "every scalar of another type",
+            WrongTypes => "every value of another type",
             UnknownWords => "unknown status values",
             RepeatedCursor => "the same cursor repeatedly",
             EndlessCursor => "a new cursor without end",

@@ -34,7 +34,7 @@ async fn introspection_can_be_disabled_and_typename_still_works() {
             error["extensions"],
             json!({ "code": "GRAPHQL_VALIDATION_FAILED", "reason": "INTROSPECTION_OFF" })
         );
-        assert!(error["message"].as_str().unwrap().ends_with("is switched off."), "{error}");
+        assert!(error["message"].as_str().unwrap().ends_with("is not available."), "{error}");
     }
     assert_eq!(world.data("{ __typename }").await["__typename"], "Query");
 }

@@ -68,7 +68,7 @@ async fn body_faults_are_applied() {
     assert_eq!(list_with_fault(&sandbox_client, "shape=list").await.json()[0]["total_items"], 384);
     let wrong = list_with_fault(&sandbox_client, "shape=wrong-types").await.json();
     assert_eq!(wrong["total_items"], json!("384"));
-    assert!(wrong["items"][0]["id"][0].is_string());
+    assert!(wrong["items"].is_number());
 
     let redirect = list_with_fault(&sandbox_client, "status=302").await;
     assert_eq!(redirect.header("location"), Some("http://elsewhere.invalid/"));

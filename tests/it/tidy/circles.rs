@@ -73,7 +73,7 @@ fn circles<'s>(imports: &Imports<'s>) -> BTreeSet<Vec<&'s str>> {
         let back = |other: &&&str| reached.get(**other).is_some_and(|reached| reached.contains(file));
         reached.get(file).into_iter().flatten().filter(back).copied().collect::<Vec<_>>()
     };
-    imports.keys().map(|file| circle(file)).filter(|circle| !circle.is_empty()).collect()
+    imports.keys().map(circle).filter(|circle| !circle.is_empty()).collect()
 }
 
 fn reached<'s>(imports: &Imports<'s>, from: &str) -> BTreeSet<&'s str> {

@@ -1,7 +1,6 @@
-//! Instructions that one request costs, counted by valgrind, with a budget that `make test` holds.
+//! Instructions that one request costs, counted by valgrind, with a budget. `make instructions` checks it, `make budget` accepts new counts.
 //!
-//! `cargo bench --profile instructions --bench instructions` runs this program again under `valgrind --tool=callgrind`, once with
-//! few and once with many requests of each job. The difference, divided by the number of requests, is one request's
+//! It runs this program again under `valgrind --tool=callgrind`, once with few and once with many requests of each job. The difference, divided by the number of requests, is one request's
 //! count: it does not depend on the machine's speed or load. Only the server's thread counts; the client and the upstreams
 //! run on threads of their own.
 //!
@@ -9,37 +8,19 @@
 //!   JSON log line per request.
 //! - `unique`: 20 accounts behind a filter that no request used before: one call to the upstream each.
 //!
-//! `budget.json` holds the accepted counts, in total and by function. The program exits with 1 where a total grew by more
-//! than 5 %, and prints the functions that grew most. `-- --update` accepts today's counts.
-
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    reason = "a program for the terminal"
-)]
+//! `budget.json` has the accepted counts, in total and by function. The program exits with 1 if a total grew by more than
+//! 5 %, and prints the functions that grew most.
 
 mod callgrind;
 mod server;
-#[path = "../execution/upstream.rs"]
-mod upstream;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use mimalloc::MiMalloc;
 use serde::{Deserialize, Serialize};
 
 use callgrind::Counts;
-
-/// As in the program itself.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Growth that is accepted, in percent: below it lie differences of compilers and hash seeds.
 const TOLERANCE_PERCENT: u64 = 5;
@@ -66,18 +47,24 @@ struct Budget {
     functions: BTreeMap<String, u64>,
 }
 
-fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [mode, job, requests] = arguments.as_slice()
+/// Whether the program's arguments ask for this measurement.
+pub(crate) fn is_requested(arguments: &[String]) -> bool {
+    let modes = ["--serve", "--instructions", "--update"];
+    arguments.iter().any(|argument| modes.contains(&argument.as_str()))
+}
+
+/// Counts, compares and reports; or, with `--serve`, is the measured process.
+pub(crate) fn run(arguments: &[String]) -> ExitCode {
+    if let [mode, job, requests] = arguments
         && mode == "--serve"
     {
         server::run(job, requests.parse().expect("a number of requests"));
         return ExitCode::SUCCESS;
     }
     let is_update = arguments.iter().any(|argument| argument == "--update");
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/instructions/budget.json");
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/execution/budget.json");
     let mut budgets: BTreeMap<String, Budget> = match std::fs::read(&file) {
-        Ok(text) => serde_json::from_slice(&text).expect("benches/instructions/budget.json"),
+        Ok(text) => serde_json::from_slice(&text).expect("benches/execution/budget.json"),
         Err(_) if is_update => BTreeMap::new(),
         Err(error) => panic!("{}: {error}", file.display()),
     };
@@ -99,10 +86,10 @@ fn main() -> ExitCode {
     }
     if is_update {
         let text = serde_json::to_string_pretty(&budgets).expect("JSON");
-        std::fs::write(&file, text + "\n").expect("benches/instructions/budget.json is writable");
+        std::fs::write(&file, text + "\n").expect("benches/execution/budget.json is writable");
     }
     if is_exceeded {
-        eprintln!(
+        println!(
             "The instruction budget is exceeded by more than {TOLERANCE_PERCENT} %. Make the functions above cheaper, or accept \
              the cost with `make budget` and say why in the commit."
         );

@@ -10,7 +10,7 @@ use switchboard::sandbox::LEADLEX_PATH;
 use switchboard::telemetry;
 use tokio::sync::oneshot;
 
-use super::upstream::{COMPOSIO_KEY, LEADLEX_KEY, UNIQUE, Upstream};
+use crate::upstream::{COMPOSIO_KEY, LEADLEX_KEY, UNIQUE, Upstream};
 
 const ROWS: &str = "nodes { id status userId toolkit { slug } authConfig { id authScheme } createdAt }";
 

@@ -70,13 +70,12 @@ fn read(file: &Path) -> Counts {
             name(named, &mut names);
         } else if line.starts_with("calls=") {
             is_call = true;
-        } else if line.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '*')) {
-            if !std::mem::take(&mut is_call)
-                && let Some(cost) = line.split(' ').nth(1).and_then(|cost| cost.parse::<u64>().ok())
-            {
-                counts.total += cost;
-                *counts.functions.entry(function.clone()).or_default() += cost;
-            }
+        } else if line.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '*'))
+            && !std::mem::take(&mut is_call)
+            && let Some(cost) = line.split(' ').nth(1).and_then(|cost| cost.parse::<u64>().ok())
+        {
+            counts.total += cost;
+            *counts.functions.entry(function.clone()).or_default() += cost;
         }
     }
     counts
@@ -92,8 +91,8 @@ fn name(text: &str, names: &mut HashMap<String, String>) -> String {
 
 /// A mangled name without its hash, which changes with every build.
 fn without_hash(name: &str) -> String {
-    match name.rfind("::h") {
-        Some(at) if name[at + 3..].len() == 16 => name[..at].to_owned(),
+    match name.rsplit_once("::h") {
+        Some((path, hash)) if hash.len() == 16 => path.to_owned(),
         _ => name.to_owned(),
     }
 }
