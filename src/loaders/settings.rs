@@ -1,4 +1,7 @@
-//! What can be set about how values are got and kept.
+//! Settings of caches, connections, subscriptions and upstream lists.
+//!
+//! One struct per section of the configuration, with the allowed range of each number. The configuration
+//! layer reads and validates them. [`Shares`] divides the memory limit among the caches.
 
 use std::time::Duration;
 
@@ -11,19 +14,19 @@ use crate::domain::settings::{GIB, Ranges};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CacheSettings {
-    /// How much memory what is kept may take, in bytes, over everything.
+    /// Memory limit of all caches together, in bytes.
     pub limit_bytes: u64,
-    /// How long the workspace's list of providers is kept, in milliseconds.
+    /// Lifetime of a workspace's list of providers, in milliseconds.
     pub providers_ttl_ms: u64,
-    /// How long a page of accounts, or an account by its id, is kept, in milliseconds.
+    /// Lifetime of a page of accounts, and of an account read by its id, in milliseconds.
     pub accounts_ttl_ms: u64,
-    /// How long past its time a value is served at once, while it is read again behind, in milliseconds
+    /// Time after expiry during which a stale value is served at once while it is refreshed, in milliseconds
     /// (RFC 5861, 3).
     pub stale_while_revalidate_ms: u64,
-    /// How long past its time a value is served where reading it again has failed, or the quota allows no
-    /// call, in milliseconds (RFC 5861, 4).
+    /// Time after expiry during which a stale value is served if the refresh failed or the rate limit allows
+    /// no call, in milliseconds (RFC 5861, 4).
     pub stale_if_error_ms: u64,
-    /// Up to which part of its time a value's is cut short by chance, in percent.
+    /// Largest random reduction of a value's lifetime, in percent.
     pub jitter_percent: u8,
 }
 
@@ -38,57 +41,58 @@ impl CacheSettings {
         ("jitter_percent", 0..=50),
     ];
 
-    /// What each cache may take of [`Self::limit_bytes`].
+    /// Divides [`Self::limit_bytes`] among the caches.
     #[must_use]
     pub fn shares(&self) -> Shares {
         Shares::of(self.limit_bytes)
     }
 
-    /// How long the list of providers is kept.
+    /// Lifetime of a list of providers.
     #[must_use]
     pub fn providers_ttl(&self) -> Duration {
         Duration::from_millis(self.providers_ttl_ms)
     }
 
-    /// How long a page of accounts is kept.
+    /// Lifetime of a page of accounts.
     #[must_use]
     pub fn accounts_ttl(&self) -> Duration {
         Duration::from_millis(self.accounts_ttl_ms)
     }
 
-    /// How long past its time a value is served while it is read again.
+    /// Time after expiry during which a stale value is served while it is refreshed.
     #[must_use]
     pub fn stale_while_revalidate(&self) -> Duration {
         Duration::from_millis(self.stale_while_revalidate_ms)
     }
 
-    /// How long past its time a value is served where it cannot be read again.
+    /// Time after expiry during which a stale value is served if it cannot be refreshed.
     #[must_use]
     pub fn stale_if_error(&self) -> Duration {
         Duration::from_millis(self.stale_if_error_ms.max(self.stale_while_revalidate_ms))
     }
 }
 
-/// One limit in bytes, divided among all that keeps what was fetched or what was made of it: together they
-/// never weigh more. (A cache that is counted in entries and not in bytes holds a few thousand short texts: the
-/// credentials that are known, and those that were refused.)
+/// Shares of one memory limit, in bytes, for all caches of fetched or derived data.
+///
+/// Together they never exceed the limit. Not included are caches bounded by entry count, which hold a few
+/// thousand short texts: the known credentials and the rejected ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shares {
     /// Pages of accounts.
     pub pages: u64,
     /// Accounts by their ids.
     pub accounts: u64,
-    /// How long lists of accounts are.
+    /// Sizes of lists of accounts.
     pub totals: u64,
-    /// Which page leads to which.
+    /// Links from a page to its previous page.
     pub reverse_pages: u64,
-    /// AccountLists of providers.
+    /// Lists of providers.
     pub providers: u64,
-    /// The last list of providers that was read, however old.
+    /// The last list of providers that was read, regardless of its age.
     pub last_known: u64,
-    /// Finished answers.
+    /// Cached responses.
     pub answers: u64,
-    /// Documents, parsed and judged.
+    /// Parsed and validated documents.
     pub documents: u64,
 }
 
@@ -114,15 +118,15 @@ impl Shares {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectionSettings {
-    /// Providers where neither `first` nor `last` is given.
+    /// Page size of provider connections if neither `first` nor `last` is given.
     pub providers_default: usize,
-    /// Accounts where neither `first` nor `last` is given.
+    /// Page size of account connections if neither `first` nor `last` is given.
     pub accounts_default: usize,
-    /// The most that `first` or `last` may ask for.
+    /// Largest allowed `first` or `last`.
     pub page_max: usize,
-    /// The most ids that one field takes.
+    /// Largest number of ids in one field.
     pub ids_max: usize,
-    /// The most providers that one toolkit is listed with.
+    /// Largest number of providers listed for one toolkit.
     pub toolkit_providers_max: usize,
 }
 
@@ -132,36 +136,36 @@ impl ConnectionSettings {
         ("providers_default", 1..=10_000),
         ("accounts_default", 1..=10_000),
         ("page_max", 1..=10_000),
-        // As representations they are some four values of JSON each, of which a request may hold 10,000.
+        // As a representation, an id is about four JSON values, and a request may contain 10,000 values.
         ("ids_max", 1..=2_000),
         ("toolkit_providers_max", 1..=10_000),
     ];
 
-    /// The sizes of provider connections.
+    /// Page sizes of provider connections.
     #[must_use]
     pub fn providers(&self) -> PageSizes {
         PageSizes { default: self.providers_default, max: self.page_max }
     }
 
-    /// The sizes of account connections.
+    /// Page sizes of account connections.
     #[must_use]
     pub fn accounts(&self) -> PageSizes {
         PageSizes { default: self.accounts_default, max: self.page_max }
     }
 }
 
-/// `[subscriptions]`: how changes are watched for.
+/// `[subscriptions]`: limits of subscriptions and of polling for changes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WatchSettings {
-    /// How many may subscribe at once, over all callers.
+    /// Largest number of concurrent subscribers, over all callers.
     pub subscribers_max: usize,
-    /// How many changes of one credential are remembered, for listeners that are slow or come back.
+    /// Number of changes stored per credential, for subscribers that are slow or reconnect.
     pub events_max: usize,
-    /// How long it is watched on after the last listener has gone, in milliseconds, so that one that comes back misses
-    /// nothing.
+    /// Time for which polling continues after the last subscriber has left, in milliseconds. A subscriber
+    /// that reconnects within this time misses no change.
     pub linger_ms: u64,
-    /// The most upstream pages of accounts that are read to know what there is at the beginning, and to see what went.
+    /// Largest number of upstream pages read for the initial state, and to find removed accounts.
     pub walk_pages_max: usize,
 }
 
@@ -174,22 +178,22 @@ impl WatchSettings {
         ("walk_pages_max", 1..=1_000),
     ];
 
-    /// How long it is watched on after the last listener has gone.
+    /// Time for which polling continues after the last subscriber has left.
     #[must_use]
     pub fn linger(&self) -> Duration {
         Duration::from_millis(self.linger_ms)
     }
 }
 
-/// `[lists]`: how upstream lists are walked.
+/// `[lists]`: limits of reads of upstream lists.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListSettings {
-    /// The `limit` of every list call to Composio; 100 at most (UPSTREAMS.md A2).
+    /// The `limit` of every list call to Composio; at most 100 (UPSTREAMS.md A2).
     pub page_rows: usize,
-    /// The most upstream pages that one walk reads.
+    /// Largest number of upstream pages read in one page walk.
     pub pages_max: usize,
-    /// The most calls that the counts of one field of one level may cost; dearer ones are null.
+    /// Largest number of calls for the counts of one field of one level. Counts that need more are null.
     pub count_calls_max: usize,
 }
 

@@ -74,7 +74,7 @@ describe('the check', () => {
     const { status, said } = run(t, schema, without(), unreleased('### Removed', '', '- `Provider.lastSyncAt`.'));
     assert.equal(status, 1);
     assert.match(said, /^Provider\.lastSyncAt: Field 'lastSyncAt' was removed from object type 'Provider'$/m);
-    assert.match(said, /name each coordinate under "### Breaking"/);
+    assert.match(said, /List each coordinate under "### Breaking"/);
   });
 
   test('a change under Breaking passes', (t) => {

@@ -130,7 +130,7 @@ for (const [what, found, replacement, rule] of [
   ['a duplicate type', 'scalar DateTime', 'scalar DateTime\n\n"Another."\nscalar DateTime', 'unique-type-names'],
   ['a duplicate field', '  lastSyncAt: DateTime\n', '  lastSyncAt: DateTime\n  lastSyncAt: DateTime\n', 'unique-field-definition-names'],
   ['a name in another style', '  lastSyncAt: DateTime\n', '  last_sync_at: DateTime\n', 'naming-convention'],
-  ['a type without a description', '"A moment, RFC 3339, always with an offset."\nscalar', 'scalar', 'require-description'],
+  ['a type without a description', '"A timestamp in RFC 3339 format, always with an offset."\nscalar DateTime', 'scalar DateTime', 'require-description'],
   ['an undefined directive', 'scalar DateTime', 'scalar DateTime @unheard', 'known-directives'],
 ]) {
   test(`graphql-eslint rejects ${what}`, async () => {
@@ -141,6 +141,6 @@ for (const [what, found, replacement, rule] of [
 }
 
 test('a root field without a description is found', () => {
-  const broken = schema.replace('  "Who is asking, and what they may see."\n  viewer', '  viewer');
+  const broken = schema.replace('  "The caller of this request."\n  viewer', '  viewer');
   assert.deepEqual(silent(broken), ['viewer']);
 });

@@ -1,18 +1,20 @@
-//! A map that forgets what is asked for least once its entries weigh too much: for what has no age, as nothing that
-//! was fetched is in it, or the whole of it may be old.
+//! A map bounded by bytes that evicts its least used entries.
 //!
-//! moka weighs insertions late, up to 64 of them. Of small entries that does not matter; of entries that can be
-//! as large as a request allows, 64 could be many times the limit. So what is heavy is weighed at once, and what is
-//! heavier than everything may be is not taken.
+//! [`BoundedMap`] wraps a moka cache without expiry. It is for values that are not fetched, or that may be of
+//! any age.
+//!
+//! moka defers weighing of up to 64 insertions. That is harmless for small entries. But 64 entries as large as
+//! a request allows could be many times the limit. Heavy entries are therefore weighed at once, and an entry
+//! above the limit is not stored.
 
 use std::borrow::Borrow;
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// An entry is heavy from this part of the limit on.
+/// Divisor of the limit: an entry above this share is heavy, and is weighed at once.
 const HEAVY_PART: u64 = 64;
 
-/// A map of a bounded weight.
+/// A map with a bounded weight.
 pub(crate) struct BoundedMap<K, V> {
     limit_bytes: u64,
     weigh: fn(&K, &V) -> usize,
@@ -24,7 +26,7 @@ where
     K: Hash + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// A map that weighs at most `limit_bytes`, as `weigh` tells in bytes.
+    /// Creates a map of at most `limit_bytes`. `weigh` returns the bytes of an entry.
     pub(crate) fn new(limit_bytes: u64, weigh: fn(&K, &V) -> usize) -> Self {
         let entries = moka::sync::Cache::builder()
             .max_capacity(limit_bytes)
@@ -33,7 +35,7 @@ where
         Self { limit_bytes, weigh, entries }
     }
 
-    /// What is kept under a key.
+    /// Returns the value of a key.
     pub(crate) fn get<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -42,30 +44,30 @@ where
         self.entries.get(key)
     }
 
-    /// What it weighs, about, in bytes. What was put in or let go of since the last look is weighed first: by itself that waits for
-    /// the next use, which may be hours away.
+    /// Approximate weight in bytes. Pending insertions and removals are weighed first: moka would defer them
+    /// until the next use, which may be hours away.
     pub(crate) fn weight_bytes(&self) -> u64 {
         self.entries.run_pending_tasks();
         self.entries.weighted_size()
     }
 
-    /// What it may weigh, in bytes.
+    /// Limit of the weight in bytes.
     pub(crate) fn limit_bytes(&self) -> u64 {
         self.limit_bytes
     }
 
-    /// Everything that is kept.
+    /// Returns all entries.
     pub(crate) fn all(&self) -> Vec<(Arc<K>, V)> {
         self.entries.iter().collect()
     }
 
-    /// Lets go of everything.
+    /// Removes all entries.
     pub(crate) fn clear(&self) {
         self.entries.invalidate_all();
         self.entries.run_pending_tasks();
     }
 
-    /// Keeps a value, unless it alone weighs too much.
+    /// Stores a value, unless it alone exceeds the limit.
     pub(crate) fn insert(&self, key: K, value: V) {
         let weight = u64::try_from((self.weigh)(&key, &value)).unwrap_or(u64::MAX);
         if weight > self.limit_bytes {
@@ -87,7 +89,7 @@ mod tests {
         for (number, size) in sizes.into_iter().enumerate() {
             map.insert(number, "x".repeat(size));
         }
-        // What is there now, weighed or not.
+        // All present entries, including those that moka has not weighed yet.
         map.entries.iter().map(|(_, text)| text.len()).sum()
     }
 

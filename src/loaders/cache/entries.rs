@@ -1,10 +1,12 @@
-//! The entries of one cache: how good each still is, and when it is to be read again.
+//! Entries of one cache: their freshness, and the time of their next fetch.
 //!
-//! An entry's life (RFC 5861 has the two windows): *fresh* until its time is over; *stale* for
-//! `stale_while_revalidate`, in which it is served while a refresh runs behind; *old* until `stale_if_error` is
-//! over, in which it is served only where reading it again has failed. A failure, and a quota that allows no
-//! call, put off the next attempt, and until then it is stale again: nobody waits for an upstream that
-//! was just seen to fail.
+//! [`CacheEntries::lookup`] is the entry point; `read_through` calls it and fetches. Epochs come from
+//! [`UpstreamCache`]. An entry passes through three states (RFC 5861 defines the two windows):
+//! *fresh* until its lifetime ends; *stale* for `stale_while_revalidate`, served while a background refresh
+//! runs; *old* until `stale_if_error` ends, served only if the fetch fails.
+//!
+//! A failure, or a rate limit that allows no call, defers the next attempt. Until then the entry is stale
+//! again, so that no caller waits for an upstream that has just failed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -17,37 +19,37 @@ use super::key::{CacheKey, Weigh};
 use super::upstream_cache::UpstreamCache;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
-/// How often an entry is asked for before it counts as hot, and is refreshed before its time is over. A finished
-/// response reads its parts only twice: when it is made, and again in the last part of their time.
+/// Number of reads that makes an entry hot. A hot entry is refreshed before it expires. A finished response
+/// reads its entries only twice: when it is built, and in the last part of their lifetime.
 const HOT_READS: u32 = 2;
 
-/// Which last part of its time an entry is refreshed in where it is hot: a tenth.
+/// Divisor of the lifetime: a hot entry is refreshed in the last tenth.
 const EARLY_PART: u32 = 10;
 
-/// How long after a failure the next attempt is made; each further failure doubles it, up to the last.
+/// Delay of the next attempt after a failure. Each further failure doubles it, up to `RETRY_AFTER_MAX`.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
-/// The longest that an upstream's own `Retry-After` is waited for.
+/// Upper limit of an upstream's own `Retry-After` after a failed call.
 const TOLD_MAX: Duration = Duration::from_secs(600);
 
-/// The longest that a quota stretches a value's time.
+/// Longest extension of an entry's lifetime by the upstream's rate limit.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// An entry is heavy from this part of the limit on.
+/// Divisor of the limit: an entry above this share is heavy, and is weighed at once.
 const HEAVY_PART: u64 = 64;
 
-/// What moka itself keeps of an entry, about.
+/// Approximate overhead of an entry in moka.
 const ENTRY_BYTES: usize = 160;
 
-/// The entries of one cache.
+/// Entries of one cache, bounded by bytes.
 pub(crate) struct CacheEntries<K: CacheKey, V> {
     entries: moka::sync::Cache<K, Entry<V>>,
     limit_bytes: u64,
     pub(crate) upstream_cache: Arc<UpstreamCache<K::Upstream>>,
 }
 
-/// When a fetch began, and what had been dropped by then.
+/// Start of a fetch: its time, and the credential's epoch at that time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FetchStart {
     at: Instant,
@@ -55,22 +57,22 @@ pub(crate) struct FetchStart {
 }
 
 impl FetchStart {
-    /// The same, of a fetch that began then.
+    /// Returns the same start with another fetch time.
     pub(crate) fn at(self, fetched: Instant) -> Self {
         Self { at: fetched, ..self }
     }
 }
 
-/// What is kept under a key.
+/// Result of a lookup: the state of the entry, and its value if it may be served.
 pub(crate) enum CacheLookup<V> {
-    /// Within its time; `refresh` where the asker is to read it again behind.
+    /// Within its lifetime. If `refresh` is set, the caller starts a background refresh.
     Fresh { kept: Cached<V>, refresh: bool },
-    /// Past its time, and served; `refresh` as above. Where it `is_held`, reading it was just seen to fail, or the
-    /// quota allows no call.
+    /// Past its lifetime, and served; `refresh` as above. If `is_held`, the last fetch has just failed, or the
+    /// rate limit allows no call.
     Stale { kept: Cached<V>, refresh: bool, is_held: bool },
-    /// To be read again first; served where that fails.
+    /// Must be fetched first; served only if that fails.
     Old,
-    /// Nothing that may be served.
+    /// No entry that may be served.
     Missing,
 }
 
@@ -80,14 +82,14 @@ struct Entry<V> {
     epoch: u64,
     fetched: Instant,
     fresh_until: Instant,
-    /// Before that moment it is not read again: reading it has failed, or the quota allowed no call.
+    /// No fetch before this instant: the last one failed, or the rate limit allowed no call.
     held_until: Option<Instant>,
     failures: u32,
     reads: Arc<AtomicU32>,
-    /// Whether somebody reads it again already.
+    /// Whether a caller has already started a refresh.
     is_refreshing: Arc<AtomicBool>,
-    /// It is never served past its time: it was made of others, and is made of them again at less cost than
-    /// reading it; or it says that something is missing, which may be there now.
+    /// Whether it is never served stale. A derived value is cheaper to rebuild than to fetch; an object that
+    /// was missing may exist now.
     is_fresh_only: bool,
 }
 
@@ -108,11 +110,11 @@ where
                 let credential = key.credential();
                 counted.of(&credential).entries.fetch_sub(1, Ordering::Relaxed);
                 if cause.was_evicted() {
-                    // What was made of it is made anew, by reading it again.
+                    // Invalidates responses that were built from the evicted entry.
                     counted.changed(&credential);
                 }
             })
-            // Hygiene only: nothing is served past its last moment on Tokio's clock.
+            // Only frees memory: `usable` checks expiry against Tokio's clock.
             .time_to_idle(upstream_cache.settings.stale_if_error() + DAY)
             .build();
         Self { entries, limit_bytes, upstream_cache }
@@ -122,7 +124,7 @@ where
         FetchStart { at: Instant::now(), epoch: self.upstream_cache.epoch(&key.credential()) }
     }
 
-    /// What is kept under a key. That a refresh is wanted is told to one asker alone.
+    /// Returns the state of a key. Only one caller is asked to refresh it.
     pub(crate) fn lookup(&self, key: &K) -> CacheLookup<V> {
         let now = Instant::now();
         let Some(entry) = self.usable(key, now) else {
@@ -148,13 +150,13 @@ where
         CacheLookup::Old
     }
 
-    /// From when on what was read of a key is newer than what is kept, and read after the last drop.
+    /// Earliest fetch time of a value that is newer than the cached one and not older than the last expiry.
     pub(crate) fn newer_than(&self, key: &K) -> Option<Instant> {
         let kept = self.entries.get(key).map(|entry| entry.fetched + Duration::from_nanos(1));
         kept.max(self.upstream_cache.read_from(&key.credential()))
     }
 
-    /// What is kept under a key and within its time, without counting as an ask.
+    /// Returns the value of a key if it is fresh, without counting a read.
     pub(crate) fn peek(&self, key: &K) -> Option<Cached<V>> {
         let now = Instant::now();
         let entry = self.usable(key, now).filter(|entry| now < entry.fresh_until)?;
@@ -162,7 +164,7 @@ where
         is_current.then(|| self.kept(&entry, now))
     }
 
-    /// Whether a key is served without being read first.
+    /// Whether a key is served without waiting for a fetch.
     pub(crate) fn is_available(&self, key: &K) -> bool {
         let now = Instant::now();
         self.usable(key, now).is_some_and(|entry| {
@@ -172,14 +174,14 @@ where
         })
     }
 
-    /// Keeps a value, fresh for so long from the moment that its fetch began, less a little chance: what
-    /// was read together is not due together.
+    /// Stores a value that is fresh for `fresh_for` from the start of its fetch, minus a random jitter. The
+    /// jitter prevents entries that were fetched together from expiring together.
     pub(crate) fn store(&self, key: K, value: V, began: FetchStart, fresh_for: Duration) -> Cached<V> {
         let most = f64::from(self.upstream_cache.settings.jitter_percent.min(100)) / 100.0;
         let fresh_until = began.at + fresh_for.mul_f64(1.0 - most * fastrand::f64());
         let entry = Entry::new(value, began.epoch, began.at, fresh_until);
         let mut kept = self.kept(&entry, Instant::now());
-        // Whoever waited for it has the newest there is, however short its time; nobody after them has.
+        // Callers that waited receive the newest value, even if its lifetime has ended. Later callers do not.
         kept.freshness.state = FreshnessState::Fresh;
         if fresh_until <= Instant::now() {
             kept.freshness.changes_at = kept.freshness.changes_at.min(Instant::now());
@@ -191,7 +193,7 @@ where
         kept
     }
 
-    /// Keeps a value that is never served past its time.
+    /// Stores a value that is never served stale.
     pub(crate) fn store_fresh_only(
         &self,
         key: K,
@@ -205,7 +207,7 @@ where
         kept
     }
 
-    /// Keeps a value that was made of others, for as long as the first of them is fresh.
+    /// Stores a value derived from others, until the first of them expires.
     pub(crate) fn store_derived(&self, key: K, value: V, parts: Freshness) {
         let clock = &self.upstream_cache.clock;
         let epoch = parts.epoch;
@@ -215,10 +217,10 @@ where
         }
     }
 
-    /// Puts off the next attempt to read a key, as one has failed, and gives what is served meanwhile.
+    /// Defers the next fetch of a key after a failure, and returns the value to serve meanwhile.
     pub(crate) fn defer_retry(&self, key: &K, began: FetchStart, error: &UpstreamError) -> Option<Cached<V>> {
         if matches!(error.failure, UpstreamFailure::Unauthorized | UpstreamFailure::Forbidden) {
-            // The key is what opened it, and all else: whoever holds one that is no longer taken sees nothing any more.
+            // The upstream rejects the API key, so its holder must not see data that was read with it.
             self.upstream_cache.withdraw(&key.credential(), began.epoch);
             return None;
         }
@@ -234,7 +236,7 @@ where
         };
         entry.held_until = Some(now + wait);
         if entry.epoch != began.epoch {
-            // It was dropped: whatever its time says, it is not fresh.
+            // Its epoch was expired, so it is not fresh, even within its lifetime.
             entry.epoch = began.epoch;
             entry.fresh_until = entry.fresh_until.min(now);
         }
@@ -244,7 +246,7 @@ where
         Some(kept)
     }
 
-    /// Everything that is kept, with its keys, for a test that looks for what must not be there.
+    /// Returns all entries with their keys, for tests that search for data that must not be cached.
     pub(crate) fn dump(&self) -> String
     where
         K: std::fmt::Debug,
@@ -253,25 +255,26 @@ where
         self.entries.iter().map(|(key, entry)| format!("{key:?}: {:?}\n", entry.value)).collect()
     }
 
-    /// What may be served of a key without waiting any longer for its reading, which goes on.
+    /// Returns the usable value of a key for a caller that stops waiting. The fetch continues.
     pub(crate) fn stale_fallback(&self, key: &K) -> Option<Cached<V>> {
         let now = Instant::now();
         let mut entry = self.usable(key, now)?;
         if entry.epoch != self.upstream_cache.epoch(&key.credential()) {
-            // It was dropped: whatever its time says, it is not fresh.
+            // Its epoch was expired, so it is not fresh, even within its lifetime.
             entry.fresh_until = entry.fresh_until.min(now);
         }
         Some(self.kept(&entry, now))
     }
 
-    /// How many entries there are, and their weight in bytes, once all that is due was evicted.
+    /// Number of entries and their weight in bytes, after pending evictions.
     #[cfg(test)]
     pub(crate) fn settled(&self) -> (u64, u64) {
         self.entries.run_pending_tasks();
         (self.entries.entry_count(), self.entries.weighted_size())
     }
 
-    /// As [`BoundedMap::weight_bytes`](super::bounded_map::BoundedMap::weight_bytes).
+    /// Approximate weight in bytes; see
+    /// [`BoundedMap::weight_bytes`](super::bounded_map::BoundedMap::weight_bytes).
     pub(crate) fn weight_bytes(&self) -> u64 {
         self.entries.run_pending_tasks();
         self.entries.weighted_size()
@@ -281,7 +284,7 @@ where
         let credential = key.credential();
         let is_newer = |kept: &Entry<V>| (kept.epoch, kept.fetched) > (entry.epoch, entry.fetched);
         if self.entries.get(&key).as_ref().is_some_and(is_newer) {
-            // Two reads of one key ended in the other order than they began in.
+            // A fetch that began later has already stored its value.
             return;
         }
         let weight = key.weight_bytes() + entry.value.weight_bytes();
@@ -289,7 +292,7 @@ where
         self.entries.insert(key, entry);
         self.upstream_cache.changed(&credential);
         if u64::try_from(weight).unwrap_or(u64::MAX) > self.limit_bytes / HEAVY_PART {
-            // moka weighs up to 64 insertions late.
+            // moka defers weighing of up to 64 insertions.
             self.entries.run_pending_tasks();
         }
     }
@@ -326,7 +329,7 @@ where
             Some(entry.fresh_until),
             entry.held_until,
             Some(self.revalidate_until(entry)),
-            // A failure can put the next attempt off past that.
+            // A failure can defer the next attempt beyond the stale-while-revalidate window.
             Some(self.usable_until(entry)),
         ];
         let changes_at = steps.into_iter().flatten().filter(|step| *step > now).min();
@@ -351,12 +354,12 @@ impl<V> Entry<V> {
         Self { value, epoch, fetched, fresh_until, held_until, failures, reads, is_refreshing, is_fresh_only }
     }
 
-    /// From when on it is refreshed where it is hot.
+    /// Earliest instant of a refresh if the entry is hot.
     fn early(&self) -> Instant {
         self.fresh_until - self.fresh_until.saturating_duration_since(self.fetched) / EARLY_PART
     }
 
-    /// True for the first asker after it was stored or held.
+    /// Returns true only to the first caller after the entry was stored or its retry deferred.
     fn claim_refresh(&self) -> bool {
         !self.is_refreshing.swap(true, Ordering::AcqRel)
     }

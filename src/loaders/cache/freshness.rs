@@ -1,41 +1,45 @@
-//! How old a value is, and why it is served: what answers say in `freshness`, and what their caching goes by.
+//! Freshness of cached values: their age, and the reason why they are served.
 //!
-//! It names moments, never ages: the text of an answer does not change by the second alone, so that it can
-//! be kept. Of a value that was made of several the oldest part counts.
+//! [`Freshness`] is the main type. `entries` creates it. Responses report it as `freshness`, and the response
+//! cache uses it to decide until when a response is valid.
+//!
+//! It contains timestamps, not ages: a response does not change every second, so it can be cached. If a value
+//! is derived from several parts, the oldest part counts.
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// Why a value is served.
+/// Reason why a value is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FreshnessState {
-    /// It is within its time.
+    /// The value is within its lifetime.
     Fresh,
-    /// It is past its time and is being read again, or waits until the quota allows that (RFC 5861, 3).
+    /// The value has expired. A refresh is in flight, or waits for the rate limit (RFC 5861, 3).
     Stale,
-    /// It is past its time, and reading it again has failed (RFC 5861, 4).
+    /// The value has expired, and the refresh failed (RFC 5861, 4).
     StaleOnError,
 }
 
 /// The age of a value, or of the oldest part of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freshness {
-    /// When the upstream was asked for it: it is at most as old as that (RFC 9111, 4.2.3 counts so too).
+    /// Start of the fetch. The value is at most this old (RFC 9111, 4.2.3 uses the same rule).
     pub fetched_at: Timestamp,
-    /// Why it is served.
+    /// Reason why the value is served.
     pub state: FreshnessState,
-    /// When it will be read again if somebody asks.
+    /// Time from which the next read fetches the value again.
     pub refresh_due_at: Timestamp,
-    /// Until when asking again gives the same, unless something is read, dropped or fails meanwhile.
+    /// End of the time in which a repeated read returns the same, unless data is fetched or expired, or a
+    /// fetch fails.
     pub changes_at: Instant,
-    /// Until when it is within its time.
+    /// End of the lifetime.
     pub(crate) fresh_until: Instant,
-    /// The epoch of its credential in which reading it began; of several, the oldest.
+    /// Epoch of the credential when the fetch began; of several parts, the oldest.
     pub(crate) epoch: u64,
 }
 
 impl Freshness {
-    /// Of two parts together.
+    /// Combines the freshness of two parts.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -48,46 +52,46 @@ impl Freshness {
         }
     }
 
-    /// Of any number of parts together; none where there are none.
+    /// Combines the freshness of any number of parts. Returns `None` if there are no parts.
     pub fn of(parts: impl IntoIterator<Item = Self>) -> Option<Self> {
         parts.into_iter().reduce(Self::and)
     }
 }
 
-/// A value, and how old it is.
+/// A value and its freshness.
 #[derive(Debug, Clone)]
 pub struct Cached<V> {
     /// The value.
     pub value: V,
-    /// Its age.
+    /// The freshness of the value.
     pub freshness: Freshness,
 }
 
 impl<V> Cached<V> {
-    /// Something that was made of it, and is as old.
+    /// Converts the value and keeps its freshness.
     pub fn map<T>(self, make: impl FnOnce(V) -> T) -> Cached<T> {
         Cached { value: make(self.value), freshness: self.freshness }
     }
 }
 
-/// Where a value came from.
+/// Source of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueSource {
-    /// It was kept.
+    /// This replica's cache.
     Cached,
-    /// Another replica had it, or was fetching it.
+    /// Another replica, which had cached it or was fetching it.
     Shared,
-    /// Somebody else was fetching it.
+    /// An in-flight fetch of another caller.
     Joined,
-    /// It was fetched for this caller.
+    /// A fetch for this caller.
     Fetched,
 }
 
-/// How old a value may be.
+/// Acceptance of stale values by a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StalePolicy {
-    /// Past its time too, where it can be had without waiting.
+    /// Accepts a stale value if it is available without waiting.
     AllowStale,
-    /// Within its time, unless reading it again fails.
+    /// Accepts only a fresh value, unless the fetch fails.
     RequireFresh,
 }

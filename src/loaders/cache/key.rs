@@ -1,4 +1,7 @@
-//! What a cache takes as a key and as a value.
+//! Traits of the keys and values of a cache.
+//!
+//! A cache requires [`CacheKey`] of its keys and [`CacheValue`] of its values. [`Weigh`] gives the sizes that
+//! bound its memory.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -9,23 +12,23 @@ use serde::de::DeserializeOwned;
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::Upstream;
 
-/// What an entry adds to a cache's weight, about, in bytes.
+/// Approximate memory of a key or value in a cache.
 pub trait Weigh {
-    /// Its bytes.
+    /// Returns the approximate size in bytes.
     fn weight_bytes(&self) -> usize;
 }
 
-/// What values are kept under: nothing is kept without the credential that it was read with, so that a read
-/// across tenants cannot be written.
+/// Key of a cache entry. It includes the credential that the value was read with, so a read across tenants
+/// is impossible.
 pub trait CacheKey: Weigh + Debug + Hash + Eq + Clone + Send + Sync + 'static {
-    /// Which upstream's values they are.
+    /// Upstream of the values.
     type Upstream: Upstream;
 
-    /// Whose they are.
+    /// Returns the fingerprint of the credential that the value was read with.
     fn credential(&self) -> Fingerprint<Self::Upstream>;
 }
 
-/// What can be kept: other replicas read what this one has written down of it.
+/// Value of a cache entry. It is serializable, because other replicas read it from the shared store.
 pub trait CacheValue: Weigh + Serialize + DeserializeOwned + Clone + Send + Sync + 'static {}
 
 impl<V: Weigh + Serialize + DeserializeOwned + Clone + Send + Sync + 'static> CacheValue for V {}

@@ -1,4 +1,7 @@
-//! Metrics of the caches: how fresh the values were that reads got, and how many bytes each cache holds.
+//! Metrics of the caches: reads by freshness, and the weight of each cache in bytes.
+//!
+//! `read_through` counts each read in [`ReadCounts`]. The owners of the caches report the counts and
+//! [`read_weight`] when the metrics are collected. `telemetry::metrics::declared` declares the metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,13 +10,13 @@ use crate::domain::upstream_name::UpstreamName;
 use crate::telemetry::metrics::declared;
 use crate::telemetry::metrics::readings::Readings;
 
-/// What a read was served.
+/// Freshness of the value that a read returned.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ReadFreshness {
     Fresh,
     Stale,
     StaleOnError,
-    /// Something that had to be fetched first, or nothing.
+    /// A value that had to be fetched first, or no value.
     Miss,
 }
 
@@ -25,7 +28,7 @@ impl ReadFreshness {
         (Self::Miss, "miss"),
     ];
 
-    /// One that was served what is kept.
+    /// Returns the label for a cached value that was served.
     pub(crate) fn served(state: FreshnessState) -> Self {
         match state {
             FreshnessState::Fresh => Self::Fresh,
@@ -35,7 +38,7 @@ impl ReadFreshness {
     }
 }
 
-/// How many reads were served what.
+/// Number of reads by freshness.
 #[derive(Debug, Default)]
 pub(crate) struct ReadCounts([AtomicU64; ReadFreshness::ALL.len()]);
 
@@ -54,7 +57,7 @@ impl ReadCounts {
     }
 }
 
-/// Puts what a cache weighs, and may weigh, into a reading.
+/// Reports the weight of a cache and its limit.
 pub(crate) fn read_weight(cache: &str, weight_bytes: u64, limit_bytes: u64, readings: &mut Readings) {
     readings.level(&declared::CACHE_WEIGHT, &[cache], weight_bytes);
     readings.level(&declared::CACHE_LIMIT, &[cache], limit_bytes);

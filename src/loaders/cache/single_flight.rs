@@ -1,7 +1,9 @@
-//! One flight for everybody who wants the same thing at the same moment: a fetch, or an operation's execution.
+//! Deduplication of concurrent work: callers with the same key share one fetch or operation execution.
 //!
-//! It runs on a task of its own: the client that asked first may hang up, and those who joined it still get
-//! their answer. (A cache that polls the fetch inside its first caller leaves the followers hanging there.)
+//! The entry point is [`SingleFlight::join`]. The caches of the loaders and the response cache of the
+//! operations use it. The work runs on its own task, so the other callers receive the result even if the
+//! first one disconnects. Rejected: polling the fetch inside its first caller, whose disconnect would leave
+//! the others waiting.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -20,11 +22,11 @@ use crate::domain::upstream_name::UpstreamName;
 use crate::telemetry::traces::{self, Origin};
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
-/// What ends with its value, and whose trace it is of.
+/// The shared future of an in-flight value, and the span that started it.
 type Flight<T> = (Shared<BoxFuture<'static, T>>, Origin);
 type Flights<K, T> = Mutex<HashMap<K, Flight<T>>>;
 
-/// The flights that are under way, by key.
+/// In-flight work by key.
 pub(crate) struct SingleFlight<K, T> {
     crashed: Arc<dyn Fn(JoinError) -> T + Send + Sync>,
     flights: Arc<Flights<K, T>>,
@@ -35,7 +37,7 @@ where
     K: Hash + Eq + Clone + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Fetches of an upstream; one that panics is an error of its own.
+    /// Creates the map for fetches of an upstream. A fetch that panics results in an internal error.
     pub(crate) fn of_fetches(upstream: UpstreamName) -> Self {
         Self::new(move |error| Err(UpstreamError::new(upstream, UpstreamFailure::Internal).caused_by(error)))
     }
@@ -46,13 +48,15 @@ where
     K: Hash + Eq + Clone + Send + 'static,
     T: Clone + Send + Sync + 'static,
 {
-    /// Flights of any kind; `crashed` is what everybody aboard gets where one panics.
+    /// Creates the map for any kind of work. All callers receive the value of `crashed` if the work panics.
     pub(crate) fn new(crashed: impl Fn(JoinError) -> T + Send + Sync + 'static) -> Self {
         Self { crashed: Arc::new(crashed), flights: Arc::default() }
     }
 
-    /// Joins the flight of this key that is under way, or starts it, and says which. `landed` is asked
-    /// once more under the lock, for a flight that ended between the caller's look and this one.
+    /// Joins the in-flight work of this key or starts it. Returns the value and its source.
+    ///
+    /// `landed` is checked under the lock. It returns the value of work that ended between the caller's own
+    /// lookup and this one.
     pub(crate) async fn join(
         &self,
         key: K,
@@ -77,7 +81,7 @@ where
         (flight.await, got)
     }
 
-    /// Starts the flight of this key behind everybody's back, unless it is under way.
+    /// Starts the work of this key in the background, unless it is in flight.
     pub(crate) fn start(&self, key: K, flight: impl Future<Output = T> + Send + 'static) {
         if let Entry::Vacant(vacant) = lock(&self.flights).entry(key.clone()) {
             vacant.insert(self.take_off(key, flight));
@@ -87,11 +91,12 @@ where
     fn take_off(&self, key: K, flight: impl Future<Output = T> + Send + 'static) -> Flight<T> {
         let flights = Arc::clone(&self.flights);
         let flight = async move {
-            // Made inside the task: a runtime that shuts down drops a new task at once, while the map is locked.
+            // Created inside the task: a runtime that shuts down drops a new task immediately. The map is
+            // locked at that time, so dropping `Ended` there would deadlock.
             let _ended = Ended { flights, key };
             flight.await
         };
-        // What it logs is told under the name of the request that began it.
+        // The task logs within the span of the request that started it.
         let task = tokio::spawn(traces::carried(flight).in_current_span());
         let crashed = Arc::clone(&self.crashed);
         let flight = async move { task.await.unwrap_or_else(|error| crashed(error)) }.boxed().shared();
@@ -99,10 +104,10 @@ where
     }
 }
 
-/// How long one fetch may take in all, whatever it is made of.
+/// Timeout of a whole fetch, including all its calls.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A fetch that always ends, and whose panic is an error of its own.
+/// Runs a fetch with a timeout. A panic of the fetch results in an internal error.
 pub(crate) async fn guarded<T>(
     upstream: UpstreamName,
     fetch: impl Future<Output = Result<T, UpstreamError>>,
@@ -115,7 +120,7 @@ pub(crate) async fn guarded<T>(
     }
 }
 
-/// Leaves the key usable when its flight ends, by a panic too.
+/// Guard that removes the key from the map when its work ends, even by a panic.
 struct Ended<K: Hash + Eq, T> {
     flights: Arc<Flights<K, T>>,
     key: K,
@@ -127,7 +132,7 @@ impl<K: Hash + Eq, T> Drop for Ended<K, T> {
     }
 }
 
-/// The map is whole at every step, so a panic elsewhere while it was locked does not matter.
+/// Locks the map. It is consistent at every step, so a poisoned lock is ignored.
 fn lock<K, T>(flights: &Flights<K, T>) -> MutexGuard<'_, HashMap<K, Flight<T>>> {
     flights.lock().unwrap_or_else(PoisonError::into_inner)
 }

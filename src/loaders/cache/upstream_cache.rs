@@ -1,11 +1,11 @@
-//! The state that all caches of one upstream share for each credential: its epoch, its revision and its statistics.
+//! State per credential that all caches of one upstream share: epoch, revision and statistics.
 //!
-//! Everything of a credential is expired by one number, without a search. Each entry carries the epoch in which its fetch
-//! began, and an entry of another epoch is read again before it is served. A fetch that is under way at that moment carries
-//! the old epoch too. A finished response is valid while the revision is the one in which it was made.
+//! [`UpstreamCache::expire`] expires all entries of a credential by a new epoch, without a search. Each entry,
+//! and each in-flight fetch, carries the epoch in which its fetch began. An entry of another epoch is fetched
+//! again before it is served. A finished response is valid while the revision is unchanged.
 //!
-//! When the upstream rejects a key, everything that was read with it is withdrawn by the same number. Withdrawn entries are
-//! never served again, not even if reading them fails.
+//! When the upstream rejects a key, `withdraw` uses the epoch too. Withdrawn entries are never served again,
+//! not even if a fetch fails. `shared` forwards both to the other replicas; `entries` checks the epochs.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,31 +22,32 @@ use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::loaders::settings::CacheSettings;
 
-/// For how many credentials this is remembered; what was kept for one that is forgotten is gone.
+/// Maximum number of credentials with state. Evicting a state makes the entries of its credential unusable.
 const CREDENTIALS_MAX: u64 = 10_000;
 
-/// What all caches of one upstream share.
+/// State that all caches of one upstream share.
 pub struct UpstreamCache<U> {
     pub(crate) settings: CacheSettings,
     pub(crate) clock: Clock,
-    /// Of all credentials together.
+    /// Read counts over all credentials.
     pub(crate) reads: ReadCounts,
     by_credential: moka::sync::Cache<Fingerprint<U>, Arc<CredentialState>>,
-    /// What other replicas have read; none where nothing is shared.
+    /// Cache shared with other replicas; `None` if sharing is off.
     pub(crate) shared: Option<SharedCache<U>>,
-    /// Each number is given once, over all credentials: one that was forgotten cannot meet its own again.
+    /// Next epoch or revision. Numbers are unique over all credentials, so an evicted credential never gets
+    /// an earlier one again.
     next: AtomicU64,
 }
 
-/// What is held for one credential.
+/// Cache state of one credential.
 pub(crate) struct CredentialState {
     epoch: AtomicU64,
     revision: AtomicU64,
-    /// What bears an epoch before this one is not to be shown.
+    /// First epoch whose entries may be served; older entries are withdrawn.
     shown_from: AtomicU64,
-    /// Before that moment nothing was read that will do: everything was dropped here then.
+    /// Time of the last expiry by this replica. A value fetched earlier is outdated.
     read_from: Mutex<Option<Instant>>,
-    /// Whether nothing was read since the others were told that the key is refused.
+    /// Whether the other replicas were notified of a rejected key, with no successful read since.
     is_told_refused: AtomicBool,
     pub(crate) shared: Option<Arc<SharedPartition>>,
     pub(crate) entries: AtomicI64,
@@ -56,28 +57,28 @@ pub(crate) struct CredentialState {
     dropped: watch::Sender<ExpiryNotice>,
 }
 
-/// Everything of a credential is to be read again.
+/// Notice that all entries of a credential were expired.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ExpiryNotice {
-    /// Why.
+    /// Cause of the expiry.
     pub(crate) cause: ChangeCause,
 }
 
-/// How the caches of one upstream have served a credential.
+/// Statistics of one credential over all caches of one upstream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CacheStatistics {
-    /// What is kept now.
+    /// Current number of entries.
     pub entries: u64,
-    /// Answered with fresh values.
+    /// Reads served with fresh values.
     pub hits: u64,
-    /// What had to be read.
+    /// Reads that required a fetch.
     pub misses: u64,
-    /// Answered with values past their time.
+    /// Reads served with stale values.
     pub stale_served: u64,
 }
 
-/// The state of everything that a tenant's answers are made of: the same while nothing of either of its
-/// credentials is read, dropped or fails.
+/// Revision of all data that a tenant's responses are built from. It changes when data of either credential
+/// is fetched or expired, or a fetch fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Revision {
     pub(crate) leadlex: u64,
@@ -86,7 +87,8 @@ pub struct Revision {
 }
 
 impl Revision {
-    /// What stays the same while nothing is dropped: executions that began before a drop are not joined after it.
+    /// Epochs of both credentials. They change only by expiry: an execution that began before an expiry is not
+    /// joined after it.
     #[must_use]
     pub fn epochs(&self) -> (u64, u64) {
         self.epochs
@@ -94,7 +96,7 @@ impl Revision {
 }
 
 impl<U: Upstream> UpstreamCache<U> {
-    /// An empty cache that is not shared.
+    /// Creates an empty cache that is not shared.
     #[must_use]
     pub fn new(settings: CacheSettings, clock: Clock) -> Self {
         Self::with_shared(settings, clock, None)
@@ -105,22 +107,22 @@ impl<U: Upstream> UpstreamCache<U> {
         Self { settings, clock, reads: ReadCounts::default(), by_credential, shared, next: AtomicU64::new(1) }
     }
 
-    /// A number that stays the same while nothing of the credential is read, dropped or fails.
+    /// Revision of a credential. It changes when its data is fetched or expired, or a fetch fails.
     pub fn revision(&self, credential: &Fingerprint<U>) -> u64 {
         self.of(credential).revision.load(Ordering::Acquire)
     }
 
-    /// Has everything of a credential read again before it is served, by the other replicas too. It stays for the case that
-    /// this fails.
+    /// Expires all entries of a credential, on the other replicas too. They are fetched again before they are
+    /// served, and remain as a fallback if that fails.
     pub fn expire(&self, credential: &Fingerprint<U>, cause: ChangeCause) {
         let credential_state = self.of(credential);
-        // Whatever the others have heard by then.
+        // Rejects earlier reads even if other replicas have not received the invalidation yet.
         *credential_state.read_from.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.invalidate_shared(&credential_state, Some(cause));
         self.expire_here(credential, cause);
     }
 
-    /// The same on this replica alone.
+    /// Expires all entries of a credential on this replica only.
     pub(crate) fn expire_here(&self, credential: &Fingerprint<U>, cause: ChangeCause) {
         let credential_state = self.of(credential);
         credential_state.epoch.store(self.next(), Ordering::Release);
@@ -128,7 +130,7 @@ impl<U: Upstream> UpstreamCache<U> {
         credential_state.dropped.send_replace(ExpiryNotice { cause });
     }
 
-    /// From when on what was read of a credential will do, whoever read it.
+    /// Earliest acceptable fetch time for a credential, on any replica.
     pub(crate) fn read_from(&self, credential: &Fingerprint<U>) -> Option<Instant> {
         *self.of(credential).read_from.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,7 +141,7 @@ impl<U: Upstream> UpstreamCache<U> {
         }
     }
 
-    /// The partitions of the shared cache, by credential.
+    /// Returns the partitions of the shared cache, by credential.
     pub(crate) fn partitions(&self) -> Vec<(Fingerprint<U>, Arc<SharedPartition>)> {
         let partition = |(credential, credential_state): (Arc<Fingerprint<U>>, Arc<CredentialState>)| {
             Some((*credential, Arc::clone(credential_state.shared.as_ref()?)))
@@ -147,26 +149,27 @@ impl<U: Upstream> UpstreamCache<U> {
         self.by_credential.iter().filter_map(partition).collect()
     }
 
-    /// Tells whenever everything of a credential is to be read again.
+    /// Subscribes to expiries of all entries of a credential.
     pub(crate) fn expiries(&self, credential: &Fingerprint<U>) -> watch::Receiver<ExpiryNotice> {
         self.of(credential).dropped.subscribe()
     }
 
-    /// Has nothing of a credential shown any more that was read before now: its upstream takes the key no longer, as a call
-    /// has told that began in this epoch. One that began before the last withdrawal tells nothing of what came after it.
+    /// Withdraws all earlier entries of a credential, because the upstream rejects its key. `began` is the epoch
+    /// in which the rejected call began. A call from before the last withdrawal is ignored: it proves nothing
+    /// about later reads.
     pub(crate) fn withdraw(&self, credential: &Fingerprint<U>, began: u64) {
         let credential_state = self.of(credential);
         if began < credential_state.shown_from.load(Ordering::Acquire) {
             return;
         }
-        // A caller who repeats a wrong key would have all replicas told of it again and again.
+        // Notifies once: a caller that repeats a wrong key would otherwise notify all replicas each time.
         if !credential_state.is_told_refused.swap(true, Ordering::AcqRel) {
             self.invalidate_shared(&credential_state, None);
         }
         self.withdraw_here(credential);
     }
 
-    /// The same on this replica alone.
+    /// Withdraws all earlier entries of a credential on this replica only.
     pub(crate) fn withdraw_here(&self, credential: &Fingerprint<U>) {
         let credential_state = self.of(credential);
         let epoch = self.next();
@@ -175,12 +178,12 @@ impl<U: Upstream> UpstreamCache<U> {
         credential_state.revision.store(self.next(), Ordering::Release);
     }
 
-    /// Something of the credential was read: its key opens it.
+    /// Records a successful read: the upstream accepts the key of the credential.
     pub(crate) fn opened(&self, credential: &Fingerprint<U>) {
         self.of(credential).is_told_refused.store(false, Ordering::Release);
     }
 
-    /// How long a value of this upstream is kept.
+    /// Lifetime of this upstream's values.
     pub(crate) fn ttl(&self) -> Duration {
         match U::NAME {
             UpstreamName::Leadlex => self.settings.providers_ttl(),
@@ -188,12 +191,12 @@ impl<U: Upstream> UpstreamCache<U> {
         }
     }
 
-    /// Whether what was read in an epoch may be shown.
+    /// Whether entries of an epoch may be served.
     pub(crate) fn shows(&self, credential: &Fingerprint<U>, epoch: u64) -> bool {
         epoch >= self.of(credential).shown_from.load(Ordering::Acquire)
     }
 
-    /// How the caches have served a credential.
+    /// Returns the cache statistics of a credential.
     pub fn statistics(&self, credential: &Fingerprint<U>) -> CacheStatistics {
         let credential_state = self.of(credential);
         CacheStatistics {
@@ -208,7 +211,7 @@ impl<U: Upstream> UpstreamCache<U> {
         self.of(credential).epoch.load(Ordering::Acquire)
     }
 
-    /// Something of the credential is not what it was.
+    /// Advances the revision, because data of the credential has changed.
     pub(crate) fn changed(&self, credential: &Fingerprint<U>) {
         self.of(credential).revision.store(self.next(), Ordering::Release);
     }

@@ -1,7 +1,10 @@
-//! Accounts by their own ids: one list call per 100 of them, whatever mix of fields asks.
+//! Accounts by id, fetched in batches of up to 100 ids per list call.
 //!
-//! The list with `connected_account_ids` is used and not get-one, which would be one call each and
-//! carries `params`, which are secrets (UPSTREAMS.md A6).
+//! The entry point is `AccountsById::get`. It serves cached accounts, joins calls that are in flight, and
+//! reads the rest through `AccountLists`. All fields of an operation share the same cache entries.
+//!
+//! The list endpoint with `connected_account_ids` is used instead of get-one. Get-one needs one call per
+//! account, and its response carries `params`, which are secrets (UPSTREAMS.md A6).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -33,62 +36,63 @@ use crate::loaders::stats::PartKey;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::quota::Purpose;
 
-/// How long an id that was not found is believed to be missing: an account may be connected at any
-/// moment.
+/// Time for which an id that was not found is cached as missing. It is short: an account may be connected at
+/// any time.
 const MISSING_TTL: Duration = Duration::from_secs(5);
 
-/// How many credentials are remembered that may not use `account_type`, and for how long.
+/// Limits of the set of credentials that may not use `account_type`: its size and the lifetime of its
+/// entries.
 const REFUSALS_MAX: u64 = 10_000;
 const REFUSALS_TTL: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct AccountKey {
     credential: Fingerprint<Composio>,
-    /// Somebody else's account is missing to a member, for as long as any other: how fast an answer comes must not tell
-    /// it from one that does not exist.
+    /// An account of another user is missing for a member. It is cached as long as any other missing account,
+    /// so that response times do not reveal whether it exists.
     view: View,
     id: Box<str>,
 }
 
-/// The ids of one call.
+/// Key of one call: the ids it reads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct BatchKey {
     credential: Fingerprint<Composio>,
-    /// In which it begins: what began before a drop is not given to those who ask after it.
+    /// Epoch in which the call starts. Callers after an invalidation do not join a call from before it.
     epoch: u64,
     view: View,
     ids: Arc<[Box<str>]>,
 }
 
-/// An account as it is kept, or that there is none of its id.
+/// Cached account of an id, or the fact that the id has no account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AccountLookup {
     account: Option<SharedAccount>,
-    /// Of the answers in which it was, or was not: one that cannot be read may be the one that is missing.
+    /// Problems of the responses that were searched. An unreadable row may be the missing account.
     problems: ProblemReports,
 }
 
 type Lookups = HashMap<Box<str>, Result<Cached<AccountLookup>, UpstreamError>>;
 
-/// What a flight has brought, and whether other replicas had all of it.
+/// Result of an in-flight call, and whether other replicas supplied all of it.
 type FlightResult = (Lookups, bool);
 
-/// Accounts by id.
+/// Accounts by id, cached and fetched in batches.
 #[derive(Clone)]
 pub struct AccountsById {
     lists: Arc<AccountLists>,
     accounts: Arc<Cache<AccountKey, AccountLookup>>,
     flights: Arc<SingleFlight<BatchKey, Result<FlightResult, UpstreamError>>>,
-    /// Credentials that were refused `account_type`, which is experimental (UPSTREAMS.md A2).
+    /// Credentials for which the upstream rejected `account_type`, which is experimental (UPSTREAMS.md A2).
     without_account_type: moka::sync::Cache<Fingerprint<Composio>, ()>,
 }
 
-/// What was found; no account for an id that there is none of.
+/// Accounts by requested id; `None` for an id without an account.
 pub type Found = HashMap<Box<str>, Result<Cached<Option<SharedAccount>>, UpstreamError>>;
 
 impl AccountsById {
-    /// Accounts by id over the lists.
+    /// Creates the cache of accounts over the lists.
     #[must_use]
     pub fn new(lists: Arc<AccountLists>) -> Self {
         let bytes = lists.upstream_cache().settings.shares().accounts;
@@ -103,17 +107,17 @@ impl AccountsById {
         }
     }
 
-    /// Everything that is kept of them, for a test that looks for what must not be there.
+    /// Returns all cached content, for the tests that search it for secrets.
     pub(crate) fn dump(&self) -> String {
         format!("{}{:?}", self.accounts.dump(), self.without_account_type.iter().collect::<Vec<_>>())
     }
 
-    /// What is kept of them weighs, in bytes.
+    /// Returns the size of the cached accounts in bytes.
     pub(crate) fn weight_bytes(&self) -> u64 {
         self.accounts.weight_bytes()
     }
 
-    /// Gets accounts by their `ca_…` ids.
+    /// Returns accounts by their `ca_…` ids.
     pub async fn get(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Found {
         let (mut found, mut needed, mut old, mut due) =
             (Lookups::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
@@ -134,7 +138,7 @@ impl AccountsById {
         reader.stats.save_by_cache(found.len());
         let unread = needed.len() + old.len();
         reader.stats.save_by_batching(unread.saturating_sub(unread.div_ceil(FILTER_VALUES_MAX)));
-        // Where one of them is needed, the others come along for nothing.
+        // If one id is needed, the old ones share its calls at no extra cost.
         let purpose = if needed.is_empty() { Purpose::Refresh } else { Purpose::Needed };
         needed.append(&mut old);
         let calls = self.batches(reader, needed).into_iter().map(|batch| self.join(reader, batch, purpose));
@@ -149,7 +153,7 @@ impl AccountsById {
         found.into_iter().map(told).collect()
     }
 
-    /// Sorted, so that the same ids make the same calls.
+    /// Splits ids into calls. The ids are sorted, so that equal sets of ids make equal calls.
     fn batches(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Vec<BatchKey> {
         let mut ids: Vec<_> = ids.into_iter().collect();
         ids.sort_unstable();
@@ -189,7 +193,7 @@ impl AccountsById {
         found
     }
 
-    /// Reads at most 100 accounts, keeps what comes, and where that fails falls back on what is kept.
+    /// Fetches at most 100 accounts and caches them. Ids whose fetch fails fall back to their cached entries.
     async fn read(
         self,
         reader: Reader,
@@ -232,7 +236,7 @@ impl AccountsById {
         }
     }
 
-    /// What is known of some accounts, from the upstream.
+    /// Fetches the accounts of some keys, and which of them are missing, from the upstream.
     async fn fetch_known(
         &self,
         reader: &Reader,
@@ -251,7 +255,7 @@ impl AccountsById {
         Ok(keys.into_iter().map(known).collect())
     }
 
-    /// At most 100 accounts: shared ones too, unless this credential may not ask for them.
+    /// Fetches at most 100 accounts, shared ones included unless the upstream rejects `account_type`.
     async fn fetch(
         &self,
         reader: &Reader,
@@ -266,7 +270,7 @@ impl AccountsById {
             Err(error)
                 if error.failure == UpstreamFailure::Rejected && matches!(error.status, Some(400 | 422)) =>
             {
-                // Only where the same question passes without it was `account_type` the reason.
+                // `account_type` was the reason only if the same request succeeds without it.
                 let accounts = self.walk(reader, ids, None, purpose).await?;
                 self.without_account_type.insert(fingerprint, ());
                 Ok(accounts)
@@ -298,8 +302,8 @@ impl AccountsById {
     }
 }
 
-/// Has accounts share what is equal of their reports again, as they did where they were read: it is one answer's, and told
-/// once.
+/// Makes accounts share equal problem reports again, as they did when they were read. Equal reports come from
+/// one response and are reported once.
 fn share_equal_reports<'a>(arrived: impl Iterator<Item = &'a mut ReadValue<AccountLookup>>) {
     let mut met = ProblemReports::new();
     for problems in arrived.flat_map(|arrived| &mut arrived.value.problems) {

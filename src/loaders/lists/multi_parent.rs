@@ -1,13 +1,13 @@
-//! Many lists in few calls: the accounts of many parents at once.
+//! Batched reads of the account lists of many parents.
 //!
-//! The same question about N parents (20 providers, 3 accounts each) is one upstream list filtered
-//! by all of them, split by value on return. One page of such a list is *not* the whole: where the
-//! data is skewed it holds the rows of one parent and none of the others. Every batcher that was
-//! measured answers empty lists there; this one asks again for those that came out short.
+//! The entry point is `AccountLists::slices`. The same query for N parents (20 providers, 3 accounts each)
+//! becomes one upstream list that is filtered by all of them; its rows are split by parent. With skewed data
+//! one page may hold rows of a single parent. It is *not* the whole list, so parents with too few rows are
+//! requested again. (Every other batcher that was measured returns empty lists for them.)
 //!
-//! A page of P rows cannot leave everybody short: among parents that want at most P rows together,
-//! one at least gets all it wants. So every further call finishes a parent, and there are never more
-//! of them than parents that were short.
+//! A page of P rows cannot leave all parents short: if they want at most P rows together, at least one gets
+//! all its rows. Each further call therefore completes a parent, and the number of calls is at most the
+//! number of short parents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,39 +25,39 @@ use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::page::{Direction, PageRequest};
 use crate::loaders::cache::freshness::{Cached, StalePolicy};
 
-/// A page of accounts, as a connection's arguments describe it. Every parent of the field has its own list of them.
+/// A page of accounts as described by a connection's arguments. Each parent of the field has its own list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AccountQuery {
-    /// Which accounts.
+    /// Filter of the list.
     pub filter: AccountFilter,
-    /// In which order.
+    /// Order of the list.
     pub order: AccountOrder,
-    /// Which part of the list.
+    /// Requested part of the list.
     pub page: PageRequest,
 }
 
-/// The answers, by parent.
+/// Slices by parent.
 pub type Slices = BTreeMap<Parent, Result<Arc<Slice>, ListError>>;
 
-/// Rounds in which parents that are short are asked for together; those still short after them are
-/// asked for one by one, all at once, so that the wait is bounded as well as the calls.
+/// Maximum number of rounds that request short parents together. The parents that are still short are then
+/// requested individually and concurrently, which bounds the latency as well as the calls.
 const JOINED_ROUNDS: usize = 3;
 
-/// How much text the values of one group may be, in bytes: many servers refuse URLs of more than 8 KiB,
-/// and a value can double when it is percent-encoded.
+/// Maximum size of the values of one group, in bytes. Many servers reject URLs of more than 8 KiB, and
+/// percent-encoding can double the size of a value.
 const GROUP_BYTES_MAX: usize = 4_000;
 
-/// How many calls of one question are under way at once.
+/// Maximum number of concurrent calls of one query.
 const CALLS_AT_ONCE: usize = 16;
 
 impl AccountLists {
-    /// Reads a query's page for every parent; all of them are of one kind.
+    /// Reads a query's page for each parent. All parents must be of one kind.
     pub async fn slices(&self, reader: &Reader, query: &AccountQuery, parents: BTreeSet<Parent>) -> Slices {
         MultiParentRead { lists: self, reader, query }.run(parents).await
     }
 }
 
-/// One query for many parents.
+/// Read of one query for many parents.
 struct MultiParentRead<'a> {
     lists: &'a AccountLists,
     reader: &'a Reader,
@@ -65,12 +65,12 @@ struct MultiParentRead<'a> {
 }
 
 impl MultiParentRead<'_> {
-    /// A parent's list.
+    /// Returns the list of a parent.
     fn list(&self, parent: &Parent) -> Scan {
         Scan::new(self.reader.clone(), parent.narrow(&self.query.filter), self.query.order)
     }
 
-    /// The scan that begins at the end of the list that is asked for.
+    /// Returns the scan that starts at the end of the list from which the page is taken.
     fn scan(&self, parent: &Parent) -> Scan {
         let list = self.list(parent);
         match self.scan_direction() {
@@ -86,7 +86,7 @@ impl MultiParentRead<'_> {
         }
     }
 
-    /// How many rows of a parent are enough.
+    /// Returns the number of rows that completes a parent.
     fn rows_enough(&self) -> usize {
         self.query.page.size + usize::from(self.query.page.has_more_selected)
     }
@@ -111,8 +111,8 @@ impl MultiParentRead<'_> {
         slices
     }
 
-    /// Whether a parent's list may be read as a part of another. A cursor belongs to one list, and
-    /// a list whose first page is kept, or that holds nothing, costs no call of its own.
+    /// Whether a parent's list may be read as part of a joined list. A cursor belongs to one list only. A
+    /// list that is empty or whose first page is cached needs no call of its own.
     fn is_joinable(&self, parent: &Parent) -> bool {
         let scan = self.scan(parent);
         *parent != Parent::Project
@@ -123,8 +123,8 @@ impl MultiParentRead<'_> {
             && !self.lists.is_first_page_available(&scan)
     }
 
-    /// One round: fixed groups of sorted parents, each as many as one page can satisfy, asked for at
-    /// once. Gives back the parents that came out short.
+    /// Runs one round: fixed groups of sorted parents, requested concurrently. One page can complete all
+    /// parents of a group. Returns the parents that are still short.
     async fn ask_joined(&self, parents: Vec<Parent>, slices: &mut Slices) -> Vec<Parent> {
         let group_most = (self.lists.settings().page_rows / self.rows_enough().max(1)).max(1);
         let groups = parents.len().div_ceil(group_most);
@@ -154,7 +154,7 @@ impl MultiParentRead<'_> {
         short
     }
 
-    /// A parent's part of a joined page; `None` where it is short.
+    /// Returns a parent's part of a joined page, or `None` if the parent is short.
     fn part(&self, parent: &Parent, joined: &Cached<Arc<Page>>) -> Option<Slice> {
         let (page, freshness) = (&joined.value, joined.freshness);
         let scan = self.scan(parent);
@@ -165,7 +165,7 @@ impl MultiParentRead<'_> {
             .filter(|account| parent.owns(account) && ids.insert(&*account.id))
             .cloned()
             .collect();
-        // A feed that ends before it told what it promised is not taken for the whole of anybody's list.
+        // A list that ends before its announced total is not treated as complete.
         let is_promised = page
             .total_items
             .is_none_or(|total| u64::try_from(page.rows_sent).is_ok_and(|sent| total <= sent));
@@ -173,7 +173,8 @@ impl MultiParentRead<'_> {
         if !is_whole && own.len() < self.rows_enough() {
             return None;
         }
-        // A row's place here is its place in the parent's own list, whose first page begins alike.
+        // A row has the same index here as in the parent's own list: the first pages of both start with the
+        // same rows.
         let (mut ties, mut seen) = (TieRun::at_the_beginning(), 0);
         let row = |(index, account): (usize, &SharedAccount)| {
             seen += 1;
@@ -184,7 +185,7 @@ impl MultiParentRead<'_> {
         run.reads(freshness);
         run.rows = own.iter().enumerate().take(self.query.page.size).map(row).collect();
         run.more = own.len() > self.query.page.size || (!is_whole && !self.query.page.has_more_selected);
-        // Of rows that could not be read nobody knows whose they were: then each parent is counted by itself.
+        // An unreadable row may belong to any parent. Only a full slice is then known to be complete.
         let is_readable = page.rows_unread() == 0;
         run.is_complete = is_readable || run.rows.len() == self.query.page.size;
         if is_whole && is_readable {
@@ -195,7 +196,7 @@ impl MultiParentRead<'_> {
     }
 }
 
-/// Sorted parents in groups of a size, and of no more text than a URL takes.
+/// Splits sorted parents into groups, bounded by a number of parents and by the text that fits into a URL.
 fn groups_of(parents: &[Parent], size: usize) -> Vec<&[Parent]> {
     let mut groups = Vec::new();
     let mut rest = parents;

@@ -1,9 +1,11 @@
-//! One fetch for all replicas: the first one to miss fetches, the others wait for its result.
+//! One fetch for all replicas: the first replica that misses fetches, the others wait for its result.
 //!
-//! The replica that fetches holds a short lease. The others look into the store at growing intervals of up to [`STEP_MAX`],
-//! until the value is there, the failure marker of the fetch is there, or the lease is gone (its holder died, and another
-//! waiter takes it over). After a limit they fetch themselves. A message on the channel, the rejected choice, would save the
-//! last interval, and a lost message would cost the whole wait.
+//! The entry point is `UpstreamCache::read`. The store and the leases come from `crate::replicas`.
+//! The fetching replica has a short lease. The others poll the store at growing intervals of up to
+//! [`STEP_MAX`], until they find the value or the failure marker of the fetch. If the lease is gone, its
+//! holder died and another waiter acquires it. After a time limit, a waiter fetches without the lease.
+//! Rejected: a message on the channel. It would save the last interval, but a lost message would cost the
+//! whole wait.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -27,11 +29,11 @@ use crate::replicas::lease::{Lease, LeaseAttempt};
 use crate::replicas::store::Entry;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
-/// How soon the others look again at first, and at most.
+/// First and longest interval between two lookups of a waiting replica.
 const STEP: Duration = Duration::from_millis(4);
 const STEP_MAX: Duration = Duration::from_millis(64);
 
-/// How much later than a command itself those who wait for it give up: so it is the command that is seen to be late.
+/// Extra wait beyond the timeout of a store command, so that the command itself reports the timeout.
 const SLACK: Duration = Duration::from_millis(5);
 
 /// Attempts to acquire a lease that is taken although the store shows no holder.
@@ -40,39 +42,39 @@ const LEASE_ATTEMPTS_MAX: u32 = 3;
 /// Lifetime of a failure marker.
 const FAILURE_TTL: Duration = Duration::from_secs(2);
 
-/// What is fresh for less than that is not shared.
+/// Shortest remaining freshness lifetime of a shared value.
 const SHARED_MIN_TTL: Duration = Duration::from_millis(1);
 
-/// What is heavier is not shared, in bytes: a command has little time.
+/// Maximum size of a shared entry in bytes. A store command has a short timeout.
 const SHARED_MAX_BYTES: usize = 4 << 20;
 
-/// The values that a batch asks for.
+/// Keys that a batch requests, and the context that their values depend on.
 #[derive(Clone)]
 pub(crate) struct BatchRequest<K> {
-    /// The keys, and from when on what was read of each will do; none where its being fresh will.
+    /// The keys, each with the earliest acceptable start of its fetch. `None` accepts any fresh value.
     pub(crate) keys: Vec<(K, Option<Instant>)>,
-    /// What kind of things they are.
+    /// Kind of the values, a part of their store keys.
     pub(crate) kind: &'static str,
-    /// What else their values depend on: settings that replicas may have otherwise.
+    /// Settings that the values depend on and that may differ between replicas.
     pub(crate) variant: Arc<str>,
 }
 
-/// A value that was read here.
+/// Key, value and freshness lifetime of a value that this replica fetched.
 pub(crate) type FetchedValue<K, V> = (K, V, Duration);
 
-/// A value that was read, by whichever replica.
+/// A value that this or another replica fetched.
 #[derive(Debug)]
 pub(crate) struct ReadValue<V> {
     pub(crate) value: V,
-    /// When its fetch began.
+    /// Start of its fetch.
     pub(crate) fetched: Instant,
-    /// For how long from then it is fresh.
+    /// Freshness lifetime, counted from `fetched`.
     pub(crate) fresh_for: Duration,
-    /// Whether another replica read it.
+    /// Whether another replica fetched it.
     pub(crate) is_shared: bool,
 }
 
-/// As it stands in the store.
+/// Stored form of a value.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredValue<V> {
@@ -81,7 +83,7 @@ struct StoredValue<V> {
     value: V,
 }
 
-/// How a fetch failed, for those who waited for it.
+/// Error of a failed fetch, stored for the replicas that wait for its result.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FailureMarker {
@@ -94,7 +96,7 @@ struct FailureMarker {
     is_held: bool,
 }
 
-/// What a look into the store has found.
+/// Result of a store lookup.
 struct StoreLookup<K, V> {
     generation: Generation,
     found: Vec<(K, ReadValue<V>)>,
@@ -102,27 +104,29 @@ struct StoreLookup<K, V> {
     marker: Option<FailureMarker>,
 }
 
-/// What became of a batch.
+/// Outcome of a batch.
 pub(crate) struct BatchResult<K, V> {
-    /// What has come.
+    /// Values that were read.
     pub(crate) arrived: HashMap<K, ReadValue<V>>,
-    /// Why the rest has not.
+    /// Error of the keys without a value.
     pub(crate) failed: Option<UpstreamError>,
 }
 
-/// How the way through the store ended for what was not there.
+/// Next step for the keys that were not found in the store.
 enum ReadPlan {
     /// Fetch, and store the result. Other replicas wait for it if a lease is held.
     Fetch(Generation, Option<(Lease, BatchKeys)>),
-    /// To be read: the store is away, or takes too long.
+    /// Fetch without the store, which is unavailable or too slow.
     Alone,
-    /// Another has read it, and failed.
+    /// Return the error of another replica's fetch.
     Failed(UpstreamError),
 }
 
 impl<U: Upstream> UpstreamCache<U> {
-    /// Reads a batch, all keys of one credential: what another replica has read, and the rest by `fetch`, whose errors are here
-    /// or come from the replica that was waited for.
+    /// Reads a batch, whose keys all belong to one credential.
+    ///
+    /// Values that another replica fetched come from the store, the rest from `fetch`. An error comes from
+    /// `fetch` or from the replica that was waited for.
     pub(crate) async fn read<K, V, F>(
         &self,
         mut request: BatchRequest<K>,
@@ -141,7 +145,7 @@ impl<U: Upstream> UpstreamCache<U> {
             return result;
         };
         if self.ttl().is_zero() {
-            // Nothing is kept, so nothing is shared: whoever waited would wait in vain.
+            // Nothing is cached, so nothing is shared: a waiting replica would never find a value.
             result.take(here(fetch(request.take())).await);
             return result;
         }
@@ -162,7 +166,7 @@ impl<U: Upstream> UpstreamCache<U> {
                     Err(error) => flight.marker(lease.as_ref(), generation, error).into_iter().collect(),
                 };
                 let (part, replicas) = (Arc::clone(part), shared.replicas.clone());
-                // Nobody here waits for what is for the others.
+                // The caller does not wait for these writes, which serve other replicas only.
                 tokio::spawn(async move {
                     part.put(&replicas, entries, generation).await;
                     if let Some((lease, _)) = lease {
@@ -185,15 +189,15 @@ impl<K: Eq + Hash, V> BatchResult<K, V> {
     }
 }
 
-/// Where those who want the same batch meet.
+/// Store keys through which replicas coordinate the fetch of one batch.
 struct BatchKeys {
-    /// Who is at it.
+    /// Key of the lease.
     lease_key: String,
-    /// How that failed.
+    /// Key of the failure marker.
     marker: String,
 }
 
-/// One batch on its way through the store.
+/// Read of one batch through the shared store.
 struct SharedRead<'a, U> {
     upstream_cache: &'a UpstreamCache<U>,
     replicas: &'a Replicas,
@@ -202,7 +206,7 @@ struct SharedRead<'a, U> {
 }
 
 impl<U: Upstream> SharedRead<'_, U> {
-    /// Takes what is there, waits for what others read, and claims what nobody does.
+    /// Takes stored values, waits for fetches of other replicas, and acquires the lease for the rest.
     async fn plan<K, V>(&self, request: &mut BatchRequest<K>, result: &mut BatchResult<K, V>) -> ReadPlan
     where
         K: CacheKey<Upstream = U>,
@@ -210,7 +214,7 @@ impl<U: Upstream> SharedRead<'_, U> {
     {
         let settings = self.replicas.settings();
         let until = Instant::now() + settings.result_wait();
-        // All commands in a row have the time of one: that is what a slow store may cost.
+        // Consecutive commands share the timeout of one, which bounds the delay by a slow store.
         let mut by = Instant::now() + settings.timeout() + SLACK;
         let (mut step, mut waited_for, mut is_first, mut attempts) = (STEP, None, true, 0);
         loop {
@@ -226,7 +230,7 @@ impl<U: Upstream> SharedRead<'_, U> {
             }
             match lookup.holder {
                 Some(holder) if Instant::now() >= until => {
-                    // A lease expires. A value that was stored here without an expiry gets one.
+                    // A lease always expires. A stored value without an expiry gets one here.
                     let (key, ttl) = (batch.lease_key, settings.lease_ttl());
                     self.replicas.extend(Entry { key, value: holder, ttl }).await;
                     return ReadPlan::Fetch(lookup.generation, None);
@@ -246,13 +250,13 @@ impl<U: Upstream> SharedRead<'_, U> {
             let generation = lookup.generation;
             let lease_key = async { Some(self.replicas.acquire_lease(batch.lease_key.clone()).await) };
             match in_time(by, lease_key).await {
-                // Another replica was faster, or the value there is no lease.
+                // Another replica acquired the lease first, or the stored value is not a lease.
                 Some(LeaseAttempt::Taken) if attempts < LEASE_ATTEMPTS_MAX => attempts += 1,
                 Some(LeaseAttempt::Taken) => return ReadPlan::Fetch(generation, None),
-                // What is read is put there all the same.
+                // The result is stored even without a lease.
                 None | Some(LeaseAttempt::Unavailable) => return ReadPlan::Fetch(generation, None),
                 Some(LeaseAttempt::Acquired(lease)) => {
-                    // Whoever held it before may have put its values there since the look.
+                    // The previous holder may have stored its values since the last lookup.
                     let lookup = in_time(by, self.look(request, &batch)).await;
                     let generation = lookup.as_ref().map_or(generation, |lookup| lookup.generation);
                     if let Some(lookup) = lookup {
@@ -304,18 +308,18 @@ impl<U: Upstream> SharedRead<'_, U> {
         }
     }
 
-    /// A value that is within its time by this replica's clock.
+    /// Returns the value if it is still fresh by this replica's clock.
     fn arrive<V>(&self, written: StoredValue<V>) -> Option<ReadValue<V>> {
         let StoredValue { fetched_at, fresh_for_ms, value } = written;
         let (now, fresh_for) = (Instant::now(), Duration::from_millis(fresh_for_ms));
-        // Another's clock may be ahead.
+        // The clock of another replica may be ahead.
         let fetched = self.upstream_cache.clock.instant(fetched_at).min(now);
         (now < fetched + fresh_for).then_some(ReadValue { value, fetched, fresh_for, is_shared: true })
     }
 
-    /// What a thing is called in the store.
+    /// Returns the store key of a value.
     fn name<K: Debug>(&self, request: &BatchRequest<K>, key: &K) -> String {
-        // A derived `Debug` is one text per value and cannot forget a field that is added later.
+        // A derived `Debug` gives each value a text of its own and includes fields that are added later.
         self.part
             .seal
             .key(request.kind, &format!("{} {:?} {key:?}", request.variant, self.upstream_cache.ttl()))
@@ -327,7 +331,7 @@ impl<U: Upstream> SharedRead<'_, U> {
         BatchKeys { lease_key: self.part.seal.key("claim", &what), marker: self.part.seal.key("word", &what) }
     }
 
-    /// What was read, as others are to find it.
+    /// Returns the store entries of fetched values. Too large or almost expired values are left out.
     fn entries<K, V>(
         &self,
         fetched_values: &HashMap<K, ReadValue<V>>,
@@ -354,7 +358,7 @@ impl<U: Upstream> SharedRead<'_, U> {
         fetched_values.iter().filter_map(entry).collect()
     }
 
-    /// How it failed, for those who wait, where it would have failed for them too.
+    /// Returns the entry of the failure marker if the error would affect the waiting replicas too.
     fn marker(
         &self,
         lease: Option<&(Lease, BatchKeys)>,
@@ -368,7 +372,7 @@ impl<U: Upstream> SharedRead<'_, U> {
     }
 }
 
-/// What came in time.
+/// Returns the result of a store command, or `None` if it takes too long.
 async fn in_time<T>(by: Instant, command: impl Future<Output = Option<T>>) -> Option<T> {
     timeout_at(by, command).await.ok().flatten()
 }
@@ -386,7 +390,7 @@ impl<K: Eq + Hash> BatchRequest<K> {
     }
 }
 
-/// What is read by this replica.
+/// Runs a fetch and marks its values as fetched by this replica.
 async fn here<K: Eq + Hash, V>(
     fetch: impl Future<Output = Result<Vec<FetchedValue<K, V>>, UpstreamError>>,
 ) -> Result<HashMap<K, ReadValue<V>>, UpstreamError> {
@@ -397,7 +401,10 @@ async fn here<K: Eq + Hash, V>(
 }
 
 impl FailureMarker {
-    /// What others would meet too: not this replica's own trouble, nor what its own view of the upstream holds back.
+    /// Creates a marker if the error would affect other replicas too.
+    ///
+    /// Errors inside this replica are not shared. Calls that it did not send because of its own view of the
+    /// upstream are shared only if the rate limit is the reason.
     fn of(token: &[u8], error: &UpstreamError) -> Option<Self> {
         use UpstreamFailure as F;
         let is_everybodys = match error.failure {

@@ -1,7 +1,8 @@
-//! The generation of one credential's shared data, and what this replica knows of it.
+//! Generation of one credential's shared data, as known to this replica.
 //!
-//! Every stored entry carries the generation that was current when its fetch began. An entry of another generation is
-//! worthless, so an invalidation writes a new generation and has no entries to search for and remove.
+//! The entry point is [`GenerationState`], which the credential's partition of the shared cache contains.
+//! Every stored entry has the generation that was current when its fetch began. An entry of another
+//! generation is invalid. An invalidation therefore only writes a new generation and removes no entries.
 
 use std::collections::VecDeque;
 
@@ -11,17 +12,17 @@ use super::seal::Generation;
 use crate::domain::change::ChangeCause;
 use crate::domain::upstream_name::UpstreamName;
 
-/// How many invalidated generations are remembered, which the store may still return.
+/// Maximum number of remembered invalidated generations, which the store may still return.
 const DEAD_MAX: usize = 8;
 
-/// What this replica knows of a credential's generation.
+/// State of a credential's generation, as known to this replica.
 #[derive(Debug, Default)]
 pub(super) struct GenerationState {
-    /// The newest one, read from the store or received from another replica.
+    /// The newest generation, created here, read from the store or received from another replica.
     newest: Option<Generation>,
-    /// The ones that were invalidated before it.
+    /// Earlier generations, which are invalidated.
     dead: VecDeque<Generation>,
-    /// The one whose lifetime in the store was extended, because this replica stored entries of it.
+    /// The generation that the store has with the long lifetime that stored entries require.
     pub(super) lasting: Option<Generation>,
     /// Whether anything was fetched while the generation was unknown.
     pub(super) is_blind: bool,
@@ -29,22 +30,23 @@ pub(super) struct GenerationState {
     pub(super) unsent: Option<Invalidation>,
 }
 
-/// Everything of a credential is invalid.
+/// Invalidation of all data of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Invalidation {
     pub(super) upstream: UpstreamName,
     pub(super) generation: Generation,
-    /// Why the data is read again; `None` if the upstream rejected the key, so that nothing may be served any more.
+    /// Reason for reading the data again. `None` if the upstream rejected the key; then cached data must not
+    /// be served.
     pub(super) cause: Option<ChangeCause>,
 }
 
-/// What the generation in the store means for the cached data.
+/// Result of comparing the generation in the store with the one known here.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Comparison {
-    /// The store has not received the newest invalidation: its entries are older than that.
+    /// The store has not received the newest invalidation, so its entries are invalid.
     StoreIsBehind,
-    /// Something was invalidated elsewhere: expire what is cached here.
+    /// Another replica invalidated the data, so this replica's cache entries must expire.
     Invalidated,
     /// Nothing was invalidated since the last comparison.
     Same,
@@ -68,7 +70,7 @@ impl GenerationState {
         generation: Generation,
         cause: Option<ChangeCause>,
     ) {
-        // A withdrawal that is still unsent wins over a mere expiry.
+        // An unsent rejection of the key (no cause) takes precedence over a mere expiry.
         let cause = cause.filter(|_| self.unsent.is_none_or(|unsent| unsent.cause.is_some()));
         self.succeed(generation);
         self.unsent = Some(Invalidation { upstream, generation, cause });

@@ -1,8 +1,10 @@
 //! Shared values are encrypted (AES-256-GCM) with a key derived from the credential whose data they are.
 //!
-//! Only a holder of that credential can read them. A value that is stored under another name, or was written by anyone else,
-//! does not open. Names are derived the same way, because their parts (a user's id, a filter) could be guessed from a plain
-//! hash. Plain values, the rejected choice, would let any reader of the store read the accounts of all tenants.
+//! The entry point is [`Seal`], created for each credential by its partition of the shared cache.
+//! Only a holder of the credential can decrypt a value. Decryption fails if the value was moved to another
+//! store key or was written without the credential. Store keys are derived with an HMAC of the credential
+//! too, because their parts (a user's id, a filter) could be guessed from a plain hash.
+//! Rejected: unencrypted values. Any reader of the store could read the accounts of all tenants.
 
 use std::fmt::Write as _;
 
@@ -15,14 +17,15 @@ use sha2::Sha256;
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::Upstream;
 
-/// The version of everything that is shared: with another one, nothing that was written is read. It is raised whenever what is
-/// written changes (a test holds its text).
+/// Format version of all shared data. Data of another version is not read. Every change of the stored
+/// format raises it (a test compares the exact text).
 pub(crate) const VERSION: u8 = 1;
 
-/// Which drop of a credential's data an entry comes after: any other than the one that stands in the store is worth nothing.
+/// Generation of a credential's shared data, replaced by every invalidation. An entry is valid only if its
+/// generation is the one in the store.
 pub(crate) type Generation = [u8; 8];
 
-/// What opens and closes what is shared of one credential.
+/// Encryption of one credential's shared data, and derivation of its store keys.
 pub(crate) struct Seal {
     name_key: [u8; 32],
     value_key: [u8; 32],
@@ -40,21 +43,23 @@ impl Seal {
         }
     }
 
-    /// Where the credential's generation stands.
+    /// Returns the store key of the credential's generation.
     pub(crate) fn generation_key(&self) -> String {
         format!("{}:generation", self.begin)
     }
 
-    /// Where a thing of a kind stands; what it is, in any text that tells it from all others.
+    /// Returns the store key of an item. `thing` is any text that is unique among the items of its kind.
     pub(crate) fn key(&self, kind: &str, thing: &str) -> String {
-        // A key of any length is one for HMAC: it cannot fail.
+        // HMAC accepts keys of any length, so this cannot fail.
         let keyed = Hmac::<Sha256>::new_from_slice(&self.name_key);
         let digest: [u8; 32] =
             keyed.map_or([0; 32], |mac| mac.chain_update(thing).finalize().into_bytes().into());
         format!("{}:{kind}:{}", self.begin, hex(&digest))
     }
 
-    /// What stands under a key: version, generation, nonce, and the value, sealed together with all of them and the key.
+    /// Encrypts a value for a store key and a generation.
+    ///
+    /// The result is version, generation, nonce and ciphertext. The first two and the key are authenticated.
     pub(crate) fn close(&self, key: &str, generation: Generation, value: &impl Serialize) -> Option<Vec<u8>> {
         let mut sealed = serde_json::to_vec(value).ok()?;
         let cipher = RandomizedNonceKey::new(&AES_256_GCM, &self.value_key).ok()?;
@@ -62,7 +67,7 @@ impl Seal {
         Some([&[VERSION], &generation[..], &nonce.as_ref()[..], &sealed].concat())
     }
 
-    /// What was closed under that key and in that generation.
+    /// Decrypts a value that was encrypted for this store key and generation.
     pub(crate) fn open<T: DeserializeOwned>(
         &self,
         key: &str,
@@ -86,17 +91,17 @@ impl Seal {
     }
 }
 
-/// What stood under a key.
+/// Result of decrypting a stored value.
 pub(crate) enum Opened<T> {
     /// The value.
     Value(T),
-    /// A value from before everything of the credential was dropped.
+    /// A value of another generation, which is invalid.
     ExpiryNotice,
-    /// Nothing of ours, or of another version.
+    /// Data of another version, or data that does not decrypt.
     Unreadable,
 }
 
-/// What a value is sealed with, besides itself.
+/// Returns the additional authenticated data of a value: version, generation and store key.
 fn bound(key: &str, generation: Generation) -> Vec<u8> {
     [&[VERSION], &generation[..], key.as_bytes()].concat()
 }

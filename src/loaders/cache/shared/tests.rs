@@ -1,4 +1,7 @@
-//! The form in which values are shared, to the letter: whatever changes it here changes it for replicas of the version before.
+//! Tests of the stored format of shared values, compared character by character.
+//!
+//! Replicas of the previous version read the same store. A change of the format must therefore raise
+//! `VERSION`. Further tests cover the allow list, the problem reports and the encryption.
 
 use std::sync::Arc;
 
@@ -20,7 +23,7 @@ use crate::upstream::accounts::{AccountPage, AccountsClient};
 use crate::upstream::quota::Purpose;
 use crate::upstream::transport::Transport;
 
-/// A page as its client reads it.
+/// Returns the page that the accounts client reads from a response body.
 async fn read(body: String) -> AccountPage {
     let network = service_fn(move |_: http::Request<bytes::Bytes>| {
         let body = http_body_util::Full::from(body.clone()).map_err(BoxError::from).boxed_unsync();
@@ -38,7 +41,7 @@ async fn read(body: String) -> AccountPage {
     client.fetch_page(&key, &filter, AccountOrder::NEWEST_FIRST, None, 100, Purpose::Needed).await.unwrap()
 }
 
-/// An account with all that can be read of one, and much that cannot.
+/// Returns a page whose first account has every readable field, and fields that must not be read.
 async fn page() -> Page {
     let item = json!({
         "id": "ca_1", "toolkit": { "slug": "gmail" }, "word_id": "w", "alias": "a", "user_id": "u",
@@ -91,7 +94,7 @@ fn what_is_not_on_the_allow_list_is_not_read_back() {
 
 #[tokio::test]
 async fn every_place_that_a_row_can_have_a_problem_at_is_known_by_its_name() {
-    // Whatever can be of another type, is.
+    // Every field that can have a wrong type has one.
     let wrong = json!({ "id": "ca", "toolkit": { "slug": "x" }, "auth_config": { "id": "ac", "auth_scheme": [], "deprecated": { "uuid": [] } },
         "status": "ACTIVE", "word_id": [], "alias": [], "user_id": [], "status_reason": [], "created_at": 1, "updated_at": 1,
         "test_request_endpoint": [], "experimental": { "account_type": [] }, "deprecated": { "uuid": "u", "labels": [[]] },
