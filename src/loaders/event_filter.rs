@@ -1,4 +1,7 @@
-//! Who hears of which change: what a listener would not see by a query, it does not hear of either.
+//! Visibility of changes: a subscriber receives only changes that it could also see with a query.
+//!
+//! Extends [`OperationLoader`] with the two checks that subscriptions apply to each change. They use the
+//! caller's view and the filter of the subscription.
 
 use std::sync::Arc;
 
@@ -12,8 +15,9 @@ use crate::domain::filters::AccountFilter;
 use crate::domain::filters::AccountOrder;
 
 impl OperationLoader {
-    /// A change of an integration as the caller sees it; `None` where it sees no change, or did not ask for it. What left
-    /// the filter by the change is told too.
+    /// Returns an integration's change as the caller sees it; `None` if it is not visible or does not match.
+    ///
+    /// A change also matches if only the state before it matched the filter.
     #[must_use]
     pub fn visible_provider_change(
         &self,
@@ -36,13 +40,13 @@ impl OperationLoader {
         is_heard.then_some(ProviderChange { states, ..change.clone() })
     }
 
-    /// Whether the caller hears of a change of an account. What left the filter by the change is told too.
+    /// Whether the caller receives an account's change. It also matches if only the earlier state matched.
     #[must_use]
     pub fn is_account_change_visible(&self, change: &AccountChange, filter: &AccountFilter) -> bool {
         let Some(reader) = self.reader() else { return false };
         let scan = Scan::new(reader, filter.clone(), AccountOrder::NEWEST_FIRST);
         let states = &change.states;
-        // An account that passed from one user to another is told to neither: each would learn of the other's.
+        // If an account moved from one user to another, neither receives it: each would learn of the other.
         let is_seen =
             states.before().into_iter().chain(states.after()).all(|account| self.view.shows_account(account));
         is_seen && states.before().into_iter().chain(states.after()).any(|account| scan.admits(account))

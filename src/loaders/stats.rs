@@ -1,8 +1,12 @@
-//! Statistics of one operation: how old its parts are, what could not be read of them, and which upstream calls they cost.
+//! Statistics of one operation: the age of its data, problems in it, and its upstream calls.
 //!
-//! The age of the oldest part limits how long the response is valid. The problems are `extensions.switchboard.problems`.
-//! The calls are reported to a client that sends `"extensions": {"switchboard": {"trace": true}}`. Upstream URLs, headers and
-//! bodies are never recorded.
+//! [`OperationStats`] is the entry point. Loaders and caches record into it, and the response reads it:
+//!
+//! - The age of the oldest part limits how long the response is valid.
+//! - The problems are returned as `extensions.switchboard.problems`.
+//! - The calls are returned if the client sends `"extensions": {"switchboard": {"trace": true}}`.
+//!
+//! Upstream URLs, headers and bodies are never recorded.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -21,7 +25,7 @@ use crate::domain::view::View;
 use crate::telemetry::requests::Cost;
 use crate::upstream::error::UpstreamError;
 
-/// The account of one operation.
+/// Statistics and upstream deadline of one operation.
 #[derive(Debug)]
 pub struct OperationStats {
     started: Instant,
@@ -37,17 +41,18 @@ struct Entries {
     changes_at: Option<Instant>,
     calls: Vec<Call>,
     saved: Saved,
-    /// Of the parts that have any.
+    /// Problems by part; only parts that have problems.
     problems: HashMap<PartKey, ProblemReports>,
 }
 
-/// Identifies a part of the response: the list of providers, a page or the size of a list, an account by its id. The problems
-/// of a part that is read twice, first stale and then again, replace those of the first read.
+/// Identifier of a part of the response: a list of providers, a page or size of a list, or an account by id.
+///
+/// If a part is read twice, first stale and then fresh, the problems of the second read replace the first.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PartKey(String);
 
 impl PartKey {
-    /// The key of a part, by its kind and its key in the cache. A derived `Debug` is one text per value.
+    /// Creates the key of a part from its kind and its cache key.
     pub(super) fn new(kind: &'static str, key: &impl Debug) -> Self {
         Self(format!("{kind} {key:?}"))
     }
@@ -57,74 +62,74 @@ impl PartKey {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Call {
-    /// Which upstream.
+    /// The upstream.
     pub upstream: String,
-    /// What was asked for.
+    /// The requested data.
     pub asked: String,
-    /// When it was sent, in milliseconds from the operation's start.
+    /// Start of the call, in milliseconds since the start of the operation.
     pub started_at_ms: f64,
-    /// How long it took, in milliseconds.
+    /// Duration of the call, in milliseconds.
     pub took_ms: f64,
     /// `OK`, or an error code.
     pub outcome: &'static str,
 }
 
-/// The calls that were not made.
+/// Numbers of upstream calls that were avoided.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Saved {
-    /// What was kept already.
+    /// Values that were already cached.
     pub by_cache: usize,
-    /// What was answered by one call for several fields.
+    /// Calls avoided because one call served several fields.
     pub by_batching: usize,
-    /// What somebody else was fetching at the same moment.
+    /// Values received from an in-flight fetch of another caller.
     pub by_joining: usize,
 }
 
-/// The statistics as a response shows them.
+/// The statistics in the form in which a response returns them.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trace {
-    /// How long the operation took, in milliseconds.
+    /// Duration of the operation, in milliseconds.
     pub took_ms: f64,
-    /// Its upstream calls, in the order in which they were sent.
+    /// Upstream calls, ordered by start time.
     pub calls: Vec<Call>,
-    /// The calls that were not made.
+    /// Numbers of upstream calls that were avoided.
     pub saved: Saved,
 }
 
 impl OperationStats {
-    /// Statistics of an operation that begins now and waits for upstreams `until` then. Single calls are recorded only if it
-    /// `is_traced`.
+    /// Creates the statistics of an operation that starts now and waits for upstreams until `until`. Single
+    /// calls are recorded only if `is_traced` is true.
     #[must_use]
     pub fn begin(is_traced: bool, until: Instant) -> Self {
         let (deadline, calls_made) = (UpstreamDeadline::new(until), Default::default());
         Self { started: Instant::now(), deadline, is_traced, calls_made, entries: Mutex::default() }
     }
 
-    /// Statistics of a background task, which has no deadline and no client.
+    /// Creates the statistics of a background task, which has no deadline and no client.
     pub(super) fn background() -> Self {
         Self { deadline: UpstreamDeadline::never(), ..Self::begin(false, Instant::now()) }
     }
 
-    /// Whether its account is asked for.
+    /// Whether the client requested a trace.
     #[must_use]
     pub fn is_traced(&self) -> bool {
         self.is_traced
     }
 
-    /// Whether something was not waited for, as the operation's time was up.
+    /// Whether the operation's deadline ended the wait for an upstream.
     #[must_use]
     pub fn is_late(&self) -> bool {
         self.deadline.is_exceeded()
     }
 
-    /// Until when the operation waits for upstreams.
+    /// Returns the time limit of the operation's upstream reads.
     pub(super) fn deadline(&self) -> &UpstreamDeadline {
         &self.deadline
     }
 
-    /// The age of the oldest part so far; none where nothing was read.
+    /// Returns the age of the oldest part so far; `None` if nothing was read.
     #[must_use]
     pub fn freshness(&self) -> Option<Freshness> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,14 +138,14 @@ impl OperationStats {
         entries.freshness.map(|parts| Freshness { changes_at: changes_at(parts), ..parts })
     }
 
-    /// Enters that time alone changes the answer then.
+    /// Records that the response changes at `instant` by the passage of time alone.
     pub(super) fn changes_at(&self, instant: Instant) {
         self.change(|entries| {
             entries.changes_at = Some(entries.changes_at.map_or(instant, |known| known.min(instant)));
         });
     }
 
-    /// Enters how something was got.
+    /// Records a read: its source, its duration and its result.
     pub(super) fn enter<T>(
         &self,
         upstream: UpstreamName,
@@ -176,12 +181,12 @@ impl OperationStats {
         });
     }
 
-    /// Enters that the answer is made of a part of that age.
+    /// Records that the response contains a part of that age.
     pub(super) fn uses(&self, part: Freshness) {
         self.change(|entries| entries.freshness = Freshness::of(entries.freshness.into_iter().chain([part])));
     }
 
-    /// Enters what is to be told of a part, in place of what was told of it before.
+    /// Records the problems of a part. They replace those of an earlier read of the same part.
     pub(super) fn reports(&self, part: impl FnOnce() -> PartKey, problems: &ProblemReports) {
         self.change(|entries| match problems.is_empty() {
             true if entries.problems.is_empty() => {}
@@ -190,31 +195,31 @@ impl OperationStats {
         });
     }
 
-    /// What a view is told of the problems in all the parts so far.
+    /// Returns the problems in all parts so far that are visible to a view.
     #[must_use]
     pub fn problems(&self, view: &View) -> ProblemSummary {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         problems::summarize(view, entries.problems.values().flatten())
     }
 
-    /// Enters that so many values were kept already.
+    /// Records values that were already cached.
     pub(super) fn save_by_cache(&self, values: usize) {
         self.change(|entries| entries.saved.by_cache += values);
     }
 
-    /// Enters that one call stood for so many more.
+    /// Records calls that were avoided by batching.
     pub(super) fn save_by_batching(&self, calls: usize) {
         self.change(|entries| entries.saved.by_batching += calls);
     }
 
-    /// How many questions it had asked of each upstream; a call that repeats another is the same question.
+    /// Returns the number of calls to each upstream. A retry is not counted as another call.
     #[must_use]
     pub fn cost(&self) -> Cost {
         let [leadlex, composio] = &self.calls_made;
         Cost { leadlex: leadlex.load(Ordering::Relaxed), composio: composio.load(Ordering::Relaxed) }
     }
 
-    /// The account so far.
+    /// Returns the statistics so far.
     #[must_use]
     pub fn trace(&self) -> Trace {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -228,7 +233,7 @@ impl OperationStats {
     }
 }
 
-/// To a hundredth.
+/// Converts to milliseconds, rounded to two decimals.
 fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 100_000.0).round() / 100.0
 }

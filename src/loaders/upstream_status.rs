@@ -1,4 +1,8 @@
-//! What this layer knows of its own sources, and reading them again on demand.
+//! Status of both upstreams for one caller, and refreshes on demand.
+//!
+//! Extends [`OperationLoader`] with [`OperationLoader::sources`], which reports status and cache statistics,
+//! and [`OperationLoader::refresh`], which expires cached data and reads it again. Both use only the
+//! caller's own credentials.
 
 use std::time::Duration;
 
@@ -13,19 +17,19 @@ use crate::domain::filters::{AccountFilter, AccountOrder};
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::status::UpstreamStatus;
 
-/// One source, as one caller's credential has met it.
+/// Status and cache statistics of one upstream, for one caller's credential.
 #[derive(Debug, Clone)]
 pub struct UpstreamOverview {
-    /// Which.
+    /// The upstream.
     pub name: UpstreamName,
-    /// How it stands; none where the caller has no key to it.
+    /// Status of the upstream; `None` if the caller has no key to it.
     pub status: Option<UpstreamStatus>,
-    /// How the caches have served.
+    /// Statistics of the caches.
     pub cache: CacheStatistics,
 }
 
 impl OperationLoader {
-    /// Both sources. Costs no call.
+    /// Returns the status of both upstreams, without an upstream call.
     #[must_use]
     pub fn sources(&self) -> [UpstreamOverview; 2] {
         let (providers, lists) = (&self.sources.providers, &self.sources.lists);
@@ -48,9 +52,10 @@ impl OperationLoader {
         ]
     }
 
-    /// Has everything of one source, or of both, read again before it is served, and reads the list of
-    /// providers and the first page of accounts at once; what the quota does not allow is left as it was.
-    /// Gives the moment from which that is allowed, where something was left.
+    /// Expires all cached data of one upstream, or of both, and reads its first list at once.
+    ///
+    /// These lists are the providers and the first page of accounts. An upstream whose rate limit allows no
+    /// call is not changed. In that case the time from which a refresh is allowed is returned.
     pub async fn refresh(&self, only: Option<UpstreamName>) -> Option<Timestamp> {
         let is_meant = |name| only.is_none_or(|only| only == name);
         let providers = async {
@@ -59,7 +64,7 @@ impl OperationLoader {
             let wait = providers.client().refresh_wait(credential);
             if wait.is_none() {
                 providers.upstream_cache().expire(&credential.fingerprint(), ChangeCause::Refresh);
-                // Whether it could be read is told by the source's status.
+                // The upstream's status reports whether the read succeeded.
                 drop(providers.list(credential, StalePolicy::AllowStale, &self.stats).await);
             }
             wait
