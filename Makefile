@@ -68,9 +68,11 @@ browser: binary tests/browser/node_modules/.installed graphiql/node_modules/.ins
 	cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
+# Fetches first: cargo-deny reads the crates of every platform in Cargo.lock, and a build only downloads those of this one.
 # Advisories are in a Git repository. On a network without access to it, only the advisories are skipped.
 deny: $(if $(shell PATH="$(PATH)" command -v cargo-deny),,$(TOOLS)/bin/cargo-deny) ## Licences, banned crates, sources, and known vulnerabilities
 	@echo "== Dependencies"
+	cargo fetch --locked --quiet
 	cargo deny --locked --offline check bans licenses sources
 	@if timeout 120 cargo deny --locked fetch db >/dev/null 2>&1; then \
 		cargo deny --locked --offline check advisories; \
