@@ -96,6 +96,13 @@ impl<'de> Deserialize<'de> for ConnectionSetting {
 }
 
 impl ConnectionState {
+    /// The account's name at the external service (`val.displayName`); `None` if it is absent or blank.
+    #[must_use]
+    pub fn display_name(&self) -> Option<&str> {
+        let setting = self.settings.iter().find(|setting| setting.name == "displayName")?;
+        Some(&*setting.value).filter(|name| !name.trim().is_empty())
+    }
+
     /// Approximate heap use in bytes.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {

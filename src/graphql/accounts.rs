@@ -45,6 +45,9 @@ object_type! {
 
         /// The name that the application assigned to the connection.
         alias: Option<&str> = account.alias.as_deref();
+
+        /// The name of the account at the external service, such as an e-mail address. It distinguishes two accounts of one toolkit.
+        display_name: Option<&str> = account.state.display_name();
         object toolkit: Toolkit = Toolkit::upstreams(&account.toolkit);
         object auth_config: AuthConfig = AuthConfig(account.clone());
 

@@ -106,7 +106,7 @@ const A_HANDFUL: i32 = 5;
 /// names of accounts, and the filters that could be used to find them.
 const PERSONAL: [(&str, &[&str]); 8] = [
     ("Provider", &["accountId", "displayName", "errorMessage"]),
-    ("ConnectedAccount", &["user", "userId", "alias", "wordId", "state"]),
+    ("ConnectedAccount", &["user", "userId", "alias", "displayName", "wordId", "state"]),
     ("User", &["connectedAccounts"]),
     ("Query", &["usersByIds"]),
     ("ProviderFilter", &["search"]),

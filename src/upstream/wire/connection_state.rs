@@ -162,6 +162,22 @@ mod tests {
     }
 
     #[test]
+    fn a_display_name_is_text_that_is_not_blank() {
+        for (value, name) in [
+            (r#""ann@example.com""#, Some("ann@example.com")),
+            ("42", Some("42")),
+            (r#""""#, None),
+            (r#"" ""#, None),
+            ("null", None),
+            (r#"{"raw":"hush"}"#, None),
+        ] {
+            let state = read(&format!(r#"{{"val":{{"displayName":{value}}}}}"#));
+            assert_eq!(state.display_name(), name, "{value}");
+        }
+        assert_eq!(read(r#"{"val":{}}"#).display_name(), None);
+    }
+
+    #[test]
     fn a_val_of_another_type_is_empty() {
         for val in ["null", "[]", "\"none\"", "7"] {
             let state = read(&format!(r#"{{"authScheme":"SAML","val":{val}}}"#));

@@ -40,6 +40,28 @@ async fn viewer_is_the_caller() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn display_names_are_those_of_visible_accounts() {
+    let world = World::new();
+    let query = "{ connectedAccounts(first: 100) { nodes { userId toolkit { slug } displayName } } }";
+    for (caller, user) in [(tenant_a(), None), (member("user_3"), Some("user_3"))] {
+        let seen = data_as(&world, caller, query, json!({})).await;
+        let nodes = seen["connectedAccounts"]["nodes"].as_array().unwrap();
+        let mut named = 0;
+        for node in nodes {
+            assert!(user.is_none_or(|user| node["userId"] == user), "{node}");
+            let expected = format!(
+                "{} of {}",
+                node["toolkit"]["slug"].as_str().unwrap(),
+                node["userId"].as_str().unwrap()
+            );
+            named += usize::from(node["displayName"] == expected.as_str());
+            assert!(node["displayName"].is_null() || node["displayName"] == expected.as_str(), "{node}");
+        }
+        assert!((1..nodes.len()).contains(&named), "{named} of {} accounts have a name", nodes.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn member_sees_providers_without_personal_data() {
     let world = World::new();
     let query = "query ($search: String) {

@@ -149,6 +149,7 @@ fn account_owner_fields_have_one_tag() {
     let personal = [
         "AuthConfigAccountFilter.userIds",
         "ConnectedAccount.alias",
+        "ConnectedAccount.displayName",
         "ConnectedAccount.state",
         "ConnectedAccount.user",
         "ConnectedAccount.userId",

@@ -75,7 +75,7 @@ fn root(text: String) -> Root {
 
 const FRAGMENTS: &str = "
 fragment A on ConnectedAccount {
-    id connectedAccountId wordId alias userId status statusReason accountType createdAt
+    id connectedAccountId wordId alias accountName: displayName userId status statusReason accountType createdAt
     state { withheld settings { name value } }
     user { id connectedAccounts(first: 2) { totalCount nodes { id userId } } }
     toolkit { slug providers { ...P } connectedAccounts(last: 2) { ...C } }
