@@ -6,6 +6,7 @@ use super::serve::StopSignal;
 use super::{Failure, print};
 use crate::app;
 use crate::config::{ApiKeys, Config, ConfigSources};
+use crate::domain::clock::Clock;
 use crate::http;
 use crate::sandbox::{self, LEADLEX_PATH, Sandbox};
 
@@ -15,6 +16,9 @@ pub(super) struct Arguments {
     /// Address to listen on; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090", value_parser = super::address)]
     listen: SocketAddr,
+    /// Keep the data's built-in timestamps, which are equal in every run. By default they are shifted to now.
+    #[arg(long)]
+    fixed_clock: bool,
     #[command(flatten)]
     settings: sandbox::Settings,
 }
@@ -23,6 +27,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let stop = StopSignal::listen()?;
     let listener = app::bind("--listen", arguments.listen).await?;
     let sandbox = Sandbox::new(arguments.settings, sandbox::Clock::system());
+    if !arguments.fixed_clock {
+        sandbox.shift_to_now(Clock::system().now());
+    }
     print(&greeting(listener.local_addr()?))?;
     // The default timeouts and limits of connections.
     let connections =

@@ -1,7 +1,7 @@
 //! Recent data: the same rows with timestamps shifted to now, so that age-dependent features show.
 //!
-//! Tests need the same timestamps in every run, a demonstration needs recent ones. A sandbox therefore starts with fixed
-//! timestamps, and only `demo` shifts them.
+//! Tests need the same timestamps in every run, people need recent ones. A sandbox therefore starts with fixed timestamps;
+//! the commands `demo` and `sandbox` shift them, and `sandbox --fixed-clock` does not.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;

@@ -13,7 +13,21 @@ import { accessible, demo, launch, picture, root, SCHEMES, SIZES, visit } from "
 
 const row = (page, name) => page.locator(".row", { hasText: name });
 const heading = (page, text) => page.getByRole("heading", { name: text }).first();
+const group = (page, service) => page.locator(".service-group").filter({ has: page.locator("h3", { hasText: service }) }).first();
+/** The number beside "Needs attention". */
+const badge = (page) => page.locator(".badge").innerText();
+/** The number of a state on the card of `kind`. */
+const card = (page, kind, label) =>
+  page.locator(".counts", { has: page.locator("h2", { hasText: kind }) }).locator(".legend li", { hasText: label }).locator("b").innerText();
 const banner = (page, text) => page.locator(".trouble", { hasText: text });
+
+/** The global ID of an account. */
+const idOf = (page, id) =>
+  page.evaluate(async (id) => {
+    const body = JSON.stringify({ query: `{ connectedAccount(id: "${id}") { id } }` });
+    const response = await fetch("graphql", { method: "POST", headers: { "content-type": "application/json" }, body });
+    return (await response.json()).data.connectedAccount.id;
+  }, id);
 
 describe("the settings page", { timeout: 900_000 }, () => {
   let browser;
@@ -27,23 +41,29 @@ describe("the settings page", { timeout: 900_000 }, () => {
     healthy: async (page) => {
       await heading(page, "25 integrations").waitFor();
       await heading(page, "384 accounts").waitFor();
-      await page.getByText("Ask user_7 to connect Discord again").waitFor();
+      await group(page, "Discord").getByText("Ask user_7 to connect Discord again").waitFor();
       assert.equal(await page.locator(".trouble").count(), 0);
+      assert.equal(await badge(page), "88");
+      await page.locator(".mode", { hasText: /^Live$/ }).waitFor();
       await row(page, "Team Mailbox").click();
       await page.getByText("10 of 20 accounts").waitFor();
     },
     "leadlex-down": async (page) => {
-      await banner(page, "LeadLex is not answering. Integrations cannot be shown; everything else can.").waitFor();
-      await banner(page, "Next try").waitFor();
+      await banner(page, "LeadLex is not answering. Integrations are not available. The rest of the page is.").waitFor();
+      await banner(page, "Next attempt").waitFor();
       await heading(page, "384 accounts").waitFor();
-      await heading(page, "The integrations cannot be read").waitFor();
+      await heading(page, "The integrations are not available").waitFor();
       await page.getByText("Ask user_7 to connect Discord again").waitFor();
+      assert.equal(await badge(page), "85 · integrations unknown");
+      await page.getByText("No updates of integrations").waitFor();
     },
     "composio-down": async (page) => {
-      await banner(page, "Composio is not answering. Accounts cannot be shown; everything else can.").waitFor();
+      await banner(page, "Composio is not answering. Accounts are not available. The rest of the page is.").waitFor();
       await heading(page, "25 integrations").waitFor();
+      assert.equal(await badge(page), "3 · accounts unknown");
+      await page.getByText("No updates of accounts").waitFor();
       await row(page, "Team Mailbox").click();
-      await page.getByText("The accounts cannot be read at the moment; the integration itself can.").waitFor();
+      await page.getByText("The accounts are not available at the moment.").waitFor();
     },
     "leadlex-429": async (page) => {
       await banner(page, "LeadLex has reached its rate limit.").waitFor();
@@ -51,6 +71,9 @@ describe("the settings page", { timeout: 900_000 }, () => {
     },
     skewed: async (page) => {
       await heading(page, "10,104 accounts").waitFor();
+      // The integrations, and the accounts that the card counts.
+      assert.equal(await card(page, "accounts", "Needs sign-in"), "1,366");
+      assert.equal(await badge(page), "1,369");
       await row(page, "Team Mailbox").click();
       await page.getByText("10 of 3,356 accounts").waitFor();
       await page.getByRole("button", { name: "Load more" }).click();
@@ -115,11 +138,12 @@ describe("the settings page", { timeout: 900_000 }, () => {
       await row(page, "Sales Mailbox").waitFor();
       assert.match(page.url(), /search=mailbox&state=NEEDS_REAUTH/);
       await page.getByRole("searchbox").fill("nothing of that name");
-      await heading(page, "Nothing matches").waitFor();
+      await heading(page, "No integration matches").waitFor();
+      await page.getByText("No account has the user ID or account ID “nothing of that name”.").waitFor();
       await page.getByRole("button", { name: "Clear the filters" }).click();
       await row(page, "Team Mailbox").waitFor();
       assert.equal(await page.getByRole("searchbox").inputValue(), "");
-      await page.getByRole("button", { name: "Needs attention", exact: true }).click();
+      await page.getByRole("button", { name: "3 integrations need attention", exact: true }).click();
       await matches(3);
       await page.getByLabel("Category", { exact: true }).selectOption("Identity");
       await matches(1);
@@ -129,7 +153,7 @@ describe("the settings page", { timeout: 900_000 }, () => {
     test("opens with the filters of its URL", async () => {
       const { page, leave } = await open("?category=BILLING");
       await row(page, "PayPal").waitFor();
-      assert.equal(await row(page, "").count(), 3);
+      assert.equal(await page.locator(".provider").count(), 3);
       await leave();
     });
 
@@ -141,23 +165,98 @@ describe("the settings page", { timeout: 900_000 }, () => {
       assert.match(await page.evaluate(() => document.activeElement.textContent), /Team Mailbox/);
       await page.keyboard.press("Enter");
       await page.getByText("10 of 20 accounts").waitFor();
-      await page.getByRole("combobox", { name: "Which accounts of Gmail" }).selectOption("Need somebody");
+      await page.getByRole("combobox", { name: "Which accounts of Gmail" }).selectOption("Needs sign-in");
       await page.locator(".accounts li .state", { hasText: "Healthy" }).first().waitFor({ state: "detached" });
       await row(page, "Team Mailbox").press("Space");
       await page.locator(".accounts").waitFor({ state: "detached" });
       await leave();
     });
 
-    test("lists more items that need attention, and copies a reminder", async () => {
+    test("lists more accounts that need attention", async () => {
       const { page, leave } = await open();
-      await page.getByRole("button", { name: "Show more (80 further accounts)" }).click();
-      await page.getByRole("button", { name: "Show more (60 further accounts)" }).waitFor();
-      await page.getByRole("button", { name: "Copy a reminder" }).first().click();
-      await page.getByRole("button", { name: "Copied" }).waitFor();
-      assert.equal(
-        await page.evaluate(() => navigator.clipboard.readText()),
-        "Hello! Please connect Discord again: its connection no longer works.",
-      );
+      await page.getByRole("button", { name: "Show more (75 further accounts)" }).click();
+      await page.getByRole("button", { name: "Show more (35 further accounts)" }).waitFor();
+      const discord = group(page, "Discord");
+      await discord.getByRole("button", { name: /^Show all \d+ accounts of Discord$/ }).click();
+      assert.ok((await discord.locator(".account").count()) > 3);
+      await leave();
+    });
+
+    test("copies reminders for one user, for several users, and for a sign-in that was never completed", async () => {
+      const { page, leave } = await open();
+      const copied = async (service) => {
+        await group(page, service).getByRole("button", { name: "Copy a reminder" }).click();
+        await group(page, service).getByRole("button", { name: "Copied" }).waitFor();
+        return page.evaluate(() => navigator.clipboard.readText());
+      };
+      const again = "Hello! Please connect Discord again: its connection no longer works.";
+      assert.equal(await copied("Discord"), again);
+      await group(page, "JumpCloud").getByText("Ask user_3 to finish connecting JumpCloud").waitFor();
+      assert.equal(await copied("JumpCloud"), "Hello! Please finish connecting JumpCloud: the sign-in was started but not completed.");
+      // EXPIRED with the reason "Connection initiation did not complete", and FAILED.
+      assert.match(await copied("Google Drive"), /^Hello! Please finish connecting Google Drive: /);
+      await page.getByRole("button", { name: "Show more (75 further accounts)" }).click();
+      assert.match(await copied("Google Calendar"), /Hello! Please connect Google Calendar again: the last sign-in failed\./);
+      await group(page, "Discord").getByText("Ask 4 users to connect Discord again").waitFor();
+      assert.equal(await copied("Discord"), `To: user_7, user_20, user_46, user_41\n${again}`);
+      const quickbooks = (await copied("QuickBooks")).split("\n\n").map((text) => text.replaceAll(/user_\d+/g, "user"));
+      assert.match(quickbooks.find((text) => text.includes("again")), /^To: user(, user)*\nHello! Please connect QuickBooks again/);
+      assert.match(quickbooks.find((text) => text.includes("finish")), /^To: user(, user)*\nHello! Please finish connecting QuickBooks/);
+      await leave();
+    });
+
+    test("opens the details of an account, with IDs to copy", async () => {
+      const { page, leave } = await open();
+      const account = group(page, "Discord").locator(".account", { hasText: "user_7" });
+      await account.locator(".row").click();
+      await account.getByText("The authorization has expired. The user must connect the account again.").waitFor();
+      for (const text of ["OAuth 1", "ca_uRCFBbjM4Cl7", "ac_discord", "Last change", "no change since"]) {
+        await account.getByText(text).first().waitFor();
+      }
+      await account.getByRole("button", { name: "Copy Account ID" }).click();
+      assert.equal(await page.evaluate(() => navigator.clipboard.readText()), "ca_uRCFBbjM4Cl7");
+      await accessible(page);
+      await picture(page, "account-detail-laptop-light", { fullPage: true });
+      await leave();
+    });
+
+    test("finds accounts by the ID of their user, and by their own ID", async () => {
+      const { page, leave } = await open();
+      const search = page.getByRole("searchbox");
+      await search.fill("user_7");
+      await heading(page, "Accounts of “user_7”").waitFor();
+      const found = page.getByRole("region", { name: /^Accounts of/ });
+      await found.getByText("Discord · Personal 7").waitFor();
+      assert.ok((await found.locator(".account").count()) > 5);
+      await heading(page, "No integration matches").waitFor();
+      await search.fill("ca_uRCFBbjM4Cl7");
+      await heading(page, "Accounts of “ca_uRCFBbjM4Cl7”").waitFor();
+      assert.equal(await found.locator(".account").count(), 1);
+      await accessible(page);
+      await picture(page, "account-search-laptop-light", { fullPage: true });
+      await leave();
+    });
+
+    test("names the integrations that list the same accounts, filters abandoned accounts, and explains the rings", async () => {
+      const { page, leave } = await open();
+      await page.getByText("a ring marks a state").waitFor();
+      await row(page, "Team Mailbox").click();
+      await page.getByText("shared by Gmail “Sales Mailbox”").waitFor();
+      await page.getByRole("combobox", { name: "Which accounts of Gmail" }).selectOption("Pending or abandoned");
+      await page.getByText("It must be started again.").first().waitFor();
+      await page.locator(".accounts .state", { hasText: "Healthy" }).first().waitFor({ state: "detached" });
+      await leave();
+    });
+
+    test("reports that the browser is offline", async () => {
+      const { page, problems, leave } = await open();
+      await page.getByText("Live", { exact: true }).waitFor();
+      await page.context().setOffline(true);
+      await page.getByText("Offline", { exact: true }).waitFor();
+      await page.context().setOffline(false);
+      await page.getByText("Live", { exact: true }).waitFor();
+      assert.ok(problems.every((problem) => /ERR_INTERNET_DISCONNECTED|WebSocket/.test(problem)), problems.join());
+      problems.length = 0;
       await leave();
     });
 
@@ -177,7 +276,7 @@ describe("the settings page", { timeout: 900_000 }, () => {
     test("refreshes on demand, and shows when a refresh is not possible", async () => {
       const { page, leave } = await open();
       const refresh = page.getByRole("button", { name: "Refresh", exact: true });
-      const held = page.getByText(/^Refresh again from \d\d:\d\d:\d\d/);
+      const held = page.getByText(/^Next refresh possible at \d\d:\d\d:\d\d/);
       for (let times = 0; times < 12 && !(await held.isVisible()); times++) {
         await refresh.click();
         await page.getByRole("button", { name: "Refreshing…" }).waitFor({ state: "detached" });
@@ -187,6 +286,30 @@ describe("the settings page", { timeout: 900_000 }, () => {
       await row(page, "Team Mailbox").waitFor();
       await leave();
     });
+  });
+
+  test("counts the same on cards, filters and badges, also when every sync is old", async () => {
+    for (const flags of [[], ["--fixed-clock"]]) {
+      const server = await startWithProxy({ sandbox: flags });
+      try {
+        const { page, leave } = await visit(browser, `${server.url}example`);
+        await heading(page, "25 integrations").waitFor();
+        const shown = {};
+        for (const label of await page.locator(".provider > .row .state").allInnerTexts()) shown[label] = (shown[label] ?? 0) + 1;
+        assert.equal("Healthy" in shown, flags.length === 0, JSON.stringify(shown));
+        for (const [label, count] of Object.entries(shown)) {
+          assert.equal(await card(page, "integrations", label), String(count), label);
+        }
+        await page.getByRole("button", { name: `Degraded ${shown.Degraded}` }).click();
+        await page.getByRole("status").filter({ hasText: new RegExp(`^${shown.Degraded} matches$`) }).waitFor();
+        assert.match(page.url(), /state=DEGRADED/);
+        await page.getByRole("button", { name: `Degraded ${shown.Degraded}`, pressed: true }).click();
+        await page.getByRole("button", { name: "Clear" }).waitFor({ state: "detached" });
+        await leave();
+      } finally {
+        server.stop();
+      }
+    }
   });
 
   test("updates by subscription, and polls after a lost connection", async () => {
@@ -220,8 +343,15 @@ describe("the settings page", { timeout: 900_000 }, () => {
       const { id } = subscribed.find(({ payload }) => payload.query.includes("providerChanged"));
       line.send(JSON.stringify({ id, type: "next", payload: { data: { providerChanged: { kind: "UPDATED", id: "x" } } } }));
       await asked;
+      const account = group(page, "Discord").locator(".account", { hasText: "user_7" });
+      await account.locator(".row").click();
+      await account.getByText("no change since").waitFor();
+      const accounts = subscribed.find(({ payload }) => payload.query.includes("connectedAccountChanged"));
+      const change = { kind: "UPDATED", id: await idOf(page, "ca_uRCFBbjM4Cl7"), previousStatus: "ACTIVE", at: new Date().toISOString(), connectedAccount: { status: "EXPIRED" } };
+      line.send(JSON.stringify({ id: accounts.id, type: "next", payload: { data: { connectedAccountChanged: change } } }));
+      await account.getByText("before: Active").waitFor();
       await line.close({ code: 1012 });
-      await page.getByText("Updates by itself").waitFor();
+      await page.getByText("Updates periodically").waitFor();
       // It polls automatically.
       await page.getByText("Live", { exact: true }).waitFor();
       assert.equal(lines.length, 2);
@@ -233,7 +363,7 @@ describe("the settings page", { timeout: 900_000 }, () => {
 
   test("follows a change, an outage and its end without user input", async () => {
     const ttl = { SWITCHBOARD__CACHE__PROVIDERS_TTL_MS: "1000", SWITCHBOARD__CACHE__ACCOUNTS_TTL_MS: "1000" };
-    const server = await startWithProxy({ env: { ...ttl, SWITCHBOARD__HEALTH__SYNC_STALE_AFTER_MS: "0" } });
+    const server = await startWithProxy({ env: ttl });
     try {
       const { page, leave } = await visit(browser, `${server.url}example`);
       await row(page, "LeadLex Eng").getByText("Healthy").waitFor();
@@ -242,7 +372,7 @@ describe("the settings page", { timeout: 900_000 }, () => {
         const answer = await fetch("graphql", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ query }) });
         return (await answer.json()).data.__schema.subscriptionType !== null;
       });
-      await page.getByText(live ? "Live" : "Updates by itself", { exact: true }).waitFor();
+      await page.getByText(live ? "Live" : "Updates periodically", { exact: true }).waitFor();
       server.proxyControl.edit = (providers) =>
         providers.map((row) => (row.name === "slack" ? { ...row, status: "needs_reauth", error_message: "Slack said no" } : row));
       await row(page, "LeadLex Eng").getByText("Needs sign-in").waitFor({ timeout: 150_000 });
@@ -270,10 +400,16 @@ describe("the settings page", { timeout: 900_000 }, () => {
     const server = await startWithProxy({ config });
     try {
       const { page, problems, leave } = await visit(browser, `${server.url}example`);
-      await page.getByLabel("Token").fill(token);
+      await page.getByLabel("Token").fill(`${token}x`);
+      await page.getByRole("button", { name: "Continue" }).click();
+      await page.getByRole("alert").getByText("This token was not accepted.").waitFor();
+      assert.equal(await page.getByLabel("Token").inputValue(), `${token}x`);
       await accessible(page);
+      await picture(page, "token-rejected-laptop-light");
+      await page.getByLabel("Token").fill(token);
       await page.getByRole("button", { name: "Continue" }).click();
       await page.getByText("Signed in as ann").waitFor();
+      assert.deepEqual(await page.evaluate(() => [{ ...sessionStorage }, { ...localStorage }]), [{}, {}]);
       await page.getByText("Connect Discord again", { exact: true }).waitFor();
       await heading(page, /\d accounts of yours/).waitFor();
       await row(page, "Slack").click();

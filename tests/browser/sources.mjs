@@ -5,10 +5,10 @@ import { start } from "./visit.mjs";
 
 /**
  * `proxyControl.down` names the API that returns 503, and `proxyControl.edit` can change LeadLex's response. `env` is the environment of `serve`,
- * `config` its file.
+ * `config` its file, and `sandbox` has flags of `sandbox`.
  */
-export async function startWithProxy({ env = {}, config } = {}) {
-  const sandbox = await start(["sandbox", "--listen", "127.0.0.1:0"], /listening on (http:\/\/\S+)/);
+export async function startWithProxy({ env = {}, config, sandbox: flags = [] } = {}) {
+  const sandbox = await start(["sandbox", "--listen", "127.0.0.1:0", ...flags], /listening on (http:\/\/\S+)/);
   const proxyControl = { down: null, edit: (providers) => providers };
   const proxy = createServer(async (request, response) => {
     const upstream = request.url.includes("api-gateway") ? "leadlex" : "composio";

@@ -44,9 +44,9 @@ export async function start(...args) {
   };
 }
 
-/** The sandbox of both upstreams on a free port, with additional `args`. */
+/** The sandbox of both upstreams on a free port, with the same data in every run, and additional `args`. */
 export async function startSandbox(...args) {
-  const sandbox = await start('sandbox', '--listen', '127.0.0.1:0', ...args);
+  const sandbox = await start('sandbox', '--fixed-clock', '--listen', '127.0.0.1:0', ...args);
   return { ...sandbox, requests: () => requestsOf(sandbox.url) };
 }
 

@@ -259,8 +259,10 @@ fn demo_needs_no_keys_and_prints_its_addresses() {
 
 #[test]
 fn serve_reads_a_sandbox_in_another_process_and_survives_its_end() {
-    let (sandbox, printed) =
-        Running::start_until(switchboard(&["sandbox", "--listen", "127.0.0.1:0"]), "sandbox listening on ");
+    let (sandbox, printed) = Running::start_until(
+        switchboard(&["sandbox", "--fixed-clock", "--listen", "127.0.0.1:0"]),
+        "sandbox listening on ",
+    );
     let at = printed.trim_end().strip_prefix("sandbox listening on ").unwrap();
     let mut command = switchboard(&["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
     command
@@ -311,7 +313,7 @@ fn post(url: &str, body: &str) -> String {
 
 #[test]
 fn check_reports_whether_each_upstream_is_usable() {
-    let command = switchboard(&["sandbox", "--listen", "127.0.0.1:0"]);
+    let command = switchboard(&["sandbox", "--fixed-clock", "--listen", "127.0.0.1:0"]);
     let (_sandbox, printed) = Running::start_until(command, "sandbox listening on ");
     let sandbox = printed.trim_end().strip_prefix("sandbox listening on ").unwrap();
     let check = |leadlex: &str, composio: &str| {

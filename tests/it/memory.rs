@@ -73,7 +73,15 @@ fn switchboard(command: &str) -> Command {
 
 fn sandbox() -> Running {
     let mut command = switchboard("sandbox");
-    command.args(["--listen", "127.0.0.1:0", "--accounts", "150", "--composio-plan", "enterprise"]);
+    command.args([
+        "--fixed-clock",
+        "--listen",
+        "127.0.0.1:0",
+        "--accounts",
+        "150",
+        "--composio-plan",
+        "enterprise",
+    ]);
     Running::start(&mut command, "sandbox listening on ")
 }
 

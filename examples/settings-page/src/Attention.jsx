@@ -1,14 +1,22 @@
-// What needs somebody, first of all: the reason, and what to do about it.
+// The required actions: broken integrations, then broken accounts by service.
 import { useState } from "react";
 import { graphql, useFragment } from "react-relay";
-import { Icon, PersonMark, ServiceMark } from "./marks.jsx";
-import { Ago } from "./Moment.jsx";
-import { accountRemedy, brand, categoryOf, plural, providerRemedy, reminder } from "./words.js";
+import { AccountRow } from "./AccountRow.jsx";
+import { CopyButton, Icon, ServiceMark } from "./marks.jsx";
+import { Ago } from "./Time.jsx";
+import { ACCOUNT_STATUSES, accountsRemedy, brand, categoryOf, causeOf, plural, providerRemedy, reminders } from "./words.js";
+
+/** Accounts of a service that are shown before "Show all". */
+const SHOWN = 3;
 
 export function Attention({ health, mine, count, more }) {
-  const { providersNeedingAttention: providers, accountsNeedingAttention: accounts } = useFragment(
+  const { providersNeedingAttention: providers, accountsNeedingAttention: accounts, accountCounts } = useFragment(
     graphql`
       fragment Attention_health on IntegrationHealth @argumentDefinitions(count: { type: "Int!" }) {
+        accountCounts {
+          status
+          count
+        }
         providersNeedingAttention {
           id
           name
@@ -19,9 +27,7 @@ export function Attention({ health, mine, count, more }) {
           lastSyncAt
           health {
             reasons {
-              code
               message
-              since
             }
           }
         }
@@ -33,8 +39,6 @@ export function Attention({ health, mine, count, more }) {
           nodes {
             id
             userId
-            alias
-            wordId
             statusReason
             toolkit {
               slug
@@ -42,68 +46,86 @@ export function Attention({ health, mine, count, more }) {
             health {
               reasons {
                 code
-                message
-                since
               }
             }
+            ...AccountRow_account
           }
         }
       }
     `,
     health,
   );
-  const total = (providers?.length ?? 0) + (accounts?.totalCount ?? accounts?.nodes.length ?? 0);
-  const unsure = !providers || !accounts || accounts.totalCount === null;
+  const { total, text, isPartial } = countOf(providers, accounts, accountCounts);
   if (total === 0) {
+    const isUnknown = !providers || !accounts;
     return (
       <section className="card empty" aria-label="Needs attention">
-        <span className="bubble good">
-          <Icon name="check" />
+        <span className={`bubble ${isUnknown ? "" : "good"}`}>
+          <Icon name={isUnknown ? "alert" : "check"} />
         </span>
-        <h2>{unsure ? "Nothing known needs attention" : "Nothing needs attention"}</h2>
-        <p>{unsure ? "What cannot be read at the moment is not counted." : "Every integration and every account works, or waits for nobody."}</p>
+        <h2>{isUnknown ? "No known problems" : "Nothing needs attention"}</h2>
+        <p>{isUnknown ? `${unknown(providers)} cannot be checked at the moment.` : "All integrations and accounts work, or no action is required."}</p>
       </section>
     );
   }
+  const services = Map.groupBy(accounts?.nodes ?? [], ({ toolkit }) => toolkit.slug);
   const hidden = accounts ? (accounts.totalCount ?? 0) - accounts.nodes.length : 0;
   return (
     <section className="card attention" aria-labelledby="attention">
       <h2 id="attention">
-        Needs attention <span className="badge">{unsure && accounts?.pageInfo.hasNextPage ? `${total}+` : total}</span>
+        Needs attention <span className="badge">{text}</span>
       </h2>
       <ul>
         {providers?.map((provider) => (
           <ProviderItem key={provider.id} provider={provider} mine={mine} />
         ))}
-        {accounts?.nodes.map((account) => (
-          <AccountItem key={account.id} account={account} mine={mine} />
+        {[...services].map(([slug, nodes]) => (
+          <Service key={slug} slug={slug} accounts={nodes} mine={mine} />
         ))}
       </ul>
+      {isPartial && <p className="muted small wide">Accounts whose sign-in was never completed are listed, but not counted.</p>}
       {accounts?.pageInfo.hasNextPage &&
         (count < 100 ? (
           <button className="quiet wide" onClick={more}>
             Show more {hidden > 0 && <span className="muted">({plural(hidden, "further account")})</span>}
           </button>
         ) : (
-          <p className="muted wide">These are the newest; the others are listed under their integrations.</p>
+          <p className="muted wide">These 100 changed last. The other accounts are listed under their integrations.</p>
         ))}
     </section>
   );
 }
 
+const unknown = (providers) => (providers ? "Accounts" : "Integrations");
+
+/** The number of integrations and accounts. Where only one kind is known, the text says so. */
+function countOf(providers, accounts, accountCounts) {
+  const needing = accountCounts?.filter(({ status }) => ACCOUNT_STATUSES.NEEDS_SIGN_IN.statuses.includes(status));
+  const exact = accounts?.totalCount ?? (accounts && !accounts.pageInfo.hasNextPage ? accounts.nodes.length : null);
+  const counted = exact ?? needing?.reduce((sum, { count }) => sum + count, 0) ?? null;
+  const total = (providers?.length ?? 0) + (counted ?? 0);
+  const number = total.toLocaleString("en");
+  const isKnown = providers && counted !== null;
+  if (!providers && counted === null) return { total: 0 };
+  return {
+    total,
+    text: isKnown ? number : `${number} · ${unknown(providers).toLowerCase()} unknown`,
+    isPartial: counted !== null && exact === null,
+  };
+}
+
 function ProviderItem({ provider, mine }) {
   const { name, displayName, errorMessage, health } = provider;
-  const [reason] = health.reasons;
   return (
-    <li>
+    <li className="item">
       <ServiceMark name={name} />
       <div className="what">
         <h3>
           {brand(name)} <span className="muted">{displayName ?? categoryOf(provider)}</span>
         </h3>
-        <p>{errorMessage ?? reason?.message}</p>
+        <p>{errorMessage ?? health.reasons[0]?.message}</p>
         <p className="muted small">
-          Whole workspace
+          Integration of the whole workspace
           {provider.lastSyncAt && (
             <>
               {" · last synced "}
@@ -117,46 +139,42 @@ function ProviderItem({ provider, mine }) {
   );
 }
 
-function AccountItem({ account, mine }) {
-  const { userId, alias, wordId, toolkit, health } = account;
-  const [reason] = health.reasons;
-  const service = brand(toolkit.slug);
-  const remedy = accountRemedy({ code: reason?.code, service, user: userId ?? "its user", mine });
+function Service({ slug, accounts, mine }) {
+  const [all, setAll] = useState(false);
+  const service = brand(slug);
+  const persons = accounts.map((account) => ({ user: account.userId, cause: causeOf(account) }));
+  const causes = persons.map(({ cause }) => cause);
+  const users = [...new Set(persons.map(({ user }) => user))];
+  const shown = all ? accounts : accounts.slice(0, SHOWN);
   return (
-    <li>
-      <PersonMark user={userId} />
-      <div className="what">
-        <h3>
-          {service} <span className="muted">{mine ? (alias ?? wordId) : [userId, alias].filter(Boolean).join(" · ")}</span>
-        </h3>
-        <p>{reason?.message}</p>
-        <p className="muted small">
-          {account.statusReason && `${account.statusReason} · `}
-          {reason?.since && (
-            <>
-              since <Ago at={reason.since} />
-            </>
-          )}
-        </p>
+    <li className="service-group">
+      <div className="item">
+        <ServiceMark name={slug} />
+        <div className="what">
+          <h3>
+            {service} <span className="muted">{plural(accounts.length, "account")}</span>
+          </h3>
+          <p>{accountsRemedy({ causes, service, users, mine })}</p>
+        </div>
+        {!mine && (
+          <div className="remedy">
+            <CopyButton
+              text={reminders(persons, service)}
+              label={users.length > 1 ? `Copy a reminder for ${users.length} users` : "Copy a reminder"}
+            />
+          </div>
+        )}
       </div>
-      <div className="remedy">
-        {remedy}
-        {!mine && <CopyReminder text={reminder({ code: reason?.code, service })} />}
-      </div>
+      <ul className="rows">
+        {shown.map((account) => (
+          <AccountRow key={account.id} account={account} mine={mine} />
+        ))}
+      </ul>
+      {accounts.length > SHOWN && (
+        <button className="quiet small" onClick={() => setAll(!all)} aria-expanded={all}>
+          {all ? "Show fewer" : `Show all ${accounts.length} accounts of ${service}`}
+        </button>
+      )}
     </li>
-  );
-}
-
-function CopyReminder({ text }) {
-  const [copied, setCopied] = useState(false);
-  const copy = async () => {
-    await navigator.clipboard.writeText(text);
-    setCopied(true);
-    setTimeout(() => setCopied(false), 2_000);
-  };
-  return (
-    <button className="small" onClick={copy}>
-      <Icon name={copied ? "check" : "copy"} /> <span aria-live="polite">{copied ? "Copied" : "Copy a reminder"}</span>
-    </button>
   );
 }

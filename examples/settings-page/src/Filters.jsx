@@ -1,13 +1,14 @@
-// Search, state, category, and what needs attention alone.
+// The filters of the list: search, state, category, and whether an integration needs attention.
 import { useEffect, useEffectEvent, useState } from "react";
-import { isNarrowed, NONE } from "./filters.js";
+import { isFiltered, NONE } from "./filters.js";
 import { Icon } from "./marks.jsx";
-import { CATEGORIES, PROVIDER_STATES, stateOf } from "./words.js";
+import { CATEGORIES, plural, PROVIDER_STATES, stateOf } from "./words.js";
 
-/** How long typing rests before it is asked for. */
-const REST_MS = 250;
+/** The delay after the last keystroke. A search for accounts costs an upstream call. */
+const DEBOUNCE_MS = 400;
 
-export function Filters({ filters, setFilters }) {
+/** `needing` is the number of integrations that need attention, if it is known. */
+export function Filters({ filters, setFilters, needing }) {
   const set = (part) => setFilters({ ...filters, ...part });
   return (
     <div className="filters" role="search">
@@ -29,9 +30,9 @@ export function Filters({ filters, setFilters }) {
         ))}
       </select>
       <button className="toggle" aria-pressed={filters.attention} onClick={() => set({ attention: !filters.attention })}>
-        Needs attention
+        {needing === undefined ? "Only broken integrations" : `${plural(needing, "integration needs", "integrations need")} attention`}
       </button>
-      {isNarrowed(filters) && (
+      {isFiltered(filters) && (
         <button className="quiet" onClick={() => setFilters(NONE)}>
           <Icon name="close" /> Clear
         </button>
@@ -43,21 +44,21 @@ export function Filters({ filters, setFilters }) {
 function Search({ value, onChange }) {
   const [typed, setTyped] = useState(value);
   const [known, setKnown] = useState(value);
-  const tell = useEffectEvent(onChange);
-  // Set from elsewhere, as by "Clear".
+  const change = useEffectEvent(onChange);
+  // Set by another control, such as "Clear".
   if (known !== value) {
     setKnown(value);
     setTyped(value);
   }
   useEffect(() => {
     if (typed === value) return undefined;
-    const timer = setTimeout(() => tell(typed), REST_MS);
+    const timer = setTimeout(() => change(typed), DEBOUNCE_MS);
     return () => clearTimeout(timer);
   }, [typed, value]);
   return (
     <span className="search">
       <Icon name="search" />
-      <input type="search" placeholder="Search integrations" aria-label="Search integrations" value={typed} onChange={(event) => setTyped(event.target.value)} />
+      <input type="search" placeholder="Integration, user ID or account ID" aria-label="Search integrations and accounts" value={typed} onChange={(event) => setTyped(event.target.value)} />
     </span>
   );
 }

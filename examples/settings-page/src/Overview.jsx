@@ -1,15 +1,40 @@
-// The workspace at a glance: how many integrations and accounts are in which state.
+// The workspace at a glance: the number of integrations and accounts in each state. A state of integrations is also a filter of the
+// list below, with the same count.
 import { graphql, useFragment } from "react-relay";
-import { plural, SOURCES, stateOf, STATES, STATUS_STATES } from "./words.js";
+import { ACCOUNT_STATUSES, plural, PROVIDER_STATES, SOURCES, stateOf } from "./words.js";
 
-export function Overview({ health, mine }) {
-  const { providerCounts, accountCounts } = useFragment(
+/** Counts by `health`, as the list shows it, and not by status: an integration with an old sync is degraded. */
+export function useProviderCounts(query) {
+  const counts = useFragment(
+    graphql`
+      fragment Overview_providers on Query {
+        HEALTHY: providers(first: 1, filter: { healthStates: [HEALTHY] }) {
+          totalCount
+        }
+        DEGRADED: providers(first: 1, filter: { healthStates: [DEGRADED] }) {
+          totalCount
+        }
+        NEEDS_REAUTH: providers(first: 1, filter: { healthStates: [NEEDS_REAUTH] }) {
+          totalCount
+        }
+        DISCONNECTED: providers(first: 1, filter: { healthStates: [DISCONNECTED] }) {
+          totalCount
+        }
+        UNKNOWN: providers(first: 1, filter: { healthStates: [UNKNOWN] }) {
+          totalCount
+        }
+      }
+    `,
+    query,
+  );
+  if (PROVIDER_STATES.some((state) => !counts[state])) return null;
+  return PROVIDER_STATES.map((state) => ({ key: state, ...stateOf(state), count: counts[state].totalCount }));
+}
+
+function useAccountCounts(health) {
+  const { accountCounts } = useFragment(
     graphql`
       fragment Overview_health on IntegrationHealth {
-        providerCounts {
-          status
-          count
-        }
         accountCounts {
           status
           count
@@ -18,57 +43,72 @@ export function Overview({ health, mine }) {
     `,
     health,
   );
+  if (!accountCounts) return null;
+  const groups = Object.entries(ACCOUNT_STATUSES);
+  const groupOf = (status) => (groups.find(([, { statuses }]) => statuses.includes(status)) ?? groups.at(-1))[0];
+  return groups.map(([key, { label, tone }]) => ({
+    key,
+    label,
+    tone,
+    count: accountCounts.filter(({ status }) => groupOf(status) === key).reduce((sum, { count }) => sum + count, 0),
+  }));
+}
+
+export function Overview({ query, health, mine, filters, setFilters }) {
+  const filter = { chosen: filters.state, choose: (state) => setFilters({ ...filters, state: state === filters.state ? "" : state }) };
   return (
     <div className="overview">
-      <Counts one="integration" many="integrations" source="LEADLEX" counts={providerCounts} states={STATUS_STATES.provider} />
+      <Counts one="integration" many="integrations" source="LEADLEX" counts={useProviderCounts(query)} filter={filter} />
       <Counts
         one={mine ? "account of yours" : "account"}
         many={mine ? "accounts of yours" : "accounts"}
         source="COMPOSIO"
-        counts={accountCounts}
-        states={STATUS_STATES.account}
+        counts={useAccountCounts(health)}
       />
     </div>
   );
 }
 
-/** Counts are by the API's own statuses; several of them can come to one state. */
-function byState(counts, states) {
-  const sums = new Map(Object.keys(STATES).map((state) => [state, 0]));
-  for (const { status, count } of counts) {
-    const state = states[status] ?? "UNKNOWN";
-    sums.set(state, sums.get(state) + count);
-  }
-  return [...sums].filter(([, count]) => count > 0);
-}
-
-function Counts({ one, many, source, counts, states }) {
+function Counts({ one, many, source, counts, filter }) {
   if (!counts) {
     return (
       <section className="card counts">
-        <h2>The {many}</h2>
-        <p className="muted">They cannot be counted at the moment.</p>
+        <h2>Number of {many} unknown</h2>
+        <p className="muted">{SOURCES[source].name} is not available.</p>
       </section>
     );
   }
-  const sums = byState(counts, states);
-  const total = sums.reduce((sum, [, count]) => sum + count, 0);
+  const shown = counts.filter(({ key, count }) => count > 0 || key === filter?.chosen);
+  const total = shown.reduce((sum, { count }) => sum + count, 0);
   return (
     <section className="card counts">
       <h2>
-        {plural(total, one, many)} <span className="muted small">as {SOURCES[source].name} reports them</span>
+        {plural(total, one, many)} <span className="muted small">from {SOURCES[source].name}</span>
       </h2>
       <div className="stack" aria-hidden="true">
-        {sums.map(([state, count]) => (
-          <span key={state} className={stateOf(state).tone} style={{ flexGrow: count }} />
+        {shown.map(({ key, tone, count }) => (
+          <span key={key} className={tone} style={{ flexGrow: count }} />
         ))}
       </div>
       <ul className="legend">
-        {sums.map(([state, count]) => (
-          <li key={state}>
-            <span className={`dot ${stateOf(state).tone}`} /> {stateOf(state).label} <b>{count.toLocaleString("en")}</b>
-          </li>
-        ))}
+        {shown.map(({ key, label, tone, count }) => {
+          const text = (
+            <>
+              <span className={`dot ${tone}`} /> {label} <b>{count.toLocaleString("en")}</b>
+            </>
+          );
+          return (
+            <li key={key}>
+              {filter ? (
+                <button className="quiet chip" aria-pressed={filter.chosen === key} onClick={() => filter.choose(key)}>
+                  {text}
+                </button>
+              ) : (
+                text
+              )}
+            </li>
+          );
+        })}
       </ul>
     </section>
   );

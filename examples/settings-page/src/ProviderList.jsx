@@ -1,14 +1,15 @@
-// The integrations by category, narrowed by filters. A row opens to what is behind it.
+// The filtered integrations by category. A row opens to the integration's details and accounts.
 import { useEffect, useId, useRef, useState } from "react";
 import { graphql, useFragment } from "react-relay";
+import { AccountSearch } from "./AccountSearch.jsx";
 import { Filters } from "./Filters.jsx";
-import { isNarrowed, NONE } from "./filters.js";
+import { isFiltered, NONE } from "./filters.js";
 import { Icon, PersonMark, ServiceMark, State } from "./marks.jsx";
-import { Ago } from "./Moment.jsx";
 import { ProviderPanel } from "./ProviderPanel.jsx";
+import { Ago } from "./Time.jsx";
 import { brand, CATEGORIES, categoryOf, plural, stateOf } from "./words.js";
 
-export function ProviderList({ providers, filters, setFilters, waiting, mine }) {
+export function ProviderList({ providers, filters, setFilters, waiting, mine, needing }) {
   const list = useFragment(
     graphql`
       fragment ProviderList_providers on ProviderConnection {
@@ -31,28 +32,30 @@ export function ProviderList({ providers, filters, setFilters, waiting, mine }) 
       <div className="head">
         <h2 id="providers">All integrations</h2>
         <span className="muted" role="status">
-          {list && (isNarrowed(filters) ? `${plural(list.totalCount, "match", "matches")}` : list.totalCount)}
+          {list && (isFiltered(filters) ? `${plural(list.totalCount, "match", "matches")}` : list.totalCount)}
         </span>
       </div>
-      {list && <Filters filters={filters} setFilters={setFilters} />}
+      {list && <Filters filters={filters} setFilters={setFilters} needing={needing} />}
       {!list && (
         <div className="card empty">
           <span className="bubble">
             <Icon name="alert" />
           </span>
-          <h3>The integrations cannot be read</h3>
-          <p>They come back by themselves as soon as LeadLex answers. The accounts above are not concerned.</p>
+          <h3>The integrations are not available</h3>
+          <p>They are shown as soon as LeadLex answers. The accounts above are not affected.</p>
         </div>
       )}
+      {filters.search && <AccountSearch text={filters.search} mine={mine} />}
       {list?.nodes.length === 0 && (
         <div className="card empty">
           <span className="bubble">
             <Icon name="search" />
           </span>
-          <h3>{isNarrowed(filters) ? "Nothing matches" : "No integrations yet"}</h3>
-          {isNarrowed(filters) ? <button onClick={() => setFilters(NONE)}>Clear the filters</button> : <p>What the workspace connects will be listed here.</p>}
+          <h3>{isFiltered(filters) ? "No integration matches" : "No integrations yet"}</h3>
+          {isFiltered(filters) ? <button onClick={() => setFilters(NONE)}>Clear the filters</button> : <p>Integrations are listed here when the workspace connects them.</p>}
         </div>
       )}
+      {!mine && sorted.length > 0 && <RingLegend />}
       {sorted.map(([category, nodes]) => (
         <section key={category} className="group" aria-label={category}>
           <h3>
@@ -105,7 +108,7 @@ function ProviderRow({ provider: key, mine }) {
   const panel = useId();
   const { state, reasons } = provider.health;
   const changed = useChanged(state);
-  const trouble = state !== "HEALTHY" && (provider.errorMessage ?? reasons[0]?.message);
+  const problem = state !== "HEALTHY" && (provider.errorMessage ?? reasons[0]?.message);
   return (
     <li className={`provider ${changed ? "changed" : ""}`}>
       <button className="row" aria-expanded={open} aria-controls={panel} onClick={() => setOpen(!open)}>
@@ -115,7 +118,7 @@ function ProviderRow({ provider: key, mine }) {
             {brand(provider.name)} {provider.displayName && <span className="muted">{provider.displayName}</span>}
           </span>
           <span className="muted small">
-            {trouble ||
+            {problem ||
               (provider.lastSyncAt ? (
                 <>
                   Synced <Ago at={provider.lastSyncAt} />
@@ -141,7 +144,7 @@ function ProviderRow({ provider: key, mine }) {
   );
 }
 
-/** The newest accounts behind an integration; read for all rows in one upstream call. */
+/** The newest accounts of an integration. One upstream call reads them for all rows. */
 function People({ accounts }) {
   if (!accounts?.nodes.length) return null;
   return (
@@ -154,9 +157,21 @@ function People({ accounts }) {
   );
 }
 
+/** What the rings of `People` mean. */
+const RingLegend = () => (
+  <p className="rings muted small">
+    Users of an integration; a ring marks a state:
+    {["NEEDS_REAUTH", "PENDING", "DISABLED"].map((state) => (
+      <span key={state}>
+        <span className={`ring ${stateOf(state).tone}`} /> {stateOf(state).label.toLowerCase()}
+      </span>
+    ))}
+  </p>
+);
+
 const CHANGED_MS = 6_000;
 
-/** Whether the value became another one a moment ago. */
+/** Whether the value has changed within the last seconds. */
 function useChanged(value) {
   const before = useRef(value);
   const [changed, setChanged] = useState(false);

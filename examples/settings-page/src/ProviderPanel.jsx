@@ -1,30 +1,21 @@
-// What is behind an integration: its particulars, and the accounts that people connected through it, page after page.
-import { Component, Suspense, useContext, useEffect, useState, useTransition } from "react";
+// The details of an integration, and the accounts that users connected through it, page by page.
+import { Suspense, useContext, useEffect, useState, useTransition } from "react";
 import { graphql, useLazyLoadQuery, usePaginationFragment } from "react-relay";
-import { Reading } from "./live.js";
-import { Icon, PersonMark, Skeleton, State } from "./marks.jsx";
-import { Ago, Clock, Day } from "./Moment.jsx";
-import { brand, plural } from "./words.js";
+import { AccountRow } from "./AccountRow.jsx";
+import { Refetches } from "./live.js";
+import { ErrorBoundary, Fact, Icon, Skeleton } from "./marks.jsx";
+import { Ago, Day } from "./Time.jsx";
+import { ACCOUNT_STATUSES, brand, plural } from "./words.js";
 
 const PAGE = 10;
 
 export const ProviderPanel = (props) => (
-  <Unreadable>
+  <ErrorBoundary>
     <Suspense fallback={<Skeleton lines={3} />}>
       <Panel {...props} />
     </Suspense>
-  </Unreadable>
+  </ErrorBoundary>
 );
-
-/** A panel that cannot be read leaves the page around it alone. */
-class Unreadable extends Component {
-  state = { error: null };
-  static getDerivedStateFromError = (error) => ({ error });
-  render() {
-    const { error } = this.state;
-    return error ? <p className="panel muted">{error.message} Close and open it to try again.</p> : this.props.children;
-  }
-}
 
 function Panel({ id, mine }) {
   const { provider } = useLazyLoadQuery(
@@ -36,6 +27,13 @@ function Panel({ id, mine }) {
           connectedAt
           lastSyncAt
           scopes
+          toolkits {
+            providers {
+              id
+              name
+              displayName
+            }
+          }
           disagreement {
             message
           }
@@ -52,41 +50,48 @@ function Panel({ id, mine }) {
     { id },
     { fetchPolicy: "store-and-network" },
   );
-  if (!provider) return <p className="panel muted">This integration is not there any more, or cannot be read now.</p>;
+  if (!provider) return <p className="panel muted">This integration no longer exists, or is not available at the moment.</p>;
+  const { name, accountId, connectedAt, lastSyncAt, scopes, toolkits, health, disagreement } = provider;
+  const others = toolkits.flatMap(({ providers }) => providers ?? []).filter((other) => other.id !== id && other.name === name);
   return (
     <div className="panel">
       <dl>
-        {provider.accountId && <Fact name="Account" value={provider.accountId} />}
-        {provider.connectedAt && <Fact name="Connected" value={<Day at={provider.connectedAt} />} />}
-        {provider.lastSyncAt && <Fact name="Last sync" value={<Ago at={provider.lastSyncAt} />} />}
-        {provider.scopes.length > 0 && <Fact name="Permissions" value={provider.scopes.map((scope) => <code key={scope}>{scope}</code>)} />}
+        {accountId && <Fact name="Account">{accountId}</Fact>}
+        {connectedAt && (
+          <Fact name="Connected">
+            <Day at={connectedAt} />
+          </Fact>
+        )}
+        {lastSyncAt && (
+          <Fact name="Last sync">
+            <Ago at={lastSyncAt} />
+          </Fact>
+        )}
+        {scopes.length > 0 && (
+          <Fact name="Permissions">
+            {scopes.map((scope) => (
+              <code key={scope}>{scope}</code>
+            ))}
+          </Fact>
+        )}
       </dl>
-      {[...provider.health.reasons, provider.disagreement].filter(Boolean).map(({ message }) => (
+      {[...health.reasons, disagreement].filter(Boolean).map(({ message }) => (
         <p key={message} className="note">
           <Icon name="alert" /> {message}
         </p>
       ))}
-      <Accounts provider={provider} mine={mine} service={brand(provider.name)} />
+      <Accounts provider={provider} mine={mine} service={brand(name)} others={others} />
     </div>
   );
 }
 
-const Fact = ({ name, value }) => (
-  <div>
-    <dt>{name}</dt>
-    <dd>{value}</dd>
-  </div>
-);
-
+const ALL = "All accounts";
 const STATUSES = {
-  "All accounts": null,
-  Healthy: ["ACTIVE"],
-  "Need somebody": ["EXPIRED", "FAILED"],
-  Pending: ["INITIALIZING", "INITIATED"],
-  "Switched off or revoked": ["INACTIVE", "REVOKED"],
+  [ALL]: null,
+  ...Object.fromEntries(Object.values(ACCOUNT_STATUSES).map(({ label, statuses }) => [label, statuses])),
 };
 
-function Accounts({ provider, mine, service }) {
+function Accounts({ provider, mine, service, others }) {
   const { data, loadNext, hasNext, isLoadingNext, refetch } = usePaginationFragment(
     graphql`
       fragment ProviderPanel_accounts on Provider
@@ -101,23 +106,11 @@ function Accounts({ provider, mine, service }) {
           isComplete
           freshness {
             fetchedAt
-            state
           }
           edges {
             node {
               id
-              userId
-              alias
-              wordId
-              updatedAt
-              accountType
-              statusReason
-              health {
-                state
-                reasons {
-                  message
-                }
-              }
+              ...AccountRow_account
             }
           }
         }
@@ -125,36 +118,39 @@ function Accounts({ provider, mine, service }) {
     `,
     provider,
   );
-  const [chosen, setChosen] = useState("All accounts");
+  const [chosen, setChosen] = useState(ALL);
   const [waiting, startTransition] = useTransition();
-  const reading = useContext(Reading);
+  const refetches = useContext(Refetches);
   const accounts = data.connectedAccounts;
   const shown = accounts?.edges.length ?? 0;
-  const ask = (name, first) => {
+  const load = (name, first) => {
     const statuses = STATUSES[name];
     startTransition(() => void refetch({ filter: statuses && { statuses }, first }, { fetchPolicy: "network-only" }));
   };
-  // Read again with the page around it: as many as are shown, at most the 100 of one page.
+  // Refetched with the page: as many as are shown, at most the 100 of one page.
   useEffect(() => {
-    if (reading > 0) ask(chosen, Math.min(Math.max(shown, PAGE), 100));
-  }, [reading]);
+    if (refetches > 0) load(chosen, Math.min(Math.max(shown, PAGE), 100));
+  }, [refetches]);
   const choose = (name) => {
     setChosen(name);
-    ask(name, PAGE);
+    load(name, PAGE);
   };
 
   return (
     <section className="accounts" aria-label={`Accounts of ${service}`} aria-busy={waiting}>
       <div className="head">
-        <h4>{mine ? "Your accounts" : "Accounts"}</h4>
+        <h4>
+          {mine ? "Your accounts" : "Accounts"}
+          {others.length > 0 && <span className="tag">{sharedBy(service, others)}</span>}
+        </h4>
         {accounts && (
           <>
             <span className="muted small">
               {accounts.totalCount !== null && `${shown} of ${plural(accounts.totalCount, "account")}`}
               {accounts.freshness && (
                 <>
-                  {" · as of "}
-                  <Clock at={accounts.freshness.fetchedAt} />
+                  {" · updated "}
+                  <Ago at={accounts.freshness.fetchedAt} />
                 </>
               )}
             </span>
@@ -166,14 +162,14 @@ function Accounts({ provider, mine, service }) {
           </>
         )}
       </div>
-      {!accounts && <p className="muted">The accounts cannot be read at the moment; the integration itself can.</p>}
-      {accounts && shown === 0 && <p className="muted">{chosen === "All accounts" ? `Nobody has connected ${service} yet.` : "None of these."}</p>}
+      {!accounts && <p className="muted">The accounts are not available at the moment.</p>}
+      {accounts && shown === 0 && <p className="muted">{chosen === "All accounts" ? `No user has connected ${service} yet.` : "No account has this status."}</p>}
       <ul>
         {accounts?.edges.map(({ node }) => (
-          <Account key={node.id} account={node} mine={mine} />
+          <AccountRow key={node.id} account={node} mine={mine} />
         ))}
       </ul>
-      {accounts?.isComplete === false && <p className="muted small">The list ended early: its source stopped short of what it had promised.</p>}
+      {accounts?.isComplete === false && <p className="muted small">The list is incomplete: the API returned fewer accounts than it announced.</p>}
       {hasNext && (
         <button className="quiet wide" disabled={isLoadingNext} onClick={() => loadNext(PAGE * 2)}>
           {isLoadingNext ? "Loading…" : "Load more"}
@@ -183,22 +179,6 @@ function Accounts({ provider, mine, service }) {
   );
 }
 
-function Account({ account: { userId, alias, wordId, updatedAt, accountType, statusReason, health }, mine }) {
-  const [name, beside] = [mine ? null : userId, alias ?? wordId].filter(Boolean);
-  return (
-    <li>
-      <PersonMark user={userId} />
-      <span className="what">
-        <span className="name">
-          {name ?? "Unnamed account"} {beside && <span className="muted">{beside}</span>}
-          {accountType === "SHARED" && <span className="tag">shared</span>}
-        </span>
-        {health.state !== "HEALTHY" && <span className="muted small">{statusReason ?? health.reasons[0]?.message}</span>}
-      </span>
-      <span className="muted small when">{updatedAt && <Ago at={updatedAt} />}</span>
-      <span className="verdict">
-        <State state={health.state} />
-      </span>
-    </li>
-  );
-}
+/** Accounts belong to a service, so that all its integrations list the same ones. */
+const sharedBy = (service, others) =>
+  `shared by ${service}${others.length === 1 && others[0].displayName ? ` “${others[0].displayName}”` : ` (${plural(others.length, "other integration")})`}`;

@@ -1,17 +1,17 @@
-// The page: one query for all that it shows of the two APIs, asked again whenever there may be something new.
+// The page: one query for the data of both APIs, refetched when it may have changed.
 import { useDeferredValue, useEffect, useState } from "react";
 import { fetchQuery, graphql, useLazyLoadQuery, useRelayEnvironment } from "react-relay";
 import { Attention } from "./Attention.jsx";
 import { outages } from "./environment.js";
 import { asInput, useFilters } from "./filters.js";
-import { Reading, useLive } from "./live.js";
+import { Refetches, useLive } from "./live.js";
 import { Overview } from "./Overview.jsx";
 import { ProviderList } from "./ProviderList.jsx";
 import { Sources } from "./Sources.jsx";
 import { useStore } from "./store.js";
 import { Troubles } from "./Troubles.jsx";
 
-/** What is known of the sources, which costs no upstream call; asked after the data, as it tells of the calls for it. */
+/** The viewer and the state of the two APIs. It costs no upstream call, and is read after the data, whose calls it describes. */
 const sourcesQuery = graphql`
   query SettingsPageSourcesQuery {
     viewer {
@@ -30,9 +30,13 @@ const sourcesQuery = graphql`
 
 const pageQuery = graphql`
   query SettingsPageQuery($filter: ProviderFilter, $attention: Int!) {
+    ...Overview_providers
     integrationHealth {
       ...Overview_health
       ...Attention_health @arguments(count: $attention)
+      providersNeedingAttention {
+        id
+      }
       accountsNeedingAttention(first: $attention) {
         freshness {
           fetchedAt
@@ -52,69 +56,92 @@ const pageQuery = graphql`
   }
 `;
 
-/** When nothing says when the next answer may be another one. */
-const WITHOUT_WORD_MS = 15_000;
-const FIRST = 5;
+/** The delay of the next attempt if no response names one. */
+const RETRY_MS = 15_000;
+/** Accounts that need attention: at first, and more with each click. */
+const ATTENTION = { first: 10, more: 40, max: 100 };
 
-/** When asking for a part again may help: when it is due, or when the API that it is missing from is to be tried. */
-const dueAt = (freshness, outage, readAt) =>
-  freshness ? Date.parse(freshness.refreshDueAt) : (outage?.retryAt ?? readAt + WITHOUT_WORD_MS);
+/** When a refetch of a part may help: when its data is due, or when the failing API is called again. */
+const dueAt = (freshness, outage, loadedAt) =>
+  freshness ? Date.parse(freshness.refreshDueAt) : (outage?.retryAt ?? loadedAt + RETRY_MS);
 
 export function SettingsPage({ attempt }) {
   const environment = useRelayEnvironment();
   const [filters, setFilters] = useFilters();
-  const [attention, setAttention] = useState(FIRST);
-  const asked = { filter: asInput(filters), attention };
-  // While the next answer is on its way, the one before stays.
-  const variables = JSON.parse(useDeferredValue(JSON.stringify(asked)));
-  const waiting = JSON.stringify(asked) !== JSON.stringify(variables);
+  const [attention, setAttention] = useState(ATTENTION.first);
+  const wanted = { filter: asInput(filters), attention };
+  // The previous response stays until the next one arrives.
+  const variables = JSON.parse(useDeferredValue(JSON.stringify(wanted)));
+  const waiting = JSON.stringify(wanted) !== JSON.stringify(variables);
 
   const options = { fetchKey: attempt, fetchPolicy: "store-or-network" };
   const { viewer, upstreams } = useLazyLoadQuery(sourcesQuery, {}, options);
-  const { integrationHealth, providers } = useLazyLoadQuery(pageQuery, variables, options);
+  const page = useLazyLoadQuery(pageQuery, variables, options);
+  const { integrationHealth, providers } = page;
 
-  const [reading, setReading] = useState({ times: 0, at: Date.now(), lost: null });
+  const [loaded, setLoaded] = useState({ times: 0, at: Date.now(), error: null });
   const reload = async () => {
     const read = (query, variables) =>
       fetchQuery(environment, query, variables, { networkCacheConfig: { force: true } }).toPromise();
-    let lost = null;
+    let failure = null;
     try {
       await read(pageQuery, variables);
       await read(sourcesQuery, {});
     } catch (error) {
-      lost = error;
+      failure = error;
     }
-    setReading(({ times }) => ({ times: times + 1, at: Date.now(), lost }));
+    setLoaded(({ times }) => ({ times: times + 1, at: Date.now(), error: failure }));
   };
 
-  // Once more after the first data, for what its calls have shown.
+  // Once more after the first data, because its calls change the state of the APIs.
   useEffect(() => {
-    const reading = fetchQuery(environment, sourcesQuery, {}).subscribe({ error() {} });
-    return () => reading.unsubscribe();
+    const request = fetchQuery(environment, sourcesQuery, {}).subscribe({ error() {} });
+    return () => request.unsubscribe();
   }, [environment]);
 
   const freshness = { LEADLEX: providers?.freshness, COMPOSIO: integrationHealth.accountsNeedingAttention?.freshness };
-  const out = useStore(outages);
+  const failing = useStore(outages);
   const due = {
-    LEADLEX: dueAt(freshness.LEADLEX, out.LEADLEX, reading.at),
-    COMPOSIO: dueAt(freshness.COMPOSIO, out.COMPOSIO, reading.at),
+    LEADLEX: dueAt(freshness.LEADLEX, failing.LEADLEX, loaded.at),
+    COMPOSIO: dueAt(freshness.COMPOSIO, failing.COMPOSIO, loaded.at),
   };
   const mode = useLive(Math.min(due.LEADLEX, due.COMPOSIO), reload);
   const mine = viewer.user !== null;
 
+  const more = () => setAttention(Math.min(attention + ATTENTION.more, ATTENTION.max));
+
   return (
-    <Reading value={reading.times}>
+    <Refetches value={loaded.times}>
       <div className="title">
         <div>
           <h1>Integrations</h1>
-          <p>{mine ? `Signed in as ${viewer.name}: the workspace’s services, and your own accounts.` : "The workspace’s services, and the accounts that people connected to them."}</p>
+          <p>
+            {mine
+              ? `Signed in as ${viewer.name}: the workspace’s services, and your own accounts.`
+              : "The workspace’s services, and the accounts that users connected to them."}
+          </p>
         </div>
-        <Sources upstreams={upstreams} freshness={freshness} due={due} mode={mode} admin={viewer.role === "ADMIN"} reload={reload} />
+        <Sources
+          upstreams={upstreams}
+          freshness={freshness}
+          due={due}
+          mode={mode}
+          error={loaded.error}
+          admin={viewer.role === "ADMIN"}
+          reload={reload}
+        />
       </div>
-      <Troubles upstreams={upstreams} freshness={freshness} due={due} lost={reading.lost} />
-      <Overview health={integrationHealth} mine={mine} />
-      <Attention health={integrationHealth} mine={mine} count={attention} more={() => setAttention(Math.min(attention + 20, 100))} />
-      <ProviderList providers={providers} filters={filters} setFilters={setFilters} waiting={waiting} mine={mine} />
-    </Reading>
+      <Troubles upstreams={upstreams} freshness={freshness} due={due} error={loaded.error} />
+      <Overview query={page} health={integrationHealth} mine={mine} filters={filters} setFilters={setFilters} />
+      <Attention health={integrationHealth} mine={mine} count={attention} more={more} />
+      <ProviderList
+        providers={providers}
+        filters={filters}
+        setFilters={setFilters}
+        waiting={waiting}
+        mine={mine}
+        needing={integrationHealth.providersNeedingAttention?.length}
+      />
+    </Refetches>
   );
 }

@@ -1,9 +1,11 @@
-// How old the data is, by source, and a button that has it read again.
+// The age of the data by source, whether the page updates live, and a button that refreshes the data.
 import { useState } from "react";
 import { commitMutation, graphql, useFragment, useRelayEnvironment } from "react-relay";
+import { outages } from "./environment.js";
 import { Icon } from "./marks.jsx";
-import { Clock, useNow } from "./Moment.jsx";
-import { plural, SOURCES } from "./words.js";
+import { useStore } from "./store.js";
+import { Ago, Clock, timeOfDay, useNow } from "./Time.jsx";
+import { plural, problemOf, SOURCES } from "./words.js";
 
 const FRESHNESS = {
   FRESH: { label: "up to date", tone: "good" },
@@ -13,11 +15,12 @@ const FRESHNESS = {
 
 const GRACE_MS = 5_000;
 
-export function Sources({ upstreams, freshness, due, mode, admin, reload }) {
+export function Sources({ upstreams, freshness, due, mode, error, admin, reload }) {
   const known = useFragment(
     graphql`
       fragment Sources_upstreams on Upstream @relay(plural: true) {
         name
+        state
         quota {
           limit
           remaining
@@ -26,6 +29,9 @@ export function Sources({ upstreams, freshness, due, mode, admin, reload }) {
     `,
     upstreams,
   );
+  const failing = useStore(outages);
+  const missing = known.filter((upstream) => problemOf(upstream, failing[upstream.name], freshness[upstream.name]));
+  const { label, tone } = error ? { label: "Not connected", tone: "bad" } : liveLabel(mode, missing, known);
   return (
     <div className="sources">
       <ul>
@@ -34,38 +40,42 @@ export function Sources({ upstreams, freshness, due, mode, admin, reload }) {
         ))}
       </ul>
       <div className="actions">
-        <span className={`mode ${mode}`}>{mode === "live" ? "Live" : "Updates by itself"}</span>
+        <span className={`mode ${tone}`}>{label}</span>
         {admin && <Refresh reload={reload} />}
       </div>
     </div>
   );
 }
 
+function liveLabel(mode, missing, known) {
+  if (mode === "offline") return { label: "Offline", tone: "bad" };
+  if (missing.length === known.length && known.length > 0) return { label: "No updates at the moment", tone: "bad" };
+  const except = missing.map(({ name }) => (SOURCES[name]?.what ?? name).toLowerCase());
+  if (except.length > 0) return { label: `No updates of ${except.join(" and ")}`, tone: "warn" };
+  return mode === "live" ? { label: "Live", tone: "good live" } : { label: "Updates periodically", tone: "idle" };
+}
+
 function Source({ name, quota, freshness, due }) {
   const now = useNow(2_000);
   const { what } = SOURCES[name] ?? { what: name };
-  // What is due this very moment is being read behind the answer: no word of that.
-  const underWay = freshness?.state === "STALE" && due <= now && due > now - GRACE_MS;
-  const { label, tone } = FRESHNESS[underWay ? "FRESH" : freshness?.state] ?? { label: "not read", tone: "bad" };
-  const low = quota?.remaining != null && quota.limit && quota.remaining < quota.limit / 5;
+  // Data that has just expired is being refreshed, so it is not called stale yet.
+  const isRefreshing = freshness?.state === "STALE" && due <= now && due > now - GRACE_MS;
+  const { label, tone } = FRESHNESS[isRefreshing ? "FRESH" : freshness?.state] ?? { label: "not available", tone: "bad" };
+  const isLow = quota?.remaining != null && quota.limit && quota.remaining < quota.limit / 5;
+  const next = due > now ? `, next update ${timeOfDay(due)}` : "";
   return (
     <li>
       <span className={`dot ${tone}`} />
       <b>{what}</b>{" "}
       {freshness ? (
         <>
-          as of <Clock at={freshness.fetchedAt} />
+          updated <Ago at={freshness.fetchedAt} title={`Fetched ${timeOfDay(freshness.fetchedAt)}${next}`} />
         </>
       ) : (
         label
       )}
-      {due > now && (
-        <>
-          , next read <Clock at={due} />
-        </>
-      )}
       {freshness && tone !== "good" && <em className={tone}>{label}</em>}
-      {low && <em className="warn">{plural(quota.remaining, "call")} left</em>}
+      {isLow && <em className="warn">{plural(quota.remaining, "call")} left</em>}
     </li>
   );
 }
@@ -82,7 +92,7 @@ function Refresh({ reload }) {
   const environment = useRelayEnvironment();
   const now = useNow(5_000);
   const [state, setState] = useState({ busy: false, retryAt: 0 });
-  const held = state.retryAt > now;
+  const isLimited = state.retryAt > now;
 
   const refresh = async () => {
     setState({ busy: true, retryAt: 0 });
@@ -90,7 +100,7 @@ function Refresh({ reload }) {
       commitMutation(environment, {
         mutation: refreshMutation,
         variables: {},
-        onCompleted: ({ refresh }) => resolve(refresh.retryAt ? Date.parse(refresh.retryAt) : 0),
+        onCompleted: (data) => resolve(data?.refresh?.retryAt ? Date.parse(data.refresh.retryAt) : 0),
         onError: (error) => resolve(error.retryAt ?? 0),
       }),
     );
@@ -100,14 +110,14 @@ function Refresh({ reload }) {
 
   return (
     <>
-      <span className="held" role="status">
-        {held && (
+      <span className="limited" role="status">
+        {isLimited && (
           <>
-            Refresh again from <Clock at={state.retryAt} />
+            Next refresh possible at <Clock at={state.retryAt} />
           </>
         )}
       </span>
-      <button onClick={refresh} disabled={state.busy || held} aria-busy={state.busy}>
+      <button onClick={refresh} disabled={state.busy || isLimited} aria-busy={state.busy}>
         <Icon name="refresh" /> {state.busy ? "Refreshing…" : "Refresh"}
       </button>
     </>

@@ -1,13 +1,13 @@
-// What is away, since when, what of the page that concerns, and when it is tried again. The rest of the page stands.
+// The failing APIs: since when, which part of the page is affected, and the time of the next attempt. The rest of the page remains.
 import { graphql, useFragment } from "react-relay";
 import { outages } from "./environment.js";
 import { Icon } from "./marks.jsx";
-import { Clock } from "./Moment.jsx";
 import { useStore } from "./store.js";
-import { SOURCES, troubleOf } from "./words.js";
+import { Clock } from "./Time.jsx";
+import { problemOf, SOURCES } from "./words.js";
 
-export function Troubles({ upstreams, freshness, due, lost }) {
-  const known = useFragment(
+export function Troubles({ upstreams, freshness, due, error }) {
+  const states = useFragment(
     graphql`
       fragment Troubles_upstreams on Upstream @relay(plural: true) {
         name
@@ -20,54 +20,60 @@ export function Troubles({ upstreams, freshness, due, lost }) {
     `,
     upstreams,
   );
-  const out = useStore(outages);
+  const failing = useStore(outages);
   return (
     <div className="troubles" role="status">
-      {lost && (
+      {error && (
         <div className="trouble bad">
           <Icon name="alert" />
           <p>
-            <b>The connection is lost.</b> {lost.message} What you see is what was read last; it is tried again by itself.
+            <b>The connection is lost.</b> {error.message} The page shows the last data and retries automatically.
           </p>
         </div>
       )}
-      {known.map((upstream) => (
-        <Trouble key={upstream.name} {...upstream} outage={out[upstream.name]} freshness={freshness[upstream.name]} retryAt={due[upstream.name]} />
+      {states.map((upstream) => (
+        <Trouble
+          key={upstream.name}
+          upstream={upstream}
+          outage={failing[upstream.name]}
+          freshness={freshness[upstream.name]}
+          retryAt={due[upstream.name]}
+        />
       ))}
     </div>
   );
 }
 
-function Trouble({ name, state, lastSuccessAt, lastError, outage, freshness, retryAt }) {
-  const trouble = troubleOf(state, outage?.code);
-  // A quota that allows no call now is no trouble while what is shown is fresh.
-  if (!trouble || (state === "RATE_LIMITED" && freshness?.state === "FRESH" && !outage)) return null;
+function Trouble({ upstream, outage, freshness, retryAt }) {
+  const problem = problemOf(upstream, outage, freshness);
+  if (!problem) return null;
+  const { name, lastSuccessAt, lastError } = upstream;
   const { name: api, what } = SOURCES[name] ?? { name, what: name };
   const since = lastSuccessAt ?? lastError?.at ?? outage?.since;
   return (
-    <div className={`trouble ${trouble.tone}`}>
+    <div className={`trouble ${problem.tone}`}>
       <Icon name="alert" />
       <p>
         <b>
-          {api} {trouble.title}.
+          {api} {problem.title}.
         </b>{" "}
         {freshness ? (
           <>
             {what} are shown as of <Clock at={freshness.fetchedAt} />.
           </>
         ) : (
-          `${what} cannot be shown; everything else can.`
+          `${what} are not available. The rest of the page is.`
         )}{" "}
         <span className="times">
           {since && (
             <>
-              {lastSuccessAt ? "Last answer" : "Since"} <Clock at={since} />
+              {lastSuccessAt ? "Last success" : "Since"} <Clock at={since} />
               {retryAt > Date.now() && " · "}
             </>
           )}
           {retryAt > Date.now() && (
             <>
-              Next try <Clock at={retryAt} />
+              Next attempt <Clock at={retryAt} />
             </>
           )}
         </span>

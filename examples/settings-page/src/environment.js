@@ -1,23 +1,22 @@
-// The way to the graph: one POST per operation, and what its errors tell of the two APIs behind it.
+// The connection to the graph: one POST per operation, and the failing APIs that its errors name.
 import { Environment, Network, RecordSource, Store } from "relay-runtime";
 import { createStore } from "./store.js";
 
 export const endpoint = new URL("graphql", document.baseURI);
 
 /**
- * The bearer token, where the graph asks for one. A frontend has its own session here; this one keeps what was typed
- * until the tab is closed.
+ * The bearer token, if the graph requires one: `{ value, required, rejected }`. It stays in memory, so that no script of
+ * another page can read it and a closed tab forgets it. A product uses its own session instead.
  */
-export const token = createStore({ value: sessionStorage.getItem("token"), wanted: false });
-token.follow(() => sessionStorage.setItem("token", token.get().value ?? ""));
+export const token = createStore({ value: null, required: false, rejected: null });
 
 export const authorization = () => (token.get().value ? { Authorization: `Bearer ${token.get().value}` } : {});
 
-/** The APIs that the last answers could not be made with: `{ LEADLEX: { code, since, retryAt } }`, times in milliseconds. */
+/** The APIs that failed in the last response: `{ LEADLEX: { code, since, retryAt } }`, times in milliseconds. */
 export const outages = createStore({});
 
-/** A failure that leaves no data at all. `retryAt` is when it is worth another try. */
-export class Unanswered extends Error {
+/** A failure without any data. `retryAt` is the time of the next useful attempt. */
+export class RequestError extends Error {
   constructor(message, { code, retryAfterMs } = {}) {
     super(message);
     this.code = code;
@@ -25,8 +24,8 @@ export class Unanswered extends Error {
   }
 }
 
-/** Asks the graph, and resolves with `{ data, errors }` as they came. */
-export async function ask(query, variables = {}) {
+/** Sends an operation and resolves with `{ data, errors }`. */
+export async function send(query, variables = {}) {
   let response;
   try {
     response = await fetch(endpoint, {
@@ -35,25 +34,22 @@ export async function ask(query, variables = {}) {
       body: JSON.stringify({ query, variables }),
     });
   } catch {
-    throw new Unanswered("The graph cannot be reached.");
+    throw new RequestError("The graph is unreachable.");
   }
   if (response.status === 401) {
-    token.set({ value: null, wanted: true });
-    throw new Unanswered("Sign in to see the integrations.", { code: "UNAUTHENTICATED" });
+    token.set(({ value }) => ({ value: null, required: true, rejected: value }));
+    throw new RequestError("Sign in to see the integrations.", { code: "UNAUTHENTICATED" });
   }
-  const answer = await response.json().catch(() => ({}));
-  if (!answer.data) {
-    const [error] = answer.errors ?? [{ message: `The graph answered with HTTP ${response.status}.` }];
-    throw new Unanswered(error.message, error.extensions);
+  const body = await response.json().catch(() => ({}));
+  if (!body.data) {
+    const [error] = body.errors ?? [{ message: `The graph returned HTTP ${response.status}.` }];
+    throw new RequestError(error.message, error.extensions);
   }
-  return answer;
+  return body;
 }
 
-/**
- * Keeps `outages` in step with an answer. An API that nulled something is out; one that an operation over both has read
- * without an error is back.
- */
-function note({ errors = [] }, readsBoth) {
+/** Updates `outages`. An operation that reads both APIs without an error of one of them ends that API's outage. */
+function recordOutages({ errors = [] }, readsBoth) {
   const failed = errors.map(({ extensions }) => extensions).filter((extensions) => extensions?.upstream);
   outages.set((before) => {
     const after = readsBoth ? {} : { ...before };
@@ -65,14 +61,14 @@ function note({ errors = [] }, readsBoth) {
   });
 }
 
-async function fetchOperation(operation, variables) {
-  const answer = await ask(operation.text, variables);
-  note(answer, operation.name === "SettingsPageQuery");
-  // Relay would take the errors of an answer with data for nothing; what they null it shows as null.
-  return { data: answer.data };
+async function fetchOperation({ name, text, operationKind }, variables) {
+  const body = await send(text, variables);
+  if (operationKind !== "mutation") recordOutages(body, name === "SettingsPageQuery");
+  // Without `errors`, because Relay would discard the data. The page shows null fields as missing.
+  return operationKind === "mutation" ? body : { data: body.data };
 }
 
-/** One for each token: what somebody may see stays theirs. */
+/** One environment per token, so that no caller sees data of another one. */
 export const createEnvironment = () =>
   new Environment({
     network: Network.create(fetchOperation),

@@ -1,26 +1,26 @@
-// What the list is narrowed to. It lives in the page’s address, so that a link shows the same.
+// The filters of the list. They are in the page's URL, so that a link shows the same list.
 import { useEffect, useState } from "react";
 
 const read = () => {
-  const words = new URLSearchParams(location.search);
+  const parameters = new URLSearchParams(location.search);
   return {
-    search: words.get("search") ?? "",
-    category: words.get("category") ?? "",
-    state: words.get("state") ?? "",
-    attention: words.has("attention"),
+    search: parameters.get("search") ?? "",
+    category: parameters.get("category") ?? "",
+    state: parameters.get("state") ?? "",
+    attention: parameters.has("attention"),
   };
 };
 
 function write(filters) {
-  const words = new URLSearchParams();
-  for (const [name, value] of Object.entries(filters)) if (value) words.set(name, value === true ? "1" : value);
-  const text = words.toString();
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(filters)) if (value) parameters.set(name, value === true ? "1" : value);
+  const text = parameters.toString();
   history.replaceState(null, "", text ? `?${text}` : location.pathname);
 }
 
 export const NONE = { search: "", category: "", state: "", attention: false };
 
-export const isNarrowed = (filters) => Object.values(filters).some(Boolean);
+export const isFiltered = (filters) => Object.values(filters).some(Boolean);
 
 export function useFilters() {
   const [filters, setFilters] = useState(read);
@@ -28,7 +28,7 @@ export function useFilters() {
   return [filters, setFilters];
 }
 
-/** As the graph's `ProviderFilter`: what is null is not asked for. */
+/** The graph's `ProviderFilter`. Null matches everything. */
 export const asInput = ({ search, category, state, attention }) => ({
   search: search || null,
   categories: category ? [category] : null,

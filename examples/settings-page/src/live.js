@@ -1,117 +1,140 @@
-// When to ask again. Where the graph has subscriptions, it says when something has changed; else, and while the
-// connection is broken, the page asks at the moment that the data's `refreshDueAt` names. A change is not read from
-// the event: the page asks anew, so that counts, filters and order are right too. It costs no upstream call.
+// When to refetch. Subscriptions signal a change. Without them, or while the connection is broken, the page polls at the
+// data's `refreshDueAt`. An event only triggers the refetch, so that counts, filters and order are right too; the refetch costs
+// no upstream call.
 import { createClient } from "graphql-ws";
 import { createContext, useEffect, useEffectEvent, useState } from "react";
-import { ask, authorization, endpoint } from "./environment.js";
+import { authorization, endpoint, send } from "./environment.js";
+import { recordChange } from "./history.js";
 
 const subscriptions = {
   providerChanged: "subscription { providerChanged { kind id } }",
-  connectedAccountChanged: "subscription { connectedAccountChanged { kind id } }",
+  connectedAccountChanged: "subscription { connectedAccountChanged { kind id previousStatus at connectedAccount { status } } }",
 };
 
-/** How long it rests at least after an answer: while the graph speaks up by itself, only the data's age is behind. */
-const REST_MS = { live: 30_000, polling: 1_000, most: 120_000 };
-/** Changes of one moment come together. */
-const GATHER_MS = 250;
-/** After the graph has ended a subscription, or refused it. */
-const AGAIN_MS = 30_000;
+/** The least time between two polls. With subscriptions only the age of the data changes. */
+const POLL_MS = { live: 30_000, polling: 1_000, offline: 30_000, max: 120_000 };
+/** Changes within this time cause one refetch. */
+const DEBOUNCE_MS = 250;
+/** The delay before a subscription that the server ended or rejected is started again. */
+const RESUBSCRIBE_MS = 30_000;
 
-/** Goes up by one whenever the page has been read again, for the parts that ask for themselves. */
-export const Reading = createContext(0);
+/** The number of refetches, for components with queries of their own. */
+export const Refetches = createContext(0);
 
 /**
- * Calls `reload` whenever there may be something new: when the graph says so, and when the data is due (`dueAt`, in
- * milliseconds) while the page is in sight. Returns "live" or "polling".
+ * Calls `reload` on each change, and when the data is due (`dueAt`, in milliseconds) while the page is visible. Returns "live",
+ * "polling" or "offline".
  */
 export function useLive(dueAt, reload) {
-  const [mode, setMode] = useState("polling");
-  const [asked, setAsked] = useState({ dueAt, times: 0 });
-  const again = useEffectEvent(reload);
-  // Asked, and still due: at first it is read behind the answer, and there in a moment; else less and less often.
-  const times = asked.dueAt === dueAt ? asked.times : 0;
+  const [connection, setConnection] = useState("polling");
+  const [polled, setPolled] = useState({ dueAt, times: 0 });
+  const isOnline = useOnline();
+  const refetch = useEffectEvent(reload);
+  // Polled but still due: the refresh may be in progress, then it may be paced. So the delay doubles.
+  const times = polled.dueAt === dueAt ? polled.times : 0;
+  const mode = isOnline ? connection : "offline";
 
   useEffect(() => {
-    let gathering;
+    let timer;
     const changed = () => {
-      clearTimeout(gathering);
-      gathering = setTimeout(() => again(), GATHER_MS);
+      clearTimeout(timer);
+      timer = setTimeout(() => refetch(), DEBOUNCE_MS);
     };
-    const hangUp = subscribe(changed, setMode);
+    const unsubscribe = subscribe(changed, setConnection);
+    addEventListener("online", changed);
     return () => {
-      clearTimeout(gathering);
-      hangUp();
+      clearTimeout(timer);
+      removeEventListener("online", changed);
+      unsubscribe();
     };
   }, []);
 
   useEffect(() => {
     let timer;
-    const turn = () => again().then(() => setAsked({ dueAt, times: times + 1 }));
-    const arm = () => {
+    const poll = () => refetch().then(() => setPolled({ dueAt, times: times + 1 }));
+    const schedule = () => {
       clearTimeout(timer);
-      const rest = times > 0 ? Math.min(1_000 * 2 ** times, REST_MS.most) : REST_MS[mode];
-      if (!document.hidden) timer = setTimeout(turn, Math.max(rest, dueAt - Date.now()));
+      const least = times > 0 ? Math.min(1_000 * 2 ** times, POLL_MS.max) : POLL_MS[mode];
+      if (!document.hidden) timer = setTimeout(poll, Math.max(least, dueAt - Date.now()));
     };
-    arm();
-    document.addEventListener("visibilitychange", arm);
+    schedule();
+    document.addEventListener("visibilitychange", schedule);
     return () => {
       clearTimeout(timer);
-      document.removeEventListener("visibilitychange", arm);
+      document.removeEventListener("visibilitychange", schedule);
     };
   }, [mode, dueAt, times]);
 
   return mode;
 }
 
-/** One WebSocket for all subscriptions that the schema has; a broken one connects again. Returns what ends it. */
-function subscribe(changed, setMode) {
+function useOnline() {
+  const [isOnline, setOnline] = useState(navigator.onLine);
+  useEffect(() => {
+    const update = () => setOnline(navigator.onLine);
+    addEventListener("online", update);
+    addEventListener("offline", update);
+    return () => {
+      removeEventListener("online", update);
+      removeEventListener("offline", update);
+    };
+  }, []);
+  return isOnline;
+}
+
+/** One WebSocket for all subscriptions of the schema; it reconnects automatically. Returns a function that closes it. */
+function subscribe(changed, setConnection) {
   let client, timer;
-  let ended = false;
+  let isClosed = false;
   const url = new URL(endpoint);
   url.protocol = url.protocol.replace("http", "ws");
 
   const connect = (names) => {
-    const again = () => {
-      setMode("polling");
+    const resubscribe = () => {
+      setConnection("polling");
       clearTimeout(timer);
-      if (!ended) timer = setTimeout(connect, AGAIN_MS, names);
+      if (!isClosed) timer = setTimeout(connect, RESUBSCRIBE_MS, names);
     };
     client = createClient({
       url: url.href,
-      // A browser sends no headers with a WebSocket: they go in its first message.
+      // A browser cannot set headers of a WebSocket, so they are in its first message.
       connectionParams: authorization,
       retryAttempts: Infinity,
       shouldRetry: () => true,
       on: {
-        connected(_socket, _payload, again) {
-          setMode("live");
-          // What changed while the line was broken.
-          if (again) changed();
+        connected(_socket, _payload, isRetry) {
+          setConnection("live");
+          // There may have been changes while it was disconnected.
+          if (isRetry) changed();
         },
-        closed: () => setMode("polling"),
+        closed: () => setConnection("polling"),
       },
     });
     const { dispose } = client;
-    const over = () => {
+    const ended = () => {
       dispose();
-      again();
+      resubscribe();
     };
-    for (const name of names) client.subscribe({ query: subscriptions[name] }, { next: changed, error: over, complete: over });
+    const next = ({ data }) => {
+      if (data?.connectedAccountChanged) recordChange(data.connectedAccountChanged);
+      changed();
+    };
+    for (const name of names) client.subscribe({ query: subscriptions[name] }, { next, error: ended, complete: ended });
   };
 
   offered().then((names) => {
-    if (!ended && names.length > 0) connect(names);
+    if (!isClosed && names.length > 0) connect(names);
   });
   return () => {
-    ended = true;
+    isClosed = true;
     clearTimeout(timer);
     client?.dispose();
   };
 }
 
-/** The subscriptions that the served schema has; none where it does not tell. */
+/** The subscriptions of the served schema; none if it cannot be introspected. */
 async function offered() {
-  const question = `{ __type(name: "Subscription") { fields { name } } }`;
-  const { data } = await ask(question).catch(() => ({}));
+  const query = `{ __type(name: "Subscription") { fields { name } } }`;
+  const { data } = await send(query).catch(() => ({}));
   return (data?.__type?.fields ?? []).map(({ name }) => name).filter((name) => name in subscriptions);
 }

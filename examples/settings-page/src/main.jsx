@@ -1,4 +1,4 @@
-// The page's frame: what stands around it while it loads, when the graph wants a token, and when nothing came at all.
+// The frame of the page: the header, the sign-in form, the loading state, and the state without any data.
 import "./style.css";
 import { Component, StrictMode, Suspense, useEffect, useMemo, useState } from "react";
 import { createRoot } from "react-dom/client";
@@ -10,17 +10,17 @@ import { useStore } from "./store.js";
 import { theme } from "./theme.js";
 
 function Frame({ children }) {
-  const shown = useStore(theme);
-  const other = shown === "dark" ? "light" : "dark";
+  const current = useStore(theme);
+  const other = current === "dark" ? "light" : "dark";
   return (
     <>
       <header className="bar">
-        <a className="home" href="./" title="The graph's console">
+        <a className="home" href="./" title="GraphiQL">
           <img src={icon} alt="" width="22" height="22" /> Switchboard
         </a>
         <span className="crumb">Settings</span>
         <button className="quiet round" onClick={theme.toggle} aria-label={`Switch to ${other}`} title={`Switch to ${other}`}>
-          <Icon name={shown === "dark" ? "sun" : "moon"} />
+          <Icon name={current === "dark" ? "sun" : "moon"} />
         </button>
       </header>
       <main>{children}</main>
@@ -28,18 +28,33 @@ function Frame({ children }) {
   );
 }
 
-function SignIn() {
-  const [typed, setTyped] = useState("");
+function SignIn({ rejected }) {
+  const [typed, setTyped] = useState(rejected ?? "");
   const submit = (event) => {
     event.preventDefault();
-    token.set({ value: typed.trim(), wanted: false });
+    token.set({ value: typed.trim(), required: false, rejected: null });
   };
   return (
     <form className="card lonely" onSubmit={submit}>
       <h1>Sign in</h1>
-      <p>This graph wants to know who is asking.</p>
+      <p>This graph requires a token.</p>
+      {rejected && (
+        <p className="trouble bad" role="alert" id="rejected">
+          <Icon name="alert" /> This token was not accepted. Check that it is complete, or ask an administrator for a new one.
+        </p>
+      )}
       <label htmlFor="token">Token</label>
-      <input id="token" type="password" autoComplete="off" autoFocus required value={typed} onChange={(event) => setTyped(event.target.value)} />
+      <input
+        id="token"
+        type="password"
+        autoComplete="off"
+        autoFocus
+        required
+        aria-invalid={Boolean(rejected)}
+        aria-describedby={rejected ? "rejected" : undefined}
+        value={typed}
+        onChange={(event) => setTyped(event.target.value)}
+      />
       <button className="primary">Continue</button>
     </form>
   );
@@ -55,7 +70,7 @@ function Nothing({ error, retry }) {
   return (
     <div className="card lonely" role="alert">
       <h1>Nothing to show yet</h1>
-      <p>{error.message} It is tried again by itself.</p>
+      <p>{error.message} The page retries automatically.</p>
       <button className="primary" onClick={retry}>
         Try now
       </button>
@@ -63,7 +78,7 @@ function Nothing({ error, retry }) {
   );
 }
 
-/** What failed is tried again with a new `attempt`, under which Relay asks anew. */
+/** Shows the error of an attempt. Each retry has a new `attempt`, Relay's fetch key. */
 class Attempts extends Component {
   state = { attempt: 0, error: null };
   static getDerivedStateFromError = (error) => ({ error });
@@ -86,9 +101,9 @@ const Loading = () => (
 );
 
 function App() {
-  const { value, wanted } = useStore(token);
+  const { value, required, rejected } = useStore(token);
   const environment = useMemo(createEnvironment, [value]);
-  if (wanted) return <SignIn />;
+  if (required) return <SignIn rejected={rejected} />;
   return (
     <RelayEnvironmentProvider environment={environment}>
       <Attempts key={value}>
@@ -105,7 +120,7 @@ function App() {
 const icon = document.querySelector("link[rel=icon]").href;
 
 createRoot(document.getElementById("root"), {
-  // Shown on the page by `Attempts`; the console is for what nobody caught.
+  // `Attempts` shows these errors, so they are not logged.
   onCaughtError() {},
 }).render(
   <StrictMode>

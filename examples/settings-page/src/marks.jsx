@@ -1,4 +1,5 @@
-// The small marks that recur: a state, a service, a person, an icon, a place that is still empty.
+// Small components of several parts: states, services, persons, icons, facts, copy buttons, and placeholders.
+import { Component, useState } from "react";
 import { brand, stateOf } from "./words.js";
 
 export function State({ state }) {
@@ -6,7 +7,7 @@ export function State({ state }) {
   return <span className={`state ${tone}`}>{label}</span>;
 }
 
-/** A colour of its own for each name, always the same. */
+/** A constant colour for each name. */
 const hue = (text) => ([...text].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 9973, 7) * 137) % 360;
 
 export const ServiceMark = ({ name }) => (
@@ -19,11 +20,16 @@ export const ServiceMark = ({ name }) => (
   </span>
 );
 
-/** `user_27` → 27, `ann@…` → AN: enough to tell neighbours apart. */
+/** `user_27` → 27, `ann@…` → AN. */
 const initials = (user) => /(\d{1,2})$/.exec(user)?.[1] ?? user.slice(0, 2).toUpperCase();
 
 export const PersonMark = ({ user, state }) => (
-  <span className={`mark person ${state ? stateOf(state).tone : ""}`} style={{ "--hue": hue(user ?? "?") }} aria-hidden="true">
+  <span
+    className={`mark person ${state ? stateOf(state).tone : ""}`}
+    style={{ "--hue": hue(user ?? "?") }}
+    title={state && `${user ?? "Unknown user"}: ${stateOf(state).label}`}
+    aria-hidden="true"
+  >
     {initials(user ?? "?")}
   </span>
 );
@@ -53,3 +59,38 @@ export const Skeleton = ({ lines = 4 }) => (
     ))}
   </div>
 );
+
+export const Fact = ({ name, children }) => (
+  <div>
+    <dt>{name}</dt>
+    <dd>{children}</dd>
+  </div>
+);
+
+export function CopyButton({ text, label, isIcon }) {
+  const [copied, setCopied] = useState(false);
+  const copy = async () => {
+    await navigator.clipboard.writeText(text);
+    setCopied(true);
+    setTimeout(() => setCopied(false), 2_000);
+  };
+  const shown = copied ? "Copied" : label;
+  return (
+    <button className={isIcon ? "quiet tiny" : "small"} onClick={copy} title={isIcon ? shown : undefined}>
+      <Icon name={copied ? "check" : "copy"} />{" "}
+      <span aria-live="polite" className={isIcon ? "unseen" : undefined}>
+        {shown}
+      </span>
+    </button>
+  );
+}
+
+/** Limits an error to one part of the page. */
+export class ErrorBoundary extends Component {
+  state = { error: null };
+  static getDerivedStateFromError = (error) => ({ error });
+  render() {
+    const { error } = this.state;
+    return error ? <p className="panel muted">{error.message} Close and open it to try again.</p> : this.props.children;
+  }
+}

@@ -1,20 +1,19 @@
-// A value that components follow. The page has two that Relay's store has no place for: how the connection fares, and
-// the token.
+// A value outside Relay's store that components subscribe to, such as the token or the state of the connection.
 import { useSyncExternalStore } from "react";
 
 export function createStore(value) {
-  const followers = new Set();
+  const subscribers = new Set();
   return {
     get: () => value,
     set(next) {
       value = typeof next === "function" ? next(value) : next;
-      for (const follower of followers) follower();
+      for (const subscriber of subscribers) subscriber();
     },
-    follow(follower) {
-      followers.add(follower);
-      return () => followers.delete(follower);
+    subscribe(subscriber) {
+      subscribers.add(subscriber);
+      return () => subscribers.delete(subscriber);
     },
   };
 }
 
-export const useStore = (store) => useSyncExternalStore(store.follow, store.get);
+export const useStore = (store) => useSyncExternalStore(store.subscribe, store.get);

@@ -1,27 +1,27 @@
-// Light or dark: the system's, until somebody chooses.
+// Light or dark: the system's scheme until the user chooses one.
 import { createStore } from "./store.js";
 
 const system = matchMedia("(prefers-color-scheme: dark)");
 const chosen = createStore(localStorage.getItem("theme"));
 
-const show = () => {
+const apply = () => {
   if (chosen.get()) document.documentElement.dataset.theme = chosen.get();
 };
-show();
+apply();
 
 export const theme = {
   get: () => chosen.get() ?? (system.matches ? "dark" : "light"),
-  follow(follower) {
-    const leave = chosen.follow(follower);
-    system.addEventListener("change", follower);
+  subscribe(subscriber) {
+    const unsubscribe = chosen.subscribe(subscriber);
+    system.addEventListener("change", subscriber);
     return () => {
-      leave();
-      system.removeEventListener("change", follower);
+      unsubscribe();
+      system.removeEventListener("change", subscriber);
     };
   },
   toggle() {
     chosen.set(theme.get() === "dark" ? "light" : "dark");
     localStorage.setItem("theme", chosen.get());
-    show();
+    apply();
   },
 };

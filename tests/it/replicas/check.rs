@@ -27,8 +27,10 @@ fn check(sandbox: &str, redis: &[(&str, &str)]) -> (Option<i32>, String, String)
 
 #[tokio::test]
 async fn check_reports_redis() {
-    let (_sandbox, printed) =
-        Running::start_until(switchboard(&["sandbox", "--listen", "127.0.0.1:0"]), "sandbox listening on ");
+    let (_sandbox, printed) = Running::start_until(
+        switchboard(&["sandbox", "--fixed-clock", "--listen", "127.0.0.1:0"]),
+        "sandbox listening on ",
+    );
     let sandbox = printed.trim_end().strip_prefix("sandbox listening on ").unwrap();
     let mut server = RedisServer::start_with_password(PASSWORD).await;
     let url = server.settings().url;

@@ -41,6 +41,32 @@ fn sandbox_prints_its_address_serves_and_exits_on_signal() {
     assert!(rest.contains(&leadlex) && rest.contains(&composio), "{rest}");
 }
 
+/// The time of the newest account that a sandbox with `flags` returns, in days before now.
+fn age_of_the_newest_account(flags: &[&str]) -> i64 {
+    let mut child = sandbox("127.0.0.1:0").args(flags).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut stream = TcpStream::connect(line.trim_end().rsplit('/').next().unwrap()).unwrap();
+    let head = "GET /api/v3/connected_accounts?limit=1 HTTP/1.1\r\nhost: h\r\nx-api-key: ak_sandbox_a\r\n";
+    write!(stream, "{head}connection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let created = answer.split_once("\"created_at\":\"").unwrap().1.split('"').next().unwrap();
+    let created: jiff::Timestamp = created.parse().unwrap();
+    #[allow(clippy::disallowed_methods, reason = "the age of data in another process")]
+    let now = jiff::Timestamp::now();
+    now.duration_since(created).as_hours() / 24
+}
+
+#[test]
+fn data_is_recent_unless_the_clock_is_fixed() {
+    assert_eq!(age_of_the_newest_account(&[]), 0);
+    let built_in = age_of_the_newest_account(&["--fixed-clock"]);
+    assert!(built_in > 30, "{built_in} days");
+}
+
 #[test]
 fn port_in_use_is_one_clear_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

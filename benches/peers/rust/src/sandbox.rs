@@ -33,8 +33,9 @@ struct RecordedCall {
 impl Sandbox {
     pub(crate) async fn start(switchboard: &Path, log: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         let address = free_address()?;
-        let fixed = ["sandbox", "--leadlex-plan", "unmetered", "--composio-plan", "enterprise", "--listen"];
-        let arguments = fixed.map(str::to_owned).into_iter();
+        let plans = ["--leadlex-plan", "unmetered", "--composio-plan", "enterprise"];
+        let fixed = ["sandbox", "--fixed-clock"].into_iter().chain(plans).chain(["--listen"]);
+        let arguments = fixed.map(str::to_owned);
         let sized = [address.to_string(), "--accounts".to_owned(), ACCOUNTS.to_string()];
         let program = Program {
             path: switchboard.to_owned(),

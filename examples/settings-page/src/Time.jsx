@@ -1,18 +1,18 @@
-// Times: on the clock ("12:03:20"), and how long ago ("4 min ago"), which goes on by itself.
+// Times: of the day ("12:03:20") and relative ("4 min ago"), which updates automatically.
 import { useEffect, useState } from "react";
 
 const time = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
-const whole = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "medium" });
+const full = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "medium" });
 
-/** "12:03:20", and with the day where it is not today's. */
-export function clock(moment) {
-  const at = new Date(moment);
+/** "12:03:20", with the day if it is not today. */
+export function timeOfDay(value) {
+  const at = new Date(value);
   return at.toDateString() === new Date().toDateString() ? time.format(at) : `${day.format(at)}, ${time.format(at)}`;
 }
 
-function ago(at, now) {
+function relative(at, now) {
   const minutes = Math.round((now - at) / 60_000);
   if (minutes < 1) return "just now";
   if (minutes < 60) return `${minutes} min ago`;
@@ -30,15 +30,15 @@ export function useNow(everyMs) {
   return now;
 }
 
-export function Ago({ at }) {
-  const now = useNow(30_000);
-  const moment = new Date(at);
+export function Ago({ at, title }) {
+  const now = useNow(15_000);
+  const value = new Date(at);
   return (
-    <time dateTime={at} title={whole.format(moment)}>
-      {ago(moment, now)}
+    <time dateTime={at} title={title ?? full.format(value)}>
+      {relative(value, now)}
     </time>
   );
 }
 
-export const Clock = ({ at }) => <time dateTime={new Date(at).toISOString()}>{clock(at)}</time>;
-export const Day = ({ at }) => <time dateTime={at}>{date.format(new Date(at))}</time>;
+export const Clock = ({ at }) => <time dateTime={new Date(at).toISOString()}>{timeOfDay(at)}</time>;
+export const Day = ({ at }) => <time dateTime={at} title={full.format(new Date(at))}>{date.format(new Date(at))}</time>;

@@ -1,0 +1,61 @@
+// A row for one account, which opens its details.
+import { useId, useState } from "react";
+import { graphql, useFragment } from "react-relay";
+import { AccountDetail } from "./AccountDetail.jsx";
+import { Icon, PersonMark, State } from "./marks.jsx";
+import { Ago } from "./Time.jsx";
+import { brand } from "./words.js";
+
+/** `withService` names the service, for lists of accounts of several services. */
+export function AccountRow({ account: key, mine, withService }) {
+  const account = useFragment(
+    graphql`
+      fragment AccountRow_account on ConnectedAccount {
+        id
+        userId
+        alias
+        wordId
+        updatedAt
+        accountType
+        statusReason
+        toolkit {
+          slug
+        }
+        health {
+          state
+          reasons {
+            message
+          }
+        }
+      }
+    `,
+    key,
+  );
+  const [open, setOpen] = useState(false);
+  const panel = useId();
+  const { id, userId, alias, wordId, updatedAt, accountType, statusReason, toolkit, health } = account;
+  const [name, beside] = [mine ? null : userId, alias ?? wordId].filter(Boolean);
+  const service = withService ? brand(toolkit.slug) : null;
+  return (
+    <li className="account">
+      <button className="row" aria-expanded={open} aria-controls={panel} onClick={() => setOpen(!open)}>
+        <PersonMark user={userId} />
+        <span className="what">
+          <span className="name">
+            {name ?? "Unnamed account"} {(service || beside) && <span className="muted">{[service, beside].filter(Boolean).join(" · ")}</span>}
+            {accountType === "SHARED" && <span className="tag">shared</span>}
+          </span>
+          {health.state !== "HEALTHY" && <span className="muted small">{statusReason ?? health.reasons[0]?.message}</span>}
+        </span>
+        <span className="muted small when">{updatedAt && <Ago at={updatedAt} />}</span>
+        <span className="verdict">
+          <State state={health.state} />
+        </span>
+        <Icon name="chevron" />
+      </button>
+      <div id={panel} hidden={!open}>
+        {open && <AccountDetail id={id} />}
+      </div>
+    </li>
+  );
+}
