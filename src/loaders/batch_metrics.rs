@@ -1,10 +1,10 @@
-//! Metrics of batches: how many keys one load has.
+//! Metrics of batches: the number of keys of each load.
 
 use crate::telemetry::metrics::declared;
 use crate::telemetry::metrics::distribution::Distribution;
 use crate::telemetry::metrics::readings::Readings;
 
-/// What a batch is of.
+/// Kind of the keys of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Batch {
     Providers,
@@ -14,16 +14,16 @@ pub(crate) enum Batch {
 }
 
 impl Batch {
-    const WORDS: [&str; 4] = ["providers", "account", "accounts", "counts"];
+    const LABELS: [&str; 4] = ["providers", "account", "accounts", "counts"];
 }
 
-/// How much batches were asked for.
+/// Distributions of batch sizes, one for each kind.
 #[derive(Debug)]
-pub struct BatchSizes([Distribution; Batch::WORDS.len()]);
+pub struct BatchSizes([Distribution; Batch::LABELS.len()]);
 
 impl Default for BatchSizes {
     fn default() -> Self {
-        Self(Batch::WORDS.map(|_| Distribution::of_sizes()))
+        Self(Batch::LABELS.map(|_| Distribution::of_sizes()))
     }
 }
 
@@ -35,7 +35,7 @@ impl BatchSizes {
     }
 
     pub(super) fn read(&self, readings: &mut Readings) {
-        for (loader, sizes) in Batch::WORDS.iter().zip(&self.0) {
+        for (loader, sizes) in Batch::LABELS.iter().zip(&self.0) {
             readings.distribution(&declared::BATCH_KEYS, &[loader], sizes);
         }
     }

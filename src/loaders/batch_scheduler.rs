@@ -1,10 +1,10 @@
-//! When a batch leaves: once the executor has nothing left to do but wait for it.
+//! Scheduling of batches: a batch starts when the execution cannot continue without it.
 //!
-//! All that one level of a query asks for is asked for within one turn of the executor, so the batch
-//! must leave at the turn's end: earlier it misses keys, later it wastes time. The library waits a
-//! millisecond on a timer, at every level, and it spawns the batch as a task, which another thread may
-//! run while the turn is still under way. Here the operation's execution and its batches share one task:
-//! batches are looked at only when the execution has come to rest.
+//! [`BatchScheduler::drive`] is the entry point; `operation` runs each execution through it. All fields of one level
+//! of a query request their keys within one poll of the execution, so the batch must start right after that poll.
+//! Earlier, keys would be missing; later, time would be lost. async-graphql's own loader waits for a timer of one
+//! millisecond at each level and spawns the batch as a task, which another thread may run during the poll. Here the
+//! execution and its batches share one task, and batches are polled only when the execution is pending.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use futures_util::future::{BoxFuture, poll_fn, ready};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::task::{ArcWake, AtomicWaker, FutureObj, Spawn, SpawnError, waker};
 
-/// Takes an operation's batches; they run while [`BatchScheduler::drive`] runs its execution.
+/// Collects an operation's batches and runs them between the polls of its execution.
 #[derive(Clone, Default)]
 pub struct BatchScheduler(Arc<Mutex<Vec<FutureObj<'static, ()>>>>);
 
@@ -34,26 +34,27 @@ impl BatchScheduler {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Runs an execution to its end, and its batches between its turns.
+    /// Runs an execution to its end, and its batches whenever the execution is pending.
     pub async fn drive<T>(self, execution: impl Future<Output = T>) -> T {
         let mut execution = pin!(execution);
         let mut running = FuturesUnordered::new();
-        let rest = Arc::new(ExecutionWaker::default());
-        let execution_waker = waker(Arc::clone(&rest));
+        let waker_state = Arc::new(ExecutionWaker::default());
+        let execution_waker = waker(Arc::clone(&waker_state));
         poll_fn(|ctx| {
-            rest.task.register(ctx.waker());
-            for _ in 0..TURNS_AT_ONCE {
-                rest.is_woken.store(false, Ordering::Release);
+            waker_state.task.register(ctx.waker());
+            for _ in 0..POLLS_BEFORE_YIELD {
+                waker_state.is_woken.store(false, Ordering::Release);
                 if let Poll::Ready(done) = execution.as_mut().poll(&mut Context::from_waker(&execution_waker))
                 {
                     return Poll::Ready(done);
                 }
                 running.extend(self.take());
-                if rest.is_woken.load(Ordering::Acquire) {
-                    // It stopped for breath and not to wait: joins of many futures do every so often.
+                if waker_state.is_woken.load(Ordering::Acquire) {
+                    // Not waiting for a batch: a join of many futures yields from time to time.
                     continue;
                 }
-                // All that have ended, before what they wake asks for more: it may be asked for together.
+                // All finished batches are collected before the execution is polled again, so that the keys it then requests
+                // form one batch.
                 let mut has_ended = false;
                 while let Poll::Ready(Some(())) = running.poll_next_unpin(ctx) {
                     has_ended = true;
@@ -69,10 +70,10 @@ impl BatchScheduler {
     }
 }
 
-/// After so many turns without a pause the runtime's other tasks get theirs.
-const TURNS_AT_ONCE: usize = 1_000;
+/// Number of consecutive polls after which the task yields to the runtime's other tasks.
+const POLLS_BEFORE_YIELD: usize = 1_000;
 
-/// Whether the execution has something to do, and whom to tell.
+/// Waker of the execution: whether it is ready, and the task to wake.
 #[derive(Default)]
 struct ExecutionWaker {
     is_woken: AtomicBool,
@@ -80,13 +81,13 @@ struct ExecutionWaker {
 }
 
 impl ArcWake for ExecutionWaker {
-    fn wake_by_ref(rest: &Arc<Self>) {
-        rest.is_woken.store(true, Ordering::Release);
-        rest.task.wake();
+    fn wake_by_ref(waker: &Arc<Self>) {
+        waker.is_woken.store(true, Ordering::Release);
+        waker.task.wake();
     }
 }
 
-/// The library's timer: there is nothing to wait for but the turn's end.
+/// Timer for async-graphql's loader that does not wait: the scheduler decides when a batch starts.
 pub(super) struct NoDelay;
 
 impl Timer for NoDelay {
@@ -105,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    /// Doubles numbers, and remembers how many at a time.
+    /// Loader that doubles numbers and records the size of each batch.
     #[derive(Clone, Default)]
     struct Doubles(Arc<Mutex<Vec<usize>>>);
 

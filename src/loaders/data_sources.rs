@@ -1,4 +1,7 @@
-//! What all operations read through: the providers, the lists and single accounts, each with its caches.
+//! Data sources shared by all operations: providers, account lists and single accounts, with their caches.
+//!
+//! [`DataSources`] is built once in `app`. Loaders read through it, the response cache compares its
+//! [`DataSources::revision`], and the metrics endpoint calls [`DataSources::read_metrics`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +19,7 @@ use crate::domain::upstream_name::UpstreamName;
 use crate::telemetry::metrics::readings::Readings;
 use crate::upstream::counts::CallCounts;
 
-/// The shared parts that loaders read through.
+/// Shared sources that loaders read through.
 #[derive(Clone)]
 pub struct DataSources {
     /// The workspace's integrations.
@@ -25,14 +28,14 @@ pub struct DataSources {
     pub lists: Arc<AccountLists>,
     /// Accounts by id.
     pub accounts_by_id: Arc<AccountsById>,
-    /// From which ages on something is taken for unhealthy.
+    /// Ages from which a provider or account counts as unhealthy.
     pub health: HealthRules,
-    /// How much batches are asked for.
+    /// Sizes of the batches.
     pub batch_sizes: Arc<BatchSizes>,
 }
 
 impl DataSources {
-    /// In which state everything is that a tenant's answers are made of.
+    /// Returns the revision of all data that a tenant's responses are built from.
     #[must_use]
     pub fn revision(&self, tenant: &Tenant) -> Revision {
         let TenantFingerprints { leadlex, composio } = tenant.fingerprints();
@@ -46,8 +49,8 @@ impl DataSources {
         }
     }
 
-    /// Everything that outlives operations, and how the sources stand for a tenant, for a test that looks for what must not
-    /// be there.
+    /// Returns all cached data and the status of a tenant's upstreams, for tests that search for data that must not be
+    /// cached.
     pub(crate) fn dump(&self, tenant: &Tenant) -> String {
         let Self { providers, lists, accounts_by_id, health: _, batch_sizes: _ } = self;
         let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().status(key));
@@ -55,13 +58,13 @@ impl DataSources {
         format!("{}{}{}{leadlex:?}{composio:?}", providers.dump(), lists.dump(), accounts_by_id.dump())
     }
 
-    /// What became of all calls: to LeadLex, then to Composio.
+    /// Returns the number of calls by outcome: to LeadLex, then to Composio.
     #[must_use]
     pub fn calls(&self) -> [CallCounts; 2] {
         [self.providers.client().counts(), self.lists.client().counts()]
     }
 
-    /// Waits a moment until other replicas know of everything that was dropped here.
+    /// Waits up to `at_most` until the other replicas have received all invalidations of this one.
     pub async fn flush(&self, at_most: Duration) {
         tokio::join!(
             self.providers.upstream_cache().flush(at_most),
@@ -69,7 +72,7 @@ impl DataSources {
         );
     }
 
-    /// Has everything of a tenant read again before it is served; with it all its finished answers are gone.
+    /// Expires all data of a tenant, and with it the tenant's cached responses.
     pub fn expire(&self, tenant: &Tenant) {
         if let Some(leadlex) = &tenant.leadlex {
             self.providers.upstream_cache().expire(&leadlex.fingerprint(), ChangeCause::Refresh);
@@ -79,14 +82,14 @@ impl DataSources {
         }
     }
 
-    /// Has a tenant's accounts read again before they are served, as their upstream says that they have changed.
+    /// Expires a tenant's accounts, because a webhook reported a change.
     pub fn accounts_changed(&self, tenant: &Tenant) {
         if let Some(composio) = &tenant.composio {
             self.lists.upstream_cache().expire(&composio.fingerprint(), ChangeCause::Webhook);
         }
     }
 
-    /// Puts what metrics tell of them, and of the calls behind them, into a reading.
+    /// Adds the metrics of the caches and of the upstream calls to a reading.
     pub fn read_metrics(&self, readings: &mut Readings) {
         let Self { providers, lists, accounts_by_id, health: _, batch_sizes } = self;
         providers.client().read_metrics(readings);

@@ -1,7 +1,7 @@
-//! Verdicts on what one operation reads: by the table of [`crate::domain::health`], all at one moment.
+//! Health evaluation for one operation, by the rules of [`crate::domain::health`] and at one point in time.
 //!
-//! A verdict can change by time alone, so whoever asks for one makes the whole answer good for no longer than that: it
-//! is recorded in the statistics here, and cannot be forgotten elsewhere.
+//! A health value can change by the passage of time alone. [`HealthEvaluator`] therefore records the time of that
+//! change in the operation's statistics, which limits how long the response may be cached.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::domain::clock::Clock;
 use crate::domain::health::{HealthRules, HealthVerdict};
 use crate::domain::providers::Provider;
 
-/// Judges on behalf of one operation.
+/// Evaluates health for one operation.
 #[derive(Debug)]
 pub struct HealthEvaluator {
     rules: HealthRules,
@@ -27,25 +27,25 @@ impl HealthEvaluator {
         Self { rules, clock, now: clock.now(), stats }
     }
 
-    /// The rules that it goes by.
+    /// Returns the rules in use.
     #[must_use]
     pub fn rules(&self) -> &HealthRules {
         &self.rules
     }
 
-    /// The verdict on an integration.
+    /// Evaluates an integration.
     #[must_use]
     pub fn provider(&self, provider: &Provider) -> HealthVerdict {
-        self.entered(self.rules.evaluate_provider(provider, self.now))
+        self.recorded(self.rules.evaluate_provider(provider, self.now))
     }
 
-    /// The verdict on an account.
+    /// Evaluates an account.
     #[must_use]
     pub fn account(&self, account: &ConnectedAccount) -> HealthVerdict {
-        self.entered(self.rules.evaluate_account(account, self.now))
+        self.recorded(self.rules.evaluate_account(account, self.now))
     }
 
-    fn entered(&self, verdict: HealthVerdict) -> HealthVerdict {
+    fn recorded(&self, verdict: HealthVerdict) -> HealthVerdict {
         if let Some(moment) = verdict.changes_at {
             self.stats.changes_at(self.clock.instant(moment));
         }

@@ -1,10 +1,11 @@
-//! What resolvers call: one batching loader per operation.
+//! The batching loader of one operation, which resolvers call.
 //!
-//! All fields of one level ask in the same turn of the executor ([`super::batch_scheduler`]), so they arrive here
-//! as one batch (async-graphql's `DataLoader`). A loader lives for one operation and holds its caller: a batch
-//! never mixes callers, whatever its keys look like. What outlives the operation is the cache below.
+//! [`loader`] creates it for each operation. The keys of all fields of one level arrive as one batch, because
+//! [`super::batch_scheduler`] starts a batch only when the execution is pending (async-graphql's `DataLoader` collects
+//! the keys). A loader belongs to one operation and its caller, so a batch never mixes callers. The caches below it
+//! are shared by all operations.
 //!
-//! Every value is a `Result` of its own, so that one parent's failure is not everybody's.
+//! Every value is its own `Result`, so that the failure of one parent does not affect the others.
 
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
@@ -37,7 +38,7 @@ use crate::domain::view::View;
 use crate::telemetry::traces::Open;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
-/// One operation's loader.
+/// Loads the data of one operation.
 pub struct OperationLoader {
     pub(crate) sources: Arc<DataSources>,
     pub(crate) tenant: Tenant,
@@ -46,8 +47,7 @@ pub struct OperationLoader {
     evaluator: Arc<HealthEvaluator>,
 }
 
-/// A loader for one operation of a caller. Its reads are recorded in the statistics; its batches run
-/// while the operation is driven.
+/// Creates the loader of one operation of a caller. Reads are recorded in `stats`, and `batches` runs the batches.
 #[must_use]
 pub fn loader(
     sources: Arc<DataSources>,
@@ -65,76 +65,76 @@ pub fn loader(
     DataLoader::new(loader, batches, NoDelay).max_batch_size(usize::MAX)
 }
 
-/// Key: every integration of the workspace.
+/// Key of the workspace's list of providers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProviderListKey;
 
-/// Key: an account by its `ca_…`.
+/// Key of an account by its `ca_…` id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AccountByIdKey(pub Box<str>);
 
-/// Key: a page of a parent's accounts.
+/// Key of a page of a parent's accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AccountsKey {
-    /// Whose accounts.
+    /// Parent of the accounts.
     pub parent: Parent,
-    /// The connection's arguments, shared by all parents of one field.
+    /// Arguments of the connection, shared by all parents of one field.
     pub query: Arc<AccountQuery>,
 }
 
-/// Key: how many accounts a parent has.
+/// Key of the numbers of a parent's accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CountKey {
-    /// Whose accounts.
+    /// Parent of the accounts.
     pub parent: Parent,
-    /// What is counted.
+    /// Requested numbers.
     pub query: CountQuery,
 }
 
 impl OperationLoader {
-    /// Who reads Composio, where there is a key to it.
+    /// Returns the reader of Composio, if the tenant has a key to it.
     pub(crate) fn reader(&self) -> Option<Reader> {
         let credential = self.tenant.composio.clone()?;
         let (view, stats) = (self.view.clone(), Arc::clone(&self.stats));
         Some(Reader { credential, view, stats, is_prefetch: false })
     }
 
-    /// The providers that will most likely be answered, where answering them costs a call.
+    /// Returns the expected providers, if the list of providers needs a call.
     #[must_use]
     pub fn expected_providers(&self) -> Option<ProviderList> {
         let expected = self.sources.providers.expected(self.tenant.leadlex.as_ref()?)?;
-        Some(seen_by(&self.view, expected))
+        Some(visible_to(&self.view, expected))
     }
 
-    /// Whether there is such a user, as far as the caller may know.
+    /// Whether the caller may see data of a user.
     #[must_use]
     pub fn shows_user(&self, id: &str) -> bool {
         self.view.shows_user(id)
     }
 
-    /// Asks for the accounts of some parents before anybody needs them.
+    /// Requests the accounts of some parents before a resolver needs them.
     pub fn prefetch_accounts(&self, queries: Vec<AccountQuery>, parents: BTreeSet<Parent>) {
         if let Some(reader) = self.reader() {
             prefetch::start(&self.sources, &reader, queries, parents);
         }
     }
 
-    /// A page of providers out of the whole list.
+    /// Returns a page of the list of providers.
     ///
     /// # Errors
-    /// `BAD_CURSOR` for a cursor of another list, or where there is no key to the upstream.
+    /// `BAD_CURSOR` for a cursor of another list, or an error if there is no key to the upstream.
     pub fn provider_page(
         &self,
         list: &ProviderList,
-        question: &ProviderQuery,
+        query: &ProviderQuery,
         page: &PageRequest,
     ) -> Result<ProviderPage, ListError> {
         let credential = self.tenant.leadlex.as_ref().ok_or_else(no_leadlex_key)?;
         let ids = self.sources.providers.id_key(credential);
-        Ok(ProviderPage::slice(list, question, page, &self.view, ids, &self.evaluator)?)
+        Ok(ProviderPage::slice(list, query, page, &self.view, ids, &self.evaluator)?)
     }
 
-    /// Who judges what the operation reads.
+    /// Returns the health evaluator of the operation.
     #[must_use]
     pub fn health_evaluator(&self) -> &Arc<HealthEvaluator> {
         &self.evaluator
@@ -159,7 +159,7 @@ impl Loader<ProviderListKey> for OperationLoader {
             };
             Ok(HashMap::from([(
                 ProviderListKey,
-                list.map(|list| list.map(|list| seen_by(&self.view, list))),
+                list.map(|list| list.map(|list| visible_to(&self.view, list))),
             )]))
         };
         Open::batch("providers", keys.len()).around(loading).await
@@ -250,16 +250,16 @@ impl Loader<CountKey> for OperationLoader {
     }
 }
 
-/// A list of providers as a caller sees it. What a member does not see is not in the list that resolvers get, so that no
-/// field and no filter can tell it. Ids are made of the whole row, and stay.
-fn seen_by(view: &View, list: ProviderList) -> ProviderList {
+/// Returns a list of providers as a caller sees it. Data that is hidden from a member is removed before resolvers
+/// receive the list, so that no field and no filter reveals it. Ids depend on the whole row, and stay the same.
+fn visible_to(view: &View, list: ProviderList) -> ProviderList {
     if view.is_full() {
         return list;
     }
-    let seen = |listed: &Arc<ListedProvider>| {
+    let visible = |listed: &Arc<ListedProvider>| {
         Arc::new(ListedProvider { id: listed.id, provider: view.provider(&listed.provider) })
     };
-    list.iter().map(seen).collect()
+    list.iter().map(visible).collect()
 }
 
 fn no_leadlex_key() -> UpstreamError {

@@ -1,4 +1,4 @@
-//! How resolvers get values: from the cache, as pages of lists, in batches.
+//! Data access for resolvers: cached reads, pages of lists, and batches.
 //!
 //! The parts, from the bottom: [`cache`] holds what was read and joins equal fetches; [`lists`] reads lists of providers and
 //! accounts through it; [`watch`] polls for changes while clients subscribe. On top of them, [`loader`] has the batching

@@ -1,10 +1,9 @@
-//! Both hops at once: the accounts of providers that are still being asked for.
+//! Reads the accounts of the expected providers while the list of providers is still being fetched.
 //!
-//! A query for providers with their accounts takes two hops in a row, as the accounts are asked for by
-//! the providers' toolkits. Which providers a workspace has changes rarely, so where they have to be
-//! read again, the accounts of those last known are asked for at the same moment. The questions are the
-//! very ones that the resolvers will ask, so theirs find the pages under way; what turns out not to be
-//! needed is kept in the cache, and what is missing is asked for then.
+//! A query for providers with their accounts needs two consecutive calls, because the accounts are requested by the
+//! providers' toolkits. A workspace's providers rarely change. While their list is fetched again, [`start`] therefore
+//! requests the accounts of the providers that were known last. The resolvers make the same requests later and join
+//! the calls in flight. Pages that are not needed stay in the cache; missing ones are requested then.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,8 +16,8 @@ use super::lists::parent::Parent;
 use super::lists::scan::Reader;
 use crate::telemetry::traces;
 
-/// Starts the questions about the parents that are expected. Their answers go into the cache, and
-/// their failures nowhere: whoever needs the page asks again, and is told.
+/// Starts the requests for the expected parents. Results go into the cache. Errors are ignored: a resolver that needs
+/// the page requests it again and reports the error.
 pub(super) fn start(
     sources: &Arc<DataSources>,
     reader: &Reader,
@@ -28,7 +27,7 @@ pub(super) fn start(
     for query in queries {
         let reader = Reader { is_prefetch: true, ..reader.clone() };
         let (sources, parents) = (Arc::clone(sources), parents.clone());
-        let asking = async move { sources.lists.slices(&reader, &query, parents).await };
-        tokio::spawn(traces::carried(asking).in_current_span());
+        let request = async move { sources.lists.slices(&reader, &query, parents).await };
+        tokio::spawn(traces::carried(request).in_current_span());
     }
 }

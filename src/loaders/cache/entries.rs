@@ -31,7 +31,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// Upper limit of an upstream's own `Retry-After` after a failed call.
-const TOLD_MAX: Duration = Duration::from_secs(600);
+const UPSTREAM_RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 
 /// Longest extension of an entry's lifetime by the upstream's rate limit.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -226,13 +226,13 @@ where
         }
         let now = Instant::now();
         let mut entry = self.usable(key, now)?;
-        let told = error.retry_after.unwrap_or_default();
+        let requested = error.retry_after.unwrap_or_default();
         let wait = if error.is_held() && error.failure == UpstreamFailure::RateLimited {
-            told
+            requested
         } else {
             entry.failures = entry.failures.saturating_add(1);
             let backoff = RETRY_AFTER * 2_u32.saturating_pow(entry.failures.saturating_sub(1)).min(64);
-            backoff.min(RETRY_AFTER_MAX).max(told.min(TOLD_MAX))
+            backoff.min(RETRY_AFTER_MAX).max(requested.min(UPSTREAM_RETRY_AFTER_MAX))
         };
         entry.held_until = Some(now + wait);
         if entry.epoch != began.epoch {

@@ -1,4 +1,4 @@
-//! What was read from the upstreams, cached per credential and shared among replicas.
+//! Cache of upstream data, separate for each credential and shared by the replicas.
 //!
 //! [`read_through`] has the entry point, [`Cache`](read_through::Cache): it returns a cached value or fetches it once for all
 //! callers that wait. [`entries`] decides how fresh each entry is, [`single_flight`] joins equal fetches,

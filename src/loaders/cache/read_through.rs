@@ -1,14 +1,13 @@
-//! What was fetched, kept for a while (RFC 9111, RFC 5861): fresh it is served; past its time it is served
-//! while one refresh runs behind; while its upstream fails, or the quota allows no call, it is served up to
-//! a last moment. One fetch a key, a limit in bytes.
+//! A read-through cache: returns a cached value, or fetches it once for all callers that wait for it.
 //!
-//! moka evicts by weight; how good an entry still is, is decided in [`super::entries`], as moka's clock is not
-//! Tokio's and cannot be paused. Failures are never kept: they only put off the next attempt.
+//! [`Cache::get`] is the entry point. [`super::entries`] decides how fresh an entry is (RFC 9111, RFC 5861),
+//! [`super::single_flight`] joins equal fetches, and `super::shared` looks for the value in the store of the
+//! replicas before it calls an upstream. Failures are not cached: they only defer the next attempt.
 //!
-//! A fetch is nobody's own: its calls have the transport's deadline and not that of the operation which began it. Others
-//! may have joined it that have more time, and what comes late is there for whoever asks again. Each asker waits for it
-//! only until its own operation's time is up, and then has what is old, or `UPSTREAM_TIMEOUT`. (A fetch that ends with its
-//! leader would fail the followers for another's reason; one that is begun anew by them would be a second call.)
+//! A fetch has the timeout of the transport, not the deadline of the operation that started it, because operations
+//! with more time may have joined it. An operation whose deadline passes receives the stale value or
+//! `UPSTREAM_TIMEOUT`, and the late result is cached for the next caller. Rejected: a fetch that ends with its
+//! first caller. It would fail the other callers, or make them call the upstream a second time.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,17 +31,17 @@ use crate::upstream::quota::Purpose;
 /// A cache of one kind of value.
 pub struct Cache<K: CacheKey, V> {
     entries: Arc<CacheEntries<K, V>>,
-    /// With the epoch in which each began: what began before a drop is not given to those who ask after it.
+    /// In-flight fetches by key and epoch. A caller after an expiry does not join a fetch from before it.
     flights: SingleFlight<(K, u64), Result<FlightResult<V>, UpstreamError>>,
     kind: &'static str,
     variant: Arc<str>,
 }
 
-/// What a flight has brought.
+/// Result of a fetch.
 #[derive(Clone)]
 struct FlightResult<V> {
     kept: Cached<V>,
-    /// Whether another replica read it.
+    /// Whether another replica fetched it.
     is_shared: bool,
 }
 
@@ -51,7 +50,7 @@ where
     K: CacheKey,
     V: CacheValue,
 {
-    /// A cache of one kind of things that weighs at most `limit_bytes`.
+    /// Creates a cache of one kind of value that is bounded by `limit_bytes`.
     #[must_use]
     pub fn new(
         upstream_cache: &Arc<UpstreamCache<K::Upstream>>,
@@ -62,14 +61,14 @@ where
         Self { entries, flights: SingleFlight::of_fetches(K::Upstream::NAME), kind, variant: "".into() }
     }
 
-    /// The same of values that depend on something else than their keys, which replicas may have otherwise.
+    /// Sets a variant: settings that the values depend on and that may differ between replicas.
     #[must_use]
     pub fn with_variant(self, variant: impl Into<Arc<str>>) -> Self {
         Self { variant: variant.into(), ..self }
     }
 
-    /// Reads keys, all of one credential: what another replica has read, and the rest by `fetch`. Where they are read
-    /// to be newer than what is kept, what others had before that will not do.
+    /// Reads keys of one credential: from the shared store if another replica has fetched them, the rest with `fetch`.
+    /// For a refresh, a stored value must be newer than the cached one.
     pub(crate) async fn read_through<F>(
         &self,
         keys: Vec<K>,
@@ -85,8 +84,8 @@ where
         guarded(K::Upstream::NAME, read.map(Ok)).await
     }
 
-    /// Reads a key past what is kept here: what another replica has read since a moment, or what `fetch` brings. Gives the
-    /// moment at which reading it began.
+    /// Reads a key without this replica's cache: a value that another replica fetched after `since`, or the result of
+    /// `fetch`. Returns the value and the start of its fetch.
     pub(crate) async fn read_since(
         &self,
         key: K,
@@ -117,18 +116,18 @@ where
         BatchRequest { keys, kind: self.kind, variant: Arc::clone(&self.variant) }
     }
 
-    /// What is kept under a key and within its time.
+    /// Returns the value of a key if it is fresh.
     pub fn peek(&self, key: &K) -> Option<Cached<V>> {
         self.entries.peek(key)
     }
 
-    /// Whether a key can be got without waiting.
+    /// Whether a key is returned without waiting for a fetch.
     pub fn is_available(&self, key: &K) -> bool {
         self.entries.is_available(key)
     }
 
-    /// The cached value of a key, for callers that fetch in batches. A result that asks for a refresh is returned to one caller
-    /// only, which must refresh the key.
+    /// Returns the cached value of a key to a caller that fetches in batches. Only one caller is asked for a refresh,
+    /// and that caller must refresh the key.
     pub(crate) fn lookup(&self, key: &K) -> CacheLookup<V> {
         let lookup = self.lookup_uncounted(key);
         let read = match &lookup {
@@ -141,7 +140,7 @@ where
         lookup
     }
 
-    /// The same, where it is not yet known what will be served.
+    /// Looks up a key without counting the read in the metrics: the caller does not know yet what it will serve.
     fn lookup_uncounted(&self, key: &K) -> CacheLookup<V> {
         let lookup = self.entries.lookup(key);
         let credential_state = self.entries.upstream_cache.of(&key.credential());
@@ -154,17 +153,17 @@ where
         lookup
     }
 
-    /// What a fetch starts with that ends in [`Self::store`] or [`Self::defer_retry`].
+    /// Starts a fetch, which ends in [`Self::store`] or [`Self::defer_retry`].
     pub(crate) fn begin(&self, key: &K) -> FetchStart {
         self.entries.begin(key)
     }
 
-    /// Keeps what a fetch brought, fresh for so long from its beginning.
+    /// Stores a fetched value, which is fresh for `fresh_for` from the start of its fetch.
     pub(crate) fn store(&self, key: K, value: V, began: FetchStart, fresh_for: Duration) -> Cached<V> {
         self.entries.store(key, value, began, fresh_for)
     }
 
-    /// Keeps what a fetch brought where it is not to be believed past its time, whatever fails.
+    /// Stores a fetched value that is never served stale.
     pub(crate) fn store_fresh_only(
         &self,
         key: K,
@@ -175,17 +174,17 @@ where
         self.entries.store_fresh_only(key, value, began, fresh_for)
     }
 
-    /// Keeps a value that was made of others, as old as they are.
+    /// Stores a value derived from others, until the first of them expires.
     pub(crate) fn store_derived(&self, key: K, value: V, parts: Freshness) {
         self.entries.store_derived(key, value, parts);
     }
 
-    /// Puts off the next attempt after a failed fetch, and gives what is served meanwhile.
+    /// Defers the next attempt after a failed fetch, and returns the value to serve meanwhile.
     pub(crate) fn defer_retry(&self, key: &K, began: FetchStart, error: &UpstreamError) -> Option<Cached<V>> {
         self.entries.defer_retry(key, began, error)
     }
 
-    /// What it weighs, about: moka weighs insertions and evictions late.
+    /// Approximate weight in bytes: moka weighs insertions and evictions with a delay.
     pub(crate) fn weight_bytes(&self) -> u64 {
         self.entries.weight_bytes()
     }
@@ -202,11 +201,11 @@ where
         self.entries.settled()
     }
 
-    /// What is kept under a key, or else what `fetch` brings, once for all who ask meanwhile: the value,
-    /// and for how long from the beginning of the fetch it is fresh. The asker waits as long as its operation may.
+    /// Returns the cached value of a key, or fetches it once for all concurrent callers. `fetch` returns the value and
+    /// its lifetime, counted from the start of the fetch.
     ///
     /// # Errors
-    /// Those of `fetch`, and of [`UpstreamDeadline::wait`], where nothing is kept that may still be served.
+    /// The error of `fetch` or of [`UpstreamDeadline::wait`], if no cached value may be served.
     pub async fn get<F, R>(
         &self,
         key: K,
@@ -221,7 +220,7 @@ where
         let (result, got) = self.get_uncounted(key, stale_policy, deadline, fetch).await;
         let read = match (&result, got) {
             (Ok(kept), ValueSource::Cached) => ReadFreshness::served(kept.freshness.state),
-            // What was to be read again could not be.
+            // The refresh failed.
             (Ok(kept), _) if kept.freshness.state != FreshnessState::Fresh => {
                 ReadFreshness::served(kept.freshness.state)
             }
@@ -244,7 +243,7 @@ where
     {
         let purpose = match self.lookup_uncounted(&key) {
             CacheLookup::Fresh { kept, refresh } => return self.kept(key, kept, refresh, fetch),
-            // What was just seen to fail is not waited for again.
+            // The last fetch has just failed, so waiting for another one would not help.
             CacheLookup::Stale { kept, refresh, is_held }
                 if stale_policy == StalePolicy::AllowStale || is_held =>
             {
@@ -255,7 +254,7 @@ where
         };
         let result = || self.peek(&key).map(|kept| Ok(FlightResult { kept, is_shared: false }));
         let flight = (key.clone(), self.entries.upstream_cache.epoch(&key.credential()));
-        // Boxed: it is moved through several futures, of which each would be as large as the whole fetch.
+        // Boxed: the future moves through several others, which would all grow by its size.
         let joined = self.flights.join(flight, result, self.read(key.clone(), purpose, fetch).boxed());
         match deadline.wait(K::Upstream::NAME, joined).await {
             Ok((Ok(FlightResult { kept, is_shared: true }), ValueSource::Fetched)) => {
@@ -266,7 +265,7 @@ where
         }
     }
 
-    /// What may be served of a key where there is no time to read it again.
+    /// Returns the usable value of a key for a caller whose deadline has passed.
     pub(crate) fn stale_fallback(&self, key: &K) -> Option<Cached<V>> {
         self.entries.stale_fallback(key)
     }
@@ -289,7 +288,7 @@ where
         (Ok(kept), ValueSource::Cached)
     }
 
-    /// Fetches, keeps what comes, and where that fails falls back on what is kept.
+    /// Fetches a value and stores it. If the fetch fails, returns the cached value.
     fn read<F, R>(
         &self,
         key: K,
@@ -316,7 +315,7 @@ where
                 return Ok(FlightResult { kept, is_shared: false });
             }
             if purpose == Purpose::Refresh && error.is_held() {
-                // What was to be refreshed has gone meanwhile: now it is needed.
+                // The cached value was evicted meanwhile, so the call is needed and not a mere refresh.
                 return read_one(&entries.upstream_cache, again, fetch(Purpose::Needed)).await.map(store);
             }
             Err(error)
@@ -324,7 +323,7 @@ where
     }
 }
 
-/// A batch of one.
+/// Reads a batch of one key.
 async fn read_one<K: CacheKey, V: CacheValue>(
     upstream_cache: &UpstreamCache<K::Upstream>,
     request: BatchRequest<K>,

@@ -1,4 +1,7 @@
-//! The upstream's lists of accounts, page by page, through the cache.
+//! Lists of accounts, read page by page through the cache.
+//!
+//! [`AccountLists`] is the entry point of everything that reads a list: `paging`, `multi_parent`, `counts`, `by_id`
+//! and the change feeds. It drops rows that the filter does not allow, and remembers which page precedes which.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,10 +29,10 @@ use crate::upstream::accounts::{AccountPage, AccountsClient};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::quota::Purpose;
 
-/// Why a list could not be got.
+/// Error of a list read.
 #[derive(Debug, Clone)]
 pub enum ListError {
-    /// The caller's cursor is no cursor of this list.
+    /// The caller's cursor does not belong to this list.
     BadInput(BadInput),
     /// The upstream could not be read.
     Upstream(UpstreamError),
@@ -47,10 +50,10 @@ impl From<UpstreamError> for ListError {
     }
 }
 
-/// How long a way back is remembered.
+/// Lifetime of an entry that names the page before another.
 const REVERSE_PAGE_TTL: Duration = Duration::from_secs(3_600);
 
-/// The upstream's lists.
+/// The account lists of all credentials.
 pub struct AccountLists {
     client: AccountsClient,
     settings: ListSettings,
@@ -58,12 +61,12 @@ pub struct AccountLists {
     upstream_cache: Arc<UpstreamCache<Composio>>,
     pages: Cache<PageKey, Arc<Page>>,
     totals: Cache<Arc<ScanKey>, ListTotal>,
-    /// By a page, the cursor of the page that led to it: upstream cursors only lead forward.
+    /// Cursor of the preceding page, by page. Upstream cursors lead forward only.
     reverse_pages: moka::sync::Cache<PageKey, Option<Arc<str>>>,
 }
 
 impl AccountLists {
-    /// Lists over a client; `ids` is the key of cursors, derived from the credential where absent.
+    /// Creates the lists over a client. `ids` signs the cursors; without it, a key is derived from the credential.
     #[must_use]
     pub fn new(
         client: AccountsClient,
@@ -91,13 +94,13 @@ impl AccountLists {
         }
     }
 
-    /// Everything that is kept of them, for a test that looks for what must not be there.
+    /// Returns all cached data, for tests that search for data that must not be cached.
     pub(crate) fn dump(&self) -> String {
-        let ways: Vec<_> = self.reverse_pages.iter().collect();
-        format!("{}{}{ways:?}", self.pages.dump(), self.totals.dump())
+        let cursors: Vec<_> = self.reverse_pages.iter().collect();
+        format!("{}{}{cursors:?}", self.pages.dump(), self.totals.dump())
     }
 
-    /// What is kept of them weighs, in bytes: pages, totals, and ways back.
+    /// Weights in bytes: pages, totals, and the cursors of preceding pages.
     pub(crate) fn weights_bytes(&self) -> [u64; 3] {
         self.reverse_pages.run_pending_tasks();
         [self.pages.weight_bytes(), self.totals.weight_bytes(), self.reverse_pages.weighted_size()]
@@ -115,12 +118,12 @@ impl AccountLists {
         &self.settings
     }
 
-    /// The key of a scan's cursors.
+    /// Returns the key that signs the cursors of a scan.
     pub(crate) fn id_key(&self, scan: &Scan) -> IdKey {
         self.ids.clone().unwrap_or_else(|| IdKey::from_fingerprint(&scan.key.credential))
     }
 
-    /// One page of a scan.
+    /// Returns one page of a scan.
     pub(crate) async fn page(
         &self,
         scan: &Scan,
@@ -138,12 +141,12 @@ impl AccountLists {
                 Ok((Arc::new(page), client.fresh_for(&scan.reader.credential, ttl)))
             }
         };
-        let asked_at = Instant::now();
+        let started_at = Instant::now();
         let (page, got) =
             self.pages.get(key.clone(), stale_policy, scan.reader.stats.deadline(), fetch).await;
-        let asked =
+        let description =
             || describe(&scan.key, if cursor.is_some() { "a further page" } else { "the first page" });
-        scan.reader.stats.enter(UpstreamName::Composio, asked, asked_at, got, &page);
+        scan.reader.stats.enter(UpstreamName::Composio, description, started_at, got, &page);
         if let Ok(page) = &page {
             scan.reader.reports(|| PartKey::new("page", &key), &page.value.problems);
         }
@@ -154,7 +157,8 @@ impl AccountLists {
         page
     }
 
-    /// One page of a scan past this replica's cache, read since a moment by whichever replica; none: by this one, now.
+    /// Reads one page without this replica's cache. With `since`, a page that another replica fetched after it is
+    /// accepted.
     pub(crate) async fn page_uncached(
         &self,
         scan: &Scan,
@@ -188,27 +192,27 @@ impl AccountLists {
         Ok(Cached { value: page, freshness })
     }
 
-    /// The cursor of the page before another, as far as it is remembered; else the first page's.
+    /// Returns the cursor of the preceding page if it is remembered, else that of the first page.
     pub(crate) fn previous_page(&self, scan: &Scan, cursor: &Arc<str>) -> Option<Arc<str>> {
         let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(cursor)) };
         self.reverse_pages.get(&key).flatten()
     }
 
-    /// Whether the first page of a scan is served without being read first.
+    /// Whether the first page of a scan is cached.
     pub(crate) fn is_first_page_available(&self, scan: &Scan) -> bool {
         self.pages.is_available(&PageKey { scan: Arc::clone(&scan.key), cursor: None })
     }
 
-    /// The first page of a scan, where it need not be asked for.
+    /// Returns the first page of a scan if it is cached.
     pub(crate) async fn cached_first_page(&self, scan: &Scan) -> Option<Cached<Arc<Page>>> {
         if !self.is_first_page_available(scan) {
             return None;
         }
-        // Through the front door: what is stale there has to be read again.
+        // Not `peek`: reading a stale page this way starts its refresh.
         self.page(scan, None, StalePolicy::AllowStale).await.ok()
     }
 
-    /// Keeps a whole scan that was read as part of others, with what is to be told of them.
+    /// Caches the complete list of a scan that was read as part of a joined list, with the problems of that read.
     pub(crate) fn cache_whole_list(
         &self,
         scan: &Scan,
@@ -225,7 +229,7 @@ impl AccountLists {
         );
     }
 
-    /// How many accounts a scan holds, where it need not be asked for.
+    /// Returns the number of accounts of a scan if it is cached.
     pub(crate) async fn cached_total(&self, scan: &Scan) -> Option<Cached<Option<u64>>> {
         for either in [scan.clone(), scan.opposite()] {
             if let Some(page) = self.cached_first_page(&either).await {
@@ -238,7 +242,7 @@ impl AccountLists {
         None
     }
 
-    /// How many accounts a scan holds, for the price of one row; `None` where the upstream does not say.
+    /// Returns the number of accounts of a scan, at the cost of one row; `None` if the upstream does not report it.
     pub(crate) async fn total(&self, scan: &Scan) -> Result<Cached<Option<u64>>, UpstreamError> {
         match self.cached_total(scan).await {
             Some(total) => Ok(total),
@@ -258,11 +262,11 @@ impl AccountLists {
                 Ok((total, client.fresh_for(&scan.reader.credential, ttl)))
             }
         };
-        let asked_at = Instant::now();
+        let started_at = Instant::now();
         let (key, stats) = (Arc::clone(&scan.key), &scan.reader.stats);
         let (total, got) = self.totals.get(key, StalePolicy::AllowStale, stats.deadline(), fetch).await;
-        let asked = || describe(&scan.key, "the total");
-        scan.reader.stats.enter(UpstreamName::Composio, asked, asked_at, got, &total);
+        let description = || describe(&scan.key, "the total");
+        scan.reader.stats.enter(UpstreamName::Composio, description, started_at, got, &total);
         if let Ok(total) = &total {
             scan.reader.reports(|| PartKey::new("total", &scan.key), &total.value.problems);
         }
@@ -270,7 +274,7 @@ impl AccountLists {
     }
 }
 
-/// One page from the upstream.
+/// Fetches one page from the upstream.
 pub(crate) async fn fetch_page(
     client: &AccountsClient,
     scan: &Scan,
@@ -281,7 +285,7 @@ pub(crate) async fn fetch_page(
 ) -> Result<Page, UpstreamError> {
     let ScanKey { filter, order, .. } = &*scan.key;
     if filter.matches_nothing() {
-        // The upstream would take an empty list for none, and answer everything (UPSTREAMS.md A2).
+        // The upstream treats an empty list of values as no filter and would return everything (UPSTREAMS.md A2).
         return Ok(Page {
             items: Vec::new(),
             rows_sent: 0,
@@ -292,14 +296,14 @@ pub(crate) async fn fetch_page(
         });
     }
     let mut page = client.fetch_page(&scan.reader.credential, filter, *order, cursor, limit, purpose).await?;
-    admit(client, scan, &mut page);
+    drop_disallowed(client, scan, &mut page);
     let AccountPage { items, rows_sent, next_cursor, total_items, problems } = page;
     let (next_cursor, problems) = (next_cursor.map(Into::into), problems.reports());
     let page = Page { items, rows_sent, rows_set_aside: 0, next_cursor, total_items, problems };
-    Ok(set_aside(scan, page, cursor.is_none(), clock.now()))
+    Ok(drop_recently_pending(scan, page, cursor.is_none(), clock.now()))
 }
 
-/// A call in this layer's own words: how it is narrowed, never by what.
+/// Describes a call in a trace: the kinds of its filters and the number of their values, but no value.
 fn describe(scan: &ScanKey, part: &str) -> String {
     let AccountFilter {
         ids,
@@ -331,13 +335,13 @@ fn describe(scan: &ScanKey, part: &str) -> String {
     text
 }
 
-/// Leaves in a page the rows that are what was asked for; others are dropped and counted.
-fn admit(client: &AccountsClient, scan: &Scan, page: &mut AccountPage) {
+/// Removes and counts the rows that the filter does not allow.
+fn drop_disallowed(client: &AccountsClient, scan: &Scan, page: &mut AccountPage) {
     let before = page.items.len();
     page.items.retain(|account| scan.admits(account));
     let rows = before - page.items.len();
     if rows > 0 {
-        // Then it counted what the filter did not ask for, too.
+        // The upstream's total counts the removed rows too.
         page.total_items = None;
         let mut problems = Problems::none(UpstreamName::Composio);
         let (place, count) =
@@ -349,9 +353,9 @@ fn admit(client: &AccountsClient, scan: &Scan, page: &mut AccountPage) {
     }
 }
 
-/// A page without the accounts that have not waited for long enough. Other pages have such rows too, which the
-/// upstream's total counts: it is known of a list of one page alone.
-fn set_aside(scan: &Scan, mut page: Page, is_first: bool, now: Timestamp) -> Page {
+/// Removes the accounts that have not been pending for long enough. The upstream cannot filter by that, so other pages
+/// contain such rows too, and only a list of one page has a known total.
+fn drop_recently_pending(scan: &Scan, mut page: Page, is_first: bool, now: Timestamp) -> Page {
     let Some(abandoned_after) = scan.key.filter.pending_longer_than else { return page };
     let rules = HealthRules { abandoned_after, sync_stale_after: None };
     let before = page.items.len();
@@ -362,7 +366,7 @@ fn set_aside(scan: &Scan, mut page: Page, is_first: bool, now: Timestamp) -> Pag
     page
 }
 
-/// A scan's size as its upstream told it.
+/// Number of accounts of a scan, as reported by its upstream.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListTotal {

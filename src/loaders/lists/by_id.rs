@@ -144,13 +144,13 @@ impl AccountsById {
         let calls = self.batches(reader, needed).into_iter().map(|batch| self.join(reader, batch, purpose));
         let answers = stream::iter(calls.collect::<Vec<_>>()).buffered(8).collect::<Vec<_>>().await;
         found.extend(answers.into_iter().flatten());
-        let told = |(id, known): (Box<str>, Result<Cached<AccountLookup>, _>)| {
+        let report_problems = |(id, known): (Box<str>, Result<Cached<AccountLookup>, _>)| {
             if let Ok(known) = &known {
                 reader.reports(|| PartKey::new("account", &id), &known.value.problems);
             }
             (id, known.map(|known| known.map(|known| known.account)))
         };
-        found.into_iter().map(told).collect()
+        found.into_iter().map(report_problems).collect()
     }
 
     /// Splits ids into calls. The ids are sorted, so that equal sets of ids make equal calls.
@@ -291,7 +291,7 @@ impl AccountsById {
         let values = FilterValues::new("ids", ids.iter().cloned()).map_err(refused)?;
         let filter = AccountFilter { ids: Some(values), account_type, ..Default::default() };
         let scan = Scan::new(reader.clone(), filter, AccountOrder::NEWEST_FIRST);
-        let mut walk = PageWalk::anew(&self.lists, &scan, purpose);
+        let mut walk = PageWalk::uncached(&self.lists, &scan, purpose);
         let (mut accounts, mut problems) = (Vec::new(), ProblemReports::new());
         while accounts.len() < ids.len() {
             let Some(step) = walk.step().await? else { break };

@@ -1,9 +1,9 @@
-//! How many accounts there are, of many parents at once: exact, or not told.
+//! Exact numbers of accounts for many parents, or null.
 //!
-//! A count is free where its list was seen to its end. Else it has a price in calls, and the cheaper
-//! way is taken: a call for one row for each number that is wanted (the upstream tells a list's total
-//! on every page), or one walk to the end of all the lists joined, which then also keeps them. What
-//! would cost more than the limit is not told: no count is ever a guess.
+//! The entry point is `AccountLists::counts`. A number is free if its list is cached completely. Otherwise the
+//! cheaper of two ways is chosen: one call of one row for each number, because every page contains the list's total;
+//! or one walk over the joined list of all parents, which also caches their lists. A number is null if it would need
+//! more calls than the limit. Numbers are never estimated.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,35 +21,35 @@ use crate::domain::problems::ProblemReports;
 use crate::loaders::cache::freshness::{Cached, Freshness, StalePolicy};
 use crate::upstream::error::UpstreamError;
 
-/// How many accounts are in each status, the unknown ones together.
+/// Number of accounts by status. Unknown statuses are counted together.
 pub type StatusCounts = BTreeMap<AccountStatus, u64>;
 
-/// A parent's numbers.
+/// The numbers of one parent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// All its accounts; `None` where the upstream did not say, or the price was too high.
+    /// Number of all accounts; `None` if the upstream does not report it or the cost exceeds the limit.
     pub total: Option<u64>,
-    /// By status, where that was asked for; `None` as above.
+    /// Numbers by status, if requested; `None` as above.
     pub by_status: Option<StatusCounts>,
-    /// The age of the oldest page that told them; none where nothing had to be read.
+    /// Freshness of the oldest page used; `None` if nothing was read.
     pub freshness: Option<Freshness>,
 }
 
-/// Which numbers are wanted.
+/// Requested numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CountQuery {
-    /// Which accounts count.
+    /// Filter of the counted accounts.
     pub filter: AccountFilter,
-    /// The order of the lists whose pages may know the numbers already.
+    /// Order of the lists whose cached pages may contain the numbers.
     pub order: AccountOrder,
-    /// Whether the numbers by status are wanted too.
+    /// Whether numbers by status are requested.
     pub by_status: bool,
 }
 
-/// How far apart numbers may have been read that are to add up, in seconds.
-const ONE_TIME_SECONDS: i64 = 2;
+/// Maximum difference of the read times of numbers that must add up, in seconds.
+const SAME_TIME_SECONDS: i64 = 2;
 
-/// The statuses that an upstream can be asked for.
+/// Statuses that the upstream can filter by.
 const STATUSES: [AccountStatus; 7] = [
     AccountStatus::Initializing,
     AccountStatus::Initiated,
@@ -63,7 +63,7 @@ const STATUSES: [AccountStatus; 7] = [
 const CALLS_AT_ONCE: usize = 16;
 
 impl AccountLists {
-    /// Counts for every parent; all of them are of one kind.
+    /// Counts the accounts of every parent. All parents must be of one kind.
     pub async fn counts(
         &self,
         reader: &Reader,
@@ -74,7 +74,7 @@ impl AccountLists {
     }
 }
 
-/// One query for numbers of many parents.
+/// Count of one query for many parents.
 struct Counting<'a> {
     lists: &'a AccountLists,
     reader: &'a Reader,
@@ -119,7 +119,7 @@ impl Counting<'_> {
         counted
     }
 
-    /// The statuses to ask for, one call each.
+    /// Returns the statuses that need a call each.
     fn statuses(&self) -> Vec<AccountStatus> {
         let wanted = |status: &AccountStatus| {
             self.query.filter.statuses.as_ref().is_none_or(|statuses| statuses.contains(status.as_str()))
@@ -127,12 +127,12 @@ impl Counting<'_> {
         STATUSES.into_iter().filter(wanted).collect()
     }
 
-    /// What one parent costs by calls for one row.
+    /// Number of calls for one parent, with one call for each number.
     fn calls_each(&self) -> usize {
         1 + if self.query.by_status { self.statuses().len() } else { 0 }
     }
 
-    /// What costs nothing.
+    /// Returns the numbers that are available without a call.
     async fn known(&self, parent: &Parent) -> Option<Counts> {
         let list = self.list(parent);
         if list.key.filter.matches_nothing() {
@@ -156,7 +156,7 @@ impl Counting<'_> {
         }
     }
 
-    /// Numbers of accounts that are all there.
+    /// Counts accounts of a complete list.
     fn of<'a>(
         &self,
         accounts: impl Iterator<Item = &'a SharedAccount>,
@@ -172,8 +172,8 @@ impl Counting<'_> {
         Counts { total: Some(total), by_status: self.query.by_status.then_some(by_status), freshness }
     }
 
-    /// Reads all the lists joined to their end, where that takes fewer calls than asking for each
-    /// number; `None` where it does not, or where the walk turned out not to be whole.
+    /// Reads the joined list of all parents to its end, if that takes fewer calls than one call for each number.
+    /// Returns `None` if it does not, or if the list turned out to be incomplete.
     async fn walk_if_cheaper(
         &self,
         parents: &[Parent],
@@ -183,7 +183,7 @@ impl Counting<'_> {
             return Ok(None);
         }
         let joined = self.list(&Parent::union(parents));
-        // The first page and not one row: where the walk is the cheaper way, it has begun.
+        // Reads the first page, not a single row: if the walk is cheaper, this is its first step.
         let Some(total) = self.lists.page(&joined, None, StalePolicy::AllowStale).await?.value.total_items
         else {
             return Ok(None);
@@ -204,7 +204,7 @@ impl Counting<'_> {
             problems.extend_from_slice(&step.page.problems);
             freshness = Freshness::of(freshness.into_iter().chain([step.freshness]));
         }
-        // Rows that came twice, could not be read or moved meanwhile: then the walk counted nothing.
+        // If rows repeat, are unreadable or moved during the walk, its numbers are not exact.
         let is_whole = rows_sent == accounts.len() && last_total == u64::try_from(rows_sent).ok();
         if walk.was_cut() || !is_whole {
             return Ok(None);
@@ -221,7 +221,7 @@ impl Counting<'_> {
         Ok(Some(counts.collect()))
     }
 
-    /// One call for one row for each number.
+    /// Reads each number with a call of one row.
     async fn call(&self, parent: &Parent) -> Result<Counts, UpstreamError> {
         let list = self.list(parent);
         let Cached { value: total, mut freshness } = self.lists.total(&list).await?;
@@ -240,29 +240,29 @@ impl Counting<'_> {
             }
         };
         let calls = self.statuses().into_iter().map(of_status).collect::<Vec<_>>();
-        let told: Vec<_> = stream::iter(calls).buffered(CALLS_AT_ONCE).try_collect().await?;
+        let totals: Vec<_> = stream::iter(calls).buffered(CALLS_AT_ONCE).try_collect().await?;
         let mut by_status = self.of(std::iter::empty(), None).by_status.unwrap_or_default();
         let (mut sum, mut newest) = (0, freshness.fetched_at);
-        for (status, told) in told {
-            newest = told.as_ref().map_or(newest, |told| newest.max(told.freshness.fetched_at));
-            freshness = told.as_ref().map_or(freshness, |told| freshness.and(told.freshness));
-            let Some(count) = told.and_then(|told| told.value) else {
+        for (status, counted) in totals {
+            newest = counted.as_ref().map_or(newest, |counted| newest.max(counted.freshness.fetched_at));
+            freshness = counted.as_ref().map_or(freshness, |counted| freshness.and(counted.freshness));
+            let Some(count) = counted.and_then(|counted| counted.value) else {
                 return Ok(Counts { total: Some(total), by_status: None, freshness: Some(freshness) });
             };
             sum += count;
             by_status.insert(status, count);
         }
-        // What no known status covers is of an unknown one; more than all of it is no answer.
+        // The rest has unknown statuses. A sum above the total means that the list changed meanwhile.
         let by_status = total.checked_sub(sum).map(|rest| {
             by_status.insert(AccountStatus::Unknown, rest);
             by_status
         });
         let is_consistent = self.query.filter.statuses.is_none() || sum == total;
-        // Numbers of different times do not add up: what is left over of them is of no status.
-        let is_of_one_time = sum == total
+        // Numbers that were read at different times need not add up, so their difference is not reported as a status.
+        let is_of_same_time = sum == total
             || newest.duration_since(freshness.fetched_at)
-                <= jiff::SignedDuration::from_secs(ONE_TIME_SECONDS);
-        let by_status = by_status.filter(|_| is_consistent && is_of_one_time);
+                <= jiff::SignedDuration::from_secs(SAME_TIME_SECONDS);
+        let by_status = by_status.filter(|_| is_consistent && is_of_same_time);
         Ok(Counts { total: Some(total), by_status, freshness: Some(freshness) })
     }
 }

@@ -1,10 +1,10 @@
-//! A connection's cursor: where an item stands in its list.
+//! A connection's cursor: the position of an item in its list.
 //!
-//! Version, walk direction, the list's binding, the upstream page's cursor, the index in that page, how
-//! many rows were seen up to it, the item's order value and id, the rows before it that share that value,
-//! and a truncated HMAC over all of it; base64url. Resuming goes by the *item*, so rows that come and go
-//! elsewhere neither repeat nor hide others; an offset, the rejected choice, does both. What this layer
-//! did not write, or wrote for another list, is refused.
+//! A cursor contains, in base64url: a version, the scan direction, the binding to its list, the index in the upstream
+//! page, the number of rows up to the item, the item's order value, its ties and id, the upstream's cursor of the
+//! page, and a truncated HMAC. A read continues after the *item*, so rows that are added or removed elsewhere are
+//! neither repeated nor skipped. Rejected: an offset, which does both. Cursors that this service did not create, or
+//! created for another list, are rejected.
 
 use std::sync::Arc;
 
@@ -15,45 +15,45 @@ use super::ties::Ties;
 use crate::domain::global_id::IdKey;
 use crate::domain::input::{BadInput, BadInputReason};
 
-/// Written before everything else; a later layout gets another number.
+/// First byte of every cursor. Another layout gets another number.
 const VERSION: u8 = 1;
-/// In the number of ties: they are not whole.
+/// Flag in the number of ties: some are missing.
 const TIES_IN_PART: u8 = 0x80;
 const BINDING_BYTES: usize = 8;
 const MAC_BYTES: usize = 12;
-/// Longer than any cursor of ours: an upstream's cursor of 4 KiB would already be no cursor.
+/// Maximum length of a cursor. Even with an upstream cursor of 4 KiB it is shorter.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
-/// Which way the scan ran that an item was met in.
+/// Direction of the scan in which an item was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ScanDirection {
-    /// As the connection's own order says.
+    /// In the order of the connection.
     ListOrder,
-    /// The other way round, from the list's end.
+    /// In the opposite order, from the end of the list.
     Reversed,
 }
 
-/// Where an item stands.
+/// Position of an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    /// Which way its scan ran.
+    /// Direction of its scan.
     pub(crate) scan_direction: ScanDirection,
-    /// The upstream's cursor of the page that holds it.
+    /// Upstream cursor of its page.
     pub(crate) page: Option<Arc<str>>,
     /// Its index in that page.
     pub(crate) index: u16,
-    /// How many rows of the scan were seen up to it and with it; 0 where that is not known.
+    /// Number of rows of the scan up to and including it; 0 if unknown.
     pub(crate) seen: u32,
-    /// The moment that the scan is ordered by, in microseconds; `None` where the item has none.
+    /// Timestamp by which the scan is ordered, in microseconds; `None` if the item has none.
     pub(crate) order_micros: Option<i64>,
-    /// The rows that share its order value and came before it.
+    /// Preceding rows with the same order value.
     pub(crate) ties: Ties,
-    /// The item's own id.
+    /// Id of the item.
     pub(crate) id: Box<str>,
 }
 
 impl Cursor {
-    /// The cursor as answers show it.
+    /// Encodes the cursor for a response.
     pub(crate) fn encode(&self, binding: [u8; BINDING_BYTES], ids: &IdKey) -> String {
         let scan_direction = match self.scan_direction {
             ScanDirection::ListOrder => 0,
@@ -82,10 +82,10 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads a cursor of the scan with this binding.
+    /// Parses a cursor of the scan with this binding.
     ///
     /// # Errors
-    /// `BAD_CURSOR`, with the cause, for any other text.
+    /// `BAD_CURSOR` with the cause, for any other text.
     pub(crate) fn parse(text: &str, binding: [u8; BINDING_BYTES], ids: &IdKey) -> Result<Self, BadInput> {
         let refused = |cause: &str| {
             Err(BadInput::new(
@@ -95,17 +95,17 @@ impl Cursor {
                 ),
             ))
         };
-        let damaged = || refused("is damaged, or was not made here");
+        let damaged = || refused("is damaged or was not created by this service");
         if text.len() > TEXT_BYTES_MAX {
             return damaged();
         }
         let Ok(bytes) = URL_SAFE_NO_PAD.decode(text) else {
             return damaged();
         };
-        let Some((signed, told)) = bytes.split_last_chunk::<MAC_BYTES>() else {
+        let Some((signed, received)) = bytes.split_last_chunk::<MAC_BYTES>() else {
             return damaged();
         };
-        if !same(&mac(ids, signed), told) {
+        if !same(&mac(ids, signed), received) {
             return damaged();
         }
         let Some(([version, scan_direction], rest)) = signed.split_first_chunk::<2>() else {
@@ -120,7 +120,7 @@ impl Cursor {
             return damaged();
         };
         if *bound != binding {
-            return refused("belongs to another list: its filter, its order or its parent was another one");
+            return refused("belongs to another list, with another filter, order or parent");
         }
         Self::read(scan_direction, rest).map_or_else(damaged, Ok)
     }
@@ -160,7 +160,7 @@ fn mac(ids: &IdKey, bytes: &[u8]) -> [u8; MAC_BYTES] {
     truncated
 }
 
-/// Compares in a time that does not tell how much was right.
+/// Compares in constant time, which reveals nothing about the number of equal bytes.
 fn same(ours: &[u8; MAC_BYTES], theirs: &[u8; MAC_BYTES]) -> bool {
     ours.iter().zip(theirs).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
@@ -198,7 +198,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_reads_back_as_itself(
+        fn an_encoded_cursor_parses_to_itself(
             page in proptest::option::of(".{0,60}"), index: u16, seen: u32, id in "ca_[a-z0-9]{1,400}",
             order_micros in proptest::option::of(0i64..4_000_000_000_000_000), opposite: bool,
             hashes in proptest::collection::vec(any::<u32>(), 0..=TIES_MAX), is_whole: bool,
@@ -210,7 +210,7 @@ mod tests {
         }
 
         #[test]
-        fn a_mangled_cursor_is_refused(place: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
+        fn a_damaged_cursor_is_rejected(place: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
             let whole = cursor(Some("page".into()), Some(1_000_000), "ca_1").encode(LIST, &key());
             let mut bytes = whole.clone().into_bytes();
             let place = place.index(bytes.len());
@@ -223,9 +223,9 @@ mod tests {
             prop_assert!(cause(&cut, LIST).contains("damaged"));
         }
 
-        /// Fuzzed past its signature, which nobody else can make.
+        /// The bytes are signed with the right key, so that the fuzzing reaches the parser behind the signature check.
         #[test]
-        fn whatever_is_signed_is_no_cursor_or_prints_as_the_same_text(
+        fn signed_bytes_are_rejected_or_encode_to_the_same_text(
             places in prop::array::uniform14(any::<u8>()), ties in 0..3_u8, flags: u8,
             rest in prop::collection::vec(any::<u8>(), 0..12), id in prop::option::of("[a-z\u{e9}]{0,4}"),
             page in prop::option::of((0..3_u8, prop::collection::vec(prop::num::u8::ANY, 0..4))),
@@ -251,20 +251,20 @@ mod tests {
         }
 
         #[test]
-        fn no_text_is_taken_for_a_cursor(text in ".{0,200}") {
+        fn random_text_is_rejected(text in ".{0,200}") {
             cause(&text, LIST);
         }
     }
 
     #[test]
-    fn a_foreign_cursor_says_so() {
+    fn a_cursor_of_another_list_is_rejected_with_that_cause() {
         let text = cursor(None, None, "ca_1").encode(LIST, &key());
         assert!(cause(&text, *b"another!").contains("another list"));
         assert!(Cursor::parse(&text, LIST, &IdKey::from_secret("other")).is_err());
     }
 
     #[test]
-    fn an_old_cursor_says_so() {
+    fn a_cursor_of_another_version_is_rejected_with_that_cause() {
         let mut bytes = vec![0, 0];
         bytes.extend(LIST);
         bytes.extend(mac(&key(), &bytes.clone()));

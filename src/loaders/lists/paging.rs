@@ -1,10 +1,10 @@
-//! Pages of one list, in both directions, over an upstream that only leads forward.
+//! Pages of one list in both directions, over an upstream that only leads forward.
 //!
-//! A list can be read as its order says or from its other end, which is the scan with the opposite
-//! order. A page that starts at an end is read *along* one of the two. A page that starts at a cursor
-//! stays in the scan that the cursor was made in: *along* it where the page lies that way, else
-//! *against* it, inside the cursor's own page first, then through the pages that lead to it. So
-//! whatever steps a client takes from one end, it moves in one order, also among rows of one moment.
+//! The entry point is `AccountLists::slice`. A list can be read in its own order or from its end, which is the scan
+//! with the opposite order. A page at one end of the list is read *along* the scan that starts there. A page at a
+//! cursor stays in the cursor's scan: *along* it if the page follows the cursor there, otherwise *against* it, first
+//! inside the cursor's own page and then through the pages before it. A client that pages from one end therefore sees
+//! one order, also among rows with the same timestamp.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::loaders::cache::freshness::{Cached, Freshness, FreshnessState, StaleP
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 impl AccountLists {
-    /// A slice of a list.
+    /// Returns a slice of a list.
     ///
     /// # Errors
-    /// `BAD_CURSOR` for a cursor of another list, or where the upstream cannot be read.
+    /// `BAD_CURSOR` for a cursor of another list, or the error of the upstream read.
     pub async fn slice(&self, list: Scan, page: &PageRequest) -> Result<Slice, ListError> {
         let ids = self.id_key(&list);
         let parse = |text: &Option<String>| {
@@ -37,7 +37,7 @@ impl AccountLists {
         };
         let scan_direction = anchor.as_ref().map_or(from_end, |cursor| cursor.scan_direction);
         if list.key.filter.matches_nothing() || page.size == 0 {
-            // Asking for no items costs no call: there are more where that is already known.
+            // A page of size 0 costs no call. Whether more items follow is reported if it is already known.
             let total = match &anchor {
                 None if !list.key.filter.matches_nothing() => self.cached_total(&list).await,
                 _ => None,
@@ -62,7 +62,7 @@ impl AccountLists {
         };
         let run = match &anchor {
             Some(cursor) if scan_direction != from_end => reading.against(cursor).await?,
-            // A page that follows another is not put together with an old one: rows have moved between them.
+            // A continued page is not combined with a stale one: rows may have moved between them.
             Some(cursor) => {
                 reading.along(Some(cursor), StalePolicy::RequireFresh).await?.unwrap_or_else(ScanRun::empty)
             }
@@ -79,7 +79,7 @@ impl AccountLists {
 struct ScanReader<'r> {
     lists: &'r AccountLists,
     scan: &'r Scan,
-    /// Where to stop.
+    /// Cursor at which the read stops.
     bound: Option<&'r Cursor>,
     /// The direction of the scan.
     scan_direction: ScanDirection,
@@ -88,8 +88,8 @@ struct ScanReader<'r> {
 }
 
 impl ScanReader<'_> {
-    /// Reads on from a cursor's item, or from the scan's beginning; nothing where the first page is stale and not enough:
-    /// what it lacks would be read now, and rows may have moved between the two.
+    /// Reads from a cursor's item, or from the beginning of the scan. Returns `None` if the first page is stale and
+    /// not sufficient: further pages would be read now, and rows may have moved between them.
     async fn along(
         &self,
         anchor: Option<&Cursor>,
@@ -99,7 +99,7 @@ impl ScanReader<'_> {
             Some(cursor) => self.page_before_what_follows(cursor).await?,
             None => None,
         };
-        let mut position = anchor.map(|cursor| CursorTracker::new(cursor, self.scan_direction));
+        let mut tracker = anchor.map(|cursor| CursorTracker::new(cursor, self.scan_direction));
         let mut bound = self.bound.map(|cursor| CursorTracker::new(cursor, self.scan_direction));
         let mut ties = anchor.map_or_else(TieRun::at_the_beginning, TieRun::behind);
         let mut seen = anchor.map_or(0, |cursor| cursor.seen);
@@ -113,10 +113,11 @@ impl ScanReader<'_> {
             has_unread |= unread > 0;
             seen = seen.saturating_add(u32::try_from(unread).unwrap_or(u32::MAX));
             for (index, account) in step.page.items.iter().enumerate() {
-                let place =
-                    position.as_mut().map(|position| position.place(self.scan, &step, index, account));
-                let to_bound = bound.as_mut().map(|bound| bound.place(self.scan, &step, index, account));
-                let is_behind_it = place.is_some_and(|place| place != RowPosition::After);
+                let position =
+                    tracker.as_mut().map(|tracker| tracker.position_of(self.scan, &step, index, account));
+                let to_bound =
+                    bound.as_mut().map(|bound| bound.position_of(self.scan, &step, index, account));
+                let is_behind_it = position.is_some_and(|position| position != RowPosition::After);
                 run.behind |= is_behind_it;
                 if !walk.is_new(account) || is_behind_it {
                     continue;
@@ -137,7 +138,7 @@ impl ScanReader<'_> {
                 });
             }
             if run.rows.len() == self.size && walk.goes_on() {
-                // Two signs that agree are believed: a next cursor, and a total that was not met.
+                // Two signs are required for more rows: a next cursor, and a total that is not reached yet.
                 let by_total = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
                 if by_total || !self.has_more_selected {
                     run.more = true;
@@ -154,12 +155,12 @@ impl ScanReader<'_> {
         let passed_over = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
         let left_out = has_unread && run.rows.len() < self.size;
         run.is_complete = !(walk.was_cut() || passed_over || left_out);
-        // Where only the cap ended it, it can be gone on with, from the last row.
+        // If only the page limit ended the walk, the client can continue after the last row.
         run.more = walk.was_capped() && !run.rows.is_empty();
         Ok(Some(run))
     }
 
-    /// Reads back from a cursor's item: the rows that lead to it, nearest first.
+    /// Reads the rows before a cursor's item, nearest first.
     async fn against(&self, cursor: &Cursor) -> Result<ScanRun, UpstreamError> {
         let enough = self.size + usize::from(self.has_more_selected);
         let mut start = cursor.page.clone();
@@ -169,7 +170,7 @@ impl ScanReader<'_> {
                 Err(error) if start.is_some() && error.failure == UpstreamFailure::Rejected => start = None,
                 Err(error) => return Err(error),
                 Ok(preceding) => {
-                    // A walk that was cut before the item is cut there from further back, too.
+                    // If the walk was cut before the item, a walk from an earlier page is cut there too.
                     let is_enough = match preceding.reached {
                         true => {
                             preceding.stopped || (preceding.rows.len() >= enough && !preceding.is_bound_ahead)
@@ -187,7 +188,7 @@ impl ScanReader<'_> {
 
     fn nearest(&self, mut preceding: PrecedingRows, pages_precede: bool) -> ScanRun {
         if !preceding.reached {
-            // The walk was cut before it came to the item: what it read does not border on it.
+            // The walk was cut before the item, so its last row does not precede the item directly.
             return ScanRun { is_complete: false, ..ScanRun::empty() };
         }
         let more = preceding.stopped || preceding.rows.len() > self.size || pages_precede;
@@ -203,13 +204,13 @@ impl ScanReader<'_> {
         }
     }
 
-    /// Walks from a page up to a cursor's item, keeping as many rows as can be needed.
+    /// Walks from a page up to a cursor's item, and keeps as many rows as may be needed.
     async fn rows_up_to(
         &self,
         cursor: &Cursor,
         start: Option<Arc<str>>,
     ) -> Result<PrecedingRows, UpstreamError> {
-        let mut position = CursorTracker::new(cursor, self.scan_direction);
+        let mut tracker = CursorTracker::new(cursor, self.scan_direction);
         let mut bound = self.bound.map(|cursor| CursorTracker::new(cursor, self.scan_direction));
         let keep = self.size + 1;
         let is_counted = start.is_none();
@@ -224,14 +225,15 @@ impl ScanReader<'_> {
                 if !walk.is_new(account) {
                     continue;
                 }
-                if position.place(self.scan, &step, index, account).is_reached() {
+                if tracker.position_of(self.scan, &step, index, account).is_reached() {
                     preceding.reached = true;
                     preceding.behind = true;
                     return Ok(preceding);
                 }
                 seen = seen.saturating_add(1);
                 let ties = ties.next(self.scan, account);
-                let to_bound = bound.as_mut().map(|bound| bound.place(self.scan, &step, index, account));
+                let to_bound =
+                    bound.as_mut().map(|bound| bound.position_of(self.scan, &step, index, account));
                 match to_bound {
                     None | Some(RowPosition::After) => {}
                     Some(RowPosition::Unsure) if !is_counted => preceding.is_bound_ahead = true,
@@ -250,14 +252,14 @@ impl ScanReader<'_> {
                 preceding.rows.push_back(Row { account, freshness, page, index, seen, ties });
             }
         }
-        // At the scan's end without meeting it: everything leads to it.
+        // The scan ended without the item, so all of its rows precede it.
         preceding.reached = !walk.was_cut();
         Ok(preceding)
     }
 
-    /// The page to read on from: the cursor's own, unless all of it lies behind the item, as then what
-    /// follows the item may begin on a page before it; and the first page where the upstream does not
-    /// take its own cursor any more.
+    /// Returns the page from which to continue after a cursor's item. This is the cursor's own page, unless its first
+    /// row is already after the item: the rows after the item may then begin on an earlier page. If the upstream rejects
+    /// the cursor of the page, this is the first page.
     async fn page_before_what_follows(&self, cursor: &Cursor) -> Result<Option<Arc<str>>, UpstreamError> {
         let mut start = cursor.page.clone();
         let mut pages = ReversePages::of(self);
@@ -268,10 +270,10 @@ impl ScanReader<'_> {
                 Ok(Cached { value: read, freshness }) => {
                     let step = WalkPage { cursor: start.clone(), page: read, freshness };
                     let first = step.page.items.first();
-                    let mut position = CursorTracker::new(cursor, self.scan_direction);
-                    match first.map(|account| position.place(self.scan, &step, 0, account)) {
+                    let mut tracker = CursorTracker::new(cursor, self.scan_direction);
+                    match first.map(|account| tracker.position_of(self.scan, &step, 0, account)) {
                         Some(RowPosition::Before | RowPosition::At) => return Ok(start),
-                        // Nothing that the cursor knows is left there: what is behind its page follows.
+                        // No row that the cursor knows is left on the page, so the rows after it follow.
                         Some(RowPosition::Unsure) => return Ok(cursor.page.clone()),
                         Some(RowPosition::After) | None => {}
                     }
@@ -283,7 +285,7 @@ impl ScanReader<'_> {
     }
 }
 
-/// Goes back from page to page to the beginning of a scan. It ends even if the pages form a circle.
+/// Steps back from page to page to the beginning of a scan. It ends even if the pages form a circle.
 struct ReversePages<'r> {
     reading: &'r ScanReader<'r>,
     pages_seen: HashSet<Arc<str>>,
@@ -294,7 +296,7 @@ impl<'r> ReversePages<'r> {
         Self { reading, pages_seen: HashSet::new() }
     }
 
-    /// The page before another; the first where that is not known.
+    /// Returns the page before another, or the first page if that is unknown.
     fn before(&mut self, page: &Arc<str>) -> Option<Arc<str>> {
         let ScanReader { lists, scan, .. } = self.reading;
         let is_new = self.pages_seen.insert(Arc::clone(page));
@@ -303,18 +305,18 @@ impl<'r> ReversePages<'r> {
     }
 }
 
-/// The rows that lead up to an item.
+/// The rows before an item.
 #[derive(Default)]
 struct PrecedingRows {
-    /// The last of them, in the scan's order.
+    /// The nearest of them, in the scan's order.
     rows: VecDeque<Row>,
-    /// The bound was met: there are none beyond `rows` that may be shown.
+    /// The bound was found: no row beyond `rows` may be returned.
     stopped: bool,
-    /// Nothing told whether the bound lies among `rows`: it has to be looked for further ahead.
+    /// The bound may be among `rows`. A walk from an earlier page will decide.
     is_bound_ahead: bool,
-    /// The walk came to the item, to its place, or to the scan's end.
+    /// The walk reached the item, its position, or the end of the scan.
     reached: bool,
-    /// There is a row at the item's place or behind it.
+    /// There is a row at the item's position or after it.
     behind: bool,
     total_items: Option<u64>,
     freshness: Option<Freshness>,

@@ -1,16 +1,19 @@
-//! What a connection's accounts belong to: the dimension in which many lists are joined to one.
+//! Parents of account lists: a provider's toolkits, a user, an auth config, or the whole project.
+//!
+//! `multi_parent` and `counts` join the lists of parents of one kind into one upstream list ([`Parent::union`]) and
+//! assign its rows to their parents again ([`Parent::owns`]).
 
 use crate::domain::accounts::ConnectedAccount;
 use crate::domain::filters::{AccountFilter, FilterValues};
 use crate::domain::input::BadInput;
 use crate::domain::toolkits::ToolkitSlug;
 
-/// What a connection's accounts belong to.
+/// Owner of the accounts of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Parent {
-    /// Nothing: the whole project.
+    /// The whole project.
     Project,
-    /// Any of these toolkits.
+    /// Any of several toolkits.
     Toolkits(FilterValues),
     /// One end user.
     User(FilterValues),
@@ -19,15 +22,15 @@ pub enum Parent {
 }
 
 impl Parent {
-    /// The accounts of some toolkits.
+    /// Creates the parent of the accounts of some toolkits.
     ///
     /// # Errors
-    /// `BAD_FILTER` for more toolkits than a filter takes.
+    /// `BAD_FILTER` if there are more toolkits than a filter allows.
     pub fn toolkits<'a>(slugs: impl IntoIterator<Item = &'a ToolkitSlug>) -> Result<Self, BadInput> {
         Ok(Self::Toolkits(FilterValues::new("toolkits", slugs.into_iter().map(ToolkitSlug::as_str))?))
     }
 
-    /// The accounts of an end user.
+    /// Creates the parent of the accounts of an end user.
     ///
     /// # Errors
     /// `BAD_FILTER` for an id that would widen the upstream's filter.
@@ -35,7 +38,7 @@ impl Parent {
         Ok(Self::User(FilterValues::one("userIds", id)?))
     }
 
-    /// The accounts of an auth config.
+    /// Creates the parent of the accounts of an auth config.
     ///
     /// # Errors
     /// `BAD_FILTER` for an id that would widen the upstream's filter.
@@ -43,7 +46,7 @@ impl Parent {
         Ok(Self::AuthConfig(FilterValues::one("authConfigIds", id)?))
     }
 
-    /// A filter, narrowed to this parent.
+    /// Narrows a filter to this parent.
     #[must_use]
     pub fn narrow(&self, filter: &AccountFilter) -> AccountFilter {
         let mut filter = filter.clone();
@@ -59,14 +62,14 @@ impl Parent {
     pub(crate) fn owns(&self, account: &ConnectedAccount) -> bool {
         match self {
             Self::Project => true,
-            // Asked for each row of a page by each of its parents; slugs are in lower case.
+            // Called for each row of a page and each parent, so it does not allocate. Slugs are in lower case.
             Self::Toolkits(slugs) => slugs.iter().any(|slug| slug.eq_ignore_ascii_case(&account.toolkit)),
             Self::User(id) => account.user_id.as_deref().is_some_and(|user| id.contains(user)),
             Self::AuthConfig(id) => id.contains(&account.auth_config.id),
         }
     }
 
-    /// How much text its values add to a query, in bytes, the commas between them included.
+    /// Number of bytes that the parent adds to a URL, including commas.
     pub(crate) fn text_bytes(&self) -> usize {
         match self {
             Self::Project => 0,
@@ -76,7 +79,7 @@ impl Parent {
         }
     }
 
-    /// Some parents of one kind as one.
+    /// Joins parents of one kind.
     pub(crate) fn union(parents: &[Self]) -> Self {
         let of = |parent: &'_ Self| match parent {
             Self::Project => None,

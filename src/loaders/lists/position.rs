@@ -1,42 +1,42 @@
-//! Where a row stands to a cursor's item: before it, at it, or after it, as the scan runs.
+//! Position of a row relative to a cursor's item: before it, at it, or after it in the scan's order.
 //!
-//! It is told by the order value, so the item itself may be gone, or have moved because what it is
-//! ordered by changed. Rows of one moment are told apart by those that the cursor remembers: whatever
-//! order the upstream gives them, none of them is told twice and none is passed over. Where more of them
-//! share a moment than a cursor remembers (a bulk update writes one `updated_at` into thousands of
-//! rows), and where there is no moment to go by, the item's place among them decides.
+//! [`CursorTracker`] receives the rows one by one while `paging` reads a scan. The order value decides, so the item
+//! may have been removed, or moved because its order value changed. Among rows with the same timestamp, the ties in the
+//! cursor decide: in whatever order the upstream returns those rows, each is returned once. The index in the page
+//! decides if there are more such rows than a cursor remembers (a bulk update can set one `updated_at` on thousands of
+//! rows), and if there is no timestamp.
 
 use super::cursor::{Cursor, ScanDirection};
 use super::scan::Scan;
 use super::walk::WalkPage;
 use crate::domain::accounts::ConnectedAccount;
 
-/// A row's place, seen from a cursor's item, along a scan.
+/// Position of a row relative to a cursor's item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowPosition {
     Before,
     At,
     After,
-    /// Nothing tells: it shares the item's moment, the cursor does not remember it, and nothing that the
-    /// cursor knows was met yet.
+    /// Undecided: the row has the item's timestamp, the cursor does not remember it, and no row that the cursor knows
+    /// has occurred yet.
     Unsure,
 }
 
 impl RowPosition {
-    /// At the item or behind it.
+    /// Whether the row is the item or comes after it.
     pub(crate) fn is_reached(self) -> bool {
         matches!(self, Self::At | Self::After)
     }
 }
 
-/// A cursor, looked at while a scan is read: it is shown the rows one by one, as they come.
+/// Compares the rows of a scan, in their order, with a cursor.
 pub(crate) struct CursorTracker<'c> {
     cursor: &'c Cursor,
-    /// Whether the cursor was made in a scan that ran this way.
+    /// Whether the cursor was created in a scan of the same direction.
     same_direction: bool,
     /// Whether the item's own page was read.
     page_met: bool,
-    /// Whether the item was met, a row that is known to border on it, or one that lies behind it.
+    /// Whether the item, an adjacent known row, or a row after it has occurred.
     passed: bool,
 }
 
@@ -50,21 +50,21 @@ impl<'c> CursorTracker<'c> {
         }
     }
 
-    /// Where the next row of a page stands.
-    pub(crate) fn place(
+    /// Returns the position of the next row.
+    pub(crate) fn position_of(
         &mut self,
         scan: &Scan,
         step: &WalkPage,
         index: usize,
         account: &ConnectedAccount,
     ) -> RowPosition {
-        let place = self.look(scan, step, index, account);
-        self.passed |= place.is_reached() || self.borders(scan, account);
+        let position = self.compare(scan, step, index, account);
+        self.passed |= position.is_reached() || self.borders(scan, account);
         self.page_met |= step.cursor == self.cursor.page;
-        place
+        position
     }
 
-    fn look(&self, scan: &Scan, step: &WalkPage, index: usize, account: &ConnectedAccount) -> RowPosition {
+    fn compare(&self, scan: &Scan, step: &WalkPage, index: usize, account: &ConnectedAccount) -> RowPosition {
         let (item, row) = (self.cursor.order_micros, scan.order_micros(account));
         if account.id == self.cursor.id && row == item {
             return RowPosition::At;
@@ -74,24 +74,24 @@ impl<'c> CursorTracker<'c> {
                 true => RowPosition::After,
                 false => RowPosition::Before,
             },
-            _ => self.place_of_an_equal(scan, step, index, account),
+            _ => self.position_among_ties(scan, step, index, account),
         }
     }
 
-    /// The place of a row that the order value does not tell. All rows of the item's moment that came
-    /// before it are remembered, unless they were too many.
-    fn place_of_an_equal(
+    /// Returns the position of a row with the same order value as the item. The cursor remembers all such rows that
+    /// preceded it, unless there were too many.
+    fn position_among_ties(
         &self,
         scan: &Scan,
         step: &WalkPage,
         index: usize,
         account: &ConnectedAccount,
     ) -> RowPosition {
-        let is_of_one_moment = scan.order_micros(account).is_some() && self.cursor.order_micros.is_some();
+        let has_timestamps = scan.order_micros(account).is_some() && self.cursor.order_micros.is_some();
         let after = |is_after| if is_after { RowPosition::After } else { RowPosition::Before };
         match (self.is_remembered(account), self.same_direction) {
             (true, same_direction) => after(!same_direction),
-            (false, same_direction) if is_of_one_moment && self.cursor.ties.is_whole => after(same_direction),
+            (false, same_direction) if has_timestamps && self.cursor.ties.is_whole => after(same_direction),
             _ if self.passed => RowPosition::After,
             (false, true) => self.is_behind(scan, step, index).map_or(RowPosition::Unsure, after),
             (false, false) => RowPosition::Unsure,
@@ -102,16 +102,14 @@ impl<'c> CursorTracker<'c> {
         self.cursor.ties.holds(&account.id)
     }
 
-    /// Whether a row is the item or one of those that led to it, and stands where it stood: what it is
-    /// ordered by may have changed.
+    /// Whether a row is the item or one of its ties, and still has the same order value, which may have changed.
     fn borders(&self, scan: &Scan, account: &ConnectedAccount) -> bool {
         let Cursor { id, order_micros, .. } = self.cursor;
         let is_known = account.id == *id || self.is_remembered(account);
         is_known && (order_micros.is_none() || scan.order_micros(account) == *order_micros)
     }
 
-    /// Whether a row lies behind the item, or behind what is left of the rows that led to it: they
-    /// followed one another.
+    /// Whether a row comes after the item, or after its remaining ties, which were adjacent.
     fn is_behind(&self, scan: &Scan, step: &WalkPage, index: usize) -> Option<bool> {
         let Cursor { page, index: was_at, ties, .. } = self.cursor;
         match step.page.items.iter().position(|account| self.borders(scan, account)) {

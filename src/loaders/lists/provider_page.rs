@@ -1,7 +1,8 @@
-//! A page of the workspace's integrations, cut in memory.
+//! A page of the workspace's providers, cut from the whole list in memory.
 //!
-//! The list is whole, so both directions are exact and `totalCount` is free. A cursor names its item
-//! by id; where the item is gone, the page goes on at the place where it stood.
+//! [`ProviderPage::slice`] is the entry point. The list is complete, so pages in both directions are exact and
+//! `totalCount` needs no call. A cursor names its item by id. If the item is gone, the page continues at its former
+//! index.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -16,38 +17,38 @@ use crate::domain::page::{PageNeighbors, PageRequest, cut_page};
 use crate::domain::view::View;
 use crate::loaders::health::HealthEvaluator;
 
-/// What providers can be ordered by; providers without the value come last, both ways.
+/// Field that orders providers. Providers without a value come last in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderOrderField {
-    /// The upstream's word for it, by the alphabet.
+    /// The upstream's name, alphabetically.
     Name,
-    /// As the schema lists them.
+    /// The category, in the order of the schema.
     Category,
-    /// As the schema lists them.
+    /// The status, in the order of the schema.
     Status,
-    /// When it was connected.
+    /// The time of the first connection.
     ConnectedAt,
-    /// Its last successful sync.
+    /// The time of the last successful sync.
     LastSyncAt,
 }
 
-/// The order of a list of providers; equals keep the upstream's order.
+/// Order of a list of providers. Equal providers keep the upstream's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProviderOrder {
-    /// By what.
+    /// Field that is compared.
     pub field: ProviderOrderField,
-    /// Which way.
+    /// Direction of the order.
     pub direction: OrderDirection,
 }
 
-/// Which providers, in which order.
+/// Filter and order of a list of providers.
 #[derive(Debug, Clone, Default)]
 pub struct ProviderQuery {
-    /// These alone.
+    /// If set, only providers with these ids.
     pub ids: Option<Vec<ProviderId>>,
-    /// Those that pass.
+    /// Only providers that match.
     pub filter: ProviderFilter,
-    /// The upstream's order where absent.
+    /// Order; `None` is the upstream's order.
     pub order: Option<ProviderOrder>,
 }
 
@@ -57,29 +58,29 @@ pub struct ProviderPage {
     first_index: usize,
     binding: [u8; 8],
     ids: IdKey,
-    /// What is around it.
+    /// Whether there are providers before and after the page.
     pub around: PageNeighbors,
-    /// How many providers there are on all pages.
+    /// Number of providers on all pages.
     pub total: usize,
 }
 
 impl ProviderPage {
-    /// Cuts a page out of the list as a caller sees it; its cursors are for callers who see the same.
+    /// Cuts a page from the list that a caller sees. Its cursors are valid only for callers with the same view.
     ///
     /// # Errors
     /// `BAD_CURSOR` for a cursor of another list.
     pub fn slice(
         list: &ProviderList,
-        question: &ProviderQuery,
+        query: &ProviderQuery,
         page: &PageRequest,
         view: &View,
         ids: IdKey,
         evaluator: &HealthEvaluator,
     ) -> Result<Self, BadInput> {
-        let binding = question.binding(view, &ids);
+        let binding = query.binding(view, &ids);
         let mut rows: Vec<_> =
-            list.iter().filter(|listed| question.admits(listed, evaluator)).cloned().collect();
-        if let Some(order) = question.order {
+            list.iter().filter(|listed| query.admits(listed, evaluator)).cloned().collect();
+        if let Some(order) = query.order {
             rows.sort_by(|a, b| order.compare(a, b));
         }
         let place = |text: &Option<String>| -> Result<Option<CursorPlace>, BadInput> {
@@ -91,7 +92,7 @@ impl ProviderPage {
         let after = match place(&page.after)? {
             None | Some(CursorPlace::Gone(0)) => None,
             Some(CursorPlace::At(index)) => Some(index),
-            // What stood behind it has moved up to its place.
+            // The item after the missing one has its index now.
             Some(CursorPlace::Gone(index)) => Some(index - 1),
         };
         let before = place(&page.before)?.map(|(CursorPlace::At(index) | CursorPlace::Gone(index))| index);
@@ -102,23 +103,23 @@ impl ProviderPage {
         Ok(Self { rows, first_index, binding, ids, around, total })
     }
 
-    /// The providers.
+    /// Returns the providers of the page.
     #[must_use]
     pub fn rows(&self) -> &[Arc<ListedProvider>] {
         &self.rows
     }
 
-    /// The cursor of the provider at a place of the page.
+    /// Returns the cursor of the provider at an index of the page.
     #[must_use]
-    pub fn cursor(&self, place: usize) -> Option<String> {
+    pub fn cursor(&self, index: usize) -> Option<String> {
         let cursor = Cursor {
             scan_direction: ScanDirection::ListOrder,
             page: None,
-            index: u16::try_from(self.first_index + place).unwrap_or(u16::MAX),
+            index: u16::try_from(self.first_index + index).unwrap_or(u16::MAX),
             seen: 0,
             order_micros: None,
             ties: Ties::NONE,
-            id: id_text(self.rows.get(place)?),
+            id: id_text(self.rows.get(index)?),
         };
         Some(cursor.encode(self.binding, &self.ids))
     }
@@ -139,8 +140,8 @@ impl ProviderQuery {
             && self.filter.matches(&listed.provider, || evaluator.provider(&listed.provider))
     }
 
-    /// Eight bytes that cursors of this list bear, so that no other list takes them, and nobody who sees something else
-    /// of it.
+    /// Returns eight bytes that cursors of this list contain. A cursor of another list, or of a caller with another
+    /// view, has other bytes and is rejected.
     fn binding(&self, view: &View, ids: &IdKey) -> [u8; 8] {
         let (text, [role, member]) = (format!("{self:?}"), view.signature_parts());
         let mut binding = [0; 8];
@@ -159,7 +160,7 @@ impl ProviderOrder {
             OrderDirection::Asc => ordering,
             OrderDirection::Desc => ordering.reverse(),
         };
-        let moments = |a: Option<jiff::Timestamp>, b: Option<jiff::Timestamp>| match (a, b) {
+        let timestamps = |a: Option<jiff::Timestamp>, b: Option<jiff::Timestamp>| match (a, b) {
             (Some(a), Some(b)) => directed(a.cmp(&b)),
             (a, b) => a.is_none().cmp(&b.is_none()),
         };
@@ -167,8 +168,8 @@ impl ProviderOrder {
             ProviderOrderField::Name => directed(a.name.cmp(&b.name)),
             ProviderOrderField::Category => directed(a.category.kind().cmp(&b.category.kind())),
             ProviderOrderField::Status => directed(a.status.kind().cmp(&b.status.kind())),
-            ProviderOrderField::ConnectedAt => moments(a.connected_at, b.connected_at),
-            ProviderOrderField::LastSyncAt => moments(a.last_sync_at, b.last_sync_at),
+            ProviderOrderField::ConnectedAt => timestamps(a.connected_at, b.connected_at),
+            ProviderOrderField::LastSyncAt => timestamps(a.last_sync_at, b.last_sync_at),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The workspace's integrations: one list per credential, whole, through the cache.
+//! The workspace's providers: one complete list for each credential, read through the cache.
 //!
-//! Filters, orders and pages are applied to it in memory: every question costs at most one of the
-//! credential's calls a TTL.
+//! [`Providers::list`] is the entry point. Filters, orders and pages are applied in memory, so all queries together
+//! cost one call for each lifetime of the list.
 
 use std::sync::Arc;
 
@@ -23,20 +23,20 @@ use crate::loaders::stats::{OperationStats, PartKey};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::providers::{FetchedProviders, ProvidersClient};
 
-/// A provider with its id, which depends on the key of ids and not on the row alone.
+/// A provider and its id, which depends on the id key and not on the row alone.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListedProvider {
-    /// What its global id is made of.
+    /// Content of its global id.
     pub id: ProviderId,
-    /// The row.
+    /// The provider.
     pub provider: Provider,
 }
 
-/// Every integration of a workspace, in the upstream's order.
+/// All providers of a workspace, in the upstream's order.
 pub type ProviderList = Arc<[Arc<ListedProvider>]>;
 
-/// The list as it is kept.
+/// Cached form of the list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CachedProviderList {
@@ -44,7 +44,7 @@ struct CachedProviderList {
     problems: ProblemReports,
 }
 
-/// The workspace's integrations.
+/// The lists of providers of all workspaces.
 pub struct Providers {
     client: ProvidersClient,
     ids: Option<IdKey>,
@@ -55,8 +55,8 @@ pub struct Providers {
 }
 
 impl Providers {
-    /// Providers over a client; `ids` is the key of provider ids, derived from the credential where
-    /// absent, and `expected` what a workspace is taken to have before it was ever read.
+    /// Creates the lists over a client. `ids` is the key of provider ids; without it, a key is derived from the
+    /// credential. `expected` are the providers that a workspace is assumed to have before its first read.
     #[must_use]
     pub fn new(
         client: ProvidersClient,
@@ -65,24 +65,24 @@ impl Providers {
         expected: &ExpectedProviders,
     ) -> Self {
         let shares = upstream_cache.settings.shares();
-        // Ids depend on their key: replicas with another one cannot share them.
+        // Ids depend on their key, so replicas with another key cannot share them.
         let variant = ids.as_ref().map_or_else(String::new, |ids| format!("{:?}", ids.sign("replicas", &[])));
         let lists = Cache::new(&upstream_cache, shares.providers, "providers").with_variant(variant);
         let last_known = BoundedMap::new(shares.last_known, |_, list: &ProviderList| list.weight_bytes());
         let rows = expected.0.iter().map(|(category, name)| {
-            // Nobody sees these rows: they only say whose accounts to ask for, so they need no id.
+            // These rows only name the toolkits whose accounts are prefetched. They are never returned, so they need no id.
             Arc::new(ListedProvider { id: [0; 16], provider: Provider::expected(category, name) })
         });
         let configured = Some(rows.collect::<ProviderList>()).filter(|list| !list.is_empty());
         Self { client, ids, upstream_cache, lists, last_known, configured }
     }
 
-    /// Everything that is kept of them, for a test that looks for what must not be there.
+    /// Returns all cached data, for tests that search for data that must not be cached.
     pub(crate) fn dump(&self) -> String {
         format!("{}{:?}{:?}", self.lists.dump(), self.last_known.all(), self.configured)
     }
 
-    /// What is kept of them weighs, in bytes: the lists, and the last known ones.
+    /// Weights in bytes: the cached lists, and the last known lists.
     pub(crate) fn weights_bytes(&self) -> [u64; 2] {
         [self.lists.weight_bytes(), self.last_known.weight_bytes()]
     }
@@ -95,14 +95,14 @@ impl Providers {
         &self.client
     }
 
-    /// The key of a workspace's provider ids and cursors.
+    /// Returns the key of a workspace's provider ids and cursors.
     #[must_use]
     pub fn id_key(&self, credential: &Credential<Leadlex>) -> IdKey {
         self.ids.clone().unwrap_or_else(|| IdKey::from_fingerprint(&credential.fingerprint()))
     }
 
-    /// What the list will most likely be, where reading it costs a call: the last one that was read,
-    /// however old, or the configured one.
+    /// Returns the expected list if the current one needs a call: the last one that was read, whatever its age, or the
+    /// configured one.
     #[must_use]
     pub fn expected(&self, credential: &Credential<Leadlex>) -> Option<ProviderList> {
         let fingerprint = credential.fingerprint();
@@ -112,10 +112,10 @@ impl Providers {
         self.last_known.get(&fingerprint).or_else(|| self.configured.clone())
     }
 
-    /// The whole list.
+    /// Returns the whole list.
     ///
     /// # Errors
-    /// Where the upstream cannot be read.
+    /// The error of the upstream read.
     pub async fn list(
         &self,
         credential: &Credential<Leadlex>,
@@ -137,9 +137,9 @@ impl Providers {
                 Ok((listed, client.fresh_for(&credential, ttl)))
             }
         };
-        let asked_at = Instant::now();
+        let started_at = Instant::now();
         let (list, got) = self.lists.get(fingerprint, stale_policy, stats.deadline(), fetch).await;
-        stats.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), asked_at, got, &list);
+        stats.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), started_at, got, &list);
         let list = list?;
         stats.reports(|| PartKey::new("providers", &()), &list.value.problems);
         if got != ValueSource::Cached {

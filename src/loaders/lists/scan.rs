@@ -1,6 +1,6 @@
-//! A scan: one upstream list, whole, whatever part of it a query asks for.
+//! A scan: one complete upstream list, of which a query may request any part.
 //!
-//! Its pages have one fixed size, so that queries that ask for 3, 10 or 50 items share them.
+//! All pages of a scan have the same size, so queries for 3, 10 or 50 items share its cached pages.
 
 use std::sync::Arc;
 
@@ -18,32 +18,32 @@ use crate::domain::view::View;
 use crate::loaders::cache::key::{CacheKey, Weigh};
 use crate::loaders::stats::{OperationStats, PartKey};
 
-/// What makes two scans the same.
+/// Identity of a scan. Scans with equal keys share their cached pages.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ScanKey {
-    /// Whose list it is.
+    /// Credential that reads the list.
     pub credential: Fingerprint<Composio>,
-    /// What is in it.
+    /// Filter of the list.
     pub filter: AccountFilter,
-    /// How it runs.
+    /// Order of the list.
     pub order: AccountOrder,
 }
 
-/// On whose behalf Composio is read.
+/// The caller of a Composio read.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    /// The key to it.
+    /// Credential of the read.
     pub credential: Credential<Composio>,
-    /// What of it is seen. Every scan is narrowed to that, so that whoever makes one cannot forget it.
+    /// Visible data. [`Scan::new`] narrows every filter to it, so that no caller can forget to.
     pub view: View,
-    /// Where it enters what it reads.
+    /// Statistics in which the read is recorded.
     pub stats: Arc<OperationStats>,
-    /// Whether it reads what may turn out not to be needed: problems of that are not told.
+    /// Whether the data may turn out not to be needed. Problems in it are not reported then.
     pub is_prefetch: bool,
 }
 
 impl Reader {
-    /// Enters the problems of a part that it reads.
+    /// Reports the problems of a part of the response.
     pub(crate) fn reports(&self, part: impl FnOnce() -> PartKey, problems: &ProblemReports) {
         if !self.is_prefetch {
             self.stats.reports(part, problems);
@@ -51,7 +51,7 @@ impl Reader {
     }
 }
 
-/// A scan, with whoever reads it.
+/// A scan and its reader.
 #[derive(Debug, Clone)]
 pub struct Scan {
     pub(crate) reader: Reader,
@@ -59,7 +59,7 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// The scan of a filter and an order: of what of it the reader sees.
+    /// Creates a scan, narrowed to what the reader may see.
     #[must_use]
     pub fn new(reader: Reader, filter: AccountFilter, order: AccountOrder) -> Self {
         let filter = reader.view.narrow(filter);
@@ -67,18 +67,18 @@ impl Scan {
         Self { reader, key }
     }
 
-    /// The same list from its other end.
+    /// Returns the scan of the same list in the opposite order.
     pub(crate) fn opposite(&self) -> Self {
         let ScanKey { filter, order, .. } = &*self.key;
         Self::new(self.reader.clone(), filter.clone(), order.opposite())
     }
 
-    /// Eight bytes that cursors of this scan bear, so that no other scan takes them, and nobody who sees something
-    /// else of it.
+    /// Returns eight bytes that cursors of this scan contain. A cursor of another scan, or of a caller with another
+    /// view, has other bytes and is rejected.
     pub(crate) fn binding(&self, ids: &IdKey) -> [u8; 8] {
         let ScanKey { credential, filter, order } = &*self.key;
-        // A derived `Debug` is one text per value and cannot forget a field that is added later;
-        // cursors are versioned, should that text ever change.
+        // A derived `Debug` gives each value a text of its own and includes fields that are added later. Cursors have a
+        // version in case that text changes.
         let text = format!("{filter:?}{order:?}");
         let [role, member] = self.reader.view.signature_parts();
         let digest = ids.sign("scan", &[credential.digest(), text.as_bytes(), role, member]);
@@ -89,16 +89,16 @@ impl Scan {
         binding
     }
 
-    /// The moment that an account is ordered by, in microseconds.
+    /// Returns the timestamp by which an account is ordered, in microseconds.
     pub(crate) fn order_micros(&self, account: &ConnectedAccount) -> Option<i64> {
-        let moment = match self.key.order.field {
+        let timestamp = match self.key.order.field {
             AccountOrderField::CreatedAt => account.created_at,
             AccountOrderField::UpdatedAt => account.updated_at,
         };
-        moment.map(jiff::Timestamp::as_microsecond)
+        timestamp.map(jiff::Timestamp::as_microsecond)
     }
 
-    /// Whether `later` comes after `earlier` as this scan runs.
+    /// Whether `later` comes after `earlier` in this scan's order.
     pub(crate) fn runs_past(&self, earlier: i64, later: i64) -> bool {
         match self.key.order.direction {
             OrderDirection::Asc => later > earlier,
@@ -106,8 +106,7 @@ impl Scan {
         }
     }
 
-    /// Whether an account is what the filter asked for. An upstream that answers others is not
-    /// trusted: their rows are dropped.
+    /// Whether the filter and the reader's view allow an account. An upstream that returns other rows is not trusted.
     pub(crate) fn admits(&self, account: &ConnectedAccount) -> bool {
         let AccountFilter {
             ids,
@@ -118,15 +117,15 @@ impl Scan {
             account_type,
             pending_longer_than: _,
         } = &self.key.filter;
-        let held = |values: &Option<FilterValues>, value: &str| {
+        let allows = |values: &Option<FilterValues>, value: &str| {
             values.as_ref().is_none_or(|values| values.contains(value))
         };
         self.reader.view.shows_account(account)
-            && held(ids, &account.id)
-            && held(toolkits, &account.toolkit.to_ascii_lowercase())
-            && held(statuses, account.status.raw())
-            && held(auth_config_ids, &account.auth_config.id)
-            && held(user_ids, account.user_id.as_deref().unwrap_or_default())
+            && allows(ids, &account.id)
+            && allows(toolkits, &account.toolkit.to_ascii_lowercase())
+            && allows(statuses, account.status.raw())
+            && allows(auth_config_ids, &account.auth_config.id)
+            && allows(user_ids, account.user_id.as_deref().unwrap_or_default())
             && match (account_type.unwrap_or(AccountTypeFilter::Private), account.account_type) {
                 (AccountTypeFilter::All, _) | (_, None) => true,
                 (AccountTypeFilter::Private, Some(account_type)) => account_type == AccountType::Private,
@@ -135,33 +134,33 @@ impl Scan {
     }
 }
 
-/// One upstream page of a scan.
+/// One page of a scan, as the upstream returned it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Page {
     /// Its accounts, in the scan's order.
     pub items: Vec<SharedAccount>,
-    /// How many rows the upstream sent, those that could not be read or did not fit included.
+    /// Number of rows that the upstream sent, including unreadable and disallowed rows.
     pub rows_sent: usize,
-    /// How many of them are none of the list, as no upstream can be asked for it as it is meant.
+    /// Number of rows that were removed by a filter that the upstream does not support.
     pub rows_set_aside: usize,
-    /// Where the next page begins.
+    /// Cursor of the next page.
     pub next_cursor: Option<Arc<str>>,
-    /// How many accounts the scan holds, where the upstream said so.
+    /// Number of accounts of the scan, if the upstream reports it.
     pub total_items: Option<u64>,
-    /// What could not be read, or did not fit, in the answers that it was made of.
+    /// Problems in the upstream's responses: unreadable values and disallowed rows.
     pub problems: ProblemReports,
 }
 
 impl Page {
-    /// How many rows could not be read or did not fit the filter: of them nobody knows what they are.
+    /// Number of rows that were unreadable or not allowed by the filter. Nothing is known about them.
     #[must_use]
     pub fn rows_unread(&self) -> usize {
         self.rows_sent.saturating_sub(self.items.len() + self.rows_set_aside)
     }
 }
 
-/// Which page of a scan: the one behind an upstream cursor, the first where there is none.
+/// Key of a page: the upstream's cursor, or `None` for the first page.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PageKey {
     /// The scan.
@@ -218,7 +217,7 @@ impl Weigh for Arc<Page> {
 }
 
 impl Weigh for ProblemReports {
-    /// Whoever shares one weighs it whole: none of them is gone before the last.
+    /// Each owner of a shared report counts its full weight, because it is freed only with the last owner.
     fn weight_bytes(&self) -> usize {
         self.iter().map(|problems| problems.weight_bytes() + size_of::<Arc<Problems>>()).sum()
     }

@@ -1,4 +1,6 @@
-//! Some consecutive items of a list: what a connection shows.
+//! A slice of a list: the consecutive items that a connection returns.
+//!
+//! `paging` and `multi_parent` read [`ScanRun`]s, and [`Slice::new`] brings them into the order of the list.
 
 use std::sync::Arc;
 
@@ -11,27 +13,27 @@ use crate::domain::global_id::IdKey;
 use crate::domain::page::Direction;
 use crate::loaders::cache::freshness::Freshness;
 
-/// A slice of a list, in the list's own order whichever way it was read.
+/// Consecutive items of a list, in the order of the list.
 #[derive(Debug)]
 pub struct Slice {
     list: Scan,
     scan_direction: ScanDirection,
     ids: IdKey,
     rows: Vec<Row>,
-    /// Whether items follow.
+    /// Whether more items follow.
     pub has_next: bool,
     /// Whether items precede.
     pub has_previous: bool,
-    /// How many items the whole list holds, where that is already known.
+    /// Number of items of the whole list, if known.
     pub total_items: Option<u64>,
-    /// False where the upstream stopped answering, or a page limit was met, before the slice was
-    /// whole, or where its totals say that rows were passed over.
+    /// Whether the slice has all items that it should have. It is false if the upstream stopped early, if the page
+    /// limit was reached, or if the total shows that rows were skipped.
     pub is_complete: bool,
-    /// The age of the oldest page that it was read from; none where nothing had to be read.
+    /// Freshness of the oldest page that was read; `None` if nothing was read.
     pub freshness: Option<Freshness>,
 }
 
-/// An item, and where it was met.
+/// An item and its position in the scan.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) account: SharedAccount,
@@ -42,13 +44,13 @@ pub(crate) struct Row {
     pub(crate) ties: Ties,
 }
 
-/// What reading a list one way brought, nearest first.
+/// Items read in one direction, nearest first.
 #[derive(Debug)]
 pub(crate) struct ScanRun {
     pub(crate) rows: Vec<Row>,
-    /// Items follow in the way that was read.
+    /// Whether more items follow in the direction of the read.
     pub(crate) more: bool,
-    /// Items lie the other way.
+    /// Whether there are items in the opposite direction.
     pub(crate) behind: bool,
     pub(crate) total_items: Option<u64>,
     pub(crate) is_complete: bool,
@@ -56,7 +58,7 @@ pub(crate) struct ScanRun {
 }
 
 impl ScanRun {
-    /// Nothing, and nothing around it that is known.
+    /// Creates a run without items.
     pub(crate) fn empty() -> Self {
         Self {
             rows: Vec::new(),
@@ -68,14 +70,14 @@ impl ScanRun {
         }
     }
 
-    /// It is made of a page of that age.
+    /// Records that the run contains a page with this freshness.
     pub(crate) fn reads(&mut self, page: Freshness) {
         self.freshness = Freshness::of(self.freshness.into_iter().chain([page]));
     }
 }
 
 impl Slice {
-    /// The slice of a list that a run is, read from one end or the other.
+    /// Creates the slice of a run that was read in `direction`.
     pub(crate) fn new(
         lists: &AccountLists,
         list: Scan,
@@ -95,15 +97,15 @@ impl Slice {
         Self { list, scan_direction, ids, rows, has_next, has_previous, total_items, is_complete, freshness }
     }
 
-    /// The items, each with its age.
+    /// Returns the items, each with its freshness.
     pub fn accounts(&self) -> impl ExactSizeIterator<Item = (&SharedAccount, Freshness)> {
         self.rows.iter().map(|row| (&row.account, row.freshness))
     }
 
-    /// The cursor of the item at a place of the slice.
+    /// Returns the cursor of the item at an index of the slice.
     #[must_use]
-    pub fn cursor(&self, place: usize) -> Option<String> {
-        let Row { account, freshness: _, page, index, seen, ties } = self.rows.get(place)?;
+    pub fn cursor(&self, index: usize) -> Option<String> {
+        let Row { account, freshness: _, page, index, seen, ties } = self.rows.get(index)?;
         let cursor = Cursor {
             scan_direction: self.scan_direction,
             page: page.clone(),

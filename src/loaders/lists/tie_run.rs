@@ -1,30 +1,30 @@
-//! The ties of each row while a scan is read.
+//! Tracks the ties of each row during a scan.
 
 use super::cursor::Cursor;
 use super::scan::Scan;
 use super::ties::Ties;
 use crate::domain::accounts::ConnectedAccount;
 
-/// The ties of the row at hand, while a scan is read.
+/// The rows before the current one that have the same timestamp.
 #[derive(Debug)]
 pub(crate) struct TieRun {
-    /// `None` until a row with a moment was read.
+    /// Timestamp of the run; `None` before the first row that has one.
     micros: Option<i64>,
     ties: Ties,
 }
 
 impl TieRun {
-    /// The run at a scan's beginning.
+    /// Starts at the beginning of a scan.
     pub(crate) const fn at_the_beginning() -> Self {
         Self { micros: None, ties: Ties::NONE }
     }
 
-    /// The run where reading begins in the midst of a scan: what came before is not known.
+    /// Starts in the middle of a scan, where the preceding rows are unknown.
     pub(crate) const fn in_the_midst() -> Self {
         Self { micros: None, ties: Ties { hashes: Vec::new(), is_whole: false } }
     }
 
-    /// The run up to a cursor's item and with it.
+    /// Starts after a cursor's item.
     pub(crate) fn behind(cursor: &Cursor) -> Self {
         let mut ties = cursor.ties.clone();
         ties.push(&cursor.id);
@@ -32,9 +32,9 @@ impl TieRun {
         Self { micros: cursor.order_micros, ties }
     }
 
-    /// The ties of the next row. One without a moment ends no run: those around it may share theirs. Nor does one
-    /// of a moment that is past: pages that were read at different times need not go on where the one before
-    /// ended, and what follows may be of the run's moment again.
+    /// Returns the ties of the next row. A row without a timestamp does not end the run, because the rows around it
+    /// may have the same one. A row with an earlier timestamp does not end it either: pages that were read at different
+    /// times may overlap, so rows with the run's timestamp may follow.
     pub(crate) fn next(&mut self, scan: &Scan, account: &ConnectedAccount) -> Ties {
         let micros = scan.order_micros(account);
         let is_past = matches!((self.micros, micros), (Some(run), Some(row)) if scan.runs_past(row, run));
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_of_a_moment_that_is_past_ends_no_run() {
+    fn an_earlier_timestamp_does_not_end_the_run() {
         let mut run = TieRun::at_the_beginning();
         let mut step = |id: &str, micros, is_past| {
             let ties = run.step(id, Some(micros), is_past);

@@ -1,26 +1,25 @@
-//! Rows of one moment: those that came before a row are remembered in its cursor.
+//! Rows with the same timestamp: a cursor remembers those that precede its row.
 //!
-//! Which of several rows of one moment comes first is the upstream's secret, and it may be another one
-//! when the list runs the other way. So what was seen is remembered, by short hashes, and not compared;
-//! an order of our own among them, the rejected choice, would have to sort rows on pages not yet read.
+//! The upstream does not define the order of such rows, and the order may differ when the list is read backward.
+//! Cursors therefore remember the rows that were already returned, as short hashes. Rejected: an order of our own,
+//! which would have to sort rows on pages that are not read yet.
 
 use sha2::{Digest, Sha256};
 
-/// How many rows are remembered; of more than that, the first are forgotten.
+/// Maximum number of remembered rows. The oldest are dropped.
 pub(crate) const TIES_MAX: usize = 32;
 
-/// The rows of a row's moment that came before it, as its scan runs.
+/// Preceding rows with the same timestamp as a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ties {
-    /// A short hash of each, in their order.
+    /// Short hashes of their ids, in the order of the scan.
     pub(crate) hashes: Vec<u32>,
-    /// Whether these are all of them. Not where they were too many, and not where reading began among
-    /// them.
+    /// Whether all of them are remembered: not if there were too many, or if the read began among them.
     pub(crate) is_whole: bool,
 }
 
 impl Ties {
-    /// No row of this moment came before.
+    /// No preceding rows with the same timestamp.
     pub(crate) const NONE: Self = Self { hashes: Vec::new(), is_whole: true };
 
     pub(crate) fn holds(&self, id: &str) -> bool {

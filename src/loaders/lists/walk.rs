@@ -1,9 +1,9 @@
-//! A walk over the pages of a scan that always ends.
+//! A walk over the pages of a scan, which always ends.
 //!
-//! It ends where there is no next cursor, at an empty page, at a cursor that it has seen before, after several pages without
-//! new items, and at the page limit. An id that it has seen before is skipped. The upstream list changes while it is read, so
-//! rows and pages may repeat (UPSTREAMS.md A5). An upstream that repeats one page forever behind new cursors is not read up
-//! to the limit for each of many parents.
+//! [`PageWalk::step`] returns the next page. The walk ends at the last page, at an empty page, at a repeated cursor,
+//! after several pages without new items, and at the page limit. Repeated ids are skipped: the upstream list changes
+//! while it is read, so rows and pages may repeat (UPSTREAMS.md A5). The limit on repeated pages matters for an
+//! upstream that returns one page forever with new cursors. Without it, every parent would be read up to the page limit.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,42 +17,42 @@ use crate::loaders::cache::freshness::{Cached, Freshness, FreshnessState, StaleP
 use crate::upstream::error::UpstreamError;
 use crate::upstream::quota::Purpose;
 
-/// The number of consecutive pages without new items after which a walk is given up.
+/// Number of consecutive pages without new items after which a walk ends.
 const REPEATED_PAGES_MAX: usize = 3;
 
-/// A walk under way.
+/// A walk in progress.
 pub(crate) struct PageWalk<'l> {
     lists: &'l AccountLists,
     scan: &'l Scan,
     next: WalkState,
-    /// What the first page was: a page that is past its time does not go with one that was just read, as
-    /// rows move from one to the other.
+    /// Policy of the pages so far. After a fresh page no stale one is accepted, because rows may have moved from one
+    /// to the other.
     stale_policy: StalePolicy,
-    anew: Option<Uncached>,
+    uncached: Option<Uncached>,
     cursors_seen: HashSet<Option<Arc<str>>>,
     ids_seen: HashSet<Box<str>>,
     before: NoveltyCheck,
 }
 
-/// Pages are read past the cache.
+/// Settings of a walk that does not use this replica's cache.
 #[derive(Clone, Copy)]
 struct Uncached {
     purpose: Purpose,
-    /// Since when another replica's reading will do; none: each is read by this one.
+    /// Accepts pages that another replica fetched after this time; `None` accepts none.
     since: Option<Instant>,
 }
 
-/// What the pages before the newest held.
+/// Detects pages without new items.
 #[derive(Default)]
 struct NoveltyCheck {
-    /// Most walks are of one page: its ids are looked at when there is another.
+    /// The last page. Its ids are collected only if there is another page: most walks have one.
     last: Option<Arc<Page>>,
     ids: HashSet<Box<str>>,
     repeated: usize,
 }
 
 impl NoveltyCheck {
-    /// Whether another page, with those before it, says that there is nothing more to be had.
+    /// Whether too many consecutive pages had no new items.
     fn leads_nowhere(&mut self, page: &Arc<Page>) -> bool {
         let Some(last) = self.last.replace(Arc::clone(page)) else {
             return false;
@@ -68,40 +68,40 @@ impl NoveltyCheck {
 enum WalkState {
     /// The page behind this cursor.
     At(Option<Arc<str>>),
-    /// The scan was read to its end.
+    /// The end of the scan was reached.
     End,
-    /// The walk was cut short: the upstream leads nowhere.
+    /// The walk stopped early because of the upstream's pages.
     Cut,
-    /// The walk was cut short by the page cap.
+    /// The walk stopped at the page limit.
     Capped,
 }
 
 /// One page of a walk.
 #[derive(Clone)]
 pub(crate) struct WalkPage {
-    /// The upstream's cursor of the page.
+    /// Upstream cursor of the page.
     pub(crate) cursor: Option<Arc<str>>,
     /// The page.
     pub(crate) page: Arc<Page>,
-    /// How old it is.
+    /// Freshness of the page.
     pub(crate) freshness: Freshness,
 }
 
 impl<'l> PageWalk<'l> {
-    /// A walk from the first page past the cache: every page is read for that purpose, and none is kept.
-    pub(crate) fn anew(lists: &'l AccountLists, scan: &'l Scan, purpose: Purpose) -> Self {
-        let anew = Some(Uncached { purpose, since: None });
-        Self { anew, ..Self::from(lists, scan, None, StalePolicy::RequireFresh) }
+    /// Creates a walk from the first page without the cache: every page is fetched for `purpose` and not stored.
+    pub(crate) fn uncached(lists: &'l AccountLists, scan: &'l Scan, purpose: Purpose) -> Self {
+        let uncached = Some(Uncached { purpose, since: None });
+        Self { uncached, ..Self::from(lists, scan, None, StalePolicy::RequireFresh) }
     }
 
-    /// The same of pages that any replica has read since a moment.
+    /// Creates a walk like [`Self::uncached`] that also accepts pages that any replica fetched after `since`.
     pub(crate) fn since(lists: &'l AccountLists, scan: &'l Scan, since: Instant) -> Self {
-        let anew = Some(Uncached { purpose: Purpose::Refresh, since: Some(since) });
-        Self { anew, ..Self::from(lists, scan, None, StalePolicy::RequireFresh) }
+        let uncached = Some(Uncached { purpose: Purpose::Refresh, since: Some(since) });
+        Self { uncached, ..Self::from(lists, scan, None, StalePolicy::RequireFresh) }
     }
 
-    /// A walk that begins with the page behind `cursor`, or with the first. Stale pages are
-    /// accepted until the first fresh one.
+    /// Creates a walk from the page at `cursor`, or from the first page. Stale pages are accepted until the first
+    /// fresh one.
     pub(crate) fn from(
         lists: &'l AccountLists,
         scan: &'l Scan,
@@ -110,10 +110,10 @@ impl<'l> PageWalk<'l> {
     ) -> Self {
         let next = WalkState::At(cursor);
         let (cursors_seen, ids_seen, before) = (HashSet::new(), HashSet::new(), NoveltyCheck::default());
-        Self { lists, scan, next, stale_policy, anew: None, cursors_seen, ids_seen, before }
+        Self { lists, scan, next, stale_policy, uncached: None, cursors_seen, ids_seen, before }
     }
 
-    /// The next page; `None` where the walk is over.
+    /// Returns the next page, or `None` at the end of the walk.
     pub(crate) async fn step(&mut self) -> Result<Option<WalkPage>, UpstreamError> {
         let WalkState::At(cursor) = &self.next else {
             return Ok(None);
@@ -128,7 +128,7 @@ impl<'l> PageWalk<'l> {
             return Ok(None);
         }
         self.cursors_seen.insert(cursor.clone());
-        let Cached { value: page, freshness } = match self.anew {
+        let Cached { value: page, freshness } = match self.uncached {
             Some(Uncached { purpose, since }) => {
                 self.lists.page_uncached(self.scan, cursor.clone(), purpose, since).await?
             }
@@ -146,22 +146,22 @@ impl<'l> PageWalk<'l> {
         Ok(Some(WalkPage { cursor, page, freshness }))
     }
 
-    /// Whether an item is met for the first time.
+    /// Whether an item occurs for the first time.
     pub(crate) fn is_new(&mut self, account: &SharedAccount) -> bool {
         self.ids_seen.insert(account.id.clone())
     }
 
-    /// Whether there is, for all that is known, another page.
+    /// Whether there may be another page.
     pub(crate) fn goes_on(&self) -> bool {
         matches!(self.next, WalkState::At(_))
     }
 
-    /// Whether it ended before the scan did.
+    /// Whether the walk ended before the scan.
     pub(crate) fn was_cut(&self) -> bool {
         matches!(self.next, WalkState::Cut | WalkState::Capped)
     }
 
-    /// Whether nothing but the page cap ended it.
+    /// Whether the walk ended because of the page limit alone.
     pub(crate) fn was_capped(&self) -> bool {
         matches!(self.next, WalkState::Capped)
     }

@@ -36,22 +36,22 @@ pub(super) struct AccountPoller {
     sources: Arc<DataSources>,
     scan: Scan,
     pages_max: usize,
-    /// What was seen at the last poll; none before the first.
+    /// State at the last poll; `None` before the first.
     seen: Option<Snapshot>,
 }
 
 struct Snapshot {
     first_page: Arc<Page>,
-    /// The accounts that were met, by id.
+    /// The known accounts, by id.
     accounts: HashMap<Box<str>, SharedAccount>,
-    /// The last change that was met, and whose.
+    /// Time of the newest known change, and the accounts that changed then.
     newest: Option<Timestamp>,
     newest_ids: HashSet<Box<str>>,
-    /// How many accounts there were.
+    /// Number of accounts.
     total: Option<u64>,
 }
 
-/// What is read of the list from its newest change on.
+/// The part of the list that a poll read, newest change first.
 struct ListHead {
     rows: Vec<SharedAccount>,
     total: Option<u64>,
@@ -64,8 +64,8 @@ impl AccountPoller {
         Self { sources, scan, pages_max, seen: None }
     }
 
-    /// The first page, through the cache. A key that may not ask for all types (UPSTREAMS.md A2: experimental) asks for
-    /// what it is answered without.
+    /// Reads the first page through the cache. If the upstream rejects `account_type`, which is experimental
+    /// (UPSTREAMS.md A2), the page is read without it.
     async fn first_page(&mut self) -> Result<Cached<Arc<Page>>, UpstreamError> {
         match self.sources.lists.page(&self.scan, None, StalePolicy::RequireFresh).await {
             Err(error)
@@ -82,8 +82,8 @@ impl AccountPoller {
         }
     }
 
-    /// The list's beginning, until `is_enough`. Where its first page is not, all of it is read anew: rows have moved
-    /// from it to pages that are kept.
+    /// Reads from the beginning of the list until `is_enough`. If the first page is not enough, it is read again with the
+    /// others: rows may have moved from it to cached pages.
     async fn read(
         &self,
         Cached { value: first, freshness }: &Cached<Arc<Page>>,
@@ -93,7 +93,7 @@ impl AccountPoller {
         if is_end || first.items.iter().any(&is_enough) {
             return Ok(ListHead { rows: first.items.clone(), total: first.total_items, is_whole: is_end });
         }
-        // What another replica has read with this first page, or since, is as good.
+        // Pages that another replica read with this first page, or later, are accepted.
         let since = self.sources.lists.upstream_cache().clock.instant(freshness.fetched_at);
         let mut walk = PageWalk::since(&self.sources.lists, &self.scan, since);
         let mut read = ListHead { rows: Vec::new(), total: first.total_items, is_whole: false };
@@ -129,16 +129,16 @@ impl Poller for AccountPoller {
             self.seen = Some(seen);
             return Ok(PollResult { changes: Vec::new(), next_at });
         }
-        let looked = self.changes(&mut seen, first).await;
+        let changes = self.changes(&mut seen, first).await;
         self.seen = Some(seen);
         let at = clock.at(Instant::now());
-        let changes = looked?.into_iter().map(|states| Change { cause, at, freshness, states }).collect();
+        let changes = changes?.into_iter().map(|states| Change { cause, at, freshness, states }).collect();
         Ok(PollResult { changes, next_at })
     }
 }
 
 impl AccountPoller {
-    /// What changed since the last poll, oldest change first, what went last. Where reading fails, nothing was seen.
+    /// Returns the changes since the last poll, oldest first and removals last. If a read fails, the state is unchanged.
     async fn changes(
         &self,
         seen: &mut Snapshot,
@@ -151,27 +151,32 @@ impl AccountPoller {
         };
         let read = self.read(&first, is_behind).await?;
         let total_before = seen.total;
-        let mut changes: Vec<_> =
-            read.rows.iter().rev().filter(|row| !is_behind(row)).filter_map(|row| seen.states(row)).collect();
+        let mut changes: Vec<_> = read
+            .rows
+            .iter()
+            .rev()
+            .filter(|row| !is_behind(row))
+            .filter_map(|row| seen.transition(row))
+            .collect();
         let added = changes.iter().filter(|states| matches!(states, Transition::Added(_))).count() as u64;
         let has_fewer = match (total_before, read.total) {
             (Some(before), Some(now)) => now < before + added,
             _ => false,
         };
-        let went = match has_fewer {
-            true => self.went(seen, &read, &first).await?,
+        let removed = match has_fewer {
+            true => self.removed(seen, &read, &first).await?,
             false => Vec::new(),
         };
-        seen.take_in(first.value, &read);
-        for account in &went {
+        seen.update(first.value, &read);
+        for account in &removed {
             seen.accounts.remove(&account.id);
         }
-        changes.extend(went.into_iter().map(Transition::Removed));
+        changes.extend(removed.into_iter().map(Transition::Removed));
         Ok(changes)
     }
 
-    /// The known accounts that are missing in the whole list; none if it cannot be read whole.
-    async fn went(
+    /// Returns the known accounts that are missing in the whole list. Returns none if it cannot be read completely.
+    async fn removed(
         &self,
         seen: &Snapshot,
         read: &ListHead,
@@ -184,19 +189,19 @@ impl AccountPoller {
             walked = self.read(first, |_| false).await?;
             &walked
         };
-        let is_told = whole.total.is_none_or(|total| total == whole.rows.len() as u64);
-        if !whole.is_whole || !is_told {
+        let is_consistent = whole.total.is_none_or(|total| total == whole.rows.len() as u64);
+        if !whole.is_whole || !is_consistent {
             return Ok(Vec::new());
         }
         let there: HashSet<&str> = whole.rows.iter().map(|account| &*account.id).collect();
-        let mut went: Vec<SharedAccount> =
+        let mut removed: Vec<SharedAccount> =
             seen.accounts.values().filter(|account| !there.contains(&*account.id)).cloned().collect();
-        went.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(went)
+        removed.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(removed)
     }
 }
 
-/// The number of accounts whose previous state is remembered.
+/// Maximum number of accounts whose last state is stored.
 const ACCOUNTS_MAX: usize = 10_000;
 
 impl Snapshot {
@@ -208,24 +213,24 @@ impl Snapshot {
             newest_ids: HashSet::new(),
             total: None,
         };
-        seen.take_in(first_page, &read);
+        seen.update(first_page, &read);
         seen
     }
 
-    /// What a row says that was not known; `None` where it says nothing new.
-    fn states(&self, row: &SharedAccount) -> Option<Transition<SharedAccount>> {
-        let is = Arc::clone(row);
+    /// Returns the change that a row implies, or `None` if it shows no change.
+    fn transition(&self, row: &SharedAccount) -> Option<Transition<SharedAccount>> {
+        let after = Arc::clone(row);
         match self.accounts.get(&row.id) {
-            Some(was) if is_same(was, row) => None,
-            Some(was) => Some(Transition::Updated { before: Some(Arc::clone(was)), after: is }),
-            // At the moment of the last change that was seen, and seen then.
+            Some(before) if is_same(before, row) => None,
+            Some(before) => Some(Transition::Updated { before: Some(Arc::clone(before)), after }),
+            // Changed at the time of the newest known change, and already seen then.
             None if self.newest_ids.contains(&row.id) => None,
-            None if row.created_at >= self.newest => Some(Transition::Added(is)),
-            None => Some(Transition::Updated { before: None, after: is }),
+            None if row.created_at >= self.newest => Some(Transition::Added(after)),
+            None => Some(Transition::Updated { before: None, after }),
         }
     }
 
-    fn take_in(&mut self, first_page: Arc<Page>, read: &ListHead) {
+    fn update(&mut self, first_page: Arc<Page>, read: &ListHead) {
         self.first_page = first_page;
         self.total = read.total;
         if let Some(newest) = read.rows.iter().filter_map(|row| row.updated_at).max()
@@ -235,8 +240,8 @@ impl Snapshot {
                 self.newest_ids.clear();
             }
             self.newest = Some(newest);
-            let of_then = read.rows.iter().filter(|row| row.updated_at == Some(newest));
-            self.newest_ids.extend(of_then.map(|row| row.id.clone()));
+            let rows_of_newest = read.rows.iter().filter(|row| row.updated_at == Some(newest));
+            self.newest_ids.extend(rows_of_newest.map(|row| row.id.clone()));
         }
         for row in &read.rows {
             if self.accounts.len() < ACCOUNTS_MAX || self.accounts.contains_key(&row.id) {
@@ -246,19 +251,19 @@ impl Snapshot {
     }
 }
 
-/// Whether an account is what it was, as far as a listener would notice.
-fn is_same(was: &SharedAccount, is: &SharedAccount) -> bool {
-    was.updated_at == is.updated_at
-        && was.status == is.status
-        && was.is_disabled == is.is_disabled
-        && was.auth_config.is_disabled == is.auth_config.is_disabled
-        && was.user_id == is.user_id
-        && was.alias == is.alias
+/// Whether an account is unchanged in the fields that subscribers observe.
+fn is_same(before: &SharedAccount, after: &SharedAccount) -> bool {
+    before.updated_at == after.updated_at
+        && before.status == after.status
+        && before.is_disabled == after.is_disabled
+        && before.auth_config.is_disabled == after.auth_config.is_disabled
+        && before.user_id == after.user_id
+        && before.alias == after.alias
 }
 
 fn scan(credential: Credential<Composio>, account_type: Option<AccountTypeFilter>) -> Scan {
-    // Everybody's: what each listener may hear is its own operation's to say.
-    // No client asked for what it reads, so its problems are not reported.
+    // Reads the accounts of all users: each subscription filters by its own view.
+    // No client requested this data, so its problems are not reported.
     let stats = Arc::new(OperationStats::background());
     let reader = Reader { credential, view: View::FULL, stats, is_prefetch: true };
     Scan::new(reader, AccountFilter { account_type, ..AccountFilter::default() }, NEWEST_CHANGE_FIRST)

@@ -1,4 +1,4 @@
-//! One change of an object, as two polls saw it.
+//! A change of an object, as found by comparing two polls.
 
 use std::sync::Arc;
 
@@ -15,15 +15,15 @@ pub type ProviderChange = Change<Arc<ListedProvider>>;
 /// A change of a connected account.
 pub type AccountChange = Change<SharedAccount>;
 
-/// One change, as a poll saw it.
+/// A change, as found by a poll.
 #[derive(Debug, Clone)]
 pub struct Change<T> {
-    /// What made this layer poll.
+    /// Cause of the poll.
     pub cause: ChangeCause,
-    /// When it was seen.
+    /// Time of the poll.
     pub at: Timestamp,
-    /// How old it is what was seen.
+    /// Freshness of the data that the poll read.
     pub freshness: Freshness,
-    /// The object before, and now.
+    /// The object before and after the change.
     pub states: Transition<T>,
 }

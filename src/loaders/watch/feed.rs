@@ -14,27 +14,27 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::upstream::error::UpstreamError;
 
-/// The way of one credential's changes to its listeners.
+/// The changes of one credential's data, for its subscribers.
 pub struct ChangeFeed<E> {
-    /// Tells feeds of one credential apart: numbers begin anew with each.
+    /// Id of the feed. Change numbers are unique only within a feed.
     id: u64,
     events_max: usize,
     state: Mutex<FeedState<E>>,
-    /// How many changes there have been; closed with the feed.
+    /// Number of changes so far. The channel closes with the feed.
     count: watch::Sender<u64>,
 }
 
 struct FeedState<E> {
-    /// The last changes.
+    /// The newest changes.
     recent: VecDeque<Arc<E>>,
-    /// The number of the first of them.
+    /// Number of the first of them.
     first: u64,
     ended: Option<UpstreamError>,
-    /// When somebody last stopped listening.
+    /// Time at which the last subscriber left.
     left_at: Instant,
 }
 
-/// A place among a feed's changes: behind which one has heard all.
+/// A position in a feed: the number of the next change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedPosition {
     feed: u64,
@@ -54,34 +54,34 @@ impl FromStr for FeedPosition {
         let parsed = text.split_once('-').and_then(|(feed, next)| {
             Some(Self { feed: u64::from_str_radix(feed, 16).ok()?, next: next.parse().ok()? })
         });
-        // A damaged one is one that is not known.
+        // A malformed position is treated like an unknown one.
         parsed.ok_or(SubscribeError::PositionGone)
     }
 }
 
-/// One who listens.
+/// A subscriber of a feed.
 pub struct Subscriber<E> {
     feed: Arc<ChangeFeed<E>>,
     next: u64,
     count: watch::Receiver<u64>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// What a listener hears.
+/// Event of a feed.
 #[derive(Debug)]
 pub enum FeedEvent<E> {
-    /// A change, and the position behind it.
+    /// A change, and the position after it.
     Change(Arc<E>, FeedPosition),
-    /// Changes came faster than they were taken, and some are gone. Nothing follows.
+    /// The subscriber was too slow, so changes are missing. No event follows.
     TooSlow,
-    /// The upstream cannot be read any more. Nothing follows.
+    /// The upstream cannot be read. No event follows.
     Ended(UpstreamError),
 }
 
 impl<E> ChangeFeed<E> {
     pub(super) fn new(events_max: usize) -> Self {
         Self {
-            // Not secret: it only has to be another one after a restart, and on another replica.
+            // Not a secret. It only has to differ after a restart and between replicas.
             id: fastrand::u64(..),
             events_max: events_max.max(1),
             state: Mutex::new(FeedState {
@@ -94,11 +94,10 @@ impl<E> ChangeFeed<E> {
         }
     }
 
-    /// Listens from now on, or from a position on.
-    /// `place` is one of those who may listen at once.
-    pub(super) fn listen(
+    /// Subscribes from now on, or from a position. `permit` counts the subscriber.
+    pub(super) fn subscribe(
         self: &Arc<Self>,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
         after: Option<FeedPosition>,
     ) -> Result<Subscriber<E>, SubscribeError> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,10 +109,10 @@ impl<E> ChangeFeed<E> {
             }
             Some(_) => return Err(SubscribeError::PositionGone),
         };
-        Ok(Subscriber { feed: Arc::clone(self), next, count: self.count.subscribe(), _place: place })
+        Ok(Subscriber { feed: Arc::clone(self), next, count: self.count.subscribe(), _permit: permit })
     }
 
-    /// Tells of some changes.
+    /// Publishes changes to all subscribers.
     pub(super) fn publish(&self, changes: Vec<E>) {
         if changes.is_empty() {
             return;
@@ -128,7 +127,7 @@ impl<E> ChangeFeed<E> {
         self.count.send_replace(end);
     }
 
-    /// Tells that no more changes will come.
+    /// Ends the feed with an error, which subscribers receive after the remaining changes.
     pub(super) fn end(&self, error: UpstreamError) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.ended.get_or_insert(error);
@@ -136,7 +135,7 @@ impl<E> ChangeFeed<E> {
         self.count.send_modify(|_| ());
     }
 
-    /// Waits until nobody has listened for a while.
+    /// Waits until the feed had no subscriber for the time of `linger`.
     pub(super) async fn wait_until_unused(&self, linger: Duration) {
         loop {
             self.count.closed().await;
@@ -148,7 +147,7 @@ impl<E> ChangeFeed<E> {
         }
     }
 
-    /// Whether nobody listens.
+    /// Whether the feed has no subscriber.
     pub(super) fn is_unused(&self) -> bool {
         self.count.is_closed()
     }
@@ -172,24 +171,24 @@ impl<E> Drop for Subscriber<E> {
 }
 
 impl<E> Subscriber<E> {
-    /// Where it stands: behind all that it has heard.
+    /// Returns the position after the last received change.
     #[must_use]
     pub fn position(&self) -> FeedPosition {
         FeedPosition { feed: self.feed.id, next: self.next }
     }
 
-    /// Waits for the next change.
+    /// Waits for the next event.
     pub async fn next(&mut self) -> FeedEvent<E> {
         loop {
-            // Marked as seen before the queue is read, so that a change after that wakes this task.
+            // Marked before the queue is read, so that a later change wakes this task.
             self.count.mark_unchanged();
             {
                 let state = self.feed.state.lock().unwrap_or_else(PoisonError::into_inner);
-                let Some(place) = self.next.checked_sub(state.first) else {
+                let Some(index) = self.next.checked_sub(state.first) else {
                     return FeedEvent::TooSlow;
                 };
-                let place = usize::try_from(place).unwrap_or(usize::MAX);
-                if let Some(change) = state.recent.get(place) {
+                let index = usize::try_from(index).unwrap_or(usize::MAX);
+                if let Some(change) = state.recent.get(index) {
                     self.next += 1;
                     return FeedEvent::Change(
                         Arc::clone(change),
@@ -200,20 +199,20 @@ impl<E> Subscriber<E> {
                     return FeedEvent::Ended(error.clone());
                 }
             }
-            // The sender lives in the feed, which this listener holds.
+            // The sender belongs to the feed, which this subscriber keeps alive.
             drop(self.count.changed().await);
         }
     }
 }
 
-/// Why somebody cannot listen.
+/// Reason why a subscription cannot start.
 #[derive(Debug, Clone)]
 pub enum SubscribeError {
     /// The upstream cannot be read.
     Upstream(UpstreamError),
-    /// What came after the position is not known any more.
+    /// The changes after the position are no longer stored.
     PositionGone,
-    /// As many listen as may.
+    /// The limit of concurrent subscribers is reached.
     TooMany,
 }
 
@@ -235,19 +234,19 @@ mod tests {
         Arc::new(ChangeFeed::new(events_max))
     }
 
-    fn listen(
+    fn subscribe(
         feed: &Arc<ChangeFeed<u32>>,
         after: Option<FeedPosition>,
     ) -> Result<Subscriber<u32>, SubscribeError> {
-        feed.listen(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(), after)
+        feed.subscribe(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(), after)
     }
 
-    async fn numbers(listener: &mut Subscriber<u32>, count: usize) -> Vec<u32> {
+    async fn numbers(subscriber: &mut Subscriber<u32>, count: usize) -> Vec<u32> {
         let mut numbers = Vec::new();
         for _ in 0..count {
-            match listener.next().await {
+            match subscriber.next().await {
                 FeedEvent::Change(number, position) => {
-                    assert_eq!(position, listener.position());
+                    assert_eq!(position, subscriber.position());
                     numbers.push(*number);
                 }
                 other => panic!("{other:?}"),
@@ -257,11 +256,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_hears_every_change_once_from_where_it_began() {
+    async fn each_subscriber_receives_every_change_once_from_its_start() {
         let feed = feed(10);
-        let mut early = listen(&feed, None).unwrap();
+        let mut early = subscribe(&feed, None).unwrap();
         feed.publish(vec![1, 2]);
-        let mut late = listen(&feed, None).unwrap();
+        let mut late = subscribe(&feed, None).unwrap();
         feed.publish(vec![3]);
         assert_eq!(numbers(&mut early, 3).await, [1, 2, 3]);
         assert_eq!(numbers(&mut late, 1).await, [3]);
@@ -272,60 +271,60 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_comes_back_hears_what_it_missed_as_long_as_that_is_known() {
+    async fn a_returning_subscriber_receives_the_missed_changes_while_they_are_stored() {
         let feed = feed(3);
-        let mut first = listen(&feed, None).unwrap();
+        let mut first = subscribe(&feed, None).unwrap();
         feed.publish(vec![1]);
         assert_eq!(numbers(&mut first, 1).await, [1]);
         let position = first.position();
         drop(first);
         feed.publish(vec![2, 3]);
         let text = position.to_string();
-        let mut again = listen(&feed, Some(text.parse().unwrap())).unwrap();
+        let mut again = subscribe(&feed, Some(text.parse().unwrap())).unwrap();
         assert_eq!(numbers(&mut again, 2).await, [2, 3]);
         feed.publish(vec![4, 5]);
         for gone in [text.as_str(), "0-1", "", "x-y", &ChangeFeed::<u32>::new(1).id.to_string()] {
-            let refused = gone.parse().and_then(|position| listen(&feed, Some(position)).map(drop));
+            let refused = gone.parse().and_then(|position| subscribe(&feed, Some(position)).map(drop));
             assert!(matches!(refused, Err(SubscribeError::PositionGone)), "{gone}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_is_too_slow_is_told_so_and_nothing_is_kept_for_it() {
+    async fn a_slow_subscriber_receives_an_error_and_no_backlog() {
         let feed = feed(2);
-        let mut slow = listen(&feed, None).unwrap();
+        let mut slow = subscribe(&feed, None).unwrap();
         feed.publish(vec![1, 2, 3]);
         assert!(matches!(slow.next().await, FeedEvent::TooSlow));
         assert_eq!(feed.state.lock().unwrap().recent.len(), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_end_comes_after_what_was_told_before() {
+    async fn the_end_follows_the_remaining_changes() {
         let feed = feed(5);
-        let mut listener = listen(&feed, None).unwrap();
+        let mut subscriber = subscribe(&feed, None).unwrap();
         feed.publish(vec![1]);
         feed.end(UpstreamError::new(UpstreamName::Leadlex, UpstreamFailure::Unauthorized));
-        assert_eq!(numbers(&mut listener, 1).await, [1]);
-        assert!(matches!(listener.next().await, FeedEvent::Ended(_)));
+        assert_eq!(numbers(&mut subscriber, 1).await, [1]);
+        assert!(matches!(subscriber.next().await, FeedEvent::Ended(_)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_feed_is_left_alone_only_after_a_while_without_anybody() {
+    async fn a_feed_ends_some_time_after_its_last_subscriber() {
         let feed = feed(5);
         let linger = Duration::from_secs(60);
-        let listener = listen(&feed, None).unwrap();
-        let alone = {
+        let subscriber = subscribe(&feed, None).unwrap();
+        let unused = {
             let feed = Arc::clone(&feed);
             tokio::spawn(async move { feed.wait_until_unused(linger).await })
         };
         tokio::time::sleep(linger * 2).await;
-        drop(listener);
+        drop(subscriber);
         tokio::time::sleep(linger / 2).await;
-        let again = listen(&feed, None).unwrap();
+        let again = subscribe(&feed, None).unwrap();
         tokio::time::sleep(linger).await;
-        assert!(!alone.is_finished(), "somebody came back");
+        assert!(!unused.is_finished(), "a subscriber came back");
         drop(again);
         tokio::time::sleep(linger + Duration::from_secs(1)).await;
-        assert!(alone.is_finished());
+        assert!(unused.is_finished());
     }
 }

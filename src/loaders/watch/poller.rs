@@ -1,4 +1,5 @@
-//! What polls one credential's data for changes.
+//! The [`Poller`] trait: finds the changes of one credential's data. `providers` and `accounts` implement it, and
+//! `feeds` runs it.
 
 use tokio::time::Instant;
 
@@ -12,7 +13,7 @@ pub(super) struct PollResult<E> {
     pub(super) next_at: Instant,
 }
 
-/// Something that is looked at again and again.
+/// A source of changes that is polled repeatedly.
 pub(super) trait Poller: Send + 'static {
     type Upstream: Upstream;
     type Change: Send + Sync + 'static;

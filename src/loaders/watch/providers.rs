@@ -1,6 +1,6 @@
-//! What changed between two looks at a workspace's list of integrations.
+//! Finds what changed in a workspace's list of providers between two polls.
 //!
-//! The list is whole, so what is gone from it is gone.
+//! Each poll reads the complete list, so a provider that is missing was removed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Poller for ProviderPoller {
     }
 }
 
-/// What came, changed and went, in the order of the list, what went last.
+/// Returns the differences of two lists, in the order of the new list. Removed providers come last.
 fn differences(before: &ProviderList, now: &ProviderList) -> Vec<Transition<Arc<ListedProvider>>> {
     if Arc::ptr_eq(before, now) {
         return Vec::new();

@@ -31,7 +31,7 @@ use crate::replicas::channel::{ChannelEvent, ChannelMessage, Topic};
 /// The delay before an invalidation is sent again, or missed ones are asked for again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
-/// How many generations one command reads.
+/// Maximum number of generations that one command reads.
 const GENERATIONS_PER_COMMAND: usize = 500;
 
 impl<U: Upstream> UpstreamCache<U> {

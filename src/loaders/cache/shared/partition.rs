@@ -146,14 +146,14 @@ impl SharedPartition {
         replicas.set(entries).await;
     }
 
-    /// The generation in the store, given the value found there. Writes one if there is none. `None` if the store is
-    /// unavailable.
+    /// Returns the generation in the store, given the value that was found there. If there was no value, it writes one.
+    /// Returns `None` if the store is unavailable.
     pub(super) async fn current(&self, replicas: &Replicas, found: Option<Vec<u8>>) -> Option<Generation> {
         match parse(found) {
             Ok(Some(stored)) => Some(stored),
             Ok(None) => match parse(replicas.set_if_absent(self.entry(new_generation(), BRIEF)).await) {
                 Ok(Some(stored)) => Some(stored),
-                // The value there is no generation, or the store is unavailable and this fails too.
+                // The value is not a generation, or the store is unavailable and this write fails too.
                 Ok(None) | Err(Unreadable) => self.replace(replicas).await,
             },
             Err(Unreadable) => {
@@ -163,7 +163,7 @@ impl SharedPartition {
         }
     }
 
-    /// Overwrites a value that is no generation.
+    /// Overwrites a value that is not a generation.
     async fn replace(&self, replicas: &Replicas) -> Option<Generation> {
         let generation = new_generation();
         replicas.set(vec![self.entry(generation, BRIEF)]).await.then_some(generation)
