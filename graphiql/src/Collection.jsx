@@ -35,7 +35,7 @@ function Panel() {
   return (
     <section className="collection" aria-label="Examples">
       <h2>Examples</h2>
-      {groups.length === 0 && <p>They are here as soon as the schema has been read.</p>}
+      {groups.length === 0 && <p>They are shown when the schema is loaded.</p>}
       {groups.map(({ title, examples }) => (
         <div key={title}>
           <h3>{title}</h3>

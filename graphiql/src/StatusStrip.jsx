@@ -7,7 +7,7 @@ const EVERY_MS = 10_000;
 /** A delay, so that the calls of an operation are counted. */
 const AFTER_MS = 300;
 
-const question = `query StatusStrip {
+const query = `query StatusStrip {
   upstreams {
     name
     state
@@ -27,54 +27,64 @@ const STATES = {
 };
 
 function useUpstreams() {
-  const [known, setKnown] = useState({ upstreams: [], word: "Loading the state of the APIs…" });
+  const [state, setState] = useState({ upstreams: [], message: "Loading the state of the APIs…" });
   useEffect(() => {
     let timer;
-    let underWay = false;
-    const look = async () => {
-      if (underWay || document.hidden) return;
-      underWay = true;
-      const { data, errors } = await ask({ query: question }).catch(() => ({ errors: [{ message: "The graph is unreachable." }] }));
-      underWay = false;
-      setKnown(data ? { upstreams: data.upstreams } : { upstreams: [], word: errors?.[0]?.message ?? "No response." });
+    let isRunning = false;
+    const update = async () => {
+      if (isRunning || document.hidden) return;
+      isRunning = true;
+      const { data, errors } = await ask({ query }).catch(() => ({ errors: [{ message: "The graph is unreachable." }] }));
+      isRunning = false;
+      setState(data ? { upstreams: data.upstreams } : { upstreams: [], message: errors?.[0]?.message ?? "No response." });
       later(EVERY_MS);
     };
     const later = (delay) => {
       clearTimeout(timer);
-      timer = setTimeout(look, delay);
+      timer = setTimeout(update, delay);
     };
     const soon = () => later(AFTER_MS);
-    look();
-    document.addEventListener("visibilitychange", look);
+    update();
+    document.addEventListener("visibilitychange", update);
     operations.addEventListener("answered", soon);
+    operations.addEventListener("token", soon);
     return () => {
       clearTimeout(timer);
-      document.removeEventListener("visibilitychange", look);
+      document.removeEventListener("visibilitychange", update);
       operations.removeEventListener("answered", soon);
+      operations.removeEventListener("token", soon);
     };
   }, []);
-  return known;
+  return state;
 }
 
 export function StatusStrip() {
-  const { upstreams, word } = useUpstreams();
+  const { upstreams, message } = useUpstreams();
   return (
     <footer className="status" aria-label="The two APIs">
-      {word && <span>{word}</span>}
+      {message && <span>{message}</span>}
       {upstreams.map(({ name, state, quota, cache }) => (
         <span key={name} className="upstream">
           <span className={`lamp ${state.toLowerCase()}`} />
           <b>{NAMES[name] ?? name}</b> {STATES[state] ?? state}{" "}
-          {quota?.remaining != null && (
-            <span className="detail" title={quota.resetsAt ? `until ${new Date(quota.resetsAt).toLocaleTimeString()}` : undefined}>
-              {quota.remaining.toLocaleString("en")}
-              {quota.limit != null && <span className="limit"> of {quota.limit.toLocaleString("en")}</span>} calls left
-            </span>
-          )}{" "}
+          <Quota state={state} quota={quota} />{" "}
           {state !== "UNKNOWN" && cache && <span className="detail">{ratio(cache)}</span>}
         </span>
       ))}
     </footer>
+  );
+}
+
+/** A limit per minute can be exhausted while calls of the day are left, so the two are not shown together. */
+function Quota({ state, quota }) {
+  if (quota?.remaining == null || (state === "RATE_LIMITED" && quota.remaining > 0)) return null;
+  const until = quota.resetsAt ? new Date(quota.resetsAt).toLocaleTimeString() : undefined;
+  if (quota.remaining === 0) return <span className="detail">no calls left{until && ` until ${until}`}</span>;
+  return (
+    <span className="detail" title={until && `until ${until}`}>
+      {quota.remaining.toLocaleString("en")}
+      {quota.limit != null && <span className="limit"> of {quota.limit.toLocaleString("en")}</span>} calls left
+    </span>
   );
 }
 

@@ -1,24 +1,14 @@
-// The collection of example operations, and the tab that a new visitor finds. Every operation must run as it stands on the
-// sandbox (tests/browser runs them all); the ids in variables are the sandbox's. Those of other graphs, as the federated
-// one, are offered where they are valid.
+// The collection of example operations, and the tabs of a first visit. Each operation runs unchanged on the sandbox
+// (tests/browser runs them all); the ids in variables are the sandbox's. Operations that the served schema does not have are not
+// offered.
 
 const json = (variables) => JSON.stringify(variables, null, 2);
 
 /** Comments as one line each, which the editor wraps to its width. */
 const flowing = (text) => text.replaceAll(/(?<=^# .*)\n# /gm, " ");
 
-const introduction = `# Switchboard: two APIs as one graph. LeadLex has the integrations (providers),
-# Composio the accounts of end users (connectedAccounts). Calls are batched and cached.
-# If one API fails, its fields are null and the other data is still returned.
-#
-# Ctrl-Enter (Mac: Cmd-Enter) runs the query at the cursor; ▶ lets you choose one. The docs
-# and more examples are on the left. In passthrough mode, set your keys under Headers below:
-# {"Authorization": "Bearer …", "x-api-key": "…"}
-
-`;
-
-const integrations = `# All integrations with their newest accounts: one
-# call to each API in total.
+const integrations = `# Integrations with their accounts, one call to each
+# API. Ctrl-Enter runs it.
 query Integrations {
   providers(first: 20) {
     totalCount
@@ -145,12 +135,9 @@ query Disagreements {
 }
 `;
 
-const cost = `# The cost of a query: "extensions" in the response
-# lists each upstream call with its time, and the calls
-# saved by cache and batching. Run it twice. It is
-# enabled by "x-switchboard-trace" in Headers, which
-# this page sends as the request's extension
-# {"switchboard": {"trace": true}}.
+const cost = `# What a query costs: "extensions" lists each upstream
+# call, and the calls saved by cache and batching. The
+# header "x-switchboard-trace" requests it. Run it twice.
 query Cost {
   providers(first: 20) {
     nodes {
@@ -545,4 +532,4 @@ export const collection = groups.map(({ title, examples }) => ({
   examples: examples.map((example) => ({ ...example, query: flowing(example.query) })),
 }));
 
-export const firstTab = { query: flowing(`${introduction}${integrations}\n${broken}`) };
+export const firstTabs = [integrations, broken].map((query) => ({ query: flowing(query) }));

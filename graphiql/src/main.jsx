@@ -6,9 +6,15 @@ import { GraphiQL } from "graphiql";
 import { useEffect } from "react";
 import { createRoot } from "react-dom/client";
 import { EXAMPLES_PLUGIN, firstPlugin, narrow } from "./Collection.jsx";
-import { firstTab } from "./examples.js";
+import { firstTabs } from "./examples.js";
 import { fetcher } from "./fetcher.js";
+import { ResultLine } from "./ResultLine.jsx";
 import { StatusStrip } from "./StatusStrip.jsx";
+import { TokenField } from "./TokenField.jsx";
+
+/** `?query=` and `&variables=` fill a tab. The page never runs them, because a link could contain a mutation. */
+const parameters = new URLSearchParams(location.search);
+const linked = parameters.get("query") ? { query: parameters.get("query"), variables: parameters.get("variables") ?? "" } : null;
 
 const plugins = [EXAMPLES_PLUGIN, HISTORY_PLUGIN];
 
@@ -22,7 +28,11 @@ createRoot(document.getElementById("root")).render(
   <>
     <GraphiQL
       fetcher={fetcher}
-      defaultTabs={[firstTab]}
+      defaultTabs={linked ? [linked, ...firstTabs] : firstTabs}
+      initialQuery={linked?.query}
+      initialVariables={linked?.variables}
+      // Headers can contain credentials.
+      shouldPersistHeaders={false}
       plugins={plugins}
       visiblePlugin={localStorage.getItem("graphiql:visiblePlugin") === null ? firstPlugin : undefined}
       defaultEditorToolsVisibility={narrow.matches ? false : "variables"}
@@ -30,8 +40,15 @@ createRoot(document.getElementById("root")).render(
       <GraphiQL.Logo>
         Switchboard
         <Wrapping />
+        <TokenField />
       </GraphiQL.Logo>
+      <GraphiQL.Footer>
+        <ResultLine />
+      </GraphiQL.Footer>
     </GraphiQL>
-    <StatusStrip />
+    <div className="bottom">
+      <StatusStrip />
+      <div id="token-slot" />
+    </div>
   </>,
 );

@@ -89,15 +89,100 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
     await leave();
   });
 
-  test("runs each operation of its first tab without an error", async () => {
+  test("has one query in each tab of a first visit, with its first lines in view", async () => {
     const { page, leave } = await visit();
     for (const operation of ["Integrations", "Broken"]) {
-      const answer = await run(page, async () => {
-        await press(page)();
-        await page.getByRole("menuitem", { name: operation }).click();
-      });
+      await page.getByRole("tab", { name: operation }).click();
+      await read(page, `query ${operation}`);
+      // ▶ runs the query without a menu.
+      const answer = await run(page, press(page));
       assert.equal(answer.errors, undefined, operation);
+      const lines = page.locator(`${queryEditor} .view-line`);
+      const { y, height } = await page.locator(queryEditor).boundingBox();
+      const first = await lines.filter({ hasText: `query ${operation}` }).boundingBox();
+      assert.ok(first.y - y < 5 * first.height && first.y + 10 * first.height < y + height, JSON.stringify({ y, height, first }));
     }
+    await leave();
+  });
+
+  test("shows status, time, size and upstream calls beside each response, and the trace only on request", async () => {
+    const { page, problems, leave } = await visit();
+    const line = page.locator(".result-line");
+    await run(page, press(page));
+    await line.getByText(/^\d+ upstream calls?, \d+ saved$|^no upstream call/).waitFor();
+    assert.match(await line.innerText(), /^HTTP 200\s+[\d.,]+ ms\s+[\d.,]+ KB/);
+    await page.getByRole("button", { name: "Summary of the workspace" }).click();
+    await read(page, "query Health");
+    // A tab without a response has no result.
+    assert.equal(await line.innerText(), "");
+    await run(page, press(page));
+    await line.getByText("HTTP 200").waitFor();
+    await shown(page, '"integrationHealth": {');
+    assert.equal(await page.locator(".graphiql-response .view-line", { hasText: '"extensions"' }).count(), 0);
+    await write(page, queryEditor, "{ nonsense }");
+    await read(page, "nonsense");
+    await run(page, press(page));
+    await line.getByText("HTTP 400").waitFor();
+    // The browser's message for the status.
+    assert.ok(problems.every((problem) => problem.includes("400")), problems.join());
+    problems.length = 0;
+    await leave();
+  });
+
+  test("fills the editor from ?query= and &variables=, and does not run it", async () => {
+    const query = "mutation Linked($upstream: UpstreamName) { refresh(upstream: $upstream) { retryAt } }";
+    const link = new URL(server.url);
+    link.search = new URLSearchParams({ query, variables: '{"upstream":"LEADLEX"}' });
+    for (const visits of ["first", "second"]) {
+      const sent = [];
+      const before = async (page) => {
+        page.on("request", (request) => sent.push(request.postData() ?? ""));
+        // A second visit has stored tabs.
+        if (visits === "second") await page.addInitScript(() => localStorage.setItem("graphiql:tabState", JSON.stringify({ activeTabIndex: 0, tabs: [{ id: "a", title: "Old", query: "{ viewer { name } }", variables: null, headers: null, operationName: null, response: null }] })));
+      };
+      const { page, leave } = await open(browser, link.href, { before });
+      await page.locator(`${queryEditor} .view-line`, { hasText: "mutation Linked" }).waitFor();
+      await page.locator(`${toolEditor} .view-line`, { hasText: '"LEADLEX"' }).waitFor();
+      await page.locator(".status .detail").first().waitFor();
+      assert.ok(sent.some((body) => body.includes("__schema")));
+      assert.deepEqual(sent.filter((body) => body.includes("Linked")), []);
+      if (visits === "second") assert.equal(await page.getByRole("tab").count(), 2);
+      const answer = await run(page, press(page));
+      assert.deepEqual(Object.keys(answer.data.refresh), ["retryAt"]);
+      await leave();
+    }
+  });
+
+  test("sends the token of its field with every request, and forgets it on reload", async () => {
+    const { page, leave } = await visit();
+    const authorized = (text) => page.waitForRequest((request) => request.postData()?.includes(text) && request.headers().authorization === "Bearer swb_browser");
+    const introspection = authorized("__schema");
+    const strip = authorized("StatusStrip");
+    await page.getByLabel("Token", { exact: true }).fill("swb_browser");
+    await page.getByLabel("Token", { exact: true }).press("Enter");
+    await introspection;
+    await strip;
+    const operation = authorized("query Integrations");
+    await run(page, press(page));
+    await operation;
+    assert.equal(await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }).includes("swb_browser")), false);
+    await page.reload();
+    assert.equal(await page.getByLabel("Token", { exact: true }).inputValue(), "");
+    await leave();
+  });
+
+  test("does not call an API rate-limited and name its calls left at once", async () => {
+    const upstream = (name, state, remaining) => ({ name, state, quota: { limit: 10000, remaining, resetsAt: "2026-11-29T00:00:00Z" }, cache: { hits: 0, misses: 1, staleServed: 0 } });
+    const before = (page) =>
+      page.route("**/graphql", (route) =>
+        route.request().postData()?.includes("StatusStrip")
+          ? route.fulfill({ json: { data: { upstreams: [upstream("LEADLEX", "RATE_LIMITED", 10000), upstream("COMPOSIO", "RATE_LIMITED", 0)] } } })
+          : route.fallback(),
+      );
+    const { page, leave } = await open(browser, server.url, { before });
+    const strip = page.getByRole("contentinfo", { name: "The two APIs" });
+    await strip.getByText(/Composio rate-limited\s*no calls left until/).waitFor();
+    assert.match(await strip.innerText(), /LeadLex rate-limited\s+·?\s*0 % from cache/);
     await leave();
   });
 
@@ -210,7 +295,7 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
     await write(page, toolEditor, '{ "x-api-key": "ak_browser" }');
     const request = page.waitForRequest((request) => request.postData()?.includes("slack"));
     const answer = await run(page, press(page));
-    assert.deepEqual(answer, { data: { toolkit: { slug: "slack" } } });
+    assert.deepEqual(answer.data, { toolkit: { slug: "slack" } });
     await shown(page, '"slug": "slack"');
     assert.equal((await request).headers()["x-api-key"], "ak_browser");
     await leave();
