@@ -50,8 +50,8 @@ impl Subscription {
         let Event::Provider(change) = ctx.data_unchecked::<Event>() else {
             return Ok(stream::iter(None));
         };
-        let loader = operation(ctx).loader();
-        Ok(stream::iter(loader.visible_provider_change(change, &question).map(ProviderChange)))
+        let is_match = operation(ctx).loader().matches_provider_change(change, &question);
+        Ok(stream::iter(is_match.then(|| ProviderChange(Arc::clone(change)))))
     }
 
     /// Connected accounts that are added, modified or removed after the subscription starts. A removal is detected when the project's total falls and a scan of all its accounts no longer finds the account; projects with too many accounts for a scan report no removals.
@@ -64,8 +64,8 @@ impl Subscription {
         let Event::Account(change) = ctx.data_unchecked::<Event>() else {
             return Ok(stream::iter(None));
         };
-        let is_heard = operation(ctx).loader().is_account_change_visible(change, &filter);
-        Ok(stream::iter(is_heard.then(|| ConnectedAccountChange(Arc::clone(change)))))
+        let is_match = operation(ctx).loader().matches_account_change(change, &filter);
+        Ok(stream::iter(is_match.then(|| ConnectedAccountChange(Arc::clone(change)))))
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) enum ChangeCause {
     Refresh,
 }
 
-pub(super) struct ProviderChange(watch::change::ProviderChange);
+pub(super) struct ProviderChange(Arc<watch::change::ProviderChange>);
 
 /// A change of an integration.
 #[Object]

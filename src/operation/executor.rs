@@ -104,8 +104,8 @@ impl Executor for Graph {
         after: Option<FeedPosition>,
     ) -> Result<EventSource, SubscribeError> {
         match field {
-            "providerChanged" => self.watches().providers(&caller.tenant, after).map(EventSource::Providers),
-            _ => self.watches().accounts(&caller.tenant, after).map(EventSource::Accounts),
+            "providerChanged" => self.watches().providers(caller, after).map(EventSource::Providers),
+            _ => self.watches().accounts(caller, after).map(EventSource::Accounts),
         }
     }
 

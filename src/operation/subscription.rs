@@ -2,8 +2,7 @@
 //!
 //! A subscription is validated once, and executed once without an event to find out whether it is allowed. Then every
 //! change is an execution of its own (specification, 6.2.3) with its own cost, permit and deadline: one response if
-//! the change matches for this caller, none otherwise. Visibility is checked again for every change, by the same
-//! loaders as for queries.
+//! the change matches, none otherwise. The feed of the caller's view has only changes that the caller may see.
 //!
 //! Entry points: [`OperationEngine::run_or_subscribe`] and [`Subscription::next`].
 
@@ -226,7 +225,7 @@ impl Subscription {
 
 fn event_of<E>(heard: FeedEvent<E>, event: impl FnOnce(Arc<E>) -> Event) -> Result<Event, Box<GraphqlError>> {
     match heard {
-        FeedEvent::Change(change, _) => Ok(event(change)),
+        FeedEvent::Change(change) => Ok(event(change)),
         FeedEvent::TooSlow => Err(Box::new(GraphqlError::new(
             Code::Overloaded,
             "Changes arrived faster than the client read them, and some were lost. Query the current state and subscribe again.",

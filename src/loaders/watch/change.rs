@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::accounts::SharedAccount;
 use crate::domain::change::{ChangeCause, Transition};
+use crate::domain::view::View;
 use crate::loaders::cache::freshness::Freshness;
 use crate::loaders::lists::providers::ListedProvider;
 
@@ -26,4 +27,46 @@ pub struct Change<T> {
     pub freshness: Freshness,
     /// The object before and after the change.
     pub states: Transition<T>,
+}
+
+impl<T> Change<T> {
+    fn with(&self, states: Transition<T>) -> Arc<Self> {
+        Arc::new(Self { cause: self.cause, at: self.at, freshness: self.freshness, states })
+    }
+}
+
+/// A change whose visible part depends on the view.
+pub(super) trait ViewedChange: Sized {
+    /// The change as a view shows it; `None` if the view shows no difference.
+    fn seen_by(self: &Arc<Self>, view: &View) -> Option<Arc<Self>>;
+}
+
+impl ViewedChange for ProviderChange {
+    fn seen_by(self: &Arc<Self>, view: &View) -> Option<Arc<Self>> {
+        if view.is_full() {
+            return Some(Arc::clone(self));
+        }
+        let states = self.states.map(|listed| {
+            Arc::new(ListedProvider { id: listed.id, provider: view.provider(&listed.provider) })
+        });
+        let is_same = match &states {
+            Transition::Updated { before: Some(before), after } => before.provider == after.provider,
+            _ => false,
+        };
+        (!is_same).then(|| self.with(states))
+    }
+}
+
+impl ViewedChange for AccountChange {
+    /// An account that moves from one user to another is removed for the one and added for the other.
+    fn seen_by(self: &Arc<Self>, view: &View) -> Option<Arc<Self>> {
+        let shows = |account: &&SharedAccount| view.shows_account(account);
+        let (was, is) = (self.states.before(), self.states.after());
+        match (was.filter(shows), is.filter(shows)) {
+            (None, None) => None,
+            (Some(before), None) if is.is_some() => Some(self.with(Transition::Removed(Arc::clone(before)))),
+            (None, Some(after)) if was.is_some() => Some(self.with(Transition::Added(Arc::clone(after)))),
+            _ => Some(Arc::clone(self)),
+        }
+    }
 }

@@ -1,7 +1,10 @@
-//! Delivers changes to subscribers: each receives every change once, in order, or an error that it missed some.
+//! Delivers the changes that one view shows: each subscriber receives every change once, in order, or an error that it
+//! missed some.
 //!
-//! Changes are numbered, and the newest are kept while the feed exists. A client that reconnects names the last number that it
-//! received, and gets the changes after it. The feed does not wait for a slow subscriber, which gets an error instead.
+//! A position names the change that a subscriber received last, by random bytes. It contains no number, and no view has
+//! a position of another, so it reveals nothing about changes that the view does not show. The newest changes are stored
+//! while the feed exists: a client that reconnects with its position receives the changes after it. The feed does not
+//! wait for a slow subscriber, which gets an error instead.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,82 +13,88 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::upstream::error::UpstreamError;
 
-/// The changes of one credential's data, for its subscribers.
+/// The changes of one credential that one view shows.
 pub struct ChangeFeed<E> {
-    /// Id of the feed. Change numbers are unique only within a feed.
-    id: u64,
     events_max: usize,
     state: Mutex<FeedState<E>>,
-    /// Number of changes so far. The channel closes with the feed.
+    /// The number of changes so far; closed while there are no subscribers.
     count: watch::Sender<u64>,
 }
 
 struct FeedState<E> {
-    /// The newest changes.
-    recent: VecDeque<Arc<E>>,
-    /// Number of the first of them.
+    /// The newest changes, each with the position after it.
+    recent: VecDeque<(Arc<E>, FeedPosition)>,
+    /// The position before the first of them.
+    start: FeedPosition,
+    /// The number of the first of them.
     first: u64,
     ended: Option<UpstreamError>,
-    /// Time at which the last subscriber left.
+    /// When a subscriber last left.
     left_at: Instant,
 }
 
-/// A position in a feed: the number of the next change.
+/// The position after one change of a feed, or at its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FeedPosition {
-    feed: u64,
-    next: u64,
+pub struct FeedPosition(u128);
+
+impl FeedPosition {
+    /// A new position. Secure random bytes: from those of `fastrand` a client could compute how many were drawn between
+    /// two positions, and so how often others' data changed.
+    fn random() -> Self {
+        let mut bytes = [0; 16];
+        match getrandom::fill(&mut bytes) {
+            Ok(()) => Self(u128::from_ne_bytes(bytes)),
+            Err(_) => Self(fastrand::u128(..)),
+        }
+    }
 }
 
 impl fmt::Display for FeedPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}-{}", self.feed, self.next)
+        write!(f, "{:032x}", self.0)
     }
 }
 
 impl FromStr for FeedPosition {
     type Err = SubscribeError;
 
+    /// A text that is not a position is handled as an unknown position.
     fn from_str(text: &str) -> Result<Self, SubscribeError> {
-        let parsed = text.split_once('-').and_then(|(feed, next)| {
-            Some(Self { feed: u64::from_str_radix(feed, 16).ok()?, next: next.parse().ok()? })
-        });
-        // A malformed position is treated like an unknown one.
-        parsed.ok_or(SubscribeError::PositionGone)
+        u128::from_str_radix(text, 16).map(Self).map_err(|_| SubscribeError::PositionGone)
     }
 }
 
-/// A subscriber of a feed.
+/// One subscriber of a feed.
 pub struct Subscriber<E> {
     feed: Arc<ChangeFeed<E>>,
     next: u64,
+    position: FeedPosition,
     count: watch::Receiver<u64>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// Event of a feed.
+/// What a subscriber receives.
 #[derive(Debug)]
 pub enum FeedEvent<E> {
-    /// A change, and the position after it.
-    Change(Arc<E>, FeedPosition),
-    /// The subscriber was too slow, so changes are missing. No event follows.
+    /// A change.
+    Change(Arc<E>),
+    /// Changes came faster than they were read, and some are lost. Nothing follows.
     TooSlow,
-    /// The upstream cannot be read. No event follows.
+    /// The upstream cannot be read any more. Nothing follows.
     Ended(UpstreamError),
 }
 
 impl<E> ChangeFeed<E> {
     pub(super) fn new(events_max: usize) -> Self {
         Self {
-            // Not a secret. It only has to differ after a restart and between replicas.
-            id: fastrand::u64(..),
             events_max: events_max.max(1),
             state: Mutex::new(FeedState {
                 recent: VecDeque::new(),
+                start: FeedPosition::random(),
                 first: 0,
                 ended: None,
                 left_at: Instant::now(),
@@ -94,40 +103,38 @@ impl<E> ChangeFeed<E> {
         }
     }
 
-    /// Subscribes from now on, or from a position. `permit` counts the subscriber.
+    /// Subscribes from now on, or from a position on. `permit` counts the subscriber.
     pub(super) fn subscribe(
         self: &Arc<Self>,
         permit: OwnedSemaphorePermit,
         after: Option<FeedPosition>,
     ) -> Result<Subscriber<E>, SubscribeError> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let end = state.end();
-        let next = match after {
-            None => end,
-            Some(FeedPosition { feed, next }) if feed == self.id && (state.first..=end).contains(&next) => {
-                next
-            }
-            Some(_) => return Err(SubscribeError::PositionGone),
-        };
-        Ok(Subscriber { feed: Arc::clone(self), next, count: self.count.subscribe(), _permit: permit })
+        let position = after.unwrap_or_else(|| state.end_position());
+        let next = state.number_after(position).ok_or(SubscribeError::PositionGone)?;
+        let count = self.count.subscribe();
+        Ok(Subscriber { feed: Arc::clone(self), next, position, count, _permit: permit })
     }
 
-    /// Publishes changes to all subscribers.
-    pub(super) fn publish(&self, changes: Vec<E>) {
-        if changes.is_empty() {
-            return;
-        }
+    /// Delivers changes to all subscribers.
+    pub(super) fn publish(&self, changes: impl IntoIterator<Item = Arc<E>>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.recent.extend(changes.into_iter().map(Arc::new));
-        let surplus = state.recent.len().saturating_sub(self.events_max);
-        state.recent.drain(..surplus);
-        state.first += surplus as u64;
+        let before = state.end();
+        state.recent.extend(changes.into_iter().map(|change| (change, FeedPosition::random())));
         let end = state.end();
+        let surplus = state.recent.len().saturating_sub(self.events_max);
+        let last_lost = state.recent.drain(..surplus).next_back();
+        if let Some((_, position)) = last_lost {
+            state.start = position;
+        }
+        state.first += surplus as u64;
         drop(state);
-        self.count.send_replace(end);
+        if end > before {
+            self.count.send_replace(end);
+        }
     }
 
-    /// Ends the feed with an error, which subscribers receive after the remaining changes.
+    /// Ends all subscriptions with an error, after the changes before it.
     pub(super) fn end(&self, error: UpstreamError) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.ended.get_or_insert(error);
@@ -135,25 +142,10 @@ impl<E> ChangeFeed<E> {
         self.count.send_modify(|_| ());
     }
 
-    /// Waits until the feed had no subscriber for the time of `linger`.
-    pub(super) async fn wait_until_unused(&self, linger: Duration) {
-        loop {
-            self.count.closed().await;
-            let left_at = self.left_at();
-            sleep_until(left_at + linger).await;
-            if self.is_unused() && self.left_at() == left_at {
-                return;
-            }
-        }
-    }
-
-    /// Whether the feed has no subscriber.
-    pub(super) fn is_unused(&self) -> bool {
-        self.count.is_closed()
-    }
-
-    fn left_at(&self) -> Instant {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).left_at
+    /// Whether there have been no subscribers for a time.
+    pub(super) fn is_unused_for(&self, linger: Duration) -> bool {
+        let left_at = self.state.lock().unwrap_or_else(PoisonError::into_inner).left_at;
+        self.count.is_closed() && left_at.elapsed() >= linger
     }
 }
 
@@ -161,6 +153,17 @@ impl<E> FeedState<E> {
     /// The number of the next change.
     fn end(&self) -> u64 {
         self.first + self.recent.len() as u64
+    }
+
+    /// The position after all changes.
+    fn end_position(&self) -> FeedPosition {
+        self.recent.back().map_or(self.start, |(_, position)| *position)
+    }
+
+    /// The number of the first change after a position; `None` if the position is unknown.
+    fn number_after(&self, position: FeedPosition) -> Option<u64> {
+        let positions = std::iter::once(self.start).chain(self.recent.iter().map(|(_, position)| *position));
+        (self.first..).zip(positions).find_map(|(number, known)| (known == position).then_some(number))
     }
 }
 
@@ -171,16 +174,16 @@ impl<E> Drop for Subscriber<E> {
 }
 
 impl<E> Subscriber<E> {
-    /// Returns the position after the last received change.
+    /// The position after all received changes.
     #[must_use]
     pub fn position(&self) -> FeedPosition {
-        FeedPosition { feed: self.feed.id, next: self.next }
+        self.position
     }
 
-    /// Waits for the next event.
+    /// Waits for the next change.
     pub async fn next(&mut self) -> FeedEvent<E> {
         loop {
-            // Marked before the queue is read, so that a later change wakes this task.
+            // Marked as seen before the queue is read, so that a change after that wakes this task.
             self.count.mark_unchanged();
             {
                 let state = self.feed.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -188,31 +191,29 @@ impl<E> Subscriber<E> {
                     return FeedEvent::TooSlow;
                 };
                 let index = usize::try_from(index).unwrap_or(usize::MAX);
-                if let Some(change) = state.recent.get(index) {
+                if let Some((change, position)) = state.recent.get(index) {
                     self.next += 1;
-                    return FeedEvent::Change(
-                        Arc::clone(change),
-                        FeedPosition { feed: self.feed.id, next: self.next },
-                    );
+                    self.position = *position;
+                    return FeedEvent::Change(Arc::clone(change));
                 }
                 if let Some(error) = &state.ended {
                     return FeedEvent::Ended(error.clone());
                 }
             }
-            // The sender belongs to the feed, which this subscriber keeps alive.
+            // The sender lives in the feed, which this subscriber holds.
             drop(self.count.changed().await);
         }
     }
 }
 
-/// Reason why a subscription cannot start.
+/// The reason why a subscription is refused.
 #[derive(Debug, Clone)]
 pub enum SubscribeError {
     /// The upstream cannot be read.
     Upstream(UpstreamError),
-    /// The changes after the position are no longer stored.
+    /// The position is unknown, or changes after it are lost.
     PositionGone,
-    /// The limit of concurrent subscribers is reached.
+    /// The limit of subscribers is reached.
     TooMany,
 }
 
@@ -241,14 +242,15 @@ mod tests {
         feed.subscribe(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(), after)
     }
 
+    fn publish(feed: &ChangeFeed<u32>, numbers: impl IntoIterator<Item = u32>) {
+        feed.publish(numbers.into_iter().map(Arc::new));
+    }
+
     async fn numbers(subscriber: &mut Subscriber<u32>, count: usize) -> Vec<u32> {
         let mut numbers = Vec::new();
         for _ in 0..count {
             match subscriber.next().await {
-                FeedEvent::Change(number, position) => {
-                    assert_eq!(position, subscriber.position());
-                    numbers.push(*number);
-                }
+                FeedEvent::Change(number) => numbers.push(*number),
                 other => panic!("{other:?}"),
             }
         }
@@ -256,75 +258,78 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_subscriber_receives_every_change_once_from_its_start() {
+    async fn every_subscriber_receives_each_change_once() {
         let feed = feed(10);
         let mut early = subscribe(&feed, None).unwrap();
-        feed.publish(vec![1, 2]);
+        publish(&feed, [1, 2]);
         let mut late = subscribe(&feed, None).unwrap();
-        feed.publish(vec![3]);
+        publish(&feed, [3]);
         assert_eq!(numbers(&mut early, 3).await, [1, 2, 3]);
         assert_eq!(numbers(&mut late, 1).await, [3]);
         let waiting = tokio::spawn(async move { numbers(&mut early, 1).await });
         tokio::task::yield_now().await;
-        feed.publish(vec![4]);
+        publish(&feed, [4]);
         assert_eq!(waiting.await.unwrap(), [4]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_returning_subscriber_receives_the_missed_changes_while_they_are_stored() {
+    async fn a_position_resumes_until_changes_after_it_are_lost() {
         let feed = feed(3);
         let mut first = subscribe(&feed, None).unwrap();
-        feed.publish(vec![1]);
+        let start = first.position();
+        publish(&feed, [1]);
         assert_eq!(numbers(&mut first, 1).await, [1]);
-        let position = first.position();
+        let after_one = first.position();
         drop(first);
-        feed.publish(vec![2, 3]);
-        let text = position.to_string();
-        let mut again = subscribe(&feed, Some(text.parse().unwrap())).unwrap();
-        assert_eq!(numbers(&mut again, 2).await, [2, 3]);
-        feed.publish(vec![4, 5]);
-        for gone in [text.as_str(), "0-1", "", "x-y", &ChangeFeed::<u32>::new(1).id.to_string()] {
+        publish(&feed, [2, 3]);
+        for (position, missed) in [(start, [1, 2].as_slice()), (after_one, &[2, 3])] {
+            let mut again = subscribe(&feed, Some(position.to_string().parse().unwrap())).unwrap();
+            assert_eq!(numbers(&mut again, 2).await, missed);
+        }
+        publish(&feed, [4]);
+        assert!(subscribe(&feed, Some(start)).is_err());
+        assert_eq!(numbers(&mut subscribe(&feed, Some(after_one)).unwrap(), 3).await, [2, 3, 4]);
+        publish(&feed, [5]);
+        let (known, other) =
+            (after_one.to_string(), subscribe(&self::feed(1), None).unwrap().position().to_string());
+        for gone in [known.as_str(), "0-1", "1", "", "x-y", &other] {
             let refused = gone.parse().and_then(|position| subscribe(&feed, Some(position)).map(drop));
             assert!(matches!(refused, Err(SubscribeError::PositionGone)), "{gone}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_subscriber_receives_an_error_and_no_backlog() {
+    async fn a_slow_subscriber_gets_an_error_and_nothing_is_stored_for_it() {
         let feed = feed(2);
         let mut slow = subscribe(&feed, None).unwrap();
-        feed.publish(vec![1, 2, 3]);
+        publish(&feed, [1, 2, 3]);
         assert!(matches!(slow.next().await, FeedEvent::TooSlow));
         assert_eq!(feed.state.lock().unwrap().recent.len(), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_end_follows_the_remaining_changes() {
+    async fn the_end_comes_after_the_changes_before_it() {
         let feed = feed(5);
         let mut subscriber = subscribe(&feed, None).unwrap();
-        feed.publish(vec![1]);
+        publish(&feed, [1]);
         feed.end(UpstreamError::new(UpstreamName::Leadlex, UpstreamFailure::Unauthorized));
         assert_eq!(numbers(&mut subscriber, 1).await, [1]);
         assert!(matches!(subscriber.next().await, FeedEvent::Ended(_)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_feed_ends_some_time_after_its_last_subscriber() {
+    async fn a_feed_is_unused_some_time_after_its_last_subscriber_left() {
         let feed = feed(5);
         let linger = Duration::from_secs(60);
         let subscriber = subscribe(&feed, None).unwrap();
-        let unused = {
-            let feed = Arc::clone(&feed);
-            tokio::spawn(async move { feed.wait_until_unused(linger).await })
-        };
-        tokio::time::sleep(linger * 2).await;
+        tokio::time::advance(linger * 2).await;
+        assert!(!feed.is_unused_for(linger));
         drop(subscriber);
-        tokio::time::sleep(linger / 2).await;
-        let again = subscribe(&feed, None).unwrap();
-        tokio::time::sleep(linger).await;
-        assert!(!unused.is_finished(), "a subscriber came back");
-        drop(again);
-        tokio::time::sleep(linger + Duration::from_secs(1)).await;
-        assert!(unused.is_finished());
+        tokio::time::advance(linger / 2).await;
+        drop(subscribe(&feed, None).unwrap());
+        tokio::time::advance(linger / 2).await;
+        assert!(!feed.is_unused_for(linger));
+        tokio::time::advance(linger / 2).await;
+        assert!(feed.is_unused_for(linger));
     }
 }

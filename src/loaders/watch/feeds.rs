@@ -1,29 +1,30 @@
 //! Polls each credential that clients subscribe to, and publishes the changes to its subscribers.
 //!
 //! [`ChangeFeeds::providers`] and [`ChangeFeeds::accounts`] are the entry points. The first subscriber of a credential
-//! starts a task that runs a poller (`providers`, `accounts`) and publishes to a [`ChangeFeed`]. The task ends some time
-//! after the last subscriber has left.
+//! starts a task that runs a poller (`providers`, `accounts`) and publishes to a [`ChangeFeed`] for each view. The task
+//! ends some time after the last subscriber has left.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::domain::caller::Tenant;
+use crate::domain::caller::Caller;
 use crate::domain::change::ChangeCause;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::upstream_name::{Composio, Leadlex, Upstream};
+use crate::domain::view::View;
 use crate::telemetry::metrics::declared;
 use crate::telemetry::metrics::readings::Readings;
 use crate::telemetry::traces::Origin;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 use super::accounts::AccountPoller;
-use super::change::{AccountChange, ProviderChange};
+use super::change::{AccountChange, ProviderChange, ViewedChange};
 use super::feed::{ChangeFeed, FeedPosition, SubscribeError, Subscriber};
 use super::poller::{PollResult, Poller};
 use super::providers::ProviderPoller;
@@ -37,7 +38,7 @@ const POLL_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// The delay after a failed poll whose error has no `retry_after`.
 const POLL_AFTER_FAILURE: Duration = Duration::from_secs(10);
 
-/// The change feeds of all credentials.
+/// All feeds. One poller for each credential fills the feeds of all its views.
 pub struct ChangeFeeds {
     sources: Arc<DataSources>,
     settings: WatchSettings,
@@ -47,66 +48,56 @@ pub struct ChangeFeeds {
     accounts: Feeds<Composio, AccountChange>,
 }
 
-type Feeds<U, E> = Mutex<HashMap<Fingerprint<U>, Arc<ChangeFeed<E>>>>;
+type Feeds<U, E> = Mutex<HashMap<Fingerprint<U>, HashMap<View, Arc<ChangeFeed<E>>>>>;
 
 impl ChangeFeeds {
-    /// Creates the feeds, without subscribers.
+    /// Without feeds; the first subscriber of each view creates its feed.
     #[must_use]
     pub fn new(sources: Arc<DataSources>, settings: WatchSettings) -> Self {
         let permits = Arc::new(Semaphore::new(settings.subscribers_max));
         Self { sources, settings, permits, providers: Mutex::default(), accounts: Mutex::default() }
     }
 
-    /// Subscribes to a workspace's providers, from now on or from a position.
+    /// Subscribes to the integrations of a caller's workspace, from now on or from a position on.
     ///
     /// # Errors
-    /// An error if there is no key to the upstream, the position is unknown, or there are too many subscribers.
+    /// If there is no key for the upstream, the position is unknown, or there are too many subscribers.
     pub fn providers(
         self: &Arc<Self>,
-        tenant: &Tenant,
+        caller: &Caller,
         after: Option<FeedPosition>,
     ) -> Result<Subscriber<ProviderChange>, SubscribeError> {
-        let credential = tenant.leadlex.clone().ok_or(no_key::<Leadlex>())?;
+        let credential = caller.tenant.leadlex.clone().ok_or(no_key::<Leadlex>())?;
         let poller = || ProviderPoller::new(Arc::clone(&self.sources), credential.clone());
         let upstream_cache = self.sources.providers.upstream_cache();
-        self.subscribe(
-            |change_feeds| &change_feeds.providers,
-            credential.fingerprint(),
-            after,
-            upstream_cache,
-            poller,
-        )
+        let key = (credential.fingerprint(), caller.view());
+        self.subscribe(|change_feeds| &change_feeds.providers, key, after, upstream_cache, poller)
     }
 
-    /// Subscribes to a project's accounts, of all users and types.
+    /// Subscribes to the accounts that a caller sees, of all types.
     ///
     /// # Errors
     /// As [`Self::providers`].
     pub fn accounts(
         self: &Arc<Self>,
-        tenant: &Tenant,
+        caller: &Caller,
         after: Option<FeedPosition>,
     ) -> Result<Subscriber<AccountChange>, SubscribeError> {
-        let credential = tenant.composio.clone().ok_or(no_key::<Composio>())?;
+        let credential = caller.tenant.composio.clone().ok_or(no_key::<Composio>())?;
         let pages_max = self.settings.walk_pages_max;
         let poller = || AccountPoller::new(Arc::clone(&self.sources), credential.clone(), pages_max);
         let upstream_cache = self.sources.lists.upstream_cache();
-        self.subscribe(
-            |change_feeds| &change_feeds.accounts,
-            credential.fingerprint(),
-            after,
-            upstream_cache,
-            poller,
-        )
+        let key = (credential.fingerprint(), caller.view());
+        self.subscribe(|change_feeds| &change_feeds.accounts, key, after, upstream_cache, poller)
     }
 
-    /// Number of watched credentials: of LeadLex, and of Composio.
+    /// Number of polled credentials: of LeadLex, and of Composio.
     pub(super) fn feeds(&self) -> [u64; 2] {
         let providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner).len();
         [providers as u64, self.accounts.lock().unwrap_or_else(PoisonError::into_inner).len() as u64]
     }
 
-    /// Adds the number of watched credentials to a reading of the metrics.
+    /// Adds the number of polled credentials to a reading of the metrics.
     pub fn read_metrics(&self, readings: &mut Readings) {
         let [providers, accounts] = self.feeds();
         readings.level(&declared::WATCHES, &[UpstreamName::Leadlex.slug()], providers);
@@ -116,14 +107,15 @@ impl ChangeFeeds {
     fn subscribe<W: Poller>(
         self: &Arc<Self>,
         feeds: fn(&Self) -> &Feeds<W::Upstream, W::Change>,
-        credential: Fingerprint<W::Upstream>,
+        (credential, view): (Fingerprint<W::Upstream>, View),
         after: Option<FeedPosition>,
         upstream_cache: &Arc<UpstreamCache<W::Upstream>>,
         poller: impl FnOnce() -> W,
     ) -> Result<Subscriber<W::Change>, SubscribeError> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| SubscribeError::TooMany)?;
         let mut feeds_by_credential = feeds(self).lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(feed) = feeds_by_credential.get(&credential) {
+        let is_polled = feeds_by_credential.contains_key(&credential);
+        if let Some(feed) = feeds_by_credential.get(&credential).and_then(|views| views.get(&view)) {
             return feed.subscribe(permit, after);
         }
         if after.is_some() {
@@ -131,83 +123,112 @@ impl ChangeFeeds {
         }
         let feed = Arc::new(ChangeFeed::new(self.settings.events_max));
         let subscriber = feed.subscribe(permit, None)?;
-        feeds_by_credential.insert(credential, Arc::clone(&feed));
+        feeds_by_credential.entry(credential).or_default().insert(view, feed);
         drop(feeds_by_credential);
-        let (change_feeds, expiries) = (Arc::clone(self), upstream_cache.expiries(&credential));
-        let clock = upstream_cache.clock;
-        let (poller, linger, origin) = (poller(), self.settings.linger(), Origin::here());
-        tokio::spawn(async move {
-            let end = FeedGuard { change_feeds, feeds, credential, feed };
-            poll_until_unused(poller, &end, expiries, clock, linger, &origin).await;
-        });
+        if !is_polled {
+            let (owner, expiries) = (Arc::clone(self), upstream_cache.expiries(&credential));
+            let (clock, poller, linger) = (upstream_cache.clock, poller(), self.settings.linger());
+            let origin = Origin::here();
+            tokio::spawn(async move {
+                let polled = PolledFeeds { owner, feeds, credential, is_registered: true };
+                poll_until_unused(poller, polled, expiries, clock, linger, &origin).await;
+            });
+        }
         Ok(subscriber)
     }
 }
 
-/// Removes a feed when its task ends for any reason, and ends the remaining subscriptions.
-struct FeedGuard<U: Upstream, E> {
-    change_feeds: Arc<ChangeFeeds>,
+/// The feeds that one poller fills. However the poller ends, they are removed and their subscriptions end.
+struct PolledFeeds<U: Upstream, E> {
+    owner: Arc<ChangeFeeds>,
     feeds: fn(&ChangeFeeds) -> &Feeds<U, E>,
     credential: Fingerprint<U>,
-    feed: Arc<ChangeFeed<E>>,
+    is_registered: bool,
 }
 
-impl<U: Upstream, E> FeedGuard<U, E> {
-    /// Removes the feed if it has no subscriber. A later subscriber starts another one.
-    fn remove_if_unused(&self) -> bool {
+impl<U: Upstream, E> PolledFeeds<U, E> {
+    /// Removes feeds without subscribers. Returns whether none is left; later subscribers start another poller.
+    fn remove_unused(&mut self, linger: Duration) -> bool {
         let mut feeds_by_credential =
-            (self.feeds)(&self.change_feeds).lock().unwrap_or_else(PoisonError::into_inner);
-        let is_unused = self.feed.is_unused();
-        if is_unused {
-            feeds_by_credential.remove(&self.credential);
+            (self.feeds)(&self.owner).lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(views) = feeds_by_credential.get_mut(&self.credential) {
+            views.retain(|_, feed| !feed.is_unused_for(linger));
+            if !views.is_empty() {
+                return false;
+            }
         }
-        is_unused
+        feeds_by_credential.remove(&self.credential);
+        self.is_registered = false;
+        true
+    }
+
+    /// Removes all feeds, and ends their subscriptions.
+    fn end(&mut self, error: &UpstreamError) {
+        let mut feeds_by_credential =
+            (self.feeds)(&self.owner).lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_registered = false;
+        for feed in feeds_by_credential.remove(&self.credential).into_iter().flat_map(HashMap::into_values) {
+            feed.end(error.clone());
+        }
     }
 }
 
-impl<U: Upstream, E> Drop for FeedGuard<U, E> {
+impl<U: Upstream, E: ViewedChange> PolledFeeds<U, E> {
+    /// Delivers each change to the views that show it.
+    fn publish(&self, changes: Vec<E>) {
+        let changes: Vec<Arc<E>> = changes.into_iter().map(Arc::new).collect();
+        let feeds_by_credential = (self.feeds)(&self.owner).lock().unwrap_or_else(PoisonError::into_inner);
+        for (view, feed) in feeds_by_credential.get(&self.credential).into_iter().flatten() {
+            feed.publish(changes.iter().filter_map(|change| change.seen_by(view)));
+        }
+    }
+}
+
+impl<U: Upstream, E> Drop for PolledFeeds<U, E> {
     fn drop(&mut self) {
-        let mut feeds_by_credential =
-            (self.feeds)(&self.change_feeds).lock().unwrap_or_else(PoisonError::into_inner);
-        if feeds_by_credential.get(&self.credential).is_some_and(|feed| Arc::ptr_eq(feed, &self.feed)) {
-            feeds_by_credential.remove(&self.credential);
+        if self.is_registered {
+            self.end(&UpstreamError::new(U::NAME, UpstreamFailure::Internal));
         }
-        drop(feeds_by_credential);
-        self.feed.end(UpstreamError::new(U::NAME, UpstreamFailure::Internal));
     }
 }
 
-/// Polls until the feed is unused for some time, or the upstream rejects the key.
+/// Polls until there have been no subscribers for a time, or the key is rejected.
 async fn poll_until_unused<W: Poller>(
     mut poller: W,
-    end: &FeedGuard<W::Upstream, W::Change>,
+    mut feeds: PolledFeeds<W::Upstream, W::Change>,
     mut expiries: watch::Receiver<ExpiryNotice>,
     clock: Clock,
     linger: Duration,
     origin: &Origin,
 ) {
-    let (feed, mut cause) = (&end.feed, ChangeCause::Poll);
-    loop {
+    let mut cause = ChangeCause::Poll;
+    while !feeds.remove_unused(linger) {
         expiries.mark_unchanged();
-        let poll_result = origin.look(W::Upstream::NAME).around(poller.poll(cause)).await;
-        let next_at = match poll_result {
+        let polled = origin.look(W::Upstream::NAME).around(poller.poll(cause)).await;
+        let next_at = match polled {
             Ok(PollResult { changes, next_at }) => {
-                feed.publish(changes);
+                feeds.publish(changes);
                 next_at.max(Instant::now() + POLL_INTERVAL_MIN)
             }
-            Err(error) if is_final(&error) => return feed.end(error),
+            Err(error) if is_final(&error) => return feeds.end(&error),
             Err(error) => {
                 Instant::now() + error.retry_after.unwrap_or(POLL_AFTER_FAILURE).max(POLL_INTERVAL_MIN)
             }
         };
         tracing::debug!(upstream = %W::Upstream::NAME, next_at = %clock.at(next_at), "polled for changes");
+        let unused = async {
+            loop {
+                sleep(linger.max(POLL_INTERVAL_MIN)).await;
+                if feeds.remove_unused(linger) {
+                    return;
+                }
+            }
+        };
         cause = tokio::select! {
-            () = sleep_until(next_at) => ChangeCause::Poll,
+            biased;
+            () = unused => return,
             cause = expired(&mut expiries) => cause,
-            () = feed.wait_until_unused(linger) => match end.remove_if_unused() {
-                true => return,
-                false => ChangeCause::Poll,
-            },
+            () = sleep_until(next_at) => ChangeCause::Poll,
         };
     }
 }

@@ -3,6 +3,7 @@
 
 use tokio::time::Instant;
 
+use super::change::ViewedChange;
 use crate::domain::change::ChangeCause;
 use crate::domain::upstream_name::Upstream;
 use crate::upstream::error::UpstreamError;
@@ -16,7 +17,7 @@ pub(super) struct PollResult<E> {
 /// A source of changes that is polled repeatedly.
 pub(super) trait Poller: Send + 'static {
     type Upstream: Upstream;
-    type Change: Send + Sync + 'static;
+    type Change: ViewedChange + Send + Sync + 'static;
 
     /// Polls once. The first poll finds no changes, because it has no earlier state to compare with.
     fn poll(

@@ -9,7 +9,7 @@ use switchboard::domain::role::{MemberId, Role};
 use switchboard::operation::subscription::Subscription;
 use switchboard::sandbox::{Account, EmulatedUpstream, Fault, Settings, Tenant};
 
-use crate::world::{NOW, PROVIDERS, World, at, caller, tenant_a, tenant_b};
+use crate::world::{NOW, PROVIDERS, World, at, caller, global_id, tenant_a, tenant_b};
 
 const PROVIDER_CHANGED: &str = "subscription { providerChanged {
     kind cause id previousStatus at provider { name status errorMessage health { state } }
@@ -172,19 +172,68 @@ async fn member_receives_only_its_accounts_and_no_personal_data() {
         (&event["provider"]["status"], &event["provider"]["errorMessage"]),
         (&json!("DEGRADED"), &Value::Null)
     );
-    // An account that moves from one user to another is an event for neither.
+}
+
+#[tokio::test(start_paused = true)]
+async fn account_that_moves_is_removed_for_its_old_user_and_added_for_its_new_one() {
+    let world = world(vec![account("ca_1", "user_1", -10), account("ca_2", "user_2", -20)]);
+    let query = "subscription { connectedAccountChanged {
+        kind id previousStatus connectedAccount { connectedAccountId userId } } }";
+    let mut old = world.subscribe(member("user_1"), query).await;
+    let mut new = world.subscribe(member("user_2"), query).await;
+    let mut other = world.subscribe(member("user_3"), query).await;
+    let mut admin = world.subscribe(tenant_a(), query).await;
+    let before = other.position();
     world.sandbox.change_accounts(Tenant::A, |rows| {
         rows[0].user_id = "user_2".to_owned();
-        rows[0].updated_at = timestamp(200);
+        rows[0].updated_at = timestamp(5);
     });
-    world.advance(PROVIDERS_TTL).await;
-    world.settle().await;
-    change(&world, "ca_2", "ACTIVE", 300);
-    let event = at(&next_data(&mut accounts).await, "connectedAccountChanged");
-    assert_eq!(
-        (&event["connectedAccount"]["connectedAccountId"], &event["previousStatus"]),
-        (&json!("ca_2"), &json!("EXPIRED"))
-    );
+    let id = json!(global_id("ConnectedAccount", "ca_1"));
+    let moved = json!({ "connectedAccountId": "ca_1", "userId": "user_2" });
+    for (subscription, kind, previous, account) in [
+        (&mut old, "REMOVED", json!("ACTIVE"), Value::Null),
+        (&mut new, "ADDED", Value::Null, moved.clone()),
+        (&mut admin, "UPDATED", json!("ACTIVE"), moved),
+    ] {
+        assert_eq!(
+            next_data(subscription).await["connectedAccountChanged"],
+            json!({ "kind": kind, "id": id, "previousStatus": previous, "connectedAccount": account })
+        );
+    }
+    assert_eq!(other.position(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn member_position_ignores_changes_of_other_users() {
+    let mut accounts: Vec<_> = (0..10).map(|n| account(&format!("ca_{n}"), "user_2", -n)).collect();
+    accounts.push(account("ca_own", "user_1", -100));
+    let world = world(accounts);
+    let mut own = world.subscribe(member("user_1"), ACCOUNT_CHANGED).await;
+    let mut admin = world.subscribe(tenant_a(), ACCOUNT_CHANGED).await;
+    let (start, admins) = (own.position(), admin.position());
+    for n in 0..10 {
+        change(&world, &format!("ca_{n}"), "EXPIRED", n);
+    }
+    for _ in 0..10 {
+        next_data(&mut admin).await;
+    }
+    let fresh = world.subscribe(member("user_1"), ACCOUNT_CHANGED).await;
+    assert_eq!((own.position(), fresh.position()), (start.clone(), start.clone()));
+    // A guessed position, one of another view and one of another user are refused alike.
+    let resume = |position: &str| json!({ "query": ACCOUNT_CHANGED, "extensions": { "switchboard": { "after": position } } });
+    let guessed = format!("{:032x}", u128::from_str_radix(&start, 16).unwrap() + 1);
+    let another = world.subscribe(member("user_2"), ACCOUNT_CHANGED).await.position();
+    for position in [&guessed, &admins, &another, &admin.position()] {
+        let refused = world.open(member("user_1"), resume(position)).await.err().unwrap();
+        assert_eq!(refused["errors"][0]["extensions"]["reason"], "BAD_POSITION", "{refused}");
+    }
+    change(&world, "ca_own", "EXPIRED", 100);
+    next_data(&mut own).await;
+    assert_ne!(own.position(), start);
+    let mut resumed = world.open(member("user_1"), resume(&start)).await.ok().unwrap();
+    let event = at(&next_data(&mut resumed).await, "connectedAccountChanged.connectedAccount");
+    assert_eq!(event["connectedAccountId"], "ca_own");
+    assert_eq!(resumed.position(), own.position());
 }
 
 #[tokio::test(start_paused = true)]
