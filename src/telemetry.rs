@@ -1,11 +1,12 @@
 //! Telemetry for operators: the log on standard error, [`metrics`], and [`traces`].
 //!
 //! [`start`] sets up the log. [`requests`] records each request once, for the log and the metrics. [`panics`] are logged with
-//! their location.
+//! their location, and actions in the [`audit`] log.
 //!
 //! HTTP libraries log requests, headers and URLs at `debug` and `trace`, which contain keys. The level of this crate is a
 //! setting; every other crate is limited to `warn`. `RUST_LOG` is not read, because its directives could exceed that limit.
 
+pub mod audit;
 pub mod connections;
 pub mod metrics;
 pub mod panics;
@@ -24,6 +25,9 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 /// The crate whose level can be set; the targets of its modules begin with this name.
 const OURS: &str = env!("CARGO_CRATE_NAME");
+
+/// The module of the span around each request, which has its id.
+const REQUEST_SPAN: &str = "switchboard::http::request_id";
 
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
@@ -96,6 +100,9 @@ impl LogLevel {
             .with_default(self.level.min(LevelFilter::WARN))
             .with_target(OURS, self.level)
             .with_targets(self.modules.iter().cloned())
+            // Last, so that no setting filters the audit log, nor the span with the request's id around it.
+            .with_target(audit::TARGET, LevelFilter::INFO)
+            .with_target(REQUEST_SPAN, LevelFilter::INFO)
     }
 }
 
@@ -184,6 +191,16 @@ pub(crate) mod tests {
         assert!(targets.would_enable("switchboard::http", &Level::WARN));
         let off = level("off").targets();
         assert!(!off.would_enable("switchboard", &Level::ERROR) && !off.would_enable("hyper", &Level::ERROR));
+    }
+
+    #[test]
+    fn no_level_filters_the_audit_log() {
+        for text in ["off", "error", "off,switchboard::audit=off", "warn,switchboard::http::request_id=off"] {
+            let targets = level(text).targets();
+            assert!(targets.would_enable(audit::TARGET, &Level::INFO), "{text}");
+            assert!(targets.would_enable(REQUEST_SPAN, &Level::INFO), "{text}");
+        }
+        assert!(module_path!().starts_with("switchboard::"));
     }
 
     #[test]

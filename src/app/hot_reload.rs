@@ -72,7 +72,8 @@ impl State {
         let changed = self.config.reloadable_changes(&next)?;
         let mapping = next.toolkit_mapping().clone();
         let (connections, federation) = (next.connections.clone(), next.federation.clone());
-        let graph = self.graph.under(mapping, connections, federation, next.health.rules());
+        let (health, actions) = (next.health.rules(), next.actions.clone());
+        let graph = self.graph.under(mapping, connections, federation, health, actions);
         let operations = operations_of(graph.clone(), &next, Clock::system())?;
         let known = self.served.operations().invalid_trusted_documents();
         let is_new = |(id, _): &(String, String)| !known.iter().any(|(known, _)| known == id);

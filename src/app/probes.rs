@@ -18,11 +18,18 @@ use crate::upstream::providers::ProvidersClient;
 /// The result of one call to an upstream.
 pub(crate) type ProbeResult = Result<ProbeReport, UpstreamError>;
 
-/// Calls both upstreams once with each tenant's keys; the results are given with the tenant's name.
-pub(crate) async fn probe_upstreams(
-    config: &Config,
-    networks: &Networks,
-) -> Vec<(String, [(UpstreamName, ProbeResult); 2])> {
+/// The results of one tenant's calls.
+pub(crate) struct TenantProbe {
+    /// The tenant's name.
+    pub(crate) tenant: String,
+    /// One call to each upstream.
+    pub(crate) upstreams: [(UpstreamName, ProbeResult); 2],
+    /// A write that changes nothing; `None` if actions are off, or Composio could not be read.
+    pub(crate) write: Option<Result<(), UpstreamError>>,
+}
+
+/// Calls both upstreams once with each tenant's keys. If actions are on, it also finds out if the key may write.
+pub(crate) async fn probe_upstreams(config: &Config, networks: &Networks) -> Vec<TenantProbe> {
     let mut tenants = tenants(config);
     if tenants.is_empty() {
         tenants.insert(DEFAULT_TENANT.to_owned(), default_tenant(config));
@@ -30,7 +37,15 @@ pub(crate) async fn probe_upstreams(
     let (providers, accounts) = clients(config, Clock::system(), networks, None);
     let mut results = Vec::new();
     for (name, tenant) in tenants {
-        results.push((name, probe_tenant(&providers, &accounts, &tenant).await));
+        let upstreams = probe_tenant(&providers, &accounts, &tenant).await;
+        let is_readable =
+            upstreams.iter().all(|(upstream, result)| *upstream != UpstreamName::Composio || result.is_ok());
+        let key = tenant.composio.as_ref().filter(|_| config.actions.enabled && is_readable);
+        let write = match key {
+            Some(key) => Some(accounts.probe_write(key).await),
+            None => None,
+        };
+        results.push(TenantProbe { tenant: name, upstreams, write });
     }
     results
 }

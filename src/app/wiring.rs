@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::upstream_name::UpstreamName;
 use crate::graphql::graph::Graph;
+use crate::loaders::actions::AccountActions;
 use crate::loaders::cache::upstream_cache::UpstreamCache;
 use crate::loaders::data_sources::DataSources;
 use crate::loaders::lists::account_lists::AccountLists;
@@ -65,7 +66,8 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> Graph {
     }
     let (providers, accounts) = clients(config, clock, networks, replicas.as_ref());
     let leadlex = UpstreamCache::sharing(config.cache.clone(), clock, replicas.clone());
-    let composio = UpstreamCache::sharing(config.cache.clone(), clock, replicas);
+    let composio = UpstreamCache::sharing(config.cache.clone(), clock, replicas.clone());
+    let actions = AccountActions::new(config.actions.clone(), replicas);
     let ids = config.ids.key();
     let lists = Arc::new(AccountLists::new(accounts, config.lists.clone(), composio, ids.clone()));
     let sources = DataSources {
@@ -77,7 +79,7 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> Graph {
     };
     let (mapping, connections) = (config.toolkit_mapping().clone(), config.connections.clone());
     let (federation, subscriptions) = (config.federation.clone(), config.subscriptions.clone());
-    let graph = Graph::new(Arc::new(sources), mapping, connections, federation, subscriptions);
+    let graph = Graph::new(Arc::new(sources), mapping, connections, federation, subscriptions, actions);
     graph.measured_by(metrics)
 }
 

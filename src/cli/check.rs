@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 
 use super::redis_check::redis_check;
-use super::upstream_check::{CheckResult, upstream_check};
+use super::upstream_check::{CheckResult, upstream_check, write_check};
 use super::{Failure, configuration, print};
-use crate::app::probes::{probe_issuer, probe_redis, probe_upstreams};
+use crate::app::probes::{TenantProbe, probe_issuer, probe_redis, probe_upstreams};
 use crate::app::wiring::Networks;
 use crate::config::{ApiKeys, Config};
 use crate::http::caller::settings::AuthMode;
@@ -37,7 +37,7 @@ pub async fn report(
     let callers_bring_keys = config.auth.mode == AuthMode::Passthrough;
     let (mut problems, probed) = (0_usize, probe_upstreams(config, networks).await);
     let are_many = probed.len() > 1;
-    for (tenant, upstreams) in probed {
+    for TenantProbe { tenant, upstreams, write } in probed {
         if are_many {
             print(&format!("Tenant {tenant}:"))?;
         }
@@ -45,6 +45,10 @@ pub async fn report(
             let result = upstream_check(upstream, &probed, callers_bring_keys);
             problems += usize::from(matches!(result, CheckResult::Failed(_)));
             print(&result.line_of(upstream))?;
+        }
+        if let Some(result) = write.as_ref().map(write_check) {
+            problems += usize::from(matches!(result, CheckResult::Failed(_)));
+            print(&result.line("Actions"))?;
         }
     }
     if config.auth.mode == AuthMode::Jwt {

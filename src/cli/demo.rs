@@ -36,9 +36,14 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let stop = StopSignal::listen()?;
     let upstreams = app::bind("--sandbox-listen", arguments.sandbox_listen.unwrap_or(free)).await?;
     let sandbox_address = upstreams.local_addr()?;
+    // The port must be known before the start: sign-ins return to it.
+    let listen = match arguments.listen.port() {
+        0 => app::bind("--listen", arguments.listen).await?.local_addr()?,
+        _ => arguments.listen,
+    };
     let config = Config::load(ConfigSources {
         variables: std::env::vars_os().filter(|(name, _)| is_log_setting(name)).collect(),
-        flags: settings(arguments.listen, free, sandbox_address),
+        flags: settings(listen, free, sandbox_address),
         keys: ApiKeys::Required,
         file: None,
     })?;
@@ -72,6 +77,12 @@ fn settings(
         ("ops.listen", "demo", ops.to_string()),
         ("http.example", "demo", "true".to_owned()),
         ("auth.mode", "demo", "none".to_owned()),
+        ("actions.enabled", "demo", "true".to_owned()),
+        (
+            "actions.callback_origins",
+            "demo",
+            format!("http://{listen}, http://localhost:{port}", port = listen.port()),
+        ),
         ("upstream.leadlex.base_url", "demo", format!("http://{sandbox}{LEADLEX_PATH}")),
         ("upstream.leadlex.api_key", "demo", "wbk_sandbox_a".to_owned()),
         ("upstream.composio.base_url", "demo", format!("http://{sandbox}")),
@@ -105,6 +116,7 @@ mod tests {
             "http://127.0.0.1:8090/functions/v1/api-gateway"
         );
         assert_eq!(config.http.listen, at(8080));
+        assert!(config.actions.enabled);
     }
 
     #[test]

@@ -57,6 +57,18 @@ pub(super) fn upstream_check(
     }
 }
 
+/// Evaluates the write that changes nothing, for `[actions]`.
+pub(super) fn write_check(probed: &Result<(), UpstreamError>) -> CheckResult {
+    match probed {
+        Ok(()) => CheckResult::Ok(String::new()),
+        Err(error) if error.failure == UpstreamFailure::Forbidden => CheckResult::Failed(
+            "the Composio key may only read (403): grant it writing of connected accounts, or set actions.enabled = false"
+                .to_owned(),
+        ),
+        Err(error) => CheckResult::Failed(of_failure(UpstreamName::Composio, error)),
+    }
+}
+
 fn of_answer(report: &ProbeReport) -> CheckResult {
     let mut wrong = Vec::new();
     if let Some(date) = report.date {

@@ -9,10 +9,11 @@ use std::fs;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::checks::{key, missing_key, stays_on_this_machine};
+use super::checks::{key, missing_key};
 use super::sources::SettingValues;
 use super::{ApiKeys, Config};
 use crate::domain::upstream_name::{Composio, Leadlex};
+use crate::domain::web_url::is_loopback;
 use crate::http::caller::keys;
 use crate::http::caller::settings::{AuthMode, JwtSettings, TokenSettings};
 use crate::http::caller::tokens::InvalidTokenEntry;
@@ -167,7 +168,7 @@ fn jwks_url_problem(text: &str) -> Option<String> {
         Ok(url) => url,
         Err(error) => return Some(format!("is not a URL: {error}")),
     };
-    if url.scheme() != "https" && !(url.scheme() == "http" && stays_on_this_machine(&url)) {
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
         let why = "takes https, or http to this machine: an attacker who can change the keys can sign tokens";
         return Some(why.to_owned());
     }

@@ -1,21 +1,10 @@
-//! Rules that several sections use: keys to the upstreams, and URLs of this machine.
+//! Rules about keys to the upstreams, which several sections use.
 
 use secrecy::{ExposeSecret, SecretString};
-use url::{Host, Url};
 
 use super::sources::SettingValues;
 use crate::domain::credential::Credential;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
-
-/// Whether a URL's host is this machine.
-pub(super) fn stays_on_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
 
 /// Validates the key of an upstream under the setting's name.
 pub(super) fn key<U: Upstream>(name: &str, key: &SecretString, values: &mut SettingValues<'_>) {

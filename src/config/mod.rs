@@ -33,6 +33,7 @@ use crate::graphql::federation::FederationSettings;
 use crate::http::caller::settings::{AuthSettings, TenantSettings};
 use crate::http::settings::{HttpSettings, OpsSettings, ServerSettings};
 use crate::http::webhook::settings::WebhookSettings;
+use crate::loaders::actions::settings::ActionSettings;
 use crate::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings, WatchSettings};
 use crate::operation::persisted::trusted::TrustedDocuments;
 use crate::operation::settings::{DocumentSettings, LimitSettings};
@@ -87,6 +88,8 @@ pub struct Config {
     pub toolkits: ToolkitSettings,
     /// `[health]`
     pub health: HealthSettings,
+    /// `[actions]`
+    pub actions: ActionSettings,
     /// `[log]`
     pub log: LogSettings,
     /// `[traces]`

@@ -63,6 +63,11 @@ pub(super) const RELOADABLE: &[&str] = &[
     "toolkits.file",
     "health.abandoned_after_ms",
     "health.sync_stale_after_ms",
+    "actions.enabled",
+    "actions.member",
+    "actions.callback_origins",
+    "actions.member_auth_configs",
+    "actions.per_minute",
     "webhooks.composio_secrets",
     "log.level",
 ];

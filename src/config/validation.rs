@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use toml::Value;
 use url::Url;
 
-use super::checks::{key, missing_key, stays_on_this_machine};
+use super::checks::{key, missing_key};
 use super::schema::variable;
 use super::sources::SettingValues;
 use super::toml_document::position;
@@ -18,9 +18,11 @@ use super::{ApiKeys, Config, LoadedFiles, callers, replicas};
 use crate::domain::settings::{HealthSettings, Ranges};
 use crate::domain::toolkits::{MappingError, ToolkitMapping};
 use crate::domain::upstream_name::{Composio, Leadlex};
+use crate::domain::web_url::is_loopback;
 use crate::http::caller::refuse_exposed_without_auth;
 use crate::http::caller::settings::{AuthMode, JwtSettings};
 use crate::http::settings::{HttpSettings, ServerSettings};
+use crate::loaders::actions::settings::ActionSettings;
 use crate::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings, WatchSettings};
 use crate::operation::persisted::trusted::TrustedDocuments;
 use crate::operation::settings::{DocumentSettings, LimitSettings};
@@ -48,6 +50,7 @@ fn ranges(section: &str) -> Ranges {
         "lists" => ListSettings::RANGES,
         "redis" => ReplicaSettings::RANGES,
         "health" => HealthSettings::RANGES,
+        "actions" => ActionSettings::RANGES,
         "subscriptions" => WatchSettings::RANGES,
         "traces" => TraceSettings::RANGES,
         "metrics" => MetricsSettings::RANGES,
@@ -117,9 +120,9 @@ fn traces_path_problem(text: &str) -> Option<String> {
 /// network, may be what speaks TLS with the upstream.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let upstreams = [("leadlex", &config.upstream.leadlex), ("composio", &config.upstream.composio)];
-    let in_clear = upstreams.into_iter().filter(|(_, upstream)| {
-        upstream.base_url.scheme() == "http" && !stays_on_this_machine(&upstream.base_url)
-    });
+    let in_clear = upstreams
+        .into_iter()
+        .filter(|(_, upstream)| upstream.base_url.scheme() == "http" && !is_loopback(&upstream.base_url));
     let mut warnings: Vec<_> = in_clear
         .map(|(name, _)| {
             format!(
@@ -130,7 +133,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
         .chain(replicas::warning(config))
         .collect();
     let collector = config.traces.url();
-    let is_in_clear = collector.is_some_and(|url| url.scheme() == "http" && !stays_on_this_machine(&url));
+    let is_in_clear = collector.is_some_and(|url| url.scheme() == "http" && !is_loopback(&url));
     if is_in_clear && !config.traces.headers.expose_secret().is_empty() {
         let warning = "traces.endpoint is http and not on this machine: traces.headers can be read on the network; use https \
                        unless that network is private";

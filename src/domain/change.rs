@@ -23,6 +23,8 @@ pub enum ChangeCause {
     Webhook,
     /// A refresh that a client requested.
     Refresh,
+    /// A mutation of a client, which changed an account.
+    Mutation,
 }
 
 /// An object before and after a change.

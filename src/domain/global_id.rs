@@ -104,6 +104,12 @@ pub fn provider_id(text: &str) -> Result<ProviderId, BadInput> {
     }
 }
 
+/// Whether a text can be an upstream's id, such as `ac_…`.
+#[must_use]
+pub fn is_upstream_id(text: &str) -> bool {
+    upstream_id(text).is_some()
+}
+
 /// Accepts letters, digits, `_` and `-`, so that a comma-joined list, a header or a log line never reads one id as
 /// several.
 fn upstream_id(text: &str) -> Option<&str> {

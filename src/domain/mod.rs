@@ -5,6 +5,7 @@
 //! layer.
 
 pub mod accounts;
+pub mod actions;
 pub mod auth_scheme;
 pub mod caller;
 pub mod change;
@@ -24,3 +25,4 @@ pub mod settings;
 pub mod toolkits;
 pub mod upstream_name;
 pub mod view;
+pub mod web_url;

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use crate::domain::input::BadInput;
+use crate::loaders::actions::outcome::ActionRefusal;
 use crate::loaders::lists::account_lists::ListError;
 use crate::upstream::error::UpstreamError;
 
@@ -27,6 +28,8 @@ pub enum FieldError {
     Upstream(UpstreamError),
     /// The field requires the `ADMIN` role.
     ForAdmins,
+    /// An action on an account is not allowed.
+    Action(ActionRefusal),
     /// A toolkit stands for more integrations of the workspace than its price knows of.
     TooManyProviders {
         /// For how many.
@@ -44,6 +47,7 @@ impl FieldError {
             Self::BadInput(_) | Self::BadRepresentation { .. } => "BAD_USER_INPUT",
             Self::Upstream(error) => error.failure.code(),
             Self::ForAdmins => "FORBIDDEN",
+            Self::Action(refusal) => refusal.code(),
             Self::TooManyProviders { .. } => "LIMIT_EXCEEDED",
         }
     }
@@ -54,6 +58,7 @@ impl fmt::Display for FieldError {
         match self {
             Self::BadInput(error) | Self::BadRepresentation { input: error, .. } => error.fmt(f),
             Self::Upstream(error) => error.fmt(f),
+            Self::Action(refusal) => refusal.fmt(f),
             Self::ForAdmins => {
                 f.write_str("This requires the ADMIN role. Query `viewer { role }` to see your role.")
             }

@@ -86,13 +86,19 @@ const ASKS_UPSTREAM: i32 = 10;
 
 /// Fields that cause calls without returning upstream objects, or more than one call, with the number of calls as far
 /// as one number can express it. Counts by status are eight numbers.
-const CALLS: [(&str, &str, i32); 6] = [
+const CALLS: [(&str, &str, i32); 12] = [
     ("ConnectedAccountConnection", "totalCount", 1),
     ("ConnectedAccountConnection", "statusCounts", 8),
     ("IntegrationHealth", "providerCounts", 1),
     ("IntegrationHealth", "accountCounts", 8),
     ("Provider", "disagreement", 2),
     ("Mutation", "refresh", 2),
+    ("Mutation", "createConnectLink", 1),
+    ("Mutation", "reconnectAccount", 2),
+    ("Mutation", "setAccountEnabled", 2),
+    ("Mutation", "renameAccount", 2),
+    ("Mutation", "revokeAccount", 2),
+    ("Mutation", "removeAccount", 2),
 ];
 
 /// Types that are loaded from an upstream unless they are part of a page.

@@ -13,8 +13,11 @@ use super::schema::{GraphSchema, schema};
 use super::stitching;
 use super::subscription::Event;
 use crate::domain::caller::{Caller, Tenant};
+use crate::domain::change::ChangeCause;
 use crate::domain::health::HealthRules;
 use crate::domain::toolkits::ToolkitMapping;
+use crate::loaders::actions::AccountActions;
+use crate::loaders::actions::settings::ActionSettings;
 use crate::loaders::batch_scheduler::BatchScheduler;
 use crate::loaders::cache::upstream_cache::Revision;
 use crate::loaders::data_sources::DataSources;
@@ -41,10 +44,11 @@ impl Graph {
         connections: ConnectionSettings,
         federation: FederationSettings,
         watching: WatchSettings,
+        actions: AccountActions,
     ) -> Self {
         let watches = Arc::new(ChangeFeeds::new(Arc::clone(&sources), watching));
         let texts = schema_texts(federation, connections.clone());
-        Self::of(GraphParts { sources, mapping, watches, connections, texts })
+        Self::of(GraphParts { sources, mapping, watches, connections, actions, texts })
     }
 
     fn of(parts: GraphParts) -> Self {
@@ -54,10 +58,11 @@ impl Graph {
     /// Adds the figures of the graph to metrics, which engines over it use too.
     #[must_use]
     pub fn measured_by(self, metrics: Metrics) -> Self {
-        let (sources, watches) = (Arc::clone(&self.parts.sources), Arc::clone(&self.parts.watches));
+        let parts = Arc::clone(&self.parts);
         metrics.read("graph", move |readings| {
-            sources.read_metrics(readings);
-            watches.read_metrics(readings);
+            parts.sources.read_metrics(readings);
+            parts.watches.read_metrics(readings);
+            parts.actions.read_metrics(readings);
         });
         Self { metrics, ..self }
     }
@@ -76,11 +81,14 @@ impl Graph {
         connections: ConnectionSettings,
         federation: FederationSettings,
         health: HealthRules,
+        actions: ActionSettings,
     ) -> Self {
         let sources = Arc::new(DataSources { health, ..DataSources::clone(&self.parts.sources) });
         let watches = Arc::clone(&self.parts.watches);
         let texts = schema_texts(federation, connections.clone());
-        Self::of(GraphParts { sources, mapping, watches, connections, texts }).measured_by(self.metrics())
+        let actions = self.parts.actions.under(actions);
+        Self::of(GraphParts { sources, mapping, watches, connections, actions, texts })
+            .measured_by(self.metrics())
     }
 
     /// The state of all data that the caller's responses depend on.
@@ -120,7 +128,7 @@ impl Graph {
 
     /// Expires the cached accounts of a tenant, because Composio has reported a change.
     pub fn accounts_changed(&self, tenant: &Tenant) {
-        self.parts.sources.accounts_changed(tenant);
+        self.parts.sources.accounts_changed(tenant, ChangeCause::Webhook);
     }
 
     /// The feeds of changes for subscriptions.

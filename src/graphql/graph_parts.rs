@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::domain::toolkits::ToolkitMapping;
+use crate::loaders::actions::AccountActions;
 use crate::loaders::data_sources::DataSources;
 use crate::loaders::settings::ConnectionSettings;
 use crate::loaders::watch::feeds::ChangeFeeds;
@@ -13,6 +14,7 @@ pub(super) struct GraphParts {
     pub(super) mapping: ToolkitMapping,
     pub(super) watches: Arc<ChangeFeeds>,
     pub(super) connections: ConnectionSettings,
+    pub(super) actions: AccountActions,
     pub(super) texts: SchemaTexts,
 }
 

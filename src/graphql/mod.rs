@@ -4,10 +4,12 @@
 //! upstream is `Option<Result<…>>`: where the upstream fails, that field is null with one error and
 //! its neighbours stand; `Result<Option<…>>` would null the parent.
 
+mod account_actions;
 mod account_connection;
 mod account_filters;
 mod account_prefetch;
 mod accounts;
+mod action_payloads;
 mod connection_state;
 mod date_time;
 mod entities;

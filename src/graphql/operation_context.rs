@@ -14,6 +14,9 @@ use crate::domain::caller::Caller;
 use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::toolkits::ToolkitMapping;
 use crate::domain::upstream_name::UpstreamName;
+use crate::loaders::actions::ActionContext;
+use crate::loaders::actions::outcome::{ActionError, ActionResult};
+use crate::loaders::actions::request::ActionRequest;
 use crate::loaders::batch_scheduler::BatchScheduler;
 use crate::loaders::cache::freshness::Cached;
 use crate::loaders::lists::counts::Counts;
@@ -100,6 +103,16 @@ impl OperationContext {
     /// The number of accounts of a parent.
     pub(super) async fn counts(&self, key: CountKey) -> Result<Counts, FieldError> {
         Ok(self.load(key, UpstreamName::Composio).await??)
+    }
+
+    /// Runs an action on an account.
+    pub(super) async fn act(&self, request: ActionRequest) -> Result<ActionResult, ActionError> {
+        let context = ActionContext {
+            sources: Arc::clone(&self.parts.sources),
+            caller: self.caller.clone(),
+            stats: Arc::clone(&self.loader().stats),
+        };
+        self.parts.actions.run(context, request).await
     }
 
     /// One key through the loader. A loader answers every key; that it did not, or panicked, is a

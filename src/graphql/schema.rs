@@ -2,10 +2,11 @@
 
 use async_graphql::{MergedObject, ObjectType, SDLExportOptions, Schema, ValidationMode};
 
+use super::account_actions::AccountMutations;
 use super::gateway_queries::GatewayQueries;
 use super::query::Query;
 use super::subscription::Subscription;
-use super::upstreams::Mutation;
+use super::upstreams::UpstreamMutations;
 
 /// The schema that operations run against.
 pub(super) type GraphSchema = Schema<FullRoot, Mutation, Subscription>;
@@ -21,6 +22,10 @@ struct PublicRoot(Query);
 #[graphql(name = "Query")]
 pub(super) struct FullRoot(GatewayQueries, Query);
 
+/// The root of every mutation.
+#[derive(MergedObject)]
+pub(super) struct Mutation(UpstreamMutations, AccountMutations);
+
 /// Builds the schema that operations run against.
 pub(super) fn schema() -> GraphSchema {
     with_queries(FullRoot(GatewayQueries, Query))
@@ -29,7 +34,9 @@ pub(super) fn schema() -> GraphSchema {
 fn with_queries<Q: ObjectType + 'static>(query: Q) -> Schema<Q, Mutation, Subscription> {
     // No extension is registered, not even one that does nothing: one alone doubles the time of
     // execution. Documents are validated before they get here, so the fast mode is enough.
-    Schema::build(query, Mutation, Subscription).validation_mode(ValidationMode::Fast).finish()
+    Schema::build(query, Mutation(UpstreamMutations, AccountMutations), Subscription)
+        .validation_mode(ValidationMode::Fast)
+        .finish()
 }
 
 /// The schema in GraphQL's schema definition language, as `schema.graphql` holds it.

@@ -91,6 +91,8 @@ pub(super) enum ChangeCause {
     Webhook,
     /// A `refresh` mutation.
     Refresh,
+    /// A mutation that changed a connected account, by any client.
+    Mutation,
 }
 
 pub(super) struct ProviderChange(Arc<watch::change::ProviderChange>);

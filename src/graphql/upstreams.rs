@@ -139,11 +139,11 @@ pub(super) fn upstreams(ctx: &Context<'_>) -> Vec<Upstream> {
     operation(ctx).loader().sources().into_iter().map(|source| Upstream { source, shows_details }).collect()
 }
 
-pub(super) struct Mutation;
+pub(super) struct UpstreamMutations;
 
-/// The root of every mutation.
-#[Object]
-impl Mutation {
+// A name of its own, as it is merged into the root.
+#[Object(name = "UpstreamMutations")]
+impl UpstreamMutations {
     /// Invalidates the cached data of the caller, so that it is fetched again. Limited in rate: if this refresh is rejected, `retryAt` says when the next one is accepted.
     async fn refresh(
         &self,

@@ -120,7 +120,9 @@ const COMPLETE: Outcome = Outcome::Executed { whole: true };
 
 /// Headers for caches, also on 304 (RFC 9110, 15.4.5).
 fn describe(headers: &mut HeaderMap, answer: &OperationResponse, tag: Option<HeaderValue>) {
-    let keeping = if answer.outcome == COMPLETE { "private, no-cache" } else { "no-store" };
+    // The response to a mutation can contain a sign-in page's URL.
+    let is_storable = answer.outcome == COMPLETE && !answer.is_of_mutation();
+    let keeping = if is_storable { "private, no-cache" } else { "no-store" };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(keeping));
     headers.extend(tag.map(|tag| (ETAG, tag)));
     // Age of the oldest part in whole seconds (RFC 9111, 5.1).

@@ -82,10 +82,10 @@ impl DataSources {
         }
     }
 
-    /// Expires a tenant's accounts, because a webhook reported a change.
-    pub fn accounts_changed(&self, tenant: &Tenant) {
+    /// Expires a tenant's cached accounts on all replicas, because some have changed.
+    pub fn accounts_changed(&self, tenant: &Tenant, cause: ChangeCause) {
         if let Some(composio) = &tenant.composio {
-            self.lists.upstream_cache().expire(&composio.fingerprint(), ChangeCause::Webhook);
+            self.lists.upstream_cache().expire(&composio.fingerprint(), cause);
         }
     }
 

@@ -157,7 +157,29 @@ impl OperationStats {
         if let Ok(kept) = result {
             self.uses(kept.freshness);
         }
-        if got == ValueSource::Fetched && !result.as_ref().is_err_and(UpstreamError::is_held) {
+        self.enter_call(upstream, asked, asked_at, got, result.as_ref().err());
+    }
+
+    /// Records a call that reads no value with an age: a write.
+    pub(super) fn enter_write<T>(
+        &self,
+        action: &'static str,
+        asked_at: Instant,
+        result: &Result<T, UpstreamError>,
+    ) {
+        let asked = || action.to_owned();
+        self.enter_call(UpstreamName::Composio, asked, asked_at, ValueSource::Fetched, result.as_ref().err());
+    }
+
+    fn enter_call(
+        &self,
+        upstream: UpstreamName,
+        asked: impl FnOnce() -> String,
+        asked_at: Instant,
+        got: ValueSource,
+        error: Option<&UpstreamError>,
+    ) {
+        if got == ValueSource::Fetched && !error.is_some_and(UpstreamError::is_held) {
             let [leadlex, composio] = &self.calls_made;
             let made = match upstream {
                 UpstreamName::Leadlex => leadlex,
@@ -176,7 +198,7 @@ impl OperationStats {
                 asked: asked(),
                 started_at_ms: milliseconds(asked_at - self.started),
                 took_ms: milliseconds(asked_at.elapsed()),
-                outcome: result.as_ref().map_or_else(|error| error.failure.code(), |_| "OK"),
+                outcome: error.map_or("OK", |error| error.failure.code()),
             }),
         });
     }

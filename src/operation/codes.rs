@@ -27,6 +27,10 @@ pub enum Code {
     LimitExceeded,
     /// The operation took longer than it may, and was ended; at a field, its time was up before that was asked for.
     DeadlineExceeded,
+    /// Actions on accounts are switched off.
+    ActionsDisabled,
+    /// The caller made too many actions in a minute; `extensions.retryAfterMs` says when the next one is allowed.
+    ActionsRateLimited,
     /// Too much is executed already; `extensions.retryAfterMs` says when to come again.
     Overloaded,
     /// A fault of this layer, which its log knows more about.
@@ -50,7 +54,7 @@ pub enum Code {
 
 impl Code {
     /// The whole list.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::GraphqlParseFailed,
         Self::GraphqlValidationFailed,
         Self::OperationResolutionFailure,
@@ -61,6 +65,8 @@ impl Code {
         Self::Forbidden,
         Self::LimitExceeded,
         Self::DeadlineExceeded,
+        Self::ActionsDisabled,
+        Self::ActionsRateLimited,
         Self::Overloaded,
         Self::Internal,
         Self::UpstreamTimeout,
@@ -86,6 +92,8 @@ impl Code {
             Self::Forbidden => "FORBIDDEN",
             Self::LimitExceeded => "LIMIT_EXCEEDED",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::ActionsDisabled => "ACTIONS_DISABLED",
+            Self::ActionsRateLimited => "ACTIONS_RATE_LIMITED",
             Self::Overloaded => "OVERLOADED",
             Self::Internal => "INTERNAL",
             Self::UpstreamTimeout => "UPSTREAM_TIMEOUT",

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::codes::Code;
 use crate::graphql::errors::FieldError;
+use crate::loaders::actions::outcome::ActionRefusal;
 use crate::upstream::error::UpstreamError;
 
 /// The maximum number of listed errors of a document.
@@ -138,6 +139,14 @@ impl GraphqlError {
                     Self::coded(known.code(), known.to_string()).with_reason(input.reason.as_str());
                 error.extensions.representations.push(*place);
                 error
+            }
+            Some(known @ FieldError::Action(refusal)) => {
+                let error = Self::coded(known.code(), known.to_string());
+                match refusal {
+                    ActionRefusal::TooMany(wait) => error.with_retry_after(*wait),
+                    ActionRefusal::ReadOnlyKey => error.with_reason("READ_ONLY_KEY"),
+                    ActionRefusal::Disabled | ActionRefusal::NotAllowed(_) => error,
+                }
             }
             Some(known @ FieldError::ForAdmins) => Self::coded(known.code(), known.to_string()),
             Some(known @ FieldError::TooManyProviders { .. }) => {

@@ -54,6 +54,12 @@ impl OperationResponse {
         self.tag.of(&self.body)
     }
 
+    /// Whether the operation is a mutation.
+    #[must_use]
+    pub fn is_of_mutation(&self) -> bool {
+        self.origin.operation.as_ref().is_some_and(|operation| operation.kind() == "mutation")
+    }
+
     /// The response of an operation that ran.
     pub(super) fn executed(
         data: &Value,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use http::HeaderName;
+use bytes::Bytes;
+use http::{HeaderName, Method};
 use url::form_urlencoded::Serializer;
 
 use super::counts::CallCounts;
@@ -21,7 +22,7 @@ use crate::domain::problems::Problems;
 use crate::domain::upstream_name::Composio;
 use crate::telemetry::metrics::readings::Readings;
 
-const PATH: &str = "/api/v3/connected_accounts";
+pub(super) const PATH: &str = "/api/v3/connected_accounts";
 
 /// A decoded page.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub struct AccountPage {
 /// Client of the connected-accounts API.
 #[derive(Clone)]
 pub struct AccountsClient {
-    transport: Transport,
+    pub(super) transport: Transport,
 }
 
 impl AccountsClient {
@@ -125,7 +126,8 @@ impl AccountsClient {
     ) -> Result<UpstreamResponse<AccountPage>, UpstreamError> {
         let key = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
         let deadline = self.transport.deadline();
-        let ask = UpstreamRequest { path: PATH, query, credential, key, purpose, deadline };
+        let (method, body) = (Method::GET, Bytes::new());
+        let ask = UpstreamRequest { method, path: PATH, query, body, credential, key, purpose, deadline };
         self.transport.send(ask, wire::accounts::page).await
     }
 }

@@ -207,6 +207,7 @@ impl CallLimiter {
             ticket,
             sent: now,
             has_response: false,
+            is_write: false,
             ended: false,
             _concurrency: concurrency,
         })
@@ -304,11 +305,17 @@ pub(super) struct CallPermit {
     ticket: Ticket,
     sent: Instant,
     has_response: bool,
+    is_write: bool,
     ended: bool,
     _concurrency: ConcurrencyPermit,
 }
 
 impl CallPermit {
+    /// Marks the call as a write.
+    pub(super) fn for_write(&mut self) {
+        self.is_write = true;
+    }
+
     /// Records the head of a response. Returns how long a 429 holds the next call.
     pub(super) fn on_response(&mut self, status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
         self.has_response = true;
@@ -338,7 +345,11 @@ impl CallPermit {
             state.quota.on_response(&self.call, now, wall, &HeaderMap::new());
             self.limiter.publish(self.id, CallEvent::Ended);
         }
-        state.history.record(wall, outcome);
+        // A refused write says nothing about reads: a key without the permission to write can still read.
+        let is_refused_write = self.is_write && outcome.is_err_and(UpstreamError::is_refusal);
+        if !is_refused_write {
+            state.history.record(wall, outcome);
+        }
         match outcome {
             Err(error) if error.failure.is_trouble() => state.breaker.on_failure(self.ticket, now),
             Err(error) if error.failure == UpstreamFailure::Internal => {

@@ -95,6 +95,7 @@ pub struct UpstreamError {
     is_repeated: bool,
     is_permanent: bool,
     is_on_closed_connection: bool,
+    is_unsent: bool,
     detail: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -113,6 +114,7 @@ impl UpstreamError {
             is_repeated: false,
             is_permanent: false,
             is_on_closed_connection: false,
+            is_unsent: false,
             detail: None,
         }
     }
@@ -142,6 +144,24 @@ impl UpstreamError {
     /// Marks a call whose connection was closed before the response began.
     pub(super) fn on_closed_connection(self) -> Self {
         Self { is_on_closed_connection: true, ..self }
+    }
+
+    /// Marks a call without a connection: nothing of the request was sent.
+    pub(super) fn unsent(self) -> Self {
+        Self { is_unsent: true, ..self }
+    }
+
+    /// Whether the upstream may have received and processed the request, although no usable response arrived. Only
+    /// such a failure leaves the outcome of a write unknown.
+    #[must_use]
+    pub fn is_outcome_unknown(&self) -> bool {
+        let is_trouble = self.failure.is_trouble() || self.failure == UpstreamFailure::Internal;
+        is_trouble && !self.held && !self.is_unsent
+    }
+
+    /// Whether the upstream refused this request, and not the key or the rate of requests.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self.failure, UpstreamFailure::Forbidden | UpstreamFailure::Rejected)
     }
 
     /// Whether the connection was closed before the response began.

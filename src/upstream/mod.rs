@@ -1,6 +1,7 @@
 //! Clients of the two REST APIs.
 //!
-//! [`providers`] and [`accounts`] know the paths, parameters and responses of one API each. Both use
+//! [`providers`] and [`accounts`] know the paths, parameters and responses of one API each; [`account_writes`] has the
+//! calls that change an account. All use
 //! [`transport`], the only HTTP client of the crate. `wire` decodes by allow-list, so no secret is stored
 //! beyond the response's bytes.
 //!
@@ -9,6 +10,7 @@
 //! `metrics` report the outcomes, and `problem_log` logs what responses contained that could not be read.
 //! [`jwks`] fetches the keys of token issuers.
 
+pub mod account_writes;
 pub mod accounts;
 pub mod breaker;
 mod call_limiter;

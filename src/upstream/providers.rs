@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Method;
 use http::header::AUTHORIZATION;
 
 use super::counts::CallCounts;
@@ -106,7 +108,8 @@ impl ProvidersClient {
     ) -> Result<UpstreamResponse<FetchedProviders>, UpstreamError> {
         let key = (AUTHORIZATION, format!("Bearer {}", credential.expose()));
         let deadline = self.transport.deadline();
-        let ask = UpstreamRequest { path: PATH, query: "", credential, key, purpose, deadline };
+        let (method, query, body) = (Method::GET, "", Bytes::new());
+        let ask = UpstreamRequest { method, path: PATH, query, body, credential, key, purpose, deadline };
         self.transport.send(ask, wire::providers::list).await
     }
 }

@@ -1,6 +1,7 @@
 //! Decides whether a failed call is repeated, and after which delay.
 //!
-//! Every retried call is a GET, so it is safe to repeat. The kind of failure, the remaining time and a retry
+//! A read is safe to repeat. A write is repeated only if the upstream cannot have processed it: there was no connection, or
+//! the response was a 429. The kind of failure, the remaining time and a retry
 //! budget decide: only a share of the calls may be repeated, because an upstream in trouble survives 10 % more
 //! calls, not three times as many. The delay is random between zero and a bound that doubles ("full jitter"),
 //! so calls that failed together do not return together. `Retry-After` is honoured; if it is longer than a
@@ -55,14 +56,15 @@ pub(super) fn budget(settings: &RetrySettings) -> TpsBudget {
 pub(super) struct Retries<'a> {
     settings: &'a RetrySettings,
     budget: &'a TpsBudget,
+    is_write: bool,
     waited: u32,
 }
 
 impl<'a> Retries<'a> {
     /// Starts the retries of a new call.
-    pub(super) fn for_call(settings: &'a RetrySettings, budget: &'a TpsBudget) -> Self {
+    pub(super) fn for_call(settings: &'a RetrySettings, budget: &'a TpsBudget, is_write: bool) -> Self {
         budget.deposit();
-        Self { settings, budget, waited: 0 }
+        Self { settings, budget, is_write, waited: 0 }
     }
 
     /// Returns the delay before the next attempt; `None` if the call is not repeated. `jitter` is between 0
@@ -81,6 +83,7 @@ impl<'a> Retries<'a> {
         if self.waited >= self.settings.retries_max
             || !failed.failure.is_retryable()
             || failed.is_permanent()
+            || (self.is_write && failed.is_outcome_unknown())
             || (is_held && failed.failure != UpstreamFailure::RateLimited)
         {
             return None;
@@ -120,7 +123,7 @@ mod tests {
     /// Delays of one call that fails each time, in milliseconds.
     fn waits(error: &UpstreamError, left_ms: u64, jitter: f64) -> Vec<u128> {
         let budget = budget(&SETTINGS);
-        let mut retries = Retries::for_call(&SETTINGS, &budget);
+        let mut retries = Retries::for_call(&SETTINGS, &budget, false);
         let now = Instant::now();
         let deadline = now + Duration::from_millis(left_ms);
         std::iter::from_fn(|| Some(retries.wait(error, now, deadline, jitter)?.as_millis())).collect()
@@ -140,7 +143,7 @@ mod tests {
         assert_eq!(waits(&closed, 60_000, 1.0), [0, 800, 1_600, 2_000]);
         let settings = RetrySettings { budget_percent: 0, ..SETTINGS };
         let budget = TpsBudget::new(BUDGET_WINDOW, 0, 0.0);
-        let mut retries = Retries::for_call(&settings, &budget);
+        let mut retries = Retries::for_call(&settings, &budget, false);
         let now = Instant::now();
         let deadline = now + Duration::from_secs(60);
         assert_eq!(retries.wait(&closed, now, deadline, 1.0), Some(Duration::ZERO));
@@ -176,13 +179,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_write_is_repeated_only_if_the_upstream_did_not_process_it() {
+        use UpstreamFailure as F;
+        let budget = budget(&SETTINGS);
+        let is_repeated = |error: &UpstreamError| {
+            let (now, deadline) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+            Retries::for_call(&SETTINGS, &budget, true).wait(error, now, deadline, 0.0).is_some()
+        };
+        for failure in [F::Timeout, F::Unavailable, F::BadResponse, F::Rejected, F::Forbidden] {
+            assert!(!is_repeated(&failed(failure, None)), "{failure:?}");
+        }
+        assert!(!is_repeated(&failed(F::Unavailable, None).on_closed_connection()));
+        assert!(is_repeated(&failed(F::Unavailable, None).unsent()));
+        assert!(is_repeated(&failed(F::RateLimited, Some(1_000))));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_budget_is_a_fifth_of_the_calls_plus_one_per_second() {
         let error = failed(UpstreamFailure::Unavailable, None);
         let budget = budget(&SETTINGS);
         let repeated = |calls: usize| {
             let (now, deadline) = (Instant::now(), Instant::now() + Duration::from_secs(60));
             (0..calls)
-                .filter(|_| Retries::for_call(&SETTINGS, &budget).wait(&error, now, deadline, 0.0).is_some())
+                .filter(|_| {
+                    Retries::for_call(&SETTINGS, &budget, false).wait(&error, now, deadline, 0.0).is_some()
+                })
                 .count()
         };
         assert_eq!(repeated(1_000), 210, "ten for the last ten seconds, and the share");

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use tokio::time::{Instant, timeout_at};
@@ -38,6 +38,7 @@ use crate::domain::clock::Clock;
 use crate::domain::credential::Credential;
 use crate::domain::problems::Problems;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
+use crate::domain::web_url::is_loopback;
 use crate::replicas::Replicas;
 use crate::telemetry::metrics::readings::Readings;
 use crate::telemetry::traces::{Fact, Open, Post};
@@ -96,15 +97,6 @@ fn client(url: &Url) -> Result<reqwest::Client, reqwest::Error> {
     builder.build()
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
 /// Client of one upstream.
 #[derive(Clone)]
 pub struct Transport {
@@ -115,10 +107,14 @@ pub struct Transport {
     limiters: CallLimiters,
 }
 
-/// A GET request to an upstream.
+/// A request to an upstream.
 pub(super) struct UpstreamRequest<'a, U> {
+    /// GET, or the method of a write. A write is not repeated once the upstream may have received it.
+    pub(super) method: Method,
     pub(super) path: &'a str,
     pub(super) query: &'a str,
+    /// The JSON body of a write; empty without one.
+    pub(super) body: Bytes,
     pub(super) credential: &'a Credential<U>,
     /// The header with the API key.
     pub(super) key: (HeaderName, String),
@@ -207,7 +203,8 @@ impl Transport {
         let limiter = self.limiters.of(ask.credential);
         let (purpose, deadline) = (ask.purpose, ask.deadline);
         let request = self.request(ask)?;
-        let mut retries = Retries::for_call(&self.settings.retry, limiter.budget());
+        let is_write = request.method() != Method::GET;
+        let mut retries = Retries::for_call(&self.settings.retry, limiter.budget(), is_write);
         let (mut last_error, mut attempt): (Option<UpstreamError>, u32) = (None, 0);
         loop {
             let tried = match limiter.acquire(purpose, deadline).await {
@@ -249,6 +246,9 @@ impl Transport {
         deadline: Instant,
         decode: impl Fn(&[u8]) -> Result<T, E>,
     ) -> Result<UpstreamResponse<T>, UpstreamError> {
+        if request.method() != Method::GET {
+            permit.for_write();
+        }
         let (began, timeout) = (Instant::now(), self.settings.timeout().min(self.settings.deadline()));
         let until = deadline.min(began + timeout);
         let answered = timeout_at(until, self.call(request, &mut permit, until).boxed()).await;
@@ -273,11 +273,17 @@ impl Transport {
         let mut key = HeaderValue::try_from(key)
             .map_err(|error| self.error(UpstreamFailure::Internal).caused_by(error))?;
         key.set_sensitive(true);
-        Request::get(url.as_str())
+        let mut request = Request::builder()
+            .method(ask.method)
+            .uri(url.as_str())
             .header(header::ACCEPT, "application/json")
             .header(header::ACCEPT_ENCODING, content_coding::ACCEPTED)
-            .header(header_name, key)
-            .body(Bytes::new())
+            .header(header_name, key);
+        if !ask.body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        request
+            .body(ask.body)
             // Only a URL of more than 64 KiB can be invalid here, and servers refuse it too (414).
             .map_err(|error| self.error(UpstreamFailure::Rejected).caused_by(error))
     }
@@ -289,16 +295,20 @@ impl Transport {
         until: Instant,
     ) -> Result<UpstreamResponse<Bytes>, UpstreamError> {
         let unavailable = |error: BoxError| {
-            let is_closed = is_closed_connection(error.as_ref());
+            let (is_closed, is_unsent) =
+                (is_closed_connection(error.as_ref()), is_connect_failure(error.as_ref()));
             let error = self.error(UpstreamFailure::Unavailable).caused_by(error);
+            let error = if is_unsent { error.unsent() } else { error };
             if is_closed { error.on_closed_connection() } else { error }
         };
+        let is_write = request.method() != Method::GET;
         let response = self.network.clone().oneshot(request).await.map_err(unavailable)?;
         let (head, body) = response.into_parts();
         // Recorded before the body is read: the upstream has counted the call in any case.
         let held = permit.on_response(head.status, &head.headers);
         // 203: a proxy on the way has changed the response (RFC 9110, 15.3.4), which still answers the request.
-        if matches!(head.status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION) {
+        let is_answer = matches!(head.status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION);
+        if is_answer || (is_write && head.status.is_success()) {
             let limit_bytes = self.settings.body_limit_bytes;
             let body = self.read(body, limit_bytes).await?;
             let body = content_coding::decode(&head.headers, body, limit_bytes).map_err(|coding| {
@@ -369,6 +379,12 @@ fn is_closed_connection(error: &(dyn Error + 'static)) -> bool {
         matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
     });
     is_incomplete || is_reset || error.source().is_some_and(is_closed_connection)
+}
+
+/// Whether no connection was established, so that nothing of the request was sent.
+fn is_connect_failure(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect)
+        || error.source().is_some_and(is_connect_failure)
 }
 
 /// Records the outcome of a call in its span.

@@ -6,6 +6,7 @@
 //! through GraphQL. `serialized_rows` checks that both ways to produce a response agree. `PROPTEST_CASES` sets the
 //! number of cases (default 1,000). A failure prints its seed and its smallest case.
 
+mod actions;
 mod batching;
 mod bench;
 mod calls;

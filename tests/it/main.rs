@@ -10,6 +10,7 @@
 )]
 
 mod abuse;
+mod actions;
 mod auth_modes;
 mod config;
 mod edge;

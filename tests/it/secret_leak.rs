@@ -6,6 +6,7 @@
 
 mod callers;
 mod selections;
+mod sign_in_links;
 mod situations;
 mod spans;
 mod subscriptions;
@@ -306,6 +307,10 @@ async fn catalogue(
         ("usersByIds", _) => json!(users),
         ("toolkit", _) => json!("slack"),
         ("toolkitsBySlugs", _) => json!(["gmail"]),
+        ("createConnectLink", _) => json!({ "authConfigId": "ac_gmail", "userId": users[0] }),
+        ("setAccountEnabled", _) => json!({ "id": ids[0], "enabled": false }),
+        ("renameAccount", _) => json!({ "id": ids[0], "alias": "Work" }),
+        ("reconnectAccount" | "revokeAccount" | "removeAccount", _) => json!({ "id": ids[0] }),
         _ => panic!("what is `{argument}` of `{field}`?"),
     })
 }

@@ -337,6 +337,11 @@ impl World {
         OperationEngine::new(self.graph.graph.clone(), &Shares::of(0), self.clock).unwrap()
     }
 
+    /// All cached values of a caller's tenant, as text.
+    pub(crate) fn dump(&self, caller: &Caller) -> String {
+        self.graph.graph.dump(caller)
+    }
+
     /// Drops every value that is cached for a caller's credentials.
     pub(crate) fn expire(&self, caller: &Caller) {
         self.graph.graph.expire(caller);
@@ -351,6 +356,20 @@ impl World {
     pub(crate) fn with_limits(self, limits: LimitSettings) -> Self {
         let (connections, lists) = (DEFAULTS.connections.clone(), DEFAULTS.lists.clone());
         Self { operations: self.operations.with_limits(limits, connections, lists), ..self }
+    }
+
+    /// The same world after a reload with these settings of actions.
+    pub(crate) fn reloaded(&self, config: &Config) -> Self {
+        let graph = self.graph.graph.under(
+            config.toolkit_mapping().clone(),
+            config.connections.clone(),
+            config.federation.clone(),
+            config.health.rules(),
+            config.actions.clone(),
+        );
+        let graph = CountingExecutor { graph, executions: Arc::default() };
+        let operations = OperationEngine::new(graph.clone(), &config.cache.shares(), self.clock).unwrap();
+        Self { sandbox: self.sandbox.clone(), operations, graph, clock: self.clock }
     }
 
     /// The engine that an edge in front of this world uses.

@@ -6,6 +6,7 @@
 //!   holds rows of several parents. If rows are distributed unevenly, each parent can come out short and be requested
 //!   again.
 //! - A disagreement takes two requests for one row of each integration's accounts.
+//! - An action on an account takes one write, and up to four reads of the account. Mutations run one after the other.
 //! - A refresh reads both upstreams again, even if they were read before.
 //! - Counts take one call per number, up to a cap, and the first page of a walk before that is decided.
 
@@ -56,6 +57,15 @@ impl<'a> Calls<'a> {
             // Of the whole project; within a connection counts are that connection's.
             "ConnectedAccountStatusCount" if field.name == "accountCounts" => self.counts(1.0 + STATUSES),
             "ConnectedAccount" => self.by_ids(objects),
+            // Up to two reads of the account, the write, a read without its confirmation, and one of the payload's accounts.
+            "CreateConnectLinkPayload"
+            | "ReconnectAccountPayload"
+            | "SetAccountEnabledPayload"
+            | "RenameAccountPayload"
+            | "RevokeAccountPayload"
+            | "RemoveAccountPayload" => {
+                self.others = self.others.saturating_add(whole(objects).saturating_mul(5))
+            }
             // Both sources are read again, each in one call.
             "RefreshPayload" => self.others = self.others.saturating_add(whole(objects).saturating_mul(2)),
             "Node" => {

@@ -88,6 +88,8 @@ const CODE: Label = label(
         "FORBIDDEN",
         "LIMIT_EXCEEDED",
         "DEADLINE_EXCEEDED",
+        "ACTIONS_DISABLED",
+        "ACTIONS_RATE_LIMITED",
         "OVERLOADED",
         "INTERNAL",
         "UPSTREAM_TIMEOUT",
@@ -198,6 +200,12 @@ declared! {
         "End of that window, in seconds since 1970";
     QUOTA_WINDOW = Gauge "switchboard_upstream_quota_window_seconds" in "seconds" by [UPSTREAM]:
         "Length of that window";
+    ACTIONS = Counter "switchboard_actions_total" in ""
+        by [
+            label("action", &["connect", "reconnect", "enable", "rename", "revoke", "remove"]),
+            label("outcome", &["ok", "refused", "failed", "unknown"])
+        ]:
+        "Actions on connected accounts; `refused`: not allowed, invalid or refused by Composio; `unknown`: Composio did not confirm it";
     REPLICA_COMMANDS = Counter "switchboard_replica_commands_total" in ""
         by [
             label("task", &["get", "set", "claim", "publish", "subscribe"]),

@@ -5,6 +5,7 @@
 //! ([`rows`]). An unreadable value loses only that value ([`lenient`]). Errors of serde are dropped, because
 //! their text can quote a value.
 
+pub(super) mod account_writes;
 pub(super) mod accounts;
 mod connection_state;
 pub(super) mod lenient;

@@ -179,7 +179,9 @@ fn expensive_fields_have_a_cost() {
         "IntegrationHealth.accountCounts weight: 80",
         "IntegrationHealth.accountsNeedingAttention weight: 10",
         "IntegrationHealth.providerCounts weight: 10",
+        "Mutation.createConnectLink weight: 10",
         "Mutation.refresh weight: 20",
+        "Mutation.renameAccount weight: 20",
         "Provider.disagreement weight: 20",
     ] {
         assert!(costs.contains(&result.to_owned()), "{result} in {costs:?}");

@@ -58,6 +58,17 @@ pub(super) fn full_selections(arguments: &dyn Fn(&str, &str) -> Value) -> FullSe
     FullSelections { cacheable, uncached, mutation, subscriptions }
 }
 
+/// A value as GraphQL writes it: names of input fields have no quotes.
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| format!("{name}: {}", literal(value)));
+            format!("{{ {} }}", fields.collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
 impl Selections<'_> {
     /// All fields of a type; `None` if all of them are too deep.
     fn of(&mut self, ty: &str, levels: usize) -> Option<String> {
@@ -82,7 +93,8 @@ impl Selections<'_> {
         let (name, mut arguments) = (&field.name, Vec::new());
         for argument in &field.arguments {
             if argument.is_required() {
-                arguments.push(format!("{}: {}", argument.name, (self.arguments)(name, &argument.name)));
+                let value = literal(&(self.arguments)(name, &argument.name));
+                arguments.push(format!("{}: {value}", argument.name));
             } else if argument.name == "first" {
                 arguments.push("first: 2".to_owned());
             }

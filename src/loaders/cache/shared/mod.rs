@@ -16,6 +16,6 @@ pub(crate) mod fetch;
 mod generation;
 mod invalidation;
 pub(crate) mod partition;
-mod seal;
+pub(crate) mod seal;
 #[cfg(test)]
 mod tests;

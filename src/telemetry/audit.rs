@@ -1,0 +1,90 @@
+//! The audit log: one line for each action on an account, refused ones included, and their counts.
+//!
+//! The lines have a target of their own, which `log.level` does not filter. They contain the caller's name, the role, the
+//! action, account ids and the outcome; the request's id is in the span around them. They contain no URL, no alias and no
+//! text of an upstream. They are written synchronously, as all log lines, so none is dropped.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::metrics::declared;
+use super::metrics::readings::Readings;
+use crate::domain::actions::Action;
+use crate::domain::caller::Caller;
+
+/// Target of the lines.
+pub(super) const TARGET: &str = "switchboard::audit";
+
+/// The outcome of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ActionOutcome {
+    /// It took effect.
+    Ok,
+    /// Switchboard or Composio refused it.
+    Refused,
+    /// Composio could not be reached, or did not accept the call.
+    Failed,
+    /// Composio did not confirm it.
+    Unknown,
+}
+
+impl ActionOutcome {
+    const ALL: [Self; 4] = [Self::Ok, Self::Refused, Self::Failed, Self::Unknown];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One action.
+pub(crate) struct AuditRecord<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) action: Action,
+    /// The account, `ca_…`; `None` for a new one, or if the id was invalid.
+    pub(crate) account: Option<&'a str>,
+    /// The account that a started sign-in has created.
+    pub(crate) new_account: Option<&'a str>,
+    pub(crate) outcome: ActionOutcome,
+    /// The error code, unless the outcome is [`ActionOutcome::Ok`].
+    pub(crate) code: Option<&'static str>,
+}
+
+/// Counts of actions by kind and outcome.
+#[derive(Debug, Default)]
+pub(crate) struct ActionCounts([[AtomicU64; ActionOutcome::ALL.len()]; Action::ALL.len()]);
+
+impl ActionCounts {
+    /// Counts an action and writes its line.
+    pub(crate) fn record(&self, record: &AuditRecord<'_>) {
+        let count = self.0.get(record.action as usize).and_then(|counts| counts.get(record.outcome as usize));
+        if let Some(count) = count {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        let role = if record.caller.view().is_full() { "ADMIN" } else { "MEMBER" };
+        tracing::info!(
+            target: TARGET,
+            caller = &*record.caller.name,
+            role,
+            action = record.action.name(),
+            account = record.account,
+            new_account = record.new_account,
+            outcome = record.outcome.label(),
+            code = record.code,
+            "action"
+        );
+    }
+
+    /// Adds the counts to a reading.
+    pub(crate) fn read(&self, readings: &mut Readings) {
+        for (action, counts) in Action::ALL.iter().zip(&self.0) {
+            for (outcome, count) in ActionOutcome::ALL.iter().zip(counts) {
+                let labels = [action.name(), outcome.label()];
+                readings.count(&declared::ACTIONS, &labels, count.load(Ordering::Relaxed));
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Composio's write calls for connected accounts (UPSTREAMS.md A11), an extension of [`AccountsClient`].
+//!
+//! Each method sends one request. It is not repeated once the upstream may have received it; an error of which
+//! [`UpstreamError::is_outcome_unknown`] is true means that the write may or may not have taken effect. `connection`,
+//! `connection_data` and `experimental` are never sent: they carry credentials or other users' access.
+
+use bytes::Bytes;
+use http::{HeaderName, Method};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::Serialize;
+
+use super::accounts::{AccountsClient, PATH};
+use super::error::UpstreamError;
+use super::quota::Purpose;
+use super::transport::UpstreamRequest;
+use super::wire::{UnexpectedShape, account_writes as wire};
+use crate::domain::credential::Credential;
+use crate::domain::upstream_name::Composio;
+
+/// An account that no project has, for the write that `switchboard check` sends.
+const UNKNOWN_ACCOUNT: &str = "ca_switchboard_check";
+
+/// A sign-in to start.
+#[derive(Debug, Clone, Serialize)]
+pub struct LinkRequest {
+    /// The auth config to connect with, `ac_…`.
+    pub auth_config_id: Box<str>,
+    /// The end user who connects.
+    pub user_id: Box<str>,
+    /// The name of the new account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alias: Option<Box<str>>,
+    /// The page to which the browser returns after the sign-in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback_url: Option<Box<str>>,
+}
+
+/// A started sign-in. `link_token` is not decoded: the URL contains all that a browser needs.
+#[derive(Debug, Clone)]
+pub struct ConnectLink {
+    /// The page that completes the sign-in. A capability: whoever opens it can connect an account.
+    pub redirect_url: SecretString,
+    /// End of its validity; `None` if the upstream returned no RFC 3339 timestamp.
+    pub expires_at: Option<Timestamp>,
+    /// The new account, `ca_…`.
+    pub account_id: Box<str>,
+}
+
+#[derive(Serialize)]
+struct StatusBody {
+    enabled: bool,
+}
+
+#[derive(Serialize)]
+struct AliasBody<'a> {
+    alias: &'a str,
+}
+
+impl AccountsClient {
+    /// Starts a sign-in, which creates a new account.
+    ///
+    /// # Errors
+    /// If the upstream refuses it, cannot be reached, or returns an unreadable response, or if the call is not sent.
+    pub async fn start_link(
+        &self,
+        credential: &Credential<Composio>,
+        request: &LinkRequest,
+    ) -> Result<ConnectLink, UpstreamError> {
+        self.write(credential, Method::POST, "/link", "", json(request), wire::link).await
+    }
+
+    /// Enables or pauses an account.
+    ///
+    /// # Errors
+    /// As [`Self::start_link`].
+    pub async fn set_enabled(
+        &self,
+        credential: &Credential<Composio>,
+        id: &str,
+        enabled: bool,
+    ) -> Result<(), UpstreamError> {
+        let (path, body) = (format!("/{id}/status"), json(&StatusBody { enabled }));
+        self.write(credential, Method::PATCH, &path, "", body, wire::done).await
+    }
+
+    /// Sets the alias of an account; an empty one removes it.
+    ///
+    /// # Errors
+    /// As [`Self::start_link`].
+    pub async fn rename(
+        &self,
+        credential: &Credential<Composio>,
+        id: &str,
+        alias: &str,
+    ) -> Result<(), UpstreamError> {
+        let (path, body) = (format!("/{id}"), json(&AliasBody { alias }));
+        self.write(credential, Method::PATCH, &path, "", body, wire::done).await
+    }
+
+    /// Revokes an account's credentials at the provider, and returns their kinds; none if they were revoked before.
+    ///
+    /// # Errors
+    /// As [`Self::start_link`].
+    pub async fn revoke(
+        &self,
+        credential: &Credential<Composio>,
+        id: &str,
+    ) -> Result<Vec<Box<str>>, UpstreamError> {
+        let path = format!("/{id}/revoke");
+        self.write(credential, Method::POST, &path, "", Bytes::new(), wire::revoked_tokens).await
+    }
+
+    /// Removes an account. With `revoke`, its credentials are revoked at the provider, in the background.
+    ///
+    /// # Errors
+    /// As [`Self::start_link`].
+    pub async fn remove(
+        &self,
+        credential: &Credential<Composio>,
+        id: &str,
+        revoke: bool,
+    ) -> Result<(), UpstreamError> {
+        let query = if revoke { "revoke_on_delete=true" } else { "" };
+        self.write(credential, Method::DELETE, &format!("/{id}"), query, Bytes::new(), wire::done).await
+    }
+
+    /// Checks that a key may write, by a change that changes nothing: an empty one, of an account that does not exist.
+    ///
+    /// # Errors
+    /// 403 if the key may only read; any other error if that could not be found out.
+    pub async fn probe_write(&self, credential: &Credential<Composio>) -> Result<(), UpstreamError> {
+        let (path, body) = (format!("/{UNKNOWN_ACCOUNT}"), Bytes::from_static(b"{}"));
+        match self.write(credential, Method::PATCH, &path, "", body, wire::done).await {
+            Err(error) if matches!(error.status, Some(400 | 404 | 422)) => Ok(()),
+            result => result,
+        }
+    }
+
+    async fn write<T>(
+        &self,
+        credential: &Credential<Composio>,
+        method: Method,
+        path: &str,
+        query: &str,
+        body: Bytes,
+        decode: impl Fn(&[u8]) -> Result<T, UnexpectedShape>,
+    ) -> Result<T, UpstreamError> {
+        let key = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
+        let (path, deadline) = (format!("{PATH}{path}"), self.transport.deadline());
+        // A client waits for it, so it has precedence over refreshes.
+        let purpose = Purpose::Needed;
+        let request =
+            UpstreamRequest { method, path: &path, query, body, credential, key, purpose, deadline };
+        let response = self.transport.send(request, decode).await.inspect_err(UpstreamError::log)?;
+        Ok(response.body)
+    }
+}
+
+/// The JSON text of a body. Structures of texts can always be written.
+fn json(body: &impl Serialize) -> Bytes {
+    serde_json::to_vec(body).unwrap_or_default().into()
+}

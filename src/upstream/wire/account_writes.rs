@@ -1,0 +1,112 @@
+//! Decodes the responses to writes of connected accounts (UPSTREAMS.md A11), by allow-list.
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::lenient::{Field, Identifier, Text, Texts};
+use super::{UnexpectedShape, object, text};
+use crate::domain::global_id::account_id;
+use crate::upstream::account_writes::ConnectLink;
+use crate::upstream::error_body::public_token;
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Link {
+    redirect_url: Field<Text>,
+    expires_at: Field<Timestamp>,
+    connected_account_id: Field<Identifier>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Done {
+    success: Field<bool>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Revoked {
+    revoked_tokens: Field<Texts>,
+}
+
+/// Decodes a started sign-in; without its URL or the id of its account it is useless.
+pub(in crate::upstream) fn link(body: &[u8]) -> Result<ConnectLink, UnexpectedShape> {
+    let Link { redirect_url, expires_at, connected_account_id } =
+        object(text(body)?).ok_or(UnexpectedShape)?;
+    let Text(redirect_url) = redirect_url.read().ok_or(UnexpectedShape)?;
+    let Identifier(id) = connected_account_id.read().ok_or(UnexpectedShape)?;
+    let account_id = account_id(&id).map_err(|_| UnexpectedShape)?;
+    Ok(ConnectLink {
+        redirect_url: SecretString::from(String::from(redirect_url)),
+        expires_at: expires_at.read(),
+        account_id,
+    })
+}
+
+/// Decodes the confirmation of a write. No body, or one without `success`, confirms it as well: the status says so.
+pub(in crate::upstream) fn done(body: &[u8]) -> Result<(), UnexpectedShape> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    let Done { success } = object(text(body)?).ok_or(UnexpectedShape)?;
+    match success {
+        Field::Read(false) | Field::Unreadable => Err(UnexpectedShape),
+        Field::Read(true) | Field::Absent => Ok(()),
+    }
+}
+
+/// Decodes the kinds of the revoked credentials.
+pub(in crate::upstream) fn revoked_tokens(body: &[u8]) -> Result<Vec<Box<str>>, UnexpectedShape> {
+    let Revoked { revoked_tokens } = object(text(body)?).ok_or(UnexpectedShape)?;
+    let Texts { texts, .. } = revoked_tokens.read().ok_or(UnexpectedShape)?;
+    // A kind is a word. Anything else could be the credential itself.
+    let kinds = texts.iter().filter(|kind| kind.len() <= 20).filter_map(|kind| public_token(kind));
+    Ok(kinds.map(Into::into).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn a_link_needs_its_url_and_the_id_of_its_account() {
+        let read = link(
+            br#"{"link_token":"lk_1","redirect_url":"https://connect.composio.dev/lk_1",
+                "expires_at":"2026-11-21T12:10:00Z","connected_account_id":"ca_1"}"#,
+        )
+        .unwrap();
+        assert_eq!(read.redirect_url.expose_secret(), "https://connect.composio.dev/lk_1");
+        assert_eq!((&*read.account_id, read.expires_at.is_some()), ("ca_1", true));
+        assert!(!format!("{read:?}").contains("lk_1"));
+        for body in [
+            r#"{"redirect_url":"https://a.example"}"#,
+            r#"{"connected_account_id":"ca_1"}"#,
+            r#"{"redirect_url":"https://a.example","connected_account_id":"ca_1,ca_2"}"#,
+            "[]",
+            "",
+        ] {
+            assert!(link(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_confirmation_is_any_object_that_does_not_deny_success() {
+        for body in ["", "{}", r#"{"success":true}"#, r#"{"id":"ca_1","status":"ACTIVE"}"#] {
+            assert!(done(body.as_bytes()).is_ok(), "{body}");
+        }
+        for body in ["<html>", "[]", r#"{"success":false}"#, r#"{"success":"yes"}"#] {
+            assert!(done(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn only_words_are_kinds_of_credentials() {
+        let read = revoked_tokens(br#"{"revoked_tokens":["access_token","ya29.secret",7],"token":"x"}"#);
+        assert_eq!(read.unwrap(), [Box::from("access_token")]);
+        assert!(revoked_tokens(br#"{"revoked_tokens":[]}"#).unwrap().is_empty());
+        assert!(revoked_tokens(b"{}").is_err());
+    }
+}
