@@ -8,6 +8,7 @@
 
 pub mod audit;
 pub mod connections;
+pub mod json_lines;
 pub mod metrics;
 pub mod panics;
 pub mod reloads;
@@ -22,6 +23,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt, reload};
+
+use self::json_lines::{JsonFields, JsonLines};
 
 /// The crate whose level can be set; the targets of its modules begin with this name.
 const OURS: &str = env!("CARGO_CRATE_NAME");
@@ -128,8 +131,9 @@ pub fn start(settings: &LogSettings) -> Result<Level, TryInitError> {
         LogFormat::Pretty => {
             fmt::layer().compact().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).boxed()
         }
-        // There is one span, around each request: a list of spans would repeat it.
-        LogFormat::Json => fmt::layer().json().with_span_list(false).with_writer(io::stderr).boxed(),
+        LogFormat::Json => {
+            fmt::layer().fmt_fields(JsonFields).event_format(JsonLines).with_writer(io::stderr).boxed()
+        }
     };
     tracing_subscriber::registry().with(written.with_filter(level)).try_init()?;
     panics::hush();

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
@@ -79,7 +80,8 @@ impl<U> fmt::Debug for Fingerprint<U> {
 
 /// An API key of one upstream.
 pub struct Credential<U> {
-    secret: SecretString,
+    /// Shared, because every request clones its caller's credentials.
+    secret: Arc<SecretString>,
     fingerprint: Fingerprint<U>,
 }
 
@@ -94,7 +96,7 @@ impl<U: Upstream> Credential<U> {
         }
         let digest = Sha256::new().chain_update(U::NAME.to_string()).chain_update([0]).chain_update(key);
         Ok(Self {
-            secret: SecretString::from(key),
+            secret: Arc::new(SecretString::from(key)),
             fingerprint: Fingerprint { digest: digest.finalize().into(), upstream: PhantomData },
         })
     }
@@ -113,7 +115,7 @@ impl<U: Upstream> Credential<U> {
 
 impl<U> Clone for Credential<U> {
     fn clone(&self) -> Self {
-        Self { secret: self.secret.clone(), fingerprint: self.fingerprint }
+        Self { secret: Arc::clone(&self.secret), fingerprint: self.fingerprint }
     }
 }
 

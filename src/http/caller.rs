@@ -18,8 +18,6 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
 
 use self::jwt::Verifier;
 pub(crate) use self::presented::PresentedCredentials;
@@ -66,15 +64,19 @@ impl Authenticator {
     }
 }
 
-/// Refuses requests for a host name other than loopback. A page can point its own name at 127.0.0.1 and is then of the
-/// same origin as this server, but the browser still sends that name. Browsers always send one.
-pub(crate) async fn require_loopback_host(request: Request, next: Next) -> Response {
-    let (headers, uri) = (request.headers(), request.uri());
-    let nameless = uri.authority().is_none() && !headers.contains_key(HOST);
-    if nameless || origin::called(headers, uri).is_some_and(|name| origin::is_loopback(&name)) {
-        return next.run(request).await;
+/// Refuses requests for a host name other than loopback if there is no authentication. This includes the pages: a page of
+/// another site can point its own name at 127.0.0.1 (DNS rebinding) and is then of the same origin as this server, but the
+/// browser still sends that name. Browsers always send one.
+pub(crate) fn check_host(callers: &Authenticator, request: &Request) -> Result<(), HttpError> {
+    if !matches!(callers, Authenticator::Open(_)) {
+        return Ok(());
     }
-    HttpError::forbidden(FOREIGN_HOST).into_response()
+    let (headers, uri) = (request.headers(), request.uri());
+    let is_nameless = uri.authority().is_none() && !headers.contains_key(HOST);
+    if is_nameless || origin::called(headers, uri).is_some_and(|name| origin::is_loopback(&name)) {
+        return Ok(());
+    }
+    Err(HttpError::forbidden(FOREIGN_HOST))
 }
 
 /// Mode `none` on an address that other machines can reach.

@@ -2,7 +2,8 @@
 //!
 //! Entry points are [`hot_reload::ReloadableEdge`] (the routes) and [`serve`] (the listeners).
 //!
-//! - Every request passes [`framing`], [`request_id`], [`request_recorder`] and, if enabled, [`mod@traced`].
+//! - Every request passes [`framing`], if enabled [`mod@traced`], and [`middleware`], which gives it a [`request_id`] and
+//!   records it ([`request_recorder`]).
 //! - `/graphql` is [`graphql`]: [`media`] types, [`origin`] and [`cors`], [`caller`], [`body`], then the operation engine.
 //!   [`conditional`] answers 304.
 //! - Subscriptions are a [`response_stream`]: [`streaming`] over HTTP as [`event_stream`] or [`multipart`], or a
@@ -26,6 +27,7 @@ mod graphiql;
 mod graphql;
 pub mod hot_reload;
 mod media;
+mod middleware;
 mod multipart;
 pub mod ops;
 mod origin;
@@ -46,10 +48,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::header::{VARY, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::{from_fn, from_fn_with_state, map_response};
-use axum::response::Response;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, any, get};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -108,29 +107,17 @@ fn routes(edge: Edge) -> Router {
     let settings = &edge.settings;
     let (front_page, graph) = (front_page(settings), graph(settings));
     let example = if settings.example { example::routes() } else { Router::new() };
-    let callers = edge.callers.clone();
-    let requests = Arc::clone(edge.operations.metrics().requests());
-    let routes = Router::new()
+    Router::new()
         .merge(front_page)
         .merge(example)
         .route("/graphql", graph)
         .route("/webhooks/composio", any(webhook::handle))
         .fallback(async || HttpError::not_found())
-        .layer(map_response(no_sniff));
-    let recorded = from_fn_with_state(requests, request_recorder::record);
-    restrict_host(routes, &callers).layer(recorded).layer(from_fn(request_id::assign)).with_state(edge)
+        .layer(from_fn_with_state(edge.clone(), middleware::handle))
+        .with_state(edge)
 }
 
-/// Restricts a listener without authentication to clients that address it by a loopback name. This includes GraphiQL,
-/// which a page could otherwise control by DNS rebinding.
-fn restrict_host<S: Clone + Send + Sync + 'static>(routes: Router<S>, callers: &Authenticator) -> Router<S> {
-    match callers {
-        Authenticator::Open(_) => routes.layer(from_fn(caller::require_loopback_host)),
-        _ => routes,
-    }
-}
-
-/// `/graphql` with compression, CORS and `Vary`.
+/// `/graphql` with compression and CORS.
 fn graph(settings: &HttpSettings) -> MethodRouter<Edge> {
     let mut route = any(graphql::answer);
     if settings.compression {
@@ -144,7 +131,7 @@ fn graph(settings: &HttpSettings) -> MethodRouter<Edge> {
     if let Some(cors) = settings.cors_origins.layer() {
         route = route.layer(cors);
     }
-    route.layer(map_response(add_vary))
+    route
 }
 
 /// Minimum size of a compressed response in bytes; smaller ones fit into a packet anyway.
@@ -157,19 +144,4 @@ fn front_page(settings: &HttpSettings) -> Router<Edge> {
     }
     let text = "Switchboard: GraphQL is served at /graphql (POST, GET).\n";
     Router::new().route("/", get(text).fallback(async || HttpError::method_not_allowed("GET, HEAD")))
-}
-
-/// Responses depend on the caller and on what it accepts. `Vary` is set on every response, because a private cache
-/// may store some.
-async fn add_vary(response: Response) -> Response {
-    with(response, VARY, "Authorization, x-api-key, Accept, Accept-Encoding, Origin")
-}
-
-async fn no_sniff(response: Response) -> Response {
-    with(response, X_CONTENT_TYPE_OPTIONS, "nosniff")
-}
-
-fn with(mut response: Response, name: HeaderName, value: &'static str) -> Response {
-    response.headers_mut().insert(name, HeaderValue::from_static(value));
-    response
 }

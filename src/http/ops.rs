@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::IntoResponse as _;
 use axum::routing::get;
 
 use super::bundle;
-use super::caller::Authenticator;
+use super::caller::{Authenticator, check_host};
 use crate::telemetry::metrics::Metrics;
 
 /// Readiness of the server; cheap to clone.
@@ -45,7 +48,14 @@ pub fn router(callers: &Authenticator, readiness: &Readiness, metrics: Metrics) 
         };
         ([(CONTENT_TYPE, HeaderValue::from_static(media)), (VARY, HeaderValue::from_static("Accept"))], page)
     };
-    super::restrict_host(routes.route("/metrics", get(page)), callers)
+    let check = from_fn_with_state(
+        callers.clone(),
+        async |State(callers): State<_>, request: Request, next: Next| match check_host(&callers, &request) {
+            Ok(()) => next.run(request).await,
+            Err(refused) => refused.into_response(),
+        },
+    );
+    routes.route("/metrics", get(page)).layer(check)
 }
 
 /// Whether a scraper accepts OpenMetrics by name, as Prometheus does. All other clients, such as curl, get Prometheus's

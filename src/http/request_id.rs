@@ -4,25 +4,15 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
-use axum::response::Response;
-use tracing::Instrument as _;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header of the id, in requests and responses.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Uses the client's `x-request-id` if it is `[A-Za-z0-9_-]{1,64}`, otherwise creates one; adds it to the log and to the
-/// response. No other client text reaches the log.
-pub(crate) async fn assign(request: Request, next: Next) -> Response {
-    let id = request.headers().get(X_REQUEST_ID).filter(|id| is_valid(id)).cloned();
-    let id = id.unwrap_or_else(new_id);
-    let span =
-        tracing::info_span!("request", id = id.to_str().unwrap_or_default(), method = %request.method());
-    let mut response = next.run(request).instrument(span).await;
-    response.headers_mut().insert(X_REQUEST_ID, id);
-    response
+/// The id of a request: the client's `x-request-id` if it is `[A-Za-z0-9_-]{1,64}`, otherwise a new one. No other client text
+/// reaches the log.
+pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
+    headers.get(X_REQUEST_ID).filter(|id| is_valid(id)).cloned().unwrap_or_else(new_id)
 }
 
 fn is_valid(id: &HeaderValue) -> bool {

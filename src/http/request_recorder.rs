@@ -1,6 +1,7 @@
 //! Records each request of the public listener once: in the metrics and as a log line.
 //!
-//! The handler attaches a record to its response; [`record`] adds status and duration, which only the outermost layer knows.
+//! The handler attaches a record to its response; [`PendingRecord::finish`] adds status and duration, which only the
+//! outermost layer ([`super::middleware`]) knows.
 //! A request whose client disconnects, or that is aborted at shutdown, has neither and is recorded when it is dropped. Its
 //! upstream calls are recorded elsewhere, because they may continue for others. Rejected: a record that handlers fill in
 //! on the way. It would have to be passed to all of them, and to every layer that refuses a request before.
@@ -8,28 +9,12 @@
 use std::sync::Arc;
 
 use axum::body::HttpBody as _;
-use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::Instant;
 
 use super::shutdown::ShutdownToken;
 use crate::telemetry::requests::{Outcome, RequestRecord, Requests, Route, Transport};
-
-/// Records a request and its response.
-pub(crate) async fn record(State(requests): State<Arc<Requests>>, request: Request, next: Next) -> Response {
-    let route = match request.uri().path() {
-        "/graphql" => Route::Graphql,
-        "/webhooks/composio" => Route::Webhook,
-        _ => Route::Other,
-    };
-    let shutdown = ShutdownToken::from_extensions(request.extensions());
-    let pending = PendingRecord::begin(requests, Some(route), Transport::Http, shutdown);
-    let mut response = next.run(request).await;
-    pending.finish(&mut response);
-    response
-}
 
 /// A request or operation without a response so far. If it is dropped, the client has disconnected.
 pub(crate) struct PendingRecord {
@@ -59,7 +44,8 @@ impl PendingRecord {
         self.requests.operation_ended(record, self.began.elapsed());
     }
 
-    fn finish(mut self, response: &mut Response) {
+    /// Records the response, and removes the handler's record from it.
+    pub(super) fn finish(mut self, response: &mut Response) {
         self.is_finished = true;
         let (status, took) = (response.status(), self.began.elapsed());
         let record_of_handler = response.extensions_mut().remove::<RequestRecord>();

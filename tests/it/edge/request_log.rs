@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use switchboard::http::caller::Authenticator;
 use switchboard::http::caller::tokens::Tokens;
 use switchboard::sandbox::{EmulatedUpstream, Fault};
+use switchboard::telemetry::json_lines::{JsonFields, JsonLines};
 use tower::ServiceExt as _;
 use tracing::subscriber::DefaultGuard;
 
@@ -34,8 +35,8 @@ impl LogBuffer {
     /// Writes log lines as `log.format = "json"` does, for this thread.
     fn capture(&self) -> DefaultGuard {
         let writer = self.clone();
-        let json = tracing_subscriber::fmt().json().with_span_list(false).with_writer(move || writer.clone());
-        tracing::subscriber::set_default(json.finish())
+        let json = tracing_subscriber::fmt().fmt_fields(JsonFields).event_format(JsonLines);
+        tracing::subscriber::set_default(json.with_writer(move || writer.clone()).finish())
     }
 
     /// All lines since the last call.

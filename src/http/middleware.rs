@@ -1,0 +1,55 @@
+//! The part of every request of the public listener that is the same for all routes: its id, log span, record, the check of
+//! its host and the headers of its response.
+//!
+//! One function instead of a layer for each: every layer of a router boxes its future and clones the services below it.
+
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::{VARY, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use tracing::Instrument as _;
+
+use super::Edge;
+use super::caller::check_host;
+use super::request_id::{self, X_REQUEST_ID};
+use super::request_recorder::PendingRecord;
+use super::shutdown::ShutdownToken;
+use crate::telemetry::requests::{Route, Transport};
+
+/// Responses of `/graphql` depend on the caller and on what it accepts. `Vary` is set on every response, because a private
+/// cache may store some.
+const GRAPHQL_VARY: &str = "Authorization, x-api-key, Accept, Accept-Encoding, Origin";
+
+/// Handles one request.
+pub(super) async fn handle(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    let id = request_id::of(request.headers());
+    let span = tracing::info_span!(
+        "request",
+        id = id.to_str().unwrap_or_default(),
+        method = request.method().as_str()
+    );
+    let handling = async move {
+        let route = match request.uri().path() {
+            "/graphql" => Route::Graphql,
+            "/webhooks/composio" => Route::Webhook,
+            _ => Route::Other,
+        };
+        let shutdown = ShutdownToken::from_extensions(request.extensions());
+        let requests = edge.operations.metrics().requests();
+        let pending = PendingRecord::begin(requests.clone(), Some(route), Transport::Http, shutdown);
+        let mut response = match check_host(&edge.callers, &request) {
+            Ok(()) => next.run(request).await,
+            Err(refused) => refused.into_response(),
+        };
+        let headers = response.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if route == Route::Graphql {
+            headers.insert(VARY, HeaderValue::from_static(GRAPHQL_VARY));
+        }
+        headers.insert(X_REQUEST_ID, id);
+        pending.finish(&mut response);
+        response
+    };
+    handling.instrument(span).await
+}
