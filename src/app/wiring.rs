@@ -25,7 +25,6 @@ use crate::replicas::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::accounts::AccountsClient;
 use crate::upstream::providers::ProvidersClient;
-use crate::upstream::settings::UpstreamSettings;
 use crate::upstream::transport::{self, Network, Transport};
 
 /// The operation engine over the real networks, without HTTP.
@@ -100,13 +99,9 @@ impl Networks {
     /// # Errors
     /// If TLS cannot be set up, or `redis.ca_file` has become unreadable since the configuration was loaded.
     pub fn real(config: &Config) -> anyhow::Result<Self> {
-        let network =
-            |settings: &UpstreamSettings| transport::network(&settings.base_url).context("cannot set up TLS");
-        Ok(Self {
-            leadlex: network(&config.upstream.leadlex)?,
-            composio: network(&config.upstream.composio)?,
-            store: store(&config.redis)?,
-        })
+        let base_urls = [&config.upstream.leadlex.base_url, &config.upstream.composio.base_url];
+        let [leadlex, composio] = transport::networks(base_urls).context("cannot set up TLS")?;
+        Ok(Self { leadlex, composio, store: store(&config.redis)? })
     }
 }
 

@@ -19,6 +19,7 @@ use crate::domain::toolkits::ToolkitMapping;
 use crate::loaders::actions::AccountActions;
 use crate::loaders::actions::settings::ActionSettings;
 use crate::loaders::batch_scheduler::BatchScheduler;
+use crate::loaders::cache::dependencies::Dependencies;
 use crate::loaders::cache::upstream_cache::Revision;
 use crate::loaders::data_sources::DataSources;
 use crate::loaders::settings::{ConnectionSettings, WatchSettings};
@@ -93,8 +94,8 @@ impl Graph {
 
     /// The state of all data that the caller's responses depend on.
     #[must_use]
-    pub fn revision(&self, caller: &Caller) -> Revision {
-        self.parts.sources.revision(&caller.tenant)
+    pub fn revision(&self, caller: &Caller, of: Dependencies) -> Revision {
+        self.parts.sources.revision(&caller.tenant, of)
     }
 
     /// Counts of upstream calls by outcome: LeadLex, then Composio.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch_metrics::BatchSizes;
+use super::cache::dependencies::Dependencies;
 use super::cache::metrics::read_weight;
 use super::cache::upstream_cache::Revision;
 use super::lists::account_lists::AccountLists;
@@ -35,16 +36,17 @@ pub struct DataSources {
 }
 
 impl DataSources {
-    /// Returns the revision of all data that a tenant's responses are built from.
+    /// Returns the current revision of data of a tenant.
     #[must_use]
-    pub fn revision(&self, tenant: &Tenant) -> Revision {
+    pub fn revision(&self, tenant: &Tenant, of: Dependencies) -> Revision {
         let TenantFingerprints { leadlex, composio } = tenant.fingerprints();
+        let (providers, accounts) = (self.providers.upstream_cache(), self.lists.upstream_cache());
         Revision {
-            leadlex: leadlex.map_or(0, |leadlex| self.providers.upstream_cache().revision(&leadlex)),
-            composio: composio.map_or(0, |composio| self.lists.upstream_cache().revision(&composio)),
+            leadlex: leadlex.map_or(0, |leadlex| providers.revision(&leadlex, of.leadlex)),
+            composio: composio.map_or(0, |composio| accounts.revision(&composio, of.composio)),
             epochs: (
-                leadlex.map_or(0, |leadlex| self.providers.upstream_cache().epoch(&leadlex)),
-                composio.map_or(0, |composio| self.lists.upstream_cache().epoch(&composio)),
+                leadlex.map_or(0, |leadlex| providers.epoch(&leadlex)),
+                composio.map_or(0, |composio| accounts.epoch(&composio)),
             ),
         }
     }

@@ -184,7 +184,7 @@ impl OperationEngine {
         let key = key.map(Arc::new);
         let deadline = Deadline::after(self.admission.as_deref().map(Admission::operation_timeout));
         loop {
-            let cached = |key: &Arc<_>| self.responses.look(key, || self.executor.revision(&caller));
+            let cached = |key: &Arc<_>| self.responses.look(key, |of| self.executor.revision(&caller, of));
             if let Some(cached) = key.as_ref().and_then(cached) {
                 self.preparer.persisted.store(document);
                 return cached;
@@ -204,7 +204,7 @@ impl OperationEngine {
                 return self.admit(prepared, caller, is_traced, deadline).await.0;
             };
             let (executor, asker) = (Arc::clone(&self.executor), caller.clone());
-            let revision = move || executor.revision(&asker);
+            let revision = move |of| executor.revision(&asker, of);
             let (engine, asker) = (self.clone(), caller.clone());
             let execution = async move { engine.admit(prepared, asker, false, deadline).await };
             let (response, got) = self.responses.get(key, revision, execution.boxed()).await;

@@ -9,6 +9,7 @@ use crate::domain::caller::{Caller, Tenant};
 use crate::graphql::graph::Graph;
 use crate::graphql::schema;
 use crate::graphql::subscription::Event;
+use crate::loaders::cache::dependencies::Dependencies;
 use crate::loaders::cache::upstream_cache::Revision;
 use crate::loaders::stats::OperationStats;
 use crate::loaders::watch::change::{AccountChange, ProviderChange};
@@ -30,9 +31,9 @@ pub trait Executor: Send + Sync + 'static {
         stats: Arc<OperationStats>,
     ) -> BoxFuture<'_, Response>;
 
-    /// The state of all data that the caller's responses depend on. While it is unchanged, and until the time at
-    /// which the freshness of the data changes, an operation returns the same response.
-    fn revision(&self, caller: &Caller) -> Revision;
+    /// The revision of data of the caller's tenant. While the revision of what a response depends on is unchanged, and until the
+    /// time at which the freshness of that data changes, an operation returns the same response.
+    fn revision(&self, caller: &Caller, of: Dependencies) -> Revision;
 
     /// A tenant's accounts are not what they were: all of them are read again before they are served.
     fn accounts_changed(&self, _: &Tenant) {}
@@ -85,8 +86,8 @@ impl Executor for Graph {
         self.execute(request, caller, stats).boxed()
     }
 
-    fn revision(&self, caller: &Caller) -> Revision {
-        self.revision(caller)
+    fn revision(&self, caller: &Caller, of: Dependencies) -> Revision {
+        self.revision(caller, of)
     }
 
     fn accounts_changed(&self, tenant: &Tenant) {

@@ -1,12 +1,14 @@
 //! The cache of whole responses, above execution: a repeated query costs one look-up and is neither parsed nor
 //! executed.
 //!
-//! A response changes in one of two ways. By time: its [`Freshness::changes_at`]. Or because data of the tenant was
-//! fetched, invalidated or failed: then its [`Revision`] differs. A response is cached only if nothing was fetched
-//! during its execution, and served only while neither has changed. So it equals, byte for byte, what execution would
-//! return at that moment. The first response, whose parts had to be fetched, is therefore not cached, and the second
-//! is. Rejected: tracking which parts each response depends on, which caches a few responses for longer but has to be
-//! right in every place that reads a part.
+//! A response changes in one of two ways. By time: its [`Freshness::changes_at`]. Or because data that it depends on was
+//! fetched, invalidated or evicted, or a fetch failed: then its [`Revision`] differs. A response is cached only if nothing
+//! that it depends on was fetched during its execution, and served only while neither has changed. So it equals, byte for
+//! byte, what execution would return at that moment. The first response, whose parts had to be fetched, is therefore not
+//! cached, and the second is.
+//!
+//! The cache below records the [`Dependencies`], because it sees every read. One revision of the whole tenant was simpler, but
+//! under memory pressure each eviction ended all responses of a tenant.
 //!
 //! Equal requests at the same time share one execution.
 
@@ -21,6 +23,7 @@ use super::response::{OperationResponse, Outcome};
 use crate::domain::caller::{Caller, TenantFingerprints};
 use crate::domain::view::View;
 use crate::loaders::cache::bounded_map::BoundedMap;
+use crate::loaders::cache::dependencies::{self, Dependencies};
 use crate::loaders::cache::freshness::Freshness;
 use crate::loaders::cache::freshness::ValueSource;
 use crate::loaders::cache::single_flight::SingleFlight;
@@ -77,6 +80,7 @@ struct CachedResponse {
     answer: OperationResponse,
     /// None where nothing was read for it; it may still say that nothing is known, which holds while the revision does.
     made_of: Option<Freshness>,
+    depends_on: Dependencies,
     made_in: Revision,
 }
 
@@ -119,15 +123,16 @@ impl ResponseCache {
         self.kept.all().into_iter().map(one).collect()
     }
 
-    /// The answer that is kept and still is what execution would give; `revision` is the caller's as it is now.
+    /// The cached response, if it still is what execution would return; `revision` returns the current revision of the caller's
+    /// data.
     pub(super) fn look(
         &self,
         question: &ResponseKey,
-        revision: impl FnOnce() -> Revision,
+        revision: impl FnOnce(Dependencies) -> Revision,
     ) -> Option<OperationResponse> {
         let finished = self.kept.get(question)?;
         let is_in_time = finished.made_of.is_none_or(|parts| Instant::now() < parts.changes_at);
-        let is_good = is_in_time && finished.made_in == revision();
+        let is_good = is_in_time && finished.made_in == revision(finished.depends_on);
         is_good.then(|| finished.answer.clone())
     }
 
@@ -136,22 +141,26 @@ impl ResponseCache {
     pub(super) async fn get(
         self: &Arc<Self>,
         question: Arc<ResponseKey>,
-        revision: impl Fn() -> Revision + Clone + Send + 'static,
+        revision: impl Fn(Dependencies) -> Revision + Clone + Send + 'static,
         execution: impl Future<Output = (OperationResponse, Option<Freshness>)> + Send + 'static,
     ) -> (OperationResponse, ValueSource) {
         let landed = || self.look(&question, revision.clone());
         let (answers, key, revised) = (Arc::clone(self), Arc::clone(&question), revision.clone());
         let flight = async move {
-            let before = revised();
-            let (answer, parts) = execution.await;
+            let before = revised(Dependencies::ALL);
+            let ((answer, parts), depends_on) = dependencies::recorded(execution).await;
             let is_whole = answer.outcome == (Outcome::Executed { whole: true });
+            let made_in = revised(depends_on);
             // One that had no time to wait shows what is old, and the next that has waits for what is newer.
-            if is_whole && !answer.is_late && before == revised() {
-                answers.keep(key, &answer, parts, before);
+            if is_whole && !answer.is_late && made_in.is_unchanged_since(&before) {
+                answers.keep(
+                    key,
+                    CachedResponse { answer: answer.to_cached(), made_of: parts, depends_on, made_in },
+                );
             }
             answer
         };
-        let key = (Arc::clone(&question), revision().epochs());
+        let key = (Arc::clone(&question), revision(Dependencies::default()).epochs());
         let (mut answer, got) = self.flights.join(key, landed, flight.instrument(Span::current())).await;
         if got == ValueSource::Joined {
             answer.origin = answer.origin.shared(Made::Joined);
@@ -159,17 +168,9 @@ impl ResponseCache {
         (answer, got)
     }
 
-    fn keep(
-        &self,
-        question: Arc<ResponseKey>,
-        answer: &OperationResponse,
-        made_of: Option<Freshness>,
-        made_in: Revision,
-    ) {
-        if made_of.is_some_and(|parts| parts.changes_at <= Instant::now()) {
-            return;
+    fn keep(&self, question: Arc<ResponseKey>, response: CachedResponse) {
+        if response.made_of.is_none_or(|parts| Instant::now() < parts.changes_at) {
+            self.kept.insert(question, Arc::new(response));
         }
-        let answer = answer.to_cached();
-        self.kept.insert(question, Arc::new(CachedResponse { answer, made_of, made_in }));
     }
 }

@@ -54,9 +54,9 @@ where
                 line.write_str(fields)?;
                 line.write_char(',')?;
             }
-            line.write_str("\"name\":")?;
-            write_text(&mut line, span.name())?;
-            line.write_char('}')?;
+            line.write_str("\"name\":\"")?;
+            line.write_str(span.name())?;
+            line.write_str("\"}")?;
         }
         line.write_str("}\n")
     }
@@ -112,8 +112,10 @@ impl<'w, 'f> Members<'w, 'f> {
             if !is_first {
                 self.writer.write_char(',')?;
             }
-            write_text(self.writer, field.name())?;
-            self.writer.write_char(':')?;
+            // Names are identifiers and need no escapes.
+            self.writer.write_char('"')?;
+            self.writer.write_str(field.name())?;
+            self.writer.write_str("\":")?;
             write_value(self.writer)
         })();
     }
@@ -167,9 +169,11 @@ struct Escaped<'w, 'f>(&'w mut Writer<'f>);
 
 impl Write for Escaped<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let needs_escape = |character: char| matches!(character, '"' | '\\' | '\0'..='\x1f');
+        let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
         let mut rest = text;
-        while let Some((plain, behind)) = rest.find(needs_escape).and_then(|at| rest.split_at_checked(at)) {
+        while let Some((plain, behind)) =
+            rest.bytes().position(needs_escape).and_then(|at| rest.split_at_checked(at))
+        {
             self.0.write_str(plain)?;
             let mut characters = behind.chars();
             match characters.next() {

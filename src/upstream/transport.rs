@@ -55,15 +55,29 @@ pub type Network = BoxCloneSyncService<Request<Bytes>, Response<NetworkBody>, Bo
 /// # Errors
 /// If TLS cannot be set up, for example without any root certificate.
 pub fn network(base_url: &Url) -> Result<Network, reqwest::Error> {
-    let client = client(base_url)?;
-    Ok(BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
+    client(base_url).map(network_of)
+}
+
+/// The real networks of two upstreams. They share a client if they can, because each client reads the system's
+/// certificates, which takes milliseconds at the start.
+///
+/// # Errors
+/// As [`network`].
+pub fn networks([first, second]: [&Url; 2]) -> Result<[Network; 2], reqwest::Error> {
+    let shared = client(first)?;
+    let other = if is_loopback(first) == is_loopback(second) { shared.clone() } else { client(second)? };
+    Ok([shared, other].map(network_of))
+}
+
+fn network_of(client: reqwest::Client) -> Network {
+    BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
         let client = client.clone();
         async move {
             let request = reqwest::Request::try_from(request).map_err(reqwest::Error::without_url)?;
             let response = client.execute(request).await.map_err(reqwest::Error::without_url)?;
             Ok(Response::from(response).map(|body| body.map_err(BoxError::from).boxed_unsync()))
         }
-    })))
+    }))
 }
 
 /// Network for exporting traces to a collector; it reads only the status of responses.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::dependencies;
 use super::freshness::{Cached, Freshness, FreshnessState};
 use super::key::{CacheKey, Weigh};
 use super::upstream_cache::UpstreamCache;
@@ -111,7 +112,7 @@ where
                 counted.of(&credential).entries.fetch_sub(1, Ordering::Relaxed);
                 if cause.was_evicted() {
                     // Invalidates responses that were built from the evicted entry.
-                    counted.changed(&credential);
+                    counted.changed(&*key);
                 }
             })
             // Only frees memory: `usable` checks expiry against Tokio's clock.
@@ -281,16 +282,15 @@ where
     }
 
     fn put(&self, key: K, entry: Entry<V>) {
-        let credential = key.credential();
         let is_newer = |kept: &Entry<V>| (kept.epoch, kept.fetched) > (entry.epoch, entry.fetched);
         if self.entries.get(&key).as_ref().is_some_and(is_newer) {
             // A fetch that began later has already stored its value.
             return;
         }
         let weight = key.weight_bytes() + entry.value.weight_bytes();
-        self.upstream_cache.of(&credential).entries.fetch_add(1, Ordering::Relaxed);
-        self.entries.insert(key, entry);
-        self.upstream_cache.changed(&credential);
+        self.upstream_cache.of(&key.credential()).entries.fetch_add(1, Ordering::Relaxed);
+        self.entries.insert(key.clone(), entry);
+        self.upstream_cache.changed(&key);
         if u64::try_from(weight).unwrap_or(u64::MAX) > self.limit_bytes / HEAVY_PART {
             // moka defers weighing of up to 64 insertions.
             self.entries.run_pending_tasks();
@@ -298,6 +298,7 @@ where
     }
 
     fn usable(&self, key: &K, now: Instant) -> Option<Entry<V>> {
+        dependencies::record(key);
         let entry = self.entries.get(key)?;
         if !self.upstream_cache.shows(&key.credential(), entry.epoch) {
             self.entries.invalidate(key);

@@ -6,6 +6,7 @@
 
 pub(crate) mod bounded_map;
 pub mod deadline;
+pub mod dependencies;
 pub(crate) mod entries;
 pub mod freshness;
 pub mod key;

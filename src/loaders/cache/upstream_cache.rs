@@ -2,7 +2,7 @@
 //!
 //! [`UpstreamCache::expire`] expires all entries of a credential by a new epoch, without a search. Each entry,
 //! and each in-flight fetch, carries the epoch in which its fetch began. An entry of another epoch is fetched
-//! again before it is served. A finished response is valid while the revision is unchanged.
+//! again before it is served. A cached response is valid while the revision of what it depends on is unchanged.
 //!
 //! When the upstream rejects a key, `withdraw` uses the epoch too. Withdrawn entries are never served again,
 //! not even if a fetch fails. `shared` forwards both to the other replicas; `entries` checks the epochs.
@@ -14,6 +14,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::dependencies::{GROUPS, group};
+use super::key::CacheKey;
 use super::metrics::ReadCounts;
 use super::shared::partition::{SharedCache, SharedPartition};
 use crate::domain::change::ChangeCause;
@@ -42,7 +44,10 @@ pub struct UpstreamCache<U> {
 /// Cache state of one credential.
 pub(crate) struct CredentialState {
     epoch: AtomicU64,
+    /// Revision of everything at once: changed by expiry and withdrawal.
     revision: AtomicU64,
+    /// Revisions of the groups of keys.
+    group_revisions: [AtomicU64; GROUPS],
     /// First epoch whose entries may be served; older entries are withdrawn.
     shown_from: AtomicU64,
     /// Time of the last expiry by this replica. A value fetched earlier is outdated.
@@ -77,8 +82,8 @@ pub struct CacheStatistics {
     pub stale_served: u64,
 }
 
-/// Revision of all data that a tenant's responses are built from. It changes when data of either credential
-/// is fetched or expired, or a fetch fails.
+/// Revision of the data that a response depends on. It grows when that data is fetched, expired or evicted, or a fetch
+/// fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Revision {
     pub(crate) leadlex: u64,
@@ -92,6 +97,12 @@ impl Revision {
     #[must_use]
     pub fn epochs(&self) -> (u64, u64) {
         self.epochs
+    }
+
+    /// Whether nothing that this revision is of has changed since `earlier`, which is of all data.
+    #[must_use]
+    pub fn is_unchanged_since(&self, earlier: &Self) -> bool {
+        self.leadlex <= earlier.leadlex && self.composio <= earlier.composio && self.epochs == earlier.epochs
     }
 }
 
@@ -107,9 +118,13 @@ impl<U: Upstream> UpstreamCache<U> {
         Self { settings, clock, reads: ReadCounts::default(), by_credential, shared, next: AtomicU64::new(1) }
     }
 
-    /// Revision of a credential. It changes when its data is fetched or expired, or a fetch fails.
-    pub fn revision(&self, credential: &Fingerprint<U>) -> u64 {
-        self.of(credential).revision.load(Ordering::Acquire)
+    /// Revision of some groups of keys of a credential: the newest one, as numbers only grow. It changes when their data is
+    /// fetched, expired or evicted, or a fetch fails.
+    pub fn revision(&self, credential: &Fingerprint<U>, groups: u64) -> u64 {
+        let state = self.of(credential);
+        let selected = (0..GROUPS).zip(&state.group_revisions).filter(|(group, _)| groups >> group & 1 == 1);
+        let revisions = selected.map(|(_, revision)| revision.load(Ordering::Acquire));
+        revisions.fold(state.revision.load(Ordering::Acquire), u64::max)
     }
 
     /// Expires all entries of a credential, on the other replicas too. They are fetched again before they are
@@ -126,7 +141,7 @@ impl<U: Upstream> UpstreamCache<U> {
     pub(crate) fn expire_here(&self, credential: &Fingerprint<U>, cause: ChangeCause) {
         let credential_state = self.of(credential);
         credential_state.epoch.store(self.next(), Ordering::Release);
-        credential_state.revision.store(self.next(), Ordering::Release);
+        credential_state.revision.fetch_max(self.next(), Ordering::AcqRel);
         credential_state.dropped.send_replace(ExpiryNotice { cause });
     }
 
@@ -175,7 +190,7 @@ impl<U: Upstream> UpstreamCache<U> {
         let epoch = self.next();
         credential_state.shown_from.store(epoch, Ordering::Release);
         credential_state.epoch.store(epoch, Ordering::Release);
-        credential_state.revision.store(self.next(), Ordering::Release);
+        credential_state.revision.fetch_max(self.next(), Ordering::AcqRel);
     }
 
     /// Records a successful read: the upstream accepts the key of the credential.
@@ -211,9 +226,12 @@ impl<U: Upstream> UpstreamCache<U> {
         self.of(credential).epoch.load(Ordering::Acquire)
     }
 
-    /// Advances the revision, because data of the credential has changed.
-    pub(crate) fn changed(&self, credential: &Fingerprint<U>) {
-        self.of(credential).revision.store(self.next(), Ordering::Release);
+    /// Advances the revision of a key's group, because its entry has changed.
+    pub(crate) fn changed<K: CacheKey<Upstream = U>>(&self, key: &K) {
+        let state = self.of(&key.credential());
+        if let Some(revision) = state.group_revisions.get(group(key)) {
+            revision.fetch_max(self.next(), Ordering::AcqRel);
+        }
     }
 
     pub(crate) fn of(&self, credential: &Fingerprint<U>) -> Arc<CredentialState> {
@@ -223,6 +241,7 @@ impl<U: Upstream> UpstreamCache<U> {
                 epoch: epoch.into(),
                 shown_from: epoch.into(),
                 revision: self.next().into(),
+                group_revisions: [const { AtomicU64::new(0) }; GROUPS],
                 read_from: Mutex::default(),
                 is_told_refused: AtomicBool::new(false),
                 shared: self.shared.as_ref().map(|shared| Arc::new(shared.partition(credential))),
@@ -236,6 +255,6 @@ impl<U: Upstream> UpstreamCache<U> {
     }
 
     fn next(&self) -> u64 {
-        self.next.fetch_add(1, Ordering::Relaxed)
+        self.next.fetch_add(1, Ordering::AcqRel)
     }
 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::connection_state::WireState;
 use super::lenient::{Count, Field, Identifier, Object, Text, Texts};
-use super::rows::{FieldProblem, FieldProblems, rows};
+use super::rows::{FieldProblem, FieldProblems, fields, rows};
 use super::{UnexpectedShape, object, text};
 use crate::domain::accounts::{AccountType, AuthConfig, ConnectedAccount, LegacyAccount};
 use crate::domain::open_enum::OpenValue;
@@ -21,9 +21,8 @@ use crate::upstream::accounts::AccountPage;
 const CURSOR_BYTES_MAX: usize = 4 * 1024;
 
 #[derive(Deserialize)]
-struct Page<'j> {
-    #[serde(borrow)]
-    items: Vec<&'j RawValue>,
+struct Page<I> {
+    items: Vec<I>,
     #[serde(default)]
     next_cursor: Field<Text>,
     /// A JSON number, `3.0` from some versions, or its text.
@@ -88,9 +87,18 @@ struct Deprecated {
 
 /// Decodes a page without its unreadable items. A page whose cursor is too long or of another type is an
 /// error, because without the cursor the list would end there unnoticed.
+///
+/// A page is usually read in one pass. If that fails, for example at a number that a double cannot hold, each row is read
+/// alone, so that the value costs only itself.
 pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, UnexpectedShape> {
     let json = text(body)?;
-    let page: Page<'_> = object(json).ok_or(UnexpectedShape)?;
+    match object::<Page<Field<Object<Account>>>>(json) {
+        Some(page) => convert(page, |row| row.read().map(|Object(fields)| fields)),
+        None => convert(object::<Page<&RawValue>>(json).ok_or(UnexpectedShape)?, fields),
+    }
+}
+
+fn convert<I>(page: Page<I>, fields: impl Fn(I) -> Option<Account>) -> Result<AccountPage, UnexpectedShape> {
     let next_cursor = match page.next_cursor {
         Field::Unreadable => return Err(UnexpectedShape),
         Field::Read(Text(cursor)) if cursor.len() > CURSOR_BYTES_MAX => return Err(UnexpectedShape),
@@ -98,19 +106,12 @@ pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, UnexpectedSh
         Field::Absent => None,
     };
     let total_items = page.total_items.read().map(|Count(total)| total);
-    let (items, problems) = rows(UpstreamName::Composio, &page.items, account);
-    Ok(AccountPage {
-        items,
-        rows_sent: page.items.len(),
-        next_cursor,
-        // A total below the rows that came with it is wrong, whichever of both it is.
-        total_items: total_items.filter(|total| *total >= rows_sent(&page.items)),
-        problems,
-    })
-}
-
-fn rows_sent(items: &[&RawValue]) -> u64 {
-    u64::try_from(items.len()).unwrap_or(u64::MAX)
+    let rows_sent = page.items.len();
+    let (items, problems) = rows(UpstreamName::Composio, page.items.into_iter().map(fields), account);
+    // A total below the rows that came with it is wrong, whichever of both it is.
+    let total_items =
+        total_items.filter(|total| usize::try_from(*total).is_ok_and(|total| total >= rows_sent));
+    Ok(AccountPage { items, rows_sent, next_cursor, total_items, problems })
 }
 
 fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedAccount>, FieldProblem> {

@@ -3,9 +3,11 @@
 //! UPSTREAMS.md A4 is the allow-list. The decoder keeps the values of the fields named here, skips all other
 //! values unread, and keeps only their names.
 
+use std::fmt;
+
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde::de::{IgnoredAny, MapAccess};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::lenient::{Field, FromJson, Scopes, Text};
 use super::rows::FieldProblems;
@@ -79,30 +81,88 @@ struct Val {
 impl FromJson for Val {
     fn from_object<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
         let mut val = Self::default();
-        while let Some(name) = map.next_key::<Box<str>>()? {
-            match &*name {
-                "status" => val.status = map.next_value()?,
-                "scope" => val.scopes = map.next_value()?,
-                "token_type" => val.token_type = map.next_value()?,
-                "expires_at" => val.expires_at = map.next_value()?,
-                "expired_at" => val.expired_at = map.next_value()?,
-                "revoked_at" => val.revoked_at = map.next_value()?,
-                "error" => val.error = map.next_value()?,
-                "error_description" => val.error_description = map.next_value()?,
-                other => match PUBLIC_SETTINGS.into_iter().find(|(setting, _)| *setting == other) {
-                    Some((name, place)) => val.setting(name, place, map.next_value()?),
-                    None => {
-                        map.next_value::<IgnoredAny>()?;
-                        withhold(&mut val.withheld, name);
-                    }
-                },
+        while let Some(name) = map.next_key()? {
+            match name {
+                Name::Status => val.status = map.next_value()?,
+                Name::Scope => val.scopes = map.next_value()?,
+                Name::TokenType => val.token_type = map.next_value()?,
+                Name::ExpiresAt => val.expires_at = map.next_value()?,
+                Name::ExpiredAt => val.expired_at = map.next_value()?,
+                Name::RevokedAt => val.revoked_at = map.next_value()?,
+                Name::Error => val.error = map.next_value()?,
+                Name::ErrorDescription => val.error_description = map.next_value()?,
+                Name::Setting(name, place) => val.setting(name, place, map.next_value()?),
+                Name::Other(name) => {
+                    map.next_value::<IgnoredAny>()?;
+                    val.withhold(name);
+                }
             }
         }
         Ok(Some(val))
     }
 }
 
+/// The name of a field of `val`. Only the names of other fields are allocated.
+enum Name {
+    Status,
+    Scope,
+    TokenType,
+    ExpiresAt,
+    ExpiredAt,
+    RevokedAt,
+    Error,
+    ErrorDescription,
+    Setting(&'static str, &'static str),
+    /// `None` if it does not look like a name. A hostile upstream could put any text there.
+    Other(Option<Box<str>>),
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl Visitor<'_> for NameVisitor {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a field")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+        Ok(match name {
+            "status" => Name::Status,
+            "scope" => Name::Scope,
+            "token_type" => Name::TokenType,
+            "expires_at" => Name::ExpiresAt,
+            "expired_at" => Name::ExpiredAt,
+            "revoked_at" => Name::RevokedAt,
+            "error" => Name::Error,
+            "error_description" => Name::ErrorDescription,
+            other => match PUBLIC_SETTINGS.into_iter().find(|(setting, _)| *setting == other) {
+                Some((name, place)) => Name::Setting(name, place),
+                None => Name::Other(is_name(other).then(|| other.into())),
+            },
+        })
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    text.len() <= WITHHELD_MAX && text.bytes().all(is_of_name)
+}
+
 impl Val {
+    /// Stores the name of a withheld field once.
+    fn withhold(&mut self, name: Option<Box<str>>) {
+        let is_new = |name: &Box<str>| self.withheld.len() < WITHHELD_MAX && !self.withheld.contains(name);
+        let name = name.filter(is_new);
+        self.withheld.extend(name);
+    }
+
     /// If a name occurs twice, the last value wins, as usual in JSON.
     fn setting(&mut self, name: &'static str, place: &'static str, found: Field<Text>) {
         self.unreadable.retain(|known| *known != place);
@@ -114,15 +174,6 @@ impl Val {
             Field::Unreadable => self.unreadable.push(place),
             Field::Absent => {}
         }
-    }
-}
-
-/// Stores a withheld name if it looks like a name. A hostile upstream could put any text there.
-fn withhold(withheld: &mut Vec<Box<str>>, name: Box<str>) {
-    let is_name = name.len() <= WITHHELD_MAX
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
-    if is_name && withheld.len() < WITHHELD_MAX && !withheld.contains(&name) {
-        withheld.push(name);
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::lenient::{Field, Identifier, Scopes, Text};
-use super::rows::{FieldProblem, FieldProblems, rows};
+use super::rows::{FieldProblem, FieldProblems, fields, rows};
 use super::{UnexpectedShape, object, text};
 use crate::domain::open_enum::OpenValue;
 use crate::domain::providers::{Provider, ProviderStatus};
@@ -48,7 +48,8 @@ pub(in crate::upstream) fn list(body: &[u8]) -> Result<FetchedProviders, Unexpec
     let json = text(body)?;
     let answer: UpstreamResponse<'_> = object(json).ok_or(UnexpectedShape)?;
     let data: Data<'_> = object(answer.data.get()).ok_or(UnexpectedShape)?;
-    let (mut rows, problems) = rows(UpstreamName::Leadlex, &data.providers, provider);
+    let (mut rows, problems) =
+        rows(UpstreamName::Leadlex, data.providers.iter().copied().map(fields), provider);
     if rows.is_empty() && !data.providers.is_empty() {
         return Err(UnexpectedShape);
     }

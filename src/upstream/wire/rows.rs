@@ -101,22 +101,24 @@ impl FieldProblems {
     }
 }
 
-/// Decodes each row. Returns the readable rows, and the problems of all.
-pub(super) fn rows<W: DeserializeOwned, T>(
+/// Decodes the fields of one row alone; `None` if it is not an object.
+pub(super) fn fields<W: DeserializeOwned>(row: &RawValue) -> Option<W> {
+    object(row.get()).or_else(|| repair(row.get()).as_deref().and_then(object))
+}
+
+/// Converts the fields of each row. Returns the readable rows, and the problems of all.
+pub(super) fn rows<W, T>(
     upstream: UpstreamName,
-    raw: &[&RawValue],
+    fields: impl Iterator<Item = Option<W>>,
     read: impl Fn(W, &mut FieldProblems) -> Result<T, FieldProblem>,
 ) -> (Vec<T>, Problems) {
     let mut problems = Problems::none(upstream);
     let mut row_problems = FieldProblems::default();
     let mut decoded = Vec::new();
-    for (row, json) in raw.iter().enumerate() {
-        let read = match object::<W>(json.get()) {
+    for (row, fields) in fields.enumerate() {
+        let read = match fields {
             Some(fields) => read(fields, &mut row_problems),
-            None => match repair(json.get()).as_deref().and_then(object::<W>) {
-                Some(fields) => read(fields, &mut row_problems),
-                None => Err(FieldProblem::new("", ProblemRule::UnreadableRow)),
-            },
+            None => Err(FieldProblem::new("", ProblemRule::UnreadableRow)),
         };
         match read {
             Ok(row) => decoded.push(row),
@@ -149,7 +151,7 @@ mod tests {
 
     fn read(json: &str) -> (Vec<Box<str>>, Problems) {
         let raw: Vec<&RawValue> = serde_json::from_str(json).unwrap();
-        rows(UpstreamName::Composio, &raw, |row: Row, row_problems| {
+        rows(UpstreamName::Composio, raw.into_iter().map(fields), |row: Row, row_problems| {
             row_problems.timestamp("at", row.at);
             FieldProblems::required("id", row.id).map(|Text(id)| id)
         })

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use switchboard::domain::caller::Caller;
 use switchboard::domain::clock::Clock;
+use switchboard::loaders::cache::dependencies::Dependencies;
 use switchboard::loaders::cache::upstream_cache::Revision;
 use switchboard::loaders::settings::{ConnectionSettings, ListSettings, Shares};
 use switchboard::loaders::stats::OperationStats;
@@ -100,7 +101,7 @@ impl Executor for Endless {
         Box::pin(std::future::pending())
     }
 
-    fn revision(&self, _: &Caller) -> Revision {
+    fn revision(&self, _: &Caller, _: Dependencies) -> Revision {
         Revision::default()
     }
 }

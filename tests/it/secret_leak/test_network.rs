@@ -15,6 +15,7 @@ use tower::{BoxError, ServiceExt as _, service_fn};
 
 use switchboard::domain::caller::Caller;
 use switchboard::graphql::graph::Graph;
+use switchboard::loaders::cache::dependencies::Dependencies;
 use switchboard::loaders::cache::upstream_cache::Revision;
 use switchboard::loaders::stats::OperationStats;
 use switchboard::operation::Executor;
@@ -115,8 +116,8 @@ impl Executor for PanickingExecutor {
         })
     }
 
-    fn revision(&self, caller: &Caller) -> Revision {
-        Executor::revision(&self.0, caller)
+    fn revision(&self, caller: &Caller, of: Dependencies) -> Revision {
+        Executor::revision(&self.0, caller, of)
     }
 
     fn metrics(&self) -> Metrics {
