@@ -23,7 +23,7 @@ help: ## This list
 demo: ## The graph on its built-in sandbox, as `cargo run --release -- demo` (ARGS="--scenario drift")
 	cargo run --locked --release -- demo $(ARGS)
 
-test: install check deny interop browser ## All tests; installs missing tools first
+test: install check instructions deny interop browser ## All tests; installs missing tools first
 	@echo "== All passed"
 
 check: fmt clippy doc rust ## The checks that need only Rust: format, lints, documentation, Rust tests
@@ -110,6 +110,7 @@ example-page: examples/settings-page/node_modules/.installed ## Rebuilds the emb
 	cd examples/settings-page && npm run build
 
 instructions: ## Counts the instructions of one request with valgrind, and compares them with benches/execution/budget.json
+	@echo "== Instruction budget (an optimised build first: about five minutes)"
 	cargo bench --locked --profile instructions --bench execution -- --instructions
 
 budget: ## Accepts the instruction counts of this build as the new budget
