@@ -10,6 +10,7 @@ mod redis_check;
 mod reload;
 mod sandbox;
 mod serve;
+mod systemd;
 mod token;
 mod upstream_check;
 

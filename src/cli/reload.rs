@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::sources;
+use super::{sources, systemd};
 use crate::app::hot_reload::HotReload;
 use crate::config::{ApiKeys, Config, ConfigErrors};
 use crate::telemetry::Level;
@@ -57,6 +57,7 @@ impl ReloadSignal {
     pub(super) async fn run(mut self, sources: ServeSources, hot_reload: HotReload, level: Level) {
         let parts = Arc::new((sources, hot_reload, level));
         while self.next().await.is_some() {
+            systemd::reloading();
             let parts = Arc::clone(&parts);
             // It reads files and parses a schema, which must not block requests.
             let done = tokio::task::spawn_blocking(move || {
@@ -68,6 +69,7 @@ impl ReloadSignal {
                     "the reload of the configuration panicked; the old configuration stays in force"
                 );
             }
+            systemd::ready();
         }
         std::future::pending().await
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::reload::{ReloadSignal, ServeSources};
-use super::{Failure, print};
+use super::{Failure, print, systemd};
 use crate::app::App;
 use crate::telemetry::{self, LogFormat};
 
@@ -46,8 +46,13 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         print(&greeting(graph, ops, config.http.graphiql))?;
     }
     let reloading = reloads.run(sources, app.hot_reload(), level);
+    systemd::ready();
+    let stopped = async {
+        stop.received().await;
+        systemd::stopping();
+    };
     tokio::select! {
-        ended = app.run(stop.received(), again.received_twice()) => Ok(ended?),
+        ended = app.run(stopped, again.received_twice()) => Ok(ended?),
         () = reloading => Ok(()),
     }
 }

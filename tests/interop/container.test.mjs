@@ -31,6 +31,19 @@ test('hadolint accepts the Dockerfile', async () => {
   await run(join(programs(), 'hadolint'), ['--failure-threshold', 'info', root('Dockerfile')]);
 });
 
+test('the systemd unit is valid and hardened', async (t) => {
+  const analyze = (...options) => run('systemd-analyze', [...options, root('deploy/systemd/switchboard.service')], { env });
+  if (!(await run('systemd-analyze', ['--version'], { env }).catch(() => null))) {
+    t.diagnostic('NOT CHECKED: the systemd unit, because systemd-analyze is not installed');
+    return;
+  }
+  const { stderr } = await analyze('verify').catch((failed) => failed);
+  const problems = stderr.split('\n').filter((line) => line && !/switchboard is not executable: No such file/.test(line));
+  assert.deepEqual(problems, []);
+  // The exposure is a number from 0 to 10, here times ten. systemd-analyze fails above the threshold.
+  await analyze('security', '--offline=true', '--threshold=20');
+});
+
 test('the image builds, and runs on a read-only file system', async (t) => {
   const engine = await run('docker', ['info', '--format', '{{.ServerVersion}}']).catch(() => null);
   if (!engine?.stdout.trim()) {

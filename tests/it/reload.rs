@@ -3,6 +3,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -40,12 +41,18 @@ struct Serving {
 impl Serving {
     /// Starts a process with these settings besides the URLs of the upstreams.
     async fn start(settings: &str) -> Self {
+        Self::start_with(settings, |_| {}).await
+    }
+
+    /// The same with a changed command.
+    async fn start_with(settings: &str, change: impl FnOnce(&mut Command)) -> Self {
         let settings_of_sandbox = sandbox::Settings { accounts: 60, ..sandbox::Settings::default() };
         let sandbox = Sandbox::new(settings_of_sandbox, sandbox::Clock::system());
         let upstreams = serve_router(sandbox.router()).await;
         let file = ConfigFile::new(&whole(upstreams, settings));
         let mut command = switchboard(&["serve", "--config", file.path()]);
         command.env_clear();
+        change(&mut command);
         let (mut process, printed) = Running::start_until(command, "Probes: ");
         let place = |begin: &str| {
             let line = printed.lines().find_map(|line| line.strip_prefix(begin)).unwrap();
@@ -414,4 +421,29 @@ fn ready_reads_only_ops_listen() {
     let address = address.to_string();
     let (code, line) = said(&mut switchboard(&["ready", "--config", file.path(), "--ops-listen", &address]));
     assert!(code == Some(1) && line.contains("cannot connect to"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_is_notified_of_start_reload_and_shutdown() {
+    let folder = std::env::temp_dir().join(format!("switchboard-notify-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("socket");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let received = || {
+        let mut buffer = [0; 256];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    let serving = Serving::start_with(ON_ANY_PORT, |command| {
+        command.env("NOTIFY_SOCKET", &path);
+    })
+    .await;
+    assert_eq!(received(), "READY=1\n");
+    serving.signal("HUP");
+    let reloading = received();
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    assert_eq!(received(), "READY=1\n");
+    serving.signal("TERM");
+    assert_eq!(received(), "STOPPING=1\n");
+    std::fs::remove_dir_all(&folder).unwrap();
 }
