@@ -1,6 +1,5 @@
-//! The part of every request of the public listener that is the same for all routes: its id, log span, record, the check of
-//! its host and the headers of its response.
-//!
+//! The part of every request of the public listener that is the same for all routes: its id, log span and record, the check of
+//! its host, and the headers of its response.
 //! One function instead of a layer for each: every layer of a router boxes its future and clones the services below it.
 
 use axum::extract::{Request, State};
@@ -24,11 +23,7 @@ const GRAPHQL_VARY: &str = "Authorization, x-api-key, Accept, Accept-Encoding, O
 /// Handles one request.
 pub(super) async fn handle(State(edge): State<Edge>, request: Request, next: Next) -> Response {
     let id = request_id::of(request.headers());
-    let span = tracing::info_span!(
-        "request",
-        id = id.to_str().unwrap_or_default(),
-        method = request.method().as_str()
-    );
+    let span = request_id::span(&id, request.method());
     let handling = async move {
         let route = match request.uri().path() {
             "/graphql" => Route::Graphql,

@@ -4,7 +4,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use tracing::Span;
 
 /// The header of the id, in requests and responses.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -13,6 +14,12 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 /// reaches the log.
 pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
     headers.get(X_REQUEST_ID).filter(|id| is_valid(id)).cloned().unwrap_or_else(new_id)
+}
+
+/// The span of a request: its id is in every line that is logged within. No setting filters it out
+/// ([`crate::telemetry`]).
+pub(super) fn span(id: &HeaderValue, method: &Method) -> Span {
+    tracing::info_span!("request", id = id.to_str().unwrap_or_default(), method = method.as_str())
 }
 
 fn is_valid(id: &HeaderValue) -> bool {

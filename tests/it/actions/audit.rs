@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use switchboard::sandbox::{CANARY, EmulatedUpstream, Fault};
+use switchboard::telemetry::json_lines::{JsonFields, JsonLines};
 
 use super::{account, member, mutation, payload, refused_as, setup};
 use crate::world::{World, tenant_a};
@@ -41,8 +42,8 @@ impl LogBuffer {
 async fn each_action_is_one_line_and_one_count() {
     let written = LogBuffer::default();
     let writer = written.clone();
-    let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
-    let _capturing = tracing::subscriber::set_default(subscriber);
+    let json = tracing_subscriber::fmt().fmt_fields(JsonFields).event_format(JsonLines);
+    let _capturing = tracing::subscriber::set_default(json.with_writer(move || writer.clone()).finish());
     tracing::callsite::rebuild_interest_cache();
     let world = World::new_with(setup());
     let id = account(&world, "ACTIVE", "user_1", "");

@@ -181,7 +181,7 @@ async fn account_that_moves_is_removed_for_its_old_user_and_added_for_its_new_on
         kind id previousStatus connectedAccount { connectedAccountId userId } } }";
     let mut old = world.subscribe(member("user_1"), query).await;
     let mut new = world.subscribe(member("user_2"), query).await;
-    let mut other = world.subscribe(member("user_3"), query).await;
+    let other = world.subscribe(member("user_3"), query).await;
     let mut admin = world.subscribe(tenant_a(), query).await;
     let before = other.position();
     world.sandbox.change_accounts(Tenant::A, |rows| {
