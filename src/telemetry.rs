@@ -1,7 +1,7 @@
 //! Telemetry for operators: the log on standard error, [`metrics`], and [`traces`].
 //!
-//! [`start`] sets up the log. [`requests`] records each request once, for the log and the metrics. [`panics`] are logged with
-//! their location, and actions in the [`audit`] log.
+//! [`start`] sets up the log, which [`log_writer`] writes without blocking. [`requests`] records each request once, for the log
+//! and the metrics. [`panics`] are logged with their location, and actions in the [`audit`] log.
 //!
 //! HTTP libraries log requests, headers and URLs at `debug` and `trace`, which contain keys. The level of this crate is a
 //! setting; every other crate is limited to `warn`. `RUST_LOG` is not read, because its directives could exceed that limit.
@@ -9,6 +9,7 @@
 pub mod audit;
 pub mod connections;
 pub mod json_lines;
+pub mod log_writer;
 pub mod metrics;
 pub mod panics;
 pub mod reloads;
@@ -21,7 +22,7 @@ use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use self::json_lines::{JsonFields, JsonLines};
@@ -124,18 +125,19 @@ impl Level {
 /// Starts to log to standard error, for the rest of the process's life.
 ///
 /// # Errors
-/// If a subscriber is set already.
-pub fn start(settings: &LogSettings) -> Result<Level, TryInitError> {
+/// If a subscriber is set already, or no thread can be started.
+pub fn start(settings: &LogSettings) -> io::Result<Level> {
+    let writer = log_writer::standard_error()?;
     let (level, set) = reload::Layer::new(settings.level.targets());
     let written: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
         LogFormat::Pretty => {
-            fmt::layer().compact().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).boxed()
+            fmt::layer().compact().with_writer(writer).with_ansi(io::stderr().is_terminal()).boxed()
         }
         LogFormat::Json => {
-            fmt::layer().fmt_fields(JsonFields).event_format(JsonLines).with_writer(io::stderr).boxed()
+            fmt::layer().fmt_fields(JsonFields).event_format(JsonLines).with_writer(writer).boxed()
         }
     };
-    tracing_subscriber::registry().with(written.with_filter(level)).try_init()?;
+    tracing_subscriber::registry().with(written.with_filter(level)).try_init().map_err(io::Error::other)?;
     panics::hush();
     Ok(Level(set))
 }

@@ -16,7 +16,7 @@ use crate::telemetry;
 
 pub(super) async fn run(file: Option<PathBuf>) -> Result<(), Failure> {
     let config = configuration(file, Vec::new(), ApiKeys::Optional)?;
-    telemetry::start(&config.log).map_err(anyhow::Error::from)?;
+    telemetry::start(&config.log)?;
     match report(&config, &Networks::real(&config)?, &mut print).await? {
         0 => Ok(()),
         1 => Err(anyhow!("one of them cannot be used with this configuration").into()),

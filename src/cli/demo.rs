@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::serve::StopSignal;
-use super::{Failure, print};
+use super::{Failure, print_in_background};
 use crate::app::{self, App};
 use crate::config::{ApiKeys, Config, ConfigSources};
 use crate::domain::clock::Clock;
@@ -47,7 +47,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         keys: ApiKeys::Required,
         file: None,
     })?;
-    telemetry::start(&config.log).map_err(anyhow::Error::from)?;
+    telemetry::start(&config.log)?;
     let app = App::start(&config).await?;
     let sandbox = Sandbox::new(arguments.scenario.settings(arguments.sandbox), sandbox::Clock::system());
     sandbox.shift_to_now(Clock::system().now());
@@ -55,7 +55,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let never = std::future::pending();
     let serving = http::serve::serve(upstreams, sandbox.router(), config.server.clone(), never);
     let upstreams = tokio::spawn(serving);
-    print(&greeting(app.http_address(), sandbox_address))?;
+    print_in_background(greeting(app.http_address(), sandbox_address));
     let ended = app.run(stop.received(), std::future::pending()).await;
     // Not before the graph has ended, which may still call it.
     upstreams.abort();

@@ -18,11 +18,13 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{ApiKeys, Config, ConfigErrors, ConfigSources};
 use crate::graphql::{federation, schema, stitching};
+use crate::telemetry::log_writer;
 
 /// One GraphQL graph over LeadLex's integration status and Composio's connected accounts.
 #[derive(Parser, Debug)]
@@ -116,7 +118,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Ready(arguments) => ready::run(arguments).await,
         Command::Check { config } => check::run(config).await,
     };
-    match ended {
+    let code = match ended {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has closed the pipe, as in `switchboard schema | head`.
         Err(Failure::Run(error)) if is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -128,8 +130,13 @@ pub async fn run(cli: Cli) -> ExitCode {
             print_errors(errors.iter().map(ToString::to_string));
             ExitCode::from(2)
         }
-    }
+    };
+    log_writer::flush(LOG_FLUSH_TIMEOUT);
+    code
 }
+
+/// Timeout for writing the last log lines at exit.
+const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn print_schema(format: SchemaFormat, file: Option<PathBuf>) -> Result<(), Failure> {
     let text = match format {
@@ -170,11 +177,19 @@ fn print(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// Like [`print`], for a server: a standard output that is full or not read neither ends nor delays it.
+fn print_in_background(text: String) {
+    std::thread::spawn(move || {
+        if let Err(error) = print(&text) {
+            tracing::warn!(%error, "cannot write to standard output");
+        }
+    });
+}
+
 /// Writes error lines; a failure of standard error itself is ignored.
 fn print_errors(lines: impl IntoIterator<Item = String>) {
-    let mut out = io::stderr().lock();
     for line in lines {
-        let _ = writeln!(out, "switchboard: {line}");
+        log_writer::write_line(&format!("switchboard: {line}"));
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::reload::{ReloadSignal, ServeSources};
-use super::{Failure, print, systemd};
+use super::{Failure, print_in_background, systemd};
 use crate::app::App;
 use crate::telemetry::{self, LogFormat};
 
@@ -34,7 +34,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let sources = ServeSources { file: arguments.config, flags };
     let config = sources.load()?;
-    let level = telemetry::start(&config.log).map_err(anyhow::Error::from)?;
+    let level = telemetry::start(&config.log)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
@@ -43,7 +43,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %graph, %ops, "serving");
     if config.log.format == LogFormat::Pretty {
         // For people; a program that reads JSON lines would stumble over plain ones.
-        print(&greeting(graph, ops, config.http.graphiql))?;
+        print_in_background(greeting(graph, ops, config.http.graphiql));
     }
     let reloading = reloads.run(sources, app.hot_reload(), level);
     systemd::ready();

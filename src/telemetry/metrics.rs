@@ -24,6 +24,7 @@ use prometheus_client::registry::Registry;
 use serde::Deserialize;
 
 use self::readings::Readings;
+use super::log_writer;
 use super::requests::Requests;
 use crate::domain::settings::Ranges;
 
@@ -132,6 +133,7 @@ impl Collector for Figures {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut readings = Readings::default();
         process::read(self.started_at, &mut readings);
+        log_writer::read(&mut readings);
         self.requests.read(&mut readings);
         for source in self.lock().values() {
             source(&mut readings);

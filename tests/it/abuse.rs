@@ -5,6 +5,8 @@
 pub(crate) mod bombs;
 mod floods;
 mod http2;
+#[cfg(unix)]
+mod stalled_output;
 
 use std::net::SocketAddr;
 

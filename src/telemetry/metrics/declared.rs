@@ -221,6 +221,8 @@ declared! {
         "Reloads of the configuration; `refused`: the new configuration is invalid and was not applied";
     CONFIG_IN_FORCE = Gauge "switchboard_config_in_force_timestamp_seconds" in "seconds" by []:
         "Time at which the configuration in force was loaded, in seconds since 1970";
+    LOG_LINES_DROPPED = Counter "switchboard_log_lines_dropped_total" in "" by [label("reason", &["full", "failed"])]:
+        "Log lines of the process that were not written; `full`: standard error was not read fast enough, `failed`: it returned an error";
     BUILD_INFO = Gauge "switchboard_build_info" in "" by [VERSION]:
         "Always 1";
     RESIDENT_MEMORY = Gauge "process_resident_memory_bytes" in "bytes" by []:

@@ -1,0 +1,358 @@
+//! The writer of the log: lines go into a queue in memory, and one thread writes them to standard error.
+//!
+//! A write to a full pipe blocks until the pipe is read. So a request only copies its line into the queue. Lines beyond
+//! [`QUEUE_BYTES`] are dropped and counted. Lines of the [`audit`] log have [`AUDIT_BYTES`] of their own, which other lines cannot
+//! fill. [`flush`] waits at exit until the queue is written.
+//!
+//! Rejected: `tracing-appender`. It allocates each line, wakes its thread for each, and drops audit lines like others.
+
+use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tracing::Metadata;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::audit;
+use super::metrics::declared::LOG_LINES_DROPPED;
+use super::metrics::readings::Readings;
+
+/// Bytes of lines that may wait, about 3,000 lines.
+const QUEUE_BYTES: usize = 1 << 20;
+
+/// Bytes of audit lines that may wait besides those.
+const AUDIT_BYTES: usize = 4 << 20;
+
+/// Pause between two writes: under load, one write takes many lines.
+const WRITE_INTERVAL: Duration = Duration::from_millis(2);
+
+/// Capacity of the queue that is kept after a burst.
+const KEPT_BYTES: usize = 1 << 16;
+
+/// The writer of this process's log.
+static STARTED: OnceLock<LogWriter> = OnceLock::new();
+
+/// The queue of a log; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LogWriter(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Signals the writing thread.
+    filled: Condvar,
+    /// Signals a flush.
+    written: Condvar,
+    dropped_full: AtomicU64,
+    dropped_failed: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    /// The part of `bytes` that is audit lines.
+    audit_bytes: usize,
+    lines: u64,
+    /// Whether the thread waits for a line. Otherwise it finds new lines without a signal, which would be a system call.
+    is_idle: bool,
+    is_writing: bool,
+    is_flushing: bool,
+}
+
+/// The writer to standard error, started at the first call.
+///
+/// # Errors
+/// If no thread can be started.
+pub(super) fn standard_error() -> io::Result<LogWriter> {
+    if let Some(writer) = STARTED.get() {
+        return Ok(writer.clone());
+    }
+    let writer = LogWriter::start(standard_error_file()?)?;
+    Ok(STARTED.get_or_init(|| writer).clone())
+}
+
+/// Standard error without the lock of [`io::stderr`], which would be held during a blocked write.
+#[cfg(unix)]
+fn standard_error_file() -> io::Result<std::fs::File> {
+    use std::os::fd::AsFd as _;
+    Ok(io::stderr().as_fd().try_clone_to_owned()?.into())
+}
+
+#[cfg(not(unix))]
+fn standard_error_file() -> io::Result<io::Stderr> {
+    Ok(io::stderr())
+}
+
+/// Waits until all lines are written, at most for `timeout`. Returns whether they are.
+pub fn flush(timeout: Duration) -> bool {
+    STARTED.get().is_none_or(|writer| writer.flush(timeout))
+}
+
+/// Writes a line to standard error. Once the log is started, it follows the lines of the log and cannot block.
+pub fn write_line(line: &str) {
+    let line = format!("{line}\n");
+    match STARTED.get() {
+        Some(writer) => writer.0.push(line.as_bytes(), true),
+        // A failure of standard error can be reported nowhere.
+        None => drop(io::stderr().lock().write_all(line.as_bytes())),
+    }
+}
+
+/// Adds the number of dropped lines to a reading.
+pub(super) fn read(readings: &mut Readings) {
+    readings.begin(&LOG_LINES_DROPPED);
+    let Some(LogWriter(shared)) = STARTED.get() else { return };
+    for (reason, count) in [("full", &shared.dropped_full), ("failed", &shared.dropped_failed)] {
+        readings.count(&LOG_LINES_DROPPED, &[reason], count.load(Ordering::Relaxed));
+    }
+}
+
+impl LogWriter {
+    /// Starts the thread that writes to `sink`, for the rest of the process's life.
+    fn start(mut sink: impl Write + Send + 'static) -> io::Result<Self> {
+        let writer = Self::default();
+        let shared = Arc::clone(&writer.0);
+        thread::Builder::new().name("log".to_owned()).spawn(move || {
+            let (mut batch, mut reported) = (Vec::new(), 0);
+            loop {
+                let lines = shared.take(&mut batch);
+                if write_all(&mut sink, &batch).is_err() {
+                    shared.dropped_failed.fetch_add(lines, Ordering::Relaxed);
+                }
+                batch.clear();
+                batch.shrink_to(KEPT_BYTES);
+                shared.finish_write();
+                let dropped = shared.dropped_full.load(Ordering::Relaxed);
+                if dropped > reported {
+                    let lines = dropped - reported;
+                    tracing::warn!(lines, "log lines were dropped: standard error is not read fast enough");
+                    reported = dropped;
+                }
+            }
+        })?;
+        Ok(writer)
+    }
+
+    fn flush(&self, timeout: Duration) -> bool {
+        let mut queue = self.0.lock();
+        queue.is_flushing = true;
+        self.0.filled.notify_one();
+        let waited = self.0.written.wait_timeout_while(queue, timeout, |queue| !queue.is_written());
+        let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.is_flushing = false;
+        queue.is_written()
+    }
+}
+
+/// Writes all bytes. A standard error that another process made non-blocking is tried again.
+fn write_all(sink: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match sink.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(WRITE_INTERVAL),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+impl Queue {
+    fn is_written(&self) -> bool {
+        self.bytes.is_empty() && !self.is_writing
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // No change can leave an invalid queue behind, so a poisoned lock is usable.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a line, or drops it if the queue is full.
+    fn push(&self, line: &[u8], is_audit: bool) {
+        let mut queue = self.lock();
+        let (waiting, limit) = match is_audit {
+            true => (queue.audit_bytes, AUDIT_BYTES),
+            false => (queue.bytes.len() - queue.audit_bytes, QUEUE_BYTES),
+        };
+        if waiting + line.len() > limit {
+            drop(queue);
+            self.dropped_full.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        queue.bytes.extend_from_slice(line);
+        queue.lines += 1;
+        if is_audit {
+            queue.audit_bytes += line.len();
+        }
+        let was_idle = std::mem::take(&mut queue.is_idle);
+        drop(queue);
+        if was_idle {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Waits for lines and moves them to `batch`, which is empty. Returns their number.
+    fn take(&self, batch: &mut Vec<u8>) -> u64 {
+        let mut queue = self.lock();
+        while queue.bytes.is_empty() {
+            queue.is_idle = true;
+            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        (queue.is_idle, queue.is_writing) = (false, true);
+        queue.audit_bytes = 0;
+        std::mem::swap(&mut queue.bytes, batch);
+        std::mem::take(&mut queue.lines)
+    }
+
+    /// Ends a write, and pauses unless a flush waits.
+    fn finish_write(&self) {
+        let mut queue = self.lock();
+        queue.is_writing = false;
+        self.written.notify_all();
+        drop(self.filled.wait_timeout_while(queue, WRITE_INTERVAL, |queue| !queue.is_flushing));
+    }
+}
+
+/// Receives one formatted line, in one piece.
+#[derive(Debug)]
+pub(super) struct LineWriter<'a> {
+    shared: &'a Shared,
+    is_audit: bool,
+}
+
+impl Write for LineWriter<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.shared.push(line, self.is_audit);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = LineWriter<'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        LineWriter { shared: &self.0, is_audit: false }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Self::Writer {
+        LineWriter { shared: &self.0, is_audit: metadata.target() == audit::TARGET }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A sink whose writes complete only when the test receives them.
+    struct Pipe(SyncSender<Vec<u8>>);
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(bytes.to_vec()).map_err(|_| ErrorKind::BrokenPipe)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn piped() -> (LogWriter, Receiver<Vec<u8>>) {
+        let (send, receive) = sync_channel(0);
+        (LogWriter::start(Pipe(send)).unwrap(), receive)
+    }
+
+    fn dropped(writer: &LogWriter) -> (u64, u64) {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (count(&writer.0.dropped_full), count(&writer.0.dropped_failed))
+    }
+
+    #[test]
+    fn lines_are_written_in_order_and_flushed() {
+        let (writer, received) = piped();
+        let reader = thread::spawn(move || {
+            let mut text = Vec::new();
+            while !text.ends_with(b"last\n") {
+                text.extend(received.recv().unwrap());
+            }
+            text
+        });
+        let lines: String =
+            (0..1_000).map(|number| format!("line {number}\n")).collect::<String>() + "last\n";
+        for line in lines.split_inclusive('\n') {
+            writer.0.push(line.as_bytes(), false);
+        }
+        assert!(writer.flush(LONG));
+        assert_eq!(String::from_utf8(reader.join().unwrap()).unwrap(), lines);
+        assert_eq!(dropped(&writer), (0, 0));
+    }
+
+    #[test]
+    fn a_stalled_reader_blocks_no_caller_and_loses_no_audit_line() {
+        let (writer, received) = piped();
+        writer.0.push(b"first\n", false);
+        let line = [[b'x'; 1_023].as_slice(), b"\n"].concat();
+        for _ in 0..2_000 {
+            writer.0.push(&line, false);
+        }
+        // The first line may be in the queue or be written already.
+        let (full, failed) = dropped(&writer);
+        assert!((976..=977).contains(&full) && failed == 0, "{full}");
+        writer.0.push(b"an account was disabled\n", true);
+        assert_eq!(dropped(&writer), (full, 0));
+        assert!(!writer.flush(Duration::ZERO), "the reader is stalled");
+        let mut text = Vec::new();
+        while !text.ends_with(b"an account was disabled\n") {
+            text.extend(received.recv().unwrap());
+        }
+        assert!(writer.flush(LONG));
+        writer.0.push(b"read again\n", false);
+        assert_eq!(received.recv().unwrap(), b"read again\n");
+    }
+
+    #[test]
+    fn lines_of_a_failed_write_are_counted() {
+        let (writer, received) = piped();
+        drop(received);
+        writer.0.push(b"one\n", false);
+        writer.0.push(b"two\n", false);
+        assert!(writer.flush(LONG));
+        assert_eq!(dropped(&writer), (0, 2));
+    }
+
+    #[test]
+    fn a_sink_that_would_block_is_tried_again() {
+        struct Busy(Vec<u8>, u8);
+        impl Write for Busy {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.1 += 1;
+                if self.1 < 3 {
+                    return Err(
+                        [ErrorKind::WouldBlock, ErrorKind::Interrupted][usize::from(self.1 - 1)].into()
+                    );
+                }
+                self.0.write(&bytes[..1])
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut busy = Busy(Vec::new(), 0);
+        write_all(&mut busy, b"whole\n").unwrap();
+        assert_eq!(busy.0, b"whole\n");
+    }
+}
