@@ -2,18 +2,33 @@
 //!
 //! A few hundred bytes of fragments that spread each other twice stand for billions of fields, and validation walks all
 //! fragments once for each operation. So the parsed text is measured before validation: each fragment once, which costs
-//! what the text costs. A document within the bounds is validated in a time that is linear in its tokens. Entry point:
-//! [`check`], called by [`super::document`].
+//! what the text costs. Entry point: [`check`], called by [`super::document`].
+//!
+//! Three costs of validation are more than linear in the text, and are part of [`Size::work`]: a fragment is checked for circles
+//! with all that it spreads, again for each operation; a field is hashed with all that is below it, once for each level; and names
+//! are searched in the lists of variables and object members.
 
 use std::collections::HashMap;
 
-use apollo_compiler::ast::{Definition, Document, Selection};
+use apollo_compiler::Node;
+use apollo_compiler::ast::{
+    Argument, Definition, DirectiveList, Document, FragmentDefinition, Selection, Value,
+};
 
 /// Selection sets that may be nested, fragments counted: the executor's own bound.
 pub(crate) const MAX_DEPTH: usize = 32;
 
 /// Selections of all operations of a document, fragments spread out. GraphiQL's introspection has some 150.
 pub(crate) const MAX_SELECTIONS: usize = 10_000;
+
+/// Work of validation for all operations of a document, in units of about 100 ns: see [`Size::work`].
+pub(crate) const MAX_WORK: usize = 100_000;
+
+/// Bytes of a name or value that cost as much as one more selection.
+const WEIGHT_BYTES: usize = 64;
+
+/// Comparisons of names in one unit of work.
+const NAMES_IN_UNIT: usize = 32;
 
 /// Operations of a document.
 pub(crate) const MAX_OPERATIONS: usize = 50;
@@ -23,6 +38,12 @@ pub(crate) const MAX_OPERATIONS: usize = 50;
 struct Size {
     depth: usize,
     selections: usize,
+    /// Selections, arguments and values, with their bytes.
+    weight: usize,
+    /// The weight, each part counted once for each level above it.
+    work: usize,
+    /// Uses of variables.
+    variables: usize,
 }
 
 /// Why a document is too large; its `Display` is for the client.
@@ -36,6 +57,11 @@ pub(crate) enum TooLarge {
         "The document has more than {MAX_SELECTIONS} selections in all its operations, fragments spread out."
     )]
     Wide,
+    #[error(
+        "The document is too expensive to validate: its selections with their arguments, fragments spread out and counted once \
+         for each level of nesting, come to more than {MAX_WORK}. Use fewer operations, fragments or nested selections in one document."
+    )]
+    Expensive,
 }
 
 impl TooLarge {
@@ -44,7 +70,7 @@ impl TooLarge {
         match self {
             Self::Deep => "DEPTH",
             Self::Many => "OPERATIONS",
-            Self::Wide => "SELECTIONS",
+            Self::Wide | Self::Expensive => "SELECTIONS",
         }
     }
 }
@@ -58,10 +84,10 @@ pub(crate) fn check(document: &Document) -> Result<(), TooLarge> {
     let mut operations = Vec::new();
     for definition in &document.definitions {
         match definition {
-            Definition::OperationDefinition(operation) => operations.push(&operation.selection_set),
+            Definition::OperationDefinition(operation) => operations.push(operation),
             Definition::FragmentDefinition(fragment) => {
                 // A second fragment of the name is a validation error, and is measured like the first.
-                measure.definitions.entry(&fragment.name).or_default().push(&fragment.selection_set);
+                measure.definitions.entry(&fragment.name).or_default().push(fragment);
             }
             _ => {}
         }
@@ -69,20 +95,32 @@ pub(crate) fn check(document: &Document) -> Result<(), TooLarge> {
     if operations.len() > MAX_OPERATIONS {
         return Err(TooLarge::Many);
     }
-    let mut selections = 0_usize;
+    let (mut selections, mut work) = (0, 0);
     for operation in operations {
-        selections = selections.saturating_add(measure.set(operation, MAX_DEPTH)?.selections);
+        let size = measure.set(&operation.selection_set, MAX_DEPTH)?;
+        selections += size.selections;
+        work += size.work + operation.variables.len() * size.variables / NAMES_IN_UNIT;
     }
     // Validation walks the fragments that no operation spreads, too.
     let fragments: Vec<&str> = measure.definitions.keys().copied().collect();
     for name in fragments {
         measure.fragment(name, MAX_DEPTH)?;
     }
-    if selections > MAX_SELECTIONS { Err(TooLarge::Wide) } else { Ok(()) }
+    within_bounds(selections, work)
+}
+
+fn within_bounds(selections: usize, work: usize) -> Result<(), TooLarge> {
+    if selections > MAX_SELECTIONS {
+        Err(TooLarge::Wide)
+    } else if work > MAX_WORK {
+        Err(TooLarge::Expensive)
+    } else {
+        Ok(())
+    }
 }
 
 struct Measure<'a> {
-    definitions: HashMap<&'a str, Vec<&'a Vec<Selection>>>,
+    definitions: HashMap<&'a str, Vec<&'a FragmentDefinition>>,
     /// None while a fragment is being measured: it spreads itself then, which validation refuses.
     sizes: HashMap<&'a str, Option<Size>>,
 }
@@ -97,13 +135,15 @@ impl<'a> Measure<'a> {
                 Selection::InlineFragment(inline) => Some(self.nested(&inline.selection_set, levels_left)?),
                 Selection::FragmentSpread(spread) => Some(self.fragment(&spread.fragment_name, levels_left)?),
             };
-            size.selections = size.selections.saturating_add(1);
+            size.selections += 1;
+            size.add_text(Text::of_selection(selection));
             if let Some(inner) = inner {
-                size.selections = size.selections.saturating_add(inner.selections);
+                size.add(inner);
                 size.depth = size.depth.max(inner.depth + 1);
             }
         }
-        if size.selections > MAX_SELECTIONS { Err(TooLarge::Wide) } else { Ok(size) }
+        within_bounds(size.selections, size.work)?;
+        Ok(size)
     }
 
     fn nested(&mut self, set: &'a [Selection], levels_left: usize) -> Result<Size, TooLarge> {
@@ -119,12 +159,108 @@ impl<'a> Measure<'a> {
         }
         self.sizes.insert(name, None);
         let mut size = Size::default();
-        for set in self.definitions.get(name).cloned().unwrap_or_default() {
-            let one = self.nested(set, levels_left)?;
-            size = Size { depth: size.depth.max(one.depth), selections: size.selections.max(one.selections) };
+        for fragment in self.definitions.get(name).cloned().unwrap_or_default() {
+            let one = self.nested(&fragment.selection_set, levels_left)?;
+            size.add(one);
+            size.add_text(Text::of_directives(&fragment.directives));
+            size.depth = size.depth.max(one.depth);
         }
         self.sizes.insert(name, Some(size));
         Ok(size)
+    }
+}
+
+impl Size {
+    /// Adds what is nested one level deeper.
+    fn add(&mut self, inner: Self) {
+        self.selections += inner.selections;
+        self.weight += inner.weight;
+        self.work += inner.weight + inner.work;
+        self.variables += inner.variables;
+    }
+
+    fn add_text(&mut self, text: Text) {
+        self.weight += text.weight;
+        self.work += text.weight;
+        self.variables += text.variables;
+    }
+}
+
+/// Size of the text of one selection, without the selections in it.
+#[derive(Default)]
+struct Text {
+    weight: usize,
+    variables: usize,
+}
+
+impl Text {
+    fn of_selection(selection: &Selection) -> Self {
+        let mut text = Self { weight: 1, variables: 0 };
+        match selection {
+            Selection::Field(field) => {
+                text.name(&field.name);
+                field.alias.iter().for_each(|alias| text.name(alias));
+                text.arguments(&field.arguments);
+            }
+            Selection::InlineFragment(inline) => inline.type_condition.iter().for_each(|ty| text.name(ty)),
+            Selection::FragmentSpread(spread) => text.name(&spread.fragment_name),
+        }
+        let directives = match selection {
+            Selection::Field(field) => &field.directives,
+            Selection::InlineFragment(inline) => &inline.directives,
+            Selection::FragmentSpread(spread) => &spread.directives,
+        };
+        text.directives(directives);
+        text
+    }
+
+    fn of_directives(directives: &DirectiveList) -> Self {
+        let mut text = Self::default();
+        text.directives(directives);
+        text
+    }
+
+    fn name(&mut self, name: &str) {
+        self.weight += name.len() / WEIGHT_BYTES;
+    }
+
+    fn directives(&mut self, directives: &DirectiveList) {
+        for directive in directives.iter() {
+            self.weight += 1;
+            self.name(&directive.name);
+            self.arguments(&directive.arguments);
+        }
+    }
+
+    fn arguments(&mut self, arguments: &[Node<Argument>]) {
+        for argument in arguments {
+            self.name(&argument.name);
+            self.value(&argument.value);
+        }
+    }
+
+    fn value(&mut self, value: &Value) {
+        self.weight += 1;
+        match value {
+            Value::Variable(name) => {
+                self.variables += 1;
+                self.name(name);
+            }
+            Value::Enum(name) => self.name(name),
+            Value::String(string) => self.name(string),
+            Value::Int(number) => self.name(number.as_str()),
+            Value::Float(number) => self.name(number.as_str()),
+            Value::List(items) => items.iter().for_each(|item| self.value(item)),
+            Value::Object(members) => {
+                // Members of two equal objects are searched by name.
+                self.weight += members.len() * members.len() / NAMES_IN_UNIT;
+                for (name, member) in members {
+                    self.name(name);
+                    self.value(member);
+                }
+            }
+            Value::Null | Value::Boolean(_) => {}
+        }
     }
 }
 
@@ -159,12 +295,10 @@ mod tests {
                 format!("fragment F{i} on Query {{ x: a {{ ...F{n} }} y: a {{ ...F{n} }} }} ", n = i + 1)
             })
             .collect();
-        let refused = checked(&format!("{{ ...F0 }} {doubling} fragment F13 on Query {{ b }}"));
-        assert_eq!(refused, Err(TooLarge::Wide));
-        assert_eq!(
-            checked(&format!("{{ b }} {doubling} fragment F13 on Query {{ b }}")),
-            Err(TooLarge::Wide)
-        );
+        for operation in ["{ ...F0 }", "{ b }"] {
+            let refused = checked(&format!("{operation} {doubling} fragment F13 on Query {{ b }}"));
+            assert_eq!(refused, Err(TooLarge::Expensive));
+        }
     }
 
     #[test]
@@ -176,6 +310,44 @@ mod tests {
         assert_eq!(checked(&(operations(10) + &fragment)), Ok(()));
         assert_eq!(checked(&(operations(11) + &fragment)), Err(TooLarge::Wide));
         assert_eq!(checked(&operations(51)), Err(TooLarge::Many));
+    }
+
+    #[test]
+    fn repeated_arguments_long_names_and_nesting_are_part_of_the_work() {
+        let aliases = |count: usize| -> String {
+            (0..count).map(|number| format!("a{number}: a {{ ...F }} ")).collect()
+        };
+        let with_list = |count: usize| {
+            format!("{{ {} }} fragment F on Query {{ f(ids: [{}]) }}", aliases(count), "1 ".repeat(1_000))
+        };
+        assert_eq!(checked(&with_list(20)), Ok(()));
+        assert_eq!(checked(&with_list(1_000)), Err(TooLarge::Expensive));
+        let with_name = |bytes: usize| {
+            format!("{{ {} }} fragment F on Query {{ {} }}", aliases(1_000), "x".repeat(bytes))
+        };
+        assert_eq!(checked(&with_name(100)), Ok(()));
+        assert_eq!(checked(&with_name(10_000)), Err(TooLarge::Expensive));
+        let nested =
+            |width: usize| format!("{{ {} {} {} }}", "a { ".repeat(30), "b ".repeat(width), "}".repeat(30));
+        assert_eq!(checked(&nested(1_000)), Ok(()));
+        assert_eq!(checked(&nested(4_000)), Err(TooLarge::Expensive));
+    }
+
+    #[test]
+    fn long_lists_of_names_are_part_of_the_work() {
+        let members = |count: usize| -> String {
+            let members: String = (0..count).map(|number| format!("m{number}: 1 ")).collect();
+            format!("{{ f(o: {{ {members} }}) }}")
+        };
+        assert_eq!(checked(&members(100)), Ok(()));
+        assert_eq!(checked(&members(2_000)), Err(TooLarge::Expensive));
+        let variables = |count: usize| -> String {
+            let defined: String = (0..count).map(|number| format!("$v{number}: ID ")).collect();
+            let used: String = (0..count).map(|number| format!("$v{number} ")).collect();
+            format!("query ({defined}) {{ f(ids: [{used}]) }}")
+        };
+        assert_eq!(checked(&variables(500)), Ok(()));
+        assert_eq!(checked(&variables(2_000)), Err(TooLarge::Expensive));
     }
 
     #[test]

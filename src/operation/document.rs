@@ -37,6 +37,9 @@ const BYTES_PER_TEXT_BYTE: usize = 64;
 /// The memory of a cached result of an empty document.
 const BYTES_PER_RESULT: usize = 2048;
 
+/// The memory of an error of a refused document, of which only the text is kept besides.
+const BYTES_PER_ERROR: usize = 512;
+
 /// A document that fits the schema.
 pub(crate) struct Document {
     validated: Valid<ExecutableDocument>,
@@ -73,8 +76,12 @@ impl Documents {
     }
 
     fn cache(limit_bytes: u64) -> BoundedMap<Arc<str>, ValidationResult> {
-        BoundedMap::new(limit_bytes, |text: &Arc<str>, _: &ValidationResult| {
-            text.len().saturating_mul(BYTES_PER_TEXT_BYTE).saturating_add(BYTES_PER_RESULT)
+        BoundedMap::new(limit_bytes, |text: &Arc<str>, result: &ValidationResult| {
+            let bytes = match result {
+                Ok(_) => text.len().saturating_mul(BYTES_PER_TEXT_BYTE),
+                Err(errors) => text.len() + errors.len() * BYTES_PER_ERROR,
+            };
+            bytes.saturating_add(BYTES_PER_RESULT)
         })
     }
 

@@ -43,6 +43,8 @@ mod suggestions;
 mod trace_attributes;
 mod variable_positions;
 mod variables;
+#[cfg(all(test, target_os = "linux"))]
+mod worst_case_tests;
 
 pub(crate) use self::admission::OVERLOADED_RETRY_AFTER;
 pub use self::document::InvalidSchema;
