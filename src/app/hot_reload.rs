@@ -65,6 +65,14 @@ impl HotReload {
         }
         reloaded
     }
+
+    /// Authenticates the callers of open streams again, by the configuration in force. Blocks as [`Self::reload`] does.
+    ///
+    /// # Errors
+    /// If the key file of the token issuer has become unreadable.
+    pub(super) fn authenticate_again(&self) -> anyhow::Result<()> {
+        self.with(|state| state.reload(state.config.clone())).map(drop)
+    }
 }
 
 impl State {

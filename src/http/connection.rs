@@ -6,7 +6,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -15,7 +15,7 @@ use axum::http::{Request, Response, Version};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body::{Frame, SizeHint};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,10 +24,13 @@ use tokio::time::{Instant, interval_at};
 use tower::{BoxError, Service, ServiceExt as _};
 
 use super::activity::{ActiveRequest, ConnectionActivity, ConnectionTimeouts, ExpiredTimeout};
+use super::date;
 use super::framing;
 use super::hot_reload::CurrentRouter;
 use super::shutdown::{ConnectionPhase, ShutdownToken};
 use super::socket::Socket;
+use super::stream_reset::{StreamExecutor, StreamReset};
+use crate::domain::clock::Clock;
 use crate::telemetry::connections::{Connections, Refused};
 
 /// Maximum number of concurrent requests on one HTTP/2 connection.
@@ -36,6 +39,10 @@ const STREAMS: u32 = 64;
 /// HTTP/2 flow control in bytes: per stream in either direction, and for all incoming streams of a connection.
 const STREAM_BYTES: u32 = 64 * 1024;
 const STREAMS_BYTES: u32 = 256 * 1024;
+
+/// Maximum size of a body frame that is handed to an HTTP/2 stream. The stream accepts a frame if it may send a part of it, so
+/// a response in one piece would count as sent with its first byte.
+const STREAM_FRAME_BYTES: usize = 16 * 1024;
 
 /// Settings and state that all connections of a listener share.
 #[derive(Clone)]
@@ -110,8 +117,8 @@ impl ConnectionServer {
         }
     }
 
-    fn protocols(&self) -> Builder<TokioExecutor> {
-        let mut builder = Builder::new(TokioExecutor::new());
+    fn protocols(&self) -> Builder<StreamExecutor> {
+        let mut builder = Builder::new(StreamExecutor);
         let head = self.head_limit_bytes;
         builder.http1().max_buf_size(head);
         let mut http2 = builder.http2();
@@ -164,22 +171,33 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        request.extensions_mut().insert(self.shutdown.clone());
+        Clock::follow_system();
+        let stream = StreamReset::current();
+        request.extensions_mut().insert(self.shutdown.on_stream(stream.clone()));
         let mut active_request = self.activity.begin_request(request.version() == Version::HTTP_2);
         let refused = framing::refusal(request.version(), request.headers());
         if refused.is_some() {
             self.connections.refused(Refused::Malformed);
         }
-        let router = self.routes.now();
+        let (router, write_timeout) = (self.routes.now(), self.shutdown.write_timeout());
         Box::pin(async move {
-            let response = match refused {
+            let mut response = match refused {
                 Some(refusal) => refusal,
                 None => router.oneshot(request).await?,
             };
-            if !is_streaming(&response) {
-                active_request.response_ready();
+            date::set(response.headers_mut(), Clock::system().now());
+            match &stream {
+                _ if is_streaming(&response) => {}
+                Some(stream) => stream.reset_at(Instant::now() + write_timeout),
+                None => active_request.response_ready(),
             }
-            Ok(response.map(|body| TrackedBody { body, _active_request: active_request }))
+            let frame_max = stream.map_or(usize::MAX, |_| STREAM_FRAME_BYTES);
+            Ok(response.map(|body| TrackedBody {
+                body,
+                frame_max,
+                rest: Bytes::new(),
+                _active_request: active_request,
+            }))
         })
     }
 }
@@ -193,6 +211,9 @@ fn is_streaming(response: &Response<Body>) -> bool {
 /// A response body; the request counts as active until it is dropped.
 struct TrackedBody {
     body: Body,
+    frame_max: usize,
+    /// The part of the last frame beyond `frame_max`.
+    rest: Bytes,
     _active_request: ActiveRequest,
 }
 
@@ -204,11 +225,19 @@ impl HttpBody for TrackedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)).transpose()?.map(Frame::into_data) {
+                Some(Ok(data)) => self.rest = data,
+                Some(Err(trailers)) => return Poll::Ready(Some(Ok(trailers))),
+                None => return Poll::Ready(None),
+            }
+        }
+        let length = self.rest.len().min(self.frame_max);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

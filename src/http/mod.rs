@@ -10,7 +10,7 @@
 //!   [`websocket`]. They end by their [`shutdown`] token.
 //! - Pages are [`graphiql`] and [`example`], served as a [`bundle`]; Composio calls [`webhook`]; [`ops`] serves probes.
 //! - Refusals are one [`error`] type.
-//! - Each [`connection`] has a [`socket`] and its [`activity`].
+//! - Each [`connection`] has a [`socket`] and its [`activity`]; a [`stream_reset`] ends one HTTP/2 stream of it.
 
 mod activity;
 mod body;
@@ -19,6 +19,7 @@ pub mod caller;
 mod conditional;
 mod connection;
 pub mod cors;
+mod date;
 mod error;
 mod event_stream;
 mod example;
@@ -39,6 +40,7 @@ pub mod settings;
 mod shutdown;
 mod socket;
 mod stream_format;
+mod stream_reset;
 mod streaming;
 mod traced;
 pub mod webhook;

@@ -61,7 +61,7 @@ impl HttpSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSettings {
-    /// Maximum number of connections of each listener.
+    /// Maximum number of connections of the listener.
     pub connections_max: usize,
     /// Maximum size of a request head (URL and headers) in bytes.
     pub head_limit_bytes: usize,
@@ -69,7 +69,7 @@ pub struct ServerSettings {
     pub head_timeout_ms: u64,
     /// Milliseconds after which a connection without a request is closed.
     pub idle_timeout_ms: u64,
-    /// Milliseconds after which a client that does not read its response is disconnected.
+    /// Milliseconds after which a response that is not read ends: its HTTP/2 stream, or else its connection.
     pub write_timeout_ms: u64,
     /// Milliseconds between a shutdown request and the end of accepting requests; `/ready` returns 503 meanwhile.
     pub drain_ms: u64,

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use axum::http::Extensions;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::activity::ConnectionActivity;
+use super::stream_reset::StreamReset;
 
 /// The phase of all connections of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub(crate) struct ShutdownToken {
     /// `None` in a router that another server runs: no shutdown is signaled.
     connection: Option<(watch::Receiver<ConnectionPhase>, Arc<ConnectionActivity>)>,
     write_timeout: Duration,
+    /// Over HTTP/2, the stream of the request.
+    stream: Option<StreamReset>,
 }
 
 impl ShutdownToken {
@@ -37,12 +41,16 @@ impl ShutdownToken {
         activity: Arc<ConnectionActivity>,
         write_timeout: Duration,
     ) -> Self {
-        Self { connection: Some((phase, activity)), write_timeout }
+        Self { connection: Some((phase, activity)), write_timeout, stream: None }
     }
 
     /// The token of the connection that a request arrived on.
     pub(crate) fn from_extensions(extensions: &Extensions) -> Self {
-        extensions.get().cloned().unwrap_or(Self { connection: None, write_timeout: Duration::MAX })
+        extensions.get().cloned().unwrap_or(Self {
+            connection: None,
+            write_timeout: Duration::MAX,
+            stream: None,
+        })
     }
 
     /// Time in which the client must read a message.
@@ -50,10 +58,17 @@ impl ShutdownToken {
         self.write_timeout
     }
 
-    /// Closes the connection because the client did not read in time.
-    pub(crate) fn abort_connection(&self) {
-        if let Some((_, activity)) = &self.connection {
-            activity.abort();
+    /// The token of a request that arrived on this stream; none over HTTP/1.1.
+    pub(super) fn on_stream(&self, stream: Option<StreamReset>) -> Self {
+        Self { stream, ..self.clone() }
+    }
+
+    /// Ends the response because the client did not read in time: its HTTP/2 stream, or else its connection.
+    pub(crate) fn abort_response(&self) {
+        match (&self.stream, &self.connection) {
+            (Some(stream), _) => stream.reset_at(Instant::now()),
+            (None, Some((_, activity))) => activity.abort(),
+            (None, None) => {}
         }
     }
 

@@ -99,7 +99,7 @@ fn stream_body<F: StreamFormat>(
     let feeding = async move {
         let shutdown = context.shutdown.clone();
         if let Err(StreamError::Stalled) = feed::<F>(subscription, transport, context, frames).await {
-            shutdown.abort_connection();
+            shutdown.abort_response();
         }
     };
     tokio::spawn(feeding.instrument(Span::current()));

@@ -82,6 +82,7 @@ impl OperationLoader {
         };
         let (providers, accounts): (Option<Duration>, Option<Duration>) = tokio::join!(providers, accounts);
         let wait = providers.max(accounts)?;
-        Some(self.sources.lists.upstream_cache().clock.at(tokio::time::Instant::now() + wait))
+        let clock = self.sources.lists.upstream_cache().clock;
+        Some(clock.at(clock.instant_now() + wait))
     }
 }

@@ -60,7 +60,7 @@ impl OperationEngine {
         let engine = Self {
             preparer,
             executor: Arc::new(executor),
-            responses: Arc::new(ResponseCache::new(shares.answers)),
+            responses: Arc::new(ResponseCache::new(shares.answers, clock)),
             clock,
             admission: None,
         };
@@ -275,7 +275,7 @@ impl OperationEngine {
         let parts = stats.freshness();
         (response.origin.made, response.origin.cost) = (Some(Made::Executed), stats.cost());
         response.is_late = stats.is_late();
-        response.read_at = parts.map(|parts| self.clock.instant(parts.fetched_at));
+        response.read_at = parts.map(|parts| self.clock.timer(self.clock.instant(parts.fetched_at)));
         (response, parts)
     }
 }

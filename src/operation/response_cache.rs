@@ -15,12 +15,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use super::request::OperationRequest;
 use super::response::{OperationResponse, Outcome};
 use crate::domain::caller::{Caller, TenantFingerprints};
+use crate::domain::clock::{Clock, ClockJumps};
 use crate::domain::view::View;
 use crate::loaders::cache::bounded_map::BoundedMap;
 use crate::loaders::cache::dependencies::{self, Dependencies};
@@ -82,10 +82,13 @@ struct CachedResponse {
     made_of: Option<Freshness>,
     depends_on: Dependencies,
     made_in: Revision,
+    /// A jump of the clock changes the times in a response.
+    jumps: ClockJumps,
 }
 
 /// The answers that are kept, and those that are being made.
 pub(super) struct ResponseCache {
+    clock: Clock,
     kept: BoundedMap<Arc<ResponseKey>, Arc<CachedResponse>>,
     /// With the epochs in which each began: what began before a drop is not given to those who ask after it.
     flights: SingleFlight<(Arc<ResponseKey>, (u64, u64)), OperationResponse>,
@@ -93,11 +96,12 @@ pub(super) struct ResponseCache {
 
 impl ResponseCache {
     /// ResponseCache that weigh at most `limit_bytes`.
-    pub(super) fn new(limit_bytes: u64) -> Self {
+    pub(super) fn new(limit_bytes: u64, clock: Clock) -> Self {
         let weigh = |question: &Arc<ResponseKey>, finished: &Arc<CachedResponse>| {
             ENTRY_BYTES + question.weight_bytes() + finished.answer.body.len()
         };
         Self {
+            clock,
             kept: BoundedMap::new(limit_bytes, weigh),
             flights: SingleFlight::new(|_| OperationResponse::crashed()),
         }
@@ -131,8 +135,9 @@ impl ResponseCache {
         revision: impl FnOnce(Dependencies) -> Revision,
     ) -> Option<OperationResponse> {
         let finished = self.kept.get(question)?;
-        let is_in_time = finished.made_of.is_none_or(|parts| Instant::now() < parts.changes_at);
-        let is_good = is_in_time && finished.made_in == revision(finished.depends_on);
+        let is_in_time = finished.made_of.is_none_or(|parts| self.clock.instant_now() < parts.changes_at);
+        let has_jumped = finished.jumps != self.clock.jumps();
+        let is_good = is_in_time && !has_jumped && finished.made_in == revision(finished.depends_on);
         is_good.then(|| finished.answer.clone())
     }
 
@@ -147,16 +152,14 @@ impl ResponseCache {
         let landed = || self.look(&question, revision.clone());
         let (answers, key, revised) = (Arc::clone(self), Arc::clone(&question), revision.clone());
         let flight = async move {
-            let before = revised(Dependencies::ALL);
+            let (before, jumps) = (revised(Dependencies::ALL), answers.clock.jumps());
             let ((answer, parts), depends_on) = dependencies::recorded(execution).await;
             let is_whole = answer.outcome == (Outcome::Executed { whole: true });
             let made_in = revised(depends_on);
             // One that had no time to wait shows what is old, and the next that has waits for what is newer.
             if is_whole && !answer.is_late && made_in.is_unchanged_since(&before) {
-                answers.keep(
-                    key,
-                    CachedResponse { answer: answer.to_cached(), made_of: parts, depends_on, made_in },
-                );
+                let answer = answer.to_cached();
+                answers.keep(key, CachedResponse { answer, made_of: parts, depends_on, made_in, jumps });
             }
             answer
         };
@@ -169,7 +172,7 @@ impl ResponseCache {
     }
 
     fn keep(&self, question: Arc<ResponseKey>, response: CachedResponse) {
-        if response.made_of.is_none_or(|parts| Instant::now() < parts.changes_at) {
+        if response.made_of.is_none_or(|parts| self.clock.instant_now() < parts.changes_at) {
             self.kept.insert(question, Arc::new(response));
         }
     }

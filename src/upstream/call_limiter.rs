@@ -111,7 +111,7 @@ impl CallLimiters {
 
     /// Returns the outcomes of all calls.
     pub(super) fn counts(&self) -> CallCounts {
-        let now = Instant::now();
+        let now = self.clock.instant_now();
         // A breaker whose pause is over allows the next call. Without calls it holds nothing, and the upstream
         // is not known to be down.
         let holding = self.limiters.iter().filter(|(_, limiter)| limiter.lock().breaker.wait(now).is_some());
@@ -123,7 +123,7 @@ impl CallLimiters {
     pub(super) fn read(&self, readings: &mut Readings) {
         self.counts().read(self.upstream, readings);
         metrics::read_durations(self.counters.durations(), self.upstream, readings);
-        let now = Instant::now();
+        let now = self.clock.instant_now();
         let quotas = self.limiters.iter().map(|(_, limiter)| limiter.lock().quota.figures(now));
         if let Some(tightest) = QuotaFigures::tightest(quotas) {
             tightest.read(self.upstream, readings);
@@ -190,11 +190,11 @@ impl CallLimiter {
         deadline: Instant,
     ) -> Result<CallPermit, UpstreamError> {
         self.load_snapshot().await;
-        self.check(&self.lock(), Instant::now(), purpose)?;
+        self.check(&self.lock(), self.clock.instant_now(), purpose)?;
         let Some(concurrency) = self.concurrency.acquire(deadline).await else {
             return Err(self.hold(HoldReason::Concurrency, CONCURRENCY_RETRY_AFTER));
         };
-        let now = Instant::now();
+        let now = self.clock.instant_now();
         let mut state = self.lock();
         self.check(&state, now, purpose)?;
         let ((call, id), ticket) = (state.on_sent(now), state.breaker.start_call());
@@ -205,7 +205,7 @@ impl CallLimiter {
             call,
             id,
             ticket,
-            sent: now,
+            sent: Instant::now(),
             has_response: false,
             is_write: false,
             ended: false,
@@ -241,9 +241,9 @@ impl CallLimiter {
         UpstreamError::held(self.upstream, failure, wait)
     }
 
-    /// Whether a call would be allowed at `at` in the current state. If not, waiting until then is useless.
-    pub(super) fn would_allow(&self, purpose: Purpose, at: Instant) -> bool {
-        let state = self.lock();
+    /// Whether a call would be allowed after `wait` in the current state. If not, waiting is useless.
+    pub(super) fn would_allow(&self, purpose: Purpose, wait: Duration) -> bool {
+        let (at, state) = (self.clock.instant_now() + wait, self.lock());
         state.quota_wait(at, purpose).is_none() && state.breaker.wait(at).is_none()
     }
 
@@ -263,7 +263,7 @@ impl CallLimiter {
     /// An exact count would have to be kept in each cache, and matters only if thousands of pages share the
     /// calls of one minute.)
     pub(super) fn fresh_for(&self, ttl: Duration) -> Duration {
-        let now = Instant::now();
+        let now = self.clock.instant_now();
         let state = self.lock();
         let things = match self.upstream {
             UpstreamName::Leadlex => 1,
@@ -277,14 +277,14 @@ impl CallLimiter {
 
     /// Returns how long a refresh has to wait; `None` if it may be sent now.
     pub(super) fn refresh_wait(&self) -> Option<Duration> {
-        let now = Instant::now();
+        let now = self.clock.instant_now();
         let state = self.lock();
         let rejected_key = state.rejected_key(now).map(|(wait, _)| wait);
         rejected_key.max(state.quota_wait(now, Purpose::Refresh)).max(state.breaker.wait(now))
     }
 
     pub(super) fn status(&self) -> UpstreamStatus {
-        let now = Instant::now();
+        let now = self.clock.instant_now();
         let state = self.lock();
         let is_held = state.quota_wait(now, Purpose::Needed).is_some();
         state.history.status(state.quota.figures(now), is_held, state.breaker.state(now))
@@ -319,7 +319,7 @@ impl CallPermit {
     /// Records the head of a response. Returns how long a 429 holds the next call.
     pub(super) fn on_response(&mut self, status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
         self.has_response = true;
-        let (now, wall) = (Instant::now(), self.limiter.clock.now());
+        let (now, wall) = (self.limiter.clock.instant_now(), self.limiter.clock.now());
         let quota_headers = QuotaHeaders::read(headers, wall);
         let mut state = self.limiter.lock();
         self.limiter.schedule_store();
@@ -337,8 +337,8 @@ impl CallPermit {
     /// Records the end of the call, with or without a response.
     pub(super) fn end(mut self, outcome: Result<(), &UpstreamError>) {
         self.ended = true;
-        let (now, wall) = (Instant::now(), self.limiter.clock.now());
-        self.limiter.counters.on_ended(outcome, now - self.sent);
+        let (now, wall) = (self.limiter.clock.instant_now(), self.limiter.clock.now());
+        self.limiter.counters.on_ended(outcome, self.sent.elapsed());
         let mut state = self.limiter.lock();
         if !self.has_response {
             // The connection is closed, so the upstream has counted the call by now, if at all.
@@ -369,7 +369,8 @@ impl Drop for CallPermit {
     fn drop(&mut self) {
         if !self.ended {
             self.limiter.counters.on_cancelled();
-            self.limiter.lock().breaker.on_cancelled(self.ticket, Instant::now());
+            let now = self.limiter.clock.instant_now();
+            self.limiter.lock().breaker.on_cancelled(self.ticket, now);
         }
     }
 }

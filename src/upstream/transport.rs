@@ -241,10 +241,10 @@ impl Transport {
                 Err(failed) => failed,
             };
             let now = Instant::now();
-            let retry_at = retries.wait(&failed, now, deadline, jitter()).map(|wait| now + wait);
+            let wait = retries.wait(&failed, now, deadline, jitter());
             let error = if failed.is_held() { last_error.unwrap_or(failed) } else { failed };
-            match retry_at.filter(|at| limiter.would_allow(purpose, *at)) {
-                Some(at) => tokio::time::sleep_until(at).await,
+            match wait.filter(|wait| limiter.would_allow(purpose, *wait)) {
+                Some(wait) => tokio::time::sleep_until(now + wait).await,
                 None => return Err(error),
             }
             last_error = Some(error).filter(|error| !error.is_held());

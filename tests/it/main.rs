@@ -12,6 +12,8 @@
 mod abuse;
 mod actions;
 mod auth_modes;
+#[cfg(target_os = "linux")]
+mod clock_jumps;
 mod config;
 mod edge;
 mod executor_pin;

@@ -27,15 +27,15 @@ const QUERY: &str =
 const CHANGES: &str = "subscription { connectedAccountChanged { kind } }";
 
 /// A process, its log, its file, and the upstreams.
-struct Serving {
+pub(crate) struct Serving {
     process: Running,
     log: Mutex<mpsc::Receiver<String>>,
     file: ConfigFile,
     upstreams: SocketAddr,
     sandbox: Sandbox,
-    graph: String,
-    ops: String,
-    client: reqwest::Client,
+    pub(crate) graph: String,
+    pub(crate) ops: String,
+    pub(crate) client: reqwest::Client,
 }
 
 impl Serving {
@@ -45,7 +45,7 @@ impl Serving {
     }
 
     /// The same with a changed command.
-    async fn start_with(settings: &str, change: impl FnOnce(&mut Command)) -> Self {
+    pub(crate) async fn start_with(settings: &str, change: impl FnOnce(&mut Command)) -> Self {
         let settings_of_sandbox = sandbox::Settings { accounts: 60, ..sandbox::Settings::default() };
         let sandbox = Sandbox::new(settings_of_sandbox, sandbox::Clock::system());
         let upstreams = serve_router(sandbox.router()).await;
@@ -74,7 +74,7 @@ impl Serving {
     }
 
     /// The next lines of the log, up to one that contains this text.
-    fn logged(&self, text: &str) -> Vec<String> {
+    pub(crate) fn logged(&self, text: &str) -> Vec<String> {
         let (mut lines, log) = (Vec::new(), self.log.lock().unwrap());
         while !lines.last().is_some_and(|line: &String| line.contains(text)) {
             lines.push(log.recv().unwrap_or_else(|_| panic!("it ended without `{text}`: {lines:#?}")));
@@ -89,7 +89,7 @@ impl Serving {
         self.logged(until)
     }
 
-    async fn ask(&self, token: &str, query: &str) -> (StatusCode, Value) {
+    pub(crate) async fn ask(&self, token: &str, query: &str) -> (StatusCode, Value) {
         self.post(token, &json!({ "query": query })).await
     }
 
@@ -120,7 +120,7 @@ impl Serving {
     }
 
     /// The events of a subscription that has started.
-    async fn listen(&self, token: &str) -> reqwest::Response {
+    pub(crate) async fn listen(&self, token: &str) -> reqwest::Response {
         let body = json!({ "query": CHANGES }).to_string();
         let request =
             self.client.post(&self.graph).header("content-type", "application/json").bearer_auth(token);

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::keys::{InvalidKeySet, KeySet};
+use crate::domain::clock::Clock;
 use crate::upstream::jwks::{self, JwksFetchError};
 use crate::upstream::transport::Network;
 
@@ -38,6 +39,7 @@ struct SharedKeys {
     source: KeySource,
     ttl: Duration,
     pause: Duration,
+    clock: Clock,
     state: Mutex<CachedKeys>,
     read_lock: tokio::sync::Mutex<()>,
 }
@@ -90,11 +92,12 @@ impl KeySource {
 }
 
 impl IssuerKeys {
-    pub(super) fn new(source: KeySource, ttl: Duration, pause: Duration) -> Self {
+    pub(super) fn new(source: KeySource, ttl: Duration, pause: Duration, clock: Clock) -> Self {
         Self(Arc::new(SharedKeys {
             source,
             ttl,
             pause,
+            clock,
             state: Mutex::default(),
             read_lock: tokio::sync::Mutex::default(),
         }))
@@ -102,7 +105,9 @@ impl IssuerKeys {
 
     /// The key for a token's `kid` and algorithm.
     pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> KeyLookup {
-        if let Some((key, is_fresh)) = self.0.state().find(id, algorithm, self.0.ttl) {
+        if let Some((key, is_fresh)) =
+            self.0.state().find(id, algorithm, self.0.ttl, self.0.clock.instant_now())
+        {
             if !is_fresh && self.0.may_read() {
                 // Old keys are used while they are read again.
                 drop(self.read());
@@ -114,7 +119,7 @@ impl IssuerKeys {
             let _ = self.read().await;
         }
         let state = self.0.state();
-        match state.find(id, algorithm, self.0.ttl) {
+        match state.find(id, algorithm, self.0.ttl, self.0.clock.instant_now()) {
             Some((key, _)) => KeyLookup::Found(key),
             None if state.has_failed => KeyLookup::Unreadable,
             None => KeyLookup::Unknown,
@@ -134,9 +139,15 @@ impl IssuerKeys {
 }
 
 impl CachedKeys {
-    fn find(&self, id: Option<&str>, algorithm: Algorithm, ttl: Duration) -> Option<(DecodingKey, bool)> {
-        let (keys, read) = self.keys.as_ref().filter(|(_, read)| read.elapsed() < MAX_AGE_WITHOUT_REFRESH)?;
-        Some((keys.find(id, algorithm)?.clone(), read.elapsed() < ttl))
+    fn find(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+        ttl: Duration,
+        now: Instant,
+    ) -> Option<(DecodingKey, bool)> {
+        let (keys, read) = self.keys.as_ref().filter(|(_, read)| *read + MAX_AGE_WITHOUT_REFRESH > now)?;
+        Some((keys.find(id, algorithm)?.clone(), *read + ttl > now))
     }
 }
 
@@ -148,12 +159,12 @@ impl SharedKeys {
     fn may_read(&self) -> bool {
         let CachedKeys { attempted_at, has_failed, .. } = self.state();
         let between = if has_failed { self.pause.min(RETRY_DELAY) } else { self.pause };
-        attempted_at.is_none_or(|attempted_at| attempted_at.elapsed() >= between)
+        attempted_at.is_none_or(|attempted_at| self.clock.instant_now() >= attempted_at + between)
     }
 
     async fn read(&self) {
         let read = self.source.read().await;
-        let now = Instant::now();
+        let now = self.clock.instant_now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.attempted_at = Some(now);
         state.has_failed = read.is_err();

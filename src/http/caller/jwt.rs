@@ -55,7 +55,7 @@ impl Verifier {
     /// Creates a verifier. The issuer's keys are read when they are first needed.
     #[must_use]
     pub fn new(settings: JwtSettings, source: KeySource, tenants: Tenants, clock: Clock) -> Self {
-        let keys = IssuerKeys::new(source, settings.jwks_ttl(), settings.jwks_pause());
+        let keys = IssuerKeys::new(source, settings.jwks_ttl(), settings.jwks_pause(), clock);
         Self { settings, keys, tenants, clock }
     }
 

@@ -168,30 +168,95 @@ async fn a_response_that_is_read_is_sent_completely() {
 fn http2_without_a_window(path: &str) -> Vec<u8> {
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     bytes.extend([0, 0, 6, 4, 0, 0, 0, 0, 0, /* INITIAL_WINDOW_SIZE */ 0, 4, 0, 0, 0, 0]);
+    bytes.extend(http2_get(1, path));
+    bytes
+}
+
+/// The request for `path` on a stream.
+fn http2_get(stream: u8, path: &str) -> Vec<u8> {
     let mut head = vec![/* GET */ 0x82, /* http */ 0x86, /* :path */ 0x44];
     head.push(u8::try_from(path.len()).unwrap());
     head.extend(path.as_bytes());
     head.extend([/* :authority */ 0x41, 1, b'a']);
-    bytes.extend([
-        0,
-        0,
-        u8::try_from(head.len()).unwrap(),
-        1,
-        /* END_STREAM, END_HEADERS */ 5,
-        0,
-        0,
-        0,
-        1,
-    ]);
-    bytes.extend(head);
-    bytes
+    let length = u8::try_from(head.len()).unwrap();
+    [&[0, 0, length, HEADERS, /* END_STREAM, END_HEADERS */ 5, 0, 0, 0, stream], head.as_slice()].concat()
+}
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const WINDOW_UPDATE: u8 = 8;
+
+impl Served {
+    /// The next HTTP/2 frame: type, stream, and length of the payload.
+    async fn frame(&mut self) -> (u8, u8, usize) {
+        let mut head = [0; 9];
+        self.client.read_exact(&mut head).await.unwrap();
+        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+        self.client.read_exact(&mut vec![0; length]).await.unwrap();
+        (head[3], head[8], length)
+    }
+
+    /// The next frame of a type.
+    async fn frame_of(&mut self, kind: u8) -> (u8, usize) {
+        loop {
+            let (found, stream, length) = self.frame().await;
+            if found == kind {
+                return (stream, length);
+            }
+        }
+    }
+
+    /// Lets the server send more bytes on a stream.
+    async fn widen(&mut self, stream: u8, bytes: u16) {
+        let [high, low] = bytes.to_be_bytes();
+        self.send([0, 0, 4, WINDOW_UPDATE, 0, 0, 0, 0, stream, 0, 0, high, low]).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_over_http2_that_nobody_takes_is_dropped_too() {
+async fn an_http2_response_that_is_not_read_resets_its_stream_alone() {
+    // Nothing of the first response is read, or its beginning.
+    for window in [0, 1, 20_000] {
+        let mut served = served();
+        served.send(http2_without_a_window("/large")).await;
+        let start = Instant::now();
+        if window > 0 {
+            served.widen(1, window).await;
+        }
+        for stream in [3, 5, 7] {
+            sleep(PATIENCE.write / 4).await;
+            served.send(http2_get(stream, "/")).await;
+            served.widen(stream, 100).await;
+            while served.frame_of(DATA).await != (stream, "hello".len()) {}
+        }
+        assert_eq!(served.frame_of(RST_STREAM).await.0, 1);
+        assert_eq!(start.elapsed().as_secs(), PATIENCE.write.as_secs(), "{window}");
+        served.send(http2_get(9, "/")).await;
+        served.widen(9, 100).await;
+        assert_eq!(served.frame_of(HEADERS).await.0, 9);
+        assert_eq!(served.frame_of(DATA).await, (9, "hello".len()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_http2_response_that_is_read_slowly_is_sent_completely() {
     let mut served = served();
     served.send(http2_without_a_window("/large")).await;
-    assert_eq!(served.ended_after().await, PATIENCE.write.as_secs());
+    // The window of the connection, too (RFC 9113, 6.9.1).
+    let mut received = 0;
+    while received < LARGE {
+        served.widen(1, 60_000).await;
+        served.widen(0, 60_000).await;
+        sleep(Duration::from_millis(100)).await;
+        while received < LARGE
+            && let Ok((_, length)) =
+                tokio::time::timeout(Duration::from_millis(1), served.frame_of(DATA)).await
+        {
+            received += length;
+        }
+    }
+    assert_eq!(received, LARGE);
 }
 
 #[tokio::test(start_paused = true)]

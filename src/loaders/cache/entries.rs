@@ -122,12 +122,12 @@ where
     }
 
     pub(crate) fn begin(&self, key: &K) -> FetchStart {
-        FetchStart { at: Instant::now(), epoch: self.upstream_cache.epoch(&key.credential()) }
+        FetchStart { at: self.now(), epoch: self.upstream_cache.epoch(&key.credential()) }
     }
 
     /// Returns the state of a key. Only one caller is asked to refresh it.
     pub(crate) fn lookup(&self, key: &K) -> CacheLookup<V> {
-        let now = Instant::now();
+        let now = self.now();
         let Some(entry) = self.usable(key, now) else {
             return CacheLookup::Missing;
         };
@@ -159,7 +159,7 @@ where
 
     /// Returns the value of a key if it is fresh, without counting a read.
     pub(crate) fn peek(&self, key: &K) -> Option<Cached<V>> {
-        let now = Instant::now();
+        let now = self.now();
         let entry = self.usable(key, now).filter(|entry| now < entry.fresh_until)?;
         let is_current = entry.epoch == self.upstream_cache.epoch(&key.credential());
         is_current.then(|| self.kept(&entry, now))
@@ -167,7 +167,7 @@ where
 
     /// Whether a key is served without waiting for a fetch.
     pub(crate) fn is_available(&self, key: &K) -> bool {
-        let now = Instant::now();
+        let now = self.now();
         self.usable(key, now).is_some_and(|entry| {
             let is_held = entry.held_until.is_some_and(|until| now < until);
             let is_current = entry.epoch == self.upstream_cache.epoch(&key.credential());
@@ -181,11 +181,11 @@ where
         let most = f64::from(self.upstream_cache.settings.jitter_percent.min(100)) / 100.0;
         let fresh_until = began.at + fresh_for.mul_f64(1.0 - most * fastrand::f64());
         let entry = Entry::new(value, began.epoch, began.at, fresh_until);
-        let mut kept = self.kept(&entry, Instant::now());
+        let mut kept = self.kept(&entry, self.now());
         // Callers that waited receive the newest value, even if its lifetime has ended. Later callers do not.
         kept.freshness.state = FreshnessState::Fresh;
-        if fresh_until <= Instant::now() {
-            kept.freshness.changes_at = kept.freshness.changes_at.min(Instant::now());
+        if fresh_until <= self.now() {
+            kept.freshness.changes_at = kept.freshness.changes_at.min(self.now());
         }
         self.upstream_cache.opened(&key.credential());
         if !fresh_for.is_zero() {
@@ -203,7 +203,7 @@ where
         fresh_for: Duration,
     ) -> Cached<V> {
         let entry = Entry::new(value, began.epoch, began.at, began.at + fresh_for);
-        let kept = self.kept(&entry, Instant::now());
+        let kept = self.kept(&entry, self.now());
         self.put(key, Entry { is_fresh_only: true, ..entry });
         kept
     }
@@ -213,7 +213,7 @@ where
         let clock = &self.upstream_cache.clock;
         let epoch = parts.epoch;
         let (fetched, fresh_until) = (clock.instant(parts.fetched_at), parts.fresh_until);
-        if parts.state == FreshnessState::Fresh && Instant::now() < fresh_until {
+        if parts.state == FreshnessState::Fresh && self.now() < fresh_until {
             self.put(key, Entry { is_fresh_only: true, ..Entry::new(value, epoch, fetched, fresh_until) });
         }
     }
@@ -225,7 +225,7 @@ where
             self.upstream_cache.withdraw(&key.credential(), began.epoch);
             return None;
         }
-        let now = Instant::now();
+        let now = self.now();
         let mut entry = self.usable(key, now)?;
         let requested = error.retry_after.unwrap_or_default();
         let wait = if error.is_held() && error.failure == UpstreamFailure::RateLimited {
@@ -258,7 +258,7 @@ where
 
     /// Returns the usable value of a key for a caller that stops waiting. The fetch continues.
     pub(crate) fn stale_fallback(&self, key: &K) -> Option<Cached<V>> {
-        let now = Instant::now();
+        let now = self.now();
         let mut entry = self.usable(key, now)?;
         if entry.epoch != self.upstream_cache.epoch(&key.credential()) {
             // Its epoch was expired, so it is not fresh, even within its lifetime.
@@ -309,6 +309,10 @@ where
             false => now < self.usable_until(&entry),
         };
         is_usable.then_some(entry)
+    }
+
+    fn now(&self) -> Instant {
+        self.upstream_cache.clock.instant_now()
     }
 
     fn revalidate_until(&self, entry: &Entry<V>) -> Instant {

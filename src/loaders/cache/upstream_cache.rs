@@ -132,7 +132,8 @@ impl<U: Upstream> UpstreamCache<U> {
     pub fn expire(&self, credential: &Fingerprint<U>, cause: ChangeCause) {
         let credential_state = self.of(credential);
         // Rejects earlier reads even if other replicas have not received the invalidation yet.
-        *credential_state.read_from.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *credential_state.read_from.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(self.clock.instant_now());
         self.invalidate_shared(&credential_state, Some(cause));
         self.expire_here(credential, cause);
     }

@@ -174,7 +174,7 @@ impl AccountLists {
         let fetch = fetch_page(&self.client, scan, cursor.as_deref(), limit, purpose, clock);
         let (page, fetched) = match since {
             None => {
-                let fetched = Instant::now();
+                let fetched = clock.instant_now();
                 (Arc::new(fetch.await?), fetched)
             }
             Some(since) => {

@@ -9,7 +9,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::time::Instant;
 
 use super::change::{AccountChange, Change};
 use super::poller::{PollResult, Poller};
@@ -131,7 +130,7 @@ impl Poller for AccountPoller {
         }
         let changes = self.changes(&mut seen, first).await;
         self.seen = Some(seen);
-        let at = clock.at(Instant::now());
+        let at = clock.now();
         let changes = changes?.into_iter().map(|states| Change { cause, at, freshness, states }).collect();
         Ok(PollResult { changes, next_at })
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{sleep, sleep_until};
 
 use crate::domain::caller::Caller;
 use crate::domain::change::ChangeCause;
@@ -208,11 +208,11 @@ async fn poll_until_unused<W: Poller>(
         let next_at = match polled {
             Ok(PollResult { changes, next_at }) => {
                 feeds.publish(changes);
-                next_at.max(Instant::now() + POLL_INTERVAL_MIN)
+                next_at.max(clock.instant_now() + POLL_INTERVAL_MIN)
             }
             Err(error) if is_final(&error) => return feeds.end(&error),
             Err(error) => {
-                Instant::now() + error.retry_after.unwrap_or(POLL_AFTER_FAILURE).max(POLL_INTERVAL_MIN)
+                clock.instant_now() + error.retry_after.unwrap_or(POLL_AFTER_FAILURE).max(POLL_INTERVAL_MIN)
             }
         };
         tracing::debug!(upstream = %W::Upstream::NAME, next_at = %clock.at(next_at), "polled for changes");
@@ -228,7 +228,7 @@ async fn poll_until_unused<W: Poller>(
             biased;
             () = unused => return,
             cause = expired(&mut expiries) => cause,
-            () = sleep_until(next_at) => ChangeCause::Poll,
+            () = sleep_until(clock.timer(next_at)) => ChangeCause::Poll,
         };
     }
 }

@@ -5,8 +5,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use super::change::{Change, ProviderChange};
 use super::poller::{PollResult, Poller};
 use crate::domain::change::{ChangeCause, Transition};
@@ -42,7 +40,7 @@ impl Poller for ProviderPoller {
         let Cached { value: list, freshness } = providers
             .list(&self.credential, StalePolicy::RequireFresh, &OperationStats::background())
             .await?;
-        let at = clock.at(Instant::now());
+        let at = clock.now();
         let states = self.last.as_ref().map_or_else(Vec::new, |last| differences(last, &list));
         self.last = Some(list);
         let changes = states.into_iter().map(|states| Change { cause, at, freshness, states }).collect();

@@ -183,7 +183,7 @@ impl CallLimiter {
     }
 
     fn merge_snapshot(&self, snapshot: &QuotaSnapshot) {
-        let (now, wall) = (Instant::now(), self.clock.now());
+        let (now, wall) = (self.clock.instant_now(), self.clock.now());
         let state = &mut *self.lock();
         if let Some(replica_calls) = &mut state.replica_calls {
             state.quota.merge_snapshot(replica_calls, now, wall, snapshot);
@@ -200,7 +200,7 @@ impl CallLimiter {
         let Some(shared) = &self.shared else { return };
         match serde_json::from_str(body) {
             Ok(QuotaMessage::Call(message)) => {
-                let (now, wall) = (Instant::now(), self.clock.now());
+                let (now, wall) = (self.clock.instant_now(), self.clock.now());
                 let state = &mut *self.lock();
                 if let Some(replica_calls) = &mut state.replica_calls {
                     replica_calls.on_message(&mut state.quota, now, wall, &message, jitter());
@@ -213,7 +213,7 @@ impl CallLimiter {
 
     /// Loads the snapshot, and publishes this replica's state, because others may have missed messages too.
     fn on_gap(self: &Arc<Self>) {
-        let (Some(shared), now) = (&self.shared, Instant::now()) else { return };
+        let (Some(shared), now) = (&self.shared, self.clock.instant_now()) else { return };
         shared.loads_requested.fetch_add(1, Ordering::AcqRel);
         let has_called = {
             let state = &mut *self.lock();
@@ -263,7 +263,7 @@ impl CallLimiter {
     }
 
     fn snapshot(&self) -> Option<QuotaSnapshot> {
-        let (now, wall) = (Instant::now(), self.clock.now());
+        let (now, wall) = (self.clock.instant_now(), self.clock.now());
         let state = &mut *self.lock();
         state.replica_calls.as_ref().map(|replica_calls| state.quota.snapshot(replica_calls, now, wall))
     }

@@ -41,6 +41,42 @@ async fn freshness_has_stable_timestamps() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn data_ages_by_forward_jumps_of_the_wall_clock() {
+    let world = shipped();
+    world.data(PAGE).await;
+    assert_eq!(at(&world.data(PAGE).await, "providers.freshness.fetchedAt"), NOW);
+    assert_eq!(world.calls(), [PROVIDERS]);
+    // Tokio's clock stands still while a machine is suspended.
+    world.clock().follow("2026-11-21T20:00:00Z".parse().unwrap());
+    let after = world.data(PAGE).await;
+    assert_eq!(
+        at(&after, "providers.freshness"),
+        json!({ "fetchedAt": "2026-11-21T20:00:00Z", "state": "FRESH", "refreshDueAt": "2026-11-21T20:01:00Z" })
+    );
+    assert_eq!(world.calls(), [PROVIDERS]);
+    world.clock().follow("2026-11-21T20:01:00Z".parse().unwrap());
+    assert_eq!(at(&world.data(PAGE).await, "providers.freshness.state"), "STALE");
+    world.settle().await;
+    assert_eq!(world.calls(), [PROVIDERS]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn data_keeps_its_age_if_the_wall_clock_is_set_back() {
+    let world = shipped();
+    world.data(PAGE).await;
+    world.data(PAGE).await;
+    world.advance(Duration::from_secs(40)).await;
+    world.clock().follow("2026-11-21T10:00:40Z".parse().unwrap());
+    let freshness = at(&world.data(PAGE).await, "providers.freshness");
+    let expected = json!({ "fetchedAt": "2026-11-21T10:00:00Z", "state": "FRESH", "refreshDueAt": "2026-11-21T10:01:00Z" });
+    assert_eq!(freshness, expected);
+    world.advance(Duration::from_secs(20)).await;
+    assert_eq!(at(&world.data(PAGE).await, "providers.freshness.state"), "STALE");
+    world.settle().await;
+    assert_eq!(world.calls(), [PROVIDERS, PROVIDERS]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn stale_list_is_served_and_refreshed_once_in_background() {
     let world = shipped();
     world.data(PAGE).await;

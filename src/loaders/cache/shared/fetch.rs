@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::partition::SharedPartition;
 use super::seal::{Generation, Opened};
+use crate::domain::clock::Clock;
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::loaders::cache::key::CacheKey;
@@ -137,16 +138,16 @@ impl<U: Upstream> UpstreamCache<U> {
         V: Serialize + DeserializeOwned,
         F: Future<Output = Result<Vec<FetchedValue<K, V>>, UpstreamError>>,
     {
-        let mut result = BatchResult { arrived: HashMap::new(), failed: None };
+        let (clock, mut result) = (self.clock, BatchResult { arrived: HashMap::new(), failed: None });
         let Some(credential) = request.keys.first().map(|(key, _)| key.credential()) else { return result };
         let credential_state = self.of(&credential);
         let (Some(shared), Some(part)) = (&self.shared, &credential_state.shared) else {
-            result.take(here(fetch(request.take())).await);
+            result.take(here(clock, fetch(request.take())).await);
             return result;
         };
         if self.ttl().is_zero() {
             // Nothing is cached, so nothing is shared: a waiting replica would never find a value.
-            result.take(here(fetch(request.take())).await);
+            result.take(here(clock, fetch(request.take())).await);
             return result;
         }
         let flight = SharedRead { upstream_cache: self, replicas: &shared.replicas, part, credential };
@@ -157,10 +158,10 @@ impl<U: Upstream> UpstreamCache<U> {
             ReadPlan::Failed(error) => result.failed = Some(error),
             ReadPlan::Alone => {
                 part.read_blindly();
-                result.take(here(fetch(request.take())).await);
+                result.take(here(clock, fetch(request.take())).await);
             }
             ReadPlan::Fetch(generation, lease) => {
-                let fetched_values = here(fetch(request.take())).await;
+                let fetched_values = here(clock, fetch(request.take())).await;
                 let entries = match &fetched_values {
                     Ok(fetched_values) => flight.entries(fetched_values, generation, &request),
                     Err(error) => flight.marker(lease.as_ref(), generation, error).into_iter().collect(),
@@ -311,9 +312,10 @@ impl<U: Upstream> SharedRead<'_, U> {
     /// Returns the value if it is still fresh by this replica's clock.
     fn arrive<V>(&self, written: StoredValue<V>) -> Option<ReadValue<V>> {
         let StoredValue { fetched_at, fresh_for_ms, value } = written;
-        let (now, fresh_for) = (Instant::now(), Duration::from_millis(fresh_for_ms));
+        let clock = &self.upstream_cache.clock;
+        let (now, fresh_for) = (clock.instant_now(), Duration::from_millis(fresh_for_ms));
         // The clock of another replica may be ahead.
-        let fetched = self.upstream_cache.clock.instant(fetched_at).min(now);
+        let fetched = clock.instant(fetched_at).min(now);
         (now < fetched + fresh_for).then_some(ReadValue { value, fetched, fresh_for, is_shared: true })
     }
 
@@ -342,7 +344,7 @@ impl<U: Upstream> SharedRead<'_, U> {
         K: CacheKey<Upstream = U>,
         V: Serialize,
     {
-        let now = Instant::now();
+        let now = self.upstream_cache.clock.instant_now();
         let entry = |(key, arrived): (&K, &ReadValue<V>)| {
             let ttl = (arrived.fetched + arrived.fresh_for).checked_duration_since(now)?;
             let key = self.name(request, key);
@@ -392,9 +394,10 @@ impl<K: Eq + Hash> BatchRequest<K> {
 
 /// Runs a fetch and marks its values as fetched by this replica.
 async fn here<K: Eq + Hash, V>(
+    clock: Clock,
     fetch: impl Future<Output = Result<Vec<FetchedValue<K, V>>, UpstreamError>>,
 ) -> Result<HashMap<K, ReadValue<V>>, UpstreamError> {
-    let fetched = Instant::now();
+    let fetched = clock.instant_now();
     let fetched_values = Box::pin(fetch).await?.into_iter();
     let arrived = |(key, value, fresh_for)| (key, ReadValue { value, fetched, fresh_for, is_shared: false });
     Ok(fetched_values.map(arrived).collect())
