@@ -2,11 +2,14 @@
 //!
 //! [`App::start`] builds all parts from a [`Config`] and binds the ports; [`App::run`] serves until it is asked to stop. The
 //! parts below HTTP are constructed in [`wiring`], authentication in [`access`]; [`hot_reload`] replaces the configuration of a
-//! running process, [`probes`] makes the calls of `switchboard check`, and [`embedding`] is the library's public API.
+//! running process, [`clock_jumps`] follows the system's clock, [`open_files`] raises the limit of open files, [`probes`] makes the
+//! calls of `switchboard check`, and [`embedding`] is the library's public API.
 
 pub mod access;
+mod clock_jumps;
 pub mod embedding;
 pub mod hot_reload;
+pub mod open_files;
 pub mod probes;
 pub mod wiring;
 
@@ -14,15 +17,18 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use self::access::{callers, webhooks};
 use self::hot_reload::HotReload;
+use self::open_files::{ConnectionLimits, raise_limit};
 use self::wiring::{Networks, graph_over, operations_of};
 use crate::config::Config;
 use crate::domain::clock::Clock;
@@ -73,9 +79,15 @@ impl App {
             ["public", "ops"].map(|listener| Connections::measured_by(&graph.metrics(), listener));
         let hot_reload = HotReload::new(config.clone(), graph, edge, traces.as_ref().map(Traces::root));
         let routes = hot_reload.routes();
+        let limits = ConnectionLimits::new(config, raise_limit());
+        if let Some(warning) = limits.warning() {
+            tracing::warn!("{warning}");
+        }
+        let settings = |connections_max| ServerSettings { connections_max, ..config.server.clone() };
+        let (of_public, of_ops) = (settings(limits.public), settings(limits.ops));
         Ok(Self {
-            http: Server::bind("http.listen", config.http.listen, routes, &config.server, public).await?,
-            ops: Server::bind("ops.listen", config.ops.listen, ops, &config.server, probes).await?,
+            http: Server::bind("http.listen", config.http.listen, routes, of_public, public)?,
+            ops: Server::bind("ops.listen", config.ops.listen, ops, of_ops, probes)?,
             hot_reload,
             readiness,
             traces,
@@ -134,8 +146,11 @@ impl App {
             drop(http_ended);
             ended
         };
-        let ops = ops.run(async { drop(wait_for_http.await) });
-        let ended = tokio::try_join!(http, ops);
+        let ops = ops.run_on_own_thread(async { drop(wait_for_http.await) });
+        let ended = tokio::select! {
+            ended = async { tokio::try_join!(http, ops) } => ended,
+            never = clock_jumps::follow(&hot_reload) => match never {},
+        };
         hot_reload.graph().flush(FLUSH_TIMEOUT).await;
         if let Some(traces) = traces {
             traces.end().await;
@@ -155,27 +170,44 @@ fn traces(config: &Config) -> anyhow::Result<Option<Traces>> {
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Server {
-    async fn bind(
+    fn bind(
         setting: &str,
         address: SocketAddr,
         routes: CurrentRouter,
-        settings: &ServerSettings,
+        settings: ServerSettings,
         connections: Arc<Connections>,
     ) -> anyhow::Result<Self> {
-        let listener = bind(setting, address).await?;
+        let listener = bind(setting, address)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, routes, settings: settings.clone(), connections })
+        Ok(Self { listener, address, routes, settings, connections })
     }
 
     async fn run(self, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
         let Self { listener, address: _, routes, settings, connections } = self;
         http::serve::serve_counted(listener, routes, settings, connections, shutdown).await
     }
+
+    /// Serves on a thread and a runtime of its own, so that probes are answered while all workers are busy.
+    async fn run_on_own_thread(self, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        let Self { listener, address: _, routes, settings, connections } = self;
+        let listener = listener.into_std()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let (end, ended) = oneshot::channel();
+        thread::Builder::new().name("ops".to_owned()).spawn(move || {
+            let served = runtime.block_on(async {
+                let listener = TcpListener::from_std(listener)?;
+                http::serve::serve_counted(listener, routes, settings, connections, shutdown).await
+            });
+            // Nothing waits any more if the server was dropped.
+            drop(end.send(served));
+        })?;
+        ended.await.map_err(|_| io::Error::other("the thread of the ops listener panicked"))?
+    }
 }
 
 /// Binds a port; a failure names `setting`.
-pub(crate) async fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    match TcpListener::bind(address).await {
+pub(crate) fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    match listen(address) {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             bail!(
@@ -183,5 +215,35 @@ pub(crate) async fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<T
             )
         }
         Err(error) => bail!("{setting}: cannot listen on {address}: {error}"),
+    }
+}
+
+/// Listens with the longest queue of new connections that the system allows. The default of 128 overflows in a burst, and clients
+/// then wait a second for their next attempt.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As the standard library does. Elsewhere than on Unix, it would let another process take the port over.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use futures_util::future::try_join_all;
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_of_a_burst_wait_for_the_server() {
+        let listener = bind("http.listen", (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let burst = try_join_all((0..300).map(|_| TcpStream::connect(address)));
+        let connected = timeout(Duration::from_secs(30), burst).await;
+        assert_eq!(connected.expect("the queue is too short").unwrap().len(), 300);
     }
 }

@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use super::redis_check::redis_check;
 use super::upstream_check::{CheckResult, upstream_check, write_check};
 use super::{Failure, configuration, print};
+use crate::app::open_files::{ConnectionLimits, raise_limit};
 use crate::app::probes::{TenantProbe, probe_issuer, probe_redis, probe_upstreams};
 use crate::app::wiring::Networks;
 use crate::config::{ApiKeys, Config};
@@ -31,9 +32,11 @@ pub async fn report(
     print: &mut dyn FnMut(&str) -> io::Result<()>,
 ) -> anyhow::Result<usize> {
     print(&format!("{}\n", config.redacted()))?;
-    for warning in config.warnings() {
+    let connections = ConnectionLimits::new(config, raise_limit());
+    for warning in config.warnings().into_iter().chain(connections.warning()) {
         print(&format!("Warning: {warning}"))?;
     }
+    print(&format!("{:<9} ok     {}", "Listener", connections.description()))?;
     let callers_bring_keys = config.auth.mode == AuthMode::Passthrough;
     let (mut problems, probed) = (0_usize, probe_upstreams(config, networks).await);
     let are_many = probed.len() > 1;

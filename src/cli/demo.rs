@@ -34,7 +34,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let stop = StopSignal::listen()?;
-    let upstreams = app::bind("--sandbox-listen", arguments.sandbox_listen.unwrap_or(free)).await?;
+    let upstreams = app::bind("--sandbox-listen", arguments.sandbox_listen.unwrap_or(free))?;
     let sandbox_address = upstreams.local_addr()?;
     // The port must be known before the start: sign-ins return to it.
     let listen = match arguments.listen.port() {

@@ -25,7 +25,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let stop = StopSignal::listen()?;
-    let listener = app::bind("--listen", arguments.listen).await?;
+    let listener = app::bind("--listen", arguments.listen)?;
     let sandbox = Sandbox::new(arguments.settings, sandbox::Clock::system());
     if !arguments.fixed_clock {
         sandbox.shift_to_now(Clock::system().now());

@@ -24,8 +24,10 @@ use super::settings::ServerSettings;
 use super::shutdown::ConnectionPhase;
 use crate::telemetry::connections::{Connections, Refused};
 
-/// Maximum number of connections that are being refused at once, and the timeout of each.
-const REFUSED_AT_ONCE: usize = 64;
+/// Maximum number of connections that a listener refuses at once.
+pub const REFUSED_AT_ONCE: usize = 64;
+
+/// Timeout of a connection that is refused.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Delay before the next accept if the process has no file descriptor left.

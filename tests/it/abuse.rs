@@ -5,6 +5,8 @@
 pub(crate) mod bombs;
 mod floods;
 mod http2;
+#[cfg(target_os = "linux")]
+mod open_files;
 #[cfg(unix)]
 mod stalled_output;
 

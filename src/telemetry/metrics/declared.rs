@@ -156,7 +156,7 @@ declared! {
         by [label("route", &["graphql", "webhook", "page", "other"]), STATUS]:
         "Responses of the public listener";
     CONNECTIONS = Gauge "switchboard_connections_open" in "" by [LISTENER]:
-        "Open connections, of at most `server.connections_max`";
+        "Open connections, of at most `server.connections_max` on the public listener";
     CONNECTIONS_REFUSED = Counter "switchboard_connections_refused_total" in ""
         by [LISTENER, label("reason", &["full", "flooded", "malformed", "head_too_large"])]:
         "Connections refused before a request: limit reached (`full`: with a 503; `flooded`: disconnected), or an invalid request head";

@@ -1,0 +1,121 @@
+//! The limit of open files of the process, and the number of client connections that it allows.
+//!
+//! The usual soft limit of 1,024 exists for programs that use `select`; [`raise_limit`] raises it to the hard limit. A part of the
+//! limit is reserved for probes, upstream calls and everything else, so that idle clients cannot use up all files.
+
+use crate::config::Config;
+use crate::http::serve::REFUSED_AT_ONCE;
+
+/// Maximum number of connections of the ops listener: probes and scrapers.
+const OPS_CONNECTIONS_MAX: usize = 64;
+
+/// Files for the log, the runtime, listeners, Redis, the trace collector, keys and DNS.
+const OTHER_FILES: usize = 64;
+
+/// The connection limits of both listeners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Maximum number of connections of the public listener.
+    pub public: usize,
+    /// Maximum number of connections of the ops listener.
+    pub ops: usize,
+    configured: usize,
+    reserved: usize,
+    files_max: Option<usize>,
+}
+
+impl ConnectionLimits {
+    /// The limits under this configuration, if the process may open `files_max` files; `None` is unlimited.
+    #[must_use]
+    pub fn new(config: &Config, files_max: Option<usize>) -> Self {
+        let (configured, upstream) = (config.server.connections_max, &config.upstream);
+        let ops = configured.min(OPS_CONNECTIONS_MAX);
+        let calls = [&upstream.leadlex, &upstream.composio]
+            .map(|upstream| usize::try_from(upstream.concurrency.all_calls_max).unwrap_or(usize::MAX));
+        let reserved = calls.into_iter().fold(OTHER_FILES + ops + 2 * REFUSED_AT_ONCE, usize::saturating_add);
+        let allowed = files_max.map(|files| files.saturating_sub(reserved).max(files / 4).max(1));
+        Self { public: allowed.unwrap_or(configured).min(configured), ops, configured, reserved, files_max }
+    }
+
+    /// The problem, if the process may not open enough files.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let Self { public, configured, reserved, files_max, ops: _ } = self;
+        let files_max = files_max.filter(|_| public < configured)?;
+        let needed = configured.saturating_add(*reserved);
+        Some(format!(
+            "server.connections_max is {configured}, but the process may open {files_max} files: at most {public} client connections \
+             are accepted. Raise the hard limit of open files (ulimit -Hn, LimitNOFILE) to {needed}, or lower \
+             server.connections_max."
+        ))
+    }
+
+    /// The limits in one line.
+    #[must_use]
+    pub fn description(&self) -> String {
+        let files = match self.files_max {
+            Some(files) => format!("the process may open {files} files"),
+            None => "the process may open any number of files".to_owned(),
+        };
+        format!("at most {} client connections; {files}, {} are reserved", self.public, self.reserved)
+    }
+}
+
+/// Raises the soft limit of open files to the hard limit, and returns it; `None` is unlimited. If it cannot be raised, the
+/// present one is returned.
+#[cfg(unix)]
+pub fn raise_limit() -> Option<usize> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let is_raised = setrlimit(Resource::Nofile, raised).is_ok();
+    let files = if is_raised { limit.maximum } else { limit.current };
+    files.and_then(|files| usize::try_from(files).ok())
+}
+
+/// Other systems have no such limit.
+#[cfg(not(unix))]
+pub fn raise_limit() -> Option<usize> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ApiKeys, ConfigSources};
+
+    fn config() -> Config {
+        Config::load(ConfigSources { keys: ApiKeys::Optional, ..ConfigSources::default() }).unwrap()
+    }
+
+    #[test]
+    fn a_large_limit_of_files_allows_all_configured_connections() {
+        for files in [None, Some(4_864), Some(1_048_576)] {
+            let limits = ConnectionLimits::new(&config(), files);
+            assert_eq!((limits.public, limits.ops, limits.warning()), (4_096, 64, None));
+        }
+    }
+
+    #[test]
+    fn a_small_limit_of_files_leaves_a_reserve() {
+        let limits = ConnectionLimits::new(&config(), Some(1_024));
+        assert_eq!((limits.public, limits.reserved), (256, 768));
+        let warning = limits.warning().unwrap();
+        for part in
+            ["server.connections_max is 4096", "may open 1024 files", "at most 256 client", "to 4864,"]
+        {
+            assert!(warning.contains(part), "{warning}");
+        }
+        assert_eq!(ConnectionLimits::new(&config(), Some(16)).public, 4);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_soft_limit_is_raised_to_the_hard_limit() {
+        use rustix::process::{Resource, getrlimit};
+        let raised = raise_limit();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
+        assert_eq!(raised, limit.current.and_then(|files| usize::try_from(files).ok()));
+    }
+}
