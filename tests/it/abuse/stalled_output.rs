@@ -1,4 +1,4 @@
-//! Standard error and standard output that are not read, or that are full: `serve` starts, answers and stops all the same.
+//! Standard error and standard output that are not read, or that are full: `serve` still starts, answers and stops.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
