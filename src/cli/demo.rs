@@ -38,7 +38,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let sandbox_address = upstreams.local_addr()?;
     // The port must be known before the start: sign-ins return to it.
     let listen = match arguments.listen.port() {
-        0 => app::bind("--listen", arguments.listen).await?.local_addr()?,
+        0 => app::bind("--listen", arguments.listen)?.local_addr()?,
         _ => arguments.listen,
     };
     let config = Config::load(ConfigSources {
