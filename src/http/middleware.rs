@@ -1,5 +1,6 @@
 //! The part of every request of the public listener that is the same for all routes: its id, log span and record, the check of
 //! its host, and the headers of its response.
+//!
 //! One function instead of a layer for each: every layer of a router boxes its future and clones the services below it.
 
 use axum::extract::{Request, State};
