@@ -129,7 +129,7 @@ impl Level {
 pub fn start(settings: &LogSettings) -> io::Result<Level> {
     let writer = log_writer::standard_error()?;
     let (level, set) = reload::Layer::new(settings.level.targets());
-    let written: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
+    let written = match settings.format {
         LogFormat::Pretty => {
             fmt::layer().compact().with_writer(writer).with_ansi(io::stderr().is_terminal()).boxed()
         }
@@ -137,7 +137,9 @@ pub fn start(settings: &LogSettings) -> io::Result<Level> {
             fmt::layer().fmt_fields(JsonFields).event_format(JsonLines).with_writer(writer).boxed()
         }
     };
-    tracing_subscriber::registry().with(written.with_filter(level)).try_init().map_err(io::Error::other)?;
+    // Below the only writer, so that tracing caches for each log statement whether it is enabled. A filter of the writer alone
+    // would be asked for each line.
+    tracing_subscriber::registry().with(level).with(written).try_init().map_err(io::Error::other)?;
     panics::hush();
     Ok(Level(set))
 }
