@@ -26,6 +26,14 @@ const cache = cacheExchange({
     User: { connectedAccounts: list },
     AuthConfig: { connectedAccounts: list },
   },
+  updates: {
+    Mutation: {
+      removeAccount: ({ removeAccount }, _arguments, cache) => {
+        const id = removeAccount?.removedAccountId;
+        if (id) cache.invalidate({ __typename: "ConnectedAccount", id });
+      },
+    },
+  },
 });
 
 /** Switchboard reports one error per failure, with all paths in `extensions.paths`. The cache needs an error at each path. */

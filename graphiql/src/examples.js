@@ -447,6 +447,117 @@ subscription AccountChanges {
 }
 `;
 
+const reconnectAccount = `# Starts a new sign-in of a broken account. Open
+# "redirectUrl" to complete it: in the demo, "Allow".
+# Actions need the setting actions.enabled = true.
+mutation ReconnectAccount($input: ReconnectAccountInput!) {
+  reconnectAccount(input: $input) {
+    redirectUrl
+    expiresAt
+    connectedAccount {
+      id
+      status
+    }
+    replacedAccount {
+      id
+      status
+    }
+    userErrors {
+      field
+      message
+      code
+    }
+  }
+}
+`;
+
+const createConnectLink = `# Starts the sign-in of a new account for a user.
+# Actions need the setting actions.enabled = true.
+mutation CreateConnectLink($input: CreateConnectLinkInput!) {
+  createConnectLink(input: $input) {
+    redirectUrl
+    expiresAt
+    connectedAccount {
+      id
+      status
+    }
+    userErrors {
+      field
+      message
+      code
+    }
+  }
+}
+`;
+
+const setAccountEnabled = `# Pauses an account, or resumes it with true.
+# Actions need the setting actions.enabled = true.
+mutation SetAccountEnabled($input: SetAccountEnabledInput!) {
+  setAccountEnabled(input: $input) {
+    connectedAccount {
+      id
+      status
+    }
+    userErrors {
+      field
+      message
+      code
+    }
+  }
+}
+`;
+
+const renameAccount = `# Names an account; an empty alias removes the name.
+# Actions need the setting actions.enabled = true.
+mutation RenameAccount($input: RenameAccountInput!) {
+  renameAccount(input: $input) {
+    connectedAccount {
+      id
+      alias
+    }
+    userErrors {
+      field
+      message
+      code
+    }
+  }
+}
+`;
+
+const revokeAccount = `# Revokes an account's tokens at the provider. The
+# account remains and has to be reconnected.
+# Actions need the setting actions.enabled = true.
+mutation RevokeAccount($input: RevokeAccountInput!) {
+  revokeAccount(input: $input) {
+    revokedTokens
+    connectedAccount {
+      id
+      status
+    }
+    userErrors {
+      field
+      message
+      code
+    }
+  }
+}
+`;
+
+const removeAccount = `# Removes an account, and its access at the provider
+# unless "revokeAtProvider" is false.
+# Actions need the setting actions.enabled = true.
+mutation RemoveAccount($input: RemoveAccountInput!) {
+  removeAccount(input: $input) {
+    removedAccountId
+    userErrors {
+      field
+      message
+      code
+    }
+  }
+}
+`;
+
 const entities = `# A router's query to this graph as a subgraph, by entity
 # keys. The editor underlines it, because fields for
 # routers are hidden from introspection.
@@ -469,6 +580,12 @@ query Entities($representations: [_Any!]!) {
 
 const PROVIDER = "UHJvdmlkZXI6nUk7dkpZ2IWa6BaImYZUhg";
 const ACCOUNT = "ca_e32Ijl4JAIJ8";
+/** Accounts for the actions: each changes another one, so that all of them run in any order. */
+const BROKEN = "ca_uRCFBbjM4Cl7";
+const ENABLED = "ca_05rmsHyCaIvI";
+const NAMED = "ca_Kl9QeCaq1ic8";
+const REVOKED = "ca_wuquzVApVv8P";
+const REMOVED = "ca_ONMJKtMZb6E7";
 const TOOLKIT = "VG9vbGtpdDpnbWFpbA";
 
 const groups = [
@@ -511,6 +628,17 @@ const groups = [
     examples: [
       { name: "Changes of integrations", query: providerChanges },
       { name: "Changes of accounts", query: accountChanges },
+    ],
+  },
+  {
+    title: "Actions on accounts",
+    examples: [
+      { name: "Reconnect an account", query: reconnectAccount, variables: json({ input: { id: BROKEN } }) },
+      { name: "Connect a new account", query: createConnectLink, variables: json({ input: { authConfigId: "ac_gmail", userId: "user_7" } }) },
+      { name: "Pause or resume an account", query: setAccountEnabled, variables: json({ input: { id: ENABLED, enabled: false } }) },
+      { name: "Rename an account", query: renameAccount, variables: json({ input: { id: NAMED, alias: "Team inbox" } }) },
+      { name: "Revoke an account", query: revokeAccount, variables: json({ input: { id: REVOKED } }) },
+      { name: "Remove an account", query: removeAccount, variables: json({ input: { id: REMOVED, revokeAtProvider: true } }) },
     ],
   },
   {

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { collection } from "../../graphiql/src/examples.js";
+import { startWithProxy } from "./sources.mjs";
 import { accessible, demo, launch, picture, root, SCHEMES, SIZES, visit as open } from "./visit.mjs";
 
 const queryEditor = ".graphiql-query-editor";
@@ -30,12 +31,12 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
   });
 
   /** A first visit, until the schema is loaded and the editor has syntax colours. */
-  async function visit(colorScheme = "light", size = "laptop") {
+  async function visit(colorScheme = "light", size = "laptop", url = server.url) {
     let schema;
     const before = async (page) => {
       schema = page.waitForResponse((response) => response.request().postData()?.includes("__schema"));
     };
-    const visited = await open(browser, server.url, { colorScheme, size, before });
+    const visited = await open(browser, url, { colorScheme, size, before });
     await schema;
     // Syntax colours show that monaco's language is loaded.
     await visited.page.locator(`${queryEditor} .view-line [class*=mtk]:not(.mtk1)`).first().waitFor();
@@ -200,7 +201,10 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
       await read(page, `${kind} ${operation}`);
       answers[operation] = await run(page, press(page));
       assert.equal(answers[operation].errors, undefined, name);
+      for (const payload of Object.values(answers[operation].data)) assert.deepEqual(payload?.userErrors ?? [], [], name);
     }
+    assert.match(answers.ReconnectAccount.data.reconnectAccount.redirectUrl, /__sign-in/);
+    assert.equal(answers.RevokeAccount.data.revokeAccount.connectedAccount.status, "REVOKED");
     assert.equal(answers.AccountsPage.data.connectedAccounts.edges.length, 5);
     assert.equal(answers.Refetch.data.node.slug, "gmail");
     assert.equal(answers.AccountsOfAProvider.data.provider.name, "gmail");
@@ -226,6 +230,21 @@ describe("GraphiQL", { timeout: 300_000 }, () => {
     assert.ok(offered.includes("Entities, for a router"));
     assert.ok(offered.length >= 19, offered.join());
     await leave();
+  });
+
+  test("says how to switch actions on, in their examples and in the response", async () => {
+    const off = await startWithProxy();
+    try {
+      const { page, leave } = await visit("light", "laptop", off.url);
+      await page.getByRole("button", { name: "Reconnect an account", exact: true }).click();
+      await read(page, "Actions need the setting actions.enabled = true.");
+      const { errors } = await run(page, press(page));
+      assert.equal(errors[0].extensions.code, "ACTIONS_DISABLED");
+      assert.match(errors[0].message, /actions\.enabled/);
+      await leave();
+    } finally {
+      off.stop();
+    }
   });
 
   test("opens an example by keyboard, once", async () => {

@@ -20,7 +20,7 @@ export const SCHEMES = ["light", "dark"];
 export const launch = () =>
   chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", ...quiet] });
 
-/** Runs the binary with `args` and resolves with the address in the first line that matches `said`. */
+/** Runs the binary with `args` and resolves with the address in the first line that matches `said`, and with all lines. */
 export async function start(args, said, env = {}) {
   const server = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
   const lines = [];
@@ -35,18 +35,21 @@ export async function start(args, said, env = {}) {
       });
     }
   });
-  return { url, stop: () => server.kill() };
+  return { url, lines, stop: () => server.kill() };
 }
 
-/** Starts the demo. Its address is GraphiQL's. */
-export const demo = (scenario = "healthy", ...args) =>
-  start(["demo", "--listen", "127.0.0.1:0", "--scenario", scenario, ...args], /GraphiQL: (http:\/\/\S+)/);
+/** Starts the demo. `url` is GraphiQL's, `sandbox` the address of both APIs and of the sign-in pages. */
+export async function demo(scenario = "healthy", ...args) {
+  const server = await start(["demo", "--listen", "127.0.0.1:0", "--scenario", scenario, ...args], /^Sandbox: (http:\/\/\S+)/);
+  const [, url] = /^GraphiQL: (\S+)$/m.exec(server.lines.join("\n"));
+  return { ...server, url, sandbox: server.url };
+}
 
 /**
- * A first visit to `url`, which can reach only its own origin. `problems` collects forbidden events, and `leave` fails if there are
+ * A first visit to `url`, which can reach only its own origin; tabs that it opens can also reach `signIn`. `problems` collects forbidden events, and `leave` fails if there are
  * any. `before` can prepare the page before it is opened.
  */
-export async function visit(browser, url, { colorScheme = "light", size = "laptop", before = async () => {} } = {}) {
+export async function visit(browser, url, { colorScheme = "light", size = "laptop", before = async () => {}, signIn } = {}) {
   const { origin } = new URL(url);
   const context = await browser.newContext({ viewport: SIZES[size], colorScheme });
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin });
@@ -58,7 +61,7 @@ export async function visit(browser, url, { colorScheme = "light", size = "lapto
     const url = new URL(request.url());
     if (url.protocol !== "data:" && url.origin !== origin) problems.push(`request: ${url}`);
   });
-  await context.route((url) => url.origin !== origin, (route) => route.abort());
+  await context.route((url) => url.origin !== origin && url.origin !== signIn, (route) => route.abort());
   await page.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (report) => {
       console.error(`policy: ${report.effectiveDirective} refused ${report.blockedURI}`);

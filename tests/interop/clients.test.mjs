@@ -2,11 +2,12 @@
 // behind it. All three clients do one job, so one transcript is right for each of them.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
 
@@ -160,6 +161,22 @@ for (const { client, why, whole, inPart } of clients) {
       assert.deepEqual(await again(client, demo.graphql), [...accounts, leadlexIsDown, ...whole]);
       const asked = calls(await demo.requests());
       assert.deepEqual(asked.filter((call) => call !== 'providers'), accountCalls);
+    });
+
+    test('reconnects a broken account, and removes it after the sign-in', async (t) => {
+      const demo = await startDemo(t);
+      const program = spawn('npm', ['run', '--silent', 'reconnect', '--', 'ca_uRCFBbjM4Cl7', demo.graphql], { cwd: folder(client), stdio: ['pipe', 'pipe', 'inherit'] });
+      const lines = [];
+      for await (const line of createInterface({ input: program.stdout })) {
+        lines.push(line);
+        if (!line.startsWith('Sign in at ')) continue;
+        const page = await fetch(line.slice('Sign in at '.length), { method: 'POST', body: new URLSearchParams({ decision: 'allow' }) });
+        assert.match(await page.text(), /Connected/);
+        program.stdin.end('\n');
+      }
+      assert.deepEqual(lines.slice(1), ['Then press Enter.', 'ca_link00000001 is ACTIVE, ca_uRCFBbjM4Cl7 is removed']);
+      const writes = (await demo.requests()).filter(({ method }) => method !== 'GET').map(({ method, target }) => `${method} ${target}`);
+      assert.deepEqual(writes, ['POST /api/v3/connected_accounts/link', 'DELETE /api/v3/connected_accounts/ca_uRCFBbjM4Cl7']);
     });
 
     test('misses no account when others are deleted between two pages', async (t) => {

@@ -1,6 +1,7 @@
-// The details of one account: reasons, scopes, times, IDs to copy, and the status changes seen since the page was opened.
+// The details of one account: its actions, reasons, scopes, times, IDs to copy, and the status changes seen since the page was opened.
 import { Suspense, useContext } from "react";
 import { graphql, useLazyLoadQuery } from "react-relay";
+import { AccountActions } from "./AccountActions.jsx";
 import { changes } from "./history.js";
 import { Refetches } from "./live.js";
 import { CopyButton, ErrorBoundary, Fact, Icon, Skeleton } from "./marks.jsx";
@@ -26,6 +27,7 @@ function Detail({ id }) {
           connectedAccountId
           wordId
           alias
+          displayName
           userId
           status
           createdAt
@@ -47,6 +49,7 @@ function Detail({ id }) {
               since
             }
           }
+          ...AccountActions_account
         }
       }
     `,
@@ -54,7 +57,7 @@ function Detail({ id }) {
     { fetchPolicy: "store-and-network", fetchKey: refetches },
   );
   if (!account) return <p className="panel muted">This account no longer exists, or is not available at the moment.</p>;
-  const { connectedAccountId, wordId, alias, userId, createdAt, updatedAt, authConfig, state, health } = account;
+  const { connectedAccountId, wordId, alias, displayName, userId, createdAt, updatedAt, authConfig, state, health } = account;
   const scheme = schemeOf(authConfig.authScheme);
   return (
     <div className="panel">
@@ -79,6 +82,7 @@ function Detail({ id }) {
       )}
       <dl>
         {alias && <Fact name="Name">{alias}</Fact>}
+        {displayName && <Fact name="Account at the service">{displayName}</Fact>}
         {createdAt && (
           <Fact name="Connected">
             <Day at={createdAt} />
@@ -110,6 +114,7 @@ function Detail({ id }) {
         <Copyable name="Auth config ID" value={authConfig.id} />
       </dl>
       <History id={id} status={account.status} />
+      <AccountActions account={account} />
     </div>
   );
 }

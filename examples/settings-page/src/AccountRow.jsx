@@ -1,6 +1,7 @@
 // A row for one account, which opens its details.
 import { useId, useState } from "react";
 import { graphql, useFragment } from "react-relay";
+import { RowActions } from "./AccountActions.jsx";
 import { AccountDetail } from "./AccountDetail.jsx";
 import { Icon, PersonMark, State } from "./marks.jsx";
 import { Ago } from "./Time.jsx";
@@ -14,6 +15,7 @@ export function AccountRow({ account: key, mine, withService }) {
         id
         userId
         alias
+        displayName
         wordId
         updatedAt
         accountType
@@ -27,14 +29,15 @@ export function AccountRow({ account: key, mine, withService }) {
             message
           }
         }
+        ...AccountActions_account
       }
     `,
     key,
   );
   const [open, setOpen] = useState(false);
   const panel = useId();
-  const { id, userId, alias, wordId, updatedAt, accountType, statusReason, toolkit, health } = account;
-  const [name, beside] = [mine ? null : userId, alias ?? wordId].filter(Boolean);
+  const { id, userId, alias, displayName, wordId, updatedAt, accountType, statusReason, toolkit, health } = account;
+  const [name, beside] = [mine ? null : userId, alias ?? displayName ?? wordId].filter(Boolean);
   const service = withService ? brand(toolkit.slug) : null;
   return (
     <li className="account">
@@ -53,6 +56,7 @@ export function AccountRow({ account: key, mine, withService }) {
         </span>
         <Icon name="chevron" />
       </button>
+      <RowActions account={account} />
       <div id={panel} hidden={!open}>
         {open && <AccountDetail id={id} />}
       </div>

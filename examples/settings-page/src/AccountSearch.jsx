@@ -1,7 +1,8 @@
 // Accounts by the exact ID of their user or of the account. The API has no search by a part of an ID.
-import { Suspense } from "react";
+import { Suspense, useContext } from "react";
 import { graphql, useLazyLoadQuery } from "react-relay";
 import { AccountRow } from "./AccountRow.jsx";
+import { Refetches } from "./live.js";
 import { ErrorBoundary } from "./marks.jsx";
 import { plural } from "./words.js";
 
@@ -21,6 +22,7 @@ export function AccountSearch({ text, mine }) {
 }
 
 function Results({ id }) {
+  const refetches = useContext(Refetches);
   const filter = { accountType: "ALL", ...(id.startsWith("ca_") ? { ids: [id] } : { userIds: [id] }) };
   const { connectedAccounts } = useLazyLoadQuery(
     graphql`
@@ -35,7 +37,7 @@ function Results({ id }) {
       }
     `,
     { filter },
-    { fetchPolicy: "store-and-network" },
+    { fetchPolicy: "store-and-network", fetchKey: refetches },
   );
   if (!connectedAccounts) return <p className="muted small">Accounts cannot be searched at the moment.</p>;
   const { nodes, totalCount } = connectedAccounts;

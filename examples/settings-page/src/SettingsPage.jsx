@@ -1,6 +1,7 @@
 // The page: one query for the data of both APIs, refetched when it may have changed.
 import { useDeferredValue, useEffect, useState } from "react";
-import { fetchQuery, graphql, useLazyLoadQuery, useRelayEnvironment } from "react-relay";
+import { commitMutation, fetchQuery, graphql, useLazyLoadQuery, useRelayEnvironment } from "react-relay";
+import { Page } from "./actions.js";
 import { Attention } from "./Attention.jsx";
 import { outages } from "./environment.js";
 import { asInput, useFilters } from "./filters.js";
@@ -56,6 +57,14 @@ const pageQuery = graphql`
   }
 `;
 
+const refreshMutation = graphql`
+  mutation SettingsPageRefreshMutation {
+    refresh(upstream: COMPOSIO) {
+      retryAt
+    }
+  }
+`;
+
 /** The delay of the next attempt if no response names one. */
 const RETRY_MS = 15_000;
 /** Accounts that need attention: at first, and more with each click. */
@@ -93,6 +102,10 @@ export function SettingsPage({ attempt }) {
     setLoaded(({ times }) => ({ times: times + 1, at: Date.now(), error: failure }));
   };
 
+  // After a sign-in on another page, which Switchboard notices with the next poll. Members may not refresh.
+  const refresh = () =>
+    new Promise((done) => commitMutation(environment, { mutation: refreshMutation, variables: {}, onCompleted: done, onError: done })).then(reload);
+
   // Once more after the first data, because its calls change the state of the APIs.
   useEffect(() => {
     const request = fetchQuery(environment, sourcesQuery, {}).subscribe({ error() {} });
@@ -112,36 +125,38 @@ export function SettingsPage({ attempt }) {
 
   return (
     <Refetches value={loaded.times}>
-      <div className="title">
-        <div>
-          <h1>Integrations</h1>
-          <p>
-            {mine
-              ? `Signed in as ${viewer.name}: the workspace’s services, and your own accounts.`
-              : "The workspace’s services, and the accounts that users connected to them."}
-          </p>
+      <Page value={{ reload, refresh: viewer.role === "ADMIN" ? refresh : reload, mine }}>
+        <div className="title">
+          <div>
+            <h1>Integrations</h1>
+            <p>
+              {mine
+                ? `Signed in as ${viewer.name}: the workspace’s services, and your own accounts.`
+                : "The workspace’s services, and the accounts that users connected to them."}
+            </p>
+          </div>
+          <Sources
+            upstreams={upstreams}
+            freshness={freshness}
+            due={due}
+            mode={mode}
+            error={loaded.error}
+            admin={viewer.role === "ADMIN"}
+            reload={reload}
+          />
         </div>
-        <Sources
-          upstreams={upstreams}
-          freshness={freshness}
-          due={due}
-          mode={mode}
-          error={loaded.error}
-          admin={viewer.role === "ADMIN"}
-          reload={reload}
+        <Troubles upstreams={upstreams} freshness={freshness} due={due} error={loaded.error} />
+        <Overview query={page} health={integrationHealth} mine={mine} filters={filters} setFilters={setFilters} />
+        <Attention health={integrationHealth} mine={mine} count={attention} more={more} />
+        <ProviderList
+          providers={providers}
+          filters={filters}
+          setFilters={setFilters}
+          waiting={waiting}
+          mine={mine}
+          needing={integrationHealth.providersNeedingAttention?.length}
         />
-      </div>
-      <Troubles upstreams={upstreams} freshness={freshness} due={due} error={loaded.error} />
-      <Overview query={page} health={integrationHealth} mine={mine} filters={filters} setFilters={setFilters} />
-      <Attention health={integrationHealth} mine={mine} count={attention} more={more} />
-      <ProviderList
-        providers={providers}
-        filters={filters}
-        setFilters={setFilters}
-        waiting={waiting}
-        mine={mine}
-        needing={integrationHealth.providersNeedingAttention?.length}
-      />
+      </Page>
     </Refetches>
   );
 }

@@ -5,6 +5,7 @@ import { createRoot } from "react-dom/client";
 import { RelayEnvironmentProvider } from "react-relay";
 import { createEnvironment, token } from "./environment.js";
 import { Icon, Skeleton } from "./marks.jsx";
+import { hasSucceeded, isReturnFromSignIn, signalSignIn } from "./reconnects.js";
 import { SettingsPage } from "./SettingsPage.jsx";
 import { useStore } from "./store.js";
 import { theme } from "./theme.js";
@@ -100,6 +101,17 @@ const Loading = () => (
   </>
 );
 
+/** The end of a sign-in, in its own tab. */
+function SignedIn() {
+  useEffect(signalSignIn, []);
+  return (
+    <div className="card lonely">
+      <h1>{hasSucceeded ? "Signed in" : "The sign-in did not succeed"}</h1>
+      <p>You can close this tab. The integrations are in the other one.</p>
+    </div>
+  );
+}
+
 function App() {
   const { value, required, rejected } = useStore(token);
   const environment = useMemo(createEnvironment, [value]);
@@ -124,8 +136,6 @@ createRoot(document.getElementById("root"), {
   onCaughtError() {},
 }).render(
   <StrictMode>
-    <Frame>
-      <App />
-    </Frame>
+    <Frame>{isReturnFromSignIn ? <SignedIn /> : <App />}</Frame>
   </StrictMode>,
 );
