@@ -61,6 +61,11 @@ impl FilterValues {
         Self::new(list, [value])
     }
 
+    /// Whether a list can have a value.
+    pub(super) fn accepts(value: &str) -> bool {
+        Self::one("", value).is_ok()
+    }
+
     /// A list of one value that [`Self::one`] already accepted.
     pub(super) fn checked(value: &str) -> Self {
         Self([value.into()].into())

@@ -9,6 +9,7 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
 use super::credential::Fingerprint;
+use super::filters::FilterValues;
 use super::input::{BadInput, BadInputReason};
 use super::providers::Provider;
 use super::toolkits::ToolkitSlug;
@@ -17,7 +18,7 @@ const PROVIDER: &[u8] = b"Provider:";
 const ACCOUNT: &[u8] = b"ConnectedAccount:";
 const TOOLKIT: &[u8] = b"Toolkit:";
 
-/// Maximum length of an upstream id or slug in bytes.
+/// Maximum length of an id in a URL's path in bytes.
 const ID_BYTES_MAX: usize = 128;
 
 /// The first 16 bytes of an HMAC-SHA-256 over a provider's row key.
@@ -65,11 +66,11 @@ impl GlobalId {
             return Some(Self::Provider(id.try_into().ok()?));
         }
         if let Some(id) = bytes.strip_prefix(ACCOUNT) {
-            return Some(Self::Account(upstream_id(std::str::from_utf8(id).ok()?)?.into()));
+            return Some(Self::Account(requestable_id(std::str::from_utf8(id).ok()?)?.into()));
         }
-        let slug = std::str::from_utf8(bytes.strip_prefix(TOOLKIT)?).ok()?;
-        let parsed = ToolkitSlug::parse(slug)?;
-        (parsed.as_str() == slug).then_some(Self::Toolkit(parsed))
+        let text = std::str::from_utf8(bytes.strip_prefix(TOOLKIT)?).ok()?;
+        let slug = ToolkitSlug::of_upstream(text);
+        (slug.as_str() == text).then_some(Self::Toolkit(slug))
     }
 }
 
@@ -78,7 +79,7 @@ impl GlobalId {
 /// # Errors
 /// `BAD_ID` for anything else, including a provider's id.
 pub fn account_id(text: &str) -> Result<Box<str>, BadInput> {
-    if text.starts_with("ca_") && upstream_id(text).is_some() {
+    if text.starts_with("ca_") && requestable_id(text).is_some() {
         return Ok(text.into());
     }
     match GlobalId::read(text) {
@@ -104,18 +105,16 @@ pub fn provider_id(text: &str) -> Result<ProviderId, BadInput> {
     }
 }
 
-/// Whether a text can be an upstream's id, such as `ac_…`.
+/// Whether an id, such as `ac_…`, can be a part of a URL's path: letters, digits, `_` and `-`.
 #[must_use]
 pub fn is_upstream_id(text: &str) -> bool {
-    upstream_id(text).is_some()
+    (1..=ID_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
-/// Accepts letters, digits, `_` and `-`, so that a comma-joined list, a header or a log line never reads one id as
-/// several.
-fn upstream_id(text: &str) -> Option<&str> {
-    let fits = (1..=ID_BYTES_MAX).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    fits.then_some(text)
+/// Accepts an id that Composio can be asked for: one that its comma-joined list never reads as several.
+fn requestable_id(text: &str) -> Option<&str> {
+    FilterValues::accepts(text).then_some(text)
 }
 
 /// The secret key of global ids and cursors.
@@ -191,11 +190,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn encoded_ids_decode_to_themselves(id in any::<[u8; 16]>(), account in "ca_[A-Za-z0-9_-]{1,40}", slug in "[a-z0-9_]{1,40}") {
+        fn encoded_ids_decode_to_themselves(id in any::<[u8; 16]>(), account in "ca_[^,\\p{Cc}]{1,40}", slug in ".{0,80}") {
             for id in [
                 GlobalId::Provider(id),
                 GlobalId::Account(account.as_str().into()),
-                GlobalId::Toolkit(ToolkitSlug::parse(&slug).unwrap()),
+                GlobalId::Toolkit(ToolkitSlug::of_upstream(&slug)),
             ] {
                 prop_assert_eq!(GlobalId::parse(&id.encode()).unwrap(), id);
             }
@@ -211,8 +210,19 @@ mod tests {
     }
 
     #[test]
-    fn an_id_with_a_comma_is_refused() {
-        assert!(account_id("ca_a,ca_b").is_err());
-        assert!(GlobalId::parse(&URL_SAFE_NO_PAD.encode("ConnectedAccount:ca_a,ca_b")).is_err());
+    fn an_id_that_cannot_be_requested_is_refused() {
+        for id in ["ca_a,ca_b", "ca_a\n", &format!("ca_{}", "x".repeat(254))] {
+            assert!(account_id(id).is_err(), "{id:?}");
+            assert!(
+                GlobalId::parse(&URL_SAFE_NO_PAD.encode(format!("ConnectedAccount:{id}"))).is_err(),
+                "{id:?}"
+            );
+        }
+        assert!(GlobalId::parse(&URL_SAFE_NO_PAD.encode("ConnectedAccount: ")).is_err());
+    }
+
+    #[test]
+    fn a_toolkit_id_has_one_spelling() {
+        assert!(GlobalId::parse(&URL_SAFE_NO_PAD.encode("Toolkit:Gmail")).is_err());
     }
 }

@@ -12,7 +12,8 @@ use serde::Deserialize;
 use super::input::{BadInput, BadInputReason};
 use super::providers::Provider;
 
-/// A toolkit's slug in lower case.
+/// A toolkit's slug in lower case. [`Self::parse`] accepts well-formed slugs only; [`Self::of_upstream`] accepts any text,
+/// because Composio does not document which characters a slug may have.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ToolkitSlug(Arc<str>);
 
@@ -20,9 +21,19 @@ impl ToolkitSlug {
     /// Reads a slug in any case; `None` if it is malformed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let fits = (1..=64).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
-        fits.then(|| Self(text.to_ascii_lowercase().into()))
+        is_well_formed(text).then(|| Self::of_upstream(text))
+    }
+
+    /// The slug that an upstream returned, with any characters.
+    #[must_use]
+    pub fn of_upstream(text: &str) -> Self {
+        Self(text.to_ascii_lowercase().into())
+    }
+
+    /// Whether [`Self::parse`] accepts it. A mapping has no other slugs.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        is_well_formed(&self.0)
     }
 
     /// Reads a slug from a caller.
@@ -43,6 +54,11 @@ impl ToolkitSlug {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn is_well_formed(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
 }
 
 /// Maximum number of toolkits of one provider: the length that the cost of such a list is computed with.

@@ -48,7 +48,7 @@ object_type! {
 
         /// The name of the account at the external service, such as an e-mail address. It distinguishes two accounts of one toolkit.
         display_name: Option<&str> = account.state.display_name();
-        object toolkit: Toolkit = Toolkit::upstreams(&account.toolkit);
+        object toolkit: Toolkit = Toolkit(ToolkitSlug::of_upstream(&account.toolkit));
         object auth_config: AuthConfig = AuthConfig(account.clone());
 
         /// The end user who connected the account.
@@ -79,10 +79,7 @@ object_type! {
 
         /// The workspace integrations that correspond to the account's toolkit.
         async fn providers(&self, ctx: &Context<'_>) -> Option<Result<Vec<Provider>, FieldError>> {
-            match ToolkitSlug::parse(&self.0.toolkit) {
-                Some(slug) => Some(providers_of(ctx, &slug).await),
-                None => Some(Ok(Vec::new())),
-            }
+            Some(providers_of(ctx, &ToolkitSlug::of_upstream(&self.0.toolkit)).await)
         }
     }
 }

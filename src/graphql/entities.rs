@@ -60,7 +60,7 @@ async fn entity(ctx: &Context<'_>, asked: Asked) -> Option<Result<Entity, FieldE
     Some(match asked {
         Asked::Provider(id) => node::provider(ctx, id).await?.map(Entity::Provider),
         Asked::Account(id) => node::account(ctx, id).await?.map(Entity::ConnectedAccount),
-        Asked::Toolkit(slug) => Ok(Entity::Toolkit(Toolkit::Known(slug))),
+        Asked::Toolkit(slug) => Ok(Entity::Toolkit(Toolkit(slug))),
         Asked::User(id) => user(ctx, &id)?.map(Entity::User),
     })
 }

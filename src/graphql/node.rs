@@ -30,7 +30,7 @@ pub(super) enum Node {
 pub(super) async fn node(ctx: &Context<'_>, id: &ID) -> Option<Result<Node, FieldError>> {
     match GlobalId::parse(id) {
         Err(refused) => Some(Err(refused.into())),
-        Ok(GlobalId::Toolkit(slug)) => Some(Ok(Node::Toolkit(Toolkit::Known(slug)))),
+        Ok(GlobalId::Toolkit(slug)) => Some(Ok(Node::Toolkit(Toolkit(slug)))),
         Ok(GlobalId::Provider(id)) => Some(provider(ctx, id).await?.map(Node::Provider)),
         Ok(GlobalId::Account(id)) => Some(account(ctx, id).await?.map(Node::ConnectedAccount)),
     }

@@ -71,7 +71,7 @@ object_type! {
 
         /// The toolkits that correspond to this integration in the connected-accounts API.
         async fn toolkits(&self, ctx: &Context<'_>) -> Vec<Toolkit> {
-            operation(ctx).mapping().toolkits_of(&self.0.provider).iter().cloned().map(Toolkit::Known).collect()
+            operation(ctx).mapping().toolkits_of(&self.0.provider).iter().cloned().map(Toolkit).collect()
         }
 
         /// The accounts connected through the integration's toolkits. Selected on many integrations at once, it takes one upstream call and not one each.

@@ -18,33 +18,25 @@ use crate::domain::toolkits::ToolkitSlug;
 use crate::loaders::cache::freshness::Cached;
 use crate::loaders::lists::parent::Parent;
 
-pub(super) enum Toolkit {
-    /// A well-formed slug.
-    Known(ToolkitSlug),
-    /// A value in an account that is not a valid slug.
-    Malformed(String),
-}
+pub(super) struct Toolkit(pub(super) ToolkitSlug);
 
 impl Toolkit {
-    /// The toolkit that an account bears.
-    pub(super) fn upstreams(slug: &str) -> Self {
-        ToolkitSlug::parse(slug).map_or_else(|| Self::Malformed(slug.to_owned()), Self::Known)
-    }
-
     fn parent(&self) -> Result<Parent, BadInput> {
-        match self {
-            Self::Known(slug) => Parent::toolkits([slug]),
-            Self::Malformed(_) => Err(BadInput::new(
-                BadInputReason::BadSlug,
-                "The upstream's slug of this toolkit cannot be asked for.",
-            )),
-        }
+        let unusable = |_| {
+            let message = "Composio cannot list the accounts of this toolkit: its slug is blank, longer than 256 bytes, \
+                or has a comma or a control character. Select the accounts without this toolkit.";
+            BadInput::new(BadInputReason::BadSlug, message)
+        };
+        Parent::toolkits([&self.0]).map_err(unusable)
     }
 }
 
 /// The integrations that a toolkit stands for, all of them: a list without pages is never short in silence, and never
 /// longer than an operation was priced for.
 pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Result<Vec<Provider>, FieldError> {
+    if !slug.is_well_formed() {
+        return Ok(Vec::new());
+    }
     let operation = operation(ctx);
     let Cached { value: list, freshness } = operation.providers().await?;
     let stands_for = list.iter().filter(|listed| operation.mapping().maps_to(slug, &listed.provider));
@@ -61,25 +53,16 @@ pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Resul
 
 object_type! {
     /// An external service that accounts connect to, by its Composio slug.
-    impl Toolkit |toolkit| {
+    impl Toolkit |Self(slug)| {
         /// The global ID of the object. Opaque, stable across restarts and replicas, and free of personal data.
-        pub(super) id: ID = match toolkit {
-                Self::Known(slug) => GlobalId::Toolkit(slug.clone()).encode().into(),
-                Self::Malformed(text) => ID::from(text),
-            };
+        pub(super) id: ID = GlobalId::Toolkit(slug.clone()).encode().into();
 
         /// The slug in lower case, such as `gmail` or `googlecalendar`.
-        slug: &str = match toolkit {
-                Self::Known(slug) => slug.as_str(),
-                Self::Malformed(text) => text,
-            };
+        slug: &str = slug.as_str();
 
         /// The workspace integrations that correspond to this toolkit.
         async fn providers(&self, ctx: &Context<'_>) -> Option<Result<Vec<Provider>, FieldError>> {
-            match self {
-                Self::Known(slug) => Some(providers_of(ctx, slug).await),
-                Self::Malformed(_) => Some(Ok(Vec::new())),
-            }
+            Some(providers_of(ctx, &self.0).await)
         }
 
         /// The accounts connected to this toolkit.

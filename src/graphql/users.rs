@@ -7,6 +7,7 @@ use super::account_filters::{ConnectedAccountOrder, UserAccountFilter};
 use super::errors::FieldError;
 use super::object_type::{IdRef, object_type};
 use super::preserialized::Preserialized;
+use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::page::PageArguments;
 use crate::loaders::lists::parent::Parent;
 
@@ -17,6 +18,15 @@ pub(super) struct User {
 impl User {
     pub(super) fn new(id: &str) -> Self {
         Self { id: id.to_owned() }
+    }
+
+    fn parent(&self) -> Result<Parent, BadInput> {
+        let unusable = |_| {
+            let message = "Composio cannot list the accounts of this user: its ID is blank, longer than 256 bytes, or has a \
+                comma or a control character. Use another ID for the user.";
+            BadInput::new(BadInputReason::BadId, message)
+        };
+        Parent::user(&self.id).map_err(unusable)
     }
 }
 
@@ -41,7 +51,7 @@ object_type! {
             >,
         ) -> Option<Result<Preserialized<ConnectedAccountConnection>, FieldError>> {
             let page = PageArguments { after, before, first, last };
-            Some(connect(ctx, Parent::user(&self.id), filter.unwrap_or_default().check(), page, order_by).await)
+            Some(connect(ctx, self.parent(), filter.unwrap_or_default().check(), page, order_by).await)
         }
     }
 }

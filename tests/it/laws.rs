@@ -23,6 +23,7 @@ mod network_recorder;
 mod paging;
 mod paging_client;
 pub(crate) mod polling_day;
+mod refetching;
 mod response_cache;
 mod serialized_rows;
 mod shared_day;

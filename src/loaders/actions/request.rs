@@ -80,7 +80,8 @@ impl ActionRequest {
         }
     }
 
-    /// The `ca_…` id of the account that it is about; `None` for a new one, or if the id is invalid.
+    /// The `ca_…` id of the account that it is about; `None` for a new one, or if the id is invalid. It becomes a part of
+    /// the URL's path, which not all ids of accounts can be.
     pub(super) fn account(&self) -> Option<Box<str>> {
         match self {
             Self::Connect { .. } => None,
@@ -88,7 +89,7 @@ impl ActionRequest {
             | Self::SetEnabled { id, .. }
             | Self::Rename { id, .. }
             | Self::Revoke { id }
-            | Self::Remove { id, .. } => account_id(id).ok(),
+            | Self::Remove { id, .. } => account_id(id).ok().filter(|id| is_upstream_id(id)),
         }
     }
 

@@ -90,7 +90,8 @@ async fn malformed_ids_and_providers_ids_are_refused_without_a_call() {
     let provider = strings_at(&provider, "providers.nodes.*.id").remove(0);
     let toolkit = global_id("Toolkit", "gmail");
     world.calls();
-    for id in ["", "x", "ca_a,ca_b", "ca_../link", &provider, &toolkit] {
+    let path = global_id("ConnectedAccount", "ca_../link");
+    for id in ["", "x", "ca_a,ca_b", "ca_../link", &path, &provider, &toolkit] {
         for (name, input) in all_mutations(id).into_iter().skip(1) {
             let (code, field, message) = refused(&world, name, input).await;
             assert_eq!((code.as_str(), &field), ("INVALID_ID", &json!("id")), "{name} {id}");

@@ -311,6 +311,17 @@ fn as_member(mut answer: Value, random_query: &RandomQuery, caller_kind: CallerK
             value => hide(value, &users[0]),
         }
     }
+    // An ADMIN is told which users' accounts cannot be requested; for a member these users do not exist.
+    let is_of_hidden_user = |error: &Value| {
+        let path = error["path"].as_array().and_then(|path| path.last()).and_then(Value::as_str);
+        path == Some("connectedAccounts") && error["extensions"]["reason"] == "BAD_ID"
+    };
+    if let Some(errors) = answer.get_mut("errors").and_then(Value::as_array_mut) {
+        errors.retain(|error| !is_of_hidden_user(error));
+        if errors.is_empty() {
+            answer.as_object_mut().unwrap().remove("errors");
+        }
+    }
     answer.as_object_mut().unwrap().remove("extensions");
     blank(&mut answer);
     answer
