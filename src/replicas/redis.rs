@@ -2,7 +2,7 @@
 //!
 //! [`RedisStore`] needs one node with MGET, SET (NX, PX), EVAL (to extend or remove an entry whose value is unchanged),
 //! PUBLISH, SUBSCRIBE and PING, on keys and a channel of one prefix; an ACL user needs these permissions.
-//! [`connection`] manages the connection, and [`probe`] checks a server for `switchboard check`.
+//! [`server`] opens connections, whose replies [`bounded_replies`] bounds. [`connection`] manages the shared one, and [`probe`] checks a server for `switchboard check`.
 //!
 //! Each command runs in a task of its own. Its caller may have timed out when the response arrives, and the response still
 //! has to show whether the connection is alive. The server's texts are discarded, because they can quote keys; the client
@@ -11,17 +11,21 @@
 //! Rejected: the library's `ConnectionManager`. It caches a refused password forever, and uses a connection without
 //! responses until the kernel closes it, after a quarter of an hour.
 
+mod bounded_replies;
 mod connection;
 pub mod probe;
+mod server;
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use redis::aio::MultiplexedConnection;
-use redis::{Client, Cmd, RedisResult, Value, cmd, pipe};
+use redis::{Cmd, RedisResult, Value, cmd, pipe};
 
-use self::connection::{RedisSettingsError, SharedConnection};
+use self::bounded_replies::VALUE_BYTES_MAX;
+use self::connection::SharedConnection;
+use self::server::{RedisSettingsError, Server};
 use super::settings::ReplicaSettings;
 use super::store::{Entry, Messages, Store, StoreError};
 
@@ -34,7 +38,7 @@ const REMOVE: &str =
 
 /// A store on a Redis server. It connects with the first command, and again when the connection is lost.
 pub struct RedisStore {
-    client: Client,
+    server: Server,
     connection: Arc<SharedConnection>,
 }
 
@@ -44,8 +48,8 @@ impl RedisStore {
     /// # Errors
     /// If the URL or the certificate file is invalid.
     pub fn new(settings: &ReplicaSettings) -> Result<Self, RedisSettingsError> {
-        let client = connection::client(settings)?;
-        Ok(Self { connection: Arc::new(SharedConnection::new(client.clone())), client })
+        let server = Server::new(settings)?;
+        Ok(Self { connection: Arc::new(SharedConnection::new(server.clone())), server })
     }
 
     fn run<T, F>(
@@ -74,7 +78,9 @@ impl Store for RedisStore {
         self.run(|mut connection| async move { cmd("MGET").arg(keys).query_async(&mut connection).await })
     }
 
-    fn set(&self, entries: Vec<Entry>) -> BoxFuture<'_, Result<(), StoreError>> {
+    /// Values that no replica would read are not written.
+    fn set(&self, mut entries: Vec<Entry>) -> BoxFuture<'_, Result<(), StoreError>> {
+        entries.retain(|entry| entry.value.len() <= VALUE_BYTES_MAX);
         if entries.is_empty() {
             return async { Ok(()) }.boxed();
         }
@@ -117,7 +123,7 @@ impl Store for RedisStore {
     fn subscribe(&self, channel: String) -> BoxFuture<'_, Result<Messages, StoreError>> {
         async move {
             let subscription = async {
-                let mut connection = self.client.get_async_pubsub().await?;
+                let mut connection = self.server.connect_subscription().await?;
                 connection.subscribe(channel).await?;
                 Ok(connection.into_on_message())
             };

@@ -1,76 +1,34 @@
 //! One connection to the server, shared by all commands and replaced when it is unusable.
 //!
-//! A connection is unusable if it broke, if nothing was received on it for [`RESPONSE_TIMEOUT`] (the peer may be gone
+//! A connection is unusable if it broke, if nothing was received on it for [`CONNECTION_TIMEOUT`] (the peer may be gone
 //! without closing it), or if the server has become read-only: after a failover, its name mostly leads to the new primary.
 //! The next command then connects again. Connecting is a task of its own, and continues when its callers time out. Its
 //! rate is limited by the pings of [`availability`](super::super::availability).
 
-use std::fs;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, RedisError,
-    RedisResult, ServerErrorKind, TlsCertificates,
-};
-use secrecy::ExposeSecret as _;
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use tokio::time::{Instant, timeout};
 
-use super::super::settings::ReplicaSettings;
 use super::super::store::StoreError;
+use super::server::Server;
 
-/// Timeout of connecting, with TLS and authentication.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// A connection without a response for this long is dead. Callers time out much earlier.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Timeout of connecting, with TLS and authentication. A connection without a response for as long is dead: callers time
+/// out much earlier.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Minimum age of a connection that is replaced because the server is read-only.
 const READ_ONLY_AGE_MIN: Duration = Duration::from_secs(1);
-
-/// Reason why the settings are invalid. Does not quote them, because a URL can contain a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RedisSettingsError {
-    /// The URL is not a Redis URL.
-    #[error("the URL is not a Redis URL")]
-    Url,
-    /// The certificate file cannot be read, or contains no certificate.
-    #[error("the certificate file cannot be read or contains no certificate")]
-    Certificates,
-}
-
-/// Creates the client for these settings.
-pub(super) fn client(settings: &ReplicaSettings) -> Result<Client, RedisSettingsError> {
-    let info: ConnectionInfo =
-        settings.url.as_str().into_connection_info().map_err(|_| RedisSettingsError::Url)?;
-    let mut credentials =
-        info.redis_settings().clone().set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-    let password = settings.password.expose_secret();
-    if !password.is_empty() {
-        credentials = credentials.set_password(password);
-    }
-    if !settings.username.is_empty() {
-        credentials = credentials.set_username(&settings.username);
-    }
-    let info =
-        info.set_redis_settings(credentials).set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    if settings.ca_file.is_empty() {
-        return Client::open(info).map_err(|_| RedisSettingsError::Url);
-    }
-    let root_cert = Some(fs::read(&settings.ca_file).map_err(|_| RedisSettingsError::Certificates)?);
-    let certificates = TlsCertificates { client_tls: None, root_cert };
-    Client::build_with_tls(info, certificates).map_err(|_| RedisSettingsError::Certificates)
-}
 
 /// Runs a command on a connection of its own, within the connect timeout.
 pub(super) async fn within_timeout<T>(
     command: impl Future<Output = RedisResult<T>>,
 ) -> Result<T, StoreError> {
-    match timeout(CONNECT_TIMEOUT, command).await {
+    match timeout(CONNECTION_TIMEOUT, command).await {
         Ok(result) => result.map_err(|error| failure(&error)),
         Err(_elapsed) => Err(StoreError::Unreachable),
     }
@@ -96,13 +54,13 @@ type Connecting = Shared<BoxFuture<'static, Result<MultiplexedConnection, StoreE
 
 /// The current connection, if there is one.
 pub(super) struct SharedConnection {
-    client: Client,
+    server: Server,
     current: Mutex<Option<(Connecting, Instant)>>,
 }
 
 impl SharedConnection {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, current: Mutex::new(None) }
+    pub(super) fn new(server: Server) -> Self {
+        Self { server, current: Mutex::new(None) }
     }
 
     /// Runs a command, and discards the connection if the result shows that it is unusable.
@@ -134,7 +92,7 @@ impl SharedConnection {
 
     fn current(&self) -> (Connecting, Instant) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.get_or_insert_with(|| (connect(self.client.clone()), Instant::now())).clone()
+        current.get_or_insert_with(|| (connect(self.server.clone()), Instant::now())).clone()
     }
 
     /// Discards a connection, unless it was replaced already.
@@ -146,12 +104,9 @@ impl SharedConnection {
     }
 }
 
-fn connect(client: Client) -> Connecting {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(RESPONSE_TIMEOUT));
+fn connect(server: Server) -> Connecting {
     let connecting = async move {
-        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+        let connection = server.connect(CONNECTION_TIMEOUT).await;
         connection.map_err(|error| match failure(&error) {
             StoreError::Unauthenticated => StoreError::Unauthenticated,
             // An error response to the handshake means that there is no connection.

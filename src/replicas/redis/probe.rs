@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, RedisError, RedisResult, cmd};
-use tokio::net::TcpStream;
+use redis::{ErrorKind, RedisError, RedisResult, cmd};
 use tokio::time::{Instant, timeout};
 
-use super::connection::{self, RedisSettingsError, failure, is_unauthenticated};
+use super::connection::{failure, is_unauthenticated};
+use super::server::{RedisSettingsError, Server};
 use super::{EXTEND, REMOVE};
 use crate::replicas::settings::ReplicaSettings;
 use crate::replicas::store::StoreError;
@@ -40,36 +40,23 @@ pub enum ProbeFailure {
 /// # Errors
 /// The reason why the server cannot be used.
 pub async fn probe(settings: &ReplicaSettings) -> Result<Duration, ProbeFailure> {
-    let client = connection::client(settings).map_err(ProbeFailure::Settings)?;
-    let is_tls = connect_tcp(&client).await?;
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(TIMEOUT))
-        .set_response_timeout(Some(TIMEOUT));
-    let connected = client.get_multiplexed_async_connection_with_config(&config).await;
-    let mut connection = connected.map_err(|error| connect_failure(&error, is_tls))?;
+    let server = Server::new(settings).map_err(ProbeFailure::Settings)?;
+    match timeout(TIMEOUT, server.connect_tcp()).await {
+        Ok(Ok(_)) => {}
+        _ => return Err(ProbeFailure::Unreachable),
+    }
+    let connected = server.connect(TIMEOUT).await;
+    let mut connection = connected.map_err(|error| connect_failure(&error, server.is_tls()))?;
     let latency = latency(&mut connection).await?;
     check_commands(&mut connection, &settings.key_prefix).await?;
     let subscription = async {
-        let mut listener = client.get_async_pubsub().await?;
+        let mut listener = server.connect_subscription().await?;
         listener.subscribe(format!("{}:check", settings.key_prefix)).await
     };
     match timeout(TIMEOUT, subscription).await {
         Ok(Ok(())) => Ok(latency),
         Ok(Err(error)) => Err(command_failure("SUBSCRIBE", &error)),
         Err(_elapsed) => Err(ProbeFailure::Timeout),
-    }
-}
-
-/// Opens a TCP connection to the server; returns whether its URL requires TLS.
-async fn connect_tcp(client: &Client) -> Result<bool, ProbeFailure> {
-    let (host, port, is_tls) = match client.get_connection_info().addr() {
-        ConnectionAddr::Tcp(host, port) => (host, port, false),
-        ConnectionAddr::TcpTls { host, port, .. } => (host, port, true),
-        _ => return Err(ProbeFailure::Settings(RedisSettingsError::Url)),
-    };
-    match timeout(TIMEOUT, TcpStream::connect((host.as_str(), *port))).await {
-        Ok(Ok(_)) => Ok(is_tls),
-        _ => Err(ProbeFailure::Unreachable),
     }
 }
 

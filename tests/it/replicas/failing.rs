@@ -14,6 +14,7 @@ use switchboard::replicas::settings::ReplicaSettings;
 use switchboard::replicas::stats::CommandKind;
 use switchboard::replicas::store::{Store as _, StoreError};
 use switchboard::replicas::{CommandFailure, Replicas};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::Receiver;
 
@@ -72,6 +73,38 @@ async fn redis_over_tls_keeps_the_contract_with_a_trusted_ca() {
     let in_clear = ReplicaSettings { url, ca_file: String::new(), ..server.settings() };
     assert_eq!(store(&in_clear).ping().await, Err(StoreError::Unreachable));
     assert_eq!(probe(&in_clear).await, Err(ProbeFailure::Closed));
+}
+
+#[tokio::test]
+async fn values_and_messages_that_are_too_long_are_not_read() {
+    let server = RedisServer::start(&[]).await;
+    let store = store(&server.settings());
+    let (large, long) = ("x".repeat(5 * 1024 * 1024), "x".repeat(300 * 1024));
+    server.command(&["SET", "large", &large]).await;
+    store.set(vec![entry("small", b"1"), entry("mine", large.as_bytes())]).await.unwrap();
+    let keys = ["large", "small", "mine"].map(str::to_owned).to_vec();
+    assert_eq!(store.get(keys).await, Ok(vec![None, Some(b"1".to_vec()), None]));
+    let mut messages = store.subscribe("channel".to_owned()).await.unwrap();
+    for message in [long.as_str(), "short"] {
+        store.publish("channel".to_owned(), message.into()).await.unwrap();
+    }
+    assert_eq!(messages.next().await.unwrap(), b"");
+    assert_eq!(messages.next().await.unwrap(), b"short");
+}
+
+#[tokio::test]
+async fn an_endless_value_breaks_the_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let endless = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // Replies to the client's handshake, then a value that does not end.
+        stream.write_all(b"+OK\r\n+OK\r\n*1\r\n$999999999\r\n").await.unwrap();
+        while stream.write_all(&[b'x'; 65_536]).await.is_ok() {}
+    });
+    let settings = ReplicaSettings { url, ..RedisServer::stopped(&[]).settings() };
+    assert_eq!(store(&settings).get(vec!["a".into()]).await, Err(StoreError::Unreachable));
+    endless.await.unwrap();
 }
 
 #[tokio::test]
