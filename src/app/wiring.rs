@@ -64,8 +64,12 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> Graph {
         metrics.read("replicas", move |readings| replicas.stats().read(readings));
     }
     let (providers, accounts) = clients(config, clock, networks, replicas.as_ref());
-    let leadlex = UpstreamCache::sharing(config.cache.clone(), clock, replicas.clone());
-    let composio = UpstreamCache::sharing(config.cache.clone(), clock, replicas.clone());
+    let client = providers.clone();
+    let forget = move |credential: &_| client.forget_refusals(credential);
+    let leadlex = UpstreamCache::sharing(config.cache.clone(), clock, replicas.clone(), forget);
+    let client = accounts.clone();
+    let forget = move |credential: &_| client.forget_refusals(credential);
+    let composio = UpstreamCache::sharing(config.cache.clone(), clock, replicas.clone(), forget);
     let actions = AccountActions::new(config.actions.clone(), replicas);
     let ids = config.ids.key();
     let lists = Arc::new(AccountLists::new(accounts, config.lists.clone(), composio, ids.clone()));

@@ -14,7 +14,7 @@ use super::status::UpstreamStatus;
 use super::transport::{Transport, UpstreamRequest, UpstreamResponse};
 use super::wire;
 use crate::domain::accounts::SharedAccount;
-use crate::domain::credential::Credential;
+use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::filters::{
     AccountFilter, AccountOrder, AccountOrderField, AccountTypeFilter, FilterValues, OrderDirection,
 };
@@ -68,7 +68,7 @@ impl AccountsClient {
     ) -> Result<AccountPage, UpstreamError> {
         let query = query(filter, order, cursor, limit);
         let UpstreamResponse { body: page, .. } =
-            self.call(credential, &query, purpose).await.inspect_err(UpstreamError::log)?;
+            self.call(credential, &query, purpose, cursor.is_some()).await.inspect_err(UpstreamError::log)?;
         self.transport.count_problems(&page.problems);
         Ok(page)
     }
@@ -84,7 +84,8 @@ impl AccountsClient {
     /// As [`Self::fetch_page`].
     pub async fn probe(&self, credential: &Credential<Composio>) -> Result<ProbeReport, UpstreamError> {
         let query = query(&AccountFilter::default(), AccountOrder::NEWEST_FIRST, None, 1);
-        let UpstreamResponse { headers, body: page } = self.call(credential, &query, Purpose::Needed).await?;
+        let UpstreamResponse { headers, body: page } =
+            self.call(credential, &query, Purpose::Needed, false).await?;
         let rows_left_out = page.problems.rows_left_out();
         Ok(ProbeReport::new(&headers, self.transport.clock().now(), rows_left_out))
     }
@@ -99,6 +100,11 @@ impl AccountsClient {
     #[must_use]
     pub fn refresh_wait(&self, credential: &Credential<Composio>) -> Option<Duration> {
         self.transport.refresh_wait(credential)
+    }
+
+    /// As [`Transport::forget_refusals`].
+    pub fn forget_refusals(&self, credential: &Fingerprint<Composio>) {
+        self.transport.forget_refusals(credential);
     }
 
     /// As [`Transport::status`].
@@ -123,12 +129,17 @@ impl AccountsClient {
         credential: &Credential<Composio>,
         query: &str,
         purpose: Purpose,
+        has_cursor: bool,
     ) -> Result<UpstreamResponse<AccountPage>, UpstreamError> {
         let key = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
         let deadline = self.transport.deadline();
         let (method, body) = (Method::GET, Bytes::new());
         let ask = UpstreamRequest { method, path: PATH, query, body, credential, key, purpose, deadline };
-        self.transport.send(ask, wire::accounts::page).await
+        // After a refused cursor the list is read from its beginning, perhaps up to the same cursor.
+        match has_cursor {
+            true => self.transport.send(ask, wire::accounts::page).await,
+            false => self.transport.fetch(ask, wire::accounts::page).await,
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod sharing;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,11 +28,12 @@ use super::problem_log::ProblemLog;
 use super::quota::{
     Call, CallDecision, CallEvent, CallId, Purpose, Quota, QuotaFigures, QuotaHeaders, ReplicaCalls,
 };
+use super::refusals::{RefusalKey, Refusals};
 use super::retry;
 use super::settings::UpstreamSettings;
 use super::status::{CallHistory, UpstreamStatus};
 use crate::domain::clock::Clock;
-use crate::domain::credential::Credential;
+use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::problems::Problems;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::replicas::Replicas;
@@ -58,6 +60,7 @@ pub(super) struct CallLimiters {
     problem_log: Arc<ProblemLog>,
     concurrency: UpstreamConcurrency,
     limiters: moka::sync::Cache<[u8; 32], Arc<CallLimiter>>,
+    refusals: Refusals,
     sharing: Option<Arc<QuotaSharing>>,
 }
 
@@ -66,7 +69,8 @@ impl CallLimiters {
         let limiters = moka::sync::Cache::new(LIMITERS_MAX);
         let concurrency = UpstreamConcurrency::new(&settings.concurrency);
         let (counters, problem_log) = (Arc::default(), Arc::default());
-        Self { upstream, settings, clock, counters, problem_log, concurrency, limiters, sharing: None }
+        let refusals = Refusals::default();
+        Self { upstream, settings, clock, counters, problem_log, concurrency, limiters, refusals, sharing: None }
     }
 
     /// Shares quotas with other replicas. Must be called before the first call.
@@ -92,6 +96,8 @@ impl CallLimiters {
             counters: Arc::clone(&self.counters),
             concurrency: CredentialConcurrency::new(&self.settings.concurrency, self.concurrency.clone()),
             budget: retry::budget(&self.settings.retry),
+            refusals: self.refusals.clone(),
+            refusal_generation: fastrand::u64(..).into(),
             state: Mutex::new(LimiterState {
                 quota: Quota::new(self.settings.quota.clone()),
                 replica_calls: shared.as_ref().map(|_| SharedQuota::replica_calls()),
@@ -100,6 +106,13 @@ impl CallLimiters {
                 rejected_key: None,
             }),
             shared,
+        }
+    }
+
+    /// Forgets the refused requests of a credential: its data, or its permissions, may have changed.
+    pub(super) fn forget_refusals<U>(&self, credential: &Fingerprint<U>) {
+        if let Some(limiter) = self.limiters.get(credential.digest()) {
+            limiter.refusal_generation.store(fastrand::u64(..), Ordering::Relaxed);
         }
     }
 
@@ -138,6 +151,9 @@ pub(super) struct CallLimiter {
     counters: Arc<CallCounters>,
     concurrency: CredentialConcurrency,
     budget: TpsBudget,
+    refusals: Refusals,
+    /// Part of the keys of this credential's refusals.
+    refusal_generation: AtomicU64,
     state: Mutex<LimiterState>,
     /// State shared with other replicas; `None` without a store.
     shared: Option<SharedQuota>,
@@ -213,6 +229,21 @@ impl CallLimiter {
         })
     }
 
+    /// The key of a request among the refused ones.
+    pub(super) fn refusal_key(&self, credential: &[u8; 32], path: &str, query: &str) -> RefusalKey {
+        Refusals::key(credential, self.refusal_generation.load(Ordering::Relaxed), path, query)
+    }
+
+    /// Returns the upstream's refusal of the same request moments ago.
+    pub(super) fn refusal(&self, key: &RefusalKey) -> Option<UpstreamError> {
+        self.refusals.get(key).inspect(|_| self.counters.on_held(HoldReason::RefusedRequest))
+    }
+
+    /// Records the failure of a request, after its retries.
+    pub(super) fn on_failed(&self, key: RefusalKey, error: &UpstreamError) {
+        self.refusals.put(key, error);
+    }
+
     fn check(&self, state: &LimiterState, now: Instant, purpose: Purpose) -> Result<(), UpstreamError> {
         if let Some((_, refusal)) = state.rejected_key(now) {
             self.counters.on_held(HoldReason::RefusedKey);
@@ -234,9 +265,10 @@ impl CallLimiter {
         self.counters.on_held(by);
         let failure = match by {
             HoldReason::Quota => UpstreamFailure::RateLimited,
-            HoldReason::RefusedKey | HoldReason::Breaker | HoldReason::Concurrency => {
-                UpstreamFailure::Unavailable
-            }
+            HoldReason::RefusedKey
+            | HoldReason::RefusedRequest
+            | HoldReason::Breaker
+            | HoldReason::Concurrency => UpstreamFailure::Unavailable,
         };
         UpstreamError::held(self.upstream, failure, wait)
     }

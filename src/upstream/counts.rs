@@ -36,6 +36,8 @@ pub struct CallCounts {
 pub enum HoldReason {
     /// The key was rejected moments ago.
     RefusedKey,
+    /// The same request was refused moments ago.
+    RefusedRequest,
     /// The quota has no call left.
     Quota,
     /// The breaker is open.
@@ -45,12 +47,14 @@ pub enum HoldReason {
 }
 
 impl HoldReason {
-    pub(super) const ALL: [Self; 4] = [Self::RefusedKey, Self::Quota, Self::Breaker, Self::Concurrency];
+    pub(super) const ALL: [Self; 5] =
+        [Self::RefusedKey, Self::RefusedRequest, Self::Quota, Self::Breaker, Self::Concurrency];
 
     /// Label value in metrics.
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::RefusedKey => "refused_key",
+            Self::RefusedRequest => "refused_request",
             Self::Quota => "quota",
             Self::Breaker => "breaker",
             Self::Concurrency => "concurrency",

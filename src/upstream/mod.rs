@@ -6,7 +6,7 @@
 //! beyond the response's bytes.
 //!
 //! Each call first acquires a permit of the credential's `call_limiter`, which applies the [`quota`], the
-//! [`concurrency`] limit and the [`breaker`]; [`retry`] repeats failed calls. [`status`], [`counts`] and
+//! [`concurrency`] limit and the [`breaker`]; [`retry`] repeats failed calls, and `refusals` are not repeated. [`status`], [`counts`] and
 //! `metrics` report the outcomes, and `problem_log` logs what responses contained that could not be read.
 //! [`jwks`] fetches the keys of token issuers.
 
@@ -27,6 +27,7 @@ mod problem_log;
 pub mod providers;
 pub mod quota;
 pub mod rate_limit;
+mod refusals;
 pub mod retry;
 pub mod settings;
 pub mod status;

@@ -16,7 +16,7 @@ use super::quota::Purpose;
 use super::status::UpstreamStatus;
 use super::transport::{Transport, UpstreamRequest, UpstreamResponse};
 use super::wire;
-use crate::domain::credential::Credential;
+use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::problems::Problems;
 use crate::domain::providers::Provider;
 use crate::domain::upstream_name::Leadlex;
@@ -84,6 +84,11 @@ impl ProvidersClient {
         self.transport.refresh_wait(credential)
     }
 
+    /// As [`Transport::forget_refusals`].
+    pub fn forget_refusals(&self, credential: &Fingerprint<Leadlex>) {
+        self.transport.forget_refusals(credential);
+    }
+
     /// As [`Transport::status`].
     #[must_use]
     pub fn status(&self, credential: &Credential<Leadlex>) -> UpstreamStatus {
@@ -110,6 +115,6 @@ impl ProvidersClient {
         let deadline = self.transport.deadline();
         let (method, query, body) = (Method::GET, "", Bytes::new());
         let ask = UpstreamRequest { method, path: PATH, query, body, credential, key, purpose, deadline };
-        self.transport.send(ask, wire::providers::list).await
+        self.transport.fetch(ask, wire::providers::list).await
     }
 }

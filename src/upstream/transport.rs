@@ -35,7 +35,7 @@ use super::retry::Retries;
 use super::settings::UpstreamSettings;
 use super::status::UpstreamStatus;
 use crate::domain::clock::Clock;
-use crate::domain::credential::Credential;
+use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::problems::Problems;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::domain::web_url::is_loopback;
@@ -199,9 +199,31 @@ impl Transport {
         self.limiters.count_problems(problems);
     }
 
+    /// Sends requests again that were refused moments ago, because the credential's data may have changed.
+    pub fn forget_refusals<U>(&self, credential: &Fingerprint<U>) {
+        self.limiters.forget_refusals(credential);
+    }
+
     /// Deadline of a request that starts now.
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.settings.deadline()
+    }
+
+    /// Sends a GET request, as [`Self::send`], unless the same request was refused moments ago.
+    ///
+    /// # Errors
+    /// As [`Self::send`], or the refusal.
+    pub(super) async fn fetch<U: Upstream, T, E: Into<BoxError>>(
+        &self,
+        ask: UpstreamRequest<'_, U>,
+        decode: impl Fn(&[u8]) -> Result<T, E>,
+    ) -> Result<UpstreamResponse<T>, UpstreamError> {
+        let limiter = self.limiters.of(ask.credential);
+        let key = limiter.refusal_key(ask.credential.fingerprint().digest(), ask.path, ask.query);
+        if let Some(refusal) = limiter.refusal(&key) {
+            return Err(refusal);
+        }
+        self.send(ask, decode).await.inspect_err(|error| limiter.on_failed(key, error))
     }
 
     /// Sends a request, repeats it where a failure allows that, and decodes the response with `decode`; all

@@ -36,10 +36,15 @@ pub struct UpstreamCache<U> {
     by_credential: moka::sync::Cache<Fingerprint<U>, Arc<CredentialState>>,
     /// Cache shared with other replicas; `None` if sharing is off.
     pub(crate) shared: Option<SharedCache<U>>,
+    /// Called when all entries of a credential expire.
+    on_expiry: Option<ExpiryHook<U>>,
     /// Next epoch or revision. Numbers are unique over all credentials, so an evicted credential never gets
     /// an earlier one again.
     next: AtomicU64,
 }
+
+/// Called with the credential whose entries expire.
+pub(crate) type ExpiryHook<U> = Box<dyn Fn(&Fingerprint<U>) + Send + Sync>;
 
 /// Cache state of one credential.
 pub(crate) struct CredentialState {
@@ -110,12 +115,18 @@ impl<U: Upstream> UpstreamCache<U> {
     /// Creates an empty cache that is not shared.
     #[must_use]
     pub fn new(settings: CacheSettings, clock: Clock) -> Self {
-        Self::with_shared(settings, clock, None)
+        Self::with_shared(settings, clock, None, None)
     }
 
-    pub(super) fn with_shared(settings: CacheSettings, clock: Clock, shared: Option<SharedCache<U>>) -> Self {
+    pub(super) fn with_shared(
+        settings: CacheSettings,
+        clock: Clock,
+        shared: Option<SharedCache<U>>,
+        on_expiry: Option<ExpiryHook<U>>,
+    ) -> Self {
         let by_credential = moka::sync::Cache::new(CREDENTIALS_MAX);
-        Self { settings, clock, reads: ReadCounts::default(), by_credential, shared, next: AtomicU64::new(1) }
+        let (reads, next) = (ReadCounts::default(), AtomicU64::new(1));
+        Self { settings, clock, reads, by_credential, shared, on_expiry, next }
     }
 
     /// Revision of some groups of keys of a credential: the newest one, as numbers only grow. It changes when their data is
@@ -140,6 +151,9 @@ impl<U: Upstream> UpstreamCache<U> {
 
     /// Expires all entries of a credential on this replica only.
     pub(crate) fn expire_here(&self, credential: &Fingerprint<U>, cause: ChangeCause) {
+        if let Some(on_expiry) = &self.on_expiry {
+            on_expiry(credential);
+        }
         let credential_state = self.of(credential);
         credential_state.epoch.store(self.next(), Ordering::Release);
         credential_state.revision.fetch_max(self.next(), Ordering::AcqRel);

@@ -182,7 +182,7 @@ declared! {
         by [UPSTREAM, label("outcome", &["ok", "failed"])]:
         "Duration of upstream calls, from sending to the last byte of the response";
     CALLS_HELD = Counter "switchboard_upstream_calls_held_total" in ""
-        by [UPSTREAM, label("by", &["refused_key", "quota", "breaker", "concurrency"])]:
+        by [UPSTREAM, label("by", &["refused_key", "refused_request", "quota", "breaker", "concurrency"])]:
         "Upstream calls that were not sent, by the reason";
     RETRIES = Counter "switchboard_upstream_retries_total" in "" by [UPSTREAM]:
         "Retries of failed upstream calls";

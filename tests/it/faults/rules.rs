@@ -94,10 +94,8 @@ fn half(effect: Effect, cache_state: CacheState) -> Half {
         (Passes { calls }, _) => shown(Data::Whole, "FRESH", calls),
         (LeavesUnsure { calls }, _) => shown(Data::Unsure, "FRESH", calls),
         (Fails { code, calls }, _) if cache_state == CacheState::Cold || hides_data(code) => {
-            // The background refresh calls, and then the next request, which finds nothing cached. A refused
-            // key is not used again for some seconds.
-            let again = usize::from(cache_state == CacheState::Stale && code != "UPSTREAM_UNAUTHORIZED");
-            Half { data: Data::Null, state: String::new(), code: Some(code.to_owned()), calls: calls + again }
+            // A refused key, and a refused request, are not sent again for some seconds.
+            Half { data: Data::Null, state: String::new(), code: Some(code.to_owned()), calls }
         }
         (Fails { calls, .. }, _) => shown(Data::Whole, "STALE_ON_ERROR", calls),
     }

@@ -23,8 +23,7 @@ rules. `SWITCHBOARD_BLESS=1 cargo test --test it faults` rewrites the page.
 - A cell shows the data of the affected upstream, the error code if there is one, and the number of calls. The other
   upstream's data is complete in every cell, except accounts below providers that are missing.
 - After a 401 or 403, no cached data that was read with this key is served, however fresh it is. In *fresh* no call is made,
-  so the refusal is unknown. In *stale* a 403 costs two calls: the background refresh, which finds the refusal, and the
-  call of the next request. After a 401 the key is not used for 5 seconds, so there is one call.
+  so the refusal is unknown. After a 401 the key, after another 4xx the same request, is not sent again for 5 seconds.
 - The settings are the defaults: two retries, 10 seconds per call, 15 per fetch, 30 per operation.
 - In every cell the status is 200, the response arrives in time, and each cause is one error. The body, the headers and the
   log have no key, no URL and no text of an upstream.

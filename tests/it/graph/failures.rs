@@ -175,6 +175,28 @@ async fn refused_key_pauses_only_itself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn refused_request_is_sent_again_after_a_refresh() {
+    for (fault, code) in [
+        ("status=403", "UPSTREAM_FORBIDDEN"),
+        ("status=404", "UPSTREAM_REJECTED"),
+        ("status=422", "UPSTREAM_REJECTED"),
+    ] {
+        let world = World::new();
+        let query = "{ connectedAccounts(first: 1) { nodes { id } } }";
+        inject_fault(&world, EmulatedUpstream::Composio, fault);
+        for _ in 0..10 {
+            let answer = world.query(query).await;
+            assert_eq!(only_error(&answer)["extensions"]["code"], code);
+        }
+        assert_eq!(world.calls(), [list(&[])], "{fault}");
+        world.sandbox.emulate(EmulatedUpstream::Composio, None);
+        world.data("mutation { refresh(upstream: COMPOSIO) { retryAt } }").await;
+        assert_eq!(world.calls(), [list(&[])], "{fault}");
+        assert_eq!(world.query(query).await.get("errors"), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn page_of_wrong_types_is_a_bad_response() {
     let world = World::new();
     inject_fault(&world, EmulatedUpstream::Composio, "shape=wrong-types");

@@ -179,9 +179,39 @@ async fn client_errors_do_not_open_the_breaker() {
         clients.inject_fault(COMPOSIO, fault);
         for _ in 0..20 {
             clients.page(Needed).await.unwrap_err();
+            advance_secs(5).await;
         }
         assert_eq!(clients.calls(), 20, "{fault}");
         assert_eq!(clients.accounts.status(&clients.composio).breaker, BreakerState::Closed, "{fault}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_request_is_not_sent_again_for_five_seconds() {
+    for (status, failure) in [
+        (400, UpstreamFailure::Rejected),
+        (403, UpstreamFailure::Forbidden),
+        (404, UpstreamFailure::Rejected),
+        (422, UpstreamFailure::Rejected),
+    ] {
+        let clients = clients();
+        clients.inject_fault(COMPOSIO, &format!("status={status}"));
+        for _ in 0..300 {
+            let refused = clients.page(Needed).await.unwrap_err();
+            assert_eq!((refused.failure, refused.status), (failure, Some(status)));
+        }
+        assert_eq!(clients.calls(), 1, "{status}");
+        assert_eq!(clients.accounts.counts().held[&HoldReason::RefusedRequest], 299);
+        // Another request, and another key, are sent.
+        clients.sandbox.emulate(COMPOSIO, None);
+        let (filter, order) = (AccountFilter::default(), AccountOrder::NEWEST_FIRST);
+        let other = switchboard::domain::credential::Credential::new("ak_sandbox_b").unwrap();
+        clients.accounts.fetch_page(&clients.composio, &filter, order, None, 99, Needed).await.unwrap();
+        clients.accounts.fetch_page(&other, &filter, order, None, 100, Needed).await.unwrap();
+        clients.page(Needed).await.unwrap_err();
+        advance_secs(5).await;
+        clients.page(Needed).await.unwrap();
+        assert_eq!(clients.calls(), 3, "{status}");
     }
 }
 

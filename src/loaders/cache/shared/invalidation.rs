@@ -36,10 +36,16 @@ const GENERATIONS_PER_COMMAND: usize = 500;
 
 impl<U: Upstream> UpstreamCache<U> {
     /// A cache that is shared with other replicas, if there are any. Must be called within a Tokio runtime then.
+    /// `on_expiry` is called when all entries of a credential expire: by a refresh, a webhook or a mutation.
     #[must_use]
-    pub fn sharing(settings: CacheSettings, clock: Clock, replicas: Option<Replicas>) -> Arc<Self> {
+    pub fn sharing(
+        settings: CacheSettings,
+        clock: Clock,
+        replicas: Option<Replicas>,
+        on_expiry: impl Fn(&Fingerprint<U>) + Send + Sync + 'static,
+    ) -> Arc<Self> {
         let shared = replicas.map(SharedCache::new);
-        let upstream_cache = Arc::new(Self::with_shared(settings, clock, shared));
+        let upstream_cache = Arc::new(Self::with_shared(settings, clock, shared, Some(Box::new(on_expiry))));
         if let Some(SharedCache { replicas, wake, .. }) = &upstream_cache.shared {
             let (received, wake) = (replicas.subscribe(Topic::Invalidations), Arc::clone(wake));
             let upstream_cache = Arc::downgrade(&upstream_cache);

@@ -1,0 +1,61 @@
+//! Refused requests, cached briefly: a request that an upstream answers with 403, 404, 422 or another 4xx is not sent
+//! again for [`REFUSAL_TTL`].
+//!
+//! Its failure would be the same, and upstreams lock out clients that repeat refused requests. A 401 is no part of this:
+//! it concerns the key and not the request ([`super::call_limiter`]). 408 and 429 are retried by their own rules. Refusals
+//! of writes and of cursors are not cached.
+
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use super::error::{UpstreamError, UpstreamFailure};
+
+/// Time for which a refusal is returned without a call.
+const REFUSAL_TTL: Duration = Duration::from_secs(5);
+
+/// Most refusals that are cached, over all credentials. A client can cause one with each filter that it sends.
+const REFUSALS_MAX: u64 = 10_000;
+
+/// Key of a request: a digest, so that long queries need no more memory.
+pub(super) type RefusalKey = [u8; 32];
+
+/// Cached refusals of one upstream.
+#[derive(Clone)]
+pub(super) struct Refusals {
+    /// moka evicts by number only. Its clock cannot be paused, so the time is in the value.
+    entries: moka::sync::Cache<RefusalKey, (Instant, UpstreamError)>,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self { entries: moka::sync::Cache::new(REFUSALS_MAX) }
+    }
+}
+
+impl Refusals {
+    /// The key of a GET request. `generation` changes when the refusals of the credential are to be forgotten.
+    pub(super) fn key(credential: &[u8; 32], generation: u64, path: &str, query: &str) -> RefusalKey {
+        let digest = Sha256::new().chain_update(credential).chain_update(generation.to_ne_bytes());
+        digest.chain_update(path).chain_update("?").chain_update(query).finalize().into()
+    }
+
+    /// The refusal of a request, if there is one.
+    pub(super) fn get(&self, key: &RefusalKey) -> Option<UpstreamError> {
+        let (until, refusal) = self.entries.get(key)?;
+        if until > Instant::now() {
+            return Some(refusal.repeated());
+        }
+        self.entries.invalidate(key);
+        None
+    }
+
+    /// Caches a failure if it is a refusal.
+    pub(super) fn put(&self, key: RefusalKey, error: &UpstreamError) {
+        let is_refusal = matches!(error.failure, UpstreamFailure::Forbidden | UpstreamFailure::Rejected);
+        if is_refusal && error.status.is_some() {
+            self.entries.insert(key, (Instant::now() + REFUSAL_TTL, error.clone()));
+        }
+    }
+}
