@@ -70,7 +70,17 @@ impl CallLimiters {
         let concurrency = UpstreamConcurrency::new(&settings.concurrency);
         let (counters, problem_log) = (Arc::default(), Arc::default());
         let refusals = Refusals::default();
-        Self { upstream, settings, clock, counters, problem_log, concurrency, limiters, refusals, sharing: None }
+        Self {
+            upstream,
+            settings,
+            clock,
+            counters,
+            problem_log,
+            concurrency,
+            limiters,
+            refusals,
+            sharing: None,
+        }
     }
 
     /// Shares quotas with other replicas. Must be called before the first call.

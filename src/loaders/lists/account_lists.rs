@@ -233,10 +233,10 @@ impl AccountLists {
     pub(crate) async fn cached_total(&self, scan: &Scan) -> Option<Cached<Option<u64>>> {
         for either in [scan.clone(), scan.opposite()] {
             if let Some(page) = self.cached_first_page(&either).await {
-                return Some(page.map(|page| page.total_items));
+                return Some(page.map(|page| page.total(&scan.reader.view, true)));
             }
         }
-        if self.totals.is_available(&scan.key) {
+        if scan.reader.view.is_full() && self.totals.is_available(&scan.key) {
             return self.read_total(scan).await.ok();
         }
         None
@@ -251,6 +251,11 @@ impl AccountLists {
     }
 
     async fn read_total(&self, scan: &Scan) -> Result<Cached<Option<u64>>, UpstreamError> {
+        if !scan.reader.view.is_full() {
+            // One row does not prove a total ([`Page::total`]). A page of them is one call too.
+            let page = self.page(scan, None, StalePolicy::AllowStale).await?;
+            return Ok(page.map(|page| page.total(&scan.reader.view, true)));
+        }
         let (client, counted, ttl) =
             (self.client.clone(), scan.clone(), self.upstream_cache.settings.accounts_ttl());
         let clock = self.upstream_cache.clock;

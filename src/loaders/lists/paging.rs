@@ -107,7 +107,7 @@ impl ScanReader<'_> {
         let mut walk = PageWalk::from(self.lists, self.scan, start, stale_policy);
         let (mut run, mut has_unread) = (ScanRun::empty(), false);
         while let Some(step) = walk.step().await? {
-            run.total_items = step.page.total_items;
+            run.total_items = step.page.total(&self.scan.reader.view, step.cursor.is_none());
             run.reads(step.freshness);
             let unread = step.page.rows_unread();
             has_unread |= unread > 0;
@@ -219,7 +219,7 @@ impl ScanReader<'_> {
         let mut preceding = PrecedingRows::default();
         let mut seen = 0_u32;
         while let Some(step) = walk.step().await? {
-            preceding.total_items = step.page.total_items;
+            preceding.total_items = step.page.total(&self.scan.reader.view, step.cursor.is_none());
             preceding.freshness = Freshness::of(preceding.freshness.into_iter().chain([step.freshness]));
             for (index, account) in step.page.items.iter().enumerate() {
                 if !walk.is_new(account) {

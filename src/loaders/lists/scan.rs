@@ -153,6 +153,19 @@ pub struct Page {
 }
 
 impl Page {
+    /// The number of accounts of the scan, as far as a view may know it.
+    ///
+    /// If the upstream ignores `user_ids`, its total counts the accounts of other users. So a MEMBER's total is known only
+    /// if all rows of this page are its own, and equal to them if the page is the whole list.
+    #[must_use]
+    pub(crate) fn total(&self, view: &View, is_first: bool) -> Option<u64> {
+        let is_whole = is_first && self.next_cursor.is_none();
+        let is_plausible = |total: u64| {
+            self.rows_unread() == 0 && (!is_whole || usize::try_from(total) == Ok(self.items.len()))
+        };
+        self.total_items.filter(|total| view.is_full() || is_plausible(*total))
+    }
+
     /// Number of rows that were unreadable or not allowed by the filter. Nothing is known about them.
     #[must_use]
     pub fn rows_unread(&self) -> usize {

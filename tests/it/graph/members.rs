@@ -218,11 +218,9 @@ async fn trace_is_only_for_admins() {
     assert_eq!(world.query_traced(member("user_1"), query, true).await.get("extensions"), None);
 }
 
-#[tokio::test(start_paused = true)]
-async fn rows_of_other_users_are_not_returned() {
-    let settings = switchboard::sandbox::Settings::default();
-    // It ignores `user_ids`.
-    let world = World::with_network(settings, 100, |network| {
+/// A Composio that ignores `user_ids`.
+fn ignoring_user_ids() -> World {
+    World::with_network(switchboard::sandbox::Settings::default(), 100, |network| {
         tower::util::BoxCloneSyncService::new(tower::service_fn(
             move |request: http::Request<bytes::Bytes>| {
                 let network = network.clone();
@@ -232,7 +230,32 @@ async fn rows_of_other_users_are_not_returned() {
                 tower::ServiceExt::oneshot(network, http::Request::from_parts(head, body))
             },
         ))
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_of_other_users_are_null_even_if_the_newest_account_is_the_members() {
+    let world = ignoring_user_ids();
+    world.sandbox.change_accounts(Tenant::A, |rows| {
+        rows.sort_by_key(|row| std::cmp::Reverse(row.created_at));
+        let mut seen = std::collections::HashSet::new();
+        for row in rows.iter_mut().filter(|row| !row.shared) {
+            row.user_id = if seen.insert(row.status) { "user_1" } else { "user_2" }.to_owned();
+        }
     });
+    let query = "{
+        connectedAccounts(first: 0) { totalCount statusCounts { count } }
+        viewer { user { connectedAccounts(first: 1) { totalCount nodes { userId } pageInfo { hasNextPage } } } }
+    }";
+    let answer = data_as(&world, member("user_1"), query, json!({})).await;
+    assert_eq!(answer["connectedAccounts"], json!({ "totalCount": null, "statusCounts": null }));
+    let own = at(&answer, "viewer.user.connectedAccounts");
+    assert_eq!((&own["totalCount"], &own["nodes"]), (&Value::Null, &json!([{ "userId": "user_1" }])));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_of_other_users_are_not_returned() {
+    let world = ignoring_user_ids();
     let query = "{
         connectedAccounts(first: 10) { totalCount statusCounts { count } nodes { userId } }
         toolkitsBySlugs(slugs: [\"gmail\", \"slack\"]) { connectedAccounts(first: 3) { totalCount nodes { userId } } }
