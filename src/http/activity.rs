@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -50,6 +51,12 @@ struct ActivityState {
     is_multiplexed: bool,
     /// Whether the client stopped reading a stream.
     is_aborted: bool,
+    /// Whether the response can be sent after the client has closed its side: of HTTP/1, and finite.
+    is_answerable: bool,
+    /// When the client closed its side of the connection, and the reader that waits for the end of the response.
+    half_closed: Option<(Instant, Waker)>,
+    /// The handler that waits for more of the request's body.
+    body_reader: Option<Waker>,
 }
 
 impl ConnectionActivity {
@@ -64,6 +71,9 @@ impl ConnectionActivity {
             stalled_since: None,
             is_multiplexed: false,
             is_aborted: false,
+            is_answerable: false,
+            half_closed: None,
+            body_reader: None,
         })))
     }
 
@@ -96,8 +106,34 @@ impl ConnectionActivity {
             state.active_requests += 1;
             state.head_since = None;
             state.is_multiplexed = is_multiplexed;
+            state.is_answerable = !is_multiplexed;
         });
         ActiveRequest { activity: Arc::clone(self), answer: None }
+    }
+
+    /// Whether the end of the client's side has to wait. A client may close it after its request and still read the
+    /// response (RFC 9112, 9.6). A stream, and a request that is not complete, end with it.
+    pub(crate) fn defers_end(&self, reader: &Waker) -> bool {
+        self.change(|state| {
+            let is_deferred = state.is_answerable && state.active_requests > 0;
+            if is_deferred {
+                let since = state.half_closed.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+                state.half_closed = Some((since, reader.clone()));
+                // If its body is complete, the handler receives the rest now; otherwise it waits again.
+                if let Some(body_reader) = state.body_reader.take() {
+                    body_reader.wake();
+                }
+            }
+            is_deferred
+        })
+    }
+
+    /// Records that the handler received a part of the request's body, or waits for more.
+    pub(crate) fn on_body(&self, waiting: Option<&Waker>) {
+        self.change(|state| match waiting {
+            Some(_) if state.half_closed.is_some() => state.stop_deferring(),
+            waiting => state.body_reader = waiting.cloned(),
+        });
     }
 
     /// Records that the client stopped reading a stream. Only the task that feeds the stream can detect it.
@@ -113,7 +149,13 @@ impl ConnectionActivity {
             if state.is_aborted {
                 return Some(ExpiredTimeout::Write);
             }
-            if [state.stalled_since, oldest].into_iter().flatten().any(|since| over(since, timeouts.write)) {
+            // A client that has disconnected is not distinguishable from one that still reads.
+            let half_closed = state.half_closed.as_ref().map(|(since, _)| *since);
+            if [state.stalled_since, oldest, half_closed]
+                .into_iter()
+                .flatten()
+                .any(|since| over(since, timeouts.write))
+            {
                 return Some(ExpiredTimeout::Write);
             }
             match (state.active_requests, state.head_since) {
@@ -141,6 +183,11 @@ impl ActiveRequest {
             state.next_response_id
         }));
     }
+
+    /// Records that the response is a stream, which ends with the client's side of the connection.
+    pub(crate) fn stream_ready(&self) {
+        self.activity.change(ActivityState::stop_deferring);
+    }
 }
 
 impl Drop for ActiveRequest {
@@ -152,7 +199,17 @@ impl Drop for ActiveRequest {
             state.active_requests -= 1;
             if state.active_requests == 0 {
                 state.idle_since = Instant::now();
+                state.stop_deferring();
             }
         });
+    }
+}
+
+impl ActivityState {
+    fn stop_deferring(&mut self) {
+        self.is_answerable = false;
+        if let Some((_, reader)) = self.half_closed.take() {
+            reader.wake();
+        }
     }
 }

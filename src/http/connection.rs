@@ -160,7 +160,7 @@ struct TrackedService {
 
 impl<B> Service<Request<B>> for TrackedService
 where
-    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     type Response = Response<TrackedBody>;
     type Error = std::convert::Infallible;
@@ -180,6 +180,7 @@ where
             self.connections.refused(Refused::Malformed);
         }
         let (router, write_timeout) = (self.routes.now(), self.shutdown.write_timeout());
+        let request = request.map(|body| RequestBody { body, activity: Arc::clone(&self.activity) });
         Box::pin(async move {
             let mut response = match refused {
                 Some(refusal) => refusal,
@@ -187,7 +188,7 @@ where
             };
             date::set(response.headers_mut(), Clock::system().now());
             match &stream {
-                _ if is_streaming(&response) => {}
+                _ if is_streaming(&response) => active_request.stream_ready(),
                 Some(stream) => stream.reset_at(Instant::now() + write_timeout),
                 None => active_request.response_ready(),
             }
@@ -206,6 +207,34 @@ where
 fn is_streaming(response: &Response<Body>) -> bool {
     let kind = response.headers().get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
     kind.starts_with(b"text/event-stream") || kind.starts_with(b"multipart/")
+}
+
+/// A request body; reports whether its reader waits for more.
+struct RequestBody<B> {
+    body: B,
+    activity: Arc<ConnectionActivity>,
+}
+
+impl<B: HttpBody + Unpin> HttpBody for RequestBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        self.activity.on_body(frame.is_pending().then(|| context.waker()));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// A response body; the request counts as active until it is dropped.

@@ -14,12 +14,14 @@ use super::activity::ConnectionActivity;
 pub(crate) struct Socket<S> {
     stream: S,
     activity: Arc<ConnectionActivity>,
+    /// Whether the client has closed its side.
+    is_at_end: bool,
     _permit: OwnedSemaphorePermit,
 }
 
 impl<S> Socket<S> {
     pub(crate) fn new(stream: S, activity: Arc<ConnectionActivity>, permit: OwnedSemaphorePermit) -> Self {
-        Self { stream, activity, _permit: permit }
+        Self { stream, activity, is_at_end: false, _permit: permit }
     }
 }
 
@@ -37,11 +39,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.activity.on_read();
+        if !self.is_at_end {
+            let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+            if buffer.filled().len() > before {
+                self.activity.on_read();
+            }
+            self.is_at_end = matches!(read, Poll::Ready(Ok(())))
+                && buffer.filled().len() == before
+                && buffer.remaining() > 0;
+            if !self.is_at_end {
+                return read;
+            }
         }
-        read
+        // The HTTP library drops a request whose client closes its side.
+        if self.activity.defers_end(context.waker()) { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 }
 

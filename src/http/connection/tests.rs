@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::response::IntoResponse as _;
-use axum::routing::get;
+use axum::routing::{get, post};
 use futures_util::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::Semaphore;
@@ -39,6 +39,7 @@ fn served() -> Served {
     let router = Router::new()
         .route("/", get("hello"))
         .route("/large", get(async || "x".repeat(LARGE)))
+        .route("/slow", post(async |body: String| (sleep(Duration::from_secs(20)).await, body).1))
         .route("/never", get(async || std::future::pending::<&str>().await))
         .route("/events", get(events));
     let server = ConnectionServer {
@@ -162,6 +163,34 @@ async fn a_response_that_is_read_is_sent_completely() {
     let mut body = vec![0; LARGE];
     served.client.read_exact(&mut body).await.unwrap();
     assert!(body.iter().all(|byte| *byte == b'x'));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_closes_its_side_gets_its_response() {
+    let mut served = served();
+    served.send("POST /slow HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}").await;
+    served.client.shutdown().await.unwrap();
+    assert!(served.until("{}").await.starts_with("HTTP/1.1 200"));
+    assert_eq!(served.ended_after().await, 0, "nothing can follow");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_closes_its_side_early_or_of_a_stream_is_disconnected() {
+    for request in [
+        "GET /never HTTP/1.1\r\nhost: ",
+        "POST /slow HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{",
+        "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    ] {
+        let mut served = served();
+        served.send(request).await;
+        served.client.shutdown().await.unwrap();
+        assert_eq!(served.ended_after().await, 0, "{request}");
+    }
+    // It may be gone, so it is waited for only so long.
+    let mut served = served();
+    served.ask("/never").await;
+    served.client.shutdown().await.unwrap();
+    assert_eq!(served.ended_after().await, PATIENCE.write.as_secs());
 }
 
 /// A request over HTTP/2 for `path`, by a client with an empty flow-control window (RFC 9113, 4.1 and 6.5.2; RFC 7541, 6.1).

@@ -167,7 +167,7 @@ async fn connections_beyond_the_limit_are_refused_with_503() {
         std::future::pending::<&str>().await
     };
     let router = Router::new().route("/", get("hello")).route("/busy", get(busy));
-    let settings = ServerSettings { connections_max: 2, ..shipped().server };
+    let settings = ServerSettings { connections_max: 2, write_timeout_ms: 100, ..shipped().server };
     let (address, _stop, _serving) = listening(router, settings).await;
 
     let mut holding = Vec::new();
