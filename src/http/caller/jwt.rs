@@ -110,7 +110,11 @@ impl Verifier {
                 _ => sentences::NO_JWT,
             })
         })?;
-        Ok(decoded.claims)
+        // The library accepts a list; the claim is one string (RFC 7519, 4.1.1).
+        match decoded.claims.get("iss") {
+            Some(Value::String(_)) => Ok(decoded.claims),
+            _ => Err(HttpError::bad_credentials(sentences::INCOMPLETE)),
+        }
     }
 
     /// Checks the times (RFC 7519, 4.1.4 and 4.1.5) with the configured leeway. Returns the expiry; `None` if it is too far

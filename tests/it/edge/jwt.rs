@@ -57,6 +57,7 @@ async fn time_issuer_and_audience_are_checked() {
         (json!({ "nbf": "soon" }), "not valid yet"),
         (json!({ "iss": "https://issuer.example" }), "another issuer"),
         (json!({ "iss": ["https://evil.example/"] }), "another issuer"),
+        (json!({ "iss": ["https://issuer.example/"] }), "one of them is malformed"),
         (json!({ "iss": null }), "lacks `exp`, `iss` or `aud`"),
         (json!({ "aud": "Graph" }), "another audience"),
         (json!({ "aud": [] }), "another audience"),
