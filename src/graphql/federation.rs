@@ -191,7 +191,11 @@ fn tell_costs(tree: &mut Tree, connections: &ConnectionSettings) {
                 field.directives.push(directive(name!(listSize), page_size(default)));
             } else if field.ty.is_list() && (objects.contains(&of) || of == "Node") {
                 // A list with arguments is one by ids or slugs: as long as they are many.
-                let size = if field.arguments.is_empty() { A_HANDFUL } else { int(connections.ids_max) };
+                let size = match field.name.as_str() {
+                    "providersNeedingAttention" => int(connections.page_max),
+                    _ if field.arguments.is_empty() => A_HANDFUL,
+                    _ => int(connections.ids_max),
+                };
                 field
                     .directives
                     .push(directive(name!(listSize), [(name!(assumedSize), Value::Int(size.into()))]));

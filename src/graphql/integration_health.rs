@@ -66,7 +66,7 @@ impl IntegrationHealth {
         counts.map(|counts| status_counts(counts.by_status)).transpose()
     }
 
-    /// The integrations that need attention.
+    /// The integrations that need attention, at most 100 of them. All are in `providers(filter: { needsAttention: true })`.
     async fn providers_needing_attention(
         &self,
         ctx: &Context<'_>,
@@ -76,6 +76,7 @@ impl IntegrationHealth {
         let listed = operation.providers().await;
         Some(listed.map(|Cached { value: list, freshness }| {
             let needing = list.iter().filter(|listed| evaluator.provider(&listed.provider).needs_attention);
+            let needing = needing.take(operation.connections().page_max);
             needing.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(evaluator))).collect()
         }))
     }

@@ -77,7 +77,7 @@ impl Lengths {
             return self.introspection.get(field.name.as_str()).copied().unwrap_or(A_HANDFUL);
         }
         if field.name == "providersNeedingAttention" {
-            return count(self.connections.providers_default);
+            return count(self.connections.page_max);
         }
         let named = NAMES.iter().find_map(|name| match argument(name) {
             Argument::Items(items) => Some(count(items)),

@@ -14,6 +14,13 @@ use serde::de::{
     Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
+/// Longest text of one value. Longer ones are unreadable: operations may repeat each value in their responses.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// Most scopes of one value, and the longest of them. Further ones are skipped.
+const SCOPES_MAX: usize = 1_000;
+const SCOPE_BYTES_MAX: usize = 1024;
+
 /// Conversions from each kind of JSON value. A kind without a conversion is skipped.
 pub(in crate::upstream) trait FromJson: Sized {
     fn from_text(_: &str) -> Option<Self> {
@@ -134,7 +141,7 @@ pub(in crate::upstream) struct Identifier(pub(in crate::upstream) Box<str>);
 
 impl FromJson for Identifier {
     fn from_text(text: &str) -> Option<Self> {
-        Some(Self(text.into()))
+        (text.len() <= TEXT_BYTES_MAX).then(|| Self(text.into()))
     }
 
     fn from_number(number: &str) -> Option<Self> {
@@ -162,7 +169,7 @@ pub(in crate::upstream) struct Text(pub(in crate::upstream) Box<str>);
 
 impl FromJson for Text {
     fn from_text(text: &str) -> Option<Self> {
-        Some(Self(text.into()))
+        (text.len() <= TEXT_BYTES_MAX).then(|| Self(text.into()))
     }
 
     fn from_boolean(value: bool) -> Option<Self> {
@@ -225,8 +232,8 @@ impl FromJson for Texts {
         let mut read = Self::default();
         while let Some(entry) = list.next_element()? {
             match entry {
-                Field::Read(Text(text)) => read.texts.push(text),
-                Field::Unreadable => read.unreadable += 1,
+                Field::Read(Text(text)) if read.texts.len() < SCOPES_MAX => read.texts.push(text),
+                Field::Read(_) | Field::Unreadable => read.unreadable += 1,
                 Field::Absent => {}
             }
         }
@@ -243,19 +250,31 @@ pub(in crate::upstream) struct Scopes {
     pub(in crate::upstream) unreadable: u64,
 }
 
+impl Scopes {
+    fn add(&mut self, scope: &str) {
+        if scope.len() > SCOPE_BYTES_MAX || self.scopes.len() >= SCOPES_MAX {
+            self.unreadable += 1;
+        } else if !scope.is_empty() {
+            self.scopes.push(scope.into());
+        }
+    }
+}
+
 impl FromJson for Scopes {
     fn from_text(text: &str) -> Option<Self> {
+        let mut read = Self::default();
         let scopes = text.split([' ', ',', '\t', '\n']).filter(|scope| !scope.is_empty());
-        Some(Self { scopes: scopes.map(Into::into).collect(), unreadable: 0 })
+        scopes.for_each(|scope| read.add(scope));
+        Some(read)
     }
 
     fn from_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
         let mut read = Self::default();
         while let Some(entry) = list.next_element()? {
             match entry {
-                Field::Read(Scope(scope)) if !scope.is_empty() => read.scopes.push(scope),
+                Field::Read(Scope(scope)) => read.add(&scope),
                 Field::Unreadable => read.unreadable += 1,
-                Field::Read(_) | Field::Absent => {}
+                Field::Absent => {}
             }
         }
         Ok(Some(read))
@@ -314,6 +333,23 @@ mod tests {
         for none in ["3", "true", r#"{"scope":"a"}"#] {
             assert!(matches!(field::<Scopes>(none), Field::Unreadable), "{none}");
         }
+    }
+
+    #[test]
+    fn texts_and_scopes_are_bounded() {
+        let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));
+        assert!(field::<Text>(&text(TEXT_BYTES_MAX)).read().is_some());
+        assert!(matches!(field::<Text>(&text(TEXT_BYTES_MAX + 1)), Field::Unreadable));
+        assert!(matches!(field::<Identifier>(&text(TEXT_BYTES_MAX + 1)), Field::Unreadable));
+        let scopes = |json: &str| {
+            let Scopes { scopes, unreadable } = field(json).read().unwrap();
+            (scopes.len(), unreadable)
+        };
+        assert_eq!(scopes(&format!("\"{}\"", "a ".repeat(3_500_000))), (SCOPES_MAX, 3_499_000));
+        assert_eq!(scopes(&format!("[{}\"a\"]", "\"a\",".repeat(SCOPES_MAX))), (SCOPES_MAX, 1));
+        assert_eq!(scopes(&text(SCOPE_BYTES_MAX + 1)), (0, 1));
+        let Texts { texts, unreadable } = field(&format!("[{}1]", "1,".repeat(SCOPES_MAX))).read().unwrap();
+        assert_eq!((texts.len(), unreadable), (SCOPES_MAX, 1));
     }
 
     #[test]

@@ -226,6 +226,21 @@ fn counts_of(list: &Value) -> Vec<(String, i64)> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_long_list_of_failing_providers_is_bounded() {
+    let names: Vec<String> = (0..2_000).map(|n| format!("mail_{n}")).collect();
+    let rows: Vec<_> = names.iter().map(|name| (name.as_str(), "needs_reauth")).collect();
+    let world = world(&rows, Vec::new());
+    let query = "{
+        integrationHealth { providersNeedingAttention { name } providerCounts { count } }
+        providers(first: 1, filter: { needsAttention: true }) { totalCount }
+    }";
+    let data = world.data(query).await;
+    assert_eq!(strings_at(&data, "integrationHealth.providersNeedingAttention.*.name"), names[..100]);
+    assert_eq!(at(&data, "providers.totalCount"), 2_000);
+    assert_eq!(at(&data, "integrationHealth.providerCounts.2.count"), 2_000);
+}
+
+#[tokio::test(start_paused = true)]
 async fn integration_health_summarizes_the_workspace() {
     let world =
         world(&[("gmail", "healthy"), ("sendgrid", "needs_reauth"), ("resend", "healthy")], some_accounts());
