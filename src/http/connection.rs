@@ -4,6 +4,8 @@
 //! own server. It has no connection limit, no timeouts but a request's, and no HTTP/2 without TLS (prior knowledge,
 //! RFC 9113, 3.3), which proxies in front use.
 
+use std::error::Error as _;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -28,7 +30,7 @@ use super::date;
 use super::framing;
 use super::hot_reload::CurrentRouter;
 use super::shutdown::{ConnectionPhase, ShutdownToken};
-use super::socket::Socket;
+use super::socket::{Socket, UriTooLong};
 use super::stream_reset::{StreamExecutor, StreamReset};
 use crate::domain::clock::Clock;
 use crate::telemetry::connections::{Connections, Refused};
@@ -69,7 +71,7 @@ impl ConnectionServer {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = ConnectionActivity::new();
-        let socket = TokioIo::new(Socket::new(stream, Arc::clone(&activity), permit));
+        let socket = TokioIo::new(Socket::new(stream, Arc::clone(&activity), self.head_limit_bytes, permit));
         let service = TowerToHyperService::new(TrackedService {
             routes: self.routes.clone(),
             activity: Arc::clone(&activity),
@@ -145,7 +147,12 @@ impl ConnectionServer {
 
 /// The reason if the HTTP library itself refused a malformed request head.
 fn refused(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<Refused> {
-    let error = error.downcast_ref::<hyper::Error>().filter(|error| error.is_parse())?;
+    let error = error.downcast_ref::<hyper::Error>()?;
+    let inner = error.source().and_then(|source| source.downcast_ref::<io::Error>()?.get_ref());
+    if inner.is_some_and(|inner| inner.is::<UriTooLong>()) {
+        return Some(Refused::HeadTooLarge);
+    }
+    let error = Some(error).filter(|error| error.is_parse())?;
     Some(if error.is_parse_too_large() { Refused::HeadTooLarge } else { Refused::Malformed })
 }
 

@@ -1,14 +1,26 @@
 //! The socket of a connection. It reports all reads and writes to [`ConnectionActivity`].
+//!
+//! It also refuses request lines that do not end within the limit of a head: with 414 (RFC 9110, 15.5.15), because the HTTP
+//! library would answer 431, which is about header fields.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::activity::ConnectionActivity;
+
+/// The response to a request line that is too long.
+const URI_TOO_LONG_RESPONSE: &[u8] =
+    b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// The request line is longer than the limit.
+#[derive(Debug, thiserror::Error)]
+#[error("the request line is too long")]
+pub(crate) struct UriTooLong;
 
 /// A tracked socket. It owns the connection's permit, so that an upgraded WebSocket keeps it.
 pub(crate) struct Socket<S> {
@@ -16,42 +28,96 @@ pub(crate) struct Socket<S> {
     activity: Arc<ConnectionActivity>,
     /// Whether the client has closed its side.
     is_at_end: bool,
+    /// Whether the reader was woken once at the end.
+    has_woken_at_end: bool,
+    head_limit_bytes: usize,
+    /// Bytes of the current request line; `None` after its end.
+    line_bytes: Option<usize>,
+    /// Bytes of [`URI_TOO_LONG_RESPONSE`] that are sent.
+    refusal_sent: usize,
     _permit: OwnedSemaphorePermit,
 }
 
 impl<S> Socket<S> {
-    pub(crate) fn new(stream: S, activity: Arc<ConnectionActivity>, permit: OwnedSemaphorePermit) -> Self {
-        Self { stream, activity, is_at_end: false, _permit: permit }
+    pub(crate) fn new(
+        stream: S,
+        activity: Arc<ConnectionActivity>,
+        head_limit_bytes: usize,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            stream,
+            activity,
+            is_at_end: false,
+            has_woken_at_end: false,
+            head_limit_bytes,
+            line_bytes: Some(0),
+            refusal_sent: 0,
+            _permit: permit,
+        }
+    }
+
+    fn on_read(&mut self, bytes: &[u8]) {
+        if self.activity.on_read() {
+            self.line_bytes = Some(0);
+        }
+        if let Some(line_bytes) = self.line_bytes {
+            self.line_bytes = (!bytes.contains(&b'\n')).then_some(line_bytes + bytes.len());
+        }
+    }
+
+    fn is_line_too_long(&self) -> bool {
+        self.line_bytes.is_some_and(|bytes| bytes >= self.head_limit_bytes)
     }
 }
 
 impl<S: AsyncWrite + Unpin> Socket<S> {
+    /// Sends the refusal and closes this side.
+    fn poll_refuse(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest) = URI_TOO_LONG_RESPONSE.get(self.refusal_sent..).filter(|rest| !rest.is_empty())
+        {
+            self.refusal_sent += ready!(Pin::new(&mut self.stream).poll_write(context, rest))?.max(1);
+        }
+        ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+        Poll::Ready(Err(io::Error::other(UriTooLong)))
+    }
+
     fn record_write<T>(&self, written: Poll<T>) -> Poll<T> {
         self.activity.on_write(written.is_ready());
         written
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        if !self.is_at_end {
+        if !self.is_at_end && !self.is_line_too_long() {
             let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-            if buffer.filled().len() > before {
-                self.activity.on_read();
+            if let Some(bytes @ [_, ..]) = buffer.filled().get(before..) {
+                self.on_read(bytes);
             }
             self.is_at_end = matches!(read, Poll::Ready(Ok(())))
                 && buffer.filled().len() == before
                 && buffer.remaining() > 0;
-            if !self.is_at_end {
+            if !self.is_at_end && !self.is_line_too_long() {
                 return read;
             }
         }
-        // The HTTP library drops a request whose client closes its side.
+        if self.is_line_too_long() {
+            buffer.set_filled(before);
+            return self.poll_refuse(context);
+        }
+        // The HTTP library drops a request whose client closes its side. It reads further before it begins to handle the
+        // request that it has read, so the first read of the end only wakes it again.
+        if !self.has_woken_at_end {
+            self.has_woken_at_end = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if self.activity.defers_end(context.waker()) { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 }

@@ -92,7 +92,7 @@ async fn headers_are_limited_in_size_and_number() {
     for (request, expected) in [
         (
             format!("GET /graphql?query={} HTTP/1.1\r\nhost: localhost\r\n\r\n", "x".repeat(100_000)),
-            [414, 431],
+            [414, 414],
         ),
         (format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "x".repeat(100_000)), [431, 431]),
         (format!("GET / HTTP/1.1\r\nhost: localhost\r\n{many}\r\n"), [431, 431]),
