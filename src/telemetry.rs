@@ -140,7 +140,7 @@ pub fn start(settings: &LogSettings) -> io::Result<Level> {
     // Below the only writer, so that tracing caches for each log statement whether it is enabled. A filter of the writer alone
     // would be asked for each line.
     tracing_subscriber::registry().with(level).with(written).try_init().map_err(io::Error::other)?;
-    panics::hush();
+    panics::install_hook();
     Ok(Level(set))
 }
 

@@ -17,7 +17,9 @@ const merge = {
   Toolkit: by('toolkitsBySlugs', 'slug', 'slugs'),
   User: by('usersByIds'),
 };
-const subschemaOf = async (executor, merge, reader) => ({ schema: await schemaFromExecutor(executor, reader), executor, batch: true, merge });
+const subschemaOf = async (executor, merge, reader) => ({
+  schema: await schemaFromExecutor(executor, reader), executor, batch: true, merge,
+});
 
 /** Forwards the caller's credentials. */
 const at = (endpoint) => buildHTTPExecutor({ endpoint, headers: (request) => request?.context?.headers });

@@ -14,7 +14,7 @@ use crate::graphql::graph::Graph;
 use crate::http::EdgeParts;
 use crate::http::hot_reload::{CurrentRouter, ReloadableEdge};
 use crate::telemetry::reloads::Reloads;
-use crate::telemetry::traces::Root;
+use crate::telemetry::traces::RequestTracer;
 
 /// Handle that replaces the configuration; cheap to clone.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ struct State {
 }
 
 impl HotReload {
-    pub(super) fn new(config: Config, graph: Graph, edge: EdgeParts, traced: Option<Root>) -> Self {
+    pub(super) fn new(config: Config, graph: Graph, edge: EdgeParts, traced: Option<RequestTracer>) -> Self {
         let reloads = Reloads::measured_by(&graph.metrics(), Clock::system().now());
         let state = State { config, graph, served: ReloadableEdge::new(edge, traced) };
         Self { state: Arc::new(Mutex::new(state)), reloads }

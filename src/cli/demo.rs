@@ -18,7 +18,7 @@ use crate::telemetry;
 /// Arguments of `demo`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
-    /// The state of the integrations to show.
+    /// State of the emulated upstreams.
     #[arg(long, value_name = "NAME", value_enum, default_value_t = Scenario::Healthy)]
     scenario: Scenario,
     /// Address of GraphiQL and the graph; port 0 picks a free one.

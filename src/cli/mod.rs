@@ -26,9 +26,17 @@ use crate::config::{ApiKeys, Config, ConfigErrors, ConfigSources};
 use crate::graphql::{federation, schema, stitching};
 use crate::telemetry::log_writer;
 
-/// One GraphQL graph over LeadLex's integration status and Composio's connected accounts.
+/// End of the help of commands that read settings: the sources of settings.
+const SETTINGS_HELP: &str = "Settings come from the defaults, the file of --config, environment variables and flags; later \
+    ones win. The variable of http.listen is SWITCHBOARD__HTTP__LISTEN. `switchboard check` prints the settings in force. \
+    All settings: https://github.com/switchboard-graphql/switchboard/blob/main/docs/configuration.md";
+
+/// One GraphQL API over two REST APIs: LeadLex's integrations and Composio's connected accounts.
 #[derive(Parser, Debug)]
-#[command(version)]
+#[command(
+    version,
+    after_help = "Start with `switchboard demo`. `switchboard help COMMAND` describes a command."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -36,29 +44,31 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Runs the graph, GraphiQL and both emulated upstreams in one process, without keys and network.
+    /// Serves the graph and GraphiQL over emulated upstreams, without keys and network.
     Demo(demo::Arguments),
-    /// Serves the graph over the real upstreams.
+    /// Serves the graph over the real upstreams, until SIGINT or SIGTERM; SIGHUP reloads the configuration.
+    #[command(after_help = SETTINGS_HELP)]
     Serve(serve::Arguments),
-    /// Serves the two emulated REST APIs alone, for tests of other programs.
+    /// Serves the two emulated REST APIs without the graph, for tests of other programs.
     Sandbox(sandbox::Arguments),
-    /// Prints the schema.
+    /// Prints the schema in GraphQL's schema definition language.
     Schema {
-        /// Which form of the schema.
+        /// Form of the schema.
         #[arg(long, value_enum, default_value_t = SchemaFormat::Plain)]
         format: SchemaFormat,
-        /// A TOML file over the defaults, of which `[federation]` is used.
+        /// Configuration file (TOML), of which `[federation]` is used.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
     /// Creates tokens for callers.
     #[command(subcommand)]
     Token(token::Command),
-    /// Checks whether the `serve` on this machine is ready for requests; for health checks.
+    /// Checks whether `serve` on this machine is ready: exits with 0 (ready), 1 (not ready) or 2 (address unknown).
     Ready(ready::Arguments),
-    /// Prints the configuration in force, calls both upstreams once, and reports problems.
+    /// Prints the settings in force, calls both upstreams once, and exits with 1 if there are problems.
+    #[command(after_help = SETTINGS_HELP)]
     Check {
-        /// A TOML file over the defaults; `switchboard.default.toml` shows its shape.
+        /// Configuration file (TOML) with the settings that differ from the defaults.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
@@ -66,11 +76,11 @@ enum Command {
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
 enum SchemaFormat {
-    /// The schema of clients.
+    /// The schema for clients.
     Plain,
-    /// A subgraph of Apollo Federation.
+    /// A subgraph for Apollo Federation 2.
     Federation,
-    /// With the directives of schema stitching.
+    /// A subschema with the directives for schema stitching.
     Stitching,
 }
 

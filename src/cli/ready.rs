@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     /// The configuration file of `serve`.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Address for probes (`ops.listen`).
+    /// Address of /ready (setting ops.listen).
     #[arg(long, value_name = "ADDR", value_parser = super::address)]
     ops_listen: Option<SocketAddr>,
 }

@@ -12,13 +12,13 @@ use crate::telemetry::{self, LogFormat};
 /// Arguments of `serve`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
-    /// A TOML file over the defaults; `switchboard.default.toml` shows its shape.
+    /// Configuration file (TOML) with the settings that differ from the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Address for clients (`http.listen`).
+    /// Address of /graphql and GraphiQL (setting http.listen); port 0 picks a free one.
     #[arg(long, value_name = "ADDR", value_parser = super::address)]
     listen: Option<SocketAddr>,
-    /// Address for probes (`ops.listen`).
+    /// Address of /live, /ready and /metrics (setting ops.listen); port 0 picks a free one.
     #[arg(long, value_name = "ADDR", value_parser = super::address)]
     ops_listen: Option<SocketAddr>,
 }

@@ -12,6 +12,8 @@ mod callers;
 mod checks;
 mod otel;
 mod problem;
+#[cfg(test)]
+mod reference;
 mod reloadable;
 mod replicas;
 mod schema;

@@ -1,4 +1,4 @@
-//! Connected accounts as Composio returns them (UPSTREAMS.md A3), without their secrets.
+//! Connected accounts as Composio returns them (docs/upstreams.md#composio-account), without their secrets.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::connection_state::ConnectionState;
 use super::open_enum::{OpenValue, open_enum};
 
 open_enum! {
-    /// The state of a connected account (UPSTREAMS.md A3).
+    /// The state of a connected account (docs/upstreams.md#composio-account).
     AccountStatus, unknown:
     /// A status that this version does not know.
     Unknown,

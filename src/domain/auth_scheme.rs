@@ -3,7 +3,7 @@
 use super::open_enum::open_enum;
 
 open_enum! {
-    /// An authentication scheme (UPSTREAMS.md A3, 15 schemes).
+    /// An authentication scheme (docs/upstreams.md#composio-account, 15 schemes).
     AuthScheme, unknown:
     /// A scheme that this version does not know.
     Other,

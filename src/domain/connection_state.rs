@@ -1,7 +1,7 @@
 //! The public part of a connection's authentication state.
 //!
 //! These types cannot carry a secret. A field of the upstream's open `state.val` is either on the allow-list of
-//! UPSTREAMS.md A4, or only its *name* is stored.
+//! docs/upstreams.md#composio-secrets, or only its *name* is stored.
 
 use jiff::Timestamp;
 use serde::de::Error as _;
@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::auth_scheme::AuthScheme;
 use super::open_enum::OpenValue;
 
-/// Fields of `val` that are settings, not secrets (UPSTREAMS.md A4, classes TENANT DATA and SAFE), with their paths.
+/// Fields of `val` that are settings, not secrets (docs/upstreams.md#composio-secrets, tenant data
+/// and safe fields), with their paths.
 pub const PUBLIC_SETTINGS: [(&str, &str); 25] = [
     ("subdomain", "state.val.subdomain"),
     ("your-domain", "state.val.your-domain"),

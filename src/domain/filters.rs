@@ -1,8 +1,8 @@
 //! Validated filters and orders of lists, in a normal form.
 //!
-//! Composio joins a list's values with commas and reads an empty value as "not given" (UPSTREAMS.md A2). A value that is
-//! empty or contains a comma would therefore *widen* the filter, so both are refused here. Equal filters have one form
-//! and share one scan and one cache entry.
+//! Composio joins a list's values with commas and reads an empty value as "not given"
+//! (docs/upstreams.md#composio-list-request). A value that is empty or contains a comma would therefore *widen* the
+//! filter, so both are refused here. Equal filters have one form and share one scan and one cache entry.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ impl FilterValues {
     }
 }
 
-/// A filter by account type. No filter means PRIVATE, as in Composio (UPSTREAMS.md A2).
+/// A filter by account type. No filter means PRIVATE, as in Composio (docs/upstreams.md#composio-list-request).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AccountTypeFilter {
     /// Private accounts.
@@ -198,7 +198,7 @@ pub struct AccountOrder {
 }
 
 impl AccountOrder {
-    /// The default order: newest first, as in Composio (UPSTREAMS.md A2).
+    /// The default order: newest first, as in Composio (docs/upstreams.md#composio-list-request).
     pub const NEWEST_FIRST: Self =
         Self { field: AccountOrderField::CreatedAt, direction: OrderDirection::Desc };
 

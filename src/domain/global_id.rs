@@ -1,7 +1,8 @@
 //! Global object ids: opaque, stable across restarts and replicas, and free of personal data.
 //!
-//! A provider has no id upstream, and its account id can be an email address (UPSTREAMS.md B2). Its global id is therefore
-//! a keyed hash of the row's key: the address behind a plain hash could be guessed.
+//! A provider has no id upstream, and its account id can be an email address
+//! (docs/upstreams.md#leadlex-open-questions). Its global id is therefore a keyed hash of the row's key: the address
+//! behind a plain hash could be guessed.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -160,7 +161,7 @@ impl IdKey {
         mac.finalize().into_bytes().into()
     }
 
-    /// The id of a provider row: category, name, account id and ordinal (UPSTREAMS.md B2).
+    /// The id of a provider row: category, name, account id and ordinal (docs/upstreams.md#leadlex-open-questions).
     #[must_use]
     pub fn provider_id(&self, provider: &Provider) -> ProviderId {
         let account = provider.account_id.as_deref().unwrap_or("");

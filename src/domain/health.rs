@@ -2,8 +2,8 @@
 //!
 //! [`HealthRules`] is the entry point. [`PROVIDERS`] and [`ACCOUNTS`] form one truth table over the statuses of both
 //! upstreams; the rules add the ages. Each object is evaluated from its own upstream alone, so a verdict costs no call and
-//! does not depend on the other upstream. Rejected: one verdict over both. It would read both upstreams for every row, and
-//! blame a provider for accounts that do not belong to the workspace.
+//! does not depend on the other upstream. Rejected: one verdict over both. It would read both upstreams for every
+//! row, and blame a provider for accounts that do not belong to the workspace.
 //!
 //! `docs/health.md` lists every case of the table; a test keeps the two equal.
 
@@ -150,8 +150,8 @@ const fn act(state: HealthState, reason: HealthReasonCode) -> TableRow {
     TableRow { state, reason: Some(reason), needs_attention: true }
 }
 
-/// LeadLex's statuses (UPSTREAMS.md B1). `connected` is not evaluated: if it contradicts the status, the status is right
-/// (UPSTREAMS.md B2).
+/// LeadLex's statuses (docs/upstreams.md#leadlex-providers). `connected` is not evaluated: if it contradicts the
+/// status, the status is right (docs/upstreams.md#leadlex-open-questions).
 const PROVIDERS: [(ProviderStatus, TableRow); 5] = [
     (ProviderStatus::Healthy, row(HealthState::Healthy, None)),
     (ProviderStatus::Degraded, row(HealthState::Degraded, Some(HealthReasonCode::Degraded))),
@@ -160,7 +160,7 @@ const PROVIDERS: [(ProviderStatus, TableRow); 5] = [
     (ProviderStatus::Unknown, row(HealthState::Unknown, Some(HealthReasonCode::UnknownStatus))),
 ];
 
-/// Composio's statuses (UPSTREAMS.md A3).
+/// Composio's statuses (docs/upstreams.md#composio-account).
 const ACCOUNTS: [(AccountStatus, TableRow); 8] = [
     (AccountStatus::Initializing, row(HealthState::Pending, Some(HealthReasonCode::Pending))),
     (AccountStatus::Initiated, row(HealthState::Pending, Some(HealthReasonCode::Pending))),

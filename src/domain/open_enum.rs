@@ -1,7 +1,8 @@
 //! Enums of the upstreams, which may get new values at any time.
 //!
-//! Both upstreams' enums grew within a year (UPSTREAMS.md A3), so all of them are open: a known value becomes a variant,
-//! and an unknown value is stored as text. Rejected: failing on a new value, which would lose a whole page for one row.
+//! Both upstreams' enums grew within a year (docs/upstreams.md#composio-account), so all of them are open: a known
+//! value becomes a variant, and an unknown value is stored as text. Rejected: failing on a new value, which would
+//! lose a whole page for one row.
 
 use std::fmt::Debug;
 

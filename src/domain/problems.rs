@@ -30,9 +30,10 @@ pub enum ProblemRule {
     UnreadableRow,
     /// The row does not match the filter, or the caller may not see it; it is dropped.
     NotInFilter,
-    /// The value is not an RFC 3339 timestamp and is returned as null (UPSTREAMS.md B2).
+    /// The value is not an RFC 3339 timestamp and is returned as null (docs/upstreams.md#leadlex-open-questions).
     UnreadableTimestamp,
-    /// An entry of a list of scopes is not a scope and is dropped from the list (UPSTREAMS.md B2).
+    /// An entry of a list of scopes is not a scope and is dropped from the list
+    /// (docs/upstreams.md#leadlex-open-questions).
     UnreadableScope,
     /// An optional value has another type and is treated as missing.
     UnreadableValue,

@@ -1,4 +1,4 @@
-//! Integrations of a workspace, as LeadLex returns them (UPSTREAMS.md B).
+//! Integrations of a workspace, as LeadLex returns them (docs/upstreams.md#leadlex-providers).
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::open_enum::{OpenValue, open_enum};
 
 open_enum! {
-    /// The category of an integration (UPSTREAMS.md B1, an open list).
+    /// The category of an integration (docs/upstreams.md#leadlex-providers, an open list).
     ProviderCategory, unknown:
     /// A category that this version does not know.
     Other,
@@ -19,7 +19,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// The status of an integration (UPSTREAMS.md B1).
+    /// The status of an integration (docs/upstreams.md#leadlex-providers).
     ProviderStatus, unknown:
     /// A missing status, or one that this version does not know.
     Unknown,

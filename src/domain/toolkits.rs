@@ -1,8 +1,8 @@
 //! The mapping between LeadLex providers and Composio toolkits.
 //!
-//! The two systems share services but no account ids (UPSTREAMS.md A3, C), and neither spelling can be derived from the
-//! other. The mapping is therefore data: many-to-many, compared without regard to case. It is built in from
-//! `toolkits.toml`; the setting `toolkits.file` replaces it.
+//! The two systems share services but no account ids (docs/upstreams.md#composio-account, #providers-and-toolkits),
+//! and neither spelling can be derived from the other. The mapping is therefore data: many-to-many, compared without
+//! regard to case. It is built in from `toolkits.toml`; the setting `toolkits.file` replaces it.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -89,7 +89,7 @@ object_type! {
         object nodes: PreserializedList<ConnectedAccount> = PreserializedList(connection.iter_nodes().collect());
 
         /// Information to aid in pagination.
-        object page_info: PageInfo = connection.place();
+        object page_info: PageInfo = connection.page();
 
         /// The total number of matching accounts; null if the upstream does not report it.
         async fn total_count(&self, ctx: &Context<'_>) -> Option<Result<i32, FieldError>> {
@@ -115,7 +115,7 @@ object_type! {
         /// The freshness of the oldest data on the page; null if no upstream data was needed.
         async fn freshness(&self, ctx: &Context<'_>) -> Option<DataFreshness> {
             let counts = match self.is_counted {
-                // Counts that could not be had say so in their own fields.
+                // Counts that failed have errors in their own fields.
                 true => operation(ctx).counts(self.count.clone()).await.ok(),
                 false => None,
             };
@@ -138,7 +138,7 @@ impl ConnectedAccountConnection {
         self.slice.accounts().map(row)
     }
 
-    fn place(&self) -> PageInfo {
+    fn page(&self) -> PageInfo {
         let accounts = self.slice.accounts().len();
         PageInfo {
             has_next_page: self.slice.has_next,
@@ -149,13 +149,13 @@ impl ConnectedAccountConnection {
     }
 }
 
-/// A count as GraphQL's `Int`, which ends at 2^31 - 1 (specification, 3.5.1). `None` for larger counts, as none may
-/// be wrong.
+/// Converts a count to GraphQL's `Int`, whose maximum is 2^31 - 1 (specification, 3.5.1). Returns `None` for larger
+/// counts, because a wrong count must not be returned.
 pub(super) fn int(count: u64) -> Option<i32> {
     i32::try_from(count).ok()
 }
 
-/// Counts as the schema has them; `None` if one of them does not fit.
+/// Converts counts to their schema type. Returns `None` if one of them exceeds `Int`.
 pub(super) fn status_counts(counts: Option<StatusCounts>) -> Option<Vec<ConnectedAccountStatusCount>> {
     let count = |(status, count)| {
         let status = ConnectedAccountStatus::from(status);

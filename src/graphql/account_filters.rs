@@ -1,4 +1,4 @@
-//! The input types that narrow and order connections of accounts.
+//! Input types that filter and order connections of accounts.
 
 use async_graphql::{ID, InputObject};
 

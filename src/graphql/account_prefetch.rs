@@ -1,5 +1,6 @@
-//! Prefetches the accounts of integrations, from the selection of a query, before the integrations themselves are
-//! loaded.
+//! Prefetches accounts of providers before the providers are loaded, according to the selection of a query.
+//!
+//! [`start`] is the entry point; `provider_connection` calls it. `loaders::prefetch` sends the requests.
 
 use std::collections::BTreeSet;
 
@@ -13,27 +14,26 @@ use crate::loaders::lists::multi_parent::AccountQuery;
 use crate::loaders::lists::parent::Parent;
 use crate::loaders::lists::provider_page::ProviderQuery;
 
-/// Asks for the accounts of the providers that are expected, where the providers have to be read and
-/// the query wants both.
-pub(super) fn start(ctx: &Context<'_>, question: &ProviderQuery, page: &PageRequest) {
+/// Requests the accounts of the expected providers, if the list of providers needs a call and the query selects both.
+pub(super) fn start(ctx: &Context<'_>, query: &ProviderQuery, page: &PageRequest) {
     let operation = operation(ctx);
     let Some(expected) = operation.loader().expected_providers() else {
         return;
     };
-    let questions = questions(ctx, operation);
-    if questions.is_empty() {
+    let account_queries = account_queries(ctx, operation);
+    if account_queries.is_empty() {
         return;
     }
-    // The same filter, order and cut as the page will have, so that the same parents are asked about.
-    if let Ok(page) = operation.loader().provider_page(&expected, question, page) {
+    // The same filter, order and page as in the response, so that the same parents are requested.
+    if let Ok(page) = operation.loader().provider_page(&expected, query, page) {
         let toolkits = page.rows().iter().map(|listed| operation.mapping().toolkits_of(&listed.provider));
         let parents: BTreeSet<Parent> = toolkits.filter_map(|slugs| Parent::toolkits(slugs).ok()).collect();
-        operation.loader().prefetch_accounts(questions, parents);
+        operation.loader().prefetch_accounts(account_queries, parents);
     }
 }
 
-/// The arguments of each `connectedAccounts` that stands directly under a provider.
-fn questions(ctx: &Context<'_>, operation: &OperationContext) -> Vec<AccountQuery> {
+/// Returns the query of each `connectedAccounts` field directly below a provider.
+fn account_queries(ctx: &Context<'_>, operation: &OperationContext) -> Vec<AccountQuery> {
     let providers = ctx.field();
     let under =
         |name: &'static str| move |field: &SelectionField<'_>| field.name() == name && is_included(field);
@@ -47,8 +47,8 @@ fn questions(ctx: &Context<'_>, operation: &OperationContext) -> Vec<AccountQuer
         .collect()
 }
 
-/// A field's arguments as its resolver will see them; `None` where they are wrong, which it will say
-/// itself, or name a cursor, which belongs to one provider's list.
+/// Returns a field's arguments as its resolver will read them. Returns `None` if they are invalid, which the resolver
+/// will report, or contain a cursor, which belongs to the list of one provider.
 fn arguments(field: &SelectionField<'_>, operation: &OperationContext) -> Option<AccountQuery> {
     let (mut page, mut filter, mut order_by) = (PageArguments::default(), None, None);
     for (name, value) in field.arguments().ok()? {
@@ -75,7 +75,7 @@ fn parse<T: InputType>(value: Value) -> Option<T> {
     T::parse(Some(value)).ok()
 }
 
-/// Whether `@skip` and `@include` leave a field in.
+/// Whether `@skip` and `@include` include a field.
 fn is_included(field: &SelectionField<'_>) -> bool {
     field.directives().is_ok_and(|directives| {
         directives.iter().all(|directive| {

@@ -1,4 +1,4 @@
-//! A connected account, and what it was made with.
+//! The types `ConnectedAccount` and `AuthConfig`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The public part of a connection's authentication state.
+//! The type `ConnectionState`: the public part of a connection's authentication state.
 
 use super::date_time::{DateTime, date_time};
 use super::enums::AuthScheme;

@@ -3,7 +3,7 @@
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use jiff::Timestamp;
 
-/// A moment.
+/// A timestamp.
 pub(super) struct DateTime(pub(super) Timestamp);
 
 /// A timestamp in RFC 3339 format, always with an offset.
@@ -25,7 +25,7 @@ impl ScalarType for DateTime {
     }
 }
 
-/// An optional moment as a field's value.
+/// Converts an optional timestamp to a field's value.
 pub(super) fn date_time(at: Option<Timestamp>) -> Option<DateTime> {
     at.map(DateTime)
 }

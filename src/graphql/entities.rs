@@ -1,7 +1,7 @@
-//! `_entities`: objects by the keys that a router of a larger graph sends.
+//! `_entities`: objects by the keys that a federation router sends.
 //!
-//! The library's own `_entities` becomes null as a whole if one representation is invalid or finds nothing. Here each
-//! has its own place, as in `nodes`, and all are loaded in one batch, so that they share their calls.
+//! async-graphql's own `_entities` returns null for all representations if one is invalid or has no object. Here, as in
+//! `nodes`, each representation has its own result. All are loaded in one batch, so they share their calls.
 
 use async_graphql::{Any, Context, Union, Value};
 use futures_util::future::join_all;
@@ -18,7 +18,7 @@ use crate::domain::global_id::{self, GlobalId, ProviderId};
 use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::toolkits::ToolkitSlug;
 
-/// Whatever a larger graph can have a part of elsewhere.
+/// An object of which other subgraphs may have fields.
 #[derive(Union)]
 #[graphql(name = "_Entity")]
 pub(super) enum Entity {
@@ -28,26 +28,26 @@ pub(super) enum Entity {
     User(User),
 }
 
-/// Which object a representation stands for.
-enum Asked {
+/// The key of the requested object.
+enum EntityKey {
     Provider(ProviderId),
     Account(Box<str>),
     Toolkit(ToolkitSlug),
     User(String),
 }
 
-/// The objects of the representations, each in its own place; `None` if there is no such object for this caller.
+/// Returns the object of each representation; `None` if it does not exist for this caller.
 pub(super) async fn entities(
     ctx: &Context<'_>,
     representations: &[Any],
 ) -> Result<Vec<Option<Result<Entity, FieldError>>>, FieldError> {
     operation(ctx).check_ids("representations", representations.len())?;
     let each = representations.iter().enumerate().map(async |(place, Any(representation))| {
-        let found = match read(representation) {
-            Ok(asked) => entity(ctx, asked).await?,
+        let found = match parse(representation) {
+            Ok(key) => entity(ctx, key).await?,
             Err(refused) => Err(refused.into()),
         };
-        // A router has paths of its own, in which the place is lost.
+        // A router reports its own paths, which do not contain the index.
         Some(found.map_err(|error| match error {
             FieldError::BadInput(input) => FieldError::BadRepresentation { place, input },
             error => error,
@@ -56,30 +56,30 @@ pub(super) async fn entities(
     Ok(join_all(each).await)
 }
 
-async fn entity(ctx: &Context<'_>, asked: Asked) -> Option<Result<Entity, FieldError>> {
-    Some(match asked {
-        Asked::Provider(id) => node::provider(ctx, id).await?.map(Entity::Provider),
-        Asked::Account(id) => node::account(ctx, id).await?.map(Entity::ConnectedAccount),
-        Asked::Toolkit(slug) => Ok(Entity::Toolkit(Toolkit(slug))),
-        Asked::User(id) => user(ctx, &id)?.map(Entity::User),
+async fn entity(ctx: &Context<'_>, key: EntityKey) -> Option<Result<Entity, FieldError>> {
+    Some(match key {
+        EntityKey::Provider(id) => node::provider(ctx, id).await?.map(Entity::Provider),
+        EntityKey::Account(id) => node::account(ctx, id).await?.map(Entity::ConnectedAccount),
+        EntityKey::Toolkit(slug) => Ok(Entity::Toolkit(Toolkit(slug))),
+        EntityKey::User(id) => user(ctx, &id)?.map(Entity::User),
     })
 }
 
-/// Reads a representation. Of several keys, the first in the order of the schema is used.
-fn read(representation: &Value) -> Result<Asked, BadInput> {
+/// Parses a representation. If it has several keys, the first in the order of the schema counts.
+fn parse(representation: &Value) -> Result<EntityKey, BadInput> {
     let key = |names| key(representation, names);
     match member(representation, "__typename") {
         Some(Value::String(name)) => match name.as_str() {
-            "Provider" => global_id::provider_id(&key(&["id"])?.1).map(Asked::Provider),
+            "Provider" => global_id::provider_id(&key(&["id"])?.1).map(EntityKey::Provider),
             "ConnectedAccount" => {
                 let (name, value) = key(&["id", "connectedAccountId"])?;
-                account(&value, name == "id").map(Asked::Account)
+                account(&value, name == "id").map(EntityKey::Account)
             }
             "Toolkit" => match key(&["id", "slug"])? {
-                ("id", id) => toolkit_id(&id).map(Asked::Toolkit),
-                (_, slug) => ToolkitSlug::check(&slug).map(Asked::Toolkit),
+                ("id", id) => toolkit_id(&id).map(EntityKey::Toolkit),
+                (_, slug) => ToolkitSlug::check(&slug).map(EntityKey::Toolkit),
             },
-            "User" => key(&["id"]).map(|(_, id)| Asked::User(id)),
+            "User" => key(&["id"]).map(|(_, id)| EntityKey::User(id)),
             _ => Err(refused(
                 "`__typename` of a representation is Provider, ConnectedAccount, Toolkit or User here.",
             )),
@@ -88,7 +88,7 @@ fn read(representation: &Value) -> Result<Asked, BadInput> {
     }
 }
 
-/// The first of some keys that a representation has.
+/// Returns the first of several keys that a representation has.
 fn key<'n>(representation: &Value, names: &[&'n str]) -> Result<(&'n str, String), BadInput> {
     let found = names.iter().find_map(|name| Some((*name, text(member(representation, name)?)?)));
     found.ok_or_else(|| {
@@ -97,7 +97,7 @@ fn key<'n>(representation: &Value, names: &[&'n str]) -> Result<(&'n str, String
     })
 }
 
-/// An account's own id, by its global one or by its own.
+/// Parses an account id: a global id or Composio's own.
 fn account(value: &str, is_global: bool) -> Result<Box<str>, BadInput> {
     let is_own = value.starts_with("ca_");
     if is_own == is_global {
@@ -127,7 +127,7 @@ fn member<'v>(representation: &'v Value, name: &str) -> Option<&'v Value> {
     }
 }
 
-/// An id as the specification coerces it: a text, or a whole number (3.5.5).
+/// Coerces an id by the specification: a string, or a whole number (3.5.5).
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -1,4 +1,4 @@
-//! The enums of the schema, one variant for each of the domain's words.
+//! The enums of the schema, which mirror the open enums of `domain`.
 
 use async_graphql::Enum;
 

@@ -1,9 +1,9 @@
-//! The errors that resolvers raise, each with a code that clients can act on.
+//! Errors of resolvers, each with a code that clients can handle.
 //!
-//! A resolver never turns a foreign error into a GraphQL one with `?`: that would put its text on
-//! the wire. It raises a [`FieldError`], which travels as the source of async-graphql's error; what
-//! arrives at the edge without one is masked as INTERNAL. (The library's blanket conversion from anything
-//! that displays keeps the value as the source, which is what `?` on a `FieldError` relies on.)
+//! A resolver raises a [`FieldError`]. async-graphql keeps it as the source of its own error, and `operation::errors`
+//! reads the code from there. An error without such a source is masked as INTERNAL, so the message of another error
+//! never reaches a client. (`?` on a `FieldError` relies on async-graphql's conversion of any displayable error, which
+//! keeps the value as the source.)
 
 use std::fmt;
 
@@ -12,27 +12,27 @@ use crate::loaders::actions::outcome::ActionRefusal;
 use crate::loaders::lists::account_lists::ListError;
 use crate::upstream::error::UpstreamError;
 
-/// Why a field is null, or an operation refused.
+/// Reason why a field is null or an operation is rejected.
 #[derive(Debug, Clone)]
 pub enum FieldError {
-    /// The caller asked for something that cannot be.
+    /// The request is invalid.
     BadInput(BadInput),
-    /// One of the representations that a router sent asks for something that cannot be.
+    /// One representation of a router's request is invalid.
     BadRepresentation {
         /// Its index in the list.
         place: usize,
         /// Its error.
         input: BadInput,
     },
-    /// An upstream could not be read.
+    /// An upstream read failed.
     Upstream(UpstreamError),
     /// The field requires the `ADMIN` role.
     ForAdmins,
     /// An action on an account is not allowed.
     Action(ActionRefusal),
-    /// A toolkit stands for more integrations of the workspace than its price knows of.
+    /// A toolkit has more providers in the workspace than the cost computation assumes.
     TooManyProviders {
-        /// For how many.
+        /// Number of the providers.
         there: usize,
         /// `connections.toolkit_providers_max`.
         allowed: usize,
@@ -40,7 +40,7 @@ pub enum FieldError {
 }
 
 impl FieldError {
-    /// The error code of answers.
+    /// Returns the error code for responses.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

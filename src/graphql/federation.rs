@@ -1,8 +1,8 @@
 //! The schema as a subgraph of Apollo Federation 2: what `switchboard schema --format federation` prints and
 //! `_service` returns.
 //!
-//! It has what a composer reads: entities with their keys, PageInfo for every subgraph to define, what fields cost a
-//! router that plans by it, and two tags for contracts. It leaves out what the owner of a larger graph has itself.
+//! It contains what a composer reads: entities with their keys, the shareable `PageInfo`, costs of fields for routers that
+//! plan by them, and two tags for contracts. It omits fields that the supergraph has itself.
 
 use apollo_compiler::ast::{Definition, Directive, SchemaExtension, Value};
 use apollo_compiler::{Name, name};
@@ -30,7 +30,7 @@ pub struct FederationVersion {
 }
 
 impl FederationVersion {
-    /// The first in which a schema can say what its fields cost.
+    /// The first version with `@cost`.
     const OF_COSTS: Self = Self { minor: 9 };
 }
 
@@ -45,7 +45,7 @@ impl TryFrom<String> for FederationVersion {
     }
 }
 
-/// Root fields of queries by their names, with commas between: `node, user`.
+/// Names of root query fields, separated by commas: `node, user`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct RootFields(Vec<String>);
@@ -65,7 +65,7 @@ impl TryFrom<String> for RootFields {
             None => Err(format!("`{name}` is no root field of queries")),
         });
         let known = known.collect::<Result<Vec<_>, _>>()?;
-        tree.leave_out(THE_COMPOSERS.into_iter().chain(known.iter().map(String::as_str)));
+        tree.leave_out(COMPOSER_FIELDS.into_iter().chain(known.iter().map(String::as_str)));
         if tree.object("Query").is_none_or(|query| query.fields.is_empty()) {
             return Err("nothing would be left of queries".to_owned());
         }
@@ -74,9 +74,9 @@ impl TryFrom<String> for RootFields {
 }
 
 /// Fields that composers define themselves.
-const THE_COMPOSERS: [&str; 2] = ["_entities", "_service"];
+const COMPOSER_FIELDS: [&str; 2] = ["_entities", "_service"];
 
-/// The entities, and the keys that any of them is found by.
+/// The entities and their keys.
 const KEYS: [(&str, &[&str]); 4] = [
     ("Provider", &["id"]),
     ("ConnectedAccount", &["id", "connectedAccountId"]),
@@ -86,7 +86,7 @@ const KEYS: [(&str, &[&str]); 4] = [
 
 /// The cost of a field that may call an upstream. Other fields cost 0, and objects 1. It is an approximation for
 /// routers that limit by sums; the exact cost of an operation is in `extensions.cost`.
-const ASKS_UPSTREAM: i32 = 10;
+const UPSTREAM_FIELD_COST: i32 = 10;
 
 /// Fields that cause calls without returning upstream objects, or more than one call, with the number of calls as far
 /// as one number can express it. Counts by status are eight numbers.
@@ -106,11 +106,11 @@ const CALLS: [(&str, &str, i32); 12] = [
 ];
 
 /// Types that are loaded from an upstream unless they are part of a page.
-const ASKING: [&str; 5] =
+const UPSTREAM_TYPES: [&str; 5] =
     ["Provider", "ProviderConnection", "ConnectedAccount", "ConnectedAccountConnection", "Node"];
 
 /// The assumed length of a list without a known limit, as in the cost computation.
-const A_HANDFUL: i32 = 5;
+const ASSUMED_LIST_LENGTH: i32 = 5;
 
 /// Fields tagged `personal`, for contracts that exclude personal data: what a MEMBER does not see, the owner and
 /// names of accounts, and the filters that could be used to find them.
@@ -128,11 +128,11 @@ const PERSONAL: [(&str, &[&str]); 8] = [
 /// Fields tagged `operations`, for contracts that exclude the operation of Switchboard.
 const OPERATIONS: [(&str, &[&str]); 2] = [("Query", &["upstreams"]), ("Mutation", &["refresh"])];
 
-/// The schema for composers.
+/// Returns the schema for composers.
 #[must_use]
 pub fn sdl(settings: &FederationSettings, connections: &ConnectionSettings) -> String {
     let mut tree = Tree::read(&schema::full_sdl());
-    tree.leave_out(THE_COMPOSERS.into_iter().chain(settings.left_out.0.iter().map(String::as_str)));
+    tree.leave_out(COMPOSER_FIELDS.into_iter().chain(settings.left_out.0.iter().map(String::as_str)));
     for (name, keys) in KEYS {
         if let Some(object) = tree.object(name) {
             let key = |fields: &&str| directive(name!(key), [(name!(fields), text(fields))]);
@@ -145,7 +145,7 @@ pub fn sdl(settings: &FederationSettings, connections: &ConnectionSettings) -> S
     tag(&mut tree, "personal", &PERSONAL);
     tag(&mut tree, "operations", &OPERATIONS);
     if settings.version.minor >= FederationVersion::OF_COSTS.minor {
-        tell_costs(&mut tree, connections);
+        add_costs(&mut tree, connections);
     }
     link(&mut tree, settings.version);
     tree.to_string()
@@ -165,23 +165,23 @@ fn tag(tree: &mut Tree, tag: &str, fields: &[(&str, &[&str])]) {
 }
 
 /// Adds costs of fields and sizes of lists, as far as the specification can express them.
-fn tell_costs(tree: &mut Tree, connections: &ConnectionSettings) {
+fn add_costs(tree: &mut Tree, connections: &ConnectionSettings) {
     for (object, name, calls) in CALLS {
         if let Some(field) = tree.field(object, name) {
-            field.directives.push(cost(calls * ASKS_UPSTREAM));
+            field.directives.push(cost(calls * UPSTREAM_FIELD_COST));
         }
     }
     let objects: Vec<_> = tree.objects().map(|object| object.name.clone()).collect();
     for object in tree.objects() {
-        // The objects of a page are there already; its counts have been seen to above.
+        // The objects of a page are loaded already; the cost of its counts is set above.
         if object.name.ends_with("Connection") || object.name.ends_with("Edge") {
             continue;
         }
         for field in &mut object.fields {
             let field = field.make_mut();
             let of = field.ty.inner_named_type().clone();
-            if ASKING.contains(&of.as_str()) {
-                field.directives.push(cost(ASKS_UPSTREAM));
+            if UPSTREAM_TYPES.contains(&of.as_str()) {
+                field.directives.push(cost(UPSTREAM_FIELD_COST));
             }
             let default = match of.as_str() {
                 "ProviderConnection" => connections.providers_default,
@@ -190,10 +190,10 @@ fn tell_costs(tree: &mut Tree, connections: &ConnectionSettings) {
             if of.ends_with("Connection") {
                 field.directives.push(directive(name!(listSize), page_size(default)));
             } else if field.ty.is_list() && (objects.contains(&of) || of == "Node") {
-                // A list with arguments is one by ids or slugs: as long as they are many.
+                // The length of a list with arguments is the number of its ids or slugs.
                 let size = match field.name.as_str() {
                     "providersNeedingAttention" => int(connections.page_max),
-                    _ if field.arguments.is_empty() => A_HANDFUL,
+                    _ if field.arguments.is_empty() => ASSUMED_LIST_LENGTH,
                     _ => int(connections.ids_max),
                 };
                 field

@@ -37,7 +37,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// A graph over some sources.
+    /// Creates a graph over data sources.
     #[must_use]
     pub fn new(
         sources: Arc<DataSources>,
@@ -47,34 +47,34 @@ impl Graph {
         watching: WatchSettings,
         actions: AccountActions,
     ) -> Self {
-        let watches = Arc::new(ChangeFeeds::new(Arc::clone(&sources), watching));
+        let change_feeds = Arc::new(ChangeFeeds::new(Arc::clone(&sources), watching));
         let texts = schema_texts(federation, connections.clone());
-        Self::of(GraphParts { sources, mapping, watches, connections, actions, texts })
+        Self::of(GraphParts { sources, mapping, change_feeds, connections, actions, texts })
     }
 
     fn of(parts: GraphParts) -> Self {
         Self { schema: schema(), parts: Arc::new(parts), metrics: Metrics::default() }
     }
 
-    /// Adds the figures of the graph to metrics, which engines over it use too.
+    /// Registers the graph's counts with the metrics, which engines over it use too.
     #[must_use]
     pub fn measured_by(self, metrics: Metrics) -> Self {
         let parts = Arc::clone(&self.parts);
         metrics.read("graph", move |readings| {
             parts.sources.read_metrics(readings);
-            parts.watches.read_metrics(readings);
+            parts.change_feeds.read_metrics(readings);
             parts.actions.read_metrics(readings);
         });
         Self { metrics, ..self }
     }
 
-    /// The metrics of the graph.
+    /// Returns the metrics of the graph.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.metrics.clone()
     }
 
-    /// A graph with other settings over the same sources and watches: cached data and subscriptions continue.
+    /// Creates a graph with other settings over the same sources and feeds: cached data and subscriptions continue.
     #[must_use]
     pub fn under(
         &self,
@@ -85,14 +85,14 @@ impl Graph {
         actions: ActionSettings,
     ) -> Self {
         let sources = Arc::new(DataSources { health, ..DataSources::clone(&self.parts.sources) });
-        let watches = Arc::clone(&self.parts.watches);
+        let change_feeds = Arc::clone(&self.parts.change_feeds);
         let texts = schema_texts(federation, connections.clone());
         let actions = self.parts.actions.under(actions);
-        Self::of(GraphParts { sources, mapping, watches, connections, actions, texts })
+        Self::of(GraphParts { sources, mapping, change_feeds, connections, actions, texts })
             .measured_by(self.metrics())
     }
 
-    /// The state of all data that the caller's responses depend on.
+    /// Returns the revision of all data that the caller's responses depend on.
     #[must_use]
     pub fn revision(&self, caller: &Caller, of: Dependencies) -> Revision {
         self.parts.sources.revision(&caller.tenant, of)
@@ -114,7 +114,7 @@ impl Graph {
         self.parts.sources.expire(&caller.tenant);
     }
 
-    /// All cached values and upstream states of a tenant as text, for tests that search them for secrets.
+    /// Returns all cached values and upstream states of a tenant, for tests that search them for secrets.
     #[must_use]
     pub fn dump(&self, caller: &Caller) -> String {
         self.parts.sources.dump(&caller.tenant)
@@ -132,10 +132,10 @@ impl Graph {
         self.parts.sources.accounts_changed(tenant, ChangeCause::Webhook);
     }
 
-    /// The feeds of changes for subscriptions.
+    /// Returns the change feeds for subscriptions.
     #[must_use]
-    pub fn watches(&self) -> &Arc<ChangeFeeds> {
-        &self.parts.watches
+    pub fn change_feeds(&self) -> &Arc<ChangeFeeds> {
+        &self.parts.change_feeds
     }
 
     /// Executes a subscription for one event. Returns `None` if the event does not match for this caller. Without
@@ -154,7 +154,7 @@ impl Graph {
     }
 }
 
-/// The schema as other gateways read it, printed on first use.
+/// The schema for other gateways, printed on first use.
 fn schema_texts(federation: FederationSettings, connections: ConnectionSettings) -> SchemaTexts {
     SchemaTexts::new(move || federation::sdl(&federation, &connections), stitching::sdl)
 }

@@ -12,7 +12,7 @@ use crate::loaders::watch::feeds::ChangeFeeds;
 pub(super) struct GraphParts {
     pub(super) sources: Arc<DataSources>,
     pub(super) mapping: ToolkitMapping,
-    pub(super) watches: Arc<ChangeFeeds>,
+    pub(super) change_feeds: Arc<ChangeFeeds>,
     pub(super) connections: ConnectionSettings,
     pub(super) actions: AccountActions,
     pub(super) texts: SchemaTexts,

@@ -1,4 +1,4 @@
-//! The verdict on an integration or an account, as clients see it.
+//! The types of health: `HealthVerdict`, its states and reasons, and the search for disagreements of the upstreams.
 
 use async_graphql::{Context, Enum};
 
@@ -104,8 +104,8 @@ object_type! {
     }
 }
 
-/// The statuses that accounts can be filtered by and that say whether something is connected.
-const TOLD_APART: [AccountStatus; 7] = [
+/// Statuses that accounts can be filtered by.
+const FILTERABLE_STATUSES: [AccountStatus; 7] = [
     AccountStatus::Initializing,
     AccountStatus::Initiated,
     AccountStatus::Active,
@@ -115,7 +115,7 @@ const TOLD_APART: [AccountStatus; 7] = [
     AccountStatus::Revoked,
 ];
 
-/// The status of all accounts that would contradict an integration's status.
+/// Returns the status of accounts that contradicts a provider's status.
 fn opposite(status: ProviderStatus) -> Option<AccountStatus> {
     match status {
         ProviderStatus::Healthy => Some(AccountStatus::Expired),
@@ -137,7 +137,7 @@ pub(super) async fn disagreement(
         return Ok(None);
     }
     let parent = Parent::toolkits(slugs)?;
-    let others = TOLD_APART.into_iter().filter(|other| *other != status);
+    let others = FILTERABLE_STATUSES.into_iter().filter(|other| *other != status);
     if is_any(operation, &parent, others).await? || !is_any(operation, &parent, [status]).await? {
         return Ok(None);
     }
@@ -158,6 +158,6 @@ async fn is_any(
     let page = PageRequest { has_more_selected: false, ..PageRequest::from_end(Direction::Forward, 1) };
     let query = AccountQuery { filter, order: AccountOrder::NEWEST_FIRST, page };
     let slice = operation.accounts(AccountsKey { parent: parent.clone(), query: query.into() }).await?;
-    // What was not seen to its end may hold one.
+    // A list that was not read to its end may contain one.
     Ok(slice.accounts().len() > 0 || !slice.is_complete)
 }

@@ -1,4 +1,4 @@
-//! The workspace at a glance.
+//! The type `IntegrationHealth`: counts per status, and what needs attention.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

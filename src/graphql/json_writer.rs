@@ -1,9 +1,9 @@
-//! An answer's text, written piece by piece.
+//! Writer for the JSON of a response.
 //!
-//! Most of an answer is rows whose fields are all at hand: their text is written at once ([`super::sync_fields`])
-//! and stands in the executor's values as [`Value::Binary`], a kind that no type of the schema has. So an
-//! answer's data is written by [`JsonWriter::value`], and not by serde, which knows nothing of that. The library's own
-//! way to raw text, its feature `raw_value`, was rejected: it copies the text and parses it again.
+//! Most of a response is rows whose fields are available at once. [`super::sync_fields`] serializes them directly, and the
+//! executor's values contain the result as [`Value::Binary`], a kind that no type of the schema has.
+//! [`JsonWriter::value`] writes it as it is, which serde could not. Rejected: async-graphql's feature `raw_value`, which
+//! copies the text and parses it again.
 
 use async_graphql::Value;
 use async_graphql::resolver_utils::EnumType;
@@ -11,50 +11,50 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::io::Write as _;
 
-/// JSON text under way.
+/// JSON text that is being written.
 pub(crate) struct JsonWriter(Vec<u8>);
 
 impl JsonWriter {
-    /// No text yet, and room for so many bytes.
+    /// Creates a writer with an initial capacity in bytes.
     pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self(Vec::with_capacity(bytes))
     }
 
-    /// Text that is JSON already.
+    /// Appends text that is already JSON.
     pub(crate) fn raw(&mut self, json: &[u8]) {
         self.0.extend_from_slice(json);
     }
 
-    /// Whatever serde can tell: a text, a number, a boolean, a list of them, or null.
+    /// Appends any serializable value.
     pub(crate) fn serialize(&mut self, value: impl Serialize) {
         let start = self.0.len();
         if serde_json::to_writer(&mut self.0, &value).is_err() {
-            // Not reached: writing to memory does not fail, and what is put here is JSON's.
+            // Unreachable: writing to memory does not fail, and the values are serializable to JSON.
             self.0.truncate(start);
             self.raw(b"null");
         }
     }
 
-    /// An enum's value, by the schema's name for it.
+    /// Appends an enum value by its name in the schema.
     pub(super) fn enum_value(&mut self, value: impl EnumType) {
         let item = value_of(value);
         self.quoted(item.as_bytes());
     }
 
-    /// A timestamp as the scalar `DateTime` has it.
+    /// Appends a timestamp as the scalar `DateTime`.
     pub(super) fn date_time(&mut self, at: Timestamp) {
         // Writing to a vector does not fail.
         let _ = write!(self.0, "\"{at}\"");
     }
 
-    /// Text that holds nothing which JSON would escape.
+    /// Appends a string that contains no characters that JSON escapes.
     pub(super) fn quoted(&mut self, text: &[u8]) {
         self.0.push(b'"');
         self.raw(text);
         self.0.push(b'"');
     }
 
-    /// Some values as a list; `each` writes one.
+    /// Appends a list; `each` writes one item.
     pub(super) fn list<I>(&mut self, items: impl IntoIterator<Item = I>, mut each: impl FnMut(&mut Self, I)) {
         self.0.push(b'[');
         for (place, item) in items.into_iter().enumerate() {
@@ -66,7 +66,7 @@ impl JsonWriter {
         self.0.push(b']');
     }
 
-    /// A value of the executor.
+    /// Appends a value of the executor.
     pub(crate) fn value(&mut self, value: &Value) {
         match value {
             Value::Null => self.raw(b"null"),
@@ -91,12 +91,12 @@ impl JsonWriter {
         }
     }
 
-    /// The text.
+    /// Returns the text.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
-    /// The text as a value of the executor.
+    /// Returns the text as a value of the executor.
     pub(super) fn into_value(self) -> Value {
         Value::Binary(self.0.into())
     }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_written_as_serde_writes_them() {
+    fn values_are_written_as_by_serde() {
         let values = json!({
             "text": "a \"quoted\" \u{1} line\nand ü", "": "", "numbers": [0, -1, 2147483647, 1.5, 1e300], "none": null,
             "nested": { "empty": {}, "list": [[], [{ "yes": true }, { "no": false }]] },
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_was_written_before_stands_as_it_is() {
+    fn preserialized_text_is_copied_unchanged() {
         let mut rows = JsonWriter::with_capacity(0);
         rows.list(["a\"", "b"], |json, text| json.serialize(text));
         let value = Value::List(vec![Value::Null, rows.into_value()]);

@@ -1,8 +1,8 @@
-//! The schema that clients see: one file a type family, named as in the other layers.
+//! The schema that clients see, and its resolvers.
 //!
-//! Resolvers read through the operation's loader and nothing else. A field that crosses to an
-//! upstream is `Option<Result<…>>`: where the upstream fails, that field is null with one error and
-//! its neighbours stand; `Result<Option<…>>` would null the parent.
+//! [`graph::Graph`] executes operations; `operation` calls it. Each family of types has a file, named as in the other layers.
+//! Resolvers read data through the operation's loader only. A field that may call an upstream is `Option<Result<…>>`: if the
+//! upstream fails, the field is null with one error and its siblings are kept. `Result<Option<…>>` would null the parent.
 
 mod account_actions;
 mod account_connection;

@@ -26,7 +26,7 @@ pub(super) enum Node {
     Toolkit(Toolkit),
 }
 
-/// The object with an ID; `None` if it does not exist.
+/// Returns the object with an id; `None` if it does not exist.
 pub(super) async fn node(ctx: &Context<'_>, id: &ID) -> Option<Result<Node, FieldError>> {
     match GlobalId::parse(id) {
         Err(refused) => Some(Err(refused.into())),
@@ -36,7 +36,7 @@ pub(super) async fn node(ctx: &Context<'_>, id: &ID) -> Option<Result<Node, Fiel
     }
 }
 
-/// A provider by what its global id is made of.
+/// Returns a provider by its id.
 pub(super) async fn provider(ctx: &Context<'_>, id: ProviderId) -> Option<Result<Provider, FieldError>> {
     let (evaluator, list) = (operation(ctx).loader().health_evaluator(), operation(ctx).providers().await);
     let found = list.map(|Cached { value: list, freshness }| {
@@ -46,7 +46,7 @@ pub(super) async fn provider(ctx: &Context<'_>, id: ProviderId) -> Option<Result
     found.transpose()
 }
 
-/// An account by its `ca_…`.
+/// Returns an account by its `ca_…` id.
 pub(super) async fn account(ctx: &Context<'_>, id: Box<str>) -> Option<Result<ConnectedAccount, FieldError>> {
     let (evaluator, found) = (operation(ctx).loader().health_evaluator(), operation(ctx).account(id).await);
     let found = found.map(|Cached { value, freshness }| {
@@ -55,8 +55,8 @@ pub(super) async fn account(ctx: &Context<'_>, id: Box<str>) -> Option<Result<Co
     found.transpose()
 }
 
-/// Resolves each of some ids in its own place: one that is wrong or cannot be read nulls itself
-/// alone. All of them are asked for in one turn, so they share their calls.
+/// Resolves each id independently: an invalid or unreadable one is null with an error. All are requested in one batch, so
+/// they share their calls.
 pub(super) async fn each<'i, I, T, F>(
     ctx: &Context<'_>,
     name: &str,

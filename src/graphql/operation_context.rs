@@ -29,14 +29,14 @@ use crate::loaders::settings::ConnectionSettings;
 use crate::loaders::stats::OperationStats;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
-/// One operation's loader, and the shared parts.
+/// Context of one operation: its loader, and the shared parts of the graph.
 pub(super) struct OperationContext {
     parts: Arc<GraphParts>,
     caller: Caller,
     loader: DataLoader<OperationLoader>,
 }
 
-/// The context of the operation that a resolver runs in.
+/// Returns the operation of a resolver's context.
 pub(super) fn operation<'c>(ctx: &Context<'c>) -> &'c OperationContext {
     ctx.data_unchecked()
 }
@@ -65,7 +65,7 @@ impl OperationContext {
         &self.parts.connections
     }
 
-    /// The schema's own texts.
+    /// Returns the printed schemas.
     pub(super) fn texts(&self) -> &SchemaTexts {
         &self.parts.texts
     }
@@ -74,7 +74,7 @@ impl OperationContext {
         self.loader.loader()
     }
 
-    /// Refuses more ids than one field takes.
+    /// Rejects more ids than one field allows.
     pub(super) fn check_ids(&self, name: &str, ids: usize) -> Result<(), BadInput> {
         let max = self.parts.connections.ids_max;
         if ids <= max {
@@ -85,17 +85,17 @@ impl OperationContext {
         Err(BadInput::new(BadInputReason::TooManyIds, message))
     }
 
-    /// Every integration of the workspace.
+    /// Loads the workspace's providers.
     pub(super) async fn providers(&self) -> Result<Cached<ProviderList>, FieldError> {
         Ok(self.load(ProviderListKey, UpstreamName::Leadlex).await??)
     }
 
-    /// An account by its `ca_…`.
+    /// Loads an account by its `ca_…` id.
     pub(super) async fn account(&self, id: Box<str>) -> Result<Cached<Option<SharedAccount>>, FieldError> {
         Ok(self.load(AccountByIdKey(id), UpstreamName::Composio).await??)
     }
 
-    /// A parent's accounts.
+    /// Loads a page of a parent's accounts.
     pub(super) async fn accounts(&self, key: AccountsKey) -> Result<Arc<Slice>, FieldError> {
         Ok(self.load(key, UpstreamName::Composio).await??)
     }
@@ -115,8 +115,7 @@ impl OperationContext {
         self.parts.actions.run(context, request).await
     }
 
-    /// One key through the loader. A loader answers every key; that it did not, or panicked, is a
-    /// fault of this layer.
+    /// Loads one key. The loader returns a value for every key; a missing one, or a panic, is an internal error.
     async fn load<K>(
         &self,
         key: K,

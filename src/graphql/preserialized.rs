@@ -1,5 +1,6 @@
-//! Field values that are serialized while they are resolved, where the schema has objects: [`Preserialized`] and
-//! [`PreserializedList`].
+//! Field values that are serialized while they are resolved: [`Preserialized`] and [`PreserializedList`].
+//!
+//! Resolvers return these wrappers instead of objects. `sync_fields` plans and writes them.
 
 use std::borrow::Cow;
 
@@ -13,14 +14,13 @@ use super::json_writer::JsonWriter;
 use super::object_type::ObjectValue;
 use super::sync_fields::{ObjectWriter, Plan, SyncFields};
 
-/// The initial capacity of a text, in bytes: enough for ten accounts with some fields each, so that most texts are
-/// never reallocated.
-const ROOM: usize = 4 * 1024;
+/// Initial capacity of the text in bytes: enough for ten accounts with some fields each.
+const INITIAL_CAPACITY: usize = 4 * 1024;
 
-/// One object.
+/// One preserialized object.
 pub(super) struct Preserialized<T>(pub(super) T);
 
-/// A list of objects, none of them null.
+/// A list of preserialized objects, none of them null.
 pub(super) struct PreserializedList<T>(pub(super) Vec<T>);
 
 impl<T: SyncFields> OutputType for Preserialized<T> {
@@ -37,7 +37,7 @@ impl<T: SyncFields> OutputType for Preserialized<T> {
         let waited =
             plan.waiting().map(|field| async move { resolve(&self.0, &ctx.with_field(field)).await }.boxed());
         let waited = try_join_all(waited).await?;
-        let mut json = JsonWriter::with_capacity(ROOM);
+        let mut json = JsonWriter::with_capacity(INITIAL_CAPACITY);
         write(&plan, &self.0, &mut waited.iter(), &mut json);
         Ok(json.into_value())
     }
@@ -69,12 +69,12 @@ impl<T: SyncFields> OutputType for PreserializedList<T> {
                     let resolved = resolve(row, &ctx.with_field(field)).await;
                     resolved.map_err(|error| ctx.set_error_path(error))
                 };
-                // It is large, and would be moved several times.
+                // Boxed: it is large, and would be moved several times.
                 resolved.boxed()
             })
         });
         let waited = try_join_all(waited).await?;
-        let (mut waited, mut json) = (waited.iter(), JsonWriter::with_capacity(ROOM));
+        let (mut waited, mut json) = (waited.iter(), JsonWriter::with_capacity(INITIAL_CAPACITY));
         json.list(rows, |json, row| write(plan, row, &mut waited, json));
         Ok(json.into_value())
     }
@@ -108,7 +108,7 @@ mod tests {
     use super::super::sync_fields::SyncField::{self, Objects, Scalar};
     use super::*;
 
-    /// Tells which way it was answered.
+    /// Reports whether the plan or the library resolved it.
     struct Thing;
 
     #[Object]
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_can_be_planned_is_planned_and_what_waits_stands_in_its_place() {
+    async fn planned_fields_are_written_and_waiting_fields_are_inserted() {
         for (query, expected) in [
             ("{ one { way } }", r#"{"one":{"way":"planned"}}"#),
             (
@@ -177,7 +177,7 @@ mod tests {
                 "{ one { below { way } ... on Thing { way below { b: way } } ...F } } fragment F on Thing { below { c: way } }",
                 r#"{"one":{"below":{"way":"planned","b":"planned","c":"planned"},"way":"planned"}}"#,
             ),
-            // Something below has to wait: the library resolves the object that holds it.
+            // A nested field has to wait, so the library resolves the object that contains it.
             (
                 "{ one { way below { way late { way } } } }",
                 r#"{"one":{"way":"planned","below":{"way":"resolved","late":{"way":"planned"}}}}"#,
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_library_has_to_merge_the_library_resolves() {
+    async fn fields_that_must_be_merged_are_resolved_by_the_library() {
         for (query, expected) in [
             ("{ one { way } one { b: way } }", r#"{"one":{"way":"resolved","b":"resolved"}}"#),
             (

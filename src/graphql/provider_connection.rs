@@ -1,4 +1,4 @@
-//! The connection over the workspace's integrations.
+//! The connection of the workspace's providers.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ pub(super) struct ProviderOrder {
     direction: OrderDirection,
 }
 
-pub(super) fn question(
+pub(super) fn provider_query(
     filter: ProviderFilter,
     order: Option<ProviderOrder>,
 ) -> Result<ProviderQuery, BadInput> {
@@ -70,7 +70,7 @@ pub(super) fn question(
     })
 }
 
-/// Resolves the connection: checks the arguments, then cuts a page out of the list.
+/// Resolves the connection: validates the arguments and cuts a page from the list.
 pub(super) async fn connect(
     ctx: &Context<'_>,
     arguments: PageArguments,
@@ -79,10 +79,10 @@ pub(super) async fn connect(
 ) -> Result<Preserialized<ProviderConnection>, FieldError> {
     let operation = operation(ctx);
     let page = arguments.check(operation.connections().providers())?;
-    let question = question(filter.unwrap_or_default(), order)?;
-    account_prefetch::start(ctx, &question, &page);
+    let query = provider_query(filter.unwrap_or_default(), order)?;
+    account_prefetch::start(ctx, &query, &page);
     let Cached { value: list, freshness } = operation.providers().await?;
-    let page = operation.loader().provider_page(&list, &question, &page)?;
+    let page = operation.loader().provider_page(&list, &query, &page)?;
     Ok(Preserialized(ProviderConnection(
         Arc::new(page),
         freshness,
@@ -102,7 +102,7 @@ object_type! {
         object nodes: PreserializedList<Provider> = PreserializedList(connection.iter_nodes().collect());
 
         /// Information to aid in pagination.
-        object page_info: PageInfo = connection.place();
+        object page_info: PageInfo = connection.page();
 
         /// The total number of matching integrations.
         total_count: i32 = connection.total();
@@ -121,7 +121,7 @@ impl ProviderConnection {
         self.0.rows().iter().map(row)
     }
 
-    fn place(&self) -> PageInfo {
+    fn page(&self) -> PageInfo {
         PageInfo {
             has_next_page: self.0.around.has_next,
             has_previous_page: self.0.around.has_previous,

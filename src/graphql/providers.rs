@@ -1,4 +1,4 @@
-//! An integration of the workspace.
+//! The type `Provider`: an integration of the workspace.
 
 use std::sync::Arc;
 

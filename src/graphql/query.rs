@@ -1,4 +1,4 @@
-//! The root of every query.
+//! The query root.
 
 use async_graphql::{Context, ID, Object};
 
@@ -26,7 +26,7 @@ pub(super) struct Query;
 
 type Each<T> = Result<Vec<Option<Result<T, FieldError>>>, FieldError>;
 
-// A name of its own, as it is merged into the type that bears the right one.
+// Merged into the root type, so it needs another name.
 #[Object(name = "QueryOfPeople")]
 impl Query {
     /// Looks up an object by its global ID; null if it does not exist or is not visible to the caller.
@@ -152,7 +152,7 @@ fn toolkit(slug: &str) -> Result<Toolkit, FieldError> {
     Ok(Toolkit(ToolkitSlug::check(slug)?))
 }
 
-/// A user; `None` for one that the caller may not know of.
+/// Returns a user; `None` if it is not visible to the caller.
 pub(super) fn user(ctx: &Context<'_>, id: &str) -> Option<Result<User, FieldError>> {
     if id.is_empty() {
         return Some(Err(BadInput::new(BadInputReason::BadId, "A user's id is not empty.").into()));

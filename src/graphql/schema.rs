@@ -1,4 +1,4 @@
-//! The schema: its roots, and its text.
+//! The schema that operations run against, and its printed text.
 
 use async_graphql::{MergedObject, ObjectType, SDLExportOptions, Schema, ValidationMode};
 
@@ -17,7 +17,7 @@ pub(super) type GraphSchema = Schema<FullRoot, Mutation, Subscription>;
 struct PublicRoot(Query);
 
 /// The root of every query.
-// What stands last is looked into first.
+// The last part is searched first.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
 pub(super) struct FullRoot(GatewayQueries, Query);
@@ -32,20 +32,20 @@ pub(super) fn schema() -> GraphSchema {
 }
 
 fn with_queries<Q: ObjectType + 'static>(query: Q) -> Schema<Q, Mutation, Subscription> {
-    // No extension is registered, not even one that does nothing: one alone doubles the time of
-    // execution. Documents are validated before they get here, so the fast mode is enough.
+    // No extension is registered: even one without effect doubles the execution time. Documents are validated before,
+    // so the fast mode is sufficient.
     Schema::build(query, Mutation(UpstreamMutations, AccountMutations), Subscription)
         .validation_mode(ValidationMode::Fast)
         .finish()
 }
 
-/// The schema in GraphQL's schema definition language, as `schema.graphql` holds it.
+/// Returns the schema in GraphQL's schema definition language, as in `schema.graphql`.
 #[must_use]
 pub fn sdl() -> String {
     printed(&with_queries(PublicRoot(Query)))
 }
 
-/// The same with the root fields that gateways ask: what documents are judged by.
+/// Returns the schema with the root fields for gateways, against which documents are validated.
 #[must_use]
 pub fn full_sdl() -> String {
     printed(&schema())
@@ -54,7 +54,7 @@ pub fn full_sdl() -> String {
 fn printed<Q: ObjectType + 'static>(schema: &Schema<Q, Mutation, Subscription>) -> String {
     let options = SDLExportOptions::new().prefer_single_line_descriptions().use_space_ident().indent_width(2);
     let sdl = schema.sdl_with_options(options);
-    // `@include` and `@skip` are every server's own, and not this schema's to define.
+    // `@include` and `@skip` are built in, so the schema does not define them.
     let (definitions, _directives) = sdl.split_once("\"Directs the executor").unwrap_or((&sdl, ""));
     format!("{}\n", definitions.trim())
 }

@@ -1,9 +1,9 @@
-//! The schema's text as a tree that can be edited: what the texts for larger graphs are made from.
+//! The printed schema as a tree that can be edited, from which the schemas for gateways are made.
 //!
-//! async-graphql can print a federation schema of its own, with a version, imports and directives that are fixed in
-//! it. So its plain text is read back with apollo-compiler, and directives are put where they belong. (Rejected: to
-//! replace strings, which meets a description sooner or later, and to declare the directives on the types, which would
-//! put them into the plain schema.)
+//! [`Tree`] is the entry point; `federation` and `stitching` use it. async-graphql can print a federation schema, but its
+//! version, imports and directives are fixed. So its plain text is parsed with apollo-compiler, and directives are added.
+//! Rejected: string replacement, which would sooner or later change a description; and directives on the types, which
+//! would also appear in the plain schema.
 
 use std::collections::HashSet;
 
@@ -13,25 +13,25 @@ use apollo_compiler::ast::{
 };
 use apollo_compiler::{Name, Node};
 
-/// Whatever a query, mutation or subscription begins with.
+/// The root types.
 const ROOTS: [&str; 3] = ["Query", "Mutation", "Subscription"];
 
-/// A schema under edit.
+/// A schema that is being edited.
 pub(super) struct Tree(Document);
 
 impl Tree {
-    /// Reads a schema that the library has printed.
+    /// Parses a schema that async-graphql has printed.
     pub(super) fn read(sdl: &str) -> Self {
-        // A text of its own that it cannot read would be a fault of the library; the tests of the texts would see it.
+        // A parse error would be a bug of the library, which the tests of the schemas would show.
         Self(Document::parse(sdl, "schema.graphql").unwrap_or_else(|broken| broken.partial))
     }
 
-    /// The definitions, to put others among them.
+    /// Returns the definitions, so that others can be added.
     pub(super) fn definitions(&mut self) -> &mut Vec<Definition> {
         &mut self.0.definitions
     }
 
-    /// The object types.
+    /// Returns the object types.
     pub(super) fn objects(&mut self) -> impl Iterator<Item = &mut ObjectTypeDefinition> {
         self.0.definitions.iter_mut().filter_map(|definition| match definition {
             Definition::ObjectTypeDefinition(object) => Some(object.make_mut()),
@@ -39,17 +39,17 @@ impl Tree {
         })
     }
 
-    /// The object type of that name.
+    /// Returns an object type by name.
     pub(super) fn object(&mut self, name: &str) -> Option<&mut ObjectTypeDefinition> {
         self.objects().find(|object| object.name == name)
     }
 
-    /// The field of that name of an object type.
+    /// Returns a field of an object type by name.
     pub(super) fn field(&mut self, object: &str, name: &str) -> Option<&mut FieldDefinition> {
         self.object(object)?.fields.iter_mut().find(|field| field.name == name).map(Node::make_mut)
     }
 
-    /// The field of that name of an input type.
+    /// Returns a field of an input type by name.
     pub(super) fn input_field(&mut self, input: &str, name: &str) -> Option<&mut InputValueDefinition> {
         let fields = self.0.definitions.iter_mut().find_map(|definition| match definition {
             Definition::InputObjectTypeDefinition(found) if found.name == input => {
@@ -66,14 +66,14 @@ impl Tree {
         if let Some(query) = self.object("Query") {
             query.fields.retain(|field| !names.contains(field.name.as_str()));
         }
-        let reached = self.reached();
+        let reached = self.reachable();
         self.0
             .definitions
             .retain(|definition| definition.name().is_none_or(|name| reached.contains(name.as_str())));
     }
 
-    /// The types that something leads to from a root; an interface leads to those that implement it.
-    fn reached(&self) -> HashSet<String> {
+    /// Returns the types that are reachable from the roots. An interface leads to the types that implement it.
+    fn reachable(&self) -> HashSet<String> {
         let mut reached: HashSet<String> = ROOTS.into_iter().map(str::to_owned).collect();
         loop {
             let known = reached.len();
@@ -94,7 +94,7 @@ impl Tree {
         }
     }
 
-    /// The names of the directives that stand on some object type or a field of one, in the order of the alphabet.
+    /// Returns the names of the directives that are used on object types and their fields, in alphabetical order.
     pub(super) fn directives_used(&mut self) -> Vec<String> {
         let mut names: Vec<String> = self
             .objects()
@@ -123,7 +123,7 @@ fn implemented(definition: &Definition) -> &[Name] {
     }
 }
 
-/// The types that a definition names.
+/// Returns the types that a definition refers to.
 fn named(definition: &Definition) -> Vec<&Name> {
     match definition {
         Definition::ObjectTypeDefinition(object) => {
@@ -140,7 +140,7 @@ fn named(definition: &Definition) -> Vec<&Name> {
     }
 }
 
-/// The types of some fields and of their arguments.
+/// Returns the types of fields and of their arguments.
 fn types(fields: &[Node<FieldDefinition>]) -> impl Iterator<Item = &Name> {
     fields.iter().flat_map(|field| {
         let arguments = field.arguments.iter().map(|argument| argument.ty.inner_named_type());
@@ -148,18 +148,18 @@ fn types(fields: &[Node<FieldDefinition>]) -> impl Iterator<Item = &Name> {
     })
 }
 
-/// A directive with its arguments.
+/// Creates a directive with its arguments.
 pub(super) fn directive(name: Name, arguments: impl IntoIterator<Item = (Name, Value)>) -> Directive {
     let argument = |(name, value)| Node::new(Argument { name, value: Node::new(value) });
     Directive { name, arguments: arguments.into_iter().map(argument).collect() }
 }
 
-/// A text as a directive's argument.
+/// Creates a string argument.
 pub(super) fn text(value: &str) -> Value {
     Value::String(value.to_owned())
 }
 
-/// Texts as a directive's argument.
+/// Creates an argument that is a list of strings.
 pub(super) fn texts<'v>(values: impl IntoIterator<Item = &'v str>) -> Value {
     Value::List(values.into_iter().map(|value| Node::new(text(value))).collect())
 }

@@ -1,7 +1,7 @@
 //! The schema as a subschema for stitching gateways: what `switchboard schema --format stitching` prints and `_sdl`
 //! returns, with the directives that `@graphql-tools/stitching-directives` reads.
 //!
-//! Their `@key` is not the one of federation: it takes a selection set. So it is in this text only.
+//! Their `@key` differs from federation's: it takes a selection set. So it appears in this schema only.
 
 use apollo_compiler::ast::{Definition, Document};
 use apollo_compiler::name;
@@ -9,7 +9,7 @@ use apollo_compiler::name;
 use super::schema;
 use super::sdl::{Tree, directive, text};
 
-/// Each merged type, the key that it is merged by, and the root field that takes many of those at once.
+/// Each merged type, its key, and the root field that loads many of its objects.
 const MERGED: [(&str, &str, &str); 4] = [
     ("Provider", "id", "providersByIds"),
     ("ConnectedAccount", "id", "connectedAccountsByIds"),
@@ -20,13 +20,13 @@ const MERGED: [(&str, &str, &str); 4] = [
 /// Fields for federation routers only.
 const OF_FEDERATION: [&str; 2] = ["_entities", "_service"];
 
-/// The directives as their package declares them, as far as they are used.
+/// The directives as their package declares them; only those in use.
 const DIRECTIVES: &str = "
 directive @key(selectionSet: String!) on OBJECT
 directive @merge(keyField: String) on FIELD_DEFINITION
 ";
 
-/// The schema for stitching gateways.
+/// Returns the schema for stitching gateways.
 #[must_use]
 pub fn sdl() -> String {
     let mut tree = Tree::read(&schema::full_sdl());

@@ -16,7 +16,7 @@ use super::date_time::DateTime;
 use super::enums::{ConnectedAccountStatus, ProviderStatus};
 use super::errors::FieldError;
 use super::operation_context::operation;
-use super::provider_connection::{ProviderFilter, question};
+use super::provider_connection::{ProviderFilter, provider_query};
 use super::providers::Provider;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::change;
@@ -46,11 +46,11 @@ impl Subscription {
         ctx: &Context<'_>,
         filter: Option<ProviderFilter>,
     ) -> Result<impl Stream<Item = ProviderChange>, FieldError> {
-        let question = question(filter.unwrap_or_default(), None)?;
+        let query = provider_query(filter.unwrap_or_default(), None)?;
         let Event::Provider(change) = ctx.data_unchecked::<Event>() else {
             return Ok(stream::iter(None));
         };
-        let is_match = operation(ctx).loader().matches_provider_change(change, &question);
+        let is_match = operation(ctx).loader().matches_provider_change(change, &query);
         Ok(stream::iter(is_match.then(|| ProviderChange(Arc::clone(change)))))
     }
 

@@ -1,10 +1,10 @@
 //! Plans for writing objects: a selection, prepared once for all objects of a type.
 //!
 //! The library resolves every field of every object through a boxed future and collects the values in a map: about 1
-//! µs per field, ten thousand times for two hundred accounts. Yet most fields only show what the object already has.
+//! µs per field, ten thousand times for two hundred accounts. Most fields only return data that the object already has.
 //! A type lists those in [`SyncFields::FIELDS`], which `object_type!` generates. A [`Plan`] pairs the selected fields
-//! with their entries, and writing an object calls one after the other. Fields without an entry are resolved by the
-//! library, as is everything if no plan can be made, and their values are written in place.
+//! with their entries, and writing an object calls one after the other. The library resolves fields without an entry,
+//! and all fields if no plan is possible; their values are inserted into the written object.
 
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::resolver_utils::ContainerType;
@@ -12,25 +12,25 @@ use async_graphql::{ContextSelectionSet, Positioned};
 
 use super::json_writer::JsonWriter;
 
-/// An object type of the schema with fields that wait for nothing.
+/// An object type of the schema with fields that need no upstream.
 pub(super) trait SyncFields: ContainerType + Sized + 'static {
     /// The fields by the names of their resolvers. Each returns the same as its resolver, and none has arguments.
     /// A field that is missing here is resolved by the library, which is slower.
     const FIELDS: &'static [(&'static str, SyncField<Self>)];
 }
 
-/// A field that waits for nothing.
+/// A field that needs no upstream.
 pub(super) enum SyncField<T> {
-    /// It holds no objects: writes its value.
+    /// A field without objects: writes its value.
     Scalar(fn(&T, &mut JsonWriter)),
-    /// It holds objects: says of which type and in which number, by one of [`Subselection`]'s methods.
+    /// A field with objects: plans their selection, by one of [`Subselection`]'s methods.
     Objects(fn(&Subselection<'_>) -> Option<ObjectWriter<T>>),
 }
 
 /// Writes a field's value.
 pub(super) type ObjectWriter<T> = Box<dyn Fn(&T, &mut JsonWriter) + Send + Sync>;
 
-/// The plan of a selection on a type.
+/// Plan of a selection on a type.
 pub(super) struct Plan<'a, T> {
     steps: Vec<(Box<[u8]>, Step<'a, T>)>,
 }
@@ -40,32 +40,32 @@ enum Step<'a, T> {
     TypeName(Box<str>),
     Scalar(fn(&T, &mut JsonWriter)),
     Objects(ObjectWriter<T>),
-    /// The library resolves it.
+    /// Resolved by the library.
     Waits(&'a Positioned<Field>),
 }
 
-/// The selections under one response name: several where the name was selected several times.
+/// The selections of one response name, which may be selected several times.
 pub(super) struct Subselection<'a> {
     ctx: &'a ContextSelectionSet<'a>,
     sets: Vec<&'a SelectionSet>,
 }
 
-/// The fields that were selected under one response name, one field of the type under all of them.
+/// The selected fields of one response name. All of them are the same field of the type.
 struct Selected<'a> {
     first: &'a Positioned<Field>,
     again: Vec<&'a Positioned<Field>>,
 }
 
 impl<'a, T: SyncFields> Plan<'a, T> {
-    /// The plan of what a context selects; `None` where the library has to do all of it.
+    /// Plans what a context selects; `None` if the library has to resolve all of it.
     pub(super) fn new(ctx: &'a ContextSelectionSet<'a>) -> Option<Self> {
-        if !stands_alone(ctx) {
+        if !is_selected_once(ctx) {
             return None;
         }
         Subselection { ctx, sets: vec![&ctx.item.node] }.plan()
     }
 
-    /// The fields that the library resolves, in their order.
+    /// Returns the fields that the library resolves, in their order.
     pub(super) fn waiting(&self) -> impl Iterator<Item = &'a Positioned<Field>> {
         self.steps.iter().filter_map(|(_, step)| match step {
             Step::Waits(field) => Some(*field),
@@ -73,7 +73,7 @@ impl<'a, T: SyncFields> Plan<'a, T> {
         })
     }
 
-    /// Writes an object; `waited` writes what the next waiting field has brought.
+    /// Writes an object. `waited` writes the value of the next field that the library resolved.
     pub(super) fn write(&self, object: &T, json: &mut JsonWriter, mut waited: impl FnMut(&mut JsonWriter)) {
         json.raw(b"{");
         for (name, step) in &self.steps {
@@ -90,7 +90,7 @@ impl<'a, T: SyncFields> Plan<'a, T> {
 }
 
 impl<'a> Subselection<'a> {
-    /// Writes an object of these selections; `None` where one of their fields has to wait.
+    /// Returns a writer for objects of these selections; `None` if one of their fields needs the library.
     pub(super) fn writer<U: SyncFields>(&self) -> Option<ObjectWriter<U>> {
         let plan = self.plan::<U>()?;
         let steps = plan.steps.into_iter().map(|(name, step)| {
@@ -122,7 +122,7 @@ impl<'a> Subselection<'a> {
     }
 
     /// `CollectFields` of the specification (6.3.2): the fields of each response name, in the order of their first
-    /// appearance. What `@skip` and `@include` leave out was taken away before execution.
+    /// occurrence. Fields that `@skip` or `@include` exclude were removed before execution.
     fn collect(&self, type_name: &str, set: &'a SelectionSet, selected: &mut Vec<Selected<'a>>) {
         for selection in &set.items {
             let (condition, set) = match &selection.node {
@@ -150,13 +150,13 @@ impl<'a> Subselection<'a> {
         }
     }
 
-    /// Whether a type is what a fragment is for.
+    /// Whether a fragment with a type condition applies to a type.
     fn applies(&self, type_name: &str, condition: &str) -> bool {
         let interfaces = self.ctx.schema_env.registry.implements.get(type_name);
         type_name == condition || interfaces.is_some_and(|names| names.contains(condition))
     }
 
-    /// The step of one response name; `None` where what the library brings for several fields would have to be merged.
+    /// Returns the step of one response name; `None` if the library's values for several fields would have to be merged.
     fn step<T: SyncFields>(&self, type_name: &str, selected: &Selected<'a>) -> Option<Step<'a, T>> {
         let Selected { first, again } = selected;
         let name = first.node.name.node.as_str();
@@ -176,7 +176,7 @@ impl<'a> Subselection<'a> {
     }
 }
 
-/// Whether a field of the schema has the name of a Rust function: `totalCount` and `total_count`.
+/// Whether a field of the schema has the name of a Rust function, as `totalCount` and `total_count`.
 fn is_named(function: &str, field: &str) -> bool {
     let mut words = function.split('_');
     let mut rest = field.strip_prefix(words.next().unwrap_or_default());
@@ -189,9 +189,9 @@ fn is_named(function: &str, field: &str) -> bool {
     rest.is_some_and(str::is_empty)
 }
 
-/// Whether no name on the way down to a context was selected twice. Where one was, the library resolves both and
-/// merges what they bring, which it can do with its own values alone.
-fn stands_alone(ctx: &ContextSelectionSet<'_>) -> bool {
+/// Whether no name on the path to a context was selected twice. The library resolves both selections of such a name and
+/// merges their values, which works with its own values only.
+fn is_selected_once(ctx: &ContextSelectionSet<'_>) -> bool {
     use async_graphql::QueryPathSegment::Name;
     let Some(path) = &ctx.path_node else { return true };
     let segments = std::iter::once(path).chain(path.parents()).map(|node| node.segment);

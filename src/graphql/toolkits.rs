@@ -1,4 +1,4 @@
-//! A toolkit: what joins the two upstreams.
+//! The type `Toolkit`, through which the two upstreams are joined.
 
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ impl Toolkit {
     }
 }
 
-/// The integrations that a toolkit stands for, all of them: a list without pages is never short in silence, and never
-/// longer than an operation was priced for.
+/// Returns all providers of a toolkit, or an error if there are more than the cost computation assumes: a list without
+/// pages must not be truncated silently.
 pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Result<Vec<Provider>, FieldError> {
     if !slug.is_well_formed() {
         return Ok(Vec::new());

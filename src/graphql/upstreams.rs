@@ -1,4 +1,4 @@
-//! The state of the upstream APIs, and the `refresh` mutation.
+//! The type `Upstream`, and the `refresh` mutation.
 
 use async_graphql::{Context, Enum, Object, SimpleObject};
 
@@ -47,7 +47,7 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    /// The status derived from its calls, if visible.
+    /// Returns the status if it is visible to the caller.
     fn status(&self) -> Option<&UpstreamStatus> {
         self.source.status.as_ref().filter(|_| self.shows_details)
     }
@@ -133,7 +133,7 @@ pub(super) struct UpstreamCacheStatistics {
     stale_served: i32,
 }
 
-/// Both sources.
+/// Returns both upstreams.
 pub(super) fn upstreams(ctx: &Context<'_>) -> Vec<Upstream> {
     let shows_details = operation(ctx).caller().view().is_full();
     operation(ctx).loader().sources().into_iter().map(|source| Upstream { source, shows_details }).collect()

@@ -1,4 +1,4 @@
-//! An end user of the project.
+//! The type `User`: an end user of the project.
 
 use async_graphql::Context;
 

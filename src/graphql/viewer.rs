@@ -1,4 +1,4 @@
-//! The caller of a request, for itself.
+//! The type `Viewer`: the caller of the request.
 
 use async_graphql::{Enum, SimpleObject};
 

@@ -111,7 +111,7 @@ impl ConnectionActivity {
             state.is_multiplexed = is_multiplexed;
             state.is_answerable = !is_multiplexed;
         });
-        ActiveRequest { activity: Arc::clone(self), answer: None }
+        ActiveRequest { activity: Arc::clone(self), response_id: None }
     }
 
     /// Whether the end of the client's side has to wait. A client may close it after its request and still read the
@@ -174,13 +174,13 @@ impl ConnectionActivity {
 #[derive(Debug)]
 pub(crate) struct ActiveRequest {
     activity: Arc<ConnectionActivity>,
-    answer: Option<u64>,
+    response_id: Option<u64>,
 }
 
 impl ActiveRequest {
     /// Records that a finite response is ready, so the client must read it from now on.
     pub(crate) fn response_ready(&mut self) {
-        self.answer = Some(self.activity.change(|state| {
+        self.response_id = Some(self.activity.change(|state| {
             state.next_response_id += 1;
             state.sending.insert(state.next_response_id, Instant::now());
             state.next_response_id
@@ -196,8 +196,8 @@ impl ActiveRequest {
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
         self.activity.change(|state| {
-            if let Some(answer) = self.answer {
-                state.sending.remove(&answer);
+            if let Some(response_id) = self.response_id {
+                state.sending.remove(&response_id);
             }
             state.active_requests -= 1;
             if state.active_requests == 0 {

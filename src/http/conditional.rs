@@ -22,12 +22,12 @@ pub(crate) struct EntityTag {
 
 impl EntityTag {
     /// The tag of a response in a media type; each media type has its own tag.
-    pub(crate) fn of(answer: &OperationResponse, media: MediaType) -> Self {
+    pub(crate) fn of(response: &OperationResponse, media: MediaType) -> Self {
         let kind = match media {
             MediaType::GraphqlResponse => 'g',
             MediaType::Json => 'j',
         };
-        Self { opaque: format!("{}-{kind}", answer.tag()) }
+        Self { opaque: format!("{}-{kind}", response.tag()) }
     }
 
     /// The value of `ETag`.

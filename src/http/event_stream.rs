@@ -19,20 +19,20 @@ impl StreamFormat for Events {
         position.map_or_else(Self::heartbeat, |position| format!(":\nid: {position}\n\n").into())
     }
 
-    fn next(answer: &[u8], position: Option<&str>) -> Bytes {
+    fn next(response: &[u8], position: Option<&str>) -> Bytes {
         let mut event = b"event: next\n".to_vec();
         if let Some(position) = position {
             event.extend(format!("id: {position}\n").bytes());
         }
         // A response's JSON is a single line.
         event.extend(b"data: ");
-        event.extend(answer);
+        event.extend(response);
         event.extend(b"\n\n");
         event.into()
     }
 
-    fn failed(answer: &[u8]) -> Bytes {
-        Self::next(answer, None)
+    fn failed(response: &[u8]) -> Bytes {
+        Self::next(response, None)
     }
 
     fn heartbeat() -> Bytes {

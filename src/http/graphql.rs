@@ -1,6 +1,6 @@
 //! `/graphql`: GraphQL over HTTP (graphql.github.io/graphql-over-http, draft).
 //!
-//! [`answer`] handles one request. An operation can also be requested as a stream, if the client accepts one
+//! [`handle`] handles one request. An operation can also be requested as a stream, if the client accepts one
 //! ([`streaming`]), or over a [`websocket`]. Rejected: async-graphql's axum integration. It answers with one media type
 //! and always 200, reads any content type as JSON (which a form of another site can send) and runs mutations by GET.
 
@@ -31,7 +31,7 @@ const METHODS: &str = "GET, HEAD, POST";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Handles one request.
-pub(crate) async fn answer(State(edge): State<Edge>, request: Request) -> Response {
+pub(crate) async fn handle(State(edge): State<Edge>, request: Request) -> Response {
     if websocket::is_upgrade(&request) {
         return websocket::begin(edge, request).await.unwrap_or_else(HttpError::into_response);
     }
@@ -41,7 +41,7 @@ pub(crate) async fn answer(State(edge): State<Edge>, request: Request) -> Respon
     if !accepts_any_coding(request.headers(), edge.settings.compression) {
         return HttpError::no_acceptable_coding().into_response();
     }
-    match answer_as(accepted, &edge, request).await {
+    match respond(accepted, &edge, request).await {
         Ok(response) => response,
         Err(error) => error.with_media_type(accepted.once()).into_response(),
     }
@@ -54,7 +54,7 @@ fn accepts_any_coding(headers: &HeaderMap, compression: bool) -> bool {
         || (compression && ["br", "gzip", "zstd"].into_iter().any(|name| accepts(name) == Some(true)))
 }
 
-async fn answer_as(accepted: AcceptedTypes, edge: &Edge, request: Request) -> Result<Response, HttpError> {
+async fn respond(accepted: AcceptedTypes, edge: &Edge, request: Request) -> Result<Response, HttpError> {
     let (head, body) = request.into_parts();
     // HEAD is GET without the body (RFC 9110, 9.3.2); hyper omits the body.
     let by_post = match head.method {
@@ -77,8 +77,8 @@ async fn answer_as(accepted: AcceptedTypes, edge: &Edge, request: Request) -> Re
     };
     let rules = TransportRules { mutations: by_post };
     let Some(streaming) = accepted.streaming() else {
-        let answer = edge.operations.run(operation, rules, caller).await;
-        return Ok(single_response(&answer, accepted.once(), &head));
+        let response = edge.operations.run(operation, rules, caller).await;
+        return Ok(single_response(&response, accepted.once(), &head));
     };
     let after = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let context = StreamContext {
@@ -93,58 +93,58 @@ async fn answer_as(accepted: AcceptedTypes, edge: &Edge, request: Request) -> Re
         OperationOutput::Subscription(subscription) => {
             streaming::subscription_response(streaming, *subscription, context)
         }
-        OperationOutput::Response(answer) => match (accepted.prefers_stream(), answer.outcome) {
+        OperationOutput::Response(response) => match (accepted.prefers_stream(), response.outcome) {
             (Some(streaming), Outcome::Executed { .. } | Outcome::Refused) => {
-                streaming::single_response(streaming, &answer)
+                streaming::single_response(streaming, &response)
             }
-            _ => single_response(&answer, accepted.once(), &head),
+            _ => single_response(&response, accepted.once(), &head),
         },
     })
 }
 
 /// A complete response, or 304 if the client has it.
-fn single_response(answer: &OperationResponse, media: MediaType, head: &Parts) -> Response {
+fn single_response(response: &OperationResponse, media: MediaType, head: &Parts) -> Response {
     // Only GET and HEAD can be answered with 304 (RFC 9110, 13.1.2).
     let tag =
-        (head.method != Method::POST && answer.outcome == COMPLETE).then(|| EntityTag::of(answer, media));
-    let mut response = match &tag {
+        (head.method != Method::POST && response.outcome == COMPLETE).then(|| EntityTag::of(response, media));
+    let mut http_response = match &tag {
         Some(tag) if tag.matches(&head.headers) => not_modified(),
-        _ => written(answer, media),
+        _ => written(response, media),
     };
-    describe(response.headers_mut(), answer, tag.and_then(|tag| tag.header()));
-    response.extensions_mut().insert(answer.record(Transport::Http));
-    response
+    describe(http_response.headers_mut(), response, tag.and_then(|tag| tag.header()));
+    http_response.extensions_mut().insert(response.record(Transport::Http));
+    http_response
 }
 
 const COMPLETE: Outcome = Outcome::Executed { whole: true };
 
 /// Headers for caches, also on 304 (RFC 9110, 15.4.5).
-fn describe(headers: &mut HeaderMap, answer: &OperationResponse, tag: Option<HeaderValue>) {
+fn describe(headers: &mut HeaderMap, response: &OperationResponse, tag: Option<HeaderValue>) {
     // The response to a mutation can contain a sign-in page's URL.
-    let is_storable = answer.outcome == COMPLETE && !answer.is_of_mutation();
+    let is_storable = response.outcome == COMPLETE && !response.is_of_mutation();
     let keeping = if is_storable { "private, no-cache" } else { "no-store" };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(keeping));
     headers.extend(tag.map(|tag| (ETAG, tag)));
     // Age of the oldest part in whole seconds (RFC 9111, 5.1).
-    headers.extend(answer.read_at.map(|read_at| (AGE, read_at.elapsed().as_secs().into())));
+    headers.extend(response.read_at.map(|read_at| (AGE, read_at.elapsed().as_secs().into())));
 }
 
 /// The HTTP response of an operation (GraphQL over HTTP, 6.4 "Status Codes").
-fn written(answer: &OperationResponse, media: MediaType) -> Response {
-    let status = match (answer.outcome, media) {
+fn written(response: &OperationResponse, media: MediaType) -> Response {
+    let status = match (response.outcome, media) {
         (Outcome::Executed { .. }, _) | (Outcome::Refused, MediaType::Json) => StatusCode::OK,
         (Outcome::Refused, MediaType::GraphqlResponse) => StatusCode::BAD_REQUEST,
         (Outcome::MutationNotAllowed, _) => StatusCode::METHOD_NOT_ALLOWED,
         (Outcome::Overloaded, _) => StatusCode::SERVICE_UNAVAILABLE,
         (Outcome::Crashed, _) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    let mut response = (status, Body::from(answer.body.clone())).into_response();
-    let headers = response.headers_mut();
+    let mut http_response = (status, Body::from(response.body.clone())).into_response();
+    let headers = http_response.headers_mut();
     headers.insert(CONTENT_TYPE, media.content_type());
-    match answer.outcome {
+    match response.outcome {
         Outcome::MutationNotAllowed => headers.insert(ALLOW, HeaderValue::from_static("POST")),
         Outcome::Overloaded => headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)),
         _ => None,
     };
-    response
+    http_response
 }

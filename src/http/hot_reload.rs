@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::body::BodyBudget;
 use super::traced::traced;
 use super::{Edge, EdgeParts, EdgeState, routes};
-use crate::telemetry::traces::Root;
+use crate::telemetry::traces::RequestTracer;
 
 /// The router in force.
 #[derive(Clone)]
@@ -61,13 +61,13 @@ pub struct ReloadableEdge {
     routes: watch::Sender<Router>,
     edge: Edge,
     announcer: watch::Sender<Option<Edge>>,
-    root: Option<Root>,
+    root: Option<RequestTracer>,
 }
 
 impl ReloadableEdge {
     /// Serves the given parts. Requests are traced if there is a root.
     #[must_use]
-    pub fn new(parts: EdgeParts, root: Option<Root>) -> Self {
+    pub fn new(parts: EdgeParts, root: Option<RequestTracer>) -> Self {
         let bodies = BodyBudget::new(&parts.settings);
         let (announcer, edge) = Edge::new(parts, bodies);
         let routes = traced(routes(edge.clone()), root.clone());

@@ -121,7 +121,7 @@ fn routes(edge: Edge) -> Router {
 
 /// `/graphql` with compression and CORS.
 fn graph(settings: &HttpSettings) -> MethodRouter<Edge> {
-    let mut route = any(graphql::answer);
+    let mut route = any(graphql::handle);
     if settings.compression {
         // Compression would hold back the frames of a stream.
         let worth_it = SizeAbove::new(COMPRESSED_FROM_BYTES)

@@ -18,13 +18,13 @@ impl StreamFormat for Parts {
         Bytes::from_static(b"\r\n--graphql")
     }
 
-    fn next(answer: &[u8], _: Option<&str>) -> Bytes {
-        part(&[b"{\"payload\":", answer, b"}"])
+    fn next(response: &[u8], _: Option<&str>) -> Bytes {
+        part(&[b"{\"payload\":", response, b"}"])
     }
 
-    fn failed(answer: &[u8]) -> Bytes {
+    fn failed(response: &[u8]) -> Bytes {
         // Every response starts with a brace.
-        part(&[b"{\"payload\":null,", answer.get(1..).unwrap_or_default()])
+        part(&[b"{\"payload\":null,", response.get(1..).unwrap_or_default()])
     }
 
     fn heartbeat() -> Bytes {

@@ -21,18 +21,18 @@ pub(crate) fn response_events(
     transport: Transport,
 ) -> impl Stream<Item = ResponseEvent> + Send + 'static {
     match opened {
-        OperationOutput::Response(answer) => stream::iter([once(answer)]).left_stream(),
+        OperationOutput::Response(response) => stream::iter([once(response)]).left_stream(),
         OperationOutput::Subscription(subscription) => {
             subscription_events(*subscription, transport).right_stream()
         }
     }
 }
 
-fn once(answer: OperationResponse) -> ResponseEvent {
-    match answer.outcome {
-        Outcome::Executed { .. } => ResponseEvent::Next(answer, None),
+fn once(response: OperationResponse) -> ResponseEvent {
+    match response.outcome {
+        Outcome::Executed { .. } => ResponseEvent::Next(response, None),
         Outcome::Refused | Outcome::MutationNotAllowed | Outcome::Overloaded | Outcome::Crashed => {
-            ResponseEvent::Failed(answer)
+            ResponseEvent::Failed(response)
         }
     }
 }
@@ -42,15 +42,15 @@ pub(crate) fn subscription_events(
     subscription: Subscription,
     transport: Transport,
 ) -> impl Stream<Item = ResponseEvent> + Send + 'static {
-    let listening = subscription.listening(transport);
-    stream::unfold((subscription, listening), async |(mut subscription, mut listening)| {
+    let open_subscription = subscription.open_subscription(transport);
+    stream::unfold((subscription, open_subscription), async |(mut subscription, mut open_subscription)| {
         let message = subscription.next().await?;
         let event = if subscription.has_ended() {
             ResponseEvent::Failed(message.response)
         } else {
             ResponseEvent::Next(message.response, Some(message.position))
         };
-        listening.told();
-        Some((event, (subscription, listening)))
+        open_subscription.event_sent();
+        Some((event, (subscription, open_subscription)))
     })
 }

@@ -11,10 +11,10 @@ pub(crate) trait StreamFormat: Send + 'static {
     fn opening(position: Option<&str>) -> Bytes;
 
     /// A response.
-    fn next(answer: &[u8], position: Option<&str>) -> Bytes;
+    fn next(response: &[u8], position: Option<&str>) -> Bytes;
 
     /// A response of errors only, after which nothing follows.
-    fn failed(answer: &[u8]) -> Bytes;
+    fn failed(response: &[u8]) -> Bytes;
 
     /// A sign of life between responses.
     fn heartbeat() -> Bytes;

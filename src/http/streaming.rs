@@ -52,12 +52,12 @@ pub(crate) struct StreamContext {
 }
 
 /// A single response for a client that accepts only streams.
-pub(crate) fn single_response(streaming: StreamKind, answer: &OperationResponse) -> Response {
+pub(crate) fn single_response(streaming: StreamKind, operation_response: &OperationResponse) -> Response {
     let mut response = match streaming {
-        StreamKind::Events => whole_body::<event_stream::Events>(&answer.body),
-        StreamKind::Parts => whole_body::<multipart::Parts>(&answer.body),
+        StreamKind::Events => whole_body::<event_stream::Events>(&operation_response.body),
+        StreamKind::Parts => whole_body::<multipart::Parts>(&operation_response.body),
     };
-    response.extensions_mut().insert(answer.record(transport(streaming)));
+    response.extensions_mut().insert(operation_response.record(transport(streaming)));
     response
 }
 
@@ -83,9 +83,9 @@ fn transport(streaming: StreamKind) -> Transport {
     }
 }
 
-fn whole_body<F: StreamFormat>(answer: &[u8]) -> Response {
+fn whole_body<F: StreamFormat>(payload: &[u8]) -> Response {
     let mut body = F::opening(None).to_vec();
-    body.extend(F::next(answer, None));
+    body.extend(F::next(payload, None));
     body.extend(F::end());
     response::<F>(Body::from(body))
 }
@@ -153,8 +153,8 @@ async fn feed<F: StreamFormat>(
         let silent_until = Instant::now() + ping;
         let frame = tokio::select! {
             event = events.next() => match event {
-                Some(ResponseEvent::Next(answer, position)) => Frame::Part(F::next(&answer.body, position.as_deref())),
-                Some(ResponseEvent::Failed(answer)) => last(&answer.body),
+                Some(ResponseEvent::Next(response, position)) => Frame::Part(F::next(&response.body, position.as_deref())),
+                Some(ResponseEvent::Failed(response)) => last(&response.body),
                 None => Frame::Last(F::end()),
             },
             () = sleep_until(silent_until) => Frame::Part(F::heartbeat()),

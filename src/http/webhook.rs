@@ -1,4 +1,4 @@
-//! `/webhooks/composio`: notifications that an account has expired (UPSTREAMS.md A10).
+//! `/webhooks/composio`: notifications that an account has expired (docs/upstreams.md#composio-webhooks).
 //!
 //! A delivery only triggers a refresh. Its content is not used, because the list returns it, under the list's own rules. A
 //! forged delivery could cost an upstream call, but could not change any response. All accounts of the project are read

@@ -20,7 +20,7 @@ use tracing::{Instrument as _, Span};
 use super::error::HttpError;
 use super::shutdown::ShutdownToken;
 use super::{Edge, origin};
-use crate::telemetry::traces::Origin;
+use crate::telemetry::traces::SpanOrigin;
 
 const SUBPROTOCOL: &str = "graphql-transport-ws";
 
@@ -57,7 +57,7 @@ pub(crate) async fn begin(edge: Edge, request: Request) -> Result<Response, Http
         return Err(HttpError::bad_websocket_request(OTHER_SUBPROTOCOL));
     }
     let shutdown = ShutdownToken::from_extensions(&head.extensions);
-    let origin = Origin::here();
+    let origin = SpanOrigin::here();
     // Log lines of the session belong to the request's span.
     let span = Span::current();
     Ok(upgrade.on_upgrade(move |socket| session::run(socket, edge, head, shutdown, origin).instrument(span)))

@@ -30,7 +30,7 @@ impl Default for BatchSizes {
 impl BatchSizes {
     pub(crate) fn count(&self, batch: Batch, keys: usize) {
         if let Some(sizes) = self.0.get(batch as usize) {
-            sizes.had(keys);
+            sizes.record_size(keys);
         }
     }
 

@@ -13,8 +13,8 @@ use crate::domain::filters::AccountOrder;
 impl OperationLoader {
     /// Whether an integration's change matches. It also matches if only the state before it did.
     #[must_use]
-    pub fn matches_provider_change(&self, change: &ProviderChange, question: &ProviderQuery) -> bool {
-        let matches = |listed: &Arc<ListedProvider>| question.admits(listed, self.health_evaluator());
+    pub fn matches_provider_change(&self, change: &ProviderChange, query: &ProviderQuery) -> bool {
+        let matches = |listed: &Arc<ListedProvider>| query.admits(listed, self.health_evaluator());
         change.states.before().into_iter().chain(change.states.after()).any(matches)
     }
 

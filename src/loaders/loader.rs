@@ -35,7 +35,7 @@ use crate::domain::caller::{Caller, Tenant};
 use crate::domain::page::PageRequest;
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::view::View;
-use crate::telemetry::traces::Open;
+use crate::telemetry::traces::SpanGuard;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// Loads the data of one operation.
@@ -162,7 +162,7 @@ impl Loader<ProviderListKey> for OperationLoader {
                 list.map(|list| list.map(|list| visible_to(&self.view, list))),
             )]))
         };
-        Open::batch("providers", keys.len()).around(loading).await
+        SpanGuard::batch("providers", keys.len()).around(loading).await
     }
 }
 
@@ -183,7 +183,7 @@ impl Loader<AccountByIdKey> for OperationLoader {
             let found = self.sources.accounts_by_id.get(&reader, ids).await;
             Ok(found.into_iter().map(|(id, account)| (AccountByIdKey(id), account)).collect())
         };
-        Open::batch("accounts by id", keys.len()).around(loading).await
+        SpanGuard::batch("accounts by id", keys.len()).around(loading).await
     }
 }
 
@@ -215,7 +215,7 @@ impl Loader<AccountsKey> for OperationLoader {
             }
             Ok(loaded)
         };
-        Open::batch("accounts", keys.len()).around(loading).await
+        SpanGuard::batch("accounts", keys.len()).around(loading).await
     }
 }
 
@@ -246,7 +246,7 @@ impl Loader<CountKey> for OperationLoader {
             }
             Ok(loaded)
         };
-        Open::batch("counts", keys.len()).around(loading).await
+        SpanGuard::batch("counts", keys.len()).around(loading).await
     }
 }
 

@@ -28,6 +28,6 @@ pub(super) fn start(
         let reader = Reader { is_prefetch: true, ..reader.clone() };
         let (sources, parents) = (Arc::clone(sources), parents.clone());
         let request = async move { sources.lists.slices(&reader, &query, parents).await };
-        tokio::spawn(traces::carried(request).in_current_span());
+        tokio::spawn(traces::in_current_trace(request).in_current_span());
     }
 }

@@ -189,7 +189,7 @@ impl WatchSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListSettings {
-    /// The `limit` of every list call to Composio; at most 100 (UPSTREAMS.md A2).
+    /// The `limit` of every list call to Composio; at most 100 (docs/upstreams.md#composio-list-request).
     pub page_rows: usize,
     /// Largest number of upstream pages read in one page walk.
     pub pages_max: usize,
@@ -200,7 +200,7 @@ pub struct ListSettings {
 impl ListSettings {
     /// Allowed ranges.
     pub(crate) const RANGES: Ranges = &[
-        // The upstream clamps `limit` at 100 (UPSTREAMS.md A2).
+        // The upstream clamps `limit` at 100 (docs/upstreams.md#composio-list-request).
         ("page_rows", 1..=100),
         ("pages_max", 1..=10_000),
         ("count_calls_max", 0..=10_000),

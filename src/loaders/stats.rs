@@ -40,7 +40,7 @@ struct Entries {
     freshness: Option<Freshness>,
     changes_at: Option<Instant>,
     calls: Vec<Call>,
-    saved: Saved,
+    saved: AvoidedCalls,
     /// Problems by part; only parts that have problems.
     problems: HashMap<PartKey, ProblemReports>,
 }
@@ -77,7 +77,7 @@ pub struct Call {
 /// Numbers of upstream calls that were avoided.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Saved {
+pub struct AvoidedCalls {
     /// Values that were already cached.
     pub by_cache: usize,
     /// Calls avoided because one call served several fields.
@@ -95,7 +95,7 @@ pub struct Trace {
     /// Upstream calls, ordered by start time.
     pub calls: Vec<Call>,
     /// Numbers of upstream calls that were avoided.
-    pub saved: Saved,
+    pub saved: AvoidedCalls,
 }
 
 impl OperationStats {
@@ -151,13 +151,13 @@ impl OperationStats {
         upstream: UpstreamName,
         asked: impl FnOnce() -> String,
         asked_at: Instant,
-        got: ValueSource,
+        source: ValueSource,
         result: &Result<Cached<T>, UpstreamError>,
     ) {
-        if let Ok(kept) = result {
-            self.uses(kept.freshness);
+        if let Ok(cached) = result {
+            self.uses(cached.freshness);
         }
-        self.enter_call(upstream, asked, asked_at, got, result.as_ref().err());
+        self.enter_call(upstream, asked, asked_at, source, result.as_ref().err());
     }
 
     /// Records a call that reads no value with an age: a write.
@@ -176,10 +176,10 @@ impl OperationStats {
         upstream: UpstreamName,
         asked: impl FnOnce() -> String,
         asked_at: Instant,
-        got: ValueSource,
+        source: ValueSource,
         error: Option<&UpstreamError>,
     ) {
-        if got == ValueSource::Fetched && !error.is_some_and(UpstreamError::is_held) {
+        if source == ValueSource::Fetched && !error.is_some_and(UpstreamError::is_held) {
             let [leadlex, composio] = &self.calls_made;
             let made = match upstream {
                 UpstreamName::Leadlex => leadlex,
@@ -190,7 +190,7 @@ impl OperationStats {
         if !self.is_traced {
             return;
         }
-        self.change(|entries| match got {
+        self.change(|entries| match source {
             ValueSource::Cached | ValueSource::Shared => entries.saved.by_cache += 1,
             ValueSource::Joined => entries.saved.by_joining += 1,
             ValueSource::Fetched => entries.calls.push(Call {

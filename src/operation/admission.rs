@@ -22,13 +22,13 @@ use super::errors::GraphqlError;
 use super::prepare::PreparedOperation;
 use super::settings::LimitSettings;
 
-/// Up to which complexity an operation is small: some pages of a list.
+/// Highest complexity of a small operation: some pages of a list.
 const SMALL_MAX_COMPLEXITY: u64 = 1_000;
 
-/// When to come again after `OVERLOADED`: in the time that most operations take to end.
+/// Retry time of `OVERLOADED`, in which most operations end.
 pub(crate) const OVERLOADED_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The door to execution.
+/// Limits the operations that execute at once.
 pub(crate) struct Admission {
     limits: LimitSettings,
     cost_model: CostModel,
@@ -36,7 +36,7 @@ pub(crate) struct Admission {
     large: Lane,
 }
 
-/// A place among the operations that run, for as long as this is kept.
+/// Permit of a running operation, released when it is dropped.
 #[must_use]
 pub(crate) struct OperationPermit(
     #[expect(dead_code, reason = "it is kept to be dropped")] Option<OwnedSemaphorePermit>,
@@ -67,12 +67,12 @@ impl Admission {
             let error = GraphqlError::new(Code::LimitExceeded, sentence + &most.unwrap_or_default());
             error
                 .with_reason(reason)
-                .at(largest.and_then(|(field, _)| place(document, field)).into_iter().collect())
+                .at(largest.and_then(|(field, _)| position(document, field)).into_iter().collect())
         };
         let mut errors = Vec::new();
         if cost.complexity > self.limits.complexity {
             let sentence = format!(
-                "The operation could answer {} fields, as its pages are long; {} are allowed.",
+                "The operation could return {} fields with these page sizes; {} are allowed.",
                 cost.complexity, self.limits.complexity
             );
             errors.push(refusal("COMPLEXITY", sentence, largest_by_complexity));
@@ -87,14 +87,14 @@ impl Admission {
         if errors.is_empty() { Ok(cost) } else { Err(errors) }
     }
 
-    /// Waits for a place.
+    /// Waits for a permit.
     ///
     /// # Errors
     /// `OVERLOADED` if no permit is available in time.
     pub(crate) async fn acquire(&self, cost: OperationCost) -> Result<OperationPermit, GraphqlError> {
         let is_small = cost.complexity <= SMALL_MAX_COMPLEXITY;
         let lane = if is_small { &self.small } else { &self.large };
-        match tokio::time::timeout(self.limits.wait(), lane.place(cost.complexity)).await {
+        match tokio::time::timeout(self.limits.wait(), lane.acquire(cost.complexity)).await {
             Ok(place) => {
                 // A cached operation runs to its end without yielding. Without this yield, large
                 // operations would queue for the processor, which knows no shares, and never here.
@@ -116,7 +116,7 @@ impl Admission {
         self.limits.operation_timeout()
     }
 
-    /// Runs an operation for as long as it may take.
+    /// Runs an operation with a time limit.
     ///
     /// # Errors
     /// `DEADLINE_EXCEEDED` if it takes longer. The operation is dropped, with everything that it waits for.
@@ -134,19 +134,19 @@ impl Admission {
         })
     }
 
-    /// A cost beside its limits, as the `cost` extension of a response.
+    /// Returns a cost with its limits, as the `cost` extension of a response.
     pub(crate) fn report(&self, cost: OperationCost) -> ReportedCost {
         let LimitSettings { complexity, upstream_calls, .. } = self.limits;
         ReportedCost { cost, complexity_max: complexity, upstream_calls_max: upstream_calls }
     }
 }
 
-fn place(document: &ExecutableDocument, field: &Node<Field>) -> Option<Pos> {
+fn position(document: &ExecutableDocument, field: &Node<Field>) -> Option<Pos> {
     let start = field.name.location()?.line_column_range(&document.sources)?.start;
     Some(Pos { line: start.line, column: start.column })
 }
 
-/// So much complexity at once.
+/// A limit of concurrent complexity.
 struct Lane {
     places: Arc<Semaphore>,
     all: u32,
@@ -157,9 +157,9 @@ impl Lane {
         Self { places: Arc::new(Semaphore::new(usize::try_from(all).unwrap_or(Semaphore::MAX_PERMITS))), all }
     }
 
-    /// As many places as the complexity has points; one that is larger than all of them takes all. `None` only where the
-    /// semaphore is closed, which it never is.
-    async fn place(&self, complexity: u64) -> Option<OwnedSemaphorePermit> {
+    /// Acquires one permit for each point of complexity, at most all of them. `None` only if the semaphore is closed,
+    /// which never happens.
+    async fn acquire(&self, complexity: u64) -> Option<OwnedSemaphorePermit> {
         let wanted = u32::try_from(complexity).unwrap_or(u32::MAX).clamp(1, self.all.max(1));
         Arc::clone(&self.places).acquire_many_owned(wanted).await.ok()
     }

@@ -1,12 +1,12 @@
-//! Bounds on a document's depth and width, checked before anything walks it with its fragments spread out.
+//! Bounds on a document's depth and width, checked before fragments are expanded.
 //!
-//! A few hundred bytes of fragments that spread each other twice stand for billions of fields, and validation walks all
-//! fragments once for each operation. So the parsed text is measured before validation: each fragment once, which costs
-//! what the text costs. Entry point: [`check`], called by [`super::document`].
+//! The entry point is [`check`], called by [`super::document`]. A few hundred bytes of fragments that spread each other twice
+//! expand to billions of fields, and validation visits all fragments once for each operation. So the parsed document is
+//! measured before validation, each fragment once, in a time that is linear in its text.
 //!
-//! Three costs of validation are more than linear in the text, and are part of [`Size::work`]: a fragment is checked for circles
-//! with all that it spreads, again for each operation; a field is hashed with all that is below it, once for each level; and names
-//! are searched in the lists of variables and object members.
+//! Three costs of validation are more than linear in the text, and are part of [`Size::work`]: a fragment is checked for
+//! cycles with all that it spreads, again for each operation; a field is hashed with all fields below it, once for each
+//! level; and names are searched in the lists of variables and object members.
 
 use std::collections::HashMap;
 
@@ -15,13 +15,13 @@ use apollo_compiler::ast::{
     Argument, Definition, DirectiveList, Document, FragmentDefinition, Selection, Value,
 };
 
-/// Selection sets that may be nested, fragments counted: the executor's own bound.
+/// Maximum nesting of selection sets, with fragments expanded: the executor's own bound.
 pub(crate) const MAX_DEPTH: usize = 32;
 
-/// Selections of all operations of a document, fragments spread out. GraphiQL's introspection has some 150.
+/// Maximum number of selections of all operations, with fragments expanded. GraphiQL's introspection has about 150.
 pub(crate) const MAX_SELECTIONS: usize = 10_000;
 
-/// Work of validation for all operations of a document, in units of about 100 ns: see [`Size::work`].
+/// Maximum work of validation for all operations of a document, in units of about 100 ns: see [`Size::work`].
 pub(crate) const MAX_WORK: usize = 100_000;
 
 /// Bytes of a name or value that cost as much as one more selection.
@@ -30,10 +30,10 @@ const WEIGHT_BYTES: usize = 64;
 /// Comparisons of names in one unit of work.
 const NAMES_IN_UNIT: usize = 32;
 
-/// Operations of a document.
+/// Maximum number of operations of a document.
 pub(crate) const MAX_OPERATIONS: usize = 50;
 
-/// Size of a selection set with its fragments spread out.
+/// Size of a selection set with its fragments expanded.
 #[derive(Clone, Copy, Default)]
 struct Size {
     depth: usize,
@@ -65,7 +65,7 @@ pub(crate) enum TooLarge {
 }
 
 impl TooLarge {
-    /// Its `extensions.reason`.
+    /// Returns its `extensions.reason`.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Deep => "DEPTH",
@@ -101,7 +101,7 @@ pub(crate) fn check(document: &Document) -> Result<(), TooLarge> {
         selections += size.selections;
         work += size.work + operation.variables.len() * size.variables / NAMES_IN_UNIT;
     }
-    // Validation walks the fragments that no operation spreads, too.
+    // Validation visits unused fragments too.
     let fragments: Vec<&str> = measure.definitions.keys().copied().collect();
     for name in fragments {
         measure.fragment(name, MAX_DEPTH)?;
@@ -121,7 +121,7 @@ fn within_bounds(selections: usize, work: usize) -> Result<(), TooLarge> {
 
 struct Measure<'a> {
     definitions: HashMap<&'a str, Vec<&'a FragmentDefinition>>,
-    /// None while a fragment is being measured: it spreads itself then, which validation refuses.
+    /// `None` while a fragment is being measured. If it is reached then, it spreads itself, which validation rejects.
     sizes: HashMap<&'a str, Option<Size>>,
 }
 
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_that_double_each_other_are_refused_without_being_spread_out() {
+    fn exponential_fragments_are_rejected_without_expansion() {
         let doubling: String = (0..13)
             .map(|i| {
                 format!("fragment F{i} on Query {{ x: a {{ ...F{n} }} y: a {{ ...F{n} }} }} ", n = i + 1)
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_that_spread_themselves_or_do_not_exist_are_left_to_validation() {
+    fn recursive_and_unknown_fragments_are_left_to_validation() {
         assert_eq!(
             checked("{ ...F ...Gone } fragment F on Query { a { ...G } } fragment G on Query { ...F }"),
             Ok(())

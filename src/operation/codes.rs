@@ -1,59 +1,58 @@
-//! Every error code of an answer's `extensions.code`: one list, which clients may rely on.
+//! Error codes of `extensions.code`: one list, which clients may rely on.
 //!
-//! They are an enum and no strings spread over the layers, so that a code cannot be misspelt and the
-//! list cannot lag behind. What the upstreams' failures are called is decided next to them
-//! (`UpstreamFailure::code`); a test below holds the two together.
+//! [`Code`] is an enum and not strings in several layers, so that no code is misspelt or missing in the list. The codes
+//! of upstream failures are chosen by `UpstreamFailure::code`; a test compares both.
 
 /// The machine-readable cause of an error. The message explains it to people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// The document is no GraphQL.
+    /// The document is not valid GraphQL syntax.
     GraphqlParseFailed,
-    /// The document does not fit the schema.
+    /// The document does not match the schema.
     GraphqlValidationFailed,
-    /// The document holds no such operation, or several and none was named.
+    /// The document has no such operation, or has several and the request does not name one.
     OperationResolutionFailure,
-    /// No document is known by the id that the request names; with the document beside it, it will be.
+    /// The document id is unknown. The client registers it by sending the id together with the document.
     PersistedQueryNotFound,
-    /// Documents cannot be named here: the request must bring its own.
+    /// Document ids are not supported here. The request must contain the document.
     PersistedQueryNotSupported,
-    /// The request, a variable or an argument is wrong; `extensions.reason` says in which way.
+    /// The request, a variable or an argument is invalid; `extensions.reason` names the mistake.
     BadUserInput,
-    /// No key came with the request, or none for the upstream that the field needs.
+    /// The request has no credentials, or none for the upstream that the field needs.
     Unauthenticated,
-    /// Whoever asks, or the place that it asks from, is not let in.
+    /// The caller, or the origin of its page, is not allowed.
     Forbidden,
-    /// The request is larger than this layer takes.
+    /// The request exceeds a size limit.
     LimitExceeded,
-    /// The operation took longer than it may, and was ended; at a field, its time was up before that was asked for.
+    /// The operation exceeded its time limit. At a field: the limit was reached before the field was fetched.
     DeadlineExceeded,
-    /// Actions on accounts are switched off.
+    /// Actions on accounts are disabled.
     ActionsDisabled,
-    /// The caller made too many actions in a minute; `extensions.retryAfterMs` says when the next one is allowed.
+    /// The caller exceeded the limit of actions per minute; retry after `extensions.retryAfterMs`.
     ActionsRateLimited,
-    /// Too much is executed already; `extensions.retryAfterMs` says when to come again.
+    /// Too many operations are executing; retry after `extensions.retryAfterMs`.
     Overloaded,
-    /// A fault of this layer, which its log knows more about.
+    /// An error inside Switchboard. The log has the details.
     Internal,
-    /// The upstream did not answer in time.
+    /// The upstream did not respond in time.
     UpstreamTimeout,
     /// The upstream is unreachable, returned 5xx, or is not called for now (`retryAfterMs`) because it failed
     /// recently or the key has too many calls in flight. `OVERLOADED`, in contrast, is a limit of Switchboard.
     UpstreamUnavailable,
-    /// The upstream's quota is used up for now; `extensions.retryAfterMs` says for how long, where known.
+    /// The upstream's rate limit is exhausted; retry after `extensions.retryAfterMs`, if it is known.
     UpstreamRateLimited,
-    /// The upstream did not accept the key.
+    /// The upstream rejected the key.
     UpstreamUnauthorized,
-    /// The key lacks a permission that the upstream wants.
+    /// The key lacks a permission that the upstream requires.
     UpstreamForbidden,
-    /// The upstream did not accept the request.
+    /// The upstream rejected the request.
     UpstreamRejected,
     /// The upstream returned a response that cannot be read.
     UpstreamBadResponse,
 }
 
 impl Code {
-    /// The whole list.
+    /// All codes.
     pub const ALL: [Self; 21] = [
         Self::GraphqlParseFailed,
         Self::GraphqlValidationFailed,
@@ -78,7 +77,7 @@ impl Code {
         Self::UpstreamBadResponse,
     ];
 
-    /// The code as answers spell it.
+    /// Returns the code as responses contain it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

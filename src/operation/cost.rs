@@ -33,9 +33,9 @@ use crate::loaders::settings::{ConnectionSettings, ListSettings};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OperationCost {
-    /// Fields of the answer.
+    /// Number of fields of the response.
     pub(crate) complexity: u64,
-    /// Calls to both upstreams together.
+    /// Number of calls to both upstreams.
     pub(crate) upstream_calls: u64,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct ReportedCost {
     pub(super) upstream_calls_max: u64,
 }
 
-/// A price, and the fields that most of it comes from, each with its part.
+/// A cost, and the fields that cause most of it, each with its part.
 pub(crate) struct CostBreakdown<'a> {
     pub(crate) cost: OperationCost,
     pub(crate) largest_by_complexity: Option<(&'a Node<Field>, u64)>,
@@ -63,12 +63,12 @@ pub(crate) struct CostModel {
 }
 
 impl CostModel {
-    /// The prices of a schema's operations under these settings.
+    /// Creates the model of a schema with these settings.
     pub(crate) fn new(schema: &Valid<Schema>, connections: ConnectionSettings, lists: ListSettings) -> Self {
         Self { lengths: Lengths::new(schema, connections), lists }
     }
 
-    /// The price of one operation with these values.
+    /// Returns the cost of one operation with these variables.
     pub(crate) fn breakdown<'a>(
         &'a self,
         document: &'a ExecutableDocument,
@@ -76,18 +76,18 @@ impl CostModel {
         variables: &'a Variables,
     ) -> CostBreakdown<'a> {
         let calls = Calls::new(&self.lists);
-        let mut walk = Walk {
+        let mut visitor = CostVisitor {
             document,
             variables,
-            prices: self,
+            model: self,
             calls,
             largest_by_complexity: None,
             largest_by_calls: None,
         };
         let root = Parents { count: 1.0, page: None, entities: None, is_root: true };
-        let complexity = walk.selections(&operation.selection_set, &root);
-        let cost = OperationCost { complexity: whole(complexity), upstream_calls: walk.calls.sum() };
-        let Walk { largest_by_complexity, largest_by_calls, .. } = walk;
+        let complexity = visitor.selections(&operation.selection_set, &root);
+        let cost = OperationCost { complexity: whole(complexity), upstream_calls: visitor.calls.sum() };
+        let CostVisitor { largest_by_complexity, largest_by_calls, .. } = visitor;
         CostBreakdown { cost, largest_by_complexity, largest_by_calls }
     }
 }
@@ -105,7 +105,7 @@ struct Parents {
 }
 
 impl Parents {
-    /// Those that a fragment on a type is for.
+    /// Returns the parents to which a fragment with a type condition applies.
     fn narrowed(&self, condition: Option<&Name>) -> Self {
         match (&self.entities, condition) {
             (Some(entities), Some(name)) if !matches!(name.as_str(), "_Entity" | "Node") => {
@@ -116,17 +116,17 @@ impl Parents {
     }
 }
 
-struct Walk<'a> {
+struct CostVisitor<'a> {
     document: &'a ExecutableDocument,
     variables: &'a Variables,
-    prices: &'a CostModel,
+    model: &'a CostModel,
     calls: Calls<'a>,
     largest_by_complexity: Option<(&'a Node<Field>, u64)>,
     largest_by_calls: Option<(&'a Node<Field>, u64)>,
 }
 
-impl<'a> Walk<'a> {
-    /// Counts the fields of a selection set, and on the way the upstream calls that it causes.
+impl<'a> CostVisitor<'a> {
+    /// Counts the fields of a selection set, and the upstream calls that they cause.
     fn selections(&mut self, set: &'a SelectionSet, parents: &Parents) -> f64 {
         let mut fields = 0.0;
         for selection in &set.selections {
@@ -161,8 +161,8 @@ impl<'a> Walk<'a> {
             return parents.count;
         }
         let entities = self.entities(field);
-        let length = self.prices.lengths.of(field, parents.page, |name| self.argument(field, name));
-        let page = self.prices.lengths.page(field, |name| self.argument(field, name));
+        let length = self.model.lengths.of(field, parents.page, |name| self.argument(field, name));
+        let page = self.model.lengths.page(field, |name| self.argument(field, name));
         let before = self.calls.sum();
         if let (Some(page), true) = (page, calls::is_list_of_accounts(field)) {
             let has_cursor =
@@ -193,7 +193,7 @@ impl<'a> Walk<'a> {
         Some(Rc::new(Representations::of(&argument.value, self.variables)))
     }
 
-    /// An argument's value as far as prices hang on it.
+    /// Returns an argument's value, as far as the cost depends on it.
     fn argument(&self, field: &Field, name: &str) -> Argument {
         match field.arguments.iter().find(|argument| argument.name == name) {
             Some(argument) => self.value(&argument.value),
@@ -221,7 +221,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether `@skip` and `@include` leave a selection in.
+    /// Whether `@skip` and `@include` include a selection.
     fn is_included(&self, directives: &DirectiveList) -> bool {
         directives.iter().all(|directive| {
             let condition = directive.specified_argument_by_name("if").map(|value| self.value(value));

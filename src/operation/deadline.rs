@@ -8,30 +8,30 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Which part of its time an operation keeps for putting its answer together.
-const ANSWERING_PART: u32 = 50;
+/// Divisor of the time limit: the last part is reserved for building the response.
+const RESPONSE_PART: u32 = 50;
 
-/// The timeout of an operation without limits: longer than anything that it waits for.
-const UNSAID: Duration = Duration::from_secs(86_400);
+/// Time limit of an operation without limits: longer than any wait.
+const NO_LIMIT: Duration = Duration::from_secs(86_400);
 
 /// The deadline of one operation, from the point of view of its client.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     /// The end of its waits for upstreams.
     pub(super) waits: Instant,
-    /// When it is dropped.
+    /// Time at which the operation is dropped.
     pub(super) ends: Instant,
 }
 
 impl Deadline {
-    /// Of an operation that begins now.
+    /// Creates the deadline of an operation that starts now.
     pub(super) fn after(timeout: Option<Duration>) -> Self {
-        let timeout = timeout.unwrap_or(UNSAID);
+        let timeout = timeout.unwrap_or(NO_LIMIT);
         let ends = Instant::now() + timeout;
-        Self { waits: ends - timeout / ANSWERING_PART, ends }
+        Self { waits: ends - timeout / RESPONSE_PART, ends }
     }
 
-    /// Whether there is nothing left to wait for.
+    /// Whether the time for waits is over.
     pub(super) fn is_over(self) -> bool {
         self.waits <= Instant::now()
     }

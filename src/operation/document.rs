@@ -1,10 +1,8 @@
 //! Validation of documents, cached by their text.
 //!
-//! apollo-compiler validates, because async-graphql's validation accepts documents that graphql-js refuses (nullable
-//! variables in non-null positions, conflicting fields, …). Of async-graphql only the parsed form is used, which its
-//! executor needs. Both forms are cached, so that a known text costs one look-up.
-//!
-//! Entry point: [`Documents::validate`].
+//! The entry point is [`Documents::validate`]. apollo-compiler validates, because async-graphql's validation accepts
+//! documents that graphql-js rejects (nullable variables in non-null positions, conflicting fields). Only async-graphql's
+//! parsed form is used, which its executor needs. Both forms are cached, so a known text costs one lookup.
 
 use std::sync::Arc;
 
@@ -30,17 +28,16 @@ use super::suggestions;
 use super::variable_positions;
 use crate::loaders::cache::bounded_map::BoundedMap;
 
-/// The memory of a cached result per byte of its text: both syntax trees, measured on introspection and on lists, and
-/// rounded up.
+/// Memory of a cached result per byte of its text: both syntax trees, measured on introspection and on lists, and rounded up.
 const BYTES_PER_TEXT_BYTE: usize = 64;
 
 /// The memory of a cached result of an empty document.
 const BYTES_PER_RESULT: usize = 2048;
 
-/// The memory of an error of a refused document, of which only the text is kept besides.
+/// The memory of an error of a rejected document, of which only the text is cached besides.
 const BYTES_PER_ERROR: usize = 512;
 
-/// A document that fits the schema.
+/// A document that is valid against the schema.
 pub(crate) struct Document {
     validated: Valid<ExecutableDocument>,
     executable: Executable,
@@ -50,7 +47,7 @@ pub(crate) struct Document {
 /// A valid document, or its errors.
 pub(crate) type ValidationResult = Result<Arc<Document>, Arc<[GraphqlError]>>;
 
-/// The judge of documents, and its memory.
+/// Validates documents and caches the results.
 pub(crate) struct Documents {
     schema: Arc<Valid<Schema>>,
     limits: Option<LimitSettings>,
@@ -121,7 +118,7 @@ impl Documents {
             parser = parser.token_limit(limits.tokens);
         }
         let text = &*source_text::without_descriptions(text);
-        let syntax = parser.parse_ast(text, "document").map_err(|found| self.unread(&found.errors))?;
+        let syntax = parser.parse_ast(text, "document").map_err(|found| self.parse_errors(&found.errors))?;
         let too_large = |bound: bounds::TooLarge| {
             vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).with_reason(bound.reason())]
         };
@@ -149,9 +146,9 @@ impl Documents {
         Ok(Document { validated, executable, selects_interfaces })
     }
 
-    /// The errors of a text that cannot be parsed. If it only has too many tokens, that is the only error, as the
+    /// Returns the errors of a text that cannot be parsed. If it has too many tokens, that is the only error, because the
     /// rest was not parsed.
-    fn unread(&self, found: &DiagnosticList) -> Vec<GraphqlError> {
+    fn parse_errors(&self, found: &DiagnosticList) -> Vec<GraphqlError> {
         let is_too_long = found.iter().any(|one| one.error.to_string().contains("token limit reached"));
         match &self.limits {
             Some(limits) if is_too_long => {
@@ -194,7 +191,7 @@ fn executable(text: &str) -> Result<Executable, Vec<GraphqlError>> {
 }
 
 impl Document {
-    /// The operation that a request means (specification, 6.1 `GetOperation`).
+    /// Returns the operation that a request selects (specification, 6.1 `GetOperation`).
     pub(crate) fn operation(&self, name: Option<&str>) -> Result<Node<Operation>, Arc<[GraphqlError]>> {
         self.validated.operations.get(name).cloned().map_err(|_| {
             let sentence = match name {
@@ -206,7 +203,7 @@ impl Document {
         })
     }
 
-    /// The form that was judged.
+    /// Returns the validated form.
     pub(crate) fn validated(&self) -> &ExecutableDocument {
         &self.validated
     }
@@ -216,14 +213,14 @@ impl Document {
         self.selects_interfaces
     }
 
-    /// The form that the executor walks.
+    /// Returns the form that the executor needs.
     pub(crate) fn executable(&self) -> Executable {
         self.executable.clone()
     }
 }
 
-/// Whether an error only repeats another: apollo-compiler leaves out a field that it does not know, and then
-/// misses the selection that held nothing else. In the document, a field with a selection ends with its brace.
+/// Whether an error only repeats another. apollo-compiler drops an unknown field and then reports an empty selection if
+/// it was the only one. In the document, a field with a selection ends with its brace.
 fn is_echo(one: &Diagnostic<'_, DiagnosticData>) -> bool {
     let text = || {
         let at = one.error.location()?;
@@ -239,7 +236,7 @@ fn graphql_error(code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlErr
         (Code::GraphqlParseFailed, _) => {
             format!("Syntax Error: {}", message.trim_start_matches("syntax error: "))
         }
-        // In graphql-js's words it would repeat the literal, which can be a secret in the wrong place.
+        // graphql-js's message would repeat the literal, which may be a secret in the wrong place.
         (_, Some("UnsupportedValueType")) => one.error.to_string(),
         // It would name the type that the field is of for the type that the field has.
         (_, Some("MissingSubselection")) => match message.split_once(" of type ") {

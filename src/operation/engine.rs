@@ -1,4 +1,7 @@
 //! [`OperationEngine`]: runs queries and mutations to their response.
+//!
+//! [`OperationEngine::run`] is the entry point for HTTP; `super::subscription` adds subscriptions. Tests and `app` build the
+//! engine over an [`Executor`].
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -172,7 +175,7 @@ impl OperationEngine {
         rules: TransportRules,
         caller: Caller,
     ) -> OperationResponse {
-        if traces::are_on()
+        if traces::is_active()
             && let Ok(resolved) = self.preparer.resolve(&pending)
         {
             resolved.note_in_trace();
@@ -184,7 +187,7 @@ impl OperationEngine {
         let key = key.map(Arc::new);
         let deadline = Deadline::after(self.admission.as_deref().map(Admission::operation_timeout));
         loop {
-            let cached = |key: &Arc<_>| self.responses.look(key, |of| self.executor.revision(&caller, of));
+            let cached = |key: &Arc<_>| self.responses.lookup(key, |of| self.executor.revision(&caller, of));
             if let Some(cached) = key.as_ref().and_then(cached) {
                 self.preparer.persisted.store(document);
                 return cached;
@@ -207,9 +210,9 @@ impl OperationEngine {
             let revision = move |of| executor.revision(&asker, of);
             let (engine, asker) = (self.clone(), caller.clone());
             let execution = async move { engine.admit(prepared, asker, false, deadline).await };
-            let (response, got) = self.responses.get(key, revision, execution.boxed()).await;
+            let (response, source) = self.responses.get(key, revision, execution.boxed()).await;
             // The joined execution ran out of its own time. This request has time left, so it tries again.
-            if got != ValueSource::Joined || !response.is_late || deadline.is_over() {
+            if source != ValueSource::Joined || !response.is_late || deadline.is_over() {
                 return response.of(&label);
             }
         }

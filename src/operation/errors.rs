@@ -1,11 +1,9 @@
 //! The errors of a response: masked, and merged by their cause.
 //!
-//! Resolvers raise [`FieldError`]s, which arrive as the source of async-graphql's errors. An error without such a
-//! source is not written for clients (the library's `?` operator would expose any error's text), so it becomes
-//! `INTERNAL`. This happens after execution and not in an extension of the library, because a single extension
-//! doubles the execution time.
-//!
-//! Entry point: [`masked_and_merged`].
+//! The entry point is [`masked_and_merged`]. Resolvers raise [`FieldError`]s, which arrive as the source of async-graphql's
+//! errors. An error without such a source is not meant for clients (the library's `?` operator would expose any error's
+//! text), so it becomes `INTERNAL`. This happens after execution and not in an extension of the library, because a single
+//! extension doubles the execution time.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -32,10 +30,10 @@ const PATHS_NAMED: usize = 100;
 /// The message of every internal error.
 const MASKED: &str = "Something went wrong in Switchboard.";
 
-/// One entry of an answer's `errors`.
+/// An entry of a response's `errors`.
 #[derive(Debug, Clone, Serialize)]
 pub struct GraphqlError {
-    /// A sentence for people.
+    /// Message for people.
     pub message: String,
     /// The positions in the document.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -64,7 +62,7 @@ pub struct Extensions {
     retry_after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<Arc<str>>,
-    /// Of the representations that a router sent, which are meant; paths are its own, and lose that.
+    /// Index of the representation that caused the error. A router reports its own paths, which do not contain the index.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     representations: Vec<usize>,
     #[serde(skip_serializing_if = "is_one")]
@@ -91,14 +89,14 @@ impl GraphqlError {
         Self::new(Code::Internal, MASKED)
     }
 
-    /// With the kind of bad input.
+    /// Adds the kind of bad input.
     #[must_use]
     pub fn with_reason(mut self, reason: &'static str) -> Self {
         self.extensions.reason = Some(reason);
         self
     }
 
-    /// With the time after which the same request may succeed.
+    /// Adds the time after which the same request may succeed.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.extensions.retryable = Some(true);
@@ -106,7 +104,7 @@ impl GraphqlError {
         self
     }
 
-    /// With its places in the document.
+    /// Adds positions in the document.
     #[must_use]
     pub fn at(mut self, locations: Vec<Pos>) -> Self {
         self.locations = locations;
@@ -177,7 +175,7 @@ fn millis(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The identity of an error: a call that failed under twenty parents is reported once.
+/// Identity of an error, so that a call that failed under twenty parents is reported once.
 #[derive(PartialEq, Eq, Hash)]
 struct Cause {
     code: &'static str,
@@ -197,11 +195,10 @@ impl Cause {
     }
 }
 
-/// The errors of an execution as clients get them: masked, and merged by cause in the order of their
-/// first places.
+/// Masks the errors of an execution, and merges them by cause in the order of their first positions.
 pub(crate) fn masked_and_merged(mut errors: Vec<ServerError>) -> Vec<GraphqlError> {
-    // The executor reports errors in the order of their occurrence, which differs from run to run.
-    errors.sort_by_cached_key(place);
+    // The executor reports errors in the order of their occurrence, which differs between runs.
+    errors.sort_by_cached_key(position);
     let mut merged: Vec<GraphqlError> = Vec::new();
     let mut places: HashMap<Cause, usize> = HashMap::new();
     for error in errors.into_iter().map(GraphqlError::masked) {
@@ -218,7 +215,7 @@ pub(crate) fn masked_and_merged(mut errors: Vec<ServerError>) -> Vec<GraphqlErro
         }
     }
     for error in merged.iter().filter(|error| error.is_internal()) {
-        // Neither the text, which can be anybody's, nor the path, which is made of the client's aliases.
+        // Neither the message, which may contain data, nor the path, which contains the client's aliases, is logged.
         tracing::error!(
             places = error.extensions.count,
             location = ?error.locations.first(),
@@ -228,8 +225,8 @@ pub(crate) fn masked_and_merged(mut errors: Vec<ServerError>) -> Vec<GraphqlErro
     merged
 }
 
-/// The position of an error: in the document first, then in the lists of the response.
-fn place(error: &ServerError) -> impl Ord + use<> {
+/// Returns the position of an error: in the document first, then in the lists of the response.
+fn position(error: &ServerError) -> impl Ord + use<> {
     let segment = |segment: &PathSegment| match segment {
         PathSegment::Index(index) => (*index, String::new()),
         PathSegment::Field(name) => (0, name.clone()),
@@ -251,7 +248,7 @@ impl GraphqlError {
     }
 }
 
-/// The first few errors, and how many more there are.
+/// Returns the first few errors, and the number of the others.
 pub(super) fn first_errors(
     errors: impl IntoIterator<Item = GraphqlError, IntoIter: ExactSizeIterator>,
     code: Code,
@@ -265,7 +262,7 @@ pub(super) fn first_errors(
     listed
 }
 
-/// Ends an overlong sentence at a character's border.
+/// Shortens a long message at a character boundary.
 pub(crate) fn shortened(mut sentence: String) -> String {
     if sentence.len() > MESSAGE_BYTES {
         let border = (0..=MESSAGE_BYTES).rev().find(|&at| sentence.is_char_boundary(at)).unwrap_or(0);

@@ -22,8 +22,7 @@ pub trait Executor: Send + Sync + 'static {
     /// The schema in GraphQL's schema definition language.
     fn sdl(&self) -> String;
 
-    /// Executes one operation, already judged, on a caller's behalf, and enters what it cost upstream
-    /// in the statistics, if there are any.
+    /// Executes one validated operation for a caller, and records its upstream calls in the statistics.
     fn execute(
         &self,
         request: Request,
@@ -35,7 +34,7 @@ pub trait Executor: Send + Sync + 'static {
     /// time at which the freshness of that data changes, an operation returns the same response.
     fn revision(&self, caller: &Caller, of: Dependencies) -> Revision;
 
-    /// A tenant's accounts are not what they were: all of them are read again before they are served.
+    /// Expires a tenant's accounts, so that they are fetched again before they are served.
     fn accounts_changed(&self, _: &Tenant) {}
 
     /// The metrics of its operations. By default, metrics that are never read.
@@ -43,12 +42,12 @@ pub trait Executor: Send + Sync + 'static {
         Metrics::default()
     }
 
-    /// Listens to what a root field of a subscription is about, from now on or from a position on. An executor whose
-    /// schema has no subscriptions is never asked.
+    /// Subscribes to the changes of a subscription's root field, from now on or from a position. Not called for schemas
+    /// without subscriptions.
     ///
     /// # Errors
     /// If there is no credential for the upstream, the position is unknown, or there are too many subscribers.
-    fn listen(&self, _: &str, _: &Caller, _: Option<FeedPosition>) -> Result<EventSource, SubscribeError> {
+    fn subscribe(&self, _: &str, _: &Caller, _: Option<FeedPosition>) -> Result<EventSource, SubscribeError> {
         Err(SubscribeError::PositionGone)
     }
 
@@ -98,15 +97,15 @@ impl Executor for Graph {
         self.metrics()
     }
 
-    fn listen(
+    fn subscribe(
         &self,
         field: &str,
         caller: &Caller,
         after: Option<FeedPosition>,
     ) -> Result<EventSource, SubscribeError> {
         match field {
-            "providerChanged" => self.watches().providers(caller, after).map(EventSource::Providers),
-            _ => self.watches().accounts(caller, after).map(EventSource::Accounts),
+            "providerChanged" => self.change_feeds().providers(caller, after).map(EventSource::Providers),
+            _ => self.change_feeds().accounts(caller, after).map(EventSource::Accounts),
         }
     }
 

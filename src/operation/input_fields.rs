@@ -1,7 +1,7 @@
-//! Whether each input object has each of its fields once (specification, 5.6.3 "Input Object Field Uniqueness").
+//! Checks that each input object has each of its fields once (specification, 5.6.3 "Input Object Field Uniqueness").
 //!
-//! apollo-compiler 1.33 does not ask. Of two values a reader takes one and the executor the other, which is how a filter is
-//! smuggled past a check that reads the first.
+//! apollo-compiler 1.33 does not check this. Of two values, a check may read one and the executor the other, which would
+//! allow a filter to bypass the check.
 
 use std::collections::HashSet;
 
@@ -12,36 +12,36 @@ use async_graphql::Pos;
 use super::codes::Code;
 use super::errors::{GraphqlError, shortened};
 
-/// The input fields of a document that are there twice.
+/// Returns an error for each repeated input field.
 pub(crate) fn check(document: &Document) -> Vec<GraphqlError> {
-    let mut walk = Walk { document, repeated: Vec::new() };
+    let mut visitor = InputFieldVisitor { document, repeated: Vec::new() };
     for definition in &document.definitions {
         match definition {
             Definition::OperationDefinition(operation) => {
                 for variable in &operation.variables {
-                    variable.default_value.iter().for_each(|value| walk.value(value));
-                    walk.directives(&variable.directives);
+                    variable.default_value.iter().for_each(|value| visitor.value(value));
+                    visitor.directives(&variable.directives);
                 }
-                walk.directives(&operation.directives);
-                walk.selections(&operation.selection_set);
+                visitor.directives(&operation.directives);
+                visitor.selections(&operation.selection_set);
             }
             Definition::FragmentDefinition(fragment) => {
-                walk.directives(&fragment.directives);
-                walk.selections(&fragment.selection_set);
+                visitor.directives(&fragment.directives);
+                visitor.selections(&fragment.selection_set);
             }
             _ => {}
         }
     }
-    walk.repeated
+    visitor.repeated
 }
 
-struct Walk<'a> {
+struct InputFieldVisitor<'a> {
     document: &'a Document,
     repeated: Vec<GraphqlError>,
 }
 
-impl Walk<'_> {
-    /// As deep as the parser let them be, which holds its own recursion.
+impl InputFieldVisitor<'_> {
+    /// The parser limits the depth, which bounds the recursion.
     fn selections(&mut self, selections: &[Selection]) {
         for selection in selections {
             match selection {

@@ -1,4 +1,4 @@
-//! Introspection as the September 2025 edition of the specification has it (4.2), where the libraries lag behind.
+//! Introspection by the September 2025 edition of the specification (4.2), where the libraries differ from it.
 //!
 //! - apollo-compiler's built-in `__Type` has no `isOneOf`, which async-graphql serves and lists: [`schema`] adds it.
 //! - async-graphql returns null for `interfaces` of an interface, where the specification wants a list: [`mark_interfaces`]
@@ -13,14 +13,14 @@ use apollo_compiler::{Name, Schema};
 use async_graphql::parser::types as executed;
 use async_graphql::{Name as ResponseKey, Positioned, Value};
 
-/// Prefix of the response keys that hold the kind of a type; the rest is the response key of its `interfaces`. Names with two
-/// underscores are reserved for introspection, so no client's alias is among them.
+/// Prefix of the response keys with the kind of a type; the rest is the response key of its `interfaces`. Names with two
+/// underscores are reserved for introspection, so no client's alias has this prefix.
 const KIND_OF: &str = "__kindOf_";
 
-/// Reads the schema that documents are validated against.
+/// Parses the schema that documents are validated against.
 ///
 /// # Errors
-/// Where the text is not a valid schema.
+/// If the text is not a valid schema.
 pub(crate) fn schema(sdl: &str) -> Result<Valid<Schema>, String> {
     let mut schema = Schema::parse(sdl, "schema.graphql").map_err(|found| found.errors.to_string())?;
     if let Some(ExtendedType::Object(meta)) = schema.types.get_mut("__Type") {

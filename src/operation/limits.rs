@@ -1,8 +1,8 @@
-//! The limits that a document alone decides: depth, aliases, directives, and what it asks of the schema itself.
+//! Limits that depend on the document only: depth, aliases, directives, and introspection.
 //!
-//! They are judged once for a document, with its verdict. [`super::bounds`] came before and held it to a size that can
-//! be walked with every fragment spread out, as is done here: what counts is what would be executed. What depends on
-//! variables too is the [`super::cost`].
+//! [`check`] is the entry point; its errors are cached with the validation result. [`super::bounds`] runs before and
+//! guarantees that fragments can be expanded, as they are here: only executed fields count. [`super::cost`] covers what
+//! depends on variables too.
 
 use apollo_compiler::ExecutableDocument;
 use apollo_compiler::Node;
@@ -14,19 +14,19 @@ use super::codes::Code;
 use super::errors::GraphqlError;
 use super::settings::LimitSettings;
 
-/// The maximum nesting of introspection lists, as graphql-js has it (`MaxIntrospectionDepthRule`): the query
-/// of every tool has two, and each more multiplies the answer by the length of such a list.
+/// Maximum nesting of introspection lists, as in graphql-js (`MaxIntrospectionDepthRule`). The query of every tool has two,
+/// and each further list multiplies the response by its length.
 const INTROSPECTION_LISTS: usize = 2;
 
-/// The fields of introspection that are lists, but for `types`, under which all others lie, and those that end at once.
+/// Introspection fields that are lists, without `types`, which contains all others, and lists without fields of types.
 const NESTING_LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"];
 
-/// The exceeded limits, in every operation of a document that passed `bounds`; the first of each kind.
+/// Returns the first exceeded limit of each kind, over all operations of a document that passed `bounds`.
 pub(crate) fn check(document: &ExecutableDocument, limits: &LimitSettings) -> Vec<GraphqlError> {
-    document.operations.iter().flat_map(|operation| Walk::over(document, operation, limits)).collect()
+    document.operations.iter().flat_map(|operation| LimitVisitor::over(document, operation, limits)).collect()
 }
 
-struct Walk<'a> {
+struct LimitVisitor<'a> {
     document: &'a ExecutableDocument,
     limits: &'a LimitSettings,
     aliases: usize,
@@ -48,13 +48,13 @@ struct Place {
     lists: Option<usize>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> LimitVisitor<'a> {
     fn over(
         document: &'a ExecutableDocument,
         operation: &'a Operation,
         limits: &'a LimitSettings,
     ) -> Vec<GraphqlError> {
-        let mut walk = Self {
+        let mut visitor = Self {
             document,
             limits,
             aliases: 0,
@@ -66,12 +66,12 @@ impl<'a> Walk<'a> {
             introspection_too_deep: None,
             introspection: None,
         };
-        walk.directives(&operation.directives);
+        visitor.directives(&operation.directives);
         for variable in &operation.variables {
-            walk.directives(&variable.directives);
+            visitor.directives(&variable.directives);
         }
-        walk.selections(&operation.selection_set, Place { depth: 0, lists: None });
-        walk.into_errors()
+        visitor.selections(&operation.selection_set, Place { depth: 0, lists: None });
+        visitor.into_errors()
     }
 
     fn selections(&mut self, set: &'a SelectionSet, place: Place) {
@@ -103,7 +103,7 @@ impl<'a> Walk<'a> {
             }
         }
         let is_meta = matches!(field.name.as_str(), "__schema" | "__type");
-        // The schema's text is the schema too.
+        // The field `_sdl` returns the schema too.
         let tells_schema = is_meta || matches!(field.name.as_str(), "_service" | "_sdl");
         if tells_schema && self.introspection.is_none() {
             self.introspection = Some(field);

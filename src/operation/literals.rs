@@ -81,9 +81,9 @@ pub(crate) fn coerce(schema: &Schema, ty: &Type, literal: &Literal) -> Value {
         (Literal::Boolean(boolean), _) => Value::Boolean(*boolean),
         (Literal::String(text), _) => Value::String(text.clone()),
         (Literal::Int(_), Type::Named(name) | Type::NonNullNamed(name)) if name == "ID" => {
-            Value::String(written(literal))
+            Value::String(source_text(literal))
         }
-        (Literal::Int(_) | Literal::Float(_), _) => number(&written(literal)),
+        (Literal::Int(_) | Literal::Float(_), _) => number(&source_text(literal)),
         // Only a custom scalar takes a list here.
         (Literal::List(items), _) => {
             Value::List(items.iter().map(|literal| coerce(schema, ty, literal)).collect())
@@ -103,8 +103,8 @@ pub(crate) fn coerce(schema: &Schema, ty: &Type, literal: &Literal) -> Value {
     }
 }
 
-/// A number as the document writes it.
-fn written(literal: &Literal) -> String {
+/// Returns a number as the document writes it.
+fn source_text(literal: &Literal) -> String {
     match literal {
         Literal::Int(number) => number.as_str().to_owned(),
         Literal::Float(number) => number.as_str().to_owned(),
@@ -112,7 +112,7 @@ fn written(literal: &Literal) -> String {
     }
 }
 
-/// A number's value: whole where it is whole, so that `-0` is 0.
+/// Returns a number's value: an integer if it is whole, so that `-0` is 0.
 fn number(text: &str) -> Value {
     let whole = text.parse::<i64>().map(Number::from);
     match whole.or_else(|_| text.parse::<Number>()) {

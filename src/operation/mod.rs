@@ -2,8 +2,8 @@
 //!
 //! Entry point: [`OperationEngine`] ([`engine`]). A decoded request ([`request`]) passes these steps:
 //!
-//! 1. its document is found: sent along, or named ([`persisted`]);
-//! 2. the [`response_cache`] is asked; a hit ends here;
+//! 1. its document is resolved: sent with the request, or named by an id ([`persisted`]);
+//! 2. the [`response_cache`] is checked; a hit ends here;
 //! 3. [`document`] validates the text, once per text, against the schema ([`variable_positions`], [`input_fields`],
 //!    [`suggestions`]), fixed [`bounds`] and configured [`limits`];
 //! 4. [`prepare`] resolves the operation and coerces its [`variables`];
@@ -12,9 +12,9 @@
 //! 7. errors are masked and merged ([`errors`], under the [`codes`] that clients rely on) and the [`response`] is written
 //!    ([`response_body`]).
 //!
-//! [`subscription`] repeats steps 5 to 7 for every event. Nothing here knows HTTP: [`OperationResponse`] says what happened,
-//! and the transport chooses a status. [`response_origin`] and [`trace_attributes`] are what the request log, metrics and
-//! traces record.
+//! [`subscription`] repeats steps 5 to 7 for every event. Nothing here depends on HTTP: [`OperationResponse`] describes the
+//! result, and the transport chooses a status. [`response_origin`] and [`trace_attributes`] supply data for the request
+//! log, metrics and traces.
 
 mod admission;
 mod bounds;

@@ -31,32 +31,32 @@ use crate::domain::caller::{Tenant, TenantFingerprints};
 /// The prefix of a document id that is a hash.
 const BY_HASH: &str = "sha256:";
 
-/// The memory of an entry beside its text, in bytes: three hashes, and the cache's own bookkeeping.
+/// Overhead of an entry in bytes: three hashes, and the cache's own data.
 const BYTES_PER_ENTRY: usize = 320;
 
 /// The number of distinct untrusted documents to remember as logged. Beyond it, the oldest are logged again.
 const LOGGED: u64 = 10_000;
 
-/// A text, and where it came from.
+/// The text of a request's document, and how it was found.
 #[derive(Debug)]
 pub(crate) struct ResolvedDocument {
     pub(crate) text: Arc<str>,
-    /// The name under which it is to be kept, once it has been found right.
-    store_as: Option<Left>,
+    /// Key under which the document is stored after it has been validated.
+    store_as: Option<RegisteredKey>,
 }
 
 /// The key of an automatic document: the credentials that it was registered with, and its hash. So a tenant cannot
 /// find out which documents others use, and a hash cannot run a document that only another tenant has sent.
-type Left = (TenantFingerprints, Hash);
+type RegisteredKey = (TenantFingerprints, Hash);
 
-fn left_by(tenant: &Tenant, hash: Hash) -> Left {
+fn registered_key(tenant: &Tenant, hash: Hash) -> RegisteredKey {
     (tenant.fingerprints(), hash)
 }
 
-/// All documents that can be named.
+/// All documents that requests can name.
 pub(crate) struct PersistedDocuments {
     trusted: Option<(TrustedDocuments, DocumentMode)>,
-    automatic: Option<Cache<Left, Arc<str>>>,
+    automatic: Option<Cache<RegisteredKey, Arc<str>>>,
     logged: Cache<Hash, ()>,
 }
 
@@ -64,18 +64,18 @@ impl PersistedDocuments {
     /// Creates the store from its settings and the trusted documents, if there are any.
     pub(crate) fn new(settings: &DocumentSettings, trusted: Option<TrustedDocuments>) -> Self {
         let automatic = settings.automatic.then(|| {
-            let weigh = |_: &Left, text: &Arc<str>| {
+            let weigh = |_: &RegisteredKey, text: &Arc<str>| {
                 u32::try_from(text.len().saturating_add(BYTES_PER_ENTRY)).unwrap_or(u32::MAX)
             };
             let cache = Cache::builder().max_capacity(settings.automatic_limit_bytes).weigher(weigh);
-            // By frequency a new document would be turned away where all places are taken, each time that it is left here.
+            // Eviction by age: with eviction by frequency, a full cache would reject each new document again and again.
             cache.eviction_policy(EvictionPolicy::lru()).build()
         });
         let trusted = trusted.map(|trusted| (trusted, settings.mode));
         Self { trusted, automatic, logged: Cache::new(LOGGED) }
     }
 
-    /// The same, with what clients left with another, where both let them.
+    /// Creates the store with the documents that clients have registered in another, if both allow registration.
     pub(crate) fn keeping_registered(&self, other: &Self) -> Self {
         let automatic = match (&self.automatic, &other.automatic) {
             (Some(_), Some(left)) => Some(left.clone()),
@@ -84,17 +84,17 @@ impl PersistedDocuments {
         Self { trusted: self.trusted.clone(), automatic, logged: self.logged.clone() }
     }
 
-    /// None of either kind: a request brings its document.
+    /// Creates a store without documents: each request must contain its own.
     pub(crate) fn none() -> Self {
         Self { trusted: None, automatic: None, logged: Cache::new(0) }
     }
 
-    /// The trusted documents, where there are any.
+    /// Returns the trusted documents, if there are any.
     pub(crate) fn trusted(&self) -> Option<&TrustedDocuments> {
         self.trusted.as_ref().map(|(trusted, _)| trusted)
     }
 
-    /// The text that a request means.
+    /// Returns the document text of a request.
     ///
     /// # Errors
     /// If it names an unknown document, names it incorrectly, or sends one that is not trusted.
@@ -105,8 +105,8 @@ impl PersistedDocuments {
     ) -> Result<ResolvedDocument, Box<GraphqlError>> {
         let named = Named::of(request)?;
         match (request.query.take(), named) {
-            (Some(text), None) => self.brought(text.into(), None, tenant),
-            (Some(text), Some(Named::Hash(hash))) => self.brought(text.into(), Some(hash), tenant),
+            (Some(text), None) => self.sent(text.into(), None, tenant),
+            (Some(text), Some(Named::Hash(hash))) => self.sent(text.into(), Some(hash), tenant),
             (Some(_), Some(Named::ManifestId(_))) => refuse(Code::BadUserInput, NO_HASH, "BAD_REQUEST"),
             (Some(_), Some(Named::Id(_))) => {
                 let sentence = "The request has a `documentId` and a `query`: send one of the two.";
@@ -122,12 +122,12 @@ impl PersistedDocuments {
         }
     }
 
-    /// Keeps a document that has been found right under the hash that it was sent with. One that is wrong is not kept: it
-    /// would only push others out.
+    /// Stores a valid document under the hash of its request. An invalid one is not stored: it would only displace
+    /// others.
     pub(crate) fn store(&self, document: &ResolvedDocument) {
         if let (Some(automatic), Some(left)) = (&self.automatic, document.store_as) {
             automatic.insert(left, Arc::clone(&document.text));
-            // moka weighs up to 64 insertions late, and each of these can be as large as a body.
+            // moka weighs up to 64 insertions late, and each of these can be as large as a request body.
             automatic.run_pending_tasks();
         }
     }
@@ -142,12 +142,12 @@ impl PersistedDocuments {
         }
         let known = trusted.or_else(|| match (named, &self.automatic) {
             (Named::Hash(hash), Some(automatic)) if !self.is_enforced() => {
-                automatic.get(&left_by(tenant, *hash))
+                automatic.get(&registered_key(tenant, *hash))
             }
             _ => None,
         });
         known.ok_or_else(|| {
-            // The words that clients compare.
+            // Clients compare this exact message.
             Box::new(if self.trusted.is_none() && self.automatic.is_none() {
                 GraphqlError::new(Code::PersistedQueryNotSupported, "PersistedQueryNotSupported")
             } else {
@@ -156,7 +156,7 @@ impl PersistedDocuments {
         })
     }
 
-    fn brought(
+    fn sent(
         &self,
         text: Arc<str>,
         said: Option<Hash>,
@@ -182,14 +182,14 @@ impl PersistedDocuments {
             }
         }
         let said = said.filter(|_| self.automatic.is_some());
-        Ok(ResolvedDocument { text, store_as: said.map(|hash| left_by(tenant, hash)) })
+        Ok(ResolvedDocument { text, store_as: said.map(|hash| registered_key(tenant, hash)) })
     }
 
     fn is_enforced(&self) -> bool {
         matches!(self.trusted, Some((_, DocumentMode::Enforce)))
     }
 
-    /// Says once of each document that it is not trusted; its hash and not its text, which is anybody's.
+    /// Logs once for each document that it is not trusted. Logs its hash, because the text may contain data.
     fn log(&self, hash: Hash) {
         if self.logged.get(&hash).is_none() {
             self.logged.insert(hash, ());
@@ -202,7 +202,7 @@ impl PersistedDocuments {
 enum Named {
     Hash(Hash),
     Id(String),
-    /// Sent as `sha256Hash`, as Apollo's clients do with ids that a manifest has instead of hashes.
+    /// Sent as `sha256Hash`, as Apollo's clients also do with manifest ids that are not hashes.
     ManifestId(String),
 }
 

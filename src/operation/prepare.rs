@@ -1,4 +1,4 @@
-//! From a request to an operation that can be executed.
+//! Prepares a request for execution.
 //!
 //! A [`PendingOperation`] is a request whose document is known. Its operation is resolved at most once, when it is first
 //! needed: a response cache hit needs none. A [`PreparedOperation`] also has coerced variables and holds all that

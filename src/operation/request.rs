@@ -12,11 +12,11 @@ use apollo_compiler::response::{JsonMap, JsonValue, serde_json_bytes::ByteString
 /// One operation to run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OperationRequest {
-    /// The document's text; absent where the request names one.
+    /// The document; absent if the request names one by its id.
     pub query: Option<String>,
-    /// The id of a document that is known here.
+    /// Id of a persisted document.
     pub document_id: Option<String>,
-    /// Which of the document's operations is meant.
+    /// Name of the operation to run, if the document has several.
     pub operation_name: Option<String>,
     /// The variables' values, not yet coerced.
     pub variables: JsonMap,
@@ -24,28 +24,27 @@ pub struct OperationRequest {
     pub extensions: JsonMap,
 }
 
-/// Why something is no GraphQL request; its `Display` is for the client.
+/// Reason why a request is not a GraphQL request, as a message for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RequestError(String);
 
 impl OperationRequest {
-    /// Whether the answer shall list what it cost upstream: `{"switchboard": {"trace": true}}` in the
-    /// extensions.
+    /// Whether the client requests the list of upstream calls: `{"switchboard": {"trace": true}}` in the extensions.
     #[must_use]
     pub fn asks_for_trace(&self) -> bool {
         let switchboard = self.extensions.get("switchboard").and_then(JsonValue::as_object);
         switchboard.and_then(|ours| ours.get("trace")).and_then(JsonValue::as_bool) == Some(true)
     }
 
-    /// The position that a subscriber comes back with: `{"switchboard": {"after": "…"}}` in the extensions.
+    /// Position from which a subscription resumes: `{"switchboard": {"after": "…"}}` in the extensions.
     #[must_use]
     pub fn resumes_after(&self) -> Option<&str> {
         let switchboard = self.extensions.get("switchboard").and_then(JsonValue::as_object);
         switchboard.and_then(|ours| ours.get("after")).and_then(JsonValue::as_str)
     }
 
-    /// Reads the body of a POST.
+    /// Parses the body of a POST.
     ///
     /// # Errors
     /// If the body is not a JSON object, or one of its members has the wrong type.
@@ -54,7 +53,7 @@ impl OperationRequest {
             return refuse("The request has no body. Send a JSON object with a `query`.");
         }
         refuse_too_many_values(body)?;
-        // Only the place of the mistake is passed on: serde's own words can repeat what was sent.
+        // Only the position of the mistake is reported: serde's own message can repeat input.
         let no_json = |error: serde_json::Error| {
             RequestError(format!("The body is no JSON: line {}, column {}.", error.line(), error.column()))
         };
@@ -74,7 +73,7 @@ impl OperationRequest {
         }
     }
 
-    /// Reads the parameters of a GET, as they stand after the `?`.
+    /// Parses the parameters of a GET, which follow the `?`.
     ///
     /// # Errors
     /// If `query` is missing and no document is named, a parameter is repeated, or `variables` or `extensions` is
@@ -125,8 +124,8 @@ impl OperationRequest {
 /// five times as many as it can be configured to.
 const VALUES_MAX: usize = 10_000;
 
-/// A number of one digit takes some 70 bytes once it is decoded: a body of nothing else would become many times what the
-/// room for bodies was asked for. So values are counted before they are decoded, by what separates them.
+/// A one-digit number takes about 70 bytes after decoding, so a body of numbers would exceed the memory that was reserved
+/// for it. Values are therefore counted, by their separators, before they are decoded.
 fn refuse_too_many_values(json: &[u8]) -> Result<(), RequestError> {
     if json.len() <= VALUES_MAX {
         // Every value has at least one byte.
@@ -148,13 +147,13 @@ fn refuse_too_many_values(json: &[u8]) -> Result<(), RequestError> {
     Ok(())
 }
 
-/// Whether a URL's query holds text: the library puts U+FFFD where it does not, which then would be asked for.
+/// Whether a URL's query is UTF-8. The library replaces invalid bytes by U+FFFD, which would change the request.
 fn is_utf8(query: &str) -> bool {
     let mut pieces = query.split('%');
     let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
     for piece in pieces {
         let digits = piece.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        // What is no escape stands for itself (URL standard, "percent-decode").
+        // An incomplete escape stands for itself (URL standard, "percent-decode").
         let (byte, escaped) =
             digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).map_or((b'%', 0), |byte| (byte, 2));
         bytes.push(byte);
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_read_whole() {
+    fn all_members_of_a_body_are_parsed() {
         let body =
             br#"{"query":"{ a }","operationName":null,"variables":{"n":1},"extensions":{"e":[]},"other":1}"#;
         let request = OperationRequest::from_json(body).unwrap();
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_in_a_body_has_its_own_sentence() {
+    fn each_mistake_in_a_body_has_its_own_message() {
         for (body, sentence) in [
             ("", "The request has no body. Send a JSON object with a `query`."),
             ("{ \"secret\": hunter2", "The body is no JSON: line 1, column 13."),
@@ -241,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_comes_twice_is_refused_whatever_it_is() {
+    fn a_repeated_member_is_rejected() {
         for name in ["query", "documentId", "operationName", "variables", "extensions"] {
             for (first, second) in [("null", "null"), (r#""a""#, "{}")] {
                 let body = format!(r#" {{"query2":1,"{name}":{first},"other":1,"{name}":{second}}}"#);
@@ -256,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_counted_before_they_are_decoded_and_texts_are_not_looked_into() {
+    fn values_outside_strings_are_counted_before_decoding() {
         let body = |values: &str| format!(r#"{{"query":"{{ a }}","variables":{{"x":[{values}]}}}}"#);
         let sentence = "The request's JSON holds more than 10000 values.";
         assert_eq!(refusal(&body(&["0"; 10_000].join(","))), sentence);
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_read_and_each_mistake_in_it_named() {
+    fn a_url_is_parsed_and_each_mistake_has_its_own_message() {
         let request = OperationRequest::from_url(
             "query=%7B+a+%7D&operationName=&variables=%7B%22n%22%3A1%7D&extensions=&unknown=1",
         );

@@ -88,7 +88,7 @@ impl OperationResponse {
         Self::failed(Outcome::Crashed, &[GraphqlError::internal()])
     }
 
-    /// The same response, labelled with its operation.
+    /// Adds the operation to the response's origin.
     pub(super) fn of(mut self, operation: &Arc<Operation>) -> Self {
         self.origin.operation = Some(Arc::clone(operation));
         self

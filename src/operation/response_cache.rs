@@ -1,14 +1,13 @@
-//! The cache of whole responses, above execution: a repeated query costs one look-up and is neither parsed nor
-//! executed.
+//! Cache of whole responses, above execution: a repeated query costs one lookup and is neither parsed nor executed.
 //!
-//! A response changes in one of two ways. By time: its [`Freshness::changes_at`]. Or because data that it depends on was
-//! fetched, invalidated or evicted, or a fetch failed: then its [`Revision`] differs. A response is cached only if nothing
-//! that it depends on was fetched during its execution, and served only while neither has changed. So it equals, byte for
-//! byte, what execution would return at that moment. The first response, whose parts had to be fetched, is therefore not
-//! cached, and the second is.
+//! [`ResponseCache`] is the entry point; the engine uses it. A response changes in one of two ways: by time, at its
+//! [`Freshness::changes_at`], or because data that it depends on was fetched, invalidated or evicted, or a fetch failed,
+//! which changes the [`Revision`]. A response is cached only if nothing that it depends on was fetched during its
+//! execution, and served only while neither has changed. So it equals, byte for byte, what execution would return at
+//! that moment. The first response, whose parts had to be fetched, is therefore not cached, and the second is.
 //!
-//! The cache below records the [`Dependencies`], because it sees every read. One revision of the whole tenant was simpler, but
-//! under memory pressure each eviction ended all responses of a tenant.
+//! The data cache records the [`Dependencies`], because it sees every read. Rejected: one revision for the whole tenant,
+//! with which each eviction under memory pressure ended all responses of the tenant.
 //!
 //! Equal requests at the same time share one execution.
 
@@ -30,15 +29,15 @@ use crate::loaders::cache::single_flight::SingleFlight;
 use crate::loaders::cache::upstream_cache::Revision;
 use crate::telemetry::requests::Made;
 
-/// Root fields whose answers are of the moment, or of the one who asks.
-const NEVER_KEPT: [&str; 2] = ["upstreams", "viewer"];
+/// Root fields whose responses depend on the current time or on the caller's session.
+const NEVER_CACHED: [&str; 2] = ["upstreams", "viewer"];
 
 /// The approximate memory of an entry beside its texts, in bytes.
 const ENTRY_BYTES: usize = 640;
 
-/// Whether answers with such root fields may be kept, and shared by those who ask at once.
+/// Whether responses with these root fields may be cached, and shared by concurrent requests.
 pub(super) fn is_shareable<'f>(mut root_fields: impl Iterator<Item = &'f str>) -> bool {
-    root_fields.all(|name| !NEVER_KEPT.contains(&name))
+    root_fields.all(|name| !NEVER_CACHED.contains(&name))
 }
 
 /// The identity of a response: the caller and the request, compared completely.
@@ -48,12 +47,12 @@ pub(super) struct ResponseKey {
     view: View,
     document: Arc<str>,
     operation_name: Option<Box<str>>,
-    /// As JSON: decoded, a value weighs many times its text. Who orders them otherwise asks something else.
+    /// As JSON text, because a decoded value weighs many times its text. Other member orders are other keys.
     variables: Box<str>,
 }
 
 impl ResponseKey {
-    /// The question of a caller's request; none where its variables cannot be written.
+    /// Returns the key of a caller's request, or `None` if its variables cannot be serialized.
     pub(super) fn of(document: &Arc<str>, request: &OperationRequest, caller: &Caller) -> Option<Self> {
         let variables = match request.variables.is_empty() {
             true => String::new(),
@@ -75,105 +74,109 @@ impl ResponseKey {
     }
 }
 
-/// A kept answer, and how long it is good for.
+/// A cached response and its validity.
 struct CachedResponse {
-    answer: OperationResponse,
-    /// None where nothing was read for it; it may still say that nothing is known, which holds while the revision does.
-    made_of: Option<Freshness>,
-    depends_on: Dependencies,
-    made_in: Revision,
+    response: OperationResponse,
+    /// `None` if nothing was read. The response may still state that nothing is known, which is valid for the revision.
+    freshness: Option<Freshness>,
+    dependencies: Dependencies,
+    revision: Revision,
     /// A jump of the clock changes the times in a response.
     jumps: ClockJumps,
 }
 
-/// The answers that are kept, and those that are being made.
+/// The cached responses, and the executions in flight.
 pub(super) struct ResponseCache {
     clock: Clock,
-    kept: BoundedMap<Arc<ResponseKey>, Arc<CachedResponse>>,
-    /// With the epochs in which each began: what began before a drop is not given to those who ask after it.
+    responses: BoundedMap<Arc<ResponseKey>, Arc<CachedResponse>>,
+    /// With the epochs at the start of each execution. A request after an expiry does not join one from before it.
     flights: SingleFlight<(Arc<ResponseKey>, (u64, u64)), OperationResponse>,
 }
 
 impl ResponseCache {
-    /// ResponseCache that weigh at most `limit_bytes`.
+    /// Creates a cache of at most `limit_bytes`.
     pub(super) fn new(limit_bytes: u64, clock: Clock) -> Self {
-        let weigh = |question: &Arc<ResponseKey>, finished: &Arc<CachedResponse>| {
-            ENTRY_BYTES + question.weight_bytes() + finished.answer.body.len()
+        let weigh = |key: &Arc<ResponseKey>, cached: &Arc<CachedResponse>| {
+            ENTRY_BYTES + key.weight_bytes() + cached.response.body.len()
         };
         Self {
             clock,
-            kept: BoundedMap::new(limit_bytes, weigh),
+            responses: BoundedMap::new(limit_bytes, weigh),
             flights: SingleFlight::new(|_| OperationResponse::crashed()),
         }
     }
 
-    /// Keeps none of those that are finished.
+    /// Removes all cached responses.
     pub(super) fn clear(&self) {
-        self.kept.clear();
+        self.responses.clear();
     }
 
     /// The weight of the cached responses, and its limit.
     pub(super) fn weight_and_limit_bytes(&self) -> (u64, u64) {
-        (self.kept.weight_bytes(), self.kept.limit_bytes())
+        (self.responses.weight_bytes(), self.responses.limit_bytes())
     }
 
-    /// All that is kept: whose and what for, and the answers' bytes.
+    /// Returns all cached data, for tests that search for data that must not be cached.
     pub(super) fn dump(&self) -> Vec<(String, Bytes)> {
-        let one = |(question, finished): (Arc<Arc<ResponseKey>>, Arc<CachedResponse>)| {
-            let ResponseKey { tenant, view, document, variables, .. } = &**question;
-            let question = format!("{tenant:?} {view:?} {document} {variables}");
-            (question, finished.answer.body.clone())
+        let one = |(key, cached): (Arc<Arc<ResponseKey>>, Arc<CachedResponse>)| {
+            let ResponseKey { tenant, view, document, variables, .. } = &**key;
+            let key = format!("{tenant:?} {view:?} {document} {variables}");
+            (key, cached.response.body.clone())
         };
-        self.kept.all().into_iter().map(one).collect()
+        self.responses.all().into_iter().map(one).collect()
     }
 
-    /// The cached response, if it still is what execution would return; `revision` returns the current revision of the caller's
-    /// data.
-    pub(super) fn look(
+    /// Returns the cached response if execution would still return it. `revision` returns the current revision of the
+    /// caller's data.
+    pub(super) fn lookup(
         &self,
-        question: &ResponseKey,
+        key: &ResponseKey,
         revision: impl FnOnce(Dependencies) -> Revision,
     ) -> Option<OperationResponse> {
-        let finished = self.kept.get(question)?;
-        let is_in_time = finished.made_of.is_none_or(|parts| self.clock.instant_now() < parts.changes_at);
-        let has_jumped = finished.jumps != self.clock.jumps();
-        let is_good = is_in_time && !has_jumped && finished.made_in == revision(finished.depends_on);
-        is_good.then(|| finished.answer.clone())
+        let cached = self.responses.get(key)?;
+        let is_in_time = cached.freshness.is_none_or(|parts| self.clock.instant_now() < parts.changes_at);
+        let has_jumped = cached.jumps != self.clock.jumps();
+        let is_valid = is_in_time && !has_jumped && cached.revision == revision(cached.dependencies);
+        is_valid.then(|| cached.response.clone())
     }
 
     /// Joins an execution of an equal request that is in progress, or starts this one, and returns which of both.
     /// An execution returns its response and the freshness of its parts.
     pub(super) async fn get(
         self: &Arc<Self>,
-        question: Arc<ResponseKey>,
+        key: Arc<ResponseKey>,
         revision: impl Fn(Dependencies) -> Revision + Clone + Send + 'static,
         execution: impl Future<Output = (OperationResponse, Option<Freshness>)> + Send + 'static,
     ) -> (OperationResponse, ValueSource) {
-        let landed = || self.look(&question, revision.clone());
-        let (answers, key, revised) = (Arc::clone(self), Arc::clone(&question), revision.clone());
+        let cached = || self.lookup(&key, revision.clone());
+        let (responses, cache_key, current_revision) = (Arc::clone(self), Arc::clone(&key), revision.clone());
         let flight = async move {
-            let (before, jumps) = (revised(Dependencies::ALL), answers.clock.jumps());
-            let ((answer, parts), depends_on) = dependencies::recorded(execution).await;
-            let is_whole = answer.outcome == (Outcome::Executed { whole: true });
-            let made_in = revised(depends_on);
-            // One that had no time to wait shows what is old, and the next that has waits for what is newer.
-            if is_whole && !answer.is_late && made_in.is_unchanged_since(&before) {
-                let answer = answer.to_cached();
-                answers.keep(key, CachedResponse { answer, made_of: parts, depends_on, made_in, jumps });
+            let (before, jumps) = (current_revision(Dependencies::ALL), responses.clock.jumps());
+            let ((response, freshness), dependencies) = dependencies::recorded(execution).await;
+            let is_whole = response.outcome == (Outcome::Executed { whole: true });
+            let revision = current_revision(dependencies);
+            // A response that was built without time to wait contains stale data. A caller with time executes again.
+            if is_whole && !response.is_late && revision.is_unchanged_since(&before) {
+                let cached = response.to_cached();
+                responses.store(
+                    cache_key,
+                    CachedResponse { response: cached, freshness, dependencies, revision, jumps },
+                );
             }
-            answer
+            response
         };
-        let key = (Arc::clone(&question), revision(Dependencies::default()).epochs());
-        let (mut answer, got) = self.flights.join(key, landed, flight.instrument(Span::current())).await;
-        if got == ValueSource::Joined {
-            answer.origin = answer.origin.shared(Made::Joined);
+        let flight_key = (key.clone(), revision(Dependencies::default()).epochs());
+        let (mut response, source) =
+            self.flights.join(flight_key, cached, flight.instrument(Span::current())).await;
+        if source == ValueSource::Joined {
+            response.origin = response.origin.shared(Made::Joined);
         }
-        (answer, got)
+        (response, source)
     }
 
-    fn keep(&self, question: Arc<ResponseKey>, response: CachedResponse) {
-        if response.made_of.is_none_or(|parts| self.clock.instant_now() < parts.changes_at) {
-            self.kept.insert(question, Arc::new(response));
+    fn store(&self, key: Arc<ResponseKey>, cached: CachedResponse) {
+        if cached.freshness.is_none_or(|parts| self.clock.instant_now() < parts.changes_at) {
+            self.responses.insert(key, Arc::new(cached));
         }
     }
 }

@@ -26,31 +26,31 @@ use crate::graphql::subscription::Event;
 use crate::loaders::stats::OperationStats;
 use crate::loaders::watch::feed::SubscribeError;
 use crate::loaders::watch::feed::{FeedEvent, FeedPosition};
-use crate::telemetry::requests::{self, Listening, Operation, RequestRecord, Transport};
-use crate::telemetry::traces::Origin;
+use crate::telemetry::requests::{self, OpenSubscription, Operation, RequestRecord, Transport};
+use crate::telemetry::traces::SpanOrigin;
 
 /// The output of an operation for a transport that streams.
 pub enum OperationOutput {
-    /// A query or a mutation, which is answered once, or a subscription that was refused.
+    /// The response of a query, a mutation, or a rejected subscription.
     Response(OperationResponse),
     /// A subscription.
     Subscription(Box<Subscription>),
 }
 
-/// A subscription under way.
+/// A running subscription.
 pub struct Subscription {
     engine: OperationEngine,
     prepared: PreparedOperation,
     caller: Caller,
     source: EventSource,
-    trace_origin: Origin,
+    trace_origin: SpanOrigin,
     has_ended: bool,
 }
 
-/// One answer of a subscription.
+/// One response of a subscription.
 #[derive(Debug, Clone)]
 pub struct SubscriptionEvent {
-    /// The answer.
+    /// The response.
     pub response: OperationResponse,
     /// The position of the subscription: a client that resumes from it receives what it missed.
     pub position: String,
@@ -95,8 +95,9 @@ impl OperationEngine {
         // A subscription has exactly one root field (specification, 5.2.4.1).
         let field = resolved.operation.root_fields(resolved.document.validated()).next();
         let field = field.map_or("", |field| field.name.as_str());
-        let source = after.and_then(|after| self.executor.listen(field, &caller, after)).map_err(refused)?;
-        let trace_origin = Origin::here();
+        let source =
+            after.and_then(|after| self.executor.subscribe(field, &caller, after)).map_err(refused)?;
+        let trace_origin = SpanOrigin::here();
         let subscription =
             Subscription { engine: self.clone(), prepared, caller, source, trace_origin, has_ended: false };
         match subscription.response(Event::None).await {
@@ -118,7 +119,7 @@ impl OperationOutput {
 }
 
 impl Subscription {
-    /// The next answer; `None` where none will follow.
+    /// Returns the next response, or `None` after the last one.
     pub async fn next(&mut self) -> Option<SubscriptionEvent> {
         if self.has_ended {
             return None;
@@ -141,7 +142,7 @@ impl Subscription {
         }
     }
 
-    /// Which operation it is.
+    /// Returns the subscription's operation.
     fn operation(&self) -> &Arc<Operation> {
         &self.prepared.resolved.label
     }
@@ -155,9 +156,9 @@ impl Subscription {
 
     /// Registers the subscription in the metrics until the returned guard is dropped.
     #[must_use]
-    pub fn listening(&self, transport: Transport) -> Listening {
+    pub fn open_subscription(&self, transport: Transport) -> OpenSubscription {
         let requests = Arc::clone(self.engine.metrics().requests());
-        Listening::begin(requests, Arc::clone(self.operation()), transport)
+        OpenSubscription::begin(requests, Arc::clone(self.operation()), transport)
     }
 
     /// Whether the last response ended the subscription.
@@ -175,18 +176,18 @@ impl Subscription {
         }
     }
 
-    /// The same as [`Self::response`], in a trace of its own.
+    /// Like [`Self::response`], in its own trace.
     async fn response_traced(&self, event: Event) -> Option<OperationResponse> {
         let span =
             self.trace_origin.event(self.prepared.resolved.operation.name.as_ref().map(|name| name.as_str()));
         let response = span.around(self.response(event)).await;
-        if let Some(fact) = response.as_ref().and_then(OperationResponse::failure) {
-            span.note(fact);
+        if let Some(attribute) = response.as_ref().and_then(OperationResponse::failure) {
+            span.note(attribute);
         }
         response
     }
 
-    /// The answer to one event, where it is one for this caller.
+    /// Returns the response to one event, or `None` if the event does not match for this caller.
     async fn response(&self, event: Event) -> Option<OperationResponse> {
         let admission = self.engine.admission.as_deref();
         let deadline = Deadline::after(admission.map(Admission::operation_timeout));
@@ -223,8 +224,11 @@ impl Subscription {
     }
 }
 
-fn event_of<E>(heard: FeedEvent<E>, event: impl FnOnce(Arc<E>) -> Event) -> Result<Event, Box<GraphqlError>> {
-    match heard {
+fn event_of<E>(
+    feed_event: FeedEvent<E>,
+    event: impl FnOnce(Arc<E>) -> Event,
+) -> Result<Event, Box<GraphqlError>> {
+    match feed_event {
         FeedEvent::Change(change) => Ok(event(change)),
         FeedEvent::TooSlow => Err(Box::new(GraphqlError::new(
             Code::Overloaded,

@@ -1,7 +1,7 @@
 //! Suggestions for unknown names, as graphql-js makes them: "Did you mean …?".
 //!
-//! apollo-compiler reports errors in graphql-js's words but suggests nothing. Suggestions help to find a typo. They
-//! also reveal the schema where introspection is disabled, so they can be disabled as well.
+//! apollo-compiler's messages are worded as graphql-js's, but have no suggestions. Suggestions help to find a typo. They
+//! also reveal names of the schema if introspection is disabled, so they can be disabled as well.
 
 use apollo_compiler::Schema;
 use apollo_compiler::schema::ExtendedType;
@@ -9,7 +9,7 @@ use apollo_compiler::schema::ExtendedType;
 /// The maximum number of suggestions.
 const SUGGESTED: usize = 3;
 
-/// Names that are longer are not compared: no name of a schema is, and comparing costs the product of both lengths.
+/// Maximum length of a compared name. All names of the schema are shorter, and a comparison costs the product of both lengths.
 const LONGEST: usize = 64;
 
 /// The text to append to a message about an unknown field or argument. `None` if no name is similar, or the message
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_names_of_the_same_place_are_suggested() {
+    fn the_nearest_names_of_the_same_type_are_suggested() {
         let sdl =
             "type Query { provider(id: ID): Int providers: Int provide: Int toolkit: Int _entities: Int }";
         let schema = Schema::parse_and_validate(sdl, "schema").unwrap();

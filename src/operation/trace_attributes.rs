@@ -1,24 +1,24 @@
-//! Attributes of traces: which operation a request runs, and with which code it fails.
+//! Trace attributes of an operation: its kind and name, and its error code.
 
 use super::prepare::ResolvedOperation;
 use super::response::{OperationResponse, Outcome};
-use crate::telemetry::traces::{self, Fact};
+use crate::telemetry::traces::{self, SpanAttribute};
 
 impl ResolvedOperation {
     /// Adds the operation to the current span, if the request is traced.
     pub(super) fn note_in_trace(&self) {
         let (kind, name) = (self.operation.operation_type.name(), self.operation.name.as_deref());
-        traces::note(Fact::Operation { kind, name });
+        traces::note(SpanAttribute::Operation { kind, name });
     }
 }
 
 impl OperationResponse {
     /// The attribute that says what failed: a request that was refused is not an error of Switchboard.
-    pub(super) fn failure(&self) -> Option<Fact<'static>> {
+    pub(super) fn failure(&self) -> Option<SpanAttribute<'static>> {
         let code = self.origin.code?;
         Some(match self.outcome {
-            Outcome::Refused | Outcome::MutationNotAllowed => Fact::Refused(code),
-            Outcome::Executed { .. } | Outcome::Overloaded | Outcome::Crashed => Fact::Failed(code),
+            Outcome::Refused | Outcome::MutationNotAllowed => SpanAttribute::Refused(code),
+            Outcome::Executed { .. } | Outcome::Overloaded | Outcome::Crashed => SpanAttribute::Failed(code),
         })
     }
 

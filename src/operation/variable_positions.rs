@@ -1,8 +1,8 @@
-//! Whether each variable may stand where it is used (specification, 5.8.5 "All Variable Usages Are Allowed").
+//! Checks that each variable is allowed where it is used (specification, 5.8.5 "All Variable Usages Are Allowed").
 //!
-//! apollo-compiler 1.33 asks this of whole arguments alone: of a variable within a list or an input object it
-//! compares the name of the type, and a default of null counts as one. What slips through reaches the executor
-//! as a null or a lone item where none can be, and would end as a fault of this layer.
+//! apollo-compiler 1.33 checks this for whole arguments only. Inside a list or an input object it compares only the name
+//! of the type, and treats a default of null as a default. Without this check the executor would receive a null or a
+//! single item where it cannot occur, and fail with an internal error.
 
 use apollo_compiler::ast::{InputValueDefinition, Type, Value, VariableDefinition};
 use apollo_compiler::executable::Operation;
@@ -15,23 +15,23 @@ use async_graphql::Pos;
 use super::codes::Code;
 use super::errors::{GraphqlError, shortened};
 
-/// The variables of a document that stand where they may not.
+/// Returns an error for each variable that is used where its type is not allowed.
 pub(crate) fn check(schema: &Schema, document: &ExecutableDocument) -> Vec<GraphqlError> {
     let operations = document.operations.iter();
-    operations.flat_map(|operation| Walk::over(schema, document, operation, None)).collect()
+    operations.flat_map(|operation| UsageVisitor::over(schema, document, operation, None)).collect()
 }
 
-/// The variables that are null, as their types let them, where only the absent value would stand for a default.
+/// Returns an error for each variable that is null at a position where only an absent value selects the default.
 pub(crate) fn check_nulls(
     schema: &Schema,
     document: &ExecutableDocument,
     operation: &Operation,
     values: &JsonMap,
 ) -> Vec<GraphqlError> {
-    Walk::over(schema, document, operation, Some(values))
+    UsageVisitor::over(schema, document, operation, Some(values))
 }
 
-struct Walk<'a> {
+struct UsageVisitor<'a> {
     schema: &'a Schema,
     variables: &'a [Node<VariableDefinition>],
     sources: &'a SourceMap,
@@ -40,7 +40,7 @@ struct Walk<'a> {
     misplaced: Vec<GraphqlError>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> UsageVisitor<'a> {
     fn over(
         schema: &'a Schema,
         document: &'a ExecutableDocument,
@@ -48,22 +48,22 @@ impl<'a> Walk<'a> {
         values: Option<&'a JsonMap>,
     ) -> Vec<GraphqlError> {
         let (variables, sources) = (&operation.variables, &document.sources);
-        let mut walk = Self { schema, variables, sources, values, misplaced: Vec::new() };
+        let mut visitor = Self { schema, variables, sources, values, misplaced: Vec::new() };
         if variables.is_empty() {
-            return walk.misplaced;
+            return visitor.misplaced;
         }
         for field in operation.all_fields(document) {
             for argument in &field.arguments {
                 if let Some(definition) = field.definition.argument_by_name(&argument.name) {
-                    walk.given(definition, &argument.value);
+                    visitor.input_value(definition, &argument.value);
                 }
             }
         }
-        walk.misplaced
+        visitor.misplaced
     }
 
-    /// A value given to an argument or a field of an input object.
-    fn given(&mut self, definition: &InputValueDefinition, value: &Node<Value>) {
+    /// Checks the value of an argument or of a field of an input object.
+    fn input_value(&mut self, definition: &InputValueDefinition, value: &Node<Value>) {
         self.value(&definition.ty, definition.default_value.is_some(), value);
     }
 
@@ -86,7 +86,7 @@ impl<'a> Walk<'a> {
                 };
                 for (name, value) in members {
                     if let Some(definition) = object.fields.get(name) {
-                        self.given(definition, value);
+                        self.input_value(definition, value);
                     }
                 }
             }

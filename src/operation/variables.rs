@@ -1,7 +1,7 @@
 //! The values of variables, coerced before execution (specification, 6.1.2 `CoerceVariableValues`).
 //!
-//! async-graphql coerces a variable where a field uses it, which makes a wrong value a field's error, and a
-//! missing one that no field uses no error at all. So it is done here, and the executor gets coerced values.
+//! async-graphql coerces a variable where a field uses it. An invalid value then becomes an error of the field, and a
+//! missing one without use is no error. [`coerce`] therefore runs first, and the executor receives coerced values.
 
 use apollo_compiler::ast::{Type, VariableDefinition};
 use apollo_compiler::executable::Operation;
@@ -17,10 +17,10 @@ use super::errors::{GraphqlError, shortened};
 use super::literals;
 use super::variable_positions;
 
-/// The values that an operation runs with; variables that it does not declare are left out.
+/// Returns the values for an operation's variables. Values of undeclared variables are left out.
 ///
 /// # Errors
-/// One for each variable whose value does not fit. None repeats a value: it can be a secret in the wrong place.
+/// One for each invalid variable. The message does not repeat the value, which may be a secret in the wrong place.
 pub(crate) fn coerce(
     schema: &Valid<Schema>,
     document: &ExecutableDocument,
@@ -41,7 +41,7 @@ pub(crate) fn coerce(
         }
     }
     let mut coerced = object(coerced.into_inner());
-    // apollo-compiler takes a default value as it is written.
+    // apollo-compiler uses default values as they are written.
     if let Value::Object(coerced) = &mut coerced {
         for variable in
             operation.variables.iter().filter(|variable| !values.contains_key(variable.name.as_str()))
@@ -56,8 +56,8 @@ pub(crate) fn coerce(
     Ok(Variables::from_value(coerced))
 }
 
-/// The values with `1.0` and `-0` as whole numbers, as JSON does not tell them apart (graphql-js reads both alike), and with whole numbers
-/// as text where an ID is expected.
+/// Returns the values with `1.0` and `-0` as whole numbers, because JSON does not distinguish them (graphql-js accepts
+/// both), and with whole numbers as text where an ID is expected.
 fn with_whole_numbers(schema: &Schema, operation: &Operation, values: &JsonMap) -> JsonMap {
     let mut values = values.clone();
     for variable in &operation.variables {
@@ -101,7 +101,7 @@ fn make_whole(schema: &Schema, ty: &Type, value: &mut JsonValue) {
 /// Integers up to here are exact in a double (IEEE 754).
 const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
 
-/// The whole number that a number with a fraction of zero stands for.
+/// Returns the whole number that equals a number, if there is one.
 fn whole(number: &serde_json::Number) -> Option<serde_json::Number> {
     let double = number.as_f64().filter(|_| number.is_f64())?;
     let is_whole = double.fract() == 0.0 && double.abs() <= EXACT_MAX;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::rng::{pick, scatter};
 use super::toolkits::TOOLKITS;
 
-/// The seven documented statuses (UPSTREAMS.md A3).
+/// The seven documented statuses (docs/upstreams.md#composio-account).
 pub(super) const STATUSES: [&str; 7] =
     ["INITIALIZING", "INITIATED", "ACTIVE", "FAILED", "EXPIRED", "INACTIVE", "REVOKED"];
 
@@ -19,9 +19,9 @@ pub struct Account {
     pub id: String,
     /// The toolkit's slug; the auth config's id is `ac_` and the slug.
     pub toolkit: &'static str,
-    /// One of the 15 schemes of UPSTREAMS.md A3, or any other text.
+    /// One of the 15 schemes of docs/upstreams.md#composio-account, or any other text.
     pub auth_scheme: &'static str,
-    /// One of the seven statuses of UPSTREAMS.md A3, or any other text.
+    /// One of the seven statuses of docs/upstreams.md#composio-account, or any other text.
     pub status: &'static str,
     /// The end user's id.
     pub user_id: String,
@@ -158,7 +158,8 @@ impl Accounts {
     }
 }
 
-/// The reason for an account's status, in the upstream's words (UPSTREAMS.md A3); `None` if nothing is wrong.
+/// The reason for an account's status, in the upstream's words (docs/upstreams.md#composio-account); `None` if
+/// nothing is wrong.
 pub(super) fn status_reason(account: &Account) -> Option<&'static str> {
     if account.written_reason.is_some() {
         return account.written_reason;

@@ -1,4 +1,5 @@
-//! Composio's reads of connected accounts: the list and the single account (UPSTREAMS.md A1 to A3).
+//! Composio's reads of connected accounts: the list and the single account (docs/upstreams.md#composio-versions,
+//! #composio-list-request, #composio-account).
 
 use std::sync::PoisonError;
 
@@ -103,7 +104,7 @@ pub(super) fn key(headers: &HeaderMap) -> &str {
     header.and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// The headers of every response: the state of the key's minute window (UPSTREAMS.md A8).
+/// The headers of every response: the state of the key's minute window (docs/upstreams.md#composio-rate-limits).
 pub(super) fn label(sandbox: &Sandbox, asked: &HeaderMap, answer: &mut HeaderMap) {
     if let Some(minute) = sandbox.inner.composio_quota.window(key(asked), MINUTE, sandbox.now()) {
         answer.insert("x-ratelimit", minute.limit.into());

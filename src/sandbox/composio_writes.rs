@@ -1,6 +1,7 @@
-//! Composio's writes of connected accounts (UPSTREAMS.md A11): link, status, alias, revoke and delete.
+//! Composio's writes of connected accounts (docs/upstreams.md#composio-writes): link, status, alias, revoke and
+//! delete.
 //!
-//! They change the same accounts that reads return. The page of `sign_in.rs` completes a link. Where UPSTREAMS.md is open,
+//! They change the same accounts that reads return. The page of `sign_in.rs` completes a link. If no behaviour is documented,
 //! this module decides: an alias in use is a 409, an unknown auth config a 404 and a disabled one a 400.
 
 use std::sync::PoisonError;

@@ -1,7 +1,7 @@
 //! Error bodies of both upstreams.
 //!
-//! Composio's envelope is documented (UPSTREAMS.md A7). LeadLex documents statuses and codes but no body; this is the
-//! first of the formats that a client must accept by UPSTREAMS.md B2.
+//! Composio's envelope is documented (docs/upstreams.md#composio-errors). LeadLex documents statuses and codes but
+//! no body; this is the first of the formats that a client must accept by docs/upstreams.md#leadlex-open-questions.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};

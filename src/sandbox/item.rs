@@ -1,4 +1,5 @@
-//! Composio's JSON of an account: the list item, and the longer response for a single account (UPSTREAMS.md A3).
+//! Composio's JSON of an account: the list item, and the longer response for a single account
+//! (docs/upstreams.md#composio-account).
 
 use serde_json::{Value, json};
 
@@ -96,7 +97,8 @@ fn word_id(account: &Account) -> String {
     }
 }
 
-/// The deprecated open object: headers and query values of the connection, all secret (UPSTREAMS.md A3).
+/// The deprecated open object: headers and query values of the connection, all secret
+/// (docs/upstreams.md#composio-account).
 fn data(account: &Account) -> Value {
     let secret = canary("data", account);
     match scatter(account.serial) % 4 {

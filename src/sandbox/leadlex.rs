@@ -1,4 +1,4 @@
-//! LeadLex's endpoint: the integrations of a workspace (UPSTREAMS.md B).
+//! LeadLex's endpoint: the integrations of a workspace (docs/upstreams.md#leadlex-providers).
 
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use super::quota::DAY;
 use super::tenants::{Access, leadlex_access};
 use super::{Sandbox, errors};
 
-/// LeadLex's documented categories (UPSTREAMS.md B1.1).
+/// LeadLex's documented categories (docs/upstreams.md#leadlex-providers).
 const CATEGORIES: [&str; 6] = ["email", "calendar", "channels", "identity", "storage", "billing"];
 
 /// `GET /v1/settings/providers[?category=]`: checks key, quota, permission and parameters, in this order.

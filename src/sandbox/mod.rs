@@ -1,7 +1,7 @@
 //! The sandbox: an emulation of both upstream REST APIs for the demo and for tests.
 //!
 //! [`Sandbox::router`] is the entry point: an axum [`Router`] that tests call without a socket, with a clock of their own
-//! and under Tokio's paused time. It follows UPSTREAMS.md and imports nothing of the crate that it tests, because a shared
+//! and under Tokio's paused time. It follows docs/upstreams.md and imports nothing of the crate that it tests, because a shared
 //! type would hide the same mistake on both sides. Rejected: recorded responses. They could not filter, page, run out of
 //! quota or fail on demand.
 //!
@@ -30,6 +30,7 @@ mod schema_drift;
 mod seed_data;
 mod settings;
 mod sign_in;
+mod standing_faults;
 mod state;
 mod tenants;
 mod test_accounts;
@@ -44,7 +45,7 @@ use axum::routing::{get, patch, post, put};
 use axum::{Json, Router};
 use http::StatusCode;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use accounts::Account;
@@ -63,7 +64,7 @@ pub const LEADLEX_PATH: &str = "/functions/v1/api-gateway";
 pub const CANARY: &str = "CANARY-";
 
 /// One of the two emulated upstreams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EmulatedUpstream {
     /// `GET /v1/settings/providers` under [`LEADLEX_PATH`].
@@ -111,7 +112,7 @@ impl Sandbox {
     }
 
     /// The routes: LeadLex under [`LEADLEX_PATH`], Composio under `/api/v3` and `/api/v3.1`, `/__requests`,
-    /// `/__accounts/{id}`, and a description at `/`.
+    /// `/__accounts/{id}`, `/__faults/{upstream}`, and a description at `/`.
     pub fn router(&self) -> Router {
         let middleware = |upstream| {
             from_fn_with_state(
@@ -141,6 +142,7 @@ impl Sandbox {
             .route("/__requests", get(list_requests).delete(clear_requests))
             .route("/__sign-in/{token}", get(sign_in::ask).post(sign_in::decide))
             .route("/__accounts/{id}", put(test_accounts::put).delete(test_accounts::delete))
+            .route("/__faults/{upstream}", put(standing_faults::put).delete(standing_faults::delete))
             .with_state(self.clone())
     }
 
@@ -213,7 +215,8 @@ async fn index() -> String {
          Composio   GET /api/v3/connected_accounts    x-api-key: ak_sandbox_a or ak_sandbox_b\n\
          Composio   POST /api/v3/connected_accounts/link, and PATCH, DELETE, /status and /revoke of one account\n\n\
          GET /__requests lists the received requests, DELETE clears the list.\n\
-         PUT /__accounts/ca_new?toolkit=gmail&user_id=user_1 adds an account, DELETE removes it (with the x-api-key).\n"
+         PUT /__accounts/ca_new?toolkit=gmail&user_id=user_1 adds an account, DELETE removes it (with the x-api-key).\n\
+         PUT /__faults/composio with X-Emulate: status=503 makes all its requests fail, DELETE ends it.\n"
     )
 }
 

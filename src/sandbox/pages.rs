@@ -14,7 +14,7 @@ use super::accounts::{Account, Accounts, Order};
 use super::query::{AccountTypes, ListQuery};
 use super::settings::{CursorKind, Ties};
 
-/// The default page size; no source documents it (UPSTREAMS.md A2).
+/// The default page size; no source documents it (docs/upstreams.md#composio-list-request).
 const DEFAULT_LIMIT: usize = 20;
 
 /// One page of a list.

@@ -1,7 +1,7 @@
 //! Fixed windows of calls: a day and a minute for LeadLex, a minute for Composio.
 //!
-//! Windows are aligned to the epoch: a day ends at midnight UTC (UPSTREAMS.md B1.6), a minute at the full minute. Neither
-//! upstream is known to have sliding windows.
+//! Windows are aligned to the epoch: a day ends at midnight UTC (docs/upstreams.md#leadlex-rate-limits), a minute at
+//! the full minute. Neither upstream is known to have sliding windows.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

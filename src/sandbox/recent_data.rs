@@ -52,7 +52,7 @@ mod tests {
     use crate::sandbox::{Clock, Settings};
 
     #[test]
-    fn what_is_brought_near_is_recent_and_nothing_lies_in_the_future() {
+    fn shifted_data_is_recent_and_not_in_the_future() {
         let now: Timestamp = "2027-03-01T08:00:00Z".parse().unwrap();
         let sandbox = Sandbox::new(Settings::default(), Clock::new(move || now));
         let before = sandbox.accounts(Tenant::A);

@@ -56,7 +56,7 @@ fn up_to_a_million(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A LeadLex plan: rate limits per day and minute (UPSTREAMS.md B1.6).
+/// A LeadLex plan: rate limits per day and minute (docs/upstreams.md#leadlex-rate-limits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LeadlexPlan {
     /// 100 calls a day, 10 a minute.
@@ -69,7 +69,7 @@ pub enum LeadlexPlan {
     Unmetered,
 }
 
-/// A Composio plan: rate limit per minute of an organization (UPSTREAMS.md A8).
+/// A Composio plan: rate limit per minute of an organization (docs/upstreams.md#composio-rate-limits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ComposioPlan {
     /// 2,000 calls a minute.
@@ -80,7 +80,8 @@ pub enum ComposioPlan {
     Enterprise,
 }
 
-/// The kind of Composio's cursors. No source documents it (UPSTREAMS.md A5), so a client must support both.
+/// The kind of Composio's cursors. No source documents it (docs/upstreams.md#composio-paging), so a client must
+/// support both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CursorKind {
     /// "A base64 encoded string of the page and limit", as similar lists document: rows move between pages when data changes.

@@ -1,7 +1,7 @@
 //! `state.val`: the fields of an account's authentication, by scheme and status, and their values.
 //!
-//! The table is that of UPSTREAMS.md A4. Values depend on the field's name, and any name that is not known to be harmless
-//! gets a canary, so a field that is added to the table cannot be forgotten.
+//! The table is that of docs/upstreams.md#composio-connection-state. Values depend on the field's name, and any name
+//! that is not known to be harmless gets a canary, so a field that is added to the table cannot be forgotten.
 
 use serde_json::{Map, Value, json};
 

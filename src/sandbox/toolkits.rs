@@ -1,7 +1,8 @@
 //! The toolkits of the sandbox.
 
-/// The toolkits of accounts, each with the scheme of its auth config. Together they have all 15 schemes (UPSTREAMS.md A3),
-/// and LeadLex's rows (`data/leadlex-a.json`) map to all of them (UPSTREAMS.md C).
+/// The toolkits of accounts, each with the scheme of its auth config. Together they have all 15 schemes
+/// (docs/upstreams.md#composio-account), and LeadLex's rows (`data/leadlex-a.json`) map to all of them
+/// (docs/upstreams.md#providers-and-toolkits).
 pub const TOOLKITS: [(&str, &str); 20] = [
     ("gmail", "OAUTH2"),
     ("googlecalendar", "OAUTH2"),

@@ -108,7 +108,7 @@ mod tests {
     use crate::telemetry::tests::logged;
 
     #[tokio::test(start_paused = true)]
-    async fn a_full_listener_is_one_line_a_minute_with_the_number_of_those_refused() {
+    async fn a_full_listener_logs_one_line_a_minute_with_the_number_of_refusals() {
         let connections = Connections::default();
         connections.listens(&Arc::new(Semaphore::new(2)), 2);
         let flood = || (0..100).for_each(|_| connections.refused(Refused::Full));

@@ -48,19 +48,19 @@ impl Default for MetricsSettings {
 }
 
 /// Adds the counts of a layer to a reading.
-type Source = Box<dyn Fn(&mut Readings) + Send + Sync>;
+type MetricsSource = Box<dyn Fn(&mut Readings) + Send + Sync>;
 
 /// All metrics of one graph; cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
-    figures: Arc<Figures>,
+    state: Arc<MetricsState>,
     registry: Arc<Registry>,
 }
 
-struct Figures {
+struct MetricsState {
     started_at: Timestamp,
     requests: Arc<Requests>,
-    sources: Mutex<BTreeMap<&'static str, Source>>,
+    sources: Mutex<BTreeMap<&'static str, MetricsSource>>,
 }
 
 impl Default for Metrics {
@@ -80,21 +80,21 @@ impl Metrics {
     #[must_use]
     pub fn new(settings: &MetricsSettings, started_at: Timestamp) -> Self {
         let requests = Arc::new(Requests::new(settings.operation_names_max));
-        let figures = Arc::new(Figures { started_at, requests, sources: Mutex::default() });
+        let state = Arc::new(MetricsState { started_at, requests, sources: Mutex::default() });
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Arc::clone(&figures)));
-        Self { figures, registry: Arc::new(registry) }
+        registry.register_collector(Box::new(Arc::clone(&state)));
+        Self { state, registry: Arc::new(registry) }
     }
 
     /// Registers a source, and replaces the source of that name: a rebuilt part is not read twice.
     pub fn read(&self, name: &'static str, source: impl Fn(&mut Readings) + Send + Sync + 'static) {
-        self.figures.lock().insert(name, Box::new(source));
+        self.state.lock().insert(name, Box::new(source));
     }
 
     /// Counts of requests.
     #[must_use]
     pub fn requests(&self) -> &Arc<Requests> {
-        &self.figures.requests
+        &self.state.requests
     }
 
     /// Returns all metrics in OpenMetrics' text format.
@@ -117,19 +117,19 @@ impl Metrics {
     }
 }
 
-impl Figures {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Source>> {
+impl MetricsState {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, MetricsSource>> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Figures {
+impl fmt::Debug for MetricsState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Figures")
+        f.write_str("MetricsState")
     }
 }
 
-impl Collector for Figures {
+impl Collector for MetricsState {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut readings = Readings::default();
         process::read(self.started_at, &mut readings);

@@ -6,7 +6,7 @@
 use std::panic::PanicHookInfo;
 
 /// Logs panics in this way, for the rest of the process's life.
-pub(super) fn hush() {
+pub(super) fn install_hook() {
     std::panic::set_hook(Box::new(log));
 }
 
@@ -30,7 +30,7 @@ mod tests {
     use crate::telemetry::tests::logged;
 
     #[test]
-    fn a_panic_is_logged_with_its_place_and_no_value() {
+    fn a_panic_is_logged_with_its_location_and_no_value() {
         let _alone = super::HOOK.lock().unwrap_or_else(PoisonError::into_inner);
         let (before, here) = (Arc::new(take_hook()), thread::current().id());
         let others = Arc::clone(&before);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub use self::names::Operation;
 use self::names::{Names, Tally};
-pub use self::subscriptions::Listening;
+pub use self::subscriptions::OpenSubscription;
 use self::subscriptions::Streams;
 use super::metrics::declared;
 use super::metrics::readings::Readings;

@@ -1,4 +1,5 @@
-//! Composio's write calls for connected accounts (UPSTREAMS.md A11), an extension of [`AccountsClient`].
+//! Composio's write calls for connected accounts (docs/upstreams.md#composio-writes), an extension of
+//! [`AccountsClient`].
 //!
 //! Each method sends one request. It is not repeated once the upstream may have received it; an error of which
 //! [`UpstreamError::is_outcome_unknown`] is true means that the write may or may not have taken effect. `connection`,

@@ -1,4 +1,5 @@
-//! Client of Composio's connected accounts: `GET /api/v3/connected_accounts` (UPSTREAMS.md A).
+//! Client of Composio's connected accounts: `GET /api/v3/connected_accounts`
+//! (docs/upstreams.md#composio-list-request).
 
 use std::time::Duration;
 
@@ -143,8 +144,9 @@ impl AccountsClient {
     }
 }
 
-/// Builds the query string. Arrays are joined with commas, as in all released clients (UPSTREAMS.md A2).
-/// `limit` is always set, because the upstream's default is not documented.
+/// Builds the query string. Arrays are joined with commas, as in all released clients
+/// (docs/upstreams.md#composio-list-request). `limit` is always set, because the upstream's default is not
+/// documented.
 fn query(filter: &AccountFilter, order: AccountOrder, cursor: Option<&str>, limit: usize) -> String {
     let mut query = Serializer::new(String::new());
     let mut list = |name: &str, values: &Option<FilterValues>| {

@@ -79,7 +79,7 @@ impl Default for CallCounters {
 
 impl CallCounters {
     pub(super) fn on_ended(&self, outcome: Result<(), &UpstreamError>, took: Duration) {
-        if outcome.is_ok() { &self.succeeded_in } else { &self.failed_in }.took(took);
+        if outcome.is_ok() { &self.succeeded_in } else { &self.failed_in }.record_duration(took);
         let mut counts = self.lock();
         match outcome.map_err(|error| error.failure.code()) {
             Ok(()) => counts.succeeded += 1,

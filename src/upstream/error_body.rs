@@ -1,7 +1,7 @@
 //! Reads the request id and the code or slug from the body of an error response.
 //!
-//! Upstreams deviate from the documented envelopes (UPSTREAMS.md A7, B2), so every shape is tried and no field
-//! is required. Messages are never read, because they are the upstream's own text.
+//! Upstreams deviate from the documented envelopes (docs/upstreams.md#composio-errors, #leadlex-open-questions), so
+//! every shape is tried and no field is required. Messages are never read, because they are the upstream's own text.
 
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess};

@@ -1,4 +1,4 @@
-//! Client of LeadLex's integration status: `GET /v1/settings/providers` (UPSTREAMS.md B).
+//! Client of LeadLex's integration status: `GET /v1/settings/providers` (docs/upstreams.md#leadlex-providers).
 //!
 //! It always fetches the whole list, never `?category=`: one response serves every filter, while six would use
 //! six of a starter key's hundred calls per day.
@@ -67,9 +67,9 @@ impl ProvidersClient {
     /// # Errors
     /// As [`Self::fetch_list`].
     pub async fn probe(&self, credential: &Credential<Leadlex>) -> Result<ProbeReport, UpstreamError> {
-        let answer = self.call(credential, Purpose::Needed).await?;
-        let rows_left_out = answer.body.problems.rows_left_out();
-        Ok(ProbeReport::new(&answer.headers, self.transport.clock().now(), rows_left_out))
+        let response = self.call(credential, Purpose::Needed).await?;
+        let rows_left_out = response.body.problems.rows_left_out();
+        Ok(ProbeReport::new(&response.headers, self.transport.clock().now(), rows_left_out))
     }
 
     /// As [`Transport::fresh_for`].

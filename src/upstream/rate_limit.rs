@@ -1,11 +1,11 @@
-//! Parsing of rate limit headers, in every dialect of UPSTREAMS.md A8 and B3.
+//! Parsing of rate limit headers, in every dialect of docs/upstreams.md#composio-rate-limits, #rate-limit-reset.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
 
-/// Longer waits are implausible and ignored (UPSTREAMS.md B3).
+/// Longer waits are implausible and ignored (docs/upstreams.md#rate-limit-reset).
 const WAIT_MAX: Duration = Duration::from_secs(31 * 86_400);
 
 /// Returns how long to wait after a 429, from `Retry-After` or else from the reset; `None` if the headers

@@ -19,7 +19,7 @@ use tower::retry::budget::{Budget, TpsBudget};
 use super::error::{UpstreamError, UpstreamFailure};
 use crate::domain::settings::Ranges;
 
-/// Longest delay of a retry within a request (UPSTREAMS.md B3).
+/// Longest delay of a retry within a request (docs/upstreams.md#composio-retries).
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Time for which a call counts in the budget.

@@ -41,7 +41,7 @@ use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::domain::web_url::is_loopback;
 use crate::replicas::Replicas;
 use crate::telemetry::metrics::readings::Readings;
-use crate::telemetry::traces::{Fact, Open, Post};
+use crate::telemetry::traces::{Post, SpanAttribute, SpanGuard};
 
 /// Body of a response as it arrives from the network.
 pub type NetworkBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -248,10 +248,10 @@ impl Transport {
                     if last_error.is_some() {
                         limiter.on_retry();
                     }
-                    let call = Open::call(self.upstream, attempt);
+                    let call = SpanGuard::call(self.upstream, attempt);
                     attempt += 1;
                     let mut request = request.clone();
-                    call.tell(&mut request);
+                    call.propagate_to(&mut request);
                     let read = call.around(self.attempt(request, permit, deadline, &decode)).await;
                     trace(&call, &read);
                     read
@@ -259,7 +259,7 @@ impl Transport {
                 Err(held) => Err(held),
             };
             let failed = match tried {
-                Ok(answer) => return Ok(answer),
+                Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
             let now = Instant::now();
@@ -379,8 +379,8 @@ impl Transport {
         Ok(bytes.freeze())
     }
 
-    /// Returns the error for a status other than 200 (UPSTREAMS.md A7, B2: the status decides, the body only
-    /// adds details).
+    /// Returns the error for a status other than 200 (docs/upstreams.md#composio-errors, #leadlex-open-questions:
+    /// the status decides, the body only adds details).
     fn refusal(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
         let failure = match status.as_u16() {
             401 => UpstreamFailure::Unauthorized,
@@ -424,18 +424,21 @@ fn is_connect_failure(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// Records the outcome of a call in its span.
-fn trace<T>(call: &Open, read: &Result<UpstreamResponse<T>, UpstreamError>) {
+fn trace<T>(call: &SpanGuard, read: &Result<UpstreamResponse<T>, UpstreamError>) {
     let (status, id) = match read {
         Ok(UpstreamResponse { headers, .. }) => {
             (Some(StatusCode::OK.as_u16()), request_id(headers).map(Into::into))
         }
         Err(error) => (error.status, error.request_id.clone()),
     };
-    for fact in [status.map(Fact::Status), id.as_deref().map(Fact::UpstreamRequestId)].into_iter().flatten() {
-        call.note(fact);
+    for attribute in [status.map(SpanAttribute::Status), id.as_deref().map(SpanAttribute::UpstreamRequestId)]
+        .into_iter()
+        .flatten()
+    {
+        call.note(attribute);
     }
     if let Err(error) = read {
-        call.note(Fact::Failed(error.failure.code()));
+        call.note(SpanAttribute::Failed(error.failure.code()));
     }
 }
 

@@ -92,13 +92,18 @@ fn assert_no_problems(rule: fn(&[Source]) -> Vec<Problem>) {
 fn tree() -> Vec<Source> {
     let mut sources = Vec::new();
     for directory in ["benches", "examples", "src", "tests/it"] {
-        read_into(&mut sources, directory);
+        for_each_file(directory, &mut |path, text| {
+            if path.ends_with(".rs") {
+                sources.push(Source::read(path, text));
+            }
+        });
     }
     sources.sort_by(|a, b| a.path.cmp(&b.path));
     sources
 }
 
-fn read_into(sources: &mut Vec<Source>, directory: &str) {
+/// Calls `each` with the path and the text of every file of a directory that is text.
+fn for_each_file(directory: &str, each: &mut dyn FnMut(&str, &str)) {
     // A directory may be missing.
     let Ok(entries) = fs::read_dir(Path::new(ROOT).join(directory)) else { return };
     for entry in entries {
@@ -109,9 +114,9 @@ fn read_into(sources: &mut Vec<Source>, directory: &str) {
             continue;
         }
         if entry.file_type().unwrap().is_dir() {
-            read_into(sources, &path);
-        } else if path.ends_with(".rs") {
-            sources.push(Source::read(&path, &fs::read_to_string(entry.path()).unwrap()));
+            for_each_file(&path, each);
+        } else if let Ok(text) = fs::read_to_string(entry.path()) {
+            each(&path, &text);
         }
     }
 }

@@ -82,13 +82,13 @@ impl Executor for CountingExecutor {
         self.graph.accounts_changed(tenant);
     }
 
-    fn listen(
+    fn subscribe(
         &self,
         field: &str,
         caller: &Caller,
         after: Option<FeedPosition>,
     ) -> Result<EventSource, SubscribeError> {
-        Executor::listen(&self.graph, field, caller, after)
+        Executor::subscribe(&self.graph, field, caller, after)
     }
 
     fn execute_event(

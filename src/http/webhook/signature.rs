@@ -1,4 +1,5 @@
-//! Signatures of webhook deliveries (Standard Webhooks, as Composio implements them: UPSTREAMS.md A10).
+//! Signatures of webhook deliveries (Standard Webhooks, as Composio implements them:
+//! docs/upstreams.md#composio-webhooks).
 //!
 //! A signature is `v1,` and the base64 of an HMAC-SHA-256 over id, timestamp and raw body. A header can have several,
 //! separated by spaces. The key is the secret's text, neither decoded nor trimmed.

@@ -14,9 +14,9 @@ use serde_json::value::RawValue;
 pub(super) enum ClientMessage<'a> {
     /// Credentials.
     Init(Payload<'a>),
-    /// A ping to answer.
+    /// A ping, which requires a pong.
     Ping(Payload<'a>),
-    /// The answer to a ping.
+    /// The response to a ping.
     Pong,
     /// An operation, with an id that the client chose.
     Subscribe(Arc<str>, &'a str),
@@ -87,7 +87,7 @@ pub(super) const ACKNOWLEDGED: &str = r#"{"type":"connection_ack"}"#;
 
 pub(super) const PING: &str = r#"{"type":"ping"}"#;
 
-/// The answer to a ping, with its payload.
+/// The response to a ping, with its payload.
 pub(super) fn pong(payload: Payload<'_>) -> String {
     match payload.0 {
         Some(payload) => format!(r#"{{"type":"pong","payload":{payload}}}"#),
@@ -96,13 +96,13 @@ pub(super) fn pong(payload: Payload<'_>) -> String {
 }
 
 /// A response of an operation.
-pub(super) fn next(id: &str, answer: &[u8]) -> String {
-    of_operation(id, "next", Some(&String::from_utf8_lossy(answer)))
+pub(super) fn next(id: &str, response: &[u8]) -> String {
+    of_operation(id, "next", Some(&String::from_utf8_lossy(response)))
 }
 
 /// The errors of an operation that did not start or cannot continue.
-pub(super) fn error(id: &str, answer: &[u8]) -> String {
-    let errors = serde_json::from_slice(answer).map_or("[]", |Failed { errors }| errors.get());
+pub(super) fn error(id: &str, response: &[u8]) -> String {
+    let errors = serde_json::from_slice(response).map_or("[]", |Failed { errors }| errors.get());
     of_operation(id, "error", Some(errors))
 }
 

@@ -19,14 +19,14 @@ use crate::operation::request::OperationRequest;
 use crate::operation::subscription::OperationOutput;
 use crate::operation::{OperationEngine, TransportRules};
 use crate::telemetry::requests::Transport;
-use crate::telemetry::traces::Origin;
+use crate::telemetry::traces::SpanOrigin;
 
 /// The running operations.
 pub(super) struct ActiveOperations {
     events: SelectAll<BoxStream<'static, (Arc<str>, OperationEvent)>>,
     by_id: HashMap<Arc<str>, ActiveOperation>,
     /// The upgrade request, as the parent of spans.
-    origin: Origin,
+    origin: SpanOrigin,
     shutdown: ShutdownToken,
 }
 
@@ -55,7 +55,7 @@ impl Drop for ActiveOperation {
 
 impl ActiveOperations {
     /// No operations yet.
-    pub(super) fn new(origin: Origin, shutdown: ShutdownToken) -> Self {
+    pub(super) fn new(origin: SpanOrigin, shutdown: ShutdownToken) -> Self {
         Self { events: SelectAll::new(), by_id: HashMap::new(), origin, shutdown }
     }
 

@@ -23,7 +23,7 @@ use crate::http::shutdown::ShutdownToken;
 use crate::http::streaming::until;
 use crate::operation::request::OperationRequest;
 use crate::telemetry::requests::Transport;
-use crate::telemetry::traces::Origin;
+use crate::telemetry::traces::SpanOrigin;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -31,7 +31,13 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs a session until it ends.
-pub(super) async fn run(socket: WebSocket, edge: Edge, head: Parts, shutdown: ShutdownToken, origin: Origin) {
+pub(super) async fn run(
+    socket: WebSocket,
+    edge: Edge,
+    head: Parts,
+    shutdown: ShutdownToken,
+    origin: SpanOrigin,
+) {
     let mut token = shutdown.clone();
     let until = Instant::now() + edge.settings.ws_init_timeout();
     let session = Session {
@@ -140,7 +146,7 @@ impl Session {
             }
             Message::Ping(_) | Message::Pong(_) => Ok(()),
             Message::Close(_) => {
-                // Reading on flushes the answer to the close frame.
+                // Further reads flush the reply to the close frame.
                 let _ = timeout(CLOSE_TIMEOUT, self.socket.recv()).await;
                 Err(SessionEnd::Disconnected)
             }
@@ -227,12 +233,12 @@ impl Session {
                 self.operations.mark_subscription(id);
                 Ok(())
             }
-            OperationEvent::Response(ResponseEvent::Next(answer, _)) => {
-                self.send(messages::next(id, &answer.body)).await
+            OperationEvent::Response(ResponseEvent::Next(response, _)) => {
+                self.send(messages::next(id, &response.body)).await
             }
-            OperationEvent::Response(ResponseEvent::Failed(answer)) => {
+            OperationEvent::Response(ResponseEvent::Failed(response)) => {
                 self.operations.end(id);
-                self.send(messages::error(id, &answer.body)).await
+                self.send(messages::error(id, &response.body)).await
             }
             OperationEvent::Complete => {
                 self.operations.end(id);

@@ -113,7 +113,7 @@ impl AccountActions {
                 actions.audit(&context.caller, &record, &result);
                 result
             };
-            tokio::spawn(traces::carried(task).in_current_span()).await
+            tokio::spawn(traces::in_current_trace(task).in_current_span()).await
         };
         match stats.deadline().wait(UpstreamName::Composio, started).await {
             Ok(Ok(result)) => result,

@@ -162,7 +162,8 @@ pub(super) fn unknown(request: &ActionRequest, account: Option<&ConnectedAccount
     }
 }
 
-/// The meaning of a write that Composio refused (UPSTREAMS.md A7, A11). Its status decides, together with the action.
+/// The meaning of a write that Composio refused (docs/upstreams.md#composio-errors, #composio-writes). Its status
+/// decides, together with the action.
 pub(super) fn refusal(request: &ActionRequest, id: Option<&str>, error: UpstreamError) -> ActionError {
     use UserErrorCode as Code;
     let Some(status) = error.status.filter(|_| !error.is_outcome_unknown()) else {

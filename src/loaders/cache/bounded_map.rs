@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_in_weighs_at_once() {
+    fn inserted_entries_are_weighed_at_once() {
         let map = BoundedMap::new(10_000, |_: &usize, text: &String| text.len());
         map.insert(1, "x".repeat(7));
         assert_eq!(map.weight_bytes(), 7);
     }
 
     #[test]
-    fn what_is_heavy_never_weighs_more_than_the_limit_not_even_for_a_while() {
+    fn heavy_entries_never_exceed_the_limit() {
         assert!(kept(10_000, [1_000; 50]) <= 10_000);
         assert!(kept(10_000, (0..50).map(|number| number * 200)) <= 10_000);
         assert_eq!(kept(10_000, [10_001]), 0);

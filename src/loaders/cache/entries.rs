@@ -67,10 +67,10 @@ impl FetchStart {
 /// Result of a lookup: the state of the entry, and its value if it may be served.
 pub(crate) enum CacheLookup<V> {
     /// Within its lifetime. If `refresh` is set, the caller starts a background refresh.
-    Fresh { kept: Cached<V>, refresh: bool },
+    Fresh { cached: Cached<V>, refresh: bool },
     /// Past its lifetime, and served; `refresh` as above. If `is_held`, the last fetch has just failed, or the
     /// rate limit allows no call.
-    Stale { kept: Cached<V>, refresh: bool, is_held: bool },
+    Stale { cached: Cached<V>, refresh: bool, is_held: bool },
     /// Must be fetched first; served only if that fails.
     Old,
     /// No entry that may be served.
@@ -139,22 +139,22 @@ where
             let is_hot = entry.reads.fetch_add(1, Ordering::Relaxed) + 1 >= HOT_READS;
             let is_early = now >= entry.early() && !entry.is_fresh_only;
             let refresh = is_early && is_hot && !is_held && entry.claim_refresh();
-            return CacheLookup::Fresh { kept: self.kept(&entry, now), refresh };
+            return CacheLookup::Fresh { cached: self.cached(&entry, now), refresh };
         }
         if is_held {
-            return CacheLookup::Stale { kept: self.kept(&entry, now), refresh: false, is_held };
+            return CacheLookup::Stale { cached: self.cached(&entry, now), refresh: false, is_held };
         }
         if now < self.revalidate_until(&entry) {
             let refresh = entry.claim_refresh();
-            return CacheLookup::Stale { kept: self.kept(&entry, now), refresh, is_held };
+            return CacheLookup::Stale { cached: self.cached(&entry, now), refresh, is_held };
         }
         CacheLookup::Old
     }
 
     /// Earliest fetch time of a value that is newer than the cached one and not older than the last expiry.
     pub(crate) fn newer_than(&self, key: &K) -> Option<Instant> {
-        let kept = self.entries.get(key).map(|entry| entry.fetched + Duration::from_nanos(1));
-        kept.max(self.upstream_cache.read_from(&key.credential()))
+        let cached = self.entries.get(key).map(|entry| entry.fetched + Duration::from_nanos(1));
+        cached.max(self.upstream_cache.read_from(&key.credential()))
     }
 
     /// Returns the value of a key if it is fresh, without counting a read.
@@ -162,7 +162,7 @@ where
         let now = self.now();
         let entry = self.usable(key, now).filter(|entry| now < entry.fresh_until)?;
         let is_current = entry.epoch == self.upstream_cache.epoch(&key.credential());
-        is_current.then(|| self.kept(&entry, now))
+        is_current.then(|| self.cached(&entry, now))
     }
 
     /// Whether a key is served without waiting for a fetch.
@@ -181,17 +181,17 @@ where
         let most = f64::from(self.upstream_cache.settings.jitter_percent.min(100)) / 100.0;
         let fresh_until = began.at + fresh_for.mul_f64(1.0 - most * fastrand::f64());
         let entry = Entry::new(value, began.epoch, began.at, fresh_until);
-        let mut kept = self.kept(&entry, self.now());
+        let mut cached = self.cached(&entry, self.now());
         // Callers that waited receive the newest value, even if its lifetime has ended. Later callers do not.
-        kept.freshness.state = FreshnessState::Fresh;
+        cached.freshness.state = FreshnessState::Fresh;
         if fresh_until <= self.now() {
-            kept.freshness.changes_at = kept.freshness.changes_at.min(self.now());
+            cached.freshness.changes_at = cached.freshness.changes_at.min(self.now());
         }
         self.upstream_cache.opened(&key.credential());
         if !fresh_for.is_zero() {
             self.put(key, entry);
         }
-        kept
+        cached
     }
 
     /// Stores a value that is never served stale.
@@ -203,9 +203,9 @@ where
         fresh_for: Duration,
     ) -> Cached<V> {
         let entry = Entry::new(value, began.epoch, began.at, began.at + fresh_for);
-        let kept = self.kept(&entry, self.now());
+        let cached = self.cached(&entry, self.now());
         self.put(key, Entry { is_fresh_only: true, ..entry });
-        kept
+        cached
     }
 
     /// Stores a value derived from others, until the first of them expires.
@@ -242,9 +242,9 @@ where
             entry.fresh_until = entry.fresh_until.min(now);
         }
         entry.is_refreshing = Arc::default();
-        let kept = self.kept(&entry, now);
+        let cached = self.cached(&entry, now);
         self.put(key.clone(), entry);
-        Some(kept)
+        Some(cached)
     }
 
     /// Returns all entries with their keys, for tests that search for data that must not be cached.
@@ -264,7 +264,7 @@ where
             // Its epoch was expired, so it is not fresh, even within its lifetime.
             entry.fresh_until = entry.fresh_until.min(now);
         }
-        Some(self.kept(&entry, now))
+        Some(self.cached(&entry, now))
     }
 
     /// Number of entries and their weight in bytes, after pending evictions.
@@ -282,7 +282,7 @@ where
     }
 
     fn put(&self, key: K, entry: Entry<V>) {
-        let is_newer = |kept: &Entry<V>| (kept.epoch, kept.fetched) > (entry.epoch, entry.fetched);
+        let is_newer = |cached: &Entry<V>| (cached.epoch, cached.fetched) > (entry.epoch, entry.fetched);
         if self.entries.get(&key).as_ref().is_some_and(is_newer) {
             // A fetch that began later has already stored its value.
             return;
@@ -323,7 +323,7 @@ where
         entry.fresh_until + self.upstream_cache.settings.stale_if_error()
     }
 
-    fn kept(&self, entry: &Entry<V>, now: Instant) -> Cached<V> {
+    fn cached(&self, entry: &Entry<V>, now: Instant) -> Cached<V> {
         let state = match entry.failures {
             _ if now < entry.fresh_until => FreshnessState::Fresh,
             0 => FreshnessState::Stale,

@@ -40,7 +40,7 @@ pub struct Cache<K: CacheKey, V> {
 /// Result of a fetch.
 #[derive(Clone)]
 struct FlightResult<V> {
-    kept: Cached<V>,
+    cached: Cached<V>,
     /// Whether another replica fetched it.
     is_shared: bool,
 }
@@ -131,8 +131,8 @@ where
     pub(crate) fn lookup(&self, key: &K) -> CacheLookup<V> {
         let lookup = self.lookup_uncounted(key);
         let read = match &lookup {
-            CacheLookup::Fresh { kept, .. } | CacheLookup::Stale { kept, .. } => {
-                ReadFreshness::served(kept.freshness.state)
+            CacheLookup::Fresh { cached, .. } | CacheLookup::Stale { cached, .. } => {
+                ReadFreshness::served(cached.freshness.state)
             }
             CacheLookup::Old | CacheLookup::Missing => ReadFreshness::Miss,
         };
@@ -217,17 +217,17 @@ where
         F: Fn(Purpose) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
     {
-        let (result, got) = self.get_uncounted(key, stale_policy, deadline, fetch).await;
-        let read = match (&result, got) {
-            (Ok(kept), ValueSource::Cached) => ReadFreshness::served(kept.freshness.state),
+        let (result, source) = self.get_uncounted(key, stale_policy, deadline, fetch).await;
+        let read = match (&result, source) {
+            (Ok(cached), ValueSource::Cached) => ReadFreshness::served(cached.freshness.state),
             // The refresh failed.
-            (Ok(kept), _) if kept.freshness.state != FreshnessState::Fresh => {
-                ReadFreshness::served(kept.freshness.state)
+            (Ok(cached), _) if cached.freshness.state != FreshnessState::Fresh => {
+                ReadFreshness::served(cached.freshness.state)
             }
             _ => ReadFreshness::Miss,
         };
         self.entries.upstream_cache.reads.count(read);
-        (result, got)
+        (result, source)
     }
 
     async fn get_uncounted<F, R>(
@@ -242,25 +242,25 @@ where
         R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
     {
         let purpose = match self.lookup_uncounted(&key) {
-            CacheLookup::Fresh { kept, refresh } => return self.kept(key, kept, refresh, fetch),
+            CacheLookup::Fresh { cached, refresh } => return self.serve_cached(key, cached, refresh, fetch),
             // The last fetch has just failed, so waiting for another one would not help.
-            CacheLookup::Stale { kept, refresh, is_held }
+            CacheLookup::Stale { cached, refresh, is_held }
                 if stale_policy == StalePolicy::AllowStale || is_held =>
             {
-                return self.kept(key, kept, refresh, fetch);
+                return self.serve_cached(key, cached, refresh, fetch);
             }
             CacheLookup::Stale { .. } | CacheLookup::Old => Purpose::Refresh,
             CacheLookup::Missing => Purpose::Needed,
         };
-        let result = || self.peek(&key).map(|kept| Ok(FlightResult { kept, is_shared: false }));
+        let result = || self.peek(&key).map(|cached| Ok(FlightResult { cached, is_shared: false }));
         let flight = (key.clone(), self.entries.upstream_cache.epoch(&key.credential()));
         // Boxed: the future moves through several others, which would all grow by its size.
         let joined = self.flights.join(flight, result, self.read(key.clone(), purpose, fetch).boxed());
         match deadline.wait(K::Upstream::NAME, joined).await {
-            Ok((Ok(FlightResult { kept, is_shared: true }), ValueSource::Fetched)) => {
-                (Ok(kept), ValueSource::Shared)
+            Ok((Ok(FlightResult { cached, is_shared: true }), ValueSource::Fetched)) => {
+                (Ok(cached), ValueSource::Shared)
             }
-            Ok((read, got)) => (read.map(|result| result.kept), got),
+            Ok((read, source)) => (read.map(|result| result.cached), source),
             Err(late) => (self.stale_fallback(&key).ok_or(late), ValueSource::Fetched),
         }
     }
@@ -270,10 +270,10 @@ where
         self.entries.stale_fallback(key)
     }
 
-    fn kept<F, R>(
+    fn serve_cached<F, R>(
         &self,
         key: K,
-        kept: Cached<V>,
+        cached: Cached<V>,
         refresh: bool,
         fetch: F,
     ) -> (Result<Cached<V>, UpstreamError>, ValueSource)
@@ -285,7 +285,7 @@ where
             let flight = (key.clone(), self.entries.upstream_cache.epoch(&key.credential()));
             self.flights.start(flight, self.read(key, Purpose::Refresh, fetch));
         }
-        (Ok(kept), ValueSource::Cached)
+        (Ok(cached), ValueSource::Cached)
     }
 
     /// Fetches a value and stores it. If the fetch fails, returns the cached value.
@@ -304,15 +304,15 @@ where
             let began = entries.begin(&key);
             let (again, store) = (request.clone(), |arrived: ReadValue<V>| {
                 let ReadValue { value, fetched, fresh_for, is_shared } = arrived;
-                let kept = entries.store(key.clone(), value, began.at(fetched), fresh_for);
-                FlightResult { kept, is_shared }
+                let cached = entries.store(key.clone(), value, began.at(fetched), fresh_for);
+                FlightResult { cached, is_shared }
             });
             let error = match read_one(&entries.upstream_cache, request, fetch(purpose)).await {
                 Ok(arrived) => return Ok(store(arrived)),
                 Err(error) => error,
             };
-            if let Some(kept) = entries.defer_retry(&key, began, &error) {
-                return Ok(FlightResult { kept, is_shared: false });
+            if let Some(cached) = entries.defer_retry(&key, began, &error) {
+                return Ok(FlightResult { cached, is_shared: false });
             }
             if purpose == Purpose::Refresh && error.is_held() {
                 // The cached value was evicted meanwhile, so the call is needed and not a mere refresh.

@@ -19,16 +19,16 @@ use tracing::Instrument as _;
 
 use super::freshness::ValueSource;
 use crate::domain::upstream_name::UpstreamName;
-use crate::telemetry::traces::{self, Origin};
+use crate::telemetry::traces::{self, SpanOrigin};
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// The shared future of an in-flight value, and the span that started it.
-type Flight<T> = (Shared<BoxFuture<'static, T>>, Origin);
+type Flight<T> = (Shared<BoxFuture<'static, T>>, SpanOrigin);
 type Flights<K, T> = Mutex<HashMap<K, Flight<T>>>;
 
 /// In-flight work by key.
 pub(crate) struct SingleFlight<K, T> {
-    crashed: Arc<dyn Fn(JoinError) -> T + Send + Sync>,
+    on_panic: Arc<dyn Fn(JoinError) -> T + Send + Sync>,
     flights: Arc<Flights<K, T>>,
 }
 
@@ -48,59 +48,59 @@ where
     K: Hash + Eq + Clone + Send + 'static,
     T: Clone + Send + Sync + 'static,
 {
-    /// Creates the map for any kind of work. All callers receive the value of `crashed` if the work panics.
-    pub(crate) fn new(crashed: impl Fn(JoinError) -> T + Send + Sync + 'static) -> Self {
-        Self { crashed: Arc::new(crashed), flights: Arc::default() }
+    /// Creates the map for any kind of work. All callers receive the value of `on_panic` if the work panics.
+    pub(crate) fn new(on_panic: impl Fn(JoinError) -> T + Send + Sync + 'static) -> Self {
+        Self { on_panic: Arc::new(on_panic), flights: Arc::default() }
     }
 
     /// Joins the in-flight work of this key or starts it. Returns the value and its source.
     ///
-    /// `landed` is checked under the lock. It returns the value of work that ended between the caller's own
+    /// `finished` is checked under the lock. It returns the value of work that ended between the caller's own
     /// lookup and this one.
     pub(crate) async fn join(
         &self,
         key: K,
-        landed: impl FnOnce() -> Option<T>,
+        finished: impl FnOnce() -> Option<T>,
         flight: impl Future<Output = T> + Send + 'static,
     ) -> (T, ValueSource) {
-        let ((flight, origin), got) = {
+        let ((flight, origin), source) = {
             let mut flights = lock(&self.flights);
             if let Some(flight) = flights.get(&key) {
                 (flight.clone(), ValueSource::Joined)
-            } else if let Some(value) = landed() {
+            } else if let Some(value) = finished() {
                 return (value, ValueSource::Cached);
             } else {
-                let flight = self.take_off(key.clone(), flight);
+                let flight = self.spawn(key.clone(), flight);
                 flights.insert(key, flight.clone());
                 (flight, ValueSource::Fetched)
             }
         };
-        if got == ValueSource::Joined {
-            traces::joined(&origin);
+        if source == ValueSource::Joined {
+            traces::note_join(&origin);
         }
-        (flight.await, got)
+        (flight.await, source)
     }
 
     /// Starts the work of this key in the background, unless it is in flight.
     pub(crate) fn start(&self, key: K, flight: impl Future<Output = T> + Send + 'static) {
         if let Entry::Vacant(vacant) = lock(&self.flights).entry(key.clone()) {
-            vacant.insert(self.take_off(key, flight));
+            vacant.insert(self.spawn(key, flight));
         }
     }
 
-    fn take_off(&self, key: K, flight: impl Future<Output = T> + Send + 'static) -> Flight<T> {
+    fn spawn(&self, key: K, flight: impl Future<Output = T> + Send + 'static) -> Flight<T> {
         let flights = Arc::clone(&self.flights);
         let flight = async move {
             // Created inside the task: a runtime that shuts down drops a new task immediately. The map is
-            // locked at that time, so dropping `Ended` there would deadlock.
-            let _ended = Ended { flights, key };
+            // locked at that time, so dropping `FlightGuard` there would deadlock.
+            let _ended = FlightGuard { flights, key };
             flight.await
         };
         // The task logs within the span of the request that started it.
-        let task = tokio::spawn(traces::carried(flight).in_current_span());
-        let crashed = Arc::clone(&self.crashed);
-        let flight = async move { task.await.unwrap_or_else(|error| crashed(error)) }.boxed().shared();
-        (flight, Origin::here())
+        let task = tokio::spawn(traces::in_current_trace(flight).in_current_span());
+        let on_panic = Arc::clone(&self.on_panic);
+        let flight = async move { task.await.unwrap_or_else(|error| on_panic(error)) }.boxed().shared();
+        (flight, SpanOrigin::here())
     }
 }
 
@@ -121,12 +121,12 @@ pub(crate) async fn guarded<T>(
 }
 
 /// Guard that removes the key from the map when its work ends, even by a panic.
-struct Ended<K: Hash + Eq, T> {
+struct FlightGuard<K: Hash + Eq, T> {
     flights: Arc<Flights<K, T>>,
     key: K,
 }
 
-impl<K: Hash + Eq, T> Drop for Ended<K, T> {
+impl<K: Hash + Eq, T> Drop for FlightGuard<K, T> {
     fn drop(&mut self) {
         lock(&self.flights).remove(&self.key);
     }

@@ -142,11 +142,11 @@ impl AccountLists {
             }
         };
         let started_at = Instant::now();
-        let (page, got) =
+        let (page, source) =
             self.pages.get(key.clone(), stale_policy, scan.reader.stats.deadline(), fetch).await;
         let description =
             || describe(&scan.key, if cursor.is_some() { "a further page" } else { "the first page" });
-        scan.reader.stats.enter(UpstreamName::Composio, description, started_at, got, &page);
+        scan.reader.stats.enter(UpstreamName::Composio, description, started_at, source, &page);
         if let Ok(page) = &page {
             scan.reader.reports(|| PartKey::new("page", &key), &page.value.problems);
         }
@@ -269,9 +269,9 @@ impl AccountLists {
         };
         let started_at = Instant::now();
         let (key, stats) = (Arc::clone(&scan.key), &scan.reader.stats);
-        let (total, got) = self.totals.get(key, StalePolicy::AllowStale, stats.deadline(), fetch).await;
+        let (total, source) = self.totals.get(key, StalePolicy::AllowStale, stats.deadline(), fetch).await;
         let description = || describe(&scan.key, "the total");
-        scan.reader.stats.enter(UpstreamName::Composio, description, started_at, got, &total);
+        scan.reader.stats.enter(UpstreamName::Composio, description, started_at, source, &total);
         if let Ok(total) = &total {
             scan.reader.reports(|| PartKey::new("total", &scan.key), &total.value.problems);
         }
@@ -290,7 +290,8 @@ pub(crate) async fn fetch_page(
 ) -> Result<Page, UpstreamError> {
     let ScanKey { filter, order, .. } = &*scan.key;
     if filter.matches_nothing() {
-        // The upstream treats an empty list of values as no filter and would return everything (UPSTREAMS.md A2).
+        // The upstream treats an empty list of values as no filter and would return everything
+        // (docs/upstreams.md#composio-list-request).
         return Ok(Page {
             items: Vec::new(),
             rows_sent: 0,

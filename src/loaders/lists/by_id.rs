@@ -4,7 +4,7 @@
 //! reads the rest through `AccountLists`. All fields of an operation share the same cache entries.
 //!
 //! The list endpoint with `connected_account_ids` is used instead of get-one. Get-one needs one call per
-//! account, and its response carries `params`, which are secrets (UPSTREAMS.md A6).
+//! account, and its response carries `params`, which are secrets (docs/upstreams.md#composio-batch-reads).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -84,7 +84,8 @@ pub struct AccountsById {
     lists: Arc<AccountLists>,
     accounts: Arc<Cache<AccountKey, AccountLookup>>,
     flights: Arc<SingleFlight<BatchKey, Result<FlightResult, UpstreamError>>>,
-    /// Credentials for which the upstream rejected `account_type`, which is experimental (UPSTREAMS.md A2).
+    /// Credentials for which the upstream rejected `account_type`, which is experimental
+    /// (docs/upstreams.md#composio-list-request).
     without_account_type: moka::sync::Cache<Fingerprint<Composio>, ()>,
 }
 
@@ -123,10 +124,10 @@ impl AccountsById {
             (Lookups::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
         for id in ids {
             match self.accounts.lookup(&key(reader, &id)) {
-                CacheLookup::Fresh { kept, refresh } | CacheLookup::Stale { kept, refresh, .. } => {
+                CacheLookup::Fresh { cached, refresh } | CacheLookup::Stale { cached, refresh, .. } => {
                     due.extend(refresh.then(|| id.clone()));
-                    reader.stats.uses(kept.freshness);
-                    found.insert(id, Ok(kept));
+                    reader.stats.uses(cached.freshness);
+                    found.insert(id, Ok(cached));
                 }
                 CacheLookup::Old => drop(old.insert(id)),
                 CacheLookup::Missing => drop(needed.insert(id)),
@@ -165,17 +166,17 @@ impl AccountsById {
 
     async fn join(&self, reader: &Reader, batch: BatchKey, purpose: Purpose) -> Lookups {
         let cached_result = || {
-            let kept = |id: &str| Some((id.into(), Ok(self.accounts.peek(&key(reader, id))?)));
-            let kept = batch.ids.iter().map(|id| kept(id)).collect::<Option<Lookups>>();
-            kept.map(|found| Ok((found, false)))
+            let cached = |id: &str| Some((id.into(), Ok(self.accounts.peek(&key(reader, id))?)));
+            let cached = batch.ids.iter().map(|id| cached(id)).collect::<Option<Lookups>>();
+            cached.map(|found| Ok((found, false)))
         };
         let asked_at = Instant::now();
         let reading = self.clone().read(reader.clone(), batch.clone(), purpose).boxed();
         let joined = self.flights.join(batch.clone(), cached_result, reading);
-        let (found, got) = match reader.stats.deadline().wait(UpstreamName::Composio, joined).await {
+        let (found, source) = match reader.stats.deadline().wait(UpstreamName::Composio, joined).await {
             Ok((Ok((found, true)), ValueSource::Fetched)) => (found, ValueSource::Shared),
-            Ok((Ok((found, _)), got)) => (found, got),
-            Ok((Err(error), got)) => (failed(&batch, &error), got),
+            Ok((Ok((found, _)), source)) => (found, source),
+            Ok((Err(error), source)) => (failed(&batch, &error), source),
             Err(late) => {
                 let old =
                     |id: &str| self.accounts.stale_fallback(&key(reader, id)).ok_or_else(|| late.clone());
@@ -185,7 +186,7 @@ impl AccountsById {
         let first = found.values().next().cloned();
         if let Some(first) = first {
             let asked = || format!("accounts by {} ids", batch.ids.len());
-            reader.stats.enter(UpstreamName::Composio, asked, asked_at, got, &first);
+            reader.stats.enter(UpstreamName::Composio, asked, asked_at, source, &first);
         }
         for account in found.values().flatten() {
             reader.stats.uses(account.freshness);

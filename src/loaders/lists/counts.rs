@@ -139,13 +139,13 @@ impl Counting<'_> {
             return Some(self.of(std::iter::empty(), None));
         }
         for scan in [list.clone(), list.opposite()] {
-            if let Some(kept) = self.lists.cached_first_page(&scan).await
-                && let page = &kept.value
+            if let Some(cached) = self.lists.cached_first_page(&scan).await
+                && let page = &cached.value
                 && page.next_cursor.is_none()
                 && page.total_items.is_none_or(|total| usize::try_from(total) == Ok(page.items.len()))
                 && page.items.len() == page.rows_sent
             {
-                return Some(self.of(page.items.iter(), Some(kept.freshness)));
+                return Some(self.of(page.items.iter(), Some(cached.freshness)));
             }
         }
         let Cached { value: total, freshness } = self.lists.cached_total(&list).await?;

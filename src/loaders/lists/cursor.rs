@@ -91,7 +91,7 @@ impl Cursor {
             Err(BadInput::new(
                 BadInputReason::BadCursor,
                 format!(
-                    "This cursor {cause}: give one that this list answered, as it was, or leave it out to begin again."
+                    "This cursor {cause}. Pass a cursor that this list returned, unchanged, or omit it to start from the beginning."
                 ),
             ))
         };

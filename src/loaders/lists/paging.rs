@@ -96,7 +96,7 @@ impl ScanReader<'_> {
         stale_policy: StalePolicy,
     ) -> Result<Option<ScanRun>, UpstreamError> {
         let start = match anchor {
-            Some(cursor) => self.page_before_what_follows(cursor).await?,
+            Some(cursor) => self.page_to_continue_from(cursor).await?,
             None => None,
         };
         let mut tracker = anchor.map(|cursor| CursorTracker::new(cursor, self.scan_direction));
@@ -260,7 +260,7 @@ impl ScanReader<'_> {
     /// Returns the page from which to continue after a cursor's item. This is the cursor's own page, unless its first
     /// row is already after the item: the rows after the item may then begin on an earlier page. If the upstream rejects
     /// the cursor of the page, this is the first page.
-    async fn page_before_what_follows(&self, cursor: &Cursor) -> Result<Option<Arc<str>>, UpstreamError> {
+    async fn page_to_continue_from(&self, cursor: &Cursor) -> Result<Option<Arc<str>>, UpstreamError> {
         let mut start = cursor.page.clone();
         let mut pages = ReversePages::of(self);
         while let Some(page) = start.clone() {

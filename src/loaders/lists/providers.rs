@@ -138,11 +138,11 @@ impl Providers {
             }
         };
         let started_at = Instant::now();
-        let (list, got) = self.lists.get(fingerprint, stale_policy, stats.deadline(), fetch).await;
-        stats.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), started_at, got, &list);
+        let (list, source) = self.lists.get(fingerprint, stale_policy, stats.deadline(), fetch).await;
+        stats.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), started_at, source, &list);
         let list = list?;
         stats.reports(|| PartKey::new("providers", &()), &list.value.problems);
-        if got != ValueSource::Cached {
+        if source != ValueSource::Cached {
             self.last_known.insert(fingerprint, Arc::clone(&list.value.list));
         }
         Ok(list.map(|listed| listed.list))

@@ -2,8 +2,9 @@
 //!
 //! [`PageWalk::step`] returns the next page. The walk ends at the last page, at an empty page, at a repeated cursor,
 //! after several pages without new items, and at the page limit. Repeated ids are skipped: the upstream list changes
-//! while it is read, so rows and pages may repeat (UPSTREAMS.md A5). The limit on repeated pages matters for an
-//! upstream that returns one page forever with new cursors. Without it, every parent would be read up to the page limit.
+//! while it is read, so rows and pages may repeat (docs/upstreams.md#composio-paging). The limit on repeated pages
+//! matters for an upstream that returns one page forever with new cursors. Without it, every parent would be read up
+//! to the page limit.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -64,7 +64,7 @@ impl AccountPoller {
     }
 
     /// Reads the first page through the cache. If the upstream rejects `account_type`, which is experimental
-    /// (UPSTREAMS.md A2), the page is read without it.
+    /// (docs/upstreams.md#composio-list-request), the page is read without it.
     async fn first_page(&mut self) -> Result<Cached<Arc<Page>>, UpstreamError> {
         match self.sources.lists.page(&self.scan, None, StalePolicy::RequireFresh).await {
             Err(error)

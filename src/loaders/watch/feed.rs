@@ -77,7 +77,7 @@ pub struct Subscriber<E> {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What a subscriber receives.
+/// An event of a feed, as a subscriber receives it.
 #[derive(Debug)]
 pub enum FeedEvent<E> {
     /// A change.

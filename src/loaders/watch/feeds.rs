@@ -20,7 +20,7 @@ use crate::domain::upstream_name::{Composio, Leadlex, Upstream};
 use crate::domain::view::View;
 use crate::telemetry::metrics::declared;
 use crate::telemetry::metrics::readings::Readings;
-use crate::telemetry::traces::Origin;
+use crate::telemetry::traces::SpanOrigin;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 use super::accounts::AccountPoller;
@@ -128,7 +128,7 @@ impl ChangeFeeds {
         if !is_polled {
             let (owner, expiries) = (Arc::clone(self), upstream_cache.expiries(&credential));
             let (clock, poller, linger) = (upstream_cache.clock, poller(), self.settings.linger());
-            let origin = Origin::here();
+            let origin = SpanOrigin::here();
             tokio::spawn(async move {
                 let polled = PolledFeeds { owner, feeds, credential, is_registered: true };
                 poll_until_unused(poller, polled, expiries, clock, linger, &origin).await;
@@ -199,13 +199,13 @@ async fn poll_until_unused<W: Poller>(
     mut expiries: watch::Receiver<ExpiryNotice>,
     clock: Clock,
     linger: Duration,
-    origin: &Origin,
+    origin: &SpanOrigin,
 ) {
     let mut cause = ChangeCause::Poll;
     while !feeds.remove_unused(linger) {
         expiries.mark_unchanged();
-        let polled = origin.look(W::Upstream::NAME).around(poller.poll(cause)).await;
-        let next_at = match polled {
+        let poll_result = origin.poll(W::Upstream::NAME).around(poller.poll(cause)).await;
+        let next_at = match poll_result {
             Ok(PollResult { changes, next_at }) => {
                 feeds.publish(changes);
                 next_at.max(clock.instant_now() + POLL_INTERVAL_MIN)

@@ -2,7 +2,7 @@
 //!
 //! Costs are computed in `f64`, which saturates instead of overflowing, and rounded up at the end.
 
-/// The value of an argument, as far as cost depends on it.
+/// The value of an argument, as far as the cost depends on it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Argument {
     /// Omitted, or null.

@@ -1,4 +1,4 @@
-//! The maximum number of upstream calls of an operation: the behavior of the loaders in the worst case, as numbers.
+//! The maximum number of upstream calls of an operation: the loaders' behaviour in the worst case, as numbers.
 //!
 //! - LeadLex is one list, read once per operation however many fields need it.
 //! - Accounts by IDs, from all fields together, take one call per hundred.
@@ -27,7 +27,7 @@ pub(super) struct Calls<'a> {
     lists: &'a ListSettings,
     are_providers_read: bool,
     accounts_by_id: u64,
-    /// Of lists and counts.
+    /// Calls of lists and counts.
     others: u64,
 }
 
@@ -41,20 +41,20 @@ impl<'a> Calls<'a> {
         self.others.saturating_add(by_id).saturating_add(u64::from(self.are_providers_read))
     }
 
-    /// Counts what a field causes that gives so many objects, over all its parents.
+    /// Counts the calls of a field that returns `objects` objects, over all its parents.
     pub(super) fn objects(&mut self, field: &Field, objects: f64) {
-        // Within a page that is there already, nothing is asked for.
+        // The objects of a page are loaded already.
         let is_read = matches!(field.name.as_str(), "nodes" | "edges" | "node") && field.arguments.is_empty();
         if is_read {
             return;
         }
-        // A fragment on a type of which a router has sent none.
+        // The router sent no representation of the fragment's type.
         if objects <= 0.0 {
             return;
         }
         match field.definition.ty.inner_named_type().as_str() {
             "Provider" | "ProviderConnection" | "ProviderStatusCount" => self.are_providers_read = true,
-            // Of the whole project; within a connection counts are that connection's.
+            // Counts of the whole project. Within a connection, they are counts of that connection.
             "ConnectedAccountStatusCount" if field.name == "accountCounts" => self.counts(1.0 + STATUSES),
             "ConnectedAccount" => self.by_ids(objects),
             // Up to two reads of the account, the write, a read without its confirmation, and one of the payload's accounts.
@@ -66,7 +66,7 @@ impl<'a> Calls<'a> {
             | "RemoveAccountPayload" => {
                 self.others = self.others.saturating_add(whole(objects).saturating_mul(5))
             }
-            // Both sources are read again, each in one call.
+            // Both upstreams are read again, each with one call.
             "RefreshPayload" => self.others = self.others.saturating_add(whole(objects).saturating_mul(2)),
             "Node" => {
                 self.are_providers_read = true;
@@ -76,7 +76,7 @@ impl<'a> Calls<'a> {
         }
     }
 
-    /// Counts what a router's representations cause: users and toolkits are known by their keys.
+    /// Counts the calls of a router's representations. Users and toolkits need none.
     pub(super) fn entities(&mut self, entities: &Representations) {
         self.are_providers_read |= entities.of_type("Provider") > 0.0;
         self.by_ids(entities.of_type("ConnectedAccount"));
@@ -86,12 +86,12 @@ impl<'a> Calls<'a> {
         self.accounts_by_id = self.accounts_by_id.saturating_add(whole(ids));
     }
 
-    /// Counts what a list of accounts causes under so many parents.
+    /// Counts the calls of a list of accounts under a number of parents.
     pub(super) fn list(&mut self, field: &Field, parents: f64, page: f64, has_cursor: bool) {
         let selected = &field.selection_set;
         let rows_of_a_page = count(self.lists.page_rows.max(1));
         if page > 0.0 {
-            // Whether more rows follow is found out by requesting one more row.
+            // One more row is requested, to find out whether more rows follow.
             let wanted = page + f64::from(u8::from(selects(selected, &["pageInfo"])));
             let alone = (wanted / rows_of_a_page).ceil() + f64::from(u8::from(has_cursor));
             let calls = if parents > 1.0 && !has_cursor {
@@ -114,8 +114,8 @@ impl<'a> Calls<'a> {
         self.others = self.others.saturating_add(whole(walk_or_calls + first_page));
     }
 
-    /// Counts what it costs to hear whether the accounts of so many providers contradict them: two questions, each for one
-    /// row of each provider, and each asked of those that are said to work and of the others.
+    /// Counts the calls that look for contradicting accounts of a number of providers: two requests, each for one row of each
+    /// provider, and each for the providers that work and for the others.
     pub(super) fn disagreements(&mut self, providers: f64) {
         let joined = (providers / count(self.lists.page_rows.max(1))).ceil() + 1.0;
         self.others = self.others.saturating_add(whole(2.0 * (joined + providers)));
@@ -127,7 +127,7 @@ pub(super) fn is_list_of_accounts(field: &Field) -> bool {
     field.definition.ty.inner_named_type() == "ConnectedAccountConnection"
 }
 
-/// Whether a selection set has one of these fields. A fragment that is not looked into counts as one that has.
+/// Whether a selection set has one of these fields. A fragment that is not inspected counts as if it had.
 fn selects(set: &SelectionSet, names: &[&str]) -> bool {
     set.selections.iter().any(|selection| match selection {
         Selection::Field(field) => names.contains(&field.name.as_str()),

@@ -10,21 +10,21 @@ use super::argument::{Argument, count};
 use crate::domain::toolkits::TOOLKITS_OF_PROVIDER_MAX;
 use crate::loaders::settings::ConnectionSettings;
 
-/// The assumed length of a list without a known limit: a connection's settings are a handful. No list below
-/// which anything is asked upstream is one of these.
+/// Assumed length of a list without a known limit, such as a connection's settings. Fields below such lists need no
+/// upstream call.
 const A_HANDFUL: f64 = 5.0;
 
-/// As many counts by status as there are words for a status, and one for all others.
+/// Number of counts by status: one for each status, and one for all unknown ones.
 const STATUSES: f64 = 8.0;
 
-/// The arguments that name each object of a list.
+/// Arguments that contain the id of each object of a list.
 const NAMES: [&str; 2] = ["ids", "slugs"];
 
 /// The lengths of a schema's lists.
 pub(super) struct Lengths {
     connections: ConnectionSettings,
-    /// The lists of introspection: as long as the schema's own are on average, so that what asks for all of them once is
-    /// priced at what it gets.
+    /// Average length of the schema's own lists, which is assumed for lists of introspection, so that one introspection of
+    /// everything has its real cost.
     introspection: HashMap<&'static str, f64>,
 }
 
@@ -81,21 +81,21 @@ impl Lengths {
         }
         let named = NAMES.iter().find_map(|name| match argument(name) {
             Argument::Items(items) => Some(count(items)),
-            // A lone value stands for a list of one (specification, 3.11 "Input Coercion" of lists).
+            // A single value is coerced to a list of one (specification, 3.11 "Input Coercion" of lists).
             Argument::Number(_) | Argument::Is(_) | Argument::Other => Some(1.0),
             Argument::None => None,
         });
         named.unwrap_or_else(|| match field.definition.ty.inner_named_type().as_str() {
-            // Of a toolkit, or of an account through its toolkit: longer ones are refused.
+            // Providers of a toolkit, or of an account through its toolkit. Longer lists are rejected.
             "Provider" => count(self.connections.toolkit_providers_max),
-            // Of a provider: a mapping with longer ones is refused at start.
+            // Toolkits of a provider. A mapping with longer lists is rejected at the start.
             "Toolkit" => count(TOOLKITS_OF_PROVIDER_MAX),
             "ConnectedAccountStatusCount" => STATUSES,
             _ => A_HANDFUL,
         })
     }
 
-    /// The length of the page that a field asks for, where it is a connection. Longer ones than may be are refused later.
+    /// Returns the requested page size of a field, if it is a connection. Sizes above the limit are rejected later.
     pub(super) fn page(&self, field: &Field, argument: impl Fn(&str) -> Argument) -> Option<f64> {
         let name = field.definition.ty.inner_named_type();
         if !name.ends_with("Connection") {

@@ -18,7 +18,7 @@ pub(super) struct Representations {
 }
 
 impl Representations {
-    /// Those of an argument.
+    /// Counts the representations of an argument.
     pub(super) fn of(argument: &Literal, variables: &Variables) -> Self {
         let mut read = Self::default();
         match argument {

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn relays_and_apollos_manifests_are_told_apart() {
+    fn relay_and_apollo_manifests_are_distinguished() {
         let relay = manifest(r#"{"5d41402abc4b2a76b9719d911017c592":"query A { __typename }"}"#).unwrap();
         assert_eq!(
             relay.by_id("5d41402abc4b2a76b9719d911017c592").as_deref(),

@@ -32,14 +32,14 @@ impl Distribution {
     }
 
     /// Counts a duration.
-    pub fn took(&self, time: Duration) {
+    pub fn record_duration(&self, time: Duration) {
         self.0.observe(time.as_secs_f64());
     }
 
     /// Counts a size.
     #[expect(clippy::cast_precision_loss, reason = "no batch has 2^52 keys")]
-    pub fn had(&self, things: usize) {
-        self.0.observe(things as f64);
+    pub fn record_size(&self, size: usize) {
+        self.0.observe(size as f64);
     }
 
     pub(super) fn write(&self, encoder: MetricEncoder<'_>) -> std::fmt::Result {

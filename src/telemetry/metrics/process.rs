@@ -26,7 +26,7 @@ mod tests {
     use super::resident_bytes;
 
     #[test]
-    fn resident_memory_is_told_in_bytes_or_not_at_all() {
+    fn resident_memory_is_in_bytes_or_missing() {
         assert_eq!(resident_bytes("Name:\tx\nVmRSS:\t   12345 kB\nRssAnon: 1 kB\n"), Some(12_641_280));
         for odd in ["", "VmRSS:\t12 MB", "VmRSS: x kB"] {
             assert_eq!(resident_bytes(odd), None, "{odd}");

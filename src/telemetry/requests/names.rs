@@ -60,7 +60,7 @@ impl Tally {
             count.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(durations) = self.durations.get(outcome as usize) {
-            durations.get_or_init(Distribution::of_durations).took(took);
+            durations.get_or_init(Distribution::of_durations).record_duration(took);
         }
     }
 

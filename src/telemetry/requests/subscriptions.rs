@@ -37,7 +37,7 @@ impl Streams {
 
 /// An open subscription. Dropping it counts its end and writes its line.
 #[derive(Debug)]
-pub struct Listening {
+pub struct OpenSubscription {
     requests: Arc<Requests>,
     operation: Arc<Operation>,
     transport: Transport,
@@ -45,7 +45,7 @@ pub struct Listening {
     events: u64,
 }
 
-impl Listening {
+impl OpenSubscription {
     /// Counts a subscription as open.
     #[must_use]
     pub fn begin(requests: Arc<Requests>, operation: Arc<Operation>, transport: Transport) -> Self {
@@ -58,7 +58,7 @@ impl Listening {
     }
 
     /// Counts an event.
-    pub fn told(&mut self) {
+    pub fn event_sent(&mut self) {
         self.events += 1;
         if let Some(stream) = self.stream() {
             stream.events.fetch_add(1, Ordering::Relaxed);
@@ -70,7 +70,7 @@ impl Listening {
     }
 }
 
-impl Drop for Listening {
+impl Drop for OpenSubscription {
     fn drop(&mut self) {
         if let Some(stream) = self.stream() {
             stream.open.fetch_sub(1, Ordering::Relaxed);

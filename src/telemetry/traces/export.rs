@@ -2,7 +2,7 @@
 //!
 //! [`processor`] is the entry point. The SDK's thread batches the spans; [`CollectorClient`] runs its requests on Tokio.
 //! Requests never wait: a span that finds [`QUEUE_MAX`] others waiting is dropped. The SDK's own log lines are compiled out, as
-//! it writes two for each failed batch; [`Losses`] writes one a minute instead.
+//! it writes two for each failed batch; [`LostSpans`] writes one a minute instead.
 
 use std::fmt;
 use std::future::Future;
@@ -59,7 +59,7 @@ pub(super) fn processor(settings: &TraceSettings, post: Post) -> Result<BoundedP
         .with_timeout(settings.timeout())
         .build()
         .map_err(|_| TraceError::Exporter)?;
-    let losses = Arc::new(Losses::default());
+    let losses = Arc::new(LostSpans::default());
     let exporter = ReportingExporter { exporter, losses: Arc::clone(&losses) };
     let config = BatchConfigBuilder::default()
         .with_max_queue_size(QUEUE_MAX)
@@ -116,7 +116,7 @@ impl HttpClient for CollectorClient {
 #[derive(Debug)]
 pub(super) struct BoundedProcessor {
     batches: BatchSpanProcessor,
-    losses: Arc<Losses>,
+    losses: Arc<LostSpans>,
 }
 
 impl SpanProcessor for BoundedProcessor {
@@ -147,7 +147,7 @@ impl SpanProcessor for BoundedProcessor {
 #[derive(Debug)]
 struct ReportingExporter {
     exporter: opentelemetry_otlp::SpanExporter,
-    losses: Arc<Losses>,
+    losses: Arc<LostSpans>,
 }
 
 impl SpanExporter for ReportingExporter {
@@ -176,13 +176,13 @@ impl SpanExporter for ReportingExporter {
 
 /// Spans that wait, and spans that were lost since the last warning.
 #[derive(Debug, Default)]
-struct Losses {
+struct LostSpans {
     waiting: AtomicUsize,
     lost: AtomicU64,
     warned_at: Mutex<Option<Instant>>,
 }
 
-impl Losses {
+impl LostSpans {
     /// Counts a span in; false if the queue is full and the span is lost.
     fn enqueue(&self) -> bool {
         let has_room = self.waiting.fetch_add(1, Ordering::Relaxed) < QUEUE_MAX;
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn spans_beyond_the_queue_are_lost() {
-        let losses = Losses::default();
+        let losses = LostSpans::default();
         let accepted = (0..QUEUE_MAX + 10).filter(|_| losses.enqueue()).count();
         assert_eq!((accepted, losses.due(Instant::now())), (QUEUE_MAX, Some(10)));
         losses.dequeue(BATCH_MAX);
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn lost_spans_are_reported_once_a_minute() {
-        let (losses, start) = (Losses::default(), Instant::now());
+        let (losses, start) = (LostSpans::default(), Instant::now());
         assert_eq!(losses.due(start), None);
         let reports: Vec<_> = (0..100)
             .filter_map(|second| {

@@ -44,13 +44,13 @@ fn is_parent(text: &[u8]) -> bool {
 }
 
 /// Adds the trace context to an upstream request.
-pub(super) fn tell(context: &Context, request: &mut Request<bytes::Bytes>) {
-    TraceContextPropagator::new().inject_context(context, &mut Told(request.headers_mut()));
+pub(super) fn inject(context: &Context, request: &mut Request<bytes::Bytes>) {
+    TraceContextPropagator::new().inject_context(context, &mut HeaderInjector(request.headers_mut()));
 }
 
-struct Told<'a>(&'a mut HeaderMap);
+struct HeaderInjector<'a>(&'a mut HeaderMap);
 
-impl Injector for Told<'_> {
+impl Injector for HeaderInjector<'_> {
     fn set(&mut self, name: &str, value: String) {
         let name = match name {
             TRACEPARENT => TRACEPARENT,
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_says_which_trace_it_is_and_whether_it_is_recorded() {
+    fn a_traceparent_sets_the_trace_and_the_sampling() {
         for (flags, is_sampled) in [("01", true), ("00", false), ("03", true)] {
             let parent = format!("00-{TRACE}-00f067aa0ba902b7-{flags}");
             let given =
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_traceparent_is_taken_for_not_given() {
+    fn an_invalid_traceparent_is_ignored() {
         let zeros = "0".repeat(32);
         for wrong in [
             "",

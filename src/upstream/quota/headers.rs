@@ -1,7 +1,7 @@
 //! Rate limit headers of one response, in the terms of the model.
 //!
 //! Times are relative to the response's own `Date`, so only the upstream's clock decides when its window ends
-//! (UPSTREAMS.md B3). Replicas exchange this form, not the headers.
+//! (docs/upstreams.md#rate-limit-reset). Replicas exchange this form, not the headers.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{super::rate_limit, DAY};
 
-/// Later resets are implausible and ignored (UPSTREAMS.md B3).
+/// Later resets are implausible and ignored (docs/upstreams.md#rate-limit-reset).
 const RESET_MAX: Duration = Duration::from_secs(31 * 86_400);
 
 /// Parsed rate limit headers.

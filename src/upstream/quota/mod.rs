@@ -8,8 +8,8 @@
 //! calls.
 //!
 //! - `headers` parses the rate limit headers of one response.
-//! - `window` is the window that the headers count: a day at LeadLex, a minute at Composio (UPSTREAMS.md A8,
-//!   B1.6 and 7).
+//! - `window` is the window that the headers count: a day at LeadLex, a minute at Composio
+//!   (docs/upstreams.md#composio-rate-limits, #leadlex-rate-limits).
 //! - `calls` are our own calls of the last minutes, for LeadLex's limit per minute, which has no header, and
 //!   for calls that no header confirms yet.
 //! - `pace` spreads the remaining calls evenly over the remaining time.
@@ -145,9 +145,10 @@ impl Quota {
         }
     }
 
-    /// Records a 429. If calls remain in the window, the limit per minute was exceeded (UPSTREAMS.md B2): hold
-    /// calls for 1 to 60 s, longer each time; `jitter` (0 to 1) shortens this by up to half. Otherwise hold
-    /// until the reset. A plausible `Retry-After` is honoured in both cases (B3).
+    /// Records a 429. If calls remain in the window, the limit per minute was exceeded
+    /// (docs/upstreams.md#leadlex-open-questions): hold calls for 1 to 60 s, longer each time; `jitter` (0 to 1)
+    /// shortens this by up to half. Otherwise hold until the reset. A plausible `Retry-After` is honoured in both
+    /// cases (B3).
     pub fn on_rate_limited(
         &mut self,
         call: &Call,

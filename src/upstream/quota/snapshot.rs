@@ -14,10 +14,11 @@ use super::replica_calls::{CallId, ReplicaCalls, age};
 use super::window::Window;
 use super::{MINUTE, Quota, QuotaHeaders};
 
-/// Maximum number of calls listed; more than any limit per minute without a header (UPSTREAMS.md B1.6).
+/// Maximum number of calls listed; more than any limit per minute without a header
+/// (docs/upstreams.md#leadlex-rate-limits).
 const CALLS_MAX: usize = 256;
 
-/// Longer holds are implausible (UPSTREAMS.md B3).
+/// Longer holds are implausible (docs/upstreams.md#rate-limit-reset).
 const HOLD_MAX: Duration = Duration::from_secs(31 * 86_400);
 
 /// A quota as one replica sees it.

@@ -249,7 +249,7 @@ impl Window {
     }
 }
 
-/// Limits per minute of LeadLex's plans (UPSTREAMS.md B1.6).
+/// Limits per minute of LeadLex's plans (docs/upstreams.md#leadlex-rate-limits).
 pub(super) fn minute_of_day(per_day: u64) -> Option<u64> {
     match per_day {
         ..=100 => Some(10),

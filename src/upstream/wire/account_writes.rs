@@ -1,4 +1,4 @@
-//! Decodes the responses to writes of connected accounts (UPSTREAMS.md A11), by allow-list.
+//! Decodes the responses to writes of connected accounts (docs/upstreams.md#composio-writes), by allow-list.
 
 use jiff::Timestamp;
 use secrecy::SecretString;

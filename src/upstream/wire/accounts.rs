@@ -1,4 +1,4 @@
-//! Decodes `{"items": [{…}], "next_cursor": …, "total_items": …}` (UPSTREAMS.md A3).
+//! Decodes `{"items": [{…}], "next_cursor": …, "total_items": …}` (docs/upstreams.md#composio-account).
 
 use std::sync::Arc;
 

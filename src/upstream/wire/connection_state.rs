@@ -1,7 +1,7 @@
 //! Decodes `state`: `{"authScheme": …, "val": {…}}`, where `val` has arbitrary fields, many of them secret.
 //!
-//! UPSTREAMS.md A4 is the allow-list. The decoder keeps the values of the fields named here, skips all other
-//! values unread, and keeps only their names.
+//! docs/upstreams.md#composio-secrets is the allow-list. The decoder keeps the values of the fields named
+//! here, skips all other values unread, and keeps only their names.
 
 use std::fmt;
 

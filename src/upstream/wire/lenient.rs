@@ -242,8 +242,8 @@ impl FromJson for Texts {
 }
 
 /// OAuth scopes in every observed form: one string with several scopes (RFC 6749, 3.3; some services use
-/// commas), a list of strings, a list of objects (UPSTREAMS.md A4, B2), `null`. Entries without a scope are
-/// skipped.
+/// commas), a list of strings, a list of objects (docs/upstreams.md#composio-connection-state,
+/// #leadlex-open-questions), `null`. Entries without a scope are skipped.
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Scopes {
     pub(in crate::upstream) scopes: Vec<Box<str>>,

@@ -1,4 +1,4 @@
-//! Decodes `{"data": {"providers": [{…}]}}` (UPSTREAMS.md B1, B2).
+//! Decodes `{"data": {"providers": [{…}]}}` (docs/upstreams.md#leadlex-providers, #leadlex-open-questions).
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ struct Data<'j> {
     providers: Vec<&'j RawValue>,
 }
 
-/// A row: all fields but category and name are optional (UPSTREAMS.md B2).
+/// A row: all fields but category and name are optional (docs/upstreams.md#leadlex-open-questions).
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Row {
@@ -79,7 +79,8 @@ fn provider(row: Row, problems: &mut FieldProblems) -> Result<Provider, FieldPro
     })
 }
 
-/// Numbers rows with equal category, name and account, so that none is dropped (UPSTREAMS.md B2).
+/// Numbers rows with equal category, name and account, so that none is dropped
+/// (docs/upstreams.md#leadlex-open-questions).
 fn number_repeats(rows: &mut [Provider]) {
     let mut seen = HashMap::new();
     for row in rows {

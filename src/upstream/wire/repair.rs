@@ -4,7 +4,7 @@
 //! value must cost only itself, so [`repair`] replaces it by `[[]]`, which no field of a row can read: it then counts as unreadable where it stands.
 //! It runs only for a row that could not be read, and copies no value apart from the row's text.
 
-/// Replaces the unreadable values of a row. `None` if there are none to replace.
+/// Replaces the unreadable values of a row. `None` if it has no such value.
 pub(super) fn repair(json: &str) -> Option<String> {
     let bytes = json.as_bytes();
     let mut repaired = String::with_capacity(json.len());

@@ -455,16 +455,17 @@ const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 
 const HEAD: &str = "# Metrics
 
-Metrics of the second listener (`ops.listen`) at `/metrics`, in the OpenMetrics text format. A test writes this page from
-`src/telemetry/metrics/declared.rs`: `SWITCHBOARD_BLESS=1 cargo test --test it edge::metrics`.
+Metrics of the second listener (`ops.listen`) at `/metrics`, in the OpenMetrics text format. A test writes this page
+from `src/telemetry/metrics/declared.rs`: `SWITCHBOARD_BLESS=1 cargo test --test it edge::metrics`.
 
-- A label has only the listed values; no URL, id, user or tenant is one. The only open label is `operation`: the names of the
-  first `metrics.operation_names_max` (100) valid operations since the start that match `[A-Za-z0-9_]{1,64}`. Later names are
-  counted as `other`.
-- Rate limits are shown for the credential with the smallest remaining share. The field `upstreams` shows a tenant its own.
-- A counter whose label values are all listed has every series from the start, at 0, so that `increase()` sees the first event.
-  Series by `operation` or `status` are absent until the first event, except `crashed`, which is present from an operation's
-  first request on.
+- A label has only the listed values; no URL, id, user or tenant is one. The only open label is `operation`: the names
+  of the first `metrics.operation_names_max` (100) valid operations since the start that match `[A-Za-z0-9_]{1,64}`.
+  Later names are counted as `other`.
+- Rate limits are shown for the credential with the smallest remaining share. The field `upstreams` shows a tenant its
+  own.
+- A counter whose label values are all listed has every series from the start, at 0, so that `increase()` sees the
+  first event. Series by `operation` or `status` are absent until the first event, except `crashed`, which is present
+  from an operation's first request on.
 
 | name | kind | unit | labels | meaning |
 |---|---|---|---|---|

@@ -310,7 +310,7 @@ async fn exported_names_are_documented() {
         .await;
     traced_world.send("{ connectedAccounts { totalCount } }", &[]).await;
     let collector = traced_world.flush().await;
-    let documented = include_str!("../../../docs/traces.md");
+    let documented = include_str!("../../../docs/observability.md");
     let spans = collector.spans();
     let words = spans.iter().flat_map(|span| span.attributes.keys().chain([&span.name]));
     let missing: Vec<_> = words.filter(|word| !documented.contains(&format!("`{word}`"))).collect();

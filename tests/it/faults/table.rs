@@ -12,21 +12,22 @@ const HEAD: &str = "\
 # Effect of upstream faults on responses
 
 Each fault at LeadLex, at Composio and at both, over a cache in four states. A test writes this page
-(`faults::fault_matrix_matches_the_rules_and_the_page`). It runs five queries in each cell and compares every response with
-rules. `SWITCHBOARD_BLESS=1 cargo test --test it faults` rewrites the page.
+(`faults::fault_matrix_matches_the_rules_and_the_page`). It runs five queries in each cell and compares every response
+with rules. `SWITCHBOARD_BLESS=1 cargo test --test it faults` rewrites the page.
 
-- **cold**: nothing is cached. **fresh**: cached and fresh. **stale**: past its fresh time, so it is served at once with the
-  mark `STALE` and refreshed in the background. The table shows the response after that refresh. **old**: past its stale
-  time, so it is served only if the refresh fails.
+- **cold**: nothing is cached. **fresh**: cached and fresh. **stale**: past its fresh time, so it is served at once
+  with the mark `STALE` and refreshed in the background. The table shows the response after that refresh. **old**:
+  past its stale time, so it is served only if the refresh fails.
 - The queries: `providers`; `accounts` (`connectedAccounts`); `joined` (providers with the accounts of each); `node` (an
   account); `nodes` (a provider and two accounts). If some queries differ from the others, the cell names them.
 - A cell shows the data of the affected upstream, the error code if there is one, and the number of calls. The other
   upstream's data is complete in every cell, except accounts below providers that are missing.
-- After a 401 or 403, no cached data that was read with this key is served, however fresh it is. In *fresh* no call is made,
-  so the refusal is unknown. After a 401 the key, after another 4xx the same request, is not sent again for 5 seconds.
+- After a 401 or 403, no cached data that was read with this key is served, however fresh it is. In *fresh* no call is
+  made, so the refusal is unknown. After a 401 the key, after another 4xx the same request, is not sent again for 5
+  seconds.
 - The settings are the defaults: two retries, 10 seconds per call, 15 per fetch, 30 per operation.
-- In every cell the status is 200, the response arrives in time, and each cause is one error. The body, the headers and the
-  log have no key, no URL and no text of an upstream.
+- In every cell the status is 200, the response arrives in time, and each cause is one error. The body, the headers
+  and the log have no key, no URL and no text of an upstream.
 
 | fault | at | cold | fresh | stale | old |
 |---|---|---|---|---|---|

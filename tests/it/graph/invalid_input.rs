@@ -186,11 +186,11 @@ async fn impossible_ids_are_refused_and_unknown_ids_are_null() {
 async fn foreign_and_damaged_cursors_are_refused() {
     let cause = |cause: &str| {
         format!(
-            "This cursor {cause}: give one that this list answered, as it was, or leave it out to begin again."
+            "This cursor {cause}. Pass a cursor that this list returned, unchanged, or omit it to start from the beginning."
         )
     };
-    let foreign = cause("belongs to another list: its filter, its order or its parent was another one");
-    let damaged = cause("is damaged, or was not made here");
+    let foreign = cause("belongs to another list, with another filter, order or parent");
+    let damaged = cause("is damaged or was not created by this service");
     let world = World::new();
     let own = page(&world, json!({ "first": 3 })).await["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
     let of_providers =

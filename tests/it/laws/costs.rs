@@ -171,10 +171,10 @@ async fn check_cost(accounts: Accounts, choices: Vec<u8>, mailboxes: usize) {
         return;
     }
     assert_eq!(answer.get("errors"), None, "{query}: {answer}");
-    let price = at(&answer, "extensions.cost.upstreamCalls").as_u64().unwrap();
+    let cost = at(&answer, "extensions.cost.upstreamCalls").as_u64().unwrap();
     assert!(
-        made.len() as u64 <= price,
-        "{price} was its price, {} calls made by {query}: {made:#?}",
+        made.len() as u64 <= cost,
+        "{cost} was its computed cost, {} calls made by {query}: {made:#?}",
         made.len()
     );
 }

@@ -43,7 +43,7 @@ enum Feed {
     /// Every cursor is refused.
     RefusesItsCursors(u16),
     /// The list ends after its first page, although the total is right: a silently clamped limit
-    /// (UPSTREAMS.md A2).
+    /// (docs/upstreams.md#composio-list-request).
     EndsEarly,
     /// The total is wrong or missing, and everything else is right.
     LiesAboutItsTotal(Option<i64>),

@@ -18,7 +18,7 @@ async fn complexity_is_fields_times_page_sizes() {
     // 1 connection, `nodes`, 100 × a connection with its `nodes`, 100 × 100 × 5.
     assert_eq!(
         sentence,
-        "The operation could answer 50202 fields, as its pages are long; 50000 are allowed. `providers` has 50202 of them."
+        "The operation could return 50202 fields with these page sizes; 50000 are allowed. `providers` has 50202 of them."
     );
     assert_eq!(at, json!([{ "line": 1, "column": 3 }]));
 }
@@ -118,10 +118,14 @@ async fn no_query_makes_more_calls_than_its_cost() {
             let request = json!({ "query": query, "extensions": { "switchboard": { "trace": true } } });
             let (answer, _) = world.outcome(request).await;
             assert_eq!(answer.get("errors"), None, "{query}");
-            let price = at(&answer, "extensions.cost.upstreamCalls").as_u64().unwrap();
+            let cost = at(&answer, "extensions.cost.upstreamCalls").as_u64().unwrap();
             let made = world.calls();
-            assert!(made.len() as u64 <= price, "{query}: {price} was its price, {} calls made", made.len());
-            assert_eq!(made.is_empty(), price == 0, "{query}");
+            assert!(
+                made.len() as u64 <= cost,
+                "{query}: {cost} was its computed cost, {} calls made",
+                made.len()
+            );
+            assert_eq!(made.is_empty(), cost == 0, "{query}");
             assert!(leaves(&answer["data"]) <= at(&answer, "extensions.cost.complexity").as_u64().unwrap());
         }
     }

@@ -352,7 +352,7 @@ async fn tenants_share_neither_ids_nor_users_nor_auth_configs() {
     }
 }
 
-/// The secret fields of UPSTREAMS.md A4, and the fields that may be shown.
+/// The secret fields of docs/upstreams.md#composio-secrets, and the fields that may be shown.
 const SECRET: &str = "oauth_token oauth_token_secret oauth_verifier consumer_key access_token refresh_token id_token \
     extra_token_data code_verifier webhook_signature client_secret client_id generic_api_key api_key bearer_token \
     basic_encoded token username password credentials_json private_key application_id installation_id sessionId devKey \

@@ -173,6 +173,29 @@ async fn requests_are_recorded_until_cleared() {
 }
 
 #[tokio::test]
+async fn a_standing_fault_is_set_and_ended_on_request() {
+    let sandbox_client = SandboxClient::new(Settings::default());
+    let set = [("x-emulate", "status=503")];
+    assert_eq!(sandbox_client.send("PUT", "/__faults/composio", &set).await.status, StatusCode::NO_CONTENT);
+    for _ in 0..2 {
+        assert_eq!(sandbox_client.list("limit=1").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert_eq!(sandbox_client.leadlex("wbk_sandbox_a", "").await.status, StatusCode::OK);
+    assert_eq!(sandbox_client.send("DELETE", "/__faults/composio", &[]).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(sandbox_client.list("limit=1").await.status, StatusCode::OK);
+
+    for (path, headers) in [
+        ("/__faults/composio", &[] as &[_]),
+        ("/__faults/composio", &[("x-emulate", "status=9")]),
+        ("/__faults/stripe", &set),
+    ] {
+        let refused = sandbox_client.send("PUT", path, headers).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path} {headers:?}");
+    }
+    assert_eq!(sandbox_client.list("limit=1").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn accounts_are_added_and_removed_on_request() {
     let sandbox_client = SandboxClient::new(Settings::default());
     let key = [("x-api-key", "ak_sandbox_a")];

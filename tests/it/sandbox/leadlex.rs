@@ -85,7 +85,7 @@ async fn rows_have_every_documented_peculiarity() {
 
 #[tokio::test]
 async fn first_twenty_rows_match_twenty_toolkits() {
-    // The toolkits that these names stand for according to UPSTREAMS.md C.
+    // The toolkits that these names stand for according to docs/upstreams.md#providers-and-toolkits.
     let toolkit = |category: &str, name: &str| match (category, name) {
         ("calendar", "google") => "googlecalendar",
         ("identity", "google") => "googlesuper",

@@ -26,8 +26,8 @@ use switchboard::upstream::transport::Network;
 /// Beginning of the messages of injected panics; a secret follows, as in a library that prints a value.
 pub(super) const PANIC: &str = "an accident at ";
 
-/// The names of all that must not leave the layer: the classes SECRET and CAPABILITY of UPSTREAMS.md A4, the unknown and
-/// what stands beside `val`.
+/// The names of all that must not leave the layer: the secrets and capabilities of
+/// docs/upstreams.md#composio-secrets, unknown fields, and fields beside `val`.
 pub(super) const SECRETS: [&str; 52] = [
     "oauth_token",
     "oauth_token_secret",

@@ -1,9 +1,11 @@
-//! SECURITY.md and ARCHITECTURE.md name tests as evidence: each named test must exist.
+//! Documents and comments refer to tests and headings, which must exist.
+//!
+//! SECURITY.md and ARCHITECTURE.md name tests as evidence. Comments cite the headings of docs/upstreams.md.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::ROOT;
+use super::{ROOT, for_each_file};
 
 /// Names between backticks that are tests or test modules: `laws::members`, `edge::jwt::forged_tokens…`,
 /// `interop/verdicts`.
@@ -86,4 +88,57 @@ fn missing_test_is_found() {
         named_tests("`a::b`, `laws::members` and `interop/verdicts`, not `Type::of` or `cargo test`"),
         ["laws::members", "interop/verdicts"]
     );
+}
+
+/// Anchors of the headings of a page, as GitHub makes them.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = page.lines().filter_map(|line| line.strip_prefix("## "));
+    let anchor = |heading: &str| {
+        let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || " -".contains(*letter));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    };
+    headings.map(anchor).collect()
+}
+
+/// Anchors in citations such as `docs/upstreams.md#a, #b`, which may continue on the next line of a comment.
+fn cited_anchors(text: &str) -> Vec<&str> {
+    let mut anchors = Vec::new();
+    for (place, page) in text.match_indices("docs/upstreams.md") {
+        let mut rest = &text[place + page.len()..];
+        while let Some(after) = rest.strip_prefix('#') {
+            let is_anchor =
+                |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+            let end = after.find(|letter| !is_anchor(letter)).unwrap_or(after.len());
+            anchors.push(&after[..end]);
+            rest = after[end..]
+                .trim_start_matches(|letter: char| letter.is_whitespace() || ",/!".contains(letter));
+        }
+    }
+    anchors
+}
+
+#[test]
+fn cited_headings_of_the_upstreams_page_exist() {
+    let page = fs::read_to_string(Path::new(ROOT).join("docs/upstreams.md")).unwrap();
+    let anchors = anchors(&page);
+    let (mut cited, mut missing) = (0, Vec::new());
+    for directory in ["src", "tests/it"] {
+        for_each_file(directory, &mut |path, text| {
+            for anchor in cited_anchors(text) {
+                cited += 1;
+                if !anchors.iter().any(|known| known == anchor) && !path.ends_with("tidy/documents.rs") {
+                    missing.push(format!("{path}: docs/upstreams.md has no heading #{anchor}"));
+                }
+            }
+        });
+    }
+    assert_eq!(missing, [] as [String; 0]);
+    assert!(cited > 60, "{cited} citations");
+}
+
+#[test]
+fn a_missing_heading_is_found() {
+    let text = "// (docs/upstreams.md#composio-paging,\n    // #no-such-heading). See docs/upstreams.md.";
+    assert_eq!(cited_anchors(text), ["composio-paging", "no-such-heading"]);
+    assert_eq!(anchors("# Page\n## Composio paging\n### Part\n## It's `v3`"), ["composio-paging", "its-v3"]);
 }

@@ -72,7 +72,7 @@ const CRATES: [(&str, Allowed, &str); 17] = [
 
 const NO_IO: &str = "`domain` does no I/O: take the value as a parameter";
 
-const SPAN_ATTRIBUTES: &str = "add a `telemetry::traces::Fact`, the one list of span attributes";
+const SPAN_ATTRIBUTES: &str = "add a `telemetry::traces::SpanAttribute`, the one list of span attributes";
 
 /// A problem: location, cause and fix.
 pub(crate) struct Problem {

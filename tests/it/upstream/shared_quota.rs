@@ -73,10 +73,10 @@ impl Fleet {
     }
 
     fn replica_with(&self, replicas: Option<Replicas>, line: MemoryStore) -> Replica {
-        let road =
+        let transport =
             Transport::new(UpstreamName::Leadlex, upstream(LEADLEX_PATH), self.network.clone(), self.clock);
         let replica = Replica {
-            providers: ProvidersClient::new(road.sharing(replicas.as_ref())),
+            providers: ProvidersClient::new(transport.sharing(replicas.as_ref())),
             leadlex: Credential::new("wbk_sandbox_a").unwrap(),
             line,
             _replicas: replicas,

@@ -1,4 +1,4 @@
-//! A cache's life on the paused clock: times are in seconds, values tell the fetch that brought them.
+//! Tests of the cache on the paused clock. Times are in seconds; a value contains the number of its fetch.
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -44,22 +44,22 @@ fn name(number: u32) -> Name {
     Name(number, Credential::new("ak_a").unwrap().fingerprint())
 }
 
-/// A cache, and an upstream that answers with the number of the call, or fails as it is told.
-struct Story {
+/// A cache over an upstream that returns the number of the call, or the configured error.
+struct TestCache {
     cache: Arc<Cache<Name, Arc<str>>>,
     upstream_cache: Arc<UpstreamCache<Composio>>,
     clock: Clock,
-    upstream: Arc<Counted>,
+    upstream: Arc<TestUpstream>,
 }
 
 #[derive(Default)]
-struct Counted {
+struct TestUpstream {
     calls: Mutex<Vec<Purpose>>,
     failing: Mutex<Option<UpstreamError>>,
     takes_seconds: AtomicU32,
 }
 
-impl Story {
+impl TestCache {
     fn new() -> Self {
         Self::limited(1 << 20)
     }
@@ -76,14 +76,14 @@ impl Story {
         let clock = Clock::starting_at("2026-11-21T12:00:00Z".parse().unwrap());
         let upstream_cache = Arc::new(UpstreamCache::new(settings, clock));
         Self {
-            cache: Arc::new(Cache::new(&upstream_cache, limit_bytes, "story")),
+            cache: Arc::new(Cache::new(&upstream_cache, limit_bytes, "test_cache")),
             upstream_cache,
             clock,
             upstream: Arc::default(),
         }
     }
 
-    fn asking(&self) -> impl Future<Output = Result<Cached<Arc<str>>, UpstreamError>> + Send + 'static {
+    fn read(&self) -> impl Future<Output = Result<Cached<Arc<str>>, UpstreamError>> + Send + 'static {
         let (cache, upstream) = (Arc::clone(&self.cache), Arc::clone(&self.upstream));
         async move {
             let fetch = move |purpose| {
@@ -101,18 +101,18 @@ impl Story {
                     }
                 }
             };
-            cache.get(name(1), StalePolicy::AllowStale, &patient(), fetch).await.0
+            cache.get(name(1), StalePolicy::AllowStale, &no_deadline(), fetch).await.0
         }
     }
 
-    /// What is served, and how; what runs behind it is let run.
-    async fn ask(&self) -> (String, FreshnessState) {
-        let kept = self.asking().await.unwrap();
-        assert!(kept.freshness.fetched_at <= self.clock.now(), "from the future");
+    /// Returns the served value and its state, after background tasks have run.
+    async fn get(&self) -> (String, FreshnessState) {
+        let cached = self.read().await.unwrap();
+        assert!(cached.freshness.fetched_at <= self.clock.now(), "from the future");
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        (kept.value.to_string(), kept.freshness.state)
+        (cached.value.to_string(), cached.freshness.state)
     }
 
     fn fails_with(&self, error: impl Into<Option<UpstreamError>>) {
@@ -141,146 +141,146 @@ async fn pass(seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fresh_is_served_then_stale_with_one_refresh_behind_it_then_the_new_value() {
-    let story = Story::new();
-    assert_eq!(story.ask().await, served("call 1", Fresh));
+async fn an_expired_value_is_served_once_more_during_its_refresh() {
+    let test_cache = TestCache::new();
+    assert_eq!(test_cache.get().await, served("call 1", Fresh));
     pass(TTL - 1).await;
-    assert_eq!(story.ask().await, served("call 1", Fresh));
-    assert_eq!(story.calls(), [Purpose::Needed]);
+    assert_eq!(test_cache.get().await, served("call 1", Fresh));
+    assert_eq!(test_cache.calls(), [Purpose::Needed]);
     pass(1).await;
-    assert_eq!(story.ask().await, served("call 1", Stale));
-    assert_eq!(story.ask().await, served("call 1", Fresh), "the refresh");
-    assert_eq!(story.calls(), [Purpose::Refresh]);
+    assert_eq!(test_cache.get().await, served("call 1", Stale));
+    assert_eq!(test_cache.get().await, served("call 1", Fresh), "the refresh");
+    assert_eq!(test_cache.calls(), [Purpose::Refresh]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_who_are_served_stale_make_one_refresh() {
-    let story = Story::new();
-    story.ask().await;
+async fn many_stale_reads_start_one_refresh() {
+    let test_cache = TestCache::new();
+    test_cache.get().await;
     pass(TTL).await;
-    story.upstream.takes_seconds.store(1, SeqCst);
-    story.calls();
+    test_cache.upstream.takes_seconds.store(1, SeqCst);
+    test_cache.calls();
     for _ in 0..100 {
-        assert_eq!(story.ask().await, served("call 1", Stale));
+        assert_eq!(test_cache.get().await, served("call 1", Stale));
     }
-    assert_eq!(story.calls(), [Purpose::Refresh]);
+    assert_eq!(test_cache.calls(), [Purpose::Refresh]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_too_old_to_be_shown_at_once_is_read_first() {
-    let story = Story::new();
-    story.ask().await;
+async fn a_value_past_the_revalidation_window_is_fetched_first() {
+    let test_cache = TestCache::new();
+    test_cache.get().await;
     pass(TTL + 50).await;
-    assert_eq!(story.ask().await, served("call 2", Fresh));
+    assert_eq!(test_cache.get().await, served("call 2", Fresh));
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_upstream_fails_the_last_value_is_served_and_marked_and_attempts_grow_rarer() {
-    let story = Story::new();
-    story.ask().await;
-    story.fails_with(unavailable());
+async fn during_failures_the_last_value_is_served_and_retries_back_off() {
+    let test_cache = TestCache::new();
+    test_cache.get().await;
+    test_cache.fails_with(unavailable());
     pass(TTL).await;
-    assert_eq!(story.ask().await, served("call 1", Stale), "nobody knows yet that it fails");
-    story.calls();
+    assert_eq!(test_cache.get().await, served("call 1", Stale), "the failure is not known yet");
+    test_cache.calls();
     let mut attempts = Vec::new();
     for second in 0..120 {
-        assert_eq!(story.ask().await, served("call 1", StaleOnError));
-        attempts.extend(story.calls().into_iter().map(|_| second));
+        assert_eq!(test_cache.get().await, served("call 1", StaleOnError));
+        attempts.extend(test_cache.calls().into_iter().map(|_| second));
         pass(1).await;
     }
     assert_eq!(attempts, [5, 15, 35, 75]);
-    story.fails_with(None);
+    test_cache.fails_with(None);
     pass(60).await;
-    assert_eq!(story.ask().await, served("call 1", Fresh), "past both windows it is read first");
+    assert_eq!(test_cache.get().await, served("call 1", Fresh), "past both windows it is read first");
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_served_past_its_last_moment() {
-    let story = Story::new();
-    story.ask().await;
-    story.fails_with(unavailable());
+async fn no_value_is_served_after_stale_if_error() {
+    let test_cache = TestCache::new();
+    test_cache.get().await;
+    test_cache.fails_with(unavailable());
     pass(TTL + 999).await;
-    assert_eq!(story.ask().await, served("call 1", StaleOnError));
+    assert_eq!(test_cache.get().await, served("call 1", StaleOnError));
     pass(1).await;
-    assert_eq!(story.asking().await.unwrap_err().failure, UpstreamFailure::Unavailable);
+    assert_eq!(test_cache.read().await.unwrap_err().failure, UpstreamFailure::Unavailable);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quota_that_allows_no_call_is_no_failure_and_says_when_it_is_due() {
-    let story = Story::new();
-    story.ask().await;
-    story.fails_with(held(600));
+async fn an_exhausted_rate_limit_is_not_a_failure_and_sets_the_refresh_time() {
+    let test_cache = TestCache::new();
+    test_cache.get().await;
+    test_cache.fails_with(held(600));
     pass(TTL).await;
-    assert_eq!(story.ask().await, served("call 1", Stale));
-    story.calls();
+    assert_eq!(test_cache.get().await, served("call 1", Stale));
+    test_cache.calls();
     pass(599).await;
-    assert_eq!(story.ask().await, served("call 1", Stale));
-    assert_eq!(story.calls(), [], "not before its time");
-    let kept = story.asking().await.unwrap();
+    assert_eq!(test_cache.get().await, served("call 1", Stale));
+    assert_eq!(test_cache.calls(), [], "not before its time");
+    let cached = test_cache.read().await.unwrap();
     assert_eq!(
-        kept.freshness.refresh_due_at,
-        story.clock.at(tokio::time::Instant::now() + Duration::from_secs(1))
+        cached.freshness.refresh_due_at,
+        test_cache.clock.at(tokio::time::Instant::now() + Duration::from_secs(1))
     );
-    story.fails_with(None);
+    test_cache.fails_with(None);
     pass(1).await;
-    assert_eq!(story.ask().await, served("call 1", Fresh), "past the window it is read first");
+    assert_eq!(test_cache.get().await, served("call 1", Fresh), "past the window it is read first");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_with_nothing_to_show_is_an_error_and_is_not_kept() {
-    let story = Story::new();
-    story.fails_with(unavailable());
-    assert_eq!(story.asking().await.unwrap_err().failure, UpstreamFailure::Unavailable);
-    story.fails_with(None);
-    assert_eq!(story.ask().await, served("call 2", Fresh));
+async fn a_failure_without_a_cached_value_is_an_error_and_is_not_cached() {
+    let test_cache = TestCache::new();
+    test_cache.fails_with(unavailable());
+    assert_eq!(test_cache.read().await.unwrap_err().failure, UpstreamFailure::Unavailable);
+    test_cache.fails_with(None);
+    assert_eq!(test_cache.get().await, served("call 2", Fresh));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_asked_for_often_is_refreshed_before_its_time_is_over() {
-    let story = Story::new();
-    story.ask().await;
-    story.ask().await;
-    story.ask().await;
+async fn a_hot_entry_is_refreshed_before_it_expires() {
+    let test_cache = TestCache::new();
+    test_cache.get().await;
+    test_cache.get().await;
+    test_cache.get().await;
     pass(TTL * 9 / 10 - 1).await;
-    story.ask().await;
-    assert_eq!(story.calls().len(), 1);
+    test_cache.get().await;
+    assert_eq!(test_cache.calls().len(), 1);
     pass(1).await;
-    assert_eq!(story.ask().await, served("call 1", Fresh));
-    assert_eq!(story.calls(), [Purpose::Refresh]);
+    assert_eq!(test_cache.get().await, served("call 1", Fresh));
+    assert_eq!(test_cache.calls(), [Purpose::Refresh]);
     pass(10).await;
-    assert_eq!(story.ask().await, served("call 1", Fresh), "the first of the new count");
+    assert_eq!(test_cache.get().await, served("call 1", Fresh), "the first of the new count");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_dropped_is_read_again_first_and_served_as_stale_where_that_fails() {
-    let story = Story::new();
-    story.ask().await;
-    let revision = story.upstream_cache.revision(&name(1).credential(), u64::MAX);
-    story.upstream_cache.expire(&name(1).credential(), ChangeCause::Refresh);
-    assert_ne!(story.upstream_cache.revision(&name(1).credential(), u64::MAX), revision);
-    story.fails_with(unavailable());
-    assert_eq!(story.ask().await, served("call 1", StaleOnError));
-    story.upstream_cache.expire(&name(1).credential(), ChangeCause::Refresh);
-    story.fails_with(None);
-    assert_eq!(story.ask().await.1, Fresh);
-    assert_eq!(story.calls().len(), 3);
+async fn an_invalidated_entry_is_fetched_first_and_served_stale_if_that_fails() {
+    let test_cache = TestCache::new();
+    test_cache.get().await;
+    let revision = test_cache.upstream_cache.revision(&name(1).credential(), u64::MAX);
+    test_cache.upstream_cache.expire(&name(1).credential(), ChangeCause::Refresh);
+    assert_ne!(test_cache.upstream_cache.revision(&name(1).credential(), u64::MAX), revision);
+    test_cache.fails_with(unavailable());
+    assert_eq!(test_cache.get().await, served("call 1", StaleOnError));
+    test_cache.upstream_cache.expire(&name(1).credential(), ChangeCause::Refresh);
+    test_cache.fails_with(None);
+    assert_eq!(test_cache.get().await.1, Fresh);
+    assert_eq!(test_cache.calls().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_under_way_when_everything_was_dropped_is_read_again() {
-    let story = Story::new();
-    story.upstream.takes_seconds.store(1, SeqCst);
-    let before = tokio::spawn(story.asking());
+async fn a_fetch_from_before_an_invalidation_is_not_reused() {
+    let test_cache = TestCache::new();
+    test_cache.upstream.takes_seconds.store(1, SeqCst);
+    let before = tokio::spawn(test_cache.read());
     tokio::task::yield_now().await;
-    story.upstream_cache.expire(&name(1).credential(), ChangeCause::Refresh);
+    test_cache.upstream_cache.expire(&name(1).credential(), ChangeCause::Refresh);
     assert_eq!(&*before.await.unwrap().unwrap().value, "call 1");
-    assert_eq!(story.ask().await, served("call 2", Fresh));
+    assert_eq!(test_cache.get().await, served("call 2", Fresh));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_key_has_read_goes_with_it_and_an_older_refusal_takes_nothing_that_is_newer() {
-    let story = Story::new();
-    let cache = &story.cache;
+async fn a_rejected_key_withdraws_older_values_only() {
+    let test_cache = TestCache::new();
+    let cache = &test_cache.cache;
     let refused = UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Unauthorized);
     let (value, ttl) = (Arc::from("value"), Duration::from_secs(TTL));
     let before = cache.begin(&name(1));
@@ -288,64 +288,64 @@ async fn what_a_key_has_read_goes_with_it_and_an_older_refusal_takes_nothing_tha
     assert!(cache.peek(&name(1)).is_some());
     assert!(cache.defer_retry(&name(2), before, &refused).is_none());
     assert!(cache.peek(&name(1)).is_none() && cache.stale_fallback(&name(1)).is_none());
-    // What was under way at that moment is its askers' alone.
+    // A fetch from before the rejection returns its value to its callers but is not cached.
     cache.store(name(1), Arc::clone(&value), before, ttl);
     assert!(cache.peek(&name(1)).is_none());
-    // The key is taken again; who was refused before that says nothing about it.
+    // The key is accepted again; an earlier rejection does not affect it.
     cache.store(name(1), value, cache.begin(&name(1)), ttl);
     assert!(cache.defer_retry(&name(2), before, &refused).is_none());
     assert!(cache.peek(&name(1)).is_some());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_who_ask_at_once_make_one_fetch_and_the_first_may_hang_up() {
-    let story = Story::new();
-    story.upstream.takes_seconds.store(1, SeqCst);
-    let first = tokio::spawn(story.asking());
+async fn a_thousand_concurrent_reads_share_one_fetch_even_if_the_first_is_cancelled() {
+    let test_cache = TestCache::new();
+    test_cache.upstream.takes_seconds.store(1, SeqCst);
+    let first = tokio::spawn(test_cache.read());
     tokio::task::yield_now().await;
-    let followers: Vec<_> = (0..1_000).map(|_| tokio::spawn(story.asking())).collect();
+    let followers: Vec<_> = (0..1_000).map(|_| tokio::spawn(test_cache.read())).collect();
     tokio::task::yield_now().await;
     first.abort();
     for follower in followers {
         assert_eq!(&*follower.await.unwrap().unwrap().value, "call 1");
     }
-    assert_eq!(story.calls(), [Purpose::Needed]);
+    assert_eq!(test_cache.calls(), [Purpose::Needed]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_is_an_error_for_its_waiters_and_leaves_the_key_usable() {
-    let story = Story::new();
-    let panicked = story
+async fn a_panic_fails_its_waiters_and_leaves_the_key_usable() {
+    let test_cache = TestCache::new();
+    let panicked = test_cache
         .cache
-        .get(name(1), StalePolicy::AllowStale, &patient(), |_| async { panic!("in a fetch") })
+        .get(name(1), StalePolicy::AllowStale, &no_deadline(), |_| async { panic!("in a fetch") })
         .await
         .0;
     let error = panicked.unwrap_err();
     assert_eq!(error.failure, UpstreamFailure::Internal);
     assert!(!error.to_string().contains("in a fetch"));
-    assert_eq!(story.ask().await, served("call 1", Fresh));
+    assert_eq!(test_cache.get().await, served("call 1", Fresh));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fetch_that_never_ends_is_ended() {
-    let story = Story::new();
-    let (never, got) = story
+async fn a_hanging_fetch_times_out() {
+    let test_cache = TestCache::new();
+    let (never, source) = test_cache
         .cache
-        .get(name(1), StalePolicy::AllowStale, &patient(), |_| {
+        .get(name(1), StalePolicy::AllowStale, &no_deadline(), |_| {
             std::future::pending::<Result<(Arc<str>, Duration), _>>()
         })
         .await;
-    assert_eq!((never.unwrap_err().failure, got), (UpstreamFailure::Timeout, ValueSource::Fetched));
-    assert_eq!(story.ask().await, served("call 1", Fresh));
+    assert_eq!((never.unwrap_err().failure, source), (UpstreamFailure::Timeout, ValueSource::Fetched));
+    assert_eq!(test_cache.get().await, served("call 1", Fresh));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_that_has_no_time_left_begins_nothing_and_takes_what_is_kept() {
-    let story = Story::new();
+async fn an_operation_past_its_deadline_starts_no_fetch_and_uses_the_cache() {
+    let test_cache = TestCache::new();
     let ended = UpstreamDeadline::new(tokio::time::Instant::now());
-    let fetch = |_| async { panic!("nobody may ask") };
+    let fetch = |_| async { panic!("a fetch was started") };
     let never: Result<Cached<Arc<str>>, _> =
-        story.cache.get(name(1), StalePolicy::AllowStale, &ended, fetch).await.0;
+        test_cache.cache.get(name(1), StalePolicy::AllowStale, &ended, fetch).await.0;
     let error = never.unwrap_err();
     assert_eq!(error.failure, UpstreamFailure::DeadlineExceeded);
     assert_eq!(
@@ -354,25 +354,25 @@ async fn an_operation_that_has_no_time_left_begins_nothing_and_takes_what_is_kep
     );
     assert!(ended.is_exceeded());
 
-    assert_eq!(story.ask().await, served("call 1", Fresh));
-    let fetch = |_| async { panic!("nobody may ask") };
-    let kept = story.cache.get(name(1), StalePolicy::AllowStale, &ended, fetch).await.0;
-    assert_eq!(&*kept.unwrap().value, "call 1");
+    assert_eq!(test_cache.get().await, served("call 1", Fresh));
+    let fetch = |_| async { panic!("a fetch was started") };
+    let cached = test_cache.cache.get(name(1), StalePolicy::AllowStale, &ended, fetch).await.0;
+    assert_eq!(&*cached.unwrap().value, "call 1");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_kept_stays_under_its_limit_and_is_counted() {
-    let story = Story::limited(64 * 1024);
+async fn cached_values_stay_within_the_limit_and_are_counted() {
+    let test_cache = TestCache::limited(64 * 1024);
     for number in 0..1_000 {
-        let began = story.cache.begin(&name(number));
-        story.cache.store(name(number), Arc::from("x".repeat(1_024)), began, Duration::from_secs(9));
+        let began = test_cache.cache.begin(&name(number));
+        test_cache.cache.store(name(number), Arc::from("x".repeat(1_024)), began, Duration::from_secs(9));
     }
-    let (entries, weight) = story.cache.settled();
+    let (entries, weight) = test_cache.cache.settled();
     assert!(weight <= 64 * 1024 && entries > 10, "{entries} entries of {weight} bytes");
-    assert_eq!(story.upstream_cache.statistics(&name(0).credential()).entries, entries);
+    assert_eq!(test_cache.upstream_cache.statistics(&name(0).credential()).entries, entries);
 }
 
 /// A deadline that is never reached.
-fn patient() -> UpstreamDeadline {
+fn no_deadline() -> UpstreamDeadline {
     UpstreamDeadline::never()
 }

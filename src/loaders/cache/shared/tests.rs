@@ -70,7 +70,7 @@ async fn page() -> Page {
 const WRITTEN: &str = r#"{"items":[{"id":"ca_1","toolkit":"gmail","auth_config":{"id":"ac_1","auth_scheme":"OAUTH2","is_composio_managed":true,"is_disabled":false,"legacy_uuid":"old"},"word_id":"w","alias":"a","user_id":"u","status":"PAUSED","status_reason":"r","is_disabled":false,"account_type":"Shared","created_at":"2026-11-21T12:00:00.123456Z","updated_at":null,"state":{"auth_scheme":"OAUTH2","status":"ACTIVE","scopes":["s"],"token_type":"b","expires_at":"2026-11-22T12:00:00Z","expired_at":null,"revoked_at":null,"error":"e","error_description":"d","settings":[{"name":"region","value":"eu"}],"withheld":["access_token","refresh_token"]},"test_request_endpoint":"t","legacy":{"uuid":"o","labels":["l"]}}],"rows_sent":2,"rows_set_aside":0,"next_cursor":"n","total_items":2,"problems":[{"upstream":"COMPOSIO","located":[[0,"updated_at","unreadable_timestamp",1],[1,"toolkit","missing",1]],"counts":[["missing",1],["unreadable_timestamp",1]]}]}"#;
 
 #[tokio::test]
-async fn what_is_written_is_what_this_version_of_the_form_says_and_no_secret() {
+async fn the_stored_format_is_that_of_this_version_and_has_no_secret() {
     let written = serde_json::to_string(&page().await).unwrap();
     assert_eq!(written, WRITTEN, "raise `VERSION`, and change this text with it");
     assert_eq!(VERSION, 1);
@@ -80,7 +80,7 @@ async fn what_is_written_is_what_this_version_of_the_form_says_and_no_secret() {
 }
 
 #[test]
-fn what_is_not_on_the_allow_list_is_not_read_back() {
+fn stored_fields_outside_the_allow_list_are_not_read() {
     let mut written: Value = serde_json::from_str(WRITTEN).unwrap();
     written["items"][0]["state"]["settings"][0]["name"] = json!("access_token");
     assert!(serde_json::from_value::<Page>(written.clone()).is_err());
@@ -93,7 +93,7 @@ fn what_is_not_on_the_allow_list_is_not_read_back() {
 }
 
 #[tokio::test]
-async fn every_place_that_a_row_can_have_a_problem_at_is_known_by_its_name() {
+async fn every_problem_location_has_a_known_name() {
     // Every field that can have a wrong type has one.
     let wrong = json!({ "id": "ca", "toolkit": { "slug": "x" }, "auth_config": { "id": "ac", "auth_scheme": [], "deprecated": { "uuid": [] } },
         "status": "ACTIVE", "word_id": [], "alias": [], "user_id": [], "status_reason": [], "created_at": 1, "updated_at": 1,
@@ -115,22 +115,22 @@ async fn every_place_that_a_row_can_have_a_problem_at_is_known_by_its_name() {
 }
 
 #[test]
-fn a_seal_opens_to_its_own_credential_key_and_generation_alone() {
+fn a_value_is_decrypted_only_with_its_credential_key_and_generation() {
     let seal = |key: &str| Seal::of("p", &Credential::<Composio>::new(key).unwrap().fingerprint());
     let (own, other) = (seal("ak_a"), seal("ak_b"));
     let leadlex = Seal::of("p", &Credential::<Leadlex>::new("ak_a").unwrap().fingerprint());
     let key = own.key("page", "first");
-    let written = own.close(&key, [1; 8], &"told").unwrap();
+    let written = own.close(&key, [1; 8], &"value").unwrap();
     let opens = |seal: &Seal, key: &str, generation| match seal.open::<Arc<str>>(key, generation, &written) {
         Opened::Value(value) => Some(value),
         Opened::ExpiryNotice | Opened::Unreadable => None,
     };
-    assert_eq!(opens(&own, &key, [1; 8]).as_deref(), Some("told"));
+    assert_eq!(opens(&own, &key, [1; 8]).as_deref(), Some("value"));
     assert_eq!(opens(&own, &key, [2; 8]), None);
     assert_eq!(opens(&own, &own.key("page", "second"), [1; 8]), None);
     assert_eq!(opens(&other, &key, [1; 8]), None);
     assert_eq!(opens(&leadlex, &key, [1; 8]), None);
     assert_ne!(own.key("page", "first"), other.key("page", "first"));
     assert_ne!(own.generation_key(), other.generation_key());
-    assert_ne!(own.close(&key, [1; 8], &"told").unwrap(), written, "a nonce is used once");
+    assert_ne!(own.close(&key, [1; 8], &"value").unwrap(), written, "a nonce is used once");
 }

@@ -55,7 +55,7 @@ fn sandbox(path: &str, key: &str, value: &str) -> Vec<Vec<u8>> {
     })
 }
 
-/// UPSTREAMS.md A8 and B3: every known dialect.
+/// docs/upstreams.md#composio-rate-limits, #rate-limit-reset: every known dialect.
 const HEADERS: [&str; 8] = [
     "200\nX-RateLimit-Limit: 1000\nX-RateLimit-Remaining: 995\nX-RateLimit-Reset: 1795305600",
     "200\nX-RateLimit: 2000\nX-RateLimit-Remaining: 0\nX-RateLimit-Window-Size: 60s\nDate: Sat, 21 Nov 2026 12:00:00 GMT",

@@ -15,7 +15,7 @@ use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanLimits};
 
 use super::settings::TraceSettings;
-use super::{Fact, Post, TraceError, export, parent};
+use super::{Post, SpanAttribute, TraceError, export, parent};
 use crate::domain::upstream_name::UpstreamName;
 
 /// Longest time that the shutdown waits for the last spans to be exported.
@@ -24,7 +24,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 /// The tracing of requests, from its start to its shutdown.
 #[derive(Debug)]
 pub struct Traces {
-    root: Root,
+    root: RequestTracer,
     provider: SdkTracerProvider,
 }
 
@@ -48,12 +48,12 @@ impl Traces {
             .with_span_limits(SpanLimits::default())
             .with_resource(resource)
             .build();
-        Ok(Self { root: Root(provider.tracer("switchboard")), provider })
+        Ok(Self { root: RequestTracer(provider.tracer("switchboard")), provider })
     }
 
     /// Returns the tracer of requests.
     #[must_use]
-    pub fn root(&self) -> Root {
+    pub fn root(&self) -> RequestTracer {
         self.root.clone()
     }
 
@@ -69,12 +69,12 @@ impl Traces {
 
 /// Starts the spans of requests; the context of each trace holds a clone.
 #[derive(Debug, Clone)]
-pub struct Root(SdkTracer);
+pub struct RequestTracer(SdkTracer);
 
-impl Root {
+impl RequestTracer {
     /// Starts the span of a request, in the client's trace if it sends one. A trace that is not sampled has no span, unless it
     /// is the client's: its context is then propagated to the upstreams.
-    pub(crate) fn request(&self, method: &str, route: Option<&str>, headers: &HeaderMap) -> Open {
+    pub(crate) fn request(&self, method: &str, route: Option<&str>, headers: &HeaderMap) -> SpanGuard {
         let given = parent::given(headers);
         let is_given = given.is_some();
         let method = if METHODS.contains(&method) { method.to_owned() } else { "_OTHER".to_owned() };
@@ -84,12 +84,12 @@ impl Root {
         let builder = builder(name, SpanKind::Server).with_attributes(attributes);
         let parent = given.map_or_else(Context::new, |given| Context::new().with_remote_span_context(given));
         let open = self.open(builder, &parent);
-        if is_given || open.is_recorded() { open } else { Open::default() }
+        if is_given || open.is_recorded() { open } else { SpanGuard::default() }
     }
 
-    fn open(&self, builder: SpanBuilder, parent: &Context) -> Open {
+    fn open(&self, builder: SpanBuilder, parent: &Context) -> SpanGuard {
         let span = builder.start_with_context(&self.0, parent);
-        Open { context: Some(parent.with_value(self.clone()).with_span(span)), calls: None }
+        SpanGuard { context: Some(parent.with_value(self.clone()).with_span(span)), calls: None }
     }
 }
 
@@ -105,7 +105,7 @@ fn builder(name: impl Into<std::borrow::Cow<'static, str>>, kind: SpanKind) -> S
 
 /// An open span, which ends when this is dropped; empty without a trace.
 #[derive(Default)]
-pub(crate) struct Open {
+pub(crate) struct SpanGuard {
     context: Option<Context>,
     /// Calls of a batch.
     calls: Option<Calls>,
@@ -115,7 +115,7 @@ pub(crate) struct Open {
 #[derive(Clone, Default)]
 struct Calls(Arc<AtomicI64>);
 
-impl Open {
+impl SpanGuard {
     /// Starts the span of a loader's batch.
     pub(crate) fn batch(of: &'static str, keys: usize) -> Self {
         let keys = i64::try_from(keys).unwrap_or(i64::MAX);
@@ -149,7 +149,7 @@ impl Open {
 
     /// Starts a child of the current span, if there is one.
     fn part(builder: SpanBuilder) -> Self {
-        let under_way = |context: &Context| Some((context.get::<Root>()?.clone(), context.clone()));
+        let under_way = |context: &Context| Some((context.get::<RequestTracer>()?.clone(), context.clone()));
         let Some((root, parent)) = Context::map_current(under_way) else { return Self::default() };
         root.open(builder, &parent)
     }
@@ -164,21 +164,21 @@ impl Open {
     }
 
     /// Sets an attribute.
-    pub(crate) fn note(&self, fact: Fact<'_>) {
+    pub(crate) fn note(&self, attribute: SpanAttribute<'_>) {
         if let Some(context) = &self.context {
-            tell(&context.span(), fact);
+            set_attribute(&context.span(), attribute);
         }
     }
 
     /// Adds the trace context to an upstream request.
-    pub(crate) fn tell(&self, request: &mut Request<bytes::Bytes>) {
+    pub(crate) fn propagate_to(&self, request: &mut Request<bytes::Bytes>) {
         if let Some(context) = &self.context {
-            parent::tell(context, request);
+            parent::inject(context, request);
         }
     }
 }
 
-impl Drop for Open {
+impl Drop for SpanGuard {
     fn drop(&mut self) {
         let Some(context) = &self.context else { return };
         if let Some(Calls(calls)) = &self.calls {
@@ -192,57 +192,61 @@ impl Drop for Open {
 /// The span that started long-lived work, whose spans are traces of their own with a link to it. (As children they would make
 /// the trace as long as the subscription.)
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Origin(Option<(Root, SpanContext)>);
+pub(crate) struct SpanOrigin(Option<(RequestTracer, SpanContext)>);
 
-impl Origin {
+impl SpanOrigin {
     /// Returns the current span.
     pub(crate) fn here() -> Self {
         Context::map_current(|context| {
-            Self(context.get::<Root>().map(|root| (root.clone(), context.span().span_context().clone())))
+            Self(
+                context
+                    .get::<RequestTracer>()
+                    .map(|root| (root.clone(), context.span().span_context().clone())),
+            )
         })
     }
 
     /// Starts the span of an operation over a WebSocket.
-    pub(crate) fn message(&self) -> Open {
+    pub(crate) fn message(&self) -> SpanGuard {
         self.begin(builder("message", SpanKind::Server))
     }
 
     /// Starts the span of a subscription's event.
-    pub(crate) fn event(&self, name: Option<&str>) -> Open {
+    pub(crate) fn event(&self, name: Option<&str>) -> SpanGuard {
         let open = self.begin(builder("event", SpanKind::Internal));
-        open.note(Fact::Operation { kind: "subscription", name });
+        open.note(SpanAttribute::Operation { kind: "subscription", name });
         open
     }
 
     /// Starts the span of a poll for changes.
-    pub(crate) fn look(&self, upstream: UpstreamName) -> Open {
+    pub(crate) fn poll(&self, upstream: UpstreamName) -> SpanGuard {
         let attributes = [KeyValue::new("peer.service", upstream.to_string())];
         self.begin(builder("look for changes", SpanKind::Internal).with_attributes(attributes))
     }
 
-    fn begin(&self, builder: SpanBuilder) -> Open {
-        let Some((root, origin)) = &self.0 else { return Open::default() };
+    fn begin(&self, builder: SpanBuilder) -> SpanGuard {
+        let Some((root, origin)) = &self.0 else { return SpanGuard::default() };
         root.open(builder.with_links(vec![Link::with_context(origin.clone())]), &Context::new())
     }
 }
 
 /// Whether there is a current trace.
-pub(crate) fn are_on() -> bool {
-    Context::map_current(|context| context.get::<Root>().is_some())
+pub(crate) fn is_active() -> bool {
+    Context::map_current(|context| context.get::<RequestTracer>().is_some())
 }
 
 /// Runs a future in the current trace, on a task of its own.
-pub(crate) fn carried<F: Future>(future: F) -> WithContext<F> {
+pub(crate) fn in_current_trace<F: Future>(future: F) -> WithContext<F> {
     future.with_current_context()
 }
 
 /// Sets an attribute of the current span.
-pub(crate) fn note(fact: Fact<'_>) {
-    Context::map_current(|context| tell(&context.span(), fact));
+pub(crate) fn note(attribute: SpanAttribute<'_>) {
+    Context::map_current(|context| set_attribute(&context.span(), attribute));
 }
 
 /// Records that the current span waits for work of another one.
-pub(crate) fn joined(other: &Origin) {
+pub(crate) fn note_join(other: &SpanOrigin) {
     Context::map_current(|context| {
         let span = context.span();
         span.set_attribute(KeyValue::new("switchboard.joined", true));
@@ -252,26 +256,28 @@ pub(crate) fn joined(other: &Origin) {
     });
 }
 
-fn tell(span: &SpanRef<'_>, fact: Fact<'_>) {
+fn set_attribute(span: &SpanRef<'_>, attribute: SpanAttribute<'_>) {
     let failed = |kind: String| {
         span.set_attribute(KeyValue::new("error.type", kind));
         span.set_status(Status::error(""));
     };
-    match fact {
-        Fact::Operation { kind, name } => {
+    match attribute {
+        SpanAttribute::Operation { kind, name } => {
             span.update_name(kind);
             span.set_attribute(KeyValue::new("graphql.operation.type", kind));
             if let Some(name) = name.filter(|name| name.len() <= NAME_MAX) {
                 span.set_attribute(KeyValue::new("graphql.operation.name", name.to_owned()));
             }
         }
-        Fact::Status(status) => {
+        SpanAttribute::Status(status) => {
             span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
         }
-        Fact::Failed(code) => failed(code.to_owned()),
-        Fact::Refused(code) => span.set_attribute(KeyValue::new("error.type", code)),
-        Fact::RequestId(id) => span.set_attribute(KeyValue::new("switchboard.request.id", id.to_owned())),
-        Fact::UpstreamRequestId(id) => {
+        SpanAttribute::Failed(code) => failed(code.to_owned()),
+        SpanAttribute::Refused(code) => span.set_attribute(KeyValue::new("error.type", code)),
+        SpanAttribute::RequestId(id) => {
+            span.set_attribute(KeyValue::new("switchboard.request.id", id.to_owned()))
+        }
+        SpanAttribute::UpstreamRequestId(id) => {
             span.set_attribute(KeyValue::new("switchboard.upstream.request_id", id.to_owned()));
         }
     }

@@ -5,7 +5,7 @@
 
 /// An attribute of a span.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Fact<'a> {
+pub(crate) enum SpanAttribute<'a> {
     /// `graphql.operation.type`, which is also the name of the span, and `graphql.operation.name`.
     Operation {
         /// `query`, `mutation` or `subscription`.
