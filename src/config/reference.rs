@@ -20,9 +20,9 @@ All settings with their defaults. A test writes this page from
 [`switchboard.default.toml`](../switchboard.default.toml), which is compiled into the binary:
 `SWITCHBOARD_BLESS=1 cargo test --lib config::reference`.
 
-Later sources override earlier ones: defaults, the file of `--config FILE`, environment variables, flags. A file contains
-only the settings that differ from the defaults. `switchboard check` prints the settings in force and the source of each,
-and `serve` refuses to start if a setting is unknown or invalid.
+Later sources override earlier ones: defaults, the file of `--config FILE`, environment variables, flags. A file
+contains only the settings that differ from the defaults. `switchboard check` prints the settings in force and the
+source of each, and `serve` refuses to start if a setting is unknown or invalid.
 
 - An empty string means: not set. It is shown as –.
 - A *secret* is never printed or logged. The setting of the same name with `_file` names a file that contains it.

@@ -113,7 +113,7 @@ pub struct UserError {
     pub code: UserErrorCode,
     /// The input field that it is about.
     pub field: Option<&'static str>,
-    /// What happened and what to do; has no text of an upstream.
+    /// Explanation of the refusal and what to do. It contains no text of an upstream.
     pub message: Cow<'static, str>,
     /// The account whose current state explains the error, `ca_…`.
     pub account: Option<Box<str>>,

@@ -57,7 +57,7 @@ pub(super) enum UserErrorCode {
 pub(super) struct UserError {
     /// The input field that the error is about; null if none.
     field: Option<&'static str>,
-    /// What happened, and what to do.
+    /// An explanation of the error, and what to do.
     message: String,
     code: UserErrorCode,
 }
@@ -110,7 +110,7 @@ impl CreateConnectLinkPayload {
         self.0.client_mutation_id.as_deref()
     }
 
-    /// The sign-in page. Only for the end user who connects: whoever opens it can connect an account.
+    /// The sign-in page. Only for the end user who connects: anyone who opens it can connect an account.
     async fn redirect_url(&self) -> Option<&str> {
         self.0.redirect_url()
     }
@@ -139,7 +139,7 @@ impl ReconnectAccountPayload {
         self.0.client_mutation_id.as_deref()
     }
 
-    /// The sign-in page. Only for the end user who connects: whoever opens it can connect an account.
+    /// The sign-in page. Only for the end user who connects: anyone who opens it can connect an account.
     async fn redirect_url(&self) -> Option<&str> {
         self.0.redirect_url()
     }

@@ -40,7 +40,7 @@ pub struct LinkRequest {
 /// A started sign-in. `link_token` is not decoded: the URL contains all that a browser needs.
 #[derive(Debug, Clone)]
 pub struct ConnectLink {
-    /// The page that completes the sign-in. A capability: whoever opens it can connect an account.
+    /// The page that completes the sign-in. A capability: anyone who opens it can connect an account.
     pub redirect_url: SecretString,
     /// End of its validity; `None` if the upstream returned no RFC 3339 timestamp.
     pub expires_at: Option<Timestamp>,

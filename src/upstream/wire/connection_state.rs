@@ -158,9 +158,12 @@ fn is_name(text: &str) -> bool {
 impl Val {
     /// Stores the name of a withheld field once.
     fn withhold(&mut self, name: Option<Box<str>>) {
-        let is_new = |name: &Box<str>| self.withheld.len() < WITHHELD_MAX && !self.withheld.contains(name);
-        let name = name.filter(is_new);
-        self.withheld.extend(name);
+        if let Some(name) = name
+            && self.withheld.len() < WITHHELD_MAX
+            && !self.withheld.contains(&name)
+        {
+            self.withheld.push(name);
+        }
     }
 
     /// If a name occurs twice, the last value wins, as usual in JSON.

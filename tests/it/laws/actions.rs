@@ -171,7 +171,7 @@ async fn read(operations: &OperationEngine, caller_index: usize, ids: &[String])
     answer["data"]["connectedAccountsByIds"].as_array().unwrap().clone()
 }
 
-/// What a mutation says: OK, the code of its user error, or of its GraphQL error.
+/// Result of a mutation: OK, or the code of its user error or GraphQL error.
 fn code(answer: &Value, name: &str) -> String {
     match answer["data"][name]["userErrors"].as_array().map(Vec::as_slice) {
         Some([]) => "OK".to_owned(),
@@ -296,7 +296,7 @@ async fn check(rounds: Vec<Round>) {
         for (subject, (least, _)) in &bounds {
             assert!(*least == 0 || written.contains_key(subject), "{subject}: no write");
         }
-        // Nobody reads what was true before.
+        // No read returns the earlier state.
         for index in 0..CALLERS {
             let tenant = tenant_of(index);
             let ids: Vec<_> = (0..ACCOUNTS).map(|account| account_id(tenant, account)).collect();
