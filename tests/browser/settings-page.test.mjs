@@ -548,13 +548,53 @@ describe("the settings page", { timeout: 900_000 }, () => {
     }
   });
 
-  test("shows a member only permitted data, and no empty placeholders", async () => {
+  /** A graph with one caller, a member, and its token. `env` has further settings. */
+  async function startForMember(env = {}) {
     const directory = mkdtempSync(join(tmpdir(), "switchboard-"));
     const token = `swb_${"m".repeat(43)}`;
     const sha256 = createHash("sha256").update(token).digest("hex");
     const config = join(directory, "switchboard.toml");
     writeFileSync(config, `[auth]\nmode = "tokens"\n[[auth.tokens]]\nname = "ann"\nsha256 = "${sha256}"\nrole = "member"\nuser_id = "user_7"\n`);
-    const server = await startWithProxy({ config });
+    const server = await startWithProxy({ config, env });
+    const stop = () => {
+      server.stop();
+      rmSync(directory, { recursive: true });
+    };
+    return { ...server, token, stop };
+  }
+
+  test("reconnects a member's own account, also where no callback URL is allowed", async () => {
+    const server = await startForMember({ SWITCHBOARD__ACTIONS__ENABLED: "true", SWITCHBOARD__CACHE__ACCOUNTS_TTL_MS: "1000" });
+    try {
+      const { page, problems, leave } = await visit(browser, `${server.url}example`, { signIn: server.sandbox });
+      await page.getByLabel("Token").fill(server.token);
+      await page.getByRole("button", { name: "Continue" }).click();
+      const account = group(page, "Discord").locator(".account", { hasText: "Personal 7" });
+      const [tab] = await Promise.all([page.context().waitForEvent("page"), account.getByRole("button", { name: "Reconnect" }).click()]);
+      await tab.getByRole("button", { name: "Allow" }).click();
+      // Without a callback the sign-in ends on its own page, and a member may not refresh: the page polls.
+      await tab.getByText("You can close this tab.").waitFor();
+      await account.getByText("Discord is connected again.").waitFor();
+      await account.getByRole("button", { name: "Remove the old connection" }).click();
+      await account.waitFor({ state: "detached" });
+      await page.locator(".provider > .row", { hasText: "Discord" }).click();
+      // Pausing is not among a member's actions.
+      const own = page.locator(".accounts .account", { has: page.locator(".state", { hasText: "Healthy" }) }).first();
+      await own.locator(".row").click();
+      await own.getByRole("button", { name: "Pause" }).click();
+      await own.getByRole("alert").waitFor();
+      await own.locator(".row .state", { hasText: "Healthy" }).waitFor();
+      assert.ok(problems.every((problem) => problem.includes("401")), problems.join());
+      problems.length = 0;
+      await leave();
+    } finally {
+      server.stop();
+    }
+  });
+
+  test("shows a member only permitted data, and no empty placeholders", async () => {
+    const server = await startForMember();
+    const { token } = server;
     try {
       const { page, problems, leave } = await visit(browser, `${server.url}example`);
       await page.getByLabel("Token").fill(`${token}x`);
@@ -584,7 +624,6 @@ describe("the settings page", { timeout: 900_000 }, () => {
       await leave();
     } finally {
       server.stop();
-      rmSync(directory, { recursive: true });
     }
   });
 

@@ -15,7 +15,10 @@ export async function startWithProxy({ env = {}, config, sandbox: flags = [] } =
     if (proxyControl.down === upstream) return response.writeHead(503).end("{}");
     const { "x-api-key": apiKey, authorization } = request.headers;
     const headers = { ...(apiKey && { "x-api-key": apiKey }), ...(authorization && { authorization }) };
-    const answer = await fetch(sandbox.url + request.url, { headers });
+    const { method } = request;
+    let body = "";
+    for await (const chunk of request) body += chunk;
+    const answer = await fetch(sandbox.url + request.url, { method, headers, body: body || undefined });
     let text = await answer.text();
     if (upstream === "leadlex" && answer.ok) text = JSON.stringify({ data: { providers: proxyControl.edit(JSON.parse(text).data.providers) } });
     const passed = [...answer.headers].filter(([name]) => !/^(content-.*|transfer-encoding|connection)$/.test(name));
@@ -35,6 +38,7 @@ export async function startWithProxy({ env = {}, config, sandbox: flags = [] } =
   });
   return {
     url: serve.url,
+    sandbox: sandbox.url,
     proxyControl,
     stop() {
       serve.stop();

@@ -97,8 +97,9 @@ function ReconnectButton({ account, run, busy }) {
     return tab.location.replace(payload.redirectUrl);
   };
   const isBusy = busy === "reconnectAccount";
+  const label = ["Reconnect", brand(account.toolkit.slug), account.userId && `of ${account.userId}`].filter(Boolean).join(" ");
   return (
-    <button className="small reconnect" disabled={busy !== null} aria-busy={isBusy} onClick={reconnect}>
+    <button className="small reconnect" aria-label={label} disabled={busy !== null} aria-busy={isBusy} onClick={reconnect}>
       <Icon name="refresh" /> {isBusy ? "Reconnecting…" : "Reconnect"}
     </button>
   );
@@ -169,21 +170,28 @@ function Progress(props) {
   );
 }
 
-const FOCUS_MS = 5_000;
+/** While the user signs in: the time between two refetches, which cost no upstream call while the data is fresh, or two refreshes. */
+const WAITING_MS = 5_000;
 
 function Waiting({ account, url, expiresAt }) {
-  const { refresh, mine } = useContext(Page);
+  const { reload, refresh, mine } = useContext(Page);
   const last = useRef(0);
   const ended = useEffectEvent(() => {
     last.current = Date.now();
     refresh();
   });
-  useEffect(() => onSignIn(() => ended()), []);
-  // The sign-in may end on a page of Composio, which sends no signal.
+  const poll = useEffectEvent(() => document.hidden || reload());
   useEffect(() => {
-    const focused = () => Date.now() - last.current > FOCUS_MS && ended();
+    const stop = onSignIn(() => ended());
+    // The sign-in may end on a page of Composio, which sends no signal.
+    const focused = () => Date.now() - last.current > WAITING_MS && ended();
     addEventListener("focus", focused);
-    return () => removeEventListener("focus", focused);
+    const timer = setInterval(() => poll(), WAITING_MS);
+    return () => {
+      stop();
+      removeEventListener("focus", focused);
+      clearInterval(timer);
+    };
   }, []);
   return (
     <>
