@@ -103,15 +103,15 @@ fn anchors(page: &str) -> Vec<String> {
 /// Anchors in citations such as `docs/upstreams.md#a, #b`, which may continue on the next line of a comment.
 fn cited_anchors(text: &str) -> Vec<&str> {
     let mut anchors = Vec::new();
-    for (place, page) in text.match_indices("docs/upstreams.md") {
-        let mut rest = &text[place + page.len()..];
+    for mut rest in text.split("docs/upstreams.md").skip(1) {
         while let Some(after) = rest.strip_prefix('#') {
             let is_anchor =
                 |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
             let end = after.find(|letter| !is_anchor(letter)).unwrap_or(after.len());
-            anchors.push(&after[..end]);
-            rest = after[end..]
-                .trim_start_matches(|letter: char| letter.is_whitespace() || ",/!".contains(letter));
+            let (anchor, following) = after.split_at(end);
+            anchors.push(anchor);
+            rest =
+                following.trim_start_matches(|letter: char| letter.is_whitespace() || ",/!".contains(letter));
         }
     }
     anchors
