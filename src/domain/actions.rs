@@ -1,6 +1,9 @@
-//! Actions on connected accounts, and the errors of an action that its user can correct.
+//! Actions on connected accounts, the sign-ins that they start, and the errors of an action that its user can correct.
 
 use std::borrow::Cow;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
 
 /// An action on a connected account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +45,17 @@ impl Action {
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.name() == name)
     }
+}
+
+/// A started sign-in. `link_token` is not decoded: the URL contains all that a browser needs.
+#[derive(Debug, Clone)]
+pub struct ConnectLink {
+    /// The page that completes the sign-in. A capability: anyone who opens it can connect an account.
+    pub redirect_url: SecretString,
+    /// End of its validity; `None` if the upstream returned no RFC 3339 timestamp.
+    pub expires_at: Option<Timestamp>,
+    /// The new account, `ca_…`.
+    pub account_id: Box<str>,
 }
 
 /// The kind of an error that the user of an action can correct.

@@ -7,8 +7,6 @@
 
 use bytes::Bytes;
 use http::{HeaderName, Method};
-use jiff::Timestamp;
-use secrecy::SecretString;
 use serde::Serialize;
 
 use super::accounts::{AccountsClient, PATH};
@@ -16,6 +14,7 @@ use super::error::UpstreamError;
 use super::quota::Purpose;
 use super::transport::UpstreamRequest;
 use super::wire::{UnexpectedShape, account_writes as wire};
+use crate::domain::actions::ConnectLink;
 use crate::domain::credential::Credential;
 use crate::domain::upstream_name::Composio;
 
@@ -35,17 +34,6 @@ pub struct LinkRequest {
     /// The page to which the browser returns after the sign-in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<Box<str>>,
-}
-
-/// A started sign-in. `link_token` is not decoded: the URL contains all that a browser needs.
-#[derive(Debug, Clone)]
-pub struct ConnectLink {
-    /// The page that completes the sign-in. A capability: anyone who opens it can connect an account.
-    pub redirect_url: SecretString,
-    /// End of its validity; `None` if the upstream returned no RFC 3339 timestamp.
-    pub expires_at: Option<Timestamp>,
-    /// The new account, `ca_…`.
-    pub account_id: Box<str>,
 }
 
 #[derive(Serialize)]

@@ -21,11 +21,11 @@ const rules = {
       acceptedIdNames: ['id'],
       acceptedIdTypes: ['ID'],
       exceptions: {
-        suffixes: ['Connection', 'Edge', 'Count'],
+        suffixes: ['Connection', 'Edge', 'Count', 'Payload'],
         // Values without an identity: parts of a page or a connected account, the viewer, and the state of upstreams.
         types: [
           'PageInfo', 'Viewer', 'ConnectionState', 'ConnectionSetting', 'LegacyAccount', 'DataFreshness',
-          'HealthVerdict', 'HealthReason', 'IntegrationHealth', 'RefreshPayload', 'Upstream', 'UpstreamQuota',
+          'HealthVerdict', 'HealthReason', 'IntegrationHealth', 'Upstream', 'UpstreamQuota', 'UserError',
           'UpstreamErrorInfo', 'UpstreamCacheStatistics',
         ],
       },

@@ -28,11 +28,12 @@ use self::outcome::{ActionError, ActionRefusal, ActionResult, in_progress, not_f
 use self::rate::ActionRate;
 use self::request::{ActionRequest, LinkOptions, user_id_required};
 use self::settings::ActionSettings;
+use super::cache::freshness::FreshnessState;
 use super::data_sources::DataSources;
 use super::lists::scan::Reader;
 use super::stats::OperationStats;
 use crate::domain::accounts::SharedAccount;
-use crate::domain::actions::{UserError, UserErrorCode};
+use crate::domain::actions::{ConnectLink, UserError, UserErrorCode};
 use crate::domain::caller::Caller;
 use crate::domain::change::ChangeCause;
 use crate::domain::upstream_name::UpstreamName;
@@ -41,7 +42,7 @@ use crate::replicas::Replicas;
 use crate::telemetry::audit::{ActionCounts, ActionOutcome, AuditRecord};
 use crate::telemetry::metrics::readings::Readings;
 use crate::telemetry::traces;
-use crate::upstream::account_writes::{ConnectLink, LinkRequest};
+use crate::upstream::account_writes::LinkRequest;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// Longest wait until other replicas know of a change.
@@ -301,13 +302,12 @@ impl Write<'_> {
         }
     }
 
-    /// Reads an account as the caller sees it, and whether that was read since the last expiry.
+    /// Reads an account as the caller sees it, and returns whether it is fresh.
     async fn find(&self, id: &str) -> Result<(SharedAccount, bool), ActionError> {
-        let upstream_cache = self.context.sources.lists.upstream_cache();
-        let epoch = upstream_cache.epoch(&self.reader.credential.fingerprint());
         let mut found = self.context.sources.accounts_by_id.get(&self.reader, [Box::from(id)]).await;
         let found = found.remove(id).unwrap_or_else(|| Err(internal()))?;
-        let is_current = found.freshness.epoch >= epoch;
+        // After an expiry, a value from before it is served only if it cannot be fetched.
+        let is_current = found.freshness.state == FreshnessState::Fresh;
         found.value.map(|account| (account, is_current)).ok_or_else(|| not_found().into())
     }
 

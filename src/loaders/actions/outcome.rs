@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use super::request::{ActionRequest, unknown_auth_config};
 use crate::domain::accounts::{AccountStatus, ConnectedAccount};
-use crate::domain::actions::{Action, UserError, UserErrorCode};
+use crate::domain::actions::{Action, ConnectLink, UserError, UserErrorCode};
 use crate::domain::open_enum::OpenEnum as _;
-use crate::upstream::account_writes::ConnectLink;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// The result of an action that took effect.

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::lenient::{Field, Identifier, Text, Texts};
 use super::{UnexpectedShape, object, text};
+use crate::domain::actions::ConnectLink;
 use crate::domain::global_id::account_id;
-use crate::upstream::account_writes::ConnectLink;
 use crate::upstream::error_body::public_token;
 
 #[derive(Deserialize, Default)]

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use switchboard::domain::caller::Caller;
 use switchboard::replicas::store::Store;
-use switchboard::sandbox::{EmulatedUpstream, Fault};
+use switchboard::sandbox::{EmulatedUpstream, Fault, Tenant};
 
 use super::{account, member, mutation, payload, setup, world, writes};
 use crate::replicas::memory::{Behaviour, MemoryStore};
@@ -74,6 +74,29 @@ async fn a_second_action_on_an_account_in_progress_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_write_may_use_calls_that_a_refresh_may_not() {
+    let mut setup = setup();
+    setup.config.upstream.composio.quota.per_minute = 20;
+    let world = World::new_with(setup);
+    let ids: Vec<_> = world.sandbox.accounts(Tenant::A).into_iter().map(|account| account.id).collect();
+    let query = "query ($id: ID!) { connectedAccountsByIds(ids: [$id]) { status } }";
+    let mut read = ids.iter();
+    // Until the rest of the minute's calls is left to requests without older data.
+    loop {
+        let refresh = world.data("mutation { refresh(upstream: COMPOSIO) { retryAt } }").await;
+        if refresh["refresh"]["retryAt"] != Value::Null {
+            break;
+        }
+        world.data_with(query, json!({ "id": read.next().unwrap() })).await;
+    }
+    world.calls();
+    let input = json!({ "authConfigId": "ac_gmail", "userId": "user_1" });
+    let connected = payload(&world, "createConnectLink", "redirectUrl", input).await;
+    assert_eq!(connected["userErrors"], json!([]));
+    assert_eq!(writes(&world).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn repeated_clicks_create_one_sign_in() {
     let world = world();
     slow_writes(&world);
@@ -84,7 +107,7 @@ async fn repeated_clicks_create_one_sign_in() {
         ["ACTION_IN_PROGRESS", "ACTION_IN_PROGRESS", "OK"]
     );
     assert_eq!(writes(&world).len(), 1);
-    let broken = account(&world, "EXPIRED", "", "gmail");
+    let broken = account(&world, "EXPIRED", "", "");
     let click = || (&world, tenant_a(), "reconnectAccount", json!({ "id": broken }));
     assert_eq!(at_once(vec![click(), click()]).await, ["ACTION_IN_PROGRESS", "OK"]);
     assert_eq!(writes(&world).len(), 1);

@@ -41,7 +41,7 @@ async fn connect_starts_one_sign_in_and_returns_its_page() {
 #[tokio::test(start_paused = true)]
 async fn reconnect_creates_a_new_account_and_keeps_the_old_one() {
     let world = world();
-    let old = account(&world, "EXPIRED", "", "gmail");
+    let old = account(&world, "EXPIRED", "", "");
     let selected = "redirectUrl connectedAccount { connectedAccountId status alias }
                     replacedAccount { connectedAccountId status }";
     let made = payload(&world, "reconnectAccount", selected, json!({ "id": old })).await;
@@ -56,8 +56,9 @@ async fn reconnect_creates_a_new_account_and_keeps_the_old_one() {
         let calls = world.sandbox.requests();
         serde_json::from_str(&calls.iter().find(|call| call.method == "POST").unwrap().body).unwrap()
     };
-    let owner = world.sandbox.accounts(Tenant::A).into_iter().find(|row| row.id == old).unwrap().user_id;
-    assert_eq!(body, json!({ "auth_config_id": "ac_gmail", "user_id": owner }));
+    let row = world.sandbox.accounts(Tenant::A).into_iter().find(|row| row.id == old).unwrap();
+    let config = format!("ac_{}", row.toolkit);
+    assert_eq!(body, json!({ "auth_config_id": config, "user_id": row.user_id }));
     assert_eq!(
         world.calls(),
         [by_ids([old.as_str()]), format!("POST {PATH}/link"), by_ids([old.as_str(), id.as_str().unwrap()])]

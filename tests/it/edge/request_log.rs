@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use switchboard::http::caller::Authenticator;
 use switchboard::http::caller::tokens::Tokens;
-use switchboard::sandbox::{EmulatedUpstream, Fault};
+use switchboard::sandbox::{EmulatedUpstream, Fault, Tenant};
 use switchboard::telemetry::json_lines::{JsonFields, JsonLines};
 use tower::ServiceExt as _;
 use tracing::subscriber::DefaultGuard;
@@ -16,7 +16,7 @@ use tracing::subscriber::DefaultGuard;
 use super::faulty_schema::FaultySchema;
 use super::stream_server::{PROVIDER_CHANGED, Server, routes, settings, tenant_a_callers, tenants};
 use super::{get, operations, post, with_header};
-use crate::world::World;
+use crate::world::{Setup, World};
 
 #[derive(Clone, Default)]
 struct LogBuffer(Arc<Mutex<Vec<u8>>>);
@@ -100,6 +100,31 @@ async fn each_request_logs_one_line_with_outcome_and_cost() {
         assert_eq!(line, expected);
     }
     assert_eq!(made, ["executed", "executed", "kept"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn audit_lines_have_the_id_of_their_request() {
+    let mut setup = Setup::as_shipped();
+    setup.config.actions.enabled = true;
+    let (world, written) = (World::new_with(setup), LogBuffer::default());
+    let _listening = written.capture();
+    tracing::callsite::rebuild_interest_cache();
+    let edge = routes(&world, tenant_a_callers());
+    let id = world.sandbox.accounts(Tenant::A)[0].id.clone();
+    let query = format!(
+        "mutation {{ renameAccount(input: {{ id: \"{id}\", alias: \"x\" }}) {{ userErrors {{ code }} }} }}"
+    );
+    let request = with_header(post(json!({ "query": query }).to_string()), "x-request-id", "mine");
+    let response = edge.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    let audit = written.all_lines().into_iter().find(|line| line["target"] == "switchboard::audit").unwrap();
+    assert_eq!((&audit["span"]["id"], &audit["fields"]["action"]), (&json!("mine"), &json!("rename")));
+    // By GET no mutation runs, so there is nothing to audit.
+    let by_get = get(
+        "/graphql?query=mutation%7BrevokeAccount(input:%7Bid:%22ca_1%22%7D)%7BuserErrors%7Bcode%7D%7D%7D",
+    );
+    assert_eq!(edge.oneshot(by_get).await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert!(written.all_lines().iter().all(|line| line["target"] != "switchboard::audit"));
 }
 
 #[tokio::test(start_paused = true)]
