@@ -8,7 +8,6 @@ use super::lenient::{Field, Identifier, Text, Texts};
 use super::{UnexpectedShape, object, text};
 use crate::domain::actions::ConnectLink;
 use crate::domain::global_id::account_id;
-use crate::upstream::error_body::public_token;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -60,9 +59,11 @@ pub(in crate::upstream) fn done(body: &[u8]) -> Result<(), UnexpectedShape> {
 pub(in crate::upstream) fn revoked_tokens(body: &[u8]) -> Result<Vec<Box<str>>, UnexpectedShape> {
     let Revoked { revoked_tokens } = object(text(body)?).ok_or(UnexpectedShape)?;
     let Texts { texts, .. } = revoked_tokens.read().ok_or(UnexpectedShape)?;
-    // A kind is a word. Anything else could be the credential itself.
-    let kinds = texts.iter().filter(|kind| kind.len() <= 20).filter_map(|kind| public_token(kind));
-    Ok(kinds.map(Into::into).collect())
+    // A kind is a short word. Anything else could be the credential itself.
+    let is_word = |kind: &str| {
+        (1..=20).contains(&kind.len()) && kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    Ok(texts.into_iter().filter(|kind| is_word(kind)).collect())
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ fn rounds() -> impl Strategy<Value = Vec<Round>> {
         1 => Just("status=409; writes=1"),
     ];
     let steps = prop::collection::vec((0..60_u64, step), 1..7);
-    prop::collection::vec((steps, fault).prop_map(|(steps, fault)| Round { steps, fault }), 1..8)
+    prop::collection::vec((steps, fault).prop_map(|(steps, fault)| Round { steps, fault }), 4..16)
 }
 
 /// Writes in flight by their path, as the network sees them.
@@ -317,7 +317,7 @@ async fn check(rounds: Vec<Round>) {
 }
 
 proptest! {
-    #![proptest_config(one_tenth(cases()))]
+    #![proptest_config(one_tenth(one_tenth(cases())))]
 
     #[test]
     fn no_foreign_write_no_double_write_and_no_stale_read(rounds in rounds()) {
