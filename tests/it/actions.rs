@@ -33,9 +33,16 @@ fn member(id: &str) -> Caller {
     Caller::member("Ann", MemberId::new(id).unwrap(), tenant_a().tenant)
 }
 
+/// The name of a mutation's input type.
+pub(crate) fn input_type(mutation: &str) -> String {
+    let mut letters = mutation.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain("Input".chars()).collect()
+}
+
 /// A mutation with one input object and some selected fields of its payload.
 fn mutation(name: &str, selected: &str) -> String {
-    let type_name = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
+    let type_name = input_type(name);
     format!(
         "mutation ($input: {type_name}!) {{ {name}(input: $input) {{ {selected} userErrors {{ field message code }} }} }}"
     )

@@ -18,9 +18,10 @@ use switchboard::operation::OperationEngine;
 use switchboard::sandbox::{Account, EmulatedUpstream, Fault, Sandbox, Tenant};
 use switchboard::upstream::transport::Network;
 use tower::util::BoxCloneSyncService;
-use tower::{BoxError, ServiceExt as _, service_fn};
+use tower::{ServiceExt as _, service_fn};
 
 use super::{cases, one_tenth, with_paused_clock};
+use crate::actions::input_type;
 use crate::world::{NOW, Setup, World, run, tenant_a, tenant_b};
 
 /// Accounts of each tenant, in turn of its two users.
@@ -118,7 +119,7 @@ impl WritesInFlight {
                 }
                 // Dropped with the call, if that is given up.
                 let _ended = Ended(is_write.then_some((writes, subject)));
-                network.oneshot(request).await.map_err(BoxError::from)
+                network.oneshot(request).await
             }
         }))
     }
@@ -211,7 +212,7 @@ async fn take(world: &World, delay: u64, step: Step) -> Option<(String, String)>
                 "setAccountEnabled" => input["enabled"] = json!(value % 2 == 0),
                 _ => {}
             }
-            let type_name = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
+            let type_name = input_type(name);
             let query = format!(
                 "mutation ($input: {type_name}!) {{ {name}(input: $input) {{ userErrors {{ code message }} }} }}"
             );

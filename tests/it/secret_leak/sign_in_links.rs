@@ -76,7 +76,7 @@ async fn connect_and_look(log: &Log) {
     }
     search.look(Surface::Cache, "links", &world.dump(&caller));
     for (question, bytes) in world.operations.dump() {
-        search.look(Surface::FinishedAnswer, &question, &String::from_utf8(bytes.to_vec()).unwrap());
+        search.look(Surface::FinishedAnswer, &question, std::str::from_utf8(&bytes).unwrap());
     }
     search.look(Surface::Metric, "links", &world.operations.metrics().page());
     let entries = store.entries().into_values();
