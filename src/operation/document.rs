@@ -19,7 +19,7 @@ use super::bounds;
 use super::codes::Code;
 use super::errors::{GraphqlError, first_errors, shortened};
 use super::input_fields;
-use super::introspection;
+use super::introspection::{self, Introspection};
 use super::limits;
 use super::literals;
 use super::settings::LimitSettings;
@@ -41,7 +41,6 @@ const BYTES_PER_ERROR: usize = 512;
 pub(crate) struct Document {
     validated: Valid<ExecutableDocument>,
     executable: Executable,
-    selects_interfaces: bool,
 }
 
 /// A valid document, or its errors.
@@ -50,6 +49,7 @@ pub(crate) type ValidationResult = Result<Arc<Document>, Arc<[GraphqlError]>>;
 /// Validates documents and caches the results.
 pub(crate) struct Documents {
     schema: Arc<Valid<Schema>>,
+    introspection: Arc<Introspection>,
     limits: Option<LimitSettings>,
     results: BoundedMap<Arc<str>, ValidationResult>,
 }
@@ -60,16 +60,19 @@ pub(crate) struct Documents {
 pub struct InvalidSchema(String);
 
 impl Documents {
-    /// A validator for the schema that `sdl` defines, without configured limits. Its cache takes at most `limit_bytes`.
-    pub(crate) fn new(sdl: &str, limit_bytes: u64) -> Result<Self, InvalidSchema> {
-        let schema = introspection::schema(sdl).map_err(InvalidSchema)?;
-        Ok(Self { schema: Arc::new(schema), limits: None, results: Self::cache(limit_bytes) })
+    /// A validator for the schema that `sdl` defines, without configured limits. Introspection shows the schema that
+    /// `published_sdl` defines. Its cache takes at most `limit_bytes`.
+    pub(crate) fn new(sdl: &str, published_sdl: &str, limit_bytes: u64) -> Result<Self, InvalidSchema> {
+        let schema = Arc::new(introspection::schema(sdl).map_err(InvalidSchema)?);
+        let introspection = Arc::new(Introspection::new(published_sdl).map_err(InvalidSchema)?);
+        Ok(Self { schema, introspection, limits: None, results: Self::cache(limit_bytes) })
     }
 
     /// A validator for the same schema with limits, and with an empty cache.
     pub(crate) fn with_limits(&self, limits: LimitSettings) -> Self {
         let results = Self::cache(self.limit_bytes());
-        Self { schema: Arc::clone(&self.schema), limits: Some(limits), results }
+        let (schema, introspection) = (Arc::clone(&self.schema), Arc::clone(&self.introspection));
+        Self { schema, introspection, limits: Some(limits), results }
     }
 
     fn cache(limit_bytes: u64) -> BoundedMap<Arc<str>, ValidationResult> {
@@ -100,6 +103,11 @@ impl Documents {
     /// The schema that documents are validated against.
     pub(crate) fn schema(&self) -> &Valid<Schema> {
         &self.schema
+    }
+
+    /// The schema that introspection shows.
+    pub(crate) fn introspection(&self) -> &Introspection {
+        &self.introspection
     }
 
     /// Validates a document, or returns the cached result for its text.
@@ -142,8 +150,8 @@ impl Documents {
         }
         let mut executable = executable(text)?;
         literals::coerce_arguments(&self.schema, &validated, &mut executable);
-        let selects_interfaces = introspection::mark_interfaces(&validated, &mut executable);
-        Ok(Document { validated, executable, selects_interfaces })
+        introspection::reserve(&mut executable);
+        Ok(Document { validated, executable })
     }
 
     /// Returns the errors of a text that cannot be parsed. If it has too many tokens, that is the only error, because the
@@ -181,7 +189,7 @@ impl Documents {
 /// Parses the tree that async-graphql executes.
 fn executable(text: &str) -> Result<Executable, Vec<GraphqlError>> {
     // The library's own message would repeat the document's line.
-    parse_query(source_text::without_escapes(text)).map_err(|error| {
+    parse_query(source_text::for_execution(text)).map_err(|error| {
         let places = error.positions().collect();
         vec![
             GraphqlError::new(Code::GraphqlParseFailed, "Syntax Error: the document cannot be read.")
@@ -206,11 +214,6 @@ impl Document {
     /// Returns the validated form.
     pub(crate) fn validated(&self) -> &ExecutableDocument {
         &self.validated
-    }
-
-    /// Whether [`introspection::fill_interfaces`] must complete its response.
-    pub(crate) fn selects_interfaces(&self) -> bool {
-        self.selects_interfaces
     }
 
     /// Returns the form that the executor needs.

@@ -13,7 +13,6 @@ use super::cost::{CostModel, ReportedCost};
 use super::deadline::Deadline;
 use super::document::{Documents, InvalidSchema};
 use super::executor::Executor;
-use super::introspection;
 use super::persisted::PersistedDocuments;
 use super::persisted::trusted::TrustedDocuments;
 use super::prepare::{PendingOperation, PreparedOperation, Preparer, TransportRules};
@@ -56,7 +55,11 @@ impl OperationEngine {
     /// If apollo-compiler cannot read the executor's schema, which is a bug in Switchboard.
     pub fn new(executor: impl Executor, shares: &Shares, clock: Clock) -> Result<Self, InvalidSchema> {
         let preparer = Preparer {
-            documents: Arc::new(Documents::new(&executor.sdl(), shares.documents)?),
+            documents: Arc::new(Documents::new(
+                &executor.sdl(),
+                &executor.published_sdl(),
+                shares.documents,
+            )?),
             persisted: Arc::new(PersistedDocuments::none()),
             metrics: executor.metrics(),
         };
@@ -262,13 +265,15 @@ impl OperationEngine {
         cost: Option<ReportedCost>,
     ) -> (OperationResponse, Option<Freshness>) {
         let (stats, view) = (Arc::new(stats), caller.view());
-        let selects_interfaces = prepared.selects_interfaces();
+        let introspected = prepared.introspected();
         // A panic ends one operation and not its connection. Its state is dropped with the future.
         let executed = self.executor.execute(prepared.into_request(), caller, Arc::clone(&stats));
         let mut response = match AssertUnwindSafe(executed).catch_unwind().await {
             Ok(mut executed) => {
-                if selects_interfaces {
-                    introspection::fill_interfaces(&mut executed.data);
+                if let Some((resolved, variables)) = introspected {
+                    let (document, operation) = (resolved.document.validated(), &resolved.operation);
+                    let introspection = self.preparer.documents.introspection();
+                    introspection.fill(document, operation, &variables, &mut executed.data);
                 }
                 let extensions = ResponseExtensions::of(&stats, &view, cost);
                 OperationResponse::executed(&executed.data, executed.errors, extensions)

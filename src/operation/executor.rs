@@ -22,6 +22,11 @@ pub trait Executor: Send + Sync + 'static {
     /// The schema in GraphQL's schema definition language.
     fn sdl(&self) -> String;
 
+    /// The schema that introspection shows. By default, the whole schema.
+    fn published_sdl(&self) -> String {
+        self.sdl()
+    }
+
     /// Executes one validated operation for a caller, and records its upstream calls in the statistics.
     fn execute(
         &self,
@@ -74,6 +79,10 @@ pub enum EventSource {
 impl Executor for Graph {
     fn sdl(&self) -> String {
         schema::full_sdl()
+    }
+
+    fn published_sdl(&self) -> String {
+        schema::sdl()
     }
 
     fn execute(

@@ -1,36 +1,43 @@
-//! Introspection by the September 2025 edition of the specification (4.2), where the libraries differ from it.
+//! Introspection (specification, 4), answered from the schema's text.
 //!
-//! - apollo-compiler's built-in `__Type` has no `isOneOf`, which async-graphql serves and lists: [`schema`] adds it.
-//! - async-graphql returns null for `interfaces` of an interface, where the specification wants a list: [`mark_interfaces`]
-//!   selects the kind beside it, and [`fill_interfaces`] puts an empty list into the response. No interface of this
-//!   schema implements another.
+//! async-graphql's introspection differs from the specification: `interfaces` of an interface is null, a null or absent
+//! `includeDeprecated` fails, the unused `Float` is listed, and `description` describes `__Schema` itself. So it never
+//! executes introspection. [`reserve`] replaces each introspection field of the executed tree by a `__typename`,
+//! which holds its place in the response and respects `@skip` and `@include`; [`Introspection::fill`] puts the result there.
+//!
+//! Entry point: [`Introspection`]. The [`resolvers`] know the schema; this file knows documents.
 
-use apollo_compiler::ExecutableDocument;
-use apollo_compiler::ast::Type;
-use apollo_compiler::schema::{Component, ExtendedType, FieldDefinition};
+mod resolvers;
+
+use apollo_compiler::collections::{HashSet, IndexMap};
+use apollo_compiler::executable::{Field, Operation, Selection, SelectionSet};
+use apollo_compiler::schema::{Component, FieldDefinition};
 use apollo_compiler::validation::Valid;
-use apollo_compiler::{Name, Schema};
+use apollo_compiler::{ExecutableDocument, Name, Node, Schema};
 use async_graphql::parser::types as executed;
-use async_graphql::{Name as ResponseKey, Positioned, Value};
+use async_graphql::{Name as ResponseKey, Positioned, Value, Variables};
 
-/// Prefix of the response keys with the kind of a type; the rest is the response key of its `interfaces`. Names with two
-/// underscores are reserved for introspection, so no client's alias has this prefix.
-const KIND_OF: &str = "__kindOf_";
+use self::resolvers::{Object, Resolved};
 
-/// Parses the schema that documents are validated against.
+/// `@oneOf` is a built-in directive since September 2025, which apollo-compiler does not know.
+const ONE_OF: &str = "
+\"Indicates exactly one field must be supplied and this field must not be `null`.\"
+directive @oneOf on INPUT_OBJECT";
+
+/// Reads a schema, with the introspection fields that apollo-compiler lacks.
 ///
 /// # Errors
-/// If the text is not a valid schema.
+/// Where the text is not a valid schema.
 pub(crate) fn schema(sdl: &str) -> Result<Valid<Schema>, String> {
-    let mut schema = Schema::parse(sdl, "schema.graphql").map_err(|found| found.errors.to_string())?;
-    if let Some(ExtendedType::Object(meta)) = schema.types.get_mut("__Type") {
+    let text = if sdl.contains("directive @oneOf") { sdl.to_owned() } else { format!("{sdl}{ONE_OF}") };
+    let mut schema = Schema::parse(text, "schema.graphql").map_err(|found| found.errors.to_string())?;
+    if let Some(apollo_compiler::schema::ExtendedType::Object(meta)) = schema.types.get_mut("__Type") {
         let name = Name::new_static_unchecked("isOneOf");
-        let ty = Type::Named(Name::new_static_unchecked("Boolean"));
         let field = FieldDefinition {
             description: None,
             name: name.clone(),
             arguments: Vec::new(),
-            ty,
+            ty: apollo_compiler::ast::Type::Named(Name::new_static_unchecked("Boolean")),
             directives: Default::default(),
         };
         meta.make_mut().fields.entry(name).or_insert_with(|| Component::new(field));
@@ -38,88 +45,173 @@ pub(crate) fn schema(sdl: &str) -> Result<Valid<Schema>, String> {
     schema.validate().map_err(|found| found.errors.to_string())
 }
 
-/// Selects the kind of each type whose `interfaces` are selected. Returns whether there are any.
-pub(crate) fn mark_interfaces(
-    validated: &ExecutableDocument,
-    executed: &mut executed::ExecutableDocument,
-) -> bool {
-    let is_introspection = validated.operations.iter().any(|operation| {
-        let mut root_fields = operation.root_fields(validated);
-        root_fields.any(|field| matches!(field.name.as_str(), "__schema" | "__type"))
-    });
-    if !is_introspection {
-        return false;
-    }
-    let mut is_marked = false;
-    match &mut executed.operations {
-        executed::DocumentOperations::Single(operation) => {
-            is_marked |= mark(&mut operation.node.selection_set.node);
-        }
+/// Whether an operation selects introspection fields.
+pub(crate) fn is_selected(document: &ExecutableDocument, operation: &Operation) -> bool {
+    operation.root_fields(document).any(|field| is_introspection(&field.name))
+}
+
+fn is_introspection(field: &str) -> bool {
+    matches!(field, "__schema" | "__type")
+}
+
+/// Replaces the introspection fields of a valid document by fields of the same response key that cost nothing. Only
+/// the root of a query has such fields.
+pub(crate) fn reserve(document: &mut executed::ExecutableDocument) {
+    match &mut document.operations {
+        executed::DocumentOperations::Single(operation) => reserve_in(&mut operation.node.selection_set),
         executed::DocumentOperations::Multiple(operations) => {
-            for operation in operations.values_mut() {
-                is_marked |= mark(&mut operation.node.selection_set.node);
-            }
+            operations.values_mut().for_each(|operation| reserve_in(&mut operation.node.selection_set));
         }
     }
-    for fragment in executed.fragments.values_mut() {
-        is_marked |= mark(&mut fragment.node.selection_set.node);
-    }
-    is_marked
+    document.fragments.values_mut().for_each(|fragment| reserve_in(&mut fragment.node.selection_set));
 }
 
-fn mark(set: &mut executed::SelectionSet) -> bool {
-    let mut kinds = Vec::new();
-    let mut is_marked = false;
-    for item in &mut set.items {
+fn reserve_in(set: &mut Positioned<executed::SelectionSet>) {
+    for item in &mut set.node.items {
         match &mut item.node {
-            executed::Selection::Field(field) => {
-                if field.node.name.node == "interfaces" {
-                    kinds.push(kind_beside(field));
-                }
-                is_marked |= mark(&mut field.node.selection_set.node);
+            executed::Selection::Field(field) if is_introspection(&field.node.name.node) => {
+                let field = &mut field.node;
+                field.alias.get_or_insert_with(|| field.name.clone());
+                field.name.node = ResponseKey::new("__typename");
+                field.arguments.clear();
+                field.selection_set.node.items.clear();
             }
-            executed::Selection::InlineFragment(inline) => {
-                is_marked |= mark(&mut inline.node.selection_set.node);
-            }
-            executed::Selection::FragmentSpread(_) => {}
+            executed::Selection::InlineFragment(inline) => reserve_in(&mut inline.node.selection_set),
+            _ => {}
         }
     }
-    is_marked |= !kinds.is_empty();
-    set.items.extend(kinds);
-    is_marked
 }
 
-fn kind_beside(interfaces: &Positioned<executed::Field>) -> Positioned<executed::Selection> {
-    let at = interfaces.pos;
-    let alias = format!("{KIND_OF}{}", interfaces.node.response_key().node);
-    let field = executed::Field {
-        alias: Some(Positioned::new(ResponseKey::new(alias), at)),
-        name: Positioned::new(ResponseKey::new("kind"), at),
-        arguments: Vec::new(),
-        directives: Vec::new(),
-        selection_set: Positioned::new(executed::SelectionSet { items: Vec::new() }, at),
-    };
-    Positioned::new(executed::Selection::Field(Positioned::new(field, at)), at)
+/// The schema that introspection shows.
+pub(crate) struct Introspection {
+    schema: Valid<Schema>,
 }
 
-/// Replaces null by an empty list where an interface's `interfaces` were selected, and removes the kinds again.
-pub(crate) fn fill_interfaces(data: &mut Value) {
-    match data {
-        Value::Object(object) => {
-            let is_kind = |key: &ResponseKey| key.starts_with(KIND_OF);
-            let kinds: Vec<_> = object.keys().filter(|key| is_kind(key)).cloned().collect();
-            for key in kinds {
-                let kind = object.shift_remove(&key);
-                let interfaces = key.strip_prefix(KIND_OF).and_then(|key| object.get_mut(key));
-                if let Some(interfaces) = interfaces.filter(|value| **value == Value::Null)
-                    && kind == Some(Value::Enum(ResponseKey::new("INTERFACE")))
-                {
-                    *interfaces = Value::List(Vec::new());
+impl Introspection {
+    /// Introspection of the schema that `sdl` defines.
+    ///
+    /// # Errors
+    /// Where the text is not a valid schema.
+    pub(crate) fn new(sdl: &str) -> Result<Self, String> {
+        schema(sdl).map(|schema| Self { schema })
+    }
+
+    /// Puts the results of an operation's introspection fields into its response.
+    pub(crate) fn fill(
+        &self,
+        document: &ExecutableDocument,
+        operation: &Operation,
+        variables: &Variables,
+        data: &mut Value,
+    ) {
+        let Value::Object(data) = data else { return };
+        let execution = Execution { schema: &self.schema, document, variables };
+        for (key, fields) in execution.collect([&operation.selection_set]) {
+            if let Some(first) = fields.first().filter(|field| is_introspection(&field.name))
+                && let Some(value) = data.get_mut(key)
+            {
+                *value = execution.complete(execution.root(first), &fields);
+            }
+        }
+    }
+}
+
+/// One operation's execution (specification, 6.3).
+struct Execution<'a> {
+    schema: &'a Schema,
+    document: &'a ExecutableDocument,
+    variables: &'a Variables,
+}
+
+type Fields<'a> = Vec<&'a Node<Field>>;
+
+impl<'a> Execution<'a> {
+    /// `CollectFields`. All introspection types are object types, so that each fragment of a valid document applies.
+    fn collect(&self, sets: impl IntoIterator<Item = &'a SelectionSet>) -> IndexMap<&'a str, Fields<'a>> {
+        let mut collected = IndexMap::default();
+        let mut visited = HashSet::default();
+        sets.into_iter().for_each(|set| self.collect_into(set, &mut visited, &mut collected));
+        collected
+    }
+
+    fn collect_into(
+        &self,
+        set: &'a SelectionSet,
+        visited: &mut HashSet<&'a str>,
+        collected: &mut IndexMap<&'a str, Fields<'a>>,
+    ) {
+        for selection in set.selections.iter().filter(|selection| self.is_included(selection)) {
+            match selection {
+                Selection::Field(field) => {
+                    collected.entry(field.response_key().as_str()).or_default().push(field);
+                }
+                Selection::InlineFragment(inline) => {
+                    self.collect_into(&inline.selection_set, visited, collected);
+                }
+                Selection::FragmentSpread(spread) => {
+                    if visited.insert(&spread.fragment_name)
+                        && let Some(fragment) = self.document.fragments.get(&spread.fragment_name)
+                    {
+                        self.collect_into(&fragment.selection_set, visited, collected);
+                    }
                 }
             }
-            object.values_mut().for_each(fill_interfaces);
         }
-        Value::List(items) => items.iter_mut().for_each(fill_interfaces),
-        _ => {}
+    }
+
+    fn is_included(&self, selection: &Selection) -> bool {
+        let condition = |name: &str| {
+            let directive = selection.directives().get(name)?;
+            self.boolean(directive.specified_argument_by_name("if")?)
+        };
+        condition("skip") != Some(true) && condition("include") != Some(false)
+    }
+
+    /// The value of a Boolean argument; none for null and for a variable that was left out.
+    fn boolean(&self, value: &apollo_compiler::ast::Value) -> Option<bool> {
+        match (value, value.as_variable().and_then(|name| self.variables.get(name.as_str()))) {
+            (_, Some(Value::Boolean(boolean))) => Some(*boolean),
+            _ => value.to_bool(),
+        }
+    }
+
+    /// The value of a text argument.
+    fn text(&self, value: &'a apollo_compiler::ast::Value) -> Option<&'a str> {
+        match (value, value.as_variable().and_then(|name| self.variables.get(name.as_str()))) {
+            (_, Some(Value::String(text))) => Some(text),
+            _ => value.as_str(),
+        }
+    }
+
+    fn root(&self, field: &'a Field) -> Resolved<'a> {
+        match field.specified_argument_by_name("name").and_then(|name| self.text(name)) {
+            Some(name) => Object::type_named(self.schema, name),
+            None => Resolved::Object(Object::Schema),
+        }
+    }
+
+    /// `CompleteValue`, with the selections of all fields of one response key merged.
+    fn complete(&self, resolved: Resolved<'a>, fields: &Fields<'a>) -> Value {
+        match resolved {
+            Resolved::Leaf(value) => value,
+            Resolved::Object(object) => self.object(&object, fields),
+            Resolved::List(objects) => {
+                Value::List(objects.iter().map(|object| self.object(object, fields)).collect())
+            }
+        }
+    }
+
+    fn object(&self, object: &Object<'a>, fields: &Fields<'a>) -> Value {
+        let collected = self.collect(fields.iter().map(|field| &field.selection_set));
+        let member = |(key, fields): (&str, Fields<'a>)| {
+            let value = fields.first().map_or(Value::Null, |first| {
+                let includes_deprecated = first
+                    .specified_argument_by_name("includeDeprecated")
+                    .is_some_and(|value| self.boolean(value) == Some(true));
+                self.complete(object.resolve(self.schema, &first.name, includes_deprecated), &fields)
+            });
+            (ResponseKey::new(key), value)
+        };
+        Value::Object(collected.into_iter().map(member).collect())
     }
 }

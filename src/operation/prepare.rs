@@ -15,6 +15,7 @@ use async_graphql::{Request, Variables};
 use super::codes::Code;
 use super::document::{Document, Documents};
 use super::errors::{GraphqlError, first_errors};
+use super::introspection;
 use super::persisted::{PersistedDocuments, ResolvedDocument};
 use super::request::OperationRequest;
 use super::response::{OperationResponse, Outcome};
@@ -141,9 +142,11 @@ impl ResolvedOperation {
 }
 
 impl PreparedOperation {
-    /// Whether [`super::introspection::fill_interfaces`] must complete its response.
-    pub(super) fn selects_interfaces(&self) -> bool {
-        self.resolved.document.selects_interfaces()
+    /// The operation and its variables if it selects introspection fields, which the executor does not resolve.
+    pub(super) fn introspected(&self) -> Option<(ResolvedOperation, Variables)> {
+        let ResolvedOperation { document, operation, .. } = &self.resolved;
+        introspection::is_selected(document.validated(), operation)
+            .then(|| (self.resolved.clone(), self.variables.clone()))
     }
 
     /// The operation as the executor takes it. The executor needs a syntax tree of its own, so this is called after admission:

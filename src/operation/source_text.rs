@@ -2,8 +2,8 @@
 //!
 //! The September 2025 edition of the specification allows descriptions on operations, fragments and variables (2.4), and
 //! `\u{…}` and surrogate pairs in strings (2.9.4). apollo-compiler's parser knows no such descriptions, async-graphql's neither
-//! those nor these escapes. [`without_descriptions`] makes the text for both, [`without_escapes`] from that the text for
-//! async-graphql, whose strings are replaced afterwards ([`super::literals`]). Each token keeps its line and column.
+//! those nor these escapes, nor a number beyond a double. [`without_descriptions`] makes the text for both,
+//! [`for_execution`] from that the text for async-graphql, whose literals are replaced afterwards ([`super::literals`]). Each token keeps its line and column.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -53,26 +53,37 @@ pub(crate) fn without_descriptions(text: &str) -> Cow<'_, str> {
         }
         previous = Some(token.kind());
     }
-    replaced(text, &descriptions, ' ')
+    blanked(text, &descriptions)
 }
 
-/// Replaces the contents of strings with escapes by as many plain characters.
-pub(crate) fn without_escapes(text: &str) -> Cow<'_, str> {
-    if !text.contains('\\') {
+/// Integers of more digits are shortened for async-graphql.
+const DIGITS_MAX: usize = 18;
+
+/// Replaces the contents of strings with escapes, and the digits of long integers but for the first, by blanks.
+pub(crate) fn for_execution(text: &str) -> Cow<'_, str> {
+    let is_number = |window: &[u8]| window.iter().all(u8::is_ascii_digit);
+    if !text.contains('\\') && !text.as_bytes().windows(DIGITS_MAX).any(is_number) {
         return Cow::Borrowed(text);
     }
     let (tokens, _) = Lexer::new(text).lex();
-    let content = |token: &Token<'_>| {
-        let quotes = if token.data().starts_with("\"\"\"") { 3 } else { 1 };
-        let is_escaped = token.kind() == TokenKind::StringValue && token.data().contains('\\');
-        is_escaped.then(|| token.index() + quotes..token.index() + token.data().len() - quotes)
+    let unread = |token: &Token<'_>| {
+        let (start, end) = (token.index(), token.index() + token.data().len());
+        match token.kind() {
+            TokenKind::StringValue if token.data().contains('\\') => {
+                let quotes = if token.data().starts_with("\"\"\"") { 3 } else { 1 };
+                Some(start + quotes..end - quotes)
+            }
+            // The sign and a digit stay.
+            TokenKind::Int if token.data().len() > DIGITS_MAX => Some(start + 2..end),
+            _ => None,
+        }
     };
-    let contents: Vec<_> = tokens.iter().filter_map(content).collect();
-    replaced(text, &contents, 'x')
+    let ranges: Vec<_> = tokens.iter().filter_map(unread).collect();
+    blanked(text, &ranges)
 }
 
-/// The text with each character of these ranges replaced, line ends excepted.
-fn replaced<'a>(text: &'a str, ranges: &[Range<usize>], by: char) -> Cow<'a, str> {
+/// The text with each character of these ranges replaced by a blank, line ends excepted.
+fn blanked<'a>(text: &'a str, ranges: &[Range<usize>]) -> Cow<'a, str> {
     if ranges.is_empty() {
         return Cow::Borrowed(text);
     }
@@ -80,7 +91,7 @@ fn replaced<'a>(text: &'a str, ranges: &[Range<usize>], by: char) -> Cow<'a, str
     let replace = |(at, character): (usize, char)| {
         while ranges.next_if(|range| range.end <= at).is_some() {}
         let is_inside = ranges.peek().is_some_and(|range| range.contains(&at));
-        if is_inside && !matches!(character, '\n' | '\r') { by } else { character }
+        if is_inside && !matches!(character, '\n' | '\r') { ' ' } else { character }
     };
     Cow::Owned(text.char_indices().map(replace).collect())
 }
@@ -116,8 +127,19 @@ mod tests {
     #[test]
     fn escapes_are_replaced_in_place() {
         let text = "{ f(a: \"\\u{1F600}\\\" x\", b: \"plain\", c: \"\"\"a \\\"\"\" b\nc\"\"\") }";
-        let plain = without_escapes(text);
+        let plain = for_execution(text);
         assert_eq!(plain.chars().count(), text.chars().count());
         assert!(!plain.contains('\\') && plain.contains("\"plain\"") && plain.lines().count() == 2);
+    }
+
+    #[test]
+    fn long_integers_are_shortened_in_place() {
+        let text = "{ f(a: -12345678901234567890 b: 123456789012345678) g(a: \"12345678901234567890\") }";
+        let plain = for_execution(text);
+        assert_eq!(plain.len(), text.len());
+        assert_eq!(
+            plain.split_whitespace().collect::<Vec<_>>().join(" "),
+            "{ f(a: -1 b: 123456789012345678) g(a: \"12345678901234567890\") }"
+        );
     }
 }

@@ -1,11 +1,13 @@
 //! Checks that each variable is allowed where it is used (specification, 5.8.5 "All Variable Usages Are Allowed").
 //!
 //! apollo-compiler 1.33 checks this for whole arguments only. Inside a list or an input object it compares only the name
-//! of the type, and treats a default of null as a default. Without this check the executor would receive a null or a
+//! of the type, and treats a default of null as a default, in
+//! arguments of directives too. Without this check the executor would receive a null or a
 //! single item where it cannot occur, and fail with an internal error.
 
-use apollo_compiler::ast::{InputValueDefinition, Type, Value, VariableDefinition};
-use apollo_compiler::executable::Operation;
+use apollo_compiler::ast::{DirectiveList, InputValueDefinition, Type, Value, VariableDefinition};
+use apollo_compiler::collections::HashSet;
+use apollo_compiler::executable::{Operation, Selection, SelectionSet};
 use apollo_compiler::parser::SourceMap;
 use apollo_compiler::response::{JsonMap, JsonValue};
 use apollo_compiler::schema::ExtendedType;
@@ -52,14 +54,54 @@ impl<'a> UsageVisitor<'a> {
         if variables.is_empty() {
             return visitor.misplaced;
         }
-        for field in operation.all_fields(document) {
-            for argument in &field.arguments {
-                if let Some(definition) = field.definition.argument_by_name(&argument.name) {
-                    visitor.input_value(definition, &argument.value);
+        visitor.directives(&operation.directives);
+        visitor.selections(&operation.selection_set, document, &mut HashSet::default());
+        visitor.misplaced
+    }
+
+    fn selections(
+        &mut self,
+        set: &'a SelectionSet,
+        document: &'a ExecutableDocument,
+        visited: &mut HashSet<&'a str>,
+    ) {
+        for selection in &set.selections {
+            self.directives(selection.directives());
+            match selection {
+                Selection::Field(field) => {
+                    for argument in &field.arguments {
+                        if let Some(definition) = field.definition.argument_by_name(&argument.name) {
+                            self.input_value(definition, &argument.value);
+                        }
+                    }
+                    self.selections(&field.selection_set, document, visited);
+                }
+                Selection::InlineFragment(inline) => {
+                    self.selections(&inline.selection_set, document, visited);
+                }
+                Selection::FragmentSpread(spread) => {
+                    if visited.insert(&spread.fragment_name)
+                        && let Some(fragment) = document.fragments.get(&spread.fragment_name)
+                    {
+                        self.directives(&fragment.directives);
+                        self.selections(&fragment.selection_set, document, visited);
+                    }
                 }
             }
         }
-        visitor.misplaced
+    }
+
+    fn directives(&mut self, directives: &DirectiveList) {
+        for directive in directives.iter() {
+            let definition = self.schema.directive_definitions.get(&directive.name);
+            for argument in &directive.arguments {
+                if let Some(definition) =
+                    definition.and_then(|definition| definition.argument_by_name(&argument.name))
+                {
+                    self.input_value(definition, &argument.value);
+                }
+            }
+        }
     }
 
     /// Checks the value of an argument or of a field of an input object.

@@ -30,7 +30,7 @@ pub(crate) fn coerce(
     if operation.variables.is_empty() {
         return Ok(Variables::default());
     }
-    let values = &with_whole_numbers(schema, operation, values);
+    let values = &with_defaults(schema, operation, with_whole_numbers(schema, operation, values));
     let Ok(coerced) = coerce_variable_values(schema, operation, values) else {
         return Err(refusals(schema, operation, values));
     };
@@ -40,20 +40,22 @@ pub(crate) fn coerce(
             return Err(misplaced);
         }
     }
-    let mut coerced = object(coerced.into_inner());
-    // apollo-compiler uses default values as they are written.
-    if let Value::Object(coerced) = &mut coerced {
-        for variable in
-            operation.variables.iter().filter(|variable| !values.contains_key(variable.name.as_str()))
+    Ok(Variables::from_value(object(coerced.into_inner())))
+}
+
+/// Returns the values with the defaults of variables that were left out. apollo-compiler uses default values as they are
+/// written, and refuses long integers.
+fn with_defaults(schema: &Schema, operation: &Operation, mut values: JsonMap) -> JsonMap {
+    for variable in &operation.variables {
+        if !values.contains_key(variable.name.as_str())
+            && let Some(default) = &variable.default_value
+            && let Some(value) = literals::coerce(schema, &variable.ty, default).into_const()
+            && let Ok(value) = value.into_json().and_then(serde_json::from_value::<JsonValue>)
         {
-            if let Some(default) = &variable.default_value
-                && let Some(value) = literals::coerce(schema, &variable.ty, default).into_const()
-            {
-                coerced.insert(Name::new(&variable.name), value);
-            }
+            values.insert(variable.name.as_str(), value);
         }
     }
-    Ok(Variables::from_value(coerced))
+    values
 }
 
 /// Returns the values with `1.0` and `-0` as whole numbers, because JSON does not distinguish them (graphql-js accepts

@@ -156,7 +156,8 @@ fn cost(documents: &Documents, text: &str) -> Duration {
 fn no_document_is_much_more_expensive_than_a_plain_one() {
     let limits = LIMITS;
     let plain = format!("{{ {}}}", "__typename ".repeat((limits.tokens - 10) / 2));
-    let documents = Documents::new(&crate::graphql::schema::sdl(), 1 << 26).unwrap().with_limits(limits);
+    let sdl = crate::graphql::schema::sdl();
+    let documents = Documents::new(&sdl, &sdl, 1 << 26).unwrap().with_limits(limits);
     assert!(documents.validate(&plain).is_ok());
     let unit = cost(&documents, &plain);
     let mut worst = (0.0, String::new());

@@ -60,6 +60,10 @@ impl Executor for CountingExecutor {
         self.graph.sdl()
     }
 
+    fn published_sdl(&self) -> String {
+        self.graph.published_sdl()
+    }
+
     fn execute(
         &self,
         request: Request,

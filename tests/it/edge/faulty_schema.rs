@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_graphql::{
-    Context, EmptySubscription, Enum, InputObject, Object, Request, Response, Result, Scalar, ScalarType,
-    Schema, SimpleObject, ValidationMode, Value,
+    Context, EmptySubscription, Enum, InputObject, Object, Request, Response, Result, SDLExportOptions,
+    Scalar, ScalarType, Schema, SimpleObject, ValidationMode, Value,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -69,7 +69,7 @@ fn count_call(context: &Context<'_>) -> u32 {
 
 impl Executor for FaultySchema {
     fn sdl(&self) -> String {
-        self.schema.sdl()
+        self.schema.sdl_with_options(SDLExportOptions::new().include_specified_by())
     }
 
     fn execute(&self, request: Request, caller: Caller, _: Arc<OperationStats>) -> BoxFuture<'_, Response> {

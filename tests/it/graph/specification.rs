@@ -112,3 +112,63 @@ async fn an_interface_lists_its_interfaces() {
         })
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn include_deprecated_may_be_null_or_left_out() {
+    let fields = "fields(includeDeprecated: $d) { args(includeDeprecated: $d) { name } }
+        enumValues(includeDeprecated: $d) { name } inputFields(includeDeprecated: $d) { name }";
+    let directives = "__schema { directives { args(includeDeprecated: $d) { name } } }";
+    let query = format!("query ($d: Boolean) {{ __type(name: \"Node\") {{ {fields} }} {directives} }}");
+    for variables in [json!({}), json!({ "d": null }), json!({ "d": false })] {
+        let response = ask(&query, variables).await;
+        assert_eq!(codes(&response), [] as [&str; 0]);
+        assert_eq!(response["data"]["__type"]["fields"], json!([{ "args": [] }]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn introspection_shows_the_published_schema_only() {
+    let query = "{ __schema { description } float: __type(name: \"Float\") { name } any: __type(name: \"_Any\") { name }
+        b: __typename toolkit(slug: \"gmail\") { slug } ...F @include(if: false) } fragment F on Query { left: __schema { description } }";
+    assert_eq!(
+        ask(query, json!({})).await["data"],
+        json!({ "__schema": { "description": null }, "float": null, "any": null, "b": "Query", "toolkit": { "slug": "gmail" } })
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn selections_of_one_introspection_field_are_merged() {
+    let query = "query ($name: String!, $skip: Boolean = true) { t: __type(name: $name) { kind ...A } ... { t: __type(name: $name) { name } } }
+        fragment A on __Type { name @skip(if: $skip) a: name fields { name } ... on __Type { fields { type { kind ofType { name } } } } }";
+    assert_eq!(
+        ask(query, json!({ "name": "Node" })).await["data"],
+        json!({ "t": { "kind": "INTERFACE", "a": "Node", "fields": [
+            { "name": "id", "type": { "kind": "NON_NULL", "ofType": { "name": "ID" } } }
+        ], "name": "Node" } })
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn integers_of_any_length_are_read() {
+    let long = "1".repeat(200);
+    for query in [
+        format!("{{ user(id: {long}) {{ id }} }}"),
+        format!("query ($i: ID! = {long}) {{ user(id: $i) {{ id }} }}"),
+    ] {
+        assert_eq!(ask(&query, json!({})).await, json!({ "data": { "user": { "id": long } } }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_null_default_does_not_make_a_variable_non_null_for_a_directive() {
+    for query in [
+        "query ($v: Boolean = null) { a: __typename @skip(if: $v) }",
+        "query ($v: Boolean = null) { ... @include(if: $v) { __typename } }",
+        "query ($v: Boolean = null) { ...F } fragment F on Query { __typename @include(if: $v) }",
+    ] {
+        assert_eq!(codes(&ask(query, json!({})).await), ["GRAPHQL_VALIDATION_FAILED"], "{query}");
+    }
+    let query = "query ($v: Boolean = true) { __typename @skip(if: $v) }";
+    assert_eq!(ask(query, json!({})).await, json!({ "data": {} }));
+    assert_eq!(codes(&ask(query, json!({ "v": null })).await), ["BAD_USER_INPUT"]);
+}
