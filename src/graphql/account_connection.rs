@@ -97,7 +97,8 @@ object_type! {
                 return int(total).map(Ok);
             }
             let counts = operation(ctx).counts(self.count.clone()).await;
-            counts.map(|counts| counts.total.and_then(int)).transpose()
+            let rows_seen = self.slice.rows_seen;
+            counts.map(|counts| counts.total.filter(|total| *total >= rows_seen).and_then(int)).transpose()
         }
 
         /// The number of matching accounts per status. Exact, or null.

@@ -131,6 +131,12 @@ impl UpstreamError {
         self.held
     }
 
+    /// Whether the response can mean that the cursor of the request expired. Composio documents 400, 404, 422 and 500 for
+    /// lists, and not which of them it is (docs/upstreams.md#composio-errors, #composio-paging).
+    pub(crate) fn can_be_an_expired_cursor(&self) -> bool {
+        self.failure == UpstreamFailure::Rejected || self.status == Some(500)
+    }
+
     /// Marks an earlier error that is returned again without another call.
     pub(super) fn repeated(self) -> Self {
         Self { is_repeated: true, ..self }

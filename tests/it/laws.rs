@@ -19,6 +19,7 @@ mod feeds;
 mod graph;
 mod isolation;
 mod members;
+mod misbehaving;
 mod network_recorder;
 mod paging;
 mod paging_client;

@@ -19,7 +19,7 @@ use crate::domain::health::HealthRules;
 use crate::domain::input::BadInput;
 use crate::domain::problems::{ProblemLocation, ProblemReports, ProblemRule, Problems};
 use crate::domain::upstream_name::{Composio, UpstreamName};
-use crate::loaders::cache::freshness::{Cached, Freshness, FreshnessState, StalePolicy};
+use crate::loaders::cache::freshness::{Cached, Freshness, FreshnessState, StalePolicy, ValueSource};
 use crate::loaders::cache::key::Weigh;
 use crate::loaders::cache::read_through::Cache;
 use crate::loaders::cache::upstream_cache::UpstreamCache;
@@ -154,6 +154,35 @@ impl AccountLists {
             let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(next)) };
             self.reverse_pages.insert(key, cursor);
         }
+        page
+    }
+
+    /// One page of a scan, read since a time, and cached: for a walk whose cached pages have expired cursors.
+    pub(crate) async fn page_since(
+        &self,
+        scan: &Scan,
+        cursor: Option<Arc<str>>,
+        since: Instant,
+    ) -> Result<Cached<Arc<Page>>, UpstreamError> {
+        let (limit, clock) = (self.settings.page_rows, self.upstream_cache.clock);
+        let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
+        let fresh_for = || {
+            let ttl = self.upstream_cache.settings.accounts_ttl();
+            self.client.fresh_for(&scan.reader.credential, ttl)
+        };
+        let fetch = async {
+            let (client, purpose) = (&self.client, Purpose::Needed);
+            let page = fetch_page(client, scan, cursor.as_deref(), limit, purpose, clock).await?;
+            Ok((Arc::new(page), fresh_for()))
+        };
+        let (asked_at, began) = (Instant::now(), self.pages.begin(&key));
+        let (upstream, stats) = (UpstreamName::Composio, &scan.reader.stats);
+        let read = self.pages.read_since(key.clone(), since, fetch);
+        let page = stats.deadline().wait(upstream, read).await.flatten().map(|(page, fetched)| {
+            scan.reader.reports(|| PartKey::new("page", &key), &page.problems);
+            self.pages.store(key, page, began.at(fetched), fresh_for())
+        });
+        stats.enter(upstream, || describe(&scan.key, "a page again"), asked_at, ValueSource::Fetched, &page);
         page
     }
 

@@ -296,6 +296,9 @@ impl AccountsById {
         let (mut accounts, mut problems) = (Vec::new(), ProblemReports::new());
         while accounts.len() < ids.len() {
             let Some(step) = walk.step().await? else { break };
+            if step.is_restart {
+                (accounts, problems) = Default::default();
+            }
             accounts.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());
             problems.extend_from_slice(&step.page.problems);
         }

@@ -198,6 +198,9 @@ impl Counting<'_> {
         let (mut accounts, mut rows_sent): (Vec<SharedAccount>, _) = (Vec::new(), 0);
         let (mut last_total, mut freshness, mut problems) = (Some(total), None, ProblemReports::new());
         while let Some(step) = walk.step().await? {
+            if step.is_restart {
+                (accounts, rows_sent, freshness, problems) = Default::default();
+            }
             accounts.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());
             rows_sent += step.page.rows_sent;
             last_total = step.page.total_items;

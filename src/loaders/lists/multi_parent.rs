@@ -176,10 +176,11 @@ impl MultiParentRead<'_> {
         // A row has the same index here as in the parent's own list: the first pages of both start with the
         // same rows.
         let (mut ties, mut seen) = (TieRun::at_the_beginning(), 0);
+        let is_ordered = scan.is_order_of(page);
         let row = |(index, account): (usize, &SharedAccount)| {
             seen += 1;
             let ties = ties.next(&scan, account);
-            Row { account: Arc::clone(account), freshness, page: None, index, seen, ties }
+            Row { account: Arc::clone(account), freshness, page: None, index, seen, ties, is_ordered }
         };
         let mut run = ScanRun::empty();
         run.reads(freshness);

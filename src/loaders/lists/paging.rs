@@ -17,8 +17,8 @@ use super::slice::{Row, ScanRun, Slice};
 use super::tie_run::TieRun;
 use super::walk::{PageWalk, WalkPage};
 use crate::domain::page::{Direction, PageRequest};
-use crate::loaders::cache::freshness::{Cached, Freshness, FreshnessState, StalePolicy};
-use crate::upstream::error::{UpstreamError, UpstreamFailure};
+use crate::loaders::cache::freshness::{Freshness, FreshnessState, StalePolicy};
+use crate::upstream::error::UpstreamError;
 
 impl AccountLists {
     /// Returns a slice of a list.
@@ -99,14 +99,32 @@ impl ScanReader<'_> {
             Some(cursor) => self.page_to_continue_from(cursor).await?,
             None => None,
         };
-        let mut tracker = anchor.map(|cursor| CursorTracker::new(cursor, self.scan_direction));
-        let mut bound = self.bound.map(|cursor| CursorTracker::new(cursor, self.scan_direction));
-        let mut ties = anchor.map_or_else(TieRun::at_the_beginning, TieRun::behind);
-        let mut seen = anchor.map_or(0, |cursor| cursor.seen);
+        let track = |cursor| CursorTracker::new(cursor, self.scan_direction);
+        let beginning = || {
+            let ties = anchor.map_or_else(TieRun::at_the_beginning, TieRun::behind);
+            let seen = anchor.map_or(0, |cursor| cursor.seen);
+            (anchor.map(track), self.bound.map(track), ties, seen, ScanRun::empty(), false)
+        };
         let is_counted = anchor.is_none_or(|cursor| cursor.seen > 0);
         let mut walk = PageWalk::from(self.lists, self.scan, start, stale_policy);
-        let (mut run, mut has_unread) = (ScanRun::empty(), false);
-        while let Some(step) = walk.step().await? {
+        let (mut tracker, mut bound, mut ties, mut seen, mut run, mut has_unread) = beginning();
+        let mut is_ordered = anchor.is_none_or(|cursor| cursor.order_micros.is_some());
+        let mut has_expired = false;
+        loop {
+            let step = match walk.step().await {
+                Ok(Some(step)) => step,
+                Ok(None) => break,
+                // What was read is returned; a later request can resume from its last row.
+                Err(error) if error.can_be_an_expired_cursor() && !run.rows.is_empty() => {
+                    has_expired = true;
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            if step.is_restart {
+                (tracker, bound, ties, seen, run, has_unread) = beginning();
+            }
+            is_ordered &= step.is_ordered;
             run.total_items = step.page.total(&self.scan.reader.view, step.cursor.is_none());
             run.reads(step.freshness);
             let unread = step.page.rows_unread();
@@ -128,6 +146,7 @@ impl ScanReader<'_> {
                     return Ok(Some(run));
                 }
                 seen = seen.saturating_add(1);
+                run.rows_seen = if is_counted { u64::from(seen) } else { 0 };
                 run.rows.push(Row {
                     account: Arc::clone(account),
                     freshness: step.freshness,
@@ -135,6 +154,7 @@ impl ScanReader<'_> {
                     index,
                     seen: if is_counted { seen } else { 0 },
                     ties: ties.next(self.scan, account),
+                    is_ordered,
                 });
             }
             if run.rows.len() == self.size && walk.goes_on() {
@@ -154,9 +174,14 @@ impl ScanReader<'_> {
         }
         let passed_over = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
         let left_out = has_unread && run.rows.len() < self.size;
-        run.is_complete = !(walk.was_cut() || passed_over || left_out);
-        // If only the page limit ended the walk, the client can continue after the last row.
-        run.more = walk.was_capped() && !run.rows.is_empty();
+        let is_lost = tracker.is_some_and(|tracker| tracker.is_lost());
+        let is_cut_short = match has_expired {
+            true => run.rows.len() < self.size,
+            false => walk.was_cut() || passed_over,
+        };
+        run.is_complete = !(is_cut_short || left_out || is_lost);
+        // If only the page limit or an expired cursor ended the walk, the client can continue after the last row.
+        run.more = (walk.was_capped() || has_expired) && !run.rows.is_empty();
         Ok(Some(run))
     }
 
@@ -167,9 +192,11 @@ impl ScanReader<'_> {
         let mut pages = ReversePages::of(self);
         loop {
             match self.rows_up_to(cursor, start.clone()).await {
-                Err(error) if start.is_some() && error.failure == UpstreamFailure::Rejected => start = None,
                 Err(error) => return Err(error),
                 Ok(preceding) => {
+                    if preceding.is_from_the_beginning {
+                        start = None;
+                    }
                     // If the walk was cut before the item, a walk from an earlier page is cut there too.
                     let is_enough = match preceding.reached {
                         true => {
@@ -199,6 +226,7 @@ impl ScanReader<'_> {
             more,
             behind: preceding.behind,
             total_items: preceding.total_items,
+            rows_seen: 0,
             is_complete: true,
             freshness: preceding.freshness,
         }
@@ -210,15 +238,23 @@ impl ScanReader<'_> {
         cursor: &Cursor,
         start: Option<Arc<str>>,
     ) -> Result<PrecedingRows, UpstreamError> {
-        let mut tracker = CursorTracker::new(cursor, self.scan_direction);
-        let mut bound = self.bound.map(|cursor| CursorTracker::new(cursor, self.scan_direction));
         let keep = self.size + 1;
-        let is_counted = start.is_none();
+        let begin = |is_from_the_beginning| {
+            let tracker = CursorTracker::new(cursor, self.scan_direction);
+            let bound = self.bound.map(|cursor| CursorTracker::new(cursor, self.scan_direction));
+            let ties = match is_from_the_beginning {
+                true => TieRun::at_the_beginning(),
+                false => TieRun::in_the_midst(),
+            };
+            (tracker, bound, ties, PrecedingRows { is_from_the_beginning, ..Default::default() }, 0_u32)
+        };
+        let (mut tracker, mut bound, mut ties, mut preceding, mut seen) = begin(start.is_none());
         let mut walk = PageWalk::from(self.lists, self.scan, start, StalePolicy::RequireFresh);
-        let mut ties = if is_counted { TieRun::at_the_beginning() } else { TieRun::in_the_midst() };
-        let mut preceding = PrecedingRows::default();
-        let mut seen = 0_u32;
         while let Some(step) = walk.step().await? {
+            if step.is_restart {
+                (tracker, bound, ties, preceding, seen) = begin(true);
+            }
+            let is_counted = preceding.is_from_the_beginning;
             preceding.total_items = step.page.total(&self.scan.reader.view, step.cursor.is_none());
             preceding.freshness = Freshness::of(preceding.freshness.into_iter().chain([step.freshness]));
             for (index, account) in step.page.items.iter().enumerate() {
@@ -249,11 +285,12 @@ impl ScanReader<'_> {
                 let seen = if is_counted { seen } else { 0 };
                 let page = step.cursor.clone();
                 let (account, freshness) = (Arc::clone(account), step.freshness);
-                preceding.rows.push_back(Row { account, freshness, page, index, seen, ties });
+                let is_ordered = cursor.order_micros.is_some() && step.is_ordered;
+                preceding.rows.push_back(Row { account, freshness, page, index, seen, ties, is_ordered });
             }
         }
         // The scan ended without the item, so all of its rows precede it.
-        preceding.reached = !walk.was_cut();
+        preceding.reached = !walk.was_cut() && !tracker.is_lost();
         Ok(preceding)
     }
 
@@ -265,10 +302,10 @@ impl ScanReader<'_> {
         let mut pages = ReversePages::of(self);
         while let Some(page) = start.clone() {
             match self.lists.page(self.scan, Some(Arc::clone(&page)), StalePolicy::RequireFresh).await {
-                Err(error) if error.failure == UpstreamFailure::Rejected => return Ok(None),
+                Err(error) if error.can_be_an_expired_cursor() => return Ok(None),
                 Err(error) => return Err(error),
-                Ok(Cached { value: read, freshness }) => {
-                    let step = WalkPage { cursor: start.clone(), page: read, freshness };
+                Ok(read) => {
+                    let step = WalkPage::new(self.scan, start.clone(), read);
                     let first = step.page.items.first();
                     let mut tracker = CursorTracker::new(cursor, self.scan_direction);
                     match first.map(|account| tracker.position_of(self.scan, &step, 0, account)) {
@@ -310,6 +347,8 @@ impl<'r> ReversePages<'r> {
 struct PrecedingRows {
     /// The nearest of them, in the scan's order.
     rows: VecDeque<Row>,
+    /// They begin at the scan's first row.
+    is_from_the_beginning: bool,
     /// The bound was found: no row beyond `rows` may be returned.
     stopped: bool,
     /// The bound may be among `rows`. A walk from an earlier page will decide.

@@ -38,6 +38,8 @@ pub(crate) struct CursorTracker<'c> {
     page_met: bool,
     /// Whether the item, an adjacent known row, or a row after it has occurred.
     passed: bool,
+    /// Whether the upstream orders otherwise than asked: then times say nothing, and the sequence of the rows decides.
+    is_unordered: bool,
 }
 
 impl<'c> CursorTracker<'c> {
@@ -47,7 +49,17 @@ impl<'c> CursorTracker<'c> {
             same_direction: cursor.scan_direction == scan_direction,
             page_met: false,
             passed: false,
+            is_unordered: false,
         }
+    }
+
+    /// Whether the sequence of the rows decides, and none of those that the cursor knows was met.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.item_micros().is_none() && !self.passed && !self.page_met
+    }
+
+    fn item_micros(&self) -> Option<i64> {
+        self.cursor.order_micros.filter(|_| !self.is_unordered)
     }
 
     /// Returns the position of the next row.
@@ -58,6 +70,7 @@ impl<'c> CursorTracker<'c> {
         index: usize,
         account: &ConnectedAccount,
     ) -> RowPosition {
+        self.is_unordered |= !step.is_ordered;
         let position = self.compare(scan, step, index, account);
         self.passed |= position.is_reached() || self.borders(scan, account);
         self.page_met |= step.cursor == self.cursor.page;
@@ -65,8 +78,8 @@ impl<'c> CursorTracker<'c> {
     }
 
     fn compare(&self, scan: &Scan, step: &WalkPage, index: usize, account: &ConnectedAccount) -> RowPosition {
-        let (item, row) = (self.cursor.order_micros, scan.order_micros(account));
-        if account.id == self.cursor.id && row == item {
+        let (item, row) = (self.item_micros(), scan.order_micros(account));
+        if account.id == self.cursor.id && (item.is_none() || row == item) {
             return RowPosition::At;
         }
         match (item, row) {
@@ -87,7 +100,7 @@ impl<'c> CursorTracker<'c> {
         index: usize,
         account: &ConnectedAccount,
     ) -> RowPosition {
-        let has_timestamps = scan.order_micros(account).is_some() && self.cursor.order_micros.is_some();
+        let has_timestamps = scan.order_micros(account).is_some() && self.item_micros().is_some();
         let after = |is_after| if is_after { RowPosition::After } else { RowPosition::Before };
         match (self.is_remembered(account), self.same_direction) {
             (true, same_direction) => after(!same_direction),
@@ -104,9 +117,9 @@ impl<'c> CursorTracker<'c> {
 
     /// Whether a row is the item or one of its ties, and still has the same order value, which may have changed.
     fn borders(&self, scan: &Scan, account: &ConnectedAccount) -> bool {
-        let Cursor { id, order_micros, .. } = self.cursor;
-        let is_known = account.id == *id || self.is_remembered(account);
-        is_known && (order_micros.is_none() || scan.order_micros(account) == *order_micros)
+        let is_known = account.id == self.cursor.id || self.is_remembered(account);
+        let item = self.item_micros();
+        is_known && (item.is_none() || scan.order_micros(account) == item)
     }
 
     /// Whether a row comes after the item, or after its remaining ties, which were adjacent.

@@ -106,6 +106,13 @@ impl Scan {
         }
     }
 
+    /// Whether the rows of a page are in the order of this scan, as far as they have a time.
+    pub(crate) fn is_order_of(&self, page: &Page) -> bool {
+        let mut times = page.items.iter().filter_map(|account| self.order_micros(account));
+        let mut last = times.next();
+        times.all(|time| last.replace(time).is_none_or(|last| !self.runs_past(time, last)))
+    }
+
     /// Whether the filter and the reader's view allow an account. An upstream that returns other rows is not trusted.
     pub(crate) fn admits(&self, account: &ConnectedAccount) -> bool {
         let AccountFilter {

@@ -26,6 +26,8 @@ pub struct Slice {
     pub has_previous: bool,
     /// Number of items of the whole list, if known.
     pub total_items: Option<u64>,
+    /// Number of items that the list has at least. A smaller total is wrong.
+    pub rows_seen: u64,
     /// Whether the slice has all items that it should have. It is false if the upstream stopped early, if the page
     /// limit was reached, or if the total shows that rows were skipped.
     pub is_complete: bool,
@@ -42,6 +44,8 @@ pub(crate) struct Row {
     pub(crate) index: usize,
     pub(crate) seen: u32,
     pub(crate) ties: Ties,
+    /// Whether its page, and those before it, were in the order that was asked for.
+    pub(crate) is_ordered: bool,
 }
 
 /// Items read in one direction, nearest first.
@@ -53,6 +57,8 @@ pub(crate) struct ScanRun {
     /// Whether there are items in the opposite direction.
     pub(crate) behind: bool,
     pub(crate) total_items: Option<u64>,
+    /// The number of rows that were met up to the last of `rows`; 0 where that is not known.
+    pub(crate) rows_seen: u64,
     pub(crate) is_complete: bool,
     pub(crate) freshness: Option<Freshness>,
 }
@@ -65,6 +71,7 @@ impl ScanRun {
             more: false,
             behind: false,
             total_items: None,
+            rows_seen: 0,
             is_complete: true,
             freshness: None,
         }
@@ -85,7 +92,7 @@ impl Slice {
         direction: Direction,
         run: ScanRun,
     ) -> Self {
-        let ScanRun { mut rows, more, behind, total_items, is_complete, freshness } = run;
+        let ScanRun { mut rows, more, behind, total_items, rows_seen, is_complete, freshness } = run;
         let (has_next, has_previous) = match direction {
             Direction::Forward => (more, behind),
             Direction::Backward => {
@@ -94,7 +101,20 @@ impl Slice {
             }
         };
         let ids = lists.id_key(&list);
-        Self { list, scan_direction, ids, rows, has_next, has_previous, total_items, is_complete, freshness }
+        let rows_seen = rows_seen.max(rows.len() as u64);
+        let total_items = total_items.filter(|total| *total >= rows_seen);
+        Self {
+            list,
+            scan_direction,
+            ids,
+            rows,
+            has_next,
+            has_previous,
+            total_items,
+            rows_seen,
+            is_complete,
+            freshness,
+        }
     }
 
     /// Returns the items, each with its freshness.
@@ -105,13 +125,13 @@ impl Slice {
     /// Returns the cursor of the item at an index of the slice.
     #[must_use]
     pub fn cursor(&self, index: usize) -> Option<String> {
-        let Row { account, freshness: _, page, index, seen, ties } = self.rows.get(index)?;
+        let Row { account, freshness: _, page, index, seen, ties, is_ordered } = self.rows.get(index)?;
         let cursor = Cursor {
             scan_direction: self.scan_direction,
             page: page.clone(),
             index: u16::try_from(*index).unwrap_or(u16::MAX),
             seen: *seen,
-            order_micros: self.list.order_micros(account),
+            order_micros: self.list.order_micros(account).filter(|_| *is_ordered),
             ties: ties.clone(),
             id: account.id.clone(),
         };

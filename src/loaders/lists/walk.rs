@@ -1,10 +1,13 @@
 //! A walk over the pages of a scan, which always ends.
 //!
-//! [`PageWalk::step`] returns the next page. The walk ends at the last page, at an empty page, at a repeated cursor,
-//! after several pages without new items, and at the page limit. Repeated ids are skipped: the upstream list changes
-//! while it is read, so rows and pages may repeat (docs/upstreams.md#composio-paging). The limit on repeated pages
+//! [`PageWalk::step`] returns the next page. The walk ends at the last page, at a repeated cursor, after several
+//! pages without new items (empty ones included), and at the page limit. Repeated ids are skipped: the upstream list
+//! changes while it is read, so rows and pages may repeat (docs/upstreams.md#composio-paging). The limit on repeated pages
 //! matters for an upstream that returns one page forever with new cursors. Without it, every parent would be read up
 //! to the page limit.
+//!
+//! A cursor can expire between two pages; no source says with which status (docs/upstreams.md#composio-paging). The walk
+//! then restarts from the first page, at most [`RESTARTS_MAX`] times.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,6 +24,9 @@ use crate::upstream::quota::Purpose;
 /// Number of consecutive pages without new items after which a walk ends.
 const REPEATED_PAGES_MAX: usize = 3;
 
+/// The maximum number of restarts of a walk whose cursors expire.
+const RESTARTS_MAX: usize = 2;
+
 /// A walk in progress.
 pub(crate) struct PageWalk<'l> {
     lists: &'l AccountLists,
@@ -33,6 +39,12 @@ pub(crate) struct PageWalk<'l> {
     cursors_seen: HashSet<Option<Arc<str>>>,
     ids_seen: HashSet<Box<str>>,
     before: NoveltyCheck,
+    pages_read: usize,
+    restarts: usize,
+    /// Whether no page was returned since the last restart.
+    is_restart: bool,
+    /// Cached pages that were read before this time have cursors that expired.
+    cursors_expired_at: Option<Instant>,
 }
 
 /// Settings of a walk that does not use this replica's cache.
@@ -60,7 +72,11 @@ impl NoveltyCheck {
         };
         self.ids.extend(last.items.iter().map(|account| account.id.clone()));
         let is_known = |account: &SharedAccount| self.ids.contains(&account.id);
-        let is_in_vain = !page.items.is_empty() && page.items.iter().all(is_known);
+        // Rows that were left out are read, not repeated.
+        let is_in_vain = match page.items.is_empty() {
+            true => page.rows_sent == 0,
+            false => page.items.iter().all(is_known),
+        };
         self.repeated = if is_in_vain { self.repeated + 1 } else { 0 };
         self.repeated >= REPEATED_PAGES_MAX
     }
@@ -86,6 +102,21 @@ pub(crate) struct WalkPage {
     pub(crate) page: Arc<Page>,
     /// Freshness of the page.
     pub(crate) freshness: Freshness,
+    /// Whether its rows are in the scan's order, as far as they have a time.
+    pub(crate) is_ordered: bool,
+    /// Whether the walk restarted here: what was read before is void.
+    pub(crate) is_restart: bool,
+}
+
+impl WalkPage {
+    pub(crate) fn new(
+        scan: &Scan,
+        cursor: Option<Arc<str>>,
+        Cached { value: page, freshness }: Cached<Arc<Page>>,
+    ) -> Self {
+        let is_ordered = scan.is_order_of(&page);
+        Self { cursor, page, freshness, is_ordered, is_restart: false }
+    }
 }
 
 impl<'l> PageWalk<'l> {
@@ -111,40 +142,85 @@ impl<'l> PageWalk<'l> {
     ) -> Self {
         let next = WalkState::At(cursor);
         let (cursors_seen, ids_seen, before) = (HashSet::new(), HashSet::new(), NoveltyCheck::default());
-        Self { lists, scan, next, stale_policy, uncached: None, cursors_seen, ids_seen, before }
+        Self {
+            lists,
+            scan,
+            next,
+            stale_policy,
+            uncached: None,
+            cursors_seen,
+            ids_seen,
+            before,
+            pages_read: 0,
+            restarts: 0,
+            is_restart: false,
+            cursors_expired_at: None,
+        }
     }
 
     /// Returns the next page, or `None` at the end of the walk.
     pub(crate) async fn step(&mut self) -> Result<Option<WalkPage>, UpstreamError> {
-        let WalkState::At(cursor) = &self.next else {
-            return Ok(None);
-        };
-        let cursor = cursor.clone();
-        if self.cursors_seen.contains(&cursor) {
-            self.next = WalkState::Cut;
-            return Ok(None);
-        }
-        if self.cursors_seen.len() >= self.lists.settings().pages_max {
-            self.next = WalkState::Capped;
-            return Ok(None);
-        }
-        self.cursors_seen.insert(cursor.clone());
-        let Cached { value: page, freshness } = match self.uncached {
-            Some(Uncached { purpose, since }) => {
-                self.lists.page_uncached(self.scan, cursor.clone(), purpose, since).await?
+        loop {
+            let WalkState::At(cursor) = &self.next else {
+                return Ok(None);
+            };
+            let cursor = cursor.clone();
+            if self.cursors_seen.contains(&cursor) {
+                self.next = WalkState::Cut;
+                return Ok(None);
             }
-            None => self.lists.page(self.scan, cursor.clone(), self.stale_policy).await?,
-        };
-        if freshness.state == FreshnessState::Fresh {
-            self.stale_policy = StalePolicy::RequireFresh;
+            if self.pages_read >= self.lists.settings().pages_max {
+                self.next = WalkState::Capped;
+                return Ok(None);
+            }
+            let is_first = self.cursors_seen.is_empty();
+            self.cursors_seen.insert(cursor.clone());
+            self.pages_read += 1;
+            let read = match self.read(cursor.clone()).await {
+                Err(error)
+                    if cursor.is_some()
+                        && error.can_be_an_expired_cursor()
+                        && self.restarts < RESTARTS_MAX =>
+                {
+                    self.restart(is_first);
+                    continue;
+                }
+                read => read?,
+            };
+            if read.freshness.state == FreshnessState::Fresh {
+                self.stale_policy = StalePolicy::RequireFresh;
+            }
+            let leads_nowhere = self.before.leads_nowhere(&read.value);
+            self.next = match &read.value.next_cursor {
+                None => WalkState::End,
+                Some(_) if leads_nowhere => WalkState::Cut,
+                Some(next) => WalkState::At(Some(Arc::clone(next))),
+            };
+            let is_restart = std::mem::take(&mut self.is_restart);
+            return Ok(Some(WalkPage { is_restart, ..WalkPage::new(self.scan, cursor, read) }));
         }
-        let leads_nowhere = self.before.leads_nowhere(&page);
-        self.next = match &page.next_cursor {
-            None => WalkState::End,
-            Some(_) if page.rows_sent == 0 || leads_nowhere => WalkState::Cut,
-            Some(next) => WalkState::At(Some(Arc::clone(next))),
-        };
-        Ok(Some(WalkPage { cursor, page, freshness }))
+    }
+
+    async fn read(&self, cursor: Option<Arc<str>>) -> Result<Cached<Arc<Page>>, UpstreamError> {
+        match (self.uncached, self.cursors_expired_at) {
+            (Some(Uncached { purpose, since }), expired_at) => {
+                let since = since.map(|since| expired_at.map_or(since, |expired_at| since.max(expired_at)));
+                self.lists.page_uncached(self.scan, cursor, purpose, since).await
+            }
+            (None, Some(since)) => self.lists.page_since(self.scan, cursor, since).await,
+            (None, None) => self.lists.page(self.scan, cursor, self.stale_policy).await,
+        }
+    }
+
+    /// Restarts from the first page. A cursor that a page of this walk led to makes that page, which can be cached, useless.
+    fn restart(&mut self, is_first: bool) {
+        self.next = WalkState::At(None);
+        (self.restarts, self.is_restart) = (self.restarts + 1, true);
+        (self.cursors_seen, self.ids_seen) = (HashSet::new(), HashSet::new());
+        (self.before, self.stale_policy) = (NoveltyCheck::default(), StalePolicy::RequireFresh);
+        if !is_first {
+            self.cursors_expired_at = Some(Instant::now());
+        }
     }
 
     /// Whether an item occurs for the first time.

@@ -98,6 +98,9 @@ impl AccountPoller {
         let mut read = ListHead { rows: Vec::new(), total: first.total_items, is_whole: false };
         for _ in 0..self.pages_max {
             let Some(step) = walk.step().await? else { break };
+            if step.is_restart {
+                read.rows.clear();
+            }
             let enough = step.page.items.iter().any(&is_enough);
             read.total = step.page.total_items;
             read.rows.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());

@@ -147,7 +147,7 @@ fn feeds() -> impl Strategy<Value = Feed> {
         (1..4_usize).prop_map(Feed::Shrinks),
         Just(Feed::HoldsAnEmptyPage),
         Just(Feed::IsEmptyAndGoesOn),
-        prop_oneof![Just(400_u16), Just(422)].prop_map(Feed::RefusesItsCursors),
+        prop_oneof![Just(400_u16), Just(404), Just(410), Just(422)].prop_map(Feed::RefusesItsCursors),
         Just(Feed::EndsEarly),
         proptest::option::of(-5..300_i64).prop_map(Feed::LiesAboutItsTotal),
         Just(Feed::TellsNoTimes),
