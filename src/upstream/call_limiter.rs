@@ -28,6 +28,7 @@ use super::problem_log::ProblemLog;
 use super::quota::{
     Call, CallDecision, CallEvent, CallId, Purpose, Quota, QuotaFigures, QuotaHeaders, ReplicaCalls,
 };
+use super::rate_limit;
 use super::refusals::{RefusalKey, Refusals};
 use super::retry;
 use super::settings::UpstreamSettings;
@@ -363,6 +364,7 @@ impl CallPermit {
         self.has_response = true;
         let (now, wall) = (self.limiter.clock.instant_now(), self.limiter.clock.now());
         let quota_headers = QuotaHeaders::read(headers, wall);
+        self.limiter.counters.add_unreadable_headers(rate_limit::unreadable(headers, wall));
         let mut state = self.limiter.lock();
         self.limiter.schedule_store();
         if status == StatusCode::TOO_MANY_REQUESTS {

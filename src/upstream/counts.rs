@@ -25,6 +25,8 @@ pub struct CallCounts {
     pub held: BTreeMap<HoldReason, u64>,
     /// Parts of responses that could not be read or were not requested, by rule.
     pub problems: BTreeMap<ProblemRule, u64>,
+    /// Rate limit and date headers that were not understood, by name.
+    pub unreadable_headers: BTreeMap<&'static str, u64>,
     /// Credentials whose breaker is open now.
     pub breakers_open: u64,
     /// Calls in flight now.
@@ -103,6 +105,14 @@ impl CallCounters {
         let mut counts = self.lock();
         for (rule, count) in problems.counts() {
             *counts.problems.entry(rule).or_default() += count;
+        }
+    }
+
+    pub(super) fn add_unreadable_headers(&self, names: impl Iterator<Item = &'static str>) {
+        let mut names = names.peekable();
+        if names.peek().is_some() {
+            let mut counts = self.lock();
+            names.for_each(|name| *counts.unreadable_headers.entry(name).or_default() += 1);
         }
     }
 

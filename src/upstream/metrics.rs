@@ -26,6 +26,10 @@ impl CallCounts {
         for (rule, count) in &self.problems {
             readings.count(&declared::PROBLEMS, &[upstream, rule.slug()], *count);
         }
+        readings.begin(&declared::UNREADABLE_HEADERS);
+        for (name, count) in &self.unreadable_headers {
+            readings.count(&declared::UNREADABLE_HEADERS, &[upstream, name], *count);
+        }
         readings.level(&declared::CALLS_UNDER_WAY, &[upstream], self.in_flight);
         readings.level(&declared::BREAKERS_OPEN, &[upstream], self.breakers_open);
     }

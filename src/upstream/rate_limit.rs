@@ -1,43 +1,114 @@
 //! Parsing of rate limit headers, in every dialect of docs/upstreams.md#composio-rate-limits, #rate-limit-reset.
+//!
+//! A header that is not understood is ignored, and reported by [`unreadable`] to be counted. If a header is repeated, or
+//! has several spellings, the first value that is understood counts.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
 
-/// Longer waits are implausible and ignored (docs/upstreams.md#rate-limit-reset).
+/// Longer waits and windows are implausible and ignored (docs/upstreams.md#rate-limit-reset).
 const WAIT_MAX: Duration = Duration::from_secs(31 * 86_400);
+
+/// A `Date` that differs more from the local clock is a fault of the upstream's clock, and ignored.
+const SKEW_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+const DATE: &str = "date";
+const RETRY_AFTER: &str = "retry-after";
+const LIMITS: [&str; 3] = ["x-ratelimit-limit", "ratelimit-limit", "x-ratelimit"];
+const REMAINING: [&str; 2] = ["x-ratelimit-remaining", "ratelimit-remaining"];
+const RESETS: [&str; 2] = ["x-ratelimit-reset", "ratelimit-reset"];
+const WINDOW: &str = "x-ratelimit-window-size";
 
 /// Returns how long to wait after a 429, from `Retry-After` or else from the reset; `None` if the headers
 /// state nothing plausible.
 #[must_use]
 pub fn wait(headers: &HeaderMap, local_now: Timestamp) -> Option<Duration> {
-    let now = date(headers).unwrap_or(local_now);
-    let sane = |wait: SignedDuration| {
-        let wait = wait.max(SignedDuration::from_secs(1));
-        Duration::try_from(wait).ok().filter(|wait| *wait <= WAIT_MAX)
-    };
-    if let Some(text) = text(headers, &["retry-after"]) {
-        let asked = match seconds(text) {
-            Some(seconds) => SignedDuration::try_from_secs_f64(seconds).ok(),
-            None => timestamp(text).map(|at| at.duration_since(now)),
-        };
-        if let Some(wait) = asked.and_then(sane) {
-            return Some(wait);
-        }
+    if let Some(wait) = retry_after(headers, local_now) {
+        return Some(wait);
     }
     // If calls remain, the reset is that of the day, and the limit per minute was exceeded, which has no
     // header.
     if remaining(headers).is_some_and(|left| left > 0) {
         return None;
     }
-    sane(resets_at(headers, now)?.duration_since(now))
+    let now = now(headers, local_now);
+    plausible(resets_at(headers, now)?.duration_since(now))
+}
+
+/// Returns the wait that `Retry-After` states.
+pub(super) fn retry_after(headers: &HeaderMap, local_now: Timestamp) -> Option<Duration> {
+    let now = now(headers, local_now);
+    first(headers, &[RETRY_AFTER], |text| read_wait(text, now))
 }
 
 /// Returns the end of the counted window.
 #[must_use]
 pub fn resets_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
-    let text = text(headers, &["x-ratelimit-reset", "ratelimit-reset"])?;
+    first(headers, &RESETS, |text| read_reset(text, now))
+}
+
+/// Returns the limit of the counted window.
+#[must_use]
+pub fn limit(headers: &HeaderMap) -> Option<u64> {
+    first(headers, &LIMITS, read_limit)
+}
+
+/// Returns the remaining calls in the window; a negative number counts as 0.
+#[must_use]
+pub fn remaining(headers: &HeaderMap) -> Option<u64> {
+    first(headers, &REMAINING, read_remaining)
+}
+
+/// Returns the length of the counted window.
+pub(super) fn window(headers: &HeaderMap) -> Option<Duration> {
+    first(headers, &[WINDOW], read_window)
+}
+
+/// Returns the upstream's own time, if stated.
+#[must_use]
+pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    first(headers, &[DATE], timestamp)
+}
+
+/// Returns the upstream's own time if it is plausible, or else the local time.
+pub(super) fn now(headers: &HeaderMap, local_now: Timestamp) -> Timestamp {
+    let is_plausible = |date: &Timestamp| date.duration_since(local_now).abs() <= SKEW_MAX;
+    date(headers).filter(is_plausible).unwrap_or(local_now)
+}
+
+/// Returns the names of the headers with a value that is not understood.
+pub fn unreadable(headers: &HeaderMap, local_now: Timestamp) -> impl Iterator<Item = &'static str> + '_ {
+    let now = now(headers, local_now);
+    let is_read = move |name: &str, text: &str| match name {
+        DATE => timestamp(text).is_some(),
+        RETRY_AFTER => read_wait(text, now).is_some(),
+        WINDOW => read_window(text).is_some(),
+        name if LIMITS.contains(&name) => read_limit(text).is_some(),
+        name if REMAINING.contains(&name) => read_remaining(text).is_some(),
+        _ => read_reset(text, now).is_some(),
+    };
+    let names = [DATE, RETRY_AFTER, WINDOW].into_iter().chain(LIMITS).chain(REMAINING).chain(RESETS);
+    names.filter(move |name| {
+        let mut values = headers.get_all(*name).iter();
+        values.any(|value| !value.to_str().is_ok_and(|text| is_read(name, text.trim())))
+    })
+}
+
+fn first<T>(headers: &HeaderMap, names: &[&str], read: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let mut values = names.iter().flat_map(|name| headers.get_all(*name));
+    values.find_map(|value| read(value.to_str().ok()?.trim()))
+}
+
+fn read_wait(text: &str, now: Timestamp) -> Option<Duration> {
+    plausible(match seconds(text) {
+        Some(seconds) => SignedDuration::try_from_secs_f64(seconds).ok()?,
+        None => timestamp(text)?.duration_since(now),
+    })
+}
+
+fn read_reset(text: &str, now: Timestamp) -> Option<Timestamp> {
     let Some(number) = seconds(text) else {
         return timestamp(text);
     };
@@ -50,30 +121,34 @@ pub fn resets_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
     }
 }
 
-/// Returns the limit of the counted window.
-#[must_use]
-pub fn limit(headers: &HeaderMap) -> Option<u64> {
-    let text = text(headers, &["x-ratelimit-limit", "ratelimit-limit", "x-ratelimit"])?;
-    // `100, 100;w=60`: the limit in force comes first (draft-ietf-httpapi-ratelimit-headers-06, 3.1).
-    let first = text.split([',', ';']).next().unwrap_or_default().trim();
-    seconds(first).map(count)
+/// `100, 100;w=60`: the limit in force comes first (draft-ietf-httpapi-ratelimit-headers-06, 3.1).
+fn read_limit(text: &str) -> Option<u64> {
+    seconds(text.split([',', ';']).next().unwrap_or_default().trim()).map(count)
 }
 
-/// Returns the remaining calls in the window; a negative number counts as 0.
-#[must_use]
-pub fn remaining(headers: &HeaderMap) -> Option<u64> {
-    let left = text(headers, &["x-ratelimit-remaining", "ratelimit-remaining"])?.parse::<f64>().ok()?;
-    left.is_finite().then(|| count(left))
+fn read_remaining(text: &str) -> Option<u64> {
+    text.parse::<f64>().ok().filter(|left| left.is_finite()).map(count)
 }
 
-/// Returns the upstream's own time, if stated.
-#[must_use]
-pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
-    timestamp(text(headers, &["date"])?)
+/// An integer with a unit, such as `60s` (A8); seconds without a unit.
+fn read_window(text: &str) -> Option<Duration> {
+    let (number, unit) =
+        text.split_at_checked(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))?;
+    let seconds = match unit.trim() {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let length = Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?);
+    Some(length).filter(|length| !length.is_zero() && *length <= WAIT_MAX)
 }
 
-fn text<'h>(headers: &'h HeaderMap, names: &[&str]) -> Option<&'h str> {
-    names.iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(str::trim)
+/// A wait of at least one second; `None` if it is implausibly long.
+fn plausible(wait: SignedDuration) -> Option<Duration> {
+    let wait = wait.max(SignedDuration::from_secs(1));
+    Duration::try_from(wait).ok().filter(|wait| *wait <= WAIT_MAX)
 }
 
 fn seconds(text: &str) -> Option<f64> {
@@ -177,6 +252,43 @@ mod tests {
             assert_eq!(wait_s(&[("retry-after", value)]), None, "{value}");
         }
         assert_eq!(wait_s(&[]), None);
+    }
+
+    #[test]
+    fn headers_that_are_not_understood_are_named() {
+        let names = |pairs: &[(&'static str, &str)]| {
+            unreadable(&headers(pairs), NOW.parse().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            names(&[("retry-after", "7"), ("x-ratelimit-limit", "100;w=60"), ("server", "?")]),
+            [] as [&str; 0]
+        );
+        assert_eq!(
+            names(&[
+                ("date", "now"),
+                ("retry-after", "soon"),
+                ("x-ratelimit-window-size", "0s"),
+                ("x-ratelimit", "-1")
+            ]),
+            ["date", "retry-after", "x-ratelimit-window-size", "x-ratelimit"]
+        );
+        let mut repeated = headers(&[("ratelimit-remaining", "?"), ("x-ratelimit-reset", "later")]);
+        repeated.append("ratelimit-remaining", "7".parse().unwrap());
+        repeated.append("retry-after", http::HeaderValue::from_bytes(b"\xff").unwrap());
+        assert_eq!(
+            unreadable(&repeated, NOW.parse().unwrap()).collect::<Vec<_>>(),
+            ["retry-after", "ratelimit-remaining", "x-ratelimit-reset"]
+        );
+        assert_eq!(remaining(&repeated), Some(7));
+    }
+
+    #[test]
+    fn a_date_far_from_the_local_clock_is_ignored() {
+        let wrong = [("date", "Thu, 01 Jan 1970 00:00:00 GMT"), ("x-ratelimit-reset", "1795262430")];
+        assert_eq!(wait_s(&wrong), Some(30));
+        let wrong =
+            [("date", "Sat, 21 Nov 2099 12:00:00 GMT"), ("retry-after", "Sat, 21 Nov 2026 12:01:00 GMT")];
+        assert_eq!(wait_s(&wrong), Some(60));
     }
 
     #[test]

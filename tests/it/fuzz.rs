@@ -3,7 +3,7 @@
 //! libFuzzer.
 
 mod generated;
-mod targets;
+pub(crate) mod targets;
 
 use std::env;
 
@@ -149,13 +149,17 @@ fn fuzz(name: &str) {
 /// A seed that is refused early covers nothing.
 #[test]
 fn seeds_are_valid_for_their_targets() {
-    use self::targets::{decoders, http};
+    use self::targets::{coding, decoders, http};
     assert!(
         seeds("accounts")
             .iter()
             .all(|seed| decoders::page_of(seed).is_some_and(|page| !page.items.is_empty()))
     );
     assert!(seeds("providers").iter().filter(|seed| decoders::list_of(seed).is_some()).count() >= 3);
+    assert!(seeds("coding").iter().all(|seed| {
+        let (coding, body) = coding::split(seed);
+        coding::providers_of(&::http::HeaderValue::from_bytes(coding).unwrap(), body) == Some(0)
+    }));
     assert!(seeds("http").iter().all(|seed| http::read(seed).is_some()));
 }
 
@@ -167,6 +171,16 @@ fn accounts() {
 #[test]
 fn providers() {
     fuzz("providers");
+}
+
+#[test]
+fn coding() {
+    fuzz("coding");
+}
+
+#[test]
+fn documents() {
+    fuzz("documents");
 }
 
 #[test]

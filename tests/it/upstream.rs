@@ -1,6 +1,8 @@
 //! The two upstream clients over the in-process sandbox: which calls they make, and how failed calls are
 //! handled.
 
+mod every_field;
+mod headers;
 mod policies;
 mod quota;
 mod responses;

@@ -130,6 +130,22 @@ const RULE: Label = label(
     ],
 );
 
+const HEADER: Label = label(
+    "header",
+    &[
+        "date",
+        "retry-after",
+        "x-ratelimit-window-size",
+        "x-ratelimit-limit",
+        "ratelimit-limit",
+        "x-ratelimit",
+        "x-ratelimit-remaining",
+        "ratelimit-remaining",
+        "x-ratelimit-reset",
+        "ratelimit-reset",
+    ],
+);
+
 macro_rules! declared {
     ($($constant:ident = $kind:ident $name:literal in $unit:literal by [$($label:expr),*]: $help:literal;)*) => {
         $(
@@ -188,6 +204,8 @@ declared! {
         "Retries of failed upstream calls";
     PROBLEMS = Counter "switchboard_upstream_problems_total" in "" by [UPSTREAM, RULE]:
         "Rows and values of upstream responses that are invalid or were not requested";
+    UNREADABLE_HEADERS = Counter "switchboard_upstream_unreadable_headers_total" in "" by [UPSTREAM, HEADER]:
+        "Rate limit and date headers of upstream responses that were not understood, and ignored";
     CALLS_UNDER_WAY = Gauge "switchboard_upstream_calls_under_way" in "" by [UPSTREAM]:
         "Upstream calls in flight";
     BREAKERS_OPEN = Gauge "switchboard_upstream_breakers_open" in "" by [UPSTREAM]:

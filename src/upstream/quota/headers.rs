@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -51,10 +51,10 @@ pub(in crate::upstream) enum WindowEnd {
 impl QuotaHeaders {
     /// Parses the headers of a response received at `wall`.
     pub(in crate::upstream) fn read(headers: &HeaderMap, wall: Timestamp) -> Self {
-        let now = rate_limit::date(headers).unwrap_or(wall);
+        let now = rate_limit::now(headers, wall);
         let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
         let reset = rate_limit::resets_at(headers, now).filter(|at| until(*at) <= RESET_MAX);
-        let (ends, resets_at) = match (reset, length(headers)) {
+        let (ends, resets_at) = match (reset, rate_limit::window(headers)) {
             (Some(at), _) => (WindowEnd::Reset, at),
             (None, Some(length)) => {
                 let wait = rate_limit::wait(headers, wall).unwrap_or(length);
@@ -69,7 +69,7 @@ impl QuotaHeaders {
             resets_in: until(resets_at).max(Duration::from_secs(1)),
             resets_at,
             wait: rate_limit::wait(headers, wall),
-            asks_to_wait: headers.contains_key(header::RETRY_AFTER),
+            asks_to_wait: rate_limit::retry_after(headers, wall).is_some(),
             is_late: false,
         }
     }
@@ -110,20 +110,4 @@ pub(super) fn later(at: Timestamp, wait: Duration) -> Timestamp {
 fn midnight_after(now: Timestamp) -> Timestamp {
     let day = i64::try_from(DAY.as_secs()).unwrap_or(i64::MAX);
     Timestamp::from_second((now.as_second().div_euclid(day) + 1) * day).unwrap_or(Timestamp::MAX)
-}
-
-/// Window length: an integer with a unit, such as `60s` (A8); seconds without a unit.
-fn length(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("x-ratelimit-window-size")?.to_str().ok()?.trim();
-    let (number, unit) =
-        text.split_at_checked(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))?;
-    let seconds = match unit.trim() {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    let length = Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?);
-    Some(length).filter(|length| !length.is_zero() && *length <= RESET_MAX)
 }

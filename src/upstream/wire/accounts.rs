@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::connection_state::WireState;
 use super::lenient::{Count, Field, Identifier, Object, Text, Texts};
+use super::repair::{may_have_inexact_number, repair};
 use super::rows::{FieldProblem, FieldProblems, fields, rows};
 use super::{UnexpectedShape, object, text};
 use crate::domain::accounts::{AccountType, AuthConfig, ConnectedAccount, LegacyAccount};
@@ -92,10 +93,20 @@ struct Deprecated {
 /// alone, so that the value costs only itself.
 pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, UnexpectedShape> {
     let json = text(body)?;
-    match object::<Page<Field<Object<Account>>>>(json) {
-        Some(page) => convert(page, |row| row.read().map(|Object(fields)| fields)),
-        None => convert(object::<Page<&RawValue>>(json).ok_or(UnexpectedShape)?, fields),
+    if !may_have_inexact_number(json)
+        && let Some(page) = object::<Page<Field<Object<Account>>>>(json)
+    {
+        return convert(page, |row| row.read().map(|Object(fields)| fields));
     }
+    let repaired;
+    let page = match object::<Page<&RawValue>>(json) {
+        Some(page) => page,
+        None => {
+            repaired = repair(json).ok_or(UnexpectedShape)?;
+            object(&repaired).ok_or(UnexpectedShape)?
+        }
+    };
+    convert(page, fields)
 }
 
 fn convert<I>(page: Page<I>, fields: impl Fn(I) -> Option<Account>) -> Result<AccountPage, UnexpectedShape> {
@@ -123,13 +134,11 @@ fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedA
     let Identifier(toolkit) = FieldProblems::required("toolkit.slug", toolkit.slug)?;
     let Object(auth_config) = FieldProblems::required("auth_config", wire.auth_config)?;
     let Identifier(auth_config_id) = FieldProblems::required("auth_config.id", auth_config.id)?;
-    let managed = FieldProblems::required_if_present(
-        "auth_config.is_composio_managed",
-        auth_config.is_composio_managed,
-    )?;
-    let config_off = FieldProblems::required_if_present("auth_config.is_disabled", auth_config.is_disabled)?;
-    let is_disabled = FieldProblems::required_if_present("is_disabled", wire.is_disabled)?;
-    let Identifier(status) = FieldProblems::required("status", wire.status)?;
+    let managed = problems.optional("auth_config.is_composio_managed", auth_config.is_composio_managed);
+    let config_off = problems.optional("auth_config.is_disabled", auth_config.is_disabled);
+    let is_disabled = problems.optional("is_disabled", wire.is_disabled);
+    let status =
+        problems.optional("status", wire.status).map_or_else(Box::default, |Identifier(status)| status);
     let scheme = problems.text("auth_config.auth_scheme", auth_config.auth_scheme).unwrap_or_default();
     let state = problems.optional("state", wire.state).map_or_else(WireState::default, |Object(state)| state);
     let state = state.read(&scheme, problems);
@@ -265,8 +274,6 @@ mod tests {
             (r#"{"toolkit":"gmail"}"#, "items[1].toolkit wrong_type 1"),
             (r#"{"toolkit":{}}"#, "items[1].toolkit.slug missing 1"),
             (r#"{"auth_config":{"id":[]}}"#, "items[1].auth_config.id wrong_type 1"),
-            (r#"{"is_disabled":"yes"}"#, "items[1].is_disabled wrong_type 1"),
-            (r#"{"status":{"hush":"hush"}}"#, "items[1].status wrong_type 1"),
         ] {
             assert_eq!(problems(&with(fields)), [problem], "{fields}");
         }
@@ -279,7 +286,7 @@ mod tests {
     #[test]
     fn problems_of_values_are_located() {
         let fields = r#"{"created_at":"yesterday","updated_at":7,"alias":{},"experimental":[],"user_id":["hush"],
-            "deprecated":{"uuid":"u","labels":["a",{},[]]},
+            "deprecated":{"uuid":"u","labels":["a",{},[]]},"status":{"hush":"hush"},"is_disabled":"yes",
             "state":{"val":{"scope":["a",{},{"hush":"hush"}],"expires_at":"soon","region":{"hush":1},"status":[]}}}"#;
         assert_eq!(
             problems(&with(fields)),
@@ -288,10 +295,12 @@ mod tests {
                 "items[1].created_at unreadable_timestamp 1",
                 "items[1].deprecated.labels unreadable_value 2",
                 "items[1].experimental unreadable_value 1",
+                "items[1].is_disabled unreadable_value 1",
                 "items[1].state.val.expires_at unreadable_timestamp 1",
                 "items[1].state.val.region unreadable_value 1",
                 "items[1].state.val.scope unreadable_scope 2",
                 "items[1].state.val.status unreadable_value 1",
+                "items[1].status unreadable_value 1",
                 "items[1].updated_at unreadable_timestamp 1",
                 "items[1].user_id unreadable_value 1",
             ]

@@ -132,6 +132,10 @@ fn exact(number: f64) -> Option<String> {
     let text = if number == 0.0 { "0".to_owned() } else { number.to_string() };
     let digits = text.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
     let is_whole = number.fract() == 0.0 && number.abs() <= EXACT_MAX;
+    // A subnormal double has fewer digits.
+    if number.is_subnormal() {
+        return None;
+    }
     (is_whole || digits <= EXACT_DIGITS).then_some(text).filter(|_| number.abs() <= EXACT_MAX)
 }
 
@@ -390,7 +394,14 @@ mod tests {
         ] {
             assert_eq!(&*field::<Text>(json).read().unwrap().0, text, "{json}");
         }
-        for json in ["18446744073709551616", "1e300", "0.12345678901234567", "9007199254740993.5", "1e16"] {
+        for json in [
+            "18446744073709551616",
+            "1e300",
+            "0.12345678901234567",
+            "9007199254740993.5",
+            "1e16",
+            "1.200103381e-313",
+        ] {
             assert!(matches!(field::<Text>(json), Field::Unreadable), "{json}");
         }
     }

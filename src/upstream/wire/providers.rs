@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::lenient::{Field, Identifier, Scopes, Text};
+use super::repair::repair;
 use super::rows::{FieldProblem, FieldProblems, fields, rows};
 use super::{UnexpectedShape, object, text};
 use crate::domain::open_enum::OpenValue;
@@ -46,7 +47,14 @@ struct Row {
 /// error: otherwise the workspace would seem to have no integrations.
 pub(in crate::upstream) fn list(body: &[u8]) -> Result<FetchedProviders, UnexpectedShape> {
     let json = text(body)?;
-    let answer: UpstreamResponse<'_> = object(json).ok_or(UnexpectedShape)?;
+    let repaired;
+    let answer: UpstreamResponse<'_> = match object(json) {
+        Some(answer) => answer,
+        None => {
+            repaired = repair(json).ok_or(UnexpectedShape)?;
+            object(&repaired).ok_or(UnexpectedShape)?
+        }
+    };
     let data: Data<'_> = object(answer.data.get()).ok_or(UnexpectedShape)?;
     let (mut rows, problems) =
         rows(UpstreamName::Leadlex, data.providers.iter().copied().map(fields), provider);
@@ -60,7 +68,7 @@ pub(in crate::upstream) fn list(body: &[u8]) -> Result<FetchedProviders, Unexpec
 fn provider(row: Row, problems: &mut FieldProblems) -> Result<Provider, FieldProblem> {
     let Identifier(category) = FieldProblems::required("category", row.category)?;
     let Identifier(name) = FieldProblems::required("name", row.name)?;
-    let connected = FieldProblems::required_if_present("connected", row.connected)?;
+    let connected = problems.optional("connected", row.connected);
     let status = OpenValue::<ProviderStatus>::parse(&problems.text("status", row.status).unwrap_or_default());
     Ok(Provider {
         category: OpenValue::parse(&category),
@@ -127,14 +135,14 @@ mod tests {
             r#"[{"category":"c","name":"n","connected_at":"2026-11-21","last_sync_at":null,"scopes":["a",{},{"hush":1}],
                 "display_name":{"hush":1},"status":"new_word","new":1},{"category":"c","name":"m","connected":"yes"}]"#,
         );
-        assert_eq!((rows.len(), rows[0].scopes.join(" "), rows[0].connected_at), (1, "a".to_owned(), None));
+        assert_eq!((rows.len(), rows[0].scopes.join(" "), rows[0].connected_at), (2, "a".to_owned(), None));
         assert_eq!(
             problems,
             [
                 "data.providers[0].connected_at unreadable_timestamp 1",
                 "data.providers[0].display_name unreadable_value 1",
                 "data.providers[0].scopes unreadable_scope 2",
-                "data.providers[1].connected wrong_type 1",
+                "data.providers[1].connected unreadable_value 1",
             ]
         );
     }

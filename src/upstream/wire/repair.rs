@@ -1,8 +1,9 @@
 //! Rows with values that JSON's grammar allows and a Rust value cannot hold.
 //!
-//! A lone surrogate in a string (`"\ud800"`) and a number beyond the range of a double (`1e400`) end serde_json's reading of the whole row. Such a
-//! value must cost only itself, so [`repair`] replaces it by `[[]]`, which no field of a row can read: it then counts as unreadable where it stands.
-//! It runs only for a row that could not be read, and copies no value apart from the row's text.
+//! A lone surrogate in a string (`"\ud800"`) and a number beyond the range of a double (`1e400`) end serde_json's reading of the
+//! whole row, and a number that no double holds (`1e-400`, `0.10000000000000001`) is read as another. Such a value must cost
+//! only itself, so [`repair`] replaces it by `[[]]`, which no field can read: it then counts as unreadable where it stands.
+//! It runs only for text that could not be read or [`may_have_inexact_number`], and copies no value apart from that text.
 
 /// Replaces the unreadable values of a row. `None` if it has no such value.
 pub(super) fn repair(json: &str) -> Option<String> {
@@ -23,7 +24,7 @@ pub(super) fn repair(json: &str) -> Option<String> {
             b'"' if serde_json::from_str::<serde::de::IgnoredAny>(token).is_err() => return None,
             b'"' if !is_text(token) => Some(if is_key(bytes, end) { "\"\"" } else { UNREADABLE }),
             b'"' => None,
-            _ => token.parse::<f64>().is_ok_and(f64::is_infinite).then_some(UNREADABLE),
+            _ => (!is_exact(token)).then_some(UNREADABLE),
         };
         if let Some(replacement) = replacement {
             repaired.push_str(json.get(copied..at)?);
@@ -38,6 +39,37 @@ pub(super) fn repair(json: &str) -> Option<String> {
 
 /// A value that is neither a text, a number, a boolean, an object, nor a list of any of them.
 const UNREADABLE: &str = "[[]]";
+
+/// The number of decimal digits that every double keeps (IEEE 754).
+const DOUBLE_DIGITS: usize = 15;
+
+/// Whether a text may have a number that a double changes: one with a small exponent, or with many digits.
+pub(super) fn may_have_inexact_number(json: &str) -> bool {
+    // One pass, as it precedes the decoding of every page.
+    let (mut digits, mut power) = (0_usize, 0_usize);
+    json.bytes().any(|byte| {
+        digits = if byte.is_ascii_digit() || byte == b'.' { digits + 1 } else { 0 };
+        power = match (power, byte) {
+            (_, b'e' | b'E') => 1,
+            (1, b'-') => 2,
+            (2..=4, b'0'..=b'9') => power + 1,
+            _ => 0,
+        };
+        digits > DOUBLE_DIGITS + 1 || power == 5
+    })
+}
+
+/// Whether serde_json reads a number exactly, or as a double that is known not to be exact.
+fn is_exact(token: &str) -> bool {
+    let Ok(number) = token.parse::<f64>() else { return false };
+    if token.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+        return number.is_finite();
+    }
+    let mantissa = token.split(['e', 'E']).next().unwrap_or_default();
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let significant = digits.trim_matches('0').len();
+    significant <= DOUBLE_DIGITS && (number.is_normal() || significant == 0)
+}
 
 /// Whether a string has no lone surrogates. Only escapes can write them.
 fn is_text(token: &str) -> bool {
@@ -98,5 +130,24 @@ mod tests {
         assert_eq!(repair(row).as_deref(), Some(repaired));
         assert!(serde_json::from_str::<serde_json::Value>(repaired).is_ok());
         assert_eq!(repair(r#"{"a":"b","c":1,"d":"é"}"#), None);
+    }
+
+    #[test]
+    fn numbers_that_a_double_would_change_are_replaced() {
+        for (number, is_changed) in [
+            ("1e-400", true),
+            ("-1E-999", true),
+            ("5e-324", true),
+            ("0e-400", false),
+            ("0.0", false),
+            ("1e-300", false),
+        ] {
+            let row = format!("[{number}]");
+            assert_eq!(repair(&row).is_some(), is_changed, "{number}");
+            assert!(!is_changed || may_have_inexact_number(&row), "{number}");
+        }
+        let long = format!("[0.{}1]", "0".repeat(400));
+        assert!(may_have_inexact_number(&long) && repair(&long).is_some());
+        assert!(!may_have_inexact_number(r#"{"a":"d34e-4b","b":1e-5,"c":0.001}"#));
     }
 }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::lenient::{Field, Scopes, Text, Texts};
 use super::object;
-use super::repair::repair;
+use super::repair::{may_have_inexact_number, repair};
 use crate::domain::problems::{ProblemLocation, ProblemRule, Problems};
 use crate::domain::upstream_name::UpstreamName;
 
@@ -38,18 +38,6 @@ impl FieldProblems {
             Field::Read(value) => Ok(value),
             Field::Absent => Err(FieldProblem::new(field, ProblemRule::Missing)),
             Field::Unreadable => Err(FieldProblem::new(field, ProblemRule::WrongType)),
-        }
-    }
-
-    /// Returns an optional value that must be readable if present, because a guess could be wrong in a way
-    /// that matters.
-    pub(super) fn required_if_present<T>(
-        field: &'static str,
-        found: Field<T>,
-    ) -> Result<Option<T>, FieldProblem> {
-        match found {
-            Field::Unreadable => Err(FieldProblem::new(field, ProblemRule::WrongType)),
-            other => Ok(other.read()),
         }
     }
 
@@ -103,7 +91,10 @@ impl FieldProblems {
 
 /// Decodes the fields of one row alone; `None` if it is not an object.
 pub(super) fn fields<W: DeserializeOwned>(row: &RawValue) -> Option<W> {
-    object(row.get()).or_else(|| repair(row.get()).as_deref().and_then(object))
+    let row = row.get();
+    let repaired = may_have_inexact_number(row).then(|| repair(row)).flatten();
+    let row = repaired.as_deref().unwrap_or(row);
+    object(row).or_else(|| object(&repair(row)?))
 }
 
 /// Converts the fields of each row. Returns the readable rows, and the problems of all.

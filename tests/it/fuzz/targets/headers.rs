@@ -44,6 +44,9 @@ pub(super) fn headers(bytes: &[u8]) {
         (reset, date, rate_limit::limit(&headers), rate_limit::remaining(&headers))
     };
     assert_eq!(parse(), parse());
+    for name in rate_limit::unreadable(&headers, now) {
+        assert!(headers.contains_key(name), "{name}");
+    }
     if let Some(wait) = rate_limit::wait(&headers, now) {
         assert!((Duration::from_secs(1)..=MONTH).contains(&wait), "{wait:?}");
     }

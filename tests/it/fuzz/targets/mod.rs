@@ -3,6 +3,7 @@
 //! The targets use the crate's public interface, so nothing private is exposed for them. Two drivers run
 //! them: proptest over mutated documents in every test run, and libFuzzer from `fuzz/`.
 
+pub(crate) mod coding;
 mod configuration;
 pub(crate) mod decoders;
 mod headers;
@@ -16,13 +17,15 @@ use tokio::runtime::{Builder, Runtime};
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub(crate) const TARGETS: [Target; 6] = [
+pub(crate) const TARGETS: [Target; 8] = [
     ("accounts", decoders::accounts),
     ("providers", decoders::providers),
+    ("coding", coding::coding),
     ("headers", headers::headers),
     ("ids", ids::ids),
     ("configuration", configuration::configuration),
     ("http", http::http),
+    ("documents", http::documents),
 ];
 
 /// A runtime with a paused clock, on which timers cost no real time.

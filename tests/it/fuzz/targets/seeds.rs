@@ -28,6 +28,8 @@ pub(crate) fn seeds(target: &str) -> Vec<Vec<u8>> {
             seeds.extend(sandbox(&path, header::AUTHORIZATION.as_str(), "Bearer wbk_sandbox_a"));
             seeds
         }
+        "coding" => CODINGS.iter().map(|bytes| bytes.to_vec()).collect(),
+        "documents" => DOCUMENTS.iter().map(|text| text.as_bytes().to_vec()).collect(),
         "headers" => HEADERS.iter().map(|text| text.as_bytes().to_vec()).collect(),
         "ids" => {
             let mut ids = vec!["ca_1".to_owned(), GlobalId::Provider(*b"sixteen bytes of").encode()];
@@ -65,6 +67,21 @@ const HEADERS: [&str; 8] = [
     "429\nX-RateLimit-Remaining: 0\nX-RateLimit-Reset: 1795305600000",
     "503\nRetry-After: 1e300\nX-RateLimit-Reset: 2026-11-22T00:00:00Z",
     "200\nX-RateLimit-Limit: 18446744073709551615\nX-RateLimit-Remaining: 9223372036854775807\nX-RateLimit-Reset: 0",
+];
+
+/// A list of providers, plain and compressed.
+const CODINGS: [&[u8]; 3] = [
+    b"identity\n{\"data\":{\"providers\":[]}}",
+    b"gzip\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xab\x56\x4a\x49\x2c\x49\x54\xb2\xaa\x56\x2a\x28\xca\x2f\xcb\x4c\x49\x2d\x2a\x56\xb2\x8a\x8e\xad\xad\x05\x00\xe6\xc3\x79\x80\x19\x00\x00\x00",
+    b"identity, X-GZIP\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xab\x56\x4a\x49\x2c\x49\x54\xb2\xaa\x56\x2a\x28\xca\x2f\xcb\x4c\x49\x2d\x2a\x56\xb2\x8a\x8e\xad\xad\x05\x00\xe6\xc3\x79\x80\x19\x00\x00\x00",
+];
+
+/// Tokens that only one of the two parsers knows, or reads otherwise.
+const DOCUMENTS: [&str; 4] = [
+    "\"What it is for.\" query Q(\"\"\"An id.\"\"\" $i: ID = \"x\" $j: [ID!] = [7]) { node(id: $i) { id } nodes(ids: $j) { id } } \"b\" fragment F on Query { viewer { name } }",
+    "{ user(id: \"\\u{1F600}\\uD83D\\uDE00 \\u0041\\n\") { id } toolkit(slug: \"\"\"\n  a \\\"\"\" b\"\"\") { id } }",
+    "query ($v: ID = 123456789012345678901234567890) { a: node(id: -0) { id } b: nodes(ids: [9223372036854775808, $v]) { id } providers(first: -0) { totalCount } }",
+    "{ __schema { types { interfaces { name } ...T @include(if: true) } } t: __type(name: \"Node\") { fields(includeDeprecated: null) { name } } } fragment T on __Type { isOneOf }",
 ];
 
 fn configurations() -> Vec<Vec<u8>> {
