@@ -9,7 +9,8 @@ import { ACCOUNT_STATUSES, accountsRemedy, brand, categoryOf, causeOf, plural, p
 /** Accounts of a service that are shown before "Show all". */
 const SHOWN = 3;
 
-export function Attention({ health, mine, count, more }) {
+/** `needing` is the number of integrations that need attention, of which the graph lists at most 100. */
+export function Attention({ health, needing, mine, count, more }) {
   const { providersNeedingAttention: providers, accountsNeedingAttention: accounts, accountCounts } = useFragment(
     graphql`
       fragment Attention_health on IntegrationHealth @argumentDefinitions(count: { type: "Int!" }) {
@@ -55,7 +56,7 @@ export function Attention({ health, mine, count, more }) {
     `,
     health,
   );
-  const { total, text, isPartial } = countOf(providers, accounts, accountCounts);
+  const { total, text, isPartial } = countOf(providers && needing, accounts, accountCounts);
   if (total === 0) {
     const isUnknown = !providers || !accounts;
     return (
@@ -96,20 +97,20 @@ export function Attention({ health, mine, count, more }) {
   );
 }
 
-const unknown = (providers) => (providers ? "Accounts" : "Integrations");
+const unknown = (areIntegrationsKnown) => (areIntegrationsKnown ? "Accounts" : "Integrations");
 
 /** The number of integrations and accounts. Where only one kind is known, the text says so. */
-function countOf(providers, accounts, accountCounts) {
+function countOf(integrations, accounts, accountCounts) {
   const needing = accountCounts?.filter(({ status }) => ACCOUNT_STATUSES.NEEDS_SIGN_IN.statuses.includes(status));
   const exact = accounts?.totalCount ?? (accounts && !accounts.pageInfo.hasNextPage ? accounts.nodes.length : null);
   const counted = exact ?? needing?.reduce((sum, { count }) => sum + count, 0) ?? null;
-  const total = (providers?.length ?? 0) + (counted ?? 0);
+  const total = (integrations ?? 0) + (counted ?? 0);
   const number = total.toLocaleString("en");
-  const isKnown = providers && counted !== null;
-  if (!providers && counted === null) return { total: 0 };
+  const areKnown = integrations != null;
+  if (!areKnown && counted === null) return { total: 0 };
   return {
     total,
-    text: isKnown ? number : `${number} · ${unknown(providers).toLowerCase()} unknown`,
+    text: areKnown && counted !== null ? number : `${number} · ${unknown(areKnown).toLowerCase()} unknown`,
     isPartial: counted !== null && exact === null,
   };
 }

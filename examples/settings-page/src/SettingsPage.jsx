@@ -35,9 +35,6 @@ const pageQuery = graphql`
     integrationHealth {
       ...Overview_health
       ...Attention_health @arguments(count: $attention)
-      providersNeedingAttention {
-        id
-      }
       accountsNeedingAttention(first: $attention) {
         freshness {
           fetchedAt
@@ -45,6 +42,9 @@ const pageQuery = graphql`
           refreshDueAt
         }
       }
+    }
+    needing: providers(first: 1, filter: { needsAttention: true }) {
+      totalCount
     }
     providers(first: 100, filter: $filter, orderBy: { field: NAME }) {
       freshness {
@@ -87,6 +87,7 @@ export function SettingsPage({ attempt }) {
   const { viewer, upstreams } = useLazyLoadQuery(sourcesQuery, {}, options);
   const page = useLazyLoadQuery(pageQuery, variables, options);
   const { integrationHealth, providers } = page;
+  const needing = page.needing?.totalCount;
 
   const [loaded, setLoaded] = useState({ times: 0, at: Date.now(), error: null });
   const reload = async () => {
@@ -147,14 +148,14 @@ export function SettingsPage({ attempt }) {
         </div>
         <Troubles upstreams={upstreams} freshness={freshness} due={due} error={loaded.error} />
         <Overview query={page} health={integrationHealth} mine={mine} filters={filters} setFilters={setFilters} />
-        <Attention health={integrationHealth} mine={mine} count={attention} more={more} />
+        <Attention health={integrationHealth} needing={needing} mine={mine} count={attention} more={more} />
         <ProviderList
           providers={providers}
           filters={filters}
           setFilters={setFilters}
           waiting={waiting}
           mine={mine}
-          needing={integrationHealth.providersNeedingAttention?.length}
+          needing={needing}
         />
       </Page>
     </Refetches>
