@@ -20,6 +20,7 @@ mod schema;
 mod sources;
 mod toml_document;
 mod validation;
+mod variables;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -101,6 +102,8 @@ pub struct Config {
     #[serde(skip)]
     redacted: String,
     #[serde(skip)]
+    changed: String,
+    #[serde(skip)]
     digests: SettingDigests,
     #[serde(skip)]
     files: LoadedFiles,
@@ -138,7 +141,8 @@ pub enum ApiKeys {
 pub struct ConfigSources {
     /// A TOML file.
     pub file: Option<PathBuf>,
-    /// The environment; variables that do not begin with `SWITCHBOARD__` are ignored.
+    /// The environment. Variables that begin with `SWITCHBOARD__` are settings; one that spells a setting differently is
+    /// a problem, and all others are ignored.
     pub variables: Vec<(OsString, OsString)>,
     /// Settings from the command line: the setting's name, the flag's name, and the value as text.
     pub flags: Vec<(&'static str, &'static str, String)>,
@@ -183,7 +187,8 @@ impl Config {
             .try_into()
             .map_err(|error: toml::de::Error| ConfigProblem::new("configuration", error.message(), None))?;
         config.files = validation::validate(&config, keys, &mut values);
-        config.redacted = redacted(&schema, &values);
+        config.redacted = redacted(&schema, &values, true);
+        config.changed = redacted(&schema, &values, false);
         config.digests = SettingDigests::of(&schema, &values);
         let problems = values.into_problems();
         if problems.is_empty() { Ok(config) } else { Err(problems) }
@@ -226,6 +231,12 @@ impl Config {
     #[must_use]
     pub fn redacted(&self) -> &str {
         &self.redacted
+    }
+
+    /// Only the settings that a source sets, as in [`Self::redacted`]; empty if there are none.
+    #[must_use]
+    pub fn changed(&self) -> &str {
+        &self.changed
     }
 
     /// Warnings about settings that are allowed, one line each, without any value.
@@ -284,11 +295,7 @@ fn reset_invalid<'a>(
             let reason = error.message();
             Some(match schema.file_of(setting) {
                 Some(_) => "is not valid".to_owned(),
-                None => format!(
-                    "{} is not valid: {reason}; an example is {}",
-                    sources::shown(value),
-                    sources::shown(&setting.default)
-                ),
+                None => sources::invalid(setting, value, reason),
             })
         });
         if let Some(problem) = problem {
@@ -313,22 +320,30 @@ fn nested(schema: &SettingsSchema, values: &SettingValues<'_>) -> Table {
     table
 }
 
-fn redacted(schema: &SettingsSchema, values: &SettingValues<'_>) -> String {
+fn redacted(schema: &SettingsSchema, values: &SettingValues<'_>, with_defaults: bool) -> String {
     let mut text = String::new();
-    write_redacted(&mut text, schema, values);
+    write_redacted(&mut text, schema, values, with_defaults);
     for list in schema.lists() {
         for entry in values.entries(&list.name) {
             let _ = writeln!(text, "\n[[{}]] # {}", list.name, entry.origin);
-            write_redacted(&mut text, &list.entry, entry);
+            write_redacted(&mut text, &list.entry, entry, with_defaults);
         }
     }
     text
 }
 
-fn write_redacted(text: &mut String, schema: &SettingsSchema, values: &SettingValues<'_>) {
+fn write_redacted(
+    text: &mut String,
+    schema: &SettingsSchema,
+    values: &SettingValues<'_>,
+    with_defaults: bool,
+) {
     let mut section = "";
     for setting in schema.iter() {
         let Some((value, origin)) = values.get(&setting.name) else { continue };
+        if !with_defaults && *origin == ValueOrigin::Default {
+            continue;
+        }
         if setting.section() != section {
             section = setting.section();
             let gap = if text.is_empty() { "" } else { "\n" };

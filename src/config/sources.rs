@@ -15,6 +15,7 @@ use toml::de::DeTable;
 use super::problem::{ConfigErrors, ConfigProblem, ValueOrigin};
 use super::schema::{self, PREFIX, SectionList, Setting, SettingsSchema};
 use super::toml_document::{self, Content, Entry, Leaf, position};
+use super::variables;
 
 /// The values in force so far, by the setting's name.
 pub(super) struct SettingValues<'a> {
@@ -100,7 +101,8 @@ impl<'a> SettingValues<'a> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => {
-                self.problems.add(unreadable(format!("cannot read the configuration: {error}")));
+                let check = "check the path, which is relative to the working directory";
+                self.problems.add(unreadable(format!("cannot read the configuration: {error}; {check}")));
                 return false;
             }
         };
@@ -109,7 +111,15 @@ impl<'a> SettingValues<'a> {
             Err(error) => {
                 // The library's own Display quotes the line, which may contain a secret.
                 let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
-                let why = format!("line {line}, column {column}: not valid TOML: {}", error.message());
+                let why = match looks_like_yaml(path, &text) {
+                    true => "this is YAML: the configuration is TOML, as in `[http]` and, below it, `graphiql = true`".to_owned(),
+                    // Such as `listen = 127.0.0.1:8080`.
+                    false if error.message().starts_with("invalid ") => format!(
+                        "line {line}, column {column}: not valid TOML: {}; texts are written in quotes",
+                        error.message()
+                    ),
+                    false => format!("line {line}, column {column}: not valid TOML: {}", error.message()),
+                };
                 self.problems.add(unreadable(why));
                 return false;
             }
@@ -155,12 +165,17 @@ impl<'a> SettingValues<'a> {
         self.entries.insert(&list.name, entries);
     }
 
-    /// Applies the environment variables that begin with `SWITCHBOARD__`.
+    /// Applies the environment variables that begin with `SWITCHBOARD__`, and reports those that spell a setting differently.
     pub(super) fn apply_variables(&mut self, mut variables: Vec<(OsString, OsString)>) {
         variables.sort();
         for (variable, text) in variables {
             let variable = variable.to_string_lossy().into_owned();
-            let Some(rest) = variable.strip_prefix(PREFIX) else { continue };
+            let Some(rest) = variable.strip_prefix(PREFIX) else {
+                if let Some(message) = variables::misspelt(self.schema, &variable, &text) {
+                    self.report(&variable, message, None);
+                }
+                continue;
+            };
             let name = rest.replace("__", ".").to_lowercase();
             let origin = ValueOrigin::Variable(variable);
             match text.into_string() {
@@ -195,6 +210,8 @@ impl<'a> SettingValues<'a> {
             let expected = type_name(&setting.default);
             let message = if is_secret {
                 format!("takes {expected}, not {}", type_name(&value))
+            } else if setting.default.is_bool() {
+                format!("takes {expected}, not {}", described(&value))
             } else {
                 format!("takes {expected}, like {}, not {}", shown(&setting.default), described(&value))
             };
@@ -248,8 +265,15 @@ impl<'a> SettingValues<'a> {
             match fs::read_to_string(&path) {
                 Ok(text) => {
                     let text = text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t));
-                    if text.is_empty() {
-                        self.reject(&by_file.name, format!("{path:?} is empty"));
+                    let problem = match text {
+                        "" => Some("is empty: it must contain the secret"),
+                        _ if text.contains(['\n', '\r']) => {
+                            Some("has several lines: it must contain the secret and at most one line end")
+                        }
+                        _ => None,
+                    };
+                    if let Some(problem) = problem {
+                        self.reject(&by_file.name, format!("{path:?} {problem}"));
                         continue;
                     }
                     let origin = self.get(&by_file.name).map_or(ValueOrigin::Default, |(_, o)| o.clone());
@@ -259,6 +283,43 @@ impl<'a> SettingValues<'a> {
             }
         }
     }
+}
+
+/// Values that no message proposes, because another one protects more.
+const LESS_SECURE: [(&str, &str); 3] = [("auth.mode", "none"), ("documents.mode", "log"), ("role", "admin")];
+
+/// The message about a value of the right type that the setting does not take.
+pub(super) fn invalid(setting: &Setting, value: &Value, reason: &str) -> String {
+    let given = shown(value);
+    let Some((_, list)) =
+        reason.split_once("unknown variant ").and_then(|(_, rest)| rest.split_once(", expected "))
+    else {
+        return format!("{given} is not valid: {reason}; an example is {}", shown(&setting.default));
+    };
+    let allowed: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+    let safe = allowed.iter().filter(|word| !LESS_SECURE.contains(&(&*setting.name, **word)));
+    let similarity = |word: &str| {
+        strsim::normalized_damerau_levenshtein(word, &value.as_str().unwrap_or("").to_lowercase())
+    };
+    let near = safe.map(|word| (similarity(word), *word)).filter(|(score, _)| *score >= 0.5);
+    let near = near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| format!("; did you mean \"{word}\"?"));
+    let allowed: Vec<String> = allowed.iter().map(|word| format!("\"{word}\"")).collect();
+    format!("{given} is not valid: it takes one of {}{}", allowed.join(", "), near.unwrap_or_default())
+}
+
+/// Whether a file that is not TOML was written as YAML: by its name, or by its first line that is not a comment.
+fn looks_like_yaml(path: &Path, text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let is_key = |key: &str| {
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+    };
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+        || lines.next().is_some_and(|line| {
+            line == "---"
+                || line
+                    .split_once(':')
+                    .is_some_and(|(key, rest)| is_key(key) && (rest.is_empty() || rest.starts_with(' ')))
+        })
 }
 
 fn type_name(value: &Value) -> &'static str {

@@ -151,16 +151,24 @@ fn an_unknown_setting_is_rejected_with_the_most_similar_one() {
 }
 
 #[test]
+fn a_variable_with_one_underscore_too_few_is_rejected_with_the_right_spelling() {
+    assert_eq!(
+        environment(&[("SWITCHBOARD_UPSTREAM_LEADLEX_API_KEY", CANARY), ("SWITCHBOARD_TOKEN", CANARY)])
+            .unwrap_err(),
+        [
+            "SWITCHBOARD_UPSTREAM_LEADLEX_API_KEY: this variable is not read: the variable of upstream.leadlex.api_key is SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY"
+        ]
+    );
+}
+
+#[test]
 fn a_value_of_a_wrong_type_is_rejected_with_the_expected_type() {
     for (text, expected) in [
         (
             "[cache]\nlimit_bytes = \"64MB\"",
             "cache.limit_bytes: takes a whole number, like 67108864, not the string \"64MB\" (x.toml, line 2)",
         ),
-        (
-            "[http]\ngraphiql = 1",
-            "http.graphiql: takes true or false, like true, not the number 1 (x.toml, line 2)",
-        ),
+        ("[http]\ngraphiql = 1", "http.graphiql: takes true or false, not the number 1 (x.toml, line 2)"),
         (
             "[http]\nlisten = []",
             "http.listen: takes a string in quotes, like \"127.0.0.1:8080\", not a list (x.toml, line 2)",
@@ -171,7 +179,19 @@ fn a_value_of_a_wrong_type_is_rejected_with_the_expected_type() {
         ),
         (
             "[auth]\nmode = \"off\"",
-            "auth.mode: \"off\" is not valid: unknown variant `off`, expected one of `none`, `tokens`, `jwt`, `passthrough`; an example is \"none\" (x.toml, line 2)",
+            "auth.mode: \"off\" is not valid: it takes one of \"none\", \"tokens\", \"jwt\", \"passthrough\" (x.toml, line 2)",
+        ),
+        (
+            "[auth]\nmode = \"nine\"",
+            "auth.mode: \"nine\" is not valid: it takes one of \"none\", \"tokens\", \"jwt\", \"passthrough\" (x.toml, line 2)",
+        ),
+        (
+            "[auth]\nmode = \"token\"",
+            "auth.mode: \"token\" is not valid: it takes one of \"none\", \"tokens\", \"jwt\", \"passthrough\"; did you mean \"tokens\"? (x.toml, line 2)",
+        ),
+        (
+            "[log]\nformat = \"JSON\"",
+            "log.format: \"JSON\" is not valid: it takes one of \"pretty\", \"json\"; did you mean \"json\"? (x.toml, line 2)",
         ),
         (
             "[log]\nlevel = \"inf\"",
@@ -190,9 +210,7 @@ fn a_value_of_a_wrong_type_is_rejected_with_the_expected_type() {
     }
     assert_eq!(
         environment(&[("SWITCHBOARD__HTTP__GRAPHIQL", "yes")]).unwrap_err(),
-        [
-            "http.graphiql: takes true or false, like true, not the string \"yes\" (variable SWITCHBOARD__HTTP__GRAPHIQL)"
-        ]
+        ["http.graphiql: takes true or false, not the string \"yes\" (variable SWITCHBOARD__HTTP__GRAPHIQL)"]
     );
     let digits = environment(&[("SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY", "90125")]).unwrap();
     assert_eq!(digits.upstream.composio.api_key.expose_secret(), "90125");
@@ -313,6 +331,15 @@ fn a_secret_is_read_from_a_file_without_its_line_end() {
     let empty = TempFile::new("empty", "\n");
     let lines = environment(&[("SWITCHBOARD__IDS__KEY_FILE", &empty.path())]).unwrap_err();
     assert!(lines.len() == 1 && lines[0].contains("is empty"), "{lines:?}");
+    let two = TempFile::new("two", &format!("wbk_{CANARY}\nwbk_{CANARY}\n"));
+    let lines = environment(&[("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY_FILE", &two.path())]).unwrap_err();
+    assert_eq!(
+        lines,
+        [format!(
+            "upstream.leadlex.api_key_file: {:?} has several lines: it must contain the secret and at most one line end (variable SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY_FILE)",
+            two.path()
+        )]
+    );
 }
 
 #[test]
@@ -336,10 +363,26 @@ fn an_unreadable_file_is_reported_with_its_position_and_without_its_text() {
     assert!(line.starts_with("x.toml: line 3, column "), "{line}");
     assert!(line.contains("not valid TOML: ") && !line.contains(CANARY) && !line.contains('\n'), "{line}");
 
+    for text in ["---\nhttp:\n", "# settings\nhttp:\n  listen: 127.0.0.1:8080\n", "auth: {mode: none}"] {
+        assert_eq!(
+            refusal(text),
+            "x.toml: this is YAML: the configuration is TOML, as in `[http]` and, below it, `graphiql = true`"
+        );
+    }
+
+    let unquoted = refusal("[http]\nlisten = 127.0.0.1:8080\n");
+    assert!(
+        unquoted.starts_with("x.toml: line 2, column ")
+            && unquoted.ends_with("; texts are written in quotes"),
+        "{unquoted}"
+    );
+
     let gone = ConfigSources { file: Some("no/such/file.toml".into()), ..ConfigSources::default() };
     assert_eq!(
         lines(Config::load(gone)).unwrap_err(),
-        ["no/such/file.toml: cannot read the configuration: No such file or directory (os error 2)"]
+        [
+            "no/such/file.toml: cannot read the configuration: No such file or directory (os error 2); check the path, which is relative to the working directory"
+        ]
     );
 }
 
@@ -442,6 +485,8 @@ fn printed_settings_are_toml_with_the_origin_of_each_value() {
     assert_eq!(printed["upstream"]["leadlex"]["api_key"].as_str(), Some(""));
     assert!(config.redacted().starts_with("[http]\nlisten = \"127.0.0.1:8080\"\n"));
     assert!(config.redacted().contains("\npage_rows = 7 # variable SWITCHBOARD__LISTS__PAGE_ROWS\n"));
+    assert_eq!(config.changed(), "[lists]\npage_rows = 7 # variable SWITCHBOARD__LISTS__PAGE_ROWS\n");
+    assert_eq!(file("").unwrap().changed(), "");
 }
 
 #[test]
