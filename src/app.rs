@@ -205,13 +205,18 @@ impl Server {
     }
 }
 
-/// Binds a port; a failure names `setting`.
+/// Binds a port; a failure names `setting` and its flag.
 pub(crate) fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     match listen(address) {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let flag = match setting {
+                "http.listen" => "--listen",
+                "ops.listen" => "--ops-listen",
+                flag => flag,
+            };
             bail!(
-                "{setting}: {address} is already in use. Stop the other process or choose another port (0 picks a free one)."
+                "{setting}: {address} is already in use. Stop the other process, or choose another address with {flag} (port 0 picks a free one)."
             )
         }
         Err(error) => bail!("{setting}: cannot listen on {address}: {error}"),

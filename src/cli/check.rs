@@ -1,4 +1,4 @@
-//! `switchboard check`: prints the configuration in force, then one line for each upstream, the issuer and Redis.
+//! `switchboard check`: prints one line for each upstream, the issuer and Redis, then warnings, then the configuration.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,27 +15,34 @@ use crate::config::{ApiKeys, Config};
 use crate::http::caller::settings::AuthMode;
 use crate::telemetry;
 
-pub(super) async fn run(file: Option<PathBuf>) -> Result<(), Failure> {
+pub(super) async fn run(file: Option<PathBuf>, all: bool) -> Result<(), Failure> {
     let config = configuration(file, Vec::new(), ApiKeys::Optional)?;
     telemetry::start(&config.log)?;
-    match report(&config, &Networks::real(&config)?, &mut print).await? {
+    match report(&config, &Networks::real(&config)?, all, &mut print).await? {
         0 => Ok(()),
         1 => Err(anyhow!("one of them cannot be used with this configuration").into()),
         wrong => Err(anyhow!("{wrong} of them cannot be used with this configuration").into()),
     }
 }
 
-/// Prints the report and returns the number of problems.
+/// The settings in force, as TOML.
+fn settings(config: &Config, all: bool) -> String {
+    match config.changed() {
+        _ if all => format!("\n# All settings in force:\n{}", config.redacted()),
+        "" => "\n# All settings have their defaults; --all prints them.".to_owned(),
+        changed => format!("\n# Settings that differ from the defaults; --all prints all.\n{changed}"),
+    }
+}
+
+/// Prints the lines of all checks, the warnings and the settings (`all`, or those that differ from the defaults), and returns the
+/// number of problems.
 pub async fn report(
     config: &Config,
     networks: &Networks,
+    all: bool,
     print: &mut dyn FnMut(&str) -> io::Result<()>,
 ) -> anyhow::Result<usize> {
-    print(&format!("{}\n", config.redacted()))?;
     let connections = ConnectionLimits::new(config, raise_limit());
-    for warning in config.warnings().into_iter().chain(connections.warning()) {
-        print(&format!("Warning: {warning}"))?;
-    }
     print(&format!("{:<9} ok     {}", "Listener", connections.description()))?;
     let callers_bring_keys = config.auth.mode == AuthMode::Passthrough;
     let (mut problems, probed) = (0_usize, probe_upstreams(config, networks).await);
@@ -68,5 +75,9 @@ pub async fn report(
         problems += usize::from(matches!(result, CheckResult::Failed(_)));
         print(&result.line("Redis"))?;
     }
+    for warning in config.warnings().into_iter().chain(connections.warning()) {
+        print(&format!("Warning: {warning}"))?;
+    }
+    print(&settings(config, all))?;
     Ok(problems)
 }

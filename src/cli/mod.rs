@@ -15,12 +15,13 @@ mod token;
 mod upstream_check;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::builder::UnknownArgumentValueParser;
+use clap::{Arg, Parser, Subcommand, ValueEnum};
 
 use crate::config::{ApiKeys, Config, ConfigErrors, ConfigSources};
 use crate::graphql::{federation, schema, stitching};
@@ -65,12 +66,15 @@ enum Command {
     Token(token::Command),
     /// Checks whether `serve` on this machine is ready: exits with 0 (ready), 1 (not ready) or 2 (address unknown).
     Ready(ready::Arguments),
-    /// Prints the settings in force, calls both upstreams once, and exits with 1 if there are problems.
+    /// Calls both upstreams once, prints the settings that differ from the defaults, and exits with 1 if there are problems.
     #[command(after_help = SETTINGS_HELP)]
     Check {
         /// Configuration file (TOML) with the settings that differ from the defaults.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// Prints all settings in force, not only those that differ from the defaults.
+        #[arg(long)]
+        all: bool,
     },
 }
 
@@ -89,6 +93,25 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(
         |_| "give an IP address and a port, as in 127.0.0.1:8080 or [::1]:8080; port 0 picks a free one",
     )
+}
+
+/// The address to reach a listener from its own machine: loopback for one on all addresses.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    address.set_ip(match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    });
+    address
+}
+
+/// `--port`, which other servers have: the error names `--listen`.
+fn listen_instead_of_port() -> Arg {
+    let parser = UnknownArgumentValueParser::suggest_arg("--listen");
+    Arg::new("port")
+        .long("port")
+        .hide(true)
+        .value_parser(parser.and_suggest("it takes an address with a port, as in 127.0.0.1:8080"))
 }
 
 /// Why a command failed.
@@ -126,7 +149,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Schema { format, config } => print_schema(format, config),
         Command::Token(command) => token::run(command),
         Command::Ready(arguments) => ready::run(arguments).await,
-        Command::Check { config } => check::run(config).await,
+        Command::Check { config, all } => check::run(config, all).await,
     };
     let code = match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -205,4 +228,21 @@ fn print_errors(lines: impl IntoIterator<Item = String>) {
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_all_addresses_is_reached_by_loopback() {
+        for (listener, expected) in [
+            ("0.0.0.0:9090", "127.0.0.1:9090"),
+            ("[::]:9090", "[::1]:9090"),
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("10.0.0.7:9090", "10.0.0.7:9090"),
+        ] {
+            assert_eq!(reachable(listener.parse().unwrap()).to_string(), expected);
+        }
+    }
 }

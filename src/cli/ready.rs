@@ -5,14 +5,14 @@
 //! must not fail because of them.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio::net::TcpStream;
 
-use super::{Failure, print, sources};
+use super::{Failure, print, reachable, sources};
 use crate::config::{ApiKeys, Config};
 
 /// Timeout of the whole check.
@@ -40,16 +40,6 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         "200" => Ok(print("ready")?),
         other => Err(anyhow::anyhow!("not ready: {address} returned {other}").into()),
     }
-}
-
-/// The address to reach a listener from its own machine: loopback for one on all addresses.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    address.set_ip(match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    });
-    address
 }
 
 /// The status code of `/ready`.
@@ -80,22 +70,5 @@ async fn ready_status(address: SocketAddr) -> anyhow::Result<String> {
     match head.strip_prefix("HTTP/1.1 ").and_then(|status| status.get(..3)) {
         Some(status) => Ok(status.to_owned()),
         None => bail!("the response is not HTTP"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_listener_on_all_addresses_is_reached_by_loopback() {
-        for (listener, expected) in [
-            ("0.0.0.0:9090", "127.0.0.1:9090"),
-            ("[::]:9090", "[::1]:9090"),
-            ("127.0.0.1:1", "127.0.0.1:1"),
-            ("10.0.0.7:9090", "10.0.0.7:9090"),
-        ] {
-            assert_eq!(reachable(listener.parse().unwrap()).to_string(), expected);
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::serve::StopSignal;
-use super::{Failure, print};
+use super::{Failure, listen_instead_of_port, print};
 use crate::app;
 use crate::config::{ApiKeys, Config, ConfigSources};
 use crate::domain::clock::Clock;
@@ -12,6 +12,7 @@ use crate::sandbox::{self, LEADLEX_PATH, Sandbox};
 
 /// Arguments of `sandbox`.
 #[derive(clap::Args, Debug)]
+#[command(arg = listen_instead_of_port())]
 pub(super) struct Arguments {
     /// Address to listen on; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090", value_parser = super::address)]
@@ -43,6 +44,7 @@ fn greeting(at: SocketAddr) -> String {
         "sandbox listening on http://{at}\n\
          LeadLex: http://{at}{LEADLEX_PATH}, key wbk_sandbox_a or wbk_sandbox_b\n\
          Composio: http://{at}, key ak_sandbox_a or ak_sandbox_b\n\
-         Recorded requests: http://{at}/__requests\n"
+         Recorded requests: http://{at}/__requests\n\
+         An outage: curl -X PUT http://{at}/__faults/composio -d status=503 (DELETE ends it)\n"
     )
 }

@@ -1,6 +1,7 @@
 //! The line of `switchboard check` for one upstream: key, permission, clock, quota and API version, from a single call.
 
 use crate::domain::upstream_name::UpstreamName;
+use crate::upstream::connection_failure::ConnectionFailure;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::probe::ProbeReport;
 
@@ -135,14 +136,23 @@ fn of_failure(upstream: UpstreamName, error: &UpstreamError) -> String {
             None => "the rate limit is exhausted (429): retry later".to_owned(),
         },
         UpstreamFailure::Timeout | UpstreamFailure::DeadlineExceeded => {
-            format!("no response within {section}.timeout_ms")
+            format!(
+                "no response within {section}.timeout_ms: check {section}.base_url and the network, or raise it"
+            )
         }
         UpstreamFailure::Unavailable => match error.status {
             Some(status) => format!("it is unavailable: it returned {status}"),
-            None => format!("cannot connect: check {section}.base_url and the network"),
+            None => match std::error::Error::source(error).and_then(ConnectionFailure::of) {
+                Some(cause) => format!("cannot connect with {section}.base_url: {cause}"),
+                None => format!("cannot connect: check {section}.base_url and the network"),
+            },
         },
         UpstreamFailure::Rejected => match error.status {
             Some(404) => format!("not found (404): check {section}.base_url"),
+            // As TLS servers answer plain HTTP.
+            Some(400) => {
+                format!("it refused the request (400): check {section}.base_url, which may need https://")
+            }
             Some(status) => {
                 format!("it refused the request ({status}): the version of its API may have changed")
             }
@@ -274,6 +284,17 @@ mod tests {
             let line = line(upstream, failure, status);
             assert!(line.contains(" WRONG ") && line.contains(words), "{line}");
         }
+    }
+
+    #[test]
+    fn a_failed_connection_says_its_cause() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let error =
+            UpstreamError::new(UpstreamName::Leadlex, UpstreamFailure::Unavailable).caused_by(refused);
+        assert_eq!(
+            leadlex(&Err(error)),
+            "LeadLex   WRONG  cannot connect with upstream.leadlex.base_url: the connection was refused: nothing listens at that host and port"
+        );
     }
 
     #[test]

@@ -11,6 +11,9 @@ use super::error::HttpError;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+const FOREIGN_ORIGIN: &str = "Requests of another site's page are refused (`Sec-Fetch-Site`, `Origin`). To allow the page, add its \
+                              origin to the setting `http.cors_origins` (in `demo`: --cors-origin).";
+
 /// Refuses requests of another site's page. Requests without these headers pass: they do not come from a browser.
 pub(crate) fn refuse_cross_site(headers: &HeaderMap, uri: &Uri) -> Result<(), HttpError> {
     let is_single = |name: &HeaderName| headers.get_all(name).into_iter().nth(1).is_none();
@@ -30,7 +33,7 @@ pub(crate) fn refuse_cross_site(headers: &HeaderMap, uri: &Uri) -> Result<(), Ht
     if own {
         return Ok(());
     }
-    Err(HttpError::forbidden("Requests of another site's page are refused (`Sec-Fetch-Site`, `Origin`)."))
+    Err(HttpError::forbidden(FOREIGN_ORIGIN))
 }
 
 /// Whether an origin is this server, by the name that the client used. Behind a proxy the scheme is unknown.

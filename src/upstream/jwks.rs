@@ -11,6 +11,7 @@ use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 use url::Url;
 
+use super::connection_failure::ConnectionFailure;
 use super::transport::Network;
 
 /// Timeout, from connecting to the last byte.
@@ -28,6 +29,9 @@ pub enum JwksFetchError {
     /// The connection failed or was closed.
     #[error("it cannot be reached")]
     Unreachable,
+    /// The connection failed for a known cause.
+    #[error("{0}")]
+    Connection(ConnectionFailure),
     /// The response has another status than 200.
     #[error("it returned status {0}")]
     Status(u16),
@@ -48,7 +52,9 @@ async fn attempt(network: &Network, url: &Url) -> Result<Bytes, JwksFetchError> 
     let request =
         Request::get(url.as_str()).header(header::ACCEPT, "application/jwk-set+json, application/json");
     let request = request.body(bytes::Bytes::new()).map_err(|_| JwksFetchError::Unreachable)?;
-    let response = network.clone().oneshot(request).await.map_err(|_| JwksFetchError::Unreachable)?;
+    let response = network.clone().oneshot(request).await.map_err(|error| {
+        ConnectionFailure::of(error.as_ref()).map_or(JwksFetchError::Unreachable, JwksFetchError::Connection)
+    })?;
     if response.status() != StatusCode::OK {
         return Err(JwksFetchError::Status(response.status().as_u16()));
     }

@@ -8,13 +8,14 @@
 //! Each call first acquires a permit of the credential's `call_limiter`, which applies the [`quota`], the
 //! [`concurrency`] limit and the [`breaker`]; [`retry`] repeats failed calls, and `refusals` are not repeated. [`status`], [`counts`] and
 //! `metrics` report the outcomes, and `problem_log` logs what responses contained that could not be read.
-//! [`jwks`] fetches the keys of token issuers.
+//! [`jwks`] fetches the keys of token issuers. [`connection_failure`] names the cause of a failed connection.
 
 pub mod account_writes;
 pub mod accounts;
 pub mod breaker;
 mod call_limiter;
 pub mod concurrency;
+pub mod connection_failure;
 mod content_coding;
 pub mod counts;
 pub mod error;

@@ -153,7 +153,7 @@ fn an_unreadable_or_invalid_file_is_reported_with_its_position() {
     assert_eq!(
         error_lines(&output),
         [
-            "switchboard: no/such/file.toml: cannot read the configuration: No such file or directory (os error 2)"
+            "switchboard: no/such/file.toml: cannot read the configuration: No such file or directory (os error 2); check the path, which is relative to the working directory"
         ]
     );
     let line = refusal(&format!("[upstream.composio]\napi_key = \"{CANARY}\n"));
@@ -176,16 +176,18 @@ fn mode_none_listens_on_loopback_only() {
 fn a_port_in_use_is_reported_with_its_setting() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for (arguments, setting) in [
-        (["serve", "--ops-listen", "127.0.0.1:0", "--listen", &address], "http.listen"),
-        (["serve", "--listen", "127.0.0.1:0", "--ops-listen", &address], "ops.listen"),
+    for (arguments, setting, flag) in [
+        (&["serve", "--ops-listen", "127.0.0.1:0", "--listen", &address][..], "http.listen", "--listen"),
+        (&["serve", "--listen", "127.0.0.1:0", "--ops-listen", &address], "ops.listen", "--ops-listen"),
+        (&["demo", "--listen", &address], "http.listen", "--listen"),
+        (&["sandbox", "--listen", &address], "--listen", "--listen"),
     ] {
-        let output = switchboard(&arguments).output().unwrap();
+        let output = switchboard(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert_eq!(
             error_lines(&output),
             [format!(
-                "switchboard: {setting}: {address} is already in use. Stop the other process or choose another port (0 picks a free one)."
+                "switchboard: {setting}: {address} is already in use. Stop the other process, or choose another address with {flag} (port 0 picks a free one)."
             )]
         );
     }
@@ -194,6 +196,14 @@ fn a_port_in_use_is_reported_with_its_setting() {
 #[test]
 fn an_unknown_flag_is_wrong_usage() {
     assert_eq!(switchboard(&["serve", "--prot", "1"]).output().unwrap().status.code(), Some(2));
+    for command in ["demo", "serve", "sandbox"] {
+        let output = switchboard(&[command, "--port", "8081"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("unexpected argument '--port"), "{said}");
+        assert!(said.contains("a similar argument exists: '--listen'"), "{said}");
+        assert!(said.contains("it takes an address with a port, as in 127.0.0.1:8080"), "{said}");
+    }
 }
 
 #[cfg(unix)]
@@ -258,6 +268,45 @@ fn demo_needs_no_keys_and_prints_its_addresses() {
 }
 
 #[test]
+fn a_demo_that_other_machines_reach_requires_the_token_that_it_prints() {
+    let (_process, printed) = Running::start_until(switchboard(&["demo", "--listen", "0.0.0.0:0"]), "Try: ");
+    let place = |name: &str| printed.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
+    let graph = place("GraphQL: ");
+    assert!(graph.starts_with("http://127.0.0.1:"), "{graph}");
+    let query = r#"{"query":"{ viewer { role } }"}"#;
+    let refused = post(&graph, query);
+    assert!(refused.starts_with("HTTP/1.1 401") && refused.contains("Authorization: Bearer"), "{refused}");
+    let token = place("Token: ");
+    let token = token.split(' ').next().unwrap();
+    let header = format!("authorization: Bearer {token}\r\n");
+    let answer = post_with(&graph, &header, query);
+    assert!(answer.contains(r#"{"data":{"viewer":{"role":"ADMIN"}}}"#), "{answer}");
+    let curl = place("Try: ");
+    assert!(curl.contains(&format!(" -H 'authorization: Bearer {token}' ")), "{curl}");
+}
+
+#[test]
+fn a_demo_allows_the_origins_of_its_flag_and_of_the_environment() {
+    let origin = "http://localhost:5173";
+    let query = r#"{"query":"{ viewer { role } }"}"#;
+    let answered = |command: Command| {
+        let (_process, printed) = Running::start_until(command, "Try: ");
+        let graph = printed.lines().find_map(|line| line.strip_prefix("GraphQL: ")).unwrap();
+        post_with(graph, &format!("origin: {origin}\r\n"), query)
+    };
+    let demo = |more: &[&str]| switchboard(&[&["demo", "--listen", "127.0.0.1:0"], more].concat());
+    let refused = answered(demo(&[]));
+    assert!(refused.starts_with("HTTP/1.1 403") && refused.contains("`http.cors_origins`"), "{refused}");
+    let mut by_variable = demo(&[]);
+    by_variable.env("SWITCHBOARD__HTTP__CORS_ORIGINS", origin);
+    for command in [demo(&["--cors-origin", origin]), by_variable] {
+        let allowed = answered(command);
+        assert!(allowed.contains(&format!("access-control-allow-origin: {origin}")), "{allowed}");
+        assert!(allowed.contains(r#""role":"ADMIN""#), "{allowed}");
+    }
+}
+
+#[test]
 fn serve_reads_a_sandbox_in_another_process_and_survives_its_end() {
     let (sandbox, printed) = Running::start_until(
         switchboard(&["sandbox", "--fixed-clock", "--listen", "127.0.0.1:0"]),
@@ -298,11 +347,16 @@ fn serve_reads_a_sandbox_in_another_process_and_survives_its_end() {
 
 /// The response to a JSON body.
 fn post(url: &str, body: &str) -> String {
+    post_with(url, "", body)
+}
+
+/// The response to a JSON body with further header lines.
+fn post_with(url: &str, headers: &str, body: &str) -> String {
     let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut connection = TcpStream::connect(address).unwrap();
     write!(
         connection,
-        "POST /{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .unwrap();
@@ -329,8 +383,9 @@ fn check_reports_whether_each_upstream_is_usable() {
         for secret in ["_sandbox_", CANARY, switchboard::sandbox::CANARY] {
             assert!(!printed.contains(secret), "{secret}: {printed}");
         }
-        let said: Vec<String> = printed.lines().rev().take(2).map(str::to_owned).collect();
-        (output.status.code(), said[1].clone(), said[0].clone(), error_lines(&output).join("\n"))
+        // The first line is about the listeners.
+        let said: Vec<String> = printed.lines().skip(1).take(2).map(str::to_owned).collect();
+        (output.status.code(), said[0].clone(), said[1].clone(), error_lines(&output).join("\n"))
     };
     let (code, leadlex, composio, errors) = check("wbk_sandbox_a", "ak_sandbox_a");
     assert_eq!((code, errors.as_str()), (Some(0), ""));
@@ -360,9 +415,20 @@ fn check_prints_the_configuration_without_secrets_and_the_problems() {
     let printed = std::str::from_utf8(&output.stdout).unwrap();
     assert!(!printed.contains(CANARY), "{printed}");
     assert!(printed.contains("api_key = \"[redacted]\" # variable SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY"));
-    let said: Vec<&str> = printed.lines().rev().take(2).collect();
-    assert_eq!(said[1], "LeadLex   WRONG  no key is configured: set upstream.leadlex.api_key");
-    assert!(said[0].starts_with("Composio  WRONG  cannot connect: check upstream.composio.base_url"));
+    let said: Vec<&str> = printed.lines().skip(1).collect();
+    assert_eq!(said[0], "LeadLex   WRONG  no key is configured: set upstream.leadlex.api_key");
+    assert_eq!(
+        said[1],
+        "Composio  WRONG  cannot connect with upstream.composio.base_url: the connection was refused: nothing listens at that host and port"
+    );
+    assert_eq!(
+        said[2..5],
+        ["", "# Settings that differ from the defaults; --all prints all.", "[upstream.composio]"]
+    );
+    assert!(!printed.contains("page_rows"), "{printed}");
+    let output = command.arg("--all").output().unwrap();
+    let printed = std::str::from_utf8(&output.stdout).unwrap();
+    assert!(printed.contains("\n[lists]\npage_rows = ") && !printed.contains(CANARY), "{printed}");
 }
 
 #[test]

@@ -423,7 +423,7 @@ async fn look_everywhere(log: &Log) {
                 Ok(())
             };
             if world.test_network.accident() == Accident::None {
-                check::report(&mode.config, &world.networks, &mut print).await.unwrap();
+                check::report(&mode.config, &world.networks, true, &mut print).await.unwrap();
                 search.look(Surface::Check, &situation.name, &printed);
             }
         }

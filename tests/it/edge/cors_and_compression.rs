@@ -29,6 +29,7 @@ fn preflight(origin: &str) -> Request<Body> {
 async fn without_origins_no_cross_origin_request_is_allowed() {
     let response = send(edge(default_callers()), preflight(APP)).await;
     assert_eq!(response.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(response.message().contains("`http.cors_origins`"), "{}", response.message());
     let response = send(edge(default_callers()), with_header(post(HELLO), "origin", APP)).await;
     assert_eq!(response.status, StatusCode::FORBIDDEN);
     assert_eq!(response.header("access-control-allow-origin"), "");

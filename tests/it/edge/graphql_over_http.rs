@@ -119,7 +119,7 @@ async fn malformed_body_is_400_in_both_media_types() {
 
 #[tokio::test]
 async fn cross_site_requests_are_refused_by_every_method() {
-    let refusal = "Requests of another site's page are refused (`Sec-Fetch-Site`, `Origin`).";
+    let refusal = "Requests of another site's page are refused (`Sec-Fetch-Site`, `Origin`). To allow the page, add its origin to the setting `http.cors_origins` (in `demo`: --cors-origin).";
     for (name, value) in [
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-site", "same-site"),
