@@ -34,6 +34,7 @@ pub(super) struct OperationContext {
     parts: Arc<GraphParts>,
     caller: Caller,
     loader: DataLoader<OperationLoader>,
+    batches: BatchScheduler,
 }
 
 /// Returns the operation of a resolver's context.
@@ -48,8 +49,8 @@ impl OperationContext {
         stats: Arc<OperationStats>,
         batches: BatchScheduler,
     ) -> Self {
-        let loader = loader(Arc::clone(&parts.sources), &caller, stats, batches);
-        Self { parts, caller, loader }
+        let loader = loader(Arc::clone(&parts.sources), &caller, stats, batches.clone());
+        Self { parts, caller, loader, batches }
     }
 
     /// The caller, for `viewer`. Data access is decided by the loader.
@@ -63,6 +64,11 @@ impl OperationContext {
 
     pub(super) fn connections(&self) -> &ConnectionSettings {
         &self.parts.connections
+    }
+
+    /// Waits until all other fields of the operation have their values.
+    pub(super) async fn after_all_others(&self) {
+        self.batches.after_all_others().await;
     }
 
     /// Returns the printed schemas.

@@ -130,6 +130,8 @@ impl Query {
 
     /// The state of both upstream APIs as observed by Switchboard. Never fails and takes no upstream call.
     async fn upstreams(&self, ctx: &Context<'_>) -> Vec<Upstream> {
+        // So that it shows a failure that is in the same response.
+        operation(ctx).after_all_others().await;
         upstreams(ctx)
     }
 }

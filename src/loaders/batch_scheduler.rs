@@ -20,7 +20,25 @@ use futures_util::task::{ArcWake, AtomicWaker, FutureObj, Spawn, SpawnError, wak
 
 /// Collects an operation's batches and runs them between the polls of its execution.
 #[derive(Clone, Default)]
-pub struct BatchScheduler(Arc<Mutex<Vec<FutureObj<'static, ()>>>>);
+pub struct BatchScheduler(Arc<Mutex<Vec<FutureObj<'static, ()>>>>, Arc<LastInLine>);
+
+/// Futures that wait until the execution waits for no batch.
+#[derive(Default)]
+struct LastInLine {
+    is_released: AtomicBool,
+    wakers: Mutex<Vec<Waker>>,
+}
+
+impl LastInLine {
+    /// Releases the waiting futures; `false` if there are none.
+    fn release(&self) -> bool {
+        let wakers = std::mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
+        self.is_released.store(!wakers.is_empty(), Ordering::Release);
+        let are_waiting = !wakers.is_empty();
+        wakers.into_iter().for_each(Waker::wake);
+        are_waiting
+    }
+}
 
 impl Spawn for BatchScheduler {
     fn spawn_obj(&self, batch: FutureObj<'static, ()>) -> Result<(), SpawnError> {
@@ -32,6 +50,19 @@ impl Spawn for BatchScheduler {
 impl BatchScheduler {
     fn take(&self) -> Vec<FutureObj<'static, ()>> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until the rest of the execution waits for nothing that this scheduler runs: all other fields have their values.
+    pub async fn after_all_others(&self) {
+        let Self(_, last) = self;
+        poll_fn(|ctx| {
+            if last.is_released.load(Ordering::Acquire) {
+                return Poll::Ready(());
+            }
+            last.wakers.lock().unwrap_or_else(PoisonError::into_inner).push(ctx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Runs an execution to its end, and its batches whenever the execution is pending.
@@ -59,7 +90,7 @@ impl BatchScheduler {
                 while let Poll::Ready(Some(())) = running.poll_next_unpin(ctx) {
                     has_ended = true;
                 }
-                if !has_ended {
+                if !has_ended && (!running.is_empty() || !self.1.release()) {
                     return Poll::Pending;
                 }
             }

@@ -41,6 +41,25 @@ async fn initially_unknown_state_is_returned_without_a_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failure_is_shown_in_the_response_that_has_it() {
+    let world = World::new();
+    world.sandbox.emulate(EmulatedUpstream::Composio, Some(Fault::parse("status=503").unwrap()));
+    // Before the field that fails, and at a deeper level.
+    let query = "{
+        upstreams { name state lastError { code } }
+        providers(first: 1) { nodes { connectedAccounts(first: 1) { nodes { id } } } }
+    }";
+    let response = world.query(query).await;
+    assert_eq!(only_error(&response)["extensions"]["code"], "UPSTREAM_UNAVAILABLE");
+    let data = &response["data"];
+    assert_eq!(at(data, "upstreams.0"), json!({ "name": "LEADLEX", "state": "UP", "lastError": null }));
+    assert_eq!(
+        at(data, "upstreams.1"),
+        json!({ "name": "COMPOSIO", "state": "DEGRADED", "lastError": { "code": "UPSTREAM_UNAVAILABLE" } })
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn quota_last_success_last_error_and_cache_statistics_are_returned() {
     let world = starter();
     world.data(READ).await;
