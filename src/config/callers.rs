@@ -24,6 +24,9 @@ const DEFAULT: &str = "default";
 
 const WEBHOOK_SECRET_BYTES_MIN: usize = 16;
 
+/// Minimum of Standard Webhooks for the key that a secret `whsec_…` contains as base64.
+const WEBHOOK_KEY_BYTES_MIN: usize = 24;
+
 pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValues<'_>) {
     let mode = Some(config.auth.mode).filter(|_| !values.has_problem("auth.mode"));
     let names: Vec<&str> = config.tenants.iter().map(|tenant| tenant.name.as_str()).collect();
@@ -57,11 +60,23 @@ pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValue
 /// A guessed secret would allow anyone to invalidate the cache at will.
 fn webhook_secrets(name: &str, setting: &SecretString, values: &mut SettingValues<'_>) {
     let is_short = |secret: &SecretString| secret.expose_secret().len() < WEBHOOK_SECRET_BYTES_MIN;
-    if webhook::settings::secrets(setting).iter().any(is_short) {
+    let secrets = webhook::settings::secrets(setting);
+    if secrets.iter().any(is_short) {
         values.reject(
             name,
             format!("a secret is too short: it takes {WEBHOOK_SECRET_BYTES_MIN} characters or more"),
         );
+    } else if let Some(bytes) = secrets
+        .iter()
+        .filter_map(webhook::settings::decoded)
+        .map(|key| key.len())
+        .find(|bytes| *bytes < WEBHOOK_KEY_BYTES_MIN)
+    {
+        let message = format!(
+            "the base64 after `whsec_` is a key of {bytes} bytes, which is too short: it takes {WEBHOOK_KEY_BYTES_MIN} or \
+             more; create a new secret"
+        );
+        values.reject(name, message);
     }
 }
 

@@ -5,6 +5,7 @@ use secrecy::ExposeSecret;
 use super::super::tests::{CANARY, TempFile, environment, file, lines, refusal, variables};
 use super::super::{ConfigSources, schema::SettingsSchema};
 use crate::domain::role::Role;
+use crate::http::caller::settings::AuthMode;
 
 /// An entry of `[[auth.tokens]]`, with a hash of its own.
 fn token(name: &str, more: &str) -> String {
@@ -52,7 +53,7 @@ fn problems_of_an_entry_name_its_index_and_the_most_similar_key() {
     assert_eq!(
         refusals(&token("a", "role = \"owner\"")),
         [
-            "auth.tokens[0].role: \"owner\" is not valid: unknown variant `owner`, expected `admin` or `member`; an example is \"member\" (x.toml, line 4)"
+            "auth.tokens[0].role: \"owner\" is not valid: it takes one of \"admin\", \"member\" (x.toml, line 4)"
         ]
     );
     assert_eq!(
@@ -282,4 +283,39 @@ fn without_a_tenant_claim_the_default_keys_are_required() {
     let tenant = "[[tenants]]\nname = \"a\"\nleadlex_api_key = \"wbk_a\"\ncomposio_api_key = \"ak_a\"\n";
     assert_eq!(served(&format!("{jwt}{tenant}"), &[]), [""; 0]);
     assert_eq!(served(&format!("{jwt}tenant_claim = \"\"\n{tenant}"), &[]).len(), 2);
+}
+
+#[test]
+fn a_webhook_key_under_24_bytes_is_refused() {
+    let set = |secret: &str| file(&format!("[webhooks]\ncomposio_secrets = \"{secret}\""));
+    // 16 bytes.
+    let lines = set("whsec_MDEyMzQ1Njc4OWFiY2RlZg==").unwrap_err();
+    assert_eq!(
+        lines,
+        [
+            "webhooks.composio_secrets: the base64 after `whsec_` is a key of 16 bytes, which is too short: it takes 24 or more; create a new secret (x.toml, line 2)"
+        ]
+    );
+    for secret in [
+        "whsec_MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1u",
+        "whsec_a_text_that_is_not_base64",
+        "another_text_0123456789",
+    ] {
+        assert!(set(secret).is_ok(), "{secret}");
+    }
+}
+
+#[test]
+fn the_documented_sample_of_an_issuer_is_a_configuration() {
+    let page = include_str!("../../../docs/authentication.md");
+    let samples = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let sample = samples.filter(|text| text.contains("[auth.jwt]")).collect::<Vec<_>>();
+    assert_eq!(sample.len(), 1);
+    let key = TempFile::new("key", "a_key_of_a_sample\n");
+    let text = ["leadlex", "composio"]
+        .into_iter()
+        .fold(sample[0].to_owned(), |text, name| text.replace(&format!("secrets/{name}"), &key.path()));
+    let config = file(&text).unwrap();
+    assert_eq!((config.auth.mode, config.auth.jwt.tenant_claim.as_str()), (AuthMode::Jwt, ""));
+    assert_eq!(config.warnings(), [] as [&str; 0]);
 }

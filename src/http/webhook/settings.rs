@@ -1,5 +1,7 @@
 //! Settings of webhooks.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -16,4 +18,10 @@ pub struct WebhookSettings {
 pub fn secrets(setting: &SecretString) -> Vec<SecretString> {
     let parts = setting.expose_secret().split(',').map(str::trim).filter(|part| !part.is_empty());
     parts.map(SecretString::from).collect()
+}
+
+/// The bytes that a secret `whsec_…` contains as base64, as Standard Webhooks defines it; `None` for a secret of another form.
+#[must_use]
+pub fn decoded(secret: &SecretString) -> Option<Vec<u8>> {
+    BASE64_STANDARD.decode(secret.expose_secret().strip_prefix("whsec_")?).ok()
 }

@@ -2,7 +2,8 @@
 //! docs/upstreams.md#composio-webhooks).
 //!
 //! A signature is `v1,` and the base64 of an HMAC-SHA-256 over id, timestamp and raw body. A header can have several,
-//! separated by spaces. The key is the secret's text, neither decoded nor trimmed.
+//! separated by spaces. The key is the secret's text, neither decoded nor trimmed. Other senders of Standard Webhooks decode
+//! the base64 after `whsec_`, so that key is accepted too: both are as hard to guess as the secret.
 
 use axum::http::HeaderMap;
 use base64::Engine as _;
@@ -11,6 +12,7 @@ use hmac::{Hmac, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
+use super::settings::decoded;
 use super::{ID_BYTES_MAX, header};
 use crate::http::error::HttpError;
 
@@ -46,7 +48,13 @@ impl<'h> Signature<'h> {
 
     /// Whether the delivery was signed with a secret.
     pub(super) fn is_of(&self, secret: &SecretString, body: &[u8]) -> bool {
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) else {
+        // Both keys are tried, even after a match.
+        self.has_key(secret.expose_secret().as_bytes(), body)
+            | decoded(secret).is_some_and(|key| self.has_key(&key, body))
+    }
+
+    fn has_key(&self, key: &[u8], body: &[u8]) -> bool {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
             return false;
         };
         mac.update(self.id.as_bytes());
@@ -97,6 +105,26 @@ mod tests {
             assert_eq!(signature.is_of(secret, body.as_bytes()), is_right, "{id} {timestamp} {body}");
         }
     }
+
+    /// Computed with OpenSSL: `printf 'msg_1.1700000000.{}' | openssl dgst -sha256 -mac HMAC -macopt hexkey:KEY -binary | base64`,
+    /// where KEY is the 24 bytes of the base64.
+    #[test]
+    fn both_forms_of_a_secret_are_keys() {
+        let secret = SecretString::from("whsec_MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1u");
+        for (code, is_right) in [(BY_TEXT, true), (BY_BYTES, true), (KNOWN, false)] {
+            let headers = headers("msg_1", "1700000000", &format!("v1,{code}"));
+            assert_eq!(Signature::read(&headers).ok().unwrap().is_of(&secret, b"{}"), is_right, "{code}");
+        }
+        let bare = SecretString::from("MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1u");
+        let headers = headers("msg_1", "1700000000", &format!("v1,{BY_BYTES}"));
+        assert!(
+            !Signature::read(&headers).ok().unwrap().is_of(&bare, b"{}"),
+            "without `whsec_` it is a text"
+        );
+    }
+
+    const BY_TEXT: &str = "R6t9gT+GIID6KtQeovrZ6YJTOWPQtAWbW0kP2LGK7nY=";
+    const BY_BYTES: &str = "/K1l9UQlQFiC9vWSzcBzVntnxjzzMzUqATYiwF20DiY=";
 
     #[test]
     fn a_delivery_without_its_three_headers_is_refused() {
