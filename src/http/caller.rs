@@ -26,6 +26,7 @@ use self::tokens::Tokens;
 use super::error::HttpError;
 use super::origin;
 use crate::domain::caller::{Caller, Tenant};
+use crate::telemetry::requests::CallerName;
 
 const FOREIGN_HOST: &str = "Without authentication, only this machine may send requests. Use the host `localhost`, `127.0.0.1` \
                             or `[::1]`.";
@@ -51,6 +52,16 @@ impl Authenticator {
             Self::Tokens(tokens) => tokens.authenticate(credentials::token(headers)?),
             Self::Jwt(verifier) => verifier.authenticate(credentials::token(headers)?).await,
             Self::Passthrough => Ok(Caller::admin("passthrough", passthrough::own_keys(headers)?)),
+        }
+    }
+
+    /// The name of an authenticated caller in the request log: its token's name, or a hash of its subject, which can be
+    /// personal. Callers without authentication and those with keys of their own have none.
+    pub(crate) fn name_in_log(&self, caller: &Caller) -> Option<CallerName> {
+        match self {
+            Self::Tokens(_) => Some(CallerName(Arc::clone(&caller.name))),
+            Self::Jwt(_) => Some(CallerName(jwt::subject_hash(&caller.name).into())),
+            Self::Open(_) | Self::Passthrough => None,
         }
     }
 

@@ -43,6 +43,11 @@ impl HttpError {
         Self { header: Some((name, HeaderValue::from_static(value))), ..self }
     }
 
+    /// With the reason, for the response and the request log.
+    pub(crate) fn because(self, reason: &'static str) -> Self {
+        Self { reason: Some(reason), ..self }
+    }
+
     /// The same error in the media type that the client accepts.
     pub(crate) fn with_media_type(self, media: MediaType) -> Self {
         Self { media, ..self }
@@ -71,6 +76,14 @@ impl HttpError {
         let message = "The token is missing. Send `Authorization: Bearer <token>`.";
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
             .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\"")
+            .because("TOKEN_MISSING")
+    }
+
+    /// 401: the request's `Authorization` has another scheme than `Bearer`, or only a token.
+    pub(crate) fn missing_scheme() -> Self {
+        let message =
+            "`Authorization` does not begin with the scheme `Bearer`. Send `Authorization: Bearer <token>`.";
+        Self { message: message.to_owned(), reason: Some("TOKEN_SCHEME"), ..Self::missing_token() }
     }
 
     /// 503: tokens cannot be verified while the issuer's keys cannot be read.
@@ -99,7 +112,7 @@ impl HttpError {
 
     /// 401: the token of a running response has expired.
     pub(crate) fn expired() -> Self {
-        Self::bad_credentials("The token has expired.")
+        Self::bad_credentials("The token has expired.").because("TOKEN_EXPIRED")
     }
 
     /// 401: a WebSocket client sent an operation before `connection_init`.
@@ -141,10 +154,18 @@ impl HttpError {
         Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(ALLOW, allowed)
     }
 
+    /// 405 for the preflight of a page whose origin is not allowed (Fetch, 4.8).
+    pub(crate) fn preflight_not_allowed(allowed: &'static str) -> Self {
+        let message = "This preflight is refused, as no other site's page is allowed. To allow one, add its origin to the \
+                       setting `http.cors_origins` (in `demo`: --cors-origin).";
+        Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(ALLOW, allowed)
+    }
+
     /// 405 for PUT, by which a client requests one stream for all operations (GraphQL over SSE, "single connection mode").
     pub(crate) fn no_shared_stream(allowed: &'static str) -> Self {
-        let message = "One stream for several operations is not supported. Send one request per operation (\"distinct \
-                       connections mode\" of GraphQL over SSE). In graphql-sse, omit `singleConnection`.";
+        let message = "PUT is not allowed: send operations by POST, queries also by GET. (graphql-sse sends PUT with \
+                       `singleConnection: true`: omit that option, as one stream for several operations is not \
+                       supported.)";
         Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(ALLOW, allowed)
     }
 
@@ -214,7 +235,8 @@ impl HttpError {
     pub(crate) fn record(&self, transport: Transport) -> RequestRecord {
         let outcome = if self.is_transient() { Outcome::Overloaded } else { Outcome::Refused };
         let bytes = u64::try_from(self.body().len()).ok();
-        RequestRecord { code: Some(self.code.as_str()), bytes, ..RequestRecord::of(transport, outcome) }
+        let code = Some(self.code.as_str());
+        RequestRecord { code, reason: self.reason, bytes, ..RequestRecord::of(transport, outcome) }
     }
 
     fn error_body(&self) -> ErrorBody {

@@ -6,7 +6,10 @@
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{ACCEPT_ENCODING, AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER};
+use axum::http::header::{
+    ACCEPT_ENCODING, ACCESS_CONTROL_REQUEST_METHOD, AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG,
+    RETRY_AFTER,
+};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -23,7 +26,7 @@ use super::{bundle, origin, streaming, websocket};
 use crate::operation::request::OperationRequest;
 use crate::operation::subscription::OperationOutput;
 use crate::operation::{OperationResponse, Outcome, TransportRules};
-use crate::telemetry::requests::Transport;
+use crate::telemetry::requests::{CallerName, Transport};
 
 const METHODS: &str = "GET, HEAD, POST";
 
@@ -41,10 +44,15 @@ pub(crate) async fn handle(State(edge): State<Edge>, request: Request) -> Respon
     if !accepts_any_coding(request.headers(), edge.settings.compression) {
         return HttpError::no_acceptable_coding().into_response();
     }
-    match respond(accepted, &edge, request).await {
+    let mut caller = None;
+    let mut response = match respond(accepted, &edge, request, &mut caller).await {
         Ok(response) => response,
         Err(error) => error.with_media_type(accepted.once()).into_response(),
+    };
+    if let Some(name) = caller {
+        response.extensions_mut().insert::<CallerName>(name);
     }
+    response
 }
 
 /// Whether a response can be sent in a coding that the client accepts (RFC 9110, 12.5.3).
@@ -54,19 +62,30 @@ fn accepts_any_coding(headers: &HeaderMap, compression: bool) -> bool {
         || (compression && ["br", "gzip", "zstd"].into_iter().any(|name| accepts(name) == Some(true)))
 }
 
-async fn respond(accepted: AcceptedTypes, edge: &Edge, request: Request) -> Result<Response, HttpError> {
+/// The response to a request; `name` is set as soon as the caller is known.
+async fn respond(
+    accepted: AcceptedTypes,
+    edge: &Edge,
+    request: Request,
+    name: &mut Option<CallerName>,
+) -> Result<Response, HttpError> {
     let (head, body) = request.into_parts();
     // HEAD is GET without the body (RFC 9110, 9.3.2); hyper omits the body.
     let by_post = match head.method {
         Method::POST => true,
         Method::GET | Method::HEAD => false,
         Method::PUT => return Err(HttpError::no_shared_stream(METHODS)),
+        // Allowed origins are answered by the CORS layer.
+        Method::OPTIONS if head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) => {
+            return Err(HttpError::preflight_not_allowed(METHODS));
+        }
         _ => return Err(HttpError::method_not_allowed(METHODS)),
     };
     if !edge.cors_origins.allows(&head.headers) {
         origin::refuse_cross_site(&head.headers, &head.uri)?;
     }
     let caller = edge.callers.authenticate(&head.headers).await?;
+    *name = edge.callers.name_in_log(&caller);
     // The body keeps its share of the budget until the response is ready, because the request is made of its bytes.
     let body =
         if by_post { edge.bodies.read_json(&head.headers, body).await? } else { ReceivedBody::default() };

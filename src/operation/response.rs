@@ -113,7 +113,8 @@ impl OperationResponse {
             Outcome::Crashed => requests::Outcome::Crashed,
         };
         let bytes = u64::try_from(self.body.len()).ok();
-        RequestRecord { transport, operation, outcome, code, made, cost, bytes }
+        let of_request = RequestRecord::of(transport, outcome);
+        RequestRecord { operation, code, made, cost, bytes, ..of_request }
     }
 
     fn new(outcome: Outcome, errors: &[GraphqlError], body: Bytes) -> Self {

@@ -1,7 +1,7 @@
 //! Requests: one [`RequestRecord`] each, which [`Requests`] counts and writes as one line of the log.
 //!
-//! A line names no caller, and quotes no document, variable or URL. Its only values from clients are the request id, and the
-//! operation name if that is a plain word. The target of the lines is a module, so that `log.level` controls them:
+//! A line names a caller by its configured token name or the hash of its subject, and quotes no document, variable or URL. Its
+//! only values from clients are the request id, and the operation name if that is a plain word. The target of the lines is a module, so that `log.level` controls them:
 //! `info,switchboard::requests=off`.
 
 mod names;
@@ -101,6 +101,10 @@ words! {
     }
 }
 
+/// Name of a caller in the log: its token's name, or a hash of its subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallerName(pub Arc<str>);
+
 /// Upstream calls that an operation made and waited for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
@@ -121,6 +125,10 @@ pub struct RequestRecord {
     pub outcome: Outcome,
     /// Code of the first error.
     pub code: Option<&'static str>,
+    /// Reason of a request that was refused before its operation was known.
+    pub reason: Option<&'static str>,
+    /// Name of the caller in the log; none without authentication.
+    pub caller: Option<CallerName>,
     /// Origin of the response; none if nothing was executed.
     pub made: Option<Made>,
     /// Upstream calls.
@@ -138,6 +146,8 @@ impl RequestRecord {
             operation: None,
             outcome,
             code: None,
+            reason: None,
+            caller: None,
             made: None,
             cost: Cost::default(),
             bytes: None,
@@ -233,6 +243,8 @@ fn write(record: &RequestRecord, route: Route, status: Option<u16>, took: Durati
         operation_type = operation.map(Operation::kind),
         outcome = record.outcome.word(),
         code = record.code,
+        reason = record.reason,
+        caller = record.caller.as_ref().map(|CallerName(name)| &**name),
         status,
         duration_ms = milliseconds(took),
         bytes = record.bytes,

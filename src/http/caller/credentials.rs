@@ -13,7 +13,7 @@ pub(super) fn token(headers: &HeaderMap) -> Result<&str, HttpError> {
     let text = single(headers, &AUTHORIZATION, NO_TOKEN)?.ok_or_else(HttpError::missing_token)?;
     let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(HttpError::missing_token());
+        return Err(HttpError::missing_scheme());
     }
     let token = token.trim_matches(' ');
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::jwks::{IssuerKeys, KeyLookup, KeySource};
@@ -25,22 +26,62 @@ const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// The tenant of all tokens if no claim names it.
 const DEFAULT_TENANT: &str = "default";
 
-mod sentences {
-    //! Messages about tokens. They do not repeat the token.
-    pub(super) const NO_JWT: &str =
-        "The token in `Authorization` is not a JWT with an accepted signature algorithm.";
-    pub(super) const UNKNOWN_KEY: &str = "The token's key is not published by its issuer.";
-    pub(super) const FORGED: &str = "The token's signature is invalid.";
-    pub(super) const ISSUER: &str = "The token is from another issuer.";
-    pub(super) const AUDIENCE: &str = "The token is for another audience.";
-    pub(super) const INCOMPLETE: &str = "The token lacks `exp`, `iss` or `aud`, or one of them is malformed.";
-    pub(super) const EXPIRED: &str = "The token has expired.";
-    pub(super) const NOT_YET: &str = "The token is not valid yet.";
-    pub(super) const NO_ROLE: &str =
-        "The token's claims contain no role: the claim of `auth.jwt.role_claim` must be ADMIN or MEMBER.";
-    pub(super) const NO_TENANT: &str = "The token's claims contain no known tenant.";
-    pub(super) const NO_MEMBER: &str = "The token's claims contain no valid user id of a member: a text that is not empty and \
-                                        has no comma.";
+/// Why a token is refused: the reason for programs and the log, and the message. Neither repeats the token.
+type Refusal = (&'static str, &'static str);
+
+mod refusals {
+    use super::Refusal;
+
+    pub(super) const NO_JWT: Refusal = (
+        "TOKEN_MALFORMED",
+        "The token in `Authorization` is not a JWT with an accepted signature algorithm (`auth.jwt.algorithms`).",
+    );
+    pub(super) const UNKNOWN_KEY: Refusal = (
+        "TOKEN_KEY",
+        "The token's key is not published by its issuer: no key of `auth.jwt.jwks_url` has its `kid` and algorithm.",
+    );
+    pub(super) const FORGED: Refusal = (
+        "TOKEN_SIGNATURE",
+        "The token's signature is invalid: another key has signed it, or it was changed.",
+    );
+    pub(super) const ISSUER: Refusal =
+        ("TOKEN_ISSUER", "The token is from another issuer: `iss` must be the one of `auth.jwt.issuer`.");
+    pub(super) const AUDIENCE: Refusal = (
+        "TOKEN_AUDIENCE",
+        "The token is for another audience: `aud` must contain one of `auth.jwt.audience`.",
+    );
+    pub(super) const INCOMPLETE: Refusal =
+        ("TOKEN_CLAIMS", "The token lacks `exp`, `iss` or `aud`, or one of them is malformed.");
+    pub(super) const EXPIRED: Refusal =
+        ("TOKEN_EXPIRED", "The token has expired. Get a new one from its issuer.");
+    pub(super) const NOT_YET: Refusal = (
+        "TOKEN_NOT_YET_VALID",
+        "The token is not valid yet (`nbf`). Use it later, or correct the issuer's clock.",
+    );
+    pub(super) const NO_ROLE: Refusal = (
+        "TOKEN_ROLE",
+        "The token's claims contain no role: the claim of `auth.jwt.role_claim` must be ADMIN or MEMBER.",
+    );
+    pub(super) const NO_TENANT: Refusal = (
+        "TOKEN_TENANT",
+        "The token's claims contain no known tenant: the claim of `auth.jwt.tenant_claim` must be the name of one with \
+         both API keys. With `tenant_claim = \"\"`, all tokens belong to \"default\".",
+    );
+    pub(super) const NO_MEMBER: Refusal = (
+        "TOKEN_USER_ID",
+        "The token's claims contain no valid user id of a member: the claim of `auth.jwt.user_id_claim` must be a text \
+         that is not empty and has no comma.",
+    );
+}
+
+/// 401: the token is invalid.
+fn invalid((reason, message): Refusal) -> HttpError {
+    HttpError::bad_credentials(message).because(reason)
+}
+
+/// 403: the token is valid and gives no access.
+fn denied((reason, message): Refusal) -> HttpError {
+    HttpError::forbidden(message).because(reason)
 }
 
 /// Verifies the tokens of one issuer.
@@ -75,7 +116,7 @@ impl Verifier {
         let Header { alg, kid, .. } = self.header(token)?;
         let key = match self.keys.find(kid.as_deref(), alg).await {
             KeyLookup::Found(key) => key,
-            KeyLookup::Unknown => return Err(HttpError::bad_credentials(sentences::UNKNOWN_KEY)),
+            KeyLookup::Unknown => return Err(invalid(refusals::UNKNOWN_KEY)),
             KeyLookup::Unreadable => return Err(HttpError::keys_unavailable()),
         };
         let claims = self.verified(token, alg, &key)?;
@@ -90,7 +131,7 @@ impl Verifier {
             .and_then(|token| decode_header(token).ok())
             // Unknown critical extensions must be refused (RFC 7515, 4.1.11).
             .filter(|header| self.settings.algorithms.allow(header.alg) && header.crit.is_none())
-            .ok_or_else(|| HttpError::bad_credentials(sentences::NO_JWT))
+            .ok_or_else(|| invalid(refusals::NO_JWT))
     }
 
     fn verified(&self, token: &str, algorithm: Algorithm, key: &DecodingKey) -> Result<Value, HttpError> {
@@ -100,14 +141,12 @@ impl Verifier {
         validation.set_audience(&self.settings.audiences());
         (validation.validate_exp, validation.validate_nbf) = (false, false);
         let decoded = decode::<Value>(token, key, &validation).map_err(|error| {
-            HttpError::bad_credentials(match error.kind() {
-                ErrorKind::InvalidIssuer => sentences::ISSUER,
-                ErrorKind::InvalidAudience => sentences::AUDIENCE,
-                ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) => {
-                    sentences::INCOMPLETE
-                }
-                ErrorKind::InvalidSignature => sentences::FORGED,
-                _ => sentences::NO_JWT,
+            invalid(match error.kind() {
+                ErrorKind::InvalidIssuer => refusals::ISSUER,
+                ErrorKind::InvalidAudience => refusals::AUDIENCE,
+                ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) => refusals::INCOMPLETE,
+                ErrorKind::InvalidSignature => refusals::FORGED,
+                _ => refusals::NO_JWT,
             })
         })?;
         // The library accepts a list; the claim is one string (RFC 7519, 4.1.1).
@@ -125,37 +164,42 @@ impl Verifier {
         let moment = |name: &str| claims.get(name).map(|value| value.as_f64());
         let left = match moment("exp") {
             Some(Some(expiry)) if now < expiry + leeway => expiry + leeway - now,
-            Some(Some(_)) => return Err(HttpError::bad_credentials(sentences::EXPIRED)),
-            Some(None) | None => return Err(HttpError::bad_credentials(sentences::INCOMPLETE)),
+            Some(Some(_)) => return Err(invalid(refusals::EXPIRED)),
+            Some(None) | None => return Err(invalid(refusals::INCOMPLETE)),
         };
         let left = Duration::try_from_secs_f64(left).ok();
         let expires_at = left.and_then(|left| Instant::now().checked_add(left));
         match moment("nbf") {
             None => Ok(expires_at),
             Some(Some(begin)) if begin - leeway <= now => Ok(expires_at),
-            Some(_) => Err(HttpError::bad_credentials(sentences::NOT_YET)),
+            Some(_) => Err(invalid(refusals::NOT_YET)),
         }
     }
 
     /// The caller that a valid token identifies. A caller without a role or tenant gets 403, not 401.
     fn read(&self, claims: &Value) -> Result<Caller, HttpError> {
         let text = |name: &str| claim(claims, name).and_then(Value::as_str);
-        let is_admin = is_admin(claim(claims, &self.settings.role_claim))
-            .ok_or(HttpError::forbidden(sentences::NO_ROLE))?;
+        let is_admin = is_admin(claim(claims, &self.settings.role_claim)).ok_or(denied(refusals::NO_ROLE))?;
         let tenant = match self.settings.tenant_claim.as_str() {
             "" => Some(DEFAULT_TENANT),
             name => text(name),
         };
         let tenant = tenant.and_then(|name| self.tenants.get(name));
-        let tenant = tenant.ok_or(HttpError::forbidden(sentences::NO_TENANT))?.clone();
+        let tenant = tenant.ok_or(denied(refusals::NO_TENANT))?.clone();
         let role = if is_admin {
             Role::Admin
         } else {
             let id = text(&self.settings.user_id_claim).and_then(|id| MemberId::new(id).ok());
-            Role::Member(id.ok_or(HttpError::forbidden(sentences::NO_MEMBER))?)
+            Role::Member(id.ok_or(denied(refusals::NO_MEMBER))?)
         };
         Ok(Caller { name: text("sub").unwrap_or("jwt").into(), role, tenant, expires_at: None })
     }
+}
+
+/// The hash of a subject in the log: `sub:` and the first 16 hexadecimal digits of its SHA-256.
+pub(super) fn subject_hash(subject: &str) -> String {
+    let digest = Sha256::digest(subject);
+    digest.iter().take(8).fold("sub:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// A claim by its name, or by a JSON Pointer (RFC 6901), which starts with a slash.

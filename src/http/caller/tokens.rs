@@ -15,7 +15,8 @@ use crate::domain::caller::{Caller, Tenant};
 use crate::domain::role::{InvalidMemberId, MemberId, Role};
 use crate::http::error::HttpError;
 
-const UNKNOWN: &str = "The token in `Authorization` is not valid.";
+const UNKNOWN: &str =
+    "The token in `Authorization` is not valid: no [[auth.tokens]] entry of the server has its hash.";
 
 /// The prefix of tokens, so that people and secret scanners recognize a leaked one.
 const PREFIX: &str = "swb_";
@@ -99,7 +100,7 @@ impl Tokens {
                 found = Some(caller);
             }
         }
-        found.cloned().ok_or_else(|| HttpError::bad_credentials(UNKNOWN))
+        found.cloned().ok_or_else(|| HttpError::bad_credentials(UNKNOWN).because("TOKEN_UNKNOWN"))
     }
 }
 

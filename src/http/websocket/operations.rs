@@ -18,7 +18,7 @@ use crate::http::shutdown::ShutdownToken;
 use crate::operation::request::OperationRequest;
 use crate::operation::subscription::OperationOutput;
 use crate::operation::{OperationEngine, TransportRules};
-use crate::telemetry::requests::Transport;
+use crate::telemetry::requests::{CallerName, RequestRecord, Transport};
 use crate::telemetry::traces::SpanOrigin;
 
 /// The running operations.
@@ -86,7 +86,7 @@ impl ActiveOperations {
         id: Arc<str>,
         operations: OperationEngine,
         request: OperationRequest,
-        caller: Caller,
+        (caller, name): (Caller, Option<CallerName>),
         permit: OwnedSemaphorePermit,
     ) {
         let (span, shutdown) = (self.origin.message(), self.shutdown.clone());
@@ -95,7 +95,7 @@ impl ActiveOperations {
             let record = PendingRecord::begin(requests, None, Transport::WebSocket, shutdown);
             let rules = TransportRules { mutations: true };
             let opened = span.around(operations.run_or_subscribe(request, rules, caller, None)).await;
-            record.finish_operation(&opened.record(Transport::WebSocket));
+            record.finish_operation(&RequestRecord { caller: name, ..opened.record(Transport::WebSocket) });
             opened
         };
         let output = opened.into_stream().flat_map(|opened| {

@@ -177,7 +177,8 @@ impl Session {
                 match permit {
                     Ok(permit) => {
                         let (engine, caller) = (self.edge.operations.clone(), (**caller).clone());
-                        self.operations.begin(id, engine, request, caller, permit);
+                        let name = self.edge.callers.name_in_log(&caller);
+                        self.operations.begin(id, engine, request, (caller, name), permit);
                         Ok(())
                     }
                     Err(refused) => {

@@ -7,13 +7,16 @@ use axum::http::StatusCode;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use switchboard::http::caller::Authenticator;
-use switchboard::http::caller::tokens::Tokens;
+use switchboard::http::caller::settings::{RoleName, TokenSettings};
+use switchboard::http::caller::tokens::{NewToken, Tokens};
 use switchboard::sandbox::{EmulatedUpstream, Fault, Tenant};
 use switchboard::telemetry::json_lines::{JsonFields, JsonLines};
 use tower::ServiceExt as _;
 use tracing::subscriber::DefaultGuard;
 
 use super::faulty_schema::FaultySchema;
+use super::issuer::{Issuer, Key, claims};
+use super::static_tokens;
 use super::stream_server::{PROVIDER_CHANGED, Server, routes, settings, tenant_a_callers, tenants};
 use super::{get, operations, post, with_header};
 use crate::world::{Setup, World};
@@ -37,6 +40,15 @@ impl LogBuffer {
         let writer = self.clone();
         let json = tracing_subscriber::fmt().fmt_fields(JsonFields).event_format(JsonLines);
         tracing::subscriber::set_default(json.with_writer(move || writer.clone()).finish())
+    }
+
+    /// tracing caches for each log statement whether any subscriber wants it. A statement that another test reaches first, while
+    /// this one begins to capture, can stay disabled: one request reaches all of them, then the cache is rebuilt.
+    async fn enable_all_statements(&self) {
+        let other = routes(&World::new(), tenant_a_callers());
+        drop(other.oneshot(post(json!({ "query": QUERY }).to_string())).await);
+        tracing::callsite::rebuild_interest_cache();
+        self.all_lines();
     }
 
     /// All lines since the last call.
@@ -75,12 +87,7 @@ const QUERY: &str = "query Overview($secret: String!) { providers(filter: { sear
 async fn each_request_logs_one_line_with_outcome_and_cost() {
     let (world, written) = (World::new(), LogBuffer::default());
     let _listening = written.capture();
-    // tracing caches for each log statement whether any subscriber wants it. A statement that another test reaches first, while this one
-    // begins to capture, can stay disabled: one request reaches all of them, then the cache is rebuilt.
-    let other = routes(&World::new(), tenant_a_callers());
-    drop(other.oneshot(post(json!({ "query": QUERY }).to_string())).await);
-    tracing::callsite::rebuild_interest_cache();
-    written.all_lines();
+    written.enable_all_statements().await;
     let edge = routes(&world, tenant_a_callers());
     let asked = || {
         let body = json!({ "query": QUERY, "variables": { "secret": "g" } }).to_string();
@@ -163,6 +170,64 @@ async fn refused_requests_are_logged_without_their_text() {
         }
         assert!(!line.to_string().contains("hunter2"), "{line}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_are_named_by_their_token_or_the_hash_of_their_subject() {
+    let (world, written) = (World::new(), LogBuffer::default());
+    let _listening = written.capture();
+    written.enable_all_statements().await;
+    let query = || post(json!({ "query": "{ viewer { role } }" }).to_string());
+    let token = NewToken::random().unwrap();
+    let entry = TokenSettings {
+        name: "back-office".to_owned(),
+        sha256: token.sha256.clone(),
+        role: RoleName::Admin,
+        tenant: "default".to_owned(),
+        user_id: String::new(),
+    };
+    let by_token = Authenticator::Tokens(Arc::new(Tokens::new(&[entry], &static_tokens::tenants()).unwrap()));
+    let edge = routes(&world, by_token.clone());
+    let send =
+        async |text: &str| edge.clone().oneshot(with_header(query(), "authorization", text)).await.unwrap();
+    assert_eq!(send(&format!("Bearer {}", token.text)).await.status(), StatusCode::OK);
+    let line = written.line();
+    assert_eq!((&line["caller"], &line["reason"]), (&json!("back-office"), &Value::Null));
+    for (text, reason) in [(token.text.as_str(), "TOKEN_SCHEME"), ("Bearer swb_hunter2", "TOKEN_UNKNOWN")] {
+        assert_eq!(send(text).await.status(), StatusCode::UNAUTHORIZED);
+        let line = written.line();
+        assert_eq!((&line["reason"], &line["caller"]), (&json!(reason), &Value::Null));
+        assert!(!line.to_string().contains("swb_"), "{line}");
+    }
+    // Over a WebSocket each operation is a line.
+    let server = Server::with(world.operations(), by_token, settings());
+    let bearer = format!("Bearer {}", token.text);
+    let mut client = server.websocket(&[("authorization", &bearer)]).await.unwrap();
+    client.send(json!({ "type": "connection_init" })).await;
+    assert_eq!(client.next().await["type"], "connection_ack");
+    client.subscribe("1", "{ viewer { role } }").await;
+    assert_eq!(client.next().await["type"], "next");
+    let lines = written.lines();
+    assert_eq!(lines.last().unwrap()["fields"]["caller"], "back-office", "{lines:#?}");
+
+    let key = Key::ed("d");
+    let issuer = Issuer::new(&[&key]);
+    for (change, reason) in [
+        (json!({ "exp": 0 }), "TOKEN_EXPIRED"),
+        (json!({ "aud": "another" }), "TOKEN_AUDIENCE"),
+        (json!({ "iss": "https://else.example/" }), "TOKEN_ISSUER"),
+        (json!({ "role": "owner" }), "TOKEN_ROLE"),
+        (json!({ "tenant": "unknown" }), "TOKEN_TENANT"),
+    ] {
+        let response = issuer.send(&key.sign(&claims(change))).await;
+        assert_eq!(response.json()["errors"][0]["extensions"]["reason"], reason);
+        let line = written.line();
+        assert_eq!(line["reason"], reason);
+        assert!(!line.to_string().contains("eyJ") && !line.to_string().contains("user_1"), "{line}");
+    }
+    issuer.send(&key.sign(&claims(json!({})))).await;
+    // The first 16 digits of `printf user_1 | sha256sum`.
+    assert_eq!(written.line()["caller"], "sub:79b0aa0042b3c056");
 }
 
 #[tokio::test(start_paused = true)]

@@ -77,14 +77,23 @@ async fn missing_token_and_wrong_token_have_different_errors() {
     let known_tokens = known_tokens();
     let absent = send(edge(known_tokens.callers.clone()), post(WHOAMI)).await;
     let other_scheme = with_authorization(&known_tokens.callers, "Basic aHVudGVyMg==").await;
-    for response in [absent, other_scheme] {
+    let bare = with_authorization(&known_tokens.callers, &known_tokens.admin).await;
+    let scheme =
+        "`Authorization` does not begin with the scheme `Bearer`. Send `Authorization: Bearer <token>`.";
+    for (response, message, reason) in [
+        (absent, "The token is missing. Send `Authorization: Bearer <token>`.", "TOKEN_MISSING"),
+        (other_scheme, scheme, "TOKEN_SCHEME"),
+        (bare, scheme, "TOKEN_SCHEME"),
+    ] {
         assert_eq!(
             (response.status, response.code().as_str()),
             (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED")
         );
         // RFC 6750 section 3.1: without credentials, the challenge has no error code.
         assert_eq!(response.header("www-authenticate"), "Bearer realm=\"switchboard\"");
-        assert_eq!(response.message(), "The token is missing. Send `Authorization: Bearer <token>`.");
+        assert_eq!(response.message(), message);
+        assert_eq!(response.json()["errors"][0]["extensions"]["reason"], reason);
+        assert!(!response.text.contains(&known_tokens.admin), "{}", response.text);
         assert!(!response.text.contains("aHVudGVyMg"), "{}", response.text);
     }
     let cut: String = known_tokens.admin.chars().take(known_tokens.admin.len() - 1).collect();

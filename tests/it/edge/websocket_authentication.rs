@@ -78,11 +78,12 @@ async fn refused_credentials_close_with_the_message_of_http() {
     let server = Server::with(world.operations(), known_tokens.callers.clone(), settings());
     let missing = "The token is missing. Send `Authorization: Bearer <token>`.";
     let bearer = format!("Bearer {}", known_tokens.admin);
+    let scheme = "`Authorization` does not begin with the scheme `Bearer`.";
     for (payload, sentence) in [
         (json!({}), missing),
         (json!({ "authorization": null }), missing),
-        (json!({ "authorization": 7 }), missing),
-        (json!({ "authorization": "Basic eDp5" }), missing),
+        (json!({ "authorization": 7 }), scheme),
+        (json!({ "authorization": "Basic eDp5" }), scheme),
         (json!({ "authorization": "Bearer swb_hunter2" }), "is not valid"),
         (json!({ "authorization": bearer, "Authorization": bearer }), "once."),
         (json!({ "token": bearer }), missing),
@@ -165,7 +166,7 @@ async fn websocket_closes_when_its_token_expires() {
     assert_eq!(since.elapsed().as_secs(), 330);
     let expired = key.sign(&claims(json!({ "exp": issuer::now() - 60 })));
     let (code, reason) = refused(&server, &[], json!({ "Authorization": format!("Bearer {expired}") })).await;
-    assert_eq!((code, reason.as_str()), (4403, "The token has expired."));
+    assert_eq!((code, reason.as_str()), (4403, "The token has expired. Get a new one from its issuer."));
 }
 
 #[tokio::test(start_paused = true)]
