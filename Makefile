@@ -23,7 +23,7 @@ help: ## This list
 demo: ## The graph on its built-in sandbox, as `cargo run --release -- demo` (ARGS="--scenario drift")
 	cargo run --locked --release -- demo $(ARGS)
 
-test: install check instructions deny interop browser ## All tests; installs missing tools first
+test: install check instructions deny interop browser ## All tests; lists and installs missing tools first (NO_INSTALL=1: only lists them)
 	@echo "== All passed"
 
 check: fmt clippy doc rust ## The checks that need only Rust: format, lints, documentation, Rust tests
@@ -86,7 +86,7 @@ $(TOOLS)/bin/cargo-deny:
 
 install:
 	@echo "== What the tests need of this machine"
-	@./.ci/install
+	@NO_INSTALL="$(NO_INSTALL)" ./.ci/install
 
 schema: ## Writes schema.graphql, and the schemas for larger graphs that the tests compare with, from the code
 	cargo run --locked --quiet -- schema > "$(CARGO_TARGET_DIR)/schema.graphql"

@@ -29,6 +29,8 @@ mod reload;
 mod replicas;
 mod sandbox;
 mod secret_leak;
+#[cfg(unix)]
+mod test_tools;
 mod tidy;
 mod trace_collector;
 mod trace_export;
