@@ -45,6 +45,6 @@ fn greeting(at: SocketAddr) -> String {
          LeadLex: http://{at}{LEADLEX_PATH}, key wbk_sandbox_a or wbk_sandbox_b\n\
          Composio: http://{at}, key ak_sandbox_a or ak_sandbox_b\n\
          Recorded requests: http://{at}/__requests\n\
-         An outage: curl -X PUT http://{at}/__faults/composio -d status=503 (DELETE ends it)\n"
+         An outage: curl -X PUT http://{at}/__faults/composio -H 'x-emulate: status=503' (DELETE ends it)\n"
     )
 }

@@ -6,13 +6,15 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 
 use super::request_log::RecordedRequest;
 use super::{EmulatedUpstream, Sandbox, composio, fault_injection, leadlex};
 
 /// Maximum size of a request body in bytes; larger ones are refused, because each body is logged.
 const BODY_BYTES_MAX: usize = 16 << 10;
+
+const UNKNOWN_KEY: &str = "unknown key; send Authorization: Bearer wbk_sandbox_a to LeadLex and x-api-key: ak_sandbox_a to Composio";
 
 /// The state of the middleware of one upstream.
 #[derive(Clone)]
@@ -65,6 +67,10 @@ pub(super) async fn handle(
         response = fault_injection::apply_drift(upstream, response).await;
     }
     let mut response = fault_injection::apply(&fault, response).await;
+    if response.status() == StatusCode::UNAUTHORIZED && fault.status.is_none() {
+        // Beside the body, which is the real one.
+        response.headers_mut().insert("x-sandbox-hint", HeaderValue::from_static(UNKNOWN_KEY));
+    }
     match upstream {
         EmulatedUpstream::Leadlex => leadlex::label(&sandbox, &request_headers, response.headers_mut()),
         EmulatedUpstream::Composio => composio::label(&sandbox, &request_headers, response.headers_mut()),

@@ -173,6 +173,20 @@ async fn requests_are_recorded_until_cleared() {
 }
 
 #[tokio::test]
+async fn an_unknown_key_gets_a_hint_beside_the_real_body() {
+    let sandbox_client = SandboxClient::new(Settings::default());
+    let target = "/api/v3/connected_accounts?limit=1";
+    let unknown = sandbox_client.get(target, &[("x-api-key", "ak_unknown")]).await;
+    assert_eq!(
+        (unknown.status.as_u16(), &unknown.json()["error"]["message"]),
+        (401, &json!("Invalid API key"))
+    );
+    assert!(unknown.header("x-sandbox-hint").unwrap().contains("ak_sandbox_a"));
+    let emulated = [("x-api-key", "ak_sandbox_a"), ("x-emulate", "status=401")];
+    assert_eq!(sandbox_client.get(target, &emulated).await.header("x-sandbox-hint"), None);
+}
+
+#[tokio::test]
 async fn a_standing_fault_is_set_and_ended_on_request() {
     let sandbox_client = SandboxClient::new(Settings::default());
     let set = [("x-emulate", "status=503")];
