@@ -72,14 +72,14 @@ impl Admission {
         let mut errors = Vec::new();
         if cost.complexity > self.limits.complexity {
             let sentence = format!(
-                "The operation could return {} fields with these page sizes; {} are allowed.",
+                "The operation could return {} fields; {} are allowed. Lower `first`, or select fewer fields.",
                 cost.complexity, self.limits.complexity
             );
             errors.push(refusal("COMPLEXITY", sentence, largest_by_complexity));
         }
         if cost.upstream_calls > self.limits.upstream_calls {
             let sentence = format!(
-                "The operation could cause {} upstream calls; {} are allowed.",
+                "The operation could cause {} upstream calls; {} are allowed. Lower `first`, or request fewer lists.",
                 cost.upstream_calls, self.limits.upstream_calls
             );
             errors.push(refusal("UPSTREAM_CALLS", sentence, largest_by_calls));

@@ -25,6 +25,7 @@ use super::literals;
 use super::settings::LimitSettings;
 use super::source_text;
 use super::suggestions;
+use super::syntax_errors;
 use super::variable_positions;
 use crate::loaders::cache::bounded_map::BoundedMap;
 
@@ -126,7 +127,7 @@ impl Documents {
             parser = parser.token_limit(limits.tokens);
         }
         let text = &*source_text::without_descriptions(text);
-        let syntax = parser.parse_ast(text, "document").map_err(|found| self.parse_errors(&found.errors))?;
+        let syntax = parser.parse_ast(text, "document").map_err(|found| self.parse_errors(text, &found.errors))?;
         let too_large = |bound: bounds::TooLarge| {
             vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).with_reason(bound.reason())]
         };
@@ -154,9 +155,9 @@ impl Documents {
         Ok(Document { validated, executable })
     }
 
-    /// Returns the errors of a text that cannot be parsed. If it has too many tokens, that is the only error, because the
-    /// rest was not parsed.
-    fn parse_errors(&self, found: &DiagnosticList) -> Vec<GraphqlError> {
+    /// The error of a text that cannot be parsed. There is one: the parser's further errors follow from the first. If the text
+    /// only has too many tokens, that is the error.
+    fn parse_errors(&self, text: &str, found: &DiagnosticList) -> Vec<GraphqlError> {
         let is_too_long = found.iter().any(|one| one.error.to_string().contains("token limit reached"));
         match &self.limits {
             Some(limits) if is_too_long => {
@@ -166,8 +167,16 @@ impl Documents {
                 );
                 vec![GraphqlError::new(Code::LimitExceeded, sentence).with_reason("TOKENS")]
             }
-            _ => self.listed(Code::GraphqlParseFailed, found),
+            _ => match syntax_errors::unbalanced(text) {
+                Some(error) => vec![error],
+                None => found.iter().take(1).map(|one| self.error(Code::GraphqlParseFailed, &one)).collect(),
+            },
         }
+    }
+
+    /// Whether messages may name parts of the schema that the document does not.
+    pub(super) fn suggests(&self) -> bool {
+        self.limits.as_ref().is_none_or(|limits| limits.suggestions)
     }
 
     fn listed(&self, code: Code, found: &DiagnosticList) -> Vec<GraphqlError> {
@@ -177,7 +186,7 @@ impl Documents {
 
     fn error(&self, code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
         let mut error = graphql_error(code, one);
-        if self.limits.as_ref().is_none_or(|limits| limits.suggestions)
+        if self.suggests()
             && let Some(like) = suggestions::like(&self.schema, &error.message)
         {
             error.message.push_str(&like);
@@ -237,15 +246,24 @@ fn graphql_error(code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlErr
     let Judged { message, locations, .. } = one.unstable_to_json_compat();
     let message = match (code, one.error.unstable_error_name()) {
         (Code::GraphqlParseFailed, _) => {
-            format!("Syntax Error: {}", message.trim_start_matches("syntax error: "))
+            format!(
+                "Syntax Error: {}",
+                syntax_errors::in_plain_words(message.trim_start_matches("syntax error: "))
+            )
         }
         // graphql-js's message would repeat the literal, which may be a secret in the wrong place.
         (_, Some("UnsupportedValueType")) => one.error.to_string(),
         // It would name the type that the field is of for the type that the field has.
         (_, Some("MissingSubselection")) => match message.split_once(" of type ") {
-            Some((field, _)) => format!("{field} must have a selection of subfields."),
+            Some((field, _)) => {
+                let name = field.trim_start_matches("Field ").trim_matches('"');
+                format!("{field} must have a selection of subfields, as in \"{name} {{ … }}\".")
+            }
             None => one.error.to_string(),
         },
+        (_, Some("UndefinedVariable")) => format!("{message} Declare it, as in \"query ($name: Type)\"."),
+        // The library omits a quotation mark.
+        (_, Some("ConflictingFieldType")) => message.replacen(" and \"", "\" and \"", 1),
         _ => message,
     };
     let places = locations.iter().map(|at| Pos { line: at.line, column: at.column }).collect();

@@ -262,6 +262,17 @@ pub(super) fn first_errors(
     listed
 }
 
+/// The maximum length of a client's value that a message repeats, in characters. Such messages go to the client only.
+pub(super) const VALUE_CHARS_MAX: usize = 40;
+
+/// The beginning of a text.
+pub(super) fn shortened_to(chars_max: usize, text: &str) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 /// Shortens a long message at a character boundary.
 pub(crate) fn shortened(mut sentence: String) -> String {
     if sentence.len() > MESSAGE_BYTES {

@@ -148,21 +148,21 @@ impl<'a> LimitVisitor<'a> {
         };
         if let Some((field, _)) = self.too_deep {
             let sentence = format!(
-                "The operation nests fields {} levels deep; {} are allowed, and `{}` lies beyond them.",
+                "The operation nests fields {} levels deep; {} are allowed, and `{}` lies beyond them. Split it into several.",
                 self.deepest, limits.depth, field.name
             );
             tell("DEPTH", sentence, self.position(field.name.location()));
         }
         if self.aliases > limits.aliases {
             let sentence = format!(
-                "The operation has {} aliases, fragments spread out; {} are allowed.",
+                "The operation has {} aliases, fragments spread out; {} are allowed. Use a field for many ids, or several operations.",
                 self.aliases, limits.aliases
             );
             tell("ALIASES", sentence, self.first_alias_beyond);
         }
         if self.directives > limits.directives {
             let sentence = format!(
-                "The operation has {} directives, fragments spread out; {} are allowed.",
+                "The operation has {} directives, fragments spread out; {} are allowed. Remove some, or use several operations.",
                 self.directives, limits.directives
             );
             tell("DIRECTIVES", sentence, self.first_directive_beyond);

@@ -40,6 +40,7 @@ pub mod settings;
 mod source_text;
 pub mod subscription;
 mod suggestions;
+mod syntax_errors;
 mod trace_attributes;
 mod variable_positions;
 mod variables;

@@ -107,7 +107,7 @@ impl PersistedDocuments {
         match (request.query.take(), named) {
             (Some(text), None) => self.sent(text.into(), None, tenant),
             (Some(text), Some(Named::Hash(hash))) => self.sent(text.into(), Some(hash), tenant),
-            (Some(_), Some(Named::ManifestId(_))) => refuse(Code::BadUserInput, NO_HASH, "BAD_REQUEST"),
+            (Some(_), Some(Named::ManifestId(id))) => no_hash(&id),
             (Some(_), Some(Named::Id(_))) => {
                 let sentence = "The request has a `documentId` and a `query`: send one of the two.";
                 refuse(Code::BadUserInput, sentence, "BAD_REQUEST")
@@ -137,8 +137,8 @@ impl PersistedDocuments {
             Named::Hash(hash) => trusted.by_hash(hash),
             Named::Id(id) | Named::ManifestId(id) => trusted.by_id(id),
         });
-        if matches!(named, Named::ManifestId(_)) && self.trusted.is_none() {
-            return refuse(Code::BadUserInput, NO_HASH, "BAD_REQUEST");
+        if let (Named::ManifestId(id), None) = (named, &self.trusted) {
+            return no_hash(id);
         }
         let known = trusted.or_else(|| match (named, &self.automatic) {
             (Named::Hash(hash), Some(automatic)) if !self.is_enforced() => {
@@ -206,7 +206,17 @@ enum Named {
     ManifestId(String),
 }
 
-const NO_HASH: &str = "`extensions.persistedQuery.sha256Hash` must be the SHA-256 of the document's text: 64 hexadecimal digits.";
+/// Refuses a `sha256Hash` that is not a hash.
+fn no_hash<T>(written: &str) -> Result<T, Box<GraphqlError>> {
+    let found = match written.chars().count() {
+        64 => "has other characters than hexadecimal digits".to_owned(),
+        length => format!("has {length} characters"),
+    };
+    let message = format!(
+        "`extensions.persistedQuery.sha256Hash` {found}: it must be the SHA-256 of the document's text, 64 hexadecimal digits."
+    );
+    refuse(Code::BadUserInput, &message, "BAD_REQUEST")
+}
 
 impl Named {
     fn of(request: &mut OperationRequest) -> Result<Option<Self>, Box<GraphqlError>> {

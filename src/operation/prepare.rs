@@ -103,8 +103,14 @@ impl Preparer {
         values: &JsonMap,
     ) -> Result<PreparedOperation, OperationResponse> {
         let ResolvedOperation { document, operation, .. } = resolved;
-        let variables = variables::coerce(self.documents.schema(), document.validated(), operation, values)
-            .map_err(|errors| resolved.refused(&first_errors(errors, Code::BadUserInput)))?;
+        let variables = variables::coerce(
+            self.documents.schema(),
+            document.validated(),
+            operation,
+            values,
+            self.documents.suggests(),
+        )
+        .map_err(|errors| resolved.refused(&first_errors(errors, Code::BadUserInput)))?;
         let root_fields = operation.root_fields(document.validated()).map(|field| field.name.as_str());
         let is_shareable = operation.is_query() && is_shareable(root_fields);
         Ok(PreparedOperation { resolved: resolved.clone(), variables, is_shareable })
@@ -128,7 +134,9 @@ impl ResolvedOperation {
                 Err(OperationResponse::failed(Outcome::MutationNotAllowed, &[error]).of(&self.label))
             }
             OperationType::Subscription => {
-                let sentence = "Subscriptions need a streaming transport: use WebSocket, server-sent events or multipart.";
+                let sentence = "A subscription has many responses, and this request accepts one. Use a WebSocket \
+                                (graphql-transport-ws, at the same path), or send `Accept: text/event-stream` \
+                                (server-sent events) or `Accept: multipart/mixed;subscriptionSpec=1.0`.";
                 Err(self.refused(&[GraphqlError::new(Code::OperationResolutionFailure, sentence)]))
             }
             _ => Ok(()),

@@ -55,7 +55,11 @@ impl OperationRequest {
         refuse_too_many_values(body)?;
         // Only the position of the mistake is reported: serde's own message can repeat input.
         let no_json = |error: serde_json::Error| {
-            RequestError(format!("The body is no JSON: line {}, column {}.", error.line(), error.column()))
+            RequestError(format!(
+                "The body is no JSON: line {}, column {}. Send an object, as in {{\"query\": \"{{ viewer {{ role }} }}\"}}.",
+                error.line(),
+                error.column()
+            ))
         };
         if body.trim_ascii_start().starts_with(b"{") {
             let Members { members, twice } = serde_json::from_slice(body).map_err(no_json)?;
@@ -216,7 +220,10 @@ mod tests {
     fn each_mistake_in_a_body_has_its_own_message() {
         for (body, sentence) in [
             ("", "The request has no body. Send a JSON object with a `query`."),
-            ("{ \"secret\": hunter2", "The body is no JSON: line 1, column 13."),
+            (
+                "{ \"secret\": hunter2",
+                "The body is no JSON: line 1, column 13. Send an object, as in {\"query\": \"{ viewer { role } }\"}.",
+            ),
             ("7", "The body must be a JSON object, but it is a number."),
             ("{}", "`query` is missing: the text of a GraphQL document."),
             (r#"{"query":null}"#, "`query` is missing: the text of a GraphQL document."),

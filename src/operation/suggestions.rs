@@ -12,23 +12,62 @@ const SUGGESTED: usize = 3;
 /// Maximum length of a compared name. All names of the schema are shorter, and a comparison costs the product of both lengths.
 const LONGEST: usize = 64;
 
-/// The text to append to a message about an unknown field or argument. `None` if no name is similar, or the message
-/// is about something else.
+/// The text to append to a message about an unknown field, argument, input field or enum value. `None` if no name is similar,
+/// or the message is about something else.
 pub(crate) fn like(schema: &Schema, sentence: &str) -> Option<String> {
     let mut quoted = sentence.split('"').skip(1).step_by(2);
-    let (unknown, place) = (quoted.next()?, quoted.next()?);
+    if let Some(rest) = sentence.strip_prefix("expected value of type ") {
+        let (ty, found) = rest.split_once(", found ")?;
+        let ty = ty.trim_matches(['!', '[', ']']);
+        let is_quoted = found == "a string" && matches!(ty, "Int" | "Float" | "Boolean");
+        let values = enum_values(schema, ty).map(|values| format!("; enum values have no quotes.{values}"));
+        return values.or_else(|| is_quoted.then(|| ". Write it without quotes.".to_owned()));
+    }
+    let unknown = quoted.next()?;
+    let place = quoted.next()?;
+    if sentence.starts_with("Cannot query field") {
+        let of = schema.types.get(place)?;
+        return in_nodes(schema, of, unknown).or_else(|| similar(unknown, fields(of)));
+    }
+    if sentence.starts_with("Unknown argument") {
+        let (of_type, field) = place.split_once('.')?;
+        let field = schema.type_field(of_type, field).ok()?;
+        return similar(unknown, field.arguments.iter().map(|argument| argument.name.as_str()).collect());
+    }
+    if sentence.starts_with("Field ") && sentence.contains(" is not defined by type ") {
+        return similar_input_fields(schema, place, unknown);
+    }
+    if sentence.starts_with("Value ") && sentence.contains(" does not exist in ") {
+        return enum_values(schema, place);
+    }
+    None
+}
+
+/// The values of an enum.
+pub(crate) fn enum_values(schema: &Schema, name: &str) -> Option<String> {
+    let ExtendedType::Enum(definition) = schema.types.get(name)? else { return None };
+    let values: Vec<&str> = definition.values.keys().map(|name| name.as_str()).collect();
+    Some(format!(" Allowed: {}.", values.join(", ")))
+}
+
+/// The fields of an input object with similar names.
+pub(crate) fn similar_input_fields(schema: &Schema, name: &str, unknown: &str) -> Option<String> {
+    let ExtendedType::InputObject(definition) = schema.types.get(name)? else { return None };
+    similar(unknown, definition.fields.keys().map(|name| name.as_str()).collect())
+}
+
+/// For a field of a connection's rows that was selected on the connection itself.
+fn in_nodes(schema: &Schema, connection: &ExtendedType, unknown: &str) -> Option<String> {
+    let ExtendedType::Object(connection) = connection else { return None };
+    let row = schema.types.get(connection.fields.get("nodes")?.ty.inner_named_type())?;
+    let is_known = fields(row).contains(&unknown) && !unknown.starts_with('_');
+    is_known.then(|| format!(" Did you mean \"nodes {{ {unknown} }}\"?"))
+}
+
+fn similar(unknown: &str, names: Vec<&str>) -> Option<String> {
     if unknown.len() > LONGEST {
         return None;
     }
-    let names: Vec<&str> = if sentence.starts_with("Cannot query field") {
-        fields(schema.types.get(place)?)
-    } else if sentence.starts_with("Unknown argument") {
-        let (of_type, field) = place.split_once('.')?;
-        let field = schema.type_field(of_type, field).ok()?;
-        field.arguments.iter().map(|argument| argument.name.as_str()).collect()
-    } else {
-        return None;
-    };
     let mut like: Vec<(usize, &str)> = names
         .into_iter()
         // Fields for gateways are hidden, as in introspection.
@@ -61,8 +100,8 @@ mod tests {
 
     #[test]
     fn the_nearest_names_of_the_same_type_are_suggested() {
-        let sdl =
-            "type Query { provider(id: ID): Int providers: Int provide: Int toolkit: Int _entities: Int }";
+        let sdl = "type Query { provider(id: ID): Int providers: Int provide: Int toolkit: Int _entities: Int list(f: F): Rows }
+            type Rows { nodes: [Row!]! count: Int } type Row { name: String } enum E { A B } input F { state: E }";
         let schema = Schema::parse_and_validate(sdl, "schema").unwrap();
         for (sentence, suggested) in [
             (
@@ -71,6 +110,16 @@ mod tests {
             ),
             ("Cannot query field \"Toolkits\" on type \"Query\".", Some(" Did you mean \"toolkit\"?")),
             ("Unknown argument \"ids\" on field \"Query.provider\".", Some(" Did you mean \"id\"?")),
+            ("Cannot query field \"name\" on type \"Rows\".", Some(" Did you mean \"nodes { name }\"?")),
+            ("Cannot query field \"counts\" on type \"Rows\".", Some(" Did you mean \"count\"?")),
+            ("Value \"C\" does not exist in \"E\" enum.", Some(" Allowed: A, B.")),
+            (
+                "expected value of type [E!]!, found a string",
+                Some("; enum values have no quotes. Allowed: A, B."),
+            ),
+            ("expected value of type Int, found a string", Some(". Write it without quotes.")),
+            ("expected value of type Int, found an object", None),
+            ("Field \"stat\" is not defined by type \"F\".", Some(" Did you mean \"state\"?")),
             ("Cannot query field \"_entites\" on type \"Query\".", None),
             ("Cannot query field \"viewer\" on type \"Query\".", None),
             ("Cannot query field \"provider\" on type \"Nothing\".", None),

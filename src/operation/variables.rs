@@ -13,26 +13,28 @@ use apollo_compiler::{ExecutableDocument, Node, Schema};
 use async_graphql::{Name, Value, Variables};
 
 use super::codes::Code;
-use super::errors::{GraphqlError, shortened};
+use super::errors::{GraphqlError, VALUE_CHARS_MAX, shortened, shortened_to};
 use super::literals;
+use super::suggestions;
 use super::variable_positions;
 
 /// Returns the values for an operation's variables. Values of undeclared variables are left out.
 ///
 /// # Errors
-/// One for each invalid variable. The message does not repeat the value, which may be a secret in the wrong place.
+/// One for each variable whose value does not fit. It repeats the beginning of the value, as it goes to the client only.
 pub(crate) fn coerce(
     schema: &Valid<Schema>,
     document: &ExecutableDocument,
     operation: &Operation,
     values: &JsonMap,
+    suggests: bool,
 ) -> Result<Variables, Vec<GraphqlError>> {
     if operation.variables.is_empty() {
         return Ok(Variables::default());
     }
     let values = &with_defaults(schema, operation, with_whole_numbers(schema, operation, values));
     let Ok(coerced) = coerce_variable_values(schema, operation, values) else {
-        return Err(refusals(schema, operation, values));
+        return Err(refusals(schema, operation, values, suggests));
     };
     if coerced.values().any(JsonValue::is_null) {
         let misplaced = variable_positions::check_nulls(schema, document, operation, &coerced);
@@ -113,7 +115,12 @@ fn whole(number: &serde_json::Number) -> Option<serde_json::Number> {
 
 /// apollo-compiler stops at the first invalid variable and names it in a message only, so each variable is coerced
 /// alone to report all errors.
-fn refusals(schema: &Valid<Schema>, operation: &Operation, values: &JsonMap) -> Vec<GraphqlError> {
+fn refusals(
+    schema: &Valid<Schema>,
+    operation: &Operation,
+    values: &JsonMap,
+    suggests: bool,
+) -> Vec<GraphqlError> {
     let mut alone = operation.clone();
     let refusal = |variable: &Node<VariableDefinition>| {
         alone.variables = vec![variable.clone()];
@@ -125,23 +132,44 @@ fn refusals(schema: &Valid<Schema>, operation: &Operation, values: &JsonMap) -> 
                 format!("Variable \"${name}\" of non-null type \"{ty}\" must not be null.")
             }
             Some(_) => {
-                let detail = without_value(&refused.message().to_string());
-                format!("Variable \"${name}\" got an invalid value for type \"{ty}\": {detail}.")
+                let (detail, hint) = detail(schema, &refused.message().to_string());
+                let sentence =
+                    format!("Variable \"${name}\" got an invalid value for type \"{ty}\": {detail}.");
+                let hint = hint.filter(|_| suggests).unwrap_or_default();
+                return Some(refusal_of(shortened(sentence) + &hint));
             }
         };
-        Some(GraphqlError::new(Code::BadUserInput, shortened(sentence)).with_reason("BAD_VARIABLE"))
+        Some(refusal_of(shortened(sentence)))
     };
     operation.variables.iter().filter_map(refusal).collect()
 }
 
-/// `could not coerce variable x: "the value" to type Int`, without the value.
-fn without_value(message: &str) -> String {
-    let parts =
-        message.split_once(": ").and_then(|(what, rest)| Some((what, rest.rsplit_once(" to type ")?.1)));
-    match parts {
-        Some((what, ty)) => format!("{what} to type {ty}"),
-        None => message.to_owned(),
+fn refusal_of(message: String) -> GraphqlError {
+    GraphqlError::new(Code::BadUserInput, message).with_reason("BAD_VARIABLE")
+}
+
+/// The library's message with at most the beginning of the value, and a hint about what is allowed.
+fn detail(schema: &Schema, message: &str) -> (String, Option<String>) {
+    // `Input object has key staus not in type F`
+    if let Some((key, ty)) =
+        message.strip_prefix("Input object has key ").and_then(|rest| rest.rsplit_once(" not in type "))
+    {
+        let hint = suggestions::similar_input_fields(schema, ty, key);
+        return (format!("\"{ty}\" has no field \"{}\"", shortened_to(VALUE_CHARS_MAX, key)), hint);
     }
+    if let Some(field) = message.strip_prefix("Missing value for non-null input object field ") {
+        return (format!("the required field \"{field}\" is missing"), None);
+    }
+    // `could not coerce input field F.first: "the value" to type Int`
+    let parts =
+        message.split_once(": ").and_then(|(what, rest)| Some((what, rest.rsplit_once(" to type ")?)));
+    let Some((what, (value, ty))) = parts else { return (message.to_owned(), None) };
+    let value = shortened_to(VALUE_CHARS_MAX, value);
+    let text = match what.strip_prefix("could not coerce input field ") {
+        Some(field) => format!("{value} at \"{field}\" is not a value of type \"{ty}\""),
+        None => format!("{value} is not a value of type \"{ty}\""),
+    };
+    (text, suggestions::enum_values(schema, ty))
 }
 
 fn object(map: JsonMap) -> Value {

@@ -244,11 +244,15 @@ async fn each_malformed_document_id_has_its_own_message() {
         ),
         (
             json!({ "query": HELLO, "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "banana" } } }),
-            "`extensions.persistedQuery.sha256Hash` must be the SHA-256 of the document's text: 64 hexadecimal digits.",
+            "`extensions.persistedQuery.sha256Hash` has 6 characters: it must be the SHA-256 of the document's text, 64 hexadecimal digits.",
         ),
         (
             json!({ "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "banana" } } }),
-            "`extensions.persistedQuery.sha256Hash` must be the SHA-256 of the document's text: 64 hexadecimal digits.",
+            "`extensions.persistedQuery.sha256Hash` has 6 characters: it must be the SHA-256 of the document's text, 64 hexadecimal digits.",
+        ),
+        (
+            json!({ "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "g".repeat(64) } } }),
+            "`extensions.persistedQuery.sha256Hash` has other characters than hexadecimal digits: it must be the SHA-256 of the document's text, 64 hexadecimal digits.",
         ),
         (
             json!({ "extensions": { "persistedQuery": null } }),

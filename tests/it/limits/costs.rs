@@ -18,7 +18,7 @@ async fn complexity_is_fields_times_page_sizes() {
     // 1 connection, `nodes`, 100 × a connection with its `nodes`, 100 × 100 × 5.
     assert_eq!(
         sentence,
-        "The operation could return 50202 fields with these page sizes; 50000 are allowed. `providers` has 50202 of them."
+        "The operation could return 50202 fields; 50000 are allowed. Lower `first`, or select fewer fields. `providers` has 50202 of them."
     );
     assert_eq!(at, json!([{ "line": 1, "column": 3 }]));
 }
@@ -57,7 +57,7 @@ async fn upstream_calls_are_estimated_before_the_first_call() {
     assert_eq!(reason, "UPSTREAM_CALLS");
     assert_eq!(
         sentence,
-        "The operation could cause 22 upstream calls; 20 are allowed. `connectedAccounts` has 21 of them."
+        "The operation could cause 22 upstream calls; 20 are allowed. Lower `first`, or request fewer lists. `connectedAccounts` has 21 of them."
     );
     assert_eq!(at, json!([{ "line": 1, "column": 62 }]));
 }

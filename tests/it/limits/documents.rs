@@ -68,7 +68,7 @@ async fn depth_counts_fields_inside_fragments() {
     assert_eq!(reason, "DEPTH");
     assert_eq!(
         sentence,
-        "The operation nests fields 16 levels deep; 15 are allowed, and `__typename` lies beyond them."
+        "The operation nests fields 16 levels deep; 15 are allowed, and `__typename` lies beyond them. Split it into several."
     );
     assert_eq!(at.as_array().unwrap().len(), 1);
 
@@ -88,7 +88,10 @@ async fn aliases_and_directives_count_for_each_fragment_spread() {
     world.data(&format!("{{ {} }}", aliases(100))).await;
     let (reason, sentence, at) = refused(&world, &format!("{{ {} }}", aliases(101)), json!({})).await;
     assert_eq!(reason, "ALIASES");
-    assert_eq!(sentence, "The operation has 101 aliases, fragments spread out; 100 are allowed.");
+    assert_eq!(
+        sentence,
+        "The operation has 101 aliases, fragments spread out; 100 are allowed. Use a field for many ids, or several operations."
+    );
     assert_eq!(at[0]["line"], 1);
     let twice = format!("{{ ...F ... {{ ...F }} }} fragment F on Query {{ {} }}", aliases(51));
     assert!(refused(&world, &twice, json!({})).await.1.contains("102 aliases"));
@@ -96,7 +99,10 @@ async fn aliases_and_directives_count_for_each_fragment_spread() {
     let directives = |count: usize| "... @skip(if: true) { __typename } ".repeat(count);
     let (reason, sentence, _) = refused(&world, &format!("{{ {} }}", directives(51)), json!({})).await;
     assert_eq!(reason, "DIRECTIVES");
-    assert_eq!(sentence, "The operation has 51 directives, fragments spread out; 50 are allowed.");
+    assert_eq!(
+        sentence,
+        "The operation has 51 directives, fragments spread out; 50 are allowed. Remove some, or use several operations."
+    );
 }
 
 #[tokio::test(start_paused = true)]
