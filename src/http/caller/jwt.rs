@@ -152,7 +152,7 @@ impl Verifier {
         // The library accepts a list; the claim is one string (RFC 7519, 4.1.1).
         match decoded.claims.get("iss") {
             Some(Value::String(_)) => Ok(decoded.claims),
-            _ => Err(HttpError::bad_credentials(sentences::INCOMPLETE)),
+            _ => Err(invalid(refusals::INCOMPLETE)),
         }
     }
 
