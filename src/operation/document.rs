@@ -127,7 +127,8 @@ impl Documents {
             parser = parser.token_limit(limits.tokens);
         }
         let text = &*source_text::without_descriptions(text);
-        let syntax = parser.parse_ast(text, "document").map_err(|found| self.parse_errors(text, &found.errors))?;
+        let syntax =
+            parser.parse_ast(text, "document").map_err(|found| self.parse_errors(text, &found.errors))?;
         let too_large = |bound: bounds::TooLarge| {
             vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).with_reason(bound.reason())]
         };
