@@ -29,7 +29,7 @@ use crate::telemetry::log_writer;
 
 /// End of the help of commands that read settings: the sources of settings.
 const SETTINGS_HELP: &str = "Settings come from the defaults, the file of --config, environment variables and flags; later \
-    ones win. The variable of http.listen is SWITCHBOARD__HTTP__LISTEN. `switchboard check` prints the settings in force. \
+    ones win. The variable of http.listen is SWITCHBOARD__HTTP__LISTEN. `switchboard check --all` prints the settings in force. \
     All settings: https://github.com/switchboard-graphql/switchboard/blob/main/docs/configuration.md";
 
 /// One GraphQL API over two REST APIs: LeadLex's integrations and Composio's connected accounts.

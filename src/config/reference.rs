@@ -21,7 +21,7 @@ All settings with their defaults. A test writes this page from
 `SWITCHBOARD_BLESS=1 cargo test --lib config::reference`.
 
 Later sources override earlier ones: defaults, the file of `--config FILE`, environment variables, flags. A file
-contains only the settings that differ from the defaults. `switchboard check` prints the settings in force and the
+contains only the settings that differ from the defaults. `switchboard check --all` prints the settings in force and the
 source of each, and `serve` refuses to start if a setting is unknown or invalid.
 
 - An empty string means: not set. It is shown as –.
