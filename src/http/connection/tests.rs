@@ -41,7 +41,8 @@ fn served() -> Served {
         .route("/large", get(async || "x".repeat(LARGE)))
         .route("/slow", post(async |body: String| (sleep(Duration::from_secs(20)).await, body).1))
         .route("/never", get(async || std::future::pending::<&str>().await))
-        .route("/events", get(events));
+        .route("/events", get(events))
+        .route("/stalled", get(stalled));
     let server = ConnectionServer {
         routes: router.into(),
         head_limit_bytes: 16 << 10,
@@ -51,6 +52,12 @@ fn served() -> Served {
     };
     let serving = tokio::spawn(server.serve(stream, permit, watched));
     Served { client, permits, phase, is_full, serving }
+}
+
+/// A response whose feeding task finds that the client does not read.
+async fn stalled(request: Request<Body>) -> &'static str {
+    ShutdownToken::from_extensions(request.extensions()).abort_response();
+    std::future::pending().await
 }
 
 /// An endless stream with an event every ten seconds.
@@ -266,6 +273,20 @@ async fn an_http2_response_that_is_not_read_resets_its_stream_alone() {
         assert_eq!(served.frame_of(HEADERS).await.0, 9);
         assert_eq!(served.frame_of(DATA).await, (9, "hello".len()));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_stream_of_events_ends_its_http2_stream_or_its_http1_connection() {
+    let mut http2 = served();
+    http2.send(http2_without_a_window("/stalled")).await;
+    assert_eq!(http2.frame_of(RST_STREAM).await.0, 1);
+    http2.send(http2_get(3, "/")).await;
+    http2.widen(3, 100).await;
+    assert_eq!(http2.frame_of(DATA).await, (3, "hello".len()));
+
+    let mut http1 = served();
+    http1.ask("/stalled").await;
+    assert_eq!(http1.ended_after().await, 0);
 }
 
 #[tokio::test(start_paused = true)]
