@@ -158,7 +158,7 @@ fn of_failure(upstream: UpstreamName, error: &UpstreamError) -> String {
             }
             None => "it refused the request: the version of its API may have changed".to_owned(),
         },
-        UpstreamFailure::BadResponse => {
+        UpstreamFailure::BadResponse | UpstreamFailure::UnknownUsers => {
             format!("the response is not one of its API: check {section}.base_url")
         }
         UpstreamFailure::Internal => {

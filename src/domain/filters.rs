@@ -91,6 +91,15 @@ impl FilterValues {
         self.0.binary_search_by(|held| held.as_ref().cmp(value)).is_ok()
     }
 
+    /// The value, if there is exactly one.
+    #[must_use]
+    pub fn only(&self) -> Option<&str> {
+        match &*self.0 {
+            [value] => Some(value),
+            _ => None,
+        }
+    }
+
     /// The values, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(AsRef::as_ref)

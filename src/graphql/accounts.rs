@@ -51,8 +51,10 @@ object_type! {
         object toolkit: Toolkit = Toolkit(ToolkitSlug::of_upstream(&account.toolkit));
         object auth_config: AuthConfig = AuthConfig(account.clone());
 
-        /// The end user who connected the account.
+        /// The end user who connected the account; null if Composio does not name it and the query asks for no single user.
         object user: Option<User> = account.user_id.as_deref().map(User::new);
+
+        /// The ID of the end user; null as `user` is.
         user_id: Option<&str> = account.user_id.as_deref();
         status: ConnectedAccountStatus = account.status.kind().into();
 

@@ -21,6 +21,7 @@ use super::providers::Provider;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::change;
 use crate::domain::global_id::GlobalId;
+use crate::domain::input::{BadInput, BadInputReason};
 use crate::loaders::lists::providers::ListedProvider;
 use crate::loaders::watch;
 
@@ -61,6 +62,11 @@ impl Subscription {
         filter: Option<ConnectedAccountFilter>,
     ) -> Result<impl Stream<Item = ConnectedAccountChange>, FieldError> {
         let filter = filter.unwrap_or_default().check()?;
+        if operation(ctx).loader().hides_users_of_changes(&filter) {
+            let message = "`userIds`: Composio does not name the users of accounts, so changes cannot be filtered by user. \
+                Omit the list, or subscribe as a MEMBER of one user.";
+            return Err(BadInput::new(BadInputReason::BadFilter, message).into());
+        }
         let Event::Account(change) = ctx.data_unchecked::<Event>() else {
             return Ok(stream::iter(None));
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::lists::provider_page::ProviderQuery;
 use super::lists::providers::ListedProvider;
-use super::lists::scan::Scan;
+use super::lists::scan::{Reader, Scan};
 use super::loader::OperationLoader;
 use super::watch::change::{AccountChange, ProviderChange};
 use crate::domain::filters::AccountFilter;
@@ -16,6 +16,14 @@ impl OperationLoader {
     pub fn matches_provider_change(&self, change: &ProviderChange, query: &ProviderQuery) -> bool {
         let matches = |listed: &Arc<ListedProvider>| query.admits(listed, self.health_evaluator());
         change.states.before().into_iter().chain(change.states.after()).any(matches)
+    }
+
+    /// Whether a filter by users cannot be applied to changes, because Composio does not name the users of accounts. A
+    /// member's changes come from its own feed.
+    #[must_use]
+    pub fn hides_users_of_changes(&self, filter: &AccountFilter) -> bool {
+        let hides = |reader: Reader| self.sources.lists.are_users_hidden(&reader.credential.fingerprint());
+        self.view.is_full() && filter.user_ids.is_some() && self.reader().is_some_and(hides)
     }
 
     /// Whether an account's change matches. It also matches if only the state before it did.

@@ -10,6 +10,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use serde_json::{Value, json};
 
+use super::accounts::Account;
 use super::query::ListQuery;
 use super::quota::MINUTE;
 use super::settings::Settings;
@@ -36,8 +37,8 @@ pub(super) async fn list(State(sandbox): State<Sandbox>, uri: Uri, headers: Head
     match pages::page(&accounts, &asked, holdings.auth_configs, cursor, ties) {
         Err(wrong) => invalid(&[wrong.to_owned()]),
         Ok(page) => {
-            let items: Vec<Value> =
-                page.rows.iter().map(|row| item::item(row, holdings.auth_configs)).collect();
+            let item = |row: &&Account| returned(&sandbox, item::item(row, holdings.auth_configs));
+            let items: Vec<Value> = page.rows.iter().map(item).collect();
             Json(json!({
                 "items": items,
                 "next_cursor": page.next_cursor,
@@ -68,9 +69,19 @@ pub(super) async fn one(
     let holdings = sandbox.inner.tenants.of(tenant);
     let accounts = holdings.accounts.read().unwrap_or_else(PoisonError::into_inner);
     match accounts.get(&id) {
-        Some(account) => Json(item::one(account, holdings.auth_configs)).into_response(),
+        Some(account) => Json(returned(&sandbox, item::one(account, holdings.auth_configs))).into_response(),
         None => refuse(&sandbox, StatusCode::NOT_FOUND, "Connected account not found", &[]),
     }
+}
+
+/// The account as the sandbox's settings let it be returned.
+fn returned(sandbox: &Sandbox, mut account: Value) -> Value {
+    if sandbox.inner.settings.without_user_id
+        && let Some(fields) = account.as_object_mut()
+    {
+        fields.remove("user_id");
+    }
+    account
 }
 
 /// Counts the call and returns what the key gives access to.

@@ -32,6 +32,10 @@ pub struct Settings {
     /// The order of accounts with the same timestamp in a reversed list.
     #[arg(long, value_enum, default_value_t = Ties::Mirrored)]
     pub ties: Ties,
+
+    /// Return accounts without `user_id`, which Composio is withdrawing from its responses.
+    #[arg(long)]
+    pub without_user_id: bool,
 }
 
 impl Default for Settings {
@@ -44,6 +48,7 @@ impl Default for Settings {
             composio_plan: ComposioPlan::Pro,
             cursor: CursorKind::Page,
             ties: Ties::Mirrored,
+            without_user_id: false,
         }
     }
 }

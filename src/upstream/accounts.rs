@@ -34,6 +34,9 @@ pub struct AccountPage {
     pub rows_sent: usize,
     /// Cursor of the next page; `None` at the end.
     pub next_cursor: Option<Box<str>>,
+    /// Whether any row names its user. Composio is withdrawing `user_id` from its responses
+    /// (docs/upstreams.md#composio-changes).
+    pub names_users: bool,
     /// Number of matching accounts over all pages, if the upstream stated it.
     pub total_items: Option<u64>,
     /// The unreadable parts.

@@ -34,6 +34,8 @@ pub enum UpstreamFailure {
     Rejected,
     /// The response could not be decoded.
     BadResponse,
+    /// The response does not name the users of its accounts, and the filter by user is not reliable.
+    UnknownUsers,
     /// A bug of Switchboard while reading the response.
     Internal,
 }
@@ -51,7 +53,7 @@ impl UpstreamFailure {
             Self::Unauthorized => "UPSTREAM_UNAUTHORIZED",
             Self::Forbidden => "UPSTREAM_FORBIDDEN",
             Self::Rejected => "UPSTREAM_REJECTED",
-            Self::BadResponse => "UPSTREAM_BAD_RESPONSE",
+            Self::BadResponse | Self::UnknownUsers => "UPSTREAM_BAD_RESPONSE",
             Self::Internal => "INTERNAL",
         }
     }
@@ -230,6 +232,12 @@ impl fmt::Display for UpstreamError {
             UpstreamFailure::Forbidden => write!(f, "{name} does not permit this with the key in use."),
             UpstreamFailure::Rejected => write!(f, "{name} did not accept the request."),
             UpstreamFailure::BadResponse => write!(f, "{name} returned a response that cannot be read."),
+            UpstreamFailure::UnknownUsers => {
+                write!(
+                    f,
+                    "{name} returned accounts without their users, and its filter by user is not reliable."
+                )
+            }
             UpstreamFailure::Internal => {
                 write!(f, "{name} responded, but an internal error of Switchboard prevented reading it.")
             }

@@ -8,6 +8,7 @@ mod example_documents;
 mod failures;
 mod freshness;
 mod health;
+mod hidden_users;
 mod invalid_input;
 mod malicious_upstream;
 mod members;

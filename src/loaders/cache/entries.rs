@@ -225,6 +225,11 @@ where
             self.upstream_cache.withdraw(&key.credential(), began.epoch);
             return None;
         }
+        if error.failure == UpstreamFailure::UnknownUsers {
+            // An earlier value was read through the same filter.
+            self.entries.invalidate(key);
+            return None;
+        }
         let now = self.now();
         let mut entry = self.usable(key, now)?;
         let requested = error.retry_after.unwrap_or_default();

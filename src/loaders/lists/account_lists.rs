@@ -1,23 +1,22 @@
 //! Lists of accounts, read page by page through the cache.
 //!
 //! [`AccountLists`] is the entry point of everything that reads a list: `paging`, `multi_parent`, `counts`, `by_id`
-//! and the change feeds. It drops rows that the filter does not allow, and remembers which page precedes which.
+//! and the change feeds. `page_fetcher` reads a page that is not cached. It remembers which page precedes which.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::page_fetcher::PageFetcher;
 use super::scan::{Page, PageKey, Scan, ScanKey};
 use crate::domain::accounts::SharedAccount;
-use crate::domain::clock::Clock;
+use crate::domain::credential::Fingerprint;
 use crate::domain::filters::AccountFilter;
 use crate::domain::global_id::IdKey;
-use crate::domain::health::HealthRules;
 use crate::domain::input::BadInput;
-use crate::domain::problems::{ProblemLocation, ProblemReports, ProblemRule, Problems};
+use crate::domain::problems::ProblemReports;
 use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::loaders::cache::freshness::{Cached, Freshness, FreshnessState, StalePolicy, ValueSource};
 use crate::loaders::cache::key::Weigh;
@@ -25,7 +24,7 @@ use crate::loaders::cache::read_through::Cache;
 use crate::loaders::cache::upstream_cache::UpstreamCache;
 use crate::loaders::settings::ListSettings;
 use crate::loaders::stats::PartKey;
-use crate::upstream::accounts::{AccountPage, AccountsClient};
+use crate::upstream::accounts::AccountsClient;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::quota::Purpose;
 
@@ -55,7 +54,7 @@ const REVERSE_PAGE_TTL: Duration = Duration::from_secs(3_600);
 
 /// The account lists of all credentials.
 pub struct AccountLists {
-    client: AccountsClient,
+    fetcher: PageFetcher,
     settings: ListSettings,
     ids: Option<IdKey>,
     upstream_cache: Arc<UpstreamCache<Composio>>,
@@ -76,7 +75,7 @@ impl AccountLists {
     ) -> Self {
         let shares = upstream_cache.settings.shares();
         Self {
-            client,
+            fetcher: PageFetcher::new(client, upstream_cache.clock),
             ids,
             pages: Cache::new(&upstream_cache, shares.pages, "page")
                 .with_variant(settings.page_rows.to_string()),
@@ -111,7 +110,25 @@ impl AccountLists {
     }
 
     pub(crate) fn client(&self) -> &AccountsClient {
-        &self.client
+        &self.fetcher.client
+    }
+
+    /// Whether Composio's last response to a credential named no users.
+    pub(crate) fn are_users_hidden(&self, credential: &Fingerprint<Composio>) -> bool {
+        self.fetcher.ownership.are_users_hidden(credential)
+    }
+
+    /// Whether the rows of a page that was read for several users name none of them. If so, joined lists of users are not
+    /// read any more, until a response names users.
+    pub(super) fn hides_users(&self, scan: &Scan, page: &Page) -> bool {
+        let is_of_several = scan.key.filter.user_ids.as_ref().is_some_and(|users| users.only().is_none());
+        let hides = is_of_several
+            && !page.items.is_empty()
+            && page.items.iter().all(|account| account.user_id.is_none());
+        if hides {
+            self.fetcher.ownership.users_are_hidden(&scan.key.credential);
+        }
+        hides
     }
 
     pub(crate) fn settings(&self) -> &ListSettings {
@@ -131,14 +148,14 @@ impl AccountLists {
         stale_policy: StalePolicy,
     ) -> Result<Cached<Arc<Page>>, UpstreamError> {
         let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
-        let (client, limit, ttl) =
-            (self.client.clone(), self.settings.page_rows, self.upstream_cache.settings.accounts_ttl());
-        let (fetched, at, clock) = (scan.clone(), cursor.clone(), self.upstream_cache.clock);
+        let (fetcher, limit, ttl) =
+            (self.fetcher.clone(), self.settings.page_rows, self.upstream_cache.settings.accounts_ttl());
+        let (fetched, at) = (scan.clone(), cursor.clone());
         let fetch = move |purpose| {
-            let (client, scan, at) = (client.clone(), fetched.clone(), at.clone());
+            let (fetcher, scan, at) = (fetcher.clone(), fetched.clone(), at.clone());
             async move {
-                let page = fetch_page(&client, &scan, at.as_deref(), limit, purpose, clock).await?;
-                Ok((Arc::new(page), client.fresh_for(&scan.reader.credential, ttl)))
+                let page = fetcher.fetch(&scan, at.as_deref(), limit, purpose).await?;
+                Ok((Arc::new(page), fetcher.client.fresh_for(&scan.reader.credential, ttl)))
             }
         };
         let started_at = Instant::now();
@@ -164,15 +181,14 @@ impl AccountLists {
         cursor: Option<Arc<str>>,
         since: Instant,
     ) -> Result<Cached<Arc<Page>>, UpstreamError> {
-        let (limit, clock) = (self.settings.page_rows, self.upstream_cache.clock);
+        let limit = self.settings.page_rows;
         let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
         let fresh_for = || {
             let ttl = self.upstream_cache.settings.accounts_ttl();
-            self.client.fresh_for(&scan.reader.credential, ttl)
+            self.client().fresh_for(&scan.reader.credential, ttl)
         };
         let fetch = async {
-            let (client, purpose) = (&self.client, Purpose::Needed);
-            let page = fetch_page(client, scan, cursor.as_deref(), limit, purpose, clock).await?;
+            let page = self.fetcher.fetch(scan, cursor.as_deref(), limit, Purpose::Needed).await?;
             Ok((Arc::new(page), fresh_for()))
         };
         let (asked_at, began) = (Instant::now(), self.pages.begin(&key));
@@ -200,7 +216,7 @@ impl AccountLists {
             self.settings.page_rows,
             self.upstream_cache.clock,
         );
-        let fetch = fetch_page(&self.client, scan, cursor.as_deref(), limit, purpose, clock);
+        let fetch = self.fetcher.fetch(scan, cursor.as_deref(), limit, purpose);
         let (page, fetched) = match since {
             None => {
                 let fetched = clock.instant_now();
@@ -210,7 +226,7 @@ impl AccountLists {
                 let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
                 let ttl = self.upstream_cache.settings.accounts_ttl();
                 let fetch = async {
-                    Ok((Arc::new(fetch.await?), self.client.fresh_for(&scan.reader.credential, ttl)))
+                    Ok((Arc::new(fetch.await?), self.client().fresh_for(&scan.reader.credential, ttl)))
                 };
                 self.pages.read_since(key, since, fetch).await?
             }
@@ -285,15 +301,14 @@ impl AccountLists {
             let page = self.page(scan, None, StalePolicy::AllowStale).await?;
             return Ok(page.map(|page| page.total(&scan.reader.view, true)));
         }
-        let (client, counted, ttl) =
-            (self.client.clone(), scan.clone(), self.upstream_cache.settings.accounts_ttl());
-        let clock = self.upstream_cache.clock;
+        let (fetcher, counted, ttl) =
+            (self.fetcher.clone(), scan.clone(), self.upstream_cache.settings.accounts_ttl());
         let fetch = move |purpose| {
-            let (client, scan) = (client.clone(), counted.clone());
+            let (fetcher, scan) = (fetcher.clone(), counted.clone());
             async move {
-                let page = fetch_page(&client, &scan, None, 1, purpose, clock).await?;
+                let page = fetcher.fetch(&scan, None, 1, purpose).await?;
                 let total = ListTotal { items: page.total_items, problems: page.problems };
-                Ok((total, client.fresh_for(&scan.reader.credential, ttl)))
+                Ok((total, fetcher.client.fresh_for(&scan.reader.credential, ttl)))
             }
         };
         let started_at = Instant::now();
@@ -306,36 +321,6 @@ impl AccountLists {
         }
         total.map(|total| total.map(|total| total.items))
     }
-}
-
-/// Fetches one page from the upstream.
-pub(crate) async fn fetch_page(
-    client: &AccountsClient,
-    scan: &Scan,
-    cursor: Option<&str>,
-    limit: usize,
-    purpose: Purpose,
-    clock: Clock,
-) -> Result<Page, UpstreamError> {
-    let ScanKey { filter, order, .. } = &*scan.key;
-    if filter.matches_nothing() {
-        // The upstream treats an empty list of values as no filter and would return everything
-        // (docs/upstreams.md#composio-list-request).
-        return Ok(Page {
-            items: Vec::new(),
-            rows_sent: 0,
-            rows_set_aside: 0,
-            next_cursor: None,
-            total_items: Some(0),
-            problems: ProblemReports::new(),
-        });
-    }
-    let mut page = client.fetch_page(&scan.reader.credential, filter, *order, cursor, limit, purpose).await?;
-    drop_disallowed(client, scan, &mut page);
-    let AccountPage { items, rows_sent, next_cursor, total_items, problems } = page;
-    let (next_cursor, problems) = (next_cursor.map(Into::into), problems.reports());
-    let page = Page { items, rows_sent, rows_set_aside: 0, next_cursor, total_items, problems };
-    Ok(drop_recently_pending(scan, page, cursor.is_none(), clock.now()))
 }
 
 /// Describes a call in a trace: the kinds of its filters and the number of their values, but no value.
@@ -368,37 +353,6 @@ fn describe(scan: &ScanKey, part: &str) -> String {
         text.push_str(", by account type");
     }
     text
-}
-
-/// Removes and counts the rows that the filter does not allow.
-fn drop_disallowed(client: &AccountsClient, scan: &Scan, page: &mut AccountPage) {
-    let before = page.items.len();
-    page.items.retain(|account| scan.admits(account));
-    let rows = before - page.items.len();
-    if rows > 0 {
-        // The upstream's total counts the removed rows too.
-        page.total_items = None;
-        let mut problems = Problems::none(UpstreamName::Composio);
-        let (place, count) =
-            (ProblemLocation { row: None, field: "" }, u64::try_from(rows).unwrap_or(u64::MAX));
-        for noted in [&mut problems, &mut page.problems] {
-            noted.note(place, ProblemRule::NotInFilter, count);
-        }
-        client.count_problems(&problems);
-    }
-}
-
-/// Removes the accounts that have not been pending for long enough. The upstream cannot filter by that, so other pages
-/// contain such rows too, and only a list of one page has a known total.
-fn drop_recently_pending(scan: &Scan, mut page: Page, is_first: bool, now: Timestamp) -> Page {
-    let Some(abandoned_after) = scan.key.filter.pending_longer_than else { return page };
-    let rules = HealthRules { abandoned_after, sync_stale_after: None };
-    let before = page.items.len();
-    page.items.retain(|account| rules.evaluate_account(account, now).needs_attention);
-    page.rows_set_aside = before - page.items.len();
-    let is_whole = is_first && page.next_cursor.is_none() && page.rows_unread() == 0;
-    page.total_items = is_whole.then(|| u64::try_from(page.items.len()).ok()).flatten();
-    page
 }
 
 /// Number of accounts of a scan, as reported by its upstream.

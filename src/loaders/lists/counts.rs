@@ -179,13 +179,17 @@ impl Counting<'_> {
         parents: &[Parent],
     ) -> Result<Option<HashMap<Parent, Counts>>, UpstreamError> {
         let calls = parents.len() * self.calls_each();
-        if calls <= 1 {
+        let are_users = matches!(parents, [Parent::User(_), _, ..]);
+        if calls <= 1 || (are_users && self.lists.are_users_hidden(&self.reader.credential.fingerprint())) {
             return Ok(None);
         }
         let joined = self.list(&Parent::union(parents));
         // Reads the first page, not a single row: if the walk is cheaper, this is its first step.
-        let Some(total) = self.lists.page(&joined, None, StalePolicy::AllowStale).await?.value.total_items
-        else {
+        let first = self.lists.page(&joined, None, StalePolicy::AllowStale).await?.value;
+        if are_users && self.lists.hides_users(&joined, &first) {
+            return Ok(None);
+        }
+        let Some(total) = first.total_items else {
             return Ok(None);
         };
         let pages =

@@ -97,7 +97,7 @@ impl MultiParentRead<'_> {
             parents.into_iter().partition(|parent| self.is_joinable(parent));
         let mut short = joinable;
         for _ in 0..JOINED_ROUNDS {
-            if short.len() < 2 {
+            if short.len() < 2 || !self.can_split_rows(&short) {
                 break;
             }
             short = self.ask_joined(short, &mut slices).await;
@@ -109,6 +109,12 @@ impl MultiParentRead<'_> {
         });
         slices.extend(answered.buffer_unordered(CALLS_AT_ONCE).collect::<Vec<_>>().await);
         slices
+    }
+
+    /// Whether the rows of a list that is joined over these parents show which parent they belong to.
+    fn can_split_rows(&self, parents: &[Parent]) -> bool {
+        let are_users = matches!(parents.first(), Some(Parent::User(_)));
+        !(are_users && self.lists.are_users_hidden(&self.reader.credential.fingerprint()))
     }
 
     /// Whether a parent's list may be read as part of a joined list. A cursor belongs to one list only. A
@@ -131,12 +137,19 @@ impl MultiParentRead<'_> {
         let group_size = parents.len().div_ceil(groups.max(1)).max(1);
         let calls = groups_of(&parents, group_size).into_iter().map(|group| async move {
             let joined = self.scan(&Parent::union(group));
-            (group, self.lists.page(&joined, None, StalePolicy::AllowStale).await)
+            let page = self.lists.page(&joined, None, StalePolicy::AllowStale).await;
+            let hides_parents = matches!(group.first(), Some(Parent::User(_)))
+                && page.as_ref().is_ok_and(|page| self.lists.hides_users(&joined, &page.value));
+            (group, page, hides_parents)
         });
         let answers =
             stream::iter(calls.collect::<Vec<_>>()).buffered(CALLS_AT_ONCE).collect::<Vec<_>>().await;
         let mut short = Vec::new();
-        for (group, answer) in answers {
+        for (group, answer, hides_parents) in answers {
+            if hides_parents {
+                short.extend_from_slice(group);
+                continue;
+            }
             let short_before = short.len();
             for parent in group {
                 let slice = match &answer {

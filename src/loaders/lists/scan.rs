@@ -115,30 +115,37 @@ impl Scan {
 
     /// Whether the filter and the reader's view allow an account. An upstream that returns other rows is not trusted.
     pub(crate) fn admits(&self, account: &ConnectedAccount) -> bool {
+        allows(&self.key.filter.user_ids, account.user_id.as_deref().unwrap_or_default())
+            && self.admits_of_any_user(account)
+    }
+
+    /// The same without a look at the filter by user, for rows that do not name their users. A member's rows have the
+    /// member by now, or are not visible.
+    pub(crate) fn admits_of_any_user(&self, account: &ConnectedAccount) -> bool {
         let AccountFilter {
             ids,
             toolkits,
             statuses,
-            user_ids,
+            user_ids: _,
             auth_config_ids,
             account_type,
             pending_longer_than: _,
         } = &self.key.filter;
-        let allows = |values: &Option<FilterValues>, value: &str| {
-            values.as_ref().is_none_or(|values| values.contains(value))
-        };
         self.reader.view.shows_account(account)
             && allows(ids, &account.id)
             && allows(toolkits, &account.toolkit.to_ascii_lowercase())
             && allows(statuses, account.status.raw())
             && allows(auth_config_ids, &account.auth_config.id)
-            && allows(user_ids, account.user_id.as_deref().unwrap_or_default())
             && match (account_type.unwrap_or(AccountTypeFilter::Private), account.account_type) {
                 (AccountTypeFilter::All, _) | (_, None) => true,
                 (AccountTypeFilter::Private, Some(account_type)) => account_type == AccountType::Private,
                 (AccountTypeFilter::Shared, Some(account_type)) => account_type == AccountType::Shared,
             }
     }
+}
+
+fn allows(values: &Option<FilterValues>, value: &str) -> bool {
+    values.as_ref().is_none_or(|values| values.contains(value))
 }
 
 /// One page of a scan, as the upstream returned it.

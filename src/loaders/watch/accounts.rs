@@ -58,8 +58,14 @@ struct ListHead {
 }
 
 impl AccountPoller {
-    pub(super) fn new(sources: Arc<DataSources>, credential: Credential<Composio>, pages_max: usize) -> Self {
-        let scan = scan(credential, Some(AccountTypeFilter::All));
+    /// A poller of the accounts that a view shows.
+    pub(super) fn new(
+        sources: Arc<DataSources>,
+        credential: Credential<Composio>,
+        view: View,
+        pages_max: usize,
+    ) -> Self {
+        let scan = scan(credential, view, Some(AccountTypeFilter::All));
         Self { sources, scan, pages_max, seen: None }
     }
 
@@ -72,7 +78,8 @@ impl AccountPoller {
                     && matches!(error.status, Some(400 | 422))
                     && self.scan.key.filter.account_type.is_some() =>
             {
-                let without = scan(self.scan.reader.credential.clone(), None);
+                let Reader { credential, view, .. } = self.scan.reader.clone();
+                let without = scan(credential, view, None);
                 let page = self.sources.lists.page(&without, None, StalePolicy::RequireFresh).await?;
                 self.scan = without;
                 Ok(page)
@@ -116,6 +123,13 @@ impl AccountPoller {
 impl Poller for AccountPoller {
     type Upstream = Composio;
     type Change = AccountChange;
+
+    fn for_view(&self, view: &View) -> Option<Self> {
+        let Reader { credential, view: polled, .. } = &self.scan.reader;
+        let hides_users = self.sources.lists.are_users_hidden(&credential.fingerprint());
+        (hides_users && polled.is_full() && !view.is_full())
+            .then(|| Self::new(Arc::clone(&self.sources), credential.clone(), view.clone(), self.pages_max))
+    }
 
     async fn poll(&mut self, cause: ChangeCause) -> Result<PollResult<AccountChange>, UpstreamError> {
         let first = self.first_page().await?;
@@ -263,10 +277,9 @@ fn is_same(before: &SharedAccount, after: &SharedAccount) -> bool {
         && before.alias == after.alias
 }
 
-fn scan(credential: Credential<Composio>, account_type: Option<AccountTypeFilter>) -> Scan {
-    // Reads the accounts of all users: each subscription filters by its own view.
+fn scan(credential: Credential<Composio>, view: View, account_type: Option<AccountTypeFilter>) -> Scan {
     // No client requested this data, so its problems are not reported.
     let stats = Arc::new(OperationStats::background());
-    let reader = Reader { credential, view: View::FULL, stats, is_prefetch: true };
+    let reader = Reader { credential, view, stats, is_prefetch: true };
     Scan::new(reader, AccountFilter { account_type, ..AccountFilter::default() }, NEWEST_CHANGE_FIRST)
 }

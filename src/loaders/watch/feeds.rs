@@ -1,8 +1,9 @@
 //! Polls each credential that clients subscribe to, and publishes the changes to its subscribers.
 //!
-//! [`ChangeFeeds::providers`] and [`ChangeFeeds::accounts`] are the entry points. The first subscriber of a credential
-//! starts a task that runs a poller (`providers`, `accounts`) and publishes to a [`ChangeFeed`] for each view. The task
-//! ends some time after the last subscriber has left.
+//! [`ChangeFeeds::providers`] and [`ChangeFeeds::accounts`] are the entry points. The first subscriber of a
+//! credential starts a task that runs a poller (`providers`, `accounts`) and publishes to a [`ChangeFeed`] for each
+//! view. The task ends some time after the last subscriber has left. If Composio does not name the users of
+//! accounts, a member's feed has a poller of its own, which reads the accounts of that user.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,7 +49,10 @@ pub struct ChangeFeeds {
     accounts: Feeds<Composio, AccountChange>,
 }
 
-type Feeds<U, E> = Mutex<HashMap<Fingerprint<U>, HashMap<View, Arc<ChangeFeed<E>>>>>;
+type Feeds<U, E> = Mutex<HashMap<PollerKey<U>, HashMap<View, Arc<ChangeFeed<E>>>>>;
+
+/// A credential, and the view that its poller reads: all, or one user's accounts.
+type PollerKey<U> = (Fingerprint<U>, View);
 
 impl ChangeFeeds {
     /// Without feeds; the first subscriber of each view creates its feed.
@@ -68,10 +72,10 @@ impl ChangeFeeds {
         after: Option<FeedPosition>,
     ) -> Result<Subscriber<ProviderChange>, SubscribeError> {
         let credential = caller.tenant.leadlex.clone().ok_or(no_key::<Leadlex>())?;
-        let poller = || ProviderPoller::new(Arc::clone(&self.sources), credential.clone());
+        let poller = |_view| ProviderPoller::new(Arc::clone(&self.sources), credential.clone());
         let upstream_cache = self.sources.providers.upstream_cache();
         let key = (credential.fingerprint(), caller.view());
-        self.subscribe(|change_feeds| &change_feeds.providers, key, after, upstream_cache, poller)
+        self.subscribe(|change_feeds| &change_feeds.providers, key, View::FULL, after, upstream_cache, poller)
     }
 
     /// Subscribes to the accounts that a caller sees, of all types.
@@ -85,13 +89,18 @@ impl ChangeFeeds {
     ) -> Result<Subscriber<AccountChange>, SubscribeError> {
         let credential = caller.tenant.composio.clone().ok_or(no_key::<Composio>())?;
         let pages_max = self.settings.walk_pages_max;
-        let poller = || AccountPoller::new(Arc::clone(&self.sources), credential.clone(), pages_max);
+        let poller =
+            |view| AccountPoller::new(Arc::clone(&self.sources), credential.clone(), view, pages_max);
         let upstream_cache = self.sources.lists.upstream_cache();
         let key = (credential.fingerprint(), caller.view());
-        self.subscribe(|change_feeds| &change_feeds.accounts, key, after, upstream_cache, poller)
+        let polled = match self.sources.lists.are_users_hidden(&key.0) {
+            true => caller.view(),
+            false => View::FULL,
+        };
+        self.subscribe(|change_feeds| &change_feeds.accounts, key, polled, after, upstream_cache, poller)
     }
 
-    /// Number of polled credentials: of LeadLex, and of Composio.
+    /// Number of pollers: of LeadLex, and of Composio.
     pub(super) fn feeds(&self) -> [u64; 2] {
         let providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner).len();
         [providers as u64, self.accounts.lock().unwrap_or_else(PoisonError::into_inner).len() as u64]
@@ -108,31 +117,34 @@ impl ChangeFeeds {
         self: &Arc<Self>,
         feeds: fn(&Self) -> &Feeds<W::Upstream, W::Change>,
         (credential, view): (Fingerprint<W::Upstream>, View),
+        polled: View,
         after: Option<FeedPosition>,
         upstream_cache: &Arc<UpstreamCache<W::Upstream>>,
-        poller: impl FnOnce() -> W,
+        poller: impl FnOnce(View) -> W,
     ) -> Result<Subscriber<W::Change>, SubscribeError> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| SubscribeError::TooMany)?;
-        let mut feeds_by_credential = feeds(self).lock().unwrap_or_else(PoisonError::into_inner);
-        let is_polled = feeds_by_credential.contains_key(&credential);
-        if let Some(feed) = feeds_by_credential.get(&credential).and_then(|views| views.get(&view)) {
-            return feed.subscribe(permit, after);
+        let mut feeds_by_poller = feeds(self).lock().unwrap_or_else(PoisonError::into_inner);
+        // A view has one feed, whichever poller fills it.
+        for polled in [View::FULL, view.clone()] {
+            if let Some(feed) = feeds_by_poller.get(&(credential, polled)).and_then(|views| views.get(&view))
+            {
+                return feed.subscribe(permit, after);
+            }
         }
         if after.is_some() {
             return Err(SubscribeError::PositionGone);
         }
         let feed = Arc::new(ChangeFeed::new(self.settings.events_max));
         let subscriber = feed.subscribe(permit, None)?;
-        feeds_by_credential.entry(credential).or_default().insert(view, feed);
-        drop(feeds_by_credential);
+        let key = (credential, polled);
+        let is_polled = feeds_by_poller.contains_key(&key);
+        feeds_by_poller.entry(key.clone()).or_default().insert(view, feed);
+        drop(feeds_by_poller);
         if !is_polled {
-            let (owner, expiries) = (Arc::clone(self), upstream_cache.expiries(&credential));
-            let (clock, poller, linger) = (upstream_cache.clock, poller(), self.settings.linger());
-            let origin = SpanOrigin::here();
-            tokio::spawn(async move {
-                let polled = PolledFeeds { owner, feeds, credential, is_registered: true };
-                poll_until_unused(poller, polled, expiries, clock, linger, &origin).await;
-            });
+            let polled =
+                PolledFeeds { owner: Arc::clone(self), feeds, key: key.clone(), is_registered: true };
+            let (clock, expiries) = (upstream_cache.clock, upstream_cache.expiries(&credential));
+            start(poller(key.1), polled, expiries, clock, SpanOrigin::here());
         }
         Ok(subscriber)
     }
@@ -142,32 +154,30 @@ impl ChangeFeeds {
 struct PolledFeeds<U: Upstream, E> {
     owner: Arc<ChangeFeeds>,
     feeds: fn(&ChangeFeeds) -> &Feeds<U, E>,
-    credential: Fingerprint<U>,
+    key: PollerKey<U>,
     is_registered: bool,
 }
 
 impl<U: Upstream, E> PolledFeeds<U, E> {
     /// Removes feeds without subscribers. Returns whether none is left; later subscribers start another poller.
     fn remove_unused(&mut self, linger: Duration) -> bool {
-        let mut feeds_by_credential =
-            (self.feeds)(&self.owner).lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(views) = feeds_by_credential.get_mut(&self.credential) {
+        let mut feeds_by_poller = (self.feeds)(&self.owner).lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(views) = feeds_by_poller.get_mut(&self.key) {
             views.retain(|_, feed| !feed.is_unused_for(linger));
             if !views.is_empty() {
                 return false;
             }
         }
-        feeds_by_credential.remove(&self.credential);
+        feeds_by_poller.remove(&self.key);
         self.is_registered = false;
         true
     }
 
     /// Removes all feeds, and ends their subscriptions.
     fn end(&mut self, error: &UpstreamError) {
-        let mut feeds_by_credential =
-            (self.feeds)(&self.owner).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut feeds_by_poller = (self.feeds)(&self.owner).lock().unwrap_or_else(PoisonError::into_inner);
         self.is_registered = false;
-        for feed in feeds_by_credential.remove(&self.credential).into_iter().flat_map(HashMap::into_values) {
+        for feed in feeds_by_poller.remove(&self.key).into_iter().flat_map(HashMap::into_values) {
             feed.end(error.clone());
         }
     }
@@ -177,10 +187,34 @@ impl<U: Upstream, E: ViewedChange> PolledFeeds<U, E> {
     /// Delivers each change to the views that show it.
     fn publish(&self, changes: Vec<E>) {
         let changes: Vec<Arc<E>> = changes.into_iter().map(Arc::new).collect();
-        let feeds_by_credential = (self.feeds)(&self.owner).lock().unwrap_or_else(PoisonError::into_inner);
-        for (view, feed) in feeds_by_credential.get(&self.credential).into_iter().flatten() {
+        let feeds_by_poller = (self.feeds)(&self.owner).lock().unwrap_or_else(PoisonError::into_inner);
+        for (view, feed) in feeds_by_poller.get(&self.key).into_iter().flatten() {
             feed.publish(changes.iter().filter_map(|change| change.seen_by(view)));
         }
+    }
+}
+
+impl<U: Upstream, E: Send + Sync + 'static> PolledFeeds<U, E> {
+    /// Moves the feeds of views that need a poller of their own, and returns them with their pollers.
+    fn split<W>(&self, poller: &W) -> Vec<(W, Self)>
+    where
+        W: Poller<Upstream = U, Change = E>,
+    {
+        let mut feeds_by_poller = (self.feeds)(&self.owner).lock().unwrap_or_else(PoisonError::into_inner);
+        let views = feeds_by_poller.get(&self.key).into_iter().flat_map(HashMap::keys);
+        let own: Vec<_> = views.filter_map(|view| Some((view.clone(), poller.for_view(view)?))).collect();
+        let mut moved = Vec::new();
+        for (view, poller) in own {
+            let feed = feeds_by_poller.get_mut(&self.key).and_then(|views| views.remove(&view));
+            let key = (self.key.0, view.clone());
+            if let Some(feed) = feed {
+                feeds_by_poller.entry(key.clone()).or_default().insert(view, feed);
+                let feeds =
+                    Self { owner: Arc::clone(&self.owner), feeds: self.feeds, key, is_registered: true };
+                moved.push((poller, feeds));
+            }
+        }
+        moved
     }
 }
 
@@ -192,21 +226,35 @@ impl<U: Upstream, E> Drop for PolledFeeds<U, E> {
     }
 }
 
+/// Starts the task of a poller.
+fn start<W: Poller>(
+    poller: W,
+    feeds: PolledFeeds<W::Upstream, W::Change>,
+    expiries: watch::Receiver<ExpiryNotice>,
+    clock: Clock,
+    origin: SpanOrigin,
+) {
+    tokio::spawn(poll_until_unused(poller, feeds, expiries, clock, origin));
+}
+
 /// Polls until there have been no subscribers for a time, or the key is rejected.
 async fn poll_until_unused<W: Poller>(
     mut poller: W,
     mut feeds: PolledFeeds<W::Upstream, W::Change>,
     mut expiries: watch::Receiver<ExpiryNotice>,
     clock: Clock,
-    linger: Duration,
-    origin: &SpanOrigin,
+    origin: SpanOrigin,
 ) {
+    let linger = feeds.owner.settings.linger();
     let mut cause = ChangeCause::Poll;
     while !feeds.remove_unused(linger) {
         expiries.mark_unchanged();
         let poll_result = origin.poll(W::Upstream::NAME).around(poller.poll(cause)).await;
         let next_at = match poll_result {
             Ok(PollResult { changes, next_at }) => {
+                for (poller, own) in feeds.split(&poller) {
+                    start(poller, own, expiries.clone(), clock, origin.clone());
+                }
                 feeds.publish(changes);
                 next_at.max(clock.instant_now() + POLL_INTERVAL_MIN)
             }
@@ -242,11 +290,14 @@ async fn expired(expiries: &mut watch::Receiver<ExpiryNotice>) -> ChangeCause {
     }
 }
 
-/// Whether only the subscriber can resolve the error, so that waiting does not help.
+/// Whether waiting does not help: the subscriber has to resolve the error, or cannot receive the changes of its user.
 fn is_final(error: &UpstreamError) -> bool {
     matches!(
         error.failure,
-        UpstreamFailure::NoCredential | UpstreamFailure::Unauthorized | UpstreamFailure::Forbidden
+        UpstreamFailure::NoCredential
+            | UpstreamFailure::Unauthorized
+            | UpstreamFailure::Forbidden
+            | UpstreamFailure::UnknownUsers
     )
 }
 

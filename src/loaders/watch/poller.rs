@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use super::change::ViewedChange;
 use crate::domain::change::ChangeCause;
 use crate::domain::upstream_name::Upstream;
+use crate::domain::view::View;
 use crate::upstream::error::UpstreamError;
 
 /// The changes that one poll found, and the time of the next.
@@ -18,6 +19,14 @@ pub(super) struct PollResult<E> {
 pub(super) trait Poller: Send + 'static {
     type Upstream: Upstream;
     type Change: ViewedChange + Send + Sync + 'static;
+
+    /// A poller of what one view shows, if the changes that this one finds do not show which view they belong to.
+    fn for_view(&self, _view: &View) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
 
     /// Polls once. The first poll finds no changes, because it has no earlier state to compare with.
     fn poll(

@@ -1,5 +1,6 @@
 //! Decodes `{"items": [{…}], "next_cursor": …, "total_items": …}` (docs/upstreams.md#composio-account).
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -117,12 +118,22 @@ fn convert<I>(page: Page<I>, fields: impl Fn(I) -> Option<Account>) -> Result<Ac
         Field::Absent => None,
     };
     let total_items = page.total_items.read().map(|Count(total)| total);
+    let names_users = Cell::new(false);
+    let read = |wire: Account, problems: &mut FieldProblems| {
+        let names_user = match &wire.user_id {
+            Field::Absent => false,
+            Field::Read(Text(user)) => !user.is_empty(),
+            Field::Unreadable => true,
+        };
+        names_users.set(names_users.get() || names_user);
+        account(wire, problems)
+    };
     let rows_sent = page.items.len();
-    let (items, problems) = rows(UpstreamName::Composio, page.items.into_iter().map(fields), account);
+    let (items, problems) = rows(UpstreamName::Composio, page.items.into_iter().map(fields), read);
     // A total below the rows that came with it is wrong, whichever of both it is.
     let total_items =
         total_items.filter(|total| usize::try_from(*total).is_ok_and(|total| total >= rows_sent));
-    Ok(AccountPage { items, rows_sent, next_cursor, total_items, problems })
+    Ok(AccountPage { items, rows_sent, names_users: names_users.get(), next_cursor, total_items, problems })
 }
 
 fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedAccount>, FieldProblem> {
@@ -222,6 +233,22 @@ mod tests {
             let page =
                 page(format!(r#"{{"items":[{ITEM},{ITEM}],"total_items":{total}}}"#).as_bytes()).unwrap();
             assert_eq!((page.items.len(), page.total_items), (2, read), "{total}");
+        }
+    }
+
+    #[test]
+    fn a_page_names_users_if_any_row_has_a_user_id() {
+        for (fields, names_users) in [
+            ("{}", false),
+            (r#"{"user_id":null}"#, false),
+            (r#"{"user_id":""}"#, false),
+            (r#"{"user_id":"user_1"}"#, true),
+            (r#"{"user_id":7}"#, true),
+            (r#"{"user_id":["user_1"]}"#, true),
+            (r#"{"user_id":"user_1","status":[]}"#, true),
+        ] {
+            let page = page(format!(r#"{{"items":[{ITEM},{}]}}"#, with(fields)).as_bytes()).unwrap();
+            assert_eq!(page.names_users, names_users, "{fields}");
         }
     }
 

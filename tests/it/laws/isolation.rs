@@ -204,8 +204,9 @@ fn forbidden_texts(world: &World, (leadlex, composio): Keys) -> Vec<String> {
     rows.chain(accounts).collect()
 }
 
-async fn check_isolation(steps: Vec<Step>) {
+async fn check_isolation(steps: Vec<Step>, without_user_id: bool) {
     let mut setup = Setup::as_shipped();
+    setup.sandbox.without_user_id = without_user_id;
     setup.sandbox.accounts = 24;
     setup.config.lists.page_rows = 10;
     setup.config.cache.stale_while_revalidate_ms = 20_000;
@@ -252,8 +253,8 @@ proptest! {
     #![proptest_config(one_tenth(cases()))]
 
     #[test]
-    fn responses_have_nothing_of_other_keys(steps in steps()) {
-        with_paused_clock(check_isolation(steps));
+    fn responses_have_nothing_of_other_keys(steps in steps(), without_user_id in any::<bool>()) {
+        with_paused_clock(check_isolation(steps, without_user_id));
     }
 }
 

@@ -6,6 +6,8 @@
 //! byte, with cursors and errors. Before any other caller's request, the upstream calls must be equal too. An
 //! ADMIN of that world must see exactly what the member sees, because hiding too much is also wrong.
 //!
+//! Both in a world whose upstream names the users of accounts, and in one that does not.
+//!
 //! If upstreams fail and values age, other callers' requests do change what a member gets: an older value, or
 //! an error. Then the property is that no response has data of another user's accounts.
 
@@ -248,8 +250,20 @@ fn request_sequence() -> impl Strategy<Value = Vec<(bool, CallerKind, RandomQuer
 #[derive(Debug, Clone)]
 struct Data([Accounts; 2]);
 
-fn world(data: &Data, page_rows: usize, keep: impl Fn(Tenant, &Account) -> bool) -> World {
-    let settings = sandbox::Settings { accounts: 0, ..sandbox::Settings::default() };
+/// Whether the upstream's responses name the users of accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UserIds {
+    Named,
+    Hidden,
+}
+
+fn user_ids() -> impl Strategy<Value = UserIds> {
+    select(vec![UserIds::Named, UserIds::Hidden])
+}
+
+fn world(data: &Data, user_ids: UserIds, page_rows: usize, keep: impl Fn(Tenant, &Account) -> bool) -> World {
+    let without_user_id = user_ids == UserIds::Hidden;
+    let settings = sandbox::Settings { accounts: 0, without_user_id, ..sandbox::Settings::default() };
     let world = World::with_network(settings, page_rows, |network| network);
     for (tenant, accounts) in [Tenant::A, Tenant::B].into_iter().zip(&data.0) {
         let kept = accounts.iter().filter(|account| keep(tenant, account)).cloned().collect();
@@ -259,8 +273,8 @@ fn world(data: &Data, page_rows: usize, keep: impl Fn(Tenant, &Account) -> bool)
 }
 
 /// A world without any user but this member.
-fn alone(data: &Data, page_rows: usize, caller_kind: CallerKind) -> World {
-    world(data, page_rows, |tenant, account| {
+fn alone(data: &Data, user_ids: UserIds, page_rows: usize, caller_kind: CallerKind) -> World {
+    world(data, user_ids, page_rows, |tenant, account| {
         tenant == caller_kind.tenant() && Some(&account.user_id) == caller_kind.user().as_ref()
     })
 }
@@ -269,14 +283,18 @@ async fn run_query(world: &World, caller: Caller, random_query: &RandomQuery) ->
     world.query_traced(caller, &random_query.document(), random_query.traced).await
 }
 
-/// The calls to Composio since the last look: the path, and the `user_ids` filter.
-fn calls(world: &World) -> Vec<(String, Option<String>)> {
+/// The calls to Composio since the last look: the path, and the `user_ids` filter. Apart from the calls that probe that
+/// filter, which are returned as a number.
+fn calls(world: &World) -> (Vec<(String, Option<String>)>, usize) {
     let requests = world.sandbox.requests().into_iter();
     let accounts = requests.filter(|request| request.upstream == EmulatedUpstream::Composio);
-    let mut calls: Vec<_> = accounts.map(|call| (call.target.clone(), call.query("user_ids"))).collect();
+    let calls: Vec<_> = accounts.map(|call| (call.target.clone(), call.query("user_ids"))).collect();
+    let is_probe =
+        |users: &Option<String>| users.as_ref().is_some_and(|users| users.starts_with("switchboard-probe-"));
+    let (probes, mut calls): (Vec<_>, Vec<_>) = calls.into_iter().partition(|(_, users)| is_probe(users));
     calls.sort_unstable();
     world.sandbox.clear_requests();
-    calls
+    (calls, probes.len())
 }
 
 /// Blanks values that legitimately differ between callers: cursors, and hidden fields of a provider.
@@ -329,12 +347,14 @@ fn as_member(mut answer: Value, random_query: &RandomQuery, caller_kind: CallerK
 
 async fn check_member_responses(
     data: &Data,
+    user_ids: UserIds,
     page_rows: usize,
     caller_kind: CallerKind,
     first: &RandomQuery,
     then: &[(CallerKind, RandomQuery)],
 ) {
-    let (all_users, single_user) = (world(data, page_rows, |_, _| true), alone(data, page_rows, caller_kind));
+    let all_users = world(data, user_ids, page_rows, |_, _| true);
+    let single_user = alone(data, user_ids, page_rows, caller_kind);
     let user = caller_kind.user();
     // Response times would reveal a different cost. Before any other caller's request, the cost is the same.
     let mut answer = run_query(&all_users, caller_kind.caller(), first).await;
@@ -346,12 +366,14 @@ async fn check_member_responses(
     );
     let calls_made = calls(&all_users);
     assert_eq!(calls_made, calls(&single_user), "{}", first.document());
+    let (calls_made, probes) = calls_made;
     assert!(calls_made.iter().all(|(_, users)| *users == user), "{calls_made:?}");
+    assert!(probes == 0 || (user_ids == UserIds::Hidden && probes == 2), "{probes} probes");
 
     for (asking, random_query) in then {
         let answer = run_query(&all_users, asking.caller(), random_query).await;
         if let Some(user) = asking.user() {
-            for (call, users) in calls(&all_users) {
+            for (call, users) in calls(&all_users).0 {
                 assert_eq!(users.as_ref(), Some(&user), "{call}");
             }
             assert_eq!(answer.get("extensions"), None, "a member receives no trace");
@@ -364,7 +386,7 @@ async fn check_member_responses(
     }
 
     // Nothing of its own is hidden. `search` matches hidden names, so those are removed.
-    let own = alone(data, page_rows, caller_kind);
+    let own = alone(data, UserIds::Named, page_rows, caller_kind);
     own.sandbox.change_providers(caller_kind.tenant(), |rows| {
         for row in rows {
             (row["display_name"], row["error_message"]) = (Value::Null, Value::Null);
@@ -470,8 +492,9 @@ fn assert_only_own_accounts(answer: &Value, accounts: &Accounts, user: &str, ran
     );
 }
 
-async fn check_under_faults(data: &Data, caller_kind: CallerKind, steps: &[Step]) {
+async fn check_under_faults(data: &Data, user_ids: UserIds, caller_kind: CallerKind, steps: &[Step]) {
     let mut setup = Setup::as_shipped();
+    setup.sandbox.without_user_id = user_ids == UserIds::Hidden;
     setup.sandbox.accounts = 0;
     setup.config.lists.page_rows = 9;
     setup.config.cache.stale_while_revalidate_ms = 20_000;
@@ -533,19 +556,20 @@ proptest! {
     #[test]
     fn member_responses_depend_only_on_its_own_accounts(
         a in few_accounts(), b in few_accounts(), page_rows in prop_oneof![2..=9_usize, Just(100)], of_b in any::<bool>(),
-        user in 0..8_u8, first in random_query(), then in request_sequence(),
+        user in 0..8_u8, first in random_query(), then in request_sequence(), user_ids in user_ids(),
     ) {
         let caller_kind = CallerKind { of_b, user: Some(user) };
         // Half of the others' requests are the member's own.
         let then: Vec<_> = then.into_iter().map(|(is_own, asking, random_query)| (if is_own { caller_kind } else { asking }, random_query)).collect();
-        with_paused_clock(check_member_responses(&Data([a, b]), page_rows, caller_kind, &first, &then));
+        with_paused_clock(check_member_responses(&Data([a, b]), user_ids, page_rows, caller_kind, &first, &then));
     }
 
     #[test]
     fn faults_and_stale_values_show_a_member_nothing_of_others(
         a in few_accounts(), b in few_accounts(), of_b in any::<bool>(), user in 0..8_u8, steps in steps(),
+        user_ids in user_ids(),
     ) {
-        with_paused_clock(check_under_faults(&Data([a, b]), CallerKind { of_b, user: Some(user) }, &steps));
+        with_paused_clock(check_under_faults(&Data([a, b]), user_ids, CallerKind { of_b, user: Some(user) }, &steps));
     }
 }
 
@@ -557,7 +581,8 @@ async fn leak_check_detects_a_leak() {
         roots: vec![root("connectedAccounts(first: 5) { ...C nodes { ...A } }".to_owned())],
         traced: true,
     };
-    let (full, own) = (world(&data, 100, |_, _| true), alone(&data, 100, caller_kind));
+    let full = world(&data, UserIds::Named, 100, |_, _| true);
+    let own = alone(&data, UserIds::Named, 100, caller_kind);
     let everything = run_query(&full, caller_kind.admin(), &random_query).await;
     assert!(everything["extensions"].is_object());
     assert_eq!(everything["data"]["r0"]["totalCount"], json!(3));

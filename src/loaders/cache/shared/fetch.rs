@@ -411,7 +411,7 @@ impl FailureMarker {
     fn of(token: &[u8], error: &UpstreamError) -> Option<Self> {
         use UpstreamFailure as F;
         let is_everybodys = match error.failure {
-            F::RateLimited => true,
+            F::RateLimited | F::UnknownUsers => true,
             F::Timeout | F::Unavailable | F::Unauthorized | F::Forbidden | F::Rejected | F::BadResponse => {
                 !error.is_held()
             }

@@ -1,0 +1,102 @@
+//! One upstream page of a scan, with only the rows that belong to it.
+//!
+//! [`PageFetcher::fetch`] calls Composio, adds the users that the response does not name ([`super::ownership`]),
+//! and drops the rows that the filter did not ask for.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::ownership::Ownership;
+use super::scan::{Page, Scan, ScanKey};
+use crate::domain::clock::Clock;
+use crate::domain::health::HealthRules;
+use crate::domain::problems::{ProblemLocation, ProblemReports, ProblemRule, Problems};
+use crate::domain::upstream_name::UpstreamName;
+use crate::upstream::accounts::{AccountPage, AccountsClient};
+use crate::upstream::error::UpstreamError;
+use crate::upstream::quota::Purpose;
+
+/// Fetches pages of accounts. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct PageFetcher {
+    pub(crate) client: AccountsClient,
+    pub(crate) ownership: Arc<Ownership>,
+    clock: Clock,
+}
+
+impl PageFetcher {
+    pub(crate) fn new(client: AccountsClient, clock: Clock) -> Self {
+        Self { client, ownership: Arc::new(Ownership::new(clock)), clock }
+    }
+
+    /// Fetches one page of at most `limit` rows.
+    ///
+    /// # Errors
+    /// As [`AccountsClient::fetch_page`], or if the users of the rows are unknown and matter.
+    pub(crate) async fn fetch(
+        &self,
+        scan: &Scan,
+        cursor: Option<&str>,
+        limit: usize,
+        purpose: Purpose,
+    ) -> Result<Page, UpstreamError> {
+        let ScanKey { filter, order, .. } = &*scan.key;
+        if filter.matches_nothing() {
+            // The upstream treats an empty list of values as no filter and would return everything
+            // (docs/upstreams.md#composio-list-request).
+            return Ok(Page {
+                items: Vec::new(),
+                rows_sent: 0,
+                rows_set_aside: 0,
+                next_cursor: None,
+                total_items: Some(0),
+                problems: ProblemReports::new(),
+            });
+        }
+        self.ownership.check(scan).await?;
+        let credential = &scan.reader.credential;
+        let mut page = self.client.fetch_page(credential, filter, *order, cursor, limit, purpose).await?;
+        self.ownership.attribute(&self.client, scan, &mut page, purpose).await?;
+        self.drop_disallowed(scan, &mut page);
+        let AccountPage { items, rows_sent, next_cursor, total_items, problems, names_users: _ } = page;
+        let (next_cursor, problems) = (next_cursor.map(Into::into), problems.reports());
+        let page = Page { items, rows_sent, rows_set_aside: 0, next_cursor, total_items, problems };
+        Ok(drop_recently_pending(scan, page, cursor.is_none(), self.clock.now()))
+    }
+
+    /// Removes and counts the rows that the filter does not allow.
+    fn drop_disallowed(&self, scan: &Scan, page: &mut AccountPage) {
+        let before = page.items.len();
+        let names_users = page.names_users;
+        page.items.retain(|account| match names_users {
+            true => scan.admits(account),
+            false => scan.admits_of_any_user(account),
+        });
+        let rows = before - page.items.len();
+        if rows > 0 {
+            // The upstream's total counts the removed rows too.
+            page.total_items = None;
+            let mut problems = Problems::none(UpstreamName::Composio);
+            let (place, count) =
+                (ProblemLocation { row: None, field: "" }, u64::try_from(rows).unwrap_or(u64::MAX));
+            for noted in [&mut problems, &mut page.problems] {
+                noted.note(place, ProblemRule::NotInFilter, count);
+            }
+            self.client.count_problems(&problems);
+        }
+    }
+}
+
+/// Removes the accounts that have not been pending for long enough. The upstream cannot filter by that, so other
+/// pages contain such rows too, and only a list of one page has a known total.
+fn drop_recently_pending(scan: &Scan, mut page: Page, is_first: bool, now: Timestamp) -> Page {
+    let Some(abandoned_after) = scan.key.filter.pending_longer_than else { return page };
+    let rules = HealthRules { abandoned_after, sync_stale_after: None };
+    let before = page.items.len();
+    page.items.retain(|account| rules.evaluate_account(account, now).needs_attention);
+    page.rows_set_aside = before - page.items.len();
+    let is_whole = is_first && page.next_cursor.is_none() && page.rows_unread() == 0;
+    page.total_items = is_whole.then(|| u64::try_from(page.items.len()).ok()).flatten();
+    page
+}
