@@ -212,14 +212,16 @@ impl<'l> PageWalk<'l> {
         }
     }
 
-    /// Restarts from the first page. A cursor that a page of this walk led to makes that page, which can be cached, useless.
+    /// Restarts from the first page. If a page of this walk returned the expired cursor, that page is not read from the cache
+    /// again.
     fn restart(&mut self, is_first: bool) {
         self.next = WalkState::At(None);
         (self.restarts, self.is_restart) = (self.restarts + 1, true);
         (self.cursors_seen, self.ids_seen) = (HashSet::new(), HashSet::new());
         (self.before, self.stale_policy) = (NoveltyCheck::default(), StalePolicy::RequireFresh);
         if !is_first {
-            self.cursors_expired_at = Some(Instant::now());
+            // On the timeline of the cached pages.
+            self.cursors_expired_at = Some(self.lists.upstream_cache().clock.instant_now());
         }
     }
 

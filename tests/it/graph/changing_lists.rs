@@ -199,3 +199,20 @@ async fn refused_upstream_cursor_restarts_the_scan() {
     assert_eq!(answer["data"]["connectedAccounts"], Value::Null);
     assert_eq!(only_error(&answer)["extensions"]["code"], "UPSTREAM_REJECTED");
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_a_clock_jump_a_refused_cursor_still_restarts_without_cached_pages() {
+    let times = Arc::new(AtomicI64::new(0));
+    let world = {
+        let times = Arc::clone(&times);
+        World::with_network(Settings::default(), PAGE_ROWS, |network| cursor_breaker(network, times))
+    };
+    world.clock().follow("2026-11-21T20:00:00Z".parse().unwrap());
+    let (after, seen) = read_first(&world, 100, &Value::Null).await;
+    world.calls();
+    times.store(1, Ordering::SeqCst);
+    let page = page(&world, json!({ "first": 20, "after": after })).await;
+    assert!(strings_at(&page, "nodes.*.connectedAccountId").iter().all(|id| !seen.contains(id)));
+    let cursors: Vec<_> = world.calls().iter().map(|call| call.contains("nonsense")).collect();
+    assert_eq!(cursors, [true, false, false], "refused, then pages one and two");
+}
