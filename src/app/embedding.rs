@@ -56,7 +56,7 @@ impl Switchboard {
 
     /// The routes of `switchboard serve`: `/graphql` over HTTP, WebSocket and event streams, and GraphiQL at `/`.
     ///
-    /// Authenticator are authenticated as `auth.mode` says. With `"none"`, the default, every request may read everything that the
+    /// Callers are authenticated as `auth.mode` says. With `"none"`, the default, every request may read everything that the
     /// API keys can read, if its `Host` is a name of this machine: set another mode before others can reach the routes.
     pub fn router(&self) -> Router {
         http::router(EdgeParts {

@@ -1,6 +1,6 @@
 //! JSON log lines: [`JsonLines`] formats events, [`JsonFields`] the fields of spans.
 //!
-//! The structure is the one of `tracing_subscriber`'s JSON format. That formatter is not used, because it parses the fields of
+//! The structure is the one of `tracing_subscriber`'s JSON format without its list of spans. That formatter is not used, because it parses the fields of
 //! the span again for every line, which made it the most expensive part of a request that is answered from the cache.
 
 use std::fmt::{self, Write};
@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// The prefix of the fields that the bridge from the `log` crate adds.
+/// The prefix of the fields that the bridge from the `log` crate adds. They are not written.
 const BRIDGE_PREFIX: &str = "log.";
 
 /// The field that holds the target of a record of the `log` crate.
@@ -68,9 +68,7 @@ pub struct JsonFields;
 
 impl<'writer> FormatFields<'writer> for JsonFields {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut members = Members::new(&mut writer);
-        fields.record(&mut members);
-        members.finish().map(drop)
+        write_members(&mut writer, fields)
     }
 
     fn add_fields(
@@ -78,11 +76,20 @@ impl<'writer> FormatFields<'writer> for JsonFields {
         current: &'writer mut FormattedFields<Self>,
         fields: &tracing::span::Record<'_>,
     ) -> fmt::Result {
-        if !current.is_empty() {
+        let mut added = String::new();
+        write_members(&mut Writer::new(&mut added), fields)?;
+        if !current.is_empty() && !added.is_empty() {
             current.fields.push(',');
         }
-        self.format_fields(current.as_writer(), fields)
+        current.fields.push_str(&added);
+        Ok(())
     }
+}
+
+fn write_members(writer: &mut Writer<'_>, fields: impl RecordFields) -> fmt::Result {
+    let mut members = Members::new(writer);
+    fields.record(&mut members);
+    members.finish().map(drop)
 }
 
 /// Writes fields as members of a JSON object.
@@ -112,7 +119,7 @@ impl<'w, 'f> Members<'w, 'f> {
             if !is_first {
                 self.writer.write_char(',')?;
             }
-            // Names are identifiers and need no escapes.
+            // Names are those in the source code and need no escapes.
             self.writer.write_char('"')?;
             self.writer.write_str(field.name())?;
             self.writer.write_str("\":")?;
@@ -230,7 +237,7 @@ mod tests {
         let written = lines(|| {
             let span =
                 tracing::info_span!("request", id = "a\"b", method = %"POST", late = tracing::field::Empty);
-            span.record("late", 1);
+            span.record("late", None::<u64>).record("late", 1);
             let _entered = span.enter();
             tracing::warn!(
                 text = "x\ny\u{1}\\", number = -3, large = u64::MAX, half = 0.5, none = None::<u64>, not_a_number = f64::NAN,
