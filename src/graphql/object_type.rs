@@ -228,7 +228,7 @@ impl<T: WriteJson> WriteJson for Vec<T> {
     }
 }
 
-/// An `ID` that is borrowed from an object: rows show several, and none needs a copy.
+/// An `ID` that is borrowed from an object, so that writing it as JSON copies nothing.
 pub(super) struct IdRef<'a>(pub(super) &'a str);
 
 impl WriteJson for IdRef<'_> {

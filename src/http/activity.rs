@@ -82,16 +82,13 @@ impl ConnectionActivity {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Records that bytes arrived. Returns whether a request head begins with them.
-    pub(crate) fn on_read(&self) -> bool {
+    /// Records that bytes arrived.
+    pub(crate) fn on_read(&self) {
         self.change(|state| {
-            let is_beginning =
-                state.active_requests == 0 && state.head_since.is_none() && !state.is_multiplexed;
-            if is_beginning {
+            if state.active_requests == 0 && state.head_since.is_none() && !state.is_multiplexed {
                 state.head_since = Some(Instant::now());
             }
-            is_beginning
-        })
+        });
     }
 
     /// Records that the client accepted bytes, or that bytes are ready and it accepted none.

@@ -1,7 +1,7 @@
 //! The socket of a connection. It reports all reads and writes to [`ConnectionActivity`].
 //!
-//! It also refuses request lines that do not end within the limit of a head: with 414 (RFC 9110, 15.5.15), because the HTTP
-//! library would answer 431, which is about header fields.
+//! It also refuses the first request of a connection if its request line does not end within the limit of a head: with 414
+//! (RFC 9110, 15.5.15), because the HTTP library would answer 431, which is about header fields.
 
 use std::io;
 use std::pin::Pin;
@@ -31,7 +31,8 @@ pub(crate) struct Socket<S> {
     /// Whether the reader was woken once at the end.
     has_woken_at_end: bool,
     head_limit_bytes: usize,
-    /// Bytes of the current request line; `None` after its end.
+    /// Bytes of the first request line; `None` after its end. Later lines are not counted: bytes after a request that was refused
+    /// early can be the rest of its body, and a second response to it would be taken for that of the next request.
     line_bytes: Option<usize>,
     /// Bytes of [`URI_TOO_LONG_RESPONSE`] that are sent.
     refusal_sent: usize,
@@ -58,9 +59,7 @@ impl<S> Socket<S> {
     }
 
     fn on_read(&mut self, bytes: &[u8]) {
-        if self.activity.on_read() {
-            self.line_bytes = Some(0);
-        }
+        self.activity.on_read();
         if let Some(line_bytes) = self.line_bytes {
             self.line_bytes = (!bytes.contains(&b'\n')).then_some(line_bytes + bytes.len());
         }

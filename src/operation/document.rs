@@ -1,15 +1,16 @@
 //! Validation of documents, cached by their text.
 //!
 //! The entry point is [`Documents::validate`]. apollo-compiler validates, because async-graphql's validation accepts
-//! documents that graphql-js rejects (nullable variables in non-null positions, conflicting fields). Only async-graphql's
-//! parsed form is used, which its executor needs. Both forms are cached, so a known text costs one lookup.
+//! documents that graphql-js rejects (nullable variables in non-null positions, conflicting fields). Of
+//! async-graphql, only the parser is used, because its executor needs its own syntax tree. Both trees are cached, so a known
+//! text costs one lookup.
 
 use std::sync::Arc;
 
 use apollo_compiler::diagnostic::{Diagnostic, ToCliReport};
 use apollo_compiler::executable::Operation;
 use apollo_compiler::parser::Parser;
-use apollo_compiler::response::GraphQLError as Judged;
+use apollo_compiler::response::GraphQLError as JsonCompatibleError;
 use apollo_compiler::validation::{DiagnosticData, DiagnosticList, Valid};
 use apollo_compiler::{ExecutableDocument, Node, Schema};
 use async_graphql::Pos;
@@ -29,13 +30,13 @@ use super::syntax_errors;
 use super::variable_positions;
 use crate::loaders::cache::bounded_map::BoundedMap;
 
-/// Memory of a cached result per byte of its text: both syntax trees, measured on introspection and on lists, and rounded up.
+/// Memory of a cached result per byte of its text: both syntax trees, measured on introspection queries and on queries of lists, rounded up.
 const BYTES_PER_TEXT_BYTE: usize = 64;
 
-/// The memory of a cached result of an empty document.
+/// The memory of a cached result apart from its text.
 const BYTES_PER_RESULT: usize = 2048;
 
-/// The memory of an error of a rejected document, of which only the text is cached besides.
+/// The memory of one error of a rejected document. Its syntax trees are not cached.
 const BYTES_PER_ERROR: usize = 512;
 
 /// A document that is valid against the schema.
@@ -57,7 +58,7 @@ pub(crate) struct Documents {
 
 /// The schema for validation is itself invalid.
 #[derive(Debug, thiserror::Error)]
-#[error("the schema cannot be read back: {0}")]
+#[error("the schema is not valid: {0}")]
 pub struct InvalidSchema(String);
 
 impl Documents {
@@ -244,7 +245,7 @@ fn is_echo(one: &Diagnostic<'_, DiagnosticData>) -> bool {
 }
 
 fn graphql_error(code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
-    let Judged { message, locations, .. } = one.unstable_to_json_compat();
+    let JsonCompatibleError { message, locations, .. } = one.unstable_to_json_compat();
     let message = match (code, one.error.unstable_error_name()) {
         (Code::GraphqlParseFailed, _) => {
             format!(
@@ -252,9 +253,9 @@ fn graphql_error(code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlErr
                 syntax_errors::in_plain_words(message.trim_start_matches("syntax error: "))
             )
         }
-        // graphql-js's message would repeat the literal, which may be a secret in the wrong place.
+        // The message in graphql-js's wording would repeat the literal, which may be a secret in the wrong place.
         (_, Some("UnsupportedValueType")) => one.error.to_string(),
-        // It would name the type that the field is of for the type that the field has.
+        // That wording would name the object's type as the field's type.
         (_, Some("MissingSubselection")) => match message.split_once(" of type ") {
             Some((field, _)) => {
                 let name = field.trim_start_matches("Field ").trim_matches('"');

@@ -123,7 +123,7 @@ async fn after_a_suspended_day_tokens_have_expired_and_data_is_old() {
     let (status, refusal) = serving.ask(&short, QUERY).await;
     assert_eq!(
         (status, &refusal["errors"][0]["message"]),
-        (StatusCode::UNAUTHORIZED, &json!("The token has expired."))
+        (StatusCode::UNAUTHORIZED, &json!("The token has expired. Get a new one from its issuer."))
     );
     let (status, after) = serving.ask(&long, QUERY).await;
     assert_eq!(status, StatusCode::OK, "{after}");

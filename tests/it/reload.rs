@@ -215,7 +215,8 @@ async fn a_token_is_valid_from_the_reload_that_adds_it_to_the_one_that_removes_i
     let lines = serving.reload(&tokens(&known, ""), "configuration reloaded");
     assert!(lines.last().unwrap().contains("auth.tokens"), "{lines:#?}");
 
-    let refused = "The token in `Authorization` is not valid.";
+    let refused =
+        "The token in `Authorization` is not valid: no [[auth.tokens]] entry of the server has its hash.";
     assert_eq!(closed(leaves).await, (4403, refused.to_owned()));
     assert_eq!(
         closed(changes).await,

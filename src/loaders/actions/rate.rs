@@ -9,12 +9,12 @@ use tokio::time::Instant;
 use crate::domain::caller::{Caller, TenantFingerprints};
 use crate::domain::view::View;
 
-/// Maximum number of callers remembered. An evicted caller starts again with no actions.
+/// Maximum number of callers remembered. An evicted caller's actions are forgotten.
 const CALLERS_MAX: u64 = 10_000;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// One caller: its tenant, its view and its name.
+/// One caller: its tenant, its view (the role, and the user of a MEMBER) and its name.
 type CallerKey = (TenantFingerprints, View, Arc<str>);
 
 /// The recent actions of each caller.

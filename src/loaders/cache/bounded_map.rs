@@ -1,10 +1,10 @@
 //! A map bounded by bytes that evicts its least used entries.
 //!
-//! [`BoundedMap`] wraps a moka cache without expiry. It is for values that are not fetched, or that may be of
-//! any age.
+//! [`BoundedMap`] wraps a moka cache without expiry. It is for values that do not
+//! expire, such as validated documents.
 //!
-//! moka defers weighing of up to 64 insertions. That is harmless for small entries. But 64 entries as large as
-//! a request allows could be many times the limit. Heavy entries are therefore weighed at once, and an entry
+//! moka defers weighing of up to 64 insertions. Until then they may exceed the limit, which is
+//! harmless for small entries. But a document can be as large as a request, and 64 of them many times the limit. Heavy entries are therefore weighed at once, and an entry
 //! above the limit is not stored.
 
 use std::borrow::Borrow;

@@ -220,6 +220,10 @@ async fn check(behaviour: &Behaviour, size: usize, has_more_selected: bool, is_s
     assert_eq!(distinct.len(), shown.len(), "a row is returned twice: {shown:?}");
     let is_all = shown.len() == behaviour.rows;
     assert!(is_all || !is_complete, "{} of {} rows, as if complete", shown.len(), behaviour.rows);
+    // In a shuffled list, the rows of equal and newer times can be on any page: a read may end early, and says so.
+    if matches!(behaviour.order, Order::Shuffled(_)) {
+        return;
+    }
     // Three pages in a row without a new row end a walk, and three expiries in one read.
     let is_empty = |(size, _): &(usize, usize)| *size == 0;
     let has_few_empty_pages = !behaviour.pages.windows(3).any(|pages| pages.iter().all(is_empty));

@@ -7,7 +7,7 @@ use crate::config::{ConfigFile, Running, switchboard};
 
 const PASSWORD: &str = "canary_never_to_be_shown";
 
-/// Runs `check` over the emulated upstreams with these Redis settings. Returns exit code, last line and
+/// Runs `check` over the emulated upstreams with these Redis settings. Returns exit code, Redis's line and
 /// complete output.
 fn check(sandbox: &str, redis: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let mut command = switchboard(&["check"]);
@@ -21,8 +21,8 @@ fn check(sandbox: &str, redis: &[(&str, &str)]) -> (Option<i32>, String, String)
     }
     let Output { status, stdout, stderr } = command.output().unwrap();
     let (printed, errors) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
-    let last = printed.lines().last().unwrap().to_owned();
-    (status.code(), last, printed + &errors)
+    let result = printed.lines().find(|line| line.starts_with("Redis")).unwrap().to_owned();
+    (status.code(), result, printed + &errors)
 }
 
 #[tokio::test]

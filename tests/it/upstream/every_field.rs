@@ -28,6 +28,9 @@ enum Kind {
     Texts,
 }
 
+/// Longer texts are unreadable.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
+
 /// A field: its path, its kind, and its value in a decoded row.
 type Field<R> = (&'static str, Kind, fn(&R) -> Option<String>);
 
@@ -242,6 +245,9 @@ fn is_exact(kind: Kind, json: &str, returned: &str) -> bool {
 
 /// Whether the value can be understood without doubt.
 fn is_plain(kind: Kind, json: &str) -> bool {
+    if json.len() > TEXT_BYTES_MAX {
+        return false;
+    }
     match serde_json::from_str::<Value>(json) {
         Ok(Value::String(text)) => match kind {
             Kind::Text | Kind::Word => true,

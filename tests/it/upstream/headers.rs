@@ -166,7 +166,9 @@ async fn check(status: StatusCode, headers: Vec<Header>) {
     if let Err(error) = &first
         && let Some(asked) = retry_after
     {
-        assert_eq!(error.retry_after.map(|wait| wait.as_secs()), Some(asked));
+        let told = error.retry_after.unwrap_or_default().as_secs();
+        // If no calls remain either, the later of both times counts.
+        assert!(told == asked || (is_used_up && told > asked), "told {told} s, asked for {asked} s");
     }
     *response.lock().unwrap() = None;
     let held = match clients.list(Needed).await {
