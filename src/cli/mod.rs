@@ -210,7 +210,7 @@ fn print(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Like [`print`], for a server: a standard output that is full or not read neither ends nor delays it.
+/// Like [`print()`], for a server: a standard output that is full or not read neither ends nor delays it.
 fn print_in_background(text: String) {
     std::thread::spawn(move || {
         if let Err(error) = print(&text) {

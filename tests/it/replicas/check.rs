@@ -51,7 +51,10 @@ async fn check_reports_redis() {
     assert_eq!(line, "Redis     WRONG  cannot connect: check redis.url and the network");
     assert!(code == Some(1) && !printed.contains(PASSWORD), "{printed}");
     let (_, line, printed) = check(sandbox, &[]);
-    assert!(line.is_empty() && printed.contains("Composio  ok "), "an unconfigured Redis is not mentioned: {printed}");
+    assert!(
+        line.is_empty() && printed.contains("Composio  ok "),
+        "an unconfigured Redis is not mentioned: {printed}"
+    );
 }
 
 #[test]
