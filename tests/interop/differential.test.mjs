@@ -31,7 +31,7 @@ const NAMED = [
   },
   {
     reason: 'a JSON number with an exponent, above 2^53, is not exact: as an ID it could name another object',
-    message: /could not coerce variable \w+ to type ID/,
+    message: /is not a value of type "ID"/,
     variables: /1e21|1e300/,
   },
   { reason: 'a configured limit', code: 'LIMIT_EXCEEDED' },

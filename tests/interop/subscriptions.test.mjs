@@ -199,7 +199,7 @@ describe('graphql-sse', () => {
     const accounts = listener();
     client.subscribe({ query: CHANGED }, accounts.sink);
     assert.equal((await accounts.event()).error.response.status, 405);
-    assert.match(said.errors[0].message, /omit `singleConnection`/);
+    assert.match(said.errors[0].message, /singleConnection: true`: omit that option/);
     client.dispose();
   });
 

@@ -92,9 +92,8 @@ test('malformed requests get an error, and the service continues', async () => {
   await people.stop();
 });
 
-test("the documents' ten lines of stitching are the example's", () => {
+test("the documents' lines of stitching are the example's", () => {
   const [, lines] = /^```js\n(const by = .*?)^```$/ms.exec(stitching);
-  assert.equal(lines.trimEnd().split('\n').length, 10);
   assert.ok(read('examples/federation/stitching-plain.mjs').includes(lines));
 });
 
