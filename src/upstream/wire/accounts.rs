@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::connection_state::WireState;
-use super::lenient::{Count, Field, Identifier, Object, Text, Texts};
-use super::repair::{may_have_inexact_number, repair};
+use super::lenient::{Count, Field, Identifier, Object, Text, Texts, without_doubles};
+use super::repair::repair;
 use super::rows::{FieldProblem, FieldProblems, fields, rows};
 use super::{UnexpectedShape, object, text};
 use crate::domain::accounts::{AccountType, AuthConfig, ConnectedAccount, LegacyAccount};
@@ -94,9 +94,7 @@ struct Deprecated {
 /// alone, so that the value costs only itself.
 pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, UnexpectedShape> {
     let json = text(body)?;
-    if !may_have_inexact_number(json)
-        && let Some(page) = object::<Page<Field<Object<Account>>>>(json)
-    {
+    if let Some(page) = without_doubles(|| object::<Page<Field<Object<Account>>>>(json)) {
         return convert(page, |row| row.read().map(|Object(fields)| fields));
     }
     let repaired;

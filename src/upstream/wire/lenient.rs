@@ -5,6 +5,7 @@
 //! the domain value decides what an unreadable field means, and knows its location. Untagged enums were
 //! rejected: they first build every value they inspect, including secrets.
 
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -13,6 +14,26 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{
     Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
+
+thread_local! {
+    /// Whether a number that is read as a double ends the decoding.
+    static REFUSES_DOUBLES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Decodes text in which no field is expected to have a fraction or an exponent. Such a number ends `decode` with an error,
+/// because a double may not be exactly what the text says. It is then decoded again with the numbers' texts compared
+/// ([`super::repair`]); comparing them always would take as long as decoding.
+pub(super) fn without_doubles<T>(decode: impl FnOnce() -> T) -> T {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            REFUSES_DOUBLES.set(false);
+        }
+    }
+    let _reset = Reset;
+    REFUSES_DOUBLES.set(true);
+    decode()
+}
 
 /// Longest text of one value. Longer ones are unreadable: operations may repeat each value in their responses.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -105,6 +126,9 @@ impl<'de, T: FromJson> Visitor<'de> for AnyValue<T> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Field<T>, E> {
+        if REFUSES_DOUBLES.get() {
+            return Err(E::custom("a number that a double may change"));
+        }
         Ok(Field::of(exact(value).and_then(|number| T::from_number(&number))))
     }
 

@@ -45,7 +45,7 @@ const DOUBLE_DIGITS: usize = 15;
 
 /// Whether a text may have a number that a double changes: one with a small exponent, or with many digits.
 pub(super) fn may_have_inexact_number(json: &str) -> bool {
-    // One pass, as it precedes the decoding of every page.
+    // One pass, as it precedes the decoding of a row.
     let (mut digits, mut power) = (0_usize, 0_usize);
     json.bytes().any(|byte| {
         digits = if byte.is_ascii_digit() || byte == b'.' { digits + 1 } else { 0 };
