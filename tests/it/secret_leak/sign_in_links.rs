@@ -85,7 +85,8 @@ async fn connect_and_look(log: &Log) {
         other => format!("{other:?}").into_bytes(),
     });
     for bytes in entries.chain(sent) {
-        search.look(Surface::Cache, "Redis", &String::from_utf8_lossy(&bytes));
+        // Not `search`: encrypted bytes contain its shortest patterns by chance.
+        assert!(!String::from_utf8_lossy(&bytes).contains(CANARY), "a secret is in Redis");
     }
     let logged = log.take();
     assert!(logged.contains("switchboard::audit"), "{logged}");
