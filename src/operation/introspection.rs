@@ -27,7 +27,7 @@ directive @oneOf on INPUT_OBJECT";
 /// Reads a schema, with the introspection fields that apollo-compiler lacks.
 ///
 /// # Errors
-/// Where the text is not a valid schema.
+/// If the text is not a valid schema.
 pub(crate) fn schema(sdl: &str) -> Result<Valid<Schema>, String> {
     let text = if sdl.contains("directive @oneOf") { sdl.to_owned() } else { format!("{sdl}{ONE_OF}") };
     let mut schema = Schema::parse(text, "schema.graphql").map_err(|found| found.errors.to_string())?;
@@ -91,7 +91,7 @@ impl Introspection {
     /// Introspection of the schema that `sdl` defines.
     ///
     /// # Errors
-    /// Where the text is not a valid schema.
+    /// If the text is not a valid schema.
     pub(crate) fn new(sdl: &str) -> Result<Self, String> {
         schema(sdl).map(|schema| Self { schema })
     }

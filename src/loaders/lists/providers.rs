@@ -101,7 +101,7 @@ impl Providers {
         self.ids.clone().unwrap_or_else(|| IdKey::from_fingerprint(&credential.fingerprint()))
     }
 
-    /// Returns the expected list if the current one needs a call: the last one that was read, whatever its age, or the
+    /// Returns the expected list if the current one needs a call: the last one that was read, of any age, or the
     /// configured one.
     #[must_use]
     pub fn expected(&self, credential: &Credential<Leadlex>) -> Option<ProviderList> {

@@ -329,7 +329,7 @@ fn as_member(mut answer: Value, random_query: &RandomQuery, caller_kind: CallerK
             value => hide(value, &users[0]),
         }
     }
-    // An ADMIN is told which users' accounts cannot be requested; for a member these users do not exist.
+    // An ADMIN's error names the users whose accounts cannot be requested; for a member these users do not exist.
     let is_of_hidden_user = |error: &Value| {
         let path = error["path"].as_array().and_then(|path| path.last()).and_then(Value::as_str);
         path == Some("connectedAccounts") && error["extensions"]["reason"] == "BAD_ID"

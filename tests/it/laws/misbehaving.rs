@@ -1,4 +1,4 @@
-//! Property 12: a list is read to its end, or says that it is not, whatever its upstream does.
+//! Property 12: a list is read to its end, or says that it is not, however its upstream behaves.
 //!
 //! The upstream sends pages of any number of rows, empty ones included, repeats rows, orders otherwise than asked, gives
 //! wrong totals, and lets cursors expire with any status (docs/upstreams.md#composio-paging).
@@ -44,7 +44,7 @@ enum Total {
     Wrong(u64),
 }
 
-/// What an upstream does.
+/// The behaviour of an upstream.
 #[derive(Debug, Clone)]
 struct Behaviour {
     rows: usize,
@@ -250,7 +250,7 @@ proptest! {
     }
 }
 
-/// What a read of 12 rows shows and calls, if the cursors expire at these calls with a cursor.
+/// The rows and calls of a read of 12 rows, if the cursors expire at these calls with a cursor.
 async fn read_12(expiries: &[(usize, u16)]) -> (usize, bool, bool, Vec<Option<String>>) {
     let pages = vec![(5, 0), (0, 0), (5, 2), (5, 0)];
     let behaviour =

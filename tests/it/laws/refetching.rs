@@ -1,4 +1,4 @@
-//! Every returned object can be fetched again by its `id`, whatever characters the upstream's texts have.
+//! Every returned object can be fetched again by its `id`, with any characters in the upstream's texts.
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;

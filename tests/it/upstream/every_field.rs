@@ -11,7 +11,7 @@ use switchboard::domain::providers::Provider;
 
 use crate::fuzz::targets::decoders::{list_of, page_of};
 
-/// What a field accepts.
+/// The values that a field accepts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     /// Text, or a number or boolean as text.

@@ -15,7 +15,7 @@ use tower::{ServiceExt, service_fn};
 
 use super::{UpstreamClients, without_retries};
 
-/// What a value means: nothing, or a number of seconds or calls.
+/// The meaning of a value: nothing, or a number of seconds or calls.
 type Meaning = Option<u64>;
 
 const DAY: u64 = 86_400;
@@ -166,9 +166,9 @@ async fn check(status: StatusCode, headers: Vec<Header>) {
     if let Err(error) = &first
         && let Some(asked) = retry_after
     {
-        let told = error.retry_after.unwrap_or_default().as_secs();
+        let stated = error.retry_after.unwrap_or_default().as_secs();
         // If no calls remain either, the later of both times counts.
-        assert!(told == asked || (is_used_up && told > asked), "told {told} s, asked for {asked} s");
+        assert!(stated == asked || (is_used_up && stated > asked), "stated {stated} s, asked for {asked} s");
     }
     *response.lock().unwrap() = None;
     let held = match clients.list(Needed).await {
