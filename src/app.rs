@@ -1,9 +1,9 @@
 //! The running process: both listeners, from start to graceful shutdown.
 //!
-//! [`App::start`] builds all parts from a [`Config`] and binds the ports; [`App::run`] serves until it is asked to stop. The
-//! parts below HTTP are constructed in [`wiring`], authentication in [`access`]; [`hot_reload`] replaces the configuration of a
-//! running process, [`clock_jumps`] follows the system's clock, [`open_files`] raises the limit of open files, [`probes`] makes the
-//! calls of `switchboard check`, and [`embedding`] is the library's public API.
+//! [`App::start`] builds all parts from a [`Config`] and binds the ports; [`App::run`] serves until it is asked to
+//! stop. The parts below HTTP are constructed in [`wiring`], authentication in [`access`]; [`hot_reload`] replaces the
+//! configuration of a running process, [`clock_jumps`] follows the system's clock, [`open_files`] raises the limit of
+//! open files, [`probes`] makes the calls of `switchboard check`, and [`embedding`] is the library's public API.
 
 pub mod access;
 mod clock_jumps;
@@ -223,8 +223,8 @@ pub(crate) fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<TcpList
     }
 }
 
-/// Listens with the longest queue of new connections that the system allows. The default of 128 overflows in a burst, and clients
-/// then wait a second for their next attempt.
+/// Listens with the longest queue of new connections that the system allows. The default of 128 overflows in a burst,
+/// and clients then wait a second for their next attempt.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // As the standard library does. Elsewhere than on Unix, it would let another process take the port over.

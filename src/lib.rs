@@ -1,7 +1,7 @@
 //! Switchboard: one GraphQL graph over LeadLex's integration status and Composio's connected accounts.
 //!
-//! This crate is the `switchboard` server as a library. Use it to execute GraphQL requests inside your own program, or to
-//! serve the graph from your own axum application.
+//! This crate is the `switchboard` server as a library. Use it to execute GraphQL requests inside your own program, or
+//! to serve the graph from your own axum application.
 //!
 //! # Execute a request
 //!
@@ -27,8 +27,8 @@
 //! # }
 //! ```
 //!
-//! Callers share one cache, but each caller reads only what its own [`Tenant`]'s keys fetched. A [`Role::Member`] sees the
-//! accounts of one end user alone.
+//! Callers share one cache, but each caller reads only what its own [`Tenant`]'s keys fetched. A [`Role::Member`] sees
+//! the accounts of one end user alone.
 //!
 //! # Serve it
 //!
@@ -47,13 +47,14 @@
 //!
 //! # Settings
 //!
-//! [`Builder::set`] takes every setting by the name that it has in `switchboard.default.toml`, which documents all of them.
-//! The same validation applies as for the server's configuration file.
+//! [`Builder::set`] takes every setting by the name that it has in `switchboard.default.toml`, which documents all of
+//! them. The same validation applies as for the server's configuration file.
 //!
 //! # Stability
 //!
 //! The items on this page are the public API. The modules below them are public only for this repository's own tests,
-//! benchmarks and fuzz targets, hidden from the documentation, and can change in any release. ARCHITECTURE.md describes them.
+//! benchmarks and fuzz targets, hidden from the documentation, and can change in any release. ARCHITECTURE.md describes
+//! them.
 
 // `make doc` sets `internal_docs`, so that the links in the modules' documentation are checked.
 #[cfg_attr(not(internal_docs), doc(hidden))]

@@ -1,10 +1,11 @@
 //! Telemetry for operators: the log on standard error, [`metrics`], and [`traces`].
 //!
-//! [`start`] sets up the log, which [`log_writer`] writes without blocking. [`requests`] records each request once, for the log
-//! and the metrics. [`panics`] are logged with their location, and actions in the [`audit`] log.
+//! [`start`] sets up the log, which [`log_writer`] writes without blocking. [`requests`] records each request once, for
+//! the log and the metrics. [`panics`] are logged with their location, and actions in the [`audit`] log.
 //!
-//! HTTP libraries log requests, headers and URLs at `debug` and `trace`, which contain keys. The level of this crate is a
-//! setting; every other crate is limited to `warn`. `RUST_LOG` is not read, because its directives could exceed that limit.
+//! HTTP libraries log requests, headers and URLs at `debug` and `trace`, which contain keys. The level of this crate is
+//! a setting; every other crate is limited to `warn`. `RUST_LOG` is not read, because its directives could exceed that
+//! limit.
 
 pub mod audit;
 pub mod connections;
@@ -137,8 +138,8 @@ pub fn start(settings: &LogSettings) -> io::Result<Level> {
             fmt::layer().fmt_fields(JsonFields).event_format(JsonLines).with_writer(writer).boxed()
         }
     };
-    // Below the only writer, so that tracing caches for each log statement whether it is enabled. A filter of the writer alone
-    // would be asked for each line.
+    // Below the only writer, so that tracing caches for each log statement whether it is enabled. A filter of the
+    // writer alone would be asked for each line.
     tracing_subscriber::registry().with(level).with(written).try_init().map_err(io::Error::other)?;
     panics::install_hook();
     Ok(Level(set))

@@ -1,15 +1,16 @@
-//! Instructions that one request costs, counted by valgrind, with a budget. `make instructions` checks it, `make budget` accepts new counts.
+//! Instructions that one request costs, counted by valgrind, with a budget. `make instructions` checks it, `make
+//! budget` accepts new counts.
 //!
-//! It runs this program again under `valgrind --tool=callgrind`, once with few and once with many requests of each job. The difference, divided by the number of requests, is one request's
-//! count: it does not depend on the machine's speed or load. Only the server's thread counts; the client and the upstreams
-//! run on threads of their own.
+//! It runs this program again under `valgrind --tool=callgrind`, once with few and once with many requests of each job.
+//! The difference, divided by the number of requests, is one request's count: it does not depend on the machine's speed
+//! or load. Only the server's thread counts; the client and the upstreams run on threads of their own.
 //!
-//! - `hot`: 20 providers with 10 accounts each, answered from the response cache, over HTTP/1.1 with default settings and one
-//!   JSON log line per request.
+//! - `hot`: 20 providers with 10 accounts each, answered from the response cache, over HTTP/1.1 with default settings
+//!   and one JSON log line per request.
 //! - `unique`: 20 accounts behind a filter that no request used before: one call to the upstream each.
 //!
-//! `budget.json` has the accepted counts, in total and by function. The program exits with 1 if a total grew by more than
-//! 5 %, and prints the functions that grew most.
+//! `budget.json` has the accepted counts, in total and by function. The program exits with 1 if a total grew by more
+//! than 5 %, and prints the functions that grew most.
 
 mod callgrind;
 mod server;

@@ -1,8 +1,8 @@
 //! Switchboard inside another program: the public API of the library.
 //!
 //! [`Builder`] collects settings, which are validated like those of a file, and builds a [`Switchboard`]: it executes
-//! requests, and has the routes of `switchboard serve` as an axum [`Router`]. [`wiring`](super::wiring) constructs the parts
-//! below.
+//! requests, and has the routes of `switchboard serve` as an axum [`Router`]. [`wiring`](super::wiring) constructs the
+//! parts below.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,7 +48,8 @@ impl Switchboard {
 
     /// Executes one query or mutation on behalf of a caller.
     ///
-    /// It does not fail: a request that is not valid, and an upstream that cannot be reached, are `errors` in the response.
+    /// It does not fail: a request that is not valid, and an upstream that cannot be reached, are `errors` in the
+    /// response.
     pub async fn execute(&self, request: impl Into<Request>, caller: &Caller) -> Response {
         let rules = TransportRules { mutations: true };
         Response(self.operations.run(request.into().0, rules, caller.clone()).await)
@@ -56,8 +57,9 @@ impl Switchboard {
 
     /// The routes of `switchboard serve`: `/graphql` over HTTP, WebSocket and event streams, and GraphiQL at `/`.
     ///
-    /// Callers are authenticated as `auth.mode` says. With `"none"`, the default, every request may read everything that the
-    /// API keys can read, if its `Host` is a name of this machine: set another mode before others can reach the routes.
+    /// Callers are authenticated as `auth.mode` says. With `"none"`, the default, every request may read everything
+    /// that the API keys can read, if its `Host` is a name of this machine: set another mode before others can reach
+    /// the routes.
     pub fn router(&self) -> Router {
         http::router(EdgeParts {
             operations: self.operations.clone(),
@@ -82,8 +84,8 @@ impl Switchboard {
 
 /// Builder of a [`Switchboard`].
 ///
-/// Every setting of `switchboard.default.toml` can be set by its name; the methods below are short forms of the most common
-/// ones. A later call overrides an earlier one, and calls override the file.
+/// Every setting of `switchboard.default.toml` can be set by its name; the methods below are short forms of the most
+/// common ones. A later call overrides an earlier one, and calls override the file.
 #[derive(Default)]
 #[must_use]
 pub struct Builder {

@@ -1,8 +1,9 @@
 //! Replacement of the configuration of a running process, between two requests.
 //!
-//! State that is expensive to rebuild stays: caches, quotas, circuit breakers, subscriptions and listeners. Callers, limits,
-//! documents and the graph's rules are rebuilt and replaced together, or not at all. A change of any other setting needs a
-//! restart and rejects the whole reload, since to ignore it would leave a configuration in force that no file describes.
+//! State that is expensive to rebuild stays: caches, quotas, circuit breakers, subscriptions and listeners. Callers,
+//! limits, documents and the graph's rules are rebuilt and replaced together, or not at all. A change of any other
+//! setting needs a restart and rejects the whole reload, since to ignore it would leave a configuration in force that
+//! no file describes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -49,13 +50,13 @@ impl HotReload {
         self.with(|state| state.graph.clone())
     }
 
-    /// Puts another configuration in force from the next request on; requests in flight complete with the old one. Returns
-    /// the names of the settings that changed. Blocks while it reads files and parses the schema.
+    /// Puts another configuration in force from the next request on; requests in flight complete with the old one.
+    /// Returns the names of the settings that changed. Blocks while it reads files and parses the schema.
     ///
     /// # Errors
-    /// If the configuration could not be loaded, a setting changed that needs a restart, or a trusted document has become
-    /// invalid; nothing has changed then. A document that was invalid before is tolerated, as at the start, so that it does
-    /// not delay the revocation of a token.
+    /// If the configuration could not be loaded, a setting changed that needs a restart, or a trusted document has
+    /// become invalid; nothing has changed then. A document that was invalid before is tolerated, as at the start, so
+    /// that it does not delay the revocation of a token.
     pub fn reload(&self, next: Result<Config, ConfigErrors>) -> anyhow::Result<Vec<String>> {
         let reloaded = next.map_err(anyhow::Error::from);
         let reloaded = reloaded.and_then(|next| self.with(|state| state.reload(next)));

@@ -1,7 +1,8 @@
 //! The limit of open files of the process, and the number of client connections that it allows.
 //!
-//! The usual soft limit of 1,024 exists for programs that use `select`; [`raise_limit`] raises it to the hard limit. A part of the
-//! limit is reserved for probes, upstream calls and everything else, so that idle clients cannot use up all files.
+//! The usual soft limit of 1,024 exists for programs that use `select`; [`raise_limit`] raises it to the hard limit. A
+//! part of the limit is reserved for probes, upstream calls and everything else, so that idle clients cannot use up all
+//! files.
 
 use crate::config::Config;
 use crate::http::serve::REFUSED_AT_ONCE;
@@ -61,8 +62,8 @@ impl ConnectionLimits {
     }
 }
 
-/// Raises the soft limit of open files to the hard limit, and returns it; `None` is unlimited. If it cannot be raised, the
-/// present one is returned.
+/// Raises the soft limit of open files to the hard limit, and returns it; `None` is unlimited. If it cannot be raised,
+/// the present one is returned.
 #[cfg(unix)]
 pub fn raise_limit() -> Option<usize> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -1,4 +1,5 @@
-//! The calls that `switchboard check` makes: one to each upstream with each tenant's keys, one to Redis, one to the issuer.
+//! The calls that `switchboard check` makes: one to each upstream with each tenant's keys, one to Redis, one to the
+//! issuer.
 
 use std::time::Duration;
 

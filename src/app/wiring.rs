@@ -1,7 +1,8 @@
-//! Construction of the shared parts below HTTP: networks, upstream clients, caches, the graph, and the operation engine.
+//! Construction of the shared parts below HTTP: networks, upstream clients, caches, the graph, and the operation
+//! engine.
 //!
-//! [`graph_over`] and [`operations_over`] take the networks and the clock as parameters, so that tests run the real wiring over
-//! the sandbox, on paused time.
+//! [`graph_over`] and [`operations_over`] take the networks and the clock as parameters, so that tests run the real
+//! wiring over the sandbox, on paused time.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! `switchboard demo`: everything in one process, without keys, network or configuration.
 //!
 //! It runs the code of `serve` over its own sandbox, by HTTP. From the environment it uses only `[log]` and
-//! `http.cors_origins`: API keys that are set for `serve` must not be used by a demo. On an address that other machines reach,
-//! clients need a token, which it prints.
+//! `http.cors_origins`: API keys that are set for `serve` must not be used by a demo. On an address that other machines
+//! reach, clients need a token, which it prints.
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,8 +27,8 @@ pub(super) struct Arguments {
     /// State of the emulated upstreams.
     #[arg(long, value_name = "NAME", value_enum, default_value_t = Scenario::Healthy)]
     scenario: Scenario,
-    /// Address of GraphiQL and the graph; port 0 picks a free one. On other than loopback addresses, clients need the printed
-    /// token.
+    /// Address of GraphiQL and the graph; port 0 picks a free one. On other than loopback addresses, clients need the
+    /// printed token.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = super::address)]
     listen: SocketAddr,
     /// Address of the emulated upstreams; by default a free port.

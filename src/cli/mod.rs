@@ -1,7 +1,7 @@
 //! The command line: one file for each command.
 //!
-//! Results go to standard output, error lines (`switchboard: …`) and the log to standard error. Exit codes: 0 for success, 1
-//! for a failure while the command ran, 2 for wrong usage or a wrong configuration.
+//! Results go to standard output, error lines (`switchboard: …`) and the log to standard error. Exit codes: 0 for
+//! success, 1 for a failure while the command ran, 2 for wrong usage or a wrong configuration.
 
 pub mod check;
 mod demo;
@@ -66,7 +66,8 @@ enum Command {
     Token(token::Command),
     /// Checks whether `serve` on this machine is ready: exits with 0 (ready), 1 (not ready) or 2 (address unknown).
     Ready(ready::Arguments),
-    /// Calls both upstreams once, prints the settings that differ from the defaults, and exits with 1 if there are problems.
+    /// Calls both upstreams once, prints the settings that differ from the defaults, and exits with 1 if there are
+    /// problems.
     #[command(after_help = SETTINGS_HELP)]
     Check {
         /// Configuration file (TOML) with the settings that differ from the defaults.

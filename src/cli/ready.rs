@@ -1,8 +1,8 @@
-//! `switchboard ready`: checks `/ready` of the `serve` on this machine, for health checks of containers whose image has no other
-//! program.
+//! `switchboard ready`: checks `/ready` of the `serve` on this machine, for health checks of containers whose image has
+//! no other program.
 //!
-//! It reads only `ops.listen` from the configuration: a process keeps running while its file has problems, and a health check
-//! must not fail because of them.
+//! It reads only `ops.listen` from the configuration: a process keeps running while its file has problems, and a health
+//! check must not fail because of them.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! Notifications to systemd (`Type=notify`, sd_notify(3)), so that `systemctl start`, `reload` and `stop` report the actual state.
+//! Notifications to systemd (`Type=notify`, sd_notify(3)), so that `systemctl start`, `reload` and `stop` report the
+//! actual state.
 //!
 //! Without `NOTIFY_SOCKET` in the environment, nothing is sent.
 

@@ -1,7 +1,7 @@
 //! Validation of the settings of callers: tenants, tokens, and the issuer of JWTs.
 //!
-//! Settings that the mode in force does not use are validated too, so that switching the mode later reveals no old mistake;
-//! only missing ones are then not reported.
+//! Settings that the mode in force does not use are validated too, so that switching the mode later reveals no old
+//! mistake; only missing ones are then not reported.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -177,7 +177,8 @@ fn jwt(jwt: &JwtSettings, is_used: bool, values: &mut SettingValues<'_>) {
     }
 }
 
-/// Keys that arrive over an unprotected connection can be replaced. The URL is not repeated: it could contain a password.
+/// Keys that arrive over an unprotected connection can be replaced. The URL is not repeated: it could contain a
+/// password.
 fn jwks_url_problem(text: &str) -> Option<String> {
     let url = match Url::parse(text) {
         Ok(url) => url,

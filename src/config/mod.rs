@@ -1,12 +1,12 @@
 //! The configuration: the settings of all components in one value.
 //!
-//! [`Config::load`] applies the sources in this order: `switchboard.default.toml`, which is compiled in and documents every
-//! setting; a file; `SWITCHBOARD__SECTION__KEY` variables; flags. It reports all problems at once, one line each, with the
-//! setting's name and the origin of its value.
+//! [`Config::load`] applies the sources in this order: `switchboard.default.toml`, which is compiled in and documents
+//! every setting; a file; `SWITCHBOARD__SECTION__KEY` variables; flags. It reports all problems at once, one line each,
+//! with the setting's name and the origin of its value.
 //!
-//! The `config` crate is not used: its values know their file and not their line, it stops at the first value of a wrong
-//! type, and it guesses the types of variables, so that a key made of digits becomes a number. Here the default file gives
-//! the type of a setting, and `toml` its position.
+//! The `config` crate is not used: its values know their file and not their line, it stops at the first value of a
+//! wrong type, and it guesses the types of variables, so that a key made of digits becomes a number. Here the default
+//! file gives the type of a setting, and `toml` its position.
 
 mod callers;
 mod checks;
@@ -141,8 +141,8 @@ pub enum ApiKeys {
 pub struct ConfigSources {
     /// A TOML file.
     pub file: Option<PathBuf>,
-    /// The environment. Variables that begin with `SWITCHBOARD__` are settings; one that spells a setting differently is
-    /// a problem, and all others are ignored.
+    /// The environment. Variables that begin with `SWITCHBOARD__` are settings; one that spells a setting differently
+    /// is a problem, and all others are ignored.
     pub variables: Vec<(OsString, OsString)>,
     /// Settings from the command line: the setting's name, the flag's name, and the value as text.
     pub flags: Vec<(&'static str, &'static str, String)>,
@@ -154,8 +154,8 @@ impl Config {
     /// Applies the sources over the defaults and validates the result.
     ///
     /// # Errors
-    /// All problems at once: unknown settings, values of a wrong type or out of range, files that cannot be read, settings
-    /// that contradict each other, missing keys.
+    /// All problems at once: unknown settings, values of a wrong type or out of range, files that cannot be read,
+    /// settings that contradict each other, missing keys.
     pub fn load(sources: ConfigSources) -> Result<Self, ConfigErrors> {
         let schema = SettingsSchema::built_in().map_err(ConfigErrors::from)?;
         let mut values = SettingValues::defaults(&schema);
@@ -194,8 +194,8 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
 
-    /// The address of `/ready` alone. Problems of other settings are ignored: a health check must not fail because of a file
-    /// that the running process has not loaded.
+    /// The address of `/ready` alone. Problems of other settings are ignored: a health check must not fail because of a
+    /// file that the running process has not loaded.
     ///
     /// # Errors
     /// If `ops.listen` itself is invalid, or a file is given that cannot be read and no variable or flag sets it.
@@ -274,9 +274,9 @@ impl Config {
     }
 }
 
-/// Checks each value that was set, alone over the defaults, so that every invalid one is reported and not only the first.
-/// Invalid ones are reset to their default. `complete` makes a configuration of defaults with the one value in it; for an
-/// entry's value, one with that entry alone.
+/// Checks each value that was set, alone over the defaults, so that every invalid one is reported and not only the
+/// first. Invalid ones are reset to their default. `complete` makes a configuration of defaults with the one value in
+/// it; for an entry's value, one with that entry alone.
 fn reset_invalid<'a>(
     schema: &'a SettingsSchema,
     values: &mut SettingValues<'a>,

@@ -1,7 +1,7 @@
 //! OpenTelemetry's standard variables, as values of `[traces]`.
 //!
-//! They apply where neither a file nor a variable of Switchboard's own nor a flag sets the setting: a platform that sets
-//! them for every container gets traces without configuration, and they never override an operator who configures
+//! They apply where neither a file nor a variable of Switchboard's own nor a flag sets the setting: a platform that
+//! sets them for every container gets traces without configuration, and they never override an operator who configures
 //! `[traces]`. What else `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_EXPORTER_OTLP_COMPRESSION` say is read by the SDK.
 
 use std::ffi::OsString;

@@ -1,7 +1,7 @@
 //! Test that `docs/configuration.md` lists every setting as it is; it also writes the page.
 //!
-//! The texts are the comments of `switchboard.default.toml`. Ranges come from `validation`, and the settings that a reload
-//! applies from `reloadable`.
+//! The texts are the comments of `switchboard.default.toml`. Ranges come from `validation`, and the settings that a
+//! reload applies from `reloadable`.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
 //! Settings that can change without a restart, and the comparison of two configurations.
 //!
-//! One list names the reloadable settings; all others need a restart. Values are compared by their digests, so that no second
-//! copy of a secret is stored. Of a secret that is read from a file, the content is compared and not the path.
+//! One list names the reloadable settings; all others need a restart. Values are compared by their digests, so that no
+//! second copy of a secret is stored. Of a secret that is read from a file, the content is compared and not the path.
 
 use std::collections::BTreeMap;
 

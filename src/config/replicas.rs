@@ -1,4 +1,5 @@
-//! Validation of `[redis]`. Values are validated whether or not `redis.url` is set; only missing ones are then not reported.
+//! Validation of `[redis]`. Values are validated whether or not `redis.url` is set; only missing ones are then not
+//! reported.
 
 use std::fs;
 use std::net::IpAddr;

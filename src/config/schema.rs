@@ -1,8 +1,8 @@
 //! The list of all settings, read from the default file; there is no second list.
 //!
-//! The default file gives each setting's name, its type (that of its default), and whether it is a secret: one that can be
-//! read from a file, by a setting of the same name with `_file`. A list of sections (`[[tenants]]`) is in it once, to show
-//! the keys of an entry; no entry exists until a file has one.
+//! The default file gives each setting's name, its type (that of its default), and whether it is a secret: one that can
+//! be read from a file, by a setting of the same name with `_file`. A list of sections (`[[tenants]]`) is in it once,
+//! to show the keys of an entry; no entry exists until a file has one.
 
 use toml::de::DeTable;
 use toml::{Table, Value};
@@ -13,7 +13,8 @@ use super::toml_document::{self, Content, Leaf};
 /// The default file.
 pub(super) const DEFAULTS: &str = include_str!("../../switchboard.default.toml");
 
-/// The section that lists the settings of both upstreams, and the one that takes over those which it does not list itself.
+/// The section that lists the settings of both upstreams, and the one that takes over those which it does not list
+/// itself.
 const SHARED_DEFAULTS: (&str, &str) = ("upstream.leadlex", "upstream.composio");
 
 /// A setting.
@@ -136,8 +137,8 @@ impl SettingsSchema {
         self.settings.iter().any(|setting| is_under(&setting.name, name))
     }
 
-    /// The setting or list that an unknown name is most similar to. The whole name is compared, and the last word, for a
-    /// setting in the wrong section.
+    /// The setting or list that an unknown name is most similar to. The whole name is compared, and the last word, for
+    /// a setting in the wrong section.
     pub(super) fn nearest(&self, name: &str) -> Option<&str> {
         let similarity = strsim::normalized_damerau_levenshtein;
         let last = |name: &'_ str| name.rsplit_once('.').map_or(0, |(section, _)| section.len() + 1);

@@ -1,8 +1,8 @@
 //! Values of the settings, applied over the defaults from each source: file, variables, flags, secret files.
 //!
 //! Each value is stored with its origin, so that a problem can name it. An entry of a list of sections is a small
-//! configuration of its own, over the defaults of its list. Variables and flags cannot set entries, as their names cannot
-//! say which entry.
+//! configuration of its own, over the defaults of its list. Variables and flags cannot set entries, as their names
+//! cannot say which entry.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -165,7 +165,8 @@ impl<'a> SettingValues<'a> {
         self.entries.insert(&list.name, entries);
     }
 
-    /// Applies the environment variables that begin with `SWITCHBOARD__`, and reports those that spell a setting differently.
+    /// Applies the environment variables that begin with `SWITCHBOARD__`, and reports those that spell a setting
+    /// differently.
     pub(super) fn apply_variables(&mut self, mut variables: Vec<(OsString, OsString)>) {
         variables.sort();
         for (variable, text) in variables {

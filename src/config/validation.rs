@@ -116,8 +116,8 @@ fn traces_path_problem(text: &str) -> Option<String> {
     Some(format!("{text:?} ends in /v1/traces, which is added automatically: set {base:?}"))
 }
 
-/// Warnings about settings that are allowed. http to another machine is allowed: a proxy beside this process, in a private
-/// network, may be what speaks TLS with the upstream.
+/// Warnings about settings that are allowed. http to another machine is allowed: a proxy beside this process, in a
+/// private network, may be what speaks TLS with the upstream.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let upstreams = [("leadlex", &config.upstream.leadlex), ("composio", &config.upstream.composio)];
     let in_clear = upstreams
@@ -142,8 +142,8 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
-/// Validates the configuration as a whole, and returns the files that it names, parsed. Missing keys are not reported if the
-/// file that may contain them was not read.
+/// Validates the configuration as a whole, and returns the files that it names, parsed. Missing keys are not reported
+/// if the file that may contain them was not read.
 pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValues<'_>) -> LoadedFiles {
     sizes(config, values);
     listeners(config, values);

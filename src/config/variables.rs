@@ -1,7 +1,7 @@
 //! Environment variables that look like settings and are not: `SWITCHBOARD_HTTP_LISTEN` is `SWITCHBOARD__HTTP__LISTEN`.
 //!
-//! If such a variable were ignored, the default would stay in force unnoticed. Only those are refused whose spelling, without
-//! underscores, is a setting's or near one: clients, tests and platforms have variables with the same prefix.
+//! If such a variable were ignored, the default would stay in force unnoticed. Only those are refused whose spelling,
+//! without underscores, is a setting's or near one: clients, tests and platforms have variables with the same prefix.
 
 use std::ffi::OsStr;
 

@@ -1,9 +1,9 @@
 //! Wall-clock time that follows Tokio's clock, so that pausing Tokio's clock in a test pauses this one too.
 //!
-//! The wall clock can jump: it is corrected, and Tokio's clock stands still while the machine is suspended. So a [`Clock`] has a
-//! timeline of its own: Tokio's clock plus all forward jumps of the wall clock. Ages and expiry times of data are [`Instant`]s of
-//! that timeline ([`Clock::instant_now`]), so data ages by the larger of both clocks. [`Clock::timer`] converts an instant for
-//! Tokio's timers.
+//! The wall clock can jump: it is corrected, and Tokio's clock stands still while the machine is suspended. So a
+//! [`Clock`] has a timeline of its own: Tokio's clock plus all forward jumps of the wall clock. Ages and expiry times
+//! of data are [`Instant`]s of that timeline ([`Clock::instant_now`]), so data ages by the larger of both clocks.
+//! [`Clock::timer`] converts an instant for Tokio's timers.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -114,8 +114,8 @@ impl Clock {
         ClockJumps { forward: sum(&self.jumps.forward), back: sum(&self.jumps.back) }
     }
 
-    /// Compares [`Self::system`] with the system's clock, at most once in [`FOLLOW_INTERVAL`], and follows a jump. Each request
-    /// calls it.
+    /// Compares [`Self::system`] with the system's clock, at most once in [`FOLLOW_INTERVAL`], and follows a jump. Each
+    /// request calls it.
     pub fn follow_system() {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (system, before) = (Self::system(), Instant::now());
@@ -125,7 +125,8 @@ impl Clock {
         }
         let wall = system_time();
         let unpaused = Instant::from_std(unpaused_now());
-        // While a test pauses or advances Tokio's clock, there is nothing to compare. Nor if this thread was suspended meanwhile.
+        // While a test pauses or advances Tokio's clock, there is nothing to compare. Nor if this thread was suspended
+        // meanwhile.
         let is_paused = before > unpaused || unpaused - before >= READ_TIME_MAX;
         if !is_paused && before.elapsed() < READ_TIME_MAX {
             NEXT.store(nanoseconds(now + FOLLOW_INTERVAL), Ordering::Relaxed);

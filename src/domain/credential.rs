@@ -1,8 +1,8 @@
 //! Upstream API keys, and the fingerprints that identify them everywhere else.
 //!
 //! Every cache entry, in-flight request and cursor is keyed by the fingerprint of the credential that fetched it. The
-//! fingerprint is part of the key's *type*, so a read across tenants does not compile. Only the request header reads the
-//! key itself.
+//! fingerprint is part of the key's *type*, so a read across tenants does not compile. Only the request header reads
+//! the key itself.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -30,7 +30,8 @@ impl<U> Fingerprint<U> {
         &self.digest
     }
 
-    /// An identifier of the credential that replicas share. The digest, from which keys are derived, cannot be computed from it.
+    /// An identifier of the credential that replicas share. The digest, from which keys are derived, cannot be computed
+    /// from it.
     #[must_use]
     pub fn tag(&self) -> [u8; 16] {
         let mut tag = [0; 16];

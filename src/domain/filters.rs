@@ -15,8 +15,8 @@ use super::providers::{Provider, ProviderCategory, ProviderStatus};
 /// Maximum number of values in one list of a filter: the size of one upstream page.
 pub const FILTER_VALUES_MAX: usize = 100;
 
-/// Maximum length of one value in bytes, far above any id of either upstream. A list goes into a URL, and a hundred such
-/// values fill the longest accepted URL.
+/// Maximum length of one value in bytes, far above any id of either upstream. A list goes into a URL, and a hundred
+/// such values fill the longest accepted URL.
 pub const FILTER_VALUE_BYTES_MAX: usize = 256;
 
 /// The values of one filter list: sorted, distinct, and none of them widens the filter.
@@ -27,7 +27,8 @@ impl FilterValues {
     /// Validates and sorts the values of one list.
     ///
     /// # Errors
-    /// `BAD_FILTER` if there are too many values, or if one is empty, too long, or contains a comma or a control character.
+    /// `BAD_FILTER` if there are too many values, or if one is empty, too long, or contains a comma or a control
+    /// character.
     pub fn new(list: &str, values: impl IntoIterator<Item = impl Into<Box<str>>>) -> Result<Self, BadInput> {
         let refused = |why: String| Err(BadInput::new(BadInputReason::BadFilter, format!("`{list}`: {why}")));
         let mut values: Vec<Box<str>> = values.into_iter().map(Into::into).collect();
@@ -132,8 +133,8 @@ pub struct AccountFilter {
     pub auth_config_ids: Option<FilterValues>,
     /// Account type.
     pub account_type: Option<AccountTypeFilter>,
-    /// Of pending accounts, only those whose last change is longer ago than this. No upstream filters by it: it is applied
-    /// when a page is read, and is as old as the page.
+    /// Of pending accounts, only those whose last change is longer ago than this. No upstream filters by it: it is
+    /// applied when a page is read, and is as old as the page.
     pub pending_longer_than: Option<Duration>,
 }
 

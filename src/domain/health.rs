@@ -1,8 +1,8 @@
 //! Health of integrations and accounts: one state, the reasons for it, and whether it needs attention.
 //!
 //! [`HealthRules`] is the entry point. [`PROVIDERS`] and [`ACCOUNTS`] form one truth table over the statuses of both
-//! upstreams; the rules add the ages. Each object is evaluated from its own upstream alone, so a verdict costs no call and
-//! does not depend on the other upstream. Rejected: one verdict over both. It would read both upstreams for every
+//! upstreams; the rules add the ages. Each object is evaluated from its own upstream alone, so a verdict costs no call
+//! and does not depend on the other upstream. Rejected: one verdict over both. It would read both upstreams for every
 //! row, and blame a provider for accounts that do not belong to the workspace.
 //!
 //! `docs/health.md` lists every case of the table; a test keeps the two equal.
@@ -255,8 +255,8 @@ impl HealthRules {
         verdict
     }
 
-    /// The time at which a pending account counts as abandoned. `None` for other accounts, and if the upstream returned no
-    /// timestamp. The last change counts, not the creation, because a user can restart the connection.
+    /// The time at which a pending account counts as abandoned. `None` for other accounts, and if the upstream returned
+    /// no timestamp. The last change counts, not the creation, because a user can restart the connection.
     #[must_use]
     pub fn abandoned_at(&self, account: &ConnectedAccount) -> Option<Timestamp> {
         let begun_at =

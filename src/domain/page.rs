@@ -47,8 +47,8 @@ pub struct PageRequest {
     pub size: usize,
     /// The end of the list from which the page is taken.
     pub direction: Direction,
-    /// Whether the query selects `hasNextPage` (forward) or `hasPreviousPage` (backward). It may require reading one more
-    /// item.
+    /// Whether the query selects `hasNextPage` (forward) or `hasPreviousPage` (backward). It may require reading one
+    /// more item.
     pub has_more_selected: bool,
 }
 

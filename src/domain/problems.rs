@@ -1,8 +1,9 @@
-//! Problems with an upstream's response: unreadable or unexpected rows and values, located and counted but never quoted.
+//! Problems with an upstream's response: unreadable or unexpected rows and values, located and counted but never
+//! quoted.
 //!
-//! A location is a row number and one of this layer's own field names, and a rule is an enum, so a problem cannot contain
-//! text from an upstream. Rejected: free text, which every place that records a problem would have to check. New fields,
-//! new enum values and missing optional fields are not problems.
+//! A location is a row number and one of this layer's own field names, and a rule is an enum, so a problem cannot
+//! contain text from an upstream. Rejected: free text, which every place that records a problem would have to check.
+//! New fields, new enum values and missing optional fields are not problems.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -64,9 +65,9 @@ impl ProblemRule {
         }
     }
 
-    /// Whether a view may include such a problem. A member sees LeadLex's rows and the problems with them, except for optional
-    /// values: an unreadable one would reveal that a hidden value exists. It sees no problem with Composio's rows, because
-    /// the owner of an unreadable row is unknown.
+    /// Whether a view may include such a problem. A member sees LeadLex's rows and the problems with them, except for
+    /// optional values: an unreadable one would reveal that a hidden value exists. It sees no problem with Composio's
+    /// rows, because the owner of an unreadable row is unknown.
     fn is_visible_to(self, view: &View, upstream: UpstreamName) -> bool {
         view.is_full() || (upstream == UpstreamName::Leadlex && self != Self::UnreadableValue)
     }

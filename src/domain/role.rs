@@ -15,8 +15,8 @@ impl MemberId {
     /// Validates an id, spelled as the application gave it when an account was connected.
     ///
     /// # Errors
-    /// If the id is empty, too long, or contains a comma or a control character: Composio would return the accounts of all
-    /// or of several users (docs/upstreams.md#composio-list-request). Also if it has white space at its ends: an
+    /// If the id is empty, too long, or contains a comma or a control character: Composio would return the accounts of
+    /// all or of several users (docs/upstreams.md#composio-list-request). Also if it has white space at its ends: an
     /// upstream that trims it would return another user's accounts.
     pub fn new(id: &str) -> Result<Self, InvalidMemberId> {
         if id.trim() != id || FilterValues::one("userId", id).is_err() {

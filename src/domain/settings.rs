@@ -14,8 +14,8 @@ use super::health::HealthRules;
 
 /// Allowed ranges of the numbers of one section, by the key of each setting.
 ///
-/// Upper bounds are where a number is surely a mistake (milliseconds for seconds), and keep every sum of times and sizes far
-/// from overflow.
+/// Upper bounds are where a number is surely a mistake (milliseconds for seconds), and keep every sum of times and
+/// sizes far from overflow.
 pub type Ranges = &'static [(&'static str, RangeInclusive<i64>)];
 
 /// One gibibyte, in bytes.
@@ -25,8 +25,8 @@ pub const GIB: i64 = 1 << 30;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdSettings {
-    /// The secret key of global ids and cursors, the same on all replicas. If it is empty, it is derived from the upstream
-    /// API key.
+    /// The secret key of global ids and cursors, the same on all replicas. If it is empty, it is derived from the
+    /// upstream API key.
     pub key: SecretString,
 }
 

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use super::input::{BadInput, BadInputReason};
 use super::providers::Provider;
 
-/// A toolkit's slug in lower case. [`Self::parse`] accepts well-formed slugs only; [`Self::of_upstream`] accepts any text,
-/// because Composio does not document which characters a slug may have.
+/// A toolkit's slug in lower case. [`Self::parse`] accepts well-formed slugs only; [`Self::of_upstream`] accepts any
+/// text, because Composio does not document which characters a slug may have.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ToolkitSlug(Arc<str>);
 
@@ -132,7 +132,8 @@ impl ToolkitMapping {
     /// Parses a mapping file.
     ///
     /// # Errors
-    /// If it is not TOML of this shape, or has a malformed slug, too many toolkits for one provider, or a provider twice.
+    /// If it is not TOML of this shape, or has a malformed slug, too many toolkits for one provider, or a provider
+    /// twice.
     pub fn parse(text: &str) -> Result<Self, MappingError> {
         let file: MappingFile = toml::from_str(text)?;
         let mut toolkits_of = HashMap::new();

@@ -1,7 +1,7 @@
 //! The two upstreams, as values and as types.
 //!
-//! They are types so that the compiler refuses to use a credential, a fingerprint or a cache key of one upstream for the
-//! other.
+//! They are types so that the compiler refuses to use a credential, a fingerprint or a cache key of one upstream for
+//! the other.
 
 use std::fmt;
 

@@ -8,8 +8,8 @@ use super::filters::{AccountFilter, FilterValues};
 use super::providers::Provider;
 use super::role::{MemberId, Role};
 
-/// The part of its tenant that a caller sees. Callers of one tenant with equal views receive equal responses, so the view
-/// is part of every cache key. It contains no secret.
+/// The part of its tenant that a caller sees. Callers of one tenant with equal views receive equal responses, so the
+/// view is part of every cache key. It contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct View(Role);
 
@@ -50,8 +50,8 @@ impl View {
         self.member().is_none_or(|member| account.user_id.as_deref() == Some(member.as_str()))
     }
 
-    /// Narrows a filter to visible accounts. A list of users without the member matches nothing and costs no call; no list
-    /// becomes a list of the member alone.
+    /// Narrows a filter to visible accounts. A list of users without the member matches nothing and costs no call; no
+    /// list becomes a list of the member alone.
     #[must_use]
     pub fn narrow(&self, mut filter: AccountFilter) -> AccountFilter {
         if let Some(member) = self.member() {
@@ -62,8 +62,8 @@ impl View {
         filter
     }
 
-    /// The visible fields of a provider: a member does not see the account id, the display name or the error message of a
-    /// workspace's integration.
+    /// The visible fields of a provider: a member does not see the account id, the display name or the error message of
+    /// a workspace's integration.
     #[must_use]
     pub fn provider(&self, provider: &Provider) -> Provider {
         match self.0 {

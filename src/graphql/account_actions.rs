@@ -1,7 +1,7 @@
 //! The mutations that change connected accounts, in Relay's form: one `input`, and a payload with the changed object.
 //!
-//! `crate::loaders::actions` decides and writes. What the user can correct is in the payload's `userErrors`; everything else
-//! is a GraphQL error.
+//! `crate::loaders::actions` decides and writes. What the user can correct is in the payload's `userErrors`; everything
+//! else is a GraphQL error.
 
 #![allow(rustdoc::bare_urls, reason = "the comments are descriptions in the schema, which are CommonMark")]
 
@@ -88,7 +88,9 @@ pub(super) struct AccountMutations;
 // A name of its own, as it is merged into the root.
 #[Object(name = "AccountMutations")]
 impl AccountMutations {
-    /// Starts the sign-in of a new account. Open `redirectUrl` in the user's browser; the account is `INITIATED` until the sign-in is completed. Composio's documentation: https://docs.composio.dev/reference/api-reference/connected-accounts
+    /// Starts the sign-in of a new account. Open `redirectUrl` in the user's browser; the account is `INITIATED` until
+    /// the sign-in is completed. Composio's documentation:
+    /// https://docs.composio.dev/reference/api-reference/connected-accounts
     async fn create_connect_link(
         &self,
         ctx: &Context<'_>,
@@ -101,7 +103,9 @@ impl AccountMutations {
         Some(act(ctx, client_mutation_id, request).await.map(CreateConnectLinkPayload))
     }
 
-    /// Starts a new sign-in in place of an account that is broken. Composio creates a new account and leaves the old one as it is: remove that by `removeAccount` once the new one is `ACTIVE`. Composio's documentation: https://docs.composio.dev/kb/guide/platform-connected-accounts
+    /// Starts a new sign-in in place of an account that is broken. Composio creates a new account and leaves the old
+    /// one as it is: remove that by `removeAccount` once the new one is `ACTIVE`. Composio's documentation:
+    /// https://docs.composio.dev/kb/guide/platform-connected-accounts
     async fn reconnect_account(
         &self,
         ctx: &Context<'_>,
@@ -113,7 +117,8 @@ impl AccountMutations {
         Some(act(ctx, client_mutation_id, request).await.map(ReconnectAccountPayload))
     }
 
-    /// Pauses an active account, or resumes a paused one. Composio's documentation: https://docs.composio.dev/reference/api-reference/connected-accounts/patchConnectedAccountsByNanoIdStatus
+    /// Pauses an active account, or resumes a paused one. Composio's documentation:
+    /// https://docs.composio.dev/reference/api-reference/connected-accounts/patchConnectedAccountsByNanoIdStatus
     async fn set_account_enabled(
         &self,
         ctx: &Context<'_>,
@@ -124,7 +129,8 @@ impl AccountMutations {
         Some(act(ctx, client_mutation_id, request).await.map(SetAccountEnabledPayload))
     }
 
-    /// Sets the alias of an account, or removes it. Composio's documentation: https://docs.composio.dev/reference/api-reference/connected-accounts
+    /// Sets the alias of an account, or removes it. Composio's documentation:
+    /// https://docs.composio.dev/reference/api-reference/connected-accounts
     async fn rename_account(
         &self,
         ctx: &Context<'_>,
@@ -135,7 +141,9 @@ impl AccountMutations {
         Some(act(ctx, client_mutation_id, request).await.map(RenameAccountPayload))
     }
 
-    /// Revokes the credentials of an account at the provider. The account remains, and must be reconnected. Composio's documentation: https://docs.composio.dev/reference/api-reference/connected-accounts/postConnectedAccountsByNanoidRevoke
+    /// Revokes the credentials of an account at the provider. The account remains, and must be reconnected. Composio's
+    /// documentation:
+    /// https://docs.composio.dev/reference/api-reference/connected-accounts/postConnectedAccountsByNanoidRevoke
     async fn revoke_account(
         &self,
         ctx: &Context<'_>,
@@ -146,7 +154,8 @@ impl AccountMutations {
         Some(act(ctx, client_mutation_id, request).await.map(RevokeAccountPayload))
     }
 
-    /// Removes an account. Composio's documentation: https://docs.composio.dev/reference/api-reference/connected-accounts/deleteConnectedAccountsByNanoid
+    /// Removes an account. Composio's documentation:
+    /// https://docs.composio.dev/reference/api-reference/connected-accounts/deleteConnectedAccountsByNanoid
     async fn remove_account(
         &self,
         ctx: &Context<'_>,

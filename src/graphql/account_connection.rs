@@ -110,7 +110,8 @@ object_type! {
             counts.map(|counts| status_counts(counts.by_status)).transpose()
         }
 
-        /// Whether the page has all requested accounts. False if the upstream failed or a page limit was reached before the page was complete.
+        /// Whether the page has all requested accounts. False if the upstream failed or a page limit was reached before
+        /// the page was complete.
         is_complete: bool = connection.slice.is_complete;
 
         /// The freshness of the oldest data on the page; null if no upstream data was needed.

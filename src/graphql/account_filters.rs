@@ -21,7 +21,8 @@ pub(super) struct ConnectedAccountFilter {
     account_type: Option<AccountTypeFilter>,
 }
 
-/// Filters for the accounts of an integration or a toolkit. An omitted or null list matches everything; an empty list matches nothing.
+/// Filters for the accounts of an integration or a toolkit. An omitted or null list matches everything; an empty list
+/// matches nothing.
 #[derive(InputObject, Default)]
 pub(super) struct ProviderAccountFilter {
     statuses: Option<Vec<ConnectedAccountStatus>>,
@@ -40,7 +41,8 @@ pub(super) struct UserAccountFilter {
     account_type: Option<AccountTypeFilter>,
 }
 
-/// Filters for the accounts of an auth config. An omitted or null list matches everything; an empty list matches nothing.
+/// Filters for the accounts of an auth config. An omitted or null list matches everything; an empty list matches
+/// nothing.
 #[derive(InputObject, Default)]
 pub(super) struct AuthConfigAccountFilter {
     /// Filter by toolkit slugs. Case-insensitive.

@@ -46,12 +46,14 @@ object_type! {
         /// The name that the application assigned to the connection.
         alias: Option<&str> = account.alias.as_deref();
 
-        /// The name of the account at the external service, such as an e-mail address. It distinguishes two accounts of one toolkit.
+        /// The name of the account at the external service, such as an e-mail address. It distinguishes two accounts of
+        /// one toolkit.
         display_name: Option<&str> = account.state.display_name();
         object toolkit: Toolkit = Toolkit(ToolkitSlug::of_upstream(&account.toolkit));
         object auth_config: AuthConfig = AuthConfig(account.clone());
 
-        /// The end user who connected the account; null if Composio does not name it and the query asks for no single user.
+        /// The end user who connected the account; null if Composio does not name it and the query asks for no single
+        /// user.
         object user: Option<User> = account.user_id.as_deref().map(User::new);
 
         /// The ID of the end user; null as `user` is.

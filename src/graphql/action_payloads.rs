@@ -1,7 +1,7 @@
 //! The payloads of the mutations that change connected accounts.
 //!
-//! An account in a payload is read when it is selected: the action has expired the cached accounts, so it is the account as
-//! it is afterwards.
+//! An account in a payload is read when it is selected: the action has expired the cached accounts, so it is the
+//! account as it is afterwards.
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use secrecy::ExposeSecret as _;
@@ -211,7 +211,8 @@ impl RevokeAccountPayload {
         self.0.client_mutation_id.as_deref()
     }
 
-    /// The kinds of credentials that were revoked, as Composio names them: `access_token`, `refresh_token`, `credential`. Empty if they were revoked before; null if Composio did not confirm the action.
+    /// The kinds of credentials that were revoked, as Composio names them: `access_token`, `refresh_token`,
+    /// `credential`. Empty if they were revoked before; null if Composio did not confirm the action.
     async fn revoked_tokens(&self) -> Option<Vec<&str>> {
         let kinds = self.0.result.revoked_tokens.as_ref()?;
         Some(kinds.iter().map(AsRef::as_ref).collect())

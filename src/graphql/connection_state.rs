@@ -31,7 +31,8 @@ object_type! {
         /// The authentication scheme as the upstream spells it.
         raw_auth_scheme: &str = account.state.auth_scheme.raw();
 
-        /// The status within the authentication state. It can differ from the status of the account, which is authoritative.
+        /// The status within the authentication state. It can differ from the status of the account, which is
+        /// authoritative.
         status: Option<&str> = account.state.status.as_deref();
 
         /// The granted OAuth scopes.
@@ -48,7 +49,8 @@ object_type! {
         /// The connection settings that are known to be public, such as `subdomain`, `region`, `shop` and `base_url`.
         object settings: Vec<ConnectionSetting> = account.state.settings.iter().map(Into::into).collect();
 
-        /// The names of fields that are withheld because they are secret or unrecognized. Their values are never decoded.
+        /// The names of fields that are withheld because they are secret or unrecognized. Their values are never
+        /// decoded.
         withheld: &[Box<str>] = &account.state.withheld;
     }
 }

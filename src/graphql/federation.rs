@@ -1,8 +1,8 @@
 //! The schema as a subgraph of Apollo Federation 2: what `switchboard schema --format federation` prints and
 //! `_service` returns.
 //!
-//! It contains what a composer reads: entities with their keys, the shareable `PageInfo`, costs of fields for routers that
-//! plan by them, and two tags for contracts. It omits fields that the supergraph has itself.
+//! It contains what a composer reads: entities with their keys, the shareable `PageInfo`, costs of fields for routers
+//! that plan by them, and two tags for contracts. It omits fields that the supergraph has itself.
 
 use apollo_compiler::ast::{Definition, Directive, SchemaExtension, Value};
 use apollo_compiler::{Name, name};

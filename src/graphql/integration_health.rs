@@ -52,7 +52,8 @@ impl IntegrationHealth {
         }))
     }
 
-    /// The number of connected accounts per status; null if the connected-accounts API is unavailable or counting would take too many calls.
+    /// The number of connected accounts per status; null if the connected-accounts API is unavailable or counting would
+    /// take too many calls.
     async fn account_counts(
         &self,
         ctx: &Context<'_>,
@@ -66,7 +67,8 @@ impl IntegrationHealth {
         counts.map(|counts| status_counts(counts.by_status)).transpose()
     }
 
-    /// The integrations that need attention, at most 100 of them. All are in `providers(filter: { needsAttention: true })`.
+    /// The integrations that need attention, at most 100 of them. All are in `providers(filter: { needsAttention: true
+    /// })`.
     async fn providers_needing_attention(
         &self,
         ctx: &Context<'_>,
@@ -81,7 +83,8 @@ impl IntegrationHealth {
         }))
     }
 
-    /// The accounts that need attention (`EXPIRED`, `FAILED`, or pending for more than ten minutes), most recently updated first.
+    /// The accounts that need attention (`EXPIRED`, `FAILED`, or pending for more than ten minutes), most recently
+    /// updated first.
     async fn accounts_needing_attention(
         &self,
         ctx: &Context<'_>,

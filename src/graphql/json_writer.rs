@@ -1,9 +1,9 @@
 //! Writer for the JSON of a response.
 //!
-//! Most of a response is rows whose fields are available at once. [`super::sync_fields`] serializes them directly, and the
-//! executor's values contain the result as [`Value::Binary`], a kind that no type of the schema has.
-//! [`JsonWriter::value`] writes it as it is, which serde could not. Rejected: async-graphql's feature `raw_value`, which
-//! copies the text and parses it again.
+//! Most of a response is rows whose fields are available at once. [`super::sync_fields`] serializes them directly, and
+//! the executor's values contain the result as [`Value::Binary`], a kind that no type of the schema has.
+//! [`JsonWriter::value`] writes it as it is, which serde could not. Rejected: async-graphql's feature `raw_value`,
+//! which copies the text and parses it again.
 
 use async_graphql::Value;
 use async_graphql::resolver_utils::EnumType;

@@ -1,8 +1,9 @@
 //! The schema that clients see, and its resolvers.
 //!
-//! [`graph::Graph`] executes operations; `operation` calls it. Each family of types has a file, named as in the other layers.
-//! Resolvers read data through the operation's loader only. A field that may call an upstream is `Option<Result<…>>`: if the
-//! upstream fails, the field is null with one error and its siblings are kept. `Result<Option<…>>` would null the parent.
+//! [`graph::Graph`] executes operations; `operation` calls it. Each family of types has a file, named as in the other
+//! layers. Resolvers read data through the operation's loader only. A field that may call an upstream is
+//! `Option<Result<…>>`: if the upstream fails, the field is null with one error and its siblings are kept.
+//! `Result<Option<…>>` would null the parent.
 
 mod account_actions;
 mod account_connection;

@@ -1,8 +1,8 @@
 //! [`object_type!`]: declares an object type of the schema, each field once.
 //!
-//! async-graphql resolves every field through a boxed future. Fields that need neither an upstream nor arguments do not have
-//! to wait, so [`super::preserialized`] writes them directly. The macro makes both from one declaration: the `#[Object]`
-//! resolvers, which define the schema, and the table of [`SyncFields`], from which a plan writes JSON.
+//! async-graphql resolves every field through a boxed future. Fields that need neither an upstream nor arguments do not
+//! have to wait, so [`super::preserialized`] writes them directly. The macro makes both from one declaration: the
+//! `#[Object]` resolvers, which define the schema, and the table of [`SyncFields`], from which a plan writes JSON.
 
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
@@ -30,8 +30,8 @@ use super::sync_fields::{ObjectWriter, SyncFields};
 /// }
 /// ```
 ///
-/// The pattern between the bars binds `&self` in every expression. A second form declares a struct all of whose fields are
-/// scalars.
+/// The pattern between the bars binds `&self` in every expression. A second form declares a struct all of whose fields
+/// are scalars.
 macro_rules! object_type {
     ($(#[$($meta:tt)*])* impl $object:ident |$this:pat_param| { $($items:tt)* }) => {
         object_type!(@items [$(#[$($meta)*])*] $object ($this) {} {} $($items)*);

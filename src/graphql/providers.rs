@@ -38,7 +38,8 @@ object_type! {
         /// The category as the upstream spells it.
         raw_category: &str = listed.provider.category.raw();
 
-        /// The name of the integration, such as `gmail` or `slack`. Not unique: `microsoft` is both an email and a calendar integration.
+        /// The name of the integration, such as `gmail` or `slack`. Not unique: `microsoft` is both an email and a
+        /// calendar integration.
         name: &str = &listed.provider.name;
         connected: bool = listed.provider.connected;
 
@@ -60,10 +61,12 @@ object_type! {
         /// The upstream's explanation while the integration is not healthy.
         error_message: Option<&str> = listed.provider.error_message.as_deref();
 
-        /// The health of the integration according to the workspace API: one state, the reasons for it, and whether it needs attention.
+        /// The health of the integration according to the workspace API: one state, the reasons for it, and whether it
+        /// needs attention.
         object health: HealthVerdict = HealthVerdict(evaluator.provider(&listed.provider));
 
-        /// A contradiction between the two upstreams about this integration; null if they agree or one is unavailable. Requires a call to the connected-accounts API.
+        /// A contradiction between the two upstreams about this integration; null if they agree or one is unavailable.
+        /// Requires a call to the connected-accounts API.
         async fn disagreement(&self, ctx: &Context<'_>) -> Option<Result<HealthReason, FieldError>> {
             disagreement(ctx, &self.0.provider).await.transpose()
         }
@@ -74,7 +77,8 @@ object_type! {
             operation(ctx).mapping().toolkits_of(&self.0.provider).iter().cloned().map(Toolkit).collect()
         }
 
-        /// The accounts connected through the integration's toolkits. Selected on many integrations at once, it takes one upstream call and not one each.
+        /// The accounts connected through the integration's toolkits. Selected on many integrations at once, it takes
+        /// one upstream call and not one each.
         #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
         async fn connected_accounts(
             &self,

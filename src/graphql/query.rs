@@ -34,7 +34,8 @@ impl Query {
         node::node(ctx, &id).await
     }
 
-    /// Looks up objects by their global IDs, in the requested order, with null for each that is missing. Takes at most one call per upstream.
+    /// Looks up objects by their global IDs, in the requested order, with null for each that is missing. Takes at most
+    /// one call per upstream.
     async fn nodes(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<Node> {
         each(ctx, "ids", &ids, |id| node::node(ctx, id)).await
     }
@@ -74,7 +75,8 @@ impl Query {
         account(ctx, &id).await
     }
 
-    /// Looks up connected accounts by their IDs (global, or Composio's `ca_…`), in the requested order. Also the batched field for schema stitching.
+    /// Looks up connected accounts by their IDs (global, or Composio's `ca_…`), in the requested order. Also the
+    /// batched field for schema stitching.
     async fn connected_accounts_by_ids(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<ConnectedAccount> {
         each(ctx, "ids", &ids, |id| account(ctx, id)).await
     }
@@ -98,7 +100,8 @@ impl Query {
         Some(account_connection::connect(ctx, Ok(Parent::Project), filter, page, order_by).await)
     }
 
-    /// Looks up a toolkit by its slug, such as `gmail` or `googlecalendar`. Case-insensitive. Takes no upstream call: every well-formed slug resolves.
+    /// Looks up a toolkit by its slug, such as `gmail` or `googlecalendar`. Case-insensitive. Takes no upstream call:
+    /// every well-formed slug resolves.
     async fn toolkit(&self, slug: String) -> Option<Result<Toolkit, FieldError>> {
         Some(toolkit(&slug))
     }
@@ -108,7 +111,8 @@ impl Query {
         each(ctx, "slugs", &slugs, |slug| async move { Some(toolkit(slug)) }).await
     }
 
-    /// Looks up an end user by the ID that the application assigned. Takes no upstream call. Null if the user is not visible to the caller.
+    /// Looks up an end user by the ID that the application assigned. Takes no upstream call. Null if the user is not
+    /// visible to the caller.
     async fn user(&self, ctx: &Context<'_>, id: ID) -> Option<Result<User, FieldError>> {
         user(ctx, &id)
     }

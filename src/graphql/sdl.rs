@@ -1,9 +1,9 @@
 //! The printed schema as a tree that can be edited, from which the schemas for gateways are made.
 //!
-//! [`Tree`] is the entry point; `federation` and `stitching` use it. async-graphql can print a federation schema, but its
-//! version, imports and directives are fixed. So its plain text is parsed with apollo-compiler, and directives are added.
-//! Rejected: string replacement, which would sooner or later change a description; and directives on the types, which
-//! would also appear in the plain schema.
+//! [`Tree`] is the entry point; `federation` and `stitching` use it. async-graphql can print a federation schema, but
+//! its version, imports and directives are fixed. So its plain text is parsed with apollo-compiler, and directives are
+//! added. Rejected: string replacement, which would sooner or later change a description; and directives on the types,
+//! which would also appear in the plain schema.
 
 use std::collections::HashSet;
 

@@ -55,7 +55,9 @@ impl Subscription {
         Ok(stream::iter(is_match.then(|| ProviderChange(Arc::clone(change)))))
     }
 
-    /// Connected accounts that are added, modified or removed after the subscription starts. A removal is detected when the project's total falls and a scan of all its accounts no longer finds the account; projects with too many accounts for a scan report no removals.
+    /// Connected accounts that are added, modified or removed after the subscription starts. A removal is detected when
+    /// the project's total falls and a scan of all its accounts no longer finds the account; projects with too many
+    /// accounts for a scan report no removals.
     async fn connected_account_changed(
         &self,
         ctx: &Context<'_>,

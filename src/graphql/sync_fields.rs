@@ -156,7 +156,8 @@ impl<'a> Subselection<'a> {
         type_name == condition || interfaces.is_some_and(|names| names.contains(condition))
     }
 
-    /// Returns the step of one response name; `None` if the library's values for several fields would have to be merged.
+    /// Returns the step of one response name; `None` if the library's values for several fields would have to be
+    /// merged.
     fn step<T: SyncFields>(&self, type_name: &str, selected: &Selected<'a>) -> Option<Step<'a, T>> {
         let Selected { first, again } = selected;
         let name = first.node.name.node.as_str();

@@ -65,7 +65,8 @@ impl Upstream {
         status.map_or(status::UpstreamState::Unknown, |status| status.state).into()
     }
 
-    /// The upstream's rate limit. Like `lastSuccessAt`, `lastError` and `cache`, visible to callers with the `ADMIN` role only.
+    /// The upstream's rate limit. Like `lastSuccessAt`, `lastError` and `cache`, visible to callers with the `ADMIN`
+    /// role only.
     async fn quota(&self) -> Option<UpstreamQuota> {
         let quota = self.status()?.quota;
         let int = |calls: u64| i32::try_from(calls).unwrap_or(i32::MAX);
@@ -144,7 +145,8 @@ pub(super) struct UpstreamMutations;
 // A name of its own, as it is merged into the root.
 #[Object(name = "UpstreamMutations")]
 impl UpstreamMutations {
-    /// Invalidates the cached data of the caller, so that it is fetched again. Limited in rate: if this refresh is rejected, `retryAt` says when the next one is accepted.
+    /// Invalidates the cached data of the caller, so that it is fetched again. Limited in rate: if this refresh is
+    /// rejected, `retryAt` says when the next one is accepted.
     async fn refresh(
         &self,
         ctx: &Context<'_>,

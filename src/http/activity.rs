@@ -1,8 +1,8 @@
 //! Activity of a connection and its timeouts: detects clients that are gone or too slow.
 //!
-//! A client that sends a head byte by byte, reads a response byte by byte or disappears would otherwise use a connection
-//! permit and memory forever. Rejected: hyper's header timeout. It also runs between two requests, so one value would
-//! serve for idle connections and for slow heads, and it does not run until HTTP/1 or HTTP/2 is detected.
+//! A client that sends a head byte by byte, reads a response byte by byte or disappears would otherwise use a
+//! connection permit and memory forever. Rejected: hyper's header timeout. It also runs between two requests, so one
+//! value would serve for idle connections and for slow heads, and it does not run until HTTP/1 or HTTP/2 is detected.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,8 @@ use tokio::time::Instant;
 /// Timeouts of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectionTimeouts {
-    /// Time from a request's first byte to the end of its head. For the first request, from the start of the connection.
+    /// Time from a request's first byte to the end of its head. For the first request, from the start of the
+    /// connection.
     pub(crate) head: Duration,
     /// Time without an active request.
     pub(crate) idle: Duration,

@@ -1,7 +1,7 @@
 //! Request bodies: their declared type, size, arrival time and total memory.
 //!
-//! A body that arrives slowly occupies memory for what has arrived. All bodies therefore share one budget, and a request
-//! that finds it exhausted is refused. A limit per body alone would be multiplied by the number of connections.
+//! A body that arrives slowly occupies memory for what has arrived. All bodies therefore share one budget, and a
+//! request that finds it exhausted is refused. A limit per body alone would be multiplied by the number of connections.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! A page that is compiled into the binary, served file by file.
 //!
-//! A bundle is a folder of files that were gzipped at build time and are embedded as they are. Rejected: compressing each
-//! response, which repeats the same work for every visitor.
+//! A bundle is a folder of files that were gzipped at build time and are embedded as they are. Rejected: compressing
+//! each response, which repeats the same work for every visitor.
 
 use std::io::Read as _;
 
@@ -75,7 +75,8 @@ pub(super) async fn with_security_headers(policy: &'static str, mut response: Re
     response
 }
 
-/// The acceptance of the first of `names` that a weighted list header (RFC 9110, 12.4.2) contains; most specific name first.
+/// The acceptance of the first of `names` that a weighted list header (RFC 9110, 12.4.2) contains; most specific name
+/// first.
 pub(super) fn accepts(headers: &HeaderMap, header: &HeaderName, names: &[&str]) -> Option<bool> {
     let listed: Vec<(&str, bool)> = members(headers, header)
         .map(|member| {
@@ -89,7 +90,8 @@ pub(super) fn accepts(headers: &HeaderMap, header: &HeaderName, names: &[&str]) 
     names.iter().find_map(says).map(|(_, taken)| *taken)
 }
 
-/// Whether the client has this representation. The comparison is weak (RFC 9110, 13.1.2), because a proxy may have weakened the tag.
+/// Whether the client has this representation. The comparison is weak (RFC 9110, 13.1.2), because a proxy may have
+/// weakened the tag.
 fn has_representation(headers: &HeaderMap, tag: &str) -> bool {
     members(headers, &IF_NONE_MATCH)
         .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)

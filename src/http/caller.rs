@@ -1,7 +1,7 @@
 //! Authentication: from request headers to a [`Caller`].
 //!
-//! [`Authenticator`] is the entry point. Missing credentials and invalid ones have different errors: the first say which
-//! to send, the second which are invalid. Credentials are never repeated in a message.
+//! [`Authenticator`] is the entry point. Missing credentials and invalid ones have different errors: the first say
+//! which to send, the second which are invalid. Credentials are never repeated in a message.
 
 mod credentials;
 pub mod jwks;
@@ -75,9 +75,9 @@ impl Authenticator {
     }
 }
 
-/// Refuses requests for a host name other than loopback if there is no authentication. This includes the pages: a page of
-/// another site can point its own name at 127.0.0.1 (DNS rebinding) and is then of the same origin as this server, but the
-/// browser still sends that name. Browsers always send one.
+/// Refuses requests for a host name other than loopback if there is no authentication. This includes the pages: a page
+/// of another site can point its own name at 127.0.0.1 (DNS rebinding) and is then of the same origin as this server,
+/// but the browser still sends that name. Browsers always send one.
 pub(crate) fn check_host(callers: &Authenticator, request: &Request) -> Result<(), HttpError> {
     if !matches!(callers, Authenticator::Open(_)) {
         return Ok(());

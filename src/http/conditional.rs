@@ -1,7 +1,7 @@
 //! Conditional requests (RFC 9110, 13): a client that has the current response receives 304 instead.
 //!
-//! Entity tags are weak. A strong tag would have to differ between a response and its compressed form, and compression is
-//! done further out, per client. Only ranges and `If-Match` need strong tags, and neither is supported.
+//! Entity tags are weak. A strong tag would have to differ between a response and its compressed form, and compression
+//! is done further out, per client. Only ranges and `If-Match` need strong tags, and neither is supported.
 
 use std::io;
 
@@ -35,8 +35,8 @@ impl EntityTag {
         HeaderValue::try_from(format!("W/\"{}\"", self.opaque)).ok()
     }
 
-    /// Whether the client has this response, by its `If-None-Match` (RFC 9110, 13.1.2): one of the tags, compared weakly, or
-    /// `*`.
+    /// Whether the client has this response, by its `If-None-Match` (RFC 9110, 13.1.2): one of the tags, compared
+    /// weakly, or `*`.
     pub(crate) fn matches(&self, headers: &HeaderMap) -> bool {
         let lines = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|line| line.to_str().ok());
         lines.map(str::trim).any(|line| line == "*" || opaque_tags(line).any(|tag| tag == self.opaque))

@@ -1,8 +1,8 @@
 //! One client connection, HTTP/1.1 or HTTP/2, from its first byte to its last.
 //!
-//! [`ConnectionServer::serve`] runs it: it routes requests, enforces timeouts and shuts down gracefully. Rejected: axum's
-//! own server. It has no connection limit, no timeouts but a request's, and no HTTP/2 without TLS (prior knowledge,
-//! RFC 9113, 3.3), which proxies in front use.
+//! [`ConnectionServer::serve`] runs it: it routes requests, enforces timeouts and shuts down gracefully. Rejected:
+//! axum's own server. It has no connection limit, no timeouts but a request's, and no HTTP/2 without TLS (prior
+//! knowledge, RFC 9113, 3.3), which proxies in front use.
 
 use std::error::Error as _;
 use std::io;
@@ -42,8 +42,8 @@ const STREAMS: u32 = 64;
 const STREAM_BYTES: u32 = 64 * 1024;
 const STREAMS_BYTES: u32 = 256 * 1024;
 
-/// Maximum size of a body frame that is handed to an HTTP/2 stream. The stream accepts a frame if it may send a part of it, so
-/// a response in one piece would count as sent with its first byte.
+/// Maximum size of a body frame that is handed to an HTTP/2 stream. The stream accepts a frame if it may send a part of
+/// it, so a response in one piece would count as sent with its first byte.
 const STREAM_FRAME_BYTES: usize = 16 * 1024;
 
 /// Settings and state that all connections of a listener share.

@@ -1,7 +1,7 @@
 //! CORS: the allow-list of origins whose pages may send requests from a browser; empty by default (Fetch standard).
 //!
-//! Callers are authenticated by headers that a page sets itself, never by cookies, so CORS credentials are not allowed: a
-//! page can send only keys that it has. `*` is not supported, because then every page could send them.
+//! Callers are authenticated by headers that a page sets itself, never by cookies, so CORS credentials are not allowed:
+//! a page can send only keys that it has. `*` is not supported, because then every page could send them.
 
 use axum::http::header::{AGE, ETAG, HeaderName, ORIGIN, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, Method};

@@ -1,7 +1,7 @@
 //! The `Date` header (RFC 9110, 6.6.1).
 //!
-//! hyper also sets one, but renders it again only after the time that it has rendered. If the clock is set back, its header
-//! stands still until then.
+//! hyper also sets one, but renders it again only after the time that it has rendered. If the clock is set back, its
+//! header stands still until then.
 
 use std::cell::RefCell;
 

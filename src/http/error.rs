@@ -161,7 +161,8 @@ impl HttpError {
         Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(ALLOW, allowed)
     }
 
-    /// 405 for PUT, by which a client requests one stream for all operations (GraphQL over SSE, "single connection mode").
+    /// 405 for PUT, by which a client requests one stream for all operations (GraphQL over SSE, "single connection
+    /// mode").
     pub(crate) fn no_shared_stream(allowed: &'static str) -> Self {
         let message = "PUT is not allowed: send operations by POST, queries also by GET. (graphql-sse sends PUT with \
                        `singleConnection: true`: omit that option, as one stream for several operations is not \

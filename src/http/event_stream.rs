@@ -1,8 +1,9 @@
-//! Server-sent events in the "distinct connections mode" of GraphQL over SSE: one request per operation, with the events
-//! `next` and `complete`.
+//! Server-sent events in the "distinct connections mode" of GraphQL over SSE: one request per operation, with the
+//! events `next` and `complete`.
 //!
-//! Each `next` has an `id`, which a browser's `EventSource` sends back as `Last-Event-ID` when it reconnects. Errors before
-//! execution are sent as `next` too: the protocol asks for it, because a client cannot read the body of an error status.
+//! Each `next` has an `id`, which a browser's `EventSource` sends back as `Last-Event-ID` when it reconnects. Errors
+//! before execution are sent as `next` too: the protocol asks for it, because a client cannot read the body of an error
+//! status.
 
 use bytes::Bytes;
 

@@ -2,8 +2,8 @@
 //! listeners.
 //!
 //! hyper refuses most of them: folded headers, different lengths, a transfer coding that does not end in `chunked`. It
-//! removes a length beside `chunked`, reads the chunks, and closes the connection after the response (RFC 9112, 6.3), so
-//! nothing after such a request is parsed. Two equal lengths are valid (RFC 9110, 8.6). This module checks the rest.
+//! removes a length beside `chunked`, reads the chunks, and closes the connection after the response (RFC 9112, 6.3),
+//! so nothing after such a request is parsed. Two equal lengths are valid (RFC 9110, 8.6). This module checks the rest.
 
 use axum::http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use axum::http::uri::Authority;

@@ -20,13 +20,14 @@ use super::bundle;
 struct Bundle;
 
 /// The content security policy. `'unsafe-inline'` only for styles, because monaco writes `<style>` elements at runtime.
-/// `data:` only for images: the underline of an error. `'self'` includes WebSockets of the same origin (CSP 3). A worker
-/// uses the policy of its own file, so every response has it.
+/// `data:` only for images: the underline of an error. `'self'` includes WebSockets of the same origin (CSP 3). A
+/// worker uses the policy of its own file, so every response has it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; \
     img-src 'self' data:; worker-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
     form-action 'none'";
 
-/// The routes of GraphiQL: `/` for clients that accept HTML, and `/graphiql/{file}`. The caller decides whether to mount them.
+/// The routes of GraphiQL: `/` for clients that accept HTML, and `/graphiql/{file}`. The caller decides whether to
+/// mount them.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(page))

@@ -1,9 +1,9 @@
 //! Replacing the configuration while requests are served.
 //!
-//! [`ReloadableEdge`] is the entry point. A listener reads [`CurrentRouter`] at each request, so each request is answered
-//! by exactly one configuration. Subscriptions know the edge that they started with and, through [`Replacement`], the one
-//! that replaced it; their callers are then authenticated again. Rejected: a lock per setting. A request could see a mix
-//! of two configurations.
+//! [`ReloadableEdge`] is the entry point. A listener reads [`CurrentRouter`] at each request, so each request is
+//! answered by exactly one configuration. Subscriptions know the edge that they started with and, through
+//! [`Replacement`], the one that replaced it; their callers are then authenticated again. Rejected: a lock per setting.
+//! A request could see a mix of two configurations.
 
 use std::sync::Arc;
 

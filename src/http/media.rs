@@ -1,9 +1,9 @@
 //! Content negotiation: media types of requests and responses (GraphQL over HTTP, sections 4 and 6).
 //!
-//! Two media types are for single responses. With `application/json`, any well-formed request is answered 200, for older
-//! clients; the other type uses status codes. Two more are for streams. A client must name them, because a wildcard does
-//! not mean that it can read a stream. If a client accepts all types equally (urql), a query gets a single response and a
-//! subscription a stream.
+//! Two media types are for single responses. With `application/json`, any well-formed request is answered 200, for
+//! older clients; the other type uses status codes. Two more are for streams. A client must name them, because a
+//! wildcard does not mean that it can read a stream. If a client accepts all types equally (urql), a query gets a
+//! single response and a subscription a stream.
 
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
@@ -35,8 +35,8 @@ impl MediaType {
 
     /// The client's preferred type and its weight; `None` if it accepts neither (RFC 9110, 12.5.1).
     ///
-    /// With equal weights, a named type wins over one that matches a wildcard. If both are named, the newer type wins; if both
-    /// match a wildcard, the older one, which every client knows.
+    /// With equal weights, a named type wins over one that matches a wildcard. If both are named, the newer type wins;
+    /// if both match a wildcard, the older one, which every client knows.
     fn preferred(ranges: &[&str]) -> Option<(Self, u16)> {
         let liking =
             |media: Self| RangeMatch::most_specific(ranges, |range| RangeMatch::of(range, media.essence()));

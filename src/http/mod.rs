@@ -2,10 +2,10 @@
 //!
 //! Entry points are [`hot_reload::ReloadableEdge`] (the routes) and [`serve`] (the listeners).
 //!
-//! - Every request passes [`framing`], if enabled [`mod@traced`], and [`middleware`], which gives it a [`request_id`] and
-//!   records it ([`request_recorder`]).
-//! - `/graphql` is [`graphql`]: [`media`] types, [`origin`] and [`cors`], [`caller`], [`body`], then the operation engine.
-//!   [`conditional`] answers 304.
+//! - Every request passes [`framing`], if enabled [`mod@traced`], and [`middleware`], which gives it a [`request_id`]
+//!   and records it ([`request_recorder`]).
+//! - `/graphql` is [`graphql`]: [`media`] types, [`origin`] and [`cors`], [`caller`], [`body`], then the operation
+//!   engine. [`conditional`] answers 304.
 //! - Subscriptions are a [`response_stream`]: [`streaming`] over HTTP as [`event_stream`] or [`multipart`], or a
 //!   [`websocket`]. They end by their [`shutdown`] token.
 //! - Pages are [`graphiql`] and [`example`], served as a [`bundle`]; Composio calls [`webhook`]; [`ops`] serves probes.

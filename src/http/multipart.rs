@@ -1,8 +1,8 @@
-//! Apollo's protocol for subscriptions over HTTP: `multipart/mixed` with `subscriptionSpec=1.0`. Each response is a part
-//! with a `payload`; an empty part is a heartbeat, and `payload: null` with errors reports that the stream failed.
+//! Apollo's protocol for subscriptions over HTTP: `multipart/mixed` with `subscriptionSpec=1.0`. Each response is a
+//! part with a `payload`; an empty part is a heartbeat, and `payload: null` with errors reports that the stream failed.
 //!
-//! Apollo Client processes a part when it sees the boundary after it. Each part therefore ends with the boundary instead
-//! of starting with it; otherwise each event would be delayed until the next one.
+//! Apollo Client processes a part when it sees the boundary after it. Each part therefore ends with the boundary
+//! instead of starting with it; otherwise each event would be delayed until the next one.
 
 use bytes::Bytes;
 

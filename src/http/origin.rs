@@ -1,7 +1,7 @@
 //! Protection against cross-site requests: requests that another site's page made a browser send.
 //!
-//! tower-http's `CsrfLayer` checks the same two headers but accepts every GET, because a GET changes nothing. Here a GET
-//! uses up the upstreams' quota, which can be a hundred calls a day, so GETs are checked too.
+//! tower-http's `CsrfLayer` checks the same two headers but accepts every GET, because a GET changes nothing. Here a
+//! GET uses up the upstreams' quota, which can be a hundred calls a day, so GETs are checked too.
 
 use axum::http::header::{HOST, HeaderName, ORIGIN};
 use axum::http::uri::Authority;

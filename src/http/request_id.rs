@@ -10,8 +10,8 @@ use tracing::Span;
 /// The header of the id, in requests and responses.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of a request: the client's `x-request-id` if it is `[A-Za-z0-9_-]{1,64}`, otherwise a new one. No other client text
-/// reaches the log.
+/// The id of a request: the client's `x-request-id` if it is `[A-Za-z0-9_-]{1,64}`, otherwise a new one. No other
+/// client text reaches the log.
 pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
     headers.get(X_REQUEST_ID).filter(|id| is_valid(id)).cloned().unwrap_or_else(new_id)
 }

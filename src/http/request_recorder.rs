@@ -1,10 +1,10 @@
 //! Records each request of the public listener once: in the metrics and as a log line.
 //!
 //! The handler attaches a record to its response; [`PendingRecord::finish`] adds status and duration, which only the
-//! outermost layer ([`super::middleware`]) knows.
-//! A request whose client disconnects, or that is aborted at shutdown, has neither and is recorded when it is dropped. Its
-//! upstream calls are recorded elsewhere, because they may continue for others. Rejected: a record that handlers fill in
-//! on the way. It would have to be passed to all of them, and to every layer that refuses a request before.
+//! outermost layer ([`super::middleware`]) knows. A request whose client disconnects, or that is aborted at shutdown,
+//! has neither and is recorded when it is dropped. Its upstream calls are recorded elsewhere, because they may continue
+//! for others. Rejected: a record that handlers fill in on the way. It would have to be passed to all of them, and to
+//! every layer that refuses a request before.
 
 use std::sync::Arc;
 

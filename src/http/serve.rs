@@ -1,7 +1,7 @@
 //! A listener, from its first connection to its graceful shutdown.
 //!
-//! [`serve`] accepts up to `server.connections_max` connections. It answers some further ones with `OVERLOADED`, and closes
-//! all others at once, because connections that arrive faster than they can be refused must cost nothing.
+//! [`serve`] accepts up to `server.connections_max` connections. It answers some further ones with `OVERLOADED`, and
+//! closes all others at once, because connections that arrive faster than they can be refused must cost nothing.
 
 use std::future::Future;
 use std::io;
@@ -33,7 +33,8 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Delay before the next accept if the process has no file descriptor left.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// A source of connections. Tests use one without a socket, because paused time advances while a task waits for a socket.
+/// A source of connections. Tests use one without a socket, because paused time advances while a task waits for a
+/// socket.
 pub trait Listener: Send {
     /// The byte stream of a connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;

@@ -1,7 +1,7 @@
 //! The socket of a connection. It reports all reads and writes to [`ConnectionActivity`].
 //!
-//! It also refuses the first request of a connection if its request line does not end within the limit of a head: with 414
-//! (RFC 9110, 15.5.15), because the HTTP library would answer 431, which is about header fields.
+//! It also refuses the first request of a connection if its request line does not end within the limit of a head: with
+//! 414 (RFC 9110, 15.5.15), because the HTTP library would answer 431, which is about header fields.
 
 use std::io;
 use std::pin::Pin;
@@ -31,8 +31,9 @@ pub(crate) struct Socket<S> {
     /// Whether the reader was woken once at the end.
     has_woken_at_end: bool,
     head_limit_bytes: usize,
-    /// Bytes of the first request line; `None` after its end. Later lines are not counted: bytes after a request that was refused
-    /// early can be the rest of its body, and a second response to it would be taken for that of the next request.
+    /// Bytes of the first request line; `None` after its end. Later lines are not counted: bytes after a request that
+    /// was refused early can be the rest of its body, and a second response to it would be taken for that of the next
+    /// request.
     line_bytes: Option<usize>,
     /// Bytes of [`URI_TOO_LONG_RESPONSE`] that are sent.
     refusal_sent: usize,
@@ -110,8 +111,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
             buffer.set_filled(before);
             return self.poll_refuse(context);
         }
-        // The HTTP library drops a request whose client closes its side. It reads further before it begins to handle the
-        // request that it has read, so the first read of the end only wakes it again.
+        // The HTTP library drops a request whose client closes its side. It reads further before it begins to handle
+        // the request that it has read, so the first read of the end only wakes it again.
         if !self.has_woken_at_end {
             self.has_woken_at_end = true;
             context.waker().wake_by_ref();

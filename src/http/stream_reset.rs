@@ -1,7 +1,7 @@
 //! Reset of one HTTP/2 stream whose client does not read, without its connection (RFC 9113, 5.4.2).
 //!
-//! hyper runs each stream as a task, which writes only as much as the client accepts. [`StreamExecutor`] ends the task when
-//! [`StreamReset`] is due. h2 then sends RST_STREAM, and the other streams continue.
+//! hyper runs each stream as a task, which writes only as much as the client accepts. [`StreamExecutor`] ends the task
+//! when [`StreamReset`] is due. h2 then sends RST_STREAM, and the other streams continue.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,10 +1,11 @@
 //! `/webhooks/composio`: notifications that an account has expired (docs/upstreams.md#composio-webhooks).
 //!
-//! A delivery only triggers a refresh. Its content is not used, because the list returns it, under the list's own rules. A
-//! forged delivery could cost an upstream call, but could not change any response. All accounts of the project are read
-//! again, not just the named one, because it is on pages of many lists.
+//! A delivery only triggers a refresh. Its content is not used, because the list returns it, under the list's own
+//! rules. A forged delivery could cost an upstream call, but could not change any response. All accounts of the project
+//! are read again, not just the named one, because it is on pages of many lists.
 //!
-//! Composio has no event for created, revoked or deleted accounts. Webhooks shorten a delay; they do not replace polling.
+//! Composio has no event for created, revoked or deleted accounts. Webhooks shorten a delay; they do not replace
+//! polling.
 
 pub mod settings;
 mod signature;

@@ -1,10 +1,12 @@
 //! Scheduling of batches: a batch starts when the execution cannot continue without it.
 //!
-//! [`BatchScheduler::drive`] is the entry point; `operation` runs each execution through it. All fields of one level
-//! of a query request their keys within one poll of the execution, so the batch must start right after that poll.
-//! Earlier, keys would be missing; later, time would be lost. async-graphql's own loader waits for a timer of one
-//! millisecond at each level and spawns the batch as a task, which another thread may run during the poll. Here the
-//! execution and its batches share one task, and batches are polled only when the execution is pending.
+//! [`BatchScheduler::drive`] is the entry point; `operation` runs each execution through it. All fields of one level of
+//! a query request their keys within one poll of the execution, so the batch must start right after that poll. An
+//! earlier start would miss keys, and a later one would lose time.
+//!
+//! The execution and its batches share one task, and batches are polled only while the execution is pending. Rejected:
+//! async-graphql's own scheduling. It waits one millisecond at each level and spawns the batch as a task, which another
+//! thread may run during the poll.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +24,7 @@ use futures_util::task::{ArcWake, AtomicWaker, FutureObj, Spawn, SpawnError, wak
 #[derive(Clone, Default)]
 pub struct BatchScheduler(Arc<Mutex<Vec<FutureObj<'static, ()>>>>, Arc<LastInLine>);
 
-/// Futures that wait until the execution waits for no batch.
+/// Futures that wait until the execution waits for no batch any more.
 #[derive(Default)]
 struct LastInLine {
     is_released: AtomicBool,
@@ -30,7 +32,7 @@ struct LastInLine {
 }
 
 impl LastInLine {
-    /// Releases the waiting futures; `false` if there are none.
+    /// Releases the waiting futures. Returns whether there were any.
     fn release(&self) -> bool {
         let wakers = std::mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
         self.is_released.store(!wakers.is_empty(), Ordering::Release);
@@ -52,7 +54,7 @@ impl BatchScheduler {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until the rest of the execution waits for nothing that this scheduler runs: all other fields have their values.
+    /// Waits until all other fields of the execution have their values.
     pub async fn after_all_others(&self) {
         let Self(_, last) = self;
         poll_fn(|ctx| {
@@ -65,7 +67,7 @@ impl BatchScheduler {
         .await;
     }
 
-    /// Runs an execution to its end, and its batches whenever the execution is pending.
+    /// Runs an execution to its end. Runs its batches whenever it is pending.
     pub async fn drive<T>(self, execution: impl Future<Output = T>) -> T {
         let mut execution = pin!(execution);
         let mut running = FuturesUnordered::new();
@@ -81,11 +83,12 @@ impl BatchScheduler {
                 }
                 running.extend(self.take());
                 if waker_state.is_woken.load(Ordering::Acquire) {
-                    // Not waiting for a batch: a join of many futures yields from time to time.
+                    // The execution woke itself and does not wait for a batch: a join of many futures yields from time
+                    // to time.
                     continue;
                 }
-                // All finished batches are collected before the execution is polled again, so that the keys it then requests
-                // form one batch.
+                // All finished batches are collected before the next poll, so that the keys which the execution then
+                // requests form one batch.
                 let mut has_ended = false;
                 while let Poll::Ready(Some(())) = running.poll_next_unpin(ctx) {
                     has_ended = true;

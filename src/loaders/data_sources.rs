@@ -36,7 +36,7 @@ pub struct DataSources {
 }
 
 impl DataSources {
-    /// Returns the current revision of data of a tenant.
+    /// Returns the current revision of a tenant's data.
     #[must_use]
     pub fn revision(&self, tenant: &Tenant, of: Dependencies) -> Revision {
         let TenantFingerprints { leadlex, composio } = tenant.fingerprints();
@@ -51,8 +51,7 @@ impl DataSources {
         }
     }
 
-    /// Returns all cached data and the status of a tenant's upstreams, for tests that search for data that must not be
-    /// cached.
+    /// Returns all cached data and the status of a tenant's upstreams as text, for tests that search it for secrets.
     pub(crate) fn dump(&self, tenant: &Tenant) -> String {
         let Self { providers, lists, accounts_by_id, health: _, batch_sizes: _ } = self;
         let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().status(key));

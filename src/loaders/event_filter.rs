@@ -1,4 +1,4 @@
-//! Filters of subscriptions, applied to changes that the caller's view shows ([`super::watch::feeds`]).
+//! Filters of subscriptions. They apply to changes that the caller may see ([`super::watch::feeds`]).
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ impl OperationLoader {
         change.states.before().into_iter().chain(change.states.after()).any(matches)
     }
 
-    /// Whether a filter by users cannot be applied to changes, because Composio does not name the users of accounts. A
-    /// member's changes come from its own feed.
+    /// Whether a filter by users cannot be applied to changes, because Composio does not name the users of accounts.
+    /// This does not concern a member, whose feed has only its own accounts.
     #[must_use]
     pub fn hides_users_of_changes(&self, filter: &AccountFilter) -> bool {
         let hides = |reader: Reader| self.sources.lists.are_users_hidden(&reader.credential.fingerprint());

@@ -1,6 +1,6 @@
 //! Health evaluation for one operation, by the rules of [`crate::domain::health`] and at one point in time.
 //!
-//! A health value can change by the passage of time alone. [`HealthEvaluator`] therefore records the time of that
+//! A health status can change by the passage of time alone. [`HealthEvaluator`] records the time of the next such
 //! change in the operation's statistics, which limits how long the response may be cached.
 
 use std::sync::Arc;

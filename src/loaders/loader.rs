@@ -1,9 +1,9 @@
 //! The batching loader of one operation, which resolvers call.
 //!
-//! [`loader`] creates it for each operation. The keys of all fields of one level arrive as one batch, because
-//! [`super::batch_scheduler`] starts a batch only when the execution is pending (async-graphql's `DataLoader` collects
-//! the keys). A loader belongs to one operation and its caller, so a batch never mixes callers. The caches below it
-//! are shared by all operations.
+//! [`loader`] creates it for each operation. async-graphql's `DataLoader` collects the keys, and
+//! [`super::batch_scheduler`] starts a batch only when the execution cannot continue. The keys of all fields of one
+//! level therefore arrive as one batch. A loader belongs to one operation and its caller, so a batch never mixes
+//! callers. The caches below it are shared by all operations.
 //!
 //! Every value is its own `Result`, so that the failure of one parent does not affect the others.
 
@@ -99,7 +99,7 @@ impl OperationLoader {
         Some(Reader { credential, view, stats, is_prefetch: false })
     }
 
-    /// Returns the expected providers, if the list of providers needs a call.
+    /// Returns the expected providers if the list of providers is not cached.
     #[must_use]
     pub fn expected_providers(&self) -> Option<ProviderList> {
         let expected = self.sources.providers.expected(self.tenant.leadlex.as_ref()?)?;
@@ -251,7 +251,8 @@ impl Loader<CountKey> for OperationLoader {
 }
 
 /// Returns a list of providers as a caller sees it. Data that is hidden from a member is removed before resolvers
-/// receive the list, so that no field and no filter reveals it. Ids depend on the whole row, and stay the same.
+/// receive the list, so that no field and no filter reveals it. The ids do not change, although they are derived from
+/// whole rows.
 fn visible_to(view: &View, list: ProviderList) -> ProviderList {
     if view.is_full() {
         return list;

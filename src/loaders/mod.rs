@@ -1,9 +1,11 @@
 //! Data access for resolvers: cached reads, pages of lists, and batches.
 //!
-//! The parts, from the bottom: [`cache`] holds what was read and joins equal fetches; [`lists`] reads lists of providers and
-//! accounts through it; [`watch`] polls for changes while clients subscribe. On top of them, [`loader`] has the batching
-//! loader that resolvers call, [`batch_scheduler`] decides when a batch starts, and `prefetch` starts reads early.
-//! [`actions`] has the writes. [`stats`] records what one operation has read, and [`health`] evaluates it.
+//! From the bottom up: [`cache`] caches fetched values and joins equal fetches. [`lists`] reads lists of providers and
+//! accounts through it. [`watch`] polls for changes while clients subscribe. [`actions`] sends writes.
+//!
+//! On top, [`loader`] has the batching loader that resolvers call: the entry point. [`batch_scheduler`] decides when a
+//! batch starts, and `prefetch` starts reads early. [`stats`] records what one operation has read, and [`health`]
+//! evaluates it.
 
 pub mod actions;
 mod batch_metrics;

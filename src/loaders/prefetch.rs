@@ -1,9 +1,10 @@
 //! Reads the accounts of the expected providers while the list of providers is still being fetched.
 //!
-//! A query for providers with their accounts needs two consecutive calls, because the accounts are requested by the
-//! providers' toolkits. A workspace's providers rarely change. While their list is fetched again, [`start`] therefore
-//! requests the accounts of the providers that were known last. The resolvers make the same requests later and join
-//! the calls in flight. Pages that are not needed stay in the cache; missing ones are requested then.
+//! A query for providers with their accounts needs two calls, one after the other, because the accounts are requested
+//! by the providers' toolkits. A workspace's providers rarely change. While their list is fetched again, [`start`]
+//! therefore requests the accounts of the last known providers. The resolvers make the same requests later and join the
+//! calls in flight. If the list has changed, unneeded pages remain in the cache, and missing ones are requested as
+//! usual.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

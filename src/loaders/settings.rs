@@ -1,7 +1,7 @@
 //! Settings of caches, connections, subscriptions and upstream lists.
 //!
-//! One struct per section of the configuration, with the allowed range of each number. The configuration
-//! layer reads and validates them. [`Shares`] divides the memory limit among the caches.
+//! Each struct is a section of the configuration file and has the allowed range of each number. `config` reads and
+//! validates them. [`Shares`] divides the memory limit among the caches.
 
 use std::time::Duration;
 
@@ -47,13 +47,13 @@ impl CacheSettings {
         Shares::of(self.limit_bytes)
     }
 
-    /// Lifetime of a list of providers.
+    /// Returns the lifetime of a list of providers.
     #[must_use]
     pub fn providers_ttl(&self) -> Duration {
         Duration::from_millis(self.providers_ttl_ms)
     }
 
-    /// Lifetime of a page of accounts.
+    /// Returns the lifetime of a page of accounts.
     #[must_use]
     pub fn accounts_ttl(&self) -> Duration {
         Duration::from_millis(self.accounts_ttl_ms)
@@ -74,17 +74,17 @@ impl CacheSettings {
 
 /// Shares of one memory limit, in bytes, for all caches of fetched or derived data.
 ///
-/// Together they never exceed the limit. Not included are caches bounded by entry count, which hold a few
-/// thousand short texts: the known credentials and the rejected ones.
+/// Together they never exceed the limit. Not included are caches that are bounded by a number of entries: those of
+/// known and of rejected credentials, a few thousand short texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shares {
     /// Pages of accounts.
     pub pages: u64,
     /// Accounts by their ids.
     pub accounts: u64,
-    /// Sizes of lists of accounts.
+    /// Total numbers of accounts of lists.
     pub totals: u64,
-    /// Links from a page to its previous page.
+    /// Cursors of preceding pages.
     pub reverse_pages: u64,
     /// Lists of providers.
     pub providers: u64,
@@ -97,7 +97,7 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// The shares of a limit in bytes.
+    /// Divides a limit in bytes.
     #[must_use]
     pub fn of(limit_bytes: u64) -> Self {
         let sixteenth = limit_bytes / 16;
@@ -136,7 +136,7 @@ impl ConnectionSettings {
         ("providers_default", 1..=10_000),
         ("accounts_default", 1..=10_000),
         ("page_max", 1..=10_000),
-        // As a representation, an id is about four JSON values, and a request may contain 10,000 values.
+        // An id in a federation representation is about four JSON values, and a request may contain 10,000 values.
         ("ids_max", 1..=2_000),
         ("toolkit_providers_max", 1..=10_000),
     ];
@@ -193,7 +193,7 @@ pub struct ListSettings {
     pub page_rows: usize,
     /// Largest number of upstream pages read in one page walk.
     pub pages_max: usize,
-    /// Largest number of calls for the counts of one field of one level. Counts that need more are null.
+    /// Largest number of calls for the counts of one field on one level. Counts that need more are null.
     pub count_calls_max: usize,
 }
 

@@ -1,6 +1,6 @@
 //! Statistics of one operation: the age of its data, problems in it, and its upstream calls.
 //!
-//! [`OperationStats`] is the entry point. Loaders and caches record into it, and the response reads it:
+//! [`OperationStats`] is the entry point. Loaders and caches record into it, and the response reads from it:
 //!
 //! - The age of the oldest part limits how long the response is valid.
 //! - The problems are returned as `extensions.switchboard.problems`.
@@ -45,9 +45,9 @@ struct Entries {
     problems: HashMap<PartKey, ProblemReports>,
 }
 
-/// Identifier of a part of the response: a list of providers, a page or size of a list, or an account by id.
+/// Identifier of a part of the response: the list of providers, a page or total of a list, or an account by id.
 ///
-/// If a part is read twice, first stale and then fresh, the problems of the second read replace the first.
+/// If a part is read twice, for example first stale and then fresh, the problems of the second read replace the first.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PartKey(String);
 
@@ -160,7 +160,7 @@ impl OperationStats {
         self.enter_call(upstream, asked, asked_at, source, result.as_ref().err());
     }
 
-    /// Records a call that reads no value with an age: a write.
+    /// Records a write, whose result has no age.
     pub(super) fn enter_write<T>(
         &self,
         action: &'static str,
@@ -203,7 +203,7 @@ impl OperationStats {
         });
     }
 
-    /// Records that the response contains a part of that age.
+    /// Records that the response contains a part with this freshness.
     pub(super) fn uses(&self, part: Freshness) {
         self.change(|entries| entries.freshness = Freshness::of(entries.freshness.into_iter().chain([part])));
     }

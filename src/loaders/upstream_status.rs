@@ -1,8 +1,8 @@
 //! Status of both upstreams for one caller, and refreshes on demand.
 //!
-//! Extends [`OperationLoader`] with [`OperationLoader::sources`], which reports status and cache statistics,
-//! and [`OperationLoader::refresh`], which expires cached data and reads it again. Both use only the
-//! caller's own credentials.
+//! Extends [`OperationLoader`] with [`OperationLoader::sources`], which reports status and cache statistics, and
+//! [`OperationLoader::refresh`], which expires cached data and reads it again. Both concern only the caller's own
+//! credentials.
 
 use std::time::Duration;
 
@@ -54,8 +54,8 @@ impl OperationLoader {
 
     /// Expires all cached data of one upstream, or of both, and reads its first list at once.
     ///
-    /// These lists are the providers and the first page of accounts. An upstream whose rate limit allows no
-    /// call is not changed. In that case the time from which a refresh is allowed is returned.
+    /// The first lists are the providers and the first page of accounts. If the rate limit of an upstream allows no
+    /// call, nothing is expired there. The time from which a refresh is allowed is then returned.
     pub async fn refresh(&self, only: Option<UpstreamName>) -> Option<Timestamp> {
         let is_meant = |name| only.is_none_or(|only| only == name);
         let providers = async {

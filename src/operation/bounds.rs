@@ -1,12 +1,12 @@
 //! Bounds on a document's depth and width, checked before fragments are expanded.
 //!
-//! The entry point is [`check`], called by [`super::document`]. A few hundred bytes of fragments that spread each other twice
-//! expand to billions of fields, and validation visits all fragments once for each operation. So the parsed document is
-//! measured before validation, each fragment once, in a time that is linear in its text.
+//! The entry point is [`check`], called by [`super::document`]. A few hundred bytes of fragments that spread each other
+//! twice expand to billions of fields, and validation visits all fragments once for each operation. So the parsed
+//! document is measured before validation, each fragment once, in a time that is linear in its text.
 //!
-//! Three costs of validation are more than linear in the text, and are part of [`Size::work`]: a fragment is checked for
-//! cycles with all that it spreads, again for each operation; a field is hashed with all fields below it, once for each
-//! level; and names are searched in the lists of variables and object members.
+//! Three costs of validation are more than linear in the text, and are part of [`Size::work`]: a fragment is checked
+//! for cycles with all that it spreads, again for each operation; a field is hashed with all fields below it, once for
+//! each level; and names are searched in the lists of variables and object members.
 
 use std::collections::HashMap;
 

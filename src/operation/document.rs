@@ -1,9 +1,9 @@
 //! Validation of documents, cached by their text.
 //!
 //! The entry point is [`Documents::validate`]. apollo-compiler validates, because async-graphql's validation accepts
-//! documents that graphql-js rejects (nullable variables in non-null positions, conflicting fields). Of
-//! async-graphql, only the parser is used, because its executor needs its own syntax tree. Both trees are cached, so a known
-//! text costs one lookup.
+//! documents that graphql-js rejects (nullable variables in non-null positions, conflicting fields). Of async-graphql,
+//! only the parser is used, because its executor needs its own syntax tree. Both trees are cached, so a known text
+//! costs one lookup.
 
 use std::sync::Arc;
 
@@ -30,7 +30,8 @@ use super::syntax_errors;
 use super::variable_positions;
 use crate::loaders::cache::bounded_map::BoundedMap;
 
-/// Memory of a cached result per byte of its text: both syntax trees, measured on introspection queries and on queries of lists, rounded up.
+/// Memory of a cached result per byte of its text: both syntax trees, measured on introspection queries and on queries
+/// of lists, rounded up.
 const BYTES_PER_TEXT_BYTE: usize = 64;
 
 /// The memory of a cached result apart from its text.
@@ -157,8 +158,8 @@ impl Documents {
         Ok(Document { validated, executable })
     }
 
-    /// The error of a text that cannot be parsed. There is one: the parser's further errors follow from the first. If the text
-    /// only has too many tokens, that is the error.
+    /// The error of a text that cannot be parsed. There is one: the parser's further errors follow from the first. If
+    /// the text only has too many tokens, that is the error.
     fn parse_errors(&self, text: &str, found: &DiagnosticList) -> Vec<GraphqlError> {
         let is_too_long = found.iter().any(|one| one.error.to_string().contains("token limit reached"));
         match &self.limits {

@@ -1,7 +1,7 @@
 //! [`OperationEngine`]: runs queries and mutations to their response.
 //!
-//! [`OperationEngine::run`] is the entry point for HTTP; `super::subscription` adds subscriptions. Tests and `app` build the
-//! engine over an [`Executor`].
+//! [`OperationEngine::run`] is the entry point for HTTP; `super::subscription` adds subscriptions. Tests and `app`
+//! build the engine over an [`Executor`].
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -48,8 +48,8 @@ pub struct OperationEngine {
 }
 
 impl OperationEngine {
-    /// An engine without limits on operations; [`Self::with_limits`] adds them. Its caches stay within `shares`; `clock` must be
-    /// the executor's clock.
+    /// An engine without limits on operations; [`Self::with_limits`] adds them. Its caches stay within `shares`;
+    /// `clock` must be the executor's clock.
     ///
     /// # Errors
     /// If apollo-compiler cannot read the executor's schema, which is a bug in Switchboard.
@@ -99,8 +99,8 @@ impl OperationEngine {
         self
     }
 
-    /// Adds documents that clients can name. Trusted documents that are invalid are refused when they are requested, and
-    /// listed by [`Self::invalid_trusted_documents`].
+    /// Adds documents that clients can name. Trusted documents that are invalid are refused when they are requested,
+    /// and listed by [`Self::invalid_trusted_documents`].
     #[must_use]
     pub fn with_documents(mut self, settings: &DocumentSettings, trusted: Option<TrustedDocuments>) -> Self {
         self.preparer.persisted = Arc::new(PersistedDocuments::new(settings, trusted));
@@ -221,8 +221,8 @@ impl OperationEngine {
         }
     }
 
-    /// Executes an operation within the limits, if there are any. It is refused if it costs too much or there is no permit in
-    /// time, and cancelled at its deadline.
+    /// Executes an operation within the limits, if there are any. It is refused if it costs too much or there is no
+    /// permit in time, and cancelled at its deadline.
     async fn admit(
         &self,
         prepared: PreparedOperation,

@@ -1,9 +1,9 @@
 //! The errors of a response: masked, and merged by their cause.
 //!
-//! The entry point is [`masked_and_merged`]. Resolvers raise [`FieldError`]s, which arrive as the source of async-graphql's
-//! errors. An error without such a source is not meant for clients (the library's `?` operator would expose any error's
-//! text), so it becomes `INTERNAL`. This happens after execution and not in an extension of the library, because a single
-//! extension doubles the execution time.
+//! The entry point is [`masked_and_merged`]. Resolvers raise [`FieldError`]s, which arrive as the source of
+//! async-graphql's errors. An error without such a source is not meant for clients (the library's `?` operator would
+//! expose any error's text), so it becomes `INTERNAL`. This happens after execution and not in an extension of the
+//! library, because a single extension doubles the execution time.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -62,7 +62,8 @@ pub struct Extensions {
     retry_after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<Arc<str>>,
-    /// Index of the representation that caused the error. A router reports its own paths, which do not contain the index.
+    /// Index of the representation that caused the error. A router reports its own paths, which do not contain the
+    /// index.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     representations: Vec<usize>,
     #[serde(skip_serializing_if = "is_one")]

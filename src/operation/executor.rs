@@ -35,8 +35,8 @@ pub trait Executor: Send + Sync + 'static {
         stats: Arc<OperationStats>,
     ) -> BoxFuture<'_, Response>;
 
-    /// The revision of data of the caller's tenant. While the revision of what a response depends on is unchanged, and until the
-    /// time at which the freshness of that data changes, an operation returns the same response.
+    /// The revision of data of the caller's tenant. While the revision of what a response depends on is unchanged, and
+    /// until the time at which the freshness of that data changes, an operation returns the same response.
     fn revision(&self, caller: &Caller, of: Dependencies) -> Revision;
 
     /// Expires a tenant's accounts, so that they are fetched again before they are served.

@@ -1,7 +1,7 @@
 //! Checks that each input object has each of its fields once (specification, 5.6.3 "Input Object Field Uniqueness").
 //!
-//! apollo-compiler 1.33 does not check this. Of two values, a check may read one and the executor the other, which would
-//! allow a filter to bypass the check.
+//! apollo-compiler 1.33 does not check this. Of two values, a check may read one and the executor the other, which
+//! would allow a filter to bypass the check.
 
 use std::collections::HashSet;
 

@@ -2,8 +2,8 @@
 //!
 //! async-graphql's introspection differs from the specification: `interfaces` of an interface is null, a null or absent
 //! `includeDeprecated` fails, the unused `Float` is listed, and `description` describes `__Schema` itself. So it never
-//! executes introspection. [`reserve`] replaces each introspection field of the executed tree by a `__typename`,
-//! which holds its place in the response and respects `@skip` and `@include`; [`Introspection::fill`] puts the result there.
+//! executes introspection. [`reserve`] replaces each introspection field of the executed tree by a `__typename`, which
+//! holds its place in the response and respects `@skip` and `@include`; [`Introspection::fill`] puts the result there.
 //!
 //! Entry point: [`Introspection`]. The [`resolvers`] know the schema; this file knows documents.
 

@@ -14,8 +14,8 @@ use super::codes::Code;
 use super::errors::GraphqlError;
 use super::settings::LimitSettings;
 
-/// Maximum nesting of introspection lists, as in graphql-js (`MaxIntrospectionDepthRule`). The query of every tool has two,
-/// and each further list multiplies the response by its length.
+/// Maximum nesting of introspection lists, as in graphql-js (`MaxIntrospectionDepthRule`). The query of every tool has
+/// two, and each further list multiplies the response by its length.
 const INTROSPECTION_LISTS: usize = 2;
 
 /// Introspection fields that are lists, without `types`, which contains all others, and lists without fields of types.

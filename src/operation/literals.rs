@@ -1,9 +1,9 @@
 //! Input coercion of literals (specification, 3.5 and 3.10 to 3.12).
 //!
-//! async-graphql reads a literal by its own rules: an ID above 64 bits, `-0` for an Int and `\u{…}` in a string fail inside a
-//! resolver, as a fault of this server. So each argument of the executed tree is replaced by the value that
-//! apollo-compiler read and validated, coerced to the argument's type. Entry points: [`coerce_arguments`] for a document,
-//! [`coerce`] for one value. Variables are coerced by [`super::variables`].
+//! async-graphql reads a literal by its own rules: an ID above 64 bits, `-0` for an Int and `\u{…}` in a string fail
+//! inside a resolver, as a fault of this server. So each argument of the executed tree is replaced by the value that
+//! apollo-compiler read and validated, coerced to the argument's type. Entry points: [`coerce_arguments`] for a
+//! document, [`coerce`] for one value. Variables are coerced by [`super::variables`].
 
 use apollo_compiler::ast::{Type, Value as Literal};
 use apollo_compiler::executable::{Argument, Field, Selection, SelectionSet};

@@ -9,12 +9,12 @@
 //! 4. [`prepare`] resolves the operation and coerces its [`variables`];
 //! 5. its [`cost`] is checked and [`admission`] gives it a permit;
 //! 6. the [`executor`] runs it before its [`deadline`];
-//! 7. errors are masked and merged ([`errors`], under the [`codes`] that clients rely on) and the [`response`] is written
-//!    ([`response_body`]).
+//! 7. errors are masked and merged ([`errors`], under the [`codes`] that clients rely on) and the [`response`] is
+//!    written ([`response_body`]).
 //!
-//! [`subscription`] repeats steps 5 to 7 for every event. Nothing here depends on HTTP: [`OperationResponse`] describes the
-//! result, and the transport chooses a status. [`response_origin`] and [`trace_attributes`] supply data for the request
-//! log, metrics and traces.
+//! [`subscription`] repeats steps 5 to 7 for every event. Nothing here depends on HTTP: [`OperationResponse`] describes
+//! the result, and the transport chooses a status. [`response_origin`] and [`trace_attributes`] supply data for the
+//! request log, metrics and traces.
 
 mod admission;
 mod bounds;

@@ -1,7 +1,7 @@
 //! Prepares a request for execution.
 //!
-//! A [`PendingOperation`] is a request whose document is known. Its operation is resolved at most once, when it is first
-//! needed: a response cache hit needs none. A [`PreparedOperation`] also has coerced variables and holds all that
+//! A [`PendingOperation`] is a request whose document is known. Its operation is resolved at most once, when it is
+//! first needed: a response cache hit needs none. A [`PreparedOperation`] also has coerced variables and holds all that
 //! admission and execution need.
 
 use std::sync::{Arc, OnceLock};
@@ -157,8 +157,8 @@ impl PreparedOperation {
             .then(|| (self.resolved.clone(), self.variables.clone()))
     }
 
-    /// The operation as the executor takes it. The executor needs a syntax tree of its own, so this is called after admission:
-    /// operations that wait for a permit do not hold one.
+    /// The operation as the executor takes it. The executor needs a syntax tree of its own, so this is called after
+    /// admission: operations that wait for a permit do not hold one.
     pub(super) fn into_request(self) -> Request {
         let Self { resolved: ResolvedOperation { document, operation, .. }, variables, .. } = self;
         // The text is not needed beside the parsed document.

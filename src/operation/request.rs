@@ -128,8 +128,8 @@ impl OperationRequest {
 /// five times as many as it can be configured to.
 const VALUES_MAX: usize = 10_000;
 
-/// A one-digit number takes about 70 bytes after decoding, so a body of numbers would exceed the memory that was reserved
-/// for it. Values are therefore counted, by their separators, before they are decoded.
+/// A one-digit number takes about 70 bytes after decoding, so a body of numbers would exceed the memory that was
+/// reserved for it. Values are therefore counted, by their separators, before they are decoded.
 fn refuse_too_many_values(json: &[u8]) -> Result<(), RequestError> {
     if json.len() <= VALUES_MAX {
         // Every value has at least one byte.

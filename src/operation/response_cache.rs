@@ -1,13 +1,13 @@
 //! Cache of whole responses, above execution: a repeated query costs one lookup and is neither parsed nor executed.
 //!
 //! [`ResponseCache`] is the entry point; the engine uses it. A response changes in one of two ways: by time, at its
-//! [`Freshness::changes_at`], or because data that it depends on was fetched, invalidated or evicted, or a fetch failed,
-//! which changes the [`Revision`]. A response is cached only if nothing that it depends on was fetched during its
-//! execution, and served only while neither has changed. So it equals, byte for byte, what execution would return at
-//! that moment. The first response, whose parts had to be fetched, is therefore not cached, and the second is.
+//! [`Freshness::changes_at`], or because data that it depends on was fetched, invalidated or evicted, or a fetch
+//! failed, which changes the [`Revision`]. A response is cached only if nothing that it depends on was fetched during
+//! its execution, and served only while neither has changed. So it equals, byte for byte, what execution would return
+//! at that moment. The first response, whose parts had to be fetched, is therefore not cached, and the second is.
 //!
-//! The data cache records the [`Dependencies`], because it sees every read. Rejected: one revision for the whole tenant,
-//! with which each eviction under memory pressure ended all responses of the tenant.
+//! The data cache records the [`Dependencies`], because it sees every read. Rejected: one revision for the whole
+//! tenant, with which each eviction under memory pressure ended all responses of the tenant.
 //!
 //! Equal requests at the same time share one execution.
 

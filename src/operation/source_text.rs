@@ -1,9 +1,10 @@
 //! The text of a document as both parsers can read it.
 //!
-//! The September 2025 edition of the specification allows descriptions on operations, fragments and variables (2.4), and
-//! `\u{…}` and surrogate pairs in strings (2.9.4). apollo-compiler's parser knows no such descriptions, async-graphql's neither
-//! those nor these escapes, nor a number beyond a double. [`without_descriptions`] makes the text for both,
-//! [`for_execution`] from that the text for async-graphql, whose literals are replaced afterwards ([`super::literals`]). Each token keeps its line and column.
+//! The September 2025 edition of the specification allows descriptions on operations, fragments and variables (2.4),
+//! and `\u{…}` and surrogate pairs in strings (2.9.4). apollo-compiler's parser knows no such descriptions,
+//! async-graphql's neither those nor these escapes, nor a number beyond a double. [`without_descriptions`] makes the
+//! text for both, [`for_execution`] from that the text for async-graphql, whose literals are replaced afterwards
+//! ([`super::literals`]). Each token keeps its line and column.
 
 use std::borrow::Cow;
 use std::ops::Range;

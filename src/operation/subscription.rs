@@ -57,8 +57,8 @@ pub struct SubscriptionEvent {
 }
 
 impl OperationEngine {
-    /// Runs an operation of any kind, for a transport that streams. `after` is the position from which a client resumes; it
-    /// may also be in the request's extensions, as `{"switchboard": {"after": "…"}}`.
+    /// Runs an operation of any kind, for a transport that streams. `after` is the position from which a client
+    /// resumes; it may also be in the request's extensions, as `{"switchboard": {"after": "…"}}`.
     pub async fn run_or_subscribe(
         &self,
         request: OperationRequest,

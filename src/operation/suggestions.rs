@@ -1,7 +1,7 @@
 //! Suggestions for unknown names, as graphql-js makes them: "Did you mean …?".
 //!
-//! apollo-compiler's messages are worded as graphql-js's, but have no suggestions. Suggestions help to find a typo. They
-//! also reveal names of the schema if introspection is disabled, so they can be disabled as well.
+//! apollo-compiler's messages are worded as graphql-js's, but have no suggestions. Suggestions help to find a typo.
+//! They also reveal names of the schema if introspection is disabled, so they can be disabled as well.
 
 use apollo_compiler::Schema;
 use apollo_compiler::schema::ExtendedType;
@@ -9,11 +9,12 @@ use apollo_compiler::schema::ExtendedType;
 /// The maximum number of suggestions.
 const SUGGESTED: usize = 3;
 
-/// Maximum length of a compared name. All names of the schema are shorter, and a comparison costs the product of both lengths.
+/// Maximum length of a compared name. All names of the schema are shorter, and a comparison costs the product of both
+/// lengths.
 const LONGEST: usize = 64;
 
-/// The text to append to a message about an unknown field, argument, input field or enum value. `None` if no name is similar,
-/// or the message is about something else.
+/// The text to append to a message about an unknown field, argument, input field or enum value. `None` if no name is
+/// similar, or the message is about something else.
 pub(crate) fn like(schema: &Schema, sentence: &str) -> Option<String> {
     let mut quoted = sentence.split('"').skip(1).step_by(2);
     if let Some(rest) = sentence.strip_prefix("expected value of type ") {

@@ -1,7 +1,7 @@
 //! Messages about texts that are not GraphQL.
 //!
-//! The parser names its own token kinds, and reports every place where a missing bracket is noticed. [`unbalanced`] finds
-//! the bracket itself, and [`in_plain_words`] replaces the names.
+//! The parser names its own token kinds, and reports every place where a missing bracket is noticed. [`unbalanced`]
+//! finds the bracket itself, and [`in_plain_words`] replaces the names.
 
 use apollo_parser::{Lexer, TokenKind};
 use async_graphql::Pos;
@@ -43,7 +43,8 @@ pub(super) fn in_plain_words(message: &str) -> String {
     }
 }
 
-/// The error about the first bracket without its counterpart; `None` if there is none, or the text has no tokens to count.
+/// The error about the first bracket without its counterpart; `None` if there is none, or the text has no tokens to
+/// count.
 pub(super) fn unbalanced(text: &str) -> Option<GraphqlError> {
     let (tokens, errors) = Lexer::new(text).lex();
     if !errors.is_empty() {

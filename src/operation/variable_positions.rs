@@ -1,9 +1,8 @@
 //! Checks that each variable is allowed where it is used (specification, 5.8.5 "All Variable Usages Are Allowed").
 //!
-//! apollo-compiler 1.33 checks this for whole arguments only. Inside a list or an input object it compares only the name
-//! of the type, and treats a default of null as a default, in
-//! arguments of directives too. Without this check the executor would receive a null or a
-//! single item where it cannot occur, and fail with an internal error.
+//! apollo-compiler 1.33 checks this for whole arguments only. Inside a list or an input object it compares only the
+//! name of the type, and treats a default of null as a default, in arguments of directives too. Without this check the
+//! executor would receive a null or a single item where it cannot occur, and fail with an internal error.
 
 use apollo_compiler::ast::{DirectiveList, InputValueDefinition, Type, Value, VariableDefinition};
 use apollo_compiler::collections::HashSet;

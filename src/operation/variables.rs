@@ -21,7 +21,8 @@ use super::variable_positions;
 /// Returns the values for an operation's variables. Values of undeclared variables are left out.
 ///
 /// # Errors
-/// One for each variable whose value does not fit. It repeats the beginning of the value, as it goes to the client only.
+/// One for each variable whose value does not fit. It repeats the beginning of the value, as it goes to the client
+/// only.
 pub(crate) fn coerce(
     schema: &Valid<Schema>,
     document: &ExecutableDocument,
@@ -45,8 +46,8 @@ pub(crate) fn coerce(
     Ok(Variables::from_value(object(coerced.into_inner())))
 }
 
-/// Returns the values with the defaults of variables that were left out. apollo-compiler uses default values as they are
-/// written, and refuses long integers.
+/// Returns the values with the defaults of variables that were left out. apollo-compiler uses default values as they
+/// are written, and refuses long integers.
 fn with_defaults(schema: &Schema, operation: &Operation, mut values: JsonMap) -> JsonMap {
     for variable in &operation.variables {
         if !values.contains_key(variable.name.as_str())

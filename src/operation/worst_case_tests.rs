@@ -1,8 +1,8 @@
-//! A search for documents that are expensive to refuse or to validate: random shapes of the kinds whose validation is more than
-//! linear, changed step by step towards the most expensive one.
+//! A search for documents that are expensive to refuse or to validate: random shapes of the kinds whose validation is
+//! more than linear, changed step by step towards the most expensive one.
 //!
-//! The cost is CPU time of this thread, relative to a plain document of as many tokens as are allowed. So it depends neither on the
-//! machine nor on its load, and hardly on the optimisation level.
+//! The cost is CPU time of this thread, relative to a plain document of as many tokens as are allowed. So it depends
+//! neither on the machine nor on its load, and hardly on the optimisation level.
 
 use std::fmt::Write as _;
 use std::time::Duration;

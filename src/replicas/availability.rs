@@ -2,8 +2,9 @@
 //!
 //! The first failed command marks the store as unavailable. Commands are then skipped, and one background task pings it
 //! within the normal command timeout, so that a slow server stays marked too. (A circuit breaker that lets requests
-//! through as probes would cost each of them a timeout.) The first ping is sent at once, because a single timeout can be
-//! this machine's own fault; the delay grows if the store keeps failing again. An error response counts as available.
+//! through as probes would cost each of them a timeout.) The first ping is sent at once, because a single timeout can
+//! be this machine's own fault; the delay grows if the store keeps failing again. An error response counts as
+//! available.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError, Weak};

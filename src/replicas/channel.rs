@@ -64,7 +64,8 @@ pub enum ChannelEvent {
     Gap,
 }
 
-/// Interval of heartbeats while nothing else is published. Shorter would be costly, as each replica receives all of them.
+/// Interval of heartbeats while nothing else is published. Shorter would be costly, as each replica receives all of
+/// them.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A connection that delivers none of this replica's own messages for this long is dead; two heartbeats may be lost.

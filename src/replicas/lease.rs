@@ -1,8 +1,8 @@
 //! Leases on work: the first replica to miss a value fetches it, and the others wait for its result.
 //!
-//! A lease has a short lifetime and is extended while the work goes on. If its holder dies, the lease expires soon; work
-//! that takes longer is still not done twice. A lease saves calls and protects nothing: if two replicas hold one (after
-//! a failover, say), the value is fetched twice.
+//! A lease has a short lifetime and is extended while the work goes on. If its holder dies, the lease expires soon;
+//! work that takes longer is still not done twice. A lease saves calls and protects nothing: if two replicas hold one
+//! (after a failover, say), the value is fetched twice.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! State that several replicas of Switchboard share: a store with expiry, leases on work, and messages.
 //!
-//! Shared state is optional. It lies in an existing server (Redis, or any that speaks its protocol), behind a small contract
-//! ([`store`]). [`Replicas`] is the entry point for the layers above. It bounds each command by a timeout, skips
-//! commands while the server is unavailable ([`availability`]), and delivers the messages of other replicas ([`channel`]).
-//! Nothing here returns an error to a request: a failure is a cache miss, and is counted ([`stats`]).
+//! Shared state is optional. It lies in an existing server (Redis, or any that speaks its protocol), behind a small
+//! contract ([`store`]). [`Replicas`] is the entry point for the layers above. It bounds each command by a timeout,
+//! skips commands while the server is unavailable ([`availability`]), and delivers the messages of other replicas
+//! ([`channel`]). Nothing here returns an error to a request: a failure is a cache miss, and is counted ([`stats`]).
 //!
 //! Rejected: a library of distributed locks, whose guarantees need several servers. A [`lease`] only saves work.
 
@@ -105,7 +105,8 @@ impl Replicas {
     }
 
     /// Publishes a message in the background. While the store is unavailable, [`Topic::Invalidations`] wait for it and
-    /// messages of other topics are lost. Replicas that could not receive messages get [`ChannelEvent::Gap`] afterwards.
+    /// messages of other topics are lost. Replicas that could not receive messages get [`ChannelEvent::Gap`]
+    /// afterwards.
     pub fn publish(&self, message: ChannelMessage) {
         self.channel.publish(message);
     }

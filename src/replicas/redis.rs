@@ -1,12 +1,13 @@
 //! The shared store on a server that speaks Redis's protocol (RESP2).
 //!
 //! [`RedisStore`] needs one node with MGET, SET (NX, PX), EVAL (to extend or remove an entry whose value is unchanged),
-//! PUBLISH, SUBSCRIBE and PING, on keys and a channel of one prefix; an ACL user needs these permissions.
-//! [`server`] opens connections, whose replies [`bounded_replies`] bounds. [`connection`] manages the shared one, and [`probe`] checks a server for `switchboard check`.
+//! PUBLISH, SUBSCRIBE and PING, on keys and a channel of one prefix; an ACL user needs these permissions. [`server`]
+//! opens connections, whose replies [`bounded_replies`] bounds. [`connection`] manages the shared one, and [`probe`]
+//! checks a server for `switchboard check`.
 //!
-//! Each command runs in a task of its own. Its caller may have timed out when the response arrives, and the response still
-//! has to show whether the connection is alive. The server's texts are discarded, because they can quote keys; the client
-//! library is built without logging.
+//! Each command runs in a task of its own. Its caller may have timed out when the response arrives, and the response
+//! still has to show whether the connection is alive. The server's texts are discarded, because they can quote keys;
+//! the client library is built without logging.
 //!
 //! Rejected: the library's `ConnectionManager`. It caches a refused password forever, and uses a connection without
 //! responses until the kernel closes it, after a quarter of an hour.

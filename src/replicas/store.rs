@@ -1,7 +1,7 @@
 //! Contract of the shared store: the operations that Switchboard needs from Redis.
 //!
-//! Keys and values are opaque here. An implementation has no timeouts of its own: the caller bounds its wait, and drops the
-//! future afterwards. Tests use an implementation in memory, on the paused clock.
+//! Keys and values are opaque here. An implementation has no timeouts of its own: the caller bounds its wait, and drops
+//! the future afterwards. Tests use an implementation in memory, on the paused clock.
 
 use std::time::Duration;
 
@@ -56,7 +56,8 @@ pub trait Store: Send + Sync + 'static {
     /// Publishes a message to all subscribers of a channel (PUBLISH).
     fn publish(&self, channel: String, message: Vec<u8>) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Subscribes to a channel (SUBSCRIBE). Messages arrive from the completion of this call until the connection is lost.
+    /// Subscribes to a channel (SUBSCRIBE). Messages arrive from the completion of this call until the connection is
+    /// lost.
     fn subscribe(&self, channel: String) -> BoxFuture<'_, Result<Messages, StoreError>>;
 
     /// Checks that the store responds (PING).

@@ -1,7 +1,7 @@
 //! The connected accounts of one tenant, with indexes for the orders of lists.
 //!
-//! A record has the fields that lists filter and order by. All other fields of an item are derived from its serial number
-//! when it is returned (`item.rs`), so 100,000 accounts start at once.
+//! A record has the fields that lists filter and order by. All other fields of an item are derived from its serial
+//! number when it is returned (`item.rs`), so 100,000 accounts start at once.
 
 use jiff::Timestamp;
 
@@ -42,7 +42,8 @@ pub struct Account {
 }
 
 impl Account {
-    /// An ACTIVE, PRIVATE account with its toolkit's auth scheme, never updated. Its other fields are derived from `id`.
+    /// An ACTIVE, PRIVATE account with its toolkit's auth scheme, never updated. Its other fields are derived from
+    /// `id`.
     #[must_use]
     pub fn new(id: &str, toolkit: &'static str, user_id: &str, created_at: Timestamp) -> Self {
         let scheme =

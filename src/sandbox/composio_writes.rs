@@ -1,8 +1,8 @@
 //! Composio's writes of connected accounts (docs/upstreams.md#composio-writes): link, status, alias, revoke and
 //! delete.
 //!
-//! They change the same accounts that reads return. The page of `sign_in.rs` completes a link. If no behaviour is documented,
-//! this module decides: an alias in use is a 409, an unknown auth config a 404 and a disabled one a 400.
+//! They change the same accounts that reads return. The page of `sign_in.rs` completes a link. If no behaviour is
+//! documented, this module decides: an alias in use is a 409, an unknown auth config a 404 and a disabled one a 400.
 
 use std::sync::PoisonError;
 
@@ -168,7 +168,8 @@ pub(super) async fn revoke(
     written.map_or_else(|refused| *refused, IntoResponse::into_response)
 }
 
-/// `DELETE /connected_accounts/{id}`: removes the account. With `revoke_on_delete=true` the grant at the provider is revoked.
+/// `DELETE /connected_accounts/{id}`: removes the account. With `revoke_on_delete=true` the grant at the provider is
+/// revoked.
 pub(super) async fn delete(
     State(sandbox): State<Sandbox>,
     Path(id): Path<String>,

@@ -1,7 +1,7 @@
 //! Faults on demand: the syntax of `X-Emulate`, and the selection of requests that fail.
 //!
-//! The request header and [`super::Sandbox::emulate`] use the same syntax, so that a test in process can be repeated with
-//! curl. `fault_injection.rs` applies a fault to a response.
+//! The request header and [`super::Sandbox::emulate`] use the same syntax, so that a test in process can be repeated
+//! with curl. `fault_injection.rs` applies a fault to a response.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! Filters, orders and pages of account lists.
 //!
-//! Every list scans the tenant's accounts once, because `total_items` needs the full count. 100,000 rows take one or two
-//! milliseconds.
+//! Every list scans the tenant's accounts once, because `total_items` needs the full count. 100,000 rows take one or
+//! two milliseconds.
 
 use std::cmp::{Ordering, Reverse};
 

@@ -1,7 +1,7 @@
 //! Recent data: the same rows with timestamps shifted to now, so that age-dependent features show.
 //!
-//! Tests need the same timestamps in every run, people need recent ones. A sandbox therefore starts with fixed timestamps;
-//! the commands `demo` and `sandbox` shift them, and `sandbox --fixed-clock` does not.
+//! Tests need the same timestamps in every run, people need recent ones. A sandbox therefore starts with fixed
+//! timestamps; the commands `demo` and `sandbox` shift them, and `sandbox --fixed-clock` does not.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -15,8 +15,8 @@ const SYNCED_AGO: SignedDuration = SignedDuration::from_mins(4);
 const NEWEST_AGO: SignedDuration = SignedDuration::from_mins(3);
 
 impl Sandbox {
-    /// Shifts the last syncs and the accounts of both tenants, so that the newest are some minutes old and none is in the
-    /// future.
+    /// Shifts the last syncs and the accounts of both tenants, so that the newest are some minutes old and none is in
+    /// the future.
     pub fn shift_to_now(&self, now: Timestamp) {
         for tenant in [Tenant::A, Tenant::B] {
             self.change_providers(tenant, |rows| rows.iter_mut().for_each(|row| shift_last_sync(row, now)));

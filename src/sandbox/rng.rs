@@ -1,7 +1,7 @@
 //! Deterministic pseudorandom numbers.
 //!
-//! The finalizer of SplitMix64 (Steele, Lea, Flood 2014) is a bijection of 64 bits in three lines: a row's fields follow
-//! from its serial number, without state. Rejected: a crate. Its sequences may change between versions.
+//! The finalizer of SplitMix64 (Steele, Lea, Flood 2014) is a bijection of 64 bits in three lines: a row's fields
+//! follow from its serial number, without state. Rejected: a crate. Its sequences may change between versions.
 
 /// Hashes `n` to 64 bits.
 pub(super) fn scatter(n: u64) -> u64 {

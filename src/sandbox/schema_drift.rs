@@ -1,6 +1,7 @@
 //! Schema drift: the upstreams as they may look in a year, to test tolerant decoders.
 //!
-//! It adds fields and enum values, removes optional fields, makes one row per page unusable and changes types of values.
+//! It adds fields and enum values, removes optional fields, makes one row per page unusable and changes types of
+//! values.
 
 use serde_json::{Map, Value, json};
 

@@ -1,8 +1,8 @@
 //! The initial accounts of a sandbox, distributed over twenty toolkits.
 //!
 //! Serial 0 is the newest account for any number of accounts, so an id means the same account in small and large
-//! sandboxes. Toolkits alternate instead of being random: the newest 20 accounts have one of each toolkit, and every page
-//! is evenly mixed.
+//! sandboxes. Toolkits alternate instead of being random: the newest 20 accounts have one of each toolkit, and every
+//! page is evenly mixed.
 
 use jiff::{SignedDuration, Timestamp};
 

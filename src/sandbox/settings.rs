@@ -89,7 +89,8 @@ pub enum ComposioPlan {
 /// support both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CursorKind {
-    /// "A base64 encoded string of the page and limit", as similar lists document: rows move between pages when data changes.
+    /// "A base64 encoded string of the page and limit", as similar lists document: rows move between pages when data
+    /// changes.
     Page,
     /// The sort key of the last row: rows do not move between pages.
     Keyset,

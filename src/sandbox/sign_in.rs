@@ -1,7 +1,7 @@
 //! The page behind a link's `redirect_url`: "Allow" completes the connection, "Deny" fails it.
 //!
-//! Afterwards the browser is redirected to the link's `callback_url` with `status` and `connected_account_id`; without one
-//! the page says that the tab can be closed.
+//! Afterwards the browser is redirected to the link's `callback_url` with `status` and `connected_account_id`; without
+//! one the page says that the tab can be closed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

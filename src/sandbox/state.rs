@@ -129,8 +129,8 @@ const VARIANTS: &[Variant] = &[
     ("S2S_OAUTH2", EXPIRED, &[&["expired_at?"]]),
 ];
 
-/// The fields of any `val`: the 22 common ones, SPEC3's `displayName`, those of core's own schema, and one of no schema,
-/// because `val` is open.
+/// The fields of any `val`: the 22 common ones, SPEC3's `displayName`, those of core's own schema, and one of no
+/// schema, because `val` is open.
 const COMMON: &[&str] = &[
     "subdomain",
     "your-domain",

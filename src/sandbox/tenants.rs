@@ -1,5 +1,5 @@
-//! Two tenants that share only toolkit slugs, so that a leak between them is visible; and keys whose responses are fixed
-//! documents.
+//! Two tenants that share only toolkit slugs, so that a leak between them is visible; and keys whose responses are
+//! fixed documents.
 
 use std::sync::RwLock;
 

@@ -1,9 +1,9 @@
 //! The audit log: one line for each action on an account, refused ones included, and their counts.
 //!
-//! The lines have a target of their own, which `log.level` does not filter. They contain the caller's name, the role, the
-//! action, account ids and the outcome; the request's id is in the span around them. They contain no URL, no alias and no
-//! text of an upstream. [`super::log_writer`] reserves memory for them that no other line can use: they are dropped, and counted,
-//! only if 4 MiB of them are not read.
+//! The lines have a target of their own, which `log.level` does not filter. They contain the caller's name, the role,
+//! the action, account ids and the outcome; the request's id is in the span around them. They contain no URL, no alias
+//! and no text of an upstream. [`super::log_writer`] reserves memory for them that no other line can use: they are
+//! dropped, and counted, only if 4 MiB of them are not read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

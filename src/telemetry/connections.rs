@@ -1,7 +1,7 @@
 //! Connections of a listener: how many are open, and how many were refused before there was a request to record.
 //!
-//! A refused connection has no log line of its own, because clients could then fill the log: there is at most one line a
-//! minute, with their number.
+//! A refused connection has no log line of its own, because clients could then fill the log: there is at most one line
+//! a minute, with their number.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -1,7 +1,8 @@
 //! JSON log lines: [`JsonLines`] formats events, [`JsonFields`] the fields of spans.
 //!
-//! The structure is the one of `tracing_subscriber`'s JSON format without its list of spans. That formatter is not used, because it parses the fields of
-//! the span again for every line, which made it the most expensive part of a request that is answered from the cache.
+//! The structure is the one of `tracing_subscriber`'s JSON format without its list of spans. That formatter is not
+//! used, because it parses the fields of the span again for every line, which made it the most expensive part of a
+//! request that is answered from the cache.
 
 use std::fmt::{self, Write};
 

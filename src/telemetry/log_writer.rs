@@ -1,8 +1,8 @@
 //! The writer of the log: lines go into a queue in memory, and one thread writes them to standard error.
 //!
 //! A write to a full pipe blocks until the pipe is read. So a request only copies its line into the queue. Lines beyond
-//! [`QUEUE_BYTES`] are dropped and counted. Lines of the [`audit`] log have [`AUDIT_BYTES`] of their own, which other lines cannot
-//! fill. [`flush`] waits at exit until the queue is written.
+//! [`QUEUE_BYTES`] are dropped and counted. Lines of the [`audit`] log have [`AUDIT_BYTES`] of their own, which other
+//! lines cannot fill. [`flush`] waits at exit until the queue is written.
 //!
 //! Rejected: `tracing-appender`. It allocates each line, wakes its thread for each, and drops audit lines like others.
 
@@ -55,7 +55,8 @@ struct Queue {
     /// The part of `bytes` that is audit lines.
     audit_bytes: usize,
     lines: u64,
-    /// Whether the thread waits for a line. Otherwise it finds new lines without a signal, which would be a system call.
+    /// Whether the thread waits for a line. Otherwise it finds new lines without a signal, which would be a system
+    /// call.
     is_idle: bool,
     is_writing: bool,
     is_flushing: bool,

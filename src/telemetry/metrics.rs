@@ -1,11 +1,12 @@
-//! Metrics for Prometheus. Each metric is [`declared`] once and is read at scrape time; [`Metrics::page`] is the entry point.
+//! Metrics for Prometheus. Each metric is [`declared`] once and is read at scrape time; [`Metrics::page`] is the entry
+//! point.
 //!
-//! Each layer counts its own events in plain numbers and adds them to [`readings`]; `app` registers the layers here. So nothing
-//! is counted twice, and a layer's tests need no metrics. Requests are counted in [`requests`](super::requests), durations
-//! and sizes in a [`distribution`].
+//! Each layer counts its own events in plain numbers and adds them to [`readings`]; `app` registers the layers here. So
+//! nothing is counted twice, and a layer's tests need no metrics. Requests are counted in
+//! [`requests`](super::requests), durations and sizes in a [`distribution`].
 //!
-//! A registry is a value, one per graph. The `metrics` facade was rejected: it has one recorder per process, which all tests
-//! would share.
+//! A registry is a value, one per graph. The `metrics` facade was rejected: it has one recorder per process, which all
+//! tests would share.
 
 pub mod declared;
 pub mod distribution;

@@ -1,8 +1,8 @@
 //! Requests: one [`RequestRecord`] each, which [`Requests`] counts and writes as one line of the log.
 //!
-//! A line names a caller by its configured token name or the hash of its subject, and quotes no document, variable or URL. Its
-//! only values from clients are the request id, and the operation name if that is a plain word. The target of the lines is a module, so that `log.level` controls them:
-//! `info,switchboard::requests=off`.
+//! A line names a caller by its configured token name or the hash of its subject, and quotes no document, variable or
+//! URL. Its only values from clients are the request id, and the operation name if that is a plain word. The target of
+//! the lines is a module, so that `log.level` controls them: `info,switchboard::requests=off`.
 
 mod names;
 mod subscriptions;
@@ -195,7 +195,8 @@ impl Requests {
         }
     }
 
-    /// Counts a completed request of the public listener, and writes its line. A request whose client disconnected has no status.
+    /// Counts a completed request of the public listener, and writes its line. A request whose client disconnected has
+    /// no status.
     pub fn request_ended(&self, record: &RequestRecord, route: Route, status: Option<u16>, took: Duration) {
         let place = status.and_then(|status| usize::from(status).checked_sub(100));
         let count = place.and_then(|place| self.responses.get(route as usize)?.get(place));

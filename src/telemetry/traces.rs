@@ -1,13 +1,13 @@
 //! Traces of requests, sent to a collector by OTLP (OpenTelemetry Protocol over HTTP).
 //!
-//! There is a span for each request, each loader batch below it, and each upstream call below that. [`Traces::start`] is the
-//! entry point; the edge starts a span by [`RequestTracer`], and lower layers add their own by [`SpanGuard`]. A [`SpanAttribute`]
-//! is the only way to add data: documents, variables, ids, URLs, headers and bodies have none.
+//! There is a span for each request, each loader batch below it, and each upstream call below that. [`Traces::start`]
+//! is the entry point; the edge starts a span by [`RequestTracer`], and lower layers add their own by [`SpanGuard`]. A
+//! [`SpanAttribute`] is the only way to add data: documents, variables, ids, URLs, headers and bodies have none.
 //!
-//! Spans find their parent in OpenTelemetry's own context, which follows a future and is empty where nothing is traced. If
-//! traces are off, a batch or a call costs one thread-local read, and a request costs nothing. A layer under `tracing` was
-//! rejected: its spans are global to the process, a span lasts as long as all work that it started (a refresh behind the
-//! response too), and the log's filter would have to separate both kinds.
+//! Spans find their parent in OpenTelemetry's own context, which follows a future and is empty where nothing is traced.
+//! If traces are off, a batch or a call costs one thread-local read, and a request costs nothing. A layer under
+//! `tracing` was rejected: its spans are global to the process, a span lasts as long as all work that it started (a
+//! refresh behind the response too), and the log's filter would have to separate both kinds.
 
 mod attribute;
 mod export;

@@ -1,7 +1,7 @@
 //! The cause of a failed connection, for `switchboard check`.
 //!
-//! HTTP client, TLS and resolver report it as a chain of errors, partly of types that are not public, so their texts are
-//! compared. Tests over real sockets hold these comparisons.
+//! HTTP client, TLS and resolver report it as a chain of errors, partly of types that are not public, so their texts
+//! are compared. Tests over real sockets hold these comparisons.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};

@@ -1,7 +1,7 @@
 //! Content codings of responses (RFC 9110, 8.4): gzip in every form that its RFC allows.
 //!
-//! reqwest's own decoding reads the first member of a gzip body alone (RFC 1952, 2.2 allows several) and knows neither `x-gzip`
-//! nor other letter cases, which RFC 9110, 8.4.1 wants treated alike.
+//! reqwest's own decoding reads the first member of a gzip body alone (RFC 1952, 2.2 allows several) and knows neither
+//! `x-gzip` nor other letter cases, which RFC 9110, 8.4.1 wants treated alike.
 
 use std::io::Read as _;
 

@@ -133,8 +133,8 @@ impl UpstreamError {
         self.held
     }
 
-    /// Whether the response can mean that the cursor of the request expired. Composio documents 400, 404, 422 and 500 for
-    /// lists, and not which of them it is (docs/upstreams.md#composio-errors, #composio-paging).
+    /// Whether the response can mean that the cursor of the request expired. Composio documents 400, 404, 422 and 500
+    /// for lists, and not which of them it is (docs/upstreams.md#composio-errors, #composio-paging).
     pub(crate) fn can_be_an_expired_cursor(&self) -> bool {
         self.failure == UpstreamFailure::Rejected || self.status == Some(500)
     }

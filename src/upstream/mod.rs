@@ -6,9 +6,10 @@
 //! beyond the response's bytes.
 //!
 //! Each call first acquires a permit of the credential's `call_limiter`, which applies the [`quota`], the
-//! [`concurrency`] limit and the [`breaker`]; [`retry`] repeats failed calls, and `refusals` are not repeated. [`status`], [`counts`] and
-//! `metrics` report the outcomes, and `problem_log` logs what responses contained that could not be read.
-//! [`jwks`] fetches the keys of token issuers. [`connection_failure`] names the cause of a failed connection.
+//! [`concurrency`] limit and the [`breaker`]; [`retry`] repeats failed calls, and `refusals` are not repeated.
+//! [`status`], [`counts`] and `metrics` report the outcomes, and `problem_log` logs what responses contained that could
+//! not be read. [`jwks`] fetches the keys of token issuers. [`connection_failure`] names the cause of a failed
+//! connection.
 
 pub mod account_writes;
 pub mod accounts;

@@ -1,7 +1,7 @@
 //! Parsing of rate limit headers, in every dialect of docs/upstreams.md#composio-rate-limits, #rate-limit-reset.
 //!
-//! A header that is not understood is ignored, and reported by [`unreadable`] to be counted. If a header is repeated, or
-//! has several spellings, the first value that is understood counts.
+//! A header that is not understood is ignored, and reported by [`unreadable`] to be counted. If a header is repeated,
+//! or has several spellings, the first value that is understood counts.
 
 use std::time::Duration;
 

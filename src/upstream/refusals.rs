@@ -1,9 +1,9 @@
 //! Refused requests, cached briefly: a request that an upstream answers with 403, 404, 422 or another 4xx is not sent
 //! again for [`REFUSAL_TTL`].
 //!
-//! Its failure would be the same, and upstreams lock out clients that repeat refused requests. A 401 is no part of this:
-//! it concerns the key and not the request ([`super::call_limiter`]). 408 and 429 are retried by their own rules. Refusals
-//! of writes and of cursors are not cached.
+//! Its failure would be the same, and upstreams lock out clients that repeat refused requests. A 401 is no part of
+//! this: it concerns the key and not the request ([`super::call_limiter`]). 408 and 429 are retried by their own rules.
+//! Refusals of writes and of cursors are not cached.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! A process whose wall clock jumps while its monotonic clock does not, as after a suspend or a correction of the clock.
+//! A process whose wall clock jumps while its monotonic clock does not, as after a suspend or a correction of the
+//! clock.
 //!
 //! The clock is replaced by a library of a few lines, which the C compiler that the build needs anyway translates.
 

@@ -1,7 +1,7 @@
 //! The binary with wrong and right configurations: error lines, exit codes, start and stop.
 //!
-//! The unit tests of `config` cover each message. These tests cover that messages reach the user: one `switchboard: …` line
-//! each on standard error, with exit code 2, or 1 for a failure of the machine.
+//! The unit tests of `config` cover each message. These tests cover that messages reach the user: one `switchboard: …`
+//! line each on standard error, with exit code 2, or 1 for a failure of the machine.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

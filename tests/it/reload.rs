@@ -1,5 +1,5 @@
-//! `switchboard serve` and its signals: SIGHUP reloads the configuration, SIGTERM drains and stops. Real processes and sockets; the
-//! tests wait for log lines, frames and responses.
+//! `switchboard serve` and its signals: SIGHUP reloads the configuration, SIGTERM drains and stops. Real processes and
+//! sockets; the tests wait for log lines, frames and responses.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;

@@ -1,8 +1,8 @@
-//! Secrets do not leak: each planted secret contains a canary value, one test requests all fields as every kind of caller, in
-//! every scenario and through every fault, and searches all output for canary values.
+//! Secrets do not leak: each planted secret contains a canary value, one test requests all fields as every kind of
+//! caller, in every scenario and through every fault, and searches all output for canary values.
 //!
-//! A new output is a variant of [`Surface`] and a call of [`LeakSearch::look`]; the test fails while nothing of a surface was
-//! searched.
+//! A new output is a variant of [`Surface`] and a call of [`LeakSearch::look`]; the test fails while nothing of a
+//! surface was searched.
 
 mod callers;
 mod selections;

@@ -57,8 +57,8 @@ pub(crate) fn run(arguments: &[String]) -> Counts {
 
 /// Reads a profile: <https://valgrind.org/docs/manual/cl-format.html>.
 ///
-/// A cost line is "position cost". The line after `calls=` is the cost of the called functions and does not count as the
-/// function's own. Names are written once, as `fn=(1) name`, and then as `fn=(1)`.
+/// A cost line is "position cost". The line after `calls=` is the cost of the called functions and does not count as
+/// the function's own. Names are written once, as `fn=(1) name`, and then as `fn=(1)`.
 fn read(file: &Path) -> Counts {
     let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let (mut names, mut counts) = (HashMap::new(), Counts::default());

@@ -1,8 +1,8 @@
 //! Cache of an issuer's public keys. They are read when first needed, and again when they are old or a token names an
 //! unknown key, but not more often than the settings allow.
 //!
-//! If they cannot be read, the last keys stay in use for a day, so that an issuer's outage does not lock callers out. One
-//! read runs at a time, in a separate task, so that a client that disconnects does not cancel it for others.
+//! If they cannot be read, the last keys stay in use for a day, so that an issuer's outage does not lock callers out.
+//! One read runs at a time, in a separate task, so that a client that disconnects does not cancel it for others.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,8 +1,8 @@
 //! Mode `jwt`: tokens signed by an issuer (RFC 7519).
 //!
-//! Nothing in a token is trusted unchecked: its algorithm must be configured and match the key, its key must be published
-//! by the issuer, and its issuer and audience must match the settings. Times are checked here instead of by the library,
-//! whose clock cannot be paused in tests.
+//! Nothing in a token is trusted unchecked: its algorithm must be configured and match the key, its key must be
+//! published by the issuer, and its issuer and audience must match the settings. Times are checked here instead of by
+//! the library, whose clock cannot be paused in tests.
 
 use std::time::Duration;
 
@@ -124,7 +124,8 @@ impl Verifier {
         Ok(Caller { expires_at, ..self.read(&claims)? })
     }
 
-    /// Parses a token's header. The library does not support `none`, and algorithms with shared secrets cannot be configured.
+    /// Parses a token's header. The library does not support `none`, and algorithms with shared secrets cannot be
+    /// configured.
     fn header(&self, token: &str) -> Result<Header, HttpError> {
         let header = Some(token).filter(|token| token.len() <= TOKEN_BYTES_MAX);
         header
@@ -156,8 +157,8 @@ impl Verifier {
         }
     }
 
-    /// Checks the times (RFC 7519, 4.1.4 and 4.1.5) with the configured leeway. Returns the expiry; `None` if it is too far
-    /// away to be represented.
+    /// Checks the times (RFC 7519, 4.1.4 and 4.1.5) with the configured leeway. Returns the expiry; `None` if it is too
+    /// far away to be represented.
     fn check_times(&self, claims: &Value) -> Result<Option<Instant>, HttpError> {
         let (now, leeway) =
             (self.clock.now().as_duration().as_secs_f64(), self.settings.leeway().as_secs_f64());

@@ -24,7 +24,8 @@ pub struct AuthSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthMode {
-    /// No authentication: clients on this machine are administrators of the tenant `default`. Refused unless on loopback.
+    /// No authentication: clients on this machine are administrators of the tenant `default`. Refused unless on
+    /// loopback.
     None,
     /// Clients send one of the configured tokens.
     Tokens,
@@ -118,8 +119,8 @@ impl JwtSettings {
     }
 }
 
-/// Signature algorithms with public keys. Shared secrets are excluded because Switchboard itself could sign with them, and
-/// `none` is not a signature.
+/// Signature algorithms with public keys. Shared secrets are excluded because Switchboard itself could sign with them,
+/// and `none` is not a signature.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Algorithms(Vec<Algorithm>);

@@ -200,7 +200,8 @@ async fn a_client_that_closes_its_side_early_or_of_a_stream_is_disconnected() {
     assert_eq!(served.ended_after().await, PATIENCE.write.as_secs());
 }
 
-/// A request over HTTP/2 for `path`, by a client with an empty flow-control window (RFC 9113, 4.1 and 6.5.2; RFC 7541, 6.1).
+/// A request over HTTP/2 for `path`, by a client with an empty flow-control window (RFC 9113, 4.1 and 6.5.2; RFC 7541,
+/// 6.1).
 fn http2_without_a_window(path: &str) -> Vec<u8> {
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     bytes.extend([0, 0, 6, 4, 0, 0, 0, 0, 0, /* INITIAL_WINDOW_SIZE */ 0, 4, 0, 0, 0, 0]);

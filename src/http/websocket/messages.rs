@@ -64,8 +64,8 @@ impl<'a> ClientMessage<'a> {
 }
 
 impl Payload<'_> {
-    /// The values of a name, compared without regard to case, as header values. A value that is not valid in a header becomes
-    /// an empty one, which is not a valid credential.
+    /// The values of a name, compared without regard to case, as header values. A value that is not valid in a header
+    /// becomes an empty one, which is not a valid credential.
     pub(super) fn headers(self, name: &str) -> Vec<HeaderValue> {
         let members: serde_json::Map<String, Value> =
             self.0.and_then(|payload| serde_json::from_str(payload).ok()).unwrap_or_default();

@@ -88,7 +88,8 @@ impl Session {
         self.operations.clear();
         let Some(frame) = end.frame() else { return };
         let farewell = async {
-            // Read what is still arriving: closing the socket with unread data would discard the close frame (RFC 1122, 4.2.2.13).
+            // Read what is still arriving: closing the socket with unread data would discard the close frame (RFC 1122,
+            // 4.2.2.13).
             if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
                 while let Some(Ok(_)) = self.socket.recv().await {}
             }

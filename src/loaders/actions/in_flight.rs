@@ -1,7 +1,7 @@
 //! One write at a time per account: within this replica by a set, between replicas by a lease in the shared store.
 //!
-//! The lease is extended while the write runs. If the store is unreachable, only the replica's own set protects an account;
-//! Composio then decides between two writes, as it does for writes of other programs.
+//! The lease is extended while the write runs. If the store is unreachable, only the replica's own set protects an
+//! account; Composio then decides between two writes, as it does for writes of other programs.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,9 +1,9 @@
 //! Actions on connected accounts: the writes of the graph, each with its checks, its invalidation and its audit line.
 //!
-//! [`AccountActions::run`] is the entry point. It checks settings and role, reads the account as the caller sees it, and sends
-//! exactly one write. Afterwards it expires the tenant's accounts on all replicas, as a webhook does. If Composio does not
-//! confirm a write, the account is read again, and the result says what is true now
-//! ([ADR 20](../../../docs/adr/0020-actions.md)).
+//! [`AccountActions::run`] is the entry point. It checks settings and role, reads the account as the caller sees it,
+//! and sends exactly one write. Afterwards it expires the tenant's accounts on all replicas, as a webhook does. If
+//! Composio does not confirm a write, the account is read again, and the result says what is true now ([ADR
+//! 20](../../../docs/adr/0020-actions.md)).
 //!
 //! An action runs in its own task: a client that disconnects interrupts neither the write nor what follows it.
 

@@ -80,8 +80,8 @@ impl ActionRequest {
         }
     }
 
-    /// The `ca_…` id of the account that it is about; `None` for a new one, or if the id is invalid. It becomes a part of
-    /// the URL's path, which not all ids of accounts can be.
+    /// The `ca_…` id of the account that it is about; `None` for a new one, or if the id is invalid. It becomes a part
+    /// of the URL's path, which not all ids of accounts can be.
     pub(super) fn account(&self) -> Option<Box<str>> {
         match self {
             Self::Connect { .. } => None,
@@ -132,7 +132,8 @@ impl ActionRequest {
         }
     }
 
-    /// The error of an action on an account that is in the requested state already; `None` for an alias, which is sent again.
+    /// The error of an action on an account that is in the requested state already; `None` for an alias, which is sent
+    /// again.
     pub(super) fn already_applied(&self) -> Option<UserError> {
         let message = match self {
             Self::SetEnabled { enabled: true, .. } => "The account is enabled already. Nothing was changed.",

@@ -1,17 +1,16 @@
 //! A map bounded by bytes that evicts its least used entries.
 //!
-//! [`BoundedMap`] wraps a moka cache without expiry. It is for values that do not
-//! expire, such as validated documents.
+//! [`BoundedMap`] wraps a moka cache. It is for values that do not expire, such as validated documents.
 //!
-//! moka defers weighing of up to 64 insertions. Until then they may exceed the limit, which is
-//! harmless for small entries. But a document can be as large as a request, and 64 of them many times the limit. Heavy entries are therefore weighed at once, and an entry
-//! above the limit is not stored.
+//! moka weighs insertions late, up to 64 of them at once. Meanwhile the map may exceed its limit. That is harmless for
+//! small entries, but a document can be as large as a request. Heavy entries are therefore weighed at once, and an
+//! entry above the limit is not stored.
 
 use std::borrow::Borrow;
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// Divisor of the limit: an entry above this share is heavy, and is weighed at once.
+/// Divisor of the limit. An entry of more than this part of the limit is heavy.
 const HEAVY_PART: u64 = 64;
 
 /// A map with a bounded weight.
@@ -44,14 +43,14 @@ where
         self.entries.get(key)
     }
 
-    /// Approximate weight in bytes. Pending insertions and removals are weighed first: moka would defer them
-    /// until the next use, which may be hours away.
+    /// Returns the approximate weight in bytes. Pending insertions and removals are weighed first: moka would defer
+    /// them until the next use, which may be hours away.
     pub(crate) fn weight_bytes(&self) -> u64 {
         self.entries.run_pending_tasks();
         self.entries.weighted_size()
     }
 
-    /// Limit of the weight in bytes.
+    /// Returns the limit of the weight in bytes.
     pub(crate) fn limit_bytes(&self) -> u64 {
         self.limit_bytes
     }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
-/// Longer than any process runs.
+/// A time that is longer than any process runs.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// The time until which one operation waits for its upstreams.
@@ -19,24 +19,24 @@ pub struct UpstreamDeadline {
 }
 
 impl UpstreamDeadline {
-    /// A deadline at an instant.
+    /// Creates a deadline at an instant.
     #[must_use]
     pub fn new(until: Instant) -> Self {
         Self { until, is_exceeded: AtomicBool::new(false) }
     }
 
-    /// A deadline that is never reached, for reads of background tasks.
+    /// Creates a deadline that is never reached, for reads of background tasks.
     #[must_use]
     pub fn never() -> Self {
         Self::new(Instant::now() + NEVER)
     }
 
-    /// Waits for a fetch until the deadline. A fetch that others wait for too has a deadline of its own, and continues for
-    /// those with more time.
+    /// Waits for a fetch until the deadline. The end of the wait does not end the fetch, which other operations may
+    /// have joined.
     ///
     /// # Errors
-    /// `UPSTREAM_TIMEOUT` if the deadline was reached first; `DEADLINE_EXCEEDED` if it had passed before. The fetch is not
-    /// started then.
+    /// `UPSTREAM_TIMEOUT` if the deadline passes first. `DEADLINE_EXCEEDED` if it had already passed; the fetch is then
+    /// not started.
     pub(crate) async fn wait<T>(
         &self,
         upstream: UpstreamName,
@@ -53,7 +53,7 @@ impl UpstreamDeadline {
         })
     }
 
-    /// Whether a wait was given up, or not begun, because of the deadline.
+    /// Whether the deadline ended a wait, or prevented one.
     #[must_use]
     pub fn is_exceeded(&self) -> bool {
         self.is_exceeded.load(Ordering::Relaxed)

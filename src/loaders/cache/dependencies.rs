@@ -1,8 +1,9 @@
-//! The cache entries that an execution reads. A cached response depends on them and is valid while none of them changes.
+//! The cache entries that an execution reads. A cached response depends on them, and is valid until one of them
+//! changes.
 //!
-//! [`recorded`] runs an execution and returns its [`Dependencies`]; `entries` records each key that is looked up, whether or
-//! not it has an entry. Keys are assigned to groups by their hash. So a response depends on a few groups instead of a list
-//! of keys of any length, and a change of another key in the same group ends it early, which is harmless.
+//! [`recorded`] runs an execution and returns its [`Dependencies`]. `entries` records each key that is looked up, with
+//! or without an entry. Keys are hashed into groups, so that a response depends on a few groups instead of a long list
+//! of keys. If another key of the same group changes, the response expires early, which is harmless.
 
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,14 +11,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::key::CacheKey;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
 
-/// Number of groups of each credential: the bits of a mask.
+/// Number of groups of each credential, one for each bit of a mask.
 pub(crate) const GROUPS: usize = 64;
 
 tokio::task_local! {
     static RECORDED: Cell<Dependencies>;
 }
 
-/// Groups of keys that an execution looked up, as one bit each.
+/// Groups of the keys that an execution looked up, one bit for each group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Dependencies {
     pub(crate) leadlex: u64,
@@ -29,15 +30,15 @@ impl Dependencies {
     pub const ALL: Self = Self { leadlex: u64::MAX, composio: u64::MAX };
 }
 
-/// The group of a key.
+/// Returns the group of a key.
 pub(super) fn group(key: &impl Hash) -> usize {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     usize::try_from(hasher.finish() % GROUPS as u64).unwrap_or_default()
 }
 
-/// Runs an execution, and returns the keys that it looked up in its own task. Keys that only a task of its own looks up are
-/// fetched for it, and responses with fetched parts are not cached.
+/// Runs an execution and returns the groups of the keys that its task looked up. Keys that are looked up by other tasks
+/// belong to fetches. They need no record, because a response with fetched parts is not cached.
 pub(crate) async fn recorded<T>(execution: impl Future<Output = T>) -> (T, Dependencies) {
     let execution = async {
         let result = execution.await;

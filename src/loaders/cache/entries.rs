@@ -1,12 +1,14 @@
 //! Entries of one cache: their freshness, and the time of their next fetch.
 //!
-//! [`CacheEntries::lookup`] is the entry point; `read_through` calls it and fetches. Epochs come from
-//! [`UpstreamCache`]. An entry passes through three states (RFC 5861 defines the two windows):
-//! *fresh* until its lifetime ends; *stale* for `stale_while_revalidate`, served while a background refresh
-//! runs; *old* until `stale_if_error` ends, served only if the fetch fails.
+//! [`CacheEntries::lookup`] is the entry point; `read_through` calls it and fetches. [`UpstreamCache`] has the epoch of
+//! each credential. An entry passes through three states (RFC 5861 defines the two windows):
 //!
-//! A failure, or a rate limit that allows no call, defers the next attempt. Until then the entry is stale
-//! again, so that no caller waits for an upstream that has just failed.
+//! - *Fresh* until its lifetime ends.
+//! - *Stale* for `stale_while_revalidate`: served while a background refresh runs.
+//! - *Old* until `stale_if_error` ends: served only if a fetch fails.
+//!
+//! A failed fetch, or a rate limit that allows no call, defers the next fetch. Until then an old entry is served like a
+//! stale one, so that callers do not wait for an upstream that has just failed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -20,14 +22,14 @@ use super::key::{CacheKey, Weigh};
 use super::upstream_cache::UpstreamCache;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
-/// Number of reads that makes an entry hot. A hot entry is refreshed before it expires. A finished response
-/// reads its entries only twice: when it is built, and in the last part of their lifetime.
+/// Number of reads from which an entry is hot. A hot entry is refreshed before it expires. Two reads are many: while a
+/// response is cached, it does not read its entries again until they are about to expire.
 const HOT_READS: u32 = 2;
 
-/// Divisor of the lifetime: a hot entry is refreshed in the last tenth.
+/// Divisor of the lifetime. A hot entry is refreshed in the last tenth of its lifetime.
 const EARLY_PART: u32 = 10;
 
-/// Delay of the next attempt after a failure. Each further failure doubles it, up to `RETRY_AFTER_MAX`.
+/// Delay of the next fetch after a failed one. Each further failure doubles it, up to `RETRY_AFTER_MAX`.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
@@ -37,7 +39,7 @@ const UPSTREAM_RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 /// Longest extension of an entry's lifetime by the upstream's rate limit.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Divisor of the limit: an entry above this share is heavy, and is weighed at once.
+/// Divisor of the limit. An entry of more than this part of the limit is heavy and is weighed at once.
 const HEAVY_PART: u64 = 64;
 
 /// Approximate overhead of an entry in moka.
@@ -50,7 +52,7 @@ pub(crate) struct CacheEntries<K: CacheKey, V> {
     pub(crate) upstream_cache: Arc<UpstreamCache<K::Upstream>>,
 }
 
-/// Start of a fetch: its time, and the credential's epoch at that time.
+/// Start of a fetch: the time, and the credential's epoch at that time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FetchStart {
     at: Instant,
@@ -68,10 +70,10 @@ impl FetchStart {
 pub(crate) enum CacheLookup<V> {
     /// Within its lifetime. If `refresh` is set, the caller starts a background refresh.
     Fresh { cached: Cached<V>, refresh: bool },
-    /// Past its lifetime, and served; `refresh` as above. If `is_held`, the last fetch has just failed, or the
-    /// rate limit allows no call.
+    /// Past its lifetime, but may be served; `refresh` as above. `is_deferred` is true if the last fetch has just
+    /// failed or the rate limit allows no call, so that a fetch now is useless.
     Stale { cached: Cached<V>, refresh: bool, is_held: bool },
-    /// Must be fetched first; served only if that fails.
+    /// Must be fetched; may be served only if that fails.
     Old,
     /// No entry that may be served.
     Missing,
@@ -83,14 +85,14 @@ struct Entry<V> {
     epoch: u64,
     fetched: Instant,
     fresh_until: Instant,
-    /// No fetch before this instant: the last one failed, or the rate limit allowed no call.
+    /// Time before which no fetch is made: the last one failed, or the rate limit allowed no call.
     held_until: Option<Instant>,
     failures: u32,
     reads: Arc<AtomicU32>,
     /// Whether a caller has already started a refresh.
     is_refreshing: Arc<AtomicBool>,
-    /// Whether it is never served stale. A derived value is cheaper to rebuild than to fetch; an object that
-    /// was missing may exist now.
+    /// Whether it is never served stale. A derived value can be built again without a fetch, and an object that was
+    /// missing may exist now.
     is_fresh_only: bool,
 }
 
@@ -115,7 +117,7 @@ where
                     counted.changed(&*key);
                 }
             })
-            // Only frees memory: `usable` checks expiry against Tokio's clock.
+            // This only frees memory. `usable` checks the expiry, against Tokio's clock.
             .time_to_idle(upstream_cache.settings.stale_if_error() + DAY)
             .build();
         Self { entries, limit_bytes, upstream_cache }
@@ -125,7 +127,7 @@ where
         FetchStart { at: self.now(), epoch: self.upstream_cache.epoch(&key.credential()) }
     }
 
-    /// Returns the state of a key. Only one caller is asked to refresh it.
+    /// Returns the state of a key. `refresh` is set for one caller only.
     pub(crate) fn lookup(&self, key: &K) -> CacheLookup<V> {
         let now = self.now();
         let Some(entry) = self.usable(key, now) else {
@@ -151,7 +153,7 @@ where
         CacheLookup::Old
     }
 
-    /// Earliest fetch time of a value that is newer than the cached one and not older than the last expiry.
+    /// Returns the earliest fetch time of a value that is newer than the cached one and was not invalidated.
     pub(crate) fn newer_than(&self, key: &K) -> Option<Instant> {
         let cached = self.entries.get(key).map(|entry| entry.fetched + Duration::from_nanos(1));
         cached.max(self.upstream_cache.read_from(&key.credential()))
@@ -165,7 +167,7 @@ where
         is_current.then(|| self.cached(&entry, now))
     }
 
-    /// Whether a key is served without waiting for a fetch.
+    /// Whether the value of a key can be served without waiting for a fetch.
     pub(crate) fn is_available(&self, key: &K) -> bool {
         let now = self.now();
         self.usable(key, now).is_some_and(|entry| {
@@ -175,14 +177,14 @@ where
         })
     }
 
-    /// Stores a value that is fresh for `fresh_for` from the start of its fetch, minus a random jitter. The
-    /// jitter prevents entries that were fetched together from expiring together.
+    /// Stores a value that is fresh for `fresh_for` from the start of its fetch. Its lifetime is reduced at random, so
+    /// that entries that were fetched together do not expire together.
     pub(crate) fn store(&self, key: K, value: V, began: FetchStart, fresh_for: Duration) -> Cached<V> {
         let most = f64::from(self.upstream_cache.settings.jitter_percent.min(100)) / 100.0;
         let fresh_until = began.at + fresh_for.mul_f64(1.0 - most * fastrand::f64());
         let entry = Entry::new(value, began.epoch, began.at, fresh_until);
         let mut cached = self.cached(&entry, self.now());
-        // Callers that waited receive the newest value, even if its lifetime has ended. Later callers do not.
+        // For the callers that waited, the newest value is fresh even if its lifetime has ended.
         cached.freshness.state = FreshnessState::Fresh;
         if fresh_until <= self.now() {
             cached.freshness.changes_at = cached.freshness.changes_at.min(self.now());
@@ -208,7 +210,7 @@ where
         cached
     }
 
-    /// Stores a value derived from others, until the first of them expires.
+    /// Stores a value that was derived from other entries, until the first of them expires.
     pub(crate) fn store_derived(&self, key: K, value: V, parts: Freshness) {
         let clock = &self.upstream_cache.clock;
         let epoch = parts.epoch;
@@ -221,12 +223,12 @@ where
     /// Defers the next fetch of a key after a failure, and returns the value to serve meanwhile.
     pub(crate) fn defer_retry(&self, key: &K, began: FetchStart, error: &UpstreamError) -> Option<Cached<V>> {
         if matches!(error.failure, UpstreamFailure::Unauthorized | UpstreamFailure::Forbidden) {
-            // The upstream rejects the API key, so its holder must not see data that was read with it.
+            // The upstream rejects the API key, so data that was read with it must not be served any more.
             self.upstream_cache.withdraw(&key.credential(), began.epoch);
             return None;
         }
         if error.failure == UpstreamFailure::UnknownUsers {
-            // An earlier value was read through the same filter.
+            // The cached value was read through the same unreliable filter.
             self.entries.invalidate(key);
             return None;
         }
@@ -252,7 +254,7 @@ where
         Some(cached)
     }
 
-    /// Returns all entries with their keys, for tests that search for data that must not be cached.
+    /// Returns all entries with their keys as text, for tests that search it for secrets.
     pub(crate) fn dump(&self) -> String
     where
         K: std::fmt::Debug,
@@ -272,14 +274,14 @@ where
         Some(self.cached(&entry, now))
     }
 
-    /// Number of entries and their weight in bytes, after pending evictions.
+    /// Returns the number of entries and their weight in bytes, after pending evictions.
     #[cfg(test)]
     pub(crate) fn settled(&self) -> (u64, u64) {
         self.entries.run_pending_tasks();
         (self.entries.entry_count(), self.entries.weighted_size())
     }
 
-    /// Approximate weight in bytes; see
+    /// Returns the approximate weight in bytes; see
     /// [`BoundedMap::weight_bytes`](super::bounded_map::BoundedMap::weight_bytes).
     pub(crate) fn weight_bytes(&self) -> u64 {
         self.entries.run_pending_tasks();
@@ -297,7 +299,7 @@ where
         self.entries.insert(key.clone(), entry);
         self.upstream_cache.changed(&key);
         if u64::try_from(weight).unwrap_or(u64::MAX) > self.limit_bytes / HEAVY_PART {
-            // moka defers weighing of up to 64 insertions.
+            // moka weighs up to 64 insertions late.
             self.entries.run_pending_tasks();
         }
     }
@@ -369,7 +371,7 @@ impl<V> Entry<V> {
         self.fresh_until - self.fresh_until.saturating_duration_since(self.fetched) / EARLY_PART
     }
 
-    /// Returns true only to the first caller after the entry was stored or its retry deferred.
+    /// Returns true to the first caller only, until the entry is replaced or its next fetch is deferred.
     fn claim_refresh(&self) -> bool {
         !self.is_refreshing.swap(true, Ordering::AcqRel)
     }

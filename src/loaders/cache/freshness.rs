@@ -1,10 +1,10 @@
 //! Freshness of cached values: their age, and the reason why they are served.
 //!
-//! [`Freshness`] is the main type. `entries` creates it. Responses report it as `freshness`, and the response
-//! cache uses it to decide until when a response is valid.
+//! [`Freshness`] is the main type. `entries` creates it. Responses report it as `freshness`, and the response cache
+//! derives from it how long a response is valid.
 //!
-//! It contains timestamps, not ages: a response does not change every second, so it can be cached. If a value
-//! is derived from several parts, the oldest part counts.
+//! It contains timestamps instead of ages, so that a cached response stays correct. If a value is derived from several
+//! parts, the oldest part counts.
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -23,18 +23,18 @@ pub enum FreshnessState {
 /// The age of a value, or of the oldest part of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freshness {
-    /// Start of the fetch. The value is at most this old (RFC 9111, 4.2.3 uses the same rule).
+    /// Start of the fetch. The upstream produced the value at this time or later (RFC 9111, 4.2.3 uses the same rule).
     pub fetched_at: Timestamp,
     /// Reason why the value is served.
     pub state: FreshnessState,
-    /// Time from which the next read fetches the value again.
+    /// Time from which a read starts a new fetch.
     pub refresh_due_at: Timestamp,
-    /// End of the time in which a repeated read returns the same, unless data is fetched or expired, or a
-    /// fetch fails.
+    /// End of the time in which a repeated read returns the same value and state. A fetch or an invalidation can change
+    /// both earlier.
     pub changes_at: Instant,
     /// End of the lifetime.
     pub(crate) fresh_until: Instant,
-    /// Epoch of the credential when the fetch began; of several parts, the oldest.
+    /// Epoch of the credential at the start of the fetch; of several parts, the oldest.
     pub(crate) epoch: u64,
 }
 
@@ -74,7 +74,7 @@ impl<V> Cached<V> {
     }
 }
 
-/// Source of a value.
+/// The place from which a read received its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueSource {
     /// This replica's cache.
@@ -87,7 +87,7 @@ pub enum ValueSource {
     Fetched,
 }
 
-/// Acceptance of stale values by a caller.
+/// Whether a caller accepts stale values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StalePolicy {
     /// Accepts a stale value if it is available without waiting.

@@ -1,7 +1,7 @@
 //! Traits of the keys and values of a cache.
 //!
-//! A cache requires [`CacheKey`] of its keys and [`CacheValue`] of its values. [`Weigh`] gives the sizes that
-//! bound its memory.
+//! A cache requires [`CacheKey`] of its keys and [`CacheValue`] of its values. [`Weigh`] gives their sizes, by which
+//! the caches are bounded.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -18,8 +18,8 @@ pub trait Weigh {
     fn weight_bytes(&self) -> usize;
 }
 
-/// Key of a cache entry. It includes the credential that the value was read with, so a read across tenants
-/// is impossible.
+/// Key of a cache entry. It includes the credential that the value was read with, so that no tenant can read the
+/// entries of another.
 pub trait CacheKey: Weigh + Debug + Hash + Eq + Clone + Send + Sync + 'static {
     /// Upstream of the values.
     type Upstream: Upstream;

@@ -1,7 +1,7 @@
 //! Metrics of the caches: reads by freshness, and the weight of each cache in bytes.
 //!
-//! `read_through` counts each read in [`ReadCounts`]. The owners of the caches report the counts and
-//! [`read_weight`] when the metrics are collected. `telemetry::metrics::declared` declares the metrics.
+//! `read_through` counts each read in [`ReadCounts`]. The owners of the caches report these counts and, with
+//! [`read_weight`], their weights. `telemetry::metrics::declared` declares the metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,13 +10,13 @@ use crate::domain::upstream_name::UpstreamName;
 use crate::telemetry::metrics::declared;
 use crate::telemetry::metrics::readings::Readings;
 
-/// Freshness of the value that a read returned.
+/// Label of a read: the freshness of the value that it returned.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ReadFreshness {
     Fresh,
     Stale,
     StaleOnError,
-    /// A value that had to be fetched first, or no value.
+    /// The value had to be fetched first, or there is none.
     Miss,
 }
 

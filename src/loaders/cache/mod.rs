@@ -1,8 +1,8 @@
 //! Cache of upstream data, separate for each credential and shared by the replicas.
 //!
-//! [`read_through`] has the entry point, [`Cache`](read_through::Cache): it returns a cached value or fetches it once for all
-//! callers that wait. [`entries`] decides how fresh each entry is, [`single_flight`] joins equal fetches,
-//! [`upstream_cache`] expires everything of one credential, and `shared` is the second level in Redis.
+//! [`read_through`] has the entry point, [`Cache`](read_through::Cache): it returns a cached value, or fetches it once
+//! for all callers that wait for it. [`entries`] decides how fresh each entry is. [`single_flight`] joins equal
+//! fetches. [`upstream_cache`] expires all entries of one credential at once. `shared` is a second level in Redis.
 
 pub(crate) mod bounded_map;
 pub mod deadline;

@@ -1,13 +1,13 @@
 //! A read-through cache: returns a cached value, or fetches it once for all callers that wait for it.
 //!
 //! [`Cache::get`] is the entry point. [`super::entries`] decides how fresh an entry is (RFC 9111, RFC 5861),
-//! [`super::single_flight`] joins equal fetches, and `super::shared` looks for the value in the store of the
-//! replicas before it calls an upstream. Failures are not cached: they only defer the next attempt.
+//! [`super::single_flight`] joins equal fetches, and `super::shared` looks up the value in the replicas' store before
+//! it calls an upstream. Failures are not cached: they only defer the next fetch.
 //!
-//! A fetch has the timeout of the transport, not the deadline of the operation that started it, because operations
-//! with more time may have joined it. An operation whose deadline passes receives the stale value or
-//! `UPSTREAM_TIMEOUT`, and the late result is cached for the next caller. Rejected: a fetch that ends with its
-//! first caller. It would fail the other callers, or make them call the upstream a second time.
+//! A fetch has the transport's timeout, not the deadline of the operation that started it, because other operations may
+//! have joined it. An operation whose deadline passes receives the old value or `UPSTREAM_TIMEOUT`; the late result is
+//! cached. Rejected: a fetch that ends with its first caller. It would fail the other callers, or call the upstream a
+//! second time.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,13 +31,13 @@ use crate::upstream::quota::Purpose;
 /// A cache of one kind of value.
 pub struct Cache<K: CacheKey, V> {
     entries: Arc<CacheEntries<K, V>>,
-    /// In-flight fetches by key and epoch. A caller after an expiry does not join a fetch from before it.
+    /// In-flight fetches by key and epoch. A caller after an invalidation does not join a fetch that began before it.
     flights: SingleFlight<(K, u64), Result<FlightResult<V>, UpstreamError>>,
     kind: &'static str,
     variant: Arc<str>,
 }
 
-/// Result of a fetch.
+/// Result of a fetch, for all callers that wait for it.
 #[derive(Clone)]
 struct FlightResult<V> {
     cached: Cached<V>,
@@ -68,7 +68,7 @@ where
     }
 
     /// Reads keys of one credential: from the shared store if another replica has fetched them, the rest with `fetch`.
-    /// For a refresh, a stored value must be newer than the cached one.
+    /// For a refresh, the store's value must be newer than the cached one.
     pub(crate) async fn read_through<F>(
         &self,
         keys: Vec<K>,
@@ -84,8 +84,8 @@ where
         guarded(K::Upstream::NAME, read.map(Ok)).await
     }
 
-    /// Reads a key without this replica's cache: a value that another replica fetched after `since`, or the result of
-    /// `fetch`. Returns the value and the start of its fetch.
+    /// Reads a key without this replica's cache. Returns a value that another replica fetched after `since`, or the
+    /// result of `fetch`, each with the start of its fetch.
     pub(crate) async fn read_since(
         &self,
         key: K,
@@ -126,8 +126,8 @@ where
         self.entries.is_available(key)
     }
 
-    /// Returns the cached value of a key to a caller that fetches in batches. Only one caller is asked for a refresh,
-    /// and that caller must refresh the key.
+    /// Looks up a key for a caller that fetches in batches. If `refresh` is set, that caller must refresh the key; no
+    /// other caller does.
     pub(crate) fn lookup(&self, key: &K) -> CacheLookup<V> {
         let lookup = self.lookup_uncounted(key);
         let read = match &lookup {
@@ -140,7 +140,8 @@ where
         lookup
     }
 
-    /// Looks up a key without counting the read in the metrics: the caller does not know yet what it will serve.
+    /// Looks up a key without counting the read in the metrics, because its result is not final: [`Self::get`] may
+    /// fetch.
     fn lookup_uncounted(&self, key: &K) -> CacheLookup<V> {
         let lookup = self.entries.lookup(key);
         let credential_state = self.entries.upstream_cache.of(&key.credential());
@@ -220,7 +221,7 @@ where
         let (result, source) = self.get_uncounted(key, stale_policy, deadline, fetch).await;
         let read = match (&result, source) {
             (Ok(cached), ValueSource::Cached) => ReadFreshness::served(cached.freshness.state),
-            // The refresh failed.
+            // A cached value was served because the fetch failed.
             (Ok(cached), _) if cached.freshness.state != FreshnessState::Fresh => {
                 ReadFreshness::served(cached.freshness.state)
             }
@@ -243,7 +244,7 @@ where
     {
         let purpose = match self.lookup_uncounted(&key) {
             CacheLookup::Fresh { cached, refresh } => return self.serve_cached(key, cached, refresh, fetch),
-            // The last fetch has just failed, so waiting for another one would not help.
+            // A fetch now would fail again or is not allowed, so waiting for one is useless.
             CacheLookup::Stale { cached, refresh, is_held }
                 if stale_policy == StalePolicy::AllowStale || is_held =>
             {
@@ -254,7 +255,7 @@ where
         };
         let result = || self.peek(&key).map(|cached| Ok(FlightResult { cached, is_shared: false }));
         let flight = (key.clone(), self.entries.upstream_cache.epoch(&key.credential()));
-        // Boxed: the future moves through several others, which would all grow by its size.
+        // Boxed, because several other futures contain this one and would all grow by its size.
         let joined = self.flights.join(flight, result, self.read(key.clone(), purpose, fetch).boxed());
         match deadline.wait(K::Upstream::NAME, joined).await {
             Ok((Ok(FlightResult { cached, is_shared: true }), ValueSource::Fetched)) => {
@@ -265,7 +266,7 @@ where
         }
     }
 
-    /// Returns the usable value of a key for a caller whose deadline has passed.
+    /// Returns the cached value of a key, of any allowed age, for a caller whose deadline has passed.
     pub(crate) fn stale_fallback(&self, key: &K) -> Option<Cached<V>> {
         self.entries.stale_fallback(key)
     }
@@ -315,7 +316,7 @@ where
                 return Ok(FlightResult { cached, is_shared: false });
             }
             if purpose == Purpose::Refresh && error.is_held() {
-                // The cached value was evicted meanwhile, so the call is needed and not a mere refresh.
+                // The cached value was evicted meanwhile, so this is no longer a refresh: the value is needed.
                 return read_one(&entries.upstream_cache, again, fetch(Purpose::Needed)).await.map(store);
             }
             Err(error)

@@ -1,9 +1,8 @@
-//! Deduplication of concurrent work: callers with the same key share one fetch or operation execution.
+//! Deduplication of concurrent work: callers with the same key share one fetch or one execution.
 //!
-//! The entry point is [`SingleFlight::join`]. The caches of the loaders and the response cache of the
-//! operations use it. The work runs on its own task, so the other callers receive the result even if the
-//! first one disconnects. Rejected: polling the fetch inside its first caller, whose disconnect would leave
-//! the others waiting.
+//! The entry point is [`SingleFlight::join`]. The loaders' caches and the response cache use it. The work runs in its
+//! own task, so that the other callers get the result even if the first one disconnects. Rejected: polling the work
+//! inside its first caller, whose disconnect would leave the others waiting.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,7 +21,7 @@ use crate::domain::upstream_name::UpstreamName;
 use crate::telemetry::traces::{self, SpanOrigin};
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
-/// The shared future of an in-flight value, and the span that started it.
+/// The shared future of in-flight work, and the span that started it.
 type Flight<T> = (Shared<BoxFuture<'static, T>>, SpanOrigin);
 type Flights<K, T> = Mutex<HashMap<K, Flight<T>>>;
 
@@ -55,8 +54,8 @@ where
 
     /// Joins the in-flight work of this key or starts it. Returns the value and its source.
     ///
-    /// `finished` is checked under the lock. It returns the value of work that ended between the caller's own
-    /// lookup and this one.
+    /// `finished` is called while the map is locked. It returns the value if the work ended after the caller's own
+    /// lookup.
     pub(crate) async fn join(
         &self,
         key: K,

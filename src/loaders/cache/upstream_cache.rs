@@ -1,11 +1,12 @@
 //! State per credential that all caches of one upstream share: epoch, revision and statistics.
 //!
-//! [`UpstreamCache::expire`] expires all entries of a credential by a new epoch, without a search. Each entry,
-//! and each in-flight fetch, carries the epoch in which its fetch began. An entry of another epoch is fetched
-//! again before it is served. A cached response is valid while the revision of what it depends on is unchanged.
+//! [`UpstreamCache::expire`] expires all entries of a credential at once: it gives the credential a new *epoch*.
+//! Entries and in-flight fetches carry the epoch in which their fetch began. An entry of an earlier epoch is fetched
+//! again before it is served. *Revisions* are for cached responses: a response is valid while the revision of the data
+//! that it depends on is unchanged.
 //!
-//! When the upstream rejects a key, `withdraw` uses the epoch too. Withdrawn entries are never served again,
-//! not even if a fetch fails. `shared` forwards both to the other replicas; `entries` checks the epochs.
+//! If the upstream rejects an API key, `withdraw` starts a new epoch too. Withdrawn entries are never served again, not
+//! even if a fetch fails. `shared` sends expiries and withdrawals to the other replicas; `entries` checks the epochs.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +25,7 @@ use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::loaders::settings::CacheSettings;
 
-/// Maximum number of credentials with state. Evicting a state makes the entries of its credential unusable.
+/// Maximum number of credentials with state. If a state is evicted, the entries of its credential become unusable.
 const CREDENTIALS_MAX: u64 = 10_000;
 
 /// State that all caches of one upstream share.
@@ -38,26 +39,26 @@ pub struct UpstreamCache<U> {
     pub(crate) shared: Option<SharedCache<U>>,
     /// Called when all entries of a credential expire.
     on_expiry: Option<ExpiryHook<U>>,
-    /// Next epoch or revision. Numbers are unique over all credentials, so an evicted credential never gets
-    /// an earlier one again.
+    /// Next epoch or revision. Numbers are unique over all credentials, so that a credential whose state was evicted
+    /// never gets an earlier number again.
     next: AtomicU64,
 }
 
-/// Called with the credential whose entries expire.
+/// Function that is called with a credential whose entries expire.
 pub(crate) type ExpiryHook<U> = Box<dyn Fn(&Fingerprint<U>) + Send + Sync>;
 
 /// Cache state of one credential.
 pub(crate) struct CredentialState {
     epoch: AtomicU64,
-    /// Revision of everything at once: changed by expiry and withdrawal.
+    /// Revision of all data of the credential, changed by expiry and withdrawal.
     revision: AtomicU64,
     /// Revisions of the groups of keys.
     group_revisions: [AtomicU64; GROUPS],
-    /// First epoch whose entries may be served; older entries are withdrawn.
+    /// First epoch whose entries may be served. Entries of earlier epochs are withdrawn.
     shown_from: AtomicU64,
-    /// Time of the last expiry by this replica. A value fetched earlier is outdated.
+    /// Time of the last expiry by this replica. A value that was fetched earlier, on any replica, is outdated.
     read_from: Mutex<Option<Instant>>,
-    /// Whether the other replicas were notified of a rejected key, with no successful read since.
+    /// Whether the other replicas were notified that the key is rejected. Reset by a successful read.
     is_told_refused: AtomicBool,
     pub(crate) shared: Option<Arc<SharedPartition>>,
     pub(crate) entries: AtomicI64,
@@ -87,8 +88,8 @@ pub struct CacheStatistics {
     pub stale_served: u64,
 }
 
-/// Revision of the data that a response depends on. It grows when that data is fetched, expired or evicted, or a fetch
-/// fails.
+/// Revision of the data that a response depends on. It grows when that data is fetched, expired or evicted, or when a
+/// fetch fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Revision {
     pub(crate) leadlex: u64,
@@ -97,14 +98,13 @@ pub struct Revision {
 }
 
 impl Revision {
-    /// Epochs of both credentials. They change only by expiry: an execution that began before an expiry is not
-    /// joined after it.
+    /// Returns the epochs of both credentials. An execution that began before an expiry is not joined after it.
     #[must_use]
     pub fn epochs(&self) -> (u64, u64) {
         self.epochs
     }
 
-    /// Whether nothing that this revision is of has changed since `earlier`, which is of all data.
+    /// Whether the data of this revision has not changed since `earlier`, which is a revision of all data.
     #[must_use]
     pub fn is_unchanged_since(&self, earlier: &Self) -> bool {
         self.leadlex <= earlier.leadlex && self.composio <= earlier.composio && self.epochs == earlier.epochs
@@ -129,8 +129,7 @@ impl<U: Upstream> UpstreamCache<U> {
         Self { settings, clock, reads, by_credential, shared, on_expiry, next }
     }
 
-    /// Revision of some groups of keys of a credential: the newest one, as numbers only grow. It changes when their data is
-    /// fetched, expired or evicted, or a fetch fails.
+    /// Returns the revision of some groups of a credential's keys: the newest one, because revisions only grow.
     pub fn revision(&self, credential: &Fingerprint<U>, groups: u64) -> u64 {
         let state = self.of(credential);
         let selected = (0..GROUPS).zip(&state.group_revisions).filter(|(group, _)| groups >> group & 1 == 1);
@@ -138,11 +137,11 @@ impl<U: Upstream> UpstreamCache<U> {
         revisions.fold(state.revision.load(Ordering::Acquire), u64::max)
     }
 
-    /// Expires all entries of a credential, on the other replicas too. They are fetched again before they are
-    /// served, and remain as a fallback if that fails.
+    /// Expires all entries of a credential, on all replicas. They are fetched again before they are served, and are the
+    /// fallback if that fails.
     pub fn expire(&self, credential: &Fingerprint<U>, cause: ChangeCause) {
         let credential_state = self.of(credential);
-        // Rejects earlier reads even if other replicas have not received the invalidation yet.
+        // Values that were fetched earlier are rejected even if other replicas have not received the invalidation yet.
         *credential_state.read_from.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(self.clock.instant_now());
         self.invalidate_shared(&credential_state, Some(cause));
@@ -160,7 +159,7 @@ impl<U: Upstream> UpstreamCache<U> {
         credential_state.dropped.send_replace(ExpiryNotice { cause });
     }
 
-    /// Earliest acceptable fetch time for a credential, on any replica.
+    /// Returns the earliest acceptable fetch time for a credential's values, on any replica.
     pub(crate) fn read_from(&self, credential: &Fingerprint<U>) -> Option<Instant> {
         *self.of(credential).read_from.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -184,15 +183,15 @@ impl<U: Upstream> UpstreamCache<U> {
         self.of(credential).dropped.subscribe()
     }
 
-    /// Withdraws all earlier entries of a credential, because the upstream rejects its key. `began` is the epoch
-    /// in which the rejected call began. A call from before the last withdrawal is ignored: it proves nothing
-    /// about later reads.
+    /// Withdraws all earlier entries of a credential, because the upstream rejects its key. `began` is the epoch in
+    /// which the rejected call began. If the entries were withdrawn after that, the call proves nothing about later
+    /// reads and is ignored.
     pub(crate) fn withdraw(&self, credential: &Fingerprint<U>, began: u64) {
         let credential_state = self.of(credential);
         if began < credential_state.shown_from.load(Ordering::Acquire) {
             return;
         }
-        // Notifies once: a caller that repeats a wrong key would otherwise notify all replicas each time.
+        // Only the first rejection notifies the other replicas: a caller may repeat a wrong key many times.
         if !credential_state.is_told_refused.swap(true, Ordering::AcqRel) {
             self.invalidate_shared(&credential_state, None);
         }
@@ -213,7 +212,7 @@ impl<U: Upstream> UpstreamCache<U> {
         self.of(credential).is_told_refused.store(false, Ordering::Release);
     }
 
-    /// Lifetime of this upstream's values.
+    /// Returns the lifetime of this upstream's values.
     pub(crate) fn ttl(&self) -> Duration {
         match U::NAME {
             UpstreamName::Leadlex => self.settings.providers_ttl(),

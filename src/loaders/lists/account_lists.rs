@@ -1,7 +1,8 @@
 //! Lists of accounts, read page by page through the cache.
 //!
-//! [`AccountLists`] is the entry point of everything that reads a list: `paging`, `multi_parent`, `counts`, `by_id`
-//! and the change feeds. `page_fetcher` reads a page that is not cached. It remembers which page precedes which.
+//! [`AccountLists`] is the entry point; `paging`, `multi_parent`, `counts`, `by_id` and the change feeds read through
+//! it. It caches pages and totals, and remembers the page before each page. `page_fetcher` fetches the pages that are
+//! not cached.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +50,7 @@ impl From<UpstreamError> for ListError {
     }
 }
 
-/// Lifetime of an entry that names the page before another.
+/// Time for which the cursor of a preceding page is remembered.
 const REVERSE_PAGE_TTL: Duration = Duration::from_secs(3_600);
 
 /// The account lists of all credentials.
@@ -60,7 +61,7 @@ pub struct AccountLists {
     upstream_cache: Arc<UpstreamCache<Composio>>,
     pages: Cache<PageKey, Arc<Page>>,
     totals: Cache<Arc<ScanKey>, ListTotal>,
-    /// Cursor of the preceding page, by page. Upstream cursors lead forward only.
+    /// The cursor of the preceding page, by page. Upstream cursors only lead forward.
     reverse_pages: moka::sync::Cache<PageKey, Option<Arc<str>>>,
 }
 
@@ -93,7 +94,7 @@ impl AccountLists {
         }
     }
 
-    /// Returns all cached data, for tests that search for data that must not be cached.
+    /// Returns all cached data as text, for tests that search it for secrets.
     pub(crate) fn dump(&self) -> String {
         let cursors: Vec<_> = self.reverse_pages.iter().collect();
         format!("{}{}{cursors:?}", self.pages.dump(), self.totals.dump())
@@ -118,8 +119,8 @@ impl AccountLists {
         self.fetcher.ownership.are_users_hidden(credential)
     }
 
-    /// Whether the rows of a page that was read for several users name none of them. If so, joined lists of users are not
-    /// read any more, until a response names users.
+    /// Whether a page that was read for several users names none of them. If so, this is recorded, and lists of several
+    /// users are not joined until a response names users.
     pub(super) fn hides_users(&self, scan: &Scan, page: &Page) -> bool {
         let is_of_several = scan.key.filter.user_ids.as_ref().is_some_and(|users| users.only().is_none());
         let hides = is_of_several
@@ -140,7 +141,7 @@ impl AccountLists {
         self.ids.clone().unwrap_or_else(|| IdKey::from_fingerprint(&scan.key.credential))
     }
 
-    /// Returns one page of a scan.
+    /// Returns one page of a scan, from the cache or the upstream.
     pub(crate) async fn page(
         &self,
         scan: &Scan,
@@ -174,7 +175,8 @@ impl AccountLists {
         page
     }
 
-    /// One page of a scan, read since a time, and cached: for a walk whose cached pages have expired cursors.
+    /// Returns a page of a scan that was fetched after `since`, and caches it. A walk calls this if the cursors of its
+    /// cached pages have expired.
     pub(crate) async fn page_since(
         &self,
         scan: &Scan,
@@ -202,8 +204,8 @@ impl AccountLists {
         page
     }
 
-    /// Reads one page without this replica's cache. With `since`, a page that another replica fetched after it is
-    /// accepted.
+    /// Fetches one page without this replica's cache. With `since`, a page that another replica fetched after that time
+    /// is accepted too.
     pub(crate) async fn page_uncached(
         &self,
         scan: &Scan,
@@ -237,7 +239,7 @@ impl AccountLists {
         Ok(Cached { value: page, freshness })
     }
 
-    /// Returns the cursor of the preceding page if it is remembered, else that of the first page.
+    /// Returns the cursor of the preceding page if it is remembered, otherwise `None`, which is the first page.
     pub(crate) fn previous_page(&self, scan: &Scan, cursor: &Arc<str>) -> Option<Arc<str>> {
         let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(cursor)) };
         self.reverse_pages.get(&key).flatten()
@@ -297,7 +299,7 @@ impl AccountLists {
 
     async fn read_total(&self, scan: &Scan) -> Result<Cached<Option<u64>>, UpstreamError> {
         if !scan.reader.view.is_full() {
-            // One row does not prove a total ([`Page::total`]). A page of them is one call too.
+            // One row does not prove a total (see [`Page::total`]). A whole page costs one call too.
             let page = self.page(scan, None, StalePolicy::AllowStale).await?;
             return Ok(page.map(|page| page.total(&scan.reader.view, true)));
         }

@@ -1,10 +1,10 @@
 //! Accounts by id, fetched in batches of up to 100 ids per list call.
 //!
-//! The entry point is `AccountsById::get`. It serves cached accounts, joins calls that are in flight, and
-//! reads the rest through `AccountLists`. All fields of an operation share the same cache entries.
+//! The entry point is [`AccountsById::get`]. It returns cached accounts, joins calls in flight, and fetches the rest
+//! through `AccountLists`. All fields of an operation share the same cache entries.
 //!
-//! The list endpoint with `connected_account_ids` is used instead of get-one. Get-one needs one call per
-//! account, and its response carries `params`, which are secrets (docs/upstreams.md#composio-batch-reads).
+//! The list endpoint with `connected_account_ids` is used instead of the endpoint for one account. The latter needs one
+//! call for each account, and its response has `params`, which are secrets (docs/upstreams.md#composio-batch-reads).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -40,31 +40,31 @@ use crate::upstream::quota::Purpose;
 /// any time.
 const MISSING_TTL: Duration = Duration::from_secs(5);
 
-/// Limits of the set of credentials that may not use `account_type`: its size and the lifetime of its
-/// entries.
+/// Maximum number of remembered credentials that may not use `account_type`, and the time for which they are
+/// remembered.
 const REFUSALS_MAX: u64 = 10_000;
 const REFUSALS_TTL: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct AccountKey {
     credential: Fingerprint<Composio>,
-    /// An account of another user is missing for a member. It is cached as long as any other missing account,
-    /// so that response times do not reveal whether it exists.
+    /// Part of the key because a member does not find the accounts of other users. Such a miss is cached like any
+    /// other, so that response times do not reveal whether the account exists.
     view: View,
     id: Box<str>,
 }
 
-/// Key of one call: the ids it reads.
+/// Key of one call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct BatchKey {
     credential: Fingerprint<Composio>,
-    /// Epoch in which the call starts. Callers after an invalidation do not join a call from before it.
+    /// Cache epoch in which the call starts. A caller after an invalidation does not join an older call.
     epoch: u64,
     view: View,
     ids: Arc<[Box<str>]>,
 }
 
-/// Cached account of an id, or the fact that the id has no account.
+/// Cached account of an id; `None` if the id has no account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AccountLookup {
@@ -75,7 +75,7 @@ struct AccountLookup {
 
 type Lookups = HashMap<Box<str>, Result<Cached<AccountLookup>, UpstreamError>>;
 
-/// Result of an in-flight call, and whether other replicas supplied all of it.
+/// Accounts from one call, and whether other replicas supplied all of them.
 type FlightResult = (Lookups, bool);
 
 /// Accounts by id, cached and fetched in batches.
@@ -84,7 +84,7 @@ pub struct AccountsById {
     lists: Arc<AccountLists>,
     accounts: Arc<Cache<AccountKey, AccountLookup>>,
     flights: Arc<SingleFlight<BatchKey, Result<FlightResult, UpstreamError>>>,
-    /// Credentials for which the upstream rejected `account_type`, which is experimental
+    /// Credentials for which the upstream rejected the parameter `account_type`, which is experimental
     /// (docs/upstreams.md#composio-list-request).
     without_account_type: moka::sync::Cache<Fingerprint<Composio>, ()>,
 }
@@ -108,7 +108,7 @@ impl AccountsById {
         }
     }
 
-    /// Returns all cached content, for the tests that search it for secrets.
+    /// Returns all cached data as text, for tests that search it for secrets.
     pub(crate) fn dump(&self) -> String {
         format!("{}{:?}", self.accounts.dump(), self.without_account_type.iter().collect::<Vec<_>>())
     }
@@ -139,7 +139,7 @@ impl AccountsById {
         reader.stats.save_by_cache(found.len());
         let unread = needed.len() + old.len();
         reader.stats.save_by_batching(unread.saturating_sub(unread.div_ceil(FILTER_VALUES_MAX)));
-        // If one id is needed, the old ones share its calls at no extra cost.
+        // Old entries are fetched again together with missing ones, which costs no further call.
         let purpose = if needed.is_empty() { Purpose::Refresh } else { Purpose::Needed };
         needed.append(&mut old);
         let calls = self.batches(reader, needed).into_iter().map(|batch| self.join(reader, batch, purpose));
@@ -154,7 +154,7 @@ impl AccountsById {
         found.into_iter().map(report_problems).collect()
     }
 
-    /// Splits ids into calls. The ids are sorted, so that equal sets of ids make equal calls.
+    /// Splits ids into calls. Sorted, so that equal sets of ids make equal calls, which can be joined.
     fn batches(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Vec<BatchKey> {
         let mut ids: Vec<_> = ids.into_iter().collect();
         ids.sort_unstable();
@@ -194,7 +194,7 @@ impl AccountsById {
         found
     }
 
-    /// Fetches at most 100 accounts and caches them. Ids whose fetch fails fall back to their cached entries.
+    /// Fetches at most 100 accounts and caches them. If the fetch of an id fails, its old cache entry is returned.
     async fn read(
         self,
         reader: Reader,
@@ -237,7 +237,7 @@ impl AccountsById {
         }
     }
 
-    /// Fetches the accounts of some keys, and which of them are missing, from the upstream.
+    /// Fetches the accounts of some keys from the upstream, and determines which do not exist.
     async fn fetch_known(
         &self,
         reader: &Reader,
@@ -256,7 +256,7 @@ impl AccountsById {
         Ok(keys.into_iter().map(known).collect())
     }
 
-    /// Fetches at most 100 accounts, shared ones included unless the upstream rejects `account_type`.
+    /// Fetches at most 100 accounts. Includes shared accounts unless the upstream rejects `account_type`.
     async fn fetch(
         &self,
         reader: &Reader,
@@ -306,8 +306,8 @@ impl AccountsById {
     }
 }
 
-/// Makes accounts share equal problem reports again, as they did when they were read. Equal reports come from
-/// one response and are reported once.
+/// Makes accounts from the same response share one problem report again, so that it is reported once. Accounts from the
+/// shared store have copies of it.
 fn share_equal_reports<'a>(arrived: impl Iterator<Item = &'a mut ReadValue<AccountLookup>>) {
     let mut met = ProblemReports::new();
     for problems in arrived.flat_map(|arrived| &mut arrived.value.problems) {

@@ -1,9 +1,12 @@
 //! Exact numbers of accounts for many parents, or null.
 //!
-//! The entry point is `AccountLists::counts`. A number is free if its list is cached completely. Otherwise the
-//! cheaper of two ways is chosen: one call of one row for each number, because every page contains the list's total;
-//! or one walk over the joined list of all parents, which also caches their lists. A number is null if it would need
-//! more calls than the limit. Numbers are never estimated.
+//! The entry point is `AccountLists::counts`. If a list is completely cached, its number needs no call. Otherwise the
+//! cheaper of two ways is chosen:
+//!
+//! - One call for each number, with a page size of one row, because every page contains the list's total.
+//! - One walk over the joined list of all parents, which also caches the lists of the parents.
+//!
+//! If a number needs more calls than `lists.count_calls_max`, it is null. Numbers are never estimated.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -46,7 +49,7 @@ pub struct CountQuery {
     pub by_status: bool,
 }
 
-/// Maximum difference of the read times of numbers that must add up, in seconds.
+/// Maximum difference between the read times of numbers that are subtracted from each other, in seconds.
 const SAME_TIME_SECONDS: i64 = 2;
 
 /// Statuses that the upstream can filter by.
@@ -119,7 +122,7 @@ impl Counting<'_> {
         counted
     }
 
-    /// Returns the statuses that need a call each.
+    /// Returns the statuses that the query counts. Each needs a call.
     fn statuses(&self) -> Vec<AccountStatus> {
         let wanted = |status: &AccountStatus| {
             self.query.filter.statuses.as_ref().is_none_or(|statuses| statuses.contains(status.as_str()))
@@ -127,7 +130,7 @@ impl Counting<'_> {
         STATUSES.into_iter().filter(wanted).collect()
     }
 
-    /// Number of calls for one parent, with one call for each number.
+    /// Returns the number of calls for one parent, at one call for each number.
     fn calls_each(&self) -> usize {
         1 + if self.query.by_status { self.statuses().len() } else { 0 }
     }
@@ -156,7 +159,7 @@ impl Counting<'_> {
         }
     }
 
-    /// Counts accounts of a complete list.
+    /// Counts the accounts of a complete list.
     fn of<'a>(
         &self,
         accounts: impl Iterator<Item = &'a SharedAccount>,
@@ -184,7 +187,7 @@ impl Counting<'_> {
             return Ok(None);
         }
         let joined = self.list(&Parent::union(parents));
-        // Reads the first page, not a single row: if the walk is cheaper, this is its first step.
+        // A full page instead of a single row: if the walk is cheaper, this is its first page.
         let first = self.lists.page(&joined, None, StalePolicy::AllowStale).await?.value;
         if are_users && self.lists.hides_users(&joined, &first) {
             return Ok(None);
@@ -211,7 +214,7 @@ impl Counting<'_> {
             problems.extend_from_slice(&step.page.problems);
             freshness = Freshness::of(freshness.into_iter().chain([step.freshness]));
         }
-        // If rows repeat, are unreadable or moved during the walk, its numbers are not exact.
+        // If rows were repeated, unreadable or moved during the walk, the numbers are not exact.
         let is_whole = rows_sent == accounts.len() && last_total == u64::try_from(rows_sent).ok();
         if walk.was_cut() || !is_whole {
             return Ok(None);
@@ -228,7 +231,7 @@ impl Counting<'_> {
         Ok(Some(counts.collect()))
     }
 
-    /// Reads each number with a call of one row.
+    /// Reads each number with one call of page size 1.
     async fn call(&self, parent: &Parent) -> Result<Counts, UpstreamError> {
         let list = self.list(parent);
         let Cached { value: total, mut freshness } = self.lists.total(&list).await?;
@@ -259,13 +262,14 @@ impl Counting<'_> {
             sum += count;
             by_status.insert(status, count);
         }
-        // The rest has unknown statuses. A sum above the total means that the list changed meanwhile.
+        // The remaining accounts have unknown statuses. If the sum exceeds the total, the list has changed meanwhile.
         let by_status = total.checked_sub(sum).map(|rest| {
             by_status.insert(AccountStatus::Unknown, rest);
             by_status
         });
         let is_consistent = self.query.filter.statuses.is_none() || sum == total;
-        // Numbers that were read at different times need not add up, so their difference is not reported as a status.
+        // Totals that were read at different times may differ because the list changed. Their difference is then not a
+        // number of accounts with unknown statuses.
         let is_of_same_time = sum == total
             || newest.duration_since(freshness.fetched_at)
                 <= jiff::SignedDuration::from_secs(SAME_TIME_SECONDS);

@@ -1,10 +1,11 @@
-//! A connection's cursor: the position of an item in its list.
+//! Cursors of connections: the position of an item in its list.
 //!
-//! A cursor contains, in base64url: a version, the scan direction, the binding to its list, the index in the upstream
-//! page, the number of rows up to the item, the item's order value, its ties and id, the upstream's cursor of the
-//! page, and a truncated HMAC. A read continues after the *item*, so rows that are added or removed elsewhere are
-//! neither repeated nor skipped. Rejected: an offset, which does both. Cursors that this service did not create, or
-//! created for another list, are rejected.
+//! A cursor is base64url of: a version, the scan direction, the binding to its list, the index in the upstream page,
+//! the number of rows up to the item, the item's timestamp, its ties and id, the upstream's cursor of the page, and a
+//! truncated HMAC. A cursor that this service did not create, or created for another list, is rejected.
+//!
+//! A read continues after the *item*, so rows that are added or removed elsewhere are neither repeated nor skipped.
+//! Rejected: an offset, which does both.
 
 use std::sync::Arc;
 
@@ -15,13 +16,13 @@ use super::ties::Ties;
 use crate::domain::global_id::IdKey;
 use crate::domain::input::{BadInput, BadInputReason};
 
-/// First byte of every cursor. Another layout gets another number.
+/// First byte of every cursor. It changes with the layout.
 const VERSION: u8 = 1;
-/// Flag in the number of ties: some are missing.
+/// Flag in the byte with the number of ties: the ties are not complete.
 const TIES_IN_PART: u8 = 0x80;
 const BINDING_BYTES: usize = 8;
 const MAC_BYTES: usize = 12;
-/// Maximum length of a cursor. Even with an upstream cursor of 4 KiB it is shorter.
+/// Maximum length of a cursor. A cursor with an upstream cursor of 4 KiB is shorter.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
 /// Direction of the scan in which an item was found.
@@ -223,7 +224,7 @@ mod tests {
             prop_assert!(cause(&cut, LIST).contains("damaged"));
         }
 
-        /// The bytes are signed with the right key, so that the fuzzing reaches the parser behind the signature check.
+        /// The bytes are signed with the right key, so that the test reaches the parser behind the signature check.
         #[test]
         fn signed_bytes_are_rejected_or_encode_to_the_same_text(
             places in prop::array::uniform14(any::<u8>()), ties in 0..3_u8, flags: u8,

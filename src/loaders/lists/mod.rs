@@ -1,10 +1,15 @@
 //! Lists of providers and of accounts, read through the cache.
 //!
-//! [`scan`] is one upstream list, [`account_lists`] reads its pages, which `page_fetcher` and `ownership` fetch,
-//! and `walk` goes over them. `paging` cuts slices out of them in both directions, where `cursor`, `ties` and
-//! `position` find a cursor's item again. [`multi_parent`] reads the lists of many parents in few calls, [`counts`]
-//! counts them, [`by_id`] reads single accounts, and [`providers`] with [`provider_page`] serves the list of
-//! providers.
+//! Terms: a *list* is what a connection shows, in the connection's order. A [`scan`] is one upstream list, read page by
+//! page from its first row. The list in the opposite order is another scan; it serves pages from the list's end. A
+//! *joined* list is one upstream list for several parents.
+//!
+//! The entry points, each with an `impl AccountLists`: `paging` returns a page of one list, [`multi_parent`] pages of
+//! the lists of many parents in few calls, and [`counts`] numbers of accounts. [`by_id`] reads single accounts.
+//! [`providers`] and [`provider_page`] serve the list of providers.
+//!
+//! Below them, [`account_lists`] reads pages through the cache, `page_fetcher` and `ownership` fetch them, and `walk`
+//! steps from page to page. `cursor`, `ties` and `position` find a cursor's item again.
 
 pub mod account_lists;
 pub mod by_id;

@@ -1,13 +1,13 @@
 //! Batched reads of the account lists of many parents.
 //!
-//! The entry point is `AccountLists::slices`. The same query for N parents (20 providers, 3 accounts each)
-//! becomes one upstream list that is filtered by all of them; its rows are split by parent. With skewed data
-//! one page may hold rows of a single parent. It is *not* the whole list, so parents with too few rows are
-//! requested again. (Every other batcher that was measured returns empty lists for them.)
+//! The entry point is `AccountLists::slices`. The same query for N parents (20 providers, 3 accounts each) becomes one
+//! *joined* upstream list, which is filtered by all parents. Its rows are then split by parent. A parent is *short* if
+//! the joined page has fewer of its rows than requested and is not the whole list: with skewed data, one page may hold
+//! the rows of a single parent. Short parents are requested again. (Every other batcher that was measured returns empty
+//! lists for them.)
 //!
-//! A page of P rows cannot leave all parents short: if they want at most P rows together, at least one gets
-//! all its rows. Each further call therefore completes a parent, and the number of calls is at most the
-//! number of short parents.
+//! The number of further calls is at most the number of short parents: if the parents of a group want at most P rows
+//! together, a page of P rows completes at least one of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,8 +39,8 @@ pub struct AccountQuery {
 /// Slices by parent.
 pub type Slices = BTreeMap<Parent, Result<Arc<Slice>, ListError>>;
 
-/// Maximum number of rounds that request short parents together. The parents that are still short are then
-/// requested individually and concurrently, which bounds the latency as well as the calls.
+/// Maximum number of joined rounds. Parents that are still short are then requested one by one, concurrently. This
+/// bounds the latency as well as the calls.
 const JOINED_ROUNDS: usize = 3;
 
 /// Maximum size of the values of one group, in bytes. Many servers reject URLs of more than 8 KiB, and
@@ -86,7 +86,7 @@ impl MultiParentRead<'_> {
         }
     }
 
-    /// Returns the number of rows that completes a parent.
+    /// Returns the number of rows from which a parent is no longer short.
     fn rows_enough(&self) -> usize {
         self.query.page.size + usize::from(self.query.page.has_more_selected)
     }
@@ -111,14 +111,14 @@ impl MultiParentRead<'_> {
         slices
     }
 
-    /// Whether the rows of a list that is joined over these parents show which parent they belong to.
+    /// Whether the rows of a joined list show the parent to which they belong.
     fn can_split_rows(&self, parents: &[Parent]) -> bool {
         let are_users = matches!(parents.first(), Some(Parent::User(_)));
         !(are_users && self.lists.are_users_hidden(&self.reader.credential.fingerprint()))
     }
 
-    /// Whether a parent's list may be read as part of a joined list. A cursor belongs to one list only. A
-    /// list that is empty or whose first page is cached needs no call of its own.
+    /// Whether a parent's list may be read as part of a joined list. A list with a cursor may not, because a cursor
+    /// belongs to one list. An empty list, or one whose first page is cached, needs no call at all.
     fn is_joinable(&self, parent: &Parent) -> bool {
         let scan = self.scan(parent);
         *parent != Parent::Project
@@ -129,8 +129,8 @@ impl MultiParentRead<'_> {
             && !self.lists.is_first_page_available(&scan)
     }
 
-    /// Runs one round: fixed groups of sorted parents, requested concurrently. One page can complete all
-    /// parents of a group. Returns the parents that are still short.
+    /// Requests groups of parents, each as one joined list, concurrently. One page can complete all parents of a group.
+    /// The same parents always form the same groups. Returns the parents that are still short.
     async fn ask_joined(&self, parents: Vec<Parent>, slices: &mut Slices) -> Vec<Parent> {
         let group_most = (self.lists.settings().page_rows / self.rows_enough().max(1)).max(1);
         let groups = parents.len().div_ceil(group_most);
@@ -178,7 +178,7 @@ impl MultiParentRead<'_> {
             .filter(|account| parent.owns(account) && ids.insert(&*account.id))
             .cloned()
             .collect();
-        // A list that ends before its announced total is not treated as complete.
+        // A list that ends before its reported total is not complete.
         let is_promised = page
             .total_items
             .is_none_or(|total| u64::try_from(page.rows_sent).is_ok_and(|sent| total <= sent));
@@ -186,8 +186,7 @@ impl MultiParentRead<'_> {
         if !is_whole && own.len() < self.rows_enough() {
             return None;
         }
-        // A row has the same index here as in the parent's own list: the first pages of both start with the
-        // same rows.
+        // The index within the parent's own rows is the index in the parent's own list: both begin with the same rows.
         let (mut ties, mut seen) = (TieRun::at_the_beginning(), 0);
         let is_ordered = scan.is_order_of(page);
         let row = |(index, account): (usize, &SharedAccount)| {
@@ -199,7 +198,7 @@ impl MultiParentRead<'_> {
         run.reads(freshness);
         run.rows = own.iter().enumerate().take(self.query.page.size).map(row).collect();
         run.more = own.len() > self.query.page.size || (!is_whole && !self.query.page.has_more_selected);
-        // An unreadable row may belong to any parent. Only a full slice is then known to be complete.
+        // An unreadable row may belong to any parent, so only a full slice is complete then.
         let is_readable = page.rows_unread() == 0;
         run.is_complete = is_readable || run.rows.len() == self.query.page.size;
         if is_whole && is_readable {
@@ -210,7 +209,7 @@ impl MultiParentRead<'_> {
     }
 }
 
-/// Splits sorted parents into groups, bounded by a number of parents and by the text that fits into a URL.
+/// Splits sorted parents into groups of at most `size` parents whose values fit into a URL.
 fn groups_of(parents: &[Parent], size: usize) -> Vec<&[Parent]> {
     let mut groups = Vec::new();
     let mut rest = parents;

@@ -1,4 +1,4 @@
-//! The users of accounts in responses that do not name them.
+//! Finds the users of accounts in responses that do not name them.
 //!
 //! Composio is withdrawing `user_id` from its responses; the filter `user_ids` remains
 //! (docs/upstreams.md#composio-changes). If no row of a response names its user and the list was filtered by one
@@ -29,7 +29,7 @@ const PROBE_TTL: Duration = Duration::from_secs(3_600);
 /// Maximum number of credentials with state. A credential whose state was evicted is probed again.
 const CREDENTIALS_MAX: u64 = 10_000;
 
-/// Knowledge about users in responses, by credential.
+/// Whether responses name users, and the result of the last filter probe, by credential.
 pub(crate) struct Ownership {
     clock: Clock,
     by_credential: moka::sync::Cache<Fingerprint<Composio>, Arc<CredentialOwnership>>,
@@ -39,7 +39,7 @@ pub(crate) struct Ownership {
 struct CredentialOwnership {
     /// Whether the last response with rows named no users.
     are_users_hidden: AtomicBool,
-    /// The last probe. The lock makes concurrent reads share one.
+    /// The last probe. The lock makes concurrent reads share one probe.
     probe: Mutex<Option<Probe>>,
 }
 
@@ -59,8 +59,7 @@ impl Ownership {
         Self { clock, by_credential: moka::sync::Cache::new(CREDENTIALS_MAX) }
     }
 
-    /// Whether the last response to a credential named no users, so that lists of several users cannot be read as
-    /// one.
+    /// Whether the last response to a credential named no users. If so, the lists of several users cannot be joined.
     pub(crate) fn are_users_hidden(&self, credential: &Fingerprint<Composio>) -> bool {
         self.of(credential).are_users_hidden.load(Ordering::Relaxed)
     }
@@ -70,7 +69,7 @@ impl Ownership {
         self.of(credential).are_users_hidden.store(true, Ordering::Relaxed);
     }
 
-    /// Fails if the filter by user is known to be unreliable and the scan depends on it, so that the call is saved.
+    /// Fails without a call if the scan depends on the filter by user and the filter is known to be unreliable.
     pub(super) async fn check(&self, scan: &Scan) -> Result<(), UpstreamError> {
         let state = self.of(&scan.key.credential);
         if scan.key.filter.user_ids.is_none() || !state.are_users_hidden.load(Ordering::Relaxed) {
@@ -82,11 +81,11 @@ impl Ownership {
         }
     }
 
-    /// Adds the user to a page's rows, if none of them names its user and the scan is filtered by one user. Rows of
-    /// several users stay without.
+    /// Adds the user to a page's rows if no row names its user and the scan is filtered by one user. In a scan of
+    /// several users, the rows stay without a user.
     ///
     /// # Errors
-    /// If the scan is filtered by users, and the filter fails the probe or cannot be probed.
+    /// If the scan is filtered by users and the filter fails the probe or cannot be probed.
     pub(super) async fn attribute(
         &self,
         client: &AccountsClient,
@@ -140,7 +139,8 @@ impl CredentialOwnership {
         let (Ok(user), Some(known)) = (FilterValues::one("userIds", &user), known) else {
             return Ok(false);
         };
-        // The type of the page's own filter, so that the account is found if the filter by user is ignored.
+        // Probes with the scan's own account type. Otherwise an ignored user filter could go unnoticed: the known
+        // account might be excluded by its type.
         let account_type = scan.key.filter.account_type;
         let alone = AccountFilter { user_ids: Some(user), account_type, ..AccountFilter::default() };
         let with_account = AccountFilter { ids: Some(known), ..alone.clone() };

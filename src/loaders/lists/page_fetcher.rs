@@ -1,7 +1,7 @@
-//! One upstream page of a scan, with only the rows that belong to it.
+//! Fetches one upstream page of a scan and removes the rows that do not belong to it.
 //!
-//! [`PageFetcher::fetch`] calls Composio, adds the users that the response does not name ([`super::ownership`]),
-//! and drops the rows that the filter did not ask for.
+//! [`PageFetcher::fetch`] calls Composio, adds users that the response does not name ([`super::ownership`]), and
+//! removes the rows that the filter does not allow.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl PageFetcher {
     /// Fetches one page of at most `limit` rows.
     ///
     /// # Errors
-    /// As [`AccountsClient::fetch_page`], or if the users of the rows are unknown and matter.
+    /// As [`AccountsClient::fetch_page`]. Also if the filter depends on users and the rows' users cannot be determined.
     pub(crate) async fn fetch(
         &self,
         scan: &Scan,
@@ -88,8 +88,8 @@ impl PageFetcher {
     }
 }
 
-/// Removes the accounts that have not been pending for long enough. The upstream cannot filter by that, so other
-/// pages contain such rows too, and only a list of one page has a known total.
+/// Removes the accounts that have not been pending for long enough. The upstream cannot filter by that time, so its
+/// total counts such rows on all pages. The total is known only for a list of one page.
 fn drop_recently_pending(scan: &Scan, mut page: Page, is_first: bool, now: Timestamp) -> Page {
     let Some(abandoned_after) = scan.key.filter.pending_longer_than else { return page };
     let rules = HealthRules { abandoned_after, sync_stale_after: None };

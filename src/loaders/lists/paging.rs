@@ -1,10 +1,12 @@
 //! Pages of one list in both directions, over an upstream that only leads forward.
 //!
-//! The entry point is `AccountLists::slice`. A list can be read in its own order or from its end, which is the scan
-//! with the opposite order. A page at one end of the list is read *along* the scan that starts there. A page at a
-//! cursor stays in the cursor's scan: *along* it if the page follows the cursor there, otherwise *against* it, first
-//! inside the cursor's own page and then through the pages before it. A client that pages from one end therefore sees
-//! one order, also among rows with the same timestamp.
+//! The entry point is `AccountLists::slice`. The upstream's cursors only lead forward, so a list's end is read through
+//! the scan in the opposite order.
+//!
+//! Without a cursor, a page is read from the start of the scan that begins at the requested end. With a cursor, the
+//! read stays in the scan that created the cursor. It goes *along* the scan to get the rows after the cursor's item. It
+//! goes *against* the scan to get the rows before the item: first those on the item's own page, then those on preceding
+//! pages. A client that pages from one end therefore always sees one order, even among rows with the same timestamp.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -37,7 +39,7 @@ impl AccountLists {
         };
         let scan_direction = anchor.as_ref().map_or(from_end, |cursor| cursor.scan_direction);
         if list.key.filter.matches_nothing() || page.size == 0 {
-            // A page of size 0 costs no call. Whether more items follow is reported if it is already known.
+            // A page of size 0 makes no call. `hasNextPage` is reported if a cached total shows it.
             let total = match &anchor {
                 None if !list.key.filter.matches_nothing() => self.cached_total(&list).await,
                 _ => None,
@@ -62,7 +64,7 @@ impl AccountLists {
         };
         let run = match &anchor {
             Some(cursor) if scan_direction != from_end => reading.against(cursor).await?,
-            // A continued page is not combined with a stale one: rows may have moved between them.
+            // A page after a cursor is never stale: rows may have moved since the client read the page before it.
             Some(cursor) => {
                 reading.along(Some(cursor), StalePolicy::RequireFresh).await?.unwrap_or_else(ScanRun::empty)
             }
@@ -79,7 +81,7 @@ impl AccountLists {
 struct ScanReader<'r> {
     lists: &'r AccountLists,
     scan: &'r Scan,
-    /// Cursor at which the read stops.
+    /// The other cursor of the arguments, at which the read stops.
     bound: Option<&'r Cursor>,
     /// The direction of the scan.
     scan_direction: ScanDirection,
@@ -88,8 +90,8 @@ struct ScanReader<'r> {
 }
 
 impl ScanReader<'_> {
-    /// Reads from a cursor's item, or from the beginning of the scan. Returns `None` if the first page is stale and
-    /// not sufficient: further pages would be read now, and rows may have moved between them.
+    /// Reads the rows after a cursor's item, or from the start of the scan. Returns `None` if the first page is stale
+    /// and more pages are needed. Those would be fetched now, and rows may have moved between a stale and a fresh page.
     async fn along(
         &self,
         anchor: Option<&Cursor>,
@@ -114,7 +116,7 @@ impl ScanReader<'_> {
             let step = match walk.step().await {
                 Ok(Some(step)) => step,
                 Ok(None) => break,
-                // What was read is returned; a later request can resume from its last row.
+                // The rows so far are returned; the next request resumes after the last of them.
                 Err(error) if error.can_be_an_expired_cursor() && !run.rows.is_empty() => {
                     has_expired = true;
                     break;
@@ -158,7 +160,7 @@ impl ScanReader<'_> {
                 });
             }
             if run.rows.len() == self.size && walk.goes_on() {
-                // Two signs are required for more rows: a next cursor, and a total that is not reached yet.
+                // More rows are certain only with a next cursor and a total that is not reached yet.
                 let by_total = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
                 if by_total || !self.has_more_selected {
                     run.more = true;
@@ -180,7 +182,7 @@ impl ScanReader<'_> {
             false => walk.was_cut() || passed_over,
         };
         run.is_complete = !(is_cut_short || left_out || is_lost);
-        // If only the page limit or an expired cursor ended the walk, the client can continue after the last row.
+        // After the page limit or an expired cursor, the client can continue from the last row.
         run.more = (walk.was_capped() || has_expired) && !run.rows.is_empty();
         Ok(Some(run))
     }
@@ -197,7 +199,7 @@ impl ScanReader<'_> {
                     if preceding.is_from_the_beginning {
                         start = None;
                     }
-                    // If the walk was cut before the item, a walk from an earlier page is cut there too.
+                    // A walk that was cut before the item would be cut there from an earlier page too.
                     let is_enough = match preceding.reached {
                         true => {
                             preceding.stopped || (preceding.rows.len() >= enough && !preceding.is_bound_ahead)
@@ -215,7 +217,7 @@ impl ScanReader<'_> {
 
     fn nearest(&self, mut preceding: PrecedingRows, pages_precede: bool) -> ScanRun {
         if !preceding.reached {
-            // The walk was cut before the item, so its last row does not precede the item directly.
+            // The walk was cut before the item, so its last row need not be adjacent to the item.
             return ScanRun { is_complete: false, ..ScanRun::empty() };
         }
         let more = preceding.stopped || preceding.rows.len() > self.size || pages_precede;
@@ -232,7 +234,7 @@ impl ScanReader<'_> {
         }
     }
 
-    /// Walks from a page up to a cursor's item, and keeps as many rows as may be needed.
+    /// Walks from a page up to a cursor's item and returns the nearest rows before it.
     async fn rows_up_to(
         &self,
         cursor: &Cursor,
@@ -294,9 +296,9 @@ impl ScanReader<'_> {
         Ok(preceding)
     }
 
-    /// Returns the page from which to continue after a cursor's item. This is the cursor's own page, unless its first
-    /// row is already after the item: the rows after the item may then begin on an earlier page. If the upstream rejects
-    /// the cursor of the page, this is the first page.
+    /// Returns the page from which to read on after a cursor's item: usually the cursor's own page. If even the first
+    /// row of that page comes after the item, rows were removed, and the rows that follow the item may begin on an
+    /// earlier page. If the upstream rejects the page's cursor, the result is the first page.
     async fn page_to_continue_from(&self, cursor: &Cursor) -> Result<Option<Arc<str>>, UpstreamError> {
         let mut start = cursor.page.clone();
         let mut pages = ReversePages::of(self);
@@ -310,7 +312,7 @@ impl ScanReader<'_> {
                     let mut tracker = CursorTracker::new(cursor, self.scan_direction);
                     match first.map(|account| tracker.position_of(self.scan, &step, 0, account)) {
                         Some(RowPosition::Before | RowPosition::At) => return Ok(start),
-                        // No row that the cursor knows is left on the page, so the rows after it follow.
+                        // The page has no row that the cursor remembers, so its position relative to them is unknown.
                         Some(RowPosition::Unsure) => return Ok(cursor.page.clone()),
                         Some(RowPosition::After) | None => {}
                     }
@@ -322,7 +324,8 @@ impl ScanReader<'_> {
     }
 }
 
-/// Steps back from page to page to the beginning of a scan. It ends even if the pages form a circle.
+/// Steps back through remembered pages to the first page of a scan. Always ends, even if the remembered pages form a
+/// circle.
 struct ReversePages<'r> {
     reading: &'r ScanReader<'r>,
     pages_seen: HashSet<Arc<str>>,
@@ -333,7 +336,7 @@ impl<'r> ReversePages<'r> {
         Self { reading, pages_seen: HashSet::new() }
     }
 
-    /// Returns the page before another, or the first page if that is unknown.
+    /// Returns the page before another, or `None` (the first page) if it is not remembered.
     fn before(&mut self, page: &Arc<str>) -> Option<Arc<str>> {
         let ScanReader { lists, scan, .. } = self.reading;
         let is_new = self.pages_seen.insert(Arc::clone(page));
@@ -342,20 +345,20 @@ impl<'r> ReversePages<'r> {
     }
 }
 
-/// The rows before an item.
+/// The rows before a cursor's item.
 #[derive(Default)]
 struct PrecedingRows {
     /// The nearest of them, in the scan's order.
     rows: VecDeque<Row>,
-    /// They begin at the scan's first row.
+    /// Whether the walk began at the scan's first row.
     is_from_the_beginning: bool,
-    /// The bound was found: no row beyond `rows` may be returned.
+    /// Whether the bound was found. Rows beyond it are dropped.
     stopped: bool,
-    /// The bound may be among `rows`. A walk from an earlier page will decide.
+    /// Whether the bound may be among `rows`. A walk from an earlier page decides.
     is_bound_ahead: bool,
-    /// The walk reached the item, its position, or the end of the scan.
+    /// Whether the walk reached the item, its former position, or the end of the scan.
     reached: bool,
-    /// There is a row at the item's position or after it.
+    /// Whether there is a row at the item's position or after it.
     behind: bool,
     total_items: Option<u64>,
     freshness: Option<Freshness>,

@@ -1,7 +1,7 @@
-//! Parents of account lists: a provider's toolkits, a user, an auth config, or the whole project.
+//! Parents of account lists: some toolkits, a user, an auth config, or the whole project.
 //!
-//! `multi_parent` and `counts` join the lists of parents of one kind into one upstream list ([`Parent::union`]) and
-//! assign its rows to their parents again ([`Parent::owns`]).
+//! `multi_parent` and `counts` join the lists of parents of one kind into one upstream list ([`Parent::union`]).
+//! [`Parent::owns`] assigns its rows to the parents.
 
 use crate::domain::accounts::ConnectedAccount;
 use crate::domain::filters::{AccountFilter, FilterValues};

@@ -1,10 +1,12 @@
 //! Position of a row relative to a cursor's item: before it, at it, or after it in the scan's order.
 //!
-//! [`CursorTracker`] receives the rows one by one while `paging` reads a scan. The order value decides, so the item
-//! may have been removed, or moved because its order value changed. Among rows with the same timestamp, the ties in the
-//! cursor decide: in whatever order the upstream returns those rows, each is returned once. The index in the page
-//! decides if there are more such rows than a cursor remembers (a bulk update can set one `updated_at` on thousands of
-//! rows), and if there is no timestamp.
+//! [`CursorTracker`] receives the rows of a scan one by one while `paging` reads it. It decides in three steps:
+//!
+//! 1. The timestamp by which the list is ordered. It works even if the item was removed or has moved.
+//! 2. Among rows with the item's timestamp: the ties in the cursor. Each such row is returned once, in whatever order
+//!    the upstream sends them.
+//! 3. If the cursor does not remember all ties, or there are no timestamps: the index in the page. A bulk update can
+//!    set one `updated_at` on thousands of rows.
 
 use super::cursor::{Cursor, ScanDirection};
 use super::scan::Scan;
@@ -17,8 +19,8 @@ pub(crate) enum RowPosition {
     Before,
     At,
     After,
-    /// Undecided: the row has the item's timestamp, the cursor does not remember it, and no row that the cursor knows
-    /// has occurred yet.
+    /// Undecided: the row has the item's timestamp, the cursor does not remember the row, and neither the item nor a
+    /// remembered row was read yet.
     Unsure,
 }
 
@@ -36,9 +38,9 @@ pub(crate) struct CursorTracker<'c> {
     same_direction: bool,
     /// Whether the item's own page was read.
     page_met: bool,
-    /// Whether the item, an adjacent known row, or a row after it has occurred.
+    /// Whether the item, one of its remembered ties, or a row after it was read.
     passed: bool,
-    /// Whether the upstream orders otherwise than asked: then times say nothing, and the sequence of the rows decides.
+    /// Whether the upstream returned rows in another order than requested. Timestamps are then ignored.
     is_unordered: bool,
 }
 
@@ -53,7 +55,7 @@ impl<'c> CursorTracker<'c> {
         }
     }
 
-    /// Whether the sequence of the rows decides, and none of those that the cursor knows was met.
+    /// Whether timestamps are of no use, and neither the item, its ties nor its page were found.
     pub(crate) fn is_lost(&self) -> bool {
         self.item_micros().is_none() && !self.passed && !self.page_met
     }
@@ -91,8 +93,8 @@ impl<'c> CursorTracker<'c> {
         }
     }
 
-    /// Returns the position of a row with the same order value as the item. The cursor remembers all such rows that
-    /// preceded it, unless there were too many.
+    /// Returns the position of a row with the item's timestamp, or without one. The cursor remembers all such rows
+    /// before the item, unless there were too many.
     fn position_among_ties(
         &self,
         scan: &Scan,
@@ -115,14 +117,14 @@ impl<'c> CursorTracker<'c> {
         self.cursor.ties.holds(&account.id)
     }
 
-    /// Whether a row is the item or one of its ties, and still has the same order value, which may have changed.
+    /// Whether a row is the item or a remembered tie whose timestamp has not changed since.
     fn borders(&self, scan: &Scan, account: &ConnectedAccount) -> bool {
         let is_known = account.id == self.cursor.id || self.is_remembered(account);
         let item = self.item_micros();
         is_known && (item.is_none() || scan.order_micros(account) == item)
     }
 
-    /// Whether a row comes after the item, or after its remaining ties, which were adjacent.
+    /// Whether a row comes after the item or its remembered ties on the page; `None` if the page does not show it.
     fn is_behind(&self, scan: &Scan, step: &WalkPage, index: usize) -> Option<bool> {
         let Cursor { page, index: was_at, ties, .. } = self.cursor;
         match step.page.items.iter().position(|account| self.borders(scan, account)) {

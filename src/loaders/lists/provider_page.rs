@@ -1,8 +1,8 @@
 //! A page of the workspace's providers, cut from the whole list in memory.
 //!
 //! [`ProviderPage::slice`] is the entry point. The list is complete, so pages in both directions are exact and
-//! `totalCount` needs no call. A cursor names its item by id. If the item is gone, the page continues at its former
-//! index.
+//! `totalCount` needs no call. A cursor contains its item's id. If the item was removed, the page continues at the
+//! item's former index.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ impl ProviderPage {
         let after = match place(&page.after)? {
             None | Some(CursorPlace::Gone(0)) => None,
             Some(CursorPlace::At(index)) => Some(index),
-            // The item after the missing one has its index now.
+            // The item after the removed one has its index now.
             Some(CursorPlace::Gone(index)) => Some(index - 1),
         };
         let before = place(&page.before)?.map(|(CursorPlace::At(index) | CursorPlace::Gone(index))| index);

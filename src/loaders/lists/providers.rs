@@ -23,7 +23,7 @@ use crate::loaders::stats::{OperationStats, PartKey};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::providers::{FetchedProviders, ProvidersClient};
 
-/// A provider and its id, which depends on the id key and not on the row alone.
+/// A provider and its id. The id depends on the id key, so it is not part of the row.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListedProvider {
@@ -55,8 +55,9 @@ pub struct Providers {
 }
 
 impl Providers {
-    /// Creates the lists over a client. `ids` is the key of provider ids; without it, a key is derived from the
-    /// credential. `expected` are the providers that a workspace is assumed to have before its first read.
+    /// Creates the lists over a client. `ids` is the key that provider ids are derived from; without it, a key is
+    /// derived from the credential. `expected` are the providers that a workspace is assumed to have before its first
+    /// read.
     #[must_use]
     pub fn new(
         client: ProvidersClient,
@@ -70,14 +71,15 @@ impl Providers {
         let lists = Cache::new(&upstream_cache, shares.providers, "providers").with_variant(variant);
         let last_known = BoundedMap::new(shares.last_known, |_, list: &ProviderList| list.weight_bytes());
         let rows = expected.0.iter().map(|(category, name)| {
-            // These rows only name the toolkits whose accounts are prefetched. They are never returned, so they need no id.
+            // These rows are only read for the toolkits whose accounts are prefetched. They are never returned, so they
+            // need no id.
             Arc::new(ListedProvider { id: [0; 16], provider: Provider::expected(category, name) })
         });
         let configured = Some(rows.collect::<ProviderList>()).filter(|list| !list.is_empty());
         Self { client, ids, upstream_cache, lists, last_known, configured }
     }
 
-    /// Returns all cached data, for tests that search for data that must not be cached.
+    /// Returns all cached data as text, for tests that search it for secrets.
     pub(crate) fn dump(&self) -> String {
         format!("{}{:?}{:?}", self.lists.dump(), self.last_known.all(), self.configured)
     }
@@ -101,8 +103,8 @@ impl Providers {
         self.ids.clone().unwrap_or_else(|| IdKey::from_fingerprint(&credential.fingerprint()))
     }
 
-    /// Returns the expected list if the current one needs a call: the last one that was read, of any age, or the
-    /// configured one.
+    /// Returns the list that is expected while the current one is not cached: the last one that was read, of any age,
+    /// or the configured one. Returns `None` if the current list is cached.
     #[must_use]
     pub fn expected(&self, credential: &Credential<Leadlex>) -> Option<ProviderList> {
         let fingerprint = credential.fingerprint();

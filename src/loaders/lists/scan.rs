@@ -1,4 +1,4 @@
-//! A scan: one complete upstream list, of which a query may request any part.
+//! A scan: one complete upstream list with one filter and one order. A query may request any part of it.
 //!
 //! All pages of a scan have the same size, so queries for 3, 10 or 50 items share its cached pages.
 
@@ -29,16 +29,17 @@ pub struct ScanKey {
     pub order: AccountOrder,
 }
 
-/// The caller of a Composio read.
+/// The caller of a Composio read: its credential, its view and its statistics.
 #[derive(Debug, Clone)]
 pub struct Reader {
     /// Credential of the read.
     pub credential: Credential<Composio>,
-    /// Visible data. [`Scan::new`] narrows every filter to it, so that no caller can forget to.
+    /// The accounts that the caller may see. [`Scan::new`] narrows every filter to them, so that no code path can
+    /// forget to.
     pub view: View,
     /// Statistics in which the read is recorded.
     pub stats: Arc<OperationStats>,
-    /// Whether the data may turn out not to be needed. Problems in it are not reported then.
+    /// Whether the data is read in advance and may not be needed. Problems in it are then not reported.
     pub is_prefetch: bool,
 }
 
@@ -59,7 +60,7 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// Creates a scan, narrowed to what the reader may see.
+    /// Creates a scan of the accounts that the filter allows and the reader may see.
     #[must_use]
     pub fn new(reader: Reader, filter: AccountFilter, order: AccountOrder) -> Self {
         let filter = reader.view.narrow(filter);
@@ -77,8 +78,8 @@ impl Scan {
     /// view, has other bytes and is rejected.
     pub(crate) fn binding(&self, ids: &IdKey) -> [u8; 8] {
         let ScanKey { credential, filter, order } = &*self.key;
-        // A derived `Debug` gives each value a text of its own and includes fields that are added later. Cursors have a
-        // version in case that text changes.
+        // The derived `Debug` text differs for different values and includes fields that are added later. If the text
+        // changes in a release, the cursor's version must change too.
         let text = format!("{filter:?}{order:?}");
         let [role, member] = self.reader.view.signature_parts();
         let digest = ids.sign("scan", &[credential.digest(), text.as_bytes(), role, member]);
@@ -106,21 +107,21 @@ impl Scan {
         }
     }
 
-    /// Whether the rows of a page are in the order of this scan, as far as they have a time.
+    /// Whether the rows of a page are in this scan's order. Rows without a timestamp are ignored.
     pub(crate) fn is_order_of(&self, page: &Page) -> bool {
         let mut times = page.items.iter().filter_map(|account| self.order_micros(account));
         let mut last = times.next();
         times.all(|time| last.replace(time).is_none_or(|last| !self.runs_past(time, last)))
     }
 
-    /// Whether the filter and the reader's view allow an account. An upstream that returns other rows is not trusted.
+    /// Whether the filter and the reader's view allow an account. The upstream's own filtering is not trusted.
     pub(crate) fn admits(&self, account: &ConnectedAccount) -> bool {
         allows(&self.key.filter.user_ids, account.user_id.as_deref().unwrap_or_default())
             && self.admits_of_any_user(account)
     }
 
-    /// The same without a look at the filter by user, for rows that do not name their users. A member's rows have the
-    /// member by now, or are not visible.
+    /// Like [`Self::admits`], but ignores the filter by user: for rows that do not name their users. A member's rows
+    /// have their user by now, or the view hides them.
     pub(crate) fn admits_of_any_user(&self, account: &ConnectedAccount) -> bool {
         let AccountFilter {
             ids,
@@ -148,7 +149,7 @@ fn allows(values: &Option<FilterValues>, value: &str) -> bool {
     values.as_ref().is_none_or(|values| values.contains(value))
 }
 
-/// One page of a scan, as the upstream returned it.
+/// One page of a scan, without the rows that do not belong to it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Page {
@@ -158,7 +159,7 @@ pub struct Page {
     pub rows_sent: usize,
     /// Number of rows that were removed by a filter that the upstream does not support.
     pub rows_set_aside: usize,
-    /// Cursor of the next page.
+    /// The upstream's cursor of the next page.
     pub next_cursor: Option<Arc<str>>,
     /// Number of accounts of the scan, if the upstream reports it.
     pub total_items: Option<u64>,
@@ -167,10 +168,10 @@ pub struct Page {
 }
 
 impl Page {
-    /// The number of accounts of the scan, as far as a view may know it.
+    /// Returns the number of accounts of the scan, if the view may know it.
     ///
-    /// If the upstream ignores `user_ids`, its total counts the accounts of other users. So a MEMBER's total is known only
-    /// if all rows of this page are its own, and equal to them if the page is the whole list.
+    /// An upstream that ignores `user_ids` counts the accounts of other users too. A MEMBER therefore gets a total only
+    /// if every row of this page is its own and, for a list of one page, the total equals the number of rows.
     #[must_use]
     pub(crate) fn total(&self, view: &View, is_first: bool) -> Option<u64> {
         let is_whole = is_first && self.next_cursor.is_none();
@@ -180,7 +181,7 @@ impl Page {
         self.total_items.filter(|total| view.is_full() || is_plausible(*total))
     }
 
-    /// Number of rows that were unreadable or not allowed by the filter. Nothing is known about them.
+    /// Number of rows that were unreadable or not allowed by the filter.
     #[must_use]
     pub fn rows_unread(&self) -> usize {
         self.rows_sent.saturating_sub(self.items.len() + self.rows_set_aside)

@@ -1,6 +1,7 @@
 //! A slice of a list: the consecutive items that a connection returns.
 //!
-//! `paging` and `multi_parent` read [`ScanRun`]s, and [`Slice::new`] brings them into the order of the list.
+//! `paging` and `multi_parent` read a [`ScanRun`], in the order of the read. [`Slice::new`] brings it into the order of
+//! the list.
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ pub struct Slice {
     pub has_previous: bool,
     /// Number of items of the whole list, if known.
     pub total_items: Option<u64>,
-    /// Number of items that the list has at least. A smaller total is wrong.
+    /// Smallest possible number of items of the list. A smaller total is wrong and is dropped.
     pub rows_seen: u64,
     /// Whether the slice has all items that it should have. It is false if the upstream stopped early, if the page
     /// limit was reached, or if the total shows that rows were skipped.
@@ -44,7 +45,7 @@ pub(crate) struct Row {
     pub(crate) index: usize,
     pub(crate) seen: u32,
     pub(crate) ties: Ties,
-    /// Whether its page, and those before it, were in the order that was asked for.
+    /// Whether its page and all pages before it were in the requested order.
     pub(crate) is_ordered: bool,
 }
 
@@ -57,7 +58,7 @@ pub(crate) struct ScanRun {
     /// Whether there are items in the opposite direction.
     pub(crate) behind: bool,
     pub(crate) total_items: Option<u64>,
-    /// The number of rows that were met up to the last of `rows`; 0 where that is not known.
+    /// Number of rows of the scan up to the last of `rows`; 0 if unknown.
     pub(crate) rows_seen: u64,
     pub(crate) is_complete: bool,
     pub(crate) freshness: Option<Freshness>,
@@ -84,7 +85,7 @@ impl ScanRun {
 }
 
 impl Slice {
-    /// Creates the slice of a run that was read in `direction`.
+    /// Creates the slice from a run. `direction` is the direction in which the client pages.
     pub(crate) fn new(
         lists: &AccountLists,
         list: Scan,

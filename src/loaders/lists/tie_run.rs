@@ -1,11 +1,11 @@
-//! Tracks the ties of each row during a scan.
+//! Tracks the ties ([`Ties`]) of each row while a scan is read.
 
 use super::cursor::Cursor;
 use super::scan::Scan;
 use super::ties::Ties;
 use crate::domain::accounts::ConnectedAccount;
 
-/// The rows before the current one that have the same timestamp.
+/// The last rows that were read and share one timestamp.
 #[derive(Debug)]
 pub(crate) struct TieRun {
     /// Timestamp of the run; `None` before the first row that has one.
@@ -32,9 +32,9 @@ impl TieRun {
         Self { micros: cursor.order_micros, ties }
     }
 
-    /// Returns the ties of the next row. A row without a timestamp does not end the run, because the rows around it
-    /// may have the same one. A row with an earlier timestamp does not end it either: pages that were read at different
-    /// times may overlap, so rows with the run's timestamp may follow.
+    /// Returns the ties of the next row. Two kinds of rows do not end the run. The first is a row without a timestamp,
+    /// because the rows around it may have the same one. The second is a row with an earlier timestamp: pages that were
+    /// read at different times may overlap, so rows with the run's timestamp may follow.
     pub(crate) fn next(&mut self, scan: &Scan, account: &ConnectedAccount) -> Ties {
         let micros = scan.order_micros(account);
         let is_past = matches!((self.micros, micros), (Some(run), Some(row)) if scan.runs_past(row, run));

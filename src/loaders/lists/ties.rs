@@ -1,20 +1,21 @@
-//! Rows with the same timestamp: a cursor remembers those that precede its row.
+//! Ties: rows with the same timestamp. A cursor remembers those that precede its row.
 //!
-//! The upstream does not define the order of such rows, and the order may differ when the list is read backward.
-//! Cursors therefore remember the rows that were already returned, as short hashes. Rejected: an order of our own,
-//! which would have to sort rows on pages that are not read yet.
+//! The upstream does not define the order of such rows, and it may differ when the list is read backward. Cursors
+//! therefore contain short hashes of the tied rows that were already returned. Rejected: a second sort key of our own,
+//! because rows on pages that are not read yet would have to be sorted too.
 
 use sha2::{Digest, Sha256};
 
 /// Maximum number of remembered rows. The oldest are dropped.
 pub(crate) const TIES_MAX: usize = 32;
 
-/// Preceding rows with the same timestamp as a row.
+/// The rows before a row that have its timestamp.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ties {
     /// Short hashes of their ids, in the order of the scan.
     pub(crate) hashes: Vec<u32>,
-    /// Whether all of them are remembered: not if there were too many, or if the read began among them.
+    /// Whether `hashes` has all of them. It does not if there are more than [`TIES_MAX`], or if the read began among
+    /// them.
     pub(crate) is_whole: bool,
 }
 

@@ -1,13 +1,13 @@
 //! A walk over the pages of a scan, which always ends.
 //!
-//! [`PageWalk::step`] returns the next page. The walk ends at the last page, at a repeated cursor, after several
-//! pages without new items (empty ones included), and at the page limit. Repeated ids are skipped: the upstream list
-//! changes while it is read, so rows and pages may repeat (docs/upstreams.md#composio-paging). The limit on repeated pages
-//! matters for an upstream that returns one page forever with new cursors. Without it, every parent would be read up
-//! to the page limit.
+//! [`PageWalk::step`] returns the next page. The walk ends at the last page, at a repeated cursor, after
+//! [`REPEATED_PAGES_MAX`] pages in a row without new items, and at the page limit. An upstream that returns one page
+//! forever, each time with a new cursor, would otherwise be read up to the page limit for every parent. Items that
+//! occur twice are skipped by [`PageWalk::is_new`]: the upstream's list changes while it is read, so rows and pages may
+//! repeat (docs/upstreams.md#composio-paging).
 //!
-//! A cursor can expire between two pages; no source says with which status (docs/upstreams.md#composio-paging). The walk
-//! then restarts from the first page, at most [`RESTARTS_MAX`] times.
+//! A cursor can expire between two pages. The upstream's documentation does not name the status for it
+//! (docs/upstreams.md#composio-paging). The walk then restarts from the first page, at most [`RESTARTS_MAX`] times.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -32,8 +32,7 @@ pub(crate) struct PageWalk<'l> {
     lists: &'l AccountLists,
     scan: &'l Scan,
     next: WalkState,
-    /// Policy of the pages so far. After a fresh page no stale one is accepted, because rows may have moved from one
-    /// to the other.
+    /// Whether stale pages are accepted. After a fresh page they are not, because rows may have moved between the two.
     stale_policy: StalePolicy,
     uncached: Option<Uncached>,
     cursors_seen: HashSet<Option<Arc<str>>>,
@@ -41,9 +40,9 @@ pub(crate) struct PageWalk<'l> {
     before: NoveltyCheck,
     pages_read: usize,
     restarts: usize,
-    /// Whether no page was returned since the last restart.
+    /// Whether the walk has restarted and not returned a page since.
     is_restart: bool,
-    /// Cached pages that were read before this time have cursors that expired.
+    /// Time at which a cached page's cursor proved to be expired. Older pages are fetched again.
     cursors_expired_at: Option<Instant>,
 }
 
@@ -58,7 +57,7 @@ struct Uncached {
 /// Detects pages without new items.
 #[derive(Default)]
 struct NoveltyCheck {
-    /// The last page. Its ids are collected only if there is another page: most walks have one.
+    /// The last page. Its ids are collected only when another page follows, because most walks have one page.
     last: Option<Arc<Page>>,
     ids: HashSet<Box<str>>,
     repeated: usize,
@@ -72,7 +71,7 @@ impl NoveltyCheck {
         };
         self.ids.extend(last.items.iter().map(|account| account.id.clone()));
         let is_known = |account: &SharedAccount| self.ids.contains(&account.id);
-        // Rows that were left out are read, not repeated.
+        // A page whose rows were all filtered out is not a repeated page.
         let is_in_vain = match page.items.is_empty() {
             true => page.rows_sent == 0,
             false => page.items.iter().all(is_known),
@@ -83,7 +82,7 @@ impl NoveltyCheck {
 }
 
 enum WalkState {
-    /// The page behind this cursor.
+    /// The walk continues with the page at this cursor.
     At(Option<Arc<str>>),
     /// The end of the scan was reached.
     End,
@@ -102,9 +101,9 @@ pub(crate) struct WalkPage {
     pub(crate) page: Arc<Page>,
     /// Freshness of the page.
     pub(crate) freshness: Freshness,
-    /// Whether its rows are in the scan's order, as far as they have a time.
+    /// Whether its rows are in the scan's order. Rows without a timestamp are ignored.
     pub(crate) is_ordered: bool,
-    /// Whether the walk restarted here: what was read before is void.
+    /// Whether the walk restarted with this page. The caller must then discard all pages before it.
     pub(crate) is_restart: bool,
 }
 
@@ -212,15 +211,15 @@ impl<'l> PageWalk<'l> {
         }
     }
 
-    /// Restarts from the first page. If a page of this walk returned the expired cursor, that page is not read from the cache
-    /// again.
+    /// Restarts from the first page. If the expired cursor came from a page of this walk, which may be cached, that
+    /// page is fetched again.
     fn restart(&mut self, is_first: bool) {
         self.next = WalkState::At(None);
         (self.restarts, self.is_restart) = (self.restarts + 1, true);
         (self.cursors_seen, self.ids_seen) = (HashSet::new(), HashSet::new());
         (self.before, self.stale_policy) = (NoveltyCheck::default(), StalePolicy::RequireFresh);
         if !is_first {
-            // On the timeline of the cached pages.
+            // The cached pages' times are of this clock too.
             self.cursors_expired_at = Some(self.lists.upstream_cache().clock.instant_now());
         }
     }

@@ -1,9 +1,9 @@
 //! Finds what changed in a project's accounts between two polls.
 //!
-//! The list is long, so it is not read whole: sorted by the newest change, and of all types, it is read down to the last
-//! change that was seen. A removed account leaves no trace there. Only the list's total shows that one was removed, and a
-//! walk over the whole list shows which one, if the list is not longer than a setting allows. An account is reported as
-//! removed only if such a walk did not find it.
+//! The list is long, so it is not read whole: sorted by the newest change, and of all types, it is read down to the
+//! last change that was seen. A removed account leaves no trace there. Only the list's total shows that one was
+//! removed, and a walk over the whole list shows which one, if the list is not longer than a setting allows. An account
+//! is reported as removed only if such a walk did not find it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -88,8 +88,8 @@ impl AccountPoller {
         }
     }
 
-    /// Reads from the beginning of the list until `is_enough`. If the first page is not enough, it is read again with the
-    /// others: rows may have moved from it to cached pages.
+    /// Reads from the beginning of the list until `is_enough`. If the first page is not enough, it is read again with
+    /// the others: rows may have moved from it to cached pages.
     async fn read(
         &self,
         Cached { value: first, freshness }: &Cached<Arc<Page>>,
@@ -154,7 +154,8 @@ impl Poller for AccountPoller {
 }
 
 impl AccountPoller {
-    /// Returns the changes since the last poll, oldest first and removals last. If a read fails, the state is unchanged.
+    /// Returns the changes since the last poll, oldest first and removals last. If a read fails, the state is
+    /// unchanged.
     async fn changes(
         &self,
         seen: &mut Snapshot,

@@ -2,9 +2,9 @@
 //! missed some.
 //!
 //! A position names the change that a subscriber received last, by random bytes. It contains no number, and no view has
-//! a position of another, so it reveals nothing about changes that the view does not show. The newest changes are stored
-//! while the feed exists: a client that reconnects with its position receives the changes after it. The feed does not
-//! wait for a slow subscriber, which gets an error instead.
+//! a position of another, so it reveals nothing about changes that the view does not show. The newest changes are
+//! stored while the feed exists: a client that reconnects with its position receives the changes after it. The feed
+//! does not wait for a slow subscriber, which gets an error instead.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -57,7 +57,8 @@ impl<'a> Calls<'a> {
             // Counts of the whole project. Within a connection, they are counts of that connection.
             "ConnectedAccountStatusCount" if field.name == "accountCounts" => self.counts(1.0 + STATUSES),
             "ConnectedAccount" => self.by_ids(objects),
-            // Up to two reads of the account, the write, a read without its confirmation, and one of the payload's accounts.
+            // Up to two reads of the account, the write, a read without its confirmation, and one of the payload's
+            // accounts.
             "CreateConnectLinkPayload"
             | "ReconnectAccountPayload"
             | "SetAccountEnabledPayload"
@@ -114,8 +115,8 @@ impl<'a> Calls<'a> {
         self.others = self.others.saturating_add(whole(walk_or_calls + first_page));
     }
 
-    /// Counts the calls that look for contradicting accounts of a number of providers: two requests, each for one row of each
-    /// provider, and each for the providers that work and for the others.
+    /// Counts the calls that look for contradicting accounts of a number of providers: two requests, each for one row
+    /// of each provider, and each for the providers that work and for the others.
     pub(super) fn disagreements(&mut self, providers: f64) {
         let joined = (providers / count(self.lists.page_rows.max(1))).ceil() + 1.0;
         self.others = self.others.saturating_add(whole(2.0 * (joined + providers)));

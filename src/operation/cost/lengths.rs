@@ -23,8 +23,8 @@ const NAMES: [&str; 2] = ["ids", "slugs"];
 /// The lengths of a schema's lists.
 pub(super) struct Lengths {
     connections: ConnectionSettings,
-    /// Average length of the schema's own lists, which is assumed for lists of introspection, so that one introspection of
-    /// everything has its real cost.
+    /// Average length of the schema's own lists, which is assumed for lists of introspection, so that one introspection
+    /// of everything has its real cost.
     introspection: HashMap<&'static str, f64>,
 }
 

@@ -1,7 +1,7 @@
 //! Documents that come with the deployment, read once at the start.
 //!
-//! Three forms: a directory of `.graphql` files, each one document, whose id is the file's name without its ending; what
-//! `relay-compiler` writes (`persistConfig.file`: `{"id": "text"}`); and Apollo's manifest
+//! Three forms: a directory of `.graphql` files, each one document, whose id is the file's name without its ending;
+//! what `relay-compiler` writes (`persistConfig.file`: `{"id": "text"}`); and Apollo's manifest
 //! (`apollo-persisted-query-manifest`, version 1). Every document can also be named by its hash.
 
 use std::collections::{BTreeMap, HashMap};

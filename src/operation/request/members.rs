@@ -1,5 +1,5 @@
-//! The members of a request's JSON object, of which none that means something may come twice: which of the two counts is each
-//! parser's own affair (RFC 8259, 4), and one in front could have judged the other.
+//! The members of a request's JSON object, of which none that means something may come twice: which of the two counts
+//! is each parser's own affair (RFC 8259, 4), and one in front could have judged the other.
 
 use std::fmt;
 

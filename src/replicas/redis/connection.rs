@@ -1,9 +1,9 @@
 //! One connection to the server, shared by all commands and replaced when it is unusable.
 //!
 //! A connection is unusable if it broke, if nothing was received on it for [`CONNECTION_TIMEOUT`] (the peer may be gone
-//! without closing it), or if the server has become read-only: after a failover, its name mostly leads to the new primary.
-//! The next command then connects again. Connecting is a task of its own, and continues when its callers time out. Its
-//! rate is limited by the pings of [`availability`](super::super::availability).
+//! without closing it), or if the server has become read-only: after a failover, its name mostly leads to the new
+//! primary. The next command then connects again. Connecting is a task of its own, and continues when its callers time
+//! out. Its rate is limited by the pings of [`availability`](super::super::availability).
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -17,8 +17,8 @@ use tokio::time::{Instant, timeout};
 use super::super::store::StoreError;
 use super::server::Server;
 
-/// Timeout of connecting, with TLS and authentication. A connection without a response for as long is dead: callers time
-/// out much earlier.
+/// Timeout of connecting, with TLS and authentication. A connection without a response for as long is dead: callers
+/// time out much earlier.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Minimum age of a connection that is replaced because the server is read-only.

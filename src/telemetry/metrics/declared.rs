@@ -1,8 +1,8 @@
 //! Declarations of all metrics: name, kind, unit, labels with their values, and help text.
 //!
-//! Names follow Prometheus's conventions: a counter ends in `_total`, a metric with a unit ends in it (before that), and units are
-//! base units. The values of a label are a closed list, so that no URL, id or user can become one; the only exception is an
-//! operation's name, whose number is bounded. A test writes `docs/metrics.md` from this table.
+//! Names follow Prometheus's conventions: a counter ends in `_total`, a metric with a unit ends in it (before that),
+//! and units are base units. The values of a label are a closed list, so that no URL, id or user can become one; the
+//! only exception is an operation's name, whose number is bounded. A test writes `docs/metrics.md` from this table.
 
 /// A metric.
 #[derive(Debug, PartialEq, Eq)]

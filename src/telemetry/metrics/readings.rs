@@ -1,7 +1,7 @@
 //! The values of one scrape, which all sources add to, encoded as one page.
 //!
-//! A counter whose label values are all listed is complete, with 0 before the first event: a series that starts at 1 has
-//! not increased for Prometheus, and an alert on the first event would not fire.
+//! A counter whose label values are all listed is complete, with 0 before the first event: a series that starts at 1
+//! has not increased for Prometheus, and an alert on the first event would not fire.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Prometheus's text format 0.0.4, made from an OpenMetrics page.
 //!
-//! Both formats have the same samples. In the older one a counter's metadata bears the samples' name, with `_total`, there are no
-//! units and no end mark, and types that it does not know become `untyped` or `gauge`
+//! Both formats have the same samples. In the older one a counter's metadata bears the samples' name, with `_total`,
+//! there are no units and no end mark, and types that it does not know become `untyped` or `gauge`
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 
 /// Converts a page.

@@ -1,7 +1,7 @@
 //! Counts of operations by name, for a bounded number of names.
 //!
-//! Clients choose names, so their number is unbounded. The first names since the start have series of their own; later ones are
-//! counted as `other`. (A choice of the most frequent names was rejected: a series would change its name.)
+//! Clients choose names, so their number is unbounded. The first names since the start have series of their own; later
+//! ones are counted as `other`. (A choice of the most frequent names was rejected: a series would change its name.)
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,7 @@
 //! The attributes that spans can have, named by OpenTelemetry's semantic conventions where there is one.
 //!
-//! A value is a number, a constant of this program, or one of three bounded texts from outside: the operation's name, and
-//! the request ids (`[A-Za-z0-9_-]{1,64}`) of the client and of an upstream.
+//! A value is a number, a constant of this program, or one of three bounded texts from outside: the operation's name,
+//! and the request ids (`[A-Za-z0-9_-]{1,64}`) of the client and of an upstream.
 
 /// An attribute of a span.
 #[derive(Debug, Clone, Copy)]

@@ -1,8 +1,8 @@
 //! Export of spans to the collector: the SDK's batch processor and OTLP exporter, over this program's HTTP client.
 //!
-//! [`processor`] is the entry point. The SDK's thread batches the spans; [`CollectorClient`] runs its requests on Tokio.
-//! Requests never wait: a span that finds [`QUEUE_MAX`] others waiting is dropped. The SDK's own log lines are compiled out, as
-//! it writes two for each failed batch; [`LostSpans`] writes one a minute instead.
+//! [`processor`] is the entry point. The SDK's thread batches the spans; [`CollectorClient`] runs its requests on
+//! Tokio. Requests never wait: a span that finds [`QUEUE_MAX`] others waiting is dropped. The SDK's own log lines are
+//! compiled out, as it writes two for each failed batch; [`LostSpans`] writes one a minute instead.
 
 use std::fmt;
 use std::future::Future;
@@ -49,8 +49,8 @@ pub(super) fn processor(settings: &TraceSettings, post: Post) -> Result<BoundedP
     headers.extend(settings.headers()?);
     let url = settings.url().map(String::from).unwrap_or_default();
     let client = CollectorClient { post, headers, timeout: settings.timeout(), runtime: Handle::current() };
-    // Endpoint, timeout and protocol are given, so that the library does not read their OTEL_* variables: the configuration has
-    // done that already, with the precedence that it documents.
+    // Endpoint, timeout and protocol are given, so that the library does not read their OTEL_* variables: the
+    // configuration has done that already, with the precedence that it documents.
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_http_client(client)

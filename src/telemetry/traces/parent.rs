@@ -11,8 +11,8 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
-/// Maximum length of a `tracestate`, in bytes. This much must be propagated (3.3.1.5); more would let clients write long texts
-/// to the upstreams.
+/// Maximum length of a `tracestate`, in bytes. This much must be propagated (3.3.1.5); more would let clients write
+/// long texts to the upstreams.
 const STATE_MAX: usize = 512;
 
 /// Extracts the client's span. An invalid `traceparent` is ignored, together with its `tracestate` (2.2.3, 3.3).
@@ -33,7 +33,8 @@ pub(super) fn given(headers: &HeaderMap) -> Option<SpanContext> {
     Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
 }
 
-/// Whether a text is a valid `traceparent` (3.2); the library accepts more. Later versions may append fields after a dash.
+/// Whether a text is a valid `traceparent` (3.2); the library accepts more. Later versions may append fields after a
+/// dash.
 fn is_parent(text: &[u8]) -> bool {
     let (form, more) = text.split_at_checked(55).unwrap_or((text, b""));
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);

@@ -72,8 +72,8 @@ impl Traces {
 pub struct RequestTracer(SdkTracer);
 
 impl RequestTracer {
-    /// Starts the span of a request, in the client's trace if it sends one. A trace that is not sampled has no span, unless it
-    /// is the client's: its context is then propagated to the upstreams.
+    /// Starts the span of a request, in the client's trace if it sends one. A trace that is not sampled has no span,
+    /// unless it is the client's: its context is then propagated to the upstreams.
     pub(crate) fn request(&self, method: &str, route: Option<&str>, headers: &HeaderMap) -> SpanGuard {
         let given = parent::given(headers);
         let is_given = given.is_some();
@@ -189,8 +189,8 @@ impl Drop for SpanGuard {
     }
 }
 
-/// The span that started long-lived work, whose spans are traces of their own with a link to it. (As children they would make
-/// the trace as long as the subscription.)
+/// The span that started long-lived work, whose spans are traces of their own with a link to it. (As children they
+/// would make the trace as long as the subscription.)
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SpanOrigin(Option<(RequestTracer, SpanContext)>);
 

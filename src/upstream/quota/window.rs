@@ -19,7 +19,8 @@ const SAME_RESET_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     limit: Option<u64>,
-    /// Whether a response stated the limit. Otherwise it follows from the remaining calls, and holds for this window only.
+    /// Whether a response stated the limit. Otherwise it follows from the remaining calls, and holds for this window
+    /// only.
     is_limit_stated: bool,
     /// Whether a response stated when the window ends.
     is_reset_stated: bool,

@@ -43,7 +43,8 @@ pub(in crate::upstream) fn link(body: &[u8]) -> Result<ConnectLink, UnexpectedSh
     })
 }
 
-/// Decodes the confirmation of a write. No body, or one without `success`, confirms it as well, because the HTTP status was 2xx.
+/// Decodes the confirmation of a write. No body, or one without `success`, confirms it as well, because the HTTP status
+/// was 2xx.
 pub(in crate::upstream) fn done(body: &[u8]) -> Result<(), UnexpectedShape> {
     if body.is_empty() {
         return Ok(());

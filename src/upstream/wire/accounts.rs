@@ -90,8 +90,8 @@ struct Deprecated {
 /// Decodes a page without its unreadable items. A page whose cursor is too long or of another type is an
 /// error, because without the cursor the list would end there unnoticed.
 ///
-/// A page is usually read in one pass. If that fails, for example at a number that a double cannot hold, each row is read
-/// alone, so that the value costs only itself.
+/// A page is usually read in one pass. If that fails, for example at a number that a double cannot hold, each row is
+/// read alone, so that the value costs only itself.
 pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, UnexpectedShape> {
     let json = text(body)?;
     if let Some(page) = without_doubles(|| object::<Page<Field<Object<Account>>>>(json)) {

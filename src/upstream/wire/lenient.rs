@@ -20,9 +20,9 @@ thread_local! {
     static REFUSES_DOUBLES: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Decodes text in which no field is expected to have a fraction or an exponent. Such a number ends `decode` with an error,
-/// because a double may not be exactly what the text says. It is then decoded again with the numbers' texts compared
-/// ([`super::repair`]); comparing them always would take as long as decoding.
+/// Decodes text in which no field is expected to have a fraction or an exponent. Such a number ends `decode` with an
+/// error, because a double may not be exactly what the text says. It is then decoded again with the numbers' texts
+/// compared ([`super::repair`]); comparing them always would take as long as decoding.
 pub(super) fn without_doubles<T>(decode: impl FnOnce() -> T) -> T {
     struct Reset;
     impl Drop for Reset {

@@ -1,9 +1,10 @@
 //! Rows with values that JSON's grammar allows and a Rust value cannot hold.
 //!
-//! A lone surrogate in a string (`"\ud800"`) and a number beyond the range of a double (`1e400`) end serde_json's reading of the
-//! whole row, and a number that no double holds (`1e-400`, `0.10000000000000001`) is read as another. Such a value must cost
-//! only itself, so [`repair`] replaces it by `[[]]`, which no field can read: it then counts as unreadable where it stands.
-//! It runs only for text that could not be read or [`may_have_inexact_number`], and copies no value apart from that text.
+//! A lone surrogate in a string (`"\ud800"`) and a number beyond the range of a double (`1e400`) end serde_json's
+//! reading of the whole row, and a number that no double holds (`1e-400`, `0.10000000000000001`) is read as another.
+//! Such a value must cost only itself, so [`repair`] replaces it by `[[]]`, which no field can read: it then counts as
+//! unreadable where it stands. It runs only for text that could not be read or [`may_have_inexact_number`], and copies
+//! no value apart from that text.
 
 /// Replaces the unreadable values of a row. `None` if it has no such value.
 pub(super) fn repair(json: &str) -> Option<String> {

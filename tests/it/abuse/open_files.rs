@@ -1,4 +1,5 @@
-//! A process that may open few files: its soft limit is raised, and idle clients leave files for probes and upstream calls.
+//! A process that may open few files: its soft limit is raised, and idle clients leave files for probes and upstream
+//! calls.
 
 use std::process::Command;
 

@@ -42,8 +42,9 @@ impl LogBuffer {
         tracing::subscriber::set_default(json.with_writer(move || writer.clone()).finish())
     }
 
-    /// tracing caches for each log statement whether any subscriber wants it. A statement that another test reaches first, while
-    /// this one begins to capture, can stay disabled: one request reaches all of them, then the cache is rebuilt.
+    /// tracing caches for each log statement whether any subscriber wants it. A statement that another test reaches
+    /// first, while this one begins to capture, can stay disabled: one request reaches all of them, then the cache is
+    /// rebuilt.
     async fn enable_all_statements(&self) {
         let other = routes(&World::new(), tenant_a_callers());
         drop(other.oneshot(post(json!({ "query": QUERY }).to_string())).await);

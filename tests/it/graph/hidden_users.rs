@@ -1,5 +1,5 @@
-//! Composio without `user_id` in its responses (`--without-user-id`): users come from the questions, and the filter by user
-//! is probed before it is relied on.
+//! Composio without `user_id` in its responses (`--without-user-id`): users come from the questions, and the filter by
+//! user is probed before it is relied on.
 
 use std::time::Duration;
 

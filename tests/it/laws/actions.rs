@@ -1,8 +1,8 @@
-//! Actions: callers of two tenants, ADMINs and MEMBERs, act, read and refresh in random interleavings, while writes are slow
-//! or lose their answers.
+//! Actions: callers of two tenants, ADMINs and MEMBERs, act, read and refresh in random interleavings, while writes are
+//! slow or lose their answers.
 //!
-//! No write reaches an account that its caller does not see; no mutation writes twice; an account has one write at a time; and
-//! what a caller reads after its own write is what the upstream has.
+//! No write reaches an account that its caller does not see; no mutation writes twice; an account has one write at a
+//! time; and what a caller reads after its own write is what the upstream has.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

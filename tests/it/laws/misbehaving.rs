@@ -1,7 +1,7 @@
 //! Property 12: a list is read to its end, or says that it is not, however its upstream behaves.
 //!
-//! The upstream sends pages of any number of rows, empty ones included, repeats rows, orders otherwise than asked, gives
-//! wrong totals, and lets cursors expire with any status (docs/upstreams.md#composio-paging).
+//! The upstream sends pages of any number of rows, empty ones included, repeats rows, orders otherwise than asked,
+//! gives wrong totals, and lets cursors expire with any status (docs/upstreams.md#composio-paging).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
-//! Operations that select all fields: every root field with every field below it, from the schema itself, so that new fields are
-//! included.
+//! Operations that select all fields: every root field with every field below it, from the schema itself, so that new
+//! fields are included.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! Sign-in links: only the mutation's own response contains one. All other output is searched for it, the shared store too.
+//! Sign-in links: only the mutation's own response contains one. All other output is searched for it, the shared store
+//! too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

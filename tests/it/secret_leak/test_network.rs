@@ -1,5 +1,5 @@
-//! A network between the graph and the sandbox: it records which canary values were returned, adds secrets that the sandbox does not
-//! have, and panics on demand.
+//! A network between the graph and the sandbox: it records which canary values were returned, adds secrets that the
+//! sandbox does not have, and panics on demand.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

@@ -1,15 +1,15 @@
 //! The rule that files of the crate do not import each other in a circle.
 //!
-//! A module may re-export its children (`pub use`): that alone makes no circle with a child that imports from its parent.
-//! GraphQL types refer to each other in the schema, so files that define such types may form a circle.
+//! A module may re-export its children (`pub use`): that alone makes no circle with a child that imports from its
+//! parent. GraphQL types refer to each other in the schema, so files that define such types may form a circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rules::{Problem, problem};
 use super::source::Source;
 
-/// Files from which their own child modules still import, although they use those children. No file may be added; one whose
-/// items have moved to a child of its own is removed here.
+/// Files from which their own child modules still import, although they use those children. No file may be added; one
+/// whose items have moved to a child of its own is removed here.
 const PARENTS_STILL_IMPORTED: [&str; 11] = [
     "src/app.rs",
     "src/cli/mod.rs",

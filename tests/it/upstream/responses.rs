@@ -20,7 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::world::upstream_by_default;
 
-/// A Composio that answers every request with the same response, and closes each connection when its second request arrives.
+/// A Composio that answers every request with the same response, and closes each connection when its second request
+/// arrives.
 struct FixedUpstream {
     accounts: AccountsClient,
     key: Credential<Composio>,

@@ -1,11 +1,11 @@
 //! One fetch for all replicas: the first replica that misses fetches, the others wait for its result.
 //!
-//! The entry point is `UpstreamCache::read`. The store and the leases come from `crate::replicas`.
-//! The fetching replica has a short lease. The others poll the store at growing intervals of up to
-//! [`STEP_MAX`], until they find the value or the failure marker of the fetch. If the lease is gone, its
-//! holder died and another waiter acquires it. After a time limit, a waiter fetches without the lease.
-//! Rejected: a message on the channel. It would save the last interval, but a lost message would cost the
-//! whole wait.
+//! The entry point is `UpstreamCache::read`. `crate::replicas` provides the store and the leases.
+//!
+//! The fetching replica holds a short lease. The others poll the store at growing intervals of up to [`STEP_MAX`],
+//! until they find the value or the fetch's failure marker. If the lease expires without a result, its holder has died,
+//! and another replica acquires the lease. After a time limit, a waiting replica fetches without the lease. Rejected: a
+//! message on the channel. It would save the last interval, but a lost message would cost the whole wait.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -43,13 +43,13 @@ const LEASE_ATTEMPTS_MAX: u32 = 3;
 /// Lifetime of a failure marker.
 const FAILURE_TTL: Duration = Duration::from_secs(2);
 
-/// Shortest remaining freshness lifetime of a shared value.
+/// Shortest remaining lifetime of a value that is stored.
 const SHARED_MIN_TTL: Duration = Duration::from_millis(1);
 
-/// Maximum size of a shared entry in bytes. A store command has a short timeout.
+/// Maximum size of a stored entry in bytes, because a store command has a short timeout.
 const SHARED_MAX_BYTES: usize = 4 << 20;
 
-/// Keys that a batch requests, and the context that their values depend on.
+/// Keys of a batch, and the context that their values depend on.
 #[derive(Clone)]
 pub(crate) struct BatchRequest<K> {
     /// The keys, each with the earliest acceptable start of its fetch. `None` accepts any fresh value.
@@ -126,8 +126,8 @@ enum ReadPlan {
 impl<U: Upstream> UpstreamCache<U> {
     /// Reads a batch, whose keys all belong to one credential.
     ///
-    /// Values that another replica fetched come from the store, the rest from `fetch`. An error comes from
-    /// `fetch` or from the replica that was waited for.
+    /// Values that another replica fetched come from the store, the rest from `fetch`. The error comes from `fetch`, or
+    /// from the replica that this one waited for.
     pub(crate) async fn read<K, V, F>(
         &self,
         mut request: BatchRequest<K>,
@@ -146,7 +146,7 @@ impl<U: Upstream> UpstreamCache<U> {
             return result;
         };
         if self.ttl().is_zero() {
-            // Nothing is cached, so nothing is shared: a waiting replica would never find a value.
+            // Without a lifetime nothing is stored, so a waiting replica would never find a value.
             result.take(here(clock, fetch(request.take())).await);
             return result;
         }
@@ -207,7 +207,7 @@ struct SharedRead<'a, U> {
 }
 
 impl<U: Upstream> SharedRead<'_, U> {
-    /// Takes stored values, waits for fetches of other replicas, and acquires the lease for the rest.
+    /// Takes stored values, waits for the fetches of other replicas, and acquires the lease for the remaining keys.
     async fn plan<K, V>(&self, request: &mut BatchRequest<K>, result: &mut BatchResult<K, V>) -> ReadPlan
     where
         K: CacheKey<Upstream = U>,
@@ -215,7 +215,7 @@ impl<U: Upstream> SharedRead<'_, U> {
     {
         let settings = self.replicas.settings();
         let until = Instant::now() + settings.result_wait();
-        // Consecutive commands share the timeout of one, which bounds the delay by a slow store.
+        // Consecutive commands share one command's timeout, which bounds the delay by a slow store.
         let mut by = Instant::now() + settings.timeout() + SLACK;
         let (mut step, mut waited_for, mut is_first, mut attempts) = (STEP, None, true, 0);
         loop {
@@ -231,7 +231,7 @@ impl<U: Upstream> SharedRead<'_, U> {
             }
             match lookup.holder {
                 Some(holder) if Instant::now() >= until => {
-                    // A lease always expires. A stored value without an expiry gets one here.
+                    // A lease must expire, so the stored value gets an expiry in case it has none.
                     let (key, ttl) = (batch.lease_key, settings.lease_ttl());
                     self.replicas.extend(Entry { key, value: holder, ttl }).await;
                     return ReadPlan::Fetch(lookup.generation, None);
@@ -321,7 +321,7 @@ impl<U: Upstream> SharedRead<'_, U> {
 
     /// Returns the store key of a value.
     fn name<K: Debug>(&self, request: &BatchRequest<K>, key: &K) -> String {
-        // A derived `Debug` gives each value a text of its own and includes fields that are added later.
+        // The derived `Debug` text differs for different keys and includes fields that are added later.
         self.part
             .seal
             .key(request.kind, &format!("{} {:?} {key:?}", request.variant, self.upstream_cache.ttl()))
@@ -333,7 +333,7 @@ impl<U: Upstream> SharedRead<'_, U> {
         BatchKeys { lease_key: self.part.seal.key("claim", &what), marker: self.part.seal.key("word", &what) }
     }
 
-    /// Returns the store entries of fetched values. Too large or almost expired values are left out.
+    /// Returns the store entries of fetched values, without those that are too large or almost expired.
     fn entries<K, V>(
         &self,
         fetched_values: &HashMap<K, ReadValue<V>>,
@@ -406,8 +406,8 @@ async fn here<K: Eq + Hash, V>(
 impl FailureMarker {
     /// Creates a marker if the error would affect other replicas too.
     ///
-    /// Errors inside this replica are not shared. Calls that it did not send because of its own view of the
-    /// upstream are shared only if the rate limit is the reason.
+    /// Errors inside this replica are not shared. An error of a call that was not sent is shared only if the reason is
+    /// the rate limit; other reasons, such as an open circuit breaker, concern this replica alone.
     fn of(token: &[u8], error: &UpstreamError) -> Option<Self> {
         use UpstreamFailure as F;
         let is_everybodys = match error.failure {

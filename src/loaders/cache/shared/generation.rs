@@ -1,8 +1,9 @@
-//! Generation of one credential's shared data, as known to this replica.
+//! Generation of one credential's shared data, as this replica knows it.
 //!
-//! The entry point is [`GenerationState`], which the credential's partition of the shared cache contains.
-//! Every stored entry has the generation that was current when its fetch began. An entry of another
-//! generation is invalid. An invalidation therefore only writes a new generation and removes no entries.
+//! The entry point is [`GenerationState`], a part of the credential's
+//! [`SharedPartition`](super::partition::SharedPartition). Every stored entry has the generation that was current when
+//! its fetch began. An entry of another generation is invalid. An invalidation therefore writes a new generation and
+//! removes no entries.
 
 use std::collections::VecDeque;
 
@@ -12,21 +13,21 @@ use super::seal::Generation;
 use crate::domain::change::ChangeCause;
 use crate::domain::upstream_name::UpstreamName;
 
-/// Maximum number of remembered invalidated generations, which the store may still return.
+/// Maximum number of remembered invalid generations, which a lagging store may still return.
 const DEAD_MAX: usize = 8;
 
-/// State of a credential's generation, as known to this replica.
+/// The generations of one credential that this replica knows.
 #[derive(Debug, Default)]
 pub(super) struct GenerationState {
     /// The newest generation, created here, read from the store or received from another replica.
     newest: Option<Generation>,
-    /// Earlier generations, which are invalidated.
+    /// Earlier generations, whose entries are invalid.
     dead: VecDeque<Generation>,
-    /// The generation that the store has with the long lifetime that stored entries require.
+    /// The generation that is stored with the long lifetime that entries require.
     pub(super) lasting: Option<Generation>,
-    /// Whether anything was fetched while the generation was unknown.
+    /// Whether data was fetched while the generation was unknown.
     pub(super) is_blind: bool,
-    /// An invalidation that the store and the other replicas do not know yet.
+    /// An invalidation that was not sent to the store and the other replicas yet.
     pub(super) unsent: Option<Invalidation>,
 }
 
@@ -36,8 +37,7 @@ pub(super) struct GenerationState {
 pub(super) struct Invalidation {
     pub(super) upstream: UpstreamName,
     pub(super) generation: Generation,
-    /// Reason for reading the data again. `None` if the upstream rejected the key; then cached data must not
-    /// be served.
+    /// Cause of the invalidation. `None` if the upstream rejected the key: cached data must then not be served at all.
     pub(super) cause: Option<ChangeCause>,
 }
 
@@ -70,7 +70,7 @@ impl GenerationState {
         generation: Generation,
         cause: Option<ChangeCause>,
     ) {
-        // An unsent rejection of the key (no cause) takes precedence over a mere expiry.
+        // A rejected key (no cause) takes precedence over an expiry.
         let cause = cause.filter(|_| self.unsent.is_none_or(|unsent| unsent.cause.is_some()));
         self.succeed(generation);
         self.unsent = Some(Invalidation { upstream, generation, cause });
@@ -88,7 +88,7 @@ impl GenerationState {
         true
     }
 
-    /// Compares with the generation in the store.
+    /// Compares the generation in the store with the known ones.
     pub(super) fn compare(&mut self, stored: Option<Generation>) -> Comparison {
         let is_dead = stored.is_some_and(|stored| self.dead.contains(&stored));
         if self.unsent.is_some() || is_dead {
@@ -106,7 +106,7 @@ impl GenerationState {
         if is_invalidated { Comparison::Invalidated } else { Comparison::Same }
     }
 
-    /// The generation before the newest one.
+    /// Returns the generation before the newest one.
     pub(super) fn previous(&self) -> Option<Generation> {
         self.dead.back().copied()
     }

@@ -1,13 +1,13 @@
-//! Invalidates everything of a credential on all replicas: by its generation in the store, and by a message.
+//! Invalidates all data of a credential on all replicas: by a new generation in the store, and by a message.
 //!
-//! A replica that invalidates writes a new generation and sends a message; the others expire their own caches. A replica
-//! that missed the message sees the new generation at its next look into the store, or when its connection is restored. If the
-//! generation is missing (the store was emptied, or evicted it), or data was fetched while the generation was unknown, that
-//! counts as an invalidation, because there may have been one.
+//! The replica that invalidates writes a new generation and sends a message; the others expire their own caches. A
+//! replica that missed the message finds the new generation at its next lookup, or when its connection is restored. A
+//! missing generation (the store was emptied, or evicted it) counts as an invalidation, because there may have been
+//! one. So does a fetch while the generation was unknown.
 //!
-//! One task sends the invalidations in their order, so that the last one wins, and retries until the store has accepted each.
-//! If the store accepts no more values, the generation is deleted instead. A replica that has received an invalidation which
-//! the store does not have yet uses no older entries of the store.
+//! One task sends the invalidations in order, so that the last one wins, and retries until the store has accepted each.
+//! If the store accepts no more values, the task deletes the generation instead. A replica that knows an invalidation
+//! which is not in the store yet uses no entries of the store.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -28,15 +28,15 @@ use crate::loaders::settings::CacheSettings;
 use crate::replicas::Replicas;
 use crate::replicas::channel::{ChannelEvent, ChannelMessage, Topic};
 
-/// The delay before an invalidation is sent again, or missed ones are asked for again.
+/// Delay before an invalidation is sent again, and before missed ones are looked up again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
 /// Maximum number of generations that one command reads.
 const GENERATIONS_PER_COMMAND: usize = 500;
 
 impl<U: Upstream> UpstreamCache<U> {
-    /// A cache that is shared with other replicas, if there are any. Must be called within a Tokio runtime then.
-    /// `on_expiry` is called when all entries of a credential expire: by a refresh, a webhook or a mutation.
+    /// Creates a cache that is shared with other replicas, if there are any. It must then be called within a Tokio
+    /// runtime. `on_expiry` is called when all entries of a credential expire: by a refresh, a webhook or a mutation.
     #[must_use]
     pub fn sharing(
         settings: CacheSettings,
@@ -54,8 +54,8 @@ impl<U: Upstream> UpstreamCache<U> {
         upstream_cache
     }
 
-    /// Waits until all invalidations are sent, for the short time that a shutdown has. A replica that misses one notices it
-    /// later by the generation, unless the store was unavailable all the time.
+    /// Waits until all invalidations are sent, but at most for the time that a shutdown has. A replica that misses an
+    /// invalidation notices it later by the generation, unless the store was unavailable all the time.
     pub(crate) async fn flush(&self, at_most: Duration) {
         let Some(shared) = &self.shared else { return };
         let flushed = async {
@@ -66,8 +66,9 @@ impl<U: Upstream> UpstreamCache<U> {
         let _ = timeout(at_most, flushed).await;
     }
 
-    /// The current generation, given the value found in the store. `None` if the store is unavailable or does not have the
-    /// newest invalidation. Expires what is cached if something was invalidated elsewhere.
+    /// Returns the current generation, given the value that was found in the store. Returns `None` if the store is
+    /// unavailable or does not have the newest invalidation. If another replica has invalidated data, this replica's
+    /// entries expire.
     pub(super) async fn generation(
         &self,
         credential: &Fingerprint<U>,
@@ -78,7 +79,8 @@ impl<U: Upstream> UpstreamCache<U> {
         self.compare(credential, partition, Some(stored)).then_some(stored)
     }
 
-    /// Expires what is cached if something was invalidated elsewhere. Returns whether the entries in the store are usable.
+    /// Expires this replica's entries if another replica has invalidated them. Returns whether the store's entries are
+    /// usable.
     fn compare(
         &self,
         credential: &Fingerprint<U>,
@@ -110,7 +112,7 @@ impl<U: Upstream> UpstreamCache<U> {
         }
     }
 
-    /// Finds out what was invalidated while no messages were received. Returns whether the store could be read.
+    /// Looks up invalidations whose messages were missed. Returns whether the store could be read.
     async fn catch_up(&self) -> bool {
         let Some(shared) = &self.shared else { return true };
         for some in self.partitions().chunks(GENERATIONS_PER_COMMAND) {
@@ -124,7 +126,7 @@ impl<U: Upstream> UpstreamCache<U> {
     }
 }
 
-/// Sends and receives invalidations for as long as the cache exists.
+/// Sends and receives invalidations as long as the cache exists.
 async fn exchange_invalidations<U: Upstream>(
     upstream_cache: Weak<UpstreamCache<U>>,
     mut received: Receiver<ChannelEvent>,

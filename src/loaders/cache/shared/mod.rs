@@ -1,16 +1,16 @@
-//! The second cache level, shared by all replicas: a page that one of them has fetched, the others do not fetch while it is
-//! fresh.
+//! Second cache level, shared by all replicas: a value that one replica has fetched is not fetched by the others while
+//! it is fresh.
 //!
-//! It lies between the cache of each replica and the clients of the upstream, and keeps their contract: a batch of keys goes
-//! in, and each key gets a value with its age, or all get one error. The layers above do not know which replica fetched a
-//! value. [`seal`] encrypts what is stored, [`generation`] and [`partition`] track invalidations, [`invalidation`] exchanges
-//! them with the other replicas, and [`fetch`] lets one replica fetch while the others wait.
+//! It lies between each replica's cache and the upstream clients. `UpstreamCache::read` is the entry point. It takes a
+//! batch of keys and returns values with their ages, whether this or another replica fetched them. [`fetch`] lets one
+//! replica fetch while the others wait. [`seal`] encrypts stored values. [`generation`] and [`partition`] track
+//! invalidations, and [`invalidation`] exchanges them with the other replicas.
 //!
-//! A value is stored for its fresh time only. After that it lives on in the caches of the replicas that read it. While the
-//! store is unavailable, each replica works alone.
+//! A value is stored until it is no longer fresh. Replicas that have read it may serve it longer from their own caches.
+//! While the store is unavailable, each replica works alone.
 //!
-//! Replicas exchange timestamps of their own clocks, which must be synchronized (NTP). A difference of one second makes an
-//! age wrong by that second.
+//! Replicas exchange timestamps of their own clocks, which must be synchronized (NTP). A difference of one second makes
+//! an age wrong by that second.
 
 pub(crate) mod fetch;
 mod generation;

@@ -1,4 +1,7 @@
-//! One credential's part of the shared store: its entries, its generation, and its invalidations on their way out.
+//! One credential's part of the shared store: its entries, its generation, and its unsent invalidations.
+//!
+//! [`SharedPartition`] belongs to the credential's state in `upstream_cache`. `fetch` reads and stores entries through
+//! it, and `invalidation` sends its invalidations.
 
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,11 +19,12 @@ use crate::replicas::Replicas;
 use crate::replicas::channel::{ChannelMessage, Topic};
 use crate::replicas::store::Entry;
 
-/// Longer than any entry is stored: an entry that outlives its generation is invalidated by that.
+/// Lifetime of a generation that entries depend on. It is longer than any entry's, because an entry without its
+/// generation is invalid.
 const LASTING: Duration = Duration::from_secs(31 * 86_400);
 
-/// As long as a fetch may take. A generation without entries is stored no longer, so that a client with an invalid key leaves
-/// nothing behind.
+/// Lifetime of a generation without entries: as long as a fetch may take. A client with an invalid key thus leaves
+/// nothing behind in the store.
 const BRIEF: Duration = Duration::from_secs(120);
 
 /// One upstream's part of the shared store.
@@ -28,7 +32,7 @@ pub(crate) struct SharedCache<U> {
     pub(super) replicas: Replicas,
     /// Partitions with an invalidation that is not sent yet.
     unsent: Mutex<Vec<Arc<SharedPartition>>>,
-    /// Notified when a partition joins them.
+    /// Notified when a partition is added to `unsent`.
     pub(super) wake: Arc<Notify>,
     upstream: PhantomData<fn() -> U>,
 }
@@ -47,13 +51,13 @@ impl<U: Upstream> SharedCache<U> {
         Self { replicas, unsent: Mutex::default(), wake: Arc::default(), upstream: PhantomData }
     }
 
-    /// The partition of a credential.
+    /// Creates the partition of a credential.
     pub(crate) fn partition(&self, credential: &Fingerprint<U>) -> SharedPartition {
         let seal = Seal::of(&self.replicas.settings().key_prefix, credential);
         SharedPartition { tag: credential.tag(), seal, state: Mutex::default(), sent: Notify::new() }
     }
 
-    /// Invalidates a credential's data for all replicas. From now on, none of its stored entries is used.
+    /// Invalidates a credential's data for all replicas. From now on, this replica uses none of its stored entries.
     pub(crate) fn invalidate(&self, partition: &Arc<SharedPartition>, cause: Option<ChangeCause>) {
         partition.lock().invalidate(U::NAME, new_generation(), cause);
         let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,7 +74,7 @@ impl<U: Upstream> SharedCache<U> {
         for partition in &unsent {
             if partition.send(&self.replicas).await {
                 let mut left = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
-                // An invalidation since then has added the partition again, or found it still here.
+                // A later invalidation may have added the partition again.
                 left.retain(|known| !Arc::ptr_eq(known, partition) || partition.has_unsent());
                 partition.sent.notify_waiters();
             }
@@ -80,7 +84,7 @@ impl<U: Upstream> SharedCache<U> {
 }
 
 impl SharedPartition {
-    /// Every step leaves the state consistent, so a panic elsewhere while it was locked does not matter.
+    /// Locks the state. It is consistent after every step, so a poisoned lock is ignored.
     pub(super) fn lock(&self) -> MutexGuard<'_, GenerationState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,12 +93,12 @@ impl SharedPartition {
         self.lock().unsent.is_some()
     }
 
-    /// Records that something is fetched while the generation is unknown.
+    /// Records that data is fetched while the generation is unknown.
     pub(super) fn read_blindly(&self) {
         self.lock().is_blind = true;
     }
 
-    /// Waits until an invalidation by this replica is sent. Returns whether it is.
+    /// Waits until this replica's invalidation is sent. Returns whether it is.
     pub(super) async fn wait_until_sent(&self, at_most: Duration) -> bool {
         let sent = async {
             loop {
@@ -113,17 +117,17 @@ impl SharedPartition {
         let (invalidation, ttl, before) = {
             let state = self.lock();
             let Some(invalidation) = state.unsent else { return true };
-            // A key that was never accepted is rejected: the store need not remember that for long.
+            // A key that was rejected and never accepted before: the store need not remember that for long.
             let is_brief = invalidation.cause.is_none() && state.lasting.is_none();
             (invalidation, if is_brief { BRIEF } else { LASTING }, state.previous())
         };
         let mut is_stored = replicas.set(vec![self.entry(invalidation.generation, ttl)]).await;
         if !is_stored && let Some(before) = before {
-            // A store that is full can still delete: without a generation, all its entries are invalid.
+            // A full store can still delete. Without a generation, all entries are invalid.
             is_stored = replicas.remove(self.seal.generation_key(), before.to_vec()).await;
         }
         if let Ok(body) = serde_json::to_string(&invalidation) {
-            // Replicas that receive the message know, even if the store has not accepted the generation.
+            // The message works even if the store has not accepted the generation.
             replicas.publish_now(ChannelMessage { topic: Topic::Invalidations, tag: self.tag, body }).await;
         }
         let mut state = self.lock();
@@ -174,7 +178,7 @@ impl SharedPartition {
     }
 }
 
-/// The value under a generation's key is no generation.
+/// Error: the stored value is not a generation.
 pub(super) struct Unreadable;
 
 pub(super) fn parse(found: Option<Vec<u8>>) -> Result<Option<Generation>, Unreadable> {

@@ -1,10 +1,9 @@
-//! Shared values are encrypted (AES-256-GCM) with a key derived from the credential whose data they are.
+//! Encryption of shared values (AES-256-GCM), with a key that is derived from the credential that fetched them.
 //!
-//! The entry point is [`Seal`], created for each credential by its partition of the shared cache.
-//! Only a holder of the credential can decrypt a value. Decryption fails if the value was moved to another
-//! store key or was written without the credential. Store keys are derived with an HMAC of the credential
-//! too, because their parts (a user's id, a filter) could be guessed from a plain hash.
-//! Rejected: unencrypted values. Any reader of the store could read the accounts of all tenants.
+//! The entry point is [`Seal`]; each credential's partition has one. Only a holder of the credential can decrypt a
+//! value. Decryption fails if a value was moved to another store key, or was written without the credential. Store keys
+//! are an HMAC with a key derived from the credential, because their parts (a user's id, a filter) could be guessed
+//! from a plain hash. Rejected: unencrypted values. Any reader of the store could read the accounts of all tenants.
 
 use std::fmt::Write as _;
 
@@ -48,7 +47,7 @@ impl Seal {
         format!("{}:generation", self.begin)
     }
 
-    /// Returns the store key of an item. `thing` is any text that is unique among the items of its kind.
+    /// Returns the store key of an item. `item` is any text that is unique among the items of its kind.
     pub(crate) fn key(&self, kind: &str, thing: &str) -> String {
         // HMAC accepts keys of any length, so this cannot fail.
         let keyed = Hmac::<Sha256>::new_from_slice(&self.name_key);
