@@ -1,10 +1,11 @@
 //! Availability of the shared store.
 //!
-//! The first failed command marks the store as unavailable. Commands are then skipped, and one background task pings it
-//! within the normal command timeout, so that a slow server stays marked too. (A circuit breaker that lets requests
-//! through as probes would cost each of them a timeout.) The first ping is sent at once, because a single timeout can
-//! be this machine's own fault; the delay grows if the store keeps failing again. An error response counts as
-//! available.
+//! The first failed command marks the store as unavailable. Commands are then skipped, and a background task pings the
+//! store until it responds within the normal command timeout; a store that is merely slow stays marked. The first ping
+//! is sent at once, because a single timeout can be this machine's own fault. If the store keeps failing again, the
+//! first ping is delayed more and more. An error response counts as available.
+//!
+//! Rejected: a circuit breaker that lets requests through as probes, which would cost each of them a timeout.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError, Weak};
@@ -19,8 +20,8 @@ use super::store::StoreError;
 /// Delay between two pings of an unavailable store.
 const PING_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A store that fails again within this time of its recovery is flapping: the first ping is then delayed, by
-/// [`FLAPPING_DELAY`] doubled with each repetition up to [`FLAPPING_DELAY_MAX`].
+/// Time after a recovery within which another failure counts as flapping. The first ping is then delayed by
+/// [`FLAPPING_DELAY`], doubled with each repetition up to [`FLAPPING_DELAY_MAX`].
 const FLAPPING_WINDOW: Duration = Duration::from_secs(10);
 const FLAPPING_DELAY: Duration = Duration::from_millis(250);
 const FLAPPING_DELAY_MAX: Duration = Duration::from_secs(4);
@@ -43,17 +44,17 @@ impl StoreAvailability {
         *self.is_unavailable.borrow()
     }
 
-    /// Receiver for tasks that wait for the recovery.
+    /// Returns a receiver for tasks that wait for the recovery.
     pub(super) fn subscribe(&self) -> watch::Receiver<bool> {
         self.is_unavailable.subscribe()
     }
 
-    /// Marks the store as unavailable; true if it was available until now.
+    /// Marks the store as unavailable. Returns whether it was available until now.
     pub(super) fn mark_unavailable(&self) -> bool {
         self.is_unavailable.send_if_modified(|is_unavailable| !std::mem::replace(is_unavailable, true))
     }
 
-    /// Delay before the first ping.
+    /// Returns the delay before the first ping.
     fn first_ping_delay(&self) -> Duration {
         let recovered_at = *self.recovered_at.lock().unwrap_or_else(PoisonError::into_inner);
         if recovered_at.is_none_or(|at| at.elapsed() > FLAPPING_WINDOW) {

@@ -1,9 +1,9 @@
-//! Messages between replicas, over one channel of the store that carries all topics.
+//! Messages between replicas, over one Redis channel that carries all topics.
 //!
-//! Each replica also publishes heartbeats and expects to receive its own: this detects a half-open connection over any
-//! store. A subscriber that was disconnected receives [`ChannelEvent::Gap`], because it may have missed messages.
-//! [`Topic::Invalidations`] must reach the others: those that could not be published, as the store was unavailable from
-//! here (perhaps not for the others), are published after the recovery, possibly twice.
+//! Each replica also publishes heartbeats and expects to receive its own, which detects a half-open connection. A
+//! subscriber that was disconnected receives [`ChannelEvent::Gap`], because it may have missed messages. Messages of
+//! [`Topic::Invalidations`] must not be lost: those that could not be published are published after the recovery,
+//! possibly twice.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -21,7 +21,8 @@ use super::Inner;
 use super::stats::CommandKind;
 use super::store::Messages;
 
-/// Identifies a credential among replicas: derived from its fingerprint, which it does not reveal.
+/// Identifier of a credential among replicas. It is derived from the credential's fingerprint, which it does not
+/// reveal.
 pub type CredentialTag = [u8; 16];
 
 /// Subject of a message.
@@ -59,16 +60,16 @@ pub enum ChannelEvent {
         /// Message.
         message: Arc<ChannelMessage>,
     },
-    /// The subscription was established just now; earlier messages may be lost. A receiver that lags
-    /// (`RecvError::Lagged`) has lost some too.
+    /// The subscription was established just now, so earlier messages may be lost. A receiver that lags
+    /// (`RecvError::Lagged`) has lost messages too.
     Gap,
 }
 
-/// Interval of heartbeats while nothing else is published. Shorter would be costly, as each replica receives all of
-/// them.
+/// Interval of heartbeats while nothing else is published. A shorter one would be costly, because each replica receives
+/// all heartbeats.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A connection that delivers none of this replica's own messages for this long is dead; two heartbeats may be lost.
+/// Time without any of this replica's own messages after which a connection counts as dead. Two heartbeats may be lost.
 const SILENCE_MAX: Duration = Duration::from_secs(11);
 
 /// Delay before another attempt to subscribe or to publish.
@@ -77,10 +78,10 @@ const RETRY_DELAY: Duration = Duration::from_millis(250);
 /// Timeout of a subscription. It has its own connection, and no request waits for it.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Messages that wait to be published; more are dropped.
+/// Maximum number of messages that wait to be published; further ones are dropped.
 const OUTBOX_CAPACITY: usize = 4_096;
 
-/// Messages that wait for each local subscriber; a slower one lags.
+/// Maximum number of messages that wait for each local subscriber; a slower subscriber lags.
 const INBOX_CAPACITY: usize = 4_096;
 
 /// Encoding of a message on the channel.
@@ -116,7 +117,7 @@ impl Channel {
     }
 
     pub(super) fn publish(&self, message: ChannelMessage) {
-        // Full: the store is unavailable or too slow. Replicas that depend on messages check for themselves later.
+        // The outbox is full if the store is unavailable or too slow. Replicas detect missed messages later.
         let _ = self.outbox.try_send(message);
     }
 

@@ -1,8 +1,8 @@
-//! Leases on work: the first replica to miss a value fetches it, and the others wait for its result.
+//! Leases on work: the first replica that misses a value fetches it, and the others wait for its result.
 //!
-//! A lease has a short lifetime and is extended while the work goes on. If its holder dies, the lease expires soon;
-//! work that takes longer is still not done twice. A lease saves calls and protects nothing: if two replicas hold one
-//! (after a failover, say), the value is fetched twice.
+//! A lease has a short lifetime and is extended while the work runs, however long that is. If its holder dies, the
+//! lease expires soon. A lease only saves calls: if two replicas hold one (after a failover, for example), the value is
+//! fetched twice.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ impl Lease {
             loop {
                 tokio::time::sleep(held.ttl / 3).await;
                 let extended = holder.run(CommandKind::Lease, |store| store.extend(held.clone())).await;
-                // The lease has expired, and may have another holder.
+                // The lease has expired and may have another holder.
                 if extended == Some(false) {
                     return;
                 }
@@ -46,7 +46,7 @@ impl Lease {
         Self { inner, entry, extension: extension.abort_handle() }
     }
 
-    /// Value under the lease's key while it is held; unique to this lease.
+    /// Returns the value that is stored under the lease's key while it is held; unique to this lease.
     #[must_use]
     pub fn token(&self) -> &[u8] {
         &self.entry.value

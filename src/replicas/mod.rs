@@ -1,11 +1,12 @@
 //! State that several replicas of Switchboard share: a store with expiry, leases on work, and messages.
 //!
-//! Shared state is optional. It lies in an existing server (Redis, or any that speaks its protocol), behind a small
-//! contract ([`store`]). [`Replicas`] is the entry point for the layers above. It bounds each command by a timeout,
+//! Shared state is optional. It is stored on an existing server (Redis, or another that speaks its protocol) behind a
+//! small trait ([`store`]). [`Replicas`] is the entry point for the layers above. It bounds each command by a timeout,
 //! skips commands while the server is unavailable ([`availability`]), and delivers the messages of other replicas
-//! ([`channel`]). Nothing here returns an error to a request: a failure is a cache miss, and is counted ([`stats`]).
+//! ([`channel`]). Nothing here returns an error to a request: a failed command acts as a cache miss and is counted
+//! ([`stats`]).
 //!
-//! Rejected: a library of distributed locks, whose guarantees need several servers. A [`lease`] only saves work.
+//! Rejected: a library of distributed locks. Their guarantees need several servers, and a [`lease`] only saves work.
 
 mod availability;
 pub mod channel;
@@ -27,7 +28,7 @@ use self::settings::ReplicaSettings;
 use self::stats::{CommandKind, StoreCounters, StoreStats};
 use self::store::{Entry, Store, StoreError};
 
-/// Access to the state that replicas share; cheap to clone.
+/// Access to the shared state. Cheap to clone.
 #[derive(Clone)]
 pub struct Replicas {
     inner: Arc<Inner>,
@@ -45,7 +46,7 @@ struct Inner {
 }
 
 impl Replicas {
-    /// Starts to use a store, and subscribes to its channel. Must be called within a Tokio runtime.
+    /// Connects to a store and subscribes to its channel. Must be called within a Tokio runtime.
     #[must_use]
     pub fn start(store: Arc<dyn Store>, settings: ReplicaSettings) -> Self {
         let inner = Arc::new(Inner {
@@ -70,13 +71,12 @@ impl Replicas {
         self.inner.run(CommandKind::Get, |store| store.get(keys)).await
     }
 
-    /// Writes entries, each with its lifetime; returns whether they were written.
+    /// Writes entries, each with its lifetime. Returns whether they were written.
     pub async fn set(&self, entries: Vec<Entry>) -> bool {
         self.inner.run(CommandKind::Set, |store| store.set(entries)).await.is_some()
     }
 
-    /// Writes a value if its key is missing, and returns the value that is there afterwards; `None` if the store is
-    /// unavailable.
+    /// Writes a value if its key is missing. Returns the value that is then stored; `None` if the store is unavailable.
     pub async fn set_if_absent(&self, entry: Entry) -> Option<Vec<u8>> {
         let (key, value) = (entry.key.clone(), entry.value.clone());
         let is_set = self.inner.run(CommandKind::Set, |store| store.set_if_absent(entry)).await?;
@@ -86,7 +86,7 @@ impl Replicas {
         self.get(vec![key]).await?.pop().flatten()
     }
 
-    /// Resets the lifetime of an entry if its value is unchanged; returns whether it is.
+    /// Resets the lifetime of an entry if its value is unchanged. Returns whether it was.
     pub async fn extend(&self, entry: Entry) -> bool {
         self.inner.run(CommandKind::Set, |store| store.extend(entry)).await == Some(true)
     }
@@ -111,12 +111,12 @@ impl Replicas {
         self.channel.publish(message);
     }
 
-    /// Publishes a message and waits; returns whether the store accepted it.
+    /// Publishes a message and waits for the result. Returns whether the store accepted it.
     pub async fn publish_now(&self, message: ChannelMessage) -> bool {
         self.inner.publish(&message).await
     }
 
-    /// Removes a key if its value is unchanged; returns whether the store was available to do so.
+    /// Removes a key if its value is unchanged. Returns whether the store was available.
     pub async fn remove(&self, key: String, value: Vec<u8>) -> bool {
         self.inner.run(CommandKind::Set, |store| store.remove(key, value)).await.is_some()
     }
@@ -128,7 +128,7 @@ impl Replicas {
         self.channel.subscribe(topic)
     }
 
-    /// Statistics for metrics.
+    /// Returns the statistics for metrics.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         self.inner.counters.read(self.inner.availability.is_unavailable())
@@ -212,7 +212,7 @@ pub enum CommandFailure {
 }
 
 impl CommandFailure {
-    /// Value of the metric label `outcome`, and of the log field `failure`.
+    /// Returns the value of the metric label `outcome` and of the log field `failure`.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {

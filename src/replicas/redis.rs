@@ -5,12 +5,12 @@
 //! opens connections, whose replies [`bounded_replies`] bounds. [`connection`] manages the shared one, and [`probe`]
 //! checks a server for `switchboard check`.
 //!
-//! Each command runs in a task of its own. Its caller may have timed out when the response arrives, and the response
-//! still has to show whether the connection is alive. The server's texts are discarded, because they can quote keys;
-//! the client library is built without logging.
+//! Each command runs in its own task. If its caller has timed out, the task still receives the response, which shows
+//! that the connection works. The server's error texts are discarded, because they can quote keys; the client library
+//! is built without logging.
 //!
-//! Rejected: the library's `ConnectionManager`. It caches a refused password forever, and uses a connection without
-//! responses until the kernel closes it, after a quarter of an hour.
+//! Rejected: the library's `ConnectionManager`. It caches a refused password forever, and it uses a dead connection
+//! until the kernel closes it, after a quarter of an hour.
 
 mod bounded_replies;
 mod connection;
@@ -79,7 +79,7 @@ impl Store for RedisStore {
         self.run(|mut connection| async move { cmd("MGET").arg(keys).query_async(&mut connection).await })
     }
 
-    /// Values that no replica would read are not written.
+    /// Values that are too long to be read are not written.
     fn set(&self, mut entries: Vec<Entry>) -> BoxFuture<'_, Result<(), StoreError>> {
         entries.retain(|entry| entry.value.len() <= VALUE_BYTES_MAX);
         if entries.is_empty() {

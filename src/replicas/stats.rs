@@ -25,7 +25,7 @@ pub enum CommandKind {
 impl CommandKind {
     const ALL: [Self; 5] = [Self::Get, Self::Set, Self::Lease, Self::Publish, Self::Subscribe];
 
-    /// Value of the metric label `task`.
+    /// Returns the value of the metric label `task`.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -49,7 +49,7 @@ pub struct StoreStats {
     pub hits: u64,
     /// Values that were not found.
     pub misses: u64,
-    /// Values that were found but could not be decoded: another version's, or not written by Switchboard.
+    /// Values that could not be decoded: from another version, or not written by Switchboard.
     pub unreadable: u64,
     /// Whether the store is unavailable now.
     pub is_unavailable: bool,
@@ -72,7 +72,7 @@ impl StoreStats {
     }
 }
 
-/// The statistics while they are counted.
+/// Counters behind [`StoreStats`].
 #[derive(Debug, Default)]
 pub(super) struct StoreCounters(Mutex<StoreStats>);
 

@@ -1,7 +1,7 @@
 //! Contract of the shared store: the operations that Switchboard needs from Redis.
 //!
-//! Keys and values are opaque here. An implementation has no timeouts of its own: the caller bounds its wait, and drops
-//! the future afterwards. Tests use an implementation in memory, on the paused clock.
+//! Keys and values are opaque here. An implementation has no timeouts: its caller bounds the wait and then drops the
+//! future. Tests use an implementation in memory, on the paused clock.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! One write at a time per account: within this replica by a set, between replicas by a lease in the shared store.
+//! One write at a time for each account: within this replica by a set, between replicas by a lease in the shared store.
 //!
-//! The lease is extended while the write runs. If the store is unreachable, only the replica's own set protects an
-//! account; Composio then decides between two writes, as it does for writes of other programs.
+//! The lease is extended while the write runs. If the store is unreachable, only writes of this replica are serialized.
+//! Composio then decides between concurrent writes, as it does for writes of other programs.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::loaders::cache::shared::seal::Seal;
 use crate::replicas::Replicas;
 use crate::replicas::lease::{Lease, LeaseAttempt};
 
-/// The account, or the user and auth config of a new one, of a project.
+/// The object of a write: an account of a project, or the user and auth config of a new account.
 type Subject = (Fingerprint<Composio>, Box<str>);
 
 /// The subjects of writes in flight.
@@ -53,7 +53,8 @@ impl InFlight {
 }
 
 impl WritePermit {
-    /// Ends the right, and waits until other replicas can see that. If it is dropped instead, the lease expires.
+    /// Ends the right, and waits until other replicas can acquire it. If the permit is dropped instead, the lease
+    /// expires.
     pub(super) async fn release(mut self) {
         if let Some(lease) = self.lease.take() {
             lease.release().await;

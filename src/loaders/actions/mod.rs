@@ -1,11 +1,12 @@
-//! Actions on connected accounts: the writes of the graph, each with its checks, its invalidation and its audit line.
+//! Actions on connected accounts: the writes of the graph, with their checks, invalidations and audit lines.
 //!
 //! [`AccountActions::run`] is the entry point. It checks settings and role, reads the account as the caller sees it,
 //! and sends exactly one write. Afterwards it expires the tenant's accounts on all replicas, as a webhook does. If
-//! Composio does not confirm a write, the account is read again, and the result says what is true now ([ADR
+//! Composio does not confirm a write, the account is read again to find out whether the write took effect ([ADR
 //! 20](../../../docs/adr/0020-actions.md)).
 //!
-//! An action runs in its own task: a client that disconnects interrupts neither the write nor what follows it.
+//! An action runs in its own task, so that a client that disconnects interrupts neither the write nor the steps after
+//! it.
 
 mod in_flight;
 pub mod outcome;
@@ -45,7 +46,7 @@ use crate::telemetry::traces;
 use crate::upstream::account_writes::LinkRequest;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
-/// Longest wait until other replicas know of a change.
+/// Longest wait until other replicas have received the invalidation after a write.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The actions of all callers. Cheap to clone.
@@ -61,7 +62,7 @@ struct State {
     counts: ActionCounts,
 }
 
-/// One operation's part of an action: its caller, and what it reads through.
+/// The operation that an action belongs to.
 #[derive(Clone)]
 pub struct ActionContext {
     /// The shared data sources.
@@ -73,7 +74,7 @@ pub struct ActionContext {
 }
 
 impl AccountActions {
-    /// Actions under some settings. With other replicas, an account has one write at a time over all of them.
+    /// Creates actions with their settings. With other replicas, an account has one write at a time over all of them.
     #[must_use]
     pub fn new(settings: ActionSettings, replicas: Option<Replicas>) -> Self {
         let state = State {
@@ -84,7 +85,7 @@ impl AccountActions {
         Self { settings: Arc::new(settings), state: Arc::new(state) }
     }
 
-    /// The same actions under other settings; writes in flight, rates and counts continue.
+    /// Returns the same actions with other settings; writes in flight, rates and counts continue.
     #[must_use]
     pub fn under(&self, settings: ActionSettings) -> Self {
         Self { settings: Arc::new(settings), state: Arc::clone(&self.state) }
@@ -98,7 +99,7 @@ impl AccountActions {
     /// Runs an action and records it in the audit log.
     ///
     /// # Errors
-    /// If the action is not allowed, its user can correct something, or Composio could not be reached.
+    /// If the action is not allowed, if the user has to correct something, or if Composio could not be reached.
     pub async fn run(
         &self,
         context: ActionContext,
@@ -119,7 +120,7 @@ impl AccountActions {
         match stats.deadline().wait(UpstreamName::Composio, started).await {
             Ok(Ok(result)) => result,
             Ok(Err(_cancelled)) => Err(internal().into()),
-            // Nothing was started.
+            // The deadline had passed before the start, so nothing was sent.
             Err(late) if late.failure == UpstreamFailure::DeadlineExceeded => {
                 let result = Err(late.into());
                 self.audit(&context.caller, &late_request, &result);
@@ -189,7 +190,8 @@ impl Write<'_> {
         match self.request.account() {
             None => self.connect().await,
             Some(id) => {
-                // An account that the caller does not see is not found, whether or not a write to it is in flight.
+                // Before the permit: for an account that the caller may not see, the error does not depend on writes in
+                // flight.
                 let account = self.find(&id).await?.0;
                 let permit = self.permit(&id).await?;
                 let result = self.change(&id, account).await;
@@ -209,7 +211,7 @@ impl Write<'_> {
             return Err(internal().into());
         };
         let user_id = options.user_id.as_deref().unwrap_or_default();
-        // A repeated click would create a second account.
+        // The permit prevents a repeated click from creating a second account.
         let permit = self.permit(&format!("connect {auth_config_id} {user_id}")).await?;
         let result = self.start_link(auth_config_id, user_id, options, None).await;
         permit.release().await;
@@ -295,7 +297,7 @@ impl Write<'_> {
                 link: Some(link),
                 ..ActionResult::default()
             }),
-            // A browser must not be sent there.
+            // The URL is not safe for browsers.
             Ok(_) => Err(UpstreamError::new(UpstreamName::Composio, UpstreamFailure::BadResponse).into()),
             Err(error) if error.is_outcome_unknown() => Err(unknown(&self.request, None).into()),
             Err(error) => Err(refusal(&self.request, replaced, error)),
@@ -306,7 +308,7 @@ impl Write<'_> {
     async fn find(&self, id: &str) -> Result<(SharedAccount, bool), ActionError> {
         let mut found = self.context.sources.accounts_by_id.get(&self.reader, [Box::from(id)]).await;
         let found = found.remove(id).unwrap_or_else(|| Err(internal()))?;
-        // After an expiry, a value from before it is served only if it cannot be fetched.
+        // A value from before an expiry is never `Fresh`, and is returned only if the fetch fails.
         let is_current = found.freshness.state == FreshnessState::Fresh;
         found.value.map(|account| (account, is_current)).ok_or_else(|| not_found().into())
     }
@@ -318,12 +320,13 @@ impl Write<'_> {
             Ok((account, true)) => Err(unknown(&self.request, Some(&account)).into()),
             Err(ActionError::User(_)) if self.request.is_applied(None) => Ok(()),
             Err(error @ ActionError::User(_)) => Err(error),
-            // It could not be read, or only from a cache.
+            // It could not be read now.
             Ok((_, false)) | Err(_) => Err(unknown(&self.request, None).into()),
         }
     }
 
-    /// Records a write, and expires the tenant's accounts unless it cannot have changed or revealed anything.
+    /// Records a write. Expires the tenant's accounts, unless the write cannot have changed anything or shown that
+    /// cached data is outdated.
     async fn settle<T>(&self, asked_at: Instant, written: &Result<T, UpstreamError>) {
         self.context.stats.enter_write(self.request.action().name(), asked_at, written);
         let is_unchanged = written.as_ref().is_err_and(|error| {
@@ -341,7 +344,7 @@ impl Write<'_> {
     }
 }
 
-/// Whether a browser may be sent to the page of a sign-in.
+/// Whether a browser may be sent to the URL of a sign-in page.
 fn is_safe(link: &ConnectLink) -> bool {
     Url::parse(link.redirect_url.expose_secret()).is_ok_and(|url| is_safe_for_browsers(&url))
 }

@@ -1,4 +1,4 @@
-//! Results and errors of actions, and the meaning of Composio's refusals.
+//! Results and errors of actions. [`refusal`] maps Composio's refusals to errors.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use crate::upstream::error::{UpstreamError, UpstreamFailure};
 /// The result of an action that took effect.
 #[derive(Debug, Default)]
 pub struct ActionResult {
-    /// The changed or new account, `ca_…`; it can be read.
+    /// The changed or new account, `ca_…`.
     pub account: Option<Box<str>>,
-    /// The account that the new one is to replace.
+    /// The account that the new one replaces.
     pub replaced: Option<Box<str>>,
     /// The removed account.
     pub removed: Option<Box<str>>,
@@ -50,7 +50,7 @@ pub enum ActionRefusal {
 }
 
 impl ActionRefusal {
-    /// Error code in responses.
+    /// Returns the error code in responses.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -74,7 +74,7 @@ pub enum ActionError {
 }
 
 impl ActionError {
-    /// Code in the audit log.
+    /// Returns the code in the audit log.
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::User(error) => error.code.as_str(),
@@ -116,7 +116,7 @@ impl From<UpstreamError> for ActionError {
     }
 }
 
-/// The error of an account that does not exist for the caller.
+/// Returns the error of an account that does not exist for the caller.
 pub(super) fn not_found() -> UserError {
     UserError::new(
         UserErrorCode::NotFound,
@@ -125,7 +125,7 @@ pub(super) fn not_found() -> UserError {
     )
 }
 
-/// The error of a second action on one account.
+/// Returns the error of a second action on one account.
 pub(super) fn in_progress() -> UserError {
     UserError::new(
         UserErrorCode::ActionInProgress,
@@ -134,7 +134,7 @@ pub(super) fn in_progress() -> UserError {
     )
 }
 
-/// The error of an action that Composio did not confirm; `account` is the account as it is now, if it could be read.
+/// Returns the error of an action that Composio did not confirm. `account` is its current state, if it could be read.
 pub(super) fn unknown(request: &ActionRequest, account: Option<&ConnectedAccount>) -> UserError {
     let unconfirmed = "Composio did not confirm the action in time, so it is unknown whether it happened.";
     let status = |account: &ConnectedAccount| match account.status.kind() {
@@ -161,8 +161,8 @@ pub(super) fn unknown(request: &ActionRequest, account: Option<&ConnectedAccount
     }
 }
 
-/// The meaning of a write that Composio refused (docs/upstreams.md#composio-errors, #composio-writes). Its status
-/// decides, together with the action.
+/// Returns the error of a write that Composio refused, by status and action (docs/upstreams.md#composio-errors,
+/// #composio-writes).
 pub(super) fn refusal(request: &ActionRequest, id: Option<&str>, error: UpstreamError) -> ActionError {
     use UserErrorCode as Code;
     let Some(status) = error.status.filter(|_| !error.is_outcome_unknown()) else {

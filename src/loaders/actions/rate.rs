@@ -1,4 +1,4 @@
-//! The limit of actions per caller and minute, which each replica applies on its own.
+//! Limit of actions per caller and minute. Each replica applies it on its own.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,12 +9,12 @@ use tokio::time::Instant;
 use crate::domain::caller::{Caller, TenantFingerprints};
 use crate::domain::view::View;
 
-/// Maximum number of callers remembered. An evicted caller's actions are forgotten.
+/// Maximum number of callers with recorded actions. An evicted caller starts again from zero.
 const CALLERS_MAX: u64 = 10_000;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// One caller: its tenant, its view (the role, and the user of a MEMBER) and its name.
+/// Identity of a caller: its tenant, its view (the role, and the user of a MEMBER) and its name.
 type CallerKey = (TenantFingerprints, View, Arc<str>);
 
 /// The recent actions of each caller.

@@ -1,4 +1,4 @@
-//! An action as a client requests it, and the checks that need no upstream.
+//! An action as a client requests it, with the checks that need no upstream.
 
 use super::settings::ActionSettings;
 use crate::domain::accounts::{AccountStatus, ConnectedAccount};
@@ -80,8 +80,8 @@ impl ActionRequest {
         }
     }
 
-    /// The `ca_…` id of the account that it is about; `None` for a new one, or if the id is invalid. It becomes a part
-    /// of the URL's path, which not all ids of accounts can be.
+    /// Returns the `ca_…` id of the account. Returns `None` for a new account, and for an id that cannot be a part of a
+    /// URL's path.
     pub(super) fn account(&self) -> Option<Box<str>> {
         match self {
             Self::Connect { .. } => None,
@@ -93,7 +93,7 @@ impl ActionRequest {
         }
     }
 
-    /// Checks the arguments as far as that needs no upstream.
+    /// Runs the checks of the arguments that need no upstream.
     pub(super) fn check(&mut self, settings: &ActionSettings, view: &View) -> Result<(), UserError> {
         if !matches!(self, Self::Connect { .. }) && self.account().is_none() {
             return Err(UserError::new(
@@ -116,7 +116,7 @@ impl ActionRequest {
         }
     }
 
-    /// Whether an account is in the state that the action leads to; `None` for an account that does not exist.
+    /// Whether an account is in the state that the action leads to. `None` is an account that does not exist.
     pub(super) fn is_applied(&self, account: Option<&ConnectedAccount>) -> bool {
         let Some(account) = account else { return matches!(self, Self::Remove { .. }) };
         match self {
@@ -132,8 +132,8 @@ impl ActionRequest {
         }
     }
 
-    /// The error of an action on an account that is in the requested state already; `None` for an alias, which is sent
-    /// again.
+    /// Returns the error for an account that is already in the requested state. Returns `None` for an alias, which is
+    /// sent again.
     pub(super) fn already_applied(&self) -> Option<UserError> {
         let message = match self {
             Self::SetEnabled { enabled: true, .. } => "The account is enabled already. Nothing was changed.",
@@ -148,7 +148,7 @@ impl ActionRequest {
 }
 
 impl LinkOptions {
-    /// Checks and completes the options: a MEMBER's user is itself.
+    /// Checks the options and completes them: a MEMBER's `user_id` is its own.
     fn check(&mut self, settings: &ActionSettings, view: &View) -> Result<(), UserError> {
         if let Some(alias) = &self.alias {
             check_alias(alias)?;
@@ -180,7 +180,7 @@ impl LinkOptions {
     }
 }
 
-/// The error of a missing user id.
+/// Returns the error of a missing user id.
 pub(super) fn user_id_required(what_to_do: &'static str) -> UserError {
     UserError::new(UserErrorCode::InvalidUserId, "userId", format!("`userId` is missing. {what_to_do}"))
 }
@@ -212,7 +212,7 @@ fn check_auth_config(id: &str, settings: &ActionSettings, view: &View) -> Result
     if is_upstream_id(id) { Ok(()) } else { Err(unknown_auth_config("authConfigId")) }
 }
 
-/// The error of an auth config that does not exist.
+/// Returns the error of an auth config that does not exist.
 pub(super) fn unknown_auth_config(field: &'static str) -> UserError {
     UserError::new(
         UserErrorCode::AuthConfigNotFound,

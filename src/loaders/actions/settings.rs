@@ -32,7 +32,7 @@ impl ActionSettings {
     pub(crate) const RANGES: Ranges = &[("per_minute", 1..=1_000)];
 }
 
-/// The parts of a comma-separated list.
+/// Returns the parts of a comma-separated list.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
@@ -121,7 +121,8 @@ fn origin(text: &str) -> Result<Origin, String> {
 }
 
 impl CallbackOrigins {
-    /// Checks a callback URL, and returns it as browsers normalize it, so that what is checked is what is sent.
+    /// Checks a callback URL and returns it in the form to which browsers normalize it, so that the checked URL is the
+    /// one that is sent.
     pub(super) fn check(&self, text: &str) -> Result<Box<str>, UserError> {
         let refused = |code, message| Err(UserError::new(code, "callbackUrl", message));
         let url = Url::parse(text).ok().filter(|_| text.len() <= CALLBACK_URL_BYTES_MAX);

@@ -1,9 +1,9 @@
 //! Finds what changed in a project's accounts between two polls.
 //!
-//! The list is long, so it is not read whole: sorted by the newest change, and of all types, it is read down to the
-//! last change that was seen. A removed account leaves no trace there. Only the list's total shows that one was
-//! removed, and a walk over the whole list shows which one, if the list is not longer than a setting allows. An account
-//! is reported as removed only if such a walk did not find it.
+//! The list can be long, so only its beginning is read: sorted by the time of the last change, down to the newest
+//! change that is already known. A removed account does not appear there; only the list's total shows that one was
+//! removed. A walk over the whole list then finds which one, if the list is not longer than a setting allows. An
+//! account is reported as removed only if such a walk did not find it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) struct AccountPoller {
     sources: Arc<DataSources>,
     scan: Scan,
     pages_max: usize,
-    /// State at the last poll; `None` before the first.
+    /// State at the last poll; `None` before the first poll.
     seen: Option<Snapshot>,
 }
 
@@ -43,14 +43,14 @@ struct Snapshot {
     first_page: Arc<Page>,
     /// The known accounts, by id.
     accounts: HashMap<Box<str>, SharedAccount>,
-    /// Time of the newest known change, and the accounts that changed then.
+    /// Time of the newest known change, and the ids of the accounts that changed at that time.
     newest: Option<Timestamp>,
     newest_ids: HashSet<Box<str>>,
     /// Number of accounts.
     total: Option<u64>,
 }
 
-/// The part of the list that a poll read, newest change first.
+/// The part of the list that a poll has read, newest change first.
 struct ListHead {
     rows: Vec<SharedAccount>,
     total: Option<u64>,
@@ -58,7 +58,7 @@ struct ListHead {
 }
 
 impl AccountPoller {
-    /// A poller of the accounts that a view shows.
+    /// Creates a poller of the accounts that a view shows.
     pub(super) fn new(
         sources: Arc<DataSources>,
         credential: Credential<Composio>,
@@ -88,8 +88,8 @@ impl AccountPoller {
         }
     }
 
-    /// Reads from the beginning of the list until `is_enough`. If the first page is not enough, it is read again with
-    /// the others: rows may have moved from it to cached pages.
+    /// Reads from the beginning of the list until a row for which `is_enough` is true. If the first page has no such
+    /// row, it is read again together with the others: rows may have moved from it to later pages that are cached.
     async fn read(
         &self,
         Cached { value: first, freshness }: &Cached<Arc<Page>>,
@@ -99,7 +99,7 @@ impl AccountPoller {
         if is_end || first.items.iter().any(&is_enough) {
             return Ok(ListHead { rows: first.items.clone(), total: first.total_items, is_whole: is_end });
         }
-        // Pages that another replica read with this first page, or later, are accepted.
+        // Accepts pages that another replica fetched at the same time as this first page, or later.
         let since = self.sources.lists.upstream_cache().clock.instant(freshness.fetched_at);
         let mut walk = PageWalk::since(&self.sources.lists, &self.scan, since);
         let mut read = ListHead { rows: Vec::new(), total: first.total_items, is_whole: false };
@@ -192,7 +192,7 @@ impl AccountPoller {
         Ok(changes)
     }
 
-    /// Returns the known accounts that are missing in the whole list. Returns none if it cannot be read completely.
+    /// Returns the known accounts that are missing in the whole list; none if the list cannot be read completely.
     async fn removed(
         &self,
         seen: &Snapshot,
@@ -240,7 +240,7 @@ impl Snapshot {
         match self.accounts.get(&row.id) {
             Some(before) if is_same(before, row) => None,
             Some(before) => Some(Transition::Updated { before: Some(Arc::clone(before)), after }),
-            // Changed at the time of the newest known change, and already seen then.
+            // It changed at the time of the newest known change and was already seen then.
             None if self.newest_ids.contains(&row.id) => None,
             None if row.created_at >= self.newest => Some(Transition::Added(after)),
             None => Some(Transition::Updated { before: None, after }),
@@ -268,7 +268,7 @@ impl Snapshot {
     }
 }
 
-/// Whether an account is unchanged in the fields that subscribers observe.
+/// Whether an account has not changed in the fields that subscribers observe.
 fn is_same(before: &SharedAccount, after: &SharedAccount) -> bool {
     before.updated_at == after.updated_at
         && before.status == after.status

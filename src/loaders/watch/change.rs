@@ -1,4 +1,4 @@
-//! A change of an object, as found by comparing two polls.
+//! Changes of an object, found by comparing two polls.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub type ProviderChange = Change<Arc<ListedProvider>>;
 /// A change of a connected account.
 pub type AccountChange = Change<SharedAccount>;
 
-/// A change, as found by a poll.
+/// A change that a poll has found.
 #[derive(Debug, Clone)]
 pub struct Change<T> {
     /// Cause of the poll.
@@ -37,7 +37,7 @@ impl<T> Change<T> {
 
 /// A change whose visible part depends on the view.
 pub(super) trait ViewedChange: Sized {
-    /// The change as a view shows it; `None` if the view shows no difference.
+    /// Returns the change as a view shows it; `None` if the view shows no difference.
     fn seen_by(self: &Arc<Self>, view: &View) -> Option<Arc<Self>>;
 }
 

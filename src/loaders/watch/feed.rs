@@ -1,10 +1,10 @@
-//! Delivers the changes that one view shows: each subscriber receives every change once, in order, or an error that it
-//! missed some.
+//! Delivers the changes that one view shows. Each subscriber receives every change once and in order, or an error that
+//! it missed some.
 //!
-//! A position names the change that a subscriber received last, by random bytes. It contains no number, and no view has
-//! a position of another, so it reveals nothing about changes that the view does not show. The newest changes are
-//! stored while the feed exists: a client that reconnects with its position receives the changes after it. The feed
-//! does not wait for a slow subscriber, which gets an error instead.
+//! A [`FeedPosition`] identifies the change that a subscriber received last. The newest changes are stored while the
+//! feed exists, so a client that reconnects with its position receives the changes after it. Positions are random bytes
+//! and differ between views, so they reveal nothing about changes that the view does not show. The feed does not wait
+//! for a slow subscriber, which gets an error instead.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,29 +21,29 @@ use crate::upstream::error::UpstreamError;
 pub struct ChangeFeed<E> {
     events_max: usize,
     state: Mutex<FeedState<E>>,
-    /// The number of changes so far; closed while there are no subscribers.
+    /// Number of changes so far. The channel is closed while there are no subscribers.
     count: watch::Sender<u64>,
 }
 
 struct FeedState<E> {
     /// The newest changes, each with the position after it.
     recent: VecDeque<(Arc<E>, FeedPosition)>,
-    /// The position before the first of them.
+    /// Position before the first of them.
     start: FeedPosition,
-    /// The number of the first of them.
+    /// Number of the first of them, counted from the start of the feed.
     first: u64,
     ended: Option<UpstreamError>,
-    /// When a subscriber last left.
+    /// Time at which a subscriber last left.
     left_at: Instant,
 }
 
-/// The position after one change of a feed, or at its start.
+/// Position after one change of a feed, or at its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedPosition(u128);
 
 impl FeedPosition {
-    /// A new position. Secure random bytes: from those of `fastrand` a client could compute how many were drawn between
-    /// two positions, and so how often others' data changed.
+    /// Creates a position from secure random bytes. From positions of `fastrand`, a client could compute how many were
+    /// drawn between two of them, and so how often hidden data has changed.
     fn random() -> Self {
         let mut bytes = [0; 16];
         match getrandom::fill(&mut bytes) {
@@ -82,9 +82,9 @@ pub struct Subscriber<E> {
 pub enum FeedEvent<E> {
     /// A change.
     Change(Arc<E>),
-    /// Changes came faster than they were read, and some are lost. Nothing follows.
+    /// The subscriber read too slowly, and some changes are lost. No event follows.
     TooSlow,
-    /// The upstream cannot be read any more. Nothing follows.
+    /// The upstream cannot be read any more. No event follows.
     Ended(UpstreamError),
 }
 
@@ -103,7 +103,7 @@ impl<E> ChangeFeed<E> {
         }
     }
 
-    /// Subscribes from now on, or from a position on. `permit` counts the subscriber.
+    /// Subscribes to the changes from now on, or after a position. `permit` counts the subscriber.
     pub(super) fn subscribe(
         self: &Arc<Self>,
         permit: OwnedSemaphorePermit,
@@ -134,7 +134,7 @@ impl<E> ChangeFeed<E> {
         }
     }
 
-    /// Ends all subscriptions with an error, after the changes before it.
+    /// Ends all subscriptions with an error, after the changes that are not delivered yet.
     pub(super) fn end(&self, error: UpstreamError) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.ended.get_or_insert(error);
@@ -142,7 +142,7 @@ impl<E> ChangeFeed<E> {
         self.count.send_modify(|_| ());
     }
 
-    /// Whether there have been no subscribers for a time.
+    /// Whether there have been no subscribers for the time `linger`.
     pub(super) fn is_unused_for(&self, linger: Duration) -> bool {
         let left_at = self.state.lock().unwrap_or_else(PoisonError::into_inner).left_at;
         self.count.is_closed() && left_at.elapsed() >= linger
@@ -150,17 +150,17 @@ impl<E> ChangeFeed<E> {
 }
 
 impl<E> FeedState<E> {
-    /// The number of the next change.
+    /// Returns the number of the next change.
     fn end(&self) -> u64 {
         self.first + self.recent.len() as u64
     }
 
-    /// The position after all changes.
+    /// Returns the position after all changes.
     fn end_position(&self) -> FeedPosition {
         self.recent.back().map_or(self.start, |(_, position)| *position)
     }
 
-    /// The number of the first change after a position; `None` if the position is unknown.
+    /// Returns the number of the first change after a position; `None` if the position is unknown.
     fn number_after(&self, position: FeedPosition) -> Option<u64> {
         let positions = std::iter::once(self.start).chain(self.recent.iter().map(|(_, position)| *position));
         (self.first..).zip(positions).find_map(|(number, known)| (known == position).then_some(number))
@@ -174,7 +174,7 @@ impl<E> Drop for Subscriber<E> {
 }
 
 impl<E> Subscriber<E> {
-    /// The position after all received changes.
+    /// Returns the position after all received changes.
     #[must_use]
     pub fn position(&self) -> FeedPosition {
         self.position
@@ -200,7 +200,7 @@ impl<E> Subscriber<E> {
                     return FeedEvent::Ended(error.clone());
                 }
             }
-            // The sender lives in the feed, which this subscriber holds.
+            // The sender cannot be gone: it is a part of the feed, which this subscriber keeps alive.
             drop(self.count.changed().await);
         }
     }

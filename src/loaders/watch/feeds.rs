@@ -36,7 +36,7 @@ use crate::loaders::settings::WatchSettings;
 /// Shortest interval between two polls.
 const POLL_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
-/// The delay after a failed poll whose error has no `retry_after`.
+/// Delay after a failed poll whose error has no `retry_after`.
 const POLL_AFTER_FAILURE: Duration = Duration::from_secs(10);
 
 /// All feeds. One poller for each credential fills the feeds of all its views.
@@ -55,14 +55,14 @@ type Feeds<U, E> = Mutex<HashMap<PollerKey<U>, HashMap<View, Arc<ChangeFeed<E>>>
 type PollerKey<U> = (Fingerprint<U>, View);
 
 impl ChangeFeeds {
-    /// Without feeds; the first subscriber of each view creates its feed.
+    /// Creates a registry without feeds. The first subscriber of each view creates its feed.
     #[must_use]
     pub fn new(sources: Arc<DataSources>, settings: WatchSettings) -> Self {
         let permits = Arc::new(Semaphore::new(settings.subscribers_max));
         Self { sources, settings, permits, providers: Mutex::default(), accounts: Mutex::default() }
     }
 
-    /// Subscribes to the integrations of a caller's workspace, from now on or from a position on.
+    /// Subscribes to the integrations of a caller's workspace, from now on or after a position.
     ///
     /// # Errors
     /// If there is no key for the upstream, the position is unknown, or there are too many subscribers.
@@ -100,7 +100,7 @@ impl ChangeFeeds {
         self.subscribe(|change_feeds| &change_feeds.accounts, key, polled, after, upstream_cache, poller)
     }
 
-    /// Number of pollers: of LeadLex, and of Composio.
+    /// Returns the number of pollers: of LeadLex, then of Composio.
     pub(super) fn feeds(&self) -> [u64; 2] {
         let providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner).len();
         [providers as u64, self.accounts.lock().unwrap_or_else(PoisonError::into_inner).len() as u64]
@@ -124,7 +124,7 @@ impl ChangeFeeds {
     ) -> Result<Subscriber<W::Change>, SubscribeError> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| SubscribeError::TooMany)?;
         let mut feeds_by_poller = feeds(self).lock().unwrap_or_else(PoisonError::into_inner);
-        // A view has one feed, whichever poller fills it.
+        // A view has one feed, which either of two pollers may fill.
         for polled in [View::FULL, view.clone()] {
             if let Some(feed) = feeds_by_poller.get(&(credential, polled)).and_then(|views| views.get(&view))
             {
@@ -150,7 +150,8 @@ impl ChangeFeeds {
     }
 }
 
-/// The feeds that one poller fills. However the poller ends, they are removed and their subscriptions end.
+/// The feeds that one poller fills. When the poller ends, even by a panic, they are removed and their subscriptions
+/// end.
 struct PolledFeeds<U: Upstream, E> {
     owner: Arc<ChangeFeeds>,
     feeds: fn(&ChangeFeeds) -> &Feeds<U, E>,
@@ -159,7 +160,7 @@ struct PolledFeeds<U: Upstream, E> {
 }
 
 impl<U: Upstream, E> PolledFeeds<U, E> {
-    /// Removes feeds without subscribers. Returns whether none is left; later subscribers start another poller.
+    /// Removes feeds without subscribers. Returns whether no feed is left; later subscribers then start another poller.
     fn remove_unused(&mut self, linger: Duration) -> bool {
         let mut feeds_by_poller = (self.feeds)(&self.owner).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(views) = feeds_by_poller.get_mut(&self.key) {
@@ -195,7 +196,7 @@ impl<U: Upstream, E: ViewedChange> PolledFeeds<U, E> {
 }
 
 impl<U: Upstream, E: Send + Sync + 'static> PolledFeeds<U, E> {
-    /// Moves the feeds of views that need a poller of their own, and returns them with their pollers.
+    /// Removes the feeds of views that need their own pollers, and returns them with these pollers.
     fn split<W>(&self, poller: &W) -> Vec<(W, Self)>
     where
         W: Poller<Upstream = U, Change = E>,
@@ -285,12 +286,12 @@ async fn poll_until_unused<W: Poller>(
 async fn expired(expiries: &mut watch::Receiver<ExpiryNotice>) -> ChangeCause {
     match expiries.changed().await {
         Ok(()) => expiries.borrow().cause,
-        // The credential's state was evicted, because there are too many. The feed then polls by time only.
+        // The state of the credential was evicted from the bounded cache. The feed then polls by time only.
         Err(_) => std::future::pending().await,
     }
 }
 
-/// Whether waiting does not help: the subscriber has to resolve the error, or cannot receive the changes of its user.
+/// Whether another poll would fail too: the key is missing or rejected, or changes cannot be assigned to users.
 fn is_final(error: &UpstreamError) -> bool {
     matches!(
         error.failure,

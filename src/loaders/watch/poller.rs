@@ -20,7 +20,7 @@ pub(super) trait Poller: Send + 'static {
     type Upstream: Upstream;
     type Change: ViewedChange + Send + Sync + 'static;
 
-    /// A poller of what one view shows, if the changes that this one finds do not show which view they belong to.
+    /// Returns a poller for one view alone, if the changes that this poller finds cannot be assigned to views.
     fn for_view(&self, _view: &View) -> Option<Self>
     where
         Self: Sized,

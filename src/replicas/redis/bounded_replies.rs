@@ -1,12 +1,12 @@
 //! A connection to the server whose replies are bounded in size.
 //!
-//! The client library reads a value of any size into memory. [`BoundedReplies`] reads the protocol (RESP2) before it:
-//! a value that is longer than a limit, or that makes its reply longer than a limit, is discarded while it arrives and
-//! becomes a missing value. So one large value costs a cache miss, and no memory. A reply with too many elements, or a
-//! line without an end, is an error that closes the connection.
+//! The client library reads a value of any size into memory. [`BoundedReplies`] parses the protocol (RESP2) before the
+//! library does. It replaces a value that is longer than a limit, or that makes its reply longer than a limit, by a
+//! missing value, and discards its bytes as they arrive. One large value therefore costs a cache miss instead of
+//! memory. A reply with too many elements, or a line without an end, is an error that closes the connection.
 //!
-//! Rejected: a script that returns only the beginning of a value. It bounds what others write to the server, but not
-//! what the server sends.
+//! Rejected: a script on the server that returns only the beginning of a value. It does not protect against a faulty
+//! server.
 
 use std::io;
 use std::pin::Pin;
@@ -27,16 +27,16 @@ pub(super) const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// Longest line of the protocol: a number or an error text.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// Most elements of an array. The longest are replies to MGET.
+/// Maximum number of elements of an array. The longest are replies to MGET.
 const ELEMENTS_MAX: i64 = 10_000;
 
-/// Deepest array.
+/// Maximum depth of nested arrays.
 const DEPTH_MAX: usize = 8;
 
-/// Bytes that are read at once.
+/// Number of bytes that are read at once.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// A value that does not exist.
+/// Encoding of a missing value.
 const MISSING: &[u8] = b"$-1\r\n";
 
 /// A connection whose replies are bounded.
@@ -58,7 +58,7 @@ impl<S> BoundedReplies<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for BoundedReplies<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Self { stream, filter, chunk, passed } = self.get_mut();
-        // Values that are discarded pass nothing. The socket's share of Tokio's budget ends the loop.
+        // A discarded value passes no bytes, so reading continues. Tokio's budget for the socket ends the loop.
         while passed.is_empty() {
             let mut read = ReadBuf::new(chunk);
             ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
@@ -87,21 +87,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for BoundedReplies<S> {
     }
 }
 
-/// Passes replies on, without the values that are too long.
+/// Filter that passes replies on, without values that are too long.
 struct ReplyFilter {
     value_bytes_max: usize,
     /// The current line so far.
     line: Vec<u8>,
     /// The current value; `None` between values.
     value: Option<PartialValue>,
-    /// The number of elements that have not arrived, of each array around the current element.
+    /// Numbers of elements that have not arrived yet, for each array around the current element.
     missing: Vec<i64>,
     /// Sum of the values of the current reply.
     reply_bytes: usize,
 }
 
 struct PartialValue {
-    /// Bytes that have not arrived, with the end of the line.
+    /// Bytes that have not arrived yet, including the line end.
     left: usize,
     is_discarded: bool,
 }
@@ -173,7 +173,7 @@ impl ReplyFilter {
         Ok(())
     }
 
-    /// An element is complete, and with it perhaps the arrays around it.
+    /// Records that an element is complete, and with it perhaps the arrays around it.
     fn on_element(&mut self) {
         while let Some(missing) = self.missing.last_mut() {
             *missing -= 1;

@@ -1,9 +1,9 @@
-//! One connection to the server, shared by all commands and replaced when it is unusable.
+//! One connection to the server, shared by all commands and replaced when it becomes unusable.
 //!
 //! A connection is unusable if it broke, if nothing was received on it for [`CONNECTION_TIMEOUT`] (the peer may be gone
-//! without closing it), or if the server has become read-only: after a failover, its name mostly leads to the new
-//! primary. The next command then connects again. Connecting is a task of its own, and continues when its callers time
-//! out. Its rate is limited by the pings of [`availability`](super::super::availability).
+//! without closing it), or if the server has become read-only: after a failover, the server's name usually leads to the
+//! new primary. The next command then connects again. Connecting runs in its own task and continues if its callers time
+//! out. The pings of [`availability`](super::super::availability) limit its rate.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -17,14 +17,14 @@ use tokio::time::{Instant, timeout};
 use super::super::store::StoreError;
 use super::server::Server;
 
-/// Timeout of connecting, with TLS and authentication. A connection without a response for as long is dead: callers
-/// time out much earlier.
+/// Timeout of connecting, including TLS and authentication. A connection without a response for this time is dead,
+/// because callers time out much earlier.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Minimum age of a connection that is replaced because the server is read-only.
 const READ_ONLY_AGE_MIN: Duration = Duration::from_secs(1);
 
-/// Runs a command on a connection of its own, within the connect timeout.
+/// Runs a future within the connection timeout.
 pub(super) async fn within_timeout<T>(
     command: impl Future<Output = RedisResult<T>>,
 ) -> Result<T, StoreError> {

@@ -1,6 +1,7 @@
 //! The address of the server, and connections to it.
 //!
-//! The sockets are opened here and not by the client library, so that [`BoundedReplies`] is between them.
+//! The sockets are opened here instead of by the client library, so that [`BoundedReplies`] can filter what they
+//! receive.
 
 use std::fs;
 use std::sync::Arc;
@@ -87,7 +88,7 @@ impl Server {
         Ok(stream)
     }
 
-    /// Opens a connection for commands, within a timeout. One without a reply for as long breaks.
+    /// Opens a connection for commands within a timeout, which also applies to each of its responses.
     pub(super) async fn connect(&self, at_most: Duration) -> RedisResult<MultiplexedConnection> {
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(at_most));
         let connecting = async {
@@ -115,11 +116,11 @@ impl Server {
     }
 }
 
-/// Trusts the certificates of the file, or else those of the system.
+/// Returns a TLS configuration that trusts the certificates of the file, or the system's if no file is set.
 fn tls_config(settings: &ReplicaSettings) -> Result<ClientConfig, RedisSettingsError> {
     let mut roots = RootCertStore::empty();
     if settings.ca_file.is_empty() {
-        // Without any, the handshake fails, as with a server that they do not trust.
+        // If the system has none, the handshake fails as with an untrusted server.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     } else {
         let pem = fs::read(&settings.ca_file).map_err(|_| RedisSettingsError::Certificates)?;
