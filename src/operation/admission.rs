@@ -1,9 +1,9 @@
 //! Admission of operations: the check of their cost, and a limit on what executes at once.
 //!
-//! The limit counts complexity and not operations, because memory depends on what operations may return. Small
-//! operations have a share of their own, so that a flood of large ones does not block them. An operation that gets no
-//! permit waits briefly, since most operations end soon, and is then refused: in an unbounded queue, no request would
-//! be answered in time.
+//! The limit counts complexity instead of operations, because memory depends on the number of fields that operations
+//! may return. Small operations have their own share, so that large ones cannot block them. An operation without a
+//! permit waits briefly, because most operations end soon, and is then refused: in an unbounded queue, every request
+//! would be answered too late.
 //!
 //! Entry points: [`Admission::check`] and [`Admission::acquire`], called by the engine and by subscriptions.
 
@@ -22,10 +22,10 @@ use super::errors::GraphqlError;
 use super::prepare::PreparedOperation;
 use super::settings::LimitSettings;
 
-/// Highest complexity of a small operation: some pages of a list.
+/// Highest complexity of a small operation: a few pages of a list.
 const SMALL_MAX_COMPLEXITY: u64 = 1_000;
 
-/// Retry time of `OVERLOADED`, in which most operations end.
+/// Retry time of `OVERLOADED`. Most operations end within it.
 pub(crate) const OVERLOADED_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Limits the operations that execute at once.
@@ -53,10 +53,10 @@ impl Admission {
         }
     }
 
-    /// Computes the cost of an operation and compares it with the limits.
+    /// Computes the cost of an operation and checks it against the limits.
     ///
     /// # Errors
-    /// One for each limit that the cost exceeds.
+    /// One error for each limit that the cost exceeds.
     pub(super) fn check(&self, prepared: &PreparedOperation) -> Result<OperationCost, Vec<GraphqlError>> {
         let PreparedOperation { resolved, variables, .. } = prepared;
         let document = resolved.document.validated();
@@ -96,8 +96,9 @@ impl Admission {
         let lane = if is_small { &self.small } else { &self.large };
         match tokio::time::timeout(self.limits.wait(), lane.acquire(cost.complexity)).await {
             Ok(place) => {
-                // A cached operation runs to its end without yielding. Without this yield, large
-                // operations would queue for the processor, which knows no shares, and never here.
+                // Large operations yield once. An operation that finds its data cached never yields. Without this,
+                // large operations would use the processor one after the other and delay small ones, although they
+                // never wait for a permit.
                 if !is_small {
                     tokio::task::yield_now().await;
                 }
@@ -111,7 +112,7 @@ impl Admission {
         }
     }
 
-    /// The limit on the duration of an operation.
+    /// Returns the limit on the duration of an operation.
     pub(super) fn operation_timeout(&self) -> Duration {
         self.limits.operation_timeout()
     }
@@ -119,7 +120,7 @@ impl Admission {
     /// Runs an operation with a time limit.
     ///
     /// # Errors
-    /// `DEADLINE_EXCEEDED` if it takes longer. The operation is dropped, with everything that it waits for.
+    /// `DEADLINE_EXCEEDED` if it takes longer. The operation and all its waits are dropped.
     pub(super) async fn with_deadline<T>(
         &self,
         deadline: Deadline,

@@ -1,12 +1,15 @@
 //! Bounds on a document's depth and width, checked before fragments are expanded.
 //!
 //! The entry point is [`check`], called by [`super::document`]. A few hundred bytes of fragments that spread each other
-//! twice expand to billions of fields, and validation visits all fragments once for each operation. So the parsed
-//! document is measured before validation, each fragment once, in a time that is linear in its text.
+//! twice expand to billions of fields, and validation visits all fragments once for each operation. The parsed document
+//! is therefore measured before validation. Each fragment is measured once, so the measuring takes time linear in the
+//! text.
 //!
-//! Three costs of validation are more than linear in the text, and are part of [`Size::work`]: a fragment is checked
-//! for cycles with all that it spreads, again for each operation; a field is hashed with all fields below it, once for
-//! each level; and names are searched in the lists of variables and object members.
+//! Three costs of validation are more than linear in the text, and are part of [`Size::work`]:
+//!
+//! - A fragment is checked for cycles together with all fragments that it spreads, again for each operation.
+//! - A field is hashed together with all fields below it, once for each level.
+//! - Names are searched in the lists of variables and of object members.
 
 use std::collections::HashMap;
 
@@ -24,10 +27,10 @@ pub(crate) const MAX_SELECTIONS: usize = 10_000;
 /// Maximum work of validation for all operations of a document, in units of about 100 ns: see [`Size::work`].
 pub(crate) const MAX_WORK: usize = 100_000;
 
-/// Bytes of a name or value that cost as much as one more selection.
+/// Number of bytes of a name or value that cost as much as one more selection.
 const WEIGHT_BYTES: usize = 64;
 
-/// Comparisons of names in one unit of work.
+/// Number of comparisons of names in one unit of work.
 const NAMES_IN_UNIT: usize = 32;
 
 /// Maximum number of operations of a document.
@@ -38,15 +41,15 @@ pub(crate) const MAX_OPERATIONS: usize = 50;
 struct Size {
     depth: usize,
     selections: usize,
-    /// Selections, arguments and values, with their bytes.
+    /// Number of selections, arguments and values, plus their bytes in units of [`WEIGHT_BYTES`].
     weight: usize,
-    /// The weight, each part counted once for each level above it.
+    /// The weight, where each part counts once for each level above it.
     work: usize,
-    /// Uses of variables.
+    /// Number of uses of variables.
     variables: usize,
 }
 
-/// Why a document is too large; its `Display` is for the client.
+/// Reason why a document is too large. Its `Display` is for the client.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TooLarge {
     #[error("The operation nests selections more than {MAX_DEPTH} levels deep, fragments counted.")]
@@ -86,7 +89,7 @@ pub(crate) fn check(document: &Document) -> Result<(), TooLarge> {
         match definition {
             Definition::OperationDefinition(operation) => operations.push(operation),
             Definition::FragmentDefinition(fragment) => {
-                // A second fragment of the name is a validation error, and is measured like the first.
+                // A second fragment with the same name is a validation error. Until then it is measured like the first.
                 measure.definitions.entry(&fragment.name).or_default().push(fragment);
             }
             _ => {}
@@ -121,7 +124,8 @@ fn within_bounds(selections: usize, work: usize) -> Result<(), TooLarge> {
 
 struct Measure<'a> {
     definitions: HashMap<&'a str, Vec<&'a FragmentDefinition>>,
-    /// `None` while a fragment is being measured. If it is reached then, it spreads itself, which validation rejects.
+    /// `None` while a fragment is being measured. A fragment that is reached then spreads itself, which validation
+    /// rejects.
     sizes: HashMap<&'a str, Option<Size>>,
 }
 
@@ -171,7 +175,7 @@ impl<'a> Measure<'a> {
 }
 
 impl Size {
-    /// Adds what is nested one level deeper.
+    /// Adds the size of a selection set that is nested one level deeper.
     fn add(&mut self, inner: Self) {
         self.selections += inner.selections;
         self.weight += inner.weight;
@@ -252,7 +256,7 @@ impl Text {
             Value::Float(number) => self.name(number.as_str()),
             Value::List(items) => items.iter().for_each(|item| self.value(item)),
             Value::Object(members) => {
-                // Members of two equal objects are searched by name.
+                // Validation compares two objects by searching each member by name.
                 self.weight += members.len() * members.len() / NAMES_IN_UNIT;
                 for (name, member) in members {
                     self.name(name);

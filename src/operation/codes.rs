@@ -1,7 +1,7 @@
 //! Error codes of `extensions.code`: one list, which clients may rely on.
 //!
-//! [`Code`] is an enum and not strings in several layers, so that no code is misspelt or missing in the list. The codes
-//! of upstream failures are chosen by `UpstreamFailure::code`; a test compares both.
+//! [`Code`] is an enum instead of strings in several layers, so that no code is misspelt or missing in the list.
+//! `UpstreamFailure::code` chooses the codes of upstream failures; a test compares both lists.
 
 /// The machine-readable cause of an error. The message explains it to people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,13 +1,13 @@
-//! The cost of an operation before its execution: fields of its response, and upstream calls.
+//! The maximum cost of an operation, computed before its execution: fields of its response, and upstream calls.
 //!
-//! Both are computed from the operation and its variables alone. The computation assumes the worst case: every list
-//! is as long as it may be, nothing is cached, and rows are distributed as unevenly as possible. So an admitted
-//! operation never costs more than computed. A field's meaning follows from its type (a connection, a list by IDs),
-//! so a new field needs no entry here. Rejected: weights in the schema (`@cost`), which cannot express that two
-//! fields share one call.
+//! Both numbers are computed from the operation and its variables alone, for the worst case: every list has its maximum
+//! length, nothing is cached, and rows are distributed as unevenly as possible. An operation therefore never costs more
+//! than computed. The rules for a field follow from its type (a connection, a list by IDs), so a new field needs no
+//! entry here. Rejected: weights in the schema (`@cost`), which cannot express that two fields share one call.
 //!
-//! The cost assumes upstreams that behave as documented. Rows that a filter should have excluded, a rejected cursor,
-//! or a workspace that changed since it was read cause further calls, each under a cap of its own (`[lists]`).
+//! The computation assumes upstreams that behave as documented. Rows that a filter should have excluded, a rejected
+//! cursor, or a workspace that has changed since it was read cause further calls. Each of these has its own limit
+//! (`[lists]`).
 
 mod argument;
 mod calls;
@@ -39,7 +39,7 @@ pub(crate) struct OperationCost {
     pub(crate) upstream_calls: u64,
 }
 
-/// The cost of an operation beside its limits, as the `cost` extension of a response.
+/// The cost of an operation with its limits, as the `cost` extension of a response.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ReportedCost {
@@ -49,7 +49,7 @@ pub(crate) struct ReportedCost {
     pub(super) upstream_calls_max: u64,
 }
 
-/// A cost, and the fields that cause most of it, each with its part.
+/// A cost, and the fields that cause most of it with their parts.
 pub(crate) struct CostBreakdown<'a> {
     pub(crate) cost: OperationCost,
     pub(crate) largest_by_complexity: Option<(&'a Node<Field>, u64)>,
@@ -187,13 +187,13 @@ impl<'a> CostVisitor<'a> {
         parents.count + self.selections(&field.selection_set, &inner)
     }
 
-    /// The representations of a field, if it is `_entities`.
+    /// Returns the representations of a field, if it is `_entities`.
     fn entities(&self, field: &Field) -> Option<Rc<Representations>> {
         let argument = field.arguments.iter().find(|argument| argument.name == "representations")?;
         Some(Rc::new(Representations::of(&argument.value, self.variables)))
     }
 
-    /// Returns an argument's value, as far as the cost depends on it.
+    /// Returns the part of an argument's value that the cost depends on.
     fn argument(&self, field: &Field, name: &str) -> Argument {
         match field.arguments.iter().find(|argument| argument.name == name) {
             Some(argument) => self.value(&argument.value),

@@ -1,23 +1,23 @@
 //! The deadline of an operation.
 //!
-//! It is passed to everything that waits for an upstream. What has not arrived by then is null with an error at its
-//! own field, and the rest of the response is kept. So that there is time to build that response, waits end a little
-//! before the operation does. An operation that still runs at its end is dropped.
+//! All waits for upstreams end at [`Deadline::waits`]. A field whose data has not arrived by then is null with an
+//! error, and the other fields are returned. The operation itself ends a little later, so that there is time to build
+//! the response. An operation that still runs at that time is dropped.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Divisor of the time limit: the last part is reserved for building the response.
+/// Divisor of the time limit. The last part is reserved for building the response.
 const RESPONSE_PART: u32 = 50;
 
-/// Time limit of an operation without limits: longer than any wait.
+/// Time limit of an operation without a limit: longer than any wait.
 const NO_LIMIT: Duration = Duration::from_secs(86_400);
 
-/// The deadline of one operation, from the point of view of its client.
+/// The deadline of one operation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
-    /// The end of its waits for upstreams.
+    /// Time at which waits for upstreams end.
     pub(super) waits: Instant,
     /// Time at which the operation is dropped.
     pub(super) ends: Instant,

@@ -1,9 +1,9 @@
 //! Validation of documents, cached by their text.
 //!
 //! The entry point is [`Documents::validate`]. apollo-compiler validates, because async-graphql's validation accepts
-//! documents that graphql-js rejects (nullable variables in non-null positions, conflicting fields). Of async-graphql,
-//! only the parser is used, because its executor needs its own syntax tree. Both trees are cached, so a known text
-//! costs one lookup.
+//! documents that graphql-js rejects (nullable variables in non-null positions, conflicting fields). async-graphql's
+//! parser is used too, because its executor needs its own syntax tree. Both trees are cached, so a known text costs one
+//! lookup.
 
 use std::sync::Arc;
 
@@ -30,14 +30,14 @@ use super::syntax_errors;
 use super::variable_positions;
 use crate::loaders::cache::bounded_map::BoundedMap;
 
-/// Memory of a cached result per byte of its text: both syntax trees, measured on introspection queries and on queries
-/// of lists, rounded up.
+/// Memory of a cached result per byte of its text, for both syntax trees. Measured on introspection queries and on
+/// queries of lists, rounded up.
 const BYTES_PER_TEXT_BYTE: usize = 64;
 
-/// The memory of a cached result apart from its text.
+/// Memory of a cached result apart from its text.
 const BYTES_PER_RESULT: usize = 2048;
 
-/// The memory of one error of a rejected document. Its syntax trees are not cached.
+/// Memory of one error of a rejected document, whose syntax trees are not cached.
 const BYTES_PER_ERROR: usize = 512;
 
 /// A document that is valid against the schema.
@@ -57,21 +57,21 @@ pub(crate) struct Documents {
     results: BoundedMap<Arc<str>, ValidationResult>,
 }
 
-/// The schema for validation is itself invalid.
+/// Error: the schema itself is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("the schema is not valid: {0}")]
 pub struct InvalidSchema(String);
 
 impl Documents {
-    /// A validator for the schema that `sdl` defines, without configured limits. Introspection shows the schema that
-    /// `published_sdl` defines. Its cache takes at most `limit_bytes`.
+    /// Creates a validator for the schema that `sdl` defines, without configured limits. Introspection shows the schema
+    /// that `published_sdl` defines. The cache takes at most `limit_bytes`.
     pub(crate) fn new(sdl: &str, published_sdl: &str, limit_bytes: u64) -> Result<Self, InvalidSchema> {
         let schema = Arc::new(introspection::schema(sdl).map_err(InvalidSchema)?);
         let introspection = Arc::new(Introspection::new(published_sdl).map_err(InvalidSchema)?);
         Ok(Self { schema, introspection, limits: None, results: Self::cache(limit_bytes) })
     }
 
-    /// A validator for the same schema with limits, and with an empty cache.
+    /// Creates a validator for the same schema with limits and an empty cache.
     pub(crate) fn with_limits(&self, limits: LimitSettings) -> Self {
         let results = Self::cache(self.limit_bytes());
         let (schema, introspection) = (Arc::clone(&self.schema), Arc::clone(&self.introspection));
@@ -88,12 +88,12 @@ impl Documents {
         })
     }
 
-    /// The approximate weight of the cached results, in bytes.
+    /// Returns the approximate weight of the cached results, in bytes.
     pub(crate) fn weight_bytes(&self) -> u64 {
         self.results.weight_bytes()
     }
 
-    /// The limit on the weight of the cached results, in bytes.
+    /// Returns the limit on the weight of the cached results, in bytes.
     pub(crate) fn limit_bytes(&self) -> u64 {
         self.results.limit_bytes()
     }
@@ -103,12 +103,12 @@ impl Documents {
         self.results.clear();
     }
 
-    /// The schema that documents are validated against.
+    /// Returns the schema that documents are validated against.
     pub(crate) fn schema(&self) -> &Valid<Schema> {
         &self.schema
     }
 
-    /// The schema that introspection shows.
+    /// Returns the schema that introspection shows.
     pub(crate) fn introspection(&self) -> &Introspection {
         &self.introspection
     }
@@ -158,8 +158,8 @@ impl Documents {
         Ok(Document { validated, executable })
     }
 
-    /// The error of a text that cannot be parsed. There is one: the parser's further errors follow from the first. If
-    /// the text only has too many tokens, that is the error.
+    /// Returns the error of a text that cannot be parsed. Only one is returned, because the parser's further errors
+    /// follow from the first. If the text has too many tokens, that is the error.
     fn parse_errors(&self, text: &str, found: &DiagnosticList) -> Vec<GraphqlError> {
         let is_too_long = found.iter().any(|one| one.error.to_string().contains("token limit reached"));
         match &self.limits {
@@ -177,7 +177,7 @@ impl Documents {
         }
     }
 
-    /// Whether messages may name parts of the schema that the document does not.
+    /// Whether messages may suggest names of the schema that the document does not contain.
     pub(super) fn suggests(&self) -> bool {
         self.limits.as_ref().is_none_or(|limits| limits.suggestions)
     }
@@ -234,8 +234,8 @@ impl Document {
     }
 }
 
-/// Whether an error only repeats another. apollo-compiler drops an unknown field and then reports an empty selection if
-/// it was the only one. In the document, a field with a selection ends with its brace.
+/// Whether an error only repeats another. apollo-compiler drops an unknown field, and reports an empty selection if it
+/// was the only one. In the document, such a field's selection ends with a brace.
 fn is_echo(one: &Diagnostic<'_, DiagnosticData>) -> bool {
     let text = || {
         let at = one.error.location()?;
@@ -254,9 +254,9 @@ fn graphql_error(code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlErr
                 syntax_errors::in_plain_words(message.trim_start_matches("syntax error: "))
             )
         }
-        // The message in graphql-js's wording would repeat the literal, which may be a secret in the wrong place.
+        // The compatible message would repeat the literal, which may be a secret in the wrong place.
         (_, Some("UnsupportedValueType")) => one.error.to_string(),
-        // That wording would name the object's type as the field's type.
+        // The compatible message would name the object's type as the field's type.
         (_, Some("MissingSubselection")) => match message.split_once(" of type ") {
             Some((field, _)) => {
                 let name = field.trim_start_matches("Field ").trim_matches('"');

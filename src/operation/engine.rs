@@ -32,9 +32,9 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::requests::Made;
 use crate::telemetry::traces;
 
-/// Requests up to this size are joined with equal ones, and their responses cached. An execution that others may join
-/// continues after its client has disconnected and holds its request meanwhile; without this limit, clients could
-/// use that to get around the limit on memory for request bodies.
+/// Maximum size of a request that may share its execution with equal requests and whose response may be cached. A
+/// shared execution continues after its client has disconnected, and holds the request in memory until then. Without
+/// this limit, clients could use that to get around the limit on memory for request bodies.
 const SHARED_REQUEST_MAX_BYTES: usize = 64 * 1024;
 
 /// Runs operations. Cheap to clone.
@@ -48,8 +48,8 @@ pub struct OperationEngine {
 }
 
 impl OperationEngine {
-    /// An engine without limits on operations; [`Self::with_limits`] adds them. Its caches stay within `shares`;
-    /// `clock` must be the executor's clock.
+    /// Creates an engine without limits on operations; [`Self::with_limits`] adds them. Its caches stay within
+    /// `shares`; `clock` must be the executor's clock.
     ///
     /// # Errors
     /// If apollo-compiler cannot read the executor's schema, which is a bug in Switchboard.
@@ -73,7 +73,7 @@ impl OperationEngine {
         Ok(engine.measured())
     }
 
-    /// Adds limits. The cost of lists is read from their settings.
+    /// Adds limits. The settings of connections and lists determine the cost of operations.
     #[must_use]
     pub fn with_limits(
         mut self,
@@ -99,8 +99,8 @@ impl OperationEngine {
         self
     }
 
-    /// Adds documents that clients can name. Trusted documents that are invalid are refused when they are requested,
-    /// and listed by [`Self::invalid_trusted_documents`].
+    /// Adds documents that clients can name. An invalid trusted document is refused when it is requested;
+    /// [`Self::invalid_trusted_documents`] lists them.
     #[must_use]
     pub fn with_documents(mut self, settings: &DocumentSettings, trusted: Option<TrustedDocuments>) -> Self {
         self.preparer.persisted = Arc::new(PersistedDocuments::new(settings, trusted));
@@ -115,13 +115,13 @@ impl OperationEngine {
         self
     }
 
-    /// The metrics of this engine.
+    /// Returns the metrics of this engine.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.preparer.metrics
     }
 
-    /// The trusted documents that are invalid: each by its id and with its first error, ordered by id.
+    /// Returns the invalid trusted documents: each one's id and first error, ordered by id.
     #[must_use]
     pub fn invalid_trusted_documents(&self) -> Vec<(String, String)> {
         let trusted = self.preparer.persisted.trusted().into_iter().flat_map(TrustedDocuments::all);
@@ -152,13 +152,13 @@ impl OperationEngine {
         self
     }
 
-    /// All cached responses, each with its key.
+    /// Returns all cached responses with their keys as text, for tests that search them for secrets.
     #[must_use]
     pub fn dump(&self) -> Vec<(String, bytes::Bytes)> {
         self.responses.dump()
     }
 
-    /// Runs one operation to its response. It never fails: errors are in the response.
+    /// Runs one operation and returns its response. Errors are a part of the response.
     pub async fn run(
         &self,
         request: OperationRequest,
@@ -184,7 +184,8 @@ impl OperationEngine {
             resolved.note_in_trace();
         }
         let PendingOperation { request, document, .. } = &pending;
-        // Only ADMINs may see the upstream calls of a request. A cached response has none to show.
+        // Only ADMINs may see the upstream calls of a request. A traced request bypasses the response cache, because a
+        // cached response makes no calls.
         let is_traced = request.asks_for_trace() && caller.view().is_full();
         let key = if is_traced { None } else { ResponseKey::of(&document.text, request, &caller) };
         let key = key.map(Arc::new);
@@ -214,15 +215,16 @@ impl OperationEngine {
             let (engine, asker) = (self.clone(), caller.clone());
             let execution = async move { engine.admit(prepared, asker, false, deadline).await };
             let (response, source) = self.responses.get(key, revision, execution.boxed()).await;
-            // The joined execution ran out of its own time. This request has time left, so it tries again.
+            // The joined execution had an earlier deadline and ran out of time. This request has time left, so it tries
+            // again.
             if source != ValueSource::Joined || !response.is_late || deadline.is_over() {
                 return response.of(&label);
             }
         }
     }
 
-    /// Executes an operation within the limits, if there are any. It is refused if it costs too much or there is no
-    /// permit in time, and cancelled at its deadline.
+    /// Executes an operation within the limits, if there are any. The operation is refused if it costs too much or gets
+    /// no permit in time, and is cancelled at its deadline.
     async fn admit(
         &self,
         prepared: PreparedOperation,
@@ -256,7 +258,7 @@ impl OperationEngine {
         (response.of(&label), parts)
     }
 
-    /// Executes an operation. Also returns the age of the data in the response.
+    /// Executes an operation. Returns its response and the freshness of the data in it.
     async fn execute(
         &self,
         prepared: PreparedOperation,
@@ -266,7 +268,7 @@ impl OperationEngine {
     ) -> (OperationResponse, Option<Freshness>) {
         let (stats, view) = (Arc::new(stats), caller.view());
         let introspected = prepared.introspected();
-        // A panic ends one operation and not its connection. Its state is dropped with the future.
+        // A panic ends this operation and not its connection. The operation's state is dropped with the future.
         let executed = self.executor.execute(prepared.into_request(), caller, Arc::clone(&stats));
         let mut response = match AssertUnwindSafe(executed).catch_unwind().await {
             Ok(mut executed) => {

@@ -1,9 +1,9 @@
 //! The errors of a response: masked, and merged by their cause.
 //!
-//! The entry point is [`masked_and_merged`]. Resolvers raise [`FieldError`]s, which arrive as the source of
+//! The entry point is [`masked_and_merged`]. Resolvers return [`FieldError`]s, which arrive as the source of
 //! async-graphql's errors. An error without such a source is not meant for clients (the library's `?` operator would
-//! expose any error's text), so it becomes `INTERNAL`. This happens after execution and not in an extension of the
-//! library, because a single extension doubles the execution time.
+//! expose any error's text), so it becomes `INTERNAL`. Rejected: masking in an extension of the library, because a
+//! single extension doubles the execution time.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -18,16 +18,16 @@ use crate::graphql::errors::FieldError;
 use crate::loaders::actions::outcome::ActionRefusal;
 use crate::upstream::error::UpstreamError;
 
-/// The maximum number of listed errors of a document.
+/// Maximum number of errors that are listed for a document.
 const ERRORS_LISTED: usize = 10;
 
-/// The maximum length of an error message, in bytes: it can repeat names from the document.
+/// Maximum length of an error message, in bytes. A message can repeat names from the document.
 const MESSAGE_BYTES: usize = 300;
 
-/// The maximum number of paths in `extensions.paths`; `extensions.count` has the total.
+/// Maximum number of paths in `extensions.paths`; `extensions.count` has the total.
 const PATHS_NAMED: usize = 100;
 
-/// The message of every internal error.
+/// Message of every internal error.
 const MASKED: &str = "Something went wrong in Switchboard.";
 
 /// An entry of a response's `errors`.
@@ -78,13 +78,13 @@ fn is_one(count: &usize) -> bool {
 }
 
 impl GraphqlError {
-    /// An error of the request, or of this layer itself.
+    /// Creates an error of the request, or of this layer.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self::coded(code.as_str(), message)
     }
 
-    /// The error that replaces every error that clients may not see.
+    /// Creates the error that replaces every error that clients may not see.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(Code::Internal, MASKED)
@@ -176,7 +176,7 @@ fn millis(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Identity of an error, so that a call that failed under twenty parents is reported once.
+/// Identity of an error. A call that failed under twenty parents is one error with twenty paths.
 #[derive(PartialEq, Eq, Hash)]
 struct Cause {
     code: &'static str,
@@ -196,7 +196,7 @@ impl Cause {
     }
 }
 
-/// Masks the errors of an execution, and merges them by cause in the order of their first positions.
+/// Masks the errors of an execution and merges those with the same cause, in the order of their first positions.
 pub(crate) fn masked_and_merged(mut errors: Vec<ServerError>) -> Vec<GraphqlError> {
     // The executor reports errors in the order of their occurrence, which differs between runs.
     errors.sort_by_cached_key(position);
@@ -263,10 +263,10 @@ pub(super) fn first_errors(
     listed
 }
 
-/// The maximum length of a client's value that a message repeats, in characters. Such messages go to the client only.
+/// Maximum length of a client's value that a message repeats, in characters. Such messages go to the client only.
 pub(super) const VALUE_CHARS_MAX: usize = 40;
 
-/// The beginning of a text.
+/// Returns the beginning of a text, with an ellipsis if it is shortened.
 pub(super) fn shortened_to(chars_max: usize, text: &str) -> String {
     match text.char_indices().nth(chars_max) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),

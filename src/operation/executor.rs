@@ -1,4 +1,4 @@
-//! The [`Executor`] interface between the engine and the schema, implemented by [`Graph`].
+//! The [`Executor`] trait between the engine and the schema. [`Graph`] implements it.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::telemetry::metrics::Metrics;
 
 /// Executes operations: the [`Graph`], or in tests a schema that fails on demand.
 pub trait Executor: Send + Sync + 'static {
-    /// The schema in GraphQL's schema definition language.
+    /// Returns the schema in GraphQL's schema definition language.
     fn sdl(&self) -> String;
 
-    /// The schema that introspection shows. By default, the whole schema.
+    /// Returns the schema that introspection shows. By default, the whole schema.
     fn published_sdl(&self) -> String {
         self.sdl()
     }
@@ -35,20 +35,20 @@ pub trait Executor: Send + Sync + 'static {
         stats: Arc<OperationStats>,
     ) -> BoxFuture<'_, Response>;
 
-    /// The revision of data of the caller's tenant. While the revision of what a response depends on is unchanged, and
-    /// until the time at which the freshness of that data changes, an operation returns the same response.
+    /// Returns the revision of the caller's data in the groups `of`. An operation returns the same response while the
+    /// revision of its [`Dependencies`] is unchanged, until the time at which the freshness of that data changes.
     fn revision(&self, caller: &Caller, of: Dependencies) -> Revision;
 
     /// Expires a tenant's accounts, so that they are fetched again before they are served.
     fn accounts_changed(&self, _: &Tenant) {}
 
-    /// The metrics of its operations. By default, metrics that are never read.
+    /// Returns the metrics of its operations. By default, metrics that are never read.
     fn metrics(&self) -> Metrics {
         Metrics::default()
     }
 
-    /// Subscribes to the changes of a subscription's root field, from now on or from a position. Not called for schemas
-    /// without subscriptions.
+    /// Subscribes to the changes of a subscription's root field, from now on or after a position. Not called for
+    /// schemas without subscriptions.
     ///
     /// # Errors
     /// If there is no credential for the upstream, the position is unknown, or there are too many subscribers.
@@ -68,7 +68,7 @@ pub trait Executor: Send + Sync + 'static {
     }
 }
 
-/// The changes that a subscription receives.
+/// Source of the changes that a subscription receives.
 pub enum EventSource {
     /// Changes of integrations.
     Providers(Subscriber<ProviderChange>),

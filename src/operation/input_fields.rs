@@ -1,7 +1,7 @@
-//! Checks that each input object has each of its fields once (specification, 5.6.3 "Input Object Field Uniqueness").
+//! Checks that no field of an input object is repeated (specification, 5.6.3 "Input Object Field Uniqueness").
 //!
-//! apollo-compiler 1.33 does not check this. Of two values, a check may read one and the executor the other, which
-//! would allow a filter to bypass the check.
+//! apollo-compiler 1.33 does not check this. Of two values, one component could check the first and the executor use
+//! the second, which would bypass the check of a filter.
 
 use std::collections::HashSet;
 
@@ -41,7 +41,7 @@ struct InputFieldVisitor<'a> {
 }
 
 impl InputFieldVisitor<'_> {
-    /// The parser limits the depth, which bounds the recursion.
+    /// Visits selections. The parser limits their depth, which bounds the recursion.
     fn selections(&mut self, selections: &[Selection]) {
         for selection in selections {
             match selection {

@@ -1,11 +1,13 @@
 //! Introspection (specification, 4), answered from the schema's text.
 //!
 //! async-graphql's introspection differs from the specification: `interfaces` of an interface is null, a null or absent
-//! `includeDeprecated` fails, the unused `Float` is listed, and `description` describes `__Schema` itself. So it never
-//! executes introspection. [`reserve`] replaces each introspection field of the executed tree by a `__typename`, which
-//! holds its place in the response and respects `@skip` and `@include`; [`Introspection::fill`] puts the result there.
+//! `includeDeprecated` fails, the unused `Float` is listed, and `description` describes `__Schema` itself. It is
+//! therefore never executed. [`reserve`] replaces each introspection field of the executed tree by a `__typename`,
+//! which reserves its position in the response and respects `@skip` and `@include`. [`Introspection::fill`] then
+//! inserts the result there.
 //!
-//! Entry point: [`Introspection`]. The [`resolvers`] know the schema; this file knows documents.
+//! Entry point: [`Introspection`]. This file executes selections; [`resolvers`] returns the values of the schema's
+//! objects.
 
 mod resolvers;
 
@@ -24,7 +26,7 @@ const ONE_OF: &str = "
 \"Indicates exactly one field must be supplied and this field must not be `null`.\"
 directive @oneOf on INPUT_OBJECT";
 
-/// Reads a schema, with the introspection fields that apollo-compiler lacks.
+/// Parses a schema, and adds the introspection fields that apollo-compiler lacks.
 ///
 /// # Errors
 /// If the text is not a valid schema.
@@ -54,8 +56,8 @@ fn is_introspection(field: &str) -> bool {
     matches!(field, "__schema" | "__type")
 }
 
-/// Replaces the introspection fields of a valid document by fields of the same response key that cost nothing. Only
-/// the root of a query has such fields.
+/// Replaces the introspection fields of a valid document by cheap fields with the same response key. Only the root of a
+/// query has introspection fields.
 pub(crate) fn reserve(document: &mut executed::ExecutableDocument) {
     match &mut document.operations {
         executed::DocumentOperations::Single(operation) => reserve_in(&mut operation.node.selection_set),
@@ -88,7 +90,7 @@ pub(crate) struct Introspection {
 }
 
 impl Introspection {
-    /// Introspection of the schema that `sdl` defines.
+    /// Creates the introspection of the schema that `sdl` defines.
     ///
     /// # Errors
     /// If the text is not a valid schema.
@@ -96,7 +98,7 @@ impl Introspection {
         schema(sdl).map(|schema| Self { schema })
     }
 
-    /// Puts the results of an operation's introspection fields into its response.
+    /// Inserts the results of an operation's introspection fields into its response.
     pub(crate) fn fill(
         &self,
         document: &ExecutableDocument,
@@ -126,7 +128,8 @@ struct Execution<'a> {
 type Fields<'a> = Vec<&'a Node<Field>>;
 
 impl<'a> Execution<'a> {
-    /// `CollectFields`. All introspection types are object types, so that each fragment of a valid document applies.
+    /// `CollectFields` of the specification. All introspection types are object types, so each fragment of a valid
+    /// document applies.
     fn collect(&self, sets: impl IntoIterator<Item = &'a SelectionSet>) -> IndexMap<&'a str, Fields<'a>> {
         let mut collected = IndexMap::default();
         let mut visited = HashSet::default();
@@ -167,7 +170,7 @@ impl<'a> Execution<'a> {
         condition("skip") != Some(true) && condition("include") != Some(false)
     }
 
-    /// The value of a Boolean argument; none for null and for a variable that was left out.
+    /// Returns the value of a Boolean argument; `None` for null and for a variable without a value.
     fn boolean(&self, value: &apollo_compiler::ast::Value) -> Option<bool> {
         match (value, value.as_variable().and_then(|name| self.variables.get(name.as_str()))) {
             (_, Some(Value::Boolean(boolean))) => Some(*boolean),
@@ -175,7 +178,7 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// The value of a text argument.
+    /// Returns the value of a string argument.
     fn text(&self, value: &'a apollo_compiler::ast::Value) -> Option<&'a str> {
         match (value, value.as_variable().and_then(|name| self.variables.get(name.as_str()))) {
             (_, Some(Value::String(text))) => Some(text),
@@ -190,7 +193,7 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// `CompleteValue`, with the selections of all fields of one response key merged.
+    /// `CompleteValue` of the specification, with the selections of all fields of one response key merged.
     fn complete(&self, resolved: Resolved<'a>, fields: &Fields<'a>) -> Value {
         match resolved {
             Resolved::Leaf(value) => value,

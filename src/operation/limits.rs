@@ -1,8 +1,8 @@
 //! Limits that depend on the document only: depth, aliases, directives, and introspection.
 //!
-//! [`check`] is the entry point; its errors are cached with the validation result. [`super::bounds`] runs before and
-//! guarantees that fragments can be expanded, as they are here: only executed fields count. [`super::cost`] covers what
-//! depends on variables too.
+//! [`check`] is the entry point; its errors are cached with the validation result. Fragments are expanded, so a field
+//! counts once for each time that it is executed. [`super::bounds`] runs before and guarantees that the expansion is
+//! small. [`super::cost`] covers limits that also depend on variables.
 
 use apollo_compiler::ExecutableDocument;
 use apollo_compiler::Node;
@@ -14,11 +14,12 @@ use super::codes::Code;
 use super::errors::GraphqlError;
 use super::settings::LimitSettings;
 
-/// Maximum nesting of introspection lists, as in graphql-js (`MaxIntrospectionDepthRule`). The query of every tool has
-/// two, and each further list multiplies the response by its length.
+/// Maximum nesting of introspection lists, as in graphql-js (`MaxIntrospectionDepthRule`). The queries of common tools
+/// nest two, and each further list multiplies the response by its length.
 const INTROSPECTION_LISTS: usize = 2;
 
-/// Introspection fields that are lists, without `types`, which contains all others, and lists without fields of types.
+/// Introspection fields that are lists and can be nested. `types`, the root of them all, does not count, and neither do
+/// lists whose items have no types.
 const NESTING_LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"];
 
 /// Returns the first exceeded limit of each kind, over all operations of a document that passed `bounds`.
@@ -39,7 +40,7 @@ struct LimitVisitor<'a> {
     introspection: Option<&'a Node<Field>>,
 }
 
-/// The position of a selection set in the response.
+/// Nesting of a selection set.
 #[derive(Clone, Copy)]
 struct Place {
     /// The number of enclosing fields.

@@ -1,9 +1,9 @@
 //! Input coercion of literals (specification, 3.5 and 3.10 to 3.12).
 //!
-//! async-graphql reads a literal by its own rules: an ID above 64 bits, `-0` for an Int and `\u{…}` in a string fail
-//! inside a resolver, as a fault of this server. So each argument of the executed tree is replaced by the value that
-//! apollo-compiler read and validated, coerced to the argument's type. Entry points: [`coerce_arguments`] for a
-//! document, [`coerce`] for one value. Variables are coerced by [`super::variables`].
+//! async-graphql converts literals by its own rules: an ID above 64 bits, `-0` for an Int and `\u{…}` in a string fail
+//! inside a resolver, as if the server had failed. Each argument of the executed tree is therefore replaced by the
+//! value that apollo-compiler has parsed and validated, coerced to the argument's type. Entry points:
+//! [`coerce_arguments`] for a document, [`coerce`] for one value. [`super::variables`] coerces variables.
 
 use apollo_compiler::ast::{Type, Value as Literal};
 use apollo_compiler::executable::{Argument, Field, Selection, SelectionSet};
@@ -75,7 +75,7 @@ pub(crate) fn coerce(schema: &Schema, ty: &Type, literal: &Literal) -> Value {
         (Literal::List(items), Type::List(item) | Type::NonNullList(item)) => {
             Value::List(items.iter().map(|literal| coerce(schema, item, literal)).collect())
         }
-        // A lone value stands for a list of one (specification, 3.12).
+        // A single value is coerced to a list of one (specification, 3.12).
         (_, Type::List(item) | Type::NonNullList(item)) => Value::List(vec![coerce(schema, item, literal)]),
         (Literal::Enum(name), _) => Value::Enum(Name::new(name)),
         (Literal::Boolean(boolean), _) => Value::Boolean(*boolean),
@@ -84,7 +84,7 @@ pub(crate) fn coerce(schema: &Schema, ty: &Type, literal: &Literal) -> Value {
             Value::String(source_text(literal))
         }
         (Literal::Int(_) | Literal::Float(_), _) => number(&source_text(literal)),
-        // Only a custom scalar takes a list here.
+        // Only a custom scalar can be a list here.
         (Literal::List(items), _) => {
             Value::List(items.iter().map(|literal| coerce(schema, ty, literal)).collect())
         }
@@ -103,7 +103,7 @@ pub(crate) fn coerce(schema: &Schema, ty: &Type, literal: &Literal) -> Value {
     }
 }
 
-/// Returns a number as the document writes it.
+/// Returns a number as it is written in the document.
 fn source_text(literal: &Literal) -> String {
     match literal {
         Literal::Int(number) => number.as_str().to_owned(),
@@ -117,7 +117,7 @@ fn number(text: &str) -> Value {
     let whole = text.parse::<i64>().map(Number::from);
     match whole.or_else(|_| text.parse::<Number>()) {
         Ok(number) => Value::Number(number),
-        // Validation has refused what does not fit its type; a custom scalar gets the text.
+        // Validation has refused numbers that do not fit their type. A custom scalar gets the text.
         Err(_) => Value::String(text.to_owned()),
     }
 }

@@ -1,10 +1,10 @@
 //! Documents that clients name instead of sending them: resolves the text of a request.
 //!
-//! There are two kinds. *Trusted* documents come with the deployment ([`trusted`]); in `enforce` mode, nothing else
-//! is executed. *Automatic* documents are registered by clients under their hash (Apollo's automatic persisted
-//! queries, which urql supports too). They shorten requests and protect nothing. Each tenant has its own, because a
-//! shared pool would reveal to one tenant what another has registered. This step precedes validation, so that a
-//! mutation by GET is refused however it is named.
+//! There are two kinds. *Trusted* documents come with the deployment ([`trusted`]); in `enforce` mode, no other
+//! document is executed. *Automatic* documents are registered by clients under their hash (Apollo's automatic persisted
+//! queries, which urql supports too). They shorten requests but do not restrict them. Each tenant has its own, because
+//! a shared pool would reveal to one tenant what another has registered. This step precedes validation, so that a
+//! mutation by GET is refused however its document is named.
 //!
 //! A request names a document by `documentId` (GraphQL over HTTP, appendix "Persisted Documents": `sha256:…`, or an
 //! ID of a manifest) or by `extensions.persistedQuery.sha256Hash`.
@@ -34,7 +34,7 @@ const BY_HASH: &str = "sha256:";
 /// Overhead of an entry in bytes: three hashes, and the cache's own data.
 const BYTES_PER_ENTRY: usize = 320;
 
-/// The number of distinct untrusted documents to remember as logged. Beyond it, the oldest are logged again.
+/// Maximum number of untrusted documents that are remembered as logged. Beyond it, the oldest are logged again.
 const LOGGED: u64 = 10_000;
 
 /// The text of a request's document, and how it was found.
@@ -45,8 +45,8 @@ pub(crate) struct ResolvedDocument {
     store_as: Option<RegisteredKey>,
 }
 
-/// The key of an automatic document: the credentials that it was registered with, and its hash. So a tenant cannot
-/// find out which documents others use, and a hash cannot run a document that only another tenant has sent.
+/// Key of an automatic document: the credentials that it was registered with, and its hash. A tenant therefore cannot
+/// find out which documents others use, and a hash cannot execute a document that only another tenant has sent.
 type RegisteredKey = (TenantFingerprints, Hash);
 
 fn registered_key(tenant: &Tenant, hash: Hash) -> RegisteredKey {
@@ -68,7 +68,7 @@ impl PersistedDocuments {
                 u32::try_from(text.len().saturating_add(BYTES_PER_ENTRY)).unwrap_or(u32::MAX)
             };
             let cache = Cache::builder().max_capacity(settings.automatic_limit_bytes).weigher(weigh);
-            // Eviction by age: with eviction by frequency, a full cache would reject each new document again and again.
+            // Evicts by age. With eviction by frequency, a full cache would reject each new document again and again.
             cache.eviction_policy(EvictionPolicy::lru()).build()
         });
         let trusted = trusted.map(|trusted| (trusted, settings.mode));
@@ -97,7 +97,8 @@ impl PersistedDocuments {
     /// Returns the document text of a request.
     ///
     /// # Errors
-    /// If it names an unknown document, names it incorrectly, or sends one that is not trusted.
+    /// If the request names an unknown document, has a malformed name or a wrong hash, or sends a document that is not
+    /// trusted.
     pub(crate) fn resolve(
         &self,
         request: &mut OperationRequest,
@@ -122,8 +123,8 @@ impl PersistedDocuments {
         }
     }
 
-    /// Stores a valid document under the hash of its request. An invalid one is not stored: it would only displace
-    /// others.
+    /// Stores a valid document under the hash that it was sent with. Invalid ones are not stored, because they would
+    /// displace others.
     pub(crate) fn store(&self, document: &ResolvedDocument) {
         if let (Some(automatic), Some(left)) = (&self.automatic, document.store_as) {
             automatic.insert(left, Arc::clone(&document.text));
@@ -189,7 +190,8 @@ impl PersistedDocuments {
         matches!(self.trusted, Some((_, DocumentMode::Enforce)))
     }
 
-    /// Logs once for each document that it is not trusted. Logs its hash, because the text may contain data.
+    /// Logs that an untrusted document was run, once for each document. The log has its hash, because the text may
+    /// contain data.
     fn log(&self, hash: Hash) {
         if self.logged.get(&hash).is_none() {
             self.logged.insert(hash, ());

@@ -1,8 +1,8 @@
 //! Prepares a request for execution.
 //!
-//! A [`PendingOperation`] is a request whose document is known. Its operation is resolved at most once, when it is
-//! first needed: a response cache hit needs none. A [`PreparedOperation`] also has coerced variables and holds all that
-//! admission and execution need.
+//! A [`PendingOperation`] is a request whose document's text is known. The text is validated and its operation resolved
+//! only when needed: a response cache hit needs neither. A [`PreparedOperation`] also has coerced variables, and is
+//! complete for admission and execution.
 
 use std::sync::{Arc, OnceLock};
 
@@ -25,10 +25,10 @@ use crate::domain::caller::Tenant;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::requests::Operation;
 
-/// Which operations a transport allows.
+/// The operations that a transport allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransportRules {
-    /// Whether mutations may run. They may not by GET, which intermediaries may repeat or prefetch.
+    /// Whether mutations may run. They must not run by GET, because intermediaries may repeat or prefetch a GET.
     pub mutations: bool,
 }
 
@@ -79,8 +79,8 @@ impl Preparer {
         }
     }
 
-    /// The operation of a request, or its refusal. A document that turns out to be valid is stored under the hash
-    /// that it was sent with.
+    /// Returns the operation of a request, or the response that refuses it. A valid document that was sent with its
+    /// hash is stored under that hash.
     pub(super) fn resolve<'p>(
         &self,
         pending: &'p PendingOperation,
@@ -143,22 +143,22 @@ impl ResolvedOperation {
         }
     }
 
-    /// The response of this operation if it is refused.
+    /// Returns the response that refuses this operation.
     pub(super) fn refused(&self, errors: &[GraphqlError]) -> OperationResponse {
         OperationResponse::failed(Outcome::Refused, errors).of(&self.label)
     }
 }
 
 impl PreparedOperation {
-    /// The operation and its variables if it selects introspection fields, which the executor does not resolve.
+    /// Returns the operation and its variables if it selects introspection fields, which the executor does not resolve.
     pub(super) fn introspected(&self) -> Option<(ResolvedOperation, Variables)> {
         let ResolvedOperation { document, operation, .. } = &self.resolved;
         introspection::is_selected(document.validated(), operation)
             .then(|| (self.resolved.clone(), self.variables.clone()))
     }
 
-    /// The operation as the executor takes it. The executor needs a syntax tree of its own, so this is called after
-    /// admission: operations that wait for a permit do not hold one.
+    /// Converts the operation for the executor. This copies the executor's syntax tree, so it is called after
+    /// admission: operations that wait for a permit do not hold a copy.
     pub(super) fn into_request(self) -> Request {
         let Self { resolved: ResolvedOperation { document, operation, .. }, variables, .. } = self;
         // The text is not needed beside the parsed document.

@@ -1,8 +1,10 @@
-//! A GraphQL request as clients send it, decoded with a specific error for each mistake (GraphQL over HTTP, 5.1
+//! GraphQL requests as clients send them, decoded with a specific error for each mistake (GraphQL over HTTP, 5.1
 //! "Request Parameters").
 //!
-//! The library's decoder is not used: it accepts too much, its errors quote serde, and it always accepts arrays of
-//! requests, which would let one HTTP request multiply every limit.
+//! Entry points: [`OperationRequest::from_json`] for the body of a POST and [`OperationRequest::from_url`] for a GET.
+//!
+//! async-graphql's decoder is not used. It accepts too much, its errors quote serde, and it always accepts arrays of
+//! requests, by which one HTTP request could multiply every limit.
 
 mod members;
 
@@ -12,13 +14,13 @@ use apollo_compiler::response::{JsonMap, JsonValue, serde_json_bytes::ByteString
 /// One operation to run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OperationRequest {
-    /// The document; absent if the request names one by its id.
+    /// The document's text; `None` if the request names a document by its id.
     pub query: Option<String>,
     /// Id of a persisted document.
     pub document_id: Option<String>,
     /// Name of the operation to run, if the document has several.
     pub operation_name: Option<String>,
-    /// The variables' values, not yet coerced.
+    /// Values of the variables, not coerced yet.
     pub variables: JsonMap,
     /// Protocol extensions.
     pub extensions: JsonMap,
@@ -37,7 +39,7 @@ impl OperationRequest {
         switchboard.and_then(|ours| ours.get("trace")).and_then(JsonValue::as_bool) == Some(true)
     }
 
-    /// Position from which a subscription resumes: `{"switchboard": {"after": "…"}}` in the extensions.
+    /// Returns the position from which a subscription resumes: `{"switchboard": {"after": "…"}}` in the extensions.
     #[must_use]
     pub fn resumes_after(&self) -> Option<&str> {
         let switchboard = self.extensions.get("switchboard").and_then(JsonValue::as_object);
@@ -53,7 +55,7 @@ impl OperationRequest {
             return refuse("The request has no body. Send a JSON object with a `query`.");
         }
         refuse_too_many_values(body)?;
-        // Only the position of the mistake is reported: serde's own message can repeat input.
+        // Reports only the position of the mistake, because serde's own message can repeat input.
         let no_json = |error: serde_json::Error| {
             RequestError(format!(
                 "The body is no JSON: line {}, column {}. Send an object, as in {{\"query\": \"{{ viewer {{ role }} }}\"}}.",
@@ -124,12 +126,12 @@ impl OperationRequest {
     }
 }
 
-/// The maximum number of values in the JSON of a request: ten times as many as a list of IDs accepts by default, and
-/// five times as many as it can be configured to.
+/// Maximum number of values in the JSON of a request. This is ten times as many as a list of IDs accepts by default,
+/// and five times as many as it can be configured to accept.
 const VALUES_MAX: usize = 10_000;
 
-/// A one-digit number takes about 70 bytes after decoding, so a body of numbers would exceed the memory that was
-/// reserved for it. Values are therefore counted, by their separators, before they are decoded.
+/// Refuses JSON with too many values before it is decoded. A decoded one-digit number takes about 70 bytes, so a body
+/// of numbers would exceed the memory that was reserved for it. The separators of the values are counted.
 fn refuse_too_many_values(json: &[u8]) -> Result<(), RequestError> {
     if json.len() <= VALUES_MAX {
         // Every value has at least one byte.

@@ -1,4 +1,4 @@
-//! The response to one operation: its JSON text, and what a transport needs to know about it.
+//! The response to one operation: its JSON text, and the facts that a transport needs for status and headers.
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,16 +17,16 @@ use crate::telemetry::requests::{self, Made, Operation, RequestRecord, Transport
 /// The outcome of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It ran: the response has `data`, and errors of fields unless it is `whole`.
+    /// It was executed: the response has `data`, and errors of fields unless it is `whole`.
     Executed {
         /// Whether no field failed.
         whole: bool,
     },
     /// It was refused before execution: the response has errors and no `data`.
     Refused,
-    /// It is a mutation, and the transport does not allow mutations.
+    /// It is a mutation, which the transport does not allow.
     MutationNotAllowed,
-    /// The server is at its limit of concurrent complexity; the operation did not run.
+    /// The server is at its limit of concurrent complexity; the operation was not executed.
     Overloaded,
     /// Switchboard itself failed during execution.
     Crashed,
@@ -39,16 +39,16 @@ pub struct OperationResponse {
     pub body: Bytes,
     /// The outcome of the operation.
     pub outcome: Outcome,
-    /// When the upstream was asked for the oldest part of the data; `None` if no upstream data was read.
+    /// Time of the fetch of the oldest data in the response; `None` if it has no upstream data.
     pub read_at: Option<Instant>,
     tag: EntityTag,
     pub(super) origin: ResponseOrigin,
-    /// Whether the operation's time ran out before all parts had arrived.
+    /// Whether the deadline passed before all data had arrived.
     pub(super) is_late: bool,
 }
 
 impl OperationResponse {
-    /// An entity tag of the body, of the characters `[A-Za-z0-9_-]`: equal bodies have equal tags.
+    /// Returns an entity tag of the body, with the characters `[A-Za-z0-9_-]`. Equal bodies have equal tags.
     #[must_use]
     pub fn tag(&self) -> &str {
         self.tag.of(&self.body)
@@ -60,7 +60,7 @@ impl OperationResponse {
         self.origin.operation.as_ref().is_some_and(|operation| operation.kind() == "mutation")
     }
 
-    /// The response of an operation that ran.
+    /// Creates the response of an operation that was executed.
     pub(super) fn executed(
         data: &Value,
         errors: Vec<ServerError>,
@@ -71,18 +71,18 @@ impl OperationResponse {
         Self::new(outcome, &errors, write_body(&errors, Some(data), extensions))
     }
 
-    /// A response of errors alone.
+    /// Creates a response with errors only.
     pub(super) fn failed(outcome: Outcome, errors: &[GraphqlError]) -> Self {
         Self::new(outcome, errors, write_body(errors, None, None))
     }
 
-    /// The response of an operation that was cancelled at its deadline: `data` is null.
+    /// Creates the response of an operation that was cancelled at its deadline: `data` is null.
     pub(super) fn timed_out(errors: &[GraphqlError]) -> Self {
         let outcome = Outcome::Executed { whole: false };
         Self { is_late: true, ..Self::new(outcome, errors, write_body(errors, Some(&Value::Null), None)) }
     }
 
-    /// The response for every request that waited for an execution that panicked.
+    /// Creates the response for all requests that waited for an execution that panicked.
     pub(super) fn crashed() -> Self {
         tracing::error!("an operation panicked");
         Self::failed(Outcome::Crashed, &[GraphqlError::internal()])
@@ -94,14 +94,13 @@ impl OperationResponse {
         self
     }
 
-    /// The copy that a cache keeps. Its body is reallocated to its exact size: a buffer that was just written has spare
-    /// capacity.
+    /// Returns the copy for the cache. Its body has its exact size: a buffer that was just written has spare capacity.
     pub(super) fn to_cached(&self) -> Self {
         let (body, origin) = (Bytes::copy_from_slice(&self.body), self.origin.shared(Made::Kept));
         Self { body, origin, ..self.clone() }
     }
 
-    /// The record for the request log and metrics.
+    /// Returns the record for the request log and metrics.
     #[must_use]
     pub fn record(&self, transport: Transport) -> RequestRecord {
         let ResponseOrigin { operation, code, made, cost } = self.origin.clone();
@@ -129,7 +128,7 @@ impl OperationResponse {
 struct EntityTag(Arc<OnceLock<Box<str>>>);
 
 impl EntityTag {
-    /// The first half of the SHA-256 of a body, in base64url.
+    /// Returns the first half of the SHA-256 of a body, in base64url.
     fn of(&self, body: &Bytes) -> &str {
         let digest = || {
             let digest: [u8; 32] = Sha256::digest(body).into();

@@ -11,7 +11,7 @@ use crate::domain::view::View;
 use crate::graphql::json_writer::JsonWriter;
 use crate::loaders::stats::{OperationStats, Trace};
 
-/// The initial capacity of a body, in bytes. Rows arrive as one piece, for which the buffer grows once.
+/// Initial capacity of a body, in bytes. Preserialized rows arrive as one piece, for which the buffer grows once.
 const INITIAL_CAPACITY: usize = 1024;
 
 /// The `extensions` of a response.
@@ -38,7 +38,7 @@ struct Switchboard {
 }
 
 impl ResponseExtensions {
-    /// The extensions of a query or mutation, or `None` if they would be empty.
+    /// Returns the extensions of a query or mutation; `None` if they would be empty.
     pub(super) fn of(stats: &OperationStats, view: &View, cost: Option<ReportedCost>) -> Option<Self> {
         let trace = stats.is_traced().then(|| stats.trace());
         let switchboard = Switchboard::new(stats, view, trace, None);
@@ -48,7 +48,7 @@ impl ResponseExtensions {
         (!is_empty).then_some(Self { cost, switchboard })
     }
 
-    /// The extensions of an event of a subscription, which always has a position.
+    /// Returns the extensions of an event of a subscription, which always has a position.
     pub(super) fn of_event(stats: &OperationStats, view: &View, position: String) -> Self {
         Self { cost: None, switchboard: Switchboard::new(stats, view, None, Some(position)) }
     }
@@ -61,7 +61,7 @@ impl Switchboard {
     }
 }
 
-/// Writes a response (specification, 7.1): errors first, so that they are seen even if the body is cut off.
+/// Writes a response (specification, 7.1). Errors come first, so that they are seen even if the body is cut off.
 pub(super) fn write_body(
     errors: &[GraphqlError],
     data: Option<&Value>,

@@ -1,13 +1,15 @@
 //! Cache of whole responses, above execution: a repeated query costs one lookup and is neither parsed nor executed.
 //!
-//! [`ResponseCache`] is the entry point; the engine uses it. A response changes in one of two ways: by time, at its
-//! [`Freshness::changes_at`], or because data that it depends on was fetched, invalidated or evicted, or a fetch
-//! failed, which changes the [`Revision`]. A response is cached only if nothing that it depends on was fetched during
-//! its execution, and served only while neither has changed. So it equals, byte for byte, what execution would return
-//! at that moment. The first response, whose parts had to be fetched, is therefore not cached, and the second is.
+//! [`ResponseCache`] is the entry point; the engine uses it. Two events can change a response. One is time, at its
+//! [`Freshness::changes_at`]. The other is a change of the data that it depends on, which changes the data's
+//! [`Revision`]: a fetch, a failed fetch, an invalidation or an eviction.
 //!
-//! The data cache records the [`Dependencies`], because it sees every read. Rejected: one revision for the whole
-//! tenant, with which each eviction under memory pressure ended all responses of the tenant.
+//! A response is cached only if nothing that it depends on was fetched during its execution, and it is served until one
+//! of these events. It therefore equals, byte for byte, the response that execution would return at that moment. The
+//! first response to a query, whose data had to be fetched, is not cached; the second is.
+//!
+//! The data caches record the [`Dependencies`], because every read passes through them. Rejected: one revision for the
+//! whole tenant. Under memory pressure, each eviction would invalidate all responses of the tenant.
 //!
 //! Equal requests at the same time share one execution.
 
@@ -32,10 +34,10 @@ use crate::telemetry::requests::Made;
 /// Root fields whose responses depend on the current time or on the caller's session.
 const NEVER_CACHED: [&str; 2] = ["upstreams", "viewer"];
 
-/// The approximate memory of an entry beside its texts, in bytes.
+/// Approximate memory of an entry apart from its texts, in bytes.
 const ENTRY_BYTES: usize = 640;
 
-/// Whether responses with these root fields may be cached, and shared by concurrent requests.
+/// Whether responses with these root fields may be cached and shared by concurrent requests.
 pub(super) fn is_shareable<'f>(mut root_fields: impl Iterator<Item = &'f str>) -> bool {
     root_fields.all(|name| !NEVER_CACHED.contains(&name))
 }
@@ -47,7 +49,7 @@ pub(super) struct ResponseKey {
     view: View,
     document: Arc<str>,
     operation_name: Option<Box<str>>,
-    /// As JSON text, because a decoded value weighs many times its text. Other member orders are other keys.
+    /// As JSON text, because a decoded value takes many times the memory. Another order of members is another key.
     variables: Box<str>,
 }
 
@@ -77,11 +79,11 @@ impl ResponseKey {
 /// A cached response and its validity.
 struct CachedResponse {
     response: OperationResponse,
-    /// `None` if nothing was read. The response may still state that nothing is known, which is valid for the revision.
+    /// `None` if the response has no upstream data. It is then valid while the revision is unchanged.
     freshness: Option<Freshness>,
     dependencies: Dependencies,
     revision: Revision,
-    /// A jump of the clock changes the times in a response.
+    /// Number of jumps of the clock so far. A jump changes the times in responses.
     jumps: ClockJumps,
 }
 
@@ -89,7 +91,8 @@ struct CachedResponse {
 pub(super) struct ResponseCache {
     clock: Clock,
     responses: BoundedMap<Arc<ResponseKey>, Arc<CachedResponse>>,
-    /// With the epochs at the start of each execution. A request after an expiry does not join one from before it.
+    /// Executions by key and by the epochs at their start. A request after an expiry does not join an execution that
+    /// began before it.
     flights: SingleFlight<(Arc<ResponseKey>, (u64, u64)), OperationResponse>,
 }
 
@@ -111,12 +114,12 @@ impl ResponseCache {
         self.responses.clear();
     }
 
-    /// The weight of the cached responses, and its limit.
+    /// Returns the weight of the cached responses and its limit.
     pub(super) fn weight_and_limit_bytes(&self) -> (u64, u64) {
         (self.responses.weight_bytes(), self.responses.limit_bytes())
     }
 
-    /// Returns all cached data, for tests that search for data that must not be cached.
+    /// Returns all cached responses with their keys as text, for tests that search them for secrets.
     pub(super) fn dump(&self) -> Vec<(String, Bytes)> {
         let one = |(key, cached): (Arc<Arc<ResponseKey>>, Arc<CachedResponse>)| {
             let ResponseKey { tenant, view, document, variables, .. } = &**key;
@@ -140,8 +143,8 @@ impl ResponseCache {
         is_valid.then(|| cached.response.clone())
     }
 
-    /// Joins an execution of an equal request that is in progress, or starts this one, and returns which of both.
-    /// An execution returns its response and the freshness of its parts.
+    /// Joins the execution of an equal request that is in progress, or starts `execution`. Returns the response and its
+    /// source. `execution` returns its response and the freshness of its data.
     pub(super) async fn get(
         self: &Arc<Self>,
         key: Arc<ResponseKey>,
@@ -155,7 +158,7 @@ impl ResponseCache {
             let ((response, freshness), dependencies) = dependencies::recorded(execution).await;
             let is_whole = response.outcome == (Outcome::Executed { whole: true });
             let revision = current_revision(dependencies);
-            // A response that was built without time to wait contains stale data. A caller with time executes again.
+            // A late response has stale or missing data. A caller with more time executes again.
             if is_whole && !response.is_late && revision.is_unchanged_since(&before) {
                 let cached = response.to_cached();
                 responses.store(

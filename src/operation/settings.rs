@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::settings::{GIB, Ranges};
 use serde::Deserialize;
 
-/// `[limits]`: how much one operation may ask for, and how much all of them together.
+/// `[limits]`: limits of one operation, and of all concurrent operations together.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitSettings {
@@ -24,13 +24,13 @@ pub struct LimitSettings {
     pub upstream_calls: u64,
     /// The timeout of an operation, in milliseconds.
     pub operation_timeout_ms: u64,
-    /// The maximum complexity in execution at once, over all callers.
+    /// The maximum total complexity of concurrent operations, over all callers.
     pub complexity_at_once: u32,
-    /// The maximum wait for a permit while that complexity is in execution, in milliseconds.
+    /// The maximum wait for a permit while the total complexity is reached, in milliseconds.
     pub wait_ms: u64,
     /// Whether introspection is allowed.
     pub introspection: bool,
-    /// Whether errors about unknown names suggest similar ones.
+    /// Whether errors about unknown names suggest similar names.
     pub suggestions: bool,
 }
 
@@ -48,12 +48,12 @@ impl LimitSettings {
         ("wait_ms", 0..=600_000),
     ];
 
-    /// The timeout of an operation.
+    /// Returns the timeout of an operation.
     pub(crate) fn operation_timeout(&self) -> Duration {
         Duration::from_millis(self.operation_timeout_ms)
     }
 
-    /// The maximum wait for a permit.
+    /// Returns the maximum wait for a permit.
     pub(crate) fn wait(&self) -> Duration {
         Duration::from_millis(self.wait_ms)
     }
@@ -82,7 +82,7 @@ impl DocumentSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DocumentMode {
-    /// It runs, and the log says so.
+    /// It is executed and logged.
     Log,
     /// It is refused.
     Enforce,

@@ -1,10 +1,13 @@
-//! The text of a document as both parsers can read it.
+//! Rewrites a document's text so that both parsers can read it.
 //!
 //! The September 2025 edition of the specification allows descriptions on operations, fragments and variables (2.4),
-//! and `\u{…}` and surrogate pairs in strings (2.9.4). apollo-compiler's parser knows no such descriptions,
-//! async-graphql's neither those nor these escapes, nor a number beyond a double. [`without_descriptions`] makes the
-//! text for both, [`for_execution`] from that the text for async-graphql, whose literals are replaced afterwards
-//! ([`super::literals`]). Each token keeps its line and column.
+//! and `\u{…}` and surrogate pairs in strings (2.9.4). apollo-compiler's parser does not support these descriptions.
+//! async-graphql's parser supports neither these descriptions nor these escapes, nor numbers beyond the range of a
+//! double. Each token keeps its line and column.
+//!
+//! - [`without_descriptions`] returns the text that apollo-compiler parses.
+//! - [`for_execution`] turns that into the text that async-graphql parses. [`super::literals`] then replaces its
+//!   literals.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,7 +16,7 @@ use apollo_parser::{Lexer, Token, TokenKind};
 
 /// Replaces descriptions of operations, fragments and variables by blanks.
 pub(crate) fn without_descriptions(text: &str) -> Cow<'_, str> {
-    // Every description is a string in front of a keyword or of a variable, which most documents do not have.
+    // A description is a string, and most documents have none.
     if !text.contains('"') {
         return Cow::Borrowed(text);
     }
@@ -57,10 +60,10 @@ pub(crate) fn without_descriptions(text: &str) -> Cow<'_, str> {
     blanked(text, &descriptions)
 }
 
-/// Integers of more digits are shortened for async-graphql.
+/// Maximum number of digits of an integer. Longer ones are shortened for async-graphql.
 const DIGITS_MAX: usize = 18;
 
-/// Replaces the contents of strings with escapes, and the digits of long integers but for the first, by blanks.
+/// Replaces by blanks the contents of strings with escapes, and the digits of long integers except the first.
 pub(crate) fn for_execution(text: &str) -> Cow<'_, str> {
     let is_number = |window: &[u8]| window.iter().all(u8::is_ascii_digit);
     if !text.contains('\\') && !text.as_bytes().windows(DIGITS_MAX).any(is_number) {
@@ -83,7 +86,7 @@ pub(crate) fn for_execution(text: &str) -> Cow<'_, str> {
     blanked(text, &ranges)
 }
 
-/// The text with each character of these ranges replaced by a blank, line ends excepted.
+/// Returns the text with each character of these ranges replaced by a blank, except line ends.
 fn blanked<'a>(text: &'a str, ranges: &[Range<usize>]) -> Cow<'a, str> {
     if ranges.is_empty() {
         return Cow::Borrowed(text);

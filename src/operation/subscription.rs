@@ -1,8 +1,8 @@
 //! Subscriptions, the same way for every transport that streams.
 //!
-//! A subscription is validated once, and executed once without an event to find out whether it is allowed. Then every
-//! change is an execution of its own (specification, 6.2.3) with its own cost, permit and deadline: one response if
-//! the change matches, none otherwise. The feed of the caller's view has only changes that the caller may see.
+//! A subscription is validated once. It is executed once without an event, to find out whether it is allowed. Then each
+//! change is executed on its own (specification, 6.2.3), with its own cost, permit and deadline, and results in one
+//! response if it matches. The feed of the caller's view has only changes that the caller may see.
 //!
 //! Entry points: [`OperationEngine::run_or_subscribe`] and [`Subscription::next`].
 
@@ -52,7 +52,7 @@ pub struct Subscription {
 pub struct SubscriptionEvent {
     /// The response.
     pub response: OperationResponse,
-    /// The position of the subscription: a client that resumes from it receives what it missed.
+    /// The position of the subscription. A client that resumes from it receives the events that it missed.
     pub position: String,
 }
 
@@ -108,7 +108,7 @@ impl OperationEngine {
 }
 
 impl OperationOutput {
-    /// The record for the request log and metrics, once there is a response or the subscription has started.
+    /// Returns the record for the request log and metrics: of the response, or of the start of the subscription.
     #[must_use]
     pub fn record(&self, transport: Transport) -> RequestRecord {
         match self {
@@ -147,7 +147,7 @@ impl Subscription {
         &self.prepared.resolved.label
     }
 
-    /// The record of its start, for the request log and metrics.
+    /// Returns the record of its start, for the request log and metrics.
     #[must_use]
     pub fn record(&self, transport: Transport) -> RequestRecord {
         let operation = Some(Arc::clone(self.operation()));
@@ -167,7 +167,7 @@ impl Subscription {
         self.has_ended
     }
 
-    /// The current position, after all received events.
+    /// Returns the current position, after all received events.
     #[must_use]
     pub fn position(&self) -> String {
         match &self.source {
@@ -176,7 +176,7 @@ impl Subscription {
         }
     }
 
-    /// Like [`Self::response`], in its own trace.
+    /// Runs [`Self::response`] in its own trace.
     async fn response_traced(&self, event: Event) -> Option<OperationResponse> {
         let span =
             self.trace_origin.event(self.prepared.resolved.operation.name.as_ref().map(|name| name.as_str()));

@@ -1,20 +1,20 @@
 //! Suggestions for unknown names, as graphql-js makes them: "Did you mean …?".
 //!
 //! apollo-compiler's messages are worded as graphql-js's, but have no suggestions. Suggestions help to find a typo.
-//! They also reveal names of the schema if introspection is disabled, so they can be disabled as well.
+//! They also reveal names of the schema, so they can be disabled, as introspection can.
 
 use apollo_compiler::Schema;
 use apollo_compiler::schema::ExtendedType;
 
-/// The maximum number of suggestions.
+/// Maximum number of suggestions.
 const SUGGESTED: usize = 3;
 
-/// Maximum length of a compared name. All names of the schema are shorter, and a comparison costs the product of both
-/// lengths.
+/// Maximum length of a compared name. All names of the schema are shorter. The limit matters because a comparison costs
+/// the product of both lengths.
 const LONGEST: usize = 64;
 
-/// The text to append to a message about an unknown field, argument, input field or enum value. `None` if no name is
-/// similar, or the message is about something else.
+/// Returns the text to append to a message about an unknown field, argument, input field or enum value. Returns `None`
+/// if no name is similar, or if the message is about something else.
 pub(crate) fn like(schema: &Schema, sentence: &str) -> Option<String> {
     let mut quoted = sentence.split('"').skip(1).step_by(2);
     if let Some(rest) = sentence.strip_prefix("expected value of type ") {
@@ -44,20 +44,20 @@ pub(crate) fn like(schema: &Schema, sentence: &str) -> Option<String> {
     None
 }
 
-/// The values of an enum.
+/// Returns a text with the values of an enum.
 pub(crate) fn enum_values(schema: &Schema, name: &str) -> Option<String> {
     let ExtendedType::Enum(definition) = schema.types.get(name)? else { return None };
     let values: Vec<&str> = definition.values.keys().map(|name| name.as_str()).collect();
     Some(format!(" Allowed: {}.", values.join(", ")))
 }
 
-/// The fields of an input object with similar names.
+/// Returns a suggestion of fields of an input object with similar names.
 pub(crate) fn similar_input_fields(schema: &Schema, name: &str, unknown: &str) -> Option<String> {
     let ExtendedType::InputObject(definition) = schema.types.get(name)? else { return None };
     similar(unknown, definition.fields.keys().map(|name| name.as_str()).collect())
 }
 
-/// For a field of a connection's rows that was selected on the connection itself.
+/// Returns a suggestion for a field of a connection's nodes that was selected on the connection itself.
 fn in_nodes(schema: &Schema, connection: &ExtendedType, unknown: &str) -> Option<String> {
     let ExtendedType::Object(connection) = connection else { return None };
     let row = schema.types.get(connection.fields.get("nodes")?.ty.inner_named_type())?;

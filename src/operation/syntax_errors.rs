@@ -1,7 +1,7 @@
-//! Messages about texts that are not GraphQL.
+//! Messages about syntax errors.
 //!
-//! The parser names its own token kinds, and reports every place where a missing bracket is noticed. [`unbalanced`]
-//! finds the bracket itself, and [`in_plain_words`] replaces the names.
+//! The parser's messages use its own token names, and it reports every place where a missing bracket is noticed.
+//! [`unbalanced`] finds the bracket itself, and [`in_plain_words`] replaces the names.
 
 use apollo_parser::{Lexer, TokenKind};
 use async_graphql::Pos;
@@ -9,7 +9,7 @@ use async_graphql::Pos;
 use super::codes::Code;
 use super::errors::{GraphqlError, VALUE_CHARS_MAX, shortened_to};
 
-/// The parser's names of tokens, and the tokens.
+/// The parser's names of tokens, with the tokens themselves.
 const NAMES: [(&str, &str); 8] = [
     ("R_CURLY", "`}`"),
     ("L_CURLY", "`{`"),
@@ -21,14 +21,15 @@ const NAMES: [(&str, &str); 8] = [
     ("EOF", "the end of the document"),
 ];
 
-/// Whole messages of the parser that say too little, and better ones.
+/// Messages of the parser that are not helpful, with better ones.
 const WHOLE: [(&str, &str); 3] = [
     ("unexpected <EOF>.", "the document is empty: it needs an operation, as in `{ viewer { role } }`"),
     ("expected definition", "expected `{`, `query`, `mutation`, `subscription` or `fragment`"),
     ("expected a valid Value", "expected a value, as in 10, \"text\", ACTIVE, [1] or $variable"),
 ];
 
-/// The parser's message without its names, and with at most the beginning of the token that it found.
+/// Returns the parser's message with its token names replaced, and with at most the beginning of the token that it
+/// found.
 pub(super) fn in_plain_words(message: &str) -> String {
     if let Some((_, words)) = WHOLE.iter().find(|(whole, _)| message.eq_ignore_ascii_case(whole)) {
         return (*words).to_owned();
@@ -43,8 +44,8 @@ pub(super) fn in_plain_words(message: &str) -> String {
     }
 }
 
-/// The error about the first bracket without its counterpart; `None` if there is none, or the text has no tokens to
-/// count.
+/// Returns the error about the first bracket without a counterpart. Returns `None` if all brackets match, or if the
+/// text cannot be split into tokens.
 pub(super) fn unbalanced(text: &str) -> Option<GraphqlError> {
     let (tokens, errors) = Lexer::new(text).lex();
     if !errors.is_empty() {
@@ -94,7 +95,7 @@ fn error(text: &str, message: String, offset: usize) -> GraphqlError {
     GraphqlError::new(Code::GraphqlParseFailed, message).at(vec![position(text, offset)])
 }
 
-/// Line and column of a byte, counted from 1.
+/// Returns line and column of a byte, counted from 1.
 fn position(text: &str, offset: usize) -> Pos {
     let before = text.get(..offset).unwrap_or(text);
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;

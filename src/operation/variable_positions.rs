@@ -1,8 +1,9 @@
 //! Checks that each variable is allowed where it is used (specification, 5.8.5 "All Variable Usages Are Allowed").
 //!
 //! apollo-compiler 1.33 checks this for whole arguments only. Inside a list or an input object it compares only the
-//! name of the type, and treats a default of null as a default, in arguments of directives too. Without this check the
-//! executor would receive a null or a single item where it cannot occur, and fail with an internal error.
+//! name of the type. It also treats a default of null as a default, and so it does in arguments of directives. Without
+//! this check the executor would receive a null or a single item where none is allowed, and fail with an internal
+//! error.
 
 use apollo_compiler::ast::{DirectiveList, InputValueDefinition, Type, Value, VariableDefinition};
 use apollo_compiler::collections::HashSet;
@@ -36,7 +37,7 @@ struct UsageVisitor<'a> {
     schema: &'a Schema,
     variables: &'a [Node<VariableDefinition>],
     sources: &'a SourceMap,
-    /// The coerced values, if known: then values are checked instead of types.
+    /// The coerced values, if known. Values are then checked instead of types.
     values: Option<&'a JsonMap>,
     misplaced: Vec<GraphqlError>,
 }

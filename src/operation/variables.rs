@@ -1,7 +1,8 @@
 //! The values of variables, coerced before execution (specification, 6.1.2 `CoerceVariableValues`).
 //!
 //! async-graphql coerces a variable where a field uses it. An invalid value then becomes an error of the field, and a
-//! missing one without use is no error. [`coerce`] therefore runs first, and the executor receives coerced values.
+//! missing value of an unused variable is not an error. [`coerce`] therefore runs first, and the executor receives
+//! coerced values.
 
 use apollo_compiler::ast::{Type, VariableDefinition};
 use apollo_compiler::executable::Operation;
@@ -21,8 +22,8 @@ use super::variable_positions;
 /// Returns the values for an operation's variables. Values of undeclared variables are left out.
 ///
 /// # Errors
-/// One for each variable whose value does not fit. It repeats the beginning of the value, as it goes to the client
-/// only.
+/// One error for each variable whose value does not fit. Its message repeats the beginning of the value, which is safe
+/// because it goes to the client only.
 pub(crate) fn coerce(
     schema: &Valid<Schema>,
     document: &ExecutableDocument,
@@ -46,8 +47,8 @@ pub(crate) fn coerce(
     Ok(Variables::from_value(object(coerced.into_inner())))
 }
 
-/// Returns the values with the defaults of variables that were left out. apollo-compiler uses default values as they
-/// are written, and refuses long integers.
+/// Returns the values, with defaults for variables without a value. The defaults are coerced here, because
+/// apollo-compiler uses them as they are written and refuses long integers.
 fn with_defaults(schema: &Schema, operation: &Operation, mut values: JsonMap) -> JsonMap {
     for variable in &operation.variables {
         if !values.contains_key(variable.name.as_str())
@@ -61,8 +62,8 @@ fn with_defaults(schema: &Schema, operation: &Operation, mut values: JsonMap) ->
     values
 }
 
-/// Returns the values with `1.0` and `-0` as whole numbers, because JSON does not distinguish them (graphql-js accepts
-/// both), and with whole numbers as text where an ID is expected.
+/// Returns the values with `1.0` and `-0` as integers, because JSON does not distinguish them (graphql-js accepts
+/// both), and with integers as strings where an ID is expected.
 fn with_whole_numbers(schema: &Schema, operation: &Operation, values: &JsonMap) -> JsonMap {
     let mut values = values.clone();
     for variable in &operation.variables {
@@ -103,10 +104,10 @@ fn make_whole(schema: &Schema, ty: &Type, value: &mut JsonValue) {
     }
 }
 
-/// Integers up to here are exact in a double (IEEE 754).
+/// Largest integer up to which all integers are exact in a double (IEEE 754).
 const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
 
-/// Returns the whole number that equals a number, if there is one.
+/// Returns the integer that equals a number, if there is one.
 fn whole(number: &serde_json::Number) -> Option<serde_json::Number> {
     let double = number.as_f64().filter(|_| number.is_f64())?;
     let is_whole = double.fract() == 0.0 && double.abs() <= EXACT_MAX;
@@ -114,8 +115,8 @@ fn whole(number: &serde_json::Number) -> Option<serde_json::Number> {
     is_whole.then(|| (double as i64).into())
 }
 
-/// apollo-compiler stops at the first invalid variable and names it in a message only, so each variable is coerced
-/// alone to report all errors.
+/// Returns an error for each invalid variable. apollo-compiler stops at the first one and names it only in a message,
+/// so each variable is coerced on its own.
 fn refusals(
     schema: &Valid<Schema>,
     operation: &Operation,
@@ -149,7 +150,7 @@ fn refusal_of(message: String) -> GraphqlError {
     GraphqlError::new(Code::BadUserInput, message).with_reason("BAD_VARIABLE")
 }
 
-/// The library's message with at most the beginning of the value, and a hint about what is allowed.
+/// Returns the library's message with at most the beginning of the value, and a hint about allowed values.
 fn detail(schema: &Schema, message: &str) -> (String, Option<String>) {
     // `Input object has key staus not in type F`
     if let Some((key, ty)) =

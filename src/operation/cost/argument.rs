@@ -2,7 +2,7 @@
 //!
 //! Costs are computed in `f64`, which saturates instead of overflowing, and rounded up at the end.
 
-/// The value of an argument, as far as the cost depends on it.
+/// The part of an argument's value that the cost depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Argument {
     /// Omitted, or null.
@@ -15,7 +15,7 @@ pub(super) enum Argument {
 }
 
 impl Argument {
-    /// A number, or `Other` if it is not one.
+    /// Creates the value of a number; `Other` if there is none.
     pub(super) fn number(number: Option<f64>) -> Self {
         number.map_or(Self::Other, |number| Self::Number(number.max(0.0)))
     }

@@ -1,14 +1,14 @@
-//! The maximum number of upstream calls of an operation: the loaders' behaviour in the worst case, as numbers.
+//! The maximum number of upstream calls of an operation: the worst case of what the loaders do.
 //!
-//! - LeadLex is one list, read once per operation however many fields need it.
-//! - Accounts by IDs, from all fields together, take one call per hundred.
-//! - A list of accounts takes one call per upstream page. Lists under many parents are joined, so that each page
-//!   holds rows of several parents. If rows are distributed unevenly, each parent can come out short and be requested
-//!   again.
+//! LeadLex has one list, which is read once per operation, however many fields need it.
+//! Accounts by IDs take one call per hundred, over all fields together.
+//! A list of accounts takes one call per upstream page. Lists of many parents are joined, so that a page has rows of
+//! several parents. If rows are distributed unevenly, each parent may have too few rows on that page and be requested
+//! again.
 //! - A disagreement takes two requests for one row of each integration's accounts.
-//! - An action on an account takes one write, and up to four reads of the account. Mutations run one after the other.
+//! An action on an account takes one write and up to four reads of the account. Mutations run one after the other.
 //! - A refresh reads both upstreams again, even if they were read before.
-//! - Counts take one call per number, up to a cap, and the first page of a walk before that is decided.
+//! Counts take one call per number, up to a limit, and the first page of a walk before that is decided.
 
 use apollo_compiler::executable::{Field, Selection, SelectionSet};
 
@@ -16,10 +16,10 @@ use super::argument::{count, whole};
 use super::representations::Representations;
 use crate::loaders::settings::ListSettings;
 
-/// The number of counts in `statusCounts`.
+/// Number of counts in `statusCounts` that take a call.
 const STATUSES: f64 = 7.0;
 
-/// The number of IDs per call (`connected_account_ids`).
+/// Number of IDs per call (`connected_account_ids`).
 const IDS_OF_A_CALL: u64 = 100;
 
 /// The calls counted so far.
@@ -43,12 +43,12 @@ impl<'a> Calls<'a> {
 
     /// Counts the calls of a field that returns `objects` objects, over all its parents.
     pub(super) fn objects(&mut self, field: &Field, objects: f64) {
-        // The objects of a page are loaded already.
+        // The objects of a page are already loaded.
         let is_read = matches!(field.name.as_str(), "nodes" | "edges" | "node") && field.arguments.is_empty();
         if is_read {
             return;
         }
-        // The router sent no representation of the fragment's type.
+        // A fragment on a type of which the router sent no representation.
         if objects <= 0.0 {
             return;
         }
@@ -57,8 +57,8 @@ impl<'a> Calls<'a> {
             // Counts of the whole project. Within a connection, they are counts of that connection.
             "ConnectedAccountStatusCount" if field.name == "accountCounts" => self.counts(1.0 + STATUSES),
             "ConnectedAccount" => self.by_ids(objects),
-            // Up to two reads of the account, the write, a read without its confirmation, and one of the payload's
-            // accounts.
+            // Up to two reads before the write, the write, a read if it is not confirmed, and a read of the payload's
+            // account.
             "CreateConnectLinkPayload"
             | "ReconnectAccountPayload"
             | "SetAccountEnabledPayload"
@@ -92,7 +92,7 @@ impl<'a> Calls<'a> {
         let selected = &field.selection_set;
         let rows_of_a_page = count(self.lists.page_rows.max(1));
         if page > 0.0 {
-            // One more row is requested, to find out whether more rows follow.
+            // One more row is needed to find out whether more rows follow.
             let wanted = page + f64::from(u8::from(selects(selected, &["pageInfo"])));
             let alone = (wanted / rows_of_a_page).ceil() + f64::from(u8::from(has_cursor));
             let calls = if parents > 1.0 && !has_cursor {
@@ -115,8 +115,8 @@ impl<'a> Calls<'a> {
         self.others = self.others.saturating_add(whole(walk_or_calls + first_page));
     }
 
-    /// Counts the calls that look for contradicting accounts of a number of providers: two requests, each for one row
-    /// of each provider, and each for the providers that work and for the others.
+    /// Counts the calls of `disagreement` for a number of providers: two requests, one for providers that work and one
+    /// for the others, each for one row of each provider.
     pub(super) fn disagreements(&mut self, providers: f64) {
         let joined = (providers / count(self.lists.page_rows.max(1))).ceil() + 1.0;
         self.others = self.others.saturating_add(whole(2.0 * (joined + providers)));

@@ -23,8 +23,8 @@ const NAMES: [&str; 2] = ["ids", "slugs"];
 /// The lengths of a schema's lists.
 pub(super) struct Lengths {
     connections: ConnectionSettings,
-    /// Average length of the schema's own lists, which is assumed for lists of introspection, so that one introspection
-    /// of everything has its real cost.
+    /// Average length of the schema's own lists. It is assumed for lists of introspection, so that an introspection of
+    /// the whole schema has its real cost.
     introspection: HashMap<&'static str, f64>,
 }
 
@@ -64,7 +64,7 @@ impl Lengths {
         Self { connections, introspection }
     }
 
-    /// The number of objects of a field per parent. `page` is the page length of the parent, if it is a
+    /// Returns the number of objects of a field per parent. `page` is the page length of the parent, if it is a
     /// connection.
     pub(super) fn of(&self, field: &Field, page: Option<f64>, argument: impl Fn(&str) -> Argument) -> f64 {
         if !field.definition.ty.is_list() {

@@ -1,7 +1,7 @@
 //! The number of objects per type that a router requests from `_entities`.
 //!
-//! They are its representations, most of which are in variables. A fragment on a type applies to the objects of that
-//! type only.
+//! The representations are an argument, usually a variable. A fragment on a type applies only to the objects of that
+//! type.
 
 use std::collections::HashMap;
 
@@ -62,7 +62,7 @@ impl Representations {
         }
     }
 
-    /// A representation without a type resolves to no object, but to a null in the response.
+    /// Counts a representation. One without a type resolves to no object, but to a null in the response.
     fn add(&mut self, type_name: Option<&str>) {
         self.all += 1;
         if let Some(name) = type_name {
@@ -70,12 +70,12 @@ impl Representations {
         }
     }
 
-    /// The number of representations.
+    /// Returns the number of representations.
     pub(super) fn all(&self) -> f64 {
         count(self.all)
     }
 
-    /// The number of representations of a type.
+    /// Returns the number of representations of a type.
     pub(super) fn of_type(&self, name: &str) -> f64 {
         count(self.by_type.get(name).copied().unwrap_or_default())
     }

@@ -7,7 +7,7 @@ use apollo_compiler::schema::{ComponentName, ExtendedType};
 use apollo_compiler::{Node, Schema};
 use async_graphql::Value;
 
-/// The reason of a `@deprecated` without one, as the directive defines it.
+/// The reason of a `@deprecated` without a reason, as the directive defines it.
 const NO_REASON: &str = "No longer supported";
 
 /// An object of introspection.
@@ -16,7 +16,7 @@ pub(super) enum Object<'a> {
     Type(&'a ExtendedType),
     /// A list of this type.
     List(&'a Type),
-    /// A type that is not null.
+    /// This type as a non-null type.
     NonNull(&'a Type),
     Field(&'a FieldDefinition),
     InputValue(&'a InputValueDefinition),
@@ -54,12 +54,12 @@ impl<'a> Resolved<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// The value of `__type`.
+    /// Returns the value of `__type`.
     pub(super) fn type_named(schema: &'a Schema, name: &str) -> Resolved<'a> {
         Resolved::nullable(named(schema, name))
     }
 
-    /// The value of a field of this object.
+    /// Returns the value of a field of this object.
     pub(super) fn resolve(&self, schema: &'a Schema, name: &str, includes_deprecated: bool) -> Resolved<'a> {
         match self {
             _ if name == "__typename" => Resolved::text(self.type_name()),

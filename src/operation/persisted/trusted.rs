@@ -1,8 +1,10 @@
-//! Documents that come with the deployment, read once at the start.
+//! Trusted documents: they come with the deployment and are read once at the start.
 //!
-//! Three forms: a directory of `.graphql` files, each one document, whose id is the file's name without its ending;
-//! what `relay-compiler` writes (`persistConfig.file`: `{"id": "text"}`); and Apollo's manifest
-//! (`apollo-persisted-query-manifest`, version 1). Every document can also be named by its hash.
+//! [`TrustedDocuments::read`] accepts three forms. Every document can also be named by its hash.
+//!
+//! - A directory of `.graphql` files. Each is one document, whose id is the file's name without its extension.
+//! - The file that `relay-compiler` writes (`persistConfig.file`: `{"id": "text"}`).
+//! - Apollo's manifest (`apollo-persisted-query-manifest`, version 1).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -24,24 +26,25 @@ pub struct TrustedDocuments {
     by_hash: HashMap<Hash, Arc<str>>,
 }
 
-/// Why trusted documents cannot be read.
+/// Reason why trusted documents cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustedDocumentsError {
-    /// The file or directory, or one in it.
+    /// The file or directory, or a file in it, cannot be read.
     #[error("cannot read {0:?}: {1}")]
     Io(PathBuf, #[source] io::Error),
-    /// The manifest.
+    /// The manifest has an unknown format.
     #[error(
         "{0:?} is no manifest: it must be relay-compiler's `{{\"id\": \"text\"}}` or Apollo's \
          apollo-persisted-query-manifest of version 1 (line {1}, column {2})"
     )]
     Manifest(PathBuf, usize, usize),
-    /// Neither form has one.
+    /// There is no document.
     #[error("{0:?} has no document: a directory needs files that end in .graphql")]
     Empty(PathBuf),
 }
 
-/// Either manifest. Apollo's is tried first, as its members could be documents of Relay's.
+/// One of the two manifest formats. Apollo's is tried first, because its members could also be documents in Relay's
+/// format.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Manifest {
@@ -107,7 +110,7 @@ impl TrustedDocuments {
 
     fn add(&mut self, id: String, text: &str) {
         let text: Arc<str> = text.into();
-        // An editor ends a file with a line end that no client sends.
+        // Editors end a file with a line end that clients do not send, so both texts are accepted.
         for spelt in [&*text, text.trim_end()] {
             self.by_hash.insert(Sha256::digest(spelt.as_bytes()).into(), Arc::clone(&text));
         }
@@ -122,7 +125,7 @@ impl TrustedDocuments {
         self.by_hash.get(hash).cloned()
     }
 
-    /// Every document with its id.
+    /// Returns all documents with their ids.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         self.by_id.iter().map(|(id, text)| (id.as_str(), &**text))
     }

@@ -1,5 +1,7 @@
-//! The members of a request's JSON object, of which none that means something may come twice: which of the two counts
-//! is each parser's own affair (RFC 8259, 4), and one in front could have judged the other.
+//! The members of a request's JSON object, with a check for repeated ones.
+//!
+//! Parsers differ in which of two equal members counts (RFC 8259, 4). A proxy could have checked one of them while
+//! Switchboard executes the other, so a repeated member that has a meaning is an error.
 
 use std::fmt;
 
@@ -7,10 +9,10 @@ use apollo_compiler::response::serde_json_bytes::ByteString;
 use apollo_compiler::response::{JsonMap, JsonValue};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// Those that mean something here.
+/// Members that have a meaning in a request.
 const MEANT: [&str; 5] = ["query", "documentId", "operationName", "variables", "extensions"];
 
-/// A JSON object, and the first of its members that came twice.
+/// A JSON object, and the first member with a meaning that is repeated.
 pub(super) struct Members {
     pub(super) members: JsonMap,
     pub(super) twice: Option<&'static str>,
