@@ -31,7 +31,7 @@ pub struct TenantFingerprints {
 }
 
 impl Tenant {
-    /// A tenant by its API keys. With an empty key, fields of that upstream fail with `UNAUTHENTICATED`.
+    /// Creates a tenant from its API keys. With an empty key, fields of that upstream fail with `UNAUTHENTICATED`.
     ///
     /// # Errors
     /// If a key contains spaces or characters outside of ASCII.

@@ -1,9 +1,9 @@
 //! Wall-clock time that follows Tokio's clock, so that pausing Tokio's clock in a test pauses this one too.
 //!
-//! The wall clock can jump: it is corrected, and Tokio's clock stands still while the machine is suspended. So a
-//! [`Clock`] has a timeline of its own: Tokio's clock plus all forward jumps of the wall clock. Ages and expiry times
-//! of data are [`Instant`]s of that timeline ([`Clock::instant_now`]), so data ages by the larger of both clocks.
-//! [`Clock::timer`] converts an instant for Tokio's timers.
+//! The wall clock can jump: it may be corrected, and Tokio's clock stands still while the machine is suspended. A
+//! [`Clock`] therefore has its own timeline: Tokio's clock plus all forward jumps of the wall clock. Ages and expiry
+//! times of data are [`Instant`]s of that timeline ([`Clock::instant_now`]), so data ages by the larger of both clocks.
+//! [`Clock::timer`] converts such an instant for Tokio's timers.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,13 +12,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// Smaller differences between the clocks are not a jump: reading two clocks takes time.
+/// Smallest difference between the clocks that counts as a jump, because reading two clocks takes time.
 const JUMP_MIN: Duration = Duration::from_secs(1);
 
 /// Minimum time between two comparisons with the system's clock.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Maximum duration of a comparison of the clocks. A longer one is not precise enough, and is not used.
+/// Maximum duration of a comparison of the clocks. A longer one is too imprecise and is discarded.
 const READ_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// A wall clock: its start time plus the time passed on Tokio's clock, corrected by the detected jumps.
@@ -125,7 +125,7 @@ impl Clock {
         }
         let wall = system_time();
         let unpaused = Instant::from_std(unpaused_now());
-        // While a test pauses or advances Tokio's clock, there is nothing to compare. Nor if this thread was suspended
+        // There is nothing to compare while a test pauses or advances Tokio's clock, or if this thread was suspended
         // meanwhile.
         let is_paused = before > unpaused || unpaused - before >= READ_TIME_MAX;
         if !is_paused && before.elapsed() < READ_TIME_MAX {
@@ -151,7 +151,7 @@ impl Clock {
         }
         let (sum, before) = if ahead.is_negative() { (back, back_before) } else { (forward, forward_before) };
         let after = before.saturating_add(nanoseconds(distance));
-        // Of threads that see the same jump, one adds it.
+        // If several threads see the same jump, one of them adds it.
         let _ = sum.compare_exchange(before, after, Ordering::AcqRel, Ordering::Acquire);
     }
 

@@ -1,8 +1,8 @@
 //! Upstream API keys, and the fingerprints that identify them everywhere else.
 //!
-//! Every cache entry, in-flight request and cursor is keyed by the fingerprint of the credential that fetched it. The
-//! fingerprint is part of the key's *type*, so a read across tenants does not compile. Only the request header reads
-//! the key itself.
+//! Every cache entry, in-flight request and cursor is keyed by the fingerprint of the credential that fetched it. Each
+//! key *type* has a field for the fingerprint, so a read across tenants does not compile. Only the code that sets the
+//! request header reads the API key itself.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -17,7 +17,7 @@ use super::upstream_name::Upstream;
 
 /// The SHA-256 digest of an upstream's API key.
 ///
-/// It is typed by its upstream. Its debug output is four bytes, enough to distinguish two tenants in a log.
+/// Its type has the upstream as parameter. Its debug output is four bytes, enough to distinguish two tenants in a log.
 pub struct Fingerprint<U> {
     digest: [u8; 32],
     upstream: PhantomData<fn() -> U>,

@@ -1,6 +1,6 @@
-//! Validated filters and orders of lists, in a normal form.
+//! Validated filters and orders of lists, in a canonical form.
 //!
-//! Composio joins a list's values with commas and reads an empty value as "not given"
+//! Composio expects a list's values joined with commas, and treats an empty value as no filter
 //! (docs/upstreams.md#composio-list-request). A value that is empty or contains a comma would therefore *widen* the
 //! filter, so both are refused here. Equal filters have one form and share one scan and one cache entry.
 
@@ -133,8 +133,8 @@ pub struct AccountFilter {
     pub auth_config_ids: Option<FilterValues>,
     /// Account type.
     pub account_type: Option<AccountTypeFilter>,
-    /// Of pending accounts, only those whose last change is longer ago than this. No upstream filters by it: it is
-    /// applied when a page is read, and is as old as the page.
+    /// Excludes pending accounts whose last change is more recent than this. No upstream can filter by it, so it is
+    /// applied when a page is read.
     pub pending_longer_than: Option<Duration>,
 }
 
@@ -152,7 +152,7 @@ impl AccountFilter {
         }
     }
 
-    /// Whether an empty list makes it match nothing, so that no upstream call is needed.
+    /// Whether the filter has an empty list and matches nothing, so that no upstream call is needed.
     #[must_use]
     pub fn matches_nothing(&self) -> bool {
         [&self.ids, &self.toolkits, &self.statuses, &self.user_ids, &self.auth_config_ids]

@@ -1,8 +1,8 @@
 //! Global object ids: opaque, stable across restarts and replicas, and free of personal data.
 //!
-//! A provider has no id upstream, and its account id can be an email address
-//! (docs/upstreams.md#leadlex-open-questions). Its global id is therefore a keyed hash of the row's key: the address
-//! behind a plain hash could be guessed.
+//! LeadLex has no ids for providers, and a provider's account id can be an email address
+//! (docs/upstreams.md#leadlex-open-questions). Its global id is therefore a keyed hash of the row's key; from a plain
+//! hash, the address could be guessed.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -113,7 +113,7 @@ pub fn is_upstream_id(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
-/// Accepts an id that Composio can be asked for: one that its comma-joined list never reads as several.
+/// Returns the text if it can be an id in a request: one that Composio's comma-separated list does not split.
 fn requestable_id(text: &str) -> Option<&str> {
     FilterValues::accepts(text).then_some(text)
 }

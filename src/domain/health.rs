@@ -1,11 +1,11 @@
 //! Health of integrations and accounts: one state, the reasons for it, and whether it needs attention.
 //!
-//! [`HealthRules`] is the entry point. [`PROVIDERS`] and [`ACCOUNTS`] form one truth table over the statuses of both
-//! upstreams; the rules add the ages. Each object is evaluated from its own upstream alone, so a verdict costs no call
-//! and does not depend on the other upstream. Rejected: one verdict over both. It would read both upstreams for every
-//! row, and blame a provider for accounts that do not belong to the workspace.
+//! [`HealthRules`] is the entry point. [`PROVIDERS`] and [`ACCOUNTS`] are tables from the statuses of both upstreams to
+//! health states; the rules add the ages. Each object is evaluated from its own upstream alone, so the evaluation needs
+//! no call. Rejected: one state from both upstreams. It would read both for every row, and blame a provider for
+//! accounts that do not belong to the workspace.
 //!
-//! `docs/health.md` lists every case of the table; a test keeps the two equal.
+//! `docs/health.md` lists every case of the tables; a test writes it.
 
 use std::time::Duration;
 

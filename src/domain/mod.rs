@@ -1,8 +1,8 @@
 //! Domain types: providers, accounts, callers, filters, pages and health.
 //!
-//! Start with [`caller`] and [`view`] (who may see what), [`accounts`] and [`providers`] (the objects), and [`health`].
-//! There is no async code, no I/O and no GraphQL here. Every other layer may import these types; they import no other
-//! layer.
+//! Start with [`caller`] and [`view`] (the callers and the data that they may see), [`accounts`] and [`providers`] (the
+//! objects), and [`health`]. There is no async code, no I/O and no GraphQL here. Every other layer may import these
+//! types; they import no other layer.
 
 pub mod accounts;
 pub mod actions;

@@ -1,8 +1,8 @@
 //! Enums of the upstreams, which may get new values at any time.
 //!
 //! Both upstreams' enums grew within a year (docs/upstreams.md#composio-account), so all of them are open: a known
-//! value becomes a variant, and an unknown value is stored as text. Rejected: failing on a new value, which would
-//! lose a whole page for one row.
+//! value becomes a variant, and an unknown value is stored as text. Rejected: failing on a new value. One row with a
+//! new value would make the whole page unreadable.
 
 use std::fmt::Debug;
 
@@ -64,7 +64,7 @@ impl<V: OpenEnum> OpenValue<V> {
     }
 }
 
-/// Serializes the upstream's spelling, so that a value survives a replica whose version does not know it.
+/// Serializes the upstream's spelling, so that a replica of another version can read a value that it does not know.
 impl<V: OpenEnum> Serialize for OpenValue<V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.raw())

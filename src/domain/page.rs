@@ -1,7 +1,8 @@
 //! Validated arguments of a Relay connection, and the page that they select.
 //!
-//! The algorithm is that of the GraphQL Cursor Connections Specification, sections 4.3 and 4.4. `first` together with
-//! `last`, which it discourages, is refused.
+//! [`PageArguments::check`] validates; [`cut_page`] selects. The algorithm is that of the GraphQL Cursor Connections
+//! Specification, sections 4.3 and 4.4. The specification discourages `first` together with `last`, which is refused
+//! here.
 
 use super::input::{BadInput, BadInputReason};
 

@@ -1,9 +1,9 @@
 //! Problems with an upstream's response: unreadable or unexpected rows and values, located and counted but never
 //! quoted.
 //!
-//! A location is a row number and one of this layer's own field names, and a rule is an enum, so a problem cannot
-//! contain text from an upstream. Rejected: free text, which every place that records a problem would have to check.
-//! New fields, new enum values and missing optional fields are not problems.
+//! A location consists of a row number and one of this layer's own field names, and a rule is an enum, so a problem
+//! cannot contain text from an upstream. Rejected: free text, which would have to be checked wherever a problem is
+//! recorded. New fields, new enum values and missing optional fields are not problems.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -65,9 +65,9 @@ impl ProblemRule {
         }
     }
 
-    /// Whether a view may include such a problem. A member sees LeadLex's rows and the problems with them, except for
-    /// optional values: an unreadable one would reveal that a hidden value exists. It sees no problem with Composio's
-    /// rows, because the owner of an unreadable row is unknown.
+    /// Whether such a problem is visible in a view. A member sees LeadLex's rows and their problems, except unreadable
+    /// optional values, which would reveal that a hidden value exists. A member sees no problems of Composio's rows,
+    /// because the owner of an unreadable row is unknown.
     fn is_visible_to(self, view: &View, upstream: UpstreamName) -> bool {
         view.is_full() || (upstream == UpstreamName::Leadlex && self != Self::UnreadableValue)
     }
@@ -155,8 +155,8 @@ pub struct Problems {
     counts: BTreeMap<ProblemRule, u64>,
 }
 
-/// The problems with all responses that a value was made of. Values made of the same response share them, so that an
-/// operation counts them once.
+/// The problems of all responses from which a value was made. Values from the same response share its problems, so that
+/// an operation counts them once.
 pub type ProblemReports = Vec<Arc<Problems>>;
 
 /// The serialized form of [`Problems`].
@@ -283,7 +283,7 @@ pub struct ProblemSummary {
     pub more: u64,
 }
 
-/// Merges the problems of several responses that a view may include. Equal problems of two responses are added up; a
+/// Merges the problems of several responses that are visible in a view. Equal problems of two responses are added up; a
 /// response that occurs twice counts once. The result does not depend on the order of the reports.
 #[must_use]
 pub fn summarize<'p>(view: &View, reports: impl IntoIterator<Item = &'p Arc<Problems>>) -> ProblemSummary {

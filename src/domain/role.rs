@@ -1,7 +1,7 @@
 //! Roles of callers.
 //!
-//! A member's role contains its user id: a member cannot exist without one, nor with one that would widen an upstream's
-//! filter.
+//! The role of a member contains its user id, so there can be no member without an id, or with one that would widen an
+//! upstream's filter.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ impl MemberId {
     ///
     /// # Errors
     /// If the id is empty, too long, or contains a comma or a control character: Composio would return the accounts of
-    /// all or of several users (docs/upstreams.md#composio-list-request). Also if it has white space at its ends: an
+    /// several or of all users (docs/upstreams.md#composio-list-request). If it has white space at its ends: an
     /// upstream that trims it would return another user's accounts.
     pub fn new(id: &str) -> Result<Self, InvalidMemberId> {
         if id.trim() != id || FilterValues::one("userId", id).is_err() {

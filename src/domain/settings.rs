@@ -14,8 +14,8 @@ use super::health::HealthRules;
 
 /// Allowed ranges of the numbers of one section, by the key of each setting.
 ///
-/// Upper bounds are where a number is surely a mistake (milliseconds for seconds), and keep every sum of times and
-/// sizes far from overflow.
+/// Upper bounds exclude numbers that are surely a mistake (milliseconds for seconds), and keep sums of times and sizes
+/// far from overflow.
 pub type Ranges = &'static [(&'static str, RangeInclusive<i64>)];
 
 /// One gibibyte, in bytes.

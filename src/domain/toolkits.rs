@@ -1,8 +1,9 @@
 //! The mapping between LeadLex providers and Composio toolkits.
 //!
-//! The two systems share services but no account ids (docs/upstreams.md#composio-account, #providers-and-toolkits),
-//! and neither spelling can be derived from the other. The mapping is therefore data: many-to-many, compared without
-//! regard to case. It is built in from `toolkits.toml`; the setting `toolkits.file` replaces it.
+//! The two upstreams have services in common but no account ids (docs/upstreams.md#composio-account,
+//! #providers-and-toolkits), and the name of a service in one cannot be derived from the other. The mapping is
+//! therefore data: many-to-many, compared without regard to case. It is built in from `toolkits.toml`; the setting
+//! `toolkits.file` replaces it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use serde::Deserialize;
 use super::input::{BadInput, BadInputReason};
 use super::providers::Provider;
 
-/// A toolkit's slug in lower case. [`Self::parse`] accepts well-formed slugs only; [`Self::of_upstream`] accepts any
-/// text, because Composio does not document which characters a slug may have.
+/// A toolkit's slug in lower case. [`Self::parse`] accepts well-formed slugs only. [`Self::of_upstream`] accepts any
+/// text, because Composio does not document the characters of slugs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ToolkitSlug(Arc<str>);
 

@@ -1,7 +1,7 @@
 //! The part of a tenant's data that a caller may see, enforced in one place.
 //!
-//! Every loader that reads accounts is constructed with a [`View`] and narrows by it, so a resolver cannot forget the
-//! check. Rejected: checks in the resolvers. There are as many as paths to an account, and each new path needs another.
+//! Every loader that reads accounts has a [`View`] and narrows its filters by it, so a resolver cannot forget the
+//! check. Rejected: checks in the resolvers. Each path to an account would need one.
 
 use super::accounts::ConnectedAccount;
 use super::filters::{AccountFilter, FilterValues};
@@ -50,8 +50,8 @@ impl View {
         self.member().is_none_or(|member| account.user_id.as_deref() == Some(member.as_str()))
     }
 
-    /// Narrows a filter to visible accounts. A list of users without the member matches nothing and costs no call; no
-    /// list becomes a list of the member alone.
+    /// Narrows a filter to visible accounts. For a member, a filter without users becomes one for the member's own
+    /// accounts. A filter for other users matches nothing and makes no call.
     #[must_use]
     pub fn narrow(&self, mut filter: AccountFilter) -> AccountFilter {
         if let Some(member) = self.member() {

@@ -1,9 +1,9 @@
 //! Composio's write calls for connected accounts (docs/upstreams.md#composio-writes), an extension of
 //! [`AccountsClient`].
 //!
-//! Each method sends one request. It is not repeated once the upstream may have received it; an error of which
-//! [`UpstreamError::is_outcome_unknown`] is true means that the write may or may not have taken effect. `connection`,
-//! `connection_data` and `experimental` are never sent: they carry credentials or other users' access.
+//! Each method sends one request. The request is not repeated once the upstream may have received it. If
+//! [`UpstreamError::is_outcome_unknown`] is true for an error, the write may or may not have taken effect. The fields
+//! `connection`, `connection_data` and `experimental` are never sent: they carry credentials or other users' access.
 
 use bytes::Bytes;
 use http::{HeaderName, Method};
@@ -18,7 +18,7 @@ use crate::domain::actions::ConnectLink;
 use crate::domain::credential::Credential;
 use crate::domain::upstream_name::Composio;
 
-/// An account that no project has, for the write that `switchboard check` sends.
+/// Id of an account that no project has, for the write of `switchboard check`.
 const UNKNOWN_ACCOUNT: &str = "ca_switchboard_check";
 
 /// A sign-in to start.
@@ -114,10 +114,10 @@ impl AccountsClient {
         self.write(credential, Method::DELETE, &format!("/{id}"), query, Bytes::new(), wire::done).await
     }
 
-    /// Checks that a key may write, by a change that changes nothing: an empty one, of an account that does not exist.
+    /// Checks that a key may write, by an empty change of an account that does not exist.
     ///
     /// # Errors
-    /// 403 if the key may only read; any other error if that could not be found out.
+    /// 403 if the key may only read. Any other error means that the permission is unknown.
     pub async fn probe_write(&self, credential: &Credential<Composio>) -> Result<(), UpstreamError> {
         let (path, body) = (format!("/{UNKNOWN_ACCOUNT}"), Bytes::from_static(b"{}"));
         match self.write(credential, Method::PATCH, &path, "", body, wire::done).await {
@@ -137,7 +137,7 @@ impl AccountsClient {
     ) -> Result<T, UpstreamError> {
         let key = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
         let (path, deadline) = (format!("{PATH}{path}"), self.transport.deadline());
-        // A client waits for it, so it has precedence over refreshes.
+        // A client waits for a write, so it has precedence over refreshes.
         let purpose = Purpose::Needed;
         let request =
             UpstreamRequest { method, path: &path, query, body, credential, key, purpose, deadline };
@@ -146,7 +146,7 @@ impl AccountsClient {
     }
 }
 
-/// The JSON text of a body. Structures of texts can always be written.
+/// Returns the JSON text of a body. Serializing these structures cannot fail.
 fn json(body: &impl Serialize) -> Bytes {
     serde_json::to_vec(body).unwrap_or_default().into()
 }

@@ -82,7 +82,7 @@ impl AccountsClient {
         self.transport.count_problems(problems);
     }
 
-    /// Fetches one account to check the upstream.
+    /// Fetches one account, for `switchboard check`.
     ///
     /// # Errors
     /// As [`Self::fetch_page`].
@@ -139,7 +139,7 @@ impl AccountsClient {
         let deadline = self.transport.deadline();
         let (method, body) = (Method::GET, Bytes::new());
         let ask = UpstreamRequest { method, path: PATH, query, body, credential, key, purpose, deadline };
-        // After a refused cursor the list is read from its beginning, perhaps up to the same cursor.
+        // A refused cursor may be sent again after a restart of the list, so refusals of cursors are not remembered.
         match has_cursor {
             true => self.transport.send(ask, wire::accounts::page).await,
             false => self.transport.fetch(ask, wire::accounts::page).await,

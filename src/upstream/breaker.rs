@@ -1,14 +1,14 @@
 //! Circuit breaker: after repeated failures an upstream is not called for a while, and callers get an error at
 //! once.
 //!
-//! Closed means that calls are sent. A number of consecutive failures opens the breaker. When its time is
-//! over, one trial call is sent (half-open); its outcome closes the breaker, or opens it for twice as long.
-//! There is one breaker per credential, because one tenant's broken workspace must not affect others.
+//! While the breaker is closed, calls are sent. A number of consecutive failures opens it. When its time is over, one
+//! trial call is sent (half-open). The trial's outcome closes the breaker, or opens it for twice as long. There is one
+//! breaker per credential, because one tenant's broken workspace must not affect others.
 //!
-//! Consecutive failures count, not a failure rate: with a starter key there is one call in a quarter of an
-//! hour, too few for a rate; and an upstream that answers half of the calls is worth its retries.
+//! Consecutive failures count instead of a failure rate. With a starter key there is one call in a quarter of an hour,
+//! too few for a rate, and an upstream that answers half of the calls is worth its retries.
 //!
-//! `recloser` and `failsafe` were rejected: they read the system clock, which tests cannot pause, and support
+//! Rejected: the crates `recloser` and `failsafe`. They read the system clock, which tests cannot pause, and support
 //! only rates.
 
 use std::time::Duration;
@@ -51,7 +51,7 @@ pub enum BreakerState {
 pub(super) struct Breaker {
     settings: BreakerSettings,
     state: Phase,
-    /// Number of state changes. The outcome of a call sent before the last change is ignored.
+    /// Number of state changes. The outcome of a call from before the last change is ignored.
     generation: u64,
 }
 
@@ -81,12 +81,12 @@ impl Breaker {
         Self { settings, state: Phase::Closed { failures: 0 }, generation: 0 }
     }
 
-    /// Returns how long a call has to wait; `None` if it may be sent.
+    /// Returns the time that a call has to wait; `None` if it may be sent.
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         match self.state {
             Phase::Closed { .. } => None,
             Phase::Open { until, .. } => until.checked_duration_since(now).filter(|wait| !wait.is_zero()),
-            // The duration of the trial is unknown.
+            // The duration of the trial is unknown, so this is an estimate.
             Phase::HalfOpen { .. } => Some(self.open_for(0)),
         }
     }
@@ -111,7 +111,7 @@ impl Breaker {
         }
     }
 
-    /// Records a failure: no response, none in time, or one that could not be read.
+    /// Records a failure: no response, a timeout, or an unreadable response.
     pub(super) fn on_failure(&mut self, ticket: Ticket, now: Instant) {
         if ticket.generation != self.generation {
             return;
@@ -130,7 +130,8 @@ impl Breaker {
         }
     }
 
-    /// Records a cancelled call, which says nothing about the upstream. If it was the trial, the next call is.
+    /// Records a cancelled call, which says nothing about the upstream. If it was the trial, the next call is the
+    /// trial.
     pub(super) fn on_cancelled(&mut self, ticket: Ticket, now: Instant) {
         if let (Phase::HalfOpen { failed_trials }, true) = (self.state, ticket.generation == self.generation)
         {

@@ -1,12 +1,12 @@
 //! Decides whether a credential's call may be sent to its upstream, and records the outcome of each call.
 //!
-//! There is one [`CallLimiter`] per credential, because quotas belong to keys and one tenant's failures must
-//! not affect another. Their number is bounded, as callers may bring their own keys. An evicted credential
-//! starts with an unknown quota; its first response states it again.
+//! There is one [`CallLimiter`] per credential, because quotas belong to keys, and one tenant's failures must not
+//! affect another. The number of limiters is bounded, because callers may bring their own keys. An evicted credential
+//! starts again with an unknown quota, which its first response states.
 //!
-//! [`CallLimiter::acquire`] checks the quota and the breaker, waits for a concurrency permit, and checks
-//! again, because the state may have changed. The first check avoids waiting in vain. With other replicas,
-//! limiters of the same credential exchange their calls ([`sharing`]).
+//! [`CallLimiter::acquire`] checks the quota and the breaker, waits for a concurrency permit, and checks again, because
+//! the state may have changed meanwhile. A call that may not be sent is *held*: its caller gets an error at once. With
+//! other replicas, limiters of the same credential exchange their calls ([`sharing`]).
 
 mod sharing;
 
@@ -41,7 +41,7 @@ use crate::replicas::Replicas;
 use crate::telemetry::metrics::readings::Readings;
 use sharing::{QuotaSharing, SharedQuota};
 
-/// Maximum number of credentials remembered.
+/// Maximum number of credentials with a limiter.
 const LIMITERS_MAX: u64 = 10_000;
 
 /// Time for which calls with a key are refused locally after a 401. A client that repeats a wrong key would
@@ -136,8 +136,7 @@ impl CallLimiters {
     /// Returns the outcomes of all calls.
     pub(super) fn counts(&self) -> CallCounts {
         let now = self.clock.instant_now();
-        // A breaker whose pause is over allows the next call. Without calls it holds nothing, and the upstream
-        // is not known to be down.
+        // A breaker whose time is over allows the next call, so it does not count as open.
         let holding = self.limiters.iter().filter(|(_, limiter)| limiter.lock().breaker.wait(now).is_some());
         let breakers_open = holding.count() as u64;
         CallCounts { breakers_open, in_flight: self.concurrency.in_use(), ..self.counters.read() }
@@ -176,7 +175,7 @@ struct LimiterState {
     replica_calls: Option<ReplicaCalls>,
     breaker: Breaker,
     history: CallHistory,
-    /// The upstream's 401 for this key, and until when it is reused.
+    /// The upstream's 401 for this key, and the time until which it is returned without a call.
     rejected_key: Option<(Instant, UpstreamError)>,
 }
 
@@ -209,8 +208,8 @@ impl CallLimiter {
     /// Waits until a call may be sent.
     ///
     /// # Errors
-    /// If no call may be sent: the key was rejected moments ago, the quota has no call left for this purpose,
-    /// the breaker is open, or no concurrency permit became free.
+    /// If the call may not be sent: the key was rejected moments ago, the quota has no call left for this purpose, the
+    /// breaker is open, or no concurrency permit became free.
     pub(super) async fn acquire(
         self: &Arc<Self>,
         purpose: Purpose,
@@ -240,7 +239,7 @@ impl CallLimiter {
         })
     }
 
-    /// The key of a request among the refused ones.
+    /// Returns the key of a request in the cache of refusals.
     pub(super) fn refusal_key(&self, credential: &[u8; 32], path: &str, query: &str) -> RefusalKey {
         Refusals::key(credential, self.refusal_generation.load(Ordering::Relaxed), path, query)
     }
@@ -269,9 +268,8 @@ impl CallLimiter {
         }
     }
 
-    /// Returns the error of a call that is not sent. For the breaker and the concurrency limit the client
-    /// receives "unavailable" (OVERLOADED would be Switchboard's own overload); `retryAfterMs` states for how
-    /// long.
+    /// Returns the error of a call that is held. For the breaker and the concurrency limit, the client receives
+    /// "unavailable" with a `retryAfterMs`. `OVERLOADED` would mean that Switchboard itself is overloaded.
     fn hold(&self, by: HoldReason, wait: Duration) -> UpstreamError {
         self.counters.on_held(by);
         let failure = match by {
@@ -284,7 +282,7 @@ impl CallLimiter {
         UpstreamError::held(self.upstream, failure, wait)
     }
 
-    /// Whether a call would be allowed after `wait` in the current state. If not, waiting is useless.
+    /// Whether a call would be allowed after `wait` if the state did not change. If not, waiting is useless.
     pub(super) fn would_allow(&self, purpose: Purpose, wait: Duration) -> bool {
         let (at, state) = (self.clock.instant_now() + wait, self.lock());
         state.quota_wait(at, purpose).is_none() && state.breaker.wait(at).is_none()
@@ -300,11 +298,11 @@ impl CallLimiter {
         self.counters.on_retry();
     }
 
-    /// Returns how long data read now counts as fresh, so that everything that shares the quota can be
-    /// refreshed once per interval. LeadLex has one list per credential. At Composio the pages called in the
-    /// last minute count, scaled to `ttl`. (Two calls for one page within the minute then count as two pages.
-    /// An exact count would have to be kept in each cache, and matters only if thousands of pages share the
-    /// calls of one minute.)
+    /// Returns the time for which data that is read now is fresh. It is long enough that all data of the credential can
+    /// be refreshed once within it, within the quota. LeadLex has one list per credential. At Composio, the number of
+    /// pages is estimated from the calls of the last minute, scaled to `ttl`. The estimate counts a page twice if it
+    /// was called twice. An exact count would have to be kept in each cache, and matters only if thousands of pages
+    /// share the calls of one minute.
     pub(super) fn fresh_for(&self, ttl: Duration) -> Duration {
         let now = self.clock.instant_now();
         let state = self.lock();
@@ -318,7 +316,7 @@ impl CallLimiter {
         state.quota.fresh_for(now, ttl, things.max(1))
     }
 
-    /// Returns how long a refresh has to wait; `None` if it may be sent now.
+    /// Returns the time that a refresh has to wait; `None` if it may be sent now.
     pub(super) fn refresh_wait(&self) -> Option<Duration> {
         let now = self.clock.instant_now();
         let state = self.lock();
@@ -333,14 +331,14 @@ impl CallLimiter {
         state.history.status(state.quota.figures(now), is_held, state.breaker.state(now))
     }
 
-    /// No step leaves the state inconsistent, so a panic while it was locked does not matter.
+    /// Locks the state. It is consistent after every step, so a poisoned lock is ignored.
     fn lock(&self) -> MutexGuard<'_, LimiterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Permission for one call in flight. Dropping it before [`Self::end`] means that the call was cancelled: that
-/// says nothing about the upstream, frees the concurrency permit, and leaves the call counted in the quota.
+/// Permission for one call in flight. Dropping it before [`Self::end`] means that the call was cancelled. That says
+/// nothing about the upstream. It frees the concurrency permit, and the call still counts in the quota.
 pub(super) struct CallPermit {
     limiter: Arc<CallLimiter>,
     call: Call,
@@ -359,7 +357,7 @@ impl CallPermit {
         self.is_write = true;
     }
 
-    /// Records the head of a response. Returns how long a 429 holds the next call.
+    /// Records the head of a response. After a 429, returns the time for which further calls are held.
     pub(super) fn on_response(&mut self, status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
         self.has_response = true;
         let (now, wall) = (self.limiter.clock.instant_now(), self.limiter.clock.now());
@@ -389,7 +387,7 @@ impl CallPermit {
             state.quota.on_response(&self.call, now, wall, &HeaderMap::new());
             self.limiter.publish(self.id, CallEvent::Ended);
         }
-        // A refused write says nothing about reads: a key without the permission to write can still read.
+        // A refused write does not affect the status: a key without the permission to write can still read.
         let is_refused_write = self.is_write && outcome.is_err_and(UpstreamError::is_refusal);
         if !is_refused_write {
             state.history.record(wall, outcome);

@@ -1,10 +1,9 @@
 //! Limits the calls in flight, per credential and per upstream, and the time that a call waits for a permit.
 //!
-//! A call acquires a permit of its credential first, then one of the upstream. So one tenant's waiting calls
-//! never occupy the upstream's queue beyond its own limit, and slow responses of one tenant use only its
-//! share. The wait is bounded, because an ever longer queue serves no client. The semaphores serve waiters in
-//! order, and cancelled ones leave the queue. Refreshes wait like other calls: clients wait for many of them
-//! too, because data that is too old to be served is refreshed first.
+//! A call first acquires a permit of its credential, then one of the upstream. One tenant's waiting calls therefore
+//! never fill the upstream's queue beyond the tenant's own limit. The wait is bounded, because an ever longer queue
+//! serves no client. The semaphores serve waiters in order, and cancelled ones leave the queue. Refreshes wait like
+//! other calls, because clients wait for many of them too: data that is too old to be served is refreshed first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +76,8 @@ impl CredentialConcurrency {
         Self { own: semaphore(settings.calls_max), common, wait: Duration::from_millis(settings.wait_ms) }
     }
 
-    /// Acquires a permit, waiting until the deadline or for the configured time. `None` if none became free.
+    /// Acquires a permit. Waits for the configured time, but not beyond the deadline. Returns `None` if none became
+    /// free.
     pub(super) async fn acquire(&self, deadline: Instant) -> Option<ConcurrencyPermit> {
         let until = deadline.min(Instant::now() + self.wait);
         let both = async {

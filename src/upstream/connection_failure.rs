@@ -1,12 +1,12 @@
 //! The cause of a failed connection, for `switchboard check`.
 //!
-//! HTTP client, TLS and resolver report it as a chain of errors, partly of types that are not public, so their texts
-//! are compared. Tests over real sockets hold these comparisons.
+//! HTTP client, TLS and resolver report the cause as a chain of errors. Some of their types are not public, so their
+//! texts are compared. Tests over real sockets ensure that these texts are still in use.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-/// Why no HTTP response arrived. Its `Display` says what to do, and contains nothing of the URL or the response.
+/// Reason why no HTTP response arrived. Its `Display` says what to do, and contains nothing of the URL or the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionFailure {
     /// The host name has no address.
@@ -41,7 +41,7 @@ pub enum ConnectionFailure {
     Closed,
 }
 
-/// Reasons of rustls against a certificate, as its error prints them.
+/// Reasons for which rustls rejects a certificate, as its error prints them.
 const CERTIFICATE: [(&str, &str); 3] = [
     ("UnknownIssuer", "is signed by an authority that this machine does not know"),
     ("NotValidForName", "is for another host name"),
@@ -49,7 +49,7 @@ const CERTIFICATE: [(&str, &str); 3] = [
 ];
 
 impl ConnectionFailure {
-    /// The cause in a chain of errors; `None` if it is unknown.
+    /// Returns the cause in a chain of errors; `None` if it is unknown.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
         let chain = || std::iter::successors(Some(error), source);

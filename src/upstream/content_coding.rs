@@ -1,7 +1,7 @@
 //! Content codings of responses (RFC 9110, 8.4): gzip in every form that its RFC allows.
 //!
-//! reqwest's own decoding reads the first member of a gzip body alone (RFC 1952, 2.2 allows several) and knows neither
-//! `x-gzip` nor other letter cases, which RFC 9110, 8.4.1 wants treated alike.
+//! [`decode`] is the entry point. reqwest's own decoding reads only the first member of a gzip body, although RFC 1952,
+//! 2.2 allows several. It also does not know `x-gzip` or other letter cases, which RFC 9110, 8.4.1 requires.
 
 use std::io::Read as _;
 
@@ -10,13 +10,13 @@ use flate2::bufread::MultiGzDecoder;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 
-/// The value of `Accept-Encoding` that goes with [`decode`].
+/// Value of `Accept-Encoding` for the codings that [`decode`] supports.
 pub(super) const ACCEPTED: &str = "gzip";
 
-/// Why a body cannot be decoded.
+/// Reason why a body cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CodingError {
-    /// It has a coding that was not asked for.
+    /// It has a coding that was not requested.
     #[error("the response has a content coding other than gzip")]
     Unknown,
     /// It is not gzip, or ends too early.

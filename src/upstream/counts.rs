@@ -1,6 +1,6 @@
 //! Counters of the calls to one upstream, by outcome.
 //!
-//! They are plain numbers behind a lock that is held for one addition. `metrics` reads them.
+//! They are plain numbers behind a lock. `metrics` reads them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

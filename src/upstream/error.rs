@@ -1,6 +1,6 @@
 //! Errors of upstream calls, with messages that are safe to show to clients.
 //!
-//! The `Display` of [`UpstreamError`] is the public message. The upstream's text, URL and headers stay behind
+//! The `Display` of [`UpstreamError`] is the public message. The upstream's text, URL and headers are only in
 //! `source()`, which is never logged or sent to clients.
 
 use std::error::Error;
@@ -58,8 +58,8 @@ impl UpstreamFailure {
         }
     }
 
-    /// Whether the failure shows trouble of the upstream, and not of the request, the key or the quota. Only
-    /// such failures count for the breaker.
+    /// Whether the failure is one of the upstream, and not of the request, the key or the quota. Only such failures
+    /// count for the circuit breaker.
     pub(super) fn is_trouble(self) -> bool {
         matches!(self, Self::Timeout | Self::Unavailable | Self::BadResponse)
     }
@@ -121,20 +121,20 @@ impl UpstreamError {
         }
     }
 
-    /// Creates the error of a call that was not sent, because it could not succeed before `wait`.
+    /// Creates the error of a call that is held: it was not sent, because it could not succeed before `wait`.
     pub(crate) fn held(upstream: UpstreamName, failure: UpstreamFailure, wait: Duration) -> Self {
         Self { retry_after: Some(wait), held: true, ..Self::new(upstream, failure) }
     }
 
-    /// Whether Switchboard did not send the call. Then there is no status, and `retry_after` states when a
-    /// call may be sent.
+    /// Whether the call was held: Switchboard did not send it. There is then no status, and `retry_after` is the time
+    /// after which a call may be sent.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.held
     }
 
-    /// Whether the response can mean that the cursor of the request expired. Composio documents 400, 404, 422 and 500
-    /// for lists, and not which of them it is (docs/upstreams.md#composio-errors, #composio-paging).
+    /// Whether the response can mean that the request's cursor has expired. Composio documents 400, 404, 422 and 500
+    /// for lists, but not which of them it uses for that (docs/upstreams.md#composio-errors, #composio-paging).
     pub(crate) fn can_be_an_expired_cursor(&self) -> bool {
         self.failure == UpstreamFailure::Rejected || self.status == Some(500)
     }
@@ -189,8 +189,8 @@ impl UpstreamError {
         self
     }
 
-    /// Logs a failed call: what clients receive, and the status, but not the source, which can quote the
-    /// request. A call that was not sent is logged at `debug`, as a polling page would flood the log.
+    /// Logs a failed call: its code and status, but not the source, which can quote the request. A held call is logged
+    /// at `debug`, because a page that polls would flood the log.
     pub(super) fn log(&self) {
         if self.held || self.is_repeated {
             tracing::debug!(upstream = %self.upstream, code = self.failure.code(), "upstream call not sent");

@@ -1,7 +1,8 @@
 //! Reads the request id and the code or slug from the body of an error response.
 //!
-//! Upstreams deviate from the documented envelopes (docs/upstreams.md#composio-errors, #leadlex-open-questions), so
-//! every shape is tried and no field is required. Messages are never read, because they are the upstream's own text.
+//! Upstreams deviate from the documented format of error bodies (docs/upstreams.md#composio-errors,
+//! #leadlex-open-questions), so every known format is tried and no field is required. Messages are never read, because
+//! they are the upstream's own text.
 
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess};

@@ -1,7 +1,7 @@
 //! Fetches the JSON Web Key Set of a token issuer.
 //!
-//! It is here because this layer does all outgoing HTTP. It uses the same network (no redirects, rustls) but
-//! none of the call policies: an issuer has no quota and is called once in minutes.
+//! All outgoing HTTP belongs to this layer. The fetch uses the same network (no redirects, rustls), but none of the
+//! limits on calls: an issuer has no quota and is called once in minutes.
 
 use std::time::Duration;
 

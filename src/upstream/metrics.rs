@@ -36,8 +36,8 @@ impl CallCounts {
 }
 
 impl QuotaFigures {
-    /// Returns the quota with the smallest share left, among those with a known limit. Metrics show only this
-    /// one, without its key: callers may bring any number of keys, and the tightest is exhausted first.
+    /// Returns the quota with the smallest remaining share, among those with a known limit. Metrics show only this one,
+    /// without its key: callers may bring any number of keys, and the tightest is exhausted first.
     pub(super) fn tightest(all: impl Iterator<Item = Self>) -> Option<Self> {
         let share = |figures: &Self| Some((figures.remaining?, figures.limit.filter(|limit| *limit > 0)?));
         let known = all.filter_map(|figures| Some((share(&figures)?, figures)));

@@ -1,15 +1,14 @@
 //! Clients of the two REST APIs.
 //!
 //! [`providers`] and [`accounts`] know the paths, parameters and responses of one API each; [`account_writes`] has the
-//! calls that change an account. All use
-//! [`transport`], the only HTTP client of the crate. `wire` decodes by allow-list, so no secret is stored
-//! beyond the response's bytes.
+//! calls that change an account. All use [`transport`], the only HTTP client of the crate. `wire` decodes by
+//! allow-list, so no secret outlives the response's bytes.
 //!
-//! Each call first acquires a permit of the credential's `call_limiter`, which applies the [`quota`], the
-//! [`concurrency`] limit and the [`breaker`]; [`retry`] repeats failed calls, and `refusals` are not repeated.
-//! [`status`], [`counts`] and `metrics` report the outcomes, and `problem_log` logs what responses contained that could
-//! not be read. [`jwks`] fetches the keys of token issuers. [`connection_failure`] names the cause of a failed
-//! connection.
+//! Each call first acquires a permit from the credential's `call_limiter`, which applies the [`quota`], the
+//! [`concurrency`] limit and the [`breaker`]. A call that gets no permit is *held*: it is not sent, and its caller gets
+//! an error at once. [`retry`] repeats failed calls; `refusals` remembers requests that must not be repeated.
+//! [`status`], [`counts`] and `metrics` report the outcomes, and `problem_log` logs unreadable parts of responses.
+//! [`jwks`] fetches the keys of token issuers. [`connection_failure`] finds the cause of a failed connection.
 
 pub mod account_writes;
 pub mod accounts;

@@ -1,5 +1,5 @@
-//! Logs responses with unreadable parts. An upstream that changes its format does so in each response, so a
-//! line per response would flood the log.
+//! Logs responses with unreadable parts. An upstream that has changed its format does so in each response, so one line
+//! per response would flood the log.
 //!
 //! One line per minute for each set of broken rules states the counts of one response and the first location.
 //! The other locations are logged at `debug`, and clients receive them in `extensions.switchboard.problems`.

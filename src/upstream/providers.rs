@@ -1,7 +1,7 @@
 //! Client of LeadLex's integration status: `GET /v1/settings/providers` (docs/upstreams.md#leadlex-providers).
 //!
-//! It always fetches the whole list, never `?category=`: one response serves every filter, while six would use
-//! six of a starter key's hundred calls per day.
+//! It always fetches the whole list, never with `?category=`. One response serves every filter, while one call per
+//! category would use six of a starter key's hundred calls per day.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ impl ProvidersClient {
         Ok(list)
     }
 
-    /// Fetches the list once to check the upstream.
+    /// Fetches the list once, for `switchboard check`.
     ///
     /// # Errors
     /// As [`Self::fetch_list`].

@@ -1,17 +1,18 @@
 //! Parsing of rate limit headers, in every dialect of docs/upstreams.md#composio-rate-limits, #rate-limit-reset.
 //!
-//! A header that is not understood is ignored, and reported by [`unreadable`] to be counted. If a header is repeated,
-//! or has several spellings, the first value that is understood counts.
+//! A header that is not understood is ignored, and [`unreadable`] reports it to be counted. If a header is repeated or
+//! has several spellings, the first value that is understood counts.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
 
-/// Longer waits and windows are implausible and ignored (docs/upstreams.md#rate-limit-reset).
+/// Longest plausible wait or window. Longer ones are ignored (docs/upstreams.md#rate-limit-reset).
 const WAIT_MAX: Duration = Duration::from_secs(31 * 86_400);
 
-/// A `Date` that differs more from the local clock is a fault of the upstream's clock, and ignored.
+/// Largest plausible difference between `Date` and the local clock. A larger one is a fault of the upstream's clock,
+/// and its `Date` is ignored.
 const SKEW_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 const DATE: &str = "date";
@@ -21,15 +22,14 @@ const REMAINING: [&str; 2] = ["x-ratelimit-remaining", "ratelimit-remaining"];
 const RESETS: [&str; 2] = ["x-ratelimit-reset", "ratelimit-reset"];
 const WINDOW: &str = "x-ratelimit-window-size";
 
-/// Returns how long to wait after a 429, from `Retry-After` or else from the reset; `None` if the headers
-/// state nothing plausible.
+/// Returns the time to wait after a 429: from `Retry-After`, otherwise from the reset. Returns `None` if the headers
+/// have no plausible value.
 #[must_use]
 pub fn wait(headers: &HeaderMap, local_now: Timestamp) -> Option<Duration> {
     if let Some(wait) = retry_after(headers, local_now) {
         return Some(wait);
     }
-    // If calls remain, the reset is that of the day, and the limit per minute was exceeded, which has no
-    // header.
+    // If calls remain, the reset is the end of the day, but the limit per minute was exceeded, which has no header.
     if remaining(headers).is_some_and(|left| left > 0) {
         return None;
     }

@@ -1,9 +1,9 @@
-//! Refused requests, cached briefly: a request that an upstream answers with 403, 404, 422 or another 4xx is not sent
-//! again for [`REFUSAL_TTL`].
+//! Cache of refused requests. A request that an upstream refused with 403, 404, 422 or another 4xx is not sent again
+//! for [`REFUSAL_TTL`].
 //!
-//! Its failure would be the same, and upstreams lock out clients that repeat refused requests. A 401 is no part of
-//! this: it concerns the key and not the request ([`super::call_limiter`]). 408 and 429 are retried by their own rules.
-//! Refusals of writes and of cursors are not cached.
+//! It would be refused again, and upstreams lock out clients that repeat refused requests. A 401 is not cached here,
+//! because it concerns the key instead of the request ([`super::call_limiter`]). 408 and 429 have their own retry
+//! rules. Refusals of writes and of cursors are not cached.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::error::{UpstreamError, UpstreamFailure};
 /// Time for which a refusal is returned without a call.
 const REFUSAL_TTL: Duration = Duration::from_secs(5);
 
-/// Most refusals that are cached, over all credentials. A client can cause one with each filter that it sends.
+/// Maximum number of cached refusals, over all credentials. A client can cause one with each filter that it sends.
 const REFUSALS_MAX: u64 = 10_000;
 
 /// Key of a request: a digest, so that long queries need no more memory.
@@ -35,13 +35,13 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// The key of a GET request. `generation` changes when the refusals of the credential are to be forgotten.
+    /// Returns the key of a GET request. A new `generation` invalidates all refusals of the credential.
     pub(super) fn key(credential: &[u8; 32], generation: u64, path: &str, query: &str) -> RefusalKey {
         let digest = Sha256::new().chain_update(credential).chain_update(generation.to_ne_bytes());
         digest.chain_update(path).chain_update("?").chain_update(query).finalize().into()
     }
 
-    /// The refusal of a request, if there is one.
+    /// Returns the refusal of a request, if there is one.
     pub(super) fn get(&self, key: &RefusalKey) -> Option<UpstreamError> {
         let (until, refusal) = self.entries.get(key)?;
         if until > Instant::now() {

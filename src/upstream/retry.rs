@@ -1,14 +1,16 @@
 //! Decides whether a failed call is repeated, and after which delay.
 //!
 //! A read is safe to repeat. A write is repeated only if the upstream cannot have processed it: there was no
-//! connection, or the response was a 429. The kind of failure, the remaining time and a retry budget decide: only a
-//! share of the calls may be repeated, because an upstream in trouble survives 10 % more calls, not three times as
-//! many. The delay is random between zero and a bound that doubles ("full jitter"), so calls that failed together do
-//! not return together. `Retry-After` is honoured; if it is longer than a request can wait, the request fails at once
-//! and states when to retry.
+//! connection, or the response was a 429. Whether a call is repeated depends on the kind of failure, the remaining time
+//! and a retry budget. The budget limits the share of calls that may be repeated, because an upstream with problems
+//! survives 10 % more calls, but not three times as many.
 //!
-//! The budget is tower's, which uses Tokio's clock. The delays are our own, because `backon` adds jitter to a
-//! fixed delay, so all retries would come at about the same time.
+//! The delay is random between zero and a bound that doubles ("full jitter"), so that calls that failed together are
+//! not repeated together. `Retry-After` is honoured. If it is longer than a request can wait, the request fails at
+//! once, with the time to retry.
+//!
+//! The budget is tower's, which uses Tokio's clock. Rejected for the delays: `backon`. It adds jitter to a fixed delay,
+//! so all retries would come at about the same time.
 
 use std::time::Duration;
 
@@ -70,7 +72,7 @@ impl<'a> Retries<'a> {
     /// Returns the delay before the next attempt; `None` if the call is not repeated. `jitter` is between 0
     /// and 1.
     ///
-    /// A call that the quota held briefly is waited for as well. It costs no budget, because it is not an
+    /// A call that the quota holds briefly is delayed in the same way. It costs no budget, because it is not an
     /// additional call.
     pub(super) fn wait(
         &mut self,
@@ -88,8 +90,8 @@ impl<'a> Retries<'a> {
         {
             return None;
         }
-        // A server may close a kept-alive connection at any time. That is no sign of trouble, so the first repetition
-        // is made at once and costs the budget nothing.
+        // A server may close a kept-alive connection at any time, which is no sign of a problem. The first repetition
+        // is then made at once and costs no budget.
         let is_free = is_held || (failed.is_on_closed_connection() && self.waited == 0);
         let asked_for = failed.retry_after.unwrap_or_default();
         let delay = if failed.is_on_closed_connection() && is_free { Duration::ZERO } else { self.backoff() };

@@ -17,7 +17,7 @@ pub enum UpstreamState {
     Up,
     /// The last call failed, and the next one may be sent.
     Degraded,
-    /// A limit of the quota is reached: no call is sent before it ends.
+    /// The rate limit is exhausted. No call is sent until it is reset.
     RateLimited,
     /// The upstream rejected the key, or the key lacks a permission (401, 403).
     Unauthorized,
@@ -73,7 +73,7 @@ impl CallHistory {
         }
     }
 
-    /// Returns the status. `is_held` states whether the quota holds calls now.
+    /// Returns the status. `is_held` is true if the quota holds calls now.
     pub(super) fn status(&self, quota: QuotaFigures, is_held: bool, breaker: BreakerState) -> UpstreamStatus {
         use UpstreamFailure as F;
         let state = match self.last {
@@ -81,7 +81,7 @@ impl CallHistory {
             _ if breaker != BreakerState::Closed => UpstreamState::Down,
             _ if is_held => UpstreamState::RateLimited,
             None => UpstreamState::Unknown,
-            // The hold after the 429 is over, so the upstream is assumed to answer again.
+            // The wait after the 429 is over, so the upstream is assumed to answer again.
             Some(Ok(()) | Err(F::RateLimited)) => UpstreamState::Up,
             Some(Err(_)) => UpstreamState::Degraded,
         };

@@ -1,12 +1,11 @@
 //! The only HTTP client of upstreams, and the policies that each call passes.
 //!
-//! [`Transport::send`] acquires a permit (`call_limiter.rs`), makes one attempt within its timeout and body
-//! limit, classifies the result, records it, and repeats the call if [`Retries`] allows it; all before one
-//! deadline. A stack of tower layers would do the same, but each layer would need the credential, the purpose
-//! and the deadline again.
+//! [`Transport::send`] acquires a permit (`call_limiter.rs`), makes one attempt within its timeout and size limit,
+//! classifies and records the result, and repeats the call if [`Retries`] allows it. One deadline applies to all of
+//! this. Rejected: a stack of tower layers. Each layer would need the credential, the purpose and the deadline again.
 //!
-//! The network is a small tower `Service` ([`Network`]). Tests plug the sandbox in there, in the same process,
-//! because a paused clock runs ahead while a real socket is pending.
+//! The network is a small tower `Service` ([`Network`]). Tests use the sandbox as network, in the same process: with a
+//! real socket, a paused clock would run ahead while the socket is pending.
 
 use std::error::Error;
 use std::io;
@@ -49,7 +48,7 @@ pub type NetworkBody = UnsyncBoxBody<Bytes, BoxError>;
 /// Service that sends a request to an upstream and returns its response.
 pub type Network = BoxCloneSyncService<Request<Bytes>, Response<NetworkBody>, BoxError>;
 
-/// The real network: reqwest over rustls. It follows no redirects, because a redirect could send the key to
+/// Creates the real network: reqwest over rustls. It follows no redirects, because a redirect could send the key to
 /// another host.
 ///
 /// # Errors
@@ -58,8 +57,8 @@ pub fn network(base_url: &Url) -> Result<Network, reqwest::Error> {
     client(base_url).map(network_of)
 }
 
-/// The real networks of two upstreams. They share a client if they can, because each client reads the system's
-/// certificates, which takes milliseconds at the start.
+/// Creates the real networks of two upstreams. They share a client if possible, because each client loads the system's
+/// certificates, which delays the start by milliseconds.
 ///
 /// # Errors
 /// As [`network`].
@@ -80,7 +79,7 @@ fn network_of(client: reqwest::Client) -> Network {
     }))
 }
 
-/// Network for exporting traces to a collector; it reads only the status of responses.
+/// Creates the network for exporting traces to a collector. It reads only the status of responses.
 ///
 /// # Errors
 /// As [`network`].
@@ -95,8 +94,8 @@ pub fn post(url: &Url) -> Result<Post, reqwest::Error> {
     })))
 }
 
-/// Headers that a response may have. hyper's default of 100 is too few for some platforms and proxies; their bytes are
-/// bounded beside it.
+/// Maximum number of headers of a response. hyper's default of 100 is too low for some platforms and proxies; hyper
+/// also bounds the bytes of all headers.
 const HEADERS_MAX: usize = 1_000;
 
 fn client(url: &Url) -> Result<reqwest::Client, reqwest::Error> {
@@ -105,7 +104,7 @@ fn client(url: &Url) -> Result<reqwest::Client, reqwest::Error> {
         .http1_max_headers(HEADERS_MAX)
         .user_agent(concat!("switchboard/", env!("CARGO_PKG_VERSION")));
     if is_loopback(url) {
-        // A proxy from the environment cannot reach the local loopback.
+        // A proxy from the environment cannot reach this machine's loopback.
         builder = builder.no_proxy();
     }
     builder.build()
@@ -123,7 +122,7 @@ pub struct Transport {
 
 /// A request to an upstream.
 pub(super) struct UpstreamRequest<'a, U> {
-    /// GET, or the method of a write. A write is not repeated once the upstream may have received it.
+    /// GET, or the method of a write.
     pub(super) method: Method,
     pub(super) path: &'a str,
     pub(super) query: &'a str,
@@ -137,7 +136,7 @@ pub(super) struct UpstreamRequest<'a, U> {
     pub(super) deadline: Instant,
 }
 
-/// A successful response: first its bytes, then the decoded body.
+/// A successful response. Its body is first bytes, then the decoded value.
 pub(super) struct UpstreamResponse<T> {
     pub(super) headers: HeaderMap,
     pub(super) body: T,
@@ -158,20 +157,19 @@ impl Transport {
         Self { limiters: self.limiters.sharing(replicas.cloned()), ..self }
     }
 
-    /// Clock for times in response headers.
+    /// Returns the clock for times in response headers.
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Returns how long data read now counts as fresh: `ttl`, extended to what the credential's quota allows
-    /// until its reset.
+    /// Returns the time for which data that is read now is fresh: `ttl`, or longer if the credential's quota requires
+    /// it.
     #[must_use]
     pub fn fresh_for<U: Upstream>(&self, credential: &Credential<U>, ttl: Duration) -> Duration {
         self.limiters.of(credential).fresh_for(ttl)
     }
 
-    /// Returns how long a refresh (a call for which older data exists) has to wait; `None` if it may be sent
-    /// now.
+    /// Returns the time that a refresh (a call for which older data exists) has to wait; `None` if it may be sent now.
     #[must_use]
     pub fn refresh_wait<U: Upstream>(&self, credential: &Credential<U>) -> Option<Duration> {
         self.limiters.of(credential).refresh_wait()
@@ -199,17 +197,17 @@ impl Transport {
         self.limiters.count_problems(problems);
     }
 
-    /// Sends requests again that were refused moments ago, because the credential's data may have changed.
+    /// Forgets recent refusals, because the credential's data may have changed. The requests are then sent again.
     pub fn forget_refusals<U>(&self, credential: &Fingerprint<U>) {
         self.limiters.forget_refusals(credential);
     }
 
-    /// Deadline of a request that starts now.
+    /// Returns the deadline of a request that starts now.
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.settings.deadline()
     }
 
-    /// Sends a GET request, as [`Self::send`], unless the same request was refused moments ago.
+    /// Sends a GET request like [`Self::send`], unless the same request was refused moments ago.
     ///
     /// # Errors
     /// As [`Self::send`], or the refusal.
@@ -226,11 +224,11 @@ impl Transport {
         self.send(ask, decode).await.inspect_err(|error| limiter.on_failed(key, error))
     }
 
-    /// Sends a request, repeats it where a failure allows that, and decodes the response with `decode`; all
-    /// before the deadline. Each attempt acquires its own permit.
+    /// Sends a request, repeats it if the failure allows that, and decodes the response with `decode`, all before the
+    /// deadline. Each attempt acquires its own permit.
     ///
     /// # Errors
-    /// The last failure of the upstream; if no call was sent, the reason.
+    /// The last failure of the upstream. If no call was sent, the reason for that.
     pub(super) async fn send<U: Upstream, T, E: Into<BoxError>>(
         &self,
         ask: UpstreamRequest<'_, U>,
@@ -273,8 +271,8 @@ impl Transport {
         }
     }
 
-    /// Makes one call within its timeout. If the deadline leaves less than half of the timeout, the call
-    /// counts as cancelled: it might have succeeded in its full time.
+    /// Makes one call within its timeout. If the deadline leaves less than half of the timeout, a timeout counts as
+    /// cancelled, because the call might have succeeded in its full time.
     async fn attempt<T, E: Into<BoxError>>(
         &self,
         request: Request<Bytes>,
@@ -340,9 +338,9 @@ impl Transport {
         let is_write = request.method() != Method::GET;
         let response = self.network.clone().oneshot(request).await.map_err(unavailable)?;
         let (head, body) = response.into_parts();
-        // Recorded before the body is read: the upstream has counted the call in any case.
+        // Recorded before the body is read, because the upstream has counted the call already.
         let held = permit.on_response(head.status, &head.headers);
-        // 203: a proxy on the way has changed the response (RFC 9110, 15.3.4), which still answers the request.
+        // With 203, a proxy has changed the response (RFC 9110, 15.3.4), which is still the answer to this request.
         let is_answer = matches!(head.status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION);
         if is_answer || (is_write && head.status.is_success()) {
             let limit_bytes = self.settings.body_limit_bytes;
@@ -353,7 +351,7 @@ impl Transport {
             })?;
             return Ok(UpstreamResponse { headers: head.headers, body });
         }
-        // The status decides, even if the body never arrives.
+        // The status decides the error; the body only adds details, so the wait for it is short.
         let soon = until.min(Instant::now() + REFUSAL_TIME);
         let body =
             timeout_at(soon, self.read(body, REFUSAL_BYTES_MAX)).await.map_or_else(|_| None, Result::ok);
@@ -389,7 +387,7 @@ impl Transport {
             408 => UpstreamFailure::Timeout,
             400..=499 => UpstreamFailure::Rejected,
             500.. => UpstreamFailure::Unavailable,
-            // 1xx never arrives here; another 2xx or a redirect does not answer this request.
+            // Another 2xx, or a redirect, is not an answer to this request. 1xx never arrives here.
             _ => UpstreamFailure::BadResponse,
         };
         let parsed = error_body::read(body);

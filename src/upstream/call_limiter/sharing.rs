@@ -1,14 +1,13 @@
 //! Exchanges calls and rate limits with the other replicas.
 //!
-//! Each call and the rate limit headers of its response are published on the channel; no call waits for that.
-//! A snapshot in the store serves replicas that start or may have missed messages: they load it before the
-//! next call. While the store is unreachable each replica continues with its local model: headers state the
-//! window to all, and a limit without a header (LeadLex's minute) is enforced per replica until the store is
-//! back.
+//! Each call, and the rate limit headers of its response, are published on the channel; no call waits for that.
+//! Replicas that start, or may have missed messages, load a snapshot from the store before their next call. While the
+//! store is unreachable, each replica continues with its local model. Response headers then still show the window to
+//! all replicas, but a limit without a header (LeadLex's limit per minute) is enforced per replica.
 //!
-//! Messages take milliseconds, and replicas that decide within that time do not know each other's call. So
-//! each leaves one call of a limit per other replica: limits hold unless another replica sends two calls
-//! before the message about the first arrives.
+//! Messages take milliseconds, so replicas that decide at the same time do not know each other's calls. Each therefore
+//! leaves one call of a limit unused for each other replica. Limits hold unless another replica sends two calls before
+//! the message about the first arrives.
 //!
 //! The breaker and a rejected key are not shared: both end within seconds, and a replica with a broken network
 //! must not stop the others.

@@ -29,7 +29,7 @@ struct Revoked {
     revoked_tokens: Field<Texts>,
 }
 
-/// Decodes a started sign-in; without its URL or the id of its account it is useless.
+/// Decodes a started sign-in. It must have its URL and the id of its account.
 pub(in crate::upstream) fn link(body: &[u8]) -> Result<ConnectLink, UnexpectedShape> {
     let Link { redirect_url, expires_at, connected_account_id } =
         object(text(body)?).ok_or(UnexpectedShape)?;
@@ -43,8 +43,8 @@ pub(in crate::upstream) fn link(body: &[u8]) -> Result<ConnectLink, UnexpectedSh
     })
 }
 
-/// Decodes the confirmation of a write. No body, or one without `success`, confirms it as well, because the HTTP status
-/// was 2xx.
+/// Decodes the confirmation of a write. A missing body, or one without `success`, confirms it too, because the HTTP
+/// status was 2xx.
 pub(in crate::upstream) fn done(body: &[u8]) -> Result<(), UnexpectedShape> {
     if body.is_empty() {
         return Ok(());
@@ -60,7 +60,7 @@ pub(in crate::upstream) fn done(body: &[u8]) -> Result<(), UnexpectedShape> {
 pub(in crate::upstream) fn revoked_tokens(body: &[u8]) -> Result<Vec<Box<str>>, UnexpectedShape> {
     let Revoked { revoked_tokens } = object(text(body)?).ok_or(UnexpectedShape)?;
     let Texts { texts, .. } = revoked_tokens.read().ok_or(UnexpectedShape)?;
-    // A kind is a short word. Anything else could be the credential itself.
+    // A kind is a short word. Any other text could be the credential itself.
     let is_word = |kind: &str| {
         (1..=20).contains(&kind.len()) && kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
     };

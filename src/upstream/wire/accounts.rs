@@ -18,8 +18,8 @@ use crate::domain::problems::ProblemRule;
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::accounts::AccountPage;
 
-/// Maximum length of a cursor, in bytes. It is part of cache keys, of the next call's URL and of the cursors
-/// that clients receive. Observed cursors are shorter than 100 bytes.
+/// Maximum length of a cursor, in bytes. Cursors are part of cache keys, of URLs and of the cursors that clients
+/// receive. Observed cursors are shorter than 100 bytes.
 const CURSOR_BYTES_MAX: usize = 4 * 1024;
 
 #[derive(Deserialize)]
@@ -87,11 +87,11 @@ struct Deprecated {
     labels: Field<Texts>,
 }
 
-/// Decodes a page without its unreadable items. A page whose cursor is too long or of another type is an
-/// error, because without the cursor the list would end there unnoticed.
+/// Decodes a page without its unreadable items. A page whose cursor is unreadable or too long is an error: without the
+/// cursor the list would end there unnoticed.
 ///
-/// A page is usually read in one pass. If that fails, for example at a number that a double cannot hold, each row is
-/// read alone, so that the value costs only itself.
+/// A page is usually decoded in one pass. If that fails, for example at a number that a double cannot represent, each
+/// row is decoded separately, so that only the unreadable value is lost.
 pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, UnexpectedShape> {
     let json = text(body)?;
     if let Some(page) = without_doubles(|| object::<Page<Field<Object<Account>>>>(json)) {
@@ -128,7 +128,7 @@ fn convert<I>(page: Page<I>, fields: impl Fn(I) -> Option<Account>) -> Result<Ac
     };
     let rows_sent = page.items.len();
     let (items, problems) = rows(UpstreamName::Composio, page.items.into_iter().map(fields), read);
-    // A total below the rows that came with it is wrong, whichever of both it is.
+    // A total below the number of rows on this page is wrong.
     let total_items =
         total_items.filter(|total| usize::try_from(*total).is_ok_and(|total| total >= rows_sent));
     Ok(AccountPage { items, rows_sent, names_users: names_users.get(), next_cursor, total_items, problems })

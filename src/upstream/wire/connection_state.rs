@@ -1,7 +1,7 @@
 //! Decodes `state`: `{"authScheme": …, "val": {…}}`, where `val` has arbitrary fields, many of them secret.
 //!
-//! docs/upstreams.md#composio-secrets is the allow-list. The decoder keeps the values of the fields named
-//! here, skips all other values unread, and keeps only their names.
+//! docs/upstreams.md#composio-secrets is the allow-list. The decoder stores the values of the fields named here. It
+//! skips all other values unread, and stores only their names.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::rows::FieldProblems;
 use crate::domain::connection_state::{ConnectionSetting, ConnectionState, PUBLIC_SETTINGS};
 use crate::domain::open_enum::OpenValue;
 
-/// Maximum number of withheld names, and maximum length of one in bytes.
+/// Maximum number of withheld names, and maximum length of such a name in bytes.
 const WITHHELD_MAX: usize = 64;
 
 #[derive(Deserialize, Default)]
@@ -156,7 +156,7 @@ fn is_name(text: &str) -> bool {
 }
 
 impl Val {
-    /// Stores the name of a withheld field once.
+    /// Stores the name of a withheld field, once.
     fn withhold(&mut self, name: Option<Box<str>>) {
         if let Some(name) = name
             && self.withheld.len() < WITHHELD_MAX
@@ -166,7 +166,7 @@ impl Val {
         }
     }
 
-    /// If a name occurs twice, the last value wins, as usual in JSON.
+    /// Stores a setting. If a name occurs twice, the last value wins, as usual in JSON.
     fn setting(&mut self, name: &'static str, place: &'static str, found: Field<Text>) {
         self.unreadable.retain(|known| *known != place);
         match found {

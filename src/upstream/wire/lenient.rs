@@ -1,9 +1,9 @@
 //! Lenient fields: each is absent, read, or unreadable.
 //!
-//! A [`FromJson`] type lists the kinds of JSON values that it accepts. [`Field`] is the visitor for all of
-//! them, and skips every other value unread. So serde's first error never loses a row: the code that builds
-//! the domain value decides what an unreadable field means, and knows its location. Untagged enums were
-//! rejected: they first build every value they inspect, including secrets.
+//! A [`FromJson`] type defines which kinds of JSON values it accepts. [`Field`] is the visitor for all of these types;
+//! it skips every other value unread. Decoding therefore does not stop at the first mismatch, as serde otherwise would.
+//! The code that builds the domain value decides the effect of an unreadable field, and knows its location. Rejected:
+//! untagged enums. They first build every value that they inspect, including secrets.
 
 use std::cell::Cell;
 use std::fmt;
@@ -16,13 +16,13 @@ use serde::de::{
 };
 
 thread_local! {
-    /// Whether a number that is read as a double ends the decoding.
+    /// Whether a number with a fraction or an exponent ends the decoding with an error.
     static REFUSES_DOUBLES: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Decodes text in which no field is expected to have a fraction or an exponent. Such a number ends `decode` with an
-/// error, because a double may not be exactly what the text says. It is then decoded again with the numbers' texts
-/// compared ([`super::repair`]); comparing them always would take as long as decoding.
+/// Runs `decode` on text in which no number should have a fraction or an exponent. Such a number ends `decode` with an
+/// error, because a double may differ from the text. The caller then decodes the text again, comparing numbers with
+/// their texts ([`super::repair`]). Comparing them always would take as long as the decoding itself.
 pub(super) fn without_doubles<T>(decode: impl FnOnce() -> T) -> T {
     struct Reset;
     impl Drop for Reset {
@@ -35,10 +35,11 @@ pub(super) fn without_doubles<T>(decode: impl FnOnce() -> T) -> T {
     decode()
 }
 
-/// Longest text of one value. Longer ones are unreadable: operations may repeat each value in their responses.
+/// Maximum length of one value in bytes. Longer ones are unreadable, because an operation may repeat each value many
+/// times in its response.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
-/// Most scopes of one value, and the longest of them. Further ones are skipped.
+/// Maximum number of scopes of one value, and maximum length of a scope. Further or longer ones are skipped.
 const SCOPES_MAX: usize = 1_000;
 const SCOPE_BYTES_MAX: usize = 1024;
 
@@ -52,7 +53,7 @@ pub(in crate::upstream) trait FromJson: Sized {
         None
     }
 
-    /// Of a number, as text that stands for exactly that number.
+    /// Converts a number, given as text that is exactly equal to it.
     fn from_number(_: &str) -> Option<Self> {
         None
     }
@@ -145,13 +146,13 @@ impl<'de, T: FromJson> Visitor<'de> for AnyValue<T> {
     }
 }
 
-/// Number of decimal digits that every double preserves (IEEE 754).
+/// Number of decimal digits that every double can represent (IEEE 754).
 const EXACT_DIGITS: usize = 15;
 
 /// Largest integer up to which all integers are exact in a double.
 const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
 
-/// Formats a double; `None` if the JSON may have had more digits than a double preserves.
+/// Formats a double. Returns `None` if the JSON may have had more digits than a double can represent.
 fn exact(number: f64) -> Option<String> {
     let text = if number == 0.0 { "0".to_owned() } else { number.to_string() };
     let digits = text.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
@@ -269,8 +270,9 @@ impl FromJson for Texts {
     }
 }
 
-/// OAuth scopes in every observed form: one string with several scopes (RFC 6749, 3.3; some services use
-/// commas), a list of strings, a list of objects (docs/upstreams.md#composio-connection-state,
+/// OAuth scopes in every observed form: one string with several scopes (RFC 6749, 3.3; some services use commas), a
+/// list of strings, a list of objects (docs/upstreams.md#composio-connection-state, #leadlex-open-questions), or
+/// `null`. Entries without a scope are skipped.
 /// #leadlex-open-questions), `null`. Entries without a scope are skipped.
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Scopes {

@@ -1,8 +1,8 @@
 //! Decoders of the upstreams' JSON, by allow-list and item by item.
 //!
-//! Fields that are not named here are skipped by the parser and never stored: there is no `Value`, no map of
-//! values, no flattened rest. An unreadable item is a counted, located problem and does not lose the page
-//! ([`rows`]). An unreadable value loses only that value ([`lenient`]). Errors of serde are dropped, because
+//! Fields that are not named here are skipped by the parser and never stored: there is no `Value`, no map of values and
+//! no `#[serde(flatten)]`. An unreadable item is a counted, located problem and does not make the page unreadable
+//! ([`rows`]). An unreadable value makes only itself unreadable ([`lenient`]). Errors of serde are dropped, because
 //! their text can quote a value.
 
 pub(super) mod account_writes;
@@ -15,13 +15,13 @@ mod rows;
 
 use serde::Deserialize;
 
-/// The response does not have the documented shape.
+/// Error: the response does not have the documented shape.
 #[derive(Debug, thiserror::Error)]
 #[error("the response does not have the documented shape")]
 pub(super) struct UnexpectedShape;
 
-/// Returns a body as text, without the byte order mark that some servers send before JSON. RFC 8259, 8.1 allows
-/// ignoring it.
+/// Returns a body as text, without a byte order mark, which some servers send before JSON and RFC 8259, 8.1 allows
+/// ignoring.
 fn text(body: &[u8]) -> Result<&str, UnexpectedShape> {
     let text = std::str::from_utf8(body).map_err(|_| UnexpectedShape)?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))

@@ -43,8 +43,8 @@ struct Row {
     error_message: Field<Text>,
 }
 
-/// Decodes the list without its unreadable rows, and counts those. A list without any readable row is an
-/// error: otherwise the workspace would seem to have no integrations.
+/// Decodes the list without its unreadable rows, which are counted. If no row is readable, this is an error: otherwise
+/// the workspace would seem to have no integrations.
 pub(in crate::upstream) fn list(body: &[u8]) -> Result<FetchedProviders, UnexpectedShape> {
     let json = text(body)?;
     let repaired;
@@ -87,7 +87,7 @@ fn provider(row: Row, problems: &mut FieldProblems) -> Result<Provider, FieldPro
     })
 }
 
-/// Numbers rows with equal category, name and account, so that none is dropped
+/// Numbers rows with equal category, name and account, so that each has its own id
 /// (docs/upstreams.md#leadlex-open-questions).
 fn number_repeats(rows: &mut [Provider]) {
     let mut seen = HashMap::new();

@@ -1,12 +1,11 @@
-//! Rows with values that JSON's grammar allows and a Rust value cannot hold.
+//! Repairs rows with values that JSON's grammar allows but a Rust value cannot represent.
 //!
-//! A lone surrogate in a string (`"\ud800"`) and a number beyond the range of a double (`1e400`) end serde_json's
-//! reading of the whole row, and a number that no double holds (`1e-400`, `0.10000000000000001`) is read as another.
-//! Such a value must cost only itself, so [`repair`] replaces it by `[[]]`, which no field can read: it then counts as
-//! unreadable where it stands. It runs only for text that could not be read or [`may_have_inexact_number`], and copies
-//! no value apart from that text.
+//! A lone surrogate in a string (`"\ud800"`) and a number beyond the range of a double (`1e400`) make serde_json fail
+//! for the whole row. A number that no double equals (`1e-400`, `0.10000000000000001`) is decoded as another number.
+//! [`repair`] replaces each such value by `[[]]`, which no field accepts, so that only this value is unreadable. It
+//! runs only for text that could not be decoded or [`may_have_inexact_number`].
 
-/// Replaces the unreadable values of a row. `None` if it has no such value.
+/// Replaces the unreadable values of a row. Returns `None` if it has no such value.
 pub(super) fn repair(json: &str) -> Option<String> {
     let bytes = json.as_bytes();
     let mut repaired = String::with_capacity(json.len());
@@ -38,15 +37,15 @@ pub(super) fn repair(json: &str) -> Option<String> {
     (copied > 0).then_some(repaired)
 }
 
-/// A value that is neither a text, a number, a boolean, an object, nor a list of any of them.
+/// A value that no field accepts: neither a text, a number, a boolean, an object, nor a list of any of these.
 const UNREADABLE: &str = "[[]]";
 
-/// The number of decimal digits that every double keeps (IEEE 754).
+/// Number of decimal digits that every double can represent (IEEE 754).
 const DOUBLE_DIGITS: usize = 15;
 
-/// Whether a text may have a number that a double changes: one with a small exponent, or with many digits.
+/// Whether a text may have a number that no double equals: one with a small exponent, or with many digits.
 pub(super) fn may_have_inexact_number(json: &str) -> bool {
-    // One pass, as it precedes the decoding of a row.
+    // One pass over the bytes, because this runs before each row is decoded.
     let (mut digits, mut power) = (0_usize, 0_usize);
     json.bytes().any(|byte| {
         digits = if byte.is_ascii_digit() || byte == b'.' { digits + 1 } else { 0 };
@@ -60,7 +59,7 @@ pub(super) fn may_have_inexact_number(json: &str) -> bool {
     })
 }
 
-/// Whether serde_json reads a number exactly, or as a double that is known not to be exact.
+/// Whether serde_json decodes a number exactly, or as a double that is known to be inexact.
 fn is_exact(token: &str) -> bool {
     let Ok(number) = token.parse::<f64>() else { return false };
     if token.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
@@ -72,12 +71,12 @@ fn is_exact(token: &str) -> bool {
     significant <= DOUBLE_DIGITS && (number.is_normal() || significant == 0)
 }
 
-/// Whether a string has no lone surrogates. Only escapes can write them.
+/// Whether a string has no lone surrogates, which only escapes can write.
 fn is_text(token: &str) -> bool {
     !token.contains("\\u") || serde_json::from_str::<Text>(token).is_ok()
 }
 
-/// Decodes a string without keeping it, as it may be a secret.
+/// Decodes a string without storing it, because it may be a secret.
 struct Text;
 
 impl<'de> serde::Deserialize<'de> for Text {

@@ -1,7 +1,7 @@
-//! Decodes a list row by row: an unreadable row is a located problem and does not lose the page.
+//! Decodes a list row by row. An unreadable row is a located problem and does not make the page unreadable.
 //!
-//! A row consists of [`Field`]s, and [`FieldProblems`] converts them: a missing or unreadable required field
-//! ends the row, any other unreadable field counts as missing.
+//! A row consists of [`Field`]s, which [`FieldProblems`] converts. If a required field is missing or unreadable, the
+//! row is dropped. Any other unreadable field counts as missing.
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -27,7 +27,7 @@ impl FieldProblem {
     }
 }
 
-/// Problems of a row that lose single values, not the row.
+/// Problems of a row that concern single values.
 #[derive(Debug, Default)]
 pub(super) struct FieldProblems(Vec<FieldProblem>);
 
@@ -89,7 +89,7 @@ impl FieldProblems {
     }
 }
 
-/// Decodes the fields of one row alone; `None` if it is not an object.
+/// Decodes the fields of one row; `None` if it is not an object.
 pub(super) fn fields<W: DeserializeOwned>(row: &RawValue) -> Option<W> {
     let row = row.get();
     let repaired = may_have_inexact_number(row).then(|| repair(row)).flatten();
@@ -97,7 +97,7 @@ pub(super) fn fields<W: DeserializeOwned>(row: &RawValue) -> Option<W> {
     object(row).or_else(|| object(&repair(row)?))
 }
 
-/// Converts the fields of each row. Returns the readable rows, and the problems of all.
+/// Converts the fields of each row. Returns the readable rows and the problems of all rows.
 pub(super) fn rows<W, T>(
     upstream: UpstreamName,
     fields: impl Iterator<Item = Option<W>>,
