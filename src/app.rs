@@ -94,25 +94,25 @@ impl App {
         })
     }
 
-    /// The graph that is served, for tests that count its upstream calls.
+    /// Returns the graph that is served, for tests that count its upstream calls.
     #[must_use]
     pub fn graph(&self) -> Graph {
         self.hot_reload.graph()
     }
 
-    /// The handle that replaces the configuration.
+    /// Returns the handle that replaces the configuration.
     #[must_use]
     pub fn hot_reload(&self) -> HotReload {
         self.hot_reload.clone()
     }
 
-    /// The address of the public listener, with the port that was bound if the setting is 0.
+    /// Returns the address of the public listener, with the port that was bound if the setting is 0.
     #[must_use]
     pub fn http_address(&self) -> SocketAddr {
         self.http.address
     }
 
-    /// The address of the listener for probes.
+    /// Returns the address of the listener for probes.
     #[must_use]
     pub fn ops_address(&self) -> SocketAddr {
         self.ops.address
@@ -159,7 +159,7 @@ impl App {
     }
 }
 
-/// The exporter of traces, if `traces.endpoint` is set.
+/// Returns the exporter of traces, if `traces.endpoint` is set.
 fn traces(config: &Config) -> anyhow::Result<Option<Traces>> {
     let Some(url) = config.traces.url() else { return Ok(None) };
     let post = transport::post(&url).context("cannot set up TLS")?;

@@ -21,7 +21,7 @@ use crate::upstream::transport;
 /// The name of the tenant of the plain `upstream.*.api_key` settings.
 pub(super) const DEFAULT_TENANT: &str = "default";
 
-/// The authenticator of callers for `auth.mode`.
+/// Returns the authenticator of callers for `auth.mode`.
 ///
 /// # Errors
 /// If the issuer's URL is not valid or TLS cannot be set up.
@@ -47,7 +47,7 @@ pub fn callers(config: &Config) -> anyhow::Result<Authenticator> {
     })
 }
 
-/// The source of the public keys of the issuer of JWTs.
+/// Returns the source of the public keys of the issuer of JWTs.
 pub(super) fn issuer_keys(jwt: &JwtSettings) -> anyhow::Result<jwks::KeySource> {
     if let Some(path) = jwt.jwks_file() {
         return Ok(jwks::KeySource::File(path.to_owned()));
@@ -57,7 +57,7 @@ pub(super) fn issuer_keys(jwt: &JwtSettings) -> anyhow::Result<jwks::KeySource> 
     Ok(jwks::KeySource::Url(network, url))
 }
 
-/// The secrets by which webhook deliveries are verified, each with its tenant.
+/// Returns the secrets by which webhook deliveries are verified, each with its tenant.
 pub(super) fn webhooks(config: &Config) -> Webhooks {
     let named = config.tenants.iter().map(|tenant| {
         (keys(&tenant.leadlex_api_key, &tenant.composio_api_key), &tenant.composio_webhook_secrets)
@@ -80,7 +80,7 @@ pub(super) fn tenants(config: &Config) -> Tenants {
     named.chain(default.map(|own| (DEFAULT_TENANT.to_owned(), own))).collect()
 }
 
-/// The tenant of the plain `upstream.*.api_key` settings.
+/// Returns the tenant of the plain `upstream.*.api_key` settings.
 pub(super) fn default_tenant(config: &Config) -> Tenant {
     keys(&config.upstream.leadlex.api_key, &config.upstream.composio.api_key)
 }

@@ -55,7 +55,8 @@ impl Switchboard {
         Response(self.operations.run(request.into().0, rules, caller.clone()).await)
     }
 
-    /// The routes of `switchboard serve`: `/graphql` over HTTP, WebSocket and event streams, and GraphiQL at `/`.
+    /// Returns the routes of `switchboard serve`: `/graphql` over HTTP, WebSocket and event streams, and GraphiQL at
+    /// `/`.
     ///
     /// Callers are authenticated as `auth.mode` says. With `"none"`, the default, every request may read everything
     /// that the API keys can read, if its `Host` is a name of this machine: set another mode before others can reach
@@ -69,13 +70,13 @@ impl Switchboard {
         })
     }
 
-    /// The tenant of the API keys that the builder was given.
+    /// Returns the tenant of the API keys that the builder was given.
     #[must_use]
     pub fn tenant(&self) -> Tenant {
         default_tenant(&self.config)
     }
 
-    /// The schema in the schema definition language.
+    /// Returns the schema in the schema definition language.
     #[must_use]
     pub fn schema() -> String {
         schema::sdl()
@@ -96,39 +97,40 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The API key for LeadLex (`wbk_…`).
+    /// Sets the API key for LeadLex (`wbk_…`).
     pub fn leadlex_api_key(self, key: impl Into<String>) -> Self {
         self.set("upstream.leadlex.api_key", key.into())
     }
 
-    /// The API key for Composio (`ak_…`).
+    /// Sets the API key for Composio (`ak_…`).
     pub fn composio_api_key(self, key: impl Into<String>) -> Self {
         self.set("upstream.composio.api_key", key.into())
     }
 
-    /// The base URL of LeadLex's API, if it is not the public one.
+    /// Sets the base URL of LeadLex's API, if it is not the public one.
     pub fn leadlex_base_url(self, url: impl Into<String>) -> Self {
         self.set("upstream.leadlex.base_url", url.into())
     }
 
-    /// The base URL of Composio's API, if it is not the public one.
+    /// Sets the base URL of Composio's API, if it is not the public one.
     pub fn composio_base_url(self, url: impl Into<String>) -> Self {
         self.set("upstream.composio.base_url", url.into())
     }
 
-    /// Any setting, by its name: `set("limits.depth", 10)`, `set("cache.limit_bytes", 16 << 20)`.
+    /// Sets any setting by its name: `set("limits.depth", 10)`, `set("cache.limit_bytes", 16 << 20)`.
     pub fn set(mut self, name: &'static str, value: impl ToString) -> Self {
         self.settings.push((name, "Builder::set", value.to_string()));
         self
     }
 
-    /// A TOML file in the form of `switchboard.default.toml`, below what is set by calls.
+    /// Reads settings from a TOML file in the form of `switchboard.default.toml`. Values that were set by other calls
+    /// take precedence.
     pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.file = Some(path.into());
         self
     }
 
-    /// The clock that ages and expiries are measured by; for tests, which pause Tokio's clock.
+    /// Sets the clock for ages and expiries, for tests that pause Tokio's clock.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
         self
@@ -196,7 +198,7 @@ enum Failure {
 pub struct Request(OperationRequest);
 
 impl Request {
-    /// A request with this document and no variables.
+    /// Creates a request with this document and no variables.
     #[must_use]
     pub fn new(query: impl Into<String>) -> Self {
         Self(OperationRequest { query: Some(query.into()), ..OperationRequest::default() })
@@ -243,7 +245,7 @@ impl From<String> for Request {
 pub struct Response(OperationResponse);
 
 impl Response {
-    /// The response as JSON text, with `data`, `errors` and `extensions` as GraphQL defines them.
+    /// Returns the response as JSON text, with `data`, `errors` and `extensions` as GraphQL defines them.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.0.body

@@ -26,7 +26,7 @@ pub struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// The limits under this configuration, if the process may open `files_max` files; `None` is unlimited.
+    /// Returns the limits under this configuration, if the process may open `files_max` files; `None` is unlimited.
     #[must_use]
     pub fn new(config: &Config, files_max: Option<usize>) -> Self {
         let (configured, upstream) = (config.server.connections_max, &config.upstream);
@@ -38,7 +38,7 @@ impl ConnectionLimits {
         Self { public: allowed.unwrap_or(configured).min(configured), ops, configured, reserved, files_max }
     }
 
-    /// The problem, if the process may not open enough files.
+    /// Returns the problem, if the process may not open enough files.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let Self { public, configured, reserved, files_max, ops: _ } = self;
@@ -51,7 +51,7 @@ impl ConnectionLimits {
         ))
     }
 
-    /// The limits in one line.
+    /// Returns the limits in one line.
     #[must_use]
     pub fn description(&self) -> String {
         let files = match self.files_max {

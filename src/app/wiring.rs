@@ -28,7 +28,7 @@ use crate::upstream::accounts::AccountsClient;
 use crate::upstream::providers::ProvidersClient;
 use crate::upstream::transport::{self, Network, Transport};
 
-/// The operation engine over the real networks, without HTTP.
+/// Returns the operation engine over the real networks, without HTTP.
 ///
 /// # Errors
 /// If TLS cannot be set up.
@@ -36,7 +36,7 @@ pub fn operations(config: &Config) -> anyhow::Result<OperationEngine> {
     operations_over(config, Clock::system(), &Networks::real(config)?)
 }
 
-/// The operation engine over given networks.
+/// Returns the operation engine over given networks.
 ///
 /// # Errors
 /// If the schema is not valid, which tests exclude.
@@ -56,7 +56,7 @@ pub(super) fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyh
     Ok(operations.with_documents(&config.documents, config.trusted_documents().cloned()))
 }
 
-/// The graph alone, for tests that put something between it and the engine.
+/// Returns the graph alone, for tests that put something between it and the engine.
 #[must_use]
 pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> Graph {
     let metrics = Metrics::new(&config.metrics, clock.now());
@@ -99,7 +99,7 @@ pub struct Networks {
 }
 
 impl Networks {
-    /// The networks that the configuration names.
+    /// Returns the networks that the configuration names.
     ///
     /// # Errors
     /// If TLS cannot be set up, or `redis.ca_file` has become unreadable since the configuration was loaded.
@@ -110,7 +110,7 @@ impl Networks {
     }
 }
 
-/// The store that replicas share, if `redis.url` is set.
+/// Returns the store that replicas share, if `redis.url` is set.
 fn store(settings: &ReplicaSettings) -> anyhow::Result<Option<Arc<dyn Store>>> {
     if settings.url.is_empty() {
         return Ok(None);
@@ -118,7 +118,7 @@ fn store(settings: &ReplicaSettings) -> anyhow::Result<Option<Arc<dyn Store>>> {
     Ok(Some(Arc::new(RedisStore::new(settings).context("redis")?)))
 }
 
-/// The clients of both upstreams, which share their quotas with other replicas if there are any.
+/// Returns the clients of both upstreams, which share their quotas with other replicas if there are any.
 pub fn clients(
     config: &Config,
     clock: Clock,

@@ -25,7 +25,7 @@ pub(super) async fn run(file: Option<PathBuf>, all: bool) -> Result<(), Failure>
     }
 }
 
-/// The settings in force, as TOML.
+/// Returns the settings in force, as TOML.
 fn settings(config: &Config, all: bool) -> String {
     match config.changed() {
         _ if all => format!("\n# All settings in force:\n{}", config.redacted()),

@@ -99,7 +99,7 @@ fn require(token: &NewToken, config: &mut Config) {
     }];
 }
 
-/// The settings of a `serve` over this sandbox, as its first tenant.
+/// Returns the settings of a `serve` over this sandbox, as its first tenant.
 fn settings(
     listen: SocketAddr,
     ops: SocketAddr,
@@ -128,7 +128,7 @@ fn settings(
     settings
 }
 
-/// The addresses. One for all interfaces is shown as loopback, which browsers can open.
+/// Returns the addresses. One for all interfaces is shown as loopback, which browsers can open.
 fn greeting(graph: SocketAddr, sandbox: SocketAddr, token: Option<&NewToken>) -> String {
     let graph = super::reachable(graph);
     let (line, header) = match token {

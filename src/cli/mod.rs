@@ -96,7 +96,7 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     )
 }
 
-/// The address to reach a listener from its own machine: loopback for one on all addresses.
+/// Returns the address to reach a listener from its own machine: loopback for one on all addresses.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     address.set_ip(match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -184,7 +184,7 @@ fn print_schema(format: SchemaFormat, file: Option<PathBuf>) -> Result<(), Failu
     Ok(print(&text)?)
 }
 
-/// The configuration of a file, the environment and flags.
+/// Returns the configuration of a file, the environment and flags.
 fn configuration(
     file: Option<PathBuf>,
     flags: Vec<(&'static str, &'static str, String)>,

@@ -42,7 +42,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// The status code of `/ready`.
+/// Returns the status code of `/ready`.
 async fn ready_status(address: SocketAddr) -> anyhow::Result<String> {
     let stream = TcpStream::connect(address).await?;
     let request = format!("GET /ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");

@@ -20,12 +20,12 @@ pub(super) enum CheckResult {
 }
 
 impl CheckResult {
-    /// The line that `check` prints for an upstream.
+    /// Returns the line that `check` prints for an upstream.
     pub(super) fn line_of(&self, upstream: UpstreamName) -> String {
         self.line(name(upstream))
     }
 
-    /// The line that `check` prints.
+    /// Returns the line that `check` prints.
     pub(super) fn line(&self, subject: &str) -> String {
         let (word, text) = match self {
             Self::Ok(text) => ("ok", text),
@@ -101,7 +101,7 @@ fn of_answer(report: &ProbeReport) -> CheckResult {
     CheckResult::Failed(wrong.join("; "))
 }
 
-/// The quota as the headers give it; empty without such headers (an unmetered key).
+/// Returns the quota as the headers give it; empty without such headers (an unmetered key).
 fn quota(report: &ProbeReport) -> String {
     let Some(remaining) = report.remaining else { return String::new() };
     let mut words = format!("quota {}", grouped(remaining));

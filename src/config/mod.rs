@@ -194,8 +194,8 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
 
-    /// The address of `/ready` alone. Problems of other settings are ignored: a health check must not fail because of a
-    /// file that the running process has not loaded.
+    /// Returns the address of `/ready` alone. Problems of other settings are ignored: a health check must not fail
+    /// because of a file that the running process has not loaded.
     ///
     /// # Errors
     /// If `ops.listen` itself is invalid, or a file is given that cannot be read and no variable or flag sets it.
@@ -219,7 +219,7 @@ impl Config {
         Err(values.into_problems())
     }
 
-    /// The names of the settings that differ in `next`, if all of them are reloadable.
+    /// Returns the names of the settings that differ in `next`, if all of them are reloadable.
     ///
     /// # Errors
     /// One line for each that needs a restart.
@@ -227,7 +227,7 @@ impl Config {
         self.digests.reloadable_changes(&next.digests)
     }
 
-    /// The settings in force as TOML, each changed one with the origin of its value; secrets as `[redacted]`.
+    /// Returns the settings in force as TOML, each changed one with the origin of its value; secrets as `[redacted]`.
     #[must_use]
     pub fn redacted(&self) -> &str {
         &self.redacted
@@ -245,13 +245,14 @@ impl Config {
         validation::warnings(self)
     }
 
-    /// The documents of `documents.trusted`; `None` if that is not set.
+    /// Returns the documents of `documents.trusted`; `None` if that is not set.
     #[must_use]
     pub fn trusted_documents(&self) -> Option<&TrustedDocuments> {
         self.files.trusted_documents.as_ref()
     }
 
-    /// The mapping of providers to toolkits: the file of `toolkits.file` if that is set, else the one compiled in.
+    /// Returns the mapping of providers to toolkits: the file of `toolkits.file` if that is set, else the one compiled
+    /// in.
     #[must_use]
     pub fn toolkit_mapping(&self) -> &ToolkitMapping {
         &self.files.toolkit_mapping
@@ -305,7 +306,7 @@ fn reset_invalid<'a>(
     }
 }
 
-/// The values in force as nested tables, without the settings that only name a secret's file.
+/// Returns the values in force as nested tables, without the settings that only name a secret's file.
 fn nested(schema: &SettingsSchema, values: &SettingValues<'_>) -> Table {
     let mut table = Table::new();
     for setting in schema.iter().filter(|setting| !schema.is_file_of_another(setting)) {

@@ -44,7 +44,7 @@ pub(super) fn apply(values: &mut SettingValues<'_>, environment: &[(OsString, Os
     }
 }
 
-/// The value that a variable gives its setting; none if it gives none.
+/// Returns the value that a variable gives its setting; none if it gives none.
 fn setting_value<'a>(variable: &str, text: &'a str) -> Option<&'a str> {
     match variable {
         TRACES_ENDPOINT => Some(text.strip_suffix("/v1/traces").unwrap_or(text)),

@@ -66,7 +66,7 @@ impl fmt::Display for ConfigProblem {
 pub struct ConfigErrors(Vec<ConfigProblem>);
 
 impl ConfigErrors {
-    /// The problems, in the order in which they were found.
+    /// Returns the problems, in the order in which they were found.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigProblem> {
         self.0.iter()
     }

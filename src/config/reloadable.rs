@@ -91,7 +91,7 @@ impl SettingDigests {
         Self(settings.chain(lists).collect())
     }
 
-    /// The names of the settings that differ, if all of them are reloadable.
+    /// Returns the names of the settings that differ, if all of them are reloadable.
     ///
     /// # Errors
     /// One line for each that is not.

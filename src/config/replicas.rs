@@ -43,7 +43,7 @@ pub(super) fn validate(config: &Config, values: &mut SettingValues<'_>) {
     }
 }
 
-/// The URL if one is set, else why it is invalid. It is not repeated: it could contain a password.
+/// Returns the URL if one is set, else why it is invalid. It is not repeated: it could contain a password.
 fn url(text: &str) -> Result<Option<Url>, String> {
     if text.is_empty() {
         return Ok(None);
@@ -69,7 +69,8 @@ fn url(text: &str) -> Result<Option<Url>, String> {
     Err(why.to_owned())
 }
 
-/// The warning about an unencrypted connection to another machine. It is not refused: that network may be private.
+/// Returns the warning about an unencrypted connection to another machine. It is not refused: that network may be
+/// private.
 pub(super) fn warning(config: &Config) -> Option<String> {
     let url = Url::parse(&config.redis.url).ok()?;
     // The `url` crate does not parse IP addresses in URLs of schemes that browsers do not know.

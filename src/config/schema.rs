@@ -38,7 +38,7 @@ impl Setting {
     }
 }
 
-/// The environment variable of a setting: `http.listen` is `SWITCHBOARD__HTTP__LISTEN`.
+/// Returns the environment variable of a setting: `http.listen` is `SWITCHBOARD__HTTP__LISTEN`.
 pub(super) fn variable(name: &str) -> String {
     format!("{PREFIX}{}", name.replace('.', "__").to_uppercase())
 }
@@ -112,17 +112,17 @@ impl SettingsSchema {
         self.lists.iter()
     }
 
-    /// The list of that name.
+    /// Returns the list of that name.
     pub(super) fn list(&self, name: &str) -> Option<&SectionList> {
         self.lists.iter().find(|list| list.name == name)
     }
 
-    /// The list that a name refers to as if it were a section.
+    /// Returns the list that a name refers to as if it were a section.
     pub(super) fn list_around(&self, name: &str) -> Option<&SectionList> {
         self.lists.iter().find(|list| is_under(name, &list.name))
     }
 
-    /// The setting that names the file of a secret; a setting that has one is a secret.
+    /// Returns the setting that names the file of a secret; a setting that has one is a secret.
     pub(super) fn file_of(&self, secret: &Setting) -> Option<&Setting> {
         self.get(&format!("{}_file", secret.name))
     }
@@ -137,8 +137,8 @@ impl SettingsSchema {
         self.settings.iter().any(|setting| is_under(&setting.name, name))
     }
 
-    /// The setting or list that an unknown name is most similar to. The whole name is compared, and the last word, for
-    /// a setting in the wrong section.
+    /// Returns the setting or list that an unknown name is most similar to. The whole name is compared, and the last
+    /// word, for a setting in the wrong section.
     pub(super) fn nearest(&self, name: &str) -> Option<&str> {
         let similarity = strsim::normalized_damerau_levenshtein;
         let last = |name: &'_ str| name.rsplit_once('.').map_or(0, |(section, _)| section.len() + 1);
@@ -153,7 +153,7 @@ impl SettingsSchema {
             .map(|(.., known)| known)
     }
 
-    /// The names of the sections, in the default file's order.
+    /// Returns the names of the sections, in the default file's order.
     pub(super) fn sections(&self) -> Vec<&str> {
         let mut sections: Vec<&str> = self.settings.iter().map(Setting::section).collect();
         sections.dedup();

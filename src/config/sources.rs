@@ -44,12 +44,12 @@ impl<'a> SettingValues<'a> {
         }
     }
 
-    /// The entries of a list, in the file's order.
+    /// Returns the entries of a list, in the file's order.
     pub(super) fn entries(&self, list: &str) -> &[Self] {
         self.entries.get(list).map_or(&[], Vec::as_slice)
     }
 
-    /// The entries of a list, for validation.
+    /// Returns the entries of a list, for validation.
     pub(super) fn entries_mut(&mut self, list: &str) -> &mut [Self] {
         self.entries.get_mut(list).map_or(&mut [], Vec::as_mut_slice)
     }
@@ -63,12 +63,12 @@ impl<'a> SettingValues<'a> {
         problems
     }
 
-    /// The value in force and its origin.
+    /// Returns the value in force and its origin.
     pub(super) fn get(&self, name: &str) -> Option<&(Value, ValueOrigin)> {
         self.values.get(name)
     }
 
-    /// The string in force; empty if there is no such setting or its value is not a string.
+    /// Returns the string in force; empty if there is no such setting or its value is not a string.
     pub(super) fn text(&self, name: &str) -> &str {
         self.get(name).and_then(|(value, _)| value.as_str()).unwrap_or("")
     }
@@ -289,7 +289,7 @@ impl<'a> SettingValues<'a> {
 /// Values that no message proposes, because another one protects more.
 const LESS_SECURE: [(&str, &str); 3] = [("auth.mode", "none"), ("documents.mode", "log"), ("role", "admin")];
 
-/// The message about a value of the right type that the setting does not take.
+/// Returns the message about a value of the right type that the setting does not take.
 pub(super) fn invalid(setting: &Setting, value: &Value, reason: &str) -> String {
     let given = shown(value);
     let Some((_, list)) =

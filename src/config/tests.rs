@@ -63,7 +63,7 @@ pub(super) fn lines(loaded: Result<Config, ConfigErrors>) -> Result<Config, Vec<
     })
 }
 
-/// The only problem of a file.
+/// Returns the only problem of a file.
 pub(super) fn refusal(text: &str) -> String {
     let lines = file(text).unwrap_err();
     assert_eq!(lines.len(), 1, "{lines:#?}");

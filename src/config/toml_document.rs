@@ -26,7 +26,7 @@ pub(super) struct Entry {
     pub(super) offset: usize,
 }
 
-/// The leaves of a document, in its order. A table that `is_leaf`, or is empty, is one leaf.
+/// Returns the leaves of a document, in its order. A table that `is_leaf`, or is empty, is one leaf.
 pub(super) fn leaves(table: &DeTable<'_>, is_leaf: &dyn Fn(&str) -> bool) -> Vec<Leaf> {
     fn walk(prefix: &str, table: &DeTable<'_>, is_leaf: &dyn Fn(&str) -> bool, found: &mut Vec<Leaf>) {
         for (key, value) in table {

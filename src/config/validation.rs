@@ -35,7 +35,7 @@ use crate::upstream::quota::QuotaSettings;
 use crate::upstream::retry::RetrySettings;
 use crate::upstream::settings::UpstreamSettings;
 
-/// The allowed ranges of a section's numbers, each beside the type of the setting.
+/// Returns the allowed ranges of a section's numbers, each beside the type of the setting.
 fn ranges(section: &str) -> Ranges {
     let of_upstreams =
         |suffix: &str| section.strip_prefix("upstream.").is_some_and(|rest| rest.ends_with(suffix));
@@ -63,7 +63,7 @@ fn ranges(section: &str) -> Ranges {
     }
 }
 
-/// The allowed range of a setting that is a number.
+/// Returns the allowed range of a setting that is a number.
 pub(super) fn range(name: &str) -> Option<&'static RangeInclusive<i64>> {
     let (section, key) = name.rsplit_once('.')?;
     ranges(section).iter().find(|(ranged, _)| *ranged == key).map(|(_, range)| range)
@@ -212,7 +212,7 @@ fn trusted_documents(config: &Config) -> Result<Option<TrustedDocuments>, String
     TrustedDocuments::read(path).map(Some).map_err(|error| error.to_string())
 }
 
-/// The mapping of `toolkits.file` if that is set, else the one compiled in.
+/// Returns the mapping of `toolkits.file` if that is set, else the one compiled in.
 fn toolkit_mapping(config: &Config) -> Result<ToolkitMapping, String> {
     let Some(path) = config.toolkits.file() else {
         return ToolkitMapping::built_in().map_err(|error| error.to_string());

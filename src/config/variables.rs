@@ -13,7 +13,7 @@ const OTHERS: [&str; 3] = ["SWITCHBOARD_BIN", "SWITCHBOARD_TOKEN", "SWITCHBOARD_
 /// The minimum similarity of a misspelt name with a setting's.
 const NEAR: f64 = 0.85;
 
-/// The message about a variable that spells a setting differently; `None` for all others.
+/// Returns the message about a variable that spells a setting differently; `None` for all others.
 pub(super) fn misspelt(schema: &SettingsSchema, name: &str, value: &OsStr) -> Option<String> {
     let written = name.strip_prefix("SWITCHBOARD_")?;
     if OTHERS.contains(&name) || is_of_kubernetes(written, value) {
@@ -28,7 +28,7 @@ pub(super) fn misspelt(schema: &SettingsSchema, name: &str, value: &OsStr) -> Op
     })
 }
 
-/// The setting or list that a name means.
+/// Returns the setting or list that a name means.
 fn meant<'s>(schema: &'s SettingsSchema, written: &str) -> Option<&'s str> {
     let squashed = |name: &str| name.replace(['_', '.'], "").to_lowercase();
     let own = squashed(written);

@@ -27,7 +27,7 @@ impl Action {
     pub const ALL: [Self; 6] =
         [Self::Connect, Self::Reconnect, Self::Enable, Self::Rename, Self::Revoke, Self::Remove];
 
-    /// The name in settings, the audit log and metrics.
+    /// Returns the name in settings, the audit log and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -40,7 +40,7 @@ impl Action {
         }
     }
 
-    /// The action of that name.
+    /// Returns the action of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.name() == name)
@@ -96,7 +96,7 @@ pub enum UserErrorCode {
 }
 
 impl UserErrorCode {
-    /// The code in the schema and in the audit log.
+    /// Returns the code in the schema and in the audit log.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

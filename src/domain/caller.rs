@@ -42,7 +42,7 @@ impl Tenant {
         Ok(Self { leadlex: credential(leadlex_api_key)?, composio: credential(composio_api_key)? })
     }
 
-    /// The fingerprints of both credentials.
+    /// Returns the fingerprints of both credentials.
     #[must_use]
     #[cfg_attr(not(internal_docs), doc(hidden))]
     pub fn fingerprints(&self) -> TenantFingerprints {
@@ -67,19 +67,19 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// An administrator of a tenant.
+    /// Creates an administrator of a tenant.
     #[must_use]
     pub fn admin(name: &str, tenant: Tenant) -> Self {
         Self { name: name.into(), role: Role::Admin, tenant, expires_at: None }
     }
 
-    /// A caller who sees the accounts of one end user alone.
+    /// Creates a caller who sees the accounts of one end user alone.
     #[must_use]
     pub fn member(name: &str, user_id: MemberId, tenant: Tenant) -> Self {
         Self { role: Role::Member(user_id), ..Self::admin(name, tenant) }
     }
 
-    /// The caller's view of its tenant: part of the key of every cached response.
+    /// Returns the caller's view of its tenant: part of the key of every cached response.
     #[must_use]
     #[cfg_attr(not(internal_docs), doc(hidden))]
     pub fn view(&self) -> View {

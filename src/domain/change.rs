@@ -44,7 +44,7 @@ pub enum Transition<T> {
 }
 
 impl<T> Transition<T> {
-    /// The kind of change.
+    /// Returns the kind of change.
     #[must_use]
     pub fn kind(&self) -> ChangeKind {
         match self {
@@ -54,7 +54,7 @@ impl<T> Transition<T> {
         }
     }
 
-    /// The object before the change; `None` if it did not exist or was not read before.
+    /// Returns the object before the change; `None` if it did not exist or was not read before.
     #[must_use]
     pub fn before(&self) -> Option<&T> {
         match self {
@@ -64,7 +64,7 @@ impl<T> Transition<T> {
         }
     }
 
-    /// The object after the change; `None` if it was removed.
+    /// Returns the object after the change; `None` if it was removed.
     #[must_use]
     pub fn after(&self) -> Option<&T> {
         match self {
@@ -73,7 +73,7 @@ impl<T> Transition<T> {
         }
     }
 
-    /// The latest known state of the object.
+    /// Returns the latest known state of the object.
     #[must_use]
     pub fn last(&self) -> &T {
         match self {

@@ -46,7 +46,7 @@ pub struct ClockJumps {
 }
 
 impl Clock {
-    /// The clock of the process.
+    /// Returns the clock of the process.
     #[must_use]
     pub fn system() -> Self {
         static JUMPS: Jumps = Jumps { forward: AtomicU64::new(0), back: AtomicU64::new(0) };
@@ -58,32 +58,32 @@ impl Clock {
         })
     }
 
-    /// A clock that starts at `moment`. It does not follow the system's; [`Self::follow`] makes it jump.
+    /// Creates a clock that starts at `moment`. It does not follow the system's; [`Self::follow`] makes it jump.
     #[must_use]
     pub fn starting_at(moment: Timestamp) -> Self {
         // Leaked, so that a clock can be copied: 16 bytes for each clock of a test.
         Self { started_at: moment, started: Instant::now(), jumps: Box::leak(Box::default()) }
     }
 
-    /// The current time.
+    /// Returns the current time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.at(self.instant_now())
     }
 
-    /// The current instant of this clock's timeline.
+    /// Returns the current instant of this clock's timeline.
     #[must_use]
     pub fn instant_now(&self) -> Instant {
         Instant::now() + self.jumps().forward
     }
 
-    /// The instant of Tokio's clock at which a timer for `instant` is due.
+    /// Returns the instant of Tokio's clock at which a timer for `instant` is due.
     #[must_use]
     pub fn timer(&self, instant: Instant) -> Instant {
         instant.checked_sub(self.jumps().forward).unwrap_or_else(Instant::now)
     }
 
-    /// The time at an instant of this clock's timeline.
+    /// Returns the time at an instant of this clock's timeline.
     #[must_use]
     pub fn at(&self, instant: Instant) -> Timestamp {
         let passed = match instant.checked_duration_since(self.started) {
@@ -94,7 +94,7 @@ impl Clock {
         start.saturating_add(passed.unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
     }
 
-    /// The instant of this clock's timeline that corresponds to `moment`.
+    /// Returns the instant of this clock's timeline that corresponds to `moment`.
     #[must_use]
     pub fn instant(&self, moment: Timestamp) -> Instant {
         let passed = moment.duration_since(self.corrected_start());
@@ -107,7 +107,7 @@ impl Clock {
         instant.unwrap_or(self.started)
     }
 
-    /// The jumps detected so far.
+    /// Returns the jumps detected so far.
     #[must_use]
     pub fn jumps(&self) -> ClockJumps {
         let sum = |nanoseconds: &AtomicU64| Duration::from_nanos(nanoseconds.load(Ordering::Acquire));
@@ -165,13 +165,13 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The system's clock. Everything else uses a [`Clock`].
+/// Returns the system's clock. Everything else uses a [`Clock`].
 #[expect(clippy::disallowed_methods)]
 fn system_time() -> Timestamp {
     Timestamp::now()
 }
 
-/// The monotonic clock of the system, which a test cannot pause.
+/// Returns the monotonic clock of the system, which a test cannot pause.
 #[expect(clippy::disallowed_methods)]
 fn unpaused_now() -> std::time::Instant {
     std::time::Instant::now()

@@ -97,7 +97,7 @@ impl<'de> Deserialize<'de> for ConnectionSetting {
 }
 
 impl ConnectionState {
-    /// The account's name at the external service (`val.displayName`); `None` if it is absent or blank.
+    /// Returns the account's name at the external service (`val.displayName`); `None` if it is absent or blank.
     #[must_use]
     pub fn display_name(&self) -> Option<&str> {
         let setting = self.settings.iter().find(|setting| setting.name == "displayName")?;

@@ -102,13 +102,13 @@ impl<U: Upstream> Credential<U> {
         })
     }
 
-    /// The fingerprint that identifies this key in every cache key.
+    /// Returns the fingerprint that identifies this key in every cache key.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint<U> {
         self.fingerprint
     }
 
-    /// The key itself, for the request header.
+    /// Returns the key itself, for the request header.
     pub(crate) fn expose(&self) -> &str {
         self.secret.expose_secret()
     }

@@ -54,7 +54,7 @@ impl FilterValues {
         Ok(Self(values.into()))
     }
 
-    /// A list of one value.
+    /// Creates a list of one value.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -67,12 +67,12 @@ impl FilterValues {
         Self::one("", value).is_ok()
     }
 
-    /// A list of one value that [`Self::one`] already accepted.
+    /// Creates a list of one value that [`Self::one`] already accepted.
     pub(super) fn checked(value: &str) -> Self {
         Self([value.into()].into())
     }
 
-    /// The union of several lists.
+    /// Returns the union of several lists.
     pub fn union<'a>(lists: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut values: Vec<Box<str>> = lists.into_iter().flat_map(|list| list.0.iter().cloned()).collect();
         values.sort_unstable();
@@ -92,7 +92,7 @@ impl FilterValues {
         self.0.binary_search_by(|held| held.as_ref().cmp(value)).is_ok()
     }
 
-    /// The value, if there is exactly one.
+    /// Returns the value, if there is exactly one.
     #[must_use]
     pub fn only(&self) -> Option<&str> {
         match &*self.0 {
@@ -101,7 +101,7 @@ impl FilterValues {
         }
     }
 
-    /// The values, sorted.
+    /// Returns the values, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(AsRef::as_ref)
     }
@@ -139,7 +139,7 @@ pub struct AccountFilter {
 }
 
 impl AccountFilter {
-    /// A filter for accounts that need attention under the given rules.
+    /// Creates a filter for accounts that need attention under the given rules.
     #[must_use]
     pub fn needing_attention(rules: &HealthRules) -> Self {
         let mut words: Vec<Box<str>> =
@@ -212,7 +212,7 @@ impl AccountOrder {
     pub const NEWEST_FIRST: Self =
         Self { field: AccountOrderField::CreatedAt, direction: OrderDirection::Desc };
 
-    /// The reverse order.
+    /// Returns the reverse order.
     #[must_use]
     pub fn opposite(self) -> Self {
         let direction = match self.direction {

@@ -75,7 +75,7 @@ impl GlobalId {
     }
 }
 
-/// The upstream id of an account, from its global id or its `ca_…` id.
+/// Returns the upstream id of an account, from its global id or its `ca_…` id.
 ///
 /// # Errors
 /// `BAD_ID` for anything else, including a provider's id.
@@ -92,7 +92,7 @@ pub fn account_id(text: &str) -> Result<Box<str>, BadInput> {
     }
 }
 
-/// The provider id in a global id.
+/// Returns the provider id in a global id.
 ///
 /// # Errors
 /// `BAD_ID` if it is not a provider's id.
@@ -161,7 +161,8 @@ impl IdKey {
         mac.finalize().into_bytes().into()
     }
 
-    /// The id of a provider row: category, name, account id and ordinal (docs/upstreams.md#leadlex-open-questions).
+    /// Returns the id of a provider row: category, name, account id and ordinal
+    /// (docs/upstreams.md#leadlex-open-questions).
     #[must_use]
     pub fn provider_id(&self, provider: &Provider) -> ProviderId {
         let account = provider.account_id.as_deref().unwrap_or("");

@@ -255,8 +255,8 @@ impl HealthRules {
         verdict
     }
 
-    /// The time at which a pending account counts as abandoned. `None` for other accounts, and if the upstream returned
-    /// no timestamp. The last change counts, not the creation, because a user can restart the connection.
+    /// Returns the time at which a pending account counts as abandoned. `None` for other accounts, and if the upstream
+    /// returned no timestamp. The last change counts, not the creation, because a user can restart the connection.
     #[must_use]
     pub fn abandoned_at(&self, account: &ConnectedAccount) -> Option<Timestamp> {
         let begun_at =

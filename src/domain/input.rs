@@ -22,7 +22,7 @@ pub enum BadInputReason {
 }
 
 impl BadInputReason {
-    /// The reason as responses spell it.
+    /// Returns the reason as responses spell it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -13,10 +13,10 @@ pub trait OpenEnum: Copy + Eq + Debug + Send + Sync + 'static {
     /// The variant for an unknown value.
     const UNKNOWN: Self;
 
-    /// The variant of a value (exact comparison).
+    /// Returns the variant of a value (exact comparison).
     fn parse_known(word: &str) -> Option<Self>;
 
-    /// The upstream's spelling; empty for [`Self::UNKNOWN`].
+    /// Returns the upstream's spelling; empty for [`Self::UNKNOWN`].
     fn as_str(self) -> &'static str;
 }
 
@@ -36,7 +36,7 @@ impl<V: OpenEnum> OpenValue<V> {
         V::parse_known(word).map_or_else(|| Self::Other(word.into()), Self::Known)
     }
 
-    /// The variant; [`OpenEnum::UNKNOWN`] if the value is not known.
+    /// Returns the variant; [`OpenEnum::UNKNOWN`] if the value is not known.
     #[must_use]
     pub fn kind(&self) -> V {
         match self {
@@ -54,7 +54,7 @@ impl<V: OpenEnum> OpenValue<V> {
         }
     }
 
-    /// The value as the upstream spells it.
+    /// Returns the value as the upstream spells it.
     #[must_use]
     pub fn raw(&self) -> &str {
         match self {

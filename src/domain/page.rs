@@ -89,7 +89,7 @@ impl PageArguments {
 }
 
 impl PageRequest {
-    /// A page of a size from one end of the list.
+    /// Creates a page of a size from one end of the list.
     #[must_use]
     pub fn from_end(direction: Direction, size: usize) -> Self {
         Self { after: None, before: None, size, direction, has_more_selected: true }

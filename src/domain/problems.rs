@@ -41,7 +41,7 @@ pub enum ProblemRule {
 }
 
 impl ProblemRule {
-    /// The rule as responses and metrics spell it.
+    /// Returns the rule as responses and metrics spell it.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
@@ -182,7 +182,7 @@ impl From<Problems> for StoredProblems {
 }
 
 impl From<StoredProblems> for Problems {
-    /// A location that this version does not know comes from another version: it is counted but not located.
+    /// A location that this version does not know comes from another version. It is counted but not located.
     fn from(stored: StoredProblems) -> Self {
         let known = |field: &str| {
             let settings = PUBLIC_SETTINGS.into_iter().map(|(_, location)| location);
@@ -200,7 +200,7 @@ impl From<StoredProblems> for Problems {
 }
 
 impl Problems {
-    /// An empty set of problems.
+    /// Creates an empty set of problems.
     #[must_use]
     pub fn none(upstream: UpstreamName) -> Self {
         Self { upstream, located: BTreeMap::new(), counts: BTreeMap::new() }
@@ -214,23 +214,23 @@ impl Problems {
         }
     }
 
-    /// The upstream whose response has the problems.
+    /// Returns the upstream whose response has the problems.
     #[must_use]
     pub fn upstream(&self) -> UpstreamName {
         self.upstream
     }
 
-    /// The number of problems by rule.
+    /// Returns the number of problems by rule.
     pub fn counts(&self) -> impl Iterator<Item = (ProblemRule, u64)> {
         self.counts.iter().map(|(rule, count)| (*rule, *count))
     }
 
-    /// The first problems: path, rule and number.
+    /// Returns the first problems: path, rule and number.
     pub fn located(&self) -> impl Iterator<Item = (String, ProblemRule, u64)> {
         self.located.iter().map(|((location, rule), count)| (location.path(self.upstream), *rule, *count))
     }
 
-    /// The number of dropped rows.
+    /// Returns the number of dropped rows.
     #[must_use]
     pub fn rows_left_out(&self) -> u64 {
         self.counts().filter(|(rule, _)| rule.leaves_row_out()).map(|(_, count)| count).sum()
@@ -250,7 +250,7 @@ impl Problems {
         size_of::<Self>() + self.located.len() * located + self.counts.len() * counts
     }
 
-    /// The located problems that a view may include, and the number of those without a location.
+    /// Returns the located problems that a view may include, and the number of those without a location.
     fn visible_to(&self, view: &View) -> (impl Iterator<Item = (ProblemLocation, ProblemRule, u64)>, u64) {
         let is_seen = |rule: ProblemRule| rule.is_visible_to(view, self.upstream);
         let located = self.located.iter().map(|((location, rule), count)| (*location, *rule, *count));

@@ -58,7 +58,7 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// An expected provider of which only category and name are known.
+    /// Creates an expected provider of which only category and name are known.
     #[must_use]
     pub fn expected(category: &str, name: &str) -> Self {
         Self {

@@ -25,7 +25,7 @@ impl MemberId {
         Ok(Self(id.into()))
     }
 
-    /// The id.
+    /// Returns the id.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

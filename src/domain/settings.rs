@@ -31,7 +31,7 @@ pub struct IdSettings {
 }
 
 impl IdSettings {
-    /// The configured key; `None` if each tenant's key is derived from its credential.
+    /// Returns the configured key; `None` if each tenant's key is derived from its credential.
     #[must_use]
     pub fn key(&self) -> Option<IdKey> {
         let secret = self.key.expose_secret();
@@ -54,7 +54,7 @@ impl HealthSettings {
     pub(crate) const RANGES: Ranges =
         &[("abandoned_after_ms", 1..=31_536_000_000), ("sync_stale_after_ms", 0..=31_536_000_000)];
 
-    /// The rules of health evaluation.
+    /// Returns the rules of health evaluation.
     #[must_use]
     pub fn rules(&self) -> HealthRules {
         let sync_stale_after = Duration::from_millis(self.sync_stale_after_ms);
@@ -96,7 +96,7 @@ impl TryFrom<String> for ExpectedProviders {
 }
 
 impl ToolkitSettings {
-    /// The file that replaces the built-in mapping.
+    /// Returns the file that replaces the built-in mapping.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         (!self.file.as_os_str().is_empty()).then_some(self.file.as_path())

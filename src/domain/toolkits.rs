@@ -25,7 +25,7 @@ impl ToolkitSlug {
         is_well_formed(text).then(|| Self::of_upstream(text))
     }
 
-    /// The slug that an upstream returned, with any characters.
+    /// Creates the slug that an upstream returned, with any characters.
     #[must_use]
     pub fn of_upstream(text: &str) -> Self {
         Self(text.to_ascii_lowercase().into())
@@ -50,7 +50,7 @@ impl ToolkitSlug {
         })
     }
 
-    /// The slug's text.
+    /// Returns the slug's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -122,7 +122,7 @@ pub enum MappingError {
 }
 
 impl ToolkitMapping {
-    /// The built-in mapping.
+    /// Returns the built-in mapping.
     ///
     /// # Errors
     /// If `toolkits.toml` is invalid; a test ensures that it is not.
@@ -159,7 +159,7 @@ impl ToolkitMapping {
         Ok(Self { toolkits_of })
     }
 
-    /// The toolkits of a provider; empty if it is not mapped.
+    /// Returns the toolkits of a provider; empty if it is not mapped.
     #[must_use]
     pub fn toolkits_of(&self, provider: &Provider) -> &[ToolkitSlug] {
         self.toolkits_of.get(&key(provider.category.raw(), &provider.name)).map_or(&[], Vec::as_slice)

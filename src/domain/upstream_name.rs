@@ -18,7 +18,7 @@ pub enum UpstreamName {
 }
 
 impl UpstreamName {
-    /// The name in settings and metrics.
+    /// Returns the name in settings and metrics.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {

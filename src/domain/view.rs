@@ -17,13 +17,13 @@ impl View {
     /// The view of an administrator: the whole tenant.
     pub const FULL: Self = Self(Role::Admin);
 
-    /// The view of a role.
+    /// Returns the view of a role.
     #[must_use]
     pub fn of(role: &Role) -> Self {
         Self(role.clone())
     }
 
-    /// The end user whose accounts are visible; `None` if all accounts are.
+    /// Returns the end user whose accounts are visible; `None` if all accounts are.
     #[must_use]
     pub fn member(&self) -> Option<&MemberId> {
         match &self.0 {
@@ -62,8 +62,8 @@ impl View {
         filter
     }
 
-    /// The visible fields of a provider: a member does not see the account id, the display name or the error message of
-    /// a workspace's integration.
+    /// Returns the visible fields of a provider: a member does not see the account id, the display name or the error
+    /// message of a workspace's integration.
     #[must_use]
     pub fn provider(&self, provider: &Provider) -> Provider {
         match self.0 {
@@ -74,7 +74,7 @@ impl View {
         }
     }
 
-    /// The view's parts in a signature: the role and the member's id.
+    /// Returns the view's parts in a signature: the role and the member's id.
     #[must_use]
     pub fn signature_parts(&self) -> [&[u8]; 2] {
         match &self.0 {

@@ -142,7 +142,7 @@ impl ConnectionActivity {
         self.change(|state| state.is_aborted = true);
     }
 
-    /// The timeout that has expired, if any.
+    /// Returns the timeout that has expired, if any.
     pub(crate) fn expired_timeout(&self, timeouts: ConnectionTimeouts) -> Option<ExpiredTimeout> {
         self.change(|state| {
             let over = |since: Instant, limit| since.elapsed() >= limit;

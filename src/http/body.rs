@@ -33,7 +33,7 @@ pub(crate) struct ReceivedBody {
 }
 
 impl ReceivedBody {
-    /// The share of the budget alone, for a value that is made of the bytes and lives longer.
+    /// Returns the share of the budget alone, for a value that is made of the bytes and lives longer.
     pub(crate) fn into_permit(self) -> Option<OwnedSemaphorePermit> {
         self.permit
     }
@@ -49,7 +49,7 @@ impl BodyBudget {
         }
     }
 
-    /// The same budget under other settings; its size does not change.
+    /// Returns the same budget with other settings; its size does not change.
     pub(crate) fn with_settings(&self, settings: &HttpSettings) -> Self {
         Self { budget: Arc::clone(&self.budget), ..Self::new(settings) }
     }

@@ -63,7 +63,8 @@ fn not_found() -> Response {
     (StatusCode::NOT_FOUND, "No such file.\n").into_response()
 }
 
-/// The response with headers that keep a browser from loading, guessing or disclosing more than `policy` allows.
+/// Returns the response with headers that keep a browser from loading, guessing or disclosing more than `policy`
+/// allows.
 pub(super) async fn with_security_headers(policy: &'static str, mut response: Response) -> Response {
     let guards = [
         (CONTENT_SECURITY_POLICY, policy),
@@ -75,8 +76,8 @@ pub(super) async fn with_security_headers(policy: &'static str, mut response: Re
     response
 }
 
-/// The acceptance of the first of `names` that a weighted list header (RFC 9110, 12.4.2) contains; most specific name
-/// first.
+/// Returns the acceptance of the first of `names` that a weighted list header (RFC 9110, 12.4.2) contains; most
+/// specific name first.
 pub(super) fn accepts(headers: &HeaderMap, header: &HeaderName, names: &[&str]) -> Option<bool> {
     let listed: Vec<(&str, bool)> = members(headers, header)
         .map(|member| {

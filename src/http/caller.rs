@@ -55,8 +55,8 @@ impl Authenticator {
         }
     }
 
-    /// The name of an authenticated caller in the request log: its token's name, or a hash of its subject, which can be
-    /// personal. Callers without authentication and those with keys of their own have none.
+    /// Returns the name of an authenticated caller in the request log: its token's name, or a hash of its subject,
+    /// which can be personal. Callers without authentication and those with keys of their own have none.
     pub(crate) fn name_in_log(&self, caller: &Caller) -> Option<CallerName> {
         match self {
             Self::Tokens(_) => Some(CallerName(Arc::clone(&caller.name))),

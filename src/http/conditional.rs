@@ -21,7 +21,7 @@ pub(crate) struct EntityTag {
 }
 
 impl EntityTag {
-    /// The tag of a response in a media type; each media type has its own tag.
+    /// Returns the tag of a response in a media type. Each media type has its own tag.
     pub(crate) fn of(response: &OperationResponse, media: MediaType) -> Self {
         let kind = match media {
             MediaType::GraphqlResponse => 'g',
@@ -30,7 +30,7 @@ impl EntityTag {
         Self { opaque: format!("{}-{kind}", response.tag()) }
     }
 
-    /// The value of `ETag`.
+    /// Returns the value of `ETag`.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         HeaderValue::try_from(format!("W/\"{}\"", self.opaque)).ok()
     }
@@ -49,7 +49,7 @@ pub(crate) fn not_modified() -> Response {
     (StatusCode::NOT_MODIFIED, Body::from_stream(stream::empty::<io::Result<Bytes>>())).into_response()
 }
 
-/// The opaque parts of the tags in a list. A tag may contain a comma.
+/// Returns the opaque parts of the tags in a list. A tag may contain a comma.
 fn opaque_tags(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = line;
     std::iter::from_fn(move || {

@@ -138,14 +138,14 @@ impl ConnectionServer {
         }
     }
 
-    /// The interval of the timeout checks: no timeout is exceeded by more than a quarter.
+    /// Returns the interval of the timeout checks: no timeout is exceeded by more than a quarter.
     fn tick(&self) -> Duration {
         let ConnectionTimeouts { head, idle, write } = self.timeouts;
         (head.min(idle).min(write).min(IDLE_TIMEOUT_WHEN_FULL) / 4).max(Duration::from_millis(1))
     }
 }
 
-/// The reason if the HTTP library itself refused a malformed request head.
+/// Returns the reason if the HTTP library itself refused a malformed request head.
 fn refused(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<Refused> {
     let error = error.downcast_ref::<hyper::Error>()?;
     let inner = error.source().and_then(|source| source.downcast_ref::<io::Error>()?.get_ref());

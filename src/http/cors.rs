@@ -61,7 +61,7 @@ impl AllowedOrigins {
         matches!((origins.next(), origins.next()), (Some(origin), None) if self.0.contains(origin))
     }
 
-    /// The layer that answers preflights and marks responses; `None` if no origin is allowed.
+    /// Returns the layer that answers preflights and marks responses; `None` if no origin is allowed.
     pub(crate) fn layer(&self) -> Option<CorsLayer> {
         if self.0.is_empty() {
             return None;

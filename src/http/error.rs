@@ -48,7 +48,7 @@ impl HttpError {
         Self { reason: Some(reason), ..self }
     }
 
-    /// The same error in the media type that the client accepts.
+    /// Returns the same error in the media type that the client accepts.
     pub(crate) fn with_media_type(self, media: MediaType) -> Self {
         Self { media, ..self }
     }
@@ -222,7 +222,7 @@ impl From<RequestError> for HttpError {
 }
 
 impl HttpError {
-    /// The error message, for transports that have their own error format.
+    /// Returns the error message, for transports that have their own error format.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
@@ -232,7 +232,7 @@ impl HttpError {
         self.code == Code::Overloaded
     }
 
-    /// The record of the refused request.
+    /// Returns the record of the refused request.
     pub(crate) fn record(&self, transport: Transport) -> RequestRecord {
         let outcome = if self.is_transient() { Outcome::Overloaded } else { Outcome::Refused };
         let bytes = u64::try_from(self.body().len()).ok();
@@ -249,7 +249,7 @@ impl HttpError {
         ErrorBody { errors: [error] }
     }
 
-    /// The response body.
+    /// Returns the response body.
     pub(crate) fn body(&self) -> Bytes {
         // Only strings and numbers: serialization cannot fail.
         serde_json::to_vec(&self.error_body()).unwrap_or_default().into()

@@ -24,7 +24,7 @@ struct Bundle;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; \
     connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// The routes of the page; empty if it was not built. The caller decides whether to mount them.
+/// Returns the routes of the page; empty if it was not built. The caller decides whether to mount them.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     if Bundle::get(&format!("{}.gz", bundle::PAGE)).is_none() {
         return Router::new();

@@ -12,7 +12,8 @@ use axum::response::IntoResponse as _;
 
 use super::error::HttpError;
 
-/// The response to an ambiguous head. It closes the connection, because the start of the next request is ambiguous too.
+/// Returns the response to an ambiguous head. It closes the connection, because the start of the next request is
+/// ambiguous too.
 pub(crate) fn refusal(version: Version, headers: &HeaderMap) -> Option<Response<axum::body::Body>> {
     let why = objection(version, headers)?;
     let mut response = HttpError::malformed(why).into_response();

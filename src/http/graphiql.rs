@@ -26,8 +26,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
     img-src 'self' data:; worker-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
     form-action 'none'";
 
-/// The routes of GraphiQL: `/` for clients that accept HTML, and `/graphiql/{file}`. The caller decides whether to
-/// mount them.
+/// Returns the routes of GraphiQL: `/` for clients that accept HTML, and `/graphiql/{file}`. The caller decides whether
+/// to mount them.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(page))

@@ -62,7 +62,7 @@ fn accepts_any_coding(headers: &HeaderMap, compression: bool) -> bool {
         || (compression && ["br", "gzip", "zstd"].into_iter().any(|name| accepts(name) == Some(true)))
 }
 
-/// The response to a request; `name` is set as soon as the caller is known.
+/// Returns the response to a request; `name` is set as soon as the caller is known.
 async fn respond(
     accepted: AcceptedTypes,
     edge: &Edge,
@@ -148,7 +148,7 @@ fn describe(headers: &mut HeaderMap, response: &OperationResponse, tag: Option<H
     headers.extend(response.read_at.map(|read_at| (AGE, read_at.elapsed().as_secs().into())));
 }
 
-/// The HTTP response of an operation (GraphQL over HTTP, 6.4 "Status Codes").
+/// Returns the HTTP response of an operation (GraphQL over HTTP, 6.4 "Status Codes").
 fn written(response: &OperationResponse, media: MediaType) -> Response {
     let status = match (response.outcome, media) {
         (Outcome::Executed { .. }, _) | (Outcome::Refused, MediaType::Json) => StatusCode::OK,

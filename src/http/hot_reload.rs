@@ -74,19 +74,19 @@ impl ReloadableEdge {
         Self { routes: watch::channel(routes).0, edge, announcer, root }
     }
 
-    /// The router for a listener.
+    /// Returns the router for a listener.
     #[must_use]
     pub fn routes(&self) -> CurrentRouter {
         CurrentRouter(self.routes.subscribe())
     }
 
-    /// The authenticator in force.
+    /// Returns the authenticator in force.
     #[must_use]
     pub fn callers(&self) -> &super::caller::Authenticator {
         &self.edge.callers
     }
 
-    /// The operation engine in force.
+    /// Returns the operation engine in force.
     #[must_use]
     pub fn operations(&self) -> &crate::operation::OperationEngine {
         &self.edge.operations

@@ -18,7 +18,7 @@ pub(crate) enum MediaType {
 }
 
 impl MediaType {
-    /// The value of `Content-Type`.
+    /// Returns the value of `Content-Type`.
     pub(crate) fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
@@ -33,7 +33,7 @@ impl MediaType {
         }
     }
 
-    /// The client's preferred type and its weight; `None` if it accepts neither (RFC 9110, 12.5.1).
+    /// Returns the client's preferred type and its weight; `None` if it accepts neither (RFC 9110, 12.5.1).
     ///
     /// With equal weights, a named type wins over one that matches a wildcard. If both are named, the newer type wins;
     /// if both match a wildcard, the older one, which every client knows.
@@ -103,17 +103,17 @@ impl AcceptedTypes {
         (accepted.once.is_some() || accepted.streaming.is_some()).then_some(accepted)
     }
 
-    /// The media type of a single response, including errors for clients that accept only streams.
+    /// Returns the media type of a single response, including errors for clients that accept only streams.
     pub(crate) fn once(self) -> MediaType {
         self.once.map_or(MediaType::Json, |(media, _)| media)
     }
 
-    /// The stream format for a subscription; `None` if the client accepts no stream.
+    /// Returns the stream format for a subscription; `None` if the client accepts no stream.
     pub(crate) fn streaming(self) -> Option<StreamKind> {
         self.streaming.map(|(streaming, _)| streaming)
     }
 
-    /// The stream format for a single response, if the client prefers a stream.
+    /// Returns the stream format for a single response, if the client prefers a stream.
     pub(crate) fn prefers_stream(self) -> Option<StreamKind> {
         let once = self.once.map_or(0, |(_, weight)| weight);
         self.streaming.filter(|(_, weight)| *weight > once).map(|(streaming, _)| streaming)

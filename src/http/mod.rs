@@ -100,7 +100,7 @@ struct EdgeState {
     replacement: Replacement,
 }
 
-/// The routes of the public listener, without reloading.
+/// Returns the routes of the public listener, without reloading.
 pub fn router(parts: EdgeParts) -> Router {
     ReloadableEdge::new(parts, None).routes().now()
 }

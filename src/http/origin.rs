@@ -42,7 +42,7 @@ fn is_own(origin: &str, headers: &HeaderMap, uri: &Uri) -> bool {
     host.is_some() && host == called(headers, uri).as_ref().map(Authority::as_str)
 }
 
-/// The host and port that the client addressed (RFC 9112, 3.3); `None` if they are repeated.
+/// Returns the host and port that the client addressed (RFC 9112, 3.3); `None` if they are repeated.
 pub(crate) fn called(headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
     if let Some(authority) = uri.authority() {
         return Some(authority.clone());

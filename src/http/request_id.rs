@@ -10,13 +10,13 @@ use tracing::Span;
 /// The header of the id, in requests and responses.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of a request: the client's `x-request-id` if it is `[A-Za-z0-9_-]{1,64}`, otherwise a new one. No other
-/// client text reaches the log.
+/// Returns the id of a request: the client's `x-request-id` if it is `[A-Za-z0-9_-]{1,64}`, otherwise a new one. No
+/// other client text reaches the log.
 pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
     headers.get(X_REQUEST_ID).filter(|id| is_valid(id)).cloned().unwrap_or_else(new_id)
 }
 
-/// The span of a request: its id is in every line that is logged within. No setting filters it out
+/// Returns the span of a request: its id is in every line that is logged within. No setting filters it out
 /// ([`crate::telemetry`]).
 pub(super) fn span(id: &HeaderValue, method: &Method) -> Span {
     tracing::info_span!("request", id = id.to_str().unwrap_or_default(), method = method.as_str())

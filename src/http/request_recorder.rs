@@ -83,7 +83,7 @@ impl Drop for PendingRecord {
     }
 }
 
-/// The outcome of a response without a record.
+/// Returns the outcome of a response without a record.
 fn outcome(status: StatusCode) -> Outcome {
     match status.as_u16() {
         503 => Outcome::Overloaded,

@@ -15,7 +15,7 @@ pub(crate) enum ResponseEvent {
     Failed(OperationResponse),
 }
 
-/// The events of an operation.
+/// Returns the events of an operation.
 pub(crate) fn response_events(
     opened: OperationOutput,
     transport: Transport,
@@ -37,7 +37,7 @@ fn once(response: OperationResponse) -> ResponseEvent {
     }
 }
 
-/// The events of a subscription.
+/// Returns the events of a subscription.
 pub(crate) fn subscription_events(
     subscription: Subscription,
     transport: Transport,

@@ -162,7 +162,7 @@ impl Acceptor {
     }
 }
 
-/// The router for refused connections.
+/// Returns the router for refused connections.
 fn refusal() -> Router {
     let closing = async |request: Request<_>, next: Next| {
         let version = request.version();

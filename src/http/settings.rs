@@ -100,7 +100,7 @@ impl ServerSettings {
         Duration::from_millis(self.shutdown_ms)
     }
 
-    /// The timeouts of connections.
+    /// Returns the timeouts of connections.
     pub(crate) fn timeouts(&self) -> ConnectionTimeouts {
         ConnectionTimeouts {
             head: Duration::from_millis(self.head_timeout_ms),

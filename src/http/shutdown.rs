@@ -44,7 +44,7 @@ impl ShutdownToken {
         Self { connection: Some((phase, activity)), write_timeout, stream: None }
     }
 
-    /// The token of the connection that a request arrived on.
+    /// Returns the token of the connection that a request arrived on.
     pub(crate) fn from_extensions(extensions: &Extensions) -> Self {
         extensions.get().cloned().unwrap_or(Self {
             connection: None,
@@ -58,7 +58,7 @@ impl ShutdownToken {
         self.write_timeout
     }
 
-    /// The token of a request that arrived on this stream; none over HTTP/1.1.
+    /// Returns the token of a request that arrived on this stream; `None` over HTTP/1.1.
     pub(super) fn on_stream(&self, stream: Option<StreamReset>) -> Self {
         Self { stream, ..self.clone() }
     }

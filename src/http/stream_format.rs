@@ -7,7 +7,7 @@ pub(crate) trait StreamFormat: Send + 'static {
     /// `Content-Type`.
     const MEDIA: &'static str;
 
-    /// The first bytes, sent at once so that client and proxies see that the stream has started.
+    /// Returns the first bytes, sent at once so that client and proxies see that the stream has started.
     fn opening(position: Option<&str>) -> Bytes;
 
     /// A response.
@@ -19,6 +19,6 @@ pub(crate) trait StreamFormat: Send + 'static {
     /// A sign of life between responses.
     fn heartbeat() -> Bytes;
 
-    /// The end of the stream.
+    /// Returns the end of the stream.
     fn end() -> Bytes;
 }

@@ -24,7 +24,7 @@ struct ResetState {
 }
 
 impl StreamReset {
-    /// The stream whose task this is; none over HTTP/1.1.
+    /// Returns the stream whose task this is; none over HTTP/1.1.
     pub(crate) fn current() -> Option<Self> {
         STREAM.try_with(Clone::clone).ok()
     }

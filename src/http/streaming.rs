@@ -61,7 +61,7 @@ pub(crate) fn single_response(streaming: StreamKind, operation_response: &Operat
     response
 }
 
-/// The responses of a subscription.
+/// Returns the responses of a subscription.
 pub(crate) fn subscription_response(
     streaming: StreamKind,
     subscription: Subscription,

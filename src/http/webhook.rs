@@ -70,7 +70,7 @@ impl Webhooks {
         self.secrets.is_empty()
     }
 
-    /// The tenant of a delivery.
+    /// Returns the tenant of a delivery.
     fn tenant(&self, signature: &Signature<'_>, body: &[u8]) -> Result<&Tenant, HttpError> {
         let now = self.clock.now().as_second();
         if now.abs_diff(signature.timestamp) > TOLERANCE.as_secs() {

@@ -17,7 +17,7 @@ pub(super) struct ResponseOrigin {
 }
 
 impl ResponseOrigin {
-    /// The origin of the same response for a request that caused no upstream calls itself.
+    /// Returns the origin of the same response for a request that caused no upstream calls itself.
     pub(super) fn shared(&self, made: Made) -> Self {
         let made = self.made.map(|_| made);
         Self { operation: self.operation.clone(), code: self.code, made, cost: Cost::default() }

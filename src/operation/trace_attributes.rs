@@ -13,7 +13,7 @@ impl ResolvedOperation {
 }
 
 impl OperationResponse {
-    /// The attribute that says what failed: a request that was refused is not an error of Switchboard.
+    /// Returns the attribute that says what failed: a request that was refused is not an error of Switchboard.
     pub(super) fn failure(&self) -> Option<SpanAttribute<'static>> {
         let code = self.origin.code?;
         Some(match self.outcome {

@@ -77,7 +77,7 @@ impl Shape {
         }
     }
 
-    /// A shape that differs in one part.
+    /// Creates a shape that differs in one part.
     fn changed(&self, rng: &mut Rng) -> Self {
         let (mut next, other) = (self.clone(), Self::random(rng));
         match rng.u8(..12) {

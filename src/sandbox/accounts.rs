@@ -42,8 +42,8 @@ pub struct Account {
 }
 
 impl Account {
-    /// An ACTIVE, PRIVATE account with its toolkit's auth scheme, never updated. Its other fields are derived from
-    /// `id`.
+    /// Creates an ACTIVE, PRIVATE account with its toolkit's auth scheme, never updated. Its other fields are derived
+    /// from `id`.
     #[must_use]
     pub fn new(id: &str, toolkit: &'static str, user_id: &str, created_at: Timestamp) -> Self {
         let scheme =
@@ -66,13 +66,13 @@ impl Account {
         }
     }
 
-    /// The order among accounts with the same timestamp: in ascending lists, the larger rank comes first.
+    /// Returns the order among accounts with the same timestamp: in ascending lists, the larger rank comes first.
     #[must_use]
     pub fn rank(&self) -> u64 {
         self.serial
     }
 
-    /// The alias of the item.
+    /// Returns the alias of the item.
     #[must_use]
     pub fn alias(&self) -> Option<String> {
         if let Some(written) = &self.written_alias {
@@ -82,7 +82,7 @@ impl Account {
         (serial % 6 == 1).then(|| format!("{} {serial}", pick(&["Work", "Personal", "Support"], serial)))
     }
 
-    /// The sort key of an ascending list; the newer account has the smaller serial.
+    /// Returns the sort key of an ascending list; the newer account has the smaller serial.
     pub(super) fn sort_key(&self, order: Order) -> (Timestamp, std::cmp::Reverse<u64>) {
         let time = match order {
             Order::CreatedAt => self.created_at,
@@ -140,7 +140,7 @@ impl Accounts {
         &self.rows
     }
 
-    /// The rows in ascending order.
+    /// Returns the rows in ascending order.
     pub(super) fn ascending(&self, order: Order) -> impl DoubleEndedIterator<Item = &Account> {
         let places = match order {
             Order::CreatedAt => &self.by_created,
@@ -159,7 +159,7 @@ impl Accounts {
     }
 }
 
-/// The reason for an account's status, in the upstream's words (docs/upstreams.md#composio-account); `None` if
+/// Returns the reason for an account's status, in the upstream's words (docs/upstreams.md#composio-account); `None` if
 /// nothing is wrong.
 pub(super) fn status_reason(account: &Account) -> Option<&'static str> {
     if account.written_reason.is_some() {

@@ -13,14 +13,14 @@ use jiff::Timestamp;
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
 impl Clock {
-    /// The system clock.
+    /// Returns the system clock.
     #[must_use]
     #[allow(clippy::disallowed_methods, reason = "the one place of the sandbox that reads the real clock")]
     pub fn system() -> Self {
         Self::new(Timestamp::now)
     }
 
-    /// A clock that calls `now`.
+    /// Creates a clock that calls `now`.
     pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }

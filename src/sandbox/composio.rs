@@ -74,7 +74,7 @@ pub(super) async fn one(
     }
 }
 
-/// The account as the sandbox's settings let it be returned.
+/// Returns the account as the sandbox's settings let it be returned.
 fn returned(sandbox: &Sandbox, mut account: Value) -> Value {
     if sandbox.inner.settings.without_user_id
         && let Some(fields) = account.as_object_mut()
@@ -109,7 +109,7 @@ fn document(status: StatusCode, text: &'static str) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], text).into_response()
 }
 
-/// The project key or the user's key; empty without a key.
+/// Returns the project key or the user's key; empty without a key.
 pub(super) fn key(headers: &HeaderMap) -> &str {
     let header = headers.get("x-api-key").or_else(|| headers.get("x-user-api-key"));
     header.and_then(|value| value.to_str().ok()).unwrap_or_default()

@@ -247,7 +247,7 @@ fn has_alias(account: &Account, toolkit: &str, user_id: &str, alias: Option<&str
 }
 
 impl Sandbox {
-    /// The number of the next link.
+    /// Returns the number of the next link.
     fn next_link(&self) -> u64 {
         self.inner.links.next()
     }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::faults::{Fault, FaultBody};
 use super::{CANARY, EmulatedUpstream, errors, schema_drift};
 
-/// The response of an upstream that fails before it processes a request. Its message contains a canary, because no
-/// upstream body may reach a client.
+/// Returns the response of an upstream that fails before it processes a request. Its message contains a canary, because
+/// no upstream body may reach a client.
 pub(super) fn failure(upstream: EmulatedUpstream, status: StatusCode, request_id: &str) -> Response {
     let message = format!("Emulated failure {CANARY}message");
     let mut response = match upstream {
@@ -93,7 +93,7 @@ async fn change_json(response: Response, change: impl FnOnce(&mut Value)) -> Res
     with_body(response, json.to_string().into())
 }
 
-/// The response without its body, and the body.
+/// Returns the response without its body, and the body.
 async fn split(response: Response) -> (Response, Bytes) {
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();

@@ -117,7 +117,7 @@ impl Fault {
         Ok(fault)
     }
 
-    /// The status of a request that fails before the upstream processes it.
+    /// Returns the status of a request that fails before the upstream processes it.
     pub(super) fn refusal(&self) -> Option<StatusCode> {
         self.status.filter(|status| status.as_u16() >= 300)
     }
@@ -169,7 +169,7 @@ impl Faults {
         };
     }
 
-    /// The fault for a request: its own header's, otherwise the upstream's standing one.
+    /// Returns the fault for a request: its own header's, otherwise the upstream's standing one.
     ///
     /// # Errors
     ///

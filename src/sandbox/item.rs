@@ -17,7 +17,7 @@ const NOUNS: [&str; 12] = [
 /// The toolkit of the disabled auth config.
 pub(super) const DISABLED_CONFIG: &str = "mailchimp";
 
-/// The list item. `auth_configs` is the prefix of the tenant's auth config ids.
+/// Returns the list item. `auth_configs` is the prefix of the tenant's auth config ids.
 pub(super) fn item(account: &Account, auth_configs: &str) -> Value {
     let serial = account.serial;
     let old = serial % 10 == 4;
@@ -72,7 +72,7 @@ pub(super) fn item(account: &Account, auth_configs: &str) -> Value {
     item
 }
 
-/// The response for a single account: the item, its parameters, and the requested scopes.
+/// Returns the response for a single account: the item, its parameters, and the requested scopes.
 pub(super) fn one(account: &Account, auth_configs: &str) -> Value {
     let mut item = item(account, auth_configs);
     if let Some(fields) = item.as_object_mut() {
@@ -97,7 +97,7 @@ fn word_id(account: &Account) -> String {
     }
 }
 
-/// The deprecated open object: headers and query values of the connection, all secret
+/// Returns the deprecated open object: headers and query values of the connection, all secret
 /// (docs/upstreams.md#composio-account).
 fn data(account: &Account) -> Value {
     let secret = canary("data", account);

@@ -49,7 +49,7 @@ pub(super) async fn list(State(sandbox): State<Sandbox>, uri: Uri, headers: Head
     Json(json!({ "data": { "providers": providers } })).into_response()
 }
 
-/// The key in `Authorization: Bearer …`; empty without a key.
+/// Returns the key in `Authorization: Bearer …`; empty without a key.
 pub(super) fn key(headers: &HeaderMap) -> &str {
     let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match value.split_once(' ') {

@@ -111,7 +111,7 @@ impl Sandbox {
         Self { inner: Arc::new(inner) }
     }
 
-    /// The routes: LeadLex under [`LEADLEX_PATH`], Composio under `/api/v3` and `/api/v3.1`, `/__requests`,
+    /// Returns the routes: LeadLex under [`LEADLEX_PATH`], Composio under `/api/v3` and `/api/v3.1`, `/__requests`,
     /// `/__accounts/{id}`, `/__faults/{upstream}`, and a description at `/`.
     pub fn router(&self) -> Router {
         let middleware = |upstream| {
@@ -146,7 +146,7 @@ impl Sandbox {
             .with_state(self.clone())
     }
 
-    /// The last 10,000 requests, oldest first.
+    /// Returns the last 10,000 requests, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.inner.request_log.all()
@@ -168,7 +168,7 @@ impl Sandbox {
         self.inner.drift.store(on, Ordering::Relaxed);
     }
 
-    /// The tenant's connected accounts, initially newest first.
+    /// Returns the tenant's connected accounts, initially newest first.
     #[must_use]
     pub fn accounts(&self, tenant: Tenant) -> Vec<Account> {
         let accounts = &self.inner.tenants.of(tenant).accounts;
@@ -181,7 +181,7 @@ impl Sandbox {
         accounts.write().unwrap_or_else(PoisonError::into_inner).change(change);
     }
 
-    /// The tenant's LeadLex rows.
+    /// Returns the tenant's LeadLex rows.
     #[must_use]
     pub fn providers(&self, tenant: Tenant) -> Vec<Value> {
         let providers = &self.inner.tenants.of(tenant).providers;
@@ -202,7 +202,7 @@ impl Sandbox {
         self.inner.drift.load(Ordering::Relaxed)
     }
 
-    /// The id of the next response; the sequence is the same in every sandbox.
+    /// Returns the id of the next response; the sequence is the same in every sandbox.
     fn next_id(&self) -> String {
         rng::uuid(self.inner.responses.fetch_add(1, Ordering::Relaxed))
     }

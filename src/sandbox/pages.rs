@@ -27,7 +27,7 @@ pub(super) struct AccountPage<'a> {
     pub(super) total_items: usize,
 }
 
-/// The requested page of `accounts`. `auth_configs` is the prefix of auth config ids.
+/// Returns the requested page of `accounts`. `auth_configs` is the prefix of auth config ids.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ pub(super) fn page<'a>(
     })
 }
 
-/// The start and length of a cursor's page. A `limit` in the query takes precedence over the cursor's.
+/// Returns the start and length of a cursor's page. A `limit` in the query takes precedence over the cursor's.
 fn start(
     cursor: &str,
     rows: &[&Account],
@@ -122,7 +122,7 @@ fn compare(a: SortKey, b: SortKey, query: &ListQuery, ties: Ties) -> Ordering {
     }
 }
 
-/// The order and direction that a keyset cursor belongs to.
+/// Returns the order and direction that a keyset cursor belongs to.
 fn order_code(query: &ListQuery) -> &'static str {
     match (query.order(), query.ascending) {
         (Order::CreatedAt, true) => "created+",

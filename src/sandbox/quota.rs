@@ -79,7 +79,7 @@ impl Quota {
         true
     }
 
-    /// The state of `key`'s window of that many seconds; `None` if there is no such limit.
+    /// Returns the state of `key`'s window of that many seconds; `None` if there is no such limit.
     pub(super) fn window(&self, key: &str, seconds: i64, now: Timestamp) -> Option<WindowState> {
         let limit = self.limits.iter().find(|limit| limit.seconds == seconds)?;
         let start = start(now, seconds);

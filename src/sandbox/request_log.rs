@@ -34,13 +34,13 @@ fn rfc3339<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
 }
 
 impl RecordedRequest {
-    /// The first header with that name, in lower case.
+    /// Returns the first header with that name, in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The decoded value of a query parameter; `None` if it is absent.
+    /// Returns the decoded value of a query parameter; `None` if it is absent.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.target.split_once('?')?;

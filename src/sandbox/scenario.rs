@@ -31,7 +31,7 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    /// The settings of a sandbox in this scenario.
+    /// Returns the settings of a sandbox in this scenario.
     #[must_use]
     pub fn settings(self, base: Settings) -> Settings {
         match self {

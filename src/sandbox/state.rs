@@ -161,7 +161,7 @@ const COMMON: &[&str] = &[
     "vendor_session",
 ];
 
-/// The account's `state`.
+/// Returns the account's `state`.
 pub(super) fn state(account: &Account) -> Value {
     // CIMD_OAUTH has no typed variant anywhere; dynamic registration is the most similar one.
     let scheme = if account.auth_scheme == "CIMD_OAUTH" { "DCR_OAUTH" } else { account.auth_scheme };

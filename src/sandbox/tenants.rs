@@ -19,7 +19,7 @@ pub enum Tenant {
 }
 
 impl Tenant {
-    /// The tenant's LeadLex key, without `Bearer`.
+    /// Returns the tenant's LeadLex key, without `Bearer`.
     #[must_use]
     pub fn leadlex_key(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl Tenant {
         }
     }
 
-    /// The tenant's Composio key.
+    /// Returns the tenant's Composio key.
     #[must_use]
     pub fn composio_key(self) -> &'static str {
         match self {
@@ -87,7 +87,7 @@ pub(super) enum Access {
     Forbidden,
 }
 
-/// The access of a LeadLex key; `None` if it is unknown.
+/// Returns the access of a LeadLex key; `None` if it is unknown.
 pub(super) fn leadlex_access(key: &str) -> Option<Access> {
     match key {
         "wbk_sandbox_a" => Some(Access::Data(Tenant::A)),
@@ -99,7 +99,7 @@ pub(super) fn leadlex_access(key: &str) -> Option<Access> {
     }
 }
 
-/// The access of a Composio key; `None` if it is unknown.
+/// Returns the access of a Composio key; `None` if it is unknown.
 pub(super) fn composio_access(key: &str) -> Option<Access> {
     match key {
         "ak_sandbox_a" => Some(Access::Data(Tenant::A)),

@@ -106,7 +106,7 @@ impl<'w, 'f> Members<'w, 'f> {
         Self { writer, is_first: true, log_target: None, result: Ok(()) }
     }
 
-    /// The target of a record of the `log` crate, if it is one.
+    /// Returns the target of a record of the `log` crate, if it is one.
     fn finish(self) -> Result<Option<String>, fmt::Error> {
         self.result.map(|()| self.log_target)
     }
@@ -208,7 +208,7 @@ mod tests {
 
     use super::*;
 
-    /// The lines that a closure logs on this thread.
+    /// Returns the lines that a closure logs on this thread.
     fn lines(log: impl FnOnce()) -> Vec<Value> {
         #[derive(Clone, Default)]
         struct Buffer(Arc<Mutex<Vec<u8>>>);

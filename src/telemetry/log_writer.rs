@@ -62,7 +62,7 @@ struct Queue {
     is_flushing: bool,
 }
 
-/// The writer to standard error, started at the first call.
+/// Returns the writer to standard error, started at the first call.
 ///
 /// # Errors
 /// If no thread can be started.

@@ -65,7 +65,7 @@ impl UpstreamConcurrency {
         Self { all: semaphore.available_permits(), semaphore }
     }
 
-    /// Number of permits in use.
+    /// Returns the number of permits in use.
     pub(super) fn in_use(&self) -> u64 {
         self.all.saturating_sub(self.semaphore.available_permits()) as u64
     }
@@ -88,7 +88,7 @@ impl CredentialConcurrency {
         timeout_at(until, both).await.ok()?
     }
 
-    /// Number of free permits of the credential.
+    /// Returns the number of free permits of the credential.
     #[cfg(test)]
     fn free(&self) -> usize {
         self.own.available_permits()

@@ -111,7 +111,8 @@ mod tests {
     use super::*;
     use crate::upstream::transport;
 
-    /// The failure of a request to a server that reads something, then sends this answer and closes the connection.
+    /// Returns the failure of a request to a server that reads something, then sends this answer and closes the
+    /// connection.
     async fn failure(scheme: &str, answer: &'static [u8]) -> Option<ConnectionFailure> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

@@ -136,7 +136,7 @@ fn mode_tokens_needs_a_token() {
     assert!(file(&text).is_ok(), "any address is allowed with tokens");
 }
 
-/// The problems that `serve` reports.
+/// Returns the problems that `serve` reports.
 fn served(text: &str, keys: &[(&str, &str)]) -> Vec<String> {
     let file_on_disk = TempFile::new("served", text);
     let file = Some(file_on_disk.0.clone());

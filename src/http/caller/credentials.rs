@@ -7,8 +7,8 @@ use crate::http::error::HttpError;
 
 const NO_TOKEN: &str = "The `Authorization` header is not valid. Send `Bearer`, a space and the token, once.";
 
-/// The bearer token of a request. Without one, or with another scheme, the error does not claim an invalid token
-/// (RFC 6750, 3.1).
+/// Returns the bearer token of a request. Without one, or with another scheme, the error does not claim an invalid
+/// token (RFC 6750, 3.1).
 pub(super) fn token(headers: &HeaderMap) -> Result<&str, HttpError> {
     let text = single(headers, &AUTHORIZATION, NO_TOKEN)?.ok_or_else(HttpError::missing_token)?;
     let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
@@ -22,13 +22,14 @@ pub(super) fn token(headers: &HeaderMap) -> Result<&str, HttpError> {
     Ok(token)
 }
 
-/// The token after the scheme, which is compared without regard to case (RFC 9110, 11.1).
+/// Returns the token after the scheme, which is compared without regard to case (RFC 9110, 11.1).
 pub(super) fn bearer_token(text: &str) -> Option<&str> {
     let (scheme, token) = text.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
 }
 
-/// The value of a header, if present. A repeated header is refused, because a proxy may have checked another value.
+/// Returns the value of a header, if present. A repeated header is refused, because a proxy may have checked another
+/// value.
 pub(super) fn single<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,

@@ -103,7 +103,7 @@ impl IssuerKeys {
         }))
     }
 
-    /// The key for a token's `kid` and algorithm.
+    /// Returns the key for a token's `kid` and algorithm.
     pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> KeyLookup {
         if let Some((key, is_fresh)) =
             self.0.state().find(id, algorithm, self.0.ttl, self.0.clock.instant_now())

@@ -111,7 +111,7 @@ impl Verifier {
         Self { settings: ours.clone(), keys: keys.clone(), tenants: self.tenants.clone(), clock: self.clock }
     }
 
-    /// The caller of a token.
+    /// Returns the caller of a token.
     pub(super) async fn authenticate(&self, token: &str) -> Result<Caller, HttpError> {
         let Header { alg, kid, .. } = self.header(token)?;
         let key = match self.keys.find(kid.as_deref(), alg).await {
@@ -177,7 +177,7 @@ impl Verifier {
         }
     }
 
-    /// The caller that a valid token identifies. A caller without a role or tenant gets 403, not 401.
+    /// Returns the caller that a valid token identifies. A caller without a role or tenant gets 403, not 401.
     fn read(&self, claims: &Value) -> Result<Caller, HttpError> {
         let text = |name: &str| claim(claims, name).and_then(Value::as_str);
         let is_admin = is_admin(claim(claims, &self.settings.role_claim)).ok_or(denied(refusals::NO_ROLE))?;
@@ -197,7 +197,7 @@ impl Verifier {
     }
 }
 
-/// The hash of a subject in the log: `sub:` and the first 16 hexadecimal digits of its SHA-256.
+/// Returns the hash of a subject in the log: `sub:` and the first 16 hexadecimal digits of its SHA-256.
 pub(super) fn subject_hash(subject: &str) -> String {
     let digest = Sha256::digest(subject);
     digest.iter().take(8).fold("sub:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
@@ -208,7 +208,7 @@ fn claim<'c>(claims: &'c Value, name: &str) -> Option<&'c Value> {
     if name.starts_with('/') { claims.pointer(name) } else { claims.get(name) }
 }
 
-/// The role in a claim: a string, or a list of strings with exactly one role.
+/// Returns the role in a claim: a string, or a list of strings with exactly one role.
 fn is_admin(claim: Option<&Value>) -> Option<bool> {
     let words = match claim? {
         Value::Array(words) => words.as_slice(),

@@ -57,14 +57,14 @@ impl KeySet {
         if keys.is_empty() { Err(InvalidKeySet::Unusable) } else { Ok(Self(keys)) }
     }
 
-    /// The number of keys.
+    /// Returns the number of keys.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// The key that a token names by its `kid`. The only matching key is used if the token names none, or if its name
-    /// is unknown and one key has no name (RFC 7517, 4.5: `kid` is optional).
+    /// Returns the key that a token names by its `kid`. The only matching key is used if the token names none, or if
+    /// its name is unknown and one key has no name (RFC 7517, 4.5: `kid` is optional).
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
         let fitting = || self.0.iter().filter(|key| key.algorithms.contains(&algorithm));
         let Some(id) = id else { return only(fitting()) };

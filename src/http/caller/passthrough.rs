@@ -18,7 +18,7 @@ const BAD_BEARER: &str =
 const BAD_API_KEY: &str =
     "The `x-api-key` header is not a valid key. Send printable ASCII without spaces, once.";
 
-/// The tenant of a request's own keys; each key is sent only to its own upstream.
+/// Returns the tenant of a request's own keys; each key is sent only to its own upstream.
 pub(super) fn own_keys(headers: &HeaderMap) -> Result<Tenant, HttpError> {
     let bearer = single(headers, &AUTHORIZATION, BAD_BEARER)?;
     let api_key = single(headers, &X_API_KEY, BAD_API_KEY)?;

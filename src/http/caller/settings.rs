@@ -94,13 +94,13 @@ impl JwtSettings {
     pub(crate) const RANGES: Ranges =
         &[("jwks_ttl_ms", 1_000..=86_400_000), ("jwks_pause_ms", 1..=3_600_000), ("leeway_ms", 0..=600_000)];
 
-    /// The file of keys.
+    /// Returns the file of keys.
     #[must_use]
     pub fn jwks_file(&self) -> Option<&Path> {
         (!self.jwks_file.as_os_str().is_empty()).then_some(self.jwks_file.as_path())
     }
 
-    /// The accepted audiences.
+    /// Returns the accepted audiences.
     #[must_use]
     pub fn audiences(&self) -> Vec<&str> {
         self.audience.split(',').map(str::trim).filter(|audience| !audience.is_empty()).collect()

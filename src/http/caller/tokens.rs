@@ -63,7 +63,7 @@ impl TokenSettings {
         bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(InvalidTokenEntry::Hash)
     }
 
-    /// The role of the token's caller.
+    /// Returns the role of the token's caller.
     ///
     /// # Errors
     /// For a member without a valid id, and for an admin with one.
@@ -91,7 +91,8 @@ impl Tokens {
         known.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The caller of a token. All hashes are compared completely, so that the duration reveals nothing about them.
+    /// Returns the caller of a token. All hashes are compared completely, so that the duration reveals nothing about
+    /// them.
     pub(super) fn authenticate(&self, token: &str) -> Result<Caller, HttpError> {
         let digest: Digest = Sha256::digest(token).into();
         let mut found = None;

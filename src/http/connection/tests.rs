@@ -78,7 +78,7 @@ impl Served {
         self.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
     }
 
-    /// The bytes up to and including `end`.
+    /// Returns the bytes up to and including `end`.
     async fn until(&mut self, end: &str) -> String {
         let mut seen = Vec::new();
         while !seen.ends_with(end.as_bytes()) {
@@ -89,7 +89,7 @@ impl Served {
         String::from_utf8(seen).unwrap()
     }
 
-    /// The number of seconds after which the server closed the connection.
+    /// Returns the number of seconds after which the server closed the connection.
     async fn ended_after(&mut self) -> u64 {
         let start = Instant::now();
         (&mut self.serving).await.unwrap();
@@ -209,7 +209,7 @@ fn http2_without_a_window(path: &str) -> Vec<u8> {
     bytes
 }
 
-/// The request for `path` on a stream.
+/// Returns the request for `path` on a stream.
 fn http2_get(stream: u8, path: &str) -> Vec<u8> {
     let mut head = vec![/* GET */ 0x82, /* http */ 0x86, /* :path */ 0x44];
     head.push(u8::try_from(path.len()).unwrap());
@@ -225,7 +225,7 @@ const RST_STREAM: u8 = 3;
 const WINDOW_UPDATE: u8 = 8;
 
 impl Served {
-    /// The next HTTP/2 frame: type, stream, and length of the payload.
+    /// Returns the next HTTP/2 frame: type, stream, and length of the payload.
     async fn frame(&mut self) -> (u8, u8, usize) {
         let mut head = [0; 9];
         self.client.read_exact(&mut head).await.unwrap();
@@ -234,7 +234,7 @@ impl Served {
         (head[3], head[8], length)
     }
 
-    /// The next frame of a type.
+    /// Returns the next frame of a type.
     async fn frame_of(&mut self, kind: u8) -> (u8, usize) {
         loop {
             let (found, stream, length) = self.frame().await;

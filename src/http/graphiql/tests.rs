@@ -48,7 +48,7 @@ fn unpacked(bytes: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The names of the served files, without the page.
+/// Returns the names of the served files, without the page.
 fn served() -> Vec<String> {
     let names = Bundle::iter().map(|name| name.strip_suffix(".gz").unwrap().to_owned());
     names.filter(|name| name != PAGE).collect()

@@ -20,8 +20,8 @@ pub fn secrets(setting: &SecretString) -> Vec<SecretString> {
     parts.map(SecretString::from).collect()
 }
 
-/// The bytes that a secret `whsec_…` contains as base64, as Standard Webhooks defines it; `None` for a secret of
-/// another form.
+/// Returns the bytes that a secret `whsec_…` contains as base64, as Standard Webhooks defines it; `None` for a secret
+/// of another form.
 #[must_use]
 pub fn decoded(secret: &SecretString) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(secret.expose_secret().strip_prefix("whsec_")?).ok()

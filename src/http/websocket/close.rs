@@ -55,7 +55,7 @@ impl SessionEnd {
         Self::Close(1001, HttpError::going_away().message().to_owned())
     }
 
-    /// The end for an error of the WebSocket itself.
+    /// Returns the close code for an error of the WebSocket itself.
     pub(super) fn of(error: &axum::Error) -> Self {
         match error.source().and_then(|error| error.downcast_ref()) {
             Some(WsError::Capacity(_)) => Self::Close(1009, "The message is too long".to_owned()),
@@ -65,7 +65,7 @@ impl SessionEnd {
         }
     }
 
-    /// The close frame, if one can be sent.
+    /// Returns the close frame, if one can be sent.
     pub(super) fn frame(self) -> Option<CloseFrame> {
         let Self::Close(code, mut reason) = self else { return None };
         reason.truncate(reason.floor_char_boundary(REASON_BYTES));

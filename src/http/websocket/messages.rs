@@ -64,8 +64,8 @@ impl<'a> ClientMessage<'a> {
 }
 
 impl Payload<'_> {
-    /// The values of a name, compared without regard to case, as header values. A value that is not valid in a header
-    /// becomes an empty one, which is not a valid credential.
+    /// Returns the values of a name, compared without regard to case, as header values. A value that is not valid in a
+    /// header becomes an empty one, which is not a valid credential.
     pub(super) fn headers(self, name: &str) -> Vec<HeaderValue> {
         let members: serde_json::Map<String, Value> =
             self.0.and_then(|payload| serde_json::from_str(payload).ok()).unwrap_or_default();
@@ -87,7 +87,7 @@ pub(super) const ACKNOWLEDGED: &str = r#"{"type":"connection_ack"}"#;
 
 pub(super) const PING: &str = r#"{"type":"ping"}"#;
 
-/// The response to a ping, with its payload.
+/// Returns the response to a ping, with its payload.
 pub(super) fn pong(payload: Payload<'_>) -> String {
     match payload.0 {
         Some(payload) => format!(r#"{{"type":"pong","payload":{payload}}}"#),
@@ -100,13 +100,13 @@ pub(super) fn next(id: &str, response: &[u8]) -> String {
     of_operation(id, "next", Some(&String::from_utf8_lossy(response)))
 }
 
-/// The errors of an operation that did not start or cannot continue.
+/// Returns the errors of an operation that did not start or cannot continue.
 pub(super) fn error(id: &str, response: &[u8]) -> String {
     let errors = serde_json::from_slice(response).map_or("[]", |Failed { errors }| errors.get());
     of_operation(id, "error", Some(errors))
 }
 
-/// The end of an operation.
+/// Returns the end of an operation.
 pub(super) fn complete(id: &str) -> String {
     of_operation(id, "complete", None)
 }

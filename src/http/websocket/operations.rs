@@ -70,7 +70,7 @@ impl ActiveOperations {
         self.by_id.contains_key(id)
     }
 
-    /// The number of operations.
+    /// Returns the number of operations.
     pub(super) fn count(&self) -> usize {
         self.by_id.len()
     }
@@ -112,7 +112,7 @@ impl ActiveOperations {
         self.by_id.insert(id, ActiveOperation { abort, is_subscription: false, _permit: permit });
     }
 
-    /// The next event of any operation; `None` if there are no operations.
+    /// Returns the next event of any operation; `None` if there are no operations.
     pub(super) async fn next(&mut self) -> Option<(Arc<str>, OperationEvent)> {
         self.events.next().await
     }

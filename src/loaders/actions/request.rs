@@ -67,7 +67,7 @@ pub enum ActionRequest {
 }
 
 impl ActionRequest {
-    /// The action.
+    /// Returns the action.
     #[must_use]
     pub fn action(&self) -> Action {
         match self {

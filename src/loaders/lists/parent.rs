@@ -69,7 +69,7 @@ impl Parent {
         }
     }
 
-    /// Number of bytes that the parent adds to a URL, including commas.
+    /// Returns the number of bytes that the parent adds to a URL, including commas.
     pub(crate) fn text_bytes(&self) -> usize {
         match self {
             Self::Project => 0,

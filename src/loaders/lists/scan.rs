@@ -181,7 +181,7 @@ impl Page {
         self.total_items.filter(|total| view.is_full() || is_plausible(*total))
     }
 
-    /// Number of rows that were unreadable or not allowed by the filter.
+    /// Returns the number of rows that were unreadable or not allowed by the filter.
     #[must_use]
     pub fn rows_unread(&self) -> usize {
         self.rows_sent.saturating_sub(self.items.len() + self.rows_set_aside)

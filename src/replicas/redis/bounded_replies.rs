@@ -196,7 +196,7 @@ mod tests {
 
     use super::*;
 
-    /// The bytes that a client reads, if the server sends `replies` in chunks of `chunk` bytes.
+    /// Returns the bytes that a client reads, if the server sends `replies` in chunks of `chunk` bytes.
     fn read(replies: &[u8], chunk: usize) -> io::Result<Vec<u8>> {
         let (mut filter, mut passed) = (ReplyFilter::new(10), BytesMut::new());
         for part in replies.chunks(chunk) {

@@ -85,7 +85,7 @@ impl RecentCalls {
         recent.and_then(|place| self.recent.get(place)).is_some_and(|recent| recent.ended.is_some())
     }
 
-    /// The latest `most` calls, in the order of sending.
+    /// Returns the latest `most` calls, in the order of sending.
     pub(super) fn latest(&self, most: usize) -> impl Iterator<Item = (Call, &RecentCall)> {
         (self.first..).map(Call).zip(&self.recent).skip(self.recent.len().saturating_sub(most))
     }
@@ -129,17 +129,17 @@ impl RecentCalls {
         unconfirmed
     }
 
-    /// Number of calls that no response has confirmed yet.
+    /// Returns the number of calls that no response has confirmed yet.
     pub(super) fn unconfirmed(&self) -> u64 {
         self.unconfirmed
     }
 
-    /// Number of calls that an upstream may count in the same minute as a call sent now.
+    /// Returns the number of calls that an upstream may count in the same minute as a call sent now.
     pub(super) fn in_minute(&self, now: Instant) -> u64 {
         self.recent.iter().filter(|recent| recent.minute_end() > now).count() as u64
     }
 
-    /// Number of calls sent within the last minute. Unlike [`Self::in_minute`], slow calls do not count
+    /// Returns the number of calls sent within the last minute. Unlike [`Self::in_minute`], slow calls do not count
     /// longer.
     pub(super) fn left_in_minute(&self, now: Instant) -> u64 {
         let since = now.checked_sub(MINUTE);

@@ -210,7 +210,7 @@ impl Quota {
         }
     }
 
-    /// Number of calls sent within the last minute.
+    /// Returns the number of calls sent within the last minute.
     #[must_use]
     pub fn calls_in_minute(&self, now: Instant) -> u64 {
         self.calls.left_in_minute(now)

@@ -53,7 +53,7 @@ impl Pace {
     }
 }
 
-/// Number of intervals that `calls` calls leave until the reset.
+/// Returns the number of intervals that `calls` calls leave until the reset.
 fn intervals(calls: u64) -> f64 {
     to_f64(calls) + 1.0
 }

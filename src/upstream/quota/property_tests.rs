@@ -118,7 +118,7 @@ impl World {
         self.origin + Duration::from_millis(self.now)
     }
 
-    /// The local clock is ten minutes off.
+    /// Returns the local clock is ten minutes off.
     fn wall(&self) -> Timestamp {
         wall(self.now + 600_000)
     }

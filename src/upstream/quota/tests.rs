@@ -26,7 +26,7 @@ impl Timeline {
         Self { quota: Quota::new(settings), noon, now: noon }
     }
 
-    /// A quota that received its limit at noon.
+    /// Creates a quota that received its limit at noon.
     fn with_limit(limit: i64, remaining: i64) -> Self {
         let mut timeline = Self::new(QuotaSettings::default());
         timeline.call(&leadlex(limit, remaining));

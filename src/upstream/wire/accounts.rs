@@ -283,7 +283,7 @@ mod tests {
         page.problems.located().map(|(path, rule, count)| format!("{path} {} {count}", rule.slug())).collect()
     }
 
-    /// The item with some fields replaced.
+    /// Returns the item with some fields replaced.
     fn with(fields: &str) -> String {
         let mut item: serde_json::Map<String, serde_json::Value> = serde_json::from_str(ITEM).unwrap();
         item.extend(serde_json::from_str::<serde_json::Map<_, _>>(fields).unwrap());
