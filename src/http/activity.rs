@@ -2,7 +2,8 @@
 //!
 //! A client that sends a head byte by byte, reads a response byte by byte or disappears would otherwise use a
 //! connection permit and memory forever. Rejected: hyper's header timeout. It also runs between two requests, so one
-//! value would serve for idle connections and for slow heads, and it does not run until HTTP/1 or HTTP/2 is detected.
+//! value would apply to idle connections and to slow heads. It also does not run until hyper has detected HTTP/1 or
+//! HTTP/2.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,7 +41,7 @@ pub(crate) struct ConnectionActivity(Mutex<ActivityState>);
 
 #[derive(Debug)]
 struct ActivityState {
-    /// Requests whose responses are not completely handed over.
+    /// Number of requests whose responses are not completely handed to the HTTP library.
     active_requests: usize,
     /// Start times of finite responses that are being sent.
     sending: BTreeMap<u64, Instant>,
@@ -52,9 +53,10 @@ struct ActivityState {
     is_multiplexed: bool,
     /// Whether the client stopped reading a stream.
     is_aborted: bool,
-    /// Whether the response can be sent after the client has closed its side: of HTTP/1, and finite.
+    /// Whether the response can still be sent after the client has closed its side: only a finite response over HTTP/1.
     is_answerable: bool,
-    /// When the client closed its side of the connection, and the reader that waits for the end of the response.
+    /// Time at which the client closed its side of the connection, and the reader that waits for the end of the
+    /// response.
     half_closed: Option<(Instant, Waker)>,
     /// The handler that waits for more of the request's body.
     body_reader: Option<Waker>,
@@ -79,7 +81,7 @@ impl ConnectionActivity {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut ActivityState) -> T) -> T {
-        // No change can leave an invalid state behind, so a poisoned lock is usable.
+        // The state is consistent after every change, so a poisoned lock is ignored.
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -112,15 +114,16 @@ impl ConnectionActivity {
         ActiveRequest { activity: Arc::clone(self), response_id: None }
     }
 
-    /// Whether the end of the client's side has to wait. A client may close it after its request and still read the
-    /// response (RFC 9112, 9.6). A stream, and a request that is not complete, end with it.
+    /// Whether the end of input must be hidden from the HTTP library, which would drop the request. A client may close
+    /// its side after its request and still read the response (RFC 9112, 9.6). Streams and incomplete requests end with
+    /// the client's side.
     pub(crate) fn defers_end(&self, reader: &Waker) -> bool {
         self.change(|state| {
             let is_deferred = state.is_answerable && state.active_requests > 0;
             if is_deferred {
                 let since = state.half_closed.as_ref().map_or_else(Instant::now, |(since, _)| *since);
                 state.half_closed = Some((since, reader.clone()));
-                // If its body is complete, the handler receives the rest now; otherwise it waits again.
+                // If the request's body is complete, its handler gets the rest now; otherwise it waits again.
                 if let Some(body_reader) = state.body_reader.take() {
                     body_reader.wake();
                 }
@@ -150,7 +153,7 @@ impl ConnectionActivity {
             if state.is_aborted {
                 return Some(ExpiredTimeout::Write);
             }
-            // A client that has disconnected is not distinguishable from one that still reads.
+            // A client that has closed its side may be gone, so the write timeout applies to it.
             let half_closed = state.half_closed.as_ref().map(|(since, _)| *since);
             if [state.stalled_since, oldest, half_closed]
                 .into_iter()

@@ -1,7 +1,8 @@
 //! Request bodies: their declared type, size, arrival time and total memory.
 //!
-//! A body that arrives slowly occupies memory for what has arrived. All bodies therefore share one budget, and a
-//! request that finds it exhausted is refused. A limit per body alone would be multiplied by the number of connections.
+//! A body that arrives slowly occupies memory for its bytes so far. All bodies therefore share one budget, and a
+//! request that finds it exhausted is refused. Without it, the limit per body would be multiplied by the number of
+//! connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,7 @@ pub(crate) struct ReceivedBody {
 }
 
 impl ReceivedBody {
-    /// Returns the share of the budget alone, for a value that is made of the bytes and lives longer.
+    /// Returns the share of the budget, for a value that is made from the bytes and lives longer.
     pub(crate) fn into_permit(self) -> Option<OwnedSemaphorePermit> {
         self.permit
     }
@@ -94,7 +95,7 @@ impl BodyBudget {
         Ok(body)
     }
 
-    /// Reserves budget for bytes that arrived another way.
+    /// Reserves budget for bytes that did not arrive as a body, such as WebSocket messages.
     pub(crate) fn reserve_bytes(&self, bytes: usize) -> Result<OwnedSemaphorePermit, HttpError> {
         let mut body = ReceivedBody::default();
         self.reserve(&mut body, bytes)?;

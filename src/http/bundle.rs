@@ -28,7 +28,7 @@ pub(super) fn page<B: RustEmbed>(headers: &HeaderMap) -> Response {
 
 /// Serves a file that the page refers to.
 pub(super) fn asset<B: RustEmbed>(name: &str, headers: &HeaderMap) -> Response {
-    // The page's links are relative to its own path and would be broken under the path of its files.
+    // The page's links are relative to its own path and would be broken under this path.
     if name == PAGE { not_found() } else { file::<B>(name, headers) }
 }
 
@@ -76,8 +76,8 @@ pub(super) async fn with_security_headers(policy: &'static str, mut response: Re
     response
 }
 
-/// Returns the acceptance of the first of `names` that a weighted list header (RFC 9110, 12.4.2) contains; most
-/// specific name first.
+/// Returns whether the client accepts the first of `names` that a header with weights contains (RFC 9110, 12.4.2). The
+/// most specific name comes first in `names`. Returns `None` if the header has none of them.
 pub(super) fn accepts(headers: &HeaderMap, header: &HeaderName, names: &[&str]) -> Option<bool> {
     let listed: Vec<(&str, bool)> = members(headers, header)
         .map(|member| {

@@ -1,7 +1,7 @@
 //! Authentication: from request headers to a [`Caller`].
 //!
-//! [`Authenticator`] is the entry point. Missing credentials and invalid ones have different errors: the first say
-//! which to send, the second which are invalid. Credentials are never repeated in a message.
+//! [`Authenticator`] is the entry point. Missing and invalid credentials have different errors: the first names the
+//! header to send, the second the header that is invalid. Messages never repeat credentials.
 
 mod credentials;
 pub mod jwks;
@@ -55,8 +55,8 @@ impl Authenticator {
         }
     }
 
-    /// Returns the name of an authenticated caller in the request log: its token's name, or a hash of its subject,
-    /// which can be personal. Callers without authentication and those with keys of their own have none.
+    /// Returns the name of an authenticated caller for the request log: its token's name, or a hash of its subject,
+    /// which can be personal data. Without authentication, and with the caller's own keys, there is no name.
     pub(crate) fn name_in_log(&self, caller: &Caller) -> Option<CallerName> {
         match self {
             Self::Tokens(_) => Some(CallerName(Arc::clone(&caller.name))),
@@ -75,9 +75,9 @@ impl Authenticator {
     }
 }
 
-/// Refuses requests for a host name other than loopback if there is no authentication. This includes the pages: a page
-/// of another site can point its own name at 127.0.0.1 (DNS rebinding) and is then of the same origin as this server,
-/// but the browser still sends that name. Browsers always send one.
+/// Without authentication, refuses requests for a host name other than loopback. Otherwise a page of another site could
+/// point its own host name at 127.0.0.1 (DNS rebinding) and would then have the same origin as this server. The browser
+/// still sends that host name in `Host`, so the request is detected. This applies to the pages of this server too.
 pub(crate) fn check_host(callers: &Authenticator, request: &Request) -> Result<(), HttpError> {
     if !matches!(callers, Authenticator::Open(_)) {
         return Ok(());
@@ -90,7 +90,7 @@ pub(crate) fn check_host(callers: &Authenticator, request: &Request) -> Result<(
     Err(HttpError::forbidden(FOREIGN_HOST))
 }
 
-/// Mode `none` on an address that other machines can reach.
+/// Error: mode `none` on an address that other machines can reach.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "auth.mode = \"none\" gives every client that reaches the server full access, and {0} is not a loopback address. \
@@ -101,7 +101,7 @@ pub struct ExposedWithoutAuth(SocketAddr);
 /// Refuses to start in mode `none` if a listener is not on a loopback address.
 ///
 /// # Errors
-/// With the first such address.
+/// The first such address.
 pub fn refuse_exposed_without_auth(
     mode: AuthMode,
     listeners: &[SocketAddr],

@@ -1,7 +1,7 @@
 //! Conditional requests (RFC 9110, 13): a client that has the current response receives 304 instead.
 //!
-//! Entity tags are weak. A strong tag would have to differ between a response and its compressed form, and compression
-//! is done further out, per client. Only ranges and `If-Match` need strong tags, and neither is supported.
+//! Entity tags are weak. Strong tags would have to differ between a response and its compressed form, and an outer
+//! layer compresses, per client. Only ranges and `If-Match` need strong tags, and neither is supported.
 
 use std::io;
 
@@ -43,8 +43,8 @@ impl EntityTag {
     }
 }
 
-/// 304 without `Content-Length`, which would have to be that of the 200 response (RFC 9110, 8.6). axum adds one to HEAD
-/// responses if it knows the body's length, so this body hides it.
+/// Creates a 304 without `Content-Length`, which would have to be the length of the 200 response (RFC 9110, 8.6). axum
+/// adds the header to a response whose body has a known length, so this body has none.
 pub(crate) fn not_modified() -> Response {
     (StatusCode::NOT_MODIFIED, Body::from_stream(stream::empty::<io::Result<Bytes>>())).into_response()
 }

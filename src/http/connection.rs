@@ -1,8 +1,8 @@
 //! One client connection, HTTP/1.1 or HTTP/2, from its first byte to its last.
 //!
 //! [`ConnectionServer::serve`] runs it: it routes requests, enforces timeouts and shuts down gracefully. Rejected:
-//! axum's own server. It has no connection limit, no timeouts but a request's, and no HTTP/2 without TLS (prior
-//! knowledge, RFC 9113, 3.3), which proxies in front use.
+//! axum's own server. It has no connection limit, no timeouts except a request's, and no HTTP/2 without TLS (prior
+//! knowledge, RFC 9113, 3.3), which some proxies use.
 
 use std::error::Error as _;
 use std::io;
@@ -42,8 +42,8 @@ const STREAMS: u32 = 64;
 const STREAM_BYTES: u32 = 64 * 1024;
 const STREAMS_BYTES: u32 = 256 * 1024;
 
-/// Maximum size of a body frame that is handed to an HTTP/2 stream. The stream accepts a frame if it may send a part of
-/// it, so a response in one piece would count as sent with its first byte.
+/// Maximum size of a body frame that is handed to an HTTP/2 stream. The stream accepts a frame as soon as it may send a
+/// part of it, so a response in one frame would count as sent with its first byte.
 const STREAM_FRAME_BYTES: usize = 16 * 1024;
 
 /// Settings and state that all connections of a listener share.
@@ -85,9 +85,10 @@ impl ConnectionServer {
         let mut ending_since = None;
         loop {
             tokio::select! {
-                // The connection first: data that arrived while this task was waiting must not count as late.
+                // The connection is polled first, so that data which arrived while this task was waiting does not count
+                // as late.
                 biased;
-                // The reason does not matter, unless the request head was refused.
+                // The end is only recorded if the library refused the request head.
                 ended = connection.as_mut() => {
                     if let Some(why) = ended.err().and_then(|error| refused(&*error)) {
                         self.connections.refused(why);
@@ -138,7 +139,7 @@ impl ConnectionServer {
         }
     }
 
-    /// Returns the interval of the timeout checks: no timeout is exceeded by more than a quarter.
+    /// Returns the interval of the timeout checks. No timeout is exceeded by more than a quarter of it.
     fn tick(&self) -> Duration {
         let ConnectionTimeouts { head, idle, write } = self.timeouts;
         (head.min(idle).min(write).min(IDLE_TIMEOUT_WHEN_FULL) / 4).max(Duration::from_millis(1))

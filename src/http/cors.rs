@@ -1,7 +1,8 @@
 //! CORS: the allow-list of origins whose pages may send requests from a browser; empty by default (Fetch standard).
 //!
-//! Callers are authenticated by headers that a page sets itself, never by cookies, so CORS credentials are not allowed:
-//! a page can send only keys that it has. `*` is not supported, because then every page could send them.
+//! Pages authenticate by headers that they set themselves, never by cookies. CORS credentials are therefore not
+//! allowed, and a page can send only keys that it has. `*` is not supported, because then every page could send
+//! requests.
 
 use axum::http::header::{AGE, ETAG, HeaderName, ORIGIN, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, Method};
@@ -56,7 +57,7 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
 impl AllowedOrigins {
     /// Whether a request comes from a page of an allowed origin.
     pub(crate) fn allows(&self, headers: &HeaderMap) -> bool {
-        // With several `Origin` headers, a proxy may have checked another one.
+        // With several `Origin` headers, a proxy may have checked a different one.
         let mut origins = headers.get_all(ORIGIN).into_iter();
         matches!((origins.next(), origins.next()), (Some(origin), None) if self.0.contains(origin))
     }

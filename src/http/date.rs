@@ -1,7 +1,7 @@
 //! The `Date` header (RFC 9110, 6.6.1).
 //!
-//! hyper also sets one, but renders it again only after the time that it has rendered. If the clock is set back, its
-//! header stands still until then.
+//! hyper sets one too, but it updates the header only when its time is later than the last one. If the clock is set
+//! back, hyper's header does not change until the old time is reached again.
 
 use std::cell::RefCell;
 
@@ -24,7 +24,7 @@ pub(super) fn set(headers: &mut HeaderMap, now: Timestamp) {
     }
 }
 
-/// None for years that the format cannot express.
+/// Returns the header's value; `None` for years that the format cannot express.
 fn value(now: Timestamp) -> Option<HeaderValue> {
     let second = now.as_second();
     LAST.with_borrow_mut(|last| match last {

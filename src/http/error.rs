@@ -43,7 +43,7 @@ impl HttpError {
         Self { header: Some((name, HeaderValue::from_static(value))), ..self }
     }
 
-    /// With the reason, for the response and the request log.
+    /// Adds the reason, for the response and the request log.
     pub(crate) fn because(self, reason: &'static str) -> Self {
         Self { reason: Some(reason), ..self }
     }

@@ -2,8 +2,8 @@
 //! events `next` and `complete`.
 //!
 //! Each `next` has an `id`, which a browser's `EventSource` sends back as `Last-Event-ID` when it reconnects. Errors
-//! before execution are sent as `next` too: the protocol asks for it, because a client cannot read the body of an error
-//! status.
+//! before execution are sent as `next` too. The protocol requires this, because a client cannot read the body of an
+//! error status.
 
 use bytes::Bytes;
 
@@ -15,7 +15,8 @@ pub(crate) struct Events;
 impl StreamFormat for Events {
     const MEDIA: &'static str = "text/event-stream; charset=utf-8";
 
-    /// A comment and the position, so that a client that loses its connection before the first event resumes there.
+    /// Returns a comment and the position. A client that loses its connection before the first event resumes from
+    /// there.
     fn opening(position: Option<&str>) -> Bytes {
         position.map_or_else(Self::heartbeat, |position| format!(":\nid: {position}\n\n").into())
     }

@@ -2,7 +2,7 @@
 //! needs no installation.
 //!
 //! It is a [`bundle`] like GraphiQL, and exists if its folder contains one. `demo` enables it; users of `serve` have
-//! their own frontend. Rejected: serving a folder that a setting names, because the demo is a single file.
+//! their own frontend. Rejected: serving a folder that a setting names, because the demo is a single binary.
 
 use axum::Router;
 use axum::extract::Path;

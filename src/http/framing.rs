@@ -1,9 +1,10 @@
-//! Protection against request smuggling: heads that a proxy could parse differently are refused before routing, on both
+//! Protection against request smuggling. Heads that a proxy could parse differently are refused before routing, on both
 //! listeners.
 //!
-//! hyper refuses most of them: folded headers, different lengths, a transfer coding that does not end in `chunked`. It
-//! removes a length beside `chunked`, reads the chunks, and closes the connection after the response (RFC 9112, 6.3),
-//! so nothing after such a request is parsed. Two equal lengths are valid (RFC 9110, 8.6). This module checks the rest.
+//! hyper refuses most of them: folded headers, different lengths, a transfer coding that does not end in `chunked`. If
+//! a request has `chunked` and a length, hyper ignores the length and closes the connection after the response (RFC
+//! 9112, 6.3), so nothing after such a request is parsed. Two equal lengths are valid (RFC 9110, 8.6). This module
+//! checks the remaining cases.
 
 use axum::http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use axum::http::uri::Authority;
@@ -44,7 +45,7 @@ fn objection(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     }
 }
 
-/// An empty value is valid: the request has no host (RFC 9110, 7.2).
+/// Whether a value is a valid host. An empty one is: the request then has no host (RFC 9110, 7.2).
 fn is_host(value: &HeaderValue) -> bool {
     let is_name = |text: &str| !text.contains('@') && text.parse::<Authority>().is_ok();
     value.to_str().is_ok_and(|text| text.is_empty() || is_name(text))

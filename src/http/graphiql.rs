@@ -1,7 +1,7 @@
 //! GraphiQL at `/`, with its files at `/graphiql/…`, embedded in the binary.
 //!
 //! The page is a [`bundle`] built from `graphiql/` into `assets/graphiql/`. Rejected: async-graphql's page. It loads
-//! scripts from a CDN, which closed networks do not have and a policy of `'self'` forbids.
+//! scripts from a CDN, which closed networks cannot reach and this policy forbids.
 
 use axum::Router;
 use axum::extract::Path;
@@ -19,9 +19,9 @@ use super::bundle;
 #[folder = "assets/graphiql/"]
 struct Bundle;
 
-/// The content security policy. `'unsafe-inline'` only for styles, because monaco writes `<style>` elements at runtime.
-/// `data:` only for images: the underline of an error. `'self'` includes WebSockets of the same origin (CSP 3). A
-/// worker uses the policy of its own file, so every response has it.
+/// The content security policy. `'unsafe-inline'` is allowed only for styles, because monaco writes `<style>` elements
+/// at runtime. `data:` is allowed only for images, for the underline of an error. `'self'` includes WebSockets of the
+/// same origin (CSP 3). A worker uses the policy of its own file, so every response has the policy.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; \
     img-src 'self' data:; worker-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
     form-action 'none'";

@@ -1,8 +1,8 @@
 //! `/graphql`: GraphQL over HTTP (graphql.github.io/graphql-over-http, draft).
 //!
-//! [`handle`] handles one request. An operation can also be requested as a stream, if the client accepts one
-//! ([`streaming`]), or over a [`websocket`]. Rejected: async-graphql's axum integration. It answers with one media type
-//! and always 200, reads any content type as JSON (which a form of another site can send) and runs mutations by GET.
+//! [`handle`] handles one request. If the client accepts a stream, the response can be one ([`streaming`]). A
+//! [`websocket`] upgrade is handled here too. Rejected: async-graphql's axum integration. It answers with one media
+//! type and always 200, reads any content type as JSON (which another site's form can send) and runs mutations by GET.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -86,7 +86,8 @@ async fn respond(
     }
     let caller = edge.callers.authenticate(&head.headers).await?;
     *name = edge.callers.name_in_log(&caller);
-    // The body keeps its share of the budget until the response is ready, because the request is made of its bytes.
+    // The body's share of the budget is held until the response is ready, because the decoded request uses as much
+    // memory.
     let body =
         if by_post { edge.bodies.read_json(&head.headers, body).await? } else { ReceivedBody::default() };
     let operation = if by_post {
@@ -121,7 +122,7 @@ async fn respond(
     })
 }
 
-/// A complete response, or 304 if the client has it.
+/// Returns a complete response, or 304 if the client already has it.
 fn single_response(response: &OperationResponse, media: MediaType, head: &Parts) -> Response {
     // Only GET and HEAD can be answered with 304 (RFC 9110, 13.1.2).
     let tag =
@@ -137,7 +138,7 @@ fn single_response(response: &OperationResponse, media: MediaType, head: &Parts)
 
 const COMPLETE: Outcome = Outcome::Executed { whole: true };
 
-/// Headers for caches, also on 304 (RFC 9110, 15.4.5).
+/// Sets the headers for caches, also on 304 (RFC 9110, 15.4.5).
 fn describe(headers: &mut HeaderMap, response: &OperationResponse, tag: Option<HeaderValue>) {
     // The response to a mutation can contain a sign-in page's URL.
     let is_storable = response.outcome == COMPLETE && !response.is_of_mutation();

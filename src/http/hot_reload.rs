@@ -1,9 +1,9 @@
 //! Replacing the configuration while requests are served.
 //!
 //! [`ReloadableEdge`] is the entry point. A listener reads [`CurrentRouter`] at each request, so each request is
-//! answered by exactly one configuration. Subscriptions know the edge that they started with and, through
-//! [`Replacement`], the one that replaced it; their callers are then authenticated again. Rejected: a lock per setting.
-//! A request could see a mix of two configurations.
+//! answered by exactly one configuration. A subscription has the edge with which it started, and learns from
+//! [`Replacement`] which edge has replaced it. Its caller is then authenticated again. Rejected: a lock per setting. A
+//! request could use a mix of two configurations.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl From<Router> for CurrentRouter {
     }
 }
 
-/// The edge that replaces another one, when there is one.
+/// Receiver of the edge that replaces another one.
 #[derive(Clone)]
 pub(super) struct Replacement(watch::Receiver<Option<Edge>>);
 
@@ -65,7 +65,7 @@ pub struct ReloadableEdge {
 }
 
 impl ReloadableEdge {
-    /// Serves the given parts. Requests are traced if there is a root.
+    /// Creates the edge of these parts. Requests are traced if there is a root.
     #[must_use]
     pub fn new(parts: EdgeParts, root: Option<RequestTracer>) -> Self {
         let bodies = BodyBudget::new(&parts.settings);

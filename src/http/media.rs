@@ -1,9 +1,10 @@
 //! Content negotiation: media types of requests and responses (GraphQL over HTTP, sections 4 and 6).
 //!
-//! Two media types are for single responses. With `application/json`, any well-formed request is answered 200, for
-//! older clients; the other type uses status codes. Two more are for streams. A client must name them, because a
-//! wildcard does not mean that it can read a stream. If a client accepts all types equally (urql), a query gets a
-//! single response and a subscription a stream.
+//! [`AcceptedTypes`] is the entry point for responses, [`is_json`] for requests. Two media types are for single
+//! responses. With `application/json`, any well-formed request is answered 200, for older clients;
+//! `application/graphql-response+json` uses status codes. Two more types are for streams. A client must name them,
+//! because a wildcard does not mean that it can read a stream. If a client accepts all types equally (urql), a query
+//! gets a single response and a subscription gets a stream.
 
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
@@ -35,8 +36,8 @@ impl MediaType {
 
     /// Returns the client's preferred type and its weight; `None` if it accepts neither (RFC 9110, 12.5.1).
     ///
-    /// With equal weights, a named type wins over one that matches a wildcard. If both are named, the newer type wins;
-    /// if both match a wildcard, the older one, which every client knows.
+    /// With equal weights, a type that is named wins over one that only matches a wildcard. If both are named, the
+    /// newer type wins. If both match a wildcard, the older one wins, which every client knows.
     fn preferred(ranges: &[&str]) -> Option<(Self, u16)> {
         let liking =
             |media: Self| RangeMatch::most_specific(ranges, |range| RangeMatch::of(range, media.essence()));
@@ -164,7 +165,7 @@ impl RangeMatch {
     }
 }
 
-/// A `qvalue` (RFC 9110, 12.4.2): 0 to 1 with at most three decimals.
+/// Parses a `qvalue` (RFC 9110, 12.4.2), 0 to 1 with at most three decimals, in thousandths.
 fn thousandths(value: &str) -> Option<u16> {
     let weight: f32 = value.parse().ok().filter(|weight| (0.0..=1.0).contains(weight))?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000, as just checked")]

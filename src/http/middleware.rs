@@ -1,7 +1,7 @@
-//! The part of every request of the public listener that is the same for all routes: its id, log span and record, the
-//! check of its host, and the headers of its response.
+//! The work that is the same for every request of the public listener: its id, log span and record, the check of its
+//! host, and common response headers.
 //!
-//! One function instead of a layer for each: every layer of a router boxes its future and clones the services below it.
+//! It is one function, because every further layer of a router boxes its future and clones the services below it.
 
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
@@ -17,8 +17,8 @@ use super::request_recorder::PendingRecord;
 use super::shutdown::ShutdownToken;
 use crate::telemetry::requests::{Route, Transport};
 
-/// Responses of `/graphql` depend on the caller and on what it accepts. `Vary` is set on every response, because a
-/// private cache may store some.
+/// `Vary` of `/graphql`, whose responses depend on the caller and the accepted types. It is set on every response,
+/// because a private cache may store some.
 const GRAPHQL_VARY: &str = "Authorization, x-api-key, Accept, Accept-Encoding, Origin";
 
 /// Handles one request.

@@ -1,15 +1,16 @@
-//! The HTTP edge: from a client's request to the operation engine and back.
+//! The HTTP edge: all code between a client's connection and the operation engine.
 //!
-//! Entry points are [`hot_reload::ReloadableEdge`] (the routes) and [`serve`] (the listeners).
+//! Entry points are [`hot_reload::ReloadableEdge`] (the routes) and [`serve`] (the listeners). An `Edge` is the state
+//! behind the routes of one configuration; a reload replaces it.
 //!
 //! - Every request passes [`framing`], if enabled [`mod@traced`], and [`middleware`], which gives it a [`request_id`]
 //!   and records it ([`request_recorder`]).
 //! - `/graphql` is [`graphql`]: [`media`] types, [`origin`] and [`cors`], [`caller`], [`body`], then the operation
 //!   engine. [`conditional`] answers 304.
-//! - Subscriptions are a [`response_stream`]: [`streaming`] over HTTP as [`event_stream`] or [`multipart`], or a
-//!   [`websocket`]. They end by their [`shutdown`] token.
+//! Subscriptions are a [`response_stream`]: [`streaming`] sends it over HTTP as [`event_stream`] or [`multipart`], or a
+//! [`websocket`] sends it. A [`shutdown`] token ends it.
 //! - Pages are [`graphiql`] and [`example`], served as a [`bundle`]; Composio calls [`webhook`]; [`ops`] serves probes.
-//! - Refusals are one [`error`] type.
+//! All refusals of this layer are one [`error`] type.
 //! - Each [`connection`] has a [`socket`] and its [`activity`]; a [`stream_reset`] ends one HTTP/2 stream of it.
 
 mod activity;
@@ -78,7 +79,7 @@ pub struct EdgeParts {
     pub settings: HttpSettings,
 }
 
-/// State that all requests of a configuration share; a pointer, because routing clones it several times per request.
+/// State that all requests of a configuration share. A pointer, because routing clones it several times per request.
 #[derive(Clone)]
 struct Edge(Arc<EdgeState>);
 
@@ -119,11 +120,11 @@ fn routes(edge: Edge) -> Router {
         .with_state(edge)
 }
 
-/// `/graphql` with compression and CORS.
+/// Returns the route `/graphql` with compression and CORS.
 fn graph(settings: &HttpSettings) -> MethodRouter<Edge> {
     let mut route = any(graphql::handle);
     if settings.compression {
-        // Compression would hold back the frames of a stream.
+        // Streams are not compressed, because compression would delay their frames.
         let worth_it = SizeAbove::new(COMPRESSED_FROM_BYTES)
             .and(NotForContentType::SSE)
             .and(NotForContentType::const_new("multipart/"));
@@ -136,10 +137,10 @@ fn graph(settings: &HttpSettings) -> MethodRouter<Edge> {
     route
 }
 
-/// Minimum size of a compressed response in bytes; smaller ones fit into a packet anyway.
+/// Minimum size of a compressed response in bytes. Smaller ones fit into one packet anyway.
 const COMPRESSED_FROM_BYTES: u64 = 1_400;
 
-/// `/`: GraphiQL if it is enabled, otherwise a short text.
+/// Returns the route `/`: GraphiQL if it is enabled, otherwise a short text.
 fn front_page(settings: &HttpSettings) -> Router<Edge> {
     if settings.graphiql {
         return graphiql::routes();

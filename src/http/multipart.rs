@@ -1,7 +1,7 @@
 //! Apollo's protocol for subscriptions over HTTP: `multipart/mixed` with `subscriptionSpec=1.0`. Each response is a
-//! part with a `payload`; an empty part is a heartbeat, and `payload: null` with errors reports that the stream failed.
+//! part with a `payload`. An empty part is a heartbeat. `payload: null` with errors reports that the stream failed.
 //!
-//! Apollo Client processes a part when it sees the boundary after it. Each part therefore ends with the boundary
+//! Apollo Client processes a part when it receives the boundary after it. Each part therefore ends with the boundary
 //! instead of starting with it; otherwise each event would be delayed until the next one.
 
 use bytes::Bytes;

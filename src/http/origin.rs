@@ -14,7 +14,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FOREIGN_ORIGIN: &str = "Requests of another site's page are refused (`Sec-Fetch-Site`, `Origin`). To allow the page, add its \
                               origin to the setting `http.cors_origins` (in `demo`: --cors-origin).";
 
-/// Refuses requests of another site's page. Requests without these headers pass: they do not come from a browser.
+/// Refuses requests from another site's page. Requests without these headers are accepted, because they do not come
+/// from a browser.
 pub(crate) fn refuse_cross_site(headers: &HeaderMap, uri: &Uri) -> Result<(), HttpError> {
     let is_single = |name: &HeaderName| headers.get_all(name).into_iter().nth(1).is_none();
     if !is_single(&ORIGIN) || !is_single(&SEC_FETCH_SITE) {
@@ -36,7 +37,8 @@ pub(crate) fn refuse_cross_site(headers: &HeaderMap, uri: &Uri) -> Result<(), Ht
     Err(HttpError::forbidden(FOREIGN_ORIGIN))
 }
 
-/// Whether an origin is this server, by the name that the client used. Behind a proxy the scheme is unknown.
+/// Whether an origin is this server, by the host name that the client used. The scheme is not compared, because it is
+/// unknown behind a proxy.
 fn is_own(origin: &str, headers: &HeaderMap, uri: &Uri) -> bool {
     let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     host.is_some() && host == called(headers, uri).as_ref().map(Authority::as_str)
@@ -54,7 +56,7 @@ pub(crate) fn called(headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
     }
 }
 
-/// Whether a name always means the client's own machine (RFC 6761, 6.3 for `localhost`).
+/// Whether a host name always refers to the client's own machine (RFC 6761, 6.3 for `localhost`).
 pub(crate) fn is_loopback(authority: &Authority) -> bool {
     let host = authority.host();
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);

@@ -16,7 +16,7 @@ pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
     headers.get(X_REQUEST_ID).filter(|id| is_valid(id)).cloned().unwrap_or_else(new_id)
 }
 
-/// Returns the span of a request: its id is in every line that is logged within. No setting filters it out
+/// Returns the span of a request, which adds its id to every line that is logged within. No setting filters it out
 /// ([`crate::telemetry`]).
 pub(super) fn span(id: &HeaderValue, method: &Method) -> Span {
     tracing::info_span!("request", id = id.to_str().unwrap_or_default(), method = method.as_str())
@@ -27,7 +27,8 @@ fn is_valid(id: &HeaderValue) -> bool {
     (1..=64).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
 }
 
-/// A counter hashed with two keys that are new at each start: unique across replicas; it protects no secret.
+/// Creates an id: a counter hashed with two keys that are new at each start. Ids are unique across replicas and protect
+/// no secret.
 fn new_id() -> HeaderValue {
     static KEYS: LazyLock<(RandomState, RandomState)> = LazyLock::new(Default::default);
     static COUNT: AtomicU64 = AtomicU64::new(0);

@@ -1,10 +1,10 @@
 //! Records each request of the public listener once: in the metrics and as a log line.
 //!
-//! The handler attaches a record to its response; [`PendingRecord::finish`] adds status and duration, which only the
-//! outermost layer ([`super::middleware`]) knows. A request whose client disconnects, or that is aborted at shutdown,
-//! has neither and is recorded when it is dropped. Its upstream calls are recorded elsewhere, because they may continue
-//! for others. Rejected: a record that handlers fill in on the way. It would have to be passed to all of them, and to
-//! every layer that refuses a request before.
+//! The handler attaches a record to its response. [`PendingRecord::finish`] adds status and duration, which only the
+//! outermost layer ([`super::middleware`]) knows. If the client disconnects, or the request is aborted at shutdown,
+//! there is neither, and the request is recorded when its future is dropped. Its upstream calls are recorded elsewhere,
+//! because other requests may have joined them. Rejected: a record that is passed down and filled in by the handlers.
+//! Every layer that can refuse a request would need it too.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl PendingRecord {
         let record_of_handler = response.extensions_mut().remove::<RequestRecord>();
         let caller = response.extensions_mut().remove::<CallerName>();
         let route = match self.route {
-            // Pages have many paths for their files: one route for all that exist.
+            // All files of a page count as one route.
             Some(Route::Other) if status != StatusCode::NOT_FOUND => Route::Page,
             route => route.unwrap_or(Route::Other),
         };

@@ -11,7 +11,7 @@ use crate::telemetry::requests::Transport;
 pub(crate) enum ResponseEvent {
     /// A response and, for subscriptions, the position after it.
     Next(OperationResponse, Option<String>),
-    /// Errors only: the operation did not start or cannot continue. Nothing follows.
+    /// Errors only: the operation did not start or cannot continue. No event follows.
     Failed(OperationResponse),
 }
 

@@ -1,7 +1,8 @@
 //! A listener, from its first connection to its graceful shutdown.
 //!
-//! [`serve`] accepts up to `server.connections_max` connections. It answers some further ones with `OVERLOADED`, and
-//! closes all others at once, because connections that arrive faster than they can be refused must cost nothing.
+//! [`serve`] accepts up to `server.connections_max` connections. It answers a limited number of further ones with
+//! `OVERLOADED`, and closes all others at once: connections that arrive faster than they can be refused must cost
+//! nothing.
 
 use std::future::Future;
 use std::io;
@@ -24,7 +25,7 @@ use super::settings::ServerSettings;
 use super::shutdown::ConnectionPhase;
 use crate::telemetry::connections::{Connections, Refused};
 
-/// Maximum number of connections that a listener refuses at once.
+/// Maximum number of connections that a listener answers with a refusal at the same time.
 pub const REFUSED_AT_ONCE: usize = 64;
 
 /// Timeout of a connection that is refused.
@@ -33,7 +34,7 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Delay before the next accept if the process has no file descriptor left.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// A source of connections. Tests use one without a socket, because paused time advances while a task waits for a
+/// A source of connections. Tests use one without sockets, because paused time advances while a task waits for a
 /// socket.
 pub trait Listener: Send {
     /// The byte stream of a connection.
@@ -57,11 +58,11 @@ impl Listener for TcpListener {
     }
 }
 
-/// Serves until `shutdown` completes. Then accepts no more connections, and returns when all running requests are
+/// Serves until `shutdown` completes. It then accepts no more connections, and returns when all running requests are
 /// answered or `server.shutdown_ms` has passed.
 ///
 /// # Errors
-/// None today: the listener continues if a connection fails.
+/// None at present: the listener continues if a connection fails.
 pub async fn serve(
     listener: impl Listener,
     routes: impl Into<CurrentRouter>,

@@ -90,12 +90,12 @@ impl ServerSettings {
         ("shutdown_ms", 0..=600_000),
     ];
 
-    /// Time between a shutdown request and the end of accepting requests.
+    /// Returns the time between a shutdown request and the end of accepting requests.
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_millis(self.drain_ms)
     }
 
-    /// Time that running requests get to finish during shutdown.
+    /// Returns the time that running requests get to finish during shutdown.
     pub(crate) fn shutdown(&self) -> Duration {
         Duration::from_millis(self.shutdown_ms)
     }

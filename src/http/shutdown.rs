@@ -1,8 +1,8 @@
-//! The shutdown state of a connection, for responses that last: when they must end, and how long the client may take to
+//! The shutdown state of a connection, for responses that last: when they must end, and the time that the client has to
 //! read.
 //!
-//! A [`ShutdownToken`] travels in the request's extensions. Graceful shutdown waits for all tokens, including those of
-//! WebSockets, which their connection no longer owns.
+//! A [`ShutdownToken`] is in the request's extensions. Graceful shutdown waits until all tokens are dropped. This
+//! includes WebSockets, which are independent of the connection that they were upgraded from.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(crate) enum ConnectionPhase {
 /// Access to the phase of a connection, and to its write timeout.
 #[derive(Debug, Clone)]
 pub(crate) struct ShutdownToken {
-    /// `None` in a router that another server runs: no shutdown is signaled.
+    /// `None` if another server runs the router; no shutdown is then signaled.
     connection: Option<(watch::Receiver<ConnectionPhase>, Arc<ConnectionActivity>)>,
     write_timeout: Duration,
     /// Over HTTP/2, the stream of the request.
@@ -53,7 +53,7 @@ impl ShutdownToken {
         })
     }
 
-    /// Time in which the client must read a message.
+    /// Returns the time in which the client must read a message.
     pub(crate) fn write_timeout(&self) -> Duration {
         self.write_timeout
     }
@@ -89,7 +89,7 @@ impl ShutdownToken {
 
     async fn until(&mut self, is_reached: impl Fn(ConnectionPhase) -> bool) {
         match &mut self.connection {
-            // If the listener is gone, every phase counts as reached.
+            // If the listener was dropped, every phase counts as reached.
             Some((phase, _)) => drop(phase.wait_for(|phase| is_reached(*phase)).await),
             None => std::future::pending().await,
         }

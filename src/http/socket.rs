@@ -1,7 +1,7 @@
 //! The socket of a connection. It reports all reads and writes to [`ConnectionActivity`].
 //!
-//! It also refuses the first request of a connection if its request line does not end within the limit of a head: with
-//! 414 (RFC 9110, 15.5.15), because the HTTP library would answer 431, which is about header fields.
+//! It also refuses the first request of a connection if its request line exceeds the limit of a head, with 414 (RFC
+//! 9110, 15.5.15). The HTTP library would answer 431, which is for header fields.
 
 use std::io;
 use std::pin::Pin;
@@ -17,12 +17,12 @@ use super::activity::ConnectionActivity;
 const URI_TOO_LONG_RESPONSE: &[u8] =
     b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// The request line is longer than the limit.
+/// Error: the request line is longer than the limit.
 #[derive(Debug, thiserror::Error)]
 #[error("the request line is too long")]
 pub(crate) struct UriTooLong;
 
-/// A tracked socket. It owns the connection's permit, so that an upgraded WebSocket keeps it.
+/// A tracked socket. It owns the connection's permit, so that an upgraded WebSocket keeps the permit.
 pub(crate) struct Socket<S> {
     stream: S,
     activity: Arc<ConnectionActivity>,
@@ -31,11 +31,11 @@ pub(crate) struct Socket<S> {
     /// Whether the reader was woken once at the end.
     has_woken_at_end: bool,
     head_limit_bytes: usize,
-    /// Bytes of the first request line; `None` after its end. Later lines are not counted: bytes after a request that
-    /// was refused early can be the rest of its body, and a second response to it would be taken for that of the next
-    /// request.
+    /// Length of the first request line so far; `None` after its end. Later lines are not checked. After a request that
+    /// was refused early, they can be the rest of its body, and the client would take a second response as the one to
+    /// its next request.
     line_bytes: Option<usize>,
-    /// Bytes of [`URI_TOO_LONG_RESPONSE`] that are sent.
+    /// Number of bytes of [`URI_TOO_LONG_RESPONSE`] that were sent.
     refusal_sent: usize,
     _permit: OwnedSemaphorePermit,
 }
@@ -111,8 +111,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
             buffer.set_filled(before);
             return self.poll_refuse(context);
         }
-        // The HTTP library drops a request whose client closes its side. It reads further before it begins to handle
-        // the request that it has read, so the first read of the end only wakes it again.
+        // The HTTP library drops a request when it reads the end of input. It also reads ahead before it starts the
+        // handler of a request that it has parsed. So the first read of the end only wakes it again, and `defers_end`
+        // then knows of the request.
         if !self.has_woken_at_end {
             self.has_woken_at_end = true;
             context.waker().wake_by_ref();

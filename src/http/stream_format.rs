@@ -1,8 +1,8 @@
-//! The interface between a streamed response and its format.
+//! The trait that formats a streamed response.
 
 use bytes::Bytes;
 
-/// A format of frames.
+/// Formats the frames of a stream.
 pub(crate) trait StreamFormat: Send + 'static {
     /// `Content-Type`.
     const MEDIA: &'static str;
@@ -10,13 +10,13 @@ pub(crate) trait StreamFormat: Send + 'static {
     /// Returns the first bytes, sent at once so that client and proxies see that the stream has started.
     fn opening(position: Option<&str>) -> Bytes;
 
-    /// A response.
+    /// Returns the frame of a response.
     fn next(response: &[u8], position: Option<&str>) -> Bytes;
 
-    /// A response of errors only, after which nothing follows.
+    /// Returns the frame of a response with errors only, after which nothing follows.
     fn failed(response: &[u8]) -> Bytes;
 
-    /// A sign of life between responses.
+    /// Returns a heartbeat, sent while there are no responses.
     fn heartbeat() -> Bytes;
 
     /// Returns the end of the stream.

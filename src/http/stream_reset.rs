@@ -24,7 +24,7 @@ struct ResetState {
 }
 
 impl StreamReset {
-    /// Returns the stream whose task this is; none over HTTP/1.1.
+    /// Returns the stream of the current task; `None` over HTTP/1.1.
     pub(crate) fn current() -> Option<Self> {
         STREAM.try_with(Clone::clone).ok()
     }
@@ -64,7 +64,7 @@ where
         let reset = StreamReset::default();
         tokio::spawn(STREAM.scope(reset.clone(), async move {
             tokio::select! {
-                // The stream first: what it wrote in time must not count as late.
+                // The stream is polled first, so that bytes which it wrote in time do not count as late.
                 biased;
                 () = stream => {}
                 () = reset.due() => {}

@@ -1,9 +1,9 @@
 //! Subscriptions over HTTP: one response with a body of several frames, in one of two formats.
 //!
 //! A separate task feeds the body, one frame at a time. It detects a client that does not read, also over HTTP/2, where
-//! other streams of the connection continue. Only the feed below buffers events that a slow client misses, and reports
-//! when it lost some. Rejected: a body that is polled for its next frame. It is not polled while the client does not
-//! read, so it would end neither with its token nor with the server.
+//! other streams of the connection continue. Events for a slow client are buffered only in the change feed, which
+//! reports when it has dropped some. Rejected: a body that produces a frame when it is polled. It is not polled while
+//! the client does not read, so neither an expired token nor a shutdown would end it.
 
 use std::io;
 use std::pin::Pin;
@@ -47,11 +47,11 @@ pub(crate) struct StreamContext {
     pub(crate) edge: Edge,
     /// The connection's shutdown token.
     pub(crate) shutdown: ShutdownToken,
-    /// The request's share of the body budget: the subscription keeps the request.
+    /// The request's share of the body budget, because a subscription holds its request.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A single response for a client that accepts only streams.
+/// Returns a single response for a client that accepts only streams.
 pub(crate) fn single_response(streaming: StreamKind, operation_response: &OperationResponse) -> Response {
     let mut response = match streaming {
         StreamKind::Events => whole_body::<event_stream::Events>(&operation_response.body),
@@ -172,13 +172,13 @@ async fn feed<F: StreamFormat>(
         let is_last = matches!(frame, Frame::Last(_));
         send(frame).await?;
         if is_last {
-            // Until the client has read the last frame too, the write timeout applies.
+            // The write timeout applies until the client has read the last frame too.
             return timeout(write, frames.closed()).await.map_err(|_| StreamError::Stalled);
         }
     }
 }
 
-/// Waits until a time; forever without one.
+/// Waits until a time, or forever without one.
 pub(crate) async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
@@ -186,7 +186,7 @@ pub(crate) async fn until(moment: Option<Instant>) {
     }
 }
 
-/// The body. If it is cut off it ends with an error, so that no client takes it for complete.
+/// The body. If the stream is cut off, the body ends with an error, so that no client treats it as complete.
 struct StreamBody {
     receiver: mpsc::Receiver<Frame>,
     is_complete: bool,

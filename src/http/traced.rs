@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::request_id::X_REQUEST_ID;
 use crate::telemetry::traces::{RequestTracer, SpanAttribute};
 
-/// Traces the routes if there is a root. A span ends with the response head: events of a stream are not part of it.
+/// Traces the routes if there is a root. A span ends with the response head, so events of a stream are not part of it.
 pub fn traced(routes: Router, root: Option<RequestTracer>) -> Router {
     match root {
         Some(root) => routes.layer(from_fn_with_state(root, follow)),
@@ -17,7 +17,7 @@ pub fn traced(routes: Router, root: Option<RequestTracer>) -> Router {
 }
 
 async fn follow(State(root): State<RequestTracer>, request: Request, next: Next) -> Response {
-    // Never the path itself, which may contain any text.
+    // The route's pattern instead of the path, which may contain any text.
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let span = root.request(request.method().as_str(), route, request.headers());
     let response = span.around(next.run(request)).await;

@@ -1,11 +1,10 @@
 //! `/webhooks/composio`: notifications that an account has expired (docs/upstreams.md#composio-webhooks).
 //!
-//! A delivery only triggers a refresh. Its content is not used, because the list returns it, under the list's own
-//! rules. A forged delivery could cost an upstream call, but could not change any response. All accounts of the project
-//! are read again, not just the named one, because it is on pages of many lists.
+//! A delivery only triggers a refresh. Its content is not used, because the list returns the same data under the list's
+//! own rules. A forged delivery could cost an upstream call, but could not change any response. All accounts of the
+//! project are read again instead of the named one, because that account is on pages of many lists.
 //!
-//! Composio has no event for created, revoked or deleted accounts. Webhooks shorten a delay; they do not replace
-//! polling.
+//! Composio has no events for created, revoked or deleted accounts, so polling remains necessary.
 
 pub mod settings;
 mod signature;
@@ -31,7 +30,7 @@ const EXPIRED: &str = "composio.connected_account.expired";
 /// Maximum difference of a delivery's timestamp from now (Standard Webhooks; Composio's clients use the same).
 const TOLERANCE: Duration = Duration::from_secs(300);
 
-/// Maximum number of remembered delivery ids. An id is forgotten when its timestamp is too old to be accepted anyway.
+/// Maximum number of remembered delivery ids. An id is forgotten when its timestamp is too old to be accepted.
 const IDS_MAX: u64 = 100_000;
 
 /// Maximum length of a delivery id: `msg_` and a UUID have 40 bytes.
@@ -46,7 +45,8 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// Accepts deliveries signed with these secrets. A tenant may have several, during a rotation.
+    /// Creates a receiver of deliveries that are signed with these secrets. A tenant may have several during a
+    /// rotation.
     #[must_use]
     pub fn new(secrets: Vec<(SecretString, Tenant)>, clock: Clock) -> Self {
         let seen = moka::sync::Cache::builder().max_capacity(IDS_MAX).time_to_live(TOLERANCE * 2).build();
@@ -58,7 +58,7 @@ impl Webhooks {
         Self { seen: others.seen.clone(), ..self }
     }
 
-    /// Accepts no deliveries: the path answers 404.
+    /// Creates a receiver that accepts no deliveries: the path answers 404.
     #[must_use]
     pub fn none() -> Self {
         Self::new(Vec::new(), Clock::system())
@@ -78,7 +78,7 @@ impl Webhooks {
                 "The delivery's `webhook-timestamp` is too far from the current time.",
             ));
         }
-        // All secrets are tried, even after a match, so that the duration reveals nothing.
+        // All secrets are tried, even after a match, so that the duration reveals nothing about them.
         let matching = self.secrets.iter().filter(|(secret, _)| signature.is_of(secret, body));
         let tenant = matching.fold(None, |found, (_, tenant)| found.or(Some(tenant)));
         tenant.ok_or_else(|| {
@@ -134,7 +134,7 @@ async fn accept(edge: &Edge, request: Request) -> Result<StatusCode, HttpError> 
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A header of a delivery, present exactly once.
+/// Returns a header of a delivery, if it is present exactly once.
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut lines = headers.get_all(name).into_iter();
     match (lines.next(), lines.next()) {

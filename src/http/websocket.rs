@@ -1,12 +1,12 @@
 //! GraphQL over WebSocket with the subprotocol `graphql-transport-ws` (the graphql-ws library's PROTOCOL).
 //!
 //! [`begin`] checks the upgrade request's origin, because browsers do not enforce CORS for WebSockets. A [`session`]
-//! then authenticates the client by its first of the [`messages`], runs its [`operations`], and ends with a code of
-//! [`close`].
+//! then authenticates the client by its first message ([`messages`]), runs its [`operations`], and ends with a close
+//! code ([`close`]).
 //!
-//! Rejected: the library's own server. It sends errors before execution as results, has no pings, and lacks the codes
-//! 4400, 4401, 4408 and 4409. Extended CONNECT (RFC 8441) is not supported: over HTTP/2 a subscription needs no
-//! WebSocket.
+//! Rejected: async-graphql's own server. It sends errors before execution as results, sends no pings, and lacks the
+//! codes 4400, 4401, 4408 and 4409. Extended CONNECT (RFC 8441) is not supported, because a subscription over HTTP/2
+//! needs no WebSocket.
 
 mod close;
 mod messages;

@@ -7,8 +7,8 @@ use crate::http::error::HttpError;
 
 const NO_TOKEN: &str = "The `Authorization` header is not valid. Send `Bearer`, a space and the token, once.";
 
-/// Returns the bearer token of a request. Without one, or with another scheme, the error does not claim an invalid
-/// token (RFC 6750, 3.1).
+/// Returns the bearer token of a request. Without a token, or with another scheme, the error does not claim that the
+/// token is invalid (RFC 6750, 3.1).
 pub(super) fn token(headers: &HeaderMap) -> Result<&str, HttpError> {
     let text = single(headers, &AUTHORIZATION, NO_TOKEN)?.ok_or_else(HttpError::missing_token)?;
     let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));

@@ -1,8 +1,9 @@
 //! Cache of an issuer's public keys. They are read when first needed, and again when they are old or a token names an
 //! unknown key, but not more often than the settings allow.
 //!
-//! If they cannot be read, the last keys stay in use for a day, so that an issuer's outage does not lock callers out.
-//! One read runs at a time, in a separate task, so that a client that disconnects does not cancel it for others.
+//! If they cannot be read, the last keys are used for up to a day, so that an issuer's outage does not lock callers
+//! out. Only one read runs at a time. It runs in its own task, so that a client that disconnects does not cancel it for
+//! others.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +21,7 @@ use crate::upstream::transport::Network;
 /// Minimum time between two reads after a failed one, unless the setting is shorter.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// Maximum time for which keys are used that cannot be read again.
+/// Maximum age of keys that could not be read again.
 const MAX_AGE_WITHOUT_REFRESH: Duration = Duration::from_secs(86_400);
 
 /// The source of keys.
@@ -62,7 +63,7 @@ pub(super) enum KeyLookup {
     Unreadable,
 }
 
-/// The reason why there are no keys. It does not repeat what was read.
+/// Reason why there are no keys. It does not repeat the text that was read.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyReadError {
     /// The issuer could not be reached or refused.

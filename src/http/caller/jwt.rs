@@ -1,8 +1,8 @@
 //! Mode `jwt`: tokens signed by an issuer (RFC 7519).
 //!
-//! Nothing in a token is trusted unchecked: its algorithm must be configured and match the key, its key must be
-//! published by the issuer, and its issuer and audience must match the settings. Times are checked here instead of by
-//! the library, whose clock cannot be paused in tests.
+//! [`Verifier`] is the entry point. Everything in a token is checked: its algorithm must be configured and match the
+//! key, its key must be published by the issuer, and its issuer and audience must match the settings. Times are checked
+//! here instead of by the library, whose clock cannot be paused in tests.
 
 use std::time::Duration;
 
@@ -23,10 +23,10 @@ use crate::http::error::HttpError;
 /// Maximum length of a token: longer ones do not pass common proxies.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
-/// The tenant of all tokens if no claim names it.
+/// The tenant of all tokens if `tenant_claim` is empty.
 const DEFAULT_TENANT: &str = "default";
 
-/// Why a token is refused: the reason for programs and the log, and the message. Neither repeats the token.
+/// Reason why a token is refused: the code for programs and the log, and the message. Neither repeats the token.
 type Refusal = (&'static str, &'static str);
 
 mod refusals {
@@ -79,7 +79,7 @@ fn invalid((reason, message): Refusal) -> HttpError {
     HttpError::bad_credentials(message).because(reason)
 }
 
-/// 403: the token is valid and gives no access.
+/// 403: the token is valid but gives no access.
 fn denied((reason, message): Refusal) -> HttpError {
     HttpError::forbidden(message).because(reason)
 }
@@ -150,7 +150,7 @@ impl Verifier {
                 _ => refusals::NO_JWT,
             })
         })?;
-        // The library accepts a list; the claim is one string (RFC 7519, 4.1.1).
+        // The library accepts a list, but the claim is one string (RFC 7519, 4.1.1).
         match decoded.claims.get("iss") {
             Some(Value::String(_)) => Ok(decoded.claims),
             _ => Err(invalid(refusals::INCOMPLETE)),
@@ -203,7 +203,7 @@ pub(super) fn subject_hash(subject: &str) -> String {
     digest.iter().take(8).fold("sub:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// A claim by its name, or by a JSON Pointer (RFC 6901), which starts with a slash.
+/// Returns a claim by its name, or by a JSON Pointer (RFC 6901), which starts with a slash.
 fn claim<'c>(claims: &'c Value, name: &str) -> Option<&'c Value> {
     if name.starts_with('/') { claims.pointer(name) } else { claims.get(name) }
 }

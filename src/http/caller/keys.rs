@@ -1,6 +1,6 @@
 //! An issuer's public keys (a JWK Set, RFC 7517), and the selection of the key that verifies a token.
 //!
-//! A key verifies only what it is for: its type, curve, `use`, `key_ops` and `alg` must match the token's algorithm. A
+//! A key is used only for its purpose: its type, curve, `use`, `key_ops` and `alg` must match the token's algorithm. A
 //! public key is therefore never used as a shared secret, which is the weakness that forged HS256 tokens exploit.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
@@ -52,7 +52,7 @@ impl KeySet {
         if set.keys.len() > KEYS_MAX {
             return Err(InvalidKeySet::TooMany);
         }
-        // One by one, because an issuer may publish kinds that are unknown here.
+        // Each key is parsed separately, because an issuer may publish kinds that are unknown here.
         let keys: Vec<Key> = set.keys.iter().filter_map(|key| Key::read(key.get())).collect();
         if keys.is_empty() { Err(InvalidKeySet::Unusable) } else { Ok(Self(keys)) }
     }
@@ -63,8 +63,8 @@ impl KeySet {
         self.0.len()
     }
 
-    /// Returns the key that a token names by its `kid`. The only matching key is used if the token names none, or if
-    /// its name is unknown and one key has no name (RFC 7517, 4.5: `kid` is optional).
+    /// Returns the key for a token's `kid`. If the token has no `kid`, or one that no key has while one key has no id,
+    /// the only matching key is used (RFC 7517, 4.5: `kid` is optional).
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
         let fitting = || self.0.iter().filter(|key| key.algorithms.contains(&algorithm));
         let Some(id) = id else { return only(fitting()) };

@@ -1,7 +1,7 @@
 //! Mode `passthrough`: callers send their own upstream API keys.
 //!
-//! This module stores no keys. What other layers store by a key's fingerprint is bounded there: caches by bytes,
-//! refusals by number.
+//! This module stores no keys. Other layers store data by a key's fingerprint, within bounds: caches by bytes, refusals
+//! by number.
 
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HeaderName};

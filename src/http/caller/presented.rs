@@ -1,8 +1,8 @@
-//! Credentials that a caller presented, stored while a subscription runs for it.
+//! Credentials that a caller has sent, stored while its subscription runs.
 //!
-//! After a reload of the configuration the caller must be authenticated again without asking the client, so these
-//! headers are stored, and nothing else of the request. Rejected: storing the identity alone. It cannot distinguish a
-//! revoked token from another one of the same caller, nor verify a JWT against another issuer.
+//! After a reload of the configuration, the caller must be authenticated again without asking the client. Therefore
+//! these headers are stored, and nothing else of the request. Rejected: storing the identity alone. It cannot
+//! distinguish a revoked token from another one of the same caller, nor verify a JWT against another issuer.
 
 use axum::http::header::{AUTHORIZATION, HeaderName};
 use axum::http::{HeaderMap, HeaderValue};

@@ -20,7 +20,7 @@ pub struct AuthSettings {
     pub jwt: JwtSettings,
 }
 
-/// The authentication mode, which decides whose keys the upstreams are read with.
+/// The authentication mode. It also decides whose keys are used for the upstreams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthMode {

@@ -2,8 +2,9 @@
 //! docs/upstreams.md#composio-webhooks).
 //!
 //! A signature is `v1,` and the base64 of an HMAC-SHA-256 over id, timestamp and raw body. A header can have several,
-//! separated by spaces. The key is the secret's text, neither decoded nor trimmed. Other senders of Standard Webhooks
-//! decode the base64 after `whsec_`, so that key is accepted too: both are as hard to guess as the secret.
+//! separated by spaces. Composio uses the secret's text as key, neither decoded nor trimmed. Other senders of Standard
+//! Webhooks use the bytes of the base64 after `whsec_`, so that key is accepted too: it is as hard to guess as the
+//! text.
 
 use axum::http::HeaderMap;
 use base64::Engine as _;
@@ -106,8 +107,8 @@ mod tests {
         }
     }
 
-    /// Computed with OpenSSL: `printf 'msg_1.1700000000.{}' | openssl dgst -sha256 -mac HMAC -macopt hexkey:KEY -binary
-    /// | base64`, where KEY is the 24 bytes of the base64.
+    /// Computed with OpenSSL, where KEY is the 24 bytes of the base64:
+    /// `printf 'msg_1.1700000000.{}' | openssl dgst -sha256 -mac HMAC -macopt hexkey:KEY -binary | base64`.
     #[test]
     fn both_forms_of_a_secret_are_keys() {
         let secret = SecretString::from("whsec_MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1u");

@@ -64,8 +64,8 @@ impl<'a> ClientMessage<'a> {
 }
 
 impl Payload<'_> {
-    /// Returns the values of a name, compared without regard to case, as header values. A value that is not valid in a
-    /// header becomes an empty one, which is not a valid credential.
+    /// Returns the values of a name, compared without regard to case, as header values. A value that cannot be a header
+    /// becomes empty, which is not a valid credential.
     pub(super) fn headers(self, name: &str) -> Vec<HeaderValue> {
         let members: serde_json::Map<String, Value> =
             self.0.and_then(|payload| serde_json::from_str(payload).ok()).unwrap_or_default();
@@ -95,7 +95,7 @@ pub(super) fn pong(payload: Payload<'_>) -> String {
     }
 }
 
-/// A response of an operation.
+/// Returns the message with a response of an operation.
 pub(super) fn next(id: &str, response: &[u8]) -> String {
     of_operation(id, "next", Some(&String::from_utf8_lossy(response)))
 }

@@ -1,7 +1,8 @@
 //! The running operations of one WebSocket, by the client's ids.
 //!
-//! They run inside the connection's own task. An event is polled only when the socket has room for it, so nothing is
-//! buffered here, and everything ends with the connection. Rejected: a task per operation, which needs a queue between.
+//! They run inside the connection's own task. An event is polled only when the socket can send it, so nothing is
+//! buffered here, and everything ends with the connection. Rejected: a task for each operation, which would need a
+//! queue to the socket.
 
 use std::collections::HashMap;
 use std::future::ready;
@@ -54,7 +55,7 @@ impl Drop for ActiveOperation {
 }
 
 impl ActiveOperations {
-    /// No operations yet.
+    /// Creates the set without operations.
     pub(super) fn new(origin: SpanOrigin, shutdown: ShutdownToken) -> Self {
         Self { events: SelectAll::new(), by_id: HashMap::new(), origin, shutdown }
     }
@@ -75,7 +76,8 @@ impl ActiveOperations {
         self.by_id.len()
     }
 
-    /// Whether a response is pending. Shutdown waits for these, not for subscriptions, which have no end.
+    /// Whether a query or mutation has no response yet. Shutdown waits for these, but not for subscriptions, which have
+    /// no end.
     pub(super) fn has_pending_responses(&self) -> bool {
         self.by_id.values().any(|operation| !operation.is_subscription)
     }

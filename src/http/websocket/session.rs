@@ -1,7 +1,7 @@
 //! One WebSocket session, from its first message to its close.
 //!
-//! One task owns the socket and sends one message at a time. A client that does not read it within the write timeout is
-//! disconnected. Meanwhile the feed below buffers a limited number of changes, and reports when it lost some.
+//! One task owns the socket and sends one message at a time. A client that does not read within the write timeout is
+//! disconnected. Meanwhile the change feed buffers a limited number of changes, and reports when it has dropped some.
 
 use std::time::Duration;
 
@@ -88,8 +88,8 @@ impl Session {
         self.operations.clear();
         let Some(frame) = end.frame() else { return };
         let farewell = async {
-            // Read what is still arriving: closing the socket with unread data would discard the close frame (RFC 1122,
-            // 4.2.2.13).
+            // Reads until the client closes too: closing a socket with unread data would discard the close frame (RFC
+            // 1122, 4.2.2.13).
             if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
                 while let Some(Ok(_)) = self.socket.recv().await {}
             }
@@ -103,7 +103,7 @@ impl Session {
             Phase::Acknowledged { caller, ping_at, .. } => (caller.expires_at, Some(*ping_at)),
         };
         tokio::select! {
-            // Messages that arrived while another was being sent must not count as silence.
+            // In this order, so that messages which arrived while another was being sent do not count as silence.
             biased;
             () = self.shutdown.draining(), if !self.is_draining => self.is_draining = true,
             () = until(over_at) => return Err(self.timeout_end()),
@@ -195,8 +195,8 @@ impl Session {
         }
     }
 
-    /// Authenticates the client by the headers of the upgrade and, for headers that it lacks, by the payload of
-    /// `connection_init`: a browser's page cannot set headers.
+    /// Authenticates the client by the headers of the upgrade. Headers that it lacks are taken from the payload of
+    /// `connection_init`, because a browser's page cannot set headers.
     async fn handle_init(&mut self, payload: Payload<'_>) -> Result<(), SessionEnd> {
         if let Phase::Acknowledged { .. } = self.phase {
             return Err(SessionEnd::duplicate_init());
@@ -217,7 +217,7 @@ impl Session {
         Ok(())
     }
 
-    /// Pings the client; fails if the previous ping was not answered.
+    /// Pings the client. Fails if the previous ping was not answered.
     async fn ping(&mut self) -> Result<(), SessionEnd> {
         let every = self.edge.settings.stream_ping();
         if let Phase::Acknowledged { ping_at, is_pong_due, .. } = &mut self.phase {
@@ -258,7 +258,7 @@ impl Session {
     }
 }
 
-/// Records a refusal of an operation. The log line of the upgrade request has the status 101 and does not include it.
+/// Records a refusal of an operation. It is not in the log line of the upgrade request, whose status is 101.
 fn record(edge: &Edge, refused: &HttpError) {
     let record = refused.record(Transport::WebSocket);
     edge.operations.metrics().requests().operation_ended(&record, Duration::ZERO);
